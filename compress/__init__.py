@@ -1,0 +1,1 @@
+"""compress: how a network is made small and fast."""
