@@ -1,1 +1,42 @@
-"""compress: how a network is made small and fast."""
+"""compress: how a network is made small and fast.
+
+compress.prepare(model, compress.Prune(0.9))    # transforms become the views of the model's weights
+...                                             # train on
+program = compress.convert(model)               # a flat list of kernel calls
+compress.save(program, "small.bonsai")          # one file; compress.load(path)(x) runs it
+print(compress.report(program))                 # what it bought
+"""
+
+from .calls import ProgramError
+from .chain import Chain
+from .convert import convert
+from .files import load, save
+from .prepare import prepare
+from .program import Program
+from .prune import Prune
+from .quantize import Quantize
+from .recipe import Recipe
+from .report import report, weight_errors
+from .schedule import Cubic, Once
+from .transform import Context, Invariant, Packed, Transform
+
+__all__ = [
+    "Chain",
+    "Context",
+    "Cubic",
+    "Invariant",
+    "Once",
+    "Packed",
+    "Program",
+    "ProgramError",
+    "Prune",
+    "Quantize",
+    "Recipe",
+    "Transform",
+    "convert",
+    "load",
+    "prepare",
+    "report",
+    "save",
+    "weight_errors",
+]

@@ -1,0 +1,16 @@
+"""The calls that a Program is made of: a line each, with everything one can ask of a line."""
+
+from . import layout, multiply, pointwise, pool
+from .call import CALLS, Call, ProgramError, Value, call_from_json
+
+__all__ = [
+    "CALLS",
+    "Call",
+    "ProgramError",
+    "Value",
+    "call_from_json",
+    "layout",
+    "multiply",
+    "pointwise",
+    "pool",
+]

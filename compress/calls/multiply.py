@@ -1,0 +1,139 @@
+"""Calls that multiply: one for each kernel, all on the last dimension of their input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nn.kernels import gemm, qgemm, spmm_csr
+
+from ..dense import DenseWeight
+from ..prune import SparseWeight
+from ..quantize import QuantizedWeight
+from ..transform import Packed
+from .call import Call, Constants, Run, Value
+from .pointwise import check_grid, check_vector
+
+__all__ = ["Gemm", "QGemm", "SpmmCsr"]
+
+
+@dataclass(frozen=True)
+class _Multiply(Call):
+    weight: str
+
+    op: ClassVar[str] = "multiply"
+    form: ClassVar[type[Packed]]  # the stored form of weight that its kernel takes
+
+    def product(self, constants: Constants, value: Value, dtypes: tuple[str, ...]) -> tuple[int, ...]:
+        """The shape of the product, after a look at both sides."""
+        self.need(value, dtypes)
+        weight = constants.get(self.weight)
+        if not isinstance(weight, self.form):
+            raise self.fail(f"{self.weight} must be a {self.form.__name__}; got {type(weight).__name__}")
+        if prod(weight.shape[1:]) != value.shape[-1]:
+            raise self.fail(f"{self.weight} {weight.shape} does not fit rows of {value.shape[-1]}")
+        return (*value.shape[:-1], weight.shape[0])
+
+    def infer(self, constants: Constants, *inputs: Value) -> Value:
+        return self.made("float32", self.product(constants, inputs[0], ("float32",)))
+
+    def macs(self, constants: Constants, *inputs: Value) -> int:
+        return prod(inputs[0].shape[:-1]) * constants[self.weight].macs()
+
+    def uses(self) -> tuple[str, ...]:
+        return (self.weight,)
+
+    def detail(self) -> str:
+        return f", {self.weight}"
+
+
+@dataclass(frozen=True)
+class Gemm(_Multiply):
+    """x · Wᵀ in float32."""
+
+    op: ClassVar[str] = "gemm"
+    form: ClassVar[type[Packed]] = DenseWeight
+
+    def bind(self, constants: Constants) -> Run:
+        weight = constants[self.weight].operand
+        return lambda x: on_rows(gemm, x, weight)
+
+
+@dataclass(frozen=True)
+class SpmmCsr(_Multiply):
+    """x · Wᵀ in float32 with the zeros of W neither stored nor multiplied."""
+
+    op: ClassVar[str] = "spmm_csr"
+    form: ClassVar[type[Packed]] = SparseWeight
+
+    def bind(self, constants: Constants) -> Run:
+        weight = constants[self.weight].operand
+        return lambda x: on_rows(spmm_csr, x, weight)
+
+
+@dataclass(frozen=True)
+class QGemm(_Multiply):
+    """(x − x_zero) · Wᵀ + bias in integers: uint8 × int8 → int32, and on to uint8 if `y_scale` is given.
+
+    real = x_scale · w_scale · int32, so the next layer's integer is int32 · (x_scale · w_scale / y_scale)
+    + y_zero, rounded half to even and clamped. Where y_zero is 0 the clamp at 0 is the ReLU.
+    """
+
+    bias: str
+    x_scale: float
+    x_zero: int
+    y_scale: float | None
+    y_zero: int
+
+    op: ClassVar[str] = "qgemm"
+    form: ClassVar[type[Packed]] = QuantizedWeight
+
+    def infer(self, constants: Constants, *inputs: Value) -> Value:
+        shape = self.product(constants, inputs[0], ("uint8",))
+        check_grid(self, self.x_scale, self.x_zero)
+        check_grid(self, 1.0 if self.y_scale is None else self.y_scale, self.y_zero)
+        check_vector(self, constants, self.bias, shape[-1], np.int32)
+        if largest_sum(constants[self.weight], constants[self.bias]) >= 2**31:
+            raise self.fail("a sum of products and bias could leave int32")
+        if self.y_scale is not None and not np.isfinite(self._multiplier(constants)).all():
+            raise self.fail("x_scale · w_scale / y_scale leaves float32")
+        return self.made("int32" if self.y_scale is None else "uint8", shape)
+
+    def bind(self, constants: Constants) -> Run:
+        weight = constants[self.weight].operand
+        options: dict[str, Any] = {"a_zero": self.x_zero, "bias": constants[self.bias]}
+        if self.y_scale is not None:
+            options |= {"scale": self._multiplier(constants), "out_zero": self.y_zero, "out_dtype": np.uint8}
+        return lambda x: on_rows(qgemm, x, weight, **options)
+
+    def _multiplier(self, constants: Constants) -> np.ndarray:
+        """x_scale · w_scale / y_scale per channel, rounded to float32 once (never to 0, which would mean
+        no scale).
+        """
+        exact = constants[self.weight].scale.astype(np.float64) * self.x_scale / self.y_scale
+        with np.errstate(over="ignore"):
+            return np.maximum(exact, np.finfo(np.float32).tiny).astype(np.float32)
+
+    def uses(self) -> tuple[str, ...]:
+        return (self.weight, self.bias)
+
+    def detail(self) -> str:
+        made = "s32" if self.y_scale is None else f"scale {self.y_scale:.4g}, zero {self.y_zero}"
+        return f", {self.weight}, {self.bias}, zero {self.x_zero} → {made}"
+
+
+def largest_sum(weight: QuantizedWeight, bias: np.ndarray) -> int:
+    """The largest |Σ (x − zero)·w + bias| that uint8 activations could make: below 2³¹ the accumulator is
+    exact.
+    """
+    reach = 255 * np.abs(weight.arrays()["values"].astype(np.int64)).sum(axis=1)
+    return int((reach + np.abs(bias.astype(np.int64))).max(initial=0))
+
+
+def on_rows(kernel: Any, x: np.ndarray, weight: Any, **options: Any) -> np.ndarray:
+    """A kernel of matrices on the last dimension of x: (…, K) → (…, N)."""
+    rows = kernel(x.reshape(prod(x.shape[:-1]), x.shape[-1]), weight, **options)
+    return rows.reshape(*x.shape[:-1], rows.shape[-1])

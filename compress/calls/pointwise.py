@@ -1,0 +1,171 @@
+"""Calls that treat every number by itself: between reals and integers, biases, ReLU, residual sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..quantize import SMALLEST, Affine, QuantizedWeight
+from .call import Call, Constants, Run, Value
+
+__all__ = ["Add", "Bias", "Dequantize", "Quantize", "Relu", "Scale"]
+
+
+def check_grid(call: Call, scale: float, zero: int) -> None:
+    """Raise unless scale and zero point can stand for uint8 activations."""
+    if not (SMALLEST <= scale < float("inf") and 0 <= zero <= 255):
+        raise call.fail("a scale must be positive and finite, a zero point in 0…255")
+
+
+@dataclass(frozen=True)
+class Quantize(Call):
+    """float32 → uint8: clamp(round_half_even(x / scale) + zero)."""
+
+    scale: float
+    zero: int
+
+    op: ClassVar[str] = "quantize"
+
+    def infer(self, constants: Constants, *inputs: Value) -> Value:
+        self.need(inputs[0], ("float32",))
+        check_grid(self, self.scale, self.zero)
+        return self.made("uint8", inputs[0].shape)
+
+    def bind(self, constants: Constants) -> Run:
+        return Affine(self.scale, self.zero).quantize
+
+    def detail(self) -> str:
+        return f", scale {self.scale:.4g}, zero {self.zero}"
+
+
+@dataclass(frozen=True)
+class Dequantize(Call):
+    """Integers → float32: scale · (q − zero), times the weight's own scale per channel if q is a sum of
+    products.
+    """
+
+    scale: float
+    zero: int
+    weight: str | None
+
+    op: ClassVar[str] = "dequantize"
+
+    def infer(self, constants: Constants, *inputs: Value) -> Value:
+        self.need(inputs[0], ("int32",) if self.weight else ("uint8",))
+        check_grid(self, self.scale, self.zero)
+        if self.weight:
+            weight = constants.get(self.weight)
+            if not isinstance(weight, QuantizedWeight) or weight.shape[0] != inputs[0].shape[-1]:
+                raise self.fail(f"{self.weight} is no int8 weight with {inputs[0].shape[-1]} outputs")
+        return self.made("float32", inputs[0].shape)
+
+    def bind(self, constants: Constants) -> Run:
+        if self.weight is None:
+            return Affine(self.scale, self.zero).dequantize
+        scale = constants[self.weight].scale * np.float32(self.scale)
+        return lambda q: q.astype(np.float32) * scale
+
+    def uses(self) -> tuple[str, ...]:
+        return (self.weight,) if self.weight else ()
+
+    def detail(self) -> str:
+        per_channel = f" × {self.weight}.scale" if self.weight else f", zero {self.zero}"
+        return f", scale {self.scale:.4g}{per_channel}"
+
+
+@dataclass(frozen=True)
+class Bias(Call):
+    """x + bias, per channel (the last dimension)."""
+
+    bias: str
+
+    op: ClassVar[str] = "bias"
+
+    def infer(self, constants: Constants, *inputs: Value) -> Value:
+        self.need(inputs[0], ("float32",))
+        check_vector(self, constants, self.bias, inputs[0].shape[-1], np.float32)
+        return inputs[0]
+
+    def bind(self, constants: Constants) -> Run:
+        bias = constants[self.bias]
+        return lambda x: x + bias
+
+    def uses(self) -> tuple[str, ...]:
+        return (self.bias,)
+
+    def detail(self) -> str:
+        return f", {self.bias}"
+
+
+@dataclass(frozen=True)
+class Scale(Call):
+    """x · scale + shift, per channel: a batch norm that could not be folded into a layer."""
+
+    scale: str
+    shift: str
+
+    op: ClassVar[str] = "scale"
+
+    def infer(self, constants: Constants, *inputs: Value) -> Value:
+        self.need(inputs[0], ("float32",))
+        for name in (self.scale, self.shift):
+            check_vector(self, constants, name, inputs[0].shape[-1], np.float32)
+        return inputs[0]
+
+    def bind(self, constants: Constants) -> Run:
+        scale, shift = constants[self.scale], constants[self.shift]
+        return lambda x: x * scale + shift
+
+    def uses(self) -> tuple[str, ...]:
+        return (self.scale, self.shift)
+
+    def detail(self) -> str:
+        return f", {self.scale}, {self.shift}"
+
+
+@dataclass(frozen=True)
+class Relu(Call):
+    """max(x, 0); for integers max(q, zero), the integer that stands for 0."""
+
+    zero: int
+
+    op: ClassVar[str] = "relu"
+
+    def infer(self, constants: Constants, *inputs: Value) -> Value:
+        self.need(inputs[0], ("float32", "uint8"))
+        if not 0 <= self.zero <= 255:
+            raise self.fail("zero must be in 0…255")
+        return inputs[0]
+
+    def bind(self, constants: Constants) -> Run:
+        return lambda x: np.maximum(x, x.dtype.type(self.zero))
+
+
+@dataclass(frozen=True)
+class Add(Call):
+    """x + y, a residual connection, in float32."""
+
+    op: ClassVar[str] = "add"
+    arity: ClassVar[int] = 2
+
+    def infer(self, constants: Constants, *inputs: Value) -> Value:
+        for value in inputs:
+            self.need(value, ("float32",))
+        if inputs[0].shape != inputs[1].shape:
+            raise self.fail(f"shapes differ: {inputs[0].shape} and {inputs[1].shape}")
+        return inputs[0]
+
+    def bind(self, constants: Constants) -> Run:
+        return np.add
+
+
+def check_vector(call: Call, constants: Constants, name: str, size: int, dtype: type) -> None:
+    """Raise unless the constant is a finite vector of this size and dtype."""
+    array = constants.get(name)
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != (size,):
+        got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise call.fail(f"{name} must be {np.dtype(dtype).name} ({size},); got {got}")
+    if not np.isfinite(array).all():
+        raise call.fail(f"{name} must be finite")

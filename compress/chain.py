@@ -1,0 +1,117 @@
+"""A Chain of transforms is the view through which one weight is seen: `parameter.view`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nn.tensor import Tensor
+
+from .transform import Context, Packed, Transform
+
+__all__ = ["Chain"]
+
+
+class Chain:
+    """Transforms applied to one weight, one after the other.
+
+    `check()` refuses an order in which a later stage would destroy what an earlier one made;
+    `attach(parameter)` fits a copy of the chain to a weight and makes it that weight's view.
+    """
+
+    def __init__(self, stages: list[Transform] | tuple[Transform, ...]) -> None:
+        self.stages = tuple(stages)
+        self.states: tuple[Any, ...] | None = None
+        self.check()
+
+    def check(self) -> None:
+        """Raise where a stage is no transform, or where it would destroy an invariant of an earlier one."""
+        if not self.stages:
+            raise ValueError("Chain: needs at least one transform")
+        for i, later in enumerate(self.stages):
+            if not isinstance(later, Transform):
+                raise TypeError(f"Chain: stage {i} is no transform: {later!r}")
+            for earlier in self.stages[:i]:
+                for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):
+                    raise ValueError(
+                        f"Chain: {type(later).__name__} after {type(earlier).__name__} would destroy "
+                        f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made"
+                    )
+
+    def attach(self, parameter: Any, context: Context) -> Chain:
+        """Fit a fresh chain of the same transforms to `parameter` and make it the parameter's view."""
+        if parameter.view is not None:
+            raise ValueError(
+                f"{context.name}: it has a view already ({parameter.view!r}); one weight, one chain"
+            )
+        chain = Chain(self.stages)
+        chain.fit(parameter.data, context)
+        parameter.view = chain
+        return chain
+
+    def fit(self, w: np.ndarray, context: Context) -> None:
+        """Fit every stage to the weight as the stages before it leave it."""
+        if not np.isfinite(w).all():
+            raise ValueError(f"{context.name}: the weight holds NaN or infinity")
+        if not w.size:
+            raise ValueError(f"{context.name}: the weight is empty (shape {w.shape})")
+        states = []
+        for stage in self.stages:
+            state = stage.fit(w, context)
+            w = stage.project(Tensor(w), state).data
+            states.append(state)
+        self.states = tuple(states)
+
+    # What a Parameter and an optimizer call -----------------------------------------------------
+
+    def project(self, w: Tensor) -> Tensor:
+        """The weight as the layer sees it while it trains."""
+        for stage, state in self._fitted():
+            w = stage.project(w, state)
+        return w
+
+    def trainables(self, parameter: Any) -> list[Tensor]:
+        """What the optimizer trains in place of the weight: here the weight itself."""
+        return [parameter]
+
+    def update(self, parameter: Any, step: int) -> None:
+        """After an optimizer step: every stage moves on, in place."""
+        for stage, state in self._fitted():
+            stage.update(state, parameter, step)
+
+    # What convert calls -------------------------------------------------------------------------
+
+    def rescaled(self, factor: np.ndarray) -> Chain:
+        """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""
+        chain = Chain(self.stages)
+        chain.states = tuple(stage.rescaled(state, factor) for stage, state in self._fitted())
+        return chain
+
+    def encode(self, w: np.ndarray) -> Packed:
+        """The weight in the stored form of the last stage, after the stages before it."""
+        *before, (last, state) = self._fitted()
+        for stage, earlier in before:
+            w = stage.project(Tensor(w), earlier).data
+        return last.encode(w, state)
+
+    def bound(self, w: np.ndarray) -> float | None:
+        """Certified ‖w − project(w)‖₂: the stages' bounds add up (triangle inequality); None if one has
+        none.
+        """
+        total = 0.0
+        for stage, state in self._fitted():
+            bound = stage.bound(w, state)
+            if bound is None:
+                return None
+            total += bound
+            w = stage.project(Tensor(w), state).data
+        return total
+
+    def _fitted(self) -> list[tuple[Transform, Any]]:
+        if self.states is None:
+            raise RuntimeError(f"{self!r} has not been fitted to a weight yet")
+        return list(zip(self.stages, self.states, strict=True))
+
+    def __repr__(self) -> str:
+        return f"Chain([{', '.join(map(repr, self.stages))}])"

@@ -1,0 +1,62 @@
+"""The weight as it is: float32 on `gemm`. What every other form is compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn.kernels import gemm
+
+from .transform import Packed, as_matrix, from_matrix
+
+__all__ = ["DenseWeight"]
+
+
+class DenseWeight(Packed):
+    """A float32 weight, packed for `gemm`; the packed operand is its only copy."""
+
+    kind = "dense"
+    parts = {"values": "payload"}
+
+    def __init__(self, w: np.ndarray) -> None:
+        self.shape = w.shape
+        self.operand = gemm.pack(as_matrix(w).T)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"values": np.ascontiguousarray(self.operand.unpack().T)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> DenseWeight:
+        values = arrays["values"]
+        if values.dtype != np.float32 or values.shape != (shape[0], int(np.prod(shape[1:]))):
+            raise ValueError(
+                f"dense weight {shape}: values have dtype {values.dtype} and shape {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise ValueError(f"dense weight {shape}: values must be finite")
+        return cls(from_matrix(values, shape))
+
+    def decode(self) -> np.ndarray:
+        return from_matrix(self.arrays()["values"], self.shape)
+
+    def linear(self, x: np.ndarray) -> np.ndarray:
+        return gemm(x, self.operand)
+
+    def linear_bound(self, x: np.ndarray) -> np.ndarray:
+        return gamma(x.shape[1]) * (
+            np.abs(x, dtype=np.float64) @ np.abs(self.arrays()["values"].T, dtype=np.float64)
+        )
+
+    @property
+    def nbytes(self) -> int:
+        return self.operand.nbytes
+
+    def macs(self) -> int:
+        return int(np.prod(self.shape))
+
+
+def gamma(k: int) -> float:
+    """γ_k = k·u / (1 − k·u) for float32, u = 2⁻²⁴: the error of a sum of k products (Higham 2002, eq.
+    3.4).
+    """
+    ku = k * 2.0**-24
+    return ku / (1.0 - ku)

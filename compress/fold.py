@@ -1,0 +1,73 @@
+"""Batch norm in evaluation mode is a multiplication and an addition per channel; the layer before it can
+do both.
+
+    y = γ·(W·x + b − μ)/√(σ² + ε) + β = (f·W)·x + (f·(b − μ) + β),   f = γ/√(σ² + ε)
+
+(Jacob et al. 2018, §3.2). Folding comes before any scale is chosen: it is what spreads the channels' ranges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nn.graph import Graph, Node
+
+__all__ = ["fold_batch_norm"]
+
+WEIGHTED = {"conv2d", "linear"}
+
+
+def fold_batch_norm(graph: Graph) -> Graph:
+    """The same function without the batch norms that follow a convolution or linear layer nobody else reads.
+
+    Every conv2d and linear node of the result has three inputs (x, weight, bias), the bias being zeros
+    where there was none. Views come along, rescaled with their weight.
+    """
+    graph = replace(graph, nodes=list(graph.nodes), constants=dict(graph.constants), views=dict(graph.views))
+    for node in [node for node in graph.nodes if node.op in WEIGHTED]:
+        _give_bias(graph, node)
+    for norm in [node for node in graph.nodes if node.op == "batch_norm_eval"]:
+        layer = graph.producer(norm.inputs[0])
+        if (
+            layer is not None
+            and layer.op in WEIGHTED
+            and len(graph.users(layer.output)) == 1
+            and layer.output != graph.output
+        ):
+            _fold(graph, layer, norm)
+    return graph
+
+
+def _give_bias(graph: Graph, node: Node) -> None:
+    """conv2d and linear may have been recorded without bias: give the node one of zeros, to write into."""
+    if len(node.inputs) == 3:
+        return
+    weight = node.inputs[1]
+    bias = f"{weight.removesuffix('.weight')}.bias"
+    graph.constants[bias] = np.zeros(len(graph.constants[weight]), np.float32)
+    _swap(graph, node, replace(node, inputs=(*node.inputs, bias)))
+
+
+def _fold(graph: Graph, layer: Node, norm: Node) -> None:
+    _, weight, bias = layer.inputs
+    if len(graph.users(weight)) > 1 or len(graph.users(bias)) > 1:
+        return  # what two layers share can't be scaled for one of them
+    gamma, beta, mean, variance = (graph.constants[name].astype(np.float64) for name in norm.inputs[1:])
+    factor = gamma / np.sqrt(variance + norm.attrs["eps"])
+    w, b = graph.constants[weight], graph.constants[bias]
+    graph.constants[weight] = (w * factor.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
+    graph.constants[bias] = ((b - mean) * factor + beta).astype(np.float32)
+    if weight in graph.views:
+        graph.views[weight] = graph.views[weight].rescaled(factor)
+    graph.nodes.remove(norm)
+    for reader in graph.users(norm.output):
+        renamed = tuple(layer.output if name == norm.output else name for name in reader.inputs)
+        _swap(graph, reader, replace(reader, inputs=renamed))
+    if graph.output == norm.output:
+        graph.output = layer.output
+
+
+def _swap(graph: Graph, old: Node, new: Node) -> None:
+    graph.nodes[graph.nodes.index(old)] = new

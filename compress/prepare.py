@@ -1,0 +1,92 @@
+"""prepare: attach a recipe's transforms to a model's weights, and note the ranges of its activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import nn
+from nn.graph import Graph
+
+from .recipe import Recipe
+from .transform import Context
+
+__all__ = ["Prepared", "observe", "prepare"]
+
+
+@dataclass
+class Prepared:
+    """What prepare leaves on a model as `model.prepared`: the recipe, and the inputs to calibrate with."""
+
+    recipe: Recipe
+    example: np.ndarray | None
+
+
+def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) -> nn.Module:
+    """Attach the transforms of `recipe` to the weights of `model`, in place; train on, then `convert`.
+
+    `recipe` is a Recipe, a transform for all layers, or what a Recipe is built from. `example` is a batch
+    of typical inputs, float32, that `convert` will use unless it is given its own: it takes the network's
+    shapes from it, and the ranges of quantized activations (so: a hundred or more training examples,
+    never test data). Build the optimizer afterwards. Returns the model.
+
+    Raises ValueError for a recipe that fits no layer, a weight that has a view already, or an example
+    with NaN or infinity; nothing is attached then.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"prepare: model must be an nn.Module; got {type(model).__name__}")
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe(recipe)
+    if example is not None:
+        nn.trace(
+            model, checked_example("prepare", example)[:1]
+        )  # refuse now what could not be converted later
+    chains = recipe.chains(model)
+    if not chains:
+        raise ValueError(f"prepare: {recipe!r} chooses no layer")
+    modules = dict(model.named_modules())
+    weights = {name: modules[name].weight for name in chains}
+    for name, weight in weights.items():
+        if weight.view is not None:
+            raise ValueError(
+                f"prepare: {name}.weight has a view already ({weight.view!r}); one weight, one chain"
+            )
+    done = []
+    try:
+        for name, chain in chains.items():
+            chain.attach(weights[name], Context(f"{name}.weight", type(modules[name]).__name__.lower()))
+            done.append(weights[name])
+    except BaseException:
+        for weight in done:
+            weight.view = None
+        raise
+    model.prepared = Prepared(recipe, example)
+    return model
+
+
+def observe(graph: Graph, example: np.ndarray) -> dict[str, tuple[float, float]]:
+    """The least and the largest number that each value of the graph takes on the example."""
+    ranges: dict[str, tuple[float, float]] = {}
+
+    def watch(name: str, array: np.ndarray) -> None:
+        low, high = float(array.min()), float(array.max())
+        before = ranges.get(name, (low, high))
+        ranges[name] = (min(low, before[0]), max(high, before[1]))
+
+    for start in range(0, len(example), 256):
+        graph.run(example[start : start + 256], watch)
+    return ranges
+
+
+def checked_example(who: str, example: Any) -> np.ndarray:
+    """A calibration batch as float32, or a clear error."""
+    example = example.data if isinstance(example, nn.Tensor) else example
+    if not isinstance(example, np.ndarray) or example.dtype != np.float32:
+        got = example.dtype if isinstance(example, np.ndarray) else type(example).__name__
+        raise TypeError(f"{who}: example must be a float32 array; got {got}")
+    if example.ndim < 2 or not example.size:
+        raise ValueError(f"{who}: example must be a batch of at least one input; got shape {example.shape}")
+    if not np.isfinite(example).all():
+        raise ValueError(f"{who}: example holds NaN or infinity")
+    return example

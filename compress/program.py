@@ -1,0 +1,150 @@
+"""A Program: a converted network as constants and a flat list of kernel calls.
+
+    program = compress.convert(model)
+    print(program)          # a line for every call
+    logits = program(x)
+
+It has no parameters, no modes and no gradients. After conversion no float copy of a packed weight exists
+in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .calls import Call, ProgramError, Value
+from .transform import Packed
+
+__all__ = ["Program"]
+
+Constant = np.ndarray | Packed
+
+
+class Program:
+    """Calls from the value `input` (float32, `input_shape` without the batch) to the value `output`.
+
+    Building one checks it: every value read was made before, no value is made twice, every dtype and
+    shape fits, every constant is used. ProgramError says which line does not hold.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        input: str,
+        input_shape: tuple[int, ...],
+        output: str,
+        calls: list[Call],
+        constants: Mapping[str, Constant],
+    ) -> None:
+        self.name = name
+        self.input, self.input_shape, self.output = input, tuple(input_shape), output
+        self.calls = tuple(calls)
+        self.constants = dict(constants)
+        self.values = self._infer()
+        self._lines = [
+            (call.bind(self.constants), call.inputs, call.output, dead)
+            for call, dead in zip(self.calls, self._last_reads(), strict=True)
+        ]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Run on x, float32 (N, *input_shape) → (N, *output shape). TypeError, ValueError where x does
+        not fit.
+        """
+        if not isinstance(x, np.ndarray) or x.dtype != np.float32:
+            got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+            raise TypeError(f"{self.name}: x must be a float32 array; got {got}")
+        if x.ndim != 1 + len(self.input_shape) or x.shape[1:] != self.input_shape:
+            wanted = ", ".join(["N", *map(str, self.input_shape)])
+            raise ValueError(f"{self.name}: x must have shape ({wanted}); got {x.shape}")
+        values = {self.input: x}
+        for run, inputs, output, dead in self._lines:
+            values[output] = run(*[values[name] for name in inputs])
+            for name in dead:
+                del values[name]
+        return values[self.output]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all constants in memory, as the kernels hold them."""
+        return sum(constant.nbytes for constant in self.constants.values())
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds for one example."""
+        return sum(self.macs_of(call) for call in self.calls)
+
+    def macs_of(self, call: Call) -> int:
+        """Multiply-adds of one call for one example."""
+        return call.macs(self.constants, *(self.values[name] for name in call.inputs))
+
+    def __str__(self) -> str:
+        weights = {
+            name: constant for name, constant in self.constants.items() if isinstance(constant, Packed)
+        }
+        rows = [
+            (str(call), str(self.values[call.output]), self._weight(call, weights)) for call in self.calls
+        ]
+        widths = [max((len(row[i]) for row in rows), default=0) for i in range(2)]
+        head = (
+            f"program {self.name}: {self.input} {Value('float32', self.input_shape)} → {self.output} "
+            f"{self.values[self.output]}\n{len(self.calls)} calls, {self.macs:,} MACs an example, "
+            f"{self.nbytes:,} bytes of constants in memory"
+        )
+        lines = [
+            f"  {call:<{widths[0]}}  {made:<{widths[1]}}  {weight}".rstrip() for call, made, weight in rows
+        ]
+        return "\n".join([head, *lines])
+
+    def _weight(self, call: Call, weights: dict[str, Packed]) -> str:
+        name = getattr(call, "weight", None)
+        if name not in weights or not self.macs_of(call):
+            return ""
+        weight = weights[name]
+        return f"{weight.kind} {'×'.join(map(str, weight.shape))}, {weight.nbytes:,} bytes"
+
+    def _infer(self) -> dict[str, Value]:
+        values = {self.input: Value("float32", self.input_shape)}
+        for call in self.calls:
+            if len(call.inputs) != call.arity:
+                raise ProgramError(f"{call}: takes {call.arity} inputs")
+            unknown = [name for name in call.inputs if name not in values]
+            if unknown:
+                raise ProgramError(f"{call}: nothing before it makes {', '.join(unknown)}")
+            if call.output in values:
+                raise ProgramError(f"{call}: {call.output} was made before")
+            missing = [name for name in call.uses() if name not in self.constants]
+            if missing:
+                raise ProgramError(f"{call}: there is no constant {', '.join(missing)}")
+            values[call.output] = call.infer(self.constants, *(values[name] for name in call.inputs))
+        if self.output not in values:
+            raise ProgramError(f"{self.name}: nothing makes the output {self.output}")
+        unused = set(self.constants) - {name for call in self.calls for name in call.uses()}
+        if unused:
+            raise ProgramError(f"{self.name}: nothing uses the constants {sorted(unused)}")
+        return values
+
+    def _last_reads(self) -> list[tuple[str, ...]]:
+        """For every call, the values that nothing after it reads."""
+        last: dict[str, int] = {}
+        for i, call in enumerate(self.calls):
+            last |= {name: i for name in (*call.inputs, call.output)}
+        last.pop(self.output, None)
+        return [tuple(name for name, at in last.items() if at == i) for i in range(len(self.calls))]
+
+    def manifest(self) -> dict[str, Any]:
+        """Everything but the constants, as plain JSON values: what a file says of the Program."""
+        return {
+            "name": self.name,
+            "input": self.input,
+            "input_shape": list(self.input_shape),
+            "output": self.output,
+            "calls": [call.to_json() for call in self.calls],
+            "weights": {
+                name: {"kind": constant.kind, "shape": list(constant.shape)}
+                for name, constant in self.constants.items()
+                if isinstance(constant, Packed)
+            },
+        }

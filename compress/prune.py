@@ -1,0 +1,147 @@
+"""Magnitude pruning: the smallest weights become zero and stay zero; what is left is stored and
+multiplied as CSR.
+
+Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) for the schedule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nn.kernels import spmm_csr
+from nn.tensor import Tensor
+
+from .dense import gamma
+from .schedule import Cubic, Once
+from .transform import Context, Invariant, Packed, as_matrix, from_matrix
+
+__all__ = ["Prune", "SparseWeight"]
+
+
+@dataclass
+class PruneState:
+    """`mask` has the weight's shape and is 1 where a weight lives, 0 where it is pruned; `step` is the
+    last one seen.
+    """
+
+    mask: np.ndarray
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Set the fraction `sparsity` of a weight to zero, by `schedule` (at once if none is given).
+
+    Exactly `round(sparsity · n)` weights are pruned, ties in the order of the array, but never the last
+    one. A pruned weight gets no gradient and is zero again after every optimizer step, whatever momentum
+    it has left.
+    """
+
+    sparsity: float
+    schedule: Once | Cubic = field(default_factory=Once)
+
+    keeps = frozenset(Invariant) - {Invariant.RANK}
+    makes = frozenset({Invariant.SUPPORT})
+
+    def __post_init__(self) -> None:
+        if isinstance(self.sparsity, bool) or not isinstance(self.sparsity, (int, float)):
+            raise TypeError(f"Prune: sparsity must be a number; got {self.sparsity!r}")
+        if not 0.0 <= self.sparsity < 1.0:
+            raise ValueError(f"Prune: sparsity is a fraction in [0, 1); got {self.sparsity}")
+
+    def fit(self, w: np.ndarray, context: Context) -> PruneState:
+        return PruneState(magnitude_mask(w, self.sparsity * self.schedule.fraction(0)))
+
+    def project(self, w: Tensor, state: PruneState) -> Tensor:
+        return w * Tensor(state.mask)
+
+    def update(self, state: PruneState, w: Tensor, step: int) -> None:
+        state.step = step
+        masked = w.data * state.mask  # first, so that momentum brings no pruned weight back into the ranking
+        state.mask = magnitude_mask(masked, self.sparsity * self.schedule.fraction(step)).astype(w.dtype)
+        w.data = masked * state.mask
+
+    def rescaled(self, state: PruneState, factor: np.ndarray) -> PruneState:
+        return PruneState(state.mask, state.step)
+
+    def encode(self, w: np.ndarray, state: PruneState) -> SparseWeight:
+        if state.step < self.schedule.end:
+            raise ValueError(
+                f"Prune: the schedule stands at step {state.step} of {self.schedule.end}, sparsity "
+                f"{1 - state.mask.mean():.3f} of {self.sparsity}: train on before converting, or prune at once"
+            )
+        return SparseWeight.from_dense(w * state.mask)
+
+    def bound(self, w: np.ndarray, state: PruneState) -> float:
+        """‖w − project(w)‖² ≤ (k/n)·‖w‖²: the k smallest of n squares have at most their share of the sum."""
+        pruned = 1.0 - np.count_nonzero(state.mask) / state.mask.size
+        return float(np.sqrt(pruned) * np.linalg.norm(w.astype(np.float64)) * (1 + 1e-12))
+
+
+def magnitude_mask(w: np.ndarray, sparsity: float) -> np.ndarray:
+    """1 where w stays, 0 for its `round(sparsity · n)` smallest magnitudes (ties: the first go first; one
+    stays).
+    """
+    pruned = min(round(sparsity * w.size), w.size - 1)
+    mask = np.ones(w.size, w.dtype)
+    mask[np.argsort(np.abs(w), axis=None, kind="stable")[: max(pruned, 0)]] = 0
+    return mask.reshape(w.shape)
+
+
+class SparseWeight(Packed):
+    """Compressed sparse rows: a row per output, its non-zero values with their columns, 16-bit where that
+    suffices.
+    """
+
+    kind = "csr"
+    parts = {"values": "payload", "indices": "indices", "indptr": "tables"}
+
+    def __init__(
+        self, values: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, ...]
+    ) -> None:
+        self.shape = shape
+        self.operand = spmm_csr.pack(values, indices, indptr, int(np.prod(shape[1:])))
+
+    @classmethod
+    def from_dense(cls, w: np.ndarray) -> SparseWeight:
+        matrix = as_matrix(w)
+        rows, columns = np.nonzero(matrix)
+        indptr = np.zeros(matrix.shape[0] + 1, np.int32)
+        np.cumsum(np.bincount(rows, minlength=matrix.shape[0]), out=indptr[1:])
+        index_type = np.uint16 if matrix.shape[1] <= 2**16 else np.int32
+        return cls(matrix[rows, columns], columns.astype(index_type), indptr, w.shape)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return dict(zip(("values", "indices", "indptr"), self.operand.unpack(), strict=True))
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> SparseWeight:
+        if not np.isfinite(arrays["values"]).all():
+            raise ValueError(f"sparse weight {shape}: values must be finite")
+        if arrays["indptr"].shape != (shape[0] + 1,):
+            raise ValueError(
+                f"sparse weight {shape}: indptr needs shape {(shape[0] + 1,)}; got {arrays['indptr'].shape}"
+            )
+        return cls(arrays["values"], arrays["indices"], arrays["indptr"], shape)
+
+    def decode(self) -> np.ndarray:
+        values, indices, indptr = self.operand.unpack()
+        matrix = np.zeros((self.shape[0], int(np.prod(self.shape[1:]))), np.float32)
+        matrix[np.repeat(np.arange(self.shape[0]), np.diff(indptr)), indices] = values
+        return from_matrix(matrix, self.shape)
+
+    def linear(self, x: np.ndarray) -> np.ndarray:
+        return spmm_csr(x, self.operand)
+
+    def linear_bound(self, x: np.ndarray) -> np.ndarray:
+        magnitudes = np.abs(as_matrix(self.decode()).T, dtype=np.float64)
+        return gamma(x.shape[1]) * (np.abs(x, dtype=np.float64) @ magnitudes)
+
+    @property
+    def nbytes(self) -> int:
+        return self.operand.nbytes
+
+    def macs(self) -> int:
+        return len(self.operand.unpack()[0])

@@ -1,0 +1,89 @@
+"""Which weight gets which transforms.
+
+    Recipe({"*": Prune(0.9), "conv1": None, nn.Linear: Prune(0.95)})
+
+A key is a module's name, a pattern for names, or a layer class. The most specific key that fits decides:
+a name before a pattern before a class; a pattern with more literal characters before one with fewer; a
+class before its bases. Two keys that are equally specific are an error, not a matter of order.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+import nn
+
+from .chain import Chain
+from .transform import Transform
+
+__all__ = ["Recipe"]
+
+
+class Recipe:
+    """Choices of transforms by name, pattern or layer class; a value is a transform, a list of them, a
+    Chain, or None.
+    """
+
+    def __init__(self, choices: Any) -> None:
+        if not isinstance(choices, dict):
+            choices = {"*": choices}
+        self.choices = {_key(key): _chain(value) for key, value in choices.items()}
+
+    def chain_for(self, name: str, layer: nn.Module) -> Chain | None:
+        """The chain for the weight of the module `layer` called `name`; None to leave it alone."""
+        fits = [(_specificity(key, name, layer), key) for key in self.choices]
+        fits = sorted((fit for fit in fits if fit[0] is not None), key=lambda fit: fit[0])
+        if not fits:
+            return None
+        if len(fits) > 1 and fits[-1][0] == fits[-2][0]:
+            raise ValueError(
+                f"Recipe: {name!r} fits {fits[-2][1]!r} and {fits[-1][1]!r} equally well; name it"
+            )
+        return self.choices[fits[-1][1]]
+
+    def chains(self, model: nn.Module) -> dict[str, Chain]:
+        """Module name → chain for all Linear and Conv2d layers of the model that the recipe touches.
+
+        Raises ValueError where a key of the recipe fits no layer, or where nothing is chosen.
+        """
+        layers = {
+            name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))
+        }
+        for key in self.choices:
+            if not any(_specificity(key, name, layer) for name, layer in layers.items()):
+                raise ValueError(
+                    f"Recipe: {key!r} fits no layer; the layers with weights are {sorted(layers)}"
+                )
+        chosen = {name: self.chain_for(name, layer) for name, layer in layers.items()}
+        return {name: chain for name, chain in chosen.items() if chain is not None}
+
+    def __repr__(self) -> str:
+        return f"Recipe({self.choices!r})"
+
+
+def _key(key: Any) -> str | type:
+    if isinstance(key, str) or (isinstance(key, type) and issubclass(key, nn.Module)):
+        return key
+    raise TypeError(f"Recipe: a key is a module name, a pattern or a layer class; got {key!r}")
+
+
+def _chain(value: Any) -> Chain | None:
+    if value is None or isinstance(value, Chain):
+        return value
+    if isinstance(value, (list, tuple)):
+        return Chain(value)
+    if isinstance(value, Transform) and not isinstance(value, type):
+        return Chain([value])
+    raise TypeError(f"Recipe: a choice is a transform, a list of transforms, a Chain or None; got {value!r}")
+
+
+def _specificity(key: str | type, name: str, layer: nn.Module) -> tuple[int, int] | None:
+    """How well a key fits, as a sort key; None if it does not."""
+    if isinstance(key, type):
+        return (0, len(key.__mro__)) if isinstance(layer, key) else None
+    if key == name:
+        return (2, 0)
+    if any(c in key for c in "*?[") and fnmatchcase(name, key):
+        return (1, sum(c not in "*?[]" for c in key))
+    return None

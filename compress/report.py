@@ -1,0 +1,104 @@
+"""What compression bought: bytes by what they are, and the errors of weights beside their certificates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+import nn
+
+from .files import to_bytes
+from .program import Program
+from .transform import Packed
+
+__all__ = ["Report", "WeightError", "report", "weight_errors"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Bytes of a Program. `items` maps each constant to its stored bytes by part; the rest of the file is
+    its header.
+    """
+
+    name: str
+    items: dict[str, dict[str, int]]
+    on_disk: int
+    in_memory: int
+    macs: int
+
+    @property
+    def header(self) -> int:
+        """Bytes of the file that are no array: the calls, names and shapes as JSON."""
+        return self.on_disk - sum(sum(parts.values()) for parts in self.items.values())
+
+    def to_json(self) -> dict[str, object]:
+        """All figures as plain values."""
+        return {
+            "name": self.name,
+            "items": self.items,
+            "header": self.header,
+            "on_disk": self.on_disk,
+            "in_memory": self.in_memory,
+            "macs": self.macs,
+        }
+
+    def __str__(self) -> str:
+        parts = ["payload", "indices", "tables"]
+        width = max([len("header"), *map(len, self.items)])
+        head = f"{'bytes':<{width}}" + "".join(f"{part:>12}" for part in [*parts, "sum"])
+        lines = [head]
+        for name, sizes in self.items.items():
+            cells = [sizes.get(part, 0) for part in parts]
+            lines.append(f"{name:<{width}}" + "".join(f"{cell:>12,}" for cell in [*cells, sum(cells)]))
+        lines.append(f"{'header':<{width}}" + f"{self.header:>48,}")
+        lines.append(f"{'file':<{width}}" + f"{self.on_disk:>48,}")
+        lines.append(f"in memory {self.in_memory:,} bytes; {self.macs:,} multiply-adds an example")
+        return "\n".join(lines)
+
+
+def report(program: Program) -> Report:
+    """The bytes of a Program on disk, itemised, and in memory, and its multiply-adds for one example."""
+    if not isinstance(program, Program):
+        raise TypeError(f"report: wants a Program (from compress.convert); got {type(program).__name__}")
+    items = {}
+    for name, constant in program.constants.items():
+        if isinstance(constant, Packed):
+            items[name] = dict.fromkeys(constant.parts.values(), 0)
+            for part, array in constant.arrays().items():
+                items[name][constant.parts[part]] += array.nbytes
+        else:
+            items[name] = {"tables": constant.nbytes}
+    return Report(program.name, items, len(to_bytes(program)), program.nbytes, program.macs)
+
+
+@dataclass(frozen=True)
+class WeightError:
+    """‖w − ŵ‖₂ / ‖w‖₂ over the weights of a model: what theory certifies, and what is measured."""
+
+    certified: float | None
+    measured: float
+
+
+def weight_errors(model: nn.Module) -> WeightError:
+    """The error that storing the weights of a prepared model makes, relative to the weights as they were
+    trained.
+
+    Weights without a view are stored exactly and count with an error of 0.
+    """
+    norm = certified = measured = 0.0
+    for _, parameter in model.named_parameters():
+        w = parameter.data
+        norm += float(np.sum(w.astype(np.float64) ** 2))
+        chain = getattr(parameter, "view", None)
+        if chain is None:
+            continue
+        bound = chain.bound(w)
+        certified = math.nan if bound is None else certified + bound**2
+        measured += float(np.sum((w.astype(np.float64) - chain.encode(w).decode()) ** 2))
+    if not norm:
+        return WeightError(0.0, 0.0)
+    return WeightError(
+        None if math.isnan(certified) else math.sqrt(certified / norm), math.sqrt(measured / norm)
+    )

@@ -1,0 +1,53 @@
+"""When a technique tightens: the target as a function of the optimizer's step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Cubic", "Once"]
+
+
+@dataclass(frozen=True)
+class Once:
+    """The full amount from the first moment on."""
+
+    end: int = 0
+
+    def fraction(self, step: int) -> float:
+        """Always 1."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Cubic:
+    """Zhu & Gupta (2017), eq. 1, with initial sparsity 0: s_t = s_f · (1 − (1 − (t − t₀)/(t₁ − t₀))³).
+
+    Fast while there is much to prune, slow towards the end. `begin` is t₀ and `end` t₁, in optimizer
+    steps; from `end` on the target is met exactly, whatever `every` (the number of steps from one change
+    to the next) is.
+    """
+
+    end: int
+    begin: int = 0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("begin", "end", "every"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"Cubic: {name} counts optimizer steps and must be an int; got {value!r}")
+        if not 0 <= self.begin < self.end:
+            raise ValueError(f"Cubic: needs 0 <= begin < end; got begin={self.begin}, end={self.end}")
+        if self.every < 1:
+            raise ValueError(f"Cubic: every must be at least 1; got {self.every}")
+
+    def fraction(self, step: int) -> float:
+        """How much of the final amount holds after optimizer step `step`: 0 up to begin, exactly 1 from
+        end on.
+        """
+        if step >= self.end:
+            return 1.0
+        if step <= self.begin:
+            return 0.0
+        done = (step - self.begin) // self.every * self.every
+        return 1.0 - (1.0 - done / (self.end - self.begin)) ** 3
