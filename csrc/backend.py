@@ -1,0 +1,34 @@
+"""PEP 517 build backend: setuptools, plus two things pyproject.toml can't say.
+
+1. `cffi_modules`, which compiles csrc/ (python-cffi/cffi#55).
+2. The wheel carries the C sources as nn/csrc/, for students to read and for `python nn/csrc/build.py`
+   to rebuild. An editable install has them in the checkout already.
+"""
+
+import shutil
+from pathlib import Path
+
+import setuptools
+from setuptools.build_meta import *  # noqa: F403
+from setuptools.command.build_py import build_py
+
+
+class build_py_with_sources(build_py):
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            for target, source in self.c_sources().items():
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+
+    def get_outputs(self, include_bytecode=True):
+        return [*super().get_outputs(include_bytecode), *([] if self.editable_mode else self.c_sources())]
+
+    def c_sources(self):
+        files = (f for f in Path("csrc").iterdir() if f.suffix in (".c", ".h", ".def", ".py"))
+        return {str(Path(self.build_lib, "nn", f)): str(f) for f in sorted(files)}
+
+
+_setup = setuptools.setup
+setuptools.setup = lambda **kw: _setup(
+    cffi_modules=["csrc/build.py:ffi"], cmdclass={"build_py": build_py_with_sources}, **kw)

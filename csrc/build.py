@@ -1,0 +1,87 @@
+"""Compiles the kernels. pip uses `ffi` (through backend.py); after editing C, run
+
+    python csrc/build.py                    rebuild nn/_kernels.abi3.so in place (a second, no pip)
+    python csrc/build.py --werror           the same, warnings are errors
+    python csrc/build.py --out DIR          into DIR instead
+    python csrc/build.py --sanitize DIR     with AddressSanitizer and UBSan, into DIR; to run it:
+        LD_PRELOAD="$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \\
+        NN_KERNELS=DIR/_kernels.abi3.so python -m pytest tests/nn/kernels
+    -D NAME                                 define a macro (NN_NO_X86: as if built for a CPU that is not x86)
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zlib
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path("csrc").resolve()
+SOURCES = sorted(HERE.glob("*.c"))
+# No -march=native: each function names its own instruction set (isa.h). No -ffast-math, and no contraction
+# of a*b+c: every instruction set must give the same bits.
+CFLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror"]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1", "-fno-omit-frame-pointer"]
+
+
+def build_id() -> str:
+    """Checksum of all sources, compiled in, so that nn.kernels can tell when the library is older than they are."""
+    crc = 0
+    for f in sorted(f for f in HERE.iterdir() if f.suffix in (".c", ".h", ".def") or f.name == "build.py"):
+        crc = zlib.crc32(f.name.encode() + f.read_bytes().replace(b"\r\n", b"\n"), crc)
+    return f"{crc:08x}"
+
+
+def declarations() -> str:
+    """The part of kernels.h that Python sees."""
+    return (HERE / "kernels.h").read_text().split("/* [python */")[1].split("/* python] */")[0]
+
+
+ffi = FFI()
+ffi.cdef(declarations())
+ffi.set_source(
+    "nn._kernels",
+    f'#include "kernels.h"\nconst char *nn_build_id(void) {{ return "{build_id()}"; }}',
+    sources=[os.path.relpath(f) for f in SOURCES],
+    include_dirs=[os.path.relpath(HERE)],
+    extra_compile_args=CFLAGS,
+    optional=True,   # no compiler: install all the same and run on NumPy
+    depends=[os.path.relpath(f) for pattern in ("*.h", "*.def", "*.py") for f in sorted(HERE.glob(pattern))])
+
+
+def build(out: Path, flags: list[str]) -> None:
+    """Compile to out/_kernels.abi3.so, written beside and renamed: a running process keeps the old one."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        glue, library = Path(scratch, "_kernels.c"), Path(scratch, "_kernels.abi3.so")
+        ffi.emit_c_code(str(glue))
+        subprocess.run([*compiler, "-shared", "-fPIC", *CFLAGS, *flags, "-I", sysconfig.get_path("include"), "-I",
+                        str(HERE), str(glue), *map(str, SOURCES), "-o", str(library)], check=True)
+        os.replace(library, out / library.name)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Compile the kernels.")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "nn" if HERE.parent.name != "nn" else HERE.parent)
+    parser.add_argument("--sanitize", type=Path, metavar="DIR", help="AddressSanitizer and UBSan build, into DIR")
+    parser.add_argument("--werror", action="store_true", help="warnings are errors")
+    parser.add_argument("-D", dest="define", action="append", default=[], metavar="NAME", help="define a macro")
+    options = parser.parse_args()
+    flags = [f"-D{name}" for name in options.define] + (WARNINGS if options.werror else [])
+    try:
+        build(options.sanitize or options.out, flags + (SANITIZE if options.sanitize else []))
+    except (subprocess.CalledProcessError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

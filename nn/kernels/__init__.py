@@ -1,0 +1,20 @@
+"""The kernels: each one file that defines it in NumPy, checks its arguments, and calls its C.
+
+    gemm(a, b)                  f32 matrix product
+    qgemm(a, b, ...)            8-bit integer product, exact, with requantisation
+    spmm_csr(x, w)              f32 product with a sparse matrix
+
+A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
+operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
+`kernel.variants()` is every implementation that can run here; `with use("avx2"):` forces one.
+"""
+
+from .gemm import gemm
+from .kernel import Kernel, Variant, all_kernels, kernel, use
+from .native import isa, peak, peak_routes, why_not_c
+from .packed import Packed
+from .qgemm import qgemm
+from .spmm_csr import spmm_csr
+
+__all__ = ["Kernel", "Packed", "Variant", "all_kernels", "gemm", "isa", "kernel", "peak", "peak_routes", "qgemm",
+           "spmm_csr", "use", "why_not_c"]

@@ -1,0 +1,99 @@
+"""What every kernel asks of its arguments, and the way from a NumPy array to a C pointer.
+
+C never sees an argument that did not pass here. A message says which kernel, which argument, what came
+and what was wanted.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+F32, I32, I8, U8, U16 = (np.dtype(t) for t in ("f4", "i4", "i1", "u1", "u2"))
+
+# Bits of ndarray.flags.num, asked for together because each question costs 60 ns.
+CONTIGUOUS, ALIGNED, WRITEABLE = 0x001, 0x100, 0x400
+READABLE, WRITABLE = CONTIGUOUS | ALIGNED, CONTIGUOUS | ALIGNED | WRITEABLE
+
+
+def array(kernel: str, name: str, x: Any, rank: int, *dtypes: np.dtype) -> np.ndarray:
+    """`x` as a plain array of this rank and one of these dtypes, or a TypeError / ValueError."""
+    if not isinstance(x, np.ndarray):
+        came = "nothing" if x is None else type(x).__name__
+        raise TypeError(f"{kernel}: {name} must be a NumPy array, got {came}")
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{kernel}: {name} must be a plain NumPy array, got a masked array")
+    if type(x) is not np.ndarray:
+        x = np.asarray(x)   # the base class: a subclass may lie about its shape
+    if x.dtype not in dtypes:
+        wanted = " or ".join(d.name for d in dtypes)
+        raise TypeError(f"{kernel}: {name} must be {wanted}, got {describe(x.dtype)}")
+    if x.ndim != rank:
+        raise ValueError(f"{kernel}: {name} must have {rank} dimension{'s' * (rank != 1)}, got shape {x.shape}")
+    return x
+
+
+def describe(dtype: np.dtype) -> str:
+    return dtype.name if dtype.isnative else f"byte-swapped {dtype.name}"
+
+
+def vector(kernel: str, name: str, x: Any, size: int, *dtypes: np.dtype) -> np.ndarray:
+    """`x` as a contiguous vector of `size` elements."""
+    x = array(kernel, name, x, 1, *dtypes)
+    if x.shape[0] != size:
+        raise ValueError(f"{kernel}: {name} must have {size} elements (one a column of the result), got {x.shape[0]}")
+    return x if x.flags.num & READABLE == READABLE else np.array(x, order="C")
+
+
+def inner(kernel: str, a_name: str, a_shape: tuple, b_name: str, b_shape: tuple) -> ValueError:
+    """The error for two matrices whose inner dimensions differ."""
+    return ValueError(f"{kernel}: {a_name} and {b_name} must agree in the inner dimension, got shapes "
+                      f"{a_shape} and {b_shape}")
+
+
+def integer(kernel: str, name: str, x: Any, low: int, high: int) -> int:
+    """`x` as a Python int in low..high."""
+    try:
+        value = operator.index(x)
+    except TypeError:
+        raise TypeError(f"{kernel}: {name} must be an integer, got {type(x).__name__}") from None
+    if not low <= value <= high:
+        raise ValueError(f"{kernel}: {name} must be in {low}..{high}, got {value}")
+    return value
+
+
+def output(kernel: str, out: Any, shape: tuple[int, int], dtype: np.dtype, *inputs: np.ndarray | None) -> np.ndarray:
+    """`out` checked: shape, dtype, rows that lie apart, and no byte shared with an input."""
+    out = array(kernel, "out", out, 2, dtype)
+    if out.shape != shape:
+        raise ValueError(f"{kernel}: out must have shape {shape}, got {out.shape}")
+    rows, width = shape
+    if out.flags.num & WRITABLE != WRITABLE:
+        if not out.flags.writeable:
+            raise ValueError(f"{kernel}: out must be writable, got a read-only array")
+        row, step = out.strides
+        size = dtype.itemsize
+        if out.size and ((width > 1 and step != size) or (rows > 1 and row < width * size) or not out.flags.aligned):
+            raise ValueError(f"{kernel}: out must be aligned, with inner stride {size} and rows at least "
+                             f"{width * size} bytes apart, got strides {out.strides}")
+    for x in inputs:
+        if x is not None and np.may_share_memory(out, x) and shares(out, x):
+            raise ValueError(f"{kernel}: out must not overlap an input")
+    return out
+
+
+def shares(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether two arrays truly share a byte; where that is too hard to say, yes."""
+    try:
+        return np.shares_memory(x, y, max_work=10_000)
+    except np.exceptions.TooHardError:
+        return True
+
+
+def readable_rows(x: np.ndarray) -> np.ndarray:
+    """`x` itself if C can read its rows in place (inner stride 1, any row stride), else a contiguous copy."""
+    if x.flags.num & READABLE == READABLE or (x.flags.aligned and x.strides[1] == x.itemsize):
+        return x
+    return np.array(x, order="C")

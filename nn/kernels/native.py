@@ -1,0 +1,161 @@
+"""The compiled kernels: finding the library, what this CPU may run, and why there is none when there is none.
+
+Environment, read once at import:
+    NN_BACKEND=numpy|c                     NumPy specifications only / insist on C
+    NN_ISA=scalar|avx2|avxvnni|avx512      use no instruction beyond this set
+    NN_KERNELS=/path/to/_kernels.abi3.so   load this build (the sanitized one) instead of the installed
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+NUMPY, BEST = -2, -1                                # Kernel.choice, besides the number of a C variant
+ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # from poor to rich; each contains those before it
+BACKENDS = ("numpy", "c")
+
+
+def _environment(variable: str, known: tuple[str, ...]) -> str | None:
+    value = os.environ.get(variable) or None
+    if value == "cuda" and variable == "NN_BACKEND":
+        raise ValueError("NN_BACKEND=cuda: there are no CUDA kernels in this version, use numpy or c")
+    if value is not None and value not in known:
+        raise ValueError(f"{variable} must be one of {', '.join(known)}, got {value!r}")
+    return value
+
+
+def csrc() -> Path | None:
+    """The folder of the C sources: beside `nn` in a checkout, inside it when installed from a wheel."""
+    package = Path(__file__).resolve().parent.parent
+    return next((f for f in (package.parent / "csrc", package / "csrc") if (f / "kernels.def").is_file()), None)
+
+
+def build_id(folder: Path) -> str:
+    """Checksum of everything that decides what the compiled kernels are."""
+    files = sorted(f for f in folder.iterdir() if f.suffix in (".c", ".h", ".def") or f.name == "build.py")
+    crc = 0
+    for f in files:
+        crc = zlib.crc32(f.name.encode() + f.read_bytes().replace(b"\r\n", b"\n"), crc)
+    return f"{crc:08x}"
+
+
+def _load() -> Any:
+    """The cffi module, or None where it was never built. Any other import error goes through."""
+    path = os.environ.get("NN_KERNELS")
+    if path:
+        spec = importlib.util.spec_from_file_location("nn._kernels", path)
+        module = sys.modules["nn._kernels"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    else:
+        try:
+            module = importlib.import_module("nn._kernels")
+        except ModuleNotFoundError as error:
+            if error.name != "nn._kernels":
+                raise
+            return None
+    folder = csrc()
+    if folder and module.ffi.string(module.lib.nn_build_id()).decode() != build_id(folder):
+        warnings.warn("nn: the compiled kernels are older than csrc/; run `python csrc/build.py`", stacklevel=2)
+    return module
+
+
+_backend = _environment("NN_BACKEND", BACKENDS)
+_cap = _environment("NN_ISA", ISAS)
+_module = None if _backend == "numpy" else _load()
+lib = _module and _module.lib
+ffi = _module and _module.ffi
+if lib is None and _backend == "c":
+    raise RuntimeError("NN_BACKEND=c, but the C kernels are not built; run `python csrc/build.py`")
+if lib is not None and _cap is not None:
+    lib.nn_isa_cap(ISAS.index(_cap))
+_machine = lib.nn_isa_mask() if lib else 0          # feature bits of CPU and NN_ISA together
+
+
+def default_choice() -> int:
+    """What a kernel runs when nothing is forced."""
+    return NUMPY if lib is None else BEST
+
+
+def isa() -> str:
+    """Name of the richest instruction set in force ("scalar" also where everything runs on NumPy)."""
+    return ISAS[lib.nn_isa_level()] if lib else "scalar"
+
+
+def rows(kernel: str) -> list[tuple]:
+    """The C variants of a kernel, in the order of csrc/kernels.def: (name, "c", isa, tile)."""
+    if lib is None:
+        return []
+    text = ffi.string
+    found = []
+    for i in range(lib.nn_variant_count()):
+        v = lib.nn_variant(i)
+        if text(v.kernel).decode() == kernel:
+            found.append((text(v.name).decode(), "c", text(v.isa).decode(), (v.mr, v.nr)))
+    return found
+
+
+def number(name: str) -> int:
+    """The number of the C variant called `name`."""
+    return next(i for i in range(lib.nn_variant_count()) if ffi.string(lib.nn_variant(i).name).decode() == name)
+
+
+def runs(variant: Any) -> bool:
+    """Whether this CPU, under NN_ISA, has the instructions a variant needs."""
+    return variant.backend == "numpy" or not lib.nn_variant(number(variant.name)).needs & ~_machine
+
+
+def peak(route: str, seconds: float = 0.02) -> float:
+    """Multiply-accumulates a second of a register-only loop with the instructions of `route`: the ceiling that
+    the kernels of that route are measured against. One thread. Routes: `peak_routes()`."""
+    routes = peak_routes()
+    if route not in routes:
+        raise ValueError(f"peak: route must be one of {', '.join(routes) or '(none: no C kernels)'}, got {route!r}")
+    from time import perf_counter
+    index, steps = all_peak_routes().index(route), 10_000
+    while True:
+        start = perf_counter()
+        macs = lib.nn_peak(index, steps)
+        took = perf_counter() - start
+        if took > seconds:
+            return macs / took
+        steps *= 2
+
+
+def all_peak_routes() -> list[str]:
+    return [ffi.string(lib.nn_peak_name(i)).decode() for i in range(lib.nn_peak_count())] if lib else []
+
+
+def peak_routes() -> tuple[str, ...]:
+    """The routes whose peak can be measured on this machine."""
+    return tuple(r for i, r in enumerate(all_peak_routes()) if not lib.nn_peak_needs(i) & ~_machine)
+
+
+def why_not_c() -> str | None:
+    """None if the C kernels are there, else one sentence that says why not.
+
+    Where they were simply not built, this tries to build them in a temporary folder (seconds) to
+    quote what the compiler says.
+    """
+    if lib is not None:
+        return None
+    if _backend == "numpy":
+        return "NN_BACKEND=numpy is set."
+    folder = csrc()
+    if folder is None:
+        return "The C kernels were not built and their sources (csrc/) are not installed."
+    with tempfile.TemporaryDirectory() as scratch:
+        tried = subprocess.run([sys.executable, str(folder / "build.py"), "--out", scratch],
+                               capture_output=True, text=True, check=False)
+    if tried.returncode == 0:
+        return f"The C kernels were not built, but a compiler is here now: run `python {folder / 'build.py'}`."
+    said = [line for line in tried.stderr.splitlines() if "error" in line.lower()] or tried.stderr.splitlines()
+    return f"The C kernels could not be built: {said[-1].strip() if said else 'the compiler said nothing'}"
