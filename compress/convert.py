@@ -141,7 +141,7 @@ class _Lowering:
     # Layers with weights ---------------------------------------------------------------------------
 
     def weighted(self, node: Node) -> None:
-        x, weight, bias = node.inputs
+        _, weight, bias = node.inputs
         if weight not in self.graph.constants or bias not in self.graph.constants:
             raise self.refuse(node, "its weight is computed in forward, not a parameter")
         if len(self.graph.constants[weight].shape) != len(node.shape):

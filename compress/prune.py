@@ -69,8 +69,8 @@ class Prune:
     def encode(self, w: np.ndarray, state: PruneState) -> SparseWeight:
         if state.step < self.schedule.end:
             raise ValueError(
-                f"Prune: the schedule stands at step {state.step} of {self.schedule.end}, sparsity "
-                f"{1 - state.mask.mean():.3f} of {self.sparsity}: train on before converting, or prune at once"
+                f"Prune: the schedule stands at step {state.step} of {self.schedule.end} and sparsity "
+                f"{1 - state.mask.mean():.3f} of {self.sparsity}; train on before converting"
             )
         return SparseWeight.from_dense(w * state.mask)
 

@@ -1,0 +1,109 @@
+"""The command `bonsai` (= `python -m compress`): the main job, `doctor` and `bench`.
+
+Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from pathlib import Path
+
+from nn.files import FileError
+
+__all__ = ["command"]
+
+
+def command(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        return options.run(options)
+    except (FileError, OSError, _Usage) as error:
+        print(f"bonsai: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bonsai: interrupted", file=sys.stderr)
+        return 130
+    except Exception:
+        traceback.print_exc()
+        print("bonsai: this is a bug of ours; please report it with the lines above", file=sys.stderr)
+        return 3
+
+
+class _Usage(ValueError):
+    """Options that make no sense together or name something that is not there."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bonsai",
+        description="Compress a network for handwritten digits by every technique there is, and print what "
+        "each one bought. Takes a minute or two; results are kept in --out.",
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help="a few epochs on 400 images: to see that it works")
+    add("--seeds", type=_count, default=2, metavar="N", help="networks trained for each row (2)")
+    add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
+    add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
+    add("--data", metavar="mnist:DIR", help="IDX files in DIR instead of the shipped digits")
+    add("--out", type=Path, default=Path("bonsai-runs"), metavar="DIR", help="where to write (bonsai-runs)")
+    add("--threads", type=_count, metavar="N", help="networks trained side by side (the number of cores)")
+    add("--json", action="store_true", help="print the ledger as JSON")
+    parser.set_defaults(run=_job)
+    commands = parser.add_subparsers(title="other commands", metavar="")
+    doctor = commands.add_parser("doctor", help="what this installation can do, and why not more")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _job(options: argparse.Namespace) -> int:
+    from . import job
+
+    folder = None
+    if options.data is not None:
+        kind, _, folder = options.data.partition(":")
+        if kind != "mnist" or not folder:
+            raise _Usage(f"--data: wants mnist:DIR; got {options.data!r}")
+    chosen = job.Options(
+        options.out,
+        options.seeds,
+        options.seed,
+        options.quick,
+        folder,
+        tuple(options.technique),
+        options.threads,
+    )
+    unknown = set(chosen.technique) - set(job.NAMES)
+    if unknown:
+        raise _Usage(f"--technique: {sorted(unknown)[0]!r} is not one of {', '.join(job.NAMES)}")
+    ledger = job.run(chosen)
+    if options.json:
+        print(json.dumps(ledger.to_json(), indent=1))
+        return 0
+    print(ledger)
+    print()
+    for note in ledger.notes():
+        print(note)
+    print(f"report, charts and files: {options.out}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from . import doctor
+
+    return doctor.run()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10,000")
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2³¹ − 1")
+    return int(text)

@@ -1,0 +1,285 @@
+"""The main job: choose on held-out images, train every row for every seed, load every file again, print
+one ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import platform
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nn
+from nn.files import write_bytes
+
+from . import charts, experiment, report_html
+from .experiment import Budget, Data, Measured, Result
+from .ledger import Ledger, Row
+from .techniques import TECHNIQUES, Technique
+
+__all__ = ["FULL", "NAMES", "QUICK", "Options", "run"]
+
+FULL = Budget(base=15, tune=10, batch=64, base_rate=3e-3, tune_rate=1e-3, rounds=41)
+NAMES = tuple(dict.fromkeys(technique.name for technique in TECHNIQUES))
+QUICK = Budget(base=2, tune=2, batch=64, base_rate=3e-3, tune_rate=1e-3, rounds=5)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    out: Path
+    seeds: int = 2
+    seed: int = 0
+    quick: bool = False
+    data: str | None = None
+    technique: tuple[str, ...] = ()
+    threads: int | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """Epochs and rounds."""
+        return QUICK if self.quick else FULL
+
+
+def run(options: Options) -> Ledger:
+    """Do the whole job and write ledger.json, report.html, charts and all Programs to `options.out`.
+
+    Raises OSError or FileError for data that can't be read or a folder that can't be written, before
+    training.
+    """
+    techniques = _selected(options.technique)
+    data = Data(options.data, limit=400 if options.quick else None)
+    digits = data.load()
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_bytes(
+        options.out / "ledger.json", b"{}\n"
+    )  # an unwritable folder is better known now than after training
+    seeds = tuple(range(options.seed, options.seed + options.seeds))
+    with _Pool(options.threads, _epochs(techniques, options)) as pool:
+        chosen, seen = _choose(pool, data, options, techniques)
+        results = _train(pool, data, options, techniques, chosen, seeds)
+        measured = _measure(pool, data, options, results, seeds[0])
+    rows = tuple(_rows(results, measured, seeds))
+    settings = {"budget": asdict(options.budget), "images": len(digits.x_train), "quick": options.quick}
+    ledger = Ledger(rows, seeds, {"options": chosen, "validation": seen}, _machine(), settings)
+    _write(ledger, measured, results[seeds[0]], options.out)
+    return ledger
+
+
+Choice = dict[str, float]
+Results = dict[int, dict[str, dict[str, Result]]]  # seed -> network -> label -> its file
+
+
+def _selected(names: tuple[str, ...]) -> list[Technique]:
+    return [technique for technique in TECHNIQUES if not names or technique.name in ("float", *names)]
+
+
+def _key(technique: Technique) -> str:
+    return f"{technique.network} {technique.name}"
+
+
+def _choose(
+    pool: _Pool, data: Data, options: Options, techniques: list[Technique]
+) -> tuple[Choice, dict[str, Any]]:
+    """What validation chooses, once, with the first seed."""
+    asked = {
+        _key(t): pool.submit(experiment.choose, data, options.budget, options.seed, t)
+        for t in techniques
+        if t.options
+    }
+    answers = {key: future.result() for key, future in asked.items()}
+    return {key: option for key, (option, _) in answers.items()}, {
+        key: seen for key, (_, seen) in answers.items()
+    }
+
+
+def _train(
+    pool: _Pool,
+    data: Data,
+    options: Options,
+    techniques: list[Technique],
+    chosen: Choice,
+    seeds: tuple[int, ...],
+) -> Results:
+    networks = list(dict.fromkeys(technique.network for technique in techniques))
+    asked: dict[tuple[int, str], Future[dict[str, Result]]] = {}
+    for seed in seeds:
+        for network in networks:
+            rows = [(t, chosen.get(_key(t))) for t in techniques if t.network == network]
+            asked[seed, network] = pool.submit(
+                experiment.train, data, options.budget, seed, rows, options.out
+            )
+    return {seed: {network: asked[seed, network].result() for network in networks} for seed in seeds}
+
+
+def _measure(pool: _Pool, data: Data, options: Options, results: Results, first: int) -> dict[Path, Measured]:
+    paths = {
+        seed: [result.path for labels in networks.values() for result in labels.values()]
+        for seed, networks in results.items()
+    }
+    everything = [path for some in paths.values() for path in some]
+    return pool.alone(experiment.measure, data, everything, paths[first], options.budget.rounds)
+
+
+def _rows(results: Results, measured: dict[Path, Measured], seeds: tuple[int, ...]) -> Iterator[Row]:
+    for network, labels in results[seeds[0]].items():
+
+        def each(label: str, network: str = network) -> list[Measured]:
+            return [measured[results[seed][network][label].path] for seed in seeds]
+
+        floats = each("float")
+        for label, result in labels.items():
+            mine = each(label)
+            accuracies = tuple(one.accuracy for one in mine)
+            yield Row(
+                network=network,
+                technique=label,
+                accuracies=accuracies,
+                differences=tuple(a - base.accuracy for a, base in zip(accuracies, floats, strict=True)),
+                disk=_mean([one.disk for one in mine]),
+                smaller=_mean([base.disk / one.disk for one, base in zip(mine, floats, strict=True)]),
+                memory=_mean([one.memory for one in mine]),
+                macs=_mean([one.macs for one in mine]),
+                milliseconds=mine[0].milliseconds,
+                faster=floats[0].milliseconds / mine[0].milliseconds,
+                certified=result.certified,
+                measured=result.measured,
+            )
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _write(
+    ledger: Ledger, measured: dict[Path, Measured], first: dict[str, dict[str, Result]], out: Path
+) -> None:
+    texts = {
+        f"{network} {label}": measured[result.path].text
+        for network, labels in first.items()
+        for label, result in labels.items()
+    }
+    write_bytes(out / "ledger.json", (json.dumps(ledger.to_json(), indent=1) + "\n").encode())
+    pictures = charts.draw(ledger, out)
+    write_bytes(out / "report.html", report_html.page(ledger, texts, pictures).encode())
+
+
+def _machine() -> dict[str, str]:
+    kernels = "NumPy only" if nn.kernels.why_not_c() else f"C kernels, {nn.kernels.isa()}"
+    return {
+        "kernels": kernels,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _epochs(techniques: list[Technique], options: Options) -> int:
+    """How many epochs there are to train at most, for the progress bar."""
+    budget, total = options.budget, 0
+    for technique in techniques:
+        if technique.options:
+            total += budget.base + budget.tune * (1 + len(technique.options))
+        if technique.name == "float":
+            total += options.seeds * (budget.base + budget.tune)
+        if technique.trained:
+            total += options.seeds * budget.tune
+        if technique.control:
+            total += options.seeds * (budget.base + budget.tune)
+    return total
+
+
+class _Pool:
+    """Worker processes with one BLAS thread each, and a progress bar that they all move on.
+
+    One thread each: a sum of floats in another order is another sum, and the ledger must not depend on
+    how many cores a machine has.
+    """
+
+    def __init__(self, workers: int | None, epochs: int) -> None:
+        self.workers, self.epochs = workers or _cores(), epochs
+
+    def __enter__(self) -> _Pool:
+        from tqdm import tqdm
+
+        context = multiprocessing.get_context("spawn")  # a forked BLAS may hang
+        self.ticks = context.SimpleQueue()
+        self.bar = tqdm(
+            total=self.epochs,
+            unit="epoch",
+            desc="training",
+            file=sys.stderr,
+            leave=False,
+            disable=None if sys.stderr.isatty() else True,
+        )
+        with _one_thread():
+            self.pool = ProcessPoolExecutor(
+                self.workers, context, initializer=_start_worker, initargs=(self.ticks,)
+            )
+            self.listener = threading.Thread(target=self._listen, daemon=True)
+            self.listener.start()
+            self.pool.submit(int).result()  # starts the workers' environment while it is set
+        return self
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Run `function(*arguments, tick)` in a worker."""
+        with _one_thread():
+            return self.pool.submit(_call, function, arguments)
+
+    def alone(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run `function(*arguments)` in a worker; call it when the others have nothing to do."""
+        self.bar.set_description("measuring")
+        return self.pool.submit(function, *arguments).result()
+
+    def _listen(self) -> None:
+        while (epochs := self.ticks.get()) is not None:
+            self.bar.update(min(epochs, self.epochs - self.bar.n))
+
+    def __exit__(self, *failure: object) -> None:
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        self.ticks.put(None)
+        self.listener.join()
+        self.bar.close()
+
+
+_ticks: Any = None
+
+
+def _start_worker(ticks: Any) -> None:
+    global _ticks
+    _ticks = ticks
+
+
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return function(*arguments, _ticks.put)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes started inside see one BLAS thread."""
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

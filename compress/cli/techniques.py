@@ -1,0 +1,55 @@
+"""The rows of the ledger: what is done to which network, and what validation may choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import nn
+from compress import Cubic, Prune, Quantize, Recipe
+
+__all__ = ["TECHNIQUES", "Technique"]
+
+
+@dataclass(frozen=True)
+class Technique:
+    """One row. `options` are what validation chooses among, the smallest file first; `recipe(option,
+    steps)` is what is attached, `steps` being the optimizer steps of the training that follows; `trained`
+    says whether one follows. `control` asks for a row beside it: a small dense network of equal bytes and
+    equal epochs.
+    """
+
+    name: str
+    network: str
+    recipe: Callable[[float | None, int], Recipe] | None = None
+    options: tuple[float, ...] = ()
+    trained: bool = False
+    control: bool = False
+
+    def label(self, option: float | None) -> str:
+        """The name with what was chosen."""
+        return self.name if option is None else f"{self.name} {option:.0%}"
+
+
+def quantize(option: float | None, steps: int) -> Recipe:
+    """int8 everywhere."""
+    return Recipe(Quantize())
+
+
+def prune(option: float | None, steps: int) -> Recipe:
+    """The same sparsity everywhere, reached by the cubic schedule after two thirds of the training."""
+    return Recipe(Prune(option, Cubic(end=max(2 * steps // 3, 1))))
+
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {"cnn": nn.models.digits_cnn, "mlp": nn.models.digits_mlp}
+
+SPARSITIES = (0.95, 0.9, 0.85, 0.8, 0.7)
+
+TECHNIQUES = (
+    Technique("float", "cnn"),
+    Technique("int8", "cnn", quantize),
+    Technique("pruned", "cnn", prune, SPARSITIES, trained=True, control=True),
+    Technique("float", "mlp"),
+    Technique("int8", "mlp", quantize),
+    Technique("pruned", "mlp", prune, SPARSITIES, trained=True, control=True),
+)
