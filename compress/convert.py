@@ -18,7 +18,7 @@ from nn.graph import Graph, Node
 
 from .calls import Call, layout, multiply, pointwise, pool
 from .dense import DenseWeight
-from .fold import WEIGHTED, fold_batch_norm
+from .fold import WEIGHTED, fold_batch_norm, normalisation
 from .prepare import checked_example, observe
 from .program import Constant, Program
 from .prune import SparseWeight
@@ -256,12 +256,11 @@ class _Lowering:
             self.same_grid(node, lambda x, out, zero: pool.AvgPool((x,), out, kernel, stride, padding, zero))
 
     def scale(self, node: Node) -> None:
-        x, *parameters = node.inputs
-        gamma, beta, mean, variance = (self.graph.constants[name].astype(np.float64) for name in parameters)
-        factor = gamma / np.sqrt(variance + node.attrs["eps"])
+        x = node.inputs[0]
+        factor, shift = normalisation(self.graph, node)
         names = (f"{node.output}.scale", f"{node.output}.shift")
         self.constants[names[0]] = factor.astype(np.float32)
-        self.constants[names[1]] = (beta - mean * factor).astype(np.float32)
+        self.constants[names[1]] = shift.astype(np.float32)
         self.real[node.output] = self.emit(pointwise.Scale((self.as_real(x),), node.output, *names))
 
     def add(self, node: Node) -> None:

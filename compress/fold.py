@@ -14,7 +14,7 @@ import numpy as np
 
 from nn.graph import Graph, Node
 
-__all__ = ["fold_batch_norm"]
+__all__ = ["fold_batch_norm", "normalisation"]
 
 WEIGHTED = {"conv2d", "linear"}
 
@@ -41,24 +41,26 @@ def fold_batch_norm(graph: Graph) -> Graph:
 
 
 def _give_bias(graph: Graph, node: Node) -> None:
-    """conv2d and linear may have been recorded without bias: give the node one of zeros, to write into."""
-    if len(node.inputs) == 3:
-        return
-    weight = node.inputs[1]
-    bias = f"{weight.removesuffix('.weight')}.bias"
-    graph.constants[bias] = np.zeros(len(graph.constants[weight]), np.float32)
-    _swap(graph, node, replace(node, inputs=(*node.inputs, bias)))
+    """A layer may have no bias: give it one of zeros, to write into."""
+    x, weight, bias = (*node.inputs, None)[:3]
+    if bias is None and weight in graph.constants:
+        bias = f"{weight.removesuffix('.weight')}.bias"
+        graph.constants[bias] = np.zeros(len(graph.constants[weight]), np.float32)
+        _swap(graph, node, replace(node, inputs=(x, weight, bias)))
 
 
 def _fold(graph: Graph, layer: Node, norm: Node) -> None:
     _, weight, bias = layer.inputs
-    if len(graph.users(weight)) > 1 or len(graph.users(bias)) > 1:
+    if (
+        not {weight, bias} <= set(graph.constants)
+        or len(graph.users(weight)) > 1
+        or len(graph.users(bias)) > 1
+    ):
         return  # what two layers share can't be scaled for one of them
-    gamma, beta, mean, variance = (graph.constants[name].astype(np.float64) for name in norm.inputs[1:])
-    factor = gamma / np.sqrt(variance + norm.attrs["eps"])
+    factor, shift = normalisation(graph, norm)
     w, b = graph.constants[weight], graph.constants[bias]
     graph.constants[weight] = (w * factor.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
-    graph.constants[bias] = ((b - mean) * factor + beta).astype(np.float32)
+    graph.constants[bias] = (b * factor + shift).astype(np.float32)
     if weight in graph.views:
         graph.views[weight] = graph.views[weight].rescaled(factor)
     graph.nodes.remove(norm)
@@ -67,6 +69,15 @@ def _fold(graph: Graph, layer: Node, norm: Node) -> None:
         _swap(graph, reader, replace(reader, inputs=renamed))
     if graph.output == norm.output:
         graph.output = layer.output
+
+
+def normalisation(graph: Graph, norm: Node) -> tuple[np.ndarray, np.ndarray]:
+    """Batch norm in evaluation mode as (factor, shift) per channel, float64: y = factor·x + shift."""
+    gamma, beta, mean, variance = (
+        None if name is None else graph.constants[name].astype(np.float64) for name in norm.inputs[1:]
+    )
+    factor = (1.0 if gamma is None else gamma) / np.sqrt(variance + norm.attrs["eps"])
+    return factor, (0.0 if beta is None else beta) - mean * factor
 
 
 def _swap(graph: Graph, old: Node, new: Node) -> None:

@@ -56,12 +56,12 @@ class Affine:
 # The integer grid has no slope to follow, so the gradient goes straight through to the float weight
 # (Bengio, Léonard & Courville 2013): forward is `target`, backward is that of the identity in w.
 STRAIGHT_THROUGH = Rule(
-    name="straight_through",
-    forward=lambda w, target: (target, ()),
-    vjp=lambda g, saved, needs: (g, None),
-    formula="out = target;  ∂out/∂w := 1",
-    samples=lambda rng: [((rng.normal(size=(3, 4)), rng.normal(size=(3, 4))), {})],
-    surrogate="identity in w",
+    "straight_through",
+    "y = target;  dw = g, as if y were w",
+    lambda w, target: (target, None),
+    lambda g, saved, needs: (g, None),
+    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})],
+    surrogate=lambda w, target: w,
 )
 
 

@@ -28,12 +28,13 @@ __all__ = ["Graph", "Node", "trace"]
 class Node:
     """One application of a rule: `output = op(*inputs, **attrs)`.
 
-    `inputs` and `output` are names of values (or of constants); `shape` is the output's shape for the
-    example; `module` is the dotted path of the module whose forward applied the rule ('' for the model).
+    `inputs` and `output` are names of values or of constants (an input that was None stays None); `shape` is
+    the output's shape for the example; `module` is the dotted path of the module whose forward applied the
+    rule ('' for the model).
     """
 
     op: str
-    inputs: tuple[str, ...]
+    inputs: tuple[str | None, ...]
     output: str
     attrs: dict[str, Any]
     shape: tuple[int, ...]
@@ -41,7 +42,7 @@ class Node:
 
     def __str__(self) -> str:
         attrs = "".join(f", {name}={_short(value)}" for name, value in self.attrs.items())
-        return f"{self.output} = {self.op}({', '.join(self.inputs)}{attrs})"
+        return f"{self.output} = {self.op}({', '.join(map(str, self.inputs))}{attrs})"
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Graph:
         x has the example's shape but for the batch, its first dimension. Constants are used as they stand: a
         weight is its float array, whatever view is attached to it.
         """
-        values: dict[str, np.ndarray] = {**self.constants, self.input: x}
+        values: dict[str | None, np.ndarray | None] = {None: None, **self.constants, self.input: x}
         if watch:
             watch(self.input, x)
         last_use = {name: i for i, node in enumerate(self.nodes) for name in node.inputs}
@@ -84,8 +85,8 @@ class Graph:
             if watch:
                 watch(node.output, out)
             for name in node.inputs:  # free what nothing later reads
-                if last_use[name] == i and name in values and name != self.output:
-                    del values[name]
+                if last_use[name] == i and name not in (None, self.output):
+                    values.pop(name, None)
         return values[self.output]
 
     def __str__(self) -> str:
@@ -105,6 +106,7 @@ class _Tracer:
         self._paths = {id(module): name for name, module in model.named_modules()}
         self._stack: list[str] = []
         self._names: dict[int, str] = {}  # id of a Tensor or array -> its name
+        self._made: set[str] = set()  # names of values; all others are constants
         self._alive: list[Any] = []  # what ids refer to must not be freed while we look at them
         self._taken: set[str] = set()
         for name, parameter in model.named_parameters():
@@ -124,12 +126,15 @@ class _Tracer:
         names = tuple(self._known(value) for value in inputs)
         module = self._stack[-1] if self._stack else ""
         output = self._name(out, module or rule.name)
+        self._made.add(output)
         self.nodes.append(Node(rule.name, names, output, dict(attrs), out.shape, module))
 
-    def _known(self, value: Any) -> str:
+    def _known(self, value: Any) -> str | None:
         """The name of an operand; what no rule made and no module owns is a constant of its own."""
+        if value is None:
+            return None
         name = self._names.get(id(value)) or self._name(value, "constant")
-        if name not in self.constants and not any(node.output == name for node in self.nodes):
+        if name not in self._made:
             self.constants[name] = value.data if isinstance(value, Tensor) else np.asarray(value)
         return name
 
@@ -159,12 +164,12 @@ def trace(model: Any, example: np.ndarray | Tensor) -> Graph:
         )
     tracer = _Tracer(model)
     name = tracer._name(x, "x")
-    tracer.nodes.append(Node("input", (), name, {}, x.shape, ""))  # so that x is known to be no constant
+    tracer._made.add(name)
     with _evaluation(model), _listening(tracer), engine.no_grad():
         out = model(x)
     if not isinstance(out, Tensor):
         raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__}")
-    nodes = tracer.nodes[1:]
+    nodes = tracer.nodes
     result = tracer._names.get(id(out))
     if result not in _reachable(nodes, name):
         raise TraceError(

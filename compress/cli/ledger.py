@@ -99,10 +99,10 @@ class Ledger:
         first, last = self.seeds[0], self.seeds[-1]
         seeds = f"seed {first}" if first == last else f"mean of seeds {first}…{last}"
         return [
-            f"accuracy: test images, {seeds}; Δ: points, paired by seed with the float network of as many epochs",
+            f"accuracy: test images, {seeds}; Δ: points against the float network of the same seed and epochs",
             "dense control: a dense float network of (nearly) the same bytes and the same epochs",
             "error: ‖w − ŵ‖/‖w‖ of storing the trained weights; certified is an upper bound from theory",
-            f"time: median of one thread; {', '.join(f'{key} {value}' for key, value in self.machine.items())}",
+            "time: median, one thread; " + ", ".join(f"{name} {it}" for name, it in self.machine.items()),
         ]
 
     def to_json(self) -> dict[str, Any]:
