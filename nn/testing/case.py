@@ -1,0 +1,109 @@
+"""One call of a kernel as data, and how an example of one is drawn.
+
+Hypothesis draws the few numbers that matter (shape, seed, style of values) and shrinks them; NumPy's
+generator fills the arrays. Drawing every element with Hypothesis would be slow, and its default fill would
+make most of them equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+
+@dataclass(frozen=True)
+class Case:
+    """The arguments of one call: arrays, keyword options, and a seed for what a law draws by itself."""
+
+    args: tuple[np.ndarray, ...]
+    options: dict = field(default_factory=dict)
+    seed: int = 0
+
+    def rng(self) -> np.random.Generator:
+        """A generator that is the same each time it is asked for: a law that failed fails again."""
+        return np.random.default_rng(self.seed)
+
+    def on(self, *args: np.ndarray, **options) -> Case:
+        """The same case with other arrays and with some options replaced."""
+        return replace(self, args=args, options={**self.options, **options})
+
+    def __repr__(self) -> str:
+        given = [show(a) for a in self.args] + [f"{name}={show(v)}" for name, v in self.options.items()]
+        return f"({', '.join(given)}) [seed {self.seed}]"
+
+
+def show(value: object) -> str:
+    """An argument as a person would note it: dtype and shape, the values too when there are few."""
+    if not isinstance(value, np.ndarray):
+        return getattr(value, "__name__", None) or repr(value)
+    dims = ", ".join(map(str, value.shape))
+    values = f" = {np.array2string(value, threshold=12, max_line_width=10**6)}".replace("\n", "")
+    return f"{value.dtype}({dims}){values if 0 < value.size <= 12 else ''}"
+
+
+def for_all(cases: st.SearchStrategy[Case], test: Callable[[Case], None], examples: int | None = None):
+    """Run test(case) on drawn cases.
+
+    Args:
+        cases: where they come from, e.g. `DOMAINS["gemm"].cases()`.
+        test: raises to say that a case fails.
+        examples: how many cases, always the same ones; if not given, what the Hypothesis profile says.
+    Raises:
+        AssertionError: what test raised, for the smallest case that Hypothesis found, and that case.
+    """
+    @given(cases)
+    def one(case: Case) -> None:
+        try:
+            test(case)
+        except Exception as error:
+            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            raise AssertionError(f"{kind}{error}\n    for {case!r}") from error
+
+    if examples is not None:
+        one = settings(max_examples=examples, derandomize=True, database=None, deadline=None,
+                       report_multiple_bugs=False, phases=(Phase.generate, Phase.shrink),
+                       suppress_health_check=list(HealthCheck))(one)
+    one()
+
+
+def near(*tiles: int, most: int) -> st.SearchStrategy[int]:
+    """Sizes where kernels break: 0, 1, and those within 1 of a tile or two tiles, up to `most`."""
+    sizes = {0, 1, 2, 3, 5} | {m * t + d for t in tiles for m in (1, 2) for d in (-1, 0, 1)}
+    return st.sampled_from(sorted(s for s in sizes if s <= most))
+
+
+STYLES = ("uniform", "corners", "sparse", "constant")
+
+
+def integers(rng: np.random.Generator, shape: tuple[int, ...], dtype: type, style: str) -> np.ndarray:
+    """Bytes in one of four styles; "corners" are the values where saturation and sign handling go wrong."""
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    if style == "corners":
+        corners = [low, low + 1, 0, 1, 63, 64, 65, 126, 127, high - 1, high]
+        corners += [-64, -65, -1] if low else [128, 129]
+        return rng.choice(np.array(corners), shape).astype(dtype)
+    if style == "constant":
+        return np.full(shape, rng.choice([low, high, 1, 64]), dtype)
+    values = rng.integers(low, high, shape, endpoint=True)
+    if style == "sparse":
+        values *= rng.random(shape) < 0.1
+    return values.astype(dtype)
+
+
+SPECIAL = (0.0, -0.0, 1.0, -1.0, 1e-45, -1e-45, 1.1754944e-38, 1e-30, 1e15, -1e15, 3.0000002)
+
+
+def floats(rng: np.random.Generator, shape: tuple[int, ...], style: str) -> np.ndarray:
+    """Finite float32 in one of four styles; "corners" plants both zeros, subnormals and large values."""
+    if style == "constant":
+        return np.full(shape, rng.choice([0.1, -1.0, 3e-20, 1e10]), np.float32)
+    values = rng.standard_normal(shape) * 2.0 ** rng.integers(-20, 20)
+    if style == "corners":
+        values = np.where(rng.random(shape) < 0.2, rng.choice(SPECIAL, shape), values)
+    if style == "sparse":
+        values = values * (rng.random(shape) < 0.1)
+    return values.astype(np.float32)

@@ -1,0 +1,123 @@
+"""Is a kernel right? `check(kernel)` runs all laws on all variants and says which broke, on which case.
+
+    >>> from nn.testing.check import check
+    >>> print(check(nn.kernels.qgemm))                   # all variants this machine can run
+    >>> print(check(my_qgemm, like=nn.kernels.qgemm))    # your own function, held to qgemm's contract
+
+A kernel written in C may kill the process. So its memory is checked first, in forks (nn/testing/memory.py),
+and where that fails the laws are not run in this process.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nn import kernels
+from nn.testing import memory
+from nn.testing.case import for_all
+from nn.testing.domain import Domain, Gemm, Qgemm
+from nn.testing.domain_csr import SpmmCsr
+from nn.testing.laws import Implementation, Law
+from nn.testing.laws_float import GEMM_LAWS, SPMM_CSR_LAWS
+from nn.testing.laws_qgemm import QGEMM_LAWS
+
+DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (Gemm(), Qgemm(), SpmmCsr())}
+LAWS_OF: dict[str, tuple[Law, ...]] = {"gemm": GEMM_LAWS, "qgemm": QGEMM_LAWS, "spmm_csr": SPMM_CSR_LAWS}
+
+
+def of_variant(kernel: kernels.Kernel, variant: kernels.Variant) -> Implementation:
+    """The kernel with this variant forced."""
+    def run(*args, **options):
+        with kernels.use(variant):
+            return kernel(*args, **options)
+
+    def pack(*weight):
+        with kernels.use(variant):
+            return kernel.pack(*weight)
+
+    return Implementation(variant.name, DOMAINS[kernel.name], run, kernel.reference, pack,
+                          steady=variant.backend != "numpy")
+
+
+def of_function(function: Callable, like: kernels.Kernel) -> Implementation:
+    """A function held to the contract of the kernel `like`; `out=` is tested if the function has it."""
+    takes_out = "out" in inspect.signature(function).parameters
+    return Implementation(function.__name__, DOMAINS[like.name], function, like.reference,
+                          takes_out=takes_out, steady=False)
+
+
+def implementations(kernel: kernels.Kernel) -> list[Implementation]:
+    """One Implementation for each variant of a kernel that can run here."""
+    return [of_variant(kernel, variant) for variant in kernel.variants()]
+
+
+def laws_for(f: Implementation) -> list[Law]:
+    """The laws that can be asked of f: those about `out` and packing only where it has them."""
+    no_use = {"writes_only_out": not f.takes_out, "packs": f.pack is None}
+    return [law for law in LAWS_OF[f.domain.name] if not no_use.get(law.__name__)]
+
+
+def holds(law: Law, f: Implementation, examples: int | None = None) -> None:
+    """Run one law on drawn cases: as many as the Hypothesis profile says, or `examples`.
+
+    Raises:
+        AssertionError: what is wrong, and the smallest case found.
+    """
+    for_all(f.domain.cases(), lambda case: law(f, case), examples)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One law that one implementation breaks; the message ends with the smallest case found."""
+
+    law: str
+    implementation: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.implementation} breaks {self.law}:\n    " + self.message.replace("\n", "\n    ")
+
+
+@dataclass
+class Report:
+    """What check() found. True if nothing failed."""
+
+    subject: str
+    passed: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return not self.failures
+
+    def __str__(self) -> str:
+        head = f"{self.subject}: {self.passed} laws hold, {len(self.failures)} broken"
+        return "\n".join([head, *map(str, self.failures)])
+
+    def run(self, name: str, f: Implementation, test: Callable[[], None]) -> bool:
+        """Run a test and write down how it went; whether it passed."""
+        try:
+            test()
+        except AssertionError as error:
+            self.failures.append(Failure(name, f.name, str(error)))
+            return False
+        self.passed += 1
+        return True
+
+
+def check(kernel: Callable, like: kernels.Kernel | None = None, examples: int = 30) -> Report:
+    """Check a kernel, or a function that claims to be one.
+
+    Args:
+        kernel: a Kernel, all of whose variants are checked; or, with `like`, any function with its arguments.
+        like: the Kernel whose contract and specification the function must meet.
+        examples: cases per law.
+    """
+    subjects = implementations(kernel) if like is None else [of_function(kernel, like)]
+    report = Report(getattr(kernel, "name", None) or f"{kernel.__name__} as {like.name}")
+    for f in subjects:
+        if memory.why_not() or report.run("stays_inside", f, lambda f=f: memory.stays_inside(f, examples)):
+            for law in laws_for(f):
+                report.run(law.__name__, f, lambda f=f, law=law: holds(law, f, examples))
+    return report

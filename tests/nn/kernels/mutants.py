@@ -1,0 +1,295 @@
+"""Wrong kernels, each wrong in one way that has happened to somebody, under the law that must kill it.
+
+A mutant is the NumPy specification with its arguments or its result changed. MUTANTS lists them as
+(law, kernel, name, run, pack).
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from nn.kernels import gemm, qgemm, spmm_csr
+from nn.testing import laws, laws_float, laws_qgemm
+
+EVERY = (gemm, qgemm, spmm_csr)
+MUTANTS: list[tuple] = []
+
+
+def into(out, y):
+    """y, or `out` filled with it."""
+    if out is None:
+        return y
+    out[...] = y
+    return out
+
+
+def arguments(law, *kernels):
+    """Register change(*arguments, **options) → (arguments, options), done before the specification runs."""
+    def register(change):
+        for kernel in kernels:
+            def run(*args, out=None, kernel=kernel, **options):
+                args, options = change(*args, **options)
+                return into(out, kernel.reference(*args, **options))
+            MUTANTS.append((law, kernel, change.__name__, run, None))
+        return change
+    return register
+
+
+def output(law, *kernels):
+    """Register spoil(y, *arguments, **options), done to the result in place (or returned) afterwards."""
+    def register(spoil):
+        for kernel in kernels:
+            def run(*args, out=None, kernel=kernel, **options):
+                y = np.array(kernel.reference(*args, **options))
+                spoiled = spoil(y, *args, **options)
+                return into(out, y if spoiled is None else spoiled)
+            MUTANTS.append((law, kernel, spoil.__name__, run, None))
+        return spoil
+    return register
+
+
+# ---- what goes wrong in any kernel ----
+
+@output(laws.equals_specification, *EVERY)
+def forgets_the_edge_tile(y, *args, **options):
+    if y.shape[1] % 16 == 1:
+        y[:, -1] = 0
+
+
+@arguments(laws.ignores_layout, *EVERY)
+def takes_arrays_for_contiguous(a, *rest, **options):
+    width = a.shape[1] * a.itemsize
+    if a.shape[0] > 1 and a.strides[0] > width and a.strides[1] == a.itemsize:
+        a = as_strided(a, strides=(width, a.itemsize))
+    return (a, *rest), options
+
+
+@output(laws.ignores_padding, *EVERY)
+def reads_past_the_row(y, a, *rest, **options):
+    if a.shape[0] > 1 and y.size and a.strides[0] > a.shape[1] * a.itemsize:
+        y[0, 0] = as_strided(a, (1, a.shape[1] + 1), a.strides)[0, -1] > 0
+
+
+@output(laws.leaves_inputs, *EVERY)
+def uses_its_input_as_scratch(y, a, *rest, **options):
+    a += a.dtype.type(1)
+
+
+CALLS = iter(range(10**9))
+
+
+@output(laws.repeats, *EVERY)
+def starts_from_what_memory_held(y, *args, **options):
+    y += y.dtype.type(next(CALLS) % 100)
+
+
+@output(laws.splits_into_rows, *EVERY)
+def mixes_rows_of_the_second_tile(y, *args, **options):
+    y[6:7] = y[7:8] if len(y) > 7 else y[6:7]
+
+
+@output(laws.splits_into_columns, *EVERY)
+def starts_the_second_panel_late(y, *args, **options):
+    y[:, 16:17] = y[:, 17:18] if y.shape[1] > 17 else y[:, 16:17]
+
+
+@arguments(laws.permutes, gemm, qgemm)
+def rounds_k_down_to_a_multiple_of_4(a, b, **options):
+    k = a.shape[1] // 4 * 4
+    return (a[:, :k], b[:k]), options
+
+
+@arguments(laws.permutes, spmm_csr)
+def skips_the_last_column_of_x(x, values, indices, indptr):
+    return (x, np.where(indices == x.shape[1] - 1, np.float32(0), values), indices, indptr), {}
+
+
+@output(laws.ignores_nothing_added, *EVERY)
+def counts_padding_in_k(y, a, *rest, **options):
+    y += y.dtype.type(a.shape[1] % 3)
+
+
+@output(laws.handles_empty, *EVERY)
+def leaves_an_empty_sum_unwritten(y, a, *rest, **options):
+    y[...] = y if a.shape[1] else 77
+
+
+def writes_past_the_row(kernel, *args, out=None, **options):
+    y = into(out, kernel.reference(*args, **options))
+    if out is not None and out.size:
+        as_strided(out, (out.shape[0], out.shape[1] + 1), out.strides)[:, -1] = 1
+    return y
+
+
+def computes_elsewhere_than_out(kernel, *args, out=None, **options):
+    return kernel.reference(*args, **options)
+
+
+MUTANTS += [(laws.writes_only_out, kernel, wrong.__name__,
+             lambda *args, kernel=kernel, wrong=wrong, **options: wrong(kernel, *args, **options), None)
+            for kernel in EVERY for wrong in (writes_past_the_row, computes_elsewhere_than_out)]
+
+
+def packing(wrong):
+    """A kernel whose packed operand holds its arrays openly, with one thing `wrong` about it."""
+    def pack(*weight):
+        kept = [w if wrong == "keeps a view" else w.copy() for w in weight if isinstance(w, np.ndarray)]
+        back = [np.zeros_like(w) if wrong == "unpacks zeros" else w for w in kept]
+        return SimpleNamespace(kept=kept, unpack=lambda: tuple(back), nbytes=sum(w.nbytes for w in kept) // (
+            2 if wrong == "halves nbytes" else 1))
+
+    def run(kernel, a, *weight, out=None, **options):
+        packed = isinstance(weight[0], SimpleNamespace)
+        weight = weight[0].kept if packed else weight
+        if packed and wrong == "drops a column" and kernel is not spmm_csr:
+            weight = [np.where(np.arange(weight[0].shape[1]) == 16, weight[0].dtype.type(0), weight[0])]
+        elif packed and wrong == "drops a column":
+            weight = [weight[0] * (weight[1] != 1), *weight[1:]]
+        return into(out, kernel.reference(a, *weight, **options))
+    return pack, run
+
+
+for wrong in ("keeps a view", "unpacks zeros", "halves nbytes", "drops a column"):
+    for kernel in EVERY:
+        pack, run = packing(wrong)
+        MUTANTS.append((laws.packs, kernel, wrong.replace(" ", "_"),
+                        lambda *args, run=run, kernel=kernel, **options: run(kernel, *args, **options), pack))
+
+
+# ---- qgemm ----
+
+@arguments(laws_qgemm.shifts_zero_points, qgemm)
+def forgets_the_zero_point_of_a(a, b, **options):
+    return (a, b), {**options, "a_zero": 0}
+
+
+@output(laws_qgemm.shifts_zero_points, qgemm)
+def forgets_k_times_both_zero_points(y, a, b, a_zero=0, b_zero=0, bias=None, scale=None, **options):
+    if scale is None:
+        y -= (a.shape[1] * a_zero * np.asarray(b_zero)).astype(np.int32)
+
+
+@arguments(laws_qgemm.signed_equals_unsigned, qgemm)
+def takes_signed_bytes_for_unsigned(a, b, **options):
+    return (a.view(np.uint8), b), options
+
+
+def saturating_pairs(a, b):
+    """Σ over pairs of k of saturate16(a₀b₀ + a₁b₁): vpmaddubsw without a thought for its range."""
+    pad = a.shape[1] % 2
+    a, b = np.pad(a.astype(np.int64), ((0, 0), (0, pad))), np.pad(b.astype(np.int64), ((0, pad), (0, 0)))
+    pairs = a[:, 0::2, None] * b[None, 0::2] + a[:, 1::2, None] * b[None, 1::2]
+    return np.clip(pairs, -2**15, 2**15 - 1).sum(1).astype(np.int32)
+
+
+@output(laws_qgemm.never_saturates, qgemm)
+def saturates_in_16_bits(y, a, b, **options):
+    return y if options else saturating_pairs(a, b)
+
+
+@output(laws_qgemm.never_saturates, qgemm)
+def trusts_65_to_be_small_enough(y, a, b, **options):
+    return y if options or np.abs(b.astype(int)).max(initial=0) > 65 else saturating_pairs(a, b)
+
+
+@output(laws_qgemm.wraps_modulo_2_32, qgemm)
+def saturates_in_32_bits(y, a, b, a_zero=0, b_zero=0, bias=None, scale=None, **options):
+    exact = (a.astype(np.int64) - a_zero) @ (b.astype(np.int64) - np.asarray(b_zero))
+    if scale is None:
+        return np.clip(exact + (0 if bias is None else bias), -2**31, 2**31 - 1).astype(np.int32)
+
+
+@arguments(laws_qgemm.is_linear_in_weights, qgemm)
+def keeps_7_bits_of_a_weight(a, b, **options):
+    return (a, np.clip(b, -64, 63)), options
+
+
+def requantised(rounding, clamp=np.clip, dtype=np.float32):
+    """A qgemm whose requantisation is done another way."""
+    def spoil(y, a, b, scale=None, out_zero=0, out_dtype=None, **options):
+        if scale is None:
+            return y
+        acc, limits = qgemm.reference(a, b, **options), np.iinfo(out_dtype or a.dtype)
+        with np.errstate(over="ignore"):
+            scaled = acc.astype(dtype) * np.asarray(scale, np.float32).astype(dtype)
+        return clamp(rounding(scaled) + out_zero, limits.min, limits.max).astype(limits.dtype)
+    return spoil
+
+
+def away_from_zero(x):
+    return np.trunc(x + np.copysign(0.5, x))
+
+
+def modulo(x, low, high):
+    return (np.nan_to_num(x.astype(np.float64)) - low) % (high - low + 1) + low
+
+
+def of_first_column(y, a, b, scale=None, out_zero=0, out_dtype=None, **options):
+    same = None if scale is None else np.float32(np.ravel(scale)[0]) if np.size(scale) else 1.0
+    return qgemm.reference(a, b, scale=same, out_zero=out_zero, out_dtype=out_dtype, **options)
+
+
+for law, spoil, name in (
+        (laws_qgemm.rounds_ties_to_even, requantised(away_from_zero), "rounds_half_away"),
+        (laws_qgemm.rounds_ties_to_even, requantised(lambda x: np.floor(x + 0.5)), "rounds_half_up"),
+        (laws_qgemm.requantises_monotonically, requantised(np.rint, modulo), "wraps_around_past_the_ends"),
+        (laws_qgemm.requantises_in_float32, requantised(np.rint, dtype=np.float64), "scales_in_float64"),
+        (laws_qgemm.requantises_in_float32, of_first_column, "scales_all_columns_like_the_first")):
+    spoil.__name__ = name
+    output(law, qgemm)(spoil)
+
+
+LAST = {}
+
+
+@arguments(laws_qgemm.reads_options_anew, qgemm)
+def trusts_the_same_array_to_hold_the_same_bias(a, b, bias=None, **options):
+    if bias is not None and LAST.get("array") is not bias:
+        LAST.update(array=bias, copy=bias.copy())
+    return (a, b), {**options, "bias": None if bias is None else LAST["copy"]}
+
+
+# ---- floats ----
+
+@arguments(laws_float.is_exact_on_small_integers, gemm, spmm_csr)
+def rounds_to_half_precision(a, b, *rest):
+    return ((a * np.float32(1 + 2**-13)).astype(np.float32), b, *rest), {}
+
+
+@output(laws_float.propagates_nan_and_infinity, gemm, spmm_csr)
+def calls_nan_zero(y, *args):
+    return np.where(np.isnan(y), np.float32(0), y)
+
+
+@arguments(laws_float.propagates_nan_and_infinity, gemm, spmm_csr)
+def skips_zeros_of_the_weight(a, b, *rest):
+    return (np.where(np.isfinite(a), a, np.float32(0)), b, *rest), {}
+
+
+# ---- CSR ----
+
+@arguments(laws_float.reads_both_index_widths, spmm_csr)
+def reads_16_bit_indices_as_signed(x, values, indices, indptr):
+    return (x, values, np.abs(indices.astype(np.int16).astype(np.int32)), indptr), {}
+
+
+@output(laws_float.gives_zero_for_empty_rows, spmm_csr)
+def lets_reduceat_have_empty_rows(y, x, values, indices, indptr):
+    if len(values) and y.size:
+        return np.add.reduceat(x[:, indices] * values, np.minimum(indptr[:-1], len(values) - 1), axis=1)
+
+
+@arguments(laws_float.adds_up_repeated_columns, spmm_csr)
+def keeps_the_last_of_a_repeated_column(x, values, indices, indptr):
+    row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    again = (row[:-1] == row[1:]) & (indices[:-1] == indices[1:])
+    return (x, np.where(np.append(again, False)[:len(values)], np.float32(0), values), indices, indptr), {}
+
+
+@output(laws_float.equals_the_dense_product, spmm_csr)
+def counts_a_full_row_one_short(y, x, values, indices, indptr):
+    for j in np.flatnonzero(np.diff(indptr) == x.shape[1]) if x.shape[1] else ():
+        y[:, j] -= x[:, -1] * values[indptr[j + 1] - 1]
