@@ -1,0 +1,79 @@
+"""Activations and dropout."""
+
+import numpy as np
+
+from nn.rules.reductions import along, kept_shape
+from nn.rules.record import Rule
+
+
+def _away_from_zero(rng):
+    x = rng.uniform(0.1, 2, (3, 4))
+    return [([np.where(rng.random(x.shape) < 0.5, x, -x)], {})]
+
+
+def _rows(rng):
+    return [([rng.normal(size=(3, 4))], {"dim": dim}) for dim in (-1, 0)]
+
+
+# At 0, where the derivative does not exist, the subgradient 0.
+relu = Rule(
+    "relu", "y = max(x, 0);  dx = g where y > 0, else 0",
+    lambda x: (y := np.maximum(x, 0), (y,)),
+    lambda g, saved, needs: (g * (saved[0] > 0),),
+    samples=_away_from_zero, fresh=True)
+
+
+def _dropout_samples(rng):
+    return [([rng.normal(size=(3, 4)), rng.random((3, 4)) >= p], {"p": p}) for p in (0.0, 0.4)]
+
+
+# Srivastava et al., "Dropout" (2014), inverted: what is kept is scaled up while training, so that
+# evaluation has nothing to do. `keep` is an input: drawn outside, it makes the rule a function.
+dropout = Rule(
+    "dropout", "y = x·keep/(1 − p);  dx = g·keep/(1 − p)",
+    lambda x, keep, *, p: (x * (scaled := keep * x.dtype.type(1 / (1 - p) if p < 1 else 0)), (scaled,)),
+    lambda g, saved, needs: (g * saved[0], None),
+    samples=_dropout_samples, fresh=True)
+
+
+def _sum(x, dim):
+    """The sum of x over `dim`, in a shape that broadcasts against x."""
+    return along(x.sum(dim), kept_shape(x.shape, dim))
+
+
+def _softmax(x, *, dim=-1):
+    y = np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True))    # the shift cancels, and exp cannot overflow
+    y /= np.add.reduce(y, axis=dim, keepdims=True)
+    return y, (y, dim)
+
+
+def _softmax_vjp(g, saved, needs):
+    y, dim = saved
+    return (y * (g - _sum(g * y, dim)),)
+
+
+def _softmax_twin(x, *, dim=-1):
+    e = (x - x.max(dim, keepdim=True).detach()).exp()
+    return e / e.sum(dim, keepdim=True)
+
+
+softmax = Rule(
+    "softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
+    samples=_rows, fresh=True)
+
+
+def _log_softmax(x, *, dim=-1):
+    shifted = x - np.maximum.reduce(x, axis=dim, keepdims=True)
+    y = shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
+    return y, (y, dim)
+
+
+def _log_softmax_vjp(g, saved, needs):
+    y, dim = saved
+    return (g - np.exp(y) * _sum(g, dim),)
+
+
+log_softmax = Rule(
+    "log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
+    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(),
+    samples=_rows, fresh=True)

@@ -1,0 +1,99 @@
+"""Elementwise arithmetic with NumPy's broadcasting, and comparisons."""
+
+import operator
+
+import numpy as np
+
+from nn.rules.record import Rule
+
+
+def _pair(rng):
+    """Two operands: equal shapes, a matrix and a row, a column and a row, a scalar and a matrix."""
+    shapes = ((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((), (2, 3))
+    return [([rng.uniform(0.5, 2, a), rng.uniform(-2, -0.5, b)], {}) for a, b in shapes]
+
+
+def _power(rng):
+    return [([rng.uniform(0.5, 2, (3, 4)), b], {}) for b in (rng.normal(size=4), 3, -1.5, 0)]
+
+
+def _one(rng):
+    return [([rng.uniform(0.5, 2, shape)], {}) for shape in ((3, 4), ())]
+
+
+add = Rule(
+    "add", "y = a + b;  da = g, db = g",
+    lambda a, b: (a + b, None),
+    lambda g, saved, needs: (g, g),
+    samples=_pair)
+
+sub = Rule(
+    "sub", "y = a − b;  da = g, db = −g",
+    lambda a, b: (a - b, None),
+    lambda g, saved, needs: (g, needs[1] and -g),
+    samples=_pair)
+
+mul = Rule(
+    "mul", "y = a·b;  da = g·b, db = g·a",
+    lambda a, b: (a * b, (a, b)),
+    lambda g, saved, needs: (needs[0] and g * saved[1], needs[1] and g * saved[0]),
+    samples=_pair, fresh=True)
+
+div = Rule(
+    "div", "y = a/b;  da = g/b, db = −g·y/b",
+    lambda a, b: (y := a / b, (b, y)),
+    lambda g, saved, needs: (needs[0] and g / saved[0], needs[1] and -g * saved[1] / saved[0]),
+    samples=_pair, fresh=True)
+
+neg = Rule(
+    "neg", "y = −x;  dx = −g",
+    lambda x: (-x, None),
+    lambda g, saved, needs: (-g,),
+    samples=_one, fresh=True)
+
+
+def _pow_vjp(g, saved, needs):
+    a, b, y = saved
+    # The exponent b − (b ≠ 0) is b − 1, but 0 where b is: there da = b·a⁰ = 0 at a = 0 too, not 0·∞.
+    return (needs[0] and g * b * a ** (b - (b != 0)),
+            needs[1] and g * y * np.log(a + (y == 0)))    # y = 0 where a = 0: there db = 0·log 1 = 0
+
+
+pow = Rule(
+    "pow", "y = aᵇ;  da = g·b·aᵇ⁻¹, db = g·y·log a",
+    lambda a, b: (y := a ** b, (a, b, y)), _pow_vjp,
+    samples=_power, fresh=True)
+
+exp = Rule(
+    "exp", "y = eˣ;  dx = g·y",
+    lambda x: (y := np.exp(x), (y,)),
+    lambda g, saved, needs: (g * saved[0],),
+    samples=_one, fresh=True)
+
+log = Rule(
+    "log", "y = log x;  dx = g/x",
+    lambda x: (np.log(x), (x,)),
+    lambda g, saved, needs: (g / saved[0],),
+    samples=_one, fresh=True)
+
+sqrt = Rule(
+    "sqrt", "y = √x;  dx = g/2y",
+    lambda x: (y := np.sqrt(x), (y,)),
+    lambda g, saved, needs: (g / (2 * saved[0]),),
+    samples=_one, fresh=True)
+
+cast = Rule(
+    "cast", "y = x in another dtype;  dx = g in the dtype of x",
+    lambda x, *, dtype: (x.astype(dtype), (x.dtype,)),
+    lambda g, saved, needs: (g.astype(saved[0]),),
+    samples=lambda rng: [([rng.normal(size=(2, 3))], {"dtype": np.dtype(np.float64)})], fresh=True)
+
+
+def _comparison(name, sign):
+    compare = getattr(operator, name)
+    return Rule(name, f"y = a {sign} b, boolean: no gradient", lambda a, b: (compare(a, b), None),
+                samples=_pair)
+
+
+lt, le, gt, ge = (_comparison(*c) for c in (("lt", "<"), ("le", "≤"), ("gt", ">"), ("ge", "≥")))
+eq, ne = _comparison("eq", "="), _comparison("ne", "≠")

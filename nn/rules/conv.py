@@ -1,0 +1,90 @@
+"""Convolution (cross-correlation, as everywhere in deep learning) by one matrix product.
+
+Chellapilla, Puri & Simard, "High performance convolutional neural networks for document
+processing" (2006): lay the windows out as rows (im2col), and each output pixel is a dot product.
+"""
+
+import numpy as np
+
+from nn.rules.record import Rule
+from nn.rules.windows import Windows
+
+
+def _conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
+    windows = _geometry(x, w, b, stride, padding, dilation, groups)
+    rows = _rows(windows.gather(x), groups)
+    y = rows @ _matrix(w, groups)                              # (G, N·H·W, O/G)
+    y = y.transpose(1, 0, 2).reshape(len(x), *windows.out, len(w))
+    if b is not None:
+        y += b
+    return y.transpose(0, 3, 1, 2), (rows, w, windows, groups)
+
+
+def _conv2d_vjp(g, saved, needs):
+    rows, w, windows, groups = saved
+    o, c, kh, kw = w.shape
+    g = g.transpose(0, 2, 3, 1).reshape(rows.shape[1], groups, o // groups).transpose(1, 0, 2)
+    dx = dw = None
+    if needs[0]:
+        drows = g @ _matrix(w, groups).mT                      # (G, N·H·W, kH·kW·C/G)
+        drows = drows.reshape(groups, -1, kh * kw, c).transpose(1, 2, 0, 3)
+        dx = windows.scatter_add(drows.reshape(-1, *windows.out, kh, kw, groups * c))
+    if needs[1]:
+        dw = (g.mT @ rows).reshape(o, kh, kw, c).transpose(0, 3, 1, 2)
+    return dx, dw, needs[2] and g.sum(1).reshape(o)
+
+
+def _geometry(x, w, b, stride, padding, dilation, groups):
+    """Check that everything fits, and lay out the windows."""
+    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
+        raise ValueError(f"conv2d: groups is {groups!r}, wanted an int of at least 1")
+    if w.ndim != 4 or x.ndim != 4 or x.shape[1] != w.shape[1] * groups or len(w) % groups:
+        raise ValueError(f"conv2d: x of shape {x.shape} does not fit a weight of shape {w.shape} in {groups} "
+                         "group(s); wanted (N, C, H, W) and (O, C/groups, kH, kW), O a multiple of groups")
+    if b is not None and b.shape != w.shape[:1]:
+        raise ValueError(f"conv2d: the bias has shape {b.shape}, wanted {w.shape[:1]} "
+                         f"for a weight of shape {w.shape}")
+    return Windows("conv2d", x.shape, w.shape[2:], stride, padding, dilation)
+
+
+def _rows(windows, groups):
+    """Windows (N, H, W, kH, kW, C) → one row per window and group, (G, N·H·W, kH·kW·C/G)."""
+    *images, kh, kw, c = windows.shape
+    rows = windows.reshape(-1, kh * kw, groups, c // groups).transpose(2, 0, 1, 3)
+    return rows.reshape(groups, -1, kh * kw * c // groups)
+
+
+def _matrix(w, groups):
+    """Filters (O, C/G, kH, kW) → one column per filter, in the order of _rows: (G, kH·kW·C/G, O/G)."""
+    return w.transpose(0, 2, 3, 1).reshape(groups, len(w) // groups, -1).mT
+
+
+def _conv2d_twin(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
+    """Tap by tap: each w[:, :, i, j] times the pixels that it meets. Zero-padding is a linear map."""
+    windows = _geometry(x, w, b, stride, padding, dilation, groups)
+    rows, columns = (np.eye(size, size + 2 * p, k=p, dtype=x.dtype)
+                     for size, p in zip(x.shape[2:], windows.padding))
+    padded = rows.T @ x @ columns
+    n, o, y = x.shape[0], w.shape[0], 0
+    for i, j, (_, down, across) in windows.taps():
+        pixels = padded[:, :, down, across].reshape(n, groups, w.shape[1], -1)
+        y = y + w[:, :, i, j].reshape(groups, o // groups, w.shape[1]) @ pixels
+    y = y.reshape(n, o, *windows.out)
+    return y if b is None else y + b.reshape(-1, 1, 1)
+
+
+def _samples(rng):
+    cases = (   # x, w, bias?, how
+        ((2, 2, 4, 4), (3, 2, 3, 3), True, {"padding": 1}),
+        ((1, 2, 5, 6), (2, 2, 2, 3), False, {"stride": (2, 3), "padding": (0, 2)}),
+        ((1, 4, 5, 5), (2, 2, 2, 2), True, {"dilation": (2, 1), "groups": 2, "stride": 2}),
+        ((2, 3, 3, 3), (3, 1, 3, 3), True, {"padding": 1, "groups": 3}),
+        ((2, 3, 2, 2), (2, 3, 1, 1), False, {}))
+    return [([rng.normal(size=x), rng.normal(size=w), rng.normal(size=w[0]) if bias else None], how)
+            for x, w, bias, how in cases]
+
+
+conv2d = Rule(
+    "conv2d", "y[n,o,p,q] = b[o] + Σ x[n,c,s·p+d·i,s·q+d·j]·w[o,c,i,j], as rows·w;  "
+    "dx = g·wᵀ added back where the rows were gathered, dw = gᵀ·rows, db = Σg",
+    _conv2d, _conv2d_vjp, twin=_conv2d_twin, samples=_samples)

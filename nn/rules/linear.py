@@ -1,0 +1,69 @@
+"""Products of matrices."""
+
+import numpy as np
+
+from nn.rules.record import Rule
+
+
+def _matmul(a, b):
+    try:
+        return a @ b, (a, b)
+    except ValueError:
+        raise ValueError(f"matmul: the shapes {np.shape(a)} and {np.shape(b)} do not fit; wanted (…, m, k) and "
+                         "(…, k, n)") from None
+
+
+def _matmul_vjp(g, saved, needs):
+    a, b = saved
+    row, column = a.ndim == 1, b.ndim == 1
+    if column:    # NumPy takes a 1-D b as a column, and drops that axis from the result
+        b, g = b[:, None], g[..., None]
+    if row:       # and a 1-D a as a row; the engine sums the axis of length 1 away again
+        a, g = a[None], g[..., None, :]
+    db = needs[1] and a.mT @ g
+    return needs[0] and g @ b.mT, db[..., 0] if needs[1] and column else db
+
+
+def _matmul_samples(rng):
+    shapes = (((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((2, 2, 3), (3, 2)),
+              ((3,), (2, 3, 2)), ((2, 1, 2, 3), (2, 3, 2)), ((2, 2, 3), (3,)))
+    return [([rng.normal(size=a), rng.normal(size=b)], {}) for a, b in shapes]
+
+
+matmul = Rule(
+    "matmul", "y = a·b;  da = g·bᵀ, db = aᵀ·g",
+    _matmul, _matmul_vjp,
+    samples=_matmul_samples, fresh=True)
+
+
+def _linear(x, w, b=None):
+    if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[1]:
+        raise ValueError(f"linear: x of shape {x.shape} does not fit a weight of shape {w.shape}; "
+                         "wanted (..., in) and (out, in)")
+    if b is not None and b.shape != w.shape[:1]:
+        raise ValueError(f"linear: the bias has shape {b.shape}, wanted {w.shape[:1]} "
+                         f"for a weight of shape {w.shape}")
+    y = x @ w.T
+    if b is not None:
+        y += b
+    return y, (x, w)
+
+
+def _linear_vjp(g, saved, needs):
+    x, w = saved
+    rows = g.reshape(-1, w.shape[0])
+    return (needs[0] and g @ w,
+            needs[1] and rows.T @ x.reshape(-1, w.shape[1]),
+            needs[2] and rows.sum(0))
+
+
+def _linear_samples(rng):
+    shapes = (5, 3), (3,), (2, 2, 3)
+    some = [([rng.normal(size=x), rng.normal(size=(4, 3)), rng.normal(size=4)], {}) for x in shapes]
+    return [*some, ([rng.normal(size=(5, 3)), rng.normal(size=(4, 3)), None], {})]
+
+
+linear = Rule(
+    "linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
+    twin=lambda x, w, b=None: x @ w.T if b is None else x @ w.T + b,
+    samples=_linear_samples, fresh=True)

@@ -1,0 +1,75 @@
+"""Max and average over windows of an image, a tap at a time: no window is ever laid out."""
+
+import numpy as np
+
+from nn.rules.record import Rule
+from nn.rules.windows import Windows, pair
+
+
+def _windows(op, x, kernel_size, stride, padding):
+    kernel = pair(kernel_size, "kernel_size", op, 1)
+    windows = Windows(op, x.shape, kernel, kernel if stride is None else stride, padding)
+    if any(2 * p > k for p, k in zip(windows.padding, kernel)):
+        raise ValueError(f"{op}: padding {windows.padding} is more than half of the kernel {kernel}, "
+                         "so a window could lie wholly outside the image")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{op}: the input is {x.dtype}; convert it to a floating-point dtype first")
+    return windows
+
+
+def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
+    windows = _windows("max_pool2d", x, kernel_size, stride, padding)
+    padded = windows.pad(x, -np.inf)
+    y = winner = None
+    for tap, (_, _, pixels) in enumerate(windows.taps()):
+        here = padded[pixels]
+        if tap == 0:
+            y, winner = here.copy(), np.zeros(here.shape, np.min_scalar_type(np.prod(windows.kernel)))
+        else:
+            np.copyto(winner, tap, where=here > y)    # >, not ≥: of equal values the first wins
+            np.maximum(y, here, out=y)
+    return y.transpose(0, 3, 1, 2), (winner, windows)
+
+
+def _max_pool2d_vjp(g, saved, needs):
+    winner, windows = saved
+    g = g.transpose(0, 2, 3, 1)
+    padded = np.zeros(windows.padded, g.dtype)
+    for tap, (_, _, pixels) in enumerate(windows.taps()):
+        padded[pixels] += g * (winner == tap)
+    return (windows.inside(padded).transpose(0, 3, 1, 2),)
+
+
+def _max_samples(rng):
+    """Distinct values, far enough apart that a small step changes no winner."""
+    return [([rng.permutation(np.prod(shape)).reshape(shape) / 10], how) for shape, how in (
+        ((2, 3, 4, 4), {"kernel_size": 2}), ((1, 2, 5, 6), {"kernel_size": (3, 2), "stride": 1, "padding": 1}),
+        ((1, 2, 7, 5), {"kernel_size": 2, "stride": 3}))]
+
+
+max_pool2d = Rule(
+    "max_pool2d", "y = the greatest x in each window;  dx = g at the first place where x = y, else 0",
+    _max_pool2d, _max_pool2d_vjp, samples=_max_samples)
+
+
+def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
+    windows = _windows("avg_pool2d", x, kernel_size, stride, padding)
+    padded = windows.pad(x)
+    y = 0
+    for _, _, pixels in windows.taps():
+        y = y + padded[pixels]
+    return (y / np.prod(windows.kernel)).transpose(0, 3, 1, 2), (windows,)
+
+
+def _avg_pool2d_vjp(g, saved, needs):
+    (windows,) = saved
+    share = g.transpose(0, 2, 3, 1) / int(np.prod(windows.kernel))
+    padded = np.zeros(windows.padded, g.dtype)
+    for _, _, pixels in windows.taps():
+        padded[pixels] += share
+    return (windows.inside(padded).transpose(0, 3, 1, 2),)
+
+
+avg_pool2d = Rule(
+    "avg_pool2d", "y = (Σx)/k in each window of k pixels, padding included;  dx = Σ g/k over its windows",
+    _avg_pool2d, _avg_pool2d_vjp, samples=_max_samples)

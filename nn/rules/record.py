@@ -1,0 +1,38 @@
+"""The record of an operation: all the library knows about it, in one place."""
+
+
+class Rule:
+    """One operation y = f(x₁, …, xₙ) and how a gradient passes through it.
+
+    forward(*arrays, **attrs) -> (y, saved): saved is a flat tuple of what vjp needs, or None.
+    vjp(g, saved, needs) -> one gradient per input, given g = ∂L/∂y (never written to, nor is
+        saved). Where needs[i] is false the i-th may be anything. Broadcasting is not undone here:
+        a gradient may have the shape of g, and an axis along which it is constant may have
+        length 1 (a scalar may have no axes): the engine sums and repeats. None: not differentiable.
+    formula: y and the gradients, as on a blackboard; dx stands for ∂L/∂x.
+    samples(rng) -> list of (arrays, attrs), float64 and away from kinks: what gradcheck runs.
+    fresh: vjp returns new arrays only, never g, something saved, a view of them or one array twice,
+        so that the engine may keep them and add into them.
+    jvp: the forward mode (none yet).
+    twin(*tensors, **attrs): the same function composed of simpler operations: the specification of
+        a fused rule, and what it is tested against.
+    surrogate(*arrays, **attrs) -> function of the arrays: for a rule whose vjp is not its true
+        derivative (straight-through estimators), the smooth function whose derivative it is.
+    """
+
+    __slots__ = ("formula", "forward", "fresh", "jvp", "name", "samples", "surrogate", "twin", "vjp")
+
+    def __init__(self, name, formula, forward, vjp=None, *, samples=lambda rng: [], fresh=False,
+                 jvp=None, twin=None, surrogate=None):
+        self.name = name
+        self.formula = formula
+        self.forward = forward
+        self.vjp = vjp
+        self.samples = samples
+        self.fresh = fresh
+        self.jvp = jvp
+        self.twin = twin
+        self.surrogate = surrogate
+
+    def __repr__(self):
+        return f"Rule({self.name}: {self.formula})"

@@ -1,0 +1,107 @@
+"""Sums, means, variances and extremes. `dim` is an int, a tuple of ints, or None for all axes."""
+
+import numpy as np
+
+from nn.rules.record import Rule
+
+
+def kept_shape(shape, dim):
+    """`shape` with the reduced axes at length 1; () for all axes (a scalar broadcasts as it is)."""
+    if dim is None or not shape:
+        return ()
+    axes = {d % len(shape) for d in (dim if isinstance(dim, tuple) else (dim,))}
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def along(g, kept):
+    """A reduction's gradient in a shape that broadcasts against the reduction's input."""
+    return g.reshape(kept) if kept else g
+
+
+def _count(x, total, name):
+    """How many numbers went into each entry of `total`."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: the input is {x.dtype}; convert it to a floating-point dtype first")
+    if not x.size:
+        raise ValueError(f"{name}: the input of shape {x.shape} is empty")
+    return x.size // total.size
+
+
+def _samples(rng, **more):
+    x = rng.normal(size=(2, 3, 4))
+    ways = ((None, False), (None, True), (1, False), (-1, True), ((0, 2), False), ((0, -1), True))
+    return [([x], {"dim": dim, "keepdim": keepdim, **more}) for dim, keepdim in ways]
+
+
+def _sum(x, *, dim=None, keepdim=False):
+    return np.add.reduce(x, axis=dim, keepdims=keepdim), kept_shape(x.shape, dim)
+
+
+sum = Rule(
+    "sum", "y = Σxᵢ;  dxᵢ = g", _sum,
+    lambda g, kept, needs: (along(g, kept),),
+    samples=_samples)
+
+
+def _mean(x, *, dim=None, keepdim=False):
+    total = np.add.reduce(x, axis=dim, keepdims=keepdim)
+    n = _count(x, total, "mean")
+    return total / n, (n, *kept_shape(x.shape, dim))
+
+
+mean = Rule(
+    "mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
+    lambda g, saved, needs: (along(g, saved[1:]) / saved[0],),
+    samples=_samples)
+
+
+def _var(x, *, dim=None, correction=1, keepdim=False):
+    total = np.add.reduce(x, axis=dim, keepdims=True)
+    n = _count(x, total, "var")
+    if n <= correction:
+        raise ValueError(f"var: {n} values and a correction of {correction} leave no degree of freedom")
+    centred = x - total / n
+    y = np.add.reduce(centred * centred, axis=dim, keepdims=keepdim) / (n - correction)
+    return y, (centred, n - correction, *kept_shape(x.shape, dim))
+
+
+def _var_twin(x, *, dim=None, correction=1, keepdim=False):
+    total = ((x - x.mean(dim, keepdim=True)) ** 2).sum(dim, keepdim)
+    return total / (x.size // total.size - correction)
+
+
+def _var_vjp(g, saved, needs):
+    centred, freedom, *kept = saved
+    return (along(g, kept) * (2 / freedom) * centred,)
+
+
+var = Rule(
+    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, twin=_var_twin,
+    samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
+
+
+def _extreme(name, reduce):
+    def forward(x, *, dim=None, keepdim=False):
+        y = reduce(x, axis=dim, keepdims=True)
+        return y if keepdim else y.squeeze(dim), (x, y, dim)
+
+    def vjp(g, saved, needs):
+        x, y, dim = saved
+        kept = kept_shape(x.shape, dim)
+        ties = (x == y).astype(x.dtype)
+        return (along(g, kept) / along(ties.sum(dim), kept) * ties,)
+
+    return Rule(name, f"y = {name} xᵢ;  dxᵢ = g/(number of ties) where xᵢ = y, else 0", forward, vjp,
+                samples=_samples, fresh=True)
+
+
+# An extreme that k entries share has no derivative; of its subgradients this is the symmetric one.
+max = _extreme("max", np.maximum.reduce)
+min = _extreme("min", np.minimum.reduce)
+
+
+def _argmax(x, *, dim=None, keepdim=False):
+    return np.argmax(x, axis=dim, keepdims=keepdim), None
+
+
+argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", _argmax)

@@ -1,0 +1,68 @@
+"""Rules that move numbers about and compute nothing."""
+
+import numpy as np
+
+from nn.rules.record import Rule
+
+reshape = Rule(
+    "reshape", "y = x in another shape;  dx = g in the shape of x",
+    lambda x, *, shape: (x.reshape(shape), x.shape),
+    lambda g, shape, needs: (g.reshape(shape),),
+    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"shape": shape}) for shape in ((6, -1), (24,))])
+
+
+def _permute(x, *, dims):
+    order = [d % x.ndim for d in dims] if len(dims) == x.ndim else dims
+    return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))    # and the way back
+
+
+permute = Rule(
+    "permute", "y = x with its axes in the order dims;  dx = g with its axes put back", _permute,
+    lambda g, inverse, needs: (g.transpose(inverse),),
+    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dims": dims}) for dims in ((1, 2, 0), (0, -1, 1))])
+
+# The engine undoes broadcasting, so nothing is left to do here.
+expand = Rule(
+    "expand", "y = x repeated to a shape;  dx = Σg over the repeats",
+    lambda x, *, shape: (np.broadcast_to(x, shape), None),
+    lambda g, saved, needs: (g,),
+    samples=lambda rng: [([rng.normal(size=(3, 1))], {"shape": (2, 3, 4)}), ([rng.normal(size=())], {"shape": (2,)})])
+
+
+def _cat(*xs, dim=0):
+    y = np.concatenate(xs, axis=dim)
+    before = (slice(None),) * (dim % y.ndim)
+    ends = np.cumsum([x.shape[dim] for x in xs])
+    return y, [(*before, slice(end - x.shape[dim], end)) for x, end in zip(xs, ends)]
+
+
+cat = Rule(
+    "cat", "y = the xᵢ end to end along dim;  dxᵢ = its part of g", _cat,
+    lambda g, parts, needs: [g[part] for part in parts],
+    samples=lambda rng: [([rng.normal(size=(2, n, 3)) for n in (1, 4, 2)], {"dim": dim}) for dim in (1, -2)])
+
+
+def _index_vjp(g, saved, needs):
+    shape, *index = saved
+    dx = np.zeros(shape, g.dtype)
+    if any(isinstance(i, np.ndarray) and i.dtype != bool for i in index):
+        np.add.at(dx, tuple(index), g)    # an entry picked twice gets both gradients
+    else:
+        dx[tuple(index)] = g
+    return (dx,)
+
+
+def _index_samples(rng):
+    basic = (1,), (slice(None, None, 2), slice(None, None, -1)), (..., None, 0)
+    repeated = (np.array([0, 2, 0, -1]),), (np.array([0, 2, 0]), np.array([[1], [3]]))
+    chosen = (np.arange(12).reshape(3, 4) % 3 == 0,)
+    return [([rng.normal(size=(3, 4))], {"index": index}) for index in (*basic, *repeated, chosen)]
+
+
+index = Rule(
+    "index", "y = x[index];  dx = zeros, with g added at index",
+    lambda x, *, index: (x[index], (x.shape, *index)), _index_vjp,
+    samples=_index_samples, fresh=True)
+
+# A rule, and not only a flag on the tensor, so that a trace sees it.
+detach = Rule("detach", "y = x: no gradient", lambda x: (x, None))
