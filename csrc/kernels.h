@@ -1,9 +1,10 @@
 /* The C side of nn.kernels: what Python may call. Plain pointers and numbers; nothing here knows of Python.
  *
  * Every argument has been checked by the Python side. A matrix is a pointer to its element [0][0] and
- * the distance of its rows in elements; its columns are adjacent. Functions that return int give 0, or
- * NN_NO_MEMORY. Rows m0 <= m < m1 of the result are computed, so that threads can share the rows of one product:
- * the bits do not depend on how it is cut. */
+ * the distance of its rows in elements (it may be negative or 0 in an input); its columns are adjacent.
+ * Rows m0 <= i < m1 of a product with m rows are computed, so that threads can share one product: the bits
+ * do not depend on how it is cut. `variant` is a row of kernels.def, or -1: the cheapest by the cost model.
+ * int results: 0, or NN_NO_MEMORY. */
 #ifndef NN_KERNELS_H
 #define NN_KERNELS_H
 
@@ -13,9 +14,57 @@
 /* [python */
 const char *nn_build_id(void);
 
-/* The instruction sets (isa.c). */
+/* Instruction sets (isa.c). */
 int nn_isa_mask(void);         /* ISA_ bits of this CPU that are in force */
 int nn_isa_level(void);        /* 0 scalar, 1 avx2, 2 avxvnni, 3 avx512: the richest in force */
 int nn_isa_cap(int level);     /* forbid everything above level; returns the cap before */
+
+/* The list of all variants: kernels.def as data (registry.c). */
+typedef struct {
+    const char *kernel, *name, *isa;
+    int needs;                 /* ISA_ bits */
+    int mr, nr;                /* rows and columns of the result that one micro-kernel call computes */
+    int step;                  /* cost of one step of its loop over K */
+    int flags;
+} nn_variant_row;
+int nn_variant_count(void);
+const nn_variant_row *nn_variant(int i);
+int nn_select(const char *kernel, int64_t m, int64_t n, int flags);   /* what -1 runs */
+
+enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2 };
+
+/* out = a . b, float32 (gemm.c). b: panels [ceil(n/16)][k][16]. */
+int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k,
+            const void *a, int64_t lda, const void *b, void *out, int64_t ldo);
+
+/* b of qgemm: panels [ceil(n/16)][ceil(k/4)][16][4] of int8 and the sums of their columns. */
+typedef struct {
+    const void *panels, *sums;
+    int64_t n, k;
+    int pairs_fit;             /* vpmaddubsw is exact with this b */
+} nn_qgemm_b;
+
+/* What happens around the sum of products of qgemm. Absent vectors are 0. */
+typedef struct {
+    int a_signed, a_zero;
+    const void *b_zero, *bias; /* int32[n] */
+    const void *scales;        /* float[n], or 0: `scale` for all columns */
+    float scale;
+    int out_size;              /* 4: the int32 sum itself; 1: requantised to 8 bits, clamped to low..high */
+    int out_zero, low, high;
+} nn_qgemm_around;
+
+int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b, const nn_qgemm_around *around,
+             const void *a, int64_t lda, void *out, int64_t ldo);
+
+/* out = x . W^T, float32, W in compressed sparse rows (spmm.c). wide: indices are int32, else uint16. */
+int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
+                const void *values, const void *indices, int wide, const void *indptr, void *out, int64_t ldo);
+
+/* Register-only loops that measure what a route could reach at best (peak.c). */
+int nn_peak_count(void);
+const char *nn_peak_name(int route);
+int nn_peak_needs(int route);
+double nn_peak(int route, int64_t steps);   /* runs it; returns the multiply-accumulates done */
 /* python] */
 #endif

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import native
-from .arguments import F32, READABLE, array, inner, output, readable_rows
+from .arguments import F32, array, inner, output, readable_rows
 from .kernel import kernel
 from .packed import Packed, aligned
 
@@ -40,7 +40,7 @@ def _pack(b: np.ndarray) -> Packed:
 def _unpack(packed: Packed) -> np.ndarray:
     k, n = packed.shape
     panels = packed.parts["panels"]
-    return np.ascontiguousarray(panels.transpose(1, 0, 2).reshape(k, -1)[:, :n])
+    return np.ascontiguousarray(panels.transpose(1, 0, 2).reshape(k, len(panels) * PANEL)[:, :n])
 
 
 def _call(a: np.ndarray, b: np.ndarray | Packed, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -71,9 +71,12 @@ def _run(choice: int, a: np.ndarray, b: Packed, result: np.ndarray) -> None:
     if plan is None:
         plan = b.plan = native.pointer(b.parts["panels"])
     k, n = b.shape
-    a = a if a.flags.num & READABLE == READABLE else readable_rows(a)
     m = a.shape[0]
-    native.check(native.lib.nn_gemm(choice, m, 0, m, n, k, *native.rows_of(a), plan, *native.rows_of(result)))
+    a = readable_rows(a)
+    status = native.lib.nn_gemm(choice, m, 0, m, n, k, native.pointer(a), native.stride(a), plan,
+                                native.pointer(result), native.stride(result))
+    if status:
+        native.check("gemm", status)
 
 
 def _repack(b: Any, shape: tuple[int, int]) -> Packed:

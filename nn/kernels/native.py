@@ -19,6 +19,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 NUMPY, BEST = -2, -1                                # Kernel.choice, besides the number of a C variant
 ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # from poor to rich; each contains those before it
 BACKENDS = ("numpy", "c")
@@ -78,6 +80,31 @@ if lib is None and _backend == "c":
 if lib is not None and _cap is not None:
     lib.nn_isa_cap(ISAS.index(_cap))
 _machine = lib.nn_isa_mask() if lib else 0          # feature bits of CPU and NN_ISA together
+
+
+def has(level: int) -> bool:
+    """Whether the instruction set ISAS[level] is there (and not capped by NN_ISA)."""
+    return level == 0 or bool(_machine >> (level - 1) & 1)
+
+
+def pointer(x: np.ndarray) -> Any:
+    """The address of x[0, 0, ...] for C. The caller keeps `x` alive."""
+    if x.flags.c_contiguous:
+        return ffi.from_buffer(x)
+    return ffi.cast("void *", x.__array_interface__["data"][0])
+
+
+def stride(x: np.ndarray) -> int:
+    """The distance of the rows of a matrix, in elements."""
+    return x.shape[1] if x.flags.c_contiguous else x.strides[0] // x.itemsize
+
+
+def check(kernel: str, status: int) -> None:
+    """Raise what a C function's result says went wrong."""
+    if status == lib.NN_NO_MEMORY:
+        raise MemoryError(f"{kernel}: no memory for the C kernel's working space")
+    if status == lib.NN_BAD_SCALE:
+        raise ValueError(f"{kernel}: scale must be positive and finite in float32")
 
 
 def default_choice() -> int:

@@ -60,7 +60,7 @@ def _pack(b: np.ndarray) -> Packed:
 def _pairs_fit(b: np.ndarray) -> bool:
     """Whether vpmaddubsw is exact for every uint8 a: it adds two products in 16 bits, and
     255·(b₀⁺ + b₁⁺) ≤ 2¹⁵ − 1 and 255·(b₀⁻ + b₁⁻) ≤ 2¹⁵ hold if and only if both sums are at most 128."""
-    pairs = b.reshape(-1, 2, b.shape[1]).astype(np.int16)
+    pairs = b.reshape(b.shape[0] // 2, 2, b.shape[1]).astype(np.int16)
     positive, negative = np.maximum(pairs, 0).sum(axis=1), np.maximum(-pairs, 0).sum(axis=1)
     return bool(max(positive.max(initial=0), negative.max(initial=0)) <= 128)
 
@@ -68,7 +68,8 @@ def _pairs_fit(b: np.ndarray) -> bool:
 def _unpack(packed: Packed) -> np.ndarray:
     k, n = packed.shape
     panels = packed.parts["panels"]
-    return np.ascontiguousarray(panels.transpose(1, 3, 0, 2).reshape(panels.shape[1] * QUAD, -1)[:k, :n])
+    width, quads = panels.shape[:2]
+    return np.ascontiguousarray(panels.transpose(1, 3, 0, 2).reshape(quads * QUAD, width * PANEL)[:k, :n])
 
 
 def _call(a: np.ndarray, b: np.ndarray | Packed, *, a_zero: int = 0, b_zero: int | np.ndarray = 0,
@@ -104,9 +105,44 @@ def _call(a: np.ndarray, b: np.ndarray | Packed, *, a_zero: int = 0, b_zero: int
         result = output("qgemm", out, (m, n), dtype, a, None if type(b) is Packed else b, bias,
                         scale if isinstance(scale, np.ndarray) else None,
                         b_zero if isinstance(b_zero, np.ndarray) else None)
-    result[...] = qgemm.reference(a, b.unpack() if type(b) is Packed else b, a_zero=a_zero, b_zero=b_zero, bias=bias,
-                                  scale=scale, out_zero=out_zero, out_dtype=dtype)
+    if qgemm.choice == native.NUMPY:
+        result[...] = qgemm.reference(a, b.unpack() if type(b) is Packed else b, a_zero=a_zero, b_zero=b_zero,
+                                      bias=bias, scale=scale, out_zero=out_zero, out_dtype=dtype)
+    else:
+        _run(a, b if type(b) is Packed else _pack(b), a_zero, b_zero, bias, scale, out_zero, result)
     return result if out is None else out
+
+
+def _run(a, b, a_zero, b_zero, bias, scale, out_zero, result):
+    lib, ffi, pointer = native.lib, native.ffi, native.pointer
+    plan = b.plan
+    if plan is None:
+        plan = b.plan = ffi.new("nn_qgemm_b *")
+        plan.panels, plan.sums = pointer(b.parts["panels"]), pointer(b.parts["sums"])
+        plan.k, plan.n = b.shape
+        plan.pairs_fit = b.parts["pairs_fit"]
+    around = ffi.new("nn_qgemm_around *")
+    around.a_signed, around.a_zero = a.dtype is I8, a_zero
+    keep = []
+    if isinstance(b_zero, np.ndarray) or b_zero:
+        b_zero = np.array(np.broadcast_to(b_zero, b.shape[1]), np.int32)
+        around.b_zero = pointer(b_zero)
+    if bias is not None:
+        around.bias = pointer(bias)
+    if isinstance(scale, np.ndarray):
+        around.scales = pointer(scale)
+    elif scale is not None:
+        around.scale = scale
+    around.out_size = result.itemsize
+    if scale is not None:
+        around.out_zero = out_zero
+        around.low, around.high = _RANGE[result.dtype]
+    m = a.shape[0]
+    a = readable_rows(a)
+    status = lib.nn_qgemm(qgemm.choice, m, 0, m, plan, around, pointer(a), native.stride(a), pointer(result),
+                          native.stride(result))
+    if status:
+        native.check("qgemm", status)
 
 
 _RANGE = {U8: (0, 255), I8: (-128, 127)}

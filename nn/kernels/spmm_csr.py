@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import native
-from .arguments import F32, I32, U16, array, output, readable_rows, vector
+from .arguments import F32, I32, U16, array, output, readable_rows
 from .kernel import kernel
 from .packed import Packed
 
@@ -92,8 +92,24 @@ def _call(x: np.ndarray, values: np.ndarray | Packed, indices: np.ndarray | None
         result = np.empty((m, n), F32)
     else:
         result = output("spmm_csr", out, (m, n), F32, x, *w.unpack())
-    result[...] = spmm_csr.reference(x, *w.unpack())
+    if spmm_csr.choice == native.NUMPY:
+        result[...] = spmm_csr.reference(x, *w.unpack())
+    else:
+        _run(x, w, result)
     return result if out is None else out
+
+
+def _run(x: np.ndarray, w: Packed, result: np.ndarray) -> None:
+    plan = w.plan
+    if plan is None:
+        values, indices, indptr = w.unpack()
+        plan = w.plan = (native.pointer(values), native.pointer(indices), indices.dtype is I32, native.pointer(indptr))
+    m = x.shape[0]
+    x = readable_rows(x)
+    status = native.lib.nn_spmm_csr(spmm_csr.choice, m, 0, m, *w.shape, native.pointer(x), native.stride(x), *plan,
+                                    native.pointer(result), native.stride(result))
+    if status:
+        native.check("spmm_csr", status)
 
 
 def _repack(parts: tuple, shape: tuple[int, int]) -> Packed:

@@ -1,0 +1,42 @@
+/* The table of all variants, and the choice among them. */
+#include "registry.h"
+
+#include <string.h>
+
+#define STRING(x) #x
+#define KERNEL(kernel, name, needs, mr, nr, step, flags) \
+    { #kernel, #name, STRING(needs), ISA_##needs, mr, nr, step, flags },
+static const nn_variant_row table[] = {
+#include "kernels.def"
+};
+#undef KERNEL
+
+#define KERNEL(kernel, name, needs, mr, nr, step, flags) (any_micro *)name,
+static any_micro *const functions[] = {
+#include "kernels.def"
+};
+#undef KERNEL
+
+int nn_variant_count(void) { return (int)(sizeof table / sizeof *table); }
+const nn_variant_row *nn_variant(int i) { return &table[i]; }
+any_micro *nn_micro(int variant) { return functions[variant]; }
+
+/* The cheapest variant that this CPU runs: tiles to compute × cost of a step of one tile. (The length K multiplies
+ * all alike and drops out.) The idea is YNNPACK's: loads and multiplies counted, nothing timed,
+ * so that the same shapes always run the same code. `flags`: what b allows. */
+int nn_select(const char *kernel, int64_t m, int64_t n, int flags)
+{
+    int best = -1;
+    double least = 0;
+    for (int i = 0; i < nn_variant_count(); i++) {
+        const nn_variant_row *v = &table[i];
+        if (strcmp(v->kernel, kernel) || v->needs & ~nn_isa_mask() || (v->flags & NEEDS_PAIRS & ~flags))
+            continue;
+        double tiles = (double)((m + v->mr - 1) / v->mr) * (double)((n + v->nr - 1) / v->nr);
+        if (best < 0 || tiles * v->step < least) {
+            best = i;
+            least = tiles * v->step;
+        }
+    }
+    return best;
+}

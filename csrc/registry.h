@@ -1,0 +1,27 @@
+/* What kernels.def becomes: prototypes here, the table in registry.c. */
+#ifndef NN_REGISTRY_H
+#define NN_REGISTRY_H
+
+#include "isa.h"
+#include "kernels.h"
+
+enum { PANEL = 16, QUAD = 4, MAX_TILE = 512 }; /* columns of a panel, k of a cell, elements of the largest tile */
+enum { NEEDS_PAIRS = 1, A16 = 2, B16 = 4 };
+
+/* tile[mr][nr] = A · B. A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of 4 bytes of each row and
+ * 64 bytes of each panel (micro.h). qgemm: int32 modulo 2^32; gemm: float. */
+typedef void qgemm_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, void *tile);
+typedef qgemm_micro gemm_micro;
+
+/* yt[n][nr] = W · xt for the transpose xt[k][nr] of nr rows of x. */
+typedef void spmm_csr_micro(int64_t n, const float *xt, const float *values, const void *indices, int wide,
+                            const int32_t *indptr, float *yt);
+
+#define KERNEL(kernel, name, needs, mr, nr, step, flags) kernel##_micro name;
+#include "kernels.def"
+#undef KERNEL
+
+typedef void any_micro(void);
+any_micro *nn_micro(int variant); /* the function of a row, to be cast to its kernel's type */
+
+#endif

@@ -1,0 +1,25 @@
+/* Memory of one call, and the sums about sizes that all loops need. */
+#ifndef NN_SCRATCH_H
+#define NN_SCRATCH_H
+
+#include "registry.h"
+
+#include <stdlib.h>
+
+enum { LINE = 64, MAX_NR = 64 }; /* bytes of a cache line; columns of the widest tile */
+
+static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+
+/* The distance of rows copied for a micro-kernel: whole lines, an odd number of them. A cache finds a line's set
+ * by its low address bits; rows 4096 bytes apart (K = 1024 floats) would all fight for the 8 ways of one set. */
+static inline int64_t copied_row_bytes(int64_t bytes) { return ((bytes + LINE - 1) / LINE | 1) * LINE; }
+
+/* `bytes` of memory from a line's start, or 0. `to_free` is what to give to free(). */
+static inline void *scratch(int64_t bytes, void **to_free)
+{
+    *to_free = malloc((size_t)bytes + LINE);
+    return *to_free ? (void *)(((uintptr_t)*to_free + LINE - 1) & -(uintptr_t)LINE) : 0;
+}
+
+#endif
