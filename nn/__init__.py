@@ -7,3 +7,32 @@ from pkgutil import extend_path
 __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.1.0"
+
+from nn import data, functional, models, optim, train
+from nn.files import FileError, load, save
+from nn.functional import cat, stack
+from nn.gradcheck import GradcheckError, gradcheck
+from nn.graph import Graph, trace
+from nn.layers import (
+    AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+)
+from nn.mode import no_grad
+from nn.module import Module, Parameter
+from nn.random import manual_seed
+from nn.tensor import Tensor, TraceError, grad
+
+__all__ = [
+    "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dropout", "FileError", "Flatten", "GradcheckError",
+    "Graph", "Linear", "MaxPool2d", "Module", "Parameter", "ReLU", "Sequential", "Tensor", "TraceError",
+    "cat", "data", "functional", "grad", "gradcheck", "load", "manual_seed", "models", "no_grad", "optim",
+    "save", "stack", "trace", "train",
+]  # fmt: skip

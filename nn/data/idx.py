@@ -1,0 +1,120 @@
+"""IDX, the format of MNIST (LeCun, Cortes & Burges 1998), Fashion-MNIST and their kin.
+
+Two zero bytes, a byte for the dtype, a byte for the number of dimensions, each dimension as four bytes, and
+the values; all big-endian. The header is only believed after it was compared with the bytes that follow.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from nn.data.uci import Digits
+from nn.files import FileError
+
+_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_CHUNK = 1 << 20
+_DEFLATE_LIMIT = 1032  # no deflate stream expands more than this: 258 bytes for two bits
+
+
+def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+    """The array in an IDX file, plain or gzip-compressed (told apart by their first bytes).
+
+    Returns: uint8, int8, int16, int32, float32 or float64, in this machine's byte order.
+    Raises: FileError if the header is not IDX or lies about the size; OSError if the file can't be read.
+    """
+    with open(path, "rb") as raw:
+        limit = os.fstat(raw.fileno()).st_size
+        compressed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        if not compressed:
+            return _parse(path, raw, limit)
+        with gzip.open(raw) as file:
+            try:
+                return _parse(path, file, limit * _DEFLATE_LIMIT)
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise FileError(f"{os.fspath(path)}: the gzip stream is damaged ({error})") from error
+
+
+def _parse(path: str | os.PathLike[str], file: BinaryIO, limit: int) -> np.ndarray:
+    """Parse a stream that can't hold more than `limit` bytes."""
+    name = os.fspath(path)
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or magic[3] == 0:
+        raise FileError(f"{name}: not an IDX file (its first four bytes are {magic.hex(' ') or 'missing'})")
+    dtype = np.dtype(_DTYPES[magic[2]])
+    dims = file.read(4 * magic[3])
+    if len(dims) < 4 * magic[3]:
+        raise FileError(f"{name}: the IDX header says {magic[3]} dimensions and ends after {len(dims)} bytes")
+    shape = tuple(int.from_bytes(dims[i : i + 4], "big") for i in range(0, len(dims), 4))
+    size = math.prod(shape) * dtype.itemsize  # Python's integers do not overflow
+    too_much = f"{name}: the IDX header says {shape} {dtype.name}, {size} bytes, but the file has"
+    if size > limit - 4 - len(dims):
+        raise FileError(f"{too_much} at most {max(limit - 4 - len(dims), 0)}")
+    content = _read_at_most(file, size + 1)
+    if len(content) != size:
+        raise FileError(f"{too_much} {'more' if len(content) > size else len(content)}")
+    try:
+        return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    except ValueError as error:  # more dimensions than NumPy has, or an empty array of absurd sizes
+        raise FileError(f"{name}: the IDX header says {shape}, which no array can have ({error})") from error
+
+
+def _read_at_most(file: BinaryIO, size: int) -> bytes:
+    """Up to `size` bytes, without reserving room for bytes that may not be there."""
+    parts = []
+    while size > 0 and (part := file.read(min(size, _CHUNK))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def mnist(folder: str | os.PathLike[str]) -> Digits:
+    """MNIST, or a data set in its format: the four IDX files in `folder`, `folder/raw` or `folder/MNIST/raw`.
+
+    Returns: images (N, 1, H, W), float32 in 0..1 (value / 255), and classes (N,), int64.
+    Raises: FileNotFoundError, naming the files wanted; FileError if one of them is not what its name says.
+    """
+    found = [_find(folder, name) for name in _FILES]
+    x_train, y_train, x_test, y_test = (read_idx(path) for path in found)
+    for images, labels, (images_path, labels_path) in (
+        (x_train, y_train, found[:2]),
+        (x_test, y_test, found[2:]),
+    ):
+        if images.dtype != np.uint8 or images.ndim != 3 or images.size == 0:
+            raise FileError(f"{images_path}: wanted uint8 images (N,H,W), got {images.dtype} {images.shape}")
+        if labels.dtype != np.uint8 or labels.ndim != 1:
+            raise FileError(f"{labels_path}: wanted uint8 labels (N,), got {labels.dtype} {labels.shape}")
+        if len(images) != len(labels):
+            raise FileError(f"{labels_path}: {len(labels)} labels for {len(images)} images in {images_path}")
+    if x_train.shape[1:] != x_test.shape[1:]:
+        raise FileError(f"{found[2]}: images of {x_test.shape[1:]}, but {found[0]} has {x_train.shape[1:]}")
+    return Digits(_scale(x_train), y_train.astype(np.int64), _scale(x_test), y_test.astype(np.int64))
+
+
+_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def _scale(images: np.ndarray) -> np.ndarray:
+    return images[:, None] / np.float32(255)
+
+
+def _find(folder: str | os.PathLike[str], name: str) -> Path:
+    for place in (Path(folder), Path(folder, "raw"), Path(folder, "MNIST", "raw")):
+        for file in (place / name, place / f"{name}.gz"):
+            if file.is_file():
+                return file
+    raise FileNotFoundError(
+        f"{os.fspath(folder)}: no {name}[.gz] here, in raw/ or in MNIST/raw/; wanted {', '.join(_FILES)}"
+    )

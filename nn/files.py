@@ -1,0 +1,205 @@
+"""Files that are whole or not there: safetensors for arrays, and the atomic write under them.
+
+A safetensors file is eight bytes (the header's length), a JSON header (names, dtypes, shapes, offsets) and
+the arrays' raw bytes: loading one runs no code. Weights saved from PyTorch with `safetensors` load
+unchanged. Files written here also carry a checksum, so that a later edit of them is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from nn.tensor import Tensor
+
+# The format's names for the dtypes that we read and write; BF16 is read only (as float32).
+_DTYPES = {
+    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.bool_,
+    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
+    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
+}  # fmt: skip
+_KNOWN = frozenset(np.dtype(t) for t in _DTYPES.values())
+
+# The format's metadata is a map of strings whose order the writer may shuffle. All of ours goes into one
+# entry, so that the same arrays always give the same bytes.
+_ENTRY = "bonsai"
+
+
+class FileError(ValueError):
+    """A file that is truncated, was edited, or is not what its name or its header says."""
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary file to write into, that takes the place of `path` when the block ends well.
+
+    The bytes go to a new file in the same folder (a rename between file systems would copy), are forced to
+    the disk, and are renamed: a reader sees the old file or the new one, never a part. If the block or the
+    disk fails, the old file stays and the new one is removed.
+
+    Raises: OSError, with `path` in it, for a missing or unwritable folder or a full disk.
+    """
+    target = os.path.realpath(os.fsdecode(path))  # a link stays a link: what it points to is replaced
+    beside = f"{target}.{secrets.token_hex(4)}.part"
+    try:
+        try:
+            with open(beside, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(beside)
+            raise
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, beside):
+            raise
+        # A full disk reports no name at all, an unwritable folder that of the temporary file.
+        raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
+    _sync_folder(os.path.dirname(target))
+
+
+def _sync_folder(folder: str) -> None:
+    """Force the rename itself to the disk, where the system lets a folder be opened (not on Windows)."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all (see `replacing`)."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def arrays_to_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a safetensors file of named arrays (and text); the same arrays always give the same bytes.
+
+    Raises: TypeError for a name that is not text or an array of another dtype than float64/32/16, signed
+    or unsigned integers and bool.
+    """
+    import safetensors.numpy
+
+    arrays = {_name(name): _storable(name, array) for name, array in arrays.items()}
+    entry = {**(metadata or {}), "crc32": _checksum(arrays, metadata or {})}
+    return safetensors.numpy.save(arrays, {_ENTRY: json.dumps(entry, sort_keys=True)})
+
+
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> int:
+    """Write `arrays_to_bytes(arrays, metadata)` to `path`, whole or not at all. Returns its size in bytes.
+
+    Raises: TypeError as `arrays_to_bytes` does; OSError as `replacing` does.
+    """
+    content = arrays_to_bytes(arrays, metadata)
+    write_bytes(path, content)
+    return len(content)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays of a safetensors file, sorted by name, and the text that `write_arrays` put beside them.
+
+    Raises: FileError for a file that is truncated, was edited, or is something else; OSError if it can't be
+    read.
+    """
+    import safetensors
+
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        # The package checks every size in the header against the bytes that are there.
+        stored = sorted(safetensors.deserialize(content))
+    except safetensors.SafetensorError as error:
+        raise FileError(f"{os.fspath(path)}: not a whole safetensors file ({error})") from error
+    arrays = {name: _array(path, name, **tensor) for name, tensor in stored}
+    metadata = _metadata(path, content)
+    checksum = metadata.pop("crc32", None)
+    if checksum is not None and checksum != _checksum(arrays, metadata):
+        raise FileError(f"{os.fspath(path)}: the checksum does not match: the file was edited or damaged")
+    return arrays, metadata
+
+
+def save(module_or_state: Any, path: str | os.PathLike[str]) -> None:
+    """Save a module's `state_dict()`, or a mapping of names to arrays or Tensors, as safetensors.
+
+    Raises: TypeError for anything else; OSError, with nothing half-written, if the file can't be written.
+    """
+    state = module_or_state.state_dict() if hasattr(module_or_state, "state_dict") else module_or_state
+    if not isinstance(state, Mapping):
+        raise TypeError(f"save: wanted a Module or a mapping of names to arrays, got {type(state).__name__}")
+    arrays = {name: value.data if isinstance(value, Tensor) else value for name, value in state.items()}
+    write_arrays(path, arrays)
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file by name, for `Module.load_state_dict`. BF16 comes as float32.
+
+    Raises: FileError for a file that is truncated, was edited, or is not safetensors; OSError if it can't be
+    read.
+    """
+    return read_arrays(path)[0]
+
+
+def _name(name: str) -> str:
+    if not isinstance(name, str) or name == "__metadata__":
+        raise TypeError(f"save: array names must be text other than '__metadata__', got {name!r}")
+    return name
+
+
+def _storable(name: str, array: np.ndarray) -> np.ndarray:
+    """`array` as the file wants it: little-endian and C-contiguous."""
+    if not isinstance(array, (np.ndarray, np.generic)):
+        raise TypeError(f"save: {name!r} must be a NumPy array, got {type(array).__name__}")
+    if array.dtype.newbyteorder("=") not in _KNOWN:
+        raise TypeError(f"save: {name!r} has dtype {array.dtype}; wanted a float, an integer or bool")
+    return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+
+
+def _array(
+    path: str | os.PathLike[str], name: str, dtype: str, shape: list[int], data: bytearray
+) -> np.ndarray:
+    if dtype == "BF16":  # the upper half of a float32
+        array = (np.frombuffer(data, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
+    elif dtype in _DTYPES:
+        array = np.frombuffer(bytearray(data), dtype=np.dtype(_DTYPES[dtype]).newbyteorder("<"))
+    else:
+        known = ", ".join([*_DTYPES, "BF16"])
+        raise FileError(f"{os.fspath(path)}: tensor {name!r} has dtype {dtype}; wanted one of {known}")
+    return array.reshape(shape)
+
+
+def _metadata(path: str | os.PathLike[str], content: bytes) -> dict[str, str]:
+    """Our entry of the header's metadata; empty for a file that someone else wrote."""
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    entry = header.get("__metadata__", {}).get(_ENTRY)
+    if entry is None:
+        return {}
+    try:
+        entry = json.loads(entry)
+    except ValueError as error:
+        raise FileError(f"{os.fspath(path)}: the metadata is damaged ({error})") from error
+    if not isinstance(entry, dict) or not all(isinstance(text, str) for text in entry.values()):
+        raise FileError(f"{os.fspath(path)}: the metadata is damaged (wanted a map of text to text)")
+    return entry
+
+
+def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """CRC-32 over names, dtypes, shapes, bytes and text: notices accidents and edits, is no signature."""
+    crc = zlib.crc32(json.dumps(sorted(metadata.items())).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        crc = zlib.crc32(f"{name} {array.dtype.name} {array.shape}".encode(), crc)
+        crc = zlib.crc32(array.reshape(-1).view(np.uint8), crc)
+    return f"{crc:08x}"

@@ -1,0 +1,66 @@
+"""Two small networks for 8×8 digits: one of convolutions, one fully connected."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nn import functional as F
+from nn.layers import BatchNorm2d, Conv2d, Linear
+from nn.module import Module
+from nn.tensor import Tensor
+
+
+class DigitsCNN(Module):
+    """Three 3×3 convolutions with batch norm and ReLU, 2×2 max-pool after the first two, one Linear."""
+
+    def __init__(self, channels: tuple[int, int, int], rng: np.random.Generator | None = None) -> None:
+        c1, c2, c3 = channels
+        # No biases: batch norm subtracts the mean, and with it any bias.
+        self.conv1 = Conv2d(1, c1, 3, padding=1, bias=False, rng=rng)
+        self.bn1 = BatchNorm2d(c1)
+        self.conv2 = Conv2d(c1, c2, 3, padding=1, bias=False, rng=rng)
+        self.bn2 = BatchNorm2d(c2)
+        self.conv3 = Conv2d(c2, c3, 3, padding=1, bias=False, rng=rng)
+        self.bn3 = BatchNorm2d(c3)
+        self.fc = Linear(4 * c3, 10, rng=rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, 1, 8, 8) → logits (N, 10)."""
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)  # 8×8 → 4×4
+        x = F.max_pool2d(F.relu(self.bn2(self.conv2(x))), 2)  # 4×4 → 2×2
+        x = F.relu(self.bn3(self.conv3(x)))
+        return self.fc(F.flatten(x, 1))
+
+
+class DigitsMLP(Module):
+    """Two hidden layers with ReLU (LeNet-300-100, LeCun et al. 1998, on 64 pixels)."""
+
+    def __init__(self, hidden: tuple[int, int], rng: np.random.Generator | None = None) -> None:
+        h1, h2 = hidden
+        self.fc1 = Linear(64, h1, rng=rng)
+        self.fc2 = Linear(h1, h2, rng=rng)
+        self.fc3 = Linear(h2, 10, rng=rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, 1, 8, 8) or (N, 64) → logits (N, 10)."""
+        x = F.relu(self.fc1(F.flatten(x, 1)))
+        return self.fc3(F.relu(self.fc2(x)))
+
+
+def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None) -> DigitsCNN:
+    """Convolutions 1-32-64-64, then 256 → 10: 58,474 parameters. `width` scales the numbers of channels."""
+    return DigitsCNN(_scaled(width, 32, 64, 64), rng)
+
+
+def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None) -> DigitsMLP:
+    """64-300-100-10: 50,610 parameters. `width` scales the hidden layers."""
+    return DigitsMLP(_scaled(width, 300, 100), rng)
+
+
+def _scaled(width: float, *sizes: int) -> tuple[int, ...]:
+    """The sizes times `width`, rounded, at least 1, for the small dense networks to compare with."""
+    if not 0 < width < math.inf:
+        raise ValueError(f"width must be a positive number, got {width}")
+    return tuple(max(1, round(size * width)) for size in sizes)

@@ -1,0 +1,194 @@
+"""The training loop, and how right a network is."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nn import functional as F
+from nn.data.minibatches import batches
+from nn.mode import no_grad
+from nn.module import Module
+from nn.optim import Optimizer
+from nn.tensor import Tensor
+
+__all__ = ["Diverged", "Epoch", "accuracy", "cosine", "fit"]
+
+
+class Epoch(NamedTuple):
+    """Means over one pass through the data, measured while it trains."""
+
+    loss: float
+    accuracy: float
+
+
+class Diverged(FloatingPointError):
+    """The loss became infinite or NaN. `layer` is the path of the first module with such an output."""
+
+    def __init__(self, message: str, layer: str | None) -> None:
+        super().__init__(message)
+        self.layer = layer
+
+
+def cosine(progress: float) -> float:
+    """Half a cosine from 1 to 0, for `fit`'s `schedule` (Loshchilov & Hutter 2017, eq. 5, no restarts)."""
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+def fit(
+    model: Module,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    epochs: int,
+    optimizer: Optimizer,
+    rng: np.random.Generator,
+    batch_size: int = 64,
+    schedule: Callable[[float], float] | None = None,
+    progress: bool | str | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> list[Epoch]:
+    """Train a classifier by cross-entropy on shuffled mini-batches; returns one Epoch for each pass.
+
+    Parameters: x (N, …) float, y (N,) integer classes. `schedule` gives the factor of the optimizer's
+    learning rate for a progress in [0, 1); the rate is restored at the end. `progress` shows a bar on stderr:
+    True, False, a text to put before it, or None for "if stderr is a terminal". `on_step(step, loss)` is
+    called after every step, with steps counted from 1.
+
+    The model trains in training mode and comes back in the mode it had.
+    Raises: TypeError or ValueError for data that can't be trained on, before anything changes; Diverged
+    (a FloatingPointError) naming the layer when the loss is no longer finite, before a step is made with it.
+    """
+    _check(model, x, y)
+    _check_count("epochs", epochs, 0)
+    _check_count("batch_size", batch_size, 1)
+    for name, value, wanted in (("model", model, Module), ("optimizer", optimizer, Optimizer)):
+        if not isinstance(value, wanted):
+            raise TypeError(f"fit: {name} must be an nn.{wanted.__name__}, got {type(value).__name__}")
+    lr, step, log = optimizer.lr, 0, []
+    steps = epochs * math.ceil(len(x) / batch_size)
+    quiet = np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite stops the training
+    with _mode(model, training=True), _bar(progress, steps) as bar, quiet:
+        try:
+            for _ in range(epochs):
+                total = correct = 0.0
+                for inputs, classes in batches(x, y, batch_size, rng):
+                    if schedule is not None:
+                        optimizer.lr = lr * schedule(step / steps)
+                    optimizer.zero_grad()
+                    logits = model(Tensor(inputs))
+                    _check_classes(logits, classes)
+                    loss = F.cross_entropy(logits, classes)
+                    value = loss.item()
+                    if not math.isfinite(value):
+                        raise _diverged(model, inputs, value, step + 1)
+                    loss.backward()
+                    optimizer.step()
+                    step += 1
+                    total += value * len(inputs)  # weighted: the last batch may be shorter
+                    correct += np.count_nonzero(logits.data.argmax(axis=1) == classes)
+                    if on_step is not None:
+                        on_step(step, value)
+                    bar.update()
+                log.append(Epoch(total / len(x), correct / len(x)))
+                bar.set_postfix(loss=f"{log[-1].loss:.4f}", accuracy=f"{log[-1].accuracy:.2%}", refresh=False)
+        finally:
+            optimizer.lr = lr
+    return log
+
+
+def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch_size: int = 256) -> float:
+    """The fraction of the rows of x whose largest output is at their class y, in 0..1.
+
+    `model` is a Module (measured in evaluation mode, without a graph; its mode is restored) or anything that
+    maps an array (N, …) to an array (N, classes).
+    Raises: TypeError or ValueError for data that can't be measured on.
+    """
+    _check(model, x, y)
+    correct = 0
+    with _mode(model, training=False), no_grad():
+        for inputs, classes in batches(x, y, batch_size, np.random.default_rng(0), shuffle=False):
+            out = model(Tensor(inputs) if isinstance(model, Module) else inputs)
+            out = np.asarray(out.data if isinstance(out, Tensor) else out)
+            if out.ndim != 2 or len(out) != len(inputs):
+                raise ValueError(f"the model must give (N, classes) for {len(inputs)} rows, got {out.shape}")
+            correct += np.count_nonzero(out.argmax(axis=1) == classes)
+    return correct / len(x)
+
+
+def _check(model: Any, x: np.ndarray, y: np.ndarray) -> None:
+    if not callable(model):
+        raise TypeError(f"model must be a Module or a callable, got {type(model).__name__}")
+    for name, array, kinds, wanted in (("x", x, "f", "floats"), ("y", y, "iu", "integer classes")):
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
+            got = getattr(array, "dtype", type(array).__name__)
+            raise TypeError(f"{name} must be an array of {wanted}, got {got}")
+    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or len(x) == 0:
+        raise ValueError(f"x must be (N, …) and y (N,) with the same N > 0, got {x.shape} and {y.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError(f"x has NaN or infinity in row {int(np.argwhere(~np.isfinite(x))[0, 0])}")
+    if y.min() < 0:
+        raise ValueError(f"y has the class {y.min()}; classes count from 0")
+
+
+def _check_count(name: str, value: int, least: int) -> None:
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"fit: {name} must be a whole number >= {least}, got {value!r}")
+
+
+def _check_classes(logits: Tensor, classes: np.ndarray) -> None:
+    if logits.ndim != 2:
+        raise ValueError(f"the model must give logits (N, classes), got {logits.shape}")
+    if classes.max() >= logits.shape[1]:
+        raise ValueError(f"y has the class {classes.max()}, but the model has {logits.shape[1]} outputs")
+
+
+def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:
+    """Run the batch through a copy whose modules are watched, and name the first that fails."""
+    watched = copy.deepcopy(model)  # the batch statistics of a failed batch must not stay in the model
+    first: list[str] = []
+    for path, module in list(watched.named_modules()):
+        module.forward = _watch(module.forward, path, first)
+    with no_grad(), np.errstate(all="ignore"):
+        watched(Tensor(inputs))
+    layer = first[0] if first else None
+    where = "every module's output is finite"
+    if layer is not None:
+        where = f"the first layer whose output is not finite is {layer or type(model).__name__!r}"
+    return Diverged(f"fit: the loss is {loss} at step {step}: {where}; try a smaller learning rate", layer)
+
+
+def _watch(forward: Callable[..., Tensor], path: str, first: list[str]) -> Callable[..., Tensor]:
+    def watching(*args: Any, **kwargs: Any) -> Tensor:
+        out = forward(*args, **kwargs)
+        if not np.isfinite(out.data).all():
+            first.append(path)
+        return out
+
+    return watching
+
+
+@contextmanager
+def _mode(model: Any, training: bool) -> Any:
+    """The whole tree in one mode, and then each module in the mode it had."""
+    modes = [(m, m.training) for _, m in model.named_modules()] if isinstance(model, Module) else []
+    for module, _ in modes:
+        module.training = training
+    try:
+        yield
+    finally:
+        for module, before in modes:
+            module.training = before
+
+
+def _bar(progress: bool | str | None, total: int) -> Any:
+    from tqdm import tqdm
+
+    text = progress if isinstance(progress, str) else None
+    hidden = None if progress is None else progress is False  # None: tqdm looks whether stderr is a terminal
+    return tqdm(total=total, desc=text, disable=hidden, leave=False, unit="step")
