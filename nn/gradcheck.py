@@ -120,8 +120,7 @@ class _Check:
     def compare(self, i, have, want, who, whom, v=None):
         if not have.size:
             return
-        error = np.abs(have - want)
-        error[np.isnan(error)] = np.inf
+        error = np.where(np.isnan(have - want), np.inf, np.abs(have - want))
         at = np.unravel_index(error.argmax(), error.shape)
         if error[at] <= self.tolerance * max(np.abs(want).max(), 1e-2):
             return
