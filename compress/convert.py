@@ -26,7 +26,7 @@ from .quantize import Affine, Quantize, QuantizedWeight
 
 __all__ = ["convert"]
 
-SAME_GRID = {"max_pool2d", "avg_pool2d", "flatten", "relu"}  # ops that work on integers as they are
+SAME_GRID = {"max_pool2d", "avg_pool2d", "reshape", "relu"}  # ops that work on integers as they are
 
 
 def convert(model: nn.Module, example: np.ndarray | None = None) -> Program:
@@ -81,7 +81,7 @@ class _Lowering:
             "relu": self.relu,
             "max_pool2d": self.pool,
             "avg_pool2d": self.pool,
-            "flatten": self.flatten,
+            "reshape": self.flatten,
             "add": self.add,
         }
         for node in graph.nodes:
@@ -236,7 +236,7 @@ class _Lowering:
 
     def flatten(self, node: Node) -> None:
         (x,) = node.inputs
-        if len(node.shape) != 2:
+        if len(node.shape) != 2 or node.attrs["shape"][0] != -1:
             raise self.refuse(node, "only (N, …) → (N, everything) has a call")
         if x == self.graph.input:
             self.real[node.output] = self.emit(layout.Ravel((x,), node.output))
@@ -249,7 +249,7 @@ class _Lowering:
 
     def pool(self, node: Node) -> None:
         kernel, padding = pair(node.attrs["kernel_size"]), pair(node.attrs["padding"])
-        stride = pair(node.attrs["stride"])
+        stride = kernel if node.attrs["stride"] is None else pair(node.attrs["stride"])
         if node.op == "max_pool2d":
             self.same_grid(node, lambda x, out, zero: pool.MaxPool((x,), out, kernel, stride, padding))
         else:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import tensor as engine
+from .mode import no_grad
 from .rules import RULES
 from .tensor import Tensor, TraceError
 
@@ -124,6 +125,8 @@ class _Tracer:
 
     def record(self, rule: Any, inputs: tuple[Any, ...], attrs: dict[str, Any], out: Tensor) -> None:
         names = tuple(self._known(value) for value in inputs)
+        if rule.name == "reshape" and names[0] in self._made and out.shape[0] == inputs[0].shape[0]:
+            attrs = {"shape": (-1, *out.shape[1:])}  # of each example by itself: for a batch of any size
         module = self._stack[-1] if self._stack else ""
         output = self._name(out, module or rule.name)
         self._made.add(output)
@@ -165,7 +168,7 @@ def trace(model: Any, example: np.ndarray | Tensor) -> Graph:
     tracer = _Tracer(model)
     name = tracer._name(x, "x")
     tracer._made.add(name)
-    with _evaluation(model), _listening(tracer), engine.no_grad():
+    with _evaluation(model), _listening(tracer), no_grad():
         out = model(x)
     if not isinstance(out, Tensor):
         raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__}")

@@ -15,7 +15,9 @@ from nn.tensor import Tensor
 class DigitsCNN(Module):
     """Three 3×3 convolutions with batch norm and ReLU, 2×2 max-pool after the first two, one Linear."""
 
-    def __init__(self, channels: tuple[int, int, int], rng: np.random.Generator | None = None) -> None:
+    def __init__(
+        self, channels: tuple[int, int, int], rng: np.random.Generator | None = None, size: int = 8
+    ) -> None:
         c1, c2, c3 = channels
         # No biases: batch norm subtracts the mean, and with it any bias.
         self.conv1 = Conv2d(1, c1, 3, padding=1, bias=False, rng=rng)
@@ -24,10 +26,10 @@ class DigitsCNN(Module):
         self.bn2 = BatchNorm2d(c2)
         self.conv3 = Conv2d(c2, c3, 3, padding=1, bias=False, rng=rng)
         self.bn3 = BatchNorm2d(c3)
-        self.fc = Linear(4 * c3, 10, rng=rng)
+        self.fc = Linear(c3 * (size // 4) ** 2, 10, rng=rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (N, 1, 8, 8) → logits (N, 10)."""
+        """x (N, 1, size, size) → logits (N, 10)."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)  # 8×8 → 4×4
         x = F.max_pool2d(F.relu(self.bn2(self.conv2(x))), 2)  # 4×4 → 2×2
         x = F.relu(self.bn3(self.conv3(x)))
@@ -37,26 +39,31 @@ class DigitsCNN(Module):
 class DigitsMLP(Module):
     """Two hidden layers with ReLU (LeNet-300-100, LeCun et al. 1998, on 64 pixels)."""
 
-    def __init__(self, hidden: tuple[int, int], rng: np.random.Generator | None = None) -> None:
+    def __init__(
+        self, hidden: tuple[int, int], rng: np.random.Generator | None = None, size: int = 8
+    ) -> None:
         h1, h2 = hidden
-        self.fc1 = Linear(64, h1, rng=rng)
+        self.fc1 = Linear(size * size, h1, rng=rng)
         self.fc2 = Linear(h1, h2, rng=rng)
         self.fc3 = Linear(h2, 10, rng=rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (N, 1, 8, 8) or (N, 64) → logits (N, 10)."""
+        """x (N, 1, size, size) or (N, size²) → logits (N, 10)."""
         x = F.relu(self.fc1(F.flatten(x, 1)))
         return self.fc3(F.relu(self.fc2(x)))
 
 
-def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None) -> DigitsCNN:
-    """Convolutions 1-32-64-64, then 256 → 10: 58,474 parameters. `width` scales the numbers of channels."""
-    return DigitsCNN(_scaled(width, 32, 64, 64), rng)
+def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsCNN:
+    """Convolutions 1-32-64-64, then 256 → 10: 58,474 parameters.
+
+    `width` scales the numbers of channels; `size` is the side of the images, at least 4 (MNIST has 28).
+    """
+    return DigitsCNN(_scaled(width, 32, 64, 64), rng, _side(size, 4))
 
 
-def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None) -> DigitsMLP:
-    """64-300-100-10: 50,610 parameters. `width` scales the hidden layers."""
-    return DigitsMLP(_scaled(width, 300, 100), rng)
+def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsMLP:
+    """64-300-100-10: 50,610 parameters. `width` scales the hidden layers; `size` is the side of the images."""
+    return DigitsMLP(_scaled(width, 300, 100), rng, _side(size, 1))
 
 
 def _scaled(width: float, *sizes: int) -> tuple[int, ...]:
@@ -64,3 +71,10 @@ def _scaled(width: float, *sizes: int) -> tuple[int, ...]:
     if not 0 < width < math.inf:
         raise ValueError(f"width must be a positive number, got {width}")
     return tuple(max(1, round(size * width)) for size in sizes)
+
+
+def _side(size: int, least: int) -> int:
+    """The side of the images, after a look at it."""
+    if not isinstance(size, int) or size < least:
+        raise ValueError(f"size must be a whole number >= {least}, got {size!r}")
+    return size
