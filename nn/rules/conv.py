@@ -6,32 +6,45 @@ processing" (2006): lay the windows out as rows (im2col), and each output pixel 
 
 import numpy as np
 
+from nn.rules.linear import column_sums
 from nn.rules.record import Rule
 from nn.rules.windows import Windows
 
 
 def _conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
     windows = _geometry(x, w, b, stride, padding, dilation, groups)
-    rows = _rows(windows.gather(x), groups)
-    y = rows @ _matrix(w, groups)                              # (G, N·H·W, O/G)
+    columns = w.transpose(0, 2, 3, 1).reshape(groups, len(w) // groups, -1).mT    # one per filter
+    y = _rows(windows.gather(x), groups) @ columns                                # (G, N·H'·W', O/G)
     y = y.transpose(1, 0, 2).reshape(len(x), *windows.out, len(w))
     if b is not None:
         y += b
-    return y.transpose(0, 3, 1, 2), (rows, w, windows, groups)
+    return y.transpose(0, 3, 1, 2), (x, w, windows, groups)
 
 
 def _conv2d_vjp(g, saved, needs):
-    rows, w, windows, groups = saved
+    x, w, windows, groups = saved
     o, c, kh, kw = w.shape
-    g = g.transpose(0, 2, 3, 1).reshape(rows.shape[1], groups, o // groups).transpose(1, 0, 2)
-    dx = dw = None
-    if needs[0]:
-        drows = g @ _matrix(w, groups).mT                      # (G, N·H·W, kH·kW·C/G)
-        drows = drows.reshape(groups, -1, kh * kw, c).transpose(1, 2, 0, 3)
-        dx = windows.scatter_add(drows.reshape(-1, *windows.out, kh, kw, groups * c))
-    if needs[1]:
-        dw = (g.mT @ rows).reshape(o, kh, kw, c).transpose(0, 3, 1, 2)
-    return dx, dw, needs[2] and g.sum(1).reshape(o)
+    g = _rows(g.transpose(0, 2, 3, 1)[..., None, None, :], groups)                # (G, N·H'·W', O/G)
+    dx = dw = db = None
+    if needs[0]:    # what each tap of the filters met gets g times that tap
+        padded = np.zeros(windows.padded, g.dtype)
+        for i, j, pixels in windows.taps():
+            met = g @ w[:, :, i, j].reshape(groups, o // groups, c)
+            padded[pixels] += met.transpose(1, 0, 2).reshape(len(x), *windows.out, groups * c)
+        dx = windows.inside(padded).transpose(0, 3, 1, 2)
+    if needs[1]:    # the rows are kH·kW times as large as x: cheaper to gather again than to keep
+        dw = g.mT @ _rows(windows.gather(x), groups)
+        dw = dw.reshape(o, kh, kw, c).transpose(0, 3, 1, 2)
+    if needs[2]:
+        db = column_sums(g).reshape(o)
+    return dx, dw, db
+
+
+def _rows(windows, groups):
+    """(N, H', W', kH, kW, C) → (G, N·H'·W', kH·kW·C/G): each group's part of each window as a row."""
+    *images, kh, kw, c = windows.shape
+    rows = windows.reshape(-1, kh * kw, groups, c // groups).transpose(2, 0, 1, 3)
+    return rows.reshape(groups, -1, kh * kw * c // groups)
 
 
 def _geometry(x, w, b, stride, padding, dilation, groups):
@@ -45,18 +58,6 @@ def _geometry(x, w, b, stride, padding, dilation, groups):
         raise ValueError(f"conv2d: the bias has shape {b.shape}, wanted {w.shape[:1]} "
                          f"for a weight of shape {w.shape}")
     return Windows("conv2d", x.shape, w.shape[2:], stride, padding, dilation)
-
-
-def _rows(windows, groups):
-    """Windows (N, H, W, kH, kW, C) → one row per window and group, (G, N·H·W, kH·kW·C/G)."""
-    *images, kh, kw, c = windows.shape
-    rows = windows.reshape(-1, kh * kw, groups, c // groups).transpose(2, 0, 1, 3)
-    return rows.reshape(groups, -1, kh * kw * c // groups)
-
-
-def _matrix(w, groups):
-    """Filters (O, C/G, kH, kW) → one column per filter, in the order of _rows: (G, kH·kW·C/G, O/G)."""
-    return w.transpose(0, 2, 3, 1).reshape(groups, len(w) // groups, -1).mT
 
 
 def _conv2d_twin(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
@@ -86,5 +87,5 @@ def _samples(rng):
 
 conv2d = Rule(
     "conv2d", "y[n,o,p,q] = b[o] + Σ x[n,c,s·p+d·i,s·q+d·j]·w[o,c,i,j], as rows·w;  "
-    "dx = g·wᵀ added back where the rows were gathered, dw = gᵀ·rows, db = Σg",
+    "dx = Σ over the taps of g·w[:, :, i, j] where they met x, dw = gᵀ·rows, db = Σg",
     _conv2d, _conv2d_vjp, twin=_conv2d_twin, samples=_samples)

@@ -5,6 +5,11 @@ import numpy as np
 from nn.rules.record import Rule
 
 
+def column_sums(rows):
+    """Σ over the rows of (…, M, N), as a product with ones: BLAS does it several times as fast as .sum."""
+    return np.ones(rows.shape[-2], rows.dtype) @ rows
+
+
 def _matmul(a, b):
     try:
         return a @ b, (a, b)
@@ -54,7 +59,7 @@ def _linear_vjp(g, saved, needs):
     rows = g.reshape(-1, w.shape[0])
     return (needs[0] and g @ w,
             needs[1] and rows.T @ x.reshape(-1, w.shape[1]),
-            needs[2] and rows.sum(0))
+            needs[2] and column_sums(rows))
 
 
 def _linear_samples(rng):

@@ -6,6 +6,7 @@ Evaluation: they are given, and y is x times a constant plus a constant.
 
 import numpy as np
 
+from nn.rules.linear import column_sums
 from nn.rules.record import Rule
 
 
@@ -44,9 +45,9 @@ def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentu
     if n < 2:
         raise ValueError(f"batch_norm: in training it wants more than one value per channel, "
                          f"but the input has shape {x.shape}")
-    mean = rows.sum(0) / n
+    mean = column_sums(rows) / n
     normal = rows - mean
-    var = (normal * normal).sum(0) / n
+    var = column_sums(normal * normal) / n
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
     if running_var is not None:    # the running estimate is the unbiased one, as in PyTorch
@@ -61,7 +62,7 @@ def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentu
 def _batch_norm_vjp(g, saved, needs):
     normal, scale = saved
     rows = _rows(g)
-    db, dw = rows.sum(0), (rows * normal).sum(0)
+    db, dw = column_sums(rows), column_sums(rows * normal)
     dx = None
     if needs[0]:
         dx = normal * (dw / -len(rows))
@@ -106,8 +107,8 @@ def _batch_norm_eval(x, weight, bias, mean, var, *, eps=1e-5):
 def _batch_norm_eval_vjp(g, saved, needs):
     rows, mean, inverse, scale = saved
     grows = _rows(g)
-    db = grows.sum(0)
-    dw = (grows * (rows - mean)).sum(0) * inverse
+    db = column_sums(grows)
+    dw = column_sums(grows * (rows - mean)) * inverse
     dx = needs[0] and _shaped(grows * scale, g.shape)
     return dx, dw, db, -scale * db, -0.5 * scale * inverse * dw
 

@@ -26,7 +26,8 @@ def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
         if tap == 0:
             y, winner = here.copy(), np.zeros(here.shape, np.min_scalar_type(np.prod(windows.kernel)))
         else:
-            np.copyto(winner, tap, where=here > y)    # >, not ≥: of equal values the first wins
+            later = (here > y) * winner.dtype.type(tap)    # >, not ≥: of equal values the first wins
+            np.maximum(winner, later, out=winner)
             np.maximum(y, here, out=y)
     return y.transpose(0, 3, 1, 2), (winner, windows)
 

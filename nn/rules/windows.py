@@ -19,7 +19,7 @@ def pair(value, name, op, least):
 
 
 class Windows:
-    """The windows of size `kernel` in an image: where they lie, how to gather and how to add into them.
+    """The windows of size `kernel` in a batch of images: where they lie, and how to get at them.
 
     out: (rows, columns) of windows = ⌊(size + 2·padding − dilation·(kernel − 1) − 1)/stride⌋ + 1
     """
@@ -65,15 +65,8 @@ class Windows:
 
     def gather(self, x):
         """x (N, C, H, W) → each window's pixels side by side, (N, rows, columns, kH, kW, C): im2col."""
-        padded = self.pad(x)
-        windows = np.empty((self.image[0], *self.out, *self.kernel, self.image[3]), x.dtype)
-        for i, j, pixels in self.taps():
-            windows[:, :, :, i, j] = padded[pixels]
-        return windows
-
-    def scatter_add(self, windows):
-        """The transpose of gather: add each window back where it was taken from; → (N, C, H, W)."""
-        padded = np.zeros(self.padded, windows.dtype)
-        for i, j, pixels in self.taps():
-            padded[pixels] += windows[:, :, :, i, j]
-        return self.inside(padded).transpose(0, 3, 1, 2)
+        down, across = (s * np.arange(o)[:, None] + d * np.arange(k) for s, o, d, k in zip(
+            self.stride, self.out, self.dilation, self.kernel))
+        n, _, width, c = self.padded
+        pixels = down[:, None, :, None] * width + across[None, :, None, :]
+        return self.pad(x).reshape(n, -1, c).take(pixels, axis=1)
