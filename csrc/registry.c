@@ -3,9 +3,8 @@
 
 #include <string.h>
 
-#define STRING(x) #x
 #define KERNEL(kernel, name, needs, mr, nr, step, flags) \
-    { #kernel, #name, STRING(needs), ISA_##needs, mr, nr, step, flags },
+    { #kernel, #name, #needs, ISA_##needs, mr, nr, step, flags },
 static const nn_variant_row table[] = {
 #include "kernels.def"
 };

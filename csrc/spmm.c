@@ -9,44 +9,73 @@
  *         ... |                |        sum[nr] += value * xt[3][0..nr]
  *
  * The results come out transposed too, yt[n][nr], and are turned back. */
+#include "micro.h"
 #include "scratch.h"
 
 #include <string.h>
 
-enum { ROWS = 64 };
-
-static inline __attribute__((always_inline)) void
-product(int rows, int64_t n, const float *xt, const float *values, const void *indices, int wide,
-        const int32_t *indptr, float *yt)
-{
-    for (int64_t row = 0; row < n; row++, yt += rows) {
-        float sum[ROWS] = { 0 };
-        for (int32_t j = indptr[row]; j < indptr[row + 1]; j++) {
-            const float *x = xt + rows * (int64_t)(wide ? ((const int32_t *)indices)[j] : ((const uint16_t *)indices)[j]);
-            for (int i = 0; i < rows; i++)
-                sum[i] += values[j] * x[i];
-        }
-        memcpy(yt, sum, rows * sizeof *sum);
+/* One output per row of W: U non-zeros are multiplied at a time into sums of their own, because a sum can only be
+ * added to again after 4 cycles. V: a vector of LANES floats; nr = NV * LANES rows of x; U * NV + NV + 1 registers. */
+#define PRODUCT(NR, V, LANES, U, ZERO, LOAD, SPREAD, FMA, ADD, STORE, INDEX)                                        \
+    for (int64_t row = 0; row < n; row++, yt += NR) {                                                              \
+        enum { NV = NR / LANES };                                                                                  \
+        V sum[U][NV];                                                                                              \
+        UNROLL for (int u = 0; u < U; u++) UNROLL for (int v = 0; v < NV; v++) sum[u][v] = ZERO;                   \
+        int32_t j = indptr[row], end = indptr[row + 1];                                                            \
+        for (; j + U <= end; j += U)                                                                               \
+            UNROLL for (int u = 0; u < U; u++) {                                                                   \
+                const float *x = xt + NR * (int64_t)((const INDEX *)indices)[j + u];                               \
+                V value = SPREAD(values[j + u]);                                                                   \
+                UNROLL for (int v = 0; v < NV; v++) sum[u][v] = FMA(value, LOAD(x + v * LANES), sum[u][v]);        \
+            }                                                                                                      \
+        for (; j < end; j++) {                                                                                     \
+            const float *x = xt + NR * (int64_t)((const INDEX *)indices)[j];                                       \
+            UNROLL for (int v = 0; v < NV; v++)                                                                    \
+                sum[0][v] = FMA(SPREAD(values[j]), LOAD(x + v * LANES), sum[0][v]);                                \
+        }                                                                                                          \
+        UNROLL for (int u = 1; u < U; u++) UNROLL for (int v = 0; v < NV; v++) sum[0][v] = ADD(sum[0][v], sum[u][v]); \
+        UNROLL for (int v = 0; v < NV; v++) STORE(yt + v * LANES, sum[0][v]);                                      \
     }
-}
 
-#define SPMM(NAME, TARGET_, NR)                                                                                    \
+#define SPMM(NAME, TARGET_, ...)                                                                                   \
     TARGET_ void NAME(int64_t n, const float *xt, const float *values, const void *indices, int wide,             \
                       const int32_t *indptr, float *yt)                                                            \
     {                                                                                                              \
         if (wide)                                                                                                  \
-            product(NR, n, xt, values, indices, 1, indptr, yt);                                                    \
+            PRODUCT(__VA_ARGS__, int32_t)                                                                          \
         else                                                                                                       \
-            product(NR, n, xt, values, indices, 0, indptr, yt);                                                    \
+            PRODUCT(__VA_ARGS__, uint16_t)                                                                         \
     }
 
-SPMM(spmm_csr_16_scalar, , 16)
+#define AT(p) (*(p))
+#define SAME(x) (x)
+#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#define PLUS(a, b) ((a) + (b))
+#define PUT(p, x) (*(p) = (x))
+SPMM(spmm_csr_16_scalar, , 16, float, 1, 1, 0, AT, SAME, MULTIPLY_ADD, PLUS, PUT)
 #if NN_X86
-SPMM(spmm_csr_16_avx2, TARGET(AVX2), 16)
-SPMM(spmm_csr_64_avx2, TARGET(AVX2), 64)
-SPMM(spmm_csr_16_avx512, TARGET(AVX512), 16)
-SPMM(spmm_csr_64_avx512, TARGET(AVX512), 64)
+#define YMM __m256, 8
+#define YMM_OPS _mm256_setzero_ps(), _mm256_load_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_store_ps
+#define ZMM __m512, 16
+#define ZMM_OPS _mm512_setzero_ps(), _mm512_load_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_add_ps, _mm512_store_ps
+SPMM(spmm_csr_16_avx2, TARGET(AVX2), 16, YMM, 4, YMM_OPS)
+SPMM(spmm_csr_32_avx2, TARGET(AVX2), 32, YMM, 2, YMM_OPS)
+SPMM(spmm_csr_16_avx512, TARGET(AVX512), 16, ZMM, 4, ZMM_OPS)
+SPMM(spmm_csr_32_avx512, TARGET(AVX512), 32, ZMM, 4, ZMM_OPS)
+SPMM(spmm_csr_64_avx512, TARGET(AVX512), 64, ZMM, 2, ZMM_OPS)
 #endif
+
+/* to[j][i] = from[i][j], in blocks: 16 rows of a block are 16 cache lines, read and written whole. */
+static void transpose(int64_t rows, int64_t columns, const float *from, int64_t ldf, float *to, int64_t ldt)
+{
+    for (int64_t i0 = 0; i0 < rows; i0 += 16)
+        for (int64_t j0 = 0; j0 < columns; j0 += 16) {
+            int64_t i1 = smaller(i0 + 16, rows), j1 = smaller(j0 + 16, columns);
+            for (int64_t i = i0; i < i1; i++)
+                for (int64_t j = j0; j < j1; j++)
+                    to[j * ldt + i] = from[i * ldf + j];
+        }
+}
 
 int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
                 const void *values, const void *indices, int wide, const void *indptr, void *out, int64_t ldo)
@@ -63,13 +92,11 @@ int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64
         const float *from = (const float *)x + i0 * ldx;
         float *to = (float *)out + i0 * ldo;
         int rows = (int)smaller(nr, m1 - i0);
-        for (int64_t j = 0; j < k; j++)
-            for (int i = 0; i < nr; i++)
-                xt[j * nr + i] = i < rows ? from[i * ldx + j] : 0;
+        if (rows < nr)
+            memset(xt, 0, k * nr * 4);
+        transpose(rows, k, from, ldx, xt, nr);
         micro(n, xt, values, indices, wide, indptr, yt);
-        for (int i = 0; i < rows; i++)
-            for (int64_t j = 0; j < n; j++)
-                to[i * ldo + j] = yt[j * nr + i];
+        transpose(n, rows, yt, nr, to, ldo);
     }
     free(memory);
     return 0;
