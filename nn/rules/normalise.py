@@ -2,6 +2,9 @@
 
 Training: the mean and the variance are the batch's own, so every input moves every output.
 Evaluation: they are given, and y is x times a constant plus a constant.
+
+Both work on lines: one row holds the pixels of one line of an image, channels-last, because NumPy is
+quick along a row and slow from row to row, and C numbers alone make a short row.
 """
 
 import numpy as np
@@ -10,15 +13,26 @@ from nn.rules.linear import column_sums
 from nn.rules.record import Rule
 
 
-def _rows(x):
-    """(N, C) or (N, C, …) → (N·…, C): one row per pixel, a view where the memory is channels-last."""
-    return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, x.shape[1])
+def _lines(x):
+    """(N, C) or (N, C, …, W) → (N·…, W·C): a view where the memory is channels-last."""
+    n, c, *space = x.shape
+    return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, space[-1] * c if space else c)
 
 
-def _shaped(rows, shape):
-    """The way back, as a view."""
+def _line(v, lines):
+    """One number per channel → one line, the same for each pixel."""
+    return np.concatenate([v] * (lines.shape[1] // len(v)))
+
+
+def _sums(lines, c):
+    """Σ over the pixels: one number per channel."""
+    return column_sums(lines).reshape(-1, c).sum(0)
+
+
+def _image(lines, shape):
+    """The way back from lines, as a view."""
     n, c, *space = shape
-    return rows.reshape(n, *space, c).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
+    return lines.reshape(n, *space, c).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
 
 
 def _check(op, x, **channels):
@@ -30,56 +44,47 @@ def _check(op, x, **channels):
                              f"for an input of shape {x.shape}")
 
 
-def _affine(y, weight, bias):
-    if weight is not None:
-        y = y * weight
-    if bias is not None:
-        y += bias
-    return y
-
-
 def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):
     _check("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    rows = _rows(x)
-    n = len(rows)
+    n, c = x.size // max(x.shape[1], 1), x.shape[1]
     if n < 2:
-        raise ValueError(f"batch_norm: in training it wants more than one value per channel, "
+        raise ValueError("batch_norm: training wants more than one value per channel, "
                          f"but the input has shape {x.shape}")
-    mean = column_sums(rows) / n
-    normal = rows - mean
-    var = column_sums(normal * normal) / n
+    lines = _lines(x)
+    mean = _sums(lines, c) / n
+    centred = lines - _line(mean, lines)
+    var = _sums(centred * centred, c) / n
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
     if running_var is not None:    # the running estimate is the unbiased one, as in PyTorch
         running_var += momentum * (var * (n / (n - 1)) - running_var)
-    scale = 1 / np.sqrt(var + eps)
-    normal *= scale
-    if weight is not None:
-        scale = scale * weight
-    return _shaped(_affine(normal, weight, bias), x.shape), (normal, scale)
+    inverse = 1 / np.sqrt(var + eps)
+    scale = inverse if weight is None else weight * inverse
+    y = centred * _line(scale, lines)
+    if bias is not None:
+        y += _line(bias, lines)
+    return _image(y, x.shape), (centred, inverse, scale)
 
 
 def _batch_norm_vjp(g, saved, needs):
-    normal, scale = saved
-    rows = _rows(g)
-    db, dw = column_sums(rows), column_sums(rows * normal)
+    centred, inverse, scale = saved
+    c, n = len(scale), g.size // len(scale)
+    lines = _lines(g)
+    db, dw = _sums(lines, c), _sums(lines * centred, c) * inverse
     dx = None
     if needs[0]:
-        dx = normal * (dw / -len(rows))
-        dx += rows
-        dx -= db / len(rows)
-        dx *= scale
-        dx = _shaped(dx, g.shape)
+        dx = centred * _line(dw * inverse / -n, lines)
+        dx += lines
+        dx -= _line(db / n, lines)
+        dx *= _line(scale, lines)
+        dx = _image(dx, g.shape)
     return dx, dw, db
 
 
 def _batch_norm_twin(x, weight, bias, *, eps=1e-5):
     dims = (0, *range(2, x.ndim))
-    channel = (1, -1) + (1,) * (x.ndim - 2)
-    centred = x - x.mean(dims, keepdim=True)
-    normal = centred / ((centred * centred).mean(dims, keepdim=True) + eps).sqrt()
-    normal = normal if weight is None else normal * weight.reshape(channel)
-    return normal if bias is None else normal + bias.reshape(channel)
+    mean = x.mean(dims, keepdim=True)
+    return _batch_norm_eval_twin(x, weight, bias, mean, ((x - mean) ** 2).mean(dims, keepdim=True), eps=eps)
 
 
 def _samples(rng):
@@ -96,32 +101,33 @@ batch_norm = Rule(
 
 def _batch_norm_eval(x, weight, bias, mean, var, *, eps=1e-5):
     _check("batch_norm_eval", x, weight=weight, bias=bias, mean=mean, var=var)
-    rows = _rows(x)
+    lines = _lines(x)
     inverse = 1 / np.sqrt(var + eps)
     scale = inverse if weight is None else weight * inverse
-    y = rows * scale
-    y += (0 if bias is None else bias) - mean * scale
-    return _shaped(y, x.shape), (rows, mean, inverse, scale)
+    y = lines * _line(scale, lines)
+    y += _line((0 if bias is None else bias) - mean * scale, lines)
+    return _image(y, x.shape), (lines, mean, inverse, scale)
 
 
 def _batch_norm_eval_vjp(g, saved, needs):
-    rows, mean, inverse, scale = saved
-    grows = _rows(g)
-    db = column_sums(grows)
-    dw = column_sums(grows * (rows - mean)) * inverse
-    dx = needs[0] and _shaped(grows * scale, g.shape)
+    lines, mean, inverse, scale = saved
+    glines = _lines(g)
+    db = _sums(glines, len(mean))
+    dw = _sums(glines * (lines - _line(mean, lines)), len(mean)) * inverse
+    dx = needs[0] and _image(glines * _line(scale, lines), g.shape)
     return dx, dw, db, -scale * db, -0.5 * scale * inverse * dw
 
 
 def _batch_norm_eval_twin(x, weight, bias, mean, var, *, eps=1e-5):
+    """Also training's, with the batch's own mean and variance."""
     channel = (1, -1) + (1,) * (x.ndim - 2)
-    normal = (x - mean.reshape(channel)) / (var.reshape(channel) + eps).sqrt()
-    normal = normal if weight is None else normal * weight.reshape(channel)
-    return normal if bias is None else normal + bias.reshape(channel)
+    y = (x - mean.reshape(channel)) / (var.reshape(channel) + eps).sqrt()
+    y = y if weight is None else y * weight.reshape(channel)
+    return y if bias is None else y + bias.reshape(channel)
 
 
 def _eval_samples(rng):
-    return [([*arrays, rng.normal(size=3), rng.uniform(0.5, 2, 3)], attrs) for arrays, attrs in batch_norm.samples(rng)]
+    return [([*arrays, rng.normal(size=3), rng.uniform(0.5, 2, 3)], how) for arrays, how in batch_norm.samples(rng)]
 
 
 batch_norm_eval = Rule(
