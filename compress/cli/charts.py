@@ -16,10 +16,9 @@ from .ledger import Ledger, Row
 __all__ = ["draw"]
 
 CHARTS: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
-    ("accuracy-bytes", "bytes on disk", lambda row: row.disk),
+    ("accuracy-bytes", "kB on disk", lambda row: row.disk / 1000),
     ("accuracy-milliseconds", "ms / 256 images, one thread", lambda row: row.milliseconds),
 )
-MARKERS = {"cnn": "o", "mlp": "s"}
 
 
 def draw(ledger: Ledger, out: Path) -> dict[str, bytes]:
@@ -28,10 +27,15 @@ def draw(ledger: Ledger, out: Path) -> dict[str, bytes]:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         return {}
+    networks = list(dict.fromkeys(row.network for row in ledger.rows))
     pictures = {}
     for name, label, value in CHARTS:
-        figure = Figure(figsize=(8, 5), layout="constrained")
-        _scatter(figure.add_subplot(), ledger, label, value)
+        figure = Figure(figsize=(5.5 * len(networks), 4.5), layout="constrained")
+        for i, network in enumerate(networks):
+            axes = figure.add_subplot(1, len(networks), i + 1, title=network)
+            _scatter(axes, [row for row in ledger.rows if row.network == network], value)
+            axes.set_xlabel(label)
+        figure.supylabel("test accuracy, % (mean, least and largest of the seeds)", fontsize=10)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150)
         pictures[f"{name}.png"] = buffer.getvalue()
@@ -39,34 +43,25 @@ def draw(ledger: Ledger, out: Path) -> dict[str, bytes]:
     return pictures
 
 
-def _scatter(axes: Any, ledger: Ledger, label: str, value: Callable[[Row], float]) -> None:
-    for i, row in enumerate(ledger.rows):
+def _scatter(axes: Any, rows: list[Row], value: Callable[[Row], float]) -> None:
+    """A dot a row with its name beside it; dense controls hollow, their names below."""
+    for i, row in enumerate(rows):
         control = "control" in row.technique
         accuracy = [100 * a for a in row.accuracies]
         mean = 100 * row.accuracy
-        color = "0.55" if control else f"C{i % 10}"
+        color = "0.5" if control else f"C{i % 10}"
         axes.errorbar(
-            value(row),
-            mean,
-            yerr=[[mean - min(accuracy)], [max(accuracy) - mean]],
-            color=color,
-            marker=MARKERS.get(row.network, "^"),
-            markersize=7,
-            capsize=3,
-            linestyle="none",
-            markerfacecolor="white" if control else color,
-        )
+            value(row), mean, yerr=[[mean - min(accuracy)], [max(accuracy) - mean]], color=color, marker="o",
+            markersize=7, capsize=3, linestyle="none", markerfacecolor="white" if control else color,
+        )  # fmt: skip
         axes.annotate(
-            f"{row.network} {row.technique}",
-            (value(row), mean),
-            xytext=(6, 5),
-            textcoords="offset points",
-            fontsize=8,
-            color=color,
-        )
+            "dense control" if control else row.technique, (value(row), mean),
+            xytext=(7, -11 if control else 5), textcoords="offset points", fontsize=9, color=color,
+        )  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xlabel(label)
-    axes.set_ylabel("test accuracy, % (mean, least and largest of the seeds)")
-    axes.margins(x=0.25, y=0.12)
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis(lambda x, _: f"{x:g}")
+    axes.tick_params(axis="x", which="both", labelsize=8)
+    axes.margins(x=0.25, y=0.15)
     axes.grid(alpha=0.3, which="both", linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)

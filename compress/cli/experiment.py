@@ -1,15 +1,14 @@
-"""The training behind the ledger: every function here runs in a worker process and is determined by its
-arguments.
+"""The training behind the ledger: each function runs in a worker process and is determined by its arguments.
 
-Everything is trained in two phases of equal length for whatever is compared: `base` epochs from scratch,
-then `tune` epochs with a transform attached, or without one for the float network. Choices are made with
-the last part of the training images held out; the test images are read once, in `measure`, after all
-files are written.
+Whatever is compared is trained in the same two phases: `base` epochs from scratch, then `tune` epochs with a
+transform attached, or without one for the float network. Choices are made with the last part of the training
+images held out; the test images are read once, in `measure`, after all files are written.
 """
 
 from __future__ import annotations
 
 import copy
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -31,23 +30,19 @@ Tick = Callable[[int], None]  # told the number of epochs done
 
 @dataclass(frozen=True)
 class Budget:
-    """Epochs from scratch and epochs of fine-tuning; images an update; learning rate of both phases;
-    timing rounds.
-    """
+    """Epochs and learning rates of the two phases, images an update, and how often a Program is timed."""
 
     base: int
     tune: int
-    batch: int
     base_rate: float
     tune_rate: float
+    batch: int
     rounds: int
 
 
 @dataclass(frozen=True)
 class Data:
-    """Where the images come from: the shipped digits, or a folder of IDX files; at most `limit` training
-    images.
-    """
+    """Where images come from: the shipped digits, or a folder of IDX files; at most `limit` to train on."""
 
     folder: str | None = None
     limit: int | None = None
@@ -60,16 +55,16 @@ class Data:
 
 @dataclass(frozen=True)
 class Result:
-    """A saved Program: its file, and the errors of its weights (None where a network was only trained)."""
+    """A saved Program: its file, and the errors of its weights."""
 
     path: Path
     certified: float | None
-    measured: float | None
+    measured: float
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a file gave after it was loaded again."""
+    """What a file gave after it was loaded again. `text` is the printed Program and its bytes."""
 
     accuracy: float
     disk: int
@@ -79,36 +74,92 @@ class Measured:
     text: str
 
 
+@dataclass(frozen=True)
+class Trainer:
+    """One seed's way of training on one set of images."""
+
+    data: nn.data.Digits
+    budget: Budget
+    seed: int
+    tick: Tick
+
+    def network(self, name: str, width: float = 1.0) -> nn.Module:
+        """An untrained network for these images."""
+        size = self.data.x_train.shape[-1]
+        return NETWORKS[name](width, rng=np.random.default_rng(self.seed), size=size)
+
+    def base(self, model: nn.Module) -> nn.Module:
+        """The first phase, in place."""
+        return self._fit(model, self.budget.base, self.budget.base_rate)
+
+    def tune(self, model: nn.Module) -> nn.Module:
+        """The second phase, in place."""
+        return self._fit(model, self.budget.tune, self.budget.tune_rate)
+
+    def compressed(
+        self, technique: Technique, option: float | None, base: nn.Module, tuned: nn.Module
+    ) -> nn.Module:
+        """A copy of `base` with the technique attached for the second phase, or of `tuned` without one."""
+        model = copy.deepcopy(base if technique.trained else tuned)
+        if technique.recipe is not None:
+            steps = self.budget.tune * self._steps
+            compress.prepare(model, technique.recipe(option, steps), self.calibration)
+        return self.tune(model) if technique.trained else model
+
+    @property
+    def calibration(self) -> np.ndarray:
+        """The training images that ranges of activations are taken from."""
+        return self.data.x_train[:512]
+
+    @property
+    def _steps(self) -> int:
+        return ceil(len(self.data.x_train) / self.budget.batch)
+
+    def _fit(self, model: nn.Module, epochs: int, rate: float) -> nn.Module:
+        def on_step(step: int, loss: float) -> None:
+            if step % self._steps == 0:
+                self.tick(1)
+
+        nn.train.fit(
+            model,
+            self.data.x_train,
+            self.data.y_train,
+            epochs=epochs,
+            batch_size=self.budget.batch,
+            optimizer=nn.optim.Adam(model.parameters(), lr=rate),
+            schedule=nn.train.cosine,
+            rng=np.random.default_rng(self.seed),
+            progress=False,
+            on_step=on_step,
+        )
+        return model
+
+
 def train(
     data: Data, budget: Budget, seed: int, rows: list[tuple[Technique, float | None]], out: Path, tick: Tick
 ) -> dict[str, Result]:
-    """All rows of one network for one seed: train the float network, then everything that starts from it.
+    """All rows of one network for one seed: the float network, then everything that starts from it.
 
     Every Program is saved in `out`; returns label → Result, for each row and each control.
     """
-    digits = data.load()
+    trainer = Trainer(data.load(), budget, seed, tick)
     network = rows[0][0].network
-    x, y = digits.x_train, digits.y_train
-    base = _fit(
-        _network(network, digits, seed), x, y, budget.base, budget.batch, budget.base_rate, seed, tick
-    )
-    floating = _fit(copy.deepcopy(base), x, y, budget.tune, budget.batch, budget.tune_rate, seed, tick)
+    base = trainer.base(trainer.network(network))
+    tuned = trainer.tune(copy.deepcopy(base))
     results: dict[str, Result] = {}
+
+    def save(label: str, name: str, model: nn.Module) -> None:
+        file = re.sub(r"\W+", "-", f"{network} {name} seed{seed}") + ".safetensors"
+        errors = compress.weight_errors(model)
+        compress.save(compress.convert(model, trainer.calibration), out / file)
+        results[label] = Result(out / file, errors.certified, errors.measured)
+
     for technique, option in rows:
         label = technique.label(option)
-        model = copy.deepcopy(base if technique.trained else floating)
-        if technique.recipe is not None:
-            steps = budget.tune * ceil(len(x) / budget.batch)
-            compress.prepare(model, technique.recipe(option, steps), _calibration(x))
-        if technique.trained:
-            _fit(model, x, y, budget.tune, budget.batch, budget.tune_rate, seed, tick)
-        results[label] = _save(model, x, out / f"{network}-{_slug(label)}-seed{seed}.safetensors")
+        save(label, technique.name, trainer.compressed(technique, option, base, tuned))
         if technique.control:
-            control = _equal_bytes(network, digits, results[label].path.stat().st_size, seed)
-            _fit(control, x, y, budget.base, budget.batch, budget.base_rate, seed, tick)
-            _fit(control, x, y, budget.tune, budget.batch, budget.tune_rate, seed, tick)
-            name = f"{label}, dense control"
-            results[name] = _save(control, x, out / f"{network}-{_slug(name)}-seed{seed}.safetensors")
+            control = equal_bytes(trainer, network, results[label].path.stat().st_size)
+            save(f"{label}, dense control", f"{technique.name} control", trainer.tune(trainer.base(control)))
     return results
 
 
@@ -117,41 +168,26 @@ def choose(
 ) -> tuple[float, dict[str, float]]:
     """The option with the smallest file that loses at most half a point on held-out training images.
 
-    Returns it with the accuracies that it was chosen by. Where all lose more, the most accurate one is taken.
+    Returns it with the accuracies that it was chosen by. Where all lose more, the most accurate is taken.
     """
-    digits = data.load().validation_split(max(len(data.load().x_train) // 5, 1))
-    x, y = digits.x_train, digits.y_train
-    base = _fit(
-        _network(technique.network, digits, seed),
-        x,
-        y,
-        budget.base,
-        budget.batch,
-        budget.base_rate,
-        seed,
-        tick,
-    )
-    floating = _fit(copy.deepcopy(base), x, y, budget.tune, budget.batch, budget.tune_rate, seed, tick)
-    seen = {"float": nn.train.accuracy(floating, digits.x_test, digits.y_test)}
-    accuracies: dict[float, float] = {}
+    whole = data.load()
+    trainer = Trainer(whole.validation_split(ceil(len(whole.x_train) / 5)), budget, seed, tick)
+    x, y = trainer.data.x_test, trainer.data.y_test  # the held-out part
+    base = trainer.base(trainer.network(technique.network))
+    tuned = trainer.tune(copy.deepcopy(base))
+    seen = {"float": nn.train.accuracy(tuned, x, y)}
+    found: dict[float, float] = {}
     for option in technique.options:
-        model = copy.deepcopy(base)
-        steps = budget.tune * ceil(len(x) / budget.batch)
-        compress.prepare(model, technique.recipe(option, steps), _calibration(x))
-        _fit(model, x, y, budget.tune, budget.batch, budget.tune_rate, seed, tick)
-        program = compress.convert(model)
-        accuracies[option] = seen[technique.label(option)] = nn.train.accuracy(
-            program, digits.x_test, digits.y_test
-        )
-        if accuracies[option] >= seen["float"] - 0.005:
+        model = trainer.compressed(technique, option, base, tuned)
+        found[option] = seen[technique.label(option)] = nn.train.accuracy(compress.convert(model), x, y)
+        if found[option] >= seen["float"] - 0.005:
             return option, seen
-    return max(accuracies, key=accuracies.__getitem__), seen
+    return max(found, key=found.__getitem__), seen
 
 
 def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int) -> dict[Path, Measured]:
-    """Load every file again, in a process that did not write it: accuracy on the test images, bytes, and
-    the median time of 256 images for those in `timed`, all in turn (A B C A B C …) so that a drift of the
-    machine hits all alike.
+    """Load every file again, in a process that did not write it: test accuracy, bytes, and the median time
+    of 256 images for those in `timed`, in turn (A B C A B C …) so that a drift of the machine hits all alike.
     """
     digits = data.load()
     programs = {path: compress.load(path) for path in paths}
@@ -175,62 +211,17 @@ def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int) -> di
     }
 
 
-def _network(network: str, digits: nn.data.Digits, seed: int, width: float = 1.0) -> nn.Module:
-    return NETWORKS[network](width, rng=np.random.default_rng(seed), size=digits.x_train.shape[-1])
-
-
-def _fit(
-    model: nn.Module,
-    x: np.ndarray,
-    y: np.ndarray,
-    epochs: int,
-    batch: int,
-    rate: float,
-    seed: int,
-    tick: Tick,
-) -> nn.Module:
-    optimizer = nn.optim.Adam(model.parameters(), lr=rate)
-    steps = ceil(len(x) / batch)
-    nn.train.fit(
-        model,
-        x,
-        y,
-        epochs=epochs,
-        batch_size=batch,
-        optimizer=optimizer,
-        schedule=nn.train.cosine,
-        rng=np.random.default_rng(seed),
-        progress=False,
-        on_step=lambda step, loss: tick(1) if step % steps == 0 else None,
-    )
-    return model
-
-
-def _calibration(x: np.ndarray) -> np.ndarray:
-    return x[:512]
-
-
-def _save(model: nn.Module, x: np.ndarray, path: Path) -> Result:
-    errors = compress.weight_errors(model)
-    compress.save(compress.convert(model, _calibration(x)), path)
-    return Result(path, errors.certified, errors.measured)
-
-
-def _equal_bytes(network: str, digits: nn.data.Digits, wanted: int, seed: int) -> nn.Module:
-    """The dense float network, of the widths that there are, whose file is nearest to `wanted` bytes."""
+def equal_bytes(trainer: Trainer, network: str, wanted: int) -> nn.Module:
+    """The untrained dense float network whose file is nearest to `wanted` bytes, by its width."""
 
     def size(width: float) -> int:
-        program = compress.convert(_network(network, digits, seed, width), digits.x_train[:1])
+        program = compress.convert(trainer.network(network, width), trainer.calibration[:1])
         return compress.report(program).on_disk
 
     widths = [i / 64 for i in range(1, 64)]
     low, high = 0, len(widths) - 1
-    while low < high:  # the size grows with the width: the first width that reaches `wanted`
+    while low < high:  # the size grows with the width: find the first that reaches `wanted`
         middle = (low + high) // 2
         low, high = (low, middle) if size(widths[middle]) >= wanted else (middle + 1, high)
-    best = min(widths[max(low - 1, 0) : low + 1], key=lambda width: abs(size(width) - wanted))
-    return _network(network, digits, seed, best)
-
-
-def _slug(label: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in label).replace("--", "-").strip("-")
+    nearest = min(widths[max(low - 1, 0) : low + 1], key=lambda width: abs(size(width) - wanted))
+    return trainer.network(network, nearest)

@@ -29,9 +29,9 @@ from .techniques import TECHNIQUES, Technique
 
 __all__ = ["FULL", "NAMES", "QUICK", "Options", "run"]
 
-FULL = Budget(base=15, tune=10, batch=64, base_rate=3e-3, tune_rate=1e-3, rounds=41)
+FULL = Budget(base=15, tune=10, base_rate=3e-3, tune_rate=1e-3, batch=64, rounds=41)
 NAMES = tuple(dict.fromkeys(technique.name for technique in TECHNIQUES))
-QUICK = Budget(base=2, tune=2, batch=64, base_rate=3e-3, tune_rate=1e-3, rounds=5)
+QUICK = Budget(base=2, tune=2, base_rate=3e-3, tune_rate=1e-3, batch=64, rounds=5)
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class Ledger:
         first, last = self.seeds[0], self.seeds[-1]
         seeds = f"seed {first}" if first == last else f"mean of seeds {first}…{last}"
         return [
-            f"accuracy: test images, {seeds}; Δ: points against the float network of the same seed and epochs",
+            f"accuracy: test images, {seeds}; Δ: points against the float network of equal seed and epochs",
             "dense control: a dense float network of (nearly) the same bytes and the same epochs",
             "error: ‖w − ŵ‖/‖w‖ of storing the trained weights; certified is an upper bound from theory",
             "time: median, one thread; " + ", ".join(f"{name} {it}" for name, it in self.machine.items()),

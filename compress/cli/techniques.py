@@ -36,20 +36,30 @@ def quantize(option: float | None, steps: int) -> Recipe:
     return Recipe(Quantize())
 
 
-def prune(option: float | None, steps: int) -> Recipe:
-    """The same sparsity everywhere, reached by the cubic schedule after two thirds of the training."""
-    return Recipe(Prune(option, Cubic(end=max(2 * steps // 3, 1))))
+def prune_cnn(option: float | None, steps: int) -> Recipe:
+    """The same sparsity in all layers but the first, whose 288 weights are 0.5 % of all and see the image itself."""
+    return Recipe({"*": _prune(option, steps), "conv1": None})
+
+
+def prune_mlp(option: float | None, steps: int) -> Recipe:
+    """The same sparsity in all layers but the last, whose 1000 weights are 2 % of all and make the answer."""
+    return Recipe({"*": _prune(option, steps), "fc3": None})
+
+
+def _prune(option: float, steps: int) -> Prune:
+    """By the cubic schedule, which ends after two thirds of the training."""
+    return Prune(option, Cubic(end=max(2 * steps // 3, 1)))
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"cnn": nn.models.digits_cnn, "mlp": nn.models.digits_mlp}
 
-SPARSITIES = (0.95, 0.9, 0.85, 0.8, 0.7)
+SPARSITIES = (0.95, 0.9, 0.8, 0.7)
 
 TECHNIQUES = (
     Technique("float", "cnn"),
     Technique("int8", "cnn", quantize),
-    Technique("pruned", "cnn", prune, SPARSITIES, trained=True, control=True),
+    Technique("pruned", "cnn", prune_cnn, SPARSITIES, trained=True, control=True),
     Technique("float", "mlp"),
     Technique("int8", "mlp", quantize),
-    Technique("pruned", "mlp", prune, SPARSITIES, trained=True, control=True),
+    Technique("pruned", "mlp", prune_mlp, SPARSITIES, trained=True, control=True),
 )
