@@ -9,6 +9,7 @@ __path__ = extend_path(__path__, __name__)
 __version__ = "0.1.0"
 
 from nn import data, functional, models, optim, train
+from nn.backward import grad
 from nn.files import FileError, load, save
 from nn.functional import cat, stack
 from nn.gradcheck import GradcheckError, gradcheck
@@ -28,7 +29,7 @@ from nn.layers import (
 from nn.mode import no_grad
 from nn.module import Module, Parameter
 from nn.random import manual_seed
-from nn.tensor import Tensor, TraceError, grad
+from nn.tensor import Tensor, TraceError
 
 __all__ = [
     "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dropout", "FileError", "Flatten", "GradcheckError",

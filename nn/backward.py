@@ -4,11 +4,19 @@ Reverse accumulation: Linnainmaa, "Taylor expansion of the accumulated rounding 
 The order of the walk: Kahn, "Topological sorting of large networks" (1962).
 """
 
+from __future__ import annotations
+
 import weakref
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-FREED = "freed"    # what Node.saved is once backward has been through it
+if TYPE_CHECKING:
+    from nn.tensor import Tensor
+
+LEAF = True        # Tensor._node of a tensor that was made, not computed, and wants a gradient
+FREED = "freed"    # Node.saved once backward has been through the node
 
 
 class Node:
@@ -28,7 +36,65 @@ class Node:
         self.clock = clock        # how many writes there had been when this was recorded
 
 
-def walk(root, seed, retain_graph=False, wanted=()):
+def backward(output: Tensor, grad=None, retain_graph: bool = False) -> None:
+    """Tensor.backward: add the gradient of `output` to the .grad of every leaf it was computed from."""
+    seed = _seed("backward", output, grad)
+    if output._node is LEAF:
+        _give(output, seed, owned=False)
+        return
+    grads, owned = _walk(output._node, seed, retain_graph)
+    for leaf, g in grads.items():    # after the walk, so that one that fails leaves every .grad as it was
+        _give(leaf, g, leaf in owned)
+
+
+def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output=None,
+         retain_graph: bool = False) -> tuple[np.ndarray, ...]:
+    """∂(output)/∂(each of the inputs), as a tuple of arrays; no .grad is touched.
+
+    inputs: a Tensor or several, leaves or not. grad_output: as the grad of Tensor.backward.
+    Raises RuntimeError for an input that output was not computed from.
+    """
+    inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+    seed = _seed("grad", output, grad_output)
+    keys = [t if t._node is LEAF else t._node for t in inputs]
+    grads = {output: seed}
+    if output._node is not LEAF:
+        grads, _ = _walk(output._node, seed, retain_graph, wanted=set(keys))
+    for i, (t, key) in enumerate(zip(inputs, keys)):
+        if grads.get(key) is None:
+            raise RuntimeError(f"grad: the output was not computed from input {i}, of shape {t.shape}")
+    return tuple(np.array(grads[key], t.dtype) for t, key in zip(inputs, keys))
+
+
+def _seed(who, output, grad):
+    """The gradient to begin with: 1, or what was given."""
+    if output._node is None:
+        raise RuntimeError(f"{who}: the tensor requires no grad; it was not computed from a tensor with "
+                           "requires_grad=True, or it was computed inside no_grad or detached")
+    if grad is None:
+        if output.size != 1:
+            raise RuntimeError(f"{who}: the tensor has shape {output.shape}, and only for a single element is the "
+                               "gradient known to be 1; pass one of that shape, or reduce first, say by .sum()")
+        return np.ones(output.shape, output.dtype) if output.ndim else output.dtype.type(1)
+    grad = getattr(grad, "_data", grad)
+    if np.shape(grad) != output.shape:
+        raise ValueError(f"{who}: the gradient given has shape {np.shape(grad)}, wanted {output.shape}, "
+                         "that of the tensor")
+    return np.asarray(grad, output.dtype)
+
+
+def _give(leaf, g, owned):
+    """Add g to leaf.grad. The array itself becomes leaf.grad only if nobody else has it."""
+    dtype = leaf._data.dtype
+    if leaf.grad is not None:
+        leaf.grad = np.asarray(leaf.grad + g, dtype)
+    elif owned and type(g) is np.ndarray and g.dtype == dtype:
+        leaf.grad = g
+    else:
+        leaf.grad = np.array(g, dtype, order="C")
+
+
+def _walk(root, seed, retain_graph=False, wanted=()):
     """Carry `seed`, the gradient of the output of node `root`, back to the leaves.
 
     Returns ({leaf or wanted node: gradient}, owned); the gradients of the keys in `owned` are
@@ -41,7 +107,7 @@ def walk(root, seed, retain_graph=False, wanted=()):
     while ready:
         node = ready.pop()
         rule, parents = node.rule, node.parents
-        g = grads.pop(node, None)    # None: each consumer had nothing to send
+        g = grads.pop(node, None)    # None: no consumer had anything to send
         if node in wanted:
             found[node] = g
         if g is None:
@@ -49,7 +115,7 @@ def walk(root, seed, retain_graph=False, wanted=()):
         else:
             if node.clock != clock:
                 _check_unwritten(node)
-            parts = rule.vjp(g, node.saved, [p is not None for p in parents])
+            parts = rule.vjp(g, node.saved, [parent is not None for parent in parents])
         if not retain_graph:
             node.saved, node.parents = FREED, ()
         for parent, part in zip(parents, parts):
@@ -65,7 +131,7 @@ def walk(root, seed, retain_graph=False, wanted=()):
                         owned.add(parent)
                 elif parent in owned:
                     held += part
-                    grads[parent] = held     # a NumPy scalar is not changed in place
+                    grads[parent] = held     # a NumPy scalar does not change in place
                 else:                        # never add into an array that may be someone else's
                     grads[parent] = held + part
                     owned.add(parent)
@@ -78,14 +144,14 @@ def walk(root, seed, retain_graph=False, wanted=()):
 
 
 def _count_consumers(root):
-    """{node: how many recorded inputs it feeds}, for every node that leads to `root`."""
+    """{node: how many recorded inputs it feeds} for every node that leads to `root`."""
     pending = {root: 0}
     stack = [root]
     while stack:
         node = stack.pop()
         if node.saved is FREED:
             raise RuntimeError(
-                f"{node.rule.name}: backward has already been through this operation and dropped what it "
+                f"{node.rule.name}: backward has been through this operation already and dropped what it "
                 "saved; call the first backward with retain_graph=True, or run the forward pass again")
         for parent in node.parents:
             if type(parent) is Node:
@@ -97,7 +163,7 @@ def _count_consumers(root):
     return pending
 
 
-def fit(g, shape, rule=None):
+def fit(g, shape, rule):
     """Undo broadcasting, here and nowhere else: give `g` the shape of the input it is the gradient of.
 
     An axis along which the input was repeated is summed over. An axis along which the rule left g
@@ -105,34 +171,33 @@ def fit(g, shape, rule=None):
     """
     extra = g.ndim - len(shape)
     if extra > 0:
-        g = g.sum(axis=tuple(range(extra)))
-    summed = tuple(i for i, (have, want) in enumerate(zip(g.shape, shape)) if want == 1 != have)
-    if summed and extra >= 0:
-        g = g.sum(axis=summed, keepdims=True)
+        g = g.sum(tuple(range(extra)))
+    if extra >= 0:
+        repeated = tuple(i for i, (have, want) in enumerate(zip(g.shape, shape)) if want == 1 != have)
+        g = g.sum(repeated, keepdims=True) if repeated else g
     if g.shape == shape:
         return g
-    if not g.ndim:    # the gradient of a scalar loss: by far the commonest case, and broadcast_to is slow
+    if not g.ndim:    # of a scalar, the commonest case: faster than broadcast_to
         full = np.empty(shape, g.dtype)
         full.fill(g)
         return full
     try:
         return np.broadcast_to(g, shape)
     except ValueError:
-        name = rule.name if rule else "backward"
-        raise RuntimeError(f"{name}: its vjp gave a gradient of shape {g.shape} for an input of shape {shape}"
-                           ) from None
+        raise RuntimeError(f"{rule.name}: its vjp gave a gradient that does not fit an input of shape {shape}: "
+                           f"{g.shape} after broadcasting was undone") from None
 
 
-# Overwritten arrays. An ndarray can carry no version number, so the library keeps a log of its own
-# writes: a clock that ticks at each write, and when each memory block was last written to. A node
-# remembers the clock; where nothing was written since, backward has nothing to check.
+# Overwritten arrays. An ndarray has no room for a version number, so the library keeps a log of its
+# own writes: a clock that ticks at each, and when each block of memory was last written to. A node
+# remembers the clock at its making; if nothing was written since, backward has nothing to check.
 
 clock = 0
 _written = {}    # id of the ndarray that owns the memory: (clock, weak reference that clears the entry)
 
 
-def wrote(array):
-    """Log that the values of `array` were changed in place (everything in nn that writes calls this)."""
+def wrote(array: np.ndarray) -> None:
+    """Log that the values of `array` were changed in place: everything in nn that writes calls this."""
     global clock
     clock += 1
     owner = _owner(array)
@@ -153,4 +218,4 @@ def _check_unwritten(node):
             if when > node.clock:
                 raise RuntimeError(
                     f"{node.rule.name}: backward needs an array of shape {kept.shape} that was overwritten "
-                    "after the forward pass; call backward first, or write to a copy")
+                    "after the forward pass; call backward before writing, or write to a copy")

@@ -1,20 +1,28 @@
 """Tensor: an array that remembers how it was computed. apply: the gate every operation goes through."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Union
+
 import numpy as np
 
 from nn import backward as engine
+from nn.backward import LEAF, Node
 from nn.mode import mode
-from nn.rules import arithmetic, linear, reductions, shapes
+from nn.rules import Rule, arithmetic, linear, reductions, shapes
 
-LEAF = True    # Tensor._node of a tensor that was made, not computed, and wants a gradient
 tracer = None    # None, or an object whose record(rule, inputs, attrs, out) hears of every operation
+
+Operand = Union["Tensor", np.ndarray, float]
+Dims = Union[int, tuple[int, ...], None]
 
 
 class TraceError(RuntimeError):
     """A traced function did what a trace cannot hold: it asked for a value, or wrote into a tensor."""
 
 
-def apply(rule, *inputs, **attrs):
+def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     """rule(*inputs, **attrs) as a Tensor, recorded if an input wants a gradient and no_grad is not on.
 
     Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of
@@ -43,7 +51,7 @@ def apply(rule, *inputs, **attrs):
     out._data = y
     out.grad = None
     if recorded and mode.recording and rule.vjp is not None:
-        out._node = engine.Node(rule, parents, saved, y.shape)
+        out._node = Node(rule, parents, saved, y.shape)
     else:
         out._node = None
     if tracer is not None:
@@ -72,46 +80,34 @@ def _named(rule, arrays, error):
     return kind(f"{rule.name}: {error} (the inputs: {came})")
 
 
-def _array(data):
-    """A fresh array of what a user gave."""
-    if isinstance(data, Tensor):
-        data = data._data
-    try:
-        array = np.array(data)
-    except ValueError as error:
-        raise ValueError(f"Tensor: the data is not an array: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"Tensor: the data is {array.dtype}, wanted floats, integers or booleans")
-    if array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
-        return array.astype(np.float32)    # Python's floats have no dtype of their own
-    return array
+def _unary(rule):
+    return lambda self: apply(rule, self)
 
 
-def _give(leaf, g, owned):
-    """Add g to leaf.grad. The array may become the leaf's own only if nobody else has it."""
-    if leaf.grad is not None:
-        leaf.grad = (leaf.grad + g).astype(leaf.dtype, copy=False)
-    elif owned and type(g) is np.ndarray and g.dtype == leaf._data.dtype:
-        leaf.grad = g
-    else:
-        leaf.grad = np.array(g, leaf.dtype, order="C")
-
-
-def _operator(rule, swapped=False):
-    if swapped:
-        return lambda self, other: apply(rule, other, self)
+def _operator(rule):
     return lambda self, other: apply(rule, self, other)
 
 
-def _writer(ufunc, operation):
-    """t += v and its kin write where nothing records; where something does, Python computes t = t + v."""
+def _swapped(rule):
+    return lambda self, other: apply(rule, other, self)
+
+
+def _reduction(rule):
+    def reduction(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        return apply(rule, self, dim=dim, keepdim=keepdim)
+    reduction.__doc__ = f"{rule.formula}\n\ndim: an axis, a tuple of axes, or None for all."
+    return reduction
+
+
+def _writer(ufunc, sign):
+    """t += v and its kin write where nothing is recorded; else Python goes on to compute t = t + v."""
     def write(self, other):
         if self._node is LEAF and mode.recording:
-            raise RuntimeError(f"{operation}: this tensor is a leaf that requires grad, and writing into it while "
-                               f"gradients are recorded would lose one; use `with nn.no_grad():`")
+            raise RuntimeError(f"t {sign} v: a leaf that requires grad cannot be written to while operations are "
+                               "recorded; write inside `with nn.no_grad():`, or compute a new tensor")
         if tracer is not None or (mode.recording and (self._node or getattr(other, "_node", None))):
             return NotImplemented
-        ufunc(self._data, getattr(other, "_data", other), out=self._data)
+        ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind")
         engine.wrote(self._data)
         return self
     return write
@@ -129,38 +125,38 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "_node", "grad")
-    __hash__ = object.__hash__    # a tensor is a key by identity; == compares its entries
+    __hash__ = object.__hash__    # a tensor is a key by identity: == compares entries
 
-    def __init__(self, data, requires_grad=False):
-        self._data = _array(data)
-        self._node = None
-        self.grad = None
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        self._data: np.ndarray = _array(data)
+        self._node: Node | bool | None = None
+        self.grad: np.ndarray | None = None
         if requires_grad:
             self.requires_grad = True
 
     @property
-    def data(self):
+    def data(self) -> np.ndarray:
         """The array itself. Assigning it, or t.data *= 2, is a write that backward will notice."""
         return self._data
 
     @data.setter
-    def data(self, value):
+    def data(self, value: np.ndarray) -> None:
         engine.wrote(self._data)
         if value is not self._data:
             self._data = value if isinstance(value, np.ndarray) else _array(value)
 
     @property
-    def requires_grad(self):
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows through here. To be set for leaves alone."""
         return self._node is not None
 
     @requires_grad.setter
-    def requires_grad(self, wanted):
+    def requires_grad(self, wanted: bool) -> None:
         if not self.is_leaf:
-            raise RuntimeError(f"requires_grad: this tensor was computed (by {self._node.rule.name}) and only that "
-                               "of leaves can be set; use .detach()")
+            raise RuntimeError(f"requires_grad: this tensor was computed (by {self._node.rule.name}), and only for a "
+                               "leaf can it be set; use .detach()")
         if wanted and self._data.dtype.kind != "f":
-            raise TypeError(f"requires_grad: the tensor is {self.dtype}, and only floating-point tensors "
-                            "have gradients")
+            raise TypeError(f"requires_grad: the tensor is {self.dtype}; only floating-point tensors have gradients")
         self._node = LEAF if wanted else None
 
     shape = property(lambda self: self._data.shape)
@@ -169,27 +165,27 @@ class Tensor:
     size = property(lambda self: self._data.size)
     is_leaf = property(lambda self: self._node is None or self._node is LEAF)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         node = self._node
         how = "" if node is None else ", requires_grad=True" if node is LEAF else f", from {node.rule.name}"
         return f"Tensor({np.array2string(self._data, separator=', ', prefix='Tensor(')}, {self.dtype}{how})"
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._data)
 
     def __reduce_ex__(self, protocol):
         if not self.is_leaf:
-            raise RuntimeError(f"copy: this tensor was computed (by {self._node.rule.name}) and a deep copy or a "
-                               "pickle would take the whole graph along; use .detach()")
+            raise RuntimeError(f"copy: this tensor was computed (by {self._node.rule.name}), and a deep copy or a "
+                               "pickle of it would take the whole graph along; use .detach()")
         return super().__reduce_ex__(protocol)
 
     # Its values as Python's. Under a tracer they are refused: what happens next could depend on them.
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         """The array, shared, not copied."""
         return self._value("numpy()")
 
-    def item(self):
+    def item(self) -> float | int | bool:
         """The value of a tensor of one element, as a Python number."""
         return self._value("item()").item()
 
@@ -201,53 +197,59 @@ class Tensor:
 
     def __array__(self, dtype=None, copy=None):
         if self._node is not None:
-            raise RuntimeError("a tensor that requires grad was about to become an array, which would cut it "
-                               "out of the graph; say so with .detach() or .numpy()")
-        return np.array(self._value("conversion to an array"), dtype=dtype, copy=copy)
+            raise RuntimeError("a tensor that requires grad was about to become an array, which would cut it out "
+                               "of the graph; say so with .detach() or .numpy()")
+        return np.array(self._value("an array"), dtype=dtype, copy=copy)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self._value("bool()"))
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self._value("float()").item())
 
-    def __int__(self):
+    def __int__(self) -> int:
         return int(self._value("int()").item())
 
-    def __index__(self):
+    def __index__(self) -> int:
         return self._value("an index").__index__()
 
-    def __format__(self, spec):
+    def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
     # Operators
 
-    __add__ = __radd__ = _operator(arithmetic.add)
-    __mul__ = __rmul__ = _operator(arithmetic.mul)
-    __sub__, __rsub__ = _operator(arithmetic.sub), _operator(arithmetic.sub, swapped=True)
-    __truediv__, __rtruediv__ = _operator(arithmetic.div), _operator(arithmetic.div, swapped=True)
-    __pow__, __rpow__ = _operator(arithmetic.pow), _operator(arithmetic.pow, swapped=True)
-    __matmul__, __rmatmul__ = _operator(linear.matmul), _operator(linear.matmul, swapped=True)
+    __neg__ = _unary(arithmetic.neg)
+    __add__, __radd__ = _operator(arithmetic.add), _swapped(arithmetic.add)
+    __sub__, __rsub__ = _operator(arithmetic.sub), _swapped(arithmetic.sub)
+    __mul__, __rmul__ = _operator(arithmetic.mul), _swapped(arithmetic.mul)
+    __truediv__, __rtruediv__ = _operator(arithmetic.div), _swapped(arithmetic.div)
+    __pow__, __rpow__ = _operator(arithmetic.pow), _swapped(arithmetic.pow)
+    __matmul__, __rmatmul__ = _operator(linear.matmul), _swapped(linear.matmul)
     __lt__, __le__ = _operator(arithmetic.lt), _operator(arithmetic.le)
     __gt__, __ge__ = _operator(arithmetic.gt), _operator(arithmetic.ge)
     __eq__, __ne__ = _operator(arithmetic.eq), _operator(arithmetic.ne)
     __iadd__, __isub__ = _writer(np.add, "+="), _writer(np.subtract, "-=")
     __imul__, __itruediv__ = _writer(np.multiply, "*="), _writer(np.divide, "/=")
 
-    def __neg__(self):
-        return apply(arithmetic.neg, self)
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        """np.exp(t), array + t and the like: the rule of that name, so that a gradient flows through."""
+        rule = _UFUNCS.get(ufunc)
+        if rule is None or method != "__call__" or options:
+            raise TypeError(f"np.{ufunc.__name__}: not for Tensors, or not in this form; use the tensor's own methods, "
+                            "or .detach().numpy() for its array")
+        return apply(rule, *inputs)
 
-    def __getitem__(self, index):
-        return apply(shapes.index, self, index=tuple(
-            _index(i) for i in (index if isinstance(index, tuple) else (index,))))
+    def __getitem__(self, index: Any) -> Tensor:
+        return apply(shapes.index, self, index=_index(index))
 
-    def __setitem__(self, index, value):
+    # Writing, for tensors that nothing records
+
+    def __setitem__(self, index: Any, value: Operand) -> None:
         self._check_writable("t[...] = v", value)
-        index = tuple(_index(i) for i in (index if isinstance(index, tuple) else (index,)))
-        self._data[index] = getattr(value, "_data", value)
+        self._data[_index(index)] = getattr(value, "_data", value)
         engine.wrote(self._data)
 
-    def copy_(self, value):
+    def copy_(self, value: Operand) -> Tensor:
         """Overwrite the entries with those of `value`, which broadcasts; returns self."""
         self._check_writable("copy_", value)
         np.copyto(self._data, getattr(value, "_data", value), casting="same_kind")
@@ -256,170 +258,118 @@ class Tensor:
 
     def _check_writable(self, operation, value):
         if tracer is not None:
-            raise TraceError(f"{operation}: a write into a tensor while a network is being traced would be missing "
-                             "from the trace; compute a new tensor instead")
+            raise TraceError(f"{operation}: a write into a tensor would be missing from the trace of a network; "
+                             "compute a new tensor instead")
         if mode.recording and (self._node is not None or getattr(value, "_node", None) is not None):
-            raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient could flow through it; write "
+            raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient would flow through it; write "
                                "inside `with nn.no_grad():`, or compute a new tensor (t * mask + v, nn.cat)")
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        """np.exp(t), array + t and the like: the rule of that name, so that a gradient flows through."""
-        rule = _UFUNCS.get(ufunc)
-        if rule is None or method != "__call__" or options:
-            raise TypeError(f"np.{ufunc.__name__}: not for Tensors in this form; use a method of the tensor, "
-                            "or .detach().numpy() for its array")
-        return apply(rule, *inputs)
+    # Methods, with PyTorch's names
 
-    # Methods: PyTorch's names
+    exp, log, sqrt = _unary(arithmetic.exp), _unary(arithmetic.log), _unary(arithmetic.sqrt)
+    sum, mean, argmax = map(_reduction, (reductions.sum, reductions.mean, reductions.argmax))
+    max, min = map(_reduction, (reductions.max, reductions.min))    # the values alone: PyTorch's amax, amin
 
-    def exp(self):
-        return apply(arithmetic.exp, self)
-
-    def log(self):
-        return apply(arithmetic.log, self)
-
-    def sqrt(self):
-        return apply(arithmetic.sqrt, self)
-
-    def sum(self, dim=None, keepdim=False):
-        """Over one axis, a tuple of axes, or all of them."""
-        return apply(reductions.sum, self, dim=dim, keepdim=keepdim)
-
-    def mean(self, dim=None, keepdim=False):
-        return apply(reductions.mean, self, dim=dim, keepdim=keepdim)
-
-    def var(self, dim=None, correction=1, keepdim=False):
-        """The variance with n − correction in the denominator."""
+    def var(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+        """The variance, with n − correction in the denominator."""
         return apply(reductions.var, self, dim=dim, correction=correction, keepdim=keepdim)
 
-    def max(self, dim=None, keepdim=False):
-        """The greatest values alone (PyTorch's amax); entries that tie share the gradient equally."""
-        return apply(reductions.max, self, dim=dim, keepdim=keepdim)
-
-    def min(self, dim=None, keepdim=False):
-        """The least values alone (PyTorch's amin); entries that tie share the gradient equally."""
-        return apply(reductions.min, self, dim=dim, keepdim=keepdim)
-
-    def argmax(self, dim=None, keepdim=False):
-        """The index of the greatest value, the first of equals; no gradient."""
-        return apply(reductions.argmax, self, dim=dim, keepdim=keepdim)
-
-    def reshape(self, *shape):
+    def reshape(self, *shape: int) -> Tensor:
+        """The same entries in another shape, one length of which may be -1."""
         return apply(shapes.reshape, self, shape=_ints(shape))
 
-    def flatten(self, start_dim=0, end_dim=-1):
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """The axes start_dim to end_dim as one."""
-        start, end = start_dim % max(self.ndim, 1), end_dim % max(self.ndim, 1)
-        return self.reshape(*self.shape[:start], -1, *self.shape[end + 1:])
+        start, end = self._axis(start_dim), self._axis(end_dim)
+        length = int(np.prod(self.shape[start:end + 1]))
+        return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
 
-    def squeeze(self, dim):
-        """Without the axis `dim`, which must have length 1."""
-        dim = dim % self.ndim
-        if self.shape[dim] != 1:
-            raise ValueError(f"squeeze: axis {dim} of shape {self.shape} has not length 1")
-        return self.reshape(*self.shape[:dim], *self.shape[dim + 1:])
+    def squeeze(self, dim: int) -> Tensor:
+        """Without the axis `dim`, if its length is 1."""
+        dim = self._axis(dim)
+        return self.reshape(*self.shape[:dim], *self.shape[dim:dim + 1][self.shape[dim] == 1:], *self.shape[dim + 1:])
 
-    def unsqueeze(self, dim):
-        """With a new axis of length 1 before the axis `dim`."""
-        dim = dim % (self.ndim + 1)
-        return self.reshape(*self.shape[:dim], 1, *self.shape[dim:])
+    def unsqueeze(self, dim: int) -> Tensor:
+        """With a new axis of length 1 at `dim`."""
+        return self[(slice(None),) * (dim % (self.ndim + 1)) + (None,)]
 
-    def permute(self, *dims):
+    def permute(self, *dims: int) -> Tensor:
         """All axes in a new order."""
         return apply(shapes.permute, self, dims=_ints(dims))
 
-    def transpose(self, *dims):
-        """Two axes exchanged, transpose(0, 1); or, as in NumPy, a tuple of all axes in a new order."""
-        if len(dims) == 2:
-            order = list(range(self.ndim))
-            order[dims[0]], order[dims[1]] = order[dims[1]], order[dims[0]]
-            return self.permute(*order)
-        return self.permute(*_ints(dims))
+    def transpose(self, *dims: int) -> Tensor:
+        """Two axes exchanged; or, as in NumPy, a tuple of all axes in a new order."""
+        if len(dims) == 1:
+            return self.permute(*dims)
+        order, (a, b) = list(range(self.ndim)), map(self._axis, dims)
+        order[a], order[b] = order[b], order[a]
+        return self.permute(order)
 
     T = property(lambda self: self.permute(*reversed(range(self.ndim))), doc="All axes reversed.")
-    mT = property(lambda self: self.transpose(-2, -1), doc="A batch of matrices, each transposed.")
+    mT = property(lambda self: self.transpose(-2, -1), doc="Each matrix of a batch transposed.")
 
-    def expand(self, *shape):
+    def expand(self, *shape: int) -> Tensor:
         """Repeated, without a copy, to a shape it broadcasts to."""
         return apply(shapes.expand, self, shape=_ints(shape))
 
-    def astype(self, dtype):
+    def _axis(self, dim):
+        if not -self.ndim <= dim < max(self.ndim, 1):
+            raise IndexError(f"axis {dim} came, but the tensor has shape {self.shape}")
+        return dim % max(self.ndim, 1)
+
+    def astype(self, dtype: Any) -> Tensor:
         return apply(arithmetic.cast, self, dtype=np.dtype(dtype))
 
-    def float(self):
+    def float(self) -> Tensor:
         return self.astype(np.float32)
 
-    def double(self):
+    def double(self) -> Tensor:
         return self.astype(np.float64)
 
-    def detach(self):
+    def detach(self) -> Tensor:
         """The same array, out of the graph: no gradient flows back through it."""
         return apply(shapes.detach, self)
 
-    # Backward
-
-    def backward(self, grad=None, retain_graph=False):
+    def backward(self, grad: Operand | None = None, retain_graph: bool = False) -> None:
         """Add ∂(this)/∂(leaf) to the .grad of every leaf it was computed from.
 
-        grad: the gradient of something in this tensor, of its shape; 1 if left out, for one element.
+        grad: the gradient of something in this tensor, of its shape; for one element, 1 if left out.
         retain_graph: keep what was saved, so that backward can come through here once more.
+        Raises RuntimeError if nothing here requires grad, if backward was here before, or if an
+        array it needs has been overwritten since.
         """
-        seed = _seed(self, grad, "backward")
-        if self._node is LEAF:
-            _give(self, seed, owned=False)
-            return
-        grads, owned = engine.walk(self._node, seed, retain_graph)
-        for leaf, g in grads.items():
-            _give(leaf, g, leaf in owned)
+        engine.backward(self, grad, retain_graph)
 
 
-def _seed(output, grad, who):
-    if output._node is None:
-        raise RuntimeError(f"{who}: the tensor requires no grad; it was not computed from a tensor with "
-                           "requires_grad=True, or it was computed inside no_grad")
-    if grad is None:
-        if output.size != 1:
-            raise RuntimeError(f"{who}: the tensor has shape {output.shape}; only for one element is the gradient "
-                               "known to be 1, else pass grad, or reduce the tensor first, say by .sum()")
-        return np.ones(output.shape, output.dtype) if output.shape else output.dtype.type(1)
-    grad = getattr(grad, "_data", grad)
-    if np.shape(grad) != output.shape:
-        raise ValueError(f"{who}: grad has shape {np.shape(grad)}, wanted {output.shape}, the shape of the tensor")
-    return np.asarray(grad, output.dtype)
+def _array(data):
+    """A fresh array of what a user gave."""
+    if isinstance(data, Tensor):
+        data = data._data
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        raise ValueError(f"Tensor: the data does not make an array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"Tensor: the data is {array.dtype}, wanted floats, integers or booleans")
+    if array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
+        return array.astype(np.float32)    # Python's floats have no dtype of their own
+    return array
 
 
-def grad(output, inputs, grad_output=None, retain_graph=False):
-    """∂(output)/∂(each of the inputs), a tuple of arrays; no .grad is touched.
-
-    inputs: a Tensor or several, leaves or not. grad_output: as Tensor.backward's grad.
-    Raises RuntimeError for an input that output was not computed from.
-    """
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    seed = _seed(output, grad_output, "grad")
-    keys = [t if t._node is LEAF else t._node for t in inputs]
-    if output._node is LEAF:
-        grads = {output: seed}
-    else:
-        grads, _ = engine.walk(output._node, seed, retain_graph, wanted=set(keys))
-    for i, (t, key) in enumerate(zip(inputs, keys)):
-        if grads.get(key) is None:
-            raise RuntimeError(f"grad: input {i}, of shape {t.shape}, is not among what the output was computed from")
-    return tuple(np.array(grads[key], t.dtype) for t, key in zip(inputs, keys))
-
-
-def _index(i):
-    """Tensors and lists as arrays; integers, slices, ... and None as they are."""
-    if isinstance(i, Tensor):
-        i = i._value("an index") if i.ndim else int(i)
-    return np.array(i) if isinstance(i, (list, np.ndarray)) else i
+def _index(index):
+    """An index as a tuple, Tensors and lists in it as arrays of their own (backward will need them)."""
+    if not isinstance(index, tuple):
+        index = (index,)
+    index = tuple(i._value("an index") if isinstance(i, Tensor) else i for i in index)
+    return tuple(np.array(i) if isinstance(i, (list, np.ndarray)) else i for i in index)
 
 
 def _ints(given):
-    """(2, 3), or ((2, 3),), as (2, 3)."""
+    """Both f(2, 3) and f((2, 3)) mean (2, 3)."""
     return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
 
 
-_UFUNCS = {
+_UFUNCS: dict[Callable, Rule] = {
     np.add: arithmetic.add, np.subtract: arithmetic.sub, np.multiply: arithmetic.mul, np.divide: arithmetic.div,
     np.negative: arithmetic.neg, np.power: arithmetic.pow, np.exp: arithmetic.exp, np.log: arithmetic.log,
     np.sqrt: arithmetic.sqrt, np.matmul: linear.matmul, np.less: arithmetic.lt, np.less_equal: arithmetic.le,

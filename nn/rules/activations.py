@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nn.rules.reductions import along, kept_shape
 from nn.rules.record import Rule
+from nn.rules.reductions import along, kept_shape
 
 
 def _away_from_zero(rng):
