@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="other commands", metavar="")
     doctor = commands.add_parser("doctor", help="what this installation can do, and why not more")
     doctor.set_defaults(run=_doctor)
+    bench = commands.add_parser("bench", help="speed and accuracy, measured against bars and peers")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="only these groups (see --list)")
+    bench.add_argument("--json", action="store_true", help="print everything as JSON")
+    bench.add_argument("--list", action="store_true", help="what groups there are")
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -95,6 +100,19 @@ def _doctor(options: argparse.Namespace) -> int:
     from . import doctor
 
     return doctor.run()
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from . import bench
+
+    if options.list:
+        for name in bench.GROUPS:
+            print(f"{name:<12}{bench.summary(name)}")
+        return 0
+    unknown = [name for name in options.names if name not in bench.GROUPS]
+    if unknown:
+        raise _Usage(f"bench: {unknown[0]!r} is not one of {', '.join(bench.GROUPS)}")
+    return bench.run(options.names, options.json)
 
 
 def _count(text: str) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["AT_LEAST", "AT_MOST", "WITHIN", "Row", "table", "verdicts"]
+
+WIDTH = 110  # of a line of notes
 
 AT_LEAST, AT_MOST, WITHIN = "at least", "at most", "within"
 
@@ -52,13 +55,11 @@ class Row:
 
 
 def table(rows: list[Row]) -> str:
-    """All rows as text, the note of each on a line below it."""
+    """All rows as text, the note of each below it."""
     lines = [("measure", "value", "bar", ""), *(row.cells() for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(4)]
-    texts = [
-        f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip() for a, b, c, d in lines
-    ]
-    notes = [f"\n    {row.note()}" if row.note() else "" for row in rows]
+    texts = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip() for a, b, c, d in lines]
+    notes = [_folded(row.note()) for row in rows]
     rule = "─" * max(map(len, texts))
     return "\n".join([texts[0], rule, *(text + note for text, note in zip(texts[1:], notes, strict=True))])
 
@@ -73,13 +74,21 @@ def verdicts(rows: list[Row]) -> dict[str, int]:
     }
 
 
+def _folded(note: str) -> str:
+    indent = " " * 4
+    lines = textwrap.wrap(note, WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return "".join(f"\n{line}" for line in lines)
+
+
 def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}".removesuffix(".0")
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
     if isinstance(value, float):
         return _number(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return " ".join(map(_text, value))
     return str(value)

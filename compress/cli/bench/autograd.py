@@ -1,0 +1,40 @@
+"""What the tape costs: four operations on ten floats and back, beside PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import nn
+
+from . import peers
+from .row import Row
+from .timing import context, interleaved, timer
+
+__all__ = ["rows"]
+
+STATEMENT = "a.grad = None; ((a*a + a)*a).sum().backward()"
+
+
+def rows(seconds: float) -> list[Row]:
+    """One row: how many times faster than PyTorch."""
+    measure, unit, bar = "((a*a + a)*a).sum().backward(), 10 floats", "× PyTorch", 1.3
+    why = peers.missing("torch")
+    if why:
+        return [Row("autograd", measure, None, unit, bar, why=why)]
+    import torch
+
+    torch.set_num_threads(1)
+    values = np.linspace(-1, 1, 10, dtype=np.float32)
+    ours = nn.Tensor(values.copy(), requires_grad=True)
+    theirs = torch.tensor(values, requires_grad=True)
+    contestants = {"ours": timer(STATEMENT, a=ours), "PyTorch": timer(STATEMENT, a=theirs)}
+    for one in contestants.values():
+        one.timeit(1)
+    # d/da (a³ + a²) = 3a² + 2a
+    for grad in (ours.grad, theirs.grad.numpy()):
+        if not np.allclose(grad, 3 * values**2 + 2 * values, atol=1e-5):
+            raise RuntimeError("bench: a gradient is wrong")
+    times = interleaved(contestants, 2 * seconds)
+    beside = context(times, "µs", lambda seconds: 1e6 * seconds)
+    ratio = times["PyTorch"].median / times["ours"].median
+    return [Row("autograd", measure, round(ratio, 2), unit, bar, context=beside)]

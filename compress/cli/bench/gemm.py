@@ -1,0 +1,89 @@
+"""gemm: its share of the machine's float32 peak, beside NumPy, PyTorch and onnxruntime."""
+
+from __future__ import annotations
+
+from timeit import Timer
+
+import numpy as np
+
+from nn.kernels import Variant, gemm, peak_routes, use, why_not_c
+
+from . import peers, variants
+from .qgemm import peak_context
+from .row import Row
+from .timing import context, digits, interleaved, share_of_peak, timer
+
+__all__ = ["rows"]
+
+ROUTES = ("fma_avx512", "fma_avx2")  # the peaks, the highest first
+
+
+def rows(seconds: float) -> list[Row]:
+    """Shares of the peak, a comparison with peers, and the speed of every variant."""
+    return [
+        *(_of_peak(packed, seconds) for packed in (True, False)),
+        _beside_peers(seconds),
+        *variants.rows(gemm, _work, _route, seconds / 2),
+    ]
+
+
+def _operands(m: int, k: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((m, k), np.float32), rng.standard_normal((k, n), np.float32)
+
+
+def _of_peak(packed: bool, seconds: float) -> Row:
+    """The share of the peak of the richest instruction set here, which is what the kernel chooses by itself."""
+    measure, unit, bar = f"gemm 1024³, b {'packed' if packed else 'not packed'}", "% of peak", 85
+    if why_not_c():
+        return variants.no_kernels("gemm", measure, unit, bar)
+    route = next((route for route in ROUTES if route in peak_routes()), None)
+    if route is None:
+        return Row("gemm", measure, None, unit, bar, why="no peak is known for this kind of machine")
+    a, b = _operands(1024, 1024, 1024)
+    found = share_of_peak(route, _ours(a, b, packed), 1024**3, 2 * seconds)
+    beside = peak_context(route, found, 1024**3)
+    return Row("gemm", measure, digits(100 * found.share), unit, bar, context=beside)
+
+
+def _beside_peers(seconds: float) -> Row:
+    """Everyone who is there, at 1024³; NumPy always is."""
+    a, b = _operands(1024, 1024, 1024)
+    out = np.empty((1024, 1024), np.float32)
+    contestants = {
+        "ours": _ours(a, b),
+        "ours, b not packed": _ours(a, b, packed=False),
+        "NumPy": timer("matmul(a, b, out=out)", matmul=np.matmul, a=a, b=b, out=out),
+    }
+    if not peers.missing("torch"):
+        import torch
+
+        torch.set_num_threads(1)
+        tensors = {"a": torch.from_numpy(a), "b": torch.from_numpy(b), "out": torch.from_numpy(out)}
+        contestants["PyTorch"] = timer("mm(a, b, out=out)", mm=torch.mm, **tensors)
+    if not peers.missing("onnxruntime", "onnx"):
+        contestants["onnxruntime"] = peers.onnx_gemm(a, b).timer
+    times = interleaved(contestants, seconds)
+    best = min(one.median for name, one in times.items() if not name.startswith("ours"))
+    beside = context(times, "GMAC/s", lambda seconds: 1024**3 / seconds / 1e9)
+    ratio = round(best / times["ours"].median, 3)
+    return Row("gemm", "gemm 1024³ beside NumPy, PyTorch, onnxruntime", ratio, "× the best", context=beside)
+
+
+def _ours(a: np.ndarray, b: np.ndarray, packed: bool = True) -> Timer:
+    """The timer of our product, once its result is known to be right (γ_k bounds it; this is far inside)."""
+    operand = gemm.pack(b) if packed else b
+    out = np.empty((a.shape[0], b.shape[1]), np.float32)
+    if not np.allclose(gemm(a, operand, out=out), a.astype(np.float64) @ b, atol=1e-3):
+        raise RuntimeError(f"bench: gemm {a.shape} · {b.shape} differs from its specification")
+    return timer("gemm(a, b, out=out)", gemm=gemm, a=a, b=operand, out=out)
+
+
+def _work(variant: Variant) -> variants.Work:
+    a, b = _operands(768, 768, 768)  # 768 is a multiple of every tile
+    with use(variant):
+        return variants.Work("768³", 768**3, _ours(a, b))
+
+
+def _route(variant: Variant) -> str:
+    return "fma_" + variant.name.split("_")[-1]

@@ -1,0 +1,121 @@
+"""The same work done by other libraries, each at its best: weights packed once, one thread, no copies.
+
+They are optional (the extra `bench`) and imported only where a group asks for them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from timeit import Timer
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .timing import timer
+
+__all__ = ["Peer", "missing", "onnx_gemm", "onnx_qgemm", "quiet", "torch_qgemm"]
+
+TORCH_ENGINES = ("onednn", "x86", "fbgemm")  # the fourth, qnnpack, is for ARM
+
+
+class Peer(NamedTuple):
+    """What to time, and what it computed (call it after the timer has run at least once)."""
+
+    timer: Timer
+    result: Callable[[], np.ndarray]
+
+
+def missing(*packages: str) -> str | None:
+    """Why peers can't be measured against: None if all these packages are there."""
+    absent = [package for package in packages if importlib.util.find_spec(package) is None]
+    return f"needs the extra bench ({', '.join(absent)} missing)" if absent else None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings: what a peer thinks of its own interface is not our reader's concern."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def torch_qgemm(
+    a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray, out_zero: int
+) -> dict[str, Peer]:
+    """PyTorch's quantized Linear with every engine it has for this machine. It can't be given its output."""
+    import torch
+
+    torch.set_num_threads(1)
+    no_zeros = torch.zeros(len(scale), dtype=torch.int64)
+    scales = torch.from_numpy(scale.astype(np.float64))
+    peers = {}
+    for engine in set(TORCH_ENGINES) & set(torch.backends.quantized.supported_engines):
+        torch.backends.quantized.engine = engine
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # quantized tensors are deprecated, their kernels are the best
+            x = torch._make_per_tensor_quantized_tensor(torch.from_numpy(a), 1.0, a_zero)
+            columns = torch.from_numpy(np.ascontiguousarray(b.T))
+            w = torch._make_per_channel_quantized_tensor(columns, scales, no_zeros, 0)
+            names = {
+                "linear": torch.ops.quantized.linear,
+                "x": x,
+                "w": torch.ops.quantized.linear_prepack(w, None),
+                "zero": out_zero,
+            }
+        peers[f"PyTorch {engine}"] = Peer(
+            timer("linear(x, w, 1.0, zero)", **names),
+            lambda n=names: n["linear"](n["x"], n["w"], 1.0, n["zero"]).int_repr().numpy(),
+        )
+    return peers
+
+
+def onnx_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray, out_zero: int) -> Peer:
+    """onnxruntime's QLinearMatMul u8 · s8 → u8 with a constant b, which it packs, and its output bound."""
+    constants = {
+        "a_scale": np.float32(1),
+        "a_zero": np.uint8(a_zero),
+        "b": b,
+        "b_scale": scale,
+        "b_zero": np.zeros(len(scale), np.int8),
+        "y_scale": np.float32(1),
+        "y_zero": np.uint8(out_zero),
+    }
+    return _onnx("QLinearMatMul", a, constants, np.zeros((len(a), len(scale)), np.uint8))
+
+
+def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
+    """onnxruntime's float MatMul with a constant b, which it packs, and its output bound."""
+    return _onnx("MatMul", a, {"b": b}, np.zeros((a.shape[0], b.shape[1]), np.float32))
+
+
+def _onnx(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray) -> Peer:
+    """A network of one operator: inputs `a` and the constants in this order, output like `y`."""
+    import onnxruntime
+    from onnx import helper, numpy_helper
+
+    def described(name: str, x: np.ndarray) -> Any:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
+
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node(op, ["a", *constants], ["y"])],
+            op,
+            [described("a", a)],
+            [described("y", y)],
+            [numpy_helper.from_array(np.asarray(x), name) for name, x in constants.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=9,
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    binding = session.io_binding()
+    out = onnxruntime.OrtValue.ortvalue_from_numpy(y)
+    binding.bind_ortvalue_input("a", onnxruntime.OrtValue.ortvalue_from_numpy(a))
+    binding.bind_ortvalue_output("y", out)
+    return Peer(timer("run(binding)", run=session.run_with_iobinding, binding=binding), out.numpy)

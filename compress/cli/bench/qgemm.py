@@ -1,0 +1,145 @@
+"""qgemm: its share of the machine's peak, and its speed against PyTorch and onnxruntime."""
+
+from __future__ import annotations
+
+from timeit import Timer
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nn.kernels import Variant, isa, peak_routes, qgemm, use, why_not_c
+
+from . import peers, variants
+from .row import Row
+from .timing import Share, context, digits, interleaved, share_of_peak, timer
+
+__all__ = ["rows"]
+
+SHAPES = ((1024, 1024, 1024), (64, 1024, 1024), (8, 4096, 1024), (1, 4096, 4096))
+
+# What is measured against which peak: instruction set allowed, weights in −limit..limit, bar in %.
+# vpmaddubsw adds two products in 16 bits: exact for 7-bit weights, and for others qgemm takes another route.
+ROUTES = {
+    "vnni_avx512": ("avx512", 127, 85),
+    "madd16_avx2": ("avx2", 127, 90),
+    "maddubs_avx2": ("avx2", 64, 90),
+}
+
+
+class Product(NamedTuple):
+    """One layer's work: a, b, and the arguments of the requantisation."""
+
+    a: np.ndarray
+    b: np.ndarray
+    around: dict[str, Any]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.a.size * self.b.shape[1]
+
+
+def rows(seconds: float) -> list[Row]:
+    """Shares of the peak, ratios to the peers, and the speed of every variant."""
+    return [
+        *(_of_peak(route, seconds) for route in ROUTES),
+        *(_against_peers(shape, seconds) for shape in SHAPES),
+        *variants.rows(qgemm, _work, _route, seconds / 2),
+    ]
+
+
+def product(m: int, k: int, n: int, limit: int = 127) -> Product:
+    """Random operands. The scales are powers of two, so that whoever multiplies them in whatever order and
+    rounds half to even has the same integers as we: results can be compared bit for bit.
+    """
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 256, (m, k), dtype=np.uint8)
+    b = rng.integers(-limit, limit + 1, (k, n), dtype=np.int8)
+    spread = 64 * limit * np.sqrt(k)  # about the standard deviation of a sum
+    scale = np.exp2(np.round(np.log2(50 / spread)) - rng.integers(0, 2, n)).astype(np.float32)
+    return Product(a, b, {"a_zero": 120, "scale": scale, "out_zero": 128})
+
+
+def _of_peak(route: str, seconds: float) -> Row:
+    cap, limit, bar = ROUTES[route]
+    measure = f"qgemm 1024³ → uint8, {route}, {'8' if limit > 64 else '7'}-bit weights"
+    unit = "% of peak"
+    if why_not_c():
+        return variants.no_kernels("qgemm", measure, unit, bar)
+    if route not in peak_routes():
+        return Row("qgemm", measure, None, unit, bar, why=f"this machine (or NN_ISA) has no {route}")
+    work = product(1024, 1024, 1024, limit)
+    with use(cap):
+        found = share_of_peak(route, _ours(work), work.macs, 3 * seconds)
+    return Row(
+        "qgemm", measure, digits(100 * found.share), unit, bar, context=peak_context(route, found, work.macs)
+    )
+
+
+def peak_context(route: str, found: Share, macs: int) -> dict[str, Any]:
+    """What stands beside a share of a peak."""
+    beside = context({"ours": found.times}, "GMAC/s", lambda seconds: macs / seconds / 1e9)
+    peaks = {"before": found.before, "after": found.after, "counted": found.peak}
+    return {**beside, f"peak of {route}": {name: digits(peak / 1e9) for name, peak in peaks.items()}}
+
+
+def _against_peers(shape: tuple[int, int, int], seconds: float) -> Row:
+    m, k, n = shape
+    measure, unit, bar = f"qgemm {m}×{k}×{n} → uint8 against PyTorch and onnxruntime", "× the best", 0.95
+    why = peers.missing("torch", "onnxruntime", "onnx")
+    if why_not_c():
+        return variants.no_kernels("qgemm", measure, unit, bar)
+    if why:
+        return Row("qgemm", measure, None, unit, bar, why=why)
+    # Without VNNI the peers' vpmaddubsw saturates for wider weights, and a wrong result can't be compared.
+    work = product(m, k, n, 127 if isa() in ("avx512", "avxvnni") else 64)
+    theirs = {**peers.torch_qgemm(work.a, work.b, **work.around)}
+    theirs["onnxruntime"] = peers.onnx_qgemm(work.a, work.b, **work.around)
+    right = qgemm.reference(work.a, work.b, **work.around)
+    wrong = []
+    for name, peer in theirs.items():
+        peer.timer.timeit(1)
+        if not np.array_equal(peer.result(), right):
+            wrong.append(name)
+    contestants = {"ours": _ours(work), "ours, new output": _ours(work, preallocated=False)}
+    contestants |= {name: peer.timer for name, peer in theirs.items() if name not in wrong}
+    times = interleaved(contestants, seconds)
+    # Like with like: onnxruntime writes to an output it is given, PyTorch always makes a new one.
+    ratios = {
+        name: times[name].median / times["ours" if name == "onnxruntime" else "ours, new output"].median
+        for name in theirs
+        if name not in wrong
+    }
+    beside = context(times, "GMAC/s", lambda seconds: work.macs / seconds / 1e9)
+    if wrong:
+        beside["left out, results differ"] = ", ".join(wrong)
+    if not ratios:
+        return Row("qgemm", measure, None, unit, bar, why="no peer computes the exact result here")
+    return Row("qgemm", measure, round(min(ratios.values()), 3), unit, bar, context=beside)
+
+
+def _ours(work: Product, preallocated: bool = True) -> Timer:
+    """The timer of our product, once its result is known to be right."""
+    packed = qgemm.pack(work.b)
+    out = np.empty((len(work.a), work.b.shape[1]), np.uint8)
+    right = qgemm.reference(work.a, work.b, **work.around)
+    if not np.array_equal(qgemm(work.a, packed, **work.around, out=out), right):
+        raise RuntimeError(f"bench: qgemm {work.a.shape} · {work.b.shape} differs from its specification")
+    statement = "qgemm(a, b, a_zero=a_zero, scale=scale, out_zero=out_zero" + (
+        ", out=out)" if preallocated else ")"
+    )
+    return timer(statement, qgemm=qgemm, a=work.a, b=packed, out=out, **work.around)
+
+
+def _work(variant: Variant) -> variants.Work:
+    """768 is a multiple of every tile; a variant of one row is for products of one row."""
+    m = 1 if variant.tile and variant.tile[0] == 1 else 768
+    work = product(m, 768, 768, 64)
+    with use(variant):
+        return variants.Work(f"{m}×768×768", work.macs, _ours(work))
+
+
+def _route(variant: Variant) -> str:
+    """qgemm_vnni_12x32_avx512 → vnni_avx512, the name of its peak."""
+    parts = variant.name.split("_")
+    return f"{parts[1]}_{parts[-1]}"

@@ -1,0 +1,82 @@
+"""spmm_csr: a pruned 1024×1024 weight times 64 inputs, beside SciPy, PyTorch and the dense product."""
+
+from __future__ import annotations
+
+from timeit import Timer
+
+import numpy as np
+
+from nn.kernels import Packed, Variant, spmm_csr, use
+
+from . import peers, variants
+from .row import Row
+from .timing import context, interleaved, timer
+
+__all__ = ["rows"]
+
+N = K = 1024
+BATCH = 64
+
+
+def rows(seconds: float) -> list[Row]:
+    """A comparison at each sparsity, and the speed of every variant."""
+    return [
+        *(_beside_peers(zeros, seconds / 2) for zeros in (0.8, 0.9, 0.95)),
+        *variants.rows(spmm_csr, _work, lambda variant: "", seconds / 4),
+    ]
+
+
+def _operands(zeros: float) -> tuple[np.ndarray, np.ndarray]:
+    """x (batch, K) and a dense W (N, K) with this share of zeros."""
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((N, K), np.float32)
+    w[rng.random((N, K)) < zeros] = 0
+    return rng.standard_normal((BATCH, K), np.float32), w
+
+
+def _beside_peers(zeros: float, seconds: float) -> Row:
+    """x·Wᵀ. The sparse peers compute W·X for X = xᵀ in the layout that they like best, contiguous rows."""
+    x, w = _operands(zeros)
+    columns = np.ascontiguousarray(x.T)
+    contestants = {
+        "ours": _ours(x, w),
+        "NumPy dense": timer(
+            "matmul(x, w, out=y)", matmul=np.matmul, x=x, w=w.T, y=np.empty((BATCH, N), np.float32)
+        ),
+    }
+    if not peers.missing("scipy"):
+        from scipy.sparse import csr_array
+
+        contestants["SciPy"] = timer("w @ x", w=csr_array(w), x=columns)
+    if not peers.missing("torch"):
+        contestants["PyTorch"] = _torch(w, columns)
+    times = interleaved(contestants, seconds)
+    ratio = min(one.median for name, one in times.items() if name != "ours") / times["ours"].median
+    beside = context(times, "ms", lambda seconds: 1000 * seconds)
+    measure = f"spmm_csr {BATCH}×{K}×{N}, {zeros:.0%} zeros, beside the best of NumPy, SciPy, PyTorch"
+    return Row("spmm_csr", measure, round(ratio, 3), "× the best", context=beside)
+
+
+def _torch(w: np.ndarray, columns: np.ndarray) -> Timer:
+    import torch
+
+    torch.set_num_threads(1)
+    with peers.quiet():  # sparse CSR support is in beta state
+        sparse = torch.from_numpy(w).to_sparse_csr()
+    return timer("w @ x", w=sparse, x=torch.from_numpy(columns))
+
+
+def _ours(x: np.ndarray, w: np.ndarray) -> Timer:
+    """The timer of our product, once its result is known to be right."""
+    packed: Packed = spmm_csr.pack(w)
+    out = np.empty((len(x), len(w)), np.float32)
+    if not np.allclose(spmm_csr(x, packed, out=out), x.astype(np.float64) @ w.T, atol=1e-3):
+        raise RuntimeError("bench: spmm_csr differs from its specification")
+    return timer("spmm_csr(x, w, out=out)", spmm_csr=spmm_csr, x=x, w=packed, out=out)
+
+
+def _work(variant: Variant) -> variants.Work:
+    x, w = _operands(0.9)
+    with use(variant):
+        shape = f"{BATCH}×{K}×{N}, 90% zeros"
+        return variants.Work(shape, BATCH * int(np.count_nonzero(w)), _ours(x, w))

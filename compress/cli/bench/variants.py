@@ -1,0 +1,48 @@
+"""A row for every implementation of a kernel: all that csrc/kernels.def lists and this machine can run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from timeit import Timer
+from typing import NamedTuple
+
+import nn
+from nn.kernels import Kernel, Variant, peak_routes, use
+
+from .row import Row
+from .timing import context, digits, interleaved, share_of_peak
+
+__all__ = ["Work", "no_kernels", "rows"]
+
+
+class Work(NamedTuple):
+    """A product to time: what it is, its multiply-accumulates, and how."""
+
+    shape: str
+    macs: int
+    timer: Timer
+
+
+def rows(
+    kernel: Kernel, work: Callable[[Variant], Work], route: Callable[[Variant], str], seconds: float
+) -> list[Row]:
+    """The speed of each variant at the `work` that suits it, and its share of the peak of its `route`."""
+    return [_row(kernel, variant, work(variant), route(variant), seconds) for variant in kernel.variants()]
+
+
+def no_kernels(group: str, measure: str, unit: str, bar: float | None = None) -> Row:
+    """The row of a measure that needs the C kernels, where there are none."""
+    return Row(group, measure, None, unit, bar, why=f"needs the C kernels. {nn.kernels.why_not_c()}")
+
+
+def _row(kernel: Kernel, variant: Variant, work: Work, route: str, seconds: float) -> Row:
+    with use(variant):
+        if route in peak_routes():
+            share, times, *_ = share_of_peak(route, work.timer, work.macs, seconds)
+            of_peak = {f"% of the peak of {route}": digits(100 * share)}
+        else:
+            times = interleaved({variant.name: work.timer}, seconds)[variant.name]
+            of_peak = {}
+    beside = context({variant.name: times}, "GMAC/s", lambda seconds: work.macs / seconds / 1e9)
+    speed = beside.pop("GMAC/s")[variant.name]
+    return Row(kernel.name, f"{variant.name} {work.shape}", speed, "GMAC/s", context={**of_peak, **beside})
