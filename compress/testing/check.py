@@ -1,0 +1,48 @@
+"""Run the laws on a transform and report which it breaks, on which weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compress.prune import Prune
+from compress.quantize import Quantize
+from nn.testing.case import for_all
+from nn.testing.check import Report
+
+from .laws import LAWS
+from .laws_prune import PRUNE_LAWS
+from .laws_quantize import QUANTIZE_LAWS
+from .laws_stored import STORED_LAWS
+from .subject import Law, Subject
+from .weights import weights
+
+__all__ = ["check", "holds", "laws_for"]
+
+
+def laws_for(subject: Subject) -> tuple[Law, ...]:
+    """The laws of every transform, and those of a technique where it stands alone."""
+    own: tuple[Law, ...] = ()
+    if len(subject.stages) == 1:
+        own = {Prune: PRUNE_LAWS, Quantize: QUANTIZE_LAWS}.get(type(subject.stages[0]), ())
+    return (*LAWS, *STORED_LAWS, *own)
+
+
+def holds(law: Law, subject: Subject, examples: int | None = None) -> None:
+    """Run one law on drawn weights: as many as the Hypothesis profile says, or `examples`.
+
+    Raises AssertionError with what is wrong and the smallest weight found.
+    """
+    for_all(weights(), lambda case: law(subject, case), examples)
+
+
+def check(transform: Any, examples: int = 30) -> Report:
+    """Check a transform, a list of them or a Chain; the report is true where all laws hold.
+
+    `examples` is the number of weights drawn for each law. Raises TypeError for what is no transform and
+    ValueError for an order that Chain refuses.
+    """
+    subject = Subject.of(transform)
+    report = Report(subject.name)
+    for law in laws_for(subject):
+        report.run(law.__name__, subject, lambda law=law: holds(law, subject, examples))
+    return report

@@ -1,0 +1,172 @@
+"""The laws of a transform while it trains, each a small function law(subject, case) that raises
+AssertionError when broken.
+
+`case` holds one weight. Every law kills a mutant in tests/compress/test_laws_kill_mutants.py: a law that
+can't fail proves nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from compress.transform import Context, Invariant, as_matrix
+from nn.module import Parameter
+from nn.optim import SGD, Adam, Optimizer
+from nn.tensor import Tensor
+from nn.testing.case import Case
+
+from .subject import Law, Subject, same, seen, through
+
+__all__ = ["LAWS"]
+
+
+def stored_equals_seen(subject: Subject, case: Case) -> None:
+    """decode(encode(w)) is project(w), bit for bit: what was trained is what is saved."""
+    parameter = subject.finished(*case.args)
+    same(parameter.view.encode(parameter.data).decode(), seen(parameter), "decode(encode(w)) against project(w)")
+
+
+def projects_once(subject: Subject, case: Case) -> None:
+    """project(project(w)) is project(w) at a fixed state."""
+    parameter = subject.finished(*case.args)
+    once = seen(parameter)
+    same(through(parameter.view, once), once, "projected twice")
+
+
+def stays_within_bound(subject: Subject, case: Case) -> None:
+    """‖w − project(w)‖₂ ≤ bound, for the weight that the state was fitted to."""
+    parameter = subject.attached(*case.args)
+    bound = parameter.view.bound(parameter.data)
+    if bound is None:
+        return
+    error = float(np.linalg.norm(parameter.data - seen(parameter).astype(np.float64)))
+    if not error <= bound < np.inf:
+        raise AssertionError(f"‖w − project(w)‖ is {error}, the bound {bound}")
+
+
+def keeps_its_word(subject: Subject, case: Case) -> None:
+    """Each stage leaves alone what its `keeps` promises to later and earlier stages."""
+    (w,) = case.args
+    for stage in subject.stages:
+        before, after = w, seen(Subject("", (stage,)).finished(w))
+        promised = stage.keeps
+        if promised & {Invariant.SUPPORT, Invariant.NM} and np.any(after[before == 0]):
+            raise AssertionError(f"{stage!r} keeps zeros, it says, but made one into {after[before == 0]}")
+        if promised & {Invariant.LEVELS, Invariant.GRID} and not np.isin(after, [0, *before.flat]).all():
+            raise AssertionError(f"{stage!r} keeps values, it says, but made new ones")
+        if Invariant.RANK in promised:
+            ranks = [np.linalg.matrix_rank(as_matrix(a).astype(np.float64)) for a in (before, after)]
+            if ranks[1] > ranks[0]:
+                raise AssertionError(f"{stage!r} keeps the rank, it says, but raised it from {ranks[0]} to {ranks[1]}")
+
+
+def survives_training(subject: Subject, case: Case) -> None:
+    """After every optimizer step, with momentum, averages and weight decay: what was pruned had no gradient
+    and is zero still, and at the end the stored weight is the seen one.
+    """
+    (w,) = case.args
+    largest = float(np.abs(w).max()) or 1.0
+    rate, decay = 0.03 * largest, 0.01 / largest  # so that both matter for weights of any size
+    for build in (
+        lambda p: SGD(p, lr=rate, momentum=0.9, weight_decay=decay),
+        lambda p: Adam(p, lr=rate, weight_decay=decay),
+    ):
+        parameter = subject.attached(w)
+        optimizer: Optimizer = build(parameter.view.trainables(parameter))
+        rng, zeros, who = case.rng(), pruned(parameter), type(optimizer).__name__
+        for _ in range(subject.end() + 3):
+            if np.any(step(parameter, optimizer, rng)[zeros]):
+                raise AssertionError("a pruned weight has a gradient")
+            if np.any(parameter.data[zeros]) or not np.all(pruned(parameter)[zeros]):
+                raise AssertionError(f"{who} brought a pruned weight back")
+            zeros = pruned(parameter)
+        packed = parameter.view.encode(parameter.data)
+        same(packed.decode(), seen(parameter), f"decode(encode(w)) against project(w) after {who}")
+
+
+def pruned(parameter: Parameter) -> np.ndarray:
+    """Where the stages that make SUPPORT set whatever comes to zero."""
+    where = np.zeros(parameter.shape, bool)
+    for stage, state in zip(parameter.view.stages, parameter.view.states, strict=True):
+        if Invariant.SUPPORT in stage.makes:
+            where |= stage.project(Tensor(np.ones(parameter.shape, np.float32)), state).data == 0
+    return where
+
+
+def step(parameter: Parameter, optimizer: Optimizer, rng: np.random.Generator) -> np.ndarray:
+    """One optimizer step along a random direction; returns the weight's gradient."""
+    optimizer.zero_grad()
+    direction = Tensor(rng.standard_normal(parameter.shape).astype(np.float32))
+    (parameter.viewed() * direction).sum().backward()
+    gradient = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad.copy()
+    optimizer.step()
+    return gradient
+
+
+def rescales(subject: Subject, case: Case) -> None:
+    """`rescaled(state, f)` fits f·w, channel by channel, whatever the sign and size of f: its error is that of
+    w, times |f|.
+    """
+    parameter = subject.finished(*case.args)
+    w = parameter.data
+    factor = case.rng().choice([0.0, -1.0, 1.0, 0.01, -100.0, 3.7, 1e-6], len(w))
+    column = factor.reshape(-1, *[1] * (w.ndim - 1))
+    folded = (w * column).astype(np.float32)
+    after = through(parameter.view.rescaled(factor), folded)
+    error, allowed = (
+        np.linalg.norm(as_matrix(difference), axis=1)
+        for difference in (folded - after.astype(np.float64), column * (w - seen(parameter).astype(np.float64)))
+    )
+    rounding = 2.0**-14 * np.linalg.norm(as_matrix(folded.astype(np.float64)), axis=1) + w.size * 2.0**-126
+    worst = int(np.argmax(error - allowed - rounding))
+    if not error[worst] <= allowed[worst] + rounding[worst]:
+        raise AssertionError(
+            f"channel {worst} times {factor[worst]} has error {error[worst]}, wanted {allowed[worst]}"
+        )
+
+
+def copies_are_independent(subject: Subject, case: Case) -> None:
+    """Training a deep copy changes nothing in the original."""
+    parameter = subject.finished(*case.args)
+    before = seen(parameter).copy()
+    twin = copy.deepcopy(parameter)
+    if twin.view is parameter.view:
+        raise AssertionError("the copy has the original's view")
+    optimizer = SGD(twin.view.trainables(twin), lr=float(np.abs(twin.data).max()) or 1.0)
+    for _ in range(3):
+        step(twin, optimizer, case.rng())
+    same(seen(parameter), before, "the original after its copy was trained")
+
+
+def leaves_weight(subject: Subject, case: Case) -> None:
+    """Fitting, projecting, encoding, bounding and rescaling write into nobody's weight."""
+    (w,) = case.args
+    mine = w.copy()
+    chain = subject.finished(w).view
+    chain.fit(mine, Context())
+    same(mine, w, "the weight after fit")
+    for what, use in (
+        ("project", lambda: chain.project(Tensor(mine))),
+        ("bound", lambda: chain.bound(mine)),
+        ("rescaled", lambda: chain.rescaled(np.full(len(mine), 2.0)).project(Tensor(mine))),
+    ):
+        use()
+        same(mine, w, f"the weight after {what}")
+    parameter = subject.finished(w)
+    before = parameter.data.copy()
+    parameter.view.encode(parameter.data).decode()[...] = 1
+    same(parameter.data, before, "the weight after encode, decode and a write into what that gave")
+
+
+LAWS: tuple[Law, ...] = (
+    stored_equals_seen,
+    projects_once,
+    stays_within_bound,
+    keeps_its_word,
+    survives_training,
+    rescales,
+    copies_are_independent,
+    leaves_weight,
+)

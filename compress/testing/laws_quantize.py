@@ -1,0 +1,52 @@
+"""What Quantize promises beside the laws of every transform: the grid of Krishnamoorthi (2018), §3.1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn.testing.case import Case
+
+from .subject import Law, Subject, same, seen
+
+__all__ = ["QUANTIZE_LAWS"]
+
+LARGEST = 127
+
+
+def rounds_half_to_even(subject: Subject, case: Case) -> None:
+    """Weights half-way between two integers of the grid go to the even one."""
+    (w,) = case.args
+    rng = case.rng()
+    k = rng.integers(-LARGEST, LARGEST, w.shape).astype(np.float64) + rng.choice([0, 0.5], w.shape)
+    k.reshape(len(k), -1)[:, 0] = LARGEST  # so that the scale is the power of two
+    scale = 2.0 ** rng.integers(-20, 20)
+    wanted = np.array([round(number) for number in k.flat], np.float64).reshape(k.shape)  # Python's: half to even
+    got = seen(subject.attached((k * scale).astype(np.float32)))
+    same(got, (wanted * scale + 0.0).astype(np.float32), f"grid of {scale}, weights half-way")
+
+
+def fills_the_grid(subject: Subject, case: Case) -> None:
+    """The largest weight of each channel stands on ±127 exactly, and every weight on some integer within."""
+    (w,) = case.args
+    parameter = subject.attached(w)
+    arrays = parameter.view.encode(parameter.data).arrays()
+    q = arrays["values"].astype(np.int64)
+    largest = np.abs(w).reshape(len(w), -1).max(axis=1)
+    reach = np.abs(q).max(axis=1)
+    for channel in np.flatnonzero(largest >= LARGEST * np.finfo(np.float32).tiny):  # below, scales stop falling
+        if reach[channel] != LARGEST:
+            raise AssertionError(f"channel {channel} reaches {reach[channel]}, wanted ±{LARGEST}")
+    if reach.max() > LARGEST:
+        raise AssertionError(f"an integer of {reach.max()} leaves ±{LARGEST}")
+
+
+def channels_stand_alone(subject: Subject, case: Case) -> None:
+    """Multiplying a channel by a power of two does exactly that to its result, and nothing to the others'."""
+    (w,) = case.args
+    normal = np.abs(w).reshape(len(w), -1).max(axis=1) > 2.0**-80
+    power = np.where(normal, case.rng().integers(-20, 20, len(w)), 0).reshape(-1, *[1] * (w.ndim - 1))
+    scaled = np.ldexp(w, power)
+    same(seen(subject.attached(scaled)), np.ldexp(seen(subject.attached(w)), power), "channels times powers of two")
+
+
+QUANTIZE_LAWS: tuple[Law, ...] = (rounds_half_to_even, fills_the_grid, channels_stand_alone)

@@ -1,0 +1,80 @@
+"""The laws of a stored weight: its bytes, its way through a file, its product."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+import nn
+from compress.transform import Packed, as_matrix
+from nn.testing.case import Case
+
+from .subject import Law, Subject, same
+from .weights import inputs
+
+__all__ = ["STORED_LAWS"]
+
+
+def stored(subject: Subject, case: Case) -> Packed:
+    """The weight of the case in its stored form."""
+    parameter = subject.finished(*case.args)
+    return parameter.view.encode(parameter.data)
+
+
+def says_its_bytes(subject: Subject, case: Case) -> None:
+    """`sizes()` is what the file holds, part by part; memory holds no less than what is stored."""
+    packed = stored(subject, case)
+    file = packed.to_bytes()
+    length = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + length])
+    header.pop("__metadata__", None)
+    found = {"payload": 0, "indices": 0, "tables": 0, "header": 8 + length}
+    for name, tensor in header.items():
+        first, last = tensor["data_offsets"]
+        found[packed.parts[name]] += last - first
+    if packed.sizes() != found:
+        raise AssertionError(f"sizes() says {packed.sizes()}, the file has {found}")
+    if packed.nbytes < len(file) - found["header"]:
+        raise AssertionError(f"nbytes is {packed.nbytes}, less than the {len(file) - found['header']} bytes stored")
+
+
+def survives_a_file(subject: Subject, case: Case) -> None:
+    """`from_arrays` of copies of `arrays()` gives the same weight: same shape, decode, product and arrays."""
+    packed = stored(subject, case)
+    arrays = packed.arrays()
+    if set(arrays) != set(packed.parts):
+        raise AssertionError(f"arrays() has {sorted(arrays)}, parts says {sorted(packed.parts)}")
+    copied = type(packed).from_arrays({name: array.copy() for name, array in arrays.items()}, packed.shape)
+    same(copied.decode(), packed.decode(), "decode() after from_arrays")
+    for name, array in arrays.items():
+        same(copied.arrays()[name], array, f"{name} after from_arrays")
+    for x in inputs(case.rng(), as_matrix(packed.decode()).shape[1]):
+        same(copied.linear(x), packed.linear(x), "linear(x) after from_arrays")
+
+
+def multiplies(subject: Subject, case: Case) -> None:
+    """linear(x) is x · decode()ᵀ in float64, within linear_bound(x), whichever kernel runs; 0 for x = 0."""
+    packed = stored(subject, case)
+    w = as_matrix(packed.decode()).astype(np.float64)
+    for x in inputs(case.rng(), w.shape[1]):
+        exact = x @ w.T
+        bound = packed.linear_bound(x)
+        if bound.shape != exact.shape or bound.dtype != np.float64:
+            raise AssertionError(f"linear_bound has {bound.dtype} {bound.shape}, wanted float64 {exact.shape}")
+        for variant in (v for kernel in nn.kernels.all_kernels() for v in kernel.variants()):
+            with nn.kernels.use(variant):
+                y = packed.linear(x)
+            if y.dtype != np.float32 or y.shape != exact.shape:
+                raise AssertionError(f"linear gave {y.dtype} {y.shape}, wanted float32 {exact.shape}")
+            if not np.all(np.abs(y - exact) <= bound):
+                over = np.abs(y - exact) - bound
+                at = np.unravel_index(np.argmax(np.where(np.isnan(over), np.inf, over)), over.shape)
+                raise AssertionError(
+                    f"with {variant.name}: linear(x)[{at[0]}, {at[1]}] is {y[at]}, wanted {exact[at]} ± {bound[at]}"
+                )
+            if not np.any(x) and np.any(y):
+                raise AssertionError(f"with {variant.name}: linear(0) is not 0")
+
+
+STORED_LAWS: tuple[Law, ...] = (says_its_bytes, survives_a_file, multiplies)

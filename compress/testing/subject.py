@@ -1,0 +1,75 @@
+"""What a law is about: a transform, or the stages of a chain, on one weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compress.chain import Chain
+from compress.transform import Context
+from nn.module import Parameter
+from nn.tensor import Tensor
+from nn.testing.case import Case, show
+
+__all__ = ["Law", "Subject", "same"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The stages of a chain under test; a single transform is a chain of one."""
+
+    name: str
+    stages: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, transform: Any) -> Subject:
+        """From a transform, a list of transforms or a Chain."""
+        if isinstance(transform, Chain):
+            transform = transform.stages
+        stages = tuple(transform) if isinstance(transform, (list, tuple)) else (transform,)
+        return cls(" + ".join(map(repr, stages)), stages)
+
+    def attached(self, w: np.ndarray) -> Parameter:
+        """A parameter with these values, seen through the chain as `prepare` leaves it."""
+        parameter = Parameter(w.copy())
+        Chain(self.stages).attach(parameter, Context("weight", "conv2d" if w.ndim == 4 else "linear"))
+        return parameter
+
+    def finished(self, w: np.ndarray) -> Parameter:
+        """The same after all schedules have run to their end (a stage with one has `schedule.end`)."""
+        parameter = self.attached(w)
+        for step in range(1, self.end() + 1):
+            parameter.view.update(parameter, step)
+        return parameter
+
+    def end(self) -> int:
+        """The optimizer step at which the last schedule ends; 0 without schedules."""
+        return max(getattr(getattr(stage, "schedule", None), "end", 0) for stage in self.stages)
+
+
+Law = Callable[[Subject, Case], None]
+
+
+def seen(parameter: Parameter) -> np.ndarray:
+    """The weight as its layer sees it."""
+    return parameter.view.project(parameter).data
+
+
+def through(chain: Chain, w: np.ndarray) -> np.ndarray:
+    """Any values as they are seen through a fitted chain."""
+    return chain.project(Tensor(w)).data
+
+
+def same(got: np.ndarray, want: np.ndarray, what: str) -> None:
+    """Equal dtype, shape and bits (so −0 is not 0); AssertionError with the first difference."""
+    if not isinstance(got, np.ndarray) or got.dtype != want.dtype or got.shape != want.shape:
+        raise AssertionError(f"{what}: got {show(got)}, wanted {want.dtype}{want.shape}")
+    if got.tobytes() == want.tobytes():
+        return
+    bits = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (got, want)]
+    first = int(np.flatnonzero(bits[0] != bits[1])[0]) // got.itemsize
+    at = np.unravel_index(first, got.shape)
+    raise AssertionError(f"{what}: [{', '.join(map(str, at))}] is {got[at]!r} instead of {want[at]!r}")

@@ -1,0 +1,94 @@
+"""Weights on which transforms go wrong: ties, zeros, one huge value, subnormal numbers, tiny shapes.
+
+Hypothesis draws shape, style and seed, and shrinks them; NumPy's generator fills the array (drawing every
+weight by itself would be slow).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import strategies as st
+
+from nn.testing.case import Case, near
+
+__all__ = ["STYLES", "inputs", "weights"]
+
+Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.standard_normal(shape)
+
+
+def ties(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Five values for all weights: every threshold falls on a tie."""
+    return rng.integers(-2, 3, shape) * 0.5
+
+
+def constant(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.full(shape, rng.choice([0.1, -3.0, 1.0]))
+
+
+def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros of both signs."""
+    return np.copysign(np.zeros(shape), rng.standard_normal(shape))
+
+
+def outlier(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """One weight a million times larger than the rest."""
+    w = 1e-3 * rng.standard_normal(shape)
+    w[tuple(rng.integers(0, shape))] = 1e3
+    return w
+
+
+def huge(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return 1e30 * rng.standard_normal(shape)
+
+
+def subnormal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Below the normal numbers of float32, where digits are lost."""
+    return 1e-40 * rng.standard_normal(shape)
+
+
+def sparse(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.standard_normal(shape) * (rng.random(shape) < 0.1)
+
+
+def negative(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return -np.abs(rng.standard_normal(shape)) - 0.01
+
+
+def spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Channels whose ranges differ by up to 10⁸, as folded batch norms make them."""
+    factor = 10.0 ** rng.uniform(-4, 4, shape[0])
+    return rng.standard_normal(shape) * factor.reshape(-1, *[1] * (len(shape) - 1))
+
+
+STYLES: dict[str, Fill] = {
+    fill.__name__: fill
+    for fill in (normal, ties, constant, zeros, outlier, huge, subnormal, sparse, negative, spread)
+}
+
+
+def weights(styles: tuple[str, ...] = tuple(STYLES)) -> st.SearchStrategy[Case]:
+    """Weights (out, in) and (O, I, kH, kW), float32, in one of these styles; sizes of 1 and around the
+    kernels' panels of 16.
+    """
+    sizes = near(16, most=33).filter(bool)
+    few = st.integers(1, 4)
+    shapes = st.one_of(st.tuples(sizes, sizes), st.tuples(sizes, few, few, few))
+
+    def build(shape: tuple[int, ...], style: str, seed: int) -> Case:
+        w = STYLES[style](np.random.default_rng(seed), shape).astype(np.float32)
+        return Case((w,), seed=seed)
+
+    return st.builds(build, shapes, st.sampled_from(styles), st.integers(0, 2**32 - 1))
+
+
+def inputs(rng: np.random.Generator, width: int) -> list[np.ndarray]:
+    """Batches (n, width), float32, to multiply a weight with."""
+    signed = rng.standard_normal((3, width))
+    batches = (signed, np.abs(signed), -np.abs(signed), signed[:1] + 1000, signed[:0], 0 * signed)
+    return [batch.astype(np.float32) for batch in batches]

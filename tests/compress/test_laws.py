@@ -1,0 +1,64 @@
+"""Every law on every transform, alone and in chains."""
+
+import numpy as np
+import pytest
+
+import compress
+from compress.testing import Subject, check, holds, laws_for
+from compress.testing.weights import STYLES, weights
+from nn.testing.case import for_all
+
+SUBJECTS = [
+    Subject.of(transform)
+    for transform in (
+        compress.Prune(0.0),
+        compress.Prune(0.5),
+        compress.Prune(0.97),
+        compress.Prune(0.8, compress.Cubic(end=5, begin=1, every=2)),
+        compress.Quantize(),
+        [compress.Prune(0.7), compress.Quantize()],
+        [compress.Quantize(), compress.Prune(0.7)],
+        [compress.Prune(0.4), compress.Prune(0.6, compress.Cubic(end=3)), compress.Quantize()],
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("law", "subject"),
+    [pytest.param(law, s, id=f"{law.__name__}-{s.name}") for s in SUBJECTS for law in laws_for(s)],
+)
+def test_law_holds(law, subject):
+    holds(law, subject)
+
+
+def test_check_passes_what_is_right_and_counts_it():
+    report = check(compress.Quantize(), examples=3)
+    assert report
+    assert str(report).startswith(f"Quantize(bits=8): {len(laws_for(Subject.of(compress.Quantize())))} laws hold")
+
+
+def test_check_takes_a_chain():
+    assert check(compress.Chain([compress.Prune(0.5), compress.Quantize()]), examples=2)
+
+
+@pytest.mark.parametrize("wrong", [3, "prune", compress.Prune, [compress.Prune(0.5), None]])
+def test_check_refuses_what_is_no_transform(wrong):
+    with pytest.raises(TypeError, match="no transform"):
+        check(wrong, examples=1)
+
+
+def test_drawn_weights_are_float32_of_both_ranks_never_empty_and_of_every_style():
+    ranks, sizes = set(), set()
+
+    def look(case):
+        (w,) = case.args
+        assert w.dtype == np.float32
+        assert w.size
+        assert np.isfinite(w).all()
+        ranks.add(w.ndim)
+        sizes.update(w.shape)
+
+    for style in STYLES:
+        for_all(weights((style,)), look, examples=20)
+    assert ranks == {2, 4}
+    assert {1, 2, 16, 17} <= sizes
