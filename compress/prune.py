@@ -13,7 +13,7 @@ import numpy as np
 from nn.kernels import spmm_csr
 from nn.tensor import Tensor
 
-from .dense import gamma
+from .dense import product_bound
 from .schedule import Cubic, Once
 from .transform import Context, Invariant, Packed, as_matrix, from_matrix
 
@@ -55,7 +55,7 @@ class Prune:
         return PruneState(magnitude_mask(w, self.sparsity * self.schedule.fraction(0)))
 
     def project(self, w: Tensor, state: PruneState) -> Tensor:
-        return w * Tensor(state.mask)
+        return w * Tensor(state.mask) + 0.0  # CSR stores no zeros, so −0 is to be a plain 0 here too
 
     def update(self, state: PruneState, w: Tensor, step: int) -> None:
         state.step = step
@@ -136,8 +136,7 @@ class SparseWeight(Packed):
         return spmm_csr(x, self.operand)
 
     def linear_bound(self, x: np.ndarray) -> np.ndarray:
-        magnitudes = np.abs(as_matrix(self.decode()).T, dtype=np.float64)
-        return gamma(x.shape[1]) * (np.abs(x, dtype=np.float64) @ magnitudes)
+        return product_bound(x, as_matrix(self.decode()))
 
     @property
     def nbytes(self) -> int:

@@ -166,14 +166,15 @@ class QuantizedWeight(Packed):
         """x is quantized to uint8 over its own range first; the product is one of integers."""
         grid = self._grid(x)
         acc = qgemm(grid.quantize(x), self.operand, a_zero=grid.zero)
-        return acc.astype(np.float32) * (self.scale * np.float32(grid.scale))
+        return acc.astype(np.float32) * np.float32(grid.scale) * self.scale
 
     def linear_bound(self, x: np.ndarray) -> np.ndarray:
         """Half a step of x through Σ|w|, and float32 rounding of the product (the integers are exact)."""
         magnitudes = np.abs(as_matrix(self.decode()).T, dtype=np.float64)
         reach = np.abs(x, dtype=np.float64).max(initial=0) + self._grid(x).scale
         step = self._grid(x).scale * (0.5 + 256 * 2.0**-23)
-        return (step + gamma(x.shape[1] + 8) * reach) * magnitudes.sum(axis=0)[None, :] * np.ones((len(x), 1))
+        bound = (step + gamma(x.shape[1] + 8) * reach) * magnitudes.sum(axis=0) + 2.0**-150  # or it underflows
+        return np.broadcast_to(bound, (len(x), len(bound))).copy()
 
     def _grid(self, x: np.ndarray) -> Affine:
         return Affine.of_range(float(x.min(initial=0)), float(x.max(initial=0)))
