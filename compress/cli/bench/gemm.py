@@ -33,7 +33,7 @@ def _operands(m: int, k: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _of_peak(packed: bool, seconds: float) -> Row:
-    """The share of the peak of the richest instruction set here, which is what the kernel chooses by itself."""
+    """The share of the peak of the richest instruction set here, which is what the kernel uses."""
     measure, unit, bar = f"gemm 1024³, b {'packed' if packed else 'not packed'}", "% of peak", 85
     if why_not_c():
         return variants.no_kernels("gemm", measure, unit, bar)

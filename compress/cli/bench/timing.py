@@ -90,7 +90,7 @@ def share_of_peak(route: str, one: Timer, macs: int, seconds: float) -> Share:
 
 
 def context(times: Mapping[str, Times], unit: str, speed: Callable[[float], float]) -> dict[str, Any]:
-    """What stands beside a comparison: the median and the best round of each, as `speed(seconds)` in `unit`."""
+    """What stands beside a comparison: median and best round of each, as `speed(seconds)` in `unit`."""
     return {
         unit: {name: digits(speed(one.median)) for name, one in times.items()},
         "best": {name: digits(speed(one.least)) for name, one in times.items()},
