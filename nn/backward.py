@@ -60,10 +60,10 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output=None,
     grads = {output: seed}
     if output._node is not LEAF:
         grads, _ = _walk(output._node, seed, retain_graph, wanted=set(keys))
-    for i, (t, key) in enumerate(zip(inputs, keys)):
+    for i, (t, key) in enumerate(zip(inputs, keys, strict=True)):
         if grads.get(key) is None:
             raise RuntimeError(f"grad: the output was not computed from input {i}, of shape {t.shape}")
-    return tuple(np.array(grads[key], t.dtype) for t, key in zip(inputs, keys))
+    return tuple(np.array(grads[key], t.dtype) for t, key in zip(inputs, keys, strict=True))
 
 
 def _seed(who, output, grad):
@@ -73,8 +73,8 @@ def _seed(who, output, grad):
                            "requires_grad=True, or it was computed inside no_grad or detached")
     if grad is None:
         if output.size != 1:
-            raise RuntimeError(f"{who}: the tensor has shape {output.shape}, and only for a single element is the "
-                               "gradient known to be 1; pass one of that shape, or reduce first, say by .sum()")
+            raise RuntimeError(f"{who}: the tensor has shape {output.shape}, and only of one element is the "
+                               "gradient known to be 1; pass one of that shape, or reduce first, by .sum()")
         return np.ones(output.shape, output.dtype) if output.ndim else output.dtype.type(1)
     grad = getattr(grad, "_data", grad)
     if np.shape(grad) != output.shape:
@@ -118,7 +118,7 @@ def _walk(root, seed, retain_graph=False, wanted=()):
             parts = rule.vjp(g, node.saved, [parent is not None for parent in parents])
         if not retain_graph:
             node.saved, node.parents = FREED, ()
-        for parent, part in zip(parents, parts):
+        for parent, part in zip(parents, parts, strict=True):
             if parent is None:
                 continue
             if g is not None and part is not None:
@@ -173,7 +173,8 @@ def fit(g, shape, rule):
     if extra > 0:
         g = g.sum(tuple(range(extra)))
     if extra >= 0:
-        repeated = tuple(i for i, (have, want) in enumerate(zip(g.shape, shape)) if want == 1 != have)
+        lengths = enumerate(zip(g.shape, shape, strict=True))
+        repeated = tuple(axis for axis, (have, want) in lengths if want == 1 != have)
         g = g.sum(repeated, keepdims=True) if repeated else g
     if g.shape == shape:
         return g
@@ -184,8 +185,8 @@ def fit(g, shape, rule):
     try:
         return np.broadcast_to(g, shape)
     except ValueError:
-        raise RuntimeError(f"{rule.name}: its vjp gave a gradient that does not fit an input of shape {shape}: "
-                           f"{g.shape} after broadcasting was undone") from None
+        raise RuntimeError(f"{rule.name}: its vjp gave a gradient of shape {g.shape}, broadcasting undone, "
+                           f"for an input of shape {shape}") from None
 
 
 # Overwritten arrays. An ndarray has no room for a version number, so the library keeps a log of its

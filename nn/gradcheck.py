@@ -5,12 +5,16 @@ d⟨v, f(x)⟩/dxᵢ is compared with (⟨v, f(x + h·eᵢ)⟩ − ⟨v, f(x −
 O(h²) from the curvature and O(ε/h) from rounding: about 1e-10 at h = 1e-5.
 """
 
+from __future__ import annotations
+
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from nn.mode import no_grad
-from nn.rules.record import Rule
+from nn.rules import Rule
 from nn.tensor import Tensor, apply
 
 STEP = 1e-5
@@ -20,7 +24,8 @@ class GradcheckError(AssertionError):
     """A gradient that is not the derivative; the message names operation, argument and worst entry."""
 
 
-def gradcheck(function, *inputs, rng=None, tolerance=1e-6, **attrs):
+def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.random.Generator | None = None,
+              tolerance: float = 1e-6, **attrs: Any) -> bool:
     """Check the gradients of `function` with respect to each of its float64 inputs; returns True.
 
     function: a Rule, on `inputs` or, without any, on the rule's own samples; or any function that
@@ -38,8 +43,10 @@ def gradcheck(function, *inputs, rng=None, tolerance=1e-6, **attrs):
         return True
     rule = function
     cases = [(inputs, attrs)] if inputs else rule.samples(rng)
-    if rule.vjp is None or not cases:
-        raise ValueError(f"gradcheck: {rule.name} has no {'samples; pass inputs' if rule.vjp else 'gradient'}")
+    if rule.vjp is None:
+        raise ValueError(f"gradcheck: {rule.name} has no gradient")
+    if not cases:
+        raise ValueError(f"gradcheck: {rule.name} has no samples; pass inputs")
     for arrays, how in cases:
         check = _Check(rule.name, lambda *xs, **kw: apply(rule, *xs, **kw), arrays, how, tolerance)
         check.names = _names(rule.forward)
@@ -50,94 +57,91 @@ def gradcheck(function, *inputs, rng=None, tolerance=1e-6, **attrs):
 
 
 class _Check:
+    """One function at one point."""
+
     def __init__(self, name, function, inputs, attrs, tolerance):
         self.name, self.function, self.attrs, self.tolerance = name, function, attrs, tolerance
-        self.smooth = None
         self.names = _names(function)
-        inputs = [x.data if isinstance(x, Tensor) else np.array(x) if isinstance(x, np.generic) else x for x in inputs]
-        self.floats = [i for i, x in enumerate(inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+        self.smooth = None    # what differences are taken of, if not of the function
+        inputs = [x.data if isinstance(x, Tensor) else x for x in inputs]
+        self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
+        self.floats = [i for i, x in enumerate(self.arrays)
+                       if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
         if not self.floats:
-            raise ValueError(f"gradcheck: {name}: no input is a floating-point array, so there is nothing to check")
+            raise ValueError(f"gradcheck: {name}: there is no floating-point array to check among the inputs")
         for i in self.floats:
-            if inputs[i].dtype != np.float64:
-                raise TypeError(f"gradcheck: {name}: {self.argument(i)} is {inputs[i].dtype}; differences need "
-                                "the digits of float64, pass x.astype(np.float64)")
-        self.arrays = [x.copy() if isinstance(x, np.ndarray) else x for x in inputs]
+            if self.arrays[i].dtype != np.float64:
+                raise TypeError(f"gradcheck: {name}: {self.argument(i)} is {self.arrays[i].dtype}; a difference "
+                                "needs the digits of float64, pass x.astype(np.float64)")
 
     def argument(self, i):
-        return f"argument {i} ({self.names[i]})" if i < len(self.names) else f"argument {i}"
+        return f"argument {i}" + (f" ({self.names[i]})" if i < len(self.names) else "")
 
     def run(self, rng):
-        out = self.value()
-        v = rng.normal(size=out.shape)
-        grads = self.gradients(v, self.floats)
-        for i in self.floats:
-            if len(self.floats) > 1:    # a vjp must not depend on what else is asked of it
-                (alone,) = self.gradients(v, [i])
-                self.compare(i, alone, grads[self.floats.index(i)], "alone", "among others")
-            numeric = np.empty_like(self.arrays[i])
-            for at in np.ndindex(numeric.shape):
-                numeric[at] = self.slope(v, i, at)
-            self.compare(i, grads[self.floats.index(i)], numeric, "backward", "differences", v)
-
-    def gradients(self, v, wanted):
-        """What backward gives for the inputs `wanted`."""
-        tensors = [Tensor(x, requires_grad=i in wanted) if isinstance(x, np.ndarray) else x
-                   for i, x in enumerate(self.arrays)]
-        out = self.function(*tensors, **self.attrs)
-        if out.requires_grad:
-            out.backward(v)
-        for i, (t, x) in enumerate(zip(tensors, self.arrays)):
-            if isinstance(t, Tensor) and not np.array_equal(t.data, x, equal_nan=x.dtype.kind == "f"):
-                raise GradcheckError(f"{self.name}: {self.argument(i)} was overwritten")
-        return [np.zeros_like(tensors[i].data) if tensors[i].grad is None else tensors[i].grad for i in wanted]
+        v = rng.normal(size=self.value().shape)
+        for i, together in zip(self.floats, self.gradients(v, self.floats), strict=True):
+            (alone,) = self.gradients(v, [i])    # a vjp is told which gradients are wanted, and may err there
+            self.compare(i, alone, "asked for alone", together, "with the others")
+            x = self.arrays[i]
+            numeric = np.empty_like(x)
+            for at in np.ndindex(x.shape):
+                numeric[at] = self.slope(v, x, at)
+            self.compare(i, together, "backward gives", numeric, "differences", v)
 
     def value(self):
-        """f(x), checked to be a float64 Tensor and the same each time."""
+        """f(x), found to be a float64 Tensor, and the same Tensor each time."""
         with no_grad():
             out, again = (self.function(*map(_tensor, self.arrays), **self.attrs) for _ in range(2))
         if not isinstance(out, Tensor) or out.dtype != np.float64:
             raise TypeError(f"gradcheck: {self.name} returned {getattr(out, 'dtype', type(out).__name__)}, "
                             "wanted a Tensor of float64")
         if not np.array_equal(out.data, again.data, equal_nan=True):
-            raise ValueError(f"gradcheck: {self.name} is not a function: equal inputs gave unequal outputs")
+            raise ValueError(f"gradcheck: {self.name} gave unequal outputs for equal inputs")
         return out.data
 
-    def slope(self, v, i, at, left=1, right=1):
-        """⟨v, f(x + right·h) − f(x − left·h)⟩ over the distance of the two, in entry `at` of input i."""
-        x = self.arrays[i]
+    def gradients(self, v, wanted):
+        """What backward gives for the inputs `wanted`."""
+        tensors = [_tensor(x, i in wanted) for i, x in enumerate(self.arrays)]
+        out = self.function(*tensors, **self.attrs)
+        if out.requires_grad:
+            out.backward(v.copy())
+        for i, (tensor, x) in enumerate(zip(tensors, self.arrays, strict=True)):
+            if isinstance(tensor, Tensor) and not np.array_equal(tensor.data, x):
+                raise GradcheckError(f"{self.name}: {self.argument(i)} was overwritten")
+        return [np.zeros(t.shape) if t.grad is None else t.grad for t in (tensors[i] for i in wanted)]
+
+    def slope(self, v, x, at, left=1, right=1):
+        """⟨v, f(x + right·h) − f(x − left·h)⟩ over the distance of the two, for the entry `at` of x."""
         here = x[at]
         h = STEP * max(1, abs(here))
-        ends = []
+        values = []
         for moved in (here + right * h, here - left * h):
             x[at] = moved
             with no_grad():
-                ends.append(self.smooth(*self.arrays) if self.smooth else
-                            self.function(*map(_tensor, self.arrays), **self.attrs).data)
+                values.append(self.smooth(*self.arrays) if self.smooth else
+                              self.function(*map(_tensor, self.arrays), **self.attrs).data)
         x[at] = here
-        return np.vdot(v, ends[0] - ends[1]) / ((left + right) * h)
+        return np.vdot(v, values[0] - values[1]) / ((left + right) * h)
 
-    def compare(self, i, have, want, who, whom, v=None):
-        if not have.size:
+    def compare(self, i, have, who, want, whom, v=None):
+        difference = np.abs(have - want)
+        difference = np.where(np.isnan(difference), np.inf, difference)
+        wrong = difference > self.tolerance * max(np.abs(want).max(initial=0), 1e-2)
+        if not wrong.any():
             return
-        error = np.where(np.isnan(have - want), np.inf, np.abs(have - want))
-        at = np.unravel_index(error.argmax(), error.shape)
-        if error[at] <= self.tolerance * max(np.abs(want).max(), 1e-2):
-            return
-        at = tuple(map(int, at))
+        at = tuple(map(int, np.unravel_index(difference.argmax(), difference.shape)))
         hint = ""
         if v is not None:
-            left, right = self.slope(v, i, at, right=0), self.slope(v, i, at, left=0)
+            left, right = (self.slope(v, self.arrays[i], at, *sides) for sides in ((1, 0), (0, 1)))
             if abs(left - right) > 100 * STEP * max(abs(left), abs(right)):
-                hint = f"; the slope is {left:.3g} to the left and {right:.3g} to the right: a kink, move the input"
-        raise GradcheckError(f"{self.name}: the gradient of {self.argument(i)} is wrong, worst at {list(at)}: "
-                             f"{who} {have[at]:.9g}, {whom} {want[at]:.9g} "
-                             f"({np.sum(error > self.tolerance * max(np.abs(want).max(), 1e-2))} of {error.size} "
-                             f"entries){hint}")
+                hint = f"; the slope is {left:.3g} to the left but {right:.3g} to the right: is this a kink?"
+        raise GradcheckError(f"{self.name}: the gradient of {self.argument(i)} is wrong in {wrong.sum()} of "
+                             f"{wrong.size} entries, worst at {list(at)}: {who} {have[at]:.9g}, "
+                             f"{whom} {want[at]:.9g}{hint}")
 
 
-def _tensor(x):
-    return Tensor(x) if isinstance(x, np.ndarray) else x
+def _tensor(x, requires_grad=False):
+    return Tensor(x, requires_grad) if isinstance(x, np.ndarray) else x
 
 
 def _names(function):

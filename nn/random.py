@@ -1,17 +1,19 @@
 """The library's source of randomness: one NumPy Generator, seeded by nn.manual_seed."""
 
+from __future__ import annotations
+
 import numpy as np
 
 _generator = None
 
 
-def manual_seed(seed):
-    """Start the library's random numbers afresh from `seed` (a non-negative int); returns the Generator."""
+def manual_seed(seed: int | None) -> np.random.Generator:
+    """Start the library's random numbers afresh from `seed` (an int, at least 0); returns the Generator."""
     global _generator
     _generator = np.random.default_rng(seed)
     return _generator
 
 
-def generator():
-    """The Generator that dropout and the initialisers draw from; unpredictable until manual_seed is called."""
+def generator() -> np.random.Generator:
+    """The Generator that dropout and the initialisers draw from; unpredictable until it is seeded."""
     return _generator if _generator is not None else manual_seed(None)

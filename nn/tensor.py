@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from nn.rules import Rule, arithmetic, linear, reductions, shapes
 
 tracer = None    # None, or an object whose record(rule, inputs, attrs, out) hears of every operation
 
-Operand = Union["Tensor", np.ndarray, float]
-Dims = Union[int, tuple[int, ...], None]
+Operand: TypeAlias = "Tensor | np.ndarray | float"
+Dims: TypeAlias = "int | tuple[int, ...] | None"
 
 
 class TraceError(RuntimeError):
@@ -103,8 +103,8 @@ def _writer(ufunc, sign):
     """t += v and its kin write where nothing is recorded; else Python goes on to compute t = t + v."""
     def write(self, other):
         if self._node is LEAF and mode.recording:
-            raise RuntimeError(f"t {sign} v: a leaf that requires grad cannot be written to while operations are "
-                               "recorded; write inside `with nn.no_grad():`, or compute a new tensor")
+            raise RuntimeError(f"t {sign} v: a leaf that requires grad cannot be written to while operations "
+                               "are recorded; write inside `with nn.no_grad():`, or compute a new tensor")
         if tracer is not None or (mode.recording and (self._node or getattr(other, "_node", None))):
             return NotImplemented
         ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind")
@@ -153,10 +153,10 @@ class Tensor:
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         if not self.is_leaf:
-            raise RuntimeError(f"requires_grad: this tensor was computed (by {self._node.rule.name}), and only for a "
-                               "leaf can it be set; use .detach()")
+            raise RuntimeError(f"requires_grad: this tensor was computed (by {self._node.rule.name}), and "
+                               "only for a leaf can it be set; use .detach()")
         if wanted and self._data.dtype.kind != "f":
-            raise TypeError(f"requires_grad: the tensor is {self.dtype}; only floating-point tensors have gradients")
+            raise TypeError(f"requires_grad: the tensor is {self.dtype}; only floats have gradients")
         self._node = LEAF if wanted else None
 
     shape = property(lambda self: self._data.shape)
@@ -175,8 +175,8 @@ class Tensor:
 
     def __reduce_ex__(self, protocol):
         if not self.is_leaf:
-            raise RuntimeError(f"copy: this tensor was computed (by {self._node.rule.name}), and a deep copy or a "
-                               "pickle of it would take the whole graph along; use .detach()")
+            raise RuntimeError(f"copy: this tensor was computed (by {self._node.rule.name}), and a deep copy "
+                               "or a pickle would take the whole graph along; use .detach()")
         return super().__reduce_ex__(protocol)
 
     # Its values as Python's. Under a tracer they are refused: what happens next could depend on them.
@@ -191,14 +191,14 @@ class Tensor:
 
     def _value(self, asked):
         if tracer is not None:
-            raise TraceError(f"{asked} asks for a value while a network is being traced; a trace holds for every "
-                             "input, so nothing in it may depend on values")
+            raise TraceError(f"{asked} asks for a value while a network is being traced; a trace holds for "
+                             "every input, so nothing in it may depend on values")
         return self._data
 
     def __array__(self, dtype=None, copy=None):
         if self._node is not None:
-            raise RuntimeError("a tensor that requires grad was about to become an array, which would cut it out "
-                               "of the graph; say so with .detach() or .numpy()")
+            raise RuntimeError("a tensor that requires grad was about to become an array, which would cut it "
+                               "out of the graph; say so with .detach() or .numpy()")
         return np.array(self._value("an array"), dtype=dtype, copy=copy)
 
     def __bool__(self) -> bool:
@@ -235,8 +235,8 @@ class Tensor:
         """np.exp(t), array + t and the like: the rule of that name, so that a gradient flows through."""
         rule = _UFUNCS.get(ufunc)
         if rule is None or method != "__call__" or options:
-            raise TypeError(f"np.{ufunc.__name__}: not for Tensors, or not in this form; use the tensor's own methods, "
-                            "or .detach().numpy() for its array")
+            raise TypeError(f"np.{ufunc.__name__}: not for Tensors, or not in this form; use the methods of "
+                            "the tensor, or .detach().numpy() for its array")
         return apply(rule, *inputs)
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -258,11 +258,12 @@ class Tensor:
 
     def _check_writable(self, operation, value):
         if tracer is not None:
-            raise TraceError(f"{operation}: a write into a tensor would be missing from the trace of a network; "
+            raise TraceError(f"{operation}: a write into a tensor would be missing from the trace; "
                              "compute a new tensor instead")
         if mode.recording and (self._node is not None or getattr(value, "_node", None) is not None):
-            raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient would flow through it; write "
-                               "inside `with nn.no_grad():`, or compute a new tensor (t * mask + v, nn.cat)")
+            raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient would flow through; "
+                               "write inside `with nn.no_grad():`, or compute a new tensor (t * mask + v, "
+                               "nn.cat)")
 
     # Methods, with PyTorch's names
 
@@ -287,7 +288,7 @@ class Tensor:
     def squeeze(self, dim: int) -> Tensor:
         """Without the axis `dim`, if its length is 1."""
         dim = self._axis(dim)
-        return self.reshape(*self.shape[:dim], *self.shape[dim:dim + 1][self.shape[dim] == 1:], *self.shape[dim + 1:])
+        return self[(slice(None),) * dim + (0,)] if self.shape[dim] == 1 else self
 
     def unsqueeze(self, dim: int) -> Tensor:
         """With a new axis of length 1 at `dim`."""
@@ -370,9 +371,9 @@ def _ints(given):
 
 
 _UFUNCS: dict[Callable, Rule] = {
-    np.add: arithmetic.add, np.subtract: arithmetic.sub, np.multiply: arithmetic.mul, np.divide: arithmetic.div,
-    np.negative: arithmetic.neg, np.power: arithmetic.pow, np.exp: arithmetic.exp, np.log: arithmetic.log,
-    np.sqrt: arithmetic.sqrt, np.matmul: linear.matmul, np.less: arithmetic.lt, np.less_equal: arithmetic.le,
-    np.greater: arithmetic.gt, np.greater_equal: arithmetic.ge, np.equal: arithmetic.eq,
-    np.not_equal: arithmetic.ne,
+    np.add: arithmetic.add, np.subtract: arithmetic.sub, np.multiply: arithmetic.mul,
+    np.divide: arithmetic.div, np.negative: arithmetic.neg, np.power: arithmetic.pow,
+    np.exp: arithmetic.exp, np.log: arithmetic.log, np.sqrt: arithmetic.sqrt, np.matmul: linear.matmul,
+    np.less: arithmetic.lt, np.less_equal: arithmetic.le, np.greater: arithmetic.gt,
+    np.greater_equal: arithmetic.ge, np.equal: arithmetic.eq, np.not_equal: arithmetic.ne,
 }

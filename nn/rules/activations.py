@@ -42,7 +42,7 @@ def _sum(x, dim):
 
 
 def _softmax(x, *, dim=-1):
-    y = np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True))    # the shift cancels, and exp cannot overflow
+    y = np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True))    # the shift cancels; no overflow
     y /= np.add.reduce(y, axis=dim, keepdims=True)
     return y, (y, dim)
 

@@ -42,7 +42,7 @@ def _conv2d_vjp(g, saved, needs):
 
 def _rows(windows, groups):
     """(N, H', W', kH, kW, C) → (G, N·H'·W', kH·kW·C/G): each group's part of each window as a row."""
-    *images, kh, kw, c = windows.shape
+    *_, kh, kw, c = windows.shape
     rows = windows.reshape(-1, kh * kw, groups, c // groups).transpose(2, 0, 1, 3)
     return rows.reshape(groups, -1, kh * kw * c // groups)
 
@@ -63,9 +63,8 @@ def _geometry(x, w, b, stride, padding, dilation, groups):
 def _conv2d_twin(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
     """Tap by tap: each w[:, :, i, j] times the pixels that it meets. Zero-padding is a linear map."""
     windows = _geometry(x, w, b, stride, padding, dilation, groups)
-    rows, columns = (np.eye(size, size + 2 * p, k=p, dtype=x.dtype)
-                     for size, p in zip(x.shape[2:], windows.padding))
-    padded = rows.T @ x @ columns
+    (down, across), (height, width) = windows.padding, x.shape[2:]
+    padded = np.eye(height, height + 2 * down, down).T @ x @ np.eye(width, width + 2 * across, across)
     n, o, y = x.shape[0], w.shape[0], 0
     for i, j, (_, down, across) in windows.taps():
         pixels = padded[:, :, down, across].reshape(n, groups, w.shape[1], -1)

@@ -14,8 +14,8 @@ def _matmul(a, b):
     try:
         return a @ b, (a, b)
     except ValueError:
-        raise ValueError(f"matmul: the shapes {np.shape(a)} and {np.shape(b)} do not fit; wanted (…, m, k) and "
-                         "(…, k, n)") from None
+        raise ValueError(f"matmul: the shapes {np.shape(a)} and {np.shape(b)} do not fit; "
+                         "wanted (…, m, k) and (…, k, n)") from None
 
 
 def _matmul_vjp(g, saved, needs):

@@ -7,8 +7,8 @@ from nn.rules.record import Rule
 
 def _cross_entropy(logits, classes):
     if logits.ndim != 2 or classes.shape != logits.shape[:1]:
-        raise ValueError(f"cross_entropy: logits of shape {logits.shape} and classes of shape {classes.shape} "
-                         "do not fit; wanted (N, C) and (N,)")
+        raise ValueError(f"cross_entropy: logits of shape {logits.shape} do not fit classes of shape "
+                         f"{classes.shape}; wanted (N, C) and (N,)")
     if classes.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: classes are {classes.dtype}, wanted integers")
     n, c = logits.shape

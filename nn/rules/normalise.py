@@ -15,7 +15,7 @@ from nn.rules.record import Rule
 
 def _lines(x):
     """(N, C) or (N, C, …, W) → (N·…, W·C): a view where the memory is channels-last."""
-    n, c, *space = x.shape
+    _, c, *space = x.shape
     return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, space[-1] * c if space else c)
 
 
@@ -127,7 +127,8 @@ def _batch_norm_eval_twin(x, weight, bias, mean, var, *, eps=1e-5):
 
 
 def _eval_samples(rng):
-    return [([*arrays, rng.normal(size=3), rng.uniform(0.5, 2, 3)], how) for arrays, how in batch_norm.samples(rng)]
+    return [([*arrays, rng.normal(size=3), rng.uniform(0.5, 2, 3)], how)
+            for arrays, how in batch_norm.samples(rng)]
 
 
 batch_norm_eval = Rule(

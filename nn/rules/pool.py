@@ -9,7 +9,7 @@ from nn.rules.windows import Windows, pair
 def _windows(op, x, kernel_size, stride, padding):
     kernel = pair(kernel_size, "kernel_size", op, 1)
     windows = Windows(op, x.shape, kernel, kernel if stride is None else stride, padding)
-    if any(2 * p > k for p, k in zip(windows.padding, kernel)):
+    if any(2 * p > k for p, k in zip(windows.padding, kernel, strict=True)):
         raise ValueError(f"{op}: padding {windows.padding} is more than half of the kernel {kernel}, "
                          "so a window could lie wholly outside the image")
     if x.dtype.kind != "f":
@@ -44,7 +44,8 @@ def _max_pool2d_vjp(g, saved, needs):
 def _max_samples(rng):
     """Distinct values, far enough apart that a small step changes no winner."""
     return [([rng.permutation(np.prod(shape)).reshape(shape) / 10], how) for shape, how in (
-        ((2, 3, 4, 4), {"kernel_size": 2}), ((1, 2, 5, 6), {"kernel_size": (3, 2), "stride": 1, "padding": 1}),
+        ((2, 3, 4, 4), {"kernel_size": 2}),
+        ((1, 2, 5, 6), {"kernel_size": (3, 2), "stride": 1, "padding": 1}),
         ((1, 2, 7, 5), {"kernel_size": 2, "stride": 3}))]
 
 

@@ -26,14 +26,15 @@ expand = Rule(
     "expand", "y = x repeated to a shape;  dx = Σg over the repeats",
     lambda x, *, shape: (np.broadcast_to(x, shape), None),
     lambda g, saved, needs: (g,),
-    samples=lambda rng: [([rng.normal(size=(3, 1))], {"shape": (2, 3, 4)}), ([rng.normal(size=())], {"shape": (2,)})])
+    samples=lambda rng: [([rng.normal(size=have)], {"shape": want})
+                         for have, want in (((3, 1), (2, 3, 4)), ((), (2,)))])
 
 
 def _cat(*xs, dim=0):
     y = np.concatenate(xs, axis=dim)
     before = (slice(None),) * (dim % y.ndim)
     ends = np.cumsum([x.shape[dim] for x in xs])
-    return y, [(*before, slice(end - x.shape[dim], end)) for x, end in zip(xs, ends)]
+    return y, [(*before, slice(end - x.shape[dim], end)) for x, end in zip(xs, ends, strict=True)]
 
 
 cat = Rule(

@@ -21,36 +21,35 @@ def pair(value, name, op, least):
 class Windows:
     """The windows of size `kernel` in a batch of images: where they lie, and how to get at them.
 
-    out: (rows, columns) of windows = ⌊(size + 2·padding − dilation·(kernel − 1) − 1)/stride⌋ + 1
+    Vertically and horizontally, there are out = ⌊(size + 2·padding − span)/stride⌋ + 1 of them, each
+    of which spans dilation·(kernel − 1) + 1 pixels.
     """
 
     def __init__(self, op, shape, kernel, stride, padding, dilation=1):
         if len(shape) != 4:
             raise ValueError(f"{op}: the input has shape {shape}, wanted (N, C, H, W)")
-        n, c, *size = shape
-        self.kernel = kernel
-        self.stride = pair(stride, "stride", op, 1)
-        self.padding = pair(padding, "padding", op, 0)
-        self.dilation = pair(dilation, "dilation", op, 1)
-        self.image = n, *size, c
-        self.padded = n, size[0] + 2 * self.padding[0], size[1] + 2 * self.padding[1], c
-        spans = [d * (k - 1) + 1 for d, k in zip(self.dilation, kernel)]
-        self.out = tuple((have - span) // step + 1
-                         for have, span, step in zip(self.padded[1:3], spans, self.stride))
+        n, c, h, w = shape
+        self.kernel = kh, kw = kernel
+        self.stride = sh, sw = pair(stride, "stride", op, 1)
+        self.padding = ph, pw = pair(padding, "padding", op, 0)
+        self.dilation = dh, dw = pair(dilation, "dilation", op, 1)
+        self.image = n, h, w, c
+        self.padded = n, h + 2 * ph, w + 2 * pw, c
+        self.out = (h + 2 * ph - dh * (kh - 1) - 1) // sh + 1, (w + 2 * pw - dw * (kw - 1) - 1) // sw + 1
         if min(self.out) < 1:
-            raise ValueError(f"{op}: an input of shape {shape} with padding {self.padding} is smaller than "
-                             f"a window of {spans[0]}×{spans[1]} (kernel {kernel}, dilation {self.dilation})")
+            raise ValueError(f"{op}: an input of shape {shape} with padding {self.padding} is smaller than a "
+                             f"window of kernel {(kh, kw)} and dilation {(dh, dw)}")
 
     def taps(self):
         """For each position (i, j) in the kernel, the pixels of the padded image it meets, as an index."""
-        for i in range(self.kernel[0]):
-            for j in range(self.kernel[1]):
-                yield i, j, (slice(None), *(
-                    slice(at * d, at * d + s * (o - 1) + 1, s)
-                    for at, d, s, o in zip((i, j), self.dilation, self.stride, self.out)))
+        (kh, kw), (sh, sw), (dh, dw), (down, across) = self.kernel, self.stride, self.dilation, self.out
+        for i in range(kh):
+            rows = slice(i * dh, i * dh + sh * (down - 1) + 1, sh)
+            for j in range(kw):
+                yield i, j, (slice(None), rows, slice(j * dw, j * dw + sw * (across - 1) + 1, sw))
 
     def pad(self, x, value=0):
-        """x (N, C, H, W) → the padded image (N, H', W', C)."""
+        """x (N, C, H, W) → the padded images (N, H', W', C)."""
         x = x.transpose(0, 2, 3, 1)
         if self.padding == (0, 0):
             return x
@@ -59,14 +58,15 @@ class Windows:
         return padded
 
     def inside(self, padded):
-        """The image within its padding, as a view."""
-        (top, left), (h, w) = self.padding, self.image[1:3]
+        """The images within their padding, as a view."""
+        (top, left), (_, h, w, _) = self.padding, self.image
         return padded[:, top:top + h, left:left + w]
 
     def gather(self, x):
-        """x (N, C, H, W) → each window's pixels side by side, (N, rows, columns, kH, kW, C): im2col."""
-        down, across = (s * np.arange(o)[:, None] + d * np.arange(k) for s, o, d, k in zip(
-            self.stride, self.out, self.dilation, self.kernel))
-        n, _, width, c = self.padded
-        pixels = down[:, None, :, None] * width + across[None, :, None, :]
-        return self.pad(x).reshape(n, -1, c).take(pixels, axis=1)
+        """x (N, C, H, W) → the pixels of each window side by side, (N, H', W', kH, kW, C): im2col."""
+        (kh, kw), (sh, sw), (dh, dw), (down, across) = self.kernel, self.stride, self.dilation, self.out
+        n, height, width, c = self.padded
+        rows = sh * np.arange(down)[:, None] + dh * np.arange(kh)
+        columns = sw * np.arange(across)[:, None] + dw * np.arange(kw)
+        pixels = rows[:, None, :, None] * width + columns[:, None, :]
+        return self.pad(x).reshape(n, height * width, c).take(pixels, axis=1)
