@@ -4,8 +4,8 @@
     print(program)          # a line for every call
     logits = program(x)
 
-It has no parameters, no modes and no gradients. After conversion no float copy of a packed weight exists
-in it.
+It has no parameters, no modes and no gradients, and threads may share it. After conversion no float copy of a
+packed weight exists in it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .buffers import Buffers
 from .calls import Call, ProgramError, Value
 from .transform import Packed
 
@@ -44,14 +45,14 @@ class Program:
         self.calls = tuple(calls)
         self.constants = dict(constants)
         self.values = self._infer()
-        self._lines = [
-            (call.bind(self.constants), call.inputs, call.output, dead)
-            for call, dead in zip(self.calls, self._last_reads(), strict=True)
-        ]
+        self._runs = [(call.bind(self.constants), call.inputs, call.output) for call in self.calls]
+        self._buffers = Buffers(self.calls, self.values, self.input, self.output)
+        self._idle: list[tuple[int, list[np.ndarray | None]]] = []  # (batch, buffers) that no run is using
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Run on x, float32 (N, *input_shape) → (N, *output shape). TypeError, ValueError where x does
-        not fit.
+        """Run on x, float32 (N, *input_shape) → (N, *output shape).
+
+        Raises TypeError or ValueError where x does not fit.
         """
         if not isinstance(x, np.ndarray) or x.dtype != np.float32:
             got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
@@ -59,11 +60,20 @@ class Program:
         if x.ndim != 1 + len(self.input_shape) or x.shape[1:] != self.input_shape:
             wanted = ", ".join(["N", *map(str, self.input_shape)])
             raise ValueError(f"{self.name}: x must have shape ({wanted}); got {x.shape}")
+        n = len(x)
+        try:
+            batch, arrays = self._idle.pop()
+        except IndexError:  # the first run, or other threads are running
+            batch, arrays = -1, []
+        if batch != n:
+            arrays = self._buffers.arrays(n)
         values = {self.input: x}
-        for run, inputs, output, dead in self._lines:
-            values[output] = run(*[values[name] for name in inputs])
-            for name in dead:
-                del values[name]
+        for (run, inputs, output), buffer in zip(self._runs, arrays, strict=True):
+            made = self.values[output]
+            out = np.empty((n, *made.shape), made.dtype) if buffer is None else buffer
+            run(out, *[values[name] for name in inputs])
+            values[output] = out
+        self._idle.append((n, arrays))
         return values[self.output]
 
     @property
@@ -125,14 +135,6 @@ class Program:
         if unused:
             raise ProgramError(f"{self.name}: nothing uses the constants {sorted(unused)}")
         return values
-
-    def _last_reads(self) -> list[tuple[str, ...]]:
-        """For every call, the values that nothing after it reads."""
-        last: dict[str, int] = {}
-        for i, call in enumerate(self.calls):
-            last |= {name: i for name in (*call.inputs, call.output)}
-        last.pop(self.output, None)
-        return [tuple(name for name, at in last.items() if at == i) for i in range(len(self.calls))]
 
     def manifest(self) -> dict[str, Any]:
         """Everything but the constants, as plain JSON values: what a file says of the Program."""

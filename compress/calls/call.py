@@ -1,7 +1,7 @@
 """A Call is one line of a Program: it reads named values, makes one, and can tell everything about itself.
 
     infer   which dtype and shape it makes (and so whether the line is sound)
-    bind    the function that runs it, with its constants looked up and packed
+    bind    the function that runs it into a given array, with its constants looked up and packed
     macs    what it costs
     str     how a student reads it
 
@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
-
-import numpy as np
 
 __all__ = ["CALLS", "Call", "ProgramError", "Value", "call_from_json"]
 
@@ -42,7 +40,7 @@ class Value:
 
 
 Constants = Mapping[str, Any]  # name -> array or compress.Packed
-Run = Callable[..., np.ndarray]
+Run = Callable[..., object]  # run(out, *inputs) writes into out
 
 CALLS: dict[str, type[Call]] = {}  # op name -> class: what a Program may contain
 
@@ -56,6 +54,7 @@ class Call:
 
     op: ClassVar[str]
     arity: ClassVar[int] = 1
+    in_place: ClassVar[bool] = False  # whether it may write where its first input lies
 
     def __init_subclass__(cls) -> None:
         if not cls.__name__.startswith("_"):
@@ -66,7 +65,7 @@ class Call:
         raise TypeError(f"{self.op} does not say what it makes")
 
     def bind(self, constants: Constants) -> Run:
-        """The function of the input arrays that runs this line."""
+        """The function run(out, *inputs) that computes this line into the array `out`."""
         raise TypeError(f"{self.op} can't run")
 
     def macs(self, constants: Constants, *inputs: Value) -> int:

@@ -33,7 +33,7 @@ class Nhwc(Call):
         return self.made(inputs[0].dtype, (height, width, channels))
 
     def bind(self, constants: Constants) -> Run:
-        return lambda x: np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+        return lambda out, x: np.copyto(out, x.transpose(0, 2, 3, 1))
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Ravel(Call):
         return self.made(inputs[0].dtype, (int(np.prod(inputs[0].shape)),))
 
     def bind(self, constants: Constants) -> Run:
-        return lambda x: x.reshape(len(x), int(np.prod(x.shape[1:])))
+        return lambda out, x: np.copyto(out, x.reshape(out.shape))
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,11 @@ class Flatten(Call):
         return self.made(inputs[0].dtype, (int(np.prod(inputs[0].shape)),))
 
     def bind(self, constants: Constants) -> Run:
-        return lambda x: x.transpose(0, 3, 1, 2).reshape(len(x), int(np.prod(x.shape[1:])))
+        def run(out: np.ndarray, x: np.ndarray) -> None:
+            n, height, width, channels = x.shape
+            np.copyto(out.reshape(n, channels, height, width), x.transpose(0, 3, 1, 2))
+
+        return run
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Im2col(Call):
     def bind(self, constants: Constants) -> Run:
         return self.run
 
-    def run(self, x: np.ndarray) -> np.ndarray:
+    def run(self, out: np.ndarray, x: np.ndarray) -> None:
         (kh, kw), (sh, sw), (ph, pw), (dh, dw) = self.kernel, self.stride, self.padding, self.dilation
         if ph or pw:
             n, height, width, channels = x.shape
@@ -109,7 +113,7 @@ class Im2col(Call):
         oh, ow = out_size(height, kh, sh, 0, dh), out_size(width, kw, sw, 0, dw)
         bn, bh, bw, bc = x.strides
         windows = as_strided(x, (n, oh, ow, kh, kw, channels), (bn, bh * sh, bw * sw, bh * dh, bw * dw, bc))
-        return windows.reshape(n, oh, ow, kh * kw * channels)
+        np.copyto(out.reshape(windows.shape), windows)
 
     def detail(self) -> str:
         said = f", {self.kernel[0]}×{self.kernel[1]}"

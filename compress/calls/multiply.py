@@ -59,7 +59,7 @@ class Gemm(_Multiply):
 
     def bind(self, constants: Constants) -> Run:
         weight = constants[self.weight].operand
-        return lambda x: on_rows(gemm, x, weight)
+        return lambda out, x: on_rows(gemm, out, x, weight)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class SpmmCsr(_Multiply):
 
     def bind(self, constants: Constants) -> Run:
         weight = constants[self.weight].operand
-        return lambda x: on_rows(spmm_csr, x, weight)
+        return lambda out, x: on_rows(spmm_csr, out, x, weight)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class QGemm(_Multiply):
         options: dict[str, Any] = {"a_zero": self.x_zero, "bias": constants[self.bias]}
         if self.y_scale is not None:
             options |= {"scale": self._multiplier(constants), "out_zero": self.y_zero, "out_dtype": np.uint8}
-        return lambda x: on_rows(qgemm, x, weight, **options)
+        return lambda out, x: on_rows(qgemm, out, x, weight, **options)
 
     def _multiplier(self, constants: Constants) -> np.ndarray:
         """x_scale · w_scale / y_scale per channel, rounded to float32 once (never to 0, which would mean
@@ -133,7 +133,7 @@ def largest_sum(weight: QuantizedWeight, bias: np.ndarray) -> int:
     return int((reach + np.abs(bias.astype(np.int64))).max(initial=0))
 
 
-def on_rows(kernel: Any, x: np.ndarray, weight: Any, **options: Any) -> np.ndarray:
-    """A kernel of matrices on the last dimension of x: (…, K) → (…, N)."""
-    rows = kernel(x.reshape(prod(x.shape[:-1]), x.shape[-1]), weight, **options)
-    return rows.reshape(*x.shape[:-1], rows.shape[-1])
+def on_rows(kernel: Any, out: np.ndarray, x: np.ndarray, weight: Any, **options: Any) -> None:
+    """A kernel of matrices on the last dimension of x: (…, K) → out (…, N)."""
+    rows = prod(x.shape[:-1])
+    kernel(x.reshape(rows, x.shape[-1]), weight, out=out.reshape(rows, out.shape[-1]), **options)

@@ -34,7 +34,8 @@ class Quantize(Call):
         return self.made("uint8", inputs[0].shape)
 
     def bind(self, constants: Constants) -> Run:
-        return Affine(self.scale, self.zero).quantize
+        grid = Affine(self.scale, self.zero)
+        return lambda out, x: np.copyto(out, grid.quantize(x))
 
     def detail(self) -> str:
         return f", scale {self.scale:.4g}, zero {self.zero}"
@@ -63,9 +64,10 @@ class Dequantize(Call):
 
     def bind(self, constants: Constants) -> Run:
         if self.weight is None:
-            return Affine(self.scale, self.zero).dequantize
+            grid = Affine(self.scale, self.zero)
+            return lambda out, q: np.copyto(out, grid.dequantize(q))
         scale = constants[self.weight].scale * np.float32(self.scale)
-        return lambda q: q.astype(np.float32) * scale
+        return lambda out, q: np.multiply(q, scale, out=out, casting="unsafe", dtype=np.float32)
 
     def uses(self) -> tuple[str, ...]:
         return (self.weight,) if self.weight else ()
@@ -82,6 +84,7 @@ class Bias(Call):
     bias: str
 
     op: ClassVar[str] = "bias"
+    in_place: ClassVar[bool] = True
 
     def infer(self, constants: Constants, *inputs: Value) -> Value:
         self.need(inputs[0], ("float32",))
@@ -90,7 +93,7 @@ class Bias(Call):
 
     def bind(self, constants: Constants) -> Run:
         bias = constants[self.bias]
-        return lambda x: x + bias
+        return lambda out, x: np.add(x, bias, out=out)
 
     def uses(self) -> tuple[str, ...]:
         return (self.bias,)
@@ -107,6 +110,7 @@ class Scale(Call):
     shift: str
 
     op: ClassVar[str] = "scale"
+    in_place: ClassVar[bool] = True
 
     def infer(self, constants: Constants, *inputs: Value) -> Value:
         self.need(inputs[0], ("float32",))
@@ -116,7 +120,7 @@ class Scale(Call):
 
     def bind(self, constants: Constants) -> Run:
         scale, shift = constants[self.scale], constants[self.shift]
-        return lambda x: x * scale + shift
+        return lambda out, x: np.add(np.multiply(x, scale, out=out), shift, out=out)
 
     def uses(self) -> tuple[str, ...]:
         return (self.scale, self.shift)
@@ -132,6 +136,7 @@ class Relu(Call):
     zero: int
 
     op: ClassVar[str] = "relu"
+    in_place: ClassVar[bool] = True
 
     def infer(self, constants: Constants, *inputs: Value) -> Value:
         self.need(inputs[0], ("float32", "uint8"))
@@ -140,7 +145,7 @@ class Relu(Call):
         return inputs[0]
 
     def bind(self, constants: Constants) -> Run:
-        return lambda x: np.maximum(x, x.dtype.type(self.zero))
+        return lambda out, x: np.maximum(x, x.dtype.type(self.zero), out=out)
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,7 @@ class Add(Call):
 
     op: ClassVar[str] = "add"
     arity: ClassVar[int] = 2
+    in_place: ClassVar[bool] = True
 
     def infer(self, constants: Constants, *inputs: Value) -> Value:
         for value in inputs:
@@ -158,7 +164,7 @@ class Add(Call):
         return inputs[0]
 
     def bind(self, constants: Constants) -> Run:
-        return np.add
+        return lambda out, x, y: np.add(x, y, out=out)
 
 
 def check_vector(call: Call, constants: Constants, name: str, size: int, dtype: type) -> None:

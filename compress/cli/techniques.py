@@ -37,7 +37,7 @@ def quantize(option: float | None, steps: int) -> Recipe:
 
 
 def prune_cnn(option: float | None, steps: int) -> Recipe:
-    """The same sparsity in all layers but the first, whose 288 weights are 0.5 % of all and see the image itself."""
+    """The same sparsity in all layers but the first: its 288 weights, 0.5 % of all, see the image itself."""
     return Recipe({"*": _prune(option, steps), "conv1": None})
 
 
