@@ -30,7 +30,7 @@ class Chain:
         if not self.stages:
             raise ValueError("Chain: needs at least one transform")
         for i, later in enumerate(self.stages):
-            if not isinstance(later, Transform):
+            if not isinstance(later, Transform) or isinstance(later, type):
                 raise TypeError(f"Chain: stage {i} is no transform: {later!r}")
             for earlier in self.stages[:i]:
                 for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):

@@ -173,7 +173,8 @@ class QuantizedWeight(Packed):
         magnitudes = np.abs(as_matrix(self.decode()).T, dtype=np.float64)
         reach = np.abs(x, dtype=np.float64).max(initial=0) + self._grid(x).scale
         step = self._grid(x).scale * (0.5 + 256 * 2.0**-23)
-        bound = (step + gamma(x.shape[1] + 8) * reach) * magnitudes.sum(axis=0) + 2.0**-150  # or it underflows
+        relative = step + gamma(x.shape[1] + 8) * reach
+        bound = relative * magnitudes.sum(axis=0) + 2.0**-150  # the product may underflow
         return np.broadcast_to(bound, (len(x), len(bound))).copy()
 
     def _grid(self, x: np.ndarray) -> Affine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from compress.chain import Chain
 from compress.prune import Prune
 from compress.quantize import Quantize
 from nn.testing.case import for_all
@@ -42,6 +43,7 @@ def check(transform: Any, examples: int = 30) -> Report:
     ValueError for an order that Chain refuses.
     """
     subject = Subject.of(transform)
+    Chain(subject.stages)
     report = Report(subject.name)
     for law in laws_for(subject):
         report.run(law.__name__, subject, lambda law=law: holds(law, subject, examples))

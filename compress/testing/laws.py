@@ -25,7 +25,8 @@ __all__ = ["LAWS"]
 def stored_equals_seen(subject: Subject, case: Case) -> None:
     """decode(encode(w)) is project(w), bit for bit: what was trained is what is saved."""
     parameter = subject.finished(*case.args)
-    same(parameter.view.encode(parameter.data).decode(), seen(parameter), "decode(encode(w)) against project(w)")
+    decoded = parameter.view.encode(parameter.data).decode()
+    same(decoded, seen(parameter), "decode(encode(w)) against project(w)")
 
 
 def projects_once(subject: Subject, case: Case) -> None:
@@ -59,7 +60,7 @@ def keeps_its_word(subject: Subject, case: Case) -> None:
         if Invariant.RANK in promised:
             ranks = [np.linalg.matrix_rank(as_matrix(a).astype(np.float64)) for a in (before, after)]
             if ranks[1] > ranks[0]:
-                raise AssertionError(f"{stage!r} keeps the rank, it says, but raised it from {ranks[0]} to {ranks[1]}")
+                raise AssertionError(f"{stage!r} keeps the rank, it says, but {ranks[0]} became {ranks[1]}")
 
 
 def survives_training(subject: Subject, case: Case) -> None:
@@ -106,20 +107,21 @@ def step(parameter: Parameter, optimizer: Optimizer, rng: np.random.Generator) -
 
 
 def rescales(subject: Subject, case: Case) -> None:
-    """`rescaled(state, f)` fits f·w, channel by channel, whatever the sign and size of f: its error is that of
-    w, times |f|.
+    """`rescaled(state, f)` fits f·w, channel by channel, whatever the sign and size of f: its error is that
+    of w, times |f|.
     """
     parameter = subject.finished(*case.args)
     w = parameter.data
+    difference = w - seen(parameter).astype(np.float64)
     factor = case.rng().choice([0.0, -1.0, 1.0, 0.01, -100.0, 3.7, 1e-6], len(w))
     column = factor.reshape(-1, *[1] * (w.ndim - 1))
     folded = (w * column).astype(np.float32)
     after = through(parameter.view.rescaled(factor), folded)
-    error, allowed = (
-        np.linalg.norm(as_matrix(difference), axis=1)
-        for difference in (folded - after.astype(np.float64), column * (w - seen(parameter).astype(np.float64)))
+    error, allowed, size = (
+        np.linalg.norm(as_matrix(array), axis=1)
+        for array in (folded - after.astype(np.float64), column * difference, folded.astype(np.float64))
     )
-    rounding = 2.0**-14 * np.linalg.norm(as_matrix(folded.astype(np.float64)), axis=1) + w.size * 2.0**-126
+    rounding = 2.0**-14 * size + w.size * 2.0**-126
     worst = int(np.argmax(error - allowed - rounding))
     if not error[worst] <= allowed[worst] + rounding[worst]:
         raise AssertionError(

@@ -20,7 +20,8 @@ def rounds_half_to_even(subject: Subject, case: Case) -> None:
     k = rng.integers(-LARGEST, LARGEST, w.shape).astype(np.float64) + rng.choice([0, 0.5], w.shape)
     k.reshape(len(k), -1)[:, 0] = LARGEST  # so that the scale is the power of two
     scale = 2.0 ** rng.integers(-20, 20)
-    wanted = np.array([round(number) for number in k.flat], np.float64).reshape(k.shape)  # Python's: half to even
+    even = [round(number) for number in k.flat]  # Python's round is half to even
+    wanted = np.array(even, np.float64).reshape(k.shape)
     got = seen(subject.attached((k * scale).astype(np.float32)))
     same(got, (wanted * scale + 0.0).astype(np.float32), f"grid of {scale}, weights half-way")
 
@@ -33,7 +34,8 @@ def fills_the_grid(subject: Subject, case: Case) -> None:
     q = arrays["values"].astype(np.int64)
     largest = np.abs(w).reshape(len(w), -1).max(axis=1)
     reach = np.abs(q).max(axis=1)
-    for channel in np.flatnonzero(largest >= LARGEST * np.finfo(np.float32).tiny):  # below, scales stop falling
+    smallest = LARGEST * np.finfo(np.float32).tiny  # below it, scales stop falling
+    for channel in np.flatnonzero(largest >= smallest):
         if reach[channel] != LARGEST:
             raise AssertionError(f"channel {channel} reaches {reach[channel]}, wanted ±{LARGEST}")
     if reach.max() > LARGEST:
@@ -45,8 +47,8 @@ def channels_stand_alone(subject: Subject, case: Case) -> None:
     (w,) = case.args
     normal = np.abs(w).reshape(len(w), -1).max(axis=1) > 2.0**-80
     power = np.where(normal, case.rng().integers(-20, 20, len(w)), 0).reshape(-1, *[1] * (w.ndim - 1))
-    scaled = np.ldexp(w, power)
-    same(seen(subject.attached(scaled)), np.ldexp(seen(subject.attached(w)), power), "channels times powers of two")
+    got, before = seen(subject.attached(np.ldexp(w, power))), seen(subject.attached(w))
+    same(got, np.ldexp(before, power), "channels times powers of two")
 
 
 QUANTIZE_LAWS: tuple[Law, ...] = (rounds_half_to_even, fills_the_grid, channels_stand_alone)

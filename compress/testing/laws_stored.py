@@ -35,8 +35,9 @@ def says_its_bytes(subject: Subject, case: Case) -> None:
         found[packed.parts[name]] += last - first
     if packed.sizes() != found:
         raise AssertionError(f"sizes() says {packed.sizes()}, the file has {found}")
-    if packed.nbytes < len(file) - found["header"]:
-        raise AssertionError(f"nbytes is {packed.nbytes}, less than the {len(file) - found['header']} bytes stored")
+    held = len(file) - found["header"]
+    if packed.nbytes < held:
+        raise AssertionError(f"nbytes is {packed.nbytes}, less than the {held} bytes stored")
 
 
 def survives_a_file(subject: Subject, case: Case) -> None:
@@ -61,7 +62,7 @@ def multiplies(subject: Subject, case: Case) -> None:
         exact = x @ w.T
         bound = packed.linear_bound(x)
         if bound.shape != exact.shape or bound.dtype != np.float64:
-            raise AssertionError(f"linear_bound has {bound.dtype} {bound.shape}, wanted float64 {exact.shape}")
+            raise AssertionError(f"linear_bound has {bound.dtype} {bound.shape}, not float64 {exact.shape}")
         for variant in (v for kernel in nn.kernels.all_kernels() for v in kernel.variants()):
             with nn.kernels.use(variant):
                 y = packed.linear(x)
@@ -69,10 +70,9 @@ def multiplies(subject: Subject, case: Case) -> None:
                 raise AssertionError(f"linear gave {y.dtype} {y.shape}, wanted float32 {exact.shape}")
             if not np.all(np.abs(y - exact) <= bound):
                 over = np.abs(y - exact) - bound
-                at = np.unravel_index(np.argmax(np.where(np.isnan(over), np.inf, over)), over.shape)
-                raise AssertionError(
-                    f"with {variant.name}: linear(x)[{at[0]}, {at[1]}] is {y[at]}, wanted {exact[at]} ± {bound[at]}"
-                )
+                i, j = np.unravel_index(np.argmax(np.where(np.isnan(over), np.inf, over)), over.shape)
+                said = f"linear(x)[{i}, {j}] is {y[i, j]}, wanted {exact[i, j]} ± {bound[i, j]}"
+                raise AssertionError(f"with {variant.name}: {said}")
             if not np.any(x) and np.any(y):
                 raise AssertionError(f"with {variant.name}: linear(0) is not 0")
 

@@ -1,0 +1,246 @@
+"""bonsai bench: what has to have a row has one, bars are judged right, and only what was measured counts."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.cli import bench, command
+from compress.cli.bench import autograd, call, gemm, peers, qgemm, spmm_csr, timing, variants
+from compress.cli.bench.row import AT_LEAST, AT_MOST, WITHIN, Row, table, verdicts
+from nn import kernels
+
+ROOT = Path(__file__).resolve().parents[3]
+MODULES = {"gemm": gemm, "qgemm": qgemm, "spmm_csr": spmm_csr}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Small matrices, few rounds, no minimum time."""
+    monkeypatch.setattr(timing, "TURN", 0.0)
+    monkeypatch.setattr(timing, "ROUNDS", 3)
+    monkeypatch.setattr(variants, "SIDE", 96)
+
+
+def row(value, bar=1.0, sense=AT_LEAST, **more):
+    return Row("call", "something", value, "s", bar, sense, **more)
+
+
+# What has to be there
+
+
+def test_every_kernel_has_its_benchmark():
+    registry = (ROOT / "csrc" / "kernels.def").read_text(encoding="utf-8")
+    registered = set(re.findall(r"^KERNEL\((\w+),", registry, re.MULTILINE))
+    names = {kernel.name for kernel in kernels.all_kernels()}
+    assert registered
+    assert registered | names <= set(bench.GROUPS)
+    assert {kernel.name for kernel in call.KERNELS} == registered | names == set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_variant_has_a_row(quick, name):
+    kernel = getattr(kernels, name)
+    rows = MODULES[name].variant_rows(0)
+    assert [one.measure.split()[0] for one in rows] == [variant.name for variant in kernel.variants()]
+    assert all(one.value > 0 and one.unit == "GMAC/s" for one in rows)
+
+
+def test_every_route_has_its_variants_and_its_bar(quick):
+    if kernels.why_not_c() or not kernels.peak_routes():
+        pytest.skip("no peak can be measured here")
+    routes = {qgemm._route(v) for v in kernels.qgemm.variants()} & set(kernels.peak_routes())
+    assert routes <= set(qgemm.ROUTES)
+    used = {gemm._route(v) for v in kernels.gemm.variants()} & set(kernels.peak_routes())
+    assert used <= set(gemm.ROUTES)
+
+
+def test_every_group_says_what_it_measures():
+    for name in bench.GROUPS:
+        assert callable(bench.group(name).rows)
+        assert len(bench.summary(name)) > 20
+
+
+# Bars
+
+
+@pytest.mark.parametrize(
+    ("value", "bar", "sense", "met"),
+    [
+        (85.0, 85, AT_LEAST, True),
+        (84.99, 85, AT_LEAST, False),
+        (120.0, 120, AT_MOST, True),
+        (120.1, 120, AT_MOST, False),
+        (-0.3, 0.3, WITHIN, True),
+        (0.31, 0.3, WITHIN, False),
+        (-0.31, 0.3, WITHIN, False),
+        (None, 0.3, WITHIN, None),
+        (5.0, None, AT_LEAST, None),
+    ],
+)
+def test_verdict(value, bar, sense, met):
+    assert row(value, bar, sense).met is met
+
+
+def test_what_is_not_measured_counts_as_neither():
+    rows = [row(2.0), row(0.5), row(None, why="needs the extra bench"), row(3.0, bar=None)]
+    assert verdicts(rows) == {"met": 1, "missed": 1, "not measured": 1}
+
+
+def test_table_shows_value_bar_verdict_and_context():
+    text = table([row(2.0, context={"µs": {"ours": 2.0, "PyTorch": 23.456}, "seeds": [1.5, 2.0]}), row(0.5)])
+    assert "2 s" in text
+    assert "at least 1" in text
+    assert "met" in text
+    assert "MISSED" in text
+    assert "µs ours 2, PyTorch 23.5; seeds 1.5 2" in text
+    assert "needs the extra bench" in table([row(None, why="needs the extra bench")])
+
+
+# The command
+
+
+@pytest.mark.parametrize(("value", "code"), [(2.0, 0), (0.5, 1), (None, 0)])
+def test_exit_code(monkeypatch, capsys, value, code):
+    monkeypatch.setattr(bench, "_measured", lambda name: [row(value)])
+    assert command(["bench", "call"]) == code
+    shown = capsys.readouterr()
+    assert "something" in shown.out
+    assert "call (1 of 1)" in shown.err
+
+
+def test_json(monkeypatch, capsys):
+    measured = row(0.5, context={"GMAC/s": {"ours": 1.0}})
+    monkeypatch.setattr(bench, "_measured", lambda name: [measured])
+    assert command(["bench", "call", "gemm", "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["bars"] == {"met": 0, "missed": 2, "not measured": 0}
+    assert answer["rows"][0] == {**vars(measured), "met": False, "command": "bonsai bench call"}
+    assert answer["machine"]["numpy"] == np.__version__
+
+
+def test_unknown_name(capsys):
+    assert command(["bench", "gem"]) == 2
+    assert "'gem' is not one of startup, call" in capsys.readouterr().err
+
+
+def test_list(capsys):
+    assert command(["bench", "--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(bench.GROUPS)
+
+
+def test_a_group_that_fails_is_a_bug(monkeypatch, capsys):
+    monkeypatch.setattr(bench, "group", lambda name: bench)  # so that the parent finds a docstring
+    assert command(["bench", "call"]) in (0, 1)
+    monkeypatch.setattr(bench.sys, "executable", "/bin/false")
+    assert command(["bench", "call"]) == 3
+    assert "the process that measures call ended with code 1" in capsys.readouterr().err
+
+
+# A group's process
+
+
+def child(name, **environment):
+    program = f"from compress.cli.bench import child; child.SECONDS = 0; child.main({name!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    return [Row(**one) for one in json.loads(done.stdout)]
+
+
+def test_child_writes_nothing_but_json():
+    rows = child("call")
+    assert len(rows) == len(call.KERNELS)
+    for one in rows:
+        assert (one.value is None) == bool(kernels.why_not_c())
+
+
+def test_without_c_kernels_nothing_is_met_or_missed():
+    rows = child("call", NN_BACKEND="numpy", NN_ISA="")
+    assert [one.met for one in rows] == [None] * len(rows)
+    assert all("NN_BACKEND=numpy" in one.why for one in rows)
+
+
+def test_without_peers_nothing_is_met_or_missed(monkeypatch):
+    monkeypatch.setattr(peers, "missing", lambda *packages: "needs the extra bench")
+    rows = [*autograd.rows(0), qgemm._against_peers((1, 4, 4), 0)]
+    assert [one.met for one in rows] == [None, None]
+    assert rows[0].why == "needs the extra bench"
+
+
+def test_missing_names_the_extra_and_the_package():
+    assert peers.missing("numpy") is None
+    assert peers.missing("numpy", "no_such_package") == "needs the extra bench (no_such_package missing)"
+
+
+# Fairness
+
+
+def test_contestants_take_turns(quick):
+    order = []
+    contestants = {name: timing.timer("note(name)", note=order.append, name=name) for name in "AB"}
+    times = timing.interleaved(contestants, 0)
+    after = order[-12:]  # three rounds: one call that does not count and one that does, of each
+    assert after == ["A", "A", "B", "B"] * 3
+    assert times["A"].rounds == 3
+    assert 0 < times["A"].least <= times["A"].median
+
+
+def test_share_takes_the_larger_peak_around_each_round(quick, monkeypatch):
+    peaks = iter([4.0, 8.0, 8.0, 2.0] + [1.0] * 100)
+    monkeypatch.setattr(timing.kernels, "peak", lambda route: next(peaks))
+    clock = iter(range(10**6))
+    one = timing.Timer("pass", timer=lambda: next(clock))  # every timed call takes 1
+    found = timing.share_of_peak("any", one, macs=4, seconds=0)
+    assert found.share == 0.5  # 4 a second, against max(4, 8), max(8, 8), max(8, 2)
+    assert (found.before, found.after, found.peak) == (4.0, 2.0, 8.0)
+
+
+def test_a_peer_with_another_result_is_left_out(quick, monkeypatch):
+    if kernels.why_not_c():
+        pytest.skip("needs the C kernels")
+
+    def fake(result):
+        return peers.Peer(timing.timer("pass"), lambda: result)
+
+    right = qgemm.product(4, 8, 16)
+    expected = kernels.qgemm.reference(right.a, right.b, **right.around)
+    limit = 127 if kernels.isa() in ("avx512", "avxvnni") else 64
+    if limit != 127:
+        right = qgemm.product(4, 8, 16, limit)
+        expected = kernels.qgemm.reference(right.a, right.b, **right.around)
+    monkeypatch.setattr(peers, "missing", lambda *packages: None)
+    monkeypatch.setattr(peers, "torch_qgemm", lambda *a, **k: {"PyTorch wrong": fake(expected ^ 1)})
+    monkeypatch.setattr(peers, "onnx_qgemm", lambda *a, **k: fake(expected))
+    found = qgemm._against_peers((4, 8, 16), 0)
+    assert found.context["left out, results differ"] == "PyTorch wrong"
+    assert "PyTorch wrong" not in found.context["GMAC/s"]
+    assert found.value > 0
+    monkeypatch.setattr(peers, "onnx_qgemm", lambda *a, **k: fake(expected ^ 1))
+    assert qgemm._against_peers((4, 8, 16), 0).met is None
+
+
+def test_peers_compute_the_same_integers():
+    """In a process of its own: PyTorch brings its own OpenMP, and warns as it is imported."""
+    if peers.missing("torch", "onnxruntime", "onnx"):
+        pytest.skip("needs the extra bench")
+    program = (
+        "import numpy as np; from compress.cli.bench import peers, qgemm; from nn.kernels import qgemm as ours\n"
+        "work = qgemm.product(5, 64, 32, 64)\n"
+        "found = peers.torch_qgemm(work.a, work.b, **work.around)\n"
+        "found['onnxruntime'] = peers.onnx_qgemm(work.a, work.b, **work.around)\n"
+        "assert len(found) > 1\n"
+        "for name, peer in found.items():\n"
+        "    peer.timer.timeit(1)\n"
+        "    assert np.array_equal(peer.result(), ours.reference(work.a, work.b, **work.around)), name\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
