@@ -1,0 +1,358 @@
+"""Transforms with one planted mistake each, and the law that must find it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+
+from compress import Invariant, Prune, Quantize
+from compress.prune import PruneState, SparseWeight, magnitude_mask
+from compress.quantize import (
+    SMALLEST,
+    QuantizedWeight,
+    QuantizeState,
+    channel_scale,
+    per_channel,
+    to_grid,
+    to_real,
+)
+from compress.testing import laws, laws_prune, laws_quantize, laws_stored
+from compress.transform import as_matrix
+from nn.tensor import Tensor
+
+MUTANTS: list[tuple] = []  # (law, transform, its name)
+
+
+def killed_by(law, *arguments, **options):
+    """Plant the decorated class, built with these arguments, for this law to find."""
+
+    def plant(mutant):
+        MUTANTS.append((law, mutant(*arguments, **options), mutant.__name__))
+        return mutant
+
+    return plant
+
+
+# Prune -------------------------------------------------------------------------------------------
+
+
+@killed_by(laws_prune.prunes_exactly, 0.5)
+class PruneByThreshold(Prune):
+    """Keeps every weight >= the threshold: too many where they tie."""
+
+    def fit(self, w, context):
+        threshold = np.sort(np.abs(w), axis=None)[min(round(self.sparsity * w.size), w.size - 1)]
+        return PruneState((np.abs(w) >= threshold).astype(np.float32))
+
+
+@killed_by(laws_prune.prunes_exactly, 0.97)
+class PruneTheLastWeight(Prune):
+    """Forgets that one weight stays."""
+
+    def fit(self, w, context):
+        mask = magnitude_mask(w, self.sparsity)
+        return PruneState(mask * 0 if round(self.sparsity * w.size) == w.size else mask)
+
+
+@killed_by(laws_prune.prunes_exactly, 0.5)
+class PruneBySignedValue(Prune):
+    """Ranks by value, not by magnitude."""
+
+    def fit(self, w, context):
+        return PruneState(magnitude_mask(w - w.min(), self.sparsity))
+
+
+class WithoutLastWeight(SparseWeight):
+    def decode(self):
+        dense = super().decode()
+        dense[tuple(axis[-1:] for axis in np.nonzero(dense))] = 0
+        return dense
+
+
+@killed_by(laws.stored_equals_seen, 0.5)
+class EncodesAllButTheLast(Prune):
+    """The last non-zero is lost on the way through the packed form."""
+
+    def encode(self, w, state):
+        return WithoutLastWeight.from_dense(w * state.mask)
+
+
+class WrongOrder(SparseWeight):
+    def decode(self):
+        if len(self.shape) == 2:
+            return super().decode()
+        return as_matrix(super().decode()).reshape(self.shape)  # the order kH, kW, I taken for I, kH, kW
+
+
+@killed_by(laws.stored_equals_seen, 0.2)
+class TransposesFiltersWrongly(Prune):
+    """Reads the rows of a convolution's matrix back in the order of the channels first."""
+
+    def encode(self, w, state):
+        return WrongOrder.from_dense(w * state.mask)
+
+
+@killed_by(laws.stored_equals_seen, 0.5)
+class LeavesMinusZero(Prune):
+    """Gives −0 for negative weights; what is decoded is +0."""
+
+    def project(self, w, state):
+        return w * Tensor(state.mask)
+
+
+@killed_by(laws.stays_within_bound, 0.5)
+class PruneWithSmallBound(Prune):
+    """Takes the share of the weights for the share of the norm, not of its square."""
+
+    def bound(self, w, state):
+        return super().bound(w, state) * np.sqrt(1 - state.mask.mean())
+
+
+@killed_by(laws.survives_training, 0.5)
+class ForgetsToMask(Prune):
+    """Moves the schedule on and leaves the weights to momentum."""
+
+    def update(self, state, w, step):
+        state.mask = magnitude_mask(w.data, self.sparsity)
+
+
+@killed_by(laws.survives_training, 0.5)
+class LetsGradientThrough(Prune):
+    """Straight through: pruned weights are trained on in secret."""
+
+    def project(self, w, state):
+        return w + Tensor(w.data * (state.mask - 1))
+
+
+@killed_by(laws.survives_training, 0.5)
+class ProjectsTheFittedWeight(Prune):
+    """What is seen does not follow the weight."""
+
+    def fit(self, w, context):
+        state = super().fit(w, context)
+        state.fitted = w.copy()
+        return state
+
+    def project(self, w, state):
+        return w * 0.0 + Tensor(state.fitted * state.mask) + 0.0
+
+
+@killed_by(laws.keeps_its_word, 0.5)
+class ClaimsToKeepTheRank(Prune):
+    keeps = frozenset({Invariant.RANK})
+
+
+@killed_by(laws.leaves_weight, 0.5)
+class FitsInPlace(Prune):
+    def fit(self, w, context):
+        state = super().fit(w, context)
+        w *= state.mask
+        return state
+
+
+@killed_by(laws.leaves_weight, 0.5)
+class EncodesInPlace(Prune):
+    def encode(self, w, state):
+        w *= state.mask
+        return super().encode(w, state)
+
+
+@dataclass
+class SharedState(PruneState):
+    def __deepcopy__(self, memo):
+        return self
+
+
+@killed_by(laws.copies_are_independent, 0.5)
+class CopiesShareTheirState(Prune):
+    """The mask of the copy is the mask of the original."""
+
+    def fit(self, w, context):
+        return SharedState(super().fit(w, context).mask)
+
+    def update(self, state, w, step):
+        state.mask[...] = magnitude_mask(w.data, self.sparsity)
+        w.data = w.data * state.mask
+
+
+class ForgetsRowPointers(SparseWeight):
+    def sizes(self):
+        sizes = super().sizes()
+        return {**sizes, "tables": 0, "header": sizes["header"] + sizes["tables"]}
+
+
+@killed_by(laws_stored.says_its_bytes, 0.5)
+class SaysTooFewBytes(Prune):
+    """CSR without its row pointers looks smaller than it is."""
+
+    def encode(self, w, state):
+        return ForgetsRowPointers.from_dense(w * state.mask)
+
+
+class CountsPayloadOnly(SparseWeight):
+    @property
+    def nbytes(self):
+        return self.arrays()["values"].nbytes
+
+
+@killed_by(laws_stored.says_its_bytes, 0.5)
+class SaysTooLittleMemory(Prune):
+    def encode(self, w, state):
+        return CountsPayloadOnly.from_dense(w * state.mask)
+
+
+class BoundOfOneRounding(SparseWeight):
+    def linear_bound(self, x):
+        return super().linear_bound(x) / max(x.shape[1], 1) / 4
+
+
+@killed_by(laws_stored.multiplies, 0.2)
+class PromisesTooMuch(Prune):
+    """A product bound that forgets how many terms are summed."""
+
+    def encode(self, w, state):
+        return BoundOfOneRounding.from_dense(w * state.mask)
+
+
+# Quantize ----------------------------------------------------------------------------------------
+
+
+class OpenQuantize(Quantize):
+    """Quantize with the choice of scale and the rounding open to mistakes."""
+
+    def scale(self, w):
+        return channel_scale(w)
+
+    def grid(self, w, scale):
+        return to_grid(w, scale)
+
+    def fit(self, w, context):
+        return QuantizeState(self.scale(w))
+
+    def update(self, state, w, step):
+        state.scale = self.scale(w.data)
+
+    def project(self, w, state):
+        return Tensor(to_real(self.grid(w.data, state.scale), state.scale))
+
+    def encode(self, w, state):
+        return QuantizedWeight(self.grid(w, state.scale), state.scale)
+
+
+@killed_by(laws_quantize.fills_the_grid)
+class ScaleOf128(OpenQuantize):
+    """max/128: the largest weight is clipped by a whole step."""
+
+    def scale(self, w):
+        return np.maximum(channel_scale(w) * np.float32(127 / 128), SMALLEST).astype(np.float32)
+
+    def grid(self, w, scale):
+        return np.clip(np.rint(w / per_channel(scale, w.ndim)), -128, 127).astype(np.int8)
+
+
+@killed_by(laws.stays_within_bound)
+class ClipsTheLargest(OpenQuantize):
+    def scale(self, w):
+        return np.maximum(channel_scale(w) * np.float32(0.98), SMALLEST).astype(np.float32)
+
+
+@killed_by(laws_quantize.rounds_half_to_even)
+class RoundsHalfAway(OpenQuantize):
+    def grid(self, w, scale):
+        q = w / per_channel(scale, w.ndim)
+        return np.clip(np.copysign(np.floor(np.abs(q) + 0.5), q), -127, 127).astype(np.int8)
+
+
+@killed_by(laws_quantize.channels_stand_alone)
+class OneScaleForAll(OpenQuantize):
+    """Forgets the channel axis."""
+
+    def scale(self, w):
+        return np.full(len(w), channel_scale(w).max())
+
+
+@killed_by(laws_quantize.fills_the_grid)
+class OneScaleForAllToo(OneScaleForAll):
+    pass
+
+
+@killed_by(laws.rescales)
+class ForgetsTheFactor(OpenQuantize):
+    def rescaled(self, state, factor):
+        return copy.copy(state)
+
+
+@killed_by(laws.rescales)
+class ForgetsTheSign(OpenQuantize):
+    """A negative factor gives a negative scale, which the grid then clips away."""
+
+    def rescaled(self, state, factor):
+        return QuantizeState(np.maximum(state.scale * factor, SMALLEST).astype(np.float32))
+
+
+@killed_by(laws.projects_once)
+class ShiftsTheGrid(OpenQuantize):
+    """Seen in the middle between two integers: seen again, it moves."""
+
+    def project(self, w, state):
+        scale = per_channel(state.scale, w.ndim)
+        return Tensor(np.ceil(w.data / scale) * scale + scale / 4)
+
+
+@killed_by(laws.stays_within_bound)
+class QuantizeWithSmallBound(OpenQuantize):
+    """The average step error, √(1/12), is no bound."""
+
+    def bound(self, w, state):
+        return super().bound(w, state) / np.sqrt(3)
+
+
+@killed_by(laws.keeps_its_word)
+class MovesZero(OpenQuantize):
+    """Asymmetric weights without an exact zero."""
+
+    def project(self, w, state):
+        return Tensor(super().project(w, state).data + per_channel(state.scale, w.ndim) / 4)
+
+
+@killed_by(laws.keeps_its_word)
+class ClaimsToKeepLevels(OpenQuantize):
+    keeps = frozenset({Invariant.LEVELS})
+
+
+class LosesItsScale(QuantizedWeight):
+    @classmethod
+    def from_arrays(cls, arrays, shape):
+        return super().from_arrays({**arrays, "scale": np.ones_like(arrays["scale"])}, shape)
+
+
+@killed_by(laws_stored.survives_a_file)
+class LosesItsScaleInTheFile(OpenQuantize):
+    def encode(self, w, state):
+        return LosesItsScale(self.grid(w, state.scale), state.scale)
+
+
+class ForgetsTheZeroPoint(QuantizedWeight):
+    def linear(self, x):
+        return super().linear(x - x.min(initial=0))
+
+
+@killed_by(laws_stored.multiplies)
+class MultipliesWithoutZeroPoint(OpenQuantize):
+    """Right for inputs that are nowhere negative."""
+
+    def encode(self, w, state):
+        return ForgetsTheZeroPoint(self.grid(w, state.scale), state.scale)
+
+
+class OnlyTheRoundingOfX(QuantizedWeight):
+    def linear_bound(self, x):
+        return super().linear_bound(x) / 8
+
+
+@killed_by(laws_stored.multiplies)
+class PromisesTooFineSteps(OpenQuantize):
+    def encode(self, w, state):
+        return OnlyTheRoundingOfX(self.grid(w, state.scale), state.scale)
