@@ -32,7 +32,9 @@ class Buffers:
         self.output = output
         free: list[int] = []
         for i, call in enumerate(calls):
-            dying = [name for name in {*call.inputs} if last_read[name] == i and name in self.place]
+            dying = [
+                name for name in dict.fromkeys(call.inputs) if last_read[name] == i and name in self.place
+            ]
             if call.output != output:
                 self.place[call.output] = self._choose(call, dying, free, nbytes(values[call.output]))
             taken = self.place.get(call.output)
@@ -41,7 +43,7 @@ class Buffers:
                 free.append(taken)  # nobody reads it
 
     def _choose(self, call: Call, dying: list[str], free: list[int], size: int) -> int:
-        """In place if it can be; else the smallest free buffer that is large enough, the largest, or a new one."""
+        """In place if it can; else the smallest free buffer that suffices, the largest, or a new one."""
         first = call.inputs[0]
         if call.in_place and first in dying and self.sizes[self.place[first]] >= size:
             return self.place[first]
@@ -56,7 +58,7 @@ class Buffers:
         return number
 
     def arrays(self, n: int) -> list[np.ndarray | None]:
-        """Fresh buffers for a batch of n, as the arrays that the calls write to; None for the Program's output."""
+        """Fresh buffers for a batch of n, as arrays to write to; None for the Program's output."""
         memory = [np.empty(n * size, np.uint8) for size in self.sizes]
         return [
             None
