@@ -71,8 +71,8 @@ class _Check:
             raise ValueError(f"gradcheck: {name}: there is no floating-point array to check among the inputs")
         for i in self.floats:
             if self.arrays[i].dtype != np.float64:
-                raise TypeError(f"gradcheck: {name}: {self.argument(i)} is {self.arrays[i].dtype}; a difference "
-                                "needs the digits of float64, pass x.astype(np.float64)")
+                raise TypeError(f"gradcheck: {name}: {self.argument(i)} is {self.arrays[i].dtype}; differences "
+                                "need float64, pass x.astype(np.float64)")
 
     def argument(self, i):
         return f"argument {i}" + (f" ({self.names[i]})" if i < len(self.names) else "")

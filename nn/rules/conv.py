@@ -85,6 +85,6 @@ def _samples(rng):
 
 
 conv2d = Rule(
-    "conv2d", "y[n,o,p,q] = b[o] + Σ x[n,c,s·p+d·i,s·q+d·j]·w[o,c,i,j], as rows·w;  "
-    "dx = Σ over the taps of g·w[:, :, i, j] where they met x, dw = gᵀ·rows, db = Σg",
+    "conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps, as rows·wᵀ;  "
+    "dx = Σ g·w[:, :, i, j] where it met x, dw = gᵀ·rows, db = Σg",
     _conv2d, _conv2d_vjp, twin=_conv2d_twin, samples=_samples)
