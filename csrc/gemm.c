@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { KC = 384, MC_BYTES = 192 * 1024 };
+enum { KC = 256, MC_BYTES = 192 * 1024 };
 
 static inline __attribute__((always_inline)) void
 store_body(int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo)
@@ -77,7 +77,11 @@ int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k
                 for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
                     panels[p] = (const float *)b + (smaller(n0 / PANEL + p, (n - 1) / PANEL) * k + k0) * PANEL;
                 for (int64_t i = 0; i < rows; i += mr) {
-                    micro(kc, copy + i * row_bytes, row_bytes, panels, tile);
+                    for (int64_t r = i; r < smaller(i + mr, rows); r++) {
+                        __builtin_prefetch((float *)out + (i0 + r) * ldo + n0, 1);
+                        __builtin_prefetch((float *)out + (i0 + r) * ldo + n0 + 16, 1);
+                    }
+                    micro(kc, copy + i * row_bytes, row_bytes, panels, 0, tile);
                     store_tile((int)smaller(mr, rows - i), (int)smaller(nr, n - n0), nr, tile, k0 > 0,
                                (float *)out + (i0 + i) * ldo + n0, ldo);
                 }

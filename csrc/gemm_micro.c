@@ -3,10 +3,12 @@
 
 #include <string.h>
 
-void gemm_scalar_4x16(int64_t steps, const void *a, int64_t lda, const void *const *b, void *tile)
+void gemm_scalar_4x16(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)
 {
     const float *panel = b[0];
     float sum[4][PANEL] = { { 0 } };
+    if (add)
+        memcpy(sum, tile, sizeof sum);
     for (int64_t k = 0; k < steps; k++)
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < PANEL; j++)
@@ -21,14 +23,14 @@ void gemm_scalar_4x16(int64_t steps, const void *a, int64_t lda, const void *con
 #define SPREAD2(word) _mm256_castsi256_ps(_mm256_set1_epi32(word))
 #define FMA2(s, a, b) _mm256_fmadd_ps(a, b, s)
 #define GEMM_AVX2(MR, NR) \
-    MICRO(gemm_##MR##x##NR##_avx2, TARGET(AVX2), MR, NR, __m256, 8, _mm256_setzero_ps, LOAD2, SPREAD2, FMA2, STORE2)
+    MICRO(gemm_##MR##x##NR##_avx2, TARGET(AVX2), MR, NR, __m256, 8, _mm256_setzero_ps, LOAD2, STORE2, SPREAD2, FMA2)
 
 #define LOAD5(p) _mm512_load_ps(p)
 #define STORE5(p, s) _mm512_store_ps(p, s)
 #define SPREAD5(word) _mm512_castsi512_ps(_mm512_set1_epi32(word))
 #define FMA5(s, a, b) _mm512_fmadd_ps(a, b, s)
 #define GEMM_AVX512(MR, NR) \
-    MICRO(gemm_##MR##x##NR##_avx512, TARGET(AVX512), MR, NR, __m512, 16, _mm512_setzero_ps, LOAD5, SPREAD5, FMA5, STORE5)
+    MICRO(gemm_##MR##x##NR##_avx512, TARGET(AVX512), MR, NR, __m512, 16, _mm512_setzero_ps, LOAD5, STORE5, SPREAD5, FMA5)
 
 GEMM_AVX2(6, 16)
 GEMM_AVX512(12, 32)

@@ -13,6 +13,7 @@
 #define TARGET(features) __attribute__((target(features)))
 #else
 #define NN_X86 0
+#define TARGET(features)
 #endif
 
 #define AVX2 "avx2,fma"

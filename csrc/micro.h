@@ -1,6 +1,6 @@
 /* The one micro-kernel body. Every vector variant of gemm and qgemm is this loop with its own multiply.
  *
- *     tile[MR][NR] = A · B       A: MR rows, lda bytes apart     B: NR/16 panels of 16 columns
+ *     tile[MR][NR] (+)= A · B    A: MR rows, lda bytes apart     B: NR/16 panels of 16 columns
  *
  * In every family one step reads 4 bytes of each row of A and 64 bytes of each panel of B, 4 for each column:
  *
@@ -42,28 +42,32 @@ static inline __attribute__((always_inline)) int32_t four_bytes(const char *p)
 
 #define UNROLL _Pragma("GCC unroll 32")
 
-/* V: a vector register of LANES 32-bit sums. LOAD(p), SPREAD(word): B and A into registers.
- * MULTIPLY(s, a, b): s + a·b. STORE(p, s). */
-#define MICRO(NAME, TARGET_, MR, NR, V, LANES, ZERO, LOAD, SPREAD, MULTIPLY, STORE)                               \
-    TARGET_ void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, void *tile)                \
+/* V: a vector register of LANES 32-bit sums. LOAD(p), STORE(p, v): from and to memory. SPREAD(word): an element of
+ * A into all lanes. MULTIPLY(s, a, b): s + a·b. */
+#define MICRO(NAME, TARGET_, MR, NR, V, LANES, ZERO, LOAD, STORE, SPREAD, MULTIPLY)                                      \
+    TARGET_ void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)        \
     {                                                                                                              \
-        enum { NV = NR / LANES, BYTES = 4 * LANES };                                                               \
+        enum { NV = NR / LANES };                                                                                  \
         const char *rows[(MR + 2) / 3], *panel[NR / PANEL];                                                        \
         V sum[MR][NV];                                                                                             \
         UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;                     \
         UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                               \
-        UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO();                \
+        if (add)                                                                                                   \
+            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                \
+                sum[i][v] = LOAD((char *)tile + 4 * (i * NR + v * LANES));                                         \
+        else                                                                                                       \
+            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO();            \
         for (int64_t s = 0; s < steps; s++) {                                                                      \
             V bv[NV];                                                                                              \
             UNROLL for (int v = 0; v < NV; v++)                                                                    \
-                bv[v] = LOAD(panel[v * LANES / PANEL] + v * LANES % PANEL * 4 + s * 64);                           \
+                bv[v] = LOAD(panel[v * LANES / PANEL] + 64 * s + 4 * (v * LANES % PANEL));                         \
             UNROLL for (int i = 0; i < MR; i++) {                                                                  \
-                V av = SPREAD(four_bytes(rows[i / 3] + i % 3 * lda + s * 4));                                      \
+                V av = SPREAD(four_bytes(rows[i / 3] + i % 3 * lda + 4 * s));                                      \
                 UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY(sum[i][v], av, bv[v]);                    \
             }                                                                                                      \
         }                                                                                                          \
-        UNROLL for (int i = 0; i < MR; i++)                                                                        \
-            UNROLL for (int v = 0; v < NV; v++) STORE((char *)tile + (i * NR + v * LANES) * 4, sum[i][v]);         \
+        UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                    \
+            STORE((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                             \
     }
 
 #endif

@@ -22,9 +22,8 @@
 #define MADD16(s, a, b) _mm256_add_epi32(s, _mm256_madd_epi16(a, b))
 #define MADDUBS(s, a, b) \
     _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)))
-#define AVX2_MICRO(ROUTE, MULTIPLY, MR, NR)                                                                   \
-    MICRO(qgemm_##ROUTE##_##MR##x##NR##_avx2, TARGET(AVX2), MR, NR, __m256i, 8, _mm256_setzero_si256, LOAD,   \
-          _mm256_set1_epi32, MULTIPLY, STORE)
+#define AVX2_MICRO(ROUTE, MULTIPLY, MR, NR)                                                                        \
+    MICRO(qgemm_##ROUTE##_##MR##x##NR##_avx2, TARGET(AVX2), MR, NR, __m256i, 8, _mm256_setzero_si256, LOAD, STORE, _mm256_set1_epi32, MULTIPLY)
 
 AVX2_MICRO(madd16, MADD16, 6, 16)
 AVX2_MICRO(maddubs, MADDUBS, 4, 16)

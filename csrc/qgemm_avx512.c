@@ -11,9 +11,9 @@
 
 #define LOAD(p) _mm512_load_si512(p)
 #define STORE(p, s) _mm512_store_si512(p, s)
-#define VNNI(MR, NR)                                                                                              \
-    MICRO(qgemm_vnni_##MR##x##NR##_avx512, TARGET(AVX512VNNI), MR, NR, __m512i, 16, _mm512_setzero_si512, LOAD,   \
-          _mm512_set1_epi32, _mm512_dpbusd_epi32, STORE)
+#define VNNI(MR, NR)                                                                                               \
+    MICRO(qgemm_vnni_##MR##x##NR##_avx512, TARGET(AVX512VNNI), MR, NR, __m512i, 16, _mm512_setzero_si512, LOAD, STORE, _mm512_set1_epi32,  \
+          _mm512_dpbusd_epi32)
 
 VNNI(12, 32)
 VNNI(8, 48)

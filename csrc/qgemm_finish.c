@@ -91,13 +91,14 @@ TARGET(AVX512) static inline void sixteen_avx512(sixteen t, const uint32_t *row_
     TARGET_ static void NAME(int rows, int cols, int nr, const int32_t *tile, const uint32_t *row_sums,           \
                              const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo)              \
     {                                                                                                              \
-        const int size = around->out_size;                                                                         \
+        const nn_qgemm_around local = *around; /* a copy that no store through `out` can change: kept in registers */ \
+        const int size = local.out_size;                                                                           \
         for (int i = 0; i < rows; i++)                                                                             \
             for (int j = 0; j < cols; j += PANEL) {                                                                \
                 sixteen t = { tile + i * nr + j, c->add + j, c->zero + j, c->scale + j };                          \
                 char y[4 * PANEL], *to = (char *)out + (i * ldo + j) * size;                                       \
                 int whole = cols - j >= PANEL;                                                                     \
-                SIXTEEN(t, row_sums ? row_sums + i : 0, around, whole ? to : y);                                   \
+                SIXTEEN(t, row_sums ? row_sums + i : 0, &local, whole ? to : y);                                   \
                 if (!whole)                                                                                        \
                     memcpy(to, y, (size_t)((cols - j) * size));                                                    \
             }                                                                                                      \
@@ -124,14 +125,17 @@ finish *nn_finish(int isa)
 /* k bytes, then zeros to a whole cell. flip = 0x80 turns int8 into uint8: a + 128. */
 void nn_copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
 {
-    for (int64_t i = 0; i < k; i++)
-        to[i] = a[i] ^ flip;
+    if (flip)
+        for (int64_t i = 0; i < k; i++)
+            to[i] = a[i] ^ flip;
+    else
+        memcpy(to, a, (size_t)k);
     for (int64_t i = k; i % QUAD; i++)
         to[i] = 0;
 }
 
 /* k bytes as int16 less their zero point, each cell in the order k0 k2 k1 k3, then zeros to a whole cell. */
-void nn_copy_wide(int64_t k, const uint8_t *a, int is_signed, int zero, int16_t *to)
+TARGET(AVX2) void nn_copy_wide(int64_t k, const uint8_t *a, int is_signed, int zero, int16_t *to)
 {
     int flip = is_signed ? 0x80 : 0, less = zero + flip;
     for (; k >= QUAD; k -= QUAD, a += QUAD, to += QUAD) {
@@ -148,7 +152,7 @@ void nn_copy_wide(int64_t k, const uint8_t *a, int is_signed, int zero, int16_t 
 }
 
 /* A panel in 16 bits: each row of 16 cells k0 k1 k2 k3 becomes 16 pairs k0 k2, then 16 pairs k1 k3. */
-void nn_widen_panel(int64_t quads, const int8_t *panel, int16_t *to)
+TARGET(AVX2) void nn_widen_panel(int64_t quads, const int8_t *panel, int16_t *to)
 {
     for (; quads > 0; quads--, panel += PANEL * QUAD, to += PANEL * QUAD)
         for (int c = 0; c < PANEL; c++) {

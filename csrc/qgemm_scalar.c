@@ -3,11 +3,13 @@
 
 #include <string.h>
 
-void qgemm_scalar_4x16(int64_t steps, const void *a, int64_t lda, const void *const *b, void *tile)
+void qgemm_scalar_4x16(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)
 {
     const uint8_t *row = a;
     const int8_t *panel = b[0];
     uint32_t sum[4][PANEL] = { { 0 } }; /* unsigned: modulo 2^32 is defined there */
+    if (add)
+        memcpy(sum, tile, sizeof sum);
     for (int64_t q = 0; q < steps; q++)
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < PANEL; j++)

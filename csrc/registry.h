@@ -8,9 +8,9 @@
 enum { PANEL = 16, QUAD = 4, MAX_TILE = 512 }; /* columns of a panel, k of a cell, elements of the largest tile */
 enum { NEEDS_PAIRS = 1, A16 = 2, B16 = 4 };
 
-/* tile[mr][nr] = A · B. A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of 4 bytes of each row and
+/* tile[mr][nr] = A · B, or with `add` += A · B. A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of 4 bytes of each row and
  * 64 bytes of each panel (micro.h). qgemm: int32 modulo 2^32; gemm: float. */
-typedef void qgemm_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, void *tile);
+typedef void qgemm_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
 typedef qgemm_micro gemm_micro;
 
 /* yt[n][nr] = W · xt for the transpose xt[k][nr] of nr rows of x. */
