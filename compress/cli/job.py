@@ -176,7 +176,8 @@ def _write(
 
 
 def _machine() -> dict[str, str]:
-    kernels = "NumPy only" if nn.kernels.why_not_c() else f"C kernels, {nn.kernels.isa()}"
+    compiled = any(variant.backend == "c" for variant in nn.kernels.gemm.variants())
+    kernels = f"C ({nn.kernels.isa()})" if compiled else "NumPy"
     return {
         "kernels": kernels,
         "python": platform.python_version(),
