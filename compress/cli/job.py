@@ -5,14 +5,9 @@ one ledger.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import platform
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +21,7 @@ from . import charts, experiment, report_html
 from .experiment import Budget, Data, Measured, Result
 from .ledger import Ledger, Row
 from .techniques import TECHNIQUES, Technique
+from .workers import Workers
 
 __all__ = ["FULL", "NAMES", "QUICK", "Options", "run"]
 
@@ -66,7 +62,7 @@ def run(options: Options) -> Ledger:
         options.out / "ledger.json", b"{}\n"
     )  # an unwritable folder is better known now than after training
     seeds = tuple(range(options.seed, options.seed + options.seeds))
-    with _Pool(options.threads, _epochs(techniques, options)) as pool:
+    with Workers(options.threads, _epochs(techniques, options)) as pool:
         chosen, seen = _choose(pool, data, options, techniques)
         results = _train(pool, data, options, techniques, chosen, seeds)
         measured = _measure(pool, data, options, results, seeds[0])
@@ -90,7 +86,7 @@ def _key(technique: Technique) -> str:
 
 
 def _choose(
-    pool: _Pool, data: Data, options: Options, techniques: list[Technique]
+    pool: Workers, data: Data, options: Options, techniques: list[Technique]
 ) -> tuple[Choice, dict[str, Any]]:
     """What validation chooses, once, with the first seed."""
     asked = {
@@ -105,7 +101,7 @@ def _choose(
 
 
 def _train(
-    pool: _Pool,
+    pool: Workers,
     data: Data,
     options: Options,
     techniques: list[Technique],
@@ -123,7 +119,9 @@ def _train(
     return {seed: {network: asked[seed, network].result() for network in networks} for seed in seeds}
 
 
-def _measure(pool: _Pool, data: Data, options: Options, results: Results, first: int) -> dict[Path, Measured]:
+def _measure(
+    pool: Workers, data: Data, options: Options, results: Results, first: int
+) -> dict[Path, Measured]:
     paths = {
         seed: [result.path for labels in networks.values() for result in labels.values()]
         for seed, networks in results.items()
@@ -199,88 +197,3 @@ def _epochs(techniques: list[Technique], options: Options) -> int:
         if technique.control:
             total += options.seeds * (budget.base + budget.tune)
     return total
-
-
-class _Pool:
-    """Worker processes with one BLAS thread each, and a progress bar that they all move on.
-
-    One thread each: a sum of floats in another order is another sum, and the ledger must not depend on
-    how many cores a machine has.
-    """
-
-    def __init__(self, workers: int | None, epochs: int) -> None:
-        self.workers, self.epochs = workers or _cores(), epochs
-
-    def __enter__(self) -> _Pool:
-        from tqdm import tqdm
-
-        context = multiprocessing.get_context("spawn")  # a forked BLAS may hang
-        self.ticks = context.SimpleQueue()
-        self.bar = tqdm(
-            total=self.epochs,
-            unit="epoch",
-            desc="training",
-            file=sys.stderr,
-            leave=False,
-            disable=None if sys.stderr.isatty() else True,
-        )
-        with _one_thread():
-            self.pool = ProcessPoolExecutor(
-                self.workers, context, initializer=_start_worker, initargs=(self.ticks,)
-            )
-            self.listener = threading.Thread(target=self._listen, daemon=True)
-            self.listener.start()
-            self.pool.submit(int).result()  # starts the workers' environment while it is set
-        return self
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run `function(*arguments, tick)` in a worker."""
-        with _one_thread():
-            return self.pool.submit(_call, function, arguments)
-
-    def alone(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run `function(*arguments)` in a worker; call it when the others have nothing to do."""
-        self.bar.set_description("measuring")
-        return self.pool.submit(function, *arguments).result()
-
-    def _listen(self) -> None:
-        while (epochs := self.ticks.get()) is not None:
-            self.bar.update(min(epochs, self.epochs - self.bar.n))
-
-    def __exit__(self, *failure: object) -> None:
-        self.pool.shutdown(wait=True, cancel_futures=True)
-        self.ticks.put(None)
-        self.listener.join()
-        self.bar.close()
-
-
-_ticks: Any = None
-
-
-def _start_worker(ticks: Any) -> None:
-    global _ticks
-    _ticks = ticks
-
-
-def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    return function(*arguments, _ticks.put)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Processes started inside see one BLAS thread."""
-    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
