@@ -95,7 +95,8 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict` of the same kind of optimizer over the same parameters.
 
-        Raises: ValueError listing missing and unexpected names and wrong shapes. Then nothing was changed.
+        Raises: ValueError listing missing and unexpected names, wrong shapes and settings that are not
+        finite. Then nothing was changed.
         """
         own = self.state_dict()
         problems = [f"missing: {key}" for key in own if key not in state]
@@ -105,6 +106,8 @@ class Optimizer:
             old = own[key]
             if array.shape != old.shape or not np.can_cast(array.dtype, old.dtype, "same_kind"):
                 problems.append(f"{key} is {old.dtype} {old.shape}, got {array.dtype} {array.shape}")
+            elif key in self.settings and not np.isfinite(array).all():
+                problems.append(f"{key} is {array}")
         if problems:
             raise ValueError(f"{type(self).__name__}: the state does not fit: {'; '.join(problems)}")
         for key in self.settings:

@@ -95,7 +95,7 @@ def fit(
                     if on_step is not None:
                         on_step(step, value)
                     bar.update()
-                log.append(Epoch(total / len(x), correct / len(x)))
+                log.append(Epoch(float(total / len(x)), float(correct / len(x))))
                 bar.set_postfix(loss=f"{log[-1].loss:.4f}", accuracy=f"{log[-1].accuracy:.2%}", refresh=False)
         finally:
             optimizer.lr = lr

@@ -6,11 +6,9 @@ the values; all big-endian. The header is only believed after it was compared wi
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import zlib
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -29,6 +27,8 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     Returns: uint8, int8, int16, int32, float32 or float64, in this machine's byte order.
     Raises: FileError if the header is not IDX or lies about the size; OSError if the file can't be read.
     """
+    import gzip
+
     with open(path, "rb") as raw:
         limit = os.fstat(raw.fileno()).st_size
         compressed = raw.read(2) == b"\x1f\x8b"
@@ -110,11 +110,12 @@ def _scale(images: np.ndarray) -> np.ndarray:
     return images[:, None] / np.float32(255)
 
 
-def _find(folder: str | os.PathLike[str], name: str) -> Path:
-    for place in (Path(folder), Path(folder, "raw"), Path(folder, "MNIST", "raw")):
-        for file in (place / name, place / f"{name}.gz"):
-            if file.is_file():
-                return file
+def _find(folder: str | os.PathLike[str], name: str) -> str:
+    for place in ("", "raw", os.path.join("MNIST", "raw")):
+        for file in (name, f"{name}.gz"):
+            path = os.path.join(folder, place, file)
+            if os.path.isfile(path):
+                return path
     raise FileNotFoundError(
         f"{os.fspath(folder)}: no {name}[.gz] here, in raw/ or in MNIST/raw/; wanted {', '.join(_FILES)}"
     )

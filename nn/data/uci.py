@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +41,7 @@ def digits() -> Digits:
 
     Raises: FileError if the file in the package is damaged.
     """
-    path = Path(__file__).with_name("digits.npz")
+    path = os.path.join(os.path.dirname(__file__), "digits.npz")
     try:
         with np.load(path, allow_pickle=False) as file:
             images, labels = file["images"], file["labels"]
@@ -54,7 +54,7 @@ def digits() -> Digits:
     return Digits(x[:_TRAIN], y[:_TRAIN], x[_TRAIN:], y[_TRAIN:])
 
 
-def _check(path: Path, name: str, array: np.ndarray, shape: tuple[int, ...], largest: int) -> None:
+def _check(path: str, name: str, array: np.ndarray, shape: tuple[int, ...], largest: int) -> None:
     if array.dtype != np.uint8 or array.shape != shape or array.max() > largest:
         raise FileError(
             f"{path}: {name} must be uint8 of shape {shape} with values 0..{largest}, "

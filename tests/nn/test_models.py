@@ -43,6 +43,15 @@ def test_width_scales_the_channels_down_to_one():
     assert sizes == sorted(sizes)
 
 
+@pytest.mark.parametrize("build", [digits_cnn, digits_mlp])
+def test_other_image_sizes_fit(build):
+    for side in (4, 9, 28):
+        assert build(0.1, size=side)(nn.Tensor(np.zeros((2, 1, side, side), np.float32))).shape == (2, 10)
+    for side in (0, -8, 7.0):
+        with pytest.raises(ValueError, match="size"):
+            build(size=side)
+
+
 @pytest.mark.parametrize("width", [0, -1, float("nan"), float("inf")])
 def test_a_width_that_is_none_is_refused(width):
     with pytest.raises(ValueError, match="width"):
