@@ -48,9 +48,29 @@ class Data:
     limit: int | None = None
 
     def load(self) -> nn.data.Digits:
-        """The images; FileError or OSError if they can't be had."""
-        data = nn.data.digits() if self.folder is None else nn.data.mnist(self.folder)
+        """The images; FileError or OSError if they can't be had, or are not what the networks are for."""
+        data = (
+            nn.data.digits()
+            if self.folder is None
+            else _classes_of_ten(nn.data.mnist(self.folder), self.folder)
+        )
         return data._replace(x_train=data.x_train[: self.limit], y_train=data.y_train[: self.limit])
+
+
+def _classes_of_ten(data: nn.data.Digits, folder: str) -> nn.data.Digits:
+    """The data, if networks for square images of ten classes can learn from them."""
+    shape = data.x_train.shape
+    if len(shape) != 4 or shape[2] != shape[3] or shape[3] < 4 or data.x_test.shape[1:] != shape[1:]:
+        raise nn.FileError(
+            f"{folder}: wanted square images of at least 4×4 pixels; got {shape} and {data.x_test.shape}"
+        )
+    if shape[0] < 2 or not len(data.x_test):
+        raise nn.FileError(
+            f"{folder}: {shape[0]} images to train on and {len(data.x_test)} to test on are too few"
+        )
+    if max(data.y_train.max(), data.y_test.max()) > 9:
+        raise nn.FileError(f"{folder}: wanted labels from 0 to 9; got larger ones")
+    return data
 
 
 @dataclass(frozen=True)

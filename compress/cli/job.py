@@ -58,9 +58,7 @@ def run(options: Options) -> Ledger:
     data = Data(options.data, limit=400 if options.quick else None)
     digits = data.load()
     options.out.mkdir(parents=True, exist_ok=True)
-    write_bytes(
-        options.out / "ledger.json", b"{}\n"
-    )  # an unwritable folder is better known now than after training
+    _check_writable(options.out)
     seeds = tuple(range(options.seed, options.seed + options.seeds))
     with Workers(options.threads, _epochs(techniques, options)) as pool:
         chosen, seen = _choose(pool, data, options, techniques)
@@ -71,6 +69,13 @@ def run(options: Options) -> Ledger:
     ledger = Ledger(rows, seeds, {"options": chosen, "validation": seen}, _machine(), settings)
     _write(ledger, measured, results[seeds[0]], options.out)
     return ledger
+
+
+def _check_writable(out: Path) -> None:
+    """That files can't be kept is better known now than after the training."""
+    probe = out / ".writable"
+    write_bytes(probe, b"")
+    probe.unlink()
 
 
 Choice = dict[str, float]
@@ -94,10 +99,10 @@ def _choose(
         for t in techniques
         if t.options
     }
-    answers = {key: future.result() for key, future in asked.items()}
-    return {key: option for key, (option, _) in answers.items()}, {
-        key: seen for key, (_, seen) in answers.items()
-    }
+    chosen, seen = {}, {}
+    for key, future in asked.items():
+        chosen[key], seen[key] = future.result()
+    return chosen, seen
 
 
 def _train(
