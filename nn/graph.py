@@ -19,6 +19,7 @@ import numpy as np
 
 from . import tensor as engine
 from .mode import no_grad
+from .module import Module
 from .rules import RULES
 from .tensor import Tensor, TraceError
 
@@ -160,6 +161,8 @@ def trace(model: Any, example: np.ndarray | Tensor) -> Graph:
     Raises TraceError where the path through `forward` depends on values (`if x.sum() > 0`), where the
     output does not come from the input, or where the model returns anything but one Tensor.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"trace: model must be an nn.Module; got {type(model).__name__}")
     x = Tensor(example.data if isinstance(example, Tensor) else np.asarray(example))
     if x.ndim < 2 or x.shape[0] < 1:
         raise ValueError(
