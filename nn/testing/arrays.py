@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.rules import RULES, Rule
+from nn.rules import Rule
 
 
 def shapes(least: int = 0, most: int = 3, longest: int = 4) -> st.SearchStrategy[tuple[int, ...]]:
@@ -32,9 +32,8 @@ def arrays(draw, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0) -
 
 
 @st.composite
-def rule_samples(draw, rules: tuple[Rule, ...] = tuple(RULES.values())) -> tuple[Rule, list, dict]:
-    """A rule, and one of its own samples with other random numbers: (rule, arrays, attrs)."""
-    rule = draw(st.sampled_from(rules))
+def samples(draw, rule: Rule) -> tuple[list, dict]:
+    """One of a rule's own samples, with other random numbers: (inputs, attrs)."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     inputs, attrs = draw(st.sampled_from(rule.samples(rng)))
-    return rule, [np.asarray(x) if isinstance(x, np.generic) else x for x in inputs], attrs
+    return [np.asarray(x) if isinstance(x, np.generic) else x for x in inputs], attrs

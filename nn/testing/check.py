@@ -27,18 +27,18 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (Gemm(), Qgemm()
 LAWS_OF: dict[str, tuple[Law, ...]] = {"gemm": GEMM_LAWS, "qgemm": QGEMM_LAWS, "spmm_csr": SPMM_CSR_LAWS}
 
 
-def of_variant(kernel: kernels.Kernel, variant: kernels.Variant) -> Implementation:
-    """The kernel with this variant forced."""
+def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementation:
+    """The kernel under `with use(what)`: a variant, a backend, an instruction set."""
     def run(*args, **options):
-        with kernels.use(variant):
+        with kernels.use(what):
             return kernel(*args, **options)
 
     def pack(*weight):
-        with kernels.use(variant):
+        with kernels.use(what):
             return kernel.pack(*weight)
 
-    return Implementation(variant.name, DOMAINS[kernel.name], run, kernel.reference, pack,
-                          steady=variant.backend != "numpy")
+    name = what if what.startswith(kernel.name) else f"{kernel.name}_{what}"
+    return Implementation(name, DOMAINS[kernel.name], run, kernel.reference, pack, steady=steady)
 
 
 def of_function(function: Callable, like: kernels.Kernel) -> Implementation:
@@ -49,8 +49,9 @@ def of_function(function: Callable, like: kernels.Kernel) -> Implementation:
 
 
 def implementations(kernel: kernels.Kernel) -> list[Implementation]:
-    """One Implementation for each variant of a kernel that can run here."""
-    return [of_variant(kernel, variant) for variant in kernel.variants()]
+    """One Implementation for each variant of a kernel that can run here, and one that chooses among them."""
+    each = [forced(kernel, v.name, steady=v.backend != "numpy") for v in kernel.variants()]
+    return each + ([forced(kernel, "c", steady=False)] if len(each) > 1 else [])
 
 
 def laws_for(f: Implementation) -> list[Law]:

@@ -16,15 +16,12 @@ from nn.testing.case import STYLES, Case, floats, integers, near
 U = 2.0 ** -24                             # unit roundoff of float32
 TINY = 2.0 ** -149                         # its smallest subnormal
 
-# Tiles (mr, nr) of any variant; tests/nn/kernels/test_registry.py holds the registry against them.
-M_TILES, N_TILES = (1, 4, 5, 6, 8, 12, 14), (8, 16, 32, 48, 64)
-SIZES_M, SIZES_N = near(*M_TILES, most=29), near(*N_TILES, most=97)
 SIZES_K = near(4, 8, 16, 64, most=65) | near(256, 512, most=513)   # vector widths; depths of cache blocks
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 def gamma(k: int | np.ndarray) -> float | np.ndarray:
-    """γ_k = k·u/(1−k·u): the most that k roundings change a result, as a share (Higham 2002, lemma 3.1)."""
+    """γ_k = k·u/(1−k·u): the share of a result that k roundings may change (Higham 2002, lemma 3.1)."""
     return k * U / (1 - k * U)
 
 
@@ -33,6 +30,12 @@ class Domain:
 
     name: str
     exact: bool                            # integers: every variant gives the same bits
+    m_tiles: tuple[int, ...]               # rows of the tiles of its variants: sizes around
+    n_tiles: tuple[int, ...]               # them are drawn; and columns
+
+    def sizes(self) -> tuple[st.SearchStrategy[int], ...]:
+        """Where M, K and N are drawn from."""
+        return near(*self.m_tiles, most=65), SIZES_K, near(*self.n_tiles, most=97)
 
     def empties(self, case: Case) -> dict[str, Case]:
         """The case with each of its dimensions in turn shrunk to nothing."""
@@ -48,10 +51,11 @@ class Gemm(Domain):
     """f32 (M,K)·(K,N)."""
 
     name, exact = "gemm", False
+    m_tiles, n_tiles = (1, 4, 6, 8, 12), (8, 16, 32, 48, 64)
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Valid calls, small and ragged, both operands in the same style of values."""
-        return st.builds(self._make, SIZES_M, SIZES_K, SIZES_N, st.sampled_from(STYLES), SEEDS)
+        return st.builds(self._make, *self.sizes(), st.sampled_from(STYLES), SEEDS)
 
     def _make(self, m: int, k: int, n: int, style: str, seed: int) -> Case:
         rng = np.random.default_rng(seed)
@@ -103,7 +107,7 @@ class Qgemm(Gemm):
     def cases(self) -> st.SearchStrategy[Case]:
         """Each option is there or not, zero points at both ends of their range, scales from 1e-9 to 1e3."""
         style, per = st.sampled_from(STYLES), st.sampled_from(["", "scalar", "column"])
-        return st.builds(self._make, SIZES_M, SIZES_K, SIZES_N, st.sampled_from([np.uint8, np.int8]),
+        return st.builds(self._make, *self.sizes(), st.sampled_from([np.uint8, np.int8]),
                          style, style, st.booleans(), per, st.booleans(), per, SEEDS)
 
     def _make(self, m, k, n, dtype, a_style, b_style, a_zero, b_zero, bias, scale, seed) -> Case:

@@ -8,17 +8,18 @@ import numpy as np
 from hypothesis import strategies as st
 
 from nn.testing.case import STYLES, Case, floats
-from nn.testing.domain import SEEDS, SIZES_K, SIZES_M, SIZES_N, TINY, Domain, gamma
+from nn.testing.domain import SEEDS, TINY, Domain, gamma
 
 
 class SpmmCsr(Domain):
     """f32 x·Wᵀ; the arguments are x, values, indices, indptr."""
 
     name, exact = "spmm_csr", False
+    m_tiles, n_tiles = (8, 16, 32, 64), (1, 4, 16)
 
     def cases(self) -> st.SearchStrategy[Case]:
         """From no stored value to all of them; whole rows of W empty; 16- and 32-bit indices."""
-        return st.builds(self._make, SIZES_M, SIZES_K, SIZES_N, st.sampled_from([0.0, 0.05, 0.3, 1.0]),
+        return st.builds(self._make, *self.sizes(), st.sampled_from([0.0, 0.05, 0.3, 1.0]),
                          st.sampled_from([np.uint16, np.int32]), st.sampled_from(STYLES), SEEDS)
 
     def _make(self, m, k, n, density, index_dtype, style, seed) -> Case:

@@ -1,0 +1,234 @@
+"""A bad argument gets one clear error: TypeError or ValueError, naming kernel, argument and what came.
+
+Each kernel starts from a good call, and each row replaces one argument of it.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+from nn import kernels
+
+F, B = np.float32, np.int8
+X, W = np.ones((3, 4), F), np.ones((4, 5), F)
+A8, W8 = np.ones((3, 4), np.uint8), np.ones((4, 5), B)
+
+GOOD = {
+    "gemm": {"a": X, "b": W},
+    "qgemm": {"a": A8, "b": W8, "bias": np.zeros(5, np.int32), "scale": np.ones(5, F)},
+    "spmm_csr": {"x": X, "values": np.ones(2, F), "indices": np.array([0, 3], np.uint16),
+                 "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
+}
+WHY_NOT_C = kernels.why_not_c()
+SHARED = np.ones((8, 8), F)
+BYTES = np.zeros((8, 8), np.uint8)
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+TYPE, VALUE = TypeError, ValueError
+NO_ARRAY = [(TYPE, [[1.0, 2.0]], "list"), (TYPE, "ones", "str"), (TYPE, 3.0, "float"),
+            (TYPE, np.ma.masked_array(X), "masked")]
+BAD_MATRIX = [*NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, X.astype(complex), "complex128"),
+              (TYPE, X.astype(object), "object"), (TYPE, X.astype("S3"), "S3|bytes")]
+
+
+def bad_float_matrix(other=X):
+    return [*BAD_MATRIX, (TYPE, X.astype(np.float64), "float64"), (TYPE, X.astype(np.float16), "float16"),
+            (TYPE, X.astype(np.int32), "int32"), (TYPE, X.astype(X.dtype.newbyteorder()), "byte-swapped"),
+            (VALUE, X[0], r"\(4,\)"), (VALUE, X[None], r"\(1, 3, 4\)"), (VALUE, np.array(F(1)), r"\(\)"),
+            (VALUE, other, "6")]
+
+
+def bad_out(dtype, other):
+    good = np.zeros((3, 5), dtype)
+    return [*NO_ARRAY, (TYPE, good.astype(np.float64), "float64"), (TYPE, good.astype(other), other.__name__),
+            (VALUE, good[:2], r"\(2, 5\)"), (VALUE, good[0], r"\(5,\)"), (VALUE, good[None], r"\(1, 3, 5\)"),
+            (VALUE, read_only(good), "read-only"), (VALUE, np.broadcast_to(good[:1], (3, 5)), "read-only"),
+            (VALUE, np.zeros((3, 10), dtype)[:, ::2], "strides"),
+            (VALUE, np.zeros((5, 3), dtype).T, "strides"), (VALUE, good[:, ::-1], "strides"),
+            (VALUE, good[::-1], "strides")]
+
+
+BAD = {
+    ("gemm", "a"): bad_float_matrix(np.ones((4, 6), F)),
+    ("gemm", "b"): bad_float_matrix(np.ones((6, 5), F)),
+    ("gemm", "out"): bad_out(F, np.int32),
+    ("qgemm", "a"): [
+        *BAD_MATRIX, (TYPE, A8.astype(np.int16), "int16"), (TYPE, A8.astype(bool), "bool"),
+        (TYPE, X, "float32"), (VALUE, A8[0], r"\(4,\)"), (VALUE, A8[:, :3], "3")],
+    ("qgemm", "b"): [
+        *BAD_MATRIX, (TYPE, W8.astype(np.uint8), "uint8"), (TYPE, W, "float32"), (VALUE, W8[0], r"\(5,\)"),
+        (VALUE, W8[:3], "3")],
+    ("qgemm", "a_zero"): [
+        (TYPE, 1.5, "float"), (TYPE, "1", "str"), (TYPE, None, "None"), (TYPE, np.ones(3, int), "ndarray"),
+        (VALUE, -1, "-1"), (VALUE, 256, "256"), (VALUE, 2**70, str(2**70))],
+    ("qgemm", "b_zero"): [
+        (TYPE, 1.5, "float"), (TYPE, None, "None"), (TYPE, np.ones(5), "float64"), (TYPE, [0] * 5, "list"),
+        (VALUE, 128, "128"), (VALUE, -129, "-129"), (VALUE, np.zeros(4, B), "4"),
+        (VALUE, np.array([0, 0, 128, 0, 0]), "128"), (VALUE, np.zeros((1, 5), B), r"\(1, 5\)")],
+    ("qgemm", "bias"): [
+        (TYPE, [0] * 5, "list"), (TYPE, 1, "int"), (TYPE, np.zeros(5), "float64"),
+        (TYPE, np.zeros(5, np.int64), "int64"), (VALUE, np.zeros(4, np.int32), "4"),
+        (VALUE, np.zeros((1, 5), np.int32), r"\(1, 5\)")],
+    ("qgemm", "scale"): [
+        (TYPE, "1", "str"), (TYPE, [1.0] * 5, "list"), (TYPE, np.ones(5), "float64"), (TYPE, 1j, "complex"),
+        (VALUE, 0.0, "0"), (VALUE, -1.0, "-1"), (VALUE, np.nan, "nan"), (VALUE, np.inf, "inf"),
+        (VALUE, np.array([1, 1, np.nan, 1, 1], F), "nan"), (VALUE, np.zeros(5, F), "0"),
+        (VALUE, np.ones(6, F), "6"), (VALUE, 1e-60, "1e-60|0"), (VALUE, 1e60, r"1e\+60|inf")],
+    ("qgemm", "out_zero"): [(TYPE, 0.5, "float"), (VALUE, 256, "256"), (VALUE, -1, "-1")],
+    ("qgemm", "out_dtype"): [
+        (TYPE, np.int32, "int32"), (TYPE, F, "float32"), (TYPE, "no such", "no such"), (TYPE, 7, "7|int")],
+    ("qgemm", "out"): bad_out(np.uint8, np.int8),
+    ("spmm_csr", "x"): bad_float_matrix()[:-1],
+    ("spmm_csr", "values"): [
+        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.ones(2), "float64"), (VALUE, np.ones(3, F), "3"),
+        (VALUE, np.ones((1, 2), F), r"\(1, 2\)")],
+    ("spmm_csr", "indices"): [
+        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.array([0, 3]), "int64"),
+        (VALUE, np.zeros(3, np.uint16), "3"), (VALUE, np.array([0, 4], np.uint16), r"0\.\.4"),
+        (VALUE, np.array([-1, 3], np.int32), "-1")],
+    ("spmm_csr", "indptr"): [
+        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.array([0, 2]), "int64"),
+        (VALUE, np.array([], np.int32), "indptr"), (VALUE, np.array([1, 2], np.int32), "0"),
+        (VALUE, np.array([0, 2, 1, 2], np.int32), "fall"), (VALUE, np.array([0, 1], np.int32), "1"),
+        (VALUE, np.array([0, 3], np.int32), "3"), (VALUE, np.array([[0, 2]], np.int32), r"\(1, 2\)")],
+    ("spmm_csr", "out"): bad_out(F, np.int32),
+}
+ROWS = [pytest.param(kernel, argument, *row, id=f"{kernel}-{argument}-{i}")
+        for (kernel, argument), rows in BAD.items() for i, row in enumerate(rows)]
+
+
+@pytest.fixture(params=["numpy", "c"])
+def backend(request):
+    if request.param == "c" and WHY_NOT_C:
+        pytest.skip(WHY_NOT_C)
+    with kernels.use(request.param):
+        yield
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(("kernel", "argument", "error", "value", "came"), ROWS)
+def test_bad_argument(kernel, argument, error, value, came):
+    call = getattr(kernels, kernel)
+    with pytest.raises(error, match=rf"(?s)^{kernel}: .*(?<!\w){argument}(?!\w)") as raised:
+        call(**GOOD[kernel] | {argument: value})
+    assert re.search(came, str(raised.value)), f"says nothing of {came}: {raised.value}"
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("kernel", GOOD)
+def test_the_good_call_is_good(kernel):
+    assert getattr(kernels, kernel)(**GOOD[kernel]).shape == (3, 5)
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(("kernel", "change"), [
+    ("gemm", {"a": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
+    ("gemm", {"b": SHARED[:4, :5], "out": SHARED[3:6, :5]}),
+    ("spmm_csr", {"x": SHARED[:3, :4], "out": SHARED[:3, 3:]}),
+    ("spmm_csr", {"values": SHARED[0, :2], "out": SHARED[:3, :5]}),
+    ("qgemm", {"a": BYTES[:3, :4], "out": BYTES[:3, :5]}),
+    ("qgemm", {"b": BYTES[:4, :5].view(B), "out": BYTES[1:4, :5]}),
+    ("qgemm", {"scale": SHARED[0, :5], "out": SHARED.view(np.uint8)[:3, :5]}),
+])
+def test_out_may_not_overlap(kernel, change):
+    with pytest.raises(ValueError, match=f"^{kernel}: out .*overlap"):
+        getattr(kernels, kernel)(**GOOD[kernel] | change)
+
+
+@pytest.mark.usefixtures("backend")
+def test_lying_between_each_others_rows_is_not_overlap():
+    shared = np.ones((4, 9), F)
+    kernels.gemm(shared[:3, :4], W, out=shared[:3, 4:])
+    assert np.array_equal(shared[:3, 4:], np.full((3, 5), 4, F))
+
+
+@pytest.mark.usefixtures("backend")
+def test_indices_must_lie_within_x():
+    with pytest.raises(ValueError, match=r"^spmm_csr: indices must be in 0\.\.2, got 0\.\.3"):
+        kernels.spmm_csr(**GOOD["spmm_csr"] | {"x": X[:, :3]})
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(("kernel", "packed_by", "weight", "argument"), [
+    ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values")])
+def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
+    foreign = getattr(kernels, packed_by).pack(weight)
+    good = {"gemm": (X,), "qgemm": (A8,), "spmm_csr": (X,)}[kernel]
+    with pytest.raises(TypeError, match=f"^{kernel}: {argument} .*{packed_by}"):
+        getattr(kernels, kernel)(*good, foreign)
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(("kernel", "weight", "shape"), [
+    ("gemm", np.ones((6, 5), F), r"\(6, 5\)"), ("qgemm", np.ones((6, 5), B), r"\(6, 5\)"),
+    ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)")])
+def test_packed_of_another_shape(kernel, weight, shape):
+    packed = getattr(kernels, kernel).pack(weight)
+    with pytest.raises(ValueError, match=rf"^{kernel}: .*\(3, 4\).*{shape}"):
+        getattr(kernels, kernel)(A8 if kernel == "qgemm" else X, packed)
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(("kernel", "error", "weight"), [
+    ("gemm", TypeError, (W8,)), ("gemm", ValueError, (W[0],)), ("gemm", TypeError, ([[1.0]],)),
+    ("gemm", TypeError, (None,)),
+    ("qgemm", TypeError, (W,)), ("qgemm", TypeError, (W8.astype(np.uint8),)), ("qgemm", ValueError, (W8[0],)),
+    ("spmm_csr", TypeError, (W8,)), ("spmm_csr", ValueError, (W[0],)), ("spmm_csr", TypeError, (W, W)),
+    ("spmm_csr", ValueError, (np.ones(1, F), np.array([4], np.int32), np.array([0, 1], np.int32), 4)),
+    ("spmm_csr", TypeError, (np.ones(1, F), np.array([3], np.int32), np.array([0, 1], np.int32), 4.5)),
+    ("spmm_csr", ValueError, (np.ones(0, F), np.zeros(0, np.int32), np.zeros(2, np.int32), -1)),
+])
+def test_bad_weight_to_pack(kernel, error, weight):
+    with pytest.raises(error, match=rf"^{kernel}\.pack: "):
+        getattr(kernels, kernel).pack(*weight)
+
+
+@pytest.mark.parametrize("kernel", GOOD)
+def test_unknown_and_missing_arguments(kernel):
+    call = getattr(kernels, kernel)
+    with pytest.raises(TypeError, match="nonsense"):
+        call(**GOOD[kernel], nonsense=1)
+    with pytest.raises(TypeError, match=rf"'{next(iter(GOOD[kernel]))}'"):
+        call()
+
+
+def test_without_a_scale_there_is_no_output_dtype_or_zero():
+    for bad in ({"out_zero": 3}, {"out_dtype": np.int8}):
+        with pytest.raises(ValueError, match=r"^qgemm: .*scale"):
+            kernels.qgemm(A8, W8, **bad)
+
+
+def test_packed_memory_is_read_only():
+    packed = kernels.gemm.pack(W)
+    with pytest.raises(ValueError, match="read-only"):
+        packed.parts["panels"][...] = 0
+
+
+class Labelled(np.ndarray):
+    """A subclass, such as people make to carry units or names."""
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("disguise", [
+    lambda x: x.view(np.dtype(x.dtype, metadata={"unit": "m"})), lambda x: x.view(Labelled)],
+    ids=["dtype with metadata", "subclass"])
+@pytest.mark.parametrize("kernel", GOOD)
+def test_arrays_in_disguise_are_arrays(kernel, disguise):
+    rng = np.random.default_rng(0)
+    good = {name: rng.integers(1, 4, x.shape).astype(x.dtype) if name in ("a", "b", "x", "values") else x
+            for name, x in GOOD[kernel].items()}
+    if kernel == "qgemm":
+        good["a"] = -good["a"].astype(np.int8)
+    call = getattr(kernels, kernel)
+    want = call(**good)
+    got = call(**{name: disguise(x) for name, x in good.items()}, out=disguise(np.empty_like(want)))
+    assert np.array_equal(got, want)
+    assert np.array_equal(call(**{name: disguise(x) for name, x in good.items()}), want)

@@ -1,0 +1,72 @@
+"""Shapes that the laws are too quick for: several cache blocks of rows, long sums, wide results."""
+
+import numpy as np
+import pytest
+
+from nn import kernels
+from nn.testing.case import Case, floats, integers
+from nn.testing.check import DOMAINS, implementations
+from nn.testing.laws import equals_specification, same
+
+FLOAT = [(400, 520, 70), (13, 1100, 200), (1, 3000, 300), (70, 1, 500)]
+INTEGER = [(300, 1100, 70), (29, 20000, 33), (1, 5000, 700), (64, 64, 1000)]
+
+
+def every(kernel):
+    return pytest.mark.parametrize("f", implementations(kernel), ids=lambda f: f.name)
+
+
+@every(kernels.gemm)
+@pytest.mark.parametrize(("m", "k", "n"), FLOAT)
+def test_gemm(f, m, k, n):
+    rng = np.random.default_rng(0)
+    equals_specification(f, Case((floats(rng, (m, k), "uniform"), floats(rng, (k, n), "uniform"))))
+
+
+@every(kernels.spmm_csr)
+@pytest.mark.parametrize(("m", "k", "n"), FLOAT)
+@pytest.mark.parametrize("index", [np.uint16, np.int32])
+def test_spmm_csr(f, m, k, n, index):
+    rng = np.random.default_rng(0)
+    x, w = floats(rng, (m, k), "uniform"), floats(rng, (n, k), "uniform")
+    equals_specification(f, DOMAINS["spmm_csr"].storing(x, w, rng.random((n, k)) < 0.1, index))
+
+
+@every(kernels.qgemm)
+@pytest.mark.parametrize(("m", "k", "n"), INTEGER)
+@pytest.mark.parametrize("narrow", [True, False], ids=["7bit", "8bit"])
+def test_qgemm(f, m, k, n, narrow):
+    rng = np.random.default_rng(0)
+    a, b = integers(rng, (m, k), np.uint8, "uniform"), integers(rng, (k, n), np.int8, "uniform")
+    b = b >> 1 if narrow else b
+    options = {"a_zero": 7, "b_zero": integers(rng, (n,), np.int8, "uniform"), "scale": 1e-5, "out_zero": 128}
+    f.pack(b)
+    equals_specification(f, Case((a, b), {"bias": np.arange(n, dtype=np.int32) * 1000, **options}))
+    equals_specification(f, Case((a, b)))
+
+
+@every(kernels.qgemm)
+@pytest.mark.parametrize(("a", "b", "options", "k"), [
+    (255, 127, {}, 66311), (255, -128, {}, 65793), (255, -128, {"b_zero": 127}, 33025),
+    (0, 127, {"a_zero": 255}, 66311), (0, -128, {"a_zero": 255, "b_zero": 127}, 33025)])
+def test_longest_sum_that_can_not_overflow(f, a, b, options, k):
+    """K·255·128 ≤ 2³¹ for K ≤ 65,793 (b_zero 0), K·255·255 for K ≤ 33,025: extreme products of one sign."""
+    got = f(Case((np.full((2, k), a, np.uint8), np.full((k, 17), b, np.int8)), options))
+    exact = k * (a - options.get("a_zero", 0)) * (b - options.get("b_zero", 0))
+    assert abs(exact) < 2**31 <= abs(exact // k * (k + 1))
+    same(got, np.full((2, 17), exact, np.int32), f"{k} times the largest product")
+
+
+def test_all_variants_with_fma_give_gemm_the_same_bits():
+    rng = np.random.default_rng(0)
+    case = Case((floats(rng, (37, 700), "uniform"), floats(rng, (700, 90), "uniform")))
+    results = {f.name: f(case) for f in implementations(kernels.gemm) if "avx" in f.name}
+    assert len({result.tobytes() for result in results.values()}) <= 1, results.keys()
+
+
+def test_a_result_too_large_for_memory_is_a_memory_error():
+    tall, wide = np.zeros((2**24, 0), np.float32), np.zeros((0, 2**24), np.float32)
+    with pytest.raises(MemoryError):
+        kernels.gemm(tall, wide)
+    with pytest.raises(MemoryError):
+        kernels.qgemm(tall.astype(np.uint8), wide.astype(np.int8))
