@@ -61,8 +61,8 @@ def fit(
     called after every step, with steps counted from 1.
 
     The model trains in training mode and comes back in the mode it had.
-    Raises: TypeError or ValueError for data that can't be trained on, before anything changes; Diverged
-    (a FloatingPointError) naming the layer when the loss is no longer finite, before a step is made with it.
+    Raises: TypeError or ValueError for data that can't be trained on; Diverged (a FloatingPointError) naming
+    the layer when the loss is no longer finite. The model is then as it was before that step.
     """
     _check(model, x, y)
     _check_count("epochs", epochs, 0)
@@ -81,19 +81,14 @@ def fit(
                     if schedule is not None:
                         optimizer.lr = lr * schedule(step / steps)
                     optimizer.zero_grad()
-                    logits = model(Tensor(inputs))
-                    _check_classes(logits, classes)
-                    loss = F.cross_entropy(logits, classes)
-                    value = loss.item()
-                    if not math.isfinite(value):
-                        raise _diverged(model, inputs, value, step + 1)
+                    loss, right = _forward(model, inputs, classes, step + 1)
                     loss.backward()
                     optimizer.step()
                     step += 1
-                    total += value * len(inputs)  # weighted: the last batch may be shorter
-                    correct += np.count_nonzero(logits.data.argmax(axis=1) == classes)
+                    total += loss.item() * len(inputs)  # weighted: the last batch may be shorter
+                    correct += right
                     if on_step is not None:
-                        on_step(step, value)
+                        on_step(step, loss.item())
                     bar.update()
                 log.append(Epoch(float(total / len(x)), float(correct / len(x))))
                 bar.set_postfix(loss=f"{log[-1].loss:.4f}", accuracy=f"{log[-1].accuracy:.2%}", refresh=False)
@@ -141,16 +136,28 @@ def _check_count(name: str, value: int, least: int) -> None:
         raise ValueError(f"fit: {name} must be a whole number >= {least}, got {value!r}")
 
 
-def _check_classes(logits: Tensor, classes: np.ndarray) -> None:
-    if logits.ndim != 2:
-        raise ValueError(f"the model must give logits (N, classes), got {logits.shape}")
-    if classes.max() >= logits.shape[1]:
-        raise ValueError(f"y has the class {classes.max()}, but the model has {logits.shape[1]} outputs")
+def _forward(model: Module, inputs: np.ndarray, classes: np.ndarray, step: int) -> tuple[Tensor, int]:
+    """The loss of a batch and how many of its rows are right, or an error that leaves no trace."""
+    buffers = [(array, array.copy()) for _, array in model.named_buffers()]
+    try:
+        logits = model(Tensor(inputs))
+        if logits.ndim != 2:
+            raise ValueError(f"the model must give logits (N, classes), got {logits.shape}")
+        if classes.max() >= logits.shape[1]:
+            raise ValueError(f"y has the class {classes.max()}, but the model has {logits.shape[1]} outputs")
+        loss = F.cross_entropy(logits, classes)
+        if not math.isfinite(loss.item()):
+            raise _diverged(model, inputs, loss.item(), step)
+    except Exception:
+        for array, before in buffers:  # batch norm has taken the failed batch into its averages
+            array[...] = before
+        raise
+    return loss, np.count_nonzero(logits.data.argmax(axis=1) == classes)
 
 
 def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:
     """Run the batch through a copy whose modules are watched, and name the first that fails."""
-    watched = copy.deepcopy(model)  # the batch statistics of a failed batch must not stay in the model
+    watched = copy.deepcopy(model)
     first: list[str] = []
     for path, module in list(watched.named_modules()):
         module.forward = _watch(module.forward, path, first)

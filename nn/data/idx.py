@@ -18,7 +18,6 @@ from nn.files import FileError
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CHUNK = 1 << 20
-_DEFLATE_LIMIT = 1032  # no deflate stream expands more than this: 258 bytes for two bits
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
@@ -30,20 +29,18 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     import gzip
 
     with open(path, "rb") as raw:
-        limit = os.fstat(raw.fileno()).st_size
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         if not compressed:
-            return _parse(path, raw, limit)
+            return _parse(path, raw)
         with gzip.open(raw) as file:
             try:
-                return _parse(path, file, limit * _DEFLATE_LIMIT)
+                return _parse(path, file)
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
                 raise FileError(f"{os.fspath(path)}: the gzip stream is damaged ({error})") from error
 
 
-def _parse(path: str | os.PathLike[str], file: BinaryIO, limit: int) -> np.ndarray:
-    """Parse a stream that can't hold more than `limit` bytes."""
+def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
     name = os.fspath(path)
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or magic[3] == 0:
@@ -54,12 +51,12 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO, limit: int) -> np.ndarr
         raise FileError(f"{name}: the IDX header says {magic[3]} dimensions and ends after {len(dims)} bytes")
     shape = tuple(int.from_bytes(dims[i : i + 4], "big") for i in range(0, len(dims), 4))
     size = math.prod(shape) * dtype.itemsize  # Python's integers do not overflow
-    too_much = f"{name}: the IDX header says {shape} {dtype.name}, {size} bytes, but the file has"
-    if size > limit - 4 - len(dims):
-        raise FileError(f"{too_much} at most {max(limit - 4 - len(dims), 0)}")
     content = _read_at_most(file, size + 1)
     if len(content) != size:
-        raise FileError(f"{too_much} {'more' if len(content) > size else len(content)}")
+        there = "more" if len(content) > size else len(content)
+        raise FileError(
+            f"{name}: the IDX header says {shape} {dtype.name}, {size} bytes, but the file has {there}"
+        )
     try:
         return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
     except ValueError as error:  # more dimensions than NumPy has, or an empty array of absurd sizes

@@ -62,7 +62,7 @@ def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None, size:
 
 
 def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsMLP:
-    """64-300-100-10: 50,610 parameters. `width` scales the hidden layers; `size` is the side of the images."""
+    """64-300-100-10: 50,610 parameters. `width` scales the hidden layers; `size` is the images' side."""
     return DigitsMLP(_scaled(width, 300, 100), rng, _side(size, 1))
 
 

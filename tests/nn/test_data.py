@@ -142,8 +142,9 @@ def test_any_edit_of_the_header_reads_the_bytes_there_are_or_is_refused(folder, 
 def test_a_header_of_absurd_size_and_a_gzip_bomb_take_no_memory(folder):
     lie = b"\0\0\x08\x03" + (2**31 - 1).to_bytes(4, "big") * 3
     bomb = gzip.compress(idx_bytes(np.zeros(4, np.uint8)) + bytes(1 << 26))
-    short = gzip.compress(b"\0\0\x08\x01" + (4001).to_bytes(4, "big") + bytes(4000))
-    for content in (lie, gzip.compress(lie), bomb):
+    noise = np.random.default_rng(0).bytes(1 << 18)
+    less = gzip.compress(b"\0\0\x08\x01" + (1 << 25).to_bytes(4, "big") + noise)
+    for content in (lie, gzip.compress(lie), bomb, less):
         (folder / "a").write_bytes(content)
         tracemalloc.start()
         with pytest.raises(FileError, match="header says"):
@@ -151,8 +152,13 @@ def test_a_header_of_absurd_size_and_a_gzip_bomb_take_no_memory(folder):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 1 << 22
-    (folder / "a").write_bytes(short)
-    with pytest.raises(FileError, match="4001 bytes, but the file has 4000"):
+    with pytest.raises(FileError, match="33554432 bytes, but the file has 262144"):
+        data.read_idx(folder / "a")
+
+
+def test_an_array_of_no_dimensions_is_no_idx(folder):
+    (folder / "a").write_bytes(b"\0\0\x08\0\7")
+    with pytest.raises(FileError, match="not an IDX file"):
         data.read_idx(folder / "a")
 
 

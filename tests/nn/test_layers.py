@@ -166,6 +166,14 @@ def test_a_view_stands_between_weight_and_layer_and_survives_a_copy():
     assert all(p.grad is None for p in twin.parameters())
 
 
+def test_a_trace_speaks_of_a_viewed_weight_by_its_name():
+    layer = nn.Linear(2, 2)
+    layer.weight.view = Scaled()
+    graph = nn.trace(layer, np.ones((1, 2), np.float32))
+    assert [node.op for node in graph.nodes] == ["linear"]
+    assert "weight" in graph.nodes[0].inputs
+
+
 def test_a_view_that_trains_a_bare_tensor_is_refused():
     layer = nn.Linear(2, 2)
     layer.weight.view = view = Scaled()

@@ -132,6 +132,15 @@ def test_a_state_that_does_not_fit_is_refused_whole():
     assert all((before[key] == after[key]).all() for key in before)
 
 
+def test_a_state_is_a_copy():
+    p = Parameter(np.ones(3))
+    optimizer = SGD([p], momentum=0.9)
+    state = optimizer.state_dict()
+    p.grad = np.ones(3)
+    optimizer.step()
+    assert not state["momentum_buffer.0"].any()
+
+
 @pytest.mark.parametrize("build", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_steps_are_in_place_and_keep_dtype_and_gradient(build):
     p = Parameter(np.ones((2, 3), np.float32))

@@ -97,19 +97,22 @@ def test_modes_come_back_as_they_were():
     assert [module.training for _, module in model.named_modules()] == before
     with pytest.raises(ValueError, match="outputs"):
         run(model, x, y + 3)
+    assert model[1].num_batches_tracked == 2
     assert [module.training for _, module in model.named_modules()] == before
 
 
 def test_a_loss_that_is_not_finite_names_the_layer_and_changes_nothing():
     x, y = blobs()
     model = nn.Sequential({"first": network(), "norm": nn.BatchNorm1d(3)})
+    run(model, x, y)
     model.first[2].weight.data[0, 0] = np.inf
-    before = model.first.state_dict()
+    before = model.state_dict()
     with pytest.raises(FloatingPointError, match=r"loss is nan at step 1: .*'first\.2'") as caught:
         run(model, x, y)
     assert caught.value.layer == "first.2"
-    after = model.first.state_dict()
+    after = model.state_dict()
     assert all((before[name] == after[name]).all() for name in before)
+    assert not any("forward" in vars(module) for _, module in model.named_modules())
 
 
 def test_a_learning_rate_that_is_far_too_large_ends_in_divergence_not_in_warnings():
@@ -117,6 +120,22 @@ def test_a_learning_rate_that_is_far_too_large_ends_in_divergence_not_in_warning
     model = network()
     with pytest.raises(train.Diverged, match="smaller learning rate"):
         run(model, x, y, optimizer=SGD(model.parameters(), lr=1e30), epochs=20)
+
+
+def test_accuracy_records_no_graph():
+    class Watched(nn.Module):
+        def __init__(self):
+            self.inner = network()
+            self.recorded = []
+
+        def forward(self, x):
+            out = self.inner(x)
+            self.recorded.append(out.requires_grad)
+            return out
+
+    model = Watched()
+    train.accuracy(model, X, Y)
+    assert model.recorded == [False]
 
 
 def test_accuracy_takes_any_callable_and_counts_the_short_batch():
