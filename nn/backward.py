@@ -121,7 +121,7 @@ def _walk(root, seed, retain_graph=False, wanted=()):
         for parent, part in zip(parents, parts, strict=True):
             if parent is None:
                 continue
-            if g is not None and part is not None:
+            if g is not None and part is not None and part is not False:
                 if part.shape != parent.shape:
                     part = fit(part, parent.shape, rule)
                 held = grads.get(parent)

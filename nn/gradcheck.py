@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
     """
     rng = np.random.default_rng(0) if rng is None else rng
     if not isinstance(function, Rule):
-        _Check(getattr(function, "__name__", repr(function)), function, inputs, attrs, tolerance).run(rng)
+        name = getattr(function, "__name__", repr(function))
+        _Check(name, _names(function), function, inputs, attrs, tolerance).run(rng)
         return True
     rule = function
     cases = [(inputs, attrs)] if inputs else rule.samples(rng)
@@ -48,8 +50,7 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
     if not cases:
         raise ValueError(f"gradcheck: {rule.name} has no samples; pass inputs")
     for arrays, how in cases:
-        check = _Check(rule.name, lambda *xs, **kw: apply(rule, *xs, **kw), arrays, how, tolerance)
-        check.names = _names(rule.forward)
+        check = _Check(rule.name, _names(rule.forward), partial(apply, rule), arrays, how, tolerance)
         if rule.surrogate:
             check.smooth = rule.surrogate(*check.arrays, **how)
         check.run(rng)
@@ -59,9 +60,9 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
 class _Check:
     """One function at one point."""
 
-    def __init__(self, name, function, inputs, attrs, tolerance):
-        self.name, self.function, self.attrs, self.tolerance = name, function, attrs, tolerance
-        self.names = _names(function)
+    def __init__(self, name, names, function, inputs, attrs, tolerance):
+        self.name, self.names = name, names
+        self.function, self.attrs, self.tolerance = function, attrs, tolerance
         self.smooth = None    # what differences are taken of, if not of the function
         inputs = [x.data if isinstance(x, Tensor) else x for x in inputs]
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
@@ -71,8 +72,8 @@ class _Check:
             raise ValueError(f"gradcheck: {name}: there is no floating-point array to check among the inputs")
         for i in self.floats:
             if self.arrays[i].dtype != np.float64:
-                raise TypeError(f"gradcheck: {name}: {self.argument(i)} is {self.arrays[i].dtype}; differences "
-                                "need float64, pass x.astype(np.float64)")
+                raise TypeError(f"gradcheck: {name}: {self.argument(i)} is {self.arrays[i].dtype}; "
+                                "differences need float64, pass x.astype(np.float64)")
 
     def argument(self, i):
         return f"argument {i}" + (f" ({self.names[i]})" if i < len(self.names) else "")
@@ -108,6 +109,9 @@ class _Check:
         for i, (tensor, x) in enumerate(zip(tensors, self.arrays, strict=True)):
             if isinstance(tensor, Tensor) and not np.array_equal(tensor.data, x):
                 raise GradcheckError(f"{self.name}: {self.argument(i)} was overwritten")
+            if isinstance(tensor, Tensor) and tensor.grad is not None and tensor.grad.shape != x.shape:
+                raise GradcheckError(f"{self.name}: the gradient of {self.argument(i)} has shape "
+                                     f"{tensor.grad.shape}, wanted {x.shape}")
         return [np.zeros(t.shape) if t.grad is None else t.grad for t in (tensors[i] for i in wanted)]
 
     def slope(self, v, x, at, left=1, right=1):
@@ -118,7 +122,7 @@ class _Check:
         for moved in (here + right * h, here - left * h):
             x[at] = moved
             with no_grad():
-                values.append(self.smooth(*self.arrays) if self.smooth else
+                values.append(np.array(self.smooth(*self.arrays)) if self.smooth else
                               self.function(*map(_tensor, self.arrays), **self.attrs).data)
         x[at] = here
         return np.vdot(v, values[0] - values[1]) / ((left + right) * h)

@@ -292,7 +292,7 @@ class Tensor:
 
     def unsqueeze(self, dim: int) -> Tensor:
         """With a new axis of length 1 at `dim`."""
-        return self[(slice(None),) * (dim % (self.ndim + 1)) + (None,)]
+        return self[(slice(None),) * self._axis(dim, self.ndim + 1) + (None,)]
 
     def permute(self, *dims: int) -> Tensor:
         """All axes in a new order."""
@@ -313,13 +313,16 @@ class Tensor:
         """Repeated, without a copy, to a shape it broadcasts to."""
         return apply(shapes.expand, self, shape=_ints(shape))
 
-    def _axis(self, dim):
-        if not -self.ndim <= dim < max(self.ndim, 1):
+    def _axis(self, dim, ndim=None):
+        ndim = ndim or self.ndim or 1    # a scalar has an axis to flatten
+        if not -ndim <= dim < ndim:
             raise IndexError(f"axis {dim} came, but the tensor has shape {self.shape}")
-        return dim % max(self.ndim, 1)
+        return dim % ndim
 
     def astype(self, dtype: Any) -> Tensor:
-        return apply(arithmetic.cast, self, dtype=np.dtype(dtype))
+        """In another dtype; no gradient flows through integers and booleans."""
+        dtype = np.dtype(dtype)
+        return apply(arithmetic.cast if dtype.kind == "f" else arithmetic.truncate, self, dtype=dtype)
 
     def float(self) -> Tensor:
         return self.astype(np.float32)

@@ -83,10 +83,14 @@ sqrt = Rule(
     samples=_one, fresh=True)
 
 cast = Rule(
-    "cast", "y = x in another dtype;  dx = g in the dtype of x",
+    "cast", "y = x in another floating-point dtype;  dx = g in the dtype of x",
     lambda x, *, dtype: (x.astype(dtype), (x.dtype,)),
     lambda g, saved, needs: (g.astype(saved[0]),),
     samples=lambda rng: [([rng.normal(size=(2, 3))], {"dtype": np.dtype(np.float64)})], fresh=True)
+
+truncate = Rule(
+    "truncate", "y = x as integers or booleans: no gradient",
+    lambda x, *, dtype: (x.astype(dtype), None))
 
 
 def _comparison(name, sign):

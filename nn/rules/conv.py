@@ -11,7 +11,7 @@ from nn.rules.record import Rule
 from nn.rules.windows import Windows
 
 
-def _conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
+def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     windows = _geometry(x, w, b, stride, padding, dilation, groups)
     columns = w.transpose(0, 2, 3, 1).reshape(groups, len(w) // groups, -1).mT    # one per filter
     y = _rows(windows.gather(x), groups) @ columns                                # (G, N·H'·W', O/G)
@@ -60,7 +60,7 @@ def _geometry(x, w, b, stride, padding, dilation, groups):
     return Windows("conv2d", x.shape, w.shape[2:], stride, padding, dilation)
 
 
-def _conv2d_twin(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
+def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     """Tap by tap: each w[:, :, i, j] times the pixels that it meets. Zero-padding is a linear map."""
     windows = _geometry(x, w, b, stride, padding, dilation, groups)
     (down, across), (height, width) = windows.padding, x.shape[2:]

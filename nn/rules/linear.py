@@ -41,7 +41,7 @@ matmul = Rule(
     samples=_matmul_samples, fresh=True)
 
 
-def _linear(x, w, b=None):
+def _linear(x, w, b):
     if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[1]:
         raise ValueError(f"linear: x of shape {x.shape} does not fit a weight of shape {w.shape}; "
                          "wanted (..., in) and (out, in)")
@@ -70,5 +70,5 @@ def _linear_samples(rng):
 
 linear = Rule(
     "linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
-    twin=lambda x, w, b=None: x @ w.T if b is None else x @ w.T + b,
+    twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b,
     samples=_linear_samples, fresh=True)

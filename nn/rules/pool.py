@@ -24,7 +24,7 @@ def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
     for tap, (_, _, pixels) in enumerate(windows.taps()):
         here = padded[pixels]
         if tap == 0:
-            y, winner = here.copy(), np.zeros(here.shape, np.min_scalar_type(np.prod(windows.kernel)))
+            y, winner = here.copy(), np.zeros(here.shape, np.min_scalar_type(windows.size))
         else:
             later = (here > y) * winner.dtype.type(tap)    # >, not ≥: of equal values the first wins
             np.maximum(winner, later, out=winner)
@@ -60,12 +60,12 @@ def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
     y = 0
     for _, _, pixels in windows.taps():
         y = y + padded[pixels]
-    return (y / np.prod(windows.kernel)).transpose(0, 3, 1, 2), (windows,)
+    return (y / windows.size).transpose(0, 3, 1, 2), (windows,)
 
 
 def _avg_pool2d_vjp(g, saved, needs):
     (windows,) = saved
-    share = g.transpose(0, 2, 3, 1) / int(np.prod(windows.kernel))
+    share = g.transpose(0, 2, 3, 1) / windows.size
     padded = np.zeros(windows.padded, g.dtype)
     for _, _, pixels in windows.taps():
         padded[pixels] += share

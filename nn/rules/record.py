@@ -5,10 +5,10 @@ class Rule:
     """One operation y = f(x₁, …, xₙ) and how a gradient passes through it.
 
     forward(*arrays, **attrs) -> (y, saved): saved is a flat tuple of what vjp needs, or None.
-    vjp(g, saved, needs) -> one gradient per input, given g = ∂L/∂y (never written to, nor is
-        saved). Where needs[i] is false the i-th may be anything. Broadcasting is not undone here:
-        a gradient may have the shape of g, and an axis along which it is constant may have
-        length 1 (a scalar may have no axes): the engine sums and repeats. None: not differentiable.
+    vjp(g, saved, needs) -> one gradient per input, given g = ∂L/∂y; it writes neither to g nor to
+        saved. Where needs[i] is false the i-th may be anything; None or False say "none". Broadcasting
+        is not undone here: a gradient may have the shape of g, and where it is constant along an axis
+        length 1 there (or be a scalar): the engine sums and repeats. No vjp: not differentiable.
     formula: y and the gradients, as on a blackboard; dx stands for ∂L/∂x.
     samples(rng) -> list of (arrays, attrs), float64 and away from kinks: what gradcheck runs.
     fresh: vjp returns new arrays only, never g, something saved, a view of them or one array twice,

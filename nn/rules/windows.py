@@ -33,6 +33,7 @@ class Windows:
         self.stride = sh, sw = pair(stride, "stride", op, 1)
         self.padding = ph, pw = pair(padding, "padding", op, 0)
         self.dilation = dh, dw = pair(dilation, "dilation", op, 1)
+        self.size = kh * kw
         self.image = n, h, w, c
         self.padded = n, h + 2 * ph, w + 2 * pw, c
         self.out = (h + 2 * ph - dh * (kh - 1) - 1) // sh + 1, (w + 2 * pw - dw * (kw - 1) - 1) // sw + 1
