@@ -90,9 +90,10 @@ class _Lowering:
             if node.op not in lower:
                 raise self.refuse(node, f"no kernel call for it yet (there are some for {', '.join(lower)})")
             lower[node.op](node)
-        return Program(
-            name, graph.input, graph.input_shape[1:], self.as_real(graph.output), self.calls, self.constants
-        )
+        output = self.as_real(graph.output)
+        if self.rank(graph.output) == 4:  # an image goes out as it came in
+            output = self.emit(layout.Nchw((output,), f"{graph.output}.nchw"))
+        return Program(name, graph.input, graph.input_shape[1:], output, self.calls, self.constants)
 
     # Values ---------------------------------------------------------------------------------------
 
@@ -257,6 +258,8 @@ class _Lowering:
 
     def scale(self, node: Node) -> None:
         x = node.inputs[0]
+        if len(node.shape) not in (2, 4):
+            raise self.refuse(node, f"takes (N, C) and (N, C, H, W), not {len(node.shape)} dimensions")
         factor, shift = normalisation(self.graph, node)
         names = (f"{node.output}.scale", f"{node.output}.shift")
         self.constants[names[0]] = factor.astype(np.float32)
@@ -275,5 +278,6 @@ class _Lowering:
 
 
 def pair(value: Any) -> tuple[int, int]:
-    """3 → (3, 3); a pair as it is."""
-    return (value, value) if isinstance(value, int) else tuple(value)
+    """3 → (3, 3); a pair as it is. Plain integers, whatever they were."""
+    first, second = value if isinstance(value, (tuple, list)) else (value, value)
+    return int(first), int(second)

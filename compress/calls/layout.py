@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from .call import Call, Constants, Run, Value
 
-__all__ = ["Flatten", "Im2col", "Nhwc", "Ravel", "out_size"]
+__all__ = ["Flatten", "Im2col", "Nchw", "Nhwc", "Ravel", "out_size"]
 
 ANY = ("float32", "uint8", "int32")
 Pair = tuple[int, int]
@@ -34,6 +34,21 @@ class Nhwc(Call):
 
     def bind(self, constants: Constants) -> Run:
         return lambda out, x: np.copyto(out, x.transpose(0, 2, 3, 1))
+
+
+@dataclass(frozen=True)
+class Nchw(Call):
+    """(N,H,W,C) → (N,C,H,W): the way back, where a network's output is an image."""
+
+    op: ClassVar[str] = "nchw"
+
+    def infer(self, constants: Constants, *inputs: Value) -> Value:
+        self.need(inputs[0], ANY, ndim=3)
+        height, width, channels = inputs[0].shape
+        return self.made(inputs[0].dtype, (channels, height, width))
+
+    def bind(self, constants: Constants) -> Run:
+        return lambda out, x: np.copyto(out, x.transpose(0, 3, 1, 2))
 
 
 @dataclass(frozen=True)

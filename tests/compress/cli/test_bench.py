@@ -234,7 +234,7 @@ def test_peers_compute_the_same_integers():
     if peers.missing("torch", "onnxruntime", "onnx"):
         pytest.skip("needs the extra bench")
     program = (
-        "import numpy as np; from compress.cli.bench import peers, qgemm; from nn.kernels import qgemm as ours\n"
+        "import numpy as np\nfrom compress.cli.bench import peers, qgemm\nfrom nn.kernels import qgemm as ours\n"
         "work = qgemm.product(5, 64, 32, 64)\n"
         "found = peers.torch_qgemm(work.a, work.b, **work.around)\n"
         "found['onnxruntime'] = peers.onnx_qgemm(work.a, work.b, **work.around)\n"
