@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
-import nn
+from nn.kernels import isa, why_not_c
 
 from .row import Row, table, verdicts
 
@@ -79,7 +79,7 @@ def _measured(name: str) -> list[Row]:
 
 
 def _machine() -> dict[str, Any]:
-    kernels = "none, NumPy only" if nn.kernels.why_not_c() else nn.kernels.isa()
+    kernels = "none, NumPy only" if why_not_c() else isa()
     about = {"cpu": _cpu(), "cores": os.cpu_count(), "kernels": kernels, "python": platform.python_version()}
     return {**about, **{package: _version(package) for package in ("numpy", *PEERS)}}
 

@@ -13,7 +13,7 @@ from .qgemm import peak_context
 from .row import Row
 from .timing import context, digits, interleaved, share_of_peak, timer
 
-__all__ = ["rows"]
+__all__ = ["rows", "variant_rows"]
 
 ROUTES = ("fma_avx512", "fma_avx2")  # the peaks, the highest first
 
@@ -23,8 +23,13 @@ def rows(seconds: float) -> list[Row]:
     return [
         *(_of_peak(packed, seconds) for packed in (True, False)),
         _beside_peers(seconds),
-        *variants.rows(gemm, _work, _route, seconds / 2),
+        *variant_rows(seconds / 2),
     ]
+
+
+def variant_rows(seconds: float) -> list[Row]:
+    """The speed of every variant."""
+    return variants.rows(gemm, _work, _route, seconds)
 
 
 def _operands(m: int, k: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -80,9 +85,10 @@ def _ours(a: np.ndarray, b: np.ndarray, packed: bool = True) -> Timer:
 
 
 def _work(variant: Variant) -> variants.Work:
-    a, b = _operands(768, 768, 768)  # 768 is a multiple of every tile
+    side = variants.SIDE
+    a, b = _operands(side, side, side)
     with use(variant):
-        return variants.Work("768³", 768**3, _ours(a, b))
+        return variants.Work(f"{side}³", side**3, _ours(a, b))
 
 
 def _route(variant: Variant) -> str:

@@ -13,7 +13,7 @@ from . import peers, variants
 from .row import Row
 from .timing import Share, context, digits, interleaved, share_of_peak, timer
 
-__all__ = ["rows"]
+__all__ = ["rows", "variant_rows"]
 
 SHAPES = ((1024, 1024, 1024), (64, 1024, 1024), (8, 4096, 1024), (1, 4096, 4096))
 
@@ -44,8 +44,13 @@ def rows(seconds: float) -> list[Row]:
     return [
         *(_of_peak(route, seconds) for route in ROUTES),
         *(_against_peers(shape, seconds) for shape in SHAPES),
-        *variants.rows(qgemm, _work, _route, seconds / 2),
+        *variant_rows(seconds / 2),
     ]
+
+
+def variant_rows(seconds: float) -> list[Row]:
+    """The speed of every variant."""
+    return variants.rows(qgemm, _work, _route, seconds)
 
 
 def product(m: int, k: int, n: int, limit: int = 127) -> Product:
@@ -132,11 +137,12 @@ def _ours(work: Product, preallocated: bool = True) -> Timer:
 
 
 def _work(variant: Variant) -> variants.Work:
-    """768 is a multiple of every tile; a variant of one row is for products of one row."""
-    m = 1 if variant.tile and variant.tile[0] == 1 else 768
-    work = product(m, 768, 768, 64)
+    """A variant with a tile of one row is for products of one row."""
+    side = variants.SIDE
+    m = 1 if variant.tile and variant.tile[0] == 1 else side
+    work = product(m, side, side, 64)
     with use(variant):
-        return variants.Work(f"{m}×768×768", work.macs, _ours(work))
+        return variants.Work(f"{m}×{side}×{side}", work.macs, _ours(work))
 
 
 def _route(variant: Variant) -> str:

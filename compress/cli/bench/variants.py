@@ -6,13 +6,14 @@ from collections.abc import Callable
 from timeit import Timer
 from typing import NamedTuple
 
-import nn
-from nn.kernels import Kernel, Variant, peak_routes, use
+from nn.kernels import Kernel, Variant, peak_routes, use, why_not_c
 
 from .row import Row
 from .timing import context, digits, interleaved, share_of_peak
 
-__all__ = ["Work", "no_kernels", "rows"]
+__all__ = ["SIDE", "Work", "no_kernels", "rows"]
+
+SIDE = 768  # of the matrices: a multiple of every tile
 
 
 class Work(NamedTuple):
@@ -32,7 +33,7 @@ def rows(
 
 def no_kernels(group: str, measure: str, unit: str, bar: float | None = None) -> Row:
     """The row of a measure that needs the C kernels, where there are none."""
-    return Row(group, measure, None, unit, bar, why=f"needs the C kernels. {nn.kernels.why_not_c()}")
+    return Row(group, measure, None, unit, bar, why=f"needs the C kernels. {why_not_c()}")
 
 
 def _row(kernel: Kernel, variant: Variant, work: Work, route: str, seconds: float) -> Row:
