@@ -36,6 +36,7 @@ def array(kernel: str, name: str, x: Any, rank: int, *dtypes: np.dtype) -> np.nd
 
 
 def describe(dtype: np.dtype) -> str:
+    """The dtype's name, and whether its bytes are the other way round."""
     return dtype.name if dtype.isnative else f"byte-swapped {dtype.name}"
 
 

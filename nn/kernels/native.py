@@ -156,6 +156,7 @@ def peak(route: str) -> float:
 
 
 def all_peak_routes() -> list[str]:
+    """Every route there is, in the order of their numbers in C; not all of them run on this machine."""
     return [ffi.string(lib.nn_peak_name(i)).decode() for i in range(lib.nn_peak_count())] if lib else []
 
 

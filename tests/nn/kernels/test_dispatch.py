@@ -1,0 +1,180 @@
+"""Which implementation runs: NN_ISA and NN_BACKEND in children, `use`, no library or an old one, threads."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nn
+from nn import kernels
+from nn.kernels import native
+
+ROOT = Path(nn.__file__).parent.parent
+NEEDS_C = pytest.mark.skipif(native.lib is None, reason="there are no C kernels to choose from")
+CAPS = ("scalar", "avx2", "avxvnni", "avx512")
+NEEDED = ("any", *CAPS, "avx512vnni")                          # instruction sets of variants, poor to rich
+BELOW = {cap: NEEDED[:NEEDED.index(cap) + 1] for cap in CAPS} | {"avx512": NEEDED}
+
+# Runs every kernel once and an 8-bit convolutional network, and prints what it found as one line of JSON.
+CHILD = """
+import json, numpy as np, nn, compress
+from nn import kernels
+rng = np.random.default_rng(0)
+a, b = rng.integers(0, 256, (9, 77), np.uint8), rng.integers(-128, 128, (77, 21), np.int8)
+x, w = rng.integers(-9, 9, (9, 77)).astype("f4"), rng.integers(-9, 9, (21, 77)).astype("f4")
+w[rng.random(w.shape) < 0.8] = 0
+model = nn.models.digits_cnn(width=0.25, rng=np.random.default_rng(0)).eval()
+images = nn.data.digits().x_train[:32]
+compress.prepare(model, compress.Quantize(), images)
+program = compress.convert(model)
+print(json.dumps({
+    "isa": kernels.isa(), "c": kernels.why_not_c() is None,
+    "variants": {k.name: [(v.name, v.isa) for v in k.variants()] for k in kernels.all_kernels()},
+    "qgemm": int(kernels.qgemm(a, b, a_zero=3, b_zero=-2).astype(np.int64) @ np.arange(21) @ np.arange(9)),
+    "gemm": float(kernels.gemm(x, np.ascontiguousarray(w.T)).sum()),
+    "spmm_csr": float(kernels.spmm_csr(x, kernels.spmm_csr.pack(w)).sum()),
+    "network": np.asarray(program(images)).argmax(1).tolist()}))
+"""
+
+
+def child(code: str, **environment: str) -> subprocess.CompletedProcess:
+    clean = {name: value for name, value in os.environ.items() if name not in ("NN_ISA", "NN_BACKEND")}
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, env={**clean, **environment},
+                          capture_output=True, text=True, check=False, timeout=120)
+
+
+def found(**environment: str) -> dict:
+    run = child(CHILD, **environment)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.fixture(scope="module")
+def on_numpy():
+    return found(NN_BACKEND="numpy")
+
+
+def test_numpy_backend(on_numpy):
+    assert not on_numpy["c"]
+    assert {isa for rows in on_numpy["variants"].values() for _, isa in rows} == {"any"}
+
+
+@NEEDS_C
+@pytest.mark.parametrize("cap", CAPS)
+def test_cap(cap, on_numpy):
+    """No variant beyond the cap, and the same numbers: integers exactly, and what a network decides."""
+    here = found(NN_ISA=cap)
+    assert here["c"]
+    assert CAPS.index(here["isa"]) <= CAPS.index(cap)
+    assert {isa for rows in here["variants"].values() for _, isa in rows} <= set(BELOW[cap])
+    assert all(len(rows) >= 2 for rows in here["variants"].values())
+    for result in ("qgemm", "gemm", "spmm_csr", "network"):
+        assert here[result] == on_numpy[result], result
+
+
+@NEEDS_C
+def test_without_a_cap_the_best_runs():
+    assert found()["isa"] == found(NN_ISA="avx512", NN_BACKEND="c")["isa"]
+
+
+@pytest.mark.parametrize(("environment", "message"), [
+    ({"NN_ISA": "sse9"}, "ValueError: NN_ISA must be one of scalar, avx2, avxvnni, avx512, got 'sse9'"),
+    ({"NN_BACKEND": "fpga"}, "ValueError: NN_BACKEND must be one of numpy, c, got 'fpga'"),
+    ({"NN_BACKEND": "cuda"}, "ValueError: NN_BACKEND=cuda: there are no CUDA kernels")])
+def test_bad_environment(environment, message):
+    run = child("import nn.kernels", **environment)
+    assert run.returncode == 1
+    assert message in run.stderr.splitlines()[-1]
+
+
+def test_use_refuses_what_nobody_knows():
+    with pytest.raises(ValueError, match=r"use: 'avx9' is none of .*scalar.*numpy.*gemm_numpy"):
+        kernels.use("avx9")
+    with pytest.raises(TypeError, match="use: "):
+        kernels.use(3)
+
+
+@NEEDS_C
+def test_use_refuses_what_can_not_run_here():
+    run = child("from nn import kernels; kernels.use('avx2')", NN_ISA="scalar")
+    assert "RuntimeError: use: this CPU (or NN_ISA) has no avx2" in run.stderr
+    run = child("from nn import kernels; kernels.use('gemm_6x16_avx2')", NN_ISA="scalar")
+    assert "RuntimeError: use: this CPU (or NN_ISA) has no avx2, which gemm_6x16_avx2 needs" in run.stderr
+    run = child("from nn import kernels; kernels.use('c')", NN_BACKEND="numpy")
+    assert "RuntimeError: use: 'c' needs the C kernels. NN_BACKEND=numpy is set." in run.stderr
+
+
+@NEEDS_C
+def test_use_nests_and_ends():
+    best, choice = kernels.isa(), kernels.gemm.choice
+    with kernels.use("scalar"):
+        assert kernels.isa() == "scalar"
+        with kernels.use("numpy"):
+            assert kernels.gemm.choice == native.NUMPY
+    with pytest.raises(ZeroDivisionError), kernels.use(kernels.gemm.variants()[-1]):
+        raise ZeroDivisionError
+    assert (kernels.isa(), kernels.gemm.choice) == (best, choice)
+
+
+# ---- no library, an old one ----
+
+def test_without_a_library_all_runs_on_numpy_and_says_why():
+    code = """
+import sys; sys.modules["nn._kernels"] = None                  # as if it had never been built
+import numpy as np
+from nn import kernels
+assert [v.backend for v in kernels.qgemm.variants()] == ["numpy"]
+packed = kernels.qgemm.pack(np.ones((3, 2), np.int8))
+assert kernels.qgemm(np.ones((1, 3), np.uint8), packed).tolist() == [[3, 3]]
+print(kernels.why_not_c())
+"""
+    run = child(code, CC="no-such-compiler")
+    assert run.returncode == 0, run.stderr
+    assert "could not be built" in run.stdout or "not installed" in run.stdout
+    insists = child("import sys; sys.modules['nn._kernels'] = None; import nn.kernels", NN_BACKEND="c")
+    assert "RuntimeError: NN_BACKEND=c, but the C kernels are not built" in insists.stderr
+
+
+@pytest.mark.skipif(native.lib is None or not native.csrc(), reason="needs a built library and its sources")
+def test_kernels_older_than_their_sources_are_told(monkeypatch):
+    monkeypatch.setattr(native, "build_id", lambda folder: "of edited sources")
+    with pytest.warns(UserWarning, match=r"older than csrc/.*python csrc/build\.py"):
+        native._load()
+    monkeypatch.undo()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        native._load()
+
+
+# ---- threads ----
+
+@pytest.mark.parametrize("kernel", kernels.all_kernels(), ids=lambda k: k.name)
+def test_threads_share_a_packed_weight(kernel):
+    """The GIL is free during a call, so two of them run at once, on one packed weight."""
+    rng = np.random.default_rng(0)
+    if kernel.name == "qgemm":
+        x, w = rng.integers(0, 256, (50, 300), np.uint8), rng.integers(-128, 128, (300, 70), np.int8)
+    else:
+        x, w = rng.standard_normal((50, 300), np.float32), rng.standard_normal((300, 70), np.float32)
+    w = np.ascontiguousarray(w.T) if kernel.name == "spmm_csr" else w
+    want, packed = kernel(x, kernel.pack(w)), kernel.pack(w)
+    start, wrong = threading.Barrier(4), []
+
+    def work():
+        start.wait()
+        for _ in range(50):
+            if not np.array_equal(kernel(x, packed), want):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong

@@ -1,0 +1,178 @@
+"""The house stands: imports go down its floors, files are short, and nothing is left half done."""
+
+import ast
+import re
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOP = {"pyproject.toml", "nn", "compress", "csrc", "tests", "notebooks", "README.md", "LICENSE"}
+LONGEST = 400                                                  # lines of any file
+VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}   # names that say nothing
+
+# The longest prefix of a module's name decides which floor it is on (design, §1).
+FLOORS = {
+    "nn.kernels": 1,
+    "nn": 2,                                                   # tensor, rules, functional, random, ...
+    "nn.testing": 2.5,
+    "nn.module": 3, "nn.layers": 3, "nn.optim": 3, "nn.train": 3, "nn.data": 3, "nn.models": 3, "nn.graph": 3,
+    "nn.files": 3, "nn.recompute": 3, "nn.precision": 3, "nn.profile": 3,
+    "compress": 4,
+    "compress.testing": 4.5,
+    "compress.cli": 5, "compress.__main__": 5,
+}
+DOORS = {"nn", "compress"}                                     # an __init__ gathers what its package offers
+
+
+def name_of(path: Path) -> str:
+    """The dotted name of a module's file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = sorted([*(ROOT / "nn").rglob("*.py"), *(ROOT / "compress").rglob("*.py")])
+SOURCES = {name_of(path): path for path in FILES}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+PACKAGES = {name for name, path in SOURCES.items() if path.name == "__init__.py"}
+
+
+def floor(name: str) -> float:
+    """The floor a module is on."""
+    while name not in FLOORS:
+        name = name.rpartition(".")[0]
+    return FLOORS[name]
+
+
+def imported(name: str, statements) -> set[str]:
+    """What these statements of module `name` import: modules of ours, and the first names of others."""
+    found = set()
+    for node in statements:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                here = name.split(".") if name in PACKAGES else name.split(".")[:-1]
+                base = ".".join(here[:len(here) - node.level + 1] + ([node.module] if node.module else []))
+            full = {f"{base}.{alias.name}" for alias in node.names}
+            found |= {module if module in SOURCES else base for module in full}
+    return {m if m in SOURCES else m.partition(".")[0] for m in found}
+
+
+def at_import(tree: ast.Module) -> list[ast.stmt]:
+    """The statements that run when a module is imported: not those in functions, nor under TYPE_CHECKING."""
+    seen, todo = [], list(tree.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        seen.append(node)
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+    return seen
+
+
+EVERYWHERE = {name: imported(name, ast.walk(tree)) for name, tree in TREES.items()}
+AT_IMPORT = {name: imported(name, at_import(tree)) for name, tree in TREES.items()}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_imports_go_down(name):
+    """Also inside functions: a lazy import is an import. Only the two packages see all their rooms."""
+    up = {other for other in EVERYWHERE[name] & set(SOURCES) - DOORS if floor(other) > floor(name)}
+    if name in DOORS:
+        up = {other for other in up if re.search(r"\.(testing|cli)\b", other) or not other.startswith(name)}
+    if floor(name) == 5:                                       # the command may run the checkers, lazily
+        up |= {other for other in AT_IMPORT[name] if ".testing" in other}
+    assert not up, f"{name} (floor {floor(name)}) imports {sorted(up)}"
+
+
+def test_nn_never_imports_compress():
+    guilty = {name for name in SOURCES if name.startswith("nn") for other in EVERYWHERE[name]
+              if other.partition(".")[0] == "compress"}
+    assert not guilty
+
+
+def test_no_circles():
+    """Follow what runs at import from every module; the doors count too, as modules of their own."""
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " → ".join([*path[path.index(name):], name])
+        if name not in done:
+            for other in sorted(AT_IMPORT[name] & set(SOURCES)):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in SOURCES:
+        visit(name, ())
+
+
+def test_hypothesis_and_pytest_stay_in_the_testing_rooms():
+    test_only = {"hypothesis", "pytest"}
+    guilty = {name for name in SOURCES if ".testing" not in name and EVERYWHERE[name] & test_only}
+    assert not guilty
+
+
+def test_imports_from_outside_are_declared():
+    """The standard library, and the runtime dependencies and extras of pyproject.toml."""
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 can't read TOML")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    declared = {re.split(r"[^\w-]", requirement)[0] for requirement in wanted}
+    allowed = declared | sys.stdlib_module_names | {"nn", "compress"}
+    for name in SOURCES:
+        assert EVERYWHERE[name] - set(SOURCES) <= allowed, name
+
+
+# ---- the text of the files ----
+
+def tracked() -> list[Path]:
+    """Files of the repository; of the source tree without caches where git is not there."""
+    git = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False)
+    names = listed.stdout.split("\0")
+    if listed.returncode != 0:
+        below = chain(*((ROOT / top).rglob("*") for top in TOP))
+        names = [str(p.relative_to(ROOT)) for p in below if "__pycache__" not in p.parts]
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+CODE = [path for path in tracked() if path.suffix in (".py", ".c", ".h", ".def")]
+
+
+def ids(path):
+    return str(path.relative_to(ROOT))
+
+
+def test_top_level_is_the_plan():
+    there = {path.relative_to(ROOT).parts[0] for path in tracked()}
+    assert {name for name in there if not name.startswith(".")} <= TOP
+
+
+@pytest.mark.parametrize("path", CODE, ids=ids)
+def test_a_file_reads_in_one_sitting_and_is_finished(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST
+    assert not VAGUE & {path.stem, *path.relative_to(ROOT).parts}
+    left = re.findall(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b|NotImplemented" r"Error", text)
+    assert not left
+
+
+def documented(node: ast.AST) -> bool:
+    """Whether a class or function has a docstring; a class may also set __doc__."""
+    sets_doc = any("__doc__" in ast.unparse(s.targets) for s in node.body if isinstance(s, ast.Assign))
+    return sets_doc or ast.get_docstring(node) is not None
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if not name.endswith("__main__")])
+def test_public_things_say_what_they_are(name):
+    """A docstring for the module, and for every public function and class at its top level."""
+    assert ast.get_docstring(TREES[name]), "the module"
+    public = [node for node in TREES[name].body if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+              and not node.name.startswith("_") and ".testing" not in name]
+    assert not [node.name for node in public if not documented(node)]
