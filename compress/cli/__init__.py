@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -21,6 +22,9 @@ def command(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         return options.run(options)
+    except BrokenPipeError:  # the reader of our output has seen enough, as `bonsai doctor | head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (FileError, OSError, _Usage) as error:
         print(f"bonsai: {error}", file=sys.stderr)
         return 2
