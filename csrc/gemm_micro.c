@@ -3,18 +3,23 @@
 
 #include <string.h>
 
-void gemm_scalar_4x16(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)
+/* In portable C the compiler's own vectors of four, which every CPU has (SSE, NEON); without them it rearranges
+ * the loop until nothing stays in registers. */
+typedef float four __attribute__((vector_size(16)));
+
+static inline four spread(int32_t word)
 {
-    const float *panel = b[0];
-    float sum[4][PANEL] = { { 0 } };
-    if (add)
-        memcpy(sum, tile, sizeof sum);
-    for (int64_t k = 0; k < steps; k++)
-        for (int i = 0; i < 4; i++)
-            for (int j = 0; j < PANEL; j++)
-                sum[i][j] += ((const float *)((const char *)a + i * lda))[k] * panel[k * PANEL + j];
-    memcpy(tile, sum, sizeof sum);
+    float x;
+    memcpy(&x, &word, sizeof x);
+    return (four){ x, x, x, x };
 }
+
+#define LOAD1(p) (*(const four *)(p))
+#define STORE1(p, s) (*(four *)(p) = (s))
+#define ZERO1() (four){ 0 }
+#define ADD_PRODUCT(s, a, b) ((s) + (a) * (b))
+
+MICRO(gemm_scalar_2x16, , 2, 16, four, 4, ZERO1, LOAD1, STORE1, spread, ADD_PRODUCT)
 
 #if NN_X86
 
@@ -33,6 +38,11 @@ void gemm_scalar_4x16(int64_t steps, const void *a, int64_t lda, const void *con
     MICRO(gemm_##MR##x##NR##_avx512, TARGET(AVX512), MR, NR, __m512, 16, _mm512_setzero_ps, LOAD5, STORE5, SPREAD5, FMA5)
 
 GEMM_AVX2(6, 16)
+GEMM_AVX2(4, 16)
+GEMM_AVX2(1, 32)
 GEMM_AVX512(12, 32)
+GEMM_AVX512(8, 48)
+GEMM_AVX512(4, 64)
+GEMM_AVX512(1, 64)
 
 #endif

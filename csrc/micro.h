@@ -30,7 +30,7 @@
 
 #include <string.h>
 
-#if NN_X86
+#define UNROLL _Pragma("GCC unroll 32")
 
 /* Four bytes as they lie. */
 static inline __attribute__((always_inline)) int32_t four_bytes(const char *p)
@@ -39,8 +39,6 @@ static inline __attribute__((always_inline)) int32_t four_bytes(const char *p)
     memcpy(&word, p, sizeof word);
     return word;
 }
-
-#define UNROLL _Pragma("GCC unroll 32")
 
 /* V: a vector register of LANES 32-bit sums. LOAD(p), STORE(p, v): from and to memory. SPREAD(word): an element of
  * A into all lanes. MULTIPLY(s, a, b): s + a·b. */
@@ -70,5 +68,4 @@ static inline __attribute__((always_inline)) int32_t four_bytes(const char *p)
             STORE((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                             \
     }
 
-#endif
 #endif

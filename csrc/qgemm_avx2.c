@@ -26,6 +26,8 @@
     MICRO(qgemm_##ROUTE##_##MR##x##NR##_avx2, TARGET(AVX2), MR, NR, __m256i, 8, _mm256_setzero_si256, LOAD, STORE, _mm256_set1_epi32, MULTIPLY)
 
 AVX2_MICRO(madd16, MADD16, 6, 16)
+AVX2_MICRO(madd16, MADD16, 1, 16)
 AVX2_MICRO(maddubs, MADDUBS, 4, 16)
+AVX2_MICRO(maddubs, MADDUBS, 1, 32)
 
 #endif

@@ -17,6 +17,7 @@
 
 VNNI(12, 32)
 VNNI(8, 48)
+VNNI(4, 64)
 VNNI(1, 64)
 
 #endif

@@ -54,27 +54,34 @@
 #define PUT(p, x) (*(p) = (x))
 SPMM(spmm_csr_16_scalar, , 16, float, 1, 1, 0, AT, SAME, MULTIPLY_ADD, PLUS, PUT)
 #if NN_X86
-#define YMM __m256, 8
-#define YMM_OPS _mm256_setzero_ps(), _mm256_load_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_store_ps
-#define ZMM __m512, 16
-#define ZMM_OPS _mm512_setzero_ps(), _mm512_load_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_add_ps, _mm512_store_ps
-SPMM(spmm_csr_16_avx2, TARGET(AVX2), 16, YMM, 4, YMM_OPS)
-SPMM(spmm_csr_32_avx2, TARGET(AVX2), 32, YMM, 2, YMM_OPS)
-SPMM(spmm_csr_16_avx512, TARGET(AVX512), 16, ZMM, 4, ZMM_OPS)
-SPMM(spmm_csr_32_avx512, TARGET(AVX512), 32, ZMM, 4, ZMM_OPS)
-SPMM(spmm_csr_64_avx512, TARGET(AVX512), 64, ZMM, 2, ZMM_OPS)
+SPMM(spmm_csr_16_avx2, TARGET(AVX2), 16, __m256, 8, 4, _mm256_setzero_ps(), _mm256_load_ps, _mm256_set1_ps,
+     _mm256_fmadd_ps, _mm256_add_ps, _mm256_store_ps)
+SPMM(spmm_csr_32_avx512, TARGET(AVX512), 32, __m512, 16, 4, _mm512_setzero_ps(), _mm512_load_ps, _mm512_set1_ps,
+     _mm512_fmadd_ps, _mm512_add_ps, _mm512_store_ps)
 #endif
 
-/* to[j][i] = from[i][j], in blocks: 16 rows of a block are 16 cache lines, read and written whole. */
-static void transpose(int64_t rows, int64_t columns, const float *from, int64_t ldf, float *to, int64_t ldt)
+/* to[j][i] = from[i][j]. Blocks of 4 x 4 are what the compiler can turn in vector registers; 16 columns at a
+ * time, so that a cache line of either side is used whole before the next one of its set drives it out. */
+static void transpose(int64_t rows, int64_t columns, const float *restrict from, int64_t ldf, float *restrict to,
+                      int64_t ldt)
 {
-    for (int64_t i0 = 0; i0 < rows; i0 += 16)
-        for (int64_t j0 = 0; j0 < columns; j0 += 16) {
-            int64_t i1 = smaller(i0 + 16, rows), j1 = smaller(j0 + 16, columns);
-            for (int64_t i = i0; i < i1; i++)
-                for (int64_t j = j0; j < j1; j++)
-                    to[j * ldt + i] = from[i * ldf + j];
-        }
+    for (int64_t j0 = 0; j0 < columns; j0 += 16) {
+        int64_t j1 = smaller(j0 + 16, columns), j4 = j0 + (j1 - j0) / 4 * 4, i4 = rows / 4 * 4;
+        for (int64_t i = 0; i < i4; i += 4)
+            for (int64_t j = j0; j < j4; j += 4) {
+                float block[4][4], turned[4][4];
+                for (int r = 0; r < 4; r++)
+                    memcpy(block[r], from + (i + r) * ldf + j, sizeof *block);
+                for (int r = 0; r < 4; r++)
+                    for (int c = 0; c < 4; c++)
+                        turned[c][r] = block[r][c];
+                for (int c = 0; c < 4; c++)
+                    memcpy(to + (j + c) * ldt + i, turned[c], sizeof *turned);
+            }
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = i < i4 ? j4 : j0; j < j1; j++)
+                to[j * ldt + i] = from[i * ldf + j];
+    }
 }
 
 int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
