@@ -8,8 +8,10 @@ _generator = None
 
 
 def manual_seed(seed: int | None) -> np.random.Generator:
-    """Start the library's random numbers afresh from `seed` (an int, at least 0); returns the Generator."""
+    """Start the library's random numbers afresh from `seed`, an int (None: unpredictable)."""
     global _generator
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise ValueError(f"manual_seed: seed is {seed!r}, wanted an int of at least 0")
     _generator = np.random.default_rng(seed)
     return _generator
 

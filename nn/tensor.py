@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nn import backward as engine
+from nn.arguments import as_array, as_index, as_ints
 from nn.backward import LEAF, Node
 from nn.mode import mode
 from nn.rules import Rule, arithmetic, linear, reductions, shapes
@@ -43,7 +44,7 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
             parents.append(None)
     try:
         y, saved = rule.forward(*arrays, **attrs)
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
         raise _named(rule, arrays, error) from error
     if type(y) is not np.ndarray:    # NumPy makes a scalar of a 0-d result
         y = np.asarray(y)
@@ -76,12 +77,17 @@ def _named(rule, arrays, error):
     if str(error).startswith(f"{rule.name}:"):
         return error
     came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
-    kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))
+    kind = next((k for k in (ValueError, IndexError) if isinstance(error, k)), TypeError)
     return kind(f"{rule.name}: {error} (the inputs: {came})")
 
 
+# What most operators and methods of Tensor are: the rule of that name, applied.
+
 def _unary(rule):
-    return lambda self: apply(rule, self)
+    def method(self) -> Tensor:
+        return apply(rule, self)
+    method.__doc__ = rule.formula
+    return method
 
 
 def _operator(rule):
@@ -93,10 +99,10 @@ def _swapped(rule):
 
 
 def _reduction(rule):
-    def reduction(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    def method(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
         return apply(rule, self, dim=dim, keepdim=keepdim)
-    reduction.__doc__ = f"{rule.formula}\n\ndim: an axis, a tuple of axes, or None for all."
-    return reduction
+    method.__doc__ = f"{rule.formula}\n\ndim: an axis, a tuple of axes, or None for all."
+    return method
 
 
 def _writer(ufunc, sign):
@@ -128,7 +134,7 @@ class Tensor:
     __hash__ = object.__hash__    # a tensor is a key by identity: == compares entries
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self._data: np.ndarray = _array(data)
+        self._data: np.ndarray = as_array(data)
         self._node: Node | bool | None = None
         self.grad: np.ndarray | None = None
         if requires_grad:
@@ -141,9 +147,12 @@ class Tensor:
 
     @data.setter
     def data(self, value: np.ndarray) -> None:
-        engine.wrote(self._data)
         if value is not self._data:
-            self._data = value if isinstance(value, np.ndarray) else _array(value)
+            value = value if isinstance(value, np.ndarray) else as_array(value)
+            if self._node is not None and value.dtype.kind != "f":
+                raise TypeError(f"data: {value.dtype} came for a tensor that requires grad, wanted floats")
+        engine.wrote(self._data)
+        self._data = value
 
     @property
     def requires_grad(self) -> bool:
@@ -172,6 +181,9 @@ class Tensor:
 
     def __len__(self) -> int:
         return len(self._data)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
 
     def __reduce_ex__(self, protocol):
         if not self.is_leaf:
@@ -240,13 +252,13 @@ class Tensor:
         return apply(rule, *inputs)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return apply(shapes.index, self, index=_index(index))
+        return apply(shapes.index, self, index=as_index(index))
 
     # Writing, for tensors that nothing records
 
     def __setitem__(self, index: Any, value: Operand) -> None:
         self._check_writable("t[...] = v", value)
-        self._data[_index(index)] = getattr(value, "_data", value)
+        self._data[as_index(index)] = getattr(value, "_data", value)
         engine.wrote(self._data)
 
     def copy_(self, value: Operand) -> Tensor:
@@ -277,7 +289,7 @@ class Tensor:
 
     def reshape(self, *shape: int) -> Tensor:
         """The same entries in another shape, one length of which may be -1."""
-        return apply(shapes.reshape, self, shape=_ints(shape))
+        return apply(shapes.reshape, self, shape=as_ints(shape))
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """The axes start_dim to end_dim as one."""
@@ -296,7 +308,7 @@ class Tensor:
 
     def permute(self, *dims: int) -> Tensor:
         """All axes in a new order."""
-        return apply(shapes.permute, self, dims=_ints(dims))
+        return apply(shapes.permute, self, dims=as_ints(dims))
 
     def transpose(self, *dims: int) -> Tensor:
         """Two axes exchanged; or, as in NumPy, a tuple of all axes in a new order."""
@@ -311,7 +323,7 @@ class Tensor:
 
     def expand(self, *shape: int) -> Tensor:
         """Repeated, without a copy, to a shape it broadcasts to."""
-        return apply(shapes.expand, self, shape=_ints(shape))
+        return apply(shapes.expand, self, shape=as_ints(shape))
 
     def _axis(self, dim, ndim=None):
         ndim = ndim or self.ndim or 1    # a scalar has an axis to flatten
@@ -343,34 +355,6 @@ class Tensor:
         array it needs has been overwritten since.
         """
         engine.backward(self, grad, retain_graph)
-
-
-def _array(data):
-    """A fresh array of what a user gave."""
-    if isinstance(data, Tensor):
-        data = data._data
-    try:
-        array = np.array(data)
-    except ValueError as error:
-        raise ValueError(f"Tensor: the data does not make an array: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"Tensor: the data is {array.dtype}, wanted floats, integers or booleans")
-    if array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
-        return array.astype(np.float32)    # Python's floats have no dtype of their own
-    return array
-
-
-def _index(index):
-    """An index as a tuple, Tensors and lists in it as arrays of their own (backward will need them)."""
-    if not isinstance(index, tuple):
-        index = (index,)
-    index = tuple(i._value("an index") if isinstance(i, Tensor) else i for i in index)
-    return tuple(np.array(i) if isinstance(i, (list, np.ndarray)) else i for i in index)
-
-
-def _ints(given):
-    """Both f(2, 3) and f((2, 3)) mean (2, 3)."""
-    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
 
 
 _UFUNCS: dict[Callable, Rule] = {

@@ -1,5 +1,9 @@
 """The record of an operation: all the library knows about it, in one place."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 
 class Rule:
     """One operation y = f(x₁, …, xₙ) and how a gradient passes through it.
@@ -22,8 +26,9 @@ class Rule:
 
     __slots__ = ("formula", "forward", "fresh", "jvp", "name", "samples", "surrogate", "twin", "vjp")
 
-    def __init__(self, name, formula, forward, vjp=None, *, samples=lambda rng: [], fresh=False,
-                 jvp=None, twin=None, surrogate=None):
+    def __init__(self, name: str, formula: str, forward: Callable, vjp: Callable | None = None, *,
+                 samples: Callable = lambda rng: [], fresh: bool = False, jvp: Callable | None = None,
+                 twin: Callable | None = None, surrogate: Callable | None = None) -> None:
         self.name = name
         self.formula = formula
         self.forward = forward
@@ -34,5 +39,5 @@ class Rule:
         self.twin = twin
         self.surrogate = surrogate
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Rule({self.name}: {self.formula})"

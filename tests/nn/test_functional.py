@@ -307,5 +307,6 @@ def test_the_generator_is_seeded_and_refuses_bad_seeds():
     first = generator().random(3)
     assert generator() is not nn.manual_seed(3)
     np.testing.assert_array_equal(generator().random(3), first)
-    with pytest.raises(ValueError, match="non-negative"):
-        nn.manual_seed(-1)
+    for seed in (-1, 1.5, "one", True):
+        with pytest.raises(ValueError, match=r"manual_seed: seed is .*, wanted an int"):
+            nn.manual_seed(seed)

@@ -186,6 +186,16 @@ def test_the_mean_of_integers_is_refused(name):
         getattr(nn.Tensor([1, 2]), name)()
 
 
+def test_a_scalar_cannot_be_iterated_over():
+    with pytest.raises(TypeError, match="unsized"):
+        list(nn.Tensor(1.0))
+
+
+def test_a_number_where_an_array_is_wanted():
+    with pytest.raises(TypeError, match=r"^conv2d: .*ndim"):
+        F.conv2d(nn.Tensor(np.ones((1, 1, 3, 3))), 3.0)
+
+
 def test_boolean_minus_is_refused_by_name():
     with pytest.raises(TypeError, match=r"^neg: "):
         -nn.Tensor([True])

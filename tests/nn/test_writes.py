@@ -71,6 +71,8 @@ def test_augmented_assignment_to_what_is_recorded_computes_a_new_tensor():
 
 
 def test_writes_that_do_not_fit():
+    with pytest.raises(TypeError, match="data: int64 came for a tensor that requires grad"):
+        leaf([1.0]).data = np.array([1])
     t = nn.Tensor([1.0, 2.0])
     with pytest.raises(ValueError, match="broadcast"):
         t.copy_(np.ones(3))

@@ -1,0 +1,36 @@
+"""What a caller may give for an array, an index or a shape, as what NumPy wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def as_array(data: Any) -> np.ndarray:
+    """A fresh array of what a user gave: a Tensor, an array, numbers or nested lists of numbers.
+
+    Raises TypeError for what is not numeric, ValueError for lists of unequal lengths.
+    """
+    data = getattr(data, "_data", data)
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        raise ValueError(f"Tensor: the data does not make an array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"Tensor: the data is {array.dtype}, wanted floats, integers or booleans")
+    if array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
+        return array.astype(np.float32)    # Python's floats have no dtype of their own
+    return array
+
+
+def as_index(index: Any) -> tuple:
+    """An index as a tuple; Tensors, lists and arrays in it as new arrays, for backward will need them."""
+    index = index if isinstance(index, tuple) else (index,)
+    index = [i.numpy() if hasattr(i, "_data") else i for i in index]
+    return tuple(np.array(i) if isinstance(i, (list, np.ndarray)) else i for i in index)
+
+
+def as_ints(given: tuple) -> tuple[int, ...]:
+    """Both f(2, 3) and f((2, 3)) mean (2, 3)."""
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
