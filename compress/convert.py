@@ -23,6 +23,7 @@ from .prepare import checked_example, observe
 from .program import Constant, Program
 from .prune import SparseWeight
 from .quantize import Affine, Quantize, QuantizedWeight
+from .transform import Packed
 
 __all__ = ["convert"]
 
@@ -101,6 +102,15 @@ class _Lowering:
         self.calls.append(call)
         return call.output
 
+    def keep(self, name: str, constant: Constant) -> str:
+        """Store a constant; where a layer is used again and needs other numbers, under a name of its own."""
+        unique, uses = name, 1
+        while unique in self.constants and not _equal(self.constants[unique], constant):
+            uses += 1
+            unique = f"{name}@{uses}"
+        self.constants.setdefault(unique, constant)
+        return unique
+
     def as_real(self, value: str) -> str:
         if value in self.real:
             return self.real[value]
@@ -168,11 +178,10 @@ class _Lowering:
         rows = self._patches(node, self.as_real(x), 0)
         w = self.graph.constants[weight]
         packed = self.graph.views[weight].encode(w) if weight in self.graph.views else DenseWeight(w)
-        self.constants[weight] = packed
         call = multiply.SpmmCsr if isinstance(packed, SparseWeight) else multiply.Gemm
-        name = self.emit(call((rows,), f"{node.output}.product", weight))
+        name = self.emit(call((rows,), f"{node.output}.product", self.keep(weight, packed)))
         if np.any(self.graph.constants[bias]):
-            self.constants[bias] = self.graph.constants[bias].astype(np.float32)
+            bias = self.keep(bias, self.graph.constants[bias].astype(np.float32))
             name = self.emit(pointwise.Bias((name,), node.output, bias))
         if relu:
             name = self.emit(pointwise.Relu((name,), out, 0))
@@ -184,8 +193,8 @@ class _Lowering:
         rows = self._patches(node, name, grid.zero)
         packed = self._integer_weight(weight, self.graph.constants[bias], grid)
         step = packed.scale.astype(np.float64) * grid.scale
-        self.constants[weight] = packed
-        self.constants[bias] = np.rint(self.graph.constants[bias] / step).astype(np.int32)
+        bias = self.keep(bias, np.rint(self.graph.constants[bias] / step).astype(np.int32))
+        weight = self.keep(weight, packed)
         if self.on_grid(out):
             made = Affine.of_range(*self.ranges[out])
             call = multiply.QGemm((rows,), out, weight, bias, grid.scale, grid.zero, made.scale, made.zero)
@@ -275,6 +284,13 @@ class _Lowering:
     def rank(self, value: str) -> int:
         producer = self.graph.producer(value)
         return len(producer.shape if producer else self.graph.input_shape)
+
+
+def _equal(one: Constant, other: Constant) -> bool:
+    if isinstance(one, Packed) and isinstance(other, Packed):
+        parts, others = one.arrays(), other.arrays()
+        return one.kind == other.kind and all(np.array_equal(parts[name], others[name]) for name in parts)
+    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
 
 
 def pair(value: Any) -> tuple[int, int]:

@@ -46,7 +46,9 @@ class Affine:
 
     def quantize(self, x: np.ndarray) -> np.ndarray:
         """clamp(round_half_even(x / scale) + zero), float32 → uint8."""
-        return np.clip(np.rint(x / np.float32(self.scale)) + np.float32(self.zero), 0, 255).astype(np.uint8)
+        with np.errstate(over="ignore"):  # infinity is clamped like any other large number
+            q = np.rint(x / np.float32(self.scale)) + np.float32(self.zero)
+        return np.clip(q, 0, 255).astype(np.uint8)
 
     def dequantize(self, q: np.ndarray) -> np.ndarray:
         """scale · (q − zero), uint8 → float32."""

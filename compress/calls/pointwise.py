@@ -35,7 +35,13 @@ class Quantize(Call):
 
     def bind(self, constants: Constants) -> Run:
         grid = Affine(self.scale, self.zero)
-        return lambda out, x: np.copyto(out, grid.quantize(x))
+
+        def run(out: np.ndarray, x: np.ndarray) -> None:
+            if not np.isfinite(x).all():
+                raise ValueError(f"{self}: {self.inputs[0]} holds NaN or infinity; no integer stands for it")
+            np.copyto(out, grid.quantize(x))
+
+        return run
 
     def detail(self) -> str:
         return f", scale {self.scale:.4g}, zero {self.zero}"

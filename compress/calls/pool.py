@@ -82,4 +82,6 @@ class AvgPool(_Pool):
     def run(self, out: np.ndarray, x: np.ndarray) -> None:
         total = sum(window.astype(np.float32) for window in self._windows(x, self.zero))
         mean = total / np.float32(self.kernel[0] * self.kernel[1])
-        np.copyto(out, np.rint(mean) if x.dtype == np.uint8 else mean, casting="unsafe")
+        if x.dtype == np.uint8:  # as a quantized mean: round(mean / scale) + zero
+            mean = np.rint(mean - np.float32(self.zero)) + np.float32(self.zero)
+        np.copyto(out, mean, casting="unsafe")

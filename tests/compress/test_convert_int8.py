@@ -1,0 +1,209 @@
+"""An integer Program, integer for integer, against a simulation; recipes that mix float, int8 and pruned."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import compress
+import nn
+from compress.calls import pointwise
+from tests.compress.networks import every_value, networks
+from tests.compress.simulation import integers
+
+CHOICES = (
+    None,
+    compress.Quantize(),
+    compress.Prune(0.5),
+    [compress.Prune(0.7), compress.Quantize()],
+    [compress.Quantize(), compress.Prune(0.3)],
+)
+
+
+def agrees(model, program, x):
+    for name, (wanted, got) in integers(model, program, x).items():
+        np.testing.assert_array_equal(got, wanted, err_msg=name)
+    np.testing.assert_array_equal(program(x), every_value(program, x)[program.output])
+
+
+@given(networks())
+def test_int8_program_equals_the_simulation(drawn):
+    if not drawn.layers():
+        return
+    compress.prepare(drawn.model, compress.Quantize(), drawn.example)
+    program = compress.convert(drawn.model)
+    agrees(drawn.model, program, drawn.x)
+    agrees(drawn.model, program, drawn.example)
+    assert sum(call.op == "qgemm" for call in program.calls) == len(drawn.layers())
+
+
+@given(networks(), st.randoms(use_true_random=False))
+def test_mixed_recipes(drawn, random):
+    recipe = {name: random.choice(CHOICES) for name in drawn.layers()}
+    if not any(recipe.values()):
+        return
+    compress.prepare(drawn.model, recipe, drawn.example)
+    program = compress.convert(drawn.model)
+    agrees(drawn.model, program, drawn.x)
+    for name, choice in recipe.items():
+        last = choice[-1] if isinstance(choice, list) else choice
+        kind = {compress.Quantize: "int8", compress.Prune: "csr", type(None): "dense"}[type(last)]
+        assert program.constants[f"{name}.weight"].kind == kind
+
+
+def test_digits_cnn_stays_on_integers_from_the_first_layer_to_the_last():
+    model = nn.models.digits_cnn(0.5, rng=np.random.default_rng(0))
+    x = nn.data.digits().x_train[:64]
+    model(nn.Tensor(x))
+    compress.prepare(model, compress.Quantize(), x)
+    program = compress.convert(model)
+    agrees(model, program, nn.data.digits().x_test[:32])
+    dtypes = [program.values[call.output].dtype for call in program.calls]
+    assert dtypes == ["float32"] + ["uint8"] * 10 + ["int32", "float32"]
+
+
+def test_the_sum_of_a_residual_is_float_and_its_integers_are_quantized_again():
+    class Net(nn.Module):
+        def __init__(self):
+            rng = np.random.default_rng(0)
+            self.a, self.b, self.fc = (nn.Linear(6, 6, rng=rng) for _ in range(3))
+
+        def forward(self, x):
+            x = self.a(x)
+            return self.fc(nn.functional.relu(x + self.b(x)))
+
+    model, x = Net(), np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    compress.prepare(model, compress.Quantize(), x)
+    program = compress.convert(model)
+    agrees(model, program, x)
+    assert [call.op for call in program.calls] == [
+        "quantize", "qgemm", "dequantize", "quantize", "qgemm", "dequantize", "add", "relu",
+        "quantize", "qgemm", "dequantize",
+    ]  # fmt: skip
+
+
+def test_a_quantized_layer_used_twice_has_a_bias_and_scales_for_each_use():
+    class Twice(nn.Module):
+        def __init__(self):
+            self.fc = nn.Linear(5, 5, rng=np.random.default_rng(0))
+
+        def forward(self, x):
+            return self.fc(nn.functional.relu(self.fc(x)))
+
+    model, x = Twice(), 30 * np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    compress.prepare(model, compress.Quantize(), x)
+    program = compress.convert(model)
+    agrees(model, program, x)
+    with nn.no_grad():
+        wanted = model(nn.Tensor(x)).data
+    assert np.abs(program(x) - wanted).max() < 0.03 * np.abs(wanted).max()
+    assert sum(isinstance(c, compress.Packed) for c in program.constants.values()) == 1
+
+
+def test_relu_on_the_grid_keeps_real_zero():
+    """A ReLU that something else stands before runs on integers, where 0 is the zero point."""
+    model = nn.Sequential(
+        nn.Linear(4, 8, rng=np.random.default_rng(0)),
+        nn.Flatten(),
+        nn.ReLU(),
+        nn.Linear(8, 2, rng=np.random.default_rng(1)),
+    )
+    x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    compress.prepare(model, compress.Quantize(), x)
+    program = compress.convert(model)
+    agrees(model, program, x)
+    (relu,) = [call for call in program.calls if isinstance(call, pointwise.Relu)]
+    assert relu.zero > 0
+
+
+def test_constant_and_zero_activations():
+    """A calibration batch of zeros, dead channels, a single example."""
+    model = nn.Sequential(nn.Linear(4, 8, rng=np.random.default_rng(0)), nn.ReLU(), nn.Linear(8, 2))
+    for example in (np.zeros((3, 4), np.float32), -np.ones((1, 4), np.float32)):
+        model[0].weight.view = model[2].weight.view = None
+        model[0].bias.data[:] = -100  # every ReLU is dead
+        compress.prepare(model, compress.Quantize(), example)
+        program = compress.convert(model)
+        agrees(model, program, example)
+        np.testing.assert_allclose(program(example)[0], model[2].bias.data, rtol=1e-2, atol=1e-2)
+
+
+def test_a_bias_far_larger_than_its_products_fits_int32():
+    model = nn.Sequential(nn.Linear(4, 3, rng=np.random.default_rng(0)), nn.ReLU(), nn.Linear(3, 2))
+    model[0].weight.data *= 1e-6
+    model[0].bias.data[:] = [1e5, -1e5, 0]
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    compress.prepare(model, compress.Quantize(), x)
+    program = compress.convert(model)
+    agrees(model, program, x)
+    with nn.no_grad():
+        wanted = model(nn.Tensor(x)).data
+    np.testing.assert_allclose(program(x), wanted, rtol=0.02, atol=0.02 * np.abs(wanted).max())
+
+
+def test_values_beyond_the_calibrated_range_are_clamped():
+    model = nn.Sequential(nn.Linear(2, 2, bias=False))
+    model[0].weight.data[:] = np.eye(2)
+    compress.prepare(model, compress.Quantize(), np.array([[-1, 1]], np.float32))
+    out = compress.convert(model)(np.array([[5, -5], [1e30, -1e30]], np.float32))
+    np.testing.assert_allclose(out, [[1, -1], [1, -1]], atol=0.01)
+
+
+@pytest.mark.parametrize("what", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_refused_where_it_would_become_an_integer(what):
+    model = nn.Sequential(nn.Linear(2, 2))
+    compress.prepare(model, compress.Quantize(), np.ones((3, 2), np.float32))
+    with pytest.raises(ValueError, match=r"x\.u8 = quantize\(x.*: x holds NaN or infinity"):
+        compress.convert(model)(np.array([[1, what]], np.float32))
+
+
+def test_channels_that_a_folded_batch_norm_spreads_keep_their_digits_per_channel_only():
+    """Krishnamoorthi (2018), §3.1.1 and table 2: after folding, channels differ so much that one scale for
+    all leaves the small ones no integers; a scale per channel gives each its 127.
+    """
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False, rng=rng), nn.BatchNorm2d(16)).eval()
+    spread = 10 ** np.linspace(-1, 1, 16)  # 100×
+    model[1].weight.data[:] = spread * rng.choice([-1, 1], 16)
+    x = rng.normal(size=(64, 3, 8, 8)).astype(np.float32)
+    compress.prepare(model, compress.Quantize(), x)
+    packed = compress.convert(model).constants["0.weight"]
+    folded = model[0].weight.data * (model[1].weight.data / np.sqrt(1 + 1e-5)).reshape(-1, 1, 1, 1)
+
+    def error(w):  # of each channel, relative
+        return np.linalg.norm((w - folded).reshape(16, -1), axis=1) / np.linalg.norm(
+            folded.reshape(16, -1), axis=1
+        )
+
+    one_scale = np.abs(folded).max() / 127
+    per_tensor = error(np.rint(folded / one_scale) * one_scale)
+    per_channel = error(packed.decode())
+    assert per_channel.max() < 0.01
+    assert per_tensor.max() > 0.2
+    assert per_tensor[spread > 5].max() < 0.01  # only the small channels collapse
+
+
+@pytest.mark.parametrize("part", ["bias", "scale", "zero"])
+def test_the_simulation_notices_a_single_wrong_number(part):
+    model = nn.Sequential(
+        nn.Linear(4, 6, rng=np.random.default_rng(0)),
+        nn.ReLU(),
+        nn.Linear(6, 2, rng=np.random.default_rng(1)),
+    )
+    x = np.random.default_rng(2).normal(size=(40, 4)).astype(np.float32)
+    compress.prepare(model, compress.Quantize(), x)
+    right = compress.convert(model)
+    calls, constants = list(right.calls), dict(right.constants)
+    at = next(i for i, call in enumerate(calls) if call.op == "qgemm")
+    if part == "bias":
+        constants["0.bias"] = constants["0.bias"] + 40
+    elif part == "scale":
+        calls[at] = replace(calls[at], x_scale=calls[at].x_scale * 1.02)
+    else:
+        calls[at] = replace(calls[at], x_zero=calls[at].x_zero + 1)
+    wrong = compress.Program(right.name, right.input, right.input_shape, right.output, calls, constants)
+    agrees(model, right, x)
+    with pytest.raises(AssertionError):
+        agrees(model, wrong, x)
