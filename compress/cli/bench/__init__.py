@@ -79,7 +79,8 @@ def _measured(name: str) -> list[Row]:
 
 
 def _machine() -> dict[str, Any]:
-    kernels = "none, NumPy only" if why_not_c() else isa()
+    capped = " (NN_ISA)" if os.environ.get("NN_ISA") else ""
+    kernels = "none, NumPy only" if why_not_c() else isa() + capped
     about = {"cpu": _cpu(), "cores": os.cpu_count(), "kernels": kernels, "python": platform.python_version()}
     return {**about, **{package: _version(package) for package in ("numpy", *PEERS)}}
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nn.kernels import Kernel, Variant, peak_routes, use, why_not_c
 
-from .row import Row
+from .row import AT_LEAST, Row
 from .timing import context, digits, interleaved, share_of_peak
 
 __all__ = ["SIDE", "Work", "no_kernels", "rows"]
@@ -31,9 +31,9 @@ def rows(
     return [_row(kernel, variant, work(variant), route(variant), seconds) for variant in kernel.variants()]
 
 
-def no_kernels(group: str, measure: str, unit: str, bar: float | None = None) -> Row:
+def no_kernels(group: str, measure: str, unit: str, bar: float, sense: str = AT_LEAST) -> Row:
     """The row of a measure that needs the C kernels, where there are none."""
-    return Row(group, measure, None, unit, bar, why=f"needs the C kernels. {why_not_c()}")
+    return Row(group, measure, None, unit, bar, sense, why=f"needs the C kernels. {why_not_c()}")
 
 
 def _row(kernel: Kernel, variant: Variant, work: Work, route: str, seconds: float) -> Row:
