@@ -106,15 +106,16 @@ class Trainer:
     def network(self, name: str, width: float = 1.0) -> nn.Module:
         """An untrained network for these images."""
         size = self.data.x_train.shape[-1]
-        return NETWORKS[name](width, rng=np.random.default_rng(self.seed), size=size)
+        return NETWORKS[name].build(width, rng=np.random.default_rng(self.seed), size=size)
 
-    def base(self, model: nn.Module) -> nn.Module:
-        """The first phase, in place."""
-        return self._fit(model, self.budget.base, self.budget.base_rate)
+    def base(self, network: str, model: nn.Module | None = None) -> nn.Module:
+        """The first phase: train `model`, or else a new `network`, from scratch."""
+        model = self.network(network) if model is None else model
+        return self._fit(model, self.budget.base, self.budget.base_rate, NETWORKS[network].decay)
 
     def tune(self, model: nn.Module) -> nn.Module:
         """The second phase, in place."""
-        return self._fit(model, self.budget.tune, self.budget.tune_rate)
+        return self._fit(model, self.budget.tune, self.budget.tune_rate, 0.0)
 
     def compressed(
         self, technique: Technique, option: float | None, base: nn.Module, tuned: nn.Module
@@ -135,7 +136,7 @@ class Trainer:
     def _steps(self) -> int:
         return ceil(len(self.data.x_train) / self.budget.batch)
 
-    def _fit(self, model: nn.Module, epochs: int, rate: float) -> nn.Module:
+    def _fit(self, model: nn.Module, epochs: int, rate: float, decay: float) -> nn.Module:
         def on_step(step: int, loss: float) -> None:
             if step % self._steps == 0:
                 self.tick(1)
@@ -146,7 +147,7 @@ class Trainer:
             self.data.y_train,
             epochs=epochs,
             batch_size=self.budget.batch,
-            optimizer=nn.optim.Adam(model.parameters(), lr=rate),
+            optimizer=nn.optim.Adam(model.parameters(), lr=rate, weight_decay=decay),
             schedule=nn.train.cosine,
             rng=np.random.default_rng(self.seed),
             progress=False,
@@ -164,7 +165,7 @@ def train(
     """
     trainer = Trainer(data.load(), budget, seed, tick)
     network = rows[0][0].network
-    base = trainer.base(trainer.network(network))
+    base = trainer.base(network)
     tuned = trainer.tune(copy.deepcopy(base))
     results: dict[str, Result] = {}
 
@@ -179,7 +180,11 @@ def train(
         save(label, technique.name, trainer.compressed(technique, option, base, tuned))
         if technique.control:
             control = equal_bytes(trainer, network, results[label].path.stat().st_size)
-            save(f"{label}, dense control", f"{technique.name} control", trainer.tune(trainer.base(control)))
+            save(
+                f"{label}, dense control",
+                f"{technique.name} control",
+                trainer.tune(trainer.base(network, control)),
+            )
     return results
 
 
@@ -193,7 +198,7 @@ def choose(
     whole = data.load()
     trainer = Trainer(whole.validation_split(ceil(len(whole.x_train) / 5)), budget, seed, tick)
     x, y = trainer.data.x_test, trainer.data.y_test  # the held-out part
-    base = trainer.base(trainer.network(technique.network))
+    base = trainer.base(technique.network)
     tuned = trainer.tune(copy.deepcopy(base))
     seen = {"float": nn.train.accuracy(tuned, x, y)}
     found: dict[float, float] = {}

@@ -25,9 +25,9 @@ from .workers import Workers
 
 __all__ = ["FULL", "NAMES", "QUICK", "Options", "run"]
 
-FULL = Budget(base=15, tune=10, base_rate=3e-3, tune_rate=1e-3, batch=64, rounds=41)
+FULL = Budget(base=15, tune=10, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=41)
 NAMES = tuple(dict.fromkeys(technique.name for technique in TECHNIQUES))
-QUICK = Budget(base=2, tune=2, base_rate=3e-3, tune_rate=1e-3, batch=64, rounds=5)
+QUICK = Budget(base=2, tune=2, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=5)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import nn
 from compress import Cubic, Prune, Quantize, Recipe
 
-__all__ = ["TECHNIQUES", "Technique"]
+__all__ = ["NETWORKS", "TECHNIQUES", "Technique"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,15 @@ def _prune(option: float, steps: int) -> Prune:
     return Prune(option, Cubic(end=max(2 * steps // 3, 1)))
 
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"cnn": nn.models.digits_cnn, "mlp": nn.models.digits_mlp}
+@dataclass(frozen=True)
+class Network:
+    """How one network is built, and the weight decay of its training from scratch (fine-tuning has none)."""
+
+    build: Callable[..., nn.Module]
+    decay: float
+
+
+NETWORKS = {"cnn": Network(nn.models.digits_cnn, 2e-2), "mlp": Network(nn.models.digits_mlp, 1e-3)}
 
 SPARSITIES = (0.95, 0.9, 0.8, 0.7)
 
