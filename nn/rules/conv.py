@@ -63,8 +63,8 @@ def _geometry(x, w, b, stride, padding, dilation, groups):
 def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     """Tap by tap: each w[:, :, i, j] times the pixels that it meets. Zero-padding is a linear map."""
     windows = _geometry(x, w, b, stride, padding, dilation, groups)
-    (down, across), (height, width) = windows.padding, x.shape[2:]
-    padded = np.eye(height, height + 2 * down, down).T @ x @ np.eye(width, width + 2 * across, across)
+    (top, left), (height, width) = windows.padding, x.shape[2:]
+    padded = np.eye(height, height + 2 * top, top).T @ x @ np.eye(width, width + 2 * left, left)
     n, o, y = x.shape[0], w.shape[0], 0
     for i, j, (_, down, across) in windows.taps():
         pixels = padded[:, :, down, across].reshape(n, groups, w.shape[1], -1)
