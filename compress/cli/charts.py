@@ -45,6 +45,8 @@ def draw(ledger: Ledger, out: Path) -> dict[str, bytes]:
 
 def _scatter(axes: Any, rows: list[Row], value: Callable[[Row], float]) -> None:
     """A dot a row with its name beside it; dense controls hollow, their names below."""
+    from matplotlib.ticker import LogLocator
+
     for i, row in enumerate(rows):
         control = "control" in row.technique
         accuracy = [100 * a for a in row.accuracies]
@@ -59,9 +61,9 @@ def _scatter(axes: Any, rows: list[Row], value: Callable[[Row], float]) -> None:
             xytext=(7, -11 if control else 5), textcoords="offset points", fontsize=9, color=color,
         )  # fmt: skip
     axes.set_xscale("log")
-    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        axis(lambda x, _: f"{x:g}")
-    axes.tick_params(axis="x", which="both", labelsize=8)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.margins(x=0.25, y=0.15)
     axes.grid(alpha=0.3, which="both", linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
