@@ -50,6 +50,8 @@ class Prune:
             raise TypeError(f"Prune: sparsity must be a number; got {self.sparsity!r}")
         if not 0.0 <= self.sparsity < 1.0:
             raise ValueError(f"Prune: sparsity is a fraction in [0, 1); got {self.sparsity}")
+        if not isinstance(self.schedule, (Once, Cubic)):
+            raise TypeError(f"Prune: schedule must be a Once or a Cubic; got {self.schedule!r}")
 
     def fit(self, w: np.ndarray, context: Context) -> PruneState:
         return PruneState(magnitude_mask(w, self.sparsity * self.schedule.fraction(0)))

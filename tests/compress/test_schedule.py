@@ -1,0 +1,93 @@
+"""When pruning tightens: Zhu & Gupta's cubic, landing exactly; and a training that follows it."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import compress
+import nn
+from compress import Cubic, Once, Prune
+
+
+@given(st.integers(0, 50), st.integers(1, 200), st.integers(1, 60))
+def test_cubic_starts_at_0_never_falls_and_lands_on_1_exactly(begin, span, every):
+    schedule = Cubic(end=begin + span, begin=begin, every=every)
+    values = [schedule.fraction(t) for t in range(begin + span + 3)]
+    assert values[: begin + 1] == [0.0] * (begin + 1)
+    assert values[-3:] == [1.0] * 3
+    assert all(0 <= a <= b <= 1 for a, b in pairwise(values))
+
+
+@given(st.integers(0, 50), st.integers(1, 200))
+def test_cubic_is_the_papers_equation(begin, span):
+    """Zhu & Gupta (2017), eq. 1: s_t = s_f + (s_i − s_f)(1 − (t − t₀)/(nΔt))³ with s_i = 0."""
+    schedule = Cubic(end=begin + span, begin=begin)
+    for t in range(begin, begin + span + 1):
+        assert schedule.fraction(t) == pytest.approx(1 - (1 - (t - begin) / span) ** 3, abs=1e-12)
+
+
+def test_it_changes_every_so_many_steps_only():
+    values = [Cubic(end=12, begin=2, every=4).fraction(t) for t in range(14)]
+    assert values[2:6] == [0.0] * 4
+    assert len(set(values[6:10])) == 1
+    assert len(set(values[10:12])) == 1
+    assert values[12] == 1.0
+    assert len(set(values)) == 4
+
+
+def test_once_is_all_from_the_start():
+    assert Once().fraction(0) == Once().fraction(100) == 1.0
+
+
+@pytest.mark.parametrize(
+    "bad", [{"end": 0}, {"end": 3, "begin": 3}, {"end": 3, "begin": -1}, {"end": -5}], ids=str
+)
+def test_a_span_of_nothing_is_refused(bad):
+    with pytest.raises(ValueError, match="needs 0 <= begin < end"):
+        Cubic(**bad)
+
+
+def test_every_must_be_positive():
+    with pytest.raises(ValueError, match="every must be at least 1"):
+        Cubic(end=3, every=0)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"end": 2.5}, {"end": True}, {"end": 5, "begin": "1"}, {"end": 5, "every": None}], ids=str
+)
+def test_steps_are_whole_numbers(bad):
+    with pytest.raises(TypeError, match="must be an int"):
+        Cubic(**bad)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda p: nn.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-3), nn.optim.Adam],
+    ids=["sgd", "adam"],
+)
+def test_a_pruned_network_trains_and_ends_at_exactly_its_sparsity(build):
+    digits = nn.data.digits()
+    x, y = digits.x_train[:256], digits.y_train[:256]
+    model = nn.models.digits_mlp(0.2, rng=np.random.default_rng(0))
+    compress.prepare(model, Prune(0.9, Cubic(end=6, every=2)), x)
+    counts = []
+
+    def look(step, loss):
+        w = model.fc1.weight
+        counts.append(np.count_nonzero(w.data))
+        assert np.array_equal(w.data != 0, w.view.states[0].mask != 0)
+
+    nn.train.fit(
+        model, x, y, epochs=2, batch_size=64, optimizer=build(model.parameters()), on_step=look,
+        rng=np.random.default_rng(0), progress=False,
+    )  # fmt: skip
+    size = model.fc1.weight.size
+    assert counts[-3:] == [size - round(0.9 * size)] * 3
+    assert counts == sorted(counts, reverse=True)
+    program = compress.convert(model)
+    for name in ("fc1", "fc2", "fc3"):
+        weight = program.constants[f"{name}.weight"]
+        assert weight.macs() == np.prod(weight.shape) - round(0.9 * np.prod(weight.shape))
