@@ -27,11 +27,11 @@ SOURCES = sorted(HERE.glob("*.c"))
 # of a*b+c: every instruction set must give the same bits.
 CFLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1", "-fno-omit-frame-pointer"]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
 
 
 def build_id() -> str:
-    """Checksum of all sources, compiled in, so that nn.kernels can tell when the library is older than they are."""
+    """Checksum of all sources, compiled in: nn.kernels can tell when the library is older than they are."""
     crc = 0
     for f in sorted(f for f in HERE.iterdir() if f.suffix in (".c", ".h", ".def") or f.name == "build.py"):
         crc = zlib.crc32(f.name.encode() + f.read_bytes().replace(b"\r\n", b"\n"), crc)
@@ -62,17 +62,18 @@ def build(out: Path, flags: list[str]) -> None:
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         glue, library = Path(scratch, "_kernels.c"), Path(scratch, "_kernels.abi3.so")
         ffi.emit_c_code(str(glue))
-        subprocess.run([*compiler, "-shared", "-fPIC", *CFLAGS, *flags, "-I", sysconfig.get_path("include"), "-I",
-                        str(HERE), str(glue), *map(str, SOURCES), "-o", str(library)], check=True)
+        subprocess.run([*compiler, "-shared", "-fPIC", *CFLAGS, *flags, f"-I{sysconfig.get_path('include')}",
+                        f"-I{HERE}", str(glue), *map(str, SOURCES), "-o", str(library)], check=True)
         os.replace(library, out / library.name)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compile the kernels.")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "nn" if HERE.parent.name != "nn" else HERE.parent)
-    parser.add_argument("--sanitize", type=Path, metavar="DIR", help="AddressSanitizer and UBSan build, into DIR")
+    package = HERE.parent if HERE.parent.name == "nn" else HERE.parent / "nn"
+    parser.add_argument("--out", type=Path, default=package, metavar="DIR", help="where to (default: nn/)")
+    parser.add_argument("--sanitize", type=Path, metavar="DIR", help="a sanitized build, into DIR")
     parser.add_argument("--werror", action="store_true", help="warnings are errors")
-    parser.add_argument("-D", dest="define", action="append", default=[], metavar="NAME", help="define a macro")
+    parser.add_argument("-D", dest="define", action="append", default=[], metavar="NAME", help="a macro")
     options = parser.parse_args()
     flags = [f"-D{name}" for name in options.define] + (WARNINGS if options.werror else [])
     try:

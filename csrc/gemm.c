@@ -50,8 +50,10 @@ static store *store_for(int needs)
 int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t lda,
             const void *b, void *out, int64_t ldo)
 {
+    if (lda == k && ldo == n && overlap(a, m * k * 4, out, m * n * 4))
+        return NN_OVERLAP;
     if (variant < 0)
-        variant = nn_select("gemm", m, n, 0);
+        variant = nn_select(NN_gemm, m, n, 0);
     const nn_variant_row *v = nn_variant(variant);
     gemm_micro *micro = (gemm_micro *)nn_micro(variant);
     store *store_tile = store_for(v->needs);

@@ -4,7 +4,9 @@
  * the distance of its rows in elements (it may be negative or 0 in an input); its columns are adjacent.
  * Rows m0 <= i < m1 of a product with m rows are computed, so that threads can share one product: the bits
  * do not depend on how it is cut. `variant` is a row of kernels.def, or -1: the cheapest by the cost model.
- * int results: 0, or NN_NO_MEMORY. */
+ * Products return 0, or why nothing was computed: NN_NO_MEMORY; NN_BAD_SCALE, one is not positive and finite;
+ * NN_OVERLAP, the result shares memory with an input. Those are looked at here because it costs nanoseconds here
+ * and microseconds in Python; overlap only where rows lie without gaps, the rest Python has seen to. */
 #ifndef NN_KERNELS_H
 #define NN_KERNELS_H
 
@@ -20,8 +22,10 @@ int nn_isa_level(void);        /* 0 scalar, 1 avx2, 2 avxvnni, 3 avx512: the ric
 int nn_isa_cap(int level);     /* forbid everything above level; returns the cap before */
 
 /* The list of all variants: kernels.def as data (registry.c). */
+enum { NN_gemm, NN_qgemm, NN_spmm_csr };
 typedef struct {
-    const char *kernel, *name, *isa;
+    int kernel;                /* NN_gemm, ... */
+    const char *name, *isa;
     int needs;                 /* ISA_ bits */
     int mr, nr;                /* rows and columns of the result that one micro-kernel call computes */
     int step;                  /* cost of one step of its loop over K */
@@ -29,9 +33,9 @@ typedef struct {
 } nn_variant_row;
 int nn_variant_count(void);
 const nn_variant_row *nn_variant(int i);
-int nn_select(const char *kernel, int64_t m, int64_t n, int flags);   /* what -1 runs */
+int nn_select(int kernel, int64_t m, int64_t n, int flags);   /* what -1 runs */
 
-enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2 };
+enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3 };
 
 /* out = a . b, float32 (gemm.c). b: panels [ceil(n/16)][k][16]. */
 int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k,
@@ -59,7 +63,7 @@ int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b
 
 /* out = x . W^T, float32, W in compressed sparse rows (spmm.c). wide: indices are int32, else uint16. */
 int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
-                const void *values, const void *indices, int wide, const void *indptr, void *out, int64_t ldo);
+                const void *values, const void *indices, const void *indptr, int wide, void *out, int64_t ldo);
 
 /* Register-only loops that measure what a route could reach at best (peak.c). */
 int nn_peak_count(void);

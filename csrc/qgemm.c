@@ -25,13 +25,13 @@
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
 enum { SLICE = 2048, SLICE_B16 = 256 }; /* steps: 16 KB of a widened panel and 6 KB of a' in an L1 of 32 KB */
 
-/* What one column adds to the sum of products, for the nr columns from n0. Columns beyond n: 0. */
-static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int nr,
+/* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
+static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide,
                          columns *c)
 {
     const int32_t *sums = b->sums, *bias = around->bias, *w = around->b_zero;
     const float *scales = around->scales;
-    for (int j = 0; j < nr; j++) {
+    for (int64_t j = 0; j < wide; j++) {
         int64_t n = n0 + j;
         int inside = n < b->n;
         uint32_t wn = inside && w ? (uint32_t)w[n] : 0;
@@ -75,10 +75,14 @@ static int scales_are_good(int64_t n, const float *scales)
 int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b, const nn_qgemm_around *around,
              const void *a, int64_t lda, void *out, int64_t ldo)
 {
+    int64_t out_bytes = ldo == b->n ? m * ldo * around->out_size : 0; /* 0: rows with gaps, not looked at */
+    if (overlap(around->bias, b->n * 4, out, out_bytes) || overlap(around->scales, b->n * 4, out, out_bytes) ||
+        (lda == b->k && overlap(a, m * lda, out, out_bytes)))
+        return NN_OVERLAP;
     if (around->scales && !scales_are_good(b->n, around->scales))
         return NN_BAD_SCALE;
     if (variant < 0 || (nn_variant(variant)->flags & NEEDS_PAIRS && !b->pairs_fit))
-        variant = nn_select("qgemm", m, b->n, b->pairs_fit ? NEEDS_PAIRS : 0);
+        variant = nn_select(NN_qgemm, m, b->n, b->pairs_fit ? NEEDS_PAIRS : 0);
     const nn_variant_row *v = nn_variant(variant);
     qgemm_micro *micro = (qgemm_micro *)nn_micro(variant);
     finish *finish_tile = nn_finish(v->needs);
@@ -104,7 +108,7 @@ int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b
             sums[i] = row_sum(quads * QUAD, (uint8_t *)copy + i * row_bytes, wide);
         for (int64_t n0 = 0; n0 < b->n; n0 += nr) {
             columns c;
-            column_terms(b, around, z, n0, nr, &c);
+            column_terms(b, around, z, n0, smaller(nr, round_up(b->n - n0, PANEL)), &c);
             for (int64_t s = 0; s < steps || s == 0; s += slice) {
                 int64_t length = smaller(slice, steps - s);
                 const void *panels[MAX_NR / PANEL];

@@ -1,10 +1,8 @@
 /* The table of all variants, and the choice among them. */
 #include "registry.h"
 
-#include <string.h>
-
 #define KERNEL(kernel, name, needs, mr, nr, step, flags) \
-    { #kernel, #name, #needs, ISA_##needs, mr, nr, step, flags },
+    { NN_##kernel, #name, #needs, ISA_##needs, mr, nr, step, flags },
 static const nn_variant_row table[] = {
 #include "kernels.def"
 };
@@ -23,13 +21,13 @@ any_micro *nn_micro(int variant) { return functions[variant]; }
 /* The cheapest variant that this CPU runs: tiles to compute × cost of a step of one tile. (The length K multiplies
  * all alike and drops out.) The idea is YNNPACK's: loads and multiplies counted, nothing timed,
  * so that the same shapes always run the same code. `flags`: what b allows. */
-int nn_select(const char *kernel, int64_t m, int64_t n, int flags)
+int nn_select(int kernel, int64_t m, int64_t n, int flags)
 {
-    int best = -1;
+    int best = -1, has = nn_isa_mask();
     double least = 0;
     for (int i = 0; i < nn_variant_count(); i++) {
         const nn_variant_row *v = &table[i];
-        if (strcmp(v->kernel, kernel) || v->needs & ~nn_isa_mask() || (v->flags & NEEDS_PAIRS & ~flags))
+        if (v->kernel != kernel || v->needs & ~has || (v->flags & NEEDS_PAIRS & ~flags))
             continue;
         double tiles = (double)((m + v->mr - 1) / v->mr) * (double)((n + v->nr - 1) / v->nr);
         if (best < 0 || tiles * v->step < least) {

@@ -15,6 +15,13 @@ static inline int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to
  * by its low address bits; rows 4096 bytes apart (K = 1024 floats) would all fight for the 8 ways of one set. */
 static inline int64_t copied_row_bytes(int64_t bytes) { return ((bytes + LINE - 1) / LINE | 1) * LINE; }
 
+/* Whether two stretches of memory share a byte. */
+static inline int overlap(const void *x, int64_t x_bytes, const void *y, int64_t y_bytes)
+{
+    uintptr_t a = (uintptr_t)x, b = (uintptr_t)y;
+    return x && y && x_bytes > 0 && y_bytes > 0 && a < b + (uintptr_t)y_bytes && b < a + (uintptr_t)x_bytes;
+}
+
 /* `bytes` of memory from a line's start, or 0. `to_free` is what to give to free(). */
 static inline void *scratch(int64_t bytes, void **to_free)
 {

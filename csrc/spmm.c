@@ -85,10 +85,12 @@ static void transpose(int64_t rows, int64_t columns, const float *restrict from,
 }
 
 int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
-                const void *values, const void *indices, int wide, const void *indptr, void *out, int64_t ldo)
+                const void *values, const void *indices, const void *indptr, int wide, void *out, int64_t ldo)
 {
+    if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
+        return NN_OVERLAP;
     if (variant < 0)
-        variant = nn_select("spmm_csr", m, 1, 0);
+        variant = nn_select(NN_spmm_csr, m, 1, 0);
     int nr = nn_variant(variant)->mr;
     spmm_csr_micro *micro = (spmm_csr_micro *)nn_micro(variant);
     void *memory;

@@ -16,5 +16,5 @@ from .packed import Packed
 from .qgemm import qgemm
 from .spmm_csr import spmm_csr
 
-__all__ = ["Kernel", "Packed", "Variant", "all_kernels", "gemm", "isa", "kernel", "peak", "peak_routes", "qgemm",
-           "spmm_csr", "use", "why_not_c"]
+__all__ = ["Kernel", "Packed", "Variant", "all_kernels", "gemm", "isa", "kernel", "peak", "peak_routes",
+           "qgemm", "spmm_csr", "use", "why_not_c"]

@@ -1,7 +1,7 @@
-"""What every kernel asks of its arguments, and the way from a NumPy array to a C pointer.
+"""What every kernel asks of its arguments. C sees none that did not pass here, or in C's own first lines.
 
-C never sees an argument that did not pass here. A message says which kernel, which argument, what came
-and what was wanted.
+A message says which kernel, which argument, what came and what was wanted: TypeError for a wrong type or
+dtype, ValueError for a wrong shape or value.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 F32, I32, I8, U8, U16 = (np.dtype(t) for t in ("f4", "i4", "i1", "u1", "u2"))
+INTEGERS = tuple(np.dtype(t) for t in "bBhHiIlLqQ")
 
 # Bits of ndarray.flags.num, asked for together because each question costs 60 ns.
 CONTIGUOUS, ALIGNED, WRITEABLE = 0x001, 0x100, 0x400
@@ -19,7 +20,7 @@ READABLE, WRITABLE = CONTIGUOUS | ALIGNED, CONTIGUOUS | ALIGNED | WRITEABLE
 
 
 def array(kernel: str, name: str, x: Any, rank: int, *dtypes: np.dtype) -> np.ndarray:
-    """`x` as a plain array of this rank and one of these dtypes, or a TypeError / ValueError."""
+    """`x` as a plain array of this rank and one of these dtypes."""
     if not isinstance(x, np.ndarray):
         came = "nothing" if x is None else type(x).__name__
         raise TypeError(f"{kernel}: {name} must be a NumPy array, got {came}")
@@ -27,24 +28,22 @@ def array(kernel: str, name: str, x: Any, rank: int, *dtypes: np.dtype) -> np.nd
         raise TypeError(f"{kernel}: {name} must be a plain NumPy array, got a masked array")
     if type(x) is not np.ndarray:
         x = np.asarray(x)   # the base class: a subclass may lie about its shape
-    if x.dtype not in dtypes:
-        wanted = " or ".join(d.name for d in dtypes)
-        raise TypeError(f"{kernel}: {name} must be {wanted}, got {describe(x.dtype)}")
+    known = next((d for d in dtypes if d == x.dtype), None)
+    if known is None:
+        wanted = "integers" if dtypes is INTEGERS else " or ".join(d.name for d in dtypes)
+        came = x.dtype.name if x.dtype.isnative else f"byte-swapped {x.dtype.name}"
+        raise TypeError(f"{kernel}: {name} must be {wanted}, got {came}")
     if x.ndim != rank:
-        raise ValueError(f"{kernel}: {name} must have {rank} dimension{'s' * (rank != 1)}, got shape {x.shape}")
-    return x
-
-
-def describe(dtype: np.dtype) -> str:
-    """The dtype's name, and whether its bytes are the other way round."""
-    return dtype.name if dtype.isnative else f"byte-swapped {dtype.name}"
+        dimensions = "1 dimension" if rank == 1 else f"{rank} dimensions"
+        raise ValueError(f"{kernel}: {name} must have {dimensions}, got shape {x.shape}")
+    return x if x.dtype is known else x.view(known)   # equal dtypes may be different objects (metadata)
 
 
 def vector(kernel: str, name: str, x: Any, size: int, *dtypes: np.dtype) -> np.ndarray:
-    """`x` as a contiguous vector of `size` elements."""
+    """`x` as a contiguous vector of `size` elements, one for each column of the result."""
     x = array(kernel, name, x, 1, *dtypes)
     if x.shape[0] != size:
-        raise ValueError(f"{kernel}: {name} must have {size} elements (one a column of the result), got {x.shape[0]}")
+        raise ValueError(f"{kernel}: {name} must have {size} elements, one for each column, got {x.shape[0]}")
     return x if x.flags.num & READABLE == READABLE else np.array(x, order="C")
 
 
@@ -65,22 +64,22 @@ def integer(kernel: str, name: str, x: Any, low: int, high: int) -> int:
     return value
 
 
-def output(kernel: str, out: Any, shape: tuple[int, int], dtype: np.dtype, *inputs: np.ndarray | None) -> np.ndarray:
-    """`out` checked: shape, dtype, rows that lie apart, and no byte shared with an input."""
+def output(kernel: str, out: Any, shape: tuple[int, int], dtype: np.dtype, *inputs: Any) -> np.ndarray:
+    """`out` checked: shape, dtype, rows that lie apart, and no byte shared with an input that is an array."""
     out = array(kernel, "out", out, 2, dtype)
     if out.shape != shape:
         raise ValueError(f"{kernel}: out must have shape {shape}, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError(f"{kernel}: out must be writable, got a read-only array")
     rows, width = shape
-    if out.flags.num & WRITABLE != WRITABLE:
-        if not out.flags.writeable:
-            raise ValueError(f"{kernel}: out must be writable, got a read-only array")
-        row, step = out.strides
-        size = dtype.itemsize
-        if out.size and ((width > 1 and step != size) or (rows > 1 and row < width * size) or not out.flags.aligned):
-            raise ValueError(f"{kernel}: out must be aligned, with inner stride {size} and rows at least "
-                             f"{width * size} bytes apart, got strides {out.strides}")
+    row, step = out.strides
+    size = dtype.itemsize
+    apart = (width <= 1 or step == size) and (rows <= 1 or row >= width * size)
+    if out.size and not (apart and out.flags.aligned):
+        raise ValueError(f"{kernel}: out must be aligned, with inner stride {size} and rows at least "
+                         f"{width * size} bytes apart, got strides {out.strides}")
     for x in inputs:
-        if x is not None and np.may_share_memory(out, x) and shares(out, x):
+        if isinstance(x, np.ndarray) and np.may_share_memory(out, x) and shares(out, x):
             raise ValueError(f"{kernel}: out must not overlap an input")
     return out
 
@@ -91,6 +90,12 @@ def shares(x: np.ndarray, y: np.ndarray) -> bool:
         return np.shares_memory(x, y, max_work=10_000)
     except np.exceptions.TooHardError:
         return True
+
+
+def usual(out: Any, shape: tuple[int, int], dtype: np.dtype) -> bool:
+    """Whether `out` is right and contiguous. Only overlap is left, which C finds among contiguous arrays."""
+    return (type(out) is np.ndarray and out.dtype is dtype and out.shape == shape
+            and out.flags.num & WRITABLE == WRITABLE)
 
 
 def readable_rows(x: np.ndarray) -> np.ndarray:

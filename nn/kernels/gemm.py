@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from . import native
-from .arguments import F32, array, inner, output, readable_rows
+from .arguments import F32, READABLE, array, inner, output, readable_rows, usual
 from .kernel import kernel
-from .packed import Packed, aligned
+from .native import NUMPY, check, ffi, from_buffer, lib, rows
+from .packed import Packed, aligned, packed_elsewhere
 
 PANEL = 16  # columns of b that lie together, element by element of K, when packed
 
@@ -46,37 +46,39 @@ def _unpack(packed: Packed) -> np.ndarray:
 def _call(a: np.ndarray, b: np.ndarray | Packed, *, out: np.ndarray | None = None) -> np.ndarray:
     if type(a) is not np.ndarray or a.dtype is not F32 or a.ndim != 2:
         a = array("gemm", "a", a, 2, F32)
-    if type(b) is Packed:
-        gemm.packed_for(b, "b")
-    else:
+    packed = type(b) is Packed
+    if not packed:
         b = array("gemm", "b", b, 2, F32)
+    elif b.kernel is not gemm:
+        raise packed_elsewhere("gemm", "b", b)
     m, k = a.shape
-    inner_b, n = b.shape
-    if k != inner_b:
+    k_b, n = b.shape
+    if k != k_b:
         raise inner("gemm", "a", a.shape, "b", b.shape)
+    choice = gemm.choice
+    ready = a.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
     if out is None:
         result = np.empty((m, n), F32)
+    elif ready and packed and choice != NUMPY and usual(out, (m, n), F32):
+        result = out
     else:
-        result = output("gemm", out, (m, n), F32, a, None if type(b) is Packed else b)
-    choice = gemm.choice
-    if choice == native.NUMPY:
-        result[...] = gemm.reference(a, b.unpack() if type(b) is Packed else b)
+        result = output("gemm", out, (m, n), F32, a, b)
+        ready = False
+
+    if choice == NUMPY:
+        result[...] = gemm.reference(a, b.unpack() if packed else b)
+        return result if out is None else out
+    if not packed:
+        b = _pack(b)
+    if b.plan is None:
+        b.plan = ffi.from_buffer(b.parts["panels"])
+    if ready:   # as below, 0.4 µs sooner
+        status = lib.nn_gemm(choice, m, 0, m, n, k, from_buffer(a), k, b.plan, from_buffer(result), n)
     else:
-        _run(choice, a, b if type(b) is Packed else _pack(b), result)
-    return result if out is None else out
-
-
-def _run(choice: int, a: np.ndarray, b: Packed, result: np.ndarray) -> None:
-    plan = b.plan
-    if plan is None:
-        plan = b.plan = native.pointer(b.parts["panels"])
-    k, n = b.shape
-    m = a.shape[0]
-    a = readable_rows(a)
-    status = native.lib.nn_gemm(choice, m, 0, m, n, k, native.pointer(a), native.stride(a), plan,
-                                native.pointer(result), native.stride(result))
+        status = lib.nn_gemm(choice, m, 0, m, n, k, *rows(readable_rows(a)), b.plan, *rows(result))
     if status:
-        native.check("gemm", status)
+        check("gemm", status)
+    return result if out is None else out
 
 
 def _repack(b: Any, shape: tuple[int, int]) -> Packed:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from . import native
-from .packed import Packed
 
 _kernels: dict[str, Kernel] = {}
 
@@ -49,14 +48,7 @@ class Kernel:
 
     def _all_variants(self) -> list[Variant]:
         return [Variant(f"{self.name}_numpy", "numpy", "any", None),
-                *(Variant(*row) for row in native.rows(self.name))]
-
-    def packed_for(self, operand: Packed, argument: str) -> Packed:
-        """`operand`, if this kernel packed it."""
-        if operand.kernel is not self:
-            raise TypeError(f"{self.name}: {argument} must be packed by {self.name}.pack, "
-                            f"got an operand packed by {operand.kernel.name}.pack")
-        return operand
+                *(Variant(*row) for row in native.variants(self.name))]
 
     def __reduce__(self) -> str:
         return self.name   # a kernel is pickled as the name it has in its module

@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import CONTIGUOUS
+
 NUMPY, BEST = -2, -1                                # Kernel.choice, besides the number of a C variant
 ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # from poor to rich; each contains those before it
 BACKENDS = ("numpy", "c")
@@ -39,7 +41,8 @@ def _environment(variable: str, known: tuple[str, ...]) -> str | None:
 def csrc() -> Path | None:
     """The folder of the C sources: beside `nn` in a checkout, inside it when installed from a wheel."""
     package = Path(__file__).resolve().parent.parent
-    return next((f for f in (package.parent / "csrc", package / "csrc") if (f / "kernels.def").is_file()), None)
+    places = package.parent / "csrc", package / "csrc"
+    return next((folder for folder in places if (folder / "kernels.def").is_file()), None)
 
 
 def build_id(folder: Path) -> str:
@@ -67,7 +70,7 @@ def _load() -> Any:
             return None
     folder = csrc()
     if folder and module.ffi.string(module.lib.nn_build_id()).decode() != build_id(folder):
-        warnings.warn("nn: the compiled kernels are older than csrc/; run `python csrc/build.py`", stacklevel=2)
+        warnings.warn("nn: the kernels are older than csrc/, run `python csrc/build.py`", stacklevel=2)
     return module
 
 
@@ -76,6 +79,7 @@ _cap = _environment("NN_ISA", ISAS)
 _module = None if _backend == "numpy" else _load()
 lib = _module and _module.lib
 ffi = _module and _module.ffi
+from_buffer = ffi and ffi.from_buffer
 if lib is None and _backend == "c":
     raise RuntimeError("NN_BACKEND=c, but the C kernels are not built; run `python csrc/build.py`")
 if lib is not None and _cap is not None:
@@ -90,22 +94,25 @@ def has(level: int) -> bool:
 
 def pointer(x: np.ndarray) -> Any:
     """The address of x[0, 0, ...] for C. The caller keeps `x` alive."""
-    if x.flags.c_contiguous:
+    if x.flags.num & CONTIGUOUS:
         return ffi.from_buffer(x)
     return ffi.cast("void *", x.__array_interface__["data"][0])
 
 
-def stride(x: np.ndarray) -> int:
-    """The distance of the rows of a matrix, in elements."""
-    return x.shape[1] if x.flags.c_contiguous else x.strides[0] // x.itemsize
+def rows(x: np.ndarray) -> tuple[Any, int]:
+    """The address of a matrix for C, and the distance of its rows in elements. (`from_buffer` keeps a
+    contiguous one alive; the caller keeps the others.)"""
+    if x.flags.num & CONTIGUOUS:
+        return ffi.from_buffer(x), x.shape[1]
+    return pointer(x), x.strides[0] // x.itemsize
 
 
 def check(kernel: str, status: int) -> None:
     """Raise what a C function's result says went wrong."""
     if status == lib.NN_NO_MEMORY:
         raise MemoryError(f"{kernel}: no memory for the C kernel's working space")
-    if status == lib.NN_BAD_SCALE:
-        raise ValueError(f"{kernel}: scale must be positive and finite in float32")
+    if status == lib.NN_OVERLAP:
+        raise ValueError(f"{kernel}: out must not overlap an input")
 
 
 def default_choice() -> int:
@@ -118,7 +125,7 @@ def isa() -> str:
     return ISAS[lib.nn_isa_level()] if lib else "scalar"
 
 
-def rows(kernel: str) -> list[tuple]:
+def variants(kernel: str) -> list[tuple]:
     """The C variants of a kernel, in the order of csrc/kernels.def: (name, "c", isa, tile)."""
     if lib is None:
         return []
@@ -126,14 +133,15 @@ def rows(kernel: str) -> list[tuple]:
     found = []
     for i in range(lib.nn_variant_count()):
         v = lib.nn_variant(i)
-        if text(v.kernel).decode() == kernel:
+        if v.kernel == getattr(lib, f"NN_{kernel}"):
             found.append((text(v.name).decode(), "c", text(v.isa).decode().lower(), (v.mr, v.nr)))
     return found
 
 
 def number(name: str) -> int:
     """The number of the C variant called `name`."""
-    return next(i for i in range(lib.nn_variant_count()) if ffi.string(lib.nn_variant(i).name).decode() == name)
+    names = (ffi.string(lib.nn_variant(i).name).decode() for i in range(lib.nn_variant_count()))
+    return next(i for i, known in enumerate(names) if known == name)
 
 
 def runs(variant: Any) -> bool:
@@ -142,11 +150,12 @@ def runs(variant: Any) -> bool:
 
 
 def peak(route: str) -> float:
-    """Multiply-accumulates a second of a register-only loop with the instructions of `route`: the ceiling that
-    the kernels of that route are measured against. One thread, the best of 20 runs of about a millisecond,
-    short enough that some are not interrupted. Routes: `peak_routes()`."""
+    """Multiply-accumulates a second of a register-only loop with the instructions of `route`: the ceiling
+    that the kernels of that route are measured against. One thread, the best of 20 runs of about a
+    millisecond, short enough that some are not interrupted. Routes: `peak_routes()`."""
     if route not in peak_routes():
-        raise ValueError(f"peak: route must be one of {', '.join(peak_routes()) or '(no C kernels here)'}, got {route!r}")
+        known = ", ".join(peak_routes()) or "(no C kernels here)"
+        raise ValueError(f"peak: route must be one of {known}, got {route!r}")
     index, best = all_peak_routes().index(route), 0.0
     for _ in range(20):
         start = perf_counter()
@@ -182,6 +191,7 @@ def why_not_c() -> str | None:
         tried = subprocess.run([sys.executable, str(folder / "build.py"), "--out", scratch],
                                capture_output=True, text=True, check=False)
     if tried.returncode == 0:
-        return f"The C kernels were not built, but a compiler is here now: run `python {folder / 'build.py'}`."
-    said = [line for line in tried.stderr.splitlines() if "error" in line.lower()] or tried.stderr.splitlines()
-    return f"The C kernels could not be built: {said[-1].strip() if said else 'the compiler said nothing'}"
+        return f"The C kernels were not built, but they can be: run `python {folder / 'build.py'}`."
+    lines = tried.stderr.strip().splitlines() or ["the compiler said nothing"]
+    said = next((line for line in lines if "error" in line.lower()), lines[-1])
+    return f"The C kernels could not be built: {said.strip()}"

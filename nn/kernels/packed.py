@@ -61,3 +61,9 @@ class Packed:
 
     def __repr__(self) -> str:
         return f"<{self.kernel.name} operand {self.shape[0]}x{self.shape[1]}, {self.nbytes} bytes>"
+
+
+def packed_elsewhere(kernel: str, argument: str, operand: Packed) -> TypeError:
+    """The error for an operand in the layout of another kernel."""
+    came = operand.kernel.name
+    return TypeError(f"{kernel}: {argument} must be packed by {kernel}.pack, got one packed by {came}.pack")
