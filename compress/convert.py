@@ -27,6 +27,7 @@ from .transform import Packed
 
 __all__ = ["convert"]
 
+HAVE_CONSTANTS = WEIGHTED | {"batch_norm_eval"}  # beside their first input
 SAME_GRID = {"max_pool2d", "avg_pool2d", "reshape", "relu"}  # ops that work on integers as they are
 
 
@@ -48,12 +49,18 @@ def convert(model: nn.Module, example: np.ndarray | None = None) -> Program:
         if example is None:
             raise ValueError("convert: needs an example batch, here or at prepare, for the network's shapes")
     example = checked_example("convert", example)
-    graph = fold_batch_norm(nn.trace(model, example[:1]))
-    for name, array in graph.constants.items():
-        if not np.isfinite(array).all():
-            raise ValueError(f"convert: {name} holds NaN or infinity")
+    graph = nn.trace(model, example[:1])
+    _check_finite(graph, "holds NaN or infinity")
+    graph = fold_batch_norm(graph)
+    _check_finite(graph, "leaves float32 when the batch norm after it is folded into it")
     quantized = any(isinstance(chain.stages[-1], Quantize) for chain in graph.views.values())
     return _Lowering(graph, observe(graph, example) if quantized else {}).program(type(model).__name__)
+
+
+def _check_finite(graph: Graph, otherwise: str) -> None:
+    for name, array in graph.constants.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"convert: {name} {otherwise}")
 
 
 class _Lowering:
@@ -90,6 +97,9 @@ class _Lowering:
                 continue
             if node.op not in lower:
                 raise self.refuse(node, f"no kernel call for it yet (there are some for {', '.join(lower)})")
+            operands = node.inputs[:1] if node.op in HAVE_CONSTANTS else node.inputs
+            if any(name in graph.constants for name in operands):
+                raise self.refuse(node, "it reads a constant where its call wants an activation")
             lower[node.op](node)
         output = self.as_real(graph.output)
         if self.rank(graph.output) == 4:  # an image goes out as it came in
@@ -154,11 +164,10 @@ class _Lowering:
     def weighted(self, node: Node) -> None:
         _, weight, bias = node.inputs
         if weight not in self.graph.constants or bias not in self.graph.constants:
-            raise self.refuse(node, "its weight is computed in forward, not a parameter")
-        if len(self.graph.constants[weight].shape) != len(node.shape):
-            raise self.refuse(
-                node, f"takes inputs of {len(self.graph.constants[weight].shape)} dimensions here"
-            )
+            raise self.refuse(node, "its weight and bias must be parameters, not computed in forward")
+        if self.graph.constants[weight].ndim != len(node.shape):
+            wanted = self.graph.constants[weight].ndim
+            raise self.refuse(node, f"takes inputs of {wanted} dimensions, not {len(node.shape)}")
         target, relu = node.output, self._relu_after(node)
         out = relu.output if relu else target
         if self.is_quantized(node):
@@ -276,8 +285,6 @@ class _Lowering:
         self.real[node.output] = self.emit(pointwise.Scale((self.as_real(x),), node.output, *names))
 
     def add(self, node: Node) -> None:
-        if any(name in self.graph.constants for name in node.inputs):
-            raise self.refuse(node, "a sum with a constant has no call; only sums of two activations have")
         names = tuple(self.as_real(name) for name in node.inputs)
         self.real[node.output] = self.emit(pointwise.Add(names, node.output))
 

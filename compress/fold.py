@@ -59,8 +59,9 @@ def _fold(graph: Graph, layer: Node, norm: Node) -> None:
         return  # what two layers share can't be scaled for one of them
     factor, shift = normalisation(graph, norm)
     w, b = graph.constants[weight], graph.constants[bias]
-    graph.constants[weight] = (w * factor.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
-    graph.constants[bias] = (b * factor + shift).astype(np.float32)
+    with np.errstate(over="ignore"):  # convert finds infinities
+        graph.constants[weight] = (w * factor.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
+        graph.constants[bias] = (b * factor + shift).astype(np.float32)
     if weight in graph.views:
         graph.views[weight] = graph.views[weight].rescaled(factor)
     graph.nodes.remove(norm)
@@ -76,6 +77,8 @@ def normalisation(graph: Graph, norm: Node) -> tuple[np.ndarray, np.ndarray]:
     gamma, beta, mean, variance = (
         None if name is None else graph.constants[name].astype(np.float64) for name in norm.inputs[1:]
     )
+    if np.any(variance + norm.attrs["eps"] <= 0):
+        raise ValueError(f"fold: {norm.inputs[4]} holds a variance below 0, which has no root")
     factor = (1.0 if gamma is None else gamma) / np.sqrt(variance + norm.attrs["eps"])
     return factor, (0.0 if beta is None else beta) - mean * factor
 

@@ -47,7 +47,13 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
         raise ValueError(f"prepare: {recipe!r} chooses no layer")
     modules = dict(model.named_modules())
     weights = {name: modules[name].weight for name in chains}
+    owners: dict[int, str] = {}
     for name, weight in weights.items():
+        first = owners.setdefault(id(weight), name)
+        if first != name:
+            raise ValueError(
+                f"prepare: {first} and {name} have one weight between them; choose for one of them"
+            )
         if weight.view is not None:
             raise ValueError(
                 f"prepare: {name}.weight has a view already ({weight.view!r}); one weight, one chain"
@@ -71,11 +77,14 @@ def observe(graph: Graph, example: np.ndarray) -> dict[str, tuple[float, float]]
 
     def watch(name: str, array: np.ndarray) -> None:
         low, high = float(array.min()), float(array.max())
+        if not np.isfinite([low, high]).all():
+            raise ValueError(f"convert: {name} becomes NaN or infinite on the example")
         before = ranges.get(name, (low, high))
         ranges[name] = (min(low, before[0]), max(high, before[1]))
 
-    for start in range(0, len(example), 256):
-        graph.run(example[start : start + 256], watch)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(example), 256):
+            graph.run(example[start : start + 256], watch)
     return ranges
 
 

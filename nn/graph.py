@@ -171,7 +171,7 @@ def trace(model: Any, example: np.ndarray | Tensor) -> Graph:
     tracer = _Tracer(model)
     name = tracer._name(x, "x")
     tracer._made.add(name)
-    with _evaluation(model), _listening(tracer), no_grad():
+    with _evaluation(model), _listening(tracer), no_grad(), np.errstate(all="ignore"):
         out = model(x)
     if not isinstance(out, Tensor):
         raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__}")
