@@ -48,6 +48,11 @@ typedef struct {
     int pairs_fit;             /* vpmaddubsw is exact with this b */
 } nn_qgemm_b;
 
+/* b, k x n with its rows and columns that many elements apart, into those layouts (pack.c). nn_qgemm_pack returns
+ * pairs_fit. */
+void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels);
+int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums);
+
 /* What happens around the sum of products of qgemm. Absent vectors are 0. */
 typedef struct {
     int a_signed, a_zero;

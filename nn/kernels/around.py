@@ -16,8 +16,8 @@ RANGE = {U8: (0, 255), I8: (-128, 127)}
 class Around:
     """The arguments of qgemm beside a and b, as they were given, as they were checked, and as a C struct.
 
-    Raises TypeError or ValueError naming the argument. `dtype` is the dtype of the result. `lasting`: every
-    array among them is handed on as it is, not as a converted copy, so that the struct serves later calls too.
+    Raises TypeError or ValueError naming the argument. `dtype` is the dtype of the result. `lasting`: C gets
+    every array among them as it is, not as a converted copy, so that the struct serves later calls too.
     """
 
     __slots__ = ("_checked", "a_dtype", "a_zero", "b_zero", "bias", "c", "dtype", "keep", "lasting",

@@ -8,7 +8,7 @@ import numpy as np
 
 from .arguments import F32, READABLE, array, inner, output, readable_rows, usual
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib, rows
+from .native import NUMPY, check, ffi, from_buffer, lib, rows, strided
 from .packed import Packed, aligned, packed_elsewhere
 
 PANEL = 16  # columns of b that lie together, element by element of K, when packed
@@ -26,14 +26,16 @@ def gemm(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _pack(b: np.ndarray) -> Packed:
-    """Panels of 16 columns: panel[p][k][c] = b[k, 16p + c], zero where there is no such column."""
+    """Panels of 16 columns: panels[p][k][c] = b[k, 16p + c], zero where there is no such column."""
     b = array("gemm.pack", "b", b, 2, F32)
     k, n = b.shape
     panels = aligned((-(-n // PANEL), k, PANEL), F32)
-    whole = n // PANEL
-    panels[:whole] = b[:, :whole * PANEL].reshape(k, whole, PANEL).transpose(1, 0, 2)
-    if n > whole * PANEL:
-        panels[whole, :, :n - whole * PANEL] = b[:, whole * PANEL:]
+    if lib is not None:
+        lib.nn_gemm_pack(k, n, *strided(b), from_buffer(panels))
+    else:
+        whole = n // PANEL
+        panels[:whole] = b[:, :whole * PANEL].reshape(k, whole, PANEL).transpose(1, 0, 2)
+        panels[whole:, :, :n % PANEL] = b[:, whole * PANEL:]
     return Packed(gemm, (k, n), panels=panels)
 
 

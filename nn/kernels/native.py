@@ -107,6 +107,13 @@ def rows(x: np.ndarray) -> tuple[Any, int]:
     return pointer(x), x.strides[0] // x.itemsize
 
 
+def strided(x: np.ndarray) -> tuple[Any, int, int]:
+    """The address of a matrix for C, and the distances of its rows and of its columns in elements."""
+    if not x.flags.aligned:
+        x = x.copy()
+    return pointer(x), x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
+
+
 def check(kernel: str, status: int) -> None:
     """Raise what a C function's result says went wrong."""
     if status == lib.NN_NO_MEMORY:

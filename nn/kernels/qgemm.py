@@ -9,7 +9,7 @@ import numpy as np
 from .arguments import I8, I32, READABLE, U8, array, inner, output, readable_rows, usual
 from .around import Around
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib, rows
+from .native import NUMPY, check, ffi, from_buffer, lib, rows, strided
 from .packed import Packed, aligned, packed_elsewhere
 
 PANEL, QUAD = 16, 4   # a packed cell is 16 columns × 4 steps of K: one 64-byte register
@@ -49,13 +49,16 @@ def _pack(b: np.ndarray) -> Packed:
     b = array("qgemm.pack", "b", b, 2, I8)
     k, n = b.shape
     width, quads = -(-n // PANEL), -(-k // QUAD)
-    padded = np.zeros((quads * QUAD, width * PANEL), I8)
-    padded[:k, :n] = b
-    panels = aligned((width, quads, PANEL, QUAD), I8)
-    panels[...] = padded.reshape(quads, QUAD, width, PANEL).transpose(2, 0, 3, 1)
-    sums = aligned((width * PANEL,), I32)
-    sums[...] = padded.sum(axis=0, dtype=np.int32)
-    return Packed(qgemm, (k, n), panels=panels, sums=sums, pairs_fit=_pairs_fit(padded))
+    panels, sums = aligned((width, quads, PANEL, QUAD), I8), aligned((width * PANEL,), I32)
+    if lib is not None:
+        fit = bool(lib.nn_qgemm_pack(k, n, *strided(b), from_buffer(panels), from_buffer(sums)))
+    else:
+        padded = np.zeros((quads * QUAD, width * PANEL), I8)
+        padded[:k, :n] = b
+        panels[...] = padded.reshape(quads, QUAD, width, PANEL).transpose(2, 0, 3, 1)
+        sums[...] = padded.sum(axis=0, dtype=I32)
+        fit = _pairs_fit(padded)
+    return Packed(qgemm, (k, n), panels=panels, sums=sums, pairs_fit=fit)
 
 
 def _pairs_fit(b: np.ndarray) -> bool:

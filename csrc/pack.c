@@ -1,0 +1,59 @@
+/* Packing b: the layouts that the micro-kernels read. Once for a weight; nn/kernels/{gemm,qgemm}.py say the same
+ * in NumPy. b is k x n with its rows `row` and its columns `column` elements apart, in any order and direction.
+ *
+ *   gemm   panel p: columns 16p .. 16p+15                  qgemm   the same columns, four k together in a cell
+ *
+ *          k=0 | b b b ... b |  16 floats, one line               k=0..3 | bbbb bbbb ... bbbb |  16 cells, one line
+ *          k=1 | b b b ... b |                                    k=4..7 | bbbb bbbb ... bbbb |
+ *
+ * Zeros stand where b has no such column or k. */
+#include "scratch.h"
+
+#include <string.h>
+
+void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels)
+{
+    const float *from = b;
+    float *to = panels;
+    for (int64_t n0 = 0; n0 < n; n0 += PANEL, from += PANEL * column)
+        for (int64_t i = 0; i < k; i++, to += PANEL)
+            if (n - n0 >= PANEL && column == 1)
+                memcpy(to, from + i * row, PANEL * sizeof *to);
+            else
+                for (int64_t j = 0; j < PANEL; j++)
+                    to[j] = n0 + j < n ? from[i * row + j * column] : 0;
+}
+
+/* Whether the pairs of a cell are small enough for vpmaddubsw: see qgemm_avx2.c. */
+static inline int pair_fits(int b0, int b1)
+{
+    int positive = (b0 > 0 ? b0 : 0) + (b1 > 0 ? b1 : 0), negative = (b0 < 0 ? b0 : 0) + (b1 < 0 ? b1 : 0);
+    return (positive <= 128) & (negative >= -128);
+}
+
+int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums)
+{
+    const int8_t *from = b;
+    int8_t *to = panels;
+    uint32_t *sum = sums; /* modulo 2^32, like the products */
+    int fit = 1;
+    for (int64_t n0 = 0; n0 < n; n0 += PANEL, from += PANEL * column, sum += PANEL) {
+        memset(sum, 0, PANEL * sizeof *sum);
+        for (int64_t i = 0; i < k; i += QUAD, to += PANEL * QUAD) {
+            if (n - n0 >= PANEL && k - i >= QUAD)
+                for (int j = 0; j < PANEL; j++)
+                    for (int s = 0; s < QUAD; s++)
+                        to[j * QUAD + s] = from[(i + s) * row + j * column];
+            else
+                for (int64_t j = 0; j < PANEL; j++)
+                    for (int64_t s = 0; s < QUAD; s++)
+                        to[j * QUAD + s] = n0 + j < n && i + s < k ? from[(i + s) * row + j * column] : 0;
+            for (int j = 0; j < PANEL; j++) {
+                const int8_t *cell = to + j * QUAD;
+                sum[j] += (uint32_t)(cell[0] + cell[1] + cell[2] + cell[3]);
+                fit &= pair_fits(cell[0], cell[1]) & pair_fits(cell[2], cell[3]);
+            }
+        }
+    }
+    return fit;
+}

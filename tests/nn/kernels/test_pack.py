@@ -1,0 +1,50 @@
+"""Packing in C and packing in NumPy make the same bytes."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from nn import kernels
+
+MODULES = {name: sys.modules[f"nn.kernels.{name}"] for name in ("gemm", "qgemm")}
+SHAPES = [(0, 0), (0, 5), (5, 0), (1, 1), (3, 15), (4, 16), (5, 17), (64, 48), (33, 100)]
+
+
+def operands(name, shape, rng):
+    """One matrix in every layout: rows, columns, with gaps, backwards."""
+    k, n = shape
+    wide = (rng.normal(size=(2 * k + 1, 2 * n + 1)).astype(np.float32) if name == "gemm"
+            else rng.integers(-128, 128, (2 * k + 1, 2 * n + 1), dtype=np.int8))
+    cut = wide[:k, :n]
+    return [np.ascontiguousarray(cut), np.asfortranarray(cut), cut, wide[:2 * k:2, :2 * n:2], cut[::-1, ::-1]]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", MODULES)
+def test_c_packs_as_numpy_does(name, shape, monkeypatch):
+    kernel = getattr(kernels, name)
+    for b in operands(name, shape, np.random.default_rng(sum(shape))):
+        fast = kernel.pack(b)
+        with monkeypatch.context() as patch:
+            patch.setattr(MODULES[name], "lib", None)
+            plain = kernel.pack(b)
+        assert plain.parts.keys() == fast.parts.keys()
+        for part in plain.parts:
+            assert np.array_equal(plain.parts[part], fast.parts[part]), part
+        assert np.array_equal(fast.unpack(), b)
+        assert b.size == 0 or fast.parts["panels"].ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize(("pair", "fits"), [
+    ((64, 64), True), ((65, 64), False), ((127, 1), True), ((127, 2), False), ((-128, 0), True),
+    ((-128, -1), False), ((-128, 127), True), ((-64, -64), True), ((-65, -64), False)])
+@pytest.mark.parametrize("place", range(4))
+def test_pairs_fit_is_the_theorem(pair, fits, place):
+    """With all a = 255 at one sign of b and 0 at the other, a pair reaches 255 times either part."""
+    b = np.zeros((8, 20), np.int8)
+    b[2 * place:2 * place + 2, 19] = pair
+    parts = sum(x for x in pair if x > 0), sum(x for x in pair if x < 0)
+    assert fits == (255 * parts[0] <= 2**15 - 1 and 255 * parts[1] >= -2**15)
+    assert kernels.qgemm.pack(b).parts["pairs_fit"] == fits
+    assert MODULES["qgemm"]._pairs_fit(b) == fits
