@@ -70,7 +70,7 @@ def _checked(who: str, values: Any, indices: Any, indptr: Any, k: Any) -> tuple[
     values = array(who, "values", values, 1, F32)
     if len(values) != len(indices):
         raise ValueError(f"{who}: values must have {len(indices)} elements, like indices, got {len(values)}")
-    return tuple(np.ascontiguousarray(v) for v in (values, indices, indptr))
+    return tuple(np.require(v, requirements=["C", "ALIGNED"]) for v in (values, indices, indptr))
 
 
 def _unpack(packed: Packed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

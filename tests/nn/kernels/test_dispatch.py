@@ -156,23 +156,24 @@ def test_kernels_older_than_their_sources_are_told(monkeypatch):
 
 @pytest.mark.parametrize("kernel", kernels.all_kernels(), ids=lambda k: k.name)
 def test_threads_share_a_packed_weight(kernel):
-    """The GIL is free during a call, so two of them run at once, on one packed weight."""
+    """The GIL is free during a call, so several run at once: one packed weight, each with its own options."""
     rng = np.random.default_rng(0)
     if kernel.name == "qgemm":
         x, w = rng.integers(0, 256, (50, 300), np.uint8), rng.integers(-128, 128, (300, 70), np.int8)
     else:
         x, w = rng.standard_normal((50, 300), np.float32), rng.standard_normal((300, 70), np.float32)
     w = np.ascontiguousarray(w.T) if kernel.name == "spmm_csr" else w
-    want, packed = kernel(x, kernel.pack(w)), kernel.pack(w)
-    start, wrong = threading.Barrier(4), []
+    packed, start, wrong = kernel.pack(w), threading.Barrier(4), []
 
-    def work():
+    def work(number):
+        options = {"a_zero": number, "bias": np.full(70, number, np.int32)} if kernel.name == "qgemm" else {}
+        want = kernel(x, kernel.pack(w), **options)
         start.wait()
         for _ in range(50):
-            if not np.array_equal(kernel(x, packed), want):
-                wrong.append(1)
+            if not np.array_equal(kernel(x, packed, **options), want):
+                wrong.append(number)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=[number]) for number in range(4)]
     for t in threads:
         t.start()
     for t in threads:
