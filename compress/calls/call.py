@@ -11,6 +11,7 @@ Values carry a batch as their first dimension; shapes here are without it.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from types import NoneType, UnionType
@@ -129,7 +130,7 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
         kind is float
         and isinstance(value, (int, float))
         and not isinstance(value, bool)
-        and math.isfinite(value)
+        and abs(value) <= sys.float_info.max
     ):
         return float(value)
     elif type(value) is kind and kind in (str, int, bool) and not (kind is int and abs(value) >= 2**31):

@@ -76,6 +76,11 @@ class AvgPool(_Pool):
 
     op: ClassVar[str] = "avg_pool"
 
+    def infer(self, constants: Constants, *inputs: Value) -> Value:
+        if not 0 <= self.zero <= 255:
+            raise self.fail("zero must be in 0…255")
+        return super().infer(constants, *inputs)
+
     def bind(self, constants: Constants) -> Run:
         return self.run
 
