@@ -10,6 +10,7 @@
 """
 
 import argparse
+import contextlib
 import os
 import shlex
 import subprocess
@@ -61,10 +62,12 @@ def build(out: Path, flags: list[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         glue, library = Path(scratch, "_kernels.c"), Path(scratch, "_kernels.abi3.so")
-        ffi.emit_c_code(str(glue))
+        with contextlib.redirect_stdout(None):   # it would announce the file
+            ffi.emit_c_code(str(glue))
         subprocess.run([*compiler, "-shared", "-fPIC", *CFLAGS, *flags, f"-I{sysconfig.get_path('include')}",
                         f"-I{HERE}", str(glue), *map(str, SOURCES), "-o", str(library)], check=True)
         os.replace(library, out / library.name)
+    print(f"built {out / library.name}")
 
 
 def main() -> int:
