@@ -113,8 +113,8 @@ class QGemm(_Multiply):
         """x_scale · w_scale / y_scale per channel, rounded to float32 once (never to 0, which would mean
         no scale).
         """
-        exact = constants[self.weight].scale.astype(np.float64) * self.x_scale / self.y_scale
         with np.errstate(over="ignore"):
+            exact = constants[self.weight].scale.astype(np.float64) * self.x_scale / self.y_scale
             return np.maximum(exact, np.finfo(np.float32).tiny).astype(np.float32)
 
     def uses(self) -> tuple[str, ...]:

@@ -13,10 +13,13 @@ from .call import Call, Constants, Run, Value
 __all__ = ["Add", "Bias", "Dequantize", "Quantize", "Relu", "Scale"]
 
 
+LARGEST = float(np.finfo(np.float32).max)
+
+
 def check_grid(call: Call, scale: float, zero: int) -> None:
     """Raise unless scale and zero point can stand for uint8 activations."""
-    if not (SMALLEST <= scale < float("inf") and 0 <= zero <= 255):
-        raise call.fail("a scale must be positive and finite, a zero point in 0…255")
+    if not (SMALLEST <= scale <= LARGEST and 0 <= zero <= 255):
+        raise call.fail("a scale must be positive and finite in float32, a zero point in 0…255")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Dequantize(Call):
             weight = constants.get(self.weight)
             if not isinstance(weight, QuantizedWeight) or weight.shape[0] != inputs[0].shape[-1]:
                 raise self.fail(f"{self.weight} is no int8 weight with {inputs[0].shape[-1]} outputs")
+            if float(weight.scale.max()) * self.scale > LARGEST:
+                raise self.fail(f"scale · {self.weight}.scale leaves float32")
         return self.made("float32", inputs[0].shape)
 
     def bind(self, constants: Constants) -> Run:

@@ -115,6 +115,11 @@ BAD_LINES = {
         [*qgemm(y_scale=None, output="z"), pointwise.Dequantize(("z",), "y", 1.0, 0, "v")],
         {"w": int8_weight(), "b": BIAS, "v": int8_weight(5)}, FLAT, "v is no int8 weight with 2 outputs",
     ),
+    "scale beyond float32": ([pointwise.Quantize(("x",), "y", 1e39, 0)], {}, FLAT, "finite in float32"),
+    "dequantize that overflows": (
+        [*qgemm(y_scale=None, output="z"), pointwise.Dequantize(("z",), "y", 1e20, 0, "w")],
+        {"w": int8_weight(scale=1e20), "b": BIAS}, FLAT, r"scale · w\.scale leaves float32",
+    ),
     "quantize twice": (
         [qgemm()[0], pointwise.Quantize(("q",), "y", 1.0, 0)], {}, FLAT, "needs float32; got uint8"
     ),
