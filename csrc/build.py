@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -59,6 +60,8 @@ ffi.set_source(
 def build(out: Path, flags: list[str]) -> None:
     """Compile to out/_kernels.abi3.so, written beside and renamed: a running process keeps the old one."""
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    if shutil.which(compiler[0]) is None:
+        raise OSError(f"no C compiler: {compiler[0]} is not there; install one, or name it in CC")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         glue, library = Path(scratch, "_kernels.c"), Path(scratch, "_kernels.abi3.so")
@@ -81,7 +84,10 @@ def main() -> int:
     flags = [f"-D{name}" for name in options.define] + (WARNINGS if options.werror else [])
     try:
         build(options.sanitize or options.out, flags + (SANITIZE if options.sanitize else []))
-    except (subprocess.CalledProcessError, OSError) as error:
+    except subprocess.CalledProcessError as error:   # the compiler has said why
+        print(f"error: {error.cmd[0]} failed with exit status {error.returncode}", file=sys.stderr)
+        return 1
+    except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
