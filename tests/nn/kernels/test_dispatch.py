@@ -134,10 +134,10 @@ packed = kernels.qgemm.pack(np.ones((3, 2), np.int8))
 assert kernels.qgemm(np.ones((1, 3), np.uint8), packed).tolist() == [[3, 3]]
 print(kernels.why_not_c())
 """
-    run = child(code, CC="no-such-compiler")
+    run = child(code, CC="no-such-compiler", NN_KERNELS="")
     assert run.returncode == 0, run.stderr
     assert "could not be built" in run.stdout or "not installed" in run.stdout
-    insists = child("import sys; sys.modules['nn._kernels'] = None; import nn.kernels", NN_BACKEND="c")
+    insists = child("import sys; sys.modules['nn._kernels'] = None; import nn.kernels", NN_BACKEND="c", NN_KERNELS="")
     assert "RuntimeError: NN_BACKEND=c, but the C kernels are not built" in insists.stderr
 
 
