@@ -95,6 +95,12 @@ class Chain:
             w = stage.project(Tensor(w), earlier).data
         return last.encode(w, state)
 
+    def before_last(self, w: Tensor) -> Tensor:
+        """The weight as the stages before the last one leave it, differentiable."""
+        for stage, state in self._fitted()[:-1]:
+            w = stage.project(w, state)
+        return w
+
     def bound(self, w: np.ndarray) -> float | None:
         """Certified ‖w − project(w)‖₂: the stages' bounds add up (triangle inequality); None if one has
         none.

@@ -14,7 +14,7 @@ import numpy as np
 
 from nn.graph import Graph, Node
 
-__all__ = ["fold_batch_norm", "normalisation"]
+__all__ = ["fold_batch_norm", "folded_norms", "normalisation"]
 
 WEIGHTED = {"conv2d", "linear"}
 
@@ -70,6 +70,16 @@ def _fold(graph: Graph, layer: Node, norm: Node) -> None:
         _swap(graph, reader, replace(reader, inputs=renamed))
     if graph.output == norm.output:
         graph.output = layer.output
+
+
+def folded_norms(graph: Graph, folded: Graph) -> dict[str, Node]:
+    """Which batch norm of `graph` each layer of `folded` took in, by the layer's output."""
+    left = {node.output for node in folded.nodes}
+    return {
+        norm.inputs[0]: norm
+        for norm in graph.nodes
+        if norm.op == "batch_norm_eval" and norm.output not in left
+    }
 
 
 def normalisation(graph: Graph, norm: Node) -> tuple[np.ndarray, np.ndarray]:

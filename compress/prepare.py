@@ -10,7 +10,10 @@ import numpy as np
 import nn
 from nn.graph import Graph
 
+from .fold import fold_batch_norm
+from .quantize import Quantize
 from .recipe import Recipe
+from .simulate import Simulation
 from .transform import Context
 
 __all__ = ["Prepared", "observe", "prepare"]
@@ -68,7 +71,16 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
             weight.view = None
         raise
     model.prepared = Prepared(recipe, example)
+    if example is not None:
+        graph = nn.trace(model, example[:1])
+        if quantizes(graph):
+            model.view = Simulation(graph, observe(fold_batch_norm(graph), example))
     return model
+
+
+def quantizes(graph: Graph) -> bool:
+    """Whether any layer of the graph is to multiply integers."""
+    return any(isinstance(chain.stages[-1], Quantize) for chain in graph.views.values())
 
 
 def observe(graph: Graph, example: np.ndarray) -> dict[str, tuple[float, float]]:

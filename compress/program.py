@@ -76,6 +76,15 @@ class Program:
         self._idle.append((n, arrays))
         return values[self.output]
 
+    def every_value(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """All values that a run on x makes, by name, each in memory of its own."""
+        values = {self.input: x}
+        for run, inputs, output in self._runs:
+            made = self.values[output]
+            values[output] = np.empty((len(x), *made.shape), made.dtype)
+            run(values[output], *[values[name] for name in inputs])
+        return values
+
     @property
     def nbytes(self) -> int:
         """Bytes of all constants in memory, as the kernels hold them."""

@@ -1,4 +1,4 @@
-"""Affine quantization to 8 bits after training: real = scale · (integer − zero).
+"""Affine quantization to 8 bits, after training or in it (simulate.py): real = scale · (integer − zero).
 
 Weights are symmetric, a scale per output channel, integers −127…127 (Krishnamoorthi 2018, §3.1);
 activations are asymmetric, one scale and zero point per tensor, integers 0…255, and real 0 is an integer
@@ -63,7 +63,7 @@ STRAIGHT_THROUGH = Rule(
     lambda w, target: (target, None),
     lambda g, saved, needs: (g, None),
     samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})],
-    surrogate=lambda w, target: w,
+    surrogate=lambda w, target: lambda w, target: w,
 )
 
 

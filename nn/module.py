@@ -6,7 +6,7 @@ those that are Modules, in the order in which they were set. So `copy.deepcopy(m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -81,6 +81,7 @@ class Module:
     """Base class of everything with parameters: set attributes in `__init__`, compute in `forward`."""
 
     training: bool = True
+    view: Callable[..., Tensor] | None = None  # computes in place of forward, as a Parameter's view does
     _buffers: tuple[str, ...] = ()  # names of the attributes that are saved but not trained
 
     def forward(self, *args: Any) -> Tensor:
@@ -90,7 +91,7 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         tracer = engine.tracer
         if tracer is None:
-            return self.forward(*args, **kwargs)
+            return self.forward(*args, **kwargs) if self.view is None else self.view(self, *args, **kwargs)
         tracer.enter(self)
         try:
             return self.forward(*args, **kwargs)

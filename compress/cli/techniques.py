@@ -66,8 +66,10 @@ SPARSITIES = (0.95, 0.9, 0.8, 0.7)
 TECHNIQUES = (
     Technique("float", "cnn"),
     Technique("int8", "cnn", quantize),
+    Technique("int8 trained", "cnn", quantize, trained=True),
     Technique("pruned", "cnn", prune_cnn, SPARSITIES, trained=True, control=True),
     Technique("float", "mlp"),
     Technique("int8", "mlp", quantize),
+    Technique("int8 trained", "mlp", quantize, trained=True),
     Technique("pruned", "mlp", prune_mlp, SPARSITIES, trained=True, control=True),
 )

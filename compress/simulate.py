@@ -1,0 +1,163 @@
+"""Quantization-aware training: the network is trained as the integer Program will compute it.
+
+Forward is the Program itself. At every step the model is lowered as `convert` would lower it now, the
+Program runs, and the values it makes are the values the network has; so what is simulated is what will
+run, integer for integer. Backward is that of the float graph at those values: rounding counts as the
+identity (straight-through; Bengio, Léonard & Courville 2013), clipping has gradient 0 (Krishnamoorthi
+2018, §2.4). Batch norm is folded with its running statistics, which stand still; its scale and shift are
+trained (ibid., §3.2.2, after freezing).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import nn
+from nn.graph import Graph, Node
+from nn.rules import RULES, Rule
+from nn.tensor import Tensor, apply
+
+from .fold import WEIGHTED, fold_batch_norm, folded_norms
+from .lowering import Lowering
+from .quantize import STRAIGHT_THROUGH
+
+__all__ = ["CLIPPED_STRAIGHT_THROUGH", "Simulation"]
+
+
+def _clipped(
+    y: np.ndarray, target: np.ndarray, *, low: float, high: float
+) -> tuple[np.ndarray, tuple[np.ndarray]]:
+    return target, ((y >= low) & (y <= high),)
+
+
+CLIPPED_STRAIGHT_THROUGH = Rule(
+    "clipped_straight_through",
+    "out = target;  dy = g where low <= y <= high, else 0",
+    _clipped,
+    lambda g, saved, needs: (g * saved[0], None),
+    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {"low": -0.8, "high": 1.1})],
+    surrogate=lambda y, target, low, high: lambda y, target: np.clip(y, low, high),
+    fresh=True,
+)
+
+
+@dataclass
+class Simulation:
+    """A Module's view: `graph` is the model's trace, `ranges` those of its activations on the calibration
+    images.
+
+    In training mode the ranges follow the activations as moving averages.
+    """
+
+    graph: Graph
+    ranges: dict[str, tuple[float, float]]
+    momentum: float = 0.01
+
+    def __call__(self, model: nn.Module, x: Tensor) -> Tensor:
+        """The model's output for x (N, …), a Tensor or an array, as its Program computes it."""
+        x = x if isinstance(x, Tensor) else Tensor(x)
+        graph = self.current(model)
+        folded = fold_batch_norm(graph)
+        lowering = Lowering(folded, self.ranges)
+        made = lowering.program(type(model).__name__).every_value(x.data)
+        operands = _Operands(model, graph, folded, lowering)
+        real = {folded.input: self._real(folded.input, x, lowering, made)}
+        grid: dict[str, Tensor] = {}
+        for node in folded.nodes:
+            known = grid if node.output in lowering.integers else real
+            for name in node.inputs:
+                if name in real and name not in known:
+                    grid[name] = self._on_grid(name, real[name], lowering, made)
+            inputs = [known[name] if name in known else operands.of(node, name) for name in node.inputs]
+            y = apply(RULES[node.op], *inputs, **node.attrs)
+            if model.training and node.output in lowering.grid:
+                self._follow(node.output, y.data)
+            real[node.output] = self._real(node.output, y, lowering, made)
+        return real[folded.output]
+
+    def current(self, model: nn.Module) -> Graph:
+        """The graph with the model's arrays and views of this moment."""
+        parameters = dict(model.named_parameters())
+        now = {name: parameter.data for name, parameter in parameters.items()} | dict(model.named_buffers())
+        constants = {name: now.get(name, array) for name, array in self.graph.constants.items()}
+        views = {name: parameters[name].view for name in parameters if parameters[name].view is not None}
+        return replace(self.graph, constants=constants, views=views)
+
+    def _real(self, value: str, y: Tensor, lowering: Lowering, made: dict[str, np.ndarray]) -> Tensor:
+        """y with the reals that the Program has for it, if it has any (it has none for a layer before its
+        ReLU).
+        """
+        if value not in lowering.real:
+            return y
+        return apply(STRAIGHT_THROUGH, y, Tensor(_channels_first(made[lowering.real[value]])))
+
+    def _on_grid(self, value: str, y: Tensor, lowering: Lowering, made: dict[str, np.ndarray]) -> Tensor:
+        """y with what the Program's integers for it stand for; where they were clipped the gradient ends."""
+        name, grid = lowering.grid[value]
+        low, high = grid.scale * (0 - grid.zero), grid.scale * (255 - grid.zero)
+        target = Tensor(_channels_first(grid.dequantize(made[name])))
+        return apply(CLIPPED_STRAIGHT_THROUGH, y, target, low=low, high=high)
+
+    def _follow(self, value: str, y: np.ndarray) -> None:
+        low, high = self.ranges[value]
+        self.ranges[value] = (
+            low + self.momentum * (float(y.min()) - low),
+            high + self.momentum * (float(y.max()) - high),
+        )
+
+
+def _channels_first(array: np.ndarray) -> np.ndarray:
+    """What the Program holds as N,H,W,C as the N,C,H,W of the graph."""
+    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+
+
+class _Operands:
+    """The weights that the nodes of a folded graph read, as Tensors that lead back to the model's
+    parameters.
+    """
+
+    def __init__(self, model: nn.Module, graph: Graph, folded: Graph, lowering: Lowering) -> None:
+        self.parameters = dict(model.named_parameters())
+        self.norms = folded_norms(graph, folded)
+        self.graph, self.folded, self.lowering = graph, folded, lowering
+
+    def of(self, node: Node, name: str | None) -> Tensor | np.ndarray | None:
+        if name is None or node.op not in WEIGHTED:
+            return self._own(name)
+        if name == node.inputs[1]:
+            return self._weight(node, name)
+        return self._bias(node, name)
+
+    def _own(self, name: str | None) -> Tensor | np.ndarray | None:
+        return None if name is None else self.parameters.get(name, self.folded.constants[name])
+
+    def _weight(self, node: Node, name: str) -> Tensor:
+        w = self.parameters[name]
+        chain = self.folded.views.get(name)
+        w = w if chain is None else chain.before_last(w)
+        factor, _ = self._fold(node)
+        if factor is not None:
+            w = w * factor.reshape(-1, *[1] * (w.ndim - 1))
+        packed = self.lowering.weights[node.output]
+        return apply(STRAIGHT_THROUGH, w, Tensor(packed.decode()))
+
+    def _bias(self, node: Node, name: str) -> Tensor:
+        factor, shift = self._fold(node)
+        own = self.parameters.get(name)
+        if factor is None:
+            return own if own is not None else Tensor(self.folded.constants[name])
+        return shift if own is None else own * factor + shift
+
+    def _fold(self, node: Node) -> tuple[Tensor | None, Tensor | None]:
+        """Batch norm after this layer as (factor, shift): y = factor · x + shift; None if there is none."""
+        norm = self.norms.get(node.output)
+        if norm is None:
+            return None, None
+        _, weight, bias, mean, variance = norm.inputs
+        constants = self.graph.constants
+        spread = (1 / np.sqrt(constants[variance] + norm.attrs["eps"])).astype(np.float32)
+        factor = Tensor(spread) if weight is None else self.parameters[weight] * spread
+        shift = -(factor * constants[mean])
+        return factor, shift if bias is None else shift + self.parameters[bias]
