@@ -13,8 +13,9 @@ from nn.graph import Graph
 
 from .fold import fold_batch_norm
 from .lowering import Lowering
-from .prepare import checked_example, observe, quantizes
+from .prepare import checked_example, observe
 from .program import Program
+from .quantize import Quantize
 from .simulate import Simulation
 
 __all__ = ["convert"]
@@ -33,6 +34,7 @@ def convert(model: nn.Module, example: np.ndarray | None = None) -> Program:
     if not isinstance(model, nn.Module):
         raise TypeError(f"convert: model must be an nn.Module; got {type(model).__name__}")
     prepared = getattr(model, "prepared", None)
+    ranges = model.view.ranges if isinstance(model.view, Simulation) and example is None else None
     if example is None:
         example = prepared.example if prepared is not None else None
         if example is None:
@@ -42,11 +44,9 @@ def convert(model: nn.Module, example: np.ndarray | None = None) -> Program:
     _check_finite(graph, "holds NaN or infinity")
     graph = fold_batch_norm(graph)
     _check_finite(graph, "leaves float32 when the batch norm after it is folded into it")
-    ranges = {}
-    if isinstance(model.view, Simulation):
-        ranges = model.view.ranges
-    elif quantizes(graph):
-        ranges = observe(graph, example)
+    if ranges is None:
+        quantized = any(isinstance(chain.stages[-1], Quantize) for chain in graph.views.values())
+        ranges = observe(graph, example) if quantized else {}
     return Lowering(graph, ranges).program(type(model).__name__)
 
 

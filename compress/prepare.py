@@ -41,10 +41,10 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
     if not isinstance(model, nn.Module):
         raise TypeError(f"prepare: model must be an nn.Module; got {type(model).__name__}")
     recipe = recipe if isinstance(recipe, Recipe) else Recipe(recipe)
+    graph = None
     if example is not None:
-        nn.trace(
-            model, checked_example("prepare", example)[:1]
-        )  # refuse now what could not be converted later
+        example = checked_example("prepare", example)
+        graph = nn.trace(model, example[:1])  # refuse now what could not be converted later
     chains = recipe.chains(model)
     if not chains:
         raise ValueError(f"prepare: {recipe!r} chooses no layer")
@@ -61,6 +61,9 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
             raise ValueError(
                 f"prepare: {name}.weight has a view already ({weight.view!r}); one weight, one chain"
             )
+    simulation = None
+    if graph is not None and any(isinstance(chain.stages[-1], Quantize) for chain in chains.values()):
+        simulation = Simulation(graph, observe(fold_batch_norm(graph), example))
     done = []
     try:
         for name, chain in chains.items():
@@ -70,17 +73,8 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
         for weight in done:
             weight.view = None
         raise
-    model.prepared = Prepared(recipe, example)
-    if example is not None:
-        graph = nn.trace(model, example[:1])
-        if quantizes(graph):
-            model.view = Simulation(graph, observe(fold_batch_norm(graph), example))
+    model.prepared, model.view = Prepared(recipe, example), simulation
     return model
-
-
-def quantizes(graph: Graph) -> bool:
-    """Whether any layer of the graph is to multiply integers."""
-    return any(isinstance(chain.stages[-1], Quantize) for chain in graph.views.values())
 
 
 def observe(graph: Graph, example: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -90,7 +84,7 @@ def observe(graph: Graph, example: np.ndarray) -> dict[str, tuple[float, float]]
     def watch(name: str, array: np.ndarray) -> None:
         low, high = float(array.min()), float(array.max())
         if not np.isfinite([low, high]).all():
-            raise ValueError(f"convert: {name} becomes NaN or infinite on the example")
+            raise ValueError(f"calibration: {name} becomes NaN or infinite on the example")
         before = ranges.get(name, (low, high))
         ranges[name] = (min(low, before[0]), max(high, before[1]))
 

@@ -86,7 +86,7 @@ def test_training_moves_weights_ranges_and_loss_but_not_the_running_statistics()
     for name in before:
         if "running" in name or "num_batches" in name:
             np.testing.assert_array_equal(before[name], after[name], err_msg=name)
-        elif name != "conv2.bias":
+        elif name != "conv2.bias":  # which batch norm takes in
             assert np.any(before[name] != after[name]), name
     assert any(model.view.ranges[name] != ranges[name] for name in ranges)
     model.eval()
@@ -98,7 +98,7 @@ def test_training_moves_weights_ranges_and_loss_but_not_the_running_statistics()
 
 
 def test_its_gradient_is_nearly_that_of_the_float_network():
-    """8 bits are close to float: so are the gradients of all parameters, if none is lost or scaled on the way."""
+    """8 bits are close to float: so are the gradients of all parameters, if none is lost on the way."""
     model, x, y = prepared(1)
     plain = copy.deepcopy(model)
     plain.view = None
