@@ -113,9 +113,9 @@ class Trainer:
         model = self.network(network) if model is None else model
         return self._fit(model, self.budget.base, self.budget.base_rate, NETWORKS[network].decay)
 
-    def tune(self, model: nn.Module) -> nn.Module:
-        """The second phase, in place."""
-        return self._fit(model, self.budget.tune, self.budget.tune_rate, 0.0)
+    def tune(self, model: nn.Module, rate: float = 1.0) -> nn.Module:
+        """The second phase, in place, with `rate` times its learning rate."""
+        return self._fit(model, self.budget.tune, rate * self.budget.tune_rate, 0.0)
 
     def compressed(
         self, technique: Technique, option: float | None, base: nn.Module, tuned: nn.Module
@@ -125,7 +125,7 @@ class Trainer:
         if technique.recipe is not None:
             steps = self.budget.tune * self._steps
             compress.prepare(model, technique.recipe(option, steps), self.calibration)
-        return self.tune(model) if technique.trained else model
+        return self.tune(model, technique.rate) if technique.trained else model
 
     @property
     def calibration(self) -> np.ndarray:

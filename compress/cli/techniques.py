@@ -15,8 +15,9 @@ __all__ = ["NETWORKS", "TECHNIQUES", "Technique"]
 class Technique:
     """One row. `options` are what validation chooses among, the smallest file first; `recipe(option,
     steps)` is what is attached, `steps` being the optimizer steps of the training that follows; `trained`
-    says whether one follows. `control` asks for a row beside it: a small dense network of equal bytes and
-    equal epochs.
+    says whether one follows, and `rate` at which part of the usual learning rate (a network whose batch norms
+    stand still wants smaller steps). `control` asks for a row beside it: a small dense network of equal bytes
+    and equal epochs.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Technique:
     options: tuple[float, ...] = ()
     trained: bool = False
     control: bool = False
+    rate: float = 1.0
 
     def label(self, option: float | None) -> str:
         """The name with what was chosen."""
@@ -66,10 +68,10 @@ SPARSITIES = (0.95, 0.9, 0.8, 0.7)
 TECHNIQUES = (
     Technique("float", "cnn"),
     Technique("int8", "cnn", quantize),
-    Technique("int8 trained", "cnn", quantize, trained=True),
+    Technique("int8 trained", "cnn", quantize, trained=True, rate=0.1),
     Technique("pruned", "cnn", prune_cnn, SPARSITIES, trained=True, control=True),
     Technique("float", "mlp"),
     Technique("int8", "mlp", quantize),
-    Technique("int8 trained", "mlp", quantize, trained=True),
+    Technique("int8 trained", "mlp", quantize, trained=True, rate=0.1),
     Technique("pruned", "mlp", prune_mlp, SPARSITIES, trained=True, control=True),
 )
