@@ -29,11 +29,12 @@ from nn.layers import (
 from nn.mode import no_grad
 from nn.module import Module, Parameter
 from nn.random import manual_seed
+from nn.recompute import checkpoint, checkpoint_sequential
 from nn.tensor import Tensor, TraceError
 
 __all__ = [
     "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dropout", "FileError", "Flatten", "GradcheckError",
     "Graph", "Linear", "MaxPool2d", "Module", "Parameter", "ReLU", "Sequential", "Tensor", "TraceError",
-    "cat", "data", "functional", "grad", "gradcheck", "load", "manual_seed", "models", "no_grad", "optim",
-    "save", "stack", "trace", "train",
+    "cat", "checkpoint", "checkpoint_sequential", "data", "functional", "grad", "gradcheck", "load",
+    "manual_seed", "models", "no_grad", "optim", "save", "stack", "trace", "train",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 
 from nn import rules
 from nn.backward import wrote
+from nn.mode import mode
 from nn.random import generator
 from nn.tensor import Operand, Tensor, apply
 
@@ -89,7 +90,7 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are wanted in evaluation")
         return apply(rules.normalise.batch_norm_eval, input, weight, bias, running_mean, running_var, eps=eps)
-    running = [getattr(r, "_data", r) for r in (running_mean, running_var)]
+    running = [None if mode.replaying else getattr(r, "_data", r) for r in (running_mean, running_var)]
     out = apply(rules.normalise.batch_norm, input, weight, bias,
                 running_mean=running[0], running_var=running[1], momentum=momentum, eps=eps)
     for array in running:

@@ -9,6 +9,7 @@ import numpy as np
 
 from nn import functional as F
 from nn import random
+from nn.mode import mode
 from nn.module import Module, Parameter
 from nn.tensor import Tensor
 
@@ -153,7 +154,7 @@ class _BatchNorm(Module):
             self.momentum,
             self.eps,
         )
-        if self.training:
+        if self.training and not mode.replaying:
             self.num_batches_tracked += 1
         return out
 

@@ -1,4 +1,4 @@
-"""Whether operations are recorded for backward: a switch of each thread."""
+"""Whether operations are recorded for backward, and whether they are run again: switches of each thread."""
 
 import functools
 import threading
@@ -6,6 +6,7 @@ import threading
 
 class _Mode(threading.local):
     recording = True
+    replaying = False    # nn.checkpoint runs f once more: what f noted down the first time stands
 
 
 mode = _Mode()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 
 _generator = None
@@ -19,3 +23,22 @@ def manual_seed(seed: int | None) -> np.random.Generator:
 def generator() -> np.random.Generator:
     """The Generator that dropout and the initialisers draw from; unpredictable until it is seeded."""
     return _generator if _generator is not None else manual_seed(None)
+
+
+def state() -> dict[str, Any]:
+    """Where the library's Generator stands."""
+    return generator().bit_generator.state
+
+
+@contextmanager
+def replayed(earlier: dict[str, Any]) -> Iterator[None]:
+    """Inside, the numbers that were drawn after `earlier = state()`, once more; afterwards all goes on as if
+    nothing had been drawn."""
+    global _generator
+    ours = generator()
+    now, ours.bit_generator.state = ours.bit_generator.state, earlier
+    try:
+        yield
+    finally:
+        _generator = ours    # should manual_seed have been called inside
+        ours.bit_generator.state = now

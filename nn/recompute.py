@@ -1,0 +1,201 @@
+"""Activation recomputation: keep less in the forward pass, compute it again in the backward pass.
+
+Backward needs what every layer saved, so the memory of n layers grows with n. If only the inputs of some
+segments are kept, and a segment runs again when backward arrives at it, the memory is what the segments'
+inputs take and what one segment saves: n/k inputs and k layers, least at k = √n, where it is 2√n. The price
+is one more forward pass. Chen, Xu, Zhang & Guestrin, "Training deep nets with sublinear memory cost" (2016).
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from nn import backward as engine
+from nn import random
+from nn import tensor as tensors
+from nn.backward import Node
+from nn.mode import mode
+from nn.rules import Rule
+from nn.tensor import Tensor
+
+__all__ = ["checkpoint", "checkpoint_sequential", "replaying", "split"]
+
+
+def checkpoint(f: Callable[..., Tensor], *inputs: Any) -> Tensor:
+    """f(*inputs), of which backward keeps the inputs only: what f saves is dropped, and f runs again there.
+
+    f: gives one Tensor that depends on nothing but its inputs, Tensors that it closes over (parameters, for
+        instance) and random numbers of nn.random.generator(), which are replayed. Whatever required a
+        gradient when f met it gets one, input or not.
+    inputs: what f takes. Without anything to record (no_grad, a trace) this is f(*inputs) and no more.
+
+    The gradients are those of f(*inputs), bit for bit, unless a tensor is used several times in f and outside
+    it too: then its gradients are added in another order. Batch norm counts the batch once; an f of your own
+    that notes something down can ask `nn.mode.mode.replaying` whether it has done so already.
+
+    Raises: TypeError if f gives anything but one Tensor. Backward raises RuntimeError if f gave another
+    result when it ran again, or if an input was overwritten since.
+    """
+    if tensors.tracer is not None or not mode.recording:
+        return f(*inputs)
+    drawn, since = random.state(), _tick()
+    # Recorded this time too, for what f closes over is found in its graph. Backward will need that room anyway.
+    y = _one_tensor(f(*inputs))
+    if not _recorded(y._node, since):
+        return y    # f computed nothing that a gradient flows through
+    parents = _in_order(y._node, _cut(y._node, since))
+    # What f reads is saved in the open, so that the engine finds out if it is overwritten.
+    arrays = [getattr(read, "_data", read) for read in (*inputs, *parents)]
+    saved = (_Call(f, inputs, tuple(parents), drawn, _fingerprint(y._data)), *arrays)
+    out = y.detach()
+    out._node = Node(_RULE, parents, saved, y.shape)
+    return out
+
+
+def checkpoint_sequential(
+    modules: Iterable[Callable[[Tensor], Tensor]], segments: int | None, x: Any
+) -> Tensor:
+    """The modules one after another, in segments that are checkpointed, all but the last.
+
+    modules: a Sequential or a list of functions. segments: how many, from 1 to len(modules); None for √n,
+    which needs least memory if the layers are alike. The last segment keeps what it saves: its backward comes
+    first, and there is nothing to wait for.
+    """
+    *first, last = split(list(modules), segments)
+    for part in first:
+        x = checkpoint(partial(_one_after_another, part), x)
+    return _one_after_another(last, x)
+
+
+def split(layers: list, segments: int | None = None) -> list[list]:
+    """The layers in √n segments, or as many as are wanted, of lengths that differ by one at most."""
+    n = len(layers)
+    segments = max(1, round(math.sqrt(n))) if segments is None else segments
+    if isinstance(segments, bool) or not isinstance(segments, (int, np.integer)) or not 1 <= segments <= n:
+        raise ValueError(f"checkpoint_sequential: segments is {segments!r}, wanted an int from 1 to {n}, the "
+                         "number of modules")
+    cuts = [n * i // segments for i in range(segments + 1)]
+    return [layers[a:b] for a, b in pairwise(cuts)]
+
+
+def _one_after_another(modules, x):
+    for module in modules:
+        x = module(x)
+    return x
+
+
+class _Call:
+    """What it takes to run f again and to know that it was the same."""
+
+    __slots__ = ("drawn", "f", "fingerprint", "inputs", "parents")
+
+    def __init__(self, f, inputs, parents, drawn, fingerprint):
+        self.f, self.inputs, self.parents = f, inputs, parents
+        self.drawn, self.fingerprint = drawn, fingerprint
+
+
+@contextmanager
+def replaying(drawn: dict[str, Any]) -> Iterator[None]:
+    """Inside, operations are recorded and the random numbers after `drawn` come again, but nothing that
+    outlives a forward pass is changed: neither running statistics nor the state of the random numbers."""
+    before = mode.recording, mode.replaying
+    mode.recording = mode.replaying = True
+    try:
+        with random.replayed(drawn):
+            yield
+    finally:
+        mode.recording, mode.replaying = before
+
+
+def _again(g, saved, needs):
+    """The vjp of checkpoint: f once more, and the gradient g back through it to where it began."""
+    call, since = saved[0], _tick()
+    with replaying(call.drawn):
+        y = _one_tensor(call.f(*call.inputs))
+    root = y._node
+    ends = _cut(root, since) if _recorded(root, since) else {}
+    if _fingerprint(y._data) != call.fingerprint or ends.keys() != set(call.parents):
+        raise RuntimeError(
+            f"checkpoint: {_name(call.f)} gave another result when backward ran it again. It may depend on "
+            "its inputs, on parameters and on numbers of nn.random.generator(): has it another source of "
+            "randomness, or was a module switched between train() and eval() since?")
+    del y    # unless f's last operation saved it, its array goes now
+    grads, owned = engine._walk(root, g, wanted=set(ends.values()))
+    found = [(ends[parent] in owned, grads.get(ends[parent])) for parent in call.parents]
+    return [part if part is None or own else np.array(part) for own, part in found]
+
+
+_RULE = Rule("checkpoint", "y = f(x);  dx = g·∂f/∂x, for which f runs again",
+             lambda *arrays, f: (f(*map(Tensor, arrays)).numpy(), None), _again, fresh=True)
+_END = Rule("end", "what f did not compute", lambda: None, lambda g, saved, needs: ())
+
+
+def _tick():
+    """A moment that tells what f recorded from what was there before."""
+    engine.clock += 1
+    return engine.clock
+
+
+def _recorded(parent, since):
+    return type(parent) is Node and parent.clock >= since
+
+
+def _cut(root, since):
+    """Cut the graph of f off from what it grew from; returns {parent outside f: the end put in its place}."""
+    ends, seen, stack = {}, {root}, [root]
+    while stack:
+        node = stack.pop()
+        for i, parent in enumerate(node.parents):
+            if _recorded(parent, since):
+                if parent not in seen:
+                    seen.add(parent)
+                    stack.append(parent)
+            elif parent is not None:
+                if parent not in ends:
+                    ends[parent] = Node(_END, (), None, parent.shape)
+                node.parents[i] = ends[parent]
+    return ends
+
+
+def _in_order(root, ends):
+    """The parents that the ends stand for, the one to which a walk back through f comes first as the last.
+
+    The engine goes on with the last of a node's parents: so, with and without a checkpoint, it takes the same
+    way through the rest of the graph, and adds up what meets there in the same order.
+    """
+    stand_for = {end: parent for parent, end in ends.items()}
+    pending, found, ready = engine._count_consumers(root), [], [root]
+    while ready:
+        node = ready.pop()
+        if node in stand_for:
+            found.append(stand_for[node])
+        for parent in node.parents:
+            if parent is not None:
+                pending[parent] -= 1
+                if not pending[parent]:
+                    ready.append(parent)
+    return found[::-1]
+
+
+def _one_tensor(y):
+    if not isinstance(y, Tensor):
+        raise TypeError(f"checkpoint: f must give one Tensor, it gave a {type(y).__name__}")
+    return y
+
+
+def _fingerprint(array):
+    """A checksum of the bits, in the order in which they lie in memory."""
+    return array.dtype, array.shape, zlib.crc32(array.ravel(order="K").view(np.uint8))
+
+
+def _name(f):
+    f = f.args[0] if isinstance(f, partial) else f
+    return getattr(f, "__qualname__", None) or repr(f)
