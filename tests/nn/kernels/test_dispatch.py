@@ -137,7 +137,8 @@ print(kernels.why_not_c())
     run = child(code, CC="no-such-compiler", NN_KERNELS="")
     assert run.returncode == 0, run.stderr
     assert "could not be built" in run.stdout or "not installed" in run.stdout
-    insists = child("import sys; sys.modules['nn._kernels'] = None; import nn.kernels", NN_BACKEND="c", NN_KERNELS="")
+    unbuilt = "import sys; sys.modules['nn._kernels'] = None; import nn.kernels"
+    insists = child(unbuilt, NN_BACKEND="c", NN_KERNELS="")
     assert "RuntimeError: NN_BACKEND=c, but the C kernels are not built" in insists.stderr
 
 
