@@ -87,6 +87,7 @@ class use:
             raise ValueError(f"use: {name!r} is none of {', '.join(known)}")
         self.cap: int | None = None
         self.choices: dict[Kernel, int] = {}
+        self.before: list[tuple[dict[Kernel, int], int | None]] = []   # one entry for each `with` we are in
         if name in variants:
             k, v = variants[name]
             if not native.runs(v):
@@ -104,14 +105,14 @@ class use:
                     raise RuntimeError(f"use: this CPU (or NN_ISA) has no {name}")
 
     def __enter__(self) -> None:
-        self.before = {k: k.choice for k in self.choices}
+        choices = {k: k.choice for k in self.choices}
+        self.before.append((choices, None if self.cap is None else native.lib.nn_isa_cap(self.cap)))
         for k, choice in self.choices.items():
             k.choice = choice
-        if self.cap is not None:
-            self.cap = native.lib.nn_isa_cap(self.cap)
 
     def __exit__(self, *error: object) -> None:
-        for k, choice in self.before.items():
+        choices, cap = self.before.pop()
+        for k, choice in choices.items():
             k.choice = choice
-        if self.cap is not None:
-            self.cap = native.lib.nn_isa_cap(self.cap)
+        if cap is not None:
+            native.lib.nn_isa_cap(cap)

@@ -8,21 +8,17 @@ Environment, read once at import:
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
-import subprocess
 import sys
-import tempfile
 import warnings
-import zlib
-from pathlib import Path
+from importlib import import_module
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from .arguments import CONTIGUOUS
+from .sources import build_id, csrc, try_to_build
 
 NUMPY, BEST = -2, -1                                # Kernel.choice, besides the number of a C variant
 ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # from poor to rich; each contains those before it
@@ -38,32 +34,18 @@ def _environment(variable: str, known: tuple[str, ...]) -> str | None:
     return value
 
 
-def csrc() -> Path | None:
-    """The folder of the C sources: beside `nn` in a checkout, inside it when installed from a wheel."""
-    package = Path(__file__).resolve().parent.parent
-    places = package.parent / "csrc", package / "csrc"
-    return next((folder for folder in places if (folder / "kernels.def").is_file()), None)
-
-
-def build_id(folder: Path) -> str:
-    """Checksum of everything that decides what the compiled kernels are."""
-    files = sorted(f for f in folder.iterdir() if f.suffix in (".c", ".h", ".def") or f.name == "build.py")
-    crc = 0
-    for f in files:
-        crc = zlib.crc32(f.name.encode() + f.read_bytes().replace(b"\r\n", b"\n"), crc)
-    return f"{crc:08x}"
-
-
 def _load() -> Any:
     """The cffi module, or None where it was never built. Any other import error goes through."""
     path = os.environ.get("NN_KERNELS")
     if path:
-        spec = importlib.util.spec_from_file_location("nn._kernels", path)
-        module = sys.modules["nn._kernels"] = importlib.util.module_from_spec(spec)
+        from importlib.util import module_from_spec, spec_from_file_location
+
+        spec = spec_from_file_location("nn._kernels", path)
+        module = sys.modules["nn._kernels"] = module_from_spec(spec)
         spec.loader.exec_module(module)
     else:
         try:
-            module = importlib.import_module("nn._kernels")
+            module = import_module("nn._kernels")
         except ModuleNotFoundError as error:
             if error.name != "nn._kernels":
                 raise
@@ -184,8 +166,7 @@ def peak_routes() -> tuple[str, ...]:
 def why_not_c() -> str | None:
     """None if the C kernels are there, else one sentence that says why not.
 
-    Where they were simply not built, this tries to build them in a temporary folder (seconds) to
-    quote what the compiler says.
+    Where they were simply not built, this tries to compile them, for seconds, and quotes the compiler.
     """
     if lib is not None:
         return None
@@ -194,11 +175,8 @@ def why_not_c() -> str | None:
     folder = csrc()
     if folder is None:
         return "The C kernels were not built and their sources (csrc/) are not installed."
-    with tempfile.TemporaryDirectory() as scratch:
-        tried = subprocess.run([sys.executable, str(folder / "build.py"), "--out", scratch],
-                               capture_output=True, text=True, check=False)
-    if tried.returncode == 0:
-        return f"The C kernels were not built, but they can be: run `python {folder / 'build.py'}`."
-    lines = tried.stderr.strip().splitlines() or ["the compiler said nothing"]
-    said = next((line for line in lines if "error" in line.lower()), lines[-1])
-    return f"The C kernels could not be built: {said.strip()}"
+    said = try_to_build(folder)
+    if said is None:
+        script = os.path.join(folder, "build.py")
+        return f"The C kernels were not built, but they can be: run `python {script}`."
+    return f"The C kernels could not be built: {said}"

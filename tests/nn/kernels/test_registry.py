@@ -1,6 +1,7 @@
 """csrc/kernels.def is the registry: what is listed there has a Kernel, laws and a benchmark."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from nn.kernels import native
 from nn.testing.check import DOMAINS, LAWS_OF, implementations
 
 ROW = re.compile(r"^KERNEL\((\w+), (\w+), (\w+), (\d+), (\d+),", re.MULTILINE)
-LISTED = ROW.findall((native.csrc() / "kernels.def").read_text(encoding="utf-8")) if native.csrc() else []
+LISTED = ROW.findall(Path(native.csrc(), "kernels.def").read_text(encoding="utf-8")) if native.csrc() else []
 NAMES = {row[0] for row in LISTED}
 
 pytestmark = pytest.mark.skipif(not LISTED, reason="csrc/ is not here: an installed package is tested")
