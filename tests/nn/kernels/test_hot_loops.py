@@ -1,0 +1,50 @@
+"""The loops of the micro-kernels keep their sums in registers: no vector of them goes by way of the stack."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from nn import kernels
+from nn.kernels import native
+
+OPTIMIZED = native.lib is not None and not os.environ.get("NN_KERNELS")
+READABLE = platform.machine() in ("x86_64", "AMD64") and shutil.which("objdump")
+VECTORS = [v.name for k in kernels.all_kernels() for v in k.variants() if v.isa not in ("any", "scalar")]
+MULTIPLIES = re.compile(r"vpdpbusd|vpmadd|vfmadd")
+
+pytestmark = pytest.mark.skipif(not (OPTIMIZED and READABLE), reason="needs an optimized build and objdump")
+
+
+@pytest.fixture(scope="module")
+def functions():
+    """name -> the lines of its code, of every function in the library that still has a name."""
+    shown = subprocess.run(["objdump", "-d", "--no-show-raw-insn", native._module.__file__],
+                           capture_output=True, text=True, check=True).stdout
+    parts = re.split(r"^[0-9a-f]+ <(\w+)>:\n", shown, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], map(str.splitlines, parts[2::2]), strict=True))
+
+
+def loops(lines):
+    """The bodies of the innermost loops: from where a jump back leads to that jump, with no other within."""
+    address = {line.split(":")[0].strip(): i for i, line in enumerate(lines) if ":" in line}
+    back = []
+    for i, line in enumerate(lines):
+        jump = re.search(r"\sj\w+\s+([0-9a-f]+)", line)
+        if jump and address.get(jump[1], i + 1) <= i:
+            back.append((address[jump[1]], i))
+    return [lines[a:b + 1] for a, b in back if not any(a <= c and d < b for c, d in back)]
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_nothing_is_spilled(name, functions):
+    if name not in functions:
+        pytest.skip("the library is stripped")
+    multiplying = [body for body in loops(functions[name]) if MULTIPLIES.search("\n".join(body))]
+    assert multiplying, "no loop found"
+    for body in multiplying:
+        spills = [line for line in body if re.search(r"[xyz]mm", line) and re.search(r"\(%r[sb]p\b", line)]
+        assert not spills
