@@ -8,7 +8,7 @@ __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.1.0"
 
-from nn import data, functional, models, optim, train
+from nn import data, functional, models, optim, profile, train
 from nn.backward import grad
 from nn.files import FileError, load, save
 from nn.functional import cat, stack
@@ -36,5 +36,5 @@ __all__ = [
     "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dropout", "FileError", "Flatten", "GradcheckError",
     "Graph", "Linear", "MaxPool2d", "Module", "Parameter", "ReLU", "Sequential", "Tensor", "TraceError",
     "cat", "checkpoint", "checkpoint_sequential", "data", "functional", "grad", "gradcheck", "load",
-    "manual_seed", "models", "no_grad", "optim", "save", "stack", "trace", "train",
+    "manual_seed", "models", "no_grad", "optim", "profile", "save", "stack", "trace", "train",
 ]  # fmt: skip

@@ -47,7 +47,7 @@ def checkpoint(f: Callable[..., Tensor], *inputs: Any) -> Tensor:
     if tensors.tracer is not None or not mode.recording:
         return f(*inputs)
     drawn, since = random.state(), _tick()
-    # Recorded this time too, for what f closes over is found in its graph. Backward will need that room anyway.
+    # Recorded the first time too: its graph tells what f closes over. Backward will need that room anyway.
     y = _one_tensor(f(*inputs))
     if not _recorded(y._node, since):
         return y    # f computed nothing that a gradient flows through

@@ -1,4 +1,4 @@
-"""What f does the second time: the same random numbers, nothing counted twice, no other result; and memory."""
+"""What f does the second time: the same random numbers, nothing counted twice, one result; and memory."""
 
 import gc
 import weakref

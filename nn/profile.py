@@ -1,0 +1,191 @@
+"""How much memory a training step needs beside its parameters and their gradients: predicted, and measured.
+
+Every layer keeps what its backward will need. The prediction runs each layer alone, to learn what it keeps
+and what room it works in, and then adds up what is alive at every moment of the whole step; never more than
+two of the layers are in memory together. It is eq. 1 of Chen et al. (2016), with the constants.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nn import backward as engine
+from nn import random
+from nn.backward import Node
+from nn.recompute import replaying, split
+from nn.rules import Rule
+from nn.tensor import Tensor
+
+__all__ = ["measured_peak", "predicted_peak"]
+
+Layer = Callable[[Tensor], Tensor]
+
+
+def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
+    """Bytes that step(), a forward and a backward pass, takes at one time at most, above what was there before
+    and what it leaves behind: the gradients. Those of `parameters` are cleared first.
+
+    Counts the buffers of NumPy and the objects of Python, by tracemalloc, which makes the step slower.
+    """
+    for p in parameters:
+        p.grad = None
+    with _tracing():
+        alive, peak = _since_now()
+        step()
+        return peak() - alive()
+
+
+def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = None) -> int:
+    """What `measured_peak` will find for nn.checkpoint_sequential(layers, segments, x).sum().backward().
+
+    segments: None for √n, 1 for the plain computation. Changes neither running statistics nor the state of
+    the random numbers. Parameters that layers share are counted for each of them.
+    """
+    parts = split(list(layers), segments)
+    costs = _costs(parts, x)
+    given = [0, *(part[-1].output for part in costs)]    # to each segment; the first belongs to the caller
+    stored = np.cumsum(given)                            # with those of the segments before, which wait
+    last = len(parts) - 1
+    moments = [_moments(part, given[i], i < last) for i, part in enumerate(costs)]
+    peak = max(stored[i] - given[i] + forward for i, part in enumerate(moments) for forward, _ in part)
+    made = 0                                             # so far, of the gradients of parameters
+    for i in reversed(range(len(parts))):
+        # All through a segment that runs again, the gradient of its output is held by who asked for it.
+        g = costs[i][-1].gradient if i < last else 0
+        before = stored[i] - given[i] + g
+        if i < last:
+            peak = max(peak, before + made + max(forward for forward, _ in moments[i]))
+        for cost, (_, backward) in zip(costs[i][::-1], moments[i][::-1], strict=True):
+            own = g if cost is costs[i][-1] else 0       # who is that layer itself
+            peak = max(peak, before + made + backward - own)
+            made += cost.parameters
+    return int(peak - made - (x.data.nbytes if x.requires_grad else 0))
+
+
+class _Cost(NamedTuple):
+    """Bytes of one layer in a training step."""
+
+    output: int           # new memory that it gives on: none if its output is a view of its input
+    gradient: int         # of its output
+    saved: int            # what is left of it until its backward, input and output not counted
+    keeps_input: bool
+    keeps_output: bool
+    forward: int          # at one time at most while it runs, its output included
+    backward: int         # at one time at most in its backward, above what there is when that begins
+    parameters: int       # gradients of its parameters
+
+
+def _moments(part: list[_Cost], given: int, stays: bool) -> list[tuple[int, int]]:
+    """For each layer of a segment, what of the segment is alive while it runs and while its backward runs.
+
+    given: bytes of the segment's input; stays: whether that is kept in any case.
+    """
+    moments, kept = [], 0
+    for cost in part:
+        forward = kept + given + cost.forward
+        kept += cost.saved + (given if stays or cost.keeps_input else 0)
+        stays, given = cost.keeps_output, cost.output
+        moments.append((forward, kept + (given if stays else 0) + cost.gradient + cost.backward))
+    return moments
+
+
+def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
+    """The cost of every layer, segment by segment."""
+    costs = []
+    with _tracing(), replaying(random.state()):
+        for part, later in zip(parts, [*parts[1:], None], strict=True):
+            costs.append([])
+            for i, layer in enumerate(part):
+                ends = i == len(part) - 1
+                follows = part[i + 1] if not ends else later[0] if later else None
+                cost, x = _cost(layer, x, follows, held=ends and later is not None)
+                costs[-1].append(cost)
+    return costs
+
+
+def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool) -> tuple[_Cost, Tensor]:
+    """The cost of a layer for the input x, and a copy of its output.
+
+    follows: the next layer, for the gradient that it sends (its memory may be laid out in its own way); held:
+    whether something else holds on to that gradient.
+    """
+    x = _leaf(x.detach(), x.requires_grad)
+    alive, peak = _since_now()
+    out = layer(x)
+    root, array = out._node, out._data
+    into, onto = (id(engine._owner(a)) for a in (x._data, array))
+    output = 0 if into == onto else array.nbytes
+    forward, saved, kept = peak(), alive() - output, _owners(root)
+    copied = _leaf(Tensor(np.copy(array, order="K")), root is not None)
+    del out, array    # as in a network, where only who needs it holds it
+    g = [np.ones(copied.shape, copied.dtype) if follows is None else _gradient(follows, copied)]
+    gradient, holder = engine._owner(g[0]).nbytes, g[0] if held else None
+    grads, (_, peak) = {}, _since_now()
+    if type(root) is Node:
+        grads, _ = engine._walk(Node(_START, [root], g, ()), g[0].dtype.type(1))
+    cost = _Cost(
+        output=output,
+        gradient=gradient,
+        saved=saved,
+        keeps_input=into in kept or into == onto,
+        keeps_output=onto in kept and into != onto,
+        forward=forward,
+        backward=peak(),
+        parameters=sum(grad.nbytes for leaf, grad in grads.items() if leaf is not x),
+    )
+    del holder
+    return cost, copied
+
+
+# Where a walk begins with a gradient that nobody else holds.
+_START = Rule("start", "y = x;  dx = what was put here", lambda x: (x, None),
+              lambda g, saved, needs: (saved.pop(),))
+
+
+def _leaf(x: Tensor, wants_gradient: bool) -> Tensor:
+    x.requires_grad = wants_gradient
+    return x
+
+
+def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
+    """∂(sum of the layer's output)/∂x, in the memory in which the layer's backward leaves it."""
+    root = layer(x)._node
+    ones = np.ones(x.shape, x.dtype)
+    return engine._walk(root, np.ones(root.shape, x.dtype))[0].get(x, ones) if type(root) is Node else ones
+
+
+def _owners(root: Any) -> set[int]:
+    """The ids of the arrays in whose memory lies what the graph of `root` saved."""
+    found, seen, stack = set(), {root}, [root]
+    while stack:
+        node = stack.pop()
+        if type(node) is Node:
+            found |= {id(engine._owner(kept)) for kept in node.saved or () if isinstance(kept, np.ndarray)}
+            stack += [parent for parent in node.parents if parent is not None and parent not in seen]
+            seen.update(node.parents)
+    return found
+
+
+@contextmanager
+def _tracing() -> Iterator[None]:
+    """tracemalloc on, and off afterwards unless it was on."""
+    ours = not tracemalloc.is_tracing()
+    if ours:
+        tracemalloc.start()
+    try:
+        yield
+    finally:
+        if ours:
+            tracemalloc.stop()
+
+
+def _since_now() -> tuple[Callable[[], int], Callable[[], int]]:
+    """Functions that give what is allocated then, and the most that was at one time, above what is now."""
+    tracemalloc.reset_peak()
+    now, _ = tracemalloc.get_traced_memory()
+    return lambda: tracemalloc.get_traced_memory()[0] - now, lambda: tracemalloc.get_traced_memory()[1] - now

@@ -1,0 +1,110 @@
+"""Peak memory of a training step: the prediction against tracemalloc, and both against what theory says."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import nn
+from nn.profile import measured_peak, predicted_peak
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def images(*shape, requires_grad=False):
+    return nn.Tensor(rng().normal(size=shape).astype(np.float32), requires_grad)
+
+
+CHAINS = {
+    "linear": (lambda: [nn.Linear(32, 32, rng=rng())], (2048, 32)),
+    "linear and relu": (lambda: [nn.Linear(32, 32, rng=rng()), nn.ReLU()], (2048, 32)),
+    "relu": (lambda: [nn.ReLU()], (2048, 32)),
+    "as wide as the batch": (lambda: [nn.Linear(256, 256, rng=rng())], (256, 256)),
+    "dropout": (
+        lambda: [nn.Linear(32, 32, rng=rng()), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3)],
+        (1024, 32),
+    ),
+    "convolution": (
+        lambda: [nn.Conv2d(4, 4, 3, padding=1, rng=rng()), nn.BatchNorm2d(4), nn.ReLU()],
+        (16, 4, 16, 16),
+    ),
+}
+
+
+def chain(kind, n):
+    build, shape = CHAINS[kind]
+    return nn.Sequential(*(nn.Sequential(*build()) for _ in range(n))), shape
+
+
+def measured(model, x, segments):
+    return measured_peak(
+        lambda: nn.checkpoint_sequential(model, segments, x).sum().backward(), model.parameters()
+    )
+
+
+@pytest.mark.parametrize("kind", CHAINS)
+def test_a_chain_of_100_equal_layers_is_predicted_within_5_percent(kind):
+    model, shape = chain(kind, 100)
+    x = images(*shape, requires_grad=kind == "relu")    # something must want a gradient
+    assert measured(model, x, None) == pytest.approx(predicted_peak(model, x), rel=0.05)
+
+
+@pytest.mark.parametrize("segments", [1, 3, 7, 30])
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_other_segments(segments, requires_grad):
+    model, shape = chain("linear and relu", 30)
+    x = images(*shape, requires_grad=requires_grad)
+    assert measured(model, x, segments) == pytest.approx(predicted_peak(model, x, segments), rel=0.05)
+
+
+def test_layers_that_differ():
+    conv = nn.Conv2d(2, 8, 3, rng=rng())
+    model = nn.Sequential(
+        conv, nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.0), nn.Flatten(),
+        nn.Linear(8 * 7 * 7, 300, rng=rng()), nn.ReLU(), nn.Linear(300, 10, rng=rng()),
+    )  # fmt: skip
+    x = images(200, 2, 16, 16)
+    for segments in (None, 1, 2):
+        assert measured(model, x, segments) == pytest.approx(predicted_peak(model, x, segments), rel=0.1)
+
+
+def test_memory_grows_with_the_root():
+    """√n inputs and √n layers of one array each: 2√n, and one or two for the gradients of the moment."""
+    model, shape = chain("relu", 100)
+    x = images(*shape, requires_grad=True)
+    peaks = [predicted_peak(list(model)[:n], x) / x.data.nbytes for n in (25, 100)]
+    assert peaks == pytest.approx([10, 20], abs=1)
+    assert predicted_peak(model, x, 1) / x.data.nbytes == pytest.approx(101, abs=2)
+    assert predicted_peak(model, x, 10) == predicted_peak(model, x)
+    assert predicted_peak(model, x) < min(predicted_peak(model, x, s) for s in (4, 25))
+
+
+def test_nothing_is_changed_by_a_prediction():
+    model, shape = chain("dropout", 4)
+    before = model.state_dict()
+    nn.manual_seed(0)
+    predicted_peak(model, images(*shape))
+    assert nn.random.generator().random() == rng().random()
+    assert all((value == before[name]).all() for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert not tracemalloc.is_tracing()
+
+
+def test_a_measurement_leaves_tracing_as_it_was():
+    for traced in (False, True):
+        if traced:
+            tracemalloc.start()
+        peak = measured_peak(lambda: np.ones(1000) + 1, [])
+        assert tracemalloc.is_tracing() == traced
+        assert 16000 < peak < 17000
+    tracemalloc.stop()
+
+
+def test_the_gradients_of_a_step_are_not_counted():
+    layer, x = nn.Linear(500, 500, bias=False, rng=rng()), images(1, 500)
+    for _ in range(2):
+        peak = measured_peak(lambda: layer(x).sum().backward(), layer.parameters())
+        assert layer.weight.grad is not None
+        assert peak < 50_000
