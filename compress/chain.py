@@ -82,6 +82,14 @@ class Chain:
 
     # What convert calls -------------------------------------------------------------------------
 
+    def check_finished(self) -> None:
+        """Raise ValueError where a stage has a schedule that has not ended (it says so in a method of this
+        name): the weight is not yet what was asked for.
+        """
+        for stage, state in self._fitted():
+            if hasattr(stage, "check_finished"):
+                stage.check_finished(state)
+
     def rescaled(self, factor: np.ndarray) -> Chain:
         """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""
         chain = Chain(self.stages)

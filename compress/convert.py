@@ -42,6 +42,11 @@ def convert(model: nn.Module, example: np.ndarray | None = None) -> Program:
     example = checked_example("convert", example)
     graph = nn.trace(model, example[:1])
     _check_finite(graph, "holds NaN or infinity")
+    for name, chain in graph.views.items():
+        try:
+            chain.check_finished()
+        except ValueError as error:
+            raise ValueError(f"convert: {name}: {error}") from None
     graph = fold_batch_norm(graph)
     _check_finite(graph, "leaves float32 when the batch norm after it is folded into it")
     if ranges is None:

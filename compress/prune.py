@@ -69,12 +69,15 @@ class Prune:
         return PruneState(state.mask, state.step)
 
     def encode(self, w: np.ndarray, state: PruneState) -> SparseWeight:
+        return SparseWeight.from_dense(w * state.mask)
+
+    def check_finished(self, state: PruneState) -> None:
+        """Raise ValueError while the schedule has not ended."""
         if state.step < self.schedule.end:
             raise ValueError(
                 f"Prune: the schedule stands at step {state.step} of {self.schedule.end} and sparsity "
                 f"{1 - state.mask.mean():.3f} of {self.sparsity}; train on before converting"
             )
-        return SparseWeight.from_dense(w * state.mask)
 
     def bound(self, w: np.ndarray, state: PruneState) -> float:
         """‖w − project(w)‖² ≤ (k/n)·‖w‖²: the k smallest of n squares have at most their share of the sum."""

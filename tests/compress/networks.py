@@ -34,6 +34,9 @@ class Drawn:
     def __repr__(self):
         return f"{self.model!r} on {self.x.shape}"
 
+    def _repr_pretty_(self, printer, cycle):  # Hypothesis would print every number
+        printer.text(repr(self))
+
     def layers(self):
         """Names of the modules with a weight that can be compressed."""
         return [n for n, m in self.model.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))]

@@ -189,14 +189,18 @@ def test_what_has_no_call_is_refused_with_its_name_and_place(forward, shape, mes
 
 
 @pytest.mark.parametrize("steps", [0, 1, 4])
-def test_a_schedule_that_has_not_ended_is_refused(steps):
-    model = compress.prepare(mlp(), compress.Prune(0.8, compress.Cubic(end=5)), images())
+@pytest.mark.parametrize("then", [[], [compress.Quantize()]], ids=["alone", "before-int8"])
+def test_a_schedule_that_has_not_ended_is_refused(steps, then):
+    recipe = {"fc2": [compress.Prune(0.8, compress.Cubic(end=5)), *then]}
+    model = compress.prepare(mlp(), recipe, images())
     for step in range(1, steps + 1):
         for view in views(model):
             for _, parameter in model.named_parameters():
                 if parameter.view is view:
                     view.update(parameter, step)
-    with pytest.raises(ValueError, match=rf"schedule stands at step {steps} of 5 .* of 0\.8; train on"):
+    with pytest.raises(
+        ValueError, match=rf"fc2\.weight: Prune: the schedule stands at step {steps} of 5 .* of 0\.8;"
+    ):
         compress.convert(model)
 
 
