@@ -27,8 +27,8 @@ Layer = Callable[[Tensor], Tensor]
 
 
 def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
-    """Bytes that step(), a forward and a backward pass, takes at one time at most, above what was there before
-    and what it leaves behind: the gradients. Those of `parameters` are cleared first.
+    """Bytes that step(), forward and backward, takes at one time at most, above what was there before and what
+    it leaves behind: the gradients. Those of `parameters` are cleared first.
 
     Counts the buffers of NumPy and the objects of Python, by tracemalloc, which makes the step slower.
     """
@@ -49,15 +49,15 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     parts = split(list(layers), segments)
     costs = _costs(parts, x)
     given = [0, *(part[-1].output for part in costs)]    # to each segment; the first belongs to the caller
-    stored = np.cumsum(given)                            # with those of the segments before, which wait
+    stored = np.cumsum(given) - given                    # those of the segments before, which wait
     last = len(parts) - 1
     moments = [_moments(part, given[i], i < last) for i, part in enumerate(costs)]
-    peak = max(stored[i] - given[i] + forward for i, part in enumerate(moments) for forward, _ in part)
+    peak = max(stored[i] + forward for i, part in enumerate(moments) for forward, _ in part)
     made = 0                                             # so far, of the gradients of parameters
     for i in reversed(range(len(parts))):
         # All through a segment that runs again, the gradient of its output is held by who asked for it.
         g = costs[i][-1].gradient if i < last else 0
-        before = stored[i] - given[i] + g
+        before = stored[i] + g
         if i < last:
             peak = max(peak, before + made + max(forward for forward, _ in moments[i]))
         for cost, (_, backward) in zip(costs[i][::-1], moments[i][::-1], strict=True):
