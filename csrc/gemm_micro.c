@@ -1,4 +1,10 @@
-/* gemm micro-kernels: plain C, AVX2, AVX-512. */
+/* gemm micro-kernels: portable C, AVX2, AVX-512.
+ *
+ *   AVX2    sums + B + A = registers of 16       AVX-512  sums + B + A = registers of 32
+ *   6x16    12 + 2 + 1 = 15                      12x32    24 + 2 + 1 = 27
+ *   4x16    8 + 2 + 1 = 11   four rows           8x48     24 + 3 + 1 = 28   eight rows, or a multiple
+ *   1x32    4 + 4 + 1 = 9    one row             4x64     16 + 4 + 1 = 21   four rows
+ *                                                1x64     4 + 4 + 1 = 9     one row: bound by reading B */
 #include "micro.h"
 
 #include <string.h>
@@ -34,8 +40,9 @@ MICRO(gemm_scalar_2x16, , 2, 16, four, 4, ZERO1, LOAD1, STORE1, spread, ADD_PROD
 #define STORE5(p, s) _mm512_store_ps(p, s)
 #define SPREAD5(word) _mm512_castsi512_ps(_mm512_set1_epi32(word))
 #define FMA5(s, a, b) _mm512_fmadd_ps(a, b, s)
-#define GEMM_AVX512(MR, NR) \
-    MICRO(gemm_##MR##x##NR##_avx512, TARGET(AVX512), MR, NR, __m512, 16, _mm512_setzero_ps, LOAD5, STORE5, SPREAD5, FMA5)
+#define GEMM_AVX512(MR, NR)                                                                              \
+    MICRO(gemm_##MR##x##NR##_avx512, TARGET(AVX512), MR, NR, __m512, 16, _mm512_setzero_ps, LOAD5, STORE5, \
+          SPREAD5, FMA5)
 
 GEMM_AVX2(6, 16)
 GEMM_AVX2(4, 16)

@@ -42,7 +42,7 @@ static inline __attribute__((always_inline)) int32_t four_bytes(const char *p)
 
 /* V: a vector register of LANES 32-bit sums. LOAD(p), STORE(p, v): from and to memory. SPREAD(word): an element of
  * A into all lanes. MULTIPLY(s, a, b): s + a·b. */
-#define MICRO(NAME, TARGET_, MR, NR, V, LANES, ZERO, LOAD, STORE, SPREAD, MULTIPLY)                                      \
+#define MICRO(NAME, TARGET_, MR, NR, V, LANES, ZERO, LOAD, STORE, SPREAD, MULTIPLY)                                \
     TARGET_ void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)        \
     {                                                                                                              \
         enum { NV = NR / LANES };                                                                                  \

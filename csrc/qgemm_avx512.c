@@ -4,6 +4,7 @@
  *   tile    sums + B + A = registers of 32
  *   12x32   24 + 2 + 1 = 27     most products
  *   8x48    24 + 3 + 1 = 28     eight rows, or a multiple
+ *   4x64    16 + 4 + 1 = 21     four rows
  *   1x64    4 + 4 + 1 = 9       one row: bound by reading B, so four streams of it */
 #include "micro.h"
 
@@ -11,9 +12,9 @@
 
 #define LOAD(p) _mm512_load_si512(p)
 #define STORE(p, s) _mm512_store_si512(p, s)
-#define VNNI(MR, NR)                                                                                               \
-    MICRO(qgemm_vnni_##MR##x##NR##_avx512, TARGET(AVX512VNNI), MR, NR, __m512i, 16, _mm512_setzero_si512, LOAD, STORE, _mm512_set1_epi32,  \
-          _mm512_dpbusd_epi32)
+#define VNNI(MR, NR)                                                                                            \
+    MICRO(qgemm_vnni_##MR##x##NR##_avx512, TARGET(AVX512VNNI), MR, NR, __m512i, 16, _mm512_setzero_si512, LOAD, \
+          STORE, _mm512_set1_epi32, _mm512_dpbusd_epi32)
 
 VNNI(12, 32)
 VNNI(8, 48)

@@ -4,9 +4,9 @@
  *
  *     y = clamp(round_half_even((float)acc * scale) + zero, low, high)
  *
- * Clamping first, to low - zero .. high - zero, gives the same, since the bounds are integers; then |x| <= 510, and the
- * conversion to an integer, which rounds half to even, can't overflow. In plain C there is no such
- * conversion, but adding 1.5 * 2^23 rounds to a multiple of 1 and leaves the integer in the low bits of the float.
+ * Clamping first, to low - zero .. high - zero, gives the same, since the bounds are integers; then |x| <= 510, and
+ * the conversion to an integer, which rounds half to even, can't overflow. In plain C there is no such conversion,
+ * but adding 1.5 * 2^23 rounds to a multiple of 1 and leaves the integer in the low bits of the float.
  * One multiplication, nothing to fuse: every instruction set gives the same bits. */
 #include "qgemm.h"
 
@@ -27,7 +27,7 @@ static inline void sixteen_scalar(sixteen t, const uint32_t *row_sum, const nn_q
     for (int j = 0; j < PANEL; j++) {
         uint32_t sum = (uint32_t)t.tile[j] + t.add[j] - (row_sum ? *row_sum * t.zero[j] : 0);
         if (around->out_size == 4) {
-            ((uint32_t *)y)[j] = sum;
+            memcpy((char *)y + 4 * j, &sum, sizeof sum);
             continue;
         }
         float x = (float)(int32_t)sum * t.scale[j];
@@ -39,7 +39,8 @@ static inline void sixteen_scalar(sixteen t, const uint32_t *row_sum, const nn_q
 }
 
 #if NN_X86
-TARGET(AVX2) static inline __m256i eight_avx2(sixteen t, int j, const uint32_t *row_sum, const nn_qgemm_around *around)
+TARGET(AVX2) static inline __m256i eight_avx2(sixteen t, int j, const uint32_t *row_sum,
+                                              const nn_qgemm_around *around)
 {
     __m256i sum = _mm256_add_epi32(_mm256_load_si256((const __m256i *)(t.tile + j)),
                                    _mm256_loadu_si256((const __m256i *)(t.add + j)));
@@ -54,7 +55,8 @@ TARGET(AVX2) static inline __m256i eight_avx2(sixteen t, int j, const uint32_t *
     return _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(around->out_zero));
 }
 
-TARGET(AVX2) static inline void sixteen_avx2(sixteen t, const uint32_t *row_sum, const nn_qgemm_around *around, void *y)
+TARGET(AVX2) static inline void sixteen_avx2(sixteen t, const uint32_t *row_sum, const nn_qgemm_around *around,
+                                             void *y)
 {
     __m256i left = eight_avx2(t, 0, row_sum, around), right = eight_avx2(t, 8, row_sum, around);
     if (around->out_size == 4) {
@@ -62,7 +64,7 @@ TARGET(AVX2) static inline void sixteen_avx2(sixteen t, const uint32_t *row_sum,
         _mm256_storeu_si256((__m256i *)y + 1, right);
         return;
     }
-    const __m256i byte = _mm256_set1_epi32(0xff); /* packing works within halves of 128 bits: permute puts them right */
+    const __m256i byte = _mm256_set1_epi32(0xff); /* packing works in halves of 128 bits: the permutation mends it */
     __m256i words = _mm256_packus_epi32(_mm256_and_si256(left, byte), _mm256_and_si256(right, byte));
     words = _mm256_permute4x64_epi64(words, 0xd8);
     _mm_storeu_si128(y, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
@@ -91,7 +93,7 @@ TARGET(AVX512) static inline void sixteen_avx512(sixteen t, const uint32_t *row_
     TARGET_ static void NAME(int rows, int cols, int nr, const int32_t *tile, const uint32_t *row_sums,           \
                              const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo)              \
     {                                                                                                              \
-        const nn_qgemm_around local = *around; /* a copy that no store through `out` can change: kept in registers */ \
+        const nn_qgemm_around local = *around; /* no store through `out` can change it: its fields stay in registers */ \
         const int size = local.out_size;                                                                           \
         for (int i = 0; i < rows; i++)                                                                             \
             for (int j = 0; j < cols; j += PANEL) {                                                                \

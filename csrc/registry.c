@@ -14,13 +14,18 @@ static any_micro *const functions[] = {
 };
 #undef KERNEL
 
+#define KERNEL(kernel, name, needs, mr, nr, step, flags) \
+    _Static_assert((mr) * (nr) <= MAX_TILE && (nr) <= MAX_NR, #name " is larger than the loops' tile");
+#include "kernels.def"
+#undef KERNEL
+
 int nn_variant_count(void) { return (int)(sizeof table / sizeof *table); }
 const nn_variant_row *nn_variant(int i) { return &table[i]; }
 any_micro *nn_micro(int variant) { return functions[variant]; }
 
-/* The cheapest variant that this CPU runs: tiles to compute × cost of a step of one tile. (The length K multiplies
- * all alike and drops out.) The idea is YNNPACK's: loads and multiplies counted, nothing timed,
- * so that the same shapes always run the same code. `flags`: what b allows. */
+/* The cheapest variant that this CPU runs: tiles to compute × cost of a step of one tile. (The length of K multiplies
+ * all alike and drops out.) As in YNNPACK, loads and multiplies are counted and nothing is timed, so that
+ * the same shapes always run the same code. `flags`: what b allows. */
 int nn_select(int kernel, int64_t m, int64_t n, int flags)
 {
     int best = -1, has = nn_isa_mask();

@@ -5,11 +5,12 @@
 #include "isa.h"
 #include "kernels.h"
 
-enum { PANEL = 16, QUAD = 4, MAX_TILE = 512 }; /* columns of a panel, k of a cell, elements of the largest tile */
+enum { PANEL = 16, QUAD = 4 };           /* columns of a panel; k of a cell of qgemm */
+enum { MAX_NR = 64, MAX_TILE = 512 };    /* columns and elements of the largest tile of a product */
 enum { NEEDS_PAIRS = 1, A16 = 2, B16 = 4 };
 
-/* tile[mr][nr] = A · B, or with `add` += A · B. A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of 4 bytes of each row and
- * 64 bytes of each panel (micro.h). qgemm: int32 modulo 2^32; gemm: float. */
+/* tile[mr][nr] = A · B, or with `add` += A · B, on a cache line. A: mr rows, lda bytes apart; b: the nr/16 panels;
+ * `steps` steps of 4 bytes of each row and 64 bytes of each panel (micro.h). qgemm: int32 modulo 2^32; gemm: float. */
 typedef void qgemm_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
 typedef qgemm_micro gemm_micro;
 

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { LINE = 64, MAX_NR = 64 }; /* bytes of a cache line; columns of the widest tile */
+enum { LINE = 64 }; /* bytes of a cache line */
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
