@@ -87,6 +87,8 @@ def weight_errors(model: nn.Module) -> WeightError:
 
     Weights without a view are stored exactly and count with an error of 0.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"weight_errors: model must be an nn.Module; got {type(model).__name__}")
     norm = certified = measured = 0.0
     for _, parameter in model.named_parameters():
         w = parameter.data

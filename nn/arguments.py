@@ -12,7 +12,9 @@ def as_array(data: Any) -> np.ndarray:
 
     Raises TypeError for what is not numeric, ValueError for lists of unequal lengths.
     """
-    data = getattr(data, "_data", data)
+    data = data._data if hasattr(data, "_node") else data    # (a masked array has a _data too)
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError("Tensor: the data is a masked array, and a Tensor has no mask; wanted a plain array")
     try:
         array = np.array(data)
     except ValueError as error:
@@ -27,7 +29,7 @@ def as_array(data: Any) -> np.ndarray:
 def as_index(index: Any) -> tuple:
     """An index as a tuple; Tensors, lists and arrays in it as new arrays, for backward will need them."""
     index = index if isinstance(index, tuple) else (index,)
-    index = [i.numpy() if hasattr(i, "_data") else i for i in index]
+    index = [i.numpy() if hasattr(i, "_node") else i for i in index]
     return tuple(np.array(i) if isinstance(i, (list, np.ndarray)) else i for i in index)
 
 

@@ -52,9 +52,12 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output=None,
     """∂(output)/∂(each of the inputs), as a tuple of arrays; no .grad is touched.
 
     inputs: a Tensor or several, leaves or not. grad_output: as the grad of Tensor.backward.
-    Raises RuntimeError for an input that output was not computed from.
+    Raises RuntimeError for an input that output was not computed from, TypeError for what is no Tensor.
     """
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+    for t in (output, *inputs):
+        if not hasattr(t, "_node"):
+            raise TypeError(f"grad: output and inputs must be Tensors, got {type(t).__name__}")
     seed = _seed("grad", output, grad_output)
     keys = [t if t._node is LEAF else t._node for t in inputs]
     grads = {output: seed}

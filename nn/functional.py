@@ -39,6 +39,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p is {p}, wanted a probability from 0 to 1")
+    if not isinstance(input, (Tensor, np.ndarray)):
+        raise TypeError(f"dropout: the input is a {type(input).__name__}, wanted a Tensor or an array")
     if not training or p == 0:
         return input
     keep = generator().random(input.shape, dtype=np.float32) >= p
@@ -86,6 +88,9 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
     arrays of shape (C,), or None) move towards them in place by `momentum`, the variance as its
     unbiased estimate. Evaluation: by running_mean and running_var. Ioffe & Szegedy (2015).
     """
+    for name, number in (("momentum", momentum), ("eps", eps)):
+        if not isinstance(number, (int, float, np.number)) or not 0 <= number < np.inf:
+            raise ValueError(f"batch_norm: {name} is {number!r}, wanted a number of at least 0")
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are wanted in evaluation")

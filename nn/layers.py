@@ -64,7 +64,8 @@ class Linear(Module):
         self.weight, self.bias = _initial((out_features, in_features), bias, rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim < 1 or x.shape[-1] != self.in_features:
+        shape = _shape(self, x)
+        if not shape or shape[-1] != self.in_features:
             raise _wrong_input(self, x, f"(..., {self.in_features})")
         return F.linear(x, self.weight.viewed(), None if self.bias is None else self.bias.viewed())
 
@@ -101,7 +102,8 @@ class Conv2d(Module):
         self.weight, self.bias = _initial(shape, bias, rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
+        shape = _shape(self, x)
+        if len(shape) != 4 or shape[1] != self.in_channels:
             raise _wrong_input(self, x, f"(N, {self.in_channels}, H, W)")
         bias = None if self.bias is None else self.bias.viewed()
         weight = self.weight.viewed()
@@ -142,7 +144,8 @@ class _BatchNorm(Module):
         return x.ndim == 4
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self._fits(x) or x.shape[1] != self.num_features:
+        shape = _shape(self, x)
+        if not self._fits(x) or shape[1] != self.num_features:
             raise _wrong_input(self, x, self.shapes.format(self.num_features))
         out = F.batch_norm(
             x,
@@ -200,7 +203,7 @@ class MaxPool2d(_Pool2d):
     """The largest value of each window of x (N, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4:
+        if len(_shape(self, x)) != 4:
             raise _wrong_input(self, x, "(N, C, H, W)")
         return F.max_pool2d(x, self.kernel_size, self.stride, self.padding)
 
@@ -209,7 +212,7 @@ class AvgPool2d(_Pool2d):
     """The mean of each window of x (N, C, H, W), padding counted as zeros."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4:
+        if len(_shape(self, x)) != 4:
             raise _wrong_input(self, x, "(N, C, H, W)")
         return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
 
@@ -252,7 +255,9 @@ def _initial(
 
     That is PyTorch's start: He et al. (2015), eq. 14, bound √(6 / ((1+a²) fan_in)), with a = √5.
     """
-    rng = rng or random.generator()
+    rng = random.generator() if rng is None else rng
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng of a layer must be a numpy.random.Generator, got {type(rng).__name__}")
     bound = 1 / math.sqrt(math.prod(shape[1:]))
     weight = Parameter(rng.uniform(-bound, bound, shape).astype(np.float32))
     return weight, Parameter(rng.uniform(-bound, bound, shape[0]).astype(np.float32)) if bias else None
@@ -270,6 +275,13 @@ def _pair(module: Module, name: str, value: Pair, least: int) -> tuple[int, int]
         who = f"{type(module).__name__}: {name}"
         raise ValueError(f"{who} must be one or two whole numbers >= {least}, got {value!r}")
     return pair
+
+
+def _shape(module: Module, x: Tensor) -> tuple[int, ...]:
+    """The shape of an input, found to be one."""
+    if not isinstance(x, (Tensor, np.ndarray)):
+        raise TypeError(f"{module!r}: wanted a Tensor or an array, got {type(x).__name__}")
+    return x.shape
 
 
 def _wrong_input(module: Module, x: Tensor, wanted: str) -> ValueError:

@@ -44,7 +44,7 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
             parents.append(None)
     try:
         y, saved = rule.forward(*arrays, **attrs)
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise _named(rule, arrays, error) from error
     if type(y) is not np.ndarray:    # NumPy makes a scalar of a 0-d result
         y = np.asarray(y)
@@ -77,7 +77,9 @@ def _named(rule, arrays, error):
     if str(error).startswith(f"{rule.name}:"):
         return error
     came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
-    kind = next((k for k in (ValueError, IndexError) if isinstance(error, k)), TypeError)
+    kinds = (ValueError, IndexError, OverflowError)
+    kind = next((k for k in kinds if isinstance(error, k)), TypeError)
+    kind = ValueError if kind is OverflowError else kind    # an integer that no size or axis can be
     return kind(f"{rule.name}: {error} (the inputs: {came})")
 
 
@@ -327,8 +329,10 @@ class Tensor:
 
     def _axis(self, dim, ndim=None):
         ndim = ndim or self.ndim or 1    # a scalar has an axis to flatten
-        if not -ndim <= dim < ndim:
-            raise IndexError(f"axis {dim} came, but the tensor has shape {self.shape}")
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+            raise TypeError(f"an axis must be an int, got {type(dim).__name__}")
+        if not -ndim <= dim < ndim:    # an IndexError, as in PyTorch, and a ValueError, as in NumPy
+            raise np.exceptions.AxisError(f"axis {dim} came, but the tensor has shape {self.shape}")
         return dim % ndim
 
     def astype(self, dtype: Any) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ class Workers:
             desc="training",
             file=sys.stderr,
             leave=False,
-            disable=None if sys.stderr.isatty() else True,
+            disable=sys.stderr is None or not sys.stderr.isatty(),
         )
         with _one_thread():
             self.pool = ProcessPoolExecutor(
@@ -73,6 +74,7 @@ _ticks: Any = None
 def _start_worker(ticks: Any) -> None:
     global _ticks
     _ticks = ticks
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all of us: end at once, without a traceback
 
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -122,6 +122,20 @@ def test_use_nests_and_ends():
     assert (kernels.isa(), kernels.gemm.choice) == (best, choice)
 
 
+@pytest.mark.parametrize("what", ["numpy", "scalar"])
+def test_one_use_may_be_entered_again_inside_itself(what):
+    if what != "numpy" and native.lib is None:
+        pytest.skip("needs the C kernels")
+    before = kernels.isa(), kernels.gemm.choice
+    forced = kernels.use(what)
+    with forced:
+        inside = kernels.isa(), kernels.gemm.choice
+        with forced:
+            assert (kernels.isa(), kernels.gemm.choice) == inside
+        assert (kernels.isa(), kernels.gemm.choice) == inside
+    assert (kernels.isa(), kernels.gemm.choice) == before
+
+
 # ---- no library, an old one ----
 
 def test_without_a_library_all_runs_on_numpy_and_says_why():
