@@ -17,15 +17,16 @@ from nn.files import FileError, arrays_to_bytes, read_arrays, write_arrays
 
 from .calls import ProgramError, call_from_json
 from .dense import DenseWeight
+from .int8 import MaskedWeight, QuantizedWeight
 from .program import Program
 from .prune import SparseWeight
-from .quantize import QuantizedWeight
 from .transform import Packed
 
 __all__ = ["load", "save", "to_bytes"]
 
 VERSION = "1"
-KINDS: dict[str, type[Packed]] = {form.kind: form for form in (DenseWeight, QuantizedWeight, SparseWeight)}
+FORMS = (DenseWeight, QuantizedWeight, MaskedWeight, SparseWeight)
+KINDS: dict[str, type[Packed]] = {form.kind: form for form in FORMS}
 
 
 def save(program: Program, path: str | os.PathLike[str]) -> int:

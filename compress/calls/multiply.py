@@ -11,8 +11,8 @@ import numpy as np
 from nn.kernels import gemm, qgemm, spmm_csr
 
 from ..dense import DenseWeight
+from ..int8 import QuantizedWeight
 from ..prune import SparseWeight
-from ..quantize import QuantizedWeight
 from ..transform import Packed
 from .call import Call, Constants, Run, Value
 from .pointwise import check_grid, check_vector
@@ -129,7 +129,7 @@ def largest_sum(weight: QuantizedWeight, bias: np.ndarray) -> int:
     """The largest |Σ (x − zero)·w + bias| that uint8 activations could make: below 2³¹ the accumulator is
     exact.
     """
-    reach = 255 * np.abs(weight.arrays()["values"].astype(np.int64)).sum(axis=1)
+    reach = 255 * np.abs(weight.integers().astype(np.int64)).sum(axis=1)
     return int((reach + np.abs(bias.astype(np.int64))).max(initial=0))
 
 

@@ -124,8 +124,13 @@ class Trainer:
         model = copy.deepcopy(base if technique.trained else tuned)
         if technique.recipe is not None:
             steps = self.budget.tune * self._steps
-            compress.prepare(model, technique.recipe(option, steps), self.calibration)
+            example = self.calibration if technique.simulated else None
+            compress.prepare(model, technique.recipe(option, steps), example)
         return self.tune(model, technique.rate) if technique.trained else model
+
+    def program(self, model: nn.Module) -> compress.Program:
+        """The Program of a trained model: a simulated one has its ranges, others take them from images."""
+        return compress.convert(model, None if model.view is not None else self.calibration)
 
     @property
     def calibration(self) -> np.ndarray:
@@ -172,7 +177,7 @@ def train(
     def save(label: str, name: str, model: nn.Module) -> None:
         file = re.sub(r"\W+", "-", f"{network} {name} seed{seed}") + ".safetensors"
         errors = compress.weight_errors(model)
-        compress.save(compress.convert(model, trainer.calibration), out / file)
+        compress.save(trainer.program(model), out / file)
         results[label] = Result(out / file, errors.certified, errors.measured)
 
     for technique, option in rows:
@@ -204,7 +209,7 @@ def choose(
     found: dict[float, float] = {}
     for option in technique.options:
         model = trainer.compressed(technique, option, base, tuned)
-        found[option] = seen[technique.label(option)] = nn.train.accuracy(compress.convert(model), x, y)
+        found[option] = seen[technique.label(option)] = nn.train.accuracy(trainer.program(model), x, y)
         if found[option] >= seen["float"] - 0.005:
             return option, seen
     return max(found, key=found.__getitem__), seen

@@ -16,8 +16,8 @@ class Technique:
     """One row. `options` are what validation chooses among, the smallest file first; `recipe(option,
     steps)` is what is attached, `steps` being the optimizer steps of the training that follows; `trained`
     says whether one follows, and `rate` at which part of the usual learning rate (a network whose batch norms
-    stand still wants smaller steps). `control` asks for a row beside it: a small dense network of equal bytes
-    and equal epochs.
+    stand still wants smaller steps); `simulated`, whether activations are quantized in it too. `control`
+    asks for a row beside it: a small dense network of equal bytes and equal epochs.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Technique:
     trained: bool = False
     control: bool = False
     rate: float = 1.0
+    simulated: bool = True
 
     def label(self, option: float | None) -> str:
         """The name with what was chosen."""
@@ -41,6 +42,11 @@ def quantize(option: float | None, steps: int) -> Recipe:
 def prune_cnn(option: float | None, steps: int) -> Recipe:
     """The same sparsity in all layers but the first: its 288 weights, 0.5 % of all, see the image itself."""
     return Recipe({"*": _prune(option, steps), "conv1": None})
+
+
+def prune_and_quantize_cnn(option: float | None, steps: int) -> Recipe:
+    """As prune_cnn, and int8 everywhere."""
+    return Recipe({"*": [_prune(option, steps), Quantize()], "conv1": Quantize()})
 
 
 def prune_mlp(option: float | None, steps: int) -> Recipe:
@@ -70,6 +76,7 @@ TECHNIQUES = (
     Technique("int8", "cnn", quantize),
     Technique("int8 trained", "cnn", quantize, trained=True, rate=0.1),
     Technique("pruned", "cnn", prune_cnn, SPARSITIES, trained=True, control=True),
+    Technique("pruned + int8", "cnn", prune_and_quantize_cnn, SPARSITIES, True, True, simulated=False),
     Technique("float", "mlp"),
     Technique("int8", "mlp", quantize),
     Technique("int8 trained", "mlp", quantize, trained=True, rate=0.1),

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress import Invariant, Prune, Quantize
+from compress.affine import SMALLEST, channel_scale, per_channel, to_grid, to_real
+from compress.int8 import QuantizedWeight
 from compress.prune import PruneState, SparseWeight, magnitude_mask
-from compress.quantize import (
-    SMALLEST,
-    QuantizedWeight,
-    QuantizeState,
-    channel_scale,
-    per_channel,
-    to_grid,
-    to_real,
-)
+from compress.quantize import QuantizeState
 from compress.testing import laws, laws_prune, laws_quantize, laws_stored
 from compress.transform import as_matrix
 from nn.tensor import Tensor

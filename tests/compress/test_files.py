@@ -179,7 +179,7 @@ def parts(content):
     arrays = {
         name: np.frombuffer(
             content[8 + length + t["data_offsets"][0] : 8 + length + t["data_offsets"][1]],
-            {"F32": np.float32, "I8": np.int8, "I32": np.int32, "U16": np.uint16}[t["dtype"]],
+            {"F32": np.float32, "I8": np.int8, "I32": np.int32, "U16": np.uint16, "U8": np.uint8}[t["dtype"]],
         ).reshape(t["shape"])
         for name, t in header.items()
     }

@@ -67,8 +67,7 @@ def test_measuring_is_loading_again(tmp_path):
 def test_the_smallest_file_that_loses_at_most_half_a_point(accuracies, wanted, monkeypatch):
     script = iter(accuracies)
     monkeypatch.setattr(nn.train, "accuracy", lambda model, x, y: next(script))
-    monkeypatch.setattr(compress, "convert", lambda model: model)
-    for method in ("base", "tune", "compressed"):
+    for method in ("base", "tune", "compressed", "program"):
         monkeypatch.setattr(Trainer, method, lambda self, *arguments: None)
     technique = Technique("pruned", "mlp", prune_mlp, (0.95, 0.9, 0.8, 0.7), trained=True)
     option, seen = experiment.choose(Data(), SHORT, 0, technique, lambda epochs: None)
