@@ -51,6 +51,7 @@ def test_the_smaller_one_is_taken(made):
         ("values", lambda a: a.astype(np.int16)),
         ("scale", lambda a: -a),
     ],
+    ids=["short mask", "signed mask", "a bit too many", "short", "zeros", "wide", "negative scale"],
 )
 def test_parts_that_do_not_fit_are_refused(part, wrong):
     q = np.zeros((3, 5), np.int8)
