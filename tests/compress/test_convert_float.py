@@ -124,3 +124,38 @@ def test_numpys_integers_are_plain_ones_in_the_program(stride, tmp_path):
     program = compress.convert(model, x)
     agrees(program, model, x)
     compress.save(program, tmp_path / "p")
+
+
+def test_modules_may_be_called_like_what_lies_between_them():
+    """The values of calls between a layer's input and output have names too: no module's name may be taken."""
+
+    class Block(nn.Module):
+        def __init__(self, rng):
+            self.product, self.u8, self.s32 = (nn.Linear(4, 4, rng=rng) for _ in range(3))
+            self.weight = nn.Linear(4, 4, rng=rng).weight
+
+        def forward(self, x):
+            x = self.s32(self.u8(nn.functional.relu(self.product(x))))
+            return nn.functional.linear(x, self.weight) + x
+
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    model = nn.Sequential({"b": Block(np.random.default_rng(0)), "x": nn.Linear(4, 2)})
+    agrees(compress.convert(model, x), model, x)
+    compress.prepare(model, {"*": compress.Quantize()}, x)
+    program = compress.convert(model)
+    with nn.no_grad():
+        np.testing.assert_array_equal(program(x), model.eval()(nn.Tensor(x)).data)
+
+
+def test_a_bias_that_another_op_reads_is_not_taken_for_a_missing_one():
+    class Net(nn.Module):
+        def __init__(self, rng):
+            self.fc = nn.Linear(3, 3, rng=rng)
+            self.other = nn.Linear(3, 3, rng=rng)
+
+        def forward(self, x):
+            x = nn.functional.linear(x, self.fc.weight)
+            return nn.functional.linear(x, self.other.weight, self.fc.bias)
+
+    model, x = Net(np.random.default_rng(0)), np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+    agrees(compress.convert(model, x), model, x)

@@ -155,8 +155,11 @@ def test_values_beyond_the_calibrated_range_are_clamped():
 def test_what_is_no_number_is_refused_where_it_would_become_an_integer(what):
     model = nn.Sequential(nn.Linear(2, 2))
     compress.prepare(model, compress.Quantize(), np.ones((3, 2), np.float32))
+    program = compress.convert(model)
+    before = program(np.ones((1, 2), np.float32))
     with pytest.raises(ValueError, match=r"x\.u8 = quantize\(x.*: x holds NaN or infinity"):
-        compress.convert(model)(np.array([[1, what]], np.float32))
+        program(np.array([[1, what]], np.float32))
+    np.testing.assert_array_equal(program(np.ones((1, 2), np.float32)), before)
 
 
 def test_channels_that_a_folded_batch_norm_spreads_keep_their_digits_per_channel_only():
@@ -207,3 +210,18 @@ def test_the_simulation_notices_a_single_wrong_number(part):
     agrees(model, right, x)
     with pytest.raises(AssertionError):
         agrees(model, wrong, x)
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["", "nothing but zeros comes in"])
+def test_a_channel_without_weights_keeps_its_bias(dead):
+    """No weight decides its scale; with a scale of 1 a bias below half of x_scale would round to 0."""
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(6, 5, rng=rng), nn.ReLU(), nn.Linear(5, 3, rng=rng))
+    x = rng.uniform(0, 0.1, (20, 6)).astype(np.float32)
+    if dead:
+        model[0].weight.data[:], model[0].bias.data[:] = 0, -1
+    model[2].weight.data[1:] = 0
+    model[2].bias.data[1:] = 0.0037, 0
+    compress.prepare(model, compress.Quantize(), x)
+    out = compress.convert(model)(x)
+    np.testing.assert_allclose(out[:, 1:], np.broadcast_to(model[2].bias.data[1:], (20, 2)), rtol=1e-6)

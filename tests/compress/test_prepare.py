@@ -117,6 +117,25 @@ def test_two_layers_with_one_weight_need_one_choice():
     assert [call.op for call in program.calls].count("qgemm") == 2
 
 
+def test_layers_may_be_prepared_one_after_another():
+    """The example and the simulation of the first time serve the second, if it brings none."""
+    both = compress.prepare(mlp(), {"fc1": compress.Quantize(), "fc2": compress.Prune(0.5)}, images())
+    model = compress.prepare(mlp(), {"fc1": compress.Quantize()}, images())
+    compress.prepare(model, {"fc2": compress.Prune(0.5)})
+    x = nn.data.digits().x_test[:20]
+    np.testing.assert_array_equal(compress.convert(model)(x), compress.convert(both)(x))
+    with nn.no_grad():
+        np.testing.assert_array_equal(model.eval()(nn.Tensor(x)).data, compress.convert(model)(x))
+
+
+def test_a_later_quantize_is_simulated_on_the_first_example():
+    model = compress.prepare(mlp(), {"fc2": compress.Prune(0.5)}, images())
+    compress.prepare(model, {"fc1": compress.Quantize()})
+    x = nn.data.digits().x_test[:20]
+    with nn.no_grad():
+        np.testing.assert_array_equal(model.eval()(nn.Tensor(x)).data, compress.convert(model)(x))
+
+
 @pytest.mark.parametrize("build", [nn.optim.Adam, lambda p: nn.optim.SGD(p, lr=0.1)], ids=["adam", "sgd"])
 def test_an_optimizer_built_before_prepare_is_refused_at_its_step(build):
     model = mlp()
