@@ -45,6 +45,8 @@ def _give_bias(graph: Graph, node: Node) -> None:
     x, weight, bias = (*node.inputs, None)[:3]
     if bias is None and weight in graph.constants:
         bias = f"{weight.removesuffix('.weight')}.bias"
+        while bias in graph.constants:  # of another op, or of another use of this layer
+            bias += "_"
         graph.constants[bias] = np.zeros(len(graph.constants[weight]), np.float32)
         _swap(graph, node, replace(node, inputs=(x, weight, bias)))
 

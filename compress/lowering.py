@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from nn.graph import Graph, Node
+from nn.tensor import Tensor
 
 from .calls import Call, layout, multiply, pointwise, pool
 from .dense import DenseWeight
 from .fold import WEIGHTED, normalisation
 from .program import Constant, Program
 from .prune import SparseWeight
-from .quantize import Affine, Quantize, QuantizedWeight
+from .quantize import SMALLEST, Affine, Quantize, QuantizedWeight
 from .transform import Packed
 
 __all__ = ["Lowering"]
@@ -36,6 +37,7 @@ class Lowering:
         self.graph, self.ranges = graph, ranges
         self.calls: list[Call] = []
         self.constants: dict[str, Constant] = {}
+        self.taken = {graph.input, *(node.output for node in graph.nodes)}  # names of values
         self.real: dict[str, str] = {}  # value of the graph -> name of the float32 that holds it
         self.grid: dict[
             str, tuple[str, Affine]
@@ -69,7 +71,7 @@ class Lowering:
             lower[node.op](node)
         output = self.as_real(graph.output)
         if self.rank(graph.output) == 4:  # an image goes out as it came in
-            output = self.emit(layout.Nchw((output,), f"{graph.output}.nchw"))
+            output = self.emit(layout.Nchw((output,), self.fresh(f"{graph.output}.nchw")))
         return Program(name, graph.input, graph.input_shape[1:], output, self.calls, self.constants)
 
     # Values ---------------------------------------------------------------------------------------
@@ -77,6 +79,13 @@ class Lowering:
     def emit(self, call: Call) -> str:
         self.calls.append(call)
         return call.output
+
+    def fresh(self, name: str) -> str:
+        """A name for a value that the graph does not have, even if one of its modules is called so."""
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
 
     def keep(self, name: str, constant: Constant) -> str:
         """Store a constant; where a layer is used again and needs other numbers, under a name of its own."""
@@ -92,16 +101,18 @@ class Lowering:
             return self.real[value]
         if value in self.grid:
             source, affine = self.grid[value]
-            call: Call = pointwise.Dequantize((source,), f"{value}.f32", affine.scale, affine.zero, None)
+            name = self.fresh(f"{value}.f32")
+            call: Call = pointwise.Dequantize((source,), name, affine.scale, affine.zero, None)
         else:  # the network's own input, as images come: N,C,H,W
-            call = layout.Nhwc((value,), f"{value}.nhwc")
+            call = layout.Nhwc((value,), self.fresh(f"{value}.nhwc"))
         self.real[value] = self.emit(call)
         return self.real[value]
 
     def as_grid(self, value: str) -> tuple[str, Affine]:
         if value not in self.grid:
             affine = Affine.of_range(*self.ranges[value])
-            call = pointwise.Quantize((self.as_real(value),), f"{value}.u8", affine.scale, affine.zero)
+            name = self.fresh(f"{value}.u8")
+            call = pointwise.Quantize((self.as_real(value),), name, affine.scale, affine.zero)
             self.grid[value] = (self.emit(call), affine)
         return self.grid[value]
 
@@ -155,7 +166,8 @@ class Lowering:
         packed = self.graph.views[weight].encode(w) if weight in self.graph.views else DenseWeight(w)
         self.weights[node.output] = packed
         call = multiply.SpmmCsr if isinstance(packed, SparseWeight) else multiply.Gemm
-        name = self.emit(call((rows,), f"{node.output}.product", self.keep(weight, packed)))
+        product = self.fresh(f"{node.output}.product")
+        name = self.emit(call((rows,), product, self.keep(weight, packed)))
         if np.any(self.graph.constants[bias]):
             bias = self.keep(bias, self.graph.constants[bias].astype(np.float32))
             name = self.emit(pointwise.Bias((name,), node.output, bias))
@@ -178,20 +190,21 @@ class Lowering:
             call = multiply.QGemm((rows,), out, weight, bias, grid.scale, grid.zero, made.scale, made.zero)
             self.grid[out] = (self.emit(call), made)
             return
-        call = multiply.QGemm((rows,), f"{node.output}.s32", weight, bias, grid.scale, grid.zero, None, 0)
-        sums = self.emit(call)
+        name = self.fresh(f"{node.output}.s32")
+        sums = self.emit(multiply.QGemm((rows,), name, weight, bias, grid.scale, grid.zero, None, 0))
         name = self.emit(pointwise.Dequantize((sums,), node.output, grid.scale, 0, weight))
         self.real[out] = self.emit(pointwise.Relu((name,), out, 0)) if relu else name
 
     def _integer_weight(self, weight: str, bias: np.ndarray, grid: Affine) -> QuantizedWeight:
         """Encode, with scales coarse enough that no bias in units of x_scale · w_scale takes more than
-        half of int32.
+        half of int32; where all weights of a channel are zero, so fine that the bias takes just that.
         """
-        chain = self.graph.views[weight].rescaled(np.ones(len(bias)))
+        chain, w = self.graph.views[weight].rescaled(np.ones(len(bias))), self.graph.constants[weight]
         state = chain.states[-1]
+        empty = ~chain.before_last(Tensor(w)).data.reshape(len(w), -1).any(axis=1)
         floor = np.abs(bias.astype(np.float64)) / (grid.scale * 2.0**30)
-        state.scale = np.maximum(state.scale, floor).astype(np.float32)
-        return chain.encode(self.graph.constants[weight])
+        state.scale = np.maximum(np.where(empty, SMALLEST, state.scale), floor).astype(np.float32)
+        return chain.encode(w)
 
     def _patches(self, node: Node, name: str, fill: int) -> str:
         if node.op == "linear":
@@ -204,9 +217,8 @@ class Lowering:
             )
         if kernel == (1, 1) and stride == (1, 1) and padding == (0, 0):
             return name  # the patch under a position is the position itself
-        return self.emit(
-            layout.Im2col((name,), f"{node.output}.patches", kernel, stride, padding, dilation, fill)
-        )
+        patches = self.fresh(f"{node.output}.patches")
+        return self.emit(layout.Im2col((name,), patches, kernel, stride, padding, dilation, fill))
 
     # The rest ---------------------------------------------------------------------------------------
 
@@ -249,9 +261,10 @@ class Lowering:
         if len(node.shape) not in (2, 4):
             raise self.refuse(node, f"takes (N, C) and (N, C, H, W), not {len(node.shape)} dimensions")
         factor, shift = normalisation(self.graph, node)
-        names = (f"{node.output}.scale", f"{node.output}.shift")
-        self.constants[names[0]] = factor.astype(np.float32)
-        self.constants[names[1]] = shift.astype(np.float32)
+        names = (
+            self.keep(f"{node.output}.scale", factor.astype(np.float32)),
+            self.keep(f"{node.output}.shift", shift.astype(np.float32)),
+        )
         self.real[node.output] = self.emit(pointwise.Scale((self.as_real(x),), node.output, *names))
 
     def add(self, node: Node) -> None:

@@ -33,7 +33,8 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
     `recipe` is a Recipe, a transform for all layers, or what a Recipe is built from. `example` is a batch
     of typical inputs, float32, that `convert` will use unless it is given its own: it takes the network's
     shapes from it, and the ranges of quantized activations (so: a hundred or more training examples,
-    never test data). Build the optimizer afterwards. Returns the model.
+    never test data). Build the optimizer afterwards. Returns the model. Layers may be prepared one call after
+    another; the example of the first serves all unless a later one brings its own.
 
     Raises ValueError for a recipe that fits no layer, a weight that has a view already, or an example
     with NaN or infinity; nothing is attached then.
@@ -41,7 +42,9 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
     if not isinstance(model, nn.Module):
         raise TypeError(f"prepare: model must be an nn.Module; got {type(model).__name__}")
     recipe = recipe if isinstance(recipe, Recipe) else Recipe(recipe)
-    graph = None
+    graph = simulation = None
+    if example is None and hasattr(model, "prepared"):  # more layers of a model that has been here before
+        example, simulation = model.prepared.example, model.view
     if example is not None:
         example = checked_example("prepare", example)
         graph = nn.trace(model, example[:1])  # refuse now what could not be converted later
@@ -61,9 +64,10 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
             raise ValueError(
                 f"prepare: {name}.weight has a view already ({weight.view!r}); one weight, one chain"
             )
-    simulation = None
-    if graph is not None and any(isinstance(chain.stages[-1], Quantize) for chain in chains.values()):
-        simulation = Simulation(graph, observe(fold_batch_norm(graph), example))
+    if simulation is None and graph is not None:
+        all_chains = [*graph.views.values(), *chains.values()]
+        if any(isinstance(chain.stages[-1], Quantize) for chain in all_chains):
+            simulation = Simulation(graph, observe(fold_batch_norm(graph), example))
     done = []
     try:
         for name, chain in chains.items():

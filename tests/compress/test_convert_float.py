@@ -127,7 +127,7 @@ def test_numpys_integers_are_plain_ones_in_the_program(stride, tmp_path):
 
 
 def test_modules_may_be_called_like_what_lies_between_them():
-    """The values of calls between a layer's input and output have names too: no module's name may be taken."""
+    """The values between a layer's input and output have names too: no module's name may be taken."""
 
     class Block(nn.Module):
         def __init__(self, rng):
