@@ -20,6 +20,9 @@ from nn.testing.laws import Implementation
 SECONDS = 60                                                   # a call that takes longer hangs
 Say = Callable[[str], None]
 
+# How a matrix lies in memory: by rows, from the last row to the first, by columns. Each turns itself back.
+TURNS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (lambda a: a, lambda a: a[::-1], lambda a: a.T)
+
 
 def why_not() -> str | None:
     """None where this can be checked, else the reason in one sentence (for a skip)."""
@@ -41,11 +44,15 @@ def touch_borders(f: Implementation, case: Case, say: Say) -> None:
     """Call f with everything at the end, then at the start of what may be touched; `say` what comes next."""
     result = f(case)
     gap = case.seed % 3 * 4                                    # bytes between rows: none, 4 or 8
+    turn = TURNS[case.seed % 5 % 3]
 
     def at_border(a: object, at: str) -> object:
         if not isinstance(a, np.ndarray):
             return a
-        return guard.guarded(a, at, a.shape[1] * a.itemsize + gap if a.ndim == 2 else None)
+        if a.ndim != 2:
+            return guard.guarded(a, at)
+        lying = turn(a)
+        return turn(guard.guarded(lying, at, lying.shape[1] * lying.itemsize + gap))
 
     for at in ("end", "start"):
         say(f"arguments against the page at their {at}")
@@ -54,7 +61,7 @@ def touch_borders(f: Implementation, case: Case, say: Say) -> None:
         f(case.on(*args, **options))
         if f.takes_out:
             say(f"out against the page at its {at}")
-            f(case, out=at_border(result, at))
+            f(case, out=guard.guarded(result, at, result.shape[1] * result.itemsize + gap))
         if f.pack is not None:
             say(f"packing what lies against the page at its {at}, and a call with it")
             packed = f.pack(*(at_border(w, at) for w in f.domain.to_pack(case)))

@@ -9,7 +9,7 @@ from nn.testing.check import DOMAINS, implementations
 from nn.testing.laws import equals_specification, same
 
 FLOAT = [(400, 520, 70), (13, 1100, 200), (1, 3000, 300), (70, 1, 500)]
-INTEGER = [(300, 1100, 70), (29, 20000, 33), (1, 5000, 700), (64, 64, 1000)]
+INTEGER = [(300, 1100, 70), (29, 20000, 33), (1, 5000, 700), (64, 64, 1000), (5, 8192, 17), (5, 8193, 17)]
 
 
 def every(kernel):
