@@ -1,6 +1,6 @@
 """compress: how a network is made small and fast.
 
-compress.prepare(model, compress.Prune(0.9))    # transforms become the views of the model's weights
+compress.prepare(model, compress.Prune(0.9), x) # transforms become the views of the model's weights
 ...                                             # train on
 program = compress.convert(model)               # a flat list of kernel calls
 compress.save(program, "small.bonsai")          # one file; compress.load(path)(x) runs it

@@ -38,6 +38,7 @@ class Optimizer:
                 raise TypeError(f"{name}: params[{i}] must be of a float dtype, got {p.dtype}")
         if len({id(p) for p in self.params}) < len(self.params):
             raise ValueError(f"{name}: a parameter appears twice in params; it would be stepped twice")
+        _numbers(name, lr=lr, weight_decay=weight_decay)
         _in_range(name, "lr", lr, 0 <= lr < math.inf, ">= 0")
         _in_range(name, "weight_decay", weight_decay, 0 <= weight_decay < math.inf, ">= 0")
         self.lr, self.weight_decay = lr, weight_decay
@@ -138,6 +139,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
+        _numbers("SGD", momentum=momentum)
         _in_range("SGD", "momentum", momentum, 0 <= momentum < 1, "in [0, 1)")
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov=True needs a momentum > 0, got 0")
@@ -178,7 +180,11 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        _in_range("Adam", "betas", betas, len(betas) == 2 and all(0 <= b < 1 for b in betas), "two in [0, 1)")
+        two = isinstance(betas, (tuple, list)) and len(betas) == 2
+        for beta in betas if two else ():
+            _numbers("Adam", betas=beta)
+        _numbers("Adam", eps=eps)
+        _in_range("Adam", "betas", betas, two and all(0 <= b < 1 for b in betas), "two in [0, 1)")
         _in_range("Adam", "eps", eps, 0 < eps < math.inf, "> 0")
         self.betas, self.eps = tuple(betas), eps
         super().__init__(params, lr, weight_decay)
@@ -200,6 +206,12 @@ class Adam(Optimizer):
         np.divide(m, work, out=work)
         work *= self.lr / (1 - beta1**t)
         p -= work
+
+
+def _numbers(who: str, **settings: Any) -> None:
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise TypeError(f"{who}: {name} must be a number, got {value!r}")
 
 
 def _in_range(who: str, name: str, value: Any, holds: bool, wanted: str) -> None:

@@ -32,6 +32,13 @@ def test_grad_is_of_tensors():
             nn.grad(output, inputs)
 
 
+@pytest.mark.parametrize("value", ["1", None, True, [0.1], 1j], ids=repr)
+@pytest.mark.parametrize("name", ["lr", "weight_decay", "betas", "eps"])
+def test_settings_of_an_optimizer_are_numbers(name, value):
+    with pytest.raises((TypeError, ValueError), match=rf"^Adam: {name} must be"):
+        nn.optim.Adam(nn.Linear(2, 2).parameters(), **{name: value})
+
+
 @pytest.mark.parametrize("number", [-1, float("nan"), float("inf"), "x", None])
 @pytest.mark.parametrize("name", ["eps", "momentum"])
 def test_batch_norm_wants_numbers(name, number):
