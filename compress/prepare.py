@@ -36,6 +36,10 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
     never test data). Build the optimizer afterwards. Returns the model. Layers may be prepared one call after
     another; the example of the first serves all unless a later one brings its own.
 
+    With Quantize and an example the model computes from here on what its Program will compute, in training
+    too (simulate.py): dropout does nothing any more and the statistics of batch norm stand still. So train
+    the float network first.
+
     Raises ValueError for a recipe that fits no layer, a weight that has a view already, or an example
     with NaN or infinity; nothing is attached then.
     """

@@ -54,12 +54,7 @@ class Program:
 
         Raises TypeError or ValueError where x does not fit.
         """
-        if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-            got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-            raise TypeError(f"{self.name}: x must be a float32 array; got {got}")
-        if x.ndim != 1 + len(self.input_shape) or x.shape[1:] != self.input_shape:
-            wanted = ", ".join(["N", *map(str, self.input_shape)])
-            raise ValueError(f"{self.name}: x must have shape ({wanted}); got {x.shape}")
+        self._check(x)
         n = len(x)
         try:
             batch, arrays = self._idle.pop()
@@ -76,8 +71,17 @@ class Program:
         self._idle.append((n, arrays))
         return values[self.output]
 
+    def _check(self, x: np.ndarray) -> None:
+        if not isinstance(x, np.ndarray) or x.dtype != np.float32:
+            got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+            raise TypeError(f"{self.name}: x must be a float32 array; got {got}")
+        if x.ndim != 1 + len(self.input_shape) or x.shape[1:] != self.input_shape:
+            wanted = ", ".join(["N", *map(str, self.input_shape)])
+            raise ValueError(f"{self.name}: x must have shape ({wanted}); got {x.shape}")
+
     def every_value(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """All values that a run on x makes, by name, each in memory of its own."""
+        self._check(x)
         values = {self.input: x}
         for run, inputs, output in self._runs:
             made = self.values[output]

@@ -60,6 +60,9 @@ class Simulation:
         x = x if isinstance(x, Tensor) else Tensor(x)
         graph = self.current(model)
         folded = fold_batch_norm(graph)
+        for name, array in folded.constants.items():
+            if not np.isfinite(array).all():  # an integer would hide that training has diverged
+                raise ValueError(f"{type(model).__name__}: {name} holds NaN or infinity")
         lowering = Lowering(folded, self.ranges)
         made = lowering.program(type(model).__name__).every_value(x.data)
         operands = _Operands(model, graph, folded, lowering)
@@ -72,7 +75,7 @@ class Simulation:
                     grid[name] = self._on_grid(name, real[name], lowering, made)
             inputs = [known[name] if name in known else operands.of(node, name) for name in node.inputs]
             y = apply(RULES[node.op], *inputs, **node.attrs)
-            if model.training and node.output in lowering.grid:
+            if model.training and y.size and node.output in lowering.grid:
                 self._follow(node.output, y.data)
             real[node.output] = self._real(node.output, y, lowering, made)
         return real[folded.output]

@@ -166,3 +166,17 @@ def test_a_recipe_without_quantize_has_no_simulation():
 @pytest.mark.parametrize("rule", [STRAIGHT_THROUGH, CLIPPED_STRAIGHT_THROUGH], ids=lambda rule: rule.name)
 def test_surrogate_rules_hold_their_declared_formula(rule):
     nn.gradcheck(rule)
+
+
+def test_what_the_program_would_refuse_the_simulation_refuses():
+    model, x = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()), np.zeros((4, 1, 8, 8), np.float32)
+    compress.prepare(model, compress.Quantize(), x + 1)
+    with pytest.raises(ValueError, match=r"Sequential: x must have shape \(N, 1, 8, 8\); got \(4, 1, 9, 9\)"):
+        model(np.zeros((4, 1, 9, 9), np.float32))
+    with pytest.raises(TypeError, match=r"Sequential: x must be a float32 array; got float64"):
+        model(x.astype(np.float64))
+    assert model(x[:0]).shape == (0, 2, 6, 6)
+    for bad in (np.nan, np.inf):
+        model[0].weight.data[0, 0, 1, 1] = bad
+        with pytest.raises(ValueError, match=r"Sequential: 0\.weight holds NaN or infinity"):
+            model(x)
