@@ -129,7 +129,11 @@ class SparseWeight(Packed):
             raise ValueError(
                 f"sparse weight {shape}: indptr needs shape {(shape[0] + 1,)}; got {arrays['indptr'].shape}"
             )
-        return cls(arrays["values"], arrays["indices"], arrays["indptr"], shape)
+        weight = cls(arrays["values"], arrays["indices"], arrays["indptr"], shape)
+        row = np.repeat(np.arange(shape[0]), np.diff(arrays["indptr"]))
+        if np.any((np.diff(row) == 0) & (np.diff(arrays["indices"].astype(np.int64)) <= 0)):
+            raise ValueError(f"sparse weight {shape}: the columns of a row must rise")
+        return weight
 
     def decode(self) -> np.ndarray:
         values, indices, indptr = self.operand.unpack()

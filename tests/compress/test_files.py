@@ -305,6 +305,8 @@ def test_edits_of_the_arrays(tmp_path):
             others["falling"], others["from 1"] = array[::-1].copy(), array + 1
         if name.endswith("indices"):
             others["too large"] = array + np.uint16(1000)
+            others["twice the same"] = np.repeat(array[::2], 2)[: len(array)]
+            others["falling"] = array[::-1].copy()
         if array.dtype == np.int32 and "bias" in name:
             others["too large"] = np.full_like(array, 2**31 - 1)
         for what, other in others.items():
