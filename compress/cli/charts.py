@@ -44,26 +44,25 @@ def draw(ledger: Ledger, out: Path) -> dict[str, bytes]:
 
 
 def _scatter(axes: Any, rows: list[Row], value: Callable[[Row], float]) -> None:
-    """A dot a row with its name beside it; dense controls hollow, their names below."""
+    """A mark a row, named in the legend; a dense control has the hollow mark of the row it stands beside."""
     from matplotlib.ticker import LogLocator
 
-    for i, row in enumerate(rows):
-        control = "control" in row.technique
+    style = -1
+    for row in rows:
+        control = row.technique.endswith("control")
+        style += not control
         accuracy = [100 * a for a in row.accuracies]
         mean = 100 * row.accuracy
-        color = "0.5" if control else f"C{i % 10}"
         axes.errorbar(
-            value(row), mean, yerr=[[mean - min(accuracy)], [max(accuracy) - mean]], color=color, marker="o",
-            markersize=7, capsize=3, linestyle="none", markerfacecolor="white" if control else color,
-        )  # fmt: skip
-        axes.annotate(
-            "dense control" if control else row.technique, (value(row), mean),
-            xytext=(7, -11 if control else 5), textcoords="offset points", fontsize=9, color=color,
+            value(row), mean, yerr=[[mean - min(accuracy)], [max(accuracy) - mean]], label=row.technique,
+            color=f"C{style % 10}", marker="osD^vP*X"[style % 8], markersize=8, capsize=3, linestyle="none",
+            linewidth=1, markerfacecolor="white" if control else f"C{style % 10}", zorder=2 + control,
         )  # fmt: skip
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axes.xaxis.set_minor_formatter("")
-    axes.margins(x=0.25, y=0.15)
+    axes.margins(x=0.15, y=0.1)
+    axes.legend(fontsize=8, framealpha=0.9)
     axes.grid(alpha=0.3, which="both", linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
