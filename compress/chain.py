@@ -8,6 +8,7 @@ import numpy as np
 
 from nn.tensor import Tensor
 
+from .state import from_arrays, to_arrays
 from .transform import Context, Packed, Transform
 
 __all__ = ["Chain"]
@@ -79,6 +80,17 @@ class Chain:
         """After an optimizer step: every stage moves on, in place."""
         for stage, state in self._fitted():
             stage.update(state, parameter, step)
+
+    # What a checkpoint of training calls --------------------------------------------------------
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """Copies of what the stages know of the weight, by name: `nn.train.fit` puts them into its file."""
+        return to_arrays(tuple(state for _, state in self._fitted()))
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from the `state_arrays` of a chain of the same stages; ValueError for others' names."""
+        states = tuple(state for _, state in self._fitted())
+        self.states = from_arrays(states, arrays)
 
     # What convert calls -------------------------------------------------------------------------
 

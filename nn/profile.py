@@ -27,8 +27,8 @@ Layer = Callable[[Tensor], Tensor]
 
 
 def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
-    """Bytes that step(), forward and backward, takes at one time at most, above what was there before and what
-    it leaves behind: the gradients. Those of `parameters` are cleared first.
+    """Bytes that step(), forward and backward, takes at one time at most, above what was there before and
+    what it leaves behind: the gradients. Those of `parameters` are cleared first.
 
     Counts the buffers of NumPy and the objects of Python, by tracemalloc, which makes the step slower.
     """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from nn.data.minibatches import batches
 from nn.mode import no_grad
 from nn.module import Module
 from nn.optim import Optimizer
+from nn.resume import Checkpoint, Progress, fingerprint, sampled
 from nn.tensor import Tensor
 
 __all__ = ["Diverged", "Epoch", "accuracy", "cosine", "fit"]
@@ -52,6 +55,8 @@ def fit(
     schedule: Callable[[float], float] | None = None,
     progress: bool | str | None = None,
     on_step: Callable[[int, float], None] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int = 100,
 ) -> list[Epoch]:
     """Train a classifier by cross-entropy on shuffled mini-batches; returns one Epoch for each pass.
 
@@ -60,41 +65,74 @@ def fit(
     True, False, a text to put before it, or None for "if stderr is a terminal". `on_step(step, loss)` is
     called after every step, with steps counted from 1.
 
+    `checkpoint` is a file into which the state of the run goes at its beginning, every `every` steps and at
+    its end. If it is there already, the run goes on from it, to the same bits as if it had never been killed:
+    call fit with the same arguments, in the state that they had at first. Restored are parameters, buffers,
+    views, the optimizer, `rng`, nn.random and the log; not what a module of your own keeps elsewhere. The
+    checkpoint before it is kept as `checkpoint`.previous, and used with a warning if the file is damaged.
+
     The model trains in training mode and comes back in the mode it had.
     Raises: TypeError or ValueError for data that can't be trained on; Diverged (a FloatingPointError) naming
-    the layer when the loss is no longer finite. The model is then as it was before that step.
+    the layer when the loss is no longer finite: the model is then as it was before that step. ValueError for
+    a checkpoint of another run (it says what differs), nn.FileError for one that is damaged and the only one.
     """
     _check(model, x, y)
     _check_count("epochs", epochs, 0)
     _check_count("batch_size", batch_size, 1)
-    for name, value, wanted in (("model", model, Module), ("optimizer", optimizer, Optimizer)):
+    _check_count("every", every, 1)
+    for name, value, wanted in (("model", model, Module), ("optimizer", optimizer, Optimizer),
+                                ("rng", rng, np.random.Generator)):
         if not isinstance(value, wanted):
-            raise TypeError(f"fit: {name} must be an nn.{wanted.__name__}, got {type(value).__name__}")
-    lr, step, log = optimizer.lr, 0, []
+            raise TypeError(f"fit: {name} must be a {wanted.__name__}, got {type(value).__name__}")
+    lr, at, saved = optimizer.lr, Progress(), None
+    if checkpoint is not None:
+        settings = {"x": fingerprint(x), "y": fingerprint(y), "epochs": str(epochs),
+                    "batch_size": str(batch_size), "schedule": sampled(schedule)}
+        saved = Checkpoint(checkpoint, model, optimizer, rng, settings)
+        at = saved.resume() or saved.write(at)
     steps = epochs * math.ceil(len(x) / batch_size)
     quiet = np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite stops the training
-    with _mode(model, training=True), _bar(progress, steps) as bar, quiet:
+    with _mode(model, training=True), _bar(progress, steps, at.step) as bar, quiet:
         try:
-            for _ in range(epochs):
-                total = correct = 0.0
-                for inputs, classes in batches(x, y, batch_size, rng):
+            while len(at.log) < epochs:
+                for inputs, classes in _rest_of_epoch(x, y, batch_size, rng, at):
                     if schedule is not None:
-                        optimizer.lr = lr * schedule(step / steps)
+                        optimizer.lr = lr * schedule(at.step / steps)
                     optimizer.zero_grad()
-                    loss, right = _forward(model, inputs, classes, step + 1)
+                    loss, right = _forward(model, inputs, classes, at.step + 1)
                     loss.backward()
                     optimizer.step()
-                    step += 1
-                    total += loss.item() * len(inputs)  # weighted: the last batch may be shorter
-                    correct += right
+                    at.step += 1
+                    at.loss += loss.item() * len(inputs)  # weighted: the last batch may be shorter
+                    at.correct += float(right)
                     if on_step is not None:
-                        on_step(step, loss.item())
+                        on_step(at.step, loss.item())
                     bar.update()
-                log.append(Epoch(float(total / len(x)), float(correct / len(x))))
-                bar.set_postfix(loss=f"{log[-1].loss:.4f}", accuracy=f"{log[-1].accuracy:.2%}", refresh=False)
+                    if saved is not None and (at.step % every == 0 or at.step == steps):
+                        saved.write(at)
+                epoch = Epoch(at.loss / len(x), at.correct / len(x))
+                at.log.append(epoch)
+                at.loss = at.correct = 0.0
+                bar.set_postfix(loss=f"{epoch.loss:.4f}", accuracy=f"{epoch.accuracy:.2%}", refresh=False)
         finally:
             optimizer.lr = lr
-    return log
+    return [Epoch(*means) for means in at.log]
+
+
+def _rest_of_epoch(
+    x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, at: Progress
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches of this epoch that are still to come, in the order in which it was shuffled."""
+    done = at.step - len(at.log) * math.ceil(len(x) / size)
+    now = rng.bit_generator.state
+    if done:  # the run was killed within the epoch: shuffle once more as it did
+        rng.bit_generator.state = at.shuffled_from
+    else:
+        at.shuffled_from = now
+    rest = islice(batches(x, y, size, rng), done, None)
+    if done:
+        rng.bit_generator.state = now
+    return rest
 
 
 def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch_size: int = 256) -> float:
@@ -193,9 +231,9 @@ def _mode(model: Any, training: bool) -> Any:
             module.training = before
 
 
-def _bar(progress: bool | str | None, total: int) -> Any:
+def _bar(progress: bool | str | None, total: int, done: int) -> Any:
     from tqdm import tqdm
 
     text = progress if isinstance(progress, str) else None
     hidden = None if progress is None else progress is False  # None: tqdm looks whether stderr is a terminal
-    return tqdm(total=total, desc=text, disable=hidden, leave=False, unit="step")
+    return tqdm(total=total, initial=done, desc=text, disable=hidden, leave=False, unit="step")
