@@ -9,7 +9,7 @@ import numpy as np
 
 from compress import Invariant, Prune, Quantize
 from compress.affine import SMALLEST, channel_scale, per_channel, to_grid, to_real
-from compress.int8 import QuantizedWeight
+from compress.int8 import MaskedWeight, QuantizedWeight
 from compress.prune import PruneState, SparseWeight, magnitude_mask
 from compress.quantize import QuantizeState
 from compress.testing import laws, laws_prune, laws_quantize, laws_stored
@@ -326,6 +326,19 @@ class LosesItsScale(QuantizedWeight):
 class LosesItsScaleInTheFile(OpenQuantize):
     def encode(self, w, state):
         return LosesItsScale(self.grid(w, state.scale), state.scale)
+
+
+class ReadsBitsBackwards(MaskedWeight):
+    @classmethod
+    def from_arrays(cls, arrays, shape):
+        bits = np.unpackbits(arrays["mask"])[: np.prod(shape)][::-1]
+        return super().from_arrays({**arrays, "mask": np.packbits(bits)}, shape)
+
+
+@killed_by(laws_stored.survives_a_file)
+class ReadsItsMaskBackwards(OpenQuantize):
+    def encode(self, w, state):
+        return ReadsBitsBackwards(self.grid(w, state.scale), state.scale)
 
 
 class ForgetsTheZeroPoint(QuantizedWeight):

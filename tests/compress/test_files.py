@@ -307,6 +307,11 @@ def test_edits_of_the_arrays(tmp_path):
             others["too large"] = array + np.uint16(1000)
             others["twice the same"] = np.repeat(array[::2], 2)[: len(array)]
             others["falling"] = array[::-1].copy()
+        if name.endswith("mask"):
+            others["all"], others["none"] = array | 255, array & 0
+            others["one more"] = array | np.uint8(
+                1 << int(np.flatnonzero(~np.unpackbits(array[:1])[::-1])[0])
+            )
         if array.dtype == np.int32 and "bias" in name:
             others["too large"] = np.full_like(array, 2**31 - 1)
         for what, other in others.items():
