@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -74,7 +73,6 @@ _ticks: Any = None
 def _start_worker(ticks: Any) -> None:
     global _ticks
     _ticks = ticks
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all of us: end at once, without a traceback
 
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
