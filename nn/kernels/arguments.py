@@ -10,6 +10,7 @@ import operator
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 F32, I32, I8, U8, U16 = (np.dtype(t) for t in ("f4", "i4", "i1", "u1", "u2"))
 INTEGERS = tuple(np.dtype(t) for t in "bBhHiIlLqQ")
@@ -94,7 +95,7 @@ def shares(x: np.ndarray, y: np.ndarray) -> bool:
 
 def usual(out: Any, shape: tuple[int, int], dtype: np.dtype) -> bool:
     """Whether `out` is right and contiguous. Only overlap is left, which C finds among contiguous arrays."""
-    return (type(out) is np.ndarray and out.dtype is dtype and out.shape == shape
+    return (type(out) is ndarray and out.dtype is dtype and out.shape == shape
             and out.flags.num & WRITABLE == WRITABLE)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import empty, ndarray
 
 from .arguments import F32, READABLE, array, inner, output, readable_rows, usual
 from .kernel import kernel
@@ -46,7 +47,7 @@ def _unpack(packed: Packed) -> np.ndarray:
 
 
 def _call(a: np.ndarray, b: np.ndarray | Packed, *, out: np.ndarray | None = None) -> np.ndarray:
-    if type(a) is not np.ndarray or a.dtype is not F32 or a.ndim != 2:
+    if type(a) is not ndarray or a.dtype is not F32 or a.ndim != 2:
         a = array("gemm", "a", a, 2, F32)
     packed = type(b) is Packed
     if not packed:
@@ -60,7 +61,7 @@ def _call(a: np.ndarray, b: np.ndarray | Packed, *, out: np.ndarray | None = Non
     choice = gemm.choice
     ready = a.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
     if out is None:
-        result = np.empty((m, n), F32)
+        result = empty((m, n), F32)
     elif ready and packed and choice != NUMPY and usual(out, (m, n), F32):
         result = out
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import empty, ndarray
 
 from .arguments import I8, I32, READABLE, U8, array, inner, output, readable_rows, usual
 from .around import Around
@@ -79,7 +80,7 @@ def _unpack(packed: Packed) -> np.ndarray:
 def _call(a: np.ndarray, b: np.ndarray | Packed, *, a_zero: int = 0, b_zero: int | np.ndarray = 0,
           bias: np.ndarray | None = None, scale: float | np.ndarray | None = None, out_zero: int = 0,
           out_dtype: Any = None, out: np.ndarray | None = None) -> np.ndarray:
-    dtype = a.dtype if type(a) is np.ndarray else None
+    dtype = a.dtype if type(a) is ndarray else None
     if (dtype is not U8 and dtype is not I8) or a.ndim != 2:
         a = array("qgemm", "a", a, 2, U8, I8)
         dtype = a.dtype
@@ -107,7 +108,7 @@ def _call(a: np.ndarray, b: np.ndarray | Packed, *, a_zero: int = 0, b_zero: int
     choice = qgemm.choice
     ready = a.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
     if out is None:
-        result = np.empty((m, n), around.dtype)
+        result = empty((m, n), around.dtype)
     elif ready and packed and choice != NUMPY and around.lasting and usual(out, (m, n), around.dtype):
         result = out
     else:

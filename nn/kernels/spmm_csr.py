@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import empty, ndarray
 
 from .arguments import F32, I32, READABLE, U16, array, inner, integer, output, readable_rows, usual
 from .kernel import kernel
@@ -80,7 +81,7 @@ def _unpack(packed: Packed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _call(x: np.ndarray, values: np.ndarray | Packed, indices: np.ndarray | None = None,
           indptr: np.ndarray | None = None, *, out: np.ndarray | None = None) -> np.ndarray:
-    if type(x) is not np.ndarray or x.dtype is not F32 or x.ndim != 2:
+    if type(x) is not ndarray or x.dtype is not F32 or x.ndim != 2:
         x = array("spmm_csr", "x", x, 2, F32)
     m, k = x.shape
     packed = type(values) is Packed
@@ -98,7 +99,7 @@ def _call(x: np.ndarray, values: np.ndarray | Packed, indices: np.ndarray | None
     choice = spmm_csr.choice
     ready = x.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
     if out is None:
-        result = np.empty((m, n), F32)
+        result = empty((m, n), F32)
     elif ready and packed and choice != NUMPY and usual(out, (m, n), F32):
         result = out
     else:
