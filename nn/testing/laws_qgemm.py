@@ -38,14 +38,15 @@ def signed_equals_unsigned(f: Implementation, case: Case) -> None:
 def never_saturates(f: Implementation, case: Case) -> None:
     """Constant and alternating operands where the sum of two products leaves int16, against int64 arithmetic.
 
-    255·64·2 = 32,640 and 127·128·2 = 32,512 fit in int16; 255·65·2 and 128·128·2 = 32,768 do not.
+    255·(64+64) = 32,640 and 127·128·2 = 32,512 fit in int16; 255·(65+64) and 128·128·2 = 32,768 do not.
     """
     m, k, n = (max(size, 1) for size in f.domain.shape(case))
     even = np.arange(k) % 2 == 0
     heights = (255, 127, 128, 126, 0) if case.args[0].dtype == np.uint8 else (-128, 127, -127, 64, 0)
     rows = [np.full(k, h) for h in heights] + [np.where(even, heights[0], heights[1])]
-    depths = (-128, 127, 64, -64, 65, -65, -127)
-    columns = [np.full(k, d) for d in depths] + [np.where(even, 127, -128), np.where(even, 64, -64)]
+    depths = ((-128, -128), (127, 127), (127, -128), (0, -128), (127, 1), (64, 64), (65, 64), (-64, -64),
+              (-65, -64))
+    columns = [np.where(even, *pair) for pair in depths]
 
     def holds_for(a: list, b: list, what: str) -> None:
         a = np.array(a)[np.arange(m) % len(a)]
@@ -54,8 +55,8 @@ def never_saturates(f: Implementation, case: Case) -> None:
         same(got, (a @ b).astype(np.int32), what)
 
     holds_for(rows, columns, "at the corners of int16")
-    for depth, column in zip(depths, columns, strict=False):   # a whole panel of one depth
-        holds_for(rows, [column], f"with every weight {depth}")
+    for pair, column in zip(depths, columns, strict=True):     # alone, because packers look at a whole weight
+        holds_for(rows, [column], f"with all pairs of weights {pair}")
 
 
 def wraps_modulo_2_32(f: Implementation, case: Case) -> None:

@@ -191,8 +191,9 @@ def saturates_in_16_bits(y, a, b, **options):
 
 
 @output(laws_qgemm.never_saturates, qgemm)
-def trusts_65_to_be_small_enough(y, a, b, **options):
-    return y if options or np.abs(b.astype(int)).max(initial=0) > 65 else saturating_pairs(a, b)
+def trusts_pairs_up_to_129(y, a, b, **options):
+    pairs = np.abs(b[:len(b) // 2 * 2].reshape(-1, 2, b.shape[1]).astype(int)).sum(1)
+    return y if options or pairs.max(initial=0) > 129 else saturating_pairs(a, b)
 
 
 @output(laws_qgemm.wraps_modulo_2_32, qgemm)
