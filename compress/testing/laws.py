@@ -87,6 +87,23 @@ def survives_training(subject: Subject, case: Case) -> None:
         same(packed.decode(), seen(parameter), f"decode(encode(w)) against project(w) after {who}")
 
 
+def survives_a_restart(subject: Subject, case: Case) -> None:
+    """A chain that goes on from `state_arrays()` in another process is where the first one was."""
+    (w,) = case.args
+    first, rng = subject.attached(w), case.rng()
+    optimizer = SGD(first.view.trainables(first), lr=float(np.abs(w).max()) / 9)
+    for _ in range(subject.end() + 2):
+        step(first, optimizer, rng)
+    second = subject.attached(w)
+    second.data[...] = first.data
+    second.view.load_state(first.view.state_arrays())
+    same(seen(second), seen(first), "the weight seen after load_state")
+    for parameter in (first, second):
+        parameter.data[...] *= np.float32(0.5)
+        parameter.view.update(parameter, subject.end() + 3)
+    same(seen(second), seen(first), "the weight seen after load_state and an update")
+
+
 def pruned(parameter: Parameter) -> np.ndarray:
     """Where the stages that make SUPPORT set whatever comes to zero."""
     where = np.zeros(parameter.shape, bool)
@@ -170,6 +187,7 @@ LAWS: tuple[Law, ...] = (
     stays_within_bound,
     keeps_its_word,
     survives_training,
+    survives_a_restart,
     rescales,
     copies_are_independent,
     leaves_weight,

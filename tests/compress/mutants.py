@@ -133,6 +133,23 @@ class ProjectsTheFittedWeight(Prune):
         return w * 0.0 + Tensor(state.fitted * state.mask) + 0.0
 
 
+@killed_by(laws.survives_a_restart, 0.5)
+class HidesItsState(Prune):
+    """Has a mask beside the dataclass: a checkpoint does not see it."""
+
+    def fit(self, w, context):
+        state = super().fit(w, context)
+        state.own = state.mask
+        return state
+
+    def project(self, w, state):
+        return w * Tensor(state.own) + 0.0
+
+    def update(self, state, w, step):
+        super().update(state, w, step)
+        state.own = magnitude_mask(np.roll(w.data, step), self.sparsity)
+
+
 @killed_by(laws.keeps_its_word, 0.5)
 class ClaimsToKeepTheRank(Prune):
     keeps = frozenset({Invariant.RANK})
