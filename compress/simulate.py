@@ -22,6 +22,7 @@ from nn.tensor import Tensor, apply
 from .fold import WEIGHTED, fold_batch_norm, folded_norms
 from .lowering import Lowering
 from .quantize import STRAIGHT_THROUGH
+from .state import from_arrays, to_arrays
 
 __all__ = ["CLIPPED_STRAIGHT_THROUGH", "Simulation"]
 
@@ -79,6 +80,14 @@ class Simulation:
                 self._follow(node.output, y.data)
             real[node.output] = self._real(node.output, y, lowering, made)
         return real[folded.output]
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """The ranges, which training moves, by name: for a checkpoint, like `Chain.state_arrays`."""
+        return to_arrays(self.ranges)
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from the `state_arrays` of a simulation of the same network; ValueError for others' names."""
+        self.ranges = from_arrays(self.ranges, arrays)
 
     def current(self, model: nn.Module) -> Graph:
         """The graph with the model's arrays and views of this moment."""

@@ -1,6 +1,7 @@
 """What is simulated in training equals what the integer Program computes, on random networks and recipes."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,3 +39,19 @@ def test_simulated_is_computed(drawn, random, more):
     with nn.no_grad():
         simulated = model(nn.Tensor(drawn.x)).data
     np.testing.assert_array_equal(compress.convert(model)(drawn.x), simulated)
+
+
+def test_a_simulation_goes_on_from_its_state():
+    def prepared():
+        model = nn.models.digits_cnn(0.2, rng=np.random.default_rng(0))
+        return compress.prepare(model, compress.Quantize(), nn.data.digits().x_train[:50])
+
+    first, second = prepared(), prepared()
+    first.train()
+    for _ in range(3):
+        first(nn.Tensor(2 * nn.data.digits().x_train[50:90]))
+    assert first.view.ranges != second.view.ranges
+    second.view.load_state(first.view.state_arrays())
+    assert second.view.ranges == first.view.ranges
+    with pytest.raises(ValueError, match="lacks"):
+        second.view.load_state({})
