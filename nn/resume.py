@@ -72,20 +72,21 @@ class Checkpoint:
         for leftover in glob.glob(f"{glob.escape(self.path)}.new.*.part"):    # of a kill while writing
             with suppress(OSError):
                 os.unlink(leftover)
-        found, fault = _whole(self.path)
+        path = self.path
+        found, fault = _whole(path)
         if found is None:
-            before = f"{self.path}.previous"
-            found, worse = _whole(before)
+            path = f"{self.path}.previous"
+            found, worse = _whole(path)
             if found is None:
                 if fault or worse:
                     raise fault or worse
                 return None
-            self._check(before, found[1])
-            why = fault or f"{self.path} is missing"
-            warnings.warn(f"fit: {why}; going on from the checkpoint before it, {before}", stacklevel=3)
-            os.replace(before, self.path)
         arrays, metadata = found
-        self._check(self.path, metadata)
+        self._check(path, metadata)
+        if path != self.path:
+            why = fault or f"{self.path} is missing"
+            warnings.warn(f"fit: {why}; going on from the checkpoint before it, {path}", stacklevel=3)
+            os.replace(path, self.path)    # or the damaged one would soon become the previous one
         self._set(arrays)
         now = json.loads(metadata["progress"])
         self.rng.bit_generator.state = now.pop("rng")

@@ -171,6 +171,14 @@ def test_a_checkpoint_of_another_run_is_refused(run, other):
     assert all((model.state_dict()[name] == value).all() for name, value in before.items())
 
 
+def test_a_previous_one_of_another_run_is_refused(run):
+    run.write_bytes(b"cut")
+    there = files(run)
+    with pytest.raises(ValueError, match=r"run\.previous belongs to another run: epochs was 2, is 3"):
+        killed.train(run, 2, epochs=3)
+    assert files(run) == there
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
