@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,15 +68,18 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
             raise ValueError(
                 f"prepare: {name}.weight has a view already ({weight.view!r}); one weight, one chain"
             )
-    if simulation is None and graph is not None:
-        all_chains = [*graph.views.values(), *chains.values()]
-        if any(isinstance(chain.stages[-1], Quantize) for chain in all_chains):
-            simulation = Simulation(graph, observe(fold_batch_norm(graph), example))
     done = []
     try:
         for name, chain in chains.items():
             chain.attach(weights[name], Context(f"{name}.weight", type(modules[name]).__name__.lower()))
             done.append(weights[name])
+        if simulation is None and graph is not None:
+            simulation = Simulation(graph, {})
+            now = fold_batch_norm(simulation.current(model))
+            if any(isinstance(chain.stages[-1], Quantize) for chain in now.views.values()):
+                simulation.ranges = observe(now, example)
+            else:
+                simulation = None
     except BaseException:
         for weight in done:
             weight.view = None
@@ -86,7 +89,15 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
 
 
 def observe(graph: Graph, example: np.ndarray) -> dict[str, tuple[float, float]]:
-    """The least and the largest number that each value of the graph takes on the example."""
+    """The least and the largest number that each value of the graph takes on the example.
+
+    A weight counts as the stages before its last one leave it: a network that is pruned first is observed
+    pruned.
+    """
+    seen = {
+        name: chain.before_last(nn.Tensor(graph.constants[name])).data for name, chain in graph.views.items()
+    }
+    graph = replace(graph, constants=graph.constants | seen)
     ranges: dict[str, tuple[float, float]] = {}
 
     def watch(name: str, array: np.ndarray) -> None:

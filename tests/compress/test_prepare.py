@@ -260,3 +260,19 @@ def test_activations_that_overflow_are_refused():
         compress.prepare(model, compress.Quantize(), np.full((2, 3), 3e38, np.float32))
     assert model.view is None
     assert model[0].weight.view is None
+
+
+def test_a_network_that_is_pruned_first_is_observed_pruned():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 8)).astype(np.float32)
+    model = nn.Sequential(nn.Linear(8, 30, rng=rng), nn.ReLU(), nn.Linear(30, 4, rng=rng))
+    model[0].bias.data[:] = 0
+    compress.prepare(model, [compress.Prune(0.8), compress.Quantize()], x)
+    pruned = model[0].weight.data * model[0].weight.view.states[0].mask
+    _, high = model.view.ranges["1"]
+    assert high == pytest.approx(np.maximum(x @ pruned.T, 0).max(), rel=1e-6)
+    other = nn.Sequential(nn.Linear(8, 4, rng=rng))
+    compress.prepare(other, [compress.Prune(0.8), compress.Quantize()])
+    w = other[0].weight.data
+    wanted = x @ (w * compress.prune.magnitude_mask(w, 0.8)).T + other[0].bias.data
+    np.testing.assert_allclose(compress.convert(other, x)(x), wanted, atol=0.03 * np.abs(wanted).max())
