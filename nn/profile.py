@@ -7,6 +7,7 @@ two of the layers are in memory together. It is eq. 1 of Chen et al. (2016), wit
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -35,16 +36,17 @@ def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
     for p in parameters:
         p.grad = None
     with _tracing():
-        alive, peak = _since_now()
+        gauge = _Gauge()
         step()
-        return peak() - alive()
+        return gauge.peak() - gauge.alive()
 
 
 def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = None) -> int:
     """What `measured_peak` will find for nn.checkpoint_sequential(layers, segments, x).sum().backward().
 
     segments: None for √n, 1 for the plain computation. Changes neither running statistics nor the state of
-    the random numbers. Parameters that layers share are counted for each of them.
+    the random numbers. Parameters that layers share are counted for each of them. Off by some 10 kB of Python's
+    own objects, which only matters where the layers' arrays are small, too.
     """
     parts = split(list(layers), segments)
     costs = _costs(parts, x)
@@ -53,18 +55,24 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     last = len(parts) - 1
     moments = [_moments(part, given[i], i < last) for i, part in enumerate(costs)]
     peak = max(stored[i] + forward for i, part in enumerate(moments) for forward, _ in part)
-    made = 0                                             # so far, of the gradients of parameters
+    made = leaves = 0                                    # so far, of the gradients of parameters
     for i in reversed(range(len(parts))):
         # All through a segment that runs again, the gradient of its output is held by who asked for it.
         g = costs[i][-1].gradient if i < last else 0
         before = stored[i] + g
         if i < last:
-            peak = max(peak, before + made + max(forward for forward, _ in moments[i]))
+            peak = max(peak, before + made + _tables(leaves) + max(forward for forward, _ in moments[i]))
         for cost, (_, backward) in zip(costs[i][::-1], moments[i][::-1], strict=True):
             own = g if cost is costs[i][-1] else 0       # who is that layer itself
-            peak = max(peak, before + made + backward - own)
+            leaves += cost.leaves
+            peak = max(peak, before + made + _tables(leaves) + backward - own)
             made += cost.parameters
     return int(peak - made - (x.data.nbytes if x.requires_grad else 0))
+
+
+def _tables(leaves: int) -> int:
+    """Bytes of backward's own tables of so many gradients: which they are, and which it may add into."""
+    return sys.getsizeof(dict.fromkeys(range(leaves))) + sys.getsizeof(set(range(leaves)))
 
 
 class _Cost(NamedTuple):
@@ -78,6 +86,7 @@ class _Cost(NamedTuple):
     forward: int          # at one time at most while it runs, its output included
     backward: int         # at one time at most in its backward, above what there is when that begins
     parameters: int       # gradients of its parameters
+    leaves: int           # the number of gradients
 
 
 def _moments(part: list[_Cost], given: int, stays: bool) -> list[tuple[int, int]]:
@@ -115,17 +124,17 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool) -> tuple[_
     whether something else holds on to that gradient.
     """
     x = _leaf(x.detach(), x.requires_grad)
-    alive, peak = _since_now()
+    gauge = _Gauge()
     out = layer(x)
     root, array = out._node, out._data
     into, onto = (id(engine._owner(a)) for a in (x._data, array))
     output = 0 if into == onto else array.nbytes
-    forward, saved, kept = peak(), alive() - output, _owners(root)
+    forward, saved, kept = gauge.peak(), gauge.alive() - output, _owners(root)
     copied = _leaf(Tensor(np.copy(array, order="K")), root is not None)
     del out, array    # as in a network, where only who needs it holds it
     g = [np.ones(copied.shape, copied.dtype) if follows is None else _gradient(follows, copied)]
     gradient, holder = engine._owner(g[0]).nbytes, g[0] if held else None
-    grads, (_, peak) = {}, _since_now()
+    grads, gauge = {}, _Gauge()
     if type(root) is Node:
         grads, _ = engine._walk(Node(_START, [root], g, ()), g[0].dtype.type(1))
     cost = _Cost(
@@ -135,8 +144,9 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool) -> tuple[_
         keeps_input=into in kept or into == onto,
         keeps_output=onto in kept and into != onto,
         forward=forward,
-        backward=peak(),
+        backward=gauge.peak(),
         parameters=sum(grad.nbytes for leaf, grad in grads.items() if leaf is not x),
+        leaves=len(grads),
     )
     del holder
     return cost, copied
@@ -184,8 +194,15 @@ def _tracing() -> Iterator[None]:
             tracemalloc.stop()
 
 
-def _since_now() -> tuple[Callable[[], int], Callable[[], int]]:
-    """Functions that give what is allocated then, and the most that was at one time, above what is now."""
-    tracemalloc.reset_peak()
-    now, _ = tracemalloc.get_traced_memory()
-    return lambda: tracemalloc.get_traced_memory()[0] - now, lambda: tracemalloc.get_traced_memory()[1] - now
+class _Gauge:
+    """What is allocated, and the most that was at one time, above what there was when this was made."""
+
+    def __init__(self) -> None:
+        tracemalloc.reset_peak()
+        self.begin, _ = tracemalloc.get_traced_memory()
+
+    def alive(self) -> int:
+        return tracemalloc.get_traced_memory()[0] - self.begin
+
+    def peak(self) -> int:
+        return tracemalloc.get_traced_memory()[1] - self.begin
