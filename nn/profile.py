@@ -45,8 +45,8 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     """What `measured_peak` will find for nn.checkpoint_sequential(layers, segments, x).sum().backward().
 
     segments: None for √n, 1 for the plain computation. Changes neither running statistics nor the state of
-    the random numbers. Parameters that layers share are counted for each of them. Off by some 10 kB of Python's
-    own objects, which only matters where the layers' arrays are small, too.
+    the random numbers. Parameters that layers share are counted for each of them. It is off by some 10 kB of
+    Python's own objects, which only matters where the layers' arrays are small, too.
     """
     parts = split(list(layers), segments)
     costs = _costs(parts, x)
