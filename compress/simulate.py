@@ -10,7 +10,7 @@ trained (ibid., §3.2.2, after freezing).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -52,8 +52,8 @@ class Simulation:
     In training mode the ranges follow the activations as moving averages.
     """
 
-    graph: Graph
-    ranges: dict[str, tuple[float, float]]
+    graph: Graph = field(repr=False)
+    ranges: dict[str, tuple[float, float]] = field(repr=False)
     momentum: float = 0.01
 
     def __call__(self, model: nn.Module, x: Tensor) -> Tensor:

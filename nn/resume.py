@@ -47,10 +47,11 @@ class Checkpoint:
                  rng: np.random.Generator, settings: Mapping[str, str]) -> None:
         self.path = os.path.realpath(os.fsdecode(path))
         self.model, self.optimizer, self.rng = model, optimizer, rng
-        self.viewed = {name: p for name, p in model.named_parameters() if p.view is not None}
-        for name, p in self.viewed.items():
-            if not hasattr(p.view, "state_arrays"):
-                raise TypeError(f"fit: {name} is seen through a {type(p.view).__name__}, which a checkpoint "
+        modules = ((name or type(module).__name__, module) for name, module in model.named_modules())
+        self.viewed = {name: it for name, it in (*model.named_parameters(), *modules) if it.view is not None}
+        for name, it in self.viewed.items():
+            if not hasattr(it.view, "state_arrays"):
+                raise TypeError(f"fit: {name} is seen through a {type(it.view).__name__}, which a checkpoint "
                                 "cannot hold: it has no methods state_arrays() and load_state(arrays)")
         chosen = {key: optimizer.state_dict()[key].tolist() for key in optimizer.settings}
         how = ", ".join(f"{key}={value}" for key, value in chosen.items())
@@ -118,7 +119,7 @@ class Checkpoint:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "trained": {str(i): p.data for i, p in enumerate(self.optimizer.params) if id(p) not in own},
-            **{f"view:{name}": p.view.state_arrays() for name, p in self.viewed.items()},
+            **{f"view:{name}": it.view.state_arrays() for name, it in self.viewed.items()},
         }
         return {f"{kind}/{name}": array for kind, named in kinds.items() for name, array in named.items()}
 
@@ -133,13 +134,13 @@ class Checkpoint:
             data = self.optimizer.params[int(i)].data
             data[...] = array
             wrote(data)
-        for name, p in self.viewed.items():
-            p.view.load_state(named(f"view:{name}"))
+        for name, it in self.viewed.items():
+            it.view.load_state(named(f"view:{name}"))
 
     def _description(self) -> str:
         """The architecture as text: layers, names, shapes, dtypes, views."""
         shapes = [f"{name} {array.dtype}{array.shape}" for name, array in self.model.state_dict().items()]
-        views = [f"{name} {p.view!r}" for name, p in self.viewed.items()]
+        views = [f"{name} {it.view!r}" for name, it in self.viewed.items()]
         text = "\n".join([repr(self.model), *shapes, *views])
         return re.sub(r" at 0x[0-9a-f]+", "", text)    # where an object lies is no part of what it is
 

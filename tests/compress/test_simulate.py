@@ -180,3 +180,29 @@ def test_what_the_program_would_refuse_the_simulation_refuses():
         model[0].weight.data[0, 0, 1, 1] = bad
         with pytest.raises(ValueError, match=r"Sequential: 0\.weight holds NaN or infinity"):
             model(x)
+
+
+def test_a_run_that_stops_goes_on_to_the_same_bits(tmp_path):
+    class Stop(Exception):
+        pass
+
+    def run(path, stop_after=None):
+        model, x, y = prepared()
+
+        def on_step(step, loss):
+            if step == stop_after:
+                raise Stop
+
+        nn.train.fit(
+            model, x, y, epochs=4, batch_size=16, optimizer=nn.optim.Adam(model.parameters(), lr=1e-2),
+            rng=np.random.default_rng(0), progress=False, checkpoint=path, every=1, on_step=on_step,
+        )  # fmt: skip
+        return model
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Stop):
+        run(tmp_path / "stopped", stop_after=7)
+    again = run(tmp_path / "stopped")
+    assert again.view.ranges == whole.view.ranges
+    for name, array in whole.state_dict().items():
+        np.testing.assert_array_equal(array, again.state_dict()[name], err_msg=name)
