@@ -41,7 +41,8 @@ def run(names: list[str], as_json: bool = False) -> int:
     for i, name in enumerate(chosen, start=1):
         print(f"bench: {name} ({i} of {len(chosen)}): {summary(name)}", file=sys.stderr, flush=True)
         rows += _measured(name)
-    machine = {**_machine(), "load before": before, "load after": _load()}
+    after = _load()
+    machine = {**_machine(), "load before": before, "load after": after}
     totals = verdicts(rows)
     if as_json:
         answer = {"machine": machine, "rows": [row.to_json() for row in rows], "bars": totals}
@@ -50,6 +51,8 @@ def run(names: list[str], as_json: bool = False) -> int:
         print(table(rows))
         print("\nbars: " + ", ".join(f"{count} {verdict}" for verdict, count in totals.items()))
         print("; ".join(f"{name} {value}" for name, value in machine.items()))
+        if max(before, after) > (os.cpu_count() or 1):
+            print("The machine was busy: shares of a peak and microseconds come out worse than they are.")
     return 1 if totals["missed"] else 0
 
 
@@ -100,6 +103,6 @@ def _version(package: str) -> str:
         return "missing"
 
 
-def _load() -> str:
-    """How many programs wanted a core in the last minute: above the number of cores, the times are noisy."""
-    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+def _load() -> float:
+    """How many programs wanted a core in the last minute (0 where nobody counts them)."""
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else 0.0

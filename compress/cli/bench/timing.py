@@ -1,7 +1,8 @@
 """How things are timed: in turn, in many short rounds, with one statistic for all.
 
 A time alone means nothing on a machine that clocks up and down and that others use too. So what is compared
-runs in one process, in turn (A B C A B C …): a drift hits all alike. The number is the median of the rounds.
+runs in one process, in turn (A B C A B C …): a drift hits all alike. The number is the median of the rounds;
+those in which another program took the core do not count, as long as enough others are there.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from timeit import Timer
 from typing import Any, NamedTuple
 
@@ -19,6 +19,11 @@ __all__ = ["Share", "Times", "context", "digits", "interleaved", "share_of_peak"
 
 TURN = 2e-3  # seconds of calls in one turn: long beside a tick of the clock, short beside a drift
 ROUNDS = 9  # at least
+
+try:
+    from resource import RUSAGE_THREAD, getrusage
+except ImportError:  # not Linux
+    getrusage = None
 
 # The time that this thread spent computing: it stands still while another program has the core. Everything
 # timed here runs on one thread. (Where its tick is too coarse, as on Windows, the wall clock.)
@@ -48,6 +53,14 @@ class Share(NamedTuple):
     peak: float
 
 
+class Turn(NamedTuple):
+    """Seconds a call; whether the core was ours all the time; the peak beside it, where one is measured."""
+
+    seconds: float
+    quiet: bool
+    peak: float = 0.0
+
+
 def timer(statement: str, **names: object) -> Timer:
     """A statement to be timed, and what its names mean. A statement, so that no call is timed around it."""
     return Timer(statement, globals=names, timer=CLOCK)
@@ -60,15 +73,14 @@ def interleaved(contestants: Mapping[str, Timer], seconds: float) -> dict[str, T
     others have thrown out.
     """
     calls = {name: _calls(one) for name, one in contestants.items()}
-    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    turns: dict[str, list[Turn]] = {name: [] for name in contestants}
     end = time.perf_counter() + seconds * len(contestants)
     done = 0
     while done < ROUNDS or time.perf_counter() < end:
         for name, one in contestants.items():
-            one.timeit(1)
-            taken[name].append(one.timeit(calls[name]) / calls[name])
+            turns[name].append(_turn(one, calls[name]))
         done += 1
-    return {name: _times(rounds) for name, rounds in taken.items()}
+    return {name: _times([turn.seconds for turn in _quiet(taken)]) for name, taken in turns.items()}
 
 
 def share_of_peak(route: str, one: Timer, macs: int, seconds: float) -> Share:
@@ -78,15 +90,16 @@ def share_of_peak(route: str, one: Timer, macs: int, seconds: float) -> Share:
     the median over the rounds.
     """
     calls = _calls(one)
-    peaks, taken = [kernels.peak(route)], []
+    peaks, turns = [kernels.peak(route)], []
     end = time.perf_counter() + seconds
-    while len(taken) < ROUNDS or time.perf_counter() < end:
-        one.timeit(1)
-        taken.append(one.timeit(calls) / calls)
+    while len(turns) < ROUNDS or time.perf_counter() < end:
+        turn = _turn(one, calls)
         peaks.append(kernels.peak(route))
-    counted = [max(pair) for pair in pairwise(peaks)]
-    share = statistics.median(macs / t / peak for t, peak in zip(taken, counted, strict=True))
-    return Share(share, _times(taken), peaks[0], peaks[-1], statistics.median(counted))
+        turns.append(turn._replace(peak=max(peaks[-2:])))
+    turns = _quiet(turns)
+    share = statistics.median(macs / turn.seconds / turn.peak for turn in turns)
+    counted = statistics.median(turn.peak for turn in turns)
+    return Share(share, _times([turn.seconds for turn in turns]), peaks[0], peaks[-1], counted)
 
 
 def context(times: Mapping[str, Times], unit: str, speed: Callable[[float], float]) -> dict[str, Any]:
@@ -111,6 +124,24 @@ def _calls(one: Timer) -> int:
     while one.timeit(calls) < TURN:
         calls *= 2
     return calls
+
+
+def _turn(one: Timer, calls: int) -> Turn:
+    one.timeit(1)
+    before = _interruptions()
+    seconds = one.timeit(calls) / calls
+    return Turn(seconds, _interruptions() == before)
+
+
+def _interruptions() -> int:
+    """How often this thread lost its core to another so far. What runs after that finds cold caches."""
+    return getrusage(RUSAGE_THREAD).ru_nivcsw if getrusage else 0
+
+
+def _quiet(turns: list[Turn]) -> list[Turn]:
+    """The undisturbed turns; all of them, where those are too few."""
+    quiet = [turn for turn in turns if turn.quiet]
+    return quiet if len(quiet) >= ROUNDS else turns
 
 
 def _times(taken: list[float]) -> Times:

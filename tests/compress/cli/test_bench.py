@@ -204,6 +204,13 @@ def test_share_takes_the_larger_peak_around_each_round(quick, monkeypatch):
     assert (found.before, found.after, found.peak) == (4.0, 2.0, 8.0)
 
 
+def test_disturbed_turns_count_only_where_too_few_are_not():
+    turns = [timing.Turn(float(i), quiet=i % 2 == 0) for i in range(2 * timing.ROUNDS)]
+    assert timing._quiet(turns) == turns[::2]
+    assert timing._quiet(turns[:-1]) == turns[:-1:2]
+    assert timing._quiet(turns[1:-1]) == turns[1:-1]
+
+
 def test_a_peer_with_another_result_is_left_out(quick, monkeypatch):
     if kernels.why_not_c():
         pytest.skip("needs the C kernels")
