@@ -77,3 +77,13 @@ def test_check_is_content_with_the_specification():
     report = check(my_gemm, like=gemm, examples=5)
     assert report, str(report)
     assert report.passed > 10
+
+
+@pytest.mark.skipif(memory.why_not() is not None, reason=memory.why_not() or "")
+def test_check_survives_a_crash():
+    def crashes(a, b):
+        return gemm.reference(a, b) if len(a) < 5 else ctypes.string_at(0)
+
+    report = check(crashes, like=gemm, examples=20)
+    assert [failure.law for failure in report.failures] == ["stays_inside"]
+    assert "SIGSEGV: before the first call with guarded memory\n        for (float32(5, " in str(report)
