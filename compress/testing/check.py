@@ -33,7 +33,7 @@ def holds(law: Law, subject: Subject, examples: int | None = None) -> None:
 
     Raises AssertionError with what is wrong and the smallest weight found.
     """
-    for_all(weights(), lambda case: law(subject, case), examples)
+    for_all(weights(dimensions=subject.dimensions), lambda case: law(subject, case), examples)
 
 
 def check(transform: Any, examples: int = 30) -> Report:

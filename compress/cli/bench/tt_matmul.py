@@ -75,4 +75,5 @@ def _work(variant: Variant) -> variants.Work:
     name = next(iter(LAYERS))
     x, cores = _operands(name, 64)
     with use(variant):
-        return variants.Work(f"{name}, batch 64", len(x) * tt_matmul.pack(cores).parts["macs"], _ours(x, cores))
+        macs = len(x) * tt_matmul.pack(cores).parts["macs"]
+        return variants.Work(f"{name}, batch {len(x)}", macs, _ours(x, cores))
