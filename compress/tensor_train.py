@@ -1,4 +1,4 @@
-"""Tensor trains: the matrix of a linear layer as a product of small cores, trained, stored and multiplied as such.
+"""Tensor trains: the matrix of a linear layer as a product of small cores, trained, stored and multiplied.
 
 Oseledets (2011) for the format and TT-SVD, Novikov et al. (2015) for layers. With in = i₁·…·i_d and
 out = o₁·…·o_d an entry of the weight has d digits on either side, and
@@ -25,13 +25,11 @@ from .tt_svd import SMALLEST, balanced_modes, equalized, growth, magnitude, tt_s
 
 __all__ = ["TensorTrain", "TensorTrainWeight"]
 
-CORES = 3  # where no modes are given
-
 
 @dataclass
 class TensorTrainState:
-    """The trained `cores`, k-th (rₖ₋₁, iₖ, oₖ, rₖ); `error`, what TT-SVD cut off; `scale` (out,) or None, of the
-    rows after the product.
+    """The `cores` (rₖ₋₁, iₖ, oₖ, rₖ), which are trained; `error`, what TT-SVD cut off; `scale` (out,), a
+    factor for each row after the product, or None.
     """
 
     cores: tuple[Parameter, ...]
@@ -49,15 +47,17 @@ class TensorTrain:
     """A linear layer's weight as a tensor train, by TT-SVD; what is trained on are its cores.
 
     Either `rank`, a bound for all ranks r₁ … r_{d−1} or a tuple of them, or `eps`, the largest relative error
-    ‖W − TT‖ / ‖W‖ that the ranks are chosen for. `in_modes` and `out_modes` are d factors of the two sides; where
-    they are not given, three factors as equal as possible, those of `in` falling and those of `out` rising: so
-    a prime beside a prime gives modes (p, 1, 1) and (1, 1, q), which is a plain low-rank product.
+    ‖W − TT‖ / ‖W‖ that the ranks are chosen for. `in_modes` and `out_modes` are d factors of the two sides;
+    where they are not given, there are as many as `cores`, as equal as possible, those of `in` falling and
+    those of `out` rising: so a prime beside a prime has modes (p, 1, 1) and (1, 1, q), which is a plain
+    low-rank product.
     """
 
     rank: int | tuple[int, ...] | None = None
     eps: float | None = None
     in_modes: tuple[int, ...] | None = None
     out_modes: tuple[int, ...] | None = None
+    cores: int = 3
 
     keeps = frozenset()
     makes = frozenset({Invariant.RANK})
@@ -65,9 +65,12 @@ class TensorTrain:
 
     def __post_init__(self) -> None:
         if (self.rank is None) == (self.eps is None):
-            raise ValueError(f"TensorTrain: give either rank or eps; got rank={self.rank!r}, eps={self.eps!r}")
+            raise ValueError(
+                f"TensorTrain: give either rank or eps; got rank={self.rank!r} and eps={self.eps!r}"
+            )
         for name in ("in_modes", "out_modes"):
             _check_sizes(name, getattr(self, name))
+        _check_sizes("cores", (self.cores,))
         if self.in_modes and self.out_modes and len(self.in_modes) != len(self.out_modes):
             raise ValueError(
                 f"TensorTrain: in_modes and out_modes must be equally many; got {self.in_modes} and "
@@ -81,12 +84,13 @@ class TensorTrain:
             raise ValueError(f"TensorTrain: eps is a relative error in [0, 1); got {self.eps}")
 
     def modes(self, shape: tuple[int, ...], name: str = "weight") -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The modes (in, out) for a weight of shape (out, in); ValueError where they do not multiply to it."""
+        """The modes (in, out) of a weight of shape (out, in); ValueError where they do not multiply to it."""
         if len(shape) != 2:
             raise ValueError(
                 f"TensorTrain: {name} must be the weight (out, in) of a linear layer; got shape {shape}"
             )
-        count = len(self.in_modes or self.out_modes or (0,) * CORES)
+        given = self.in_modes or self.out_modes
+        count = len(given) if given else self.cores
         outs = self.out_modes or balanced_modes(shape[0], count)
         ins = self.in_modes or balanced_modes(shape[1], count)[::-1]
         for which, modes, size in (("out_modes", outs, shape[0]), ("in_modes", ins, shape[1])):
@@ -112,18 +116,22 @@ class TensorTrain:
         if isinstance(self.rank, tuple):
             if len(self.rank) != len(possible):
                 raise ValueError(
-                    f"TensorTrain: {name} has {len(possible)} ranks between its {len(sizes)} cores; got {self.rank}"
+                    f"TensorTrain: {name} has {len(possible)} ranks between its {len(sizes)} cores; "
+                    f"got {self.rank}"
                 )
-            wanted, before = self.rank, 1
-            for k, rank in enumerate(wanted):
+            before = 1
+            for k, rank in enumerate(self.rank):
                 largest = min(before * sizes[k], possible[k])
                 if rank > largest:
-                    raise ValueError(f"TensorTrain: {name}: rank {rank} at bond {k + 1}; the largest is {largest}")
+                    raise ValueError(
+                        f"TensorTrain: {name}: rank {rank} between cores {k + 1} and {k + 2}; the largest "
+                        f"possible is {largest}"
+                    )
                 before = rank
-            return wanted
+            return self.rank
         largest = max(possible, default=1)
         if self.rank > largest:
-            raise ValueError(f"TensorTrain: {name}: rank {self.rank}; the largest that its modes have is {largest}")
+            raise ValueError(f"TensorTrain: {name}: rank {self.rank}; the largest possible is {largest}")
         return tuple(min(self.rank, most) for most in possible)
 
     def project(self, w: Tensor, state: TensorTrainState) -> Tensor:
@@ -142,8 +150,8 @@ class TensorTrain:
         return TensorTrainWeight([core.data for core in state.cores], state.scale)
 
     def bound(self, w: np.ndarray, state: TensorTrainState) -> float:
-        """√(Σ εₖ²) of the singular values cut off (Oseledets 2011, theorem 2.2), and the float32 rounding of the
-        cores and of their product.
+        """√(Σ εₖ²) of the singular values cut off (Oseledets 2011, theorem 2.2), and the float32 rounding of
+        the cores and of their product.
         """
         cores = [core.data for core in state.cores]
         cut = state.error + 1e-12 * float(np.linalg.norm(w.astype(np.float64)))  # the SVD's own rounding
@@ -158,7 +166,7 @@ def _check_sizes(name: str, sizes: tuple[int, ...] | None) -> None:
     whole = isinstance(sizes, tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in sizes)
     if not whole:
         raise TypeError(f"TensorTrain: {name} must be whole numbers in a tuple; got {sizes!r}")
-    if not sizes and name != "rank" or any(n < 1 for n in sizes):
+    if (not sizes and name != "rank") or any(n < 1 for n in sizes):
         raise ValueError(f"TensorTrain: {name} must be at least 1; got {sizes}")
 
 
@@ -175,7 +183,7 @@ def product(cores: tuple[Tensor, ...], scale: np.ndarray | None = None) -> Tenso
 
 
 class TensorTrainWeight(Packed):
-    """The cores, packed for `tt_matmul`, one after the other in the file; and the rows' scale, if there is one."""
+    """The cores, packed for `tt_matmul`, and a scale for each row, if there is one."""
 
     kind = "tensor train"
     parts = {"cores": "payload", "shapes": "tables", "scale": "tables"}
@@ -199,9 +207,10 @@ class TensorTrainWeight(Packed):
         who = f"tensor-train weight {shape}"
         for name, array, dtype in (("cores", flat, np.float32), ("scale", scale, np.float32)):
             if array.dtype != dtype or array.ndim != 1 or not np.isfinite(array).all():
-                raise ValueError(f"{who}: {name} must be one finite float32 vector; got {array.dtype} {array.shape}")
+                came = f"{array.dtype} {array.shape}"
+                raise ValueError(f"{who}: {name} must be a finite float32 vector; got {came}")
         if shapes.dtype != np.int32 or shapes.ndim != 2 or shapes.shape[1:] != (4,) or np.any(shapes < 1):
-            raise ValueError(f"{who}: shapes must be int32 (cores, 4) and positive; got {shapes.tolist()!r:.80}")
+            raise ValueError(f"{who}: shapes must be int32 (cores, 4) and positive; got {shapes!r:.80}")
         sizes = [tuple(size) for size in shapes.tolist()]
         if (prod(size[2] for size in sizes), prod(size[1] for size in sizes)) != shape:
             raise ValueError(f"{who}: the modes {sizes!r:.80} do not multiply to it")

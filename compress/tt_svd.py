@@ -67,7 +67,7 @@ def growth(cores: list[np.ndarray]) -> float:
 
 
 def underflow(cores: list[np.ndarray]) -> float:
-    """What underflow adds: a smallest number for each product and core entry, times what the other cores sum to."""
+    """What underflow adds: a smallest number for each product and core entry, times the other cores' sums."""
     sums = [max(1.0, float(np.abs(core, dtype=np.float64).sum())) for core in cores]
     terms = [i * max(r, s) + 1 for r, i, _, s in (core.shape for core in cores)]
     return sum(k * SMALLEST * prod(sums) / own for k, own in zip(terms, sums, strict=True))

@@ -34,7 +34,8 @@ class TtMatmul(Domain):
 
     def cases(self) -> st.SearchStrategy[Case]:
         """One to four cores, ragged modes and ranks; one or two of them around the sizes of tiles."""
-        few = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 3)), min_size=1, max_size=4)
+        mode, rank = st.integers(1, 5), st.integers(1, 3)
+        few = st.lists(st.tuples(mode, mode, rank), min_size=1, max_size=4)
         size = near(4, 8, 12, 16, most=33).filter(bool)
         large = st.lists(st.tuples(size, size, st.integers(1, 9)), min_size=1, max_size=2)
         return st.builds(self._make, near(16, most=33), few | large, st.sampled_from(STYLES), SEEDS)
@@ -81,7 +82,8 @@ class TtMatmul(Domain):
         x, first, *others = case.args
         blocks = x.reshape(len(x), first.shape[1], prod(core.shape[1] for core in others))
         x = np.ascontiguousarray(blocks[:, index])
-        return case.on(x.reshape(len(x), x.shape[1] * x.shape[2]), np.ascontiguousarray(first[:, index]), *others)
+        x = x.reshape(len(x), x.shape[1] * x.shape[2])
+        return case.on(x, np.ascontiguousarray(first[:, index]), *others)
 
     def longer(self, case: Case, extra: int, rng: np.random.Generator) -> Case:
         """The first input mode longer by slices of zeros: any activations there add nothing."""

@@ -102,9 +102,9 @@ BAD = {
     ("spmm_csr", "out"): bad_out(F, np.int32),
     ("tt_matmul", "x"): bad_float_matrix(np.ones((4, 6), F)),
     ("tt_matmul", "cores"): [
-        (TYPE, None, "None|nothing"), (TYPE, "ones", "str"), (TYPE, np.ones((1, 4, 5, 1), F), "ndarray"),
-        (TYPE, [[1.0]], "list"), (TYPE, [np.ones((1, 4, 5, 1))], "float64"), (VALUE, [], "0"), (VALUE, (), "0"),
-        (VALUE, [np.ones((4, 5), F)], r"\(4, 5\)"), (VALUE, [np.ones((2, 4, 5, 1), F)], r"\(2, 4, 5, 1\)"),
+        (TYPE, None, "None|nothing"), (TYPE, "ones", "str"), (TYPE, W[None, :, :, None], "ndarray"),
+        (TYPE, [[1.0]], "list"), (TYPE, [np.ones((1, 4, 5, 1))], "float64"), (VALUE, [], "0"),
+        (VALUE, (), "0"), (VALUE, [W], r"\(4, 5\)"), (VALUE, [np.ones((2, 4, 5, 1), F)], r"\(2, 4, 5, 1\)"),
         (VALUE, [np.ones((1, 4, 5, 2), F)], r"\(1, 4, 5, 2\)"),
         (VALUE, [np.ones((1, 2, 5, 2), F), np.ones((3, 2, 1, 1), F)], r"\(3, 2, 1, 1\)"),
         (VALUE, [np.ones((1, 3, 5, 1), F)], r"\(3, 5\)"), (VALUE, [np.ones((1, 1, 1, 1), F)] * 33, "33")],

@@ -179,7 +179,8 @@ def test_threads_share_a_packed_weight(kernel):
     else:
         x, w = rng.standard_normal((50, 300), np.float32), rng.standard_normal((300, 70), np.float32)
     w = np.ascontiguousarray(w.T) if kernel.name == "spmm_csr" else w
-    w = [w[:20, :7].reshape(1, 20, 7, 1), w[:15, :10].reshape(1, 15, 10, 1)] if kernel.name == "tt_matmul" else w
+    if kernel.name == "tt_matmul":
+        w = [w[None, :20, :7, None], w[None, :15, :10, None]]
     packed, start, wrong = kernel.pack(w), threading.Barrier(4), []
 
     def work(number):
