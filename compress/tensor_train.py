@@ -138,8 +138,10 @@ class TensorTrain:
         return product(state.cores, state.scale)
 
     def update(self, state: TensorTrainState, w: Tensor, step: int) -> None:
-        with no_grad():  # so that the weight that traces, observers and state_dict see is the trained one
+        """The weight becomes what its cores say, for traces, observers and state_dict: nothing is cut off then."""
+        with no_grad():
             w.data = product(state.cores, state.scale).data
+        state.error = 0.0
 
     def rescaled(self, state: TensorTrainState, factor: np.ndarray) -> TensorTrainState:
         """A factor for every row is no tensor train of these ranks: it stays beside the cores."""

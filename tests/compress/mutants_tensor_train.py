@@ -15,7 +15,7 @@ from tests.compress.mutants import killed_by
 
 @killed_by(laws.stays_within_bound, eps=0.0)
 class ReshapesInFortranOrder(TensorTrain):
-    """Takes the first mode for the fastest when the weight is taken apart, the last when it is put together."""
+    """Takes the first mode for the fastest when the weight is taken apart, not when it is put together."""
 
     def fit(self, w, context):
         ins, outs = self.modes(w.shape)
