@@ -138,7 +138,7 @@ class TensorTrain:
         return product(state.cores, state.scale)
 
     def update(self, state: TensorTrainState, w: Tensor, step: int) -> None:
-        """The weight becomes what its cores say, for traces, observers and state_dict: nothing is cut off then."""
+        """The weight becomes what its cores say, for traces, observers and state_dict: nothing is cut off."""
         with no_grad():
             w.data = product(state.cores, state.scale).data
         state.error = 0.0
