@@ -140,7 +140,7 @@ class TensorTrain:
     def update(self, state: TensorTrainState, w: Tensor, step: int) -> None:
         """The weight becomes what its cores say, for traces, observers and state_dict: nothing is cut off."""
         with no_grad():
-            w.data = product(state.cores, state.scale).data
+            w.data = np.array(product(state.cores, state.scale).data, order="C")  # never a core's own memory
         state.error = 0.0
 
     def rescaled(self, state: TensorTrainState, factor: np.ndarray) -> TensorTrainState:

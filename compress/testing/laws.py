@@ -92,7 +92,8 @@ def survives_a_restart(subject: Subject, case: Case) -> None:
     """A chain that goes on from `state_arrays()` in another process is where the first one was."""
     (w,) = case.args
     first, rng = subject.attached(w), case.rng()
-    optimizer = SGD(first.view.trainables(first), lr=float(np.abs(w).max()) / 9)
+    trained = first.trainables()
+    optimizer = SGD(trained, lr=max(float(np.abs(tensor.data).max()) for tensor in trained) / 9)
     for _ in range(subject.end() + 2):
         step(first, optimizer, rng)
     second = subject.attached(w)
