@@ -10,8 +10,8 @@ import compress
 from compress.calls import CALLS, ProgramError, call_from_json, layout, multiply, pointwise, pool
 from compress.dense import DenseWeight
 from compress.prune import SparseWeight
-from compress.tensor_train import TensorTrainWeight
 from compress.quantize import QuantizedWeight
+from compress.tensor_train import TensorTrainWeight
 
 
 def dense(out=2, width=3):
