@@ -32,6 +32,18 @@ def test_spmm_csr(f, m, k, n, index):
     equals_specification(f, DOMAINS["spmm_csr"].storing(x, w, rng.random((n, k)) < 0.1, index))
 
 
+@every(kernels.tt_matmul)
+@pytest.mark.parametrize(("m", "ins", "outs", "rank"), [
+    (40, (4, 5, 6), (10, 6, 5), 20), (3, (2, 7, 8, 8), (4, 4, 4, 4), 4), (17, (40, 30), (30, 40), 25),
+    (1, (3,) * 7, (2,) * 7, 3)])
+def test_tt_matmul(f, m, ins, outs, rank):
+    rng = np.random.default_rng(0)
+    ranks = [1, *[rank] * (len(ins) - 1), 1]
+    cores = [floats(rng, (ranks[k], i, o, ranks[k + 1]), "uniform")
+             for k, (i, o) in enumerate(zip(ins, outs, strict=True))]
+    equals_specification(f, Case((floats(rng, (m, int(np.prod(ins))), "uniform"), *cores)))
+
+
 @every(kernels.qgemm)
 @pytest.mark.parametrize(("m", "k", "n"), INTEGER)
 @pytest.mark.parametrize("narrow", [True, False], ids=["7bit", "8bit"])
