@@ -18,6 +18,7 @@ from .quantize import Quantize
 from .recipe import Recipe
 from .report import report, weight_errors
 from .schedule import Cubic, Once
+from .tensor_train import TensorTrain
 from .transform import Context, Invariant, Packed, Transform
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Prune",
     "Quantize",
     "Recipe",
+    "TensorTrain",
     "Transform",
     "convert",
     "load",

@@ -73,8 +73,9 @@ class Chain:
         return w
 
     def trainables(self, parameter: Any) -> list[Tensor]:
-        """What the optimizer trains in place of the weight: here the weight itself."""
-        return [parameter]
+        """What the optimizer trains in place of the weight: what the states own, else the weight itself."""
+        owned = [tensor for state in self.states or () for tensor in getattr(state, "trainables", ())]
+        return owned or [parameter]
 
     def update(self, parameter: Any, step: int) -> None:
         """After an optimizer step: every stage moves on, in place."""

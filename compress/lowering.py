@@ -20,12 +20,19 @@ from .fold import WEIGHTED, normalisation
 from .program import Constant, Program
 from .prune import SparseWeight
 from .quantize import SMALLEST, Affine, Quantize, QuantizedWeight
+from .tensor_train import TensorTrainWeight
 from .transform import Packed
 
 __all__ = ["Lowering"]
 
 HAVE_CONSTANTS = WEIGHTED | {"batch_norm_eval"}  # beside their first input
 SAME_GRID = {"max_pool2d", "avg_pool2d", "reshape", "relu"}  # ops that work on integers as they are
+
+PRODUCTS = {  # stored form of a float32 layer's weight -> the call that multiplies with it
+    DenseWeight: multiply.Gemm,
+    SparseWeight: multiply.SpmmCsr,
+    TensorTrainWeight: multiply.TtMatmul,
+}
 
 
 class Lowering:
@@ -165,7 +172,7 @@ class Lowering:
         w = self.graph.constants[weight]
         packed = self.graph.views[weight].encode(w) if weight in self.graph.views else DenseWeight(w)
         self.weights[node.output] = packed
-        call = multiply.SpmmCsr if isinstance(packed, SparseWeight) else multiply.Gemm
+        call = next(call for form, call in PRODUCTS.items() if isinstance(packed, form))
         product = self.fresh(f"{node.output}.product")
         name = self.emit(call((rows,), product, self.keep(weight, packed)))
         if np.any(self.graph.constants[bias]):

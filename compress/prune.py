@@ -80,9 +80,14 @@ class Prune:
             )
 
     def bound(self, w: np.ndarray, state: PruneState) -> float:
-        """‖w − project(w)‖² ≤ (k/n)·‖w‖²: the k smallest of n squares have at most their share of the sum."""
-        pruned = 1.0 - np.count_nonzero(state.mask) / state.mask.size
-        return float(np.sqrt(pruned) * np.linalg.norm(w.astype(np.float64)) * (1 + 1e-12))
+        """‖w − project(w)‖² ≤ (k/n)·‖w‖²: the k smallest of n squares have at most their share of the sum.
+
+        Weights that are 0 already count neither as pruned nor as there.
+        """
+        there = np.count_nonzero(w)
+        pruned = max(there - np.count_nonzero(state.mask), 0)
+        norm = float(np.linalg.norm(w.astype(np.float64)))
+        return float(np.sqrt(pruned / max(there, 1)) * norm * (1 + 1e-12))
 
 
 def magnitude_mask(w: np.ndarray, sparsity: float) -> np.ndarray:

@@ -66,8 +66,9 @@ class Quantize:
         return smallest_form(to_grid(w, state.scale), state.scale)
 
     def bound(self, w: np.ndarray, state: QuantizeState) -> float:
-        """Half a step for every weight, and two float32 roundings of at most 127 steps: the scale covers
-        the range.
+        """Half a step for every weight that is not 0, and two float32 roundings of at most 127 steps: the
+        scale covers the range, and 0 is on the grid.
         """
         half = state.scale.astype(np.float64) * (0.5 + 127 * 2.0**-23)
-        return float(np.sqrt(np.sum(half**2) * (w.size / max(len(half), 1))))
+        counts = np.count_nonzero(w.reshape(len(w), -1), axis=1)
+        return float(np.sqrt(np.sum(half**2 * counts)))

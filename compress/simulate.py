@@ -21,7 +21,7 @@ from nn.tensor import Tensor, apply
 
 from .fold import WEIGHTED, fold_batch_norm, folded_norms
 from .lowering import Lowering
-from .quantize import STRAIGHT_THROUGH
+from .quantize import STRAIGHT_THROUGH, Quantize
 from .state import from_arrays, to_arrays
 
 __all__ = ["CLIPPED_STRAIGHT_THROUGH", "Simulation"]
@@ -147,8 +147,9 @@ class _Operands:
 
     def _weight(self, node: Node, name: str) -> Tensor:
         w = self.parameters[name]
-        chain = self.folded.views.get(name)
-        w = w if chain is None else chain.before_last(w)
+        chain = w.view
+        if chain is not None:  # the last stage's own rounding is what the Program does
+            w = chain.before_last(w) if isinstance(chain.stages[-1], Quantize) else chain.project(w)
         factor, _ = self._fold(node)
         if factor is not None:
             w = w * factor.reshape(-1, *[1] * (w.ndim - 1))

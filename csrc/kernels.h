@@ -22,7 +22,7 @@ int nn_isa_level(void);        /* 0 scalar, 1 avx2, 2 avxvnni, 3 avx512: the ric
 int nn_isa_cap(int level);     /* forbid everything above level; returns the cap before */
 
 /* The list of all variants: kernels.def as data (registry.c). */
-enum { NN_gemm, NN_qgemm, NN_spmm_csr };
+enum { NN_gemm, NN_qgemm, NN_spmm_csr, NN_tt_matmul };
 typedef struct {
     int kernel;                /* NN_gemm, ... */
     const char *name, *isa;
@@ -69,6 +69,21 @@ int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b
 /* out = x . W^T, float32, W in compressed sparse rows (spmm.c). wide: indices are int32, else uint16. */
 int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
                 const void *values, const void *indices, const void *indptr, int wide, void *out, int64_t ldo);
+
+/* A matrix in the tensor-train format (tt.c): its cores in the order in which they are contracted. `sizes`, int64[4] a
+ * core: the mode of x that it takes in, the rank behind that mode, the mode that it puts out, the rank behind that.
+ * `cores`: one after the other, each as a matrix (out · rank_out, in · rank_in). */
+typedef struct {
+    int64_t n, k;              /* products of the modes out and in */
+    int64_t widest;            /* the most numbers that a row of x becomes between two cores */
+    int64_t count;             /* of the cores */
+    int mirrored;              /* the first core belongs to the first (slowest) mode, not to the last */
+    const void *cores, *sizes;
+} nn_tt;
+
+/* out = x . W, float32. */
+int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w, const void *x, int64_t ldx,
+                 void *out, int64_t ldo);
 
 /* Register-only loops that measure what a route could reach at best (peak.c). */
 int nn_peak_count(void);

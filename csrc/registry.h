@@ -13,6 +13,7 @@ enum { NEEDS_PAIRS = 1, A16 = 2, B16 = 4 };
  * `steps` steps of 4 bytes of each row and 64 bytes of each panel (micro.h). qgemm: int32 modulo 2^32; gemm: float. */
 typedef void qgemm_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
 typedef qgemm_micro gemm_micro;
+typedef qgemm_micro tt_matmul_micro;
 
 /* yt[n][nr] = W · xt for the transpose xt[k][nr] of nr rows of x. */
 typedef void spmm_csr_micro(int64_t n, const float *xt, const float *values, const void *indices, int wide,

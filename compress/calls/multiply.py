@@ -8,16 +8,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nn.kernels import gemm, qgemm, spmm_csr
+from nn.kernels import gemm, qgemm, spmm_csr, tt_matmul
 
 from ..dense import DenseWeight
 from ..int8 import QuantizedWeight
 from ..prune import SparseWeight
+from ..tensor_train import TensorTrainWeight
 from ..transform import Packed
 from .call import Call, Constants, Run, Value
 from .pointwise import check_grid, check_vector
 
-__all__ = ["Gemm", "QGemm", "SpmmCsr"]
+__all__ = ["Gemm", "QGemm", "SpmmCsr", "TtMatmul"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,24 @@ class SpmmCsr(_Multiply):
     def bind(self, constants: Constants) -> Run:
         weight = constants[self.weight].operand
         return lambda out, x: on_rows(spmm_csr, out, x, weight)
+
+
+@dataclass(frozen=True)
+class TtMatmul(_Multiply):
+    """x · Wᵀ in float32 through the cores of a tensor train, and times the rows' scale if W has one."""
+
+    op: ClassVar[str] = "tt_matmul"
+    form: ClassVar[type[Packed]] = TensorTrainWeight
+
+    def bind(self, constants: Constants) -> Run:
+        weight, scale = constants[self.weight].operand, constants[self.weight].scale
+
+        def run(out: np.ndarray, x: np.ndarray) -> None:
+            on_rows(tt_matmul, out, x, weight)
+            if scale is not None:
+                np.multiply(out, scale, out=out)
+
+        return run
 
 
 @dataclass(frozen=True)

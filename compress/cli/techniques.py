@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import nn
-from compress import Cubic, Prune, Quantize, Recipe
+from compress import Cubic, Prune, Quantize, Recipe, TensorTrain
 
 __all__ = ["NETWORKS", "TECHNIQUES", "Technique"]
 
@@ -15,9 +15,10 @@ __all__ = ["NETWORKS", "TECHNIQUES", "Technique"]
 class Technique:
     """One row. `options` are what validation chooses among, the smallest file first; `recipe(option,
     steps)` is what is attached, `steps` being the optimizer steps of the training that follows; `trained`
-    says whether one follows, and `rate` at which part of the usual learning rate (a network whose batch norms
-    stand still wants smaller steps); `simulated`, whether activations are quantized in it too. `control`
-    asks for a row beside it: a small dense network of equal bytes and equal epochs.
+    says whether one follows, and `rate` at how many times the usual learning rate (a network whose batch
+    norms stand still wants smaller steps, fresh cores want larger ones); `simulated`, whether activations are
+    quantized in it too. `control` asks for a row beside it: a small dense network of equal bytes and equal
+    epochs. `text` writes an option.
     """
 
     name: str
@@ -28,10 +29,11 @@ class Technique:
     control: bool = False
     rate: float = 1.0
     simulated: bool = True
+    text: str = "{:.0%}"
 
     def label(self, option: float | None) -> str:
         """The name with what was chosen."""
-        return self.name if option is None else f"{self.name} {option:.0%}"
+        return self.name if option is None else f"{self.name} {self.text.format(option)}"
 
 
 def quantize(option: float | None, steps: int) -> Recipe:
@@ -54,6 +56,11 @@ def prune_mlp(option: float | None, steps: int) -> Recipe:
     return Recipe({"*": _prune(option, steps), "fc3": None})
 
 
+def tensor_train_mlp(option: float | None, steps: int) -> Recipe:
+    """Two cores with this rank between them in all layers but the last; more cores are for larger layers."""
+    return Recipe({"*": TensorTrain(rank=int(option), cores=2), "fc3": None})
+
+
 def _prune(option: float, steps: int) -> Prune:
     """By the cubic schedule, which ends after two thirds of the training."""
     return Prune(option, Cubic(end=max(2 * steps // 3, 1)))
@@ -70,6 +77,7 @@ class Network:
 NETWORKS = {"cnn": Network(nn.models.digits_cnn, 2e-2), "mlp": Network(nn.models.digits_mlp, 1e-3)}
 
 SPARSITIES = (0.95, 0.9, 0.8, 0.7)
+RANKS = (2, 4, 8, 16)
 
 TECHNIQUES = (
     Technique("float", "cnn"),
@@ -81,4 +89,5 @@ TECHNIQUES = (
     Technique("int8", "mlp", quantize),
     Technique("int8 trained", "mlp", quantize, trained=True, rate=0.1),
     Technique("pruned", "mlp", prune_mlp, SPARSITIES, trained=True, control=True),
+    Technique("tensor train", "mlp", tensor_train_mlp, RANKS, True, True, rate=3.0, text="rank {:.0f}"),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from compress.chain import Chain
 from compress.prune import Prune
 from compress.quantize import Quantize
+from compress.tensor_train import TensorTrain
 from nn.testing.case import for_all
 from nn.testing.check import Report
 
@@ -14,6 +15,7 @@ from .laws import LAWS
 from .laws_prune import PRUNE_LAWS
 from .laws_quantize import QUANTIZE_LAWS
 from .laws_stored import STORED_LAWS
+from .laws_tensor_train import TENSOR_TRAIN_LAWS
 from .subject import Law, Subject
 from .weights import weights
 
@@ -24,7 +26,8 @@ def laws_for(subject: Subject) -> tuple[Law, ...]:
     """The laws of every transform, and those of a technique where it stands alone."""
     own: tuple[Law, ...] = ()
     if len(subject.stages) == 1:
-        own = {Prune: PRUNE_LAWS, Quantize: QUANTIZE_LAWS}.get(type(subject.stages[0]), ())
+        laws = {Prune: PRUNE_LAWS, Quantize: QUANTIZE_LAWS, TensorTrain: TENSOR_TRAIN_LAWS}
+        own = laws.get(type(subject.stages[0]), ())
     return (*LAWS, *STORED_LAWS, *own)
 
 
@@ -33,7 +36,7 @@ def holds(law: Law, subject: Subject, examples: int | None = None) -> None:
 
     Raises AssertionError with what is wrong and the smallest weight found.
     """
-    for_all(weights(), lambda case: law(subject, case), examples)
+    for_all(weights(dimensions=subject.dimensions), lambda case: law(subject, case), examples)
 
 
 def check(transform: Any, examples: int = 30) -> Report:

@@ -68,14 +68,15 @@ def survives_training(subject: Subject, case: Case) -> None:
     and is zero still, and at the end the stored weight is the seen one.
     """
     (w,) = case.args
-    largest = float(np.abs(w).max()) or 1.0
-    rate, decay = 0.03 * largest, 0.01 / largest  # so that both matter for weights of any size
     for build in (
-        lambda p: SGD(p, lr=rate, momentum=0.9, weight_decay=decay),
-        lambda p: Adam(p, lr=rate, weight_decay=decay),
+        lambda p, rate, decay: SGD(p, lr=rate, momentum=0.9, weight_decay=decay),
+        lambda p, rate, decay: Adam(p, lr=rate, weight_decay=decay),
     ):
         parameter = subject.attached(w)
-        optimizer: Optimizer = build(parameter.view.trainables(parameter))
+        trained = parameter.trainables()
+        largest = max(float(np.abs(tensor.data).max()) for tensor in trained) or 1.0
+        rate, decay = 0.03 * largest, 0.01 / largest  # so that both matter for weights of any size
+        optimizer: Optimizer = build(trained, rate, decay)
         rng, zeros, who = case.rng(), pruned(parameter), type(optimizer).__name__
         for _ in range(subject.end() + 3):
             if np.any(step(parameter, optimizer, rng)[zeros]):
@@ -91,7 +92,8 @@ def survives_a_restart(subject: Subject, case: Case) -> None:
     """A chain that goes on from `state_arrays()` in another process is where the first one was."""
     (w,) = case.args
     first, rng = subject.attached(w), case.rng()
-    optimizer = SGD(first.view.trainables(first), lr=float(np.abs(w).max()) / 9)
+    trained = first.trainables()
+    optimizer = SGD(trained, lr=max(float(np.abs(tensor.data).max()) for tensor in trained) / 9)
     for _ in range(subject.end() + 2):
         step(first, optimizer, rng)
     second = subject.attached(w)
@@ -119,6 +121,8 @@ def step(parameter: Parameter, optimizer: Optimizer, rng: np.random.Generator) -
     direction = Tensor(rng.standard_normal(parameter.shape).astype(np.float32))
     (parameter.viewed() * direction).sum().backward()
     gradient = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad.copy()
+    for trained in optimizer.params:  # to size 1: that of a core, say, hangs on the size of the other cores
+        trained.grad /= float(np.abs(trained.grad).max()) or 1.0
     optimizer.step()
     return gradient
 
@@ -153,7 +157,8 @@ def copies_are_independent(subject: Subject, case: Case) -> None:
     twin = copy.deepcopy(parameter)
     if twin.view is parameter.view:
         raise AssertionError("the copy has the original's view")
-    optimizer = SGD(twin.view.trainables(twin), lr=float(np.abs(twin.data).max()) or 1.0)
+    trained = twin.trainables()
+    optimizer = SGD(trained, lr=0.1 * max(float(np.abs(tensor.data).max()) for tensor in trained) or 1.0)
     for _ in range(3):
         step(twin, optimizer, case.rng())
     same(seen(parameter), before, "the original after its copy was trained")

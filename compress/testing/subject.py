@@ -45,6 +45,12 @@ class Subject:
             parameter.view.update(parameter, step)
         return parameter
 
+    @property
+    def dimensions(self) -> frozenset[int]:
+        """Of the weights that every stage takes: 2 for linear layers, 4 for convolutions. A stage may say."""
+        both = frozenset({2, 4})
+        return both.intersection(*(getattr(stage, "dimensions", both) for stage in self.stages))
+
     def end(self) -> int:
         """The optimizer step at which the last schedule ends; 0 without schedules."""
         return max(getattr(getattr(stage, "schedule", None), "end", 0) for stage in self.stages)

@@ -72,19 +72,22 @@ STYLES: dict[str, Fill] = {
 }
 
 
-def weights(styles: tuple[str, ...] = tuple(STYLES)) -> st.SearchStrategy[Case]:
-    """Weights (out, in) and (O, I, kH, kW), float32, in one of these styles; sizes of 1 and around the
-    kernels' panels of 16.
+def weights(
+    styles: tuple[str, ...] = tuple(STYLES), dimensions: frozenset[int] = frozenset({2, 4})
+) -> st.SearchStrategy[Case]:
+    """Weights (out, in) and (O, I, kH, kW), those of them with so many `dimensions`, float32, in one of these
+    styles; sizes of 1 and around the kernels' panels of 16.
     """
     sizes = near(16, most=33).filter(bool)
     few = st.integers(1, 4)
-    shapes = st.one_of(st.tuples(sizes, sizes), st.tuples(sizes, few, few, few))
+    shapes = {2: st.tuples(sizes, sizes), 4: st.tuples(sizes, few, few, few)}
 
     def build(shape: tuple[int, ...], style: str, seed: int) -> Case:
         w = STYLES[style](np.random.default_rng(seed), shape).astype(np.float32)
         return Case((w,), seed=seed)
 
-    return st.builds(build, shapes, st.sampled_from(styles), st.integers(0, 2**32 - 1))
+    drawn = st.one_of(*(shapes[ndim] for ndim in sorted(dimensions)))
+    return st.builds(build, drawn, st.sampled_from(styles), st.integers(0, 2**32 - 1))
 
 
 def inputs(rng: np.random.Generator, width: int) -> list[np.ndarray]:

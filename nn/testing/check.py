@@ -19,32 +19,38 @@ from nn.testing import memory
 from nn.testing.case import for_all
 from nn.testing.domain import Domain, Gemm, Qgemm
 from nn.testing.domain_csr import SpmmCsr
+from nn.testing.domain_tt import TtMatmul
 from nn.testing.laws import Implementation, Law
 from nn.testing.laws_float import GEMM_LAWS, SPMM_CSR_LAWS
 from nn.testing.laws_qgemm import QGEMM_LAWS
+from nn.testing.laws_tt import TT_LAWS
 
-DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (Gemm(), Qgemm(), SpmmCsr())}
-LAWS_OF: dict[str, tuple[Law, ...]] = {"gemm": GEMM_LAWS, "qgemm": QGEMM_LAWS, "spmm_csr": SPMM_CSR_LAWS}
+DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (Gemm(), Qgemm(), SpmmCsr(), TtMatmul())}
+LAWS_OF: dict[str, tuple[Law, ...]] = {"gemm": GEMM_LAWS, "qgemm": QGEMM_LAWS, "spmm_csr": SPMM_CSR_LAWS,
+                                   "tt_matmul": TT_LAWS}
 
 
 def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementation:
     """The kernel under `with use(what)`: a variant, a backend, an instruction set."""
+    domain = DOMAINS[kernel.name]
+    call, pack_flat = domain.flat(kernel), domain.flat_pack(kernel.pack)
+
     def run(*args, **options):
         with kernels.use(what):
-            return kernel(*args, **options)
+            return call(*args, **options)
 
     def pack(*weight):
         with kernels.use(what):
-            return kernel.pack(*weight)
+            return pack_flat(*weight)
 
     name = what if what.startswith(kernel.name) else f"{kernel.name}_{what}"
-    return Implementation(name, DOMAINS[kernel.name], run, kernel.reference, pack, steady=steady)
+    return Implementation(name, domain, run, domain.flat(kernel.reference), pack, steady=steady)
 
 
 def of_function(function: Callable, like: kernels.Kernel) -> Implementation:
     """A function held to the contract of the kernel `like`; `out=` is tested if the function has it."""
-    takes_out = "out" in inspect.signature(function).parameters
-    return Implementation(function.__name__, DOMAINS[like.name], function, like.reference,
+    takes_out, domain = "out" in inspect.signature(function).parameters, DOMAINS[like.name]
+    return Implementation(function.__name__, domain, domain.flat(function), domain.flat(like.reference),
                           takes_out=takes_out, steady=False)
 
 

@@ -8,6 +8,8 @@ dense products; the sparse one is in domain_csr.py. A new kernel is a new Domain
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -45,6 +47,14 @@ class Domain:
     def to_pack(self, case: Case) -> tuple:
         """The arguments of `pack`."""
         return self.weight(case)
+
+    def flat(self, function: Callable) -> Callable:
+        """A function with the kernel's arguments as one that takes the arrays of a Case."""
+        return function
+
+    def flat_pack(self, pack: Callable) -> Callable:
+        """The same for the kernel's `pack`."""
+        return pack
 
 
 class Gemm(Domain):

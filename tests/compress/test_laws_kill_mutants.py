@@ -6,10 +6,12 @@ import pytest
 import compress
 from compress.testing import Subject, check, holds, laws_for
 from nn.tensor import Tensor
+from tests.compress import mutants_tensor_train  # noqa: F401  (adds its own to MUTANTS)
 from tests.compress.mutants import MUTANTS, OpenQuantize
 
 EXAMPLES = 60
-LAWS = [*laws_for(Subject.of(compress.Prune(0.5))), *laws_for(Subject.of(compress.Quantize()))]
+SUBJECTS = (compress.Prune(0.5), compress.Quantize(), compress.TensorTrain(rank=1))
+LAWS = [law for transform in SUBJECTS for law in laws_for(Subject.of(transform))]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ MLP = [technique for technique in TECHNIQUES if technique.network == "mlp"]
 def trained(folder):
     """All rows of the small network with the shortest training there is."""
     folder.mkdir()
-    rows = [(technique, 0.8 if technique.options else None) for technique in MLP]
+    rows = [(technique, technique.options[-1] if technique.options else None) for technique in MLP]
     return experiment.train(Data(limit=128), SHORT, 0, rows, folder, lambda epochs: None)
 
 

@@ -11,11 +11,17 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from nn.kernels import gemm, qgemm, spmm_csr
-from nn.testing import laws, laws_float, laws_qgemm
+from nn.kernels import gemm, qgemm, spmm_csr, tt_matmul
+from nn.testing import laws, laws_float, laws_qgemm, laws_tt
+from nn.testing.check import DOMAINS
 
-EVERY = (gemm, qgemm, spmm_csr)
+EVERY = (gemm, qgemm, spmm_csr, tt_matmul)
 MUTANTS: list[tuple] = []
+
+
+def specification(kernel):
+    """The kernel's specification, taking the arrays of a Case."""
+    return DOMAINS[kernel.name].flat(kernel.reference)
 
 
 def into(out, y):
@@ -32,7 +38,7 @@ def arguments(law, *kernels):
         for kernel in kernels:
             def run(*args, out=None, kernel=kernel, **options):
                 args, options = change(*args, **options)
-                return into(out, kernel.reference(*args, **options))
+                return into(out, specification(kernel)(*args, **options))
             MUTANTS.append((law, kernel, change.__name__, run, None))
         return change
     return register
@@ -43,7 +49,7 @@ def output(law, *kernels):
     def register(spoil):
         for kernel in kernels:
             def run(*args, out=None, kernel=kernel, **options):
-                y = np.array(kernel.reference(*args, **options))
+                y = np.array(specification(kernel)(*args, **options))
                 spoiled = spoil(y, *args, **options)
                 return into(out, y if spoiled is None else spoiled)
             MUTANTS.append((law, kernel, spoil.__name__, run, None))
@@ -91,7 +97,7 @@ def mixes_rows_of_the_second_tile(y, *args, **options):
     y[6:7] = y[7:8] if len(y) > 7 else y[6:7]
 
 
-@output(laws.splits_into_columns, *EVERY)
+@output(laws.splits_into_columns, gemm, qgemm, spmm_csr)
 def starts_the_second_panel_late(y, *args, **options):
     y[:, 16:17] = y[:, 17:18] if y.shape[1] > 17 else y[:, 16:17]
 
@@ -118,14 +124,14 @@ def leaves_an_empty_sum_unwritten(y, a, *rest, **options):
 
 
 def writes_past_the_row(kernel, *args, out=None, **options):
-    y = into(out, kernel.reference(*args, **options))
+    y = into(out, specification(kernel)(*args, **options))
     if out is not None and out.size:
         as_strided(out, (out.shape[0], out.shape[1] + 1), out.strides)[:, -1] = 1
     return y
 
 
 def computes_elsewhere_than_out(kernel, *args, out=None, **options):
-    return kernel.reference(*args, **options)
+    return specification(kernel)(*args, **options)
 
 
 MUTANTS += [(laws.writes_only_out, kernel, wrong.__name__,
@@ -144,11 +150,13 @@ def packing(wrong):
     def run(kernel, a, *weight, out=None, **options):
         packed = isinstance(weight[0], SimpleNamespace)
         weight = weight[0].kept if packed else weight
-        if packed and wrong == "drops a column" and kernel is not spmm_csr:
+        if packed and wrong == "drops a column" and kernel is tt_matmul:
+            weight = [weight[0] * (np.arange(weight[0].shape[2]) != 1)[:, None], *weight[1:]]
+        elif packed and wrong == "drops a column" and kernel is not spmm_csr:
             weight = [np.where(np.arange(weight[0].shape[1]) == 16, weight[0].dtype.type(0), weight[0])]
         elif packed and wrong == "drops a column":
             weight = [weight[0] * (weight[1] != 1), *weight[1:]]
-        return into(out, kernel.reference(a, *weight, **options))
+        return into(out, specification(kernel)(a, *weight, **options))
     return pack, run
 
 
@@ -294,3 +302,57 @@ def keeps_the_last_of_a_repeated_column(x, values, indices, indptr):
 def counts_a_full_row_one_short(y, x, values, indices, indptr):
     for j in np.flatnonzero(np.diff(indptr) == x.shape[1]) if x.shape[1] else ():
         y[:, j] -= x[:, -1] * values[indptr[j + 1] - 1]
+
+
+# ---- tensor trains ----
+
+@output(laws_tt.splits_into_blocks, tt_matmul)
+def starts_the_second_block_late(y, x, *cores):
+    width = y.shape[1] // cores[0].shape[2]
+    if cores[0].shape[2] > 2:
+        y[:, width:width + 1] = y[:, 2 * width:2 * width + 1]
+
+
+def of_digits(x, cores, axis, order):
+    """The columns of x with their digits (the modes along `axis` of the cores) read in another order."""
+    return x.reshape(len(x), *(core.shape[axis] for core in cores), order=order)
+
+
+@arguments(laws_tt.numbers_modes_in_c_order, tt_matmul)
+def lets_the_first_mode_of_x_run_fastest(x, *cores):
+    digits = np.stack([of_digits(row[None], cores, 1, "F")[0] for row in x]) if len(x) else x
+    return (digits.reshape(x.shape), *cores), {}
+
+
+@output(laws_tt.numbers_modes_in_c_order, tt_matmul)
+def takes_the_cores_apart_without_interleaving(y, x, *cores):
+    modes = [core.shape[2] for core in cores]
+    return y.reshape(len(y), *modes).transpose(0, *range(len(modes), 0, -1)).reshape(y.shape)
+
+
+@output(laws_tt.permutes_modes, tt_matmul)
+def adds_the_digits_of_a_column(y, x, *cores):
+    if len(cores) > 1:
+        digits = np.indices([core.shape[2] for core in cores]).sum(axis=0).ravel()
+        y += digits.astype(np.float32) * (1 + np.abs(y).max(initial=0))
+
+
+@arguments(laws_tt.renames_ranks, tt_matmul)
+def weighs_ranks_by_their_number(x, *cores):
+    return (x, *(core * (1 + np.arange(core.shape[3], dtype=np.float32)) for core in cores)), {}
+
+
+@arguments(laws_tt.is_exact_on_small_integers, tt_matmul)
+def rounds_cores_to_half_precision(x, *cores):
+    return (x, *((core * np.float32(1 + 2**-13)).astype(np.float32) for core in cores)), {}
+
+
+@output(laws_tt.propagates_nan, tt_matmul)
+def lets_nan_spread_over_all_rows(y, x, *cores):
+    if np.isnan(y).any():
+        y[...] = np.nan
+
+
+@output(laws_tt.propagates_nan, tt_matmul)
+def reads_nan_as_zero(y, *args):
+    return np.where(np.isnan(y), np.float32(0), y)

@@ -19,6 +19,7 @@ GOOD = {
     "qgemm": {"a": A8, "b": W8, "bias": np.zeros(5, np.int32), "scale": np.ones(5, F)},
     "spmm_csr": {"x": X, "values": np.ones(2, F), "indices": np.array([0, 3], np.uint16),
                  "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
+    "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
 }
 WHY_NOT_C = kernels.why_not_c()
 SHARED = np.ones((8, 8), F)
@@ -99,6 +100,15 @@ BAD = {
         (VALUE, np.array([0, 2, 1, 2], np.int32), "fall"), (VALUE, np.array([0, 1], np.int32), "1"),
         (VALUE, np.array([0, 3], np.int32), "3"), (VALUE, np.array([[0, 2]], np.int32), r"\(1, 2\)")],
     ("spmm_csr", "out"): bad_out(F, np.int32),
+    ("tt_matmul", "x"): bad_float_matrix(np.ones((4, 6), F)),
+    ("tt_matmul", "cores"): [
+        (TYPE, None, "None|nothing"), (TYPE, "ones", "str"), (TYPE, W[None, :, :, None], "ndarray"),
+        (TYPE, [[1.0]], "list"), (TYPE, [np.ones((1, 4, 5, 1))], "float64"), (VALUE, [], "0"),
+        (VALUE, (), "0"), (VALUE, [W], r"\(4, 5\)"), (VALUE, [np.ones((2, 4, 5, 1), F)], r"\(2, 4, 5, 1\)"),
+        (VALUE, [np.ones((1, 4, 5, 2), F)], r"\(1, 4, 5, 2\)"),
+        (VALUE, [np.ones((1, 2, 5, 2), F), np.ones((3, 2, 1, 1), F)], r"\(3, 2, 1, 1\)"),
+        (VALUE, [np.ones((1, 3, 5, 1), F)], r"\(3, 5\)"), (VALUE, [np.ones((1, 1, 1, 1), F)] * 33, "33")],
+    ("tt_matmul", "out"): bad_out(F, np.int32),
 }
 ROWS = [pytest.param(kernel, argument, *row, id=f"{kernel}-{argument}-{i}")
         for (kernel, argument), rows in BAD.items() for i, row in enumerate(rows)]
@@ -134,6 +144,8 @@ def test_the_good_call_is_good(kernel):
     ("gemm", {"b": SHARED[:4, :5], "out": SHARED[3:6, :5]}),
     ("spmm_csr", {"x": SHARED[:3, :4], "out": SHARED[:3, 3:]}),
     ("spmm_csr", {"values": SHARED[0, :2], "out": SHARED[:3, :5]}),
+    ("tt_matmul", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
+    ("tt_matmul", {"cores": [SHARED[:4, :5].reshape(1, 4, 5, 1)], "out": SHARED[:3, :5]}),
     ("qgemm", {"a": BYTES[:3, :4], "out": BYTES[:3, :5]}),
     ("qgemm", {"b": BYTES[:4, :5].view(B), "out": BYTES[1:4, :5]}),
     ("qgemm", {"scale": SHARED[0, :5], "out": SHARED.view(np.uint8)[:3, :5]}),
@@ -158,10 +170,11 @@ def test_indices_must_lie_within_x():
 
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "packed_by", "weight", "argument"), [
-    ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values")])
+    ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
+    ("tt_matmul", "gemm", W, "cores")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     foreign = getattr(kernels, packed_by).pack(weight)
-    good = {"gemm": (X,), "qgemm": (A8,), "spmm_csr": (X,)}[kernel]
+    good = {"qgemm": (A8,)}.get(kernel, (X,))
     with pytest.raises(TypeError, match=f"^{kernel}: {argument} .*{packed_by}"):
         getattr(kernels, kernel)(*good, foreign)
 
@@ -169,7 +182,7 @@ def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "weight", "shape"), [
     ("gemm", np.ones((6, 5), F), r"\(6, 5\)"), ("qgemm", np.ones((6, 5), B), r"\(6, 5\)"),
-    ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)")])
+    ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"), ("tt_matmul", [np.ones((1, 6, 5, 1), F)], r"\(6, 5\)")])
 def test_packed_of_another_shape(kernel, weight, shape):
     packed = getattr(kernels, kernel).pack(weight)
     with pytest.raises(ValueError, match=rf"^{kernel}: .*\(3, 4\).*{shape}"):
@@ -181,6 +194,7 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("gemm", TypeError, (W8,)), ("gemm", ValueError, (W[0],)), ("gemm", TypeError, ([[1.0]],)),
     ("gemm", TypeError, (None,)),
     ("qgemm", TypeError, (W,)), ("qgemm", TypeError, (W8.astype(np.uint8),)), ("qgemm", ValueError, (W8[0],)),
+    ("tt_matmul", TypeError, (W,)), ("tt_matmul", ValueError, ([W],)), ("tt_matmul", TypeError, ([W8],)),
     ("spmm_csr", TypeError, (W8,)), ("spmm_csr", ValueError, (W[0],)), ("spmm_csr", TypeError, (W, W)),
     ("spmm_csr", ValueError, (np.ones(1, F), np.array([4], np.int32), np.array([0, 1], np.int32), 4)),
     ("spmm_csr", TypeError, (np.ones(1, F), np.array([3], np.int32), np.array([0, 1], np.int32), 4.5)),
@@ -225,6 +239,11 @@ def test_arrays_in_disguise_are_arrays(kernel, disguise):
     rng = np.random.default_rng(0)
     good = {name: rng.integers(1, 4, x.shape).astype(x.dtype) if name in ("a", "b", "x", "values") else x
             for name, x in GOOD[kernel].items()}
+    inside = disguise
+
+    def disguise(x):
+        return [inside(core) for core in x] if isinstance(x, list) else inside(x)
+
     if kernel == "qgemm":
         good["a"] = -good["a"].astype(np.int8)
     call = getattr(kernels, kernel)

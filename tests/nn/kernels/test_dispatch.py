@@ -39,6 +39,7 @@ print(json.dumps({
     "qgemm": int(kernels.qgemm(a, b, a_zero=3, b_zero=-2).astype(np.int64) @ np.arange(21) @ np.arange(9)),
     "gemm": float(kernels.gemm(x, np.ascontiguousarray(w.T)).sum()),
     "spmm_csr": float(kernels.spmm_csr(x, kernels.spmm_csr.pack(w)).sum()),
+    "tt_matmul": float(kernels.tt_matmul(x, [w[None, :7, :7, None], w[None, :11, :11, None]]).sum()),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
 
@@ -74,7 +75,7 @@ def test_cap(cap, on_numpy):
     assert CAPS.index(here["isa"]) <= CAPS.index(cap)
     assert {isa for rows in here["variants"].values() for _, isa in rows} <= set(BELOW[cap])
     assert all(len(rows) >= 2 for rows in here["variants"].values())
-    for result in ("qgemm", "gemm", "spmm_csr", "network"):
+    for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -178,6 +179,8 @@ def test_threads_share_a_packed_weight(kernel):
     else:
         x, w = rng.standard_normal((50, 300), np.float32), rng.standard_normal((300, 70), np.float32)
     w = np.ascontiguousarray(w.T) if kernel.name == "spmm_csr" else w
+    if kernel.name == "tt_matmul":
+        w = [w[None, :20, :7, None], w[None, :15, :10, None]]
     packed, start, wrong = kernel.pack(w), threading.Barrier(4), []
 
     def work(number):

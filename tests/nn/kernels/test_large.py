@@ -46,6 +46,18 @@ def integer_cases(m, k, n, narrow):
             for case in (Case((a, b)), Case((a, b), options))]
 
 
+@every(kernels.tt_matmul)
+@pytest.mark.parametrize(("m", "ins", "outs", "rank"), [
+    (40, (4, 5, 6), (10, 6, 5), 20), (3, (2, 7, 8, 8), (4, 4, 4, 4), 4), (17, (40, 30), (30, 40), 25),
+    (1, (3,) * 7, (2,) * 7, 3)])
+def test_tt_matmul(f, m, ins, outs, rank):
+    rng = np.random.default_rng(0)
+    ranks = [1, *[rank] * (len(ins) - 1), 1]
+    cores = [floats(rng, (ranks[k], i, o, ranks[k + 1]), "uniform")
+             for k, (i, o) in enumerate(zip(ins, outs, strict=True))]
+    equals_specification(f, Case((floats(rng, (m, int(np.prod(ins))), "uniform"), *cores)))
+
+
 @every(kernels.qgemm)
 @pytest.mark.parametrize(("m", "k", "n"), INTEGER)
 @pytest.mark.parametrize("narrow", [True, False], ids=["7bit", "8bit"])

@@ -17,7 +17,7 @@ EXAMPLES = 60
 @pytest.mark.parametrize(("law", "kernel", "name", "run", "pack"), mutants.MUTANTS,
                          ids=[f"{row[0].__name__}-{row[1].name}-{row[2]}" for row in mutants.MUTANTS])
 def test_law_kills(law, kernel, name, run, pack):
-    mutant = Implementation(name, DOMAINS[kernel.name], run, kernel.reference, pack)
+    mutant = Implementation(name, DOMAINS[kernel.name], run, mutants.specification(kernel), pack)
     with pytest.raises(AssertionError):
         holds(law, mutant, EXAMPLES)
 

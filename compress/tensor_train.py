@@ -1,0 +1,248 @@
+"""Tensor trains: the matrix of a linear layer as a product of small cores, trained, stored and multiplied.
+
+Oseledets (2011) for the format and TT-SVD, Novikov et al. (2015) for layers. With in = i₁·…·i_d and
+out = o₁·…·o_d an entry of the weight has d digits on either side, and
+
+    W[o₁…o_d, i₁…i_d] = G₁[:, i₁, o₁, :] · … · G_d[:, i_d, o_d, :]       (Novikov et al., eq. 5)
+
+Σ rₖ₋₁·iₖ·oₖ·rₖ numbers in place of in·out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod, sqrt
+
+import numpy as np
+
+from nn.kernels import tt_matmul
+from nn.mode import no_grad
+from nn.module import Parameter
+from nn.tensor import Tensor
+
+from .transform import Context, Invariant, Packed
+from .tt_svd import SMALLEST, balanced_modes, equalized, growth, magnitude, tt_svd, underflow
+
+__all__ = ["TensorTrain", "TensorTrainWeight"]
+
+
+@dataclass
+class TensorTrainState:
+    """The `cores` (rₖ₋₁, iₖ, oₖ, rₖ), which are trained; `error`, what TT-SVD cut off; `scale` (out,), a
+    factor for each row after the product, or None.
+    """
+
+    cores: tuple[Parameter, ...]
+    error: float
+    scale: np.ndarray | None = None
+
+    @property
+    def trainables(self) -> tuple[Parameter, ...]:
+        """What is trained in the weight's place."""
+        return self.cores
+
+
+@dataclass(frozen=True)
+class TensorTrain:
+    """A linear layer's weight as a tensor train, by TT-SVD; what is trained on are its cores.
+
+    Either `rank`, a bound for all ranks r₁ … r_{d−1} or a tuple of them, or `eps`, the largest relative error
+    ‖W − TT‖ / ‖W‖ that the ranks are chosen for. `in_modes` and `out_modes` are d factors of the two sides;
+    where they are not given, there are as many as `cores`, as equal as possible, those of `in` falling and
+    those of `out` rising: so a prime beside a prime has modes (p, 1, 1) and (1, 1, q), which is a plain
+    low-rank product.
+    """
+
+    rank: int | tuple[int, ...] | None = None
+    eps: float | None = None
+    in_modes: tuple[int, ...] | None = None
+    out_modes: tuple[int, ...] | None = None
+    cores: int = 3
+
+    keeps = frozenset()
+    makes = frozenset({Invariant.RANK})
+    dimensions = frozenset({2})
+
+    def __post_init__(self) -> None:
+        if (self.rank is None) == (self.eps is None):
+            raise ValueError(
+                f"TensorTrain: give either rank or eps; got rank={self.rank!r} and eps={self.eps!r}"
+            )
+        for name in ("in_modes", "out_modes"):
+            _check_sizes(name, getattr(self, name))
+        _check_sizes("cores", (self.cores,))
+        if self.in_modes and self.out_modes and len(self.in_modes) != len(self.out_modes):
+            raise ValueError(
+                f"TensorTrain: in_modes and out_modes must be equally many; got {self.in_modes} and "
+                f"{self.out_modes}"
+            )
+        if self.eps is None:
+            _check_sizes("rank", (self.rank,) if not isinstance(self.rank, tuple) else self.rank)
+        elif isinstance(self.eps, bool) or not isinstance(self.eps, (int, float)):
+            raise TypeError(f"TensorTrain: eps must be a number; got {self.eps!r}")
+        elif not 0.0 <= self.eps < 1.0:
+            raise ValueError(f"TensorTrain: eps is a relative error in [0, 1); got {self.eps}")
+
+    def modes(self, shape: tuple[int, ...], name: str = "weight") -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The modes (in, out) of a weight of shape (out, in); ValueError where they do not multiply to it."""
+        if len(shape) != 2:
+            raise ValueError(
+                f"TensorTrain: {name} must be the weight (out, in) of a linear layer; got shape {shape}"
+            )
+        given = self.in_modes or self.out_modes
+        count = len(given) if given else self.cores
+        outs = self.out_modes or balanced_modes(shape[0], count)
+        ins = self.in_modes or balanced_modes(shape[1], count)[::-1]
+        for which, modes, size in (("out_modes", outs, shape[0]), ("in_modes", ins, shape[1])):
+            if prod(modes) != size:
+                raise ValueError(
+                    f"TensorTrain: {which} {modes} multiply to {prod(modes)}; {name} {shape} needs {size}"
+                )
+        return ins, outs
+
+    def fit(self, w: np.ndarray, context: Context) -> TensorTrainState:
+        ins, outs = self.modes(w.shape, context.name)
+        sizes = [i * o for i, o in zip(ins, outs, strict=True)]
+        ranks = None if self.rank is None else self._ranks(sizes, context.name)
+        pairs = [axis for k in range(len(ins)) for axis in (len(ins) + k, k)]  # o₁…o_d i₁…i_d → i₁ o₁ i₂ o₂ …
+        tensor = w.astype(np.float64).reshape(*outs, *ins).transpose(pairs).reshape(sizes)
+        cores, error = tt_svd(tensor, ranks, self.eps or 0.0)
+        cores = [core.reshape(len(core), i, o, -1) for core, i, o in zip(cores, ins, outs, strict=True)]
+        return TensorTrainState(tuple(Parameter(core.astype(np.float32)) for core in equalized(cores)), error)
+
+    def _ranks(self, sizes: list[int], name: str) -> tuple[int, ...]:
+        """The rank of each bond; ValueError where an unfolding of these sizes has no such rank."""
+        possible = [min(prod(sizes[: k + 1]), prod(sizes[k + 1 :])) for k in range(len(sizes) - 1)]
+        if isinstance(self.rank, tuple):
+            if len(self.rank) != len(possible):
+                raise ValueError(
+                    f"TensorTrain: {name} has {len(possible)} ranks between its {len(sizes)} cores; "
+                    f"got {self.rank}"
+                )
+            before = 1
+            for k, rank in enumerate(self.rank):
+                largest = min(before * sizes[k], possible[k])
+                if rank > largest:
+                    raise ValueError(
+                        f"TensorTrain: {name}: rank {rank} between cores {k + 1} and {k + 2}; the largest "
+                        f"possible is {largest}"
+                    )
+                before = rank
+            return self.rank
+        largest = max(possible, default=1)
+        if self.rank > largest:
+            raise ValueError(f"TensorTrain: {name}: rank {self.rank}; the largest possible is {largest}")
+        return tuple(min(self.rank, most) for most in possible)
+
+    def project(self, w: Tensor, state: TensorTrainState) -> Tensor:
+        return product(state.cores, state.scale)
+
+    def update(self, state: TensorTrainState, w: Tensor, step: int) -> None:
+        """The weight becomes what its cores say, for traces, observers and state_dict: nothing is cut off."""
+        with no_grad():
+            w.data = np.array(product(state.cores, state.scale).data, order="C")  # never a core's own memory
+        state.error = 0.0
+
+    def rescaled(self, state: TensorTrainState, factor: np.ndarray) -> TensorTrainState:
+        """A factor for every row is no tensor train of these ranks: it stays beside the cores."""
+        scale = factor if state.scale is None else state.scale * factor
+        return TensorTrainState(state.cores, state.error, np.asarray(scale, np.float32))
+
+    def encode(self, w: np.ndarray, state: TensorTrainState) -> TensorTrainWeight:
+        return TensorTrainWeight([core.data for core in state.cores], state.scale)
+
+    def bound(self, w: np.ndarray, state: TensorTrainState) -> float:
+        """√(Σ εₖ²) of the singular values cut off (Oseledets 2011, theorem 2.2), and the float32 rounding of
+        the cores and of their product.
+        """
+        cores = [core.data for core in state.cores]
+        cut = state.error + 1e-12 * float(np.linalg.norm(w.astype(np.float64)))  # the SVD's own rounding
+        rounding = growth(cores) * magnitude(cores) + sqrt(w.size) * underflow(cores)
+        largest = 1.0 if state.scale is None else float(np.abs(state.scale).max()) * (1 + 2.0**-22)
+        return largest * (cut + rounding) + (0 if state.scale is None else sqrt(w.size) * SMALLEST)
+
+
+def _check_sizes(name: str, sizes: tuple[int, ...] | None) -> None:
+    if sizes is None:
+        return
+    whole = isinstance(sizes, tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in sizes)
+    if not whole:
+        raise TypeError(f"TensorTrain: {name} must be whole numbers in a tuple; got {sizes!r}")
+    if (not sizes and name != "rank") or any(n < 1 for n in sizes):
+        raise ValueError(f"TensorTrain: {name} must be at least 1; got {sizes}")
+
+
+def product(cores: tuple[Tensor, ...], scale: np.ndarray | None = None) -> Tensor:
+    """The weight (out, in) of these cores, differentiable in them."""
+    w = cores[0]
+    for core in cores[1:]:  # (i₁o₁…, r) · (r, iₖoₖr′)
+        w = w.reshape(-1, core.shape[0]) @ core.reshape(core.shape[0], -1)
+    ins, outs = ([core.shape[axis] for core in cores] for axis in (1, 2))
+    pairs = [size for pair in zip(ins, outs, strict=True) for size in pair]
+    axes = range(2 * len(cores))
+    w = w.reshape(*pairs).permute(*axes[1::2], *axes[::2]).reshape(prod(outs), prod(ins))
+    return w if scale is None else w * Tensor(scale.reshape(-1, 1))
+
+
+class TensorTrainWeight(Packed):
+    """The cores, packed for `tt_matmul`, and a scale for each row, if there is one."""
+
+    kind = "tensor train"
+    parts = {"cores": "payload", "shapes": "tables", "scale": "tables"}
+
+    def __init__(self, cores: list[np.ndarray], scale: np.ndarray | None = None) -> None:
+        self.operand = tt_matmul.pack(cores)
+        self.shape = self.operand.shape[::-1]
+        self.scale = None if scale is None else scale.copy()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        cores = self.operand.unpack()
+        return {
+            "cores": np.concatenate([core.ravel() for core in cores]),
+            "shapes": np.array([core.shape for core in cores], np.int32),
+            "scale": np.zeros(0, np.float32) if self.scale is None else self.scale.copy(),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> TensorTrainWeight:
+        flat, shapes, scale = (arrays[name] for name in cls.parts)
+        who = f"tensor-train weight {shape}"
+        for name, array, dtype in (("cores", flat, np.float32), ("scale", scale, np.float32)):
+            if array.dtype != dtype or array.ndim != 1 or not np.isfinite(array).all():
+                came = f"{array.dtype} {array.shape}"
+                raise ValueError(f"{who}: {name} must be a finite float32 vector; got {came}")
+        if shapes.dtype != np.int32 or shapes.ndim != 2 or shapes.shape[1:] != (4,) or np.any(shapes < 1):
+            raise ValueError(f"{who}: shapes must be int32 (cores, 4) and positive; got {shapes!r:.80}")
+        sizes = [tuple(size) for size in shapes.tolist()]
+        if (prod(size[2] for size in sizes), prod(size[1] for size in sizes)) != shape:
+            raise ValueError(f"{who}: the modes {sizes!r:.80} do not multiply to it")
+        if len(flat) != sum(map(prod, sizes)) or len(scale) not in (0, shape[0]):
+            raise ValueError(f"{who}: {len(flat)} numbers and {len(scale)} scales do not fit {sizes!r:.80}")
+        ends = np.cumsum([prod(size) for size in sizes])[:-1]
+        cores = [part.reshape(size) for part, size in zip(np.split(flat, ends), sizes, strict=True)]
+        return cls(cores, scale if len(scale) else None)
+
+    def decode(self) -> np.ndarray:
+        with no_grad():
+            return product(tuple(map(Tensor, self.operand.unpack())), self.scale).data
+
+    def linear(self, x: np.ndarray) -> np.ndarray:
+        y = tt_matmul(x, self.operand)
+        return y if self.scale is None else y * self.scale
+
+    def linear_bound(self, x: np.ndarray) -> np.ndarray:
+        """Twice the rounding of a chain, the kernel's and that of decode(), and of the scale."""
+        cores = self.operand.unpack()
+        with no_grad():
+            sizes = product(tuple(Tensor(np.abs(core, dtype=np.float64)) for core in cores)).data
+        scale = 1.0 if self.scale is None else np.abs(self.scale, dtype=np.float64)
+        x = np.abs(x, dtype=np.float64)
+        lost = (2 + x.sum(axis=1, keepdims=True)) * underflow(cores)
+        return scale * ((2 * growth(cores) + 2.0**-22) * (x @ sizes.T) + lost) + SMALLEST * (1 + lost)
+
+    @property
+    def nbytes(self) -> int:
+        return self.operand.nbytes + (0 if self.scale is None else self.scale.nbytes)
+
+    def macs(self) -> int:
+        return self.operand.parts["macs"]

@@ -1,0 +1,146 @@
+/* tt_matmul: x times a matrix in the tensor-train format (Oseledets 2011; Novikov et al. 2015, eq. 5), one core after
+ * the other, the matrix itself never built.
+ *
+ * 16 rows of x at a time, transposed: column c of a panel is row c of x. Contracting the last mode i_d first, then
+ * i_{d-1}, ..., the numbers between two cores lie as
+ *
+ *     state [o_{k+1} ... o_d] [i_1 ... i_{k-1}] [i_k, r_k] [16]
+ *                 panels, one after the other    one panel
+ *
+ * and that is the layout of b in gemm: what a core multiplies is packed already, and a step is one product with the
+ * core as a matrix (o_k r_{k-1}, i_k r_k). Row (o_k, r_{k-1}) of its result goes to
+ *
+ *     next  [o_k] [o_{k+1} ... o_d] [i_1 ... i_{k-1}, r_{k-1}] [16]
+ *
+ * a line at a time: no transposition between two cores. After the last core the state is y, transposed. The other
+ * order, i_1 first, is the same on mirrored modes: then x is read and y written with its digits reversed. */
+#include "scratch.h"
+
+#include <string.h>
+
+#define SAME_AS(gemm_name, name)                                                                                   \
+    void name(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)                \
+    {                                                                                                              \
+        gemm_name(steps, a, lda, b, add, tile);                                                                    \
+    }
+SAME_AS(gemm_scalar_2x16, tt_matmul_scalar_2x16)
+#if NN_X86
+SAME_AS(gemm_6x16_avx2, tt_matmul_6x16_avx2)
+SAME_AS(gemm_4x16_avx2, tt_matmul_4x16_avx2)
+SAME_AS(gemm_12x32_avx512, tt_matmul_12x32_avx512)
+SAME_AS(gemm_8x48_avx512, tt_matmul_8x48_avx512)
+SAME_AS(gemm_4x64_avx512, tt_matmul_4x64_avx512)
+#endif
+
+enum { MAX_MR = 12 };
+
+typedef struct {
+    int64_t in, rank_in, out, rank_out;
+} core_size;
+
+/* next = core · state. core: (out · rank_out, in · rank_in), its rows followed by MAX_MR - 1 that may be read. */
+static void contract(int variant, const core_size *c, int64_t panels, const float *core, const float *state,
+                     float *next)
+{
+    int64_t rows = c->out * c->rank_out, k = c->in * c->rank_in;
+    if (variant < 0)
+        variant = nn_select(NN_tt_matmul, rows, panels * PANEL, 0);
+    const nn_variant_row *v = nn_variant(variant);
+    tt_matmul_micro *micro = (tt_matmul_micro *)nn_micro(variant);
+    int mr = v->mr, nr = v->nr, wide = nr / PANEL;
+
+    for (int64_t p0 = 0; p0 < panels; p0 += wide) {
+        _Alignas(LINE) float tile[MAX_TILE];
+        const void *b[MAX_NR / PANEL];
+        int64_t here = smaller(wide, panels - p0);
+        for (int p = 0; p < wide; p++) /* beyond the last panel: the last again, result not used */
+            b[p] = state + smaller(p0 + p, panels - 1) * k * PANEL;
+        for (int64_t i = 0; i < rows; i += mr) {
+            micro(k, core + i * k, k * 4, b, 0, tile);
+            for (int64_t row = i; row < smaller(i + mr, rows); row++) {
+                int64_t o = row / c->rank_out, rank = row % c->rank_out;
+                float *to = next + ((o * panels + p0) * c->rank_out + rank) * PANEL;
+                const float *from = tile + (row - i) * nr;
+                for (int64_t p = 0; p < here; p++, to += c->rank_out * PANEL, from += PANEL)
+                    memcpy(to, from, PANEL * sizeof *to);
+            }
+        }
+    }
+}
+
+/* place[j]: where number j of a row lies in a state; itself, or with the digits of j (the modes) reversed. */
+static void places(const core_size *c, int64_t count, int out, int mirrored, int64_t *place)
+{
+    int64_t length = 1;
+    place[0] = 0;
+    for (int64_t digit = 0; digit < count; digit++) { /* from the fastest digit of j to the slowest */
+        int64_t at = mirrored ? count - 1 - digit : digit, size = out ? c[at].out : c[at].in, step = length;
+        if (mirrored) {
+            step = 1;
+            for (int64_t slower = 0; slower < at; slower++)
+                step *= out ? c[slower].out : c[slower].in;
+        }
+        for (int64_t i = 1; i < size; i++)
+            for (int64_t j = 0; j < length; j++)
+                place[i * length + j] = place[j] + i * step;
+        length *= size;
+    }
+}
+
+int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w, const void *x, int64_t ldx,
+                 void *out, int64_t ldo)
+{
+    int64_t n = w->n, k = w->k;
+    if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
+        return NN_OVERLAP;
+    const core_size *c = w->sizes;
+    int64_t numbers = 0, panels = k;
+    for (int64_t s = 0; s < w->count; s++)
+        numbers += (c[s].out * c[s].rank_out + MAX_MR - 1) * c[s].in * c[s].rank_in;
+
+    void *memory;
+    float *state = scratch((2 * w->widest * PANEL + numbers + 1) * 4 + (n + k) * 8, &memory);
+    if (!state)
+        return NN_NO_MEMORY;
+    float *next = state + w->widest * PANEL, *cores = next + w->widest * PANEL;
+    int64_t *from = (int64_t *)(cores + (numbers + 1) / 2 * 2), *to = from + k;
+    places(c, w->count, 0, w->mirrored, from);
+    places(c, w->count, 1, w->mirrored, to);
+    const float *packed = w->cores;
+    float *padded = cores;
+    for (int64_t s = 0; s < w->count; s++) {
+        int64_t size = c[s].out * c[s].rank_out * c[s].in * c[s].rank_in;
+        int64_t more = (MAX_MR - 1) * c[s].in * c[s].rank_in;
+        memcpy(padded, packed, size * 4);
+        memset(padded + size, 0, more * 4);
+        packed += size;
+        padded += size + more;
+    }
+
+    for (int64_t i0 = m0; i0 < m1; i0 += PANEL) {
+        int64_t rows = smaller(PANEL, m1 - i0);
+        for (int64_t j = 0; j < k; j++) {
+            float *line = state + from[j] * PANEL;
+            for (int64_t i = 0; i < rows; i++)
+                line[i] = ((const float *)x)[(i0 + i) * ldx + j];
+            for (int64_t i = rows; i < PANEL; i++)
+                line[i] = 0;
+        }
+        padded = cores;
+        panels = k;
+        for (int64_t s = 0; s < w->count; s++) {
+            panels /= c[s].in;
+            contract(variant, &c[s], panels, padded, state, next);
+            panels *= c[s].out;
+            padded += (c[s].out * c[s].rank_out + MAX_MR - 1) * c[s].in * c[s].rank_in;
+            float *filled = next;
+            next = state;
+            state = filled;
+        }
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t i = 0; i < rows; i++)
+                ((float *)out)[(i0 + i) * ldo + j] = state[to[j] * PANEL + i];
+    }
+    free(memory);
+    return 0;
+}
