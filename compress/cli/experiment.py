@@ -26,11 +26,14 @@ from .techniques import NETWORKS, Technique
 __all__ = ["Budget", "Data", "Measured", "Result", "choose", "measure", "train"]
 
 Tick = Callable[[int], None]  # told the number of epochs done
+TOLERANCE = 0.003  # of the accuracy: what a choice may lose
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Epochs and learning rates of the two phases, images an update, and how often a Program is timed."""
+    """Epochs and learning rates of the two phases, images an update, how often a Program is timed, and how
+    many seeds validation chooses by: one run's accuracy is off by more than what there is to decide.
+    """
 
     base: int
     tune: int
@@ -38,6 +41,7 @@ class Budget:
     tune_rate: float
     batch: int
     rounds: int
+    choosers: int = 1
 
 
 @dataclass(frozen=True)
@@ -196,21 +200,30 @@ def train(
 def choose(
     data: Data, budget: Budget, seed: int, technique: Technique, tick: Tick
 ) -> tuple[float, dict[str, float]]:
-    """The option with the smallest file that loses at most half a point on held-out training images.
+    """The option with the smallest file that loses at most TOLERANCE on held-out training images, in the mean
+    of `budget.choosers` seeds from `seed` on.
 
-    Returns it with the accuracies that it was chosen by. Where all lose more, the most accurate is taken.
+    Returns it with the mean accuracies that it was chosen by. Where all lose more, the most accurate is
+    taken.
     """
     whole = data.load()
-    trainer = Trainer(whole.validation_split(ceil(len(whole.x_train) / 5)), budget, seed, tick)
-    x, y = trainer.data.x_test, trainer.data.y_test  # the held-out part
-    base = trainer.base(technique.network)
-    tuned = trainer.tune(copy.deepcopy(base))
-    seen = {"float": nn.train.accuracy(tuned, x, y)}
+    held_out = whole.validation_split(ceil(len(whole.x_train) / 5))
+    trainers = [Trainer(held_out, budget, seed + i, tick) for i in range(budget.choosers)]
+    bases = [trainer.base(technique.network) for trainer in trainers]
+    tuned = [trainer.tune(copy.deepcopy(base)) for trainer, base in zip(trainers, bases, strict=True)]
+
+    def accuracy(models: list[nn.Module | compress.Program]) -> float:
+        return statistics.fmean(nn.train.accuracy(m, held_out.x_test, held_out.y_test) for m in models)
+
+    seen = {"float": accuracy(tuned)}
     found: dict[float, float] = {}
     for option in technique.options:
-        model = trainer.compressed(technique, option, base, tuned)
-        found[option] = seen[technique.label(option)] = nn.train.accuracy(trainer.program(model), x, y)
-        if found[option] >= seen["float"] - 0.005:
+        programs = [
+            trainer.program(trainer.compressed(technique, option, *networks))
+            for trainer, *networks in zip(trainers, bases, tuned, strict=True)
+        ]
+        found[option] = seen[technique.label(option)] = accuracy(programs)
+        if found[option] >= seen["float"] - TOLERANCE:
             return option, seen
     return max(found, key=found.__getitem__), seen
 
