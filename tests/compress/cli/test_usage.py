@@ -227,3 +227,21 @@ def test_doctor_says_why_not_more(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "everything runs on the NumPy specifications" in run.stdout
     assert "NN_BACKEND=numpy is set" in run.stdout
+
+
+@pytest.mark.parametrize("variables", [{"NN_ISA": "sse9"}, {"NN_BACKEND": "fpga"}], ids=str)
+def test_an_environment_that_makes_no_sense(variables, tmp_path):
+    start = [sys.executable, "-m", "compress", "doctor"], [sys.executable, str(tmp_path / "bonsai"), "doctor"]
+    (tmp_path / "bonsai").write_text("from compress.__main__ import main\nmain()\n")
+    for arguments in start:
+        run = subprocess.run(
+            arguments,
+            cwd=tmp_path,
+            env=environment() | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 2
+        assert run.stderr.startswith(f"bonsai: {next(iter(variables))} must be one of ")
+        assert run.stderr.count("\n") == 1
