@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path("csr
 SOURCES = sorted(HERE.glob("*.c"))
 # No -march=native: each function names its own instruction set (isa.h). No -ffast-math, and no contraction
 # of a*b+c: every instruction set must give the same bits.
-CFLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden"]
+CFLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden", "-pthread"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
 
@@ -53,6 +53,7 @@ ffi.set_source(
     sources=[os.path.relpath(f) for f in SOURCES],
     include_dirs=[os.path.relpath(HERE)],
     extra_compile_args=CFLAGS,
+    extra_link_args=["-pthread"],
     optional=True,   # no compiler: install all the same and run on NumPy
     depends=[os.path.relpath(f) for pattern in ("*.h", "*.def", "*.py") for f in sorted(HERE.glob(pattern))])
 
