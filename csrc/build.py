@@ -6,7 +6,8 @@
     python csrc/build.py --sanitize DIR     with AddressSanitizer and UBSan, into DIR; to run it:
         LD_PRELOAD="$(gcc -print-file-name=libasan.so)" NN_KERNELS=DIR/_kernels.abi3.so \\
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 python -m pytest tests/nn/kernels
-    -D NAME                                 define a macro (NN_NO_X86: as if built for a CPU that is not x86)
+    -D NAME                                 define a macro. NN_NO_X86: as if built for a CPU that is not x86;
+                                            NN_AVXVNNI_BY_EVEX: AVX512-VNNI stands in for AVX-VNNI, for tests
 """
 
 import argparse
