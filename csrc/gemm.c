@@ -1,7 +1,7 @@
 /* gemm: the loops around the micro-kernels (Goto & van de Geijn 2008; BLIS, Van Zee & van de Geijn 2015).
  *
- *     for kc of K:                                      slices of a and b that stay in the caches
- *         for mc rows:  copy their kc elements          a in the L2 cache (padded: see qgemm.c)
+ *     for mc rows:  on one thread or several            (pool.c)
+ *         for kc of K:  copy the rows' kc elements      a slice of a in the L2 cache (padded: see qgemm.c)
  *             for nr columns:                           a slice of their panels, in L1 / L2
  *                 for mr rows:  micro-kernel -> tile -> out
  *
@@ -11,7 +11,7 @@
  *
  * Measured, 1024 x 1024 x 1024, one thread of a Zen 4 EPYC at 3.7 GHz, b packed, of the peak of FMA (peak.c):
  * AVX-512 92 %, AVX2 91 %. `bonsai bench gemm` measures it. */
-#include "scratch.h"
+#include "pool.h"
 
 #include <string.h>
 
@@ -58,6 +58,50 @@ static void prefetch(int64_t rows, int64_t cols, const float *out, int64_t ldo)
             __builtin_prefetch(out + i * ldo + j, 1);
 }
 
+/* One product under way. */
+typedef struct {
+    gemm_micro *micro;
+    store *store;
+    int mr, nr;
+    int64_t n, k, lda, ldo, row_bytes; /* row_bytes: from one row of the copy of a to the next */
+    const float *a, *b;
+    float *out;
+} product;
+
+/* The rows i0 .. i1 of a slice of a, as the micro-kernel reads them, then zeros up to a multiple of mr. */
+static void copy_rows(const product *t, int64_t i0, int64_t i1, int64_t k0, int64_t kc, char *to)
+{
+    for (int64_t i = i0; i < i1; i++, to += t->row_bytes)
+        memcpy(to, t->a + i * t->lda + k0, (size_t)kc * 4);
+    memset(to, 0, (size_t)((round_up(i1 - i0, t->mr) - (i1 - i0)) * t->row_bytes));
+}
+
+/* The rows i0 .. i1 of the result. */
+static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
+{
+    const product *t = product_;
+    const int mr = t->mr, nr = t->nr;
+    const int64_t n = t->n, k = t->k;
+    for (int64_t k0 = 0; k0 < k || k0 == 0; k0 += KC) {
+        int64_t kc = smaller(KC, k - k0);
+        copy_rows(t, i0, i1, k0, kc, copy);
+        for (int64_t n0 = 0; n0 < n; n0 += nr) {
+            _Alignas(LINE) float tile[MAX_TILE];
+            const void *panels[MAX_NR / PANEL];
+            for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
+                panels[p] = t->b + (smaller(n0 / PANEL + p, (n - 1) / PANEL) * k + k0) * PANEL;
+            int64_t cols = smaller(nr, n - n0);
+            for (int64_t i = i0; i < i1; i += mr) {
+                float *to = t->out + i * t->ldo + n0;
+                int64_t high = smaller(mr, i1 - i);
+                prefetch(high, cols, to, t->ldo);
+                t->micro(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
+                t->store((int)high, (int)cols, nr, tile, k0 > 0, to, t->ldo);
+            }
+        }
+    }
+}
+
 int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t lda,
             const void *b, void *out, int64_t ldo)
 {
@@ -66,40 +110,8 @@ int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k
     if (variant < 0)
         variant = nn_select(NN_gemm, m, n, 0);
     const nn_variant_row *v = nn_variant(variant);
-    gemm_micro *micro = (gemm_micro *)nn_micro(variant);
-    store *store_tile = store_for(v->needs);
-    int mr = v->mr, nr = v->nr;
-
-    int64_t row_bytes = copied_row_bytes(4 * smaller(k, KC));
-    int64_t mc = round_up(smaller(m1 - m0, 1 + MC_BYTES / row_bytes), mr);
-    void *memory;
-    char *copy = scratch(mc * row_bytes, &memory);
-    if (!copy)
-        return NN_NO_MEMORY;
-
-    for (int64_t k0 = 0; k0 < k || k0 == 0; k0 += KC) {
-        int64_t kc = smaller(KC, k - k0);
-        for (int64_t i0 = m0; i0 < m1; i0 += mc) {
-            int64_t rows = smaller(mc, m1 - i0), padded = round_up(rows, mr);
-            for (int64_t i = 0; i < rows; i++)
-                memcpy(copy + i * row_bytes, (const float *)a + (i0 + i) * lda + k0, (size_t)kc * 4);
-            memset(copy + rows * row_bytes, 0, (size_t)((padded - rows) * row_bytes));
-            for (int64_t n0 = 0; n0 < n; n0 += nr) {
-                _Alignas(LINE) float tile[MAX_TILE];
-                const void *panels[MAX_NR / PANEL];
-                for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
-                    panels[p] = (const float *)b + (smaller(n0 / PANEL + p, (n - 1) / PANEL) * k + k0) * PANEL;
-                int64_t cols = smaller(nr, n - n0);
-                for (int64_t i = 0; i < rows; i += mr) {
-                    float *to = (float *)out + (i0 + i) * ldo + n0;
-                    int64_t high = smaller(mr, rows - i);
-                    prefetch(high, cols, to, ldo);
-                    micro(kc, copy + i * row_bytes, row_bytes, panels, 0, tile);
-                    store_tile((int)high, (int)cols, nr, tile, k0 > 0, to, ldo);
-                }
-            }
-        }
-    }
-    free(memory);
-    return 0;
+    product t = { (gemm_micro *)nn_micro(variant), store_for(v->needs), v->mr, v->nr, n, k, lda, ldo,
+                  copied_row_bytes(4 * smaller(k, KC)), a, b, out };
+    nn_cut cut = nn_cut_rows(m0, m1, v->mr, MC_BYTES / t.row_bytes, nn_cycles(variant, m1 - m0, n, k));
+    return nn_run_blocks(&cut, cut.rows * t.row_bytes, block, &t);
 }

@@ -2,7 +2,7 @@
  *
  * Every argument has been checked by the Python side. A matrix is a pointer to its element [0][0] and
  * the distance of its rows in elements (it may be negative or 0 in an input); its columns are adjacent.
- * Rows m0 <= i < m1 of a product with m rows are computed, so that threads can share one product: the bits
+ * Rows m0 <= i < m1 of a product with m rows are computed, by one thread or several (nn_threads): the bits
  * do not depend on how it is cut. `variant` is a row of kernels.def, or -1: the cheapest by the cost model.
  * Products return 0, or why nothing was computed: NN_NO_MEMORY; NN_BAD_SCALE, one is not positive and finite;
  * NN_OVERLAP, the result shares memory with an input. Those are looked at here because it costs nanoseconds here
@@ -20,6 +20,10 @@ const char *nn_build_id(void);
 int nn_isa_mask(void);         /* ISA_ bits of this CPU that are in force */
 int nn_isa_level(void);        /* 0 scalar, 1 avx2, 2 avxvnni, 3 avx512: the richest in force */
 int nn_isa_cap(int level);     /* forbid everything above level; returns the cap before */
+
+/* Threads (pool.c). Both return what was before. */
+int nn_threads(int count);                  /* how many may share the rows of a product, 1 at first; 0 only asks */
+int64_t nn_thread_cycles(int64_t cycles);   /* the least work that each of them must get */
 
 /* The list of all variants: kernels.def as data (registry.c). */
 enum { NN_gemm, NN_qgemm, NN_spmm_csr, NN_tt_matmul };

@@ -117,7 +117,7 @@ finish *nn_finish(int isa)
 #if NN_X86
     if (isa & (ISA_AVX512 | ISA_AVX512VNNI))
         return finish_avx512;
-    if (isa & ISA_AVX2)
+    if (isa & (ISA_AVX2 | ISA_AVXVNNI))
         return finish_avx2;
 #endif
     (void)isa;

@@ -24,6 +24,9 @@ typedef void spmm_csr_micro(int64_t n, const float *xt, const float *values, con
 #undef KERNEL
 
 typedef void any_micro(void);
+/* What m x n results of `steps` steps cost a core, about: tiles to compute × cost of a step of one tile. */
+double nn_cycles(int variant, int64_t m, int64_t n, int64_t steps);
+
 any_micro *nn_micro(int variant); /* the function of a row, to be cast to its kernel's type */
 
 #endif

@@ -8,6 +8,7 @@
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
 `kernel.variants()` is every implementation that can run here; `with use("avx2"):` forces one.
+`threads(n)` lets up to n threads share a product.
 """
 
 from .gemm import gemm
@@ -16,7 +17,8 @@ from .native import isa, peak, peak_routes, why_not_c
 from .packed import Packed
 from .qgemm import qgemm
 from .spmm_csr import spmm_csr
+from .threads import thread_count, threads
 from .tt_matmul import tt_matmul
 
 __all__ = ["Kernel", "Packed", "Variant", "all_kernels", "gemm", "isa", "kernel", "peak", "peak_routes",
-           "qgemm", "spmm_csr", "tt_matmul", "use", "why_not_c"]
+           "qgemm", "spmm_csr", "thread_count", "threads", "tt_matmul", "use", "why_not_c"]

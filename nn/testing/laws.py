@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nn import kernels
 from nn.testing import layouts
 from nn.testing.case import Case, show
 from nn.testing.domain import Domain
@@ -136,6 +137,16 @@ def splits_into_rows(f: Implementation, case: Case) -> None:
     alike(f, np.vstack(parts), f(case), case, f"rows cut at {cut}")
 
 
+def has_the_same_bits_on_any_threads(f: Implementation, case: Case) -> None:
+    """Two, three or five threads that share the rows give the bits that one gives."""
+    with kernels.threads(1):
+        want = f(case)
+    count = (2, 3, 5)[case.seed % 3]
+    with kernels.threads(count, least_cycles=0):
+        for _ in range(3):                                     # whoever comes first takes a block
+            same(f(case), want, f"on {count} threads")
+
+
 def splits_into_columns(f: Implementation, case: Case) -> None:
     """The same for columns."""
     n = f.domain.shape(case)[2]
@@ -186,5 +197,5 @@ def packs(f: Implementation, case: Case) -> None:
 
 
 LAWS: tuple[Law, ...] = (equals_specification, ignores_layout, ignores_padding, writes_only_out,
-                         leaves_inputs, repeats, splits_into_rows, splits_into_columns, permutes,
-                         ignores_nothing_added, handles_empty, packs)
+                         leaves_inputs, repeats, splits_into_rows, has_the_same_bits_on_any_threads,
+                         splits_into_columns, permutes, ignores_nothing_added, handles_empty, packs)

@@ -21,6 +21,7 @@ SHAPES = ((1024, 1024, 1024), (64, 1024, 1024), (8, 4096, 1024), (1, 4096, 4096)
 # vpmaddubsw adds two products in 16 bits: exact for 7-bit weights, and for others qgemm takes another route.
 ROUTES = {
     "vnni_avx512": ("avx512", 127, 85),
+    "vnni_avxvnni": ("avxvnni", 127, 88),
     "madd16_avx2": ("avx2", 127, 90),
     "maddubs_avx2": ("avx2", 64, 90),
 }

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from nn.kernels import gemm, qgemm, spmm_csr, tt_matmul
+from nn.kernels import gemm, qgemm, spmm_csr, thread_count, tt_matmul
 from nn.testing import laws, laws_float, laws_qgemm, laws_tt
 from nn.testing.check import DOMAINS
 
@@ -95,6 +95,12 @@ def starts_from_what_memory_held(y, *args, **options):
 @output(laws.splits_into_rows, *EVERY)
 def mixes_rows_of_the_second_tile(y, *args, **options):
     y[6:7] = y[7:8] if len(y) > 7 else y[6:7]
+
+
+@output(laws.has_the_same_bits_on_any_threads, *EVERY)
+def loses_the_last_row_to_a_second_thread(y, *args, **options):
+    if thread_count() > 1:
+        y[-1:] = 0
 
 
 @output(laws.splits_into_columns, gemm, qgemm, spmm_csr)
