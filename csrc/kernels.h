@@ -26,7 +26,7 @@ int nn_threads(int count);                  /* how many may share the rows of a 
 int64_t nn_thread_cycles(int64_t cycles);   /* the least work that each of them must get */
 
 /* The list of all variants: kernels.def as data (registry.c). */
-enum { NN_gemm, NN_qgemm, NN_spmm_csr, NN_tt_matmul };
+enum { NN_gemm, NN_qgemm, NN_spmm_csr, NN_tt_matmul, NN_winograd_conv2d };
 typedef struct {
     int kernel;                /* NN_gemm, ... */
     const char *name, *isa;
@@ -88,6 +88,21 @@ typedef struct {
 /* out = x . W, float32. */
 int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w, const void *x, int64_t ldx,
                  void *out, int64_t ldo);
+
+/* A 3 x 3 convolution with stride 1 (winograd.c). Activations lie N,H,W,C, a pixel's channels adjacent; the distances
+ * of images, rows and pixels are in elements. */
+typedef struct {
+    int64_t n, height, width, c;           /* images of x, their pixels and channels */
+    int64_t top, left;                     /* pixels of padding */
+    int64_t x_image, x_row, x_pixel;
+    int64_t out_height, out_width, o;
+    int64_t out_image, out_row, out_pixel;
+} nn_winograd;
+
+/* Tiles t0 <= t < t1 of out = x convolved, + bias (float[o], or 0). u: 16 matrices, transformed filters, each c x o
+ * in the panels of gemm. */
+int nn_winograd_conv2d(int variant, const nn_winograd *shape, int64_t t0, int64_t t1, const void *x, const void *u,
+                       const void *bias, void *out);
 
 /* Register-only loops that measure what a route could reach at best (peak.c). */
 int nn_peak_count(void);

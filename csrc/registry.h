@@ -14,6 +14,14 @@ enum { NEEDS_PAIRS = 1, A16 = 2, B16 = 4 };
 typedef void qgemm_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
 typedef qgemm_micro gemm_micro;
 typedef qgemm_micro tt_matmul_micro;
+typedef qgemm_micro winograd_conv2d_micro;
+
+/* A row of kernels.def whose micro-kernel is that of a gemm. */
+#define SAME_AS(gemm_name, name)                                                                                   \
+    void name(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)                \
+    {                                                                                                              \
+        gemm_name(steps, a, lda, b, add, tile);                                                                    \
+    }
 
 /* yt[n][nr] = W · xt for the transpose xt[k][nr] of nr rows of x. */
 typedef void spmm_csr_micro(int64_t n, const float *xt, const float *values, const void *indices, int wide,

@@ -18,11 +18,6 @@
 
 #include <string.h>
 
-#define SAME_AS(gemm_name, name)                                                                                   \
-    void name(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)                \
-    {                                                                                                              \
-        gemm_name(steps, a, lda, b, add, tile);                                                                    \
-    }
 SAME_AS(gemm_scalar_2x16, tt_matmul_scalar_2x16)
 #if NN_X86
 SAME_AS(gemm_6x16_avx2, tt_matmul_6x16_avx2)

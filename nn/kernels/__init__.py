@@ -4,6 +4,7 @@
     qgemm(a, b, ...)            8-bit integer product, exact, with requantisation
     spmm_csr(x, w)              f32 product with a sparse matrix
     tt_matmul(x, cores)         f32 product with a matrix in the tensor-train format
+    winograd_conv2d(x, w)       f32 3×3 convolution with fewer multiplications
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
@@ -19,6 +20,7 @@ from .qgemm import qgemm
 from .spmm_csr import spmm_csr
 from .threads import thread_count, threads
 from .tt_matmul import tt_matmul
+from .winograd_conv2d import winograd_conv2d
 
 __all__ = ["Kernel", "Packed", "Variant", "all_kernels", "gemm", "isa", "kernel", "peak", "peak_routes",
-           "qgemm", "spmm_csr", "thread_count", "threads", "tt_matmul", "use", "why_not_c"]
+           "qgemm", "spmm_csr", "thread_count", "threads", "tt_matmul", "use", "why_not_c", "winograd_conv2d"]

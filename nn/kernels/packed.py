@@ -36,9 +36,9 @@ class Packed:
 
     __slots__ = ("kernel", "parts", "pinned", "plan", "shape")
 
-    def __init__(self, kernel: Any, shape: tuple[int, int], **parts: Any) -> None:
+    def __init__(self, kernel: Any, shape: tuple[int, ...], **parts: Any) -> None:
         self.kernel = kernel
-        self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight
+        self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight; of filters: (O, I, kH, kW)
         # name -> array (what it occupies) or a plain number (what is known about it)
         self.parts = {name: frozen(part) for name, part in parts.items()}
         self.plan: Any = None     # the C side's view of the parts, made by the first call
@@ -60,7 +60,8 @@ class Packed:
         return self.kernel.repack, (self.unpack(), self.shape)
 
     def __repr__(self) -> str:
-        return f"<{self.kernel.name} operand {self.shape[0]}x{self.shape[1]}, {self.nbytes} bytes>"
+        shape = "x".join(map(str, self.shape))
+        return f"<{self.kernel.name} operand {shape}, {self.nbytes} bytes>"
 
 
 def packed_elsewhere(kernel: str, argument: str, operand: Packed) -> TypeError:

@@ -20,14 +20,17 @@ from nn.testing.case import for_all
 from nn.testing.domain import Domain, Gemm, Qgemm
 from nn.testing.domain_csr import SpmmCsr
 from nn.testing.domain_tt import TtMatmul
+from nn.testing.domain_winograd import WinogradConv2d
 from nn.testing.laws import Implementation, Law
 from nn.testing.laws_float import GEMM_LAWS, SPMM_CSR_LAWS
 from nn.testing.laws_qgemm import QGEMM_LAWS
 from nn.testing.laws_tt import TT_LAWS
+from nn.testing.laws_winograd import WINOGRAD_LAWS
 
-DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (Gemm(), Qgemm(), SpmmCsr(), TtMatmul())}
+DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (Gemm(), Qgemm(), SpmmCsr(), TtMatmul(),
+                                                                 WinogradConv2d())}
 LAWS_OF: dict[str, tuple[Law, ...]] = {"gemm": GEMM_LAWS, "qgemm": QGEMM_LAWS, "spmm_csr": SPMM_CSR_LAWS,
-                                   "tt_matmul": TT_LAWS}
+                                   "tt_matmul": TT_LAWS, "winograd_conv2d": WINOGRAD_LAWS}
 
 
 def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementation:

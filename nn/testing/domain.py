@@ -44,6 +44,10 @@ class Domain:
         none = slice(0, 0)
         return {"M": self.rows(case, none), "N": self.columns(case, none), "K": self.inner(case, none)}
 
+    def unpacked(self, w: np.ndarray) -> np.ndarray | float:
+        """How far from w `unpack` may be: not at all, where what is packed keeps every bit."""
+        return 0.0
+
     def to_pack(self, case: Case) -> tuple:
         """The arguments of `pack`."""
         return self.weight(case)

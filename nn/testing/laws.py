@@ -23,7 +23,7 @@ from nn.testing.guard import Frame
 class Implementation:
     """One way to compute a kernel.
 
-    run(*arrays, **options) → (M, N), with `out=` too where takes_out. pack(*weight) gives what may stand in
+    run(*arrays, **options) → (M, N) or (M, …, N), with `out=` too where takes_out. pack(*weight) gives what may stand in
     for the weight, or pack is None. spec is the NumPy specification. steady: the bits of an entry depend on
     its row and its column only, not on the shape around them (BLAS, behind the NumPy variant, is not).
     """
@@ -89,14 +89,14 @@ def ignores_layout(f: Implementation, case: Case) -> None:
     """Strided, shifted, unaligned, reversed and transposed views give what contiguous copies give."""
     want = f(case)
     for layout in layouts.OF_MATRICES:
-        args = [layout(a) if a.ndim == 2 or layout in layouts.OF_VECTORS else a for a in case.args]
+        args = [layout(a) if a.ndim > 1 or layout in layouts.OF_VECTORS else a for a in case.args]
         alike(f, f(case.on(*args)), want, case, f"with {layout.__name__} views for arguments")
 
 
 def ignores_padding(f: Implementation, case: Case) -> None:
     """The bytes between and around rows may be anything: NaN (0xFF), large (0x7F), negative (0x80)."""
     def surrounded(a: np.ndarray, poison: int) -> np.ndarray:
-        return layouts.padded_rows(a, poison) if a.ndim == 2 else layouts.shifted(a, poison)
+        return layouts.padded_rows(a, poison) if a.ndim > 1 else layouts.shifted(a, poison)
 
     clean, *poisoned = [f(case.on(*(surrounded(a, poison) for a in case.args)))
                         for poison in (0x00, 0xFF, 0x7F, 0x80)]
@@ -152,7 +152,7 @@ def splits_into_columns(f: Implementation, case: Case) -> None:
     n = f.domain.shape(case)[2]
     cut = int(case.rng().integers(n + 1))
     parts = [f(f.domain.columns(case, slice(0, cut))), f(f.domain.columns(case, slice(cut, n)))]
-    alike(f, np.hstack(parts), f(case), case, f"columns cut at {cut}")
+    alike(f, np.concatenate(parts, axis=-1), f(case), case, f"columns cut at {cut}")
 
 
 def permutes(f: Implementation, case: Case) -> None:
@@ -162,7 +162,7 @@ def permutes(f: Implementation, case: Case) -> None:
     turned = f.domain.rows(case, rows)
     alike(f, f(turned), want[rows], turned, "rows permuted")
     turned = f.domain.columns(case, columns)
-    alike(f, f(turned), np.ascontiguousarray(want[:, columns]), turned, "columns permuted")
+    alike(f, f(turned), np.ascontiguousarray(want[..., columns]), turned, "columns permuted")
     turned = f.domain.inner(case, inner)
     alike(f, f(turned), want, case, "inner index permuted", reordered=True)
 
@@ -190,7 +190,7 @@ def packs(f: Implementation, case: Case) -> None:
     alike(f, f(case.on(case.args[0], packed)), want, case, "with a packed weight")
     again = packed.unpack()
     for got, w in zip(again if isinstance(again, tuple) else (again,), weight, strict=True):
-        same(got, w, "packed and unpacked")
+        same(got, w, "packed and unpacked", f.domain.unpacked(w))
     held = sum(w.nbytes for w in weight)
     if packed.nbytes < held:
         raise AssertionError(f"packed.nbytes is {packed.nbytes}, less than the {held} bytes it gives back")

@@ -11,12 +11,24 @@ import numpy as np
 import pytest
 
 from compress.cli import bench, command
-from compress.cli.bench import autograd, call, gemm, peers, qgemm, spmm_csr, timing, tt_matmul, variants
+from compress.cli.bench import (
+    autograd,
+    call,
+    gemm,
+    peers,
+    qgemm,
+    spmm_csr,
+    timing,
+    tt_matmul,
+    variants,
+    winograd_conv2d,
+)
 from compress.cli.bench.row import AT_LEAST, AT_MOST, WITHIN, Row, table, verdicts
 from nn import kernels
 
 ROOT = Path(__file__).resolve().parents[3]
-MODULES = {"gemm": gemm, "qgemm": qgemm, "spmm_csr": spmm_csr, "tt_matmul": tt_matmul}
+MODULES = {"gemm": gemm, "qgemm": qgemm, "spmm_csr": spmm_csr, "tt_matmul": tt_matmul,
+           "winograd_conv2d": winograd_conv2d}
 
 
 @pytest.fixture
