@@ -22,7 +22,7 @@ int nn_isa_level(void);        /* 0 scalar, 1 avx2, 2 avxvnni, 3 avx512: the ric
 int nn_isa_cap(int level);     /* forbid everything above level; returns the cap before */
 
 /* The list of all variants: kernels.def as data (registry.c). */
-enum { NN_gemm, NN_qgemm, NN_spmm_csr, NN_tt_matmul };
+enum { NN_gemm, NN_qgemm, NN_spmm_csr, NN_tt_matmul, NN_adam_step };
 typedef struct {
     int kernel;                /* NN_gemm, ... */
     const char *name, *isa;
@@ -84,6 +84,17 @@ typedef struct {
 /* out = x . W, float32. */
 int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w, const void *x, int64_t ldx,
                  void *out, int64_t ldo);
+
+/* Adam (adam.c): what all tensors of a step share, rounded to float32. rest: 1 - beta. shrink: what weights are
+ * multiplied by (AdamW), else 1. l2: decay times the weight is added to the gradient (Adam). */
+typedef struct {
+    float beta1, beta2, rest1, rest2, eps, shrink, decay;
+    int l2;
+} nn_adam;
+
+/* `count` tensors, in place on p, m and v; corrections, rates: 1/sqrt(1 - beta2^t) and lr/(1 - beta1^t) of each. */
+int nn_adam_step(int variant, int64_t count, void *const *p, const void *const *g, void *const *m, void *const *v,
+                 const int64_t *sizes, const nn_adam *how, const float *corrections, const float *rates);
 
 /* Register-only loops that measure what a route could reach at best (peak.c). */
 int nn_peak_count(void);

@@ -4,12 +4,14 @@
     qgemm(a, b, ...)            8-bit integer product, exact, with requantisation
     spmm_csr(x, w)              f32 product with a sparse matrix
     tt_matmul(x, cores)         f32 product with a matrix in the tensor-train format
+    adam_step(params, ...)      a step of Adam or AdamW, in place
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
 `kernel.variants()` is every implementation that can run here; `with use("avx2"):` forces one.
 """
 
+from .adam_step import adam_step
 from .gemm import gemm
 from .kernel import Kernel, Variant, all_kernels, kernel, use
 from .native import isa, peak, peak_routes, why_not_c
@@ -18,5 +20,5 @@ from .qgemm import qgemm
 from .spmm_csr import spmm_csr
 from .tt_matmul import tt_matmul
 
-__all__ = ["Kernel", "Packed", "Variant", "all_kernels", "gemm", "isa", "kernel", "peak", "peak_routes",
-           "qgemm", "spmm_csr", "tt_matmul", "use", "why_not_c"]
+__all__ = ["Kernel", "Packed", "Variant", "adam_step", "all_kernels", "gemm", "isa", "kernel", "peak",
+           "peak_routes", "qgemm", "spmm_csr", "tt_matmul", "use", "why_not_c"]

@@ -23,7 +23,8 @@ from .row import Row, table, verdicts
 
 __all__ = ["GROUPS", "ONE_THREAD", "group", "run"]
 
-GROUPS = ("startup", "call", "autograd", "gemm", "qgemm", "spmm_csr", "tt_matmul", "digits", "main_job")
+GROUPS = ("startup", "call", "autograd", "gemm", "qgemm", "spmm_csr", "tt_matmul", "one_pass", "digits",
+          "main_job")
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
