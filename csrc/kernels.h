@@ -26,7 +26,14 @@ int nn_threads(int count);                  /* how many may share the rows of a 
 int64_t nn_thread_cycles(int64_t cycles);   /* the least work that each of them must get */
 
 /* The list of all variants: kernels.def as data (registry.c). */
-enum { NN_gemm, NN_qgemm, NN_spmm_csr, NN_tt_matmul, NN_winograd_conv2d };
+enum {
+    NN_gemm,
+    NN_qgemm,
+    NN_spmm_csr,
+    NN_tt_matmul,
+    NN_winograd_conv2d,
+    NN_adam_step,
+};
 typedef struct {
     int kernel;                /* NN_gemm, ... */
     const char *name, *isa;
@@ -103,6 +110,17 @@ typedef struct {
  * in the panels of gemm. */
 int nn_winograd_conv2d(int variant, const nn_winograd *shape, int64_t t0, int64_t t1, const void *x, const void *u,
                        const void *bias, void *out);
+
+/* Adam (adam.c): what all tensors of a step share, rounded to float32. rest: 1 - beta. shrink: what weights are
+ * multiplied by (AdamW), else 1. l2: decay times the weight is added to the gradient (Adam). */
+typedef struct {
+    float beta1, beta2, rest1, rest2, eps, shrink, decay;
+    int l2;
+} nn_adam;
+
+/* `count` tensors, in place on p, m and v; corrections, rates: 1/sqrt(1 - beta2^t) and lr/(1 - beta1^t) of each. */
+int nn_adam_step(int variant, int64_t count, void *const *p, const void *const *g, void *const *m, void *const *v,
+                 const int64_t *sizes, const nn_adam *how, const float *corrections, const float *rates);
 
 /* Register-only loops that measure what a route could reach at best (peak.c). */
 int nn_peak_count(void);

@@ -27,6 +27,10 @@ typedef qgemm_micro winograd_conv2d_micro;
 typedef void spmm_csr_micro(int64_t n, const float *xt, const float *values, const void *indices, int wide,
                             const int32_t *indptr, float *yt);
 
+/* One step of Adam on n numbers. */
+typedef void adam_step_micro(int64_t n, float *p, const float *g, float *m, float *v, const nn_adam *how,
+                             float correction, float rate);
+
 #define KERNEL(kernel, name, needs, mr, nr, step, flags) kernel##_micro name;
 #include "kernels.def"
 #undef KERNEL

@@ -5,6 +5,7 @@
     spmm_csr(x, w)              f32 product with a sparse matrix
     tt_matmul(x, cores)         f32 product with a matrix in the tensor-train format
     winograd_conv2d(x, w)       f32 3×3 convolution with fewer multiplications
+    adam_step(params, ...)      a step of Adam or AdamW, in place
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
@@ -12,6 +13,7 @@ operand into the layout the C code reads, once; `kernel.reference` is the NumPy 
 `threads(n)` lets up to n threads share a product.
 """
 
+from .adam_step import adam_step
 from .gemm import gemm
 from .kernel import Kernel, Variant, all_kernels, kernel, use
 from .native import isa, peak, peak_routes, why_not_c
@@ -22,5 +24,23 @@ from .threads import thread_count, threads
 from .tt_matmul import tt_matmul
 from .winograd_conv2d import winograd_conv2d
 
-__all__ = ["Kernel", "Packed", "Variant", "all_kernels", "gemm", "isa", "kernel", "peak", "peak_routes",
-           "qgemm", "spmm_csr", "thread_count", "threads", "tt_matmul", "use", "why_not_c", "winograd_conv2d"]
+__all__ = [
+    "Kernel",
+    "Packed",
+    "Variant",
+    "adam_step",
+    "all_kernels",
+    "gemm",
+    "isa",
+    "kernel",
+    "peak",
+    "peak_routes",
+    "qgemm",
+    "spmm_csr",
+    "thread_count",
+    "threads",
+    "tt_matmul",
+    "use",
+    "why_not_c",
+    "winograd_conv2d",
+]

@@ -20,8 +20,8 @@ CONTIGUOUS, ALIGNED, WRITEABLE = 0x001, 0x100, 0x400
 READABLE, WRITABLE = CONTIGUOUS | ALIGNED, CONTIGUOUS | ALIGNED | WRITEABLE
 
 
-def array(kernel: str, name: str, x: Any, rank: int, *dtypes: np.dtype) -> np.ndarray:
-    """`x` as a plain array of this rank and one of these dtypes."""
+def array(kernel: str, name: str, x: Any, rank: int | None, *dtypes: np.dtype) -> np.ndarray:
+    """`x` as a plain array of this rank (None: of any) and one of these dtypes."""
     if not isinstance(x, np.ndarray):
         came = "nothing" if x is None else type(x).__name__
         raise TypeError(f"{kernel}: {name} must be a NumPy array, got {came}")
@@ -34,7 +34,7 @@ def array(kernel: str, name: str, x: Any, rank: int, *dtypes: np.dtype) -> np.nd
         wanted = "integers" if dtypes is INTEGERS else " or ".join(d.name for d in dtypes)
         came = x.dtype.name if x.dtype.isnative else f"byte-swapped {x.dtype.name}"
         raise TypeError(f"{kernel}: {name} must be {wanted}, got {came}")
-    if x.ndim != rank:
+    if rank is not None and x.ndim != rank:
         dimensions = "1 dimension" if rank == 1 else f"{rank} dimensions"
         raise ValueError(f"{kernel}: {name} must have {dimensions}, got shape {x.shape}")
     return x if x.dtype is known else x.view(known)   # equal dtypes may be different objects (metadata)

@@ -18,25 +18,39 @@ from nn import kernels
 from nn.testing import memory
 from nn.testing.case import for_all
 from nn.testing.domain import Domain, Gemm, Qgemm
+from nn.testing.domain_adam import AdamStep
 from nn.testing.domain_csr import SpmmCsr
 from nn.testing.domain_tt import TtMatmul
 from nn.testing.domain_winograd import WinogradConv2d
 from nn.testing.laws import Implementation, Law
+from nn.testing.laws_adam import ADAM_LAWS
 from nn.testing.laws_float import GEMM_LAWS, SPMM_CSR_LAWS
 from nn.testing.laws_qgemm import QGEMM_LAWS
 from nn.testing.laws_tt import TT_LAWS
 from nn.testing.laws_winograd import WINOGRAD_LAWS
 
-DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (Gemm(), Qgemm(), SpmmCsr(), TtMatmul(),
-                                                                 WinogradConv2d())}
-LAWS_OF: dict[str, tuple[Law, ...]] = {"gemm": GEMM_LAWS, "qgemm": QGEMM_LAWS, "spmm_csr": SPMM_CSR_LAWS,
-                                   "tt_matmul": TT_LAWS, "winograd_conv2d": WINOGRAD_LAWS}
+DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
+    Gemm(),
+    Qgemm(),
+    SpmmCsr(),
+    TtMatmul(),
+    WinogradConv2d(),
+    AdamStep(),
+)}
+LAWS_OF: dict[str, tuple[Law, ...]] = {
+    "gemm": GEMM_LAWS,
+    "qgemm": QGEMM_LAWS,
+    "spmm_csr": SPMM_CSR_LAWS,
+    "tt_matmul": TT_LAWS,
+    "winograd_conv2d": WINOGRAD_LAWS,
+    "adam_step": ADAM_LAWS,
+}
 
 
 def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementation:
     """The kernel under `with use(what)`: a variant, a backend, an instruction set."""
     domain = DOMAINS[kernel.name]
-    call, pack_flat = domain.flat(kernel), domain.flat_pack(kernel.pack)
+    call, pack_flat = domain.flat(kernel), kernel.pack and domain.flat_pack(kernel.pack)
 
     def run(*args, **options):
         with kernels.use(what):
@@ -47,7 +61,8 @@ def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementa
             return pack_flat(*weight)
 
     name = what if what.startswith(kernel.name) else f"{kernel.name}_{what}"
-    return Implementation(name, domain, run, domain.flat(kernel.reference), pack, steady=steady)
+    return Implementation(name, domain, run, domain.flat(kernel.reference), pack_flat and pack,
+                          takes_out=domain.takes_out, steady=steady)
 
 
 def of_function(function: Callable, like: kernels.Kernel) -> Implementation:

@@ -31,7 +31,8 @@ class Domain:
     """The calls of one kernel, and its structure."""
 
     name: str
-    exact: bool                            # integers: every variant gives the same bits
+    exact: bool                            # every variant gives the same bits
+    takes_out: bool = True                 # the kernel has `out=`
     m_tiles: tuple[int, ...]               # rows of the tiles of its variants: sizes around
     n_tiles: tuple[int, ...]               # them are drawn; and columns
 

@@ -15,7 +15,7 @@ OPTIMIZED = native.lib is not None and not os.environ.get("NN_KERNELS")
 READABLE = platform.machine() in ("x86_64", "AMD64") and shutil.which("objdump")
 VECTORS = [v.name for k in kernels.all_kernels() for v in k._all_variants()
            if v.isa not in ("any", "scalar")]   # also those for other CPUs: reading needs no CPU
-MULTIPLIES = re.compile(r"vpdpbusd|vpmadd|vfmadd")
+MULTIPLIES = re.compile(r"vpdpbusd|vpmadd|vfmadd|vdivps")
 
 pytestmark = pytest.mark.skipif(not (OPTIMIZED and READABLE), reason="needs an optimized build and objdump")
 
