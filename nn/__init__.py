@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 from nn import data, functional, models, optim, profile, train
 from nn.backward import grad
 from nn.files import FileError, load, save
+from nn.forward import jvp
 from nn.functional import cat, stack
 from nn.gradcheck import GradcheckError, gradcheck
 from nn.graph import Graph, trace
@@ -35,6 +36,6 @@ from nn.tensor import Tensor, TraceError
 __all__ = [
     "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dropout", "FileError", "Flatten", "GradcheckError",
     "Graph", "Linear", "MaxPool2d", "Module", "Parameter", "ReLU", "Sequential", "Tensor", "TraceError",
-    "cat", "checkpoint", "checkpoint_sequential", "data", "functional", "grad", "gradcheck", "load",
+    "cat", "checkpoint", "checkpoint_sequential", "data", "functional", "grad", "gradcheck", "jvp", "load",
     "manual_seed", "models", "no_grad", "optim", "profile", "save", "stack", "trace", "train",
 ]  # fmt: skip

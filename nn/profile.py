@@ -175,7 +175,8 @@ def _owners(root: Any) -> set[int]:
     while stack:
         node = stack.pop()
         if type(node) is Node:
-            found |= {id(engine._owner(kept)) for kept in node.saved or () if isinstance(kept, np.ndarray)}
+            held = (*(node.saved or ()), *(node.inputs or ()))
+            found |= {id(engine._owner(kept)) for kept in held if isinstance(kept, np.ndarray)}
             stack += [parent for parent in node.parents if parent is not None and parent not in seen]
             seen.update(node.parents)
     return found

@@ -172,7 +172,7 @@ def _in_order(root, ends):
     way through the rest of the graph, and adds up what meets there in the same order.
     """
     stand_for = {end: parent for parent, end in ends.items()}
-    pending, found, ready = engine._count_consumers(root), [], [root]
+    pending, found, ready = engine.count_consumers(root), [], [root]
     while ready:
         node = ready.pop()
         if node in stand_for:

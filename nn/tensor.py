@@ -14,6 +14,7 @@ from nn.mode import mode
 from nn.rules import Rule, arithmetic, linear, reductions, shapes
 
 tracer = None    # None, or an object whose record(rule, inputs, attrs, out) hears of every operation
+lift = None      # None, or while nn.jvp runs, what applies a rule to tensors that have a tangent
 
 Operand: TypeAlias = "Tensor | np.ndarray | float"
 Dims: TypeAlias = "int | tuple[int, ...] | None"
@@ -29,6 +30,10 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of
     what it meets. An error of the rule's forward comes out with the operation's name and the shapes.
     """
+    if lift is not None:
+        out = lift(rule, inputs, attrs)
+        if out is not None:
+            return out
     arrays, parents, recorded = [], [], False
     for x in inputs:
         if isinstance(x, Tensor):
@@ -40,19 +45,19 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
                 parents.append(x if node is LEAF else node)
                 recorded = True
         else:
-            arrays.append(x if type(x) in _PLAIN else _plain(rule, x))
+            arrays.append(x if type(x) in _PLAIN else plain(rule, x))
             parents.append(None)
     try:
         y, saved = rule.forward(*arrays, **attrs)
-    except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise _named(rule, arrays, error) from error
+    except ERRORS as error:
+        raise named(rule, arrays, error) from error
     if type(y) is not np.ndarray:    # NumPy makes a scalar of a 0-d result
         y = np.asarray(y)
     out = _new(Tensor)
     out._data = y
     out.grad = None
     if recorded and mode.recording and rule.vjp is not None:
-        out._node = Node(rule, parents, saved, y.shape)
+        out._node = Node(rule, parents, saved, y.shape, attrs, arrays if rule.by_twin is True else None)
     else:
         out._node = None
     if tracer is not None:
@@ -61,11 +66,24 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
 
 
 _new = object.__new__
+
+
+def shared(array: np.ndarray, node: Node | bool | None = None) -> Tensor:
+    """A Tensor of this very array, not of a copy, that came out of `node`."""
+    out = _new(Tensor)
+    out._data, out._node, out.grad = array, node, None
+    return out
+
+
 _PLAIN = {np.ndarray, float, int, bool, type(None)}
+ERRORS = TypeError, ValueError, IndexError, AttributeError, OverflowError    # that a rule's forward may raise
 
 
-def _plain(rule, x):
-    """NumPy's scalars become numbers: np.float64(2) is not to make a float32 tensor float64."""
+def plain(rule, x):
+    """An operand that is no Tensor: NumPy's scalars become numbers: np.float64(2) is not to make a float32
+    tensor float64."""
+    if type(x) in _PLAIN:
+        return x
     if isinstance(x, np.generic):
         return x.item()
     if isinstance(x, np.ndarray):
@@ -73,7 +91,8 @@ def _plain(rule, x):
     raise TypeError(f"{rule.name}: an operand is a {type(x).__name__}, wanted a Tensor, an array or a number")
 
 
-def _named(rule, arrays, error):
+def named(rule, arrays, error):
+    """An error of rule.forward with the operation's name and the shapes in it."""
     if str(error).startswith(f"{rule.name}:"):
         return error
     came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
@@ -350,15 +369,20 @@ class Tensor:
         """The same array, out of the graph: no gradient flows back through it."""
         return apply(shapes.detach, self)
 
-    def backward(self, grad: Operand | None = None, retain_graph: bool = False) -> None:
+    def backward(self, grad: Operand | None = None, retain_graph: bool | None = None,
+                 create_graph: bool = False) -> None:
         """Add ∂(this)/∂(leaf) to the .grad of every leaf it was computed from.
 
         grad: the gradient of something in this tensor, of its shape; for one element, 1 if left out.
         retain_graph: keep what was saved, so that backward can come through here once more.
-        Raises RuntimeError if nothing here requires grad, if backward was here before, or if an
-        array it needs has been overwritten since.
+        create_graph: leave Tensors in .grad that can be differentiated once more (and retain the graph,
+            unless told otherwise). Such a .grad and its leaf hold each other: set it to None when
+            done, or use nn.grad, which leaves nothing behind.
+        Raises RuntimeError if nothing here requires grad, if backward was here before, if an array
+        it needs has been overwritten since, or if create_graph meets no_grad or an operation that
+        has no second derivative.
         """
-        engine.backward(self, grad, retain_graph)
+        engine.backward(self, grad, retain_graph, create_graph)
 
 
 _UFUNCS: dict[Callable, Rule] = {

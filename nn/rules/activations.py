@@ -20,7 +20,7 @@ relu = Rule(
     "relu", "y = max(x, 0);  dx = g where y > 0, else 0",
     lambda x: (y := np.maximum(x, 0), (y,)),
     lambda g, saved, needs: (g * (saved[0] > 0),),
-    samples=_away_from_zero, fresh=True)
+    samples=_away_from_zero, fresh=True, symmetric=True, linear=True)
 
 
 def _dropout_samples(rng):
@@ -33,7 +33,7 @@ dropout = Rule(
     "dropout", "y = x·keep/(1 − p);  dx = g·keep/(1 − p)",
     lambda x, keep, *, p: (x * (scaled := keep * x.dtype.type(1 / (1 - p) if p < 1 else 0)), (scaled,)),
     lambda g, saved, needs: (g * saved[0], None),
-    samples=_dropout_samples, fresh=True)
+    samples=_dropout_samples, fresh=True, symmetric=True, linear=True)
 
 
 def _sum(x, dim):
@@ -59,7 +59,7 @@ def _softmax_twin(x, *, dim=-1):
 
 softmax = Rule(
     "softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
-    samples=_rows, fresh=True)
+    samples=_rows, fresh=True, symmetric=True, by_twin=False)
 
 
 def _log_softmax(x, *, dim=-1):
@@ -73,7 +73,11 @@ def _log_softmax_vjp(g, saved, needs):
     return (g - np.exp(y) * _sum(g, dim),)
 
 
+def _log_softmax_jvp(t, i, saved, out, *, dim=-1):
+    return t - _sum(np.exp(saved[0]) * t, dim)
+
+
 log_softmax = Rule(
     "log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
     twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(),
-    samples=_rows, fresh=True)
+    samples=_rows, fresh=True, jvp=_log_softmax_jvp, by_twin=False)
