@@ -12,7 +12,19 @@ from nn import data, functional, models, optim, profile, train
 from nn.backward import grad
 from nn.files import FileError, load, save
 from nn.forward import jvp
-from nn.functional import cat, stack
+from nn.functional import (
+    cat,
+    chunk,
+    clamp,
+    einsum,
+    gather,
+    matmul,
+    maximum,
+    minimum,
+    split,
+    stack,
+    where,
+)
 from nn.gradcheck import GradcheckError, gradcheck
 from nn.graph import Graph, trace
 from nn.layers import (
@@ -34,8 +46,48 @@ from nn.recompute import checkpoint, checkpoint_sequential
 from nn.tensor import Tensor, TraceError
 
 __all__ = [
-    "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dropout", "FileError", "Flatten", "GradcheckError",
-    "Graph", "Linear", "MaxPool2d", "Module", "Parameter", "ReLU", "Sequential", "Tensor", "TraceError",
-    "cat", "checkpoint", "checkpoint_sequential", "data", "functional", "grad", "gradcheck", "jvp", "load",
-    "manual_seed", "models", "no_grad", "optim", "profile", "save", "stack", "trace", "train",
-]  # fmt: skip
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "Dropout",
+    "FileError",
+    "Flatten",
+    "GradcheckError",
+    "Graph",
+    "Linear",
+    "MaxPool2d",
+    "Module",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "Tensor",
+    "TraceError",
+    "cat",
+    "checkpoint",
+    "checkpoint_sequential",
+    "chunk",
+    "clamp",
+    "data",
+    "einsum",
+    "functional",
+    "gather",
+    "grad",
+    "gradcheck",
+    "jvp",
+    "load",
+    "manual_seed",
+    "matmul",
+    "maximum",
+    "minimum",
+    "models",
+    "no_grad",
+    "optim",
+    "profile",
+    "save",
+    "split",
+    "stack",
+    "trace",
+    "train",
+    "where",
+]

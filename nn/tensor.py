@@ -10,8 +10,9 @@ import numpy as np
 from nn import backward as engine
 from nn.arguments import as_array, as_index, as_ints
 from nn.backward import LEAF, Node
+from nn.methods import Methods
 from nn.mode import mode
-from nn.rules import Rule, arithmetic, linear, reductions, shapes
+from nn.rules import Rule, arithmetic, choices, functions, linear, reductions, shapes
 
 tracer = None    # None, or an object whose record(rule, inputs, attrs, out) hears of every operation
 lift = None      # None, or while nn.jvp runs, what applies a rule to tensors that have a tangent
@@ -140,7 +141,7 @@ def _writer(ufunc, sign):
     return write
 
 
-class Tensor:
+class Tensor(Methods):
     """An array, its gradient, and how it was computed.
 
     data: an array (copied, its dtype kept), or numbers and nested lists of numbers (floats become
@@ -272,6 +273,11 @@ class Tensor:
                             "the tensor, or .detach().numpy() for its array")
         return apply(rule, *inputs)
 
+    def _apply(self, rule, *others, **attrs):
+        return apply(rule, self, *others, **attrs)
+
+    _apply_to = staticmethod(apply)
+
     def __getitem__(self, index: Any) -> Tensor:
         return apply(shapes.index, self, index=as_index(index))
 
@@ -318,9 +324,11 @@ class Tensor:
         length = int(np.prod(self.shape[start:end + 1]))
         return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
 
-    def squeeze(self, dim: int) -> Tensor:
-        """Without the axis `dim`, if its length is 1."""
-        dim = self._axis(dim)
+    def squeeze(self, *dim: int) -> Tensor:
+        """Without the axis `dim`, if its length is 1; without any argument, without all such axes."""
+        if not dim:
+            return self[tuple(0 if n == 1 else slice(None) for n in self.shape)]
+        dim = self._axis(*dim)
         return self[(slice(None),) * dim + (0,)] if self.shape[dim] == 1 else self
 
     def unsqueeze(self, dim: int) -> Tensor:
@@ -343,8 +351,12 @@ class Tensor:
     mT = property(lambda self: self.transpose(-2, -1), doc="Each matrix of a batch transposed.")
 
     def expand(self, *shape: int) -> Tensor:
-        """Repeated, without a copy, to a shape it broadcasts to."""
-        return apply(shapes.expand, self, shape=as_ints(shape))
+        """Repeated, without a copy, to a shape it broadcasts to; -1 is the length there is."""
+        shape = as_ints(shape)
+        have = (None,) * (len(shape) - self.ndim) + self.shape
+        if len(have) == len(shape):
+            shape = tuple(h if n == -1 and h is not None else n for n, h in zip(shape, have, strict=True))
+        return apply(shapes.expand, self, shape=shape)
 
     def _axis(self, dim, ndim=None):
         ndim = ndim or self.ndim or 1    # a scalar has an axis to flatten
@@ -389,6 +401,9 @@ _UFUNCS: dict[Callable, Rule] = {
     np.add: arithmetic.add, np.subtract: arithmetic.sub, np.multiply: arithmetic.mul,
     np.divide: arithmetic.div, np.negative: arithmetic.neg, np.power: arithmetic.pow,
     np.exp: arithmetic.exp, np.log: arithmetic.log, np.sqrt: arithmetic.sqrt, np.matmul: linear.matmul,
+    np.tanh: functions.tanh, np.sin: functions.sin, np.cos: functions.cos, np.abs: functions.abs,
+    np.sign: functions.sign, np.maximum: choices.maximum, np.minimum: choices.minimum,
+    np.invert: choices.invert, np.bitwise_and: choices.both, np.bitwise_or: choices.either,
     np.less: arithmetic.lt, np.less_equal: arithmetic.le, np.greater: arithmetic.gt,
     np.greater_equal: arithmetic.ge, np.equal: arithmetic.eq, np.not_equal: arithmetic.ne,
 }

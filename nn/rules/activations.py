@@ -42,7 +42,8 @@ def _sum(x, dim):
 
 
 def _softmax(x, *, dim=-1):
-    y = np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True))    # the shift cancels; no overflow
+    with np.errstate(invalid="ignore"):    # a row of −∞ alone, or with ∞ in it, is NaN, as in PyTorch
+        y = np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True))    # the shift cancels; no overflow
     y /= np.add.reduce(y, axis=dim, keepdims=True)
     return y, (y, dim)
 
@@ -63,7 +64,8 @@ softmax = Rule(
 
 
 def _log_softmax(x, *, dim=-1):
-    shifted = x - np.maximum.reduce(x, axis=dim, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        shifted = x - np.maximum.reduce(x, axis=dim, keepdims=True)
     y = shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
     return y, (y, dim)
 
