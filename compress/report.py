@@ -33,6 +33,19 @@ class Report:
         """Bytes of the file that are no array: the calls, names and shapes as JSON."""
         return self.on_disk - sum(sum(parts.values()) for parts in self.items.values())
 
+    @property
+    def layers(self) -> dict[str, dict[str, int]]:
+        """Bytes by the module that a constant belongs to, and by part; what is in no module, and the header,
+        under "file". They sum to `on_disk`.
+        """
+        layers: dict[str, dict[str, int]] = {}
+        for name, parts in self.items.items():
+            layer = layers.setdefault(name.rpartition(".")[0] or "file", {})
+            for part, size in parts.items():
+                layer[part] = layer.get(part, 0) + size
+        layers.setdefault("file", {})["header"] = self.header
+        return layers
+
     def to_json(self) -> dict[str, object]:
         """All figures as plain values."""
         return {

@@ -21,6 +21,7 @@ import numpy as np
 import compress
 import nn
 
+from .ledger import Row
 from .techniques import NETWORKS, Technique
 
 __all__ = ["Budget", "Data", "Measured", "Result", "choose", "measure", "train"]
@@ -88,7 +89,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a file gave after it was loaded again. `text` is the printed Program and its bytes."""
+    """What a file gave after it was loaded again. `text` is the printed Program and its bytes, `layers` its
+    bytes by layer.
+    """
 
     accuracy: float
     disk: int
@@ -96,6 +99,7 @@ class Measured:
     macs: int
     milliseconds: float
     text: str
+    layers: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ def train(
         if technique.control:
             control = equal_bytes(trainer, network, results[label].path.stat().st_size)
             save(
-                f"{label}, dense control",
+                label + Row.CONTROL,
                 f"{technique.name} control",
                 trainer.tune(trainer.base(network, control)),
             )
@@ -249,6 +253,7 @@ def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int) -> di
             macs=program.macs,
             milliseconds=1000 * statistics.median(times[path]) if path in times else 0.0,
             text=f"{program}\n\n{compress.report(program)}",
+            layers=compress.report(program).layers,
         )
         for path, program in programs.items()
     }

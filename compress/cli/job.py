@@ -158,6 +158,7 @@ def _rows(results: Results, measured: dict[Path, Measured], seeds: tuple[int, ..
                 faster=floats[0].milliseconds / mine[0].milliseconds,
                 certified=result.certified,
                 measured=result.measured,
+                layers=mine[0].layers,
             )
 
 

@@ -109,7 +109,7 @@ def test_pruning_leaves_alone_what_its_recipe_says():
 
 def row(technique, accuracies, floats, disk=1000.0):
     differences = tuple(a - b for a, b in zip(accuracies, floats, strict=True))
-    return Row("cnn", technique, accuracies, differences, disk, 4.0, 1e6, 2e6, 1.25, 2.0, None, 0.015)
+    return Row("cnn", technique, accuracies, differences, disk, 4.0, 1e6, 2e6, 1.25, 2.0, None, 0.015, {})
 
 
 def test_means_and_paired_differences_of_a_row():

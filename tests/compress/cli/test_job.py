@@ -20,7 +20,7 @@ from compress.cli.techniques import TECHNIQUES
 ROOT = Path(compress.__file__).parents[1]
 ROW = {
     "network", "technique", "accuracies", "differences", "disk", "smaller", "memory", "macs", "milliseconds",
-    "faster", "certified", "measured", "accuracy", "difference",
+    "faster", "certified", "measured", "accuracy", "difference", "layers",
 }  # fmt: skip
 TIMES = {"milliseconds", "faster"}
 
@@ -76,6 +76,7 @@ def test_every_row_has_every_figure(quick):
         assert 0 <= row["accuracy"] <= 1
         assert row["milliseconds"] > 0
         assert row["measured"] <= row["certified"]
+        assert sum(sum(parts.values()) for parts in row["layers"].values()) == row["disk"]
 
 
 def test_rows_are_those_of_the_techniques_with_a_control_beside_each_pruned_one(quick):
@@ -164,9 +165,10 @@ def test_charts_are_drawn_where_matplotlib_is(quick):
         assert not pictures
         assert "No charts: they need matplotlib" in page
         return
-    assert [path.name for path in pictures] == ["accuracy-bytes.png", "accuracy-milliseconds.png"]
+    names = ["accuracy-bytes.png", "accuracy-milliseconds.png", "layer-bytes.png"]
+    assert [path.name for path in pictures] == names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
-    assert page.count("data:image/png") == 2
+    assert page.count("data:image/png") == 3
 
 
 def test_nothing_else_is_left(quick):
