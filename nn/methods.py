@@ -178,3 +178,30 @@ class Methods:
         order: list[Any] = [axis for axis in range(self.ndim) if axis != source]
         order.insert(destination, source)
         return self._apply(shapes.permute, dims=tuple(order))
+
+    # Shapes
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """The axes start_dim to end_dim as one."""
+        start, end = self._axis(start_dim), self._axis(end_dim)
+        length = int(np.prod(self.shape[start:end + 1]))
+        return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
+
+    def squeeze(self, *dim: int) -> Tensor:
+        """Without the axis `dim`, if its length is 1; without any argument, without all such axes."""
+        if not dim:
+            return self[tuple(0 if n == 1 else slice(None) for n in self.shape)]
+        dim = self._axis(*dim)
+        return self[(slice(None),) * dim + (0,)] if self.shape[dim] == 1 else self
+
+    def unsqueeze(self, dim: int) -> Tensor:
+        """With a new axis of length 1 at `dim`."""
+        return self[(slice(None),) * self._axis(dim, self.ndim + 1) + (None,)]
+
+    def expand(self, *shape: int) -> Tensor:
+        """Repeated, without a copy, to a shape it broadcasts to; -1 is the length there is."""
+        shape = as_ints(shape)
+        have = (None,) * (len(shape) - self.ndim) + self.shape
+        if len(have) == len(shape):
+            shape = tuple(h if n == -1 and h is not None else n for n, h in zip(shape, have, strict=True))
+        return self._apply(shapes.expand, shape=shape)

@@ -318,23 +318,6 @@ class Tensor(Methods):
         """The same entries in another shape, one length of which may be -1."""
         return apply(shapes.reshape, self, shape=as_ints(shape))
 
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """The axes start_dim to end_dim as one."""
-        start, end = self._axis(start_dim), self._axis(end_dim)
-        length = int(np.prod(self.shape[start:end + 1]))
-        return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
-
-    def squeeze(self, *dim: int) -> Tensor:
-        """Without the axis `dim`, if its length is 1; without any argument, without all such axes."""
-        if not dim:
-            return self[tuple(0 if n == 1 else slice(None) for n in self.shape)]
-        dim = self._axis(*dim)
-        return self[(slice(None),) * dim + (0,)] if self.shape[dim] == 1 else self
-
-    def unsqueeze(self, dim: int) -> Tensor:
-        """With a new axis of length 1 at `dim`."""
-        return self[(slice(None),) * self._axis(dim, self.ndim + 1) + (None,)]
-
     def permute(self, *dims: int) -> Tensor:
         """All axes in a new order."""
         return apply(shapes.permute, self, dims=as_ints(dims))
@@ -349,14 +332,6 @@ class Tensor(Methods):
 
     T = property(lambda self: self.permute(*reversed(range(self.ndim))), doc="All axes reversed.")
     mT = property(lambda self: self.transpose(-2, -1), doc="Each matrix of a batch transposed.")
-
-    def expand(self, *shape: int) -> Tensor:
-        """Repeated, without a copy, to a shape it broadcasts to; -1 is the length there is."""
-        shape = as_ints(shape)
-        have = (None,) * (len(shape) - self.ndim) + self.shape
-        if len(have) == len(shape):
-            shape = tuple(h if n == -1 and h is not None else n for n, h in zip(shape, have, strict=True))
-        return apply(shapes.expand, self, shape=shape)
 
     def _axis(self, dim, ndim=None):
         ndim = ndim or self.ndim or 1    # a scalar has an axis to flatten

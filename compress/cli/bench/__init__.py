@@ -24,7 +24,18 @@ from .row import Row, table, verdicts
 __all__ = ["GROUPS", "ONE_THREAD", "group", "run"]
 
 GROUPS = (
-          "main_job")
+    "startup",
+    "call",
+    "autograd",
+    "gemm",
+    "qgemm",
+    "spmm_csr",
+    "tt_matmul",
+    "winograd_conv2d",
+    "one_pass",
+    "digits",
+    "main_job",
+)
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
