@@ -35,8 +35,7 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
 
 def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
              reduction: str = "mean") -> Tensor:
-    """−input at the right class, of log-probabilities (N, C), (N, C, d…) or (C,); all else as
-    cross_entropy."""
+    """−input at the right class, of log-probabilities (N, C), (N, C, d…) or (C,); see cross_entropy."""
     _known(reduction)
     x, t = as_tensor(input), as_tensor(target)
     return _class_loss("nll_loss", x, t, weight, ignore_index, reduction, 0.0)

@@ -74,7 +74,7 @@ def _kl_vjp(g, saved, needs):
     x, t, p = saved
     if p is not None:
         return -g * p, needs[1] and g * p * (t - x + 1)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         return -g * t, needs[1] and g * (np.log(t) + 1 - x)
 
 

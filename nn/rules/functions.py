@@ -1,4 +1,4 @@
-"""Functions of one number, each entry by itself. All are right, and without a warning, at ±∞ and ±1000."""
+"""Functions of one number, each entry by itself: written so that nothing overflows far from 0."""
 
 import numpy as np
 
