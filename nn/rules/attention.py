@@ -61,11 +61,14 @@ def _attention_vjp(g, saved, needs):
 
 def _attention_twin(q, k, v, mask, *, is_causal=False, scale=None):
     scale = float(q.shape[-1]) ** -0.5 if scale is None else scale
+    values = mask if mask is None or isinstance(mask, np.ndarray) else mask.data
+    bias = bias_of(q, k, values, is_causal)
     scores = q @ k.mT * scale
-    if mask is not None and mask.dtype == bool:
-        mask = mask if isinstance(mask, np.ndarray) else mask.data
-    bias = bias_of(q, k, mask, is_causal)
-    return (scores if bias is None else scores + bias).softmax(-1) @ v
+    if bias is None:
+        return scores.softmax(-1) @ v
+    sees = (bias != -np.inf).any(-1, keepdims=True)    # a query that may look nowhere gets 0
+    scores = scores + (mask if bias is values else bias)
+    return scores.masked_fill(~sees, 0).softmax(-1) * sees @ v
 
 
 def _samples(rng):

@@ -76,6 +76,14 @@ def _conv_transpose2d_vjp(g, saved, needs):
     return dx, dw, db
 
 
+def _conv_transpose2d_jvp(t, i, saved, out, **attrs):
+    """y is linear in x, and in w, and in b."""
+    if i == 2:
+        return t.reshape(-1, 1, 1)
+    x, w, *_ = saved
+    return _conv_transpose2d(*((x, t) if i else (t, w)), None, **attrs)[0]
+
+
 def _conv_transpose2d_twin(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """Tap by tap: a matrix of zeros and ones carries each row of pixels to where the tap (i, j) puts it."""
     windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
@@ -109,4 +117,5 @@ def _samples(rng):
 conv_transpose2d = Rule(
     "conv_transpose2d", "y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
     "dx = Σ w[:, :, i, j]·(the g it met), dw = xᵀ·rows of g, db = Σg",
-    _conv_transpose2d, _conv_transpose2d_vjp, twin=_conv_transpose2d_twin, samples=_samples)
+    _conv_transpose2d, _conv_transpose2d_vjp, jvp=_conv_transpose2d_jvp, twin=_conv_transpose2d_twin,
+    samples=_samples)

@@ -31,6 +31,12 @@ def _prod_vjp(g, saved, needs):
     return (along(g, kept_shape(x.shape, dim)) * others.reshape(shape).transpose(back),)
 
 
+def _prod_jvp(t, i, saved, out, *, dim=None, keepdim=False):
+    """Σᵢ tᵢ·Πxⱼ over j ≠ i."""
+    (others,) = _prod_vjp(np.ones(kept_shape(t.shape, dim), t.dtype), saved, None)
+    return np.add.reduce(t * others, axis=dim, keepdims=keepdim)
+
+
 def _prod_twin(x, *, dim=None, keepdim=False):
     """Halved by multiplying its halves, until there is one number left."""
     kept, (rows, _) = kept_shape(x.shape, dim) or (1,) * x.ndim, _rows(x, dim)
@@ -50,7 +56,7 @@ def _samples(rng):
 
 
 prod = Rule(
-    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, twin=_prod_twin,
+    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, jvp=_prod_jvp, twin=_prod_twin,
     samples=_samples, fresh=True)
 
 
@@ -69,4 +75,5 @@ def _cumsum(x, *, dim):
 
 cumsum = Rule(
     "cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
-    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dim": dim}) for dim in (0, 1, -1)])
+    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dim": dim}) for dim in (0, 1, -1)],
+    linear=True)

@@ -108,11 +108,11 @@ def _multiply(x, a, y, b, needed):
 
 def _einsum(*xs, equation):
     labels, out = _parse(equation, [x.shape for x in xs])
-    return _contract([_once(x, term) for x, term in zip(xs, labels, strict=True)], out), (*xs, equation)
+    return _contract([_once(x, term) for x, term in zip(xs, labels, strict=True)], out), (equation, *xs)
 
 
 def _einsum_vjp(g, saved, needs):
-    *xs, equation = saved
+    equation, *xs = saved
     labels, out = _parse(equation, [x.shape for x in xs])
     operands = [_once(x, term) for x, term in zip(xs, labels, strict=True)]
     grads = []
@@ -124,6 +124,12 @@ def _einsum_vjp(g, saved, needs):
         dx = _contract([(g, out), *others], "".join(dict.fromkeys(term)))
         grads.append(dx if len(set(term)) == len(term) else _diagonal(dx, term, xs[i].shape))
     return grads
+
+
+def _einsum_jvp(t, i, saved, out, *, equation):
+    """y is linear in each operand."""
+    xs = [t if j == i else x for j, x in enumerate(saved[1:])]
+    return _einsum(*xs, equation=equation)[0]
 
 
 def _diagonal(dx, term, shape):
@@ -167,4 +173,4 @@ def _samples(rng):
 
 einsum = Rule(
     "einsum", "y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ",
-    _einsum, _einsum_vjp, twin=_einsum_twin, samples=_samples)
+    _einsum, _einsum_vjp, jvp=_einsum_jvp, twin=_einsum_twin, samples=_samples, by_twin=False)

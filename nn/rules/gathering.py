@@ -35,6 +35,11 @@ def _gather_vjp(g, saved, needs):
     return dx, None
 
 
+def _gather_jvp(t, i, saved, out, **attrs):
+    _, *grid = saved
+    return t[tuple(grid)]
+
+
 def _gather_samples(rng):
     return [([rng.normal(size=(3, 4)), rng.integers(0, (3, 4)[dim], shape)], {"dim": dim})
             for dim, shape in ((0, (5, 4)), (1, (2, 3)), (-1, (3, 6)))]
@@ -43,7 +48,7 @@ def _gather_samples(rng):
 gather = Rule(
     "gather", "y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
     _gather, _gather_vjp, twin=lambda x, index, *, dim: x[_grid("gather", x, index, dim)],
-    samples=_gather_samples, fresh=True)
+    samples=_gather_samples, fresh=True, jvp=_gather_jvp, linear=True)
 
 
 def _scatter_add(x, index, source, *, dim):
@@ -67,6 +72,15 @@ def _scatter_add_vjp(g, saved, needs):
     return g, None, picked
 
 
+def _scatter_add_jvp(t, i, saved, out, **attrs):
+    grid, part, _ = saved
+    if i == 0:
+        return t
+    y = np.zeros(out, t.dtype)
+    np.add.at(y, grid, t[part])
+    return y
+
+
 def _scatter_add_twin(x, index, source, *, dim):
     """Each number in a table of its own, with zeros elsewhere, and all of them added up."""
     grid = _grid("scatter_add", x, index, dim)
@@ -76,7 +90,7 @@ def _scatter_add_twin(x, index, source, *, dim):
 
 scatter_add = Rule(
     "scatter_add", "y = x, with s added at index along dim;  dx = g, ds = g at index", _scatter_add,
-    _scatter_add_vjp, twin=_scatter_add_twin,
+    _scatter_add_vjp, jvp=_scatter_add_jvp, linear=True, twin=_scatter_add_twin,
     samples=lambda rng: [([x, index, rng.normal(size=size)], how) for ((x, index), how), size in
                          zip(_gather_samples(rng), ((5, 4), (3, 3), (3, 6)), strict=True)])
 
@@ -107,6 +121,14 @@ def _embedding_vjp(g, saved, needs):
     return dw, None
 
 
+def _embedding_jvp(t, i, saved, out, **attrs):
+    _, indices, padding_idx = saved
+    y = t[indices]
+    if padding_idx is not None:
+        y[indices == padding_idx % len(t)] = 0
+    return y
+
+
 def _embedding_twin(w, indices, *, padding_idx=None):
     if padding_idx is None:
         return w[indices]
@@ -116,6 +138,6 @@ def _embedding_twin(w, indices, *, padding_idx=None):
 
 embedding = Rule(
     "embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding, _embedding_vjp,
-    twin=_embedding_twin, fresh=True,
+    jvp=_embedding_jvp, linear=True, twin=_embedding_twin, fresh=True,
     samples=lambda rng: [([rng.normal(size=(5, 3)), rng.integers(0, 5, shape)], {})
                          for shape in ((4,), (2, 6), ())])

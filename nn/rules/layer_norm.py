@@ -39,9 +39,9 @@ def _layer_norm_vjp(g, saved, needs):
     dx = dw = db = None
     if needs[0]:
         gw = rows if weight is None else rows * weight.reshape(-1)
-        dx = normal * -(gw * normal).mean(-1, keepdims=True)
+        dx = normal * -(gw * normal).mean(-1)[..., None]
         dx += gw
-        dx -= gw.mean(-1, keepdims=True)
+        dx -= gw.mean(-1)[..., None]
         dx *= inverse
         dx = dx.reshape(g.shape)
     if needs[1]:

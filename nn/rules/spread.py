@@ -22,12 +22,18 @@ def _std_vjp(g, saved, needs):
     return (along(g, kept) * centred,)
 
 
+def _std_jvp(t, i, saved, out, *, dim=None, keepdim=False, **attrs):
+    y, *of_var = saved
+    return reductions.var.jvp(t, i, of_var, out, dim=dim, keepdim=keepdim) / (2 * y)
+
+
 def _std_twin(x, *, dim=None, correction=1, keepdim=False):
     return x.var(dim, correction, keepdim).sqrt()
 
 
 std = Rule(
-    "std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp, twin=_std_twin,
+    "std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp, jvp=_std_jvp,
+    twin=_std_twin,
     samples=reductions.var.samples, fresh=True)
 
 
@@ -57,7 +63,7 @@ def _logsumexp_twin(x, *, dim=None, keepdim=False):
 
 logsumexp = Rule(
     "logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
-    samples=reductions.sum.samples, fresh=True)
+    samples=reductions.sum.samples, fresh=True, by_twin=False)
 
 
 def _argmin(x, *, dim=None, keepdim=False):
