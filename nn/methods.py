@@ -108,16 +108,16 @@ class Methods:
 
     # Parts
 
-    def split(self, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
         """Parts along `dim`: of that length (the last may be shorter), or of those lengths, which add up."""
         dim = self._axis(dim)
-        n, sizes = self.shape[dim], split_size_or_sections
+        n, sizes = self.shape[dim], split_size
         if isinstance(sizes, (int, np.integer)) and not isinstance(sizes, bool):
             if sizes < 1:
                 raise ValueError(f"split: the length of a part is {sizes}, wanted at least 1")
             sizes = [min(sizes, n - start) for start in range(0, n, sizes)] or [0]
         if not isinstance(sizes, (tuple, list)) or not all(isinstance(s, (int, np.integer)) for s in sizes):
-            raise TypeError(f"split: wanted an int or a list of ints, got {split_size_or_sections!r}")
+            raise TypeError(f"split: wanted an int or a list of ints, got {split_size!r}")
         if sum(sizes) != n or min(sizes) < 0:
             raise ValueError(f"split: the lengths {list(sizes)} do not add up to the {n} of axis {dim} of "
                              f"the shape {self.shape}")
