@@ -21,6 +21,7 @@ import numpy as np
 
 from nn import higher
 from nn import tensor as tensors
+from nn.arguments import ERRORS, named, plain
 from nn.backward import Node
 from nn.mode import mode
 from nn.rules import Rule
@@ -147,11 +148,11 @@ def _watched(x):
 
 def _forward(rule, primals, attrs):
     """rule.forward on their arrays, its errors named as those of apply."""
-    arrays = [x._data if isinstance(x, Tensor) else tensors.plain(rule, x) for x in primals]
+    arrays = [x._data if isinstance(x, Tensor) else plain(rule, x) for x in primals]
     try:
         y, saved = rule.forward(*arrays, **attrs)
-    except tensors.ERRORS as error:
-        raise tensors.named(rule, arrays, error) from error
+    except ERRORS as error:
+        raise named(rule, arrays, error) from error
     return np.asarray(y), saved
 
 
