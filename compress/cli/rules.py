@@ -26,8 +26,8 @@ __all__ = ["Entry", "entries", "markdown", "page", "text", "write"]
 OWN, TWIN, NONE = "own", "by its twin", "none"
 
 LEGEND = """dx stands for ∂L/∂x, g for ∂L/∂y. Forward is nn.jvp, double is create_graph=True. “own”: the rule
-says it, or its Jacobian is symmetric; “linear”: y is linear in x, on either side of its kinks, so that the jvp
-is the function itself and the derivative of the vjp the jvp; “vjp transposed”: the vjp is differentiated in its
+says it, or its Jacobian is symmetric; “linear”: y is linear in x, on either side of its kinks: the jvp is the
+function itself, the derivative of the vjp the jvp; “vjp transposed”: the vjp is differentiated in its
 cotangent; “its lines on Tensors”: the vjp runs on Tensors as it does on arrays; “by its twin”: through the
 simpler operations that the rule is composed of; “none”: an error says so. Kept is what the graph holds for
 backward, and the bytes of it beside inputs and output, on the first sample, in float64."""
@@ -127,7 +127,9 @@ def _short(value: Any) -> str:
         return "(" + ", ".join(map(_short, value)) + ")"
     if isinstance(value, slice):
         return ":".join("" if n is None else str(n) for n in (value.start, value.stop, value.step))
-    return f"array{value.shape}" if isinstance(value, np.ndarray) else "…" if value is Ellipsis else str(value)
+    if isinstance(value, np.ndarray):
+        return f"array{value.shape}"
+    return "…" if value is Ellipsis else str(value)
 
 
 def _checked(rule: Rule) -> str:

@@ -25,7 +25,7 @@ def _where_samples(rng):
 
 where = Rule(
     "where", "y = a where c, else b;  da = g where c, else 0, db = g − da", _where, _where_vjp,
-    samples=_where_samples, fresh=True)
+    samples=_where_samples, fresh=True, symmetric=True, linear=True)
 
 
 def _pairs(rng):
@@ -45,7 +45,8 @@ def _greater(name, choose, loses):
                 needs[1] and g - g * loses(b, a) - half)
 
     return Rule(name, f"y = {name[:3]}(a, b);  da = g where y = a ≠ b, g/2 where a = b, else 0, db alike",
-                lambda a, b: (choose(a, b), (a, b)), vjp, samples=_pairs, fresh=True)
+                lambda a, b: (choose(a, b), (a, b)), vjp, samples=_pairs, fresh=True,
+                symmetric=True, linear=True)
 
 
 # Where both are equal there is no derivative; of the subgradients this is the symmetric one.
@@ -85,7 +86,7 @@ def _clamp_samples(rng):
 
 clamp = Rule(
     "clamp", "y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
-    _clamp, _clamp_vjp, samples=_clamp_samples, fresh=True)
+    _clamp, _clamp_vjp, samples=_clamp_samples, fresh=True, symmetric=True, linear=True)
 
 invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None))
 both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None))

@@ -32,7 +32,7 @@ def _apart(rng):
 l1 = Rule(
     "l1", "y = |a − b|;  da = g·sign(a − b), db = −da", _l1, _l1_vjp,
     twin=lambda a, b: (a - b).abs(),
-    samples=lambda rng: [(list(_apart(rng)), {})], fresh=True)
+    samples=lambda rng: [(list(_apart(rng)), {})], fresh=True, symmetric=True, linear=True)
 
 
 def _huber(a, b, *, delta=1.0):
@@ -57,7 +57,8 @@ def _huber_twin(a, b, *, delta=1.0):
 huber = Rule(
     "huber", "y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
     _huber, _huber_vjp, twin=_huber_twin,
-    samples=lambda rng: [(list(_apart(rng)), {}), (list(_apart(rng)), {"delta": 1.05})], fresh=True)
+    samples=lambda rng: [(list(_apart(rng)), {}), (list(_apart(rng)), {"delta": 1.05})], fresh=True,
+    symmetric=True)
 
 
 def _kl(x, t, *, log_target=False):
@@ -90,7 +91,8 @@ def _kl_samples(rng):
 # Kullback & Leibler, "On information and sufficiency" (1951).
 kl_div = Rule(
     "kl_div", "y = t·(log t − x), or eᵗ·(t − x) of a log target;  dx = −g·t, dt = g·(log t + 1 − x), "
-    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp, twin=_kl_twin, samples=_kl_samples, fresh=True)
+    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp, twin=_kl_twin, samples=_kl_samples, fresh=True,
+    symmetric=True)
 
 
 def _bce(x, t, pos_weight):
@@ -122,4 +124,4 @@ def _bce_samples(rng):
 binary_cross_entropy_with_logits = Rule(
     "binary_cross_entropy_with_logits", "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  "
     "dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
-    _bce, _bce_vjp, twin=_bce_twin, samples=_bce_samples, fresh=True)
+    _bce, _bce_vjp, twin=_bce_twin, samples=_bce_samples, fresh=True, symmetric=True)

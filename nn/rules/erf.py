@@ -50,4 +50,4 @@ erf = Rule(
     "erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)",
     lambda x: (error_function(x), (x,)),
     lambda g, saved, needs: (g * np.exp(-saved[0] * saved[0]) * (2 / np.pi ** 0.5),),
-    samples=signed, fresh=True)
+    samples=signed, fresh=True, symmetric=True)

@@ -15,7 +15,7 @@ tanh = Rule(
     "tanh", "y = tanh x;  dx = g·(1 − y²)",
     lambda x: (y := np.tanh(x), (y,)),
     lambda g, saved, needs: (g * (1 - saved[0] * saved[0]),),
-    samples=signed, fresh=True)
+    samples=signed, fresh=True, symmetric=True)
 
 
 def logistic(x):
@@ -29,7 +29,7 @@ sigmoid = Rule(
     lambda x: (y := logistic(x), (y,)),
     lambda g, saved, needs: (g * saved[0] * (1 - saved[0]),),
     twin=lambda x: 1 / (1 + (-x).exp()),
-    samples=signed, fresh=True)
+    samples=signed, fresh=True, symmetric=True, by_twin=False)
 
 
 def _logsigmoid(x):
@@ -42,7 +42,7 @@ logsigmoid = Rule(
     "logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)", _logsigmoid,
     lambda g, saved, needs: (g * saved[0],),
     twin=lambda x: x.sigmoid().log(),
-    samples=signed, fresh=True)
+    samples=signed, fresh=True, symmetric=True)
 
 
 def _softplus(x, *, beta=1.0, threshold=20.0):
@@ -63,19 +63,19 @@ softplus = Rule(
     twin=_softplus_twin,
     samples=lambda rng: [(x, how) for (x, _), how in
                          zip(signed(rng), ({}, {"beta": 2.0, "threshold": 1.0}), strict=True)],
-    fresh=True)
+    fresh=True, symmetric=True)
 
 sin = Rule(
     "sin", "y = sin x;  dx = g·cos x",
     lambda x: (np.sin(x), (x,)),
     lambda g, saved, needs: (g * np.cos(saved[0]),),
-    samples=signed, fresh=True)
+    samples=signed, fresh=True, symmetric=True)
 
 cos = Rule(
     "cos", "y = cos x;  dx = −g·sin x",
     lambda x: (np.cos(x), (x,)),
     lambda g, saved, needs: (-g * np.sin(saved[0]),),
-    samples=signed, fresh=True)
+    samples=signed, fresh=True, symmetric=True)
 
 sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None))
 
@@ -84,4 +84,4 @@ abs = Rule(
     "abs", "y = |x|;  dx = g·sign x",
     lambda x: (np.abs(x), (x,)),
     lambda g, saved, needs: (g * np.sign(saved[0]),),
-    samples=signed, fresh=True)
+    samples=signed, fresh=True, symmetric=True)

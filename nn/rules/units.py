@@ -21,7 +21,7 @@ leaky_relu = Rule(
     _leaky_vjp,
     samples=lambda rng: [(x, how) for (x, _), how in
                          zip(signed(rng), ({}, {"negative_slope": 0.3}), strict=True)],
-    fresh=True)
+    fresh=True, symmetric=True, linear=True)
 
 
 def _silu(x):
@@ -38,7 +38,7 @@ def _silu_vjp(g, saved, needs):
 silu = Rule(
     "silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))", _silu, _silu_vjp,
     twin=lambda x: x * x.sigmoid(),
-    samples=signed, fresh=True)
+    samples=signed, fresh=True, symmetric=True)
 
 
 def _gelu(x):
@@ -57,7 +57,7 @@ def _gelu_vjp(g, saved, needs):
 gelu = Rule(
     "gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)", _gelu, _gelu_vjp,
     twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()),
-    samples=signed, fresh=True)
+    samples=signed, fresh=True, symmetric=True)
 
 _ROOT, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
@@ -77,4 +77,4 @@ gelu_tanh = Rule(
     "gelu_tanh", "y = x·(1 + t)/2, t = tanh √(2/π)(x + 0.044715·x³);  "
     "dx = g·(1 + t + x·(1 − t²)·√(2/π)(1 + 0.134145·x²))/2", _gelu_tanh, _gelu_tanh_vjp,
     twin=lambda x: 0.5 * x * (1 + (_ROOT * (x + _CUBIC * x ** 3)).tanh()),
-    samples=signed, fresh=True)
+    samples=signed, fresh=True, symmetric=True)
