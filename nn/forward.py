@@ -133,12 +133,19 @@ def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
         lifted = _on_tensors(rule, primals, moving, attrs)
     else:
         lifted = _on_arrays(rule, primals, moving, attrs)
-    if lifted is None:    # its twin consists of rules that can
-        if rule.twin is None:
-            raise higher.none(rule, "forward mode", "it has no jvp, and its vjp cannot be transposed")
-        return rule.twin(*(shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-                           for x in inputs), **attrs)
-    return Dual(*lifted, level)
+    return Dual(*(lifted or _through_twin(rule, inputs, primals, attrs, level)), level)
+
+
+def _through_twin(rule, inputs, primals, attrs, level):
+    """The rule's own value, and the tangent that its twin gives, which consists of rules that can."""
+    if rule.twin is None:
+        raise higher.none(rule, "forward mode", "it has no jvp, and its vjp cannot be transposed")
+    y = apply(rule, *primals, **attrs)
+    twins = rule.twin(*(shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+                        for x in inputs), **attrs)
+    if not (isinstance(twins, Dual) and twins.level == level):
+        return y, shared(np.zeros(y.shape, y.dtype))
+    return y, twins.tangent if twins.dtype == y.dtype else twins.tangent.astype(y.dtype)
 
 
 def _watched(x):
@@ -168,8 +175,7 @@ def _on_arrays(rule, primals, moving, attrs):
         if rule.jvp or rule.twin is None:
             raise
         return None
-    full = np.broadcast_to(change, y.shape) if np.shape(change) != y.shape else change
-    return shared(y), shared(np.asarray(full, y.dtype))
+    return shared(y), shared(np.asarray(higher.spread(rule, change, y.shape), y.dtype))
 
 
 def _on_tensors(rule, primals, moving, attrs):
@@ -191,5 +197,5 @@ def _on_tensors(rule, primals, moving, attrs):
             part = higher.tangent(rule, t, i, n, linked, attrs, y.shape)
         part = part if isinstance(part, Tensor) else shared(np.asarray(part, y.dtype))
         change = part if change is None else change + part
-    change = change if change.shape == y.shape else change.expand(*y.shape)
+    change = higher.spread(rule, change, y.shape)
     return y, change if change.dtype == y.dtype else change.astype(y.dtype)

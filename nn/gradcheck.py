@@ -107,6 +107,10 @@ class _Check:
         if order == 2 or (rule and (rule.jvp or rule.symmetric or rule.linear)):
             self.forward_against_reverse(v, rng)
         if order == 2 and not self.smooth:
+            grads, start = self.gradient(Tensor(v), *map(_tensor, self.arrays)).data, 0
+            for i, g in zip(self.floats, self.gradients(v, self.floats), strict=True):
+                start, part = start + g.size, grads[start:start + g.size].reshape(g.shape)
+                self.compare(i, part, "with create_graph backward gives", g, "without")
             names = ["the cotangent", *(self.argument(i) for i in range(len(self.arrays)))]
             _Check(f"{self.name}, second order", names, self.gradient, [v, *self.arrays], {},
                    self.tolerance).run(rng)

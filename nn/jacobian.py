@@ -21,7 +21,7 @@ from nn.tensor import Operand, Tensor
 
 __all__ = ["hvp", "jacobian", "leaves"]
 
-# What a pass forward costs in passes back: 2, measured by `bonsai bench modes` on a small network. It computes f
+# What a pass forward costs in passes back: 2, measured by `bonsai bench modes` on a small network. It runs f
 # anew for each column, where a pass back finds all that it needs from the one pass forward.
 FORWARD_COSTS = 2
 
