@@ -10,6 +10,8 @@ __version__ = "0.1.0"
 
 from nn import data, functional, init, models, optim, profile, train
 from nn.backward import grad
+from nn.curvature import fisher_diag, gauss_newton_diag, hessian_diag, per_sample_grads
+from nn.explain import explain
 from nn.files import FileError, load, save
 from nn.forward import jvp
 from nn.functional import (
@@ -27,6 +29,7 @@ from nn.functional import (
 )
 from nn.gradcheck import GradcheckError, gradcheck
 from nn.graph import Graph, trace
+from nn.jacobian import hvp, jacobian
 from nn.layers import (
     GELU,
     AdaptiveAvgPool2d,
@@ -130,11 +133,17 @@ __all__ = [
     "clamp",
     "data",
     "einsum",
+    "explain",
+    "fisher_diag",
     "functional",
     "gather",
+    "gauss_newton_diag",
     "grad",
     "gradcheck",
     "init",
+    "hessian_diag",
+    "hvp",
+    "jacobian",
     "jvp",
     "load",
     "manual_seed",
@@ -144,6 +153,7 @@ __all__ = [
     "models",
     "no_grad",
     "optim",
+    "per_sample_grads",
     "profile",
     "save",
     "split",

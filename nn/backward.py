@@ -192,7 +192,7 @@ class Misfit(RuntimeError):
     def __init__(self, rule, g, shape):
         super().__init__(f"{rule.name}: its vjp gave a gradient of shape {g.shape}, broadcasting undone, "
                          f"for an input of shape {shape}")
-        self.gradient = g
+        self.gradient, self.shape = g, shape
 
 
 def fit(g, shape, rule):
@@ -232,12 +232,13 @@ def wrote(array: np.ndarray) -> None:
     """Log that the values of `array` were changed in place: everything in nn that writes calls this."""
     global clock
     clock += 1
-    owner = _owner(array)
-    key = id(owner)
-    _written[key] = clock, weakref.ref(owner, lambda _: _written.pop(key, None))
+    memory = owner(array)
+    key = id(memory)
+    _written[key] = clock, weakref.ref(memory, lambda _: _written.pop(key, None))
 
 
-def _owner(array):
+def owner(array):
+    """The array whose memory `array` is a view of."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
@@ -247,7 +248,7 @@ def check_unwritten(node, arrays):
     """Raise RuntimeError if one of the arrays was written to since `node` was recorded."""
     for kept in arrays or ():
         if isinstance(kept, np.ndarray):
-            when, _ = _written.get(id(_owner(kept)), (0, None))
+            when, _ = _written.get(id(owner(kept)), (0, None))
             if when > node.clock:
                 raise RuntimeError(
                     f"{node.rule.name}: backward needs an array of shape {kept.shape} that was overwritten "

@@ -21,6 +21,7 @@ import numpy as np
 
 from nn import higher
 from nn import tensor as tensors
+from nn.arguments import ERRORS, named, plain
 from nn.backward import Node
 from nn.mode import mode
 from nn.rules import Rule
@@ -132,12 +133,19 @@ def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
         lifted = _on_tensors(rule, primals, moving, attrs)
     else:
         lifted = _on_arrays(rule, primals, moving, attrs)
-    if lifted is None:    # its twin consists of rules that can
-        if rule.twin is None:
-            raise higher.none(rule, "forward mode", "it has no jvp, and its vjp cannot be transposed")
-        return rule.twin(*(shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-                           for x in inputs), **attrs)
-    return Dual(*lifted, level)
+    return Dual(*(lifted or _through_twin(rule, inputs, primals, attrs, level)), level)
+
+
+def _through_twin(rule, inputs, primals, attrs, level):
+    """The rule's own value, and the tangent that its twin gives, which consists of rules that can."""
+    if rule.twin is None:
+        raise higher.none(rule, "forward mode", "it has no jvp, and its vjp cannot be transposed")
+    y = apply(rule, *primals, **attrs)
+    twins = rule.twin(*(shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+                        for x in inputs), **attrs)
+    if not (isinstance(twins, Dual) and twins.level == level):
+        return y, shared(np.zeros(y.shape, y.dtype))
+    return y, twins.tangent if twins.dtype == y.dtype else twins.tangent.astype(y.dtype)
 
 
 def _watched(x):
@@ -147,11 +155,11 @@ def _watched(x):
 
 def _forward(rule, primals, attrs):
     """rule.forward on their arrays, its errors named as those of apply."""
-    arrays = [x._data if isinstance(x, Tensor) else tensors.plain(rule, x) for x in primals]
+    arrays = [x._data if isinstance(x, Tensor) else plain(rule, x) for x in primals]
     try:
         y, saved = rule.forward(*arrays, **attrs)
-    except tensors.ERRORS as error:
-        raise tensors.named(rule, arrays, error) from error
+    except ERRORS as error:
+        raise named(rule, arrays, error) from error
     return np.asarray(y), saved
 
 
@@ -167,8 +175,7 @@ def _on_arrays(rule, primals, moving, attrs):
         if rule.jvp or rule.twin is None:
             raise
         return None
-    full = np.broadcast_to(change, y.shape) if np.shape(change) != y.shape else change
-    return shared(y), shared(np.asarray(full, y.dtype))
+    return shared(y), shared(np.asarray(higher.spread(rule, change, y.shape), y.dtype))
 
 
 def _on_tensors(rule, primals, moving, attrs):
@@ -190,5 +197,5 @@ def _on_tensors(rule, primals, moving, attrs):
             part = higher.tangent(rule, t, i, n, linked, attrs, y.shape)
         part = part if isinstance(part, Tensor) else shared(np.asarray(part, y.dtype))
         change = part if change is None else change + part
-    change = change if change.shape == y.shape else change.expand(*y.shape)
+    change = higher.spread(rule, change, y.shape)
     return y, change if change.dtype == y.dtype else change.astype(y.dtype)

@@ -156,7 +156,7 @@ def directions(rule: Rule, i: int, n: int, saved: Any, attrs: dict, shape: tuple
                out: tuple) -> tuple[Callable, Callable]:
     """For a linear rule: tangent of input i -> tangent of y, and gradient of y -> gradient of input i."""
     def forth(t):
-        return np.broadcast_to(tangent(rule, t, i, n, saved, attrs, out), out)
+        return spread(rule, tangent(rule, t, i, n, saved, attrs, out), out)
 
     def back(g):
         part = rule.vjp(g, saved, _one(i, n))[i]
@@ -267,6 +267,17 @@ def none(rule: Rule, what: str, why: str) -> RuntimeError:
     if rule.name == "checkpoint":
         use = "call the function without nn.checkpoint"
     return RuntimeError(f"{rule.name}: has no {what} ({why}); {use}")
+
+
+def spread(rule: Rule, t: Any, out: tuple) -> Any:
+    """A tangent, an array or a Tensor, repeated to the shape of the output."""
+    if t.shape == out:
+        return t
+    try:
+        return t.expand(*out) if isinstance(t, Tensor) else np.broadcast_to(t, out)
+    except ValueError:
+        raise RuntimeError(f"{rule.name}: its jvp gave a tangent of shape {t.shape}, which does not "
+                           f"broadcast to {out}, the shape of the output") from None
 
 
 def fit(g: Tensor, shape: tuple, rule: Rule) -> Tensor:

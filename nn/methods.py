@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nn.arguments import as_ints
+from nn.explain import explain
 from nn.rules import (
     activations,
     choices,
@@ -205,3 +206,7 @@ class Methods:
         if len(have) == len(shape):
             shape = tuple(h if n == -1 and h is not None else n for n, h in zip(shape, have, strict=True))
         return self._apply(shapes.expand, shape=shape)
+
+    def explain(self) -> str:
+        """How this was computed, and how backward goes through it, as a text: see nn.explain."""
+        return explain(self)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nn import backward as engine
-from nn.arguments import as_array, as_index, as_ints
+from nn.arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
 from nn.backward import LEAF, Node
 from nn.methods import Methods
 from nn.mode import mode
@@ -46,7 +46,7 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
                 parents.append(x if node is LEAF else node)
                 recorded = True
         else:
-            arrays.append(x if type(x) in _PLAIN else plain(rule, x))
+            arrays.append(x if type(x) in PLAIN else plain(rule, x))
             parents.append(None)
     try:
         y, saved = rule.forward(*arrays, **attrs)
@@ -74,33 +74,6 @@ def shared(array: np.ndarray, node: Node | bool | None = None) -> Tensor:
     out = _new(Tensor)
     out._data, out._node, out.grad = array, node, None
     return out
-
-
-_PLAIN = {np.ndarray, float, int, bool, type(None)}
-ERRORS = TypeError, ValueError, IndexError, AttributeError, OverflowError    # that a rule's forward may raise
-
-
-def plain(rule, x):
-    """An operand that is no Tensor: NumPy's scalars become numbers: np.float64(2) is not to make a float32
-    tensor float64."""
-    if type(x) in _PLAIN:
-        return x
-    if isinstance(x, np.generic):
-        return x.item()
-    if isinstance(x, np.ndarray):
-        return np.asarray(x)
-    raise TypeError(f"{rule.name}: an operand is a {type(x).__name__}, wanted a Tensor, an array or a number")
-
-
-def named(rule, arrays, error):
-    """An error of rule.forward with the operation's name and the shapes in it."""
-    if str(error).startswith(f"{rule.name}:"):
-        return error
-    came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
-    kinds = (ValueError, IndexError, OverflowError)
-    kind = next((k for k in kinds if isinstance(error, k)), TypeError)
-    kind = ValueError if kind is OverflowError else kind    # an integer that no size or axis can be
-    return kind(f"{rule.name}: {error} (the inputs: {came})")
 
 
 # What most operators and methods of Tensor are: the rule of that name, applied.

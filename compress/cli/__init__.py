@@ -1,4 +1,4 @@
-"""The command `bonsai` (= `python -m compress`): the main job, `doctor` and `bench`.
+"""The command `bonsai` (= `python -m compress`): the main job, `doctor`, `bench` and `rules`.
 
 Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback).
 """
@@ -65,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="print everything as JSON")
     bench.add_argument("--list", action="store_true", help="what groups there are")
     bench.set_defaults(run=_bench)
+    rules = commands.add_parser("rules", help="every operation: its formula, its modes, what it keeps")
+    rules.add_argument("names", nargs="*", metavar="NAME", help="only these operations")
+    rules.add_argument("--check", action="store_true", help="check each against differences, twice derived")
+    rules.add_argument("--out", type=Path, dest="page", metavar="FILE", help="write a page, .md or .html")
+    rules.set_defaults(run=_rules)
     return parser
 
 
@@ -117,6 +122,23 @@ def _bench(options: argparse.Namespace) -> int:
     if unknown:
         raise _Usage(f"bench: {unknown[0]!r} is not one of {', '.join(bench.GROUPS)}")
     return bench.run(options.names, options.json)
+
+
+def _rules(options: argparse.Namespace) -> int:
+    from nn.rules import RULES
+
+    from . import rules
+
+    unknown = [name for name in options.names if name not in RULES]
+    if unknown:
+        raise _Usage(f"rules: {unknown[0]!r} is not one of {', '.join(RULES)}")
+    if options.page is not None and options.page.suffix not in (".md", ".html"):
+        raise _Usage(f"rules: --out wants a file ending in .md or .html; got {str(options.page)!r}")
+    found = rules.entries(options.names, options.check)
+    print(rules.text(found))
+    if options.page is not None:
+        rules.write(options.page, found)
+    return 1 if any(entry.checked not in ("", "passed") for entry in found) else 0
 
 
 def _count(text: str) -> int:

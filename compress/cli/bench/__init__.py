@@ -27,6 +27,7 @@ GROUPS = (
     "startup",
     "call",
     "autograd",
+    "modes",
     "gemm",
     "qgemm",
     "spmm_csr",
