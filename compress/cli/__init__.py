@@ -1,4 +1,4 @@
-"""The command `bonsai` (= `python -m compress`): the main job, `doctor` and `bench`.
+"""The command `bonsai` (= `python -m compress`): the main job, `doctor`, `bench` and `notebooks`.
 
 Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback).
 """
@@ -65,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="print everything as JSON")
     bench.add_argument("--list", action="store_true", help="what groups there are")
     bench.set_defaults(run=_bench)
+    notebooks = commands.add_parser("notebooks", help="write the .ipynb of every notebook from its .py")
+    notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), metavar="DIR",
+                           help="where they are (notebooks)")  # fmt: skip
+    notebooks.add_argument("--check", action="store_true", help="only check that they are up to date")
+    notebooks.set_defaults(run=_notebooks)
     return parser
 
 
@@ -117,6 +122,12 @@ def _bench(options: argparse.Namespace) -> int:
     if unknown:
         raise _Usage(f"bench: {unknown[0]!r} is not one of {', '.join(bench.GROUPS)}")
     return bench.run(options.names, options.json)
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    from . import notebooks
+
+    return notebooks.run(options.folder, options.check)
 
 
 def _count(text: str) -> int:
