@@ -1,4 +1,4 @@
-"""The command `bonsai` (= `python -m compress`): the main job, `doctor`, `bench` and `rules`.
+"""The command `bonsai` (= `python -m compress`): the main job, `doctor`, `bench`, `rules` and `notebooks`.
 
 Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback).
 """
@@ -70,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     rules.add_argument("--check", action="store_true", help="check each against differences, twice derived")
     rules.add_argument("--out", type=Path, dest="page", metavar="FILE", help="write a page, .md or .html")
     rules.set_defaults(run=_rules)
+    notebooks = commands.add_parser("notebooks", help="write the .ipynb of every notebook from its .py")
+    notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), metavar="DIR",
+                           help="where they are (notebooks)")  # fmt: skip
+    notebooks.add_argument("--check", action="store_true", help="only check that they are up to date")
+    notebooks.set_defaults(run=_notebooks)
     return parser
 
 
@@ -139,6 +144,12 @@ def _rules(options: argparse.Namespace) -> int:
     if options.page is not None:
         rules.write(options.page, found)
     return 1 if any(entry.checked not in ("", "passed") for entry in found) else 0
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    from . import notebooks
+
+    return notebooks.run(options.folder, options.check)
 
 
 def _count(text: str) -> int:

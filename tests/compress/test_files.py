@@ -30,7 +30,7 @@ RECIPES = {
 }
 
 
-def program(recipe=compress.Quantize(), width=0.1):
+def program(recipe=compress.Quantize(), width=0.1):  # noqa: B008
     model = nn.models.digits_cnn(width, rng=np.random.default_rng(0))
     if recipe is not None:
         compress.prepare(model, recipe)
@@ -163,7 +163,7 @@ def test_files_that_are_something_else(tmp_path):
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         compress.load(tmp_path / "none")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError):  # noqa: PT011
         compress.load(tmp_path)
 
 

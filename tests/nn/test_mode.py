@@ -27,7 +27,7 @@ def test_no_grad_nests_and_decorates_and_survives_errors():
     assert double.__name__ == "double"
     assert not double(x).requires_grad
     with pytest.raises(ZeroDivisionError), nn.no_grad():
-        1 / 0
+        1 / 0  # noqa: B018
     assert (x * 2).requires_grad
 
 
