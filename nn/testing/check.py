@@ -19,11 +19,13 @@ from nn.testing import memory
 from nn.testing.case import for_all
 from nn.testing.domain import Domain, Gemm, Qgemm
 from nn.testing.domain_adam import AdamStep
+from nn.testing.domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
 from nn.testing.domain_csr import SpmmCsr
 from nn.testing.domain_tt import TtMatmul
 from nn.testing.domain_winograd import WinogradConv2d
 from nn.testing.laws import Implementation, Law
 from nn.testing.laws_adam import ADAM_LAWS
+from nn.testing.laws_conv import CONV2D_LAWS, INPUT_GRAD_LAWS, WEIGHT_GRAD_LAWS
 from nn.testing.laws_float import GEMM_LAWS, SPMM_CSR_LAWS
 from nn.testing.laws_qgemm import QGEMM_LAWS
 from nn.testing.laws_tt import TT_LAWS
@@ -34,6 +36,9 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     Qgemm(),
     SpmmCsr(),
     TtMatmul(),
+    Conv2d(),
+    Conv2dInputGrad(),
+    Conv2dWeightGrad(),
     WinogradConv2d(),
     AdamStep(),
 )}
@@ -42,6 +47,9 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "qgemm": QGEMM_LAWS,
     "spmm_csr": SPMM_CSR_LAWS,
     "tt_matmul": TT_LAWS,
+    "conv2d": CONV2D_LAWS,
+    "conv2d_input_grad": INPUT_GRAD_LAWS,
+    "conv2d_weight_grad": WEIGHT_GRAD_LAWS,
     "winograd_conv2d": WINOGRAD_LAWS,
     "adam_step": ADAM_LAWS,
 }

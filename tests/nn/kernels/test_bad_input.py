@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nn import kernels
+from tests.nn.kernels import bad_convolution
 
 F, B = np.float32, np.int8
 X, W = np.ones((3, 4), F), np.ones((4, 5), F)
@@ -20,6 +21,7 @@ GOOD = {
     "spmm_csr": {"x": X, "values": np.ones(2, F), "indices": np.array([0, 3], np.uint16),
                  "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
     "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
+    **bad_convolution.GOOD,
 }
 WHY_NOT_C = kernels.why_not_c()
 SHARED = np.ones((8, 8), F)
@@ -110,6 +112,7 @@ BAD = {
         (VALUE, [np.ones((1, 3, 5, 1), F)], r"\(3, 5\)"), (VALUE, [np.ones((1, 1, 1, 1), F)] * 33, "33")],
     ("tt_matmul", "out"): bad_out(F, np.int32),
 }
+BAD |= bad_convolution.BAD
 ROWS = [pytest.param(kernel, argument, *row, id=f"{kernel}-{argument}-{i}")
         for (kernel, argument), rows in BAD.items() for i, row in enumerate(rows)]
 
@@ -135,7 +138,8 @@ def test_bad_argument(kernel, argument, error, value, came):
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("kernel", GOOD)
 def test_the_good_call_is_good(kernel):
-    assert getattr(kernels, kernel)(**GOOD[kernel]).shape == (3, 5)
+    shape = {"conv2d": (3, 1, 1, 5), "conv2d_input_grad": (3, 3, 3, 4), "conv2d_weight_grad": (5, 4, 3, 3)}
+    assert getattr(kernels, kernel)(**GOOD[kernel]).shape == shape.get(kernel, (3, 5))
 
 
 @pytest.mark.usefixtures("backend")
@@ -146,6 +150,7 @@ def test_the_good_call_is_good(kernel):
     ("spmm_csr", {"values": SHARED[0, :2], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
     ("tt_matmul", {"cores": [SHARED[:4, :5].reshape(1, 4, 5, 1)], "out": SHARED[:3, :5]}),
+    *bad_convolution.OVERLAPS,
     ("qgemm", {"a": BYTES[:3, :4], "out": BYTES[:3, :5]}),
     ("qgemm", {"b": BYTES[:4, :5].view(B), "out": BYTES[1:4, :5]}),
     ("qgemm", {"scale": SHARED[0, :5], "out": SHARED.view(np.uint8)[:3, :5]}),
@@ -171,10 +176,10 @@ def test_indices_must_lie_within_x():
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "packed_by", "weight", "argument"), [
     ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
-    ("tt_matmul", "gemm", W, "cores")])
+    ("tt_matmul", "gemm", W, "cores"), ("conv2d", "gemm", W, "w")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     foreign = getattr(kernels, packed_by).pack(weight)
-    good = {"qgemm": (A8,)}.get(kernel, (X,))
+    good = {"qgemm": (A8,), "conv2d": (GOOD["conv2d"]["x"],)}.get(kernel, (X,))
     with pytest.raises(TypeError, match=f"^{kernel}: {argument} .*{packed_by}"):
         getattr(kernels, kernel)(*good, foreign)
 
@@ -194,6 +199,9 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("gemm", TypeError, (W8,)), ("gemm", ValueError, (W[0],)), ("gemm", TypeError, ([[1.0]],)),
     ("gemm", TypeError, (None,)),
     ("qgemm", TypeError, (W,)), ("qgemm", TypeError, (W8.astype(np.uint8),)), ("qgemm", ValueError, (W8[0],)),
+    ("conv2d", TypeError, (W8,)), ("conv2d", ValueError, (W,)), ("conv2d", TypeError, (None,)),
+    *[("conv2d", error, (GOOD["conv2d"]["w"], groups))
+      for error, groups in ((ValueError, 2), (ValueError, 0), (TypeError, 1.0))],
     ("tt_matmul", TypeError, (W,)), ("tt_matmul", ValueError, ([W],)), ("tt_matmul", TypeError, ([W8],)),
     ("spmm_csr", TypeError, (W8,)), ("spmm_csr", ValueError, (W[0],)), ("spmm_csr", TypeError, (W, W)),
     ("spmm_csr", ValueError, (np.ones(1, F), np.array([4], np.int32), np.array([0, 1], np.int32), 4)),
@@ -237,12 +245,15 @@ class Labelled(np.ndarray):
 @pytest.mark.parametrize("kernel", GOOD)
 def test_arrays_in_disguise_are_arrays(kernel, disguise):
     rng = np.random.default_rng(0)
-    good = {name: rng.integers(1, 4, x.shape).astype(x.dtype) if name in ("a", "b", "x", "values") else x
+    good = {name: rng.integers(1, 4, x.shape).astype(x.dtype) if name in ("a", "b", "x", "w", "g", "values")
+                else x
             for name, x in GOOD[kernel].items()}
     inside = disguise
 
     def disguise(x):
-        return [inside(core) for core in x] if isinstance(x, list) else inside(x)
+        if isinstance(x, list):
+            return [inside(core) for core in x]
+        return inside(x) if isinstance(x, np.ndarray) else x
 
     if kernel == "qgemm":
         good["a"] = -good["a"].astype(np.int8)
