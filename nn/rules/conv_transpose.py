@@ -43,8 +43,9 @@ def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
 def _rows(pixels, groups):
     """(N, H, W, …, C) → (G, N·H·W, …·C/G): each group's part of each pixel (or window) as a row."""
     n, h, w, *taps, c = pixels.shape
-    rows = pixels.reshape(n * h * w, -1, groups, c // groups).transpose(2, 0, 1, 3)
-    return rows.reshape(groups, n * h * w, int(np.prod(taps)) * (c // groups))
+    taps = int(np.prod(taps))
+    rows = pixels.reshape(n * h * w, taps, groups, c // groups).transpose(2, 0, 1, 3)
+    return rows.reshape(groups, n * h * w, taps * (c // groups))
 
 
 def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
@@ -53,7 +54,7 @@ def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=
     padded = np.zeros(windows.padded, np.result_type(x, w))
     for i, j, pixels in windows.taps():
         met = rows @ w[:, :, i, j].reshape(groups, len(w) // groups, -1)
-        padded[pixels] += met.transpose(1, 0, 2).reshape(len(x), *windows.out, -1)
+        padded[pixels] += met.transpose(1, 0, 2).reshape(len(x), *windows.out, windows.image[3])
     y = windows.inside(padded)
     if b is not None:
         y += b
