@@ -284,7 +284,7 @@ def fit(g: Tensor, shape: tuple, rule: Rule) -> Tensor:
     """nn.backward.fit on Tensors: undo broadcasting, so that `g` has the shape of the input."""
     if g.shape == shape:
         return g
-    extra = g.ndim - len(shape)
+    given, extra = g, g.ndim - len(shape)
     g = g.sum(tuple(range(extra))) if extra > 0 else g
     if extra >= 0:
         repeated = tuple(axis for axis, (have, want) in enumerate(zip(g.shape, shape, strict=True))
@@ -293,4 +293,4 @@ def fit(g: Tensor, shape: tuple, rule: Rule) -> Tensor:
     try:
         return g if g.shape == shape else g.expand(*shape)
     except ValueError:
-        raise engine.Misfit(rule, g, shape) from None
+        raise engine.Misfit(rule, given, shape) from None
