@@ -176,10 +176,12 @@ def linear_part(rule: Rule, i: int, n: int, saved: Any, attrs: dict, shape: tupl
     return _linear(f"jvp of {rule.name}", rule.formula, *directions(rule, i, n, saved, attrs, shape, out))
 
 
-def tangent(rule: Rule, t: Any, i: int, n: int, saved: Any, attrs: dict, out: tuple) -> Any:
+def tangent(rule: Rule, t: Any, i: int, n: int, saved: Any, attrs: dict, out: tuple,
+            slope: Callable | None = None) -> Any:
     """∂y/∂xᵢ·t, perhaps with axes of length 1 still to be repeated: the forward mode of one rule.
 
-    On arrays, or (saved relinked) on Tensors. Raises RuntimeError if the rule has no forward mode.
+    On arrays, or (saved relinked, and with a `slope` that differentiates Tensors) on Tensors. Raises
+    RuntimeError if the rule has no forward mode.
     """
     if rule.jvp is not None:
         return rule.jvp(t, i, saved, out, **attrs)
@@ -187,10 +189,10 @@ def tangent(rule: Rule, t: Any, i: int, n: int, saved: Any, attrs: dict, out: tu
         return _or_zero(rule.vjp(t, saved, _one(i, n))[i], t)
     if rule.linear and n == 1:
         return rule.forward(t, **attrs)[0]
-    return _transposed_vjp(rule, t, i, n, saved, out)
+    return _transposed_vjp(rule, t, i, n, saved, out, slope or _slope)
 
 
-def _transposed_vjp(rule, t, i, n, saved, out):
+def _transposed_vjp(rule, t, i, n, saved, out, slope):
     """The vjp as a function of its cotangent u is u ↦ Jᵀ·u; the vjp of that function is t ↦ J·t.
 
     It is linear, so where it is differentiated (the value of u) is all the same. Townsend, "A new trick
@@ -204,8 +206,11 @@ def _transposed_vjp(rule, t, i, n, saved, out):
             raise none(rule, "forward mode", f"its vjp does not run on Tensors: {error}") from error
         if not isinstance(part, Tensor) or part._node is None:
             return _or_zero(None, t)
-        (y,) = engine.grad(fit(part, t.shape, rule), u, t, create_graph=isinstance(t, Tensor))
-    return y
+        return slope(fit(part, t.shape, rule), u, t)
+
+
+def _slope(y, x, v):
+    return engine.grad(y, x, v)[0]
 
 
 def _or_zero(part, t):

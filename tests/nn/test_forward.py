@@ -317,3 +317,7 @@ def test_a_rule_that_says_nothing_has_its_vjp_transposed():
     _, change = nn.jvp(lambda a, b: apply(rule, a, b), (a, b), (np.ones(3), np.ones(1)))
     np.testing.assert_allclose(change.data, 2 * a * b + a * a)
     assert nn.gradcheck(rule, order=2)
+    f, x = (lambda x: apply(rule, x, x * x)), nn.Tensor(np.array([2.0, 3.0]))  # a⁴, through both arguments
+    for factor, exponent in ((4, 3), (12, 2), (24, 1)):
+        f = derivative(f)
+        np.testing.assert_allclose(f(x).data, factor * x.data**exponent)

@@ -123,6 +123,22 @@ def test_backward_leaves_tensors_that_go_on():
     assert isinstance(x.grad, np.ndarray)
 
 
+def test_an_optimizer_takes_gradients_that_are_tensors():
+    """The penalty ‖∇L‖² on top of L, as in training: a step with create_graph is the step without."""
+    ends = []
+    for create in (False, True):
+        model = nn.Linear(3, 2, rng=np.random.default_rng(0))
+        optimizer = nn.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+        for _ in range(2):
+            optimizer.zero_grad()
+            (model(np.ones((4, 3), np.float32)) ** 2).sum().backward(create_graph=create)
+            nn.optim.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+        ends.append([p.data for p in model.parameters()])
+    for plain, taped in zip(*ends, strict=True):
+        np.testing.assert_array_equal(plain, taped)
+
+
 def test_gradients_that_are_handed_out_share_no_memory():
     a, b = leaf([1.0, 2.0]), leaf([3.0, 4.0])
     v = nn.Tensor(np.ones(2))
