@@ -55,9 +55,15 @@ def on_arrays(g, saved, needs):
         (student(lambda g, s, n: (g * s[0],)), "vjp transposed", "its lines on Tensors", "passed"),
         (student(on_arrays, twin=lambda x: x * x * 0.5), "by its twin", "by its twin", "passed"),
         (student(lambda g, s, n: (g * s[0] * 2,)), "vjp transposed", "its lines on Tensors", "a factor 2"),
+        (
+            student(lambda g, s, n: (g * s[0],), twin=lambda x: x * x * 0.5 + 1, by_twin=False),
+            "vjp transposed",
+            "its lines on Tensors",
+            "differs from its twin",
+        ),
         (student(on_arrays), "none", "its lines on Tensors", "has no forward mode"),
     ],
-    ids=["own", "twin", "wrong", "arrays only"],
+    ids=["own", "twin", "wrong", "another twin", "arrays only"],
 )
 def test_a_rule_of_ones_own(rule, forward, double, checked, monkeypatch):
     monkeypatch.setitem(RULES, "student", rule)
