@@ -271,6 +271,9 @@ def none(rule: Rule, what: str, why: str) -> RuntimeError:
         f"use what it is composed of, RULES[{rule.name!r}].twin"
     if rule.name == "checkpoint":
         use = "call the function without nn.checkpoint"
+    if rule.name == "jvp":
+        why = "it carries a tangent of nn.jvp, which backward would lose"
+        use = "take the gradient of a jvp, nn.grad outside and nn.jvp inside, or nn.hvp"
     return RuntimeError(f"{rule.name}: has no {what} ({why}); {use}")
 
 
