@@ -93,6 +93,8 @@ def _parts(node, g):
     """The gradients that `node` sends to its parents, as Tensors."""
     rule, parents, attrs = node.rule, node.parents, node.attrs or {}
     engine.check_unwritten(node, node.saved)
+    if rule.double is not None:
+        return rule.double(node, g)
     if rule.linear:
         return [None if parent is None else
                 apply(transposed(rule, i, len(parents), node.saved, attrs, parent.shape, node.shape), g)
@@ -126,21 +128,26 @@ def _through_twin(node, g):
     inputs = [shared(x, link) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
               for x, link in zip(arrays, links, strict=True)]
     y = node.rule.twin(*inputs, **(node.attrs or {}))
-    stop = {link for link in links if link is not None}
-    grads = {} if y._node is None else _walk(y._node, g, True, stop=stop)
-    for link, parent in zip(links, node.parents, strict=True):
-        if link is not None:
-            link.parents = [parent]
+    ends = {link: parent for link, parent in zip(links, node.parents, strict=True) if link is not None}
+    grads = back_to(ends, y._node, g)
     parts = [grads.get(link) for link in links]
     return [p if p is None or p.dtype == g.dtype else p.astype(g.dtype) for p in parts]
 
 
-_LINK = Rule("link", "y = x;  dx = g", lambda x: (x, None), lambda g, saved, needs: (g,), linear=True,
-             symmetric=True)
+def back_to(ends: dict[Node, Tensor | Node], root: Node | None, g: Tensor) -> dict[Node, Tensor]:
+    """From g at `root` back to the ends; then each is linked to what it stands for in the graph beyond."""
+    grads = {} if root is None else _walk(root, g, True, stop=ends)
+    for end, parent in ends.items():
+        end.rule, end.parents = LINK, [parent]
+    return grads
+
+
+LINK = Rule("link", "y = x;  dx = g", lambda x: (x, None), lambda g, saved, needs: (g,), linear=True,
+            symmetric=True)
 
 
 def _link(parent, parents):
-    return Node(_LINK, parents, None, parent.shape)
+    return Node(LINK, parents, None, parent.shape)
 
 
 def transposed(rule: Rule, i: int, n: int, saved: Any, attrs: dict, shape: tuple, out: tuple) -> Rule:
@@ -269,8 +276,6 @@ def none(rule: Rule, what: str, why: str) -> RuntimeError:
     """The error for a rule that has no such mode: names it, and what to use."""
     use = "compute the same from simpler operations" if rule.twin is None else \
         f"use what it is composed of, RULES[{rule.name!r}].twin"
-    if rule.name == "checkpoint":
-        use = "call the function without nn.checkpoint"
     if rule.name == "jvp":
         why = "it carries a tangent of nn.jvp, which backward would lose"
         use = "take the gradient of a jvp, nn.grad outside and nn.jvp inside, or nn.hvp"
