@@ -94,6 +94,8 @@ def _forward(rule: Rule, samples: list) -> str:
 
 def _double(rule: Rule) -> str:
     """Which way double backward takes."""
+    if rule.double is not None:
+        return OWN
     if rule.linear:
         return "linear"
     if rule.by_twin:
