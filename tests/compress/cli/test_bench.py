@@ -15,6 +15,7 @@ from compress.cli.bench import (
     autograd,
     call,
     gemm,
+    modes,
     one_pass,
     peers,
     qgemm,
@@ -90,6 +91,22 @@ def test_every_group_says_what_it_measures():
     for name in bench.GROUPS:
         assert callable(bench.group(name).rows)
         assert len(bench.summary(name)) > 20
+
+
+def test_where_forward_and_reverse_cross():
+    assert modes._crossing([(0.1, 0.2), (1.0, 2.0), (10.0, 20.0)]).value == pytest.approx(0.5)
+    assert modes._crossing([(0.1, 1.0), (1.0, 100.0)]).value == pytest.approx(0.1)
+    missing = modes._crossing([(0.1, 2.0), (1.0, 20.0)])
+    assert missing.value is None
+    assert missing.why
+
+
+def test_modes_measure_every_shape_and_the_hessian(quick, monkeypatch):
+    monkeypatch.setattr(modes, "SIDES", ((2, 20), (20, 2)))
+    rows = modes.rows(0)
+    assert len(rows) == 5
+    assert rows[0].value < 1 < rows[1].value
+    assert rows[3].value > 1
 
 
 # Bars
