@@ -156,9 +156,10 @@ static void transform_input(const work *w, const float *x, int64_t t0, int64_t t
 }
 
 /* M[xi] = V[xi] . U[xi] for every xi. */
-static void multiply(const work *w, const float *u, int64_t tiles)
+static void multiply(const work *w, int64_t tiles)
 {
     const nn_winograd *s = w->s;
+    const float *u = s->u;
     int64_t panels = (s->o + PANEL - 1) / PANEL, rows = round_up(tiles, w->mr);
     for (int xi = 0; xi < XI; xi++, u += panels * s->c * PANEL) {
         float *m = w->m + xi * w->m_plane;
@@ -194,7 +195,7 @@ static void transform_output(const work *w, const float *bias, float *out, int64
     }
 }
 
-int nn_winograd_conv2d(int variant, const nn_winograd *s, int64_t t0, int64_t t1, const void *x, const void *u,
+int nn_winograd_conv2d(int variant, const nn_winograd *s, int64_t t0, int64_t t1, const void *x,
                        const void *bias, void *out)
 {
     int64_t pixels = s->n * s->height * s->width, out_pixels = s->n * s->out_height * s->out_width;
@@ -238,10 +239,10 @@ int nn_winograd_conv2d(int variant, const nn_winograd *s, int64_t t0, int64_t t1
     for (int64_t t = t0; t < t1; t += most) {
         int64_t tiles = smaller(most, t1 - t);
         transform_input(&w, x, t, tiles);
-        for (int xi = 0; tiles % w.mr && xi < XI; xi++) /* rows that fill the last tile of the micro-kernel */
-            memset(w.v + xi * w.v_plane + tiles * w.pitch, 0,
-                   (size_t)((round_up(tiles, w.mr) - tiles) * w.pitch) * 4);
-        multiply(&w, u, tiles);
+        int64_t missing = round_up(tiles, w.mr) - tiles; /* rows that fill the last tile of the micro-kernel */
+        for (int xi = 0; missing && xi < XI; xi++)
+            memset(w.v + xi * w.v_plane + tiles * w.pitch, 0, (size_t)(missing * w.pitch) * 4);
+        multiply(&w, tiles);
         transform_output(&w, bias, out, t, tiles);
     }
     free(memory);
