@@ -76,8 +76,8 @@ class WinogradConv2d(Domain):
 
         A number on its way rounds 2 times in Bᵀ d B, at most 6 in G g Gᵀ (as NumPy does it), C in the
         product and the sum over channels, 4 in Aᵀ M A, once with the bias: γ_{C+13} of the amplified sum
-        (Higham 2002, lemma 3.3). Filters that are moved instead of rounding G g Gᵀ make a sum of their own. Last, the
-        products that underflow.
+        (Higham 2002, lemma 3.3). Filters that are moved instead of rounding G g Gᵀ make a sum of their own.
+        Last, the products that underflow.
         """
         w, k = case.args[1], case.args[1].shape[1] + 13
         bias = np.abs(case.options.get("bias", np.float32(0)).astype(np.float64))
