@@ -38,7 +38,7 @@ class Packed:
 
     def __init__(self, kernel: Any, shape: tuple[int, ...], **parts: Any) -> None:
         self.kernel = kernel
-        self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight; of filters: (O, I, kH, kW)
+        self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight; or of filters
         # name -> array (what it occupies) or a plain number (what is known about it)
         self.parts = {name: frozen(part) for name, part in parts.items()}
         self.plan: Any = None     # the C side's view of the parts, made by the first call

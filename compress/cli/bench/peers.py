@@ -102,8 +102,8 @@ def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
 
 
 def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> Peer:
-    """onnxruntime's Conv of x (N,H,W,C) by w (O,C,3,3), padding 1. It wants its images N,C,H,W and lays them out
-    in blocks of channels by itself; the weight is a constant, its output is bound.
+    """onnxruntime's Conv of x (N,H,W,C) by w (O,C,3,3), padding 1. It wants its images N,C,H,W and lays them
+    out in blocks of channels by itself; the weight is a constant, its output is bound.
     """
     x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
     y = np.zeros((len(x), len(w), *x.shape[2:]), np.float32)

@@ -59,7 +59,7 @@ def test_options_that_are_none(options, message, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--technique", "huffman"], "--technique: 'huffman' is not one of float, int8, "),
+        (["--technique", "huffman"], "--technique: 'huffman' is not one of float, winograd, int8, "),
         (["--technique", "int8", "--technique", ""], "--technique: '' is not one of"),
         (["--data", "digits"], "--data: wants mnist:DIR; got 'digits'"),
         (["--data", "mnist:"], "--data: wants mnist:DIR; got 'mnist:'"),
