@@ -154,15 +154,20 @@ def peak(route: str) -> float:
     """Multiply-accumulates a second of a register-only loop with the instructions of `route`: the ceiling
     that the kernels of that route are measured against. One thread, the best of 20 runs of about a
     millisecond, short enough that some are not interrupted. Routes: `peak_routes()`."""
+    best = 0.0
+    for _ in range(20):
+        start = perf_counter()
+        macs = peak_loop(route, 200_000)
+        best = max(best, macs / (perf_counter() - start))
+    return best
+
+
+def peak_loop(route: str, steps: int) -> float:
+    """Go `steps` times round that loop (a step is some nanoseconds); the multiply-accumulates done."""
     if route not in peak_routes():
         known = ", ".join(peak_routes()) or "(no C kernels here)"
         raise ValueError(f"peak: route must be one of {known}, got {route!r}")
-    index, best = all_peak_routes().index(route), 0.0
-    for _ in range(20):
-        start = perf_counter()
-        macs = lib.nn_peak(index, 200_000)
-        best = max(best, macs / (perf_counter() - start))
-    return best
+    return lib.nn_peak(all_peak_routes().index(route), steps)
 
 
 def all_peak_routes() -> list[str]:
