@@ -4,9 +4,9 @@ A time alone means nothing on a machine that clocks up and down and that others 
 runs in one process, in turn (A B C A B C …): a drift hits all alike. The number is the median of the rounds;
 those in which another program took the core do not count, as long as enough others are there.
 
-A share of a peak is such a comparison too, with a loop that does nothing but multiply (csrc/peak.c): P A P A P.
-Both sides are means over turns of the same kind by the same clock. Each round holds the kernel against the two
-turns of the loop around it, which ran at its clock rate, and the share is the median of the rounds.
+A share of a peak is such a comparison too, with a loop that does nothing but multiply (csrc/peak.c), in turn:
+P A P A P. Both sides are means over turns of the same kind by the same clock. Each round holds the kernel
+against the two turns of the loop around it, which ran at its clock rate; the share is the median of the rounds.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def interleaved(contestants: Mapping[str, Timer], seconds: float) -> dict[str, T
 
 def share_of_peak(route: str, one: Timer, macs: int, seconds: float) -> Share:
     """What share of the peak of `route` a call of `macs` multiply-accumulates reaches."""
-    loop = timer("loop(route, steps)", loop=kernels.peak_loop, route=route, steps=LOOP)
-    loop_macs = kernels.peak_loop(route, LOOP)
+    go_round = kernels.peak_loop(route)
+    loop, loop_macs = timer("go_round(steps)", go_round=go_round, steps=LOOP), go_round(LOOP)
     loops, calls = _calls(loop), _calls(one)
     peaks, turns = [_turn(loop, loops)], []
     end = time.perf_counter() + seconds

@@ -225,7 +225,7 @@ def test_contestants_take_turns(quick):
 def turns_as_planned(monkeypatch, planned):
     """What is timed takes what is planned: the loop of the peak, the call, the loop, the call, …."""
     left = iter(planned)
-    monkeypatch.setattr(timing.kernels, "peak_loop", lambda route, steps: 8.0)
+    monkeypatch.setattr(timing.kernels, "peak_loop", lambda route: lambda steps: 8.0)
     monkeypatch.setattr(timing, "_calls", lambda one: 1)
     monkeypatch.setattr(timing, "_turn", lambda one, calls: timing.Turn(*next(left)))
 
