@@ -19,10 +19,10 @@
  *                 for mr rows:  micro-kernel -> tile -> finish      the tile in registers, then 2 KB of L1
  *
  * A slice is all of K up to 8192, and the sums stay in registers from the first k to the last: no int32 matrix is
- * ever in memory. With B16 it is 512, so that the widened panels fit into L1, and the sums wait in tiles.
+ * ever in memory. With B16 it is 1024, so that the widened panels stay small, and the sums wait in tiles.
  *
  * Measured, 1024 x 1024 x 1024 requantised to uint8, one thread of a Zen 4 EPYC at 3.7 GHz, of the peak of the
- * same instructions (peak.c): AVX512-VNNI 93 %, maddubs 93 %, madd16 92 %. `bonsai bench qgemm` measures it. */
+ * same instructions (peak.c): AVX512-VNNI 94 %, maddubs 94 %, madd16 92 %. `bonsai bench qgemm` measures it. */
 #include "pool.h"
 #include "qgemm.h"
 

@@ -6,7 +6,7 @@ those in which another program took the core do not count, as long as enough oth
 
 A share of a peak is such a comparison too, with a loop that does nothing but multiply (csrc/peak.c), in turn:
 P A P A P. Both sides are means over turns of the same kind by the same clock. Each round holds the kernel
-against the two turns of the loop around it, which ran at its clock rate; the share is the median of the rounds.
+against the two turns of the loop around it, which ran at its clock rate; the median of the rounds counts.
 """
 
 from __future__ import annotations
