@@ -16,7 +16,7 @@ operand into the layout the C code reads, once; `kernel.reference` is the NumPy 
 from .adam_step import adam_step
 from .gemm import gemm
 from .kernel import Kernel, Variant, all_kernels, kernel, use
-from .native import isa, peak, peak_routes, why_not_c
+from .native import isa, peak, peak_loop, peak_routes, why_not_c
 from .packed import Packed
 from .qgemm import qgemm
 from .spmm_csr import spmm_csr
@@ -34,6 +34,7 @@ __all__ = [
     "isa",
     "kernel",
     "peak",
+    "peak_loop",
     "peak_routes",
     "qgemm",
     "spmm_csr",

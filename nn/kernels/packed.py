@@ -9,13 +9,14 @@ import numpy as np
 LINE = 64  # bytes of a cache line, and of an AVX-512 register
 
 
-def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Zeros that start on a cache line, so that no 64-byte load of a kernel straddles two."""
+def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = True) -> np.ndarray:
+    """Zeros (or whatever the memory held) from the start of a cache line on, so that no 64-byte load of a
+    kernel straddles two."""
     dtype = np.dtype(dtype)
     size = dtype.itemsize
     for extent in shape:
         size *= extent
-    raw = np.zeros(size + LINE, np.uint8)
+    raw = (np.zeros if zeros else np.empty)(size + LINE, np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start:start + size].view(dtype).reshape(shape)
 

@@ -229,7 +229,9 @@ def test_doctor_says_why_not_more(tmp_path):
     assert "NN_BACKEND=numpy is set" in run.stdout
 
 
-@pytest.mark.parametrize("variables", [{"NN_ISA": "sse9"}, {"NN_BACKEND": "fpga"}], ids=str)
+@pytest.mark.parametrize(
+    "variables", [{"NN_ISA": "sse9"}, {"NN_BACKEND": "fpga"}, {"NN_THREADS": "many"}], ids=str
+)
 def test_an_environment_that_makes_no_sense(variables, tmp_path):
     start = [sys.executable, "-m", "compress", "doctor"], [sys.executable, str(tmp_path / "bonsai"), "doctor"]
     (tmp_path / "bonsai").write_text("from compress.__main__ import main\nmain()\n")
