@@ -245,5 +245,5 @@ def test_an_environment_that_makes_no_sense(variables, tmp_path):
             check=False,
         )
         assert run.returncode == 2
-        assert run.stderr.startswith(f"bonsai: {next(iter(variables))} must be one of ")
+        assert run.stderr.startswith(f"bonsai: {next(iter(variables))} must be ")
         assert run.stderr.count("\n") == 1
