@@ -12,7 +12,7 @@ from pathlib import Path
 
 try:
     import nn.kernels  # noqa: F401
-except (ValueError, RuntimeError) as _error:  # NN_ISA or NN_BACKEND asks for what is not there
+except (ValueError, RuntimeError) as _error:  # NN_ISA, NN_BACKEND or NN_THREADS asks for what is not there
     # To the command (argv is -m while Python looks for compress.__main__) that is bad usage, told in a line.
     if sys.argv[:1] != ["-m"] and Path(sys.argv[0]).stem != "bonsai":
         raise

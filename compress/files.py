@@ -22,11 +22,12 @@ from .program import Program
 from .prune import SparseWeight
 from .tensor_train import TensorTrainWeight
 from .transform import Packed
+from .winograd import WinogradWeight
 
 __all__ = ["load", "save", "to_bytes"]
 
 VERSION = "1"
-FORMS = (DenseWeight, QuantizedWeight, MaskedWeight, SparseWeight, TensorTrainWeight)
+FORMS = (DenseWeight, QuantizedWeight, MaskedWeight, SparseWeight, TensorTrainWeight, WinogradWeight)
 KINDS: dict[str, type[Packed]] = {form.kind: form for form in FORMS}
 
 

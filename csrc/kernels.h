@@ -107,11 +107,11 @@ typedef struct {
     int64_t x_image, x_row, x_pixel;
     int64_t out_height, out_width, o;
     int64_t out_image, out_row, out_pixel;
+    const void *u;                         /* the transformed filters: 16 matrices c x o in the panels of gemm */
 } nn_winograd;
 
-/* Tiles t0 <= t < t1 of out = x convolved, + bias (float[o], or 0). u: 16 matrices, transformed filters, each c x o
- * in the panels of gemm. */
-int nn_winograd_conv2d(int variant, const nn_winograd *shape, int64_t t0, int64_t t1, const void *x, const void *u,
+/* Tiles t0 <= t < t1 of out = x convolved + bias, which is float[o], or 0. */
+int nn_winograd_conv2d(int variant, const nn_winograd *shape, int64_t t0, int64_t t1, const void *x,
                        const void *bias, void *out);
 
 /* Adam (adam.c): what all tensors of a step share, rounded to float32. rest: 1 - beta. shrink: what weights are

@@ -19,17 +19,17 @@
  *                 for mr rows:  micro-kernel -> tile -> finish      the tile in registers, then 2 KB of L1
  *
  * A slice is all of K up to 8192, and the sums stay in registers from the first k to the last: no int32 matrix is
- * ever in memory. With B16 it is 512, so that the widened panels fit into L1, and the sums wait in tiles.
+ * ever in memory. With B16 it is 1024, so that the widened panels stay small, and the sums wait in tiles.
  *
  * Measured, 1024 x 1024 x 1024 requantised to uint8, one thread of a Zen 4 EPYC at 3.7 GHz, of the peak of the
- * same instructions (peak.c): AVX512-VNNI 93 %, maddubs 93 %, madd16 92 %. `bonsai bench qgemm` measures it. */
+ * same instructions (peak.c): AVX512-VNNI 94 %, maddubs 94 %, madd16 92 %. `bonsai bench qgemm` measures it. */
 #include "pool.h"
 #include "qgemm.h"
 
 #include <string.h>
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
-enum { SLICE = 2048, SLICE_B16 = 256 }; /* steps; 256 are 16 KB of a widened panel and 6 KB of a', L1 has 32 KB */
+enum { SLICE = 2048, SLICE_B16 = 512 }; /* steps; 512 are 32 KB of a widened panel: L1, or read from L2 in one run */
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
 static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide,
@@ -116,6 +116,8 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
 {
     const int mr = t->v->mr, nr = t->v->nr;
     const int cols = (int)smaller(nr, t->b->n - n0);
+    const int size = t->around->out_size;
+    const int new_line = n0 * size % LINE == 0; /* else the columns before have asked for it */
     columns c;
     column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
     for (int64_t s = 0; s == 0 || s < t->steps; s += t->slice) {
@@ -125,10 +127,12 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
         find_panels(t, n0, s, length, panels);
         for (int64_t i = 0; i < rows; i += mr) {
             void *tile = t->tiles + (only ? 0 : i * nr * 4);
+            if (last && new_line)
+                prefetch_rows(smaller(mr, rows - i), cols * size, out + i * t->ldo * size, t->ldo * size);
             t->micro(length, t->copy + i * t->row_bytes + s * 4, t->row_bytes, panels, s > 0, tile);
             if (last)
                 t->finish((int)smaller(mr, rows - i), cols, nr, tile, t->around->b_zero ? t->row_sums + i : 0, &c,
-                          t->around, out + i * t->ldo * t->around->out_size, t->ldo);
+                          t->around, out + i * t->ldo * size, t->ldo);
         }
     }
 }

@@ -29,7 +29,7 @@ from nn.functional import (
 )
 from nn.gradcheck import GradcheckError, gradcheck
 from nn.graph import Graph, trace
-from nn.jacobian import hvp, jacobian
+from nn.jacobians import hvp, jacobian
 from nn.layers import (
     GELU,
     AdaptiveAvgPool2d,

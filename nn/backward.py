@@ -190,8 +190,8 @@ class Misfit(RuntimeError):
     """A vjp gave a `gradient` of a shape that is not, and does not broadcast to, that of the input."""
 
     def __init__(self, rule, g, shape):
-        super().__init__(f"{rule.name}: its vjp gave a gradient of shape {g.shape}, broadcasting undone, "
-                         f"for an input of shape {shape}")
+        super().__init__(f"{rule.name}: its vjp gave a gradient of shape {g.shape}, which no broadcasting "
+                         f"explains, for an input of shape {shape}")
         self.gradient, self.shape = g, shape
 
 
@@ -201,7 +201,7 @@ def fit(g, shape, rule):
     An axis along which the input was repeated is summed over. An axis along which the rule left g
     at length 1 (sum's gradient is the same for every term) is repeated.
     """
-    extra = g.ndim - len(shape)
+    given, extra = g, g.ndim - len(shape)
     if extra > 0:
         g = g.sum(tuple(range(extra)))
     if extra >= 0:
@@ -217,7 +217,7 @@ def fit(g, shape, rule):
     try:
         return np.broadcast_to(g, shape)
     except ValueError:
-        raise Misfit(rule, g, shape) from None
+        raise Misfit(rule, given, shape) from None
 
 
 # Overwritten arrays. An ndarray has no room for a version number, so the library keeps a log of its

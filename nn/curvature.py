@@ -25,7 +25,7 @@ import numpy as np
 
 from nn import backward as engine
 from nn import functional as F
-from nn.jacobian import hessian_rows, leaves
+from nn.jacobians import hessian_rows, leaves
 from nn.module import Module, Parameter
 from nn.random import generator
 from nn.tensor import Operand, Tensor
@@ -41,7 +41,7 @@ def hessian_diag(f: Callable[..., Tensor], x: Operand | Sequence[Operand], sampl
 
     f, x: as for nn.hvp. samples: None for the exact diagonal, n products with the Hessian for n entries; or a
         number of random sign vectors v, and the mean of v⊙(H·v), whose expectation is the diagonal and whose
-        variance per sample is 2·Σⱼ≠ᵢ Hᵢⱼ² (Hutchinson, 1990; Bekas, Kokiopoulou & Saad, 2007).
+        variance per sample is Σⱼ≠ᵢ Hᵢⱼ² (Hutchinson, 1990; Bekas, Kokiopoulou & Saad, 2007).
     rng: where the signs come from; nn.random.generator() if left out.
     """
     if samples is not None and (isinstance(samples, bool) or not isinstance(samples, (int, np.integer))

@@ -136,6 +136,19 @@ def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
     return Dual(*(lifted or _through_twin(rule, inputs, primals, attrs, level)), level)
 
 
+def _slope(y, x, v):
+    """The gradient of ⟨v, y⟩ in the leaf x, where y and v may carry tangents and x does not: its own tangent
+    is the gradient of ⟨v, ẏ⟩ + ⟨v̇, y⟩, for derivatives may be taken in any order."""
+    level = max(t.level if isinstance(t, Dual) else 0 for t in (y, v))
+    if not level:
+        g = higher.gradients("jvp", y, v, None).get(x) if y.requires_grad else None
+        return shared(np.zeros(x.shape, x.dtype)) if g is None else g
+    (y, dy), (v, dv) = ((t.primal, t.tangent) if isinstance(t, Dual) and t.level == level else (t, None)
+                        for t in (y, v))
+    changes = [_slope(a, x, b) for a, b in ((dy, v), (y, dv)) if a is not None and b is not None]
+    return Dual(_slope(y, x, v), changes[0] if len(changes) == 1 else changes[0] + changes[1], level)
+
+
 def _through_twin(rule, inputs, primals, attrs, level):
     """The rule's own value, and the tangent that its twin gives, which consists of rules that can."""
     if rule.twin is None:
@@ -194,7 +207,7 @@ def _on_tensors(rule, primals, moving, attrs):
         else:
             linked = higher.relinked(rule, saved, lambda origin, kept: y if origin == higher.OUTPUT else
                                      primals[origin] if isinstance(primals[origin], Tensor) else kept)
-            part = higher.tangent(rule, t, i, n, linked, attrs, y.shape)
+            part = higher.tangent(rule, t, i, n, linked, attrs, y.shape, _slope)
         part = part if isinstance(part, Tensor) else shared(np.asarray(part, y.dtype))
         change = part if change is None else change + part
     change = higher.spread(rule, change, y.shape)

@@ -93,6 +93,8 @@ def _parts(node, g):
     """The gradients that `node` sends to its parents, as Tensors."""
     rule, parents, attrs = node.rule, node.parents, node.attrs or {}
     engine.check_unwritten(node, node.saved)
+    if rule.double is not None:
+        return rule.double(node, g)
     if rule.linear:
         return [None if parent is None else
                 apply(transposed(rule, i, len(parents), node.saved, attrs, parent.shape, node.shape), g)
@@ -126,21 +128,26 @@ def _through_twin(node, g):
     inputs = [shared(x, link) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
               for x, link in zip(arrays, links, strict=True)]
     y = node.rule.twin(*inputs, **(node.attrs or {}))
-    stop = {link for link in links if link is not None}
-    grads = {} if y._node is None else _walk(y._node, g, True, stop=stop)
-    for link, parent in zip(links, node.parents, strict=True):
-        if link is not None:
-            link.parents = [parent]
+    ends = {link: parent for link, parent in zip(links, node.parents, strict=True) if link is not None}
+    grads = back_to(ends, y._node, g)
     parts = [grads.get(link) for link in links]
     return [p if p is None or p.dtype == g.dtype else p.astype(g.dtype) for p in parts]
 
 
-_LINK = Rule("link", "y = x;  dx = g", lambda x: (x, None), lambda g, saved, needs: (g,), linear=True,
-             symmetric=True)
+def back_to(ends: dict[Node, Tensor | Node], root: Node | None, g: Tensor) -> dict[Node, Tensor]:
+    """From g at `root` back to the ends; then each is linked to what it stands for in the graph beyond."""
+    grads = {} if root is None else _walk(root, g, True, stop=ends)
+    for end, parent in ends.items():
+        end.rule, end.parents = LINK, [parent]
+    return grads
+
+
+LINK = Rule("link", "y = x;  dx = g", lambda x: (x, None), lambda g, saved, needs: (g,), linear=True,
+            symmetric=True)
 
 
 def _link(parent, parents):
-    return Node(_LINK, parents, None, parent.shape)
+    return Node(LINK, parents, None, parent.shape)
 
 
 def transposed(rule: Rule, i: int, n: int, saved: Any, attrs: dict, shape: tuple, out: tuple) -> Rule:
@@ -176,10 +183,12 @@ def linear_part(rule: Rule, i: int, n: int, saved: Any, attrs: dict, shape: tupl
     return _linear(f"jvp of {rule.name}", rule.formula, *directions(rule, i, n, saved, attrs, shape, out))
 
 
-def tangent(rule: Rule, t: Any, i: int, n: int, saved: Any, attrs: dict, out: tuple) -> Any:
+def tangent(rule: Rule, t: Any, i: int, n: int, saved: Any, attrs: dict, out: tuple,
+            slope: Callable | None = None) -> Any:
     """∂y/∂xᵢ·t, perhaps with axes of length 1 still to be repeated: the forward mode of one rule.
 
-    On arrays, or (saved relinked) on Tensors. Raises RuntimeError if the rule has no forward mode.
+    On arrays, or (saved relinked, and with a `slope` that differentiates Tensors) on Tensors. Raises
+    RuntimeError if the rule has no forward mode.
     """
     if rule.jvp is not None:
         return rule.jvp(t, i, saved, out, **attrs)
@@ -187,10 +196,10 @@ def tangent(rule: Rule, t: Any, i: int, n: int, saved: Any, attrs: dict, out: tu
         return _or_zero(rule.vjp(t, saved, _one(i, n))[i], t)
     if rule.linear and n == 1:
         return rule.forward(t, **attrs)[0]
-    return _transposed_vjp(rule, t, i, n, saved, out)
+    return _transposed_vjp(rule, t, i, n, saved, out, slope or _slope)
 
 
-def _transposed_vjp(rule, t, i, n, saved, out):
+def _transposed_vjp(rule, t, i, n, saved, out, slope):
     """The vjp as a function of its cotangent u is u ↦ Jᵀ·u; the vjp of that function is t ↦ J·t.
 
     It is linear, so where it is differentiated (the value of u) is all the same. Townsend, "A new trick
@@ -204,8 +213,11 @@ def _transposed_vjp(rule, t, i, n, saved, out):
             raise none(rule, "forward mode", f"its vjp does not run on Tensors: {error}") from error
         if not isinstance(part, Tensor) or part._node is None:
             return _or_zero(None, t)
-        (y,) = engine.grad(fit(part, t.shape, rule), u, t, create_graph=isinstance(t, Tensor))
-    return y
+        return slope(fit(part, t.shape, rule), u, t)
+
+
+def _slope(y, x, v):
+    return engine.grad(y, x, v)[0]
 
 
 def _or_zero(part, t):
@@ -264,8 +276,9 @@ def none(rule: Rule, what: str, why: str) -> RuntimeError:
     """The error for a rule that has no such mode: names it, and what to use."""
     use = "compute the same from simpler operations" if rule.twin is None else \
         f"use what it is composed of, RULES[{rule.name!r}].twin"
-    if rule.name == "checkpoint":
-        use = "call the function without nn.checkpoint"
+    if rule.name == "jvp":
+        why = "it carries a tangent of nn.jvp, which backward would lose"
+        use = "take the gradient of a jvp, nn.grad outside and nn.jvp inside, or nn.hvp"
     return RuntimeError(f"{rule.name}: has no {what} ({why}); {use}")
 
 
@@ -284,7 +297,7 @@ def fit(g: Tensor, shape: tuple, rule: Rule) -> Tensor:
     """nn.backward.fit on Tensors: undo broadcasting, so that `g` has the shape of the input."""
     if g.shape == shape:
         return g
-    extra = g.ndim - len(shape)
+    given, extra = g, g.ndim - len(shape)
     g = g.sum(tuple(range(extra))) if extra > 0 else g
     if extra >= 0:
         repeated = tuple(axis for axis, (have, want) in enumerate(zip(g.shape, shape, strict=True))
@@ -293,4 +306,4 @@ def fit(g: Tensor, shape: tuple, rule: Rule) -> Tensor:
     try:
         return g if g.shape == shape else g.expand(*shape)
     except ValueError:
-        raise engine.Misfit(rule, g, shape) from None
+        raise engine.Misfit(rule, given, shape) from None

@@ -76,12 +76,12 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 def zeros_(tensor: Tensor) -> Tensor:
     """All entries 0."""
-    return constant_(tensor, 0.0)
+    return _fill("zeros_", tensor, lambda rng, shape: np.zeros(shape))
 
 
 def ones_(tensor: Tensor) -> Tensor:
     """All entries 1."""
-    return constant_(tensor, 1.0)
+    return _fill("ones_", tensor, lambda rng, shape: np.ones(shape))
 
 
 def eye_(tensor: Tensor) -> Tensor:

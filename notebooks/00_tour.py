@@ -31,7 +31,7 @@ import nn
 
 FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
 BASE, TUNE = (2, 2) if FAST else (15, 10)  # epochs from scratch, and after that
-FILES = Path(tempfile.mkdtemp())
+FILES = tempfile.TemporaryDirectory()  # goes away with the notebook's process
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
 plt.rcParams |= {
@@ -39,12 +39,12 @@ plt.rcParams |= {
     "figure.dpi": 90, "figure.constrained_layout.use": True, "image.cmap": "gray_r",
 }  # fmt: skip
 
-guesses = []
+guesses = {}
 
 
 def compare(what, measured, yours=None, theory=None):
     """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses.append((what, yours, theory, measured))
+    guesses[what] = yours, theory, measured
     values = {"you said": yours, "derived": theory, "measured": measured}
     print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
 
@@ -162,6 +162,7 @@ def accuracy(model):
     return 100 * nn.train.accuracy(model, digits.x_test, digits.y_test)
 
 
+network = nn.models.digits_cnn(rng=np.random.default_rng(0))
 log = train(network, BASE, 1e-2, decay=2e-2)
 base = copy.deepcopy(network)  # every technique below starts from here
 log += train(network, TUNE, 3e-3)  # and the float network gets as many epochs as they do
@@ -259,9 +260,9 @@ plt.show()
 #
 # ## 5. A network as a program
 #
-# `compress.convert` follows one forward pass, folds batch norm into the convolution before it ($\gamma\,(w
-# \ast x - \mu)/\sigma + \beta$ is again a convolution, with the weights $\gamma w/\sigma$ and the bias
-# $\beta - \gamma\mu/\sigma$) and writes down the kernel calls that remain. Nothing else runs.
+# `compress.convert` follows one forward pass, folds batch norm into the convolution before it
+# ($\gamma\,(w \ast x - \mu)/\sigma + \beta$ is again a convolution, with the weights $\gamma w/\sigma$ and
+# the bias $\beta - \gamma\mu/\sigma$) and writes down the kernel calls that remain. Nothing else runs.
 
 # %%
 program = compress.convert(network, x[:512])
@@ -274,7 +275,8 @@ print(compress.report(program))
 # matrix product, and `gemm` multiplies. 4 bytes a weight; `header` is the list above, as text.
 #
 # This is the first row of our ledger. `enter` saves a Program, loads the file again and keeps what was
-# loaded: only what came back from a file counts.
+# loaded: only what came back from a file counts. `race` lets Programs run in turns, so that a slow moment
+# of the machine hits all of them alike.
 
 # %%
 ledger = {}
@@ -282,7 +284,7 @@ ledger = {}
 
 def enter(name, program):
     """A row of the ledger: what is measured is what comes back from the file."""
-    path = FILES / f"{name}.safetensors"
+    path = Path(FILES.name) / f"{name}.safetensors"
     compress.save(program, path)
     again = compress.load(path)
     row = {"program": again, "bytes": path.stat().st_size, "accuracy": accuracy(again)}
@@ -290,6 +292,18 @@ def enter(name, program):
     base = ledger[name[:3] + " float"]  # the uncompressed network that it is compared with
     row["smaller"], row["lost"] = base["bytes"] / row["bytes"], base["accuracy"] - row["accuracy"]
     return row
+
+
+def race(programs, count=256):
+    """Median seconds of each for `count` images, all in turn: A B C A B C ..."""
+    images = digits.x_test[:count]
+    times = {name: [] for name in programs}
+    for _ in range(5 if FAST else 41):
+        for name, program in programs.items():
+            start = time.perf_counter()
+            program(images)
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(seconds)) for name, seconds in times.items()}
 
 
 row = enter("cnn float", program)
@@ -358,8 +372,8 @@ compare("error of int8 in the last layer, %", 100 * np.linalg.norm(error) / np.l
         theory=100 * math.sqrt((s**2).mean() / 12 * w.size) / np.linalg.norm(w))  # fmt: skip
 
 # %% [markdown]
-# Now a whole layer in integers. With activations $x \approx s_x (q_x - z_x)$ and weights $w \approx s_w
-# q_w$
+# Now a whole layer in integers. With activations $x \approx s_x (q_x - z_x)$ and weights
+# $w \approx s_w q_w$
 #
 # $$\sum_i x_i w_i \approx s_x s_w \sum_i (q_{x,i} - z_x)\, q_{w,i} ,$$
 #
@@ -371,10 +385,10 @@ compare("error of int8 in the last layer, %", 100 * np.linalg.norm(error) / np.l
 # images; `convert` writes the Program.
 #
 # **Before you run the cell:** how many times smaller than the float file will the file be? By how many
-# points will the accuracy fall?
+# points will the accuracy fall? How many times faster will it be?
 
 # %%
-yours_smaller, yours_points = None, None
+yours_smaller, yours_points, yours_faster = None, None, None
 
 quantized = compress.prepare(copy.deepcopy(network), compress.Quantize(), x[:512])
 program = compress.convert(quantized)
@@ -382,6 +396,8 @@ print(program)
 row = enter("cnn int8", program)
 compare("int8: times smaller", row["smaller"], yours_smaller)
 compare("int8: points lost", row["lost"], yours_points)
+seconds = race({name: row["program"] for name, row in ledger.items()})
+compare("int8: times faster", seconds["cnn float"] / seconds["cnn int8"], yours_faster)
 
 # %% [markdown]
 # Not quite 4: scales, biases (32 bits) and the header do not shrink. Read a line of the Program: `qgemm`
@@ -432,14 +448,15 @@ plt.show()
 # %%
 yours = None
 
-train(quantized, TUNE, 3e-4)
-program = compress.convert(quantized)
+tuned = copy.deepcopy(quantized)
+train(tuned, TUNE, 3e-4)
+program = compress.convert(tuned)
 row = enter("cnn int8 trained", program)
 compare("int8: points gained by training", ledger["cnn int8"]["lost"] - row["lost"], yours)
 
-quantized.eval()
+tuned.eval()
 with nn.no_grad():
-    simulated = quantized(nn.Tensor(digits.x_test)).data
+    simulated = tuned(nn.Tensor(digits.x_test)).data
 difference = np.abs(simulated - program(digits.x_test)).max()
 print("largest difference between the training network and the Program:", difference)
 
@@ -455,9 +472,9 @@ print("largest difference between the training network and the Program:", differ
 # $$\lVert w - m \odot w \rVert^2 = \sum_{m_i = 0} w_i^2 ,$$
 #
 # and of all ways to leave out $k$ weights the one with the smallest sum takes the $k$ smallest $|w_i|$. (Is
-# a small change of the *weights* a small change of the *loss*? Where the gradient is 0, $\Delta L \approx
-# \tfrac12\,\delta^\top H\,\delta$: only if all directions are equally curved. Magnitude is the cheap
-# guess.)
+# a small change of the *weights* a small change of the *loss*? Where the gradient is 0,
+# $\Delta L \approx \tfrac12\,\delta^\top H\,\delta$: only if all directions are equally curved. Magnitude
+# is the cheap guess.)
 #
 # **Before you run the cell:** prune 90 % of the weights of a trained network, and train no further. What is
 # left of its accuracy, in percent?
@@ -585,15 +602,16 @@ compare("pruned less dense of equal bytes, points", row["lost"] - ledger["cnn pr
 # %% [markdown]
 # ## 9. A tensor train: a product of small cores
 #
-# The singular value decomposition writes a matrix as a sum of rank-one matrices, $W = \sum_i \sigma_i\, u_i
-# v_i^\top$ with $\sigma_1 \ge \sigma_2 \ge \dots$ The $u_i v_i^\top$ are orthonormal for the inner product
-# $\langle A, B\rangle = \sum_{jk} A_{jk} B_{jk}$, so Pythagoras gives the error of keeping the first $r$:
+# The singular value decomposition writes a matrix as a sum of rank-one matrices,
+# $W = \sum_i \sigma_i\, u_i v_i^\top$ with $\sigma_1 \ge \sigma_2 \ge \dots$ The $u_i v_i^\top$ are
+# orthonormal for the inner product $\langle A, B\rangle = \sum_{jk} A_{jk} B_{jk}$, so Pythagoras gives the
+# error of keeping the first $r$:
 #
 # $$\lVert W - W_r \rVert^2 = \sum_{i > r} \sigma_i^2 ,$$
 #
 # and no other matrix of rank $r$ is nearer (Eckart & Young 1936). A *tensor train* (Oseledets 2011) does
-# this to the weights in another order. Split the 64 inputs into $8 \cdot 8$ and the 300 outputs into $15
-# \cdot 20$, put one half of each on the rows and the other on the columns,
+# this to the weights in another order. Split the 64 inputs into $8 \cdot 8$ and the 300 outputs into
+# $15 \cdot 20$, put one half of each on the rows and the other on the columns,
 #
 # $$A_{(i_1 o_1),\,(i_2 o_2)} = W_{(o_1 o_2),\,(i_1 i_2)}
 # \approx \sum_{k=1}^{r} G_1[i_1, o_1, k]\; G_2[k, i_2, o_2],$$
@@ -647,8 +665,9 @@ compare("rank 8, error of fc1, %", 100 * error, yours, theory=100 * tail[8])
 yours_cut, yours_trained = None, None
 
 compare("tensor train: accuracy after cutting, %", accuracy(cores), yours_cut)
-train(cores, TUNE, 9e-3)
-program = compress.convert(cores)
+tuned = copy.deepcopy(cores)
+train(tuned, TUNE, 9e-3)
+program = compress.convert(tuned)
 print(program)
 row = enter("mlp tensor train", program)
 compare("tensor train: accuracy after training, %", row["accuracy"], yours_trained)
@@ -674,27 +693,20 @@ figure.suptitle("the first core: $G_1[i_1, o_1, k]$")
 plt.show()
 
 # %% [markdown]
-# ## 11. The ledger
+# ## 10. The ledger
 #
-# What did it all buy? Every file is timed in turn, many times, and the median is taken: so a slow moment of
-# the machine hits all of them alike. Times are told as ratios to the float network of the same run.
+# What did it all buy? Times are told as ratios to the float network of the same run.
 #
 # **Before you run the cell:** which row is the fastest? How many times faster than its float network?
 
 # %%
 yours = None
 
-images = np.resize(digits.x_test, (256, 1, 8, 8))
-times = {name: [] for name in ledger}
-for _ in range(5 if FAST else 41):
-    for name, row in ledger.items():
-        start = time.perf_counter()
-        row["program"](images)
-        times[name].append(time.perf_counter() - start)
-
+ledger = dict(sorted(ledger.items(), key=lambda item: item[0][:3]))  # the cnn first
+seconds = race({name: row["program"] for name, row in ledger.items()})
 print(f"{'':18}{'accuracy':>10}{'bytes':>10}{'x smaller':>11}{'in memory':>11}{'MACs':>10}{'x faster':>10}")
 for name, row in ledger.items():
-    row["faster"] = np.median(times[name[:3] + " float"]) / np.median(times[name])
+    row["faster"] = seconds[name[:3] + " float"] / seconds[name]
     program = row["program"]
     print(f"{name:18}{row['accuracy']:9.2f}%{row['bytes']:10,}{row['smaller']:11.2f}", end="")
     print(f"{program.nbytes:11,}{program.macs:10,}{row['faster']:10.2f}")
@@ -722,14 +734,14 @@ plt.show()
 # - **On disk is not in memory.** `in memory` is what the kernels hold while they run.
 # - **Nothing is free of its control.** The small dense network needs no technique at all; whatever does not
 #   beat it at equal bytes has not earned its place.
-# - **One run is one run.** These accuracies are of one seed, and a single image is 0.28 points. `python -m
-#   compress --seeds 8` trains all of this eight times, chooses on held-out images and reports paired
-#   differences.
+# - **One run is one run.** These accuracies are of one seed, and a single image is 0.28 points.
+#   `python -m compress --seeds 8` trains all of this eight times, chooses on held-out images and reports
+#   paired differences.
 #
 # And how well do you know neural networks? Your guesses, beside what was derived and what was measured:
 
 # %%
-for what, guess, theory, measured in guesses:
+for what, (guess, theory, measured) in guesses.items():
     said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
     print(f"{what:58} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
 
@@ -745,5 +757,6 @@ for what, guess, theory, measured in guesses:
 # 4. *Ranges.* Calibrate int8 with a single image (`x[:1]`) in place of 512. Which layer's scale changes
 #    most, and what does it do to the accuracy?
 # 5. *The plain matrix.* `TensorTrain(rank=6, in_modes=(64, 1), out_modes=(1, 300))` is a low-rank product
-#    with as many numbers in `fc1` as the train of section 10 has. (Why?) Use it there. Which is better
-#    after training?
+#    with nearly as many numbers in `fc1` as the train of section 9 has. (Why?) Use it there. Which is
+#    better after training?
+# 6. *One image.* Race the whole ledger with `count=1`. Which rows change places, and why?

@@ -37,6 +37,7 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
     assert run.returncode == 0, run.stderr
     assert "Warning" not in run.stderr
     assert not list((tmp_path / "here").iterdir())
+    assert not list((tmp_path / "tmp").rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)

@@ -136,9 +136,10 @@ class Trainer:
             compress.prepare(model, technique.recipe(option, steps), example)
         return self.tune(model, technique.rate) if technique.trained else model
 
-    def program(self, model: nn.Module) -> compress.Program:
+    def program(self, model: nn.Module, algorithm: str = "auto") -> compress.Program:
         """The Program of a trained model: a simulated one has its ranges, others take them from images."""
-        return compress.convert(model, None if model.view is not None else self.calibration)
+        example = None if model.view is not None else self.calibration
+        return compress.convert(model, example, algorithm=algorithm)
 
     @property
     def calibration(self) -> np.ndarray:
@@ -182,15 +183,17 @@ def train(
     tuned = trainer.tune(copy.deepcopy(base))
     results: dict[str, Result] = {}
 
-    def save(label: str, name: str, model: nn.Module) -> None:
+    def save(label: str, name: str, model: nn.Module, algorithm: str = "auto") -> None:
         file = re.sub(r"\W+", "-", f"{network} {name} seed{seed}") + ".safetensors"
-        errors = compress.weight_errors(model)
-        compress.save(trainer.program(model), out / file)
+        program = trainer.program(model, algorithm)
+        errors = compress.weight_errors(model, program)
+        compress.save(program, out / file)
         results[label] = Result(out / file, errors.certified, errors.measured)
 
     for technique, option in rows:
         label = technique.label(option)
-        save(label, technique.name, trainer.compressed(technique, option, base, tuned))
+        model = trainer.compressed(technique, option, base, tuned)
+        save(label, technique.name, model, technique.algorithm)
         if technique.control:
             control = equal_bytes(trainer, network, results[label].path.stat().st_size)
             save(

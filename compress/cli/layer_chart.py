@@ -12,7 +12,7 @@ from .techniques import NETWORKS
 __all__ = ["layer_bytes"]
 
 PARTS = {  # what is stored: what it is, colour, hatch
-    "payload": ("values", "#0072B2", ""),
+    "payload": ("values, or their codes", "#0072B2", ""),
     "indices": ("indices: which weight a value is for", "#E69F00", "////"),
     "tables": ("tables: scales, codebooks, biases, row starts", "#009E73", "...."),
     "header": ("header: the calls, names and shapes as JSON", "#bbbbbb", ""),

@@ -17,7 +17,7 @@ from nn.backward import owner
 from nn.forward import jvp
 from nn.gradcheck import GradcheckError, gradcheck
 from nn.rules import RULES, Rule
-from nn.tensor import apply
+from nn.tensor import Tensor, apply
 
 from .report_html import STYLE
 
@@ -30,7 +30,9 @@ says it, or its Jacobian is symmetric; “linear”: y is linear in x, on either
 function itself, the derivative of the vjp the jvp; “vjp transposed”: the vjp is differentiated in its
 cotangent; “its lines on Tensors”: the vjp runs on Tensors as it does on arrays; “by its twin”: through the
 simpler operations that the rule is composed of; “none”: an error says so. Kept is what the graph holds for
-backward, and the bytes of it beside inputs and output, on the first sample, in float64."""
+backward, and the bytes of it beside inputs and output, on the first sample, in float64. Checked (--check), on
+all samples: the gradient against differences, forward against reverse, double backward against differences of
+the gradient, the rule against its twin."""
 
 
 class Entry(NamedTuple):
@@ -92,6 +94,8 @@ def _forward(rule: Rule, samples: list) -> str:
 
 def _double(rule: Rule) -> str:
     """Which way double backward takes."""
+    if rule.double is not None:
+        return OWN
     if rule.linear:
         return "linear"
     if rule.by_twin:
@@ -135,9 +139,14 @@ def _short(value: Any) -> str:
 def _checked(rule: Rule) -> str:
     try:
         gradcheck(rule, order=2)
-        return "passed"
     except (GradcheckError, RuntimeError) as error:
         return str(error)
+    for arrays, attrs in rule.samples(np.random.default_rng(1)) if rule.twin else ():
+        mine = apply(rule, *arrays, **attrs).data
+        floats = (Tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in arrays)
+        if not np.allclose(mine, rule.twin(*floats, **attrs).data, rtol=1e-9, atol=1e-12):
+            return f"{rule.name}: differs from its twin"
+    return "passed"
 
 
 def text(found: list[Entry]) -> str:

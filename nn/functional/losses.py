@@ -63,8 +63,8 @@ def _class_loss(op, log_p, target, weight, ignore_index, reduction, smoothing):
                          f"but logits of shape {log_p.shape} know 0 to {c - 1}")
     factors = _factors(op, weight, c, log_p.dtype)
     each = np.where(counts, factors[classes], 0).astype(log_p.dtype)    # the weight of each example
-    losses = -log_p.gather(axis, np.expand_dims(classes, axis)).squeeze(axis) * each
-    losses = losses.where(counts, 0)    # 0·∞ of an example that does not count
+    losses = -log_p.gather(axis, np.expand_dims(classes, axis)).squeeze(axis)
+    losses = losses.where(counts, 0) * each    # chosen first: 0·∞ of one that does not count is no number
     if smoothing:
         spread = -(log_p * factors.reshape(-1, *(1,) * (log_p.ndim - axis - 1))).sum(axis).where(counts, 0)
         losses = losses * (1 - smoothing) + spread * (smoothing / c)

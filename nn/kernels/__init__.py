@@ -21,7 +21,7 @@ from .conv2d_input_grad import conv2d_input_grad
 from .conv2d_weight_grad import conv2d_weight_grad
 from .gemm import gemm
 from .kernel import Kernel, Variant, all_kernels, kernel, use
-from .native import isa, peak, peak_routes, why_not_c
+from .native import isa, peak, peak_loop, peak_routes, why_not_c
 from .packed import Packed
 from .qgemm import qgemm
 from .spmm_csr import spmm_csr
@@ -42,6 +42,7 @@ __all__ = [
     "isa",
     "kernel",
     "peak",
+    "peak_loop",
     "peak_routes",
     "qgemm",
     "spmm_csr",

@@ -9,13 +9,14 @@ import numpy as np
 LINE = 64  # bytes of a cache line, and of an AVX-512 register
 
 
-def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Zeros that start on a cache line, so that no 64-byte load of a kernel straddles two."""
+def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = True) -> np.ndarray:
+    """Zeros (or whatever the memory held) from the start of a cache line on, so that no 64-byte load of a
+    kernel straddles two."""
     dtype = np.dtype(dtype)
     size = dtype.itemsize
     for extent in shape:
         size *= extent
-    raw = np.zeros(size + LINE, np.uint8)
+    raw = (np.zeros if zeros else np.empty)(size + LINE, np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start:start + size].view(dtype).reshape(shape)
 
@@ -38,7 +39,7 @@ class Packed:
 
     def __init__(self, kernel: Any, shape: tuple[int, ...], **parts: Any) -> None:
         self.kernel = kernel
-        self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight; of filters: (O, I, kH, kW)
+        self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight; or of filters
         # name -> array (what it occupies) or a plain number (what is known about it)
         self.parts = {name: frozen(part) for name, part in parts.items()}
         self.plan: Any = None     # the C side's view of the parts, made by the first call

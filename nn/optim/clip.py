@@ -74,4 +74,4 @@ def _gradients(who: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndarr
     for i, p in enumerate(given):
         if not isinstance(p, Tensor):
             raise TypeError(f"{who}: parameters[{i}] must be a Tensor, got {type(p).__name__}")
-    return [p.grad for p in given if p.grad is not None]
+    return [getattr(p.grad, "_data", p.grad) for p in given if p.grad is not None]

@@ -118,7 +118,8 @@ class Optimizer:
                 if p.grad is not None:
                     self.counts[i] += 1
                     own = tuple(arrays[i] for arrays in moments)
-                    updates.append(Update(p.data, p.grad, self.counts[i], own))
+                    gradient = getattr(p.grad, "_data", p.grad)  # a Tensor, after create_graph=True
+                    updates.append(Update(p.data, gradient, self.counts[i], own))
             first += len(group["params"])
             if updates:
                 self._update(updates, group)

@@ -29,11 +29,11 @@ def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
         y = y * weight
     if bias is not None:
         y = y + bias
-    return y, (normal, inverse, weight)
+    return y, (normal, inverse, weight, x.shape)
 
 
 def _layer_norm_vjp(g, saved, needs):
-    normal, inverse, weight = saved
+    normal, inverse, weight, _ = saved
     rows = g.reshape(normal.shape)
     width, shape = normal.shape[-1], None if weight is None else weight.shape
     dx = dw = db = None
@@ -50,6 +50,12 @@ def _layer_norm_vjp(g, saved, needs):
         db = column_sums(rows.reshape(-1, width))
         db = db.reshape(g.shape[normal.ndim - 1:])
     return dx, dw, db
+
+
+def _layer_norm_inputs(saved):
+    """Inputs of the same derivatives: x shifted, for a shift of x changes nothing, and any bias."""
+    normal, inverse, weight, shape = saved
+    return (normal / inverse).reshape(shape), weight, np.zeros(shape[normal.ndim - 1:], normal.dtype)
 
 
 def _layer_norm_twin(x, weight, bias, *, normalized_shape, eps=1e-5):
@@ -69,4 +75,4 @@ def _samples(rng):
 layer_norm = Rule(
     "layer_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (gw − mean gw − x̂·mean(gw·x̂))/√(var x + ε), gw = g·w",
-    _layer_norm, _layer_norm_vjp, twin=_layer_norm_twin, samples=_samples)
+    _layer_norm, _layer_norm_vjp, twin=_layer_norm_twin, by_twin=_layer_norm_inputs, samples=_samples)

@@ -37,15 +37,17 @@ class Rule:
         by_twin(saved) can tell from what is kept anyway. It is so for every rule that has a twin and
         does not say by_twin=False: which it may if its vjp runs on Tensors and `saved` holds inputs,
         the output and constants (shapes, indices, masks), nothing else computed from inputs.
+    double(node, g) -> the gradients of vjp as Tensors, for a rule that goes a way of its own (nn.checkpoint).
     """
 
-    __slots__ = ("by_twin", "formula", "forward", "fresh", "jvp", "linear", "name", "origins", "samples",
-                 "surrogate", "symmetric", "twin", "vjp")
+    __slots__ = ("by_twin", "double", "formula", "forward", "fresh", "jvp", "linear", "name", "origins",
+                 "samples", "surrogate", "symmetric", "twin", "vjp")
 
     def __init__(self, name: str, formula: str, forward: Callable, vjp: Callable | None = None, *,
                  samples: Callable = lambda rng: [], fresh: bool = False, jvp: Callable | None = None,
                  symmetric: bool = False, linear: bool = False, twin: Callable | None = None,
-                 by_twin: bool | Callable | None = None, surrogate: Callable | None = None) -> None:
+                 by_twin: bool | Callable | None = None, double: Callable | None = None,
+                 surrogate: Callable | None = None) -> None:
         self.name = name
         self.formula = formula
         self.forward = forward
@@ -57,6 +59,7 @@ class Rule:
         self.linear = linear
         self.twin = twin
         self.by_twin = (twin is not None and not linear) if by_twin is None else by_twin
+        self.double = double
         self.surrogate = surrogate
         self.origins = None    # what nn/higher.py found out about `saved`, once it had to
 

@@ -57,13 +57,21 @@ def _logsumexp_vjp(g, saved, needs):
         return (along(g, kept) * np.exp(x - along(y, kept)),)
 
 
+def _logsumexp_jvp(t, i, saved, out, *, dim=None, keepdim=False):
+    """Σ softmax(x)·t."""
+    x, y, _ = saved
+    return np.add.reduce(t * np.exp(x - along(y, kept_shape(x.shape, dim))), axis=dim, keepdims=keepdim)
+
+
 def _logsumexp_twin(x, *, dim=None, keepdim=False):
-    return x.exp().sum(dim, keepdim).log()
+    top = x.max(dim, keepdim=True).detach()    # any shift cancels; this one overflows nowhere
+    y = (x - top).exp().sum(dim, keepdim).log()
+    return y + top.reshape(*y.shape)
 
 
 logsumexp = Rule(
     "logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
-    samples=reductions.sum.samples, fresh=True, by_twin=False)
+    samples=reductions.sum.samples, fresh=True, jvp=_logsumexp_jvp)
 
 
 def _argmin(x, *, dim=None, keepdim=False):

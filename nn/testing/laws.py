@@ -23,9 +23,10 @@ from nn.testing.guard import Frame
 class Implementation:
     """One way to compute a kernel.
 
-    run(*arrays, **options) → (M, N) or (M, …, N), with `out=` too where takes_out. pack(*weight) gives what may stand in
-    for the weight, or pack is None. spec is the NumPy specification. steady: the bits of an entry depend on
-    its row and its column only, not on the shape around them (BLAS, behind the NumPy variant, is not).
+    run(*arrays, **options) → (M, N) or (M, …, N), with `out=` too where takes_out. pack(*weight) gives what
+    may stand in for the weight, or pack is None. spec is the NumPy specification. steady: the bits of an
+    entry depend on its row and its column only, not on the shape around them (BLAS, behind the NumPy variant,
+    is not).
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The laws of winograd_conv2d: it is a convolution, its tiles and their edges don't show, filters come back."""
+"""The laws of winograd_conv2d: it is a convolution, its tiles do not show, filters come back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def adds_the_bias_last(f: Implementation, case: Case) -> None:
 
 
 def whole_numbers(f: Implementation, case: Case) -> Case | None:
-    """The case with integers so small that every sum, in quarters, stays below 2²⁴; None if there are none."""
+    """The case with integers so small that every sum, in quarters, stays below 2²⁴; or None."""
     rng = case.rng()
     for largest in (99, 9, 2, 1):
         arrays = [rng.integers(-largest, largest + 1, a.shape).astype(np.float32) for a in case.args]
@@ -72,7 +72,7 @@ def is_linear(f: Implementation, case: Case) -> None:
 
 
 def spoils_one_tile(f: Implementation, case: Case) -> None:
-    """A NaN spoils every output whose window sees it, and none whose tile does not; in a filter, its channel."""
+    """A NaN spoils every output whose window sees it, and none whose tile does not; of channels, one."""
     rng, (x, w) = case.rng(), case.args
     rows, columns = np.broadcast_to(case.options["padding"], 2)
     image, i, j, c = (int(rng.integers(size)) for size in x.shape)
@@ -86,7 +86,7 @@ def spoils_one_tile(f: Implementation, case: Case) -> None:
         for q in range(got.shape[2]):                          # the tile of output (p, q) sees 4×4 pixels
             may[image, p, q] = 0 <= i - p // 2 * 2 < 4 and 0 <= j - q // 2 * 2 < 4
     if np.any(must & ~got) or np.any(got & ~may):
-        raise AssertionError(f"NaN in x at pixel ({i}, {j}) of the padded image: outputs {np.argwhere(got)} are NaN")
+        raise AssertionError(f"NaN at pixel ({i}, {j}) of the padded x: NaN comes out at {np.argwhere(got)}")
     dirty, o = w.copy(), int(rng.integers(len(w)))
     dirty[(o, *(int(rng.integers(size)) for size in w.shape[1:]))] = np.nan
     spoiled = np.zeros(got.shape, bool)

@@ -20,7 +20,8 @@ from nn.testing.laws import Implementation
 SECONDS = 60                                                   # a call that takes longer hangs
 Say = Callable[[str], None]
 
-# How a matrix (or an image) lies in memory: by rows, from the last row to the first, by columns. Each turns itself back.
+# How a matrix (or a stack of them) lies in memory: by rows, from the last row to the first, by columns. Each
+# turns itself back.
 TURNS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (lambda a: a, lambda a: a[::-1], lambda a: a.T)
 
 

@@ -279,12 +279,9 @@ def test_writes_that_would_lose_the_tangent():
 
 
 def test_backward_inside_is_refused_and_says_what_to_do():
-    def f(x):
-        nn.grad((x * x).sum(), x)
-        return x
-
-    with pytest.raises(RuntimeError, match=r"carries a tangent of nn\.jvp, .* or nn\.hvp"):
-        nn.jvp(f, nn.Tensor(np.ones(2), requires_grad=True), np.ones(2))
+    for create in (False, True):
+        with pytest.raises(RuntimeError, match=r"carries a tangent of nn\.jvp, .* or nn\.hvp"):
+            nn.jvp(lambda x, c=create: nn.grad((x * x).sum(), x, create_graph=c)[0], np.ones(2), np.ones(2))
 
 
 def arrays_only(g, saved, needs):
@@ -317,3 +314,7 @@ def test_a_rule_that_says_nothing_has_its_vjp_transposed():
     _, change = nn.jvp(lambda a, b: apply(rule, a, b), (a, b), (np.ones(3), np.ones(1)))
     np.testing.assert_allclose(change.data, 2 * a * b + a * a)
     assert nn.gradcheck(rule, order=2)
+    f, x = (lambda x: apply(rule, x, x * x)), nn.Tensor(np.array([2.0, 3.0]))  # a⁴, through both arguments
+    for factor, exponent in ((4, 3), (12, 2), (24, 1)):
+        f = derivative(f)
+        np.testing.assert_allclose(f(x).data, factor * x.data**exponent)

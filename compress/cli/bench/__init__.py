@@ -2,7 +2,8 @@
 
 A group of rows is a module here with a function `rows(seconds)`: the seconds are what each contestant of a
 comparison gets. Every group runs in a process of its own, so that one thread is all that anyone has, the
-peers (PyTorch, onnxruntime, SciPy: the extra `bench`) too, and no library disturbs the next group.
+peers (PyTorch, onnxruntime, SciPy: the extra `bench`) too, and no library disturbs the next group. (Rows that
+compare two threads with one say so.)
 """
 
 from __future__ import annotations
@@ -41,7 +42,13 @@ GROUPS = (
     "main_job",
 )
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+ONE_THREAD = (
+    "NN_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 
 PEERS = ("torch", "onnxruntime", "scipy")
 

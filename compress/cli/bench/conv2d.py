@@ -46,10 +46,10 @@ def _beside_peers(channels: int, size: int, seconds: float) -> Row:
         return Row("conv2d", measure, None, unit, BAR, why=why)
     x, w = operands(channels, size)
     macs = size * size * channels * channels * 9
-    theirs = peers.onnx_conv2d(x, w, 1)
+    theirs = peers.onnx_conv2d(x, w)
     contestants = {"ours": _ours(x, w), **{name: peer.timer for name, peer in theirs.items()}}
     if not peers.missing("torch"):
-        contestants |= _torch(x, w)
+        contestants |= peers.torch_conv2d(x, w)
     times = interleaved(contestants, seconds)
     best = min(times[name].median for name in theirs)
     beside = context(times, "GMAC/s", lambda seconds: macs / seconds / 1e9)
@@ -58,24 +58,6 @@ def _beside_peers(channels: int, size: int, seconds: float) -> Row:
         share = share_of_peak(route, contestants["ours"], macs, seconds).share
         beside = {f"% of the peak of {route}": digits(100 * share), **beside}
     return Row("conv2d", measure, round(best / times["ours"].median, 3), unit, BAR, context=beside)
-
-
-def _torch(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
-    """PyTorch in both layouts, of the image and of the filters."""
-    import torch
-
-    torch.set_num_threads(1)
-    layouts = {"N,C,H,W": torch.contiguous_format, "N,H,W,C": torch.channels_last}
-    with torch.inference_mode():
-        first, filters = torch.from_numpy(x).permute(0, 3, 1, 2), torch.from_numpy(w)
-        return {
-            f"PyTorch {name}": timer(
-                "with mode():\n  conv2d(x, w, padding=1)", mode=torch.inference_mode,
-                conv2d=torch.nn.functional.conv2d, x=first.contiguous(memory_format=layout),
-                w=filters.contiguous(memory_format=layout),
-            )
-            for name, layout in layouts.items()
-        }
 
 
 def _ours(x: np.ndarray, w: np.ndarray) -> Timer:

@@ -102,8 +102,8 @@ def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
 
 
 def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Peer]:
-    """onnxruntime's Conv of x (N,H,W,C) by a constant w (O,C,3,3), padding 1, its output bound: in its own layout
-    N,C,H,W, and N,H,W,C in and out by a Transpose before and after, which it may move or fuse.
+    """onnxruntime's Conv of x (N,H,W,C) by a constant w (O,C,3,3), padding 1, its output bound: in its own
+    layout N,C,H,W, and N,H,W,C in and out by a Transpose before and after, which it may move or fuse.
     """
     from onnx import helper
 

@@ -1,7 +1,7 @@
 """winograd_conv2d: 3×3 convolutions beside the direct algorithm, ours and the peers', and its error.
 
-Speeds are those of the direct algorithm: its multiply-accumulates over the time taken. No direct algorithm can
-leave the peak of multiply-adds behind; this one does, because it multiplies 2.25 times less.
+Speeds are those of the direct algorithm: its multiply-accumulates over the time taken. No direct algorithm
+can leave the peak of multiply-adds behind; this one does, because it multiplies 2.25 times less.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def _beside_direct(channels: int, side: int, seconds: float) -> Row:
 
 
 def _error(channels: int, side: int) -> Row:
-    """The largest error, over that of the direct sum in float32, one product after the other (Lavin & Gray 2016,
-    table 6), and beside it over that of NumPy's matrix product, which sums in parts.
+    """The largest error, over that of the direct sum in float32, one product after the other (Lavin & Gray
+    2016, table 6), and beside it over that of NumPy's matrix product, which sums in parts.
     """
     x, w = _layer(channels, side)
     windows = sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), (3, 3), axis=(1, 2))

@@ -16,7 +16,7 @@ def boxes(centres, sizes):
     return np.hstack([centres - sizes / 2, centres + sizes / 2])
 
 
-@given(PLACES)
+@given(st.lists(st.tuples(st.integers(200, 240), st.integers(200, 400)), min_size=1, max_size=6))
 def test_marks_that_would_hide_each_other_stand_apart(places):
     points = np.array(places, float)
     bars = points[:, 1, None] + np.array([-40.0, 40.0])
@@ -74,3 +74,23 @@ def test_a_label_at_the_edge_stays_inside():
     labels = boxes(place(points, sizes, np.empty((0, 4)), FRAME, 15.0), sizes)
     assert (labels >= 0).all()
     assert (labels[:, 2:] <= FRAME[2:]).all()
+
+
+def test_a_label_is_nearest_to_its_own_mark():
+    points = np.array([[500.0, 400.0], [524.0, 400.0], [512.0, 424.0]])
+    sizes = np.full(points.shape, (90.0, 20.0))
+    labels = boxes(place(points, sizes, boxes(points, np.full(points.shape, 16.0)), FRAME, 15.0), sizes)
+    ends = np.clip(points[:, None], labels[:, :2], labels[:, 2:])
+    away = np.linalg.norm(points[:, None] - ends, axis=2)  # of each mark to each label
+    others = away + np.diag([np.inf] * 3)
+    assert (away.diagonal() < others.min(axis=0)).all()
+
+
+def test_the_line_to_a_label_goes_through_the_gap_of_a_wall():
+    """The mark is walled in, too narrowly for its label; only to the left is a gap for the line."""
+    right, above, below = (540, 300, 550, 500), (450, 500, 550, 510), (450, 290, 550, 300)
+    left = [(450, 300, 460, 392), (450, 408, 460, 500)]
+    walls = np.array([right, above, below, *left], float)
+    (centre,) = place(np.array([[500.0, 400.0]]), np.array([[90.0, 20.0]]), walls, FRAME, 15.0)
+    assert centre[0] + 45 <= 450
+    assert centre[1] == 400

@@ -57,6 +57,7 @@ GOOD = {
     "conv2d_input_grad": {"g": G, "w": W, "size": (3, 3)},
     "conv2d_weight_grad": {"x": X, "g": G, "kernel_size": (3, 3)},
 }
+SHAPE = {"conv2d": G.shape, "conv2d_input_grad": X.shape, "conv2d_weight_grad": W.shape}   # of the result
 for kernel, array, name in (("conv2d_input_grad", "w", "size"), ("conv2d_weight_grad", "x", "kernel_size")):
     BAD |= {
         (kernel, "g"): [*WRONG, (VALUE, G[:2], r"\(2, 1, 1, 5\)") if array == "x" else

@@ -67,7 +67,8 @@ def forgets_the_edge_tile(y, *args, **options):
 
 @arguments(laws.ignores_layout, *EVERY)
 def takes_arrays_for_contiguous(a, *rest, **options):
-    if a.size and a.shape[-2] > 1 and a.strides[-2] > a.shape[-1] * a.itemsize and a.strides[-1] == a.itemsize:
+    width = a.shape[-1] * a.itemsize
+    if a.size and a.shape[-2] > 1 and a.strides[-2] > width and a.strides[-1] == a.itemsize:
         a = as_strided(a, strides=np.empty(a.shape, a.dtype).strides)
     return (a, *rest), options
 

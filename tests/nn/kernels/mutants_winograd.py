@@ -57,8 +57,9 @@ def rounds_to_half_precision(x, w, **options):
 
 @output(laws_winograd.is_exact_on_small_integers, winograd_conv2d)
 def divides_quarters_too_early(y, x, w, bias=None, padding=0):
-    thirds = specification(winograd_conv2d)(x, (w / np.float32(3)).astype(np.float32), padding=padding) * np.float32(3)
-    return thirds if bias is None else thirds + bias
+    third = np.float32(1) / np.float32(3)
+    y = specification(winograd_conv2d)(x, w * third, padding=padding) * np.float32(3)
+    return y if bias is None else y + bias
 
 
 @output(laws_winograd.is_linear, winograd_conv2d)
@@ -81,7 +82,7 @@ def lets_nan_spread_over_channels(y, *args, **options):
     y[np.isnan(y).any(axis=3)] = np.nan
 
 
-class ByAPowerOfThree:
+class ByThirds:
     """A packed operand that divides the filters by 3 and multiplies them again on the way out."""
 
     def __init__(self, w):
@@ -96,7 +97,7 @@ class ByAPowerOfThree:
 
 
 def drifts_with_every_packing(x, w, bias=None, *, padding=0, out=None):
-    w = w.unpack() if isinstance(w, ByAPowerOfThree) else w
+    w = w.unpack() if isinstance(w, ByThirds) else w
     y = specification(winograd_conv2d)(x, w, bias, padding=padding)
     if out is None:
         return y
@@ -104,5 +105,5 @@ def drifts_with_every_packing(x, w, bias=None, *, padding=0, out=None):
     return out
 
 
-MUTANTS.append((laws_winograd.packs_for_good, winograd_conv2d, "drifts_with_every_packing", drifts_with_every_packing,
-                ByAPowerOfThree))
+MUTANTS.append((laws_winograd.packs_for_good, winograd_conv2d, "drifts_with_every_packing",
+                drifts_with_every_packing, ByThirds))

@@ -44,6 +44,8 @@ print(json.dumps({
     "conv2d_input_grad": float(kernels.conv2d_input_grad(g, filters, (3, 11), padding=1).sum()),
     "conv2d_weight_grad": float(kernels.conv2d_weight_grad(pixels, g, (3, 3), padding=1).sum()),
     "tt_matmul": float(kernels.tt_matmul(x, [w[None, :7, :7, None], w[None, :11, :11, None]]).sum()),
+    "winograd_conv2d": float(kernels.winograd_conv2d(x.reshape(1, 9, 7, 11), w[:, :55].reshape(-1, 11, 1, 1)
+                                                     * np.ones((3, 3), "f4")).sum()),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
 
@@ -80,7 +82,7 @@ def test_cap(cap, on_numpy):
     assert {isa for rows in here["variants"].values() for _, isa in rows} <= set(BELOW[cap])
     assert all(len(rows) >= 2 for rows in here["variants"].values())
     for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
-                   "conv2d_weight_grad", "network"):
+                   "conv2d_weight_grad", "winograd_conv2d", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -188,6 +190,8 @@ def test_threads_share_a_packed_weight(kernel):
         w = [w[None, :20, :7, None], w[None, :15, :10, None]]
     if kernel.name == "conv2d":
         x, w = x.reshape(5, 10, 15, 20), w.reshape(35, 20, 30)[..., :9].reshape(35, 20, 3, 3)
+    if kernel.name == "winograd_conv2d":
+        x, w = x.reshape(5, 10, 10, 30), w.reshape(70, 300)[:, :270].reshape(70, 30, 3, 3)
     packed, start, wrong = kernel.pack(w), threading.Barrier(4), []
 
     def work(number):

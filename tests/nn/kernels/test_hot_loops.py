@@ -47,6 +47,18 @@ def code(name, functions):
     return functions[jump[1]] if jump and jump[1] in functions else functions[name]
 
 
+@pytest.mark.parametrize("name", ["input_avx2", "output_avx2", "input_avx512", "output_avx512"])
+def test_the_transforms_of_winograd_stay_in_registers(name, functions):
+    """Not even in the 16 registers of AVX2, which the 16 numbers of a tile fill by themselves."""
+    if name not in functions:
+        pytest.skip("the library is stripped")
+    adding = [body for body in loops(functions[name]) if re.search(r"vaddps|vsubps", "\n".join(body))]
+    assert adding, "no loop found"
+    for body in adding:
+        spills = [line for line in body if re.search(r"[xyz]mm", line) and re.search(r"\(%r[sb]p\b", line)]
+        assert not spills
+
+
 @pytest.mark.parametrize("name", VECTORS)
 def test_nothing_is_spilled(name, functions):
     if name not in functions:

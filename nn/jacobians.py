@@ -71,10 +71,11 @@ def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
     f: gives one Tensor of one element. x: what f takes, a Tensor or array, or a tuple or list of them;
         Tensors that require grad are given to f as they are, so that f may find them elsewhere, in a model
         for instance. v: of the same shapes.
-    It costs a few times as much as f and no more memory than its gradient does: H, of n² entries, is never
-    there. Reverse over reverse: ⟨∇f, v⟩ is computed with create_graph, and differentiated. (The other way,
-    the gradient of a jvp, gives the same in much the same time, says `bonsai bench modes`; but of every
-    rule it wants both a jvp and a vjp on Tensors, where this wants the vjp alone.) Pearlmutter (1994).
+    It costs about four gradients (`bonsai bench modes`); H, of n² entries, is never there.
+
+    Reverse over reverse: ⟨∇f, v⟩ is computed with create_graph, and differentiated. (The other way, the
+    gradient of a jvp, gives the same in the same time; but of every rule it wants both a jvp and a vjp on
+    Tensors, where this wants the vjp alone.) Pearlmutter (1994).
 
     Raises ValueError if v does not fit x or f gives more than one element, TypeError if it gives no Tensor,
     RuntimeError for an operation without a double backward.
