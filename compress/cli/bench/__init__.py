@@ -38,6 +38,7 @@ GROUPS = (
     "conv2d_weight_grad",
     "winograd_conv2d",
     "one_pass",
+    "training",
     "digits",
     "main_job",
 )
