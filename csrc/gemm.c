@@ -11,11 +11,11 @@
  *
  * Measured, 1024 x 1024 x 1024, one thread of a Zen 4 EPYC at 3.7 GHz, b packed, of the peak of FMA (peak.c):
  * AVX-512 92 %, AVX2 91 %. `bonsai bench gemm` measures it. */
-#include "scratch.h"
+#include "product.h"
 
 #include <string.h>
 
-enum { KC = 256, MC_BYTES = 192 * 1024 }; /* 16 KB of a panel in L1; a block of a in L2 */
+enum { MC_BYTES = 192 * 1024 }; /* a block of a in L2 */
 
 static inline __attribute__((always_inline)) void
 store_body(int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo)
@@ -58,15 +58,9 @@ static void prefetch(int64_t rows, int64_t cols, const float *out, int64_t ldo)
             __builtin_prefetch(out + i * ldo + j, 1);
 }
 
-int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t lda,
-            const void *b, void *out, int64_t ldo)
+int nn_product(const nn_variant_row *v, gemm_micro *micro, int64_t m0, int64_t m1, int64_t n, int64_t k,
+               const void *a, int64_t lda, const panel_source *b, void *out, int64_t ldo)
 {
-    if (lda == k && ldo == n && overlap(a, m * k * 4, out, m * n * 4))
-        return NN_OVERLAP;
-    if (variant < 0)
-        variant = nn_select(NN_gemm, m, n, 0);
-    const nn_variant_row *v = nn_variant(variant);
-    gemm_micro *micro = (gemm_micro *)nn_micro(variant);
     store *store_tile = store_for(v->needs);
     int mr = v->mr, nr = v->nr;
 
@@ -86,9 +80,10 @@ int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k
             memset(copy + rows * row_bytes, 0, (size_t)((padded - rows) * row_bytes));
             for (int64_t n0 = 0; n0 < n; n0 += nr) {
                 _Alignas(LINE) float tile[MAX_TILE];
-                const void *panels[MAX_NR / PANEL];
+                const void *panels[MAX_NR / PANEL + 1];
                 for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
-                    panels[p] = (const float *)b + (smaller(n0 / PANEL + p, (n - 1) / PANEL) * k + k0) * PANEL;
+                    panels[p] = n0 + p * PANEL < n ? b->find(b->from, n0 / PANEL + p, k0, kc, p) : panels[p - 1];
+                panels[nr / PANEL] = b->table;
                 int64_t cols = smaller(nr, n - n0);
                 for (int64_t i = 0; i < rows; i += mr) {
                     float *to = (float *)out + (i0 + i) * ldo + n0;
@@ -102,4 +97,28 @@ int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k
     }
     free(memory);
     return 0;
+}
+
+typedef struct {
+    const float *panels;
+    int64_t k;
+} packed_b;
+
+static const void *where_it_lies(const void *from, int64_t p, int64_t k0, int64_t kc, int slot)
+{
+    const packed_b *b = from;
+    (void)kc, (void)slot;
+    return b->panels + (p * b->k + k0) * PANEL;
+}
+
+int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t lda,
+            const void *b, void *out, int64_t ldo)
+{
+    if (lda == k && ldo == n && overlap(a, m * k * 4, out, m * n * 4))
+        return NN_OVERLAP;
+    if (variant < 0)
+        variant = nn_select(NN_gemm, m, n, 0);
+    packed_b packed = { b, k };
+    panel_source source = { where_it_lies, &packed, 0 };
+    return nn_product(nn_variant(variant), (gemm_micro *)nn_micro(variant), m0, m1, n, k, a, lda, &source, out, ldo);
 }

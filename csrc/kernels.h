@@ -22,7 +22,7 @@ int nn_isa_level(void);        /* 0 scalar, 1 avx2, 2 avxvnni, 3 avx512: the ric
 int nn_isa_cap(int level);     /* forbid everything above level; returns the cap before */
 
 /* The list of all variants: kernels.def as data (registry.c). */
-enum { NN_gemm, NN_qgemm, NN_spmm_csr, NN_tt_matmul };
+enum { NN_gemm, NN_qgemm, NN_spmm_csr, NN_tt_matmul, NN_codebook_gemm, NN_kmeans1d };
 typedef struct {
     int kernel;                /* NN_gemm, ... */
     const char *name, *isa;
@@ -84,6 +84,17 @@ typedef struct {
 /* out = x . W, float32. */
 int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w, const void *x, int64_t ldx,
                  void *out, int64_t ldo);
+
+/* out = x . W^T, float32, W n x k as codes into a codebook of `size` floats (codebook.c). Up to 16 of them: panels
+ * [ceil(n/16)][ceil(k/2)][16] of bytes with two codes each, and the codebook has room for 16 floats; more: panels
+ * [ceil(n/16)][k][16] of bytes, and room for 256. */
+int nn_codebook_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
+                     const void *codes, const void *codebook, int size, void *out, int64_t ldo);
+void nn_codebook_pack(int64_t n, int64_t k, const void *codes, int64_t row, int64_t column, int size, void *panels);
+
+/* ends[k]: where the clusters of the cheapest partition of n sorted points end (kmeans.c); 1 <= k <= n < 2^31. sums
+ * and weights, double[n + 1]: of weight times point, and of weights, up to each point. */
+int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void *weights, int64_t *ends);
 
 /* Register-only loops that measure what a route could reach at best (peak.c). */
 int nn_peak_count(void);

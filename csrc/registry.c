@@ -32,7 +32,7 @@ int nn_select(int kernel, int64_t m, int64_t n, int flags)
     double least = 0;
     for (int i = 0; i < nn_variant_count(); i++) {
         const nn_variant_row *v = &table[i];
-        if (v->kernel != kernel || v->needs & ~has || (v->flags & NEEDS_PAIRS & ~flags))
+        if (v->kernel != kernel || v->needs & ~has || (v->flags & NEEDS & ~flags))
             continue;
         double tiles = (double)((m + v->mr - 1) / v->mr) * (double)((n + v->nr - 1) / v->nr);
         if (best < 0 || tiles * v->step < least) {

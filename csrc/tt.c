@@ -14,22 +14,17 @@
  *
  * a line at a time: no transposition between two cores. After the last core the state is y, transposed. The other
  * order, i_1 first, is the same on mirrored modes: then x is read and y written with its digits reversed. */
-#include "scratch.h"
+#include "product.h"
 
 #include <string.h>
 
-#define SAME_AS(gemm_name, name)                                                                                   \
-    void name(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)                \
-    {                                                                                                              \
-        gemm_name(steps, a, lda, b, add, tile);                                                                    \
-    }
-SAME_AS(gemm_scalar_2x16, tt_matmul_scalar_2x16)
+BORROW(gemm_scalar_2x16, tt_matmul_scalar_2x16)
 #if NN_X86
-SAME_AS(gemm_6x16_avx2, tt_matmul_6x16_avx2)
-SAME_AS(gemm_4x16_avx2, tt_matmul_4x16_avx2)
-SAME_AS(gemm_12x32_avx512, tt_matmul_12x32_avx512)
-SAME_AS(gemm_8x48_avx512, tt_matmul_8x48_avx512)
-SAME_AS(gemm_4x64_avx512, tt_matmul_4x64_avx512)
+BORROW(gemm_6x16_avx2, tt_matmul_6x16_avx2)
+BORROW(gemm_4x16_avx2, tt_matmul_4x16_avx2)
+BORROW(gemm_12x32_avx512, tt_matmul_12x32_avx512)
+BORROW(gemm_8x48_avx512, tt_matmul_8x48_avx512)
+BORROW(gemm_4x64_avx512, tt_matmul_4x64_avx512)
 #endif
 
 enum { MAX_MR = 12 };

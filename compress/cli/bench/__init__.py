@@ -23,11 +23,12 @@ from .row import Row, table, verdicts
 
 __all__ = ["GROUPS", "ONE_THREAD", "group", "run"]
 
-GROUPS = ("startup", "call", "autograd", "gemm", "qgemm", "spmm_csr", "tt_matmul", "digits", "main_job")
+GROUPS = ("startup", "call", "autograd", "gemm", "qgemm", "spmm_csr", "tt_matmul", "codebook_gemm", "kmeans1d", "digits",
+          "main_job")
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
-PEERS = ("torch", "onnxruntime", "scipy")
+PEERS = ("torch", "onnxruntime", "scipy", "scikit-learn")
 
 
 def run(names: list[str], as_json: bool = False) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.kernels import Kernel, gemm, qgemm, spmm_csr, tt_matmul, why_not_c
+from nn.kernels import Kernel, codebook_gemm, gemm, qgemm, spmm_csr, tt_matmul, why_not_c
 
 from . import variants
 from .row import AT_MOST, Row
@@ -21,6 +21,7 @@ CALLS = (
     (qgemm, "qgemm(a, b, a_zero=3, bias=bias, scale=scale, out_zero=7)", np.uint8),
     (spmm_csr, "spmm_csr(a, b)", np.float32),
     (tt_matmul, "tt_matmul(a, b)", np.float32),
+    (codebook_gemm, "codebook_gemm(a, b)", np.float32),
 )
 
 
@@ -35,8 +36,8 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
         return variants.no_kernels("call", measure, "µs", BAR, AT_MOST)
     x, w = np.ones((1, 4), np.float32), np.ones((4, 4), np.float32)
     a, b = (x.astype(np.uint8), w.astype(np.int8)) if kernel is qgemm else (x, w)
-    weight = [b.reshape(1, 4, 4, 1)] if kernel is tt_matmul else b
-    names = {kernel.name: kernel, "a": a, "b": kernel.pack(weight)}
+    weight = {tt_matmul: ([b.reshape(1, 4, 4, 1)],), codebook_gemm: (b.astype(np.uint8), b[0] * 2)}.get(kernel, (b,))
+    names = {kernel.name: kernel, "a": a, "b": kernel.pack(*weight)}
     names |= {"bias": np.ones(4, np.int32), "scale": np.ones(4, np.float32)}
     out = np.empty((1, 4), dtype)
     contestants = {

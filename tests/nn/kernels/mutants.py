@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from nn.kernels import gemm, qgemm, spmm_csr, tt_matmul
+from nn.kernels import codebook_gemm, gemm, qgemm, spmm_csr, tt_matmul
 from nn.testing import laws, laws_float, laws_qgemm, laws_tt
 from nn.testing.check import DOMAINS
 
-EVERY = (gemm, qgemm, spmm_csr, tt_matmul)
+EVERY = (gemm, qgemm, spmm_csr, tt_matmul, codebook_gemm)
 MUTANTS: list[tuple] = []
 
 
@@ -97,7 +97,7 @@ def mixes_rows_of_the_second_tile(y, *args, **options):
     y[6:7] = y[7:8] if len(y) > 7 else y[6:7]
 
 
-@output(laws.splits_into_columns, gemm, qgemm, spmm_csr)
+@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, codebook_gemm)
 def starts_the_second_panel_late(y, *args, **options):
     y[:, 16:17] = y[:, 17:18] if y.shape[1] > 17 else y[:, 16:17]
 
@@ -152,6 +152,8 @@ def packing(wrong):
         weight = weight[0].kept if packed else weight
         if packed and wrong == "drops a column" and kernel is tt_matmul:
             weight = [weight[0] * (np.arange(weight[0].shape[2]) != 1)[:, None], *weight[1:]]
+        elif packed and wrong == "drops a column" and kernel is codebook_gemm:
+            weight = [np.where(np.arange(len(weight[0]))[:, None] == 1, np.uint8(0), weight[0]), weight[1]]
         elif packed and wrong == "drops a column" and kernel is not spmm_csr:
             weight = [np.where(np.arange(weight[0].shape[1]) == 16, weight[0].dtype.type(0), weight[0])]
         elif packed and wrong == "drops a column":
@@ -268,7 +270,7 @@ def rounds_to_half_precision(a, b, *rest):
     return ((a * np.float32(1 + 2**-13)).astype(np.float32), b, *rest), {}
 
 
-@output(laws_float.propagates_nan_and_infinity, gemm, spmm_csr)
+@output(laws_float.propagates_nan_and_infinity, gemm, spmm_csr, codebook_gemm)
 def calls_nan_zero(y, *args):
     return np.where(np.isnan(y), np.float32(0), y)
 

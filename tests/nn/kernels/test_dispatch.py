@@ -40,6 +40,8 @@ print(json.dumps({
     "gemm": float(kernels.gemm(x, np.ascontiguousarray(w.T)).sum()),
     "spmm_csr": float(kernels.spmm_csr(x, kernels.spmm_csr.pack(w)).sum()),
     "tt_matmul": float(kernels.tt_matmul(x, [w[None, :7, :7, None], w[None, :11, :11, None]]).sum()),
+    "codebook_gemm": float(kernels.codebook_gemm(x, b.T.astype("u1") & 7, x[0, :9].copy()).sum()),
+    "kmeans1d": kernels.kmeans1d(rng.integers(-50, 50, 40).astype("f4"), 5).tolist(),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
 
@@ -75,7 +77,7 @@ def test_cap(cap, on_numpy):
     assert CAPS.index(here["isa"]) <= CAPS.index(cap)
     assert {isa for rows in here["variants"].values() for _, isa in rows} <= set(BELOW[cap])
     assert all(len(rows) >= 2 for rows in here["variants"].values())
-    for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "network"):
+    for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "codebook_gemm", "kmeans1d", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -170,7 +172,7 @@ def test_kernels_older_than_their_sources_are_told(monkeypatch):
 
 # ---- threads ----
 
-@pytest.mark.parametrize("kernel", kernels.all_kernels(), ids=lambda k: k.name)
+@pytest.mark.parametrize("kernel", [k for k in kernels.all_kernels() if k.pack], ids=lambda k: k.name)
 def test_threads_share_a_packed_weight(kernel):
     """The GIL is free during a call, so several run at once: one packed weight, each with its own options."""
     rng = np.random.default_rng(0)
@@ -181,11 +183,12 @@ def test_threads_share_a_packed_weight(kernel):
     w = np.ascontiguousarray(w.T) if kernel.name == "spmm_csr" else w
     if kernel.name == "tt_matmul":
         w = [w[None, :20, :7, None], w[None, :15, :10, None]]
-    packed, start, wrong = kernel.pack(w), threading.Barrier(4), []
+    w = (rng.integers(0, 16, (70, 300), np.uint8), w[0, :16].copy()) if kernel.name == "codebook_gemm" else (w,)
+    packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 
     def work(number):
         options = {"a_zero": number, "bias": np.full(70, number, np.int32)} if kernel.name == "qgemm" else {}
-        want = kernel(x, kernel.pack(w), **options)
+        want = kernel(x, kernel.pack(*w), **options)
         start.wait()
         for _ in range(50):
             if not np.array_equal(kernel(x, packed, **options), want):

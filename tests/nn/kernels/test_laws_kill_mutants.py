@@ -9,7 +9,7 @@ from nn.kernels import all_kernels, gemm, qgemm
 from nn.testing import memory
 from nn.testing.check import DOMAINS, LAWS_OF, check, holds
 from nn.testing.laws import Implementation
-from tests.nn.kernels import mutants
+from tests.nn.kernels import mutants, mutants_codebook  # noqa: F401  (the second adds its own to MUTANTS)
 
 EXAMPLES = 60
 
