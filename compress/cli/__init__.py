@@ -111,7 +111,7 @@ def _bench(options: argparse.Namespace) -> int:
 
     if options.list:
         for name in bench.GROUPS:
-            print(f"{name:<12}{bench.summary(name)}")
+            print(f"{name:<14}{bench.summary(name)}")
         return 0
     unknown = [name for name in options.names if name not in bench.GROUPS]
     if unknown:

@@ -21,10 +21,11 @@ def codebook_gemm(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> n
     """x · Wᵀ for x float32 (M, K) and W = codebook[indices] (N, K) → float32 (M, N).
 
     indices uint8 (N, K); codebook float32, 1 to 256 numbers (Han, Mao & Dally 2016, §3).
-    `codebook_gemm.pack(indices, codebook)` checks them once and keeps 4 bits an index where the codebook has at
-    most 16 numbers, else 8; then call it as `codebook_gemm(x, packed)`. A dense W is never built. `out`
+    `codebook_gemm.pack(indices, codebook)` checks them once and keeps 4 bits an index where the codebook has
+    at most 16 numbers, else 8; then call it as `codebook_gemm(x, packed)`. A dense W is never built. `out`
     takes the result: float32, inner stride 1, sharing no memory with an input. Each element is within
-    γ_K · (|x| · |W|ᵀ); variants with FMA give the bits of `gemm` with the dense W. Raises TypeError, ValueError.
+    γ_K · (|x| · |W|ᵀ); variants with FMA give the bits of `gemm` with the dense W. Raises TypeError,
+    ValueError.
     """
     return x @ codebook[indices].T
 
@@ -44,16 +45,19 @@ def _pack(indices: Any, codebook: Any) -> Packed:
 
 
 def _packed(indices: np.ndarray, codebook: np.ndarray) -> Packed:
-    """Panels of 16 rows of W: codes[p][k][c] = indices[16p + c, k]; of 4 bits two k in a byte, the even one low."""
+    """Panels of 16 rows of W: codes[p][k][c] = indices[16p + c, k]; of 4 bits two k in a byte, the even one
+    low.
+    """
     n, k = indices.shape
     nibbles = len(codebook) <= NIBBLES
     codes = aligned((-(-n // PANEL), -(-k // 2) if nibbles else k, PANEL), U8)
     if lib is not None:
         lib.nn_codebook_pack(n, k, *strided(indices), len(codebook), from_buffer(codes))
     else:
-        padded = np.zeros((len(codes) * PANEL, codes.shape[1] * (2 if nibbles else 1)), np.uint8)
+        width = codes.shape[1] * (2 if nibbles else 1)
+        padded = np.zeros((len(codes) * PANEL, width), np.uint8)
         padded[:n, :k] = indices
-        panels = padded.reshape(len(codes), PANEL, -1).transpose(0, 2, 1)
+        panels = padded.reshape(len(codes), PANEL, width).transpose(0, 2, 1)
         codes[...] = panels[:, ::2] | panels[:, 1::2] << 4 if nibbles else panels
     table = aligned((NIBBLES if nibbles else 256,), F32)
     table[:len(codebook)] = codebook
@@ -101,7 +105,8 @@ def _call(x: np.ndarray, indices: np.ndarray | Packed, codebook: np.ndarray | No
     if w.plan is None:
         w.plan = ffi.from_buffer(w.parts["codes"]), ffi.from_buffer(w.parts["codebook"]), w.parts["size"]
     if ready:   # as below, 0.4 µs sooner
-        status = lib.nn_codebook_gemm(choice, m, 0, m, n, k, from_buffer(x), k, *w.plan, from_buffer(result), n)
+        status = lib.nn_codebook_gemm(choice, m, 0, m, n, k, from_buffer(x), k, *w.plan,
+                                      from_buffer(result), n)
     else:
         status = lib.nn_codebook_gemm(choice, m, 0, m, n, k, *rows(readable_rows(x)), *w.plan, *rows(result))
     if status:

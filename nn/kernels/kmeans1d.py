@@ -16,10 +16,10 @@ def kmeans1d(values: np.ndarray, k: int) -> np.ndarray:
     """The k centroids with the least Σ (value − nearest centroid)²: float32 (n,) → float32 (k,), rising.
 
     Members of a cluster are neighbours among the sorted values. So the least cost of the first i of them in j
-    clusters is min over s < i of (that of the first s in j − 1) + (that of s … i − 1 in one) (Fisher 1958; Wang &
-    Song 2011); equal values are one point with a weight, never parted. A centroid is the mean of its members
-    in float64, rounded once. Of partitions that cost the same any may be found, always the same; a value
-    half-way between two centroids belongs to the lower one (`nearest`).
+    clusters is min over s < i of (that of the first s in j − 1) + (that of s … i − 1 in one) (Fisher 1958;
+    Wang & Song 2011); equal values are one point with a weight, never parted. A centroid is the mean of its
+    members in float64, rounded once. Of partitions that cost the same any may be found, always the same;
+    a value half-way between two centroids belongs to the lower one (`nearest`).
 
     Sums are float64, of the values less their mean: the cost exceeds the least one by no more than
     8·(n·√(W·k) + 8)·2⁻⁵³ · Σ (value − mean)², n the distinct values and W all of them.
@@ -54,7 +54,7 @@ def one_cluster_more(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For every i the least cost[s] − S²/W over s < i, and the first s that has it.
 
-    That s never falls as i grows, so the one of the middle i bounds the search to the left of it and to the right.
+    That s never falls as i grows, so the one of the middle i bounds the search on either side of it.
     """
     least, way = np.full(len(cost), np.inf), np.zeros(len(cost), np.int32)
     todo = [(1, len(cost), 0, len(cost))]              # i from low to high − 1, s from first to end − 1
@@ -80,7 +80,7 @@ def means(points: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> np.ndarra
 
 
 def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """The number of the centroid (rising) that is nearest to each value, of two the lower: uint8, any shape."""
+    """The number of the nearest centroid (they rise), of two the lower, for values of any shape: uint8."""
     centroids = centroids.astype(np.float64)
     return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values).astype(np.uint8)
 

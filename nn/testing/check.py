@@ -50,7 +50,8 @@ def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementa
 
     name = what if what.startswith(kernel.name) else f"{kernel.name}_{what}"
     takes_out = "out" in inspect.signature(kernel).parameters
-    return Implementation(name, domain, run, domain.flat(kernel.reference), pack_flat and pack, takes_out, steady)
+    spec = domain.flat(kernel.reference)
+    return Implementation(name, domain, run, spec, pack_flat and pack, takes_out, steady)
 
 
 def of_function(function: Callable, like: kernels.Kernel) -> Implementation:

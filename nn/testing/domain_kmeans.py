@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from nn.testing.case import STYLES, Case, floats, near
-from nn.testing.domain import SEEDS, U, Domain
+from nn.testing.domain import SEEDS, Domain, U
 
 
 class Kmeans1d(Domain):
@@ -18,7 +18,7 @@ class Kmeans1d(Domain):
     m_tiles, n_tiles = (1,), (1,)
 
     def cases(self) -> st.SearchStrategy[Case]:
-        """Values of every style, with ties and without, evenly spaced, lumpy; k from 1 to all that are distinct."""
+        """Values of every style, tied, evenly spaced, lumpy; k from 1 to all that are distinct."""
         styles = st.sampled_from([*STYLES, "ties", "even", "lumps"])
         return st.builds(self._make, near(16, 64, most=129).filter(bool), styles, st.floats(0, 1), SEEDS)
 
@@ -41,10 +41,10 @@ def cost(values: np.ndarray, centroids: np.ndarray) -> float:
 def slack(values: np.ndarray, k: int) -> float:
     """By how much the cost may exceed the least one.
 
-    A prefix sum of n terms is wrong by γ_n·Σ|x| ≤ γ_n·√(W·Q), Q = Σ x² of the W values less their mean; then S²/W of
-    a cluster, which is at most its own Q_c, by 4·γ_n·√(W·Q)·√(Q_c/W_c); summed over k clusters that is
-    4·γ_n·√(W·k)·Q (Cauchy & Schwarz), once for the way found and once for the best one. The centroids' rounding to
-    float32 adds (u·|c|)² for each value.
+    A prefix sum of n terms is wrong by γ_n·Σ|x| ≤ γ_n·√(W·Q), Q = Σ x² of the W values less their mean; then
+    S²/W of a cluster, which is at most its own Q_c, by 4·γ_n·√(W·Q)·√(Q_c/W_c); summed over k clusters that
+    is 4·γ_n·√(W·k)·Q (Cauchy & Schwarz), once for the way found and once for the best one. The centroids'
+    rounding to float32 adds (u·|c|)² for each value.
     """
     x = values.astype(np.float64)
     total, n = float(np.sum((x - x.mean()) ** 2)), len(x)

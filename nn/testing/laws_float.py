@@ -1,4 +1,4 @@
-"""The laws of the float kernels: exact where float32 is exact, honest about NaN; those of CSR alone, and of codebooks."""
+"""The laws of the float kernels: exact where float32 is exact, honest about NaN; of CSR and codebooks."""
 
 from __future__ import annotations
 

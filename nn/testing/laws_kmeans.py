@@ -72,7 +72,7 @@ def gives_means_of_members(f: Implementation, case: Case) -> None:
 def gives_distinct_values_back(f: Implementation, case: Case) -> None:
     """As many clusters as distinct values: the values themselves, to the bit. One cluster: the mean."""
     points = np.unique(case.args[0]) + np.float32(0)
-    same(f(case.on(k=len(points), *case.args)), points, "as many centroids as values")
+    same(f(case.on(*case.args, k=len(points))), points, "as many centroids as values")
     mean = case.args[0].astype(np.float64).mean() + 0.0
     bound = 2.0**-24 * float(np.abs(points).max()) + 2.0**-149
     same(f(case.on(*case.args, k=1)), np.array([mean], np.float32), "one centroid", bound)
@@ -105,5 +105,6 @@ def shifts(f: Implementation, case: Case) -> None:
 
 
 KMEANS_LAWS: tuple[Law, ...] = (
-    laws.ignores_layout, laws.leaves_inputs, laws.repeats, costs_what_the_specification_costs, is_a_global_optimum,
-    beats_lloyd, gives_means_of_members, gives_distinct_values_back, ignores_order_and_repetition, scales, shifts)
+    laws.ignores_layout, laws.leaves_inputs, laws.repeats, costs_what_the_specification_costs,
+    is_a_global_optimum, beats_lloyd, gives_means_of_members, gives_distinct_values_back,
+    ignores_order_and_repetition, scales, shifts)

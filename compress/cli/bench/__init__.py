@@ -23,8 +23,8 @@ from .row import Row, table, verdicts
 
 __all__ = ["GROUPS", "ONE_THREAD", "group", "run"]
 
-GROUPS = ("startup", "call", "autograd", "gemm", "qgemm", "spmm_csr", "tt_matmul", "codebook_gemm", "kmeans1d", "digits",
-          "main_job")
+KERNELS = ("gemm", "qgemm", "spmm_csr", "tt_matmul", "codebook_gemm", "kmeans1d")
+GROUPS = ("startup", "call", "autograd", *KERNELS, "digits", "main_job")
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 

@@ -36,8 +36,8 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
         return variants.no_kernels("call", measure, "µs", BAR, AT_MOST)
     x, w = np.ones((1, 4), np.float32), np.ones((4, 4), np.float32)
     a, b = (x.astype(np.uint8), w.astype(np.int8)) if kernel is qgemm else (x, w)
-    weight = {tt_matmul: ([b.reshape(1, 4, 4, 1)],), codebook_gemm: (b.astype(np.uint8), b[0] * 2)}.get(kernel, (b,))
-    names = {kernel.name: kernel, "a": a, "b": kernel.pack(*weight)}
+    weights = {tt_matmul: ([b.reshape(1, 4, 4, 1)],), codebook_gemm: (b.astype(np.uint8), b[0] * 2)}
+    names = {kernel.name: kernel, "a": a, "b": kernel.pack(*weights.get(kernel, (b,)))}
     names |= {"bias": np.ones(4, np.int32), "scale": np.ones(4, np.float32)}
     out = np.empty((1, 4), dtype)
     contestants = {

@@ -1,4 +1,4 @@
-"""codebook_gemm: a shared weight of 4, 5 and 8 bits beside the dense product in NumPy, PyTorch and our gemm."""
+"""codebook_gemm: a shared weight of 4, 5 and 8 bits beside the dense product of NumPy, PyTorch and gemm."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ NUMBERS = (16, 32, 256)  # in the codebook: 4, 5 and 8 bits
 
 def rows(seconds: float) -> list[Row]:
     """Each shape with 4 bits and the first with more, and the speed of every variant."""
-    cases = [(shape, 16) for shape in SHAPES] + [(shape, more) for more in NUMBERS[1:] for shape in SHAPES[:3:2]]
+    cases = [(shape, NUMBERS[0]) for shape in SHAPES]
+    cases += [(shape, more) for more in NUMBERS[1:] for shape in SHAPES[:3:2]]
     return [*(_beside_dense(*case, seconds / 4) for case in cases), *variant_rows(seconds / 2)]
 
 
@@ -57,9 +58,10 @@ def _beside_dense(shape: tuple[int, int, int], numbers: int, seconds: float) -> 
     times = interleaved(contestants, seconds)
     best = min(one.median for name, one in times.items() if not name.startswith("our"))
     beside = context(times, "ms", lambda seconds: 1000 * seconds)
-    beside["MB"] = {"codes": round(codebook_gemm.pack(indices, codebook).nbytes / 1e6, 2), "dense": w.nbytes / 1e6}
-    bits = (numbers - 1).bit_length()
-    measure = f"codebook_gemm {'×'.join(map(str, shape))}, {bits} bits, beside the dense product of NumPy, PyTorch"
+    held = codebook_gemm.pack(indices, codebook).nbytes
+    beside["MB"] = {"codes": round(held / 1e6, 2), "dense": round(w.nbytes / 1e6, 2)}
+    what = f"{'×'.join(map(str, shape))}, {(numbers - 1).bit_length()} bits"
+    measure = f"codebook_gemm {what}, beside the dense product of NumPy, PyTorch"
     return Row("codebook_gemm", measure, round(best / times["ours"].median, 3), "× the best", context=beside)
 
 
@@ -67,7 +69,8 @@ def _ours(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> Timer:
     """The timer of our product, once its result is known to be right."""
     packed = codebook_gemm.pack(indices, codebook)
     out = np.empty((len(x), len(indices)), np.float32)
-    if not np.allclose(codebook_gemm(x, packed, out=out), x.astype(np.float64) @ codebook[indices].T, atol=1e-3):
+    want = x.astype(np.float64) @ codebook[indices].T
+    if not np.allclose(codebook_gemm(x, packed, out=out), want, atol=1e-3):
         raise RuntimeError("bench: codebook_gemm differs from its specification")
     return timer("codebook_gemm(x, w, out=out)", codebook_gemm=codebook_gemm, x=x, w=packed, out=out)
 
@@ -75,4 +78,5 @@ def _ours(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> Timer:
 def _work(variant: Variant) -> variants.Work:
     side, rows = variants.SIDE, variant.tile[0] if variant.tile else 8
     with use(variant):
-        return variants.Work(f"{rows}×{side}×{side}, 4 bits", rows * side**2, _ours(*_operands(rows, side, side, 16)))
+        ours = _ours(*_operands(rows, side, side, 16))
+        return variants.Work(f"{rows}×{side}×{side}, 4 bits", rows * side**2, ours)

@@ -1,4 +1,4 @@
-"""kmeans1d: the best of all codebooks of a layer beside Lloyd's iteration in scikit-learn, which finds a good one."""
+"""kmeans1d: the best of all codebooks of a layer beside a good one, by Lloyd's iteration in scikit-learn."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def variant_rows(seconds: float) -> list[Row]:
 def _variant_row(variant: Variant, seconds: float) -> Row:
     values = _values(2_000 if variant.backend == "numpy" else 100_000)
     with use(variant):
-        times = interleaved({variant.name: timer("kmeans1d(values, 16)", kmeans1d=kmeans1d, values=values)}, seconds)
+        ours = timer("kmeans1d(values, 16)", kmeans1d=kmeans1d, values=values)
+        times = interleaved({variant.name: ours}, seconds)
     beside = context(times, "M values/s", lambda seconds: len(values) / seconds / 1e6)
     speed = beside.pop("M values/s")[variant.name]
     return Row("kmeans1d", f"{variant.name} {len(values)} values, k 16", speed, "M values/s", context=beside)
@@ -44,8 +45,8 @@ def _values(n: int) -> np.ndarray:
 
 
 def _beside_lloyd(n: int, k: int, iterations: int) -> Row:
-    """How many times as fast; beside it the peer's cost over ours, which is never below 1. The wall clock, since
-    the peer starts threads of its own where it may.
+    """How many times as fast, by the wall clock (the peer may start threads); beside it the peer's cost over
+    ours, which is never below 1.
     """
     measure = f"kmeans1d {n:,} values, k {k}, beside {iterations} iterations of Lloyd in scikit-learn"
     if why := peers.missing("sklearn"):

@@ -100,7 +100,8 @@ def takes_quantiles(values, k):
 @kills(laws_kmeans.gives_means_of_members)
 def takes_the_middle_of_a_cluster(values, k):
     members = nearest(values, best(values, k))
-    return np.array([(values[members == j].min() + values[members == j].max()) / 2 for j in range(k)], np.float32)
+    own = [values[members == j] for j in range(k)]
+    return np.array([(v.min() + v.max()) / 2 for v in own], np.float32)
 
 
 @kills(laws_kmeans.gives_distinct_values_back)
@@ -129,6 +130,6 @@ def does_not_centre(values, k):
     points = np.sort(np.unique(values))
     if k != 2 or len(points) < 3:
         return best(values, k)
-    costs = [sum(float(np.sum(p * p) - np.float32(np.sum(p)) ** 2 / np.float32(len(p))) for p in np.split(points, [i]))
-             for i in range(1, len(points))]
-    return np.array([p.mean() for p in np.split(points, [1 + int(np.argmin(costs))])], np.float32)
+    parts = [np.split(points, [i]) for i in range(1, len(points))]
+    costs = [sum(np.sum(p * p) - np.sum(p) ** 2 / np.float32(len(p)) for p in pair) for pair in parts]
+    return np.array([p.mean() for p in parts[int(np.argmin(costs))]], np.float32)

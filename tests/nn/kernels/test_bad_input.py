@@ -19,7 +19,8 @@ GOOD = {
     "qgemm": {"a": A8, "b": W8, "bias": np.zeros(5, np.int32), "scale": np.ones(5, F)},
     "spmm_csr": {"x": X, "values": np.ones(2, F), "indices": np.array([0, 3], np.uint16),
                  "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
-    "codebook_gemm": {"x": X, "indices": np.arange(20, dtype=np.uint8).reshape(5, 4), "codebook": np.ones(20, F)},
+    "codebook_gemm": {"x": X, "indices": np.arange(20, dtype=np.uint8).reshape(5, 4),
+                      "codebook": np.ones(20, F)},
     "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
 }
 WHY_NOT_C = kernels.why_not_c()
@@ -112,8 +113,9 @@ BAD = {
     ("tt_matmul", "out"): bad_out(F, np.int32),
     ("codebook_gemm", "x"): bad_float_matrix(np.ones((4, 6), F)),
     ("codebook_gemm", "indices"): [
-        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, W, "float32"), (TYPE, np.ones((5, 4), np.int8), "int8"),
-        (VALUE, A8[0], r"\(4,\)"), (VALUE, np.ones((5, 6), np.uint8), r"\(5, 6\)"),
+        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, W, "float32"),
+        (TYPE, np.ones((5, 4), np.int8), "int8"), (VALUE, A8[0], r"\(4,\)"),
+        (VALUE, np.ones((5, 6), np.uint8), r"\(5, 6\)"),
         (VALUE, np.full((5, 4), 20, np.uint8), r"0\.\.19, got 20")],
     ("codebook_gemm", "codebook"): [
         *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.ones(20), "float64"), (VALUE, W, r"\(4, 5\)"),
@@ -196,7 +198,8 @@ def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
 @pytest.mark.parametrize(("kernel", "weight", "shape"), [
     ("gemm", np.ones((6, 5), F), r"\(6, 5\)"), ("qgemm", np.ones((6, 5), B), r"\(6, 5\)"),
     ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"),
-    ("codebook_gemm", (np.ones((5, 6), np.uint8), np.ones(2, F)), r"\(5, 6\)"), ("tt_matmul", [np.ones((1, 6, 5, 1), F)], r"\(6, 5\)")])
+    ("codebook_gemm", (np.ones((5, 6), np.uint8), np.ones(2, F)), r"\(5, 6\)"),
+    ("tt_matmul", [np.ones((1, 6, 5, 1), F)], r"\(6, 5\)")])
 def test_packed_of_another_shape(kernel, weight, shape):
     packed = getattr(kernels, kernel).pack(*(weight if isinstance(weight, tuple) else [weight]))
     with pytest.raises(ValueError, match=rf"^{kernel}: .*\(3, 4\).*{shape}"):
@@ -233,13 +236,14 @@ def test_unknown_and_missing_arguments(kernel):
 @pytest.mark.usefixtures("backend")
 def test_a_codebook_beside_packed_indices():
     packed = kernels.codebook_gemm.pack(np.zeros((5, 4), np.uint8), np.ones(2, F))
-    with pytest.raises(TypeError, match="^codebook_gemm: packed indices have their codebook with them"):
+    with pytest.raises(TypeError, match=r"^codebook_gemm: packed indices have their codebook with them"):
         kernels.codebook_gemm(X, packed, np.ones(2, F))
 
 
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("values", "k", "error", "message"), [
-    ([1.0, 2.0], 1, TYPE, "values must be a NumPy array, got list"), (np.ones(3), 1, TYPE, "values .*float64"),
+    ([1.0, 2.0], 1, TYPE, "values must be a NumPy array, got list"),
+    (np.ones(3), 1, TYPE, "values .*float64"),
     (X, 1, VALUE, r"values .*\(3, 4\)"), (X[0, 0], 1, TYPE, "values .*float32"),
     (np.array([1, np.nan], F), 1, VALUE, "values must be finite"),
     (np.array([1, -np.inf], F), 1, VALUE, "values must be finite"),

@@ -183,7 +183,7 @@ def test_threads_share_a_packed_weight(kernel):
     w = np.ascontiguousarray(w.T) if kernel.name == "spmm_csr" else w
     if kernel.name == "tt_matmul":
         w = [w[None, :20, :7, None], w[None, :15, :10, None]]
-    w = (rng.integers(0, 16, (70, 300), np.uint8), w[0, :16].copy()) if kernel.name == "codebook_gemm" else (w,)
+    w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
     packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 
     def work(number):
