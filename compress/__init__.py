@@ -9,6 +9,7 @@ print(compress.report(program))                 # what it bought
 
 from .calls import ProgramError
 from .chain import Chain
+from .cluster import Cluster
 from .convert import convert
 from .files import load, save
 from .prepare import prepare
@@ -23,6 +24,7 @@ from .transform import Context, Invariant, Packed, Transform
 
 __all__ = [
     "Chain",
+    "Cluster",
     "Context",
     "Cubic",
     "Invariant",

@@ -20,13 +20,22 @@ from .dense import DenseWeight
 from .int8 import MaskedWeight, QuantizedWeight
 from .program import Program
 from .prune import SparseWeight
+from .shared import PrunedSharedWeight, SharedWeight
 from .tensor_train import TensorTrainWeight
 from .transform import Packed
 
 __all__ = ["load", "save", "to_bytes"]
 
 VERSION = "1"
-FORMS = (DenseWeight, QuantizedWeight, MaskedWeight, SparseWeight, TensorTrainWeight)
+FORMS = (
+    DenseWeight,
+    QuantizedWeight,
+    MaskedWeight,
+    SparseWeight,
+    TensorTrainWeight,
+    SharedWeight,
+    PrunedSharedWeight,
+)
 KINDS: dict[str, type[Packed]] = {form.kind: form for form in FORMS}
 
 
