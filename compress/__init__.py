@@ -7,6 +7,18 @@ compress.save(program, "small.bonsai")          # one file; compress.load(path)(
 print(compress.report(program))                 # what it bought
 """
 
+import sys
+from pathlib import Path
+
+try:
+    import nn.kernels  # noqa: F401
+except (ValueError, RuntimeError) as _error:  # NN_ISA, NN_BACKEND or NN_THREADS asks for what is not there
+    # To the command (argv is -m while Python looks for compress.__main__) that is bad usage, told in a line.
+    if sys.argv[:1] != ["-m"] and Path(sys.argv[0]).stem != "bonsai":
+        raise
+    print(f"bonsai: {_error}", file=sys.stderr)
+    sys.exit(2)
+
 from .calls import ProgramError
 from .chain import Chain
 from .cluster import Cluster

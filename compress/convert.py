@@ -17,15 +17,22 @@ from .prepare import checked_example, observe
 from .program import Program
 from .quantize import Quantize
 from .simulate import Simulation
+from .winograd import ALGORITHMS
 
 __all__ = ["convert"]
 
 
-def convert(model: nn.Module, example: np.ndarray | None = None) -> Program:
+def convert(
+    model: nn.Module, example: np.ndarray | None = None, *, algorithm: str = "auto"
+) -> Program:
     """The Program of a model, prepared or not, in evaluation mode.
 
     `example`, float32 (N, …), gives the shapes and calibrates quantized activations; the one given to
     `prepare` is used if there is none here. The model is not changed.
+
+    `algorithm` says how float32 convolutions multiply: by Winograd's algorithm wherever it is possible (3×3
+    filters, stride 1, dilation 1; "winograd"), nowhere ("im2col"), or where a model of the costs says that it
+    is faster ("auto"). The Program's lines show what was chosen.
 
     Raises ValueError where an op has no kernel call yet (named, with its module), where a pruning
     schedule has not ended, or where there is no example; nn.TraceError where `forward` can't be written
@@ -33,6 +40,8 @@ def convert(model: nn.Module, example: np.ndarray | None = None) -> Program:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"convert: model must be an nn.Module; got {type(model).__name__}")
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"convert: algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}")
     prepared = getattr(model, "prepared", None)
     ranges = model.view.ranges if isinstance(model.view, Simulation) and example is None else None
     if example is None:
@@ -52,7 +61,7 @@ def convert(model: nn.Module, example: np.ndarray | None = None) -> Program:
     if ranges is None:
         quantized = any(isinstance(chain.stages[-1], Quantize) for chain in graph.views.values())
         ranges = observe(graph, example) if quantized else {}
-    return Lowering(graph, ranges).program(type(model).__name__)
+    return Lowering(graph, ranges, algorithm).program(type(model).__name__)
 
 
 def _check_finite(graph: Graph, otherwise: str) -> None:

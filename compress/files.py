@@ -23,6 +23,7 @@ from .prune import SparseWeight
 from .shared import PrunedSharedWeight, SharedWeight
 from .tensor_train import TensorTrainWeight
 from .transform import Packed
+from .winograd import WinogradWeight
 
 __all__ = ["load", "save", "to_bytes"]
 
@@ -35,6 +36,7 @@ FORMS = (
     TensorTrainWeight,
     SharedWeight,
     PrunedSharedWeight,
+    WinogradWeight,
 )
 KINDS: dict[str, type[Packed]] = {form.kind: form for form in FORMS}
 

@@ -14,7 +14,7 @@ import numpy as np
 from nn.graph import Graph, Node
 from nn.tensor import Tensor
 
-from .calls import Call, layout, multiply, pointwise, pool
+from .calls import Call, layout, multiply, pointwise, pool, winograd
 from .dense import DenseWeight
 from .fold import WEIGHTED, normalisation
 from .program import Constant, Program
@@ -23,6 +23,7 @@ from .quantize import SMALLEST, Affine, Quantize, QuantizedWeight
 from .shared import SharedWeight
 from .tensor_train import TensorTrainWeight
 from .transform import Packed
+from .winograd import WinogradWeight, fits, pays
 
 __all__ = ["Lowering"]
 
@@ -42,8 +43,10 @@ class Lowering:
     integers.
     """
 
-    def __init__(self, graph: Graph, ranges: dict[str, tuple[float, float]]) -> None:
-        self.graph, self.ranges = graph, ranges
+    def __init__(
+        self, graph: Graph, ranges: dict[str, tuple[float, float]], algorithm: str = "auto"
+    ) -> None:
+        self.graph, self.ranges, self.algorithm = graph, ranges, algorithm
         self.calls: list[Call] = []
         self.constants: dict[str, Constant] = {}
         self.taken = {graph.input, *(node.output for node in graph.nodes)}  # names of values
@@ -170,8 +173,11 @@ class Lowering:
 
     def _float(self, node: Node, out: str, relu: bool) -> None:
         x, weight, bias = node.inputs
-        rows = self._patches(node, self.as_real(x), 0)
         w = self.graph.constants[weight]
+        if self._by_winograd(node, w):
+            self._winograd(node, out, relu)
+            return
+        rows = self._patches(node, self.as_real(x), 0)
         packed = self.graph.views[weight].encode(w) if weight in self.graph.views else DenseWeight(w)
         self.weights[node.output] = packed
         call = next(call for form, call in PRODUCTS.items() if isinstance(packed, form))
@@ -180,6 +186,27 @@ class Lowering:
         if np.any(self.graph.constants[bias]):
             bias = self.keep(bias, self.graph.constants[bias].astype(np.float32))
             name = self.emit(pointwise.Bias((name,), node.output, bias))
+        if relu:
+            name = self.emit(pointwise.Relu((name,), out, 0))
+        self.real[out] = name
+
+    def _by_winograd(self, node: Node, w: np.ndarray) -> bool:
+        """Whether this layer is multiplied by Winograd's algorithm."""
+        if node.op != "conv2d" or node.inputs[1] in self.graph.views or self.algorithm == "im2col":
+            return False
+        usual = all(pair(node.attrs[key]) == (1, 1) for key in ("stride", "dilation"))
+        possible = usual and node.attrs["groups"] == 1 and w.shape[2:] == (3, 3) and fits(w)
+        return possible and (self.algorithm == "winograd" or pays(w.shape, *node.shape[2:]))
+
+    def _winograd(self, node: Node, out: str, relu: bool) -> None:
+        x, weight, bias = node.inputs
+        packed = WinogradWeight(self.graph.constants[weight])
+        self.weights[node.output] = packed
+        added = None
+        if np.any(self.graph.constants[bias]):
+            added = self.keep(bias, self.graph.constants[bias].astype(np.float32))
+        padding, weight = pair(node.attrs["padding"]), self.keep(weight, packed)
+        name = self.emit(winograd.WinogradConv2d((self.as_real(x),), node.output, weight, added, padding))
         if relu:
             name = self.emit(pointwise.Relu((name,), out, 0))
         self.real[out] = name

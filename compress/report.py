@@ -12,6 +12,7 @@ import nn
 from .files import to_bytes
 from .program import Program
 from .transform import Packed
+from .winograd import WinogradWeight, moved
 
 __all__ = ["Report", "WeightError", "report", "weight_errors"]
 
@@ -32,6 +33,19 @@ class Report:
     def header(self) -> int:
         """Bytes of the file that are no array: the calls, names and shapes as JSON."""
         return self.on_disk - sum(sum(parts.values()) for parts in self.items.values())
+
+    @property
+    def layers(self) -> dict[str, dict[str, int]]:
+        """Bytes by the module that a constant belongs to, and by part; what is in no module, and the header,
+        under "file". They sum to `on_disk`.
+        """
+        layers: dict[str, dict[str, int]] = {}
+        for name, parts in self.items.items():
+            layer = layers.setdefault(name.rpartition(".")[0] or "file", {})
+            for part, size in parts.items():
+                layer[part] = layer.get(part, 0) + size
+        layers.setdefault("file", {})["header"] = self.header
+        return layers
 
     def to_json(self) -> dict[str, object]:
         """All figures as plain values."""
@@ -81,19 +95,24 @@ class WeightError:
     measured: float
 
 
-def weight_errors(model: nn.Module) -> WeightError:
+def weight_errors(model: nn.Module, program: Program | None = None) -> WeightError:
     """The error that storing the weights of a prepared model makes, relative to the weights as they were
     trained.
 
-    Weights without a view are stored exactly and count with an error of 0.
+    Weights without a view are stored exactly and count with an error of 0, but for the filters that
+    `program`, what the model was converted to, multiplies by Winograd's algorithm: those move by a rounding.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"weight_errors: model must be an nn.Module; got {type(model).__name__}")
+    stored = {} if program is None else program.constants
     norm = certified = measured = 0.0
-    for _, parameter in model.named_parameters():
+    for name, parameter in model.named_parameters():
         w = parameter.data
         norm += float(np.sum(w.astype(np.float64) ** 2))
         chain = getattr(parameter, "view", None)
+        if isinstance(stored.get(name), WinogradWeight):
+            certified += float(np.sum(moved(w) ** 2))
+            measured += float(np.sum((w.astype(np.float64) - WinogradWeight(w).decode()) ** 2))
         if chain is None:
             continue
         bound = chain.bound(w)

@@ -6,7 +6,8 @@
     python csrc/build.py --sanitize DIR     with AddressSanitizer and UBSan, into DIR; to run it:
         LD_PRELOAD="$(gcc -print-file-name=libasan.so)" NN_KERNELS=DIR/_kernels.abi3.so \\
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 python -m pytest tests/nn/kernels
-    -D NAME                                 define a macro (NN_NO_X86: as if built for a CPU that is not x86)
+    -D NAME                                 define a macro. NN_NO_X86: as if built for a CPU that is not x86;
+                                            NN_AVXVNNI_BY_EVEX: AVX512-VNNI stands in for AVX-VNNI, for tests
 """
 
 import argparse
@@ -26,8 +27,10 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path("csrc").resolve()
 SOURCES = sorted(HERE.glob("*.c"))
 # No -march=native: each function names its own instruction set (isa.h). No -ffast-math, and no contraction
-# of a*b+c: every instruction set must give the same bits.
-CFLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden"]
+# of a*b+c: every instruction set must give the same bits. What the two -fno- give up are errno and exception
+# flags: nothing here reads them, and they keep a compiler from vectors of square roots and comparisons.
+CFLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
+          "-fvisibility=hidden", "-pthread"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
 
@@ -53,6 +56,7 @@ ffi.set_source(
     sources=[os.path.relpath(f) for f in SOURCES],
     include_dirs=[os.path.relpath(HERE)],
     extra_compile_args=CFLAGS,
+    extra_link_args=["-pthread"],
     optional=True,   # no compiler: install all the same and run on NumPy
     depends=[os.path.relpath(f) for pattern in ("*.h", "*.def", "*.py") for f in sorted(HERE.glob(pattern))])
 

@@ -5,7 +5,7 @@
  *   4 bits   k, k+1 | cccc ... c |  16 bytes: code of k in the low half, of k + 1 in the high half
  *   8 bits   k      | cccc ... c |  16 bytes
  *
- * A dense W never exists. Either a slice of a panel, 256 k, is decoded into scratch just before the micro-kernel of
+ * A dense W never exists. Either a slice of a panel, 1024 k, is decoded into scratch just before the micro-kernel of
  * gemm uses it for all rows of x; or, for few rows and 4 bits, the codes are looked up in registers between two
  * multiplications: a codebook of 16 floats is one register of AVX-512 (two of AVX2) and vpermps is the look-up.
  * Both add the products in the order of gemm, so both give the bits of gemm with the decoded W. */
@@ -14,19 +14,17 @@
 
 enum { NIBBLES = 16 }; /* codes into a codebook of at most so many floats take 4 bits */
 
-BORROW(gemm_scalar_2x16, codebook_gemm_scalar_2x16)
+SAME_AS(gemm_scalar_2x16, codebook_gemm_scalar_2x16)
 #if NN_X86
-BORROW(gemm_6x16_avx2, codebook_gemm_6x16_avx2)
-BORROW(gemm_1x32_avx2, codebook_gemm_1x32_avx2)
-BORROW(gemm_12x32_avx512, codebook_gemm_12x32_avx512)
-BORROW(gemm_6x64_avx512, codebook_gemm_6x64_avx512)
-BORROW(gemm_8x48_avx512, codebook_gemm_8x48_avx512)
-BORROW(gemm_1x64_avx512, codebook_gemm_1x64_avx512)
+SAME_AS(gemm_6x16_avx2, codebook_gemm_6x16_avx2)
+SAME_AS(gemm_1x32_avx2, codebook_gemm_1x32_avx2)
+SAME_AS(gemm_12x32_avx512, codebook_gemm_12x32_avx512)
+SAME_AS(gemm_6x64_avx512, codebook_gemm_6x64_avx512)
+SAME_AS(gemm_8x48_avx512, codebook_gemm_8x48_avx512)
+SAME_AS(gemm_1x64_avx512, codebook_gemm_1x64_avx512)
 #endif
 
 /* ---- decode, then multiply ---- */
-
-typedef void decode(int64_t kc, const uint8_t *codes, const float *codebook, float *panel);
 
 static void decode_nibbles(int64_t kc, const uint8_t *codes, const float *codebook, float *panel)
 {
@@ -63,7 +61,7 @@ static void decode_bytes(int64_t kc, const uint8_t *codes, const float *codebook
 #define NEXT5(c) _mm512_srli_epi32(c, 4)
 
 #define DECODE(NAME, TARGET_, V, I, LANES, CODES, LOW, HIGH, LOOK_UP, NEXT, STORE)                                 \
-    TARGET_ static void NAME(int64_t kc, const uint8_t *codes, const float *codebook, float *panel)                \
+    TARGET_ static void NAME(int64_t kc, const uint8_t *codes, const float *codebook, float *panel)              \
     {                                                                                                              \
         V low = LOW(codebook), high = HIGH(codebook);                                                              \
         for (int64_t k = 0; k < kc; k += 2, codes += PANEL, panel += 2 * PANEL)                                    \
@@ -80,7 +78,7 @@ DECODE(decode_nibbles_avx512, TARGET(AVX512), __m512, __m512i, 16, CODES5, LOW5,
 /* A codebook of 256 floats fits into registers too: vpermi2ps looks up in 32 floats by the lowest five bits of a code,
  * and bits 5, 6, 7 choose among the up to 8 such pairs of registers (0.05 to 0.22 ns a code). */
 #define DECODE_BYTES(NAME, PAIRS)                                                                                  \
-    TARGET(AVX512) static void NAME(int64_t kc, const uint8_t *codes, const float *codebook, float *panel)         \
+    TARGET(AVX512) static void NAME(int64_t kc, const uint8_t *codes, const float *codebook, float *panel)       \
     {                                                                                                              \
         __m512 table[2 * PAIRS];                                                                                   \
         UNROLL for (int t = 0; t < 2 * PAIRS; t++) table[t] = _mm512_loadu_ps(codebook + 16 * t);                  \
@@ -158,31 +156,7 @@ LOOK_UP_AVX512(1, 64)
 
 /* ---- the loops ---- */
 
-typedef struct {
-    const uint8_t *codes;
-    const float *codebook;
-    int64_t panel_bytes;
-    int shift;        /* bytes of a panel in one k: 16 >> shift */
-    decode *decode;
-    float *slots;     /* KC * PANEL floats for each panel of a tile */
-} coded_b;
-
-static const void *as_codes(const void *from, int64_t p, int64_t k0, int64_t kc, int slot)
-{
-    const coded_b *b = from;
-    (void)kc, (void)slot;
-    return b->codes + p * b->panel_bytes + (k0 * PANEL >> b->shift); /* k0 is even */
-}
-
-static const void *decoded(const void *from, int64_t p, int64_t k0, int64_t kc, int slot)
-{
-    const coded_b *b = from;
-    float *panel = b->slots + slot * KC * PANEL;
-    b->decode(kc, as_codes(from, p, k0, kc, slot), b->codebook, panel);
-    return panel;
-}
-
-static decode *decoder(int size, int needs)
+static nn_decode *decoder(int size, int needs)
 {
     int nibbles = size <= NIBBLES;
 #if NN_X86
@@ -205,19 +179,10 @@ int nn_codebook_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, 
     if (variant < 0 || (nn_variant(variant)->flags & NEEDS_NIBBLES && !nibbles))
         variant = nn_select(NN_codebook_gemm, m, n, nibbles ? NEEDS_NIBBLES : 0);
     const nn_variant_row *v = nn_variant(variant);
-    coded_b b = { .codes = codes, .codebook = codebook, .shift = nibbles ? 1 : 0,
-                  .panel_bytes = (nibbles ? (k + 1) / 2 : k) * PANEL, .decode = decoder(size, v->needs) };
-    panel_source source = { as_codes, &b, codebook };
-    void *memory = 0;
-    if (!(v->flags & NEEDS_NIBBLES)) {
-        source.find = decoded;
-        b.slots = scratch(KC * v->nr * 4, &memory);
-        if (!b.slots)
-            return NN_NO_MEMORY;
-    }
-    int status = nn_product(v, (gemm_micro *)nn_micro(variant), m0, m1, n, k, x, ldx, &source, out, ldo);
-    free(memory);
-    return status;
+    nn_operands o = { .n = n, .k = k, .lda = ldx, .ldo = ldo, .panel_bytes = (nibbles ? (k + 1) / 2 : k) * PANEL,
+                      .a = x, .b = codes, .out = out, .bits = nibbles ? 4 : 8, .codebook = codebook,
+                      .decode = v->flags & NEEDS_NIBBLES ? 0 : decoder(size, v->needs) };
+    return nn_product(variant, m0, m1, &o);
 }
 
 void nn_codebook_pack(int64_t n, int64_t k, const void *codes, int64_t row, int64_t column, int size, void *panels)

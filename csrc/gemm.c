@@ -1,7 +1,7 @@
 /* gemm: the loops around the micro-kernels (Goto & van de Geijn 2008; BLIS, Van Zee & van de Geijn 2015).
  *
- *     for kc of K:                                      slices of a and b that stay in the caches
- *         for mc rows:  copy their kc elements          a in the L2 cache (padded: see qgemm.c)
+ *     for mc rows:  on one thread or several            (pool.c)
+ *         for kc of K:  copy the rows' kc elements      a slice of a in the L2 cache (padded: see qgemm.c)
  *             for nr columns:                           a slice of their panels, in L1 / L2
  *                 for mr rows:  micro-kernel -> tile -> out
  *
@@ -10,12 +10,16 @@
  * among threads, and all variants with FMA give the same bits.
  *
  * Measured, 1024 x 1024 x 1024, one thread of a Zen 4 EPYC at 3.7 GHz, b packed, of the peak of FMA (peak.c):
- * AVX-512 92 %, AVX2 91 %. `bonsai bench gemm` measures it. */
+ * AVX-512 96 %, AVX2 94 %. `bonsai bench gemm` measures it. What a tile costs beside its products (its sums stored,
+ * then added to the result, which has left the caches) is why the slices are long: with 256 of K it is 92 %. */
+#include "pool.h"
 #include "product.h"
 
 #include <string.h>
 
-enum { MC_BYTES = 192 * 1024 }; /* a block of a in L2 */
+/* A block of a and a group of panels (64 KB each) in L2. What is decoded is decoded for every block anew, so there it
+ * has more rows, and a may come from L3: 48 bytes of it in 12 cycles. */
+enum { MC_BYTES = 192 * 1024, MC_BYTES_DECODED = 768 * 1024 };
 
 static inline __attribute__((always_inline)) void
 store_body(int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo)
@@ -50,65 +54,75 @@ static store *store_for(int needs)
     return store_plain;
 }
 
-/* The rows of a tile of the result are a stride apart, where no hardware prefetcher looks: ask for them early. */
-static void prefetch(int64_t rows, int64_t cols, const float *out, int64_t ldo)
+/* One product under way. */
+typedef struct {
+    gemm_micro *micro;
+    store *store;
+    int mr, nr;
+    int64_t row_bytes, copy_bytes; /* from one row of the copy of a to the next; of all of it */
+    nn_operands o;
+} product;
+
+/* The rows i0 .. i1 of a slice of a, as the micro-kernel reads them, then zeros up to a multiple of mr. */
+static void copy_rows(const product *t, int64_t i0, int64_t i1, int64_t k0, int64_t kc, char *to)
 {
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j += LINE / 4)
-            __builtin_prefetch(out + i * ldo + j, 1);
+    for (int64_t i = i0; i < i1; i++, to += t->row_bytes)
+        memcpy(to, t->o.a + i * t->o.lda + k0, (size_t)kc * 4);
+    memset(to, 0, (size_t)((round_up(i1 - i0, t->mr) - (i1 - i0)) * t->row_bytes));
 }
 
-int nn_product(const nn_variant_row *v, gemm_micro *micro, int64_t m0, int64_t m1, int64_t n, int64_t k,
-               const void *a, int64_t lda, const panel_source *b, void *out, int64_t ldo)
+/* The kc elements from k0 on of the panels from p0 on, for one tile; decoded, if they are to be, to `decoded`. */
+static void find_panels(const product *t, int64_t p0, int64_t k0, int64_t kc, float *decoded, const void **panels)
 {
-    store *store_tile = store_for(v->needs);
-    int mr = v->mr, nr = v->nr;
+    const nn_operands *o = &t->o;
+    int64_t last = (o->n - 1) / PANEL;
+    for (int p = 0; p < t->nr / PANEL; p++, decoded += KC * PANEL) {
+        if (p0 + p > last) { /* beyond the last panel: the last again, result not used */
+            panels[p] = panels[p - 1];
+            continue;
+        }
+        const uint8_t *slice = o->b + (p0 + p) * o->panel_bytes + k0 * PANEL * o->bits / 8;
+        panels[p] = o->decode ? (const void *)decoded : slice;
+        if (o->decode)
+            o->decode(kc, slice, o->codebook, decoded);
+    }
+    panels[t->nr / PANEL] = o->codebook;
+}
 
-    int64_t row_bytes = copied_row_bytes(4 * smaller(k, KC));
-    int64_t mc = round_up(smaller(m1 - m0, 1 + MC_BYTES / row_bytes), mr);
-    void *memory;
-    char *copy = scratch(mc * row_bytes, &memory);
-    if (!copy)
-        return NN_NO_MEMORY;
-
+/* The rows i0 .. i1 of the result. */
+static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
+{
+    const product *t = product_;
+    const int mr = t->mr, nr = t->nr;
+    const int64_t n = t->o.n, k = t->o.k, ldo = t->o.ldo;
     for (int64_t k0 = 0; k0 < k || k0 == 0; k0 += KC) {
         int64_t kc = smaller(KC, k - k0);
-        for (int64_t i0 = m0; i0 < m1; i0 += mc) {
-            int64_t rows = smaller(mc, m1 - i0), padded = round_up(rows, mr);
-            for (int64_t i = 0; i < rows; i++)
-                memcpy(copy + i * row_bytes, (const float *)a + (i0 + i) * lda + k0, (size_t)kc * 4);
-            memset(copy + rows * row_bytes, 0, (size_t)((padded - rows) * row_bytes));
-            for (int64_t n0 = 0; n0 < n; n0 += nr) {
-                _Alignas(LINE) float tile[MAX_TILE];
-                const void *panels[MAX_NR / PANEL + 1];
-                for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
-                    panels[p] = n0 + p * PANEL < n ? b->find(b->from, n0 / PANEL + p, k0, kc, p) : panels[p - 1];
-                panels[nr / PANEL] = b->table;
-                int64_t cols = smaller(nr, n - n0);
-                for (int64_t i = 0; i < rows; i += mr) {
-                    float *to = (float *)out + (i0 + i) * ldo + n0;
-                    int64_t high = smaller(mr, rows - i);
-                    prefetch(high, cols, to, ldo);
-                    micro(kc, copy + i * row_bytes, row_bytes, panels, 0, tile);
-                    store_tile((int)high, (int)cols, nr, tile, k0 > 0, to, ldo);
-                }
+        copy_rows(t, i0, i1, k0, kc, copy);
+        for (int64_t n0 = 0; n0 < n; n0 += nr) {
+            _Alignas(LINE) float tile[MAX_TILE];
+            const void *panels[MAX_NR / PANEL + 1];
+            find_panels(t, n0 / PANEL, k0, kc, (float *)(copy + t->copy_bytes), panels);
+            int64_t cols = smaller(nr, n - n0);
+            for (int64_t i = i0; i < i1; i += mr) {
+                float *to = t->o.out + i * ldo + n0;
+                int64_t high = smaller(mr, i1 - i);
+                prefetch_rows(high, cols * 4, to, ldo * 4);
+                t->micro(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
+                t->store((int)high, (int)cols, nr, tile, k0 > 0, to, ldo);
             }
         }
     }
-    free(memory);
-    return 0;
 }
 
-typedef struct {
-    const float *panels;
-    int64_t k;
-} packed_b;
-
-static const void *where_it_lies(const void *from, int64_t p, int64_t k0, int64_t kc, int slot)
+int nn_product(int variant, int64_t m0, int64_t m1, const nn_operands *o)
 {
-    const packed_b *b = from;
-    (void)kc, (void)slot;
-    return b->panels + (p * b->k + k0) * PANEL;
+    const nn_variant_row *v = nn_variant(variant);
+    product t = { (gemm_micro *)nn_micro(variant), store_for(v->needs), v->mr, v->nr,
+                  copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
+    int64_t most = (o->decode ? MC_BYTES_DECODED : MC_BYTES) / t.row_bytes;
+    nn_cut cut = nn_cut_rows(m0, m1, v->mr, most, nn_cycles(variant, m1 - m0, o->n, o->k));
+    t.copy_bytes = cut.rows * t.row_bytes;
+    return nn_run_blocks(&cut, t.copy_bytes + (o->decode ? v->nr * KC * 4 : 0), block, &t);
 }
 
 int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t lda,
@@ -118,7 +132,7 @@ int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k
         return NN_OVERLAP;
     if (variant < 0)
         variant = nn_select(NN_gemm, m, n, 0);
-    packed_b packed = { b, k };
-    panel_source source = { where_it_lies, &packed, 0 };
-    return nn_product(nn_variant(variant), (gemm_micro *)nn_micro(variant), m0, m1, n, k, a, lda, &source, out, ldo);
+    nn_operands o = { .n = n, .k = k, .lda = lda, .ldo = ldo, .panel_bytes = k * PANEL * 4, .a = a, .b = b, .out = out,
+                      .bits = 32 };
+    return nn_product(variant, m0, m1, &o);
 }

@@ -23,9 +23,12 @@ static int detect(void)
     int mask = ISA_AVX2;
     if ((xcr0 & 0xe6) == 0xe6 && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31)) /* F, DQ, BW, VL */
         mask |= ISA_AVX512 | (bit(c, 11) ? ISA_AVX512VNNI : 0);
-    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && bit(a, 4))
-        mask |= ISA_AVXVNNI;
-    return mask;
+#ifdef NN_AVXVNNI_BY_EVEX
+    int avxvnni = mask & ISA_AVX512VNNI; /* the same instruction in the other encoding */
+#else
+    int avxvnni = __get_cpuid_count(7, 1, &a, &b, &c, &d) && bit(a, 4);
+#endif
+    return mask | (avxvnni ? ISA_AVXVNNI : 0);
 }
 #else
 static int detect(void) { return ISA_SCALAR; }

@@ -16,7 +16,19 @@
 #define TARGET(features)
 #endif
 
+/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: see qgemm_avxvnni.c. */
+#if NN_X86 && defined(__has_include)
+#if __has_include(<avxvnniintrin.h>)
+#define NN_AVXVNNI 1
+#endif
+#endif
+
 #define AVX2 "avx2,fma"
+#ifdef NN_AVXVNNI_BY_EVEX
+#define AVXVNNI AVX512VNNI
+#else
+#define AVXVNNI AVX2 ",avxvnni"
+#endif
 #define AVX512 "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"
 #define AVX512VNNI AVX512 ",avx512vnni"
 

@@ -2,7 +2,7 @@
  *
  * Every argument has been checked by the Python side. A matrix is a pointer to its element [0][0] and
  * the distance of its rows in elements (it may be negative or 0 in an input); its columns are adjacent.
- * Rows m0 <= i < m1 of a product with m rows are computed, so that threads can share one product: the bits
+ * Rows m0 <= i < m1 of a product with m rows are computed, by one thread or several (nn_threads): the bits
  * do not depend on how it is cut. `variant` is a row of kernels.def, or -1: the cheapest by the cost model.
  * Products return 0, or why nothing was computed: NN_NO_MEMORY; NN_BAD_SCALE, one is not positive and finite;
  * NN_OVERLAP, the result shares memory with an input. Those are looked at here because it costs nanoseconds here
@@ -21,8 +21,21 @@ int nn_isa_mask(void);         /* ISA_ bits of this CPU that are in force */
 int nn_isa_level(void);        /* 0 scalar, 1 avx2, 2 avxvnni, 3 avx512: the richest in force */
 int nn_isa_cap(int level);     /* forbid everything above level; returns the cap before */
 
+/* Threads (pool.c). Both return what was before. */
+int nn_threads(int count);                  /* how many may share the rows of a product, 1 at first; 0 only asks */
+int64_t nn_thread_cycles(int64_t cycles);   /* the least work that each of them must get */
+
 /* The list of all variants: kernels.def as data (registry.c). */
-enum { NN_gemm, NN_qgemm, NN_spmm_csr, NN_tt_matmul, NN_codebook_gemm, NN_kmeans1d };
+enum {
+    NN_gemm,
+    NN_qgemm,
+    NN_spmm_csr,
+    NN_tt_matmul,
+    NN_winograd_conv2d,
+    NN_adam_step,
+    NN_codebook_gemm,
+    NN_kmeans1d,
+};
 typedef struct {
     int kernel;                /* NN_gemm, ... */
     const char *name, *isa;
@@ -84,6 +97,32 @@ typedef struct {
 /* out = x . W, float32. */
 int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w, const void *x, int64_t ldx,
                  void *out, int64_t ldo);
+
+/* A 3 x 3 convolution with stride 1 (winograd.c). Activations lie N,H,W,C, a pixel's channels adjacent; the distances
+ * of images, rows and pixels are in elements. */
+typedef struct {
+    int64_t n, height, width, c;           /* images of x, their pixels and channels */
+    int64_t top, left;                     /* pixels of padding */
+    int64_t x_image, x_row, x_pixel;
+    int64_t out_height, out_width, o;
+    int64_t out_image, out_row, out_pixel;
+    const void *u;                         /* the transformed filters: 16 matrices c x o in the panels of gemm */
+} nn_winograd;
+
+/* Tiles t0 <= t < t1 of out = x convolved + bias, which is float[o], or 0. */
+int nn_winograd_conv2d(int variant, const nn_winograd *shape, int64_t t0, int64_t t1, const void *x,
+                       const void *bias, void *out);
+
+/* Adam (adam.c): what all tensors of a step share, rounded to float32. rest: 1 - beta. shrink: what weights are
+ * multiplied by (AdamW), else 1. l2: decay times the weight is added to the gradient (Adam). */
+typedef struct {
+    float beta1, beta2, rest1, rest2, eps, shrink, decay;
+    int l2;
+} nn_adam;
+
+/* `count` tensors, in place on p, m and v; corrections, rates: 1/sqrt(1 - beta2^t) and lr/(1 - beta1^t) of each. */
+int nn_adam_step(int variant, int64_t count, void *const *p, const void *const *g, void *const *m, void *const *v,
+                 const int64_t *sizes, const nn_adam *how, const float *corrections, const float *rates);
 
 /* out = x . W^T, float32, W n x k as codes into a codebook of `size` floats (codebook.c). Up to 16 of them: panels
  * [ceil(n/16)][ceil(k/2)][16] of bytes with two codes each, and the codebook has room for 16 floats; more: panels

@@ -11,17 +11,21 @@
 
 #include <string.h>
 
+enum { TOGETHER = 4 }; /* panels: b is read in runs of several lines, which the hardware prefetches */
+
 void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels)
 {
-    const float *from = b;
-    float *to = panels;
-    for (int64_t n0 = 0; n0 < n; n0 += PANEL, from += PANEL * column)
-        for (int64_t i = 0; i < k; i++, to += PANEL)
-            if (n - n0 >= PANEL && column == 1)
-                memcpy(to, from + i * row, PANEL * sizeof *to);
-            else
-                for (int64_t j = 0; j < PANEL; j++)
-                    to[j] = n0 + j < n ? from[i * row + j * column] : 0;
+    for (int64_t first = 0; first < n; first += TOGETHER * PANEL)
+        for (int64_t i = 0; i < k; i++)
+            for (int64_t n0 = first; n0 < smaller(first + TOGETHER * PANEL, n); n0 += PANEL) {
+                const float *from = (const float *)b + i * row + n0 * column;
+                float *to = (float *)panels + n0 * k + i * PANEL;
+                if (n - n0 >= PANEL && column == 1)
+                    memcpy(to, from, PANEL * sizeof *to);
+                else
+                    for (int64_t j = 0; j < PANEL; j++)
+                        to[j] = n0 + j < n ? from[j * column] : 0;
+            }
 }
 
 /* Whether the pairs of a cell are small enough for vpmaddubsw: see qgemm_avx2.c. */

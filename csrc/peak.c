@@ -21,6 +21,11 @@
     "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\n vpmaddwd %%ymm12, %%ymm14, %%ymm14\n vpaddd %%ymm14, %%ymm" #r         \
     ", %%ymm" #r "\n"
 #define VNNI(r) "vpdpbusd %%zmm12, %%zmm13, %%zmm" #r "\n"
+#ifdef NN_AVXVNNI_BY_EVEX
+#define VNNI2(r) "%{evex%} vpdpbusd %%ymm12, %%ymm13, %%ymm" #r "\n"
+#else
+#define VNNI2(r) "%{vex%} vpdpbusd %%ymm12, %%ymm13, %%ymm" #r "\n"
+#endif
 #define CLEAR(r) "vxorps %%xmm" #r ", %%xmm" #r ", %%xmm" #r "\n"
 
 /* zeros: no denormal or special value slows the loop down */
@@ -35,6 +40,9 @@
 ROUTE(fma_avx2, AVX2, FMA2)
 ROUTE(madd16_avx2, AVX2, MADD16)
 ROUTE(maddubs_avx2, AVX2, MADDUBS)
+#if NN_AVXVNNI
+ROUTE(vnni_avxvnni, AVXVNNI, VNNI2)
+#endif
 ROUTE(fma_avx512, AVX512, FMA5)
 ROUTE(vnni_avx512, AVX512VNNI, VNNI)
 #endif
@@ -48,6 +56,9 @@ static const struct {
     { "fma_avx2", ISA_AVX2, 8, fma_avx2 },
     { "madd16_avx2", ISA_AVX2, 16, madd16_avx2 },
     { "maddubs_avx2", ISA_AVX2, 32, maddubs_avx2 },
+#if NN_AVXVNNI
+    { "vnni_avxvnni", ISA_AVXVNNI, 32, vnni_avxvnni },
+#endif
     { "fma_avx512", ISA_AVX512, 16, fma_avx512 },
     { "vnni_avx512", ISA_AVX512VNNI, 64, vnni_avx512 },
 #endif

@@ -1,30 +1,28 @@
-/* The loops of a float product over its micro-kernels (gemm.c), for whoever can say where a panel of b is. */
+/* The loops of a float product over its micro-kernels (gemm.c), for a b of floats and for one of codes. */
 #ifndef NN_PRODUCT_H
 #define NN_PRODUCT_H
 
 #include "scratch.h"
 
-enum { KC = 256 }; /* a slice of K: 16 KB of a panel, which stay in L1 */
+enum { KC = 1024 }; /* a slice of K: 64 KB of a panel, in L2 */
 
-/* Panel p of b, its kc floats from k0 on times 16 columns, for the micro-kernel of one tile; slot: which of that
- * tile's panels it is. */
-typedef const void *find_panel(const void *from, int64_t p, int64_t k0, int64_t kc, int slot);
+/* panel = the floats that kc * 16 codes of a panel stand for. */
+typedef void nn_decode(int64_t kc, const uint8_t *codes, const float *codebook, float *panel);
 
+/* out = a . b. An element of b takes `bits` in its panel: 32, a float; fewer, a code into the codebook. Codes are
+ * decoded a slice at a time; or, without `decode`, the micro-kernel takes them as they lie, and behind the panels of
+ * its tile the codebook. */
 typedef struct {
-    find_panel *find;
-    const void *from;
-    const void *table; /* given to the micro-kernel behind the panels, if it wants more than them (codebook.c) */
-} panel_source;
+    int64_t n, k, lda, ldo, panel_bytes;
+    const float *a;
+    const uint8_t *b;
+    float *out;
+    int bits;
+    const float *codebook;
+    nn_decode *decode;
+} nn_operands;
 
-/* Rows m0 <= i < m1 of out = a . b. Returns 0 or NN_NO_MEMORY. */
-int nn_product(const nn_variant_row *v, gemm_micro *micro, int64_t m0, int64_t m1, int64_t n, int64_t k,
-               const void *a, int64_t lda, const panel_source *b, void *out, int64_t ldo);
-
-/* A micro-kernel of gemm under the name of a variant of another kernel: a jump. */
-#define BORROW(gemm_name, name)                                                                                    \
-    void name(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)                \
-    {                                                                                                              \
-        gemm_name(steps, a, lda, b, add, tile);                                                                    \
-    }
+/* Rows m0 <= i < m1. Returns 0 or NN_NO_MEMORY. */
+int nn_product(int variant, int64_t m0, int64_t m1, const nn_operands *operands);
 
 #endif

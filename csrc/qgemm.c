@@ -13,22 +13,23 @@
  * all rows into the same cache set; so the micro-kernel sees no tail, no stride and no sign. Then, for each group of
  * nr columns, the group's panels stay in a cache near the core while the rows go by:
  *
- *     for mc rows:  copy them                                       a' in the L2 cache
+ *     for mc rows:  copy them, on one thread or several (pool.c)    a' in the L2 cache
  *         for nr columns:                                           their panels in L1 or L2
  *             for a slice of K:
  *                 for mr rows:  micro-kernel -> tile -> finish      the tile in registers, then 2 KB of L1
  *
  * A slice is all of K up to 8192, and the sums stay in registers from the first k to the last: no int32 matrix is
- * ever in memory. With B16 it is 512, so that the widened panels fit into L1, and the sums wait in tiles.
+ * ever in memory. With B16 it is 1024, so that the widened panels stay small, and the sums wait in tiles.
  *
  * Measured, 1024 x 1024 x 1024 requantised to uint8, one thread of a Zen 4 EPYC at 3.7 GHz, of the peak of the
- * same instructions (peak.c): AVX512-VNNI 93 %, maddubs 93 %, madd16 92 %. `bonsai bench qgemm` measures it. */
+ * same instructions (peak.c): AVX512-VNNI 94 %, maddubs 94 %, madd16 92 %. `bonsai bench qgemm` measures it. */
+#include "pool.h"
 #include "qgemm.h"
 
 #include <string.h>
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
-enum { SLICE = 2048, SLICE_B16 = 256 }; /* steps; 256 are 16 KB of a widened panel and 6 KB of a', L1 has 32 KB */
+enum { SLICE = 2048, SLICE_B16 = 512 }; /* steps; 512 are 32 KB of a widened panel: L1, or read from L2 in one run */
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
 static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide,
@@ -67,7 +68,11 @@ typedef struct {
     int32_t z;                    /* zero of a' */
     int64_t steps, slice;         /* of the loop over K: all, and in one slice */
     int64_t row_bytes;            /* from one row of the copy of a to the next */
-    char *copy, *tiles, *b16;     /* scratch: a'; the sums of a group of columns; its panels in 16 bits */
+    const char *a;
+    char *out;
+    int64_t lda, ldo;
+    int64_t copy_bytes, tile_bytes, b16_bytes;
+    char *copy, *tiles, *b16;     /* a thread's scratch: a'; the sums of a group of columns; its panels in 16 bits */
     uint32_t *row_sums;           /* of the copy, if b has zero points */
 } product;
 
@@ -107,10 +112,12 @@ static void find_panels(const product *t, int64_t n0, int64_t s, int64_t length,
 }
 
 /* The block of rows that is in the copy, times the columns from n0; `out` is their place in the result. */
-static void multiply(const product *t, int64_t rows, int64_t n0, char *out, int64_t ldo)
+static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
 {
     const int mr = t->v->mr, nr = t->v->nr;
     const int cols = (int)smaller(nr, t->b->n - n0);
+    const int size = t->around->out_size;
+    const int new_line = n0 * size % LINE == 0; /* else the columns before have asked for it */
     columns c;
     column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
     for (int64_t s = 0; s == 0 || s < t->steps; s += t->slice) {
@@ -120,12 +127,27 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out, int6
         find_panels(t, n0, s, length, panels);
         for (int64_t i = 0; i < rows; i += mr) {
             void *tile = t->tiles + (only ? 0 : i * nr * 4);
+            if (last && new_line)
+                prefetch_rows(smaller(mr, rows - i), cols * size, out + i * t->ldo * size, t->ldo * size);
             t->micro(length, t->copy + i * t->row_bytes + s * 4, t->row_bytes, panels, s > 0, tile);
             if (last)
                 t->finish((int)smaller(mr, rows - i), cols, nr, tile, t->around->b_zero ? t->row_sums + i : 0, &c,
-                          t->around, out + i * ldo * t->around->out_size, ldo);
+                          t->around, out + i * t->ldo * size, t->ldo);
         }
     }
+}
+
+/* The rows i0 .. i1 of the result. */
+static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
+{
+    product t = *(const product *)shared;
+    t.copy = scratch;
+    t.tiles = t.copy + t.copy_bytes;
+    t.b16 = t.tiles + t.tile_bytes;
+    t.row_sums = (uint32_t *)(t.b16 + t.b16_bytes);
+    copy_rows(&t, i1 - i0, (const uint8_t *)t.a + i0 * t.lda, t.lda);
+    for (int64_t n0 = 0; n0 < t.b->n; n0 += t.v->nr)
+        multiply(&t, i1 - i0, n0, t.out + (i0 * t.ldo + n0) * t.around->out_size);
 }
 
 int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b, const nn_qgemm_around *around,
@@ -143,29 +165,15 @@ int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b
     const nn_variant_row *v = nn_variant(variant);
     product t = { .v = v, .b = b, .around = around, .micro = (qgemm_micro *)nn_micro(variant),
                   .finish = nn_finish(v->needs), .wide = v->flags & A16 ? 1 : 0,
-                  .slice = v->flags & B16 ? SLICE_B16 : SLICE };
+                  .slice = v->flags & B16 ? SLICE_B16 : SLICE, .a = a, .out = out, .lda = lda, .ldo = ldo };
     int64_t quads = (b->k + QUAD - 1) / QUAD;
     t.z = t.wide ? 0 : around->a_zero + (around->a_signed ? 128 : 0);
     t.steps = quads << t.wide;
     t.row_bytes = copied_row_bytes(t.steps * 4);
 
-    int64_t mc = round_up(smaller(m1 - m0, 1 + BLOCK_BYTES / t.row_bytes), v->mr);
-    int64_t tile_bytes = (t.steps <= t.slice ? v->mr : mc) * v->nr * 4;
-    int64_t b16_bytes = v->flags & B16 ? SLICE_B16 * v->nr * 4 : 0;
-    void *memory;
-    t.copy = scratch(mc * t.row_bytes + tile_bytes + b16_bytes + mc * 4, &memory);
-    if (!t.copy)
-        return NN_NO_MEMORY;
-    t.tiles = t.copy + mc * t.row_bytes;
-    t.b16 = t.tiles + tile_bytes;
-    t.row_sums = (uint32_t *)(t.b16 + b16_bytes);
-
-    for (int64_t i0 = m0; i0 < m1; i0 += mc) {
-        int64_t rows = smaller(mc, m1 - i0);
-        copy_rows(&t, rows, (const uint8_t *)a + i0 * lda, lda);
-        for (int64_t n0 = 0; n0 < b->n; n0 += v->nr)
-            multiply(&t, rows, n0, (char *)out + (i0 * ldo + n0) * around->out_size, ldo);
-    }
-    free(memory);
-    return 0;
+    nn_cut cut = nn_cut_rows(m0, m1, v->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(variant, m1 - m0, b->n, quads));
+    t.copy_bytes = cut.rows * t.row_bytes;
+    t.tile_bytes = (t.steps <= t.slice ? v->mr : cut.rows) * v->nr * 4;
+    t.b16_bytes = v->flags & B16 ? SLICE_B16 * v->nr * 4 : 0;
+    return nn_run_blocks(&cut, t.copy_bytes + t.tile_bytes + t.b16_bytes + cut.rows * 4, block, &t);
 }

@@ -1,4 +1,4 @@
-/* The parts of qgemm: what the loops (qgemm.c) hand to the copies and the epilogue (qgemm_finish.c). */
+/* The parts of qgemm: what the loops (qgemm.c) hand to the copies (qgemm_copy.c) and the epilogue (qgemm_finish.c). */
 #ifndef NN_QGEMM_H
 #define NN_QGEMM_H
 
@@ -18,6 +18,6 @@ finish *nn_finish(int isa);
 
 void nn_copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to);
 void nn_copy_wide(int64_t k, const uint8_t *a, int is_signed, int zero, int16_t *to);
-void nn_widen_panel(int64_t quads, const int8_t *panel, int16_t *to);
+void nn_widen_panel(int64_t quads, const int8_t *panel, int16_t *restrict to);
 
 #endif

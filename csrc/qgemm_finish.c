@@ -1,4 +1,4 @@
-/* What qgemm does outside its loop over K: copying a, and the epilogue.
+/* The epilogue of qgemm: a tile of sums becomes a tile of the result.
  *
  * Requantisation (Jacob et al. 2018, eq. 5, with a float scale):
  *
@@ -7,103 +7,126 @@
  * Clamping first, to low - zero .. high - zero, gives the same, since the bounds are integers; then |x| <= 510, and
  * the conversion to an integer, which rounds half to even, can't overflow. In plain C there is no such conversion,
  * but adding 1.5 * 2^23 rounds to a multiple of 1 and leaves the integer in the low bits of the float.
- * One multiplication, nothing to fuse: every instruction set gives the same bits. */
+ * One multiplication, nothing to fuse: every instruction set gives the same bits.
+ *
+ * Sixteen columns at a time, all rows of the tile: what belongs to the columns and the bounds stay in registers. */
 #include "qgemm.h"
 
 #include <string.h>
 
-/* The end of 16 sums of one row. They are left in `sums` if the result is int32, else as bytes in `bytes`. */
+#define INLINE inline __attribute__((always_inline))
+
+/* Sixteen columns of a tile, and their place in the result: rows of the tile are nr elements apart, of the result
+ * `stride` bytes. */
 typedef struct {
     const int32_t *tile;
+    int rows, nr;
     const uint32_t *add, *zero;
     const float *scale;
+    char *out;
+    int64_t stride;
 } sixteen;
 
 #define MAGIC 12582912.0f /* 1.5 * 2^23: bits 0x4B400000 */
 
-static inline void sixteen_scalar(sixteen t, const uint32_t *row_sum, const nn_qgemm_around *around, void *y)
+/* row_sums: 0, or a sum a row. bytes: requantise, else the result is int32. (Both are known where the next two are
+ * inlined.) */
+static void sixteen_scalar(sixteen t, const uint32_t *row_sums, int bytes, const nn_qgemm_around *around)
 {
     float low = (float)(around->low - around->out_zero), high = (float)(around->high - around->out_zero);
-    for (int j = 0; j < PANEL; j++) {
-        uint32_t sum = (uint32_t)t.tile[j] + t.add[j] - (row_sum ? *row_sum * t.zero[j] : 0);
-        if (around->out_size == 4) {
-            memcpy((char *)y + 4 * j, &sum, sizeof sum);
-            continue;
+    uint32_t out_zero = (uint32_t)around->out_zero;
+    for (int i = 0; i < t.rows; i++, t.tile += t.nr, t.out += t.stride)
+        for (int j = 0; j < PANEL; j++) {
+            uint32_t sum = (uint32_t)t.tile[j] + t.add[j] - (row_sums ? row_sums[i] * t.zero[j] : 0), bits;
+            if (!bytes) {
+                memcpy(t.out + 4 * j, &sum, sizeof sum);
+                continue;
+            }
+            float x = (float)(int32_t)sum * t.scale[j];
+            x = (x < low ? low : x > high ? high : x) + MAGIC;
+            memcpy(&bits, &x, sizeof bits);
+            ((uint8_t *)t.out)[j] = (uint8_t)(bits - 0x4B400000 + out_zero);
         }
-        float x = (float)(int32_t)sum * t.scale[j];
-        uint32_t bits;
-        x = (x < low ? low : x > high ? high : x) + MAGIC;
-        memcpy(&bits, &x, sizeof bits);
-        ((uint8_t *)y)[j] = (uint8_t)(bits - 0x4B400000 + (uint32_t)around->out_zero);
-    }
 }
 
 #if NN_X86
-TARGET(AVX2) static inline __m256i eight_avx2(sixteen t, int j, const uint32_t *row_sum,
-                                              const nn_qgemm_around *around)
+/* Eight columns: the sum with all that belongs to it, and that sum scaled, clamped and rounded. */
+#define SUM(j)                                                                                                     \
+    _mm256_sub_epi32(_mm256_add_epi32(_mm256_load_si256((const __m256i *)(t.tile + 8 * j)), add[j]),               \
+                     row_sums ? _mm256_mullo_epi32(_mm256_set1_epi32((int)row_sums[i]), zero[j])                   \
+                              : _mm256_setzero_si256())
+#define ROUNDED(j)                                                                                                 \
+    _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(SUM(j)), scale[j]), low), high))
+
+TARGET(AVX2) static INLINE void sixteen_avx2(sixteen t, const uint32_t *row_sums, int bytes,
+                                             const nn_qgemm_around *around)
 {
-    __m256i sum = _mm256_add_epi32(_mm256_load_si256((const __m256i *)(t.tile + j)),
-                                   _mm256_loadu_si256((const __m256i *)(t.add + j)));
-    if (row_sum)
-        sum = _mm256_sub_epi32(sum, _mm256_mullo_epi32(_mm256_set1_epi32((int)*row_sum),
-                                                       _mm256_loadu_si256((const __m256i *)(t.zero + j))));
-    if (around->out_size == 4)
-        return sum;
-    __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(t.scale + j));
-    x = _mm256_max_ps(x, _mm256_set1_ps((float)(around->low - around->out_zero)));
-    x = _mm256_min_ps(x, _mm256_set1_ps((float)(around->high - around->out_zero)));
-    return _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(around->out_zero));
+    const __m256i *adds = (const __m256i *)t.add, *zeros = (const __m256i *)t.zero;
+    const __m256i add[2] = { _mm256_loadu_si256(adds), _mm256_loadu_si256(adds + 1) };
+    const __m256i zero[2] = { _mm256_loadu_si256(zeros), _mm256_loadu_si256(zeros + 1) };
+    const __m256 scale[2] = { _mm256_loadu_ps(t.scale), _mm256_loadu_ps(t.scale + 8) };
+    const __m256 low = _mm256_set1_ps((float)(around->low - around->out_zero));
+    const __m256 high = _mm256_set1_ps((float)(around->high - around->out_zero));
+    /* int16, then bytes: packed as y - low, which is not negative, so that uint8 and int8 are one case */
+    const __m256i above_low = _mm256_set1_epi16((int16_t)(around->out_zero - around->low));
+    const __m128i plus_low = _mm_set1_epi8((char)around->low);
+    for (int i = 0; i < t.rows; i++, t.tile += t.nr, t.out += t.stride)
+        if (bytes) {
+            __m256i words = _mm256_add_epi16(_mm256_packs_epi32(ROUNDED(0), ROUNDED(1)), above_low);
+            words = _mm256_permute4x64_epi64(words, 0xd8); /* packing works in halves of 128 bits: this mends it */
+            __m128i y = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+            _mm_storeu_si128((__m128i *)t.out, _mm_add_epi8(y, plus_low));
+        } else {
+            _mm256_storeu_si256((__m256i *)t.out, SUM(0));
+            _mm256_storeu_si256((__m256i *)t.out + 1, SUM(1));
+        }
 }
 
-TARGET(AVX2) static inline void sixteen_avx2(sixteen t, const uint32_t *row_sum, const nn_qgemm_around *around,
-                                             void *y)
+TARGET(AVX512) static INLINE void sixteen_avx512(sixteen t, const uint32_t *row_sums, int bytes,
+                                                 const nn_qgemm_around *around)
 {
-    __m256i left = eight_avx2(t, 0, row_sum, around), right = eight_avx2(t, 8, row_sum, around);
-    if (around->out_size == 4) {
-        _mm256_storeu_si256((__m256i *)y, left);
-        _mm256_storeu_si256((__m256i *)y + 1, right);
-        return;
+    const __m512i add = _mm512_loadu_si512(t.add), zero = _mm512_loadu_si512(t.zero);
+    const __m512 scale = _mm512_loadu_ps(t.scale);
+    const __m512 low = _mm512_set1_ps((float)(around->low - around->out_zero));
+    const __m512 high = _mm512_set1_ps((float)(around->high - around->out_zero));
+    const __m512i out_zero = _mm512_set1_epi32(around->out_zero);
+    for (int i = 0; i < t.rows; i++, t.tile += t.nr, t.out += t.stride) {
+        __m512i sum = _mm512_add_epi32(_mm512_load_si512(t.tile), add);
+        if (row_sums)
+            sum = _mm512_sub_epi32(sum, _mm512_mullo_epi32(_mm512_set1_epi32((int)row_sums[i]), zero));
+        if (bytes) {
+            __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+            __m512i y = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(x, low), high));
+            _mm_storeu_si128((__m128i *)t.out, _mm512_cvtepi32_epi8(_mm512_add_epi32(y, out_zero)));
+        } else
+            _mm512_storeu_si512(t.out, sum);
     }
-    const __m256i byte = _mm256_set1_epi32(0xff); /* packing works in halves of 128 bits: the permutation mends it */
-    __m256i words = _mm256_packus_epi32(_mm256_and_si256(left, byte), _mm256_and_si256(right, byte));
-    words = _mm256_permute4x64_epi64(words, 0xd8);
-    _mm_storeu_si128(y, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
-}
-
-TARGET(AVX512) static inline void sixteen_avx512(sixteen t, const uint32_t *row_sum, const nn_qgemm_around *around,
-                                                 void *y)
-{
-    __m512i sum = _mm512_add_epi32(_mm512_load_si512(t.tile), _mm512_loadu_si512(t.add));
-    if (row_sum)
-        sum = _mm512_sub_epi32(sum, _mm512_mullo_epi32(_mm512_set1_epi32((int)*row_sum), _mm512_loadu_si512(t.zero)));
-    if (around->out_size == 4) {
-        _mm512_storeu_si512(y, sum);
-        return;
-    }
-    __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(t.scale));
-    x = _mm512_max_ps(x, _mm512_set1_ps((float)(around->low - around->out_zero)));
-    x = _mm512_min_ps(x, _mm512_set1_ps((float)(around->high - around->out_zero)));
-    __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(around->out_zero));
-    _mm_storeu_si128(y, _mm512_cvtepi32_epi8(q));
 }
 #endif
 
-/* The whole tile, sixteen by sixteen; a last piece that is narrower goes by way of `y`. */
+/* The whole tile; a last piece that is narrower than sixteen goes by way of `y`. */
 #define FINISH(NAME, TARGET_, SIXTEEN)                                                                             \
     TARGET_ static void NAME(int rows, int cols, int nr, const int32_t *tile, const uint32_t *row_sums,           \
                              const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo)              \
     {                                                                                                              \
-        const nn_qgemm_around local = *around; /* no store through `out` can change it: its fields stay in registers */ \
-        const int size = local.out_size;                                                                           \
-        for (int i = 0; i < rows; i++)                                                                             \
-            for (int j = 0; j < cols; j += PANEL) {                                                                \
-                sixteen t = { tile + i * nr + j, c->add + j, c->zero + j, c->scale + j };                          \
-                char y[4 * PANEL], *to = (char *)out + (i * ldo + j) * size;                                       \
-                int whole = cols - j >= PANEL;                                                                     \
-                SIXTEEN(t, row_sums ? row_sums + i : 0, &local, whole ? to : y);                                   \
-                if (!whole)                                                                                        \
-                    memcpy(to, y, (size_t)((cols - j) * size));                                                    \
-            }                                                                                                      \
+        const int size = around->out_size;                                                                         \
+        char y[4 * MAX_TILE];                                                                                      \
+        for (int j = 0; j < cols; j += PANEL) {                                                                    \
+            char *to = (char *)out + j * size;                                                                     \
+            int whole = cols - j >= PANEL;                                                                         \
+            sixteen t = { tile + j, rows, nr, c->add + j, c->zero + j, c->scale + j, whole ? to : y,               \
+                          whole ? ldo * size : PANEL * size };                                                     \
+            if (size == 1 && !row_sums)                                                                            \
+                SIXTEEN(t, 0, 1, around);                                                                          \
+            else if (size == 1)                                                                                    \
+                SIXTEEN(t, row_sums, 1, around);                                                                   \
+            else if (!row_sums)                                                                                    \
+                SIXTEEN(t, 0, 0, around);                                                                          \
+            else                                                                                                   \
+                SIXTEEN(t, row_sums, 0, around);                                                                   \
+            for (int i = 0; !whole && i < rows; i++)                                                               \
+                memcpy(to + i * ldo * size, y + i * PANEL * size, (size_t)((cols - j) * size));                    \
+        }                                                                                                          \
     }
 
 FINISH(finish_scalar, , sixteen_scalar)
@@ -117,50 +140,9 @@ finish *nn_finish(int isa)
 #if NN_X86
     if (isa & (ISA_AVX512 | ISA_AVX512VNNI))
         return finish_avx512;
-    if (isa & ISA_AVX2)
+    if (isa & (ISA_AVX2 | ISA_AVXVNNI))
         return finish_avx2;
 #endif
     (void)isa;
     return finish_scalar;
-}
-
-/* k bytes, then zeros to a whole cell. flip = 0x80 turns int8 into uint8: a + 128. */
-void nn_copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
-{
-    if (flip)
-        for (int64_t i = 0; i < k; i++)
-            to[i] = a[i] ^ flip;
-    else
-        memcpy(to, a, (size_t)k);
-    for (int64_t i = k; i % QUAD; i++)
-        to[i] = 0;
-}
-
-/* k bytes as int16 less their zero point, each cell in the order k0 k2 k1 k3, then zeros to a whole cell. */
-TARGET(AVX2) void nn_copy_wide(int64_t k, const uint8_t *a, int is_signed, int zero, int16_t *to)
-{
-    int flip = is_signed ? 0x80 : 0, less = zero + flip;
-    for (; k >= QUAD; k -= QUAD, a += QUAD, to += QUAD) {
-        to[0] = (int16_t)((a[0] ^ flip) - less);
-        to[1] = (int16_t)((a[2] ^ flip) - less);
-        to[2] = (int16_t)((a[1] ^ flip) - less);
-        to[3] = (int16_t)((a[3] ^ flip) - less);
-    }
-    if (k) {
-        memset(to, 0, QUAD * sizeof *to);
-        for (int i = 0; i < k; i++)
-            to[i == 1 ? 2 : i == 2 ? 1 : 0] = (int16_t)((a[i] ^ flip) - less);
-    }
-}
-
-/* A panel in 16 bits: each row of 16 cells k0 k1 k2 k3 becomes 16 pairs k0 k2, then 16 pairs k1 k3. */
-TARGET(AVX2) void nn_widen_panel(int64_t quads, const int8_t *panel, int16_t *to)
-{
-    for (; quads > 0; quads--, panel += PANEL * QUAD, to += PANEL * QUAD)
-        for (int c = 0; c < PANEL; c++) {
-            to[2 * c] = panel[QUAD * c];
-            to[2 * c + 1] = panel[QUAD * c + 2];
-            to[2 * PANEL + 2 * c] = panel[QUAD * c + 1];
-            to[2 * PANEL + 2 * c + 1] = panel[QUAD * c + 3];
-        }
 }

@@ -23,9 +23,15 @@ int nn_variant_count(void) { return (int)(sizeof table / sizeof *table); }
 const nn_variant_row *nn_variant(int i) { return &table[i]; }
 any_micro *nn_micro(int variant) { return functions[variant]; }
 
-/* The cheapest variant that this CPU runs: tiles to compute × cost of a step of one tile. (The length of K multiplies
- * all alike and drops out.) As in YNNPACK, loads and multiplies are counted and nothing is timed, so that
- * the same shapes always run the same code. `flags`: what b allows. */
+double nn_cycles(int variant, int64_t m, int64_t n, int64_t steps)
+{
+    const nn_variant_row *v = &table[variant];
+    return (double)((m + v->mr - 1) / v->mr) * (double)((n + v->nr - 1) / v->nr) * v->step / 10 * (double)steps;
+}
+
+/* The cheapest variant that this CPU runs, by nn_cycles. (The length of K multiplies all alike and drops out.) As in
+ * YNNPACK, loads and multiplies are counted and nothing is timed, so that the same shapes always run the same
+ * code. `flags`: what b allows. */
 int nn_select(int kernel, int64_t m, int64_t n, int flags)
 {
     int best = -1, has = nn_isa_mask();
@@ -34,10 +40,10 @@ int nn_select(int kernel, int64_t m, int64_t n, int flags)
         const nn_variant_row *v = &table[i];
         if (v->kernel != kernel || v->needs & ~has || (v->flags & NEEDS & ~flags))
             continue;
-        double tiles = (double)((m + v->mr - 1) / v->mr) * (double)((n + v->nr - 1) / v->nr);
-        if (best < 0 || tiles * v->step < least) {
+        double cycles = nn_cycles(i, m, n, 1);
+        if (best < 0 || cycles < least) {
             best = i;
-            least = tiles * v->step;
+            least = cycles;
         }
     }
     return best;

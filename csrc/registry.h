@@ -15,11 +15,22 @@ typedef void qgemm_micro(int64_t steps, const void *a, int64_t lda, const void *
 typedef qgemm_micro gemm_micro;
 typedef qgemm_micro tt_matmul_micro;
 typedef qgemm_micro codebook_gemm_micro; /* NEEDS_NIBBLES: panels of 4-bit codes, and behind them the codebook */
+typedef qgemm_micro winograd_conv2d_micro;
+
+/* A row of kernels.def whose micro-kernel is that of a gemm. */
+#define SAME_AS(gemm_name, name)                                                                                   \
+    void name(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)                \
+    {                                                                                                              \
+        gemm_name(steps, a, lda, b, add, tile);                                                                    \
+    }
 
 /* yt[n][nr] = W · xt for the transpose xt[k][nr] of nr rows of x. */
 typedef void spmm_csr_micro(int64_t n, const float *xt, const float *values, const void *indices, int wide,
                             const int32_t *indptr, float *yt);
 
+/* One step of Adam on n numbers. */
+typedef void adam_step_micro(int64_t n, float *p, const float *g, float *m, float *v, const nn_adam *how,
+                             float correction, float rate);
 /* The cheapest way through n points at `price` a cluster (kmeans.c); returns the number of its clusters. */
 typedef int64_t kmeans1d_micro(int64_t n, double price, const double *sums, const double *weights, double *cost,
                                int32_t *from, int32_t *queue, int32_t *start);
@@ -29,6 +40,9 @@ typedef int64_t kmeans1d_micro(int64_t n, double price, const double *sums, cons
 #undef KERNEL
 
 typedef void any_micro(void);
+/* What m x n results of `steps` steps cost a core, about: tiles to compute × cost of a step of one tile. */
+double nn_cycles(int variant, int64_t m, int64_t n, int64_t steps);
+
 any_micro *nn_micro(int variant); /* the function of a row, to be cast to its kernel's type */
 
 #endif

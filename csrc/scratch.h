@@ -15,6 +15,14 @@ static inline int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to
  * by its low address bits; rows 4096 bytes apart (K = 1024 floats) would all fight for the 8 ways of one set. */
 static inline int64_t copied_row_bytes(int64_t bytes) { return ((bytes + LINE - 1) / LINE | 1) * LINE; }
 
+/* The rows of a tile of the result are a stride apart, where no hardware prefetcher looks: ask for them early. */
+static inline void prefetch_rows(int64_t rows, int64_t bytes, const void *out, int64_t stride)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < bytes; j += LINE)
+            __builtin_prefetch((const char *)out + i * stride + j, 1);
+}
+
 /* Whether two stretches of memory share a byte. */
 static inline int overlap(const void *x, int64_t x_bytes, const void *y, int64_t y_bytes)
 {

@@ -10,7 +10,7 @@
  *
  * The results come out transposed too, yt[n][nr], and are turned back. */
 #include "micro.h"
-#include "scratch.h"
+#include "pool.h"
 
 #include <string.h>
 
@@ -84,6 +84,29 @@ static void transpose(int64_t rows, int64_t columns, const float *restrict from,
     }
 }
 
+/* One product under way. */
+typedef struct {
+    spmm_csr_micro *micro;
+    int nr, wide;
+    int64_t n, k, ldx, ldo;
+    const float *x, *values;
+    const void *indices;
+    const int32_t *indptr;
+    float *out;
+} product;
+
+/* The rows i0 .. i1 of the result, at most nr. */
+static void block(const void *product_, char *scratch, int64_t i0, int64_t i1)
+{
+    const product *t = product_;
+    float *xt = (float *)scratch, *yt = xt + t->k * t->nr;
+    if (i1 - i0 < t->nr)
+        memset(xt, 0, (size_t)(t->k * t->nr * 4));
+    transpose(i1 - i0, t->k, t->x + i0 * t->ldx, t->ldx, xt, t->nr);
+    t->micro(t->n, xt, t->values, t->indices, t->wide, t->indptr, yt);
+    transpose(t->n, i1 - i0, yt, t->nr, t->out + i0 * t->ldo, t->ldo);
+}
+
 int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
                 const void *values, const void *indices, const void *indptr, int wide, void *out, int64_t ldo)
 {
@@ -92,21 +115,7 @@ int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64
     if (variant < 0)
         variant = nn_select(NN_spmm_csr, m, 1, 0);
     int nr = nn_variant(variant)->mr;
-    spmm_csr_micro *micro = (spmm_csr_micro *)nn_micro(variant);
-    void *memory;
-    float *xt = scratch((k + n) * nr * 4, &memory), *yt = xt + k * nr;
-    if (!xt)
-        return NN_NO_MEMORY;
-    for (int64_t i0 = m0; i0 < m1; i0 += nr) {
-        const float *from = (const float *)x + i0 * ldx;
-        float *to = (float *)out + i0 * ldo;
-        int rows = (int)smaller(nr, m1 - i0);
-        if (rows < nr)
-            memset(xt, 0, k * nr * 4);
-        transpose(rows, k, from, ldx, xt, nr);
-        micro(n, xt, values, indices, wide, indptr, yt);
-        transpose(n, rows, yt, nr, to, ldo);
-    }
-    free(memory);
-    return 0;
+    product t = { (spmm_csr_micro *)nn_micro(variant), nr, wide, n, k, ldx, ldo, x, values, indices, indptr, out };
+    nn_cut cut = nn_cut_rows(m0, m1, nr, nr, nn_cycles(variant, m1 - m0, 1, t.indptr[n]));
+    return nn_run_blocks(&cut, (k + n) * nr * 4, block, &t);
 }

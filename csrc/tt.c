@@ -14,17 +14,17 @@
  *
  * a line at a time: no transposition between two cores. After the last core the state is y, transposed. The other
  * order, i_1 first, is the same on mirrored modes: then x is read and y written with its digits reversed. */
-#include "product.h"
+#include "pool.h"
 
 #include <string.h>
 
-BORROW(gemm_scalar_2x16, tt_matmul_scalar_2x16)
+SAME_AS(gemm_scalar_2x16, tt_matmul_scalar_2x16)
 #if NN_X86
-BORROW(gemm_6x16_avx2, tt_matmul_6x16_avx2)
-BORROW(gemm_4x16_avx2, tt_matmul_4x16_avx2)
-BORROW(gemm_12x32_avx512, tt_matmul_12x32_avx512)
-BORROW(gemm_8x48_avx512, tt_matmul_8x48_avx512)
-BORROW(gemm_4x64_avx512, tt_matmul_4x64_avx512)
+SAME_AS(gemm_6x16_avx2, tt_matmul_6x16_avx2)
+SAME_AS(gemm_4x16_avx2, tt_matmul_4x16_avx2)
+SAME_AS(gemm_12x32_avx512, tt_matmul_12x32_avx512)
+SAME_AS(gemm_8x48_avx512, tt_matmul_8x48_avx512)
+SAME_AS(gemm_4x64_avx512, tt_matmul_4x64_avx512)
 #endif
 
 enum { MAX_MR = 12 };
@@ -82,6 +82,61 @@ static void places(const core_size *c, int64_t count, int out, int mirrored, int
     }
 }
 
+/* One product under way. */
+typedef struct {
+    int variant;
+    const nn_tt *w;
+    const float *x, *cores;    /* cores: each followed by rows that may be read */
+    float *out;
+    int64_t ldx, ldo;
+    const int64_t *from, *to;  /* the places of the numbers of a row, in the first and in the last state */
+} product;
+
+/* The rows i0 .. i1 of the result, at most 16. */
+static void block(const void *product_, char *scratch, int64_t i0, int64_t i1)
+{
+    const product *t = product_;
+    const core_size *c = t->w->sizes;
+    float *state = (float *)scratch, *next = state + t->w->widest * PANEL;
+    int64_t n = t->w->n, k = t->w->k, rows = i1 - i0;
+    for (int64_t j = 0; j < k; j++) {
+        float *line = state + t->from[j] * PANEL;
+        for (int64_t i = 0; i < rows; i++)
+            line[i] = t->x[(i0 + i) * t->ldx + j];
+        for (int64_t i = rows; i < PANEL; i++)
+            line[i] = 0;
+    }
+    const float *core = t->cores;
+    int64_t panels = k;
+    for (int64_t s = 0; s < t->w->count; s++) {
+        panels /= c[s].in;
+        contract(t->variant, &c[s], panels, core, state, next);
+        panels *= c[s].out;
+        core += (c[s].out * c[s].rank_out + MAX_MR - 1) * c[s].in * c[s].rank_in;
+        float *filled = next;
+        next = state;
+        state = filled;
+    }
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = 0; i < rows; i++)
+            t->out[(i0 + i) * t->ldo + j] = state[t->to[j] * PANEL + i];
+}
+
+/* Of 16 rows, about. */
+static double cycles(int variant, const nn_tt *w)
+{
+    const core_size *c = w->sizes;
+    double sum = 0;
+    int64_t panels = w->k;
+    for (int64_t s = 0; s < w->count; s++) {
+        panels /= c[s].in;
+        int64_t rows = c[s].out * c[s].rank_out, n = panels * PANEL;
+        sum += nn_cycles(variant < 0 ? nn_select(NN_tt_matmul, rows, n, 0) : variant, rows, n, c[s].in * c[s].rank_in);
+        panels *= c[s].out;
+    }
+    return sum;
+}
+
 int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w, const void *x, int64_t ldx,
                  void *out, int64_t ldo)
 {
@@ -89,20 +144,18 @@ int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w,
     if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
     const core_size *c = w->sizes;
-    int64_t numbers = 0, panels = k;
+    int64_t numbers = 0;
     for (int64_t s = 0; s < w->count; s++)
         numbers += (c[s].out * c[s].rank_out + MAX_MR - 1) * c[s].in * c[s].rank_in;
 
     void *memory;
-    float *state = scratch((2 * w->widest * PANEL + numbers + 1) * 4 + (n + k) * 8, &memory);
-    if (!state)
+    float *cores = scratch((numbers + 1) * 4 + (n + k) * 8, &memory), *padded = cores;
+    if (!cores)
         return NN_NO_MEMORY;
-    float *next = state + w->widest * PANEL, *cores = next + w->widest * PANEL;
     int64_t *from = (int64_t *)(cores + (numbers + 1) / 2 * 2), *to = from + k;
     places(c, w->count, 0, w->mirrored, from);
     places(c, w->count, 1, w->mirrored, to);
     const float *packed = w->cores;
-    float *padded = cores;
     for (int64_t s = 0; s < w->count; s++) {
         int64_t size = c[s].out * c[s].rank_out * c[s].in * c[s].rank_in;
         int64_t more = (MAX_MR - 1) * c[s].in * c[s].rank_in;
@@ -112,30 +165,9 @@ int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w,
         padded += size + more;
     }
 
-    for (int64_t i0 = m0; i0 < m1; i0 += PANEL) {
-        int64_t rows = smaller(PANEL, m1 - i0);
-        for (int64_t j = 0; j < k; j++) {
-            float *line = state + from[j] * PANEL;
-            for (int64_t i = 0; i < rows; i++)
-                line[i] = ((const float *)x)[(i0 + i) * ldx + j];
-            for (int64_t i = rows; i < PANEL; i++)
-                line[i] = 0;
-        }
-        padded = cores;
-        panels = k;
-        for (int64_t s = 0; s < w->count; s++) {
-            panels /= c[s].in;
-            contract(variant, &c[s], panels, padded, state, next);
-            panels *= c[s].out;
-            padded += (c[s].out * c[s].rank_out + MAX_MR - 1) * c[s].in * c[s].rank_in;
-            float *filled = next;
-            next = state;
-            state = filled;
-        }
-        for (int64_t j = 0; j < n; j++)
-            for (int64_t i = 0; i < rows; i++)
-                ((float *)out)[(i0 + i) * ldo + j] = state[to[j] * PANEL + i];
-    }
+    product t = { variant, w, x, cores, out, ldx, ldo, from, to };
+    nn_cut cut = nn_cut_rows(m0, m1, PANEL, PANEL, cycles(variant, w) * (double)((m1 - m0 + PANEL - 1) / PANEL));
+    int status = nn_run_blocks(&cut, 2 * w->widest * PANEL * 4, block, &t);
     free(memory);
-    return 0;
+    return status;
 }

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+PLAIN = {np.ndarray, float, int, bool, type(None)}
+ERRORS = TypeError, ValueError, IndexError, AttributeError, OverflowError    # that a rule's forward may raise
+
 
 def as_array(data: Any) -> np.ndarray:
     """A fresh array of what a user gave: a Tensor, an array, numbers or nested lists of numbers.
@@ -36,3 +39,26 @@ def as_index(index: Any) -> tuple:
 def as_ints(given: tuple) -> tuple[int, ...]:
     """Both f(2, 3) and f((2, 3)) mean (2, 3)."""
     return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+
+
+def plain(rule, x):
+    """An operand that is no Tensor: NumPy's scalars become numbers: np.float64(2) is not to make a float32
+    tensor float64."""
+    if type(x) in PLAIN:
+        return x
+    if isinstance(x, np.generic):
+        return x.item()
+    if isinstance(x, np.ndarray):
+        return np.asarray(x)
+    raise TypeError(f"{rule.name}: an operand is a {type(x).__name__}, wanted a Tensor, an array or a number")
+
+
+def named(rule, arrays, error):
+    """An error of rule.forward with the operation's name and the shapes in it."""
+    if str(error).startswith(f"{rule.name}:"):
+        return error
+    came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
+    kinds = (ValueError, IndexError, OverflowError)
+    kind = next((k for k in kinds if isinstance(error, k)), TypeError)
+    kind = ValueError if kind is OverflowError else kind    # an integer that no size or axis can be
+    return kind(f"{rule.name}: {error} (the inputs: {came})")

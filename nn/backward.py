@@ -26,18 +26,25 @@ class Node:
     as soon as the last tensor that leads to it is.
     """
 
-    __slots__ = ("clock", "parents", "rule", "saved", "shape")
+    __slots__ = ("attrs", "clock", "inputs", "parents", "rule", "saved", "shape")
 
-    def __init__(self, rule, parents, saved, shape):
+    def __init__(self, rule, parents, saved, shape, attrs=None, inputs=None):
         self.rule = rule
         self.parents = parents    # for each input: the Node that made it, the leaf Tensor, or None
         self.saved = saved        # what rule.forward kept for rule.vjp
         self.shape = shape        # of the output
+        self.attrs = attrs        # the keywords of rule.forward
+        self.inputs = inputs      # the arrays themselves, of a rule whose second derivative is its twin's
         self.clock = clock        # how many writes there had been when this was recorded
 
 
-def backward(output: Tensor, grad=None, retain_graph: bool = False) -> None:
+def backward(output: Tensor, grad=None, retain_graph: bool | None = None,
+             create_graph: bool = False) -> None:
     """Tensor.backward: add the gradient of `output` to the .grad of every leaf it was computed from."""
+    if create_graph:
+        from nn import higher
+        higher.backward(output, grad, retain_graph)
+        return
     seed = _seed("backward", output, grad)
     if output._node is LEAF:
         _give(output, seed, owned=False)
@@ -48,25 +55,33 @@ def backward(output: Tensor, grad=None, retain_graph: bool = False) -> None:
 
 
 def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output=None,
-         retain_graph: bool = False) -> tuple[np.ndarray, ...]:
+         retain_graph: bool | None = None, create_graph: bool = False) -> tuple[np.ndarray | Tensor, ...]:
     """∂(output)/∂(each of the inputs), as a tuple of arrays; no .grad is touched.
 
     inputs: a Tensor or several, leaves or not. grad_output: as the grad of Tensor.backward.
-    Raises RuntimeError for an input that output was not computed from, TypeError for what is no Tensor.
+    create_graph: return Tensors that know how they were computed, so that they can be differentiated
+        once more; retain_graph is then on, unless it is set.
+    Raises RuntimeError for an input that output was not computed from, TypeError for what is no Tensor;
+    with create_graph, RuntimeError inside no_grad, and for an operation that has no second derivative.
     """
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     for t in (output, *inputs):
         if not hasattr(t, "_node"):
             raise TypeError(f"grad: output and inputs must be Tensors, got {type(t).__name__}")
-    seed = _seed("grad", output, grad_output)
     keys = [t if t._node is LEAF else t._node for t in inputs]
-    grads = {output: seed}
-    if output._node is not LEAF:
-        grads, _ = _walk(output._node, seed, retain_graph, wanted=set(keys))
+    if create_graph:
+        from nn import higher
+        grads = higher.gradients("grad", output, grad_output, retain_graph, set(keys))
+    else:
+        seed = _seed("grad", output, grad_output)
+        grads = {output: seed}
+        if output._node is not LEAF:
+            grads, _ = _walk(output._node, seed, retain_graph, wanted=set(keys))
     for i, (t, key) in enumerate(zip(inputs, keys, strict=True)):
         if grads.get(key) is None:
             raise RuntimeError(f"grad: the output was not computed from input {i}, of shape {t.shape}")
-    return tuple(np.array(grads[key], t.dtype) for t, key in zip(inputs, keys, strict=True))
+    copy = higher.copied if create_graph else np.array
+    return tuple(copy(grads[key], t.dtype) for t, key in zip(inputs, keys, strict=True))
 
 
 def _seed(who, output, grad):
@@ -89,22 +104,22 @@ def _seed(who, output, grad):
 def _give(leaf, g, owned):
     """Add g to leaf.grad. The array itself becomes leaf.grad only if nobody else has it."""
     dtype = leaf._data.dtype
-    if leaf.grad is not None:
-        leaf.grad = np.asarray(leaf.grad + g, dtype)
+    if leaf.grad is not None:    # (its array, should a backward with create_graph have left a Tensor there)
+        leaf.grad = np.asarray(getattr(leaf.grad, "_data", leaf.grad) + g, dtype)
     elif owned and type(g) is np.ndarray and g.dtype == dtype:
         leaf.grad = g
     else:
         leaf.grad = np.array(g, dtype, order="C")
 
 
-def _walk(root, seed, retain_graph=False, wanted=()):
+def _walk(root, seed, retain_graph=None, wanted=()):
     """Carry `seed`, the gradient of the output of node `root`, back to the leaves.
 
     Returns ({leaf or wanted node: gradient}, owned); the gradients of the keys in `owned` are
     arrays that nothing else holds. A node is visited once, after all its consumers, however many
     paths lead to it, and what it saved is dropped as soon as it has been used.
     """
-    pending = _count_consumers(root)
+    pending = count_consumers(root)
     grads, owned, found = {root: seed}, set(), {}
     ready = [root]
     while ready:
@@ -117,10 +132,10 @@ def _walk(root, seed, retain_graph=False, wanted=()):
             parts = parents
         else:
             if node.clock != clock:
-                _check_unwritten(node)
+                check_unwritten(node, node.saved)
             parts = rule.vjp(g, node.saved, [parent is not None for parent in parents])
         if not retain_graph:
-            node.saved, node.parents = FREED, ()
+            node.saved, node.parents, node.inputs = FREED, (), None
         for parent, part in zip(parents, parts, strict=True):
             if parent is None:
                 continue
@@ -146,7 +161,12 @@ def _walk(root, seed, retain_graph=False, wanted=()):
     return grads, owned
 
 
-def _count_consumers(root):
+def free(node):
+    """Drop what a node held."""
+    node.saved, node.parents, node.inputs = FREED, (), None
+
+
+def count_consumers(root):
     """{node: how many recorded inputs it feeds} for every node that leads to `root`."""
     pending = {root: 0}
     stack = [root]
@@ -166,13 +186,22 @@ def _count_consumers(root):
     return pending
 
 
+class Misfit(RuntimeError):
+    """A vjp gave a `gradient` of a shape that is not, and does not broadcast to, that of the input."""
+
+    def __init__(self, rule, g, shape):
+        super().__init__(f"{rule.name}: its vjp gave a gradient of shape {g.shape}, which no broadcasting "
+                         f"explains, for an input of shape {shape}")
+        self.gradient, self.shape = g, shape
+
+
 def fit(g, shape, rule):
     """Undo broadcasting, here and nowhere else: give `g` the shape of the input it is the gradient of.
 
     An axis along which the input was repeated is summed over. An axis along which the rule left g
     at length 1 (sum's gradient is the same for every term) is repeated.
     """
-    extra = g.ndim - len(shape)
+    given, extra = g, g.ndim - len(shape)
     if extra > 0:
         g = g.sum(tuple(range(extra)))
     if extra >= 0:
@@ -188,8 +217,7 @@ def fit(g, shape, rule):
     try:
         return np.broadcast_to(g, shape)
     except ValueError:
-        raise RuntimeError(f"{rule.name}: its vjp gave a gradient of shape {g.shape}, broadcasting undone, "
-                           f"for an input of shape {shape}") from None
+        raise Misfit(rule, given, shape) from None
 
 
 # Overwritten arrays. An ndarray has no room for a version number, so the library keeps a log of its
@@ -204,21 +232,23 @@ def wrote(array: np.ndarray) -> None:
     """Log that the values of `array` were changed in place: everything in nn that writes calls this."""
     global clock
     clock += 1
-    owner = _owner(array)
-    key = id(owner)
-    _written[key] = clock, weakref.ref(owner, lambda _: _written.pop(key, None))
+    memory = owner(array)
+    key = id(memory)
+    _written[key] = clock, weakref.ref(memory, lambda _: _written.pop(key, None))
 
 
-def _owner(array):
+def owner(array):
+    """The array whose memory `array` is a view of."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
 
 
-def _check_unwritten(node):
-    for kept in node.saved or ():
+def check_unwritten(node, arrays):
+    """Raise RuntimeError if one of the arrays was written to since `node` was recorded."""
+    for kept in arrays or ():
         if isinstance(kept, np.ndarray):
-            when, _ = _written.get(id(_owner(kept)), (0, None))
+            when, _ = _written.get(id(owner(kept)), (0, None))
             if when > node.clock:
                 raise RuntimeError(
                     f"{node.rule.name}: backward needs an array of shape {kept.shape} that was overwritten "

@@ -2,7 +2,9 @@
 
 In float64, with a random cotangent v (a constant one hides errors: any row of softmax's sums to 1),
 d⟨v, f(x)⟩/dxᵢ is compared with (⟨v, f(x + h·eᵢ)⟩ − ⟨v, f(x − h·eᵢ)⟩)/2h, whose own error is
-O(h²) from the curvature and O(ε/h) from rounding: about 1e-10 at h = 1e-5.
+O(h²) from the curvature and O(ε/h) from rounding: about 1e-10 at h = 1e-5. Forward mode is held against
+reverse mode, ⟨v, J·u⟩ = ⟨Jᵀ·v, u⟩. At second order the gradient ⟨v, ∂f/∂x⟩ is itself the function checked.
+What is wrong is put to nn/diagnose.py, which knows the usual mistakes.
 """
 
 from __future__ import annotations
@@ -14,34 +16,44 @@ from typing import Any
 
 import numpy as np
 
+from nn import higher
+from nn.backward import Misfit
+from nn.diagnose import diagnose, diagnose_shape
+from nn.forward import jvp
 from nn.mode import no_grad
-from nn.rules import Rule
+from nn.rules import RULES, Rule
 from nn.tensor import Tensor, apply
 
 STEP = 1e-5
 
 
 class GradcheckError(AssertionError):
-    """A gradient that is not the derivative; the message names operation, argument and worst entry."""
+    """A gradient that is not the derivative; the message names operation, argument, worst entry and, if it is
+    a usual one, the mistake."""
 
 
 def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.random.Generator | None = None,
-              tolerance: float = 1e-6, **attrs: Any) -> bool:
-    """Check the gradients of `function` with respect to each of its float64 inputs; returns True.
+              tolerance: float = 1e-6, order: int = 1, **attrs: Any) -> bool:
+    """Check the derivatives of `function` with respect to each of its float64 inputs; returns True.
 
     function: a Rule, on `inputs` or, without any, on the rule's own samples; or any function that
         takes Tensors and returns one. A Rule with a surrogate is checked against the surrogate.
     inputs: float64 arrays or Tensors, every entry of which is tried (keep them small). What is not
         floating-point (class indices, None, numbers) is passed on as it is, and so are the attrs.
     tolerance: relative to the greatest entry of the gradient.
+    order: 2 checks the double backward, too, and forward against reverse mode (which for a Rule that
+        says how its forward mode goes is checked at order 1 already). A surrogate is checked once.
 
     Raises GradcheckError; TypeError for float32, which has no digits to spare for a difference;
-    ValueError if there is nothing to check, or equal inputs give unequal outputs.
+    ValueError if there is nothing to check, or equal inputs give unequal outputs; at order 2
+    RuntimeError for an operation without a forward mode or a double backward.
     """
+    if order not in (1, 2):
+        raise ValueError(f"gradcheck: order is {order!r}, wanted 1 or 2")
     rng = np.random.default_rng(0) if rng is None else rng
     if not isinstance(function, Rule):
         name = getattr(function, "__name__", repr(function))
-        _Check(name, _names(function), function, inputs, attrs, tolerance).run(rng)
+        _Check(name, _names(function), function, inputs, attrs, tolerance).run(rng, order)
         return True
     rule = function
     cases = [(inputs, attrs)] if inputs else rule.samples(rng)
@@ -51,9 +63,10 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
         raise ValueError(f"gradcheck: {rule.name} has no samples; pass inputs")
     for arrays, how in cases:
         check = _Check(rule.name, _names(rule.forward), partial(apply, rule), arrays, how, tolerance)
+        check.rule = rule
         if rule.surrogate:
             check.smooth = rule.surrogate(*check.arrays, **how)
-        check.run(rng)
+        check.run(rng, order)
     return True
 
 
@@ -64,6 +77,7 @@ class _Check:
         self.name, self.names = name, names
         self.function, self.attrs, self.tolerance = function, attrs, tolerance
         self.smooth = None    # what differences are taken of, if not of the function
+        self.rule = None      # if the function is a rule
         inputs = [x.data if isinstance(x, Tensor) else x for x in inputs]
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
         self.floats = [i for i, x in enumerate(self.arrays)
@@ -76,9 +90,10 @@ class _Check:
                                 "differences need float64, pass x.astype(np.float64)")
 
     def argument(self, i):
-        return f"argument {i}" + (f" ({self.names[i]})" if i < len(self.names) else "")
+        name = self.names[i] if i < len(self.names) else ""
+        return name if " " in name else f"argument {i}" + (f" ({name})" if name else "")
 
-    def run(self, rng):
+    def run(self, rng, order=1):
         v = rng.normal(size=self.value().shape)
         for i, together in zip(self.floats, self.gradients(v, self.floats), strict=True):
             (alone,) = self.gradients(v, [i])    # a vjp is told which gradients are wanted, and may err there
@@ -88,6 +103,44 @@ class _Check:
             for at in np.ndindex(x.shape):
                 numeric[at] = self.slope(v, x, at)
             self.compare(i, together, "backward gives", numeric, "differences", v)
+        rule = self.rule
+        if order == 2 or (rule and (rule.jvp or rule.symmetric or rule.linear)):
+            self.forward_against_reverse(v, rng)
+        if order == 2 and not self.smooth:
+            grads, start = self.gradient(Tensor(v), *map(_tensor, self.arrays)).data, 0
+            for i, g in zip(self.floats, self.gradients(v, self.floats), strict=True):
+                start, part = start + g.size, grads[start:start + g.size].reshape(g.shape)
+                self.compare(i, part, "with create_graph backward gives", g, "without")
+            names = ["the cotangent", *(self.argument(i) for i in range(len(self.arrays)))]
+            _Check(f"{self.name}, second order", names, self.gradient, [v, *self.arrays], {},
+                   self.tolerance).run(rng)
+
+    def forward_against_reverse(self, v, rng):
+        for i, g in zip(self.floats, self.gradients(v, self.floats), strict=True):
+            u, rest = rng.normal(size=self.arrays[i].shape), list(map(_tensor, self.arrays))
+
+            def along(x, i=i, rest=rest):
+                return self.function(*rest[:i], x, *rest[i + 1:], **self.attrs)
+
+            with no_grad():
+                _, change = jvp(along, rest[i], u)
+            forward, backward = np.vdot(v, change.data), np.vdot(g, u)
+            size = np.linalg.norm(g) * np.linalg.norm(u) + np.linalg.norm(v) * np.linalg.norm(change.data)
+            if not abs(forward - backward) <= self.tolerance * max(size, 1e-2):
+                raise GradcheckError(f"{self.name}: forward mode is wrong for {self.argument(i)}: ⟨v, J·u⟩ "
+                                     f"is {forward:.9g}, but backward, which is right, gives ⟨Jᵀ·v, u⟩ = "
+                                     f"{backward:.9g}")
+
+    def gradient(self, v, *inputs):
+        """All gradients of ⟨v, f(inputs)⟩ end to end: the function whose derivative is the second one."""
+        with higher.recorded():
+            v, *inputs = (Tensor(x, True) if isinstance(x, Tensor) and x.dtype.kind == "f"
+                          and not x.requires_grad else x for x in (v, *inputs))
+            out = self.function(*inputs, **self.attrs)
+            grads = higher.gradients("gradcheck", out, v, None) if out.requires_grad else {}
+            flat = [grads[x].reshape(-1) if x in grads else Tensor(np.zeros(x.size))
+                    for x in (inputs[i] for i in self.floats)]
+            return apply(RULES["cat"], *flat)
 
     def value(self):
         """f(x), found to be a float64 Tensor, and the same Tensor each time."""
@@ -105,7 +158,10 @@ class _Check:
         tensors = [_tensor(x, i in wanted) for i, x in enumerate(self.arrays)]
         out = self.function(*tensors, **self.attrs)
         if out.requires_grad:
-            out.backward(v.copy())
+            try:
+                out.backward(v.copy())
+            except Misfit as error:
+                self.unfit(error, v)
         for i, (tensor, x) in enumerate(zip(tensors, self.arrays, strict=True)):
             if isinstance(tensor, Tensor) and not np.array_equal(tensor.data, x):
                 raise GradcheckError(f"{self.name}: {self.argument(i)} was overwritten")
@@ -114,8 +170,40 @@ class _Check:
                                      f"{tensor.grad.shape}, wanted {x.shape}")
         return [np.zeros(t.shape) if t.grad is None else t.grad for t in (tensors[i] for i in wanted)]
 
+    def unfit(self, error, v):
+        """A gradient of a shape that no broadcasting explains: find out whose it is, and raise."""
+        for i in self.floats:
+            x = self.arrays[i]
+            if x.shape == error.shape:
+                numeric = np.array([self.slope(v, x, at) for at in np.ndindex(x.shape)]).reshape(x.shape)
+                found = diagnose_shape(np.asarray(error.gradient), numeric)
+                if found:
+                    raise GradcheckError(f"{self.name}: the gradient of {self.argument(i)} has shape "
+                                         f"{error.gradient.shape}, wanted {x.shape}: {found}") from error
+        raise error
+
+    def jacobians(self, i):
+        """∂f/∂xᵢ as backward has it, row by row, and by differences of every argument, column by column."""
+        shape = self.value().shape
+        rows = []
+        for k in np.ndindex(shape):
+            v = np.zeros(shape)
+            v[k] = 1
+            rows.append(self.gradients(v, [i])[0])
+        have = np.array(rows).reshape(*shape, *self.arrays[i].shape)
+        want = {}
+        for j in self.floats:
+            x = self.arrays[j]
+            columns = [self.change(x, at) for at in np.ndindex(x.shape)]
+            want[j] = np.moveaxis(np.array(columns).reshape(x.size, *shape), 0, -1).reshape(*shape, *x.shape)
+        return have, want
+
     def slope(self, v, x, at, left=1, right=1):
-        """⟨v, f(x + right·h) − f(x − left·h)⟩ over the distance of the two, for the entry `at` of x."""
+        """The derivative of ⟨v, f⟩ by the entry `at` of x."""
+        return np.vdot(v, self.change(x, at, left, right))
+
+    def change(self, x, at, left=1, right=1):
+        """f(x + right·h) − f(x − left·h) over the distance of the two, for the entry `at` of x."""
         here = x[at]
         h = STEP * max(1, abs(here))
         values = []
@@ -125,7 +213,7 @@ class _Check:
                 values.append(np.array(self.smooth(*self.arrays)) if self.smooth else
                               self.function(*map(_tensor, self.arrays), **self.attrs).data)
         x[at] = here
-        return np.vdot(v, values[0] - values[1]) / ((left + right) * h)
+        return (values[0] - values[1]) / ((left + right) * h)
 
     def compare(self, i, have, who, want, whom, v=None):
         difference = np.abs(have - want)
@@ -139,6 +227,9 @@ class _Check:
             left, right = (self.slope(v, self.arrays[i], at, *sides) for sides in ((1, 0), (0, 1)))
             if abs(left - right) > 100 * STEP * max(abs(left), abs(right)):
                 hint = f"; the slope is {left:.3g} to the left but {right:.3g} to the right: is this a kink?"
+            else:
+                found = diagnose(self, i)
+                hint = f". Diagnosis: {found}" if found else ""
         raise GradcheckError(f"{self.name}: the gradient of {self.argument(i)} is wrong in {wrong.sum()} of "
                              f"{wrong.size} entries, worst at {list(at)}: {who} {have[at]:.9g}, "
                              f"{whom} {want[at]:.9g}{hint}")

@@ -127,13 +127,13 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool) -> tuple[_
     gauge = _Gauge()
     out = layer(x)
     root, array = out._node, out._data
-    into, onto = (id(engine._owner(a)) for a in (x._data, array))
+    into, onto = (id(engine.owner(a)) for a in (x._data, array))
     output = 0 if into == onto else array.nbytes
     forward, saved, kept = gauge.peak(), gauge.alive() - output, _owners(root)
     copied = _leaf(Tensor(np.copy(array, order="K")), root is not None)
     del out, array    # as in a network, where only who needs it holds it
     g = [np.ones(copied.shape, copied.dtype) if follows is None else _gradient(follows, copied)]
-    gradient, holder = engine._owner(g[0]).nbytes, g[0] if held else None
+    gradient, holder = engine.owner(g[0]).nbytes, g[0] if held else None
     grads, gauge = {}, _Gauge()
     if type(root) is Node:
         grads, _ = engine._walk(Node(_START, [root], g, ()), g[0].dtype.type(1))
@@ -175,7 +175,8 @@ def _owners(root: Any) -> set[int]:
     while stack:
         node = stack.pop()
         if type(node) is Node:
-            found |= {id(engine._owner(kept)) for kept in node.saved or () if isinstance(kept, np.ndarray)}
+            held = (*(node.saved or ()), *(node.inputs or ()))
+            found |= {id(engine.owner(kept)) for kept in held if isinstance(kept, np.ndarray)}
             stack += [parent for parent in node.parents if parent is not None and parent not in seen]
             seen.update(node.parents)
     return found

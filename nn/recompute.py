@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from nn import backward as engine
-from nn import random
+from nn import higher, random
 from nn import tensor as tensors
 from nn.backward import Node
 from nn.mode import mode
@@ -117,7 +117,22 @@ def replaying(drawn: dict[str, Any]) -> Iterator[None]:
 
 def _again(g, saved, needs):
     """The vjp of checkpoint: f once more, and the gradient g back through it to where it began."""
-    call, since = saved[0], _tick()
+    call, (root, ends) = saved[0], _replayed(saved[0])
+    grads, owned = engine._walk(root, g, wanted=set(ends.values()))
+    found = [(ends[parent] in owned, grads.get(ends[parent])) for parent in call.parents]
+    return [part if part is None or own else np.array(part) for own, part in found]
+
+
+def _again_recorded(node, g):
+    """The same with create_graph: what f records now is there to stay."""
+    call, (root, ends) = node.saved[0], _replayed(node.saved[0])
+    grads = higher.back_to({end: parent for parent, end in ends.items()}, root, g)
+    return [grads.get(ends[parent]) for parent in call.parents]
+
+
+def _replayed(call):
+    """(what f ends in when it runs again, {parent outside f: the end of f's graph put in its place})"""
+    since = _tick()
     with replaying(call.drawn):
         y = _one_tensor(call.f(*call.inputs))
     root = y._node
@@ -127,14 +142,12 @@ def _again(g, saved, needs):
             f"checkpoint: {_name(call.f)} gave another result when backward ran it again. It may depend on "
             "its inputs, on parameters and on numbers of nn.random.generator(): has it another source of "
             "randomness, or was a module switched between train() and eval() since?")
-    del y    # unless f's last operation saved it, its array goes now
-    grads, owned = engine._walk(root, g, wanted=set(ends.values()))
-    found = [(ends[parent] in owned, grads.get(ends[parent])) for parent in call.parents]
-    return [part if part is None or own else np.array(part) for own, part in found]
+    return root, ends    # unless f's last operation saved it, the array of y goes now
 
 
 _RULE = Rule("checkpoint", "y = f(x);  dx = g·∂f/∂x, for which f runs again",
-             lambda *arrays, f: (f(*map(Tensor, arrays)).numpy(), None), _again, fresh=True)
+             lambda *arrays, f: (f(*map(Tensor, arrays)).numpy(), None), _again, fresh=True,
+             double=_again_recorded)
 _END = Rule("end", "what f did not compute", lambda: None, lambda g, saved, needs: ())
 
 
@@ -172,7 +185,7 @@ def _in_order(root, ends):
     way through the rest of the graph, and adds up what meets there in the same order.
     """
     stand_for = {end: parent for parent, end in ends.items()}
-    pending, found, ready = engine._count_consumers(root), [], [root]
+    pending, found, ready = engine.count_consumers(root), [], [root]
     while ready:
         node = ready.pop()
         if node in stand_for:

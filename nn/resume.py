@@ -24,7 +24,7 @@ from nn import random
 from nn.backward import wrote
 from nn.files import FileError, arrays_to_bytes, read_arrays, write_arrays
 from nn.module import Module
-from nn.optim import Optimizer
+from nn.optim import AveragedModel, Optimizer
 
 __all__ = ["Checkpoint", "Progress", "fingerprint", "sampled"]
 
@@ -44,21 +44,21 @@ class Checkpoint:
     """The file of one run, which knows the run by its model, data, optimizer, settings and beginning."""
 
     def __init__(self, path: str | os.PathLike[str], model: Module, optimizer: Optimizer,
-                 rng: np.random.Generator, settings: Mapping[str, str]) -> None:
+                 rng: np.random.Generator, settings: Mapping[str, str],
+                 average: AveragedModel | None = None) -> None:
         self.path = os.path.realpath(os.fsdecode(path))
-        self.model, self.optimizer, self.rng = model, optimizer, rng
+        self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
         modules = ((name or type(module).__name__, module) for name, module in model.named_modules())
         self.viewed = {name: it for name, it in (*model.named_parameters(), *modules) if it.view is not None}
         for name, it in self.viewed.items():
             if not hasattr(it.view, "state_arrays"):
                 raise TypeError(f"fit: {name} is seen through a {type(it.view).__name__}, which a checkpoint "
                                 "cannot hold: it has no methods state_arrays() and load_state(arrays)")
-        chosen = {key: optimizer.state_dict()[key].tolist() for key in optimizer.settings}
-        how = ", ".join(f"{key}={value}" for key, value in chosen.items())
         self.run = {
             "model": f"{type(model).__name__} {_crc(self._description().encode())}",
-            "optimizer": f"{type(optimizer).__name__}({how}), {len(optimizer.params)} tensors",
+            "optimizer": repr(optimizer),
             **settings,
+            **({} if average is None else {"average": repr(average)}),
             "beginning (weights, optimizer, rng)": _crc(arrays_to_bytes(self._arrays(), {"rng": _json(rng)})),
         }
 
@@ -107,8 +107,8 @@ class Checkpoint:
     def _check(self, path, metadata):
         was = json.loads(metadata["run"])
         if was != self.run:
-            keys = [key for key in self.run if was.get(key) != self.run[key]]
-            differ = "; ".join(f"{key} was {was.get(key)}, is {self.run[key]}" for key in keys)
+            keys = [key for key in {**self.run, **was} if was.get(key) != self.run.get(key)]
+            differ = "; ".join(f"{key} was {was.get(key)}, is {self.run.get(key)}" for key in keys)
             raise ValueError(f"fit: the checkpoint {path} belongs to another run: {differ}; begin as that "
                              "run did, or remove it and its .previous, or choose another path")
 
@@ -118,6 +118,7 @@ class Checkpoint:
         kinds = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average else {},
             "trained": {str(i): p.data for i, p in enumerate(self.optimizer.params) if id(p) not in own},
             **{f"view:{name}": it.view.state_arrays() for name, it in self.viewed.items()},
         }
@@ -130,6 +131,8 @@ class Checkpoint:
 
         self.model.load_state_dict(named("model"))
         self.optimizer.load_state_dict(named("optimizer"))
+        if self.average:
+            self.average.load_state_dict(named("average"))
         for i, array in named("trained").items():
             data = self.optimizer.params[int(i)].data
             data[...] = array

@@ -8,12 +8,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nn import backward as engine
-from nn.arguments import as_array, as_index, as_ints
+from nn.arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
 from nn.backward import LEAF, Node
+from nn.methods import Methods
 from nn.mode import mode
-from nn.rules import Rule, arithmetic, linear, reductions, shapes
+from nn.rules import Rule, arithmetic, choices, functions, linear, reductions, shapes
 
 tracer = None    # None, or an object whose record(rule, inputs, attrs, out) hears of every operation
+lift = None      # None, or while nn.jvp runs, what applies a rule to tensors that have a tangent
 
 Operand: TypeAlias = "Tensor | np.ndarray | float"
 Dims: TypeAlias = "int | tuple[int, ...] | None"
@@ -29,6 +31,10 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of
     what it meets. An error of the rule's forward comes out with the operation's name and the shapes.
     """
+    if lift is not None:
+        out = lift(rule, inputs, attrs)
+        if out is not None:
+            return out
     arrays, parents, recorded = [], [], False
     for x in inputs:
         if isinstance(x, Tensor):
@@ -40,19 +46,19 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
                 parents.append(x if node is LEAF else node)
                 recorded = True
         else:
-            arrays.append(x if type(x) in _PLAIN else _plain(rule, x))
+            arrays.append(x if type(x) in PLAIN else plain(rule, x))
             parents.append(None)
     try:
         y, saved = rule.forward(*arrays, **attrs)
-    except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise _named(rule, arrays, error) from error
+    except ERRORS as error:
+        raise named(rule, arrays, error) from error
     if type(y) is not np.ndarray:    # NumPy makes a scalar of a 0-d result
         y = np.asarray(y)
     out = _new(Tensor)
     out._data = y
     out.grad = None
     if recorded and mode.recording and rule.vjp is not None:
-        out._node = Node(rule, parents, saved, y.shape)
+        out._node = Node(rule, parents, saved, y.shape, attrs, arrays if rule.by_twin is True else None)
     else:
         out._node = None
     if tracer is not None:
@@ -61,26 +67,13 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
 
 
 _new = object.__new__
-_PLAIN = {np.ndarray, float, int, bool, type(None)}
 
 
-def _plain(rule, x):
-    """NumPy's scalars become numbers: np.float64(2) is not to make a float32 tensor float64."""
-    if isinstance(x, np.generic):
-        return x.item()
-    if isinstance(x, np.ndarray):
-        return np.asarray(x)
-    raise TypeError(f"{rule.name}: an operand is a {type(x).__name__}, wanted a Tensor, an array or a number")
-
-
-def _named(rule, arrays, error):
-    if str(error).startswith(f"{rule.name}:"):
-        return error
-    came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
-    kinds = (ValueError, IndexError, OverflowError)
-    kind = next((k for k in kinds if isinstance(error, k)), TypeError)
-    kind = ValueError if kind is OverflowError else kind    # an integer that no size or axis can be
-    return kind(f"{rule.name}: {error} (the inputs: {came})")
+def shared(array: np.ndarray, node: Node | bool | None = None) -> Tensor:
+    """A Tensor of this very array, not of a copy, that came out of `node`."""
+    out = _new(Tensor)
+    out._data, out._node, out.grad = array, node, None
+    return out
 
 
 # What most operators and methods of Tensor are: the rule of that name, applied.
@@ -121,7 +114,7 @@ def _writer(ufunc, sign):
     return write
 
 
-class Tensor:
+class Tensor(Methods):
     """An array, its gradient, and how it was computed.
 
     data: an array (copied, its dtype kept), or numbers and nested lists of numbers (floats become
@@ -253,6 +246,11 @@ class Tensor:
                             "the tensor, or .detach().numpy() for its array")
         return apply(rule, *inputs)
 
+    def _apply(self, rule, *others, **attrs):
+        return apply(rule, self, *others, **attrs)
+
+    _apply_to = staticmethod(apply)
+
     def __getitem__(self, index: Any) -> Tensor:
         return apply(shapes.index, self, index=as_index(index))
 
@@ -293,21 +291,6 @@ class Tensor:
         """The same entries in another shape, one length of which may be -1."""
         return apply(shapes.reshape, self, shape=as_ints(shape))
 
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """The axes start_dim to end_dim as one."""
-        start, end = self._axis(start_dim), self._axis(end_dim)
-        length = int(np.prod(self.shape[start:end + 1]))
-        return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
-
-    def squeeze(self, dim: int) -> Tensor:
-        """Without the axis `dim`, if its length is 1."""
-        dim = self._axis(dim)
-        return self[(slice(None),) * dim + (0,)] if self.shape[dim] == 1 else self
-
-    def unsqueeze(self, dim: int) -> Tensor:
-        """With a new axis of length 1 at `dim`."""
-        return self[(slice(None),) * self._axis(dim, self.ndim + 1) + (None,)]
-
     def permute(self, *dims: int) -> Tensor:
         """All axes in a new order."""
         return apply(shapes.permute, self, dims=as_ints(dims))
@@ -322,10 +305,6 @@ class Tensor:
 
     T = property(lambda self: self.permute(*reversed(range(self.ndim))), doc="All axes reversed.")
     mT = property(lambda self: self.transpose(-2, -1), doc="Each matrix of a batch transposed.")
-
-    def expand(self, *shape: int) -> Tensor:
-        """Repeated, without a copy, to a shape it broadcasts to."""
-        return apply(shapes.expand, self, shape=as_ints(shape))
 
     def _axis(self, dim, ndim=None):
         ndim = ndim or self.ndim or 1    # a scalar has an axis to flatten
@@ -350,21 +329,29 @@ class Tensor:
         """The same array, out of the graph: no gradient flows back through it."""
         return apply(shapes.detach, self)
 
-    def backward(self, grad: Operand | None = None, retain_graph: bool = False) -> None:
+    def backward(self, grad: Operand | None = None, retain_graph: bool | None = None,
+                 create_graph: bool = False) -> None:
         """Add ∂(this)/∂(leaf) to the .grad of every leaf it was computed from.
 
         grad: the gradient of something in this tensor, of its shape; for one element, 1 if left out.
         retain_graph: keep what was saved, so that backward can come through here once more.
-        Raises RuntimeError if nothing here requires grad, if backward was here before, or if an
-        array it needs has been overwritten since.
+        create_graph: leave Tensors in .grad that can be differentiated once more (and retain the graph,
+            unless told otherwise). Such a .grad and its leaf hold each other: set it to None when
+            done, or use nn.grad, which leaves nothing behind.
+        Raises RuntimeError if nothing here requires grad, if backward was here before, if an array
+        it needs has been overwritten since, or if create_graph meets no_grad or an operation that
+        has no second derivative.
         """
-        engine.backward(self, grad, retain_graph)
+        engine.backward(self, grad, retain_graph, create_graph)
 
 
 _UFUNCS: dict[Callable, Rule] = {
     np.add: arithmetic.add, np.subtract: arithmetic.sub, np.multiply: arithmetic.mul,
     np.divide: arithmetic.div, np.negative: arithmetic.neg, np.power: arithmetic.pow,
     np.exp: arithmetic.exp, np.log: arithmetic.log, np.sqrt: arithmetic.sqrt, np.matmul: linear.matmul,
+    np.tanh: functions.tanh, np.sin: functions.sin, np.cos: functions.cos, np.abs: functions.abs,
+    np.sign: functions.sign, np.maximum: choices.maximum, np.minimum: choices.minimum,
+    np.invert: choices.invert, np.bitwise_and: choices.both, np.bitwise_or: choices.either,
     np.less: arithmetic.lt, np.less_equal: arithmetic.le, np.greater: arithmetic.gt,
     np.greater_equal: arithmetic.ge, np.equal: arithmetic.eq, np.not_equal: arithmetic.ne,
 }

@@ -16,7 +16,8 @@ from nn import functional as F
 from nn.data.minibatches import batches
 from nn.mode import no_grad
 from nn.module import Module
-from nn.optim import Optimizer
+from nn.optim import AveragedModel, Optimizer, clip_grad_norm_
+from nn.optim.schedules import Cosine, Schedule
 from nn.resume import Checkpoint, Progress, fingerprint, sampled
 from nn.tensor import Tensor
 
@@ -38,9 +39,7 @@ class Diverged(FloatingPointError):
         self.layer = layer
 
 
-def cosine(progress: float) -> float:
-    """Half a cosine from 1 to 0, for `fit`'s `schedule` (Loshchilov & Hutter 2017, eq. 5, no restarts)."""
-    return (1 + math.cos(math.pi * progress)) / 2
+cosine = Cosine()    # half a cosine from 1 to 0, for `schedule`; others are in nn.optim.schedules
 
 
 def fit(
@@ -52,7 +51,9 @@ def fit(
     optimizer: Optimizer,
     rng: np.random.Generator,
     batch_size: int = 64,
-    schedule: Callable[[float], float] | None = None,
+    schedule: Schedule | None = None,
+    clip_norm: float | None = None,
+    average: AveragedModel | None = None,
     progress: bool | str | None = None,
     on_step: Callable[[int, float], None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -61,15 +62,17 @@ def fit(
     """Train a classifier by cross-entropy on shuffled mini-batches; returns one Epoch for each pass.
 
     Parameters: x (N, …) float, y (N,) integer classes. `schedule` gives the factor of the optimizer's
-    learning rate for a progress in [0, 1); the rate is restored at the end. `progress` shows a bar on stderr:
-    True, False, a text to put before it, or None for "if stderr is a terminal". `on_step(step, loss)` is
-    called after every step, with steps counted from 1.
+    learning rate (of each of its groups) for a progress in [0, 1); the rate is restored at the end.
+    `clip_norm` is the norm that gradients are clipped to before a step, `average` takes in the weights after
+    it. `progress` shows a bar on stderr: True, False, a text to put before it, or None for "if stderr is a
+    terminal". `on_step(step, loss)` is called after every step, with steps counted from 1.
 
     `checkpoint` is a file into which the state of the run goes at its beginning, every `every` steps and at
     its end. If it is there already, the run goes on from it, to the same bits as if it had never been killed:
     call fit with the same arguments, in the state that they had at first. Restored are parameters, buffers,
-    views, the optimizer, `rng`, nn.random and the log; not what a module of your own keeps elsewhere. The
-    checkpoint before it is kept as `checkpoint`.previous, and used with a warning if the file is damaged.
+    views, the optimizer, the average, `rng`, nn.random and the log; not what a module of your own keeps
+    elsewhere. The checkpoint before it is kept as `checkpoint`.previous, and used with a warning if the file
+    is damaged.
 
     The model trains in training mode and comes back in the mode it had.
     Raises: TypeError or ValueError for data that can't be trained on; Diverged (a FloatingPointError) naming
@@ -84,11 +87,16 @@ def fit(
                                 ("rng", rng, np.random.Generator)):
         if not isinstance(value, wanted):
             raise TypeError(f"fit: {name} must be a {wanted.__name__}, got {type(value).__name__}")
-    lr, at, saved = optimizer.lr, Progress(), None
+    if average is not None and (not isinstance(average, AveragedModel) or average.swapped):
+        raise TypeError(f"fit: average must be an AveragedModel, not swapped in, got {average!r}")
+    rates, at, saved = [group["lr"] for group in optimizer.param_groups], Progress(), None
+    buffers = [buffer for _, buffer in model.named_buffers()]
     if checkpoint is not None:
         settings = {"x": fingerprint(x), "y": fingerprint(y), "epochs": str(epochs),
                     "batch_size": str(batch_size), "schedule": sampled(schedule)}
-        saved = Checkpoint(checkpoint, model, optimizer, rng, settings)
+        if clip_norm is not None:
+            settings["clip_norm"] = str(clip_norm)
+        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average)
         at = saved.resume() or saved.write(at)
     steps = epochs * math.ceil(len(x) / batch_size)
     quiet = np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite stops the training
@@ -97,16 +105,22 @@ def fit(
             while len(at.log) < epochs:
                 for inputs, classes in _rest_of_epoch(x, y, batch_size, rng, at):
                     if schedule is not None:
-                        optimizer.lr = lr * schedule(at.step / steps)
+                        factor = schedule(at.step / steps)
+                        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                            group["lr"] = rate * factor
                     optimizer.zero_grad()
-                    loss, right = _forward(model, inputs, classes, at.step + 1)
+                    loss, value, right = _forward(model, buffers, inputs, classes, at.step + 1)
                     loss.backward()
+                    if clip_norm is not None:
+                        clip_grad_norm_(optimizer.params, clip_norm)
                     optimizer.step()
+                    if average is not None:
+                        average.update_parameters()
                     at.step += 1
-                    at.loss += loss.item() * len(inputs)  # weighted: the last batch may be shorter
+                    at.loss += value * len(inputs)  # weighted: the last batch may be shorter
                     at.correct += float(right)
                     if on_step is not None:
-                        on_step(at.step, loss.item())
+                        on_step(at.step, value)
                     bar.update()
                     if saved is not None and (at.step % every == 0 or at.step == steps):
                         saved.write(at)
@@ -115,7 +129,8 @@ def fit(
                 at.loss = at.correct = 0.0
                 bar.set_postfix(loss=f"{epoch.loss:.4f}", accuracy=f"{epoch.accuracy:.2%}", refresh=False)
         finally:
-            optimizer.lr = lr
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
     return [Epoch(*means) for means in at.log]
 
 
@@ -174,9 +189,11 @@ def _check_count(name: str, value: int, least: int) -> None:
         raise ValueError(f"fit: {name} must be a whole number >= {least}, got {value!r}")
 
 
-def _forward(model: Module, inputs: np.ndarray, classes: np.ndarray, step: int) -> tuple[Tensor, int]:
-    """The loss of a batch and how many of its rows are right, or an error that leaves no trace."""
-    buffers = [(array, array.copy()) for _, array in model.named_buffers()]
+def _forward(
+    model: Module, buffers: list[np.ndarray], inputs: np.ndarray, classes: np.ndarray, step: int
+) -> tuple[Tensor, float, int]:
+    """The loss of a batch, its value, and how many rows are right, or an error that leaves no trace."""
+    before = [array.copy() for array in buffers]
     try:
         logits = model(Tensor(inputs))
         if logits.ndim != 2:
@@ -184,13 +201,14 @@ def _forward(model: Module, inputs: np.ndarray, classes: np.ndarray, step: int) 
         if classes.max() >= logits.shape[1]:
             raise ValueError(f"y has the class {classes.max()}, but the model has {logits.shape[1]} outputs")
         loss = F.cross_entropy(logits, classes)
-        if not math.isfinite(loss.item()):
-            raise _diverged(model, inputs, loss.item(), step)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise _diverged(model, inputs, value, step)
     except Exception:
-        for array, before in buffers:  # batch norm has taken the failed batch into its averages
-            array[...] = before
+        for array, was in zip(buffers, before, strict=True):  # batch norm has taken the batch into them
+            array[...] = was
         raise
-    return loss, np.count_nonzero(logits.data.argmax(axis=1) == classes)
+    return loss, value, np.count_nonzero(logits.data.argmax(axis=1) == classes)
 
 
 def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:

@@ -1,4 +1,4 @@
-"""The command `bonsai` (= `python -m compress`): the main job, `doctor` and `bench`.
+"""The command `bonsai` (= `python -m compress`): the main job, `doctor`, `bench`, `rules` and `notebooks`.
 
 Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback).
 """
@@ -65,6 +65,16 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="print everything as JSON")
     bench.add_argument("--list", action="store_true", help="what groups there are")
     bench.set_defaults(run=_bench)
+    rules = commands.add_parser("rules", help="every operation: its formula, its modes, what it keeps")
+    rules.add_argument("names", nargs="*", metavar="NAME", help="only these operations")
+    rules.add_argument("--check", action="store_true", help="check each against differences, twice derived")
+    rules.add_argument("--out", type=Path, dest="page", metavar="FILE", help="write a page, .md or .html")
+    rules.set_defaults(run=_rules)
+    notebooks = commands.add_parser("notebooks", help="write the .ipynb of every notebook from its .py")
+    notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), metavar="DIR",
+                           help="where they are (notebooks)")  # fmt: skip
+    notebooks.add_argument("--check", action="store_true", help="only check that they are up to date")
+    notebooks.set_defaults(run=_notebooks)
     return parser
 
 
@@ -111,12 +121,35 @@ def _bench(options: argparse.Namespace) -> int:
 
     if options.list:
         for name in bench.GROUPS:
-            print(f"{name:<14}{bench.summary(name)}")
+            print(f"{name:<{max(map(len, bench.GROUPS)) + 2}}{bench.summary(name)}")
         return 0
     unknown = [name for name in options.names if name not in bench.GROUPS]
     if unknown:
         raise _Usage(f"bench: {unknown[0]!r} is not one of {', '.join(bench.GROUPS)}")
     return bench.run(options.names, options.json)
+
+
+def _rules(options: argparse.Namespace) -> int:
+    from nn.rules import RULES
+
+    from . import rules
+
+    unknown = [name for name in options.names if name not in RULES]
+    if unknown:
+        raise _Usage(f"rules: {unknown[0]!r} is not one of {', '.join(RULES)}")
+    if options.page is not None and options.page.suffix not in (".md", ".html"):
+        raise _Usage(f"rules: --out wants a file ending in .md or .html; got {str(options.page)!r}")
+    found = rules.entries(options.names, options.check)
+    print(rules.text(found))
+    if options.page is not None:
+        rules.write(options.page, found)
+    return 1 if any(entry.checked not in ("", "passed") for entry in found) else 0
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    from . import notebooks
+
+    return notebooks.run(options.folder, options.check)
 
 
 def _count(text: str) -> int:

@@ -1,5 +1,8 @@
-"""Two charts of the ledger: accuracy against bytes, accuracy against milliseconds. They need the extra
-`plot`.
+"""The charts of the ledger: accuracy against bytes, accuracy against milliseconds, bytes of each layer. They
+need the extra `plot`.
+
+Colours are those of Okabe & Ito (2008), which colour-blind readers can tell apart; every technique also has
+a marker of its own and its name beside it, so that a print without colour says the same.
 """
 
 from __future__ import annotations
@@ -9,60 +12,167 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nn.files import write_bytes
 
+from .layer_chart import layer_bytes
 from .ledger import Ledger, Row
+from .placing import apart, place
+from .techniques import NETWORKS, TECHNIQUES
 
-__all__ = ["draw"]
+__all__ = ["draw", "figures"]
 
-CHARTS: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
-    ("accuracy-bytes", "kB on disk", lambda row: row.disk / 1000),
-    ("accuracy-milliseconds", "ms / 256 images, one thread", lambda row: row.milliseconds),
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # black is the float network
+MARKERS = "osD^vPXp*h<>"
+INK, FAINT = "#222222", "#8a8a8a"
+SIZE = 11  # of a mark, in points
+STYLE = {
+    "font.size": 14, "axes.titlesize": 17, "axes.labelsize": 15, "axes.edgecolor": INK, "text.color": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 1.2, "figure.dpi": 150,
+    "font.family": "DejaVu Sans",
+}  # fmt: skip
+CHARTS: tuple[tuple[str, str, str, Callable[[Row], float]], ...] = (
+    ("accuracy-bytes", "size of the file", " kB", lambda row: row.disk / 1000),
+    ("accuracy-milliseconds", "time of 256 images, one thread", " ms", lambda row: row.milliseconds),
 )
 
 
 def draw(ledger: Ledger, out: Path) -> dict[str, bytes]:
     """Write a PNG for each chart to `out`; returns their bytes by file name, nothing without matplotlib."""
     try:
-        from matplotlib.figure import Figure
+        from matplotlib import rc_context
     except ModuleNotFoundError:
         return {}
-    networks = list(dict.fromkeys(row.network for row in ledger.rows))
     pictures = {}
-    for name, label, value in CHARTS:
-        figure = Figure(figsize=(5.5 * len(networks), 4.5), layout="constrained")
-        for i, network in enumerate(networks):
-            axes = figure.add_subplot(1, len(networks), i + 1, title=network)
-            _scatter(axes, [row for row in ledger.rows if row.network == network], value)
-            axes.set_xlabel(label)
-        figure.supylabel("test accuracy, % (mean, least and largest of the seeds)", fontsize=10)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=150)
-        pictures[f"{name}.png"] = buffer.getvalue()
-        write_bytes(out / f"{name}.png", buffer.getvalue())
+    with rc_context(STYLE):
+        for name, figure in figures(ledger).items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", dpi="figure")
+            pictures[f"{name}.png"] = buffer.getvalue()
+            write_bytes(out / f"{name}.png", buffer.getvalue())
     return pictures
 
 
-def _scatter(axes: Any, rows: list[Row], value: Callable[[Row], float]) -> None:
-    """A mark a row, named in the legend; a dense control has the hollow mark of the row it stands beside."""
-    from matplotlib.ticker import LogLocator
+def figures(ledger: Ledger) -> dict[str, Any]:
+    """The charts as figures of matplotlib, by name; for the way they are meant to look, within STYLE."""
+    return {name: _accuracy(ledger, *chart) for name, *chart in CHARTS} | {"layer-bytes": layer_bytes(ledger)}
 
-    style = -1
-    for row in rows:
-        control = row.technique.endswith("control")
-        style += not control
-        accuracy = [100 * a for a in row.accuracies]
-        mean = 100 * row.accuracy
-        axes.errorbar(
-            value(row), mean, yerr=[[mean - min(accuracy)], [max(accuracy) - mean]], label=row.technique,
-            color=f"C{style % 10}", marker="osD^vP*X"[style % 8], markersize=8, capsize=3, linestyle="none",
-            linewidth=1, markerfacecolor="white" if control else f"C{style % 10}", zorder=2 + control,
-        )  # fmt: skip
+
+def _accuracy(ledger: Ledger, label: str, unit: str, value: Callable[[Row], float]) -> Any:
+    from matplotlib.figure import Figure
+
+    networks = list(dict.fromkeys(row.network for row in ledger.rows))
+    figure = Figure(figsize=(7 * len(networks), 6.6), layout="constrained")
+    panels = {}
+    for i, network in enumerate(networks):
+        axes = figure.add_subplot(1, len(networks), i + 1, title=NETWORKS[network].build.__name__)
+        panels[network] = (axes, [row for row in ledger.rows if row.network == network])
+        _frame(axes, panels[network][1], value, unit)
+        axes.set_xlabel(label)
+    figure.supylabel("accuracy on test images", fontsize=15)
+    bars = "" if len(ledger.seeds) == 1 else f"     bars: least and largest of {len(ledger.seeds)} seeds"
+    key = f"hollow: dense network of the same bytes and training, tied to its row{bars}"
+    figure.supxlabel(key, fontsize=12, color="#555555")
+    figure.draw_without_rendering()  # lays the panels out: from here on pixels are known
+    figure.set_layout_engine("none")
+    for axes, rows in panels.values():
+        _marks(axes, rows, value)
+    return figure
+
+
+def _frame(axes: Any, rows: list[Row], value: Callable[[Row], float], unit: str) -> None:
+    """Axes wide enough for the rows and their names, with ticks that people read."""
+    x = np.array([value(row) for row in rows])
+    y = 100 * np.array([accuracy for row in rows for accuracy in row.accuracies])
+    room = 0.18 * max(y.max() - y.min(), 1.0)
+    wide = 0.14 * max(np.log(x.max() / x.min()), 0.7)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-    axes.xaxis.set_minor_formatter("")
-    axes.margins(x=0.15, y=0.1)
-    axes.legend(fontsize=8, framealpha=0.9)
-    axes.grid(alpha=0.3, which="both", linewidth=0.5)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlim(x.min() * np.exp(-2.4 * wide), x.max() * np.exp(wide))
+    axes.set_ylim(y.min() - room, y.max() + room)
+    axes.set_xticks(_ticks(*axes.get_xlim()))
+    axes.set_xticks([], minor=True)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}{unit}")
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g} %")
+    axes.grid(alpha=0.3, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.axhline(100 * rows[0].accuracy, color=FAINT, linewidth=1.2, linestyle=":", zorder=1)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """At least four round numbers from low to high where there are, on a log scale, as few as that allows."""
+    for digits in ((1,), (1, 2, 5), (1, 2, 3, 5), (1, 1.5, 2, 3, 4, 6), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)):
+        ticks = [round(d * 10.0**e, 9) for e in range(-6, 10) for d in digits if low <= d * 10.0**e <= high]
+        if len(ticks) >= 4:
+            break
+    return ticks
+
+
+def _marks(axes: Any, rows: list[Row], value: Callable[[Row], float]) -> None:
+    """A mark a row with its name beside it. A dense control has the hollow mark of the row that it belongs
+    to, and a line to it; marks that would hide each other stand side by side.
+    """
+    figure = axes.figure
+    pixel = figure.dpi / 72
+    means = np.array([(value(row), 100 * row.accuracy) for row in rows])
+    least, largest = (np.array([(1, 100 * end(row.accuracies)) for row in rows]) for end in (min, max))
+    points, *bars = (axes.transData.transform(of) for of in (means, least, largest))
+    points[:, 0] = apart(points, np.stack([bar[:, 1] for bar in bars], axis=1), 1.2 * SIZE * pixel)
+    at = axes.transData.inverted().transform(points)
+    owners = {row.technique: point for row, point in zip(rows, at, strict=True)}
+    taken = [np.concatenate([points - SIZE * pixel / 2, points + SIZE * pixel / 2], axis=1)]
+    for row, (x, _) in zip(rows, at, strict=True):
+        mean, accuracy = 100 * row.accuracy, 100 * np.array(row.accuracies)
+        colour, marker = _look(row)
+        spread = np.abs([[accuracy.min() - mean], [accuracy.max() - mean]])
+        axes.errorbar(
+            x, mean, yerr=spread, color=colour, marker=marker, markersize=SIZE, markeredgewidth=2,
+            markerfacecolor="white" if row.control else colour, linestyle="none", elinewidth=1.6,
+            zorder=3 + row.control,
+        )  # fmt: skip
+        if row.control:
+            own = owners[row.technique.removesuffix(Row.CONTROL)]
+            axes.plot([own[0], x], [own[1], mean], color=colour, linewidth=1.6, linestyle="--", zorder=2)
+            taken.append(_beads(axes, own, (x, mean), pixel))
+        taken.append(_beads(axes, (x, accuracy.min()), (x, accuracy.max()), pixel))
+    _names(axes, rows, points, np.vstack(taken), pixel)
+
+
+def _names(axes: Any, rows: list[Row], points: np.ndarray, taken: np.ndarray, pixel: float) -> None:
+    """The name of each row that is no control, where it covers nothing; a thin line leads to it from afar."""
+    from matplotlib.patheffects import withStroke
+
+    named = [i for i, row in enumerate(rows) if not row.control]
+    halo = [withStroke(linewidth=3, foreground="white")]
+    texts = [
+        axes.annotate(rows[i].technique, (0, 0), xycoords="figure pixels", ha="center", va="center",
+                      path_effects=halo, zorder=6, annotation_clip=False)
+        for i in named
+    ]  # fmt: skip
+    boxes = [text.get_window_extent() for text in texts]
+    sizes = np.array([(box.width + 6 * pixel, box.height + 2 * pixel) for box in boxes])
+    frame = np.array(axes.get_window_extent().extents)
+    centres = place(points[named], sizes, taken, frame, 0.9 * SIZE * pixel)
+    for i, text, centre, size in zip(named, texts, centres, sizes, strict=True):
+        text.set_position(centre)
+        nearest = np.clip(points[i], centre - size / 2, centre + size / 2)
+        if np.linalg.norm(nearest - points[i]) > 1.8 * SIZE * pixel:
+            axes.annotate(
+                "", points[i], nearest, xycoords="figure pixels", textcoords="figure pixels", zorder=2,
+                annotation_clip=False, arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 1},
+            )  # fmt: skip
+
+
+def _beads(axes: Any, start: Any, end: Any, pixel: float) -> np.ndarray:
+    """A line of the chart as a row of small boxes, for what must not cover it."""
+    a, b = axes.transData.transform([start, end])
+    steps = np.linspace(0, 1, 2 + int(np.linalg.norm(b - a) / (4 * pixel)))[:, None]
+    middle = a + steps * (b - a)
+    return np.hstack([middle - 2 * pixel, middle + 2 * pixel])
+
+
+def _look(row: Row) -> tuple[str, str]:
+    """The colour and the marker of a row's technique, the same for every network."""
+    names = list(dict.fromkeys(technique.name for technique in TECHNIQUES))
+    i = names.index(max((name for name in names if row.technique.startswith(name)), key=len))
+    return COLOURS[(i - 1) % len(COLOURS)] if i else INK, MARKERS[i % len(MARKERS)]

@@ -21,16 +21,20 @@ import numpy as np
 import compress
 import nn
 
+from .ledger import Row
 from .techniques import NETWORKS, Technique
 
 __all__ = ["Budget", "Data", "Measured", "Result", "choose", "measure", "train"]
 
 Tick = Callable[[int], None]  # told the number of epochs done
+TOLERANCE = 0.003  # of the accuracy: what a choice may lose
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Epochs and learning rates of the two phases, images an update, and how often a Program is timed."""
+    """Epochs and learning rates of the two phases, images an update, how often a Program is timed, and how
+    many seeds validation chooses by: one run's accuracy is off by more than what there is to decide.
+    """
 
     base: int
     tune: int
@@ -38,6 +42,7 @@ class Budget:
     tune_rate: float
     batch: int
     rounds: int
+    choosers: int = 1
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a file gave after it was loaded again. `text` is the printed Program and its bytes."""
+    """What a file gave after it was loaded again. `text` is the printed Program and its bytes, `layers` its
+    bytes by layer.
+    """
 
     accuracy: float
     disk: int
@@ -92,6 +99,7 @@ class Measured:
     macs: int
     milliseconds: float
     text: str
+    layers: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -128,9 +136,10 @@ class Trainer:
             compress.prepare(model, technique.recipe(option, steps), example)
         return self.tune(model, technique.rate) if technique.trained else model
 
-    def program(self, model: nn.Module) -> compress.Program:
+    def program(self, model: nn.Module, algorithm: str = "auto") -> compress.Program:
         """The Program of a trained model: a simulated one has its ranges, others take them from images."""
-        return compress.convert(model, None if model.view is not None else self.calibration)
+        example = None if model.view is not None else self.calibration
+        return compress.convert(model, example, algorithm=algorithm)
 
     @property
     def calibration(self) -> np.ndarray:
@@ -174,19 +183,21 @@ def train(
     tuned = trainer.tune(copy.deepcopy(base))
     results: dict[str, Result] = {}
 
-    def save(label: str, name: str, model: nn.Module) -> None:
+    def save(label: str, name: str, model: nn.Module, algorithm: str = "auto") -> None:
         file = re.sub(r"\W+", "-", f"{network} {name} seed{seed}") + ".safetensors"
-        errors = compress.weight_errors(model)
-        compress.save(trainer.program(model), out / file)
+        program = trainer.program(model, algorithm)
+        errors = compress.weight_errors(model, program)
+        compress.save(program, out / file)
         results[label] = Result(out / file, errors.certified, errors.measured)
 
     for technique, option in rows:
         label = technique.label(option)
-        save(label, technique.name, trainer.compressed(technique, option, base, tuned))
+        model = trainer.compressed(technique, option, base, tuned)
+        save(label, technique.name, model, technique.algorithm)
         if technique.control:
             control = equal_bytes(trainer, network, results[label].path.stat().st_size)
             save(
-                f"{label}, dense control",
+                label + Row.CONTROL,
                 f"{technique.name} control",
                 trainer.tune(trainer.base(network, control)),
             )
@@ -196,21 +207,30 @@ def train(
 def choose(
     data: Data, budget: Budget, seed: int, technique: Technique, tick: Tick
 ) -> tuple[float, dict[str, float]]:
-    """The option with the smallest file that loses at most half a point on held-out training images.
+    """The option with the smallest file that loses at most TOLERANCE on held-out training images, in the mean
+    of `budget.choosers` seeds from `seed` on.
 
-    Returns it with the accuracies that it was chosen by. Where all lose more, the most accurate is taken.
+    Returns it with the mean accuracies that it was chosen by. Where all lose more, the most accurate is
+    taken.
     """
     whole = data.load()
-    trainer = Trainer(whole.validation_split(ceil(len(whole.x_train) / 5)), budget, seed, tick)
-    x, y = trainer.data.x_test, trainer.data.y_test  # the held-out part
-    base = trainer.base(technique.network)
-    tuned = trainer.tune(copy.deepcopy(base))
-    seen = {"float": nn.train.accuracy(tuned, x, y)}
+    held_out = whole.validation_split(ceil(len(whole.x_train) / 5))
+    trainers = [Trainer(held_out, budget, seed + i, tick) for i in range(budget.choosers)]
+    bases = [trainer.base(technique.network) for trainer in trainers]
+    tuned = [trainer.tune(copy.deepcopy(base)) for trainer, base in zip(trainers, bases, strict=True)]
+
+    def accuracy(models: list[nn.Module | compress.Program]) -> float:
+        return statistics.fmean(nn.train.accuracy(m, held_out.x_test, held_out.y_test) for m in models)
+
+    seen = {"float": accuracy(tuned)}
     found: dict[float, float] = {}
     for option in technique.options:
-        model = trainer.compressed(technique, option, base, tuned)
-        found[option] = seen[technique.label(option)] = nn.train.accuracy(trainer.program(model), x, y)
-        if found[option] >= seen["float"] - 0.005:
+        programs = [
+            trainer.program(trainer.compressed(technique, option, *networks))
+            for trainer, *networks in zip(trainers, bases, tuned, strict=True)
+        ]
+        found[option] = seen[technique.label(option)] = accuracy(programs)
+        if found[option] >= seen["float"] - TOLERANCE:
             return option, seen
     return max(found, key=found.__getitem__), seen
 
@@ -236,6 +256,7 @@ def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int) -> di
             macs=program.macs,
             milliseconds=1000 * statistics.median(times[path]) if path in times else 0.0,
             text=f"{program}\n\n{compress.report(program)}",
+            layers=compress.report(program).layers,
         )
         for path, program in programs.items()
     }

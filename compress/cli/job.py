@@ -25,7 +25,7 @@ from .workers import Workers
 
 __all__ = ["FULL", "NAMES", "QUICK", "Options", "run"]
 
-FULL = Budget(base=15, tune=10, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=41)
+FULL = Budget(base=15, tune=10, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=41, choosers=4)
 NAMES = tuple(dict.fromkeys(technique.name for technique in TECHNIQUES))
 QUICK = Budget(base=2, tune=2, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=5)
 
@@ -93,7 +93,7 @@ def _key(technique: Technique) -> str:
 def _choose(
     pool: Workers, data: Data, options: Options, techniques: list[Technique]
 ) -> tuple[Choice, dict[str, Any]]:
-    """What validation chooses, once, with the first seed; what has one option is not asked."""
+    """What validation chooses, once for all seeds; what has one option is not asked."""
     asked = {
         _key(t): pool.submit(experiment.choose, data, options.budget, options.seed, t)
         for t in techniques
@@ -158,6 +158,7 @@ def _rows(results: Results, measured: dict[Path, Measured], seeds: tuple[int, ..
                 faster=floats[0].milliseconds / mine[0].milliseconds,
                 certified=result.certified,
                 measured=result.measured,
+                layers=mine[0].layers,
             )
 
 
@@ -194,7 +195,7 @@ def _epochs(techniques: list[Technique], options: Options) -> int:
     budget, total = options.budget, 0
     for technique in techniques:
         if len(technique.options) > 1:
-            total += budget.base + budget.tune * (1 + len(technique.options))
+            total += budget.choosers * (budget.base + budget.tune * (1 + len(technique.options)))
         if technique.name == "float":
             total += options.seeds * (budget.base + budget.tune)
         if technique.trained:

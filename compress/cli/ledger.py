@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["Ledger", "Row"]
 
@@ -11,9 +11,11 @@ __all__ = ["Ledger", "Row"]
 @dataclass(frozen=True)
 class Row:
     """One network compressed by one technique. Bytes and accuracies are means over the seeds, paired
-    differences are to the float network of the same seed; times are those of the first seed's file;
-    accuracies are fractions.
+    differences are to the float network of the same seed; times and `layers` (layer → part of it → bytes on
+    disk, see `compress.Report.layers`) are those of the first seed's file; accuracies are fractions.
     """
+
+    CONTROL: ClassVar[str] = ", dense control"  # ends the name of a row that is a control
 
     network: str
     technique: str
@@ -27,6 +29,12 @@ class Row:
     faster: float
     certified: float | None
     measured: float | None
+    layers: dict[str, dict[str, int]]
+
+    @property
+    def control(self) -> bool:
+        """Whether this is the small dense network beside another row."""
+        return self.technique.endswith(self.CONTROL)
 
     @property
     def accuracy(self) -> float:

@@ -18,7 +18,7 @@ class Technique:
     says whether one follows, and `rate` at how many times the usual learning rate (a network whose batch
     norms stand still wants smaller steps, fresh cores want larger ones); `simulated`, whether activations are
     quantized in it too. `control` asks for a row beside it: a small dense network of equal bytes and equal
-    epochs. `text` writes an option.
+    epochs. `text` writes an option; `algorithm` is how float convolutions multiply (`compress.convert`).
     """
 
     name: str
@@ -30,6 +30,7 @@ class Technique:
     rate: float = 1.0
     simulated: bool = True
     text: str = "{:.0%}"
+    algorithm: str = "auto"
 
     def label(self, option: float | None) -> str:
         """The name with what was chosen."""
@@ -92,6 +93,7 @@ BITS = "{:.0f}-bit"
 
 TECHNIQUES = (
     Technique("float", "cnn"),
+    Technique("winograd", "cnn", algorithm="winograd"),
     Technique("int8", "cnn", quantize),
     Technique("int8 trained", "cnn", quantize, trained=True, rate=0.1),
     Technique("pruned", "cnn", prune_cnn, SPARSITIES, trained=True, control=True),

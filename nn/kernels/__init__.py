@@ -4,23 +4,50 @@
     qgemm(a, b, ...)            8-bit integer product, exact, with requantisation
     spmm_csr(x, w)              f32 product with a sparse matrix
     tt_matmul(x, cores)         f32 product with a matrix in the tensor-train format
+    winograd_conv2d(x, w)       f32 3×3 convolution with fewer multiplications
+    adam_step(params, ...)      a step of Adam or AdamW, in place
     codebook_gemm(x, ...)       f32 product with a matrix of codes into a codebook
     kmeans1d(values, k)         the best codebook for many numbers
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
 `kernel.variants()` is every implementation that can run here; `with use("avx2"):` forces one.
+`threads(n)` lets up to n threads share a product.
 """
 
+from .adam_step import adam_step
 from .codebook_gemm import codebook_gemm
 from .gemm import gemm
 from .kernel import Kernel, Variant, all_kernels, kernel, use
 from .kmeans1d import kmeans1d
-from .native import isa, peak, peak_routes, why_not_c
+from .native import isa, peak, peak_loop, peak_routes, why_not_c
 from .packed import Packed
 from .qgemm import qgemm
 from .spmm_csr import spmm_csr
+from .threads import thread_count, threads
 from .tt_matmul import tt_matmul
+from .winograd_conv2d import winograd_conv2d
 
-__all__ = ["Kernel", "Packed", "Variant", "all_kernels", "codebook_gemm", "gemm", "isa", "kernel", "kmeans1d",
-           "peak", "peak_routes", "qgemm", "spmm_csr", "tt_matmul", "use", "why_not_c"]
+__all__ = [
+    "Kernel",
+    "Packed",
+    "Variant",
+    "adam_step",
+    "all_kernels",
+    "codebook_gemm",
+    "gemm",
+    "isa",
+    "kernel",
+    "kmeans1d",
+    "peak",
+    "peak_loop",
+    "peak_routes",
+    "qgemm",
+    "spmm_csr",
+    "thread_count",
+    "threads",
+    "tt_matmul",
+    "use",
+    "why_not_c",
+    "winograd_conv2d",
+]

@@ -20,8 +20,8 @@ CONTIGUOUS, ALIGNED, WRITEABLE = 0x001, 0x100, 0x400
 READABLE, WRITABLE = CONTIGUOUS | ALIGNED, CONTIGUOUS | ALIGNED | WRITEABLE
 
 
-def array(kernel: str, name: str, x: Any, rank: int, *dtypes: np.dtype) -> np.ndarray:
-    """`x` as a plain array of this rank and one of these dtypes."""
+def array(kernel: str, name: str, x: Any, rank: int | None, *dtypes: np.dtype) -> np.ndarray:
+    """`x` as a plain array of this rank (None: of any) and one of these dtypes."""
     if not isinstance(x, np.ndarray):
         came = "nothing" if x is None else type(x).__name__
         raise TypeError(f"{kernel}: {name} must be a NumPy array, got {came}")
@@ -34,7 +34,7 @@ def array(kernel: str, name: str, x: Any, rank: int, *dtypes: np.dtype) -> np.nd
         wanted = "integers" if dtypes is INTEGERS else " or ".join(d.name for d in dtypes)
         came = x.dtype.name if x.dtype.isnative else f"byte-swapped {x.dtype.name}"
         raise TypeError(f"{kernel}: {name} must be {wanted}, got {came}")
-    if x.ndim != rank:
+    if rank is not None and x.ndim != rank:
         dimensions = "1 dimension" if rank == 1 else f"{rank} dimensions"
         raise ValueError(f"{kernel}: {name} must have {dimensions}, got shape {x.shape}")
     return x if x.dtype is known else x.view(known)   # equal dtypes may be different objects (metadata)
@@ -65,20 +65,21 @@ def integer(kernel: str, name: str, x: Any, low: int, high: int) -> int:
     return value
 
 
-def output(kernel: str, out: Any, shape: tuple[int, int], dtype: np.dtype, *inputs: Any) -> np.ndarray:
+def output(kernel: str, out: Any, shape: tuple[int, ...], dtype: np.dtype, *inputs: Any) -> np.ndarray:
     """`out` checked: shape, dtype, rows that lie apart, and no byte shared with an input that is an array."""
-    out = array(kernel, "out", out, 2, dtype)
+    out = array(kernel, "out", out, len(shape), dtype)
     if out.shape != shape:
         raise ValueError(f"{kernel}: out must have shape {shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError(f"{kernel}: out must be writable, got a read-only array")
-    rows, width = shape
-    row, step = out.strides
-    size = dtype.itemsize
-    apart = (width <= 1 or step == size) and (rows <= 1 or row >= width * size)
+    size, width = dtype.itemsize, shape[-1] * dtype.itemsize
+    apart, reach = shape[-1] <= 1 or out.strides[-1] == size, width   # bytes from its first to its last
+    for extent, stride in zip(shape[-2::-1], out.strides[-2::-1], strict=True):
+        if extent > 1:
+            apart, reach = apart and stride >= reach, reach + (extent - 1) * stride
     if out.size and not (apart and out.flags.aligned):
         raise ValueError(f"{kernel}: out must be aligned, with inner stride {size} and rows at least "
-                         f"{width * size} bytes apart, got strides {out.strides}")
+                         f"{width} bytes apart, got strides {out.strides}")
     for x in inputs:
         if isinstance(x, np.ndarray) and np.may_share_memory(out, x) and shares(out, x):
             raise ValueError(f"{kernel}: out must not overlap an input")
@@ -93,7 +94,7 @@ def shares(x: np.ndarray, y: np.ndarray) -> bool:
         return True
 
 
-def usual(out: Any, shape: tuple[int, int], dtype: np.dtype) -> bool:
+def usual(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
     """Whether `out` is right and contiguous. Only overlap is left, which C finds among contiguous arrays."""
     return (type(out) is ndarray and out.dtype is dtype and out.shape == shape
             and out.flags.num & WRITABLE == WRITABLE)

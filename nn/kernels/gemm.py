@@ -30,7 +30,7 @@ def _pack(b: np.ndarray) -> Packed:
     """Panels of 16 columns: panels[p][k][c] = b[k, 16p + c], zero where there is no such column."""
     b = array("gemm.pack", "b", b, 2, F32)
     k, n = b.shape
-    panels = aligned((-(-n // PANEL), k, PANEL), F32)
+    panels = aligned((-(-n // PANEL), k, PANEL), F32, zeros=lib is None)   # C writes all of it
     if lib is not None:
         lib.nn_gemm_pack(k, n, *strided(b), from_buffer(panels))
     else:

@@ -32,11 +32,10 @@ class Kernel:
         self.choice = native.default_choice()
         self.__doc__, self.__module__, self.__name__ = reference.__doc__, reference.__module__, self.name
 
-    pack: Callable | None = None   # for a kernel that has no operand to pack
-
     def bind(self, call: Callable, pack: Callable | None = None, unpack: Callable | None = None,
              repack: Callable | None = None) -> None:
-        """Give the kernel its checked call, its packer, the packer's inverse, and a packer from that result.
+        """Give the kernel its checked call, its packer, the packer's inverse, and a packer from that result
+        (None where there is no operand that lasts from call to call).
 
         The call goes on the class, where Python looks `kernel(...)` up: passing it through a method
         of its own would cost 0.4 µs of re-packing keyword arguments.

@@ -3,6 +3,7 @@
 Environment, read once at import:
     NN_BACKEND=numpy|c                     NumPy specifications only / insist on C
     NN_ISA=scalar|avx2|avxvnni|avx512      use no instruction beyond this set
+    NN_THREADS=1..256                      how many threads may share one product (threads.py); 1 if not given
     NN_KERNELS=/path/to/_kernels.abi3.so   load this build (the sanitized one) instead of the installed
 """
 
@@ -11,6 +12,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from time import perf_counter
 from typing import Any
@@ -23,6 +26,7 @@ from .sources import build_id, csrc, try_to_build
 NUMPY, BEST = -2, -1                                # Kernel.choice, besides the number of a C variant
 ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # from poor to rich; each contains those before it
 BACKENDS = ("numpy", "c")
+MOST_THREADS = 256
 
 
 def _environment(variable: str, known: tuple[str, ...]) -> str | None:
@@ -32,6 +36,13 @@ def _environment(variable: str, known: tuple[str, ...]) -> str | None:
     if value is not None and value not in known:
         raise ValueError(f"{variable} must be one of {', '.join(known)}, got {value!r}")
     return value
+
+
+def _threads() -> int:
+    value = os.environ.get("NN_THREADS") or "1"
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= MOST_THREADS):
+        raise ValueError(f"NN_THREADS must be an integer in 1..{MOST_THREADS}, got {value!r}")
+    return int(value)
 
 
 def _load() -> Any:
@@ -66,6 +77,9 @@ if lib is None and _backend == "c":
     raise RuntimeError("NN_BACKEND=c, but the C kernels are not built; run `python csrc/build.py`")
 if lib is not None and _cap is not None:
     lib.nn_isa_cap(ISAS.index(_cap))
+_count = _threads()
+if lib is not None and _count > 1:
+    lib.nn_threads(_count)
 _machine = lib.nn_isa_mask() if lib else 0          # feature bits of CPU and NN_ISA together
 
 
@@ -142,15 +156,21 @@ def peak(route: str) -> float:
     """Multiply-accumulates a second of a register-only loop with the instructions of `route`: the ceiling
     that the kernels of that route are measured against. One thread, the best of 20 runs of about a
     millisecond, short enough that some are not interrupted. Routes: `peak_routes()`."""
+    loop, best = peak_loop(route), 0.0
+    for _ in range(20):
+        start = perf_counter()
+        macs = loop(200_000)
+        best = max(best, macs / (perf_counter() - start))
+    return best
+
+
+def peak_loop(route: str) -> Callable[[int], float]:
+    """That loop: a function that goes round it so many times (each takes some nanoseconds) and returns the
+    multiply-accumulates done. It costs next to nothing itself, which would make the peak look lower."""
     if route not in peak_routes():
         known = ", ".join(peak_routes()) or "(no C kernels here)"
         raise ValueError(f"peak: route must be one of {known}, got {route!r}")
-    index, best = all_peak_routes().index(route), 0.0
-    for _ in range(20):
-        start = perf_counter()
-        macs = lib.nn_peak(index, 200_000)
-        best = max(best, macs / (perf_counter() - start))
-    return best
+    return partial(lib.nn_peak, all_peak_routes().index(route))
 
 
 def all_peak_routes() -> list[str]:

@@ -9,13 +9,14 @@ import numpy as np
 LINE = 64  # bytes of a cache line, and of an AVX-512 register
 
 
-def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Zeros that start on a cache line, so that no 64-byte load of a kernel straddles two."""
+def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = True) -> np.ndarray:
+    """Zeros (or whatever the memory held) from the start of a cache line on, so that no 64-byte load of a
+    kernel straddles two."""
     dtype = np.dtype(dtype)
     size = dtype.itemsize
     for extent in shape:
         size *= extent
-    raw = np.zeros(size + LINE, np.uint8)
+    raw = (np.zeros if zeros else np.empty)(size + LINE, np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start:start + size].view(dtype).reshape(shape)
 
@@ -36,9 +37,9 @@ class Packed:
 
     __slots__ = ("kernel", "parts", "pinned", "plan", "shape")
 
-    def __init__(self, kernel: Any, shape: tuple[int, int], **parts: Any) -> None:
+    def __init__(self, kernel: Any, shape: tuple[int, ...], **parts: Any) -> None:
         self.kernel = kernel
-        self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight
+        self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight; or of filters
         # name -> array (what it occupies) or a plain number (what is known about it)
         self.parts = {name: frozen(part) for name, part in parts.items()}
         self.plan: Any = None     # the C side's view of the parts, made by the first call
@@ -60,7 +61,8 @@ class Packed:
         return self.kernel.repack, (self.unpack(), self.shape)
 
     def __repr__(self) -> str:
-        return f"<{self.kernel.name} operand {self.shape[0]}x{self.shape[1]}, {self.nbytes} bytes>"
+        shape = "x".join(map(str, self.shape))
+        return f"<{self.kernel.name} operand {shape}, {self.nbytes} bytes>"
 
 
 def packed_elsewhere(kernel: str, argument: str, operand: Packed) -> TypeError:

@@ -50,7 +50,9 @@ def _pack(b: np.ndarray) -> Packed:
     b = array("qgemm.pack", "b", b, 2, I8)
     k, n = b.shape
     width, quads = -(-n // PANEL), -(-k // QUAD)
-    panels, sums = aligned((width, quads, PANEL, QUAD), I8), aligned((width * PANEL,), I32)
+    zeros = lib is None   # C writes all of it
+    panels = aligned((width, quads, PANEL, QUAD), I8, zeros)
+    sums = aligned((width * PANEL,), I32, zeros)
     if lib is not None:
         fit = bool(lib.nn_qgemm_pack(k, n, *strided(b), from_buffer(panels), from_buffer(sums)))
     else:

@@ -1,10 +1,36 @@
 """The table of operations: RULES maps each name to its Rule."""
 
-from nn.rules import activations, arithmetic, conv, linear, losses, normalise, pool, reductions, shapes
+from nn.rules import (
+    activations,
+    arithmetic,
+    attention,
+    choices,
+    conv,
+    conv_transpose,
+    cumulative,
+    divergences,
+    einsum,
+    erf,
+    functions,
+    gathering,
+    layer_norm,
+    linear,
+    losses,
+    normalise,
+    padding,
+    pool,
+    reductions,
+    shapes,
+    spread,
+    units,
+)
 from nn.rules.record import Rule
 
 RULES = {
     rule.name: rule
-    for room in (arithmetic, linear, reductions, shapes, activations, conv, pool, normalise, losses)
+    for room in (
+        arithmetic, functions, erf, choices, linear, einsum, reductions, spread, cumulative, shapes, padding,
+        gathering, activations, units, conv, conv_transpose, pool, normalise, layer_norm, attention, losses,
+        divergences)
     for rule in vars(room).values() if isinstance(rule, Rule)
 }

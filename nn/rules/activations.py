@@ -20,7 +20,7 @@ relu = Rule(
     "relu", "y = max(x, 0);  dx = g where y > 0, else 0",
     lambda x: (y := np.maximum(x, 0), (y,)),
     lambda g, saved, needs: (g * (saved[0] > 0),),
-    samples=_away_from_zero, fresh=True)
+    samples=_away_from_zero, fresh=True, symmetric=True, linear=True)
 
 
 def _dropout_samples(rng):
@@ -33,7 +33,7 @@ dropout = Rule(
     "dropout", "y = x·keep/(1 − p);  dx = g·keep/(1 − p)",
     lambda x, keep, *, p: (x * (scaled := keep * x.dtype.type(1 / (1 - p) if p < 1 else 0)), (scaled,)),
     lambda g, saved, needs: (g * saved[0], None),
-    samples=_dropout_samples, fresh=True)
+    samples=_dropout_samples, fresh=True, symmetric=True, linear=True)
 
 
 def _sum(x, dim):
@@ -42,7 +42,8 @@ def _sum(x, dim):
 
 
 def _softmax(x, *, dim=-1):
-    y = np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True))    # the shift cancels; no overflow
+    with np.errstate(invalid="ignore"):    # a row of −∞ alone, or with ∞ in it, is NaN, as in PyTorch
+        y = np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True))    # the shift cancels; no overflow
     y /= np.add.reduce(y, axis=dim, keepdims=True)
     return y, (y, dim)
 
@@ -59,11 +60,12 @@ def _softmax_twin(x, *, dim=-1):
 
 softmax = Rule(
     "softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
-    samples=_rows, fresh=True)
+    samples=_rows, fresh=True, symmetric=True, by_twin=False)
 
 
 def _log_softmax(x, *, dim=-1):
-    shifted = x - np.maximum.reduce(x, axis=dim, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        shifted = x - np.maximum.reduce(x, axis=dim, keepdims=True)
     y = shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
     return y, (y, dim)
 
@@ -73,7 +75,11 @@ def _log_softmax_vjp(g, saved, needs):
     return (g - np.exp(y) * _sum(g, dim),)
 
 
+def _log_softmax_jvp(t, i, saved, out, *, dim=-1):
+    return t - _sum(np.exp(saved[0]) * t, dim)
+
+
 log_softmax = Rule(
     "log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
     twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(),
-    samples=_rows, fresh=True)
+    samples=_rows, fresh=True, jvp=_log_softmax_jvp, by_twin=False)

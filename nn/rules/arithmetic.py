@@ -25,31 +25,31 @@ add = Rule(
     "add", "y = a + b;  da = g, db = g",
     lambda a, b: (a + b, None),
     lambda g, saved, needs: (g, g),
-    samples=_pair)
+    samples=_pair, symmetric=True, linear=True)
 
 sub = Rule(
     "sub", "y = a − b;  da = g, db = −g",
     lambda a, b: (a - b, None),
     lambda g, saved, needs: (g, needs[1] and -g),
-    samples=_pair)
+    samples=_pair, symmetric=True, linear=True)
 
 mul = Rule(
     "mul", "y = a·b;  da = g·b, db = g·a",
     lambda a, b: (a * b, (a, b)),
     lambda g, saved, needs: (needs[0] and g * saved[1], needs[1] and g * saved[0]),
-    samples=_pair, fresh=True)
+    samples=_pair, fresh=True, symmetric=True)
 
 div = Rule(
     "div", "y = a/b;  da = g/b, db = −g·y/b",
     lambda a, b: (y := a / b, (b, y)),
     lambda g, saved, needs: (needs[0] and g / saved[0], needs[1] and -g * saved[1] / saved[0]),
-    samples=_pair, fresh=True)
+    samples=_pair, fresh=True, symmetric=True)
 
 neg = Rule(
     "neg", "y = −x;  dx = −g",
     lambda x: (-x, None),
     lambda g, saved, needs: (-g,),
-    samples=_one, fresh=True)
+    samples=_one, fresh=True, symmetric=True, linear=True)
 
 
 def _pow_vjp(g, saved, needs):
@@ -62,31 +62,32 @@ def _pow_vjp(g, saved, needs):
 pow = Rule(
     "pow", "y = aᵇ;  da = g·b·aᵇ⁻¹, db = g·y·log a",
     lambda a, b: (y := a ** b, (a, b, y)), _pow_vjp,
-    samples=_power, fresh=True)
+    samples=_power, fresh=True, symmetric=True)
 
 exp = Rule(
     "exp", "y = eˣ;  dx = g·y",
     lambda x: (y := np.exp(x), (y,)),
     lambda g, saved, needs: (g * saved[0],),
-    samples=_one, fresh=True)
+    samples=_one, fresh=True, symmetric=True)
 
 log = Rule(
     "log", "y = log x;  dx = g/x",
     lambda x: (np.log(x), (x,)),
     lambda g, saved, needs: (g / saved[0],),
-    samples=_one, fresh=True)
+    samples=_one, fresh=True, symmetric=True)
 
 sqrt = Rule(
     "sqrt", "y = √x;  dx = g/2y",
     lambda x: (y := np.sqrt(x), (y,)),
     lambda g, saved, needs: (g / (2 * saved[0]),),
-    samples=_one, fresh=True)
+    samples=_one, fresh=True, symmetric=True)
 
 cast = Rule(
     "cast", "y = x in another floating-point dtype;  dx = g in the dtype of x",
     lambda x, *, dtype: (x.astype(dtype), (x.dtype,)),
     lambda g, saved, needs: (g.astype(saved[0]),),
-    samples=lambda rng: [([rng.normal(size=(2, 3))], {"dtype": np.dtype(np.float64)})], fresh=True)
+    samples=lambda rng: [([rng.normal(size=(2, 3))], {"dtype": np.dtype(np.float64)})], fresh=True,
+    linear=True)
 
 truncate = Rule(
     "truncate", "y = x as integers or booleans: no gradient",

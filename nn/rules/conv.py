@@ -40,6 +40,12 @@ def _conv2d_vjp(g, saved, needs):
     return dx, dw, db
 
 
+def _conv2d_jvp(t, i, saved, out, **attrs):
+    """y is linear in x, and in w, and in b."""
+    x, w, *_ = saved
+    return t[:, None, None] if i == 2 else _conv2d(*((x, t) if i else (t, w)), None, **attrs)[0]
+
+
 def _rows(windows, groups):
     """(N, H', W', kH, kW, C) → (G, N·H'·W', kH·kW·C/G): each group's part of each window as a row."""
     *_, kh, kw, c = windows.shape
@@ -87,4 +93,4 @@ def _samples(rng):
 conv2d = Rule(
     "conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps, as rows·wᵀ;  "
     "dx = Σ g·w[:, :, i, j] where it met x, dw = gᵀ·rows, db = Σg",
-    _conv2d, _conv2d_vjp, twin=_conv2d_twin, samples=_samples)
+    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=_samples)

@@ -38,7 +38,8 @@ def _matmul_samples(rng):
 matmul = Rule(
     "matmul", "y = a·b;  da = g·bᵀ, db = aᵀ·g",
     _matmul, _matmul_vjp,
-    samples=_matmul_samples, fresh=True)
+    samples=_matmul_samples, fresh=True,
+    jvp=lambda t, i, saved, out: saved[0] @ t if i else t @ saved[1])
 
 
 def _linear(x, w, b):
@@ -62,6 +63,11 @@ def _linear_vjp(g, saved, needs):
             needs[2] and column_sums(rows))
 
 
+def _linear_jvp(t, i, saved, out):
+    x, w = saved
+    return t @ w.T if i == 0 else x @ t.T if i == 1 else t
+
+
 def _linear_samples(rng):
     shapes = (5, 3), (3,), (2, 2, 3)
     some = [([rng.normal(size=x), rng.normal(size=(4, 3)), rng.normal(size=4)], {}) for x in shapes]
@@ -71,4 +77,4 @@ def _linear_samples(rng):
 linear = Rule(
     "linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
     twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b,
-    samples=_linear_samples, fresh=True)
+    samples=_linear_samples, fresh=True, jvp=_linear_jvp, by_twin=False)

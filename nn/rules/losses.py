@@ -31,6 +31,11 @@ def _cross_entropy_vjp(g, saved, needs):
     return dx, None
 
 
+def _cross_entropy_jvp(t, i, saved, out):
+    p, rows, classes = saved
+    return (p * t).sum(1) - t[rows, classes]
+
+
 def _cross_entropy_twin(logits, classes):
     """logits minus their log-sum-exp, at the right class, negated."""
     shifted = logits - logits.max(1, keepdim=True).detach()
@@ -40,7 +45,7 @@ def _cross_entropy_twin(logits, classes):
 
 cross_entropy = Rule(
     "cross_entropy", "y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
-    _cross_entropy, _cross_entropy_vjp, twin=_cross_entropy_twin,
+    _cross_entropy, _cross_entropy_vjp, jvp=_cross_entropy_jvp, twin=_cross_entropy_twin,
     samples=lambda rng: [([rng.normal(size=(4, 5)) * 3, np.array([0, 4, 2, 2])], {})], fresh=True)
 
 
@@ -59,4 +64,5 @@ def _mse_vjp(g, saved, needs):
 mse = Rule(
     "mse", "y = (a − b)²;  da = 2g(a − b), db = −da", _mse, _mse_vjp,
     twin=lambda a, b: (a - b) ** 2,
-    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})], fresh=True)
+    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})], fresh=True,
+    symmetric=True)

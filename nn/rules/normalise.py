@@ -35,6 +35,11 @@ def _image(lines, shape):
     return lines.reshape(n, *space, c).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
 
 
+def _per_channel(v, ndim):
+    """One number per channel, in a shape that broadcasts against images of so many axes."""
+    return v.reshape(1, -1, *(1,) * (ndim - 2))
+
+
 def _check(op, x, **channels):
     if x.ndim < 2:
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C) or (N, C, H, W)")
@@ -63,11 +68,11 @@ def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentu
     y = centred * _line(scale, lines)
     if bias is not None:
         y += _line(bias, lines)
-    return _image(y, x.shape), (centred, inverse, scale)
+    return _image(y, x.shape), (centred, inverse, scale, weight, x.shape)
 
 
 def _batch_norm_vjp(g, saved, needs):
-    centred, inverse, scale = saved
+    centred, inverse, scale, *_ = saved
     c, n = len(scale), g.size // len(scale)
     lines = _lines(g)
     db, dw = _sums(lines, c), _sums(lines * centred, c) * inverse
@@ -81,7 +86,21 @@ def _batch_norm_vjp(g, saved, needs):
     return dx, dw, db
 
 
-def _batch_norm_twin(x, weight, bias, *, eps=1e-5):
+def _batch_norm_jvp(t, i, saved, out, **attrs):
+    """In x the Jacobian is symmetric; y is linear in w and in b."""
+    centred, inverse, *_ = saved
+    if i == 0:
+        return _batch_norm_vjp(t, saved, (True,))[0]
+    return _per_channel(t, len(out)) if i == 2 else _image(centred * _line(t * inverse, centred), out)
+
+
+def _batch_norm_inputs(saved):
+    """Inputs of the same derivatives: x shifted, for a shift of x changes nothing, and any bias."""
+    centred, inverse, _, weight, shape = saved
+    return _image(centred, shape), weight, inverse
+
+
+def _batch_norm_twin(x, weight, bias, *, eps=1e-5, **running):
     dims = (0, *range(2, x.ndim))
     mean = x.mean(dims, keepdim=True)
     return _batch_norm_eval_twin(x, weight, bias, mean, ((x - mean) ** 2).mean(dims, keepdim=True), eps=eps)
@@ -95,7 +114,7 @@ def _samples(rng):
 batch_norm = Rule(
     "batch_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (g − db/n − x̂·dw/n)·w/√(var x + ε)",
-    _batch_norm, _batch_norm_vjp, twin=_batch_norm_twin,
+    _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin, by_twin=_batch_norm_inputs,
     samples=lambda rng: [*_samples(rng), ([rng.normal(size=(5, 3)), None, None], {})])
 
 
@@ -118,12 +137,22 @@ def _batch_norm_eval_vjp(g, saved, needs):
     return dx, dw, db, -scale * db, -0.5 * scale * inverse * dw
 
 
+def _batch_norm_eval_jvp(t, i, saved, out, **attrs):
+    """y = (x − mean)·scale + b is linear in each of them but var."""
+    lines, mean, inverse, scale = saved
+    if i == 0:
+        return t * _per_channel(scale, len(out))
+    if i in (2, 3):
+        return _per_channel(t if i == 2 else -scale * t, len(out))
+    change = t * inverse if i == 1 else -0.5 * scale * inverse**2 * t
+    return _image((lines - _line(mean, lines)) * _line(change, lines), out)
+
+
 def _batch_norm_eval_twin(x, weight, bias, mean, var, *, eps=1e-5):
     """Also training's, with the batch's own mean and variance."""
-    channel = (1, -1) + (1,) * (x.ndim - 2)
-    y = (x - mean.reshape(channel)) / (var.reshape(channel) + eps).sqrt()
-    y = y if weight is None else y * weight.reshape(channel)
-    return y if bias is None else y + bias.reshape(channel)
+    y = (x - _per_channel(mean, x.ndim)) / (_per_channel(var, x.ndim) + eps).sqrt()
+    y = y if weight is None else y * _per_channel(weight, x.ndim)
+    return y if bias is None else y + _per_channel(bias, x.ndim)
 
 
 def _eval_samples(rng):
@@ -134,4 +163,5 @@ def _eval_samples(rng):
 batch_norm_eval = Rule(
     "batch_norm_eval", "y = w·x̂ + b, x̂ = (x − mean)/√(var + ε);  db = Σg, dw = Σg·x̂, "
     "dx = g·w/√(var + ε), dmean = −Σdx, dvar = −½·w·dw/(var + ε)",
-    _batch_norm_eval, _batch_norm_eval_vjp, twin=_batch_norm_eval_twin, samples=_eval_samples)
+    _batch_norm_eval, _batch_norm_eval_vjp, jvp=_batch_norm_eval_jvp, twin=_batch_norm_eval_twin,
+    samples=_eval_samples)

@@ -41,6 +41,14 @@ def _max_pool2d_vjp(g, saved, needs):
     return (windows.inside(padded).transpose(0, 3, 1, 2),)
 
 
+def _max_pool2d_jvp(t, i, saved, out, **attrs):
+    winner, windows = saved
+    padded, y = windows.pad(t), 0
+    for tap, (_, _, pixels) in enumerate(windows.taps()):
+        y = y + padded[pixels] * (winner == tap)
+    return y.transpose(0, 3, 1, 2)
+
+
 def _max_samples(rng):
     """Distinct values, far enough apart that a small step changes no winner."""
     return [([rng.permutation(np.prod(shape)).reshape(shape) / 10], how) for shape, how in (
@@ -51,7 +59,7 @@ def _max_samples(rng):
 
 max_pool2d = Rule(
     "max_pool2d", "y = the greatest x in each window;  dx = g at the first place where x = y, else 0",
-    _max_pool2d, _max_pool2d_vjp, samples=_max_samples)
+    _max_pool2d, _max_pool2d_vjp, jvp=_max_pool2d_jvp, samples=_max_samples, linear=True)
 
 
 def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
@@ -74,4 +82,4 @@ def _avg_pool2d_vjp(g, saved, needs):
 
 avg_pool2d = Rule(
     "avg_pool2d", "y = (Σx)/k in each window of k pixels, padding included;  dx = Σ g/k over its windows",
-    _avg_pool2d, _avg_pool2d_vjp, samples=_max_samples)
+    _avg_pool2d, _avg_pool2d_vjp, samples=_max_samples, linear=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Rule:
-    """One operation y = f(x₁, …, xₙ) and how a gradient passes through it.
+    """One operation y = f(x₁, …, xₙ) and how derivatives pass through it, backwards and forwards.
 
     forward(*arrays, **attrs) -> (y, saved): saved is a flat tuple of what vjp needs, or None.
     vjp(g, saved, needs) -> one gradient per input, given g = ∂L/∂y; it writes neither to g nor to
@@ -17,18 +17,37 @@ class Rule:
     samples(rng) -> list of (arrays, attrs), float64 and away from kinks: what gradcheck runs.
     fresh: vjp returns new arrays only, never g, something saved, a view of them or one array twice,
         so that the engine may keep them and add into them.
-    jvp: the forward mode (none yet).
     twin(*tensors, **attrs): the same function composed of simpler operations: the specification of
         a fused rule, and what it is tested against.
     surrogate(*arrays, **attrs) -> function of the arrays: for a rule whose vjp is not its true
         derivative (straight-through estimators), the smooth function whose derivative it is.
+
+    Forward mode (nn.jvp) wants ∂y/∂xᵢ·t for a tangent t of the i-th input; the engine adds up over i
+    and repeats along axes of length 1. The first of these that a rule has is taken:
+    jvp(t, i, saved, out, **attrs) -> that product; `out` is the shape of y.
+    symmetric: each ∂y/∂xᵢ is its own transpose, as that of any elementwise function (a diagonal
+        matrix) and of softmax; then the jvp is the vjp of the same lines.
+    linear: y is linear in its one input; then the jvp is forward(t, **attrs).
+    None of them: the vjp is transposed, if its lines run on Tensors (nn/higher.py); else the twin.
+
+    Double backward (create_graph=True) differentiates the vjp once more:
+    linear: y is linear in its inputs together, at least on either side of its kinks (relu, max): the
+        vjp depends on g alone, all that is saved is constant, and its derivative is the jvp.
+    by_twin: not from the vjp but from the twin, on inputs that the graph then keeps, or that
+        by_twin(saved) can tell from what is kept anyway. It is so for every rule that has a twin and
+        does not say by_twin=False: which it may if its vjp runs on Tensors and `saved` holds inputs,
+        the output and constants (shapes, indices, masks), nothing else computed from inputs.
+    double(node, g) -> the gradients of vjp as Tensors, for a rule that goes a way of its own (nn.checkpoint).
     """
 
-    __slots__ = ("formula", "forward", "fresh", "jvp", "name", "samples", "surrogate", "twin", "vjp")
+    __slots__ = ("by_twin", "double", "formula", "forward", "fresh", "jvp", "linear", "name", "origins",
+                 "samples", "surrogate", "symmetric", "twin", "vjp")
 
     def __init__(self, name: str, formula: str, forward: Callable, vjp: Callable | None = None, *,
                  samples: Callable = lambda rng: [], fresh: bool = False, jvp: Callable | None = None,
-                 twin: Callable | None = None, surrogate: Callable | None = None) -> None:
+                 symmetric: bool = False, linear: bool = False, twin: Callable | None = None,
+                 by_twin: bool | Callable | None = None, double: Callable | None = None,
+                 surrogate: Callable | None = None) -> None:
         self.name = name
         self.formula = formula
         self.forward = forward
@@ -36,8 +55,13 @@ class Rule:
         self.samples = samples
         self.fresh = fresh
         self.jvp = jvp
+        self.symmetric = symmetric
+        self.linear = linear
         self.twin = twin
+        self.by_twin = (twin is not None and not linear) if by_twin is None else by_twin
+        self.double = double
         self.surrogate = surrogate
+        self.origins = None    # what nn/higher.py found out about `saved`, once it had to
 
     def __repr__(self) -> str:
         return f"Rule({self.name}: {self.formula})"

@@ -40,7 +40,7 @@ def _sum(x, *, dim=None, keepdim=False):
 sum = Rule(
     "sum", "y = Σxᵢ;  dxᵢ = g", _sum,
     lambda g, kept, needs: (along(g, kept),),
-    samples=_samples)
+    samples=_samples, linear=True)
 
 
 def _mean(x, *, dim=None, keepdim=False):
@@ -52,7 +52,7 @@ def _mean(x, *, dim=None, keepdim=False):
 mean = Rule(
     "mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
     lambda g, saved, needs: (along(g, saved[1:]) / saved[0],),
-    samples=_samples)
+    samples=_samples, linear=True)
 
 
 def _var(x, *, dim=None, correction=1, keepdim=False):
@@ -75,8 +75,13 @@ def _var_vjp(g, saved, needs):
     return (along(g, kept) * (2 / freedom) * centred,)
 
 
+def _var_jvp(t, i, saved, out, *, dim=None, keepdim=False, **attrs):
+    centred, freedom, *_ = saved
+    return np.add.reduce(centred * t, axis=dim, keepdims=keepdim) * (2 / freedom)
+
+
 var = Rule(
-    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, twin=_var_twin,
+    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, jvp=_var_jvp, twin=_var_twin,
     samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
 
 
@@ -91,8 +96,12 @@ def _extreme(name, reduce):
         ties = (x == y).astype(x.dtype)
         return (along(g, kept) / along(ties.sum(dim), kept) * ties,)
 
+    def jvp(t, i, saved, out, *, dim=None, keepdim=False):
+        x, y, _ = saved
+        return np.mean(t, axis=dim, keepdims=keepdim, where=x == y)
+
     return Rule(name, f"y = {name} xᵢ;  dxᵢ = g/(number of ties) where xᵢ = y, else 0", forward, vjp,
-                samples=_samples, fresh=True)
+                samples=_samples, fresh=True, jvp=jvp, linear=True)
 
 
 # An extreme that k entries share has no derivative; of its subgradients this is the symmetric one.

@@ -18,21 +18,40 @@ from nn import kernels
 from nn.testing import memory
 from nn.testing.case import for_all
 from nn.testing.domain import Domain, Gemm, Qgemm
+from nn.testing.domain_adam import AdamStep
 from nn.testing.domain_codebook import CodebookGemm
 from nn.testing.domain_csr import SpmmCsr
 from nn.testing.domain_kmeans import Kmeans1d
 from nn.testing.domain_tt import TtMatmul
+from nn.testing.domain_winograd import WinogradConv2d
 from nn.testing.laws import Implementation, Law
+from nn.testing.laws_adam import ADAM_LAWS
 from nn.testing.laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
 from nn.testing.laws_kmeans import KMEANS_LAWS
 from nn.testing.laws_qgemm import QGEMM_LAWS
 from nn.testing.laws_tt import TT_LAWS
+from nn.testing.laws_winograd import WINOGRAD_LAWS
 
 DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
-    Gemm(), Qgemm(), SpmmCsr(), TtMatmul(), CodebookGemm(), Kmeans1d())}
+    Gemm(),
+    Qgemm(),
+    SpmmCsr(),
+    TtMatmul(),
+    WinogradConv2d(),
+    AdamStep(),
+    CodebookGemm(),
+    Kmeans1d(),
+)}
 LAWS_OF: dict[str, tuple[Law, ...]] = {
-    "gemm": GEMM_LAWS, "qgemm": QGEMM_LAWS, "spmm_csr": SPMM_CSR_LAWS, "tt_matmul": TT_LAWS,
-    "codebook_gemm": CODEBOOK_LAWS, "kmeans1d": KMEANS_LAWS}
+    "gemm": GEMM_LAWS,
+    "qgemm": QGEMM_LAWS,
+    "spmm_csr": SPMM_CSR_LAWS,
+    "tt_matmul": TT_LAWS,
+    "winograd_conv2d": WINOGRAD_LAWS,
+    "adam_step": ADAM_LAWS,
+    "codebook_gemm": CODEBOOK_LAWS,
+    "kmeans1d": KMEANS_LAWS,
+}
 
 
 def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementation:
@@ -49,9 +68,8 @@ def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementa
             return pack_flat(*weight)
 
     name = what if what.startswith(kernel.name) else f"{kernel.name}_{what}"
-    takes_out = "out" in inspect.signature(kernel).parameters
-    spec = domain.flat(kernel.reference)
-    return Implementation(name, domain, run, spec, pack_flat and pack, takes_out, steady)
+    return Implementation(name, domain, run, domain.flat(kernel.reference), pack_flat and pack,
+                          takes_out=domain.takes_out, steady=steady)
 
 
 def of_function(function: Callable, like: kernels.Kernel) -> Implementation:

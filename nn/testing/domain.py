@@ -31,7 +31,8 @@ class Domain:
     """The calls of one kernel, and its structure."""
 
     name: str
-    exact: bool                            # integers: every variant gives the same bits
+    exact: bool                            # every variant gives the same bits
+    takes_out: bool = True                 # the kernel has `out=`
     m_tiles: tuple[int, ...]               # rows of the tiles of its variants: sizes around
     n_tiles: tuple[int, ...]               # them are drawn; and columns
 
@@ -43,6 +44,10 @@ class Domain:
         """The case with each of its dimensions in turn shrunk to nothing."""
         none = slice(0, 0)
         return {"M": self.rows(case, none), "N": self.columns(case, none), "K": self.inner(case, none)}
+
+    def unpacked(self, w: np.ndarray) -> np.ndarray | float:
+        """How far from w `unpack` may be: not at all, where what is packed keeps every bit."""
+        return 0.0
 
     def to_pack(self, case: Case) -> tuple:
         """The arguments of `pack`."""

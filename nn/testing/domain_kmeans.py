@@ -14,7 +14,7 @@ from nn.testing.domain import SEEDS, Domain, U
 class Kmeans1d(Domain):
     """values (n,), k → the centroids. It is no product: it has no rows, columns and inner indices."""
 
-    name, exact = "kmeans1d", True
+    name, exact, takes_out = "kmeans1d", True, False
     m_tiles, n_tiles = (1,), (1,)
 
     def cases(self) -> st.SearchStrategy[Case]:

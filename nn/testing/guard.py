@@ -5,7 +5,7 @@ same process. Two remedies, both old ones:
 
     guarded(a, at="end")     the array's last byte is the last that may be touched: one further is SIGSEGV
     guarded(a, at="start")   the same for its first byte               (Electric Fence, B. Perens 1987)
-    Frame((m, n), dtype)     a window in a larger array of one known byte: writes around it are seen
+    Frame(shape, dtype)      a window in a larger array of one known byte: writes around it are seen
 
 Guard pages kill the process, so they are used in a child (nn/testing/memory.py).
 """
@@ -27,16 +27,16 @@ def why_not() -> str | None:
     return None if os.name == "posix" else f"guard pages need POSIX mmap and mprotect, this is {os.name}"
 
 
-def guarded(array: np.ndarray, at: str = "end", pitch: int | None = None) -> np.ndarray:
+def guarded(array: np.ndarray, at: str = "end", gap: int = 0) -> np.ndarray:
     """A writable copy of `array` that ends (at="end") or begins (at="start") flush against a forbidden page.
 
     Args:
         array: any shape and dtype; also zero-length, whose address then is the border itself.
         at:    "end" or "start".
-        pitch: bytes from one row to the next, for a matrix; what lies between rows is CANARY.
+        gap:   bytes between one row (along the last axis) and the next; what lies there is CANARY.
     """
     array = np.ascontiguousarray(array)
-    strides = array.strides if pitch is None else (pitch, array.itemsize)
+    strides = _strides(array.shape, array.itemsize, gap)
     reach = [(n - 1) * stride for n, stride in zip(array.shape, strides, strict=True)]
     span = sum(reach) + array.itemsize if array.size else 0     # bytes from the first to the last, inclusive
 
@@ -52,6 +52,14 @@ def guarded(array: np.ndarray, at: str = "end", pitch: int | None = None) -> np.
     return copy
 
 
+def _strides(shape: tuple[int, ...], itemsize: int, gap: int) -> tuple[int, ...]:
+    strides, step = [], itemsize
+    for axis, extent in enumerate(shape[::-1]):                 # from the last, whose elements are adjacent
+        strides.append(step)
+        step = step * extent + (gap if axis == 0 else 0)
+    return tuple(strides[::-1])
+
+
 def _forbid(address: int, size: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size), PROT_NONE) != 0:
@@ -59,14 +67,18 @@ def _forbid(address: int, size: int) -> None:
 
 
 class Frame:
-    """A 2-D window with `border` rows and columns of CANARY bytes on each side."""
+    """A window with `border` rows and columns of CANARY bytes on each side, and one of each further axis."""
 
-    def __init__(self, shape: tuple[int, int], dtype: np.dtype | type, border: int = 3):
-        (rows, columns), size = shape, np.dtype(dtype).itemsize
-        self.canvas = np.full((rows + 2 * border, (columns + 2 * border) * size), CANARY, np.uint8)
-        self.outside = np.ones(self.canvas.shape, bool)
-        self.outside[border:border + rows, border * size:(border + columns) * size] = False
-        self.window = self.canvas.view(dtype)[border:border + rows, border:border + columns]
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype | type, border: int = 3):
+        borders = (*[1] * (len(shape) - 2), border, border)
+        canvas = np.empty([extent + 2 * around for extent, around in zip(shape, borders, strict=True)], dtype)
+        self.canvas = canvas.view(np.uint8)
+        self.canvas[...] = CANARY
+        outside = np.ones(canvas.shape, bool)
+        inside = tuple(slice(around, around + extent) for extent, around in zip(shape, borders, strict=True))
+        outside[inside] = False
+        self.outside = np.repeat(outside, canvas.itemsize, axis=-1)
+        self.window = canvas[inside]
 
     def intact(self) -> bool:
         """Whether everything outside the window is as it was."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nn import kernels
 from nn.testing import layouts
 from nn.testing.case import Case, show
 from nn.testing.domain import Domain
@@ -22,9 +23,10 @@ from nn.testing.guard import Frame
 class Implementation:
     """One way to compute a kernel.
 
-    run(*arrays, **options) → (M, N), with `out=` too where takes_out. pack(*weight) gives what may stand in
-    for the weight, or pack is None. spec is the NumPy specification. steady: the bits of an entry depend on
-    its row and its column only, not on the shape around them (BLAS, behind the NumPy variant, is not).
+    run(*arrays, **options) → (M, N) or (M, …, N), with `out=` too where takes_out. pack(*weight) gives what
+    may stand in for the weight, or pack is None. spec is the NumPy specification. steady: the bits of an
+    entry depend on its row and its column only, not on the shape around them (BLAS, behind the NumPy variant,
+    is not).
     """
 
     name: str
@@ -88,14 +90,14 @@ def ignores_layout(f: Implementation, case: Case) -> None:
     """Strided, shifted, unaligned, reversed and transposed views give what contiguous copies give."""
     want = f(case)
     for layout in layouts.OF_MATRICES:
-        args = [layout(a) if a.ndim == 2 or layout in layouts.OF_VECTORS else a for a in case.args]
+        args = [layout(a) if a.ndim > 1 or layout in layouts.OF_VECTORS else a for a in case.args]
         alike(f, f(case.on(*args)), want, case, f"with {layout.__name__} views for arguments")
 
 
 def ignores_padding(f: Implementation, case: Case) -> None:
     """The bytes between and around rows may be anything: NaN (0xFF), large (0x7F), negative (0x80)."""
     def surrounded(a: np.ndarray, poison: int) -> np.ndarray:
-        return layouts.padded_rows(a, poison) if a.ndim == 2 else layouts.shifted(a, poison)
+        return layouts.padded_rows(a, poison) if a.ndim > 1 else layouts.shifted(a, poison)
 
     clean, *poisoned = [f(case.on(*(surrounded(a, poison) for a in case.args)))
                         for poison in (0x00, 0xFF, 0x7F, 0x80)]
@@ -136,12 +138,22 @@ def splits_into_rows(f: Implementation, case: Case) -> None:
     alike(f, np.vstack(parts), f(case), case, f"rows cut at {cut}")
 
 
+def has_the_same_bits_on_any_threads(f: Implementation, case: Case) -> None:
+    """Two, three or five threads that share the rows give the bits that one gives."""
+    with kernels.threads(1):
+        want = f(case)
+    count = (2, 3, 5)[case.seed % 3]
+    with kernels.threads(count, least_cycles=0):
+        for _ in range(3):                                     # whoever comes first takes a block
+            same(f(case), want, f"on {count} threads")
+
+
 def splits_into_columns(f: Implementation, case: Case) -> None:
     """The same for columns."""
     n = f.domain.shape(case)[2]
     cut = int(case.rng().integers(n + 1))
     parts = [f(f.domain.columns(case, slice(0, cut))), f(f.domain.columns(case, slice(cut, n)))]
-    alike(f, np.hstack(parts), f(case), case, f"columns cut at {cut}")
+    alike(f, np.concatenate(parts, axis=-1), f(case), case, f"columns cut at {cut}")
 
 
 def permutes(f: Implementation, case: Case) -> None:
@@ -151,7 +163,7 @@ def permutes(f: Implementation, case: Case) -> None:
     turned = f.domain.rows(case, rows)
     alike(f, f(turned), want[rows], turned, "rows permuted")
     turned = f.domain.columns(case, columns)
-    alike(f, f(turned), np.ascontiguousarray(want[:, columns]), turned, "columns permuted")
+    alike(f, f(turned), np.ascontiguousarray(want[..., columns]), turned, "columns permuted")
     turned = f.domain.inner(case, inner)
     alike(f, f(turned), want, case, "inner index permuted", reordered=True)
 
@@ -179,12 +191,12 @@ def packs(f: Implementation, case: Case) -> None:
     alike(f, f(case.on(case.args[0], packed)), want, case, "with a packed weight")
     again = packed.unpack()
     for got, w in zip(again if isinstance(again, tuple) else (again,), weight, strict=True):
-        same(got, w, "packed and unpacked")
+        same(got, w, "packed and unpacked", f.domain.unpacked(w))
     held = f.domain.held(case)
     if packed.nbytes < held:
         raise AssertionError(f"packed.nbytes is {packed.nbytes}, less than the {held} bytes it gives back")
 
 
 LAWS: tuple[Law, ...] = (equals_specification, ignores_layout, ignores_padding, writes_only_out,
-                         leaves_inputs, repeats, splits_into_rows, splits_into_columns, permutes,
-                         ignores_nothing_added, handles_empty, packs)
+                         leaves_inputs, repeats, splits_into_rows, has_the_same_bits_on_any_threads,
+                         splits_into_columns, permutes, ignores_nothing_added, handles_empty, packs)

@@ -6,11 +6,12 @@ import numpy as np
 
 
 def padded_rows(array: np.ndarray, poison: int = 0x7F) -> np.ndarray:
-    """Rows further apart than they are wide, as a window of a larger matrix; `poison` bytes between them."""
-    rows, columns = array.shape
-    room = np.full((rows, (columns + 5) * array.itemsize), poison, np.uint8).view(array.dtype)
-    room[:, :columns] = array
-    return room[:, :columns]
+    """Rows (along the last axis) further apart than they are wide, as a window of a larger array; `poison`
+    bytes between them."""
+    *rows, columns = array.shape
+    room = np.full((*rows, (columns + 5) * array.itemsize), poison, np.uint8).view(array.dtype)
+    room[..., :columns] = array
+    return room[..., :columns]
 
 
 def shifted(array: np.ndarray, poison: int = 0x7F) -> np.ndarray:
@@ -29,7 +30,7 @@ def unaligned(array: np.ndarray) -> np.ndarray:
 
 
 def transposed(array: np.ndarray) -> np.ndarray:
-    """Column after column, as `x.T` of a contiguous x."""
+    """Column after column, as `x.T` of a contiguous x; the axes of an image in their opposite order."""
     return np.ascontiguousarray(array.T).T
 
 

@@ -20,7 +20,8 @@ from nn.testing.laws import Implementation
 SECONDS = 60                                                   # a call that takes longer hangs
 Say = Callable[[str], None]
 
-# How a matrix lies in memory: by rows, from the last row to the first, by columns. Each turns itself back.
+# How a matrix (or a stack of them) lies in memory: by rows, from the last row to the first, by columns. Each
+# turns itself back.
 TURNS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (lambda a: a, lambda a: a[::-1], lambda a: a.T)
 
 
@@ -49,10 +50,7 @@ def touch_borders(f: Implementation, case: Case, say: Say) -> None:
     def at_border(a: object, at: str) -> object:
         if not isinstance(a, np.ndarray):
             return a
-        if a.ndim != 2:
-            return guard.guarded(a, at)
-        lying = turn(a)
-        return turn(guard.guarded(lying, at, lying.shape[1] * lying.itemsize + gap))
+        return turn(guard.guarded(turn(a), at, gap)) if a.ndim > 1 else guard.guarded(a, at)
 
     for at in ("end", "start"):
         say(f"arguments against the page at their {at}")
@@ -61,7 +59,7 @@ def touch_borders(f: Implementation, case: Case, say: Say) -> None:
         f(case.on(*args, **options))
         if f.takes_out:
             say(f"out against the page at its {at}")
-            f(case, out=guard.guarded(result, at, result.shape[1] * result.itemsize + gap))
+            f(case, out=guard.guarded(result, at, gap))
         if f.pack is not None:
             say(f"packing what lies against the page at its {at}, and a call with it")
             packed = f.pack(*(at_border(w, at) for w in f.domain.to_pack(case)))

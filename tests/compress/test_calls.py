@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import compress
-from compress.calls import CALLS, ProgramError, call_from_json, layout, multiply, pointwise, pool
+from compress.calls import CALLS, ProgramError, call_from_json, layout, multiply, pointwise, pool, winograd
 from compress.dense import DenseWeight
 from compress.prune import SparseWeight
 from compress.quantize import QuantizedWeight
 from compress.shared import SharedWeight
 from compress.tensor_train import TensorTrainWeight
+from compress.winograd import WinogradWeight
 
 
 def dense(out=2, width=3):
@@ -33,6 +34,13 @@ FLAT, IMAGE = (3,), (4, 4, 3)
 
 def im2col(**changes):
     return replace(layout.Im2col(("x",), "y", (3, 3), (1, 1), (0, 0), (1, 1), 0), **changes)
+
+
+FILTERS = {"w": WinogradWeight(np.ones((2, 3, 3, 3), np.float32))}
+
+
+def convolution(**changes):
+    return replace(winograd.WinogradConv2d(("x",), "y", "w", None, (0, 0)), **changes)
 
 
 def max_pool(**changes):
@@ -146,6 +154,22 @@ BAD_LINES = {
     "more padding than memory": ([im2col(padding=(2**30, 0))], {}, IMAGE, "empty or too large"),
     "patches larger than memory": (
         [im2col(kernel=(2**15, 2**15), padding=(2**15, 2**15))], {}, IMAGE, "empty or too large"
+    ),
+    "winograd of rows": ([convolution()], FILTERS, FLAT, "needs 3 dimensions beside the batch"),
+    "winograd of a matrix": ([convolution()], {"w": dense()}, IMAGE, "must be a WinogradWeight; got Dense"),
+    "winograd of other channels": (
+        [convolution()], FILTERS, (4, 4, 2), r"w \(2, 3, 3, 3\) does not fit an image of 2 channels",
+    ),
+    "winograd with negative padding": ([convolution(padding=(0, -1))], FILTERS, IMAGE, "padding must not be"),
+    "winograd larger than the image": ([convolution()], FILTERS, (2, 4, 3), "empty or too large"),
+    "winograd with more padding than memory": (
+        [convolution(padding=(2**30, 0))], FILTERS, IMAGE, "empty or too large"
+    ),
+    "winograd with a bias of another size": (
+        [convolution(bias="b")], {**FILTERS, "b": np.zeros(3, np.float32)}, IMAGE, r"b must be float32 \(2,\)"
+    ),
+    "integers into winograd": (
+        [qgemm()[0], convolution(inputs=("q",))], FILTERS, IMAGE, "needs float32; got uint8"
     ),
     "pool over half padded": ([max_pool(padding=(2, 0))], {}, IMAGE, "padding at most half the kernel"),
     "pool with negative padding": ([max_pool(padding=(-1, 0))], {}, IMAGE, "padding must not be negative"),

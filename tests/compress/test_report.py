@@ -52,6 +52,11 @@ def test_items_and_header_sum_to_the_file(recipe, tmp_path):
             t["data_offsets"] for key, t in stored.items() if key == name or key.rpartition(".")[0] == name
         ]
         assert sum(parts.values()) == sum(end - start for start, end in mine)
+    sums = {layer: sum(parts.values()) for layer, parts in report.layers.items()}
+    assert sum(sums.values()) == size
+    assert set(sums) == {"conv1", "conv2", "conv3", "fc", "file"}
+    fc = [parts for name, parts in report.items.items() if name.startswith("fc.")]
+    assert sums["fc"] == sum(sum(parts.values()) for parts in fc)
     rows = table(str(report))
     assert rows["file"] == [size]
     assert rows["header"] == [report.header]

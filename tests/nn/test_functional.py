@@ -228,7 +228,7 @@ def test_batch_norms_that_do_not_fit(x, arguments, message):
         ((4, 3), [0, 1, 3, 0], ValueError, "classes from 0 to 3 came, but logits of shape .* know 0 to 2"),
         ((4, 3), [0, 1, -1, 0], ValueError, "classes from -1 to 1"),
         ((4, 3), [0, 1], ValueError, r"\(4, 3\) do not fit classes of shape \(2,\)"),
-        ((3,), [0], ValueError, r"wanted \(N, C\) and \(N,\)"),
+        ((3,), [0], ValueError, r"wanted \(N, C, d…\) and \(N, d…\)"),
         ((1, 3), [0.0], TypeError, "classes are float64, wanted integers"),
     ],
 )

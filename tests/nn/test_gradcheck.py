@@ -59,7 +59,7 @@ def _softmax(g, saved, needs, sign=1, sum_of=lambda g, y: g * y):
 
 
 def _batch_norm(g, saved, needs, mean=True, spread=True):
-    centred, inverse, scale = saved
+    centred, inverse, scale, *_ = saved
     x_hat = centred * inverse
     dx = g - mean * g.mean(0) - spread * x_hat * (g * x_hat).mean(0)
     return dx * scale, (g * x_hat).sum(0), g.sum(0)

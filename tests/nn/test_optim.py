@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import nn
 from nn import files
 from nn.module import Parameter
-from nn.optim import SGD, Adam
+from nn.optim import SGD, Adam, AdamW
 
 RECORD = np.load(Path(__file__).parents[1] / "golden" / "torch_optimizers.npz")
 OPTIMIZERS = {
@@ -20,6 +20,8 @@ OPTIMIZERS = {
     "sgd_nesterov_decay": lambda p: SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.05),
     "adam": Adam,
     "adam_decay": lambda p: Adam(p, lr=0.02, weight_decay=0.05),
+    "adamw": lambda p: AdamW(p, lr=0.02),
+    "adamw_decay": lambda p: AdamW(p, lr=0.1, betas=(0.5, 0.75), eps=0.1, weight_decay=0.5),
     "adam_betas_eps": lambda p: Adam(p, lr=0.3, betas=(0.5, 0.75), eps=0.1),
 }
 GRADIENTS = st.lists(
@@ -235,8 +237,93 @@ P = Parameter(np.zeros(2))
         (ValueError, "betas .*two", lambda: Adam([P], betas=(0.9,))),
         (ValueError, "eps .*got 0", lambda: Adam([P], eps=0.0)),
         (ValueError, "eps .*got nan", lambda: Adam([P], eps=math.nan)),
+        (ValueError, "^AdamW: weight_decay", lambda: AdamW([P], weight_decay=math.nan)),
+        (TypeError, "got dict", lambda: SGD({"params": [P]})),
+        (TypeError, r"params\[1\] must be a dict", lambda: SGD([{"params": [P]}, [P]])),
+        (TypeError, r"params\[0\] must be a dict with 'params'", lambda: SGD([{"lr": 1.0}])),
+        (ValueError, r"params\[0\] has the unknown momemtum", lambda: SGD([{"params": [P], "momemtum": 1}])),
+        (ValueError, "SGD: lr .*got -1", lambda: SGD([{"params": [P], "lr": -1}])),
+        (TypeError, r"params\[1\]\['params'\]\[0\]", lambda: SGD([{"params": [P]}, {"params": [3]}])),
+        (ValueError, "appears twice", lambda: SGD([{"params": [P]}, {"params": P}])),
     ],
 )
 def test_bad_settings_are_refused(kind, wanted, build):
     with pytest.raises(kind, match=wanted):
         build()
+
+
+# Groups
+
+
+def two(dtype=np.float32):
+    return [Parameter(np.full(3, 2, dtype)), Parameter(np.full(2, 4, dtype))]
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+def test_groups_step_as_optimizers_of_their_own(kind):
+    own, together = two(), two()
+    settings = [{"lr": 0.1, "weight_decay": 0.5}, {"lr": 0.01}]
+    apart = [kind([p], **how) for p, how in zip(own, settings, strict=True)]
+    one = kind([{"params": p, **how} for p, how in zip(together, settings, strict=True)], lr=77.0)
+    for step in range(3):
+        for p, q in zip(own, together, strict=True):
+            p.grad, q.grad = (np.full(p.shape, step - 0.5, np.float32) for _ in range(2))
+        for optimizer in (*apart, one):
+            optimizer.step()
+    for p, q in zip(own, together, strict=True):
+        assert p.data.tobytes() == q.data.tobytes()
+
+
+def test_what_is_set_in_a_group_holds_from_the_next_step():
+    params = two()
+    optimizer = SGD([{"params": params[:1], "lr": 1.0}, {"params": params[1:]}], lr=2.0)
+    with pytest.raises(ValueError, match=r"differ \(\[1.0, 2.0\]\)"):
+        _ = optimizer.lr
+    optimizer.param_groups[1]["lr"] = 3.0
+    for p in params:
+        p.grad = np.ones(p.shape, np.float32)
+    optimizer.step()
+    assert (params[0].data == 1).all()
+    assert (params[1].data == 1).all()
+    optimizer.lr = 0.5
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5]
+    with pytest.raises(ValueError, match=r"SGD: lr .*nan"):
+        optimizer.lr = math.nan
+
+
+def test_the_state_of_groups_is_loaded_into_groups():
+    def build(lr):
+        return Adam([{"params": [p], "lr": lr * (i + 1)} for i, p in enumerate(two())])
+
+    state = build(0.1).state_dict()
+    assert state["lr"] == 0.1
+    assert state["lr.1"] == 0.2
+    other = build(5.0)
+    other.load_state_dict(state)
+    assert [group["lr"] for group in other.param_groups] == [0.1, 0.2]
+    assert other.param_groups[0]["betas"] == (0.9, 0.999)
+    with pytest.raises(ValueError, match=r"missing: lr\.1"):
+        build(0.1).load_state_dict({key: value for key, value in state.items() if key != "lr.1"})
+
+
+def test_float32_float64_and_other_layouts_are_stepped_alike():
+    """What the kernel does not take, its specification takes: to the same bits in float32."""
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(4, 6)), rng.normal(size=(5, 4, 6))
+    plain, wide = (walk(AdamW, start.astype(t), gradients.astype(t)) for t in (np.float32, np.float64))
+    q = Parameter(np.asfortranarray(start.astype(np.float32)))
+    q._data = np.asfortranarray(q.data)    # a Tensor copies what it is given, in C order
+    optimizer = AdamW([q])
+    for g, want in zip(gradients, plain, strict=True):
+        q.grad = g.astype(np.float32)
+        optimizer.step()
+        np.testing.assert_array_equal(q.data, want)
+    np.testing.assert_allclose(plain, wide, rtol=1e-5)
+
+
+def test_without_the_c_kernels_the_steps_have_the_same_bits():
+    gradients = np.random.default_rng(0).normal(size=(4, 50)).astype(np.float32)
+    here = walk(Adam, np.ones(50, np.float32), gradients)
+    with nn.kernels.use("numpy"):
+        plain = walk(Adam, np.ones(50, np.float32), gradients)
+    np.testing.assert_array_equal(here, plain)

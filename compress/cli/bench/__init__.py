@@ -2,7 +2,8 @@
 
 A group of rows is a module here with a function `rows(seconds)`: the seconds are what each contestant of a
 comparison gets. Every group runs in a process of its own, so that one thread is all that anyone has, the
-peers (PyTorch, onnxruntime, SciPy: the extra `bench`) too, and no library disturbs the next group.
+peers (PyTorch, onnxruntime, SciPy: the extra `bench`) too, and no library disturbs the next group. (Rows that
+compare two threads with one say so.)
 """
 
 from __future__ import annotations
@@ -23,10 +24,30 @@ from .row import Row, table, verdicts
 
 __all__ = ["GROUPS", "ONE_THREAD", "group", "run"]
 
-KERNELS = ("gemm", "qgemm", "spmm_csr", "tt_matmul", "codebook_gemm", "kmeans1d")
-GROUPS = ("startup", "call", "autograd", *KERNELS, "digits", "main_job")
+GROUPS = (
+    "startup",
+    "call",
+    "autograd",
+    "modes",
+    "gemm",
+    "qgemm",
+    "spmm_csr",
+    "tt_matmul",
+    "winograd_conv2d",
+    "codebook_gemm",
+    "kmeans1d",
+    "one_pass",
+    "digits",
+    "main_job",
+)
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+ONE_THREAD = (
+    "NN_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 
 PEERS = ("torch", "onnxruntime", "scipy", "scikit-learn")
 

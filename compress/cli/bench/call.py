@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.kernels import Kernel, codebook_gemm, gemm, qgemm, spmm_csr, tt_matmul, why_not_c
+from nn.kernels import (
+    Kernel,
+    codebook_gemm,
+    gemm,
+    qgemm,
+    spmm_csr,
+    tt_matmul,
+    why_not_c,
+    winograd_conv2d,
+)
 
 from . import variants
 from .row import AT_MOST, Row
@@ -21,6 +30,7 @@ CALLS = (
     (qgemm, "qgemm(a, b, a_zero=3, bias=bias, scale=scale, out_zero=7)", np.uint8),
     (spmm_csr, "spmm_csr(a, b)", np.float32),
     (tt_matmul, "tt_matmul(a, b)", np.float32),
+    (winograd_conv2d, "winograd_conv2d(a, b, padding=1)", np.float32),
     (codebook_gemm, "codebook_gemm(a, b)", np.float32),
 )
 
@@ -37,9 +47,11 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
     x, w = np.ones((1, 4), np.float32), np.ones((4, 4), np.float32)
     a, b = (x.astype(np.uint8), w.astype(np.int8)) if kernel is qgemm else (x, w)
     weights = {tt_matmul: ([b.reshape(1, 4, 4, 1)],), codebook_gemm: (b.astype(np.uint8), b[0] * 2)}
+    if kernel is winograd_conv2d:  # one pixel of four channels
+        a, weights[kernel] = a.reshape(1, 1, 1, 4), (np.ones((4, 4, 3, 3), np.float32),)
     names = {kernel.name: kernel, "a": a, "b": kernel.pack(*weights.get(kernel, (b,)))}
     names |= {"bias": np.ones(4, np.int32), "scale": np.ones(4, np.float32)}
-    out = np.empty((1, 4), dtype)
+    out = np.empty(a.shape, dtype)
     contestants = {
         "ours": timer(statement, **names),
         "ours with out=": timer(f"{statement[:-1]}, out=out)", **names, out=out),

@@ -8,7 +8,7 @@ import numpy as np
 
 from nn.kernels import Variant, gemm, peak_routes, use, why_not_c
 
-from . import peers, variants
+from . import peers, two_threads, variants
 from .qgemm import peak_context
 from .row import Row
 from .timing import context, digits, interleaved, share_of_peak, timer
@@ -19,10 +19,11 @@ ROUTES = ("fma_avx512", "fma_avx2")  # the peaks, the highest first
 
 
 def rows(seconds: float) -> list[Row]:
-    """Shares of the peak, a comparison with peers, and the speed of every variant."""
+    """Shares of the peak, a comparison with peers, two threads, and the speed of every variant."""
     return [
         *(_of_peak(packed, seconds) for packed in (True, False)),
         _beside_peers(seconds),
+        _two_threads(seconds),
         *variant_rows(seconds / 2),
     ]
 
@@ -49,6 +50,12 @@ def _of_peak(packed: bool, seconds: float) -> Row:
     found = share_of_peak(route, _ours(a, b, packed), 1024**3, 2 * seconds)
     beside = peak_context(route, found, 1024**3)
     return Row("gemm", measure, digits(100 * found.share), unit, bar, context=beside)
+
+
+def _two_threads(seconds: float) -> Row:
+    a, b = _operands(1024, 1024, 1024)
+    out = np.empty((1024, 1024), np.float32)
+    return two_threads.row(gemm, "gemm 1024³", 1024**3, seconds, bar=1.8, a=a, b=gemm.pack(b), out=out)
 
 
 def _beside_peers(seconds: float) -> Row:

@@ -16,7 +16,16 @@ import numpy as np
 
 from .timing import timer
 
-__all__ = ["Peer", "missing", "onnx_gemm", "onnx_qgemm", "quiet", "torch_qgemm"]
+__all__ = [
+    "Peer",
+    "missing",
+    "onnx_conv2d",
+    "onnx_gemm",
+    "onnx_qgemm",
+    "quiet",
+    "torch_conv2d",
+    "torch_qgemm",
+]
 
 TORCH_ENGINES = ("onednn", "x86", "fbgemm")  # the fourth, qnnpack, is for ARM
 
@@ -92,7 +101,30 @@ def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
     return _onnx("MatMul", a, {"b": b}, np.zeros((a.shape[0], b.shape[1]), np.float32))
 
 
-def _onnx(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray) -> Peer:
+def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> Peer:
+    """onnxruntime's Conv of x (N,H,W,C) by w (O,C,3,3), padding 1. It wants its images N,C,H,W and lays them
+    out in blocks of channels by itself; the weight is a constant, its output is bound.
+    """
+    x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    y = np.zeros((len(x), len(w), *x.shape[2:]), np.float32)
+    return _onnx("Conv", x, {"w": w}, y, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+
+
+def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
+    """PyTorch's conv2d of x (N,H,W,C) by w (O,C,3,3), padding 1, in both of its layouts."""
+    import torch
+
+    torch.set_num_threads(1)
+    timers = {}
+    for name, layout in (("channels_last", torch.channels_last), ("N,C,H,W", torch.contiguous_format)):
+        image = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+        filters = torch.from_numpy(w).contiguous(memory_format=layout)
+        names = {"conv2d": torch.nn.functional.conv2d, "x": image, "w": filters}
+        timers[f"PyTorch {name}"] = timer("conv2d(x, w, padding=1)", **names)
+    return timers
+
+
+def _onnx(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray, **attributes: Any) -> Peer:
     """A network of one operator: inputs `a` and the constants in this order, output like `y`."""
     import onnxruntime
     from onnx import helper, numpy_helper
@@ -102,7 +134,7 @@ def _onnx(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray) -> P
 
     model = helper.make_model(
         helper.make_graph(
-            [helper.make_node(op, ["a", *constants], ["y"])],
+            [helper.make_node(op, ["a", *constants], ["y"], **attributes)],
             op,
             [described("a", a)],
             [described("y", y)],

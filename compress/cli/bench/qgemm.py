@@ -9,7 +9,7 @@ import numpy as np
 
 from nn.kernels import Variant, isa, peak_routes, qgemm, use, why_not_c
 
-from . import peers, variants
+from . import peers, two_threads, variants
 from .row import Row
 from .timing import Share, context, digits, interleaved, share_of_peak, timer
 
@@ -21,6 +21,7 @@ SHAPES = ((1024, 1024, 1024), (64, 1024, 1024), (8, 4096, 1024), (1, 4096, 4096)
 # vpmaddubsw adds two products in 16 bits: exact for 7-bit weights, and for others qgemm takes another route.
 ROUTES = {
     "vnni_avx512": ("avx512", 127, 85),
+    "vnni_avxvnni": ("avxvnni", 127, 88),
     "madd16_avx2": ("avx2", 127, 90),
     "maddubs_avx2": ("avx2", 64, 90),
 }
@@ -40,10 +41,11 @@ class Product(NamedTuple):
 
 
 def rows(seconds: float) -> list[Row]:
-    """Shares of the peak, ratios to the peers, and the speed of every variant."""
+    """Shares of the peak, ratios to the peers and of two threads, and the speed of every variant."""
     return [
         *(_of_peak(route, seconds) for route in ROUTES),
         *(_against_peers(shape, seconds) for shape in SHAPES),
+        _two_threads(seconds),
         *variant_rows(seconds / 2),
     ]
 
@@ -85,6 +87,15 @@ def peak_context(route: str, found: Share, macs: int) -> dict[str, Any]:
     beside = context({"ours": found.times}, "GMAC/s", lambda seconds: macs / seconds / 1e9)
     peaks = {"before": found.before, "after": found.after, "counted": found.peak}
     return {**beside, f"peak of {route}": {name: digits(peak / 1e9) for name, peak in peaks.items()}}
+
+
+def _two_threads(seconds: float) -> Row:
+    work = product(1024, 1024, 1024)
+    out = np.empty((1024, 1024), np.uint8)
+    operands = {"a": work.a, "b": qgemm.pack(work.b), "out": out}
+    return two_threads.row(
+        qgemm, "qgemm 1024³ → uint8", work.macs, seconds, bar=1.8, **operands, **work.around
+    )
 
 
 def _against_peers(shape: tuple[int, int, int], seconds: float) -> Row:

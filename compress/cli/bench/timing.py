@@ -3,6 +3,10 @@
 A time alone means nothing on a machine that clocks up and down and that others use too. So what is compared
 runs in one process, in turn (A B C A B C …): a drift hits all alike. The number is the median of the rounds;
 those in which another program took the core do not count, as long as enough others are there.
+
+A share of a peak is such a comparison too, with a loop that does nothing but multiply (csrc/peak.c), in turn:
+P A P A P. Both sides are means over turns of the same kind by the same clock. Each round holds the kernel
+against the two turns of the loop around it, which ran at its clock rate; the median of the rounds counts.
 """
 
 from __future__ import annotations
@@ -19,14 +23,15 @@ __all__ = ["Share", "Times", "context", "digits", "interleaved", "share_of_peak"
 
 TURN = 2e-3  # seconds of calls in one turn: long beside a tick of the clock, short beside a drift
 ROUNDS = 9  # at least
+LOOP = 100_000  # steps of the loop that measures a peak: a fraction of a turn
 
 try:
-    from resource import RUSAGE_THREAD, getrusage
-except ImportError:  # not Linux
+    from resource import RUSAGE_SELF, getrusage
+except ImportError:  # Windows
     getrusage = None
 
-# The time that this thread spent computing: it stands still while another program has the core. Everything
-# timed here runs on one thread. (Where its tick is too coarse, as on Windows, the wall clock.)
+# The time that this thread spent computing: it stands still while another program has the core.
+# (Where its tick is too coarse, as on Windows, the wall clock.)
 CLOCK: Callable[[], float] = (
     time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6 else time.perf_counter
 )
@@ -42,8 +47,8 @@ class Times(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A kernel's speed as a share of the peak of its route. Peaks in multiply-accumulates a second: the first
-    and the last measured, and the median of those that counted.
+    """A kernel's speed as a share of the peak of its route. Peaks in multiply-accumulates a second: of the
+    first and the last turn, and the median of what the rounds that counted were held against.
     """
 
     share: float
@@ -61,9 +66,12 @@ class Turn(NamedTuple):
     peak: float = 0.0
 
 
-def timer(statement: str, **names: object) -> Timer:
-    """A statement to be timed, and what its names mean. A statement, so that no call is timed around it."""
-    return Timer(statement, globals=names, timer=CLOCK)
+def timer(statement: str, /, clock: Callable[[], float] = CLOCK, **names: object) -> Timer:
+    """A statement to be timed, and what its names mean. A statement, so that no call is timed around it.
+
+    `clock`: time.perf_counter for what several threads do, whose time the default does not see.
+    """
+    return Timer(statement, globals=names, timer=clock)
 
 
 def interleaved(contestants: Mapping[str, Timer], seconds: float) -> dict[str, Times]:
@@ -84,22 +92,23 @@ def interleaved(contestants: Mapping[str, Timer], seconds: float) -> dict[str, T
 
 
 def share_of_peak(route: str, one: Timer, macs: int, seconds: float) -> Share:
-    """What share of the peak of `route` a call of `macs` multiply-accumulates reaches.
-
-    Every round measures the peak, the kernel, and the peak again; the larger peak counts. The share is
-    the median over the rounds.
-    """
-    calls = _calls(one)
-    peaks, turns = [kernels.peak(route)], []
+    """What share of the peak of `route` a call of `macs` multiply-accumulates reaches."""
+    go_round = kernels.peak_loop(route)
+    loop, loop_macs = timer("go_round(steps)", go_round=go_round, steps=LOOP), go_round(LOOP)
+    loops, calls = _calls(loop), _calls(one)
+    peaks, turns = [_turn(loop, loops)], []
     end = time.perf_counter() + seconds
     while len(turns) < ROUNDS or time.perf_counter() < end:
         turn = _turn(one, calls)
-        peaks.append(kernels.peak(route))
-        turns.append(turn._replace(peak=max(peaks[-2:])))
+        peaks.append(_turn(loop, loops))
+        before, after = peaks[-2:]
+        around = loop_macs / ((before.seconds + after.seconds) / 2)
+        turns.append(Turn(turn.seconds, turn.quiet and before.quiet and after.quiet, around))
     turns = _quiet(turns)
     share = statistics.median(macs / turn.seconds / turn.peak for turn in turns)
     counted = statistics.median(turn.peak for turn in turns)
-    return Share(share, _times([turn.seconds for turn in turns]), peaks[0], peaks[-1], counted)
+    first, last = (loop_macs / peaks[at].seconds for at in (0, -1))
+    return Share(share, _times([turn.seconds for turn in turns]), first, last, counted)
 
 
 def context(times: Mapping[str, Times], unit: str, speed: Callable[[float], float]) -> dict[str, Any]:
@@ -134,8 +143,8 @@ def _turn(one: Timer, calls: int) -> Turn:
 
 
 def _interruptions() -> int:
-    """How often this thread lost its core to another so far. What runs after that finds cold caches."""
-    return getrusage(RUSAGE_THREAD).ru_nivcsw if getrusage else 0
+    """How often a thread of ours lost its core to another so far. What runs after that finds cold caches."""
+    return getrusage(RUSAGE_SELF).ru_nivcsw if getrusage else 0
 
 
 def _quiet(turns: list[Turn]) -> list[Turn]:

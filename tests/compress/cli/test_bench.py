@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,19 +18,30 @@ from compress.cli.bench import (
     codebook_gemm,
     gemm,
     kmeans1d,
+    modes,
+    one_pass,
     peers,
     qgemm,
     spmm_csr,
     timing,
     tt_matmul,
+    two_threads,
     variants,
+    winograd_conv2d,
 )
 from compress.cli.bench.row import AT_LEAST, AT_MOST, WITHIN, Row, table, verdicts
 from nn import kernels
 
 ROOT = Path(__file__).resolve().parents[3]
-MODULES = {"gemm": gemm, "qgemm": qgemm, "spmm_csr": spmm_csr, "tt_matmul": tt_matmul,
-           "codebook_gemm": codebook_gemm, "kmeans1d": kmeans1d}
+MODULES = {
+    "gemm": gemm,
+    "qgemm": qgemm,
+    "spmm_csr": spmm_csr,
+    "tt_matmul": tt_matmul,
+    "winograd_conv2d": winograd_conv2d,
+    "codebook_gemm": codebook_gemm,
+    "kmeans1d": kmeans1d,
+}
 
 
 @pytest.fixture
@@ -52,10 +64,10 @@ def test_every_kernel_has_its_benchmark():
     registered = set(re.findall(r"^KERNEL\((\w+),", registry, re.MULTILINE))
     names = {kernel.name for kernel in kernels.all_kernels()}
     assert registered
-    assert registered | names <= set(bench.GROUPS)
+    assert registered | names <= set(bench.GROUPS) | set(one_pass.KERNELS)
+    assert registered | names == set(MODULES) | set(one_pass.KERNELS)
     packing = {kernel.name for kernel in kernels.all_kernels() if kernel.pack}
     assert {kernel.name for kernel, *_ in call.CALLS} == packing
-    assert registered | names == set(MODULES)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -64,6 +76,13 @@ def test_every_variant_has_a_row(quick, name):
     rows = MODULES[name].variant_rows(0)
     assert [one.measure.split()[0] for one in rows] == [variant.name for variant in kernel.variants()]
     assert all(one.value > 0 and one.unit in ("GMAC/s", "M values/s") for one in rows)
+
+
+@pytest.mark.parametrize("name", one_pass.KERNELS)
+def test_every_variant_of_a_pass_has_a_row(quick, name):
+    rows = one_pass.variant_rows(name, 0)
+    assert [one.measure.split()[0] for one in rows] == [v.name for v in getattr(kernels, name).variants()]
+    assert all(one.value > 0 and one.unit == "GB/s" for one in rows)
 
 
 def test_every_route_has_its_variants_and_its_bar(quick):
@@ -79,6 +98,22 @@ def test_every_group_says_what_it_measures():
     for name in bench.GROUPS:
         assert callable(bench.group(name).rows)
         assert len(bench.summary(name)) > 20
+
+
+def test_where_forward_and_reverse_cross():
+    assert modes._crossing([(0.1, 0.2), (1.0, 2.0), (10.0, 20.0)]).value == pytest.approx(0.5)
+    assert modes._crossing([(0.1, 1.0), (1.0, 100.0)]).value == pytest.approx(0.1)
+    missing = modes._crossing([(0.1, 2.0), (1.0, 20.0)])
+    assert missing.value is None
+    assert missing.why
+
+
+def test_modes_measure_every_shape_and_the_hessian(quick, monkeypatch):
+    monkeypatch.setattr(modes, "SIDES", ((2, 20), (20, 2)))
+    rows = modes.rows(0)
+    assert len(rows) == 5
+    assert rows[0].value < 1 < rows[1].value
+    assert rows[3].value > 1
 
 
 # Bars
@@ -209,14 +244,48 @@ def test_contestants_take_turns(quick):
     assert 0 < times["A"].least <= times["A"].median
 
 
-def test_share_takes_the_larger_peak_around_each_round(quick, monkeypatch):
-    peaks = iter([4.0, 8.0, 8.0, 2.0] + [1.0] * 100)
-    monkeypatch.setattr(timing.kernels, "peak", lambda route: next(peaks))
-    clock = iter(range(10**6))
-    one = timing.Timer("pass", timer=lambda: next(clock))  # every timed call takes 1
-    found = timing.share_of_peak("any", one, macs=4, seconds=0)
-    assert found.share == 0.5  # 4 a second, against max(4, 8), max(8, 8), max(8, 2)
-    assert (found.before, found.after, found.peak) == (4.0, 2.0, 8.0)
+def turns_as_planned(monkeypatch, planned):
+    """What is timed takes what is planned: the loop of the peak, the call, the loop, the call, …."""
+    left = iter(planned)
+    monkeypatch.setattr(timing.kernels, "peak_loop", lambda route: lambda steps: 8.0)
+    monkeypatch.setattr(timing, "_calls", lambda one: 1)
+    monkeypatch.setattr(timing, "_turn", lambda one, calls: timing.Turn(*next(left)))
+
+
+def test_a_share_is_held_against_the_mean_of_the_peak_around_each_round(quick, monkeypatch):
+    peaks, calls = [2.0, 6.0, 2.0, 2.0], [4.0, 1.0, 0.5]  # 8 a turn: 2, 2 and 4 a second around the calls
+    planned = [turn for pair in zip(peaks, calls, strict=False) for turn in pair] + peaks[3:]
+    turns_as_planned(monkeypatch, [(seconds, True) for seconds in planned])
+    found = timing.share_of_peak("any", timing.timer("pass"), macs=1, seconds=0)
+    assert found.share == 0.5  # of 1/8, 1/2 and 1/2
+    assert (found.before, found.after, found.peak) == (4.0, 4.0, 2.0)
+    assert (found.times.median, found.times.rounds) == (1.0, 3)
+
+
+def test_a_round_counts_only_if_the_peak_around_it_was_undisturbed_too(monkeypatch):
+    monkeypatch.setattr(timing, "ROUNDS", 3)
+    planned = [(1.0, True)] * 13  # six rounds; a disturbed loop spoils two of them, a disturbed call one
+    planned[2] = planned[9] = (50.0, False)
+    turns_as_planned(monkeypatch, planned)
+    clock = iter([0.0] * 4 + [9.0])
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    found = timing.share_of_peak("any", timing.timer("pass"), macs=4, seconds=1)
+    assert found.times.rounds == 3
+    assert (found.share, found.times.median, found.peak) == (0.5, 1.0, 8.0)
+
+
+def test_two_threads_are_measured_by_the_wall_clock_and_end(quick):
+    if kernels.why_not_c():
+        pytest.skip("needs the C kernels")
+    before = kernels.thread_count()
+    x, w = np.ones((64, 64), np.float32), np.eye(64, dtype=np.float32)
+    found = two_threads.row(kernels.gemm, "gemm 64³", 64**3, 0, 1.8, a=x, b=w)
+    assert kernels.thread_count() == before
+    if found.value is None:
+        assert "one core" in found.why
+    else:
+        assert found.value > 0
+        assert found.context["GMAC/s"].keys() == {"one", "two"}
 
 
 def test_disturbed_turns_count_only_where_too_few_are_not():

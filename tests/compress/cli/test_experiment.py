@@ -1,5 +1,6 @@
 """Where the ledger's figures come from: choices without the test images, equal bytes, means, pairs."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -58,21 +59,23 @@ def test_measuring_is_loading_again(tmp_path):
 @pytest.mark.parametrize(
     ("accuracies", "wanted"),
     [
-        ([0.9, 0.896], 0.95),  # the first that loses at most half a point
-        ([0.9, 0.89, 0.895], 0.9),
+        ([0.9, 0.8975], 0.95),  # the first that loses at most 0.3 points
+        ([0.9, 0.896, 0.8971], 0.9),
         ([0.9, 0.5, 0.6, 0.899], 0.8),
         ([0.9, 0.5, 0.7, 0.6, 0.7], 0.9),  # all lose more: the most accurate, of equal ones the smaller file
     ],
 )
-def test_the_smallest_file_that_loses_at_most_half_a_point(accuracies, wanted, monkeypatch):
-    script = iter(accuracies)
+def test_the_smallest_file_that_loses_little_in_the_mean_of_some_seeds(accuracies, wanted, monkeypatch):
+    seeds = [-0.01, 0.02, -0.01]  # what each differs from the mean by
+    script = iter(mean + seed for mean in accuracies for seed in seeds)
     monkeypatch.setattr(nn.train, "accuracy", lambda model, x, y: next(script))
     for method in ("base", "tune", "compressed", "program"):
         monkeypatch.setattr(Trainer, method, lambda self, *arguments: None)
     technique = Technique("pruned", "mlp", prune_mlp, (0.95, 0.9, 0.8, 0.7), trained=True)
-    option, seen = experiment.choose(Data(), SHORT, 0, technique, lambda epochs: None)
+    budget = dataclasses.replace(SHORT, choosers=len(seeds))
+    option, seen = experiment.choose(Data(), budget, 0, technique, lambda epochs: None)
     assert option == wanted
-    assert list(seen.values()) == accuracies
+    assert list(seen.values()) == pytest.approx(accuracies)
     assert list(seen)[:2] == ["float", "pruned 95%"]
 
 
@@ -106,7 +109,7 @@ def test_pruning_leaves_alone_what_its_recipe_says():
 
 def row(technique, accuracies, floats, disk=1000.0):
     differences = tuple(a - b for a, b in zip(accuracies, floats, strict=True))
-    return Row("cnn", technique, accuracies, differences, disk, 4.0, 1e6, 2e6, 1.25, 2.0, None, 0.015)
+    return Row("cnn", technique, accuracies, differences, disk, 4.0, 1e6, 2e6, 1.25, 2.0, None, 0.015, {})
 
 
 def test_means_and_paired_differences_of_a_row():

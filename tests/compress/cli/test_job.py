@@ -20,7 +20,7 @@ from compress.cli.techniques import TECHNIQUES
 ROOT = Path(compress.__file__).parents[1]
 ROW = {
     "network", "technique", "accuracies", "differences", "disk", "smaller", "memory", "macs", "milliseconds",
-    "faster", "certified", "measured", "accuracy", "difference",
+    "faster", "certified", "measured", "accuracy", "difference", "layers",
 }  # fmt: skip
 TIMES = {"milliseconds", "faster"}
 
@@ -76,6 +76,7 @@ def test_every_row_has_every_figure(quick):
         assert 0 <= row["accuracy"] <= 1
         assert row["milliseconds"] > 0
         assert row["measured"] <= row["certified"]
+        assert sum(sum(parts.values()) for parts in row["layers"].values()) == row["disk"]
 
 
 def test_rows_are_those_of_the_techniques_with_a_control_beside_each_pruned_one(quick):
@@ -164,9 +165,10 @@ def test_charts_are_drawn_where_matplotlib_is(quick):
         assert not pictures
         assert "No charts: they need matplotlib" in page
         return
-    assert [path.name for path in pictures] == ["accuracy-bytes.png", "accuracy-milliseconds.png"]
+    names = ["accuracy-bytes.png", "accuracy-milliseconds.png", "layer-bytes.png"]
+    assert [path.name for path in pictures] == names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
-    assert page.count("data:image/png") == 2
+    assert page.count("data:image/png") == 3
 
 
 def test_nothing_else_is_left(quick):
@@ -231,8 +233,10 @@ def test_images_of_another_size_from_idx_files(tmp_path):
     assert run.returncode == 0, run.stderr
     ledger = json.loads(run.stdout)
     assert ledger["settings"]["images"] == 70
-    cnn, _, mlp, _ = ledger["rows"]
+    floats, cnn, mlp, _ = ledger["rows"]
     assert cnn["macs"] == 9 * (28 * 28 * 32 + 14 * 14 * 64 * 32 + 7 * 7 * 64 * 64) + 7 * 7 * 64 * 10
+    tiles = 16 * (7 * 7 * 64 * 32 + 4 * 4 * 64 * 64)  # on images of this size Winograd's algorithm pays
+    assert floats["macs"] == 9 * 28 * 28 * 32 + tiles + 7 * 7 * 64 * 10
     assert mlp["macs"] == 28 * 28 * 300 + 300 * 100 + 100 * 10
     program = compress.load(tmp_path / "bonsai-runs" / "cnn-int8-seed0.safetensors")
     assert program.input_shape == (1, 28, 28)

@@ -59,7 +59,7 @@ def test_options_that_are_none(options, message, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--technique", "huffman"], "--technique: 'huffman' is not one of float, int8, "),
+        (["--technique", "huffman"], "--technique: 'huffman' is not one of float, winograd, int8, "),
         (["--technique", "int8", "--technique", ""], "--technique: '' is not one of"),
         (["--data", "digits"], "--data: wants mnist:DIR; got 'digits'"),
         (["--data", "mnist:"], "--data: wants mnist:DIR; got 'mnist:'"),
@@ -227,3 +227,23 @@ def test_doctor_says_why_not_more(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "everything runs on the NumPy specifications" in run.stdout
     assert "NN_BACKEND=numpy is set" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "variables", [{"NN_ISA": "sse9"}, {"NN_BACKEND": "fpga"}, {"NN_THREADS": "many"}], ids=str
+)
+def test_an_environment_that_makes_no_sense(variables, tmp_path):
+    start = [sys.executable, "-m", "compress", "doctor"], [sys.executable, str(tmp_path / "bonsai"), "doctor"]
+    (tmp_path / "bonsai").write_text("from compress.__main__ import main\nmain()\n")
+    for arguments in start:
+        run = subprocess.run(
+            arguments,
+            cwd=tmp_path,
+            env=environment() | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 2
+        assert run.stderr.startswith(f"bonsai: {next(iter(variables))} must be ")
+        assert run.stderr.count("\n") == 1

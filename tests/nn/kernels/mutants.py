@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from nn.kernels import codebook_gemm, gemm, qgemm, spmm_csr, tt_matmul
+from nn.kernels import codebook_gemm, gemm, qgemm, spmm_csr, thread_count, tt_matmul, winograd_conv2d
 from nn.testing import laws, laws_float, laws_qgemm, laws_tt
 from nn.testing.check import DOMAINS
 
-EVERY = (gemm, qgemm, spmm_csr, tt_matmul, codebook_gemm)
+EVERY = (gemm, qgemm, spmm_csr, tt_matmul, winograd_conv2d, codebook_gemm)
 MUTANTS: list[tuple] = []
 
 
@@ -61,22 +61,22 @@ def output(law, *kernels):
 
 @output(laws.equals_specification, *EVERY)
 def forgets_the_edge_tile(y, *args, **options):
-    if y.shape[1] % 16 == 1:
-        y[:, -1] = 0
+    if y.shape[-1] % 16 == 1:
+        y[..., -1] = 0
 
 
 @arguments(laws.ignores_layout, *EVERY)
 def takes_arrays_for_contiguous(a, *rest, **options):
-    width = a.shape[1] * a.itemsize
-    if a.shape[0] > 1 and a.strides[0] > width and a.strides[1] == a.itemsize:
-        a = as_strided(a, strides=(width, a.itemsize))
+    width = a.shape[-1] * a.itemsize
+    if a.size and a.shape[-2] > 1 and a.strides[-2] > width and a.strides[-1] == a.itemsize:
+        a = as_strided(a, strides=np.empty(a.shape, a.dtype).strides)
     return (a, *rest), options
 
 
 @output(laws.ignores_padding, *EVERY)
 def reads_past_the_row(y, a, *rest, **options):
-    if a.shape[0] > 1 and y.size and a.strides[0] > a.shape[1] * a.itemsize:
-        y[0, 0] = as_strided(a, (1, a.shape[1] + 1), a.strides)[0, -1] > 0
+    if a.shape[-2] > 1 and y.size and a.strides[-2] > a.shape[-1] * a.itemsize:
+        y.flat[0] = as_strided(a, (*[1] * (a.ndim - 1), a.shape[-1] + 1), a.strides).flat[-1] > 0
 
 
 @output(laws.leaves_inputs, *EVERY)
@@ -97,9 +97,15 @@ def mixes_rows_of_the_second_tile(y, *args, **options):
     y[6:7] = y[7:8] if len(y) > 7 else y[6:7]
 
 
-@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, codebook_gemm)
+@output(laws.has_the_same_bits_on_any_threads, *EVERY)
+def loses_the_last_row_to_a_second_thread(y, *args, **options):
+    if thread_count() > 1:
+        y[-1:] = 0
+
+
+@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, winograd_conv2d, codebook_gemm)
 def starts_the_second_panel_late(y, *args, **options):
-    y[:, 16:17] = y[:, 17:18] if y.shape[1] > 17 else y[:, 16:17]
+    y[..., 16:17] = y[..., 17:18] if y.shape[-1] > 17 else y[..., 16:17]
 
 
 @arguments(laws.permutes, gemm, qgemm)
@@ -115,18 +121,18 @@ def skips_the_last_column_of_x(x, values, indices, indptr):
 
 @output(laws.ignores_nothing_added, *EVERY)
 def counts_padding_in_k(y, a, *rest, **options):
-    y += y.dtype.type(a.shape[1] % 3)
+    y += y.dtype.type(a.shape[-1] % 3)
 
 
 @output(laws.handles_empty, *EVERY)
 def leaves_an_empty_sum_unwritten(y, a, *rest, **options):
-    y[...] = y if a.shape[1] else 77
+    y[...] = y if a.shape[-1] else 77
 
 
 def writes_past_the_row(kernel, *args, out=None, **options):
     y = into(out, specification(kernel)(*args, **options))
     if out is not None and out.size:
-        as_strided(out, (out.shape[0], out.shape[1] + 1), out.strides)[:, -1] = 1
+        as_strided(out, (*out.shape[:-1], out.shape[-1] + 1), out.strides)[..., -1] = 1
     return y
 
 
@@ -154,6 +160,8 @@ def packing(wrong):
             weight = [weight[0] * (np.arange(weight[0].shape[2]) != 1)[:, None], *weight[1:]]
         elif packed and wrong == "drops a column" and kernel is codebook_gemm:
             weight = [np.where(np.arange(len(weight[0]))[:, None] == 1, np.uint8(0), weight[0]), weight[1]]
+        elif packed and wrong == "drops a column" and kernel is winograd_conv2d:
+            weight = [weight[0] * (np.arange(len(weight[0])) != 1)[:, None, None, None].astype(np.float32)]
         elif packed and wrong == "drops a column" and kernel is not spmm_csr:
             weight = [np.where(np.arange(weight[0].shape[1]) == 16, weight[0].dtype.type(0), weight[0])]
         elif packed and wrong == "drops a column":

@@ -12,6 +12,7 @@ from nn import kernels
 
 F, B = np.float32, np.int8
 X, W = np.ones((3, 4), F), np.ones((4, 5), F)
+IMAGE, FILTERS = np.ones((2, 3, 4, 4), F), np.ones((5, 4, 3, 3), F)
 A8, W8 = np.ones((3, 4), np.uint8), np.ones((4, 5), B)
 
 GOOD = {
@@ -22,10 +23,13 @@ GOOD = {
     "codebook_gemm": {"x": X, "indices": np.arange(20, dtype=np.uint8).reshape(5, 4),
                       "codebook": np.ones(20, F)},
     "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
+    "winograd_conv2d": {"x": IMAGE, "w": FILTERS, "padding": 1},
 }
+SHAPE = {"winograd_conv2d": (2, 3, 4, 5)}                      # of the good result, where it is not (3, 5)
 WHY_NOT_C = kernels.why_not_c()
 SHARED = np.ones((8, 8), F)
 BYTES = np.zeros((8, 8), np.uint8)
+IMAGES = np.ones(240, F)
 
 
 def read_only(array):
@@ -111,6 +115,34 @@ BAD = {
         (VALUE, [np.ones((1, 2, 5, 2), F), np.ones((3, 2, 1, 1), F)], r"\(3, 2, 1, 1\)"),
         (VALUE, [np.ones((1, 3, 5, 1), F)], r"\(3, 5\)"), (VALUE, [np.ones((1, 1, 1, 1), F)] * 33, "33")],
     ("tt_matmul", "out"): bad_out(F, np.int32),
+    ("winograd_conv2d", "x"): [
+        *BAD_MATRIX, (TYPE, IMAGE.astype(np.float64), "float64"), (TYPE, IMAGE.astype(np.float16), "float16"),
+        (VALUE, X, r"\(3, 4\)"), (VALUE, IMAGE[0], r"\(3, 4, 4\)"),
+        (VALUE, IMAGE[..., :3], r"\(2, 3, 4, 3\)"),
+        (VALUE, np.ones((2, 4, 3, 3), F), r"\(2, 4, 3, 3\)")],
+    ("winograd_conv2d", "w"): [
+        *BAD_MATRIX, (TYPE, FILTERS.astype(np.float64), "float64"), (VALUE, W, r"\(4, 5\)"),
+        (VALUE, np.ones((5, 4, 5, 5), F), r"\(5, 4, 5, 5\)"), (VALUE, FILTERS[:, :, :1], r"\(5, 4, 1, 3\)"),
+        (VALUE, FILTERS[:, :2], r"\(5, 2, 3, 3\)"), (VALUE, FILTERS.T, r"\(3, 3, 4, 5\)")],
+    ("winograd_conv2d", "bias"): [
+        (TYPE, [0.0] * 5, "list"), (TYPE, 1.0, "float"), (TYPE, np.zeros(5), "float64"),
+        (VALUE, np.zeros(4, F), "4"), (VALUE, np.zeros((1, 5), F), r"\(1, 5\)")],
+    ("winograd_conv2d", "padding"): [
+        (TYPE, 1.0, r"1\.0"), (TYPE, "same", "same"), (TYPE, None, "None"), (TYPE, True, "True"),
+        (TYPE, (1, 1.5), r"1\.5"), (VALUE, -1, "-1"), (VALUE, (0, -2), "-2"),
+        (VALUE, (1,) * 3, r"\(1, 1, 1\)"),
+        (VALUE, (), r"\(\)"), (VALUE, 2**31, "2147483648"), (TYPE, [1, 1], r"\[1, 1\]")],
+    ("winograd_conv2d", "m"): [
+        (TYPE, 2.0, "float"), (TYPE, None, "None"), (TYPE, "2", "str"), (TYPE, True, "bool"), (VALUE, 4, "4"),
+        (VALUE, 0, "0"), (VALUE, 2**70, str(2**70))],
+    ("winograd_conv2d", "out"): [
+        *NO_ARRAY, (TYPE, np.zeros((2, 3, 4, 5)), "float64"), (VALUE, np.zeros((3, 5), F), r"\(3, 5\)"),
+        (VALUE, IMAGE, r"\(2, 3, 4, 4\)"), (VALUE, read_only(np.zeros((2, 3, 4, 5), F)), "read-only"),
+        (VALUE, np.broadcast_to(np.zeros((1, 3, 4, 5), F), (2, 3, 4, 5)), "read-only"),
+        (VALUE, np.zeros((2, 3, 4, 10), F)[..., ::2], "strides"),
+        (VALUE, np.zeros((2, 3, 4, 5), F)[:, ::-1], "strides"),
+        (VALUE, np.zeros((2, 5, 3, 4), F).transpose(0, 2, 3, 1), "strides"),
+        (VALUE, np.zeros((3, 2, 4, 5), F).transpose(1, 0, 2, 3), "strides")],
     ("codebook_gemm", "x"): bad_float_matrix(np.ones((4, 6), F)),
     ("codebook_gemm", "indices"): [
         *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, W, "float32"),
@@ -147,7 +179,7 @@ def test_bad_argument(kernel, argument, error, value, came):
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("kernel", GOOD)
 def test_the_good_call_is_good(kernel):
-    assert getattr(kernels, kernel)(**GOOD[kernel]).shape == (3, 5)
+    assert getattr(kernels, kernel)(**GOOD[kernel]).shape == SHAPE.get(kernel, (3, 5))
 
 
 @pytest.mark.usefixtures("backend")
@@ -160,6 +192,9 @@ def test_the_good_call_is_good(kernel):
     ("codebook_gemm", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
     ("codebook_gemm", {"codebook": SHARED.ravel()[:20], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"cores": [SHARED[:4, :5].reshape(1, 4, 5, 1)], "out": SHARED[:3, :5]}),
+    ("winograd_conv2d", {"x": IMAGES[:96].reshape(2, 3, 4, 4), "out": IMAGES[95:215].reshape(2, 3, 4, 5)}),
+    ("winograd_conv2d", {"w": IMAGES[:180].reshape(5, 4, 3, 3), "out": IMAGES[100:220].reshape(2, 3, 4, 5)}),
+    ("winograd_conv2d", {"bias": IMAGES[100:105], "out": IMAGES[100:220].reshape(2, 3, 4, 5)}),
     ("qgemm", {"a": BYTES[:3, :4], "out": BYTES[:3, :5]}),
     ("qgemm", {"b": BYTES[:4, :5].view(B), "out": BYTES[1:4, :5]}),
     ("qgemm", {"scale": SHARED[0, :5], "out": SHARED.view(np.uint8)[:3, :5]}),
@@ -167,6 +202,22 @@ def test_the_good_call_is_good(kernel):
 def test_out_may_not_overlap(kernel, change):
     with pytest.raises(ValueError, match=f"^{kernel}: out .*overlap"):
         getattr(kernels, kernel)(**GOOD[kernel] | change)
+
+
+@pytest.mark.usefixtures("backend")
+def test_out_may_not_overlap_a_packed_convolution_either():
+    """C's own look at contiguous arrays."""
+    packed = kernels.winograd_conv2d.pack(FILTERS)
+    for given in ({"x": IMAGES[:96].reshape(2, 3, 4, 4)}, {"x": IMAGE, "bias": IMAGES[100:105]}):
+        with pytest.raises(ValueError, match=r"^winograd_conv2d: out .*overlap"):
+            kernels.winograd_conv2d(**given, w=packed, padding=1, out=IMAGES[95:215].reshape(2, 3, 4, 5))
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(("shape", "padding"), [((1, 2, 5, 4), 0), ((1, 5, 1, 4), 0), ((1, 2, 1, 4), (1, 0))])
+def test_an_image_smaller_than_the_filter(shape, padding):
+    with pytest.raises(ValueError, match=r"^winograd_conv2d: x with its padding must be at least 3×3"):
+        kernels.winograd_conv2d(np.ones(shape, F), FILTERS, padding=padding)
 
 
 @pytest.mark.usefixtures("backend")
@@ -185,11 +236,11 @@ def test_indices_must_lie_within_x():
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "packed_by", "weight", "argument"), [
     ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
-    ("tt_matmul", "gemm", W, "cores"), ("codebook_gemm", "gemm", W, "indices"),
-    ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
+    ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"),
+    ("codebook_gemm", "gemm", W, "indices"), ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     foreign = getattr(kernels, packed_by).pack(*(weight if isinstance(weight, tuple) else [weight]))
-    good = {"qgemm": (A8,)}.get(kernel, (X,))
+    good = {"qgemm": (A8,), "winograd_conv2d": (GOOD["winograd_conv2d"]["x"],)}.get(kernel, (X,))
     with pytest.raises(TypeError, match=f"^{kernel}: {argument} .*{packed_by}"):
         getattr(kernels, kernel)(*good, foreign)
 
@@ -212,6 +263,8 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("gemm", TypeError, (None,)),
     ("qgemm", TypeError, (W,)), ("qgemm", TypeError, (W8.astype(np.uint8),)), ("qgemm", ValueError, (W8[0],)),
     ("tt_matmul", TypeError, (W,)), ("tt_matmul", ValueError, ([W],)), ("tt_matmul", TypeError, ([W8],)),
+    ("winograd_conv2d", TypeError, (W8,)), ("winograd_conv2d", ValueError, (W,)),
+    ("winograd_conv2d", ValueError, (np.ones((5, 4, 5, 5), F),)), ("winograd_conv2d", TypeError, (None,)),
     ("codebook_gemm", TypeError, (W, np.ones(2, F))), ("codebook_gemm", ValueError, (A8, np.ones(1, F))),
     ("codebook_gemm", ValueError, (A8[0], np.ones(2, F))), ("codebook_gemm", TypeError, (A8, None)),
     ("spmm_csr", TypeError, (W8,)), ("spmm_csr", ValueError, (W[0],)), ("spmm_csr", TypeError, (W, W)),
@@ -281,12 +334,14 @@ class Labelled(np.ndarray):
 @pytest.mark.parametrize("kernel", GOOD)
 def test_arrays_in_disguise_are_arrays(kernel, disguise):
     rng = np.random.default_rng(0)
-    good = {name: rng.integers(1, 4, x.shape).astype(x.dtype) if name in ("a", "b", "x", "values") else x
+    good = {name: rng.integers(1, 4, x.shape).astype(x.dtype) if name in ("a", "b", "x", "w", "values") else x
             for name, x in GOOD[kernel].items()}
     inside = disguise
 
     def disguise(x):
-        return [inside(core) for core in x] if isinstance(x, list) else inside(x)
+        if isinstance(x, list):
+            return [inside(core) for core in x]
+        return inside(x) if isinstance(x, np.ndarray) else x
 
     if kernel == "qgemm":
         good["a"] = -good["a"].astype(np.int8)

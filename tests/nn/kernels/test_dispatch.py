@@ -40,6 +40,8 @@ print(json.dumps({
     "gemm": float(kernels.gemm(x, np.ascontiguousarray(w.T)).sum()),
     "spmm_csr": float(kernels.spmm_csr(x, kernels.spmm_csr.pack(w)).sum()),
     "tt_matmul": float(kernels.tt_matmul(x, [w[None, :7, :7, None], w[None, :11, :11, None]]).sum()),
+    "winograd_conv2d": float(kernels.winograd_conv2d(x.reshape(1, 9, 7, 11), w[:, :55].reshape(-1, 11, 1, 1)
+                                                     * np.ones((3, 3), "f4")).sum()),
     "codebook_gemm": float(kernels.codebook_gemm(x, b.T.astype("u1") & 7, x[0, :9].copy()).sum()),
     "kmeans1d": kernels.kmeans1d(rng.integers(-50, 50, 40).astype("f4"), 5).tolist(),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
@@ -77,7 +79,8 @@ def test_cap(cap, on_numpy):
     assert CAPS.index(here["isa"]) <= CAPS.index(cap)
     assert {isa for rows in here["variants"].values() for _, isa in rows} <= set(BELOW[cap])
     assert all(len(rows) >= 2 for rows in here["variants"].values())
-    for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "codebook_gemm", "kmeans1d", "network"):
+    for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "winograd_conv2d", "codebook_gemm", "kmeans1d",
+                   "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -183,6 +186,8 @@ def test_threads_share_a_packed_weight(kernel):
     w = np.ascontiguousarray(w.T) if kernel.name == "spmm_csr" else w
     if kernel.name == "tt_matmul":
         w = [w[None, :20, :7, None], w[None, :15, :10, None]]
+    if kernel.name == "winograd_conv2d":
+        x, w = x.reshape(5, 10, 10, 30), w.reshape(70, 300)[:, :270].reshape(70, 30, 3, 3)
     w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
     packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 

@@ -82,6 +82,16 @@ def test_tt_matmul(f, m, ins, outs, rank):
     equals_specification(f, Case((floats(rng, (m, int(np.prod(ins))), "uniform"), *cores)))
 
 
+@every(kernels.winograd_conv2d)
+@pytest.mark.parametrize(("n", "height", "width", "c", "o", "padding"), [
+    (1, 31, 33, 70, 130, 1), (3, 14, 14, 300, 17, 0), (40, 2, 2, 64, 64, 1), (1, 3, 400, 5, 9, (0, 2))])
+def test_winograd_conv2d(f, n, height, width, c, o, padding):
+    """Several blocks of tiles, images that begin in the middle of one, and sums over many channels."""
+    rng = np.random.default_rng(0)
+    x, w = floats(rng, (n, height, width, c), "uniform"), floats(rng, (o, c, 3, 3), "uniform")
+    equals_specification(f, Case((x, w), {"padding": padding, "bias": floats(rng, (o,), "uniform")}))
+
+
 @every(kernels.qgemm)
 @pytest.mark.parametrize(("m", "k", "n"), INTEGER)
 @pytest.mark.parametrize("narrow", [True, False], ids=["7bit", "8bit"])
@@ -106,6 +116,14 @@ def test_all_variants_with_fma_give_gemm_the_same_bits():
     rng = np.random.default_rng(0)
     case = Case((floats(rng, (37, 700), "uniform"), floats(rng, (700, 90), "uniform")))
     results = {f.name: f(case) for f in implementations(kernels.gemm) if "avx" in f.name}
+    assert len({result.tobytes() for result in results.values()}) <= 1, results.keys()
+
+
+def test_all_variants_with_fma_give_winograd_conv2d_the_same_bits():
+    rng = np.random.default_rng(0)
+    x, w = floats(rng, (2, 9, 40, 70), "uniform"), floats(rng, (90, 70, 3, 3), "uniform")
+    case = Case((x, w), {"padding": 1})
+    results = {f.name: f(case) for f in implementations(kernels.winograd_conv2d) if "avx" in f.name}
     assert len({result.tobytes() for result in results.values()}) <= 1, results.keys()
 
 

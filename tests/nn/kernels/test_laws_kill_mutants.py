@@ -9,13 +9,19 @@ from nn.kernels import all_kernels, gemm, qgemm
 from nn.testing import memory
 from nn.testing.check import DOMAINS, LAWS_OF, check, holds
 from nn.testing.laws import Implementation
-from tests.nn.kernels import mutants, mutants_codebook  # noqa: F401  (the second adds its own to MUTANTS)
+from tests.nn.kernels import (
+    mutants,
+    mutants_adam,
+    mutants_codebook,  # noqa: F401  (adds its own to MUTANTS)
+    mutants_winograd,  # noqa: F401
+)
 
 EXAMPLES = 60
+MUTANTS = [*mutants.MUTANTS, *mutants_adam.MUTANTS]
 
 
-@pytest.mark.parametrize(("law", "kernel", "name", "run", "pack"), mutants.MUTANTS,
-                         ids=[f"{row[0].__name__}-{row[1].name}-{row[2]}" for row in mutants.MUTANTS])
+@pytest.mark.parametrize(("law", "kernel", "name", "run", "pack"), MUTANTS,
+                         ids=[f"{row[0].__name__}-{row[1].name}-{row[2]}" for row in MUTANTS])
 def test_law_kills(law, kernel, name, run, pack):
     mutant = Implementation(name, DOMAINS[kernel.name], run, mutants.specification(kernel), pack)
     with pytest.raises(AssertionError):
@@ -24,7 +30,7 @@ def test_law_kills(law, kernel, name, run, pack):
 
 @pytest.mark.parametrize("kernel", all_kernels(), ids=lambda k: k.name)
 def test_every_law_has_a_mutant(kernel):
-    killed = {law.__name__ for law, of, *_ in mutants.MUTANTS if of is kernel}
+    killed = {law.__name__ for law, of, *_ in MUTANTS if of is kernel}
     assert {law.__name__ for law in LAWS_OF[kernel.name]} == killed
 
 

@@ -1,0 +1,96 @@
+"""Winograd's algorithm for a 3×3 convolution: its weight, and when it pays.
+
+It is no compression but another way to multiply (Lavin & Gray 2016): 16 multiplications for a tile of 2×2
+outputs where the direct sum has 36. The filters on disk are the plain ones; in memory they are transformed,
+16 numbers for 9. `convert` chooses it for a layer, or is told to, and the Program's lines are the record.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn.kernels import winograd_conv2d
+
+from .transform import Packed
+
+__all__ = ["ALGORITHMS", "WinogradWeight", "fits", "moved", "pays"]
+
+ALGORITHMS = ("auto", "winograd", "im2col")  # of a float32 convolution
+
+# What a multiply-add of one row costs is 1. The constants are measured (`bonsai bench winograd_conv2d`).
+FEWEST_ROWS = 12  # a product of fewer rows takes as long as one of these: it waits for the weight
+INPUT, OUTPUT = 900, 700  # to transform a tile in one direction, for 16 channels
+MARGIN = 1.2  # times as fast at least, so that what is chosen is faster indeed
+
+
+class WinogradWeight(Packed):
+    """Filters (O, I, 3, 3) transformed for `winograd_conv2d`; the operand is their only copy.
+
+    Storing them moves a weight by at most 2⁻²⁴·Σ|g|, g being its filter, about what a float32 operation
+    rounds: with that the way from the file to the transformed filters and back loses nothing.
+    """
+
+    kind = "winograd"
+    parts = {"values": "payload"}
+
+    def __init__(self, w: np.ndarray) -> None:
+        if not fits(w):
+            raise ValueError(f"winograd weight {w.shape}: transformed filters would leave float32")
+        self.shape = w.shape
+        self.operand = winograd_conv2d.pack(w)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"values": self.operand.unpack()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> WinogradWeight:
+        values = arrays["values"]
+        if values.dtype != np.float32 or values.shape != shape or shape[2:] != (3, 3):
+            raise ValueError(
+                f"winograd weight {shape}: values have dtype {values.dtype} and shape {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise ValueError(f"winograd weight {shape}: values must be finite")
+        return cls(values)
+
+    def decode(self) -> np.ndarray:
+        return self.operand.unpack()
+
+    def linear(self, x: np.ndarray) -> np.ndarray:
+        """x holds patches, (batch, 3·3·I): each is an image of one window."""
+        image = x.reshape(len(x), 3, 3, self.shape[1])
+        return winograd_conv2d(image, self.operand).reshape(len(x), self.shape[0])
+
+    @property
+    def nbytes(self) -> int:
+        return self.operand.nbytes
+
+    def macs(self) -> int:
+        """Multiplications of one tile of 2×2 outputs."""
+        return 16 * self.shape[0] * self.shape[1]
+
+
+def fits(w: np.ndarray) -> bool:
+    """Whether the transformed filters, at most 9/4 of the largest weight, stay in float32."""
+    return float(np.abs(w).max(initial=0)) < 2.0**126
+
+
+def moved(w: np.ndarray) -> np.ndarray:
+    """How far storing may move each weight: 2⁻²⁴·Σ|g|, or 2⁻¹⁴⁸ (see the kernel's `exactly_transformed`)."""
+    total = np.abs(w, dtype=np.float64).sum(axis=(2, 3), keepdims=True)
+    return np.broadcast_to(2.0**-24 * (1 + 2.0**-20) * total + 2.0**-148, w.shape)
+
+
+def pays(w: tuple[int, ...], height: int, width: int) -> bool:
+    """Whether Winograd is the faster way to a result of height × width pixels with filters of shape w.
+
+    A model of one image on one core, with nothing timed, so that the same network always becomes the same
+    Program. Direct is a product with a row for every pixel; Winograd 16 products with a row for every tile,
+    and the transforms, which more channels on the other side make worthwhile.
+    """
+    o, c = w[:2]
+    tiles = -(-height // 2) * -(-width // 2)
+    direct = 9 * c * o * max(height * width, FEWEST_ROWS)
+    products = 16 * c * o * max(tiles, FEWEST_ROWS)
+    transforms = tiles * (INPUT * -(-c // 16) + OUTPUT * -(-o // 16))
+    return direct >= MARGIN * (products + transforms)

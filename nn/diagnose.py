@@ -1,0 +1,319 @@
+"""What is wrong with a wrong gradient: its Jacobian against those that the usual mistakes would give.
+
+`have` is ∂y/∂x as the backward pass has it, `want` as differences measure it; both have the axes of y and
+then those of x. A mistake is named only if it explains every entry, to within a millionth: a Jacobian of
+nonsense fits nothing here. The sign may be wrong besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+
+from nn import tensor as tensors
+from nn.backward import Node
+from nn.rules import Rule
+from nn.tensor import Tensor, TraceError
+
+__all__ = ["diagnose", "diagnose_shape"]
+
+EXACT = 1e-6      # how well an explanation has to fit
+MOST = 200_000    # entries of a Jacobian that is looked at
+
+
+def diagnose(check: Any, i: int) -> str | None:
+    """What explains the gradient of argument i of a failed check (nn.gradcheck), in words, or None."""
+    size = check.value().size
+    if not size or size * max(check.arrays[j].size for j in check.floats) > MOST:
+        return None
+    have, want = check.jacobians(i)
+    if not np.isfinite(have).all():
+        return "it is not finite"
+    right = want[i]
+    if _same(have, 0 * have, right):
+        found = _undetached(check, i, right)
+        return found or "it is zero: nothing is sent back (a None, a `needs` that is misread, a cut graph?)"
+    y, x = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays[i].shape
+    plain = _factor(have, right, y, x)
+    through = _dropped(check, i, have) or _undetached(check, i, right)
+    if plain and not (through and "times" in plain):    # ½ and 2 may be a use of two
+        return plain
+    if through:
+        return through
+    for words, candidate in _candidates(check, i, want, y, x):
+        if _same(candidate, right, right):    # a symmetry: it would explain nothing
+            continue
+        for sign, flipped in ((1, ""), (-1, ", and its sign is flipped")):
+            if _same(have, sign * candidate, right):
+                return words + flipped
+    return (_operand(check, i, right) or _scaled(check, have, right, y) or _unmasked(have, right)
+            or _mixed(have, right, y, x) or _level(have, right, y, x))
+
+
+def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
+    """What explains a gradient of another shape than the right one, `want`, or None."""
+    for order in permutations(range(have.ndim)) if have.ndim <= 4 else ():
+        if order != tuple(range(have.ndim)) and _same(have.transpose(order), want, want):
+            return "it is transposed"
+    for many in range(1, have.ndim + 1):
+        for axes in combinations(range(have.ndim), many):
+            for keep in (False, True):
+                if _same(have.sum(axes, keepdims=keep), want, want):
+                    return f"the sum over {_axes(axes)} of it is missing (a missing unbroadcast)"
+    return None
+
+
+def _same(a, b, scale):
+    if a.shape != b.shape:
+        return False
+    return np.abs(a - b).max(initial=0) <= EXACT * max(np.abs(scale).max(initial=0), 1e-9)
+
+
+def _axes(axes):
+    return ("axis " if len(axes) == 1 else "axes ") + ", ".join(map(str, axes))
+
+
+def _factor(have, want, y, x):
+    """A constant factor, and what it may be."""
+    total = np.vdot(want, want)
+    c = np.vdot(want, have) / total if total else 0
+    if not c or not _same(have, c * want, have):
+        return None
+    if abs(c + 1) < EXACT:
+        return "its sign is flipped"
+    known = {f"the length of axis {a} of {whose}" + ", the batch?" * (whose == "the output" and not a): n
+             for whose, shape in (("the output", y), ("the argument", x)) for a, n in enumerate(shape)}
+    known |= {"the number of entries of the argument": int(np.prod(x)),
+              "the number of entries of the output": int(np.prod(y)), "the 2 of a square, or two uses?": 2}
+    for what, n in known.items():
+        for factor, ratio in ((n, "too many"), (1 / n, "missing")):
+            if n > 1 and abs(abs(c) - factor) < EXACT * factor:
+                sign = ", and its sign is flipped" if c < 0 else ""
+                shown = f"{n}" if factor == n else f"1/{n}"
+                return f"it is {shown} times the right one: a factor {n} ({what}) is {ratio}{sign}"
+    # Two numbers always have a ratio: it takes more of them to speak of a constant factor.
+    if np.count_nonzero(np.abs(want) > EXACT * np.abs(want).max()) < 3:
+        return None
+    return f"it is {c:.6g} times the right one"
+
+
+def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
+    """(the mistake, the Jacobian it would give)"""
+    right, name = want[i], check.argument(i)
+    for a, n in enumerate(y):
+        for k in range(n) if n > 1 else ():
+            yield (f"only entry {k} along axis {a} of the output counts: the sum over that axis is missing "
+                   "(a missing unbroadcast)", _only(right, a, k))
+    for a, n in enumerate(x):
+        for k in range(n) if n > 1 else ():
+            yield (f"only entry {k} along axis {a} of {name} gets a gradient: it is not repeated along that "
+                   "axis", _only(right, len(y) + a, k))
+    less, more = np.prod(x) < np.prod(y), np.prod(x) > np.prod(y)
+    spread = "it is spread along the wrong axis" if more else "it is transposed"
+    for a, b in combinations(range(len(x)), 2):
+        if x[a] == x[b]:
+            yield (f"{spread}: axes {a} and {b} of {name} are exchanged",
+                   right.swapaxes(len(y) + a, len(y) + b))
+    summed = "it is summed over the wrong axis" if less else "the incoming gradient is transposed"
+    for a, b in combinations(range(len(y)), 2):
+        if y[a] == y[b]:
+            yield f"{summed}: axes {a} and {b} of the output are exchanged", right.swapaxes(a, b)
+    for j, other in want.items():
+        if j != i and other.size == right.size:
+            yield f"it is the gradient of another argument, {check.argument(j)}", other.reshape(right.shape)
+            if len(x) == 2 and check.arrays[j].shape == x[::-1]:
+                yield (f"it is the gradient of another argument, {check.argument(j)}, transposed",
+                       other.swapaxes(-1, -2))
+    if x == y:
+        diagonal = np.eye(int(np.prod(x))).reshape(right.shape)
+        yield ("a term is dropped: each entry feels only itself, what comes from the others is missing",
+               right * diagonal)
+        yield ("a term is dropped: each entry feels only the others, its own part is missing",
+               right * (1 - diagonal))
+
+
+def _only(jacobian, axis, k):
+    """Zero but for entry k along an axis."""
+    keep = np.zeros(jacobian.shape[axis])
+    keep[k] = 1
+    return jacobian * keep.reshape(-1, *(1,) * (jacobian.ndim - axis - 1))
+
+
+def _operand(check, i, right):
+    """Would the vjp be right if something that it multiplies by were transposed, or mirrored?"""
+    if check.rule is None:
+        return None
+    shape, arrays = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays
+    try:
+        _, saved = check.rule.forward(*arrays, **check.attrs)
+        for j, kept in enumerate(saved or ()):
+            if not isinstance(kept, np.ndarray) or kept.dtype.kind != "f" or kept.ndim < 2:
+                continue
+            name = next((check.argument(k) for k, x in enumerate(arrays) if x is kept), f"saved[{j}]")
+            for words, changed in (("a transpose is missing, or one too many, at", kept.mT),
+                                   ("mirrored, or not where it should be, is", kept[..., ::-1, ::-1])):
+                if changed.shape != kept.shape:
+                    continue
+                trial = (*saved[:j], changed, *saved[j + 1:])
+                needs = [k == i for k in range(len(arrays))]
+                rows = _rows(lambda v, t=trial, n=needs: check.rule.vjp(v, t, n)[i], shape, arrays[i].shape)
+                if _same(rows, right, right):
+                    return f"{words} {name}"
+    except Exception:    # a vjp that is wrong may also fail: then this was not it
+        return None
+    return None
+
+
+def _rows(vjp: Callable, y: tuple, x: tuple) -> np.ndarray:
+    """The Jacobian, a row for each unit cotangent."""
+    rows = []
+    for k in np.ndindex(y):
+        v = np.zeros(y)
+        v[k] = 1
+        rows.append(vjp(v))
+    return np.array(rows).reshape(*y, *x)
+
+
+def _mixed(have, want, y, x):
+    """Where y and x have the same axes: do entries depend on each other along others than they should?"""
+    if y != x or not x:
+        return None
+    mixing = []
+    for jacobian in (have, want):
+        scale = EXACT * np.abs(jacobian).max(initial=0)
+        index = np.indices(jacobian.shape, sparse=True)
+        mixing.append({a for a in range(len(x))
+                       if np.abs(jacobian * (index[a] != index[len(x) + a])).max(initial=0) > scale})
+    if mixing[0] == mixing[1] or len(mixing[0]) != len(mixing[1]):
+        return None
+    wrong, right = (_axes(sorted(axes)) for axes in mixing)
+    return f"the wrong axis: a sum in it runs over {wrong} where it should over {right}"
+
+
+def _level(have, want, y, x):
+    """Is what is missing the same all along an axis, as a sum or mean over it is?"""
+    missing = want - have
+    for a, n in enumerate(x):
+        level = np.broadcast_to(missing.mean(len(y) + a, keepdims=True), missing.shape)
+        if n > 1 and _same(missing, level, want):
+            return (f"a term is dropped, or one too many: the difference is the same all along axis {a}, as "
+                    "a sum or mean over it is")
+    return None
+
+
+def _scaled(check, have, want, y):
+    """Is it too great, or too small, by an argument as a factor?"""
+    for j in check.floats:
+        a = check.arrays[j]
+        for shape in ((*a.shape, *(1,) * (want.ndim - len(y))), a.shape):    # along the axes of y, or of x
+            try:
+                factor = np.broadcast_to(a.reshape(shape), want.shape)
+            except ValueError:
+                continue
+            if not factor.all() or np.ptp(factor) == 0:
+                continue
+            name = check.argument(j)
+            for words, candidate in ((f"a factor is missing: {name}", want / factor),
+                                     (f"a factor is one too many: {name}", want * factor),
+                                     (f"it is multiplied by {name}, not divided", want * factor * factor),
+                                     (f"it is divided by {name}, not multiplied", want / factor / factor)):
+                for sign, flipped in ((1, ""), (-1, ", and its sign is flipped")):
+                    if _same(have, sign * candidate, want):
+                        return words + flipped
+    return None
+
+
+def _unmasked(have, want):
+    """Is it right wherever the right one is not zero?"""
+    there = np.abs(want) > EXACT * np.abs(want).max(initial=0)
+    if np.count_nonzero(there) > 2 and _same(have * there, want * there, want):
+        return ("it is right where the right one is not zero, but does not vanish elsewhere: a mask is "
+                "missing, or a term too many")
+    return None
+
+
+def _dropped(check, i, have):
+    """With a twin: cut each of the ways that the gradient takes through it, or turn its sign."""
+    rule = check.rule
+    if rule is None or rule.twin is None:
+        return None
+    leaf = Tensor(check.arrays[i], requires_grad=True)
+    inputs = [Tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in check.arrays]
+    inputs[i] = leaf
+    y = rule.twin(*inputs, **check.attrs)
+
+    def jacobian():
+        def gradient(v):
+            leaf.grad = None
+            y.backward(v, retain_graph=True)
+            return np.zeros(leaf.shape) if leaf.grad is None else leaf.grad
+        return _rows(gradient, y.shape, leaf.shape)
+
+    whole = jacobian()
+    for node, k in _ways(y):
+        parent, node.parents[k] = node.parents[k], None
+        rest = jacobian()
+        node.parents[k] = parent
+        if _same(rest, whole, whole):
+            continue
+        formula = node.rule.formula.split(";")[0]
+        words = f"the term that comes through {node.rule.name} in its twin ({formula})"
+        if _same(have, rest, whole):
+            return f"a term is dropped: {words} is missing"
+        if _same(have, 2 * rest - whole, whole):
+            return f"{words} has its sign flipped"
+    return None
+
+
+def _ways(y):
+    """(node, k) for every input k through which a gradient of y flows."""
+    seen, stack = {y._node}, [y._node]
+    while stack:
+        node = stack.pop()
+        if type(node) is not Node:
+            continue
+        for k, parent in enumerate(node.parents):
+            if parent is not None:
+                yield node, k
+                if parent not in seen:
+                    seen.add(parent)
+                    stack.append(parent)
+
+
+class _Attach:
+    """While it listens, detach() lets gradients through."""
+
+    found = False
+
+    def record(self, rule, inputs, attrs, out):
+        x = inputs[0]
+        if rule.name == "detach" and isinstance(x, Tensor) and x._node is not None:
+            self.found = True
+            parent = x if isinstance(x, Tensor) and x.is_leaf else x._node
+            out._node = Node(_THROUGH, [parent], None, out.shape)
+
+    def enter(self, module):
+        """Modules say that they begin; it does not matter here."""
+
+    leave = enter
+
+
+_THROUGH = Rule("detach", "y = x;  dx = g", lambda x: (x, None), lambda g, saved, needs: (g,))
+
+
+def _undetached(check, i, right):
+    """Is the gradient right if detach() is taken out?"""
+    listener, before = _Attach(), tensors.tracer
+    tensors.tracer = listener
+    try:
+        have, _ = check.jacobians(i)
+    except (TraceError, TypeError):    # it asked for values, or for the next module's name
+        return None
+    finally:
+        tensors.tracer = before
+    if listener.found and _same(have, right, right):
+        return f"a use of {check.argument(i)} is dropped: it goes through detach()"
+    return None

@@ -1,0 +1,214 @@
+"""Forward mode: a tensor carries a tangent along, and every operation computes both.
+
+y = f(x) and ẏ = ∂f/∂x·ẋ go forward together, so nothing has to be kept for later: the memory is twice that
+of f, however deep f is. One pass gives one direction ẋ; where there are fewer inputs than outputs, that is
+the cheaper way to a Jacobian. Wengert, "A simple automatic derivative evaluation program" (1964).
+
+A derivative inside a derivative: each call of jvp has a number, its tensors bear it, and an operation
+on tensors of several calls first serves the innermost one, for which the others are ordinary tensors
+(Siskind & Pearlmutter, "Perturbation confusion and referential transparency", 2005).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from nn import higher
+from nn import tensor as tensors
+from nn.arguments import ERRORS, named, plain
+from nn.backward import Node
+from nn.mode import mode
+from nn.rules import Rule
+from nn.tensor import Operand, Tensor, apply, shared
+
+__all__ = ["Dual", "jvp"]
+
+
+def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
+        tangents: Operand | Sequence[Operand]) -> tuple[Tensor, Tensor]:
+    """(f(*primals), the derivative of f there in the direction of the tangents), both Tensors.
+
+    primals, tangents: an array or Tensor each, or equally many of them in a tuple or list; a tangent has
+        the shape and the dtype of its primal (which is floating-point). f takes Tensors and gives one.
+    Calls of jvp may be nested. Where f meets a tensor that requires grad, and no_grad is not on, both
+    results are recorded, so that backward goes through them: the gradient of a jvp.
+
+    Raises TypeError or ValueError for tangents that do not fit, TypeError if f gives no Tensor, and
+    RuntimeError for an operation without a forward mode, or if f itself calls backward on what it is given.
+    """
+    primals, tangents = _pairs(primals, tangents)
+    level = next(_levels)
+    with _lifting():
+        y = f(*(Dual(x, t, level) for x, t in zip(primals, tangents, strict=True)))
+    if not isinstance(y, Tensor):
+        raise TypeError(f"jvp: f must give one Tensor, it gave a {type(y).__name__}")
+    if isinstance(y, Dual) and y.level == level:
+        return y.primal, y.tangent
+    return y, shared(np.zeros(y.shape, y.dtype))    # it does not depend on the primals
+
+
+def _pairs(primals, tangents):
+    """Both as lists of Tensors that fit."""
+    both = [list(x) if isinstance(x, (tuple, list)) else [x] for x in (primals, tangents)]
+    for name, given in zip(("primals", "tangents"), both, strict=True):
+        for i, x in enumerate(given):
+            if not isinstance(x, (Tensor, np.ndarray, float, np.floating)):
+                raise TypeError(f"jvp: {name}[{i}] is a {type(x).__name__}, wanted a Tensor or an array")
+        given[:] = [x if isinstance(x, Tensor) else Tensor(x) for x in given]
+    if len(both[0]) != len(both[1]):
+        raise ValueError(f"jvp: {len(both[0])} primals and {len(both[1])} tangents came; wanted as many")
+    for i, (x, t) in enumerate(zip(*both, strict=True)):
+        if x.dtype.kind != "f":
+            raise TypeError(f"jvp: primals[{i}] is {x.dtype}; only floats have derivatives")
+        if t.shape != x.shape:
+            raise ValueError(f"jvp: tangents[{i}] has shape {t.shape}, wanted {x.shape}, that of its primal")
+        if t.dtype != x.dtype:
+            raise TypeError(f"jvp: tangents[{i}] is {t.dtype}, wanted {x.dtype}, the dtype of its primal")
+    return both
+
+
+def _refuse(g, saved, needs):
+    raise RuntimeError("backward: this tensor carries a tangent of nn.jvp, and backward inside a function "
+                       "given to jvp would lose it; take the gradient of a jvp instead (nn.grad outside, "
+                       "nn.jvp inside), or nn.hvp")
+
+
+_CARRIED = Node(Rule("jvp", "y = x, with a tangent", lambda x: (x, None), _refuse), (None,), None, ())
+_levels = count(1)
+
+
+class Dual(Tensor):
+    """A Tensor together with its tangent, for the call of jvp that has this number."""
+
+    __slots__ = ("level", "primal", "tangent")
+
+    def __init__(self, primal: Tensor, tangent: Tensor, level: int) -> None:
+        self._data, self.grad = primal._data, None
+        self._node = _CARRIED    # something depends on it: what writes or copies looks here
+        self.primal, self.tangent, self.level = primal, tangent, level
+
+    def _check_writable(self, operation, value):
+        raise RuntimeError(f"{operation}: a write would lose the tangent of nn.jvp; compute a new tensor")
+
+    def _no_write(self, other):
+        return NotImplemented    # so t += v computes t = t + v
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = _no_write
+
+
+_lock, _running = Lock(), 0
+
+
+@contextmanager
+def _lifting() -> Iterator[None]:
+    """Inside, apply asks _lift first. (Outside it asks nobody, which is why it is as quick as it was.)"""
+    global _running
+    with _lock:
+        _running += 1
+        tensors.lift = _lift
+    try:
+        yield
+    finally:
+        with _lock:
+            _running -= 1
+            tensors.lift = _lift if _running else None
+
+
+def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
+    """apply for inputs of which some carry a tangent; None if none does."""
+    level = max((x.level for x in inputs if isinstance(x, Dual)), default=0)
+    if not level:
+        return None
+    moving = {i: x.tangent for i, x in enumerate(inputs) if isinstance(x, Dual) and x.level == level}
+    primals = [x.primal if i in moving else x for i, x in enumerate(inputs)]
+    if rule.vjp is None:
+        return apply(rule, *primals, **attrs)
+    if any(_watched(x) for x in (*primals, *moving.values())):
+        lifted = _on_tensors(rule, primals, moving, attrs)
+    else:
+        lifted = _on_arrays(rule, primals, moving, attrs)
+    return Dual(*(lifted or _through_twin(rule, inputs, primals, attrs, level)), level)
+
+
+def _slope(y, x, v):
+    """The gradient of ⟨v, y⟩ in the leaf x, where y and v may carry tangents and x does not: its own tangent
+    is the gradient of ⟨v, ẏ⟩ + ⟨v̇, y⟩, for derivatives may be taken in any order."""
+    level = max(t.level if isinstance(t, Dual) else 0 for t in (y, v))
+    if not level:
+        g = higher.gradients("jvp", y, v, None).get(x) if y.requires_grad else None
+        return shared(np.zeros(x.shape, x.dtype)) if g is None else g
+    (y, dy), (v, dv) = ((t.primal, t.tangent) if isinstance(t, Dual) and t.level == level else (t, None)
+                        for t in (y, v))
+    changes = [_slope(a, x, b) for a, b in ((dy, v), (y, dv)) if a is not None and b is not None]
+    return Dual(_slope(y, x, v), changes[0] if len(changes) == 1 else changes[0] + changes[1], level)
+
+
+def _through_twin(rule, inputs, primals, attrs, level):
+    """The rule's own value, and the tangent that its twin gives, which consists of rules that can."""
+    if rule.twin is None:
+        raise higher.none(rule, "forward mode", "it has no jvp, and its vjp cannot be transposed")
+    y = apply(rule, *primals, **attrs)
+    twins = rule.twin(*(shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+                        for x in inputs), **attrs)
+    if not (isinstance(twins, Dual) and twins.level == level):
+        return y, shared(np.zeros(y.shape, y.dtype))
+    return y, twins.tangent if twins.dtype == y.dtype else twins.tangent.astype(y.dtype)
+
+
+def _watched(x):
+    """Whether a graph, or another call of jvp, is to know of what is computed from x."""
+    return isinstance(x, Dual) or (isinstance(x, Tensor) and x._node is not None and mode.recording)
+
+
+def _forward(rule, primals, attrs):
+    """rule.forward on their arrays, its errors named as those of apply."""
+    arrays = [x._data if isinstance(x, Tensor) else plain(rule, x) for x in primals]
+    try:
+        y, saved = rule.forward(*arrays, **attrs)
+    except ERRORS as error:
+        raise named(rule, arrays, error) from error
+    return np.asarray(y), saved
+
+
+def _on_arrays(rule, primals, moving, attrs):
+    """The usual case: forward, and its jvp, on bare arrays."""
+    y, saved = _forward(rule, primals, attrs)
+    change, n = None, len(primals)
+    try:
+        for i, t in moving.items():
+            part = higher.tangent(rule, t._data, i, n, saved, attrs, y.shape)
+            change = part if change is None else change + part
+    except RuntimeError:
+        if rule.jvp or rule.twin is None:
+            raise
+        return None
+    return shared(y), shared(np.asarray(higher.spread(rule, change, y.shape), y.dtype))
+
+
+def _on_tensors(rule, primals, moving, attrs):
+    """The tangent is computed by operations, that a graph or an outer jvp sees."""
+    if not rule.linear and (rule.by_twin or not higher.origins(rule)):
+        return None
+    y, n = apply(rule, *primals, **attrs), len(primals)
+    if type(y._node) is Node and y._node.rule is rule:
+        saved = y._node.saved
+    else:
+        _, saved = _forward(rule, primals, attrs)
+    change = None
+    for i, t in moving.items():
+        if rule.linear:
+            part = apply(higher.linear_part(rule, i, n, saved, attrs, t.shape, y.shape), t)
+        else:
+            linked = higher.relinked(rule, saved, lambda origin, kept: y if origin == higher.OUTPUT else
+                                     primals[origin] if isinstance(primals[origin], Tensor) else kept)
+            part = higher.tangent(rule, t, i, n, linked, attrs, y.shape, _slope)
+        part = part if isinstance(part, Tensor) else shared(np.asarray(part, y.dtype))
+        change = part if change is None else change + part
+    change = higher.spread(rule, change, y.shape)
+    return y, change if change.dtype == y.dtype else change.astype(y.dtype)

@@ -1,0 +1,81 @@
+"""Activations, softmax and dropout."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn import rules
+from nn.random import generator
+from nn.tensor import Operand, Tensor, apply
+
+
+def relu(input: Operand) -> Tensor:
+    """max(input, 0); the gradient at 0 is 0."""
+    return apply(rules.activations.relu, input)
+
+
+def leaky_relu(input: Operand, negative_slope: float = 0.01) -> Tensor:
+    """input where it is positive, else negative_slope·input; at 0 the gradient is that of the left."""
+    return apply(rules.units.leaky_relu, input, negative_slope=negative_slope)
+
+
+def tanh(input: Operand) -> Tensor:
+    """The hyperbolic tangent."""
+    return apply(rules.functions.tanh, input)
+
+
+def sigmoid(input: Operand) -> Tensor:
+    """1/(1 + e⁻ˣ), without overflow at either end."""
+    return apply(rules.functions.sigmoid, input)
+
+
+def logsigmoid(input: Operand) -> Tensor:
+    """log 1/(1 + e⁻ˣ), without overflow at either end."""
+    return apply(rules.functions.logsigmoid, input)
+
+
+def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + e^(β·x))/β, a smooth relu; x itself where β·x > threshold."""
+    if not beta > 0:
+        raise ValueError(f"softplus: beta is {beta!r}, wanted a number > 0")
+    return apply(rules.functions.softplus, input, beta=beta, threshold=threshold)
+
+
+def silu(input: Operand) -> Tensor:
+    """x·σ(x). Elfwing, Uchibe & Doya (2018)."""
+    return apply(rules.units.silu, input)
+
+
+def gelu(input: Operand, approximate: str = "none") -> Tensor:
+    """x·Φ(x), Φ the normal distribution: exact by erf ("none"), or GPT-2's approximation ("tanh").
+
+    Hendrycks & Gimpel, "Gaussian error linear units" (2016).
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate is {approximate!r}, wanted 'none' or 'tanh'")
+    return apply(rules.units.gelu if approximate == "none" else rules.units.gelu_tanh, input)
+
+
+def softmax(input: Operand, dim: int = -1) -> Tensor:
+    """eˣ/Σeˣ over `dim`; NaN where all is −∞, as in PyTorch."""
+    return apply(rules.activations.softmax, input, dim=dim)
+
+
+def log_softmax(input: Operand, dim: int = -1) -> Tensor:
+    """x − log Σeˣ over `dim`: the logarithm of softmax, without its underflow."""
+    return apply(rules.activations.log_softmax, input, dim=dim)
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Each entry is 0 with probability p and scaled by 1/(1 − p) otherwise; the input itself in evaluation.
+
+    Drawn from nn.random.generator(), which nn.manual_seed seeds. Srivastava et al., "Dropout" (2014).
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p is {p}, wanted a probability from 0 to 1")
+    if not isinstance(input, (Tensor, np.ndarray)):
+        raise TypeError(f"dropout: the input is a {type(input).__name__}, wanted a Tensor or an array")
+    if not training or p == 0:
+        return input
+    keep = generator().random(input.shape, dtype=np.float32) >= p
+    return apply(rules.activations.dropout, input, keep, p=p)

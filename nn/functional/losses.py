@@ -1,0 +1,150 @@
+"""Losses. reduction: "mean", "sum" or "none" (a value for each example or entry)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn import rules
+from nn.functional.activations import log_softmax
+from nn.functional.shapes import as_tensor
+from nn.tensor import Operand, Tensor, apply
+
+
+def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
+                  reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
+    """−log softmax(input) at the right class: logits (N, C) or (N, C, d…), classes (N,) or (N, d…), or (C,),
+    ().
+
+    target: integers, or probabilities (floats of the shape of input). weight: (C,), a factor for each class;
+    the mean is then over the weights. ignore_index: a class whose examples do not count. label_smoothing: the
+    part of the target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
+    architecture", 2016). A class outside 0 … C − 1 raises ValueError.
+    """
+    _known(reduction)
+    x, t = as_tensor(input), as_tensor(target)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, wanted 0 to 1")
+    if t.dtype.kind == "f" and x.ndim and t.shape == x.shape:
+        return _soft_cross_entropy(x, t, weight, reduction, label_smoothing)
+    plain = weight is None and not label_smoothing and x.ndim == 2 and x.dtype.kind == "f"
+    if plain and not (t.dtype.kind in "iu" and (t._data == ignore_index).any()):
+        return _reduced(apply(rules.losses.cross_entropy, x, target), reduction)
+    log_p = log_softmax(x, _class_axis("cross_entropy", x))
+    return _class_loss("cross_entropy", log_p, t, weight, ignore_index, reduction, label_smoothing)
+
+
+def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
+             reduction: str = "mean") -> Tensor:
+    """−input at the right class, of log-probabilities (N, C), (N, C, d…) or (C,); see cross_entropy."""
+    _known(reduction)
+    x, t = as_tensor(input), as_tensor(target)
+    return _class_loss("nll_loss", x, t, weight, ignore_index, reduction, 0.0)
+
+
+def _class_axis(op, x):
+    if not x.ndim:
+        raise ValueError(f"{op}: the input is a scalar, wanted (C,), (N, C) or (N, C, d…)")
+    return min(x.ndim - 1, 1)
+
+
+def _class_loss(op, log_p, target, weight, ignore_index, reduction, smoothing):
+    """The loss of log-probabilities for classes given as integers."""
+    axis = _class_axis(op, log_p)
+    classes, c = target._data, log_p.shape[axis]
+    if classes.dtype.kind not in "iu":
+        raise TypeError(f"{op}: classes are {classes.dtype}, wanted integers")
+    if classes.shape != (*log_p.shape[:axis], *log_p.shape[axis + 1:]):
+        raise ValueError(f"{op}: logits of shape {log_p.shape} do not fit classes of shape {classes.shape}; "
+                         "wanted (N, C, d…) and (N, d…)")
+    counts = classes != ignore_index
+    classes = np.where(counts, classes, 0)
+    if classes.size and not 0 <= classes.min() <= classes.max() < c:
+        raise ValueError(f"{op}: classes from {classes.min()} to {classes.max()} came, "
+                         f"but logits of shape {log_p.shape} know 0 to {c - 1}")
+    factors = _factors(op, weight, c, log_p.dtype)
+    each = np.where(counts, factors[classes], 0).astype(log_p.dtype)    # the weight of each example
+    losses = -log_p.gather(axis, np.expand_dims(classes, axis)).squeeze(axis)
+    losses = losses.where(counts, 0) * each    # chosen first: 0·∞ of one that does not count is no number
+    if smoothing:
+        spread = -(log_p * factors.reshape(-1, *(1,) * (log_p.ndim - axis - 1))).sum(axis).where(counts, 0)
+        losses = losses * (1 - smoothing) + spread * (smoothing / c)
+    if reduction != "mean":
+        return _reduced(losses, reduction)
+    total = each.sum()
+    return losses.sum() / total if total else losses.sum() + np.nan    # no example counts: 0/0, gradient 0
+
+
+def _soft_cross_entropy(x, target, weight, reduction, smoothing):
+    axis = _class_axis("cross_entropy", x)
+    c = x.shape[axis]
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / c
+    log_p = log_softmax(x, axis)
+    if weight is not None:
+        factors = _factors("cross_entropy", weight, c, x.dtype)
+        log_p = log_p * factors.reshape(-1, *(1,) * (x.ndim - axis - 1))
+    losses = -(log_p * target).sum(axis)
+    return _reduced(losses, reduction)
+
+
+def _factors(op, weight, c, dtype):
+    factors = np.ones(c, dtype) if weight is None else np.asarray(getattr(weight, "_data", weight), dtype)
+    if factors.shape != (c,):
+        raise ValueError(f"{op}: weight has shape {factors.shape}, wanted {(c,)}, one for each class")
+    return factors
+
+
+def mse_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
+    """(input − target)², of equal shapes."""
+    return _reduced(apply(rules.losses.mse, input, target), reduction)
+
+
+def l1_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
+    """|input − target|, of equal shapes; where they are equal the gradient is 0."""
+    return _reduced(apply(rules.divergences.l1, input, target), reduction)
+
+
+def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target, of equal shapes."""
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta is {delta!r}, wanted a number > 0")
+    return _reduced(apply(rules.divergences.huber, input, target, delta=delta), reduction)
+
+
+def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """d²/2β where |d| ≤ beta, else |d| − β/2: huber_loss divided by beta, or l1_loss for beta = 0."""
+    if not beta >= 0:
+        raise ValueError(f"smooth_l1_loss: beta is {beta!r}, wanted a number >= 0")
+    return huber_loss(input, target, reduction, beta) / beta if beta else l1_loss(input, target, reduction)
+
+
+def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """target·(log target − input): the divergence of log-probabilities `input` from probabilities `target`.
+
+    log_target: the target is log-probabilities too. reduction may also be "batchmean", the sum over the
+    number of examples, which is the mathematical one; "mean" is over all entries.
+    """
+    entries = apply(rules.divergences.kl_div, input, target, log_target=log_target)
+    if reduction == "batchmean":
+        return entries.sum() / (entries.shape[0] if entries.ndim else 1)
+    return _reduced(entries, reduction)
+
+
+def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Operand | None = None,
+                                     reduction: str = "mean", pos_weight: Operand | None = None) -> Tensor:
+    """−t·log σ(x) − (1 − t)·log σ(−x) of logits x and probabilities t, of equal shapes.
+
+    weight: a factor for each entry; pos_weight: one for the first term. Both broadcast.
+    """
+    losses = apply(rules.divergences.binary_cross_entropy_with_logits, input, target, pos_weight)
+    return _reduced(losses if weight is None else losses * weight, reduction)
+
+
+def _known(reduction):
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction is {reduction!r}, wanted 'mean', 'sum' or 'none'")
+
+
+def _reduced(losses, reduction):
+    _known(reduction)
+    return losses if reduction == "none" else getattr(losses, reduction)()

@@ -1,0 +1,75 @@
+"""Normalisation: over the batch, over each example, over groups of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nn import rules
+from nn.backward import wrote
+from nn.functional.shapes import as_tensor
+from nn.mode import mode
+from nn.tensor import Operand, Tensor, apply
+
+
+def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operand | None,
+               weight: Operand | None = None, bias: Operand | None = None, training: bool = False,
+               momentum: float = 0.1, eps: float = 1e-5) -> Tensor:
+    """Normalise each channel (axis 1) to mean 0 and variance 1, then scale by weight and add bias.
+
+    Training: by the batch's own mean and (biased) variance; running_mean and running_var (Tensors or
+    arrays of shape (C,), or None) move towards them in place by `momentum`, the variance as its
+    unbiased estimate. Evaluation: by running_mean and running_var. Ioffe & Szegedy (2015).
+    """
+    for name, number in (("momentum", momentum), ("eps", eps)):
+        if not isinstance(number, (int, float, np.number)) or not 0 <= number < np.inf:
+            raise ValueError(f"batch_norm: {name} is {number!r}, wanted a number of at least 0")
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: running_mean and running_var are wanted in evaluation")
+        return apply(rules.normalise.batch_norm_eval, input, weight, bias, running_mean, running_var, eps=eps)
+    running = [None if mode.replaying else getattr(r, "_data", r) for r in (running_mean, running_var)]
+    out = apply(rules.normalise.batch_norm, input, weight, bias,
+                running_mean=running[0], running_var=running[1], momentum=momentum, eps=eps)
+    for array in running:
+        if array is not None:
+            wrote(array)
+    return out
+
+
+def layer_norm(input: Operand, normalized_shape: Sequence[int], weight: Operand | None = None,
+               bias: Operand | None = None, eps: float = 1e-5) -> Tensor:
+    """Normalise each example over its last axes, which are normalized_shape, to mean 0 and variance 1.
+
+    weight and bias, if given, have the shape normalized_shape. Ba, Kiros & Hinton (2016).
+    """
+    if not isinstance(normalized_shape, (tuple, list)):
+        normalized_shape = (normalized_shape,)
+    return apply(rules.layer_norm.layer_norm, input, weight, bias,
+                 normalized_shape=tuple(normalized_shape), eps=eps)
+
+
+def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, bias: Operand | None = None,
+               eps: float = 1e-5) -> Tensor:
+    """Normalise each example over each of num_groups groups of channels (axis 1) and all pixels.
+
+    weight and bias, if given, have a number for each channel. Wu & He, "Group normalization" (2018). It is
+    layer_norm of the groups.
+    """
+    x = as_tensor(input)
+    if isinstance(num_groups, bool) or not isinstance(num_groups, (int, np.integer)) or num_groups < 1:
+        raise ValueError(f"group_norm: num_groups is {num_groups!r}, wanted an int of at least 1")
+    if x.ndim < 2 or x.shape[1] % num_groups:
+        raise ValueError(f"group_norm: the input has shape {x.shape}, wanted (N, C, …), C a multiple of "
+                         f"{num_groups}")
+    n, c, *space = x.shape
+    for name, array in (("weight", weight), ("bias", bias)):
+        if array is not None and np.shape(getattr(array, "_data", array)) != (c,):
+            raise ValueError(f"group_norm: {name} has shape {np.shape(getattr(array, '_data', array))}, "
+                             f"wanted {(c,)} for an input of shape {x.shape}")
+    width = c // num_groups * int(np.prod(space))
+    y = layer_norm(x.reshape(n, num_groups, width), (width,), eps=eps).reshape(*x.shape)
+    channel = (c, *(1 for _ in space))
+    y = y if weight is None else y * as_tensor(weight).reshape(*channel)
+    return y if bias is None else y + as_tensor(bias).reshape(*channel)

@@ -1,0 +1,176 @@
+"""Pooling: the greatest or the mean of each window of an image (N, C, H, W) or a signal (N, C, L).
+
+Two rules do it all, max_pool2d and avg_pool2d. Windows that they do not know (with holes, over the edge, of
+unequal sizes) are first laid side by side, or the image enlarged, and then pooled by them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn import rules
+from nn.functional.padding import pad
+from nn.functional.shapes import as_tensor
+from nn.rules.windows import pair
+from nn.tensor import Operand, Tensor, apply
+
+Pair = int | tuple[int, int]
+
+
+def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
+               dilation: Pair = 1, ceil_mode: bool = False) -> Tensor:
+    """The greatest value in each window; stride is kernel_size if left out.
+
+    Of equal values the first, in reading order, takes the gradient. dilation: the distance of a window's
+    pixels. ceil_mode: also windows that reach over the edge, if they begin inside.
+    """
+    rule = rules.pool.max_pool2d
+    if not ceil_mode and dilation in (1, (1, 1)):
+        return apply(rule, input, kernel_size=kernel_size, stride=stride, padding=padding)
+    x, kernel, stride, padding, dilation = _checked(rule.name, input, kernel_size, stride, padding, dilation)
+    windows = [_along(rule.name, *axis, ceil_mode) for axis in
+               zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)]
+    (top, bottom), (left, right) = (room for _, room in windows)
+    x = pad(x, (left, right, top, bottom), value=-np.inf)
+    if dilation == (1, 1):
+        return apply(rule, x, kernel_size=kernel, stride=stride)
+    entries = [s * np.arange(n)[:, None] + d * np.arange(k) for (n, _), s, d, k in
+               zip(windows, stride, dilation, kernel, strict=True)]
+    return apply(rule, _side_by_side(x, *entries), kernel_size=kernel)
+
+
+def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
+               ceil_mode: bool = False, count_include_pad: bool = True,
+               divisor_override: int | None = None) -> Tensor:
+    """The mean of each window; stride is kernel_size if left out.
+
+    The zeros of the padding count unless count_include_pad is false; what ceil_mode adds beyond them never
+    counts. divisor_override: what to divide each sum by instead.
+    """
+    rule = rules.pool.avg_pool2d
+    if divisor_override is not None and not divisor_override:
+        raise ValueError("avg_pool2d: divisor_override is 0")
+    if not ceil_mode and (count_include_pad or not np.any(padding)) and divisor_override is None:
+        return apply(rule, input, kernel_size=kernel_size, stride=stride, padding=padding)
+    x, kernel, stride, padding, _ = _checked(rule.name, input, kernel_size, stride, padding, 1)
+    windows, counts = [], []
+    for n, k, s, p in zip(x.shape[2:], kernel, stride, padding, strict=True):
+        windows.append(_along(rule.name, n, k, s, p, 1, ceil_mode))
+        start = s * np.arange(windows[-1][0]) - p
+        end = np.minimum(start + k, n + p)
+        counts.append(end - start if count_include_pad else np.minimum(end, n) - np.maximum(start, 0))
+    (top, bottom), (left, right) = (room for _, room in windows)
+    y = apply(rule, pad(x, (left, right, top, bottom)), kernel_size=kernel, stride=stride)
+    count = np.outer(*counts) if divisor_override is None else divisor_override
+    return y * (kernel[0] * kernel[1] / np.asarray(count)).astype(x.dtype)
+
+
+def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
+    """The mean of each of H'×W' windows that cover the image: the i-th from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉.
+
+    output_size: (H', W'), an int for both, None for the size there is.
+    """
+    rule = rules.pool.avg_pool2d
+    x, bounds = _adaptive("adaptive_avg_pool2d", input, output_size)
+    lengths = [end - start for start, end in bounds]
+    kernel = tuple(int(length.max()) for length in lengths)
+    if all(k * len(length) == n for k, length, n in zip(kernel, lengths, x.shape[2:], strict=True)):
+        return apply(rule, x, kernel_size=kernel)
+    y = apply(rule, _unequal(x, bounds, 0), kernel_size=kernel)
+    return y * (kernel[0] * kernel[1] / np.outer(*lengths)).astype(x.dtype)
+
+
+def adaptive_max_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
+    """The greatest of each of H'×W' windows that cover the image, as in adaptive_avg_pool2d."""
+    x, bounds = _adaptive("adaptive_max_pool2d", input, output_size)
+    kernel = tuple(int((end - start).max()) for start, end in bounds)
+    if any(k * len(start) != n for k, (start, _), n in zip(kernel, bounds, x.shape[2:], strict=True)):
+        x = _unequal(x, bounds, -np.inf)
+    return apply(rules.pool.max_pool2d, x, kernel_size=kernel)
+
+
+def max_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padding: int = 0,
+               dilation: int = 1, ceil_mode: bool = False) -> Tensor:
+    """The greatest value in each window of a signal (N, C, L): max_pool2d of an image one pixel high."""
+    x, (k, s, p, d) = _signal("max_pool1d", input, kernel_size, stride, padding, dilation)
+    return max_pool2d(x, (1, k), (1, s), (0, p), (1, d), ceil_mode).squeeze(2)
+
+
+def avg_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padding: int = 0,
+               ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
+    """The mean of each window of a signal (N, C, L): avg_pool2d of an image one pixel high."""
+    x, (k, s, p, _) = _signal("avg_pool1d", input, kernel_size, stride, padding, 1)
+    return avg_pool2d(x, (1, k), (1, s), (0, p), ceil_mode, count_include_pad).squeeze(2)
+
+
+def _checked(op, input, kernel_size, stride, padding, dilation):
+    x = as_tensor(input)
+    if x.ndim != 4:
+        raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{op}: the input is {x.dtype}; convert it to a floating-point dtype first")
+    kernel = pair(kernel_size, "kernel_size", op, 1)
+    stride = kernel if stride is None else pair(stride, "stride", op, 1)
+    padding = pair(padding, "padding", op, 0)
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        raise ValueError(f"{op}: padding {padding} is more than half of the kernel {kernel}, "
+                         "so a window could lie wholly outside the image")
+    return x, kernel, stride, padding, pair(dilation, "dilation", op, 1)
+
+
+def _along(op, n, k, s, p, d, ceil_mode):
+    """Along one axis: (how many windows, (what to pad before, and behind))."""
+    span = d * (k - 1) + 1
+    last = n + 2 * p - span    # where the last window may begin
+    out = (-(-last // s) if ceil_mode else last // s) + 1
+    if ceil_mode and (out - 1) * s >= n + p:    # it would begin in the padding behind the image
+        out -= 1
+    if (last < 0 and not ceil_mode) or out < 1:
+        raise ValueError(f"{op}: {n} pixels with padding {p} are smaller than a window of kernel {k} and "
+                         f"dilation {d}")
+    return out, (p, max(p, (out - 1) * s + span - n - p))
+
+
+def _side_by_side(x, rows, columns):
+    """The image of the windows that `rows` and `columns` (out, kernel) pick, none overlapping another."""
+    return x.index_select(2, rows.ravel()).index_select(3, columns.ravel())
+
+
+def _adaptive(op, input, output_size):
+    """The image, and for both axes where the windows start and end."""
+    x = as_tensor(input)
+    if x.ndim != 4 or not x.shape[2] or not x.shape[3]:
+        raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{op}: the input is {x.dtype}; convert it to a floating-point dtype first")
+    both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    both = tuple(n if wanted is None else wanted for wanted, n in zip(both, x.shape[2:], strict=False))
+    bounds = []
+    for out, n in zip(pair(both, "output_size", op, 1), x.shape[2:], strict=True):
+        i = np.arange(out)
+        bounds.append((i * n // out, -(-(i + 1) * n // out)))
+    return x, bounds
+
+
+def _unequal(x, bounds, value):
+    """Windows side by side, each as large as the largest: what one lacks is taken from a border of
+    `value`."""
+    entries = []
+    for (start, end), n in zip(bounds, x.shape[2:], strict=True):
+        places = start[:, None] + np.arange((end - start).max())
+        entries.append(np.where(places < end[:, None], places, n))
+    return _side_by_side(pad(x, (0, 1, 0, 1), value=value), *entries)
+
+
+def _signal(op, input, kernel_size, stride, padding, dilation):
+    x = as_tensor(input)
+    if x.ndim != 3:
+        raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, L)")
+    stride = kernel_size if stride is None else stride
+    numbers = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+    for name, n in numbers.items():
+        if isinstance(n, (tuple, list)) and len(n) == 1:
+            n = numbers[name] = n[0]
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+            raise TypeError(f"{op}: {name} is {n!r}, wanted an int")
+    return x.unsqueeze(2), tuple(numbers.values())

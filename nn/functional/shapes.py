@@ -1,0 +1,68 @@
+"""Putting tensors together, taking them apart, and looking entries up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nn import rules
+from nn.tensor import Operand, Tensor, apply
+
+
+def as_tensor(x: Operand) -> Tensor:
+    """A Tensor as it is; anything else as a new one."""
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The axes start_dim to end_dim as one."""
+    return as_tensor(input).flatten(start_dim, end_dim)
+
+
+def cat(tensors: Sequence[Operand], dim: int = 0) -> Tensor:
+    """The tensors end to end along `dim`; their other axes must agree."""
+    return apply(rules.shapes.cat, *tensors, dim=dim)
+
+
+def stack(tensors: Sequence[Operand], dim: int = 0) -> Tensor:
+    """The tensors side by side along a new axis `dim`; their shapes must agree."""
+    return cat([as_tensor(t).unsqueeze(dim) for t in tensors], dim)
+
+
+def split(tensor: Operand, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts along `dim`: of that length (the last may be shorter), or of those lengths, which add up."""
+    return as_tensor(tensor).split(split_size_or_sections, dim)
+
+
+def chunk(input: Operand, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` parts along `dim`, all of the same length but perhaps the last."""
+    return as_tensor(input).chunk(chunks, dim)
+
+
+def gather(input: Operand, dim: int, index: Operand) -> Tensor:
+    """y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on."""
+    return as_tensor(input).gather(dim, index)
+
+
+def embedding(input: Operand, weight: Operand, padding_idx: int | None = None) -> Tensor:
+    """The rows of weight (rows, width) that integers (…) name → (…, width).
+
+    padding_idx: a row that gets no gradient. Raises IndexError for an integer that is no row.
+    """
+    rows = np.shape(getattr(weight, "_data", weight))[0]
+    if padding_idx is not None and not -rows <= padding_idx < rows:
+        raise ValueError(f"embedding: padding_idx is {padding_idx}, but the weight has {rows} rows")
+    return apply(rules.gathering.embedding, weight, input, padding_idx=padding_idx)
+
+
+def one_hot(tensor: Operand, num_classes: int = -1) -> Tensor:
+    """Integers (…) → (…, num_classes), 1 at the integer and 0 elsewhere; -1: as many as are needed."""
+    classes = as_tensor(tensor).numpy()
+    if classes.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: the classes are {classes.dtype}, wanted integers")
+    most = int(classes.max(initial=-1)) + 1
+    n = most if num_classes == -1 else num_classes
+    if classes.min(initial=0) < 0 or most > n:
+        raise ValueError(f"one_hot: classes from {classes.min()} to {most - 1} came, wanted 0 to {n - 1}")
+    return Tensor((classes[..., None] == np.arange(n)).astype(np.int64))

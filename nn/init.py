@@ -1,0 +1,180 @@
+"""How weights start: fills a tensor in place, and returns it. Names and arguments are PyTorch's.
+
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+
+All draw from `generator`, a numpy.random.Generator, or from the library's own, which nn.manual_seed seeds.
+fan_in and fan_out are how many numbers a unit sums up, forward and backward: for a weight (out, in, k…) they
+are in·Πk and out·Πk.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nn import random
+from nn.mode import no_grad
+from nn.tensor import Tensor
+
+__all__ = [
+    "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
+    "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+]  # fmt: skip
+
+Generator = np.random.Generator
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Uniform between a and b."""
+    if not a <= b:
+        raise ValueError(f"uniform_: a must be at most b, got {a} and {b}")
+    return _fill("uniform_", tensor, lambda rng, shape: rng.uniform(a, b, shape), generator)
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
+            generator: Generator | None = None) -> Tensor:
+    """Normal with that mean and standard deviation."""
+    if not std >= 0:
+        raise ValueError(f"normal_: std must be >= 0, got {std}")
+    return _fill("normal_", tensor, lambda rng, shape: rng.normal(mean, std, shape), generator)
+
+
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
+                  generator: Generator | None = None) -> Tensor:
+    """Normal with that mean and standard deviation (before the cut), but only between a and b.
+
+    By rejection (von Neumann 1951): of normal numbers where enough of them fall between the bounds, else of
+    uniform ones, accepted in proportion to the density.
+    """
+    if not (a < b and std > 0):
+        raise ValueError(f"trunc_normal_: wanted a < b and std > 0, got {a}, {b} and {std}")
+    low, high = (a - mean) / std, (b - mean) / std
+    inside = (math.erf(high / 2 ** 0.5) - math.erf(low / 2 ** 0.5)) / 2
+    nearest = min(max(0, low), high)    # where between the bounds the density is greatest
+
+    def drawn(rng, n):
+        if inside > 0.25:
+            z = rng.normal(size=n)
+            return z[(low <= z) & (z <= high)]
+        z = rng.uniform(low, high, n)
+        return z[rng.random(n) <= np.exp((nearest * nearest - z * z) / 2)]
+
+    def numbers(rng, shape):
+        z, n = np.empty(0), math.prod(shape)
+        while len(z) < n:
+            z = np.concatenate([z, drawn(rng, 2 * (n - len(z)) + 16)])
+        return np.clip(z[:n].reshape(shape) * std + mean, a, b)    # rounding may have left the bounds
+
+    return _fill("trunc_normal_", tensor, numbers, generator)
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """All entries val."""
+    return _fill("constant_", tensor, lambda rng, shape: np.full(shape, val))
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """All entries 0."""
+    return _fill("zeros_", tensor, lambda rng, shape: np.zeros(shape))
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """All entries 1."""
+    return _fill("ones_", tensor, lambda rng, shape: np.ones(shape))
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """A matrix with ones on its diagonal."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: the tensor has shape {tensor.shape}, wanted a matrix")
+    return _fill("eye_", tensor, lambda rng, shape: np.eye(*shape))
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Uniform in ±gain·√(6/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 16."""
+    bound = gain * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Normal with standard deviation gain·√(2/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 12."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))), generator)
+
+
+def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
+                     generator: Generator | None = None) -> Tensor:
+    """Uniform in ±gain·√(3/fan). He et al., "Delving deep into rectifiers" (2015), eq. 10 and 15.
+
+    mode: "fan_in" keeps the variance forward, "fan_out" backward. a: the negative slope of leaky_relu.
+    """
+    bound = math.sqrt(3) * _kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
+                    generator: Generator | None = None) -> Tensor:
+    """Normal with standard deviation gain/√fan. He et al. (2015); mode and a as in kaiming_uniform_."""
+    return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """A matrix (out, in·Πk) with orthonormal rows, or columns if it is tall, times gain.
+
+    Q of the QR decomposition of normal numbers, with the signs that make it uniform among all such: Saxe,
+    McClelland & Ganguli (2014); Mezzadri, "How to generate random matrices" (2007).
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: the tensor has shape {tensor.shape}, wanted at least 2 axes")
+
+    def numbers(rng, shape):
+        rows, columns = shape[0], math.prod(shape[1:])
+        q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+        q = q * np.where(np.diagonal(r) < 0, -1, 1)
+        return gain * (q.T if rows < columns else q).reshape(shape)
+
+    return _fill("orthogonal_", tensor, numbers, generator)
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """What the standard deviation of weights is multiplied by, for the unit that follows them.
+
+    param: the negative slope of "leaky_relu", 0.01 if left out. He et al. (2015), eq. 14.
+    """
+    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
+    gains.update({f"conv{n}d": 1.0 for n in (1, 2, 3)}, **{f"conv_transpose{n}d": 1.0 for n in (1, 2, 3)})
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else param
+        if isinstance(slope, bool) or not isinstance(slope, (int, float)):
+            raise ValueError(f"calculate_gain: the negative slope is {slope!r}, wanted a number")
+        return math.sqrt(2 / (1 + slope * slope))
+    if nonlinearity not in gains:
+        raise ValueError(f"calculate_gain: nonlinearity is {nonlinearity!r}, wanted 'leaky_relu' or one of "
+                         f"{', '.join(map(repr, gains))}")
+    return gains[nonlinearity]
+
+
+def _fans(who, tensor):
+    if tensor.ndim < 2:
+        raise ValueError(f"{who}: the tensor has shape {tensor.shape}; a fan wants at least 2 axes")
+    each = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * each, tensor.shape[0] * each
+
+
+def _kaiming(who, tensor, a, mode, nonlinearity):
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"{who}: mode is {mode!r}, wanted 'fan_in' or 'fan_out'")
+    fan = _fans(who, tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))    # a weight without entries has no fan
+
+
+def _fill(who, tensor, numbers, generator=None):
+    """Overwrite a tensor with numbers(rng, shape)."""
+    if not isinstance(tensor, Tensor) or tensor.dtype.kind != "f":
+        got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise TypeError(f"{who}: wanted a Tensor of floats, got {got}")
+    rng = random.generator() if generator is None else generator
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"{who}: generator must be a numpy.random.Generator, got {type(rng).__name__}")
+    with no_grad():
+        return tensor.copy_(numbers(rng, tensor.shape))

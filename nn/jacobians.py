@@ -1,0 +1,137 @@
+"""Jacobians, and products with the Hessian, of any function of Tensors.
+
+A Jacobian of f: Rⁿ → Rᵐ takes n passes forward, a column each, or m passes back, a row each, from one forward
+pass that kept everything. Which is cheaper is a matter of n and m: `bonsai bench modes` measures where they
+cross. Griewank & Walther, "Evaluating derivatives" (2008), chapters 3 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from nn import backward as engine
+from nn import higher
+from nn.backward import LEAF
+from nn.forward import Dual, jvp
+from nn.mode import no_grad
+from nn.tensor import Operand, Tensor
+
+__all__ = ["hvp", "jacobian", "leaves"]
+
+# What a pass forward costs in passes back: 2, measured by `bonsai bench modes` on a small network. It runs f
+# anew for each column, where a pass back finds all that it needs from the one pass forward.
+FORWARD_COSTS = 2
+
+
+def jacobian(f: Callable[[Tensor], Tensor], x: Operand, mode: str = "auto") -> np.ndarray:
+    """∂f/∂x: an array of the shape of f(x) followed by that of x.
+
+    f: takes one Tensor and gives one. mode: "forward" (a pass for each entry of x), "reverse" (a pass for
+        each entry of f(x)), or "auto", the cheaper of them.
+    Raises ValueError for another mode, TypeError if x is not floating-point or f gives no Tensor.
+    """
+    if mode not in ("auto", "forward", "reverse"):
+        raise ValueError(f"jacobian: mode is {mode!r}, wanted 'auto', 'forward' or 'reverse'")
+    leaf = Tensor(x, requires_grad=True)
+    with higher.recorded():
+        y = _tensor("jacobian", f(leaf))
+    if mode == "auto":
+        mode = "forward" if FORWARD_COSTS * leaf.size < y.size else "reverse"
+    return (_columns if mode == "forward" else _rows)(f, leaf, y)
+
+
+def _columns(f, x, y):
+    jacobian = np.empty((*y.shape, x.size), y.dtype)
+    direction = np.zeros(x.shape, x.dtype)
+    with no_grad():
+        for j, at in enumerate(np.ndindex(x.shape)):
+            direction[at] = 1
+            jacobian[..., j] = jvp(f, x.detach(), direction)[1].data
+            direction[at] = 0
+    return jacobian.reshape(*y.shape, *x.shape)
+
+
+def _rows(f, x, y):
+    jacobian = np.zeros((*y.shape, *x.shape), x.dtype)
+    cotangent = np.zeros(y.shape, y.dtype)
+    for at in np.ndindex(y.shape) if y.requires_grad else ():
+        cotangent[at] = 1
+        (jacobian[at],) = _grads(y, [x], cotangent)
+        cotangent[at] = 0
+    return jacobian
+
+
+def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
+        v: Operand | Sequence[Operand]) -> np.ndarray | tuple[np.ndarray, ...]:
+    """H·v, where H is the matrix of second derivatives of f at x: an array, or a tuple of them.
+
+    f: gives one Tensor of one element. x: what f takes, a Tensor or array, or a tuple or list of them;
+        Tensors that require grad are given to f as they are, so that f may find them elsewhere, in a model
+        for instance. v: of the same shapes.
+    It costs about four gradients (`bonsai bench modes`); H, of n² entries, is never there.
+
+    Reverse over reverse: ⟨∇f, v⟩ is computed with create_graph, and differentiated. (The other way, the
+    gradient of a jvp, gives the same in the same time; but of every rule it wants both a jvp and a vjp on
+    Tensors, where this wants the vjp alone.) Pearlmutter (1994).
+
+    Raises ValueError if v does not fit x or f gives more than one element, TypeError if it gives no Tensor,
+    RuntimeError for an operation without a double backward.
+    """
+    xs, vs = leaves("hvp", x), [np.asarray(getattr(d, "_data", d)) for d in (v if _many(x) else [v])]
+    for i, (t, d) in enumerate(zip(xs, vs, strict=False)):
+        if t.shape != d.shape:
+            raise ValueError(f"hvp: v[{i}] has shape {d.shape}, wanted {t.shape}, that of x[{i}]")
+    if len(xs) != len(vs):
+        raise ValueError(f"hvp: {len(xs)} tensors and {len(vs)} directions came; wanted as many")
+    products = hessian_rows("hvp", f, xs)(vs)
+    return tuple(products) if _many(x) else products[0]
+
+
+def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callable[[list], list[np.ndarray]]:
+    """v ↦ H·v for f at xs. The gradient is computed once, however many v there are."""
+    with higher.recorded():
+        y = _tensor(who, f(*xs))
+        if y.size != 1:
+            raise ValueError(f"{who}: f gave shape {y.shape}, wanted one element, which alone has a Hessian")
+        found = higher.gradients(who, y, np.ones(y.shape), True) if y.requires_grad else {}
+    slopes = [found.get(x) for x in xs]
+
+    def product(vs):
+        total = [np.zeros(x.shape, x.dtype) for x in xs]
+        for slope, v in zip(slopes, vs, strict=True):
+            if slope is not None and slope.requires_grad:    # or it is constant: f is linear in it
+                total = [a + b for a, b in zip(total, _grads(slope, xs, v), strict=True)]
+        return total
+
+    return product
+
+
+def leaves(who: str, x: Any) -> list[Tensor]:
+    """What is differentiated with respect to: Tensors that require grad as they are, the rest as new ones."""
+    for i, t in enumerate(x if _many(x) else [x]):
+        if isinstance(t, Dual) or (isinstance(t, Tensor) and not t.is_leaf):
+            raise TypeError(f"{who}: x[{i}] was computed (or carries a tangent); wanted a leaf or an array")
+    return [t if isinstance(t, Tensor) and t._node is LEAF else Tensor(t, requires_grad=True)
+            for t in (x if _many(x) else [x])]
+
+
+def _many(x):
+    return isinstance(x, (tuple, list)) and any(isinstance(t, (Tensor, np.ndarray)) for t in x)
+
+
+def _grads(y, xs, cotangent):
+    """The gradients of y, zeros where there are none; the graph is kept."""
+    if y._node is LEAF:
+        grads = {y: cotangent}
+    else:
+        grads, _ = engine._walk(y._node, np.asarray(cotangent, y.dtype), True)
+    return [np.zeros(x.shape, x.dtype) if grads.get(x) is None else grads[x] for x in xs]
+
+
+def _tensor(who, y):
+    if not isinstance(y, Tensor):
+        raise TypeError(f"{who}: f must give one Tensor, it gave a {type(y).__name__}")
+    return y

@@ -1,0 +1,120 @@
+"""adam_step: one step of Adam or AdamW for several tensors at once, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from .arguments import F32, READABLE, WRITABLE, array, integer, shares
+from .kernel import kernel
+from .native import NUMPY, ffi, from_buffer, lib
+
+Arrays = Sequence[np.ndarray]
+NAMES = "params", "grads", "exp_avgs", "exp_avg_sqs"
+
+
+@kernel
+def adam_step(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, steps: Sequence[int], *,
+              lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+              weight_decay: float = 0.0, decoupled: bool = False) -> None:
+    """Adam (Kingma & Ba 2015, algorithm 1) on each tensor p, with its gradient g and averages m and v:
+
+        m ← β₁ m + (1 − β₁) g        v ← β₂ v + (1 − β₂) g²        p ← p − α/(1 − β₁ᵗ) · m/(√v/√(1 − β₂ᵗ) + ε)
+
+    Four lists of float32 arrays of equal shapes; `steps` has the t ≥ 1 of each. Written in place are params,
+    exp_avgs and exp_avg_sqs, which must be contiguous; a gradient may lie anyhow, and none may share memory
+    with what is written. weight_decay λ: g ← g + λp first, or, `decoupled`, p ← (1 − αλ) p (Loshchilov &
+    Hutter 2019).
+
+    Every number is rounded to float32 after every operation, in the order of the lines below, so all variants
+    give the same bits. Raises TypeError for a wrong type or dtype, ValueError for a wrong shape, layout or
+    step: then nothing was written.
+    """
+    beta1, beta2 = betas
+    for p, g, m, v, t in zip(params, grads, exp_avgs, exp_avg_sqs, steps, strict=True):
+        if decoupled:
+            p *= 1 - lr * weight_decay
+        elif weight_decay:
+            g = g + weight_decay * p
+        m *= beta1
+        m += g * (1 - beta1)
+        v *= beta2
+        v += g * g * (1 - beta2)
+        rms = np.sqrt(v) * (1 / sqrt(1 - beta2**t)) + eps
+        p -= m / rms * (lr / (1 - beta1**t))
+
+
+def _call(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, steps: Sequence[int], *,
+          lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
+          decoupled: bool = False) -> None:
+    for name, given in zip((*NAMES, "steps"), (params, grads, exp_avgs, exp_avg_sqs, steps), strict=True):
+        if not isinstance(given, (list, tuple)):
+            raise TypeError(f"adam_step: {name} must be a list, got {type(given).__name__}")
+        if len(given) != len(params):
+            raise ValueError(f"adam_step: {name} must have {len(params)} entries, got {len(given)}")
+    _check_numbers(lr=lr, beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=weight_decay)
+    for t in steps:
+        if type(t) is not int or t < 1:
+            integer("adam_step", "steps", t, 1, 1 << 62)
+    each = []
+    for i, (p, g, m, v) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, strict=True)):
+        if (type(p) is type(g) is type(m) is type(v) is ndarray
+                and p.dtype is g.dtype is m.dtype is v.dtype is F32
+                and p.shape == g.shape == m.shape == v.shape and g.flags.num & READABLE == READABLE
+                and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE):
+            each.append((p, g, m, v))
+        else:
+            each.append(_checked(i, p, g, m, v))
+    if not each:
+        return
+    choice, lists = adam_step.choice, list(zip(*each, strict=True))
+    if choice == NUMPY:
+        for p, g, m, v in each:
+            if any(shares(x, y) for x, y in ((p, g), (p, m), (p, v), (m, g), (v, g), (m, v))):
+                raise _overlap()
+        adam_step.reference(*lists, steps, lr=float(lr), betas=betas, eps=float(eps), decoupled=decoupled,
+                            weight_decay=float(weight_decay))
+        return
+    beta1, beta2 = betas
+    l2, shrink = bool(weight_decay and not decoupled), 1 - lr * weight_decay if decoupled else 1.0
+    how = ffi.new("nn_adam *", (beta1, beta2, 1 - beta1, 1 - beta2, eps, shrink, weight_decay, l2))
+    factors = {t: (1 / sqrt(1 - beta2**t), lr / (1 - beta1**t)) for t in set(steps)}   # mostly one t for all
+    corrections, rates = zip(*[factors[t] for t in steps], strict=True)
+    status = lib.nn_adam_step(choice, len(each), *([from_buffer(x) for x in some] for some in lists),
+                              [p.size for p in lists[0]], how, corrections, rates)
+    if status:
+        raise _overlap()
+
+
+def _checked(i: int, *given: Any) -> tuple[np.ndarray, ...]:
+    """p, g, m, v of tensor i as the kernel wants them, or an error that says which is not."""
+    p, g, m, v = (array("adam_step", f"{name}[{i}]", x, None, F32)
+                  for name, x in zip(NAMES, given, strict=True))
+    for name, x in (("grads", g), ("exp_avgs", m), ("exp_avg_sqs", v)):
+        if x.shape != p.shape:
+            raise ValueError(f"adam_step: {name}[{i}] must have the shape {p.shape} of its tensor, "
+                             f"got {x.shape}")
+    for name, x in (("params", p), ("exp_avgs", m), ("exp_avg_sqs", v)):
+        if x.flags.num & WRITABLE != WRITABLE:
+            raise ValueError(f"adam_step: {name}[{i}] must be contiguous, aligned and writable, "
+                             f"got strides {x.strides}{'' if x.flags.writeable else ', read-only'}")
+    return p, g if g.flags.num & READABLE == READABLE else np.array(g, order="C"), m, v
+
+
+def _check_numbers(**given: Any) -> None:
+    for name, x in given.items():
+        if isinstance(x, bool) or not isinstance(x, (int, float, np.number)):
+            raise TypeError(f"adam_step: {name} must be a number, got {type(x).__name__}")
+        if name.startswith("beta") and not 0 <= x < 1:
+            raise ValueError(f"adam_step: {name} must be in [0, 1), got {x}")
+
+
+def _overlap() -> ValueError:
+    return ValueError("adam_step: params, grads, exp_avgs and exp_avg_sqs of a tensor must not overlap")
+
+
+adam_step.bind(_call)

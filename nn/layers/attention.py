@@ -1,0 +1,159 @@
+"""Multi-head attention: Vaswani et al., "Attention is all you need" (2017), §3.2.2."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn import functional as F
+from nn import init
+from nn.layers.checks import positive, shape_of, wrong_input
+from nn.layers.linear import Linear
+from nn.layers.start import source
+from nn.module import Module, Parameter
+from nn.tensor import Tensor
+
+Mask = Tensor | np.ndarray | None
+
+
+class MultiheadAttention(Module):
+    """num_heads attentions side by side, each over embed_dim/num_heads numbers of what Linear layers make.
+
+    in_proj_weight (3·embed_dim, embed_dim) makes queries, keys and values; with kdim or vdim three weights of
+    their own do, q_proj_weight, k_proj_weight and v_proj_weight. Inputs are (L, N, E), or (N, L, E) with
+    batch_first, or (L, E).
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        *,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        kdim, vdim = kdim or embed_dim, vdim or embed_dim
+        positive(self, embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
+        if embed_dim % num_heads:
+            raise ValueError(f"MultiheadAttention: num_heads={num_heads} must divide embed_dim={embed_dim}")
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"MultiheadAttention: dropout must be in 0..1, got {dropout}")
+        self.embed_dim, self.num_heads, self.kdim, self.vdim = embed_dim, num_heads, kdim, vdim
+        self.dropout, self.batch_first = dropout, batch_first
+        rng = source(rng)
+        widths = {"q": embed_dim, "k": kdim, "v": vdim}
+        if kdim == vdim == embed_dim:
+            widths = {"in": embed_dim}
+        for name, width in widths.items():
+            weight = Parameter(np.empty((embed_dim * (3 if name == "in" else 1), width), np.float32))
+            setattr(self, f"{name}_proj_weight", init.xavier_uniform_(weight, generator=rng))
+        self.in_proj_bias = Parameter(np.zeros(3 * embed_dim, np.float32)) if bias else None
+        self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng)
+        if bias:
+            init.zeros_(self.out_proj.bias)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Mask = None,
+        need_weights: bool = True,
+        attn_mask: Mask = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """(output, weights): what the queries found, and where they looked, (N, L, S) or (N, heads, L, S).
+
+        Masks: booleans, true where *not* to look (the other way round than in F.scaled_dot_product_attention,
+        as in PyTorch), or floats that are added to the scores. key_padding_mask (N, S) is for all queries,
+        attn_mask (L, S) or (N·heads, L, S) for all keys. need_weights=False: weights are None, and a query
+        that may look nowhere finds 0; with weights it finds NaN. is_causal, if there is no attn_mask: query i
+        sees keys 0 … i.
+        """
+        single = len(shape_of(self, query)) == 2
+        q, k, v = self._projected(query, key, value, single)
+        n, _, length, _ = q.shape
+        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal)
+        p = self.dropout if self.training else 0.0
+        weights = None
+        if need_weights:
+            scores = (q * (1 / q.shape[-1] ** 0.5)) @ k.mT
+            weights = F.dropout(F.softmax(scores if mask is None else scores + mask), p)
+            found = weights @ v
+            weights = weights.mean(1) if average_attn_weights else weights
+            weights = weights.squeeze(0) if single else weights
+        else:
+            found = F.scaled_dot_product_attention(q, k, v, mask, p)
+        found = self.out_proj(found.permute(0, 2, 1, 3).reshape(n, length, self.embed_dim))
+        if single:
+            found = found.squeeze(0)
+        elif not self.batch_first:
+            found = found.transpose(0, 1)
+        return found, weights
+
+    def _projected(self, query, key, value, single):
+        """Queries, keys and values of each head, (N, heads, L, E/heads)."""
+        inputs = (query, key, value)
+        widths = (self.embed_dim, self.kdim, self.vdim)
+        for x, width in zip(inputs, widths, strict=True):
+            if len(shape_of(self, x)) != (2 if single else 3) or x.shape[-1] != width:
+                raise wrong_input(self, x, f"(L, {width})" if single else f"(L, N, {width}) or, batch_first, "
+                                                                          f"(N, L, {width})")
+        same = query is key is value
+        inputs = [x if isinstance(x, Tensor) else Tensor(x) for x in inputs[:1 if same else 3]]
+        if single:
+            inputs = [x.unsqueeze(0) for x in inputs]
+        elif not self.batch_first:
+            inputs = [x.transpose(0, 1) for x in inputs]
+        lengths = {x.shape[1] for x in inputs[1:]}    # of keys and values
+        if len({x.shape[0] for x in inputs}) > 1 or len(lengths) > 1:
+            raise ValueError(f"MultiheadAttention: query {query.shape}, key {key.shape} and value "
+                             f"{value.shape} do not fit; wanted one batch for all, and one length for key "
+                             "and value")
+        bias = None if self.in_proj_bias is None else self.in_proj_bias.viewed()
+        if hasattr(self, "in_proj_weight"):
+            weight = self.in_proj_weight.viewed()
+            if same:
+                made = F.linear(inputs[0], weight, bias).chunk(3, -1)
+                return [self._heads(x) for x in made]
+            weights = weight.chunk(3)
+        else:
+            weights = [getattr(self, f"{name}_proj_weight").viewed() for name in "qkv"]
+        biases = (None,) * 3 if bias is None else bias.chunk(3)
+        return [self._heads(F.linear(*each)) for each in zip(inputs, weights, biases, strict=True)]
+
+    def _heads(self, x):
+        n, length, width = x.shape
+        return x.reshape(n, length, self.num_heads, width // self.num_heads).permute(0, 2, 1, 3)
+
+    def _mask(self, q, k, key_padding_mask, attn_mask, is_causal):
+        """What is added to the scores (N, heads, L, S), or None."""
+        (n, heads, length, _), keys = q.shape, k.shape[2]
+        if attn_mask is None and is_causal:
+            attn_mask = np.triu(np.ones((length, keys), bool), 1)
+        total = None
+        for name, mask, shapes in (
+            ("attn_mask", attn_mask, {(length, keys): (length, keys),
+                                      (n * heads, length, keys): (n, heads, length, keys)}),
+            ("key_padding_mask", key_padding_mask, {(n, keys): (n, 1, 1, keys), (keys,): (1, 1, 1, keys)}),
+        ):
+            if mask is None:
+                continue
+            if mask.shape not in shapes:
+                raise ValueError(f"MultiheadAttention: {name} has shape {mask.shape}, wanted "
+                                 f"{' or '.join(map(str, shapes))}")
+            if mask.dtype == bool:
+                mask = mask.data if isinstance(mask, Tensor) else mask
+                mask = np.where(mask, -np.inf, 0).astype(q.dtype)
+            elif mask.dtype.kind != "f":
+                raise TypeError(f"MultiheadAttention: {name} must be booleans or floats, got {mask.dtype}")
+            mask = mask.reshape(shapes[mask.shape])
+            total = mask if total is None else total + mask
+        return total
+
+    def extra_repr(self) -> str:
+        return f"{self.embed_dim}, {self.num_heads}, dropout={self.dropout}, batch_first={self.batch_first}"

@@ -1,0 +1,70 @@
+"""Layers that multiply by a matrix: fully connected, and embedding (a product with rows of an identity)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn import functional as F
+from nn.layers.checks import positive, shape_of, wrong_input
+from nn.layers.start import initial, source
+from nn.module import Module, Parameter
+from nn.tensor import Tensor
+
+
+class Linear(Module):
+    """y = x Wᵀ + b for x (..., in_features); weight (out_features, in_features)."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        positive(self, in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = in_features, out_features
+        self.weight, self.bias = initial((out_features, in_features), bias, rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = shape_of(self, x)
+        if not shape or shape[-1] != self.in_features:
+            raise wrong_input(self, x, f"(..., {self.in_features})")
+        return F.linear(x, self.weight.viewed(), None if self.bias is None else self.bias.viewed())
+
+    def extra_repr(self) -> str:
+        bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
+
+
+class Embedding(Module):
+    """The rows of weight (num_embeddings, embedding_dim) that integers (…) name → (…, embedding_dim).
+
+    padding_idx: a row that starts at 0 and is not trained. The others start normal.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        positive(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise ValueError(f"Embedding: padding_idx={padding_idx} is none of {num_embeddings} rows")
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        weight = source(rng).normal(size=(num_embeddings, embedding_dim)).astype(np.float32)
+        if padding_idx is not None:
+            weight[padding_idx] = 0
+        self.weight = Parameter(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape_of(self, x)
+        return F.embedding(x, self.weight.viewed(), self.padding_idx)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

@@ -1,0 +1,140 @@
+"""Losses as Modules: functions of an input and a target, with their settings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn import functional as F
+from nn.module import Module
+from nn.tensor import Tensor
+
+
+class _Loss(Module):
+    reductions = ("mean", "sum", "none")
+
+    def __init__(self, reduction: str = "mean") -> None:
+        if reduction not in self.reductions:
+            name, *others, last = type(self).__name__, *map(repr, self.reductions)
+            raise ValueError(f"{name}: reduction must be {', '.join(others)} or {last}, got {reduction!r}")
+        self.reduction = reduction
+
+    def _weighted(self, **weights: np.ndarray | Tensor | None) -> None:
+        """Weights of classes or entries: part of the state, not trained, None if not given."""
+        for name, weight in weights.items():
+            setattr(self, name, None)
+            if weight is not None:
+                self.register_buffer(name, np.array(weight.data if isinstance(weight, Tensor) else weight))
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}"
+
+
+class CrossEntropyLoss(_Loss):
+    """F.cross_entropy of logits and classes (integers) or probabilities."""
+
+    def __init__(
+        self,
+        weight: np.ndarray | Tensor | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"CrossEntropyLoss: label_smoothing must be in 0..1, got {label_smoothing}")
+        self._weighted(weight=weight)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(
+            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )  # fmt: skip
+
+
+class NLLLoss(_Loss):
+    """F.nll_loss of log-probabilities and classes."""
+
+    def __init__(
+        self,
+        weight: np.ndarray | Tensor | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction)
+        self._weighted(weight=weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.nll_loss(
+            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+        )
+
+
+class MSELoss(_Loss):
+    """(input − target)²."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(input, target, self.reduction)
+
+
+class L1Loss(_Loss):
+    """|input − target|."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(input, target, self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """d²/2β where |d| ≤ beta, else |d| − β/2, d = input − target."""
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.smooth_l1_loss(input, target, self.reduction, self.beta)
+
+
+class HuberLoss(_Loss):
+    """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target."""
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.huber_loss(input, target, self.reduction, self.delta)
+
+
+class KLDivLoss(_Loss):
+    """The divergence of log-probabilities `input` from `target`: probabilities, or their logarithms too."""
+
+    reductions = ("mean", "batchmean", "sum", "none")
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.kl_div(input, target, self.reduction, self.log_target)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """F.binary_cross_entropy_with_logits of logits and probabilities."""
+
+    def __init__(
+        self,
+        weight: np.ndarray | Tensor | None = None,
+        reduction: str = "mean",
+        pos_weight: np.ndarray | Tensor | None = None,
+    ) -> None:
+        super().__init__(reduction)
+        self._weighted(weight=weight, pos_weight=pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(
+            input, target, self.weight, self.reduction, self.pos_weight
+        )

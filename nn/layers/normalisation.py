@@ -1,0 +1,133 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nn import functional as F
+from nn.layers.checks import positive, shape_of, wrong_input
+from nn.mode import mode
+from nn.module import Module, Parameter
+from nn.tensor import Tensor
+
+
+class _BatchNorm(Module):
+    """Batch normalisation (Ioffe & Szegedy 2015, algorithms 1 and 2).
+
+    While training, by the batch's mean and biased variance; the running variance takes the unbiased one.
+    """
+
+    shapes = ""
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
+    ) -> None:
+        positive(self, num_features=num_features)
+        if not (eps > 0 and 0 <= momentum <= 1):
+            name = type(self).__name__
+            raise ValueError(f"{name}: wanted eps > 0 and momentum in 0..1, got {eps} and {momentum}")
+        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
+        self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
+        self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
+        self.register_buffer("running_mean", np.zeros(num_features, np.float32))
+        self.register_buffer("running_var", np.ones(num_features, np.float32))
+        self.register_buffer("num_batches_tracked", np.zeros((), np.int64))
+
+    def _fits(self, x: Tensor) -> bool:
+        return x.ndim == 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = shape_of(self, x)
+        if not self._fits(x) or shape[1] != self.num_features:
+            raise wrong_input(self, x, self.shapes.format(self.num_features))
+        out = F.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            None if self.weight is None else self.weight.viewed(),
+            None if self.bias is None else self.bias.viewed(),
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+        if self.training and not mode.replaying:
+            self.num_batches_tracked += 1
+        return out
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+
+
+class BatchNorm1d(_BatchNorm):
+    __doc__ = _BatchNorm.__doc__
+    shapes = "(N, {0}) or (N, {0}, L)"
+
+    def _fits(self, x: Tensor) -> bool:
+        return x.ndim in (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    __doc__ = _BatchNorm.__doc__
+    shapes = "(N, {0}, H, W)"
+
+
+class LayerNorm(Module):
+    """Each example by its own mean and variance over the last axes (Ba, Kiros & Hinton 2016)."""
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ) -> None:
+        shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+        for size in shape or (0,):
+            positive(self, normalized_shape=size)
+        self.normalized_shape, self.eps = tuple(shape), _eps(self, eps)
+        self.elementwise_affine = elementwise_affine
+        self.weight = Parameter(np.ones(shape, np.float32)) if elementwise_affine else None
+        self.bias = Parameter(np.zeros(shape, np.float32)) if elementwise_affine and bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if shape_of(self, x)[-len(self.normalized_shape):] != self.normalized_shape:
+            raise wrong_input(self, x, f"(..., {', '.join(map(str, self.normalized_shape))})")
+        return F.layer_norm(x, self.normalized_shape, *_viewed(self), self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class GroupNorm(Module):
+    """Each group of channels of each example by its own mean and variance (Wu & He 2018)."""
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+        positive(self, num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
+            raise ValueError(f"GroupNorm: num_groups={num_groups} must divide {num_channels} channels")
+        self.num_groups, self.num_channels, self.affine = num_groups, num_channels, affine
+        self.eps = _eps(self, eps)
+        self.weight = Parameter(np.ones(num_channels, np.float32)) if affine else None
+        self.bias = Parameter(np.zeros(num_channels, np.float32)) if affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = shape_of(self, x)
+        if len(shape) < 2 or shape[1] != self.num_channels:
+            raise wrong_input(self, x, f"(N, {self.num_channels}, ...)")
+        return F.group_norm(x, self.num_groups, *_viewed(self), self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+def _eps(module: Module, eps: float) -> float:
+    if isinstance(eps, bool) or not isinstance(eps, (int, float, np.number)) or not eps >= 0:
+        raise ValueError(f"{type(module).__name__}: wanted eps >= 0, got {eps!r}")
+    return eps
+
+
+def _viewed(module: LayerNorm | GroupNorm) -> tuple[Tensor | None, Tensor | None]:
+    weight, bias = module.weight, module.bias
+    return None if weight is None else weight.viewed(), None if bias is None else bias.viewed()

@@ -1,0 +1,112 @@
+"""Pooling layers."""
+
+from __future__ import annotations
+
+from nn import functional as F
+from nn.layers.checks import Sizes, shape_of, sizes, wrong_input
+from nn.module import Module
+from nn.tensor import Tensor
+
+
+class _Pool(Module):
+    axes = 2    # of an image; a signal has one
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
+        self.kernel_size = sizes(self, "kernel_size", kernel_size, 1, self.axes)
+        self.stride = self.kernel_size if stride is None else sizes(self, "stride", stride, 1, self.axes)
+        self.padding = sizes(self, "padding", padding, 0, self.axes)
+        if any(2 * pad > size for pad, size in zip(self.padding, self.kernel_size, strict=True)):
+            raise ValueError(
+                f"{type(self).__name__}: padding {self.padding} is over half of the kernel {self.kernel_size}"
+            )
+
+    def _fits(self, x: Tensor) -> Tensor:
+        if len(shape_of(self, x)) != 2 + self.axes:
+            raise wrong_input(self, x, "(N, C, H, W)" if self.axes == 2 else "(N, C, L)")
+        return x
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxPool2d(_Pool):
+    """The largest value of each window of x (N, C, H, W)."""
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
+                 dilation: Sizes = 1, ceil_mode: bool = False) -> None:
+        super().__init__(kernel_size, stride, padding)
+        self.dilation, self.ceil_mode = sizes(self, "dilation", dilation, 1, self.axes), ceil_mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(
+            self._fits(x), self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
+        )
+
+
+class MaxPool1d(MaxPool2d):
+    """The largest value of each window of x (N, C, L)."""
+
+    axes = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool1d(
+            self._fits(x), self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
+        )
+
+
+class AvgPool2d(_Pool):
+    """The mean of each window of x (N, C, H, W), the padding's zeros included if count_include_pad."""
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
+                 ceil_mode: bool = False, count_include_pad: bool = True,
+                 divisor_override: int | None = None) -> None:
+        super().__init__(kernel_size, stride, padding)
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        self.divisor_override = divisor_override
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(
+            self._fits(x), self.kernel_size, self.stride, self.padding, self.ceil_mode,
+            self.count_include_pad, self.divisor_override,
+        )  # fmt: skip
+
+
+class AvgPool1d(_Pool):
+    """The mean of each window of x (N, C, L), the padding's zeros included if count_include_pad."""
+
+    axes = 1
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
+                 ceil_mode: bool = False, count_include_pad: bool = True) -> None:
+        super().__init__(kernel_size, stride, padding)
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool1d(
+            self._fits(x), self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+        )
+
+
+class AdaptiveAvgPool2d(Module):
+    """The means of output_size windows that cover x (N, C, H, W), whatever its size."""
+
+    function = staticmethod(F.adaptive_avg_pool2d)
+
+    def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
+        both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+        sizes(self, "output_size", tuple(1 if n is None else n for n in both), 1)
+        self.output_size = tuple(both)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(shape_of(self, x)) != 4:
+            raise wrong_input(self, x, "(N, C, H, W)")
+        return self.function(x, self.output_size)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveMaxPool2d(AdaptiveAvgPool2d):
+    """The largest values of output_size windows that cover x (N, C, H, W), whatever its size."""
+
+    function = staticmethod(F.adaptive_max_pool2d)

@@ -1,0 +1,77 @@
+"""One layer of a transformer's encoder: Vaswani et al., "Attention is all you need" (2017), §3.1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nn import functional as F
+from nn.layers.activations import Dropout
+from nn.layers.attention import Mask, MultiheadAttention
+from nn.layers.linear import Linear
+from nn.layers.normalisation import LayerNorm
+from nn.layers.start import source
+from nn.module import Module
+from nn.tensor import Tensor
+
+_ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+
+
+class TransformerEncoderLayer(Module):
+    """x + attention(x), normalised; then x + linear2(activation(linear1(x))), normalised.
+
+    norm_first: each part normalises what comes in instead of what goes out (Xiong et al. 2020), which trains
+    without a warm-up. activation: "relu", "gelu" or any function of a Tensor.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: str | Callable[[Tensor], Tensor] = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        if activation not in _ACTIVATIONS and not callable(activation):
+            raise ValueError(f"TransformerEncoderLayer: activation must be 'relu', 'gelu' or a function, got "
+                             f"{activation!r}")
+        rng = source(rng)
+        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, rng=rng)
+        self.linear1 = Linear(d_model, dim_feedforward, bias, rng=rng)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, rng=rng)
+        self.norm_first = norm_first
+        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias)
+        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias)
+        self.dropout1 = Dropout(dropout)
+        self.dropout2 = Dropout(dropout)
+        self.activation = _ACTIVATIONS.get(activation, activation)
+
+    def forward(
+        self,
+        src: Tensor,
+        src_mask: Mask = None,
+        src_key_padding_mask: Mask = None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        """src (L, N, d_model), or (N, L, d_model) with batch_first; masks as in MultiheadAttention."""
+        masks = (src_mask, src_key_padding_mask, is_causal)
+        if self.norm_first:
+            x = src + self._attended(self.norm1(src), *masks)
+            return x + self._fed_forward(self.norm2(x))
+        x = self.norm1(src + self._attended(src, *masks))
+        return self.norm2(x + self._fed_forward(x))
+
+    def _attended(self, x, mask, key_padding_mask, is_causal):
+        found, _ = self.self_attn(x, x, x, key_padding_mask, False, mask, is_causal=is_causal)
+        return self.dropout1(found)
+
+    def _fed_forward(self, x):
+        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))

@@ -1,0 +1,87 @@
+"""Adam (Kingma & Ba 2015) and AdamW, which decays weights by themselves (Loshchilov & Hutter 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from nn.kernels import adam_step
+from nn.optim.optimizer import Optimizer, Update
+from nn.optim.settings import number, numbers
+from nn.tensor import Tensor
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015), algorithm 1, with its names:
+
+        m ← β₁ m + (1 − β₁) g        m̂ = m / (1 − β₁ᵗ)
+        v ← β₂ v + (1 − β₂) g²       v̂ = v / (1 − β₂ᵗ)        θ ← θ − α m̂ / (√v̂ + ε)
+
+    ε is added to the square root of the *corrected* v̂ (the paper's shortcut at the end of section 2 would
+    add it to √v, which is a larger ε in the first steps). PyTorch computes the same: √v / √(1 − β₂ᵗ) + ε.
+    weight_decay λ adds λθ to g, as if λ/2 · ‖θ‖² were in the loss; for decay apart from g see AdamW. params:
+    Tensors, or groups (see Optimizer). float32 is stepped by the kernel `adam_step`, all tensors in one call.
+
+    Raises: ValueError for a negative or non-finite setting, a β outside [0, 1), ε not > 0.
+    """
+
+    moments = ("exp_avg", "exp_avg_sq")
+    settings = ("lr", "weight_decay", "betas", "eps")
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps)
+
+    @classmethod
+    def _checked(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        name = cls.__name__
+        number(name, "lr", settings["lr"])
+        number(name, "weight_decay", settings["weight_decay"])
+        number(name, "eps", settings["eps"], above=True)
+        return {**settings, "betas": numbers(name, "betas", settings["betas"], 2, 1)}
+
+    def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
+        how = {key: float(group[key]) for key in ("lr", "eps", "weight_decay")}
+        how.update(betas=group["betas"], decoupled=self.decoupled)
+        for step, some in ((adam_step, [u for u in updates if _for_kernel(u)]),
+                           (adam_step.reference, [u for u in updates if not _for_kernel(u)])):
+            if some:
+                params, gradients, steps, moments = zip(*some, strict=True)
+                step(params, gradients, *zip(*moments, strict=True), steps, **how)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2): θ ← (1 − αλ)θ, then Adam.
+
+    The decay is not divided by √v̂, so that weights with large gradients decay as fast as the others. As in
+    PyTorch it is scaled by the learning rate α, schedule included, and is 0.01 if left out.
+
+    Raises: as Adam.
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+
+def _for_kernel(update: Update) -> bool:
+    """Whether the kernel takes it: float32, and an array whose memory is whole, to be written in place."""
+    p, gradient = update.p, update.gradient
+    return p.dtype == np.float32 == gradient.dtype and p.flags.c_contiguous

@@ -1,0 +1,77 @@
+"""Clipping gradients before a step.
+
+Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks" (2013), algorithm 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from nn.optim.settings import number
+from nn.tensor import Tensor
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> float:
+    """Scale all gradients together, in place, so that their norm as one vector is at most max_norm.
+
+    As in PyTorch the factor is min(1, max_norm / (norm + 10⁻⁶)): the direction stays. norm_type is p > 0 of
+    (Σ|g|ᵖ)^(1/p), or infinity for the largest magnitude; sums are in float64. Parameters without a gradient
+    are passed over.
+
+    Returns: the norm as it was before (0.0 if there is no gradient).
+    Raises: TypeError for what is no Tensor or number, ValueError for a max_norm < 0 or norm_type not > 0;
+    RuntimeError for a norm that is infinite or NaN, if error_if_nonfinite: then nothing was changed. Without
+    it such a norm makes gradients 0 or NaN.
+    """
+    number("clip_grad_norm_", "max_norm", max_norm, closed=True)
+    number("clip_grad_norm_", "norm_type", norm_type, above=True, closed=True)
+    gradients = _gradients("clip_grad_norm_", parameters)
+    norm = _norm(gradients, float(norm_type))
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be clipped")
+    factor = max_norm / (norm + 1e-6)
+    if not factor >= 1:    # so that NaN is passed on
+        with np.errstate(invalid="ignore"):    # ∞·0
+            for g in gradients:
+                g *= g.dtype.type(factor)
+    return norm
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Clamp each entry of the gradients to −clip_value … clip_value, in place; NaN stays.
+
+    Raises: TypeError for what is no Tensor or number, ValueError for a negative clip_value.
+    """
+    number("clip_grad_value_", "clip_value", clip_value, closed=True)
+    for g in _gradients("clip_grad_value_", parameters):
+        np.clip(g, -clip_value, clip_value, out=g)
+
+
+def _norm(gradients: list[np.ndarray], p: float) -> float:
+    if p == math.inf:
+        return max((float(np.abs(g).max()) for g in gradients if g.size), default=0.0, key=_nan_first)
+    with np.errstate(over="ignore"):
+        wide = (np.abs(g.ravel(), dtype=np.float64) for g in gradients)
+        return float(sum(float(g @ g if p == 2 else (g**p).sum()) for g in wide) ** (1 / p))
+
+
+def _nan_first(value: float) -> float:
+    return math.inf if math.isnan(value) else value
+
+
+def _gradients(who: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndarray]:
+    if not isinstance(parameters, (Tensor, Iterable)):
+        raise TypeError(f"{who}: parameters must be Tensors, got {type(parameters).__name__}")
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for i, p in enumerate(given):
+        if not isinstance(p, Tensor):
+            raise TypeError(f"{who}: parameters[{i}] must be a Tensor, got {type(p).__name__}")
+    return [getattr(p.grad, "_data", p.grad) for p in given if p.grad is not None]

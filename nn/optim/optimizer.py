@@ -1,0 +1,187 @@
+"""What all optimizers share: what they train, in groups, their state, and the views of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nn.backward import wrote
+from nn.module import Parameter
+from nn.optim.settings import number
+from nn.tensor import Tensor
+
+
+class Update(NamedTuple):
+    """What one step does to one parameter: `p` and `moments` change in place; t counts its updates from 1."""
+
+    p: np.ndarray
+    gradient: np.ndarray
+    t: int
+    moments: tuple[np.ndarray, ...]
+
+
+class Optimizer:
+    """Base of SGD, Adam and AdamW.
+
+    `params` is an iterable of Tensors, or of dicts as in PyTorch: {"params": Tensors, "lr": ..., ...}, each a
+    group with settings of its own (the others are those of the optimizer). `param_groups` is the list of
+    them; what is set there holds from the next step on.
+
+    A subclass names its settings and its per-parameter arrays (`moments`), and has `_checked` and `_update`.
+    """
+
+    moments: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ("lr", "weight_decay")
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], **settings: Any) -> None:
+        self.param_groups = self._grouped(params, settings)
+        self.params = [p for group in self.param_groups for p in group["params"]]
+        name = type(self).__name__
+        if not self.params:
+            raise ValueError(f"{name}: params is empty; there is nothing to train")
+        if len({id(p) for p in self.params}) < len(self.params):
+            raise ValueError(f"{name}: a parameter appears twice in params; it would be stepped twice")
+        self.steps = 0
+        # A parameter's own count: one whose first gradient comes late starts its averages then.
+        self.counts = [0] * len(self.params)
+        self.state = {key: [np.zeros_like(p.data) for p in self.params] for key in self.moments}
+        # The weights that stand behind the parameters, and the view that each had when we were built.
+        trained = [p for p in self.params if isinstance(p, Parameter)]
+        self._weights = [p if p.source is None else p.source for p in trained]
+        self._views = [weight.view for weight in self._weights]
+
+    def _grouped(self, params: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
+        name = type(self).__name__
+        if isinstance(params, (Tensor, Mapping)) or not isinstance(params, Iterable):
+            raise TypeError(f"{name}: params must be an iterable of Tensors, got {type(params).__name__}")
+        given = list(params)
+        if not any(isinstance(group, Mapping) for group in given):
+            given = [{"params": given}]
+        groups = []
+        for i, group in enumerate(given):
+            if not isinstance(group, Mapping) or "params" not in group:
+                raise TypeError(f"{name}: params[{i}] must be a dict with 'params', as others here are, "
+                                f"got {type(group).__name__}")
+            unknown = group.keys() - {"params", *self.settings}
+            if unknown:
+                raise ValueError(f"{name}: params[{i}] has the unknown {', '.join(map(str, unknown))}; "
+                                 f"settings are {', '.join(self.settings)}")
+            own = group["params"]
+            own = [own] if isinstance(own, Tensor) else list(own)
+            for j, p in enumerate(own):
+                at = f"params[{j}]" if len(given) == 1 else f"params[{i}]['params'][{j}]"
+                if not isinstance(p, Tensor):
+                    raise TypeError(f"{name}: {at} must be a Tensor, got {type(p).__name__}")
+                if not np.issubdtype(p.dtype, np.floating):
+                    raise TypeError(f"{name}: {at} must be of a float dtype, got {p.dtype}")
+            chosen = {**settings, **{key: group[key] for key in self.settings if key in group}}
+            groups.append({"params": own, **self._checked(chosen)})
+        return groups
+
+    @staticmethod
+    def _checked(settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings of a group, or an error that names the wrong one."""
+        return settings
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of all groups; set, it is that of all. ValueError if theirs differ."""
+        rates = [group["lr"] for group in self.param_groups]
+        if len(set(rates)) > 1:
+            raise ValueError(f"{type(self).__name__}: the groups' lr differ ({rates}): ask param_groups")
+        return rates[0]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        number(type(self).__name__, "lr", value)
+        for group in self.param_groups:
+            group["lr"] = value
+
+    def step(self) -> None:
+        """One update of every parameter that has a gradient; then its weights' views take note.
+
+        Raises: RuntimeError if a view was attached to a weight, or removed, since the optimizer was built.
+        """
+        for weight, view in zip(self._weights, self._views, strict=True):
+            if weight.view is not view:
+                raise RuntimeError(
+                    f"{type(self).__name__}: a weight's view changed after this optimizer was built, so it "
+                    "would train the wrong tensors: build the optimizer after preparing the model"
+                )
+        self.steps += 1
+        moments, first = [self.state[key] for key in self.moments], 0
+        for group in self.param_groups:
+            updates = []
+            for i, p in enumerate(group["params"], start=first):
+                if p.grad is not None:
+                    self.counts[i] += 1
+                    own = tuple(arrays[i] for arrays in moments)
+                    gradient = getattr(p.grad, "_data", p.grad)  # a Tensor, after create_graph=True
+                    updates.append(Update(p.data, gradient, self.counts[i], own))
+            first += len(group["params"])
+            if updates:
+                self._update(updates, group)
+                for update in updates:
+                    wrote(update.p)
+        viewed = {id(weight): weight for weight in self._weights if weight.view is not None}
+        for weight in viewed.values():  # once each, however many Parameters its view trains
+            weight.view.update(weight, self.steps)
+
+    def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
+        """Carry these updates out, by the settings of the group."""
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for p in self.params:
+            p.grad = None
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """All that `step` depends on, as named arrays: saved and loaded, training resumes bit for bit."""
+        state = {}
+        for i, group in enumerate(self.param_groups):
+            named = ((f"{key}.{i}" if i else key, group[key]) for key in self.settings)
+            state.update((name, np.array(value, np.float64)) for name, value in named)
+        state["steps"] = np.array(self.steps)
+        state["counts"] = np.array(self.counts)
+        for key in self.moments:
+            state.update((f"{key}.{i}", array.copy()) for i, array in enumerate(self.state[key]))
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict` of the same kind of optimizer over the same parameters.
+
+        Raises: ValueError listing missing and unexpected names, wrong shapes and settings that are not
+        finite. Then nothing was changed.
+        """
+        own = self.state_dict()
+        problems = [f"missing: {key}" for key in own if key not in state]
+        problems += [f"unexpected: {key}" for key in state if key not in own]
+        new = {key: np.asarray(state[key]) for key in own if key in state}
+        for key, array in new.items():
+            old = own[key]
+            if array.shape != old.shape or not np.can_cast(array.dtype, old.dtype, "same_kind"):
+                problems.append(f"{key} is {old.dtype} {old.shape}, got {array.dtype} {array.shape}")
+            elif key.split(".")[0] in self.settings and not np.isfinite(array).all():
+                problems.append(f"{key} is {array}")
+        if problems:
+            raise ValueError(f"{type(self).__name__}: the state does not fit: {'; '.join(problems)}")
+        for i, group in enumerate(self.param_groups):
+            group.update((key, _plain(new[f"{key}.{i}" if i else key], group[key])) for key in self.settings)
+        self.steps, self.counts = int(new["steps"]), [int(n) for n in new["counts"]]
+        for key in self.moments:
+            for i, array in enumerate(self.state[key]):
+                array[...] = new[f"{key}.{i}"]
+
+    def __repr__(self) -> str:
+        groups = ["(" + ", ".join(f"{key}={group[key]}" for key in self.settings) + ")"
+                  for group in self.param_groups]
+        return f"{type(self).__name__}{', '.join(groups)}, {len(self.params)} tensors"
+
+
+def _plain(array: np.ndarray, like: Any) -> Any:
+    """An array from a state_dict as the Python number, truth value or tuple that it was."""
+    if isinstance(like, bool):
+        return bool(array)
+    return tuple(array.tolist()) if array.ndim else array.item()

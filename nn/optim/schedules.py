@@ -1,0 +1,155 @@
+"""Schedules: the factor of the learning rate as a function of progress, from 0 at the first step towards 1.
+
+    nn.train.fit(..., schedule=Cosine())
+    nn.train.fit(..., schedule=WarmUp(Cosine(), until=0.1))
+
+Step k of T is at progress k/T. Progress and not the number of the step, so that a schedule knows nothing of
+batches and epochs; at every step the factors are those of the scheduler of PyTorch that is named.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from nn.optim.settings import number
+
+__all__ = ["Chain", "Cosine", "Linear", "MultiStep", "OneCycle", "Step", "WarmUp"]
+
+Schedule = Callable[[float], float]
+
+# Equal as fractions, k/T and a border may differ in their last bits: the step belongs to what comes after.
+SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Step:
+    """γ^⌊progress/every⌋: a fall by γ at every `every` of the run (StepLR)."""
+
+    every: float
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        number("Step", "every", self.every, above=True)
+        number("Step", "gamma", self.gamma)
+
+    def __call__(self, progress: float) -> float:
+        return self.gamma ** math.floor(progress / self.every + SLACK)
+
+
+@dataclass(frozen=True)
+class MultiStep:
+    """A fall by γ at each of the milestones, which are progress (MultiStepLR)."""
+
+    milestones: tuple[float, ...]
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "milestones", _rising("MultiStep", "milestones", self.milestones))
+        number("MultiStep", "gamma", self.gamma)
+
+    def __call__(self, progress: float) -> float:
+        return self.gamma ** bisect_right(self.milestones, progress + SLACK)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A straight line from `start` to `end` (LinearLR)."""
+
+    start: float = 1.0
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        number("Linear", "start", self.start)
+        number("Linear", "end", self.end)
+
+    def __call__(self, progress: float) -> float:
+        return self.start + (self.end - self.start) * progress
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 to `end` (CosineAnnealingLR; Loshchilov & Hutter 2017, eq. 5, no restarts)."""
+
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        number("Cosine", "end", self.end)
+
+    def __call__(self, progress: float) -> float:
+        return self.end + (1 - self.end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """Up from 1/div_factor to 1 in the first `pct_start` of the run, in the rest down to 1/(div_factor ·
+    final_div_factor), along half a cosine, or straight if `linear` (OneCycleLR without its momentum; Smith &
+    Topin 2018).
+
+    PyTorch's ends are reached at the step before the border; with `steps`, the number of steps of the run, so
+    are ours, and without it, at the border. The optimizer's rate is max_lr.
+    """
+
+    pct_start: float = 0.3
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    linear: bool = False
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        number("OneCycle", "pct_start", self.pct_start, 0, 1, closed=True)
+        number("OneCycle", "div_factor", self.div_factor, above=True)
+        number("OneCycle", "final_div_factor", self.final_div_factor, above=True)
+        if self.steps is not None and (not isinstance(self.steps, int) or self.steps < 1):
+            raise ValueError(f"OneCycle: steps must be a whole number >= 1, got {self.steps!r}")
+
+    def __call__(self, progress: float) -> float:
+        one_step = 0.0 if self.steps is None else 1 / self.steps
+        top, bottom = self.pct_start - one_step, 1 - one_step
+        first, last = 1 / self.div_factor, 1 / (self.div_factor * self.final_div_factor)
+        if progress <= top + SLACK:
+            return self._between(first, 1.0, progress / top if top > 0 else 1.0)
+        return self._between(1.0, last, (progress - top) / (bottom - top) if bottom > top else 1.0)
+
+    def _between(self, a: float, b: float, share: float) -> float:
+        return a + (b - a) * (share if self.linear else (1 - math.cos(math.pi * min(share, 1.0))) / 2)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One schedule after the other, each from 0 to 1; the next takes over at a border (SequentialLR)."""
+
+    schedules: tuple[Schedule, ...]
+    borders: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        schedules = tuple(self.schedules)
+        for i, schedule in enumerate(schedules):
+            if not callable(schedule):
+                raise TypeError(f"Chain: schedules[{i}] must be a function, got {type(schedule).__name__}")
+        borders = _rising("Chain", "borders", self.borders)
+        if len(borders) != len(schedules) - 1:
+            raise ValueError(f"Chain: {len(schedules)} schedules have {len(schedules) - 1} borders, "
+                             f"got {len(borders)}")
+        object.__setattr__(self, "schedules", schedules)
+        object.__setattr__(self, "borders", borders)
+
+    def __call__(self, progress: float) -> float:
+        i = bisect_right(self.borders, progress + SLACK)
+        start, end = (0.0, *self.borders, 1.0)[i:i + 2]
+        return self.schedules[i](max(progress - start, 0.0) / (end - start))
+
+
+def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
+    """A line from `start` up to 1 in the first `until` of the run, then `then` (Goyal et al. 2017)."""
+    return Chain((Linear(start, 1.0), then), (until,))
+
+
+def _rising(who: str, name: str, values: tuple[float, ...]) -> tuple[float, ...]:
+    found = tuple(number(who, name, value, 0, 1, above=True) for value in values)
+    if any(a >= b for a, b in pairwise(found)):
+        raise ValueError(f"{who}: {name} must rise, got {found}")
+    return found

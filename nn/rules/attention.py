@@ -1,0 +1,89 @@
+"""Scaled dot-product attention: Vaswani et al., "Attention is all you need" (2017), eq. 1.
+
+Each query asks all keys how well they fit, and gets the mean of their values, weighted by the answers.
+"""
+
+import numpy as np
+
+from nn.rules.activations import softmax
+from nn.rules.record import Rule
+
+
+def _check(q, k, v, mask, is_causal):
+    op = "scaled_dot_product_attention"
+    if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+        raise ValueError(f"{op}: query {q.shape}, key {k.shape} and value {v.shape} do not fit; "
+                         "wanted (…, L, E), (…, S, E) and (…, S, V)")
+    if mask is not None and is_causal:
+        raise ValueError(f"{op}: attn_mask and is_causal both came; put the causal part into the mask")
+    if mask is not None and mask.dtype.kind not in "bf":
+        raise TypeError(f"{op}: attn_mask is {mask.dtype}, wanted booleans (True: look there) or floats to "
+                        f"add")
+
+
+def bias_of(q, k, mask, is_causal):
+    """What is added to the scores, in the dtype of q: 0 where a query may look, −∞ where not; or None."""
+    if is_causal:    # query i sees the keys 0 … i
+        mask = np.arange(k.shape[-2]) <= np.arange(q.shape[-2])[:, None]
+    if mask is not None and mask.dtype == bool:
+        return np.where(mask, 0, -np.inf).astype(q.dtype)
+    return mask
+
+
+def _attention(q, k, v, mask, *, is_causal=False, scale=None):
+    _check(q, k, v, mask, is_causal)
+    scale = float(q.shape[-1]) ** -0.5 if scale is None else float(scale)
+    bias = bias_of(q, k, mask, is_causal)
+    scores = (q * scale) @ k.mT
+    if bias is not None:
+        scores = scores + bias    # it may broadcast
+    if not scores.size:
+        return scores @ v, (q, k, v, scores, scale)
+    weights, _ = softmax.forward(scores, dim=-1)
+    if bias is not None:    # a query that may look nowhere gets 0, not 0/0
+        blind = np.maximum.reduce(scores, axis=-1, keepdims=True) == -np.inf
+        if blind.any():
+            weights = np.where(blind, 0, weights)
+    return weights @ v, (q, k, v, weights, scale)
+
+
+def _attention_vjp(g, saved, needs):
+    q, k, v, weights, scale = saved
+    dv = needs[2] and weights.mT @ g
+    dq = dk = dscores = None
+    if needs[0] or needs[1] or needs[3]:
+        dweights = g @ v.mT
+        dscores = weights * (dweights - (dweights * weights).sum(-1)[..., None])
+        dq = needs[0] and dscores @ k * scale
+        dk = needs[1] and dscores.mT @ q * scale
+    return dq, dk, dv, dscores
+
+
+def _attention_twin(q, k, v, mask, *, is_causal=False, scale=None):
+    scale = float(q.shape[-1]) ** -0.5 if scale is None else scale
+    values = mask if mask is None or isinstance(mask, np.ndarray) else mask.data
+    bias = bias_of(q, k, values, is_causal)
+    scores = q @ k.mT * scale
+    if bias is None:
+        return scores.softmax(-1) @ v
+    sees = (bias != -np.inf).any(-1, keepdims=True)    # a query that may look nowhere gets 0
+    scores = scores + (mask if bias is values else bias)
+    return scores.masked_fill(~sees, 0).softmax(-1) * sees @ v
+
+
+def _samples(rng):
+    cases = (   # q, k, v, mask, how
+        ((2, 3, 4), (2, 5, 4), (2, 5, 3), None, {}),
+        ((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), None, {"is_causal": True}),
+        ((3, 4), (2, 5, 4), (5, 2), (3, 5), {"scale": 0.3}))
+    some = [([*(rng.normal(size=shape) for shape in shapes), mask and rng.normal(size=mask)], how)
+            for *shapes, mask, how in cases]
+    seen = rng.random((3, 5)) < 0.6
+    seen[:, 0] = True
+    return [*some, ([*some[0][0][:3], seen], {})]
+
+
+scaled_dot_product_attention = Rule(
+    "scaled_dot_product_attention", "y = p·v, p = softmax(s), s = q·kᵀ/√E + mask;  "
+    "dv = pᵀ·g, ds = p·(g·vᵀ − Σp·g·vᵀ), dq = ds·k/√E, dk = dsᵀ·q/√E, dmask = ds",
+    _attention, _attention_vjp, twin=_attention_twin, samples=_samples, fresh=True)

@@ -1,0 +1,93 @@
+"""Choosing between numbers, entry by entry: where, maximum, minimum, clamp; and logic on booleans."""
+
+import operator
+
+import numpy as np
+
+from nn.rules.record import Rule
+
+
+def _where(condition, a, b):
+    if np.asarray(condition).dtype != bool:
+        raise TypeError(f"where: the condition is {np.asarray(condition).dtype}, wanted booleans")
+    return np.where(condition, a, b), (condition,)
+
+
+def _where_vjp(g, saved, needs):
+    (condition,) = saved
+    return None, needs[1] and g * condition, needs[2] and g - g * condition
+
+
+def _where_samples(rng):
+    shapes = ((3, 4), (3, 4), (3, 4)), ((4,), (3, 1), ()), ((2, 3), (), (3,))
+    return [([rng.random(c) < 0.5, rng.normal(size=a), rng.normal(size=b)], {}) for c, a, b in shapes]
+
+
+where = Rule(
+    "where", "y = a where c, else b;  da = g where c, else 0, db = g − da", _where, _where_vjp,
+    samples=_where_samples, fresh=True, symmetric=True, linear=True)
+
+
+def _pairs(rng):
+    """Operands that broadcast, at least 0.1 apart everywhere."""
+    shapes = ((3, 4), (3, 4)), ((3, 4), (4,)), ((), (2, 3))
+    return [([rng.choice([-1.0, 1.0], a) * rng.uniform(0.6, 1, a), rng.uniform(-0.5, 0.5, b)], {})
+            for a, b in shapes]
+
+
+def _greater(name, choose, loses):
+    """maximum, or minimum with the comparison turned round."""
+    def vjp(g, saved, needs):
+        a, b = saved
+        half = g * (a == b) * 0.5
+        # The loser gets nothing; written so that beside a NaN, which compares with nothing, both get g.
+        return (needs[0] and g - g * loses(a, b) - half,
+                needs[1] and g - g * loses(b, a) - half)
+
+    return Rule(name, f"y = {name[:3]}(a, b);  da = g where y = a ≠ b, g/2 where a = b, else 0, db alike",
+                lambda a, b: (choose(a, b), (a, b)), vjp,
+                samples=_pairs, fresh=True, symmetric=True, linear=True)
+
+
+# Where both are equal there is no derivative; of the subgradients this is the symmetric one.
+maximum = _greater("maximum", np.maximum, operator.lt)
+minimum = _greater("minimum", np.minimum, operator.gt)
+
+
+def _clamp(x, low, high):
+    if low is None and high is None:
+        raise ValueError("clamp: min and max are both None, wanted at least one bound")
+    y = x if low is None else np.maximum(x, low)
+    return y if high is None else np.minimum(y, high), (x, low, high)
+
+
+def _clamp_vjp(g, saved, needs):
+    """A bound gets what it cuts off; one at which x stands cuts off nothing."""
+    x, low, high = saved
+    dx, dlow, dhigh = g, None, None
+    if low is not None:
+        dx = dx * (x >= low)
+        if needs[1]:
+            dlow = g * (x < low)
+            dlow = dlow if high is None else dlow * (low < high)
+    if high is not None:
+        dx = dx * (x <= high)
+        if needs[2]:
+            dhigh = g * (x > high)
+            dhigh = dhigh if low is None else dhigh + g * (high < low) * (x <= high)
+    return dx, dlow, dhigh
+
+
+def _clamp_samples(rng):
+    x = np.array([[-2.0, -0.4, 0.3, 1.7], [0.9, 2.2, -1.6, 0.1]])
+    low, high = rng.uniform(-1.4, -0.6, 4), rng.uniform(1.1, 1.5, (2, 1))
+    return [([x, *bounds], {}) for bounds in ((-1.0, 1.0), (None, 1.0), (low, None), (low, high))]
+
+
+clamp = Rule(
+    "clamp", "y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
+    _clamp, _clamp_vjp, samples=_clamp_samples, fresh=True, symmetric=True, linear=True)
+
+invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None))
+both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None))
+either = Rule("either", "y = a or b, of booleans: no gradient", lambda a, b: (operator.or_(a, b), None))

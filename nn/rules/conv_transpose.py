@@ -1,0 +1,122 @@
+"""Transposed convolution: what backward does to the input of a convolution, as a layer that enlarges images.
+
+Zeiler, Krishnan, Taylor & Fergus, "Deconvolutional networks" (2010). ⟨conv(y, w), x⟩ = ⟨y, convᵀ(x, w)⟩:
+here x plays the gradient and y the image, so forward adds each tap's product to the pixels that the tap met.
+"""
+
+import numpy as np
+
+from nn.rules.linear import column_sums
+from nn.rules.record import Rule
+from nn.rules.windows import Windows, pair
+
+
+def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
+    """Check that everything fits, and lay out the windows of the *output*: one for each pixel of x."""
+    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
+        raise ValueError(f"conv_transpose2d: groups is {groups!r}, wanted an int of at least 1")
+    if w.ndim != 4 or x.ndim != 4 or x.shape[1] != len(w) or len(w) % groups:
+        raise ValueError(f"conv_transpose2d: x of shape {x.shape} does not fit a weight of shape {w.shape} "
+                         f"in {groups} group(s); wanted (N, C, H, W) and (C, O/groups, kH, kW), C a "
+                         "multiple of groups")
+    o = w.shape[1] * groups
+    if b is not None and b.shape != (o,):
+        raise ValueError(f"conv_transpose2d: the bias has shape {b.shape}, wanted {(o,)} "
+                         f"for a weight of shape {w.shape} in {groups} group(s)")
+    stride = pair(stride, "stride", "conv_transpose2d", 1)
+    padding = pair(padding, "padding", "conv_transpose2d", 0)
+    dilation = pair(dilation, "dilation", "conv_transpose2d", 1)
+    more = pair(output_padding, "output_padding", "conv_transpose2d", 0)
+    if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
+        raise ValueError(f"conv_transpose2d: output_padding {more} must be smaller than the stride {stride} "
+                         f"or the dilation {dilation}")
+    size = [(n - 1) * s - 2 * p + d * (k - 1) + m + 1 for n, s, p, d, k, m in
+            zip(x.shape[2:], stride, padding, dilation, w.shape[2:], more, strict=True)]
+    if min(size) < 1:
+        raise ValueError(f"conv_transpose2d: an input of shape {x.shape} with padding {padding} gives an "
+                         f"image of {size[0]}×{size[1]}")
+    windows = Windows("conv_transpose2d", (len(x), o, *size), w.shape[2:], stride, padding, dilation)
+    windows.out = x.shape[2:]    # output_padding may leave room for one more
+    return windows
+
+
+def _rows(pixels, groups):
+    """(N, H, W, …, C) → (G, N·H·W, …·C/G): each group's part of each pixel (or window) as a row."""
+    n, h, w, *taps, c = pixels.shape
+    taps = int(np.prod(taps))
+    rows = pixels.reshape(n * h * w, taps, groups, c // groups).transpose(2, 0, 1, 3)
+    return rows.reshape(groups, n * h * w, taps * (c // groups))
+
+
+def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
+    rows = _rows(x.transpose(0, 2, 3, 1), groups)
+    padded = np.zeros(windows.padded, np.result_type(x, w))
+    for i, j, pixels in windows.taps():
+        met = rows @ w[:, :, i, j].reshape(groups, len(w) // groups, -1)
+        padded[pixels] += met.transpose(1, 0, 2).reshape(len(x), *windows.out, windows.image[3])
+    y = windows.inside(padded)
+    if b is not None:
+        y += b
+    return y.transpose(0, 3, 1, 2), (x, w, windows, groups)
+
+
+def _conv_transpose2d_vjp(g, saved, needs):
+    x, w, windows, groups = saved
+    c, o, kh, kw = w.shape
+    met = _rows(windows.gather(g), groups)                                        # (G, N·H·W, kH·kW·O/G)
+    dx = dw = db = None
+    if needs[0]:
+        dx = met @ w.transpose(0, 2, 3, 1).reshape(groups, c // groups, -1).mT    # (G, N·H·W, C/G)
+        dx = dx.transpose(1, 0, 2).reshape(len(x), *windows.out, c).transpose(0, 3, 1, 2)
+    if needs[1]:
+        dw = _rows(x.transpose(0, 2, 3, 1), groups).mT @ met
+        dw = dw.reshape(c, kh, kw, o).transpose(0, 3, 1, 2)
+    if needs[2]:
+        db = column_sums(g.transpose(0, 2, 3, 1).reshape(-1, g.shape[1]))
+    return dx, dw, db
+
+
+def _conv_transpose2d_jvp(t, i, saved, out, **attrs):
+    """y is linear in x, and in w, and in b."""
+    if i == 2:
+        return t.reshape(-1, 1, 1)
+    x, w, *_ = saved
+    return _conv_transpose2d(*((x, t) if i else (t, w)), None, **attrs)[0]
+
+
+def _conv_transpose2d_twin(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Tap by tap: a matrix of zeros and ones carries each row of pixels to where the tap (i, j) puts it."""
+    windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
+    (_, height, width, o), (h, across) = windows.image, windows.out
+
+    def carried(axis, tap, size, n):
+        to = windows.stride[axis] * np.arange(n) + windows.dilation[axis] * tap - windows.padding[axis]
+        return (np.arange(size)[:, None] == to).astype(x.dtype)
+
+    y = 0
+    for i in range(w.shape[2]):
+        for j in range(w.shape[3]):
+            filters = w[:, :, i, j].reshape(groups, len(w) // groups, -1).mT
+            met = filters @ x.reshape(len(x), groups, len(w) // groups, h * across)
+            met = met.reshape(len(x), o, h, across)
+            y = y + carried(0, i, height, h) @ met @ carried(1, j, width, across).T
+    return y if b is None else y + b.reshape(-1, 1, 1)
+
+
+def _samples(rng):
+    cases = (   # x, w, O, how
+        ((2, 2, 3, 3), (2, 3, 3, 3), 3, {"padding": 1}),
+        ((1, 2, 3, 2), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2), "output_padding": (1, 2)}),
+        ((1, 4, 2, 3), (4, 1, 2, 2), 2,
+         {"dilation": (3, 1), "groups": 2, "stride": 2, "output_padding": (2, 0)}),
+        ((2, 3, 2, 2), (3, 2, 1, 1), None, {}))
+    return [([rng.normal(size=x), rng.normal(size=w), o and rng.normal(size=o)], how)
+            for x, w, o, how in cases]
+
+
+conv_transpose2d = Rule(
+    "conv_transpose2d", "y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
+    "dx = Σ w[:, :, i, j]·(the g it met), dw = xᵀ·rows of g, db = Σg",
+    _conv_transpose2d, _conv_transpose2d_vjp, jvp=_conv_transpose2d_jvp, twin=_conv_transpose2d_twin,
+    samples=_samples)

@@ -1,0 +1,79 @@
+"""Products over axes, and running sums."""
+
+import numpy as np
+
+from nn.rules.record import Rule
+from nn.rules.reductions import along, kept_shape
+
+
+def _rows(x, dim):
+    """(x with the axes `dim` at its end, as one; the way back)."""
+    axes = range(x.ndim) if dim is None else [d % x.ndim for d in (dim if isinstance(dim, tuple) else (dim,))]
+    order = (*(axis for axis in range(x.ndim) if axis not in axes), *axes)
+    turned = x.transpose(order)
+    kept = turned.shape[:x.ndim - len(axes)]
+    rows = turned.reshape(*kept, int(np.prod(turned.shape[len(kept):])))
+    return rows, (turned.shape, tuple(np.argsort(order)))
+
+
+def _prod(x, *, dim=None, keepdim=False):
+    y = np.multiply.reduce(x, axis=dim, keepdims=keepdim)
+    return y, (x, dim)
+
+
+def _prod_vjp(g, saved, needs):
+    """The product of the others: of all before, times of all behind. (y/x would fail at a single zero.)"""
+    x, dim = saved
+    rows, (shape, back) = _rows(x, dim)
+    others = np.ones_like(rows)
+    np.cumprod(rows[..., :-1], axis=-1, out=others[..., 1:])
+    others[..., :-1] *= np.cumprod(rows[..., :0:-1], axis=-1)[..., ::-1]
+    return (along(g, kept_shape(x.shape, dim)) * others.reshape(shape).transpose(back),)
+
+
+def _prod_jvp(t, i, saved, out, *, dim=None, keepdim=False):
+    """Σᵢ tᵢ·Πxⱼ over j ≠ i."""
+    (others,) = _prod_vjp(np.ones(kept_shape(t.shape, dim), t.dtype), saved, None)
+    return np.add.reduce(t * others, axis=dim, keepdims=keepdim)
+
+
+def _prod_twin(x, *, dim=None, keepdim=False):
+    """Halved by multiplying its halves, until there is one number left."""
+    kept, (rows, _) = kept_shape(x.shape, dim) or (1,) * x.ndim, _rows(x, dim)
+    while (n := rows.shape[-1]) > 1:
+        half = rows[..., :n // 2] * rows[..., n // 2:n // 2 * 2]
+        if n % 2:
+            half = half * rows[..., n - 1:]
+        rows = half
+    return rows.reshape(*kept) if keepdim else rows[..., 0]
+
+
+def _samples(rng):
+    x = rng.uniform(0.5, 2, (2, 3, 4)) * rng.choice([-1.0, 1.0], (2, 3, 4))
+    x[0, 1, 2] = 0
+    ways = ((None, False), (1, False), (-1, True), ((0, 2), False), ((0, 1), True))
+    return [([x], {"dim": dim, "keepdim": keepdim}) for dim, keepdim in ways]
+
+
+prod = Rule(
+    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, jvp=_prod_jvp, twin=_prod_twin,
+    samples=_samples, fresh=True)
+
+
+def _cumsum_vjp(g, dims, needs):
+    """Each x is in the sums from its own on: a running sum from the other end."""
+    (dim,) = dims
+    turn = (slice(None),) * dim + (slice(None, None, -1),)
+    return (g[turn].cumsum(dim)[turn],)
+
+
+def _cumsum(x, *, dim):
+    if not x.ndim:
+        raise ValueError("cumsum: the input is a scalar, wanted at least one axis")
+    return np.cumsum(x, axis=dim), (range(x.ndim)[dim],)
+
+
+cumsum = Rule(
+    "cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
+    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dim": dim}) for dim in (0, 1, -1)],
+    linear=True)

@@ -1,0 +1,176 @@
+"""Einstein's sums: any product of tensors, summed over any of their axes.
+
+An equation like "bij,bjk->bik" names the axes. Two operands at a time it is one batched matrix product:
+axes that both have and that stay are the batch, axes that both have and that go are summed over. The
+gradient of an operand is an einsum again, of g and the other operands, with its axes as the output.
+"""
+
+import numpy as np
+
+from nn.rules.record import Rule
+
+
+def _parse(equation, shapes):
+    """(the labels of each operand, the labels of the output): strings, a character for each axis."""
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum: the equation is a {type(equation).__name__}, wanted a string")
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(shapes):
+        raise ValueError(f"einsum: {equation!r} speaks of {len(terms)} operands, but {len(shapes)} came")
+    widest, labels = 0, []
+    for term, shape in zip(terms, shapes, strict=True):
+        named, dots, behind = term.partition("...")
+        extra = len(shape) - len(named + behind)
+        if (not (named + behind).isalpha() and named + behind) or extra < 0 or (extra and not dots):
+            raise ValueError(f"einsum: the term {term!r} of {equation!r} does not fit an operand of shape "
+                             f"{shape}")
+        labels.append((named, extra, behind))
+        widest = max(widest, extra)
+    # The axes an ellipsis stands for are named from the last on, by characters that are no letters.
+    unnamed = [chr(n) for n in range(widest)]
+    labels = [named + "".join(unnamed[widest - extra:]) + behind for named, extra, behind in labels]
+    if arrow:
+        named, dots, behind = right.partition("...")
+        out = named + ("".join(unnamed) if dots else "") + behind
+    else:
+        seen = "".join(labels)
+        out = "".join(unnamed) + "".join(c for c in sorted(set(seen)) if c.isalpha() and seen.count(c) == 1)
+    if len(set(out)) < len(out) or not set(out) <= set("".join(labels)):
+        raise ValueError(f"einsum: the output {right!r} of {equation!r} must name axes of the operands, "
+                         f"each once")
+    lengths = {}
+    for term, shape in zip(labels, shapes, strict=True):
+        for label, n in zip(term, shape, strict=True):
+            if n != 1 and lengths.setdefault(label, n) != n:
+                raise ValueError(f"einsum: in {equation!r} one axis is {lengths[label]} and {n} long; the "
+                                 f"operands have shapes {', '.join(map(str, shapes))}")
+    return labels, out
+
+
+def _once(x, labels):
+    """x with each label once: of an axis named twice, the diagonal."""
+    for label in sorted(set(labels)):
+        while labels.count(label) > 1:
+            first = labels.index(label)
+            second = labels.index(label, first + 1)
+            order = [a for a in range(x.ndim) if a not in (first, second)]
+            x = x.transpose((first, second, *order))
+            n = max(x.shape[:2])
+            i = np.arange(n)
+            x = x[tuple(i if length == n else i * 0 for length in x.shape[:2])]
+            labels = label + "".join(labels[a] for a in order)
+    return x, labels
+
+
+def _contract(operands, out):
+    """The einsum of (array or Tensor, its labels) pairs, with the labels `out`; lengths of 1 broadcast."""
+    operands = [_squeezed(x, labels) for x, labels in operands]
+    (x, labels), *rest = operands
+    while rest:
+        (y, other), *rest = rest
+        needed = {*out, *(label for _, later in rest for label in later)}
+        x, labels = _multiply(*_summed(x, labels, needed | set(other)),
+                              *_summed(y, other, needed | set(labels)), needed)
+    x, labels = _summed(x, labels, set(out))
+    x = x.transpose([labels.index(label) for label in out if label in labels])
+    lengths = iter(x.shape)
+    return x.reshape([next(lengths) if label in labels else 1 for label in out])
+
+
+def _squeezed(x, labels):
+    """Without the axes of length 1, which broadcast."""
+    kept = [n != 1 for n in x.shape]
+    return (x.reshape([n for n in x.shape if n != 1]),
+            "".join(label for label, keep in zip(labels, kept, strict=True) if keep))
+
+
+def _summed(x, labels, needed):
+    """Summed over the axes that nobody needs."""
+    axes = tuple(axis for axis, label in enumerate(labels) if label not in needed)
+    return (x.sum(axes) if axes else x), "".join(label for label in labels if label in needed)
+
+
+def _multiply(x, a, y, b, needed):
+    """One matrix product: (batch, rows, shared)·(batch, shared, columns)."""
+    batch = "".join(label for label in a if label in b and label in needed)
+    shared = "".join(label for label in a if label in b and label not in needed)
+    rows = "".join(label for label in a if label not in b)
+    columns = "".join(label for label in b if label not in a)
+    x = x.transpose([a.index(label) for label in batch + rows + shared])
+    y = y.transpose([b.index(label) for label in batch + shared + columns])
+    n, r = len(batch), len(rows)
+    shape = (*x.shape[:n + r], *y.shape[n + len(shared):])
+    lengths = [int(np.prod(part)) for part in (x.shape[:n], x.shape[n:n + r], x.shape[n + r:], shape[n + r:])]
+    product = x.reshape(lengths[:3]) @ y.reshape([lengths[0], lengths[2], lengths[3]])
+    return product.reshape(shape), batch + rows + columns
+
+
+def _einsum(*xs, equation):
+    labels, out = _parse(equation, [x.shape for x in xs])
+    return _contract([_once(x, term) for x, term in zip(xs, labels, strict=True)], out), (equation, *xs)
+
+
+def _einsum_vjp(g, saved, needs):
+    equation, *xs = saved
+    labels, out = _parse(equation, [x.shape for x in xs])
+    operands = [_once(x, term) for x, term in zip(xs, labels, strict=True)]
+    grads = []
+    for i, term in enumerate(labels):
+        if not needs[i]:
+            grads.append(None)
+            continue
+        others = operands[:i] + operands[i + 1:]
+        dx = _contract([(g, out), *others], "".join(dict.fromkeys(term)))
+        grads.append(dx if len(set(term)) == len(term) else _diagonal(dx, term, xs[i].shape))
+    return grads
+
+
+def _einsum_jvp(t, i, saved, out, *, equation):
+    """y is linear in each operand."""
+    xs = [t if j == i else x for j, x in enumerate(saved[1:])]
+    return _einsum(*xs, equation=equation)[0]
+
+
+def _diagonal(dx, term, shape):
+    """dx, one axis for each label, back on the diagonals it was taken from, with zeros around."""
+    lengths, on = iter(dx.shape), True
+    dx = dx.reshape([1 if label in term[:axis] else next(lengths) for axis, label in enumerate(term)])
+    place = np.ogrid[tuple(slice(n) for n in shape)]
+    for axis, label in enumerate(term):
+        first = term.index(label)
+        if first < axis and shape[first] == shape[axis]:
+            on = on & (place[first] == place[axis])
+        elif first < axis:
+            raise ValueError(f"einsum: the axes {first} and {axis} of one operand of shape {shape} have one "
+                             f"label")
+    return dx * on
+
+
+def _einsum_twin(*xs, equation):
+    """All axes of all operands side by side, multiplied, and the ones that go summed over."""
+    labels, out = _parse(equation, [x.shape for x in xs])
+    every = out + "".join(sorted({*"".join(labels)} - {*out}))
+    product = 1
+    for x, term in zip(xs, labels, strict=True):
+        x, term = _once(x, term)
+        x = x.transpose([term.index(label) for label in every if label in term])
+        lengths = iter(x.shape)
+        product = product * x.reshape([next(lengths) if label in term else 1 for label in every])
+    gone = tuple(range(len(out), len(every)))
+    return product.sum(gone) if gone else product
+
+
+def _samples(rng):
+    cases = (("ij,jk->ik", (2, 3), (3, 4)), ("bij,bjk->bki", (2, 2, 3), (2, 3, 2)), ("ij->ji", (2, 3)),
+             ("ij->", (2, 3)), ("ii->i", (3, 3)), ("iij,j", (2, 2, 3), (3,)),
+             ("i,j,k->kji", (2,), (3,), (2,)),
+             ("...ij,...jk->...ik", (2, 1, 2, 3), (3, 3, 2)), ("ij,ij->j", (1, 3), (2, 3)),
+             ("ba,cb", (2, 3), (4, 2)), ("ij,jk,kl->l", (2, 3), (3, 2), (2, 2)))
+    return [([rng.normal(size=shape) for shape in shapes], {"equation": equation})
+            for equation, *shapes in cases]
+
+
+einsum = Rule(
+    "einsum", "y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ",
+    _einsum, _einsum_vjp, jvp=_einsum_jvp, twin=_einsum_twin, samples=_samples, by_twin=False)

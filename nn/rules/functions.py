@@ -1,0 +1,86 @@
+"""Functions of one number, each entry by itself: written so that nothing overflows far from 0."""
+
+import numpy as np
+
+from nn.rules.record import Rule
+
+
+def signed(rng):
+    """Numbers of both signs, none near 0."""
+    x = rng.uniform(0.1, 2, (3, 4))
+    return [([np.where(rng.random(x.shape) < 0.5, x, -x)], {}), ([rng.uniform(0.5, 2, ())], {})]
+
+
+tanh = Rule(
+    "tanh", "y = tanh x;  dx = g·(1 − y²)",
+    lambda x: (y := np.tanh(x), (y,)),
+    lambda g, saved, needs: (g * (1 - saved[0] * saved[0]),),
+    samples=signed, fresh=True, symmetric=True)
+
+
+def logistic(x):
+    """σ(x) = 1/(1 + e⁻ˣ), by the exponential of −|x| alone: no overflow, and no digits lost for x ≪ 0."""
+    left = (x < 0).astype(x.dtype)
+    e = np.exp(x * (2 * left - 1))
+    return (1 - left + left * e) / (1 + e)
+
+
+sigmoid = Rule(
+    "sigmoid", "y = 1/(1 + e⁻ˣ);  dx = g·y·(1 − y)",
+    lambda x: (y := logistic(np.asarray(x)), (y,)),
+    lambda g, saved, needs: (g * saved[0] * (1 - saved[0]),),
+    twin=lambda x: 1 / (1 + (-x).exp()),
+    samples=signed, fresh=True, symmetric=True, by_twin=False)
+
+logsigmoid = Rule(
+    "logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)",
+    lambda x: (np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), (x,)),
+    lambda g, saved, needs: (g * logistic(-saved[0]),),
+    twin=lambda x: x.sigmoid().log(),
+    samples=signed, fresh=True, symmetric=True, by_twin=False)
+
+
+def _softplus(x, *, beta=1.0, threshold=20.0):
+    bx = x * beta
+    y = np.where(bx > threshold, x, np.log1p(np.exp(np.minimum(bx, threshold))) / beta)
+    return y, (x, beta, threshold)
+
+
+def _softplus_vjp(g, saved, needs):
+    x, beta, threshold = saved
+    straight = (x * beta > threshold).astype(x.dtype)
+    return (g * (straight + (1 - straight) * logistic(x * beta)),)
+
+
+def _softplus_twin(x, *, beta=1.0, threshold=20.0):
+    return x.where(x * beta > threshold, -(x * -beta).logsigmoid() / beta)
+
+
+# Beyond the threshold, where x differs from y by less than it rounds to, PyTorch has a straight line.
+softplus = Rule(
+    "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there",
+    _softplus, _softplus_vjp, twin=_softplus_twin,
+    samples=lambda rng: [(x, how) for (x, _), how in
+                         zip(signed(rng), ({}, {"beta": 2.0, "threshold": 1.0}), strict=True)],
+    fresh=True, symmetric=True, by_twin=False)
+
+sin = Rule(
+    "sin", "y = sin x;  dx = g·cos x",
+    lambda x: (np.sin(x), (x,)),
+    lambda g, saved, needs: (g * np.cos(saved[0]),),
+    samples=signed, fresh=True, symmetric=True)
+
+cos = Rule(
+    "cos", "y = cos x;  dx = −g·sin x",
+    lambda x: (np.cos(x), (x,)),
+    lambda g, saved, needs: (-g * np.sin(saved[0]),),
+    samples=signed, fresh=True, symmetric=True)
+
+sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None))
+
+# At 0, where the derivative does not exist, the subgradient 0.
+abs = Rule(
+    "abs", "y = |x|;  dx = g·sign x",
+    lambda x: (np.abs(x), (x,)),
+    lambda g, saved, needs: (g * np.sign(saved[0]),),
+    samples=signed, fresh=True, symmetric=True, linear=True)

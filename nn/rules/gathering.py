@@ -1,0 +1,143 @@
+"""Looking entries up by an array of integers that is an input: gather along an axis, and embedding."""
+
+import numpy as np
+
+from nn.rules.record import Rule
+
+
+def _grid(op, x, index, dim):
+    """The index of each entry of y in x: its own place, but `index` along dim."""
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"{op}: the index is {index.dtype}, wanted integers")
+    dim = range(x.ndim)[dim]
+    fits = x.ndim == index.ndim and all(
+        have <= n for axis, (have, n) in enumerate(zip(index.shape, x.shape, strict=True)) if axis != dim)
+    if not fits:
+        raise ValueError(f"{op}: the index has shape {index.shape}, wanted as many axes as the input of "
+                         f"shape {x.shape}, none of them longer but axis {dim}")
+    if index.size and not 0 <= index.min() <= index.max() < x.shape[dim]:
+        raise IndexError(f"{op}: the index goes from {index.min()} to {index.max()}, but axis {dim} of the "
+                         f"input of shape {x.shape} goes from 0 to {x.shape[dim] - 1}")
+    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+    grid[dim] = index
+    return tuple(grid)
+
+
+def _gather(x, index, *, dim):
+    grid = _grid("gather", x, index, dim)
+    return x[grid], (x.shape, *grid)
+
+
+def _gather_vjp(g, saved, needs):
+    shape, *grid = saved
+    dx = np.zeros(shape, g.dtype)
+    np.add.at(dx, tuple(grid), g)
+    return dx, None
+
+
+def _gather_jvp(t, i, saved, out, **attrs):
+    _, *grid = saved
+    return t[tuple(grid)]
+
+
+def _gather_samples(rng):
+    return [([rng.normal(size=(3, 4)), rng.integers(0, (3, 4)[dim], shape)], {"dim": dim})
+            for dim, shape in ((0, (5, 4)), (1, (2, 3)), (-1, (3, 6)))]
+
+
+gather = Rule(
+    "gather", "y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
+    _gather, _gather_vjp, twin=lambda x, index, *, dim: x[_grid("gather", x, index, dim)],
+    samples=_gather_samples, fresh=True, jvp=_gather_jvp, linear=True)
+
+
+def _scatter_add(x, index, source, *, dim):
+    if source.ndim != index.ndim or any(
+            n < have for have, n in zip(index.shape, source.shape, strict=True)):
+        raise ValueError(f"scatter_add: the source of shape {source.shape} is smaller than the index of "
+                         f"shape {index.shape}")
+    grid = _grid("scatter_add", x, index, dim)
+    part = tuple(slice(n) for n in index.shape)
+    y = x.astype(np.result_type(x, source))
+    np.add.at(y, grid, source[part])
+    return y, (grid, part, source.shape)
+
+
+def _scatter_add_vjp(g, saved, needs):
+    grid, part, shape = saved
+    picked = g[grid]
+    if picked.shape != shape:    # what the index leaves out of the source moves nothing
+        widths = [(0, n - have.stop) for n, have in zip(shape, part, strict=True)]
+        picked = np.pad(picked, widths)
+    return g, None, picked
+
+
+def _scatter_add_jvp(t, i, saved, out, **attrs):
+    grid, part, _ = saved
+    if i == 0:
+        return t
+    y = np.zeros(out, t.dtype)
+    np.add.at(y, grid, t[part])
+    return y
+
+
+def _scatter_add_twin(x, index, source, *, dim):
+    """Each number in a table of its own, with zeros elsewhere, and all of them added up."""
+    grid = _grid("scatter_add", x, index, dim)
+    rows = np.eye(x.size)[np.ravel_multi_index(np.broadcast_arrays(*grid), x.shape)].reshape(-1, x.size)
+    return x + (source[tuple(slice(n) for n in index.shape)].reshape(-1) @ rows).reshape(*x.shape)
+
+
+scatter_add = Rule(
+    "scatter_add", "y = x, with s added at index along dim;  dx = g, ds = g at index", _scatter_add,
+    _scatter_add_vjp, jvp=_scatter_add_jvp, linear=True, twin=_scatter_add_twin,
+    samples=lambda rng: [([x, index, rng.normal(size=size)], how) for ((x, index), how), size in
+                         zip(_gather_samples(rng), ((5, 4), (3, 3), (3, 6)), strict=True)])
+
+
+def _embedding(w, indices, *, padding_idx=None):
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"embedding: the indices are {indices.dtype}, wanted integers")
+    if w.ndim != 2:
+        raise ValueError(f"embedding: the weight has shape {w.shape}, wanted (rows, width)")
+    if indices.size and not 0 <= indices.min() <= indices.max() < len(w):
+        raise IndexError(f"embedding: indices from {indices.min()} to {indices.max()} came, but a weight of "
+                         f"shape {w.shape} has rows 0 to {len(w) - 1}")
+    return w[indices], (w.shape, indices, padding_idx)
+
+
+def _embedding_vjp(g, saved, needs):
+    """Sorted by row, the gradients of one row lie side by side: one sum each."""
+    (rows, width), indices, padding_idx = saved
+    dw = np.zeros((rows, width), g.dtype)
+    if indices.size:
+        flat = indices.reshape(-1)
+        order = np.argsort(flat, kind="stable")
+        ordered = flat[order]
+        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        dw[ordered[first]] = np.add.reduceat(g.reshape(-1, width)[order], first, axis=0)
+    if padding_idx is not None:
+        dw[padding_idx] = 0
+    return dw, None
+
+
+def _embedding_jvp(t, i, saved, out, **attrs):
+    _, indices, padding_idx = saved
+    y = t[indices]
+    if padding_idx is not None:
+        y[indices == padding_idx % len(t)] = 0
+    return y
+
+
+def _embedding_twin(w, indices, *, padding_idx=None):
+    if padding_idx is None:
+        return w[indices]
+    learns = (np.arange(len(w)) != padding_idx % len(w)).astype(w.dtype)[:, None]
+    return (w * learns + w.detach() * (1 - learns))[indices]
+
+
+embedding = Rule(
+    "embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding, _embedding_vjp,
+    jvp=_embedding_jvp, linear=True, twin=_embedding_twin, fresh=True,
+    samples=lambda rng: [([rng.normal(size=(5, 3)), rng.integers(0, 5, shape)], {})
+                         for shape in ((4,), (2, 6), ())])

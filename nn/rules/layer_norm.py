@@ -1,0 +1,78 @@
+"""Layer normalisation: Ba, Kiros & Hinton, "Layer normalization" (2016).
+
+As batch normalisation in training, but along the other axis: each example by its own mean and variance, so
+that a batch of one will do and evaluation is the same function.
+"""
+
+import numpy as np
+
+from nn.rules.linear import column_sums
+from nn.rules.record import Rule
+
+
+def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
+    shape = tuple(normalized_shape)
+    if not shape or x.shape[-len(shape):] != shape:
+        raise ValueError(f"layer_norm: the input has shape {x.shape}, wanted (…, "
+                         f"{', '.join(map(str, shape))})")
+    for name, array in (("weight", weight), ("bias", bias)):
+        if array is not None and array.shape != shape:
+            raise ValueError(f"layer_norm: {name} has shape {array.shape}, wanted {shape}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"layer_norm: the input is {x.dtype}; convert it to a floating-point dtype first")
+    rows = x.reshape(*x.shape[:x.ndim - len(shape)], int(np.prod(shape)))
+    normal = rows - rows.mean(-1, keepdims=True)
+    inverse = 1 / np.sqrt((normal * normal).mean(-1, keepdims=True) + x.dtype.type(eps))
+    normal *= inverse
+    y = normal.reshape(x.shape)
+    if weight is not None:
+        y = y * weight
+    if bias is not None:
+        y = y + bias
+    return y, (normal, inverse, weight, x.shape)
+
+
+def _layer_norm_vjp(g, saved, needs):
+    normal, inverse, weight, _ = saved
+    rows = g.reshape(normal.shape)
+    width, shape = normal.shape[-1], None if weight is None else weight.shape
+    dx = dw = db = None
+    if needs[0]:
+        gw = rows if weight is None else rows * weight.reshape(-1)
+        dx = normal * -(gw * normal).mean(-1)[..., None]
+        dx += gw
+        dx -= gw.mean(-1)[..., None]
+        dx *= inverse
+        dx = dx.reshape(g.shape)
+    if needs[1]:
+        dw = column_sums((rows * normal).reshape(-1, width)).reshape(shape)
+    if needs[2]:
+        db = column_sums(rows.reshape(-1, width))
+        db = db.reshape(g.shape[normal.ndim - 1:])
+    return dx, dw, db
+
+
+def _layer_norm_inputs(saved):
+    """Inputs of the same derivatives: x shifted, for a shift of x changes nothing, and any bias."""
+    normal, inverse, weight, shape = saved
+    return (normal / inverse).reshape(shape), weight, np.zeros(shape[normal.ndim - 1:], normal.dtype)
+
+
+def _layer_norm_twin(x, weight, bias, *, normalized_shape, eps=1e-5):
+    dims = tuple(range(-len(normalized_shape), 0))
+    centred = x - x.mean(dims, keepdim=True)
+    y = centred / ((centred * centred).mean(dims, keepdim=True) + eps).sqrt()
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+def _samples(rng):
+    cases = (((4, 5), (5,), 2), ((2, 3, 4), (3, 4), 2), ((2, 3, 4), (4,), 0), ((6,), (6,), 1))
+    return [([rng.normal(size=x), *(rng.normal(size=shape) if i < given else None for i in range(2))],
+             {"normalized_shape": shape, "eps": 0.1}) for x, shape, given in cases]
+
+
+layer_norm = Rule(
+    "layer_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
+    "db = Σg, dw = Σg·x̂, dx = (gw − mean gw − x̂·mean(gw·x̂))/√(var x + ε), gw = g·w",
+    _layer_norm, _layer_norm_vjp, twin=_layer_norm_twin, by_twin=_layer_norm_inputs, samples=_samples)

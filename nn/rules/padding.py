@@ -1,0 +1,26 @@
+"""Padding with a constant."""
+
+import numpy as np
+
+from nn.rules.record import Rule
+
+
+def _pad(x, *, widths, value=0):
+    if len(widths) != x.ndim:
+        raise ValueError(f"pad: {len(widths)} pairs of widths came for an input of shape {x.shape}")
+    y = np.full([left + n + right for n, (left, right) in zip(x.shape, widths, strict=True)], value, x.dtype)
+    inside = tuple(slice(left, left + n) for n, (left, _) in zip(x.shape, widths, strict=True))
+    y[inside] = x
+    return y, inside
+
+
+def _pad_jvp(t, i, inside, out, *, widths, value=0):
+    return _pad(t, widths=widths)[0]
+
+
+pad = Rule(
+    "pad", "y = x with `widths` entries of `value` before and behind, along each axis;  dx = g inside", _pad,
+    lambda g, inside, needs: (g[inside],),
+    samples=lambda rng: [([rng.normal(size=(2, 3))], how) for how in
+                         ({"widths": ((0, 0), (2, 1))}, {"widths": ((1, 0), (0, 3)), "value": 0.5})],
+    jvp=_pad_jvp, linear=True)

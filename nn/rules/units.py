@@ -1,0 +1,80 @@
+"""Units that let all of a great x through and little of a small one."""
+
+import math
+
+import numpy as np
+
+from nn.rules.erf import error_function
+from nn.rules.functions import logistic, signed
+from nn.rules.record import Rule
+
+
+def _leaky_vjp(g, saved, needs):
+    x, slope = saved
+    return (g * ((x > 0).astype(g.dtype) * (1 - slope) + slope),)
+
+
+# At 0 the slope of the left, as in PyTorch. Maas, Hannun & Ng, "Rectifier nonlinearities" (2013).
+leaky_relu = Rule(
+    "leaky_relu", "y = x where x > 0, else s·x;  dx = g there, else s·g",
+    lambda x, *, negative_slope=0.01: (np.where(x > 0, x, x * negative_slope), (x, negative_slope)),
+    _leaky_vjp,
+    samples=lambda rng: [(x, how) for (x, _), how in
+                         zip(signed(rng), ({}, {"negative_slope": 0.3}), strict=True)],
+    fresh=True, symmetric=True, linear=True)
+
+
+def _silu(x):
+    s = logistic(np.asarray(x))
+    return x * s, (x, s)
+
+
+def _silu_vjp(g, saved, needs):
+    x, s = saved
+    return (g * s * (1 + x * (1 - s)),)
+
+
+# Elfwing, Uchibe & Doya, "Sigmoid-weighted linear units" (2018), also known as swish.
+silu = Rule(
+    "silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))", _silu, _silu_vjp,
+    twin=lambda x: x * x.sigmoid(),
+    samples=signed, fresh=True, symmetric=True)
+
+
+def _gelu(x):
+    below = error_function(x * 0.5 ** 0.5)
+    below += 1
+    below *= 0.5    # Φ(x), the part of a normal distribution that lies below x
+    return x * below, (x, below)
+
+
+def _gelu_vjp(g, saved, needs):
+    x, below = saved
+    return (g * (below + x * np.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))),)
+
+
+# Hendrycks & Gimpel, "Gaussian error linear units" (2016).
+gelu = Rule(
+    "gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)", _gelu, _gelu_vjp,
+    twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()),
+    samples=signed, fresh=True, symmetric=True)
+
+_ROOT, _CUBIC = math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu_tanh(x):
+    t = np.tanh(_ROOT * (x + _CUBIC * (x * x * x)))
+    return 0.5 * x * (1 + t), (x, t)
+
+
+def _gelu_tanh_vjp(g, saved, needs):
+    x, t = saved
+    slope = _ROOT * (1 + 3 * _CUBIC * (x * x))
+    return (g * 0.5 * (1 + t + x * (1 - t * t) * slope),)
+
+
+gelu_tanh = Rule(
+    "gelu_tanh", "y = x·(1 + t)/2, t = tanh √(2/π)(x + 0.044715·x³);  "
+    "dx = g·(1 + t + x·(1 − t²)·√(2/π)(1 + 0.134145·x²))/2", _gelu_tanh, _gelu_tanh_vjp,
+    twin=lambda x: 0.5 * x * (1 + (_ROOT * (x + _CUBIC * x ** 3)).tanh()),
+    samples=signed, fresh=True, symmetric=True)

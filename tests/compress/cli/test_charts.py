@@ -1,0 +1,104 @@
+"""What the charts show: every row by name and mark, nothing hidden, no meaning in colour alone."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib", reason="the charts need matplotlib (the extra plot)")
+
+from matplotlib import rc_context
+
+from compress.cli import charts
+from compress.cli.placing import overlap
+from tests.compress.cli.ledgers import ledger
+
+OKABE_ITO = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"}
+
+
+@pytest.fixture(scope="module")
+def figures():
+    with rc_context(charts.STYLE):
+        made = charts.figures(ledger())
+        for figure in made.values():
+            figure.draw_without_rendering()
+    return made
+
+
+def extents(texts):
+    return np.array([text.get_window_extent().extents for text in texts if text.get_text()])
+
+
+@pytest.mark.parametrize("name", ["accuracy-bytes", "accuracy-milliseconds"])
+def test_every_row_is_named_beside_its_mark_and_no_name_hides_another(figures, name):
+    rows = ledger().rows
+    for axes, network in zip(figures[name].axes, ("cnn", "mlp"), strict=True):
+        mine = [row for row in rows if row.network == network]
+        texts = [text for text in axes.texts if text.get_text()]
+        assert [text.get_text() for text in texts] == [row.technique for row in mine if not row.control]
+        labels = extents(texts)
+        assert not np.triu(overlap(labels, labels), 1).any()
+        assert (labels[:, 0] >= axes.bbox.x0 - 1).all()
+        assert (labels[:, 2] <= axes.bbox.x1 + 1).all()
+        marks = [container.lines[0] for container in axes.containers]
+        at = np.array([axes.transData.transform(mark.get_xydata()[0]) for mark in marks])
+        assert len(at) == len(mine)
+        apart = np.abs(at[:, None] - at[None]).max(axis=2) + 1e9 * np.eye(len(at))
+        assert apart.min() >= charts.SIZE * figures[name].dpi / 72
+
+
+def test_controls_are_hollow_and_tied_to_their_rows(figures):
+    rows = ledger().rows
+    for axes, network in zip(figures["accuracy-bytes"].axes, ("cnn", "mlp"), strict=True):
+        mine = [row for row in rows if row.network == network]
+        marks = {row.technique: box.lines[0] for row, box in zip(mine, axes.containers, strict=True)}
+        ties = [line for line in axes.lines if line.get_linestyle() == "--"]
+        assert len(ties) == sum(row.control for row in mine)
+        for name, mark in marks.items():
+            assert (mark.get_markerfacecolor() == "white") == name.endswith("dense control")
+        for tie, control in zip(ties, [name for name in marks if "control" in name], strict=True):
+            own = control.removesuffix(", dense control")
+            wanted = [marks[own].get_xydata()[0], marks[control].get_xydata()[0]]
+            assert np.allclose(tie.get_xydata(), wanted)
+            assert marks[own].get_marker() == marks[control].get_marker()
+
+
+def test_bars_reach_from_the_least_to_the_largest_seed(figures):
+    rows = [row for row in ledger().rows if row.network == "cnn"]
+    for row, container in zip(rows, figures["accuracy-bytes"].axes[0].containers, strict=True):
+        (bar,) = container.lines[2]
+        low, high = bar.get_segments()[0][:, 1]
+        assert (low, high) == pytest.approx((100 * min(row.accuracies), 100 * max(row.accuracies)))
+
+
+def test_no_two_techniques_look_alike_and_colours_are_safe():
+    rows = [row for row in ledger().rows if not row.control]
+    looks = {}
+    for row in rows:
+        colour, marker = charts._look(row)
+        assert colour in OKABE_ITO | {charts.INK}
+        looks.setdefault(marker, set()).add((colour, row.technique.partition(" ")[0]))
+    assert all(len(some) == 1 for some in looks.values())  # a marker means one technique, without its colour
+
+
+def test_ticks_are_round_numbers_with_their_unit(figures):
+    for name, unit in (("accuracy-bytes", " kB"), ("accuracy-milliseconds", " ms")):
+        for axes in figures[name].axes:
+            low, high = axes.get_xlim()
+            ticks = [t for t in axes.xaxis.get_ticklabels() if low <= t.get_position()[0] <= high]
+            assert len(ticks) >= 3
+            assert all(t.get_text().endswith(unit) for t in ticks)
+            seen = extents(ticks)
+            assert not np.triu(overlap(seen, seen), 1).any()
+
+
+def test_the_bars_of_layers_sum_to_the_file(figures):
+    widths = {}
+    for axes in figures["layer-bytes"].axes:
+        for container in axes.containers:
+            for i, patch in enumerate(container.patches):
+                network = axes.get_gridspec().figure, i
+                widths[network] = widths.get(network, 0.0) + patch.get_width()
+    rows = [row for row in ledger().rows if not row.control]
+    total = sum(sum(sum(parts.values()) for parts in row.layers.values()) for row in rows)
+    assert 1000 * sum(widths.values()) == pytest.approx(total)
+    titles = [axes.get_title() for axes in figures["layer-bytes"].axes]
+    assert titles == ["conv1", "conv2", "conv3", "fc", "file header", "fc1", "fc2", "fc3", "file header"]

@@ -1,0 +1,128 @@
+"""Far from 0, at ties, at ±∞ and where nothing is: what PyTorch answers (2.13), and no warning on the way."""
+
+import numpy as np
+import pytest
+
+import nn
+from nn import functional as F
+
+inf, nan, attention = np.inf, np.nan, F.scaled_dot_product_attention
+
+
+def run(function, *inputs):
+    """(output, gradients) of the sum, all warnings being errors."""
+    tensors = [nn.Tensor(np.array(x, float), requires_grad=True) for x in inputs]
+    y = function(*tensors)
+    y.sum().backward()
+    return y.data, *(t.grad for t in tensors)
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "y", "dx"),
+    [
+        (F.sigmoid, [-1000, -40, 0, 1000, -inf, inf], [0, 4.248354255291589e-18, 0.5, 1, 0, 1],
+         [0, 4.248354255291589e-18, 0.25, 0, 0, 0]),
+        (F.logsigmoid, [-1000, 0, 1000, -inf, inf], [-1000, -0.6931471805599453, 0, -inf, 0],
+         [1, 0.5, 0, 1, 0]),
+        (F.softplus, [-1000, 0, 19.9, 20.1, 1000], [0, 0.6931471805599453, 19.899999997722, 20.1, 1000],
+         [0, 0.5, 0.999999997722, 1, 1]),
+        (F.silu, [-1000, 0, 1000], [0, 0, 1000], [0, 0.5, 1]),
+        (F.gelu, [-1000, 0, 1000], [0, 0, 1000], [0, 0.5, 1]),
+        (lambda x: F.gelu(x, "tanh"), [-1000, 0, 1000], [0, 0, 1000], [0, 0.5, 1]),
+        (F.tanh, [-1000, 0, 1000, inf], [-1, 0, 1, 1], [0, 1, 0, 0]),
+        (nn.Tensor.erf, [-inf, -1000, 0, 6, inf], [-1, -1, 0, 1, 1],
+         [0, 0, 1.1283791670955126, 2.6173e-16, 0]),
+        (lambda x: F.leaky_relu(x, 0.1), [-1, 0, 1], [-0.1, 0, 1], [0.1, 0.1, 1]),
+        (nn.Tensor.abs, [-2, 0, 3], [2, 0, 3], [-1, 0, 1]),
+        (lambda x: x.clamp(0, 1), [-1, 0, 0.5, 1, 2, nan], [0, 0, 0.5, 1, 1, nan], [0, 1, 1, 1, 0, 0]),
+        (lambda x: x.clamp(2, 1), [-1, 1.5, 3], [1, 1, 1], [0, 0, 0]),
+        (nn.Tensor.std, [1, 1, 1], 0, [0, 0, 0]),
+        (nn.Tensor.prod, [0, 2, 3], 0, [6, 0, 0]),
+        (nn.Tensor.prod, [0, 0, 3], 0, [0, 0, 0]),
+        (lambda x: x.logsumexp(0), [-inf, -inf], -inf, [nan, nan]),
+        (lambda x: x.logsumexp(0), [-inf, 1], 1, [0, 1]),
+        (lambda x: x.logsumexp(0), [inf, 1], inf, [nan, 0]),
+        (lambda x: x.logsumexp(0), [inf, -inf], inf, [nan, 0]),
+        (lambda x: x.logsumexp(0), [1000, 1000], 1000.6931471805599, [0.5, 0.5]),
+        (lambda x: x.softmax(0), [-inf, -inf], [nan, nan], [nan, nan]),
+        (lambda x: x.softmax(0), [-inf, 1], [0, 1], [0, 0]),
+        (lambda x: x.log_softmax(0), [-inf, 1], [-inf, 0], [1, -1]),
+    ],
+)  # fmt: skip
+def test_of_one_input(function, x, y, dx):
+    have, grad = run(function, x)
+    np.testing.assert_allclose(have, y, rtol=1e-9)
+    np.testing.assert_allclose(grad, dx, rtol=1e-4, atol=1e-300)
+
+
+@pytest.mark.parametrize(
+    ("function", "a", "b", "y", "da", "db"),
+    [
+        (nn.maximum, [1, nan, 2, 0], [1, 2, 1, nan], [1, nan, 2, nan], [0.5, 1, 1, 1], [0.5, 1, 0, 1]),
+        (nn.minimum, [1, 3, 2], [1, 2, 5], [1, 2, 2], [0.5, 0, 1], [0.5, 1, 0]),
+        (lambda x, t: F.l1_loss(x, t, "none"), [1, 2], [1, 1], [0, 1], [0, 1], [0, -1]),
+        (lambda x, t: F.kl_div(x, t, "none"), [-1, -2, -inf], [0, 0.5, 0.5], [0, 0.65342641, inf],
+         [0, -0.5, -0.5], [-inf, 2.30685282, inf]),
+        (lambda x, t: F.binary_cross_entropy_with_logits(x, t, reduction="none"),
+         [1000, -1000, 0], [0, 1, 0.3], [1000, 1000, 0.69314718], [1, -1, 0.2], [-1000, 1000, 0]),
+    ],
+    ids=["maximum", "minimum", "l1", "kl", "bce"],
+)  # fmt: skip
+def test_of_two_inputs(function, a, b, y, da, db):
+    have, of_a, of_b = run(function, a, b)
+    np.testing.assert_allclose(have, y, rtol=1e-7)
+    np.testing.assert_allclose(of_a, da, rtol=1e-7)
+    np.testing.assert_allclose(of_b, db, rtol=1e-7)
+
+
+@pytest.mark.parametrize("mask", [np.array([[True, True], [False, False]]), np.array([[0, 0], [-inf, -inf]])])
+def test_a_query_that_may_look_nowhere_gets_0_and_sends_0(mask):
+    rng = np.random.default_rng(0)
+    q, k, v = (nn.Tensor(rng.normal(size=(2, 3)), requires_grad=True) for _ in range(3))
+    y = F.scaled_dot_product_attention(q, k, v, mask)
+    np.testing.assert_array_equal(y.data[1], 0)
+    y.sum().backward()
+    np.testing.assert_array_equal(q.grad[1], 0)
+    assert np.isfinite(k.grad).all()
+    assert np.isfinite(v.grad).all()
+
+
+def test_a_loss_to_which_no_example_counts():
+    x = nn.Tensor(np.ones((2, 3)), requires_grad=True)
+    loss = F.cross_entropy(x, np.array([-100, -100]))
+    loss.backward()
+    assert np.isnan(loss.item())
+    np.testing.assert_array_equal(x.grad, 0)
+    assert F.cross_entropy(x, np.array([-100, -100]), reduction="sum").item() == 0
+
+
+def test_a_loss_of_minus_infinity_that_does_not_count():
+    x = nn.Tensor(np.array([[0.0, -inf], [-inf, 0.0]]), requires_grad=True)
+    loss = F.nll_loss(x, np.array([0, -100]))
+    loss.backward()
+    assert loss.item() == 0
+    np.testing.assert_array_equal(x.grad, [[-1, 0], [0, 0]])
+
+
+def test_empty_batches_go_through():
+    empty = np.zeros((0, 3), np.float32)
+    w = nn.Tensor(np.ones(3, np.float32), requires_grad=True)
+    F.layer_norm(empty, (3,), w, w).sum().backward()
+    np.testing.assert_array_equal(w.grad, 0)
+    for y, shape in (
+        (F.softmax(empty), (0, 3)),
+        (F.gelu(empty), (0, 3)),
+        (nn.einsum("ij,kj->ik", empty, np.ones((2, 3), np.float32)), (0, 2)),
+        (F.embedding(np.zeros((0,), int), np.ones((4, 2))), (0, 2)),
+        (F.conv_transpose2d(np.zeros((0, 2, 3, 3)), np.ones((2, 1, 2, 2))), (0, 1, 4, 4)),
+        (F.adaptive_avg_pool2d(np.zeros((0, 2, 3, 3)), 2), (0, 2, 2, 2)),
+        (F.group_norm(np.zeros((0, 4, 2)), 2), (0, 4, 2)),
+        (attention(np.ones((0, 2, 3)), np.ones((0, 4, 3)), np.ones((0, 4, 5))), (0, 2, 5)),
+        (attention(np.ones((2, 3)), np.ones((0, 3)), np.ones((0, 5))), (2, 5)),
+        (nn.Tensor(empty).prod(0), (3,)),
+        (nn.Tensor(empty).cumsum(0), (0, 3)),
+        (nn.cat(nn.split(empty, 2)), (0, 3)),
+        (F.pad(empty, (1, 0, 2, 0)), (2, 4)),
+    ):
+        assert y.shape == shape
+        assert np.isfinite(y.data).all()
