@@ -6,7 +6,7 @@
  *   8 bits   k      | cccc ... c |  16 bytes
  *
  * A dense W never exists. Either a slice of a panel, 1024 k, is decoded into scratch just before the micro-kernel of
- * gemm uses it for all rows of x; or, for few rows and 4 bits, the codes are looked up in registers between two
+ * gemm uses it for a block of rows of x; or, for few rows and 4 bits, the codes are looked up in registers between two
  * multiplications: a codebook of 16 floats is one register of AVX-512 (two of AVX2) and vpermps is the look-up.
  * Both add the products in the order of gemm, so both give the bits of gemm with the decoded W. */
 #include "micro.h"

@@ -50,7 +50,7 @@ def coded(m, k, n, size):
 @pytest.mark.parametrize("size", [5, 16, 17, 33, 65, 129, 256])
 @pytest.mark.parametrize("m", [1, 5, 37])
 def test_all_variants_with_fma_give_codebook_gemm_the_bits_of_gemm(m, size):
-    case = coded(m, 701, 90, size)
+    case = coded(m, 1101, 90, size)   # two slices of K
     x, indices, codebook = case.args
     dense = np.ascontiguousarray(codebook[indices].T)
     results = {f.name: f(case) for f in implementations(kernels.codebook_gemm) if "avx" in f.name}
