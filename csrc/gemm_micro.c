@@ -6,41 +6,16 @@
  *   1x32    4 + 4 + 1 = 9    one row             8x48     24 + 3 + 1 = 28   eight rows, or a multiple
  *                                                4x64     16 + 4 + 1 = 21   four rows
  *                                                1x64     4 + 4 + 1 = 9     one row: bound by reading B */
+#include "floats.h"
 #include "micro.h"
-
-#include <string.h>
-
-/* In portable C the compiler's own vectors of four, which every CPU has (SSE, NEON); without them it rearranges
- * the loop until nothing stays in registers. */
-typedef float four __attribute__((vector_size(16)));
-
-static inline four spread(int32_t word)
-{
-    float x;
-    memcpy(&x, &word, sizeof x);
-    return (four){ x, x, x, x };
-}
-
-#define LOAD1(p) (*(const four *)(p))
-#define STORE1(p, s) (*(four *)(p) = (s))
-#define ZERO1() (four){ 0 }
-#define ADD_PRODUCT(s, a, b) ((s) + (a) * (b))
 
 MICRO(gemm_scalar_2x16, , 2, 16, four, 4, ZERO1, LOAD1, STORE1, spread, ADD_PRODUCT)
 
 #if NN_X86
 
-#define LOAD2(p) _mm256_load_ps((const float *)(p))
-#define STORE2(p, s) _mm256_store_ps((float *)(p), s)
-#define SPREAD2(word) _mm256_castsi256_ps(_mm256_set1_epi32(word))
-#define FMA2(s, a, b) _mm256_fmadd_ps(a, b, s)
 #define GEMM_AVX2(MR, NR) \
     MICRO(gemm_##MR##x##NR##_avx2, TARGET(AVX2), MR, NR, __m256, 8, _mm256_setzero_ps, LOAD2, STORE2, SPREAD2, FMA2)
 
-#define LOAD5(p) _mm512_load_ps(p)
-#define STORE5(p, s) _mm512_store_ps(p, s)
-#define SPREAD5(word) _mm512_castsi512_ps(_mm512_set1_epi32(word))
-#define FMA5(s, a, b) _mm512_fmadd_ps(a, b, s)
 #define GEMM_AVX512(MR, NR)                                                                              \
     MICRO(gemm_##MR##x##NR##_avx512, TARGET(AVX512), MR, NR, __m512, 16, _mm512_setzero_ps, LOAD5, STORE5, \
           SPREAD5, FMA5)

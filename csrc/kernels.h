@@ -31,6 +31,9 @@ enum {
     NN_qgemm,
     NN_spmm_csr,
     NN_tt_matmul,
+    NN_conv2d,
+    NN_conv2d_input_grad,
+    NN_conv2d_weight_grad,
     NN_winograd_conv2d,
     NN_adam_step,
     NN_codebook_gemm,
@@ -134,6 +137,31 @@ void nn_codebook_pack(int64_t n, int64_t k, const void *codes, int64_t row, int6
 /* ends[k]: where the clusters of the cheapest partition of n sorted points end (kmeans.c); 1 <= k <= n < 2^31. sums
  * and weights, double[n + 1]: of weight times point, and of weights, up to each point. */
 int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void *weights, int64_t *ends);
+
+/* How a result meets images (conv2d.c). Position (i, j) and tap t meet the pixel (i·down + at[t][0],
+ * j·across + at[t][1]), or zeros where there is none. Distances in elements; the channels of a pixel are adjacent. */
+typedef struct {
+    int64_t n, h, w, c;                    /* images, and the size of one */
+    int64_t x_image, x_row, x_pixel;       /* distances in x */
+    int64_t rows, columns, o;              /* positions in one image of the result; its channels */
+    int64_t out_image, out_row, out_pixel; /* distances in out */
+    int64_t down, across;                  /* pixels from one position to the next */
+    int64_t groups, taps;
+    const void *at;                        /* int64[taps][2] */
+} nn_conv2d_geometry;
+
+/* Rows are positions, n·rows·columns of them. w: panels [groups][ceil(o/groups/16)][taps][c/groups][16]. bias:
+ * float[o], or 0. relu: max(y, 0) of the result. */
+int nn_conv2d(int variant, const nn_conv2d_geometry *g, int64_t m0, int64_t m1, const void *x, const void *w,
+              const void *bias, int relu, void *out);
+
+/* Those panels: `from` points to the first channel of the first filter; groups, filters and channels are that many
+ * elements apart, and tap t begins at offset[t], int64[taps]. */
+void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t taps, const void *from, int64_t group,
+                    int64_t filter, int64_t channel, const void *offset, void *panels);
+
+/* Of y = conv2d(x, w), from y, the gradient of the result (as `out` lies in g), that of w: out[o][c/groups][taps]. */
+int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out);
 
 /* Register-only loops that measure what a route could reach at best (peak.c). */
 int nn_peak_count(void);

@@ -24,6 +24,17 @@ typedef qgemm_micro winograd_conv2d_micro;
         gemm_name(steps, a, lda, b, add, tile);                                                                    \
     }
 
+/* tile[mr][nr] = sum over the taps of A_t · B_t (conv2d_micro.c). rows: [taps][mr] pointers to rows of `steps` floats;
+ * b: the nr/16 panels of taps·steps lines. */
+typedef void conv2d_micro(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile);
+
+typedef conv2d_micro conv2d_input_grad_micro;
+
+/* tile[mr][nr] += sum over s of mr floats at pixel[s] + offset times the lines line[s] bytes into the nr/16 panels b
+ * (conv2d_weight_grad_micro.c). */
+typedef void conv2d_weight_grad_micro(int64_t steps, const void *const *pixel, int64_t offset, const int64_t *line,
+                                      const void *const *b, void *tile);
+
 /* yt[n][nr] = W · xt for the transpose xt[k][nr] of nr rows of x. */
 typedef void spmm_csr_micro(int64_t n, const float *xt, const float *values, const void *indices, int wide,
                             const int32_t *indptr, float *yt);

@@ -163,10 +163,12 @@ def _leaf(x: Tensor, wants_gradient: bool) -> Tensor:
 
 
 def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
-    """∂(sum of the layer's output)/∂x, in the memory in which the layer's backward leaves it."""
-    root = layer(x)._node
-    ones = np.ones(x.shape, x.dtype)
-    return engine._walk(root, np.ones(root.shape, x.dtype))[0].get(x, ones) if type(root) is Node else ones
+    """∂(sum of the layer's output)/∂x, laid out in memory as backward leaves it where the gradient of the
+    output lies as the output does."""
+    y = layer(x)
+    root, seed, ones = y._node, np.ones_like(y._data), np.ones_like(x._data)
+    del y
+    return engine._walk(root, seed)[0].get(x, ones) if type(root) is Node else ones
 
 
 def _owners(root: Any) -> set[int]:

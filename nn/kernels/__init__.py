@@ -4,6 +4,8 @@
     qgemm(a, b, ...)            8-bit integer product, exact, with requantisation
     spmm_csr(x, w)              f32 product with a sparse matrix
     tt_matmul(x, cores)         f32 product with a matrix in the tensor-train format
+    conv2d(x, w, ...)           f32 convolution, channels last
+    conv2d_input_grad(g, w, size, ...), conv2d_weight_grad(x, g, kernel_size, ...)    its gradients
     winograd_conv2d(x, w)       f32 3×3 convolution with fewer multiplications
     adam_step(params, ...)      a step of Adam or AdamW, in place
     codebook_gemm(x, ...)       f32 product with a matrix of codes into a codebook
@@ -17,6 +19,9 @@ operand into the layout the C code reads, once; `kernel.reference` is the NumPy 
 
 from .adam_step import adam_step
 from .codebook_gemm import codebook_gemm
+from .conv2d import conv2d
+from .conv2d_input_grad import conv2d_input_grad
+from .conv2d_weight_grad import conv2d_weight_grad
 from .gemm import gemm
 from .kernel import Kernel, Variant, all_kernels, kernel, use
 from .kmeans1d import kmeans1d
@@ -35,6 +40,9 @@ __all__ = [
     "adam_step",
     "all_kernels",
     "codebook_gemm",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
     "gemm",
     "isa",
     "kernel",

@@ -1,42 +1,32 @@
-"""Convolution (cross-correlation, as everywhere in deep learning) by one matrix product.
+"""Convolution (cross-correlation, as everywhere in deep learning), by the kernel of that name.
 
-Chellapilla, Puri & Simard, "High performance convolutional neural networks for document
-processing" (2006): lay the windows out as rows (im2col), and each output pixel is a dot product.
+float32 runs in C. Everything else, as the float64 of gradcheck, runs on the kernel's specification.
 """
 
 import numpy as np
 
+from nn import kernels
 from nn.rules.linear import column_sums
 from nn.rules.record import Rule
 from nn.rules.windows import Windows
 
 
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
-    windows = _geometry(x, w, b, stride, padding, dilation, groups)
-    columns = w.transpose(0, 2, 3, 1).reshape(groups, len(w) // groups, -1).mT    # one per filter
-    y = _rows(windows.gather(x), groups) @ columns                                # (G, N·H'·W', O/G)
-    y = y.transpose(1, 0, 2).reshape(len(x), *windows.out, len(w))
-    if b is not None:
-        y += b
-    return y.transpose(0, 3, 1, 2), (x, w, windows, groups)
+    how = _geometry(x, w, b, stride, padding, dilation, groups)
+    y = kernel_for(kernels.conv2d, x, w, b)(x.transpose(0, 2, 3, 1), w, b, **how)
+    return y.transpose(0, 3, 1, 2), (x, w, how)
 
 
 def _conv2d_vjp(g, saved, needs):
-    x, w, windows, groups = saved
-    o, c, kh, kw = w.shape
-    g = _rows(g.transpose(0, 2, 3, 1)[..., None, None, :], groups)                # (G, N·H'·W', O/G)
+    x, w, how = saved
     dx = dw = db = None
+    pixels = g.transpose(0, 2, 3, 1)
     if needs[0]:    # what each tap of the filters met gets g times that tap
-        padded = np.zeros(windows.padded, g.dtype)
-        for i, j, pixels in windows.taps():
-            met = g @ w[:, :, i, j].reshape(groups, o // groups, c)
-            padded[pixels] += met.transpose(1, 0, 2).reshape(len(x), *windows.out, groups * c)
-        dx = windows.inside(padded).transpose(0, 3, 1, 2)
-    if needs[1]:    # the rows are kH·kW times as large as x: cheaper to gather again than to keep
-        dw = g.mT @ _rows(windows.gather(x), groups)
-        dw = dw.reshape(o, kh, kw, c).transpose(0, 3, 1, 2)
+        dx = kernel_for(kernels.conv2d_input_grad, g, w)(pixels, w, x.shape[2:], **how).transpose(0, 3, 1, 2)
+    if needs[1]:
+        dw = kernel_for(kernels.conv2d_weight_grad, x, g)(x.transpose(0, 2, 3, 1), pixels, w.shape[2:], **how)
     if needs[2]:
-        db = column_sums(g).reshape(o)
+        db = column_sums(pixels.reshape(-1, len(w)))
     return dx, dw, db
 
 
@@ -46,15 +36,14 @@ def _conv2d_jvp(t, i, saved, out, **attrs):
     return t[:, None, None] if i == 2 else _conv2d(*((x, t) if i else (t, w)), None, **attrs)[0]
 
 
-def _rows(windows, groups):
-    """(N, H', W', kH, kW, C) → (G, N·H'·W', kH·kW·C/G): each group's part of each window as a row."""
-    *_, kh, kw, c = windows.shape
-    rows = windows.reshape(-1, kh * kw, groups, c // groups).transpose(2, 0, 1, 3)
-    return rows.reshape(groups, -1, kh * kw * c // groups)
+def kernel_for(kernel, *arrays):
+    """The kernel for float32, its specification for everything else."""
+    single = all(array is None or array.dtype == np.float32 for array in arrays)
+    return kernel if single else kernel.reference
 
 
 def _geometry(x, w, b, stride, padding, dilation, groups):
-    """Check that everything fits, and lay out the windows."""
+    """Check that everything fits; what the kernels want to know beside the arrays."""
     if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
         raise ValueError(f"conv2d: groups is {groups!r}, wanted an int of at least 1")
     if w.ndim != 4 or x.ndim != 4 or x.shape[1] != w.shape[1] * groups or len(w) % groups:
@@ -63,12 +52,14 @@ def _geometry(x, w, b, stride, padding, dilation, groups):
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"conv2d: the bias has shape {b.shape}, wanted {w.shape[:1]} "
                          f"for a weight of shape {w.shape}")
-    return Windows("conv2d", x.shape, w.shape[2:], stride, padding, dilation)
+    at = Windows("conv2d", x.shape, w.shape[2:], stride, padding, dilation)
+    return {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "groups": groups}
 
 
 def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     """Tap by tap: each w[:, :, i, j] times the pixels that it meets. Zero-padding is a linear map."""
-    windows = _geometry(x, w, b, stride, padding, dilation, groups)
+    _geometry(x, w, b, stride, padding, dilation, groups)
+    windows = Windows("conv2d", x.shape, w.shape[2:], stride, padding, dilation)
     (top, left), (height, width) = windows.padding, x.shape[2:]
     padded = np.eye(height, height + 2 * top, top).T @ x @ np.eye(width, width + 2 * left, left)
     n, o, y = x.shape[0], w.shape[0], 0
@@ -91,6 +82,6 @@ def _samples(rng):
 
 
 conv2d = Rule(
-    "conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps, as rows·wᵀ;  "
-    "dx = Σ g·w[:, :, i, j] where it met x, dw = gᵀ·rows, db = Σg",
-    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=_samples)
+    "conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps;  "
+    "dx = Σ g·w[:, :, i, j] where it met x, dw[:, :, i, j] = Σ g·(the x it met), db = Σg",
+    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=_samples, fresh=True)

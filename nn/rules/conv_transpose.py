@@ -1,11 +1,14 @@
 """Transposed convolution: what backward does to the input of a convolution, as a layer that enlarges images.
 
 Zeiler, Krishnan, Taylor & Fergus, "Deconvolutional networks" (2010). ⟨conv(y, w), x⟩ = ⟨y, convᵀ(x, w)⟩:
-here x plays the gradient and y the image, so forward adds each tap's product to the pixels that the tap met.
+here x plays the gradient and y the image, so forward is the kernel of that gradient, and backward is the
+convolution itself.
 """
 
 import numpy as np
 
+from nn import kernels
+from nn.rules.conv import kernel_for
 from nn.rules.linear import column_sums
 from nn.rules.record import Rule
 from nn.rules.windows import Windows, pair
@@ -32,48 +35,40 @@ def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
                          f"or the dilation {dilation}")
     size = [(n - 1) * s - 2 * p + d * (k - 1) + m + 1 for n, s, p, d, k, m in
             zip(x.shape[2:], stride, padding, dilation, w.shape[2:], more, strict=True)]
-    if min(size) < 1:
+    if min(*size, *x.shape[2:]) < 1:
         raise ValueError(f"conv_transpose2d: an input of shape {x.shape} with padding {padding} gives an "
                          f"image of {size[0]}×{size[1]}")
-    windows = Windows("conv_transpose2d", (len(x), o, *size), w.shape[2:], stride, padding, dilation)
-    windows.out = x.shape[2:]    # output_padding may leave room for one more
-    return windows
-
-
-def _rows(pixels, groups):
-    """(N, H, W, …, C) → (G, N·H·W, …·C/G): each group's part of each pixel (or window) as a row."""
-    n, h, w, *taps, c = pixels.shape
-    taps = int(np.prod(taps))
-    rows = pixels.reshape(n * h * w, taps, groups, c // groups).transpose(2, 0, 1, 3)
-    return rows.reshape(groups, n * h * w, taps * (c // groups))
+    return Windows("conv_transpose2d", (len(x), o, *size), w.shape[2:], stride, padding, dilation)
 
 
 def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
-    rows = _rows(x.transpose(0, 2, 3, 1), groups)
-    padded = np.zeros(windows.padded, np.result_type(x, w))
-    for i, j, pixels in windows.taps():
-        met = rows @ w[:, :, i, j].reshape(groups, len(w) // groups, -1)
-        padded[pixels] += met.transpose(1, 0, 2).reshape(len(x), *windows.out, windows.image[3])
-    y = windows.inside(padded)
+    how = {name: getattr(windows, name) for name in ("stride", "padding", "dilation")} | {"groups": groups}
+    pixels = _positions(x, windows)
+    y = kernel_for(kernels.conv2d_input_grad, x, w)(pixels, w, windows.image[1:3], **how)
     if b is not None:
         y += b
-    return y.transpose(0, 3, 1, 2), (x, w, windows, groups)
+    return y.transpose(0, 3, 1, 2), (x, w, pixels, how)
+
+
+def _positions(x, windows):
+    """The pixels of x, (N, H, W, C), as positions of the convolution. Where output_padding leaves room for
+    more (a dilation larger than the stride allows it), zeros follow."""
+    more = [out - n for out, n in zip(windows.out, x.shape[2:], strict=True)]
+    pixels = x.transpose(0, 2, 3, 1)
+    return np.pad(pixels, ((0, 0), (0, more[0]), (0, more[1]), (0, 0))) if any(more) else pixels
 
 
 def _conv_transpose2d_vjp(g, saved, needs):
-    x, w, windows, groups = saved
-    c, o, kh, kw = w.shape
-    met = _rows(windows.gather(g), groups)                                        # (G, N·H·W, kH·kW·O/G)
+    x, w, pixels, how = saved
+    g = g.transpose(0, 2, 3, 1)
     dx = dw = db = None
     if needs[0]:
-        dx = met @ w.transpose(0, 2, 3, 1).reshape(groups, c // groups, -1).mT    # (G, N·H·W, C/G)
-        dx = dx.transpose(1, 0, 2).reshape(len(x), *windows.out, c).transpose(0, 3, 1, 2)
+        dx = kernel_for(kernels.conv2d, g, w)(g, w, **how)[:, :x.shape[2], :x.shape[3]].transpose(0, 3, 1, 2)
     if needs[1]:
-        dw = _rows(x.transpose(0, 2, 3, 1), groups).mT @ met
-        dw = dw.reshape(c, kh, kw, o).transpose(0, 3, 1, 2)
+        dw = kernel_for(kernels.conv2d_weight_grad, g, x)(g, pixels, w.shape[2:], **how)
     if needs[2]:
-        db = column_sums(g.transpose(0, 2, 3, 1).reshape(-1, g.shape[1]))
+        db = column_sums(g.reshape(-1, g.shape[3]))
     return dx, dw, db
 
 
@@ -88,7 +83,7 @@ def _conv_transpose2d_jvp(t, i, saved, out, **attrs):
 def _conv_transpose2d_twin(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """Tap by tap: a matrix of zeros and ones carries each row of pixels to where the tap (i, j) puts it."""
     windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
-    (_, height, width, o), (h, across) = windows.image, windows.out
+    (_, height, width, o), (h, across) = windows.image, x.shape[2:]
 
     def carried(axis, tap, size, n):
         to = windows.stride[axis] * np.arange(n) + windows.dilation[axis] * tap - windows.padding[axis]
@@ -117,6 +112,6 @@ def _samples(rng):
 
 conv_transpose2d = Rule(
     "conv_transpose2d", "y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
-    "dx = Σ w[:, :, i, j]·(the g it met), dw = xᵀ·rows of g, db = Σg",
+    "dx = Σ w[:, :, i, j]·(the g it met), dw[:, :, i, j] = Σ x·(the g it met), db = Σg",
     _conv_transpose2d, _conv_transpose2d_vjp, jvp=_conv_transpose2d_jvp, twin=_conv_transpose2d_twin,
     samples=_samples)

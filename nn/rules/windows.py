@@ -7,6 +7,8 @@ rule gets it for nothing; the C numbers of a pixel lie side by side, for copies 
 
 import numpy as np
 
+from nn.kernels.convolution import LARGEST
+
 
 def pair(value, name, op, least):
     """(vertical, horizontal) from an int or a pair of ints, each at least `least`."""
@@ -15,6 +17,8 @@ def pair(value, name, op, least):
         raise TypeError(f"{op}: {name} is {value!r}, wanted an int or a pair of ints")
     if min(both) < least:
         raise ValueError(f"{op}: {name} is {value!r}, wanted at least {least}")
+    if max(both) > LARGEST:
+        raise ValueError(f"{op}: {name} is {value!r}, which is too large; wanted at most {LARGEST}")
     return both
 
 
@@ -62,12 +66,3 @@ class Windows:
         """The images within their padding, as a view."""
         (top, left), (_, h, w, _) = self.padding, self.image
         return padded[:, top:top + h, left:left + w]
-
-    def gather(self, x):
-        """x (N, C, H, W) → the pixels of each window side by side, (N, H', W', kH, kW, C): im2col."""
-        (kh, kw), (sh, sw), (dh, dw), (down, across) = self.kernel, self.stride, self.dilation, self.out
-        n, height, width, c = self.padded
-        rows = sh * np.arange(down)[:, None] + dh * np.arange(kh)
-        columns = sw * np.arange(across)[:, None] + dw * np.arange(kw)
-        pixels = rows[:, None, :, None] * width + columns[:, None, :]
-        return self.pad(x).reshape(n, height * width, c).take(pixels, axis=1)

@@ -20,12 +20,14 @@ from nn.testing.case import for_all
 from nn.testing.domain import Domain, Gemm, Qgemm
 from nn.testing.domain_adam import AdamStep
 from nn.testing.domain_codebook import CodebookGemm
+from nn.testing.domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
 from nn.testing.domain_csr import SpmmCsr
 from nn.testing.domain_kmeans import Kmeans1d
 from nn.testing.domain_tt import TtMatmul
 from nn.testing.domain_winograd import WinogradConv2d
 from nn.testing.laws import Implementation, Law
 from nn.testing.laws_adam import ADAM_LAWS
+from nn.testing.laws_conv import CONV2D_LAWS, INPUT_GRAD_LAWS, WEIGHT_GRAD_LAWS
 from nn.testing.laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
 from nn.testing.laws_kmeans import KMEANS_LAWS
 from nn.testing.laws_qgemm import QGEMM_LAWS
@@ -37,6 +39,9 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     Qgemm(),
     SpmmCsr(),
     TtMatmul(),
+    Conv2d(),
+    Conv2dInputGrad(),
+    Conv2dWeightGrad(),
     WinogradConv2d(),
     AdamStep(),
     CodebookGemm(),
@@ -47,6 +52,9 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "qgemm": QGEMM_LAWS,
     "spmm_csr": SPMM_CSR_LAWS,
     "tt_matmul": TT_LAWS,
+    "conv2d": CONV2D_LAWS,
+    "conv2d_input_grad": INPUT_GRAD_LAWS,
+    "conv2d_weight_grad": WEIGHT_GRAD_LAWS,
     "winograd_conv2d": WINOGRAD_LAWS,
     "adam_step": ADAM_LAWS,
     "codebook_gemm": CODEBOOK_LAWS,

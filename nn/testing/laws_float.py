@@ -11,8 +11,13 @@ from nn.testing.laws import LAWS, Implementation, Law, alike, same
 def is_exact_on_small_integers(f: Implementation, case: Case) -> None:
     """Integers whose sums stay below 2²⁴ are never rounded: exact in any order."""
     rng = case.rng()
-    whole = case.on(*(rng.integers(-99, 100, a.shape).astype(np.float32) if a.dtype == np.float32 else a
-                      for a in case.args))
+
+    def integers(a: object) -> object:
+        floats = isinstance(a, np.ndarray) and a.dtype == np.float32
+        return rng.integers(-99, 100, a.shape).astype(np.float32) if floats else a
+
+    options = {name: integers(v) for name, v in case.options.items()}
+    whole = case.on(*map(integers, case.args), **options)
     same(f(whole), f.domain.exactly(whole).astype(np.float32), "on integers up to 99")
 
 
@@ -23,7 +28,7 @@ def propagates_nan_and_infinity(f: Implementation, case: Case) -> None:
         if a.dtype == np.float32 and a.size:
             a[tuple(rng.integers(0, a.shape))] = rng.choice([np.nan, np.inf, -np.inf])
     with np.errstate(invalid="ignore", over="ignore"):
-        want, got = f.spec(*args), f(case.on(*args))
+        want, got = f.spec(*args, **case.options), f(case.on(*args))
     for what, where in (("NaN", np.isnan), ("+infinity", np.isposinf), ("-infinity", np.isneginf)):
         same(where(got), where(want), f"which entries are {what}")
 

@@ -101,13 +101,24 @@ def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
     return _onnx("MatMul", a, {"b": b}, np.zeros((a.shape[0], b.shape[1]), np.float32))
 
 
-def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> Peer:
-    """onnxruntime's Conv of x (N,H,W,C) by w (O,C,3,3), padding 1. It wants its images N,C,H,W and lays them
-    out in blocks of channels by itself; the weight is a constant, its output is bound.
+def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Peer]:
+    """onnxruntime's Conv of x (N,H,W,C) by a constant w (O,C,3,3), padding 1, its output bound: in its own
+    layout N,C,H,W, and N,H,W,C in and out by a Transpose before and after, which it may move or fuse.
     """
-    x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-    y = np.zeros((len(x), len(w), *x.shape[2:]), np.float32)
-    return _onnx("Conv", x, {"w": w}, y, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    from onnx import helper
+
+    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    y = np.zeros((*x.shape[:3], len(w)), np.float32)
+    nodes = [
+        helper.make_node("Transpose", ["a"], ["a_first"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["a_first", "w"], ["y_first"], **attributes),
+        helper.make_node("Transpose", ["y_first"], ["y"], perm=[0, 2, 3, 1]),
+    ]
+    first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
+    return {
+        "onnxruntime N,C,H,W": _onnx("Conv", first, {"w": w}, y_first, **attributes),
+        "onnxruntime N,H,W,C": _onnx_network(nodes, x, {"w": w}, y),
+    }
 
 
 def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
@@ -126,6 +137,13 @@ def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
 
 def _onnx(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray, **attributes: Any) -> Peer:
     """A network of one operator: inputs `a` and the constants in this order, output like `y`."""
+    from onnx import helper
+
+    return _onnx_network([helper.make_node(op, ["a", *constants], ["y"], **attributes)], a, constants, y)
+
+
+def _onnx_network(nodes: list[Any], a: np.ndarray, constants: dict[str, Any], y: np.ndarray) -> Peer:
+    """A network with the input `a`, these constants, and an output `y`, both bound."""
     import onnxruntime
     from onnx import helper, numpy_helper
 
@@ -134,8 +152,8 @@ def _onnx(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray, **at
 
     model = helper.make_model(
         helper.make_graph(
-            [helper.make_node(op, ["a", *constants], ["y"], **attributes)],
-            op,
+            nodes,
+            nodes[0].op_type,
             [described("a", a)],
             [described("y", y)],
             [numpy_helper.from_array(np.asarray(x), name) for name, x in constants.items()],

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nn import kernels
+from tests.nn.kernels import bad_convolution
 
 F, B = np.float32, np.int8
 X, W = np.ones((3, 4), F), np.ones((4, 5), F)
@@ -23,9 +24,10 @@ GOOD = {
     "codebook_gemm": {"x": X, "indices": np.arange(20, dtype=np.uint8).reshape(5, 4),
                       "codebook": np.ones(20, F)},
     "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
+    **bad_convolution.GOOD,
     "winograd_conv2d": {"x": IMAGE, "w": FILTERS, "padding": 1},
 }
-SHAPE = {"winograd_conv2d": (2, 3, 4, 5)}                      # of the good result, where it is not (3, 5)
+SHAPE = {**bad_convolution.SHAPE, "winograd_conv2d": (2, 3, 4, 5)}   # of the good result, if not (3, 5)
 WHY_NOT_C = kernels.why_not_c()
 SHARED = np.ones((8, 8), F)
 BYTES = np.zeros((8, 8), np.uint8)
@@ -154,6 +156,7 @@ BAD = {
         (VALUE, np.ones(0, F), "0"), (VALUE, np.ones(257, F), "257")],
     ("codebook_gemm", "out"): bad_out(F, np.int32),
 }
+BAD |= bad_convolution.BAD
 ROWS = [pytest.param(kernel, argument, *row, id=f"{kernel}-{argument}-{i}")
         for (kernel, argument), rows in BAD.items() for i, row in enumerate(rows)]
 
@@ -192,6 +195,7 @@ def test_the_good_call_is_good(kernel):
     ("codebook_gemm", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
     ("codebook_gemm", {"codebook": SHARED.ravel()[:20], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"cores": [SHARED[:4, :5].reshape(1, 4, 5, 1)], "out": SHARED[:3, :5]}),
+    *bad_convolution.OVERLAPS,
     ("winograd_conv2d", {"x": IMAGES[:96].reshape(2, 3, 4, 4), "out": IMAGES[95:215].reshape(2, 3, 4, 5)}),
     ("winograd_conv2d", {"w": IMAGES[:180].reshape(5, 4, 3, 3), "out": IMAGES[100:220].reshape(2, 3, 4, 5)}),
     ("winograd_conv2d", {"bias": IMAGES[100:105], "out": IMAGES[100:220].reshape(2, 3, 4, 5)}),
@@ -236,11 +240,11 @@ def test_indices_must_lie_within_x():
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "packed_by", "weight", "argument"), [
     ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
-    ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"),
+    ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"), ("conv2d", "gemm", W, "w"),
     ("codebook_gemm", "gemm", W, "indices"), ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     foreign = getattr(kernels, packed_by).pack(*(weight if isinstance(weight, tuple) else [weight]))
-    good = {"qgemm": (A8,), "winograd_conv2d": (GOOD["winograd_conv2d"]["x"],)}.get(kernel, (X,))
+    good = (A8,) if kernel == "qgemm" else (GOOD[kernel].get("x", X),)
     with pytest.raises(TypeError, match=f"^{kernel}: {argument} .*{packed_by}"):
         getattr(kernels, kernel)(*good, foreign)
 
@@ -262,6 +266,9 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("gemm", TypeError, (W8,)), ("gemm", ValueError, (W[0],)), ("gemm", TypeError, ([[1.0]],)),
     ("gemm", TypeError, (None,)),
     ("qgemm", TypeError, (W,)), ("qgemm", TypeError, (W8.astype(np.uint8),)), ("qgemm", ValueError, (W8[0],)),
+    ("conv2d", TypeError, (W8,)), ("conv2d", ValueError, (W,)), ("conv2d", TypeError, (None,)),
+    *[("conv2d", error, (GOOD["conv2d"]["w"], groups))
+      for error, groups in ((ValueError, 2), (ValueError, 0), (TypeError, 1.0))],
     ("tt_matmul", TypeError, (W,)), ("tt_matmul", ValueError, ([W],)), ("tt_matmul", TypeError, ([W8],)),
     ("winograd_conv2d", TypeError, (W8,)), ("winograd_conv2d", ValueError, (W,)),
     ("winograd_conv2d", ValueError, (np.ones((5, 4, 5, 5), F),)), ("winograd_conv2d", TypeError, (None,)),
@@ -334,7 +341,8 @@ class Labelled(np.ndarray):
 @pytest.mark.parametrize("kernel", GOOD)
 def test_arrays_in_disguise_are_arrays(kernel, disguise):
     rng = np.random.default_rng(0)
-    good = {name: rng.integers(1, 4, x.shape).astype(x.dtype) if name in ("a", "b", "x", "w", "values") else x
+    good = {name: rng.integers(1, 4, x.shape).astype(x.dtype) if name in ("a", "b", "x", "w", "g", "values")
+            else x
             for name, x in GOOD[kernel].items()}
     inside = disguise
 

@@ -29,6 +29,7 @@ rng = np.random.default_rng(0)
 a, b = rng.integers(0, 256, (9, 77), np.uint8), rng.integers(-128, 128, (77, 21), np.int8)
 x, w = rng.integers(-9, 9, (9, 77)).astype("f4"), rng.integers(-9, 9, (21, 77)).astype("f4")
 w[rng.random(w.shape) < 0.8] = 0
+pixels, filters, g = x.reshape(3, 3, 11, 7), w[:, :63].reshape(21, 7, 3, 3), np.resize(x, (3, 3, 11, 21))
 model = nn.models.digits_cnn(width=0.25, rng=np.random.default_rng(0)).eval()
 images = nn.data.digits().x_train[:32]
 compress.prepare(model, compress.Quantize(), images)
@@ -39,6 +40,9 @@ print(json.dumps({
     "qgemm": int(kernels.qgemm(a, b, a_zero=3, b_zero=-2).astype(np.int64) @ np.arange(21) @ np.arange(9)),
     "gemm": float(kernels.gemm(x, np.ascontiguousarray(w.T)).sum()),
     "spmm_csr": float(kernels.spmm_csr(x, kernels.spmm_csr.pack(w)).sum()),
+    "conv2d": float(kernels.conv2d(pixels, filters, padding=1).sum()),
+    "conv2d_input_grad": float(kernels.conv2d_input_grad(g, filters, (3, 11), padding=1).sum()),
+    "conv2d_weight_grad": float(kernels.conv2d_weight_grad(pixels, g, (3, 3), padding=1).sum()),
     "tt_matmul": float(kernels.tt_matmul(x, [w[None, :7, :7, None], w[None, :11, :11, None]]).sum()),
     "winograd_conv2d": float(kernels.winograd_conv2d(x.reshape(1, 9, 7, 11), w[:, :55].reshape(-1, 11, 1, 1)
                                                      * np.ones((3, 3), "f4")).sum()),
@@ -79,8 +83,8 @@ def test_cap(cap, on_numpy):
     assert CAPS.index(here["isa"]) <= CAPS.index(cap)
     assert {isa for rows in here["variants"].values() for _, isa in rows} <= set(BELOW[cap])
     assert all(len(rows) >= 2 for rows in here["variants"].values())
-    for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "winograd_conv2d", "codebook_gemm", "kmeans1d",
-                   "network"):
+    for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
+                   "conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "kmeans1d", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -186,13 +190,17 @@ def test_threads_share_a_packed_weight(kernel):
     w = np.ascontiguousarray(w.T) if kernel.name == "spmm_csr" else w
     if kernel.name == "tt_matmul":
         w = [w[None, :20, :7, None], w[None, :15, :10, None]]
+    if kernel.name == "conv2d":
+        x, w = x.reshape(5, 10, 15, 20), w.reshape(35, 20, 30)[..., :9].reshape(35, 20, 3, 3)
     if kernel.name == "winograd_conv2d":
         x, w = x.reshape(5, 10, 10, 30), w.reshape(70, 300)[:, :270].reshape(70, 30, 3, 3)
     w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
     packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 
     def work(number):
-        options = {"a_zero": number, "bias": np.full(70, number, np.int32)} if kernel.name == "qgemm" else {}
+        each = {"qgemm": {"a_zero": number, "bias": np.full(70, number, np.int32)},
+                "conv2d": {"padding": number, "bias": np.full(35, number, np.float32)}}
+        options = each.get(kernel.name, {})
         want = kernel(x, kernel.pack(*w), **options)
         start.wait()
         for _ in range(50):

@@ -119,6 +119,38 @@ def test_all_variants_with_fma_give_gemm_the_same_bits():
     assert len({result.tobytes() for result in results.values()}) <= 1, results.keys()
 
 
+CONVOLUTIONS = [   # x, w, how
+    ((2, 19, 21, 40), (70, 40, 3, 3), {"padding": 1}), ((1, 9, 9, 1024), (33, 1024, 3, 3), {"padding": 1}),
+    ((70, 8, 8, 1), (40, 1, 3, 3), {"padding": 1}),
+    ((3, 30, 31, 16), (130, 16, 5, 4), {"stride": 2, "dilation": 3}),
+    ((1, 64, 64, 24), (24, 1, 3, 3), {"padding": 1, "groups": 24}), ((5, 1, 900, 12), (20, 12, 1, 9), {})]
+
+
+def convolution(kernel, x, w, how):
+    """A call of the convolution, or of one of its gradients, with these shapes."""
+    rng = np.random.default_rng(0)
+    how = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **how}
+    x, w = floats(rng, x, "uniform"), floats(rng, w, "uniform")
+    if kernel is kernels.conv2d:
+        return Case((x, w), how)
+    g = floats(rng, kernels.conv2d(x, w, **how).shape, "uniform")
+    if kernel is kernels.conv2d_input_grad:
+        return Case((g, w), {"size": x.shape[1:3], **how})
+    return Case((x, g), {"kernel_size": w.shape[2:], **how})
+
+
+@pytest.mark.parametrize("kernel", [kernels.conv2d, kernels.conv2d_input_grad, kernels.conv2d_weight_grad],
+                         ids=lambda kernel: kernel.name)
+@pytest.mark.parametrize(("x", "w", "how"), CONVOLUTIONS, ids=str)
+def test_convolutions(kernel, x, w, how):
+    case, results = convolution(kernel, x, w, how), {}
+    for f in implementations(kernel):
+        equals_specification(f, case)
+        if "avx" in f.name:
+            results[f.name] = f(case).tobytes()
+    assert len(set(results.values())) <= 1, "not the same bits"
+
+
 def test_all_variants_with_fma_give_winograd_conv2d_the_same_bits():
     rng = np.random.default_rng(0)
     x, w = floats(rng, (2, 9, 40, 70), "uniform"), floats(rng, (90, 70, 3, 3), "uniform")

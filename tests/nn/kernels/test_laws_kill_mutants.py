@@ -13,6 +13,7 @@ from tests.nn.kernels import (
     mutants,
     mutants_adam,
     mutants_codebook,  # noqa: F401  (adds its own to MUTANTS)
+    mutants_conv,  # noqa: F401
     mutants_winograd,  # noqa: F401
 )
 

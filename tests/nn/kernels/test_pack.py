@@ -67,3 +67,19 @@ def test_c_packs_codes_as_numpy_does(shape, size, monkeypatch):
         assert np.array_equal(back, indices)
         assert np.array_equal(numbers, codebook)
         assert fast.nbytes <= -(-n // 16) * 16 * (k + 1) // (2 if size <= 16 else 1) + 1024
+
+
+@pytest.mark.parametrize("groups", [1, 2, 5])
+@pytest.mark.parametrize("shape", [
+    (10, 3, 3, 3), (40, 5, 1, 2), (170, 4, 3, 1), (0, 3, 2, 2), (10, 0, 2, 2)], ids=str)
+def test_c_packs_filters_as_numpy_does(shape, groups, monkeypatch):
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=[2 * n for n in shape]).astype(np.float32)
+    cut = wide[tuple(slice(n) for n in shape)]
+    for w in (cut, np.ascontiguousarray(cut), wide[::2, ::2, ::2, ::2][::-1, :, :, ::-1]):
+        fast = kernels.conv2d.pack(w, groups)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.modules["nn.kernels.conv2d"], "lib", None)
+            plain = kernels.conv2d.pack(w, groups)
+        assert np.array_equal(plain.parts["panels"], fast.parts["panels"])
+        assert np.array_equal(fast.unpack(), w)

@@ -1,0 +1,76 @@
+"""conv2d: float32 3×3 convolutions, channels last in and out, beside onnxruntime and PyTorch."""
+
+from __future__ import annotations
+
+from timeit import Timer
+
+import numpy as np
+
+from nn.kernels import Variant, conv2d, peak_routes, use
+
+from . import peers, variants
+from .gemm import ROUTES
+from .row import Row
+from .timing import context, digits, interleaved, share_of_peak, timer
+
+__all__ = ["operands", "rows", "variant_rows"]
+
+# channels in and out, side of the image; N = 1
+SHAPES = ((64, 56), (128, 28), (256, 14), (64, 224), (512, 14))
+BAR = 0.95
+
+
+def rows(seconds: float) -> list[Row]:
+    """Each shape beside its peers and as a share of the peak, and the speed of every variant."""
+    return [*(_beside_peers(*shape, seconds) for shape in SHAPES), *variant_rows(seconds / 2)]
+
+
+def variant_rows(seconds: float) -> list[Row]:
+    """The speed of every variant."""
+    return variants.rows(conv2d, _work, lambda variant: "fma_" + variant.name.split("_")[-1], seconds)
+
+
+def operands(channels: int, size: int, batch: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """x (N,H,W,C) and w (C,C,3,3)."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((batch, size, size, channels), np.float32)
+    return x, rng.standard_normal((channels, channels, 3, 3), np.float32)
+
+
+def _beside_peers(channels: int, size: int, seconds: float) -> Row:
+    """Padding 1, so that the result is as large as the image; everyone has the filters packed."""
+    measure = f"conv2d 3×3, {channels}→{channels} at {size}², beside onnxruntime"
+    unit = "× onnxruntime"
+    why = peers.missing("onnxruntime", "onnx")
+    if why:
+        return Row("conv2d", measure, None, unit, BAR, why=why)
+    x, w = operands(channels, size)
+    macs = size * size * channels * channels * 9
+    theirs = peers.onnx_conv2d(x, w)
+    contestants = {"ours": _ours(x, w), **{name: peer.timer for name, peer in theirs.items()}}
+    if not peers.missing("torch"):
+        contestants |= peers.torch_conv2d(x, w)
+    times = interleaved(contestants, seconds)
+    best = min(times[name].median for name in theirs)
+    beside = context(times, "GMAC/s", lambda seconds: macs / seconds / 1e9)
+    route = next((route for route in ROUTES if route in peak_routes()), None)
+    if route:
+        share = share_of_peak(route, contestants["ours"], macs, seconds).share
+        beside = {f"% of the peak of {route}": digits(100 * share), **beside}
+    return Row("conv2d", measure, round(best / times["ours"].median, 3), unit, BAR, context=beside)
+
+
+def _ours(x: np.ndarray, w: np.ndarray) -> Timer:
+    """The timer of our convolution, once its result is known to be right."""
+    packed = conv2d.pack(w)
+    out = np.empty((*x.shape[:3], len(w)), np.float32)
+    want = conv2d.reference(x, w, padding=1)
+    if not np.allclose(conv2d(x, packed, padding=1, out=out), want, atol=1e-3 * float(np.abs(want).max())):
+        raise RuntimeError(f"bench: conv2d {x.shape} {w.shape} differs from its specification")
+    return timer("conv2d(x, w, padding=1, out=out)", conv2d=conv2d, x=x, w=packed, out=out)
+
+
+def _work(variant: Variant) -> variants.Work:
+    x, w = operands(64, 28)
+    with use(variant):
+        return variants.Work("3×3, 64→64 at 28²", x.size * 64 * 9, _ours(x, w))

@@ -1,0 +1,182 @@
+"""Training beside PyTorch: an epoch of the networks for digits, a step and an inference of one like VGG.
+
+Both libraries run the same lines on the same batches from the same weights. PyTorch runs as one writes it
+first, and at its best: images channels last, the fused Adam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from timeit import Timer
+from typing import Any
+
+import numpy as np
+
+import compress
+import nn
+from nn import functional as F
+
+from . import peers
+from .row import Row
+from .timing import Times, context, digits, interleaved, timer
+
+__all__ = ["rows"]
+
+BATCH = 64
+EPOCH = """
+for x, y in batches:
+    optimizer.zero_grad()
+    cross_entropy(model(x), y).backward()
+    optimizer.step()
+"""
+DEFAULT, BEST = "PyTorch", "PyTorch at its best"
+WIDTHS, SIDE, IMAGES = (64, 128, 256), 32, 16  # of the network like VGG: channels of its blocks; a batch
+
+
+def rows(seconds: float) -> list[Row]:
+    """How many times as fast as PyTorch."""
+    why = peers.missing("torch")
+    measured = {} if why else _measured(seconds)
+    return [
+        _row(measure, measured.get(of), peer, bar, why)
+        for measure, of, peer, bar in (
+            ("digits_cnn, an epoch", "cnn", DEFAULT, 1.6),
+            ("digits_cnn, an epoch", "cnn", BEST, 1.15),
+            ("digits_mlp, an epoch", "mlp", DEFAULT, 2.0),
+            ("digits_mlp, an epoch", "mlp", BEST, 1.4),
+            (f"VGG of 6 convolutions, {IMAGES} images of {SIDE}², a step", "step", BEST, 1.0),
+            (f"VGG of 6 convolutions, {IMAGES} images of {SIDE}², inference", "inference", BEST, 1.0),
+        )
+    ]
+
+
+def _row(measure: str, times: dict[str, Times] | None, peer: str, bar: float, why: str | None) -> Row:
+    if times is None:
+        return Row("training", f"{measure}, beside {peer}", None, "× PyTorch", bar, why=why)
+    theirs = min(times[name].median for name in ((DEFAULT, BEST) if peer == BEST else (DEFAULT,)))
+    ours = min(one.median for name, one in times.items() if "PyTorch" not in name)
+    beside = context(times, "ms", lambda seconds: 1e3 * seconds)
+    ratio, measure = digits(theirs / ours), f"{measure}, beside {peer}"
+    return Row("training", measure, ratio, "× PyTorch", bar, context=beside)
+
+
+def _measured(seconds: float) -> dict[str, dict[str, Times]]:
+    import torch
+
+    torch.set_num_threads(1)
+    data, rng = nn.data.digits(), np.random.default_rng(0)
+    random = rng.standard_normal((IMAGES, 3, SIDE, SIDE), np.float32), rng.integers(10, size=IMAGES)
+    epoch = list(nn.data.batches(data.x_train, data.y_train, BATCH, rng))
+    return {
+        "cnn": interleaved(_training(nn.models.digits_cnn(rng=rng), _digits_cnn, epoch), seconds),
+        "mlp": interleaved(_training(nn.models.digits_mlp(rng=rng), _digits_mlp, epoch), seconds),
+        "step": interleaved(_training(_vgg(nn, rng=rng), _torch_vgg, [random]), seconds),
+        "inference": interleaved(_inference(_vgg(nn, rng=rng), random[0]), seconds),
+    }
+
+
+def _training(model: nn.Module, twin: Callable[[], Any], epoch: list[tuple[np.ndarray, np.ndarray]]):
+    """Who trains: ours and PyTorch's `twin` of it, from the same weights."""
+    import torch
+
+    def theirs(best: bool) -> dict[str, Any]:
+        network, layout = _like(twin(), model), torch.channels_last if best else torch.contiguous_format
+        network = network.to(memory_format=layout)
+        return {
+            "batches": [
+                (torch.from_numpy(x).contiguous(memory_format=layout), torch.from_numpy(y.astype(np.int64)))
+                for x, y in epoch
+            ],
+            "model": network,
+            "optimizer": torch.optim.Adam(network.parameters(), fused=best or None),
+            "cross_entropy": torch.nn.functional.cross_entropy,
+        }
+
+    everyone = {DEFAULT: theirs(False), BEST: theirs(True)}
+    everyone["ours"] = {
+        "batches": [(nn.Tensor(x), y) for x, y in epoch],
+        "model": model,
+        "optimizer": nn.optim.Adam(model.parameters()),
+        "cross_entropy": F.cross_entropy,
+    }
+    losses = []
+    for names in everyone.values():
+        x, y = names["batches"][0]
+        losses.append(float(names["cross_entropy"](names["model"](x), y).detach().numpy()))
+    if not np.allclose(losses, losses[0], rtol=1e-4):
+        raise RuntimeError(f"bench: the networks differ, losses {losses}")
+    return {name: timer(EPOCH, **names) for name, names in everyone.items()}
+
+
+def _inference(model: nn.Module, x: np.ndarray) -> dict[str, Timer]:
+    """The network and its Program, and PyTorch's in both layouts."""
+    import torch
+
+    model.eval()
+    network, program = _like(_torch_vgg(), model).eval(), compress.convert(model, x)
+    image = torch.from_numpy(x)
+    theirs = "with mode():\n  model(x)"
+    with torch.inference_mode():
+        results = {"PyTorch": network(image).numpy(), "the Program": np.asarray(program(x))}
+    with nn.no_grad():
+        results["ours"] = model(nn.Tensor(x)).numpy()
+    for name, result in results.items():
+        if not np.allclose(result, results["ours"], atol=1e-4 * float(np.abs(results["ours"]).max())):
+            raise RuntimeError(f"bench: {name} differs")
+    last = _like(_torch_vgg(), model).eval().to(memory_format=torch.channels_last)
+    with_last = image.contiguous(memory_format=torch.channels_last)
+    return {
+        "ours": timer("with mode():\n  model(x)", mode=nn.no_grad, model=model, x=nn.Tensor(x)),
+        "Program": timer("program(x)", program=program, x=x),
+        DEFAULT: timer(theirs, mode=torch.inference_mode, model=network, x=image),
+        BEST: timer(theirs, mode=torch.inference_mode, model=last, x=with_last),
+    }
+
+
+def _like(theirs: Any, ours: nn.Module) -> Any:
+    """PyTorch's network with our weights: the parameters come in the same order."""
+    import torch
+
+    with torch.no_grad():
+        for to, parameter in zip(theirs.parameters(), ours.parameters(), strict=True):
+            to.copy_(torch.from_numpy(parameter.numpy()))
+    return theirs
+
+
+def _vgg(layers: Any, **more: Any) -> Any:
+    """Blocks of two 3×3 convolutions and a max-pool (Simonyan & Zisserman 2015), then one Linear."""
+    parts: list[Any] = []
+    before = 3
+    for width in WIDTHS:
+        for _ in range(2):
+            parts += [layers.Conv2d(before, width, 3, padding=1, **more), layers.ReLU()]
+            before = width
+        parts.append(layers.MaxPool2d(2))
+    side = SIDE // 2 ** len(WIDTHS)
+    return layers.Sequential(*parts, layers.Flatten(), layers.Linear(before * side**2, 10, **more))
+
+
+def _torch_vgg() -> Any:
+    import torch
+
+    return _vgg(torch.nn)
+
+
+def _digits_cnn() -> Any:
+    from torch import nn as theirs
+
+    parts: list[Any] = []
+    for i, (c, o) in enumerate(((1, 32), (32, 64), (64, 64))):
+        parts += [theirs.Conv2d(c, o, 3, padding=1, bias=False), theirs.BatchNorm2d(o), theirs.ReLU()]
+        parts += [theirs.MaxPool2d(2)] if i < 2 else []
+    return theirs.Sequential(*parts, theirs.Flatten(), theirs.Linear(256, 10))
+
+
+def _digits_mlp() -> Any:
+    from torch import nn as theirs
+
+    sizes, parts = (64, 300, 100, 10), [theirs.Flatten()]
+    for k, n in pairwise(sizes):
+        parts += [theirs.Linear(k, n), theirs.ReLU()]
+    return theirs.Sequential(*parts[:-1])

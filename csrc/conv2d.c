@@ -1,0 +1,164 @@
+/* conv2d as an implicit product of matrices (implicit GEMM: Chetlur et al. 2014): one row for each position of the
+ * result, one column for each filter, and K = taps . channels. The matrix of rows, im2col, is kH.kW times as large
+ * as the images; it is never built.
+ *
+ *     for a block of positions:        whose pixels stay in the L2 cache
+ *         look up the pixels that they meet, a pointer for each position and tap (Dukhan 2019, the indirect
+ *         convolution algorithm); padding is a row of zeros
+ *         for nr filters:              their panels, taps . channels lines of 64 bytes
+ *             for mr positions:        micro-kernel -> tile -> + bias, ReLU -> out
+ *
+ * Positions follow each other across rows and images, so a tile is only cut short at the very end. Where a pixel has
+ * few channels its rows are copied together first, block by block: a step of the micro-kernel costs less than a change
+ * of tap; and where pixels lie a multiple of 4096 bytes apart, which share a set of the L1 cache.
+ * A sum runs over the taps in order, over the channels within a tap, whatever the tile: all variants with FMA give
+ * the same bits. */
+#include "conv2d.h"
+#include "pool.h"
+
+#include <string.h>
+
+enum { BLOCK_BYTES = 256 * 1024 };
+
+static inline __attribute__((always_inline)) void
+finish_body(int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out,
+            const int64_t *to)
+{
+    for (int i = 0; i < rows; i++, tile += nr) {
+        float *line = out + to[i];
+        for (int j = 0; j < cols; j++) {
+            float y = bias ? tile[j] + bias[j] : tile[j];
+            line[j] = relu && y < 0 ? 0 : y; /* a NaN stays one */
+        }
+    }
+}
+
+typedef void finish(int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out,
+                    const int64_t *to);
+#define FINISH(name, TARGET_)                                                                                      \
+    TARGET_ static void name(int rows, int cols, int nr, const float *tile, const float *bias, int relu,          \
+                             float *out, const int64_t *to)                                                        \
+    {                                                                                                              \
+        if (relu)                                                                                                  \
+            finish_body(rows, cols, nr, tile, bias, 1, out, to);                                                   \
+        else                                                                                                       \
+            finish_body(rows, cols, nr, tile, bias, 0, out, to);                                                   \
+    }
+FINISH(finish_plain, )
+#if NN_X86
+FINISH(finish_avx2, TARGET(AVX2))
+FINISH(finish_avx512, TARGET(AVX512))
+#endif
+
+static finish *finish_for(int needs)
+{
+#if NN_X86
+    if (needs & (ISA_AVX2 | ISA_AVX512))
+        return needs & ISA_AVX512 ? finish_avx512 : finish_avx2;
+#endif
+    (void)needs;
+    return finish_plain;
+}
+
+static int contiguous(const nn_conv2d_geometry *g)
+{
+    return g->x_pixel == g->c && g->x_row == g->w * g->c && g->x_image == g->h * g->x_row && g->out_pixel == g->o &&
+           g->out_row == g->columns * g->o && g->out_image == g->rows * g->out_row;
+}
+
+/* One convolution under way. */
+typedef struct {
+    const nn_conv2d_geometry *g;
+    conv2d_micro *micro;
+    finish *finish;
+    int mr, nr, copies, relu;
+    int64_t channels, filters, k;    /* of a group; taps · channels */
+    int64_t taps, steps, row_bytes;  /* as the micro-kernel sees them; from one copied row to the next, or 0 */
+    int64_t rows;                    /* of a block at most */
+    const float *x, *w, *bias;
+    float *out;
+} product;
+
+/* The positions i0 .. i1 of the result. */
+static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
+{
+    const product *t = product_;
+    const nn_conv2d_geometry *g = t->g;
+    const int mr = t->mr, nr = t->nr;
+    int64_t count = i1 - i0, padded = round_up(count, mr);
+    const void **place = (const void **)(copy + t->rows * t->row_bytes);
+    int64_t *to = (int64_t *)(place + t->rows * t->taps);
+    stretch *s = (stretch *)(to + t->rows);
+    float *zeros = (float *)(s + g->taps);
+
+    int64_t stretches = nn_stretches(g, s);
+    nn_destinations(g, i0, count, to);
+    memset(zeros, 0, (size_t)t->channels * 4);
+    for (int64_t i = 0; t->copies && i < padded; i++)
+        place[i] = copy + i * t->row_bytes;
+    for (int64_t group = 0; group < g->groups; group++) {
+        const float *images = t->x + group * t->channels;
+        const float *panels = t->w + group * (round_up(t->filters, PANEL) * t->k);
+        if (t->copies) {
+            nn_copy_rows(g, i0, count, images, s, stretches, copy, t->row_bytes);
+            memset(copy + count * t->row_bytes, 0, (size_t)((padded - count) * t->row_bytes));
+        } else
+            nn_look_up(g, i0, count, mr, images, zeros, place);
+        for (int64_t n0 = 0; n0 < t->filters; n0 += nr) {
+            _Alignas(LINE) float tile[MAX_TILE];
+            const void *b[MAX_NR / PANEL];
+            for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
+                b[p] = panels + smaller(n0 / PANEL + p, (t->filters - 1) / PANEL) * t->k * PANEL;
+            int64_t cols = smaller(nr, t->filters - n0), first = group * t->filters + n0;
+            const float *bias = t->bias ? t->bias + first : 0;
+            for (int64_t i = 0; i < count; i += mr) {
+                t->micro(t->taps, t->steps, place + i * t->taps, b, tile);
+                t->finish((int)smaller(mr, count - i), (int)cols, nr, tile, bias, t->relu, t->out + first, to + i);
+            }
+        }
+    }
+}
+
+int nn_conv2d(int variant, const nn_conv2d_geometry *g, int64_t m0, int64_t m1, const void *x, const void *w,
+              const void *bias, int relu, void *out)
+{
+    if (contiguous(g) && overlap(x, 4 * g->n * g->x_image, out, 4 * g->n * g->out_image))
+        return NN_OVERLAP;
+    int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
+    if (variant < 0)
+        variant = nn_select(NN_conv2d, m1 - m0, filters, 0);
+    const nn_variant_row *v = nn_variant(variant);
+    int copies = nn_copies(g);
+    product t = { g, (conv2d_micro *)nn_micro(variant), finish_for(v->needs), v->mr, v->nr, copies, relu, channels,
+                  filters, k, copies ? 1 : g->taps, copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0,
+                  0, x, w, bias, out };
+    int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
+    double cycles = (double)g->groups * nn_cycles(variant, m1 - m0, filters, k);
+    nn_cut cut = nn_cut_rows(m0, m1, v->mr, most, cycles);
+    t.rows = round_up(cut.rows, v->mr);
+    int64_t bytes = t.rows * (t.row_bytes + 8 * t.taps + 8) + 24 * g->taps + 4 * channels;
+    return nn_run_blocks(&cut, round_up(bytes, LINE), block, &t);
+}
+
+/* The filters of each group as panels[group][ceil(filters/16)][tap][channel][16]: what the micro-kernels read. `from`
+ * points to filter 0, channel 0; o and c are the distances of filters and channels, offset[t] that of tap t. */
+void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t taps, const void *from, int64_t group,
+                    int64_t o, int64_t c, const void *offset, void *panels)
+{
+    float *to = panels;
+    for (int64_t i = 0; i < groups; i++)
+        for (int64_t n0 = 0; n0 < filters; n0 += PANEL, to += taps * channels * PANEL) {
+            int64_t here = smaller(PANEL, filters - n0);
+            if (here < PANEL)
+                memset(to, 0, (size_t)(taps * channels * PANEL) * 4);
+            for (int64_t j = 0; j < here; j++) {
+                const float *filter = (const float *)from + i * group + (n0 + j) * o;
+                for (int64_t t = 0; t < taps; t++) {
+                    const float *line = filter + ((const int64_t *)offset)[t];
+                    float *lane = to + t * channels * PANEL + j;
+                    for (int64_t q = 0; q < channels; q++)
+                        lane[q * PANEL] = line[q * c];
+                }
+            }
+        }
+}

@@ -1,0 +1,62 @@
+/* What the kernels of a convolution share: positions, and the pixels that they meet (conv2d_rows.c).
+ *
+ * Positions are numbered across columns, rows and images. The rows of the implicit matrix, one for each position, are
+ * pointers to the pixels that it meets at each tap; or, where a pixel has few channels, copies of these pixels side by
+ * side: a step of a micro-kernel costs less than a change of tap. They are copied too where pixels lie a multiple of
+ * 4096 bytes apart, which fight for one set of the L1 cache. */
+#ifndef NN_CONV2D_H
+#define NN_CONV2D_H
+
+#include "scratch.h"
+
+enum { FEW = 12 }; /* channels: more than the rows of the largest tile */
+
+/* Whether the pixels of a row are copied together. */
+static inline int nn_copies(const nn_conv2d_geometry *g)
+{
+    return g->c / g->groups < FEW || g->x_pixel % 1024 == 0;
+}
+
+/* Position i as column, row and image, and the step to the next. */
+typedef struct {
+    int64_t column, row, image;
+} position;
+
+static inline position position_of(const nn_conv2d_geometry *g, int64_t i)
+{
+    return (position){ i % g->columns, i / g->columns % g->rows, i / g->columns / g->rows };
+}
+
+static inline void next_position(const nn_conv2d_geometry *g, position *p)
+{
+    if (++p->column == g->columns) {
+        p->column = 0;
+        if (++p->row == g->rows) {
+            p->row = 0;
+            p->image++;
+        }
+    }
+}
+
+/* Where the results of the positions i0 .. i0 + count go: to[position], in elements. */
+void nn_destinations(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t *to);
+
+/* The pixels that those positions meet, place[tile][tap][mr]. x points into the channels of a group. Where there is
+ * no pixel, and beyond the last position: zeros. */
+void nn_look_up(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, const float *x, const float *zeros,
+                const void **place);
+
+/* Taps whose pixels lie side by side in memory, as those in one line of a filter do. */
+typedef struct {
+    int64_t i, j, pixels; /* the place of the first, relative to the position's own pixel; how many */
+} stretch;
+
+/* The taps as stretches; returns how many, at most as many as taps. */
+int64_t nn_stretches(const nn_conv2d_geometry *g, stretch *s);
+
+/* The pixels of the positions i0 .. i0 + rows copied together: those of all taps, one after the other, a row_bytes
+ * further for each position. */
+void nn_copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t rows, const float *x, const stretch *s,
+                  int64_t stretches, char *copy, int64_t row_bytes);
+
+#endif

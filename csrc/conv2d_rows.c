@@ -1,0 +1,90 @@
+/* Which pixels the positions of a convolution meet: pointers to them, or copies of them (conv2d.h). */
+#include "conv2d.h"
+
+#include <string.h>
+
+void nn_destinations(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t *to)
+{
+    position p = position_of(g, i0);
+    for (int64_t i = 0; i < count; i++, next_position(g, &p))
+        to[i] = p.image * g->out_image + p.row * g->out_row + p.column * g->out_pixel;
+}
+
+void nn_look_up(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, const float *x, const float *zeros,
+                const void **place)
+{
+    const int64_t *at = g->at;
+    position first = position_of(g, i0);
+    int64_t tile = 0, lane = 0, run; /* place[(tile * taps + tap) * mr + lane] */
+    for (int64_t done = 0; done < count; done += run) { /* row by row */
+        run = smaller(count - done, g->columns - first.column);
+        for (int64_t t = 0; t < g->taps; t++) {
+            int64_t i = first.row * g->down + at[2 * t], j = first.column * g->across + at[2 * t + 1], l = lane;
+            int64_t line = first.image * g->x_image + i * g->x_row;
+            int inside = i >= 0 && i < g->h;
+            const void **p = place + (tile * g->taps + t) * mr;
+            for (int64_t r = 0; r < run; r++, j += g->across) {
+                p[l] = inside && j >= 0 && j < g->w ? x + line + j * g->x_pixel : zeros;
+                if (++l == mr) {
+                    l = 0;
+                    p += g->taps * mr;
+                }
+            }
+        }
+        tile += (lane + run) / mr;
+        lane = (lane + run) % mr;
+        first.column += run - 1;
+        next_position(g, &first);
+    }
+    for (; lane % mr; lane++)
+        for (int64_t t = 0; t < g->taps; t++)
+            place[(tile * g->taps + t) * mr + lane] = zeros;
+}
+
+/* A few floats. (memcpy of a length that is not known costs more than these.) */
+static inline __attribute__((always_inline)) void copy_few(float *to, const float *from, int64_t count)
+{
+    for (; count >= 4; count -= 4, to += 4, from += 4)
+        memcpy(to, from, 16);
+    for (; count > 0; count--)
+        *to++ = *from++;
+}
+
+int64_t nn_stretches(const nn_conv2d_geometry *g, stretch *s)
+{
+    const int64_t *at = g->at;
+    int64_t count = 0, adjacent = g->x_pixel == g->c / g->groups;
+    for (int64_t t = 0; t < g->taps; t++) {
+        stretch *last = s + count - 1;
+        if (count && adjacent && at[2 * t] == last->i && at[2 * t + 1] == last->j + last->pixels)
+            last->pixels++;
+        else
+            s[count++] = (stretch){ at[2 * t], at[2 * t + 1], 1 };
+    }
+    return count;
+}
+
+void nn_copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t rows, const float *x, const stretch *s,
+                  int64_t stretches, char *copy, int64_t row_bytes)
+{
+    int64_t channels = g->c / g->groups;
+    position p = position_of(g, i0);
+    for (int64_t r = 0; r < rows; r++, copy += row_bytes, next_position(g, &p)) {
+        float *to = (float *)copy;
+        for (int64_t t = 0; t < stretches; t++) {
+            int64_t i = p.row * g->down + s[t].i, j = p.column * g->across + s[t].j, pixels = s[t].pixels;
+            int64_t from = p.image * g->x_image + i * g->x_row + j * g->x_pixel;
+            int inside = i >= 0 && i < g->h;
+            if (inside && j >= 0 && j + pixels <= g->w) {
+                copy_few(to, x + from, pixels * channels);
+                to += pixels * channels;
+            } else
+                for (; pixels; pixels--, j++, from += g->x_pixel, to += channels)
+                    if (inside && j >= 0 && j < g->w)
+                        copy_few(to, x + from, channels);
+                    else
+                        for (int64_t c = 0; c < channels; c++)
+                            to[c] = 0;
+        }
+    }
+}

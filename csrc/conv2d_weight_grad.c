@@ -1,0 +1,122 @@
+/* conv2d_weight_grad: dw[o][c][t] = sum over the positions of g[position][o] * x[pixel it meets at tap t][c].
+ *
+ * A product of matrices whose inner index runs over positions. One step takes one position: mr channels of a pixel,
+ * which lie side by side in x and are read there, and nr gradients, from panels of 16:
+ *
+ *     for a block of positions:                    g of the block, copied into panels, stays in the L2 cache
+ *         for each tap:                            list the positions that meet a pixel there: padding adds nothing
+ *             for nr filters, mr channels:         micro-kernel -> += tile of that tap
+ *
+ * and in the end the tiles are taken apart into dw. With few channels (conv2d.h) a row is a copy of the pixels of all
+ * taps, and there is but one tap. A block is summed by itself and then added: of 64 images it takes tens of blocks,
+ * whose errors add up instead of those of every position (pairwise summation in two levels; Higham 2002, section 4.2).
+ * Blocks depend on the shape alone, so all variants with FMA give the same bits. */
+#include "conv2d.h"
+
+#include <string.h>
+
+enum { BLOCK_BYTES = 512 * 1024, LEAST = 256 }; /* of x and g in a block; positions */
+
+/* g of `count` positions into panels [ceil(filters/16)][block][16]. */
+static void pack_gradients(const float *y, const int64_t *from, int64_t count, int64_t filters, int64_t block,
+                           float *panels)
+{
+    for (int64_t n0 = 0; n0 < filters; n0 += PANEL, panels += block * PANEL) {
+        int64_t here = smaller(PANEL, filters - n0);
+        for (int64_t i = 0; i < count; i++) {
+            if (here == PANEL)
+                memcpy(panels + i * PANEL, y + from[i] + n0, PANEL * sizeof *panels);
+            else
+                for (int64_t j = 0; j < PANEL; j++)
+                    panels[i * PANEL + j] = j < here ? y[from[i] + n0 + j] : 0;
+        }
+    }
+}
+
+/* The positions that meet a pixel at tap t: their pixels, and the bytes to their line in a panel. */
+static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t t, const float *x,
+                    const void **pixel, int64_t *line)
+{
+    const int64_t *at = g->at;
+    position p = position_of(g, i0);
+    int64_t found = 0;
+    for (int64_t n = 0; n < count; n++, next_position(g, &p)) {
+        int64_t i = p.row * g->down + at[2 * t], j = p.column * g->across + at[2 * t + 1];
+        if (i >= 0 && i < g->h && j >= 0 && j < g->w) {
+            pixel[found] = x + p.image * g->x_image + i * g->x_row + j * g->x_pixel;
+            line[found++] = n * LINE;
+        }
+    }
+    return found;
+}
+
+int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out)
+{
+    int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
+    int copies = nn_copies(g);
+    int64_t taps = copies ? 1 : g->taps, width = copies ? k : channels; /* as the micro-kernel sees it */
+    if (variant < 0)
+        variant = nn_select(NN_conv2d_weight_grad, width, filters, 0);
+    const nn_variant_row *v = nn_variant(variant);
+    conv2d_weight_grad_micro *micro = (conv2d_weight_grad_micro *)nn_micro(variant);
+    int mr = v->mr, nr = v->nr;
+
+    int64_t positions = g->n * g->rows * g->columns, row_bytes = copies ? copied_row_bytes(4 * (k + FEW)) : 0;
+    int64_t block = BLOCK_BYTES / (4 * filters + (copies ? row_bytes : 4 * channels) + 1);
+    block = smaller(positions, block < LEAST ? LEAST : block);
+    int64_t across = (filters + nr - 1) / nr, down = (width + mr - 1) / mr, size = mr * nr;
+    int64_t sums = taps * across * down * size, panels = (filters + PANEL - 1) / PANEL * PANEL;
+    void *memory;
+    float *sum = scratch(4 * (sums + panels * block) + block * (row_bytes + 24) + 24 * g->taps, &memory);
+    if (!sum)
+        return NN_NO_MEMORY;
+    float *packed = sum + sums;
+    char *copy = (char *)(packed + panels * block);
+    const void **pixel = (const void **)(copy + block * row_bytes);
+    int64_t *line = (int64_t *)(pixel + block), *from = line + block;
+    stretch *s = (stretch *)(from + block);
+    int64_t stretches = nn_stretches(g, s);
+    memset(copy, 0, (size_t)(block * row_bytes)); /* the ends of the rows stay zero */
+
+    for (int64_t group = 0; group < g->groups; group++) {
+        const float *images = (const float *)x + group * channels;
+        memset(sum, 0, (size_t)sums * 4);
+        for (int64_t i0 = 0; i0 < positions; i0 += block) {
+            int64_t count = smaller(block, positions - i0);
+            nn_destinations(g, i0, count, from);
+            pack_gradients((const float *)y + group * filters, from, count, filters, block, packed);
+            if (copies)
+                nn_copy_rows(g, i0, count, images, s, stretches, copy, row_bytes);
+            for (int64_t t = 0; t < taps; t++) {
+                int64_t met = count;
+                if (copies)
+                    for (int64_t i = 0; i < count; i++) {
+                        pixel[i] = copy + i * row_bytes;
+                        line[i] = i * LINE;
+                    }
+                else
+                    met = list(g, i0, count, t, images, pixel, line);
+                float *tile = sum + t * across * down * size;
+                for (int64_t n0 = 0; n0 < filters; n0 += nr) {
+                    const void *b[MAX_NR / PANEL];
+                    for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, not used */
+                        b[p] = packed + smaller(n0 / PANEL + p, (filters - 1) / PANEL) * block * PANEL;
+                    for (int64_t c0 = 0; c0 < width; c0 += mr, tile += size)
+                        micro(met, pixel, 4 * (copies ? c0 : smaller(c0, width - mr)), line, b, tile);
+                }
+            }
+        }
+        float *to = (float *)out + group * filters * k;
+        for (int64_t o = 0; o < filters; o++)
+            for (int64_t c = 0; c < channels; c++)
+                for (int64_t t = 0; t < g->taps; t++) {
+                    int64_t row = copies ? t * channels + c : c, tile = row / mr, first = tile * mr;
+                    if (!copies && first > width - mr)
+                        first = width - mr; /* the last tile ends where the pixel does */
+                    *to++ = sum[(((copies ? 0 : t) * across + o / nr) * down + tile) * size + (row - first) * nr +
+                                o % nr];
+                }
+    }
+    free(memory);
+    return 0;
+}

@@ -1,0 +1,107 @@
+"""The geometry of a convolution: which pixels each position of the result meets.
+
+Images are (N, H, W, C), filters (O, C/groups, kH, kW). Position (i, j) of the result and tap (a, b) of a
+filter meet the pixel (i·sh + a·dh − ph, j·sw + b·dw − pw), or a zero of the padding.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .arguments import integer
+from .native import ffi, from_buffer
+
+LARGEST = 2**31 - 1   # of a stride, a padding, a dilation, a size
+Pair = tuple[int, int]
+
+
+class Geometry(NamedTuple):
+    """The numbers of one convolution, checked."""
+
+    x: tuple[int, int, int, int]      # (N, H, W, C)
+    w: tuple[int, int, int, int]      # (O, C/groups, kH, kW)
+    y: tuple[int, int, int, int]      # (N, H', W', O)
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+
+    def taps(self) -> list[tuple[int, int]]:
+        """The taps of a filter in reading order."""
+        return [(i, j) for i in range(self.w[2]) for j in range(self.w[3])]
+
+    def offsets(self) -> np.ndarray:
+        """For each tap the place (vertical, horizontal) of its pixel, for the position (0, 0)."""
+        taps = np.array(self.taps(), np.int64).reshape(-1, 2)
+        return taps * np.array(self.dilation) - np.array(self.padding)
+
+
+def pair(kernel: str, name: str, value: Any, least: int) -> Pair:
+    """(vertical, horizontal) from an integer or two."""
+    both = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(both) != 2:
+        raise ValueError(f"{kernel}: {name} must be an integer or a pair of them, got {value!r}")
+    return integer(kernel, name, both[0], least, LARGEST), integer(kernel, name, both[1], least, LARGEST)
+
+
+def both(value: int | Pair) -> Pair:
+    """3 → (3, 3); a pair as it is."""
+    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+
+
+def positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """How many positions a window has along one axis: ⌊(size + 2p − d·(kernel − 1) − 1)/stride⌋ + 1."""
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def met(tap: int, count: int, stride: int, dilation: int) -> slice:
+    """The pixels of a padded image, along one axis, that the `count` positions meet at one tap."""
+    return slice(tap * dilation, tap * dilation + stride * (count - 1) + 1, stride)
+
+
+def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any,
+             groups: Any) -> Geometry:
+    """The geometry of images of shape x and filters of shape w, or an error that says what does not fit."""
+    stride, dilation = pair(kernel, "stride", stride, 1), pair(kernel, "dilation", dilation, 1)
+    padding = pair(kernel, "padding", padding, 0)
+    groups = integer(kernel, "groups", groups, 1, LARGEST)
+    if x[3] != w[1] * groups:
+        raise ValueError(f"{kernel}: x of shape {x} must have {w[1] * groups} channels, as w of shape {w} "
+                         f"with groups={groups} takes")
+    if w[0] % groups:
+        raise ValueError(f"{kernel}: w of shape {w} must have a multiple of groups={groups} filters")
+    if min(w[2:]) < 1:
+        raise ValueError(f"{kernel}: w must have filters of at least one tap, got shape {w}")
+    down, across = map(positions, x[1:3], w[2:], stride, padding, dilation)
+    if min(down, across) < 1:
+        raise ValueError(f"{kernel}: x of shape {x} with padding {padding} is smaller than a window of w, "
+                         f"of shape {w} and dilation {dilation}")
+    return Geometry(x, w, (x[0], down, across, w[0]), stride, padding, dilation, groups)
+
+
+def struct(x: tuple, x_strides: tuple, y: tuple, y_strides: tuple, stride: Pair, groups: int,
+           offsets: np.ndarray) -> tuple[Any, tuple]:
+    """What C knows of a convolution from images to positions of these shapes and strides (in bytes, channels
+    adjacent), and what must stay alive with it."""
+    offsets = np.ascontiguousarray(offsets, np.int64)
+    at = from_buffer(offsets)
+    steps_x, steps_y = ([s // 4 for s in strides[:3]] for strides in (x_strides, y_strides))
+    numbers = (*x, *steps_x, *y[1:], *steps_y, *stride, groups, len(offsets), at)
+    return ffi.new("nn_conv2d_geometry *", numbers), (at, offsets)
+
+
+def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides, in bytes, of a contiguous float32 array."""
+    strides, step = [], 4
+    for size in shape[::-1]:
+        strides.insert(0, step)
+        step *= size
+    return tuple(strides)
+
+
+def readable(x: np.ndarray) -> np.ndarray:
+    """`x` itself if C can read it in place (adjacent channels, the rest anywhere), else a contiguous copy."""
+    there = x.flags.aligned and (x.strides[3] == 4 or x.shape[3] == 1) and not any(s % 4 for s in x.strides)
+    return x if there else np.array(x, order="C")
