@@ -21,6 +21,7 @@ except (ValueError, RuntimeError) as _error:  # NN_ISA, NN_BACKEND or NN_THREADS
 
 from .calls import ProgramError
 from .chain import Chain
+from .cluster import Cluster
 from .convert import convert
 from .files import load, save
 from .prepare import prepare
@@ -35,6 +36,7 @@ from .transform import Context, Invariant, Packed, Transform
 
 __all__ = [
     "Chain",
+    "Cluster",
     "Context",
     "Cubic",
     "Invariant",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,10 +58,11 @@ class Chain:
             raise ValueError(f"{context.name}: the weight holds NaN or infinity")
         if not w.size:
             raise ValueError(f"{context.name}: the weight is empty (shape {w.shape})")
-        states = []
+        states, settled = [], context.settled
         for stage in self.stages:
-            state = stage.fit(w, context)
+            state = stage.fit(w, replace(context, settled=settled))
             w = stage.project(Tensor(w), state).data
+            settled = max(settled, getattr(getattr(stage, "schedule", None), "end", 0))
             states.append(state)
         self.states = tuple(states)
 
@@ -73,9 +75,14 @@ class Chain:
         return w
 
     def trainables(self, parameter: Any) -> list[Tensor]:
-        """What the optimizer trains in place of the weight: what the states own, else the weight itself."""
-        owned = [tensor for state in self.states or () for tensor in getattr(state, "trainables", ())]
-        return owned or [parameter]
+        """What the optimizer trains in place of the weight: what the states own, else the weight itself;
+        both, while a state says so (`trains_weight`).
+        """
+        states = self.states or ()
+        owned = [tensor for state in states for tensor in getattr(state, "trainables", ())]
+        if not owned or any(getattr(state, "trains_weight", False) for state in states):
+            owned.insert(0, parameter)
+        return owned
 
     def update(self, parameter: Any, step: int) -> None:
         """After an optimizer step: every stage moves on, in place."""

@@ -21,6 +21,7 @@ from .filters import FilterWeight
 from .int8 import MaskedWeight, QuantizedWeight
 from .program import Program
 from .prune import SparseWeight
+from .shared import PrunedSharedWeight, SharedWeight
 from .tensor_train import TensorTrainWeight
 from .transform import Packed
 from .winograd import WinogradWeight
@@ -35,6 +36,8 @@ FORMS = (
     MaskedWeight,
     SparseWeight,
     TensorTrainWeight,
+    SharedWeight,
+    PrunedSharedWeight,
     WinogradWeight,
 )
 KINDS: dict[str, type[Packed]] = {form.kind: form for form in FORMS}

@@ -21,6 +21,7 @@ from .fold import WEIGHTED, normalisation
 from .program import Constant, Program
 from .prune import SparseWeight
 from .quantize import SMALLEST, Affine, Quantize, QuantizedWeight
+from .shared import SharedWeight
 from .tensor_train import TensorTrainWeight
 from .transform import Packed
 from .winograd import WinogradWeight, fits, pays
@@ -32,6 +33,7 @@ SAME_GRID = {"max_pool2d", "avg_pool2d", "reshape", "relu"}  # ops that work on 
 
 PRODUCTS = {  # stored form of a float32 layer's weight -> the call that multiplies with it
     DenseWeight: multiply.Gemm,
+    SharedWeight: multiply.CodebookGemm,
     SparseWeight: multiply.SpmmCsr,
     TensorTrainWeight: multiply.TtMatmul,
 }

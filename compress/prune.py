@@ -42,7 +42,7 @@ class Prune:
     sparsity: float
     schedule: Once | Cubic = field(default_factory=Once)
 
-    keeps = frozenset(Invariant) - {Invariant.RANK}
+    keeps = frozenset(Invariant) - {Invariant.RANK, Invariant.LEVELS}  # 0 is one value more than were shared
     makes = frozenset({Invariant.SUPPORT})
 
     def __post_init__(self) -> None:

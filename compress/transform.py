@@ -35,12 +35,13 @@ class Invariant(Enum):
 
 @dataclass(frozen=True)
 class Context:
-    """What a transform may know of a weight beside its values: its state-dict name and the op that reads
-    it.
+    """What a transform may know of a weight beside its values: its state-dict name, the op that reads it, and
+    the optimizer step at which the schedules of the stages before it end.
     """
 
     name: str = "weight"
     op: str = "linear"
+    settled: int = 0
 
 
 @runtime_checkable

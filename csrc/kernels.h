@@ -36,6 +36,8 @@ enum {
     NN_conv2d_weight_grad,
     NN_winograd_conv2d,
     NN_adam_step,
+    NN_codebook_gemm,
+    NN_kmeans1d,
 };
 typedef struct {
     int kernel;                /* NN_gemm, ... */
@@ -124,6 +126,17 @@ typedef struct {
 /* `count` tensors, in place on p, m and v; corrections, rates: 1/sqrt(1 - beta2^t) and lr/(1 - beta1^t) of each. */
 int nn_adam_step(int variant, int64_t count, void *const *p, const void *const *g, void *const *m, void *const *v,
                  const int64_t *sizes, const nn_adam *how, const float *corrections, const float *rates);
+
+/* out = x . W^T, float32, W n x k as codes into a codebook of `size` floats (codebook.c). Up to 16 of them: panels
+ * [ceil(n/16)][ceil(k/2)][16] of bytes with two codes each, and the codebook has room for 16 floats; more: panels
+ * [ceil(n/16)][k][16] of bytes, and room for 256. */
+int nn_codebook_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
+                     const void *codes, const void *codebook, int size, void *out, int64_t ldo);
+void nn_codebook_pack(int64_t n, int64_t k, const void *codes, int64_t row, int64_t column, int size, void *panels);
+
+/* ends[k]: where the clusters of the cheapest partition of n sorted points end (kmeans.c); 1 <= k <= n < 2^31. sums
+ * and weights, double[n + 1]: of weight times point, and of weights, up to each point. */
+int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void *weights, int64_t *ends);
 
 /* How a result meets images (conv2d.c). Position (i, j) and tap t meet the pixel (i·down + at[t][0],
  * j·across + at[t][1]), or zeros where there is none. Distances in elements; the channels of a pixel are adjacent. */

@@ -38,7 +38,7 @@ int nn_select(int kernel, int64_t m, int64_t n, int flags)
     double least = 0;
     for (int i = 0; i < nn_variant_count(); i++) {
         const nn_variant_row *v = &table[i];
-        if (v->kernel != kernel || v->needs & ~has || (v->flags & NEEDS_PAIRS & ~flags))
+        if (v->kernel != kernel || v->needs & ~has || (v->flags & NEEDS & ~flags))
             continue;
         double cycles = nn_cycles(i, m, n, 1);
         if (best < 0 || cycles < least) {

@@ -7,13 +7,14 @@
 
 enum { PANEL = 16, QUAD = 4 };           /* columns of a panel; k of a cell of qgemm */
 enum { MAX_NR = 64, MAX_TILE = 512 };    /* columns and elements of the largest tile of a product */
-enum { NEEDS_PAIRS = 1, A16 = 2, B16 = 4 };
+enum { NEEDS_PAIRS = 1, A16 = 2, B16 = 4, NEEDS_NIBBLES = 8, NEEDS = NEEDS_PAIRS | NEEDS_NIBBLES };
 
 /* tile[mr][nr] = A · B, or with `add` += A · B, on a cache line. A: mr rows, lda bytes apart; b: the nr/16 panels;
  * `steps` steps of 4 bytes of each row and 64 bytes of each panel (micro.h). qgemm: int32 modulo 2^32; gemm: float. */
 typedef void qgemm_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
 typedef qgemm_micro gemm_micro;
 typedef qgemm_micro tt_matmul_micro;
+typedef qgemm_micro codebook_gemm_micro; /* NEEDS_NIBBLES: panels of 4-bit codes, and behind them the codebook */
 typedef qgemm_micro winograd_conv2d_micro;
 
 /* A row of kernels.def whose micro-kernel is that of a gemm. */
@@ -41,6 +42,9 @@ typedef void spmm_csr_micro(int64_t n, const float *xt, const float *values, con
 /* One step of Adam on n numbers. */
 typedef void adam_step_micro(int64_t n, float *p, const float *g, float *m, float *v, const nn_adam *how,
                              float correction, float rate);
+/* The cheapest way through n points at `price` a cluster (kmeans.c); returns the number of its clusters. */
+typedef int64_t kmeans1d_micro(int64_t n, double price, const double *sums, const double *weights, double *cost,
+                               int32_t *from, int32_t *queue, int32_t *start);
 
 #define KERNEL(kernel, name, needs, mr, nr, step, flags) kernel##_micro name;
 #include "kernels.def"

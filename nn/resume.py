@@ -26,7 +26,7 @@ from nn.files import FileError, arrays_to_bytes, read_arrays, write_arrays
 from nn.module import Module
 from nn.optim import AveragedModel, Optimizer
 
-__all__ = ["Checkpoint", "Progress", "fingerprint", "sampled"]
+__all__ = ["Checkpoint", "Progress", "described", "fingerprint", "sampled"]
 
 
 @dataclass
@@ -145,7 +145,7 @@ class Checkpoint:
         shapes = [f"{name} {array.dtype}{array.shape}" for name, array in self.model.state_dict().items()]
         views = [f"{name} {it.view!r}" for name, it in self.viewed.items()]
         text = "\n".join([repr(self.model), *shapes, *views])
-        return re.sub(r" at 0x[0-9a-f]+", "", text)    # where an object lies is no part of what it is
+        return _placeless(text)
 
 
 def fingerprint(array: np.ndarray) -> str:
@@ -156,6 +156,15 @@ def fingerprint(array: np.ndarray) -> str:
 def sampled(schedule: Callable[[float], float] | None) -> str:
     """A schedule as text: its values at 16 points, for functions can't be compared."""
     return "none" if schedule is None else str([round(float(schedule(i / 16)), 12) for i in range(16)])
+
+
+def described(function: Callable[..., Any]) -> str:
+    """A function as text: what it prints as, for functions can't be compared."""
+    return _placeless(repr(function))
+
+
+def _placeless(text):
+    return re.sub(r" at 0x[0-9a-f]+", "", text)    # where an object lies is no part of what it is
 
 
 def _whole(path):

@@ -5,21 +5,25 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nn import data
 from nn import functional as F
 from nn.data.minibatches import batches
 from nn.mode import no_grad
 from nn.module import Module
 from nn.optim import AveragedModel, Optimizer, clip_grad_norm_
 from nn.optim.schedules import Cosine, Schedule
-from nn.resume import Checkpoint, Progress, fingerprint, sampled
+from nn.resume import Checkpoint, Progress, described, fingerprint, sampled
 from nn.tensor import Tensor
+
+if TYPE_CHECKING:
+    from nn.data.augment import Augmentation
 
 __all__ = ["Diverged", "Epoch", "accuracy", "cosine", "fit"]
 
@@ -54,6 +58,8 @@ def fit(
     schedule: Schedule | None = None,
     clip_norm: float | None = None,
     average: AveragedModel | None = None,
+    augment: Augmentation | None = None,
+    prefetch: int = 0,
     progress: bool | str | None = None,
     on_step: Callable[[int, float], None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -64,8 +70,11 @@ def fit(
     Parameters: x (N, …) float, y (N,) integer classes. `schedule` gives the factor of the optimizer's
     learning rate (of each of its groups) for a progress in [0, 1); the rate is restored at the end.
     `clip_norm` is the norm that gradients are clipped to before a step, `average` takes in the weights after
-    it. `progress` shows a bar on stderr: True, False, a text to put before it, or None for "if stderr is a
-    terminal". `on_step(step, loss)` is called after every step, with steps counted from 1.
+    it. `augment(x, y, rng)` gives what to train on in the place of each batch (nn.data.augment), y as classes
+    or as probabilities (N, classes), with a Generator for each batch; `prefetch` is how many batches are made
+    in the background before they are needed, which changes no bit. `progress` shows a bar on stderr: True,
+    False, a text to put before it, or None for "if stderr is a terminal". `on_step(step, loss)` is called
+    after every step, with steps counted from 1.
 
     `checkpoint` is a file into which the state of the run goes at its beginning, every `every` steps and at
     its end. If it is there already, the run goes on from it, to the same bits as if it had never been killed:
@@ -83,6 +92,9 @@ def fit(
     _check_count("epochs", epochs, 0)
     _check_count("batch_size", batch_size, 1)
     _check_count("every", every, 1)
+    _check_count("prefetch", prefetch, 0)
+    if augment is not None and not callable(augment):
+        raise TypeError(f"fit: augment must be a function (x, y, rng) → (x, y), got {type(augment).__name__}")
     for name, value, wanted in (("model", model, Module), ("optimizer", optimizer, Optimizer),
                                 ("rng", rng, np.random.Generator)):
         if not isinstance(value, wanted):
@@ -96,6 +108,8 @@ def fit(
                     "batch_size": str(batch_size), "schedule": sampled(schedule)}
         if clip_norm is not None:
             settings["clip_norm"] = str(clip_norm)
+        if augment is not None:
+            settings["augment"] = described(augment)
         saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average)
         at = saved.resume() or saved.write(at)
     steps = epochs * math.ceil(len(x) / batch_size)
@@ -103,27 +117,29 @@ def fit(
     with _mode(model, training=True), _bar(progress, steps, at.step) as bar, quiet:
         try:
             while len(at.log) < epochs:
-                for inputs, classes in _rest_of_epoch(x, y, batch_size, rng, at):
-                    if schedule is not None:
-                        factor = schedule(at.step / steps)
-                        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                            group["lr"] = rate * factor
-                    optimizer.zero_grad()
-                    loss, value, right = _forward(model, buffers, inputs, classes, at.step + 1)
-                    loss.backward()
-                    if clip_norm is not None:
-                        clip_grad_norm_(optimizer.params, clip_norm)
-                    optimizer.step()
-                    if average is not None:
-                        average.update_parameters()
-                    at.step += 1
-                    at.loss += value * len(inputs)  # weighted: the last batch may be shorter
-                    at.correct += float(right)
-                    if on_step is not None:
-                        on_step(at.step, value)
-                    bar.update()
-                    if saved is not None and (at.step % every == 0 or at.step == steps):
-                        saved.write(at)
+                rest = _rest_of_epoch(x, y, batch_size, rng, at, augment)
+                with closing(data.prefetch(rest, prefetch) if prefetch else rest) as coming:
+                    for inputs, classes in coming:
+                        if schedule is not None:
+                            factor = schedule(at.step / steps)
+                            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                                group["lr"] = rate * factor
+                        optimizer.zero_grad()
+                        loss, value, right = _forward(model, buffers, inputs, classes, at.step + 1)
+                        loss.backward()
+                        if clip_norm is not None:
+                            clip_grad_norm_(optimizer.params, clip_norm)
+                        optimizer.step()
+                        if average is not None:
+                            average.update_parameters()
+                        at.step += 1
+                        at.loss += value * len(inputs)  # weighted: the last batch may be shorter
+                        at.correct += float(right)
+                        if on_step is not None:
+                            on_step(at.step, value)
+                        bar.update()
+                        if saved is not None and (at.step % every == 0 or at.step == steps):
+                            saved.write(at)
                 epoch = Epoch(at.loss / len(x), at.correct / len(x))
                 at.log.append(epoch)
                 at.loss = at.correct = 0.0
@@ -135,19 +151,40 @@ def fit(
 
 
 def _rest_of_epoch(
-    x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, at: Progress
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The batches of this epoch that are still to come, in the order in which it was shuffled."""
+    x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, at: Progress,
+    augment: Augmentation | None = None
+) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+    """The batches of this epoch that are still to come, in the order in which it was shuffled.
+
+    Each is augmented with a Generator of its own, so that it may be made before its turn, and again in a run
+    that goes on within the epoch.
+    """
     done = at.step - len(at.log) * math.ceil(len(x) / size)
     now = rng.bit_generator.state
     if done:  # the run was killed within the epoch: shuffle once more as it did
         rng.bit_generator.state = at.shuffled_from
     else:
         at.shuffled_from = now
-    rest = islice(batches(x, y, size, rng), done, None)
+    every = batches(x, y, size, rng)
+    key = None if augment is None else int(rng.integers(1 << 63))
     if done:
         rng.bit_generator.state = now
-    return rest
+    return ((inputs, classes) if augment is None else _augmented(augment, inputs, classes, [key, i])
+            for i, (inputs, classes) in islice(enumerate(every), done, None))
+
+
+def _augmented(
+    augment: Augmentation, inputs: np.ndarray, classes: np.ndarray, seed: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    made = augment(inputs, classes, np.random.default_rng(seed))
+    if not isinstance(made, tuple) or len(made) != 2 or not all(isinstance(a, np.ndarray) for a in made):
+        raise TypeError(f"fit: augment must return two arrays (x, y), got {type(made).__name__}")
+    x, y = made
+    fits = y.ndim == 1 if y.dtype.kind in "iu" else y.ndim == 2 and y.dtype.kind == "f"
+    if x.dtype.kind != "f" or x.ndim < 2 or not fits or not len(x) == len(y) == len(inputs):
+        raise ValueError(f"fit: augment must return x ({len(inputs)}, …) of floats and as many classes or "
+                         f"rows of probabilities y, got {x.dtype} {x.shape} and {y.dtype} {y.shape}")
+    return x, y
 
 
 def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch_size: int = 256) -> float:
@@ -198,7 +235,9 @@ def _forward(
         logits = model(Tensor(inputs))
         if logits.ndim != 2:
             raise ValueError(f"the model must give logits (N, classes), got {logits.shape}")
-        if classes.max() >= logits.shape[1]:
+        if classes.ndim == 2 and classes.shape != logits.shape:
+            raise ValueError(f"y has probabilities {classes.shape}, but the model logits {logits.shape}")
+        if classes.ndim == 1 and classes.max() >= logits.shape[1]:
             raise ValueError(f"y has the class {classes.max()}, but the model has {logits.shape[1]} outputs")
         loss = F.cross_entropy(logits, classes)
         value = loss.item()
@@ -208,7 +247,8 @@ def _forward(
         for array, was in zip(buffers, before, strict=True):  # batch norm has taken the batch into them
             array[...] = was
         raise
-    return loss, value, np.count_nonzero(logits.data.argmax(axis=1) == classes)
+    likeliest = classes if classes.ndim == 1 else classes.argmax(axis=1)
+    return loss, value, np.count_nonzero(logits.data.argmax(axis=1) == likeliest)
 
 
 def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:

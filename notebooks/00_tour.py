@@ -600,7 +600,114 @@ row = enter("cnn small dense", compress.convert(control, x[:512]))
 compare("pruned less dense of equal bytes, points", row["lost"] - ledger["cnn pruned"]["lost"], yours)
 
 # %% [markdown]
-# ## 9. A tensor train: a product of small cores
+# ## 9. Shared: sixteen numbers for all weights
+#
+# Let a whole layer have only 16 different weights, the codebook $c_0 \dots c_{15}$. Then a weight is a
+# 4-bit index $a_i$ into it (Han, Mao & Dally 2016): $n$ weights take $4n + 16 \cdot 32$ bits in place of
+# $32\,n$. Which sixteen? Those with the least
+#
+# $$J = \sum_i (w_i - c_{a_i})^2 .$$
+#
+# For fixed $a$ the best $c_j$ is the mean of its members ($\partial J/\partial c_j = 0$), for fixed $c$ the
+# best $a_i$ is the nearest: going back and forth is k-means. On a line more is possible: members of a
+# cluster are neighbours, so dynamic programming finds the *global* optimum, and that is what the kernel
+# `kmeans1d` does.
+#
+# **Before you run the cell:** how large is the relative error with the best 16 numbers, divided by that
+# with 16 numbers in equal steps?
+
+# %%
+yours = None
+
+w = base.conv3.weight.data.ravel()
+best = nn.kernels.kmeans1d(w, 16)
+even = np.linspace(w.min(), w.max(), 16, dtype=np.float32)
+
+
+def nearest(codebook):
+    """The index of the nearest of these numbers for each weight."""
+    return np.abs(w[:, None] - codebook).argmin(axis=1)
+
+
+error, error_even = (np.linalg.norm(w - book[nearest(book)]) / np.linalg.norm(w) for book in (best, even))
+print(f"relative error: {error:.3f} with the best 16 numbers, {error_even:.3f} with equal steps")
+compare("error of k-means / error of equal steps", error / error_even, yours)
+
+figure, panels = plt.subplots(2, 1, figsize=(10, 4), sharex=True)
+for axes, book, colour, title in ((panels[0], best, BLUE, "k-means: dense where the weights are (log scale)"),
+                                  (panels[1], even, ORANGE, "equal steps")):  # fmt: skip
+    axes.hist(w, bins=300, color="#cccccc", log=True)
+    for c in book:
+        axes.axvline(c, color=colour, linewidth=1.5)
+    axes.set(title=title, yticks=[])
+panels[1].set_xlabel("weight of conv3")
+plt.show()
+
+# %% [markdown]
+# Now train the sixteen numbers. A weight is $w_i = c_{a_i}$, so by the chain rule
+#
+# $$\frac{\partial L}{\partial c_j} = \sum_i \frac{\partial L}{\partial w_i}\frac{\partial w_i}{\partial c_j}
+# = \sum_{i\,:\,a_i = j} \frac{\partial L}{\partial w_i} :$$
+#
+# a centroid gets the *sum* of its members' gradients. The next cell does that sum by hand, with the
+# gradients of a plain network of the same weights.
+
+# %%
+shared = compress.prepare(copy.deepcopy(base), compress.Cluster(bits=4), x[:512]).eval()
+plain = copy.deepcopy(base).eval()
+for name in sides:
+    weight = getattr(shared, name).weight
+    getattr(plain, name).weight.data = weight.view.project(weight).data
+for model in (shared, plain):
+    model.zero_grad()
+    nn.functional.cross_entropy(model(nn.Tensor(x[:64])), y[:64]).backward()
+
+state = shared.fc.weight.view.states[0]
+by_hand = np.bincount(state.codes.ravel(), plain.fc.weight.grad.ravel(), minlength=16)
+print("gradient of the 16 centroids of fc:", *np.round(state.centroids.grad, 4))
+print("largest difference to the sum by hand:", np.abs(state.centroids.grad - by_hand).max())
+
+# %% [markdown]
+# Count bits: a layer of $n$ weights goes from $32\,n$ to $4\,n + 512$ bits, so large layers shrink almost 8
+# times.
+#
+# **Before you run the cell:** how many times smaller will the file be? How many points will be lost?
+
+# %%
+yours_smaller, yours_points = None, None
+
+tuned = copy.deepcopy(shared)
+train(tuned, TUNE, 3e-3)
+program = compress.convert(tuned)
+print(program)
+row = enter("cnn shared", program)
+compare("shared, 4 bits: times smaller", row["smaller"], yours_smaller, theory=8)
+compare("shared, 4 bits: points lost", row["lost"], yours_points)
+
+# %% [markdown]
+# Open it. Two indices lie in every byte, and `codebook_gemm` looks each one up while it multiplies: sixteen
+# floats are one register of AVX-512, and looking up is one instruction.
+
+# %%
+packed = program.constants["fc.weight"]
+arrays = packed.arrays()
+for name, array in arrays.items():
+    print(f"{name:8} {array.dtype} {array.shape} {array[:4]} ...")
+codes, codebook = packed.operand.unpack()
+print("the first byte, in binary:", f"{arrays['codes'][0]:08b}", "= indices", *codes[0, :2])
+print("what the codebook says they are:", codebook[codes[0, :2]])
+print("the weight's first two entries:", packed.decode()[0, :2])
+
+before, after = (model.conv3.weight.view.states[0] for model in (shared, tuned))
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.2))
+left.bar(range(16), np.bincount(after.codes.ravel(), minlength=16), color=BLUE)
+left.set(title="how many weights of conv3 share each number", xlabel="index", xticks=range(0, 16, 3))
+right.plot([0, 1], [before.centroids.data, after.centroids.data], "o-", color=BLUE)
+right.set(title="the sixteen numbers", xticks=[0, 1], xticklabels=["k-means", "trained"], xlim=(-0.3, 1.3))
+plt.show()
+
+# %% [markdown]
+# ## 10. A tensor train: a product of small cores
 #
 # The singular value decomposition writes a matrix as a sum of rank-one matrices,
 # $W = \sum_i \sigma_i\, u_i v_i^\top$ with $\sigma_1 \ge \sigma_2 \ge \dots$ The $u_i v_i^\top$ are
@@ -693,7 +800,72 @@ figure.suptitle("the first core: $G_1[i_1, o_1, k]$")
 plt.show()
 
 # %% [markdown]
-# ## 10. The ledger
+# ## 11. Winograd: fewer multiplications
+#
+# Not another way to store a weight, but another way to multiply with it. Two neighbouring outputs of a
+# filter with three taps are
+#
+# $$y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2, \qquad y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2 :$$
+#
+# six multiplications. Winograd (1980) needs four, called $F(2, 3)$:
+#
+# $$\begin{aligned} m_1 &= (d_0 - d_2)\, g_0 & m_2 &= (d_1 + d_2)\, \tfrac12 (g_0 + g_1 + g_2) \\
+# m_4 &= (d_1 - d_3)\, g_2 & m_3 &= (d_2 - d_1)\, \tfrac12 (g_0 - g_1 + g_2) \end{aligned}$$
+#
+# $$y_0 = m_1 + m_2 + m_3, \qquad y_1 = m_2 - m_3 - m_4 .$$
+#
+# Multiply it out: in $m_2 + m_3$ remain $d_1 g_1$ and $d_2 (g_0 + g_2)$, and $m_1$ repairs the rest. What
+# has only $g$ in it is computed once for all images. An image has two directions, so the trick is used in
+# both: a tile of 2×2 outputs takes $4 \cdot 4 = 16$ multiplications in place of $4 \cdot 9 = 36$, that is
+# 2.25 times fewer; and a filter becomes $4 \times 4$ numbers, 1.78 times as many (Lavin & Gray 2016).
+
+# %%
+G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])  # the brackets with g
+B = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])  # the brackets with d
+A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])  # y from m
+
+g = network.conv1.weight.data[0, 0]
+d = digits.x_test[0, 0, 2:6, 2:6]
+winograd = A @ ((G @ g @ G.T) * (B @ d @ B.T)) @ A.T  # * is all there is of multiplications
+direct = [[(d[i:i + 3, j:j + 3] * g).sum() for j in range(2)] for i in range(2)]
+print("16 multiplications:", *winograd.ravel())
+print("36 multiplications:", *np.ravel(direct))
+
+strong = np.argsort(-np.abs(filters).max(axis=(1, 2)))[:8]
+figure, panels = plt.subplots(2, 8, figsize=(10, 2.9))
+for k, (above, below) in zip(strong, panels.T, strict=True):
+    for axes, kernel in ((above, filters[k]), (below, G @ filters[k] @ G.T)):
+        reach = np.abs(kernel).max()
+        picture(axes, kernel, cmap="PuOr", vmin=-reach, vmax=reach)
+figure.suptitle("filters of the first layer, and what Winograd makes of them: corners stay, sums between")
+plt.show()
+
+# %% [markdown]
+# The whole network this way. **Before you run the cell:** 2.25 times fewer multiplications: how many times
+# faster will it be?
+
+# %%
+yours = None
+
+patches = compress.convert(network, x[:512], algorithm="im2col")
+program = compress.convert(network, x[:512], algorithm="winograd")
+print(program)
+enter("cnn winograd", program)
+apart = np.abs(program(digits.x_test) - patches(digits.x_test)).max()
+print("largest difference between the logits of the two:", apart)
+compare("Winograd: times fewer multiplications", patches.macs / program.macs, theory=2.25)
+seconds = race({"patches": patches, "winograd": program})
+compare("Winograd: times faster", seconds["patches"] / seconds["winograd"], yours)
+
+# %% [markdown]
+# The multiplications are not all there is: tiles must be cut out, transformed and put together again. That
+# takes the same time for one output channel as for many, and the more images there are, the more tiles
+# share a transformed filter. `convert` decides by a model of these costs for a *single* image, and by
+# itself it had chosen `im2col` here (section 5; exercise 6 asks whether it was right). On disk nothing
+# changes; look for the transformed filters in the column `in memory` below.
+
+# %% [markdown]
+# ## 12. The ledger
 #
 # What did it all buy? Times are told as ratios to the float network of the same run.
 #
@@ -757,6 +929,7 @@ for what, (guess, theory, measured) in guesses.items():
 # 4. *Ranges.* Calibrate int8 with a single image (`x[:1]`) in place of 512. Which layer's scale changes
 #    most, and what does it do to the accuracy?
 # 5. *The plain matrix.* `TensorTrain(rank=6, in_modes=(64, 1), out_modes=(1, 300))` is a low-rank product
-#    with nearly as many numbers in `fc1` as the train of section 9 has. (Why?) Use it there. Which is
+#    with nearly as many numbers in `fc1` as the train of section 10 has. (Why?) Use it there. Which is
 #    better after training?
-# 6. *One image.* Race the whole ledger with `count=1`. Which rows change places, and why?
+# 6. *One image.* Race `patches` and `program` of section 11 with `count=1`, and the whole ledger. Which
+#    rows change places, and why?

@@ -8,17 +8,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nn.kernels import gemm, qgemm, spmm_csr, tt_matmul
+from nn.kernels import codebook_gemm, gemm, qgemm, spmm_csr, tt_matmul
 
 from ..dense import DenseWeight
 from ..int8 import QuantizedWeight
 from ..prune import SparseWeight
+from ..shared import SharedWeight
 from ..tensor_train import TensorTrainWeight
 from ..transform import Packed
 from .call import Call, Constants, Run, Value
 from .pointwise import check_grid, check_vector
 
-__all__ = ["Gemm", "QGemm", "SpmmCsr", "TtMatmul"]
+__all__ = ["CodebookGemm", "Gemm", "QGemm", "SpmmCsr", "TtMatmul"]
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,30 @@ class TtMatmul(_Multiply):
     form: ClassVar[type[Packed]] = TensorTrainWeight
 
     def bind(self, constants: Constants) -> Run:
-        weight, scale = constants[self.weight].operand, constants[self.weight].scale
+        return then_scaled(tt_matmul, constants[self.weight])
 
-        def run(out: np.ndarray, x: np.ndarray) -> None:
-            on_rows(tt_matmul, out, x, weight)
-            if scale is not None:
-                np.multiply(out, scale, out=out)
 
-        return run
+@dataclass(frozen=True)
+class CodebookGemm(_Multiply):
+    """x · Wᵀ in float32, W being codes into a codebook, and times the rows' scale if W has one."""
+
+    op: ClassVar[str] = "codebook_gemm"
+    form: ClassVar[type[Packed]] = SharedWeight
+
+    def bind(self, constants: Constants) -> Run:
+        return then_scaled(codebook_gemm, constants[self.weight])
+
+
+def then_scaled(kernel: Any, weight: TensorTrainWeight | SharedWeight) -> Run:
+    """A kernel of matrices on the last dimension of x, its columns times the weight's scale if it has one."""
+    operand, scale = weight.operand, weight.scale
+
+    def run(out: np.ndarray, x: np.ndarray) -> None:
+        on_rows(kernel, out, x, operand)
+        if scale is not None:
+            np.multiply(out, scale, out=out)
+
+    return run
 
 
 @dataclass(frozen=True)

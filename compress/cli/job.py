@@ -93,13 +93,13 @@ def _key(technique: Technique) -> str:
 def _choose(
     pool: Workers, data: Data, options: Options, techniques: list[Technique]
 ) -> tuple[Choice, dict[str, Any]]:
-    """What validation chooses, once for all seeds."""
+    """What validation chooses, once for all seeds; what has one option is not asked."""
     asked = {
         _key(t): pool.submit(experiment.choose, data, options.budget, options.seed, t)
         for t in techniques
-        if t.options
+        if len(t.options) > 1
     }
-    chosen, seen = {}, {}
+    chosen, seen = {_key(t): t.options[0] for t in techniques if len(t.options) == 1}, {}
     for key, future in asked.items():
         chosen[key], seen[key] = future.result()
     return chosen, seen
@@ -194,7 +194,7 @@ def _epochs(techniques: list[Technique], options: Options) -> int:
     """How many epochs there are to train at most, for the progress bar."""
     budget, total = options.budget, 0
     for technique in techniques:
-        if technique.options:
+        if len(technique.options) > 1:
             total += budget.choosers * (budget.base + budget.tune * (1 + len(technique.options)))
         if technique.name == "float":
             total += options.seeds * (budget.base + budget.tune)

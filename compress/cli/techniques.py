@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import nn
-from compress import Cubic, Prune, Quantize, Recipe, TensorTrain
+from compress import Cluster, Cubic, Prune, Quantize, Recipe, TensorTrain
 
 __all__ = ["NETWORKS", "TECHNIQUES", "Technique"]
 
@@ -52,6 +52,16 @@ def prune_and_quantize_cnn(option: float | None, steps: int) -> Recipe:
     return Recipe({"*": [_prune(option, steps), Quantize()], "conv1": Quantize()})
 
 
+def share(option: float | None, steps: int) -> Recipe:
+    """This many bits in all layers."""
+    return Recipe(Cluster(int(option)))
+
+
+def prune_and_share_cnn(option: float | None, steps: int) -> Recipe:
+    """As prune_cnn, and 4 bits everywhere: once pruning ends, what is left of a layer shares 15 values."""
+    return Recipe({"*": [_prune(option, steps), Cluster(4)], "conv1": Cluster(4)})
+
+
 def prune_mlp(option: float | None, steps: int) -> Recipe:
     """The same sparsity in all layers but the last, whose 1000 weights are 2 % of all and make the answer."""
     return Recipe({"*": _prune(option, steps), "fc3": None})
@@ -79,6 +89,7 @@ NETWORKS = {"cnn": Network(nn.models.digits_cnn, 2e-2), "mlp": Network(nn.models
 
 SPARSITIES = (0.95, 0.9, 0.8, 0.7)
 RANKS = (2, 4, 8, 16)
+BITS = "{:.0f}-bit"
 
 TECHNIQUES = (
     Technique("float", "cnn"),
@@ -87,9 +98,12 @@ TECHNIQUES = (
     Technique("int8 trained", "cnn", quantize, trained=True, rate=0.1),
     Technique("pruned", "cnn", prune_cnn, SPARSITIES, trained=True, control=True),
     Technique("pruned + int8", "cnn", prune_and_quantize_cnn, SPARSITIES, True, True, simulated=False),
+    Technique("shared", "cnn", share, (4,), trained=True, rate=0.1, text=BITS),
+    Technique("pruned + shared", "cnn", prune_and_share_cnn, SPARSITIES, True, True),
     Technique("float", "mlp"),
     Technique("int8", "mlp", quantize),
     Technique("int8 trained", "mlp", quantize, trained=True, rate=0.1),
     Technique("pruned", "mlp", prune_mlp, SPARSITIES, trained=True, control=True),
+    Technique("shared", "mlp", share, (4,), trained=True, rate=0.3, text=BITS),
     Technique("tensor train", "mlp", tensor_train_mlp, RANKS, True, True, rate=3.0, text="rank {:.0f}"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from compress.chain import Chain
+from compress.cluster import Cluster
 from compress.prune import Prune
 from compress.quantize import Quantize
 from compress.tensor_train import TensorTrain
@@ -12,6 +13,7 @@ from nn.testing.case import for_all
 from nn.testing.check import Report
 
 from .laws import LAWS
+from .laws_cluster import CLUSTER_LAWS
 from .laws_prune import PRUNE_LAWS
 from .laws_quantize import QUANTIZE_LAWS
 from .laws_stored import STORED_LAWS
@@ -28,6 +30,8 @@ def laws_for(subject: Subject) -> tuple[Law, ...]:
     if len(subject.stages) == 1:
         laws = {Prune: PRUNE_LAWS, Quantize: QUANTIZE_LAWS, TensorTrain: TENSOR_TRAIN_LAWS}
         own = laws.get(type(subject.stages[0]), ())
+    if isinstance(subject.stages[-1], Cluster):
+        own = CLUSTER_LAWS
     return (*LAWS, *STORED_LAWS, *own)
 
 
@@ -36,7 +40,8 @@ def holds(law: Law, subject: Subject, examples: int | None = None) -> None:
 
     Raises AssertionError with what is wrong and the smallest weight found.
     """
-    for_all(weights(dimensions=subject.dimensions), lambda case: law(subject, case), examples)
+    drawn = weights(dimensions=subject.dimensions).filter(lambda case: subject.takes(*case.args))
+    for_all(drawn, lambda case: law(subject, case), examples)
 
 
 def check(transform: Any, examples: int = 30) -> Report:

@@ -122,7 +122,8 @@ def step(parameter: Parameter, optimizer: Optimizer, rng: np.random.Generator) -
     (parameter.viewed() * direction).sum().backward()
     gradient = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad.copy()
     for trained in optimizer.params:  # to size 1: that of a core, say, hangs on the size of the other cores
-        trained.grad /= float(np.abs(trained.grad).max()) or 1.0
+        if trained.grad is not None:
+            trained.grad /= float(np.abs(trained.grad).max()) or 1.0
     optimizer.step()
     return gradient
 
@@ -142,7 +143,7 @@ def rescales(subject: Subject, case: Case) -> None:
         np.linalg.norm(as_matrix(array), axis=1)
         for array in (folded - after.astype(np.float64), column * difference, folded.astype(np.float64))
     )
-    rounding = 2.0**-14 * size + w.size * 2.0**-126
+    rounding = 2.0**-14 * size + 2.0**-20 * allowed + w.size * 2.0**-126  # of w, and of what is seen of it
     worst = int(np.argmax(error - allowed - rounding))
     if not error[worst] <= allowed[worst] + rounding[worst]:
         raise AssertionError(

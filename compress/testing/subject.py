@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,18 @@ class Subject:
         """Of the weights that every stage takes: 2 for linear layers, 4 for convolutions. A stage may say."""
         both = frozenset({2, 4})
         return both.intersection(*(getattr(stage, "dimensions", both) for stage in self.stages))
+
+    def takes(self, w: np.ndarray) -> bool:
+        """Whether w can be fitted: a stage may say how many `distinct` values it must find, and finds a
+        weight as the stages before have left it.
+        """
+        for i, stage in enumerate(self.stages):
+            needed = getattr(stage, "distinct", 0)
+            if needed and i:
+                w = seen(replace(self, stages=self.stages[:i]).finished(w))
+            if needed and len(np.unique(w)) < needed:
+                return False
+        return True
 
     def end(self) -> int:
         """The optimizer step at which the last schedule ends; 0 without schedules."""

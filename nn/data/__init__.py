@@ -1,7 +1,39 @@
-"""Data: real handwritten digits that come with the package, IDX files from disk, and seeded batches."""
+"""Data: handwritten digits that come with the package, IDX and CIFAR files, seeded batches, augmentation.
+
+What few programs need is imported when it is first asked for, so that `import nn` stays quick.
+"""
+
+from importlib import import_module
+from typing import Any
 
 from nn.data.idx import mnist, read_idx
 from nn.data.minibatches import batches
 from nn.data.uci import Digits, digits
 
-__all__ = ["Digits", "batches", "digits", "mnist", "read_idx"]
+__all__ = [
+    "Digits",
+    "augment",
+    "batches",
+    "cifar10",
+    "digits",
+    "mnist",
+    "prefetch",
+    "read_cifar10",
+    "read_idx",
+]
+
+_LATER = {"cifar10": "nn.data.cifar", "read_cifar10": "nn.data.cifar", "prefetch": "nn.data.ahead"}
+
+
+def __getattr__(name: str) -> Any:
+    """augment, cifar10, read_cifar10 and prefetch, the first time; afterwards they are here."""
+    if name == "augment":
+        return import_module("nn.data.augment")
+    if name not in _LATER:
+        raise AttributeError(f"module 'nn.data' has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(_LATER[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,6 +8,8 @@
     conv2d_input_grad(g, w, size, ...), conv2d_weight_grad(x, g, kernel_size, ...)    its gradients
     winograd_conv2d(x, w)       f32 3×3 convolution with fewer multiplications
     adam_step(params, ...)      a step of Adam or AdamW, in place
+    codebook_gemm(x, ...)       f32 product with a matrix of codes into a codebook
+    kmeans1d(values, k)         the best codebook for many numbers
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
@@ -16,11 +18,13 @@ operand into the layout the C code reads, once; `kernel.reference` is the NumPy 
 """
 
 from .adam_step import adam_step
+from .codebook_gemm import codebook_gemm
 from .conv2d import conv2d
 from .conv2d_input_grad import conv2d_input_grad
 from .conv2d_weight_grad import conv2d_weight_grad
 from .gemm import gemm
 from .kernel import Kernel, Variant, all_kernels, kernel, use
+from .kmeans1d import kmeans1d
 from .native import isa, peak, peak_loop, peak_routes, why_not_c
 from .packed import Packed
 from .qgemm import qgemm
@@ -35,12 +39,14 @@ __all__ = [
     "Variant",
     "adam_step",
     "all_kernels",
+    "codebook_gemm",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
     "gemm",
     "isa",
     "kernel",
+    "kmeans1d",
     "peak",
     "peak_loop",
     "peak_routes",

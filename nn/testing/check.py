@@ -19,14 +19,17 @@ from nn.testing import memory
 from nn.testing.case import for_all
 from nn.testing.domain import Domain, Gemm, Qgemm
 from nn.testing.domain_adam import AdamStep
+from nn.testing.domain_codebook import CodebookGemm
 from nn.testing.domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
 from nn.testing.domain_csr import SpmmCsr
+from nn.testing.domain_kmeans import Kmeans1d
 from nn.testing.domain_tt import TtMatmul
 from nn.testing.domain_winograd import WinogradConv2d
 from nn.testing.laws import Implementation, Law
 from nn.testing.laws_adam import ADAM_LAWS
 from nn.testing.laws_conv import CONV2D_LAWS, INPUT_GRAD_LAWS, WEIGHT_GRAD_LAWS
-from nn.testing.laws_float import GEMM_LAWS, SPMM_CSR_LAWS
+from nn.testing.laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
+from nn.testing.laws_kmeans import KMEANS_LAWS
 from nn.testing.laws_qgemm import QGEMM_LAWS
 from nn.testing.laws_tt import TT_LAWS
 from nn.testing.laws_winograd import WINOGRAD_LAWS
@@ -41,6 +44,8 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     Conv2dWeightGrad(),
     WinogradConv2d(),
     AdamStep(),
+    CodebookGemm(),
+    Kmeans1d(),
 )}
 LAWS_OF: dict[str, tuple[Law, ...]] = {
     "gemm": GEMM_LAWS,
@@ -52,6 +57,8 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "conv2d_weight_grad": WEIGHT_GRAD_LAWS,
     "winograd_conv2d": WINOGRAD_LAWS,
     "adam_step": ADAM_LAWS,
+    "codebook_gemm": CODEBOOK_LAWS,
+    "kmeans1d": KMEANS_LAWS,
 }
 
 

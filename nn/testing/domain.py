@@ -53,6 +53,10 @@ class Domain:
         """The arguments of `pack`."""
         return self.weight(case)
 
+    def held(self, case: Case) -> int:
+        """The fewest bytes that a packed weight can take."""
+        return sum(w.nbytes for w in self.weight(case))
+
     def flat(self, function: Callable) -> Callable:
         """A function with the kernel's arguments as one that takes the arrays of a Case."""
         return function

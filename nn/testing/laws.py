@@ -192,7 +192,7 @@ def packs(f: Implementation, case: Case) -> None:
     again = packed.unpack()
     for got, w in zip(again if isinstance(again, tuple) else (again,), weight, strict=True):
         same(got, w, "packed and unpacked", f.domain.unpacked(w))
-    held = sum(w.nbytes for w in weight)
+    held = f.domain.held(case)
     if packed.nbytes < held:
         raise AssertionError(f"packed.nbytes is {packed.nbytes}, less than the {held} bytes it gives back")
 

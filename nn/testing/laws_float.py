@@ -1,4 +1,4 @@
-"""The laws of the float kernels: exact where float32 is exact, honest about NaN; and those of CSR alone."""
+"""The laws of the float kernels: exact where float32 is exact, honest about NaN; of CSR and codebooks."""
 
 from __future__ import annotations
 
@@ -77,6 +77,26 @@ def adds_up_repeated_columns(f: Implementation, case: Case) -> None:
     alike(f, f(twice), f(doubled), twice, "with every stored value twice", reordered=True)
 
 
+# ---- codebooks ----
+
+def reads_both_code_widths(f: Implementation, case: Case) -> None:
+    """A codebook made longer, so that codes take 8 bits where 4 were enough, gives the same product."""
+    x, indices, codebook = case.args
+    for size in (16, 17, 33, 65, 129, 256):
+        if size >= len(codebook):
+            padded = np.concatenate([codebook, np.full(size - len(codebook), np.nan, np.float32)])
+            alike(f, f(case.on(x, indices, padded)), f(case), case, f"with {size} numbers in the codebook")
+
+
+def renames_codes(f: Implementation, case: Case) -> None:
+    """The codebook in another order and the codes renamed: the same product."""
+    x, indices, codebook = case.args
+    order = case.rng().permutation(len(codebook))
+    renamed = case.on(x, np.argsort(order).astype(np.uint8)[indices], codebook[order])
+    alike(f, f(renamed), f(case), case, "codes renamed")
+
+
 GEMM_LAWS: tuple[Law, ...] = (*LAWS, is_exact_on_small_integers, propagates_nan_and_infinity)
 SPMM_CSR_LAWS: tuple[Law, ...] = (*GEMM_LAWS, reads_both_index_widths, gives_zero_for_empty_rows,
                                   equals_the_dense_product, adds_up_repeated_columns)
+CODEBOOK_LAWS: tuple[Law, ...] = (*GEMM_LAWS, reads_both_code_widths, renames_codes)

@@ -22,6 +22,7 @@ from compress.dense import DenseWeight
 from compress.filters import FilterWeight
 from compress.prune import SparseWeight
 from compress.quantize import QuantizedWeight
+from compress.shared import SharedWeight
 from compress.tensor_train import TensorTrainWeight
 from compress.winograd import WinogradWeight
 
@@ -37,6 +38,7 @@ def int8_weight(out=2, width=3, scale=1.0):
 BIAS = np.zeros(2, np.int32)
 INT8 = {"w": int8_weight(), "b": BIAS}
 TRAIN = TensorTrainWeight([np.ones((1, 2, 1, 2), np.float32), np.ones((2, 2, 2, 1), np.float32)])
+SHARED = SharedWeight(np.zeros((2, 4), np.uint8), np.ones(3, np.float32))
 SPARSE = SparseWeight.from_dense(np.ones((2, 4), np.float32))
 FLAT, IMAGE = (3,), (4, 4, 3)
 
@@ -107,6 +109,10 @@ BAD_LINES = {
     ),
     "tensor train of another width": (
         [multiply.TtMatmul(("x",), "y", "w")], {"w": TRAIN}, FLAT,
+        "does not fit rows of 3",
+    ),
+    "shared weight of another width": (
+        [multiply.CodebookGemm(("x",), "y", "w")], {"w": SHARED}, FLAT,
         "does not fit rows of 3",
     ),
     "floats into qgemm": (

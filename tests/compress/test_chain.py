@@ -7,7 +7,7 @@ import pytest
 
 import compress
 import nn
-from compress import Chain, Context, Invariant, Prune, Quantize
+from compress import Chain, Cluster, Context, Invariant, Prune, Quantize, TensorTrain
 from nn.tensor import Tensor
 
 
@@ -31,7 +31,7 @@ def weight(shape=(4, 6), seed=0):
 
 @pytest.mark.parametrize(
     "stages",
-    [[Prune(0.5), Quantize()], [Quantize(), Prune(0.5)], [Prune(0.5), Shares()], [Shares(), Prune(0.1)]],
+    [[Prune(0.5), Quantize()], [Quantize(), Prune(0.5)], [Prune(0.5), Cluster()], [Prune(0.5), Shares()]],
     ids=str,
 )
 def test_orders_that_keep_everything_are_allowed(stages):
@@ -41,6 +41,12 @@ def test_orders_that_keep_everything_are_allowed(stages):
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
+        ([Cluster(), Prune(0.5)], r"Prune after Cluster would destroy the few values .* \(LEVELS\)"),
+        ([Cluster(), Quantize()], r"Quantize after Cluster would destroy the few values .* \(LEVELS\)"),
+        ([Cluster(), Cluster()], r"Cluster after Cluster would destroy the few values .* \(LEVELS\)"),
+        ([Quantize(), Cluster()], r"Cluster after Quantize would destroy multiples of a scale \(GRID\)"),
+        ([Cluster(), TensorTrain(rank=1)], r"TensorTrain after Cluster would destroy the few values"),
+        ([TensorTrain(rank=1), Cluster()], r"Cluster after TensorTrain would destroy the rank \(RANK\)"),
         (
             [Shares(), Quantize()],
             r"Quantize after Shares would destroy the few values .* \(LEVELS\), which Shares made",
@@ -50,7 +56,8 @@ def test_orders_that_keep_everything_are_allowed(stages):
         ([Factors(), Prune(0.5)], r"Prune after Factors would destroy the rank \(RANK\)"),
         ([Quantize(), Quantize()], r"Quantize after Quantize would destroy multiples of a scale \(GRID\)"),
     ],
-    ids=["levels", "support", "first-of-three", "rank", "grid"],
+    ids=["pruned-levels", "quantized-levels", "levels-twice", "shared-grid", "factored-levels", "shared-rank",
+         "levels", "support", "first-of-three", "rank", "grid"],
 )
 def test_an_order_that_would_destroy_something_is_refused_and_says_what(stages, message):
     with pytest.raises(ValueError, match=message):

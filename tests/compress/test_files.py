@@ -22,6 +22,8 @@ RECIPES = {
     "float": None,
     "int8": compress.Quantize(),
     "pruned": compress.Prune(0.5),
+    "shared": compress.Cluster(3),
+    "pruned-shared": [compress.Prune(0.5), compress.Cluster(2)],
     "mixed": {
         "conv1": compress.Quantize(),
         "conv2": compress.Prune(0.7),

@@ -20,9 +20,15 @@ SUBJECTS = [
         compress.TensorTrain(eps=0.3),
         compress.TensorTrain(rank=1),
         compress.TensorTrain(rank=1, cores=2),
+        compress.Cluster(2),
+        compress.Cluster(3, gradient="mean"),
+        compress.Cluster(4),
+        compress.Cluster(8),
         [compress.Prune(0.7), compress.Quantize()],
         [compress.Quantize(), compress.Prune(0.7)],
         [compress.Prune(0.4), compress.Prune(0.6, compress.Cubic(end=3)), compress.Quantize()],
+        [compress.Prune(0.8), compress.Cluster(2)],
+        [compress.Prune(0.7, compress.Cubic(end=3)), compress.Cluster(3)],
     )
 ]
 

@@ -72,10 +72,10 @@ def test_it_obeys_them_after_pruning():
     assert report, str(report)
 
 
-def test_quantizing_it_is_refused_and_pruning_it_is_not():
-    Chain([Binary(), compress.Prune(0.5)])
-    with pytest.raises(ValueError, match=r"Quantize after Binary would destroy .* \(LEVELS\)"):
-        Chain([Binary(), compress.Quantize()])
+@pytest.mark.parametrize("later", [compress.Quantize(), compress.Prune(0.5)])
+def test_quantizing_and_pruning_it_afterwards_is_refused(later):
+    with pytest.raises(ValueError, match=r" after Binary would destroy .* \(LEVELS\)"):
+        Chain([Binary(), later])
 
 
 def test_it_trains_converts_and_comes_back(tmp_path):

@@ -119,6 +119,10 @@ CHAINS = [
     [compress.Prune(0.8, compress.Cubic(end=6, every=2))],
     [compress.Quantize()],
     [compress.Prune(0.8, compress.Cubic(end=6)), compress.Quantize()],
+    [compress.Cluster(3)],
+    [compress.Prune(0.5), compress.Cluster(2)],
+    [compress.Prune(0.5, compress.Cubic(end=2)), compress.Cluster(2)],
+    [compress.Prune(0.5, compress.Cubic(end=5)), compress.Cluster(2, "mean")],
 ]
 
 

@@ -37,6 +37,8 @@ GROUPS = (
     "conv2d_input_grad",
     "conv2d_weight_grad",
     "winograd_conv2d",
+    "codebook_gemm",
+    "kmeans1d",
     "one_pass",
     "training",
     "digits",
@@ -51,7 +53,7 @@ ONE_THREAD = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
-PEERS = ("torch", "onnxruntime", "scipy")
+PEERS = ("torch", "onnxruntime", "scipy", "scikit-learn")
 
 
 def run(names: list[str], as_json: bool = False) -> int:

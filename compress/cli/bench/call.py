@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.kernels import Kernel, conv2d, gemm, qgemm, spmm_csr, tt_matmul, why_not_c, winograd_conv2d
+from nn.kernels import (
+    Kernel,
+    codebook_gemm,
+    conv2d,
+    gemm,
+    qgemm,
+    spmm_csr,
+    tt_matmul,
+    why_not_c,
+    winograd_conv2d,
+)
 
 from . import variants
 from .row import AT_MOST, Row
@@ -23,6 +33,7 @@ CALLS = (
     (tt_matmul, "tt_matmul(a, b)", np.float32),
     (conv2d, "conv2d(a, b)", np.float32),
     (winograd_conv2d, "winograd_conv2d(a, b, padding=1)", np.float32),
+    (codebook_gemm, "codebook_gemm(a, b)", np.float32),
 )
 
 
@@ -37,11 +48,11 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
         return variants.no_kernels("call", measure, "µs", BAR, AT_MOST)
     x, w = np.ones((1, 4), np.float32), np.ones((4, 4), np.float32)
     a, b = (x.astype(np.uint8), w.astype(np.int8)) if kernel is qgemm else (x, w)
-    weight = [b.reshape(1, 4, 4, 1)] if kernel is tt_matmul else b
+    weights = {tt_matmul: ([b.reshape(1, 4, 4, 1)],), codebook_gemm: (b.astype(np.uint8), b[0] * 2)}
     if kernel in (conv2d, winograd_conv2d):  # one pixel of four channels
         side = 3 if kernel is winograd_conv2d else 1
-        a, weight = a.reshape(1, 1, 1, 4), np.ones((4, 4, side, side), np.float32)
-    names = {kernel.name: kernel, "a": a, "b": kernel.pack(weight)}
+        a, weights[kernel] = a.reshape(1, 1, 1, 4), (np.ones((4, 4, side, side), np.float32),)
+    names = {kernel.name: kernel, "a": a, "b": kernel.pack(*weights.get(kernel, (b,)))}
     names |= {"bias": np.ones(4, np.int32), "scale": np.ones(4, np.float32)}
     out = np.empty(a.shape, dtype)
     contestants = {

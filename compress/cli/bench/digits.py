@@ -19,7 +19,12 @@ from .row import WITHIN, Row
 __all__ = ["rows"]
 
 SEEDS = 8
-BARS = {"int8": None, "int8 trained": None, "pruned": 0.8}  # technique of digits_cnn -> its option
+BARS = {  # technique of digits_cnn -> its option
+    "int8": None,
+    "int8 trained": None,
+    "pruned": 0.8,
+    "shared": 4,
+}
 
 
 def rows(seconds: float) -> list[Row]:

@@ -119,7 +119,7 @@ def test_files_load_again_to_the_same_accuracy(quick):
     out, ledger, _ = quick
     digits = nn.data.digits()
     for row in ledger["rows"]:
-        name = re.sub(r" \d+%| rank \d+|, dense", "", row["technique"])
+        name = re.sub(r" \d+%| rank \d+| \d-bit|, dense", "", row["technique"])
         path = out / (re.sub(r"\W+", "-", f"{row['network']} {name} seed5") + ".safetensors")
         program = compress.load(path)
         assert nn.train.accuracy(program, digits.x_test, digits.y_test) == row["accuracy"]

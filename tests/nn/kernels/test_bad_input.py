@@ -21,6 +21,8 @@ GOOD = {
     "qgemm": {"a": A8, "b": W8, "bias": np.zeros(5, np.int32), "scale": np.ones(5, F)},
     "spmm_csr": {"x": X, "values": np.ones(2, F), "indices": np.array([0, 3], np.uint16),
                  "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
+    "codebook_gemm": {"x": X, "indices": np.arange(20, dtype=np.uint8).reshape(5, 4),
+                      "codebook": np.ones(20, F)},
     "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
     **bad_convolution.GOOD,
     "winograd_conv2d": {"x": IMAGE, "w": FILTERS, "padding": 1},
@@ -143,6 +145,16 @@ BAD = {
         (VALUE, np.zeros((2, 3, 4, 5), F)[:, ::-1], "strides"),
         (VALUE, np.zeros((2, 5, 3, 4), F).transpose(0, 2, 3, 1), "strides"),
         (VALUE, np.zeros((3, 2, 4, 5), F).transpose(1, 0, 2, 3), "strides")],
+    ("codebook_gemm", "x"): bad_float_matrix(np.ones((4, 6), F)),
+    ("codebook_gemm", "indices"): [
+        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, W, "float32"),
+        (TYPE, np.ones((5, 4), np.int8), "int8"), (VALUE, A8[0], r"\(4,\)"),
+        (VALUE, np.ones((5, 6), np.uint8), r"\(5, 6\)"),
+        (VALUE, np.full((5, 4), 20, np.uint8), r"0\.\.19, got 20")],
+    ("codebook_gemm", "codebook"): [
+        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.ones(20), "float64"), (VALUE, W, r"\(4, 5\)"),
+        (VALUE, np.ones(0, F), "0"), (VALUE, np.ones(257, F), "257")],
+    ("codebook_gemm", "out"): bad_out(F, np.int32),
 }
 BAD |= bad_convolution.BAD
 ROWS = [pytest.param(kernel, argument, *row, id=f"{kernel}-{argument}-{i}")
@@ -180,6 +192,8 @@ def test_the_good_call_is_good(kernel):
     ("spmm_csr", {"x": SHARED[:3, :4], "out": SHARED[:3, 3:]}),
     ("spmm_csr", {"values": SHARED[0, :2], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
+    ("codebook_gemm", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
+    ("codebook_gemm", {"codebook": SHARED.ravel()[:20], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"cores": [SHARED[:4, :5].reshape(1, 4, 5, 1)], "out": SHARED[:3, :5]}),
     *bad_convolution.OVERLAPS,
     ("winograd_conv2d", {"x": IMAGES[:96].reshape(2, 3, 4, 4), "out": IMAGES[95:215].reshape(2, 3, 4, 5)}),
@@ -226,9 +240,10 @@ def test_indices_must_lie_within_x():
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "packed_by", "weight", "argument"), [
     ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
-    ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"), ("conv2d", "gemm", W, "w")])
+    ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"), ("conv2d", "gemm", W, "w"),
+    ("codebook_gemm", "gemm", W, "indices"), ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
-    foreign = getattr(kernels, packed_by).pack(weight)
+    foreign = getattr(kernels, packed_by).pack(*(weight if isinstance(weight, tuple) else [weight]))
     good = (A8,) if kernel == "qgemm" else (GOOD[kernel].get("x", X),)
     with pytest.raises(TypeError, match=f"^{kernel}: {argument} .*{packed_by}"):
         getattr(kernels, kernel)(*good, foreign)
@@ -237,9 +252,11 @@ def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "weight", "shape"), [
     ("gemm", np.ones((6, 5), F), r"\(6, 5\)"), ("qgemm", np.ones((6, 5), B), r"\(6, 5\)"),
-    ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"), ("tt_matmul", [np.ones((1, 6, 5, 1), F)], r"\(6, 5\)")])
+    ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"),
+    ("codebook_gemm", (np.ones((5, 6), np.uint8), np.ones(2, F)), r"\(5, 6\)"),
+    ("tt_matmul", [np.ones((1, 6, 5, 1), F)], r"\(6, 5\)")])
 def test_packed_of_another_shape(kernel, weight, shape):
-    packed = getattr(kernels, kernel).pack(weight)
+    packed = getattr(kernels, kernel).pack(*(weight if isinstance(weight, tuple) else [weight]))
     with pytest.raises(ValueError, match=rf"^{kernel}: .*\(3, 4\).*{shape}"):
         getattr(kernels, kernel)(A8 if kernel == "qgemm" else X, packed)
 
@@ -255,6 +272,8 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("tt_matmul", TypeError, (W,)), ("tt_matmul", ValueError, ([W],)), ("tt_matmul", TypeError, ([W8],)),
     ("winograd_conv2d", TypeError, (W8,)), ("winograd_conv2d", ValueError, (W,)),
     ("winograd_conv2d", ValueError, (np.ones((5, 4, 5, 5), F),)), ("winograd_conv2d", TypeError, (None,)),
+    ("codebook_gemm", TypeError, (W, np.ones(2, F))), ("codebook_gemm", ValueError, (A8, np.ones(1, F))),
+    ("codebook_gemm", ValueError, (A8[0], np.ones(2, F))), ("codebook_gemm", TypeError, (A8, None)),
     ("spmm_csr", TypeError, (W8,)), ("spmm_csr", ValueError, (W[0],)), ("spmm_csr", TypeError, (W, W)),
     ("spmm_csr", ValueError, (np.ones(1, F), np.array([4], np.int32), np.array([0, 1], np.int32), 4)),
     ("spmm_csr", TypeError, (np.ones(1, F), np.array([3], np.int32), np.array([0, 1], np.int32), 4.5)),
@@ -272,6 +291,31 @@ def test_unknown_and_missing_arguments(kernel):
         call(**GOOD[kernel], nonsense=1)
     with pytest.raises(TypeError, match=rf"'{next(iter(GOOD[kernel]))}'"):
         call()
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_codebook_beside_packed_indices():
+    packed = kernels.codebook_gemm.pack(np.zeros((5, 4), np.uint8), np.ones(2, F))
+    with pytest.raises(TypeError, match=r"^codebook_gemm: packed indices have their codebook with them"):
+        kernels.codebook_gemm(X, packed, np.ones(2, F))
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(("values", "k", "error", "message"), [
+    ([1.0, 2.0], 1, TYPE, "values must be a NumPy array, got list"),
+    (np.ones(3), 1, TYPE, "values .*float64"),
+    (X, 1, VALUE, r"values .*\(3, 4\)"), (X[0, 0], 1, TYPE, "values .*float32"),
+    (np.array([1, np.nan], F), 1, VALUE, "values must be finite"),
+    (np.array([1, -np.inf], F), 1, VALUE, "values must be finite"),
+    (X[0], 1.5, TYPE, "k must be an integer, got float"), (X[0], None, TYPE, "k .*NoneType"),
+    (X[0], 0, VALUE, r"k must be in 1\.\.\d+, got 0"), (X[0], -1, VALUE, "k .*got -1"),
+    (X[0], 2, VALUE, "k must be at most the number of distinct values, 1, got 2"),
+    (np.array([0.0, -0.0, 1.0], F), 3, VALUE, "k .*distinct values, 2, got 3"),
+    (np.zeros(0, F), 1, VALUE, "k .*distinct values, 0, got 1"),
+])
+def test_bad_values_and_k(values, k, error, message):
+    with pytest.raises(error, match=f"^kmeans1d: {message}"):
+        kernels.kmeans1d(values, k)
 
 
 def test_without_a_scale_there_is_no_output_dtype_or_zero():

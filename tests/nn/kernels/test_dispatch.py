@@ -46,6 +46,8 @@ print(json.dumps({
     "tt_matmul": float(kernels.tt_matmul(x, [w[None, :7, :7, None], w[None, :11, :11, None]]).sum()),
     "winograd_conv2d": float(kernels.winograd_conv2d(x.reshape(1, 9, 7, 11), w[:, :55].reshape(-1, 11, 1, 1)
                                                      * np.ones((3, 3), "f4")).sum()),
+    "codebook_gemm": float(kernels.codebook_gemm(x, b.T.astype("u1") & 7, x[0, :9].copy()).sum()),
+    "kmeans1d": kernels.kmeans1d(rng.integers(-50, 50, 40).astype("f4"), 5).tolist(),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
 
@@ -82,7 +84,7 @@ def test_cap(cap, on_numpy):
     assert {isa for rows in here["variants"].values() for _, isa in rows} <= set(BELOW[cap])
     assert all(len(rows) >= 2 for rows in here["variants"].values())
     for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
-                   "conv2d_weight_grad", "winograd_conv2d", "network"):
+                   "conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "kmeans1d", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -192,13 +194,14 @@ def test_threads_share_a_packed_weight(kernel):
         x, w = x.reshape(5, 10, 15, 20), w.reshape(35, 20, 30)[..., :9].reshape(35, 20, 3, 3)
     if kernel.name == "winograd_conv2d":
         x, w = x.reshape(5, 10, 10, 30), w.reshape(70, 300)[:, :270].reshape(70, 30, 3, 3)
-    packed, start, wrong = kernel.pack(w), threading.Barrier(4), []
+    w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
+    packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 
     def work(number):
         each = {"qgemm": {"a_zero": number, "bias": np.full(70, number, np.int32)},
                 "conv2d": {"padding": number, "bias": np.full(35, number, np.float32)}}
         options = each.get(kernel.name, {})
-        want = kernel(x, kernel.pack(w), **options)
+        want = kernel(x, kernel.pack(*w), **options)
         start.wait()
         for _ in range(50):
             if not np.array_equal(kernel(x, packed, **options), want):

@@ -34,6 +34,30 @@ def test_spmm_csr(f, m, k, n, index):
     equals_specification(f, DOMAINS["spmm_csr"].storing(x, w, rng.random((n, k)) < 0.1, index))
 
 
+@every(kernels.codebook_gemm)
+@pytest.mark.parametrize(("m", "k", "n"), FLOAT)
+@pytest.mark.parametrize("size", [16, 32, 256])
+def test_codebook_gemm(f, m, k, n, size):
+    equals_specification(f, coded(m, k, n, size))
+
+
+def coded(m, k, n, size):
+    rng = np.random.default_rng(0)
+    indices = rng.integers(0, size, (n, k), dtype=np.uint8)
+    return Case((floats(rng, (m, k), "uniform"), indices, floats(rng, (size,), "uniform")))
+
+
+@pytest.mark.parametrize("size", [5, 16, 17, 33, 65, 129, 256])
+@pytest.mark.parametrize("m", [1, 5, 37])
+def test_all_variants_with_fma_give_codebook_gemm_the_bits_of_gemm(m, size):
+    case = coded(m, 1101, 90, size)   # two slices of K
+    x, indices, codebook = case.args
+    dense = np.ascontiguousarray(codebook[indices].T)
+    results = {f.name: f(case) for f in implementations(kernels.codebook_gemm) if "avx" in f.name}
+    results |= {f.name: f(Case((x, dense))) for f in implementations(kernels.gemm) if "avx" in f.name}
+    assert len({result.tobytes() for result in results.values()}) <= 1, results.keys()
+
+
 @cache
 def integer_cases(m, k, n, narrow):
     """A plain product and a requantised one, each with what the specification makes of it."""

@@ -9,7 +9,13 @@ from nn.kernels import all_kernels, gemm, qgemm
 from nn.testing import memory
 from nn.testing.check import DOMAINS, LAWS_OF, check, holds
 from nn.testing.laws import Implementation
-from tests.nn.kernels import mutants, mutants_adam, mutants_conv, mutants_winograd  # noqa: F401
+from tests.nn.kernels import (
+    mutants,
+    mutants_adam,
+    mutants_codebook,  # noqa: F401  (adds its own to MUTANTS)
+    mutants_conv,  # noqa: F401
+    mutants_winograd,  # noqa: F401
+)
 
 EXAMPLES = 60
 MUTANTS = [*mutants.MUTANTS, *mutants_adam.MUTANTS]

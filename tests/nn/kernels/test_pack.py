@@ -50,6 +50,25 @@ def test_pairs_fit_is_the_theorem(pair, fits, place):
     assert MODULES["qgemm"]._pairs_fit(b) == fits
 
 
+@pytest.mark.parametrize("size", [1, 16, 17, 256])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_c_packs_codes_as_numpy_does(shape, size, monkeypatch):
+    rng = np.random.default_rng(sum(shape))
+    n, k = shape
+    wide, codebook = rng.integers(0, size, (2 * n + 1, 2 * k + 1), np.uint8), np.ones(size, np.float32)
+    cut = wide[:n, :k]
+    for indices in (cut.copy(), np.asfortranarray(cut), wide[:2 * n:2, :2 * k:2], cut[::-1, ::-1]):
+        fast = kernels.codebook_gemm.pack(indices, codebook)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.modules["nn.kernels.codebook_gemm"], "lib", None)
+            plain = kernels.codebook_gemm.pack(indices, codebook)
+        assert np.array_equal(plain.parts["codes"], fast.parts["codes"])
+        back, numbers = fast.unpack()
+        assert np.array_equal(back, indices)
+        assert np.array_equal(numbers, codebook)
+        assert fast.nbytes <= -(-n // 16) * 16 * (k + 1) // (2 if size <= 16 else 1) + 1024
+
+
 @pytest.mark.parametrize("groups", [1, 2, 5])
 @pytest.mark.parametrize("shape", [
     (10, 3, 3, 3), (40, 5, 1, 2), (170, 4, 3, 1), (0, 3, 2, 2), (10, 0, 2, 2)], ids=str)

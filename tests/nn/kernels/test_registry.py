@@ -35,7 +35,7 @@ def test_variants_are_the_rows_that_can_run(kernel):
     numpy, *c = kernel.variants()
     assert (numpy.backend, numpy.tile) == ("numpy", None)
     assert {v.name: (v.isa, v.tile) for v in c}.items() <= listed.items()
-    if kernels.isa() == "avx512":
+    if kernels.isa() == "avx512" and kernel.name != "kmeans1d":   # a search, one step after the other
         assert {v.isa for v in c} >= {"scalar", "avx2"}
     assert len(implementations(kernel)) == len(c) + 2
 

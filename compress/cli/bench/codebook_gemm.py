@@ -1,0 +1,82 @@
+"""codebook_gemm: a shared weight of 4, 5 and 8 bits beside the dense product of NumPy, PyTorch and gemm."""
+
+from __future__ import annotations
+
+from timeit import Timer
+
+import numpy as np
+
+from nn.kernels import Variant, codebook_gemm, gemm, use
+
+from . import peers, variants
+from .row import Row
+from .timing import context, interleaved, timer
+
+__all__ = ["rows", "variant_rows"]
+
+SHAPES = ((1, 4096, 4096), (4, 4096, 4096), (64, 1024, 1024), (512, 1024, 1024))  # M, K, N
+NUMBERS = (16, 32, 256)  # in the codebook: 4, 5 and 8 bits
+
+
+def rows(seconds: float) -> list[Row]:
+    """Each shape with 4 bits and the first with more, and the speed of every variant."""
+    cases = [(shape, NUMBERS[0]) for shape in SHAPES]
+    cases += [(shape, more) for more in NUMBERS[1:] for shape in SHAPES[:3:2]]
+    return [*(_beside_dense(*case, seconds / 4) for case in cases), *variant_rows(seconds / 2)]
+
+
+def variant_rows(seconds: float) -> list[Row]:
+    """The speed of every variant."""
+    return variants.rows(codebook_gemm, _work, lambda variant: "", seconds)
+
+
+Operands = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _operands(m: int, k: int, n: int, numbers: int) -> Operands:
+    """x (M, K), indices (N, K) and a codebook."""
+    rng = np.random.default_rng(0)
+    return (rng.standard_normal((m, k), np.float32), rng.integers(0, numbers, (n, k), np.uint8),
+            rng.standard_normal(numbers, np.float32))
+
+
+def _beside_dense(shape: tuple[int, int, int], numbers: int, seconds: float) -> Row:
+    """How many times as fast as the best dense product of the same shape; below 1 it is slower."""
+    x, indices, codebook = _operands(*shape, numbers)
+    w, out = codebook[indices], np.empty((shape[0], shape[2]), np.float32)
+    contestants = {
+        "ours": _ours(x, indices, codebook),
+        "NumPy": timer("matmul(x, w, out=y)", matmul=np.matmul, x=x, w=w.T, y=out),
+        "our gemm": timer("gemm(x, w, out=y)", gemm=gemm, x=x, w=gemm.pack(w.T), y=out),
+    }
+    if not peers.missing("torch"):
+        import torch
+
+        torch.set_num_threads(1)
+        tensors = {"x": torch.from_numpy(x), "w": torch.from_numpy(w), "y": torch.from_numpy(out)}
+        contestants["PyTorch"] = timer("mm(x, w.T, out=y)", mm=torch.mm, **tensors)
+    times = interleaved(contestants, seconds)
+    best = min(one.median for name, one in times.items() if not name.startswith("our"))
+    beside = context(times, "ms", lambda seconds: 1000 * seconds)
+    held = codebook_gemm.pack(indices, codebook).nbytes
+    beside["MB"] = {"codes": round(held / 1e6, 2), "dense": round(w.nbytes / 1e6, 2)}
+    what = f"{'×'.join(map(str, shape))}, {(numbers - 1).bit_length()} bits"
+    measure = f"codebook_gemm {what}, beside the dense product of NumPy, PyTorch"
+    return Row("codebook_gemm", measure, round(best / times["ours"].median, 3), "× the best", context=beside)
+
+
+def _ours(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> Timer:
+    """The timer of our product, once its result is known to be right."""
+    packed = codebook_gemm.pack(indices, codebook)
+    out = np.empty((len(x), len(indices)), np.float32)
+    want = x.astype(np.float64) @ codebook[indices].T
+    if not np.allclose(codebook_gemm(x, packed, out=out), want, atol=1e-3):
+        raise RuntimeError("bench: codebook_gemm differs from its specification")
+    return timer("codebook_gemm(x, w, out=out)", codebook_gemm=codebook_gemm, x=x, w=packed, out=out)
+
+
+def _work(variant: Variant) -> variants.Work:
+    side, rows = variants.SIDE, variant.tile[0] if variant.tile else 8
+    with use(variant):
+        ours = _ours(*_operands(rows, side, side, 16))
+        return variants.Work(f"{rows}×{side}×{side}, 4 bits", rows * side**2, ours)

@@ -1,0 +1,204 @@
+"""Weight sharing: all weights of a layer take one of 2^bits values, the best ones to begin with, then
+trained.
+
+Han, Mao & Dally (2016), §3. The values are found by k-means, here the global optimum (`kmeans1d`), so that
+there is nothing to initialise; which weight has which value stays as it is then, and the values are trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import numpy as np
+
+from nn.kernels import kmeans1d
+from nn.kernels.kmeans1d import nearest
+from nn.module import Parameter
+from nn.rules.record import Rule
+from nn.tensor import Tensor, apply
+
+from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
+from .transform import Context, Invariant
+
+__all__ = ["SHARED", "Cluster"]
+
+
+def _shared_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple[np.ndarray]:
+    codes, rates = saved
+    return ((np.bincount(codes.ravel(), g.ravel(), len(rates)) * rates).astype(g.dtype),)
+
+
+# A centroid moves by what all its members ask of it together (Han et al., eq. 3). With a rate of 1 this is
+# the true derivative, with other rates a declared surrogate: 1/n for the mean of n members, 0 for a centroid
+# that stays.
+SHARED = Rule(
+    "shared",
+    "w = c[codes];  dcⱼ = rateⱼ · Σ g over the members of cⱼ",
+    lambda c, *, codes, rates: (c[codes], (codes, rates)),
+    _shared_vjp,
+    samples=lambda rng: [
+        ([rng.normal(size=3)], {"codes": rng.integers(0, 3, (4, 5)), "rates": rng.random(3)})
+    ],
+    surrogate=lambda c, *, codes, rates: lambda c: (c * rates)[codes],
+    fresh=True,
+)
+
+
+@dataclass
+class ClusterState:
+    """`centroids` (2^bits,), rising at first, which are trained; `codes`, the weight's shape, says which each
+    weight has; `rates`, see SHARED; `zero`, the code of the zeros that stay, or −1. `error`: what sharing did
+    at most.
+
+    Until optimizer step `begin` nothing is shared yet (`shares` is false) and the weight itself is trained.
+    `scale` (out,): a factor for each row behind the centroids, or None.
+    """
+
+    name: str
+    begin: int
+    centroids: Parameter
+    codes: np.ndarray
+    rates: np.ndarray
+    zero: int = -1
+    shares: bool = False
+    error: float = 0.0
+    scale: np.ndarray | None = None
+
+    @property
+    def trainables(self) -> tuple[Parameter, ...]:
+        """What is trained in the weight's place."""
+        return (self.centroids,)
+
+    @property
+    def trains_weight(self) -> bool:
+        """Whether the weight is trained too, for now."""
+        return not self.shares
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """2^bits values for all weights of a layer, by k-means; what is trained on are these values.
+
+    Zeros stay zero: where there are any (after Prune), one value is 0 and stays it, and no other weight takes
+    it. After a stage with a schedule the weight is trained as it is until that ends, and then shared.
+    `gradient`: "sum", the true derivative, or "mean" of the gradients of a value's members. With SGD the mean
+    moves a value as many times less as it has members; Adam divides by the gradient's size and takes the same
+    steps with both but for its eps (tests/compress/test_cluster.py: after 30 steps on digits_mlp the values
+    of the two differ by 1 % of their way with Adam, by 99 % with SGD).
+
+    A layer with fewer different weights than values can't be shared (ValueError): choose fewer bits for it in
+    the recipe, or None.
+    """
+
+    bits: int = 4
+    gradient: str = "sum"
+
+    keeps = frozenset({Invariant.SUPPORT, Invariant.NM})
+    makes = frozenset({Invariant.LEVELS})
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.bits, int) or isinstance(self.bits, bool):
+            raise TypeError(f"Cluster: bits must be a whole number; got {self.bits!r}")
+        if not 2 <= self.bits <= 8:
+            raise ValueError(f"Cluster: bits must be in 2…8; got {self.bits}")
+        if self.gradient not in ("sum", "mean"):
+            raise ValueError(f"Cluster: gradient must be 'sum' or 'mean'; got {self.gradient!r}")
+
+    @property
+    def distinct(self) -> int:
+        """How many different weights a layer must have."""
+        return 2**self.bits
+
+    def fit(self, w: np.ndarray, context: Context) -> ClusterState:
+        codes, rates = np.zeros(w.shape, np.uint8), np.zeros(2**self.bits, np.float32)
+        centroids = Parameter(np.zeros(2**self.bits, np.float32))
+        state = ClusterState(context.name, context.settled, centroids, codes, rates)
+        if not state.begin:
+            self._share(w, state)
+        return state
+
+    def _share(self, w: np.ndarray, state: ClusterState) -> None:
+        """Find the centroids of a weight and which each has."""
+        alive = w != 0
+        pinned = not alive.all()
+        found = len(np.unique(w))
+        if found < self.distinct:
+            raise ValueError(
+                f"Cluster: {state.name} has {found} different values, fewer than the {self.distinct} that "
+                f"bits={self.bits} shares; choose fewer bits for it in the recipe, or None"
+            )
+        values = w[alive]
+        centroids = kmeans1d(values, self.distinct - pinned)
+        state.error = error_at_most(values, len(centroids))
+        codes = nearest(values, centroids)
+        if pinned:
+            state.zero = int(np.searchsorted(centroids, 0))
+            codes += codes >= state.zero
+            centroids = np.insert(centroids, state.zero, 0)
+            state.codes[~alive] = state.zero
+        state.codes[alive] = codes
+        counts = np.bincount(state.codes.ravel(), minlength=self.distinct)
+        state.rates[:] = 1 if self.gradient == "sum" else 1 / np.maximum(counts, 1)
+        if pinned:
+            state.rates[state.zero] = 0
+        state.centroids.data = centroids
+        state.shares = True
+
+    def project(self, w: Tensor, state: ClusterState) -> Tensor:
+        if not state.shares:
+            return w
+        seen = apply(SHARED, state.centroids, codes=state.codes, rates=state.rates)
+        if state.scale is None:
+            return seen
+        return seen * Tensor(state.scale.reshape(-1, *[1] * (w.ndim - 1))) + 0.0  # no −0: CSR has none
+
+    def update(self, state: ClusterState, w: Tensor, step: int) -> None:
+        """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded any more.
+        """
+        if not state.shares:
+            if step < state.begin:
+                return
+            self._share(w.data, state)
+        w.data = scaled(state.centroids.data[state.codes], state.scale)
+        state.error = 0.0
+
+    def rescaled(self, state: ClusterState, factor: np.ndarray) -> ClusterState:
+        """Sharing is one codebook for a tensor, a batch norm one factor for each row: it stays beside the
+        codebook.
+        """
+        scale = factor if state.scale is None else state.scale * factor
+        return replace(state, scale=np.asarray(scale, np.float32) if state.shares else None)
+
+    def encode(self, w: np.ndarray, state: ClusterState) -> SharedWeight | PrunedSharedWeight:
+        self.check_finished(state)
+        return smallest_form(state.codes, state.centroids.data, state.zero, state.scale)
+
+    def check_finished(self, state: ClusterState) -> None:
+        """Raise ValueError while the stages before have not ended."""
+        if not state.shares:
+            raise ValueError(
+                f"Cluster: {state.name} is shared from optimizer step {state.begin} on, when the schedule "
+                "before it ends; train on before converting"
+            )
+
+    def bound(self, w: np.ndarray, state: ClusterState) -> float:
+        """√(n·(range/2k)²): the optimum is no worse than k equal parts of the range of its n weights."""
+        if state.scale is None:
+            return state.error
+        largest, norm = float(np.abs(state.scale).max()), float(np.linalg.norm(w.astype(np.float64)))
+        return largest * state.error * (1 + 2.0**-22) + 2.0**-22 * norm + sqrt(w.size) * 2.0**-149
+
+
+def error_at_most(values: np.ndarray, k: int) -> float:
+    """An upper bound of ‖values − nearest of their k best centroids‖ that nothing was measured for.
+
+    With k equal parts of the range no value is farther from the middle of its part than range/2k; the
+    variance bounds it too. kmeans1d's sums and the centroids are rounded.
+    """
+    values = values.astype(np.float64)
+    n, spread = len(values), float(np.sum((values - values.mean()) ** 2))
+    parts = n * (float(np.ptp(values)) / (2 * k)) ** 2
+    slack = 8 * (n * sqrt(n * k) + 8) * 2.0**-53 * spread
+    rounding = sqrt(n) * (2.0**-24 * float(np.abs(values).max()) + 2.0**-150)
+    return sqrt(min(parts, spread) + slack) * (1 + 1e-12) + rounding

@@ -1,0 +1,95 @@
+"""What Cluster promises beside the laws of every transform: few values, the best ones, exact zeros, small
+bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compress.cluster import Cluster
+from compress.transform import Invariant
+from nn.kernels import kmeans1d
+from nn.optim import SGD
+from nn.tensor import Tensor
+from nn.testing.case import Case
+from nn.testing.domain_kmeans import cost, slack
+
+from .laws import pruned, step
+from .subject import Law, Subject, seen
+
+__all__ = ["CLUSTER_LAWS"]
+
+
+def last(subject: Subject) -> Cluster:
+    """The stage that shares."""
+    return subject.stages[-1]
+
+
+def shares_few_values(subject: Subject, case: Case) -> None:
+    """At most 2^bits values; what was 0 is 0 and nothing else is, before training and after it."""
+    parameter = subject.finished(*case.args)
+    optimizer = SGD(parameter.trainables(), lr=0.01 * float(np.abs(parameter.data).max()), momentum=0.9)
+    zeros = parameter.view.before_last(parameter).data == 0
+    for trained in (False, True):
+        if trained:
+            for _ in range(3):
+                step(parameter, optimizer, case.rng())
+        w = seen(parameter)
+        if len(np.unique(w)) > last(subject).distinct:
+            raise AssertionError(f"{len(np.unique(w))} values, wanted at most {last(subject).distinct}")
+        if np.any(w[zeros]):
+            raise AssertionError("a weight of 0 became another")
+    state = parameter.view.states[-1]
+    if np.any(state.codes[~zeros] == state.zero):
+        raise AssertionError("a weight that is not 0 has the value that stays 0")
+
+
+def finds_the_best_values(subject: Subject, case: Case) -> None:
+    """No values share less badly: the error is that of `kmeans1d` over the weights that are not 0."""
+    parameter = subject.attached(*case.args)
+    before = parameter.view.before_last(parameter).data
+    if not parameter.view.states[-1].shares:
+        return
+    values = before[before != 0]
+    levels = last(subject).distinct - (values.size < before.size)
+    if not values.size:
+        return
+    best = cost(values, kmeans1d.reference(values, levels))
+    found = float(np.sum((before - seen(parameter).astype(np.float64)) ** 2))
+    if not found <= best + slack(values, levels):
+        raise AssertionError(f"the error is {found!r}, the best {levels} values have {best!r}")
+
+
+def sums_gradients(subject: Subject, case: Case) -> None:
+    """A value's gradient is the sum of its members', or their mean; one that stays 0 has none."""
+    parameter = subject.finished(*case.args)
+    state = parameter.view.states[-1]
+    direction = case.rng().standard_normal(parameter.shape).astype(np.float32)
+    (parameter.viewed() * Tensor(direction)).sum().backward()
+    wanted = np.zeros(last(subject).distinct)
+    for j in range(len(wanted)):
+        own = direction[state.codes == j].astype(np.float64)
+        if j != state.zero and own.size:
+            wanted[j] = own.mean() if last(subject).gradient == "mean" else own.sum()
+    got = state.centroids.grad
+    if not np.all(np.abs(got - wanted) <= 1e-5 * (1 + np.abs(wanted))):
+        raise AssertionError(f"gradients {got}, wanted {wanted}")
+    if parameter.grad is not None and np.any(parameter.grad):
+        raise AssertionError("the weight itself has a gradient")
+
+
+def stores_bits_a_weight(subject: Subject, case: Case) -> None:
+    """No more than `bits` bits for each weight (rounded up to a byte) and 2^bits numbers."""
+    parameter = subject.finished(*case.args)
+    sizes = parameter.view.encode(parameter.data).sizes()
+    most = -(-parameter.size * last(subject).bits // 8) + 4 * last(subject).distinct
+    if sizes["payload"] + sizes["indices"] + sizes["tables"] > most:
+        raise AssertionError(f"{sizes} for {parameter.size} weights, wanted at most {most} bytes")
+    if any(Invariant.SUPPORT in stage.makes for stage in subject.stages):
+        alive = int(np.count_nonzero(~pruned(parameter)))
+        if sizes["indices"] and sizes["payload"] > -(-alive * last(subject).bits // 8):
+            raise AssertionError(f"{sizes['payload']} bytes of codes for {alive} weights")
+
+
+CLUSTER_LAWS: tuple[Law, ...] = (
+    shares_few_values, finds_the_best_values, sums_gradients, stores_bits_a_weight)

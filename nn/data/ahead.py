@@ -1,0 +1,58 @@
+"""Items made in the background while those before them are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from queue import SimpleQueue
+from threading import Semaphore, Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+_END = object()
+
+
+def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
+    """The same items in the same order, up to `ahead` of them drawn by a thread before they are asked for.
+
+    NumPy lets other threads run while it works, so that augmentation and training share two cores. What
+    `items` raises is raised here, where its item would have come. When the iterator that is returned is
+    closed or forgotten, the thread ends; nothing is drawn before the first item is asked for.
+
+    Raises: TypeError for what is not iterable, ValueError for ahead < 1.
+    """
+    if not isinstance(items, Iterable):
+        raise TypeError(f"prefetch: items must be iterable, got {type(items).__name__}")
+    if isinstance(ahead, bool) or not isinstance(ahead, int) or ahead < 1:
+        raise ValueError(f"prefetch: ahead must be a whole number >= 1, got {ahead!r}")
+    return _prefetched(items, ahead)
+
+
+def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
+    ready: SimpleQueue = SimpleQueue()    # of (item, None), at last (_END, None) or (_END, error)
+    room, stopped = Semaphore(ahead), False
+
+    def draw() -> None:
+        try:
+            source = iter(items)
+            while room.acquire() and not stopped:
+                ready.put((next(source), None))
+        except StopIteration:
+            ready.put((_END, None))
+        except BaseException as error:    # of any kind: it is raised in the thread that waits
+            ready.put((_END, error))
+
+    thread = Thread(target=draw, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            room.release()
+            yield item
+    finally:
+        stopped = True
+        room.release()
+        thread.join()

@@ -1,0 +1,226 @@
+"""Augmentation: images changed as the world might have changed them, so that a network learns what stays.
+
+    augment = Compose((Flip(), Crop(padding=4), Noise(0.02)))
+    x, y = augment(x, y, rng)
+
+Each takes a batch, x (N, C, H, W) of floats with its classes y, and a numpy.random.Generator, and returns a
+new batch of that dtype: the arguments are not written to, and equal generators give equal bits. What is
+random is drawn for each image by itself; its channels share it. What lies outside an image is 0.
+
+All raise TypeError or ValueError, for their settings when they are built, for a batch when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+Batch = tuple[np.ndarray, np.ndarray]
+Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]
+
+
+@dataclass(frozen=True)
+class Compose:
+    """One after the other. TypeError for what is not callable."""
+
+    steps: tuple[Augmentation, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", tuple(self.steps))
+        for i, step in enumerate(self.steps):
+            if not callable(step):
+                raise TypeError(f"Compose: steps[{i}] must be a function, got {type(step).__name__}")
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
+        for step in self.steps:
+            x, y = step(x, y, rng)
+        return x, y
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Left and right exchanged, with probability p."""
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        _number("Flip", "p", self.p, 1)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
+        _check("Flip", x, y, rng)
+        flipped = rng.random(len(x)) < self.p
+        return np.where(flipped[:, None, None, None], x[..., ::-1], x), y
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A window of size×size pixels (None: of the image's own size) at a random place of the image with
+    `padding` pixels of 0 around it (He et al. 2016, section 4.2)."""
+
+    size: int | None = None
+    padding: int = 4
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            _whole("Crop", "size", self.size, 1)
+        _whole("Crop", "padding", self.padding, 0)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
+        _check("Crop", x, y, rng)
+        p, (h, w) = self.padding, x.shape[2:]
+        high, wide = (h, w) if self.size is None else (self.size, self.size)
+        if high > h + 2 * p or wide > w + 2 * p:
+            raise ValueError(f"Crop: size {self.size} is more than an image of {h}×{w} with padding {p} has")
+        padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
+        top, left = rng.integers([h + 2 * p - high + 1, w + 2 * p - wide + 1], size=(len(x), 2)).T
+        return sliding_window_view(padded, (high, wide), (2, 3))[np.arange(len(x)), :, top, left], y
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Moved by a whole number of pixels, −pixels … pixels, down and across."""
+
+    pixels: int = 1
+
+    def __post_init__(self) -> None:
+        _whole("Shift", "pixels", self.pixels, 0)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
+        _check("Shift", x, y, rng)
+        return Crop(None, self.pixels)(x, y, rng)
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """Turned about its centre by an angle in −degrees … degrees."""
+
+    degrees: float = 10.0
+
+    def __post_init__(self) -> None:
+        _number("Rotate", "degrees", self.degrees, 360)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
+        _check("Rotate", x, y, rng)
+        return rotated(x, rng.uniform(-self.degrees, self.degrees, len(x))), y
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Normal noise of standard deviation std added to every pixel (Bishop 1995: for small std, a penalty on
+    the slope of the network)."""
+
+    std: float = 0.05
+
+    def __post_init__(self) -> None:
+        _number("Noise", "std", self.std, np.finfo(np.float32).max)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
+        _check("Noise", x, y, rng)
+        return x + (self.std * rng.standard_normal(x.shape)).astype(x.dtype), y
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A square of size×size pixels set to 0, about a random pixel, cut off at the image's edges (DeVries &
+    Taylor 2017)."""
+
+    size: int = 8
+
+    def __post_init__(self) -> None:
+        _whole("Cutout", "size", self.size, 1)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
+        _check("Cutout", x, y, rng)
+        down, across = (self._covered(rng.integers(n, size=len(x)), n) for n in x.shape[2:])
+        hole = down[:, None, :, None] & across[:, None, None, :]
+        return np.where(hole, x.dtype.type(0), x), y
+
+    def _covered(self, centre: np.ndarray, n: int) -> np.ndarray:
+        """(N, n): which of n lines are within the squares about these centres."""
+        offset = np.arange(n) - (centre - self.size // 2)[:, None]
+        return (offset >= 0) & (offset < self.size)
+
+
+@dataclass(frozen=True)
+class Mixup:
+    """λ x + (1 − λ) x′, and the classes alike as probabilities, x′ being another image of the batch and
+    λ ~ Beta(α, α), one for each batch (Zhang et al. 2018, eq. 1 and figure 1a).
+
+    y becomes (N, classes), floats of x's dtype; probabilities that come are mixed as they are.
+    """
+
+    classes: int
+    alpha: float = 0.2
+
+    def __post_init__(self) -> None:
+        _whole("Mixup", "classes", self.classes, 1)
+        _number("Mixup", "alpha", self.alpha, np.finfo(np.float32).max)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
+        _check("Mixup", x, y, rng)
+        share = x.dtype.type(rng.beta(self.alpha, self.alpha) if self.alpha else 1)    # Beta(0, 0): no mixing
+        other, y = rng.permutation(len(x)), self._probabilities(y, x.dtype)
+        return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
+
+    def _probabilities(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        if y.ndim == 2 and y.dtype.kind == "f" and y.shape[1] == self.classes:
+            return y.astype(dtype)
+        if y.ndim != 1 or y.dtype.kind not in "iu":
+            raise ValueError(f"Mixup: y must be integers (N,) or probabilities (N, {self.classes}), "
+                             f"got {y.dtype} {y.shape}")
+        if len(y) and not 0 <= y.min() <= y.max() < self.classes:
+            raise ValueError(f"Mixup: y must be in 0..{self.classes - 1}, got {y.min()}..{y.max()}")
+        return (y[:, None] == np.arange(self.classes)).astype(dtype)
+
+
+def rotated(x: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
+    """Images (N, C, H, W) turned counter-clockwise about their centres, each by its own angle or all by one.
+
+    A pixel is the bilinear mean of the four around the place that it comes from; outside there is 0.
+    """
+    n, _, h, w = x.shape
+    angle = np.radians(np.broadcast_to(degrees, n))[:, None, None]
+    down, across = np.arange(h)[:, None] - (h - 1) / 2, np.arange(w) - (w - 1) / 2
+    cos, sin = np.cos(angle), np.sin(angle)
+    from_y = across * sin + down * cos + (h - 1) / 2    # the rotation the other way, the y axis pointing down
+    from_x = across * cos - down * sin + (w - 1) / 2
+    top, left = np.floor(from_y).astype(int), np.floor(from_x).astype(int)
+    padded, image = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))), np.arange(n)[:, None, None]
+    out = np.zeros((n, h, w, x.shape[1]))
+    for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
+        weight = (1 - np.abs(from_y - row)) * (1 - np.abs(from_x - column))
+        pixels = padded[image, :, np.clip(row + 1, 0, h + 1), np.clip(column + 1, 0, w + 1)]
+        out += weight[..., None] * pixels
+    return out.transpose(0, 3, 1, 2).astype(x.dtype, order="C")
+
+
+def _check(who: str, x: Any, y: Any, rng: Any) -> None:
+    for name, array in (("x", x), ("y", y)):
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{who}: {name} must be a NumPy array, got {type(array).__name__}")
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"{who}: rng must be a numpy.random.Generator, got {type(rng).__name__}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"{who}: x must be floats, got {x.dtype}")
+    if x.ndim != 4 or 0 in x.shape[1:]:
+        raise ValueError(f"{who}: x must be images (N, C, H, W), got {x.shape}")
+    if y.ndim == 0 or len(y) != len(x):
+        raise ValueError(f"{who}: x and y must have equally many rows, got {x.shape} and {y.shape}")
+
+
+def _number(who: str, name: str, value: Any, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
+    if not 0 <= value <= high:
+        raise ValueError(f"{who}: {name} must be in [0, {high:g}], got {value}")
+
+
+def _whole(who: str, name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{who}: {name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{who}: {name} must be >= {least}, got {value}")

@@ -1,0 +1,64 @@
+"""The binary files of CIFAR-10: 60,000 colour images of 32×32 pixels (Krizhevsky 2009).
+
+A file is a row of records of 3073 bytes without a header: the class, and the red, the green and the blue
+plane, each row by row. A file of another format is told by its length, or by a class that is not in 0..9.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from nn.data.uci import Digits
+from nn.files import FileError
+
+_SHAPE = (3, 32, 32)
+_RECORD = 1 + 3 * 32 * 32
+_TRAIN, _TEST = tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"
+
+
+def read_cifar10(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The images (N, 3, 32, 32) and classes (N,) in one file, both uint8.
+
+    Raises: FileError if its length is no positive multiple of a record's, or a class is not in 0..9; OSError
+    if it can't be read.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    name = os.fspath(path)
+    if not content or len(content) % _RECORD:
+        raise FileError(f"{name}: not a binary file of CIFAR-10: wanted records of {_RECORD} bytes, "
+                        f"got {len(content)} bytes")
+    records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
+    classes = records[:, 0].copy()
+    if classes.max() > 9:
+        at = int(classes.argmax())
+        raise FileError(f"{name}: record {at} has the class {classes[at]}; CIFAR-10 has 0..9")
+    return records[:, 1:].reshape(-1, *_SHAPE).copy(), classes
+
+
+def cifar10(folder: str | os.PathLike[str]) -> Digits:
+    """CIFAR-10: its five training files and its test file in `folder` or `folder/cifar-10-batches-bin`.
+
+    Returns: images (N, 3, 32, 32), float32 in 0..1 (value / 255), and classes (N,), int64.
+    Raises: FileNotFoundError, naming the files wanted; FileError if one is not what its name says.
+    """
+    *train, test = [_find(folder, name) for name in (*_TRAIN, _TEST)]
+    images, classes = zip(*map(read_cifar10, train), strict=True)
+    x_test, y_test = read_cifar10(test)
+    return Digits(np.concatenate([_scaled(x) for x in images]), np.concatenate(classes).astype(np.int64),
+                  _scaled(x_test), y_test.astype(np.int64))
+
+
+def _scaled(images: np.ndarray) -> np.ndarray:
+    return images / np.float32(255)
+
+
+def _find(folder: str | os.PathLike[str], name: str) -> str:
+    for place in ("", "cifar-10-batches-bin"):
+        path = os.path.join(folder, place, name)
+        if os.path.isfile(path):
+            return path
+    raise FileNotFoundError(f"{os.fspath(folder)}: no {name} here or in cifar-10-batches-bin/; "
+                            f"wanted {', '.join((*_TRAIN, _TEST))}")

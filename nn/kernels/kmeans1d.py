@@ -1,0 +1,109 @@
+"""kmeans1d: the k numbers that best stand for many, a global optimum and not only a local one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .arguments import F32, array, integer
+from .kernel import kernel
+from .native import NUMPY, check, ffi, from_buffer, lib
+
+LARGEST = 2**31 - 1
+
+
+@kernel
+def kmeans1d(values: np.ndarray, k: int) -> np.ndarray:
+    """The k centroids with the least Σ (value − nearest centroid)²: float32 (n,) → float32 (k,), rising.
+
+    Members of a cluster are neighbours among the sorted values. So the least cost of the first i of them in j
+    clusters is min over s < i of (that of the first s in j − 1) + (that of s … i − 1 in one) (Fisher 1958;
+    Wang & Song 2011); equal values are one point with a weight, never parted. A centroid is the mean of its
+    members in float64, rounded once. Of partitions that cost the same any may be found, always the same;
+    a value half-way between two centroids belongs to the lower one (`nearest`).
+
+    Sums are float64, of the values less their mean: the cost exceeds the least one by no more than
+    8·(n·√(W·k) + 8)·2⁻⁵³ · Σ (value − mean)², n the distinct values and W all of them.
+    Raises TypeError, ValueError: for NaN and infinities, and where there are fewer than k distinct values.
+    """
+    points, counts = np.unique(values, return_counts=True)
+    sums, weights = prefix_sums(points, counts)
+    cost, ways = np.full(len(sums), np.inf), []
+    cost[0] = 0                                        # of no points in no clusters
+    for _ in range(k):
+        cost, way = one_cluster_more(cost, sums, weights)
+        ways.append(way)
+    ends = [len(points)]
+    for way in ways[:0:-1]:
+        ends.append(way[ends[-1]])
+    return means(points, counts, np.array(ends[::-1]))
+
+
+def prefix_sums(points: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ weight·(point − mean) and Σ weight of the first 0, 1, …, n points, float64 (n+1,).
+
+    One cluster of the points s … i − 1 costs Σ w·x² − S²/W, S and W being differences of these; the first sum
+    is the same for all partitions and left out.
+    """
+    points, counts = points.astype(np.float64), counts.astype(np.float64)
+    centred = points - np.average(points, weights=counts)
+    return tuple(np.concatenate([[0.0], np.cumsum(each)]) for each in (counts * centred, counts))
+
+
+def one_cluster_more(
+    cost: np.ndarray, sums: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """For every i the least cost[s] − S²/W over s < i, and the first s that has it.
+
+    That s never falls as i grows, so the one of the middle i bounds the search on either side of it.
+    """
+    least, way = np.full(len(cost), np.inf), np.zeros(len(cost), np.int32)
+    todo = [(1, len(cost), 0, len(cost))]              # i from low to high − 1, s from first to end − 1
+    while todo:
+        low, high, first, end = todo.pop()
+        i = (low + high) // 2
+        s = slice(first, min(end, i))
+        costs = cost[s] - (sums[i] - sums[s]) ** 2 / (weights[i] - weights[s])
+        way[i] = first + int(np.argmin(costs))
+        least[i] = costs[way[i] - first]
+        if low < i:
+            todo.append((low, i, first, int(way[i]) + 1))
+        if i + 1 < high:
+            todo.append((i + 1, high, int(way[i]), end))
+    return least, way
+
+
+def means(points: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The weighted mean of each cluster, float32."""
+    starts, points = np.concatenate([[0], ends[:-1]]), points.astype(np.float64)
+    total, weight = np.add.reduceat(points * counts, starts), np.add.reduceat(counts, starts)
+    return (total / weight + 0.0).astype(np.float32)   # no −0
+
+
+def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """The number of the nearest centroid (they rise), of two the lower, for values of any shape: uint8."""
+    centroids = centroids.astype(np.float64)
+    return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values).astype(np.uint8)
+
+
+def _call(values: np.ndarray, k: int) -> np.ndarray:
+    values = array("kmeans1d", "values", values, 1, F32)
+    k = integer("kmeans1d", "k", k, 1, LARGEST)
+    if not np.isfinite(values).all():
+        raise ValueError("kmeans1d: values must be finite, got NaN or infinity")
+    points, counts = np.unique(values, return_counts=True)
+    if k > len(points):
+        raise ValueError(f"kmeans1d: k must be at most the number of distinct values, {len(points)}, got {k}")
+    if kmeans1d.choice == NUMPY:
+        return kmeans1d.reference(values, k)
+    if len(points) > LARGEST:
+        raise ValueError(f"kmeans1d: values must be fewer than 2^31 distinct ones, got {len(points)}")
+    sums, weights = prefix_sums(points, counts)
+    ends = np.empty(k, np.int64)
+    status = lib.nn_kmeans1d(kmeans1d.choice, len(points), k, from_buffer(sums), from_buffer(weights),
+                             ffi.from_buffer("int64_t[]", ends))
+    if status:
+        check("kmeans1d", status)
+    return means(points, counts, ends)
+
+
+kmeans1d.bind(_call)
