@@ -36,8 +36,12 @@ def _max_pool2d_vjp(g, saved, needs):
     winner, windows = saved
     g = g.transpose(0, 2, 3, 1)
     padded = np.zeros(windows.padded, g.dtype)
+    apart = all(s >= k for s, k in zip(windows.stride, windows.kernel, strict=True))   # no pixel is met twice
     for tap, (_, _, pixels) in enumerate(windows.taps()):
-        padded[pixels] += g * (winner == tap)
+        if apart:
+            np.multiply(g, winner == tap, out=padded[pixels])
+        else:
+            padded[pixels] += g * (winner == tap)
     return (windows.inside(padded).transpose(0, 3, 1, 2),)
 
 
