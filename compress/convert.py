@@ -30,9 +30,10 @@ def convert(
     `example`, float32 (N, …), gives the shapes and calibrates quantized activations; the one given to
     `prepare` is used if there is none here. The model is not changed.
 
-    `algorithm` says how float32 convolutions multiply: by Winograd's algorithm wherever it is possible (3×3
-    filters, stride 1, dilation 1; "winograd"), nowhere ("im2col"), or where a model of the costs says that it
-    is faster ("auto"). The Program's lines show what was chosen.
+    `algorithm` says how float32 convolutions multiply: all as they are written down ("direct"), or as
+    products with their patches ("im2col"); by Winograd's algorithm wherever it is possible (3×3 filters,
+    stride 1, dilation 1) and directly elsewhere ("winograd"); or by it only where a model of the costs says
+    that it is faster ("auto"). The Program's lines show what was chosen.
 
     Raises ValueError where an op has no kernel call yet (named, with its module), where a pruning
     schedule has not ended, or where there is no example; nn.TraceError where `forward` can't be written

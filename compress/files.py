@@ -17,6 +17,7 @@ from nn.files import FileError, arrays_to_bytes, read_arrays, write_arrays
 
 from .calls import ProgramError, call_from_json
 from .dense import DenseWeight
+from .filters import FilterWeight
 from .int8 import MaskedWeight, QuantizedWeight
 from .program import Program
 from .prune import SparseWeight
@@ -30,6 +31,7 @@ __all__ = ["load", "save", "to_bytes"]
 VERSION = "1"
 FORMS = (
     DenseWeight,
+    FilterWeight,
     QuantizedWeight,
     MaskedWeight,
     SparseWeight,

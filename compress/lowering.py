@@ -14,8 +14,9 @@ import numpy as np
 from nn.graph import Graph, Node
 from nn.tensor import Tensor
 
-from .calls import Call, layout, multiply, pointwise, pool, winograd
+from .calls import Call, direct, layout, multiply, pointwise, pool, winograd
 from .dense import DenseWeight
+from .filters import FilterWeight
 from .fold import WEIGHTED, normalisation
 from .program import Constant, Program
 from .prune import SparseWeight
@@ -174,8 +175,8 @@ class Lowering:
     def _float(self, node: Node, out: str, relu: bool) -> None:
         x, weight, bias = node.inputs
         w = self.graph.constants[weight]
-        if self._by_winograd(node, w):
-            self._winograd(node, out, relu)
+        if node.op == "conv2d" and weight not in self.graph.views and self.algorithm != "im2col":
+            self._convolution(node, out, relu)
             return
         rows = self._patches(node, self.as_real(x), 0)
         packed = self.graph.views[weight].encode(w) if weight in self.graph.views else DenseWeight(w)
@@ -191,25 +192,30 @@ class Lowering:
         self.real[out] = name
 
     def _by_winograd(self, node: Node, w: np.ndarray) -> bool:
-        """Whether this layer is multiplied by Winograd's algorithm."""
-        if node.op != "conv2d" or node.inputs[1] in self.graph.views or self.algorithm == "im2col":
+        """Whether this convolution is multiplied by Winograd's algorithm."""
+        if self.algorithm == "direct":
             return False
         usual = all(pair(node.attrs[key]) == (1, 1) for key in ("stride", "dilation"))
-        possible = usual and node.attrs["groups"] == 1 and w.shape[2:] == (3, 3) and fits(w)
+        possible = usual and w.shape[2:] == (3, 3) and fits(w)
         return possible and (self.algorithm == "winograd" or pays(w.shape, *node.shape[2:]))
 
-    def _winograd(self, node: Node, out: str, relu: bool) -> None:
+    def _convolution(self, node: Node, out: str, relu: bool) -> None:
+        """Filters that nothing compresses: by a kernel that needs no patches."""
+        self._one_group(node)
         x, weight, bias = node.inputs
-        packed = WinogradWeight(self.graph.constants[weight])
-        self.weights[node.output] = packed
-        added = None
+        w, added = self.graph.constants[weight], None
         if np.any(self.graph.constants[bias]):
             added = self.keep(bias, self.graph.constants[bias].astype(np.float32))
-        padding, weight = pair(node.attrs["padding"]), self.keep(weight, packed)
-        name = self.emit(winograd.WinogradConv2d((self.as_real(x),), node.output, weight, added, padding))
-        if relu:
-            name = self.emit(pointwise.Relu((name,), out, 0))
-        self.real[out] = name
+        stride, padding, dilation = (pair(node.attrs[key]) for key in ("stride", "padding", "dilation"))
+        form = WinogradWeight if self._by_winograd(node, w) else FilterWeight
+        self.weights[node.output] = packed = form(w)
+        weight, image = self.keep(weight, packed), self.as_real(x)
+        if form is FilterWeight:
+            call = direct.Conv2d((image,), out, weight, added, stride, padding, dilation, relu)
+            self.real[out] = self.emit(call)
+            return
+        name = self.emit(winograd.WinogradConv2d((image,), node.output, weight, added, padding))
+        self.real[out] = self.emit(pointwise.Relu((name,), out, 0)) if relu else name
 
     def _integer(self, node: Node, out: str, relu: bool) -> None:
         x, weight, bias = node.inputs
@@ -247,14 +253,17 @@ class Lowering:
             return name
         kernel = self.graph.constants[node.inputs[1]].shape[2:]
         stride, padding, dilation = (pair(node.attrs[key]) for key in ("stride", "padding", "dilation"))
-        if node.attrs["groups"] != 1:
-            raise self.refuse(
-                node, f"groups={node.attrs['groups']}; a Program has convolutions with groups=1 so far"
-            )
+        self._one_group(node)
         if kernel == (1, 1) and stride == (1, 1) and padding == (0, 0):
             return name  # the patch under a position is the position itself
         patches = self.fresh(f"{node.output}.patches")
         return self.emit(layout.Im2col((name,), patches, kernel, stride, padding, dilation, fill))
+
+    def _one_group(self, node: Node) -> None:
+        if node.attrs["groups"] != 1:
+            raise self.refuse(
+                node, f"groups={node.attrs['groups']}; a Program has convolutions with groups=1 so far"
+            )
 
     # The rest ---------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from .transform import Packed
 
 __all__ = ["ALGORITHMS", "WinogradWeight", "fits", "moved", "pays"]
 
-ALGORITHMS = ("auto", "winograd", "im2col")  # of a float32 convolution
+ALGORITHMS = ("auto", "winograd", "direct", "im2col")  # of a float32 convolution
 
 # What a multiply-add of one row costs is 1. The constants are measured (`bonsai bench winograd_conv2d`).
 FEWEST_ROWS = 12  # a product of fewer rows takes as long as one of these: it waits for the weight
@@ -85,8 +85,8 @@ def pays(w: tuple[int, ...], height: int, width: int) -> bool:
     """Whether Winograd is the faster way to a result of height × width pixels with filters of shape w.
 
     A model of one image on one core, with nothing timed, so that the same network always becomes the same
-    Program. Direct is a product with a row for every pixel; Winograd 16 products with a row for every tile,
-    and the transforms, which more channels on the other side make worthwhile.
+    Program. Direct is, inside its kernel, a product with a row for every pixel; Winograd 16 products with a
+    row for every tile, and the transforms, which more channels on the other side make worthwhile.
     """
     o, c = w[:2]
     tiles = -(-height // 2) * -(-width // 2)

@@ -4,7 +4,7 @@
  *                                                        B_t: the next `steps` lines of each panel
  *
  * A row is the pixel that one position of the result meets at this tap, read where it lies in the image (or a row of
- * zeros, where that is padding): no copy of it is made. One counter serves all row pointers, so MR + NR/16 + 2
+ * zeros, where that is padding): no copy of it is made. A tap whose first row is 0 is left out. One counter serves all row pointers, so MR + NR/16 + 2
  * general registers do, of 15; the tiles are gemm's (gemm_micro.c). */
 #include "floats.h"
 #include "micro.h"
@@ -18,6 +18,10 @@
         UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                               \
         UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO();                \
         for (int64_t t = 0; t < taps; t++, rows += MR) {                                                           \
+            if (!rows[0]) { /* nothing but padding */                                                              \
+                UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] += 4 * PANEL * steps;                         \
+                continue;                                                                                          \
+            }                                                                                                      \
             const char *row[MR];                                                                                   \
             UNROLL for (int i = 0; i < MR; i++) row[i] = rows[i];                                                  \
             for (int64_t s = 0; s < steps; s++) {                                                                  \

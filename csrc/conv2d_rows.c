@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { SOME_IMAGES = 8, SMALL_IMAGE = 64 }; /* as many images, of so many positions, for nn_by_place */
+
 void nn_destinations(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t *to)
 {
     position p = position_of(g, i0);
@@ -39,6 +41,78 @@ void nn_look_up(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, 
     for (; lane % mr; lane++)
         for (int64_t t = 0; t < g->taps; t++)
             place[(tile * g->taps + t) * mr + lane] = zeros;
+}
+
+int nn_by_place(const nn_conv2d_geometry *g)
+{
+    const int64_t *at = g->at;
+    int padding = 0;
+    for (int64_t t = 0; t < g->taps; t++)
+        padding |= at[2 * t] < 0 || at[2 * t + 1] < 0 || (g->rows - 1) * g->down + at[2 * t] >= g->h ||
+                   (g->columns - 1) * g->across + at[2 * t + 1] >= g->w;
+    return padding && g->n >= SOME_IMAGES && g->rows * g->columns <= SMALL_IMAGE && !nn_copies(g);
+}
+
+static position first_by_place(const nn_conv2d_geometry *g, int64_t i)
+{
+    return (position){ i / g->n % g->columns, i / g->n / g->columns, i % g->n };
+}
+
+static void next_place(const nn_conv2d_geometry *g, position *p)
+{
+    p->image = 0;
+    if (++p->column == g->columns) {
+        p->column = 0;
+        p->row++;
+    }
+}
+
+void nn_destinations_by_place(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t *to)
+{
+    int64_t run;
+    for (position p = first_by_place(g, i0); count > 0; count -= run, next_place(g, &p)) {
+        run = smaller(count, g->n - p.image);
+        int64_t here = p.image * g->out_image + p.row * g->out_row + p.column * g->out_pixel;
+        for (int64_t r = 0; r < run; r++, here += g->out_image)
+            *to++ = here;
+    }
+}
+
+void nn_look_up_by_place(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, const float *x,
+                         const float *zeros, const void **place)
+{
+    const int64_t *at = g->at;
+    position first = first_by_place(g, i0);
+    int64_t tile = 0, lane = 0, run; /* place[(tile * taps + tap) * mr + lane] */
+    for (int64_t done = 0; done < count; done += run, next_place(g, &first)) {
+        run = smaller(count - done, g->n - first.image);
+        for (int64_t t = 0; t < g->taps; t++) {
+            int64_t i = first.row * g->down + at[2 * t], j = first.column * g->across + at[2 * t + 1], l = lane;
+            int inside = i >= 0 && i < g->h && j >= 0 && j < g->w;
+            const float *from = inside ? x + first.image * g->x_image + i * g->x_row + j * g->x_pixel : zeros;
+            int64_t step = inside ? g->x_image : 0;
+            const void **p = place + (tile * g->taps + t) * mr;
+            for (int64_t r = 0; r < run; r++, from += step) {
+                p[l] = from;
+                if (++l == mr) {
+                    l = 0;
+                    p += g->taps * mr;
+                }
+            }
+        }
+        tile += (lane + run) / mr;
+        lane = (lane + run) % mr;
+    }
+    for (; lane % mr; lane++)
+        for (int64_t t = 0; t < g->taps; t++)
+            place[(tile * g->taps + t) * mr + lane] = zeros;
+    for (int64_t rows = round_up(count, mr) * g->taps; rows; rows -= mr, place += mr) {
+        int l = 0;
+        while (l < mr && place[l] == zeros)
+            l++;
+        if (l == mr)
+            place[0] = 0;
+    }
 }
 
 /* A few floats. (memcpy of a length that is not known costs more than these.) */

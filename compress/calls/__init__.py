@@ -1,6 +1,6 @@
 """The calls that a Program is made of: a line each, with everything one can ask of a line."""
 
-from . import layout, multiply, pointwise, pool, winograd
+from . import direct, layout, multiply, pointwise, pool, winograd
 from .call import CALLS, Call, ProgramError, Value, call_from_json
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "ProgramError",
     "Value",
     "call_from_json",
+    "direct",
     "layout",
     "multiply",
     "pointwise",

@@ -58,14 +58,15 @@ def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentu
     lines = _lines(x)
     mean = _sums(lines, c) / n
     centred = lines - _line(mean, lines)
-    var = _sums(centred * centred, c) / n
+    y = centred * centred
+    var = _sums(y, c) / n
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
     if running_var is not None:    # the running estimate is the unbiased one, as in PyTorch
         running_var += momentum * (var * (n / (n - 1)) - running_var)
     inverse = 1 / np.sqrt(var + eps)
     scale = inverse if weight is None else weight * inverse
-    y = centred * _line(scale, lines)
+    y = np.multiply(centred, _line(scale, lines), out=y if scale.dtype == y.dtype else None)
     if bias is not None:
         y += _line(bias, lines)
     return _image(y, x.shape), (centred, inverse, scale, weight, x.shape)

@@ -7,8 +7,19 @@ import numpy as np
 import pytest
 
 import compress
-from compress.calls import CALLS, ProgramError, call_from_json, layout, multiply, pointwise, pool, winograd
+from compress.calls import (
+    CALLS,
+    ProgramError,
+    call_from_json,
+    direct,
+    layout,
+    multiply,
+    pointwise,
+    pool,
+    winograd,
+)
 from compress.dense import DenseWeight
+from compress.filters import FilterWeight
 from compress.prune import SparseWeight
 from compress.quantize import QuantizedWeight
 from compress.shared import SharedWeight
@@ -41,6 +52,13 @@ FILTERS = {"w": WinogradWeight(np.ones((2, 3, 3, 3), np.float32))}
 
 def convolution(**changes):
     return replace(winograd.WinogradConv2d(("x",), "y", "w", None, (0, 0)), **changes)
+
+
+PLAIN = {"w": FilterWeight(np.ones((2, 3, 3, 2), np.float32))}
+
+
+def plain(**changes):
+    return replace(direct.Conv2d(("x",), "y", "w", None, (1, 1), (0, 0), (1, 1), False), **changes)
 
 
 def max_pool(**changes):
@@ -170,6 +188,24 @@ BAD_LINES = {
     ),
     "integers into winograd": (
         [qgemm()[0], convolution(inputs=("q",))], FILTERS, IMAGE, "needs float32; got uint8"
+    ),
+    "convolution of rows": ([plain()], PLAIN, FLAT, "needs 3 dimensions beside the batch"),
+    "convolution with a matrix": ([plain()], {"w": dense()}, IMAGE, "must be a FilterWeight; got Dense"),
+    "convolution of other channels": (
+        [plain()], PLAIN, (4, 4, 2), r"w \(2, 3, 3, 2\) does not fit an image of 2 channels",
+    ),
+    "convolution with a stride of zero": ([plain(stride=(1, 0))], PLAIN, IMAGE, "stride and dilation"),
+    "convolution with no dilation": ([plain(dilation=(0, 1))], PLAIN, IMAGE, "stride and dilation"),
+    "convolution with negative padding": ([plain(padding=(0, -1))], PLAIN, IMAGE, "padding not negative"),
+    "convolution larger than the image": ([plain(dilation=(2, 1))], PLAIN, IMAGE, "empty or too large"),
+    "convolution with more padding than memory": (
+        [plain(padding=(2**30, 0), stride=(2**30, 1))], PLAIN, IMAGE, "empty or too large"
+    ),
+    "convolution with a bias of another size": (
+        [plain(bias="b")], {**PLAIN, "b": np.zeros(3, np.float32)}, IMAGE, r"b must be float32 \(2,\)"
+    ),
+    "integers into a convolution": (
+        [qgemm()[0], plain(inputs=("q",))], PLAIN, IMAGE, "needs float32; got uint8"
     ),
     "pool over half padded": ([max_pool(padding=(2, 0))], {}, IMAGE, "padding at most half the kernel"),
     "pool with negative padding": ([max_pool(padding=(-1, 0))], {}, IMAGE, "padding must not be negative"),

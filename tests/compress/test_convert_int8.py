@@ -49,8 +49,10 @@ def test_mixed_recipes(drawn, random):
     agrees(drawn.model, program, drawn.x)
     for name, choice in recipe.items():
         last = choice[-1] if isinstance(choice, list) else choice
-        kind = {compress.Quantize: "int8", compress.Prune: "csr", type(None): "dense"}[type(last)]
-        assert program.constants[f"{name}.weight"].kind.removesuffix("-masked") == kind
+        stored = program.constants[f"{name}.weight"]
+        plain = "dense" if len(stored.shape) == 2 else "filters"
+        kind = {compress.Quantize: "int8", compress.Prune: "csr", type(None): plain}[type(last)]
+        assert stored.kind.removesuffix("-masked") == kind
 
 
 def test_digits_cnn_stays_on_integers_from_the_first_layer_to_the_last():

@@ -84,7 +84,7 @@ def test_told_to_it_takes_all_3x3_convolutions_with_stride_1():
 
 def test_by_itself_it_is_chosen_where_it_pays():
     assert not by_winograd(digits("auto"))
-    assert str(digits("auto")) == str(digits("im2col"))
+    assert str(digits("auto")) == str(digits("direct"))
     assert by_winograd(digits("auto", size=28)) == ["conv2.weight", "conv3.weight"]
     assert by_winograd(digits("winograd")) == ["conv1.weight", "conv2.weight", "conv3.weight"]
 
@@ -124,9 +124,9 @@ def test_filters_too_large_to_transform_are_not():
 
 
 def test_an_algorithm_that_is_none():
-    assert ALGORITHMS == ("auto", "winograd", "im2col")
+    assert ALGORITHMS == ("auto", "winograd", "direct", "im2col")
     for wrong in ("fft", None, 2, ""):
-        with pytest.raises(ValueError, match=r"^convert: algorithm must be one of auto, winograd, im2col"):
+        with pytest.raises(ValueError, match="algorithm must be one of auto, winograd, direct, im2col"):
             digits(wrong)
 
 
@@ -135,7 +135,7 @@ def test_an_algorithm_that_is_none():
 
 def test_multiplications_and_bytes_by_hand():
     """Tiles of 2×2: 16, 4 and 1 of them, 16 products each; in memory 16 numbers for 9, on disk the 9."""
-    direct, tiles = digits("im2col"), digits("winograd")
+    direct, tiles = digits("direct"), digits("winograd")
     assert tiles.macs == 16 * (16 * 32 * 1 + 4 * 64 * 32 + 1 * 64 * 64) + 2560 == 207_360
     for name in ("conv1.weight", "conv2.weight", "conv3.weight"):
         plain, transformed = direct.constants[name], tiles.constants[name]

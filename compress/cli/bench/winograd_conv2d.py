@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from compress.calls.layout import Im2col
-from nn.kernels import Variant, gemm, peak_routes, use, why_not_c, winograd_conv2d
+from nn.kernels import Variant, conv2d, peak_routes, use, why_not_c, winograd_conv2d
 
 from . import peers, variants
 from .gemm import ROUTES
@@ -83,15 +82,16 @@ def _of_peak(channels: int, side: int, seconds: float) -> Row:
 def _beside_direct(channels: int, side: int, seconds: float) -> Row:
     """How many times as fast as the fastest direct algorithm that is here."""
     layer = _layer(channels, side)
-    contestants = {"ours": _ours(layer), "im2col and gemm": _direct(layer)}
+    contestants = {"ours": _ours(layer), "conv2d": _direct(layer)}
     if not peers.missing("torch"):
         contestants |= peers.torch_conv2d(layer.x, layer.w)
     if not peers.missing("onnxruntime", "onnx"):
-        contestants["onnxruntime"] = peers.onnx_conv2d(layer.x, layer.w).timer
+        found = peers.onnx_conv2d(layer.x, layer.w)
+        contestants |= {name: peer.timer for name, peer in found.items()}
     times = interleaved(contestants, seconds)
     ratio = min(one.median for name, one in times.items() if name != "ours") / times["ours"].median
     beside = context(times, "GMAC/s", lambda seconds: layer.macs / seconds / 1e9)
-    measure = f"{_name(channels, side)} beside im2col and gemm, PyTorch, onnxruntime"
+    measure = f"{_name(channels, side)} beside conv2d, PyTorch, onnxruntime"
     return Row("winograd_conv2d", measure, round(ratio, 3), "× the best", context=beside)
 
 
@@ -142,20 +142,10 @@ def _right(layer: Layer) -> np.ndarray:
 
 
 def _direct(layer: Layer) -> Timer:
-    """What a Program without Winograd does: patches as rows, and one product."""
-    (n, height, width, c), o = layer.x.shape, len(layer.w)
-    im2col = Im2col(("x",), "y", (3, 3), (1, 1), (1, 1), (1, 1), 0)
-    rows = np.empty((n * height * width, 9 * c), np.float32)
-    columns = gemm.pack(layer.w.transpose(0, 2, 3, 1).reshape(o, 9 * c).T)
-    names = {
-        "im2col": im2col.run,
-        "patches": rows.reshape(n, height, width, 9 * c),
-        "x": layer.x,
-        "rows": rows,
-        "columns": columns,
-        "out": np.empty((len(rows), o), np.float32),
-    }
-    return timer("im2col(patches, x); gemm(rows, columns, out=out)", gemm=gemm, **names)
+    """What a Program without Winograd does."""
+    out = np.empty((*layer.x.shape[:3], len(layer.w)), np.float32)
+    names = {"conv": conv2d, "x": layer.x, "w": conv2d.pack(layer.w), "out": out}
+    return timer("conv(x, w, padding=1, out=out)", **names)
 
 
 def _work(variant: Variant) -> variants.Work:
