@@ -38,6 +38,14 @@ enum {
     NN_adam_step,
     NN_codebook_gemm,
     NN_kmeans1d,
+    NN_relu,
+    NN_relu_grad,
+    NN_batch_norm,
+    NN_batch_norm_grad,
+    NN_max_pool2d,
+    NN_max_pool2d_grad,
+    NN_avg_pool2d,
+    NN_avg_pool2d_grad,
 };
 typedef struct {
     int kernel;                /* NN_gemm, ... */
@@ -162,6 +170,26 @@ void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t t
 
 /* Of y = conv2d(x, w), from y, the gradient of the result (as `out` lies in g), that of w: out[o][c/groups][taps]. */
 int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out);
+
+/* y = x where x > 0 or NaN, else 0; dx = g where y > 0 or NaN, else 0 (relu.c). */
+int nn_relu(int variant, int64_t n, const void *x, void *y);
+int nn_relu_grad(int variant, int64_t n, const void *g, const void *y, void *dx);
+
+/* Batch normalisation of rows x channels by their own mean and variance, and its gradients (batch_norm.c). weight, bias:
+ * or 0. inverse = 1/sqrt(var + eps). dx: or 0, if it is not wanted. */
+int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x, const void *weight, const void *bias,
+                  float eps, void *y, void *mean, void *var, void *inverse);
+int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const void *g, const void *x, const void *mean,
+                       const void *inverse, const void *weight, void *dx, void *dw, void *db);
+
+/* Pools (pool2d.c): images n x h x w x c and windows oh x ow of ky x kx pixels, strides sy, sx, padding py, px. */
+typedef struct {
+    int64_t n, h, w, c, oh, ow, ky, kx, sy, sx, py, px;
+} nn_pool;
+int nn_max_pool2d(int variant, const nn_pool *p, const void *x, void *y, void *winner);
+int nn_max_pool2d_grad(int variant, const nn_pool *p, const void *g, const void *winner, void *dx);
+int nn_avg_pool2d(int variant, const nn_pool *p, const void *x, void *y);
+int nn_avg_pool2d_grad(int variant, const nn_pool *p, const void *g, void *dx);
 
 /* Register-only loops that measure what a route could reach at best (peak.c). */
 int nn_peak_count(void);

@@ -46,6 +46,21 @@ typedef void adam_step_micro(int64_t n, float *p, const float *g, float *m, floa
 typedef int64_t kmeans1d_micro(int64_t n, double price, const double *sums, const double *weights, double *cost,
                                int32_t *from, int32_t *queue, int32_t *start);
 
+typedef void relu_micro(int64_t n, const float *x, float *y);
+typedef void relu_grad_micro(int64_t n, const float *g, const float *y, float *dx);
+
+/* wide: room for four doubles a channel. */
+typedef void batch_norm_micro(int64_t rows, int64_t channels, const float *x, const float *weight, const float *bias,
+                              float eps, float *y, float *mean, float *var, float *inverse, double *wide);
+typedef void batch_norm_grad_micro(int64_t rows, int64_t channels, const float *g, const float *x, const float *mean,
+                                   const float *inverse, const float *weight, float *dx, float *dw, float *db,
+                                   double *wide);
+
+typedef void max_pool2d_micro(const nn_pool *p, const float *x, float *y, uint8_t *winner);
+typedef void max_pool2d_grad_micro(const nn_pool *p, const float *g, const uint8_t *winner, float *dx);
+typedef void avg_pool2d_micro(const nn_pool *p, const float *x, float *y);
+typedef void avg_pool2d_grad_micro(const nn_pool *p, const float *g, float *dx);
+
 #define KERNEL(kernel, name, needs, mr, nr, step, flags) kernel##_micro name;
 #include "kernels.def"
 #undef KERNEL

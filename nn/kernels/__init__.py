@@ -10,6 +10,7 @@
     adam_step(params, ...)      a step of Adam or AdamW, in place
     codebook_gemm(x, ...)       f32 product with a matrix of codes into a codebook
     kmeans1d(values, k)         the best codebook for many numbers
+    relu, batch_norm, max_pool2d, avg_pool2d; relu_grad, batch_norm_grad, ...: layers, and the way back
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
@@ -18,6 +19,7 @@ operand into the layout the C code reads, once; `kernel.reference` is the NumPy 
 """
 
 from .adam_step import adam_step
+from .batch_norm import batch_norm, batch_norm_grad
 from .codebook_gemm import codebook_gemm
 from .conv2d import conv2d
 from .conv2d_input_grad import conv2d_input_grad
@@ -27,7 +29,9 @@ from .kernel import Kernel, Variant, all_kernels, kernel, use
 from .kmeans1d import kmeans1d
 from .native import isa, peak, peak_loop, peak_routes, why_not_c
 from .packed import Packed
+from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from .qgemm import qgemm
+from .relu import relu, relu_grad
 from .spmm_csr import spmm_csr
 from .threads import thread_count, threads
 from .tt_matmul import tt_matmul
@@ -39,6 +43,10 @@ __all__ = [
     "Variant",
     "adam_step",
     "all_kernels",
+    "avg_pool2d",
+    "avg_pool2d_grad",
+    "batch_norm",
+    "batch_norm_grad",
     "codebook_gemm",
     "conv2d",
     "conv2d_input_grad",
@@ -47,10 +55,14 @@ __all__ = [
     "isa",
     "kernel",
     "kmeans1d",
+    "max_pool2d",
+    "max_pool2d_grad",
     "peak",
     "peak_loop",
     "peak_routes",
     "qgemm",
+    "relu",
+    "relu_grad",
     "spmm_csr",
     "thread_count",
     "threads",

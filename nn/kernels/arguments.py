@@ -48,6 +48,13 @@ def vector(kernel: str, name: str, x: Any, size: int, *dtypes: np.dtype) -> np.n
     return x if x.flags.num & READABLE == READABLE else np.array(x, order="C")
 
 
+def contiguous(kernel: str, name: str, x: Any, rank: int, dtype: np.dtype) -> np.ndarray:
+    """`x` of this rank and dtype as C can read it from end to end: itself, or a contiguous copy."""
+    if type(x) is not ndarray or x.dtype is not dtype or x.ndim != rank:
+        x = array(kernel, name, x, rank, dtype)
+    return x if x.flags.num & READABLE == READABLE else np.array(x, order="C")
+
+
 def inner(kernel: str, a_name: str, a_shape: tuple, b_name: str, b_shape: tuple) -> ValueError:
     """The error for two matrices whose inner dimensions differ."""
     return ValueError(f"{kernel}: {a_name} and {b_name} must agree in the inner dimension, got shapes "

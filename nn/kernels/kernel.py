@@ -44,6 +44,11 @@ class Kernel:
         self.pack, self.unpack, self.repack = pack, unpack, repack
         self.__wrapped__ = call   # inspect.signature and help() look here
 
+    @property
+    def compiled(self) -> bool:
+        """Whether a call runs C now, and not the NumPy specification, which is written to be read."""
+        return self.choice != native.NUMPY
+
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
         return tuple(v for v in self._all_variants() if native.runs(v))

@@ -13,7 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from time import perf_counter
 from typing import Any
@@ -128,23 +128,26 @@ def isa() -> str:
     return ISAS[lib.nn_isa_level()] if lib else "scalar"
 
 
-def variants(kernel: str) -> list[tuple]:
+@cache
+def _registry() -> dict[str, tuple[int, Any]]:
+    """name -> (its number, its row) of every C variant, in the order of csrc/kernels.def."""
+    rows = ((i, lib.nn_variant(i)) for i in range(lib.nn_variant_count()))
+    return {ffi.string(row.name).decode(): (i, row) for i, row in rows}
+
+
+@cache
+def variants(kernel: str) -> tuple[tuple, ...]:
     """The C variants of a kernel, in the order of csrc/kernels.def: (name, "c", isa, tile)."""
     if lib is None:
-        return []
-    text = ffi.string
-    found = []
-    for i in range(lib.nn_variant_count()):
-        v = lib.nn_variant(i)
-        if v.kernel == getattr(lib, f"NN_{kernel}"):
-            found.append((text(v.name).decode(), "c", text(v.isa).decode().lower(), (v.mr, v.nr)))
-    return found
+        return ()
+    mine = getattr(lib, f"NN_{kernel}")
+    return tuple((name, "c", ffi.string(v.isa).decode().lower(), (v.mr, v.nr))
+                 for name, (_, v) in _registry().items() if v.kernel == mine)
 
 
 def number(name: str) -> int:
     """The number of the C variant called `name`."""
-    names = (ffi.string(lib.nn_variant(i).name).decode() for i in range(lib.nn_variant_count()))
-    return next(i for i, known in enumerate(names) if known == name)
+    return _registry()[name][0]
 
 
 def runs(variant: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nn import kernels
 from nn.rules.record import Rule
 from nn.rules.reductions import along, kept_shape
 
@@ -15,11 +16,21 @@ def _rows(rng):
     return [([rng.normal(size=(3, 4))], {"dim": dim}) for dim in (-1, 0)]
 
 
+def _relu(x):
+    fast = kernels.relu.compiled and getattr(x, "dtype", None) == np.float32
+    y = kernels.relu(x) if fast else np.maximum(x, 0)
+    return y, (y,)
+
+
+def _relu_vjp(g, saved, needs):
+    (y,) = saved
+    fast = kernels.relu_grad.compiled and y.dtype == np.float32 == g.dtype and y.shape == g.shape
+    return (kernels.relu_grad(g, y) if fast else np.where(y <= 0, g.dtype.type(0), g),)
+
+
 # At 0, where the derivative does not exist, the subgradient 0.
 relu = Rule(
-    "relu", "y = max(x, 0);  dx = g where y > 0, else 0",
-    lambda x: (y := np.maximum(x, 0), (y,)),
-    lambda g, saved, needs: (g * (saved[0] > 0),),
+    "relu", "y = max(x, 0);  dx = g where y > 0, else 0", _relu, _relu_vjp,
     samples=_away_from_zero, fresh=True, symmetric=True, linear=True)
 
 

@@ -4,11 +4,13 @@ Training: the mean and the variance are the batch's own, so every input moves ev
 Evaluation: they are given, and y is x times a constant plus a constant.
 
 Both work on lines: one row holds the pixels of one line of an image, channels-last, because NumPy is
-quick along a row and slow from row to row, and C numbers alone make a short row.
+quick along a row and slow from row to row, and C numbers alone make a short row. In training, float32 goes
+through the kernels batch_norm and batch_norm_grad, whose rows are the pixels themselves.
 """
 
 import numpy as np
 
+from nn import kernels
 from nn.rules.linear import column_sums
 from nn.rules.record import Rule
 
@@ -17,6 +19,11 @@ def _lines(x):
     """(N, C) or (N, C, …, W) → (N·…, W·C): a view where the memory is channels-last."""
     _, c, *space = x.shape
     return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, space[-1] * c if space else c)
+
+
+def _pixels(x):
+    """(N, C) or (N, C, …) → (N·…, C): a view where the memory is channels-last."""
+    return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, x.shape[1])
 
 
 def _line(v, lines):
@@ -55,25 +62,38 @@ def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentu
     if n < 2:
         raise ValueError("batch_norm: training wants more than one value per channel, "
                          f"but the input has shape {x.shape}")
-    lines = _lines(x)
-    mean = _sums(lines, c) / n
-    centred = lines - _line(mean, lines)
-    y = centred * centred
-    var = _sums(y, c) / n
+    if _for_kernel(x, weight, bias):
+        rows = _pixels(x)
+        y, mean, var, inverse = kernels.batch_norm(rows, weight, bias, eps=eps)
+        scale, around = inverse if weight is None else weight * inverse, mean
+    else:
+        lines = _lines(x)
+        mean = _sums(lines, c) / n
+        rows = lines - _line(mean, lines)
+        y = rows * rows
+        var = _sums(y, c) / n
+        inverse = 1 / np.sqrt(var + eps)
+        scale, around = inverse if weight is None else weight * inverse, None    # the rows are centred
+        y = np.multiply(rows, _line(scale, lines), out=y if scale.dtype == y.dtype else None)
+        if bias is not None:
+            y += _line(bias, lines)
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
     if running_var is not None:    # the running estimate is the unbiased one, as in PyTorch
         running_var += momentum * (var * (n / (n - 1)) - running_var)
-    inverse = 1 / np.sqrt(var + eps)
-    scale = inverse if weight is None else weight * inverse
-    y = np.multiply(centred, _line(scale, lines), out=y if scale.dtype == y.dtype else None)
-    if bias is not None:
-        y += _line(bias, lines)
-    return _image(y, x.shape), (centred, inverse, scale, weight, x.shape)
+    return _image(y, x.shape), (rows, inverse, scale, weight, x.shape, around)
+
+
+def _for_kernel(*arrays):
+    """Whether the kernels are there, and take these: all float32, or None."""
+    return kernels.batch_norm.compiled and all(a is None or a.dtype == np.float32 for a in arrays)
 
 
 def _batch_norm_vjp(g, saved, needs):
-    centred, inverse, scale, *_ = saved
+    centred, inverse, scale, weight, _, mean = saved
+    if mean is not None:    # the rows, pixel by pixel and not centred
+        dx, dw, db = kernels.batch_norm_grad(_pixels(g), centred, mean, inverse, weight, dx=bool(needs[0]))
+        return dx is not None and _image(dx, g.shape), dw, db
     c, n = len(scale), g.size // len(scale)
     lines = _lines(g)
     db, dw = _sums(lines, c), _sums(lines * centred, c) * inverse
@@ -89,16 +109,19 @@ def _batch_norm_vjp(g, saved, needs):
 
 def _batch_norm_jvp(t, i, saved, out, **attrs):
     """In x the Jacobian is symmetric; y is linear in w and in b."""
-    centred, inverse, *_ = saved
+    rows, inverse, *_, mean = saved
     if i == 0:
         return _batch_norm_vjp(t, saved, (True,))[0]
-    return _per_channel(t, len(out)) if i == 2 else _image(centred * _line(t * inverse, centred), out)
+    if i == 2:
+        return _per_channel(t, len(out))
+    centred = rows if mean is None else rows - mean
+    return _image(centred * _line(t * inverse, centred), out)
 
 
 def _batch_norm_inputs(saved):
     """Inputs of the same derivatives: x shifted, for a shift of x changes nothing, and any bias."""
-    centred, inverse, _, weight, shape = saved
-    return _image(centred, shape), weight, inverse
+    rows, inverse, _, weight, shape, _ = saved
+    return _image(rows, shape), weight, inverse
 
 
 def _batch_norm_twin(x, weight, bias, *, eps=1e-5, **running):

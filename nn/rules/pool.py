@@ -1,7 +1,11 @@
-"""Max and average over windows of an image, a tap at a time: no window is ever laid out."""
+"""Max and average over windows of an image, a tap at a time: no window is ever laid out.
+
+float32 goes through the kernels of nn/kernels/pool2d.py, which do the same in one pass.
+"""
 
 import numpy as np
 
+from nn import kernels
 from nn.rules.record import Rule
 from nn.rules.windows import Windows, pair
 
@@ -17,8 +21,20 @@ def _windows(op, x, kernel_size, stride, padding):
     return windows
 
 
+def _for_kernel(kernel, windows, *arrays):
+    """Whether the kernel is there, and takes these: float32, and windows whose winner is one byte."""
+    return kernel.compiled and windows.size <= 256 and all(a.dtype == np.float32 for a in arrays)
+
+
+def _how(windows):
+    return windows.kernel, windows.stride, windows.padding
+
+
 def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
     windows = _windows("max_pool2d", x, kernel_size, stride, padding)
+    if _for_kernel(kernels.max_pool2d, windows, x):
+        y, winner = kernels.max_pool2d(x.transpose(0, 2, 3, 1), *_how(windows))
+        return y.transpose(0, 3, 1, 2), (winner, windows)
     padded = windows.pad(x, -np.inf)
     y = winner = None
     for tap, (_, _, pixels) in enumerate(windows.taps()):
@@ -26,7 +42,8 @@ def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
         if tap == 0:
             y, winner = here.copy(), np.zeros(here.shape, np.min_scalar_type(windows.size))
         else:
-            later = (here > y) * winner.dtype.type(tap)    # >, not ≥: of equal values the first wins
+            later = (here > y) | (here != here)    # >, not ≥: of equal values the first wins; and NaN
+            later = later * winner.dtype.type(tap)
             np.maximum(winner, later, out=winner)
             np.maximum(y, here, out=y)
     return y.transpose(0, 3, 1, 2), (winner, windows)
@@ -35,6 +52,9 @@ def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
 def _max_pool2d_vjp(g, saved, needs):
     winner, windows = saved
     g = g.transpose(0, 2, 3, 1)
+    if _for_kernel(kernels.max_pool2d_grad, windows, g):
+        dx = kernels.max_pool2d_grad(g, winner, windows.image[1:3], *_how(windows))
+        return (dx.transpose(0, 3, 1, 2),)
     padded = np.zeros(windows.padded, g.dtype)
     apart = all(s >= k for s, k in zip(windows.stride, windows.kernel, strict=True))   # no pixel is met twice
     for tap, (_, _, pixels) in enumerate(windows.taps()):
@@ -68,6 +88,9 @@ max_pool2d = Rule(
 
 def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
     windows = _windows("avg_pool2d", x, kernel_size, stride, padding)
+    if _for_kernel(kernels.avg_pool2d, windows, x):
+        y = kernels.avg_pool2d(x.transpose(0, 2, 3, 1), *_how(windows))
+        return y.transpose(0, 3, 1, 2), (windows,)
     padded = windows.pad(x)
     y = 0
     for _, _, pixels in windows.taps():
@@ -77,6 +100,9 @@ def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
 
 def _avg_pool2d_vjp(g, saved, needs):
     (windows,) = saved
+    if _for_kernel(kernels.avg_pool2d_grad, windows, g):
+        dx = kernels.avg_pool2d_grad(g.transpose(0, 2, 3, 1), windows.image[1:3], *_how(windows))
+        return (dx.transpose(0, 3, 1, 2),)
     share = g.transpose(0, 2, 3, 1) / windows.size
     padded = np.zeros(windows.padded, g.dtype)
     for _, _, pixels in windows.taps():

@@ -23,6 +23,9 @@ from nn.testing.domain_codebook import CodebookGemm
 from nn.testing.domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
 from nn.testing.domain_csr import SpmmCsr
 from nn.testing.domain_kmeans import Kmeans1d
+from nn.testing.domain_norm import BatchNorm, BatchNormGrad
+from nn.testing.domain_pass import Relu, ReluGrad
+from nn.testing.domain_pool import AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad
 from nn.testing.domain_tt import TtMatmul
 from nn.testing.domain_winograd import WinogradConv2d
 from nn.testing.laws import Implementation, Law
@@ -30,6 +33,7 @@ from nn.testing.laws_adam import ADAM_LAWS
 from nn.testing.laws_conv import CONV2D_LAWS, INPUT_GRAD_LAWS, WEIGHT_GRAD_LAWS
 from nn.testing.laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
 from nn.testing.laws_kmeans import KMEANS_LAWS
+from nn.testing.laws_pass import PASS_LAWS, POOL_GRAD_LAWS, RELU_LAWS
 from nn.testing.laws_qgemm import QGEMM_LAWS
 from nn.testing.laws_tt import TT_LAWS
 from nn.testing.laws_winograd import WINOGRAD_LAWS
@@ -46,6 +50,14 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     AdamStep(),
     CodebookGemm(),
     Kmeans1d(),
+    Relu(),
+    ReluGrad(),
+    BatchNorm(),
+    BatchNormGrad(),
+    MaxPool2d(),
+    MaxPool2dGrad(),
+    AvgPool2d(),
+    AvgPool2dGrad(),
 )}
 LAWS_OF: dict[str, tuple[Law, ...]] = {
     "gemm": GEMM_LAWS,
@@ -59,6 +71,14 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "adam_step": ADAM_LAWS,
     "codebook_gemm": CODEBOOK_LAWS,
     "kmeans1d": KMEANS_LAWS,
+    "relu": RELU_LAWS,
+    "relu_grad": PASS_LAWS,
+    "batch_norm": PASS_LAWS,
+    "batch_norm_grad": PASS_LAWS,
+    "max_pool2d": PASS_LAWS,
+    "max_pool2d_grad": POOL_GRAD_LAWS,
+    "avg_pool2d": PASS_LAWS,
+    "avg_pool2d_grad": POOL_GRAD_LAWS,
 }
 
 

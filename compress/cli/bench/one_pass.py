@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nn.kernels import Variant, adam_step, all_kernels, use
+from nn.kernels import Kernel, Variant, adam_step, all_kernels, batch_norm, max_pool2d, use
 
 from .row import Row
 from .timing import context, interleaved, timer
@@ -26,7 +26,7 @@ class Pass(NamedTuple):
 
 def rows(seconds: float) -> list[Row]:
     """A row for every variant of every kernel."""
-    return [row for name in KERNELS for row in variant_rows(name, seconds / 4)]
+    return [row for name in KERNELS for row in variant_rows(name, seconds / 4 / len(KERNELS))]
 
 
 def variant_rows(name: str, seconds: float) -> list[Row]:
@@ -52,4 +52,42 @@ def _adam_step() -> Pass:
     return Pass("digits_mlp", 28 * sum(p.size for p in lists[0]), call)
 
 
-KERNELS: dict[str, Callable[[], Pass]] = {"adam_step": _adam_step}
+# The second layer of digits_cnn, 64 images: 8×8 pixels of 32 channels, pooled 2×2.
+IMAGES, POOLED = (64, 8, 8, 32), (64, 4, 4, 32)
+HOW = {"kernel_size": (2, 2), "stride": (2, 2)}
+
+
+def _pass(kernel: str, arguments: Callable[[np.random.Generator], tuple], size: int, **options) -> Pass:
+    """A call with these arguments; size: the bytes it must read and write for each number of the images."""
+    call: Kernel = next(one for one in all_kernels() if one.name == kernel)
+    names = {"call": call, "arguments": arguments(np.random.default_rng(0)), "options": options}
+    return Pass("64×8×8×32", size * int(np.prod(IMAGES)), timer("call(*arguments, **options)", **names))
+
+
+def _rows(rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal((64 * 8 * 8, 32), np.float32)
+
+
+def _statistics(rng: np.random.Generator) -> tuple:
+    g, x = _rows(rng), _rows(rng)
+    _, mean, _, inverse = batch_norm(x)
+    return g, x, mean, inverse, np.ones(32, np.float32)
+
+
+def _won(rng: np.random.Generator) -> tuple:
+    _, winner = max_pool2d(rng.standard_normal(IMAGES, np.float32), **HOW)
+    return rng.standard_normal(POOLED, np.float32), winner, IMAGES[1:3]
+
+
+KERNELS: dict[str, Callable[[], Pass]] = {
+    "adam_step": _adam_step,
+    "relu": lambda: _pass("relu", lambda rng: (_rows(rng),), 8),
+    "relu_grad": lambda: _pass("relu_grad", lambda rng: (_rows(rng), _rows(rng)), 12),
+    "batch_norm": lambda: _pass("batch_norm", lambda rng: (_rows(rng), *np.ones((2, 32), np.float32)), 8),
+    "batch_norm_grad": lambda: _pass("batch_norm_grad", _statistics, 12),
+    "max_pool2d": lambda: _pass("max_pool2d", lambda rng: (_rows(rng).reshape(IMAGES),), 5, **HOW),
+    "max_pool2d_grad": lambda: _pass("max_pool2d_grad", _won, 5, **HOW),
+    "avg_pool2d": lambda: _pass("avg_pool2d", lambda rng: (_rows(rng).reshape(IMAGES),), 5, **HOW),
+    "avg_pool2d_grad": lambda: _pass(
+        "avg_pool2d_grad", lambda rng: (rng.standard_normal(POOLED, np.float32), IMAGES[1:3]), 5, **HOW),
+}

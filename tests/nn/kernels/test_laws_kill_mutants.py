@@ -14,11 +14,12 @@ from tests.nn.kernels import (
     mutants_adam,
     mutants_codebook,  # noqa: F401  (adds its own to MUTANTS)
     mutants_conv,  # noqa: F401
+    mutants_pass,
     mutants_winograd,  # noqa: F401
 )
 
 EXAMPLES = 60
-MUTANTS = [*mutants.MUTANTS, *mutants_adam.MUTANTS]
+MUTANTS = [*mutants.MUTANTS, *mutants_adam.MUTANTS, *mutants_pass.MUTANTS]
 
 
 @pytest.mark.parametrize(("law", "kernel", "name", "run", "pack"), MUTANTS,

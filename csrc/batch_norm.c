@@ -1,0 +1,190 @@
+/* Batch normalisation in training (Ioffe & Szegedy 2015, algorithm 1) and its gradients, over rows of `channels`
+ * numbers: the pixels of channels-last images.
+ *
+ * The mean and the variance are found in one pass over memory: a block of rows that fits the first cache is read twice,
+ * for its own mean and for the squares around it, and is then merged with the blocks before it, in double precision
+ * (Chan, Golub & LeVeque 1983, eq. 2.1); sums are of x less the first row, or they would lose the digits by which a
+ * large mean hides a small variance. The textbook's other single pass, E[x²] - E[x]², cancels there.
+ * Sums run along the channels, four rows at a time, so that their order is the same for every instruction set. */
+#include "loops.h"
+
+#include <string.h>
+
+enum { BLOCK = 1 << 13, MOST_ROWS = 128 }; /* numbers, and rows, of a block */
+
+static inline int64_t block_rows(int64_t channels)
+{
+    int64_t rows = BLOCK / (channels ? channels : 1) / 4 * 4;
+    return rows < 4 ? 4 : rows > MOST_ROWS ? MOST_ROWS : rows;
+}
+
+/* total[c] = the sum of x[i][c] - first[c] over the rows, in float. */
+LOOP column_sums(int64_t rows, int64_t channels, const float *x, const float *first, float *restrict total)
+{
+    int64_t i = 0;
+    for (int64_t c = 0; c < channels; c++)
+        total[c] = 0;
+    for (; i + 4 <= rows; i += 4) {
+        const float *a = x + i * channels, *b = a + channels, *d = b + channels, *e = d + channels;
+        for (int64_t c = 0; c < channels; c++)
+            total[c] += ((a[c] - first[c]) + (b[c] - first[c])) + ((d[c] - first[c]) + (e[c] - first[c]));
+    }
+    for (; i < rows; i++)
+        for (int64_t c = 0; c < channels; c++)
+            total[c] += x[i * channels + c] - first[c];
+}
+
+/* total[c] = the sum of (x[i][c] - around[c])² over the rows. */
+LOOP column_squares(int64_t rows, int64_t channels, const float *restrict x, const float *restrict around,
+                    float *restrict total)
+{
+    int64_t i = 0;
+    for (int64_t c = 0; c < channels; c++)
+        total[c] = 0;
+    for (; i + 4 <= rows; i += 4) {
+        const float *a = x + i * channels, *b = a + channels, *d = b + channels, *e = d + channels;
+        for (int64_t c = 0; c < channels; c++) {
+            float m = around[c], p = a[c] - m, q = b[c] - m, r = d[c] - m, s = e[c] - m;
+            total[c] += (p * p + q * q) + (r * r + s * s);
+        }
+    }
+    for (; i < rows; i++)
+        for (int64_t c = 0; c < channels; c++) {
+            float p = x[i * channels + c] - around[c];
+            total[c] += p * p;
+        }
+}
+
+/* mean and var of each channel, rounded to float. work: 4 floats and 2 doubles a channel. */
+LOOP moments(int64_t rows, int64_t channels, const float *restrict x, float *restrict mean, float *restrict var,
+             double *restrict wide)
+{
+    double *whole = wide, *squares = wide + channels;
+    float *sum = (float *)(squares + channels), *around = sum + channels, *spread = around + channels;
+    int64_t step = block_rows(channels);
+    for (int64_t c = 0; c < channels; c++)
+        whole[c] = squares[c] = 0; /* the mean and the squares around it, of the rows so far */
+    for (int64_t i = 0; i < rows; i += step) {
+        int64_t here = smaller(step, rows - i);
+        double share = (double)here / (double)(i + here), weight = (double)i * share;
+        column_sums(here, channels, x + i * channels, x, sum);
+        for (int64_t c = 0; c < channels; c++)
+            around[c] = x[c] + sum[c] / (float)here;
+        column_squares(here, channels, x + i * channels, around, spread);
+        for (int64_t c = 0; c < channels; c++) {
+            /* `around` is the block's mean but for its rounding, which `rest` makes good. */
+            double mine = (double)x[c] + (double)sum[c] / (double)here, rest = mine - around[c], off = mine - whole[c];
+            squares[c] += (double)spread[c] - (double)here * rest * rest + off * off * weight;
+            whole[c] += off * share;
+        }
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        mean[c] = (float)whole[c];
+        var[c] = (float)(squares[c] / (double)rows);
+    }
+}
+
+LOOP batch_norm_loop(int64_t rows, int64_t channels, const float *restrict x, const float *restrict weight,
+                     const float *restrict bias, float eps, float *restrict y, float *restrict mean,
+                     float *restrict var, float *restrict inverse, double *restrict wide)
+{
+    moments(rows, channels, x, mean, var, wide);
+    float *scale = (float *)wide, *shift = scale + channels;
+    for (int64_t c = 0; c < channels; c++) {
+        inverse[c] = 1 / __builtin_sqrtf(var[c] + eps);
+        scale[c] = weight ? weight[c] * inverse[c] : inverse[c];
+        shift[c] = bias ? bias[c] : 0;
+    }
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t c = 0; c < channels; c++)
+            y[i * channels + c] = (x[i * channels + c] - mean[c]) * scale[c] + shift[c];
+}
+COMPILE(batch_norm,
+        (int64_t rows, int64_t channels, const float *x, const float *weight, const float *bias, float eps, float *y,
+         float *mean, float *var, float *inverse, double *wide),
+        (rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide))
+
+/* db[c] += the sum of g, dw[c] += the sum of g (x - mean), of a block of rows. */
+LOOP gradient_sums(int64_t rows, int64_t channels, const float *restrict g, const float *restrict x,
+                   const float *restrict mean, float *restrict db, float *restrict dw)
+{
+    int64_t i = 0, n = channels;
+    for (int64_t c = 0; c < n; c++)
+        db[c] = dw[c] = 0;
+    for (; i + 2 <= rows; i += 2) {
+        const float *g0 = g + i * n, *x0 = x + i * n, *g1 = g0 + n, *x1 = x0 + n;
+        for (int64_t c = 0; c < n; c++) {
+            db[c] += g0[c] + g1[c];
+            dw[c] += g0[c] * (x0[c] - mean[c]) + g1[c] * (x1[c] - mean[c]);
+        }
+    }
+    for (; i < rows; i++)
+        for (int64_t c = 0; c < n; c++) {
+            db[c] += g[i * n + c];
+            dw[c] += g[i * n + c] * (x[i * n + c] - mean[c]);
+        }
+}
+
+/* dx = (g - db/n - (x - mean) · inverse · dw/n) · weight · inverse. */
+LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *restrict g, const float *restrict x,
+                          const float *restrict mean, const float *restrict inverse, const float *restrict weight,
+                          float *restrict dx, float *restrict dw, float *restrict db, double *restrict wide)
+{
+    double *all_dw = wide, *all_db = wide + channels;
+    float *part_dw = (float *)(all_db + channels), *part_db = part_dw + channels;
+    int64_t step = block_rows(channels);
+    for (int64_t c = 0; c < channels; c++)
+        all_dw[c] = all_db[c] = 0;
+    for (int64_t i = 0; i < rows; i += step) {
+        gradient_sums(smaller(step, rows - i), channels, g + i * channels, x + i * channels, mean, part_db, part_dw);
+        for (int64_t c = 0; c < channels; c++) {
+            all_dw[c] += part_dw[c];
+            all_db[c] += part_db[c];
+        }
+    }
+    float *lean = part_dw, *drop = part_db, *scale = drop + channels;
+    for (int64_t c = 0; c < channels; c++) {
+        dw[c] = (float)(all_dw[c] * inverse[c]);
+        db[c] = (float)all_db[c];
+        lean[c] = (float)(all_dw[c] * inverse[c] * inverse[c] / (double)rows);
+        drop[c] = (float)(all_db[c] / (double)rows);
+    }
+    for (int64_t c = 0; c < channels; c++)
+        scale[c] = weight ? weight[c] * inverse[c] : inverse[c];
+    if (dx)
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t c = 0, at = i * channels; c < channels; c++, at++)
+                dx[at] = (g[at] - drop[c] - (x[at] - mean[c]) * lean[c]) * scale[c];
+}
+COMPILE(batch_norm_grad,
+        (int64_t rows, int64_t channels, const float *g, const float *x, const float *mean, const float *inverse,
+         const float *weight, float *dx, float *dw, float *db, double *wide),
+        (rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide))
+
+int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x, const void *weight, const void *bias,
+                  float eps, void *y, void *mean, void *var, void *inverse)
+{
+    void *memory;
+    double *wide = scratch(channels * 32, &memory);
+    if (!wide)
+        return NN_NO_MEMORY;
+    if (variant < 0)
+        variant = nn_select(NN_batch_norm, 1, 1, 0);
+    ((batch_norm_micro *)nn_micro(variant))(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
+    free(memory);
+    return 0;
+}
+
+int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const void *g, const void *x, const void *mean,
+                       const void *inverse, const void *weight, void *dx, void *dw, void *db)
+{
+    void *memory;
+    double *wide = scratch(channels * 32, &memory);
+    if (!wide)
+        return NN_NO_MEMORY;
+    if (variant < 0)
+        variant = nn_select(NN_batch_norm_grad, 1, 1, 0);
+    ((batch_norm_grad_micro *)nn_micro(variant))(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
+    free(memory);
+    return 0;
+}

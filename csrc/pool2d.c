@@ -1,0 +1,138 @@
+/* Pools of channels-last images and their gradients: every window meets its pixels tap by tap, all channels at once.
+ *
+ * A tap (i, j) of the window at (oy, ox) is the pixel (oy·sy + i - py, ox·sx + j - px); taps in the padding are left
+ * out. A gradient goes back window after window, in reading order, so that what several windows send to one pixel is
+ * added in the order of the specification: from its last tap to its first. */
+#include "loops.h"
+
+#include <string.h>
+
+typedef struct { /* the taps of a window that lie in the image: y0 <= i < y1, x0 <= j < x1; and its tap (0, 0) */
+    int64_t y0, y1, x0, x1, corner;
+} window;
+
+static inline __attribute__((always_inline)) window window_at(const nn_pool *p, int64_t n, int64_t oy, int64_t ox)
+{
+    int64_t top = oy * p->sy - p->py, left = ox * p->sx - p->px;
+    window w = { top < 0 ? -top : 0, smaller(p->ky, p->h - top), left < 0 ? -left : 0, smaller(p->kx, p->w - left),
+                 ((n * p->h + top) * p->w + left) * p->c };
+    return w;
+}
+
+#define EACH_WINDOW(p)                                                                                             \
+    for (int64_t n = 0, at = 0; n < (p)->n; n++)                                                                   \
+        for (int64_t oy = 0; oy < (p)->oh; oy++)                                                                   \
+            for (int64_t ox = 0; ox < (p)->ow; ox++, at += (p)->c)
+
+#define EACH_TAP(p, w)                                                                                             \
+    for (int64_t i = (w).y0; i < (w).y1; i++)                                                                      \
+        for (int64_t j = (w).x0; j < (w).x1; j++)
+
+/* y: the greater of y and x, a NaN being greater than all; winner: the tap of x where that is so, not where both are
+ * equal. */
+LOOP max_tap(int64_t channels, const float *restrict x, int tap, float *restrict y, uint8_t *restrict winner)
+{
+    for (int64_t c = 0; c < channels; c++) {
+        int stays = x[c] <= y[c] || (y[c] != y[c] && x[c] == x[c]);
+        y[c] = stays ? y[c] : x[c];
+        winner[c] = stays ? winner[c] : (uint8_t)tap;
+    }
+}
+
+/* y: the greatest of each window, and its tap: the first of equals, the last NaN. */
+LOOP max_pool2d_loop(const nn_pool *p, const float *x, float *y, uint8_t *winner)
+{
+    EACH_WINDOW(p) {
+        window w = window_at(p, n, oy, ox);
+        memcpy(y + at, x + w.corner + (w.y0 * p->w + w.x0) * p->c, (size_t)p->c * sizeof *y);
+        memset(winner + at, (int)(w.y0 * p->kx + w.x0), (size_t)p->c);
+        EACH_TAP(p, w)
+            max_tap(p->c, x + w.corner + (i * p->w + j) * p->c, (int)(i * p->kx + j), y + at, winner + at);
+    }
+}
+COMPILE(max_pool2d, (const nn_pool *p, const float *x, float *y, uint8_t *winner), (p, x, y, winner))
+
+/* dx += g in the channels that this tap won. */
+LOOP max_back(int64_t channels, const float *restrict g, const uint8_t *restrict winner, int tap, float *restrict dx)
+{
+    for (int64_t c = 0; c < channels; c++)
+        dx[c] += winner[c] == tap ? g[c] : 0;
+}
+
+LOOP max_pool2d_grad_loop(const nn_pool *p, const float *g, const uint8_t *winner, float *dx)
+{
+    EACH_WINDOW(p) {
+        window w = window_at(p, n, oy, ox);
+        EACH_TAP(p, w)
+            max_back(p->c, g + at, winner + at, (int)(i * p->kx + j), dx + w.corner + (i * p->w + j) * p->c);
+    }
+}
+COMPILE(max_pool2d_grad, (const nn_pool *p, const float *g, const uint8_t *winner, float *dx), (p, g, winner, dx))
+
+/* y += x */
+LOOP add(int64_t channels, const float *restrict x, float *restrict y)
+{
+    for (int64_t c = 0; c < channels; c++)
+        y[c] += x[c];
+}
+
+/* The mean of each window, padding counted as zeros. */
+LOOP avg_pool2d_loop(const nn_pool *p, const float *x, float *restrict y)
+{
+    float pixels = (float)(p->ky * p->kx);
+    EACH_WINDOW(p) {
+        window w = window_at(p, n, oy, ox);
+        memset(y + at, 0, (size_t)p->c * sizeof *y);
+        EACH_TAP(p, w)
+            add(p->c, x + w.corner + (i * p->w + j) * p->c, y + at);
+        for (int64_t c = 0; c < p->c; c++)
+            y[at + c] /= pixels;
+    }
+}
+COMPILE(avg_pool2d, (const nn_pool *p, const float *x, float *y), (p, x, y))
+
+/* dx += g / pixels */
+LOOP avg_back(int64_t channels, const float *restrict g, float pixels, float *restrict dx)
+{
+    for (int64_t c = 0; c < channels; c++)
+        dx[c] += g[c] / pixels;
+}
+
+LOOP avg_pool2d_grad_loop(const nn_pool *p, const float *g, float *dx)
+{
+    float pixels = (float)(p->ky * p->kx);
+    EACH_WINDOW(p) {
+        window w = window_at(p, n, oy, ox);
+        EACH_TAP(p, w)
+            avg_back(p->c, g + at, pixels, dx + w.corner + (i * p->w + j) * p->c);
+    }
+}
+COMPILE(avg_pool2d_grad, (const nn_pool *p, const float *g, float *dx), (p, g, dx))
+
+static int choose(int kernel, int variant) { return variant < 0 ? nn_select(kernel, 1, 1, 0) : variant; }
+
+int nn_max_pool2d(int variant, const nn_pool *p, const void *x, void *y, void *winner)
+{
+    ((max_pool2d_micro *)nn_micro(choose(NN_max_pool2d, variant)))(p, x, y, winner);
+    return 0;
+}
+
+int nn_max_pool2d_grad(int variant, const nn_pool *p, const void *g, const void *winner, void *dx)
+{
+    memset(dx, 0, (size_t)(p->n * p->h * p->w * p->c) * 4);
+    ((max_pool2d_grad_micro *)nn_micro(choose(NN_max_pool2d_grad, variant)))(p, g, winner, dx);
+    return 0;
+}
+
+int nn_avg_pool2d(int variant, const nn_pool *p, const void *x, void *y)
+{
+    ((avg_pool2d_micro *)nn_micro(choose(NN_avg_pool2d, variant)))(p, x, y);
+    return 0;
+}
+
+int nn_avg_pool2d_grad(int variant, const nn_pool *p, const void *g, void *dx)
+{
+    memset(dx, 0, (size_t)(p->n * p->h * p->w * p->c) * 4);
+    ((avg_pool2d_grad_micro *)nn_micro(choose(NN_avg_pool2d_grad, variant)))(p, g, dx);
+    return 0;
+}

@@ -1,0 +1,31 @@
+/* relu and its gradient: one comparison an element, so that what they cost is the memory they touch. */
+#include "loops.h"
+
+/* As NumPy's maximum and PyTorch's clamp, NaN stays NaN: the comparison that it fails gives x itself. */
+LOOP relu_loop(int64_t n, const float *restrict x, float *restrict y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] <= 0 ? 0 : x[i];
+}
+COMPILE(relu, (int64_t n, const float *x, float *y), (n, x, y))
+
+LOOP relu_grad_loop(int64_t n, const float *restrict g, const float *restrict y, float *restrict dx)
+{
+    for (int64_t i = 0; i < n; i++)
+        dx[i] = y[i] <= 0 ? 0 : g[i];
+}
+COMPILE(relu_grad, (int64_t n, const float *g, const float *y, float *dx), (n, g, y, dx))
+
+static int choose(int kernel, int variant) { return variant < 0 ? nn_select(kernel, 1, 1, 0) : variant; }
+
+int nn_relu(int variant, int64_t n, const void *x, void *y)
+{
+    ((relu_micro *)nn_micro(choose(NN_relu, variant)))(n, x, y);
+    return 0;
+}
+
+int nn_relu_grad(int variant, int64_t n, const void *g, const void *y, void *dx)
+{
+    ((relu_grad_micro *)nn_micro(choose(NN_relu_grad, variant)))(n, g, y, dx);
+    return 0;
+}

@@ -1,0 +1,69 @@
+"""relu and relu_grad: max(x, 0), and what of a gradient comes through it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .arguments import F32, array
+from .kernel import kernel
+from .native import NUMPY, lib, pointer
+
+
+@kernel
+def relu(x: np.ndarray) -> np.ndarray:
+    """y = x where x > 0, else 0; NaN stays NaN, −0 becomes 0. float32 of any shape.
+
+    The result lies in memory as x does. Raises TypeError for a wrong type or dtype.
+    """
+    return np.where(x <= 0, np.float32(0), x)
+
+
+@kernel
+def relu_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dx = g where y = relu(x) > 0 or NaN, else 0 (at 0 the subgradient 0). float32, equal shapes.
+
+    The result lies in memory as y does. Raises TypeError for a wrong type or dtype, ValueError for two
+    shapes.
+    """
+    return np.where(y <= 0, np.float32(0), g)
+
+
+def _dense(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x as an array without gaps whose axes lie in any order, and an empty array that lies like it."""
+    out = np.empty_like(x, subok=False)
+    if x.strides != out.strides or not x.flags.aligned:
+        x = x.copy(order="K")
+        out = np.empty_like(x)
+    return x, out
+
+
+def _relu(x: np.ndarray) -> np.ndarray:
+    if type(x) is not np.ndarray or x.dtype is not F32:
+        x = array("relu", "x", x, None, F32)
+    if relu.choice == NUMPY:
+        return np.asarray(relu.reference(x))
+    x, y = _dense(x)
+    lib.nn_relu(relu.choice, x.size, pointer(x), pointer(y))
+    return y
+
+
+def _relu_grad(g: Any, y: Any) -> np.ndarray:
+    if not (type(g) is type(y) is np.ndarray and g.dtype is y.dtype is F32):
+        g, y = array("relu_grad", "g", g, None, F32), array("relu_grad", "y", y, None, F32)
+    if g.shape != y.shape:
+        raise ValueError(f"relu_grad: g and y must have one shape, got {g.shape} and {y.shape}")
+    if relu_grad.choice == NUMPY:
+        return np.asarray(relu_grad.reference(g, y))
+    y, dx = _dense(y)
+    if g.strides != y.strides or not g.flags.aligned:
+        same = np.empty_like(y)
+        same[...] = g
+        g = same
+    lib.nn_relu_grad(relu_grad.choice, y.size, pointer(g), pointer(y), pointer(dx))
+    return dx
+
+
+relu.bind(_relu)
+relu_grad.bind(_relu_grad)

@@ -1,0 +1,114 @@
+"""The laws of the kernels of training (nn/testing/domain_pass.py), and what each of them has of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn.kernels import avg_pool2d, max_pool2d
+from nn.testing import layouts
+from nn.testing.case import Case
+from nn.testing.laws import Implementation, Law, same
+
+Results = tuple[np.ndarray, ...]
+
+
+def all_equal(got: Results, want: Results, what: str) -> None:
+    """Every result equal in every entry, where NaN is equal to NaN."""
+    if len(got) != len(want):
+        raise AssertionError(f"{what}: {len(got)} results instead of {len(want)}")
+    for i, pair in enumerate(zip(got, want, strict=True)):
+        plain = [np.where(np.isnan(x), np.float32(np.nan), x) if x.dtype.kind == "f" else x for x in pair]
+        same(*plain, f"{what}, result {i}")
+
+
+def agrees_with_the_specification(f: Implementation, case: Case) -> None:
+    """Every result is where its domain says that it must be: the same bits, or within a bound of float64."""
+    got = f(case)
+    wanted = f.domain.wanted(case, f.spec, got)
+    if len(got) != len(wanted):
+        raise AssertionError(f"{len(got)} results instead of {len(wanted)}")
+    for i, (result, (want, bound)) in enumerate(zip(got, wanted, strict=True)):
+        half_ulp = 0.0 if f.domain.exact else np.abs(want) * 2.0**-24 + 2.0**-150
+        want = want if f.domain.exact else want.astype(np.float32)
+        same(result, want, f"result {i}", np.asarray(bound) + half_ulp)
+
+
+def treats_nan_as_the_specification(f: Implementation, case: Case) -> None:
+    """A NaN among the arguments is one in the same entries of the results, and changes nothing in other
+    channels."""
+    args, rng = [a.copy() for a in case.args], case.rng()
+    at = tuple(rng.integers(0, args[0].shape))
+    args[0][at] = np.nan
+    spoiled = case.on(*args)
+    got, want, clean = f(spoiled), f.spec(*spoiled.args, **spoiled.options), f(case)
+    all_equal(tuple(map(np.isnan, got)), tuple(map(np.isnan, want)), "where there is NaN")
+    all_equal(*(tuple(np.delete(y, at[-1], axis=-1) for y in results) for results in (got, clean)),
+              "in channels without a NaN")
+
+
+def leaves_arguments(f: Implementation, case: Case) -> None:
+    """No argument is written to."""
+    before = tuple(a.copy() for a in case.args)
+    f(case)
+    all_equal(case.args, before, "after the call")
+
+
+def repeats(f: Implementation, case: Case) -> None:
+    """Twice the same call gives twice the same bits."""
+    all_equal(f(case), f(case), "called again")
+
+
+def ignores_layout(f: Implementation, case: Case) -> None:
+    """Strided, shifted, unaligned, reversed and transposed views give what contiguous copies give."""
+    want = f(case)
+    for layout in layouts.OF_MATRICES:
+        args = [layout(a) if a.ndim > 1 or layout in layouts.OF_VECTORS else a for a in case.args]
+        all_equal(f(case.on(*args)), want, f"with {layout.__name__} views for arguments")
+
+
+def permutes(f: Implementation, case: Case) -> None:
+    """Channels in another order give the results in that order, to the bit."""
+    order = case.rng().permutation(case.args[0].shape[-1])
+    want = tuple(np.ascontiguousarray(y[..., order]) for y in f(case))
+    all_equal(f(f.domain.take(case, order)), want, "permuted")
+
+
+def handles_empty(f: Implementation, case: Case) -> None:
+    """Nothing in gives nothing out, or zeros."""
+    for what, empty in f.domain.empties(case).items():
+        all_equal(f(empty), f.spec(*empty.args, **empty.options), f"without {what}")
+
+
+PASS_LAWS: tuple[Law, ...] = (
+    agrees_with_the_specification, treats_nan_as_the_specification, leaves_arguments, repeats, ignores_layout,
+    permutes, handles_empty)
+
+
+# ---- of one kernel ----
+
+def is_idempotent(f: Implementation, case: Case) -> None:
+    """relu(relu(x)) = relu(x)."""
+    (y,) = f(case)
+    all_equal(f(case.on(y)), (y,), "applied to its result")
+
+
+def is_the_adjoint(f: Implementation, case: Case) -> None:
+    """⟨pool(x), g⟩ = ⟨x, gradient(g)⟩, in integers so small that nothing is rounded."""
+    (h, w), rng = case.options["size"], case.rng()
+    how = {name: case.options[name] for name in ("kernel_size", "stride", "padding")}
+    pixels = int(np.prod(how["kernel_size"]))
+    n, *_, c = case.args[0].shape
+    x, g = ((rng.integers(-9, 10, shape) * pixels).astype(np.float32) for shape in ((n, h, w, c),
+                                                                                    case.args[0].shape))
+    if len(case.args) == 2:
+        y, winner = max_pool2d.reference(x, **how)
+        (dx,) = f(case.on(g, winner))
+    else:
+        y = avg_pool2d.reference(x, **how)
+        (dx,) = f(case.on(g))
+    left, right = (np.sum(a.astype(np.float64) * b) for a, b in ((y, g), (x, dx)))
+    if left != right:
+        raise AssertionError(f"⟨pool(x), g⟩ = {left}, but ⟨x, gradient(g)⟩ = {right}")
+
+
+RELU_LAWS, POOL_GRAD_LAWS = (*PASS_LAWS, is_idempotent), (*PASS_LAWS, is_the_adjoint)

@@ -1,0 +1,157 @@
+"""Wrong versions of the kernels of training under the law that must kill each, in the form of mutants.py.
+
+A law that all of them have kills the same mutant of each; after those come mistakes that are easily made in
+one of them.
+"""
+
+import numpy as np
+
+from nn import kernels
+from nn.testing import laws_pass
+from nn.testing.check import DOMAINS, LAWS_OF
+
+PASSES = [kernel for kernel in kernels.all_kernels() if laws_pass.repeats in LAWS_OF[kernel.name]]
+MUTANTS: list[tuple] = []
+
+
+def kills(law, *of):
+    """Register mutant(right, *arrays, **options) for these kernels, where `right` is the specification."""
+    def register(mutant):
+        for kernel in of or PASSES:
+            right = DOMAINS[kernel.name].flat(kernel.reference)
+
+            def run(*arrays, right=right, **options):
+                return mutant(right, *arrays, **options)
+
+            MUTANTS.append((law, kernel, mutant.__name__, run, None))
+        return mutant
+    return register
+
+
+@kills(laws_pass.agrees_with_the_specification)
+def rounds_to_half_precision(right, *arrays, **options):
+    with np.errstate(over="ignore"):
+        return tuple(y.astype(np.float16).astype(y.dtype) for y in right(*arrays, **options))
+
+
+@kills(laws_pass.treats_nan_as_the_specification)
+def takes_nan_for_0(right, *arrays, **options):
+    return right(*(np.where(np.isnan(a), a.dtype.type(0), a) for a in arrays), **options)
+
+
+@kills(laws_pass.treats_nan_as_the_specification)
+def spreads_nan_over_everything(right, *arrays, **options):
+    spoiled = np.isnan(arrays[0]).any()
+    return tuple(np.full_like(y, np.nan) if spoiled and y.dtype.kind == "f" else y
+                 for y in right(*arrays, **options))
+
+
+@kills(laws_pass.leaves_arguments)
+def works_in_place(right, *arrays, **options):
+    out = right(*arrays, **options)
+    arrays[0][...] = 7
+    return out
+
+
+@kills(laws_pass.repeats)
+def remembers(right, *arrays, _calls=[], **options):  # noqa: B006
+    _calls.append(1)
+    return tuple(y + y.dtype.type(len(_calls) % 2) for y in right(*arrays, **options))
+
+
+@kills(laws_pass.ignores_layout)
+def believes_that_memory_is_contiguous(right, *arrays, **options):
+    return right(*(a if a.flags.c_contiguous else np.ones_like(a) for a in arrays), **options)
+
+
+@kills(laws_pass.permutes)
+def counts_the_first_channel_twice(right, *arrays, **options):
+    out = right(*arrays, **options)
+    for y in out:
+        y[..., 0] += y.dtype.type(1)
+    return out
+
+
+@kills(laws_pass.handles_empty)
+def must_have_something(right, *arrays, **options):
+    assert arrays[0].size, "nothing"
+    return right(*arrays, **options)
+
+
+# ---- of one kernel ----
+
+@kills(laws_pass.treats_nan_as_the_specification, kernels.relu)
+def compares_the_other_way(right, x):
+    return (np.where(x > 0, x, np.float32(0)),)
+
+
+@kills(laws_pass.is_idempotent, kernels.relu)
+def leaks(right, x):
+    return (np.where(x > 1, x, x / 2 + np.float32(0.25)),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.relu_grad)
+def lets_gradients_through_at_0(right, g, y):
+    return (np.where(y < 0, np.float32(0), g),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.batch_norm)
+def takes_the_unbiased_variance(right, x, *affine, eps):
+    y, mean, var, inverse = right(x, *affine, eps=eps)
+    return y, mean, var * np.float32(len(x) / max(len(x) - 1, 1)), inverse
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.batch_norm)
+def finds_the_variance_as_a_difference_of_squares(right, x, *affine, eps):
+    mean = x.mean(axis=0)
+    var = np.maximum((x * x).mean(axis=0) - mean * mean, 0)
+    inverse = 1 / np.sqrt(var + np.float32(eps))
+    weight, bias = affine or (np.float32(1), np.float32(0))
+    return (x - mean) * (weight * inverse) + bias, mean, var, inverse
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.batch_norm)
+def adds_eps_to_the_root(right, x, *affine, eps):
+    y, mean, var, _ = right(x, *affine, eps=eps)
+    return y, mean, var, 1 / (np.sqrt(var) + np.float32(eps))
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.batch_norm_grad)
+def forgets_that_the_mean_moves(right, g, x, mean, inverse, *weight, dx):
+    out = right(g, x, mean, inverse, *weight, dx=dx)
+    if dx:
+        scale = inverse * weight[0] if weight else inverse
+        out = (out[0] + (out[2] / np.float32(len(g))) * scale, *out[1:])
+    return out
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.max_pool2d)
+def takes_the_last_of_equals(right, x, kernel_size, stride, padding):
+    flipped, winner = right(x[:, ::-1, ::-1].copy(), kernel_size=kernel_size, stride=stride, padding=padding)
+    taps = kernel_size[0] * kernel_size[1]
+    return flipped[:, ::-1, ::-1].copy(), (taps - 1 - winner[:, ::-1, ::-1]).astype(np.uint8)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.max_pool2d)
+def lets_the_padding_win(right, x, kernel_size, stride, padding):
+    (top, left), how = padding, {"kernel_size": kernel_size, "stride": stride}
+    return right(np.pad(x, ((0, 0), (top, top), (left, left), (0, 0))), **how, padding=(0, 0))
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.avg_pool2d)
+def leaves_the_padding_out_of_the_count(right, x, **how):
+    (y,), (inside,) = right(x, **how), right(np.ones_like(x), **how)
+    return (y / inside,)
+
+
+@kills(laws_pass.is_the_adjoint, kernels.max_pool2d_grad)
+def sends_only_the_last_window_back(right, g, winner, **how):
+    (dx,) = right(g, winner, **how)
+    (hits,) = right(np.ones_like(g), winner, **how)
+    return (dx / np.maximum(hits, 1),)
+
+
+@kills(laws_pass.is_the_adjoint, kernels.avg_pool2d_grad)
+def sends_all_to_all(right, g, kernel_size, **how):
+    (dx,) = right(g, kernel_size=kernel_size, **how)
+    return (dx * np.float32(2 * kernel_size[0] * kernel_size[1]),)

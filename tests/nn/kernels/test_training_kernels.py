@@ -1,0 +1,176 @@
+"""relu, batch norm and the pools: bad arguments get one clear error, in NumPy and in C; and a few edges."""
+
+import re
+
+import numpy as np
+import pytest
+
+from nn import functional as F
+from nn import kernels
+from nn.tensor import Tensor
+
+X = np.arange(24, dtype=np.float32).reshape(4, 6)
+C = np.ones(6, np.float32)
+IMAGES = np.arange(2 * 4 * 4 * 3, dtype=np.float32).reshape(2, 4, 4, 3)
+HALF = np.ones((2, 2, 2, 3), np.float32)
+HOW = {"kernel_size": (2, 2), "stride": (2, 2)}
+GOOD = {
+    "relu": {"x": X},
+    "relu_grad": {"g": X, "y": X},
+    "batch_norm": {"x": X, "weight": C, "bias": C},
+    "batch_norm_grad": {"g": X, "x": X, "mean": C, "inverse": C, "weight": C},
+    "max_pool2d": {"x": IMAGES, **HOW},
+    "max_pool2d_grad": {"g": HALF, "winner": HALF.astype(np.uint8), "size": (4, 4), **HOW},
+    "avg_pool2d": {"x": IMAGES, **HOW},
+    "avg_pool2d_grad": {"g": HALF, "size": (4, 4), **HOW},
+}
+ARRAYS = [(kernel, name) for kernel, good in GOOD.items() for name, x in good.items()
+          if isinstance(x, np.ndarray)]
+
+
+@pytest.fixture(params=["numpy", "c"], autouse=True)
+def backend(request):
+    if request.param == "c" and kernels.why_not_c():
+        pytest.skip(kernels.why_not_c())
+    with kernels.use(request.param):
+        yield request.param
+
+
+def call(kernel, **changes):
+    return getattr(kernels, kernel)(**{**GOOD[kernel], **changes})
+
+
+@pytest.mark.parametrize(("kernel", "name"), ARRAYS)
+@pytest.mark.parametrize(("error", "change", "came"), [
+    (TypeError, lambda x: x.tolist(), "list"), (TypeError, lambda x: x.astype(float), "float64"),
+    (TypeError, lambda x: x.astype(">f4"), "byte-swapped"), (TypeError, np.ma.masked_array, "masked"),
+    (TypeError, lambda x: 3, "int"), (ValueError, lambda x: x[None], r"\(1, ")],
+    ids=["list", "float64", "swapped", "masked", "number", "rank"])
+def test_a_bad_array_is_refused(kernel, name, error, change, came):
+    if (kernel, name, error) == ("relu", "x", ValueError):
+        return                                   # any shape will do
+    with pytest.raises(error, match=rf"^{kernel}: .*(?<!\w){name}(?!\w)") as raised:
+        call(kernel, **{name: change(GOOD[kernel][name])})
+    assert re.search(came, str(raised.value)), str(raised.value)
+
+
+@pytest.mark.parametrize(("kernel", "name", "value", "error", "came"), [
+    ("relu_grad", "g", X[:2], ValueError, r"\(2, 6\)"),
+    ("batch_norm", "x", X[:0], ValueError, r"\(0, 6\)"),
+    ("batch_norm", "weight", C[:5], ValueError, "5"),
+    ("batch_norm", "bias", np.ones(7, np.float32), ValueError, "7"),
+    ("batch_norm", "eps", -1e-5, ValueError, "-1e-05"),
+    ("batch_norm", "eps", float("nan"), ValueError, "nan"),
+    ("batch_norm", "eps", "small", TypeError, "str"),
+    ("batch_norm_grad", "g", X[:3], ValueError, r"\(3, 6\)"),
+    ("batch_norm_grad", "mean", C[:5], ValueError, "5"),
+    ("batch_norm_grad", "inverse", C[:5], ValueError, "5"),
+    ("batch_norm_grad", "weight", C[:5], ValueError, "5"),
+    ("max_pool2d", "kernel_size", 2, TypeError, "2"),
+    ("max_pool2d", "kernel_size", [2, 2], TypeError, r"\[2, 2\]"),
+    ("max_pool2d", "kernel_size", (2, 2.0), TypeError, "float"),
+    ("max_pool2d", "kernel_size", (0, 2), ValueError, "0"),
+    ("max_pool2d", "kernel_size", (5, 2), ValueError, r"\(5, 2\)"),
+    ("max_pool2d", "kernel_size", (17, 16), ValueError, "17×16"),
+    ("max_pool2d", "stride", (1, 0), ValueError, "0"),
+    ("max_pool2d", "padding", (2, 0), ValueError, r"\(2, 0\)"),
+    ("max_pool2d", "padding", (-1, 0), ValueError, "-1"),
+    ("avg_pool2d", "padding", None, TypeError, "None"),
+    ("avg_pool2d", "stride", (1 << 40, 1), ValueError, str(1 << 40)),
+    ("max_pool2d_grad", "winner", np.zeros((2, 2, 2, 4), np.uint8), ValueError, r"\(2, 2, 2, 4\)"),
+    ("max_pool2d_grad", "size", 4, TypeError, "4"),
+    ("max_pool2d_grad", "g", np.ones((2, 3, 2, 3), np.float32), ValueError, r"\(2, 3, 2, 3\)"),
+    ("avg_pool2d_grad", "size", (4, 1.5), TypeError, "float"),
+    ("avg_pool2d_grad", "g", np.ones((2, 3, 2, 3), np.float32), ValueError, r"\(2, 3, 2, 3\)"),
+])
+def test_other_bad_arguments(kernel, name, value, error, came):
+    with pytest.raises(error, match=rf"^{kernel}: .*(?<!\w){name}(?!\w)") as raised:
+        call(kernel, **{name: value})
+    assert re.search(came, str(raised.value)), str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_winner_that_is_no_pixel_of_the_window_writes_nowhere():
+    assert not call("max_pool2d_grad", winner=np.full(HALF.shape, 255, np.uint8)).any()
+
+
+def test_relu_takes_any_shape_and_keeps_the_layout():
+    for shape in ((), (0,), (2, 0, 3), (3, 4, 5, 2)):
+        x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        np.testing.assert_array_equal(kernels.relu(x), np.maximum(x, 0))
+    x = X.reshape(2, 2, 6).transpose(0, 2, 1) - 11
+    if kernels.relu.compiled:
+        assert kernels.relu(x).strides == x.strides
+
+
+def test_the_first_of_equals_wins_and_of_several_nan_the_last():
+    x = np.full((1, 2, 2, 20), 7, np.float32)
+    y, winner = kernels.max_pool2d(x, (2, 2), (1, 1))
+    assert (y == 7).all()
+    assert (winner == 0).all()
+    x[0, 0, 1] = x[0, 1, 0] = np.nan
+    y, winner = kernels.max_pool2d(x, (2, 2), (1, 1))
+    assert np.isnan(y).all()
+    assert (winner == 2).all()
+
+
+def test_padding_never_wins():
+    x = np.full((1, 2, 2, 3), -np.inf, np.float32)
+    y, winner = kernels.max_pool2d(x, (2, 2), (2, 2), (1, 1))
+    assert (y == -np.inf).all()
+    assert winner[0, :, :, 0].tolist() == [[3, 2], [1, 0]]
+
+
+@pytest.mark.parametrize("offset", [0, 1e3, 1e5])
+def test_a_large_mean_does_not_cancel(offset):
+    """The second single pass of the textbooks, E[x²] − E[x]², has no digit left at 10⁵ (Chan et al. 1983)."""
+    x = (np.random.default_rng(0).standard_normal((5000, 3)) + offset).astype(np.float32)
+    y, mean, var, _ = kernels.batch_norm(x)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(mean, wide.mean(0), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(var, wide.var(0), rtol=1e-5)
+    assert abs(y.astype(float).std(axis=0) - 1).max() < 1e-3
+
+
+# What the rules do with them
+
+
+def gradients(f, *arrays):
+    tensors = [Tensor(a, requires_grad=True) for a in arrays]
+    out = f(*tensors)
+    weights = np.random.default_rng(1).standard_normal(out.shape).astype(np.float32)
+    (out * weights.astype(out.dtype)).sum().backward()
+    return [out.data, *(t.grad for t in tensors)]
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("f", [
+    F.relu, lambda x: F.max_pool2d(x, 3, 2, 1), lambda x: F.max_pool2d(x, 2),
+    lambda x: F.avg_pool2d(x, 3, 2, 1), lambda x: F.avg_pool2d(x, (2, 3), 1),
+    lambda x: F.batch_norm(x, None, None, training=True)],
+    ids=["relu", "max 3 2 1", "max 2", "avg 3 2 1", "avg 2×3", "batch_norm"])
+def test_float32_gives_what_float64_gives(f, channels_last):
+    """float32 goes by the kernels, float64 never does."""
+    x = np.random.default_rng(0).standard_normal((4, 5, 7, 6))
+    if channels_last:
+        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    narrow = x.astype(np.float32)
+    for a, b in zip(gradients(f, narrow), gradients(f, narrow.astype(float)), strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+
+
+def test_double_backward_goes_by_the_twin():
+    """∂/∂x of ‖∂L/∂x‖² in float32, against float64."""
+    import nn
+
+    def twice(x):
+        t = Tensor(x, requires_grad=True)
+        y = F.max_pool2d(F.relu(F.batch_norm(t, None, None, training=True)), 2)
+        (g,) = nn.grad((y * y).sum(), [t], create_graph=True)
+        (h,) = nn.grad((g * g).sum(), [t])
+        return h.data
+
+    x = np.random.default_rng(0).standard_normal((3, 2, 4, 4))
+    x = x.astype(np.float32)
+    np.testing.assert_allclose(twice(x), twice(x.astype(float)), rtol=2e-3, atol=2e-4)
