@@ -56,12 +56,8 @@ def _max_pool2d_vjp(g, saved, needs):
         dx = kernels.max_pool2d_grad(g, winner, windows.image[1:3], *_how(windows))
         return (dx.transpose(0, 3, 1, 2),)
     padded = np.zeros(windows.padded, g.dtype)
-    apart = all(s >= k for s, k in zip(windows.stride, windows.kernel, strict=True))   # no pixel is met twice
     for tap, (_, _, pixels) in enumerate(windows.taps()):
-        if apart:
-            np.multiply(g, winner == tap, out=padded[pixels])
-        else:
-            padded[pixels] += g * (winner == tap)
+        padded[pixels] += g * (winner == tap)
     return (windows.inside(padded).transpose(0, 3, 1, 2),)
 
 
