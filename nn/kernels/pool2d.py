@@ -130,12 +130,9 @@ def _geometry(who: str, size: Pair, kernel_size: Pair, stride: Pair, padding: Pa
 
 
 def _checked(who: str, size: Any, kernel_size: Any, stride: Any, padding: Any) -> tuple:
-    try:
-        return _geometry(who, size, kernel_size, stride, padding)
-    except TypeError as error:
-        if "unhashable" not in str(error):
-            raise
-    return _geometry.__wrapped__(who, size, kernel_size, stride, padding)
+    given = kernel_size, stride, padding
+    plain = all(type(pair) is tuple and all(type(n) is int for n in pair) for pair in given)
+    return (_geometry if plain else _geometry.__wrapped__)(who, size, *given)   # to a cache, 2.0 would be 2
 
 
 def _struct(n: int, size: Pair, c: int, kernel_size: Pair, stride: Pair, padding: Pair, counts: Pair) -> Any:
