@@ -121,20 +121,25 @@ class Trainer:
         model = self.network(network) if model is None else model
         return self._fit(model, self.budget.base, self.budget.base_rate, NETWORKS[network].decay)
 
-    def tune(self, model: nn.Module, rate: float = 1.0) -> nn.Module:
-        """The second phase, in place, with `rate` times its learning rate."""
-        return self._fit(model, self.budget.tune, rate * self.budget.tune_rate, 0.0)
+    def tune(self, model: nn.Module, rate: float = 1.0, first: int = 0, last: int | None = None) -> nn.Module:
+        """The second phase, or its epochs first … last − 1, in place, with `rate` times its learning rate."""
+        epochs = self.budget.tune
+        part = (first, epochs if last is None else last)
+        return self._fit(model, epochs, rate * self.budget.tune_rate, 0.0, part)
 
     def compressed(
         self, technique: Technique, option: float | None, base: nn.Module, tuned: nn.Module
     ) -> nn.Module:
         """A copy of `base` with the technique attached for the second phase, or of `tuned` without one."""
         model = copy.deepcopy(base if technique.trained else tuned)
+        start = int(technique.starts * self.budget.tune)
+        if start:
+            self.tune(model, last=start)
         if technique.recipe is not None:
-            steps = self.budget.tune * self._steps
+            steps = (self.budget.tune - start) * self._steps
             example = self.calibration if technique.simulated else None
             compress.prepare(model, technique.recipe(option, steps), example)
-        return self.tune(model, technique.rate) if technique.trained else model
+        return self.tune(model, technique.rate, start) if technique.trained else model
 
     def program(self, model: nn.Module, algorithm: str = "auto") -> compress.Program:
         """The Program of a trained model: a simulated one has its ranges, others take them from images."""
@@ -150,7 +155,17 @@ class Trainer:
     def _steps(self) -> int:
         return ceil(len(self.data.x_train) / self.budget.batch)
 
-    def _fit(self, model: nn.Module, epochs: int, rate: float, decay: float) -> nn.Module:
+    def _fit(
+        self,
+        model: nn.Module,
+        epochs: int,
+        rate: float,
+        decay: float,
+        part: tuple[int, int] | None = None,
+    ) -> nn.Module:
+        """`epochs` with a learning rate that falls along half a cosine, or the epochs of `part` of them."""
+        first, last = part or (0, epochs)
+
         def on_step(step: int, loss: float) -> None:
             if step % self._steps == 0:
                 self.tick(1)
@@ -159,10 +174,10 @@ class Trainer:
             model,
             self.data.x_train,
             self.data.y_train,
-            epochs=epochs,
+            epochs=last - first,
             batch_size=self.budget.batch,
             optimizer=nn.optim.Adam(model.parameters(), lr=rate, weight_decay=decay),
-            schedule=nn.train.cosine,
+            schedule=lambda progress: nn.train.cosine((first + progress * (last - first)) / epochs),
             rng=np.random.default_rng(self.seed),
             progress=False,
             on_step=on_step,

@@ -17,8 +17,10 @@ class Technique:
     steps)` is what is attached, `steps` being the optimizer steps of the training that follows; `trained`
     says whether one follows, and `rate` at how many times the usual learning rate (a network whose batch
     norms stand still wants smaller steps, fresh cores want larger ones); `simulated`, whether activations are
-    quantized in it too. `control` asks for a row beside it: a small dense network of equal bytes and equal
-    epochs. `text` writes an option; `algorithm` is how float convolutions multiply (`compress.convert`).
+    quantized in it too; `starts`, which part of that training the float network goes through first
+    (Krishnamoorthi 2018, §3.2: begin with a trained network). `control` asks for a row beside it: a small
+    dense network of equal bytes and equal epochs. `text` writes an option; `algorithm` is how float
+    convolutions multiply (`compress.convert`).
     """
 
     name: str
@@ -29,6 +31,7 @@ class Technique:
     control: bool = False
     rate: float = 1.0
     simulated: bool = True
+    starts: float = 0.0
     text: str = "{:.0%}"
     algorithm: str = "auto"
 
@@ -95,14 +98,14 @@ TECHNIQUES = (
     Technique("float", "cnn"),
     Technique("winograd", "cnn", algorithm="winograd"),
     Technique("int8", "cnn", quantize),
-    Technique("int8 trained", "cnn", quantize, trained=True, rate=0.1),
+    Technique("int8 trained", "cnn", quantize, trained=True, rate=0.1, starts=0.7),
     Technique("pruned", "cnn", prune_cnn, SPARSITIES, trained=True, control=True),
     Technique("pruned + int8", "cnn", prune_and_quantize_cnn, SPARSITIES, True, True, simulated=False),
     Technique("shared", "cnn", share, (4,), trained=True, rate=0.1, text=BITS),
     Technique("pruned + shared", "cnn", prune_and_share_cnn, SPARSITIES, True, True),
     Technique("float", "mlp"),
     Technique("int8", "mlp", quantize),
-    Technique("int8 trained", "mlp", quantize, trained=True, rate=0.1),
+    Technique("int8 trained", "mlp", quantize, trained=True, rate=0.1, starts=0.7),
     Technique("pruned", "mlp", prune_mlp, SPARSITIES, trained=True, control=True),
     Technique("shared", "mlp", share, (4,), trained=True, rate=0.3, text=BITS),
     Technique("tensor train", "mlp", tensor_train_mlp, RANKS, True, True, rate=3.0, text="rank {:.0f}"),
