@@ -248,7 +248,8 @@ def wrote(array: np.ndarray) -> None:
     clock += 1
     memory = owner(array)
     key = id(memory)
-    _written[key] = clock, weakref.ref(memory, lambda _: _written.pop(key, None))
+    known = _written.get(key)    # of this very array: the entry of one that is gone went with it
+    _written[key] = clock, known[1] if known else weakref.ref(memory, lambda _: _written.pop(key, None))
 
 
 def owner(array):

@@ -107,7 +107,7 @@ def _checked(i: int, *given: Any) -> tuple[np.ndarray, ...]:
 
 def _check_numbers(**given: Any) -> None:
     for name, x in given.items():
-        if isinstance(x, bool) or not isinstance(x, (int, float, np.number)):
+        if type(x) is not float and (isinstance(x, bool) or not isinstance(x, (int, float, np.number))):
             raise TypeError(f"adam_step: {name} must be a number, got {type(x).__name__}")
         if name.startswith("beta") and not 0 <= x < 1:
             raise ValueError(f"adam_step: {name} must be in [0, 1), got {x}")

@@ -12,6 +12,8 @@ from nn.optim.optimizer import Optimizer, Update
 from nn.optim.settings import number, numbers
 from nn.tensor import Tensor
 
+F32 = np.dtype(np.float32)
+
 
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015), algorithm 1, with its names:
@@ -52,8 +54,9 @@ class Adam(Optimizer):
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
         how = {key: float(group[key]) for key in ("lr", "eps", "weight_decay")}
         how.update(betas=group["betas"], decoupled=self.decoupled)
-        for step, some in ((adam_step, [u for u in updates if _for_kernel(u)]),
-                           (adam_step.reference, [u for u in updates if not _for_kernel(u)])):
+        fit = [update for update in updates if _for_kernel(update)]
+        rest = [] if len(fit) == len(updates) else [update for update in updates if not _for_kernel(update)]
+        for step, some in ((adam_step, fit), (adam_step.reference, rest)):
             if some:
                 params, gradients, steps, moments = zip(*some, strict=True)
                 step(params, gradients, *zip(*moments, strict=True), steps, **how)
@@ -84,4 +87,4 @@ class AdamW(Adam):
 def _for_kernel(update: Update) -> bool:
     """Whether the kernel takes it: float32, and an array whose memory is whole, to be written in place."""
     p, gradient = update.p, update.gradient
-    return p.dtype == np.float32 == gradient.dtype and p.flags.c_contiguous
+    return p.dtype == F32 == gradient.dtype and p.flags.c_contiguous

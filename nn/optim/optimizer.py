@@ -115,10 +115,12 @@ class Optimizer:
         for group in self.param_groups:
             updates = []
             for i, p in enumerate(group["params"], start=first):
-                if p.grad is not None:
+                gradient = p.grad
+                if gradient is not None:
                     self.counts[i] += 1
-                    own = tuple(arrays[i] for arrays in moments)
-                    gradient = getattr(p.grad, "_data", p.grad)  # a Tensor, after create_graph=True
+                    if type(gradient) is not np.ndarray:
+                        gradient = getattr(gradient, "_data", gradient)  # a Tensor, after create_graph=True
+                    own = [arrays[i] for arrays in moments]
                     updates.append(Update(p.data, gradient, self.counts[i], own))
             first += len(group["params"])
             if updates:
