@@ -57,6 +57,7 @@ ffi.set_source(
     include_dirs=[os.path.relpath(HERE)],
     extra_compile_args=CFLAGS,
     extra_link_args=["-pthread"],
+    libraries=["m"],
     optional=True,   # no compiler: install all the same and run on NumPy
     depends=[os.path.relpath(f) for pattern in ("*.h", "*.def", "*.py") for f in sorted(HERE.glob(pattern))])
 
@@ -72,7 +73,8 @@ def build(out: Path, flags: list[str]) -> None:
         with contextlib.redirect_stdout(None):   # it would announce the file
             ffi.emit_c_code(str(glue))
         subprocess.run([*compiler, "-shared", "-fPIC", *CFLAGS, *flags, f"-I{sysconfig.get_path('include')}",
-                        f"-I{HERE}", str(glue), *map(str, SOURCES), "-o", str(library)], check=True)
+                        f"-I{HERE}", str(glue), *map(str, SOURCES), "-o", str(library), "-lm"],
+                       check=True)
         os.replace(library, out / library.name)
     print(f"built {out / library.name}")
 

@@ -5,7 +5,7 @@
  * Rows m0 <= i < m1 of a product with m rows are computed, by one thread or several (nn_threads): the bits
  * do not depend on how it is cut. `variant` is a row of kernels.def, or -1: the cheapest by the cost model.
  * Products return 0, or why nothing was computed: NN_NO_MEMORY; NN_BAD_SCALE, one is not positive and finite;
- * NN_OVERLAP, the result shares memory with an input. Those are looked at here because it costs nanoseconds here
+ * NN_OVERLAP, the result shares memory with an input; NN_BAD_CLASS, one is not in 0..n-1. Those are looked at here because it costs nanoseconds here
  * and microseconds in Python; overlap only where rows lie without gaps, the rest Python has seen to. */
 #ifndef NN_KERNELS_H
 #define NN_KERNELS_H
@@ -46,6 +46,8 @@ enum {
     NN_max_pool2d_grad,
     NN_avg_pool2d,
     NN_avg_pool2d_grad,
+    NN_softmax_cross_entropy,
+    NN_softmax_cross_entropy_grad,
 };
 typedef struct {
     int kernel;                /* NN_gemm, ... */
@@ -59,7 +61,7 @@ int nn_variant_count(void);
 const nn_variant_row *nn_variant(int i);
 int nn_select(int kernel, int64_t m, int64_t n, int flags);   /* what -1 runs */
 
-enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3 };
+enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3, NN_BAD_CLASS = 4 };
 
 /* out = a . b, float32 (gemm.c). b: panels [ceil(n/16)][k][16]. */
 int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k,
@@ -190,6 +192,13 @@ int nn_max_pool2d(int variant, const nn_pool *p, const void *x, void *y, void *w
 int nn_max_pool2d_grad(int variant, const nn_pool *p, const void *g, const void *winner, void *dx);
 int nn_avg_pool2d(int variant, const nn_pool *p, const void *x, void *y);
 int nn_avg_pool2d_grad(int variant, const nn_pool *p, const void *g, void *dx);
+
+/* Softmax and cross entropy of rows x n logits with int64 classes, n > 0, and the gradient (softmax_cross_entropy.c). */
+int nn_softmax_cross_entropy(int variant, int64_t rows, int64_t n, const void *x, const void *classes, void *losses,
+                             void *p);
+int nn_softmax_cross_entropy_grad(int variant, int64_t rows, int64_t n, const void *g, const void *p,
+                                  const void *classes, void *dx);
+void nn_exp(int64_t n, void *x);            /* the exponential in it, in place, for x <= 0 (exp.h) */
 
 /* Register-only loops that measure what a route could reach at best (peak.c). */
 int nn_peak_count(void);

@@ -61,6 +61,12 @@ typedef void max_pool2d_grad_micro(const nn_pool *p, const float *g, const uint8
 typedef void avg_pool2d_micro(const nn_pool *p, const float *x, float *y);
 typedef void avg_pool2d_grad_micro(const nn_pool *p, const float *g, float *dx);
 
+/* totals: room for a float a row; half: for half a row. */
+typedef void softmax_cross_entropy_micro(int64_t rows, int64_t n, const float *x, const int64_t *classes, float *losses,
+                                         float *p, float *totals, float *half);
+typedef void softmax_cross_entropy_grad_micro(int64_t rows, int64_t n, const float *g, const float *p,
+                                              const int64_t *classes, float *dx);
+
 #define KERNEL(kernel, name, needs, mr, nr, step, flags) kernel##_micro name;
 #include "kernels.def"
 #undef KERNEL

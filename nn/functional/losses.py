@@ -26,9 +26,15 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, wanted 0 to 1")
     if t.dtype.kind == "f" and x.ndim and t.shape == x.shape:
         return _soft_cross_entropy(x, t, weight, reduction, label_smoothing)
-    plain = weight is None and not label_smoothing and x.ndim == 2 and x.dtype.kind == "f"
-    if plain and not (t.dtype.kind in "iu" and (t._data == ignore_index).any()):
-        return _reduced(apply(rules.losses.cross_entropy, x, target), reduction)
+    data = x._data
+    if weight is None and not label_smoothing and data.ndim == 2 and data.dtype.kind == "f":
+        no_class = not 0 <= ignore_index < data.shape[1]    # then the rule itself refuses it: no need to look
+        if no_class or not _holds(t, ignore_index):
+            try:
+                return _reduced(apply(rules.losses.cross_entropy, x, target), reduction)
+            except ValueError:
+                if not _holds(t, ignore_index):
+                    raise
     log_p = log_softmax(x, _class_axis("cross_entropy", x))
     return _class_loss("cross_entropy", log_p, t, weight, ignore_index, reduction, label_smoothing)
 
@@ -39,6 +45,10 @@ def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, 
     _known(reduction)
     x, t = as_tensor(input), as_tensor(target)
     return _class_loss("nll_loss", x, t, weight, ignore_index, reduction, 0.0)
+
+
+def _holds(target, ignore_index):
+    return target.dtype.kind in "iu" and (target._data == ignore_index).any()
 
 
 def _class_axis(op, x):

@@ -11,6 +11,7 @@
     codebook_gemm(x, ...)       f32 product with a matrix of codes into a codebook
     kmeans1d(values, k)         the best codebook for many numbers
     relu, batch_norm, max_pool2d, avg_pool2d; relu_grad, batch_norm_grad, ...: layers, and the way back
+    softmax_cross_entropy(x, classes), softmax_cross_entropy_grad(g, p, classes)    a classifier's loss
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
@@ -32,6 +33,7 @@ from .packed import Packed
 from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from .qgemm import qgemm
 from .relu import relu, relu_grad
+from .softmax_cross_entropy import softmax_cross_entropy, softmax_cross_entropy_grad
 from .spmm_csr import spmm_csr
 from .threads import thread_count, threads
 from .tt_matmul import tt_matmul
@@ -63,6 +65,8 @@ __all__ = [
     "qgemm",
     "relu",
     "relu_grad",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_grad",
     "spmm_csr",
     "thread_count",
     "threads",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-F32, I32, I8, U8, U16 = (np.dtype(t) for t in ("f4", "i4", "i1", "u1", "u2"))
+F32, I64, I32, I8, U8, U16 = (np.dtype(t) for t in ("f4", "i8", "i4", "i1", "u1", "u2"))
 INTEGERS = tuple(np.dtype(t) for t in "bBhHiIlLqQ")
 
 # Bits of ndarray.flags.num, asked for together because each question costs 60 ns.

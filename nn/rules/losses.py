@@ -2,10 +2,17 @@
 
 import numpy as np
 
+from nn import kernels
 from nn.rules.record import Rule
 
 
 def _cross_entropy(logits, classes):
+    if kernels.softmax_cross_entropy.compiled and getattr(logits, "dtype", None) == np.float32:
+        try:
+            losses, p = kernels.softmax_cross_entropy(logits, classes)
+            return losses, (p, classes)
+        except (TypeError, ValueError):
+            pass    # what the kernel refuses is refused below, in words about the loss
     if logits.ndim != 2 or classes.shape != logits.shape[:1]:
         raise ValueError(f"cross_entropy: logits of shape {logits.shape} do not fit classes of shape "
                          f"{classes.shape}; wanted (N, C) and (N,)")
@@ -19,21 +26,22 @@ def _cross_entropy(logits, classes):
     p = np.exp(shifted)
     total = np.add.reduce(p, axis=1, keepdims=True)
     p /= total
-    rows = np.arange(n)
-    return np.log(total[:, 0]) - shifted[rows, classes], (p, rows, classes)
+    return np.log(total[:, 0]) - shifted[np.arange(n), classes], (p, classes)
 
 
 def _cross_entropy_vjp(g, saved, needs):
-    p, rows, classes = saved
-    g = g[:, None]
-    dx = p * g
-    dx[rows, classes] -= g[:, 0]
+    p, classes = saved
+    fast = kernels.softmax_cross_entropy_grad.compiled and p.dtype == np.float32 == g.dtype
+    if fast and g.shape == classes.shape:
+        return kernels.softmax_cross_entropy_grad(g, p, classes), None
+    dx = p * g[:, None]
+    dx[np.arange(len(p)), classes] -= g
     return dx, None
 
 
 def _cross_entropy_jvp(t, i, saved, out):
-    p, rows, classes = saved
-    return (p * t).sum(1) - t[rows, classes]
+    p, classes = saved
+    return (p * t).sum(1) - t[np.arange(len(p)), classes]
 
 
 def _cross_entropy_twin(logits, classes):

@@ -111,4 +111,13 @@ def is_the_adjoint(f: Implementation, case: Case) -> None:
         raise AssertionError(f"⟨pool(x), g⟩ = {left}, but ⟨x, gradient(g)⟩ = {right}")
 
 
+def ignores_what_is_added_to_a_row(f: Implementation, case: Case) -> None:
+    """softmax(x + a) = softmax(x), to the bit where x + a is exact: in integers and multiples of 1/8."""
+    x, classes = case.args
+    x = (np.clip(x, -60, 60) * 8).round().astype(np.float32) / 8
+    more = case.rng().integers(-1000, 1001, x.shape[1]).astype(np.float32)
+    all_equal(f(case.on(x + more, classes)), f(case.on(x, classes)), "with a number added to each row")
+
+
 RELU_LAWS, POOL_GRAD_LAWS = (*PASS_LAWS, is_idempotent), (*PASS_LAWS, is_the_adjoint)
+ENTROPY_LAWS = (*PASS_LAWS, ignores_what_is_added_to_a_row)

@@ -78,9 +78,9 @@ def _conv2d(g, saved, needs, flip=True):
 
 
 def _cross_entropy(g, saved, needs, weigh=True):
-    p, rows, classes = saved
+    p, classes = saved
     d = p.copy()
-    d[rows, classes] -= 1
+    d[np.arange(len(p)), classes] -= 1
     return d * g[:, None] if weigh else d * g.mean(), None
 
 

@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nn.kernels import Kernel, Variant, adam_step, all_kernels, batch_norm, max_pool2d, use
+from nn.kernels import (
+    Kernel,
+    Variant,
+    adam_step,
+    all_kernels,
+    batch_norm,
+    max_pool2d,
+    softmax_cross_entropy,
+    use,
+)
 
 from .row import Row
 from .timing import context, interleaved, timer
@@ -79,6 +88,20 @@ def _won(rng: np.random.Generator) -> tuple:
     return rng.standard_normal(POOLED, np.float32), winner, IMAGES[1:3]
 
 
+def _classes(rng: np.random.Generator) -> tuple:
+    return rng.standard_normal((64, 10), np.float32), rng.integers(0, 10, 64)
+
+
+def _probabilities(rng: np.random.Generator) -> tuple:
+    x, classes = _classes(rng)
+    return np.full(64, 1 / 64, np.float32), softmax_cross_entropy(x, classes)[1], classes
+
+
+def _loss(kernel: str, arguments: Callable[[np.random.Generator], tuple]) -> Pass:
+    """The loss of 64 digits, which must read a matrix and write one."""
+    return _pass(kernel, arguments, 8)._replace(shape="64×10", bytes=8 * 64 * 10)
+
+
 KERNELS: dict[str, Callable[[], Pass]] = {
     "adam_step": _adam_step,
     "relu": lambda: _pass("relu", lambda rng: (_rows(rng),), 8),
@@ -90,4 +113,6 @@ KERNELS: dict[str, Callable[[], Pass]] = {
     "avg_pool2d": lambda: _pass("avg_pool2d", lambda rng: (_rows(rng).reshape(IMAGES),), 5, **HOW),
     "avg_pool2d_grad": lambda: _pass(
         "avg_pool2d_grad", lambda rng: (rng.standard_normal(POOLED, np.float32), IMAGES[1:3]), 5, **HOW),
+    "softmax_cross_entropy": lambda: _loss("softmax_cross_entropy", _classes),
+    "softmax_cross_entropy_grad": lambda: _loss("softmax_cross_entropy_grad", _probabilities),
 }

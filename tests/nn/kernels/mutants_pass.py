@@ -155,3 +155,40 @@ def sends_only_the_last_window_back(right, g, winner, **how):
 def sends_all_to_all(right, g, kernel_size, **how):
     (dx,) = right(g, kernel_size=kernel_size, **how)
     return (dx * np.float32(2 * kernel_size[0] * kernel_size[1]),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.softmax_cross_entropy)
+def lets_exponentials_overflow(right, x, classes):
+    with np.errstate(all="ignore"):
+        e = np.exp(x)
+        total = e.sum(axis=0)
+        return np.log(total) - x[classes, np.arange(len(classes))], e / total
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.softmax_cross_entropy)
+def takes_the_logarithm_of_the_probability(right, x, classes):
+    _, p = right(x, classes)
+    with np.errstate(divide="ignore"):
+        return -np.log(p[classes, np.arange(len(classes))]), p
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.softmax_cross_entropy)
+def flushes_what_is_subnormal(right, x, classes):
+    losses, p = right(x, classes)
+    return losses, np.where(p < 2.0**-126, np.float32(0), p)
+
+
+@kills(laws_pass.ignores_what_is_added_to_a_row, kernels.softmax_cross_entropy)
+def adds_a_little_for_stability(right, x, classes):
+    losses, p = right(x, classes)
+    return losses + x.max(axis=0) * np.float32(1e-6), p
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.softmax_cross_entropy_grad)
+def forgets_the_right_class(right, g, p, classes):
+    return (p * g,)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.softmax_cross_entropy_grad)
+def averages_the_gradient(right, g, p, classes):
+    return (right(g, p, classes)[0] / np.float32(len(g)),)

@@ -1,4 +1,4 @@
-"""relu, batch norm and the pools: bad arguments get one clear error, in NumPy and in C; and a few edges."""
+"""relu, batch norm, the pools, the loss: bad input gets one clear error, in NumPy and in C; a few edges."""
 
 import re
 
@@ -14,6 +14,7 @@ C = np.ones(6, np.float32)
 IMAGES = np.arange(2 * 4 * 4 * 3, dtype=np.float32).reshape(2, 4, 4, 3)
 HALF = np.ones((2, 2, 2, 3), np.float32)
 HOW = {"kernel_size": (2, 2), "stride": (2, 2)}
+ROWS, RIGHT = np.ones(4, np.float32), np.array([0, 5, 2, 2])
 GOOD = {
     "relu": {"x": X},
     "relu_grad": {"g": X, "y": X},
@@ -23,6 +24,8 @@ GOOD = {
     "max_pool2d_grad": {"g": HALF, "winner": HALF.astype(np.uint8), "size": (4, 4), **HOW},
     "avg_pool2d": {"x": IMAGES, **HOW},
     "avg_pool2d_grad": {"g": HALF, "size": (4, 4), **HOW},
+    "softmax_cross_entropy": {"x": X, "classes": RIGHT},
+    "softmax_cross_entropy_grad": {"g": ROWS, "p": X, "classes": RIGHT},
 }
 ARRAYS = [(kernel, name) for kernel, good in GOOD.items() for name, x in good.items()
           if isinstance(x, np.ndarray)]
@@ -82,6 +85,14 @@ def test_a_bad_array_is_refused(kernel, name, error, change, came):
     ("max_pool2d_grad", "g", np.ones((2, 3, 2, 3), np.float32), ValueError, r"\(2, 3, 2, 3\)"),
     ("avg_pool2d_grad", "size", (4, 1.5), TypeError, "float"),
     ("avg_pool2d_grad", "g", np.ones((2, 3, 2, 3), np.float32), ValueError, r"\(2, 3, 2, 3\)"),
+    ("softmax_cross_entropy", "x", X[:3], ValueError, r"\(3, 6\)"),
+    ("softmax_cross_entropy", "x", X[:, :0], ValueError, r"\(4, 0\)"),
+    ("softmax_cross_entropy", "classes", RIGHT - 1, ValueError, "-1 to 4"),
+    ("softmax_cross_entropy", "classes", RIGHT == 0, TypeError, "bool"),
+    ("softmax_cross_entropy_grad", "g", ROWS[:3], ValueError, r"\(3,\)"),
+    ("softmax_cross_entropy_grad", "p", X[:, :0], ValueError, r"\(4, 0\)"),
+    ("softmax_cross_entropy_grad", "classes", RIGHT + 1, ValueError, "1 to 6"),
+    ("softmax_cross_entropy_grad", "classes", RIGHT[:3], ValueError, r"\(3,\)"),
 ])
 def test_other_bad_arguments(kernel, name, value, error, came):
     call(kernel)    # what is cached of a good call lets no bad one through

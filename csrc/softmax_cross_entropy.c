@@ -1,0 +1,134 @@
+/* The softmax of rows of logits and the cross entropy of the right class, log Σeˣ − x[class], and the gradient.
+ *
+ * Rows go through in blocks that stay in the first cache. The exponentials of a block are one loop over all its
+ * numbers, so that rows of ten classes fill vectors as well as rows of thousands do. A row's largest and its sum are
+ * found by folding: the second half onto the first, until few are left, which come one after the other. That is a
+ * loop without a carried sum, in an order that is the same for every instruction set, and a sum of C numbers is rounded
+ * log₂ C + 12 times on its way at most, not C times (pairwise summation, Higham 1993). */
+#include "exp.h"
+#include "loops.h"
+
+#include <math.h>
+
+enum { BLOCK = 1 << 12, FEW = 16 }; /* numbers of a block; that no longer fold */
+
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))
+#define PLUS(a, b) ((a) + (b))
+
+/* x[0] ∘ … ∘ x[n-1], n > 0. half: room for (n + 1)/2 floats. */
+#define FOLD(name, OF)                                                                                             \
+    static inline __attribute__((always_inline)) float name(int64_t n, const float *x, float *half)                \
+    {                                                                                                              \
+        for (int64_t rest; n > FEW; n = rest, x = half) {                                                          \
+            int64_t pairs = n / 2;                                                                                 \
+            rest = n - pairs;                                                                                      \
+            const float *back = x + rest;                                                                          \
+            _Pragma("GCC ivdep") for (int64_t i = 0; i < pairs; i++) half[i] = OF(x[i], back[i]);                  \
+            if (rest > pairs)                                                                                      \
+                half[pairs] = x[pairs];                                                                            \
+        }                                                                                                          \
+        float all = *x;                                                                                            \
+        for (int64_t i = 1; i < n; i++)                                                                            \
+            all = OF(all, x[i]);                                                                                   \
+        return all;                                                                                                \
+    }
+FOLD(largest, LARGER)
+FOLD(sum, PLUS)
+
+/* p = x less the largest of its row, so that nothing overflows; losses = -p at the right class. NaN and infinities need
+ * no care: one of them that is lost as the largest still makes a NaN of its own difference, and so of the sum. */
+LOOP shift(int64_t rows, int64_t n, const float *restrict x, const int64_t *classes, float *restrict losses,
+           float *restrict p, float *restrict half)
+{
+    for (int64_t i = 0; i < rows; i++, x += n, p += n) {
+        float top = largest(n, x, half);
+        for (int64_t c = 0; c < n; c++)
+            p[c] = x[c] - top;
+        losses[i] = -p[classes[i]];
+    }
+}
+
+LOOP exponentials(int64_t n, float *p)
+{
+    for (int64_t i = 0; i < n; i++)
+        p[i] = exp_of_nonpositive(p[i]);
+}
+
+LOOP normalise(int64_t rows, int64_t n, float *restrict p, float *restrict totals, float *restrict half)
+{
+    for (int64_t i = 0; i < rows; i++, p += n) {
+        float total = totals[i] = sum(n, p, half);
+        for (int64_t c = 0; c < n; c++)
+            p[c] /= total;
+    }
+}
+
+/* losses: without the logarithm of the totals, which C's library takes, the same for every instruction set. */
+LOOP softmax_cross_entropy_loop(int64_t rows, int64_t n, const float *x, const int64_t *classes, float *losses,
+                                float *p, float *totals, float *half)
+{
+    int64_t step = n < BLOCK ? BLOCK / n : 1;
+    for (int64_t i = 0; i < rows; i += step) {
+        int64_t here = smaller(step, rows - i);
+        shift(here, n, x + i * n, classes + i, losses + i, p + i * n, half);
+        exponentials(here * n, p + i * n);
+        normalise(here, n, p + i * n, totals + i, half);
+    }
+}
+COMPILE(softmax_cross_entropy,
+        (int64_t rows, int64_t n, const float *x, const int64_t *classes, float *losses, float *p, float *totals,
+         float *half),
+        (rows, n, x, classes, losses, p, totals, half))
+
+/* dx = p·g, less g at the right class. */
+LOOP softmax_cross_entropy_grad_loop(int64_t rows, int64_t n, const float *restrict g, const float *restrict p,
+                                     const int64_t *classes, float *restrict dx)
+{
+    for (int64_t i = 0; i < rows; i++, p += n, dx += n) {
+        for (int64_t c = 0; c < n; c++)
+            dx[c] = p[c] * g[i];
+        dx[classes[i]] -= g[i];
+    }
+}
+COMPILE(softmax_cross_entropy_grad,
+        (int64_t rows, int64_t n, const float *g, const float *p, const int64_t *classes, float *dx),
+        (rows, n, g, p, classes, dx))
+
+static int all_known(int64_t rows, int64_t n, const int64_t *classes)
+{
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < rows; i++)
+        wrong |= (classes[i] < 0) | (classes[i] >= n);
+    return !wrong;
+}
+
+int nn_softmax_cross_entropy(int variant, int64_t rows, int64_t n, const void *x, const void *classes, void *losses,
+                             void *p)
+{
+    void *memory;
+    if (!all_known(rows, n, classes))
+        return NN_BAD_CLASS;
+    float *totals = scratch((rows + (n + 1) / 2) * (int64_t)sizeof(float), &memory);
+    if (!totals)
+        return NN_NO_MEMORY;
+    if (variant < 0)
+        variant = nn_select(NN_softmax_cross_entropy, 1, 1, 0);
+    ((softmax_cross_entropy_micro *)nn_micro(variant))(rows, n, x, classes, losses, p, totals, totals + rows);
+    for (int64_t i = 0; i < rows; i++)
+        ((float *)losses)[i] += logf(totals[i]);
+    free(memory);
+    return 0;
+}
+
+int nn_softmax_cross_entropy_grad(int variant, int64_t rows, int64_t n, const void *g, const void *p,
+                                  const void *classes, void *dx)
+{
+    if (!all_known(rows, n, classes))
+        return NN_BAD_CLASS;
+    if (variant < 0)
+        variant = nn_select(NN_softmax_cross_entropy_grad, 1, 1, 0);
+    ((softmax_cross_entropy_grad_micro *)nn_micro(variant))(rows, n, g, p, classes, dx);
+    return 0;
+}
+
+void nn_exp(int64_t n, void *x) { exponentials(n, x); }
