@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -185,7 +186,7 @@ class Methods:
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """The axes start_dim to end_dim as one."""
         start, end = self._axis(start_dim), self._axis(end_dim)
-        length = int(np.prod(self.shape[start:end + 1]))
+        length = math.prod(self.shape[start:end + 1])
         return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
 
     def squeeze(self, *dim: int) -> Tensor:
