@@ -7,6 +7,7 @@ two of the layers are in memory together. It is eq. 1 of Chen et al. (2016), wit
 
 from __future__ import annotations
 
+import gc
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +36,7 @@ def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
     """
     for p in parameters:
         p.grad = None
+    gc.collect()    # not in the middle of the step, nor may tables grow in it for what is garbage
     with _tracing():
         gauge = _Gauge()
         step()
