@@ -179,10 +179,10 @@ int nn_codebook_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, 
     if (variant < 0 || (nn_variant(variant)->flags & NEEDS_NIBBLES && !nibbles))
         variant = nn_select(NN_codebook_gemm, m, n, nibbles ? NEEDS_NIBBLES : 0);
     const nn_variant_row *v = nn_variant(variant);
-    nn_operands o = { .n = n, .k = k, .lda = ldx, .ldo = ldo, .panel_bytes = (nibbles ? (k + 1) / 2 : k) * PANEL,
+    nn_operands o = { .n = n, .k = k, .lda = ldx, .a_column = 1, .ldo = ldo, .panel_bytes = (nibbles ? (k + 1) / 2 : k) * PANEL,
                       .a = x, .b = codes, .out = out, .bits = nibbles ? 4 : 8, .codebook = codebook,
                       .decode = v->flags & NEEDS_NIBBLES ? 0 : decoder(size, v->needs) };
-    return nn_product(variant, m0, m1, &o);
+    return nn_product(variant, variant, m0, m1, &o);
 }
 
 void nn_codebook_pack(int64_t n, int64_t k, const void *codes, int64_t row, int64_t column, int size, void *panels)

@@ -14,8 +14,7 @@
  * then added to the result, which has left the caches) is why the slices are long: with 256 of K it is 92 %. */
 #include "pool.h"
 #include "product.h"
-
-#include <string.h>
+#include "strided.h"
 
 /* A block of a and a group of panels (64 KB each) in L2. What is decoded is decoded for every block anew, so there it
  * has more rows, and a may come from L3: 48 bytes of it in 12 cycles. */
@@ -54,29 +53,41 @@ static store *store_for(int needs)
     return store_plain;
 }
 
-/* One product under way. */
 typedef struct {
     gemm_micro *micro;
     store *store;
     int mr, nr;
+} tiles;
+
+static tiles tiles_of(int variant)
+{
+    const nn_variant_row *v = nn_variant(variant);
+    return (tiles){ (gemm_micro *)nn_micro(variant), store_for(v->needs), v->mr, v->nr };
+}
+
+/* One product under way. */
+typedef struct {
+    tiles whole, last;             /* for the columns of whole tiles, and for those left over */
     int64_t row_bytes, copy_bytes; /* from one row of the copy of a to the next; of all of it */
     nn_operands o;
 } product;
 
-/* The rows i0 .. i1 of a slice of a, as the micro-kernel reads them, then zeros up to a multiple of mr. */
+/* The rows i0 .. i1 of a slice of a, as the micro-kernels read them, then zeros up to multiples of either mr. */
 static void copy_rows(const product *t, int64_t i0, int64_t i1, int64_t k0, int64_t kc, char *to)
 {
-    for (int64_t i = i0; i < i1; i++, to += t->row_bytes)
-        memcpy(to, t->o.a + i * t->o.lda + k0, (size_t)kc * 4);
-    memset(to, 0, (size_t)((round_up(i1 - i0, t->mr) - (i1 - i0)) * t->row_bytes));
+    int64_t rows = i1 - i0, padded = round_up(rows, t->whole.mr), other = round_up(rows, t->last.mr);
+    const float *from = t->o.a + i0 * t->o.lda + k0 * t->o.a_column;
+    copy_strided(rows, kc, from, t->o.lda, t->o.a_column, (float *)to, t->row_bytes / 4);
+    padded = padded > other ? padded : other;
+    memset(to + rows * t->row_bytes, 0, (size_t)((padded - rows) * t->row_bytes));
 }
 
 /* The kc elements from k0 on of the panels from p0 on, for one tile; decoded, if they are to be, to `decoded`. */
-static void find_panels(const product *t, int64_t p0, int64_t k0, int64_t kc, float *decoded, const void **panels)
+static void find_panels(const nn_operands *o, int count, int64_t p0, int64_t k0, int64_t kc, float *decoded,
+                        const void **panels)
 {
-    const nn_operands *o = &t->o;
     int64_t last = (o->n - 1) / PANEL;
-    for (int p = 0; p < t->nr / PANEL; p++, decoded += KC * PANEL) {
+    for (int p = 0; p < count; p++, decoded += KC * PANEL) {
         if (p0 + p > last) { /* beyond the last panel: the last again, result not used */
             panels[p] = panels[p - 1];
             continue;
@@ -86,53 +97,73 @@ static void find_panels(const product *t, int64_t p0, int64_t k0, int64_t kc, fl
         if (o->decode)
             o->decode(kc, slice, o->codebook, decoded);
     }
-    panels[t->nr / PANEL] = o->codebook;
+    panels[count] = o->codebook;
+}
+
+/* The rows i0 .. i1 and columns n0 .. n1 of the result, by one kind of tile. */
+static void columns(const product *t, tiles by, char *copy, int64_t i0, int64_t i1, int64_t n0, int64_t n1, int64_t k0,
+                    int64_t kc)
+{
+    const int64_t ldo = t->o.ldo;
+    for (; n0 < n1; n0 += by.nr) {
+        _Alignas(LINE) float tile[MAX_TILE];
+        const void *panels[MAX_NR / PANEL + 1];
+        find_panels(&t->o, by.nr / PANEL, n0 / PANEL, k0, kc, (float *)(copy + t->copy_bytes), panels);
+        int64_t wide = smaller(by.nr, n1 - n0);
+        for (int64_t i = i0; i < i1; i += by.mr) {
+            float *to = t->o.out + i * ldo + n0;
+            int64_t high = smaller(by.mr, i1 - i);
+            prefetch_rows(high, wide * 4, to, ldo * 4);
+            by.micro(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
+            by.store((int)high, (int)wide, by.nr, tile, k0 > 0, to, ldo);
+        }
+    }
 }
 
 /* The rows i0 .. i1 of the result. */
 static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
 {
     const product *t = product_;
-    const int mr = t->mr, nr = t->nr;
-    const int64_t n = t->o.n, k = t->o.k, ldo = t->o.ldo;
+    const int64_t n = t->o.n, k = t->o.k, whole = n - n % t->whole.nr;
     for (int64_t k0 = 0; k0 < k || k0 == 0; k0 += KC) {
         int64_t kc = smaller(KC, k - k0);
         copy_rows(t, i0, i1, k0, kc, copy);
-        for (int64_t n0 = 0; n0 < n; n0 += nr) {
-            _Alignas(LINE) float tile[MAX_TILE];
-            const void *panels[MAX_NR / PANEL + 1];
-            find_panels(t, n0 / PANEL, k0, kc, (float *)(copy + t->copy_bytes), panels);
-            int64_t cols = smaller(nr, n - n0);
-            for (int64_t i = i0; i < i1; i += mr) {
-                float *to = t->o.out + i * ldo + n0;
-                int64_t high = smaller(mr, i1 - i);
-                prefetch_rows(high, cols * 4, to, ldo * 4);
-                t->micro(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
-                t->store((int)high, (int)cols, nr, tile, k0 > 0, to, ldo);
-            }
-        }
+        columns(t, t->whole, copy, i0, i1, 0, whole, k0, kc);
+        columns(t, t->last, copy, i0, i1, whole, n, k0, kc);
     }
 }
 
-int nn_product(int variant, int64_t m0, int64_t m1, const nn_operands *o)
+int nn_product(int variant, int last, int64_t m0, int64_t m1, const nn_operands *o)
 {
-    const nn_variant_row *v = nn_variant(variant);
-    product t = { (gemm_micro *)nn_micro(variant), store_for(v->needs), v->mr, v->nr,
-                  copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
+    product t = { tiles_of(variant), tiles_of(last), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
+    int mr = t.whole.mr, nr = t.whole.nr;
     int64_t most = (o->decode ? MC_BYTES_DECODED : MC_BYTES) / t.row_bytes;
-    nn_cut cut = nn_cut_rows(m0, m1, v->mr, most, nn_cycles(variant, m1 - m0, o->n, o->k));
-    t.copy_bytes = cut.rows * t.row_bytes;
-    return nn_run_blocks(&cut, t.copy_bytes + (o->decode ? v->nr * KC * 4 : 0), block, &t);
+    nn_cut cut = nn_cut_rows(m0, m1, mr, most, nn_cycles(variant, m1 - m0, o->n, o->k));
+    t.copy_bytes = (cut.rows + t.last.mr - 1) * t.row_bytes;
+    return nn_run_blocks(&cut, t.copy_bytes + (o->decode ? nr * KC * 4 : 0), block, &t);
 }
 
-int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t lda,
-            const void *b, void *out, int64_t ldo)
+int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t a_row,
+            int64_t a_column, const void *b, void *out, int64_t ldo)
 {
-    if (lda == k && ldo == n && overlap(a, m * k * 4, out, m * n * 4))
+    int last = variant;
+    if (a_column == 1 && a_row == k && ldo == n && overlap(a, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
     if (variant < 0)
-        variant = nn_select(NN_gemm, m, n, 0);
-    nn_operands o = { .n = n, .k = k, .lda = lda, .ldo = ldo, .panel_bytes = k * PANEL * 4, .a = a, .b = b, .out = out,
-                      .bits = 32 };
-    return nn_product(variant, m0, m1, &o);
+        variant = nn_select_two(NN_gemm, m, n, 0, &last);
+    nn_operands o = { .n = n, .k = k, .lda = a_row, .a_column = a_column, .ldo = ldo, .panel_bytes = k * PANEL * 4,
+                      .a = a, .b = b, .out = out, .bits = 32 };
+    return nn_product(variant, last, m0, m1, &o);
+}
+
+int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
+                    const void *b, int64_t b_row, int64_t b_column, void *out, int64_t ldo)
+{
+    void *memory, *panels = scratch(round_up(n, PANEL) * k * 4, &memory);
+    if (!panels)
+        return NN_NO_MEMORY;
+    nn_gemm_pack(k, n, b, b_row, b_column, panels);
+    int status = nn_gemm(variant, m, 0, m, n, k, a, a_row, a_column, panels, out, ldo);
+    free(memory);
+    return status;
 }

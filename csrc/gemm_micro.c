@@ -4,6 +4,7 @@
  *   6x16    12 + 2 + 1 = 15                      6x64     24 + 4 + 1 = 29   most products
  *   4x16    8 + 2 + 1 = 11   four rows           12x32    24 + 2 + 1 = 27   few columns
  *   1x32    4 + 4 + 1 = 9    one row             8x48     24 + 3 + 1 = 28   eight rows, or a multiple
+ *                                                24x16    24 + 1 + 1 = 26   the last columns
  *                                                4x64     16 + 4 + 1 = 21   four rows
  *                                                1x64     4 + 4 + 1 = 9     one row: bound by reading B */
 #include "floats.h"
@@ -26,6 +27,7 @@ GEMM_AVX2(1, 32)
 GEMM_AVX512(12, 32)
 GEMM_AVX512(6, 64)
 GEMM_AVX512(8, 48)
+GEMM_AVX512(24, 16)
 GEMM_AVX512(4, 64)
 GEMM_AVX512(1, 64)
 

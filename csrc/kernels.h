@@ -60,12 +60,16 @@ typedef struct {
 int nn_variant_count(void);
 const nn_variant_row *nn_variant(int i);
 int nn_select(int kernel, int64_t m, int64_t n, int flags);   /* what -1 runs */
+int nn_select_two(int kernel, int64_t m, int64_t n, int flags, int *last); /* and what runs for a last, narrower tile */
 
 enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3, NN_BAD_CLASS = 4 };
 
-/* out = a . b, float32 (gemm.c). b: panels [ceil(n/16)][k][16]. */
-int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k,
-            const void *a, int64_t lda, const void *b, void *out, int64_t ldo);
+/* out = a . b, float32 (gemm.c). a: its rows a_row elements apart, its columns a_column. b: panels [ceil(n/16)][k][16],
+ * or a matrix like a. */
+int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t a_row,
+            int64_t a_column, const void *b, void *out, int64_t ldo);
+int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
+                    const void *b, int64_t b_row, int64_t b_column, void *out, int64_t ldo);
 
 /* b of qgemm: panels [ceil(n/16)][ceil(k/4)][16][4] of int8 and the sums of their columns. */
 typedef struct {

@@ -8,6 +8,7 @@
  *
  * Zeros stand where b has no such column or k. */
 #include "scratch.h"
+#include "strided.h"
 
 #include <string.h>
 
@@ -15,17 +16,22 @@ enum { TOGETHER = 4 }; /* panels: b is read in runs of several lines, which the 
 
 void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels)
 {
-    for (int64_t first = 0; first < n; first += TOGETHER * PANEL)
-        for (int64_t i = 0; i < k; i++)
-            for (int64_t n0 = first; n0 < smaller(first + TOGETHER * PANEL, n); n0 += PANEL) {
-                const float *from = (const float *)b + i * row + n0 * column;
-                float *to = (float *)panels + n0 * k + i * PANEL;
-                if (n - n0 >= PANEL && column == 1)
-                    memcpy(to, from, PANEL * sizeof *to);
-                else
-                    for (int64_t j = 0; j < PANEL; j++)
-                        to[j] = n0 + j < n ? from[j * column] : 0;
-            }
+    const float *from = b;
+    float *to = panels;
+    int64_t whole = n / PANEL * PANEL;
+    if (column == 1)
+        for (int64_t first = 0; first < whole; first += TOGETHER * PANEL)
+            for (int64_t i = 0; i < k; i++)
+                for (int64_t n0 = first; n0 < smaller(first + TOGETHER * PANEL, whole); n0 += PANEL)
+                    memcpy(to + n0 * k + i * PANEL, from + i * row + n0, PANEL * sizeof *to);
+    else
+        for (int64_t n0 = 0; n0 < whole; n0 += PANEL)
+            copy_strided(k, PANEL, from + n0 * column, row, column, to + n0 * k, PANEL);
+    if (whole == n)
+        return;
+    copy_strided(k, n - whole, from + whole * column, row, column, to + whole * k, PANEL);
+    for (int64_t i = 0; i < k; i++)
+        memset(to + whole * k + i * PANEL + n - whole, 0, (size_t)(whole + PANEL - n) * sizeof *to);
 }
 
 /* Whether the pairs of a cell are small enough for vpmaddubsw: see qgemm_avx2.c. */

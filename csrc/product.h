@@ -13,7 +13,7 @@ typedef void nn_decode(int64_t kc, const uint8_t *codes, const float *codebook, 
  * decoded a slice at a time; or, without `decode`, the micro-kernel takes them as they lie, and behind the panels of
  * its tile the codebook. */
 typedef struct {
-    int64_t n, k, lda, ldo, panel_bytes;
+    int64_t n, k, lda, a_column, ldo, panel_bytes; /* rows of a are lda elements apart, its columns a_column */
     const float *a;
     const uint8_t *b;
     float *out;
@@ -22,7 +22,7 @@ typedef struct {
     nn_decode *decode;
 } nn_operands;
 
-/* Rows m0 <= i < m1. Returns 0 or NN_NO_MEMORY. */
-int nn_product(int variant, int64_t m0, int64_t m1, const nn_operands *operands);
+/* Rows m0 <= i < m1; the columns that the tiles of `variant` leave over by those of `last`. Returns 0 or NN_NO_MEMORY. */
+int nn_product(int variant, int last, int64_t m0, int64_t m1, const nn_operands *operands);
 
 #endif

@@ -31,20 +31,38 @@ double nn_cycles(int variant, int64_t m, int64_t n, int64_t steps)
 
 /* The cheapest variant that this CPU runs, by nn_cycles. (The length of K multiplies all alike and drops out.) As in
  * YNNPACK, loads and multiplies are counted and nothing is timed, so that the same shapes always run the same
- * code. `flags`: what b allows. */
-int nn_select(int kernel, int64_t m, int64_t n, int flags)
+ * code. `flags`: what b allows. With `last`, the columns that its tiles leave over may be another variant's. */
+static int cheapest(int kernel, int64_t m, int64_t n, int flags, int *last)
 {
-    int best = -1, has = nn_isa_mask();
+    int best = -1, has = nn_isa_mask(), first = 0, of_width[MAX_NR + 1] = { 0 }; /* + 1: what is best for a rest of nr */
     double least = 0;
-    for (int i = 0; i < nn_variant_count(); i++) {
+    while (table[first].kernel != kernel)
+        first++;
+    for (int i = first; i < nn_variant_count() && table[i].kernel == kernel; i++) { /* its rows lie together */
         const nn_variant_row *v = &table[i];
-        if (v->kernel != kernel || v->needs & ~has || (v->flags & NEEDS & ~flags))
+        if (v->needs & ~has || (v->flags & NEEDS & ~flags))
             continue;
-        double cycles = nn_cycles(i, m, n, 1);
+        int64_t rest = last ? n % v->nr : 0;
+        int for_rest = i;
+        if (rest) {
+            if (!of_width[v->nr])
+                of_width[v->nr] = 1 + cheapest(kernel, m, rest, flags, 0);
+            for_rest = of_width[v->nr] - 1;
+        }
+        double cycles = nn_cycles(i, m, n - rest, 1) + (rest ? nn_cycles(for_rest, m, rest, 1) : 0);
         if (best < 0 || cycles < least) {
             best = i;
             least = cycles;
+            if (last)
+                *last = for_rest;
         }
     }
     return best;
+}
+
+int nn_select(int kernel, int64_t m, int64_t n, int flags) { return cheapest(kernel, m, n, flags, 0); }
+
+int nn_select_two(int kernel, int64_t m, int64_t n, int flags, int *last)
+{
+    return cheapest(kernel, m, n, flags, last);
 }

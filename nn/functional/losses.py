@@ -21,11 +21,11 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
     architecture", 2016). A class outside 0 … C − 1 raises ValueError.
     """
     _known(reduction)
-    x, t = as_tensor(input), as_tensor(target)
+    x, t = as_tensor(input), target if type(target) is np.ndarray else as_tensor(target)    # not copied
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, wanted 0 to 1")
     if t.dtype.kind == "f" and x.ndim and t.shape == x.shape:
-        return _soft_cross_entropy(x, t, weight, reduction, label_smoothing)
+        return _soft_cross_entropy(x, as_tensor(t), weight, reduction, label_smoothing)
     data = x._data
     if weight is None and not label_smoothing and data.ndim == 2 and data.dtype.kind == "f":
         no_class = not 0 <= ignore_index < data.shape[1]    # then the rule itself refuses it: no need to look
@@ -36,7 +36,7 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
                 if not _holds(t, ignore_index):
                     raise
     log_p = log_softmax(x, _class_axis("cross_entropy", x))
-    return _class_loss("cross_entropy", log_p, t, weight, ignore_index, reduction, label_smoothing)
+    return _class_loss("cross_entropy", log_p, as_tensor(t), weight, ignore_index, reduction, label_smoothing)
 
 
 def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
@@ -48,7 +48,7 @@ def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, 
 
 
 def _holds(target, ignore_index):
-    return target.dtype.kind in "iu" and (target._data == ignore_index).any()
+    return target.dtype.kind in "iu" and (getattr(target, "_data", target) == ignore_index).any()
 
 
 def _class_axis(op, x):

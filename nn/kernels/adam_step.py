@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
+from operator import is_
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy import ndarray
@@ -14,6 +16,7 @@ from .kernel import kernel
 from .native import NUMPY, ffi, from_buffer, lib
 
 Arrays = Sequence[np.ndarray]
+LISTS = {list, tuple}
 NAMES = "params", "grads", "exp_avgs", "exp_avg_sqs"
 
 
@@ -51,43 +54,94 @@ def adam_step(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arra
 def _call(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, steps: Sequence[int], *,
           lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
           decoupled: bool = False) -> None:
-    for name, given in zip((*NAMES, "steps"), (params, grads, exp_avgs, exp_avg_sqs, steps), strict=True):
-        if not isinstance(given, (list, tuple)):
-            raise TypeError(f"adam_step: {name} must be a list, got {type(given).__name__}")
-        if len(given) != len(params):
-            raise ValueError(f"adam_step: {name} must have {len(params)} entries, got {len(given)}")
-    _check_numbers(lr=lr, beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=weight_decay)
+    _check_lists(params, grads, exp_avgs, exp_avg_sqs, steps)
+    beta1, beta2 = betas
+    if not (type(lr) is type(beta1) is type(beta2) is type(eps) is type(weight_decay) is float
+            and 0 <= beta1 < 1 and 0 <= beta2 < 1):
+        _check_numbers(lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
     for t in steps:
         if type(t) is not int or t < 1:
             integer("adam_step", "steps", t, 1, 1 << 62)
-    each = []
+    if not params:
+        return
+    written = [*params, *exp_avgs, *exp_avg_sqs]
+    known = _known.get(id(params[0]))
+    seen = known is not None and known.holds(written)
+    each, usual = [], True
     for i, (p, g, m, v) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, strict=True)):
-        if (type(p) is type(g) is type(m) is type(v) is ndarray
-                and p.dtype is g.dtype is m.dtype is v.dtype is F32
-                and p.shape == g.shape == m.shape == v.shape and g.flags.num & READABLE == READABLE
-                and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE):
+        if (type(g) is ndarray and g.dtype is F32 and g.flags.num & READABLE == READABLE
+                and (seen or type(p) is type(m) is type(v) is ndarray)
+                and (seen or (p.dtype is m.dtype is v.dtype is F32 and p.shape == m.shape == v.shape))
+                and p.shape == g.shape and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE):
             each.append((p, g, m, v))
         else:
             each.append(_checked(i, p, g, m, v))
-    if not each:
-        return
-    choice, lists = adam_step.choice, list(zip(*each, strict=True))
+            usual = False
+    choice = adam_step.choice
     if choice == NUMPY:
         for p, g, m, v in each:
             if any(shares(x, y) for x, y in ((p, g), (p, m), (p, v), (m, g), (v, g), (m, v))):
                 raise _overlap()
-        adam_step.reference(*lists, steps, lr=float(lr), betas=betas, eps=float(eps), decoupled=decoupled,
-                            weight_decay=float(weight_decay))
+        adam_step.reference(*zip(*each, strict=True), steps, lr=float(lr), betas=betas, eps=float(eps),
+                            decoupled=decoupled, weight_decay=float(weight_decay))
         return
-    beta1, beta2 = betas
+    if not seen:
+        known = _Known(each)
+        if usual:
+            known.remember()
     l2, shrink = bool(weight_decay and not decoupled), 1 - lr * weight_decay if decoupled else 1.0
     how = ffi.new("nn_adam *", (beta1, beta2, 1 - beta1, 1 - beta2, eps, shrink, weight_decay, l2))
     factors = {t: (1 / sqrt(1 - beta2**t), lr / (1 - beta1**t)) for t in set(steps)}   # mostly one t for all
     corrections, rates = zip(*[factors[t] for t in steps], strict=True)
-    status = lib.nn_adam_step(choice, len(each), *([from_buffer(x) for x in some] for some in lists),
-                              [p.size for p in lists[0]], how, corrections, rates)
+    p, m, v = known.pointers
+    status = lib.nn_adam_step(choice, len(each), p, [from_buffer(g) for _, g, _, _ in each], m, v,
+                              known.sizes, how, corrections, rates)
     if status:
         raise _overlap()
+
+
+_known: dict[int, _Known] = {}   # by the id of the first tensor
+
+
+class _Known:
+    """The tensors of a call, as C sees them: most calls bring those of one before, with new gradients.
+
+    It does not keep them alive, and what is no more is not the same: an entry cannot outlive its memory.
+    """
+
+    __slots__ = ("pointers", "refs", "sizes")
+
+    def __init__(self, each: list[tuple[np.ndarray, ...]]) -> None:
+        params, _, exp_avgs, exp_avg_sqs = zip(*each, strict=True)
+        self.refs = [ref(x) for x in (*params, *exp_avgs, *exp_avg_sqs)]
+        self.pointers = [ffi.new("void *[]", [from_buffer(x) for x in some])
+                         for some in (params, exp_avgs, exp_avg_sqs)]
+        self.sizes = ffi.new("int64_t[]", [p.size for p in params])
+
+    def holds(self, written: list[Any]) -> bool:
+        """Whether these are the same arrays, in this order."""
+        return len(written) == len(self.refs) and all(map(is_, written, [x() for x in self.refs]))
+
+    def remember(self) -> None:
+        """Have the next call find this, as long as the first tensor lives."""
+        first = self.refs[0]()
+        key = id(first)
+        self.refs[0] = ref(first, lambda _: _known.pop(key, None))
+        _known[key] = self
+
+
+def _check_lists(*given: Any) -> None:
+    count = len(given[0]) if type(given[0]) in LISTS else 0
+    for some in given:
+        if type(some) not in LISTS or len(some) != count:
+            break
+    else:
+        return
+    for name, some in zip((*NAMES, "steps"), given, strict=True):
+        if not isinstance(some, (list, tuple)):
+            raise TypeError(f"adam_step: {name} must be a list, got {type(some).__name__}")
+        if len(some) != len(given[0]):
+            raise ValueError(f"adam_step: {name} must have {len(given[0])} entries, got {len(some)}")
 
 
 def _checked(i: int, *given: Any) -> tuple[np.ndarray, ...]:

@@ -16,8 +16,9 @@ F32, I64, I32, I8, U8, U16 = (np.dtype(t) for t in ("f4", "i8", "i4", "i1", "u1"
 INTEGERS = tuple(np.dtype(t) for t in "bBhHiIlLqQ")
 
 # Bits of ndarray.flags.num, asked for together because each question costs 60 ns.
-CONTIGUOUS, ALIGNED, WRITEABLE = 0x001, 0x100, 0x400
+CONTIGUOUS, F_CONTIGUOUS, ALIGNED, WRITEABLE = 0x001, 0x002, 0x100, 0x400
 READABLE, WRITABLE = CONTIGUOUS | ALIGNED, CONTIGUOUS | ALIGNED | WRITEABLE
+TURNED = F_CONTIGUOUS | ALIGNED    # its transpose is READABLE
 
 
 def array(kernel: str, name: str, x: Any, rank: int | None, *dtypes: np.dtype) -> np.ndarray:
@@ -42,7 +43,8 @@ def array(kernel: str, name: str, x: Any, rank: int | None, *dtypes: np.dtype) -
 
 def vector(kernel: str, name: str, x: Any, size: int, *dtypes: np.dtype) -> np.ndarray:
     """`x` as a contiguous vector of `size` elements, one for each column of the result."""
-    x = array(kernel, name, x, 1, *dtypes)
+    if type(x) is not ndarray or x.dtype is not dtypes[0] or x.ndim != 1:
+        x = array(kernel, name, x, 1, *dtypes)
     if x.shape[0] != size:
         raise ValueError(f"{kernel}: {name} must have {size} elements, one for each column, got {x.shape[0]}")
     return x if x.flags.num & READABLE == READABLE else np.array(x, order="C")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import empty, ndarray
 
-from .arguments import F32, READABLE, array, inner, output, readable_rows, usual
+from .arguments import F32, READABLE, array, inner, output, usual
 from .kernel import kernel
 from .native import NUMPY, check, ffi, from_buffer, lib, rows, strided
 from .packed import Packed, aligned, packed_elsewhere
@@ -50,10 +50,10 @@ def _call(a: np.ndarray, b: np.ndarray | Packed, *, out: np.ndarray | None = Non
     if type(a) is not ndarray or a.dtype is not F32 or a.ndim != 2:
         a = array("gemm", "a", a, 2, F32)
     packed = type(b) is Packed
-    if not packed:
-        b = array("gemm", "b", b, 2, F32)
-    elif b.kernel is not gemm:
+    if packed and b.kernel is not gemm:
         raise packed_elsewhere("gemm", "b", b)
+    if not packed and (type(b) is not ndarray or b.dtype is not F32 or b.ndim != 2):
+        b = array("gemm", "b", b, 2, F32)
     m, k = a.shape
     k_b, n = b.shape
     if k != k_b:
@@ -72,13 +72,14 @@ def _call(a: np.ndarray, b: np.ndarray | Packed, *, out: np.ndarray | None = Non
         result[...] = gemm.reference(a, b.unpack() if packed else b)
         return result if out is None else out
     if not packed:
-        b = _pack(b)
-    if b.plan is None:
-        b.plan = ffi.from_buffer(b.parts["panels"])
-    if ready:   # as below, 0.4 µs sooner
-        status = lib.nn_gemm(choice, m, 0, m, n, k, from_buffer(a), k, b.plan, from_buffer(result), n)
+        status = lib.nn_gemm_packing(choice, m, n, k, *strided(a), *strided(b), *rows(result))
     else:
-        status = lib.nn_gemm(choice, m, 0, m, n, k, *rows(readable_rows(a)), b.plan, *rows(result))
+        if b.plan is None:
+            b.plan = ffi.from_buffer(b.parts["panels"])
+        if ready:   # as below, 0.4 µs sooner
+            status = lib.nn_gemm(choice, m, 0, m, n, k, from_buffer(a), k, 1, b.plan, from_buffer(result), n)
+        else:
+            status = lib.nn_gemm(choice, m, 0, m, n, k, *strided(a), b.plan, *rows(result))
     if status:
         check("gemm", status)
     return result if out is None else out

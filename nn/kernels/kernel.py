@@ -49,6 +49,11 @@ class Kernel:
         """Whether a call runs C now, and not the NumPy specification, which is written to be read."""
         return self.choice != native.NUMPY
 
+    @property
+    def vectorized(self) -> bool:
+        """Whether a call runs C with AVX2 or better. (Scalar C is slower than BLAS.)"""
+        return self.choice != native.NUMPY and native.has(1)
+
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
         return tuple(v for v in self._all_variants() if native.runs(v))

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import CONTIGUOUS
+from .arguments import ALIGNED, CONTIGUOUS, READABLE, TURNED
 from .sources import build_id, csrc, try_to_build
 
 NUMPY, BEST = -2, -1                                # Kernel.choice, besides the number of a C variant
@@ -104,8 +104,14 @@ def rows(x: np.ndarray) -> tuple[Any, int]:
 
 
 def strided(x: np.ndarray) -> tuple[Any, int, int]:
-    """The address of a matrix for C, and the distances of its rows and of its columns in elements."""
-    if not x.flags.aligned:
+    """The address of a matrix for C, and the distances of its rows and of its columns in elements. (The
+    caller keeps it alive.)"""
+    flags = x.flags.num
+    if flags & READABLE == READABLE:   # these two are found sooner
+        return ffi.from_buffer(x), x.shape[1], 1
+    if flags & TURNED == TURNED:
+        return ffi.from_buffer(x.T), 1, x.shape[0]
+    if not flags & ALIGNED:
         x = x.copy()
     return pointer(x), x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import empty
 
-from .arguments import F32, array
+from .arguments import F32, READABLE, array
 from .kernel import kernel
-from .native import NUMPY, lib, pointer
+from .native import NUMPY, from_buffer, lib, pointer
 
 
 @kernel
@@ -44,6 +45,10 @@ def _relu(x: np.ndarray) -> np.ndarray:
         x = array("relu", "x", x, None, F32)
     if relu.choice == NUMPY:
         return np.asarray(relu.reference(x))
+    if x.flags.num & READABLE == READABLE:    # the usual one, 0.5 µs sooner
+        y = empty(x.shape, F32)
+        lib.nn_relu(relu.choice, x.size, from_buffer(x), from_buffer(y))
+        return y
     x, y = _dense(x)
     lib.nn_relu(relu.choice, x.size, pointer(x), pointer(y))
     return y
@@ -56,6 +61,10 @@ def _relu_grad(g: Any, y: Any) -> np.ndarray:
         raise ValueError(f"relu_grad: g and y must have one shape, got {g.shape} and {y.shape}")
     if relu_grad.choice == NUMPY:
         return np.asarray(relu_grad.reference(g, y))
+    if g.flags.num & y.flags.num & READABLE == READABLE:
+        dx = empty(y.shape, F32)
+        lib.nn_relu_grad(relu_grad.choice, y.size, from_buffer(g), from_buffer(y), from_buffer(dx))
+        return dx
     y, dx = _dense(y)
     if g.strides != y.strides or not g.flags.aligned:
         same = np.empty_like(y)

@@ -52,8 +52,8 @@ class Adam(Optimizer):
         return {**settings, "betas": numbers(name, "betas", settings["betas"], 2, 1)}
 
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
-        how = {key: float(group[key]) for key in ("lr", "eps", "weight_decay")}
-        how.update(betas=group["betas"], decoupled=self.decoupled)
+        how = {"lr": float(group["lr"]), "betas": group["betas"], "eps": float(group["eps"]),
+               "weight_decay": float(group["weight_decay"]), "decoupled": self.decoupled}
         fit = [update for update in updates if _for_kernel(update)]
         rest = [] if len(fit) == len(updates) else [update for update in updates if not _for_kernel(update)]
         for step, some in ((adam_step, fit), (adam_step.reference, rest)):
@@ -87,4 +87,4 @@ class AdamW(Adam):
 def _for_kernel(update: Update) -> bool:
     """Whether the kernel takes it: float32, and an array whose memory is whole, to be written in place."""
     p, gradient = update.p, update.gradient
-    return p.dtype == F32 == gradient.dtype and p.flags.c_contiguous
+    return p.dtype == F32 and gradient.dtype == F32 and p.flags.c_contiguous

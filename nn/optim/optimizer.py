@@ -120,8 +120,7 @@ class Optimizer:
                     self.counts[i] += 1
                     if type(gradient) is not np.ndarray:
                         gradient = getattr(gradient, "_data", gradient)  # a Tensor, after create_graph=True
-                    own = [arrays[i] for arrays in moments]
-                    updates.append(Update(p.data, gradient, self.counts[i], own))
+                    updates.append(Update(p._data, gradient, self.counts[i], [own[i] for own in moments]))
             first += len(group["params"])
             if updates:
                 self._update(updates, group)

@@ -70,7 +70,7 @@ class Gemm(Domain):
     """f32 (M,K)·(K,N)."""
 
     name, exact = "gemm", False
-    m_tiles, n_tiles = (1, 2, 4, 6, 8, 12), (8, 16, 32, 48, 64)
+    m_tiles, n_tiles = (1, 2, 4, 6, 8, 12, 24), (8, 16, 32, 48, 64)
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Valid calls, small and ragged, both operands in the same style of values."""

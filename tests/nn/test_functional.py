@@ -310,3 +310,20 @@ def test_the_generator_is_seeded_and_refuses_bad_seeds():
     for seed in (-1, 1.5, "one", True):
         with pytest.raises(ValueError, match=r"manual_seed: seed is .*, wanted an int"):
             nn.manual_seed(seed)
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [
+    (64, 64, 64), (64, 300, 100), (65, 127, 256), (7, 1500, 40), (130, 128, 128)])
+@pytest.mark.parametrize("bias", [None, np.float32, np.float64])
+def test_a_linear_layer_of_any_size_is_the_product(m, k, n, bias):
+    """Below, at and above the sizes for which it takes its own kernel; x and w in any layout."""
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(m, k)).astype(np.float32), rng.normal(size=(n, k)).astype(np.float32)
+    b = None if bias is None else rng.normal(size=n).astype(bias)
+    want = x.astype(np.float64) @ w.T.astype(np.float64) + (0 if b is None else b)
+    reach = np.abs(x) @ np.abs(w.T) + (0 if b is None else np.abs(b))
+    for inputs in (x, np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
+        for weight in (w, np.asfortranarray(w), np.repeat(w, 2, axis=0)[::2]):
+            y = F.linear(nn.Tensor(inputs), nn.Tensor(weight), None if b is None else nn.Tensor(b))
+            assert y.dtype == np.float32
+            assert (np.abs(y.numpy() - want) <= (k + 1) * 2.0**-23 * reach).all()

@@ -1,6 +1,7 @@
 """adam_step: bad arguments get one clear error and write nothing, in NumPy and in C."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -99,3 +100,55 @@ def test_no_tensors_and_scalars():
     p, g, m, v = (np.array(1, np.float32) for _ in range(4))
     adam_step([p], [g], [m], [v], [1], lr=0.5, betas=(0.0, 0.0), eps=0.0)
     assert p == 0.5
+
+
+def stepped(lists, steps=(1, 1)):
+    """What the specification makes of copies of these."""
+    copies = [[x.copy() for x in some] for some in lists]
+    adam_step.reference(*copies, list(steps), lr=0.1)
+    return copies
+
+
+def check_step(lists):
+    want = stepped(lists)
+    adam_step(*lists, [1, 1], lr=0.1)
+    assert all((x == y).all() for some, others in zip(lists, want, strict=True)
+               for x, y in zip(some, others, strict=True))
+
+
+def test_tensors_of_the_call_before_with_other_gradients_and_other_tensors():
+    lists = good()
+    check_step(lists)
+    lists[1] = [np.full((2, 5), 7, np.float32), np.full(3, 8, np.float32)]    # the same, other gradients
+    check_step(lists)
+    for at in (0, 2, 3):    # another array among the same
+        lists[at][1] = lists[at][1].copy()
+        check_step(lists)
+    lists = [[some[1], some[0]] for some in lists]    # the same in another order
+    check_step(lists)
+    lists = [some[:1] for some in lists]    # fewer
+    want = stepped(lists, [1])
+    adam_step(*lists, [1], lr=0.1)
+    assert all((some[0] == others[0]).all() for some, others in zip(lists, want, strict=True))
+
+
+def test_what_was_right_once_is_looked_at_again():
+    lists = good()
+    adam_step(*lists, [1, 1], lr=0.1)
+    with pytest.raises(ValueError, match=r"grads\[0\] must have the shape"):
+        adam_step(lists[0], [np.ones((5, 2), np.float32), lists[1][1]], *lists[2:], [1, 1], lr=0.1)
+    with pytest.raises(TypeError, match=r"grads\[1\]"):
+        adam_step(lists[0], [lists[1][0], np.ones(3)], *lists[2:], [1, 1], lr=0.1)
+    lists[2][1].flags.writeable = False
+    with pytest.raises(ValueError, match=r"exp_avgs\[1\] .* read-only"):
+        adam_step(*lists, [1, 1], lr=0.1)
+
+
+def test_nothing_is_kept_alive():
+    known = sys.modules["nn.kernels.adam_step"]._known
+    before = len(known)
+    lists = good()
+    adam_step(*lists, [1, 1], lr=0.1)
+    assert len(known) == before + adam_step.compiled
+    del lists
+    assert len(known) == before

@@ -23,6 +23,12 @@ def test_every_kernel_listed_is_callable_checked_and_measured():
     assert all(kernel.reference.__doc__ for kernel in kernels.all_kernels())
 
 
+def test_the_variants_of_a_kernel_lie_together():
+    """nn_select looks no further than the last of them."""
+    order = [kernel for kernel, *_ in LISTED]
+    assert order == sorted(order, key=order.index)
+
+
 def test_every_kernel_runs_on_any_cpu():
     assert NAMES == {kernel for kernel, _, needs, *_ in LISTED if needs == "SCALAR"}
 
