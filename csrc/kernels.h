@@ -48,6 +48,9 @@ enum {
     NN_avg_pool2d_grad,
     NN_softmax_cross_entropy,
     NN_softmax_cross_entropy_grad,
+    NN_erf,
+    NN_gelu,
+    NN_gelu_grad,
 };
 typedef struct {
     int kernel;                /* NN_gemm, ... */
@@ -180,6 +183,11 @@ int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *
 /* y = x where x > 0 or NaN, else 0; dx = g where y > 0 or NaN, else 0 (relu.c). */
 int nn_relu(int variant, int64_t n, const void *x, void *y);
 int nn_relu_grad(int variant, int64_t n, const void *g, const void *y, void *dx);
+
+/* y = erf x; y = x·Φ(x); dx = g·(Φ(x) + x·φ(x)) (erf.c). */
+int nn_erf(int variant, int64_t n, const void *x, void *y);
+int nn_gelu(int variant, int64_t n, const void *x, void *y);
+int nn_gelu_grad(int variant, int64_t n, const void *g, const void *x, void *dx);
 
 /* Batch normalisation of rows x channels by their own mean and variance, and its gradients (batch_norm.c). weight, bias:
  * or 0. inverse = 1/sqrt(var + eps). dx: or 0, if it is not wanted. */

@@ -48,6 +48,9 @@ typedef int64_t kmeans1d_micro(int64_t n, double price, const double *sums, cons
 
 typedef void relu_micro(int64_t n, const float *x, float *y);
 typedef void relu_grad_micro(int64_t n, const float *g, const float *y, float *dx);
+typedef relu_micro erf_micro;
+typedef relu_micro gelu_micro;
+typedef relu_grad_micro gelu_grad_micro;
 
 /* wide: room for four doubles a channel. */
 typedef void batch_norm_micro(int64_t rows, int64_t channels, const float *x, const float *weight, const float *bias,

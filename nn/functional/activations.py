@@ -53,7 +53,7 @@ def gelu(input: Operand, approximate: str = "none") -> Tensor:
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate is {approximate!r}, wanted 'none' or 'tanh'")
-    return apply(rules.units.gelu if approximate == "none" else rules.units.gelu_tanh, input)
+    return apply(rules.erf.gelu if approximate == "none" else rules.units.gelu_tanh, input)
 
 
 def softmax(input: Operand, dim: int = -1) -> Tensor:

@@ -10,7 +10,7 @@
     adam_step(params, ...)      a step of Adam or AdamW, in place
     codebook_gemm(x, ...)       f32 product with a matrix of codes into a codebook
     kmeans1d(values, k)         the best codebook for many numbers
-    relu, batch_norm, max_pool2d, avg_pool2d; relu_grad, batch_norm_grad, ...: layers, and the way back
+    relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d; relu_grad, gelu_grad, ...: layers, and the way back
     softmax_cross_entropy(x, classes), softmax_cross_entropy_grad(g, p, classes)    a classifier's loss
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
@@ -25,6 +25,7 @@ from .codebook_gemm import codebook_gemm
 from .conv2d import conv2d
 from .conv2d_input_grad import conv2d_input_grad
 from .conv2d_weight_grad import conv2d_weight_grad
+from .erf import erf, gelu, gelu_grad
 from .gemm import gemm
 from .kernel import Kernel, Variant, all_kernels, kernel, use
 from .kmeans1d import kmeans1d
@@ -53,6 +54,9 @@ __all__ = [
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "erf",
+    "gelu",
+    "gelu_grad",
     "gemm",
     "isa",
     "kernel",

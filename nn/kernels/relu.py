@@ -31,13 +31,22 @@ def relu_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(y <= 0, np.float32(0), g)
 
 
-def _dense(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def dense(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x as an array without gaps whose axes lie in any order, and an empty array that lies like it."""
     out = np.empty_like(x, subok=False)
     if x.strides != out.strides or not x.flags.aligned:
         x = x.copy(order="K")
         out = np.empty_like(x)
     return x, out
+
+
+def like(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """g, lying in memory as x does."""
+    if g.strides == x.strides and g.flags.aligned:
+        return g
+    same = np.empty_like(x)
+    same[...] = g
+    return same
 
 
 def _relu(x: np.ndarray) -> np.ndarray:
@@ -49,7 +58,7 @@ def _relu(x: np.ndarray) -> np.ndarray:
         y = empty(x.shape, F32)
         lib.nn_relu(relu.choice, x.size, from_buffer(x), from_buffer(y))
         return y
-    x, y = _dense(x)
+    x, y = dense(x)
     lib.nn_relu(relu.choice, x.size, pointer(x), pointer(y))
     return y
 
@@ -65,11 +74,8 @@ def _relu_grad(g: Any, y: Any) -> np.ndarray:
         dx = empty(y.shape, F32)
         lib.nn_relu_grad(relu_grad.choice, y.size, from_buffer(g), from_buffer(y), from_buffer(dx))
         return dx
-    y, dx = _dense(y)
-    if g.strides != y.strides or not g.flags.aligned:
-        same = np.empty_like(y)
-        same[...] = g
-        g = same
+    y, dx = dense(y)
+    g = like(g, y)
     lib.nn_relu_grad(relu_grad.choice, y.size, pointer(g), pointer(y), pointer(dx))
     return dx
 

@@ -1,53 +1,36 @@
-"""The error function erf x = 2/√π ∫₀ˣ e^(−t²) dt, which NumPy lacks.
+"""The error function erf x = 2/√π ∫₀ˣ e^(−t²) dt, and the unit that is made of it."""
 
-W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23
-(1969): near 0 it is x·A(x²)/B(x²), elsewhere 1 − e^(−x²)·C(x)/D(x), each quotient within 1e-16 of the truth,
-relatively. Cody has a third interval, from 4 on, for the sake of 1 − erf; what erf keeps of it there is
-1.5e-8.
-"""
+import math
 
 import numpy as np
 
+from nn import kernels
+from nn.rules.conv import kernel_for
 from nn.rules.functions import signed
 from nn.rules.record import Rule
 
-_NEAR = 0.46875
-# Coefficients of the highest power first.
-_A = (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2,
-      3.20937758913846947e3)
-_B = (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3)
-_C = (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1,
-      2.98635138197400131e2, 8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3,
-      1.23033935479799725e3)
-_D = (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
-      3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3)
 
-
-def _polynomial(coefficients, x):
-    """By Horner's rule."""
-    value = coefficients[0] * x
-    for c in coefficients[1:-1]:
-        value += c
-        value *= x
-    value += coefficients[-1]
-    return value
-
-
-def error_function(x):
-    """erf of each entry of a float array, to a few units in the last place of its dtype."""
-    far = np.minimum(np.abs(x), 6)    # from 5.93 on, erf is 1 in float64; NaN stays NaN
-    square = far * far
-    y = np.empty_like(x)
-    np.copysign(1 - np.exp(-square) * (_polynomial(_C, far) / _polynomial(_D, far)), x, out=y)
-    near = far <= _NEAR
-    if near.any():
-        square = square[near]
-        y[near] = x[near] * (_polynomial(_A, square) / _polynomial(_B, square))
-    return y
+def _of_each(kernel, x):
+    x = np.asarray(x)
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)    # as NumPy's own functions do with integers
+    return kernel_for(kernel, x)(x), (x,)
 
 
 erf = Rule(
     "erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)",
-    lambda x: (error_function(x), (x,)),
-    lambda g, saved, needs: (g * np.exp(-saved[0] * saved[0]) * (2 / np.pi ** 0.5),),
+    lambda x: _of_each(kernels.erf, x),
+    lambda g, saved, needs: (g * np.exp(-saved[0] * saved[0]) * (2 / math.pi ** 0.5),),
+    samples=signed, fresh=True, symmetric=True)
+
+
+def _gelu_vjp(g, saved, needs):
+    (x,) = saved
+    return (kernel_for(kernels.gelu_grad, g, x)(*np.broadcast_arrays(g, x)),)
+
+
+# Hendrycks & Gimpel, "Gaussian error linear units" (2016).
+gelu = Rule(
+    "gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)",
+    lambda x: _of_each(kernels.gelu, x), _gelu_vjp,
+    twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()),
     samples=signed, fresh=True, symmetric=True)

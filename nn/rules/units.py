@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from nn.rules.erf import error_function
 from nn.rules.functions import logistic, signed
 from nn.rules.record import Rule
 
@@ -40,24 +39,6 @@ silu = Rule(
     twin=lambda x: x * x.sigmoid(),
     samples=signed, fresh=True, symmetric=True)
 
-
-def _gelu(x):
-    below = error_function(x * 0.5 ** 0.5)
-    below += 1
-    below *= 0.5    # Φ(x), the part of a normal distribution that lies below x
-    return x * below, (x, below)
-
-
-def _gelu_vjp(g, saved, needs):
-    x, below = saved
-    return (g * (below + x * np.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))),)
-
-
-# Hendrycks & Gimpel, "Gaussian error linear units" (2016).
-gelu = Rule(
-    "gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)", _gelu, _gelu_vjp,
-    twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()),
-    samples=signed, fresh=True, symmetric=True)
 
 _ROOT, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 

@@ -23,6 +23,7 @@ from nn.testing.domain_codebook import CodebookGemm
 from nn.testing.domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
 from nn.testing.domain_csr import SpmmCsr
 from nn.testing.domain_entropy import SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad
+from nn.testing.domain_erf import Erf, Gelu, GeluGrad
 from nn.testing.domain_kmeans import Kmeans1d
 from nn.testing.domain_norm import BatchNorm, BatchNormGrad
 from nn.testing.domain_pass import Relu, ReluGrad
@@ -34,7 +35,7 @@ from nn.testing.laws_adam import ADAM_LAWS
 from nn.testing.laws_conv import CONV2D_LAWS, INPUT_GRAD_LAWS, WEIGHT_GRAD_LAWS
 from nn.testing.laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
 from nn.testing.laws_kmeans import KMEANS_LAWS
-from nn.testing.laws_pass import ENTROPY_LAWS, PASS_LAWS, POOL_GRAD_LAWS, RELU_LAWS
+from nn.testing.laws_pass import ENTROPY_LAWS, ERF_LAWS, PASS_LAWS, POOL_GRAD_LAWS, RELU_LAWS
 from nn.testing.laws_qgemm import QGEMM_LAWS
 from nn.testing.laws_tt import TT_LAWS
 from nn.testing.laws_winograd import WINOGRAD_LAWS
@@ -61,6 +62,9 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     AvgPool2dGrad(),
     SoftmaxCrossEntropy(),
     SoftmaxCrossEntropyGrad(),
+    Erf(),
+    Gelu(),
+    GeluGrad(),
 )}
 LAWS_OF: dict[str, tuple[Law, ...]] = {
     "gemm": GEMM_LAWS,
@@ -84,6 +88,9 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "avg_pool2d_grad": POOL_GRAD_LAWS,
     "softmax_cross_entropy": ENTROPY_LAWS,
     "softmax_cross_entropy_grad": PASS_LAWS,
+    "erf": ERF_LAWS,
+    "gelu": PASS_LAWS,
+    "gelu_grad": PASS_LAWS,
 }
 
 

@@ -119,5 +119,14 @@ def ignores_what_is_added_to_a_row(f: Implementation, case: Case) -> None:
     all_equal(f(case.on(x + more, classes)), f(case.on(x, classes)), "with a number added to each row")
 
 
+def is_odd_and_within_one(f: Implementation, case: Case) -> None:
+    """erf(−x) = −erf(x), to the bit, and |erf x| ≤ 1."""
+    (y,), (negated,) = f(case), f(case.on(-case.args[0]))
+    all_equal((-negated,), (y,), "of −x")
+    if not (np.abs(y) <= 1).all():
+        raise AssertionError(f"an error function of {np.abs(y).max()}")
+
+
+ERF_LAWS = (*PASS_LAWS, is_odd_and_within_one)
 RELU_LAWS, POOL_GRAD_LAWS = (*PASS_LAWS, is_idempotent), (*PASS_LAWS, is_the_adjoint)
 ENTROPY_LAWS = (*PASS_LAWS, ignores_what_is_added_to_a_row)

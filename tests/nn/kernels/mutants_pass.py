@@ -192,3 +192,35 @@ def forgets_the_right_class(right, g, p, classes):
 @kills(laws_pass.agrees_with_the_specification, kernels.softmax_cross_entropy_grad)
 def averages_the_gradient(right, g, p, classes):
     return (right(g, p, classes)[0] / np.float32(len(g)),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.erf)
+def takes_the_hyperbolic_tangent(right, x):
+    return (np.tanh(x * np.float32(1.128379)),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.erf)
+def loses_the_digits_of_small_numbers(right, x):
+    return ((1 + right(x)[0]) - 1,)
+
+
+@kills(laws_pass.is_odd_and_within_one, kernels.erf)
+def forgets_the_sign(right, x):
+    return (np.abs(right(x)[0]),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.gelu)
+def takes_the_approximation_with_tanh(right, x):
+    return (0.5 * x * (1 + np.tanh(np.float32(0.7978846) * (x + np.float32(0.044715) * x**3))),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.gelu_grad)
+def forgets_the_density(right, g, x):
+    return (np.where(g == 0, 0, kernels.gelu.reference(x.astype(float)) / np.where(x == 0, 1, x) * g)
+            .astype(np.float32),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.gelu_grad)
+def takes_the_density_of_another_width(right, g, x):
+    wide = x.astype(float) * 2**0.5
+    return (kernels.gelu_grad.reference(g.astype(float), wide).astype(np.float32),)
