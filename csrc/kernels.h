@@ -84,6 +84,7 @@ typedef struct {
 /* b, k x n with its rows and columns that many elements apart, into those layouts (pack.c). nn_qgemm_pack returns
  * pairs_fit. */
 void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels);
+void nn_channels_last(int64_t images, int64_t channels, int64_t pixels, const void *x, void *y);
 int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums);
 
 /* What happens around the sum of products of qgemm. Absent vectors are 0. */

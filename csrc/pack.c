@@ -34,6 +34,12 @@ void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t colu
         memset(to + whole * k + i * PANEL + n - whole, 0, (size_t)(whole + PANEL - n) * sizeof *to);
 }
 
+void nn_channels_last(int64_t images, int64_t channels, int64_t pixels, const void *x, void *y)
+{
+    for (int64_t i = 0, size = channels * pixels; i < images; i++)
+        copy_strided(pixels, channels, (const float *)x + i * size, 1, pixels, (float *)y + i * size, channels);
+}
+
 /* Whether the pairs of a cell are small enough for vpmaddubsw: see qgemm_avx2.c. */
 static inline int pair_fits(int b0, int b1)
 {

@@ -25,8 +25,22 @@ static inline void turn_four(const float *from, int64_t column, float *to, int64
 #endif
 }
 
+/* The rows i0 .. i1, a multiple of four, of copy_strided() for row = 1. */
+static inline void turn_rows(int64_t i0, int64_t i1, int64_t columns, const float *from, int64_t column, float *to,
+                             int64_t to_row)
+{
+    int64_t whole = columns / 4 * 4;
+    for (int64_t j = 0; j < whole; j += 4)
+        for (int64_t i = i0; i < i1; i += 4)
+            turn_four(from + i + j * column, column, to + i * to_row + j, to_row);
+    for (int64_t j = whole; j < columns; j++)
+        for (int64_t i = i0; i < i1; i++)
+            to[i * to_row + j] = from[i + j * column];
+}
+
 /* to[i][j] = from[i * row + j * column]. Rows are copied whole. Where columns lie together instead, blocks of four by
- * four are turned in registers: an element at a time would be a load and a store for each. */
+ * four are turned in registers: an element at a time would be a load and a store for each; and 16 rows before the next
+ * columns, a whole line of each: columns may be 4096 bytes apart, and few such lines stay in the L1 cache. */
 static inline void copy_strided(int64_t rows, int64_t columns, const float *from, int64_t row, int64_t column, float *to,
                                 int64_t to_row)
 {
@@ -36,15 +50,12 @@ static inline void copy_strided(int64_t rows, int64_t columns, const float *from
             memcpy(to + i * to_row, from + i * row, (size_t)columns * 4);
         return;
     }
-    if (row == 1)
-        for (; i + 4 <= rows; i += 4) {
-            int64_t j = 0;
-            for (; j + 4 <= columns; j += 4)
-                turn_four(from + i + j * column, column, to + i * to_row + j, to_row);
-            for (; j < columns; j++)
-                for (int64_t r = i; r < i + 4; r++)
-                    to[r * to_row + j] = from[r + j * column];
-        }
+    if (row == 1) {
+        for (; i + 16 <= rows; i += 16)
+            turn_rows(i, i + 16, columns, from, column, to, to_row);
+        for (; i + 4 <= rows; i += 4)
+            turn_rows(i, i + 4, columns, from, column, to, to_row);
+    }
     for (; i < rows; i++)
         for (int64_t j = 0; j < columns; j++)
             to[i * to_row + j] = from[i * row + j * column];

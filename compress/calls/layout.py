@@ -8,6 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from nn.kernels import channels_last
+
 from .call import Call, Constants, Run, Value
 
 __all__ = ["Flatten", "Im2col", "Nchw", "Nhwc", "Ravel", "out_size"]
@@ -33,7 +35,7 @@ class Nhwc(Call):
         return self.made(inputs[0].dtype, (height, width, channels))
 
     def bind(self, constants: Constants) -> Run:
-        return lambda out, x: np.copyto(out, x.transpose(0, 2, 3, 1))
+        return lambda out, x: np.copyto(out, channels_last(x))
 
 
 @dataclass(frozen=True)

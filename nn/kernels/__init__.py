@@ -21,6 +21,7 @@ operand into the layout the C code reads, once; `kernel.reference` is the NumPy 
 
 from .adam_step import adam_step
 from .batch_norm import batch_norm, batch_norm_grad
+from .channels_last import channels_last
 from .codebook_gemm import codebook_gemm
 from .conv2d import conv2d
 from .conv2d_input_grad import conv2d_input_grad
@@ -50,6 +51,7 @@ __all__ = [
     "avg_pool2d_grad",
     "batch_norm",
     "batch_norm_grad",
+    "channels_last",
     "codebook_gemm",
     "conv2d",
     "conv2d_input_grad",

@@ -83,8 +83,8 @@ def max_pool2d_grad(g: np.ndarray, winner: np.ndarray, size: Pair, kernel_size: 
 def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)) -> np.ndarray:
     """The mean of each window of x (N, H, W, C), float32, zeros of the padding included: y (N, H', W', C).
 
-    Its pixels are added in reading order, then divided by their number. Raises TypeError, ValueError as
-    max_pool2d.
+    Its pixels are added in reading order, then divided by their number; a window may have any. Raises
+    TypeError, ValueError as max_pool2d.
     """
     counts = windows(x.shape[1:3], kernel_size, stride, padding)
     padded, y = pad(x, padding), np.zeros((len(x), *counts, x.shape[3]), np.float32)
@@ -119,7 +119,7 @@ def _geometry(who: str, size: Pair, kernel_size: Pair, stride: Pair, padding: Pa
             raise TypeError(f"{who}: {name} must be a pair of integers, got {pair!r}")
         pairs.append(tuple(integer(who, name, n, least, 1 << 31) for n in pair))
     (kh, kw), _, padding = pairs
-    if kh * kw > MOST:
+    if kh * kw > MOST and who.startswith("max"):
         raise ValueError(f"{who}: kernel_size must be of at most {MOST} pixels, got {kh}×{kw}")
     if any(2 * p > k for p, k in zip(padding, (kh, kw), strict=True)):
         raise ValueError(f"{who}: padding must be at most half of kernel_size {(kh, kw)}, got {padding}")

@@ -6,6 +6,7 @@ float32 runs in C. Everything else, as the float64 of gradcheck, runs on the ker
 import numpy as np
 
 from nn import kernels
+from nn.kernels import channels_last
 from nn.rules.linear import column_sums
 from nn.rules.record import Rule
 from nn.rules.windows import Windows
@@ -13,18 +14,18 @@ from nn.rules.windows import Windows
 
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     how = _geometry(x, w, b, stride, padding, dilation, groups)
-    y = kernel_for(kernels.conv2d, x, w, b)(x.transpose(0, 2, 3, 1), w, b, **how)
+    y = kernel_for(kernels.conv2d, x, w, b)(channels_last(x), w, b, **how)
     return y.transpose(0, 3, 1, 2), (x, w, how)
 
 
 def _conv2d_vjp(g, saved, needs):
     x, w, how = saved
     dx = dw = db = None
-    pixels = g.transpose(0, 2, 3, 1)
+    pixels = channels_last(g)
     if needs[0]:    # what each tap of the filters met gets g times that tap
         dx = kernel_for(kernels.conv2d_input_grad, g, w)(pixels, w, x.shape[2:], **how).transpose(0, 3, 1, 2)
     if needs[1]:
-        dw = kernel_for(kernels.conv2d_weight_grad, x, g)(x.transpose(0, 2, 3, 1), pixels, w.shape[2:], **how)
+        dw = kernel_for(kernels.conv2d_weight_grad, x, g)(channels_last(x), pixels, w.shape[2:], **how)
     if needs[2]:
         db = column_sums(pixels.reshape(-1, len(w)))
     return dx, dw, db

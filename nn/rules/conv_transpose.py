@@ -8,6 +8,7 @@ convolution itself.
 import numpy as np
 
 from nn import kernels
+from nn.kernels import channels_last
 from nn.rules.conv import kernel_for
 from nn.rules.linear import column_sums
 from nn.rules.record import Rule
@@ -55,13 +56,13 @@ def _positions(x, windows):
     """The pixels of x, (N, H, W, C), as positions of the convolution. Where output_padding leaves room for
     more (a dilation larger than the stride allows it), zeros follow."""
     more = [out - n for out, n in zip(windows.out, x.shape[2:], strict=True)]
-    pixels = x.transpose(0, 2, 3, 1)
+    pixels = channels_last(x)
     return np.pad(pixels, ((0, 0), (0, more[0]), (0, more[1]), (0, 0))) if any(more) else pixels
 
 
 def _conv_transpose2d_vjp(g, saved, needs):
     x, w, pixels, how = saved
-    g = g.transpose(0, 2, 3, 1)
+    g = channels_last(g)
     dx = dw = db = None
     if needs[0]:
         dx = kernel_for(kernels.conv2d, g, w)(g, w, **how)[:, :x.shape[2], :x.shape[3]].transpose(0, 3, 1, 2)

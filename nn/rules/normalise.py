@@ -11,6 +11,7 @@ through the kernels batch_norm and batch_norm_grad, whose rows are the pixels th
 import numpy as np
 
 from nn import kernels
+from nn.kernels import channels_last
 from nn.rules.linear import column_sums
 from nn.rules.record import Rule
 
@@ -18,12 +19,12 @@ from nn.rules.record import Rule
 def _lines(x):
     """(N, C) or (N, C, …, W) → (N·…, W·C): a view where the memory is channels-last."""
     _, c, *space = x.shape
-    return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, space[-1] * c if space else c)
+    return channels_last(x).reshape(-1, space[-1] * c if space else c)
 
 
 def _pixels(x):
     """(N, C) or (N, C, …) → (N·…, C): a view where the memory is channels-last."""
-    return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, x.shape[1])
+    return channels_last(x).reshape(-1, x.shape[1])
 
 
 def _line(v, lines):

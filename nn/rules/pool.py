@@ -6,6 +6,7 @@ float32 goes through the kernels of nn/kernels/pool2d.py, which do the same in o
 import numpy as np
 
 from nn import kernels
+from nn.kernels import channels_last
 from nn.rules.record import Rule
 from nn.rules.windows import Windows, pair
 
@@ -21,9 +22,10 @@ def _windows(op, x, kernel_size, stride, padding):
     return windows
 
 
-def _for_kernel(kernel, windows, *arrays):
-    """Whether the kernel is there, and takes these: float32, and windows whose winner is one byte."""
-    return kernel.compiled and windows.size <= 256 and all(a.dtype == np.float32 for a in arrays)
+def _for_kernel(kernel, windows, array):
+    """Whether the kernel is there, and takes this: float32, and windows whose winner, if any, is one byte."""
+    most = 256 if kernel in (kernels.max_pool2d, kernels.max_pool2d_grad) else windows.size
+    return kernel.compiled and windows.size <= most and array.dtype == np.float32
 
 
 def _how(windows):
@@ -33,7 +35,7 @@ def _how(windows):
 def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
     windows = _windows("max_pool2d", x, kernel_size, stride, padding)
     if _for_kernel(kernels.max_pool2d, windows, x):
-        y, winner = kernels.max_pool2d(x.transpose(0, 2, 3, 1), *_how(windows))
+        y, winner = kernels.max_pool2d(channels_last(x), *_how(windows))
         return y.transpose(0, 3, 1, 2), (winner, windows)
     padded = windows.pad(x, -np.inf)
     y = winner = None
@@ -51,7 +53,7 @@ def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
 
 def _max_pool2d_vjp(g, saved, needs):
     winner, windows = saved
-    g = g.transpose(0, 2, 3, 1)
+    g = channels_last(g)
     if _for_kernel(kernels.max_pool2d_grad, windows, g):
         dx = kernels.max_pool2d_grad(g, winner, windows.image[1:3], *_how(windows))
         return (dx.transpose(0, 3, 1, 2),)
@@ -85,7 +87,7 @@ max_pool2d = Rule(
 def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
     windows = _windows("avg_pool2d", x, kernel_size, stride, padding)
     if _for_kernel(kernels.avg_pool2d, windows, x):
-        y = kernels.avg_pool2d(x.transpose(0, 2, 3, 1), *_how(windows))
+        y = kernels.avg_pool2d(channels_last(x), *_how(windows))
         return y.transpose(0, 3, 1, 2), (windows,)
     padded = windows.pad(x)
     y = 0
@@ -97,7 +99,7 @@ def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
 def _avg_pool2d_vjp(g, saved, needs):
     (windows,) = saved
     if _for_kernel(kernels.avg_pool2d_grad, windows, g):
-        dx = kernels.avg_pool2d_grad(g.transpose(0, 2, 3, 1), windows.image[1:3], *_how(windows))
+        dx = kernels.avg_pool2d_grad(channels_last(g), windows.image[1:3], *_how(windows))
         return (dx.transpose(0, 3, 1, 2),)
     share = g.transpose(0, 2, 3, 1) / windows.size
     padded = np.zeros(windows.padded, g.dtype)

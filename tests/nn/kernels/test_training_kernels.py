@@ -190,3 +190,32 @@ def test_double_backward_goes_by_the_twin():
     x = np.random.default_rng(0).standard_normal((3, 2, 4, 4))
     x = x.astype(np.float32)
     np.testing.assert_allclose(twice(x), twice(x.astype(float)), rtol=2e-3, atol=2e-4)
+
+
+LAYOUTS = {
+    "C": np.ascontiguousarray, "F": np.asfortranarray, "reversed": lambda x: x[::-1],
+    "strided": lambda x: x[..., ::2]}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("shape", [
+    (2, 3), (3, 5, 7), (2, 1, 4, 4), (2, 33, 5, 7), (1, 4, 16, 18), (0, 3, 2, 2), (2, 0, 3, 3), (2, 3, 0, 3),
+    (2, 6, 3, 4, 5)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+def test_channels_last_is_a_transposition(dtype, shape, layout):
+    x = layout(np.random.default_rng(0).integers(-999, 999, shape).astype(dtype))
+    y = kernels.channels_last(x)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, np.moveaxis(x, 1, -1))
+    already = kernels.channels_last(np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1))
+    assert already.flags.c_contiguous
+    assert already.base is not None    # a view
+
+
+def test_the_mean_of_windows_of_any_size():
+    x = np.random.default_rng(0).normal(size=(2, 3, 40, 37)).astype(np.float32)
+    t = Tensor(x, requires_grad=True)
+    y = F.avg_pool2d(t, (40, 37))
+    np.testing.assert_allclose(y.numpy()[..., 0, 0], x.mean((2, 3), np.float64), atol=1e-6)
+    y.sum().backward()
+    np.testing.assert_allclose(t.grad, np.full_like(x, 1 / (40 * 37)), rtol=1e-6)
