@@ -11,8 +11,8 @@
  * Positions follow each other across rows and images, so a tile is only cut short at the very end. Where a pixel has
  * few channels its rows are copied together first, block by block: a step of the micro-kernel costs less than a change
  * of tap; and where pixels lie a multiple of 4096 bytes apart, which share a set of the L1 cache.
- * Of small images the positions are taken in another order, and taps that meet nothing but padding are left out
- * (nn_by_place); not if a weight is infinite or NaN, since zero times that is NaN.
+ * Taps at which a tile meets nothing but padding are left out, and the positions of a batch are taken in an order for
+ * which there are more of those (nn_together); not if a weight is infinite or NaN, since zero times that is NaN.
  * A sum runs over the taps in order, over the channels within a tap, whatever the tile: all variants with FMA give
  * the same bits. */
 #include "conv2d.h"
@@ -73,7 +73,8 @@ typedef struct {
     const nn_conv2d_geometry *g;
     conv2d_micro *micro;
     finish *finish;
-    int mr, nr, copies, by_place, relu;
+    int mr, nr, copies, leaves_out, relu;
+    int64_t together;                /* images, for the order of the positions; 1 is the usual one */
     int64_t channels, filters, k;    /* of a group; taps · channels */
     int64_t taps, steps, row_bytes;  /* as the micro-kernel sees them; from one copied row to the next, or 0 */
     int64_t rows;                    /* of a block at most */
@@ -94,7 +95,10 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
     float *zeros = (float *)(s + g->taps);
 
     int64_t stretches = nn_stretches(g, s);
-    (t->by_place ? nn_destinations_by_place : nn_destinations)(g, i0, count, to);
+    if (t->together > 1)
+        nn_destinations_by_place(g, t->together, i0, count, to);
+    else
+        nn_destinations(g, i0, count, to);
     memset(zeros, 0, (size_t)t->channels * 4);
     for (int64_t i = 0; t->copies && i < padded; i++)
         place[i] = copy + i * t->row_bytes;
@@ -104,8 +108,12 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
         if (t->copies) {
             nn_copy_rows(g, i0, count, images, s, stretches, copy, t->row_bytes);
             memset(copy + count * t->row_bytes, 0, (size_t)((padded - count) * t->row_bytes));
-        } else
-            (t->by_place ? nn_look_up_by_place : nn_look_up)(g, i0, count, mr, images, zeros, place);
+        } else if (t->together > 1)
+            nn_look_up_by_place(g, t->together, i0, count, mr, images, zeros, place);
+        else
+            nn_look_up(g, i0, count, mr, images, zeros, place);
+        if (t->leaves_out)
+            nn_leave_out(g, count, mr, zeros, place);
         for (int64_t n0 = 0; n0 < t->filters; n0 += nr) {
             _Alignas(LINE) float tile[MAX_TILE];
             const void *b[MAX_NR / PANEL];
@@ -143,10 +151,10 @@ int nn_conv2d(int variant, const nn_conv2d_geometry *g, int64_t m0, int64_t m1, 
         variant = nn_select(NN_conv2d, m1 - m0, filters, 0);
     const nn_variant_row *v = nn_variant(variant);
     int copies = nn_copies(g);
-    int by_place = nn_by_place(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
-    product t = { g, (conv2d_micro *)nn_micro(variant), finish_for(v->needs), v->mr, v->nr, copies, by_place, relu, channels,
-                  filters, k, copies ? 1 : g->taps, copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0,
-                  0, x, w, bias, out };
+    int leaves_out = nn_meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
+    product t = { g, (conv2d_micro *)nn_micro(variant), finish_for(v->needs), v->mr, v->nr, copies, leaves_out, relu,
+                  leaves_out ? nn_together(g, v->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
+                  copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w, bias, out };
     int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
     double cycles = (double)g->groups * nn_cycles(variant, m1 - m0, filters, k);
     nn_cut cut = nn_cut_rows(m0, m1, v->mr, most, cycles);

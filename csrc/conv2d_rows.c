@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { SOME_IMAGES = 8, SMALL_IMAGE = 64 }; /* as many images, of so many positions, for nn_by_place */
+enum { MANY = 128, SOME_IMAGES = 8, SMALL_IMAGE = 64 }; /* positions; images, and the positions of one */
 
 void nn_destinations(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t *to)
 {
@@ -43,49 +43,76 @@ void nn_look_up(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, 
             place[(tile * g->taps + t) * mr + lane] = zeros;
 }
 
-int nn_by_place(const nn_conv2d_geometry *g)
+int nn_meets_padding(const nn_conv2d_geometry *g)
 {
     const int64_t *at = g->at;
     int padding = 0;
     for (int64_t t = 0; t < g->taps; t++)
         padding |= at[2 * t] < 0 || at[2 * t + 1] < 0 || (g->rows - 1) * g->down + at[2 * t] >= g->h ||
                    (g->columns - 1) * g->across + at[2 * t + 1] >= g->w;
-    return padding && g->n >= SOME_IMAGES && g->rows * g->columns <= SMALL_IMAGE && !nn_copies(g);
+    return padding && !nn_copies(g) && (g->n >= SOME_IMAGES || g->n * g->rows * g->columns >= MANY);
 }
 
-static position first_by_place(const nn_conv2d_geometry *g, int64_t i)
+int64_t nn_together(const nn_conv2d_geometry *g, int mr)
 {
-    return (position){ i / g->n % g->columns, i / g->n / g->columns, i % g->n };
+    return g->n < SOME_IMAGES ? 1 : g->rows * g->columns <= SMALL_IMAGE ? g->n : mr;
 }
 
-static void next_place(const nn_conv2d_geometry *g, position *p)
+void nn_leave_out(const nn_conv2d_geometry *g, int64_t count, int mr, const float *zeros, const void **place)
 {
-    p->image = 0;
-    if (++p->column == g->columns) {
-        p->column = 0;
-        p->row++;
+    for (int64_t rows = round_up(count, mr) * g->taps; rows; rows -= mr, place += mr) {
+        int l = 0;
+        while (l < mr && place[l] == zeros)
+            l++;
+        if (l == mr)
+            place[0] = 0;
     }
 }
 
-void nn_destinations_by_place(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t *to)
+static position first_by_place(const nn_conv2d_geometry *g, int64_t together, int64_t i)
+{
+    int64_t all = together * g->rows * g->columns, first = i / all * together;
+    int64_t images = smaller(together, g->n - first), place = i % all / images;
+    return (position){ place % g->columns, place / g->columns, first + i % all % images };
+}
+
+/* How many of the images that are numbered together are left, from p's on. */
+static int64_t images_left(const nn_conv2d_geometry *g, int64_t together, const position *p)
+{
+    return smaller(together - p->image % together, g->n - p->image);
+}
+
+static void next_place(const nn_conv2d_geometry *g, int64_t together, position *p)
+{
+    p->image -= p->image % together;
+    if (++p->column == g->columns) {
+        p->column = 0;
+        if (++p->row == g->rows) {
+            p->row = 0;
+            p->image += together;
+        }
+    }
+}
+
+void nn_destinations_by_place(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int64_t *to)
 {
     int64_t run;
-    for (position p = first_by_place(g, i0); count > 0; count -= run, next_place(g, &p)) {
-        run = smaller(count, g->n - p.image);
+    for (position p = first_by_place(g, together, i0); count > 0; count -= run, next_place(g, together, &p)) {
+        run = smaller(count, images_left(g, together, &p));
         int64_t here = p.image * g->out_image + p.row * g->out_row + p.column * g->out_pixel;
         for (int64_t r = 0; r < run; r++, here += g->out_image)
             *to++ = here;
     }
 }
 
-void nn_look_up_by_place(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, const float *x,
-                         const float *zeros, const void **place)
+void nn_look_up_by_place(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr,
+                         const float *x, const float *zeros, const void **place)
 {
     const int64_t *at = g->at;
-    position first = first_by_place(g, i0);
+    position first = first_by_place(g, together, i0);
     int64_t tile = 0, lane = 0, run; /* place[(tile * taps + tap) * mr + lane] */
-    for (int64_t done = 0; done < count; done += run, next_place(g, &first)) {
-        run = smaller(count - done, g->n - first.image);
+    for (int64_t done = 0; done < count; done += run, next_place(g, together, &first)) {
+        run = smaller(count - done, images_left(g, together, &first));
         for (int64_t t = 0; t < g->taps; t++) {
             int64_t i = first.row * g->down + at[2 * t], j = first.column * g->across + at[2 * t + 1], l = lane;
             int inside = i >= 0 && i < g->h && j >= 0 && j < g->w;
@@ -106,13 +133,6 @@ void nn_look_up_by_place(const nn_conv2d_geometry *g, int64_t i0, int64_t count,
     for (; lane % mr; lane++)
         for (int64_t t = 0; t < g->taps; t++)
             place[(tile * g->taps + t) * mr + lane] = zeros;
-    for (int64_t rows = round_up(count, mr) * g->taps; rows; rows -= mr, place += mr) {
-        int l = 0;
-        while (l < mr && place[l] == zeros)
-            l++;
-        if (l == mr)
-            place[0] = 0;
-    }
 }
 
 /* A few floats. (memcpy of a length that is not known costs more than these.) */

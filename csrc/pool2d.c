@@ -117,10 +117,18 @@ int nn_max_pool2d(int variant, const nn_pool *p, const void *x, void *y, void *w
     return 0;
 }
 
+/* Gradients go back image by image, so that its zeros are still in a cache when they are added to. */
 int nn_max_pool2d_grad(int variant, const nn_pool *p, const void *g, const void *winner, void *dx)
 {
-    memset(dx, 0, (size_t)(p->n * p->h * p->w * p->c) * 4);
-    ((max_pool2d_grad_micro *)nn_micro(choose(NN_max_pool2d_grad, variant)))(p, g, winner, dx);
+    max_pool2d_grad_micro *micro = (max_pool2d_grad_micro *)nn_micro(choose(NN_max_pool2d_grad, variant));
+    int64_t pixels = p->h * p->w * p->c, windows = p->oh * p->ow * p->c;
+    nn_pool image = *p;
+    image.n = 1;
+    for (int64_t n = 0; n < p->n; n++) {
+        float *to = (float *)dx + n * pixels;
+        memset(to, 0, (size_t)pixels * 4);
+        micro(&image, (const float *)g + n * windows, (const uint8_t *)winner + n * windows, to);
+    }
     return 0;
 }
 
@@ -132,7 +140,14 @@ int nn_avg_pool2d(int variant, const nn_pool *p, const void *x, void *y)
 
 int nn_avg_pool2d_grad(int variant, const nn_pool *p, const void *g, void *dx)
 {
-    memset(dx, 0, (size_t)(p->n * p->h * p->w * p->c) * 4);
-    ((avg_pool2d_grad_micro *)nn_micro(choose(NN_avg_pool2d_grad, variant)))(p, g, dx);
+    avg_pool2d_grad_micro *micro = (avg_pool2d_grad_micro *)nn_micro(choose(NN_avg_pool2d_grad, variant));
+    int64_t pixels = p->h * p->w * p->c, windows = p->oh * p->ow * p->c;
+    nn_pool image = *p;
+    image.n = 1;
+    for (int64_t n = 0; n < p->n; n++) {
+        float *to = (float *)dx + n * pixels;
+        memset(to, 0, (size_t)pixels * 4);
+        micro(&image, (const float *)g + n * windows, to);
+    }
     return 0;
 }

@@ -17,8 +17,8 @@ class Convolution(Domain):
     """What the kernels of a convolution have in common: how its numbers are drawn.
 
     Small images, so that most windows touch the padding, and batches on either side of the number of them
-    from which on positions are taken across images; channels around the number from which on they are
-    read in place; filters around the widths of tiles.
+    from which on positions are taken across images: across all of them up to 64 positions an image; channels
+    around the number from which on they are read in place; filters around the widths of tiles.
     """
 
     exact = False
@@ -26,7 +26,7 @@ class Convolution(Domain):
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Strides, paddings, dilations and groups at random, each 1 (or 0) half of the time."""
-        size, taps = st.integers(1, 7), st.sampled_from([1, 2, 3])
+        size, taps = st.integers(1, 9), st.sampled_from([1, 2, 3])
         channels = st.sampled_from([1, 2, 3, 5, 11, 12, 13, 33])
         return st.builds(self._draw, st.sampled_from([1, 2, 3, 9]), st.tuples(size, size), channels,
                          near(*self.n_tiles, most=65).filter(bool), st.tuples(taps, taps),
