@@ -17,19 +17,18 @@
 
 enum { BLOCK_BYTES = 512 * 1024, LEAST = 256 }; /* of x and g in a block; positions */
 
-/* g of `count` positions into panels [ceil(filters/16)][block][16]. */
+/* g of `count` positions into panels [ceil(filters/16)][block][16], in the order in which it lies in memory. */
 static void pack_gradients(const float *y, const int64_t *from, int64_t count, int64_t filters, int64_t block,
                            float *panels)
 {
-    for (int64_t n0 = 0; n0 < filters; n0 += PANEL, panels += block * PANEL) {
-        int64_t here = smaller(PANEL, filters - n0);
-        for (int64_t i = 0; i < count; i++) {
-            if (here == PANEL)
-                memcpy(panels + i * PANEL, y + from[i] + n0, PANEL * sizeof *panels);
-            else
-                for (int64_t j = 0; j < PANEL; j++)
-                    panels[i * PANEL + j] = j < here ? y[from[i] + n0 + j] : 0;
-        }
+    for (int64_t i = 0; i < count; i++, panels += PANEL) {
+        const float *g = y + from[i];
+        float *to = panels;
+        int64_t n0 = 0;
+        for (; n0 + PANEL <= filters; n0 += PANEL, to += block * PANEL)
+            memcpy(to, g + n0, PANEL * sizeof *to);
+        for (int64_t j = 0; n0 < filters && j < PANEL; j++)
+            to[j] = j < filters - n0 ? g[n0 + j] : 0;
     }
 }
 
@@ -38,14 +37,21 @@ static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int6
                     const void **pixel, int64_t *line)
 {
     const int64_t *at = g->at;
+    int64_t down = at[2 * t], across = at[2 * t + 1], found = 0, run;
+    int64_t first = across < 0 ? (g->across - 1 - across) / g->across : 0; /* columns that meet one: first .. end */
+    int64_t end = across < g->w ? smaller(g->columns, (g->w - 1 - across) / g->across + 1) : 0;
     position p = position_of(g, i0);
-    int64_t found = 0;
-    for (int64_t n = 0; n < count; n++, next_position(g, &p)) {
-        int64_t i = p.row * g->down + at[2 * t], j = p.column * g->across + at[2 * t + 1];
-        if (i >= 0 && i < g->h && j >= 0 && j < g->w) {
-            pixel[found] = x + p.image * g->x_image + i * g->x_row + j * g->x_pixel;
-            line[found++] = n * LINE;
+    for (int64_t n = 0; n < count; n += run) {
+        run = smaller(g->columns - p.column, count - n); /* positions of one row */
+        int64_t i = p.row * g->down + down, j = p.column > first ? p.column : first;
+        int64_t left = i >= 0 && i < g->h ? smaller(p.column + run, end) - j : 0;
+        const float *from = x + p.image * g->x_image + i * g->x_row + (j * g->across + across) * g->x_pixel;
+        for (int64_t l = n + j - p.column; left > 0; left--, l++, from += g->across * g->x_pixel) {
+            pixel[found] = from;
+            line[found++] = l * LINE;
         }
+        p.column += run - 1;
+        next_position(g, &p);
     }
     return found;
 }
