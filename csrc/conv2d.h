@@ -9,7 +9,7 @@
 
 #include "scratch.h"
 
-enum { FEW = 12 }; /* channels: more than the rows of the largest tile */
+enum { FEW = 12, AHEAD = 16 }; /* channels: more than the rows of the largest tile; steps, to ask for memory */
 
 /* Whether the pixels of a row are copied together. */
 static inline int nn_copies(const nn_conv2d_geometry *g)

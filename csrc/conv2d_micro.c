@@ -4,8 +4,8 @@
  *                                                        B_t: the next `steps` lines of each panel
  *
  * A row is the pixel that one position of the result meets at this tap, read where it lies in the image (or a row of
- * zeros, where that is padding): no copy of it is made. A tap whose first row is 0 is left out. One counter serves all row pointers, so MR + NR/16 + 2
- * general registers do, of 15; the tiles are gemm's (gemm_micro.c). */
+ * zeros, where that is padding): no copy of it is made. A tap whose first row is 0 is left out. One counter serves all
+ * row pointers, so MR + NR/16 + 2 general registers do, of 15; the tiles are gemm's (gemm_micro.c). */
 #include "floats.h"
 #include "micro.h"
 

@@ -73,13 +73,14 @@ int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *
     int64_t across = (filters + nr - 1) / nr, down = (width + mr - 1) / mr, size = mr * nr;
     int64_t sums = taps * across * down * size, panels = (filters + PANEL - 1) / PANEL * PANEL;
     void *memory;
-    float *sum = scratch(4 * (sums + panels * block) + block * (row_bytes + 24) + 24 * g->taps, &memory);
+    int64_t lists = 24 * block + 8 * AHEAD + 24 * g->taps;
+    float *sum = scratch(4 * (sums + panels * block) + block * row_bytes + lists, &memory);
     if (!sum)
         return NN_NO_MEMORY;
     float *packed = sum + sums;
     char *copy = (char *)(packed + panels * block);
     const void **pixel = (const void **)(copy + block * row_bytes);
-    int64_t *line = (int64_t *)(pixel + block), *from = line + block;
+    int64_t *line = (int64_t *)(pixel + block + AHEAD), *from = line + block;
     stretch *s = (stretch *)(from + block);
     int64_t stretches = nn_stretches(g, s);
     memset(copy, 0, (size_t)(block * row_bytes)); /* the ends of the rows stay zero */
@@ -102,6 +103,8 @@ int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *
                     }
                 else
                     met = list(g, i0, count, t, images, pixel, line);
+                for (int i = 0; i < AHEAD; i++)
+                    pixel[met + i] = images; /* nowhere in particular */
                 float *tile = sum + t * across * down * size;
                 for (int64_t n0 = 0; n0 < filters; n0 += nr) {
                     const void *b[MAX_NR / PANEL];

@@ -3,7 +3,10 @@
  *     tile[MR][NR] += sum over s of  x_s · g_s     x_s: MR floats side by side, `offset` bytes into pixel[s]
  *                                                  g_s: the lines line[s] bytes into each panel
  *
- * In micro.h the MR factors of a step lie in MR rows; here they lie side by side, so one pointer does for all. */
+ * In micro.h the MR factors of a step lie in MR rows; here they lie side by side, so one pointer does for all. They
+ * take up a small part of a pixel: every step reads another line of the cache, which the processor does not foresee as
+ * it does those of the panels. So the line of AHEAD steps later is asked for. */
+#include "conv2d.h"
 #include "floats.h"
 #include "micro.h"
 
@@ -20,6 +23,7 @@
         UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO();                \
         for (int64_t s = 0; s < steps; s++) {                                                                      \
             const char *x = (const char *)pixel[s] + offset;                                                       \
+            __builtin_prefetch((const char *)pixel[s + AHEAD] + offset);                                           \
             V bv[NV];                                                                                              \
             UNROLL for (int v = 0; v < NV; v++)                                                                    \
                 bv[v] = LOAD(panel[v * LANES / PANEL] + line[s] + 4 * (v * LANES % PANEL));                        \
