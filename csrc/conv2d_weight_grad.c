@@ -15,9 +15,10 @@
 
 #include <string.h>
 
-enum { BLOCK_BYTES = 512 * 1024, LEAST = 256 }; /* of x and g in a block; positions */
+enum { BLOCK_BYTES = 512 * 1024, LEAST = 256, SOON = 8192 }; /* of x and g in a block; positions; bytes */
 
-/* g of `count` positions into panels [ceil(filters/16)][block][16], in the order in which it lies in memory. */
+/* g of `count` positions into panels [ceil(filters/16)][block][16], in the order in which it lies in memory, and what
+ * lies SOON behind it asked for. */
 static void pack_gradients(const float *y, const int64_t *from, int64_t count, int64_t filters, int64_t block,
                            float *panels)
 {
@@ -25,8 +26,10 @@ static void pack_gradients(const float *y, const int64_t *from, int64_t count, i
         const float *g = y + from[i];
         float *to = panels;
         int64_t n0 = 0;
-        for (; n0 + PANEL <= filters; n0 += PANEL, to += block * PANEL)
+        for (; n0 + PANEL <= filters; n0 += PANEL, to += block * PANEL) {
+            __builtin_prefetch((const char *)(g + n0) + SOON);
             memcpy(to, g + n0, PANEL * sizeof *to);
+        }
         for (int64_t j = 0; n0 < filters && j < PANEL; j++)
             to[j] = j < filters - n0 ? g[n0 + j] : 0;
     }
