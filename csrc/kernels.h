@@ -213,6 +213,9 @@ int nn_softmax_cross_entropy_grad(int variant, int64_t rows, int64_t n, const vo
                                   const void *classes, void *dx);
 void nn_exp(int64_t n, void *x);            /* the exponential in it, in place, for x <= 0 (exp.h) */
 
+/* Has the C library keep up to so many bytes that are freed, where it would give them back to the system (heap.c). */
+void nn_keep_freed_memory(int bytes);
+
 /* Register-only loops that measure what a route could reach at best (peak.c). */
 int nn_peak_count(void);
 const char *nn_peak_name(int route);

@@ -83,6 +83,12 @@ if lib is not None and _count > 1:
 _machine = lib.nn_isa_mask() if lib else 0          # feature bits of CPU and NN_ISA together
 
 
+def keep_freed_memory(most: int) -> None:
+    """Let the C library keep up to `most` bytes that are freed for the next who wants some (csrc/heap.c)."""
+    if lib is not None:
+        lib.nn_keep_freed_memory(most)
+
+
 def has(level: int) -> bool:
     """Whether the instruction set ISAS[level] is there (and not capped by NN_ISA)."""
     return level == 0 or bool(_machine >> (level - 1) & 1)
