@@ -125,10 +125,30 @@ LOOP gradient_sums(int64_t rows, int64_t channels, const float *restrict g, cons
         }
 }
 
+/* dx = (g - drop - (x - mean) · lean) · scale. */
+LOOP lean_back(int64_t rows, int64_t channels, const float *restrict g, const float *restrict x,
+               const float *restrict mean, const float *restrict drop, const float *restrict lean,
+               const float *restrict scale, float *restrict dx)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t c = 0, at = i * channels; c < channels; c++, at++)
+            dx[at] = (g[at] - drop[c] - (x[at] - mean[c]) * lean[c]) * scale[c];
+}
+
+/* The same where dx is g. */
+LOOP lean_back_in_place(int64_t rows, int64_t channels, const float *restrict x, const float *restrict mean,
+                        const float *restrict drop, const float *restrict lean, const float *restrict scale,
+                        float *restrict g)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t c = 0, at = i * channels; c < channels; c++, at++)
+            g[at] = (g[at] - drop[c] - (x[at] - mean[c]) * lean[c]) * scale[c];
+}
+
 /* dx = (g - db/n - (x - mean) · inverse · dw/n) · weight · inverse. */
-LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *restrict g, const float *restrict x,
+LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *g, const float *restrict x,
                           const float *restrict mean, const float *restrict inverse, const float *restrict weight,
-                          float *restrict dx, float *restrict dw, float *restrict db, double *restrict wide)
+                          float *dx, float *restrict dw, float *restrict db, double *restrict wide)
 {
     double *all_dw = wide, *all_db = wide + channels;
     float *part_dw = (float *)(all_db + channels), *part_db = part_dw + channels;
@@ -151,10 +171,10 @@ LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *restrict 
     }
     for (int64_t c = 0; c < channels; c++)
         scale[c] = weight ? weight[c] * inverse[c] : inverse[c];
-    if (dx)
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t c = 0, at = i * channels; c < channels; c++, at++)
-                dx[at] = (g[at] - drop[c] - (x[at] - mean[c]) * lean[c]) * scale[c];
+    if (dx == g)
+        lean_back_in_place(rows, channels, x, mean, drop, lean, scale, dx);
+    else if (dx)
+        lean_back(rows, channels, g, x, mean, drop, lean, scale, dx);
 }
 COMPILE(batch_norm_grad,
         (int64_t rows, int64_t channels, const float *g, const float *x, const float *mean, const float *inverse,

@@ -181,7 +181,7 @@ void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t t
 /* Of y = conv2d(x, w), from y, the gradient of the result (as `out` lies in g), that of w: out[o][c/groups][taps]. */
 int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out);
 
-/* y = x where x > 0 or NaN, else 0; dx = g where y > 0 or NaN, else 0 (relu.c). */
+/* y = x where x > 0 or NaN, else 0; dx = g where y > 0 or NaN, else 0 (relu.c). dx may be g itself. */
 int nn_relu(int variant, int64_t n, const void *x, void *y);
 int nn_relu_grad(int variant, int64_t n, const void *g, const void *y, void *dx);
 
@@ -191,7 +191,7 @@ int nn_gelu(int variant, int64_t n, const void *x, void *y);
 int nn_gelu_grad(int variant, int64_t n, const void *g, const void *x, void *dx);
 
 /* Batch normalisation of rows x channels by their own mean and variance, and its gradients (batch_norm.c). weight, bias:
- * or 0. inverse = 1/sqrt(var + eps). dx: or 0, if it is not wanted. */
+ * or 0. inverse = 1/sqrt(var + eps). dx: or 0, if it is not wanted; or g itself. */
 int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x, const void *weight, const void *bias,
                   float eps, void *y, void *mean, void *var, void *inverse);
 int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const void *g, const void *x, const void *mean,

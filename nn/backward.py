@@ -155,7 +155,11 @@ def _walk(root, seed, retain_graph=None, wanted=()):
         else:
             if node.clock != clock:
                 check_unwritten(node, node.saved)
-            parts = rule.vjp(g, node.saved, [parent is not None for parent in parents])
+            needs = [parent is not None for parent in parents]
+            if rule.overwrites and node in owned and node not in wanted:
+                parts = rule.vjp(g, node.saved, needs, overwrite_g=True)
+            else:
+                parts = rule.vjp(g, node.saved, needs)
         if not retain_graph:
             node.saved, node.parents, node.inputs = FREED, (), None
         for parent, part in zip(parents, parts, strict=True):

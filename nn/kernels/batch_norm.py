@@ -35,13 +35,15 @@ def batch_norm(x: np.ndarray, weight: np.ndarray | None = None, bias: np.ndarray
 
 @kernel
 def batch_norm_grad(g: np.ndarray, x: np.ndarray, mean: np.ndarray, inverse: np.ndarray,
-                    weight: np.ndarray | None = None, *, dx: bool = True
+                    weight: np.ndarray | None = None, *, dx: bool = True, overwrite_g: bool = False
                     ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """The gradients (dx, dw, db) of batch_norm for g = ∂L/∂y (M, C), from what it gave back; float32.
 
         db = Σg    dw = Σ g·x̂    dx = (g − db/M − x̂·dw/M) · weight · inverse    x̂ = (x − mean) · inverse
 
-    dx=False leaves dx out (None). Raises TypeError for a wrong type or dtype, ValueError for a wrong shape.
+    dx=False leaves dx out (None). With overwrite_g it is written into g, if that is contiguous and can be
+    written to; g must share no memory with the others then. Raises TypeError for a wrong type or dtype,
+    ValueError for a wrong shape.
     """
     wide, n = g.astype(np.float64), len(g)
     normal = (x.astype(np.float64) - mean) * inverse
@@ -77,8 +79,8 @@ def _batch_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e
     return y, mean, var, inverse
 
 
-def _batch_norm_grad(g: Any, x: Any, mean: Any, inverse: Any, weight: Any = None, *, dx: bool = True
-                     ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+def _batch_norm_grad(g: Any, x: Any, mean: Any, inverse: Any, weight: Any = None, *, dx: bool = True,
+                     overwrite_g: bool = False) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     who = "batch_norm_grad"
     g, x = _rows(who, "g", g), _rows(who, "x", x)
     if g.shape != x.shape:
@@ -88,7 +90,9 @@ def _batch_norm_grad(g: Any, x: Any, mean: Any, inverse: Any, weight: Any = None
     weight = None if weight is None else vector(who, "weight", weight, c, F32)
     if batch_norm_grad.choice == NUMPY:
         return batch_norm_grad.reference(g, x, mean, inverse, weight, dx=dx)
-    out, dw, db = np.empty((m, c), F32) if dx else None, np.empty(c, F32), np.empty(c, F32)
+    out, dw, db = None, np.empty(c, F32), np.empty(c, F32)
+    if dx:
+        out = g if overwrite_g and g.flags.writeable else np.empty((m, c), F32)
     status = lib.nn_batch_norm_grad(batch_norm_grad.choice, m, c, from_buffer(g), from_buffer(x),
                                     from_buffer(mean), from_buffer(inverse), _or_null(weight), _or_null(out),
                                     from_buffer(dw), from_buffer(db))

@@ -22,11 +22,12 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def relu_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+def relu_grad(g: np.ndarray, y: np.ndarray, *, overwrite_g: bool = False) -> np.ndarray:
     """dx = g where y = relu(x) > 0 or NaN, else 0 (at 0 the subgradient 0). float32, equal shapes.
 
-    The result lies in memory as y does. Raises TypeError for a wrong type or dtype, ValueError for two
-    shapes.
+    The result lies in memory as y does. With overwrite_g it is written into g, if that lies so and can be
+    written to: two arrays pass through the caches then, not three. It must share no memory with y.
+    Raises TypeError for a wrong type or dtype, ValueError for two shapes.
     """
     return np.where(y <= 0, np.float32(0), g)
 
@@ -63,19 +64,22 @@ def _relu(x: np.ndarray) -> np.ndarray:
     return y
 
 
-def _relu_grad(g: Any, y: Any) -> np.ndarray:
+def _relu_grad(g: Any, y: Any, *, overwrite_g: bool = False) -> np.ndarray:
     if not (type(g) is type(y) is np.ndarray and g.dtype is y.dtype is F32):
         g, y = array("relu_grad", "g", g, None, F32), array("relu_grad", "y", y, None, F32)
     if g.shape != y.shape:
         raise ValueError(f"relu_grad: g and y must have one shape, got {g.shape} and {y.shape}")
     if relu_grad.choice == NUMPY:
         return np.asarray(relu_grad.reference(g, y))
+    overwrite_g = overwrite_g and g.flags.writeable
     if g.flags.num & y.flags.num & READABLE == READABLE:
-        dx = empty(y.shape, F32)
+        dx = g if overwrite_g else empty(y.shape, F32)
         lib.nn_relu_grad(relu_grad.choice, y.size, from_buffer(g), from_buffer(y), from_buffer(dx))
         return dx
     y, dx = dense(y)
     g = like(g, y)
+    if overwrite_g:
+        dx = g
     lib.nn_relu_grad(relu_grad.choice, y.size, pointer(g), pointer(y), pointer(dx))
     return dx
 

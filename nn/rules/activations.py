@@ -22,16 +22,17 @@ def _relu(x):
     return y, (y,)
 
 
-def _relu_vjp(g, saved, needs):
+def _relu_vjp(g, saved, needs, overwrite_g=False):
     (y,) = saved
-    fast = kernels.relu_grad.compiled and y.dtype == np.float32 == g.dtype and y.shape == g.shape
-    return (kernels.relu_grad(g, y) if fast else np.where(y <= 0, g.dtype.type(0), g),)
+    if kernels.relu_grad.compiled and y.dtype == np.float32 == g.dtype and y.shape == g.shape:
+        return (kernels.relu_grad(g, y, overwrite_g=overwrite_g),)
+    return (np.where(y <= 0, g.dtype.type(0), g),)
 
 
 # At 0, where the derivative does not exist, the subgradient 0.
 relu = Rule(
     "relu", "y = max(x, 0);  dx = g where y > 0, else 0", _relu, _relu_vjp,
-    samples=_away_from_zero, fresh=True, symmetric=True, linear=True)
+    samples=_away_from_zero, fresh=True, symmetric=True, linear=True, overwrites=True)
 
 
 def _dropout_samples(rng):

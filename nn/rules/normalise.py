@@ -90,10 +90,11 @@ def _for_kernel(*arrays):
     return kernels.batch_norm.compiled and all(a is None or a.dtype == np.float32 for a in arrays)
 
 
-def _batch_norm_vjp(g, saved, needs):
+def _batch_norm_vjp(g, saved, needs, overwrite_g=False):
     centred, inverse, scale, weight, _, mean = saved
     if mean is not None:    # the rows, pixel by pixel and not centred
-        dx, dw, db = kernels.batch_norm_grad(_pixels(g), centred, mean, inverse, weight, dx=bool(needs[0]))
+        dx, dw, db = kernels.batch_norm_grad(_pixels(g), centred, mean, inverse, weight, dx=bool(needs[0]),
+                                             overwrite_g=overwrite_g)
         return dx is not None and _image(dx, g.shape), dw, db
     c, n = len(scale), g.size // len(scale)
     lines = _lines(g)
@@ -140,7 +141,8 @@ batch_norm = Rule(
     "batch_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (g − db/n − x̂·dw/n)·w/√(var x + ε)",
     _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin, by_twin=_batch_norm_inputs,
-    samples=lambda rng: [*_samples(rng), ([rng.normal(size=(5, 3)), None, None], {})])
+    samples=lambda rng: [*_samples(rng), ([rng.normal(size=(5, 3)), None, None], {})],
+    fresh=True, overwrites=True)
 
 
 def _batch_norm_eval(x, weight, bias, mean, var, *, eps=1e-5):

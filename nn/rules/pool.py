@@ -81,7 +81,7 @@ def _max_samples(rng):
 
 max_pool2d = Rule(
     "max_pool2d", "y = the greatest x in each window;  dx = g at the first place where x = y, else 0",
-    _max_pool2d, _max_pool2d_vjp, jvp=_max_pool2d_jvp, samples=_max_samples, linear=True)
+    _max_pool2d, _max_pool2d_vjp, jvp=_max_pool2d_jvp, samples=_max_samples, fresh=True, linear=True)
 
 
 def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
@@ -110,4 +110,4 @@ def _avg_pool2d_vjp(g, saved, needs):
 
 avg_pool2d = Rule(
     "avg_pool2d", "y = (Σx)/k in each window of k pixels, padding included;  dx = Σ g/k over its windows",
-    _avg_pool2d, _avg_pool2d_vjp, samples=_max_samples, linear=True)
+    _avg_pool2d, _avg_pool2d_vjp, samples=_max_samples, fresh=True, linear=True)

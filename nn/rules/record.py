@@ -17,6 +17,8 @@ class Rule:
     samples(rng) -> list of (arrays, attrs), float64 and away from kinks: what gradcheck runs.
     fresh: vjp returns new arrays only, never g, something saved, a view of them or one array twice,
         so that the engine may keep them and add into them.
+    overwrites: vjp(g, saved, needs, overwrite_g=True) gives the same and may leave it in the memory of g,
+        where nothing else holds that, which the engine knows.
     twin(*tensors, **attrs): the same function composed of simpler operations: the specification of
         a fused rule, and what it is tested against.
     surrogate(*arrays, **attrs) -> function of the arrays: for a rule whose vjp is not its true
@@ -41,13 +43,13 @@ class Rule:
     """
 
     __slots__ = ("by_twin", "double", "formula", "forward", "fresh", "jvp", "linear", "name", "origins",
-                 "samples", "surrogate", "symmetric", "twin", "vjp")
+                 "overwrites", "samples", "surrogate", "symmetric", "twin", "vjp")
 
     def __init__(self, name: str, formula: str, forward: Callable, vjp: Callable | None = None, *,
                  samples: Callable = lambda rng: [], fresh: bool = False, jvp: Callable | None = None,
                  symmetric: bool = False, linear: bool = False, twin: Callable | None = None,
                  by_twin: bool | Callable | None = None, double: Callable | None = None,
-                 surrogate: Callable | None = None) -> None:
+                 surrogate: Callable | None = None, overwrites: bool = False) -> None:
         self.name = name
         self.formula = formula
         self.forward = forward
@@ -61,6 +63,7 @@ class Rule:
         self.by_twin = (twin is not None and not linear) if by_twin is None else by_twin
         self.double = double
         self.surrogate = surrogate
+        self.overwrites = overwrites
         self.origins = None    # what nn/higher.py found out about `saved`, once it had to
 
     def __repr__(self) -> str:

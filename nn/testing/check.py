@@ -35,7 +35,14 @@ from nn.testing.laws_adam import ADAM_LAWS
 from nn.testing.laws_conv import CONV2D_LAWS, INPUT_GRAD_LAWS, WEIGHT_GRAD_LAWS
 from nn.testing.laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
 from nn.testing.laws_kmeans import KMEANS_LAWS
-from nn.testing.laws_pass import ENTROPY_LAWS, ERF_LAWS, PASS_LAWS, POOL_GRAD_LAWS, RELU_LAWS
+from nn.testing.laws_pass import (
+    ENTROPY_LAWS,
+    ERF_LAWS,
+    OVERWRITING_LAWS,
+    PASS_LAWS,
+    POOL_GRAD_LAWS,
+    RELU_LAWS,
+)
 from nn.testing.laws_qgemm import QGEMM_LAWS
 from nn.testing.laws_tt import TT_LAWS
 from nn.testing.laws_winograd import WINOGRAD_LAWS
@@ -79,9 +86,9 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "codebook_gemm": CODEBOOK_LAWS,
     "kmeans1d": KMEANS_LAWS,
     "relu": RELU_LAWS,
-    "relu_grad": PASS_LAWS,
+    "relu_grad": OVERWRITING_LAWS,
     "batch_norm": PASS_LAWS,
-    "batch_norm_grad": PASS_LAWS,
+    "batch_norm_grad": OVERWRITING_LAWS,
     "max_pool2d": PASS_LAWS,
     "max_pool2d_grad": POOL_GRAD_LAWS,
     "avg_pool2d": PASS_LAWS,

@@ -127,6 +127,15 @@ def is_odd_and_within_one(f: Implementation, case: Case) -> None:
         raise AssertionError(f"an error function of {np.abs(y).max()}")
 
 
-ERF_LAWS = (*PASS_LAWS, is_odd_and_within_one)
+def may_overwrite_its_gradient(f: Implementation, case: Case) -> None:
+    """With overwrite_g the results are the same, in the memory of g or not; nothing else is written to."""
+    want, args = f(case), tuple(a.copy() for a in case.args)
+    got = f(case.on(*args, overwrite_g=True))
+    all_equal(got, want, "with overwrite_g")
+    all_equal(args[1:], case.args[1:], "after the call with overwrite_g")
+
+
 RELU_LAWS, POOL_GRAD_LAWS = (*PASS_LAWS, is_idempotent), (*PASS_LAWS, is_the_adjoint)
+OVERWRITING_LAWS = (*PASS_LAWS, may_overwrite_its_gradient)
+ERF_LAWS = (*PASS_LAWS, is_odd_and_within_one)
 ENTROPY_LAWS = (*PASS_LAWS, ignores_what_is_added_to_a_row)

@@ -95,6 +95,21 @@ def lets_gradients_through_at_0(right, g, y):
     return (np.where(y < 0, np.float32(0), g),)
 
 
+@kills(laws_pass.may_overwrite_its_gradient, kernels.relu_grad, kernels.batch_norm_grad)
+def writes_where_it_still_reads(right, g, *others, overwrite_g=False, **options):
+    if overwrite_g:
+        g[...] = g[0]
+    return right(g, *others, **options)
+
+
+@kills(laws_pass.may_overwrite_its_gradient, kernels.relu_grad, kernels.batch_norm_grad)
+def overwrites_the_wrong_argument(right, g, other, *more, overwrite_g=False, **options):
+    out = right(g, other, *more, **options)
+    if overwrite_g:
+        other[...] = g
+    return out
+
+
 @kills(laws_pass.agrees_with_the_specification, kernels.batch_norm)
 def takes_the_unbiased_variance(right, x, *affine, eps):
     y, mean, var, inverse = right(x, *affine, eps=eps)

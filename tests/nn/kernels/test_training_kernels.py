@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+import nn
 from nn import functional as F
 from nn import kernels
 from nn.tensor import Tensor
@@ -176,9 +177,36 @@ def test_float32_gives_what_float64_gives(f, channels_last):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
 
 
+def normalised(x):
+    return F.relu(F.batch_norm(x, None, None, training=True))
+
+
+@pytest.mark.parametrize("path", [
+    lambda x: [x, a := F.relu(x * 2), b := normalised(a), c := F.relu(b), c * c],
+    lambda x: [x, a := x * 2, b := F.relu(a), c := normalised(a), F.relu(b * c + a)],
+    lambda x: [x, a := F.relu(x * 2), b := normalised(a + a), F.relu(b) + F.relu(a - b)]],
+    ids=["line", "branches", "one gradient for two"])
+def test_no_gradient_is_overwritten_that_somebody_waits_for(path):
+    """Of all that was computed on the way, and of the leaf, against float64, which overwrites nothing."""
+    values = np.random.default_rng(0).standard_normal((9, 6)).astype(np.float32)
+    seed = np.random.default_rng(1).standard_normal(values.shape).astype(np.float32)
+
+    def computed(x, seed):
+        *parts, out = path(x)
+        gradients = nn.grad(out, parts, seed, retain_graph=True)
+        out.backward(seed)
+        return [*gradients, x.grad]
+
+    given = seed.copy()
+    narrow = computed(Tensor(values, requires_grad=True), given)
+    wide = computed(Tensor(values.astype(float), requires_grad=True), seed.astype(float))
+    np.testing.assert_array_equal(given, seed)
+    for a, b in zip(narrow, wide, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_double_backward_goes_by_the_twin():
     """∂/∂x of ‖∂L/∂x‖² in float32, against float64."""
-    import nn
 
     def twice(x):
         t = Tensor(x, requires_grad=True)
