@@ -6,6 +6,7 @@ The order of the walk: Kahn, "Topological sorting of large networks" (1962).
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -32,8 +33,11 @@ def _keep_freed_memory() -> None:
     spent 30 % of its time so. Freeing a larger block raises the threshold to its size, up to 32 MB
     (mallopt(3), M_MMAP_THRESHOLD). This one is never written to and takes no memory itself.
     The end of the heap is kept up to 62 MB then. A step of a larger network frees more: of one like VGG, 64
-    images of 32², it spent 6 % so. How much is kept can only be said in C (M_TRIM_THRESHOLD).
+    images of 32², it spent 6 % so. How much is kept can only be said in C (M_TRIM_THRESHOLD). Who has set
+    such a threshold from outside, for this process, keeps it.
     """
+    if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
+        return
     np.empty(31 << 20, np.uint8)
     keep_freed_memory(KEPT)
 

@@ -47,9 +47,10 @@ GLIBC = pytest.mark.skipif(
 )
 
 
-def faults(model: str, before: int, steps: int) -> int:
+def faults(model: str, before: int, steps: int, **set_outside: str) -> int:
     """The pages that so many steps got from the system, each of them cleared first."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    clean = {name: value for name, value in os.environ.items()
+             if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"} | set_outside
     program = PROGRAM.format(model=model, before=before, steps=steps)
     done = subprocess.run(
         [sys.executable, "-c", program], env=clean, cwd=ROOT, capture_output=True, text=True, check=True
@@ -68,3 +69,9 @@ def test_a_step_faults_no_memory_in():
 def test_nor_does_one_that_frees_more_than_the_end_of_a_heap_may_hold():
     """170 MB. With NumPy's means alone, thousands."""
     assert faults(WIDE, 2, 3) < 3 * 60
+
+
+@GLIBC
+def test_thresholds_set_from_outside_stand():
+    few = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), "131072")
+    assert faults(DIGITS, 10, 20, **few) > 20 * 60
