@@ -159,7 +159,10 @@ int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k
 int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
                     const void *b, int64_t b_row, int64_t b_column, void *out, int64_t ldo)
 {
-    void *memory, *panels = scratch(round_up(n, PANEL) * k * 4, &memory);
+    void *memory, *panels = 0;
+    int64_t columns = round_up(n, PANEL);
+    if (k <= INT64_MAX / 8 / (columns + 1)) /* a row repeated 2^60 times takes no memory; its panels would */
+        panels = scratch(columns * k * 4, &memory);
     if (!panels)
         return NN_NO_MEMORY;
     nn_gemm_pack(k, n, b, b_row, b_column, panels);

@@ -186,6 +186,9 @@ class Methods:
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """The axes start_dim to end_dim as one."""
         start, end = self._axis(start_dim), self._axis(end_dim)
+        if start > end:
+            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in the shape "
+                             f"{self.shape}")
         length = math.prod(self.shape[start:end + 1])
         return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
 

@@ -71,7 +71,7 @@ def _call(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, 
     for i, (p, g, m, v) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, strict=True)):
         if (type(g) is ndarray and g.dtype is F32 and g.flags.num & READABLE == READABLE
                 and (seen or type(p) is type(m) is type(v) is ndarray)
-                and (seen or (p.dtype is m.dtype is v.dtype is F32 and p.shape == m.shape == v.shape))
+                and p.dtype is m.dtype is v.dtype is F32 and (seen or p.shape == m.shape == v.shape)
                 and p.shape == g.shape and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE):
             each.append((p, g, m, v))
         else:

@@ -24,7 +24,8 @@ def _relu(x):
 
 def _relu_vjp(g, saved, needs, overwrite_g=False):
     (y,) = saved
-    if kernels.relu_grad.compiled and y.dtype == np.float32 == g.dtype and y.shape == g.shape:
+    # (The gradient of a single number may be a NumPy scalar, which is no array.)
+    if kernels.relu_grad.compiled and y.ndim and y.dtype == np.float32 == g.dtype and y.shape == g.shape:
         return (kernels.relu_grad(g, y, overwrite_g=overwrite_g),)
     return (np.where(y <= 0, g.dtype.type(0), g),)
 
@@ -53,9 +54,13 @@ def _sum(x, dim):
     return along(x.sum(dim), kept_shape(x.shape, dim))
 
 
+def _greatest(x, dim):
+    return np.maximum.reduce(x, axis=dim, keepdims=True, initial=None if x.size else 0)    # 0: of nothing
+
+
 def _softmax(x, *, dim=-1):
     with np.errstate(invalid="ignore"):    # a row of −∞ alone, or with ∞ in it, is NaN, as in PyTorch
-        y = np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True))    # the shift cancels; no overflow
+        y = np.exp(x - _greatest(x, dim))    # the shift cancels; no overflow
     y /= np.add.reduce(y, axis=dim, keepdims=True)
     return y, (y, dim)
 
@@ -76,9 +81,9 @@ softmax = Rule(
 
 
 def _log_softmax(x, *, dim=-1):
-    with np.errstate(invalid="ignore"):
-        shifted = x - np.maximum.reduce(x, axis=dim, keepdims=True)
-    y = shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
+    with np.errstate(invalid="ignore", divide="ignore"):    # a sum is 0 only of nothing
+        shifted = x - _greatest(x, dim)
+        y = shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
     return y, (y, dim)
 
 

@@ -32,7 +32,7 @@ def bias_of(q, k, mask, is_causal):
 
 def _attention(q, k, v, mask, *, is_causal=False, scale=None):
     _check(q, k, v, mask, is_causal)
-    scale = float(q.shape[-1]) ** -0.5 if scale is None else float(scale)
+    scale = (q.shape[-1] or 1) ** -0.5 if scale is None else float(scale)
     bias = bias_of(q, k, mask, is_causal)
     scores = (q * scale) @ k.mT
     if bias is not None:
@@ -60,7 +60,7 @@ def _attention_vjp(g, saved, needs):
 
 
 def _attention_twin(q, k, v, mask, *, is_causal=False, scale=None):
-    scale = float(q.shape[-1]) ** -0.5 if scale is None else scale
+    scale = (q.shape[-1] or 1) ** -0.5 if scale is None else scale
     values = mask if mask is None or isinstance(mask, np.ndarray) else mask.data
     bias = bias_of(q, k, values, is_causal)
     scores = q @ k.mT * scale

@@ -115,7 +115,7 @@ def _embedding_vjp(g, saved, needs):
         order = np.argsort(flat, kind="stable")
         ordered = flat[order]
         first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        dw[ordered[first]] = np.add.reduceat(g.reshape(-1, width)[order], first, axis=0)
+        dw[ordered[first]] = np.add.reduceat(g.reshape(len(flat), width)[order], first, axis=0)
     if padding_idx is not None:
         dw[padding_idx] = 0
     return dw, None

@@ -1,5 +1,7 @@
 """Products of matrices."""
 
+import math
+
 import numpy as np
 
 from nn.kernels import gemm
@@ -67,9 +69,10 @@ def _linear(x, w, b):
 
 def _linear_vjp(g, saved, needs):
     x, w = saved
-    rows = g.reshape(-1, w.shape[0])
+    n = math.prod(x.shape[:-1])    # -1 in a reshape is ambiguous where there are no inputs or no outputs
+    rows = g.reshape(n, w.shape[0])
     return (needs[0] and g @ w,
-            needs[1] and rows.T @ x.reshape(-1, w.shape[1]),
+            needs[1] and rows.T @ x.reshape(n, w.shape[1]),
             needs[2] and column_sums(rows))
 
 

@@ -126,3 +126,25 @@ def test_empty_batches_go_through():
     ):
         assert y.shape == shape
         assert np.isfinite(y.data).all()
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [
+        (F.linear, [(2, 3, 0), (4, 0), (4,)]),
+        (F.linear, [(2, 3, 5), (0, 5), (0,)]),
+        (F.linear, [(5,), (0, 5), (0,)]),
+        (F.linear, [(2, 0, 5), (4, 5), (4,)]),
+        (F.softmax, [(2, 0)]),
+        (F.log_softmax, [(0,)]),
+        (lambda w: F.embedding(np.array([[0, 2], [1, 1]]), w), [(3, 0)]),
+        (attention, [(2, 3, 0), (2, 4, 0), (2, 4, 5)]),
+        (F.relu, [()]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nothing_and_a_single_number_have_gradients_of_their_shapes(function, shapes, dtype):
+    tensors = [nn.Tensor(np.ones(shape, dtype), requires_grad=True) for shape in shapes]
+    function(*tensors).sum().backward()
+    for t, shape in zip(tensors, shapes, strict=True):
+        assert (t.grad.shape, t.grad.dtype) == (shape, dtype)

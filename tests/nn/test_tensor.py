@@ -227,6 +227,8 @@ def test_shapes():
     assert x.flatten(0, 1).shape == (6, 4)
     assert x.sum().flatten().shape == (1,)
     assert nn.Tensor(np.ones((0, 3))).flatten(1).shape == (0, 3)
+    with pytest.raises(ValueError, match=r"flatten: start_dim 2 comes after end_dim 0 .*\(2, 3, 4\)"):
+        x.flatten(2, 0)
     assert x.permute(2, 0, 1).shape == x.permute((2, 0, 1)).shape == x.transpose((2, 0, 1)).shape == (4, 2, 3)
     assert x.transpose(0, -1).shape == x.T.shape == (4, 3, 2)
     assert x.mT.shape == (2, 4, 3)

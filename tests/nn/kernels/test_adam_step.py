@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -142,6 +143,16 @@ def test_what_was_right_once_is_looked_at_again():
     lists[2][1].flags.writeable = False
     with pytest.raises(ValueError, match=r"exp_avgs\[1\] .* read-only"):
         adam_step(*lists, [1, 1], lr=0.1)
+
+
+def test_a_dtype_changed_in_place_is_noticed():
+    p, g, m, v = (np.ones(8, np.float32) for _ in range(4))
+    adam_step([p], [g], [m], [v], [1], lr=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        p.dtype = np.float64    # of shape (4,) now, while m and v have 8 entries
+    with pytest.raises(TypeError, match=r"params\[0\] must be float32"):
+        adam_step([p], [g[:4]], [m], [v], [2], lr=0.1)
 
 
 def test_nothing_is_kept_alive():
