@@ -39,15 +39,14 @@ class AveragedModel:
             number("AveragedModel", "decay", decay, 0, 1)
         self.decay, self.use_buffers = decay, use_buffers
         self.n_averaged, self.swapped = 0, False
-        buffers = (b for _, b in model.named_buffers() if b.dtype.kind == "f") if use_buffers else ()
-        self._arrays = [*(p.data for p in model.parameters()), *buffers]
-        self._averages = [array.copy() for array in self._arrays]
+        self._model, self._parameters = model, list(model.parameters())
+        self._averages = [array.copy() for array in self._arrays()]
 
     def update_parameters(self) -> None:
         """Take in the weights as they are now. RuntimeError while the average is swapped in."""
         self._not_swapped("update_parameters")
         share = 1 / (self.n_averaged + 1) if self.decay is None or not self.n_averaged else 1 - self.decay
-        for average, array in zip(self._averages, self._arrays, strict=True):
+        for average, array in zip(self._averages, self._arrays(), strict=True):
             if share == 1:
                 average[...] = array
             else:
@@ -56,7 +55,7 @@ class AveragedModel:
 
     def swap(self) -> None:
         """Exchange the model's weights and their average; a second time, back."""
-        for average, array in zip(self._averages, self._arrays, strict=True):
+        for average, array in zip(self._averages, self._arrays(), strict=True):
             now = array.copy()
             array[...] = average
             average[...] = now
@@ -96,6 +95,11 @@ class AveragedModel:
     def __repr__(self) -> str:
         arrays = len(self._averages)
         return f"AveragedModel(decay={self.decay}, use_buffers={self.use_buffers}), {arrays} arrays"
+
+    def _arrays(self) -> list[np.ndarray]:
+        """What is averaged, as it lies now: p.data = ... gives a weight another array."""
+        buffers = self._model.named_buffers() if self.use_buffers else ()
+        return [*(p.data for p in self._parameters), *(b for _, b in buffers if b.dtype.kind == "f")]
 
     def _not_swapped(self, what: str) -> None:
         if self.swapped:

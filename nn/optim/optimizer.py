@@ -46,7 +46,7 @@ class Optimizer:
         self.steps = 0
         # A parameter's own count: one whose first gradient comes late starts its averages then.
         self.counts = [0] * len(self.params)
-        self.state = {key: [np.zeros_like(p.data) for p in self.params] for key in self.moments}
+        self.state = {key: [np.zeros_like(p.data, order="C") for p in self.params] for key in self.moments}
         # The weights that stand behind the parameters, and the view that each had when we were built.
         trained = [p for p in self.params if isinstance(p, Parameter)]
         self._weights = [p if p.source is None else p.source for p in trained]

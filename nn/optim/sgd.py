@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from nn.optim.optimizer import Optimizer, Update
 from nn.optim.settings import number
 from nn.tensor import Tensor
@@ -31,11 +33,20 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        given = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov}
-        self.moments = ("momentum_buffer",)
-        super().__init__(params, **given)
-        if not any(group["momentum"] for group in self.param_groups):
-            self.moments, self.state = (), {}
+        super().__init__(params, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov)
+        self._begin()
+
+    def _begin(self) -> None:
+        """The buffers b = 0, as soon as a group has momentum."""
+        if not self.moments and any(group["momentum"] for group in self.param_groups):
+            self.moments = ("momentum_buffer",)
+            self.state = {"momentum_buffer": [np.zeros_like(p.data, order="C") for p in self.params]}
+
+    def step(self) -> None:
+        self._begin()    # momentum may have been set in param_groups since
+        super().step()
+
+    step.__doc__ = Optimizer.step.__doc__
 
     @staticmethod
     def _checked(settings: dict[str, Any]) -> dict[str, Any]:

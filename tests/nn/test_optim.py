@@ -291,6 +291,28 @@ def test_what_is_set_in_a_group_holds_from_the_next_step():
         optimizer.lr = math.nan
 
 
+def test_momentum_may_be_set_in_a_group_that_had_none():
+    p, q = two()[0], two()[0]
+    one, other = SGD([p], lr=1.0), SGD([q], lr=1.0, momentum=0.5)
+    one.param_groups[0]["momentum"] = 0.5
+    for _ in range(3):
+        for x, optimizer in ((p, one), (q, other)):
+            x.grad = np.ones(x.shape, np.float32)
+            optimizer.step()
+    np.testing.assert_array_equal(p.data, q.data)
+    assert one.state_dict().keys() == other.state_dict().keys()
+
+
+def test_a_weight_given_an_array_of_another_layout_is_stepped():
+    p = Parameter(np.ones((2, 3), np.float32))
+    p.data = np.asfortranarray(p.data)
+    optimizer = Adam([p], lr=0.5)
+    p.data = np.ones((2, 3), np.float32)
+    p.grad = np.ones((2, 3), np.float32)
+    optimizer.step()
+    np.testing.assert_allclose(p.data, 0.5, rtol=1e-6)
+
+
 def test_the_state_of_groups_is_loaded_into_groups():
     def build(lr):
         return Adam([{"params": [p], "lr": lr * (i + 1)} for i, p in enumerate(two())])

@@ -230,6 +230,17 @@ def test_buffers_are_averaged_if_asked():
         np.testing.assert_allclose(norm.running_mean, np.mean(means, 0), rtol=1e-6)
 
 
+def test_an_average_follows_weights_that_were_given_new_arrays():
+    layer = nn.Linear(2, 2)
+    average = AveragedModel(layer)
+    for value in (1, 3):
+        layer.weight.data = np.full((2, 2), value, np.float32)
+        average.update_parameters()
+    with average.applied():
+        np.testing.assert_array_equal(layer.weight.data, 2)
+    np.testing.assert_array_equal(layer.weight.data, 3)
+
+
 def test_while_swapped_in_an_average_is_left_alone():
     average = AveragedModel(network())
     average.swap()
