@@ -38,21 +38,23 @@ def _prod_jvp(t, i, saved, out, *, dim=None, keepdim=False):
 
 
 def _prod_twin(x, *, dim=None, keepdim=False):
-    """Halved by multiplying its halves, until there is one number left."""
+    """Halved by multiplying its halves, until there is one number left; what has no partner waits."""
     kept, (rows, _) = kept_shape(x.shape, dim) or (1,) * x.ndim, _rows(x, dim)
+    waiting = rows[..., :0].sum(-1, True) + 1    # the product of nothing
     while (n := rows.shape[-1]) > 1:
-        half = rows[..., :n // 2] * rows[..., n // 2:n // 2 * 2]
         if n % 2:
-            half = half * rows[..., n - 1:]
-        rows = half
-    return rows.reshape(*kept) if keepdim else rows[..., 0]
+            waiting = waiting * rows[..., n - 1:]
+        rows = rows[..., :n // 2] * rows[..., n // 2:n // 2 * 2]
+    y = rows * waiting if rows.shape[-1] else waiting
+    return y.reshape(*kept) if keepdim else y[..., 0]
 
 
 def _samples(rng):
     x = rng.uniform(0.5, 2, (2, 3, 4)) * rng.choice([-1.0, 1.0], (2, 3, 4))
     x[0, 1, 2] = 0
     ways = ((None, False), (1, False), (-1, True), ((0, 2), False), ((0, 1), True))
-    return [([x], {"dim": dim, "keepdim": keepdim}) for dim, keepdim in ways]
+    long = rng.uniform(0.5, 2, (2, 7))    # 3 pairs and 1, 1 pair and 1
+    return [*(([x], {"dim": dim, "keepdim": keepdim}) for dim, keepdim in ways), ([long], {"dim": 1})]
 
 
 prod = Rule(
