@@ -238,8 +238,9 @@ def recorded() -> Iterator[None]:
         mode.recording = before
 
 
-def origins(rule: Rule) -> dict[int, int | str] | None:
-    """For each array that the rule saves the number of the input that it is, or OUTPUT, as its samples show.
+def origins(rule: Rule) -> dict[int, int | str] | Callable[[int], int] | None:
+    """For each array that the rule saves the number of the input that it is, or OUTPUT, as its samples show
+    (or it says itself).
 
     None if the rule saves anything else that is floating-point: that was computed from the inputs, and
     a derivative would go past it. (Integers, booleans, shapes are constants.) None without samples, too.
@@ -269,7 +270,9 @@ def relinked(rule: Rule, saved: Any, stand_in: Callable[[int | str, Any], Any]) 
     if saved is None:
         return None
     known = origins(rule)
-    return tuple(kept if known.get(j) is None else stand_in(known[j], kept) for j, kept in enumerate(saved))
+    origin = known if callable(known) else known.get
+    return tuple(stand_in(origin(j), kept) if isinstance(kept, (np.ndarray, np.generic))
+                 and origin(j) is not None else kept for j, kept in enumerate(saved))
 
 
 def none(rule: Rule, what: str, why: str) -> RuntimeError:

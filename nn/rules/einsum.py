@@ -173,4 +173,5 @@ def _samples(rng):
 
 einsum = Rule(
     "einsum", "y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ",
-    _einsum, _einsum_vjp, jvp=_einsum_jvp, twin=_einsum_twin, samples=_samples, by_twin=False)
+    _einsum, _einsum_vjp, jvp=_einsum_jvp, twin=_einsum_twin, samples=_samples, by_twin=False,
+    origins=lambda j: j - 1)

@@ -39,6 +39,8 @@ class Rule:
         by_twin(saved) can tell from what is kept anyway. It is so for every rule that has a twin and
         does not say by_twin=False: which it may if its vjp runs on Tensors and `saved` holds inputs,
         the output and constants (shapes, indices, masks), nothing else computed from inputs.
+    origins(j) -> the number of the input that saved[j] is: for a rule of any number of inputs, of which
+        samples show only some (of others they show all).
     double(node, g) -> the gradients of vjp as Tensors, for a rule that goes a way of its own (nn.checkpoint).
     """
 
@@ -49,7 +51,8 @@ class Rule:
                  samples: Callable = lambda rng: [], fresh: bool = False, jvp: Callable | None = None,
                  symmetric: bool = False, linear: bool = False, twin: Callable | None = None,
                  by_twin: bool | Callable | None = None, double: Callable | None = None,
-                 surrogate: Callable | None = None, overwrites: bool = False) -> None:
+                 surrogate: Callable | None = None, overwrites: bool = False,
+                 origins: Callable | None = None) -> None:
         self.name = name
         self.formula = formula
         self.forward = forward
@@ -64,7 +67,7 @@ class Rule:
         self.double = double
         self.surrogate = surrogate
         self.overwrites = overwrites
-        self.origins = None    # what nn/higher.py found out about `saved`, once it had to
+        self.origins = origins    # or what nn/higher.py found out about `saved`, once it had to
 
     def __repr__(self) -> str:
         return f"Rule({self.name}: {self.formula})"

@@ -375,3 +375,10 @@ def test_gradcheck_takes_two_orders():
     with pytest.raises(nn.GradcheckError, match=r"second order: the gradient of argument 0 \(x\)"):
         nn.gradcheck(Rule("exp", "", RULES["exp"].forward, RULES["exp"].vjp, linear=True,
                           samples=RULES["exp"].samples, symmetric=True), order=2)  # fmt: skip
+
+
+@pytest.mark.parametrize("equation", ["ij,jk,kl,lm,mn->in", "ij,,,k,j->k"])
+def test_an_einsum_of_more_operands_than_its_samples_have(equation):
+    rng = np.random.default_rng(0)
+    operands = [rng.normal(size=(2,) * len(term)) for term in equation.split("->")[0].split(",")]
+    assert nn.gradcheck(lambda *xs: nn.einsum(equation, *xs), *operands, order=2)
