@@ -54,8 +54,9 @@ neg = Rule(
 
 def _pow_vjp(g, saved, needs):
     a, b, y = saved
-    # The exponent b − (b ≠ 0) is b − 1, but 0 where b is: there da = b·a⁰ = 0 at a = 0 too, not 0·∞.
-    return (needs[0] and g * b * a ** (b - (b != 0)),
+    if not (isinstance(b, (int, float)) and b):
+        a = a + (a == 0) * (b == 0)    # 1 where both are 0: there da = 0·1⁻¹ = 0, not 0·∞, and db = log 1
+    return (needs[0] and g * b * a ** (b - 1),
             needs[1] and g * y * np.log(a + (y == 0)))    # y = 0 where a = 0: there db = 0·log 1 = 0
 
 

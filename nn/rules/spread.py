@@ -24,11 +24,12 @@ def _std_vjp(g, saved, needs):
 
 def _std_jvp(t, i, saved, out, *, dim=None, keepdim=False, **attrs):
     y, *of_var = saved
-    return reductions.var.jvp(t, i, of_var, out, dim=dim, keepdim=keepdim) / (2 * y)
+    return reductions.var.jvp(t, i, of_var, out, dim=dim, keepdim=keepdim) / (2 * (y + (y == 0)))
 
 
 def _std_twin(x, *, dim=None, correction=1, keepdim=False):
-    return x.var(dim, correction, keepdim).sqrt()
+    var = x.var(dim, correction, keepdim)
+    return (var + (var == 0)).sqrt() * (var != 0)    # √0 has no derivative; 0, as above
 
 
 std = Rule(
@@ -60,7 +61,7 @@ def _logsumexp_vjp(g, saved, needs):
 def _logsumexp_jvp(t, i, saved, out, *, dim=None, keepdim=False):
     """Σ softmax(x)·t."""
     x, y, _ = saved
-    return np.add.reduce(t * np.exp(x - along(y, kept_shape(x.shape, dim))), axis=dim, keepdims=keepdim)
+    return (t * np.exp(x - along(y, kept_shape(x.shape, dim)))).sum(dim).reshape(out)
 
 
 def _logsumexp_twin(x, *, dim=None, keepdim=False):
@@ -71,7 +72,7 @@ def _logsumexp_twin(x, *, dim=None, keepdim=False):
 
 logsumexp = Rule(
     "logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
-    samples=reductions.sum.samples, fresh=True, jvp=_logsumexp_jvp)
+    samples=reductions.sum.samples, fresh=True, jvp=_logsumexp_jvp, by_twin=False)
 
 
 def _argmin(x, *, dim=None, keepdim=False):

@@ -65,8 +65,9 @@ def test_of_one_input(function, x, y, dx):
          [0, -0.5, -0.5], [-inf, 2.30685282, inf]),
         (lambda x, t: F.binary_cross_entropy_with_logits(x, t, reduction="none"),
          [1000, -1000, 0], [0, 1, 0.3], [1000, 1000, 0.69314718], [1, -1, 0.2], [-1000, 1000, 0]),
+        (lambda a, b: a ** b, [0, 0, 0, 2], [0, 1, 2, 0], [1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0.69314718]),
     ],
-    ids=["maximum", "minimum", "l1", "kl", "bce"],
+    ids=["maximum", "minimum", "l1", "kl", "bce", "pow"],
 )  # fmt: skip
 def test_of_two_inputs(function, a, b, y, da, db):
     have, of_a, of_b = run(function, a, b)
@@ -148,3 +149,14 @@ def test_nothing_and_a_single_number_have_gradients_of_their_shapes(function, sh
     function(*tensors).sum().backward()
     for t, shape in zip(tensors, shapes, strict=True):
         assert (t.grad.shape, t.grad.dtype) == (shape, dtype)
+
+
+def test_where_std_has_no_derivative_all_modes_give_0():
+    x = nn.Tensor(np.ones(3), requires_grad=True)
+    np.testing.assert_array_equal(nn.grad(x.std(), x, create_graph=True)[0].data, 0)
+    np.testing.assert_array_equal(nn.jvp(nn.Tensor.std, x, np.array([1.0, 2.0, 4.0]))[1].data, 0)
+
+
+def test_logsumexp_of_nothing_at_second_order():
+    x = nn.Tensor(np.zeros((2, 0)), requires_grad=True)
+    assert nn.grad(x.logsumexp(1).sum(), x, create_graph=True)[0].shape == (2, 0)

@@ -382,3 +382,9 @@ def test_an_einsum_of_more_operands_than_its_samples_have(equation):
     rng = np.random.default_rng(0)
     operands = [rng.normal(size=(2,) * len(term)) for term in equation.split("->")[0].split(",")]
     assert nn.gradcheck(lambda *xs: nn.einsum(equation, *xs), *operands, order=2)
+
+
+def test_a_power_differentiated_by_both_where_the_exponent_is_0():
+    a, b = leaf([0.5, 2.0]), leaf([0.0, 0.0])
+    (g,) = nn.grad((a**b).sum(), a, create_graph=True)
+    np.testing.assert_allclose(nn.grad(g.sum(), b)[0], 1 / a.data)    # ∂²(aᵇ)/∂a∂b = aᵇ⁻¹(1 + b·log a)
