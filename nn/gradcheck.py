@@ -158,10 +158,14 @@ class _Check:
         tensors = [_tensor(x, i in wanted) for i, x in enumerate(self.arrays)]
         out = self.function(*tensors, **self.attrs)
         if out.requires_grad:
+            given = v.copy()
             try:
-                out.backward(v.copy())
+                out.backward(given)
             except Misfit as error:
                 self.unfit(error, v)
+            if not np.array_equal(given, v):
+                raise GradcheckError(f"{self.name}: its vjp wrote into the gradient that it was given, which "
+                                     "others may hold; it is to compute a new array")
         for i, (tensor, x) in enumerate(zip(tensors, self.arrays, strict=True)):
             if isinstance(tensor, Tensor) and not np.array_equal(tensor.data, x):
                 raise GradcheckError(f"{self.name}: {self.argument(i)} was overwritten")

@@ -27,7 +27,12 @@ def cat(tensors: Sequence[Operand], dim: int = 0) -> Tensor:
 
 def stack(tensors: Sequence[Operand], dim: int = 0) -> Tensor:
     """The tensors side by side along a new axis `dim`; their shapes must agree."""
-    return cat([as_tensor(t).unsqueeze(dim) for t in tensors], dim)
+    tensors = [as_tensor(t) for t in tensors]
+    shapes = dict.fromkeys(t.shape for t in tensors)
+    if len(shapes) != 1:
+        raise ValueError(f"stack: {len(tensors)} tensors of shapes {', '.join(map(str, shapes)) or 'none'} "
+                         "came, wanted at least one, all of one shape")
+    return cat([t.unsqueeze(dim) for t in tensors], dim)
 
 
 def split(tensor: Operand, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:

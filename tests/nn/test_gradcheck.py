@@ -209,6 +209,13 @@ def test_a_vjp_that_overwrites_an_input_is_found():
 # Functions
 
 
+def test_a_vjp_that_overwrites_the_gradient_it_is_given_is_found():
+    careless = Rule("careless", "y = −x", lambda x: (-x, None),
+                    lambda g, saved, needs: (np.negative(g, out=g),))
+    with pytest.raises(nn.GradcheckError, match="careless: its vjp wrote into the gradient"):
+        nn.gradcheck(careless, np.ones(3))
+
+
 def test_any_function_of_tensors():
     rng = np.random.default_rng(0)
 
