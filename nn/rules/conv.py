@@ -3,6 +3,8 @@
 float32 runs in C. Everything else, as the float64 of gradcheck, runs on the kernel's specification.
 """
 
+import math
+
 import numpy as np
 
 from nn import kernels
@@ -65,7 +67,7 @@ def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     padded = np.eye(height, height + 2 * top, top).T @ x @ np.eye(width, width + 2 * left, left)
     n, o, y = x.shape[0], w.shape[0], 0
     for i, j, (_, down, across) in windows.taps():
-        pixels = padded[:, :, down, across].reshape(n, groups, w.shape[1], -1)
+        pixels = padded[:, :, down, across].reshape(n, groups, w.shape[1], math.prod(windows.out))
         y = y + w[:, :, i, j].reshape(groups, o // groups, w.shape[1]) @ pixels
     y = y.reshape(n, o, *windows.out)
     return y if b is None else y + b.reshape(-1, 1, 1)

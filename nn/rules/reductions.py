@@ -1,5 +1,7 @@
 """Sums, means, variances and extremes. `dim` is an int, a tuple of ints, or None for all axes."""
 
+import math
+
 import numpy as np
 
 from nn.rules.record import Rule
@@ -18,13 +20,17 @@ def along(g, kept):
     return g.reshape(kept) if kept else g
 
 
-def _count(x, total, name):
+def _count(x, total, dim, name):
     """How many numbers went into each entry of `total`."""
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: the input is {x.dtype}; convert it to a floating-point dtype first")
-    if not x.size:
+    if x.size:
+        return x.size // total.size
+    axes = range(x.ndim) if dim is None else dim if isinstance(dim, tuple) else (dim,)
+    n = math.prod(x.shape[axis] for axis in axes)
+    if not n:
         raise ValueError(f"{name}: the input of shape {x.shape} is empty")
-    return x.size // total.size
+    return n    # of no entries
 
 
 def _samples(rng, **more):
@@ -45,7 +51,7 @@ sum = Rule(
 
 def _mean(x, *, dim=None, keepdim=False):
     total = np.add.reduce(x, axis=dim, keepdims=keepdim)
-    n = _count(x, total, "mean")
+    n = _count(x, total, dim, "mean")
     return total / n, (n, *kept_shape(x.shape, dim))
 
 
@@ -57,7 +63,7 @@ mean = Rule(
 
 def _var(x, *, dim=None, correction=1, keepdim=False):
     total = np.add.reduce(x, axis=dim, keepdims=True)
-    n = _count(x, total, "var")
+    n = _count(x, total, dim, "var")
     if n <= correction:
         raise ValueError(f"var: {n} values and a correction of {correction} leave no degree of freedom")
     centred = x - total / n
@@ -67,7 +73,7 @@ def _var(x, *, dim=None, correction=1, keepdim=False):
 
 def _var_twin(x, *, dim=None, correction=1, keepdim=False):
     total = ((x - x.mean(dim, keepdim=True)) ** 2).sum(dim, keepdim)
-    return total / (x.size // total.size - correction)
+    return total / (x.size // (total.size or 1) - correction)
 
 
 def _var_vjp(g, saved, needs):

@@ -160,3 +160,33 @@ def test_where_std_has_no_derivative_all_modes_give_0():
 def test_logsumexp_of_nothing_at_second_order():
     x = nn.Tensor(np.zeros((2, 0)), requires_grad=True)
     assert nn.grad(x.logsumexp(1).sum(), x, create_graph=True)[0].shape == (2, 0)
+
+
+def test_means_of_no_rows_are_no_means_and_of_nothing_an_error():
+    x = nn.Tensor(np.zeros((0, 3)), requires_grad=True)
+    for y in (x.mean(1), x.var(-1), x.std((1,))):
+        assert y.shape == (0,)
+        y.sum().backward()
+    for nothing in (x.mean, lambda: x.var(0), lambda: x.mean((0, 1))):
+        with pytest.raises(ValueError, match="is empty"):
+            nothing()
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [
+        (lambda x, w, b: F.layer_norm(x, (3,), w, b), [(0, 3), (3,), (3,)]),
+        (lambda x: F.group_norm(x, 2), [(0, 4, 2)]),
+        (F.conv2d, [(0, 2, 3, 3), (1, 2, 2, 2)]),
+        (F.conv_transpose2d, [(0, 2, 3, 3), (2, 1, 2, 2)]),
+        (attention, [(0, 2, 3), (0, 4, 3), (0, 4, 5)]),
+        (lambda x: x.var(1), [(0, 3)]),
+        (lambda x: x.prod(0), [(0, 3)]),
+    ],
+)  # fmt: skip
+def test_empty_batches_go_through_all_modes(function, shapes):
+    xs = [nn.Tensor(np.ones(shape), requires_grad=True) for shape in shapes]
+    for x, g in zip(xs, nn.grad((function(*xs) ** 2).sum(), xs, create_graph=True), strict=True):
+        assert g.shape == x.shape
+    y, change = nn.jvp(function, tuple(xs), tuple(np.ones(shape) for shape in shapes))
+    assert y.shape == change.shape
