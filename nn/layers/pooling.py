@@ -33,7 +33,7 @@ class MaxPool2d(_Pool):
     """The largest value of each window of x (N, C, H, W)."""
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
-                 dilation: Sizes = 1, ceil_mode: bool = False) -> None:
+                 dilation: Sizes = 1, *, ceil_mode: bool = False) -> None:
         super().__init__(kernel_size, stride, padding)
         self.dilation, self.ceil_mode = sizes(self, "dilation", dilation, 1, self.axes), ceil_mode
 

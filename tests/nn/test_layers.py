@@ -357,3 +357,11 @@ def test_an_input_that_does_not_fit_is_told_to_whom_it_came(layer, shape, wanted
 def test_bad_sizes_are_refused(wanted, build):
     with pytest.raises(ValueError, match=wanted):
         build()
+
+
+def test_the_argument_after_dilation_is_not_taken_for_ceil_mode():
+    """PyTorch has return_indices there."""
+    for pool in (nn.MaxPool1d, nn.MaxPool2d):
+        with pytest.raises(TypeError, match="positional"):
+            pool(2, 2, 0, 1, True)
+        assert pool(2, 2, 0, 1, ceil_mode=True).ceil_mode
