@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from nn.backward import wrote
 from nn.optim.settings import number
 from nn.tensor import Tensor
 
@@ -42,6 +43,7 @@ def clip_grad_norm_(
         with np.errstate(invalid="ignore"):    # ∞·0
             for g in gradients:
                 g *= g.dtype.type(factor)
+                wrote(g)
     return norm
 
 
@@ -53,6 +55,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     number("clip_grad_value_", "clip_value", clip_value, closed=True)
     for g in _gradients("clip_grad_value_", parameters):
         np.clip(g, -clip_value, clip_value, out=g)
+        wrote(g)
 
 
 def _norm(gradients: list[np.ndarray], p: float) -> float:

@@ -157,6 +157,16 @@ def test_a_norm_that_is_not_finite(norm_type, bad):
     assert np.isnan(params[0].grad).all() if math.isnan(bad) else not params[0].grad.any()
 
 
+@pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_grad_value_])
+def test_a_clipped_gradient_that_a_graph_still_needs_is_found(clip):
+    p = nn.Tensor([1.0, 2.0], requires_grad=True)
+    (p**3).sum().backward(create_graph=True)
+    penalty = (p.grad * p.grad).sum()
+    clip(p, 0.1)
+    with pytest.raises(RuntimeError, match="overwritten"):
+        penalty.backward()
+
+
 def test_values_are_clamped_in_place():
     p, q = with_gradients([-3.0, 0.5, math.nan], [math.inf])
     clip_grad_value_([p, q], 1)
