@@ -50,7 +50,8 @@ def diagnose(check: Any, i: int) -> str | None:
             if _same(have, sign * candidate, right):
                 return words + flipped
     return (_operand(check, i, right) or _scaled(check, have, right, y) or _unmasked(have, right)
-            or _mixed(have, right, y, x) or _level(have, right, y, x))
+            or _mixed(have, right, y, x) or _half(check, i, have, right, y, x) or _level(have, right, y, x)
+            or _outer(have, right, y, x) or _forwards(have, right, y, x))
 
 
 def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
@@ -202,6 +203,49 @@ def _level(have, want, y, x):
             return (f"a term is dropped, or one too many: the difference is the same all along axis {a}, as "
                     "a sum or mean over it is")
     return None
+
+
+def _half(check, i, have, want, y, x):
+    """y = x·f(x) has the derivative f + x·f′: is it one of the two, and the other is missing?"""
+    if y != x or not x:
+        return None
+    value = check.value()
+    if np.shape(value) != y or not np.all(check.arrays[i]):
+        return None
+    f = np.diag((value / check.arrays[i]).ravel()).reshape(want.shape)
+    name = check.argument(i)
+    for candidate, words in ((f, f"the output over {name}, is there; the other"),
+                             (want - f, f"the output over {name}, is missing; the other is there, which")):
+        if _same(have, candidate, want) and not _same(candidate, 0 * want, want):
+            return (f"a term is dropped: of the two of the product rule, one, {words} comes from the "
+                    f"derivative of the other factor")
+    return None
+
+
+def _outer(have, want, y, x):
+    """Is what is missing an outer product along an axis, as a term is that has a sum along it?"""
+    missing = want - have
+    scale = EXACT * max(np.abs(want).max(initial=0), 1e-9)
+    for a in range(len(x)) if y == x else ():
+        others, n = int(np.prod(x)) // x[a], x[a]
+        blocks = np.moveaxis(missing, (a, len(y) + a), (len(y) - 1, -1)).reshape(others, n, others, n)
+        own = np.arange(others)
+        within = blocks[own, :, own]
+        if n < 3 or np.abs(blocks).max() <= scale or np.abs(blocks).sum() - np.abs(within).sum() > scale:
+            continue
+        if (np.linalg.svd(within, compute_uv=False)[:, 1:] <= scale).all():
+            return (f"a term is dropped, or one too many: the difference is an outer product along axis {a}, "
+                    "as that of a term with a sum over it is")
+    return None
+
+
+def _forwards(have, want, y, x):
+    """Is it J·g in place of Jᵀ·g?"""
+    n = int(np.prod(x))
+    if y != x or not _same(have, want.reshape(n, n).T.reshape(want.shape), want):
+        return None
+    return ("the Jacobian is not transposed: each entry gets from those that it depends on, not from those "
+            "that depend on it")
 
 
 def _scaled(check, have, want, y):

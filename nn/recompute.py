@@ -41,9 +41,11 @@ def checkpoint(f: Callable[..., Tensor], *inputs: Any) -> Tensor:
     it too: then its gradients are added in another order. Batch norm counts the batch once; an f of your own
     that notes something down can ask `nn.mode.mode.replaying` whether it has done so already.
 
-    Raises: TypeError if f gives anything but one Tensor. Backward raises RuntimeError if f gave another
-    result when it ran again, or if an input was overwritten since.
+    Raises: TypeError if f is no function or gives anything but one Tensor. Backward raises RuntimeError if f
+    gave another result when it ran again, or if an input was overwritten since.
     """
+    if not callable(f):
+        raise TypeError(f"checkpoint: f must be a function of the inputs, got {type(f).__name__}")
     if tensors.tracer is not None or not mode.recording:
         return f(*inputs)
     drawn, since = random.state(), _tick()

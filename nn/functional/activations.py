@@ -71,7 +71,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
     Drawn from nn.random.generator(), which nn.manual_seed seeds. Srivastava et al., "Dropout" (2014).
     """
-    if not 0 <= p <= 1:
+    if isinstance(p, str) or not 0 <= p <= 1:
         raise ValueError(f"dropout: p is {p}, wanted a probability from 0 to 1")
     if not isinstance(input, (Tensor, np.ndarray)):
         raise TypeError(f"dropout: the input is a {type(input).__name__}, wanted a Tensor or an array")

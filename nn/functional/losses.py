@@ -20,7 +20,7 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
     part of the target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
     architecture", 2016). A class outside 0 … C − 1 raises ValueError.
     """
-    _known(reduction)
+    _known("cross_entropy", reduction)
     x, t = as_tensor(input), target if type(target) is np.ndarray else as_tensor(target)    # not copied
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, wanted 0 to 1")
@@ -31,7 +31,7 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
         no_class = not 0 <= ignore_index < data.shape[1]    # then the rule itself refuses it: no need to look
         if no_class or not _holds(t, ignore_index):
             try:
-                return _reduced(apply(rules.losses.cross_entropy, x, target), reduction)
+                return _reduced("cross_entropy", apply(rules.losses.cross_entropy, x, target), reduction)
             except ValueError:
                 if not _holds(t, ignore_index):
                     raise
@@ -42,7 +42,7 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
 def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
              reduction: str = "mean") -> Tensor:
     """−input at the right class, of log-probabilities (N, C), (N, C, d…) or (C,); see cross_entropy."""
-    _known(reduction)
+    _known("nll_loss", reduction)
     x, t = as_tensor(input), as_tensor(target)
     return _class_loss("nll_loss", x, t, weight, ignore_index, reduction, 0.0)
 
@@ -79,7 +79,7 @@ def _class_loss(op, log_p, target, weight, ignore_index, reduction, smoothing):
         spread = -(log_p * factors.reshape(-1, *(1,) * (log_p.ndim - axis - 1))).sum(axis).where(counts, 0)
         losses = losses * (1 - smoothing) + spread * (smoothing / c)
     if reduction != "mean":
-        return _reduced(losses, reduction)
+        return _reduced(op, losses, reduction)
     total = each.sum()
     return losses.sum() / total if total else losses.sum() + np.nan    # no example counts: 0/0, gradient 0
 
@@ -94,7 +94,7 @@ def _soft_cross_entropy(x, target, weight, reduction, smoothing):
         factors = _factors("cross_entropy", weight, c, x.dtype)
         log_p = log_p * factors.reshape(-1, *(1,) * (x.ndim - axis - 1))
     losses = -(log_p * target).sum(axis)
-    return _reduced(losses, reduction)
+    return _reduced("cross_entropy", losses, reduction)
 
 
 def _factors(op, weight, c, dtype):
@@ -106,19 +106,19 @@ def _factors(op, weight, c, dtype):
 
 def mse_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
     """(input − target)², of equal shapes."""
-    return _reduced(apply(rules.losses.mse, input, target), reduction)
+    return _reduced("mse_loss", apply(rules.losses.mse, input, target), reduction)
 
 
 def l1_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
     """|input − target|, of equal shapes; where they are equal the gradient is 0."""
-    return _reduced(apply(rules.divergences.l1, input, target), reduction)
+    return _reduced("l1_loss", apply(rules.divergences.l1, input, target), reduction)
 
 
 def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target, of equal shapes."""
     if not delta > 0:
         raise ValueError(f"huber_loss: delta is {delta!r}, wanted a number > 0")
-    return _reduced(apply(rules.divergences.huber, input, target, delta=delta), reduction)
+    return _reduced("huber_loss", apply(rules.divergences.huber, input, target, delta=delta), reduction)
 
 
 def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", beta: float = 1.0) -> Tensor:
@@ -137,7 +137,7 @@ def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target:
     entries = apply(rules.divergences.kl_div, input, target, log_target=log_target)
     if reduction == "batchmean":
         return entries.sum() / (entries.shape[0] if entries.ndim else 1)
-    return _reduced(entries, reduction)
+    return _reduced("kl_div", entries, reduction)
 
 
 def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Operand | None = None,
@@ -147,14 +147,15 @@ def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Op
     weight: a factor for each entry; pos_weight: one for the first term. Both broadcast.
     """
     losses = apply(rules.divergences.binary_cross_entropy_with_logits, input, target, pos_weight)
-    return _reduced(losses if weight is None else losses * weight, reduction)
+    losses = losses if weight is None else losses * weight
+    return _reduced("binary_cross_entropy_with_logits", losses, reduction)
 
 
-def _known(reduction):
+def _known(op, reduction):
     if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction is {reduction!r}, wanted 'mean', 'sum' or 'none'")
+        raise ValueError(f"{op}: reduction is {reduction!r}, wanted 'mean', 'sum' or 'none'")
 
 
-def _reduced(losses, reduction):
-    _known(reduction)
+def _reduced(op, losses, reduction):
+    _known(op, reduction)
     return losses if reduction == "none" else getattr(losses, reduction)()

@@ -22,17 +22,26 @@ def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 def cat(tensors: Sequence[Operand], dim: int = 0) -> Tensor:
     """The tensors end to end along `dim`; their other axes must agree."""
-    return apply(rules.shapes.cat, *tensors, dim=dim)
+    return apply(rules.shapes.cat, *_several("cat", tensors), dim=dim)
 
 
 def stack(tensors: Sequence[Operand], dim: int = 0) -> Tensor:
     """The tensors side by side along a new axis `dim`; their shapes must agree."""
-    tensors = [as_tensor(t) for t in tensors]
+    tensors = [as_tensor(t) for t in _several("stack", tensors)]
     shapes = dict.fromkeys(t.shape for t in tensors)
-    if len(shapes) != 1:
-        raise ValueError(f"stack: {len(tensors)} tensors of shapes {', '.join(map(str, shapes)) or 'none'} "
-                         "came, wanted at least one, all of one shape")
+    if len(shapes) > 1:
+        came = ", ".join(map(str, shapes))
+        raise ValueError(f"stack: {len(tensors)} tensors of shapes {came} came, wanted all of one shape")
     return cat([t.unsqueeze(dim) for t in tensors], dim)
+
+
+def _several(op, tensors):
+    if isinstance(tensors, Tensor) or not hasattr(tensors, "__iter__"):
+        raise TypeError(f"{op}: got {type(tensors).__name__}, wanted a list or tuple of tensors")
+    tensors = list(tensors)
+    if not tensors:
+        raise ValueError(f"{op}: 0 tensors came, wanted at least one")
+    return tensors
 
 
 def split(tensor: Operand, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:

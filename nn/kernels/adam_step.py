@@ -55,6 +55,8 @@ def _call(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, 
           lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
           decoupled: bool = False) -> None:
     _check_lists(params, grads, exp_avgs, exp_avg_sqs, steps)
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"adam_step: betas must be two numbers, got {betas!r}")
     beta1, beta2 = betas
     if not (type(lr) is type(beta1) is type(beta2) is type(eps) is type(weight_decay) is float
             and 0 <= beta1 < 1 and 0 <= beta2 < 1):

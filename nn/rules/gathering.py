@@ -24,7 +24,7 @@ def _grid(op, x, index, dim):
 
 
 def _gather(x, index, *, dim):
-    grid = _grid("gather", x, index, dim)
+    grid = _grid("gather", x, index.copy(), dim)    # backward will need what it was
     return x[grid], (x.shape, *grid)
 
 
@@ -56,7 +56,7 @@ def _scatter_add(x, index, source, *, dim):
             n < have for have, n in zip(index.shape, source.shape, strict=True)):
         raise ValueError(f"scatter_add: the source of shape {source.shape} is smaller than the index of "
                          f"shape {index.shape}")
-    grid = _grid("scatter_add", x, index, dim)
+    grid = _grid("scatter_add", x, index.copy(), dim)
     part = tuple(slice(n) for n in index.shape)
     y = x.astype(np.result_type(x, source))
     np.add.at(y, grid, source[part])
@@ -103,7 +103,7 @@ def _embedding(w, indices, *, padding_idx=None):
     if indices.size and not 0 <= indices.min() <= indices.max() < len(w):
         raise IndexError(f"embedding: indices from {indices.min()} to {indices.max()} came, but a weight of "
                          f"shape {w.shape} has rows 0 to {len(w) - 1}")
-    return w[indices], (w.shape, indices, padding_idx)
+    return w[indices], (w.shape, indices.copy(), padding_idx)    # backward will need what they were
 
 
 def _embedding_vjp(g, saved, needs):

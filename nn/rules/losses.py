@@ -10,7 +10,7 @@ def _cross_entropy(logits, classes):
     if kernels.softmax_cross_entropy.compiled and getattr(logits, "dtype", None) == np.float32:
         try:
             losses, p = kernels.softmax_cross_entropy(logits, classes)
-            return losses, (p, classes)
+            return losses, (p, classes.copy())    # backward will need what they were
         except (TypeError, ValueError):
             pass    # what the kernel refuses is refused below, in words about the loss
     if logits.ndim != 2 or classes.shape != logits.shape[:1]:
@@ -26,7 +26,7 @@ def _cross_entropy(logits, classes):
     p = np.exp(shifted)
     total = np.add.reduce(p, axis=1, keepdims=True)
     p /= total
-    return np.log(total[:, 0]) - shifted[np.arange(n), classes], (p, classes)
+    return np.log(total[:, 0]) - shifted[np.arange(n), classes], (p, classes.copy())
 
 
 def _cross_entropy_vjp(g, saved, needs):

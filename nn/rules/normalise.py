@@ -51,6 +51,8 @@ def _per_channel(v, ndim):
 def _check(op, x, **channels):
     if x.ndim < 2:
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C) or (N, C, H, W)")
+    if not x.shape[1]:
+        raise ValueError(f"{op}: the input of shape {x.shape} has no channels")
     for name, array in channels.items():
         if array is not None and array.shape != x.shape[1:2]:
             raise ValueError(f"{op}: {name} has shape {array.shape}, wanted {x.shape[1:2]} "
@@ -59,7 +61,7 @@ def _check(op, x, **channels):
 
 def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):
     _check("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    n, c = x.size // max(x.shape[1], 1), x.shape[1]
+    n, c = x.size // x.shape[1], x.shape[1]
     if n < 2:
         raise ValueError("batch_norm: training wants more than one value per channel, "
                          f"but the input has shape {x.shape}")

@@ -309,3 +309,29 @@ def test_a_kink_is_no_mistake():
     with pytest.raises(nn.GradcheckError, match="is this a kink") as caught:
         nn.gradcheck(F.relu, np.array([1.0, 0.0, -1.0]))
     assert "Diagnosis" not in str(caught.value)
+
+
+def bare(forward, vjp):
+    """A rule without a twin or a name that tells anything."""
+    return Rule("mine", "y = f(x)", lambda x: (forward(x), (x,)), vjp)
+
+
+def softmax_of(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+BARE = [
+    (softmax_of, lambda g, s, n: (g * softmax_of(s[0]),), "the difference is an outer product along axis 1"),
+    (lambda x: x * np.tanh(x), lambda g, s, n: (g * np.tanh(s[0]),),
+     "of the two of the product rule, one, .* is there"),
+    (lambda x: x * np.tanh(x), lambda g, s, n: (g * s[0] / np.cosh(s[0]) ** 2,),
+     "of the two of the product rule, one, .* is missing"),
+    (lambda x: x.cumsum(1), lambda g, s, n: (g.cumsum(1),), "the Jacobian is not transposed"),
+]
+
+
+@pytest.mark.parametrize(("forward", "vjp", "words"), BARE)
+def test_a_rule_that_stands_alone(forward, vjp, words):
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    assert re.search(words, diagnosis(bare(forward, vjp), x))

@@ -107,3 +107,35 @@ def test_new_layers_can_be_traced():
     x = np.random.default_rng(0).normal(size=(2, 1, 7, 7)).astype(np.float32)
     graph = nn.trace(model, x)
     np.testing.assert_allclose(graph.run(x), model.eval()(x).data, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("error", "name", "call"), [
+    (TypeError, "cat", lambda: nn.cat(3)), (TypeError, "stack", lambda: nn.stack(3)),
+    (ValueError, "cat", lambda: nn.cat([])), (ValueError, "stack", lambda: nn.stack(())),
+    (ValueError, "dropout", lambda: F.dropout(nn.Tensor([1.0]), p="x")),
+    (TypeError, "checkpoint", lambda: nn.checkpoint(3, 1)),
+    (ValueError, "mse_loss", lambda: F.mse_loss(nn.Tensor([1.0]), nn.Tensor([1.0]), reduction="avg")),
+    (ValueError, "batch_norm", lambda: F.batch_norm(nn.Tensor(one((2, 0, 3))), None, None, training=True)),
+])
+def test_the_function_is_named(error, name, call):
+    with pytest.raises(error, match=f"^{name}: "):
+        call()
+
+
+def test_a_sequence_may_be_a_generator():
+    assert nn.cat(nn.Tensor([float(i)]) for i in range(3)).shape == (3,)
+    assert nn.stack(nn.Tensor([float(i)]) for i in range(3)).shape == (3, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_indices_changed_after_the_forward_pass_change_nothing(dtype):
+    def gradients(change):
+        x = nn.Tensor(np.arange(6, dtype=dtype).reshape(3, 2), requires_grad=True)
+        rows, both = np.array([0, 1, 1]), np.array([[0, 1], [1, 1], [2, 0]])
+        y = F.embedding(rows, x).sum() + F.cross_entropy(x, rows) + x.gather(0, both).sum()
+        if change:
+            rows[:] = both[:] = 0
+        y.backward()
+        return x.grad
+
+    np.testing.assert_array_equal(gradients(True), gradients(False))
