@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+enum { STRETCH_BYTES = 16384 }; /* of the positions of a micro-kernel's call: what it leaves in the L1 cache by halves */
+
 typedef struct {
     const nn_conv2d_geometry *g;
     any_micro *micro;
@@ -21,6 +23,7 @@ typedef struct {
     int relu;
     int64_t left, width; /* of the copy of a row: the column of the image where it begins; its pixels */
     int64_t slots;       /* copies that are kept */
+    int64_t stretch;     /* positions that a call of the micro-kernel computes */
 } work;
 
 /* The copies of rows, for some of the channels: the memory of one thread. */
@@ -59,6 +62,9 @@ static void plan(work *d)
     d->slots = smaller(bottom - top + 1, g->h);
     d->left = left;
     d->width = (g->columns - 1) * g->across + right - left + 1;
+    d->stretch = 16;
+    while (d->stretch < g->columns && 8 * d->stretch * g->c <= STRETCH_BYTES)
+        d->stretch *= 2;
 }
 
 static copies begin(const work *d, char *scratch, int64_t c0, int64_t c1)
@@ -115,8 +121,14 @@ static void convolve(const void *product, char *scratch, int64_t r, int64_t end)
             const float *x = meets(d, &k, image, row, t);
             k.x[t] = x ? x : k.zeros;
         }
-        ((depthwise_conv2d_micro *)d->micro)(g->columns, g->c, g->taps, k.x, g->across * k.pixel, d->w, d->bias,
-                                             d->relu, d->out + image * g->out_image + row * g->out_row, g->out_pixel);
+        float *out = d->out + image * g->out_image + row * g->out_row;
+        for (int64_t j = 0; j < g->columns; j += d->stretch) {
+            ((depthwise_conv2d_micro *)d->micro)(smaller(d->stretch, g->columns - j), g->c, g->taps, k.x,
+                                                 g->across * k.pixel, d->w, d->bias, d->relu, out + j * g->out_pixel,
+                                                 g->out_pixel);
+            for (int64_t t = 0; t < g->taps; t++)
+                k.x[t] += d->stretch * g->across * k.pixel;
+        }
     }
 }
 
@@ -137,15 +149,15 @@ int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void *x,
         return NN_OVERLAP;
     if (variant < 0)
         variant = nn_select(NN_depthwise_conv2d, g->columns, g->c, 0);
-    work d = { g, nn_micro(variant), x, w, bias, 0, out, relu, 0, 0, 0 };
+    work d = { g, nn_micro(variant), x, w, bias, 0, out, relu, 0, 0, 0, 0 };
     plan(&d);
     int64_t rows = g->n * g->rows;
     nn_cut cut = nn_cut_rows(0, rows, 1, rows ? rows : 1, (double)rows * nn_cycles(variant, g->columns, g->c, g->taps));
     return nn_run_blocks(&cut, bytes_of(&d), convolve, &d);
 }
 
-/* For the channels c0 <= c < c1. A row is summed by itself and then added, so that the errors of rows add up instead of
- * those of positions (Higham 2002, section 4.2). */
+/* For the channels c0 <= c < c1. A stretch is summed by itself and then added, so that the errors of stretches add up
+ * instead of those of positions (Higham 2002, section 4.2). */
 static void add_products(const void *product, char *scratch, int64_t c0, int64_t c1)
 {
     const work *d = product;
@@ -157,9 +169,14 @@ static void add_products(const void *product, char *scratch, int64_t c0, int64_t
             for (int64_t t = 0; t < g->taps; t++)
                 if ((k.x[taps] = meets(d, &k, image, row, t)))
                     k.total[taps++] = d->out + t * g->c + c0;
-            ((depthwise_conv2d_weight_grad_micro *)d->micro)(
-                g->columns, k.channels, taps, k.x, g->across * k.pixel,
-                d->y + image * g->out_image + row * g->out_row + c0, g->out_pixel, k.total);
+            const float *y = d->y + image * g->out_image + row * g->out_row + c0;
+            for (int64_t j = 0; j < g->columns; j += d->stretch) {
+                ((depthwise_conv2d_weight_grad_micro *)d->micro)(smaller(d->stretch, g->columns - j), k.channels, taps,
+                                                                 k.x, g->across * k.pixel, y + j * g->out_pixel,
+                                                                 g->out_pixel, k.total);
+                for (int64_t t = 0; t < taps; t++)
+                    k.x[t] += d->stretch * g->across * k.pixel;
+            }
         }
 }
 
@@ -167,7 +184,7 @@ int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, co
 {
     if (variant < 0)
         variant = nn_select(NN_depthwise_conv2d_weight_grad, g->taps, g->c, 0);
-    work d = { g, nn_micro(variant), x, 0, 0, y, out, 0, 0, 0, 0 };
+    work d = { g, nn_micro(variant), x, 0, 0, y, out, 0, 0, 0, 0, 0 };
     plan(&d);
     memset(out, 0, (size_t)(g->taps * g->c) * 4);
     nn_cut cut = nn_cut_rows(0, g->c, PANEL, g->c ? g->c : 1,
