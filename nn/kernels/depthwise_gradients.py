@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from .arguments import F32, array, output
-from .convolution import Geometry, both, met, pair, readable, struct
+from .convolution import Geometry, Pair, both, met, pair, readable, struct
 from .depthwise_conv2d import by_tap, depthwise
 from .kernel import kernel
 from .native import NUMPY, check, ffi, from_buffer, lib, pointer
@@ -77,18 +79,29 @@ def _input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *, stride: 
         result[...] = depthwise_conv2d_input_grad.reference(g, w, size, stride=at.stride, padding=at.padding,
                                                             dilation=at.dilation)
         return result if out is None else out
-    g, weights, taps = readable(g), by_tap(w), np.array(at.taps(), np.int64)
-    (sh, sw), (ph, pw), (dh, dw) = at.stride, at.padding, at.dilation
-    for i in range(min(sh, size[0])):       # the pixels of one phase of the stride meet the same taps
-        for j in range(min(sw, size[1])):
-            down, across = i + ph - taps[:, 0] * dh, j + pw - taps[:, 1] * dw
-            meet = np.flatnonzero((down % sh == 0) & (across % sw == 0))
-            offsets, phase = np.stack([down[meet] // sh, across[meet] // sw], axis=1), result[:, i::sh, j::sw]
-            if len(meet):
-                _convolve(choice, g, weights[meet], offsets, phase)
-            else:
-                phase[...] = 0
+    g, weights, (sh, sw) = readable(g), by_tap(w), at.stride
+    for i, j, meet, offsets in _phases(at.w[2:], size, at.stride, at.padding, at.dilation):
+        phase = result[:, i::sh, j::sw]
+        if len(meet):
+            _convolve(choice, g, weights if len(meet) == len(weights) else weights[meet], offsets, phase)
+        else:
+            phase[...] = 0
     return result if out is None else out
+
+
+@lru_cache(maxsize=256)
+def _phases(kernel_size: Pair, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple:
+    """The pixels (i + k·sh, j + l·sw) of one phase of the stride meet the same taps: (i, j), which ones, and
+    the place of the gradient that (i, j) meets at each."""
+    taps, phases = np.indices(kernel_size).reshape(2, -1), []
+    for i in range(min(stride[0], size[0])):
+        for j in range(min(stride[1], size[1])):
+            axes = zip((i, j), padding, taps, dilation, strict=True)
+            down, across = (n + p - tap * d for n, p, tap, d in axes)
+            meet = np.flatnonzero((down % stride[0] == 0) & (across % stride[1] == 0))
+            offsets = np.stack([down[meet] // stride[0], across[meet] // stride[1]], axis=1)
+            phases.append((i, j, meet, offsets))
+    return tuple(phases)
 
 
 def _convolve(choice: int, g: np.ndarray, weights: np.ndarray, offsets: np.ndarray, dx: np.ndarray) -> None:
