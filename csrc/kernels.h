@@ -34,6 +34,9 @@ enum {
     NN_conv2d,
     NN_conv2d_input_grad,
     NN_conv2d_weight_grad,
+    NN_depthwise_conv2d,
+    NN_depthwise_conv2d_input_grad,
+    NN_depthwise_conv2d_weight_grad,
     NN_winograd_conv2d,
     NN_adam_step,
     NN_codebook_gemm,
@@ -180,6 +183,11 @@ void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t t
 
 /* Of y = conv2d(x, w), from y, the gradient of the result (as `out` lies in g), that of w: out[o][c/groups][taps]. */
 int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out);
+
+/* The same with a filter for each channel, o = c = groups (depthwise.c). w and the gradient of the filters: [taps][c]. */
+int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
+                        int relu, void *out);
+int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out);
 
 /* y = x where x > 0 or NaN, else 0; dx = g where y > 0 or NaN, else 0 (relu.c). dx may be g itself. */
 int nn_relu(int variant, int64_t n, const void *x, void *y);

@@ -35,6 +35,14 @@ typedef conv2d_micro conv2d_input_grad_micro;
 typedef void conv2d_weight_grad_micro(int64_t steps, const void *const *pixel, int64_t offset, const int64_t *line,
                                       const void *const *b, void *tile);
 
+/* A row of `count` positions p, `apart` floats apart: out[p] = sum over the taps t of w[t] · (x[t] + p·step) + bias, for
+ * at least one tap; total[t] += sum over p of (g + p·apart) · (x[t] + p·step); channel by channel (depthwise_micro.c). */
+typedef void depthwise_conv2d_micro(int64_t count, int64_t channels, int64_t taps, const float *const *x, int64_t step,
+                                    const float *w, const float *bias, int relu, float *out, int64_t apart);
+typedef depthwise_conv2d_micro depthwise_conv2d_input_grad_micro;
+typedef void depthwise_conv2d_weight_grad_micro(int64_t count, int64_t channels, int64_t taps, const float *const *x,
+                                                int64_t step, const float *g, int64_t apart, float *const *total);
+
 /* yt[n][nr] = W · xt for the transpose xt[k][nr] of nr rows of x. */
 typedef void spmm_csr_micro(int64_t n, const float *xt, const float *values, const void *indices, int wide,
                             const int32_t *indptr, float *yt);

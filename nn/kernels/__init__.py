@@ -6,6 +6,7 @@
     tt_matmul(x, cores)         f32 product with a matrix in the tensor-train format
     conv2d(x, w, ...)           f32 convolution, channels last
     conv2d_input_grad(g, w, size, ...), conv2d_weight_grad(x, g, kernel_size, ...)    its gradients
+    depthwise_conv2d(x, w, ...), depthwise_conv2d_input_grad, ..._weight_grad    one filter for each channel
     winograd_conv2d(x, w)       f32 3×3 convolution with fewer multiplications
     adam_step(params, ...)      a step of Adam or AdamW, in place
     codebook_gemm(x, ...)       f32 product with a matrix of codes into a codebook
@@ -26,6 +27,8 @@ from .codebook_gemm import codebook_gemm
 from .conv2d import conv2d
 from .conv2d_input_grad import conv2d_input_grad
 from .conv2d_weight_grad import conv2d_weight_grad
+from .depthwise_conv2d import depthwise_conv2d
+from .depthwise_gradients import depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
 from .erf import erf, gelu, gelu_grad
 from .gemm import gemm
 from .kernel import Kernel, Variant, all_kernels, kernel, use
@@ -56,6 +59,9 @@ __all__ = [
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "depthwise_conv2d",
+    "depthwise_conv2d_input_grad",
+    "depthwise_conv2d_weight_grad",
     "erf",
     "gelu",
     "gelu_grad",

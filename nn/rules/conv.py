@@ -1,6 +1,7 @@
 """Convolution (cross-correlation, as everywhere in deep learning), by the kernel of that name.
 
-float32 runs in C. Everything else, as the float64 of gradcheck, runs on the kernel's specification.
+float32 runs in C. Everything else, as the float64 of gradcheck, runs on the kernel's specification. Where
+every channel has one filter of its own, the kernels of depthwise_conv2d do the same sooner.
 """
 
 import math
@@ -16,18 +17,20 @@ from nn.rules.windows import Windows
 
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     how = _geometry(x, w, b, stride, padding, dilation, groups)
-    y = kernel_for(kernels.conv2d, x, w, b)(channels_last(x), w, b, **how)
+    kernel, _, _, options = _kernels(w, how)
+    y = kernel_for(kernel, x, w, b)(channels_last(x), w, b, **options)
     return y.transpose(0, 3, 1, 2), (x, w, how)
 
 
 def _conv2d_vjp(g, saved, needs):
     x, w, how = saved
+    _, input_grad, weight_grad, options = _kernels(w, how)
     dx = dw = db = None
     pixels = channels_last(g)
     if needs[0]:    # what each tap of the filters met gets g times that tap
-        dx = kernel_for(kernels.conv2d_input_grad, g, w)(pixels, w, x.shape[2:], **how).transpose(0, 3, 1, 2)
+        dx = kernel_for(input_grad, g, w)(pixels, w, x.shape[2:], **options).transpose(0, 3, 1, 2)
     if needs[1]:
-        dw = kernel_for(kernels.conv2d_weight_grad, x, g)(channels_last(x), pixels, w.shape[2:], **how)
+        dw = kernel_for(weight_grad, x, g)(channels_last(x), pixels, w.shape[2:], **options)
     if needs[2]:
         db = column_sums(pixels.reshape(-1, len(w)))
     return dx, dw, db
@@ -37,6 +40,15 @@ def _conv2d_jvp(t, i, saved, out, **attrs):
     """y is linear in x, and in w, and in b."""
     x, w, *_ = saved
     return t[:, None, None] if i == 2 else _conv2d(*((x, t) if i else (t, w)), None, **attrs)[0]
+
+
+def _kernels(w, how):
+    """The kernels of this convolution and of its two gradients, and what they want to know."""
+    if how["groups"] > 1 and w.shape[:2] == (how["groups"], 1):
+        options = {name: value for name, value in how.items() if name != "groups"}
+        return (kernels.depthwise_conv2d, kernels.depthwise_conv2d_input_grad,
+                kernels.depthwise_conv2d_weight_grad, options)
+    return kernels.conv2d, kernels.conv2d_input_grad, kernels.conv2d_weight_grad, how
 
 
 def kernel_for(kernel, *arrays):

@@ -22,6 +22,11 @@ from nn.testing.domain_adam import AdamStep
 from nn.testing.domain_codebook import CodebookGemm
 from nn.testing.domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
 from nn.testing.domain_csr import SpmmCsr
+from nn.testing.domain_depthwise import (
+    DepthwiseConv2d,
+    DepthwiseConv2dInputGrad,
+    DepthwiseConv2dWeightGrad,
+)
 from nn.testing.domain_entropy import SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad
 from nn.testing.domain_erf import Erf, Gelu, GeluGrad
 from nn.testing.domain_kmeans import Kmeans1d
@@ -32,7 +37,7 @@ from nn.testing.domain_tt import TtMatmul
 from nn.testing.domain_winograd import WinogradConv2d
 from nn.testing.laws import Implementation, Law
 from nn.testing.laws_adam import ADAM_LAWS
-from nn.testing.laws_conv import CONV2D_LAWS, INPUT_GRAD_LAWS, WEIGHT_GRAD_LAWS
+from nn.testing.laws_conv import CONV2D_LAWS, DEPTHWISE, DEPTHWISE_LAWS, INPUT_GRAD_LAWS, WEIGHT_GRAD_LAWS
 from nn.testing.laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
 from nn.testing.laws_kmeans import KMEANS_LAWS
 from nn.testing.laws_pass import (
@@ -55,6 +60,9 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     Conv2d(),
     Conv2dInputGrad(),
     Conv2dWeightGrad(),
+    DepthwiseConv2d(),
+    DepthwiseConv2dInputGrad(),
+    DepthwiseConv2dWeightGrad(),
     WinogradConv2d(),
     AdamStep(),
     CodebookGemm(),
@@ -81,6 +89,9 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "conv2d": CONV2D_LAWS,
     "conv2d_input_grad": INPUT_GRAD_LAWS,
     "conv2d_weight_grad": WEIGHT_GRAD_LAWS,
+    "depthwise_conv2d": DEPTHWISE_LAWS,
+    "depthwise_conv2d_input_grad": (*INPUT_GRAD_LAWS, *DEPTHWISE),
+    "depthwise_conv2d_weight_grad": (*WEIGHT_GRAD_LAWS, *DEPTHWISE),
     "winograd_conv2d": WINOGRAD_LAWS,
     "adam_step": ADAM_LAWS,
     "codebook_gemm": CODEBOOK_LAWS,

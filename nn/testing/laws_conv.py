@@ -115,6 +115,14 @@ def adds_over_images(f: Implementation, case: Case) -> None:
     alike(f, parts[0] + parts[1], f(case), case, f"images cut at {cut}", reordered=True)
 
 
+def keeps_channels_apart(f: Implementation, case: Case) -> None:
+    """Of a depthwise convolution: some channels alone, in any order, give what they give among the others."""
+    rng, count = case.rng(), case.options["groups"]
+    some = rng.permutation(count)[:1 + rng.integers(count)]
+    got, want = f(f.domain.take(case, some)), np.take(f(case), some, f.domain.axis)
+    alike(f, got, want, f.domain.take(case, some), f"channels {some.tolist()}")
+
+
 OF_ALL: tuple[Law, ...] = (
     laws.equals_specification, laws.ignores_layout, laws.ignores_padding, laws.writes_only_out,
     laws.leaves_inputs, laws.repeats, laws.handles_empty, is_exact_on_small_integers, is_adjoint)
@@ -124,3 +132,7 @@ CONV2D_LAWS: tuple[Law, ...] = (
     *OF_ALL, laws.packs, propagates_nan_and_infinity, splits_into_images, splits_into_filters, permutes,
     pads_with_zeros, strides_skip_positions, dilates_filters, groups_stand_side_by_side,
     commutes_with_translation, adds_bias_then_rectifies)
+DEPTHWISE: tuple[Law, ...] = (keeps_channels_apart, laws.has_the_same_bits_on_any_threads)
+DEPTHWISE_LAWS: tuple[Law, ...] = (
+    *OF_ALL, *DEPTHWISE, laws.packs, propagates_nan_and_infinity, splits_into_images, pads_with_zeros,
+    strides_skip_positions, dilates_filters, commutes_with_translation, adds_bias_then_rectifies)

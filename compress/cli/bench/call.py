@@ -8,6 +8,7 @@ from nn.kernels import (
     Kernel,
     codebook_gemm,
     conv2d,
+    depthwise_conv2d,
     gemm,
     qgemm,
     spmm_csr,
@@ -32,6 +33,7 @@ CALLS = (
     (spmm_csr, "spmm_csr(a, b)", np.float32),
     (tt_matmul, "tt_matmul(a, b)", np.float32),
     (conv2d, "conv2d(a, b)", np.float32),
+    (depthwise_conv2d, "depthwise_conv2d(a, b)", np.float32),
     (winograd_conv2d, "winograd_conv2d(a, b, padding=1)", np.float32),
     (codebook_gemm, "codebook_gemm(a, b)", np.float32),
 )
@@ -49,9 +51,9 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
     x, w = np.ones((1, 4), np.float32), np.ones((4, 4), np.float32)
     a, b = (x.astype(np.uint8), w.astype(np.int8)) if kernel is qgemm else (x, w)
     weights = {tt_matmul: ([b.reshape(1, 4, 4, 1)],), codebook_gemm: (b.astype(np.uint8), b[0] * 2)}
-    if kernel in (conv2d, winograd_conv2d):  # one pixel of four channels
-        side = 3 if kernel is winograd_conv2d else 1
-        a, weights[kernel] = a.reshape(1, 1, 1, 4), (np.ones((4, 4, side, side), np.float32),)
+    if kernel in (conv2d, depthwise_conv2d, winograd_conv2d):  # one pixel of four channels
+        side, of = 3 if kernel is winograd_conv2d else 1, 1 if kernel is depthwise_conv2d else 4
+        a, weights[kernel] = a.reshape(1, 1, 1, 4), (np.ones((4, of, side, side), np.float32),)
     names = {kernel.name: kernel, "a": a, "b": kernel.pack(*weights.get(kernel, (b,)))}
     names |= {"bias": np.ones(4, np.int32), "scale": np.ones(4, np.float32)}
     out = np.empty(a.shape, dtype)

@@ -1,4 +1,6 @@
-"""The gradients of a convolution as two groups measure them: the same layers, 64 images at a time."""
+"""The gradients of a convolution as four groups measure them: the same layers, 64 images at a time; with a
+filter for each pair of channels, or (depthwise) one for each channel.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ __all__ = ["beside_peers", "variant_rows"]
 
 LAYERS = ((64, 16), (128, 8))  # channels in and out, side of the image; 3×3, padding 1
 BATCH = 64
-ARGUMENTS = {"conv2d_input_grad": ("g", "w", "size"), "conv2d_weight_grad": ("x", "g", "kernel_size")}
+ARGUMENTS = {"input_grad": ("g", "w", "size"), "weight_grad": ("x", "g", "kernel_size")}
 
 
 def beside_peers(name: str, seconds: float) -> list[Row]:
@@ -32,8 +34,8 @@ def variant_rows(name: str, seconds: float) -> list[Row]:
 
     def work(variant: Variant) -> variants.Work:
         with use(variant):
-            arrays = _arrays(64, 14, batch=4)
-            return variants.Work("3×3, 64→64 at 4×14²", arrays["x"].size * 64 * 9, _ours(name, arrays))
+            arrays = _arrays(name, 64, 14, batch=4)
+            return variants.Work("3×3, 64→64 at 4×14²", _macs(arrays), _ours(name, arrays))
 
     return variants.rows(getattr(kernels, name), work, _route, seconds)
 
@@ -42,15 +44,20 @@ def _route(variant: Variant) -> str:
     return "fma_" + variant.name.split("_")[-1]
 
 
-def _arrays(channels: int, side: int, batch: int) -> dict[str, Any]:
+def _macs(arrays: dict[str, Any]) -> int:
+    return arrays["x"].size * arrays["w"][0].size
+
+
+def _arrays(name: str, channels: int, side: int, batch: int) -> dict[str, Any]:
     x, w = operands(channels, side, batch)
+    w = w[:, :1].copy() if name.startswith("depthwise") else w
     g = np.random.default_rng(1).standard_normal(x.shape, np.float32)
     return {"x": x, "w": w, "g": g, "size": (side, side), "kernel_size": (3, 3)}
 
 
 def _ours(name: str, arrays: dict[str, Any]) -> Timer:
     """The timer of our gradient, once its result is known to be right."""
-    run, names = getattr(kernels, name), ARGUMENTS[name]
+    run, names = getattr(kernels, name), ARGUMENTS[name.split("conv2d_")[1]]
     got, want = (one(*(arrays[name] for name in names), padding=1) for one in (run, run.reference))
     if not np.allclose(got, want, atol=1e-4 * float(np.abs(want).max())):
         raise RuntimeError(f"bench: {name} differs from its specification")
@@ -58,10 +65,10 @@ def _ours(name: str, arrays: dict[str, Any]) -> Timer:
 
 
 def _beside_peers(name: str, channels: int, side: int, seconds: float) -> Row:
-    arrays = _arrays(channels, side, BATCH)
-    macs = arrays["x"].size * channels * 9
+    arrays = _arrays(name, channels, side, BATCH)
+    macs, forward = _macs(arrays), name[: name.index("2d") + 2]
     contestants = {"ours": _ours(name, arrays)}
-    contestants["conv2d"] = timer("conv2d(x, w, padding=1)", conv2d=kernels.conv2d, **arrays)
+    contestants[forward] = timer("forward(x, w, padding=1)", forward=getattr(kernels, forward), **arrays)
     if not peers.missing("torch"):
         contestants["PyTorch"] = _torch(name, arrays)
     times = interleaved(contestants, seconds)
@@ -80,6 +87,7 @@ def _torch(name: str, arrays: dict[str, Any]) -> Timer:
     torch.set_num_threads(1)
     x, g = (torch.from_numpy(arrays[a]).permute(0, 3, 1, 2) for a in ("x", "g"))
     w = torch.from_numpy(arrays["w"]).contiguous(memory_format=torch.channels_last)
-    mask = [name == "conv2d_input_grad", name == "conv2d_weight_grad", False]
-    statement = "backward(g, x, w, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, mask)"
-    return timer(statement, backward=torch.ops.aten.convolution_backward, g=g, x=x, w=w, mask=mask)
+    mask = [name.endswith("input_grad"), name.endswith("weight_grad"), False]
+    statement = "backward(g, x, w, None, [1, 1], [1, 1], [1, 1], False, [0, 0], groups, mask)"
+    names = {"g": g, "x": x, "w": w, "mask": mask, "groups": x.shape[1] // w.shape[1]}
+    return timer(statement, backward=torch.ops.aten.convolution_backward, **names)

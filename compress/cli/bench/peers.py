@@ -102,12 +102,12 @@ def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
 
 
 def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Peer]:
-    """onnxruntime's Conv of x (N,H,W,C) by a constant w (O,C,3,3), padding 1, its output bound: in its own
-    layout N,C,H,W, and N,H,W,C in and out by a Transpose before and after, which it may move or fuse.
+    """onnxruntime's Conv of x (N,H,W,C) by a constant w (O,C/groups,3,3), padding 1, its output bound: in its
+    own layout N,C,H,W, and N,H,W,C in and out by a Transpose before and after, which it may move or fuse.
     """
     from onnx import helper
 
-    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "group": x.shape[3] // w.shape[1]}
     y = np.zeros((*x.shape[:3], len(w)), np.float32)
     nodes = [
         helper.make_node("Transpose", ["a"], ["a_first"], perm=[0, 3, 1, 2]),
@@ -122,7 +122,7 @@ def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Peer]:
 
 
 def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
-    """PyTorch's conv2d of x (N,H,W,C) by w (O,C,3,3), padding 1, in both of its layouts."""
+    """PyTorch's conv2d of x (N,H,W,C) by w (O,C/groups,3,3), padding 1, in both of its layouts."""
     import torch
 
     torch.set_num_threads(1)
@@ -131,7 +131,8 @@ def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
         image = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=layout)
         filters = torch.from_numpy(w).contiguous(memory_format=layout)
         names = {"conv2d": torch.nn.functional.conv2d, "x": image, "w": filters}
-        timers[f"PyTorch {name}"] = timer("conv2d(x, w, padding=1)", **names)
+        names["groups"] = x.shape[3] // w.shape[1]
+        timers[f"PyTorch {name}"] = timer("conv2d(x, w, padding=1, groups=groups)", **names)
     return timers
 
 

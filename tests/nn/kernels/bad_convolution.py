@@ -87,3 +87,56 @@ OVERLAPS = [
     ("conv2d_weight_grad", {"x": SHARED[:108].reshape(X.shape), "out": SHARED[107:287].reshape(W.shape)}),
     ("conv2d_weight_grad", {"g": SHARED[:15].reshape(G.shape), "out": SHARED[14:194].reshape(W.shape)}),
 ]
+
+# One filter for each channel: the same rows, where the shapes allow.
+E, D = np.ones((3, 1, 1, 4), F), np.ones((4, 1, 3, 3), F)
+GOOD |= {
+    "depthwise_conv2d": {"x": X, "w": D, "bias": np.zeros(4, F)},
+    "depthwise_conv2d_input_grad": {"g": E, "w": D, "size": (3, 3)},
+    "depthwise_conv2d_weight_grad": {"x": X, "g": E, "kernel_size": (3, 3)},
+}
+SHAPE |= {"depthwise_conv2d": E.shape, "depthwise_conv2d_input_grad": X.shape,
+          "depthwise_conv2d_weight_grad": D.shape}
+D_WRONG = [(VALUE, D[:3], r"\(3, 1, 3, 3\)"), (VALUE, np.ones((4, 2, 3, 3), F), r"\(4, 2, 3, 3\)"),
+           (VALUE, W, r"\(5, 4, 3, 3\)"), (VALUE, D[:, :, :0], r"\(4, 1, 0, 3\)")]
+E_WRONG = [(VALUE, E[:2], r"\(2, 1, 1, 4\)"), (VALUE, E[..., :3], r"\(3, 1, 1, 3\)"),
+           (VALUE, np.ones((3, 2, 1, 4), F), r"\(3, 2, 1, 4\)")]
+
+
+def bad_out(good):
+    return [*NO_ARRAY, (TYPE, good.astype(np.float64), "float64"), (VALUE, good[:2].copy(), r"\(2, "),
+            (VALUE, read_only(good), "read-only"), (VALUE, np.repeat(good, 2, 3)[..., ::2], "strides")]
+
+
+BAD |= {
+    **{(kernel, option): BAD["conv2d", option] for option in ("stride", "dilation", "padding")
+       for kernel in GOOD if kernel.startswith("depthwise")},
+    ("depthwise_conv2d", "x"): BAD["conv2d", "x"],
+    ("depthwise_conv2d", "w"): [*WRONG, *D_WRONG, (VALUE, np.ones((4, 1, 4, 3), F), r"\(4, 1, 4, 3\)")],
+    ("depthwise_conv2d", "bias"): [
+        (TYPE, [0] * 4, "list"), (TYPE, np.zeros(4), "float64"), (VALUE, np.zeros(5, F), "5"),
+        (VALUE, np.zeros((1, 4), F), r"\(1, 4\)")],
+    ("depthwise_conv2d", "relu"): BAD["conv2d", "relu"],
+    ("depthwise_conv2d", "out"): [*bad_out(np.zeros((3, 1, 1, 4), F)), (VALUE, E[::-1], "strides")],
+    ("depthwise_conv2d_input_grad", "g"): [*WRONG, *E_WRONG[1:]],
+    ("depthwise_conv2d_input_grad", "w"): [*WRONG, *D_WRONG[1:]],
+    ("depthwise_conv2d_input_grad", "size"): BAD["conv2d_input_grad", "size"],
+    ("depthwise_conv2d_input_grad", "out"): bad_out(X),
+    ("depthwise_conv2d_weight_grad", "x"): WRONG,
+    ("depthwise_conv2d_weight_grad", "g"): [*WRONG, *E_WRONG],
+    ("depthwise_conv2d_weight_grad", "kernel_size"): BAD["conv2d_weight_grad", "kernel_size"],
+    ("depthwise_conv2d_weight_grad", "out"): bad_out(D),
+}
+OVERLAPS += [
+    ("depthwise_conv2d", {"x": SHARED[:108].reshape(X.shape), "out": SHARED[100:112].reshape(E.shape)}),
+    ("depthwise_conv2d", {"w": SHARED[:36].reshape(D.shape), "out": SHARED[35:47].reshape(E.shape)}),
+    ("depthwise_conv2d", {"bias": SHARED[:4], "out": SHARED[3:15].reshape(E.shape)}),
+    ("depthwise_conv2d_input_grad",
+     {"g": SHARED[:12].reshape(E.shape), "out": SHARED[11:119].reshape(X.shape)}),
+    ("depthwise_conv2d_input_grad",
+     {"w": SHARED[:36].reshape(D.shape), "out": SHARED[35:143].reshape(X.shape)}),
+    ("depthwise_conv2d_weight_grad",
+     {"x": SHARED[:108].reshape(X.shape), "out": SHARED[99:135].reshape(D.shape)}),
+    ("depthwise_conv2d_weight_grad",
+     {"g": SHARED[:12].reshape(E.shape), "out": SHARED[11:47].reshape(D.shape)}),
+]

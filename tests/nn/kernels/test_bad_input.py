@@ -215,6 +215,10 @@ def test_out_may_not_overlap_a_packed_convolution_either():
     for given in ({"x": IMAGES[:96].reshape(2, 3, 4, 4)}, {"x": IMAGE, "bias": IMAGES[100:105]}):
         with pytest.raises(ValueError, match=r"^winograd_conv2d: out .*overlap"):
             kernels.winograd_conv2d(**given, w=packed, padding=1, out=IMAGES[95:215].reshape(2, 3, 4, 5))
+    packed = kernels.depthwise_conv2d.pack(np.ones((4, 1, 1, 1), F))
+    for given in ({"x": IMAGES[:96].reshape(2, 3, 4, 4)}, {"x": IMAGE, "bias": IMAGES[188:192]}):
+        with pytest.raises(ValueError, match=r"^depthwise_conv2d: out .*overlap"):
+            kernels.depthwise_conv2d(**given, w=packed, out=IMAGES[95:191].reshape(IMAGE.shape))
 
 
 @pytest.mark.usefixtures("backend")
@@ -241,6 +245,7 @@ def test_indices_must_lie_within_x():
 @pytest.mark.parametrize(("kernel", "packed_by", "weight", "argument"), [
     ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
     ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"), ("conv2d", "gemm", W, "w"),
+    ("depthwise_conv2d", "conv2d", FILTERS, "w"),
     ("codebook_gemm", "gemm", W, "indices"), ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     foreign = getattr(kernels, packed_by).pack(*(weight if isinstance(weight, tuple) else [weight]))
@@ -269,6 +274,8 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("conv2d", TypeError, (W8,)), ("conv2d", ValueError, (W,)), ("conv2d", TypeError, (None,)),
     *[("conv2d", error, (GOOD["conv2d"]["w"], groups))
       for error, groups in ((ValueError, 2), (ValueError, 0), (TypeError, 1.0))],
+    ("depthwise_conv2d", TypeError, (W8,)), ("depthwise_conv2d", ValueError, (W,)),
+    ("depthwise_conv2d", ValueError, (FILTERS,)), ("depthwise_conv2d", TypeError, (None,)),
     ("tt_matmul", TypeError, (W,)), ("tt_matmul", ValueError, ([W],)), ("tt_matmul", TypeError, ([W8],)),
     ("winograd_conv2d", TypeError, (W8,)), ("winograd_conv2d", ValueError, (W,)),
     ("winograd_conv2d", ValueError, (np.ones((5, 4, 5, 5), F),)), ("winograd_conv2d", TypeError, (None,)),

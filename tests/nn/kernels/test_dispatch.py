@@ -43,6 +43,11 @@ print(json.dumps({
     "conv2d": float(kernels.conv2d(pixels, filters, padding=1).sum()),
     "conv2d_input_grad": float(kernels.conv2d_input_grad(g, filters, (3, 11), padding=1).sum()),
     "conv2d_weight_grad": float(kernels.conv2d_weight_grad(pixels, g, (3, 3), padding=1).sum()),
+    "depthwise_conv2d": float(kernels.depthwise_conv2d(pixels, filters[:7, :1], padding=1).sum()),
+    "depthwise_conv2d_input_grad": float(kernels.depthwise_conv2d_input_grad(pixels, filters[:7, :1], (3, 11),
+                                                                              padding=1).sum()),
+    "depthwise_conv2d_weight_grad": float(kernels.depthwise_conv2d_weight_grad(pixels, pixels, (3, 3),
+                                                                                padding=1).sum()),
     "tt_matmul": float(kernels.tt_matmul(x, [w[None, :7, :7, None], w[None, :11, :11, None]]).sum()),
     "winograd_conv2d": float(kernels.winograd_conv2d(x.reshape(1, 9, 7, 11), w[:, :55].reshape(-1, 11, 1, 1)
                                                      * np.ones((3, 3), "f4")).sum()),
@@ -84,7 +89,8 @@ def test_cap(cap, on_numpy):
     assert {isa for rows in here["variants"].values() for _, isa in rows} <= set(BELOW[cap])
     assert all(len(rows) >= 2 for rows in here["variants"].values())
     for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
-                   "conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "kmeans1d", "network"):
+                   "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
+                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "kmeans1d", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -192,6 +198,8 @@ def test_threads_share_a_packed_weight(kernel):
         w = [w[None, :20, :7, None], w[None, :15, :10, None]]
     if kernel.name == "conv2d":
         x, w = x.reshape(5, 10, 15, 20), w.reshape(35, 20, 30)[..., :9].reshape(35, 20, 3, 3)
+    if kernel.name == "depthwise_conv2d":
+        x, w = x.reshape(2, 10, 15, 50), w.reshape(50, 1, 20, 21)[..., :9, :15]
     if kernel.name == "winograd_conv2d":
         x, w = x.reshape(5, 10, 10, 30), w.reshape(70, 300)[:, :270].reshape(70, 30, 3, 3)
     w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)

@@ -153,6 +153,27 @@ def test_convolutions(kernel, x, w, how):
     assert len(set(results.values())) <= 1, "not the same bits"
 
 
+DEPTHWISE = [   # x, (kH, kW), how
+    ((2, 33, 35, 40), (3, 3), {"padding": 1}), ((1, 9, 9, 1024), (3, 3), {"padding": 1}),
+    ((3, 20, 21, 1), (5, 5), {"padding": 2}), ((2, 17, 40, 100), (7, 7), {"padding": 3, "stride": 2}),
+    ((1, 30, 31, 24), (3, 4), {"stride": (3, 4), "dilation": (5, 2), "padding": (9, 0)}),
+    ((70, 4, 4, 64), (3, 3), {"padding": 1, "stride": 2}), ((1, 1, 900, 12), (1, 31), {}),
+    ((2, 0, 0, 20), (2, 2), {"padding": 1}), ((2, 5, 6, 20), (1, 1), {"stride": 3})]
+
+
+@pytest.mark.parametrize("name", ["", "_input_grad", "_weight_grad"])
+@pytest.mark.parametrize(("x", "kernel", "how"), DEPTHWISE, ids=str)
+def test_depthwise_convolutions(name, x, kernel, how):
+    groups = x[3]
+    case = convolution(getattr(kernels, f"conv2d{name}"), x, (groups, 1, *kernel), {**how, "groups": groups})
+    results = {}
+    for f in implementations(getattr(kernels, f"depthwise_conv2d{name}")):
+        equals_specification(f, case)
+        if "avx" in f.name:
+            results[f.name] = f(case).tobytes()
+    assert len(set(results.values())) <= 1, "not the same bits"
+
+
 def test_all_variants_with_fma_give_winograd_conv2d_the_same_bits():
     rng = np.random.default_rng(0)
     x, w = floats(rng, (2, 9, 40, 70), "uniform"), floats(rng, (90, 70, 3, 3), "uniform")

@@ -1,0 +1,20 @@
+"""The gradient of a depthwise convolution's filters, beside the convolution and PyTorch."""
+
+from __future__ import annotations
+
+from . import conv2d_gradients
+from .row import Row
+
+__all__ = ["rows", "variant_rows"]
+
+NAME = "depthwise_conv2d_weight_grad"
+
+
+def rows(seconds: float) -> list[Row]:
+    """Two layers of a training step, and the speed of every variant."""
+    return [*conv2d_gradients.beside_peers(NAME, seconds), *variant_rows(seconds / 2)]
+
+
+def variant_rows(seconds: float) -> list[Row]:
+    """The speed of every variant."""
+    return conv2d_gradients.variant_rows(NAME, seconds)

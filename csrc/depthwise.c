@@ -1,0 +1,193 @@
+/* Depthwise convolution (groups = channels; Chollet 2017), channels last, and the gradient of its filters.
+ *
+ * A row of the result meets rows of the image. These are copied once, with zeros around them, and kept as long as
+ * they are met again (slot r holds row r, then row r + slots):
+ *
+ *     row of the image            | x x x x x x x |
+ *     copy, for padding 1     | 0 | x x x x x x x | 0 |     pixels of whole cache lines
+ *
+ * so that no position is special, the micro-kernel does a row of them in one call, and no load lies across two cache
+ * lines, which would cost more than the copy. Padding is read like any pixel: 0 · infinity is NaN there as everywhere.
+ * Threads share the rows of the result, or the channels of the filters. */
+#include "pool.h"
+
+#include <string.h>
+
+enum { STRETCH_BYTES = 16384 }; /* of the positions of a micro-kernel's call: what it leaves in the L1 cache by halves */
+
+typedef struct {
+    const nn_conv2d_geometry *g;
+    any_micro *micro;
+    const float *x, *w, *bias, *y;
+    float *out;
+    int relu;
+    int64_t left, width; /* of the copy of a row: the column of the image where it begins; its pixels */
+    int64_t slots;       /* copies that are kept */
+    int64_t stretch;     /* positions that a call of the micro-kernel computes */
+} work;
+
+/* The copies of rows, for some of the channels: the memory of one thread. */
+typedef struct {
+    const float **x;     /* for each tap: the pixel that the first position of a row meets */
+    float **total;
+    int64_t *held;       /* in each slot: which row, of those of all images, or -1 */
+    float *zeros, *rows; /* [width] pixels; [slots][width] */
+    int64_t c0, channels, pixel;
+} copies;
+
+/* Floats from one pixel of a copy to the next: whole cache lines, unless channels are few; a line more where the lines
+ * at one place of all pixels would fight for few sets of the L1 cache. */
+static int64_t pixel_of(int64_t channels)
+{
+    int64_t whole = round_up(channels, PANEL);
+    return channels < PANEL ? channels : whole % 512 ? whole : whole + PANEL;
+}
+
+static int64_t bytes_of(const work *d)
+{
+    return 8 * (2 * d->g->taps + d->slots) + LINE + 4 * pixel_of(d->g->c) * (1 + d->slots) * d->width;
+}
+
+static void plan(work *d)
+{
+    const nn_conv2d_geometry *g = d->g;
+    const int64_t *at = g->at;
+    int64_t top = 0, bottom = 0, left = 0, right = 0;
+    for (int64_t t = 0; t < g->taps; t++) {
+        top = t && top < at[2 * t] ? top : at[2 * t];
+        bottom = t && bottom > at[2 * t] ? bottom : at[2 * t];
+        left = t && left < at[2 * t + 1] ? left : at[2 * t + 1];
+        right = t && right > at[2 * t + 1] ? right : at[2 * t + 1];
+    }
+    d->slots = smaller(bottom - top + 1, g->h);
+    d->left = left;
+    d->width = (g->columns - 1) * g->across + right - left + 1;
+    d->stretch = 16;
+    while (d->stretch < g->columns && 8 * d->stretch * g->c <= STRETCH_BYTES)
+        d->stretch *= 2;
+}
+
+static copies begin(const work *d, char *scratch, int64_t c0, int64_t c1)
+{
+    const nn_conv2d_geometry *g = d->g;
+    copies k;
+    k.x = (const float **)scratch;
+    k.total = (float **)(k.x + g->taps);
+    k.held = (int64_t *)(k.total + g->taps);
+    k.zeros = (float *)(((uintptr_t)(k.held + d->slots) + LINE - 1) & -(uintptr_t)LINE);
+    k.c0 = c0;
+    k.channels = c1 - c0;
+    k.pixel = pixel_of(k.channels);
+    k.rows = k.zeros + d->width * k.pixel;
+    memset(k.held, -1, (size_t)d->slots * sizeof *k.held);
+    memset(k.zeros, 0, (size_t)(k.pixel * (1 + d->slots) * d->width) * sizeof *k.zeros);
+    return k;
+}
+
+/* Row i of an image, as a copy. */
+static const float *row_of(const work *d, const copies *k, int64_t image, int64_t i)
+{
+    const nn_conv2d_geometry *g = d->g;
+    float *copy = k->rows + i % d->slots * d->width * k->pixel;
+    if (k->held[i % d->slots] != image * g->h + i) {
+        const float *x = d->x + image * g->x_image + i * g->x_row + k->c0;
+        int64_t j = d->left < 0 ? 0 : d->left, end = smaller(g->w, d->left + d->width);
+        if (g->x_pixel == k->pixel && j < end)
+            memcpy(copy + (j - d->left) * k->pixel, x + j * k->pixel, (size_t)((end - j) * k->pixel) * sizeof *x);
+        else
+            for (; j < end; j++)
+                memcpy(copy + (j - d->left) * k->pixel, x + j * g->x_pixel, (size_t)k->channels * sizeof *x);
+        k->held[i % d->slots] = image * g->h + i;
+    }
+    return copy;
+}
+
+/* Where the first position of a row of the result meets the image at tap t, or 0. */
+static inline const float *meets(const work *d, const copies *k, int64_t image, int64_t row, int64_t t)
+{
+    const int64_t *at = d->g->at;
+    int64_t i = row * d->g->down + at[2 * t];
+    return i < 0 || i >= d->g->h ? 0 : row_of(d, k, image, i) + (at[2 * t + 1] - d->left) * k->pixel;
+}
+
+static void convolve(const void *product, char *scratch, int64_t r, int64_t end)
+{
+    const work *d = product;
+    const nn_conv2d_geometry *g = d->g;
+    copies k = begin(d, scratch, 0, g->c);
+    for (; r < end; r++) {
+        int64_t image = r / g->rows, row = r % g->rows;
+        for (int64_t t = 0; t < g->taps; t++) {
+            const float *x = meets(d, &k, image, row, t);
+            k.x[t] = x ? x : k.zeros;
+        }
+        float *out = d->out + image * g->out_image + row * g->out_row;
+        for (int64_t j = 0; j < g->columns; j += d->stretch) {
+            ((depthwise_conv2d_micro *)d->micro)(smaller(d->stretch, g->columns - j), g->c, g->taps, k.x,
+                                                 g->across * k.pixel, d->w, d->bias, d->relu, out + j * g->out_pixel,
+                                                 g->out_pixel);
+            for (int64_t t = 0; t < g->taps; t++)
+                k.x[t] += d->stretch * g->across * k.pixel;
+        }
+    }
+}
+
+/* Whether the result shares memory with the images or the bias, where all lie without gaps. */
+static int shares(const nn_conv2d_geometry *g, const void *x, const void *bias, const void *out)
+{
+    int64_t image = g->h * g->w * g->c, result = g->rows * g->columns * g->c;
+    if (g->x_pixel != g->c || g->x_row != g->w * g->c || g->x_image != image || g->out_pixel != g->c ||
+        g->out_row != g->columns * g->c || g->out_image != result)
+        return 0;
+    return overlap(x, 4 * g->n * image, out, 4 * g->n * result) || overlap(bias, 4 * g->c, out, 4 * g->n * result);
+}
+
+int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
+                        int relu, void *out)
+{
+    if (shares(g, x, bias, out))
+        return NN_OVERLAP;
+    if (variant < 0)
+        variant = nn_select(NN_depthwise_conv2d, g->columns, g->c, 0);
+    work d = { g, nn_micro(variant), x, w, bias, 0, out, relu, 0, 0, 0, 0 };
+    plan(&d);
+    int64_t rows = g->n * g->rows;
+    nn_cut cut = nn_cut_rows(0, rows, 1, rows ? rows : 1, (double)rows * nn_cycles(variant, g->columns, g->c, g->taps));
+    return nn_run_blocks(&cut, bytes_of(&d), convolve, &d);
+}
+
+/* For the channels c0 <= c < c1. A stretch is summed by itself and then added, so that the errors of stretches add up
+ * instead of those of positions (Higham 2002, section 4.2). */
+static void add_products(const void *product, char *scratch, int64_t c0, int64_t c1)
+{
+    const work *d = product;
+    const nn_conv2d_geometry *g = d->g;
+    copies k = begin(d, scratch, c0, c1);
+    for (int64_t image = 0; image < g->n; image++)
+        for (int64_t row = 0; row < g->rows; row++) {
+            int64_t taps = 0;
+            for (int64_t t = 0; t < g->taps; t++)
+                if ((k.x[taps] = meets(d, &k, image, row, t)))
+                    k.total[taps++] = d->out + t * g->c + c0;
+            const float *y = d->y + image * g->out_image + row * g->out_row + c0;
+            for (int64_t j = 0; j < g->columns; j += d->stretch) {
+                ((depthwise_conv2d_weight_grad_micro *)d->micro)(smaller(d->stretch, g->columns - j), k.channels, taps,
+                                                                 k.x, g->across * k.pixel, y + j * g->out_pixel,
+                                                                 g->out_pixel, k.total);
+                for (int64_t t = 0; t < taps; t++)
+                    k.x[t] += d->stretch * g->across * k.pixel;
+            }
+        }
+}
+
+int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out)
+{
+    if (variant < 0)
+        variant = nn_select(NN_depthwise_conv2d_weight_grad, g->taps, g->c, 0);
+    work d = { g, nn_micro(variant), x, 0, 0, y, out, 0, 0, 0, 0, 0 };
+    plan(&d);
+    memset(out, 0, (size_t)(g->taps * g->c) * 4);
+    nn_cut cut = nn_cut_rows(0, g->c, PANEL, g->c ? g->c : 1,
+                             (double)(g->n * g->rows) * nn_cycles(variant, g->taps, g->c, g->columns));
+    return nn_run_blocks(&cut, bytes_of(&d), add_products, &d);
+}
