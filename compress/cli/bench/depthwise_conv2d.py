@@ -16,7 +16,6 @@ __all__ = ["rows", "variant_rows"]
 
 # images, channels, side of an image: layers like those of MobileNet (Howard et al. 2017), and a batch
 SHAPES = ((1, 32, 112), (1, 128, 56), (1, 256, 56), (1, 256, 28), (1, 512, 14), (1, 1024, 7), (16, 64, 32))
-BAR = 1
 
 
 def rows(seconds: float) -> list[Row]:
@@ -42,13 +41,13 @@ def _beside_peers(batch: int, channels: int, side: int, seconds: float) -> Row:
     unit = "× the best peer"
     why = peers.missing("torch", "onnxruntime", "onnx")
     if why:
-        return Row("depthwise_conv2d", measure, None, unit, BAR, why=why)
+        return Row("depthwise_conv2d", measure, None, unit, why=why)
     x, w = _operands(batch, channels, side)
     theirs = {name: peer.timer for name, peer in peers.onnx_conv2d(x, w).items()} | peers.torch_conv2d(x, w)
     times = interleaved({"ours": _ours(x, w), **theirs}, seconds)
     best = min(times[name].median for name in theirs)
     beside = context(times, "GMAC/s", lambda seconds: x.size * 9 / seconds / 1e9)
-    return Row("depthwise_conv2d", measure, round(best / times["ours"].median, 3), unit, BAR, context=beside)
+    return Row("depthwise_conv2d", measure, round(best / times["ours"].median, 3), unit, context=beside)
 
 
 def _ours(x: np.ndarray, w: np.ndarray) -> Timer:
