@@ -10,6 +10,7 @@ are in·Πk and out·Πk.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +23,8 @@ __all__ = [
     "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
 
-Generator = np.random.Generator
+if TYPE_CHECKING:    # to load numpy.random takes a third of the time of `import nn`
+    from numpy.random import Generator
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:

@@ -182,3 +182,11 @@ def test_public_things_say_what_they_are(name):
     public = [node for node in TREES[name].body if isinstance(node, (ast.FunctionDef, ast.ClassDef))
               and not node.name.startswith("_") and ".testing" not in name]
     assert not [node.name for node in public if not documented(node)]
+
+
+def test_importing_nn_loads_nothing_that_takes_long():
+    """numpy.random would be a third of it, where NumPy waits with it: whoever draws first loads it."""
+    program = "import sys, numpy; before = set(sys.modules); import nn; print(*set(sys.modules) - before)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"numpy.random", "inspect", "typing", "tqdm", "safetensors"} & set(done.stdout.split())

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 Batch = tuple[np.ndarray, np.ndarray]
-Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]
+Augmentation: TypeAlias = "Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]"
 
 
 @dataclass(frozen=True)
