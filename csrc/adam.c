@@ -32,9 +32,7 @@ int nn_adam_step(int variant, int64_t count, void *const *p, const void *const *
                 if (overlap(each[a], sizes[i] * 4, each[b], sizes[i] * 4))
                     return NN_OVERLAP;
     }
-    if (variant < 0)
-        variant = nn_select(NN_adam_step, 1, 1, 0);
-    adam_step_micro *step = (adam_step_micro *)nn_micro(variant);
+    adam_step_micro *step = (adam_step_micro *)nn_micro(choose(NN_adam_step, variant));
     for (int64_t i = 0; i < count; i++)
         step(sizes[i], p[i], g[i], m[i], v[i], how, corrections[i], rates[i]);
     return 0;

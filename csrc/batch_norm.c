@@ -188,9 +188,8 @@ int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x, co
     double *wide = scratch(channels * 32, &memory);
     if (!wide)
         return NN_NO_MEMORY;
-    if (variant < 0)
-        variant = nn_select(NN_batch_norm, 1, 1, 0);
-    ((batch_norm_micro *)nn_micro(variant))(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
+    batch_norm_micro *micro = (batch_norm_micro *)nn_micro(choose(NN_batch_norm, variant));
+    micro(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
     free(memory);
     return 0;
 }
@@ -202,9 +201,8 @@ int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const void *
     double *wide = scratch(channels * 32, &memory);
     if (!wide)
         return NN_NO_MEMORY;
-    if (variant < 0)
-        variant = nn_select(NN_batch_norm_grad, 1, 1, 0);
-    ((batch_norm_grad_micro *)nn_micro(variant))(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
+    batch_norm_grad_micro *micro = (batch_norm_grad_micro *)nn_micro(choose(NN_batch_norm_grad, variant));
+    micro(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
     free(memory);
     return 0;
 }

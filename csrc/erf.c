@@ -102,8 +102,6 @@ LOOP erf_loop(int64_t n, const float *restrict x, float *restrict y)
 }
 COMPILE(erf, (int64_t n, const float *x, float *y), (n, x, y))
 
-static int choose(int kernel, int variant) { return variant < 0 ? nn_select(kernel, 1, 1, 0) : variant; }
-
 int nn_gelu(int variant, int64_t n, const void *x, void *y)
 {
     ((gelu_micro *)nn_micro(choose(NN_gelu, variant)))(n, x, y);

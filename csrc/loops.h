@@ -11,6 +11,9 @@
 
 #include "scratch.h"
 
+/* The variant that was forced, or the best one: all cost the same for every shape. */
+static inline int choose(int kernel, int variant) { return variant < 0 ? nn_select(kernel, 1, 1, 0) : variant; }
+
 #define LOOP static inline __attribute__((always_inline)) void
 
 #if NN_X86

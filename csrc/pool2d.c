@@ -109,26 +109,28 @@ LOOP avg_pool2d_grad_loop(const nn_pool *p, const float *g, float *dx)
 }
 COMPILE(avg_pool2d_grad, (const nn_pool *p, const float *g, float *dx), (p, g, dx))
 
-static int choose(int kernel, int variant) { return variant < 0 ? nn_select(kernel, 1, 1, 0) : variant; }
-
 int nn_max_pool2d(int variant, const nn_pool *p, const void *x, void *y, void *winner)
 {
     ((max_pool2d_micro *)nn_micro(choose(NN_max_pool2d, variant)))(p, x, y, winner);
     return 0;
 }
 
-/* Gradients go back image by image, so that its zeros are still in a cache when they are added to. */
+/* Image n of dx, as zeros. Gradients go back image by image, so that its zeros are still in a cache when they are added
+ * to. */
+static float *cleared(const nn_pool *p, int64_t n, void *dx)
+{
+    int64_t pixels = p->h * p->w * p->c;
+    return memset((float *)dx + n * pixels, 0, (size_t)pixels * sizeof(float));
+}
+
 int nn_max_pool2d_grad(int variant, const nn_pool *p, const void *g, const void *winner, void *dx)
 {
     max_pool2d_grad_micro *micro = (max_pool2d_grad_micro *)nn_micro(choose(NN_max_pool2d_grad, variant));
-    int64_t pixels = p->h * p->w * p->c, windows = p->oh * p->ow * p->c;
+    int64_t windows = p->oh * p->ow * p->c;
     nn_pool image = *p;
     image.n = 1;
-    for (int64_t n = 0; n < p->n; n++) {
-        float *to = (float *)dx + n * pixels;
-        memset(to, 0, (size_t)pixels * 4);
-        micro(&image, (const float *)g + n * windows, (const uint8_t *)winner + n * windows, to);
-    }
+    for (int64_t n = 0; n < p->n; n++)
+        micro(&image, (const float *)g + n * windows, (const uint8_t *)winner + n * windows, cleared(p, n, dx));
     return 0;
 }
 
@@ -141,13 +143,10 @@ int nn_avg_pool2d(int variant, const nn_pool *p, const void *x, void *y)
 int nn_avg_pool2d_grad(int variant, const nn_pool *p, const void *g, void *dx)
 {
     avg_pool2d_grad_micro *micro = (avg_pool2d_grad_micro *)nn_micro(choose(NN_avg_pool2d_grad, variant));
-    int64_t pixels = p->h * p->w * p->c, windows = p->oh * p->ow * p->c;
+    int64_t windows = p->oh * p->ow * p->c;
     nn_pool image = *p;
     image.n = 1;
-    for (int64_t n = 0; n < p->n; n++) {
-        float *to = (float *)dx + n * pixels;
-        memset(to, 0, (size_t)pixels * 4);
-        micro(&image, (const float *)g + n * windows, to);
-    }
+    for (int64_t n = 0; n < p->n; n++)
+        micro(&image, (const float *)g + n * windows, cleared(p, n, dx));
     return 0;
 }

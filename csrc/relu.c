@@ -30,8 +30,6 @@ LOOP relu_grad_loop(int64_t n, const float *g, const float *y, float *dx)
 }
 COMPILE(relu_grad, (int64_t n, const float *g, const float *y, float *dx), (n, g, y, dx))
 
-static int choose(int kernel, int variant) { return variant < 0 ? nn_select(kernel, 1, 1, 0) : variant; }
-
 int nn_relu(int variant, int64_t n, const void *x, void *y)
 {
     ((relu_micro *)nn_micro(choose(NN_relu, variant)))(n, x, y);

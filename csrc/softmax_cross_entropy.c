@@ -111,8 +111,7 @@ int nn_softmax_cross_entropy(int variant, int64_t rows, int64_t n, const void *x
     float *totals = scratch((rows + (n + 1) / 2) * (int64_t)sizeof(float), &memory);
     if (!totals)
         return NN_NO_MEMORY;
-    if (variant < 0)
-        variant = nn_select(NN_softmax_cross_entropy, 1, 1, 0);
+    variant = choose(NN_softmax_cross_entropy, variant);
     ((softmax_cross_entropy_micro *)nn_micro(variant))(rows, n, x, classes, losses, p, totals, totals + rows);
     for (int64_t i = 0; i < rows; i++)
         ((float *)losses)[i] += logf(totals[i]);
@@ -125,8 +124,7 @@ int nn_softmax_cross_entropy_grad(int variant, int64_t rows, int64_t n, const vo
 {
     if (!all_known(rows, n, classes))
         return NN_BAD_CLASS;
-    if (variant < 0)
-        variant = nn_select(NN_softmax_cross_entropy_grad, 1, 1, 0);
+    variant = choose(NN_softmax_cross_entropy_grad, variant);
     ((softmax_cross_entropy_grad_micro *)nn_micro(variant))(rows, n, g, p, classes, dx);
     return 0;
 }

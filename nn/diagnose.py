@@ -15,12 +15,22 @@ import numpy as np
 
 from nn import tensor as tensors
 from nn.backward import Node
+from nn.jacobian_mistakes import (
+    axes_named,
+    constant_factor,
+    level_difference,
+    missing_mask,
+    not_transposed,
+    only_entry,
+    outer_product,
+    same,
+    wrong_axis,
+)
 from nn.rules import Rule
 from nn.tensor import Tensor, TraceError
 
 __all__ = ["diagnose", "diagnose_shape"]
 
-EXACT = 1e-6      # how well an explanation has to fit
 MOST = 200_000    # entries of a Jacobian that is looked at
 
 
@@ -33,72 +43,39 @@ def diagnose(check: Any, i: int) -> str | None:
     if not np.isfinite(have).all():
         return "it is not finite"
     right = want[i]
-    if _same(have, 0 * have, right):
+    if same(have, 0 * have, right):
         found = _undetached(check, i, right)
         return found or "it is zero: nothing is sent back (a None, a `needs` that is misread, a cut graph?)"
     y, x = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays[i].shape
-    plain = _factor(have, right, y, x)
+    plain = constant_factor(have, right, y, x)
     through = _dropped(check, i, have) or _undetached(check, i, right)
     if plain and not (through and "times" in plain):    # ½ and 2 may be a use of two
         return plain
     if through:
         return through
     for words, candidate in _candidates(check, i, want, y, x):
-        if _same(candidate, right, right):    # a symmetry: it would explain nothing
+        if same(candidate, right, right):    # a symmetry: it would explain nothing
             continue
         for sign, flipped in ((1, ""), (-1, ", and its sign is flipped")):
-            if _same(have, sign * candidate, right):
+            if same(have, sign * candidate, right):
                 return words + flipped
-    return (_operand(check, i, right) or _scaled(check, have, right, y) or _unmasked(have, right)
-            or _mixed(have, right, y, x) or _half(check, i, have, right, y, x) or _level(have, right, y, x)
-            or _outer(have, right, y, x) or _forwards(have, right, y, x))
+    return (_operand(check, i, right) or _scaled(check, have, right, y) or missing_mask(have, right)
+            or wrong_axis(have, right, y, x) or _half(check, i, have, right, y, x)
+            or level_difference(have, right, y, x) or outer_product(have, right, y, x)
+            or not_transposed(have, right, y, x))
 
 
 def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
     """What explains a gradient of another shape than the right one, `want`, or None."""
     for order in permutations(range(have.ndim)) if have.ndim <= 4 else ():
-        if order != tuple(range(have.ndim)) and _same(have.transpose(order), want, want):
+        if order != tuple(range(have.ndim)) and same(have.transpose(order), want, want):
             return "it is transposed"
     for many in range(1, have.ndim + 1):
         for axes in combinations(range(have.ndim), many):
             for keep in (False, True):
-                if _same(have.sum(axes, keepdims=keep), want, want):
-                    return f"the sum over {_axes(axes)} of it is missing (a missing unbroadcast)"
+                if same(have.sum(axes, keepdims=keep), want, want):
+                    return f"the sum over {axes_named(axes)} of it is missing (a missing unbroadcast)"
     return None
-
-
-def _same(a, b, scale):
-    if a.shape != b.shape:
-        return False
-    return np.abs(a - b).max(initial=0) <= EXACT * max(np.abs(scale).max(initial=0), 1e-9)
-
-
-def _axes(axes):
-    return ("axis " if len(axes) == 1 else "axes ") + ", ".join(map(str, axes))
-
-
-def _factor(have, want, y, x):
-    """A constant factor, and what it may be."""
-    total = np.vdot(want, want)
-    c = np.vdot(want, have) / total if total else 0
-    if not c or not _same(have, c * want, have):
-        return None
-    if abs(c + 1) < EXACT:
-        return "its sign is flipped"
-    known = {f"the length of axis {a} of {whose}" + ", the batch?" * (whose == "the output" and not a): n
-             for whose, shape in (("the output", y), ("the argument", x)) for a, n in enumerate(shape)}
-    known |= {"the number of entries of the argument": int(np.prod(x)),
-              "the number of entries of the output": int(np.prod(y)), "the 2 of a square, or two uses?": 2}
-    for what, n in known.items():
-        for factor, ratio in ((n, "too many"), (1 / n, "missing")):
-            if n > 1 and abs(abs(c) - factor) < EXACT * factor:
-                sign = ", and its sign is flipped" if c < 0 else ""
-                shown = f"{n}" if factor == n else f"1/{n}"
-                return f"it is {shown} times the right one: a factor {n} ({what}) is {ratio}{sign}"
-    # Two numbers always have a ratio: it takes more of them to speak of a constant factor.
-    if np.count_nonzero(np.abs(want) > EXACT * np.abs(want).max()) < 3:
-        return None
-    return f"it is {c:.6g} times the right one"
 
 
 def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
@@ -107,11 +84,11 @@ def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
     for a, n in enumerate(y):
         for k in range(n) if n > 1 else ():
             yield (f"only entry {k} along axis {a} of the output counts: the sum over that axis is missing "
-                   "(a missing unbroadcast)", _only(right, a, k))
+                   "(a missing unbroadcast)", only_entry(right, a, k))
     for a, n in enumerate(x):
         for k in range(n) if n > 1 else ():
             yield (f"only entry {k} along axis {a} of {name} gets a gradient: it is not repeated along that "
-                   "axis", _only(right, len(y) + a, k))
+                   "axis", only_entry(right, len(y) + a, k))
     less, more = np.prod(x) < np.prod(y), np.prod(x) > np.prod(y)
     spread = "it is spread along the wrong axis" if more else "it is transposed"
     for a, b in combinations(range(len(x)), 2):
@@ -136,13 +113,6 @@ def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
                right * (1 - diagonal))
 
 
-def _only(jacobian, axis, k):
-    """Zero but for entry k along an axis."""
-    keep = np.zeros(jacobian.shape[axis])
-    keep[k] = 1
-    return jacobian * keep.reshape(-1, *(1,) * (jacobian.ndim - axis - 1))
-
-
 def _operand(check, i, right):
     """Would the vjp be right if something that it multiplies by were transposed, or mirrored?"""
     if check.rule is None:
@@ -161,7 +131,7 @@ def _operand(check, i, right):
                 trial = (*saved[:j], changed, *saved[j + 1:])
                 needs = [k == i for k in range(len(arrays))]
                 rows = _rows(lambda v, t=trial, n=needs: check.rule.vjp(v, t, n)[i], shape, arrays[i].shape)
-                if _same(rows, right, right):
+                if same(rows, right, right):
                     return f"{words} {name}"
     except Exception:    # a vjp that is wrong may also fail: then this was not it
         return None
@@ -178,33 +148,6 @@ def _rows(vjp: Callable, y: tuple, x: tuple) -> np.ndarray:
     return np.array(rows).reshape(*y, *x)
 
 
-def _mixed(have, want, y, x):
-    """Where y and x have the same axes: do entries depend on each other along others than they should?"""
-    if y != x or not x:
-        return None
-    mixing = []
-    for jacobian in (have, want):
-        scale = EXACT * np.abs(jacobian).max(initial=0)
-        index = np.indices(jacobian.shape, sparse=True)
-        mixing.append({a for a in range(len(x))
-                       if np.abs(jacobian * (index[a] != index[len(x) + a])).max(initial=0) > scale})
-    if mixing[0] == mixing[1] or len(mixing[0]) != len(mixing[1]):
-        return None
-    wrong, right = (_axes(sorted(axes)) for axes in mixing)
-    return f"the wrong axis: a sum in it runs over {wrong} where it should over {right}"
-
-
-def _level(have, want, y, x):
-    """Is what is missing the same all along an axis, as a sum or mean over it is?"""
-    missing = want - have
-    for a, n in enumerate(x):
-        level = np.broadcast_to(missing.mean(len(y) + a, keepdims=True), missing.shape)
-        if n > 1 and _same(missing, level, want):
-            return (f"a term is dropped, or one too many: the difference is the same all along axis {a}, as "
-                    "a sum or mean over it is")
-    return None
-
-
 def _half(check, i, have, want, y, x):
     """y = x·f(x) has the derivative f + x·f′: is it one of the two, and the other is missing?"""
     if y != x or not x:
@@ -216,36 +159,10 @@ def _half(check, i, have, want, y, x):
     name = check.argument(i)
     for candidate, words in ((f, f"the output over {name}, is there; the other"),
                              (want - f, f"the output over {name}, is missing; the other is there, which")):
-        if _same(have, candidate, want) and not _same(candidate, 0 * want, want):
+        if same(have, candidate, want) and not same(candidate, 0 * want, want):
             return (f"a term is dropped: of the two of the product rule, one, {words} comes from the "
                     f"derivative of the other factor")
     return None
-
-
-def _outer(have, want, y, x):
-    """Is what is missing an outer product along an axis, as a term is that has a sum along it?"""
-    missing = want - have
-    scale = EXACT * max(np.abs(want).max(initial=0), 1e-9)
-    for a in range(len(x)) if y == x else ():
-        others, n = int(np.prod(x)) // x[a], x[a]
-        blocks = np.moveaxis(missing, (a, len(y) + a), (len(y) - 1, -1)).reshape(others, n, others, n)
-        own = np.arange(others)
-        within = blocks[own, :, own]
-        if n < 3 or np.abs(blocks).max() <= scale or np.abs(blocks).sum() - np.abs(within).sum() > scale:
-            continue
-        if (np.linalg.svd(within, compute_uv=False)[:, 1:] <= scale).all():
-            return (f"a term is dropped, or one too many: the difference is an outer product along axis {a}, "
-                    "as that of a term with a sum over it is")
-    return None
-
-
-def _forwards(have, want, y, x):
-    """Is it J·g in place of Jᵀ·g?"""
-    n = int(np.prod(x))
-    if y != x or not _same(have, want.reshape(n, n).T.reshape(want.shape), want):
-        return None
-    return ("the Jacobian is not transposed: each entry gets from those that it depends on, not from those "
-            "that depend on it")
 
 
 def _scaled(check, have, want, y):
@@ -265,17 +182,8 @@ def _scaled(check, have, want, y):
                                      (f"it is multiplied by {name}, not divided", want * factor * factor),
                                      (f"it is divided by {name}, not multiplied", want / factor / factor)):
                 for sign, flipped in ((1, ""), (-1, ", and its sign is flipped")):
-                    if _same(have, sign * candidate, want):
+                    if same(have, sign * candidate, want):
                         return words + flipped
-    return None
-
-
-def _unmasked(have, want):
-    """Is it right wherever the right one is not zero?"""
-    there = np.abs(want) > EXACT * np.abs(want).max(initial=0)
-    if np.count_nonzero(there) > 2 and _same(have * there, want * there, want):
-        return ("it is right where the right one is not zero, but does not vanish elsewhere: a mask is "
-                "missing, or a term too many")
     return None
 
 
@@ -301,13 +209,13 @@ def _dropped(check, i, have):
         parent, node.parents[k] = node.parents[k], None
         rest = jacobian()
         node.parents[k] = parent
-        if _same(rest, whole, whole):
+        if same(rest, whole, whole):
             continue
         formula = node.rule.formula.split(";")[0]
         words = f"the term that comes through {node.rule.name} in its twin ({formula})"
-        if _same(have, rest, whole):
+        if same(have, rest, whole):
             return f"a term is dropped: {words} is missing"
-        if _same(have, 2 * rest - whole, whole):
+        if same(have, 2 * rest - whole, whole):
             return f"{words} has its sign flipped"
     return None
 
@@ -358,6 +266,6 @@ def _undetached(check, i, right):
         return None
     finally:
         tensors.tracer = before
-    if listener.found and _same(have, right, right):
+    if listener.found and same(have, right, right):
         return f"a use of {check.argument(i)} is dropped: it goes through detach()"
     return None

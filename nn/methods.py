@@ -181,8 +181,6 @@ class Methods:
         order.insert(destination, source)
         return self._apply(shapes.permute, dims=tuple(order))
 
-    # Shapes
-
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """The axes start_dim to end_dim as one."""
         start, end = self._axis(start_dim), self._axis(end_dim)

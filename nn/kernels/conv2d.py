@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy import empty, ndarray
 
-from .arguments import F32, READABLE, WRITABLE, array, integer, output, usual, vector
-from .convolution import LARGEST, both, contiguous, geometry, met, positions, readable, struct
+from .arguments import F32, READABLE, WRITABLE, array, integer, output, usual
+from .convolution import LARGEST, both, geometry, met, positions, readable
+from .convolution_plan import Plan
 from .kernel import kernel
 from .native import NUMPY, check, ffi, from_buffer, lib, pointer
 from .packed import Packed, aligned, packed_elsewhere
@@ -87,34 +87,6 @@ def _unpack(packed: Packed) -> np.ndarray:
     return np.ascontiguousarray(w.reshape(o, c, kh, kw))
 
 
-class _Plan:
-    """The checked geometry of a call, as C knows it for a contiguous x and result, and a checked bias."""
-
-    __slots__ = ("asked", "bias", "c", "geometry", "keep", "positions")
-
-    def __init__(self, asked: tuple, w: tuple) -> None:
-        self.asked, self.bias = asked, None
-        self.geometry = at = geometry("conv2d", asked[0], w, *asked[1:])
-        self.positions = prod(at.y[:3])
-        if lib is not None:
-            self.c, self.keep = self.between(contiguous(at.x), contiguous(at.y))
-
-    def between(self, x_strides: tuple, y_strides: tuple) -> tuple[Any, tuple]:
-        """The same for arrays that lie in other ways."""
-        at = self.geometry
-        return struct(at.x, x_strides, at.y, y_strides, at.stride, at.groups, at.offsets())
-
-    def checked(self, bias: Any) -> tuple:
-        """The bias and its address. A layer gives the same array in every call: it is remembered."""
-        known = self.bias   # once: other threads may come with another
-        if known is None or known[0] is not bias:
-            vector_ = vector("conv2d", "bias", bias, self.geometry.y[3], F32)
-            known = vector_, ffi and from_buffer(vector_)
-            if vector_ is bias:
-                self.bias = known
-        return known
-
-
 def _call(x: np.ndarray, w: np.ndarray | Packed, bias: np.ndarray | None = None, *,
           stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
           dilation: int | tuple[int, int] = 1, groups: int = 1, relu: bool = False,
@@ -131,7 +103,8 @@ def _call(x: np.ndarray, w: np.ndarray | Packed, bias: np.ndarray | None = None,
         plan = w.pinned
     asked = (x.shape, stride, padding, dilation, groups)
     if plan is None or plan.asked != asked:
-        plan = _Plan(asked, _shape_of(w, groups) if packed else w.shape)
+        filters = _shape_of(w, groups) if packed else w.shape
+        plan = Plan("conv2d", asked, geometry("conv2d", x.shape, filters, *asked[1:]))
         if packed:
             w.pinned = plan
     bias, b = (None, None) if bias is None else plan.checked(bias)

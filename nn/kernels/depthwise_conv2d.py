@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy import empty, ndarray
 
-from .arguments import F32, READABLE, WRITABLE, array, output, usual, vector
-from .convolution import Geometry, both, contiguous, geometry, met, positions, readable, struct
+from .arguments import F32, READABLE, WRITABLE, array, output, usual
+from .convolution import Geometry, both, geometry, met, positions, readable
+from .convolution_plan import Plan
 from .kernel import kernel
 from .native import NUMPY, check, ffi, from_buffer, lib, pointer
 from .packed import Packed, aligned, packed_elsewhere
@@ -71,33 +72,6 @@ def _unpack(packed: Packed) -> np.ndarray:
     return np.ascontiguousarray(packed.parts["taps"].T).reshape(packed.shape)
 
 
-class _Plan:
-    """The checked geometry of a call, as C knows it for a contiguous x and result, and a checked bias."""
-
-    __slots__ = ("asked", "bias", "c", "geometry", "keep")
-
-    def __init__(self, asked: tuple, w: tuple) -> None:
-        self.asked, self.bias = asked, None
-        self.geometry = at = depthwise("depthwise_conv2d", asked[0], w, *asked[1:])
-        if lib is not None:
-            self.c, self.keep = self.between(contiguous(at.x), contiguous(at.y))
-
-    def between(self, x_strides: tuple, y_strides: tuple) -> tuple[Any, tuple]:
-        """The same for arrays that lie in other ways."""
-        at = self.geometry
-        return struct(at.x, x_strides, at.y, y_strides, at.stride, at.groups, at.offsets())
-
-    def checked(self, bias: Any) -> tuple:
-        """The bias and its address. A layer gives the same array in every call: it is remembered."""
-        known = self.bias   # once: other threads may come with another
-        if known is None or known[0] is not bias:
-            vector_ = vector("depthwise_conv2d", "bias", bias, self.geometry.y[3], F32)
-            known = vector_, ffi and from_buffer(vector_)
-            if vector_ is bias:
-                self.bias = known
-        return known
-
-
 def _call(x: np.ndarray, w: np.ndarray | Packed, bias: np.ndarray | None = None, *,
           stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
           dilation: int | tuple[int, int] = 1, relu: bool = False,
@@ -113,7 +87,7 @@ def _call(x: np.ndarray, w: np.ndarray | Packed, bias: np.ndarray | None = None,
         plan = w.pinned
     asked = (x.shape, stride, padding, dilation)
     if plan is None or plan.asked != asked:
-        plan = _Plan(asked, w.shape)
+        plan = Plan("depthwise_conv2d", asked, depthwise("depthwise_conv2d", x.shape, w.shape, *asked[1:]))
         if packed:
             w.pinned = plan
     bias, b = (None, None) if bias is None else plan.checked(bias)

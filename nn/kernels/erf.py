@@ -9,14 +9,11 @@ what erf keeps of it there is 1.5e-8. (NumPy has no erf.)
 from __future__ import annotations
 
 from math import pi
-from typing import Any
 
 import numpy as np
 
-from .arguments import F32, array
+from .elementwise import of_one, of_two
 from .kernel import kernel
-from .native import NUMPY, lib, pointer
-from .relu import dense, like
 
 _NEAR = 0.46875
 # Coefficients of the highest power first.
@@ -85,38 +82,6 @@ def _below(x):
     return (1 + erf.reference(x * 0.5 ** 0.5)) * 0.5
 
 
-def _erf(x: np.ndarray) -> np.ndarray:
-    return _each(erf, "nn_erf", x)
-
-
-def _gelu(x: np.ndarray) -> np.ndarray:
-    return _each(gelu, "nn_gelu", x)
-
-
-def _each(called: Any, function: str, x: Any) -> np.ndarray:
-    """A kernel of one array."""
-    if type(x) is not np.ndarray or x.dtype is not F32:
-        x = array(called.name, "x", x, None, F32)
-    if called.choice == NUMPY:
-        return np.asarray(called.reference(x))
-    x, y = dense(x)
-    getattr(lib, function)(called.choice, x.size, pointer(x), pointer(y))
-    return y
-
-
-def _gelu_grad(g: Any, x: Any) -> np.ndarray:
-    if not (type(g) is type(x) is np.ndarray and g.dtype is x.dtype is F32):
-        g, x = array("gelu_grad", "g", g, None, F32), array("gelu_grad", "x", x, None, F32)
-    if g.shape != x.shape:
-        raise ValueError(f"gelu_grad: g and x must have one shape, got {g.shape} and {x.shape}")
-    if gelu_grad.choice == NUMPY:
-        return np.asarray(gelu_grad.reference(g, x))
-    x, dx = dense(x)
-    g = like(g, x)
-    lib.nn_gelu_grad(gelu_grad.choice, x.size, pointer(g), pointer(x), pointer(dx))
-    return dx
-
-
-erf.bind(_erf)
-gelu.bind(_gelu)
-gelu_grad.bind(_gelu_grad)
+erf.bind(lambda x: of_one(erf, "nn_erf", x))
+gelu.bind(lambda x: of_one(gelu, "nn_gelu", x))
+gelu_grad.bind(lambda g, x: of_two(gelu_grad, "nn_gelu_grad", "x", g, x))

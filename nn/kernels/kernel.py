@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import native
 
 _kernels: dict[str, Kernel] = {}
@@ -48,6 +50,11 @@ class Kernel:
     def compiled(self) -> bool:
         """Whether a call runs C now, and not the NumPy specification, which is written to be read."""
         return self.choice != native.NUMPY
+
+    def of(self, *arrays: Any) -> Callable:
+        """The kernel itself for float32 (None may be among them), its specification for everything else."""
+        single = all(x is None or x.dtype == np.float32 for x in arrays)
+        return self if single else self.reference
 
     @property
     def vectorized(self) -> bool:

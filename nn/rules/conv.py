@@ -18,7 +18,7 @@ from nn.rules.windows import Windows
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     how = _geometry(x, w, b, stride, padding, dilation, groups)
     kernel, _, _, options = _kernels(w, how)
-    y = kernel_for(kernel, x, w, b)(channels_last(x), w, b, **options)
+    y = kernel.of(x, w, b)(channels_last(x), w, b, **options)
     return y.transpose(0, 3, 1, 2), (x, w, how)
 
 
@@ -28,9 +28,9 @@ def _conv2d_vjp(g, saved, needs):
     dx = dw = db = None
     pixels = channels_last(g)
     if needs[0]:    # what each tap of the filters met gets g times that tap
-        dx = kernel_for(input_grad, g, w)(pixels, w, x.shape[2:], **options).transpose(0, 3, 1, 2)
+        dx = input_grad.of(g, w)(pixels, w, x.shape[2:], **options).transpose(0, 3, 1, 2)
     if needs[1]:
-        dw = kernel_for(weight_grad, x, g)(channels_last(x), pixels, w.shape[2:], **options)
+        dw = weight_grad.of(x, g)(channels_last(x), pixels, w.shape[2:], **options)
     if needs[2]:
         db = column_sums(pixels.reshape(-1, len(w)))
     return dx, dw, db
@@ -49,12 +49,6 @@ def _kernels(w, how):
         return (kernels.depthwise_conv2d, kernels.depthwise_conv2d_input_grad,
                 kernels.depthwise_conv2d_weight_grad, options)
     return kernels.conv2d, kernels.conv2d_input_grad, kernels.conv2d_weight_grad, how
-
-
-def kernel_for(kernel, *arrays):
-    """The kernel for float32, its specification for everything else."""
-    single = all(array is None or array.dtype == np.float32 for array in arrays)
-    return kernel if single else kernel.reference
 
 
 def _geometry(x, w, b, stride, padding, dilation, groups):

@@ -9,7 +9,6 @@ import numpy as np
 
 from nn import kernels
 from nn.kernels import channels_last
-from nn.rules.conv import kernel_for
 from nn.rules.linear import column_sums
 from nn.rules.record import Rule
 from nn.rules.windows import Windows, pair
@@ -46,7 +45,7 @@ def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=
     windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
     how = {name: getattr(windows, name) for name in ("stride", "padding", "dilation")} | {"groups": groups}
     pixels = _positions(x, windows)
-    y = kernel_for(kernels.conv2d_input_grad, x, w)(pixels, w, windows.image[1:3], **how)
+    y = kernels.conv2d_input_grad.of(x, w)(pixels, w, windows.image[1:3], **how)
     if b is not None:
         y += b
     return y.transpose(0, 3, 1, 2), (x, w, pixels, how)
@@ -65,9 +64,9 @@ def _conv_transpose2d_vjp(g, saved, needs):
     g = channels_last(g)
     dx = dw = db = None
     if needs[0]:
-        dx = kernel_for(kernels.conv2d, g, w)(g, w, **how)[:, :x.shape[2], :x.shape[3]].transpose(0, 3, 1, 2)
+        dx = kernels.conv2d.of(g, w)(g, w, **how)[:, :x.shape[2], :x.shape[3]].transpose(0, 3, 1, 2)
     if needs[1]:
-        dw = kernel_for(kernels.conv2d_weight_grad, g, x)(g, pixels, w.shape[2:], **how)
+        dw = kernels.conv2d_weight_grad.of(g, x)(g, pixels, w.shape[2:], **how)
     if needs[2]:
         db = column_sums(g.reshape(-1, g.shape[3]))
     return dx, dw, db

@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from nn import kernels
-from nn.rules.conv import kernel_for
 from nn.rules.functions import signed
 from nn.rules.record import Rule
 
@@ -13,7 +12,7 @@ from nn.rules.record import Rule
 def _of_each(kernel, x):
     x = np.asarray(x)
     x = x if x.dtype.kind == "f" else x.astype(np.float64)    # as NumPy's own functions do with integers
-    return kernel_for(kernel, x)(x), (x,)
+    return kernel.of(x)(x), (x,)
 
 
 erf = Rule(
@@ -25,7 +24,7 @@ erf = Rule(
 
 def _gelu_vjp(g, saved, needs):
     (x,) = saved
-    return (kernel_for(kernels.gelu_grad, g, x)(*np.broadcast_arrays(g, x)),)
+    return (kernels.gelu_grad.of(g, x)(*np.broadcast_arrays(g, x)),)
 
 
 # Hendrycks & Gimpel, "Gaussian error linear units" (2016).
