@@ -270,9 +270,37 @@ print(program)
 print()
 print(compress.report(program))
 
+MEANING = {
+    "nhwc": "puts the channels of a pixel side by side",
+    "conv2d": "multiplies each neighbourhood with all filters, without copying it",
+    "im2col": "copies each neighbourhood into a row, so that a convolution becomes a matrix product",
+    "winograd_conv2d": "a convolution with fewer multiplications (section 11)",
+    "gemm": "multiplies matrices of floats",
+    "qgemm": "multiplies matrices of 8-bit integers, and adds up in 32 bits",
+    "quantize": "rounds floats to the integers of a grid (section 6)",
+    "dequantize": "makes floats of integers again",
+    "max_pool": "keeps the largest value of each window",
+    "flatten": "makes one row of an image",
+    "bias": "adds a number to each channel",
+    "relu": "puts 0 in place of what is negative",
+    "spmm_csr": "multiplies with the weights that are left, row by row (section 8)",
+    "codebook_gemm": "looks each weight up in a codebook while it multiplies (section 9)",
+    "tt_matmul": "multiplies with one core after the other (section 10)",
+}
+
+
+def legend(program):
+    """What the calls in a listing do, each once, in the order in which they come."""
+    for op in dict.fromkeys(call.op for call in program.calls):
+        print(f"{op:16} {MEANING[op]}")
+
+
+print()
+legend(program)
+
 # %% [markdown]
-# Every line is a kernel: `im2col` copies each 3×3 neighbourhood into a row, so that a convolution becomes a
-# matrix product, and `gemm` multiplies. 4 bytes a weight; `header` is the list above, as text.
+# Every line is a kernel, and the cell ends with what those of *this* list do. 4 bytes a weight; `header` is
+# the list above, as text.
 #
 # This is the first row of our ledger. `enter` saves a Program, loads the file again and keeps what was
 # loaded: only what came back from a file counts. `race` lets Programs run in turns, so that a slow moment
@@ -393,6 +421,8 @@ yours_smaller, yours_points, yours_faster = None, None, None
 quantized = compress.prepare(copy.deepcopy(network), compress.Quantize(), x[:512])
 program = compress.convert(quantized)
 print(program)
+print()
+legend(program)
 row = enter("cnn int8", program)
 compare("int8: times smaller", row["smaller"], yours_smaller)
 compare("int8: points lost", row["lost"], yours_points)
@@ -685,10 +715,18 @@ compare("shared, 4 bits: times smaller", row["smaller"], yours_smaller, theory=8
 compare("shared, 4 bits: points lost", row["lost"], yours_points)
 
 # %% [markdown]
-# Open it. Two indices lie in every byte, and `codebook_gemm` looks each one up while it multiplies: sixteen
-# floats are one register of AVX-512, and looking up is one instruction.
+# Open it. Two indices lie in every byte, and `codebook_gemm` looks each one up while it multiplies. How it
+# looks up depends on the machine; the cell says what yours does.
 
 # %%
+LOOKING_UP = {
+    "scalar": "one load from memory for each weight",
+    "avx2": "sixteen floats are two registers: two vpermps and a blend find eight weights",
+    "avx512": "sixteen floats are one register: one vpermps finds sixteen weights",
+}
+isa = nn.kernels.isa()
+print(f"on this machine ({isa}):", LOOKING_UP.get(isa, LOOKING_UP["avx2"]))
+
 packed = program.constants["fc.weight"]
 arrays = packed.arrays()
 for name, array in arrays.items():
@@ -841,28 +879,34 @@ figure.suptitle("filters of the first layer, and what Winograd makes of them: co
 plt.show()
 
 # %% [markdown]
-# The whole network this way. **Before you run the cell:** 2.25 times fewer multiplications: how many times
-# faster will it be?
+# The whole network this way, against the same convolutions as they are written down. **Before you run the
+# cell:** 2.25 times fewer multiplications: how many times faster will it be?
 
 # %%
 yours = None
 
-patches = compress.convert(network, x[:512], algorithm="im2col")
+direct = compress.convert(network, x[:512], algorithm="direct")
 program = compress.convert(network, x[:512], algorithm="winograd")
 print(program)
 enter("cnn winograd", program)
-apart = np.abs(program(digits.x_test) - patches(digits.x_test)).max()
+apart = np.abs(program(digits.x_test) - direct(digits.x_test)).max()
 print("largest difference between the logits of the two:", apart)
-compare("Winograd: times fewer multiplications", patches.macs / program.macs, theory=2.25)
-seconds = race({"patches": patches, "winograd": program})
-compare("Winograd: times faster", seconds["patches"] / seconds["winograd"], yours)
+convolutions = {name: n for name, n in work.items() if name != "fc"}
+fewer = sum(convolutions.values()) / (program.macs - work["fc"])
+compare("Winograd: times fewer multiplications in the convolutions", fewer, theory=2.25)
+seconds = race({"direct": direct, "winograd": program})
+compare("Winograd: times faster", seconds["direct"] / seconds["winograd"], yours)
+
+calls = [call.op for call in ledger["cnn float"]["program"].calls]
+chosen = [op for op in calls if op in ("conv2d", "winograd_conv2d", "im2col")]
+print(f"by itself, convert chose for {', '.join(convolutions)}: {', '.join(chosen)}")
 
 # %% [markdown]
 # The multiplications are not all there is: tiles must be cut out, transformed and put together again. That
 # takes the same time for one output channel as for many, and the more images there are, the more tiles
-# share a transformed filter. `convert` decides by a model of these costs for a *single* image, and by
-# itself it had chosen `im2col` here (section 5; exercise 6 asks whether it was right). On disk nothing
-# changes; look for the transformed filters in the column `in memory` below.
+# share a transformed filter. `convert` decides by a model of these costs for a *single* image; the last
+# line above says what it chose here (exercise 6 asks whether it was right). On disk nothing changes; look
+# for the transformed filters in the column `in memory` below.
 
 # %% [markdown]
 # ## 12. The ledger
@@ -931,5 +975,5 @@ for what, (guess, theory, measured) in guesses.items():
 # 5. *The plain matrix.* `TensorTrain(rank=6, in_modes=(64, 1), out_modes=(1, 300))` is a low-rank product
 #    with nearly as many numbers in `fc1` as the train of section 10 has. (Why?) Use it there. Which is
 #    better after training?
-# 6. *One image.* Race `patches` and `program` of section 11 with `count=1`, and the whole ledger. Which
+# 6. *One image.* Race `direct` and `program` of section 11 with `count=1`, and the whole ledger. Which
 #    rows change places, and why?

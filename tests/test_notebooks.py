@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from compress.calls import CALLS
 from compress.cli import command
 from compress.cli.notebooks import convert
 from nn import FileError
@@ -38,11 +39,26 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
     assert "Warning" not in run.stderr
     assert not list((tmp_path / "here").iterdir())
     assert not list((tmp_path / "tmp").rglob("*.safetensors"))
+    claims = re.findall(rf"`({'|'.join(CALLS)})`", prose(path))
+    assert [op for op in claims if f" = {op}(" not in run.stdout] == []    # the text speaks of what is listed
+
+
+def prose(path):
+    """The text of a notebook, without its code."""
+    cells = json.loads(convert(path.read_text(encoding="utf-8"), path.name))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_the_text_names_no_instruction_set(path):
+    """It is read on every machine; what a cell finds out about yours, the cell prints."""
+    assert not re.search(r"\b(AVX|SSE|NEON|[xyz]mm\d|vp[a-z]{3,})", prose(path))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_the_ipynb_is_generated_from_the_source(path):
-    assert path.with_suffix(".ipynb").read_bytes() == convert(path.read_text(encoding="utf-8"))
+    written = path.with_suffix(".ipynb").read_bytes()
+    assert written == convert(path.read_text(encoding="utf-8"), path.name)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
@@ -109,7 +125,7 @@ def test_the_command_writes_and_checks(tmp_path, capsys):
     assert "a.ipynb" in capsys.readouterr().err
     assert not path.exists()
     assert command(["notebooks", str(tmp_path)]) == 0
-    assert path.read_bytes() == convert(SMALL)
+    assert path.read_bytes() == convert(SMALL, "a.py")
     assert command(["notebooks", str(tmp_path), "--check"]) == 0
     path.write_bytes(path.read_bytes() + b" ")
     assert command(["notebooks", str(tmp_path), "--check"]) == 1
@@ -122,3 +138,75 @@ def test_the_command_refuses_what_is_no_notebook(tmp_path, capsys):
     assert command(["notebooks", str(tmp_path)]) == 2
     assert "a.py: the first line must be" in capsys.readouterr().err
     assert not (tmp_path / "a.ipynb").exists()
+
+
+# What a reader has written is not lost
+
+
+def answered(notebook):
+    notebook["cells"][1]["source"] = "yours = 42\n"
+
+
+def computed(notebook):
+    notebook["cells"][1] |= {"execution_count": 1, "outputs": [{"output_type": "stream", "text": ["1\n"]}]}
+
+
+def added(notebook):
+    notebook["cells"].append({"cell_type": "markdown", "id": "x", "metadata": {}, "source": ["my notes"]})
+
+
+def removed(notebook):
+    del notebook["cells"][2]
+
+
+def anonymous(notebook):
+    del notebook["metadata"]["generated"]
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    (tmp_path / "a.py").write_text(SMALL, encoding="utf-8")
+    assert command(["notebooks", str(tmp_path)]) == 0
+    return tmp_path / "a.ipynb"
+
+
+@pytest.mark.parametrize("change", [answered, computed, added, removed, anonymous])
+def test_a_changed_notebook_is_kept_and_said(notebook, change, capsys):
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    change(content)
+    mine = json.dumps(content).encode()
+    notebook.write_bytes(mine)
+    assert command(["notebooks", str(notebook.parent)]) == 1
+    assert notebook.read_bytes() == mine
+    said = capsys.readouterr().err
+    assert str(notebook) in said
+    assert "--force" in said
+    assert command(["notebooks", str(notebook.parent), "--force"]) == 0
+    assert notebook.read_bytes() == convert(SMALL, "a.py")
+
+
+def test_what_is_no_json_is_kept_too(notebook):
+    notebook.write_bytes(b"my notes")
+    assert command(["notebooks", str(notebook.parent)]) == 1
+    assert notebook.read_bytes() == b"my notes"
+
+
+def test_a_notebook_that_was_only_opened_follows_its_source(notebook):
+    """Jupyter saves a source as one text, and metadata of its own."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        cell["source"] = "".join(cell["source"])
+        cell["metadata"] = {"editable": True}
+    content["metadata"]["language_info"] = {"name": "python", "version": "3.12.1"}
+    notebook.write_text(json.dumps(content), encoding="utf-8")
+    notebook.with_suffix(".py").write_text(SMALL.replace("a = 1", "a = 2"), encoding="utf-8")
+    assert command(["notebooks", str(notebook.parent)]) == 0
+    assert b"a = 2" in notebook.read_bytes()
+
+
+def test_a_bad_source_leaves_every_notebook_as_it_was(notebook):
+    before = notebook.read_bytes()
+    notebook.with_suffix(".py").write_text(SMALL.replace("a = 1", "a = 2"), encoding="utf-8")
+    (notebook.parent / "b.py").write_text("print()\n", encoding="utf-8")
+    assert command(["notebooks", str(notebook.parent)]) == 2
+    assert notebook.read_bytes() == before

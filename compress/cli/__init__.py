@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), metavar="DIR",
                            help="where they are (notebooks)")  # fmt: skip
     notebooks.add_argument("--check", action="store_true", help="only check that they are up to date")
+    notebooks.add_argument("--force", action="store_true", help="overwrite answers and outputs in an .ipynb")
     notebooks.set_defaults(run=_notebooks)
     return parser
 
@@ -149,7 +150,7 @@ def _rules(options: argparse.Namespace) -> int:
 def _notebooks(options: argparse.Namespace) -> int:
     from . import notebooks
 
-    return notebooks.run(options.folder, options.check)
+    return notebooks.run(options.folder, options.check, options.force)
 
 
 def _count(text: str) -> int:
