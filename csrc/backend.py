@@ -1,8 +1,10 @@
-"""PEP 517 build backend: setuptools, plus two things pyproject.toml can't say.
+"""PEP 517 build backend: setuptools, plus three things pyproject.toml can't say.
 
 1. `cffi_modules`, which compiles csrc/ (python-cffi/cffi#55).
 2. The wheel carries the C sources as nn/csrc/, for students to read and for `python nn/csrc/build.py`
    to rebuild. An editable install has them in the checkout already.
+3. The source archive has no tests. setuptools would add those that lie directly in tests/, without what they
+   import.
 """
 
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 import setuptools
 from setuptools.build_meta import *  # noqa: F403
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 
 class build_py_with_sources(build_py):
@@ -29,6 +32,13 @@ class build_py_with_sources(build_py):
         return {str(Path(self.build_lib, "nn", f)): str(f) for f in sorted(files)}
 
 
+class sdist_without_tests(sdist):
+    def make_distribution(self):
+        self.filelist.prune("tests")
+        super().make_distribution()
+
+
 _setup = setuptools.setup
 setuptools.setup = lambda **kw: _setup(
-    cffi_modules=["csrc/build.py:ffi"], cmdclass={"build_py": build_py_with_sources}, **kw)
+    cffi_modules=["csrc/build.py:ffi"],
+    cmdclass={"build_py": build_py_with_sources, "sdist": sdist_without_tests}, **kw)
