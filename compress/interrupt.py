@@ -48,5 +48,6 @@ def _end(number: int, frame: object) -> None:
         with suppress(Exception):
             said.append(act())
     with suppress(OSError):  # sys.stderr may be in the middle of something
-        os.write(2, ": ".join(["\nbonsai: interrupted", *filter(None, said)]).encode() + b"\n")
+        start = "\n" if os.isatty(2) else ""  # a terminal has written ^C, or has a bar there
+        os.write(2, f"{start}{': '.join(['bonsai: interrupted', *filter(None, said)])}\n".encode())
     os._exit(128 + number)

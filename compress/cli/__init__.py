@@ -172,6 +172,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     from . import bench
+    from .terminal import width
 
     if options.list:
         for name in bench.GROUPS:
@@ -180,13 +181,14 @@ def _bench(options: argparse.Namespace) -> int:
     unknown = [name for name in options.names if name not in bench.GROUPS]
     if unknown:
         raise _Usage(f"bench: {unknown[0]!r} is not one of {', '.join(bench.GROUPS)}")
-    return bench.run(options.names, options.json)
+    return bench.run(options.names, options.json, width())
 
 
 def _rules(options: argparse.Namespace) -> int:
     from nn.rules import RULES
 
     from . import rules
+    from .terminal import width
 
     unknown = [name for name in options.names if name not in RULES]
     if unknown:
@@ -194,7 +196,7 @@ def _rules(options: argparse.Namespace) -> int:
     if options.page is not None and options.page.suffix not in (".md", ".html"):
         raise _Usage(f"rules: --out wants a file ending in .md or .html; got {str(options.page)!r}")
     found = rules.entries(options.names, options.check)
-    print(rules.text(found))
+    print(rules.text(found, width()))
     if options.page is not None:
         rules.write(options.page, found)
     return 1 if any(entry.checked not in ("", "passed") for entry in found) else 0

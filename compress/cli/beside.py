@@ -1,8 +1,8 @@
 """Programs timed beside the float network that they come from, and where their time goes.
 
-Turn by turn (float, A, float, B, …), each after a call that does not count, so that a drift of the machine hits
-both sides of a ratio alike. The clock is the thread's own: it stands still while another program has the core.
-What that one does to caches and clock rates it can't see, so the share of the time that others had is kept too.
+Turn by turn (float, A, float, B, …), each after a call that does not count: a drift of the machine hits both
+sides of a ratio alike. The clock is the thread's own, which stands still while another program has the core.
+What that one does to caches and clock rates it can't see, so the share of the time that others had is kept.
 """
 
 from __future__ import annotations

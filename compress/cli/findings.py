@@ -21,14 +21,14 @@ def disturbed(rows: Sequence[Row], busy: float) -> list[str]:
     if busy <= BUSY and wavering <= WAVERING:
         return []
     return [
-        f"WARNING: the machine was busy while this was timed: other programs had the core for {busy:.0%} of the "
-        f"time, and the float network beside itself is off by ±{wavering:.0%}. Times and ratios are less "
+        f"WARNING: the machine was busy while this was timed: other programs had the core for {busy:.0%} of "
+        f"the time, and the float network beside itself is off by ±{wavering:.0%}. Times and ratios are less "
         "certain than they look; run it again when the machine is quiet."
     ]
 
 
 def unpaid(rows: Sequence[Row], kernels: str) -> list[str]:
-    """The rows that are slower than their float network here, in one line, and where the time of each goes."""
+    """The rows that are slower than their float network here, in a line, and where the time of each goes."""
     floats = {row.network: row for row in rows if row.technique == "float"}
     slow = [row for row in rows if row.faster < 1 and row.technique != "float"]
     if not slow:

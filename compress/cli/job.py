@@ -52,9 +52,9 @@ class Options:
 def run(options: Options) -> Ledger:
     """Do the whole job and write ledger.json, report.html, charts and all Programs to `options.out`.
 
-    What an earlier run left there is removed first. Raises OSError or FileError for data that can't be read or
-    a folder that can't be written, before training; UnwrittenError for a report that can't be written after
-    it.
+    What an earlier run left there is removed first. Raises OSError or FileError for data that can't be read
+    or a folder that can't be written, before training; UnwrittenError for a report that can't be written
+    after it.
     """
     techniques = _selected(options.technique)
     data = Data(options.data, limit=400 if options.quick else None)

@@ -14,8 +14,8 @@ __all__ = ["Ledger", "Row"]
 @dataclass(frozen=True)
 class Row:
     """One network compressed by one technique. Bytes and accuracies are means over the seeds, paired
-    differences are to the float network of the same seed; times (see `beside.Beside`), `calls` (kind of call →
-    its milliseconds and multiply-adds) and `layers` (layer → part of it → bytes on disk, see
+    differences are to the float network of the same seed; times (see `beside.Beside`), `calls` (kind of call
+    → its milliseconds and multiply-adds) and `layers` (layer → part of it → bytes on disk, see
     `compress.Report.layers`) are those of the first seed's file; accuracies are fractions.
     """
 
@@ -121,8 +121,8 @@ class Ledger:
             f"accuracy: test images, {seeds}; Δ: points against the float network of equal seed and epochs",
             "dense control: a dense float network of (nearly) the same bytes and the same epochs",
             "error: ‖w − ŵ‖/‖w‖ of storing the trained weights; certified is an upper bound from theory",
-            "time: one thread, turn by turn beside the float network; ±: half of the middle half of the turns; "
-             + ", ".join(f"{name} {it}" for name, it in self.machine.items()),
+            "time: one thread, turn by turn with the float network; ±: half of the middle half of the turns; "
+            + ", ".join(f"{name} {it}" for name, it in self.machine.items()),
             *disturbed(self.rows, self.busy),
             *unpaid(self.rows, self.machine.get("kernels", "")),
         ]

@@ -1,4 +1,4 @@
-"""A table as text: whole where there is room for it, else the most important columns, on as many as there are."""
+"""A table as text: whole where there is room for it, else without the columns that matter least."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def whole(head: tuple[str, ...], lines: Lines) -> str:
     return "\n".join([_line(head, widths), rule, *(_line(line, widths) for line in lines)])
 
 
-def narrowed(head: tuple[str, ...], lines: Lines, columns: int, spare: Sequence[str]) -> tuple[str, list[str]]:
+def narrowed(
+    head: tuple[str, ...], lines: Lines, columns: int, spare: Sequence[str]
+) -> tuple[str, list[str]]:
     """The table in at most this many columns of text, and the names of what had to be left out for it: the
     `spare` first. Names of columns stand on as many lines as they have words.
     """

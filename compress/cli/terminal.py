@@ -37,7 +37,7 @@ def _like(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def width() -> int | None:
-    """The columns of the terminal, by $COLUMNS first; None where standard output is none: it has all it wants.
+    """The columns of the terminal, by $COLUMNS first; None where standard output is none.
 
     A terminal that doesn't know counts as 80.
     """

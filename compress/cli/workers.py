@@ -33,7 +33,7 @@ class Workers:
     def __enter__(self) -> Workers:
         from tqdm import tqdm
 
-        tqdm.set_lock(threading.RLock())  # its own is shared by processes, and needs one more to look after it
+        tqdm.set_lock(threading.RLock())  # its own is for processes, and needs one more to look after it
         self.bar = tqdm(
             total=self.epochs,
             unit="epoch",
