@@ -52,7 +52,11 @@ def _where(row: Row) -> str:
     """Which kinds of calls take a Program's time, and how fast they multiply."""
     total = sum(milliseconds for milliseconds, _ in row.calls.values())
     return f"{row.milliseconds:.2f} ms: " + ", ".join(
-        f"{milliseconds / total:.0%} {op}" + (f" at {macs / milliseconds / 1e6:.0f} GMAC/s" if macs else "")
+        f"{milliseconds / total:.0%} {op}" + (f" at {_number(macs / milliseconds / 1e6)} GMAC/s" if macs else "")
         for op, (milliseconds, macs) in row.calls.items()
         if milliseconds >= SHARE * total
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

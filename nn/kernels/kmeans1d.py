@@ -54,7 +54,7 @@ def one_cluster_more(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For every i the least cost[s] − S²/W over s < i, and the first s that has it.
 
-    That s never falls as i grows, so those of two i bound the search for the i half-way between them. All i that
+    That s never falls as i grows, so those of two i bound the search for the i half-way between them. All that
     are half-way at once: h, 3h, 5h, …, then between these, with h half as large.
     """
     n = len(cost) - 1
@@ -63,7 +63,7 @@ def one_cluster_more(
     while h:
         i = np.arange(h, n + 1, 2 * h)
         first, last = way[i - h], np.append(way[i[i + h <= n] + h], i[i + h > n] - 1)
-        count = np.minimum(last, i - 1) - first + 1                 # of the s for each i, one i after the other
+        count = np.minimum(last, i - 1) - first + 1                 # the s of each i, one i after another
         start = np.cumsum(count) - count
         s, at = np.arange(count.sum()) + np.repeat(first - start, count), np.repeat(i, count)
         costs = cost[s] - (sums[at] - sums[s]) ** 2 / (weights[at] - weights[s])
