@@ -51,12 +51,10 @@ def unpaid(rows: Sequence[Row], kernels: str) -> list[str]:
 def _where(row: Row) -> str:
     """Which kinds of calls take a Program's time, and how fast they multiply."""
     total = sum(milliseconds for milliseconds, _ in row.calls.values())
-    return f"{row.milliseconds:.2f} ms: " + ", ".join(
-        f"{milliseconds / total:.0%} {op}" + (f" at {_number(macs / milliseconds / 1e6)} GMAC/s" if macs else "")
-        for op, (milliseconds, macs) in row.calls.items()
-        if milliseconds >= SHARE * total
-    )
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+    parts = []
+    for op, (milliseconds, macs) in row.calls.items():
+        if milliseconds >= SHARE * total:
+            speed = macs / milliseconds / 1e6
+            said = f" at {speed:{'.0f' if speed >= 10 else '.2g'}} GMAC/s" if macs else ""
+            parts.append(f"{milliseconds / total:.0%} {op}{said}")
+    return f"{row.milliseconds:.2f} ms: {', '.join(parts)}"

@@ -54,8 +54,8 @@ def one_cluster_more(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For every i the least cost[s] − S²/W over s < i, and the first s that has it.
 
-    That s never falls as i grows, so those of two i bound the search for the i half-way between them. All that
-    are half-way at once: h, 3h, 5h, …, then between these, with h half as large.
+    That s never falls as i grows, so those of two i bound the search for the i half-way between them. All of
+    those at once: h, 3h, 5h, …, then half-way between these, with h half as large.
     """
     n = len(cost) - 1
     least, way = np.full(n + 1, np.inf), np.zeros(n + 1, np.int32)
