@@ -7,52 +7,43 @@ compress.save(program, "small.bonsai")          # one file; compress.load(path)(
 print(compress.report(program))                 # what it bought
 """
 
+from __future__ import annotations
+
 import sys
-from pathlib import Path
+from importlib import import_module
+from types import ModuleType
 
-try:
-    import nn.kernels  # noqa: F401
-except (ValueError, RuntimeError) as _error:  # NN_ISA, NN_BACKEND or NN_THREADS asks for what is not there
-    # To the command (argv is -m while Python looks for compress.__main__) that is bad usage, told in a line.
-    if sys.argv[:1] != ["-m"] and Path(sys.argv[0]).stem != "bonsai":
-        raise
-    print(f"bonsai: {_error}", file=sys.stderr)
-    sys.exit(2)
+TYPE_CHECKING = False  # what type checkers take for True; `typing` would take a while
+if TYPE_CHECKING:
+    from typing import Any
 
-from .calls import ProgramError
-from .chain import Chain
-from .cluster import Cluster
-from .convert import convert
-from .files import load, save
-from .prepare import prepare
-from .program import Program
-from .prune import Prune
-from .quantize import Quantize
-from .recipe import Recipe
-from .report import report, weight_errors
-from .schedule import Cubic, Once
-from .tensor_train import TensorTrain
-from .transform import Context, Invariant, Packed, Transform
+    from .public import *  # noqa: F403
 
-__all__ = [
-    "Chain",
-    "Cluster",
-    "Context",
-    "Cubic",
-    "Invariant",
-    "Once",
-    "Packed",
-    "Program",
-    "ProgramError",
-    "Prune",
-    "Quantize",
-    "Recipe",
-    "TensorTrain",
-    "Transform",
-    "convert",
-    "load",
-    "prepare",
-    "report",
-    "save",
-    "weight_errors",
-]
+
+class _Package(ModuleType):
+    """Names are loaded when the first of them is asked for, with all that they stand on: `python -m compress`
+    has to answer Ctrl-C before NumPy is there.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__all__" or not name.startswith("__"):
+            public = import_module(".public", self.__name__)  # (`from . import` would ask here first)
+            offered = {one: getattr(public, one) for one in public.__all__}
+            vars(self).update(offered, __all__=public.__all__)
+            if name in vars(self):
+                return vars(self)[name]
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """But for modules that have the name of their function, which stays what the name means: Python puts
+        `compress.convert`, the module, here once it is imported.
+        """
+        if not (isinstance(value, ModuleType) and name in SHADOWED):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*vars(self), *self.__all__})
+
+
+SHADOWED = ("convert", "prepare", "report")
+sys.modules[__name__].__class__ = _Package

@@ -10,7 +10,9 @@ packed weight exists in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from .transform import Packed
 __all__ = ["Program"]
 
 Constant = np.ndarray | Packed
+WIDTH = 100  # of a printed line
 
 
 class Program:
@@ -89,6 +92,19 @@ class Program:
             run(values[output], *[values[name] for name in inputs])
         return values
 
+    def seconds(self, x: np.ndarray, clock: Callable[[], float] = time.perf_counter) -> list[float]:
+        """The time that each call takes in one run on x, in their order."""
+        self._check(x)
+        values, taken = {self.input: x}, []
+        for (run, inputs, output), buffer in zip(self._runs, self._buffers.arrays(len(x)), strict=True):
+            made = self.values[output]
+            values[output] = np.empty((len(x), *made.shape), made.dtype) if buffer is None else buffer
+            values[output].fill(0)  # memory that was never touched costs its first user
+            arguments, start = [values[name] for name in inputs], clock()
+            run(values[output], *arguments)
+            taken.append(clock() - start)
+        return taken
+
     @property
     def nbytes(self) -> int:
         """Bytes of all constants in memory, as the kernels hold them."""
@@ -110,14 +126,19 @@ class Program:
         rows = [
             (str(call), str(self.values[call.output]), self._weight(call, weights)) for call in self.calls
         ]
-        widths = [max((len(row[i]) for row in rows), default=0) for i in range(2)]
+        wide, weighs = (max((len(row[i]) for row in rows), default=0) for i in (1, 2))
+        room = max(WIDTH - len("  " * 3) - wide - weighs, WIDTH // 3)
+        folded = [_folded(row[0], room) for row in rows]
+        calls = max((len(line) for lines in folded for line in lines), default=0)
         head = (
             f"program {self.name}: {self.input} {Value('float32', self.input_shape)} → {self.output} "
             f"{self.values[self.output]}\n{len(self.calls)} calls, {self.macs:,} MACs an example, "
             f"{self.nbytes:,} bytes of constants in memory"
         )
         lines = [
-            f"  {call:<{widths[0]}}  {made:<{widths[1]}}  {weight}".rstrip() for call, made, weight in rows
+            f"  {line:<{calls}}  {made:<{wide}}  {weight}".rstrip()
+            for (_, *beside), (first, *rest) in zip(rows, folded, strict=True)
+            for line, made, weight in [(first, *beside), *((more, "", "") for more in rest)]
         ]
         return "\n".join([head, *lines])
 
@@ -163,3 +184,13 @@ class Program:
                 if isinstance(constant, Packed)
             },
         }
+
+
+def _folded(call: str, room: int) -> list[str]:
+    """A printed call on lines of at most this many columns, if its arguments allow it: none is broken."""
+    lines = [""]
+    for argument in re.split(r"(?<=,) ", call):
+        if lines[-1] and len(lines[-1]) + 1 + len(argument) > room:
+            lines.append("   ")
+        lines[-1] += f" {argument}" if lines[-1] else argument
+    return lines

@@ -6,35 +6,74 @@ Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (wit
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nn.files import FileError
+from ..interrupt import on_interrupt
+from .options import Parser
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
 
 __all__ = ["command"]
 
 
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
 def command(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
-    options = _parser().parse_args(argv)
+    """Run the command; returns its exit code, once all it printed has been delivered."""
     try:
-        return options.run(options)
+        try:
+            options = _parser().parse_args(argv)
+            return options.run(options)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has seen enough, as `bonsai doctor | head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 0
-    except (FileError, OSError, _Usage) as error:
-        print(f"bonsai: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print("bonsai: interrupted", file=sys.stderr)
+        _say("interrupted")
         return 130
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
+            _print_no_more()  # standard output: a file of ours would have its name in the error
+            _say(f"standard output: {error.strerror or error}")
+            return 2
+        from nn.files import FileError
+
+        if isinstance(error, (OSError, FileError, _Usage)):
+            _say(str(error))
+            return 2
+        return _bug()
     except Exception:
-        traceback.print_exc()
-        print("bonsai: this is a bug of ours; please report it with the lines above", file=sys.stderr)
-        return 3
+        return _bug()
+
+
+def _bug() -> int:
+    traceback.print_exc()
+    _say("this is a bug of ours; please report it with the lines above")
+    return 3
+
+
+def _say(line: str) -> None:
+    """To standard error, if there is one and it has room."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"bonsai: {line}", file=sys.stderr, flush=True)
+
+
+def _print_no_more() -> None:
+    """What is still to be printed goes nowhere, so that Python does not fail on it at its end."""
+    with suppress(OSError, ValueError):  # no file behind it, as under a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Usage(ValueError):
@@ -42,7 +81,7 @@ class _Usage(ValueError):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bonsai",
         description="Compress a network for handwritten digits by every technique there is, and print what "
         "each one bought. Takes a minute or two; results are kept in --out.",
@@ -80,7 +119,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _job(options: argparse.Namespace) -> int:
-    from . import job
+    with on_interrupt(lambda: "nothing was written"):  # is left once something is: see job.run
+        from . import job
 
     folder = None
     if options.data is not None:
@@ -99,16 +139,30 @@ def _job(options: argparse.Namespace) -> int:
     unknown = set(chosen.technique) - set(job.NAMES)
     if unknown:
         raise _Usage(f"--technique: {sorted(unknown)[0]!r} is not one of {', '.join(job.NAMES)}")
-    ledger = job.run(chosen)
+    unwritten = None
+    try:
+        ledger = job.run(chosen)
+    except job.UnwrittenError as error:  # a full disk does not lose what took a minute
+        ledger, unwritten = error.ledger, error
     if options.json:
         print(json.dumps(ledger.to_json(), indent=1))
-        return 0
-    print(ledger)
+    else:
+        _print_ledger(ledger)
+    if unwritten is not None:
+        raise unwritten
+    if not options.json:
+        print(f"report, charts and files: {options.out}")
+    return 0
+
+
+def _print_ledger(ledger: Ledger) -> None:
+    from .terminal import folded, width
+
+    columns = width()
+    print(ledger if columns is None else folded(ledger.narrow(columns), columns))
     print()
     for note in ledger.notes():
-        print(note)
-    print(f"report, charts and files: {options.out}")
-    return 0
+        print(folded(note, columns))
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -119,6 +173,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     from . import bench
+    from .terminal import width
 
     if options.list:
         for name in bench.GROUPS:
@@ -127,13 +182,14 @@ def _bench(options: argparse.Namespace) -> int:
     unknown = [name for name in options.names if name not in bench.GROUPS]
     if unknown:
         raise _Usage(f"bench: {unknown[0]!r} is not one of {', '.join(bench.GROUPS)}")
-    return bench.run(options.names, options.json)
+    return bench.run(options.names, options.json, width())
 
 
 def _rules(options: argparse.Namespace) -> int:
     from nn.rules import RULES
 
     from . import rules
+    from .terminal import width
 
     unknown = [name for name in options.names if name not in RULES]
     if unknown:
@@ -141,7 +197,7 @@ def _rules(options: argparse.Namespace) -> int:
     if options.page is not None and options.page.suffix not in (".md", ".html"):
         raise _Usage(f"rules: --out wants a file ending in .md or .html; got {str(options.page)!r}")
     found = rules.entries(options.names, options.check)
-    print(rules.text(found))
+    print(rules.text(found, width()))
     if options.page is not None:
         rules.write(options.page, found)
     return 1 if any(entry.checked not in ("", "passed") for entry in found) else 0

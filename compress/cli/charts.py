@@ -1,8 +1,8 @@
 """The charts of the ledger: accuracy against bytes, accuracy against milliseconds, bytes of each layer. They
 need the extra `plot`.
 
-Colours are those of Okabe & Ito (2008), which colour-blind readers can tell apart; every technique also has
-a marker of its own and its name beside it, so that a print without colour says the same.
+Every technique has a colour of its own, of those that Tol (2021, "muted") chose so that colour-blind people
+can tell them apart, a marker of its own, and its name beside it: a print without colour says the same.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .techniques import NETWORKS, TECHNIQUES
 
 __all__ = ["draw", "figures"]
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # black is the float network
+COLOURS = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
 MARKERS = "osD^vPXp*h<>"
 INK, FAINT = "#222222", "#8a8a8a"
 SIZE = 11  # of a mark, in points
 STYLE = {
-    "font.size": 14, "axes.titlesize": 17, "axes.labelsize": 15, "axes.edgecolor": INK, "text.color": INK,
+    "font.size": 13, "axes.titlesize": 17, "axes.labelsize": 15, "axes.edgecolor": INK, "text.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 1.2, "figure.dpi": 150,
     "font.family": "DejaVu Sans",
 }  # fmt: skip
@@ -63,7 +63,7 @@ def _accuracy(ledger: Ledger, label: str, unit: str, value: Callable[[Row], floa
     from matplotlib.figure import Figure
 
     networks = list(dict.fromkeys(row.network for row in ledger.rows))
-    figure = Figure(figsize=(7 * len(networks), 6.6), layout="constrained")
+    figure = Figure(figsize=(7 * len(networks), 7.4), layout="constrained")
     panels = {}
     for i, network in enumerate(networks):
         axes = figure.add_subplot(1, len(networks), i + 1, title=NETWORKS[network].build.__name__)
@@ -175,4 +175,4 @@ def _look(row: Row) -> tuple[str, str]:
     """The colour and the marker of a row's technique, the same for every network."""
     names = list(dict.fromkeys(technique.name for technique in TECHNIQUES))
     i = names.index(max((name for name in names if row.technique.startswith(name)), key=len))
-    return COLOURS[(i - 1) % len(COLOURS)] if i else INK, MARKERS[i % len(MARKERS)]
+    return (COLOURS[i - 1] if i else INK), MARKERS[i]  # black is the float network

@@ -29,20 +29,33 @@ def run() -> int:
     )
     print(f"nn        {nn.__file__}")
     print(f"compress  {compress.__file__}")
-    for package, use in EXTRAS.items():
-        print(f"{package:<12}{_version(package):<10}{use}")
+    _columns([(package, _version(package), use) for package, use in EXTRAS.items()])
     why = nn.kernels.why_not_c()
     print()
     if why is not None:
         print(f"C kernels: none, everything runs on the NumPy specifications.\n{why}")
         return 0
     print(f"C kernels: {nn.kernels.isa()}")
-    for kernel in nn.kernels.all_kernels():
-        print(f"  {kernel.name}")
-        for variant in kernel.variants():
-            tile = f"{variant.tile[0]}×{variant.tile[1]}" if variant.tile else ""
-            print(f"    {variant.name:<32}{variant.isa:<12}{tile}".rstrip())
+    variants = {kernel.name: kernel.variants() for kernel in nn.kernels.all_kernels()}
+    _columns(
+        [
+            line
+            for name, some in variants.items()
+            for line in ((f"  {name}", "", ""), *((f"    {v.name}", v.isa, _tile(v)) for v in some))
+        ]
+    )
     return 0
+
+
+def _columns(lines: list[tuple[str, ...]]) -> None:
+    """Cells under each other, two spaces apart at least."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _tile(variant: nn.kernels.Variant) -> str:
+    return f"{variant.tile[0]}×{variant.tile[1]}" if variant.tile else ""
 
 
 def _version(package: str) -> str:

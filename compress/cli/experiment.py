@@ -8,9 +8,7 @@ images held out; the test images are read once, in `measure`, after all files ar
 from __future__ import annotations
 
 import copy
-import re
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
@@ -21,6 +19,8 @@ import numpy as np
 import compress
 import nn
 
+from . import beside, outputs
+from .beside import Beside
 from .ledger import Row
 from .techniques import NETWORKS, Technique
 
@@ -89,17 +89,22 @@ class Result:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a file gave after it was loaded again. `text` is the printed Program and its bytes, `layers` its
-    bytes by layer.
+    """What a file gave after it was loaded again. `times` is None where it was not timed; `text` is the
+    printed Program and its bytes, `layers` its bytes by layer.
     """
 
     accuracy: float
     disk: int
     memory: int
     macs: int
-    milliseconds: float
+    times: Beside | None
     text: str
     layers: dict[str, dict[str, int]]
+
+    @property
+    def milliseconds(self) -> float:
+        """Of 256 images, 0 where it was not timed."""
+        return 0.0 if self.times is None else self.times.milliseconds
 
 
 @dataclass(frozen=True)
@@ -199,7 +204,7 @@ def train(
     results: dict[str, Result] = {}
 
     def save(label: str, name: str, model: nn.Module, algorithm: str = "auto") -> None:
-        file = re.sub(r"\W+", "-", f"{network} {name} seed{seed}") + ".safetensors"
+        file = outputs.program(network, name, seed)
         program = trainer.program(model, algorithm)
         errors = compress.weight_errors(model, program)
         compress.save(program, out / file)
@@ -251,25 +256,20 @@ def choose(
 
 
 def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int) -> dict[Path, Measured]:
-    """Load every file again, in a process that did not write it: test accuracy, bytes, and the median time
-    of 256 images for those in `timed`, in turn (A B C A B C …) so that a drift of the machine hits all alike.
+    """Load every file again, in a process that did not write it: test accuracy, bytes, and for those in
+    `timed` the time of 256 images, beside the first of them that is the same network.
     """
     digits = data.load()
     programs = {path: compress.load(path) for path in paths}
     images = np.resize(digits.x_test, (256, *digits.x_test.shape[1:]))
-    times: dict[Path, list[float]] = {path: [] for path in timed}
-    for _ in range(rounds):
-        for path in timed:
-            start = time.perf_counter()
-            programs[path](images)
-            times[path].append(time.perf_counter() - start)
+    times = beside.times({path: programs[path] for path in timed}, images, rounds)
     return {
         path: Measured(
             accuracy=nn.train.accuracy(program, digits.x_test, digits.y_test),
             disk=path.stat().st_size,
             memory=program.nbytes,
             macs=program.macs,
-            milliseconds=1000 * statistics.median(times[path]) if path in times else 0.0,
+            times=times.get(path),
             text=f"{program}\n\n{compress.report(program)}",
             layers=compress.report(program).layers,
         )

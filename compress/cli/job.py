@@ -17,7 +17,8 @@ import numpy as np
 import nn
 from nn.files import write_bytes
 
-from . import charts, experiment, report_html
+from ..interrupt import on_interrupt
+from . import charts, experiment, outputs, report_html
 from .experiment import Budget, Data, Measured, Result
 from .ledger import Ledger, Row
 from .techniques import TECHNIQUES, Technique
@@ -25,7 +26,7 @@ from .workers import Workers
 
 __all__ = ["FULL", "NAMES", "QUICK", "Options", "run"]
 
-FULL = Budget(base=15, tune=10, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=41, choosers=4)
+FULL = Budget(base=15, tune=10, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=25, choosers=4)
 NAMES = tuple(dict.fromkeys(technique.name for technique in TECHNIQUES))
 QUICK = Budget(base=2, tune=2, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=5)
 
@@ -51,24 +52,39 @@ class Options:
 def run(options: Options) -> Ledger:
     """Do the whole job and write ledger.json, report.html, charts and all Programs to `options.out`.
 
-    Raises OSError or FileError for data that can't be read or a folder that can't be written, before
-    training.
+    What an earlier run left there is removed first. Raises OSError or FileError for data that can't be read
+    or a folder that can't be written, before training; UnwrittenError for a report that can't be written
+    after it.
     """
     techniques = _selected(options.technique)
     data = Data(options.data, limit=400 if options.quick else None)
     digits = data.load()
     options.out.mkdir(parents=True, exist_ok=True)
     _check_writable(options.out)
+    outputs.clear(options.out)
     seeds = tuple(range(options.seed, options.seed + options.seeds))
-    with Workers(options.threads, _epochs(techniques, options)) as pool:
-        chosen, seen = _choose(pool, data, options, techniques)
-        results = _train(pool, data, options, techniques, chosen, seeds)
-        measured = _measure(pool, data, options, results, seeds[0])
-    rows = tuple(_rows(results, measured, seeds))
-    settings = {"budget": asdict(options.budget), "images": len(digits.x_train), "quick": options.quick}
-    ledger = Ledger(rows, seeds, {"options": chosen, "validation": seen}, _machine(), settings)
-    _write(ledger, measured, results[seeds[0]], options.out)
+    with on_interrupt(lambda: outputs.kept(options.out)):
+        with Workers(options.threads, _epochs(techniques, options)) as pool:
+            chosen, seen = _choose(pool, data, options, techniques)
+            results = _train(pool, data, options, techniques, chosen, seeds)
+            measured = _measure(pool, data, options, results, seeds[0])
+        rows = tuple(_rows(results, measured, seeds))
+        settings = {"budget": asdict(options.budget), "images": len(digits.x_train), "quick": options.quick}
+        choices = {"options": chosen, "validation": seen}
+        ledger = Ledger(rows, seeds, choices, _machine(), settings, _busy(measured))
+        try:
+            _write(ledger, measured, results[seeds[0]], options.out)
+        except OSError as error:
+            raise UnwrittenError(ledger, error) from error
     return ledger
+
+
+class UnwrittenError(OSError):
+    """The report could not be written; `ledger` is what it would have said."""
+
+    def __init__(self, ledger: Ledger, why: OSError) -> None:
+        super().__init__(why.errno, why.strerror, why.filename)
+        self.ledger = ledger
 
 
 def _check_writable(out: Path) -> None:
@@ -155,11 +171,18 @@ def _rows(results: Results, measured: dict[Path, Measured], seeds: tuple[int, ..
                 memory=_mean([one.memory for one in mine]),
                 macs=_mean([one.macs for one in mine]),
                 milliseconds=mine[0].milliseconds,
-                faster=floats[0].milliseconds / mine[0].milliseconds,
+                faster=mine[0].times.faster,
                 certified=result.certified,
                 measured=result.measured,
                 layers=mine[0].layers,
+                spread=mine[0].times.spread,
+                calls=mine[0].times.calls,
             )
+
+
+def _busy(measured: dict[Path, Measured]) -> float:
+    """The share of the timing in which another program had the core."""
+    return _mean([one.times.busy for one in measured.values() if one.times is not None])
 
 
 def _mean(values: list[float]) -> float:
@@ -174,9 +197,9 @@ def _write(
         for network, labels in first.items()
         for label, result in labels.items()
     }
-    write_bytes(out / "ledger.json", (json.dumps(ledger.to_json(), indent=1) + "\n").encode())
+    write_bytes(out / outputs.LEDGER, (json.dumps(ledger.to_json(), indent=1) + "\n").encode())
     pictures = charts.draw(ledger, out)
-    write_bytes(out / "report.html", report_html.page(ledger, texts, pictures).encode())
+    write_bytes(out / outputs.REPORT, report_html.page(ledger, texts, pictures).encode())
 
 
 def _machine() -> dict[str, str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
+
+from .findings import disturbed, unpaid
+from .table import narrowed, whole
 
 __all__ = ["Ledger", "Row"]
 
@@ -11,8 +14,9 @@ __all__ = ["Ledger", "Row"]
 @dataclass(frozen=True)
 class Row:
     """One network compressed by one technique. Bytes and accuracies are means over the seeds, paired
-    differences are to the float network of the same seed; times and `layers` (layer → part of it → bytes on
-    disk, see `compress.Report.layers`) are those of the first seed's file; accuracies are fractions.
+    differences are to the float network of the same seed; times (see `beside.Beside`), `calls` (kind of call
+    → its milliseconds and multiply-adds) and `layers` (layer → part of it → bytes on disk, see
+    `compress.Report.layers`) are those of the first seed's file; accuracies are fractions.
     """
 
     CONTROL: ClassVar[str] = ", dense control"  # ends the name of a row that is a control
@@ -30,6 +34,8 @@ class Row:
     certified: float | None
     measured: float | None
     layers: dict[str, dict[str, int]]
+    spread: float = 0.0
+    calls: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def control(self) -> bool:
@@ -59,6 +65,7 @@ HEAD = (
     "× faster",
     "certified / measured error",
 )
+SPARE = (HEAD[9], HEAD[6], HEAD[5], HEAD[2], HEAD[4], HEAD[7], HEAD[3], HEAD[8])  # left out first to last
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Ledger:
     chosen: dict[str, Any]
     machine: dict[str, str]
     settings: dict[str, Any]
+    busy: float = 0.0  # share of the timing in which another program had the core
 
     def cells(self) -> list[tuple[str, ...]]:
         """The table as text, a tuple a row, without its head."""
@@ -83,24 +91,27 @@ class Ledger:
                 f"{row.memory:,.0f}",
                 f"{row.macs:,.0f}",
                 f"{row.milliseconds:.2f}",
-                f"{row.faster:.2f}",
+                f"{row.faster:.2f}" + (f" ±{row.spread:.2f}" if row.spread else ""),
                 f"{_error(row.certified)} / {_error(row.measured)}",
             )
             for row in self.rows
         ]
 
     def __str__(self) -> str:
-        table = [HEAD, *self.cells()]
-        widths = [max(len(line[i]) for line in table) for i in range(len(HEAD))]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in table
+        return whole(HEAD, self.cells())
+
+    def narrow(self, columns: int) -> str:
+        """As text in at most this many columns, with a line on what had to be left out for it."""
+        text = str(self)
+        if len(text.partition("\n")[0]) <= columns:
+            return text
+        names = [
+            "  " + Row.CONTROL.lstrip(", ") if row.control else f"{row.network} {row.technique}"
+            for row in self.rows
         ]
-        rule = "  ".join("─" * width for width in widths)
-        return "\n".join([lines[0], rule, *lines[1:]])
+        cells = [(name, *rest) for name, (_, *rest) in zip(names, self.cells(), strict=True)]
+        text, out = narrowed(HEAD, cells, columns, SPARE)
+        return f"{text}\n\nin the report, for want of room: {', '.join(out)}" if out else text
 
     def notes(self) -> list[str]:
         """How to read it."""
@@ -110,7 +121,10 @@ class Ledger:
             f"accuracy: test images, {seeds}; Δ: points against the float network of equal seed and epochs",
             "dense control: a dense float network of (nearly) the same bytes and the same epochs",
             "error: ‖w − ŵ‖/‖w‖ of storing the trained weights; certified is an upper bound from theory",
-            "time: median, one thread; " + ", ".join(f"{name} {it}" for name, it in self.machine.items()),
+            "time: one thread, turn by turn with the float network; ±: half of the middle half of the turns; "
+            + ", ".join(f"{name} {it}" for name, it in self.machine.items()),
+            *disturbed(self.rows, self.busy),
+            *unpaid(self.rows, self.machine.get("kernels", "")),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -122,6 +136,7 @@ class Ledger:
             "chosen": self.chosen,
             "machine": self.machine,
             "settings": self.settings,
+            "busy": self.busy,
         }
 
 

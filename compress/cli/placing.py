@@ -15,7 +15,8 @@ __all__ = ["apart", "overlap", "place"]
 
 DIRECTIONS = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 DISTANCES = (1.0, 1.8, 2.8, 4.0, 5.5, 7.5, 10.0)  # from a mark to its label, in gaps
-LABEL, MARK, LEADER, OTHER, FAR = 8.0, 4.0, 0.8, 3.0, 0.15  # what a hidden label, a hidden mark, ... costs
+LABEL, MARK, TOUCH = 40.0, 4.0, 0.5  # what it costs to touch a label, to hide a mark, to touch what is taken,
+LEADER, OTHER, FAR = 0.8, 3.0, 0.15  # to be crossed or to cross on the way, to be nearer to others, to be far
 
 
 def apart(points: np.ndarray, bars: np.ndarray, gap: float) -> np.ndarray:
@@ -71,11 +72,15 @@ def place(
         nearest = np.delete(away, i, axis=0).min(axis=0, initial=np.inf)  # another point than its own
         steps = np.linspace(0.2, 1, 8)[:, None, None]  # along the line from the point to its label
         line = (points[i] + steps * (ends[i] - points[i])).reshape(-1, 2)
+        theirs = np.clip(points[others], labels[:, :2], labels[:, 2:])
+        leaders = (points[others] + steps * (theirs - points[others])).reshape(-1, 2)
         crossed = overlap(np.hstack([line - 1, line + 1]), np.vstack([labels, taken])) > 0
         return (
             outside[i]
-            + LABEL * overlap(boxes, labels).sum(axis=1) / sizes[i].prod()
+            + LABEL * (overlap(boxes, labels) > 0).sum(axis=1)
             + MARK * overlap(boxes, taken).sum(axis=1) / gap**2
+            + TOUCH * (overlap(boxes, taken) > 0).sum(axis=1)
+            + LEADER * (overlap(boxes, np.hstack([leaders - 1, leaders + 1])) > 0).any(axis=1)
             + LEADER * crossed.any(axis=1).reshape(8, -1).sum(axis=0) * (around[:, 2] > DISTANCES[1])
             + OTHER * np.clip(1.5 - nearest / (away[i] + 1e-9), 0, 1)
             + FAR * around[:, 2]

@@ -10,6 +10,7 @@ import base64
 import json
 from html import escape
 
+from .findings import disturbed, unpaid
 from .ledger import Ledger, Row
 from .techniques import TECHNIQUES
 
@@ -23,12 +24,12 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 78rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; } p { max-width: 50rem; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; } .wide img { max-width: none; width: max(100%, 60rem); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums lining-nums; font-size: 15px; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 thead th { white-space: normal; vertical-align: bottom; border-bottom: 2px solid var(--ink); }
 tbody th { font-weight: normal; }
-th:first-child { text-align: left; }
+th:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
 tbody tr:first-child > * { border-top: 2px solid var(--line); font-weight: bold; }
 .control > * { color: var(--faint); } .control th { padding-left: 1.8rem; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 46rem); gap: .4rem 1.5rem; }
@@ -37,12 +38,18 @@ figure { margin: 2rem 0; } figcaption { color: var(--faint); max-width: 50rem; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
 pre { background: var(--well); padding: 1rem; overflow-x: auto; font-size: 13px; line-height: 1.4; }
 summary { cursor: pointer; padding: .2rem 0; }
+.warning { border-left: 4px solid #c60; padding-left: .8rem; }
+@media (max-width: 40rem) { body { margin: 1rem auto; }
+  th:first-child { white-space: normal; width: 7.5rem; min-width: 7.5rem; }
+  .control th { padding-left: 1rem; }
+  dl { display: block; } dd { margin: 0 0 .8rem 0; } }
 @page { size: A4 landscape; margin: 12mm; }
 @media print {
   body { font-size: 11pt; max-width: none; margin: 0; } table { font-size: 8.5pt; }
   th, td { padding: .15rem .35rem; } pre { font-size: 6.5pt; white-space: pre-wrap; padding: .3rem; }
   tr, figure, dd { break-inside: avoid; } h2, dt, summary { break-after: avoid; }
-  .wide { overflow: visible; } details::details-content { content-visibility: visible; height: auto; }
+  .wide { overflow: visible; } .wide img { width: 100%; } th:first-child { position: static; }
+  details::details-content { content-visibility: visible; height: auto; }
 }
 """
 
@@ -56,9 +63,10 @@ COLUMNS = {
     "bytes in memory": "All constants as the kernels hold them while they run, padding included. A form that "
     "is unpacked when it is loaded saves on disk only, and this column shows it.",
     "MACs": "Multiply-adds that the kernels do for one image.",
-    "ms / 256 images": "Median time of a batch of 256 images on one thread. All files are timed in turn, so "
-    "that a slow moment of the machine hits all alike.",
-    "× faster": "Time of the float file divided by that of this one, from the same run.",
+    "ms / 256 images": "Time of a batch of 256 images on one thread: the median of the float file's, divided "
+    "by × faster.",
+    "× faster": "Time of the float file divided by that of this one, the median of turns in which one follows "
+    "the other, so that a slow moment of the machine hits both; ± half of the middle half of the turns.",
     "certified error": "An upper bound from theory of ‖w − ŵ‖ / ‖w‖, the error of storing the trained "
     "weights; it is never got by measuring. A dash where there is none.",
     "measured error": "The same error, measured.",
@@ -92,7 +100,9 @@ def page(ledger: Ledger, programs: dict[str, str], pictures: dict[str, bytes]) -
     parts = [
         "<h1>Bonsai: what compression bought</h1>",
         f"<p>{escape(_summary(ledger))}</p>",
+        *(f'<p class="warning">{escape(text)}</p>' for text in disturbed(ledger.rows, ledger.busy)),
         _table(ledger),
+        _unpaid(ledger),
         "<h2>What the columns say</h2>",
         "<dl>",
         f"<dt>dense control</dt><dd>{CONTROL}</dd>",
@@ -120,6 +130,13 @@ def page(ledger: Ledger, programs: dict[str, str], pictures: dict[str, bytes]) -
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Bonsai ledger</title>'
         f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
+
+
+def _unpaid(ledger: Ledger) -> str:
+    """Which rows are slower than float, and where their time goes."""
+    first, *rest = [*unpaid(ledger.rows, ledger.machine.get("kernels", "")), ""]
+    items = "".join(f"<li>{escape(text.strip())}</li>" for text in rest if text)
+    return f"<p>{escape(first)}</p><ul>{items}</ul>" if items else f"<p>{escape(first)}</p>" if first else ""
 
 
 def _summary(ledger: Ledger) -> str:
@@ -150,8 +167,8 @@ def _picture(name: str, data: bytes) -> str:
     title, caption = PICTURES[name]
     source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
     return (
-        f'<figure><img alt="{escape(title)}: the figures of the table" src="{source}">'
-        f"<figcaption><b>{escape(title)}.</b> {escape(caption)}</figcaption></figure>"
+        f'<figure><div class="wide"><img alt="{escape(title)}: the figures of the table" src="{source}">'
+        f"</div><figcaption><b>{escape(title)}.</b> {escape(caption)}</figcaption></figure>"
     )
 
 

@@ -20,6 +20,7 @@ from nn.rules import RULES, Rule
 from nn.tensor import Tensor, apply
 
 from .report_html import STYLE
+from .terminal import folded
 
 __all__ = ["Entry", "entries", "markdown", "page", "text", "write"]
 
@@ -149,8 +150,21 @@ def _checked(rule: Rule) -> str:
     return "passed"
 
 
-def text(found: list[Entry]) -> str:
-    """Two lines for each rule: name, modes and what is kept; then the formula."""
+def text(found: list[Entry], columns: int | None = None) -> str:
+    """Two lines for each rule: name, modes and what is kept; then the formula. In so many columns, where they
+    are too few for that, what there is to say one after the other.
+    """
+    table = _table(found)
+    if columns is None or max(map(len, table.split("\n"))) <= columns:
+        return table
+    lines = []
+    for e in found:
+        modes = [f"reverse {e.reverse}", f"forward {e.forward}", f"double {e.double}", f"kept {e.kept}"]
+        lines += [e.name, f"    {e.formula}", f"    {'; '.join([*modes, *filter(None, [e.checked])])}"]
+    return folded("\n".join(lines), columns, " " * 8)
+
+
+def _table(found: list[Entry]) -> str:
     rows = [("rule", "reverse", "forward", "double", "kept beside inputs and output", "checked")]
     rows += [(e.name, e.reverse, e.forward, e.double, e.kept, e.checked) for e in found]
     wide = [max(len(row[k]) for row in rows) for k in range(5)]

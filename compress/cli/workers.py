@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import pickle
+import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import Any
+
+from ..interrupt import on_interrupt
+from . import processes
+from .worker import DONE, TICK
 
 __all__ = ["Workers"]
 
@@ -23,12 +28,12 @@ class Workers:
 
     def __init__(self, workers: int | None, epochs: int) -> None:
         self.workers, self.epochs = workers or _cores(), epochs
+        self.processes: list[Any] = []
 
     def __enter__(self) -> Workers:
         from tqdm import tqdm
 
-        context = multiprocessing.get_context("spawn")  # a forked BLAS may hang
-        self.ticks = context.SimpleQueue()
+        tqdm.set_lock(threading.RLock())  # its own is for processes, and needs one more to look after it
         self.bar = tqdm(
             total=self.epochs,
             unit="epoch",
@@ -37,63 +42,68 @@ class Workers:
             leave=False,
             disable=sys.stderr is None or not sys.stderr.isatty(),
         )
-        with _one_thread():
-            self.pool = ProcessPoolExecutor(
-                self.workers, context, initializer=_start_worker, initargs=(self.ticks,)
-            )
-            self.listener = threading.Thread(target=self._listen, daemon=True)
-            self.listener.start()
-            self.pool.submit(int).result()  # starts the workers' environment while it is set
+        self.moving = threading.Lock()
+        self.entered = ExitStack()
+        self.entered.enter_context(on_interrupt(self._kill))
+        self.threads = ThreadPoolExecutor(self.workers)  # each waits for the answers of one process at a time
+        self.idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(self.workers):
+            self.processes.append(processes.start(f"{__package__}.worker"))
+            self.idle.put(self.processes[-1])
         return self
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run `function(*arguments, tick)` in a worker."""
-        with _one_thread():
-            return self.pool.submit(_call, function, arguments)
+        """Run `function(*arguments, tick)` in a worker, which may call tick(epochs done)."""
+        return self.threads.submit(self._ask, function, arguments)
 
     def alone(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run `function(*arguments)` in a worker; call it when the others have nothing to do."""
         self.bar.set_description("measuring")
-        return self.pool.submit(function, *arguments).result()
+        return self.submit(_without_ticks, function, arguments).result()
 
-    def _listen(self) -> None:
-        while (epochs := self.ticks.get()) is not None:
-            self.bar.update(min(epochs, self.epochs - self.bar.n))
+    def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        process = self.idle.get()
+        try:
+            pickle.dump(pickle.dumps((function, arguments)), process.stdin)
+            process.stdin.flush()
+            while (answer := pickle.load(process.stdout))[0] == TICK:
+                with self.moving:
+                    self.bar.update(min(answer[1], self.epochs - self.bar.n))
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            raise RuntimeError(f"a worker process ended with code {process.wait()}") from error
+        finally:
+            self.idle.put(process)
+        kind, value = answer
+        if kind == DONE:
+            return value
+        error, where = value
+        raise error from _Elsewhere(where)
+
+    def _kill(self) -> None:
+        for process in self.processes:
+            processes.end(process)
 
     def __exit__(self, *failure: object) -> None:
-        self.pool.shutdown(wait=True, cancel_futures=True)
-        self.ticks.put(None)
-        self.listener.join()
+        self._kill()  # they have no work, or work that nobody wants any more
+        self.threads.shutdown(wait=True, cancel_futures=True)
+        for process in self.processes:
+            process.wait()
+            process.stdout.close()
+            with suppress(BrokenPipeError):  # what was not sent before
+                process.stdin.close()
         self.bar.close()
+        self.entered.close()
 
 
-_ticks: Any = None
+class _Elsewhere(Exception):
+    """The traceback of an exception as it was in its own process."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
 
 
-def _start_worker(ticks: Any) -> None:
-    global _ticks
-    _ticks = ticks
-
-
-def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    return function(*arguments, _ticks.put)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Processes started inside see one thread, BLAS's and the kernels'."""
-    blas = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    names = (*blas, "NN_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def _without_ticks(function: Callable[..., Any], arguments: tuple[Any, ...], tick: object) -> Any:
+    return function(*arguments)
 
 
 def _cores() -> int:

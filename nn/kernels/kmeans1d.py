@@ -54,21 +54,23 @@ def one_cluster_more(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For every i the least cost[s] − S²/W over s < i, and the first s that has it.
 
-    That s never falls as i grows, so the one of the middle i bounds the search on either side of it.
+    That s never falls as i grows, so those of two i bound the search for the i half-way between them. All of
+    those at once: h, 3h, 5h, …, then half-way between these, with h half as large.
     """
-    least, way = np.full(len(cost), np.inf), np.zeros(len(cost), np.int32)
-    todo = [(1, len(cost), 0, len(cost))]              # i from low to high − 1, s from first to end − 1
-    while todo:
-        low, high, first, end = todo.pop()
-        i = (low + high) // 2
-        s = slice(first, min(end, i))
-        costs = cost[s] - (sums[i] - sums[s]) ** 2 / (weights[i] - weights[s])
-        way[i] = first + int(np.argmin(costs))
-        least[i] = costs[way[i] - first]
-        if low < i:
-            todo.append((low, i, first, int(way[i]) + 1))
-        if i + 1 < high:
-            todo.append((i + 1, high, int(way[i]), end))
+    n = len(cost) - 1
+    least, way = np.full(n + 1, np.inf), np.zeros(n + 1, np.int32)
+    h = 1 << n.bit_length() >> 1
+    while h:
+        i = np.arange(h, n + 1, 2 * h)
+        first, last = way[i - h], np.append(way[i[i + h <= n] + h], i[i + h > n] - 1)
+        count = np.minimum(last, i - 1) - first + 1                 # the s of each i, one i after another
+        start = np.cumsum(count) - count
+        s, at = np.arange(count.sum()) + np.repeat(first - start, count), np.repeat(i, count)
+        costs = cost[s] - (sums[at] - sums[s]) ** 2 / (weights[at] - weights[s])
+        least[i] = np.minimum.reduceat(costs, start)
+        best = np.flatnonzero(costs == np.repeat(least[i], count))
+        way[i] = s[best[np.searchsorted(best, start)]]
+        h //= 2
     return least, way
 
 

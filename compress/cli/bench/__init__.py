@@ -12,17 +12,20 @@ import importlib
 import json
 import os
 import platform
-import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
 from nn.kernels import isa, why_not_c
 
-from .row import Row, table, verdicts
+from ...interrupt import on_interrupt
+from ..processes import end, start
+from .printing import AsJson, AsText
+from .row import Row, verdicts
 
-__all__ = ["GROUPS", "ONE_THREAD", "group", "run"]
+__all__ = ["GROUPS", "group", "run"]
 
 GROUPS = (
     "startup",
@@ -48,41 +51,24 @@ GROUPS = (
     "main_job",
 )
 
-ONE_THREAD = (
-    "NN_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-
 PEERS = ("torch", "onnxruntime", "scipy", "scikit-learn")
 
 
-def run(names: list[str], as_json: bool = False) -> int:
-    """Measure the groups of these names (all of them if there is none) and print their rows.
+def run(names: list[str], as_json: bool = False, columns: int | None = None) -> int:
+    """Measure the groups of these names (all of them if there is none) and print each row as it is measured.
 
-    Returns 0 if every bar that could be measured is met, 1 if one is missed.
+    Returns 0 if every bar that could be measured is met, 1 if one is missed. A run that is cut off has
+    printed what it has measured, as JSON too.
     """
     chosen = names or list(GROUPS)
-    rows: list[Row] = []
-    before = _load()
-    for i, name in enumerate(chosen, start=1):
-        print(f"bench: {name} ({i} of {len(chosen)}): {summary(name)}", file=sys.stderr, flush=True)
-        rows += _measured(name)
-    after = _load()
-    machine = {**_machine(), "load before": before, "load after": after}
-    totals = verdicts(rows)
-    if as_json:
-        answer = {"machine": machine, "rows": [row.to_json() for row in rows], "bars": totals}
-        print(json.dumps(answer, indent=1, ensure_ascii=False))
-    else:
-        print(table(rows))
-        print("\nbars: " + ", ".join(f"{count} {verdict}" for verdict, count in totals.items()))
-        print("; ".join(f"{name} {value}" for name, value in machine.items()))
-        if before > (os.cpu_count() or 1):
-            print("The machine was busy: shares of a peak and microseconds come out worse than they are.")
-    return 1 if totals["missed"] else 0
+    printer = (AsJson if as_json else AsText)({**_machine(), "load before": _load()}, columns)
+    with on_interrupt(printer.cut_off):
+        for i, name in enumerate(chosen, start=1):
+            print(f"bench: {name} ({i} of {len(chosen)}): {summary(name)}", file=sys.stderr, flush=True)
+            for row in _measured(name):
+                printer.add(row)
+    printer.end(_load())
+    return 1 if verdicts(printer.rows)["missed"] else 0
 
 
 def group(name: str) -> ModuleType:
@@ -95,19 +81,22 @@ def summary(name: str) -> str:
     return (group(name).__doc__ or "").splitlines()[0].rstrip(".")
 
 
-def _measured(name: str) -> list[Row]:
-    """The rows of a group, from a process of its own. RuntimeError if it fails."""
-    child = subprocess.run(
-        [sys.executable, "-m", f"{__name__}.child", name],
-        env={**os.environ, **dict.fromkeys(ONE_THREAD, "1")},
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    if child.returncode != 0:
-        raise RuntimeError(f"bench: the process that measures {name} ended with code {child.returncode}")
-    return [Row(**row) for row in json.loads(child.stdout)]
+def _measured(name: str) -> Iterator[Row]:
+    """The rows of a group as they are measured, from a process of its own. RuntimeError if it fails."""
+    child = start(f"{__name__}.child", name)
+    try:
+        with on_interrupt(lambda: end(child)):
+            for line in child.stdout:
+                yield Row(**json.loads(line))
+            child.stdin.close()
+            if child.wait() != 0:
+                why = f"ended with code {child.returncode}"
+                raise RuntimeError(f"bench: the process that measures {name} {why}")
+    finally:
+        end(child)
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            pipe.close()
 
 
 def _machine() -> dict[str, Any]:

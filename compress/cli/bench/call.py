@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from nn.kernels import (
@@ -39,9 +41,9 @@ CALLS = (
 )
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """A row a call; beside it NumPy's product of the same tiny matrices."""
-    return [_row(*one, seconds) for one in CALLS]
+    return (_row(*one, seconds) for one in CALLS)
 
 
 def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:

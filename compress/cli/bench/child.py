@@ -1,23 +1,22 @@
-"""`python -m compress.cli.bench.child GROUP`: measures one group and writes its rows as JSON."""
+"""The process that measures one group, and writes each row as soon as it is measured, a line of JSON."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 
+from ..processes import until_the_end
 from . import group
+
+__all__ = ["main"]
 
 SECONDS = 1.0  # for each contestant of a comparison
 
 
 def main(name: str) -> None:
     """Measure the group and write to what standard output was: what a peer prints goes to standard error."""
+    until_the_end(lambda said: None)
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)
-        rows = group(name).rows(SECONDS)
-        json.dump([vars(row) for row in rows], out)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+        for row in group(name).rows(SECONDS):
+            print(json.dumps(vars(row)), file=out, flush=True)

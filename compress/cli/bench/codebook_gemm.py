@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from timeit import Timer
 
 import numpy as np
@@ -18,14 +19,15 @@ SHAPES = ((1, 4096, 4096), (4, 4096, 4096), (64, 1024, 1024), (512, 1024, 1024))
 NUMBERS = (16, 32, 256)  # in the codebook: 4, 5 and 8 bits
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """Each shape with 4 bits and the first with more, and the speed of every variant."""
     cases = [(shape, NUMBERS[0]) for shape in SHAPES]
     cases += [(shape, more) for more in NUMBERS[1:] for shape in SHAPES[:3:2]]
-    return [*(_beside_dense(*case, seconds / 4) for case in cases), *variant_rows(seconds / 2)]
+    yield from (_beside_dense(*case, seconds / 4) for case in cases)
+    yield from variant_rows(seconds / 2)
 
 
-def variant_rows(seconds: float) -> list[Row]:
+def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
     return variants.rows(codebook_gemm, _work, lambda variant: "", seconds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from timeit import Timer
 
 import numpy as np
@@ -20,12 +21,13 @@ SHAPES = ((64, 56), (128, 28), (256, 14), (64, 224), (512, 14))
 BAR = 0.95
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """Each shape beside its peers and as a share of the peak, and the speed of every variant."""
-    return [*(_beside_peers(*shape, seconds) for shape in SHAPES), *variant_rows(seconds / 2)]
+    yield from (_beside_peers(*shape, seconds) for shape in SHAPES)
+    yield from variant_rows(seconds / 2)
 
 
-def variant_rows(seconds: float) -> list[Row]:
+def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
     return variants.rows(conv2d, _work, lambda variant: "fma_" + variant.name.split("_")[-1], seconds)
 

@@ -4,6 +4,7 @@ filter for each pair of channels, or (depthwise) one for each channel.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from timeit import Timer
 from typing import Any
 
@@ -24,12 +25,12 @@ BATCH = 64
 ARGUMENTS = {"input_grad": ("g", "w", "size"), "weight_grad": ("x", "g", "kernel_size")}
 
 
-def beside_peers(name: str, seconds: float) -> list[Row]:
+def beside_peers(name: str, seconds: float) -> Iterator[Row]:
     """Each layer beside PyTorch's gradient of the same argument, channels last."""
-    return [_beside_peers(name, *layer, seconds) for layer in LAYERS]
+    return (_beside_peers(name, *layer, seconds) for layer in LAYERS)
 
 
-def variant_rows(name: str, seconds: float) -> list[Row]:
+def variant_rows(name: str, seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
 
     def work(variant: Variant) -> variants.Work:

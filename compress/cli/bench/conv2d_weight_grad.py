@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from . import conv2d_gradients
 from .row import Row
 
 __all__ = ["rows", "variant_rows"]
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """Two layers of a training step, and the speed of every variant."""
-    return [*conv2d_gradients.beside_peers("conv2d_weight_grad", seconds), *variant_rows(seconds / 2)]
+    yield from conv2d_gradients.beside_peers("conv2d_weight_grad", seconds)
+    yield from variant_rows(seconds / 2)
 
 
-def variant_rows(seconds: float) -> list[Row]:
+def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
     return conv2d_gradients.variant_rows("conv2d_weight_grad", seconds)

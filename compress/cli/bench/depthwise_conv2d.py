@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from timeit import Timer
 
 import numpy as np
@@ -18,12 +19,13 @@ __all__ = ["rows", "variant_rows"]
 SHAPES = ((1, 32, 112), (1, 128, 56), (1, 256, 56), (1, 256, 28), (1, 512, 14), (1, 1024, 7), (16, 64, 32))
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """Each shape beside its peers, and the speed of every variant."""
-    return [*(_beside_peers(*shape, seconds) for shape in SHAPES), *variant_rows(seconds / 2)]
+    yield from (_beside_peers(*shape, seconds) for shape in SHAPES)
+    yield from variant_rows(seconds / 2)
 
 
-def variant_rows(seconds: float) -> list[Row]:
+def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
     return variants.rows(depthwise_conv2d, _work, _route, seconds)
 

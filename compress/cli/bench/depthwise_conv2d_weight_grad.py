@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from . import conv2d_gradients
 from .row import Row
 
@@ -10,11 +12,12 @@ __all__ = ["rows", "variant_rows"]
 NAME = "depthwise_conv2d_weight_grad"
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """Two layers of a training step, and the speed of every variant."""
-    return [*conv2d_gradients.beside_peers(NAME, seconds), *variant_rows(seconds / 2)]
+    yield from conv2d_gradients.beside_peers(NAME, seconds)
+    yield from variant_rows(seconds / 2)
 
 
-def variant_rows(seconds: float) -> list[Row]:
+def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
     return conv2d_gradients.variant_rows(NAME, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from timeit import Timer
 
 import numpy as np
@@ -18,17 +19,15 @@ __all__ = ["rows", "variant_rows"]
 ROUTES = ("fma_avx512", "fma_avx2")  # the peaks, the highest first
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """Shares of the peak, a comparison with peers, two threads, and the speed of every variant."""
-    return [
-        *(_of_peak(packed, seconds) for packed in (True, False)),
-        _beside_peers(seconds),
-        _two_threads(seconds),
-        *variant_rows(seconds / 2),
-    ]
+    yield from (_of_peak(packed, seconds) for packed in (True, False))
+    yield _beside_peers(seconds)
+    yield _two_threads(seconds)
+    yield from variant_rows(seconds / 2)
 
 
-def variant_rows(seconds: float) -> list[Row]:
+def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
     return variants.rows(gemm, _work, _route, seconds)
 

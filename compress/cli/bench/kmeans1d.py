@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -19,14 +20,15 @@ __all__ = ["rows", "variant_rows"]
 LAYERS = ((100_000, 16, 20), (1_000_000, 16, 20), (1_000_000, 256, 5))  # values, k, Lloyd's iterations
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """Each layer beside the peer, and the speed of every variant."""
-    return [*(_beside_lloyd(*layer) for layer in LAYERS), *variant_rows(seconds / 2)]
+    yield from (_beside_lloyd(*layer) for layer in LAYERS)
+    yield from variant_rows(seconds / 2)
 
 
-def variant_rows(seconds: float) -> list[Row]:
+def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant, in values a second: the specification at a size it can do."""
-    return [_variant_row(variant, seconds) for variant in kmeans1d.variants()]
+    return (_variant_row(variant, seconds) for variant in kmeans1d.variants())
 
 
 def _variant_row(variant: Variant, seconds: float) -> Row:

@@ -7,14 +7,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 
-from . import ONE_THREAD
+from ..processes import ONE_THREAD
 from .row import AT_MOST, Row
 
 __all__ = ["rows"]
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """One row. It gets all cores, as it does when a user types it."""
     plain = {name: value for name, value in os.environ.items() if name not in ONE_THREAD}
     with tempfile.TemporaryDirectory() as folder:
@@ -23,4 +24,4 @@ def rows(seconds: float) -> list[Row]:
         subprocess.run(command, env=plain, stdout=subprocess.DEVNULL, check=True)
         took = time.perf_counter() - start
     context = {"cores": os.cpu_count()}
-    return [Row("main_job", "python -m compress, whole", round(took, 1), "s", 120, AT_MOST, context)]
+    yield Row("main_job", "python -m compress, whole", round(took, 1), "s", 120, AT_MOST, context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from math import exp, log
 from timeit import Timer
@@ -20,17 +21,17 @@ HIDDEN = 64
 FORWARD, REVERSE = "forward", "reverse"
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """A row for each n and m, one for the crossing between them, and two for the Hessian."""
-    found, ratios = [], []
+    ratios = []
     for n, m in SIDES:
         times = _jacobians(n, m, seconds / 2)
         ratios.append((n / m, times[FORWARD].median / times[REVERSE].median))
         beside = context(times, "ms", lambda seconds: 1e3 * seconds)
         measure = f"Jacobian of {n} inputs, {m} outputs: n passes forward"
-        found.append(Row("modes", measure, digits(ratios[-1][1]), "× m passes back", context=beside))
-    found.append(_crossing(ratios))
-    return found + _hessian(seconds)
+        yield Row("modes", measure, digits(ratios[-1][1]), "× m passes back", context=beside)
+    yield _crossing(ratios)
+    yield from _hessian(seconds)
 
 
 def _network(n: int, m: int):

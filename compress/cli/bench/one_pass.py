@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from timeit import Timer
 from typing import NamedTuple
 
@@ -33,15 +33,15 @@ class Pass(NamedTuple):
     timer: Timer
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """A row for every variant of every kernel."""
-    return [row for name in KERNELS for row in variant_rows(name, seconds / 4 / len(KERNELS))]
+    return (row for name in KERNELS for row in variant_rows(name, seconds / 4 / len(KERNELS)))
 
 
-def variant_rows(name: str, seconds: float) -> list[Row]:
+def variant_rows(name: str, seconds: float) -> Iterator[Row]:
     """The speed of every variant of one kernel, at a shape of the networks that are measured."""
     kernel = next(kernel for kernel in all_kernels() if kernel.name == name)
-    return [_row(name, variant, KERNELS[name](), seconds) for variant in kernel.variants()]
+    return (_row(name, variant, KERNELS[name](), seconds) for variant in kernel.variants())
 
 
 def _row(name: str, variant: Variant, work: Pass, seconds: float) -> Row:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["AT_LEAST", "AT_MOST", "WITHIN", "Row", "table", "verdicts"]
+__all__ = ["AT_LEAST", "AT_MOST", "Row", "verdicts"]
 
-WIDTH = 110  # of a line of notes
+WIDTH = 110  # of a line where standard output is no terminal
 
-AT_LEAST, AT_MOST, WITHIN = "at least", "at most", "within"
+AT_LEAST, AT_MOST = "at least", "at most"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A measured `value` in `unit`, and the `bar` it has to be at least, at most or (±) within.
+    """A measured `value` in `unit`, and the `bar` it has to be at least or at most.
 
     Without a bar it is context for the rows around it. `value` is None where it could not be measured, and
     `why` then says why not; such a row is neither met nor missed.
@@ -35,36 +36,29 @@ class Row:
         """Whether the bar is reached; None without a bar or without a value."""
         if self.value is None or self.bar is None:
             return None
-        if self.sense == AT_LEAST:
-            return self.value >= self.bar
-        return (abs(self.value) if self.sense == WITHIN else self.value) <= self.bar
+        return self.value >= self.bar if self.sense == AT_LEAST else self.value <= self.bar
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
         return {**vars(self), "met": self.met, "command": f"bonsai bench {self.group}"}
 
-    def cells(self) -> tuple[str, str, str, str]:
-        """Measure, value, bar and verdict as text."""
+    def text(self, columns: int | None = None) -> str:
+        """What was measured; below it value, bar and verdict; then why it is missing, or its context. Nothing
+        stands in columns: a row is printed before the next is known.
+        """
         value = "not measured" if self.value is None else f"{_number(self.value)} {self.unit}"
-        bar = "" if self.bar is None else f"{self.sense} {_number(self.bar)}"
-        return self.measure, value, bar, {True: "met", False: "MISSED", None: ""}[self.met]
-
-    def note(self) -> str:
-        """What stands beside the value: why it is missing, or its context."""
-        return self.why or "; ".join(f"{name} {_text(value)}" for name, value in self.context.items())
-
-
-def table(rows: list[Row]) -> str:
-    """All rows as text, the note of each below it."""
-    lines = [("measure", "value", "bar", ""), *(row.cells() for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(4)]
-    texts = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip() for a, b, c, d in lines]
-    notes = [_folded(row.note()) for row in rows]
-    rule = "─" * max(map(len, texts))
-    return "\n".join([texts[0], rule, *(text + note for text, note in zip(texts[1:], notes, strict=True))])
+        bar = "" if self.bar is None else f"bar: {self.sense} {_number(self.bar)}"
+        verdict = {True: "met", False: "MISSED", None: ""}[self.met]
+        result = "    ".join(filter(None, (value, bar, verdict)))
+        note = self.why or "; ".join(f"{name} {_text(value)}" for name, value in self.context.items())
+        return "\n".join(
+            line
+            for part, indent in ((self.measure, ""), (result, "    "), (note, "        "))
+            for line in textwrap.wrap(part, columns or WIDTH, initial_indent=indent, subsequent_indent=indent)
+        )
 
 
-def verdicts(rows: list[Row]) -> dict[str, int]:
+def verdicts(rows: Iterable[Row]) -> dict[str, int]:
     """How many bars are met, missed, and not measured."""
     barred = [row for row in rows if row.bar is not None]
     return {
@@ -72,12 +66,6 @@ def verdicts(rows: list[Row]) -> dict[str, int]:
         "missed": sum(row.met is False for row in barred),
         "not measured": sum(row.met is None for row in barred),
     }
-
-
-def _folded(note: str) -> str:
-    indent = " " * 4
-    lines = textwrap.wrap(note, WIDTH, initial_indent=indent, subsequent_indent=indent)
-    return "".join(f"\n{line}" for line in lines)
 
 
 def _number(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from timeit import Timer
 
 import numpy as np
@@ -18,15 +19,13 @@ N = K = 1024
 BATCH = 64
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """A comparison at each sparsity, and the speed of every variant."""
-    return [
-        *(_beside_peers(zeros, seconds / 2) for zeros in (0.8, 0.9, 0.95)),
-        *variant_rows(seconds / 2),
-    ]
+    yield from (_beside_peers(zeros, seconds / 2) for zeros in (0.8, 0.9, 0.95))
+    yield from variant_rows(seconds / 2)
 
 
-def variant_rows(seconds: float) -> list[Row]:
+def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
     return variants.rows(spmm_csr, _work, lambda variant: "", seconds)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 
 from .row import AT_MOST, Row
 
@@ -28,7 +29,7 @@ print(*(b - a for one, two in zip(times, times[1:]) for a, b in zip(one, two)))
 """
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """One row, the median. Each process times all imports, one after the other: a drift hits all."""
     once = [sys.executable, "-W", "ignore", "-c", PROGRAM]
     subprocess.run(once, check=True, capture_output=True)  # compiles and caches what is not yet
@@ -45,4 +46,4 @@ def rows(seconds: float) -> list[Row]:
         "rounds": ROUNDS,
     }
     value = round(statistics.median(ours), 4)
-    return [Row("startup", "import nn, beyond import numpy", value, "s", 0.05, AT_MOST, context)]
+    yield Row("startup", "import nn, beyond import numpy", value, "s", 0.05, AT_MOST, context)

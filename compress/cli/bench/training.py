@@ -7,7 +7,7 @@ nn has told to keep what is freed (nn/backward.py): alone, PyTorch gets its memo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from timeit import Timer
 from typing import Any
@@ -35,21 +35,18 @@ DEFAULT, BEST = "PyTorch", "PyTorch at its best"
 WIDTHS, SIDE, IMAGES = (64, 128), 32, 64  # of the network like VGG: channels of its blocks; a batch
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """How many times as fast as PyTorch."""
     why = peers.missing("torch")
-    measured = {} if why else _measured(seconds)
-    return [
-        _row(measure, measured.get(of), peer, bar, why)
-        for measure, of, peer, bar in (
-            ("digits_cnn, an epoch", "cnn", DEFAULT, 1.6),
-            ("digits_cnn, an epoch", "cnn", BEST, 1.15),
-            ("digits_mlp, an epoch", "mlp", DEFAULT, 2.0),
-            ("digits_mlp, an epoch", "mlp", BEST, 1.4),
-            (f"VGG 64-64-128-128, {IMAGES} images of {SIDE}², a step", "step", BEST, 1.0),
-            (f"VGG 64-64-128-128, {IMAGES} images of {SIDE}², inference", "inference", BEST, 1.0),
-        )
-    ]
+    measured = None if why else _measured(seconds)
+    for measure, bars in (
+        ("digits_cnn, an epoch", {DEFAULT: 1.6, BEST: 1.15}),
+        ("digits_mlp, an epoch", {DEFAULT: 2.0, BEST: 1.4}),
+        (f"VGG 64-64-128-128, {IMAGES} images of {SIDE}², a step", {BEST: 1.0}),
+        (f"VGG 64-64-128-128, {IMAGES} images of {SIDE}², inference", {BEST: 1.0}),
+    ):
+        times = measured and next(measured)
+        yield from (_row(measure, times, peer, bar, why) for peer, bar in bars.items())
 
 
 def _row(measure: str, times: dict[str, Times] | None, peer: str, bar: float, why: str | None) -> Row:
@@ -62,19 +59,18 @@ def _row(measure: str, times: dict[str, Times] | None, peer: str, bar: float, wh
     return Row("training", measure, ratio, "× PyTorch", bar, context=beside)
 
 
-def _measured(seconds: float) -> dict[str, dict[str, Times]]:
+def _measured(seconds: float) -> Iterator[dict[str, Times]]:
+    """The times of each of the four, in their order."""
     import torch
 
     torch.set_num_threads(1)
     data, rng = nn.data.digits(), np.random.default_rng(0)
     random = rng.standard_normal((IMAGES, 3, SIDE, SIDE), np.float32), rng.integers(10, size=IMAGES)
     epoch = list(nn.data.batches(data.x_train, data.y_train, BATCH, rng))
-    return {
-        "cnn": interleaved(_training(nn.models.digits_cnn(rng=rng), _digits_cnn, epoch), 4 * seconds),
-        "mlp": interleaved(_training(nn.models.digits_mlp(rng=rng), _digits_mlp, epoch), 2 * seconds),
-        "step": interleaved(_training(_vgg(nn, rng=rng), _torch_vgg, [random]), seconds),
-        "inference": interleaved(_inference(_vgg(nn, rng=rng), random[0]), seconds),
-    }
+    yield interleaved(_training(nn.models.digits_cnn(rng=rng), _digits_cnn, epoch), 4 * seconds)
+    yield interleaved(_training(nn.models.digits_mlp(rng=rng), _digits_mlp, epoch), 2 * seconds)
+    yield interleaved(_training(_vgg(nn, rng=rng), _torch_vgg, [random]), seconds)
+    yield interleaved(_inference(_vgg(nn, rng=rng), random[0]), seconds)
 
 
 def _training(model: nn.Module, twin: Callable[[], Any], epoch: list[tuple[np.ndarray, np.ndarray]]):

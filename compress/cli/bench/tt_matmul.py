@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from timeit import Timer
 
@@ -23,13 +24,13 @@ LAYERS = {  # name: modes of the input, of the output, rank
 BATCHES = (1, 64)
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """Each layer at each batch beside gemm, and the speed of every variant."""
-    beside = [_beside_dense(name, batch, seconds / 4) for name in LAYERS for batch in BATCHES]
-    return [*beside, *variant_rows(seconds / 2)]
+    yield from (_beside_dense(name, batch, seconds / 4) for name in LAYERS for batch in BATCHES)
+    yield from variant_rows(seconds / 2)
 
 
-def variant_rows(seconds: float) -> list[Row]:
+def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
     return variants.rows(tt_matmul, _work, lambda variant: "", seconds)
 

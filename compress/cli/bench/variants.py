@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from timeit import Timer
 from typing import NamedTuple
 
@@ -26,9 +26,9 @@ class Work(NamedTuple):
 
 def rows(
     kernel: Kernel, work: Callable[[Variant], Work], route: Callable[[Variant], str], seconds: float
-) -> list[Row]:
+) -> Iterator[Row]:
     """The speed of each variant at the `work` that suits it, and its share of the peak of its `route`."""
-    return [_row(kernel, variant, work(variant), route(variant), seconds) for variant in kernel.variants()]
+    return (_row(kernel, variant, work(variant), route(variant), seconds) for variant in kernel.variants())
 
 
 def no_kernels(group: str, measure: str, unit: str, bar: float, sense: str = AT_LEAST) -> Row:

@@ -6,6 +6,7 @@ can leave the peak of multiply-adds behind; this one does, because it multiplies
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from timeit import Timer
 from typing import NamedTuple
 
@@ -38,17 +39,15 @@ class Layer(NamedTuple):
         return self.x.shape[1] * self.x.shape[2] * self.w.size
 
 
-def rows(seconds: float) -> list[Row]:
+def rows(seconds: float) -> Iterator[Row]:
     """Shares of the peak, a comparison with direct algorithms, the error, and the speed of every variant."""
-    return [
-        *(_of_peak(*layer, seconds) for layer in LAYERS),
-        *(_beside_direct(*layer, seconds / 2) for layer in LAYERS),
-        _error(64, 56),
-        *variant_rows(seconds / 2),
-    ]
+    yield from (_of_peak(*layer, seconds) for layer in LAYERS)
+    yield from (_beside_direct(*layer, seconds / 2) for layer in LAYERS)
+    yield _error(64, 56)
+    yield from variant_rows(seconds / 2)
 
 
-def variant_rows(seconds: float) -> list[Row]:
+def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
     return variants.rows(winograd_conv2d, _work, lambda variant: "", seconds)
 

@@ -1,0 +1,86 @@
+"""Programs timed beside the float network that they come from, and where their time goes.
+
+Turn by turn (float, A, float, B, …), each after a call that does not count: a drift of the machine hits both
+sides of a ratio alike. The clock is the thread's own, which stands still while another program has the core.
+What that one does to caches and clock rates it can't see, so the share of the time that others had is kept.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from compress import Program
+
+from .bench.timing import CLOCK
+
+__all__ = ["Beside", "Calls", "times"]
+
+Calls = dict[str, tuple[float, float]]  # kind of call -> milliseconds of all of them, their multiply-adds
+
+
+class Beside(NamedTuple):
+    """A Program's time. `faster`: how many times as fast as its float network, the median of the rounds, ±
+    `spread` (half of their middle half); `milliseconds`: the float network's median over that; `busy`: the
+    share of its turns in which another program had the core.
+    """
+
+    milliseconds: float
+    faster: float
+    spread: float
+    busy: float
+    calls: Calls
+
+
+class Turn(NamedTuple):
+    """Seconds of a call by the thread's clock and by the wall's."""
+
+    own: float
+    wall: float
+
+
+def times(programs: Mapping[Path, Program], x: np.ndarray, rounds: int) -> dict[Path, Beside]:
+    """The times of each on x, beside the first Program of the same name."""
+    first: dict[str, Path] = {}
+    for path, program in programs.items():
+        first.setdefault(program.name, path)
+    floats: dict[str, list[Turn]] = {name: [] for name in first}
+    turns: dict[Path, list[Turn]] = {path: [] for path in programs}
+    ratios: dict[Path, list[float]] = {path: [] for path in programs}
+    for _ in range(rounds):
+        for path, program in programs.items():
+            before, mine = _turn(programs[first[program.name]], x), _turn(program, x)
+            floats[program.name].append(before)
+            turns[path].append(mine)
+            ratios[path].append(before.own / mine.own)
+    found = {}
+    for path, program in programs.items():
+        base = 1000 * statistics.median(turn.own for turn in floats[program.name])
+        low, middle, high = statistics.quantiles(ratios[path], n=4)
+        faster = 1.0 if path in first.values() else middle
+        busy = 1 - min(1, sum(turn.own for turn in turns[path]) / sum(turn.wall for turn in turns[path]))
+        calls = _calls(program, x, min(rounds, 9))
+        found[path] = Beside(base / faster, faster, (high - low) / 2, busy, calls)
+    return found
+
+
+def _turn(program: Program, x: np.ndarray) -> Turn:
+    program(x)
+    wall, own = time.perf_counter(), CLOCK()
+    program(x)
+    return Turn(CLOCK() - own, time.perf_counter() - wall)
+
+
+def _calls(program: Program, x: np.ndarray, rounds: int) -> Calls:
+    """Where the time goes: of each kind of call, the medians of its calls."""
+    taken = np.median([program.seconds(x, CLOCK) for _ in range(rounds)], axis=0)
+    calls: Calls = {}
+    for call, seconds in zip(program.calls, taken, strict=True):
+        milliseconds, macs = calls.get(call.op, (0.0, 0.0))
+        calls[call.op] = (milliseconds + 1000 * float(seconds), macs + len(x) * program.macs_of(call))
+    return dict(sorted(calls.items(), key=lambda one: -one[1][0]))
