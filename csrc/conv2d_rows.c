@@ -22,8 +22,8 @@ void nn_look_up(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, 
         run = smaller(count - done, g->columns - first.column);
         for (int64_t t = 0; t < g->taps; t++) {
             int64_t i = first.row * g->down + at[2 * t], j = first.column * g->across + at[2 * t + 1], l = lane;
-            int64_t line = first.image * g->x_image + i * g->x_row;
-            int inside = i >= 0 && i < g->h;
+            int inside = i >= 0 && i < g->h; /* if not, i may be so large that its line has no number */
+            int64_t line = inside ? first.image * g->x_image + i * g->x_row : 0;
             const void **p = place + (tile * g->taps + t) * mr;
             for (int64_t r = 0; r < run; r++, j += g->across) {
                 p[l] = inside && j >= 0 && j < g->w ? x + line + j * g->x_pixel : zeros;
@@ -167,8 +167,8 @@ void nn_copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t rows, const f
         float *to = (float *)copy;
         for (int64_t t = 0; t < stretches; t++) {
             int64_t i = p.row * g->down + s[t].i, j = p.column * g->across + s[t].j, pixels = s[t].pixels;
-            int64_t from = p.image * g->x_image + i * g->x_row + j * g->x_pixel;
             int inside = i >= 0 && i < g->h;
+            int64_t from = inside ? p.image * g->x_image + i * g->x_row + j * g->x_pixel : 0;
             if (inside && j >= 0 && j + pixels <= g->w) {
                 copy_few(to, x + from, pixels * channels);
                 to += pixels * channels;

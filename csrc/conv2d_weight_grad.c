@@ -48,7 +48,9 @@ static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int6
         run = smaller(g->columns - p.column, count - n); /* positions of one row */
         int64_t i = p.row * g->down + down, j = p.column > first ? p.column : first;
         int64_t left = i >= 0 && i < g->h ? smaller(p.column + run, end) - j : 0;
-        const float *from = x + p.image * g->x_image + i * g->x_row + (j * g->across + across) * g->x_pixel;
+        const float *from = x;
+        if (left > 0)
+            from += p.image * g->x_image + i * g->x_row + (j * g->across + across) * g->x_pixel;
         for (int64_t l = n + j - p.column; left > 0; left--, l++, from += g->across * g->x_pixel) {
             pixel[found] = from;
             line[found++] = l * LINE;
@@ -62,6 +64,8 @@ static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int6
 int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out)
 {
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
+    if (!k || !filters)
+        return 0;
     int copies = nn_copies(g);
     int64_t taps = copies ? 1 : g->taps, width = copies ? k : channels; /* as the micro-kernel sees it */
     if (variant < 0)

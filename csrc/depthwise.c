@@ -7,7 +7,8 @@
  *     copy, for padding 1     | 0 | x x x x x x x | 0 |     pixels of whole cache lines
  *
  * so that no position is special, the micro-kernel does a row of them in one call, and no load lies across two cache
- * lines, which would cost more than the copy. Padding is read like any pixel: 0 · infinity is NaN there as everywhere.
+ * lines, which would cost more than the copy. What a stride leaves out between two windows is not copied. Padding is
+ * read like any pixel: 0 · infinity is NaN there as everywhere.
  * Threads share the rows of the result, or the channels of the filters. */
 #include "pool.h"
 
@@ -22,6 +23,7 @@ typedef struct {
     float *out;
     int relu;
     int64_t left, width; /* of the copy of a row: the column of the image where it begins; its pixels */
+    int64_t span, step;  /* pixels of a window there; from one window to the next */
     int64_t slots;       /* copies that are kept */
     int64_t stretch;     /* positions that a call of the micro-kernel computes */
 } work;
@@ -43,9 +45,13 @@ static int64_t pixel_of(int64_t channels)
     return channels < PANEL ? channels : whole % 512 ? whole : whole + PANEL;
 }
 
+/* Of the copies; or as many as no machine has, if that is what a dilation far beyond the image asks for. */
 static int64_t bytes_of(const work *d)
 {
-    return 8 * (2 * d->g->taps + d->slots) + LINE + 4 * pixel_of(d->g->c) * (1 + d->slots) * d->width;
+    const int64_t most = (int64_t)1 << 47;
+    double rows = 4.0 * (double)pixel_of(d->g->c) * (double)(1 + d->slots) * (double)d->width;
+    double bytes = 8.0 * (double)(2 * d->g->taps + d->slots) + LINE + rows;
+    return bytes < (double)most ? (int64_t)bytes : most;
 }
 
 static void plan(work *d)
@@ -61,7 +67,9 @@ static void plan(work *d)
     }
     d->slots = smaller(bottom - top + 1, g->h);
     d->left = left;
-    d->width = (g->columns - 1) * g->across + right - left + 1;
+    d->span = right - left + 1;
+    d->step = smaller(g->across, d->span);
+    d->width = (g->columns - 1) * d->step + d->span;
     d->stretch = 16;
     while (d->stretch < g->columns && 8 * d->stretch * g->c <= STRETCH_BYTES)
         d->stretch *= 2;
@@ -84,6 +92,18 @@ static copies begin(const work *d, char *scratch, int64_t c0, int64_t c1)
     return k;
 }
 
+/* The pixels of a row of the image from column j0 on, `count` of them, to `copy`; what is not in the image stays 0. */
+static void copy_pixels(const work *d, const copies *k, const float *row, int64_t j0, int64_t count, float *copy)
+{
+    const nn_conv2d_geometry *g = d->g;
+    int64_t j = j0 < 0 ? 0 : j0, end = smaller(g->w, j0 + count);
+    if (g->x_pixel == k->pixel && j < end)
+        memcpy(copy + (j - j0) * k->pixel, row + j * k->pixel, (size_t)((end - j) * k->pixel) * sizeof *row);
+    else
+        for (; j < end; j++)
+            memcpy(copy + (j - j0) * k->pixel, row + j * g->x_pixel, (size_t)k->channels * sizeof *row);
+}
+
 /* Row i of an image, as a copy. */
 static const float *row_of(const work *d, const copies *k, int64_t image, int64_t i)
 {
@@ -91,12 +111,11 @@ static const float *row_of(const work *d, const copies *k, int64_t image, int64_
     float *copy = k->rows + i % d->slots * d->width * k->pixel;
     if (k->held[i % d->slots] != image * g->h + i) {
         const float *x = d->x + image * g->x_image + i * g->x_row + k->c0;
-        int64_t j = d->left < 0 ? 0 : d->left, end = smaller(g->w, d->left + d->width);
-        if (g->x_pixel == k->pixel && j < end)
-            memcpy(copy + (j - d->left) * k->pixel, x + j * k->pixel, (size_t)((end - j) * k->pixel) * sizeof *x);
+        if (d->step == g->across)
+            copy_pixels(d, k, x, d->left, d->width, copy);
         else
-            for (; j < end; j++)
-                memcpy(copy + (j - d->left) * k->pixel, x + j * g->x_pixel, (size_t)k->channels * sizeof *x);
+            for (int64_t o = 0; o < g->columns; o++)
+                copy_pixels(d, k, x, o * g->across + d->left, d->span, copy + o * d->step * k->pixel);
         k->held[i % d->slots] = image * g->h + i;
     }
     return copy;
@@ -124,10 +143,10 @@ static void convolve(const void *product, char *scratch, int64_t r, int64_t end)
         float *out = d->out + image * g->out_image + row * g->out_row;
         for (int64_t j = 0; j < g->columns; j += d->stretch) {
             ((depthwise_conv2d_micro *)d->micro)(smaller(d->stretch, g->columns - j), g->c, g->taps, k.x,
-                                                 g->across * k.pixel, d->w, d->bias, d->relu, out + j * g->out_pixel,
+                                                 d->step * k.pixel, d->w, d->bias, d->relu, out + j * g->out_pixel,
                                                  g->out_pixel);
             for (int64_t t = 0; t < g->taps; t++)
-                k.x[t] += d->stretch * g->across * k.pixel;
+                k.x[t] += d->stretch * d->step * k.pixel;
         }
     }
 }
@@ -145,11 +164,13 @@ static int shares(const nn_conv2d_geometry *g, const void *x, const void *bias, 
 int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
                         int relu, void *out)
 {
+    if (!g->n || !g->c)
+        return 0;
     if (shares(g, x, bias, out))
         return NN_OVERLAP;
     if (variant < 0)
         variant = nn_select(NN_depthwise_conv2d, g->columns, g->c, 0);
-    work d = { g, nn_micro(variant), x, w, bias, 0, out, relu, 0, 0, 0, 0 };
+    work d = { .g = g, .micro = nn_micro(variant), .x = x, .w = w, .bias = bias, .out = out, .relu = relu };
     plan(&d);
     int64_t rows = g->n * g->rows;
     nn_cut cut = nn_cut_rows(0, rows, 1, rows ? rows : 1, (double)rows * nn_cycles(variant, g->columns, g->c, g->taps));
@@ -172,10 +193,10 @@ static void add_products(const void *product, char *scratch, int64_t c0, int64_t
             const float *y = d->y + image * g->out_image + row * g->out_row + c0;
             for (int64_t j = 0; j < g->columns; j += d->stretch) {
                 ((depthwise_conv2d_weight_grad_micro *)d->micro)(smaller(d->stretch, g->columns - j), k.channels, taps,
-                                                                 k.x, g->across * k.pixel, y + j * g->out_pixel,
+                                                                 k.x, d->step * k.pixel, y + j * g->out_pixel,
                                                                  g->out_pixel, k.total);
                 for (int64_t t = 0; t < taps; t++)
-                    k.x[t] += d->stretch * g->across * k.pixel;
+                    k.x[t] += d->stretch * d->step * k.pixel;
             }
         }
 }
@@ -184,9 +205,11 @@ int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, co
 {
     if (variant < 0)
         variant = nn_select(NN_depthwise_conv2d_weight_grad, g->taps, g->c, 0);
-    work d = { g, nn_micro(variant), x, 0, 0, y, out, 0, 0, 0, 0, 0 };
-    plan(&d);
+    work d = { .g = g, .micro = nn_micro(variant), .x = x, .y = y, .out = out };
     memset(out, 0, (size_t)(g->taps * g->c) * 4);
+    if (!g->n || !g->c)
+        return 0;
+    plan(&d);
     nn_cut cut = nn_cut_rows(0, g->c, PANEL, g->c ? g->c : 1,
                              (double)(g->n * g->rows) * nn_cycles(variant, g->taps, g->c, g->columns));
     return nn_run_blocks(&cut, bytes_of(&d), add_products, &d);

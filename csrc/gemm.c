@@ -135,6 +135,8 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
 
 int nn_product(int variant, int last, int64_t m0, int64_t m1, const nn_operands *o)
 {
+    if (!o->n)
+        return 0; /* of rows without columns there may be more than anyone can count through */
     product t = { tiles_of(variant), tiles_of(last), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
     int mr = t.whole.mr, nr = t.whole.nr;
     int64_t most = (o->decode ? MC_BYTES_DECODED : MC_BYTES) / t.row_bytes;

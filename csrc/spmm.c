@@ -112,6 +112,8 @@ int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64
 {
     if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
+    if (!n)
+        return 0;
     if (variant < 0)
         variant = nn_select(NN_spmm_csr, m, 1, 0);
     int nr = nn_variant(variant)->mr;

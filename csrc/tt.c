@@ -143,6 +143,8 @@ int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w,
     int64_t n = w->n, k = w->k;
     if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
+    if (!n)
+        return 0;
     const core_size *c = w->sizes;
     int64_t numbers = 0;
     for (int64_t s = 0; s < w->count; s++)

@@ -103,6 +103,24 @@ def shares(x: np.ndarray, y: np.ndarray) -> bool:
         return True
 
 
+def room(kernel: str, shape: tuple[int, ...], zeros: bool = False) -> np.ndarray:
+    """A float32 array for a result whose size was worked out, not given by arrays: of zeros, or not set yet.
+
+    Raises ValueError if no array can have that shape, MemoryError if this machine can't hold it.
+    """
+    try:
+        return (np.zeros if zeros else np.empty)(shape, F32)
+    except MemoryError:
+        raise MemoryError(f"{kernel}: no memory for a result of shape {shape}") from None
+    except ValueError:
+        raise too_large(kernel, shape) from None
+
+
+def too_large(kernel: str, shape: tuple[int, ...]) -> ValueError:
+    """The error for a result that no array can hold."""
+    return ValueError(f"{kernel}: a result of shape {shape} is larger than an array can be")
+
+
 def usual(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
     """Whether `out` is right and contiguous. Only overlap is left, which C finds among contiguous arrays."""
     return (type(out) is ndarray and out.dtype is dtype and out.shape == shape

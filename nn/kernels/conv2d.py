@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import empty, ndarray
 
-from .arguments import F32, READABLE, WRITABLE, array, integer, output, usual
+from .arguments import F32, READABLE, WRITABLE, array, integer, output, room, usual
 from .convolution import LARGEST, both, geometry, met, positions, readable
 from .convolution_plan import Plan
 from .kernel import kernel
@@ -60,7 +60,7 @@ def _pack(w: np.ndarray, groups: int = 1) -> Packed:
     panels = aligned((groups, -(-filters // PANEL), kh * kw, c, PANEL), F32)
     if lib is not None:
         by_group = w.reshape(groups, filters, c, kh, kw)
-        pack_taps(by_group, [(a, b) for a in range(kh) for b in range(kw)], panels)
+        pack_taps(by_group, np.indices((kh, kw), np.int64).reshape(2, -1).T, panels)
     else:
         taps = w.reshape(groups, filters, c, kh * kw).transpose(0, 3, 2, 1)
         for p in range(panels.shape[1]):
@@ -69,12 +69,13 @@ def _pack(w: np.ndarray, groups: int = 1) -> Packed:
     return Packed(conv2d, (o, c * groups, kh, kw), panels=panels, groups=groups)
 
 
-def pack_taps(w: np.ndarray, taps: list[tuple[int, int]], panels: np.ndarray) -> None:
-    """Fill panels [groups][ceil(O/16)][taps][C][16] with these taps of w (groups, O, C, kH, kW), in C."""
+def pack_taps(w: np.ndarray, taps: np.ndarray, panels: np.ndarray) -> None:
+    """Fill panels [groups][ceil(O/16)][taps][C][16] with these taps (T, 2) of w (groups, O, C, kH, kW), in C.
+    """
     if not w.flags.aligned or any(s % 4 for s in w.strides):
         w = w.copy()
     group, o, c, down, across = (s // 4 for s in w.strides)
-    offsets = np.array([a * down + b * across for a, b in taps], np.int64)
+    offsets = taps @ np.array([down, across], np.int64)
     lib.nn_conv2d_pack(*w.shape[:3], len(taps), pointer(w), group, o, c, from_buffer(offsets),
                        from_buffer(panels))
 
@@ -113,7 +114,10 @@ def _call(x: np.ndarray, w: np.ndarray | Packed, bias: np.ndarray | None = None,
     shape, choice = plan.geometry.y, conv2d.choice
     ready = x.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
     if out is None:
-        result = empty(shape, F32)
+        try:
+            result = empty(shape, F32)
+        except (MemoryError, ValueError):   # says what has no room; asking it at once would cost 0.1 µs
+            result = room("conv2d", shape)
     elif ready and packed and choice != NUMPY and usual(out, shape, F32):
         result = out
     else:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
-from .arguments import F32, array, output
+from .arguments import F32, array, output, room
 from .conv2d import PANEL, pack_taps
-from .convolution import both, geometry, met, pair, readable, struct
+from .convolution import Geometry, both, geometry, met, pair, phases, readable, struct
 from .kernel import kernel
 from .native import NUMPY, check, ffi, from_buffer, lib, pointer
 from .packed import aligned
@@ -42,41 +43,76 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *,
 def _call(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *, stride: int | tuple[int, int] = 1,
           padding: int | tuple[int, int] = 0, dilation: int | tuple[int, int] = 1, groups: int = 1,
           out: np.ndarray | None = None) -> np.ndarray:
-    g = array("conv2d_input_grad", "g", g, 4, F32)
-    w = array("conv2d_input_grad", "w", w, 4, F32)
-    size = pair("conv2d_input_grad", "size", size, 0)
+    who = "conv2d_input_grad"
+    g, w = array(who, "g", g, 4, F32), array(who, "w", w, 4, F32)
+    size = pair(who, "size", size, 0)
     channels = w.shape[1] * groups if isinstance(groups, int) else w.shape[1]
     x = (len(g), *size, channels)
-    at = geometry("conv2d_input_grad", x, w.shape, stride, padding, dilation, groups)
+    at = geometry(who, x, w.shape, stride, padding, dilation, groups)
     if g.shape != at.y:
-        raise ValueError(f"conv2d_input_grad: g must have shape {at.y}, that of the convolution of images of "
-                         f"shape {at.x}, got {g.shape}")
-    result = np.empty(at.x, F32) if out is None else output("conv2d_input_grad", out, at.x, F32, g, w)
-    choice = conv2d_input_grad.choice
+        raise ValueError(f"{who}: g must have shape {at.y}, that of the convolution of images of shape "
+                         f"{at.x}, got {g.shape}")
+    result, choice = None if out is None else output(who, out, at.x, F32, g, w), conv2d_input_grad.choice
+    apart = _columns_are_apart(at, result)
+    some, complete = (_phases_of_lines if apart else _phases)(at)
+    if result is None:
+        result = room(who, at.x, zeros=not complete)
+    elif not complete:
+        result[...] = 0
     if choice == NUMPY:
         result[...] = conv2d_input_grad.reference(g, w, size, stride=at.stride, padding=at.padding,
                                                   dilation=at.dilation, groups=at.groups)
         return result if out is None else out
-    g = readable(g)
-    (sh, sw), (ph, pw), (dh, dw) = at.stride, at.padding, at.dilation
-    for i in range(min(sh, size[0])):       # the pixels of one phase of the stride meet the same taps
-        for j in range(min(sw, size[1])):
-            taps = [(a, b) for a, b in at.taps() if not ((i + ph - a * dh) % sh or (j + pw - b * dw) % sw)]
-            offsets = [((i + ph - a * dh) // sh, (j + pw - b * dw) // sw) for a, b in taps]
-            _convolve(choice, g, w, at.groups, taps, np.array(offsets, np.int64), result[:, i::sh, j::sw])
+    g, (o, c, kh, kw), (sh, sw) = readable(g), at.w, at.stride
+    if apart:    # (1, kW·C, O, kH, 1)
+        exchanged = np.ascontiguousarray(w.transpose(3, 1, 0, 2)).reshape(1, kw * c, o, kh, 1)
+    else:        # (groups, O/groups, C/groups, kH, kW) → (groups, C/groups, O/groups, kH, kW)
+        exchanged = w.reshape(at.groups, o // at.groups, c, kh, kw).swapaxes(1, 2)
+    for i, j, taps, positions in some:
+        dx = _lines(result[:, i::sh], at) if apart else result[:, i::sh, j::sw]
+        _convolve(choice, g, exchanged, taps, positions, dx)
     return result if out is None else out
 
 
-def _convolve(choice: int, g: np.ndarray, w: np.ndarray, groups: int, taps: list[tuple[int, int]],
-              offsets: np.ndarray, dx: np.ndarray) -> None:
-    """dx = the convolution, with stride 1, of g with these taps of w, filters and channels exchanged."""
-    o, c = len(w) // groups, w.shape[1]
-    panels = aligned((groups, -(-c // PANEL), len(taps), o, PANEL), F32)
-    # (groups, O/groups, C/groups, …) → (groups, C/groups, O/groups, …)
-    exchanged = w.reshape(groups, o, *w.shape[1:]).swapaxes(1, 2)
-    pack_taps(exchanged, taps, panels)
+# Patches: where windows side by side share no pixel, a position alone makes the kW·C numbers of each line of
+# its window, and they lie side by side: columns of one product. (As kW phases they would be kW products of C
+# columns each, in tiles of 16 or more.)
+
+def _columns_are_apart(at: Geometry, out: np.ndarray | None) -> bool:
+    """Whether that is so: and then every line of a window lies in the image, and without gaps."""
+    _, c, _, kw = at.w
+    adjacent = out is None or out.strides[2:] == (4 * c, 4)
+    dense = at.dilation[1] == 1 and not at.padding[1] and at.groups == 1
+    return adjacent and dense and 1 < kw <= at.stride[1]
+
+
+def _phases(at: Geometry) -> tuple[tuple, bool]:
+    return phases(at.w[2:], at.x[1:3], at.stride, at.padding, at.dilation)
+
+
+def _phases_of_lines(at: Geometry) -> tuple[tuple, bool]:
+    """The phases of rows, and whether the lines of the windows are all pixels."""
+    some, complete = phases((at.w[2], 1), (at.x[1], 1), (at.stride[0], 1), (at.padding[0], 0),
+                            (at.dilation[0], 1))
+    return some, complete and at.y[2] * at.w[3] == at.x[2]
+
+
+def _lines(dx: np.ndarray, at: Geometry) -> np.ndarray:
+    """Rows of images (N, H, W, C) as the lines of windows, (N, H, W', kW·C)."""
+    image, row, pixel, number = dx.strides
+    shape = *dx.shape[:2], at.y[2], at.w[3] * at.w[1]
+    return as_strided(dx, shape, (image, row, at.stride[1] * pixel, number))
+
+
+def _convolve(choice: int, g: np.ndarray, w: np.ndarray, taps: np.ndarray, positions: np.ndarray,
+              dx: np.ndarray) -> None:
+    """dx = the convolution, with stride 1, of g with these taps of w (groups, C/groups, O/groups, kH, kW),
+    whose filters are its channels."""
+    groups, c, o = w.shape[:3]
+    panels = aligned((groups, -(-c // PANEL), len(taps), o, PANEL), F32, zeros=False)
+    pack_taps(w, taps, panels)
     n = len(g) * dx.shape[1] * dx.shape[2]
-    c_geometry, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), groups, offsets)
+    c_geometry, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), groups, positions)
     status = lib.nn_conv2d(choice, c_geometry, 0, n, pointer(g), from_buffer(panels), ffi.NULL, False,
                            pointer(dx))
     if status:

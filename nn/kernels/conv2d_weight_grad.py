@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arguments import F32, array, output
+from .arguments import F32, array, output, room
 from .convolution import both, geometry, met, pair, readable, struct
 from .kernel import kernel
 from .native import NUMPY, check, lib, pointer
@@ -50,7 +50,7 @@ def _call(x: np.ndarray, g: np.ndarray, kernel_size: tuple[int, int], *, stride:
                          f"of shape {x.shape}, got {g.shape}")
     if out is not None:
         out = output("conv2d_weight_grad", out, w, F32, x, g)
-    result = out if out is not None and out.flags.c_contiguous else np.empty(w, F32)
+    result = out if out is not None and out.flags.c_contiguous else room("conv2d_weight_grad", w)
     choice = conv2d_weight_grad.choice
     if choice == NUMPY:
         result = conv2d_weight_grad.reference(x, g, kernel_size, stride=at.stride, padding=at.padding,

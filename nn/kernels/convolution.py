@@ -6,14 +6,17 @@ filter meet the pixel (i·sh + a·dh − ph, j·sw + b·dw − pw), or a zero of
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arguments import integer
+from .arguments import integer, too_large
 from .native import ffi, from_buffer
 
 LARGEST = 2**31 - 1   # of a stride, a padding, a dilation, a size
+MOST = 2**61          # numbers of a result: beyond, C could not count its bytes
 Pair = tuple[int, int]
 
 
@@ -34,7 +37,7 @@ class Geometry(NamedTuple):
 
     def offsets(self) -> np.ndarray:
         """For each tap the place (vertical, horizontal) of its pixel, for the position (0, 0)."""
-        taps = np.array(self.taps(), np.int64).reshape(-1, 2)
+        taps = np.indices(self.w[2:], np.int64).reshape(2, -1).T
         return taps * np.array(self.dilation) - np.array(self.padding)
 
 
@@ -78,7 +81,35 @@ def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilatio
     if min(down, across) < 1:
         raise ValueError(f"{kernel}: x of shape {x} with padding {padding} is smaller than a window of w, "
                          f"of shape {w} and dilation {dilation}")
-    return Geometry(x, w, (x[0], down, across, w[0]), stride, padding, dilation, groups)
+    y = x[0], down, across, w[0]
+    if prod(filter(None, y)) >= MOST:
+        raise too_large(kernel, y)
+    return Geometry(x, w, y, stride, padding, dilation, groups)
+
+
+@lru_cache(maxsize=256)
+def phases(kernel_size: Pair, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple[tuple, bool]:
+    """What a gradient of the images is made of: the pixels (i + k·sh, j + l·sw), one phase of the stride, all
+    meet the same taps, each at the position k, l behind the one that (i, j) meets.
+
+    Returns the phases that meet any, as (i, j, taps (T, 2), positions (T, 2) that (i, j) meets at them), and
+    whether these are all pixels. (Of a stride beyond the kernel most phases meet nothing, and there are
+    sh·sw of them.)
+    """
+    down, across = map(_phases, kernel_size, size, stride, padding, dilation)
+    some = tuple((i, j, *(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+                          for axes in zip(rows, columns, strict=True)))
+                 for i, rows in down.items() for j, columns in across.items())
+    return some, len(some) == min(stride[0], size[0]) * min(stride[1], size[1])
+
+
+def _phases(kernel: int, size: int, stride: int, padding: int, dilation: int) -> dict[int, np.ndarray]:
+    """The same along one axis: first pixel → (taps, positions)."""
+    taps = np.arange(kernel, dtype=np.int64)
+    firsts = (taps * dilation - padding) % stride
+    positions = (firsts + padding - taps * dilation) // stride
+    return {first: np.stack([taps, positions])[:, firsts == first] for first in set(firsts.tolist())
+            if first < size}
 
 
 def struct(x: tuple, x_strides: tuple, y: tuple, y_strides: tuple, stride: Pair, groups: int,

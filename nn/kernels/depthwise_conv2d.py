@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import empty, ndarray
 
-from .arguments import F32, READABLE, WRITABLE, array, output, usual
+from .arguments import F32, READABLE, WRITABLE, array, output, room, usual
 from .convolution import Geometry, both, geometry, met, positions, readable
 from .convolution_plan import Plan
 from .kernel import kernel
@@ -96,7 +96,10 @@ def _call(x: np.ndarray, w: np.ndarray | Packed, bias: np.ndarray | None = None,
     shape, choice = plan.geometry.y, depthwise_conv2d.choice
     ready = x.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
     if out is None:
-        result = empty(shape, F32)
+        try:
+            result = empty(shape, F32)
+        except (MemoryError, ValueError):   # says what has no room; asking it at once would cost 0.1 µs
+            result = room("depthwise_conv2d", shape)
     elif ready and packed and choice != NUMPY and usual(out, shape, F32):
         result = out
     else:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
-from .arguments import F32, array, output
-from .convolution import Geometry, Pair, both, met, pair, readable, struct
+from .arguments import F32, array, output, room
+from .convolution import Geometry, both, met, pair, phases, readable, struct
 from .depthwise_conv2d import by_tap, depthwise
 from .kernel import kernel
 from .native import NUMPY, check, ffi, from_buffer, lib, pointer
@@ -73,40 +71,25 @@ def _input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *, stride: 
     size = pair(who, "size", size, 0)
     at = depthwise(who, (len(g), *size, len(w)), w.shape, stride, padding, dilation)
     _fits(who, g, at)
-    result = np.empty(at.x, F32) if out is None else output(who, out, at.x, F32, g, w)
+    some, complete = phases(at.w[2:], size, at.stride, at.padding, at.dilation)
+    result = room(who, at.x, zeros=not complete) if out is None else output(who, out, at.x, F32, g, w)
     choice = depthwise_conv2d_input_grad.choice
     if choice == NUMPY:
         result[...] = depthwise_conv2d_input_grad.reference(g, w, size, stride=at.stride, padding=at.padding,
                                                             dilation=at.dilation)
         return result if out is None else out
+    if out is not None and not complete:
+        result[...] = 0
     g, weights, (sh, sw) = readable(g), by_tap(w), at.stride
-    for i, j, meet, offsets in _phases(at.w[2:], size, at.stride, at.padding, at.dilation):
-        phase = result[:, i::sh, j::sw]
-        if len(meet):
-            _convolve(choice, g, weights if len(meet) == len(weights) else weights[meet], offsets, phase)
-        else:
-            phase[...] = 0
+    for i, j, taps, positions in some:
+        meet = weights if len(taps) == len(weights) else weights[taps @ (at.w[3], 1)]
+        _convolve(choice, g, meet, positions, result[:, i::sh, j::sw])
     return result if out is None else out
 
 
-@lru_cache(maxsize=256)
-def _phases(kernel_size: Pair, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple:
-    """The pixels (i + k·sh, j + l·sw) of one phase of the stride meet the same taps: (i, j), which ones, and
-    the place of the gradient that (i, j) meets at each."""
-    taps, phases = np.indices(kernel_size).reshape(2, -1), []
-    for i in range(min(stride[0], size[0])):
-        for j in range(min(stride[1], size[1])):
-            axes = zip((i, j), padding, taps, dilation, strict=True)
-            down, across = (n + p - tap * d for n, p, tap, d in axes)
-            meet = np.flatnonzero((down % stride[0] == 0) & (across % stride[1] == 0))
-            offsets = np.stack([down[meet] // stride[0], across[meet] // stride[1]], axis=1)
-            phases.append((i, j, meet, offsets))
-    return tuple(phases)
-
-
-def _convolve(choice: int, g: np.ndarray, weights: np.ndarray, offsets: np.ndarray, dx: np.ndarray) -> None:
+def _convolve(choice: int, g: np.ndarray, weights: np.ndarray, positions: np.ndarray, dx: np.ndarray) -> None:
     """dx = the convolution, with stride 1, of g with these taps."""
-    c, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), g.shape[3], offsets)
+    c, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), g.shape[3], positions)
     status = lib.nn_depthwise_conv2d(choice, c, pointer(g), from_buffer(weights), ffi.NULL, False,
                                      pointer(dx))
     if status:
@@ -122,13 +105,13 @@ def _weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: tuple[int, int], *,
     shape = c, 1, *kernel_size
     at = depthwise(who, x.shape, shape, stride, padding, dilation)
     _fits(who, g, at)
-    result = np.empty(shape, F32) if out is None else output(who, out, shape, F32, x, g)
+    result = room(who, shape) if out is None else output(who, out, shape, F32, x, g)
     choice = depthwise_conv2d_weight_grad.choice
     if choice == NUMPY:
         result[...] = depthwise_conv2d_weight_grad.reference(x, g, kernel_size, stride=at.stride,
                                                              padding=at.padding, dilation=at.dilation)
         return result if out is None else out
-    x, g, totals = readable(x), readable(g), np.empty((*kernel_size, c), F32)
+    x, g, totals = readable(x), readable(g), room(who, (*kernel_size, c))
     c_geometry, _keep = struct(x.shape, x.strides, g.shape, g.strides, at.stride, at.groups, at.offsets())
     status = lib.nn_depthwise_conv2d_weight_grad(choice, c_geometry, pointer(x), pointer(g),
                                                  from_buffer(totals))

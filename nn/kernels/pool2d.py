@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import F32, U8, contiguous, integer
+from .arguments import F32, U8, contiguous, integer, room
 from .kernel import kernel
 from .native import NUMPY, ffi, from_buffer, lib
 
@@ -50,7 +50,8 @@ def max_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
     Returns: y (N, H', W', C), H' = ⌊(H + 2p − k)/s⌋ + 1; and the winner, uint8: at which pixel of the window,
     in reading order, y was found: of equal ones at the first; a NaN is greater than all, and of several the
     last one wins, as in PyTorch. A window has at most 256 pixels; at most half of it is padding, which never
-    wins. Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or what does not fit.
+    wins; where an image has no height or no width, y is −∞ and the winner 0. Raises TypeError for a wrong
+    type or dtype, ValueError for a wrong shape or what does not fit.
     """
     counts = windows(x.shape[1:3], kernel_size, stride, padding)
     padded, images = pad(x, padding), pad(np.ones((1, *x.shape[1:3], 1), bool), padding)
@@ -146,7 +147,8 @@ def _max_pool2d(x: Any, kernel_size: Any, stride: Any, padding: Any = (0, 0)
     geometry = _checked("max_pool2d", (h, w), kernel_size, stride, padding)
     if max_pool2d.choice == NUMPY:
         return max_pool2d.reference(x, *geometry[:3])
-    y, winner = np.empty((n, *geometry[3], c), F32), np.empty((n, *geometry[3], c), U8)
+    y = room("max_pool2d", (n, *geometry[3], c))
+    winner = np.empty(y.shape, U8)
     lib.nn_max_pool2d(max_pool2d.choice, _struct(n, (h, w), c, *geometry), from_buffer(x), from_buffer(y),
                       from_buffer(winner))
     return y, winner
@@ -158,7 +160,7 @@ def _avg_pool2d(x: Any, kernel_size: Any, stride: Any, padding: Any = (0, 0)) ->
     geometry = _checked("avg_pool2d", (h, w), kernel_size, stride, padding)
     if avg_pool2d.choice == NUMPY:
         return avg_pool2d.reference(x, *geometry[:3])
-    y = np.empty((n, *geometry[3], c), F32)
+    y = room("avg_pool2d", (n, *geometry[3], c))
     lib.nn_avg_pool2d(avg_pool2d.choice, _struct(n, (h, w), c, *geometry), from_buffer(x), from_buffer(y))
     return y
 
@@ -184,7 +186,7 @@ def _max_pool2d_grad(g: Any, winner: Any, size: Any, kernel_size: Any, stride: A
         raise ValueError(f"{who}: winner must have the shape {g.shape} of g, got {winner.shape}")
     if max_pool2d_grad.choice == NUMPY:
         return max_pool2d_grad.reference(g, winner, size, *geometry[:3])
-    dx = np.empty((len(g), *size, g.shape[3]), F32)
+    dx = room(who, (len(g), *size, g.shape[3]))
     lib.nn_max_pool2d_grad(max_pool2d_grad.choice, _struct(len(g), size, g.shape[3], *geometry),
                            from_buffer(g), from_buffer(winner), from_buffer(dx))
     return dx
@@ -194,7 +196,7 @@ def _avg_pool2d_grad(g: Any, size: Any, kernel_size: Any, stride: Any, padding: 
     g, size, geometry = _gradient("avg_pool2d_grad", g, size, kernel_size, stride, padding)
     if avg_pool2d_grad.choice == NUMPY:
         return avg_pool2d_grad.reference(g, size, *geometry[:3])
-    dx = np.empty((len(g), *size, g.shape[3]), F32)
+    dx = room("avg_pool2d_grad", (len(g), *size, g.shape[3]))
     lib.nn_avg_pool2d_grad(avg_pool2d_grad.choice, _struct(len(g), size, g.shape[3], *geometry),
                            from_buffer(g), from_buffer(dx))
     return dx
