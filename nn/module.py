@@ -208,8 +208,8 @@ class Module:
         """Raise ValueError where a child, a Parameter or a buffer of this name would hide what is there."""
         who = f"{type(self).__name__}: {name!r}"
         if not name or "." in name:
-            raise ValueError(f"{who} can't be the name of a child or parameter: it must not be empty, and dots "
-                             "part the names of the state dict")
+            raise ValueError(f"{who} can't be the name of a child or parameter: it must not be empty, and "
+                             "dots part the names of the state dict")
         ours = hasattr(Module, name) or isinstance(getattr(type(self), name, None), FunctionType)
         if ours or name == PARAMETRIZATION:
             raise ValueError(f"{who} can't be the name of a child or parameter: it is that of a method or "

@@ -1,8 +1,9 @@
 """Training that can be killed: where a run stands, in a file, from which it goes on to the same bits.
 
 A checkpoint holds all that the rest of a run depends on: the model's state (weights, buffers, what their
-views know), the optimizer, the place in the epoch, the log, and both sources of random numbers. The checkpoint before it is
-kept as `path.previous`. Files are written beside, forced to the disk and renamed: one is always whole.
+views know), the optimizer, the place in the epoch, the log, and both sources of random numbers. The
+checkpoint before it is kept as `path.previous`. Files are written beside, forced to the disk and renamed: one
+is always whole.
 """
 
 from __future__ import annotations

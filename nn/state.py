@@ -61,8 +61,8 @@ class Known(NamedTuple):
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """By name. TypeError for a view that can't say: its part would be lost without a word."""
         if not (hasattr(self.view, "state_arrays") and hasattr(self.view, "load_state")):
-            raise TypeError(f"state_dict: {name} would hold what a {type(self.view).__name__} knows, and that "
-                            "has no methods state_arrays() and load_state(arrays)")
+            raise TypeError(f"state_dict: {name} would hold what a {type(self.view).__name__} knows, and "
+                            "that has no methods state_arrays() and load_state(arrays)")
         return self.view.state_arrays()
 
     def check(self, arrays: dict[str, np.ndarray]) -> None:
@@ -136,7 +136,7 @@ def load_state_dict(
         weight = name.removesuffix(f".{PARAMETRIZATION}")
         if entry.weight is not None and not entry.weight.trains and weight in new:
             del new[weight]    # its view computes it, from what is not in the state
-            unexpected.append(weight)
+            unexpected += [weight] * (not strict)
 
     if any(_parted(name)[0] for name in unexpected):
         advice.add(_OTHER_RECIPE)

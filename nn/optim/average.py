@@ -26,10 +26,10 @@ class AveragedModel:
         decay d:     w̄ ← d w̄ + (1 − d) w              the recent ones more (EMA); the first is taken as it is
 
     The average lies beside the model; `swap` exchanges the two, so that the model itself is measured and
-    saved. What its layers do not see now (a codebook that is still to be found, a weight that was put into one)
-    has no average; where it comes into being, its average begins with the next update. use_buffers: its float
-    buffers (batch norm's running statistics) are averaged too; else the model's stay, and after a swap update_bn
-    should measure them again.
+    saved. What its layers do not see now (a codebook that is still to be found, a weight that one stands for)
+    has no average; where it comes into being, its average begins with the next update. use_buffers: its
+    float buffers (batch norm's running statistics) are averaged too; else the model's stay, and after a swap
+    update_bn should measure them again.
 
     Raises: TypeError for what is no Module, ValueError for a decay outside [0, 1).
     """
@@ -116,16 +116,17 @@ class AveragedModel:
         return f"AveragedModel(decay={self.decay}, use_buffers={self.use_buffers}), {arrays} arrays"
 
     def _arrays(self) -> list[tuple[np.ndarray, bool]]:
-        """What is averaged, as it lies now, and whether the layers see it: p.data = ... gives a weight another
-        array, and a view may train a weight first and what it computes the weight from then.
+        """What is averaged, as it lies now, and whether the layers see it: p.data = ... gives a weight
+        another array, and a view may train a weight first, and later what it computes the weight from.
         """
         now = list(self._model.parameters())
         if [id(p) for p in now] != [id(p) for p in self._parameters]:
-            raise RuntimeError("AveragedModel: the model trains other tensors than when this average was built: "
-                               "build it after preparing the model")
+            raise RuntimeError("AveragedModel: the model trains other tensors than when this average was "
+                               "built: build it after preparing the model")
         seen = {id(p) for _, weight in self._model.named_parameters() for p in weight.active()}
         buffers = self._model.named_buffers() if self.use_buffers else ()
-        return [*((p.data, id(p) in seen) for p in now), *((b, True) for _, b in buffers if b.dtype.kind == "f")]
+        return [*((p.data, id(p) in seen) for p in now),
+                *((b, True) for _, b in buffers if b.dtype.kind == "f")]
 
     def _not_swapped(self, what: str) -> None:
         if self.swapped:

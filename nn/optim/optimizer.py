@@ -51,7 +51,7 @@ class Optimizer:
         trained = [p for p in self.params if isinstance(p, Parameter)]
         self._weights = [p if p.source is None else p.source for p in trained]
         self._views = [weight.view for weight in self._weights]
-        self._known = [{id(p) for p in weight.trainables()} for weight in self._weights]
+        self._known = [set(weight.trainables()) for weight in self._weights]
 
     def _grouped(self, params: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
         name = type(self).__name__
@@ -109,7 +109,7 @@ class Optimizer:
         """
         for weight, view, known in zip(self._weights, self._views, self._known, strict=True):
             changed = weight.view is not view
-            if changed or (view is not None and any(id(p) not in known for p in weight.trainables())):
+            if changed or (view is not None and any(p not in known for p in weight.trainables())):
                 raise RuntimeError(
                     f"{type(self).__name__}: a weight's view changed after this optimizer was built, so it "
                     "would train the wrong tensors: build the optimizer after preparing the model"
