@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.tensor import Tensor
+from nn.tensor import Tensor, shared
 
 from .state import from_arrays, to_arrays
 from .transform import Context, Packed, Transform
@@ -42,7 +42,11 @@ class Chain:
                     )
 
     def attach(self, parameter: Any, context: Context) -> Chain:
-        """Fit a fresh chain of the same transforms to `parameter` and make it the parameter's view."""
+        """Fit a fresh chain of the same transforms to `parameter` and make it the parameter's view.
+
+        A frozen weight (requires_grad=False) has the end of all schedules at once: no training would heal
+        what a slow schedule spares, and an optimizer may never hear of it.
+        """
         if parameter.view is not None:
             raise ValueError(
                 f"{context.name}: it has a view already ({parameter.view!r}); one weight, one chain"
@@ -50,7 +54,14 @@ class Chain:
         chain = Chain(self.stages)
         chain.fit(parameter.data, context)
         parameter.view = chain
+        if chain.end and not parameter.requires_grad:
+            chain.update(parameter, chain.end)
         return chain
+
+    @property
+    def end(self) -> int:
+        """The optimizer step at which the last schedule has ended; 0 without one."""
+        return max(getattr(getattr(stage, "schedule", None), "end", 0) for stage in self.stages)
 
     def fit(self, w: np.ndarray, context: Context) -> None:
         """Fit every stage to the weight as the stages before it leave it."""
@@ -75,30 +86,50 @@ class Chain:
         return w
 
     def trainables(self, parameter: Any) -> list[Tensor]:
-        """What the optimizer trains in place of the weight: what the states own, else the weight itself;
-        both, while a state says so (`trains_weight`).
+        """What the optimizer trains in place of the weight: what the states own, else the weight itself.
+
+        Both, where a schedule comes first or a state says so (`trains_weight`): so an optimizer is right
+        before and after the moment at which one takes the place of the other.
         """
         states = self.states or ()
         owned = [tensor for state in states for tensor in getattr(state, "trainables", ())]
+        if not owned or self.end or any(getattr(state, "trains_weight", False) for state in states):
+            owned.insert(0, parameter)
+        return owned
+
+    def active(self, parameter: Any) -> list[Tensor]:
+        """Those of `trainables` that the layer sees now: not what a state is yet to make (`waits`)."""
+        states = self.states or ()
+        ready = [state for state in states if not getattr(state, "waits", False)]
+        owned = [tensor for state in ready for tensor in getattr(state, "trainables", ())]
         if not owned or any(getattr(state, "trains_weight", False) for state in states):
             owned.insert(0, parameter)
         return owned
 
     def update(self, parameter: Any, step: int) -> None:
         """After an optimizer step: every stage moves on, in place."""
+        w = shared(parameter.data)  # whose array a stage may set, also where nobody else may set the weight's
         for stage, state in self._fitted():
-            stage.update(state, parameter, step)
+            stage.update(state, w, step)
+        parameter.computed(w.data)
 
-    # What a checkpoint of training calls --------------------------------------------------------
+    # What the state of the model calls -----------------------------------------------------------
 
     def state_arrays(self) -> dict[str, np.ndarray]:
-        """Copies of what the stages know of the weight, by name: `nn.train.fit` puts them into its file."""
+        """Copies of what the stages know of the weight, by name: a part of the model's state_dict."""
         return to_arrays(tuple(state for _, state in self._fitted()))
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from the `state_arrays` of a chain of the same stages; ValueError for others' names."""
+        """Go on from the `state_arrays` of a chain of the same stages. ValueError for those of others: by
+        their names, shapes and dtypes, or where a stage finds that they do not fit its settings (it says so
+        in a method `check_state(loaded, own)`).
+        """
         states = tuple(state for _, state in self._fitted())
-        self.states = from_arrays(states, arrays)
+        loaded = from_arrays(states, arrays)
+        for stage, new, own in zip(self.stages, loaded, states, strict=True):
+            if hasattr(stage, "check_state"):
+                stage.check_state(new, own)
+        self.states = loaded
 
     # What convert calls -------------------------------------------------------------------------
 
@@ -109,6 +140,19 @@ class Chain:
         for stage, state in self._fitted():
             if hasattr(stage, "check_finished"):
                 stage.check_finished(state)
+
+    def following(self, w: np.ndarray) -> Chain:
+        """The chain for a weight that may have been written to since its last update: a stage may say what
+        its State is then, in a method `following(state, w)`.
+        """
+        if not any(hasattr(stage, "following") for stage in self.stages):
+            return self
+        chain, states = Chain(self.stages), []
+        for stage, state in self._fitted():
+            states.append(stage.following(state, w) if hasattr(stage, "following") else state)
+            w = stage.project(Tensor(w), states[-1]).data
+        chain.states = tuple(states)
+        return chain
 
     def rescaled(self, factor: np.ndarray) -> Chain:
         """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""

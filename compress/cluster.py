@@ -72,7 +72,12 @@ class ClusterState:
 
     @property
     def trains_weight(self) -> bool:
-        """Whether the weight is trained too, for now."""
+        """Whether the weight is trained, for now."""
+        return not self.shares
+
+    @property
+    def waits(self) -> bool:
+        """Whether the centroids are still to be found."""
         return not self.shares
 
 
@@ -162,6 +167,15 @@ class Cluster:
             self._share(w.data, state)
         w.data = scaled(state.centroids.data[state.codes], state.scale)
         state.error = 0.0
+
+    def check_state(self, loaded: ClusterState, own: ClusterState) -> None:
+        """ValueError for codes that name no centroid, or sharing that begins at another step."""
+        if loaded.begin != own.begin and not loaded.shares:
+            raise ValueError(
+                f"the weight is shared from optimizer step {loaded.begin} on, here from step {own.begin} on"
+            )
+        if loaded.codes.max(initial=0) >= self.distinct or not -1 <= loaded.zero < self.distinct:
+            raise ValueError(f"a code is beyond the {self.distinct} values of {self!r}")
 
     def rescaled(self, state: ClusterState, factor: np.ndarray) -> ClusterState:
         """Sharing is one codebook for a tensor, a batch norm one factor for each row: it stays beside the

@@ -56,13 +56,24 @@ def convert(
         try:
             chain.check_finished()
         except ValueError as error:
-            raise ValueError(f"convert: {name}: {error}") from None
+            raise ValueError(f"convert: {name}: {error}{_if_frozen(model, name)}") from None
     graph = fold_batch_norm(graph)
     _check_finite(graph, "leaves float32 when the batch norm after it is folded into it")
     if ranges is None:
         quantized = any(isinstance(chain.stages[-1], Quantize) for chain in graph.views.values())
         ranges = observe(graph, example) if quantized else {}
     return Lowering(graph, ranges, algorithm).program(type(model).__name__)
+
+
+def _if_frozen(model: nn.Module, name: str) -> str:
+    """What to do about the schedule of a weight that is frozen, for a message; else nothing."""
+    if dict(model.named_parameters())[name].requires_grad:
+        return ""
+    return (
+        " (the weight is frozen: an optimizer of all model.parameters() moves its schedule on without "
+        "training it, one of those that require a gradient does not; a weight that is frozen before prepare "
+        "has the end of its schedule at once)"
+    )
 
 
 def _check_finite(graph: Graph, otherwise: str) -> None:

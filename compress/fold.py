@@ -25,7 +25,8 @@ def fold_batch_norm(graph: Graph) -> Graph:
     Every conv2d and linear node of the result has three inputs (x, weight, bias), the bias being zeros
     where there was none. Views come along, rescaled with their weight.
     """
-    graph = replace(graph, nodes=list(graph.nodes), constants=dict(graph.constants), views=dict(graph.views))
+    views = {name: chain.following(graph.constants[name]) for name, chain in graph.views.items()}
+    graph = replace(graph, nodes=list(graph.nodes), constants=dict(graph.constants), views=views)
     for node in [node for node in graph.nodes if node.op in WEIGHTED]:
         _give_bias(graph, node)
     for norm in [node for node in graph.nodes if node.op == "batch_norm_eval"]:

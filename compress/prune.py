@@ -60,10 +60,23 @@ class Prune:
         return w * Tensor(state.mask) + 0.0  # CSR stores no zeros, so −0 is to be a plain 0 here too
 
     def update(self, state: PruneState, w: Tensor, step: int) -> None:
-        state.step = step
+        """The mask of this step; never that of an earlier one: an optimizer that is new counts from 1."""
+        state.step = max(state.step, step)
         masked = w.data * state.mask  # first, so that momentum brings no pruned weight back into the ranking
-        state.mask = magnitude_mask(masked, self.sparsity * self.schedule.fraction(step)).astype(w.dtype)
+        state.mask = magnitude_mask(masked, self._fraction(state)).astype(w.dtype)
         w.data = masked * state.mask
+
+    def _fraction(self, state: PruneState) -> float:
+        """How much is pruned at the step that the state has seen."""
+        return self.sparsity * self.schedule.fraction(state.step)
+
+    def check_state(self, loaded: PruneState, own: PruneState) -> None:
+        """ValueError for a mask that another sparsity or schedule made."""
+        pruned, wanted = np.count_nonzero(loaded.mask == 0), to_prune(own.mask.size, self._fraction(loaded))
+        if pruned != wanted or not np.isin(loaded.mask, (0, 1)).all():
+            raise ValueError(
+                f"the mask prunes {pruned} weights at step {loaded.step}, where {self!r} prunes {wanted}"
+            )
 
     def rescaled(self, state: PruneState, factor: np.ndarray) -> PruneState:
         return PruneState(state.mask, state.step)
@@ -94,10 +107,14 @@ def magnitude_mask(w: np.ndarray, sparsity: float) -> np.ndarray:
     """1 where w stays, 0 for its `round(sparsity · n)` smallest magnitudes (ties: the first go first; one
     stays).
     """
-    pruned = min(round(sparsity * w.size), w.size - 1)
     mask = np.ones(w.size, w.dtype)
-    mask[np.argsort(np.abs(w), axis=None, kind="stable")[: max(pruned, 0)]] = 0
+    mask[np.argsort(np.abs(w), axis=None, kind="stable")[: to_prune(w.size, sparsity)]] = 0
     return mask.reshape(w.shape)
+
+
+def to_prune(size: int, sparsity: float) -> int:
+    """How many of `size` weights."""
+    return max(min(round(sparsity * size), size - 1), 0)
 
 
 class SparseWeight(Packed):

@@ -54,7 +54,18 @@ class Quantize:
         return QuantizeState(channel_scale(w))
 
     def project(self, w: Tensor, state: QuantizeState) -> Tensor:
-        return apply(STRAIGHT_THROUGH, w, Tensor(to_real(to_grid(w.data, state.scale), state.scale)))
+        scale = self.following(state, w.data).scale
+        return apply(STRAIGHT_THROUGH, w, Tensor(to_real(to_grid(w.data, scale), scale)))
+
+    def following(self, state: QuantizeState, w: np.ndarray) -> QuantizeState:
+        """The State with the scale of its own range for every channel that was written to since.
+
+        Where nothing was, the two scales differ at most by the rounding of weights to their grid, or of a
+        factor.
+        """
+        own = channel_scale(w)
+        written = (np.abs(own - state.scale) > 2.0**-20 * state.scale) & w.reshape(len(w), -1).any(axis=1)
+        return QuantizeState(np.where(written, own, state.scale)) if written.any() else state
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
         state.scale = channel_scale(w.data)

@@ -1,4 +1,4 @@
-"""What a transform knows of one weight, as named arrays and back: training that was killed goes on from them.
+"""What a transform knows of one weight, as named arrays and back: they are a part of the model's state_dict.
 
 A State is made of dataclasses, tuples, lists and dicts, and in them of arrays, Tensors, numbers and None.
 So a technique need not say how its State is saved.
@@ -35,8 +35,9 @@ def to_arrays(state: Any, name: str = "") -> dict[str, np.ndarray]:
 def from_arrays(state: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     """The State that `to_arrays` took apart, built like `state`, which is of the same weight.
 
-    A Tensor is overwritten and stays the object that the optimizer trains. Raises ValueError if the names
-    are not those of `state`, or an array has another shape or dtype than what is in its place.
+    A Tensor is overwritten and stays the object that the optimizer trains. What has no array may be None
+    where that is the default of its field. Raises ValueError if the names are not those of `state`, or an
+    array has another shape or dtype than what is in its place; then a Tensor may have been overwritten.
     """
     left = dict(arrays)
     new = _rebuilt(state, left, "")
@@ -54,10 +55,20 @@ def _parts(state: Any) -> dict[str, Any] | None:
     return {str(key): part for key, part in state.items()} if isinstance(state, dict) else None
 
 
+def _left_out(old: Any, arrays: dict[str, np.ndarray], name: str) -> set[str]:
+    """The fields of a dataclass that are None unless they are given, and have no array here."""
+    optional = {field.name for field in fields(old) if field.default is None}
+    start = f"{name}." if name else ""
+    return {key for key in optional
+            if not any(path == start + key or path.startswith(f"{start}{key}.") for path in arrays)}
+
+
 def _rebuilt(old: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     """`old` with what is in `arrays`, which is taken out."""
     parts = _parts(old)
     if parts is not None:
+        if is_dataclass(old):
+            parts.update(dict.fromkeys(_left_out(old, arrays, name)))
         new = {key: _rebuilt(part, arrays, f"{name}.{key}" if name else key) for key, part in parts.items()}
         if is_dataclass(old):
             whole = copy.copy(old)
@@ -80,4 +91,6 @@ def _rebuilt(old: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
         return old
     if old is None or isinstance(old, np.ndarray):
         return array.copy()
+    if array.shape or array.dtype.kind not in ("b" if isinstance(old, (bool, np.bool_)) else "iuf"):
+        raise ValueError(f"{name} must be one number like {old!r}, got {array.dtype}{array.shape}")
     return array[()] if isinstance(old, np.generic) else array.item()

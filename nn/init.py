@@ -178,5 +178,6 @@ def _fill(who, tensor, numbers, generator=None):
     rng = random.generator() if generator is None else generator
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"{who}: generator must be a numpy.random.Generator, got {type(rng).__name__}")
+    tensor._check_own(who)
     with no_grad():
         return tensor.copy_(numbers(rng, tensor.shape))

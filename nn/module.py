@@ -7,74 +7,171 @@ those that are Modules, in the order in which they were set. So `copy.deepcopy(m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from types import FunctionType
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from nn import state as states
 from nn import tensor as engine
 from nn.backward import wrote
+from nn.mode import no_grad
+from nn.state import PARAMETRIZATION, Held, IncompatibleKeys, Known
 from nn.tensor import Tensor
 
 M = TypeVar("M", bound="Module")
 
 
 class View(Protocol):
-    """What stands between a weight and its layer while it is compressed in training."""
+    """What stands between a weight and its layer while it is compressed in training.
+
+    A view may compute the weight from other Parameters, which train in its place. The weight's array is
+    read-only then: what is written there would be lost. The view itself sets it by `Parameter.computed`.
+    """
 
     def project(self, parameter: Parameter) -> Tensor:
         """The weight as the layer sees it."""
 
     def trainables(self, parameter: Parameter) -> list[Parameter]:
-        """What an optimizer trains in the weight's place: often the weight itself."""
+        """What an optimizer trains in the weight's place: often the weight itself.
+
+        Where that changes as the training goes on, all of them, and `active(parameter)`, which a view may
+        have, names those that the layer sees now.
+        """
 
     def update(self, parameter: Parameter, step: int) -> None:
         """Called after optimizer step number `step` (from 1): schedules, masks, moving averages."""
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """Copies of all that the view knows, by name: a part of the model's state."""
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from `state_arrays()`; ValueError where they do not fit."""
 
 
 class Parameter(Tensor):
     """A Tensor that is trained. `view` is None, or stands between it and its layer.
 
     `source` is set on a Parameter that is trained in the place of another one: it is that other one.
+    What trains in its place is frozen (requires_grad) with it.
     """
 
-    __slots__ = ("source", "view")
+    __slots__ = ("_view", "source")
 
     def __init__(self, data: np.ndarray, requires_grad: bool = True) -> None:
-        super().__init__(data, requires_grad)
-        self.view: View | None = None
+        self._view: View | None = None
         self.source: Parameter | None = None
+        super().__init__(data, requires_grad)
+
+    @property
+    def view(self) -> View | None:
+        """What stands between this Parameter and its layer."""
+        return self._view
+
+    @view.setter
+    def view(self, view: View | None) -> None:
+        self._view = view
+        if not self.requires_grad:
+            self.requires_grad = False    # of what trains in its place
+        self.settle()
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether this Parameter, or what its view trains in its place, gets a gradient."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        Tensor.requires_grad.fset(self, wanted)
+        for trainable in self.trainables():
+            if trainable is not self:
+                trainable.requires_grad = wanted
 
     def viewed(self) -> Tensor:
         """What a layer multiplies with: this Parameter, seen through its view.
 
         A trace speaks of a weight by its name, so while tracing the view stays closed.
         """
-        if self.view is None or engine.tracer is not None:
+        if self._view is None or engine.tracer is not None:
             return self
-        return self.view.project(self)
+        return self._view.project(self)
 
     def trainables(self) -> list[Parameter]:
         """What an optimizer trains: this Parameter, or what its view names instead.
 
         Raises: TypeError if the view names anything but Parameters.
         """
-        if self.view is None:
+        if self._view is None:
             return [self]
-        found = self.view.trainables(self)
+        found = self._view.trainables(self)
         for trainable in found:
             if not isinstance(trainable, Parameter):
-                view, got = type(self.view).__name__, type(trainable).__name__
+                view, got = type(self._view).__name__, type(trainable).__name__
                 raise TypeError(f"{view}.trainables must give Parameters, got {got}")
             if trainable is not self:
                 trainable.source = self
         return found
 
+    def active(self) -> list[Parameter]:
+        """Those of `trainables()` that the layer sees now."""
+        return self._view.active(self) if hasattr(self._view, "active") else self.trainables()
 
-class IncompatibleKeys(NamedTuple):
-    """What `load_state_dict(strict=False)` passed over."""
+    # A weight that its view computes
 
-    missing_keys: list[str]
-    unexpected_keys: list[str]
+    @property
+    def trains(self) -> bool:
+        """Whether this Parameter itself is trained now; else its view computes it from others."""
+        return any(trainable is self for trainable in self.active())
+
+    def settle(self) -> None:
+        """Take note of what the view trains now: the array is read-only where that is not this Parameter."""
+        if not self.trains:
+            self._data.flags.writeable, self.grad = False, None
+        elif not self._data.flags.writeable:
+            try:
+                self._data.flags.writeable = True
+            except ValueError:    # the memory is someone's who does not want it written to
+                self._data = self._data.copy()
+
+    def computed(self, array: np.ndarray) -> None:
+        """Have this array: for the view, which computed it."""
+        if array is not self._data:
+            wrote(self._data)
+            self._data = array
+        self.settle()
+
+    def recompute(self) -> None:
+        """Where the view computes it, do so anew: what it is computed from was written to."""
+        if not self.trains:
+            with no_grad():
+                self.computed(np.array(self._view.project(self).data, order="C"))
+
+    @property
+    def data(self) -> np.ndarray:
+        """The array itself; see Tensor.data. RuntimeError for a write to a weight that its view computes."""
+        return self._data
+
+    @data.setter
+    def data(self, value: np.ndarray) -> None:
+        self._check_own("data")
+        Tensor.data.fset(self, value)
+
+    def _check_own(self, operation):
+        if self._view is not None and not self.trains:
+            shapes = ", ".join(str(trainable.shape) for trainable in self.active())
+            raise RuntimeError(f"{operation}: this weight {self.shape} is computed, by {self._view!r}, from "
+                               f"what trains in its place (shapes {shapes}), so that a write would be lost; "
+                               "write before the model is prepared, or to what its trainables() gives")
+
+    def __reduce_ex__(self, protocol):
+        new, arguments, state, *rest = super().__reduce_ex__(protocol)
+        return new, arguments, (*state, self._data.flags.writeable), *rest
+
+    def __setstate__(self, state):
+        _, slots, writeable = state    # (no class of Tensors has a __dict__)
+        for name, value in slots.items():
+            setattr(self, name, value)
+        self._data.flags.writeable = writeable    # a copy of a read-only array is not, for NumPy
 
 
 class Module:
@@ -100,12 +197,49 @@ class Module:
 
     # The tree
 
-    def register_buffer(self, name: str, array: np.ndarray) -> None:
-        """Set an attribute that belongs to the state and is not trained (an array, changed in place)."""
-        if not isinstance(array, np.ndarray):
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, (Module, Parameter)):
+            self._check_name(name)
+        elif name in self._buffers and not isinstance(value, (np.ndarray, Tensor, type(None))):
+            value = self._as_buffer(name, value)
+        object.__setattr__(self, name, value)
+
+    def _check_name(self, name: str) -> None:
+        """Raise ValueError where a child, a Parameter or a buffer of this name would hide what is there."""
+        who = f"{type(self).__name__}: {name!r}"
+        if not name or "." in name:
+            raise ValueError(f"{who} can't be the name of a child or parameter: it must not be empty, and "
+                             "dots part the names of the state dict")
+        ours = hasattr(Module, name) or isinstance(getattr(type(self), name, None), FunctionType)
+        if ours or name == PARAMETRIZATION:
+            raise ValueError(f"{who} can't be the name of a child or parameter: it is that of a method or "
+                             "attribute of the Module itself; choose another")
+
+    def _as_buffer(self, name: str, value: Any) -> np.ndarray:
+        """A number, such as NumPy makes of a 0-d array's sum, as the array that it stands for."""
+        if not isinstance(value, (np.generic, bool, int, float)):
+            raise TypeError(f"{type(self).__name__}: the buffer {name} must be an array, a number or None, "
+                            f"got {type(value).__name__}")
+        old, new = getattr(self, name, None), np.asarray(value)
+        keep = isinstance(old, np.ndarray) and np.can_cast(new.dtype, old.dtype, "same_kind")
+        return new.astype(old.dtype) if keep else new
+
+    def register_buffer(self, name: str, array: np.ndarray | None) -> None:
+        """Set an attribute that belongs to the state and is not trained: an array, changed in place, or None
+        for one that is not there (yet), which the state leaves out.
+
+        Raises: TypeError for anything else, ValueError for a name that something else has.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"register_buffer: a name must be text, got {type(name).__name__}")
+        if array is not None and not isinstance(array, np.ndarray):
             raise TypeError(f"register_buffer: {name} must be a NumPy array, got {type(array).__name__}")
+        if name not in self._buffers:
+            self._check_name(name)
+            if name in vars(self):
+                raise ValueError(f"register_buffer: {type(self).__name__} has an attribute {name!r} already")
+            self._buffers = (*self._buffers, name)
         setattr(self, name, array)
-        self._buffers = (*self._buffers, name)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The Modules among the attributes."""
@@ -145,7 +279,9 @@ class Module:
         """The arrays that are saved but not trained (running means, for instance) by dotted path."""
         for path, module in self.named_modules():
             for name in module._buffers:
-                yield (f"{path}.{name}" if path else name), getattr(module, name)
+                array = states.plain(getattr(module, name, None))
+                if array is not None:
+                    yield (f"{path}.{name}" if path else name), array
 
     # Modes
 
@@ -167,49 +303,40 @@ class Module:
 
     # State
 
-    def _state(self, path: str = "") -> Iterator[tuple[str, Parameter | np.ndarray]]:
+    def _state(self, path: str = "") -> Iterator[tuple[str, Held | Known]]:
         """Parameters, buffers, then children: PyTorch's order. A shared Module appears under each name."""
         own = {name: value for name, value in vars(self).items() if isinstance(value, Parameter)}
-        own.update((name, getattr(self, name)) for name in self._buffers)
-        yield from ((path + name, value) for name, value in own.items())
+        own.update((name, getattr(self, name, None)) for name in self._buffers)
+        for name, value in own.items():
+            if value is not None:
+                yield path + name, Held(self, name)
+            if isinstance(value, Parameter) and value.view is not None:
+                yield f"{path}{name}.{PARAMETRIZATION}", Known(value.view, value)
+        if self.view is not None:
+            yield path + PARAMETRIZATION, Known(self.view, None)
         for name, child in self.named_children():
             yield from child._state(f"{path}{name}.")
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers by name, for `nn.save` and `load_state_dict`."""
-        return {name: _array(value).copy() for name, value in self._state()}
+        """Copies of all parameters and buffers by name, for `nn.save` and `load_state_dict`.
+
+        What is known of a weight that is seen through a view (after compress.prepare: masks, shared values,
+        cores, steps of schedules) stands below its name: "fc1.weight.parametrization.0.mask". Ranges of
+        activations stand below "parametrization". TypeError for a view that can't say what it knows.
+        """
+        return states.state_dict(self._state())
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Set all parameters and buffers, in place, from arrays or Tensors by name.
+        """Set all parameters and buffers, in place, and what views know, from arrays or Tensors by name.
 
-        strict=False passes over names that only one side has, and returns them.
+        A model that was prepared for compression takes the state of one that was prepared alike, and
+        computes from then on what that one did. strict=False passes over names that only one side has, and
+        returns them; a view is passed over as a whole, and with it a weight that it computes.
         Raises: TypeError for values that are no arrays, or of a dtype that can't become the parameter's;
-        ValueError listing the missing and unexpected names and wrong shapes. Then nothing was changed.
+        ValueError listing the missing and unexpected names, wrong shapes, and what does not fit the recipe.
+        Then nothing was changed.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(f"load_state_dict: state must be a mapping of names, got {type(state).__name__}")
-        own = dict(self._state())
-        missing = [name for name in own if name not in state]
-        unexpected = [name for name in state if name not in own]
-        new = {name: _array(state[name]) for name in own if name in state}
-        problems = []
-        if strict and missing:
-            problems.append(f"missing: {', '.join(missing)}")
-        if strict and unexpected:
-            problems.append(f"unexpected: {', '.join(map(str, unexpected))}")
-        for name, array in new.items():
-            old = _array(own[name])
-            if not isinstance(array, np.ndarray) or not np.can_cast(array.dtype, old.dtype, "same_kind"):
-                got = getattr(array, "dtype", type(array).__name__)
-                raise TypeError(f"load_state_dict: {name} must be a {old.dtype} array, got {got}")
-            if array.shape != old.shape:
-                problems.append(f"{name} has shape {old.shape}, got {array.shape}")
-        if problems:
-            fault = "; ".join(problems)
-            raise ValueError(f"load_state_dict: the state does not fit {type(self).__name__}: {fault}")
-        for name, array in new.items():
-            _overwrite(own[name], array)
-        return IncompatibleKeys(missing, unexpected)
+        return states.load_state_dict(type(self).__name__, self._state(), state, strict)
 
     # Text
 
@@ -223,12 +350,3 @@ class Module:
             return f"{type(self).__name__}({self.extra_repr()})"
         head = [self.extra_repr()] if self.extra_repr() else []
         return "\n  ".join([f"{type(self).__name__}(", *head, *lines]) + "\n)"
-
-
-def _array(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
-
-
-def _overwrite(target: Parameter | np.ndarray, array: np.ndarray) -> None:
-    _array(target)[...] = array
-    wrote(_array(target))

@@ -1,8 +1,9 @@
 """Training that can be killed: where a run stands, in a file, from which it goes on to the same bits.
 
-A checkpoint holds all that the rest of a run depends on: weights and buffers, the views of weights, the
-optimizer, the place in the epoch, the log, and both sources of random numbers. The checkpoint before it is
-kept as `path.previous`. Files are written beside, forced to the disk and renamed: one is always whole.
+A checkpoint holds all that the rest of a run depends on: the model's state (weights, buffers, what their
+views know), the optimizer, the place in the epoch, the log, and both sources of random numbers. The
+checkpoint before it is kept as `path.previous`. Files are written beside, forced to the disk and renamed: one
+is always whole.
 """
 
 from __future__ import annotations
@@ -120,7 +121,6 @@ class Checkpoint:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average else {},
             "trained": {str(i): p.data for i, p in enumerate(self.optimizer.params) if id(p) not in own},
-            **{f"view:{name}": it.view.state_arrays() for name, it in self.viewed.items()},
         }
         return {f"{kind}/{name}": array for kind, named in kinds.items() for name, array in named.items()}
 
@@ -129,7 +129,7 @@ class Checkpoint:
             start = f"{kind}/"
             return {name[len(start):]: array for name, array in arrays.items() if name.startswith(start)}
 
-        self.model.load_state_dict(named("model"))
+        self.model.load_state_dict(named("model"))    # what views know is in it
         self.optimizer.load_state_dict(named("optimizer"))
         if self.average:
             self.average.load_state_dict(named("average"))
@@ -137,8 +137,6 @@ class Checkpoint:
             data = self.optimizer.params[int(i)].data
             data[...] = array
             wrote(data)
-        for name, it in self.viewed.items():
-            it.view.load_state(named(f"view:{name}"))
 
     def _description(self) -> str:
         """The architecture as text: layers, names, shapes, dtypes, views."""

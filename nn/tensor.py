@@ -108,6 +108,7 @@ def _writer(ufunc, sign):
                                "are recorded; write inside `with nn.no_grad():`, or compute a new tensor")
         if tracer is not None or (mode.recording and (self._node or getattr(other, "_node", None))):
             return NotImplemented
+        self._check_own(f"t {sign} v")
         ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind")
         engine.wrote(self._data)
         return self
@@ -268,7 +269,11 @@ class Tensor(Methods):
         engine.wrote(self._data)
         return self
 
+    def _check_own(self, operation):
+        """Raise where a write to this tensor's own array would be lost; see nn.Parameter."""
+
     def _check_writable(self, operation, value):
+        self._check_own(operation)
         if tracer is not None:
             raise TraceError(f"{operation}: a write into a tensor would be missing from the trace; "
                              "compute a new tensor instead")

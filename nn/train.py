@@ -102,7 +102,7 @@ def fit(
     if average is not None and (not isinstance(average, AveragedModel) or average.swapped):
         raise TypeError(f"fit: average must be an AveragedModel, not swapped in, got {average!r}")
     rates, at, saved = [group["lr"] for group in optimizer.param_groups], Progress(), None
-    buffers = [buffer for _, buffer in model.named_buffers()]
+    buffers = [(module, name) for _, module in model.named_modules() for name in module._buffers]
     if checkpoint is not None:
         settings = {"x": fingerprint(x), "y": fingerprint(y), "epochs": str(epochs),
                     "batch_size": str(batch_size), "schedule": sampled(schedule)}
@@ -227,10 +227,11 @@ def _check_count(name: str, value: int, least: int) -> None:
 
 
 def _forward(
-    model: Module, buffers: list[np.ndarray], inputs: np.ndarray, classes: np.ndarray, step: int
+    model: Module, buffers: list[tuple[Module, str]], inputs: np.ndarray, classes: np.ndarray, step: int
 ) -> tuple[Tensor, float, int]:
     """The loss of a batch, its value, and how many rows are right, or an error that leaves no trace."""
-    before = [array.copy() for array in buffers]
+    arrays = [getattr(module, name, None) for module, name in buffers]
+    before = [copy.copy(array) for array in arrays]
     try:
         logits = model(Tensor(inputs))
         if logits.ndim != 2:
@@ -244,8 +245,11 @@ def _forward(
         if not math.isfinite(value):
             raise _diverged(model, inputs, value, step)
     except Exception:
-        for array, was in zip(buffers, before, strict=True):  # batch norm has taken the batch into them
-            array[...] = was
+        # Batch norm has taken the batch into its own; a forward may also have put others in their place.
+        for (module, name), array, was in zip(buffers, arrays, before, strict=True):
+            if array is not None:
+                array[...] = was
+            setattr(module, name, array)
         raise
     likeliest = classes if classes.ndim == 1 else classes.argmax(axis=1)
     return loss, value, np.count_nonzero(logits.data.argmax(axis=1) == likeliest)

@@ -12,7 +12,7 @@ import copy
 import numpy as np
 
 from compress.transform import Context, Invariant, as_matrix
-from nn.module import Parameter
+from nn.module import Module, Parameter
 from nn.optim import SGD, Adam, Optimizer
 from nn.tensor import Tensor
 from nn.testing.case import Case
@@ -89,7 +89,7 @@ def survives_training(subject: Subject, case: Case) -> None:
 
 
 def survives_a_restart(subject: Subject, case: Case) -> None:
-    """A chain that goes on from `state_arrays()` in another process is where the first one was."""
+    """A model that takes the `state_dict` of another one, prepared alike, is where that one was."""
     (w,) = case.args
     first, rng = subject.attached(w), case.rng()
     trained = first.trainables()
@@ -97,13 +97,20 @@ def survives_a_restart(subject: Subject, case: Case) -> None:
     for _ in range(subject.end() + 2):
         step(first, optimizer, rng)
     second = subject.attached(w)
-    second.data[...] = first.data
-    second.view.load_state(first.view.state_arrays())
-    same(seen(second), seen(first), "the weight seen after load_state")
+    holder(second).load_state_dict(holder(first).state_dict())
+    same(seen(second), seen(first), "the weight seen after load_state_dict")
     for parameter in (first, second):
-        parameter.data[...] *= np.float32(0.5)
+        for tensor in parameter.active():
+            tensor.data *= np.float32(0.5)
         parameter.view.update(parameter, subject.end() + 3)
-    same(seen(second), seen(first), "the weight seen after load_state and an update")
+    same(seen(second), seen(first), "the weight seen after load_state_dict and an update")
+
+
+def holder(parameter: Parameter) -> Module:
+    """A Module of one weight."""
+    module = Module()
+    module.weight = parameter
+    return module
 
 
 def pruned(parameter: Parameter) -> np.ndarray:

@@ -18,6 +18,8 @@ class Sequential(Module):
         if len(modules) == 1 and isinstance(modules[0], Mapping):
             named = modules[0]
         for name, module in named.items():
+            if not isinstance(name, str):
+                raise TypeError(f"Sequential: names must be text, got {name!r}")
             if not isinstance(module, Module):
                 raise TypeError(f"Sequential: {name} must be a Module, got {type(module).__name__}")
             setattr(self, name, module)
@@ -33,8 +35,11 @@ class Sequential(Module):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def __getitem__(self, index: int) -> Module:
-        return list(iter(self))[index]
+    def __getitem__(self, index: int | slice) -> Module:
+        """A Module; of a slice, a Sequential of the Modules themselves, which keep their names."""
+        if isinstance(index, slice):
+            return _alike(self, Sequential)(dict(list(self.named_children())[index]))
+        return list(self)[index]
 
 
 class ModuleList(Module):
@@ -62,8 +67,17 @@ class ModuleList(Module):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def __getitem__(self, index: int) -> Module:
-        return list(iter(self))[index]
+    def __getitem__(self, index: int | slice) -> Module:
+        """A Module; of a slice, a ModuleList of the Modules themselves, named from "0" on."""
+        if isinstance(index, slice):
+            return _alike(self, ModuleList)(list(self)[index])
+        return list(self)[index]
+
+
+def _alike(container: Module, base: type[Module]) -> type[Module]:
+    """The class of a slice: the container's own, unless that is built from other things than `base` is."""
+    own = type(container)
+    return own if own.__init__ is base.__init__ else base
 
 
 class Identity(Module):

@@ -26,8 +26,10 @@ class AveragedModel:
         decay d:     w̄ ← d w̄ + (1 − d) w              the recent ones more (EMA); the first is taken as it is
 
     The average lies beside the model; `swap` exchanges the two, so that the model itself is measured and
-    saved. use_buffers: its float buffers (batch norm's running statistics) are averaged too; else the model's
-    stay, and after a swap update_bn should measure them again.
+    saved. What its layers do not see now (a codebook that is still to be found, a weight that one stands for)
+    has no average; where it comes into being, its average begins with the next update. use_buffers: its
+    float buffers (batch norm's running statistics) are averaged too; else the model's stay, and after a swap
+    update_bn should measure them again.
 
     Raises: TypeError for what is no Module, ValueError for a decay outside [0, 1).
     """
@@ -40,26 +42,38 @@ class AveragedModel:
         self.decay, self.use_buffers = decay, use_buffers
         self.n_averaged, self.swapped = 0, False
         self._model, self._parameters = model, list(model.parameters())
-        self._averages = [array.copy() for array in self._arrays()]
+        # Of each of _arrays(): its average, and how many updates are in it; None and -1 for one without.
+        self._averages: list[np.ndarray | None] = []
+        self._counts: list[int] = []
+        for array, seen in self._arrays():
+            self._averages.append(array.copy() if seen else None)
+            self._counts.append(0 if seen else -1)
 
     def update_parameters(self) -> None:
         """Take in the weights as they are now. RuntimeError while the average is swapped in."""
         self._not_swapped("update_parameters")
-        share = 1 / (self.n_averaged + 1) if self.decay is None or not self.n_averaged else 1 - self.decay
-        for average, array in zip(self._averages, self._arrays(), strict=True):
-            if share == 1:
-                average[...] = array
+        for i, (array, seen) in enumerate(self._arrays()):
+            n = self._counts[i]
+            if not seen:
+                self._averages[i], self._counts[i] = None, -1
+            elif n <= 0:
+                self._averages[i], self._counts[i] = array.copy(), 1
             else:
-                average += share * (array - average)
+                share = 1 / (n + 1) if self.decay is None else 1 - self.decay
+                self._averages[i] += share * (array - self._averages[i])
+                self._counts[i] = n + 1
         self.n_averaged += 1
 
     def swap(self) -> None:
         """Exchange the model's weights and their average; a second time, back."""
-        for average, array in zip(self._averages, self._arrays(), strict=True):
-            now = array.copy()
-            array[...] = average
-            average[...] = now
-            wrote(array)
+        for average, (array, seen) in zip(self._averages, self._arrays(), strict=True):
+            if average is not None and seen:
+                now = array.copy()
+                array[...] = average
+                average[...] = now
+                wrote(array)
+        for _, weight in self._model.named_parameters():
+            weight.recompute()
         self.swapped = not self.swapped
 
     @contextmanager
@@ -75,31 +89,44 @@ class AveragedModel:
     def state_dict(self) -> dict[str, np.ndarray]:
         """The averages and how many updates are in them, as named arrays. RuntimeError while swapped in."""
         self._not_swapped("state_dict")
-        return {"n_averaged": np.array(self.n_averaged),
-                **{f"average.{i}": average.copy() for i, average in enumerate(self._averages)}}
+        return {"n_averaged": np.array(self.n_averaged), "counts": np.array(self._counts),
+                **{f"average.{i}": average.copy() for i, average in enumerate(self._averages)
+                   if average is not None}}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from the state_dict of an average of the same model.
 
         Raises: ValueError if names or shapes do not fit; then nothing was changed.
         """
-        own = self.state_dict()
-        wrong = sorted(own.keys() ^ state.keys())
-        wrong += [key for key in own.keys() & state.keys() if np.shape(state[key]) != own[key].shape]
+        self._not_swapped("load_state_dict")
+        arrays, counts = [array for array, _ in self._arrays()], np.asarray(state.get("counts"))
+        wanted = {"n_averaged": (), "counts": (len(arrays),)}
+        has = counts >= 0 if counts.shape == wanted["counts"] else [True] * len(arrays)
+        wanted.update((f"average.{i}", array.shape) for i, array in enumerate(arrays) if has[i])
+        wrong = sorted(wanted.keys() ^ state.keys())
+        wrong += [key for key in wanted.keys() & state.keys() if np.shape(state[key]) != wanted[key]]
         if wrong:
             raise ValueError(f"AveragedModel: the state does not fit in {', '.join(wrong)}")
-        self.n_averaged = int(state["n_averaged"])
-        for i, average in enumerate(self._averages):
-            average[...] = state[f"average.{i}"]
+        self.n_averaged, self._counts = int(state["n_averaged"]), counts.tolist()
+        self._averages = [np.array(state[f"average.{i}"], array.dtype) if has[i] else None
+                          for i, array in enumerate(arrays)]
 
     def __repr__(self) -> str:
         arrays = len(self._averages)
         return f"AveragedModel(decay={self.decay}, use_buffers={self.use_buffers}), {arrays} arrays"
 
-    def _arrays(self) -> list[np.ndarray]:
-        """What is averaged, as it lies now: p.data = ... gives a weight another array."""
+    def _arrays(self) -> list[tuple[np.ndarray, bool]]:
+        """What is averaged, as it lies now, and whether the layers see it: p.data = ... gives a weight
+        another array, and a view may train a weight first, and later what it computes the weight from.
+        """
+        now = list(self._model.parameters())
+        if [id(p) for p in now] != [id(p) for p in self._parameters]:
+            raise RuntimeError("AveragedModel: the model trains other tensors than when this average was "
+                               "built: build it after preparing the model")
+        seen = {id(p) for _, weight in self._model.named_parameters() for p in weight.active()}
         buffers = self._model.named_buffers() if self.use_buffers else ()
-        return [*(p.data for p in self._parameters), *(b for _, b in buffers if b.dtype.kind == "f")]
+        return [*((p.data, id(p) in seen) for p in now),
+                *((b, True) for _, b in buffers if b.dtype.kind == "f")]
 
     def _not_swapped(self, what: str) -> None:
         if self.swapped:

@@ -51,6 +51,7 @@ class Optimizer:
         trained = [p for p in self.params if isinstance(p, Parameter)]
         self._weights = [p if p.source is None else p.source for p in trained]
         self._views = [weight.view for weight in self._weights]
+        self._known = [set(weight.trainables()) for weight in self._weights]
 
     def _grouped(self, params: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
         name = type(self).__name__
@@ -102,10 +103,13 @@ class Optimizer:
     def step(self) -> None:
         """One update of every parameter that has a gradient; then its weights' views take note.
 
-        Raises: RuntimeError if a view was attached to a weight, or removed, since the optimizer was built.
+        Views are told of weights that are frozen, too: their schedules go on.
+        Raises: RuntimeError if a view was attached to a weight, or removed, since the optimizer was built, or
+        trains others now.
         """
-        for weight, view in zip(self._weights, self._views, strict=True):
-            if weight.view is not view:
+        for weight, view, known in zip(self._weights, self._views, self._known, strict=True):
+            changed = weight.view is not view
+            if changed or (view is not None and any(p not in known for p in weight.trainables())):
                 raise RuntimeError(
                     f"{type(self).__name__}: a weight's view changed after this optimizer was built, so it "
                     "would train the wrong tensors: build the optimizer after preparing the model"
@@ -116,7 +120,7 @@ class Optimizer:
             updates = []
             for i, p in enumerate(group["params"], start=first):
                 gradient = p.grad
-                if gradient is not None:
+                if gradient is not None and p._data.flags.writeable:  # not: a weight that its view computes
                     self.counts[i] += 1
                     if type(gradient) is not np.ndarray:
                         gradient = getattr(gradient, "_data", gradient)  # a Tensor, after create_graph=True

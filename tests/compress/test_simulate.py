@@ -84,6 +84,8 @@ def test_training_moves_weights_ranges_and_loss_but_not_the_running_statistics()
     steps(model, x, y, 30)
     after = model.state_dict()
     for name in before:
+        if name.startswith("parametrization."):
+            continue  # ranges: see below
         if "running" in name or "num_batches" in name:
             np.testing.assert_array_equal(before[name], after[name], err_msg=name)
         elif name != "conv2.bias":  # which batch norm takes in

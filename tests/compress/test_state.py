@@ -131,9 +131,10 @@ def test_a_chain_goes_on_from_its_arrays(stages):
     """Trained for 3 steps, put into a chain that has seen none, and both trained for 4 more."""
 
     def attached():
-        p = nn.Parameter(np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32))
+        holder = nn.Module()
+        p = holder.weight = nn.Parameter(np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32))
         Chain(stages).attach(p, Context())
-        return p, nn.optim.SGD(p.trainables(), 0.1, momentum=0.9)
+        return p, nn.optim.SGD(p.trainables(), 0.1, momentum=0.9), holder
 
     def train(p, optimizer, steps):
         for step in steps:
@@ -141,11 +142,10 @@ def test_a_chain_goes_on_from_its_arrays(stages):
             (p.viewed() * np.float32(step % 3 + 1)).sum().backward()
             optimizer.step()
 
-    first, optimizer = attached()
+    first, optimizer, holder = attached()
     train(first, optimizer, range(3))
-    second, resumed = attached()
-    second.view.load_state(first.view.state_arrays())
-    second.data[...] = first.data
+    second, resumed, other = attached()
+    other.load_state_dict(holder.state_dict())
     resumed.load_state_dict(optimizer.state_dict())
     assert same(second.view.state_arrays(), first.view.state_arrays())
     for p, how in ((first, optimizer), (second, resumed)):

@@ -1,0 +1,176 @@
+"""What children, Parameters and buffers may be called, what buffers may be, and slices of containers."""
+
+import numpy as np
+import pytest
+
+import nn
+
+TAKEN = [
+    "forward", "train", "eval", "training", "view", "parameters", "named_modules", "state_dict", "zero_grad",
+    "load_state_dict", "register_buffer", "extra_repr", "_buffers", "__call__", "__class__",
+    "parametrization",
+]  # fmt: skip
+SETTERS = {
+    "Sequential": lambda name: nn.Sequential({"a": nn.Linear(2, 2), name: nn.ReLU()}),
+    "a child": lambda name: setattr(nn.Module(), name, nn.ReLU()),
+    "a child of a list": lambda name: setattr(nn.ModuleList(), name, nn.ReLU()),
+    "a Parameter": lambda name: setattr(nn.Module(), name, nn.Parameter(np.ones(2, np.float32))),
+    "a buffer": lambda name: nn.Module().register_buffer(name, np.ones(2)),
+    "no buffer yet": lambda name: nn.Module().register_buffer(name, None),
+}
+
+
+@pytest.mark.parametrize("name", [*TAKEN, "", "a.b", "."])
+@pytest.mark.parametrize("set_it", SETTERS.values(), ids=SETTERS)
+def test_a_name_that_would_hide_something_is_refused(set_it, name):
+    with pytest.raises(ValueError, match=f"{name!r} can't be the name of a child or parameter"):
+        set_it(name)
+
+
+def test_methods_of_a_subclass_are_not_hidden_either():
+    class Net(nn.Module):
+        act = None
+
+        def encode(self, x):
+            return x
+
+    model = Net()
+    model.act = nn.ReLU()    # a default of the class may be overridden
+    with pytest.raises(ValueError, match="Net: 'encode'"):
+        model.encode = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="ModuleList: 'append'"):
+        nn.ModuleList().append = nn.ReLU()
+    model.forward = lambda x: x    # a function is no child
+    assert model(3) == 3
+
+
+def test_every_name_of_a_sequential_is_run():
+    names = ["a", "b", "0", "act", "x y", "add", "layers", "modules_", "weight"]
+    model = nn.Sequential({name: nn.Linear(2, 2) for name in names})
+    assert len(model) == len(names)
+    with pytest.raises(TypeError, match="Sequential: names must be text, got 1"):
+        nn.Sequential({1: nn.ReLU()})
+
+
+# Buffers
+
+
+class Counter(nn.Module):
+    def __init__(self):
+        self.register_buffer("n", np.zeros((), np.int64))
+        self.register_buffer("total", np.zeros((), np.float32))
+        self.register_buffer("mean", np.zeros(3, np.float32))
+        self.register_buffer("later", None)
+
+    def forward(self, x):
+        self.n = self.n + 1
+        self.total = self.total + 0.5
+        self.mean = self.mean * 0.5 + 1
+        return x
+
+
+def test_buffers_may_be_put_in_place_of_each_other():
+    model, other = Counter(), Counter()
+    for _ in range(2):
+        model(nn.Tensor([1.0]))
+    assert {name: (array.dtype, array.shape) for name, array in model.named_buffers()} == {
+        "n": (np.int64, ()), "total": (np.float32, ()), "mean": (np.float32, (3,))
+    }  # fmt: skip
+    for loaded in (model, other):
+        assert loaded.load_state_dict(model.state_dict()) == ([], [])
+        assert (loaded.n, loaded.total, *loaded.mean) == (2, 1, 1.5, 1.5, 1.5)
+        assert all(isinstance(array, np.ndarray) for _, array in loaded.named_buffers())
+    model.n = True
+    model.total = 7
+    assert (model.n.dtype, model.total.dtype, float(model.total)) == (np.int64, np.float32, 7)
+    with pytest.raises(TypeError, match="Counter: the buffer n must be an array, a number or None, got list"):
+        model.n = [1]
+
+
+def test_a_buffer_that_is_not_there_is_no_part_of_the_state():
+    model = Counter()
+    assert list(model.state_dict()) == ["n", "total", "mean"]
+    model.later, model.mean = np.ones(2), None
+    assert list(model.state_dict()) == ["n", "total", "later"]
+    assert [name for name, _ in model.named_buffers()] == ["n", "total", "later"]
+    model.load_state_dict(model.state_dict())
+    assert Counter().load_state_dict(model.state_dict(), strict=False) == (["mean"], ["later"])
+    norm = nn.BatchNorm1d(3)
+    norm.running_mean = None
+    assert list(norm.state_dict()) == ["weight", "bias", "running_var", "num_batches_tracked"]
+    del norm.running_var
+    norm.load_state_dict(norm.state_dict())
+
+
+def test_a_name_that_is_registered_twice_is_there_once():
+    model = nn.Module()
+    for value in (1.0, 2.0):
+        model.register_buffer("a", np.array(value))
+    assert [(name, float(array)) for name, array in model.named_buffers()] == [("a", 2.0)]
+    model.b = 3
+    with pytest.raises(ValueError, match="Module has an attribute 'b' already"):
+        model.register_buffer("b", np.ones(1))
+    with pytest.raises(TypeError, match="a name must be text"):
+        model.register_buffer(1, np.ones(1))
+
+
+def test_a_buffer_that_can_not_be_written_to_gets_a_new_array():
+    model = nn.Module()
+    model.register_buffer("a", np.broadcast_to(np.float32(1), (3,)))
+    model.load_state_dict({"a": np.arange(3.0, dtype=np.float32)})
+    np.testing.assert_array_equal(model.a, [0, 1, 2])
+
+
+def test_a_loss_that_diverges_puts_back_buffers_that_were_replaced():
+    class Net(nn.Module):
+        def __init__(self):
+            self.fc = nn.Linear(2, 2)
+            self.register_buffer("n", np.zeros((), np.int64))
+
+        def forward(self, x):
+            self.n = self.n + 1
+            return self.fc(x) * np.float32(np.inf)
+
+    model = Net()
+    with pytest.raises(nn.train.Diverged):
+        nn.train.fit(model, np.ones((4, 2), np.float32), np.zeros(4, np.int64), epochs=1, progress=False,
+                     optimizer=nn.optim.SGD(model.parameters()), rng=np.random.default_rng(0))
+    assert model.n == 0
+
+
+# Slices
+
+
+@pytest.mark.parametrize("index", [np.s_[:1], np.s_[1:], np.s_[:], np.s_[::2], np.s_[::-1], np.s_[5:]])
+def test_a_slice_of_a_container_is_one(index):
+    layers = [nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4)]
+    part = nn.Sequential(*layers)[index]
+    assert type(part) is nn.Sequential
+    assert list(part) == layers[index]
+    assert [name for name, _ in part.named_children()] == ["0", "1", "2"][index]    # as PyTorch has it
+    part = nn.ModuleList(layers)[index]
+    assert type(part) is nn.ModuleList
+    assert list(part) == layers[index]
+    assert [name for name, _ in part.named_children()] == [str(i) for i in range(len(layers[index]))]
+
+
+def test_a_slice_runs_and_shares_its_modules():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4))
+    x = nn.Tensor(np.ones((1, 2), np.float32))
+    np.testing.assert_array_equal(model[1:](model[:1](x)).data, model(x).data)
+    assert model[:1][0] is model[0]
+    assert model[np.int64(-1)] is model[2]
+    with pytest.raises(IndexError):
+        model[3]
+
+
+def test_the_class_of_a_slice():
+    class Named(nn.Sequential):
+        pass
+
+    class Deep(nn.Sequential):
+        def __init__(self, depth):
+            super().__init__(*(nn.ReLU() for _ in range(depth)))
+
+    assert type(Named(nn.ReLU(), nn.ReLU())[:1]) is Named
+    assert type(Deep(3)[:1]) is nn.Sequential
