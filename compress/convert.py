@@ -50,7 +50,7 @@ def convert(
         if example is None:
             raise ValueError("convert: needs an example batch, here or at prepare, for the network's shapes")
     example = checked_example("convert", example)
-    graph = nn.trace(model, example[:1])
+    graph = nn.trace(model, example[:3])
     _check_finite(graph, "holds NaN or infinity")
     for name, chain in graph.views.items():
         try:

@@ -282,7 +282,7 @@ class Lowering:
 
     def flatten(self, node: Node) -> None:
         (x,) = node.inputs
-        if len(node.shape) != 2 or node.attrs["shape"][0] != -1:
+        if (len(node.shape), node.shape[0], node.attrs["shape"][0]) != (2, self.graph.input_shape[0], -1):
             raise self.refuse(node, "only (N, …) → (N, everything) has a call")
         if x == self.graph.input:
             self.real[node.output] = self.emit(layout.Ravel((x,), node.output))

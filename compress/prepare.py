@@ -51,7 +51,7 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
         example, simulation = model.prepared.example, model.view
     if example is not None:
         example = checked_example("prepare", example)
-        graph = nn.trace(model, example[:1])  # refuse now what could not be converted later
+        graph = nn.trace(model, example[:3])  # refuse now what could not be converted later
     chains = recipe.chains(model)
     if not chains:
         raise ValueError(f"prepare: {recipe!r} chooses no layer")
