@@ -10,7 +10,7 @@ import numpy as np
 from nn.tensor import Tensor
 
 from .state import from_arrays, to_arrays
-from .transform import Context, Packed, Transform
+from .transform import Context, Invariant, Packed, Transform
 
 __all__ = ["Chain"]
 
@@ -58,10 +58,11 @@ class Chain:
             raise ValueError(f"{context.name}: the weight holds NaN or infinity")
         if not w.size:
             raise ValueError(f"{context.name}: the weight is empty (shape {w.shape})")
-        states, settled = [], context.settled
+        states, settled, zeros = [], context.settled, context.pruned
         for stage in self.stages:
-            state = stage.fit(w, replace(context, settled=settled))
+            state = stage.fit(w, replace(context, settled=settled, pruned=zeros))
             w = stage.project(Tensor(w), state).data
+            zeros = zeros or bool(stage.makes & {Invariant.SUPPORT, Invariant.NM})
             settled = max(settled, getattr(getattr(stage, "schedule", None), "end", 0))
             states.append(state)
         self.states = tuple(states)

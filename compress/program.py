@@ -71,6 +71,11 @@ class Program:
         self._idle.append((n, arrays))
         return values[self.output]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it was built from: the functions and buffers of a run are made again."""
+        calls = list(self.calls)
+        return Program, (self.name, self.input, self.input_shape, self.output, calls, self.constants)
+
     def _check(self, x: np.ndarray) -> None:
         if not isinstance(x, np.ndarray) or x.dtype != np.float32:
             got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__

@@ -86,7 +86,7 @@ def _batch_axis(node: Any, shapes: list[tuple[int, ...]], sizes: list[int]) -> t
             elif len(set(lengths)) > 1:
                 found += [(-1, 0), (-1, 0)]  # neither fixed nor k·N
     if len(found) != 1:
-        made = " and ".join(f"{shape} of {_rows(n)}" for n, shape in list(zip(sizes, shapes, strict=True))[:2])
+        made = " and ".join(f"{shapes[i]} of {_rows(sizes[i])}" for i in range(2))
         raise refused(node, f"it mixes the rows of a batch, or drops some: it makes {made}")
     return found[0]
 

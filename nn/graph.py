@@ -10,9 +10,11 @@ as one list, so it is refused (`nn.TraceError`).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -147,7 +149,8 @@ class _Tracer:
         module = self._stack[-1] if self._stack else ""
         output = self._name(out, module or rule.name)
         self._made.add(output)
-        self.nodes.append(Node(rule.name, names, output, dict(attrs), out.shape, module))
+        attrs = {**_defaults(rule), **attrs}
+        self.nodes.append(Node(rule.name, names, output, attrs, out.shape, module))
 
     def _known(self, value: Any) -> str | None:
         """The name of an operand; what no rule made and no module owns is a constant of its own."""
@@ -237,6 +240,13 @@ def _reachable(nodes: list[Node], start: str) -> set[str]:
         if reached.intersection(node.inputs):
             reached.add(node.output)
     return reached
+
+
+@cache
+def _defaults(rule: Any) -> dict[str, Any]:
+    """The attributes of a rule that a call may leave out: who walks over nodes finds all of them."""
+    named = inspect.signature(rule.forward).parameters.values()
+    return {one.name: one.default for one in named if one.kind is one.KEYWORD_ONLY and one.default is not one.empty}
 
 
 @contextmanager
