@@ -111,6 +111,14 @@ class Chain:
             if hasattr(stage, "check_finished"):
                 stage.check_finished(state)
 
+    def finished(self) -> bool:
+        """Whether all schedules have ended."""
+        try:
+            self.check_finished()
+        except ValueError:
+            return False
+        return True
+
     def rescaled(self, factor: np.ndarray) -> Chain:
         """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""
         chain = Chain(self.stages)

@@ -81,8 +81,9 @@ class ClusterState:
 class Cluster:
     """2^bits values for all weights of a layer, by k-means; what is trained on are these values.
 
-    After a stage that prunes zeros stay zero: one value is 0 and stays it, and no other weight takes it. A zero
-    that nobody pruned is a weight like any other (Han et al., figure 3). After a stage with a schedule the weight is trained as it is until that ends, and then shared.
+    After a stage that prunes, zeros stay zero: one value is 0 and stays it, and no other weight takes it. A
+    zero that nobody pruned is a weight like any other (Han et al., figure 3). After a stage with a schedule
+    the weight is trained as it is until that ends, and then shared.
     `gradient`: "sum", the true derivative, or "mean" of the gradients of a value's members. With SGD the mean
     moves a value as many times less as it has members; Adam divides by the gradient's size and takes the same
     steps with both but for its eps (tests/compress/test_cluster.py: after 30 steps on digits_mlp the values

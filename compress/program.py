@@ -54,7 +54,7 @@ class Program:
 
         Raises TypeError or ValueError where x does not fit.
         """
-        self._check(x)
+        self.check(x)
         n = len(x)
         try:
             batch, arrays = self._idle.pop()
@@ -76,7 +76,8 @@ class Program:
         calls = list(self.calls)
         return Program, (self.name, self.input, self.input_shape, self.output, calls, self.constants)
 
-    def _check(self, x: np.ndarray) -> None:
+    def check(self, x: np.ndarray) -> None:
+        """Raise TypeError or ValueError unless x is an input of this Program."""
         if not isinstance(x, np.ndarray) or x.dtype != np.float32:
             got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
             raise TypeError(f"{self.name}: x must be a float32 array; got {got}")
@@ -86,7 +87,7 @@ class Program:
 
     def every_value(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """All values that a run on x makes, by name, each in memory of its own."""
-        self._check(x)
+        self.check(x)
         values = {self.input: x}
         for run, inputs, output in self._runs:
             made = self.values[output]

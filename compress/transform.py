@@ -36,8 +36,8 @@ class Invariant(Enum):
 @dataclass(frozen=True)
 class Context:
     """What a transform may know of a weight beside its values: its state-dict name, the op that reads it, and
-    the optimizer step at which the schedules of the stages before it end; and whether a stage before it prunes,
-    so that zeros are to stay zero.
+    the optimizer step at which the schedules of the stages before it end; and whether one of these prunes, so
+    that zeros are to stay zero.
     """
 
     name: str = "weight"

@@ -245,8 +245,9 @@ def _reachable(nodes: list[Node], start: str) -> set[str]:
 @cache
 def _defaults(rule: Any) -> dict[str, Any]:
     """The attributes of a rule that a call may leave out: who walks over nodes finds all of them."""
-    named = inspect.signature(rule.forward).parameters.values()
-    return {one.name: one.default for one in named if one.kind is one.KEYWORD_ONLY and one.default is not one.empty}
+    named = inspect.signature(rule.forward).parameters.items()
+    return {name: one.default for name, one in named
+            if one.kind is one.KEYWORD_ONLY and one.default is not one.empty}
 
 
 @contextmanager

@@ -232,7 +232,11 @@ def _forward(
     """The loss of a batch, its value, and how many rows are right, or an error that leaves no trace."""
     before = [array.copy() for array in buffers]
     try:
-        logits = model(Tensor(inputs))
+        try:
+            logits = model(Tensor(inputs))
+        except Diverged as error:  # a view of the model has found out
+            why = f"fit: at step {step}: {error}; try a smaller learning rate"
+            raise Diverged(why, error.layer) from error
         if logits.ndim != 2:
             raise ValueError(f"the model must give logits (N, classes), got {logits.shape}")
         if classes.ndim == 2 and classes.shape != logits.shape:

@@ -33,8 +33,8 @@ class Subject:
         return cls(" + ".join(map(repr, stages)), stages)
 
     def attached(self, w: np.ndarray, pruned: bool = False) -> Parameter:
-        """A parameter with these values, seen through the chain as `prepare` leaves it; `pruned`: its zeros are
-        those of a stage before.
+        """A parameter with these values, seen through the chain as `prepare` leaves it; `pruned`: a stage
+        before made its zeros.
         """
         parameter, op = Parameter(w.copy()), "conv2d" if w.ndim == 4 else "linear"
         Chain(self.stages).attach(parameter, Context("weight", op, pruned=pruned))
