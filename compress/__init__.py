@@ -33,6 +33,7 @@ from .report import report, weight_errors
 from .schedule import Cubic, Once
 from .tensor_train import TensorTrain
 from .transform import Context, Invariant, Packed, Transform
+from .unprepare import unprepare
 
 __all__ = [
     "Chain",
@@ -54,5 +55,6 @@ __all__ = [
     "prepare",
     "report",
     "save",
+    "unprepare",
     "weight_errors",
 ]

@@ -52,7 +52,8 @@ class Program:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Run on x, float32 (N, *input_shape) → (N, *output shape).
 
-        Raises TypeError or ValueError where x does not fit.
+        NaN and infinity become what the network makes of them; where they meet integers, which can't stand
+        for them, they are a ValueError. Raises TypeError or ValueError where x does not fit.
         """
         self.check(x)
         n = len(x)
