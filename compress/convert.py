@@ -56,6 +56,7 @@ def convert(
         except ValueError as error:
             raise ValueError(f"convert: {name}: {error}") from None
     graph = folded(graph, "convert")
+    Lowering(graph, {}).check_operations()
     if ranges is None:
         quantized = any(isinstance(chain.stages[-1], Quantize) for chain in graph.views.values())
         ranges = observe(graph, example) if quantized else {}

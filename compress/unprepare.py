@@ -15,10 +15,10 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
 
     With `project` each weight becomes what its layer has seen to the last: pruned weights are 0, shared ones
     equal, those of a tensor train its product, quantized ones multiples of their scale. Nothing holds them
-    there: what is trained from now on is the whole weight (as in PyTorch's `remove_parametrizations` with
-    leave_parametrized=True). Without `project` each weight is the float that stood behind, as far as there was
-    one: Prune, Cluster and TensorTrain overwrite it with what is seen after each optimizer step. Activations
-    are no longer rounded, and batch norm and dropout are themselves again. Build the optimizer afterwards.
+    there: from now on the whole weight is trained (as after PyTorch's `remove_parametrizations` with
+    leave_parametrized=True). Without `project` each weight is the float that stood behind its view, as far as
+    there still is one: Prune, Cluster and TensorTrain overwrite it after each optimizer step. Activations are
+    no longer rounded, and batch norm and dropout are themselves again. Build the optimizer afterwards.
     Returns the model, which may be prepared anew.
 
     Raises TypeError for what is no Module, ValueError for a model that nothing is attached to; nothing is

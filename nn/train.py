@@ -231,6 +231,7 @@ def _forward(
 ) -> tuple[Tensor, float, int]:
     """The loss of a batch, its value, and how many rows are right, or an error that leaves no trace."""
     before = [array.copy() for array in buffers]
+    view = {} if model.view is None else dict(vars(model.view))
     try:
         try:
             logits = model(Tensor(inputs))
@@ -250,6 +251,8 @@ def _forward(
     except Exception:
         for array, was in zip(buffers, before, strict=True):  # batch norm has taken the batch into them
             array[...] = was
+        if view:  # and the view of the model, into its averages
+            vars(model.view).update(view)
         raise
     likeliest = classes if classes.ndim == 1 else classes.argmax(axis=1)
     return loss, value, np.count_nonzero(logits.data.argmax(axis=1) == likeliest)
@@ -258,6 +261,7 @@ def _forward(
 def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:
     """Run the batch through a copy whose modules are watched, and name the first that fails."""
     watched = copy.deepcopy(model)
+    watched.view = None  # it would compute in their place
     first: list[str] = []
     for path, module in list(watched.named_modules()):
         module.forward = _watch(module.forward, path, first)
