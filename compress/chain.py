@@ -10,7 +10,7 @@ import numpy as np
 from nn.tensor import Tensor, shared
 
 from .state import from_arrays, to_arrays
-from .transform import Context, Packed, Transform
+from .transform import Context, Invariant, Packed, Transform
 
 __all__ = ["Chain"]
 
@@ -69,10 +69,11 @@ class Chain:
             raise ValueError(f"{context.name}: the weight holds NaN or infinity")
         if not w.size:
             raise ValueError(f"{context.name}: the weight is empty (shape {w.shape})")
-        states, settled = [], context.settled
+        states, settled, zeros = [], context.settled, context.pruned
         for stage in self.stages:
-            state = stage.fit(w, replace(context, settled=settled))
+            state = stage.fit(w, replace(context, settled=settled, pruned=zeros))
             w = stage.project(Tensor(w), state).data
+            zeros = zeros or bool(stage.makes & {Invariant.SUPPORT, Invariant.NM})
             settled = max(settled, getattr(getattr(stage, "schedule", None), "end", 0))
             states.append(state)
         self.states = tuple(states)
@@ -153,6 +154,14 @@ class Chain:
             w = stage.project(Tensor(w), states[-1]).data
         chain.states = tuple(states)
         return chain
+
+    def finished(self) -> bool:
+        """Whether all schedules have ended."""
+        try:
+            self.check_finished()
+        except ValueError:
+            return False
+        return True
 
     def rescaled(self, factor: np.ndarray) -> Chain:
         """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""

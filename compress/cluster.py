@@ -52,7 +52,7 @@ class ClusterState:
     at most.
 
     Until optimizer step `begin` nothing is shared yet (`shares` is false) and the weight itself is trained.
-    `scale` (out,): a factor for each row behind the centroids, or None.
+    `scale` (out,): a factor for each row behind the centroids, or None. `pruned`: whether zeros are to stay.
     """
 
     name: str
@@ -64,6 +64,7 @@ class ClusterState:
     shares: bool = False
     error: float = 0.0
     scale: np.ndarray | None = None
+    pruned: bool = False
 
     @property
     def trainables(self) -> tuple[Parameter, ...]:
@@ -85,8 +86,9 @@ class ClusterState:
 class Cluster:
     """2^bits values for all weights of a layer, by k-means; what is trained on are these values.
 
-    Zeros stay zero: where there are any (after Prune), one value is 0 and stays it, and no other weight takes
-    it. After a stage with a schedule the weight is trained as it is until that ends, and then shared.
+    After a stage that prunes, zeros stay zero: one value is 0 and stays it, and no other weight takes it. A
+    zero that nobody pruned is a weight like any other (Han et al., figure 3). After a stage with a schedule
+    the weight is trained as it is until that ends, and then shared.
     `gradient`: "sum", the true derivative, or "mean" of the gradients of a value's members. With SGD the mean
     moves a value as many times less as it has members; Adam divides by the gradient's size and takes the same
     steps with both but for its eps (tests/compress/test_cluster.py: after 30 steps on digits_mlp the values
@@ -118,14 +120,14 @@ class Cluster:
     def fit(self, w: np.ndarray, context: Context) -> ClusterState:
         codes, rates = np.zeros(w.shape, np.uint8), np.zeros(2**self.bits, np.float32)
         centroids = Parameter(np.zeros(2**self.bits, np.float32))
-        state = ClusterState(context.name, context.settled, centroids, codes, rates)
+        state = ClusterState(context.name, context.settled, centroids, codes, rates, pruned=context.pruned)
         if not state.begin:
             self._share(w, state)
         return state
 
     def _share(self, w: np.ndarray, state: ClusterState) -> None:
         """Find the centroids of a weight and which each has."""
-        alive = w != 0
+        alive = w != 0 if state.pruned else np.ones(w.shape, bool)
         pinned = not alive.all()
         found = len(np.unique(w))
         if found < self.distinct:

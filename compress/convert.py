@@ -9,13 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 import nn
-from nn.graph import Graph
 
-from .fold import fold_batch_norm
 from .lowering import Lowering
 from .prepare import checked_example, observe
 from .program import Program
 from .quantize import Quantize
+from .rehearse import folded
 from .simulate import Simulation
 from .winograd import ALGORITHMS
 
@@ -50,15 +49,14 @@ def convert(
         if example is None:
             raise ValueError("convert: needs an example batch, here or at prepare, for the network's shapes")
     example = checked_example("convert", example)
-    graph = nn.trace(model, example[:1])
-    _check_finite(graph, "holds NaN or infinity")
+    graph = nn.trace(model, example[:3])
     for name, chain in graph.views.items():
         try:
             chain.check_finished()
         except ValueError as error:
             raise ValueError(f"convert: {name}: {error}{_if_frozen(model, name)}") from None
-    graph = fold_batch_norm(graph)
-    _check_finite(graph, "leaves float32 when the batch norm after it is folded into it")
+    graph = folded(graph, "convert")
+    Lowering(graph, {}).check_operations()
     if ranges is None:
         quantized = any(isinstance(chain.stages[-1], Quantize) for chain in graph.views.values())
         ranges = observe(graph, example) if quantized else {}
@@ -74,9 +72,3 @@ def _if_frozen(model: nn.Module, name: str) -> str:
         "training it, one of those that require a gradient does not; a weight that is frozen before prepare "
         "has the end of its schedule at once)"
     )
-
-
-def _check_finite(graph: Graph, otherwise: str) -> None:
-    for name, array in graph.constants.items():
-        if not np.isfinite(array).all():
-            raise ValueError(f"convert: {name} {otherwise}")

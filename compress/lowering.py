@@ -59,11 +59,9 @@ class Lowering:
         self.integers: set[str] = set()  # outputs of nodes whose calls read integers
         self.done: set[str] = set()  # outputs of nodes that an earlier node's calls computed too
 
-    def program(self, name: str) -> Program:
-        graph = self.graph
-        if len(graph.input_shape) != 4:
-            self.real[graph.input] = graph.input
-        lower: dict[str, Callable[[Node], None]] = {
+    def operations(self) -> dict[str, Callable[[Node], None]]:
+        """What lowers a node of each operation that there is a call for."""
+        return {
             "conv2d": self.weighted,
             "linear": self.weighted,
             "batch_norm_eval": self.scale,
@@ -73,15 +71,25 @@ class Lowering:
             "reshape": self.flatten,
             "add": self.add,
         }
-        for node in graph.nodes:
-            if node.output in self.done:
-                continue
-            if node.op not in lower:
-                raise self.refuse(node, f"no kernel call for it yet (there are some for {', '.join(lower)})")
+
+    def check_operations(self) -> None:
+        """Raise ValueError, naming it, for an operation that has no call, or not on a constant."""
+        known = self.operations()
+        for node in self.graph.nodes:
+            if node.op not in known:
+                raise self.refuse(node, f"no kernel call for it yet (there are some for {', '.join(known)})")
             operands = node.inputs[:1] if node.op in HAVE_CONSTANTS else node.inputs
-            if any(name in graph.constants for name in operands):
+            if any(name in self.graph.constants for name in operands):
                 raise self.refuse(node, "it reads a constant where its call wants an activation")
-            lower[node.op](node)
+
+    def program(self, name: str) -> Program:
+        self.check_operations()
+        graph, lower = self.graph, self.operations()
+        if len(graph.input_shape) != 4:
+            self.real[graph.input] = graph.input
+        for node in graph.nodes:
+            if node.output not in self.done:
+                lower[node.op](node)
         output = self.as_real(graph.output)
         if self.rank(graph.output) == 4:  # an image goes out as it came in
             output = self.emit(layout.Nchw((output,), self.fresh(f"{graph.output}.nchw")))
@@ -282,7 +290,7 @@ class Lowering:
 
     def flatten(self, node: Node) -> None:
         (x,) = node.inputs
-        if len(node.shape) != 2 or node.attrs["shape"][0] != -1:
+        if (len(node.shape), node.shape[0], node.attrs["shape"][0]) != (2, self.graph.input_shape[0], -1):
             raise self.refuse(node, "only (N, …) → (N, everything) has a call")
         if x == self.graph.input:
             self.real[node.output] = self.emit(layout.Ravel((x,), node.output))

@@ -10,9 +10,11 @@ import numpy as np
 import nn
 from nn.graph import Graph
 
+from .chain import Chain
 from .fold import fold_batch_norm
 from .quantize import Quantize
 from .recipe import Recipe
+from .rehearse import check_float32, check_layer, ended, rehearse
 from .simulate import Simulation
 from .transform import Context
 
@@ -40,8 +42,13 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
     too (simulate.py): dropout does nothing any more and the statistics of batch norm stand still. So train
     the float network first.
 
-    Raises ValueError for a recipe that fits no layer, a weight that has a view already, or an example
-    with NaN or infinity; nothing is attached then.
+    What `convert` would refuse is refused here, as far as it can be known, with the way out: too few weights
+    for the values that are to be shared once the schedules have ended, a layer or a dtype that no kernel
+    takes, and with an example (whose conversion is rehearsed) an operation without a call. Without one a
+    network may have any operations: it can be trained, but perhaps not converted.
+
+    Raises ValueError for that, for a recipe that fits no layer, a weight that has a view already, or an
+    example with NaN or infinity; nothing is attached then.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"prepare: model must be an nn.Module; got {type(model).__name__}")
@@ -51,7 +58,7 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
         example, simulation = model.prepared.example, model.view
     if example is not None:
         example = checked_example("prepare", example)
-        graph = nn.trace(model, example[:1])  # refuse now what could not be converted later
+        graph = nn.trace(model, example[:3])  # refuse now what could not be converted later
     chains = recipe.chains(model)
     if not chains:
         raise ValueError(f"prepare: {recipe!r} chooses no layer")
@@ -64,6 +71,7 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
             raise ValueError(
                 f"prepare: {first} and {name} have one weight between them; choose for one of them"
             )
+        check_float32(weight.data, f"{name}.weight", "prepare")
         if weight.view is not None:
             raise ValueError(
                 f"prepare: {name}.weight has a view already ({weight.view!r}); one weight, one chain"
@@ -73,19 +81,39 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
         for name, chain in chains.items():
             chain.attach(weights[name], Context(f"{name}.weight", type(modules[name]).__name__.lower()))
             done.append(weights[name])
-        if simulation is None and graph is not None:
-            simulation = Simulation(graph, {})
-            now = fold_batch_norm(simulation.current(model))
-            if any(isinstance(chain.stages[-1], Quantize) for chain in now.views.values()):
-                simulation.ranges = observe(now, example)
-            else:
-                simulation = None
+        last = _ended(model)
+        for name, weight in weights.items():
+            check_layer(modules[name], last[id(weight)], weight.data, name)
+        if graph is not None:
+            simulation = _rehearsed(model, graph, simulation or Simulation(graph, {}), example, last)
     except BaseException:
         for weight in done:
             weight.view = None
         raise
     model.prepared, model.view = Prepared(recipe, example), simulation
     return model
+
+
+def _ended(model: nn.Module) -> dict[int, Chain]:
+    """The chains of all weights, by the weight's id, as they will be when their schedules have ended."""
+    viewed = [(path, w) for path, w in model.named_parameters() if w.view is not None]
+    return {id(w): ended(w.view, w.data, Context(path)) for path, w in viewed}
+
+
+def _rehearsed(
+    model: nn.Module, graph: Graph, simulation: Simulation, example: np.ndarray, last: dict[int, Chain]
+) -> Simulation | None:
+    """Rehearse the conversion; the simulation with its ranges, or None where nothing is quantized."""
+    now = simulation.current(model)
+    quantized = any(isinstance(chain.stages[-1], Quantize) for chain in now.views.values())
+
+    def ranges() -> dict[str, tuple[float, float]]:
+        if quantized and not simulation.ranges:
+            simulation.ranges = observe(fold_batch_norm(now), example)
+        return simulation.ranges
+
+    rehearse(graph, {path: last[id(w)] for path, w in model.named_parameters() if id(w) in last}, ranges)
+    return simulation if quantized else None
 
 
 def observe(graph: Graph, example: np.ndarray) -> dict[str, tuple[float, float]]:

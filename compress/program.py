@@ -55,9 +55,10 @@ class Program:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Run on x, float32 (N, *input_shape) → (N, *output shape).
 
-        Raises TypeError or ValueError where x does not fit.
+        NaN and infinity become what the network makes of them; where they meet integers, which can't stand
+        for them, they are a ValueError. Raises TypeError or ValueError where x does not fit.
         """
-        self._check(x)
+        self.check(x)
         n = len(x)
         try:
             batch, arrays = self._idle.pop()
@@ -74,7 +75,13 @@ class Program:
         self._idle.append((n, arrays))
         return values[self.output]
 
-    def _check(self, x: np.ndarray) -> None:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it was built from: the functions and buffers of a run are made again."""
+        calls = list(self.calls)
+        return Program, (self.name, self.input, self.input_shape, self.output, calls, self.constants)
+
+    def check(self, x: np.ndarray) -> None:
+        """Raise TypeError or ValueError unless x is an input of this Program."""
         if not isinstance(x, np.ndarray) or x.dtype != np.float32:
             got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
             raise TypeError(f"{self.name}: x must be a float32 array; got {got}")
@@ -84,7 +91,7 @@ class Program:
 
     def every_value(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """All values that a run on x makes, by name, each in memory of its own."""
-        self._check(x)
+        self.check(x)
         values = {self.input: x}
         for run, inputs, output in self._runs:
             made = self.values[output]

@@ -14,6 +14,7 @@ from .report import report, weight_errors
 from .schedule import Cubic, Once
 from .tensor_train import TensorTrain
 from .transform import Context, Invariant, Packed, Transform
+from .unprepare import unprepare
 
 __all__ = [
     "Chain",
@@ -35,5 +36,6 @@ __all__ = [
     "prepare",
     "report",
     "save",
+    "unprepare",
     "weight_errors",
 ]

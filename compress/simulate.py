@@ -10,6 +10,8 @@ trained (ibid., §3.2.2, after freezing).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,6 +23,7 @@ from nn.tensor import Tensor, apply
 
 from .fold import WEIGHTED, fold_batch_norm, folded_norms
 from .lowering import Lowering
+from .program import Program
 from .quantize import STRAIGHT_THROUGH, Quantize
 from .state import from_arrays, to_arrays
 
@@ -60,15 +63,15 @@ class Simulation:
         """The model's output for x (N, …), a Tensor or an array, as its Program computes it."""
         x = x if isinstance(x, Tensor) else Tensor(x)
         graph = self.current(model)
-        folded = fold_batch_norm(graph)
-        for name, array in folded.constants.items():
-            if not np.isfinite(array).all():  # an integer would hide that training has diverged
-                raise ValueError(f"{type(model).__name__}: {name} holds NaN or infinity")
-        lowering = Lowering(folded, self.ranges)
-        made = lowering.program(type(model).__name__).every_value(x.data)
+        with _divergence(model, x.data):
+            folded, lowering, program = self._program(model, graph)
+        program.check(x.data)
+        with _divergence(model, x.data):
+            made = program.every_value(x.data)
         operands = _Operands(model, graph, folded, lowering)
         real = {folded.input: self._real(folded.input, x, lowering, made)}
         grid: dict[str, Tensor] = {}
+        ranges = dict(self.ranges)
         for node in folded.nodes:
             known = grid if node.output in lowering.integers else real
             for name in node.inputs:
@@ -77,9 +80,19 @@ class Simulation:
             inputs = [known[name] if name in known else operands.of(node, name) for name in node.inputs]
             y = apply(RULES[node.op], *inputs, **node.attrs)
             if model.training and y.size and node.output in lowering.grid:
-                self._follow(node.output, y.data)
+                ranges[node.output] = self._followed(node.output, y.data)
             real[node.output] = self._real(node.output, y, lowering, made)
+        self.ranges = ranges
         return real[folded.output]
+
+    def _program(self, model: nn.Module, graph: Graph) -> tuple[Graph, Lowering, Program]:
+        """The graph with its norms folded, its lowering and its Program."""
+        folded = fold_batch_norm(graph)
+        for name, array in folded.constants.items():
+            if not np.isfinite(array).all():  # an integer would hide it
+                raise ValueError(f"{name} holds NaN or infinity")
+        lowering = Lowering(folded, self.ranges)
+        return folded, lowering, lowering.program(type(model).__name__)
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """The ranges, which training moves, by name: for a checkpoint, like `Chain.state_arrays`."""
@@ -90,11 +103,20 @@ class Simulation:
         self.ranges = from_arrays(self.ranges, arrays)
 
     def current(self, model: nn.Module) -> Graph:
-        """The graph with the model's arrays and views of this moment."""
+        """The graph with the model's arrays and views of this moment, but for a view whose schedule has not
+        ended, which is opened.
+        """
         parameters = dict(model.named_parameters())
         now = {name: parameter.data for name, parameter in parameters.items()} | dict(model.named_buffers())
         constants = {name: now.get(name, array) for name, array in self.graph.constants.items()}
-        views = {name: parameters[name].view for name in parameters if parameters[name].view is not None}
+        views = {}
+        for name, chain in ((name, p.view) for name, p in parameters.items() if name in constants):
+            if chain is None:
+                continue
+            if isinstance(chain.stages[-1], Quantize) or chain.finished():
+                views[name] = chain
+            else:  # it can't be stored yet: until its schedule ends it is a float32 weight like any other
+                constants[name] = chain.project(Tensor(constants[name])).data
         return replace(self.graph, constants=constants, views=views)
 
     def _real(self, value: str, y: Tensor, lowering: Lowering, made: dict[str, np.ndarray]) -> Tensor:
@@ -112,12 +134,33 @@ class Simulation:
         target = Tensor(_channels_first(grid.dequantize(made[name])))
         return apply(CLIPPED_STRAIGHT_THROUGH, y, target, low=low, high=high)
 
-    def _follow(self, value: str, y: np.ndarray) -> None:
+    def _followed(self, value: str, y: np.ndarray) -> tuple[float, float]:
         low, high = self.ranges[value]
-        self.ranges[value] = (
+        return (
             low + self.momentum * (float(y.min()) - low),
             high + self.momentum * (float(y.max()) - high),
         )
+
+
+@contextmanager
+def _divergence(model: nn.Module, x: np.ndarray) -> Iterator[None]:
+    """In training, a number that no integer can stand for is divergence: all were in range when the model was
+    prepared, and training led them out of it. Otherwise it is a ValueError, as it is of a Program.
+    """
+    try:
+        yield
+    except ValueError as error:
+        said = f"{type(model).__name__}: {error}"
+        if not model.training or not np.isfinite(x).all():
+            raise ValueError(said) from error
+        raise nn.train.Diverged(said, _first_not_finite(model)) from error
+
+
+def _first_not_finite(model: nn.Module) -> str | None:
+    """The path of the first module with a parameter or buffer that is not finite."""
+    arrays = {name: p.data for name, p in model.named_parameters()} | dict(model.named_buffers())
+    bad = (name for name, array in arrays.items() if not np.isfinite(array).all())
+    return next((name.rpartition(".")[0] for name in bad), None)
 
 
 def _channels_first(array: np.ndarray) -> np.ndarray:

@@ -36,12 +36,14 @@ class Invariant(Enum):
 @dataclass(frozen=True)
 class Context:
     """What a transform may know of a weight beside its values: its state-dict name, the op that reads it, and
-    the optimizer step at which the schedules of the stages before it end.
+    the optimizer step at which the schedules of the stages before it end; and whether one of these prunes, so
+    that zeros are to stay zero.
     """
 
     name: str = "weight"
     op: str = "linear"
     settled: int = 0
+    pruned: bool = False
 
 
 @runtime_checkable
@@ -114,6 +116,9 @@ class Packed:
     def macs(self) -> int:
         """Multiply-adds for one row of x."""
         raise TypeError(f"{type(self).__name__} does not know its cost")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.from_arrays, (self.arrays(), self.shape)  # pickled as it is stored
 
     def to_bytes(self) -> bytes:
         """The weight as a safetensors file of its own."""

@@ -10,14 +10,17 @@ as one list, so it is refused (`nn.TraceError`).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from . import tensor as engine
+from .batch import SIZES, batched, refused, rows_stay_apart
 from .mode import no_grad
 from .module import Module
 from .rules import RULES
@@ -118,6 +121,23 @@ class _Tracer:
         for name, buffer in model.named_buffers():
             self._name(buffer, name)
 
+    def follow(self, model: Any, x: np.ndarray) -> tuple[str, str]:
+        """Run the model on x and record it; returns the names of its input and its output."""
+        given = Tensor(x)
+        name = self._name(given, "x")
+        self._made.add(name)
+        with _evaluation(model), _listening(self), no_grad(), np.errstate(all="ignore"):
+            out = model(given)
+        if not isinstance(out, Tensor):
+            raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__}")
+        result = self._names.get(id(out))
+        if result not in _reachable(self.nodes, name):
+            raise TraceError(
+                "trace: the model's output does not come from its input through recorded ops "
+                "(was it computed with NumPy on .data?)"
+            )
+        return name, result
+
     def enter(self, module: Any) -> None:
         self._stack.append(self._paths.get(id(module), ""))
 
@@ -126,12 +146,11 @@ class _Tracer:
 
     def record(self, rule: Any, inputs: tuple[Any, ...], attrs: dict[str, Any], out: Tensor) -> None:
         names = tuple(self._known(value) for value in inputs)
-        if rule.name == "reshape" and names[0] in self._made and out.shape[0] == inputs[0].shape[0]:
-            attrs = {"shape": (-1, *out.shape[1:])}  # of each example by itself: for a batch of any size
         module = self._stack[-1] if self._stack else ""
         output = self._name(out, module or rule.name)
         self._made.add(output)
-        self.nodes.append(Node(rule.name, names, output, dict(attrs), out.shape, module))
+        attrs = {**_defaults(rule), **attrs}
+        self.nodes.append(Node(rule.name, names, output, attrs, out.shape, module))
 
     def _known(self, value: Any) -> str | None:
         """The name of an operand; what no rule made and no module owns is a constant of its own."""
@@ -158,31 +177,61 @@ def trace(model: Any, example: np.ndarray | Tensor) -> Graph:
     Parameters: `model`, an nn.Module; `example`, an input with a batch as its first dimension (its values do
     not matter, its shape and dtype do). The model's mode is restored afterwards.
 
-    Raises TraceError where the path through `forward` depends on values (`if x.sum() > 0`), where the
-    output does not come from the input, or where the model returns anything but one Tensor.
+    A Graph holds for a batch of any size, and each of its rows is computed as if it were alone. So the model
+    is traced with batches of other sizes too (batch.py), and the records compared. What led nowhere, to a
+    result that the output does not need, is left out.
+
+    Raises TraceError where the path through `forward` depends on values (`if x.sum() > 0`) or on the size of
+    the batch, where rows of the batch are mixed (`x - x.mean(0)`), where the output does not come from the
+    input, or where the model returns anything but one Tensor. The operation and its module are named.
     """
     if not isinstance(model, Module):
         raise TypeError(f"trace: model must be an nn.Module; got {type(model).__name__}")
-    x = Tensor(example.data if isinstance(example, Tensor) else np.asarray(example))
-    if x.ndim < 2 or x.shape[0] < 1:
+    example = example.data if isinstance(example, Tensor) else np.asarray(example)
+    if example.ndim < 2 or example.shape[0] < 1:
+        shape = example.shape
         raise ValueError(
-            f"trace: example needs a batch as its first dimension and at least one more; got shape {x.shape}"
+            f"trace: example needs a batch as its first dimension and at least one more; got shape {shape}"
         )
+    first = _Tracer(model)
+    name, result = first.follow(model, example)
+    records = {len(example): (_needed(first.nodes, result), first.constants)}
+    for n in SIZES:
+        if n not in records:
+            records[n] = _again(model, example[np.arange(n) % len(example)], first, len(example))
+    nodes, axes = batched(records, name)
+    if axes.get(result) != (0, 1):
+        shape = next(node.shape for node in nodes if node.output == result)
+        raise refused(nodes[-1], f"the output must be (N, …); it is {shape} for {len(example)} rows")
+    used = {name for node in nodes for name in node.inputs}
+    constants = {name: array for name, array in first.constants.items() if name in used}
+    views = {name: view for name, view in first.views.items() if name in used}
+    graph = Graph(name, result, example.shape, nodes, constants, views)
+    rows_stay_apart(graph, axes, example)
+    return graph
+
+
+def _again(model: Module, x: np.ndarray, first: _Tracer, rows: int) -> tuple[list[Node], dict[str, Any]]:
+    """The record of a batch of another size than `rows`."""
     tracer = _Tracer(model)
-    name = tracer._name(x, "x")
-    tracer._made.add(name)
-    with _evaluation(model), _listening(tracer), no_grad(), np.errstate(all="ignore"):
-        out = model(x)
-    if not isinstance(out, Tensor):
-        raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__}")
-    nodes = tracer.nodes
-    result = tracer._names.get(id(out))
-    if result not in _reachable(nodes, name):
-        raise TraceError(
-            "trace: the model's output does not come from its input through recorded ops "
-            "(was it computed with NumPy on .data?)"
-        )
-    return Graph(name, result, x.shape, nodes, tracer.constants, tracer.views)
+    try:
+        _, result = tracer.follow(model, x)
+    except Exception as error:
+        why = f"it takes {rows} rows, but of {len(x)}: {error}"
+        if len(tracer.nodes) < len(first.nodes):
+            raise refused(first.nodes[len(tracer.nodes)], why) from error
+        raise TraceError(f"trace: {type(model).__name__}: {why}") from error
+    return _needed(tracer.nodes, result), tracer.constants
+
+
+def _needed(nodes: list[Node], result: str) -> list[Node]:
+    """The nodes that the result depends on."""
+    needed, kept = {result}, []
+    for node in reversed(nodes):
+        if node.output in needed:
+            needed.update(node.inputs)
+            kept.append(node)
+    return kept[::-1]
 
 
 def _reachable(nodes: list[Node], start: str) -> set[str]:
@@ -191,6 +240,14 @@ def _reachable(nodes: list[Node], start: str) -> set[str]:
         if reached.intersection(node.inputs):
             reached.add(node.output)
     return reached
+
+
+@cache
+def _defaults(rule: Any) -> dict[str, Any]:
+    """The attributes of a rule that a call may leave out: who walks over nodes finds all of them."""
+    named = inspect.signature(rule.forward).parameters.items()
+    return {name: one.default for name, one in named
+            if one.kind is one.KEYWORD_ONLY and one.default is not one.empty}
 
 
 @contextmanager

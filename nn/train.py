@@ -232,8 +232,13 @@ def _forward(
     """The loss of a batch, its value, and how many rows are right, or an error that leaves no trace."""
     arrays = [getattr(module, name, None) for module, name in buffers]
     before = [copy.copy(array) for array in arrays]
+    view = {} if model.view is None else dict(vars(model.view))
     try:
-        logits = model(Tensor(inputs))
+        try:
+            logits = model(Tensor(inputs))
+        except Diverged as error:  # a view of the model has found out
+            why = f"fit: at step {step}: {error}; try a smaller learning rate"
+            raise Diverged(why, error.layer) from error
         if logits.ndim != 2:
             raise ValueError(f"the model must give logits (N, classes), got {logits.shape}")
         if classes.ndim == 2 and classes.shape != logits.shape:
@@ -250,6 +255,8 @@ def _forward(
             if array is not None:
                 array[...] = was
             setattr(module, name, array)
+        if view:  # and the view of the model, into its averages
+            vars(model.view).update(view)
         raise
     likeliest = classes if classes.ndim == 1 else classes.argmax(axis=1)
     return loss, value, np.count_nonzero(logits.data.argmax(axis=1) == likeliest)
@@ -258,6 +265,7 @@ def _forward(
 def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:
     """Run the batch through a copy whose modules are watched, and name the first that fails."""
     watched = copy.deepcopy(model)
+    watched.view = None  # it would compute in their place
     first: list[str] = []
     for path, module in list(watched.named_modules()):
         module.forward = _watch(module.forward, path, first)

@@ -15,8 +15,9 @@ from ..int8 import QuantizedWeight
 from ..prune import SparseWeight
 from ..shared import SharedWeight
 from ..tensor_train import TensorTrainWeight
-from ..transform import Packed
+from ..transform import Packed, as_matrix
 from .call import Call, Constants, Run, Value
+from .nonfinite import not_finite
 from .pointwise import check_grid, check_vector
 
 __all__ = ["CodebookGemm", "Gemm", "QGemm", "SpmmCsr", "TtMatmul"]
@@ -66,14 +67,14 @@ class Gemm(_Multiply):
 
 @dataclass(frozen=True)
 class SpmmCsr(_Multiply):
-    """x · Wᵀ in float32 with the zeros of W neither stored nor multiplied."""
+    """x · Wᵀ in float32 with the zeros of W neither stored nor multiplied, but by what is not finite."""
 
     op: ClassVar[str] = "spmm_csr"
     form: ClassVar[type[Packed]] = SparseWeight
 
     def bind(self, constants: Constants) -> Run:
-        weight = constants[self.weight].operand
-        return lambda out, x: on_rows(spmm_csr, out, x, weight)
+        weight = constants[self.weight]
+        return or_densely(lambda out, x: on_rows(spmm_csr, out, x, weight.operand), weight)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class TtMatmul(_Multiply):
     form: ClassVar[type[Packed]] = TensorTrainWeight
 
     def bind(self, constants: Constants) -> Run:
-        return then_scaled(tt_matmul, constants[self.weight])
+        weight = constants[self.weight]
+        return or_densely(then_scaled(tt_matmul, weight), weight)
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,21 @@ def then_scaled(kernel: Any, weight: TensorTrainWeight | SharedWeight) -> Run:
         on_rows(kernel, out, x, operand)
         if scale is not None:
             np.multiply(out, scale, out=out)
+
+    return run
+
+
+def or_densely(product: Run, weight: Packed) -> Run:
+    """A product, but of rows of x with NaN or infinity the dense one."""
+
+    def run(out: np.ndarray, x: np.ndarray) -> None:
+        product(out, x)
+        rows = x.reshape(prod(x.shape[:-1]), x.shape[-1])
+        bad = not_finite(rows)
+        if bad is not None:
+            with np.errstate(invalid="ignore", over="ignore"):
+                dense = gemm(rows[bad], np.ascontiguousarray(as_matrix(weight.decode()).T))
+            out.reshape(len(rows), out.shape[-1])[bad] = dense
 
     return run
 

@@ -25,7 +25,7 @@ def check_grid(call: Call, scale: float, zero: int) -> None:
 
 @dataclass(frozen=True)
 class Quantize(Call):
-    """float32 → uint8: clamp(round_half_even(x / scale) + zero)."""
+    """float32 → uint8: clamp(round_half_even(x / scale) + zero); ValueError for NaN and infinity."""
 
     scale: float
     zero: int

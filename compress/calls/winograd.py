@@ -8,11 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from nn.kernels import winograd_conv2d
+from nn.kernels import conv2d, winograd_conv2d
 
 from ..winograd import WinogradWeight
 from .call import Call, Constants, Run, Value
 from .layout import Pair, out_size
+from .nonfinite import not_finite
 from .pointwise import check_vector
 
 __all__ = ["WinogradConv2d"]
@@ -20,7 +21,10 @@ __all__ = ["WinogradConv2d"]
 
 @dataclass(frozen=True)
 class WinogradConv2d(Call):
-    """(N,H,W,C) under 3×3 filters with stride 1, plus the bias: F(2×2, 3×3) of Lavin & Gray (2016)."""
+    """(N,H,W,C) under 3×3 filters with stride 1, plus the bias: F(2×2, 3×3) of Lavin & Gray (2016).
+
+    Images with NaN or infinity, which would spread over their tiles, are convolved directly.
+    """
 
     weight: str
     bias: str | None
@@ -44,9 +48,17 @@ class WinogradConv2d(Call):
         return self.made("float32", (rows, columns, weight.shape[0]))
 
     def bind(self, constants: Constants) -> Run:
-        weight, padding = constants[self.weight].operand, self.padding
+        weight, padding = constants[self.weight], self.padding
         bias = None if self.bias is None else constants[self.bias]
-        return lambda out, x: winograd_conv2d(x, weight, bias, padding=padding, out=out)
+
+        def run(out: np.ndarray, x: np.ndarray) -> None:
+            winograd_conv2d(x, weight.operand, bias, padding=padding, out=out)
+            bad = not_finite(x)
+            if bad is not None:
+                with np.errstate(invalid="ignore", over="ignore"):
+                    out[bad] = conv2d(x[bad], weight.decode(), bias, padding=padding)
+
+        return run
 
     def macs(self, constants: Constants, *inputs: Value) -> int:
         """Multiplications: 16 for each tile, input and output channel, the tiles that hang over included."""

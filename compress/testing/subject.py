@@ -32,15 +32,17 @@ class Subject:
         stages = tuple(transform) if isinstance(transform, (list, tuple)) else (transform,)
         return cls(" + ".join(map(repr, stages)), stages)
 
-    def attached(self, w: np.ndarray) -> Parameter:
-        """A parameter with these values, seen through the chain as `prepare` leaves it."""
-        parameter = Parameter(w.copy())
-        Chain(self.stages).attach(parameter, Context("weight", "conv2d" if w.ndim == 4 else "linear"))
+    def attached(self, w: np.ndarray, pruned: bool = False) -> Parameter:
+        """A parameter with these values, seen through the chain as `prepare` leaves it; `pruned`: a stage
+        before made its zeros.
+        """
+        parameter, op = Parameter(w.copy()), "conv2d" if w.ndim == 4 else "linear"
+        Chain(self.stages).attach(parameter, Context("weight", op, pruned=pruned))
         return parameter
 
-    def finished(self, w: np.ndarray) -> Parameter:
+    def finished(self, w: np.ndarray, pruned: bool = False) -> Parameter:
         """The same after all schedules have run to their end (a stage with one has `schedule.end`)."""
-        parameter = self.attached(w)
+        parameter = self.attached(w, pruned)
         for step in range(1, self.end() + 1):
             parameter.view.update(parameter, step)
         return parameter

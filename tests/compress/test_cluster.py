@@ -36,16 +36,53 @@ def attached(stages, w):
 # k-means -----------------------------------------------------------------------------------------
 
 
+# Han et al. (2016), figure 3: weights, two of which are 0 though nothing was pruned, and their gradients
+FIGURE = np.array([[2.09, -0.98, 1.48, 0.09], [0.05, -0.14, -1.08, 2.12],
+                   [-0.91, 1.92, 0, -1.03], [1.87, 0, 1.53, 1.49]], np.float32)  # fmt: skip
+FIGURE_GRADIENT = np.array([[-0.03, -0.01, 0.03, 0.02], [-0.01, 0.01, -0.02, 0.12],
+                            [-0.01, 0.02, 0.04, 0.01], [-0.07, -0.02, 0.01, -0.02]], np.float32)  # fmt: skip
+
+
+def test_the_papers_own_figure_is_what_cluster_does():
+    parameter = attached([Cluster(2)], FIGURE)
+    codes = np.array([[3, 0, 2, 1], [1, 1, 0, 3], [0, 3, 1, 0], [3, 1, 2, 2]])
+    for centroids in ([-1, 0, 1.5, 2], [-0.97, -0.04, 1.48, 1.96]):
+        np.testing.assert_allclose(parameter.viewed().data, np.array(centroids)[codes], atol=1e-6)
+        optimizer = nn.optim.SGD(parameter.trainables(), lr=1)
+        (parameter.viewed() * FIGURE_GRADIENT).sum().backward()
+        optimizer.step()
+    stored = parameter.view.encode(parameter.data)
+    np.testing.assert_array_equal(stored.decode(), parameter.viewed().data)
+
+
+@pytest.mark.parametrize("zeros", [1, 5, 40])
+def test_zeros_that_nobody_pruned_are_weights_like_any_other(zeros):
+    w = normal(8, 8)
+    w.ravel()[:zeros] = 0
+    state = attached([Cluster(3)], w).view.states[0]
+    assert state.zero == -1
+    np.testing.assert_array_equal(state.centroids.data, kmeans1d(w.ravel(), 8))
+    np.testing.assert_array_equal(state.rates, 1)
+
+
+@pytest.mark.parametrize("schedule", [compress.Once(), Cubic(end=3)])
+def test_zeros_after_pruning_stay_whoever_made_them(schedule):
+    w = normal(8, 8)
+    w.ravel()[:5] = 0
+    parameter = attached([Prune(0.05, schedule), Cluster(3)], w)    # prunes 3 of the 5 that are 0 already
+    for step in range(1, 4):
+        parameter.view.update(parameter, step)
+    assert parameter.view.states[1].zero >= 0
+    np.testing.assert_array_equal(parameter.viewed().data == 0, w == 0)
+
+
 def test_a_worked_example_of_the_paper():
     """Han et al. (2016), figure 3: a 4 × 4 weight, 4 values, gradients summed, a step of SGD."""
-    w = np.array([[2.09, -0.98, 1.48, 0.09], [0.05, -0.14, -1.08, 2.12],
-                  [-0.91, 1.92, 0, -1.03], [1.87, 0, 1.53, 1.49]], np.float32)  # fmt: skip
+    w, g = FIGURE, FIGURE_GRADIENT.astype(np.float64)
     codes = [[3, 0, 2, 1], [1, 1, 0, 3], [0, 3, 1, 0], [3, 1, 2, 2]]
     centroids = kmeans1d(w.ravel(), 4)
     np.testing.assert_allclose(centroids, [-1.0, 0.0, 1.5, 2.0], atol=1e-6)
     np.testing.assert_array_equal(nearest(w, centroids), codes)
-    g = np.array([[-0.03, -0.01, 0.03, 0.02], [-0.01, 0.01, -0.02, 0.12],
-                  [-0.01, 0.02, 0.04, 0.01], [-0.07, -0.02, 0.01, -0.02]])  # fmt: skip
     c = Tensor(centroids.astype(np.float64), requires_grad=True)
     (apply(SHARED, c, codes=np.array(codes), rates=np.ones(4)) * g).sum().backward()
     np.testing.assert_allclose(c.grad, [-0.03, 0.04, 0.02, 0.04], atol=1e-12)

@@ -227,3 +227,24 @@ def test_a_channel_without_weights_keeps_its_bias(dead):
     compress.prepare(model, compress.Quantize(), x)
     out = compress.convert(model)(x)
     np.testing.assert_allclose(out[:, 1:], np.broadcast_to(model[2].bias.data[1:], (20, 2)), rtol=1e-6)
+
+
+def divisors(n):
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+@pytest.mark.parametrize("recipe", CHOICES[:3], ids=["float", "int8", "csr"])
+@pytest.mark.parametrize("kind", [nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d])
+def test_adaptive_pools_that_divide_the_image(kind, recipe):
+    x = np.random.default_rng(0).normal(size=(5, 2, 6, 4)).astype(np.float32)
+    for size in [1, 2, None, (None, 1), *((h, w) for h in divisors(6) for w in divisors(4))]:
+        rng = np.random.default_rng(1)
+        layers = nn.Conv2d(2, 3, 3, padding=1, rng=rng), nn.ReLU(), kind(size), nn.Flatten()
+        features = nn.Sequential(*layers)(nn.Tensor(x)).shape[1]
+        model = nn.Sequential(*layers, nn.Linear(features, 4, rng=rng))
+        if recipe is not None:
+            compress.prepare(model, recipe, x)
+        program = compress.convert(model, x)
+        np.testing.assert_allclose(program(x), model.eval()(nn.Tensor(x)).data, rtol=1e-4, atol=1e-5)
+        if isinstance(recipe, compress.Quantize):
+            agrees(model, compress.convert(model), x)

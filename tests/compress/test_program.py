@@ -1,6 +1,9 @@
 """Programs: what they print, cost and hold, and running them."""
 
+import copy
 import gc
+import multiprocessing
+import pickle
 import threading
 import types
 
@@ -207,3 +210,39 @@ def test_threads_may_share_it(int8):
 def test_inputs_that_do_not_fit(int8, x, error, message):
     with pytest.raises(error, match=message):
         int8(x)
+
+
+# Copies
+
+COPIED = {
+    "float": None, "int8": compress.Quantize(), "csr": compress.Prune(0.9), "shared": compress.Cluster(3),
+    "pruned-shared": [compress.Prune(0.9), compress.Cluster(2)],
+    "masked": [compress.Prune(0.9), compress.Quantize()],
+    "tensor train": {nn.Linear: compress.TensorTrain(1)},
+}  # fmt: skip
+
+
+def pickled(it):
+    return pickle.loads(pickle.dumps(it))
+
+
+@pytest.mark.parametrize("recipe", COPIED.values(), ids=COPIED)
+@pytest.mark.parametrize("algorithm", ["direct", "winograd", "im2col"])
+@pytest.mark.parametrize("how", [copy.deepcopy, pickled])
+def test_a_copy_computes_the_same_bits(recipe, algorithm, how):
+    model = nn.models.digits_cnn(0.25, rng=np.random.default_rng(0))
+    if recipe is not None:
+        compress.prepare(model, recipe)
+    first = compress.convert(model, images(), algorithm=algorithm)
+    wanted = first(images())
+    twin = how(first)
+    assert str(twin) == str(first)
+    np.testing.assert_array_equal(twin(images()), wanted)
+    np.testing.assert_array_equal(first(images()), wanted)
+
+
+def test_a_pool_of_spawned_processes_runs_it(int8):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        made = pool.map(int8, [images(3), images(5)])
+    for n, array in zip((3, 5), made, strict=True):
+        np.testing.assert_array_equal(array, int8(images(n)))

@@ -180,8 +180,11 @@ def test_what_the_program_would_refuse_the_simulation_refuses():
     assert model(x[:0]).shape == (0, 2, 6, 6)
     for bad in (np.nan, np.inf):
         model[0].weight.data[0, 0, 1, 1] = bad
-        with pytest.raises(ValueError, match=r"Sequential: 0\.weight holds NaN or infinity"):
+        with pytest.raises(nn.train.Diverged, match=r"Sequential: 0\.weight holds NaN or infinity"):
             model(x)
+        with pytest.raises(ValueError, match=r"Sequential: 0\.weight holds NaN or infinity"):
+            model.eval()(x)
+        model.train()
 
 
 def test_a_run_that_stops_goes_on_to_the_same_bits(tmp_path):

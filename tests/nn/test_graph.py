@@ -82,6 +82,12 @@ def test_constants_are_the_models_arrays_under_their_state_dict_names():
     assert graph.constants["norm.running_var"] is model.norm.running_var
 
 
+def test_attributes_that_a_call_left_out_have_their_defaults():
+    for layer in (nn.AdaptiveAvgPool2d(2), nn.AdaptiveMaxPool2d(2), nn.AvgPool2d(2), nn.MaxPool2d(2)):
+        (pool,) = nn.trace(nn.Sequential(layer), images(1, size=4)).nodes
+        assert pool.attrs.keys() == {"kernel_size", "stride", "padding"}
+
+
 def test_missing_bias_is_none():
     graph = nn.trace(nn.Sequential(nn.Linear(3, 2, bias=False)), np.zeros((1, 3), np.float32))
     assert graph.nodes[0].inputs == ("x", "0.weight", None)
