@@ -146,12 +146,14 @@ class Chain:
         """The chain for a weight that may have been written to since its last update: a stage may say what
         its State is then, in a method `following(state, w)`.
         """
-        if not any(hasattr(stage, "following") for stage in self.stages):
+        asked = [i for i, stage in enumerate(self.stages) if hasattr(stage, "following")]
+        if not asked:
             return self
         chain, states = Chain(self.stages), []
-        for stage, state in self._fitted():
-            states.append(stage.following(state, w) if hasattr(stage, "following") else state)
-            w = stage.project(Tensor(w), states[-1]).data
+        for i, (stage, state) in enumerate(self._fitted()):
+            states.append(stage.following(state, w) if i in asked else state)
+            if i < asked[-1]:  # a later stage wants to know what this one makes of the weight
+                w = stage.project(Tensor(w), states[-1]).data
         chain.states = tuple(states)
         return chain
 

@@ -66,7 +66,8 @@ COLUMNS = {
     "ms / 256 images": "Time of a batch of 256 images on one thread: the median of the float file's, divided "
     "by × faster.",
     "× faster": "Time of the float file divided by that of this one, the median of turns in which one "
-    "follows the other, so that a slow moment of the machine hits both; ± half of the middle half of the turns.",
+    "follows the other, so that a slow moment of the machine hits both; ± half of the middle half of the "
+    "turns.",
     "certified error": "An upper bound from theory of ‖w − ŵ‖ / ‖w‖, the error of storing the trained "
     "weights; it is never got by measuring. A dash where there is none.",
     "measured error": "The same error, measured.",
