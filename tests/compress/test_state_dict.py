@@ -105,7 +105,7 @@ def test_the_names():
     assert names == [
         "0.weight", "0.weight.parametrization.0.mask", "0.weight.parametrization.0.step",
         *(f"0.weight.parametrization.1.{name}" for name in
-          ("begin", "centroids", "codes", "rates", "pruned", "zero", "shares", "error")),
+          ("begin", "centroids", "codes", "rates", "zero", "shares", "error", "pruned")),
         "0.bias", "2.weight", "2.bias", "4.weight", "4.weight.parametrization.0.scale", "4.bias",
     ]  # fmt: skip
     assert model.state_dict()["parametrization.x.0"] == X.min()
@@ -172,7 +172,7 @@ def test_passing_over_names_passes_over_whole_views():
     model = prepared({"0": Prune(0.5), "2": Cluster(2)})
     shared = model.state_dict()["2.weight"]
     missing, unexpected = model.load_state_dict(state, strict=False)
-    names = ("begin", "centroids", "codes", "rates", "pruned", "zero", "shares", "error")
+    names = ("begin", "centroids", "codes", "rates", "zero", "shares", "error", "pruned")
     assert missing == [f"2.weight.parametrization.0.{name}" for name in names]
     assert unexpected == [
         "4.weight.parametrization.0.mask", "4.weight.parametrization.0.step", "2.weight"
