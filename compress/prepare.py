@@ -97,7 +97,10 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
 def _ended(model: nn.Module) -> dict[int, Chain]:
     """The chains of all weights, by the weight's id, as they will be when their schedules have ended."""
     viewed = [(path, w) for path, w in model.named_parameters() if w.view is not None]
-    return {id(w): ended(w.view, w.data, Context(path)) for path, w in viewed}
+    return {
+        id(w): ended(w.view, w.data, Context(path, "conv2d" if w.ndim == 4 else "linear"))
+        for path, w in viewed
+    }
 
 
 def _rehearsed(

@@ -72,7 +72,7 @@ def ended(chain: Chain, w: np.ndarray, context: Context) -> Chain:
 
 
 def check_layer(layer: nn.Module, chain: Chain, w: np.ndarray, name: str) -> None:
-    """Raise where a layer can never be converted with this chain, whatever its input: `chain` has ended."""
+    """Raise where a layer can't be converted with this chain, whatever its input: `chain` has ended."""
     if getattr(layer, "groups", 1) != 1:
         raise ValueError(
             f"prepare: {name} has groups={layer.groups}; a Program has convolutions with groups=1 so far, so "
@@ -86,6 +86,10 @@ def check_layer(layer: nn.Module, chain: Chain, w: np.ndarray, name: str) -> Non
                 f"prepare: {name}.weight has {count:,} weights for one output; sums of more than {MOST:,} "
                 "products of 8 bits could leave int32; choose None for it in the recipe, or prune it first"
             )
+    try:
+        chain.encode(w)
+    except ValueError as error:
+        raise ValueError(f"prepare: {name}.weight: {error}") from error
 
 
 def rehearse(

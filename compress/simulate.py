@@ -52,7 +52,10 @@ class Simulation:
     """A Module's view: `graph` is the model's trace, `ranges` those of its activations on the calibration
     images.
 
-    In training mode the ranges follow the activations as moving averages.
+    In training mode the ranges follow the activations as moving averages. A weight whose schedule has not
+    ended can't be stored yet as it will be: until then it is a float32 weight like any other. Numbers that no
+    integer can stand for are a ValueError, as of a Program; in training, if the input was finite, they are
+    nn.train.Diverged.
     """
 
     graph: Graph = field(repr=False)
