@@ -38,6 +38,10 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
     never test data). Build the optimizer afterwards. Returns the model. Layers may be prepared one call after
     another; the example of the first serves all unless a later one brings its own.
 
+    What the transforms find out becomes a part of `model.state_dict()`; a model that was prepared by the same
+    recipe loads it. A weight that is frozen (requires_grad=False) is not trained through its transforms
+    either, and has the end of their schedules at once.
+
     With Quantize and an example the model computes from here on what its Program will compute, in training
     too (simulate.py): dropout does nothing any more and the statistics of batch norm stand still. So train
     the float network first.

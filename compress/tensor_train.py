@@ -50,7 +50,8 @@ class TensorTrain:
     ‖W − TT‖ / ‖W‖ that the ranks are chosen for. `in_modes` and `out_modes` are d factors of the two sides;
     where they are not given, there are as many as `cores`, as equal as possible, those of `in` falling and
     those of `out` rising: so a prime beside a prime has modes (p, 1, 1) and (1, 1, q), which is a plain
-    low-rank product.
+    low-rank product. Ranks that `eps` chose hang on the weight: their state fits a model that was prepared
+    with the same weights, or with `rank` set to them.
     """
 
     rank: int | tuple[int, ...] | None = None
