@@ -63,10 +63,10 @@ COLUMNS = {
     "bytes in memory": "All constants as the kernels hold them while they run, padding included. A form that "
     "is unpacked when it is loaded saves on disk only, and this column shows it.",
     "MACs": "Multiply-adds that the kernels do for one image.",
-    "ms / 256 images": "Time of a batch of 256 images on one thread: the median of the float file's, divided "
-    "by × faster.",
-    "× faster": "Time of the float file divided by that of this one, the median of turns in which one follows "
-    "the other, so that a slow moment of the machine hits both; ± half of the middle half of the turns.",
+    "ms / 256 images": "Time of a batch of 256 images on one thread: the float file's median, divided by "
+    "× faster.",
+    "× faster": "Time of the float file divided by that of this one, the median of turns in which one "
+    "follows the other, so that a slow moment of the machine hits both; ± half of the middle half of the turns.",
     "certified error": "An upper bound from theory of ‖w − ŵ‖ / ‖w‖, the error of storing the trained "
     "weights; it is never got by measuring. A dash where there is none.",
     "measured error": "The same error, measured.",
