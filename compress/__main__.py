@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
         import nn.kernels  # noqa: F401
     except (ValueError, RuntimeError) as error:  # NN_ISA, NN_BACKEND or NN_THREADS asks for what is not there
         print(f"bonsai: {error}", file=sys.stderr)
-        return 2
+        sys.exit(2)
     return command(argv)
 
 

@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=_count, metavar="N", help="networks trained side by side (the number of cores)")
     add("--json", action="store_true", help="print the ledger as JSON")
     parser.set_defaults(run=_job)
-    commands = parser.add_subparsers(title="other commands", metavar="")
+    commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="what this installation can do, and why not more")
     doctor.set_defaults(run=_doctor)
     bench = commands.add_parser("bench", help="speed and accuracy, measured against bars and peers")

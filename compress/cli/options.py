@@ -22,11 +22,15 @@ class Parser(argparse.ArgumentParser):
         self.words = list(sys.argv[1:] if args is None else args)
         return super().parse_known_args(self.words, namespace)
 
+    def print_help(self, file: Any = None) -> None:
+        """As the base class, which swallows the error of a full disk."""
+        print(self.format_help(), end="", file=file)
+
     def error(self, message: str) -> NoReturn:
         """Print the usage and what is wrong, and exit with 2."""
         for word in self.words:
             name = word.partition("=")[0]
-            if re.match(r"-+[^\W\d]", name) and not any(one.startswith(name) for one in self._options()):
+            if re.match(r"[-–—]+[^\W\d]", name) and not any(one.startswith(name) for one in self._options()):
                 near = difflib.get_close_matches(name, self._options(), n=1)
                 hint = f" (did you mean {near[0]}?)" if near else ""
                 super().error(f"unrecognized arguments: {word}{hint}")

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
+import queue
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-__all__ = ["end", "start", "until_the_end"]
+__all__ = ["ONE_THREAD", "end", "inbox", "serve", "start"]
 
 BLAS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 ONE_THREAD = dict.fromkeys(("NN_THREADS", *BLAS), "1")  # the kernels' and BLAS's, as environment variables
 
 RUN = """
 import pickle, sys
-sys.path[:], module, arguments = pickle.load(sys.stdin.buffer)
-__import__(module, fromlist=["main"]).main(*arguments)
+source = open(0, "rb", closefd=False)
+sys.path[:], *what = pickle.load(source)
+from compress.cli.processes import serve
+serve(source, *what)
 """
+
+inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()  # in such a process: what came after that
 
 
 def start(module: str, *arguments: str, environment: Mapping[str, str] = ONE_THREAD) -> subprocess.Popen:
@@ -42,7 +48,9 @@ def start(module: str, *arguments: str, environment: Mapping[str, str] = ONE_THR
 
 
 def end(process: subprocess.Popen) -> None:
-    """Kill it and what it has started, now."""
+    """Kill it and what it has started, now, unless it was waited for: its number may be another's by then."""
+    if process.returncode is not None:
+        return
     with suppress(OSError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
@@ -50,17 +58,17 @@ def end(process: subprocess.Popen) -> None:
             process.kill()
 
 
-def until_the_end(hear: Callable[[Any], None]) -> None:
-    """In such a process: `hear` what comes through standard input, on a thread, until it ends and with it
-    this process and all that it started: nobody is there any more who wants an answer.
-    """
+def serve(source: BinaryIO, module: str, arguments: tuple[str, ...]) -> None:
+    """In such a process: call module.main(*arguments), while all that comes goes to `inbox`."""
+    threading.Thread(target=_listen, args=[source], daemon=True).start()
+    importlib.import_module(module).main(*arguments)
 
-    def listen(source: BinaryIO = sys.stdin.buffer) -> None:
-        with suppress(EOFError, OSError):
-            while True:
-                hear(pickle.load(source))
-        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
-            os.killpg(0, signal.SIGKILL)
-        os._exit(0)
 
-    threading.Thread(target=listen, daemon=True).start()
+def _listen(source: BinaryIO) -> None:
+    """Where it ends, so does this process and all that it has started: nobody wants an answer any more."""
+    with suppress(EOFError, OSError):
+        while True:
+            inbox.put(pickle.load(source))
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)

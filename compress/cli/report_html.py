@@ -29,7 +29,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums lining-num
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 thead th { white-space: normal; vertical-align: bottom; border-bottom: 2px solid var(--ink); }
 tbody th { font-weight: normal; }
-th:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
+th:first-child { text-align: left; position: sticky; left: 0; background: var(--paper);
+  box-shadow: inset 0 -1px var(--line); }
 tbody tr:first-child > * { border-top: 2px solid var(--line); font-weight: bold; }
 .control > * { color: var(--faint); } .control th { padding-left: 1.8rem; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 46rem); gap: .4rem 1.5rem; }
@@ -63,11 +64,10 @@ COLUMNS = {
     "bytes in memory": "All constants as the kernels hold them while they run, padding included. A form that "
     "is unpacked when it is loaded saves on disk only, and this column shows it.",
     "MACs": "Multiply-adds that the kernels do for one image.",
-    "ms / 256 images": "Time of a batch of 256 images on one thread: the median of the float file's, divided "
-    "by × faster.",
+    "ms / 256 images": "Time of a batch of 256 images on one thread: the float file's median, divided by "
+    "× faster.",
     "× faster": "Time of the float file divided by that of this one, the median of turns in which one "
-    "follows the other, so that a slow moment of the machine hits both; ± half of the middle half of the "
-    "turns.",
+    "follows the other, so that a slow moment of the machine hits both; ± half of their middle half.",
     "certified error": "An upper bound from theory of ‖w − ŵ‖ / ‖w‖, the error of storing the trained "
     "weights; it is never got by measuring. A dash where there is none.",
     "measured error": "The same error, measured.",

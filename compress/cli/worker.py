@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
-import queue
 import traceback
 from typing import Any
 
-from .processes import until_the_end
+from .processes import inbox
 
 __all__ = ["DONE", "FAILED", "TICK", "main"]
 
@@ -21,15 +20,13 @@ def main() -> None:
     """
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a task prints is no answer
-    tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    until_the_end(tasks.put)
 
     def send(kind: int, value: Any) -> None:
         answers.write(pickle.dumps((kind, value)))
         answers.flush()
 
     while True:
-        task = tasks.get()
+        task = inbox.get()
         try:
             function, arguments = pickle.loads(task)
             answer = DONE, function(*arguments, lambda epochs: send(TICK, epochs))

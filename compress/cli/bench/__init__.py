@@ -88,7 +88,6 @@ def _measured(name: str) -> Iterator[Row]:
         with on_interrupt(lambda: end(child)):
             for line in child.stdout:
                 yield Row(**json.loads(line))
-            child.stdin.close()
             if child.wait() != 0:
                 why = f"ended with code {child.returncode}"
                 raise RuntimeError(f"bench: the process that measures {name} {why}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 
-from ..processes import until_the_end
 from . import group
 
 __all__ = ["main"]
@@ -15,7 +14,6 @@ SECONDS = 1.0  # for each contestant of a comparison
 
 def main(name: str) -> None:
     """Measure the group and write to what standard output was: what a peer prints goes to standard error."""
-    until_the_end(lambda said: None)
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)
         for row in group(name).rows(SECONDS):

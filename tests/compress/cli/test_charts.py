@@ -1,5 +1,7 @@
 """What the charts show: every row by name and mark, nothing hidden, no meaning in colour alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,10 @@ from matplotlib import rc_context
 
 from compress.cli import charts
 from compress.cli.placing import overlap
+from compress.cli.techniques import TECHNIQUES
 from tests.compress.cli.ledgers import ledger
 
-OKABE_ITO = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"}
+TOL_MUTED = {"#CC6677", "#332288", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499"}
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +74,36 @@ def test_bars_reach_from_the_least_to_the_largest_seed(figures):
 
 def test_no_two_techniques_look_alike_and_colours_are_safe():
     rows = [row for row in ledger().rows if not row.control]
-    looks = {}
+    techniques = {technique.name: set() for technique in TECHNIQUES}
     for row in rows:
-        colour, marker = charts._look(row)
-        assert colour in OKABE_ITO | {charts.INK}
-        looks.setdefault(marker, set()).add((colour, row.technique.partition(" ")[0]))
-    assert all(len(some) == 1 for some in looks.values())  # a marker means one technique, without its colour
+        name = max((name for name in techniques if row.technique.startswith(name)), key=len)
+        techniques[name].add(charts._look(row))
+    assert all(len(some) == 1 for some in techniques.values())  # in both networks
+    colours, markers = zip(*(look for (look,) in techniques.values()), strict=True)
+    assert len(set(colours)) == len(set(markers)) == len(techniques)
+    assert set(colours) <= TOL_MUTED | {charts.INK}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_name_touches_another_name_or_a_mark_wherever_the_rows_lie(seed):
+    """Times and accuracies as a busy machine and a short training give them."""
+    rng = np.random.default_rng(seed)
+    some = ledger()
+    rows = [
+        replace(row, milliseconds=float(2 * np.exp(0.4 * rng.standard_normal())),
+                accuracies=tuple(0.9 + 0.02 * rng.standard_normal() + 0.004 * rng.standard_normal(3)))
+        for row in some.rows
+    ]  # fmt: skip
+    with rc_context(charts.STYLE):
+        figure = charts.figures(replace(some, rows=tuple(rows)))["accuracy-milliseconds"]
+        figure.draw_without_rendering()
+    for axes in figure.axes:
+        labels = extents(axes.texts)
+        assert not np.triu(overlap(labels, labels), 1).any()
+        marks = [container.lines[0] for container in axes.containers]
+        at = np.array([axes.transData.transform(mark.get_xydata()[0]) for mark in marks])
+        half = 0.3 * charts.SIZE * figure.dpi / 72
+        assert not overlap(labels, np.hstack([at - half, at + half])).any()
 
 
 def test_ticks_are_round_numbers_with_their_unit(figures):

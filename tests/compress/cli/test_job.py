@@ -15,14 +15,15 @@ import pytest
 
 import compress
 import nn
+from compress.cli import command, job
 from compress.cli.techniques import TECHNIQUES
 
 ROOT = Path(compress.__file__).parents[1]
 ROW = {
     "network", "technique", "accuracies", "differences", "disk", "smaller", "memory", "macs", "milliseconds",
-    "faster", "certified", "measured", "accuracy", "difference", "layers",
+    "faster", "certified", "measured", "accuracy", "difference", "layers", "spread", "calls",
 }  # fmt: skip
-TIMES = {"milliseconds", "faster"}
+TIMES = {"milliseconds", "faster", "spread", "calls"}
 
 
 def environment():
@@ -75,6 +76,9 @@ def test_every_row_has_every_figure(quick):
         assert set(row) == ROW
         assert 0 <= row["accuracy"] <= 1
         assert row["milliseconds"] > 0
+        assert row["spread"] >= 0
+        assert sum(macs for _, macs in row["calls"].values()) == 256 * row["macs"]
+        assert sum(ms for ms, _ in row["calls"].values()) == pytest.approx(row["milliseconds"], rel=3)
         assert row["measured"] <= row["certified"]
         assert sum(sum(parts.values()) for parts in row["layers"].values()) == row["disk"]
 
@@ -176,6 +180,32 @@ def test_nothing_else_is_left(quick):
     kinds = {path.suffix for path in out.iterdir()}
     assert kinds <= {".safetensors", ".png", ".json", ".html"}
     assert [path.name for path in out.parent.iterdir()] == ["bonsai-runs"]
+
+
+def test_a_folder_holds_one_run(quick, tmp_path):
+    """What an earlier run left goes, whatever it was cut off at; what others keep there stays."""
+    (tmp_path / "cnn-mine.safetensors").write_text("mine")
+    (tmp_path / "notes.png").write_text("mine")
+    for name in ("cnn-int8-seed9.safetensors", "report.html.0123abcd.part", "layer-bytes.png", "ledger.json"):
+        (tmp_path / name).write_text("old")
+    run = bonsai(tmp_path, "--quick", "--seeds", 1, "--technique", "winograd", "--out", ".", "--seed", 3)
+    assert run.returncode == 0, run.stderr
+    wanted = {"cnn-mine.safetensors", "notes.png", "ledger.json", "report.html"}
+    wanted |= {f"{name}-seed3.safetensors" for name in ("cnn-float", "cnn-winograd", "mlp-float")}
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there - {path.name for path in quick[0].glob("*.png")} == wanted
+
+
+def test_a_report_that_can_not_be_written_does_not_lose_the_ledger(monkeypatch, tmp_path, capsys):
+    def full(*rest):
+        raise OSError(28, "No space left on device", "report.html")
+
+    monkeypatch.setattr(job, "_write", full)
+    options = ["--quick", "--seeds", "1", "--technique", "winograd", "--threads", "1"]
+    assert command([*options, "--out", str(tmp_path / "out")]) == 2
+    out, error = capsys.readouterr()
+    assert "cnn winograd" in out
+    assert error == "bonsai: [Errno 28] No space left on device: 'report.html'\n"
 
 
 def test_the_same_seed_gives_the_same_ledger_but_for_the_times(quick, tmp_path):

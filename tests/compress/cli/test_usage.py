@@ -43,6 +43,13 @@ def _elsewhere(tmp_path, monkeypatch):
         (["--fast"], "unrecognized arguments: --fast"),
         (["train"], "'train'"),
         (["doctor", "--quick"], "unrecognized arguments: --quick"),
+        (["--tecnique", "int8"], "unrecognized arguments: --tecnique (did you mean --technique?)"),
+        (["-technique", "int8"], "unrecognized arguments: -technique (did you mean --technique?)"),
+        (["–quick"], "unrecognized arguments: –quick (did you mean --quick?)"),
+        (["--seed", "1", "--thread", "2", "--jsn", "pruned"], "unrecognized arguments: --jsn (did you"),
+        (["--oyt", "doctor"], "unrecognized arguments: --oyt (did you mean --out?)"),
+        (["bench", "--lst", "gemm"], "unrecognized arguments: --lst (did you mean --list?)"),
+        (["--technique", "int8", "pruned"], "invalid choice: 'pruned'"),
     ],
     ids=" ".join,
 )
