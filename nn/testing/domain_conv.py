@@ -10,17 +10,18 @@ from nn.kernels.convolution import geometry
 from nn.testing.case import STYLES, Case, floats, near
 from nn.testing.domain import SEEDS, TINY, Domain, gamma
 
-# The first half of the time. Among the others: a stride beyond the image, and paddings and dilations with which
-# windows, or lines of them, lie in nothing but padding.
+# The first of each half of the time. Among the others: a stride beyond the image, and paddings and dilations
+# with which windows, or lines of them, lie in nothing but padding.
 PAIRS = {"stride": (1, 2, 3, 11), "padding": (0, 1, 2, 5), "dilation": (1, 2, 6)}
 
 
 class Convolution(Domain):
     """What the kernels of a convolution have in common: how its numbers are drawn.
 
-    Small images, so that most windows touch the padding, some without height or width, and batches on either side of the number of them
-    from which on positions are taken across images: across all of them up to 64 positions an image; channels
-    around the number from which on they are read in place; filters around the widths of tiles.
+    Small images, so that most windows touch the padding, some without height or width; batches on either
+    side of the number of them from which on positions are taken across images: across all of them up to 64
+    positions an image; channels around the number from which on they are read in place; filters around the
+    widths of tiles.
     """
 
     exact = False
