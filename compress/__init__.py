@@ -8,6 +8,7 @@ print(compress.report(program))                 # what it bought
 """
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 try:
@@ -56,3 +57,10 @@ __all__ = [
     "save",
     "weight_errors",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`compress.testing` comes when it is first asked for: it needs Hypothesis, and the rest does not."""
+    if name == "testing":
+        return import_module("compress.testing")
+    raise AttributeError(f"module 'compress' has no attribute {name!r}")
