@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 class _Package(ModuleType):
     """Names are loaded when the first of them is asked for, with all that they stand on: `python -m compress`
-    has to answer Ctrl-C before NumPy is there.
+    has to answer Ctrl-C before NumPy is there. `compress.testing` needs Hypothesis, and the rest does not.
     """
 
     def __getattr__(self, name: str) -> Any:
+        if name == "testing":
+            return import_module(".testing", self.__name__)
         if name == "__all__" or not name.startswith("__"):
             public = import_module(".public", self.__name__)  # (`from . import` would ask here first)
             offered = {one: getattr(public, one) for one in public.__all__}

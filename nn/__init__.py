@@ -1,5 +1,6 @@
 """nn: how a network learns. Automatic differentiation, layers and training in NumPy, over C kernels."""
 
+from importlib import import_module
 from pkgutil import extend_path
 
 # Run from a clone after `pip install .`: the source folder shadows the installed package, so
@@ -162,3 +163,10 @@ __all__ = [
     "train",
     "where",
 ]
+
+
+def __getattr__(name):
+    """`nn.testing` comes when it is first asked for: it needs Hypothesis, and the rest does not."""
+    if name == "testing":
+        return import_module("nn.testing")
+    raise AttributeError(f"module 'nn' has no attribute {name!r}")

@@ -1,1 +1,16 @@
-"""Strategies, laws and checkers for kernels and rules. Needs Hypothesis (`pip install bonsai-nn[test]`)."""
+"""Strategies, laws and checkers for kernels and rules. Needs Hypothesis (`pip install bonsai-nn[test]`).
+
+    >>> from nn.testing import check
+    >>> print(check(nn.kernels.qgemm))                   # all variants this machine can run
+    >>> print(check(my_qgemm, like=nn.kernels.qgemm))    # your own function, held to qgemm's contract
+"""
+
+try:
+    import hypothesis  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("nn.testing and compress.testing need Hypothesis, which the extra `test` "
+                              "brings: pip install 'bonsai-nn[test]'", name=error.name) from None
+
+from nn.testing.check import check
+
+__all__ = ["check"]

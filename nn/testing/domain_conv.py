@@ -10,15 +10,18 @@ from nn.kernels.convolution import geometry
 from nn.testing.case import STYLES, Case, floats, near
 from nn.testing.domain import SEEDS, TINY, Domain, gamma
 
-PAIRS = {"stride": (1, 3), "padding": (0, 2), "dilation": (1, 2)}
+# The first of each half of the time. Among the others: a stride beyond the image, and paddings and dilations
+# with which windows, or lines of them, lie in nothing but padding.
+PAIRS = {"stride": (1, 2, 3, 11), "padding": (0, 1, 2, 5), "dilation": (1, 2, 6)}
 
 
 class Convolution(Domain):
     """What the kernels of a convolution have in common: how its numbers are drawn.
 
-    Small images, so that most windows touch the padding, and batches on either side of the number of them
-    from which on positions are taken across images: across all of them up to 64 positions an image; channels
-    around the number from which on they are read in place; filters around the widths of tiles.
+    Small images, so that most windows touch the padding, some without height or width; batches on either
+    side of the number of them from which on positions are taken across images: across all of them up to 64
+    positions an image; channels around the number from which on they are read in place; filters around the
+    widths of tiles.
     """
 
     exact = False
@@ -26,7 +29,7 @@ class Convolution(Domain):
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Strides, paddings, dilations and groups at random, each 1 (or 0) half of the time."""
-        size, taps = st.integers(1, 9), st.sampled_from([1, 2, 3])
+        size, taps = st.integers(0, 9), st.sampled_from([1, 2, 3])
         channels = st.sampled_from([1, 2, 3, 5, 11, 12, 13, 33])
         return st.builds(self._draw, st.sampled_from([1, 2, 3, 9]), st.tuples(size, size), channels,
                          near(*self.n_tiles, most=65).filter(bool), st.tuples(taps, taps),
@@ -36,11 +39,11 @@ class Convolution(Domain):
         rng = np.random.default_rng(seed)
         if groups > 1:
             channels, filters = min(channels, 13), min(filters, 17)
-        how = {name: tuple(np.where(rng.random(2) < 0.5, least, rng.integers(least, most + 1, 2)).tolist())
-               for name, (least, most) in PAIRS.items()}
+        how = {name: tuple(np.where(rng.random(2) < 0.5, usual, rng.choice(others, 2)).tolist())
+               for name, (usual, *others) in PAIRS.items()}
         reach = zip(how["dilation"], kernel, how["padding"], strict=True)
         span = [d * (k - 1) + 1 - 2 * p for d, k, p in reach]
-        h, w = (max(extra, least + extra - 1) for extra, least in zip(size, span, strict=True))
+        h, w = (max(extra, least + max(extra - 1, 0)) for extra, least in zip(size, span, strict=True))
         x = floats(rng, (n, h, w, channels * groups), style)
         w = floats(rng, (filters * groups, channels, *kernel), style)
         return self._make(x, w, {**how, "groups": groups}, style, rng, seed)

@@ -52,7 +52,7 @@ class Relu(Pass):
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Matrices; everything else is a matter of layout."""
-        return st.builds(self._make, st.integers(1, 5), CHANNELS, st.sampled_from(STYLES), SEEDS)
+        return st.builds(self._make, st.integers(0, 5), CHANNELS, st.sampled_from(STYLES), SEEDS)
 
     def _make(self, m: int, n: int, style: str, seed: int) -> Case:
         return Case((floats(np.random.default_rng(seed), (m, n), style),), {}, seed)

@@ -42,6 +42,16 @@ def rounds_to_bfloat16(y, *args, **options):
     return (y.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
+@output(laws.equals_specification, *FORWARD)
+def forgets_the_bias_of_windows_without_a_pixel(y, x, *args, **options):
+    return y if x.size else 0 * y
+
+
+@output(laws.equals_specification, *OF_FILTERS)
+def leaves_filters_unwritten_that_met_no_pixel(dw, x, *args, **options):
+    return dw if x.size else dw + 1
+
+
 @arguments(laws.ignores_layout, *EVERY)
 def takes_images_for_contiguous(x, *rest, **options):
     if x.size and x.strides[3] == x.itemsize and not x.flags.c_contiguous and min(x.strides) > 0:

@@ -34,6 +34,12 @@ def rounds_to_half_precision(right, *arrays, **options):
         return tuple(y.astype(np.float16).astype(y.dtype) for y in right(*arrays, **options))
 
 
+@kills(laws_pass.agrees_with_the_specification, kernels.max_pool2d)
+def takes_0_for_the_greatest_of_nothing(right, x, **options):
+    y, winner = right(x, **options)
+    return (y, winner) if x.size else (np.zeros_like(y), winner)
+
+
 @kills(laws_pass.treats_nan_as_the_specification)
 def takes_nan_for_0(right, *arrays, **options):
     return right(*(np.where(np.isnan(a), a.dtype.type(0), a) for a in arrays), **options)
