@@ -147,8 +147,7 @@ int nn_conv2d(int variant, const nn_conv2d_geometry *g, int64_t m0, int64_t m1, 
     if (contiguous(g) && overlap(x, 4 * g->n * g->x_image, out, 4 * g->n * g->out_image))
         return NN_OVERLAP;
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
-    if (variant < 0)
-        variant = nn_select(NN_conv2d, m1 - m0, filters, 0);
+    variant = nn_select(NN_conv2d, variant, m1 - m0, filters, 0);
     const nn_variant_row *v = nn_variant(variant);
     int copies = nn_copies(g);
     int leaves_out = nn_meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);

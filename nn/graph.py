@@ -10,15 +10,14 @@ as one list, so it is refused (`nn.TraceError`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from . import tensor as engine
-from .mode import no_grad
+from .context import no_grad, within
+from .modes import in_mode
 from .module import Module
 from .rules import RULES
 from .tensor import Tensor, TraceError
@@ -99,7 +98,7 @@ class Graph:
 
 
 class _Tracer:
-    """What the engine reports to while a model is traced (`nn.tensor.tracer`)."""
+    """What the engine reports to while a model is traced (`nn.context`)."""
 
     def __init__(self, model: Any) -> None:
         self.nodes: list[Node] = []
@@ -171,8 +170,7 @@ def trace(model: Any, example: np.ndarray | Tensor) -> Graph:
     tracer = _Tracer(model)
     name = tracer._name(x, "x")
     tracer._made.add(name)
-    with _evaluation(model), _listening(tracer), no_grad(), np.errstate(all="ignore"):
-        out = model(x)
+    out = in_mode(model, False, _listened_to, tracer, model, x)
     if not isinstance(out, Tensor):
         raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__}")
     nodes = tracer.nodes
@@ -193,24 +191,9 @@ def _reachable(nodes: list[Node], start: str) -> set[str]:
     return reached
 
 
-@contextmanager
-def _evaluation(model: Any) -> Iterator[None]:
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
-def _listening(tracer: _Tracer) -> Iterator[None]:
-    before, engine.tracer = engine.tracer, tracer
-    try:
-        yield
-    finally:
-        engine.tracer = before
+def _listened_to(tracer: _Tracer, model: Any, x: Tensor) -> Tensor:
+    with within("tracer", tracer), no_grad(), np.errstate(all="ignore"):
+        return model(x)
 
 
 def _batched(shape: tuple[int, ...]) -> str:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from nn import tensor as engine
 from nn.backward import wrote
+from nn.context import ambient
 from nn.tensor import Tensor
 
 M = TypeVar("M", bound="Module")
@@ -49,7 +49,7 @@ class Parameter(Tensor):
 
         A trace speaks of a weight by its name, so while tracing the view stays closed.
         """
-        if self.view is None or engine.tracer is not None:
+        if self.view is None or ambient.context.tracer is not None:
             return self
         return self.view.project(self)
 
@@ -89,7 +89,7 @@ class Module:
         raise TypeError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        tracer = engine.tracer
+        tracer = ambient.context.tracer
         if tracer is None:
             return self.forward(*args, **kwargs) if self.view is None else self.view(self, *args, **kwargs)
         tracer.enter(self)
