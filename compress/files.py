@@ -71,8 +71,7 @@ def load(path: str | os.PathLike[str]) -> Program:
             )
         return _program(json.loads(metadata["program"]), arrays)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise FileError(f"{os.fspath(path)}: {said}") from error
+        raise FileError.of(path, f"{error} is missing" if isinstance(error, KeyError) else error) from error
 
 
 def _stored(program: Program) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -15,8 +15,8 @@ from math import prod, sqrt
 
 import numpy as np
 
+from nn.context import no_grad
 from nn.kernels import tt_matmul
-from nn.mode import no_grad
 from nn.module import Parameter
 from nn.tensor import Tensor
 

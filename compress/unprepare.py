@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import nn
-from nn.mode import no_grad
+from nn.context import no_grad
 
 __all__ = ["unprepare"]
 

@@ -176,8 +176,7 @@ int nn_codebook_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, 
     int nibbles = size <= NIBBLES;
     if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
-    if (variant < 0 || (nn_variant(variant)->flags & NEEDS_NIBBLES && !nibbles))
-        variant = nn_select(NN_codebook_gemm, m, n, nibbles ? NEEDS_NIBBLES : 0);
+    variant = nn_select(NN_codebook_gemm, variant, m, n, nibbles ? NEEDS_NIBBLES : 0);
     const nn_variant_row *v = nn_variant(variant);
     nn_operands o = { .n = n, .k = k, .lda = ldx, .a_column = 1, .ldo = ldo, .panel_bytes = (nibbles ? (k + 1) / 2 : k) * PANEL,
                       .a = x, .b = codes, .out = out, .bits = nibbles ? 4 : 8, .codebook = codebook,

@@ -149,8 +149,7 @@ int nn_conv2d(int variant, const nn_conv2d_geometry *g, int64_t m0, int64_t m1, 
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
     if (!filters)
         return 0; /* there may be any number of positions then, and no memory for them */
-    if (variant < 0)
-        variant = nn_select(NN_conv2d, m1 - m0, filters, 0);
+    variant = nn_select(NN_conv2d, variant, m1 - m0, filters, 0);
     const nn_variant_row *v = nn_variant(variant);
     int copies = nn_copies(g);
     int leaves_out = nn_meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);

@@ -68,8 +68,7 @@ int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *
         return 0;
     int copies = nn_copies(g);
     int64_t taps = copies ? 1 : g->taps, width = copies ? k : channels; /* as the micro-kernel sees it */
-    if (variant < 0)
-        variant = nn_select(NN_conv2d_weight_grad, width, filters, 0);
+    variant = nn_select(NN_conv2d_weight_grad, variant, width, filters, 0);
     const nn_variant_row *v = nn_variant(variant);
     conv2d_weight_grad_micro *micro = (conv2d_weight_grad_micro *)nn_micro(variant);
     int mr = v->mr, nr = v->nr;

@@ -168,8 +168,7 @@ int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void *x,
         return 0;
     if (shares(g, x, bias, out))
         return NN_OVERLAP;
-    if (variant < 0)
-        variant = nn_select(NN_depthwise_conv2d, g->columns, g->c, 0);
+    variant = nn_select(NN_depthwise_conv2d, variant, g->columns, g->c, 0);
     work d = { .g = g, .micro = nn_micro(variant), .x = x, .w = w, .bias = bias, .out = out, .relu = relu };
     plan(&d);
     int64_t rows = g->n * g->rows;
@@ -203,8 +202,7 @@ static void add_products(const void *product, char *scratch, int64_t c0, int64_t
 
 int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out)
 {
-    if (variant < 0)
-        variant = nn_select(NN_depthwise_conv2d_weight_grad, g->taps, g->c, 0);
+    variant = nn_select(NN_depthwise_conv2d_weight_grad, variant, g->taps, g->c, 0);
     work d = { .g = g, .micro = nn_micro(variant), .x = x, .y = y, .out = out };
     memset(out, 0, (size_t)(g->taps * g->c) * 4);
     if (!g->n || !g->c)

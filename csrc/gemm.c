@@ -152,9 +152,9 @@ int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k
     if (a_column == 1 && a_row == k && ldo == n && overlap(a, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
     if (variant < 0 && m > 1)
-        variant = nn_select_two(NN_gemm, m, n, 0, &last);
+        variant = nn_select_two(NN_gemm, variant, m, n, 0, &last);
     else if (variant < 0) /* of one row the choice would take longer than it saves */
-        last = variant = nn_select(NN_gemm, m, n, 0);
+        last = variant = nn_select(NN_gemm, variant, m, n, 0);
     nn_operands o = { .n = n, .k = k, .lda = a_row, .a_column = a_column, .ldo = ldo, .panel_bytes = k * PANEL * 4,
                       .a = a, .b = b, .out = out, .bits = 32 };
     return nn_product(variant, last, m0, m1, &o);

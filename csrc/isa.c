@@ -46,15 +46,6 @@ int nn_isa_mask(void)
     return found & allowed[cap];
 }
 
-int nn_isa_level(void)
-{
-    int mask = nn_isa_mask();
-    return mask & ISA_AVX512 ? 3 : mask & ISA_AVXVNNI ? 2 : mask & ISA_AVX2 ? 1 : 0;
-}
+int nn_isa_below(int level) { return nn_isa_mask() & allowed[level]; }
 
-int nn_isa_cap(int level)
-{
-    int before = cap;
-    cap = level;
-    return before;
-}
+void nn_isa_cap(int level) { cap = level; }

@@ -3,7 +3,9 @@
  * Every argument has been checked by the Python side. A matrix is a pointer to its element [0][0] and
  * the distance of its rows in elements (it may be negative or 0 in an input); its columns are adjacent.
  * Rows m0 <= i < m1 of a product with m rows are computed, by one thread or several (nn_threads): the bits
- * do not depend on how it is cut. `variant` is a row of kernels.def, or -1: the cheapest by the cost model.
+ * do not depend on how it is cut. `variant` is a row of kernels.def; or -1: the cheapest by the cost model; or -2, -3, -4:
+ * the cheapest that needs no AVX-512, nor AVX-VNNI, nor AVX2. So what a thread has forced comes with each of its calls,
+ * and nothing here remembers it: not the threads of the pool, which serve every caller.
  * Products return 0, or why nothing was computed: NN_NO_MEMORY; NN_BAD_SCALE, one is not positive and finite;
  * NN_OVERLAP, the result shares memory with an input; NN_BAD_CLASS, one is not in 0..n-1. Those are looked at here because it costs nanoseconds here
  * and microseconds in Python; overlap only where rows lie without gaps, the rest Python has seen to. */
@@ -18,8 +20,8 @@ const char *nn_build_id(void);
 
 /* Instruction sets (isa.c). */
 int nn_isa_mask(void);         /* ISA_ bits of this CPU that are in force */
-int nn_isa_level(void);        /* 0 scalar, 1 avx2, 2 avxvnni, 3 avx512: the richest in force */
-int nn_isa_cap(int level);     /* forbid everything above level; returns the cap before */
+int nn_isa_below(int level);   /* those of level and below: 0 scalar, 1 avx2, 2 avxvnni, 3 avx512 */
+void nn_isa_cap(int level);    /* forbid everything above level, to the whole process: said once, before any product */
 
 /* Threads (pool.c). Both return what was before. */
 int nn_threads(int count);                  /* how many may share the rows of a product, 1 at first; 0 only asks */
@@ -65,8 +67,9 @@ typedef struct {
 } nn_variant_row;
 int nn_variant_count(void);
 const nn_variant_row *nn_variant(int i);
-int nn_select(int kernel, int64_t m, int64_t n, int flags);   /* what -1 runs */
-int nn_select_two(int kernel, int64_t m, int64_t n, int flags, int *last); /* and what runs for a last, narrower tile */
+int nn_select(int kernel, int variant, int64_t m, int64_t n, int flags);   /* the row that runs */
+/* and the one for a last, narrower tile */
+int nn_select_two(int kernel, int variant, int64_t m, int64_t n, int flags, int *last);
 
 enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3, NN_BAD_CLASS = 4 };
 

@@ -162,8 +162,7 @@ static void search(const points *p, int64_t k, kmeans1d_micro *cheapest, partiti
 
 int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void *weights, int64_t *ends)
 {
-    if (variant < 0)
-        variant = nn_select(NN_kmeans1d, 1, 1, 0);
+    variant = nn_select(NN_kmeans1d, variant, 1, 1, 0);
     points p = { n, sums, weights };
     void *memory;
     double *cost = scratch((n + 1) * (8 + 6 * 4), &memory);

@@ -12,7 +12,7 @@
 #include "scratch.h"
 
 /* The variant that was forced, or the best one: all cost the same for every shape. */
-static inline int choose(int kernel, int variant) { return variant < 0 ? nn_select(kernel, 1, 1, 0) : variant; }
+static inline int choose(int kernel, int variant) { return nn_select(kernel, variant, 1, 1, 0); }
 
 #define LOOP static inline __attribute__((always_inline)) void
 

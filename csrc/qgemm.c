@@ -162,8 +162,7 @@ int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b
 
     if (!b->n)
         return 0;
-    if (variant < 0 || (nn_variant(variant)->flags & NEEDS_PAIRS && !b->pairs_fit))
-        variant = nn_select(NN_qgemm, m, b->n, b->pairs_fit ? NEEDS_PAIRS : 0);
+    variant = nn_select(NN_qgemm, variant, m, b->n, b->pairs_fit ? NEEDS_PAIRS : 0);
     const nn_variant_row *v = nn_variant(variant);
     product t = { .v = v, .b = b, .around = around, .micro = (qgemm_micro *)nn_micro(variant),
                   .finish = nn_finish(v->needs), .wide = v->flags & A16 ? 1 : 0,

@@ -31,10 +31,11 @@ double nn_cycles(int variant, int64_t m, int64_t n, int64_t steps)
 
 /* The cheapest variant that this CPU runs, by nn_cycles. (The length of K multiplies all alike and drops out.) As in
  * YNNPACK, loads and multiplies are counted and nothing is timed, so that the same shapes always run the same
- * code. `flags`: what b allows. With `last`, the columns that its tiles leave over may be another variant's. */
-static int cheapest(int kernel, int64_t m, int64_t n, int flags, int *last)
+ * code. `has`: the instruction sets that may be used; `flags`: what b allows. With `last`, the columns that its tiles
+ * leave over may be another variant's. */
+static int cheapest(int kernel, int has, int64_t m, int64_t n, int flags, int *last)
 {
-    int best = -1, has = nn_isa_mask(), first = 0, of_width[MAX_NR + 1] = { 0 }; /* + 1: what is best for a rest of nr */
+    int best = -1, first = 0, of_width[MAX_NR + 1] = { 0 }; /* + 1: what is best for a rest of nr */
     double least = 0;
     while (table[first].kernel != kernel)
         first++;
@@ -46,7 +47,7 @@ static int cheapest(int kernel, int64_t m, int64_t n, int flags, int *last)
         int for_rest = i;
         if (rest) {
             if (!of_width[v->nr])
-                of_width[v->nr] = 1 + cheapest(kernel, m, rest, flags, 0);
+                of_width[v->nr] = 1 + cheapest(kernel, has, m, rest, flags, 0);
             for_rest = of_width[v->nr] - 1;
         }
         double cycles = nn_cycles(i, m, n - rest, 1) + (rest ? nn_cycles(for_rest, m, rest, 1) : 0);
@@ -60,9 +61,15 @@ static int cheapest(int kernel, int64_t m, int64_t n, int flags, int *last)
     return best;
 }
 
-int nn_select(int kernel, int64_t m, int64_t n, int flags) { return cheapest(kernel, m, n, flags, 0); }
-
-int nn_select_two(int kernel, int64_t m, int64_t n, int flags, int *last)
+int nn_select_two(int kernel, int variant, int64_t m, int64_t n, int flags, int *last)
 {
-    return cheapest(kernel, m, n, flags, last);
+    if (variant >= 0 && !(table[variant].flags & NEEDS & ~flags))
+        return variant;
+    int richest = variant < 0 ? 4 + variant : 3; /* a forced row that b does not allow: any that it does */
+    return cheapest(kernel, nn_isa_below(richest), m, n, flags, last);
+}
+
+int nn_select(int kernel, int variant, int64_t m, int64_t n, int flags)
+{
+    return nn_select_two(kernel, variant, m, n, flags, 0);
 }

@@ -114,8 +114,7 @@ int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64
         return NN_OVERLAP;
     if (!n)
         return 0;
-    if (variant < 0)
-        variant = nn_select(NN_spmm_csr, m, 1, 0);
+    variant = nn_select(NN_spmm_csr, variant, m, 1, 0);
     int nr = nn_variant(variant)->mr;
     product t = { (spmm_csr_micro *)nn_micro(variant), nr, wide, n, k, ldx, ldo, x, values, indices, indptr, out };
     nn_cut cut = nn_cut_rows(m0, m1, nr, nr, nn_cycles(variant, m1 - m0, 1, t.indptr[n]));

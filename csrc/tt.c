@@ -38,8 +38,7 @@ static void contract(int variant, const core_size *c, int64_t panels, const floa
                      float *next)
 {
     int64_t rows = c->out * c->rank_out, k = c->in * c->rank_in;
-    if (variant < 0)
-        variant = nn_select(NN_tt_matmul, rows, panels * PANEL, 0);
+    variant = nn_select(NN_tt_matmul, variant, rows, panels * PANEL, 0);
     const nn_variant_row *v = nn_variant(variant);
     tt_matmul_micro *micro = (tt_matmul_micro *)nn_micro(variant);
     int mr = v->mr, nr = v->nr, wide = nr / PANEL;
@@ -131,7 +130,7 @@ static double cycles(int variant, const nn_tt *w)
     for (int64_t s = 0; s < w->count; s++) {
         panels /= c[s].in;
         int64_t rows = c[s].out * c[s].rank_out, n = panels * PANEL;
-        sum += nn_cycles(variant < 0 ? nn_select(NN_tt_matmul, rows, n, 0) : variant, rows, n, c[s].in * c[s].rank_in);
+        sum += nn_cycles(nn_select(NN_tt_matmul, variant, rows, n, 0), rows, n, c[s].in * c[s].rank_in);
         panels *= c[s].out;
     }
     return sum;

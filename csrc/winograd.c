@@ -217,8 +217,7 @@ int nn_winograd_conv2d(int variant, const nn_winograd *s, int64_t t0, int64_t t1
     w.pitch = copied_row_bytes(4 * s->c) / 4;
     int64_t bytes = XI * 4 * (w.pitch + round_up(s->o, PANEL));
     int64_t most = smaller(t1 - t0, BLOCK_BYTES / bytes > FEWEST_TILES ? BLOCK_BYTES / bytes : FEWEST_TILES);
-    if (variant < 0)
-        variant = nn_select(NN_winograd_conv2d, most, s->o, 0);
+    variant = nn_select(NN_winograd_conv2d, variant, most, s->o, 0);
     const nn_variant_row *v = nn_variant(variant);
     w.micro = (gemm_micro *)nn_micro(variant);
     w.mr = v->mr;

@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 from nn import data, functional, init, models, optim, profile, train
 from nn.backward import grad
+from nn.context import no_grad
 from nn.curvature import fisher_diag, gauss_newton_diag, hessian_diag, per_sample_grads
 from nn.explain import explain
 from nn.files import FileError, load, save
@@ -73,7 +74,6 @@ from nn.layers import (
     Tanh,
     TransformerEncoderLayer,
 )
-from nn.mode import no_grad
 from nn.module import Module, Parameter
 from nn.random import manual_seed
 from nn.recompute import checkpoint, checkpoint_sequential

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -256,16 +257,27 @@ def fit(g, shape, rule):
 
 clock = 0
 _written = {}    # id of the ndarray that owns the memory: (clock, weak reference that clears the entry)
+_lock = RLock()  # two threads that write must not read one time from the clock
+
+
+def tick() -> int:
+    """A moment of its own: what was recorded before it has an earlier clock, what comes after it has not."""
+    global clock
+    with _lock:
+        clock += 1
+        return clock
 
 
 def wrote(array: np.ndarray) -> None:
     """Log that the values of `array` were changed in place: everything in nn that writes calls this."""
     global clock
-    clock += 1
     memory = owner(array)
     key = id(memory)
     known = _written.get(key)    # of this very array: the entry of one that is gone went with it
-    _written[key] = clock, known[1] if known else weakref.ref(memory, lambda _: _written.pop(key, None))
+    gone = known[1] if known else weakref.ref(memory, lambda _: _written.pop(key, None))
+    with _lock:
+        clock += 1
+        _written[key] = clock, gone
 
 
 def owner(array):

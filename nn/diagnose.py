@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from nn import tensor as tensors
 from nn.backward import Node
+from nn.context import within
 from nn.jacobian_mistakes import (
     axes_named,
     constant_factor,
@@ -258,14 +258,12 @@ _THROUGH = Rule("detach", "y = x;  dx = g", lambda x: (x, None), lambda g, saved
 
 def _undetached(check, i, right):
     """Is the gradient right if detach() is taken out?"""
-    listener, before = _Attach(), tensors.tracer
-    tensors.tracer = listener
+    listener = _Attach()
     try:
-        have, _ = check.jacobians(i)
+        with within("tracer", listener):
+            have, _ = check.jacobians(i)
     except (TraceError, TypeError):    # it asked for values, or for the next module's name
         return None
-    finally:
-        tensors.tracer = before
     if listener.found and same(have, right, right):
         return f"a use of {check.argument(i)} is dropped: it goes through detach()"
     return None

@@ -2,13 +2,16 @@
 
 A safetensors file is eight bytes (the header's length), a JSON header (names, dtypes, shapes, offsets) and
 the arrays' raw bytes: loading one runs no code. Weights saved from PyTorch with `safetensors` load
-unchanged. Files written here also carry a checksum, so that a later edit of them is noticed.
+unchanged. Files written here also carry a checksum, so that a later edit of them is noticed: what looks like
+one of ours is refused without it.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -31,8 +34,19 @@ _KNOWN = frozenset(np.dtype(t) for t in _DTYPES.values())
 _ENTRY = "bonsai"
 
 
+_MOST = 200    # characters of what is said of a file beside its name; what it quotes may be megabytes
+
+
 class FileError(ValueError):
     """A file that is truncated, was edited, or is not what its name or its header says."""
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], said: object) -> FileError:
+        """The error that names the file and says briefly what is wrong, in words that may come out of it."""
+        text = str(said).encode("utf-8", "backslashreplace").decode()
+        if len(text) > _MOST:
+            text = f"{text[:_MOST * 3 // 4]} … {text[-_MOST // 5:]}"
+        return cls(f"{os.fsdecode(path)}: {text}")
 
 
 @contextmanager
@@ -41,19 +55,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     The bytes go to a new file in the same folder (a rename between file systems would copy), are forced to
     the disk, and are renamed: a reader sees the old file or the new one, never a part. If the block or the
-    disk fails, the old file stays and the new one is removed.
+    disk fails, the old file stays and the new one is removed. What a process that was killed has left beside
+    `path` is removed, too.
 
     Raises: OSError, with `path` in it, for a missing or unwritable folder or a full disk.
     """
     target = os.path.realpath(os.fsdecode(path))  # a link stays a link: what it points to is replaced
-    beside = f"{target}.{os.urandom(4).hex()}.part"
+    beside, file = _part(target, os.fsdecode(path))
     try:
         try:
-            with open(beside, "xb") as file:
+            with file:
+                clear_leftovers(target)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, target)
+                if os.name != "nt":    # (which renames no open file); elsewhere it is locked until then
+                    os.replace(beside, target)
+            if os.name == "nt":
+                os.replace(beside, target)
         except BaseException:
             with suppress(OSError):
                 os.unlink(beside)
@@ -61,9 +80,46 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.errno is None or error.filename not in (None, beside):
             raise
-        # A full disk reports no name at all, an unwritable folder that of the temporary file.
+        # A full disk reports no name at all, a folder that became unwritable that of the temporary file.
         raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
     _sync_folder(os.path.dirname(target))
+
+
+def _part(target: str, path: str) -> tuple[str, BinaryIO]:
+    """A new file beside `target`, and its name: open, and locked as long as it is."""
+    while True:
+        beside = f"{target}.{os.urandom(4).hex()}.part"
+        try:
+            file = open(beside, "xb")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from error
+        _lock(file)
+        if os.fstat(file.fileno()).st_nlink:
+            return beside, file
+        file.close()    # somebody took it for a leftover before it was locked
+
+
+def clear_leftovers(target: str) -> None:
+    """Remove the parts of `target` that nobody writes any more: who writes one holds a lock on it, which the
+    system takes away when the process ends, however it ends."""
+    for part in glob.glob(f"{glob.escape(target)}.*.part"):
+        if re.fullmatch(r"\.[0-9a-f]{8}\.part", part[len(target):]):
+            with suppress(OSError), open(part, "rb") as file:
+                if _lock(file):
+                    os.unlink(part)
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Whether the lock on an open file is ours now. (Windows has none, and removes no file that is open.)"""
+    if os.name == "nt":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:    # another process has it, or the file system knows no locks
+        return False
+    return True
 
 
 def _sync_folder(folder: str) -> None:
@@ -121,12 +177,16 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         # The package checks every size in the header against the bytes that are there.
         stored = sorted(safetensors.deserialize(content))
     except safetensors.SafetensorError as error:
-        raise FileError(f"{os.fspath(path)}: not a whole safetensors file ({error})") from error
-    arrays = {name: _array(path, name, **tensor) for name, tensor in stored}
-    metadata = _metadata(path, content)
-    checksum = metadata.pop("crc32", None)
-    if checksum is not None and checksum != _checksum(arrays, metadata):
-        raise FileError(f"{os.fspath(path)}: the checksum does not match: the file was edited or damaged")
+        raise FileError.of(path, f"not a whole safetensors file ({error})") from error
+    try:
+        arrays = {name: _array(name, **tensor) for name, tensor in stored}
+        metadata = _metadata(content)
+        if metadata is None:    # someone else's file
+            return arrays, {}
+        if metadata.pop("crc32", None) != _checksum(arrays, metadata):
+            raise ValueError("the checksum does not match or is missing: the file was edited or damaged")
+    except (ValueError, RecursionError) as error:
+        raise FileError.of(path, error) from error
     return arrays, metadata
 
 
@@ -166,32 +226,63 @@ def _storable(name: str, array: np.ndarray) -> np.ndarray:
     return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
 
 
-def _array(
-    path: str | os.PathLike[str], name: str, dtype: str, shape: list[int], data: bytearray
-) -> np.ndarray:
+def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> np.ndarray:
     if dtype == "BF16":  # the upper half of a float32
         array = (np.frombuffer(data, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
     elif dtype in _DTYPES:
         array = np.frombuffer(bytearray(data), dtype=np.dtype(_DTYPES[dtype]).newbyteorder("<"))
     else:
         known = ", ".join([*_DTYPES, "BF16"])
-        raise FileError(f"{os.fspath(path)}: tensor {name!r} has dtype {dtype}; wanted one of {known}")
-    return array.reshape(shape)
-
-
-def _metadata(path: str | os.PathLike[str], content: bytes) -> dict[str, str]:
-    """Our entry of the header's metadata; empty for a file that someone else wrote."""
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    entry = header.get("__metadata__", {}).get(_ENTRY)
-    if entry is None:
-        return {}
+        raise ValueError(f"tensor {name!r:.60} has dtype {dtype}; wanted one of {known}")
     try:
-        entry = json.loads(entry)
-    except ValueError as error:
-        raise FileError(f"{os.fspath(path)}: the metadata is damaged ({error})") from error
+        return array.reshape(shape)
+    except ValueError as error:    # more dimensions than NumPy has, or none long but of absurd lengths
+        raise ValueError(f"tensor {name!r:.60}: no array has the shape {shape!s:.60} ({error})") from error
+
+
+def _metadata(content: bytes) -> dict[str, str] | None:
+    """Our entry of the header's metadata; None for a file that someone else wrote.
+
+    Raises ValueError for one that is damaged or stands under another name: then its checksum would not be
+    looked at.
+    """
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")], object_pairs_hook=_once)
+    entries = header.get("__metadata__", {})
+    if not isinstance(entries, dict) or not all(isinstance(text, str) for text in entries.values()):
+        raise ValueError("the metadata is damaged (wanted a map of text to text)")
+    if _ENTRY not in entries:
+        for name, text in entries.items():
+            if _is_ours(text):
+                raise ValueError(f"the metadata is damaged ({name!r:.60} holds what belongs to {_ENTRY!r})")
+        return None
+    if len(entries) > 1:
+        other = next(name for name in entries if name != _ENTRY)
+        raise ValueError(f"the metadata is damaged (beside {_ENTRY!r} there is {other!r:.60})")
+    try:
+        entry = json.loads(entries[_ENTRY], object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the metadata is damaged ({error})") from error
     if not isinstance(entry, dict) or not all(isinstance(text, str) for text in entry.values()):
-        raise FileError(f"{os.fspath(path)}: the metadata is damaged (wanted a map of text to text)")
+        raise ValueError("the metadata is damaged (wanted a map of text to text)")
     return entry
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, in which no name may come twice: readers differ in which of the two they take."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a name comes twice in the header")
+    return made
+
+
+def _is_ours(text: str) -> bool:
+    """Whether this looks like our entry: a map of texts, one of them a checksum."""
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(entry, dict) and any(
+        isinstance(value, str) and re.fullmatch("[0-9a-f]{8}", value) for value in entry.values())
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:

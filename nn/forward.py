@@ -11,19 +11,16 @@ on tensors of several calls first serves the innermost one, for which the others
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import count
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from nn import higher
-from nn import tensor as tensors
 from nn.arguments import ERRORS, named, plain
 from nn.backward import Node
-from nn.mode import mode
+from nn.context import ambient, within
 from nn.rules import Rule
 from nn.tensor import Operand, Tensor, apply, shared
 
@@ -44,7 +41,7 @@ def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
     """
     primals, tangents = _pairs(primals, tangents)
     level = next(_levels)
-    with _lifting():
+    with within("lift", _lift):    # apply asks it first; outside it asks nobody
         y = f(*(Dual(x, t, level) for x, t in zip(primals, tangents, strict=True)))
     if not isinstance(y, Tensor):
         raise TypeError(f"jvp: f must give one Tensor, it gave a {type(y).__name__}")
@@ -102,24 +99,6 @@ class Dual(Tensor):
     __iadd__ = __isub__ = __imul__ = __itruediv__ = _no_write
 
 
-_lock, _running = Lock(), 0
-
-
-@contextmanager
-def _lifting() -> Iterator[None]:
-    """Inside, apply asks _lift first. (Outside it asks nobody, which is why it is as quick as it was.)"""
-    global _running
-    with _lock:
-        _running += 1
-        tensors.lift = _lift
-    try:
-        yield
-    finally:
-        with _lock:
-            _running -= 1
-            tensors.lift = _lift if _running else None
-
-
 def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
     """apply for inputs of which some carry a tangent; None if none does."""
     level = max((x.level for x in inputs if isinstance(x, Dual)), default=0)
@@ -163,7 +142,8 @@ def _through_twin(rule, inputs, primals, attrs, level):
 
 def _watched(x):
     """Whether a graph, or another call of jvp, is to know of what is computed from x."""
-    return isinstance(x, Dual) or (isinstance(x, Tensor) and x._node is not None and mode.recording)
+    recorded = isinstance(x, Tensor) and x._node is not None and ambient.context.recording
+    return recorded or isinstance(x, Dual)
 
 
 def _forward(rule, primals, attrs):

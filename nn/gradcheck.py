@@ -18,9 +18,9 @@ import numpy as np
 
 from nn import higher
 from nn.backward import Misfit
+from nn.context import no_grad
 from nn.diagnose import diagnose, diagnose_shape
 from nn.forward import jvp
-from nn.mode import no_grad
 from nn.rules import RULES, Rule
 from nn.tensor import Tensor, apply
 

@@ -11,17 +11,16 @@ as one list, so it is refused (`nn.TraceError`).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from . import tensor as engine
 from .batch import SIZES, batched, refused, rows_stay_apart
-from .mode import no_grad
+from .context import no_grad, within
+from .modes import in_mode
 from .module import Module
 from .rules import RULES
 from .tensor import Tensor, TraceError
@@ -102,7 +101,7 @@ class Graph:
 
 
 class _Tracer:
-    """What the engine reports to while a model is traced (`nn.tensor.tracer`)."""
+    """What the engine reports to while a model is traced (`nn.context`)."""
 
     def __init__(self, model: Any) -> None:
         self.nodes: list[Node] = []
@@ -126,8 +125,7 @@ class _Tracer:
         given = Tensor(x)
         name = self._name(given, "x")
         self._made.add(name)
-        with _evaluation(model), _listening(self), no_grad(), np.errstate(all="ignore"):
-            out = model(given)
+        out = in_mode(model, False, _listened_to, self, model, given)
         if not isinstance(out, Tensor):
             raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__}")
         result = self._names.get(id(out))
@@ -250,24 +248,9 @@ def _defaults(rule: Any) -> dict[str, Any]:
             if one.kind is one.KEYWORD_ONLY and one.default is not one.empty}
 
 
-@contextmanager
-def _evaluation(model: Any) -> Iterator[None]:
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
-def _listening(tracer: _Tracer) -> Iterator[None]:
-    before, engine.tracer = engine.tracer, tracer
-    try:
-        yield
-    finally:
-        engine.tracer = before
+def _listened_to(tracer: _Tracer, model: Any, x: Tensor) -> Tensor:
+    with within("tracer", tracer), no_grad(), np.errstate(all="ignore"):
+        return model(x)
 
 
 def _batched(shape: tuple[int, ...]) -> str:

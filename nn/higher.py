@@ -15,15 +15,14 @@ Pearlmutter, "Fast exact multiplication by the Hessian" (1994); Griewank & Walth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from nn import backward as engine
 from nn.backward import LEAF, Node
-from nn.mode import mode
+from nn.context import ambient, within
 from nn.rules import Rule
 from nn.tensor import Tensor, apply, shared
 
@@ -40,7 +39,7 @@ def backward(output: Tensor, grad: Any = None, retain_graph: bool | None = None)
 def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = None,
               wanted: set = frozenset()) -> dict[Tensor | Node, Tensor]:
     """{leaf or wanted node: the gradient of `output` there}, each a Tensor with a graph of its own."""
-    if not mode.recording:
+    if not ambient.context.recording:
         raise RuntimeError(f"{who}: create_graph=True inside no_grad, where no graph can be created")
     seed = engine._seed(who, output, grad)
     if isinstance(grad, Tensor):
@@ -228,14 +227,9 @@ def _one(i, n):
     return [k == i for k in range(n)]
 
 
-@contextmanager
-def recorded() -> Iterator[None]:
+def recorded() -> within:
     """Inside, operations are recorded, be it in a no_grad."""
-    before, mode.recording = mode.recording, True
-    try:
-        yield
-    finally:
-        mode.recording = before
+    return within("recording", True)
 
 
 def origins(rule: Rule) -> dict[int, int | str] | Callable[[int], int] | None:

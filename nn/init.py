@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nn import random
-from nn.mode import no_grad
+from nn.context import no_grad
 from nn.tensor import Tensor
 
 __all__ = [

@@ -15,8 +15,8 @@ import numpy as np
 from nn import backward as engine
 from nn import higher
 from nn.backward import LEAF
+from nn.context import no_grad
 from nn.forward import Dual, jvp
-from nn.mode import no_grad
 from nn.tensor import Operand, Tensor
 
 __all__ = ["hvp", "jacobian", "leaves"]

@@ -13,9 +13,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from nn import state as states
-from nn import tensor as engine
 from nn.backward import wrote
-from nn.mode import no_grad
+from nn.context import ambient, no_grad
 from nn.state import PARAMETRIZATION, Held, IncompatibleKeys, Known
 from nn.tensor import Tensor
 
@@ -92,7 +91,7 @@ class Parameter(Tensor):
 
         A trace speaks of a weight by its name, so while tracing the view stays closed.
         """
-        if self._view is None or engine.tracer is not None:
+        if self._view is None or ambient.context.tracer is not None:
             return self
         return self._view.project(self)
 
@@ -186,7 +185,7 @@ class Module:
         raise TypeError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        tracer = engine.tracer
+        tracer = ambient.context.tracer
         if tracer is None:
             return self.forward(*args, **kwargs) if self.view is None else self.view(self, *args, **kwargs)
         tracer.enter(self)

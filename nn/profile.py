@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nn import backward as engine
-from nn import random
 from nn.backward import Node
 from nn.recompute import replaying, split
 from nn.rules import Rule
@@ -108,7 +107,7 @@ def _moments(part: list[_Cost], given: int, stays: bool) -> list[tuple[int, int]
 def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
     """The cost of every layer, segment by segment."""
     costs = []
-    with _tracing(), replaying(random.state()):
+    with _tracing(), replaying():
         for part, later in zip(parts, [*parts[1:], None], strict=True):
             costs.append([])
             for i, layer in enumerate(part):

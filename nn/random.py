@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from threading import RLock
 from typing import Any
 
 import numpy as np
 
+from nn.context import ambient, within
+
+FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835    # 2¹²⁸/φ of the 2¹²⁸ numbers: jumps by it meet again latest
+_lock = RLock()
 _generator = None
 
 
@@ -16,13 +22,29 @@ def manual_seed(seed: int | None) -> np.random.Generator:
     global _generator
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
         raise ValueError(f"manual_seed: seed is {seed!r}, wanted an int of at least 0")
-    _generator = np.random.default_rng(seed)
-    return _generator
+    made, run = np.random.default_rng(seed), ambient.context.numbers
+    if run is not None:
+        run.generator, run.seeded = made, True
+    else:
+        _generator = made
+    return made
 
 
 def generator() -> np.random.Generator:
-    """The Generator that dropout and the initialisers draw from; unpredictable until it is seeded."""
-    return _generator if _generator is not None else manual_seed(None)
+    """The Generator that dropout and the initialisers draw from; unpredictable until it is seeded.
+
+    All threads share it, and who draws first is theirs to say. Inside nn.checkpoint it is one of that call.
+    """
+    run = ambient.context.numbers
+    return _shared() if run is None else run.draw_from()
+
+
+def _shared():
+    if _generator is None:
+        with _lock:
+            if _generator is None:
+                manual_seed(None)
+    return _generator
 
 
 def state() -> dict[str, Any]:
@@ -30,15 +52,88 @@ def state() -> dict[str, Any]:
     return generator().bit_generator.state
 
 
+@cache
+def _no_seed():
+    """For a Generator whose state will be set: real seeds take longer than all else about it."""
+    class Zeros(np.random.bit_generator.ISeedSequence):
+        def generate_state(self, n_words, dtype=np.uint32):
+            return np.zeros(n_words, dtype)
+    return Zeros()
+
+
+class Run:
+    """The random numbers of one run of a function that has to run again with the same ones.
+
+    They are those that the Generator would have given. But it is shared with other threads, so the run takes
+    them from one of its own, from where the shared one stands at the first draw. That jumps FAR ahead
+    meanwhile, so that whoever else draws gets other numbers; and if nobody else has drawn when the run is
+    over it goes on after the run's numbers, as if they had come from it.
+    """
+
+    __slots__ = ("ahead", "generator", "origin", "outer", "seeded", "start")
+
+    def __init__(self, outer: Run | None, start: dict[str, Any] | None = None) -> None:
+        self.outer = outer      # the run that this one is a part of
+        self.start = start      # the state that the numbers come after; None: nothing has been drawn yet
+        self.generator = self.origin = self.ahead = None
+        self.seeded = False     # by manual_seed, within the run
+
+    def draw_from(self) -> np.random.Generator:
+        """The run's own Generator."""
+        if self.generator is None:
+            if self.start is None:
+                self._branch_off()
+            self.generator = np.random.Generator(np.random.PCG64(_no_seed()))
+            self.generator.bit_generator.state = self.start
+        return self.generator
+
+    def _branch_off(self):
+        self.origin = (_shared() if self.outer is None else self.outer.draw_from()).bit_generator
+        with self.origin.lock:    # which every draw takes
+            self.start = self.origin.state
+            self.origin.advance(FAR)
+            self.ahead = self.origin.state
+
+    def over(self) -> None:
+        """Have the Generator that the run began from go on where the run has ended."""
+        global _generator
+        if self.seeded:
+            if self.outer is None:
+                _generator = self.generator
+            else:
+                self.outer.generator, self.outer.seeded = self.generator, True
+        elif self.generator is not None:
+            self._go_on(self.generator.bit_generator.state)
+
+    def back(self) -> None:
+        """Have it go on as if the run had not been."""
+        self._go_on(self.start)
+
+    def _go_on(self, state):
+        if self.origin is not None:
+            with self.origin.lock:
+                if self.origin.state == self.ahead:
+                    self.origin.state = state
+
+
 @contextmanager
-def replayed(earlier: dict[str, Any]) -> Iterator[None]:
-    """Inside, the numbers that were drawn after `earlier = state()`, once more; afterwards all goes on as if
-    nothing had been drawn."""
-    global _generator
-    ours = generator()
-    now, ours.bit_generator.state = ours.bit_generator.state, earlier
+def noted() -> Iterator[Run]:
+    """A block whose random numbers can come again: `replayed(run)`, for the Run that it gives."""
+    run = Run(ambient.context.numbers)
     try:
-        yield
+        with within("numbers", run):
+            yield run
     finally:
-        _generator = ours    # should manual_seed have been called inside
-        ours.bit_generator.state = now
+        run.over()
+
+
+@contextmanager
+def replayed(run: Run | None = None) -> Iterator[None]:
+    """A block with the random numbers of `run` once more, or with those that would come next; afterwards all
+    goes on as if nothing had been drawn."""
+    again = Run(ambient.context.numbers, run and run.start)
+    try:
+        with within("numbers", again):
+            yield
+    finally:
+        again.back()

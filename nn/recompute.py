@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -20,9 +20,9 @@ import numpy as np
 
 from nn import backward as engine
 from nn import higher, random
-from nn import tensor as tensors
 from nn.backward import Node
-from nn.mode import mode
+from nn.context import ambient, within
+from nn.kernels.kernel import forcing
 from nn.rules import Rule
 from nn.tensor import Tensor
 
@@ -39,24 +39,26 @@ def checkpoint(f: Callable[..., Tensor], *inputs: Any) -> Tensor:
 
     The gradients are those of f(*inputs), bit for bit, unless a tensor is used several times in f and outside
     it too: then its gradients are added in another order. Batch norm counts the batch once; an f of your own
-    that notes something down can ask `nn.mode.mode.replaying` whether it has done so already.
+    that notes something down can ask `nn.context.ambient.context.replaying` whether it has done so already.
 
     Raises: TypeError if f is no function or gives anything but one Tensor. Backward raises RuntimeError if f
     gave another result when it ran again, or if an input was overwritten since.
     """
     if not callable(f):
         raise TypeError(f"checkpoint: f must be a function of the inputs, got {type(f).__name__}")
-    if tensors.tracer is not None or not mode.recording:
+    context = ambient.context
+    if context.tracer is not None or not context.recording:
         return f(*inputs)
-    drawn, since = random.state(), _tick()
+    since = engine.tick()
     # Recorded the first time too: its graph tells what f closes over. Backward will need that room anyway.
-    y = _one_tensor(f(*inputs))
+    with random.noted() as drawn:
+        y = _one_tensor(f(*inputs))
     if not _recorded(y._node, since):
         return y    # f computed nothing that a gradient flows through
     parents = _in_order(y._node, _cut(y._node, since))
     # What f reads is saved in the open, so that the engine finds out if it is overwritten.
     arrays = [getattr(read, "_data", read) for read in (*inputs, *parents)]
-    saved = (_Call(f, inputs, tuple(parents), drawn, _fingerprint(y._data)), *arrays)
+    saved = (_Call(f, inputs, tuple(parents), drawn, context.forced, _fingerprint(y._data)), *arrays)
     out = y.detach()
     out._node = Node(_RULE, parents, saved, y.shape)
     return out
@@ -97,24 +99,20 @@ def _one_after_another(modules, x):
 class _Call:
     """What it takes to run f again and to know that it was the same."""
 
-    __slots__ = ("drawn", "f", "fingerprint", "inputs", "parents")
+    __slots__ = ("drawn", "f", "fingerprint", "forced", "inputs", "parents")
 
-    def __init__(self, f, inputs, parents, drawn, fingerprint):
+    def __init__(self, f, inputs, parents, drawn, forced, fingerprint):
         self.f, self.inputs, self.parents = f, inputs, parents
-        self.drawn, self.fingerprint = drawn, fingerprint
+        self.drawn, self.forced, self.fingerprint = drawn, forced, fingerprint
 
 
 @contextmanager
-def replaying(drawn: dict[str, Any]) -> Iterator[None]:
-    """Inside, operations are recorded and the random numbers after `drawn` come again, but nothing that
-    outlives a forward pass is changed: neither running statistics nor the state of the random numbers."""
-    before = mode.recording, mode.replaying
-    mode.recording = mode.replaying = True
-    try:
-        with random.replayed(drawn):
-            yield
-    finally:
-        mode.recording, mode.replaying = before
+def replaying(drawn: random.Run | None = None) -> Iterator[None]:
+    """Inside, operations are recorded and the random numbers of `drawn` come again (if there are none: those
+    that come next), but nothing that outlives a forward pass is changed: neither running statistics nor the
+    state of the random numbers."""
+    with within("recording", True), within("replaying", True), random.replayed(drawn):
+        yield
 
 
 def _again(g, saved, needs):
@@ -134,8 +132,9 @@ def _again_recorded(node, g):
 
 def _replayed(call):
     """(what f ends in when it runs again, {parent outside f: the end of f's graph put in its place})"""
-    since = _tick()
-    with replaying(call.drawn):
+    since = engine.tick()
+    same = nullcontext() if ambient.context.forced is call.forced else forcing(call.forced)
+    with replaying(call.drawn), same:    # other kernels would round in other places
         y = _one_tensor(call.f(*call.inputs))
     root = y._node
     ends = _cut(root, since) if _recorded(root, since) else {}
@@ -151,12 +150,6 @@ _RULE = Rule("checkpoint", "y = f(x);  dx = g·∂f/∂x, for which f runs again
              lambda *arrays, f: (f(*map(Tensor, arrays)).numpy(), None), _again, fresh=True,
              double=_again_recorded)
 _END = Rule("end", "what f did not compute", lambda: None, lambda g, saved, needs: ())
-
-
-def _tick():
-    """A moment that tells what f recorded from what was there before."""
-    engine.clock += 1
-    return engine.clock
 
 
 def _recorded(parent, since):

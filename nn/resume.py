@@ -8,22 +8,23 @@ is always whole.
 
 from __future__ import annotations
 
-import glob
+import copy
 import json
+import math
 import os
 import re
 import warnings
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 from nn import random
 from nn.backward import wrote
-from nn.files import FileError, arrays_to_bytes, read_arrays, write_arrays
+from nn.files import FileError, arrays_to_bytes, clear_leftovers, read_arrays, write_arrays
 from nn.module import Module
 from nn.optim import AveragedModel, Optimizer
 
@@ -46,7 +47,8 @@ class Checkpoint:
 
     def __init__(self, path: str | os.PathLike[str], model: Module, optimizer: Optimizer,
                  rng: np.random.Generator, settings: Mapping[str, str],
-                 average: AveragedModel | None = None) -> None:
+                 average: AveragedModel | None = None, epoch: int | None = None) -> None:
+        self.epoch = epoch    # its number of steps, if it is known
         self.path = os.path.realpath(os.fsdecode(path))
         self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
         modules = ((name or type(module).__name__, module) for name, module in model.named_modules())
@@ -68,12 +70,10 @@ class Checkpoint:
 
         Where the file is damaged or missing, the previous one is used, and a warning says so.
         Raises: FileError if a file is damaged and there is no previous one, or if it is whole and no
-        checkpoint; ValueError, saying in what they differ, if it belongs to another run. Then nothing was
-        changed.
+        checkpoint, or one whose content fits no run; ValueError, saying in what they differ, if it belongs to
+        another run. Then nothing was changed.
         """
-        for leftover in glob.glob(f"{glob.escape(self.path)}.new.*.part"):    # of a kill while writing
-            with suppress(OSError):
-                os.unlink(leftover)
+        clear_leftovers(f"{self.path}.new")    # of a kill while writing
         path = self.path
         found, fault = _whole(path)
         if found is None:
@@ -85,12 +85,12 @@ class Checkpoint:
                 return None
         arrays, metadata = found
         self._check(path, metadata)
+        now = self._checked(path, arrays, metadata)
         if path != self.path:
             why = fault or f"{self.path} is missing"
             warnings.warn(f"fit: {why}; going on from the checkpoint before it, {path}", stacklevel=3)
             os.replace(path, self.path)    # or the damaged one would soon become the previous one
         self._set(arrays)
-        now = json.loads(metadata["progress"])
         self.rng.bit_generator.state = now.pop("rng")
         random.generator().bit_generator.state = now.pop("nn.random")
         return Progress(**now)
@@ -105,11 +105,40 @@ class Checkpoint:
         os.replace(f"{self.path}.new", self.path)
         return progress
 
+    def _checked(self, path, arrays, metadata):
+        """The progress, after all that the file says was tried out on a copy of the run; or FileError."""
+        twin = copy.deepcopy(self)
+        try:
+            now = json.loads(metadata["progress"])
+            _check_progress(now, self.epoch)
+            for name, ours in (("rng", self.rng), ("nn.random", random.generator())):
+                _check_state(name, now[name], ours)
+            if now["shuffled_from"] is not None:
+                _check_state("shuffled_from", now["shuffled_from"], self.rng)
+            twin._set(arrays)
+            held = twin._arrays()
+            wrong = sorted(held.keys() ^ arrays.keys()) or [
+                name for name, array in held.items() if not _same(array, arrays[name])]
+            if wrong:
+                raise ValueError(f"what it says of {', '.join(wrong[:3])} is not what this run can hold")
+            if min(twin.optimizer.steps, *twin.optimizer.counts, 0) < 0:
+                raise ValueError("the optimizer has taken fewer than 0 steps")
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
+            raise FileError.of(path, f"a whole file, but no checkpoint that fits this run ({error}); nothing "
+                                     "was changed") from error
+        return now
+
     def _check(self, path, metadata):
-        was = json.loads(metadata["run"])
+        try:
+            was = json.loads(metadata["run"])
+            if not isinstance(was, dict):
+                raise ValueError(f"a {type(was).__name__}, wanted what describes a run")
+        except (ValueError, RecursionError) as error:
+            raise FileError.of(path, f"a whole file, but no checkpoint of a run ({error})") from error
         if was != self.run:
             keys = [key for key in {**self.run, **was} if was.get(key) != self.run.get(key)]
-            differ = "; ".join(f"{key} was {was.get(key)}, is {self.run.get(key)}" for key in keys)
+            differ = "; ".join(
+                f"{key:.80} was {was.get(key)!s:.200}, is {self.run.get(key)!s:.200}" for key in keys[:9])
             raise ValueError(f"fit: the checkpoint {path} belongs to another run: {differ}; begin as that "
                              "run did, or remove it and its .previous, or choose another path")
 
@@ -174,8 +203,48 @@ def _whole(path):
     except FileError as error:
         return None, error
     if not {"run", "progress"} <= found[1].keys():
-        raise FileError(f"{path}: a whole file, but no checkpoint of nn.train.fit; it is left as it is")
+        raise FileError.of(path, "a whole file, but no checkpoint of nn.train.fit; it is left as it is")
     return found, None
+
+
+def _check_progress(now, epoch):
+    """Raise ValueError for what is no Progress, or has no states of random numbers beside it."""
+    wanted = {"rng", "nn.random", *(each.name for each in fields(Progress))}
+    if not isinstance(now, dict) or now.keys() != wanted:
+        raise ValueError(f"the progress must have the entries {sorted(wanted)}")
+    if type(now["step"]) is not int or now["step"] < 0:
+        raise ValueError(f"step is {now['step']!r:.40}")
+    if not (isinstance(now["log"], list) and all(isinstance(each, list) and len(each) == 2
+                                                 and all(map(_is_number, each)) for each in now["log"])):
+        raise ValueError("log must be a list of pairs of numbers")
+    for name in ("loss", "correct"):
+        if not _is_number(now[name]):
+            raise ValueError(f"{name} is {now[name]!r:.40}")
+
+
+    done = now["step"] - len(now["log"]) * (epoch or 0)    # in this epoch
+    if epoch and (not 0 <= done <= epoch or (done and now["shuffled_from"] is None)):
+        raise ValueError(f"step {now['step']} is not in the epoch after those of the log")
+
+
+def _is_number(x):
+    return type(x) in (int, float) and math.isfinite(x)
+
+
+def _check_state(name, state, ours):
+    """Raise ValueError unless a Generator like ours can be in this state."""
+    trial = copy.deepcopy(ours)
+    try:
+        trial.bit_generator.state = state
+        fits = json.loads(_json(trial)) == state
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{name} is no state of a {type(ours.bit_generator).__name__} ({error})") from error
+    if not fits:
+        raise ValueError(f"{name} is no state of a {type(ours.bit_generator).__name__}")
+
+
+def _same(a, b):
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
 def _json(rng):

@@ -10,12 +10,9 @@ import numpy as np
 from nn import backward as engine
 from nn.arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
 from nn.backward import LEAF, Node
+from nn.context import ambient
 from nn.methods import Methods
-from nn.mode import mode
 from nn.rules import Rule, arithmetic, choices, functions, linear, reductions, shapes
-
-tracer = None    # None, or an object whose record(rule, inputs, attrs, out) hears of every operation
-lift = None      # None, or while nn.jvp runs, what applies a rule to tensors that have a tangent
 
 Operand: TypeAlias = "Tensor | np.ndarray | float"
 Dims: TypeAlias = "int | tuple[int, ...] | None"
@@ -31,8 +28,9 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of
     what it meets. An error of the rule's forward comes out with the operation's name and the shapes.
     """
-    if lift is not None:
-        out = lift(rule, inputs, attrs)
+    context = ambient.context
+    if context.lift is not None:
+        out = context.lift(rule, inputs, attrs)
         if out is not None:
             return out
     arrays, parents, recorded = [], [], False
@@ -57,12 +55,12 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     out = _new(Tensor)
     out._data = y
     out.grad = None
-    if recorded and mode.recording and rule.vjp is not None:
+    if recorded and context.recording and rule.vjp is not None:
         out._node = Node(rule, parents, saved, y.shape, attrs, arrays if rule.by_twin is True else None)
     else:
         out._node = None
-    if tracer is not None:
-        tracer.record(rule, inputs, attrs, out)
+    if context.tracer is not None:
+        context.tracer.record(rule, inputs, attrs, out)
     return out
 
 
@@ -103,10 +101,12 @@ def _reduction(rule):
 def _writer(ufunc, sign):
     """t += v and its kin write where nothing is recorded; else Python goes on to compute t = t + v."""
     def write(self, other):
-        if self._node is LEAF and mode.recording:
+        context = ambient.context
+        if self._node is LEAF and context.recording:
             raise RuntimeError(f"t {sign} v: a leaf that requires grad cannot be written to while operations "
                                "are recorded; write inside `with nn.no_grad():`, or compute a new tensor")
-        if tracer is not None or (mode.recording and (self._node or getattr(other, "_node", None))):
+        if context.tracer is not None or (
+                context.recording and (self._node or getattr(other, "_node", None))):
             return NotImplemented
         self._check_own(f"t {sign} v")
         ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind")
@@ -198,7 +198,7 @@ class Tensor(Methods):
         return self._value("item()").item()
 
     def _value(self, asked):
-        if tracer is not None:
+        if ambient.context.tracer is not None:
             raise TraceError(f"{asked} asks for a value while a network is being traced; a trace holds for "
                              "every input, so nothing in it may depend on values")
         return self._data
@@ -274,10 +274,11 @@ class Tensor(Methods):
 
     def _check_writable(self, operation, value):
         self._check_own(operation)
-        if tracer is not None:
+        context = ambient.context
+        if context.tracer is not None:
             raise TraceError(f"{operation}: a write into a tensor would be missing from the trace; "
                              "compute a new tensor instead")
-        if mode.recording and (self._node is not None or getattr(value, "_node", None) is not None):
+        if context.recording and (self._node is not None or getattr(value, "_node", None) is not None):
             raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient would flow through; "
                                "write inside `with nn.no_grad():`, or compute a new tensor (t * mask + v, "
                                "nn.cat)")

@@ -6,7 +6,6 @@ import copy
 import math
 import os
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,8 +13,9 @@ import numpy as np
 
 from nn import data
 from nn import functional as F
+from nn.context import no_grad, undoing
 from nn.data.minibatches import batches
-from nn.mode import no_grad
+from nn.modes import in_mode
 from nn.module import Module
 from nn.optim import AveragedModel, Optimizer, clip_grad_norm_
 from nn.optim.schedules import Cosine, Schedule
@@ -110,43 +110,51 @@ def fit(
             settings["clip_norm"] = str(clip_norm)
         if augment is not None:
             settings["augment"] = described(augment)
-        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average)
+        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average, math.ceil(len(x) / batch_size))
         at = saved.resume() or saved.write(at)
     steps = epochs * math.ceil(len(x) / batch_size)
-    quiet = np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite stops the training
-    with _mode(model, training=True), _bar(progress, steps, at.step) as bar, quiet:
-        try:
+    coming = (nothing for nothing in ())
+
+    def train() -> None:
+        nonlocal coming
+        quiet = np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite stops the training
+        with _bar(progress, steps, at.step) as bar, quiet:
             while len(at.log) < epochs:
-                rest = _rest_of_epoch(x, y, batch_size, rng, at, augment)
-                with closing(data.prefetch(rest, prefetch) if prefetch else rest) as coming:
-                    for inputs, classes in coming:
-                        if schedule is not None:
-                            factor = schedule(at.step / steps)
-                            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                                group["lr"] = rate * factor
-                        optimizer.zero_grad()
-                        loss, value, right = _forward(model, buffers, inputs, classes, at.step + 1)
-                        loss.backward()
-                        if clip_norm is not None:
-                            clip_grad_norm_(optimizer.params, clip_norm)
-                        optimizer.step()
-                        if average is not None:
-                            average.update_parameters()
-                        at.step += 1
-                        at.loss += value * len(inputs)  # weighted: the last batch may be shorter
-                        at.correct += float(right)
-                        if on_step is not None:
-                            on_step(at.step, value)
-                        bar.update()
-                        if saved is not None and (at.step % every == 0 or at.step == steps):
-                            saved.write(at)
+                coming = _rest_of_epoch(x, y, batch_size, rng, at, augment)
+                if prefetch:
+                    coming = data.prefetch(coming, prefetch)
+                for inputs, classes in coming:
+                    if schedule is not None:
+                        factor = schedule(at.step / steps)
+                        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                            group["lr"] = rate * factor
+                    optimizer.zero_grad()
+                    loss, value, right = _forward(model, buffers, inputs, classes, at.step + 1)
+                    loss.backward()
+                    if clip_norm is not None:
+                        clip_grad_norm_(optimizer.params, clip_norm)
+                    optimizer.step()
+                    if average is not None:
+                        average.update_parameters()
+                    at.step += 1
+                    at.loss += value * len(inputs)  # weighted: the last batch may be shorter
+                    at.correct += float(right)
+                    if on_step is not None:
+                        on_step(at.step, value)
+                    bar.update()
+                    if saved is not None and (at.step % every == 0 or at.step == steps):
+                        saved.write(at)
                 epoch = Epoch(at.loss / len(x), at.correct / len(x))
                 at.log.append(epoch)
                 at.loss = at.correct = 0.0
                 bar.set_postfix(loss=f"{epoch.loss:.4f}", accuracy=f"{epoch.accuracy:.2%}", refresh=False)
-        finally:
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate
+
+    def end() -> None:
+        coming.close()
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+    in_mode(model, True, undoing, end, train)
     return [Epoch(*means) for means in at.log]
 
 
@@ -195,15 +203,20 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
     Raises: TypeError or ValueError for data that can't be measured on.
     """
     _check(model, x, y)
-    correct = 0
-    with _mode(model, training=False), no_grad():
-        for inputs, classes in batches(x, y, batch_size, np.random.default_rng(0), shuffle=False):
-            out = model(Tensor(inputs) if isinstance(model, Module) else inputs)
-            out = np.asarray(out.data if isinstance(out, Tensor) else out)
-            if out.ndim != 2 or len(out) != len(inputs):
-                raise ValueError(f"the model must give (N, classes) for {len(inputs)} rows, got {out.shape}")
-            correct += np.count_nonzero(out.argmax(axis=1) == classes)
-    return correct / len(x)
+
+    def count() -> int:
+        correct = 0
+        with no_grad():
+            for inputs, classes in batches(x, y, batch_size, np.random.default_rng(0), shuffle=False):
+                out = model(Tensor(inputs) if isinstance(model, Module) else inputs)
+                out = np.asarray(out.data if isinstance(out, Tensor) else out)
+                if out.ndim != 2 or len(out) != len(inputs):
+                    raise ValueError(
+                        f"the model must give (N, classes) for {len(inputs)} rows, got {out.shape}")
+                correct += np.count_nonzero(out.argmax(axis=1) == classes)
+        return correct
+
+    return in_mode(model, False, count) / len(x)
 
 
 def _check(model: Any, x: np.ndarray, y: np.ndarray) -> None:
@@ -286,19 +299,6 @@ def _watch(forward: Callable[..., Tensor], path: str, first: list[str]) -> Calla
         return out
 
     return watching
-
-
-@contextmanager
-def _mode(model: Any, training: bool) -> Any:
-    """The whole tree in one mode, and then each module in the mode it had."""
-    modes = [(m, m.training) for _, m in model.named_modules()] if isinstance(model, Module) else []
-    for module, _ in modes:
-        module.training = training
-    try:
-        yield
-    finally:
-        for module, before in modes:
-            module.training = before
 
 
 def _bar(progress: bool | str | None, total: int, done: int) -> Any:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import TypeVar
+
+from nn.context import ambient, within
+from nn.kernels.kernel import forcing
 
 T = TypeVar("T")
 _END = object()
@@ -30,29 +34,42 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
 def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
     ready: SimpleQueue = SimpleQueue()    # of (item, None), at last (_END, None) or (_END, error)
     room, stopped = Semaphore(ahead), False
+    here = ambient.context
+    as_here = within("recording", here.recording), forcing(here.forced)    # nothing there is traced here
 
     def draw() -> None:
         try:
-            source = iter(items)
-            while room.acquire() and not stopped:
-                ready.put((next(source), None))
+            with as_here[0], as_here[1]:
+                source = iter(items)
+                while room.acquire() and not stopped:
+                    ready.put((next(source), None))
         except StopIteration:
             ready.put((_END, None))
         except BaseException as error:    # of any kind: it is raised in the thread that waits
             ready.put((_END, error))
 
-    thread = Thread(target=draw, name="prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ready.get()
-            if error is not None:
-                raise error
-            if item is _END:
-                return
-            room.release()
-            yield item
-    finally:
+    thread = Thread(target=copy_context().run, args=(draw,), name="prefetch", daemon=True)    # np.errstate
+
+    def end() -> None:
+        nonlocal stopped
         stopped = True
         room.release()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
+
+    try:
+        try:
+            thread.start()
+            while True:
+                item, error = ready.get()
+                if error is not None:
+                    raise error
+                if item is _END:
+                    return
+                room.release()
+                yield item
+        finally:
+            end()
+    except BaseException:    # should Ctrl-C have come in the middle of that
+        end()
+        raise

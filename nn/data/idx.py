@@ -37,30 +37,30 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
             try:
                 return _parse(path, file)
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-                raise FileError(f"{os.fspath(path)}: the gzip stream is damaged ({error})") from error
+                raise FileError.of(path, f"the gzip stream is damaged ({error})") from error
 
 
 def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
-    name = os.fspath(path)
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or magic[3] == 0:
-        raise FileError(f"{name}: not an IDX file (its first four bytes are {magic.hex(' ') or 'missing'})")
+        raise FileError.of(path, f"not an IDX file (its first four bytes are {magic.hex(' ') or 'missing'})")
     dtype = np.dtype(_DTYPES[magic[2]])
     dims = file.read(4 * magic[3])
     if len(dims) < 4 * magic[3]:
-        raise FileError(f"{name}: the IDX header says {magic[3]} dimensions and ends after {len(dims)} bytes")
+        said = f"{magic[3]} dimensions and ends after {len(dims)} bytes"
+        raise FileError.of(path, f"the IDX header says {said}")
     shape = tuple(int.from_bytes(dims[i : i + 4], "big") for i in range(0, len(dims), 4))
     size = math.prod(shape) * dtype.itemsize  # Python's integers do not overflow
     content = _read_at_most(file, size + 1)
     if len(content) != size:
         there = "more" if len(content) > size else len(content)
-        raise FileError(
-            f"{name}: the IDX header says {shape} {dtype.name}, {size} bytes, but the file has {there}"
-        )
+        said = f"{shape!s:.80} {dtype.name}, {size} bytes" if size < 1 << 63 else f"{shape!s:.80}"
+        raise FileError.of(path, f"the IDX header says {said}, but the file has {there}")
     try:
         return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
     except ValueError as error:  # more dimensions than NumPy has, or an empty array of absurd sizes
-        raise FileError(f"{name}: the IDX header says {shape}, which no array can have ({error})") from error
+        raise FileError.of(
+            path, f"the IDX header says {shape!s:.80}, which no array can have ({error})") from error
 
 
 def _read_at_most(file: BinaryIO, size: int) -> bytes:

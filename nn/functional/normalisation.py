@@ -8,8 +8,8 @@ import numpy as np
 
 from nn import rules
 from nn.backward import wrote
+from nn.context import ambient
 from nn.functional.shapes import as_tensor
-from nn.mode import mode
 from nn.tensor import Operand, Tensor, apply
 
 
@@ -29,7 +29,8 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are wanted in evaluation")
         return apply(rules.normalise.batch_norm_eval, input, weight, bias, running_mean, running_var, eps=eps)
-    running = [None if mode.replaying else getattr(r, "_data", r) for r in (running_mean, running_var)]
+    once = not ambient.context.replaying
+    running = [getattr(r, "_data", r) if once else None for r in (running_mean, running_var)]
     out = apply(rules.normalise.batch_norm, input, weight, bias,
                 running_mean=running[0], running_var=running[1], momentum=momentum, eps=eps)
     for array in running:

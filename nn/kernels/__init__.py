@@ -31,9 +31,9 @@ from .depthwise_conv2d import depthwise_conv2d
 from .depthwise_gradients import depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
 from .erf import erf, gelu, gelu_grad
 from .gemm import gemm
-from .kernel import Kernel, Variant, all_kernels, kernel, use
+from .kernel import Kernel, Variant, all_kernels, isa, kernel, use
 from .kmeans1d import kmeans1d
-from .native import isa, peak, peak_loop, peak_routes, why_not_c
+from .native import peak, peak_loop, peak_routes, why_not_c
 from .packed import Packed
 from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from .qgemm import qgemm

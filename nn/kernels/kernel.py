@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from nn.context import Context, ambient, within
 
 from . import native
 
@@ -21,17 +24,33 @@ class Variant(NamedTuple):
     tile: tuple[int, int] | None
 
 
+class _Choice:
+    """What a kernel runs in this thread: looked up here while some thread forces something."""
+
+    def __get__(self, kernel: Kernel, owner: type) -> int:
+        forced = ambient.context.forced
+        return native.default_choice() if forced is None else forced.of(kernel)
+
+
 class Kernel:
     """A callable kernel. Its attributes: `name`, `reference` (the NumPy body, the oracle of every test).
 
     How a call goes: `bind` gives the function that checks the arguments and runs `choice`, which is
-    NUMPY (the reference), BEST (the C side picks by its cost model) or the number of one C variant.
+    NUMPY (the reference), BEST (the C side picks by its cost model), BEST under a cap (native.capped) or the
+    number of one C variant.
+
+    `choice` is what the thread that asks has forced. That is slower to find than an attribute, so as long as
+    no thread forces anything each kernel has the attribute, and Python never comes to this class's.
     """
+
+    choice = _Choice()
 
     def __init__(self, reference: Callable) -> None:
         self.name = reference.__name__
         self.reference = reference
-        self.choice = native.default_choice()
+        with _lock:
+            if not _blocks:
+                self.choice = native.default_choice()
         self.__doc__, self.__module__, self.__name__ = reference.__doc__, reference.__module__, self.name
 
     def bind(self, call: Callable, pack: Callable | None = None, unpack: Callable | None = None,
@@ -88,8 +107,57 @@ def all_kernels() -> tuple[Kernel, ...]:
     return tuple(_kernels.values())
 
 
-class use:
-    """Force what kernels run, for the whole process, inside a `with` block.
+_lock, _blocks = RLock(), 0   # how many blocks force something now, in all threads
+
+
+class Forced(NamedTuple):
+    """What a thread has forced: a choice for each of some kernels, one for the others, a cap or None."""
+
+    choices: dict[Kernel, int]
+    others: int
+    cap: int | None
+
+    def of(self, kernel: Kernel) -> int:
+        """What this kernel is to run."""
+        return self.choices.get(kernel, self.others)
+
+
+class forcing(within):
+    """`with forcing(forced):` a block in which this thread's kernels run as they did where `forced` was
+    ambient.context.forced: in another thread, or at another time."""
+
+    def __init__(self, forced: Forced | None) -> None:
+        super().__init__("forced", forced)
+
+
+    def __enter__(self) -> None:
+        _count(1)
+        super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        _count(-1)
+
+    def __del__(self) -> None:
+        super().__del__()
+        _count(-len(self._entered))
+
+
+def _count(more: int) -> None:
+    """So many more blocks: the kernels have their attribute while there are none."""
+    global _blocks
+    with _lock:
+        before, _blocks = _blocks, _blocks + more
+        if _blocks and not before:
+            for k in _kernels.values():
+                vars(k).pop("choice", None)
+        elif before and not _blocks:
+            for k in _kernels.values():
+                k.choice = native.default_choice()
+
+
+class use(forcing):
+    """Force what kernels run in this thread, and in those that nn starts for it, inside a `with` block.
 
     `what` is an instruction set (a cap: "scalar", "avx2", "avxvnni", "avx512"), a backend ("numpy", "c"),
     or a Variant or its name (that kernel alone runs it, whatever the shape).
@@ -97,6 +165,7 @@ class use:
     """
 
     def __init__(self, what: str | Variant) -> None:
+        super().__init__(None)
         name = what.name if isinstance(what, Variant) else what
         if not isinstance(name, str):
             raise TypeError(f"use: wanted a name or a Variant, got {type(what).__name__}")
@@ -104,34 +173,32 @@ class use:
         known = [*native.ISAS, *native.BACKENDS, *variants]
         if name not in known:
             raise ValueError(f"use: {name!r} is none of {', '.join(known)}")
-        self.cap: int | None = None
-        self.choices: dict[Kernel, int] = {}
-        self.before: list[tuple[dict[Kernel, int], int | None]] = []   # one entry for each `with` we are in
+        self.name, self.cap, self.only = name, None, {}
         if name in variants:
             k, v = variants[name]
             if not native.runs(v):
                 raise RuntimeError(f"use: this CPU (or NN_ISA) has no {v.isa}, which {name} needs")
-            self.choices = {k: native.NUMPY if v.backend == "numpy" else native.number(name)}
-        elif name == "numpy":
-            self.choices = dict.fromkeys(_kernels.values(), native.NUMPY)
-        elif native.lib is None:
+            self.only = {k: native.NUMPY if v.backend == "numpy" else native.number(name)}
+        elif name != "numpy" and native.lib is None:
             raise RuntimeError(f"use: {name!r} needs the C kernels. {native.why_not_c()}")
-        else:
-            self.choices = dict.fromkeys(_kernels.values(), native.BEST)
-            if name != "c":
-                self.cap = native.ISAS.index(name)
-                if not native.has(self.cap):
-                    raise RuntimeError(f"use: this CPU (or NN_ISA) has no {name}")
+        elif name in native.ISAS:
+            self.cap = native.ISAS.index(name)
+            if not native.has(self.cap):
+                raise RuntimeError(f"use: this CPU (or NN_ISA) has no {name}")
 
-    def __enter__(self) -> None:
-        choices = {k: k.choice for k in self.choices}
-        self.before.append((choices, None if self.cap is None else native.lib.nn_isa_cap(self.cap)))
-        for k, choice in self.choices.items():
-            k.choice = choice
+    def value(self, context: Context) -> Forced:
+        """This, on top of what the thread has forced already."""
+        before = context.forced or Forced({}, native.default_choice(), None)
+        if self.only:
+            return before._replace(choices={**before.choices, **self.only})
+        cap = before.cap if self.cap is None else self.cap
+        best = native.BEST if cap is None else native.capped(cap)
+        return Forced({}, native.NUMPY if self.name == "numpy" else best, cap)
 
-    def __exit__(self, *error: object) -> None:
-        choices, cap = self.before.pop()
-        for k, choice in choices.items():
-            k.choice = choice
-        if cap is not None:
-            native.lib.nn_isa_cap(cap)
+
+def isa() -> str:
+    """Name of the richest instruction set in force in this thread ("scalar" also where everything runs on
+    NumPy)."""
+    forced = ambient.context.forced
+    cap = len(native.ISAS) - 1 if forced is None or forced.cap is None else forced.cap
+    return native.ISAS[max(level for level in range(cap + 1) if native.has(level))]

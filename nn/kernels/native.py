@@ -23,7 +23,7 @@ import numpy as np
 from .arguments import ALIGNED, CONTIGUOUS, READABLE, TURNED
 from .sources import build_id, csrc, try_to_build
 
-NUMPY, BEST = -2, -1                                # Kernel.choice, besides the number of a C variant
+NUMPY, BEST = -5, -1          # Kernel.choice, besides the number of a C variant and capped(level)
 ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # from poor to rich; each contains those before it
 BACKENDS = ("numpy", "c")
 MOST_THREADS = 256
@@ -135,9 +135,9 @@ def default_choice() -> int:
     return NUMPY if lib is None else BEST
 
 
-def isa() -> str:
-    """Name of the richest instruction set in force ("scalar" also where everything runs on NumPy)."""
-    return ISAS[lib.nn_isa_level()] if lib else "scalar"
+def capped(level: int) -> int:
+    """The choice of the best variant that needs no instruction set beyond ISAS[level]; BEST for the last."""
+    return level - len(ISAS)
 
 
 @cache

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from nn import functional as F
+from nn.context import ambient
 from nn.layers.checks import positive, shape_of, wrong_input
-from nn.mode import mode
 from nn.module import Module, Parameter
 from nn.tensor import Tensor
 
@@ -52,7 +52,7 @@ class _BatchNorm(Module):
             self.momentum,
             self.eps,
         )
-        if self.training and not mode.replaying:
+        if self.training and not ambient.context.replaying:
             self.num_batches_tracked += 1
         return out
 

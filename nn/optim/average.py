@@ -12,8 +12,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from nn.backward import wrote
+from nn.context import no_grad, undoing
 from nn.layers import BatchNorm1d, BatchNorm2d
-from nn.mode import no_grad
+from nn.modes import in_mode
 from nn.module import Module
 from nn.optim.settings import number
 from nn.tensor import Tensor
@@ -144,22 +145,20 @@ def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
         raise ValueError(f"update_bn: x must be an array of shape (N, …), N > 0, got {np.shape(x)}")
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise ValueError(f"update_bn: batch_size must be a whole number >= 1, got {batch_size!r}")
-    modules = [module for _, module in model.named_modules()]
-    norms = [module for module in modules if isinstance(module, (BatchNorm1d, BatchNorm2d))]
+    norms = [module for _, module in model.named_modules() if isinstance(module, (BatchNorm1d, BatchNorm2d))]
     if not norms:
         return
-    before = [(module, module.training) for module in modules]
     momenta = [norm.momentum for norm in norms]
-    try:
-        for module in modules:
-            module.training = True
+
+    def measure():
         with no_grad():
             for n, start in enumerate(range(0, len(x), batch_size), start=1):
                 for norm in norms:
                     norm.momentum = 1 / n    # m̄ ← m̄ + (m − m̄)/n: the mean of n batches; the first replaces
                 model(Tensor(x[start:start + batch_size]))
-    finally:
+
+    def as_before():
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-        for module, training in before:
-            module.training = training
+
+    in_mode(model, True, undoing, as_before, measure)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import compress
 import nn
 from nn import functional as F
-from nn import tensor as engine
+from nn.context import ambient
 
 
 def images(n=2, channels=1, size=8, seed=0):
@@ -218,7 +218,7 @@ def test_modes_and_statistics_are_as_before():
     assert [module.training for _, module in model.named_modules()] == modes
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, state[name])
-    assert engine.tracer is None
+    assert ambient.context.tracer is None
 
 
 def test_modes_and_tracer_are_restored_after_an_error_too():
@@ -226,7 +226,7 @@ def test_modes_and_tracer_are_restored_after_an_error_too():
     with pytest.raises(ValueError, match="wanted an input of shape"):
         nn.trace(model, images(1, channels=2, size=4))
     assert [module.training for _, module in model.named_modules()] == modes
-    assert engine.tracer is None
+    assert ambient.context.tracer is None
     assert model(nn.Tensor(images(2, size=4))).shape == (2, 5)
 
 
@@ -254,7 +254,7 @@ STEERED = {
 def test_a_path_that_depends_on_values_is_refused(forward):
     with pytest.raises(nn.TraceError, match="trace"):
         nn.trace(Net(forward), np.ones((1, 3), np.float32))
-    assert engine.tracer is None
+    assert ambient.context.tracer is None
 
 
 def test_shapes_may_steer():

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 import nn
 from nn import functional as F
-from nn import tensor as tensor_module
+from nn.context import ambient, within
 from nn.testing.arrays import arrays, broadcastable, shapes
 
 
@@ -340,9 +340,8 @@ class Listener:
 
 @pytest.fixture
 def listener():
-    tensor_module.tracer = Listener()
-    yield tensor_module.tracer
-    tensor_module.tracer = None
+    with within("tracer", Listener()):
+        yield ambient.context.tracer
 
 
 def test_a_tracer_hears_every_operation_with_its_inputs_as_passed(listener):

@@ -1,0 +1,63 @@
+"""A whole network in training or in evaluation mode for a while; then each module in the mode it had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import RLock
+from typing import Any, TypeVar
+
+from nn.context import undoing
+from nn.module import Module
+
+__all__ = ["in_mode"]
+
+T = TypeVar("T")
+_lock = RLock()
+_open: dict[Module, list[_Found]] = {}    # for each module the calls that switched it and have not ended
+
+
+class _Found:
+    """The mode in which one call found a module."""
+
+    __slots__ = ("call", "training")
+
+    def __init__(self, call: object, training: bool) -> None:
+        self.call, self.training = call, training
+
+
+def in_mode(model: Any, training: bool, body: Callable[..., T], *args: Any) -> T:
+    """body(*args) with all of `model` in one mode, if it is a Module; then each module has the mode it had.
+
+    Also if Ctrl-C ends it, at whatever point; and if two threads do this to one model and their calls cross,
+    for then the last that ends leaves the modes that the first has found.
+    """
+    call = object()
+    modules = [module for _, module in model.named_modules()] if isinstance(model, Module) else []
+
+    def switched() -> T:
+        for module in modules:
+            with _lock:
+                _open.setdefault(module, []).append(_Found(call, module.training))
+                module.training = training
+        return body(*args)
+
+    def back() -> None:
+        for module in modules:
+            with _lock:
+                _leave(module, call)
+
+    return undoing(back, switched)
+
+
+def _leave(module: Module, call: object) -> None:
+    found = _open.get(module, [])
+    for i, mine in enumerate(found):
+        if mine.call is call:
+            if i + 1 < len(found):    # a call that began later: it will go back to what this one found
+                found[i + 1].training = mine.training
+            else:
+                module.training = mine.training
+            del found[i]
+            break
+    if not found:
+        _open.pop(module, None)
