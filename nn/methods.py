@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nn.arguments import as_ints
+from nn.converting import Converting
 from nn.explain import explain
+from nn.operators import Operators
+from nn.ordering import Ordering
 from nn.rules import (
     activations,
     choices,
@@ -18,13 +21,20 @@ from nn.rules import (
     functions,
     gathering,
     linear,
+    norm,
+    order,
     reductions,
     shapes,
     spread,
 )
+from nn.shaping import Shaping
 
 if TYPE_CHECKING:
     from nn.tensor import Dims, Operand, Tensor
+
+
+OVER_AXES = """dim: an axis, a tuple of axes, or None for all. keepdim: whether those stay, at length 1. axis
+and keepdims: NumPy's names for the two. Raises ValueError for an axis that is not there."""
 
 
 def _rule(rule):
@@ -35,13 +45,14 @@ def _rule(rule):
 
 
 def _reduction(rule):
-    def method(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return self._apply(rule, dim=dim, keepdim=keepdim)
-    method.__doc__ = f"{rule.formula}\n\ndim: an axis, a tuple of axes, or None for all."
+    def method(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None,
+               keepdims: bool = False) -> Tensor:
+        return self._apply(rule, dim=dim if axis is None else axis, keepdim=keepdim or keepdims)
+    method.__doc__ = f"{rule.formula}\n\n{OVER_AXES}"
     return method
 
 
-class Methods:
+class Methods(Ordering, Operators, Shaping, Converting):
     """What Tensor inherits. `_apply(rule, *others, **attrs)` is the rule on this tensor and the others."""
 
     __slots__ = ()
@@ -87,6 +98,22 @@ class Methods:
 
     prod, logsumexp, argmin = map(_reduction, (cumulative.prod, spread.logsumexp, spread.argmin))
     amax, amin = _reduction(reductions.max), _reduction(reductions.min)
+    any, all = _reduction(order.any), _reduction(order.all)
+
+    def norm(self, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        """The p-norm (Σ|x|ᵖ)¹ᐟᵖ over `dim`, an axis, a tuple of axes, or None for all.
+
+        p: a number; ∞ (or −∞) for the greatest (or least) |x|, 0 for how many entries are not 0, "fro" for
+        2. The gradient where an entry is 0 is 0. Raises TypeError for integers, ValueError for another p,
+        and for an infinite or negative one over no entries.
+        """
+        p = 2 if p is None or p == "fro" else p
+        if isinstance(p, (bool, str)) or not isinstance(p, (int, float, np.number)) or np.isnan(p):
+            raise ValueError(f"norm: p is {p!r}, wanted a number, or 'fro' for 2")
+        if self.dtype.kind == "f" and np.isinf(p):
+            return self._apply(functions.abs)._apply(reductions.max if p > 0 else reductions.min,
+                                                     dim=dim, keepdim=keepdim)
+        return self._apply(norm.norm, p=float(p), dim=dim, keepdim=keepdim)
 
     def std(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
         """The square root of the variance, with n − correction in its denominator."""
@@ -95,6 +122,10 @@ class Methods:
     def cumsum(self, dim: int) -> Tensor:
         """The running sums along `dim`."""
         return self._apply(cumulative.cumsum, dim=self._axis(dim))
+
+    def cumprod(self, dim: int) -> Tensor:
+        """The running products along `dim`; their gradient is right beside zeros, too."""
+        return self._apply(cumulative.cumprod, dim=self._axis(dim))
 
     def softmax(self, dim: int) -> Tensor:
         """eˣ/Σeˣ over `dim`."""

@@ -10,7 +10,7 @@ import numpy as np
 from nn import backward as engine
 from nn.arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
 from nn.backward import LEAF, Node
-from nn.methods import Methods
+from nn.methods import OVER_AXES, Methods
 from nn.mode import mode
 from nn.rules import Rule, arithmetic, choices, functions, linear, reductions, shapes
 
@@ -94,9 +94,10 @@ def _swapped(rule):
 
 
 def _reduction(rule):
-    def method(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return apply(rule, self, dim=dim, keepdim=keepdim)
-    method.__doc__ = f"{rule.formula}\n\ndim: an axis, a tuple of axes, or None for all."
+    def method(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None,
+               keepdims: bool = False) -> Tensor:
+        return apply(rule, self, dim=dim if axis is None else axis, keepdim=keepdim or keepdims)
+    method.__doc__ = f"{rule.formula}\n\n{OVER_AXES}"
     return method
 
 
@@ -166,7 +167,8 @@ class Tensor(Methods):
     shape = property(lambda self: self._data.shape)
     ndim = property(lambda self: self._data.ndim)
     dtype = property(lambda self: self._data.dtype)
-    size = property(lambda self: self._data.size)
+    size = property(lambda self: self._data.size, doc="How many entries, as in NumPy and as numel(); what "
+                    "PyTorch's size() gives is the shape.")
     is_leaf = property(lambda self: self._node is None or self._node is LEAF)
 
     def __repr__(self) -> str:
@@ -249,7 +251,7 @@ class Tensor(Methods):
     def _apply(self, rule, *others, **attrs):
         return apply(rule, self, *others, **attrs)
 
-    _apply_to = staticmethod(apply)
+    _apply_to, _shared = staticmethod(apply), staticmethod(shared)
 
     def __getitem__(self, index: Any) -> Tensor:
         return apply(shapes.index, self, index=as_index(index))
@@ -281,7 +283,6 @@ class Tensor(Methods):
 
     exp, log, sqrt = _unary(arithmetic.exp), _unary(arithmetic.log), _unary(arithmetic.sqrt)
     sum, mean, argmax = map(_reduction, (reductions.sum, reductions.mean, reductions.argmax))
-    max, min = map(_reduction, (reductions.max, reductions.min))    # the values alone: PyTorch's amax, amin
 
     def var(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
         """The variance, with n − correction in the denominator."""
@@ -318,12 +319,6 @@ class Tensor(Methods):
         """In another dtype; no gradient flows through integers and booleans."""
         dtype = np.dtype(dtype)
         return apply(arithmetic.cast if dtype.kind == "f" else arithmetic.truncate, self, dtype=dtype)
-
-    def float(self) -> Tensor:
-        return self.astype(np.float32)
-
-    def double(self) -> Tensor:
-        return self.astype(np.float64)
 
     def detach(self) -> Tensor:
         """The same array, out of the graph: no gradient flows back through it."""
