@@ -22,6 +22,7 @@ from nn import backward as engine
 from nn import higher, random
 from nn import tensor as tensors
 from nn.backward import Node
+from nn.bundles import joined, leaves, parted
 from nn.mode import mode
 from nn.rules import Rule
 from nn.tensor import Tensor
@@ -29,37 +30,44 @@ from nn.tensor import Tensor
 __all__ = ["checkpoint", "checkpoint_sequential", "replaying", "split"]
 
 
-def checkpoint(f: Callable[..., Tensor], *inputs: Any) -> Tensor:
-    """f(*inputs), of which backward keeps the inputs only: what f saves is dropped, and f runs again there.
+def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False, **named: Any) -> Any:
+    """f(*inputs, **named), of which backward keeps the inputs only: what f saves is dropped, and f runs again
+    there.
 
-    f: gives one Tensor that depends on nothing but its inputs, Tensors that it closes over (parameters, for
-        instance) and random numbers of nn.random.generator(), which are replayed. Whatever required a
+    f: gives a Tensor, or a tuple, a list or a dict of them (with anything else in it, which is passed on as
+    it
+        was the first time) that depends on nothing but its inputs, Tensors that it closes over (parameters,
+        for instance) and random numbers of nn.random.generator(), which are replayed. Whatever required a
         gradient when f met it gets one, input or not.
-    inputs: what f takes. Without anything to record (no_grad, a trace) this is f(*inputs) and no more.
+    inputs, named: what f takes: Tensors, tuples, lists and dicts of them, anything. Without anything to
+    record
+        (no_grad, a trace) this is f(*inputs, **named) and no more.
+    use_reentrant: as what PyTorch calls False, the only way here; True would be no other.
 
     The gradients are those of f(*inputs), bit for bit, unless a tensor is used several times in f and outside
     it too: then its gradients are added in another order. Batch norm counts the batch once; an f of your own
     that notes something down can ask `nn.mode.mode.replaying` whether it has done so already.
 
-    Raises: TypeError if f is no function or gives anything but one Tensor. Backward raises RuntimeError if f
+    Raises: TypeError if f is no function or gives no Tensor. Backward raises RuntimeError if f
     gave another result when it ran again, or if an input was overwritten since.
     """
     if not callable(f):
         raise TypeError(f"checkpoint: f must be a function of the inputs, got {type(f).__name__}")
     if tensors.tracer is not None or not mode.recording:
-        return f(*inputs)
+        return f(*inputs, **named)
     drawn, since = random.state(), _tick()
     # Recorded the first time too: its graph tells what f closes over. Backward will need that room anyway.
-    y = _one_tensor(f(*inputs))
-    if not _recorded(y._node, since):
-        return y    # f computed nothing that a gradient flows through
+    result = f(*inputs, **named)
+    y = _one_tensor(result)
+    if y is None or not _recorded(y._node, since):
+        return result    # f computed nothing that a gradient flows through
     parents = _in_order(y._node, _cut(y._node, since))
     # What f reads is saved in the open, so that the engine finds out if it is overwritten.
-    arrays = [getattr(read, "_data", read) for read in (*inputs, *parents)]
-    saved = (_Call(f, inputs, tuple(parents), drawn, _fingerprint(y._data)), *arrays)
+    arrays = [getattr(read, "_data", read) for read in (*leaves((inputs, named)), *parents)]
+    saved = (_Call(f, inputs, named, tuple(parents), drawn, _fingerprint(y._data)), *arrays)
     out = y.detach()
     out._node = Node(_RULE, parents, saved, y.shape)
-    return out
+    return out if y is result else parted(result, out)
 
 
 def checkpoint_sequential(
@@ -97,10 +105,10 @@ def _one_after_another(modules, x):
 class _Call:
     """What it takes to run f again and to know that it was the same."""
 
-    __slots__ = ("drawn", "f", "fingerprint", "inputs", "parents")
+    __slots__ = ("drawn", "f", "fingerprint", "inputs", "named", "parents")
 
-    def __init__(self, f, inputs, parents, drawn, fingerprint):
-        self.f, self.inputs, self.parents = f, inputs, parents
+    def __init__(self, f, inputs, named, parents, drawn, fingerprint):
+        self.f, self.inputs, self.named, self.parents = f, inputs, named, parents
         self.drawn, self.fingerprint = drawn, fingerprint
 
 
@@ -136,10 +144,10 @@ def _replayed(call):
     """(what f ends in when it runs again, {parent outside f: the end of f's graph put in its place})"""
     since = _tick()
     with replaying(call.drawn):
-        y = _one_tensor(call.f(*call.inputs))
-    root = y._node
+        y = _one_tensor(call.f(*call.inputs, **call.named))
+    root = None if y is None else y._node
     ends = _cut(root, since) if _recorded(root, since) else {}
-    if _fingerprint(y._data) != call.fingerprint or ends.keys() != set(call.parents):
+    if y is None or _fingerprint(y._data) != call.fingerprint or ends.keys() != set(call.parents):
         raise RuntimeError(
             f"checkpoint: {_name(call.f)} gave another result when backward ran it again. It may depend on "
             "its inputs, on parameters and on numbers of nn.random.generator(): has it another source of "
@@ -201,9 +209,13 @@ def _in_order(root, ends):
 
 
 def _one_tensor(y):
-    if not isinstance(y, Tensor):
-        raise TypeError(f"checkpoint: f must give one Tensor, it gave a {type(y).__name__}")
-    return y
+    """What f gave as one Tensor; None if it gave several, and none of them has a gradient."""
+    if isinstance(y, Tensor):
+        return y
+    if not any(isinstance(part, Tensor) for part in leaves(y)):
+        raise TypeError(f"checkpoint: f must give one Tensor, it gave a {type(y).__name__}; a tuple, list or "
+                        "dict of Tensors will do, too")
+    return joined(y)
 
 
 def _fingerprint(array):

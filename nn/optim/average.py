@@ -40,6 +40,7 @@ class AveragedModel:
         self.decay, self.use_buffers = decay, use_buffers
         self.n_averaged, self.swapped = 0, False
         self._model, self._parameters = model, list(model.parameters())
+        self._averages: list[np.ndarray] = []    # none yet that what follows could differ from
         self._averages = [array.copy() for array in self._arrays()]
 
     def update_parameters(self) -> None:
@@ -99,7 +100,11 @@ class AveragedModel:
     def _arrays(self) -> list[np.ndarray]:
         """What is averaged, as it lies now: p.data = ... gives a weight another array."""
         buffers = self._model.named_buffers() if self.use_buffers else ()
-        return [*(p.data for p in self._parameters), *(b for _, b in buffers if b.dtype.kind == "f")]
+        arrays = [*(p.data for p in self._parameters), *(b for _, b in buffers if b.dtype.kind == "f")]
+        if any(a.dtype != average.dtype for a, average in zip(arrays, self._averages, strict=False)):
+            raise RuntimeError("AveragedModel: a dtype changed after this average was begun; begin it after "
+                               "model.to(dtype)")
+        return arrays
 
     def _not_swapped(self, what: str) -> None:
         if self.swapped:

@@ -46,6 +46,7 @@ class Optimizer:
         self.steps = 0
         # A parameter's own count: one whose first gradient comes late starts its averages then.
         self.counts = [0] * len(self.params)
+        self._dtypes = [p._data.dtype for p in self.params]
         self.state = {key: [np.zeros_like(p.data, order="C") for p in self.params] for key in self.moments}
         # The weights that stand behind the parameters, and the view that each had when we were built.
         trained = [p for p in self.params if isinstance(p, Parameter)]
@@ -102,7 +103,8 @@ class Optimizer:
     def step(self) -> None:
         """One update of every parameter that has a gradient; then its weights' views take note.
 
-        Raises: RuntimeError if a view was attached to a weight, or removed, since the optimizer was built.
+        Raises: RuntimeError if a view was attached to a weight, or removed, or a parameter was given another
+        dtype, since the optimizer was built.
         """
         for weight, view in zip(self._weights, self._views, strict=True):
             if weight.view is not view:
@@ -110,6 +112,11 @@ class Optimizer:
                     f"{type(self).__name__}: a weight's view changed after this optimizer was built, so it "
                     "would train the wrong tensors: build the optimizer after preparing the model"
                 )
+        if [p._data.dtype for p in self.params] != self._dtypes:
+            raise RuntimeError(
+                f"{type(self).__name__}: a parameter's dtype changed after this optimizer was built, so its "
+                "state has the old one: build the optimizer after model.to(dtype)"
+            )
         self.steps += 1
         moments, first = [self.state[key] for key in self.moments], 0
         for group in self.param_groups:
