@@ -89,6 +89,7 @@ from nn.layers import (
     Softplus,
     Tanh,
     TransformerEncoderLayer,
+    Upsample,
 )
 from nn.mode import no_grad
 from nn.module import Module, Parameter
@@ -144,6 +145,7 @@ __all__ = [
     "Tensor",
     "TraceError",
     "TransformerEncoderLayer",
+    "Upsample",
     "arange",
     "cat",
     "checkpoint",

@@ -22,12 +22,12 @@ class _BatchNorm(Module):
     shapes = ""
 
     def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True
     ) -> None:
         positive(self, num_features=num_features)
-        if not (eps > 0 and 0 <= momentum <= 1):
+        if not (eps > 0 and (momentum is None or 0 <= momentum <= 1)):
             name = type(self).__name__
-            raise ValueError(f"{name}: wanted eps > 0 and momentum in 0..1, got {eps} and {momentum}")
+            raise ValueError(f"{name}: wanted eps > 0 and momentum in 0..1 or None, got {eps} and {momentum}")
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
@@ -49,7 +49,7 @@ class _BatchNorm(Module):
             None if self.weight is None else self.weight.viewed(),
             None if self.bias is None else self.bias.viewed(),
             self.training,
-            self.momentum,
+            1 / (int(self.num_batches_tracked) + 1) if self.momentum is None else self.momentum,
             self.eps,
         )
         if self.training and not mode.replaying:
