@@ -44,9 +44,12 @@ class Shaping:
         apart = apart.expand(*(n for pair in zip(sizes, have, strict=True) for n in pair))
         return apart.reshape(*(size * length for size, length in zip(sizes, have, strict=True)))
 
-    def flip(self, *dims: int) -> Tensor:
-        """A copy, back to front along the axes `dims`."""
-        dims = [self._axis(dim) for dim in whole("flip", "dims", dims)]
+    def flip(self, *axes: int, dims: int | tuple[int, ...] = ()) -> Tensor:
+        """A copy, back to front along `axes`, which may also be given as `dims`.
+
+        Raises ValueError for one that is not there or comes twice.
+        """
+        dims = [self._axis(dim) for dim in (*whole("flip", "dims", axes), *whole("flip", "dims", (dims,)))]
         if len(set(dims)) < len(dims):
             raise ValueError(f"flip: the axes {dims} name one twice")
         if not self.ndim:
