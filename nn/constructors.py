@@ -76,12 +76,12 @@ def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
 def zeros_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros, of the shape and dtype of `input`, a tensor or an array, or of another dtype (else
     TypeError)."""
-    return full_like(input, 0, dtype, requires_grad)
+    return _filled("zeros_like", input, 0, dtype, requires_grad)
 
 
 def ones_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones, of the shape and dtype of `input`, a tensor or an array, or of another dtype (else TypeError)."""
-    return full_like(input, 1, dtype, requires_grad)
+    return _filled("ones_like", input, 1, dtype, requires_grad)
 
 
 def full_like(input: Operand, fill_value: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -89,10 +89,7 @@ def full_like(input: Operand, fill_value: float, dtype: Any = None, requires_gra
 
     Raises TypeError for what is no number, no array or no dtype.
     """
-    shape, have = _like("full_like", input)
-    number = _number("full_like", "fill_value", fill_value)
-    dtype = have if dtype is None else numeric("full_like", dtype)
-    return _made(np.full(shape, number).astype(dtype), requires_grad)
+    return _filled("full_like", input, _number("full_like", "fill_value", fill_value), dtype, requires_grad)
 
 
 def arange(start: float, end: float | None = None, step: float = 1, dtype: Any = None,
@@ -188,6 +185,12 @@ def _made(array, requires_grad):
     if requires_grad:
         out.requires_grad = True
     return out
+
+
+def _filled(who, input, number, dtype, requires_grad):
+    shape, have = _like(who, input)
+    dtype = have if dtype is None else numeric(who, dtype)
+    return _made(np.full(shape, number).astype(dtype), requires_grad)
 
 
 def _drawn(dtype):

@@ -63,14 +63,17 @@ class Converting:
 
         Raises TypeError for sizes or a dtype that are none, ValueError for sizes below 0.
         """
-        dtype = self.dtype if dtype is None else numeric("new_full", dtype)
-        made = self._shared(np.full(sizes("new_full", (size,)), fill_value, dtype))
-        return made.requires_grad_(requires_grad)
+        return _filled(self, "new_full", (size,), fill_value, dtype, requires_grad)
 
     def new_zeros(self, *size: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         """Zeros, of the shape `size`, in this tensor's dtype or another; errors as of new_full."""
-        return self.new_full(sizes("new_zeros", size), 0, dtype, requires_grad)
+        return _filled(self, "new_zeros", size, 0, dtype, requires_grad)
 
     def new_ones(self, *size: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         """Ones, of the shape `size`, in this tensor's dtype or another; errors as of new_full."""
-        return self.new_full(sizes("new_ones", size), 1, dtype, requires_grad)
+        return _filled(self, "new_ones", size, 1, dtype, requires_grad)
+
+
+def _filled(like, who, size, number, dtype, requires_grad):
+    dtype = like.dtype if dtype is None else numeric(who, dtype)
+    return like._shared(np.full(sizes(who, size), number).astype(dtype)).requires_grad_(requires_grad)
