@@ -110,9 +110,6 @@ class Methods(Ordering, Operators, Shaping, Converting):
         p = 2 if p is None or p == "fro" else p
         if isinstance(p, (bool, str)) or not isinstance(p, (int, float, np.number)) or np.isnan(p):
             raise ValueError(f"norm: p is {p!r}, wanted a number, or 'fro' for 2")
-        if self.dtype.kind == "f" and np.isinf(p):
-            return self._apply(functions.abs)._apply(reductions.max if p > 0 else reductions.min,
-                                                     dim=dim, keepdim=keepdim)
         return self._apply(norm.norm, p=float(p), dim=dim, keepdim=keepdim)
 
     def std(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:

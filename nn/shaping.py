@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from nn.arguments import whole
@@ -37,11 +36,9 @@ class Shaping:
         if new < 0 or min(sizes, default=0) < 0:
             raise ValueError(f"repeat: the sizes {sizes} came for the shape {self.shape}, wanted one of at "
                              "least 0 for each axis, or more")
-        if math.prod(sizes) == 1:
-            return self.reshape(*(1,) * new, *self.shape).clone()
         have = (*(1,) * new, *self.shape)
         apart = self.reshape(*(n for length in have for n in (1, length)))
-        apart = apart.expand(*(n for pair in zip(sizes, have, strict=True) for n in pair))
+        apart = apart.expand(*(n for pair in zip(sizes, have, strict=True) for n in pair)).clone()
         return apart.reshape(*(size * length for size, length in zip(sizes, have, strict=True)))
 
     def flip(self, *axes: int, dims: int | tuple[int, ...] = ()) -> Tensor:
