@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nn import rules
 from nn.functional.padding import pad
 from nn.functional.shapes import as_tensor
@@ -71,10 +73,10 @@ def _by_name(op, x, w, stride, padding, dilation):
         return x, (0,) * len(kernel)
     if any(n != 1 for n in (stride if isinstance(stride, (tuple, list)) else (stride,))):
         raise ValueError(f"{op}: padding='same' came with a stride of {stride!r}, wanted a stride of 1")
-    dilation = tuple(dilation) if isinstance(dilation, (tuple, list)) else (dilation,) * len(kernel)
-    if len(dilation) != len(kernel) or any(isinstance(d, bool) or not isinstance(d, int) for d in dilation):
-        raise TypeError(f"{op}: dilation is {dilation!r}, wanted {len(kernel)} ints")
-    widths = same_padding(kernel, dilation)
+    each = tuple(dilation) if isinstance(dilation, (tuple, list)) else (dilation,) * len(kernel)
+    if len(each) != len(kernel) or not all(isinstance(d, (int, np.integer)) and d > 0 for d in each):
+        raise TypeError(f"{op}: dilation is {dilation!r}, wanted an int or {len(kernel)} of at least 1")
+    widths = same_padding(kernel, each)
     if all(left == right for left, right in widths):
         return x, tuple(left for left, _ in widths)
     return pad(x, [n for width in widths[::-1] for n in width]), (0,) * len(kernel)
