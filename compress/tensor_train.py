@@ -51,6 +51,7 @@ class TensorTrain:
     where they are not given, there are as many as `cores`, as equal as possible, those of `in` falling and
     those of `out` rising: so a prime beside a prime has modes (p, 1, 1) and (1, 1, q), which is a plain
     low-rank product.
+    Raises TypeError or ValueError for settings that are none, or that no weight can have.
     """
 
     rank: int | tuple[int, ...] | None = None

@@ -52,21 +52,29 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 
 def zeros(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Zeros, of the shape `size`. TypeError for sizes or a dtype that are none, ValueError below 0."""
+    """Zeros, of the shape `size` (ints, or one tuple).
+
+    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for a size or a dtype that is
+    none, ValueError for a length below 0.
+    """
     return _made(np.zeros(sizes("zeros", size), numeric("zeros", dtype)), requires_grad)
 
 
 def ones(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Ones, of the shape `size`. TypeError for sizes or a dtype that are none, ValueError below 0."""
+    """Ones, of the shape `size` (ints, or one tuple).
+
+    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for a size or a dtype that is
+    none, ValueError for a length below 0.
+    """
     return _made(np.ones(sizes("ones", size), numeric("ones", dtype)), requires_grad)
 
 
 def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
          requires_grad: bool = False) -> Tensor:
-    """The number `fill_value` everywhere, in the shape `size`.
+    """The number `fill_value` everywhere, in the shape `size`, an int or a tuple.
 
-    dtype: float32, int64 or bool if left out, as the number is a float, an int or a bool. Raises TypeError
-    for sizes or a dtype that are none, ValueError for sizes below 0.
+    dtype: float32, int64 or bool if left out, as the number is a float, an int or a bool. requires_grad:
+    floats only. Raises TypeError for a size or a dtype that is none, ValueError for a length below 0.
     """
     number = _number("full", "fill_value", fill_value)
     dtype = _usual(number) if dtype is None else numeric("full", dtype)
@@ -74,20 +82,25 @@ def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
 
 
 def zeros_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros, of the shape and dtype of `input`, a tensor or an array, or of another dtype (else
-    TypeError)."""
+    """Zeros, of the shape and dtype of `input`, a tensor or an array, or of another dtype.
+
+    requires_grad: floats only. Raises TypeError for what is no array or no dtype.
+    """
     return _filled("zeros_like", input, 0, dtype, requires_grad)
 
 
 def ones_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones, of the shape and dtype of `input`, a tensor or an array, or of another dtype (else TypeError)."""
+    """Ones, of the shape and dtype of `input`, a tensor or an array, or of another dtype.
+
+    requires_grad: floats only. Raises TypeError for what is no array or no dtype.
+    """
     return _filled("ones_like", input, 1, dtype, requires_grad)
 
 
 def full_like(input: Operand, fill_value: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """The number `fill_value` in the shape and dtype of `input`, a tensor or an array, or in another dtype.
 
-    Raises TypeError for what is no number, no array or no dtype.
+    requires_grad: floats only. Raises TypeError for what is no number, no array or no dtype.
     """
     return _filled("full_like", input, _number("full_like", "fill_value", fill_value), dtype, requires_grad)
 
@@ -96,8 +109,8 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
            requires_grad: bool = False) -> Tensor:
     """start, start + step, … up to `end` exclusively; arange(n) is 0, 1, …, n − 1.
 
-    dtype: int64 if all three are ints, else float32. Raises TypeError for what is no number, ValueError for a
-    step of 0 or one that leads away from `end`.
+    dtype: int64 if all three are ints, else float32, if left out. requires_grad: floats only. Raises
+    TypeError for what is no number, ValueError for a step of 0 or one that leads away from `end`.
     """
     start, end = (0, start) if end is None else (start, end)
     given = {"start": start, "end": end, "step": step}
@@ -116,7 +129,8 @@ def linspace(start: float, end: float, steps: int, dtype: Any = np.float32,
              requires_grad: bool = False) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included.
 
-    Raises TypeError for what is no number, ValueError for steps below 0.
+    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for what is no number, ValueError
+    for steps below 0.
     """
     ends = _number("linspace", "start", start), _number("linspace", "end", end)
     (steps,) = sizes("linspace", (steps,))
@@ -124,13 +138,21 @@ def linspace(start: float, end: float, steps: int, dtype: Any = np.float32,
 
 
 def eye(n: int, m: int | None = None, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """The n×n identity matrix, or n×m, with ones at [i, i]. TypeError, ValueError for what is no size."""
+    """The n×n identity matrix, or n×m, with ones at [i, i].
+
+    dtype: float32 if left out; requires_grad: floats only. Raises TypeError or ValueError for what is no
+    size.
+    """
     rows, columns = sizes("eye", (n, n if m is None else m))
     return _made(np.eye(rows, columns, dtype=numeric("eye", dtype)), requires_grad)
 
 
 def rand(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Random numbers, uniform in [0, 1), of the shape `size` and a dtype of floats (else TypeError)."""
+    """Random numbers, uniform in [0, 1), of the shape `size` (ints, or one tuple).
+
+    dtype: of floats, float32 if left out. requires_grad: as of a Tensor. Raises TypeError for a size or a
+    dtype that is none, ValueError for a length below 0.
+    """
     shape, dtype = sizes("rand", size), numeric("rand", dtype, "f")
     if dtype == np.float16:    # whose rounding would make a 1 of the greatest: multiples of 2⁻¹¹
         return _made((generator().integers(0, 1 << 11, shape) / (1 << 11)).astype(dtype), requires_grad)
@@ -138,32 +160,41 @@ def rand(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Te
 
 
 def randn(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Random numbers, normal with mean 0 and variance 1, of the shape `size` and a dtype of floats (else
-    TypeError)."""
+    """Random numbers, normal with mean 0 and variance 1, of the shape `size` (ints, or one tuple).
+
+    dtype: of floats, float32 if left out. requires_grad: as of a Tensor. Raises TypeError for a size or a
+    dtype that is none, ValueError for a length below 0.
+    """
     shape, dtype = sizes("randn", size), numeric("randn", dtype, "f")
     return _made(np.asarray(generator().standard_normal(shape, _drawn(dtype))).astype(dtype), requires_grad)
 
 
 def rand_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """rand, of the shape and dtype of `input`, a tensor or an array, or of another dtype of floats (else
-    TypeError)."""
+    """rand, of the shape and dtype of `input`, a tensor or an array, or of another dtype, of floats.
+
+    requires_grad: as of a Tensor. Raises TypeError for what is no array, and for a dtype that is none of
+    floats.
+    """
     shape, have = _like("rand_like", input)
     return rand(shape, dtype=have if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def randn_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """randn, of the shape and dtype of `input`, a tensor or an array, or of another dtype of floats (else
-    TypeError)."""
+    """randn, of the shape and dtype of `input`, a tensor or an array, or of another dtype, of floats.
+
+    requires_grad: as of a Tensor. Raises TypeError for what is no array, and for a dtype that is none of
+    floats.
+    """
     shape, have = _like("randn_like", input)
     return randn(shape, dtype=have if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def randint(low: int, high: int | tuple[int, ...], size: tuple[int, ...] | None = None,
             dtype: Any = np.int64) -> Tensor:
-    """Random integers, uniform from `low` to `high` − 1, of the shape `size`; randint(high, size) begins at
-    0.
+    """Random integers, uniform from `low` to `high` − 1, of the shape `size`, a tuple.
 
-    Raises TypeError for what are no ints, ValueError if there is no integer to draw.
+    randint(high, size) begins at 0. dtype: int64 if left out. Raises TypeError for what are no ints,
+    ValueError if there is no integer to draw.
     """
     if size is None:
         low, high, size = 0, low, high
@@ -222,7 +253,7 @@ class _Module(ModuleType):
     def __call__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         return tensor(data, dtype, requires_grad)
 
-    __call__.__doc__ = tensor.__doc__
+    __call__.__doc__ = tensor.__doc__    # (help(nn.tensor) is of the module, which says so)
 
 
 sys.modules["nn.tensor"].__class__ = _Module

@@ -61,16 +61,25 @@ class Converting:
                  requires_grad: bool = False) -> Tensor:
         """The number `fill_value` in the shape `size`, in this tensor's dtype or another.
 
-        Raises TypeError for sizes or a dtype that are none, ValueError for sizes below 0.
+        requires_grad: floats only. Raises TypeError for a size or a dtype that is none, ValueError for a
+        length below 0.
         """
         return _filled(self, "new_full", (size,), fill_value, dtype, requires_grad)
 
     def new_zeros(self, *size: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        """Zeros, of the shape `size`, in this tensor's dtype or another; errors as of new_full."""
+        """Zeros, of the shape `size`, in this tensor's dtype or another.
+
+        requires_grad: floats only. Raises TypeError for a size or a dtype that is none, ValueError for a
+        length below 0.
+        """
         return _filled(self, "new_zeros", size, 0, dtype, requires_grad)
 
     def new_ones(self, *size: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        """Ones, of the shape `size`, in this tensor's dtype or another; errors as of new_full."""
+        """Ones, of the shape `size`, in this tensor's dtype or another.
+
+        requires_grad: floats only. Raises TypeError for a size or a dtype that is none, ValueError for a
+        length below 0.
+        """
         return _filled(self, "new_ones", size, 1, dtype, requires_grad)
 
 

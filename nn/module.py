@@ -33,9 +33,12 @@ class View(Protocol):
 
 
 class Parameter(Tensor):
-    """A Tensor that is trained. `view` is None, or stands between it and its layer.
+    """A Tensor that is trained: of `data`, an array, which is copied; requires_grad: False for one that is
+    frozen.
 
-    `source` is set on a Parameter that is trained in the place of another one: it is that other one.
+    `view` is None, or stands between it and its layer. `source` is set on a Parameter that is trained in the
+    place of another one: it is that other one.
+    Raises TypeError for data that has no floats, or is none.
     """
 
     __slots__ = ("source", "view")
@@ -79,14 +82,20 @@ class IncompatibleKeys(NamedTuple):
 
 
 class Module:
-    """Base class of everything with parameters: set attributes in `__init__`, compute in `forward`."""
+    """Base class of everything with parameters: set attributes in `__init__`, compute in `forward`.
+
+    A forward that a subclass lacks raises TypeError when it is called.
+    Raises: each method says what.
+    """
 
     training: bool = True
     view: Callable[..., Tensor] | None = None  # computes in place of forward, as a Parameter's view does
     _buffers: tuple[str, ...] = ()  # names of the attributes that are saved but not trained
 
     def forward(self, *args: Any) -> Tensor:
-        """What the module computes; every subclass has its own."""
+        """What the module computes of its args; every subclass has its own. Raises TypeError in one that has
+        none.
+        """
         raise TypeError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -186,7 +195,7 @@ class Module:
                 trainable.grad = None
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
-        """Whether the parameters get gradients: False freezes them. Returns the Module."""
+        """Whether the parameters get gradients; requires_grad=False freezes them. Returns the Module."""
         for _, parameter in self.named_parameters():
             for trainable in (parameter, *parameter.trainables()):
                 trainable.requires_grad = requires_grad

@@ -104,7 +104,7 @@ class Operators:
     div_ = _written("div_", np.divide, "self/other")
 
     def fill_(self, value: float) -> Tensor:
-        """Every entry set to a number, in place, as copy_; returns self."""
+        """Every entry set to `value`, a number, in place, as copy_; returns self."""
         return self.copy_(value)
 
     def zero_(self) -> Tensor:

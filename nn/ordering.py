@@ -82,11 +82,12 @@ class Ordering:
         return self._first(None, _axis("sort", self, dim), descending)
 
     def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-        """The indices of `sort`."""
+        """The indices of `sort`, whose dim, descending and stable these are."""
         return self.sort(dim, descending).indices
 
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Ordered:
-        """The k greatest (or least) entries along `dim`, in order: the named tuple (values, indices).
+        """The k greatest entries along `dim`, or the least if not `largest`: the named tuple (values,
+        indices).
 
         Of equals the first come first (PyTorch does not say which); they are in order whatever `sorted` says.
         NaN counts as greater than all. Raises ValueError for a k that is not from 0 to the length of the

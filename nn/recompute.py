@@ -78,6 +78,7 @@ def checkpoint_sequential(
     modules: a Sequential or a list of functions. segments: how many, from 1 to len(modules); None for √n,
     which needs least memory if the layers are alike. The last segment keeps what it saves: its backward comes
     first, and there is nothing to wait for.
+    x: what the first takes. Raises ValueError for segments that are none.
     """
     *first, last = split(list(modules), segments)
     for part in first:

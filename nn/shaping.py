@@ -55,8 +55,10 @@ class Shaping:
         return self[tuple(back if axis in dims else slice(None) for axis in range(self.ndim))].clone()
 
     def t(self) -> Tensor:
-        """A matrix transposed; a vector or a scalar as it is. ValueError for more axes, of which T reverses
-        all and mT exchanges the last two."""
+        """A matrix transposed; a vector or a scalar as it is.
+
+        Raises ValueError for more axes, of which T reverses all and mT exchanges the last two.
+        """
         if self.ndim > 2:
             raise ValueError(f"t: the tensor has shape {self.shape}, wanted at most 2 axes")
         return self.permute(*reversed(range(self.ndim)))

@@ -37,7 +37,10 @@ class Epoch(NamedTuple):
 
 
 class Diverged(FloatingPointError):
-    """The loss became infinite or NaN. `layer` is the path of the first module with such an output."""
+    """The loss became infinite or NaN. `layer` is the path of the first module with such an output.
+
+    message: what to say.
+    """
 
     def __init__(self, message: str, layer: str | None) -> None:
         super().__init__(message)
@@ -71,7 +74,8 @@ def fit(
     """Train a model on shuffled mini-batches, by cross-entropy or another loss; returns one Epoch for each
     pass.
 
-    Parameters: x (N, …) float, y (N,) integer classes. `loss(outputs, targets)` gives the scalar Tensor to be
+    Parameters: x (N, …) float, y (N,) integer classes, which pass through the model `epochs` times, in
+    batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to be
     made small in the place of F.cross_entropy, from what the model gives for a batch and the rows of y for it
     (a Tensor): y (N, …) may then be any numbers, as for a regression by F.mse_loss. `penalty(model)` gives a
     scalar Tensor that is added to each batch's loss (and counts in Epoch.loss). `schedule` gives the factor
@@ -210,6 +214,7 @@ def accuracy(
     lower classes come first. `model` is a Module (measured in evaluation mode, without a graph; its mode is
     restored) or anything that maps an array (N, …) to an array (N, classes).
     Raises: TypeError or ValueError for data that can't be measured on, and for a k that is not 1 … classes.
+    batch_size: how many rows go through the model at a time.
     """
     _check(model, x, y)
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:

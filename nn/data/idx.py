@@ -25,6 +25,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
     Returns: uint8, int8, int16, int32, float32 or float64, in this machine's byte order.
     Raises: FileError if the header is not IDX or lies about the size; OSError if the file can't be read.
+    path: of the file.
     """
     import gzip
 

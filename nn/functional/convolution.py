@@ -15,9 +15,11 @@ def conv2d(input: Operand, weight: Operand, bias: Operand | None = None, stride:
            groups: int = 1) -> Tensor:
     """(N, C, H, W), (O, C/groups, kH, kW), (O,) → (N, O, H', W'), H' = ⌊(H + 2p − d(kH − 1) − 1)/s⌋ + 1.
 
-    stride, padding and dilation are ints or pairs (vertical, horizontal); padding may also be "valid", none,
-    or "same", so that H' = H, for which the stride must be 1: of d(kH − 1) zeros the odd one comes below,
-    and to the right. The result's memory is channels-last, which the other image operations keep.
+    Those are input, weight and bias. stride s, padding p and dilation d are ints or pairs (vertical,
+    horizontal); padding may also be "valid", none, or "same", so that H' = H, for which the stride must be 1:
+    of d(kH − 1) zeros the odd one comes below, and to the right. groups: how many parts the channels are in,
+    each of which sees only itself. The result's memory is channels-last, which the other image operations
+    keep.
     Raises ValueError or TypeError, naming what came, for shapes or settings that do not fit.
     """
     if isinstance(padding, str):
@@ -30,7 +32,8 @@ def conv1d(input: Operand, weight: Operand, bias: Operand | None = None, stride:
            padding: int | tuple[int] | str = 0, dilation: int | tuple[int] = 1, groups: int = 1) -> Tensor:
     """(N, C, L), (O, C/groups, k), (O,) → (N, O, L'): conv2d of images that are one pixel high.
 
-    stride, padding, dilation and groups as there, ints; errors likewise.
+    Those are input, weight and bias. stride, padding, dilation and groups as there, ints. Raises ValueError
+    or TypeError likewise.
     """
     x, w = as_tensor(input), as_tensor(weight)
     if x.ndim != 3 or w.ndim != 3:
@@ -51,8 +54,9 @@ def conv_transpose2d(input: Operand, weight: Operand, bias: Operand | None = Non
                      dilation: int | tuple[int, int] = 1) -> Tensor:
     """(N, C, H, W), (C, O/groups, kH, kW), (O,) → (N, O, H', W'), H' = (H − 1)s − 2p + d(kH − 1) + o + 1.
 
-    The gradient of conv2d with respect to its input, as a function of its own; output_padding chooses among
-    the sizes of image that conv2d takes to H.
+    Those are input, weight and bias. The gradient of conv2d with respect to its input, as a function of its
+    own, for the same stride s, padding p, dilation d and groups; output_padding o chooses among the sizes of
+    image that conv2d takes to H. Raises ValueError or TypeError for shapes or settings that do not fit.
     """
     return apply(rules.conv_transpose.conv_transpose2d, input, weight, bias, stride=stride, padding=padding,
                  output_padding=output_padding, groups=groups, dilation=dilation)

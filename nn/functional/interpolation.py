@@ -16,11 +16,11 @@ _AXES = {"nearest": None, "linear": 1, "bilinear": 2}    # mode: how many axes o
 def interpolate(input: Operand, size: int | Sequence[int] | None = None,
                 scale_factor: float | Sequence[float] | None = None, mode: str = "nearest",
                 align_corners: bool | None = None) -> Tensor:
-    """(N, C, H, W) → (N, C, H', W'), or (N, C, L) → (N, C, L'), by looking between the pixels.
+    """(N, C, H, W) → (N, C, H', W'), or (N, C, L) → (N, C, L'), by looking between the pixels of `input`.
 
-    size: H' and W', or one number for both. scale_factor: what to multiply H and W with instead (rounded
+    size: H' and W', or one number for both. scale_factor: instead, what to multiply H and W with (rounded
     down),
-        a number or one for each. One of the two is given.
+        a number or one for each.
     mode: "nearest": pixel ⌊i·s⌋ for pixel i, s = H/H' (or 1/scale_factor); "linear" (of a signal) and
         "bilinear" (of an image): the pixels on both sides of the place, by how near they are. Floats only.
     align_corners: for the last two, where the places are. False or None: (i + ½)·s − ½, the middles of pixels

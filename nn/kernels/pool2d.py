@@ -51,6 +51,7 @@ def max_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
     in reading order, y was found: of equal ones at the first; a NaN is greater than all, and of several the
     last one wins, as in PyTorch. A window has at most 256 pixels; at most half of it is padding, which never
     wins. Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or what does not fit.
+    kernel_size, stride, padding: pairs (vertical, horizontal).
     """
     counts = windows(x.shape[1:3], kernel_size, stride, padding)
     padded, images = pad(x, padding), pad(np.ones((1, *x.shape[1:3], 1), bool), padding)
@@ -71,6 +72,7 @@ def max_pool2d_grad(g: np.ndarray, winner: np.ndarray, size: Pair, kernel_size: 
 
     What several windows send to one pixel is added in the order in which the windows are read. A winner that
     names no pixel of the window sends nothing. Raises TypeError, ValueError as max_pool2d.
+    kernel_size, stride, padding: as of max_pool2d.
     """
     (h, w), (top, left) = size, padding
     padded = np.zeros((len(g), h + 2 * top, w + 2 * left, g.shape[3]), np.float32)
@@ -85,6 +87,7 @@ def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
 
     Its pixels are added in reading order, then divided by their number; a window may have any. Raises
     TypeError, ValueError as max_pool2d.
+    kernel_size, stride, padding: pairs (vertical, horizontal).
     """
     counts = windows(x.shape[1:3], kernel_size, stride, padding)
     padded, y = pad(x, padding), np.zeros((len(x), *counts, x.shape[3]), np.float32)
@@ -100,6 +103,7 @@ def avg_pool2d_grad(g: np.ndarray, size: Pair, kernel_size: Pair, stride: Pair, 
 
     What several windows send to one pixel is added in the order in which the windows are read. Raises
     TypeError, ValueError as max_pool2d.
+    kernel_size, stride, padding: as of avg_pool2d.
     """
     (h, w), (top, left) = size, padding
     padded = np.zeros((len(g), h + 2 * top, w + 2 * left, g.shape[3]), np.float32)

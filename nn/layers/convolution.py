@@ -71,7 +71,20 @@ class _Conv(Module):
 
 
 class Conv2d(_Conv):
-    """Cross-correlation of x (N, in_channels, H, W); weight (out_channels, in_channels/groups, kH, kW)."""
+    """Cross-correlation: x (N, in_channels, H, W) → (N, out_channels, H', W').
+
+    H' = ⌊(H + 2p − d(kH − 1) − 1)/s⌋ + 1, W' alike. kernel_size: (kH, kW), or one number for both, and so
+    stride s, padding p and dilation d.
+    padding: of how many pixels on all sides; or "valid", none, or "same", so that H' = H (for a stride of 1).
+    padding_mode: with what: "zeros", "reflect" (mirrored, the edge not repeated), "replicate" (the edge),
+    "circular" (from the other side).
+    groups: how many parts the channels are in, each of which sees only itself; a divisor of both numbers.
+    bias: whether a number is added for each output channel.
+    weight (out_channels, in_channels/groups, kH, kW) and bias (out_channels,) start uniform in ±1/√fan_in,
+    drawn from rng, or from nn.random.generator().
+    Raises ValueError for sizes and names that are none, and for an input of another shape; TypeError for an
+    rng or an input that is none.
+    """
 
     def __init__(
         self,
@@ -99,7 +112,19 @@ class Conv2d(_Conv):
 
 
 class Conv1d(_Conv):
-    """Cross-correlation of x (N, in_channels, L); weight (out_channels, in_channels/groups, k)."""
+    """Cross-correlation: x (N, in_channels, L) → (N, out_channels, L').
+
+    L' = ⌊(L + 2p − d(k − 1) − 1)/s⌋ + 1 for ints kernel_size k, stride s, padding p, dilation d.
+    padding: of how many entries at both ends; or "valid", none, or "same", so that L' = L (for a stride of
+    1). padding_mode: with what: "zeros", "reflect" (mirrored, the edge not repeated), "replicate" (the edge),
+    "circular" (from the other side).
+    groups: how many parts the channels are in, each of which sees only itself; a divisor of both numbers.
+    bias: whether a number is added for each output channel.
+    weight (out_channels, in_channels/groups, k) and bias (out_channels,) start uniform in ±1/√fan_in, drawn
+    from rng, or from nn.random.generator().
+    Raises ValueError for sizes and names that are none, and for an input of another shape; TypeError for an
+    rng or an input that is none.
+    """
 
     axes = 1
 
@@ -129,7 +154,17 @@ class Conv1d(_Conv):
 
 
 class ConvTranspose2d(_Conv):
-    """Transposed convolution of x (N, in_channels, H, W); weight (in_channels, out_channels/groups, …)."""
+    """Transposed convolution: x (N, in_channels, H, W) → (N, out_channels, H', W').
+
+    H' = (H − 1)s − 2p + d(kH − 1) + o + 1, W' alike. kernel_size: (kH, kW), or one number for both, and so
+    stride s, padding p, dilation d, and output_padding o, which chooses among the sizes that a convolution
+    with this stride takes to H. groups: a divisor of both numbers of channels. bias: whether a number is
+    added for each output channel.
+    weight (in_channels, out_channels/groups, kH, kW) and bias (out_channels,) start uniform in ±1/√fan_in,
+    drawn from rng, or from nn.random.generator().
+    Raises ValueError for sizes that are none or do not fit, and for an input of another shape; TypeError for
+    an rng or an input that is none.
+    """
 
     def __init__(
         self,

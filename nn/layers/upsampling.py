@@ -11,8 +11,8 @@ class Upsample(Module):
     """F.interpolate as a Module: x (N, C, H, W) → (N, C, H', W'), or (N, C, L) → (N, C, L').
 
     size: H' and W' (or L'), or scale_factor: what to multiply H and W with; a number, or one for each axis.
-    mode: "nearest", "linear" (of signals) or "bilinear" (of images); align_corners: as of F.interpolate,
-    which raises ValueError or TypeError for what does not fit.
+    mode: "nearest", "linear" (of signals) or "bilinear" (of images). align_corners: as of F.interpolate.
+    Raises ValueError or TypeError, when it is called, for what does not fit.
     """
 
     def __init__(

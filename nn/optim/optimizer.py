@@ -30,6 +30,8 @@ class Optimizer:
     them; what is set there holds from the next step on.
 
     A subclass names its settings and its per-parameter arrays (`moments`), and has `_checked` and `_update`.
+    Raises: TypeError for what is no Tensor of floats, ValueError for no parameters, one that comes twice, and
+    settings that there are not.
     """
 
     moments: tuple[str, ...] = ()
