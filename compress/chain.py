@@ -20,6 +20,8 @@ class Chain:
 
     `check()` refuses an order in which a later stage would destroy what an earlier one made;
     `attach(parameter)` fits a copy of the chain to a weight and makes it that weight's view.
+    stages: the transforms, first to last. Raises ValueError for such an order and for no stages, TypeError
+    for what is no Transform.
     """
 
     def __init__(self, stages: list[Transform] | tuple[Transform, ...]) -> None:

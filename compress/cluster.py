@@ -94,8 +94,9 @@ class Cluster:
     steps with both but for its eps (tests/compress/test_cluster.py: after 30 steps on digits_mlp the values
     of the two differ by 1 % of their way with Adam, by 99 % with SGD).
 
-    A layer with fewer different weights than values can't be shared (ValueError): choose fewer bits for it in
-    the recipe, or None.
+    Raises TypeError or ValueError for bits that are not 2…8 and for another gradient. A layer with fewer
+    different weights than values can't be shared (ValueError): choose fewer bits for it in the recipe, or
+    None.
     """
 
     bits: int = 4

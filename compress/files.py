@@ -48,6 +48,7 @@ def save(program: Program, path: str | os.PathLike[str]) -> int:
 
     Raises TypeError for anything but a Program (weights of a model: `nn.save`), OSError if it can't be
     written.
+    program: what `convert` gave.
     """
     return write_arrays(path, *_stored(program))
 
@@ -62,6 +63,7 @@ def load(path: str | os.PathLike[str]) -> Program:
 
     Raises FileError for a file that is truncated, was edited, or is not a Program; OSError if it can't be
     read.
+    path: of the file.
     """
     arrays, metadata = read_arrays(path)
     try:

@@ -32,6 +32,9 @@ class Program:
 
     Building one checks it: every value read was made before, no value is made twice, every dtype and
     shape fits, every constant is used. ProgramError says which line does not hold.
+    name: of the network. calls: what is run, in order. constants: the weights in their stored form, and other
+    arrays, by name.
+    Raises ProgramError.
     """
 
     def __init__(

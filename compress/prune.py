@@ -37,6 +37,7 @@ class Prune:
     Exactly `round(sparsity · n)` weights are pruned, ties in the order of the array, but never the last
     one. A pruned weight gets no gradient and is zero again after every optimizer step, whatever momentum
     it has left.
+    Raises TypeError or ValueError for a sparsity outside [0, 1) and for another schedule.
     """
 
     sparsity: float

@@ -39,6 +39,7 @@ class Quantize:
     """8-bit weights, a scale per output channel, and 8-bit activations where the network is converted.
 
     The product of a converted layer runs on `qgemm`, in integers.
+    bits: 8, the only width there is. Raises ValueError for another.
     """
 
     bits: int = 8

@@ -73,7 +73,10 @@ class Report:
 
 
 def report(program: Program) -> Report:
-    """The bytes of a Program on disk, itemised, and in memory, and its multiply-adds for one example."""
+    """The bytes of a Program on disk, itemised, and in memory, and its multiply-adds for one example.
+
+    program: what `convert` or `load` gave. Raises TypeError for anything else.
+    """
     if not isinstance(program, Program):
         raise TypeError(f"report: wants a Program (from compress.convert); got {type(program).__name__}")
     items = {}
@@ -101,6 +104,7 @@ def weight_errors(model: nn.Module, program: Program | None = None) -> WeightErr
 
     Weights without a view are stored exactly and count with an error of 0, but for the filters that
     `program`, what the model was converted to, multiplies by Winograd's algorithm: those move by a rounding.
+    Raises TypeError for what is no Module.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"weight_errors: model must be an nn.Module; got {type(model).__name__}")

@@ -9,7 +9,7 @@ __all__ = ["Cubic", "Once"]
 
 @dataclass(frozen=True)
 class Once:
-    """The full amount from the first moment on."""
+    """The full amount from the first moment on; `end` is 0, for nothing is still to come."""
 
     end: int = 0
 
@@ -25,6 +25,7 @@ class Cubic:
     Fast while there is much to prune, slow towards the end. `begin` is t₀ and `end` t₁, in optimizer
     steps; from `end` on the target is met exactly, whatever `every` (the number of steps from one change
     to the next) is.
+    Raises TypeError or ValueError for steps that are none or out of order.
     """
 
     end: int

@@ -52,6 +52,7 @@ class TensorTrain:
     those of `out` rising: so a prime beside a prime has modes (p, 1, 1) and (1, 1, q), which is a plain
     low-rank product. Ranks that `eps` chose hang on the weight: their state fits a model that was prepared
     with the same weights, or with `rank` set to them.
+    Raises TypeError or ValueError for settings that are none, or that no weight can have.
     """
 
     rank: int | tuple[int, ...] | None = None

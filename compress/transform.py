@@ -36,8 +36,8 @@ class Invariant(Enum):
 @dataclass(frozen=True)
 class Context:
     """What a transform may know of a weight beside its values: its state-dict name, the op that reads it, and
-    the optimizer step at which the schedules of the stages before it end; and whether one of these prunes, so
-    that zeros are to stay zero.
+    the optimizer step at which the schedules of the stages before it end (`settled`); and whether one of
+    these prunes, so that zeros are to stay zero (`pruned`).
     """
 
     name: str = "weight"
@@ -79,7 +79,10 @@ class Transform(Protocol):
 
 
 class Packed:
-    """A weight in its stored form. Subclasses name the arrays they store; the rest is the same for all."""
+    """A weight in its stored form. Subclasses name the arrays they store; the rest is the same for all.
+
+    Raises: what a subclass's own methods say.
+    """
 
     kind: ClassVar[str]  # names the class in a file
     parts: ClassVar[dict[str, str]]  # stored array -> what it is: payload, indices or tables

@@ -1,4 +1,31 @@
-"""nn: how a network learns. Automatic differentiation, layers and training in NumPy, over C kernels."""
+"""nn: how a network learns. Automatic differentiation, layers and training in NumPy, over C kernels.
+
+Names and meanings are PyTorch's, but dtypes are NumPy's, `size` is NumPy's number of entries, and with
+`axis` and `keepdims`, NumPy's words for dim and keepdim, max and min give the values alone, as in NumPy. What
+PyTorch has and this has not is a line of what is here (x, y: matrices of floats; v: a vector; F:
+nn.functional; rng: a Generator):
+
+    torch.float32, torch.long              np.float32, np.int64
+    torch.exp(x), torch.sum(x, 1)          x.exp(), x.sum(1)
+    x.size(), x.size(0)                    x.shape, x.shape[0]
+    x.cpu(), x.cuda(), x.to(device)        x
+    torch.empty(2, 3)                      nn.zeros(2, 3)
+    torch.tril(x), torch.triu(x)           x.tril(), x.triu()
+    torch.outer(v, v)                      v.unsqueeze(1) * v
+    torch.diag(v), torch.diagonal(x)       nn.eye(len(v)) * v, nn.einsum("ii->i", x)
+    torch.roll(x, 1, 0)                    nn.cat([x[-1:], x[:-1]])
+    x.repeat_interleave(2, 0)              x[np.arange(len(x)).repeat(2)]
+    x.masked_select(m), x.nonzero()        x[x > 0], np.argwhere(x.data)
+    torch.isnan(x), torch.allclose(x, y)   np.isnan(x.data), np.allclose(x.data, y.data)
+    y.log2(), x.tan(), x.floor()           y.log() / np.log(2), x.sin() / x.cos(), np.floor(x.data)
+    x.median(), x.unique()                 np.median(x.data), np.unique(x.data)
+    torch.multinomial(v, 2)                rng.choice(len(v), 2, p=(v / v.sum()).data)
+    F.relu6(x), F.elu(x)                   x.clamp(0, 6), nn.where(x > 0, x, x.clamp(max=0).exp() - 1)
+    F.normalize(x)                         x / x.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    F.cosine_similarity(x, y)              (x * y).sum(1) / (x.norm(dim=1) * y.norm(dim=1))
+    DataLoader(TensorDataset(x, t), 64)    nn.data.batches(x.data, t, 64, rng)
+    torch.nn.utils.clip_grad_norm_         nn.optim.clip_grad_norm_
+"""
 
 from importlib import import_module
 from pkgutil import extend_path
@@ -11,6 +38,24 @@ __version__ = "0.1.0"
 
 from nn import data, functional, init, models, optim, profile, train
 from nn.backward import grad
+from nn.constructors import (
+    arange,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    zeros,
+    zeros_like,
+)
 from nn.context import no_grad
 from nn.curvature import fisher_diag, gauss_newton_diag, hessian_diag, per_sample_grads
 from nn.explain import explain
@@ -73,6 +118,7 @@ from nn.layers import (
     Softplus,
     Tanh,
     TransformerEncoderLayer,
+    Upsample,
 )
 from nn.module import Module, Parameter
 from nn.random import manual_seed
@@ -127,6 +173,8 @@ __all__ = [
     "Tensor",
     "TraceError",
     "TransformerEncoderLayer",
+    "Upsample",
+    "arange",
     "cat",
     "checkpoint",
     "checkpoint_sequential",
@@ -135,7 +183,11 @@ __all__ = [
     "data",
     "einsum",
     "explain",
+    "eye",
     "fisher_diag",
+    "from_numpy",
+    "full",
+    "full_like",
     "functional",
     "gather",
     "gauss_newton_diag",
@@ -146,6 +198,7 @@ __all__ = [
     "init",
     "jacobian",
     "jvp",
+    "linspace",
     "load",
     "manual_seed",
     "matmul",
@@ -153,15 +206,26 @@ __all__ = [
     "minimum",
     "models",
     "no_grad",
+    "ones",
+    "ones_like",
     "optim",
     "per_sample_grads",
     "profile",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
     "save",
     "split",
     "stack",
+    "tensor",
     "trace",
     "train",
     "where",
+    "zeros",
+    "zeros_like",
 ]
 
 

@@ -62,3 +62,31 @@ def named(rule, arrays, error):
     kind = next((k for k in kinds if isinstance(error, k)), TypeError)
     kind = ValueError if kind is OverflowError else kind    # an integer that no size or axis can be
     return kind(f"{rule.name}: {error} (the inputs: {came})")
+
+
+def whole(who: str, name: str, given: tuple) -> tuple[int, ...]:
+    """Ints that came one by one, or as one list, as a tuple; TypeError for anything else."""
+    given = as_ints(given)
+    if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) for n in given):
+        raise TypeError(f"{who}: {name} is {given!r}, wanted ints")
+    return tuple(int(n) for n in given)
+
+
+def sizes(who: str, given: tuple) -> tuple[int, ...]:
+    """The shape of a new tensor; ValueError for a length below 0."""
+    shape = whole(who, "the shape", given)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"{who}: the shape is {shape}, wanted lengths of at least 0")
+    return shape
+
+
+def numeric(who: str, dtype: Any, kinds: str = "fiub") -> np.dtype:
+    """A dtype of a tensor; TypeError for what is none, or none of these kinds."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in kinds:
+        wanted = "floats" if kinds == "f" else "floats, integers or booleans"
+        raise TypeError(f"{who}: dtype is {dtype!r}, wanted one of NumPy's: {wanted}")
+    return found

@@ -82,13 +82,15 @@ def backward(output: Tensor, grad=None, retain_graph: bool | None = None,
 
 
 def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output=None,
-         retain_graph: bool | None = None, create_graph: bool = False) -> tuple[np.ndarray | Tensor, ...]:
+         retain_graph: bool | None = None, create_graph: bool = False,
+         allow_unused: bool = False) -> tuple[np.ndarray | Tensor | None, ...]:
     """∂(output)/∂(each of the inputs), as a tuple of arrays; no .grad is touched.
 
     inputs: a Tensor or several, leaves or not. grad_output: as the grad of Tensor.backward.
     create_graph: return Tensors that know how they were computed, so that they can be differentiated
         once more; retain_graph is then on, unless it is set.
-    Raises RuntimeError for an input that output was not computed from, TypeError for what is no Tensor;
+    allow_unused: return None for an input that output was not computed from; else that is an error.
+    Raises RuntimeError for such an input and for one that requires no grad, TypeError for what is no Tensor;
     with create_graph, RuntimeError inside no_grad, and for an operation that has no second derivative.
     """
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
@@ -105,10 +107,12 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output=None,
         if output._node is not LEAF:
             grads, _ = _walk(output._node, seed, retain_graph, wanted=set(keys))
     for i, (t, key) in enumerate(zip(inputs, keys, strict=True)):
-        if grads.get(key) is None:
-            raise RuntimeError(f"grad: the output was not computed from input {i}, of shape {t.shape}")
+        if grads.get(key) is None and not (allow_unused and t.requires_grad):
+            why = "" if t.requires_grad else ", which requires no grad"
+            raise RuntimeError(f"grad: the output was not computed from input {i}, of shape {t.shape}{why}")
     copy = higher.copied if create_graph else np.array
-    return tuple(copy(grads[key], t.dtype) for t, key in zip(inputs, keys, strict=True))
+    return tuple(None if grads.get(key) is None else copy(grads[key], t.dtype)
+                 for t, key in zip(inputs, keys, strict=True))
 
 
 def _seed(who, output, grad):

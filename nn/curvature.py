@@ -43,6 +43,7 @@ def hessian_diag(f: Callable[..., Tensor], x: Operand | Sequence[Operand], sampl
         number of random sign vectors v, and the mean of v⊙(H·v), whose expectation is the diagonal and whose
         variance per sample is Σⱼ≠ᵢ Hᵢⱼ² (Hutchinson, 1990; Bekas, Kokiopoulou & Saad, 2007).
     rng: where the signs come from; nn.random.generator() if left out.
+    Raises ValueError for samples that are none, and as nn.hvp.
     """
     if samples is not None and (isinstance(samples, bool) or not isinstance(samples, (int, np.integer))
                                 or samples < 1):
@@ -89,6 +90,7 @@ def fisher_diag(model: Module, x: Operand, y: Any = None, samples: int = 1,
     model(x) are logits (N, C). y: None to draw labels from the model, `samples` for every example, by rng
     (nn.random.generator() if left out), which is the Fisher matrix; or the true classes (N,), which is the
     empirical Fisher and, says the top of this file, to be used with care.
+    Raises ValueError or TypeError for logits or classes that do not fit.
     """
     parameters, x, y = _ready("fisher_diag", model, x, y)
     rng, total = generator() if rng is None else rng, _zeros(parameters)

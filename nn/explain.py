@@ -23,6 +23,7 @@ def explain(output: Tensor) -> str:
     For each operation, in the order of the computation (backward goes up from the last): what it made of
     what, the shape, the bytes that it alone keeps for backward, and its formula. Tensors that require grad
     are called w1, w2, …, what was computed t1, t2, …; what needs no gradient is “·”.
+    Raises TypeError for what is no Tensor.
     """
     if not hasattr(output, "_node"):
         raise TypeError(f"explain: wanted a Tensor, got {type(output).__name__}")

@@ -191,8 +191,9 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
 
 
 def save(module_or_state: Any, path: str | os.PathLike[str]) -> None:
-    """Save a module's `state_dict()`, or a mapping of names to arrays or Tensors, as safetensors.
+    """Save the state of a network, or any named arrays, at `path` as a safetensors file.
 
+    module_or_state: a Module, whose `state_dict()` is meant, or a mapping of names to arrays or Tensors.
     Raises: TypeError for anything else; OSError, with nothing half-written, if the file can't be written.
     """
     state = module_or_state.state_dict() if hasattr(module_or_state, "state_dict") else module_or_state
@@ -207,6 +208,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     Raises: FileError for a file that is truncated, was edited, or is not safetensors; OSError if it can't be
     read.
+    path: of the file.
     """
     return read_arrays(path)[0]
 

@@ -47,6 +47,7 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
     Raises GradcheckError; TypeError for float32, which has no digits to spare for a difference;
     ValueError if there is nothing to check, or equal inputs give unequal outputs; at order 2
     RuntimeError for an operation without a forward mode or a double backward.
+    rng: where the cotangent and the directions come from; the same each time if left out.
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is {order!r}, wanted 1 or 2")

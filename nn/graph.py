@@ -56,6 +56,7 @@ class Graph:
     `constants` maps a name to its array: parameters and buffers under their state-dict names. `views`
     maps the name of a parameter to the view attached to it (the graph speaks of a weight by its name and
     never opens its view).
+    input_shape: of the example, batch included.
     """
 
     input: str

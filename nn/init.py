@@ -28,7 +28,11 @@ if TYPE_CHECKING:    # to load numpy.random takes a third of the time of `import
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Uniform between a and b."""
+    """Entries of tensor uniform between a and b; returns it.
+
+    generator: where they are drawn, nn.random.generator() if left out. Raises ValueError for bounds that are
+    none, TypeError for what is no Tensor of floats.
+    """
     if not a <= b:
         raise ValueError(f"uniform_: a must be at most b, got {a} and {b}")
     return _fill("uniform_", tensor, lambda rng, shape: rng.uniform(a, b, shape), generator)
@@ -36,7 +40,11 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
             generator: Generator | None = None) -> Tensor:
-    """Normal with that mean and standard deviation."""
+    """Entries of tensor normal with that mean and standard deviation std; returns it.
+
+    generator: where they are drawn, nn.random.generator() if left out. Raises ValueError for an std below 0,
+    TypeError for what is no Tensor of floats.
+    """
     if not std >= 0:
         raise ValueError(f"normal_: std must be >= 0, got {std}")
     return _fill("normal_", tensor, lambda rng, shape: rng.normal(mean, std, shape), generator)
@@ -48,6 +56,8 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
     By rejection (von Neumann 1951): of normal numbers where enough of them fall between the bounds, else of
     uniform ones, accepted in proportion to the density.
+    generator: where the entries of tensor are drawn, nn.random.generator() if left out. Raises ValueError for
+    an std or bounds that are none.
     """
     if not (a < b and std > 0):
         raise ValueError(f"trunc_normal_: wanted a < b and std > 0, got {a}, {b} and {std}")
@@ -72,35 +82,46 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """All entries val."""
+    """All entries of tensor val; returns it. Raises TypeError for what is no Tensor of floats."""
     return _fill("constant_", tensor, lambda rng, shape: np.full(shape, val))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """All entries 0."""
+    """All entries of tensor 0; returns it. Raises TypeError for what is no Tensor of floats."""
     return _fill("zeros_", tensor, lambda rng, shape: np.zeros(shape))
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """All entries 1."""
+    """All entries of tensor 1; returns it. Raises TypeError for what is no Tensor of floats."""
     return _fill("ones_", tensor, lambda rng, shape: np.ones(shape))
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """A matrix with ones on its diagonal."""
+    """The matrix `tensor` with ones on its diagonal, zeros elsewhere; returns it.
+
+    Raises ValueError for what is no matrix, TypeError for what is no Tensor of floats.
+    """
     if tensor.ndim != 2:
         raise ValueError(f"eye_: the tensor has shape {tensor.shape}, wanted a matrix")
     return _fill("eye_", tensor, lambda rng, shape: np.eye(*shape))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Uniform in ±gain·√(6/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 16."""
+    """Uniform in ±gain·√(6/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 16.
+
+    generator: where the entries of tensor are drawn, nn.random.generator() if left out. Raises ValueError for
+    fewer than two axes.
+    """
     bound = gain * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal with standard deviation gain·√(2/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 12."""
+    """Normal with standard deviation gain·√(2/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 12.
+
+    generator: where the entries of tensor are drawn, nn.random.generator() if left out. Raises ValueError for
+    fewer than two axes.
+    """
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))), generator)
 
 
@@ -109,6 +130,9 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonli
     """Uniform in ±gain·√(3/fan). He et al., "Delving deep into rectifiers" (2015), eq. 10 and 15.
 
     mode: "fan_in" keeps the variance forward, "fan_out" backward. a: the negative slope of leaky_relu.
+    nonlinearity: the unit that follows. generator: where the entries of tensor are drawn,
+    nn.random.generator() if left out. Raises ValueError for a mode or a unit that is none, and for fewer than
+    two axes.
     """
     bound = math.sqrt(3) * _kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
@@ -116,7 +140,11 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonli
 
 def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                     generator: Generator | None = None) -> Tensor:
-    """Normal with standard deviation gain/√fan. He et al. (2015); mode and a as in kaiming_uniform_."""
+    """Normal with standard deviation gain/√fan. He et al. (2015); mode and a as in kaiming_uniform_.
+
+    nonlinearity: the unit that follows. generator: where the entries of tensor are drawn,
+    nn.random.generator() if left out. Raises ValueError as kaiming_uniform_ does.
+    """
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 
 
@@ -125,6 +153,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
 
     Q of the QR decomposition of normal numbers, with the signs that make it uniform among all such: Saxe,
     McClelland & Ganguli (2014); Mezzadri, "How to generate random matrices" (2007).
+    generator: where the entries of tensor are drawn, nn.random.generator() if left out. Raises ValueError for
+    fewer than two axes.
     """
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_: the tensor has shape {tensor.shape}, wanted at least 2 axes")
@@ -139,9 +169,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """What the standard deviation of weights is multiplied by, for the unit that follows them.
+    """What the standard deviation of weights is multiplied by, for the unit `nonlinearity` that follows them.
 
-    param: the negative slope of "leaky_relu", 0.01 if left out. He et al. (2015), eq. 14.
+    param: the negative slope of "leaky_relu", 0.01 if left out. He et al. (2015), eq. 14. Raises ValueError
+    for a unit that is not known.
     """
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
     gains.update({f"conv{n}d": 1.0 for n in (1, 2, 3)}, **{f"conv_transpose{n}d": 1.0 for n in (1, 2, 3)})

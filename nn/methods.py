@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nn.arguments import as_ints
+from nn.converting import Converting
 from nn.explain import explain
+from nn.operators import Operators
+from nn.ordering import Ordering
 from nn.rules import (
     activations,
     choices,
@@ -18,13 +21,20 @@ from nn.rules import (
     functions,
     gathering,
     linear,
+    norm,
+    order,
     reductions,
     shapes,
     spread,
 )
+from nn.shaping import Shaping
 
 if TYPE_CHECKING:
     from nn.tensor import Dims, Operand, Tensor
+
+
+OVER_AXES = """dim: an axis, a tuple of axes, or None for all. keepdim: whether those stay, at length 1. axis
+and keepdims: NumPy's names for the two. Raises ValueError for an axis that is not there."""
 
 
 def _rule(rule):
@@ -35,13 +45,14 @@ def _rule(rule):
 
 
 def _reduction(rule):
-    def method(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return self._apply(rule, dim=dim, keepdim=keepdim)
-    method.__doc__ = f"{rule.formula}\n\ndim: an axis, a tuple of axes, or None for all."
+    def method(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None,
+               keepdims: bool = False) -> Tensor:
+        return self._apply(rule, dim=dim if axis is None else axis, keepdim=keepdim or keepdims)
+    method.__doc__ = f"{rule.formula}\n\n{OVER_AXES}"
     return method
 
 
-class Methods:
+class Methods(Ordering, Operators, Shaping, Converting):
     """What Tensor inherits. `_apply(rule, *others, **attrs)` is the rule on this tensor and the others."""
 
     __slots__ = ()
@@ -60,11 +71,11 @@ class Methods:
     clip = clamp
 
     def maximum(self, other: Operand) -> Tensor:
-        """The greater of the two, entry by entry; of equals each gets half the gradient."""
+        """The greater of this and other, entry by entry; of equals each gets half the gradient."""
         return self._apply(choices.maximum, other)
 
     def minimum(self, other: Operand) -> Tensor:
-        """The lesser of the two, entry by entry; of equals each gets half the gradient."""
+        """The lesser of this and other, entry by entry; of equals each gets half the gradient."""
         return self._apply(choices.minimum, other)
 
     def where(self, condition: Operand, other: Operand) -> Tensor:
@@ -87,14 +98,35 @@ class Methods:
 
     prod, logsumexp, argmin = map(_reduction, (cumulative.prod, spread.logsumexp, spread.argmin))
     amax, amin = _reduction(reductions.max), _reduction(reductions.min)
+    any, all = _reduction(order.any), _reduction(order.all)
+
+    def norm(self, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        """The p-norm (Σ|x|ᵖ)¹ᐟᵖ over `dim`, an axis, a tuple of axes, or None for all.
+
+        p: a number; ∞ (or −∞) for the greatest (or least) |x|, 0 for how many entries are not 0, "fro" for
+        2. keepdim: whether the axes stay, at length 1. The gradient where an entry is 0 is 0. Raises
+        TypeError for integers, ValueError for another p, and for an infinite or negative one over nothing.
+        """
+        p = 2 if p is None or p == "fro" else p
+        if isinstance(p, (bool, str)) or not isinstance(p, (int, float, np.number)) or np.isnan(p):
+            raise ValueError(f"norm: p is {p!r}, wanted a number, or 'fro' for 2")
+        return self._apply(norm.norm, p=float(p), dim=dim, keepdim=keepdim)
 
     def std(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-        """The square root of the variance, with n − correction in its denominator."""
+        """The square root of the variance over `dim`, with n − correction in its denominator.
+
+        keepdim: whether the axes stay, at length 1. Raises ValueError where nothing is left of the
+        denominator.
+        """
         return self._apply(spread.std, dim=dim, correction=correction, keepdim=keepdim)
 
     def cumsum(self, dim: int) -> Tensor:
         """The running sums along `dim`."""
         return self._apply(cumulative.cumsum, dim=self._axis(dim))
+
+    def cumprod(self, dim: int) -> Tensor:
+        """The running products along `dim`; their gradient is right beside zeros, too."""
+        return self._apply(cumulative.cumprod, dim=self._axis(dim))
 
     def softmax(self, dim: int) -> Tensor:
         """eˣ/Σeˣ over `dim`."""
@@ -105,13 +137,17 @@ class Methods:
         return self._apply(activations.log_softmax, dim=dim)
 
     def matmul(self, other: Operand) -> Tensor:
-        """The matrix product; axes before the last two are a batch."""
+        """The matrix product with other; axes before the last two are a batch."""
         return self._apply(linear.matmul, other)
 
     # Parts
 
     def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-        """Parts along `dim`: of that length (the last may be shorter), or of those lengths, which add up."""
+        """Parts along `dim`; split_size: the length of each (the last may be shorter), or a list of their
+        lengths.
+
+        Raises ValueError for lengths that do not add up, TypeError for what are none.
+        """
         dim = self._axis(dim)
         n, sizes = self.shape[dim], split_size
         if isinstance(sizes, (int, np.integer)) and not isinstance(sizes, bool):
@@ -128,7 +164,10 @@ class Methods:
                      for end, size in zip(ends, sizes, strict=True))
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-        """At most `chunks` parts along `dim`, all of the same length but perhaps the last."""
+        """At most `chunks` parts along `dim`, all of the same length but perhaps the last.
+
+        Raises ValueError for fewer than one.
+        """
         if isinstance(chunks, bool) or not isinstance(chunks, (int, np.integer)) or chunks < 1:
             raise ValueError(f"chunk: chunks is {chunks!r}, wanted an int of at least 1")
         n = self.shape[self._axis(dim)]
@@ -140,7 +179,11 @@ class Methods:
         return tuple(self[(slice(None),) * dim + (i,)] for i in range(self.shape[dim]))
 
     def index_select(self, dim: int, index: Operand) -> Tensor:
-        """The slices of `dim` that a list of indices names, in its order, as often as it names them."""
+        """The slices of `dim` that `index`, a list of integers, names, in its order, as often as it names
+        them.
+
+        Raises TypeError for what is no such list, IndexError for an integer that is not there.
+        """
         dim = self._axis(dim)
         index = np.asarray(getattr(index, "_data", index))
         if index.dtype.kind not in "iu" or index.ndim > 1:
@@ -171,7 +214,7 @@ class Methods:
     # Shapes
 
     def view(self, *shape: int) -> Tensor:
-        """As reshape."""
+        """In another shape, one length of which may be -1: as reshape."""
         return self._apply(shapes.reshape, shape=as_ints(shape))
 
     def movedim(self, source: int, destination: int) -> Tensor:
@@ -182,7 +225,10 @@ class Methods:
         return self._apply(shapes.permute, dims=tuple(order))
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """The axes start_dim to end_dim as one."""
+        """The axes start_dim to end_dim as one.
+
+        Raises ValueError for axes that are not there, or the wrong way round.
+        """
         start, end = self._axis(start_dim), self._axis(end_dim)
         if start > end:
             raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in the shape "

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from nn import state as states
+from nn.arguments import numeric
 from nn.backward import wrote
 from nn.context import ambient, no_grad
 from nn.state import PARAMETRIZATION, Held, IncompatibleKeys, Known
@@ -49,10 +50,12 @@ class View(Protocol):
 
 
 class Parameter(Tensor):
-    """A Tensor that is trained. `view` is None, or stands between it and its layer.
+    """A Tensor that is trained: of `data`, an array, which is copied; requires_grad: False for one that is
+    frozen.
 
-    `source` is set on a Parameter that is trained in the place of another one: it is that other one.
-    What trains in its place is frozen (requires_grad) with it.
+    `view` is None, or stands between it and its layer. `source` is set on a Parameter that is trained in the
+    place of another one: it is that other one. What trains in its place is frozen (requires_grad) with it.
+    Raises TypeError for data that has no floats, or is none.
     """
 
     __slots__ = ("_view", "source")
@@ -174,14 +177,20 @@ class Parameter(Tensor):
 
 
 class Module:
-    """Base class of everything with parameters: set attributes in `__init__`, compute in `forward`."""
+    """Base class of everything with parameters: set attributes in `__init__`, compute in `forward`.
+
+    A forward that a subclass lacks raises TypeError when it is called.
+    Raises: each method says what.
+    """
 
     training: bool = True
     view: Callable[..., Tensor] | None = None  # computes in place of forward, as a Parameter's view does
     _buffers: tuple[str, ...] = ()  # names of the attributes that are saved but not trained
 
     def forward(self, *args: Any) -> Tensor:
-        """What the module computes; every subclass has its own."""
+        """What the module computes of its args; every subclass has its own. Raises TypeError in one that has
+        none.
+        """
         raise TypeError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -244,6 +253,25 @@ class Module:
         """The Modules among the attributes."""
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
+    def children(self) -> Iterator[Module]:
+        """The Modules among the attributes, each once, without their names."""
+        return iter({id(child): child for _, child in self.named_children()}.values())
+
+    def modules(self) -> Iterator[Module]:
+        """This Module and all below it, parents first, each once."""
+        return (module for _, module in self.named_modules())
+
+    def apply(self: M, fn: Callable[[Module], Any]) -> M:
+        """Call fn(module) for all below this Module and then for itself, children first; returns the Module.
+
+        To start weights in another way, for instance: fn looks what it was given, and what it returns is
+        ignored. A Module that has two places is visited in both.
+        """
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This Module ('' or `prefix`) and all below it by dotted path, parents first, each once."""
         return self._walk(prefix, set())
@@ -299,6 +327,51 @@ class Module:
         for _, parameter in self.named_parameters():
             for trainable in (parameter, *parameter.trainables()):
                 trainable.grad = None
+
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Whether the parameters get gradients; requires_grad=False freezes them. Returns the Module."""
+        for _, parameter in self.named_parameters():
+            for trainable in (parameter, *parameter.trainables()):
+                trainable.requires_grad = requires_grad
+        return self
+
+    def to(self: M, dtype: Any) -> M:
+        """Turn all float parameters, their gradients, and float buffers into another float dtype, in place.
+
+        Returns the Module. Buffers of integers stay. An optimizer or an average that was built before refuses
+        to go on, for its state has the old dtype: build it afterwards.
+        Raises: TypeError for what is no float dtype (there is one device, the CPU); RuntimeError if a weight
+        is compressed in training, whose masks or codebooks would not fit: convert before prepare. Then
+        nothing was changed.
+        """
+        dtype = numeric("to", dtype, "f")
+        for path, parameter in self.named_parameters():
+            if parameter.view is not None:
+                raise RuntimeError(f"to: {path} is seen through a {type(parameter.view).__name__}, which was "
+                                   f"made for {parameter.dtype}; convert the model before it is prepared")
+        for _, parameter in self.named_parameters():
+            if parameter.dtype.kind == "f" and parameter.dtype != dtype:
+                parameter.data = parameter.data.astype(dtype)
+                if parameter.grad is not None:
+                    parameter.grad = np.asarray(getattr(parameter.grad, "data", parameter.grad)).astype(dtype)
+        for module in self.modules():
+            for name in module._buffers:
+                array = getattr(module, name)
+                if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+                    setattr(module, name, array.astype(dtype, copy=False))
+        return self
+
+    def float(self: M) -> M:
+        """All float parameters and buffers as float32: to(np.float32)."""
+        return self.to(np.float32)
+
+    def double(self: M) -> M:
+        """All float parameters and buffers as float64: to(np.float64)."""
+        return self.to(np.float64)
+
+    def half(self: M) -> M:
+        """All float parameters and buffers as float16: to(np.float16)."""
+        return self.to(np.float16)
 
     # State
 

@@ -18,7 +18,10 @@ _generator = None
 
 
 def manual_seed(seed: int | None) -> np.random.Generator:
-    """Start the library's random numbers afresh from `seed`, an int (None: unpredictable)."""
+    """Start the library's random numbers afresh from `seed`, an int (None: unpredictable).
+
+    Raises ValueError for anything else.
+    """
     global _generator
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
         raise ValueError(f"manual_seed: seed is {seed!r}, wanted an int of at least 0")

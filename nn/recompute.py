@@ -21,6 +21,7 @@ import numpy as np
 from nn import backward as engine
 from nn import higher, random
 from nn.backward import Node
+from nn.bundles import joined, leaves, parted
 from nn.context import ambient, within
 from nn.kernels.kernel import forcing
 from nn.rules import Rule
@@ -29,39 +30,47 @@ from nn.tensor import Tensor
 __all__ = ["checkpoint", "checkpoint_sequential", "replaying", "split"]
 
 
-def checkpoint(f: Callable[..., Tensor], *inputs: Any) -> Tensor:
-    """f(*inputs), of which backward keeps the inputs only: what f saves is dropped, and f runs again there.
+def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False, **named: Any) -> Any:
+    """f(*inputs, **named), of which backward keeps the inputs only: what f saves is dropped, and f runs again
+    there.
 
-    f: gives one Tensor that depends on nothing but its inputs, Tensors that it closes over (parameters, for
-        instance) and random numbers of nn.random.generator(), which are replayed. Whatever required a
+    f: gives a Tensor, or a tuple, a list or a dict of them (with anything else in it, which is passed on as
+    it
+        was the first time) that depends on nothing but its inputs, Tensors that it closes over (parameters,
+        for instance) and random numbers of nn.random.generator(), which are replayed. Whatever required a
         gradient when f met it gets one, input or not.
-    inputs: what f takes. Without anything to record (no_grad, a trace) this is f(*inputs) and no more.
+    inputs, named: what f takes: Tensors, tuples, lists and dicts of them, anything. Without anything to
+    record
+        (no_grad, a trace) this is f(*inputs, **named) and no more.
+    use_reentrant: as what PyTorch calls False, the only way here; True would be no other.
 
     The gradients are those of f(*inputs), bit for bit, unless a tensor is used several times in f and outside
     it too: then its gradients are added in another order. Batch norm counts the batch once; an f of your own
     that notes something down can ask `nn.context.ambient.context.replaying` whether it has done so already.
 
-    Raises: TypeError if f is no function or gives anything but one Tensor. Backward raises RuntimeError if f
+    Raises: TypeError if f is no function or gives no Tensor. Backward raises RuntimeError if f
     gave another result when it ran again, or if an input was overwritten since.
     """
     if not callable(f):
         raise TypeError(f"checkpoint: f must be a function of the inputs, got {type(f).__name__}")
     context = ambient.context
     if context.tracer is not None or not context.recording:
-        return f(*inputs)
+        return f(*inputs, **named)
     since = engine.tick()
     # Recorded the first time too: its graph tells what f closes over. Backward will need that room anyway.
     with random.noted() as drawn:
-        y = _one_tensor(f(*inputs))
-    if not _recorded(y._node, since):
-        return y    # f computed nothing that a gradient flows through
+        result = f(*inputs, **named)
+        y = _one_tensor(result)
+    if y is None or not _recorded(y._node, since):
+        return result    # f computed nothing that a gradient flows through
     parents = _in_order(y._node, _cut(y._node, since))
     # What f reads is saved in the open, so that the engine finds out if it is overwritten.
-    arrays = [getattr(read, "_data", read) for read in (*inputs, *parents)]
-    saved = (_Call(f, inputs, tuple(parents), drawn, context.forced, _fingerprint(y._data)), *arrays)
+    arrays = [getattr(read, "_data", read) for read in (*leaves((inputs, named)), *parents)]
+    call = _Call(f, inputs, named, tuple(parents), drawn, context.forced, _fingerprint(y._data))
+    saved = (call, *arrays)
     out = y.detach()
     out._node = Node(_RULE, parents, saved, y.shape)
-    return out
+    return out if y is result else parted(result, out)
 
 
 def checkpoint_sequential(
@@ -72,6 +81,7 @@ def checkpoint_sequential(
     modules: a Sequential or a list of functions. segments: how many, from 1 to len(modules); None for √n,
     which needs least memory if the layers are alike. The last segment keeps what it saves: its backward comes
     first, and there is nothing to wait for.
+    x: what the first takes. Raises ValueError for segments that are none.
     """
     *first, last = split(list(modules), segments)
     for part in first:
@@ -99,10 +109,10 @@ def _one_after_another(modules, x):
 class _Call:
     """What it takes to run f again and to know that it was the same."""
 
-    __slots__ = ("drawn", "f", "fingerprint", "forced", "inputs", "parents")
+    __slots__ = ("drawn", "f", "fingerprint", "forced", "inputs", "named", "parents")
 
-    def __init__(self, f, inputs, parents, drawn, forced, fingerprint):
-        self.f, self.inputs, self.parents = f, inputs, parents
+    def __init__(self, f, inputs, named, parents, drawn, forced, fingerprint):
+        self.f, self.inputs, self.named, self.parents = f, inputs, named, parents
         self.drawn, self.forced, self.fingerprint = drawn, forced, fingerprint
 
 
@@ -135,10 +145,10 @@ def _replayed(call):
     since = engine.tick()
     same = nullcontext() if ambient.context.forced is call.forced else forcing(call.forced)
     with replaying(call.drawn), same:    # other kernels would round in other places
-        y = _one_tensor(call.f(*call.inputs))
-    root = y._node
+        y = _one_tensor(call.f(*call.inputs, **call.named))
+    root = None if y is None else y._node
     ends = _cut(root, since) if _recorded(root, since) else {}
-    if _fingerprint(y._data) != call.fingerprint or ends.keys() != set(call.parents):
+    if y is None or _fingerprint(y._data) != call.fingerprint or ends.keys() != set(call.parents):
         raise RuntimeError(
             f"checkpoint: {_name(call.f)} gave another result when backward ran it again. It may depend on "
             "its inputs, on parameters and on numbers of nn.random.generator(): has it another source of "
@@ -194,9 +204,13 @@ def _in_order(root, ends):
 
 
 def _one_tensor(y):
-    if not isinstance(y, Tensor):
-        raise TypeError(f"checkpoint: f must give one Tensor, it gave a {type(y).__name__}")
-    return y
+    """What f gave as one Tensor; None if it gave several, and none of them has a gradient."""
+    if isinstance(y, Tensor):
+        return y
+    if not any(isinstance(part, Tensor) for part in leaves(y)):
+        raise TypeError(f"checkpoint: f must give one Tensor, it gave a {type(y).__name__}; a tuple, list or "
+                        "dict of Tensors will do, too")
+    return joined(y)
 
 
 def _fingerprint(array):

@@ -38,7 +38,7 @@ class Progress:
     step: int = 0
     log: list[tuple[float, ...]] = field(default_factory=list)    # of the epochs that are over
     loss: float = 0.0                                             # of this epoch, summed over its rows
-    correct: float = 0.0
+    correct: float | None = 0.0                                   # None: no classes to be right about
     shuffled_from: dict[str, Any] | None = None                   # the batch Generator as this epoch began
 
 
@@ -185,13 +185,37 @@ def sampled(schedule: Callable[[float], float] | None) -> str:
     return "none" if schedule is None else str([round(float(schedule(i / 16)), 12) for i in range(16)])
 
 
-def described(function: Callable[..., Any]) -> str:
-    """A function as text: what it prints as, for functions can't be compared."""
-    return _placeless(repr(function))
+def described(**functions: Callable[..., Any] | None) -> dict[str, str]:
+    """Functions as text, for functions can't be compared: what each prints as, and a checksum of its code."""
+    text = {}
+    for name, function in functions.items():
+        if function is not None:
+            text[name] = _placeless(repr(function))
+            code = getattr(function, "__code__", None)
+            if code is not None:
+                text[f"{name}, the code"] = _crc(_content(function, code).encode())
+    return text
+
+
+def _content(function, code):
+    """A Python function's instructions, and the plain values that it sees of the outside."""
+    inner = [_content(constant, constant) for constant in code.co_consts if hasattr(constant, "co_code")]
+    seen = *code.co_consts, *(getattr(function, "__defaults__", None) or ())
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):    # nothing is in it yet
+            seen = *seen, cell.cell_contents
+    return repr((code.co_code, code.co_names, inner, [_value(value) for value in seen]))
+
+
+def _value(value):
+    """A constant as text; of what could change while it trains, only what it is."""
+    if isinstance(value, frozenset):    # the order of which is another in each process
+        return str(sorted(map(repr, value)))
+    return repr(value) if isinstance(value, (int, float, str, bytes, type(None))) else type(value).__name__
 
 
 def _placeless(text):
-    return re.sub(r" at 0x[0-9a-f]+", "", text)    # where an object lies is no part of what it is
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)    # where an object lies is no part of what it is
 
 
 def _whole(path):
@@ -215,13 +239,14 @@ def _check_progress(now, epoch):
     if type(now["step"]) is not int or now["step"] < 0:
         raise ValueError(f"step is {now['step']!r:.40}")
     if not (isinstance(now["log"], list) and all(isinstance(each, list) and len(each) == 2
-                                                 and all(map(_is_number, each)) for each in now["log"])):
+                                                 and _is_number(each[0])
+                                                 and (each[1] is None or _is_number(each[1]))
+                                                 for each in now["log"])):
         raise ValueError("log must be a list of pairs of numbers")
-    for name in ("loss", "correct"):
-        if not _is_number(now[name]):
-            raise ValueError(f"{name} is {now[name]!r:.40}")
-
-
+    if not _is_number(now["loss"]):
+        raise ValueError(f"loss is {now['loss']!r:.40}")
+    if now["correct"] is not None and not _is_number(now["correct"]):
+        raise ValueError(f"correct is {now['correct']!r:.40}")
     done = now["step"] - len(now["log"]) * (epoch or 0)    # in this epoch
     if epoch and (not 0 <= done <= epoch or (done and now["shuffled_from"] is None)):
         raise ValueError(f"step {now['step']} is not in the epoch after those of the log")

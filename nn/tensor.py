@@ -1,4 +1,8 @@
-"""Tensor: an array that remembers how it was computed. apply: the gate every operation goes through."""
+"""Tensor: an array that remembers how it was computed. apply: the gate every operation goes through.
+
+The module can be called, as PyTorch's function of its name: nn.tensor(data, dtype=None, requires_grad=False)
+is a Tensor of a copy of `data` (nn/constructors.py).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from nn import backward as engine
 from nn.arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
 from nn.backward import LEAF, Node
 from nn.context import ambient
-from nn.methods import Methods
+from nn.methods import OVER_AXES, Methods
 from nn.rules import Rule, arithmetic, choices, functions, linear, reductions, shapes
 
 Operand: TypeAlias = "Tensor | np.ndarray | float"
@@ -92,9 +96,10 @@ def _swapped(rule):
 
 
 def _reduction(rule):
-    def method(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return apply(rule, self, dim=dim, keepdim=keepdim)
-    method.__doc__ = f"{rule.formula}\n\ndim: an axis, a tuple of axes, or None for all."
+    def method(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None,
+               keepdims: bool = False) -> Tensor:
+        return apply(rule, self, dim=dim if axis is None else axis, keepdim=keepdim or keepdims)
+    method.__doc__ = f"{rule.formula}\n\n{OVER_AXES}"
     return method
 
 
@@ -124,6 +129,8 @@ class Tensor(Methods):
 
     .grad is None or an array of the tensor's shape and dtype; only leaves get one, which are the
     tensors that were made, not computed. Arithmetic follows NumPy's broadcasting and promotion.
+    Raises TypeError for data that is not numeric and for integers that require grad, ValueError for lists of
+    unequal lengths; each method says what it raises.
     """
 
     __slots__ = ("__weakref__", "_data", "_node", "grad")
@@ -164,11 +171,13 @@ class Tensor(Methods):
             raise TypeError(f"requires_grad: the tensor is {self.dtype}; only floats have gradients")
         self._node = LEAF if wanted else None
 
-    shape = property(lambda self: self._data.shape)
-    ndim = property(lambda self: self._data.ndim)
-    dtype = property(lambda self: self._data.dtype)
-    size = property(lambda self: self._data.size)
-    is_leaf = property(lambda self: self._node is None or self._node is LEAF)
+    shape = property(lambda self: self._data.shape, doc="The length of each axis, a tuple of ints.")
+    ndim = property(lambda self: self._data.ndim, doc="How many axes; PyTorch's dim() too.")
+    dtype = property(lambda self: self._data.dtype, doc="The kind of the entries, a dtype of NumPy.")
+    size = property(lambda self: self._data.size, doc="How many entries, as in NumPy and as numel(); what "
+                    "PyTorch's size() gives is the shape.")
+    is_leaf = property(lambda self: self._node is None or self._node is LEAF,
+                       doc="Whether it was made, not computed from what requires grad.")
 
     def __repr__(self) -> str:
         node = self._node
@@ -250,7 +259,7 @@ class Tensor(Methods):
     def _apply(self, rule, *others, **attrs):
         return apply(rule, self, *others, **attrs)
 
-    _apply_to = staticmethod(apply)
+    _apply_to, _shared = staticmethod(apply), staticmethod(shared)
 
     def __getitem__(self, index: Any) -> Tensor:
         return apply(shapes.index, self, index=as_index(index))
@@ -287,10 +296,13 @@ class Tensor(Methods):
 
     exp, log, sqrt = _unary(arithmetic.exp), _unary(arithmetic.log), _unary(arithmetic.sqrt)
     sum, mean, argmax = map(_reduction, (reductions.sum, reductions.mean, reductions.argmax))
-    max, min = map(_reduction, (reductions.max, reductions.min))    # the values alone: PyTorch's amax, amin
 
     def var(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-        """The variance, with n − correction in the denominator."""
+        """The variance over `dim`, with n − correction in the denominator.
+
+        keepdim: whether the axes stay, at length 1. Raises ValueError where nothing is left of the
+        denominator.
+        """
         return apply(reductions.var, self, dim=dim, correction=correction, keepdim=keepdim)
 
     def reshape(self, *shape: int) -> Tensor:
@@ -298,11 +310,11 @@ class Tensor(Methods):
         return apply(shapes.reshape, self, shape=as_ints(shape))
 
     def permute(self, *dims: int) -> Tensor:
-        """All axes in a new order."""
+        """All axes in the new order `dims`."""
         return apply(shapes.permute, self, dims=as_ints(dims))
 
     def transpose(self, *dims: int) -> Tensor:
-        """Two axes exchanged; or, as in NumPy, a tuple of all axes in a new order."""
+        """The two axes `dims` exchanged; or, as in NumPy, a tuple of all axes in a new order."""
         if len(dims) == 1:
             return self.permute(*dims)
         order, (a, b) = list(range(self.ndim)), map(self._axis, dims)
@@ -324,12 +336,6 @@ class Tensor(Methods):
         """In another dtype; no gradient flows through integers and booleans."""
         dtype = np.dtype(dtype)
         return apply(arithmetic.cast if dtype.kind == "f" else arithmetic.truncate, self, dtype=dtype)
-
-    def float(self) -> Tensor:
-        return self.astype(np.float32)
-
-    def double(self) -> Tensor:
-        return self.astype(np.float64)
 
     def detach(self) -> Tensor:
         """The same array, out of the graph: no gradient flows back through it."""

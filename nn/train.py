@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nn import data
-from nn import functional as F
+from nn.bundles import leaves
 from nn.context import no_grad, undoing
 from nn.data.minibatches import batches
 from nn.modes import in_mode
 from nn.module import Module
+from nn.objective import Objective
 from nn.optim import AveragedModel, Optimizer, clip_grad_norm_
 from nn.optim.schedules import Cosine, Schedule
 from nn.resume import Checkpoint, Progress, described, fingerprint, sampled
@@ -32,11 +33,14 @@ class Epoch(NamedTuple):
     """Means over one pass through the data, measured while it trains."""
 
     loss: float
-    accuracy: float
+    accuracy: float | None    # None where there are no classes to be right about
 
 
 class Diverged(FloatingPointError):
-    """The loss became infinite or NaN. `layer` is the path of the first module with such an output."""
+    """The loss became infinite or NaN. `layer` is the path of the first module with such an output.
+
+    message: what to say.
+    """
 
     def __init__(self, message: str, layer: str | None) -> None:
         super().__init__(message)
@@ -55,6 +59,8 @@ def fit(
     optimizer: Optimizer,
     rng: np.random.Generator,
     batch_size: int = 64,
+    loss: Callable[[Any, Tensor], Tensor] | None = None,
+    penalty: Callable[[Module], Tensor] | None = None,
     schedule: Schedule | None = None,
     clip_norm: float | None = None,
     average: AveragedModel | None = None,
@@ -65,16 +71,21 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     every: int = 100,
 ) -> list[Epoch]:
-    """Train a classifier by cross-entropy on shuffled mini-batches; returns one Epoch for each pass.
+    """Train a model on shuffled mini-batches, by cross-entropy or another loss; returns one Epoch for each
+    pass.
 
-    Parameters: x (N, …) float, y (N,) integer classes. `schedule` gives the factor of the optimizer's
-    learning rate (of each of its groups) for a progress in [0, 1); the rate is restored at the end.
-    `clip_norm` is the norm that gradients are clipped to before a step, `average` takes in the weights after
-    it. `augment(x, y, rng)` gives what to train on in the place of each batch (nn.data.augment), y as classes
-    or as probabilities (N, classes), with a Generator for each batch; `prefetch` is how many batches are made
-    in the background before they are needed, which changes no bit. `progress` shows a bar on stderr: True,
-    False, a text to put before it, or None for "if stderr is a terminal". `on_step(step, loss)` is called
-    after every step, with steps counted from 1.
+    Parameters: x (N, …) float, y (N,) integer classes, which pass through the model `epochs` times, in
+    batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to be
+    made small in the place of F.cross_entropy, from what the model gives for a batch and the rows of y for it
+    (a Tensor): y (N, …) may then be any numbers, as for a regression by F.mse_loss. `penalty(model)` gives a
+    scalar Tensor that is added to each batch's loss (and counts in Epoch.loss). `schedule` gives the factor
+    of the optimizer's learning rate (of each of its groups) for a progress in [0, 1); the rate is restored
+    at the end. `clip_norm` is the norm that gradients are clipped to before a step, `average` takes in the
+    weights after it. `augment(x, y, rng)` gives what to train on in the place of each batch
+    (nn.data.augment), y as classes or as probabilities (N, classes), with a Generator for each batch;
+    `prefetch` is how many batches are made in the background before they are needed, which changes no bit.
+    `progress` shows a bar on stderr: True, False, a text to put before it, or None for "if stderr is a
+    terminal". `on_step(step, loss)` is called after every step, with steps counted from 1.
 
     `checkpoint` is a file into which the state of the run goes at its beginning, every `every` steps and at
     its end. If it is there already, the run goes on from it, to the same bits as if it had never been killed:
@@ -88,13 +99,16 @@ def fit(
     the layer when the loss is no longer finite: the model is then as it was before that step. ValueError for
     a checkpoint of another run (it says what differs), nn.FileError for one that is damaged and the only one.
     """
-    _check(model, x, y)
+    _check(model, x, y, classes=loss is None)
     _check_count("epochs", epochs, 0)
     _check_count("batch_size", batch_size, 1)
     _check_count("every", every, 1)
     _check_count("prefetch", prefetch, 0)
     if augment is not None and not callable(augment):
         raise TypeError(f"fit: augment must be a function (x, y, rng) → (x, y), got {type(augment).__name__}")
+    for name, function in (("loss", loss), ("penalty", penalty)):
+        if function is not None and not callable(function):
+            raise TypeError(f"fit: {name} must be a function, got {type(function).__name__}")
     for name, value, wanted in (("model", model, Module), ("optimizer", optimizer, Optimizer),
                                 ("rng", rng, np.random.Generator)):
         if not isinstance(value, wanted):
@@ -108,10 +122,11 @@ def fit(
                     "batch_size": str(batch_size), "schedule": sampled(schedule)}
         if clip_norm is not None:
             settings["clip_norm"] = str(clip_norm)
-        if augment is not None:
-            settings["augment"] = described(augment)
-        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average, math.ceil(len(x) / batch_size))
+        settings.update(described(augment=augment, loss=loss, penalty=penalty))
+        per_epoch = math.ceil(len(x) / batch_size)
+        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average, per_epoch)
         at = saved.resume() or saved.write(at)
+    objective = Objective(model, loss, penalty, counts=loss is None or y.dtype.kind in "iu")
     steps = epochs * math.ceil(len(x) / batch_size)
     coming = (nothing for nothing in ())
 
@@ -120,17 +135,17 @@ def fit(
         quiet = np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite stops the training
         with _bar(progress, steps, at.step) as bar, quiet:
             while len(at.log) < epochs:
-                coming = _rest_of_epoch(x, y, batch_size, rng, at, augment)
+                coming = _rest_of_epoch(x, y, batch_size, rng, at, augment, classes=loss is None)
                 if prefetch:
                     coming = data.prefetch(coming, prefetch)
-                for inputs, classes in coming:
+                for inputs, targets in coming:
                     if schedule is not None:
                         factor = schedule(at.step / steps)
                         for group, rate in zip(optimizer.param_groups, rates, strict=True):
                             group["lr"] = rate * factor
                     optimizer.zero_grad()
-                    loss, value, right = _forward(model, buffers, inputs, classes, at.step + 1)
-                    loss.backward()
+                    total, value, right = _forward(objective, buffers, inputs, targets, at.step + 1)
+                    total.backward()
                     if clip_norm is not None:
                         clip_grad_norm_(optimizer.params, clip_norm)
                     optimizer.step()
@@ -138,16 +153,18 @@ def fit(
                         average.update_parameters()
                     at.step += 1
                     at.loss += value * len(inputs)  # weighted: the last batch may be shorter
-                    at.correct += float(right)
+                    right = None if at.correct is None else right
+                    at.correct = None if right is None else at.correct + float(right)
                     if on_step is not None:
                         on_step(at.step, value)
                     bar.update()
                     if saved is not None and (at.step % every == 0 or at.step == steps):
                         saved.write(at)
-                epoch = Epoch(at.loss / len(x), at.correct / len(x))
+                epoch = Epoch(at.loss / len(x), None if at.correct is None else at.correct / len(x))
                 at.log.append(epoch)
                 at.loss = at.correct = 0.0
-                bar.set_postfix(loss=f"{epoch.loss:.4f}", accuracy=f"{epoch.accuracy:.2%}", refresh=False)
+                told = {} if epoch.accuracy is None else {"accuracy": f"{epoch.accuracy:.2%}"}
+                bar.set_postfix(loss=f"{epoch.loss:.4f}", **told, refresh=False)
 
     def end() -> None:
         coming.close()
@@ -160,7 +177,7 @@ def fit(
 
 def _rest_of_epoch(
     x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, at: Progress,
-    augment: Augmentation | None = None
+    augment: Augmentation | None = None, classes: bool = True
 ) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
     """The batches of this epoch that are still to come, in the order in which it was shuffled.
 
@@ -177,32 +194,40 @@ def _rest_of_epoch(
     key = None if augment is None else int(rng.integers(1 << 63))
     if done:
         rng.bit_generator.state = now
-    return ((inputs, classes) if augment is None else _augmented(augment, inputs, classes, [key, i])
-            for i, (inputs, classes) in islice(enumerate(every), done, None))
+    return ((inputs, targets) if augment is None else _augmented(augment, inputs, targets, [key, i], classes)
+            for i, (inputs, targets) in islice(enumerate(every), done, None))
 
 
 def _augmented(
-    augment: Augmentation, inputs: np.ndarray, classes: np.ndarray, seed: list[int]
+    augment: Augmentation, inputs: np.ndarray, targets: np.ndarray, seed: list[int], classes: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    made = augment(inputs, classes, np.random.default_rng(seed))
+    made = augment(inputs, targets, np.random.default_rng(seed))
     if not isinstance(made, tuple) or len(made) != 2 or not all(isinstance(a, np.ndarray) for a in made):
         raise TypeError(f"fit: augment must return two arrays (x, y), got {type(made).__name__}")
     x, y = made
-    fits = y.ndim == 1 if y.dtype.kind in "iu" else y.ndim == 2 and y.dtype.kind == "f"
-    if x.dtype.kind != "f" or x.ndim < 2 or not fits or not len(x) == len(y) == len(inputs):
-        raise ValueError(f"fit: augment must return x ({len(inputs)}, …) of floats and as many classes or "
-                         f"rows of probabilities y, got {x.dtype} {x.shape} and {y.dtype} {y.shape}")
+    fits = not classes or (y.ndim == 1 if y.dtype.kind in "iu" else y.ndim == 2 and y.dtype.kind == "f")
+    if x.dtype.kind != "f" or x.ndim < 2 or not y.ndim or not fits or not len(x) == len(y) == len(inputs):
+        wanted = "classes or rows of probabilities" if classes else "targets"
+        raise ValueError(f"fit: augment must return x ({len(inputs)}, …) of floats and as many {wanted} y, "
+                         f"got {x.dtype} {x.shape} and {y.dtype} {y.shape}")
     return x, y
 
 
-def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch_size: int = 256) -> float:
-    """The fraction of the rows of x whose largest output is at their class y, in 0..1.
+def accuracy(
+    model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch_size: int = 256, k: int = 1
+) -> float:
+    """The fraction of the rows of x (N, …) for which the class y (N,) has one of the k largest outputs, in
+    0..1.
 
-    `model` is a Module (measured in evaluation mode, without a graph; its mode is restored) or anything that
-    maps an array (N, …) to an array (N, classes).
-    Raises: TypeError or ValueError for data that can't be measured on.
+    k=1: the largest, the usual accuracy; k=5: the top-5 accuracy of ImageNet. Of equal outputs those of the
+    lower classes come first. `model` is a Module (measured in evaluation mode, without a graph; its mode is
+    restored) or anything that maps an array (N, …) to an array (N, classes).
+    Raises: TypeError or ValueError for data that can't be measured on, and for a k that is not 1 … classes.
+    batch_size: how many rows go through the model at a time.
     """
     _check(model, x, y)
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"accuracy: k must be a whole number >= 1, got {k!r}")
 
     def count() -> int:
         correct = 0
@@ -213,24 +238,31 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
                 if out.ndim != 2 or len(out) != len(inputs):
                     raise ValueError(
                         f"the model must give (N, classes) for {len(inputs)} rows, got {out.shape}")
-                correct += np.count_nonzero(out.argmax(axis=1) == classes)
+                if k > out.shape[1]:
+                    raise ValueError(f"accuracy: k is {k}, but the model has {out.shape[1]} outputs")
+                best = out.argmax(axis=1, keepdims=True) if k == 1 else Tensor(out).topk(k, 1).indices.data
+                correct += np.count_nonzero(best == classes[:, None])
         return correct
 
     return in_mode(model, False, count) / len(x)
 
 
-def _check(model: Any, x: np.ndarray, y: np.ndarray) -> None:
+def _check(model: Any, x: np.ndarray, y: np.ndarray, classes: bool = True) -> None:
     if not callable(model):
         raise TypeError(f"model must be a Module or a callable, got {type(model).__name__}")
-    for name, array, kinds, wanted in (("x", x, "f", "floats"), ("y", y, "iu", "integer classes")):
+    targets = ("iu", "integer classes") if classes else ("fiub", "numbers")
+    for name, array, kinds, wanted in (("x", x, "f", "floats"), ("y", y, *targets)):
         if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
             got = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{name} must be an array of {wanted}, got {got}")
-    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or len(x) == 0:
-        raise ValueError(f"x must be (N, …) and y (N,) with the same N > 0, got {x.shape} and {y.shape}")
-    if not np.isfinite(x).all():
-        raise ValueError(f"x has NaN or infinity in row {int(np.argwhere(~np.isfinite(x))[0, 0])}")
-    if y.min() < 0:
+    if x.ndim < 2 or not (y.ndim == 1 if classes else y.ndim) or len(x) != len(y) or len(x) == 0:
+        rows = "(N,)" if classes else "(N, …)"
+        raise ValueError(f"x must be (N, …) and y {rows} with the same N > 0, got {x.shape} and {y.shape}")
+    for name, array in (("x", x), ("y", y)):
+        if not np.isfinite(array).all():
+            row = int(np.argwhere(~np.isfinite(array))[0, 0])
+            raise ValueError(f"{name} has NaN or infinity in row {row}")
+    if classes and y.min() < 0:
         raise ValueError(f"y has the class {y.min()}; classes count from 0")
 
 
@@ -240,25 +272,23 @@ def _check_count(name: str, value: int, least: int) -> None:
 
 
 def _forward(
-    model: Module, buffers: list[tuple[Module, str]], inputs: np.ndarray, classes: np.ndarray, step: int
-) -> tuple[Tensor, float, int]:
+    objective: Objective,
+    buffers: list[tuple[Module, str]],
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    step: int,
+) -> tuple[Tensor, float, int | None]:
     """The loss of a batch, its value, and how many rows are right, or an error that leaves no trace."""
     arrays = [getattr(module, name, None) for module, name in buffers]
     before = [copy.copy(array) for array in arrays]
+    model = objective.model
     view = {} if model.view is None else dict(vars(model.view))
     try:
         try:
-            logits = model(Tensor(inputs))
+            loss, right = objective(inputs, targets)
         except Diverged as error:  # a view of the model has found out
             why = f"fit: at step {step}: {error}; try a smaller learning rate"
             raise Diverged(why, error.layer) from error
-        if logits.ndim != 2:
-            raise ValueError(f"the model must give logits (N, classes), got {logits.shape}")
-        if classes.ndim == 2 and classes.shape != logits.shape:
-            raise ValueError(f"y has probabilities {classes.shape}, but the model logits {logits.shape}")
-        if classes.ndim == 1 and classes.max() >= logits.shape[1]:
-            raise ValueError(f"y has the class {classes.max()}, but the model has {logits.shape[1]} outputs")
-        loss = F.cross_entropy(logits, classes)
         value = loss.item()
         if not math.isfinite(value):
             raise _diverged(model, inputs, value, step)
@@ -271,8 +301,7 @@ def _forward(
         if view:  # and the view of the model, into its averages
             vars(model.view).update(view)
         raise
-    likeliest = classes if classes.ndim == 1 else classes.argmax(axis=1)
-    return loss, value, np.count_nonzero(logits.data.argmax(axis=1) == likeliest)
+    return loss, value, right
 
 
 def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:
@@ -294,7 +323,7 @@ def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Dive
 def _watch(forward: Callable[..., Tensor], path: str, first: list[str]) -> Callable[..., Tensor]:
     def watching(*args: Any, **kwargs: Any) -> Tensor:
         out = forward(*args, **kwargs)
-        if not np.isfinite(out.data).all():
+        if not all(np.isfinite(t.data).all() for t in leaves(out) if isinstance(t, Tensor)):
             first.append(path)
         return out
 

@@ -25,7 +25,7 @@ Augmentation: TypeAlias = "Callable[[np.ndarray, np.ndarray, np.random.Generator
 
 @dataclass(frozen=True)
 class Compose:
-    """One after the other. TypeError for what is not callable."""
+    """The `steps` one after the other. Raises TypeError for what is not callable."""
 
     steps: tuple[Augmentation, ...]
 
@@ -59,7 +59,9 @@ class Flip:
 @dataclass(frozen=True)
 class Crop:
     """A window of size×size pixels (None: of the image's own size) at a random place of the image with
-    `padding` pixels of 0 around it (He et al. 2016, section 4.2)."""
+    `padding` pixels of 0 around it (He et al. 2016, section 4.2).
+    Raises ValueError for a size or a padding that is none, or a window that is larger than the padded image.
+    """
 
     size: int | None = None
     padding: int = 4
@@ -151,6 +153,7 @@ class Mixup:
     λ ~ Beta(α, α), one for each batch (Zhang et al. 2018, eq. 1 and figure 1a).
 
     y becomes (N, classes), floats of x's dtype; probabilities that come are mixed as they are.
+    classes: how many there are. alpha: α > 0. Raises ValueError for settings and for classes that are none.
     """
 
     classes: int
@@ -178,7 +181,7 @@ class Mixup:
 
 
 def rotated(x: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
-    """Images (N, C, H, W) turned counter-clockwise about their centres, each by its own angle or all by one.
+    """Images x (N, C, H, W) turned counter-clockwise about their centres by `degrees`, (N,) or one for all.
 
     A pixel is the bilinear mean of the four around the place that it comes from; outside there is 0.
     """

@@ -23,6 +23,7 @@ def read_cifar10(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
 
     Raises: FileError if its length is no positive multiple of a record's, or a class is not in 0..9; OSError
     if it can't be read.
+    path: of a binary file, a record of 3,073 bytes for each image.
     """
     with open(path, "rb") as file:
         content = file.read()

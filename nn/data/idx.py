@@ -25,6 +25,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
     Returns: uint8, int8, int16, int32, float32 or float64, in this machine's byte order.
     Raises: FileError if the header is not IDX or lies about the size; OSError if the file can't be read.
+    path: of the file.
     """
     import gzip
 
@@ -75,6 +76,8 @@ def _read_at_most(file: BinaryIO, size: int) -> bytes:
 def mnist(folder: str | os.PathLike[str]) -> Digits:
     """MNIST, or a data set in its format: the four IDX files in `folder`, `folder/raw` or `folder/MNIST/raw`.
 
+    They are called train-images-idx3-ubyte or train-images.idx3-ubyte and so on, plain or .gz.
+
     Returns: images (N, 1, H, W), float32 in 0..1 (value / 255), and classes (N,), int64.
     Raises: FileNotFoundError, naming the files wanted; FileError if one of them is not what its name says.
     """
@@ -108,11 +111,13 @@ def _scale(images: np.ndarray) -> np.ndarray:
 
 
 def _find(folder: str | os.PathLike[str], name: str) -> str:
+    dotted = name.replace("-idx", ".idx")    # as other programs unpack them
     for place in ("", "raw", os.path.join("MNIST", "raw")):
-        for file in (name, f"{name}.gz"):
+        for file in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
             path = os.path.join(folder, place, file)
             if os.path.isfile(path):
                 return path
     raise FileNotFoundError(
-        f"{os.fspath(folder)}: no {name}[.gz] here, in raw/ or in MNIST/raw/; wanted {', '.join(_FILES)}"
+        f"{os.fspath(folder)}: no {name}[.gz] and no {dotted}[.gz] here, in raw/ or in MNIST/raw/; wanted "
+        f"{', '.join(_FILES)}"
     )

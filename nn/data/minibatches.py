@@ -17,6 +17,7 @@ def batches(
 
     Raises: TypeError for x, y or rng of another type; ValueError for no rows, for different numbers of rows,
     for size < 1.
+    shuffle: whether the rows come in a random order, by rng, or in their own.
     """
     for name, array in (("x", x), ("y", y)):
         if not isinstance(array, np.ndarray):

@@ -13,7 +13,10 @@ _TRAIN = 1437  # the first 1437 images; the last 360 are the test set
 
 
 class Digits(NamedTuple):
-    """Images (N, 1, H, W), float32 in 0..1, and their classes (N,), int64, as two parts."""
+    """Images (N, 1, H, W), float32 in 0..1, and their classes (N,), int64, as two parts.
+
+    x_train, y_train: what is trained on; x_test, y_test: what is measured on.
+    """
 
     x_train: np.ndarray
     y_train: np.ndarray

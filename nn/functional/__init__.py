@@ -20,6 +20,7 @@ from nn.functional.activations import (
 from nn.functional.attention import scaled_dot_product_attention
 from nn.functional.convolution import conv1d, conv2d, conv_transpose2d
 from nn.functional.elementwise import clamp, maximum, minimum, where
+from nn.functional.interpolation import interpolate
 from nn.functional.losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -65,6 +66,7 @@ __all__ = [
     "gelu",
     "group_norm",
     "huber_loss",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",

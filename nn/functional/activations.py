@@ -10,7 +10,7 @@ from nn.tensor import Operand, Tensor, apply
 
 
 def relu(input: Operand) -> Tensor:
-    """max(input, 0); the gradient at 0 is 0."""
+    """max(x, 0) of each entry x of input; the gradient at 0 is 0."""
     return apply(rules.activations.relu, input)
 
 
@@ -20,36 +20,39 @@ def leaky_relu(input: Operand, negative_slope: float = 0.01) -> Tensor:
 
 
 def tanh(input: Operand) -> Tensor:
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent of each entry of input."""
     return apply(rules.functions.tanh, input)
 
 
 def sigmoid(input: Operand) -> Tensor:
-    """1/(1 + e⁻ˣ), without overflow at either end."""
+    """1/(1 + e⁻ˣ) of each entry x of input, without overflow at either end."""
     return apply(rules.functions.sigmoid, input)
 
 
 def logsigmoid(input: Operand) -> Tensor:
-    """log 1/(1 + e⁻ˣ), without overflow at either end."""
+    """log 1/(1 + e⁻ˣ) of each entry x of input, without overflow at either end."""
     return apply(rules.functions.logsigmoid, input)
 
 
 def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """log(1 + e^(β·x))/β, a smooth relu; x itself where β·x > threshold."""
+    """log(1 + e^(β·x))/β of each entry x of input, a smooth relu; x itself where β·x > threshold.
+
+    beta: β, a number > 0. Raises ValueError for another.
+    """
     if not beta > 0:
         raise ValueError(f"softplus: beta is {beta!r}, wanted a number > 0")
     return apply(rules.functions.softplus, input, beta=beta, threshold=threshold)
 
 
 def silu(input: Operand) -> Tensor:
-    """x·σ(x). Elfwing, Uchibe & Doya (2018)."""
+    """x·σ(x) of each entry x of input. Elfwing, Uchibe & Doya (2018)."""
     return apply(rules.units.silu, input)
 
 
 def gelu(input: Operand, approximate: str = "none") -> Tensor:
-    """x·Φ(x), Φ the normal distribution: exact by erf ("none"), or GPT-2's approximation ("tanh").
+    """x·Φ(x) of each entry x of input, Φ the normal distribution. Hendrycks & Gimpel (2016).
 
-    Hendrycks & Gimpel, "Gaussian error linear units" (2016).
+    approximate: "none", exact by erf, or "tanh", GPT-2's approximation. Raises ValueError for another.
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate is {approximate!r}, wanted 'none' or 'tanh'")
@@ -57,19 +60,21 @@ def gelu(input: Operand, approximate: str = "none") -> Tensor:
 
 
 def softmax(input: Operand, dim: int = -1) -> Tensor:
-    """eˣ/Σeˣ over `dim`; NaN where all is −∞, as in PyTorch."""
+    """eˣ/Σeˣ of input x over the axis `dim`; NaN where all is −∞, as in PyTorch."""
     return apply(rules.activations.softmax, input, dim=dim)
 
 
 def log_softmax(input: Operand, dim: int = -1) -> Tensor:
-    """x − log Σeˣ over `dim`: the logarithm of softmax, without its underflow."""
+    """x − log Σeˣ of input x over the axis `dim`: the logarithm of softmax, without its underflow."""
     return apply(rules.activations.log_softmax, input, dim=dim)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """Each entry is 0 with probability p and scaled by 1/(1 − p) otherwise; the input itself in evaluation.
+    """Each entry of input is 0 with probability p and scaled by 1/(1 − p) otherwise.
 
-    Drawn from nn.random.generator(), which nn.manual_seed seeds. Srivastava et al., "Dropout" (2014).
+    training: False gives input itself. Drawn from nn.random.generator(), which nn.manual_seed seeds.
+    Srivastava et al., "Dropout" (2014). Raises ValueError for a p outside 0..1, TypeError for an input of
+    integers.
     """
     if isinstance(p, str) or not 0 <= p <= 1:
         raise ValueError(f"dropout: p is {p}, wanted a probability from 0 to 1")

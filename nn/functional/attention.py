@@ -19,6 +19,7 @@ def scaled_dot_product_attention(query: Operand, key: Operand, value: Operand,
     (…, L, S). is_causal: query i sees keys 0 … i. scale: 1/√E if left out. A query that may look
     nowhere gets 0. dropout_p: the probability with which a weight is dropped; pass 0 in evaluation.
     Vaswani et al., "Attention is all you need" (2017).
+    Raises ValueError or TypeError for shapes and masks that do not fit.
     """
     rule = rules.attention.scaled_dot_product_attention
     if not dropout_p:

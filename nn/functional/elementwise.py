@@ -7,20 +7,29 @@ from nn.tensor import Operand, Tensor, apply
 
 
 def where(condition: Operand, input: Operand, other: Operand) -> Tensor:
-    """input where the condition (booleans) holds, else other; all three broadcast."""
+    """input where the condition (booleans) holds, else other; all three broadcast.
+
+    Raises TypeError for a condition of numbers, ValueError for shapes that do not broadcast.
+    """
     return apply(rules.choices.where, condition, input, other)
 
 
 def maximum(input: Operand, other: Operand) -> Tensor:
-    """The greater of the two, entry by entry; of equals each gets half the gradient."""
+    """The greater of input and other, entry by entry; they broadcast. Of equals each gets half the gradient.
+    """
     return apply(rules.choices.maximum, input, other)
 
 
 def minimum(input: Operand, other: Operand) -> Tensor:
-    """The lesser of the two, entry by entry; of equals each gets half the gradient."""
+    """The lesser of input and other, entry by entry; they broadcast. Of equals each gets half the gradient.
+    """
     return apply(rules.choices.minimum, input, other)
 
 
 def clamp(input: Operand, min: Operand | None = None, max: Operand | None = None) -> Tensor:
-    """Each entry, but at least min and at most max (numbers or tensors; max if min > max)."""
+    """Each entry of input, but at least min and at most max.
+
+    The bounds are numbers or tensors that broadcast, or None; the result is max where min > max. Raises
+    ValueError if both are None.
+    """
     return apply(rules.choices.clamp, input, min, max)

@@ -12,13 +12,13 @@ from nn.tensor import Operand, Tensor, apply
 
 def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
                   reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
-    """−log softmax(input) at the right class: logits (N, C) or (N, C, d…), classes (N,) or (N, d…), or (C,),
-    ().
+    """−log softmax(input) at the right class: logits (N, C) or (N, C, d…), classes (N,) or (N, d…).
 
-    target: integers, or probabilities (floats of the shape of input). weight: (C,), a factor for each class;
-    the mean is then over the weights. ignore_index: a class whose examples do not count. label_smoothing: the
-    part of the target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
-    architecture", 2016). A class outside 0 … C − 1 raises ValueError.
+    Or logits (C,) and a class (). target: integers, or probabilities (floats of the shape of input). weight:
+    (C,), a factor for each class; the mean is then over the weights. ignore_index: a class whose examples do
+    not count. reduction: "mean", "sum" or "none". label_smoothing: the part of the target that is spread
+    evenly over all classes (Szegedy et al., "Rethinking the Inception architecture", 2016).
+    Raises ValueError for a class outside 0 … C − 1, and it or TypeError for what else does not fit.
     """
     _known("cross_entropy", reduction)
     x, t = as_tensor(input), target if type(target) is np.ndarray else as_tensor(target)    # not copied
@@ -41,7 +41,10 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
 
 def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
              reduction: str = "mean") -> Tensor:
-    """−input at the right class, of log-probabilities (N, C), (N, C, d…) or (C,); see cross_entropy."""
+    """−input at the class `target`, of log-probabilities (N, C), (N, C, d…) or (C,).
+
+    weight, ignore_index, reduction, and what is raised: as of cross_entropy.
+    """
     _known("nll_loss", reduction)
     x, t = as_tensor(input), as_tensor(target)
     return _class_loss("nll_loss", x, t, weight, ignore_index, reduction, 0.0)
@@ -105,24 +108,38 @@ def _factors(op, weight, c, dtype):
 
 
 def mse_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
-    """(input − target)², of equal shapes."""
+    """(input − target)², of equal shapes.
+
+    reduction: "mean", "sum" or "none". Raises ValueError for another, and for shapes that differ.
+    """
     return _reduced("mse_loss", apply(rules.losses.mse, input, target), reduction)
 
 
 def l1_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
-    """|input − target|, of equal shapes; where they are equal the gradient is 0."""
+    """|input − target|, of equal shapes; where they are equal the gradient is 0.
+
+    reduction: "mean", "sum" or "none". Raises ValueError for another, and for shapes that differ.
+    """
     return _reduced("l1_loss", apply(rules.divergences.l1, input, target), reduction)
 
 
 def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: float = 1.0) -> Tensor:
-    """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target, of equal shapes."""
+    """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target, of equal shapes.
+
+    reduction: "mean", "sum" or "none". Raises ValueError for another, for a delta not > 0 and shapes that
+    differ.
+    """
     if not delta > 0:
         raise ValueError(f"huber_loss: delta is {delta!r}, wanted a number > 0")
     return _reduced("huber_loss", apply(rules.divergences.huber, input, target, delta=delta), reduction)
 
 
 def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", beta: float = 1.0) -> Tensor:
-    """d²/2β where |d| ≤ beta, else |d| − β/2: huber_loss divided by beta, or l1_loss for beta = 0."""
+    """d²/2β where |d| ≤ beta, else |d| − β/2, d = input − target: huber_loss divided by beta.
+
+    beta: 0 for l1_loss. reduction: "mean", "sum" or "none". Raises ValueError for another, for a beta < 0 and
+    shapes that differ.
+    """
     if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta is {beta!r}, wanted a number >= 0")
     return huber_loss(input, target, reduction, beta) / beta if beta else l1_loss(input, target, reduction)
@@ -133,6 +150,7 @@ def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target:
 
     log_target: the target is log-probabilities too. reduction may also be "batchmean", the sum over the
     number of examples, which is the mathematical one; "mean" is over all entries.
+    Raises ValueError for a reduction that is none, and for shapes that differ.
     """
     entries = apply(rules.divergences.kl_div, input, target, log_target=log_target)
     if reduction == "batchmean":
@@ -142,9 +160,10 @@ def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target:
 
 def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Operand | None = None,
                                      reduction: str = "mean", pos_weight: Operand | None = None) -> Tensor:
-    """−t·log σ(x) − (1 − t)·log σ(−x) of logits x and probabilities t, of equal shapes.
+    """−t·log σ(x) − (1 − t)·log σ(−x) of logits x = input and probabilities t = target, of equal shapes.
 
-    weight: a factor for each entry; pos_weight: one for the first term. Both broadcast.
+    weight: a factor for each entry; pos_weight: one for the first term. Both broadcast. reduction: "mean",
+    "sum" or "none". Raises ValueError for another, and for shapes that do not fit.
     """
     losses = apply(rules.divergences.binary_cross_entropy_with_logits, input, target, pos_weight)
     losses = losses if weight is None else losses * weight

@@ -16,11 +16,14 @@ from nn.tensor import Operand, Tensor, apply
 def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operand | None,
                weight: Operand | None = None, bias: Operand | None = None, training: bool = False,
                momentum: float = 0.1, eps: float = 1e-5) -> Tensor:
-    """Normalise each channel (axis 1) to mean 0 and variance 1, then scale by weight and add bias.
+    """Normalise each channel (axis 1) of input to mean 0 and variance 1, then scale by weight and add bias.
 
-    Training: by the batch's own mean and (biased) variance; running_mean and running_var (Tensors or
-    arrays of shape (C,), or None) move towards them in place by `momentum`, the variance as its
-    unbiased estimate. Evaluation: by running_mean and running_var. Ioffe & Szegedy (2015).
+    training: by the batch's own mean and (biased) variance; running_mean and running_var (Tensors or arrays
+    of shape (C,), or None) move towards them in place by `momentum`, the variance as its unbiased estimate.
+    Else, in evaluation: by running_mean and running_var. eps is added to the variance. Ioffe & Szegedy
+    (2015).
+    Raises ValueError for settings and shapes that do not fit, for one value per channel in training, and for
+    no running statistics in evaluation.
     """
     for name, number in (("momentum", momentum), ("eps", eps)):
         if not isinstance(number, (int, float, np.number)) or not 0 <= number < np.inf:
@@ -41,9 +44,10 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
 
 def layer_norm(input: Operand, normalized_shape: Sequence[int], weight: Operand | None = None,
                bias: Operand | None = None, eps: float = 1e-5) -> Tensor:
-    """Normalise each example over its last axes, which are normalized_shape, to mean 0 and variance 1.
+    """Normalise each example of input over its last axes to mean 0 and variance 1.
 
-    weight and bias, if given, have the shape normalized_shape. Ba, Kiros & Hinton (2016).
+    normalized_shape: those axes; weight and bias, if given, have that shape. eps is added to the variance.
+    Ba, Kiros & Hinton (2016). Raises ValueError for shapes that do not fit.
     """
     if not isinstance(normalized_shape, (tuple, list)):
         normalized_shape = (normalized_shape,)
@@ -53,10 +57,10 @@ def layer_norm(input: Operand, normalized_shape: Sequence[int], weight: Operand 
 
 def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, bias: Operand | None = None,
                eps: float = 1e-5) -> Tensor:
-    """Normalise each example over each of num_groups groups of channels (axis 1) and all pixels.
+    """Normalise each example of input over each of num_groups groups of channels (axis 1) and all pixels.
 
-    weight and bias, if given, have a number for each channel. Wu & He, "Group normalization" (2018). It is
-    layer_norm of the groups.
+    weight and bias, if given, have a number for each channel. eps is added to the variance. Wu & He, "Group
+    normalization" (2018). It is layer_norm of the groups. Raises ValueError for shapes that do not fit.
     """
     x = as_tensor(input)
     if isinstance(num_groups, bool) or not isinstance(num_groups, (int, np.integer)) or num_groups < 1:

@@ -14,11 +14,14 @@ _MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}    # Py
 
 
 def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """With entries added along the last axes: pad = (left, right, top, bottom, …), the last axis first.
+    """`input` with entries added along its last axes: pad = (left, right, top, bottom, …), the last axis
+    first.
 
     A negative number cuts entries off. mode: "constant" (with `value`, 0 if left out), or what lies inside
-    once more: "reflect" (mirrored, the edge not repeated), "replicate" (the edge), "circular" (from the
-    other side).
+    once more: "reflect" (mirrored, the edge not repeated), "replicate" (the edge), "circular" (from the other
+    side).
+    Raises TypeError for widths that are no ints, ValueError for a mode that is none and widths that do not
+    fit.
     """
     x = as_tensor(input)
     if not isinstance(pad, (tuple, list)) or any(

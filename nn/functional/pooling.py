@@ -19,10 +19,12 @@ Pair = int | tuple[int, int]
 
 def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
                dilation: Pair = 1, ceil_mode: bool = False) -> Tensor:
-    """The greatest value in each window; stride is kernel_size if left out.
+    """The greatest value in each window of input (N, C, H, W); stride is kernel_size if left out.
 
-    Of equal values the first, in reading order, takes the gradient. dilation: the distance of a window's
-    pixels. ceil_mode: also windows that reach over the edge, if they begin inside.
+    All sizes are ints or pairs (vertical, horizontal). padding: on all sides, never the greatest. Of equal
+    values the first, in reading order, takes the gradient. dilation: the distance of a window's pixels.
+    ceil_mode: also windows that reach over the edge, if they begin inside.
+    Raises ValueError or TypeError for sizes and shapes that do not fit.
     """
     rule = rules.pool.max_pool2d
     if not ceil_mode and dilation in (1, (1, 1)):
@@ -42,10 +44,12 @@ def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
 def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
                ceil_mode: bool = False, count_include_pad: bool = True,
                divisor_override: int | None = None) -> Tensor:
-    """The mean of each window; stride is kernel_size if left out.
+    """The mean of each window of input (N, C, H, W); stride is kernel_size if left out.
 
-    The zeros of the padding count unless count_include_pad is false; what ceil_mode adds beyond them never
-    counts. divisor_override: what to divide each sum by instead.
+    All sizes are ints or pairs (vertical, horizontal). The zeros of the padding count unless
+    count_include_pad is false; what ceil_mode adds beyond them never counts. divisor_override: what to divide
+    each sum by instead.
+    Raises ValueError or TypeError for sizes and shapes that do not fit.
     """
     rule = rules.pool.avg_pool2d
     if divisor_override is not None and not divisor_override:
@@ -66,9 +70,10 @@ def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
 
 
 def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
-    """The mean of each of H'×W' windows that cover the image: the i-th from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉.
+    """The mean of each of H'×W' windows that cover input (N, C, H, W).
 
-    output_size: (H', W'), an int for both, None for the size there is.
+    The i-th goes from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉. output_size: (H', W'), an int for both, None for the size
+    there is. Raises ValueError or TypeError for others.
     """
     rule = rules.pool.avg_pool2d
     x, bounds = _adaptive("adaptive_avg_pool2d", input, output_size)
@@ -81,7 +86,11 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int
 
 
 def adaptive_max_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
-    """The greatest of each of H'×W' windows that cover the image, as in adaptive_avg_pool2d."""
+    """The greatest of each of H'×W' windows that cover input (N, C, H, W), as in adaptive_avg_pool2d.
+
+    output_size: (H', W'), an int for both, None for the size there is. Raises ValueError or TypeError for
+    others.
+    """
     x, bounds = _adaptive("adaptive_max_pool2d", input, output_size)
     kernel = tuple(int((end - start).max()) for start, end in bounds)
     if any(k * len(start) != n for k, (start, _), n in zip(kernel, bounds, x.shape[2:], strict=True)):
@@ -91,14 +100,22 @@ def adaptive_max_pool2d(input: Operand, output_size: int | tuple[int | None, int
 
 def max_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padding: int = 0,
                dilation: int = 1, ceil_mode: bool = False) -> Tensor:
-    """The greatest value in each window of a signal (N, C, L): max_pool2d of an image one pixel high."""
+    """The greatest value in each window of input (N, C, L): max_pool2d of an image one pixel high.
+
+    kernel_size, stride, padding, dilation, ceil_mode: as there, ints. Raises ValueError or TypeError
+    likewise.
+    """
     x, (k, s, p, d) = _signal("max_pool1d", input, kernel_size, stride, padding, dilation)
     return max_pool2d(x, (1, k), (1, s), (0, p), (1, d), ceil_mode).squeeze(2)
 
 
 def avg_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padding: int = 0,
                ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
-    """The mean of each window of a signal (N, C, L): avg_pool2d of an image one pixel high."""
+    """The mean of each window of input (N, C, L): avg_pool2d of an image one pixel high.
+
+    kernel_size, stride, padding, ceil_mode, count_include_pad: as there, ints. Raises ValueError or TypeError
+    likewise.
+    """
     x, (k, s, p, _) = _signal("avg_pool1d", input, kernel_size, stride, padding, 1)
     return avg_pool2d(x, (1, k), (1, s), (0, p), ceil_mode, count_include_pad).squeeze(2)
 

@@ -16,17 +16,23 @@ def as_tensor(x: Operand) -> Tensor:
 
 
 def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """The axes start_dim to end_dim as one."""
+    """`input` with the axes start_dim to end_dim as one. Raises ValueError for axes that it has not."""
     return as_tensor(input).flatten(start_dim, end_dim)
 
 
 def cat(tensors: Sequence[Operand], dim: int = 0) -> Tensor:
-    """The tensors end to end along `dim`; their other axes must agree."""
+    """The tensors end to end along `dim`; their other axes must agree.
+
+    Raises ValueError where they do not, TypeError for what is no list.
+    """
     return apply(rules.shapes.cat, *_several("cat", tensors), dim=dim)
 
 
 def stack(tensors: Sequence[Operand], dim: int = 0) -> Tensor:
-    """The tensors side by side along a new axis `dim`; their shapes must agree."""
+    """The tensors side by side along a new axis `dim`.
+
+    Raises ValueError unless they are of one shape, TypeError for what is no list.
+    """
     tensors = [as_tensor(t) for t in _several("stack", tensors)]
     shapes = dict.fromkeys(t.shape for t in tensors)
     if len(shapes) > 1:
@@ -45,24 +51,36 @@ def _several(op, tensors):
 
 
 def split(tensor: Operand, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts along `dim`: of that length (the last may be shorter), or of those lengths, which add up."""
+    """Parts of `tensor` along `dim`, of lengths that add up to its own.
+
+    split_size_or_sections: the length of each part (the last may be shorter), or the list of their lengths.
+    Raises ValueError or TypeError for lengths that do not fit.
+    """
     return as_tensor(tensor).split(split_size_or_sections, dim)
 
 
 def chunk(input: Operand, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` parts along `dim`, all of the same length but perhaps the last."""
+    """At most `chunks` parts of `input` along `dim`, all of the same length but perhaps the last.
+
+    Raises ValueError for fewer than one, or an axis that there is not.
+    """
     return as_tensor(input).chunk(chunks, dim)
 
 
 def gather(input: Operand, dim: int, index: Operand) -> Tensor:
-    """y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on."""
+    """Of `input` x: y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on.
+
+    index: integers, as many axes as x has. Raises TypeError for what are none, IndexError for one that is not
+    there, ValueError for a shape that does not fit.
+    """
     return as_tensor(input).gather(dim, index)
 
 
 def embedding(input: Operand, weight: Operand, padding_idx: int | None = None) -> Tensor:
-    """The rows of weight (rows, width) that integers (…) name → (…, width).
+    """The rows of weight (rows, width) that the integers `input` (…) name → (…, width).
 
-    padding_idx: a row that gets no gradient. Raises IndexError for an integer that is no row.
+    padding_idx: a row that gets no gradient. Raises IndexError for an integer that is no row, TypeError for
+    what is no integer, ValueError for a padding_idx or a weight that does not fit.
     """
     rows = np.shape(getattr(weight, "_data", weight))[0]
     if padding_idx is not None and not -rows <= padding_idx < rows:
@@ -71,7 +89,11 @@ def embedding(input: Operand, weight: Operand, padding_idx: int | None = None) -
 
 
 def one_hot(tensor: Operand, num_classes: int = -1) -> Tensor:
-    """Integers (…) → (…, num_classes), 1 at the integer and 0 elsewhere; -1: as many as are needed."""
+    """Integers `tensor` (…) → (…, num_classes), int64: 1 at the integer and 0 elsewhere.
+
+    num_classes: -1 for as many as are needed. Raises TypeError for what are no integers, ValueError for one
+    that is not in 0 … num_classes − 1.
+    """
     classes = as_tensor(tensor).numpy()
     if classes.dtype.kind not in "iu":
         raise TypeError(f"one_hot: the classes are {classes.dtype}, wanted integers")

@@ -36,6 +36,7 @@ def adam_step(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arra
     Every number is rounded to float32 after every operation, in the order of the lines below, so all variants
     give the same bits. Raises TypeError for a wrong type or dtype, ValueError for a wrong shape, layout or
     step: then nothing was written.
+    grads: the gradients g. lr: α. betas: (β₁, β₂). eps: ε.
     """
     beta1, beta2 = betas
     for p, g, m, v, t in zip(params, grads, exp_avgs, exp_avg_sqs, steps, strict=True):

@@ -26,6 +26,7 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *,
     `out` takes the result: float32, channels adjacent, sharing no memory with an input. Each element is
     within γ_K · (|g| · |w|), K = kH·kW·O/groups. w must be finite.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
+    stride, padding, dilation, groups: those of conv2d.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
     o, c, kh, kw = w.shape

@@ -23,6 +23,7 @@ def depthwise_conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, i
     result: float32, channels adjacent, sharing no memory with an input. Each element is within
     γ_K · (|g| · |w|), K = kH·kW. w must be finite.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
+    stride, padding, dilation: those of depthwise_conv2d.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
     c, _, kh, kw = w.shape
@@ -45,6 +46,7 @@ def depthwise_conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: tupl
     float32. kernel_size: (kH, kW). Zeros stand around the images; whether a NaN or infinity in g meets those
     is not said. `out` takes the result: float32, its last axis adjacent, sharing no memory with an input.
     Each element is within γ_M · (|g| · |x|), M = N·H'·W'. Raises TypeError, ValueError.
+    stride, padding, dilation: those of depthwise_conv2d.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
     _, rows, columns, c = g.shape

@@ -96,7 +96,7 @@ class Kernel:
 
 
 def kernel(reference: Callable[..., Any]) -> Kernel:
-    """Make a kernel of a function whose body is its NumPy specification."""
+    """Make a kernel of the function `reference`, whose body is its NumPy specification."""
     made = type(f"Kernel_{reference.__name__}", (Kernel,), {})(reference)
     _kernels[made.name] = made
     return made

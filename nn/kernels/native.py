@@ -181,7 +181,9 @@ def peak(route: str) -> float:
 
 def peak_loop(route: str) -> Callable[[int], float]:
     """That loop: a function that goes round it so many times (each takes some nanoseconds) and returns the
-    multiply-accumulates done. It costs next to nothing itself, which would make the peak look lower."""
+    multiply-accumulates done. It costs next to nothing itself, which would make the peak look lower.
+    route: the name of the loop, as `peak_routes` lists them. Raises ValueError for one that is not there.
+    """
     if route not in peak_routes():
         known = ", ".join(peak_routes()) or "(no C kernels here)"
         raise ValueError(f"peak: route must be one of {known}, got {route!r}")

@@ -33,6 +33,7 @@ class Packed:
     """One operand of one kernel, packed. Made by `kernel.pack(...)`, passed in the operand's place.
 
     It owns its memory and nothing else does: the matrix it was packed from may be changed or dropped.
+    kernel: the one that it is for. shape: of that matrix. parts: what it consists of, by name.
     """
 
     __slots__ = ("kernel", "parts", "pinned", "plan", "shape")

@@ -52,6 +52,7 @@ def max_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
     last one wins, as in PyTorch. A window has at most 256 pixels; at most half of it is padding, which never
     wins; where an image has no height or no width, y is −∞ and the winner 0. Raises TypeError for a wrong
     type or dtype, ValueError for a wrong shape or what does not fit.
+    kernel_size, stride, padding: pairs (vertical, horizontal).
     """
     counts = windows(x.shape[1:3], kernel_size, stride, padding)
     padded, images = pad(x, padding), pad(np.ones((1, *x.shape[1:3], 1), bool), padding)
@@ -72,6 +73,7 @@ def max_pool2d_grad(g: np.ndarray, winner: np.ndarray, size: Pair, kernel_size: 
 
     What several windows send to one pixel is added in the order in which the windows are read. A winner that
     names no pixel of the window sends nothing. Raises TypeError, ValueError as max_pool2d.
+    kernel_size, stride, padding: as of max_pool2d.
     """
     (h, w), (top, left) = size, padding
     padded = np.zeros((len(g), h + 2 * top, w + 2 * left, g.shape[3]), np.float32)
@@ -86,6 +88,7 @@ def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
 
     Its pixels are added in reading order, then divided by their number; a window may have any. Raises
     TypeError, ValueError as max_pool2d.
+    kernel_size, stride, padding: pairs (vertical, horizontal).
     """
     counts = windows(x.shape[1:3], kernel_size, stride, padding)
     padded, y = pad(x, padding), np.zeros((len(x), *counts, x.shape[3]), np.float32)
@@ -101,6 +104,7 @@ def avg_pool2d_grad(g: np.ndarray, size: Pair, kernel_size: Pair, stride: Pair, 
 
     What several windows send to one pixel is added in the order in which the windows are read. Raises
     TypeError, ValueError as max_pool2d.
+    kernel_size, stride, padding: as of avg_pool2d.
     """
     (h, w), (top, left) = size, padding
     padded = np.zeros((len(g), h + 2 * top, w + 2 * left, g.shape[3]), np.float32)

@@ -21,6 +21,7 @@ def softmax_cross_entropy(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarra
     (N,) and p (N, C). A row with a NaN, with +∞, or with nothing but −∞ gives NaN in both.
     Bounds: nn/testing/domain_entropy.py. Raises TypeError for a wrong type or dtype, ValueError for a wrong
     shape, for C = 0 and for a class that there is not.
+    classes: (N,), integers.
     """
     shifted = x - x.max(axis=1, keepdims=True)
     p = np.exp(shifted)
@@ -33,6 +34,7 @@ def softmax_cross_entropy_grad(g: np.ndarray, p: np.ndarray, classes: np.ndarray
     """dx = g·(p − onehot(class)), the gradient of the losses for g = ∂L/∂losses (N,); float32 (N, C).
 
     g: (N,). p: (N, C), what softmax_cross_entropy gave. Raises as that does.
+    classes: (N,), as they were there.
     """
     dx = p * g[:, None]
     dx[np.arange(len(p)), classes] -= g

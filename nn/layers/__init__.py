@@ -30,6 +30,7 @@ from nn.layers.losses import (
 from nn.layers.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
 from nn.layers.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from nn.layers.transformer import TransformerEncoderLayer
+from nn.layers.upsampling import Upsample
 
 __all__ = [
     "GELU",
@@ -72,4 +73,5 @@ __all__ = [
     "Softplus",
     "Tanh",
     "TransformerEncoderLayer",
+    "Upsample",
 ]

@@ -8,14 +8,17 @@ from nn.tensor import Tensor
 
 
 class ReLU(Module):
-    """max(x, 0)."""
+    """max(x, 0) of each entry: x of any shape, its gradient at 0 is 0."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x)
 
 
 class LeakyReLU(Module):
-    """x where it is positive, else negative_slope·x."""
+    """x where it is positive, else negative_slope·x, of each entry.
+
+    negative_slope: the slope on the left. Maas, Hannun & Ng (2013).
+    """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
@@ -28,28 +31,32 @@ class LeakyReLU(Module):
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent of each entry."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.tanh(x)
 
 
 class Sigmoid(Module):
-    """1/(1 + e⁻ˣ)."""
+    """1/(1 + e⁻ˣ) of each entry, without overflow at either end."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.sigmoid(x)
 
 
 class LogSigmoid(Module):
-    """log 1/(1 + e⁻ˣ)."""
+    """log 1/(1 + e⁻ˣ) of each entry, without overflow at either end."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.logsigmoid(x)
 
 
 class Softplus(Module):
-    """log(1 + e^(β·x))/β; x itself where β·x > threshold."""
+    """log(1 + e^(β·x))/β of each entry, a smooth ReLU; x itself where β·x > threshold.
+
+    beta: β > 0, how sharp the bend is. threshold: where the straight line begins, which is no further from
+    the curve than float32 rounds.
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta, self.threshold = beta, threshold
@@ -62,14 +69,18 @@ class Softplus(Module):
 
 
 class SiLU(Module):
-    """x·σ(x)."""
+    """x·σ(x) of each entry, also known as swish. Elfwing, Uchibe & Doya (2018)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.silu(x)
 
 
 class GELU(Module):
-    """x·Φ(x), exact ("none") or by GPT-2's approximation ("tanh")."""
+    """x·Φ(x) of each entry, Φ the normal distribution.
+
+    approximate: "none", exact by erf, or "tanh", GPT-2's approximation.
+    Raises ValueError for another. Hendrycks & Gimpel (2016).
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         if approximate not in ("none", "tanh"):
@@ -84,7 +95,7 @@ class GELU(Module):
 
 
 class Softmax(Module):
-    """eˣ/Σeˣ over `dim`."""
+    """eˣ/Σeˣ over the axis `dim`: positive numbers that add up to 1."""
 
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
@@ -97,7 +108,7 @@ class Softmax(Module):
 
 
 class LogSoftmax(Softmax):
-    """x − log Σeˣ over `dim`."""
+    """x − log Σeˣ over the axis `dim`: the logarithm of Softmax, without its underflow."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.log_softmax(x, self.dim)
@@ -106,7 +117,8 @@ class LogSoftmax(Softmax):
 class Dropout(Module):
     """While training, zero each value with probability p and scale the others by 1/(1−p).
 
-    Srivastava et al. (2014), with the scaling moved from evaluation to training.
+    Raises ValueError for a p outside 0..1. The numbers come from nn.random.generator(), which nn.manual_seed
+    seeds. Srivastava et al. (2014), with the scaling moved from evaluation to training.
     """
 
     def __init__(self, p: float = 0.5) -> None:

@@ -18,9 +18,12 @@ Mask = Tensor | np.ndarray | None
 class MultiheadAttention(Module):
     """num_heads attentions side by side, each over embed_dim/num_heads numbers of what Linear layers make.
 
-    in_proj_weight (3·embed_dim, embed_dim) makes queries, keys and values; with kdim or vdim three weights of
-    their own do, q_proj_weight, k_proj_weight and v_proj_weight. Inputs are (L, N, E), or (N, L, E) with
-    batch_first, or (L, E).
+    in_proj_weight (3·embed_dim, embed_dim) makes queries, keys and values; with kdim or vdim, the widths of
+    keys and values, three weights of their own do, q_proj_weight, k_proj_weight and v_proj_weight. Inputs are
+    (L, N, E), or (N, L, E) with batch_first, or (L, E). dropout: the probability with which a weight of the
+    attention is 0 while training. bias: whether the Linear layers have one. rng: where weights start from,
+    nn.random.generator() if left out.
+    Raises ValueError for sizes that are none or do not divide, and for inputs or masks of other shapes.
     """
 
     def __init__(

@@ -11,7 +11,11 @@ from nn.tensor import Tensor
 
 
 class Sequential(Module):
-    """Modules one after another, named "0", "1", … or by the keys of one mapping."""
+    """Modules one after another, named "0", "1", … or by the keys of one mapping.
+
+    modules: any number of them, or one mapping of names to them.
+    Raises TypeError for what is no Module.
+    """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         named: Mapping[str, object] = {str(i): module for i, module in enumerate(modules)}
@@ -43,20 +47,24 @@ class Sequential(Module):
 
 
 class ModuleList(Module):
-    """A list of Modules, named "0", "1", …, for a forward of one's own."""
+    """A list of Modules, named "0", "1", …, for a forward of one's own.
+
+    modules: what is in it at first, any iterable of them.
+    Raises TypeError for what is no Module.
+    """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)
 
     def append(self, module: Module) -> ModuleList:
-        """One more at the end; returns the list."""
+        """One more `module` at the end; returns the list. Raises TypeError for what is no Module."""
         if not isinstance(module, Module):
             raise TypeError(f"ModuleList: {len(self)} must be a Module, got {type(module).__name__}")
         setattr(self, str(len(self)), module)
         return self
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """More at the end; returns the list."""
+        """More `modules` at the end; returns the list. Raises TypeError for what is no Module."""
         for module in modules:
             self.append(module)
         return self
@@ -81,7 +89,8 @@ def _alike(container: Module, base: type[Module]) -> type[Module]:
 
 
 class Identity(Module):
-    """x itself; whatever it is built with is ignored, so that it can stand in for any layer."""
+    """x itself; the args and kwargs that it is built with are ignored, so that it can stand in for any layer.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass

@@ -12,7 +12,13 @@ from nn.tensor import Tensor
 
 
 class Linear(Module):
-    """y = x Wᵀ + b for x (..., in_features); weight (out_features, in_features)."""
+    """y = x Wᵀ + b: x (…, in_features) → (…, out_features).
+
+    bias: whether there is a b. weight W (out_features, in_features) and bias (out_features,) start uniform in
+    ±1/√in_features, drawn from rng, or from nn.random.generator().
+    Raises ValueError for sizes that are none, and for an input of another shape; TypeError for an rng that is
+    none.
+    """
 
     def __init__(
         self,
@@ -40,7 +46,10 @@ class Linear(Module):
 class Embedding(Module):
     """The rows of weight (num_embeddings, embedding_dim) that integers (…) name → (…, embedding_dim).
 
-    padding_idx: a row that starts at 0 and is not trained. The others start normal.
+    padding_idx: a row that starts at 0 and is not trained. The others start normal, drawn from rng, or from
+    nn.random.generator().
+    Raises ValueError for sizes that are none, IndexError for an integer that names no row, TypeError for what
+    is no integer.
     """
 
     def __init__(

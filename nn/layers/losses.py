@@ -30,7 +30,14 @@ class _Loss(Module):
 
 
 class CrossEntropyLoss(_Loss):
-    """F.cross_entropy of logits and classes (integers) or probabilities."""
+    """−log softmax(x) at the right class: of logits x (N, C) or (N, C, d…) and classes (N,) or (N, d…).
+
+    The target is integers, or probabilities (floats of x's shape). weight: (C,), a factor for each class,
+    part of the state. ignore_index: a class that does not count. reduction: "mean" (of the weights that
+    count), "sum" or "none". label_smoothing: in 0..1, the part of the target that is spread evenly over all
+    classes.
+    Raises ValueError for settings, shapes and classes that do not fit.
+    """
 
     def __init__(
         self,
@@ -54,7 +61,11 @@ class CrossEntropyLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """F.nll_loss of log-probabilities and classes."""
+    """−x at the right class, of log-probabilities x (N, C) or (N, C, d…) and classes (N,) or (N, d…).
+
+    weight: (C,), a factor for each class, part of the state. ignore_index: a class that does not count.
+    reduction: "mean" (of the weights that count), "sum" or "none". Raises ValueError for what does not fit.
+    """
 
     def __init__(
         self,
@@ -74,21 +85,31 @@ class NLLLoss(_Loss):
 
 
 class MSELoss(_Loss):
-    """(input − target)²."""
+    """(input − target)², of equal shapes.
+
+    reduction: "mean", "sum" or "none". Raises ValueError for another, and for shapes that differ.
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, self.reduction)
 
 
 class L1Loss(_Loss):
-    """|input − target|."""
+    """|input − target|, of equal shapes.
+
+    reduction: "mean", "sum" or "none". Raises ValueError for another, and for shapes that differ.
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.l1_loss(input, target, self.reduction)
 
 
 class SmoothL1Loss(_Loss):
-    """d²/2β where |d| ≤ beta, else |d| − β/2, d = input − target."""
+    """d²/2β where |d| ≤ beta, else |d| − β/2, d = input − target, of equal shapes.
+
+    reduction: "mean", "sum" or "none". Raises ValueError for another, for a beta < 0, and for shapes that
+    differ.
+    """
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -99,7 +120,11 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target."""
+    """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target, of equal shapes.
+
+    reduction: "mean", "sum" or "none". Raises ValueError for another, for a delta not > 0, and for shapes
+    that differ.
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -110,7 +135,11 @@ class HuberLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """The divergence of log-probabilities `input` from `target`: probabilities, or their logarithms too."""
+    """The divergence of log-probabilities `input` from `target`: probabilities, or their logarithms too.
+
+    reduction: "mean", "batchmean" (the sum over the number of examples), "sum" or "none". log_target: whether
+    the target is logarithms. Raises ValueError for another, and for shapes that differ.
+    """
 
     reductions = ("mean", "batchmean", "sum", "none")
 
@@ -123,7 +152,11 @@ class KLDivLoss(_Loss):
 
 
 class BCEWithLogitsLoss(_Loss):
-    """F.binary_cross_entropy_with_logits of logits and probabilities."""
+    """−t·log σ(x) − (1 − t)·log σ(−x) of logits x and probabilities t of equal shapes.
+
+    weight: a factor for each entry, pos_weight: one for the first term; both broadcast, and are part of the
+    state. reduction: "mean", "sum" or "none". Raises ValueError for another, and for shapes that do not fit.
+    """
 
     def __init__(
         self,

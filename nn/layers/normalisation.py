@@ -14,20 +14,25 @@ from nn.tensor import Tensor
 
 
 class _BatchNorm(Module):
-    """Batch normalisation (Ioffe & Szegedy 2015, algorithms 1 and 2).
+    """Batch normalisation of each of num_features channels (Ioffe & Szegedy 2015, algorithms 1 and 2).
 
-    While training, by the batch's mean and biased variance; the running variance takes the unbiased one.
+    While training, by the batch's mean and biased variance; the running variance takes the unbiased one. In
+    evaluation by the running ones.
+    num_features: the length C of axis 1. eps: what is added to the variance. momentum: how far the running
+    statistics move towards a batch's; None for the mean of all batches so far. affine: whether there are a
+    weight and a bias (C,), from 1 and 0.
+    Raises ValueError for sizes and settings that are none, and for an input of another shape.
     """
 
     shapes = ""
 
     def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True
     ) -> None:
         positive(self, num_features=num_features)
-        if not (eps > 0 and 0 <= momentum <= 1):
+        if not (eps > 0 and (momentum is None or 0 <= momentum <= 1)):
             name = type(self).__name__
-            raise ValueError(f"{name}: wanted eps > 0 and momentum in 0..1, got {eps} and {momentum}")
+            raise ValueError(f"{name}: wanted eps > 0 and momentum in 0..1 or None, got {eps} and {momentum}")
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
@@ -49,7 +54,7 @@ class _BatchNorm(Module):
             None if self.weight is None else self.weight.viewed(),
             None if self.bias is None else self.bias.viewed(),
             self.training,
-            self.momentum,
+            1 / (int(self.num_batches_tracked) + 1) if self.momentum is None else self.momentum,
             self.eps,
         )
         if self.training and not ambient.context.replaying:
@@ -74,7 +79,13 @@ class BatchNorm2d(_BatchNorm):
 
 
 class LayerNorm(Module):
-    """Each example by its own mean and variance over the last axes (Ba, Kiros & Hinton 2016)."""
+    """Each example by its own mean and variance over the last axes (Ba, Kiros & Hinton 2016).
+
+    normalized_shape: those axes, an int or a tuple; x is (…, *normalized_shape). eps: what is added to the
+    variance. elementwise_affine: whether there are a weight of that shape, from 1, and, if `bias`, a bias,
+    from 0.
+    Raises ValueError for sizes and settings that are none, and for an input of another shape.
+    """
 
     def __init__(
         self,
@@ -101,7 +112,13 @@ class LayerNorm(Module):
 
 
 class GroupNorm(Module):
-    """Each group of channels of each example by its own mean and variance (Wu & He 2018)."""
+    """Each group of channels of each example by its own mean and variance (Wu & He 2018): x (N, num_channels,
+    …).
+
+    num_groups: a divisor of num_channels. eps: what is added to the variance. affine: whether there are a
+    weight and a bias (num_channels,), from 1 and 0.
+    Raises ValueError for sizes and settings that are none, and for an input of another shape.
+    """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         positive(self, num_groups=num_groups, num_channels=num_channels)

@@ -30,7 +30,13 @@ class _Pool(Module):
 
 
 class MaxPool2d(_Pool):
-    """The largest value of each window of x (N, C, H, W)."""
+    """The largest value of each window of x (N, C, H, W) → (N, C, H', W').
+
+    kernel_size: a window's height and width (a pair, or one number for both), and so stride, from one to the
+    next, kernel_size if left out, padding, on all sides, never the largest, and dilation, the distance of a
+    window's pixels. ceil_mode: also windows that reach over the edge, if they begin inside.
+    Raises ValueError for sizes that are none, and for an input that is smaller than a window.
+    """
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
                  dilation: Sizes = 1, *, ceil_mode: bool = False) -> None:
@@ -44,7 +50,13 @@ class MaxPool2d(_Pool):
 
 
 class MaxPool1d(MaxPool2d):
-    """The largest value of each window of x (N, C, L)."""
+    """The largest value of each window of x (N, C, L) → (N, C, L').
+
+    kernel_size: a window's length. stride: from one to the next, kernel_size if left out. padding: at both
+    ends, never the largest. dilation: the distance of a window's entries. ceil_mode: also a last window that
+    reaches over the end.
+    Raises ValueError for sizes that are none, and for an input that is shorter than a window.
+    """
 
     axes = 1
 
@@ -55,7 +67,14 @@ class MaxPool1d(MaxPool2d):
 
 
 class AvgPool2d(_Pool):
-    """The mean of each window of x (N, C, H, W), the padding's zeros included if count_include_pad."""
+    """The mean of each window of x (N, C, H, W) → (N, C, H', W').
+
+    kernel_size: a window's height and width (a pair, or one number for both), and so stride, from one to the
+    next, kernel_size if left out, and padding, zeros on all sides, which count if count_include_pad.
+    ceil_mode: also windows that reach over the edge, if they begin inside. divisor_override: what to divide
+    each sum by instead.
+    Raises ValueError for sizes that are none, and for an input that is smaller than a window.
+    """
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
                  ceil_mode: bool = False, count_include_pad: bool = True,
@@ -72,7 +91,12 @@ class AvgPool2d(_Pool):
 
 
 class AvgPool1d(_Pool):
-    """The mean of each window of x (N, C, L), the padding's zeros included if count_include_pad."""
+    """The mean of each window of x (N, C, L) → (N, C, L').
+
+    kernel_size: a window's length. stride: from one to the next, kernel_size if left out. padding: zeros at
+    both ends, which count if count_include_pad. ceil_mode: also a last window that reaches over the end.
+    Raises ValueError for sizes that are none, and for an input that is shorter than a window.
+    """
 
     axes = 1
 
@@ -88,7 +112,11 @@ class AvgPool1d(_Pool):
 
 
 class AdaptiveAvgPool2d(Module):
-    """The means of output_size windows that cover x (N, C, H, W), whatever its size."""
+    """The means of output_size windows that cover x (N, C, H, W), whatever its size.
+
+    output_size: (H', W'), one number for both, None for the size that there is.
+    Raises ValueError or TypeError for anything else.
+    """
 
     function = staticmethod(F.adaptive_avg_pool2d)
 
@@ -107,6 +135,10 @@ class AdaptiveAvgPool2d(Module):
 
 
 class AdaptiveMaxPool2d(AdaptiveAvgPool2d):
-    """The largest values of output_size windows that cover x (N, C, H, W), whatever its size."""
+    """The largest values of output_size windows that cover x (N, C, H, W), whatever its size.
+
+    output_size: (H', W'), one number for both, None for the size that there is.
+    Raises ValueError or TypeError for anything else.
+    """
 
     function = staticmethod(F.adaptive_max_pool2d)

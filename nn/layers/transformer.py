@@ -19,10 +19,16 @@ _ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
 
 
 class TransformerEncoderLayer(Module):
-    """x + attention(x), normalised; then x + linear2(activation(linear1(x))), normalised.
+    """x + attention(x), normalised; then x + linear2(activation(linear1(x))), normalised. Vaswani et al.
+    (2017).
 
-    norm_first: each part normalises what comes in instead of what goes out (Xiong et al. 2020), which trains
-    without a warm-up. activation: "relu", "gelu" or any function of a Tensor.
+    d_model: the width E of x (L, N, E), or (N, L, E) with batch_first. nhead: heads of the attention, a
+    divisor of it. dim_feedforward: the width between linear1 and linear2. dropout: the probability in all
+    three places. activation: "relu", "gelu" or any function of a Tensor. layer_norm_eps: what the norms add
+    to a variance. norm_first: each part normalises what comes in instead of what goes out (Xiong et al.
+    2020), which trains without a warm-up. bias: whether Linear layers and norms have one. rng: where weights
+    start from, nn.random.generator() if left out.
+    Raises ValueError for sizes and activations that are none, and for inputs of other shapes.
     """
 
     def __init__(

@@ -27,6 +27,7 @@ class Adam(Optimizer):
     Tensors, or groups (see Optimizer). float32 is stepped by the kernel `adam_step`, all tensors in one call.
 
     Raises: ValueError for a negative or non-finite setting, a β outside [0, 1), ε not > 0.
+    lr is α, betas (β₁, β₂), eps ε: how a group's settings are called.
     """
 
     moments = ("exp_avg", "exp_avg_sq")
@@ -69,6 +70,7 @@ class AdamW(Adam):
     PyTorch it is scaled by the learning rate α, schedule included, and is 0.01 if left out.
 
     Raises: as Adam.
+    params, lr, betas, eps: as Adam's. weight_decay: λ.
     """
 
     decoupled = True

@@ -126,8 +126,13 @@ class AveragedModel:
                                "built: build it after preparing the model")
         seen = {id(p) for _, weight in self._model.named_parameters() for p in weight.active()}
         buffers = self._model.named_buffers() if self.use_buffers else ()
-        return [*((p.data, id(p) in seen) for p in now),
-                *((b, True) for _, b in buffers if b.dtype.kind == "f")]
+        arrays = [*((p.data, id(p) in seen) for p in now),
+                  *((b, True) for _, b in buffers if b.dtype.kind == "f")]
+        for (array, _), average in zip(arrays, self._averages, strict=False):    # none yet in __init__
+            if average is not None and average.dtype != array.dtype:
+                raise RuntimeError("AveragedModel: a dtype changed after this average was begun; begin it "
+                                   "after model.to(dtype)")
+        return arrays
 
     def _not_swapped(self, what: str) -> None:
         if self.swapped:

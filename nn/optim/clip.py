@@ -31,6 +31,7 @@ def clip_grad_norm_(
     Raises: TypeError for what is no Tensor or number, ValueError for a max_norm < 0 or norm_type not > 0;
     RuntimeError for a norm that is infinite or NaN, if error_if_nonfinite: then nothing was changed. Without
     it such a norm makes gradients 0 or NaN.
+    parameters: a Tensor or several; whether they require grad is not looked at.
     """
     number("clip_grad_norm_", "max_norm", max_norm, closed=True)
     number("clip_grad_norm_", "norm_type", norm_type, above=True, closed=True)
@@ -51,6 +52,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """Clamp each entry of the gradients to −clip_value … clip_value, in place; NaN stays.
 
     Raises: TypeError for what is no Tensor or number, ValueError for a negative clip_value.
+    parameters: a Tensor or several.
     """
     number("clip_grad_value_", "clip_value", clip_value, closed=True)
     for g in _gradients("clip_grad_value_", parameters):

@@ -30,6 +30,8 @@ class Optimizer:
     them; what is set there holds from the next step on.
 
     A subclass names its settings and its per-parameter arrays (`moments`), and has `_checked` and `_update`.
+    Raises: TypeError for what is no Tensor of floats, ValueError for no parameters, one that comes twice, and
+    settings that there are not.
     """
 
     moments: tuple[str, ...] = ()
@@ -46,6 +48,7 @@ class Optimizer:
         self.steps = 0
         # A parameter's own count: one whose first gradient comes late starts its averages then.
         self.counts = [0] * len(self.params)
+        self._dtypes = [p._data.dtype for p in self.params]
         self.state = {key: [np.zeros_like(p.data, order="C") for p in self.params] for key in self.moments}
         # The weights that stand behind the parameters, and the view that each had when we were built.
         trained = [p for p in self.params if isinstance(p, Parameter)]
@@ -104,8 +107,8 @@ class Optimizer:
         """One update of every parameter that has a gradient; then its weights' views take note.
 
         Views are told of weights that are frozen, too: their schedules go on.
-        Raises: RuntimeError if a view was attached to a weight, or removed, since the optimizer was built, or
-        trains others now.
+        Raises: RuntimeError if a view was attached to a weight, or removed, or trains others now, or a
+        parameter was given another dtype, since the optimizer was built.
         """
         for weight, view, known in zip(self._weights, self._views, self._known, strict=True):
             changed = weight.view is not view
@@ -114,6 +117,11 @@ class Optimizer:
                     f"{type(self).__name__}: a weight's view changed after this optimizer was built, so it "
                     "would train the wrong tensors: build the optimizer after preparing the model"
                 )
+        if [p._data.dtype for p in self.params] != self._dtypes:
+            raise RuntimeError(
+                f"{type(self).__name__}: a parameter's dtype changed after this optimizer was built, so its "
+                "state has the old one: build the optimizer after model.to(dtype)"
+            )
         self.steps += 1
         moments, first = [self.state[key] for key in self.moments], 0
         for group in self.param_groups:

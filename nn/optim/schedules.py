@@ -27,7 +27,7 @@ SLACK = 1e-9
 
 @dataclass(frozen=True)
 class Step:
-    """γ^⌊progress/every⌋: a fall by γ at every `every` of the run (StepLR)."""
+    """γ^⌊progress/every⌋: a fall by γ = `gamma` at every `every` of the run (StepLR)."""
 
     every: float
     gamma: float = 0.1
@@ -42,7 +42,7 @@ class Step:
 
 @dataclass(frozen=True)
 class MultiStep:
-    """A fall by γ at each of the milestones, which are progress (MultiStepLR)."""
+    """A fall by γ = `gamma` at each of the milestones, which are progress (MultiStepLR)."""
 
     milestones: tuple[float, ...]
     gamma: float = 0.1
@@ -80,6 +80,9 @@ class Cosine:
         number("Cosine", "end", self.end)
 
     def __call__(self, progress: float) -> float:
+        """
+        progress: in 0..1.
+        """
         return self.end + (1 - self.end) * (1 + math.cos(math.pi * progress)) / 2
 
 
@@ -91,6 +94,7 @@ class OneCycle:
 
     PyTorch's ends are reached at the step before the border; with `steps`, the number of steps of the run, so
     are ours, and without it, at the border. The optimizer's rate is max_lr.
+    Raises ValueError for steps that are none.
     """
 
     pct_start: float = 0.3
@@ -120,7 +124,11 @@ class OneCycle:
 
 @dataclass(frozen=True)
 class Chain:
-    """One schedule after the other, each from 0 to 1; the next takes over at a border (SequentialLR)."""
+    """One schedule after the other, each from 0 to 1; the next takes over at a border (SequentialLR).
+
+    schedules: functions of progress. borders: one fewer, in ascending order, where each but the first begins.
+    Raises ValueError for borders that do not fit, TypeError for what is no function.
+    """
 
     schedules: tuple[Schedule, ...]
     borders: tuple[float, ...]

@@ -16,7 +16,9 @@ from nn.rules import (
     layer_norm,
     linear,
     losses,
+    norm,
     normalise,
+    order,
     padding,
     pool,
     reductions,
@@ -31,6 +33,6 @@ RULES = {
     for room in (
         arithmetic, functions, erf, choices, linear, einsum, reductions, spread, cumulative, shapes, padding,
         gathering, activations, units, conv, conv_transpose, pool, normalise, layer_norm, attention, losses,
-        divergences)
+        divergences, norm, order)
     for rule in vars(room).values() if isinstance(rule, Rule)
 }

@@ -71,7 +71,7 @@ def _softmax_vjp(g, saved, needs):
 
 
 def _softmax_twin(x, *, dim=-1):
-    e = (x - x.max(dim, keepdim=True).detach()).exp()
+    e = (x - x.amax(dim, keepdim=True).detach()).exp()
     return e / e.sum(dim, keepdim=True)
 
 

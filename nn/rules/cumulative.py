@@ -1,7 +1,8 @@
-"""Products over axes, and running sums."""
+"""Products over axes, and running sums and products."""
 
 import numpy as np
 
+from nn.rules import shapes
 from nn.rules.record import Rule
 from nn.rules.reductions import along, kept_shape
 
@@ -79,3 +80,49 @@ cumsum = Rule(
     "cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dim": dim}) for dim in (0, 1, -1)],
     linear=True)
+
+
+def _cumprod(x, *, dim):
+    y = np.multiply.accumulate(np.atleast_1d(_wide(x)), axis=dim).reshape(x.shape)
+    return y.astype(x.dtype) if x.dtype == np.float16 else y, (x, range(x.ndim or 1)[dim])
+
+
+def _wide(x):
+    """float16 as float32, for ten products in float16 have lost a digit already."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
+
+
+def _cumprod_vjp(g, saved, needs):
+    """Horner's scheme from the end, sᵢ = gᵢ + xᵢ₊₁·sᵢ₊₁, times the product before: right beside zeros."""
+    x, dim = saved
+    x, dx = (np.moveaxis(np.atleast_1d(_wide(a)), dim, 0) for a in (x, g))
+    dx = np.array(dx)
+    for i in range(len(x) - 2, -1, -1):
+        dx[i] += x[i + 1] * dx[i + 1]
+    dx[1:] *= np.multiply.accumulate(x[:-1], axis=0)
+    return (np.moveaxis(dx, 0, dim).reshape(g.shape).astype(g.dtype, copy=False),)
+
+
+def _cumprod_jvp(t, i, saved, out, *, dim):
+    """ẏᵢ = ẏᵢ₋₁·xᵢ + yᵢ₋₁·ẋᵢ."""
+    x, dim = saved
+    x, y = (np.moveaxis(np.atleast_1d(_wide(a)), dim, 0) for a in (x, t))
+    y, before = np.array(y), np.multiply.accumulate(x, axis=0)
+    for k in range(1, len(x)):
+        y[k] = y[k - 1] * x[k] + before[k - 1] * y[k]
+    return np.moveaxis(y, 0, dim).reshape(out)
+
+
+def _cumprod_twin(x, *, dim):
+    """Products of 2, 4, 8, … neighbours: Hillis & Steele, "Data parallel algorithms" (1986)."""
+    y, n, step = (x if x.ndim else x.reshape(1)).movedim(dim, 0), x.shape[dim] if x.ndim else 1, 1
+    while step < n:
+        pairs, step = y[step:] * y[:n - step], 2 * step
+        y = y._apply_to(shapes.cat, y[:n - pairs.shape[0]], pairs, dim=0)
+    return y.movedim(0, dim).reshape(*x.shape)
+
+
+cumprod = Rule(
+    "cumprod", "y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod, _cumprod_vjp,
+    jvp=_cumprod_jvp, twin=_cumprod_twin, fresh=True,
+    samples=lambda rng: [(x, {"dim": dim}) for x, _ in _samples(rng)[:1] for dim in (0, 1, -1)])

@@ -46,7 +46,7 @@ def _cross_entropy_jvp(t, i, saved, out):
 
 def _cross_entropy_twin(logits, classes):
     """logits minus their log-sum-exp, at the right class, negated."""
-    shifted = logits - logits.max(1, keepdim=True).detach()
+    shifted = logits - logits.amax(1, keepdim=True).detach()
     log_p = shifted - shifted.exp().sum(1, keepdim=True).log()
     return -log_p[np.arange(len(classes)), classes]
 

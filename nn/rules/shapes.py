@@ -74,5 +74,12 @@ index = Rule(
     lambda x, *, index: (x[index], (x.shape, *index)), _index_vjp,
     samples=_index_samples, fresh=True, linear=True)
 
+# In memory of its own, row by row.
+clone = Rule(
+    "clone", "y = a copy of x;  dx = g",
+    lambda x: (x.copy(), None),
+    lambda g, saved, needs: (g,),
+    samples=lambda rng: [([rng.normal(size=(2, 3))], {})], symmetric=True, linear=True)
+
 # A rule, and not only a flag on the tensor, so that a trace sees it.
 detach = Rule("detach", "y = x: no gradient", lambda x: (x, None))

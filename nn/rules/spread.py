@@ -65,7 +65,7 @@ def _logsumexp_jvp(t, i, saved, out, *, dim=None, keepdim=False):
 
 
 def _logsumexp_twin(x, *, dim=None, keepdim=False):
-    top = x.max(dim, keepdim=True).detach()    # any shift cancels; this one overflows nowhere
+    top = x.amax(dim, keepdim=True).detach()    # any shift cancels; this one overflows nowhere
     y = (x - top).exp().sum(dim, keepdim).log()
     return y + top.reshape(*y.shape)
 

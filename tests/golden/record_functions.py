@@ -53,7 +53,7 @@ class Record:
             out = getattr(positional[0], name[1:])(*positional[1:], **keywords)
         else:
             out = (getattr(F, name, None) or getattr(torch, name))(*positional, **keywords)
-        outs = out if isinstance(out, tuple) else (out,)
+        outs = [o for o in (out if isinstance(out, tuple) else (out,)) if o.dtype.is_floating_point]
         quarters = [rng.integers(-8, 9, tuple(o.shape)).astype(np.int8) for o in outs]
         torch.autograd.backward(outs, [torch.tensor(v / 4) for v in quarters])
         for x in arrays:
@@ -71,7 +71,8 @@ class Record:
 
     def save(self, path):
         dtypes = {"half": np.float16, "ints": np.int16, "quarters": np.int8, "single": np.float32}
-        arrays = {name: np.concatenate(parts).astype(dtypes[name]) for name, parts in self.parts.items()}
+        arrays = {name: np.concatenate([[], *parts]).astype(dtypes[name])
+                  for name, parts in self.parts.items()}
         np.savez_compressed(path, cases=json.dumps(self.cases), **arrays)
 
 

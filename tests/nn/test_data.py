@@ -210,6 +210,21 @@ def test_mnist_is_found_and_scaled(tmp_path, where, compress):
         np.testing.assert_array_equal(y, arrays[f"{part}-labels-idx1-ubyte"])
 
 
+@pytest.mark.parametrize("compress", [False, True])
+def test_idx_files_may_have_a_dot_in_their_names(tmp_path, compress):
+    arrays = write_mnist(tmp_path, compress)
+    hyphens = data.mnist(tmp_path)
+    for path in list(tmp_path.iterdir()):
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    assert len(list(tmp_path.glob("*-images.idx3-ubyte*"))) == 2
+    for dotted, usual in zip(data.mnist(tmp_path), hyphens, strict=True):
+        np.testing.assert_array_equal(dotted, usual)
+    other = {"train-images-idx3-ubyte": arrays["train-images-idx3-ubyte"] // 2}
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_bytes(other["train-images-idx3-ubyte"]))
+    both = data.mnist(tmp_path)    # where both are, the usual one is read
+    assert both.x_train.sum() < hyphens.x_train.sum()
+
+
 def test_a_missing_mnist_file_is_named(tmp_path):
     write_mnist(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte").unlink()

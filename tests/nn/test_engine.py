@@ -324,6 +324,17 @@ def test_grad_of_what_the_output_was_not_computed_from():
         nn.grad(x * 2, [x, other])
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_grad_may_be_told_that_an_input_is_unused(create_graph):
+    x, other, inner = leaf([1.0]), leaf([1.0, 1.0]), leaf([2.0])
+    unused = inner * 3    # computed, but not by what the output came from
+    y = x * 2
+    grads = nn.grad(y, [x, other, unused, y], create_graph=create_graph, allow_unused=True)
+    assert [None if g is None else float(g[0]) for g in grads] == [2, None, None, 1]
+    with pytest.raises(RuntimeError, match=r"from input 1.*, which requires no grad"):
+        nn.grad(x * 2, [x, nn.tensor([1.0])], create_graph=create_graph, allow_unused=True)
+
+
 # Copies
 
 

@@ -203,8 +203,8 @@ def test_a_trace_sees_through_it():
     np.testing.assert_array_equal(graph.run(x), Net().eval()(nn.Tensor(x)).data)
 
 
-@pytest.mark.parametrize("wrong", [lambda x: (x, x), lambda x: x.data, lambda x: None],
-                         ids=["tuple", "array", "none"])
-def test_f_gives_one_tensor(wrong):
+@pytest.mark.parametrize("wrong", [lambda x: (x.data, None), lambda x: x.data, lambda x: None, lambda x: ()],
+                         ids=["tuple", "array", "none", "nothing"])
+def test_f_gives_a_tensor(wrong):
     with pytest.raises(TypeError, match="checkpoint: f must give one Tensor, it gave a"):
         nn.checkpoint(wrong, leaf(3))

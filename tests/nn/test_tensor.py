@@ -212,7 +212,8 @@ def test_reductions_are_numpys(shape, data):
     t = nn.Tensor(x)
     for name in ("sum", "mean", "max", "min", "argmax"):
         want = getattr(x, name)(axis=dim, keepdims=keepdim)
-        np.testing.assert_allclose(getattr(t, name)(dim, keepdim).data, want, rtol=1e-12, atol=1e-12)
+        have = getattr(t, name)(axis=dim, keepdims=keepdim).data
+        np.testing.assert_allclose(have, want, rtol=1e-12, atol=1e-12)
     if t.sum(dim).size < t.size:
         np.testing.assert_allclose(
             t.var(dim, correction=0, keepdim=keepdim).data, x.var(axis=dim, keepdims=keepdim), atol=1e-12
