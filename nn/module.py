@@ -353,7 +353,7 @@ class Module:
             if parameter.dtype.kind == "f" and parameter.dtype != dtype:
                 parameter.data = parameter.data.astype(dtype)
                 if parameter.grad is not None:
-                    parameter.grad = np.asarray(getattr(parameter.grad, "data", parameter.grad)).astype(dtype)
+                    parameter.grad = getattr(parameter.grad, "_data", parameter.grad).astype(dtype)
         for module in self.modules():
             for name in module._buffers:
                 array = getattr(module, name)
