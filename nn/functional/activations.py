@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nn import rules
+from nn.functional.shapes import as_tensor
 from nn.random import generator
 from nn.tensor import Operand, Tensor, apply
 
@@ -76,7 +77,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     if not isinstance(input, (Tensor, np.ndarray)):
         raise TypeError(f"dropout: the input is a {type(input).__name__}, wanted a Tensor or an array")
     if not training or p == 0:
-        return input
+        return as_tensor(input)
     if input.dtype.kind != "f":    # 1/(1 − p) is no integer
         raise TypeError(f"dropout: the input is {input.dtype}; convert it to a floating-point dtype first")
     keep = generator().random(input.shape, dtype=np.float32) >= p

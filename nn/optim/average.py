@@ -81,16 +81,20 @@ class AveragedModel:
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from the state_dict of an average of the same model.
 
-        Raises: ValueError if names or shapes do not fit; then nothing was changed.
+        Raises: ValueError if names, shapes or dtypes do not fit; then nothing was changed.
         """
         own = self.state_dict()
+        new = {key: np.asarray(state[key]) for key in own if key in state}
         wrong = sorted(own.keys() ^ state.keys())
-        wrong += [key for key in own.keys() & state.keys() if np.shape(state[key]) != own[key].shape]
+        wrong += [key for key, array in new.items() if array.shape != own[key].shape
+                  or not np.can_cast(array.dtype, own[key].dtype, "same_kind")]
+        if not wrong and new["n_averaged"] < 0:
+            wrong = ["n_averaged"]
         if wrong:
             raise ValueError(f"AveragedModel: the state does not fit in {', '.join(wrong)}")
-        self.n_averaged = int(state["n_averaged"])
+        self.n_averaged = int(new["n_averaged"])
         for i, average in enumerate(self._averages):
-            average[...] = state[f"average.{i}"]
+            average[...] = new[f"average.{i}"]
 
     def __repr__(self) -> str:
         arrays = len(self._averages)

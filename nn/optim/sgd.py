@@ -53,6 +53,8 @@ class SGD(Optimizer):
         number("SGD", "lr", settings["lr"])
         number("SGD", "weight_decay", settings["weight_decay"])
         number("SGD", "momentum", settings["momentum"], 0, 1)
+        if not isinstance(settings["nesterov"], (bool, np.bool_)):
+            raise TypeError(f"SGD: nesterov must be True or False, got {settings['nesterov']!r}")
         if settings["nesterov"] and settings["momentum"] == 0:
             raise ValueError("SGD: nesterov=True needs a momentum > 0, got 0")
         return settings
