@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nn.arguments import as_ints
+from nn.arguments import as_indices, as_ints
 from nn.explain import explain
 from nn.rules import (
     activations,
@@ -142,7 +142,8 @@ class Methods:
     def index_select(self, dim: int, index: Operand) -> Tensor:
         """The slices of `dim` that a list of indices names, in its order, as often as it names them."""
         dim = self._axis(dim)
-        index = np.asarray(getattr(index, "_data", index))
+        index = as_indices(index)
+        index = index.numpy() if hasattr(index, "_node") else index
         if index.dtype.kind not in "iu" or index.ndim > 1:
             raise TypeError(f"index_select: the index is {index.dtype} of shape {index.shape}, wanted a "
                             "list of integers")
@@ -153,12 +154,12 @@ class Methods:
 
     def gather(self, dim: int, index: Operand) -> Tensor:
         """y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on."""
-        return self._apply(gathering.gather, index, dim=self._axis(dim))
+        return self._apply(gathering.gather, as_indices(index), dim=self._axis(dim))
 
     def scatter_add(self, dim: int, index: Operand, src: Operand) -> Tensor:
         """This with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so
         on."""
-        return self._apply(gathering.scatter_add, index, src, dim=self._axis(dim))
+        return self._apply(gathering.scatter_add, as_indices(index), src, dim=self._axis(dim))
 
     def tril(self, diagonal: int = 0) -> Tensor:
         """The lower triangle of each matrix, zeros above `diagonal`."""

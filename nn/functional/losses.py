@@ -31,7 +31,7 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
         no_class = not 0 <= ignore_index < data.shape[1]    # then the rule itself refuses it: no need to look
         if no_class or not _holds(t, ignore_index):
             try:
-                return _reduced("cross_entropy", apply(rules.losses.cross_entropy, x, target), reduction)
+                return _reduced("cross_entropy", apply(rules.losses.cross_entropy, x, t), reduction)
             except ValueError:
                 if not _holds(t, ignore_index):
                     raise
