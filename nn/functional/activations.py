@@ -59,12 +59,12 @@ def gelu(input: Operand, approximate: str = "none") -> Tensor:
 
 def softmax(input: Operand, dim: int = -1) -> Tensor:
     """eˣ/Σeˣ over `dim`; NaN where all is −∞, as in PyTorch."""
-    return apply(rules.activations.softmax, input, dim=dim)
+    return as_tensor(input).softmax(dim)
 
 
 def log_softmax(input: Operand, dim: int = -1) -> Tensor:
     """x − log Σeˣ over `dim`: the logarithm of softmax, without its underflow."""
-    return apply(rules.activations.log_softmax, input, dim=dim)
+    return as_tensor(input).log_softmax(dim)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
