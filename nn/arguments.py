@@ -74,6 +74,16 @@ def as_indices(given: Any) -> Any:
     return array if array.size else array.astype(np.intp)
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a real number: Python's or NumPy's, no truth value, no array of one."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def is_int(value: Any) -> bool:
+    """Whether it is an integer: Python's or NumPy's, no truth value, no array of one."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def as_ints(given: tuple) -> tuple[int, ...]:
     """Both f(2, 3) and f((2, 3)) mean (2, 3)."""
     return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nn import rules
+from nn.arguments import is_number
 from nn.functional.shapes import as_tensor
 from nn.random import generator
 from nn.tensor import Operand, Tensor, apply
@@ -37,7 +38,7 @@ def logsigmoid(input: Operand) -> Tensor:
 
 def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(β·x))/β, a smooth relu; x itself where β·x > threshold."""
-    if not beta > 0:
+    if not is_number(beta) or not beta > 0:
         raise ValueError(f"softplus: beta is {beta!r}, wanted a number > 0")
     return apply(rules.functions.softplus, input, beta=beta, threshold=threshold)
 
@@ -52,7 +53,7 @@ def gelu(input: Operand, approximate: str = "none") -> Tensor:
 
     Hendrycks & Gimpel, "Gaussian error linear units" (2016).
     """
-    if approximate not in ("none", "tanh"):
+    if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate is {approximate!r}, wanted 'none' or 'tanh'")
     return apply(rules.erf.gelu if approximate == "none" else rules.units.gelu_tanh, input)
 
@@ -72,8 +73,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
     Drawn from nn.random.generator(), which nn.manual_seed seeds. Srivastava et al., "Dropout" (2014).
     """
-    if isinstance(p, str) or not 0 <= p <= 1:
-        raise ValueError(f"dropout: p is {p}, wanted a probability from 0 to 1")
+    if not is_number(p) or not 0 <= p <= 1:
+        raise ValueError(f"dropout: p is {p!r}, wanted a probability from 0 to 1")
     if not isinstance(input, (Tensor, np.ndarray)):
         raise TypeError(f"dropout: the input is a {type(input).__name__}, wanted a Tensor or an array")
     if not training or p == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nn import rules
+from nn.arguments import is_int, is_number
 from nn.functional.activations import log_softmax
 from nn.functional.shapes import as_tensor
 from nn.tensor import Operand, Tensor, apply
@@ -20,10 +21,10 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
     part of the target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
     architecture", 2016). A class outside 0 … C − 1 raises ValueError.
     """
-    _known("cross_entropy", reduction)
+    _known("cross_entropy", reduction, ignore_index)
     x, t = as_tensor(input), target if type(target) is np.ndarray else as_tensor(target)    # not copied
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, wanted 0 to 1")
+    if not is_number(label_smoothing) or not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing!r}, wanted 0 to 1")
     if t.dtype.kind == "f" and x.ndim and t.shape == x.shape:
         return _soft_cross_entropy(x, as_tensor(t), weight, reduction, label_smoothing)
     data = x._data
@@ -42,7 +43,7 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
 def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
              reduction: str = "mean") -> Tensor:
     """−input at the right class, of log-probabilities (N, C), (N, C, d…) or (C,); see cross_entropy."""
-    _known("nll_loss", reduction)
+    _known("nll_loss", reduction, ignore_index)
     x, t = as_tensor(input), as_tensor(target)
     return _class_loss("nll_loss", x, t, weight, ignore_index, reduction, 0.0)
 
@@ -116,14 +117,14 @@ def l1_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
 
 def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target, of equal shapes."""
-    if not delta > 0:
+    if not is_number(delta) or not delta > 0:
         raise ValueError(f"huber_loss: delta is {delta!r}, wanted a number > 0")
     return _reduced("huber_loss", apply(rules.divergences.huber, input, target, delta=delta), reduction)
 
 
 def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d²/2β where |d| ≤ beta, else |d| − β/2: huber_loss divided by beta, or l1_loss for beta = 0."""
-    if not beta >= 0:
+    if not is_number(beta) or not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta is {beta!r}, wanted a number >= 0")
     return huber_loss(input, target, reduction, beta) / beta if beta else l1_loss(input, target, reduction)
 
@@ -151,9 +152,11 @@ def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Op
     return _reduced("binary_cross_entropy_with_logits", losses, reduction)
 
 
-def _known(op, reduction):
-    if reduction not in ("mean", "sum", "none"):
+def _known(op, reduction, ignore_index=0):
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{op}: reduction is {reduction!r}, wanted 'mean', 'sum' or 'none'")
+    if not is_int(ignore_index):
+        raise TypeError(f"{op}: ignore_index is {ignore_index!r}, wanted an int")
 
 
 def _reduced(op, losses, reduction):

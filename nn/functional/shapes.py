@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nn import rules
-from nn.arguments import as_indices
+from nn.arguments import as_indices, is_int
 from nn.tensor import Operand, Tensor, apply
 
 
@@ -66,8 +66,8 @@ def embedding(input: Operand, weight: Operand, padding_idx: int | None = None) -
     padding_idx: a row that gets no gradient. Raises IndexError for an integer that is no row.
     """
     rows = np.shape(getattr(weight, "_data", weight))[0]
-    if padding_idx is not None and not -rows <= padding_idx < rows:
-        raise ValueError(f"embedding: padding_idx is {padding_idx}, but the weight has {rows} rows")
+    if padding_idx is not None and not (is_int(padding_idx) and -rows <= padding_idx < rows):
+        raise ValueError(f"embedding: padding_idx is {padding_idx!r}, but the weight has {rows} rows")
     return apply(rules.gathering.embedding, weight, as_indices(input), padding_idx=padding_idx)
 
 
@@ -76,6 +76,8 @@ def one_hot(tensor: Operand, num_classes: int = -1) -> Tensor:
     classes = as_tensor(as_indices(tensor)).numpy()
     if classes.dtype.kind not in "iu":
         raise TypeError(f"one_hot: the classes are {classes.dtype}, wanted integers")
+    if not is_int(num_classes):
+        raise TypeError(f"one_hot: num_classes is {num_classes!r}, wanted an int")
     most = int(classes.max()) + 1 if classes.size else 0
     n = most if num_classes == -1 else num_classes
     if (classes.size and classes.min() < 0) or most > n:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from nn import functional as F
+from nn.arguments import is_int
+from nn.layers.checks import number
 from nn.module import Module
 from nn.tensor import Tensor
 
@@ -18,7 +20,7 @@ class LeakyReLU(Module):
     """x where it is positive, else negative_slope·x."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = number(self, "negative_slope", negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.leaky_relu(x, self.negative_slope)
@@ -52,7 +54,8 @@ class Softplus(Module):
     """log(1 + e^(β·x))/β; x itself where β·x > threshold."""
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        self.beta, self.threshold = beta, threshold
+        self.beta = number(self, "beta", beta, 0, above=True)
+        self.threshold = number(self, "threshold", threshold)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softplus(x, self.beta, self.threshold)
@@ -72,7 +75,7 @@ class GELU(Module):
     """x·Φ(x), exact ("none") or by GPT-2's approximation ("tanh")."""
 
     def __init__(self, approximate: str = "none") -> None:
-        if approximate not in ("none", "tanh"):
+        if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
             raise ValueError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}")
         self.approximate = approximate
 
@@ -87,6 +90,8 @@ class Softmax(Module):
     """eˣ/Σeˣ over `dim`."""
 
     def __init__(self, dim: int = -1) -> None:
+        if not is_int(dim):
+            raise TypeError(f"{type(self).__name__}: dim must be an int, got {dim!r}")
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,9 +115,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p must be in 0..1, got {p}")
-        self.p = p
+        self.p = number(self, "p", p, 0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.p, self.training)

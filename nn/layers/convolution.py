@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nn import functional as F
-from nn.layers.checks import Sizes, positive, shape_of, sizes, wrong_input
+from nn.layers.checks import Sizes, flags, positive, shape_of, sizes, wrong_input
 from nn.layers.start import initial
 from nn.module import Module
 from nn.tensor import Tensor
@@ -60,6 +60,7 @@ class Conv2d(_Conv):
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
+        flags(self, bias=bias)
         self._sized(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight, self.bias = initial(shape, bias, rng)
@@ -87,6 +88,7 @@ class Conv1d(_Conv):
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
+        flags(self, bias=bias)
         self._sized(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight, self.bias = initial(shape, bias, rng)
@@ -113,6 +115,7 @@ class ConvTranspose2d(_Conv):
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
+        flags(self, bias=bias)
         self._sized(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
         self.output_padding = sizes(self, "output_padding", output_padding, 0)
         shape = (in_channels, out_channels // groups, *self.kernel_size)

@@ -15,7 +15,7 @@ from nn.backward import wrote
 from nn.layers import BatchNorm1d, BatchNorm2d
 from nn.mode import no_grad
 from nn.module import Module
-from nn.optim.settings import number
+from nn.optim.settings import flag, number
 from nn.tensor import Tensor
 
 
@@ -37,7 +37,7 @@ class AveragedModel:
             raise TypeError(f"AveragedModel: model must be a Module, got {type(model).__name__}")
         if decay is not None:
             number("AveragedModel", "decay", decay, 0, 1)
-        self.decay, self.use_buffers = decay, use_buffers
+        self.decay, self.use_buffers = decay, flag("AveragedModel", "use_buffers", use_buffers)
         self.n_averaged, self.swapped = 0, False
         self._model, self._parameters = model, list(model.parameters())
         self._averages = [array.copy() for array in self._arrays()]
