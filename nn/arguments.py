@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -30,10 +32,56 @@ def as_array(data: Any) -> np.ndarray:
 
 
 def as_index(index: Any) -> tuple:
-    """An index as a tuple; Tensors, lists and arrays in it as new arrays, for backward will need them."""
+    """An index as a tuple of ints, slices of ints, None, Ellipsis, and arrays for all that NumPy takes as one
+    (lists, tuples within the tuple, ranges, buffers, Tensors): new ones, for backward will need them.
+
+    Raises ValueError for what makes no array, TypeError for a slice whose bounds are no integers.
+    """
     index = index if isinstance(index, tuple) else (index,)
-    index = [i.numpy() if hasattr(i, "_node") else i for i in index]
-    return tuple(np.array(i) if isinstance(i, (list, np.ndarray)) else i for i in index)
+    return tuple(i if type(i) in _AS_IT_IS else _part(i) for i in index)
+
+
+_AS_IT_IS = {int, type(None), type(Ellipsis)}
+
+
+def _part(i):
+    """One of the parts of an index, of which there may be one for each axis."""
+    if isinstance(i, slice):
+        if {type(i.start), type(i.stop), type(i.step)} <= _AS_IT_IS:
+            return i
+        try:
+            return slice(*(b if b is None else operator.index(b) for b in (i.start, i.stop, i.step)))
+        except TypeError:
+            raise TypeError(f"index: the bounds of {i} must be integers or None") from None
+    i = i.numpy() if hasattr(i, "_node") else i
+    if isinstance(i, np.ndarray):
+        return np.array(i)
+    if not isinstance(i, (bool, list, tuple)):    # (a truth value is an axis of length 1 or 0)
+        with suppress(TypeError):
+            return operator.index(i)
+    return as_indices(i)
+
+
+def as_indices(given: Any) -> Any:
+    """Integers to look up by: a Tensor or an array as it is, all else that NumPy makes an array of as a new
+    one; of nothing, it would have no dtype, but is meant as integers."""
+    if isinstance(given, np.ndarray) or hasattr(given, "_node"):
+        return given
+    try:
+        array = np.array(given)
+    except ValueError as error:
+        raise ValueError(f"index: a {type(given).__name__} does not make an array: {error}") from None
+    return array if array.size else array.astype(np.intp)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number: Python's or NumPy's, no truth value, no array of one."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def is_int(value: Any) -> bool:
+    """Whether it is an integer: Python's or NumPy's, no truth value, no array of one."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def as_ints(given: tuple) -> tuple[int, ...]:

@@ -52,9 +52,12 @@ def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = N
 
 
 def copied(g: Tensor, dtype: np.dtype) -> Tensor:
-    """The same gradient in memory of its own: what is handed out is nobody else's."""
-    g = g if g.dtype == dtype else g.astype(dtype)
-    return shared(g._data.copy(), g._node)
+    """The same gradient in memory of its own: what is handed out is nobody else's.
+
+    By an operation: where nothing happened on the way back, g is the very leaf (or the Dual) that was given
+    as the gradient of the output, and its copy has to lead back to it.
+    """
+    return apply(LINK, g if g.dtype == dtype else g.astype(dtype))
 
 
 def _walk(root, seed, retain_graph, wanted=(), stop=()):
@@ -141,7 +144,7 @@ def back_to(ends: dict[Node, Tensor | Node], root: Node | None, g: Tensor) -> di
     return grads
 
 
-LINK = Rule("link", "y = x;  dx = g", lambda x: (x, None), lambda g, saved, needs: (g,), linear=True,
+LINK = Rule("link", "y = x;  dx = g", lambda x: (x.copy(), None), lambda g, saved, needs: (g,), linear=True,
             symmetric=True)
 
 

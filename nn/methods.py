@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nn.arguments import as_ints
+from nn.arguments import as_indices, as_ints
 from nn.converting import Converting
 from nn.explain import explain
 from nn.operators import Operators
@@ -47,9 +47,16 @@ def _rule(rule):
 def _reduction(rule):
     def method(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None,
                keepdims: bool = False) -> Tensor:
-        return self._apply(rule, dim=dim if axis is None else axis, keepdim=keepdim or keepdims)
+        return self._apply(rule, dim=self._axes(dim if axis is None else axis), keepdim=keepdim or keepdims)
     method.__doc__ = f"{rule.formula}\n\n{OVER_AXES}"
     return method
+
+
+def _listed(x):
+    """A scalar as a list of one number: as in PyTorch, what goes along an axis takes it for that."""
+    if not isinstance(x, (int, float)):
+        return x if x.ndim else x.reshape(1)
+    return np.array([x])
 
 
 class Methods(Ordering, Operators, Shaping, Converting):
@@ -118,7 +125,7 @@ class Methods(Ordering, Operators, Shaping, Converting):
         keepdim: whether the axes stay, at length 1. Raises ValueError where nothing is left of the
         denominator.
         """
-        return self._apply(spread.std, dim=dim, correction=correction, keepdim=keepdim)
+        return self._apply(spread.std, dim=self._axes(dim), correction=correction, keepdim=keepdim)
 
     def cumsum(self, dim: int) -> Tensor:
         """The running sums along `dim`."""
@@ -130,11 +137,11 @@ class Methods(Ordering, Operators, Shaping, Converting):
 
     def softmax(self, dim: int) -> Tensor:
         """eˣ/Σeˣ over `dim`."""
-        return self._apply(activations.softmax, dim=dim)
+        return self._apply(activations.softmax, dim=self._axes(dim))
 
     def log_softmax(self, dim: int) -> Tensor:
         """x − log Σeˣ over `dim`."""
-        return self._apply(activations.log_softmax, dim=dim)
+        return self._apply(activations.log_softmax, dim=self._axes(dim))
 
     def matmul(self, other: Operand) -> Tensor:
         """The matrix product with other; axes before the last two are a batch."""
@@ -148,15 +155,15 @@ class Methods(Ordering, Operators, Shaping, Converting):
 
         Raises ValueError for lengths that do not add up, TypeError for what are none.
         """
-        dim = self._axis(dim)
+        dim = self._axis_of_parts("split", dim)
         n, sizes = self.shape[dim], split_size
         if isinstance(sizes, (int, np.integer)) and not isinstance(sizes, bool):
-            if sizes < 1:
+            if sizes < min(n, 1):
                 raise ValueError(f"split: the length of a part is {sizes}, wanted at least 1")
-            sizes = [min(sizes, n - start) for start in range(0, n, sizes)] or [0]
+            sizes = [min(sizes, n - start) for start in range(0, n, sizes or 1)] or [0]
         if not isinstance(sizes, (tuple, list)) or not all(isinstance(s, (int, np.integer)) for s in sizes):
             raise TypeError(f"split: wanted an int or a list of ints, got {split_size!r}")
-        if sum(sizes) != n or min(sizes) < 0:
+        if sum(sizes) != n or min(sizes, default=0) < 0:
             raise ValueError(f"split: the lengths {list(sizes)} do not add up to the {n} of axis {dim} of "
                              f"the shape {self.shape}")
         ends = np.cumsum(sizes).tolist()
@@ -170,13 +177,18 @@ class Methods(Ordering, Operators, Shaping, Converting):
         """
         if isinstance(chunks, bool) or not isinstance(chunks, (int, np.integer)) or chunks < 1:
             raise ValueError(f"chunk: chunks is {chunks!r}, wanted an int of at least 1")
-        n = self.shape[self._axis(dim)]
+        n = self.shape[self._axis_of_parts("chunk", dim)]
         return self.split(-(-n // chunks), dim) if n else self.split([0] * chunks, dim)
 
     def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
         """The slices along `dim`, without it."""
-        dim = self._axis(dim)
+        dim = self._axis_of_parts("unbind", dim)
         return tuple(self[(slice(None),) * dim + (i,)] for i in range(self.shape[dim]))
+
+    def _axis_of_parts(self, op, dim):
+        if not self.ndim:
+            raise ValueError(f"{op}: the tensor is a scalar, which has no parts; wanted at least one axis")
+        return self._axis(dim)
 
     def index_select(self, dim: int, index: Operand) -> Tensor:
         """The slices of `dim` that `index`, a list of integers, names, in its order, as often as it names
@@ -185,10 +197,16 @@ class Methods(Ordering, Operators, Shaping, Converting):
         Raises TypeError for what is no such list, IndexError for an integer that is not there.
         """
         dim = self._axis(dim)
-        index = np.asarray(getattr(index, "_data", index))
+        index = as_indices(index)
+        index = index.numpy() if hasattr(index, "_node") else index
         if index.dtype.kind not in "iu" or index.ndim > 1:
             raise TypeError(f"index_select: the index is {index.dtype} of shape {index.shape}, wanted a "
                             "list of integers")
+        if not self.ndim:
+            if index.size != 1:
+                raise ValueError(f"index_select: the tensor is a scalar, from which one index selects, "
+                                 f"{index.size} came")
+            return self.reshape(1).index_select(0, index).reshape(())
         if index.size and not 0 <= index.min() <= index.max() < self.shape[dim]:
             raise IndexError(f"index_select: the index goes from {index.min()} to {index.max()}, but axis "
                              f"{dim} of the shape {self.shape} from 0 to {self.shape[dim] - 1}")
@@ -196,20 +214,36 @@ class Methods(Ordering, Operators, Shaping, Converting):
 
     def gather(self, dim: int, index: Operand) -> Tensor:
         """y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on."""
-        return self._apply(gathering.gather, index, dim=self._axis(dim))
+        dim, index = self._axis(dim), as_indices(index)
+        if self.ndim and index.ndim:
+            return self._apply(gathering.gather, index, dim=dim)
+        y = _listed(self)._apply(gathering.gather, _listed(index), dim=dim)
+        return y if index.ndim else y.reshape(())
 
     def scatter_add(self, dim: int, index: Operand, src: Operand) -> Tensor:
         """This with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so
         on."""
-        return self._apply(gathering.scatter_add, index, src, dim=self._axis(dim))
+        dim, index = self._axis(dim), as_indices(index)
+        if self.ndim and index.ndim:
+            return self._apply(gathering.scatter_add, index, src, dim=dim)
+        y = _listed(self)._apply(gathering.scatter_add, _listed(index), _listed(src), dim=dim)
+        return y if self.ndim else y.reshape(())
 
     def tril(self, diagonal: int = 0) -> Tensor:
         """The lower triangle of each matrix, zeros above `diagonal`."""
-        return self.where(np.tri(*self.shape[-2:], diagonal, dtype=bool), 0)
+        return self.where(self._triangle("tril", diagonal), 0)
 
     def triu(self, diagonal: int = 0) -> Tensor:
         """The upper triangle of each matrix, zeros below `diagonal`."""
-        return self.where(~np.tri(*self.shape[-2:], diagonal - 1, dtype=bool), 0)
+        return self.where(~self._triangle("triu", diagonal, -1), 0)
+
+    def _triangle(self, op, diagonal, shift=0):
+        """Of each matrix, where an entry lies on or below the diagonal number diagonal + shift."""
+        if isinstance(diagonal, bool) or not isinstance(diagonal, (int, np.integer)):
+            raise TypeError(f"{op}: diagonal is {diagonal!r}, wanted an int")
+        if self.ndim < 2:
+            raise ValueError(f"{op}: the tensor has shape {self.shape}, wanted (…, M, N)")
+        return np.tri(*self.shape[-2:], diagonal + shift, dtype=bool)
 
     # Shapes
 
@@ -220,8 +254,9 @@ class Methods(Ordering, Operators, Shaping, Converting):
     def movedim(self, source: int, destination: int) -> Tensor:
         """With the axis `source` moved to `destination`."""
         source, destination = self._axis(source), self._axis(destination)
-        order: list[Any] = [axis for axis in range(self.ndim) if axis != source]
-        order.insert(destination, source)
+        order = list(range(self.ndim))
+        if order:
+            order.insert(destination, order.pop(source))
         return self._apply(shapes.permute, dims=tuple(order))
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -237,11 +272,11 @@ class Methods(Ordering, Operators, Shaping, Converting):
         return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
 
     def squeeze(self, *dim: int) -> Tensor:
-        """Without the axis `dim`, if its length is 1; without any argument, without all such axes."""
-        if not dim:
-            return self[tuple(0 if n == 1 else slice(None) for n in self.shape)]
-        dim = self._axis(*dim)
-        return self[(slice(None),) * dim + (0,)] if self.shape[dim] == 1 else self
+        """Without the axes `dim` (an int or several), where their length is 1; without any argument, without
+        all such axes."""
+        axes = [self._axis(d) for d in as_ints(dim)] if dim else range(self.ndim)
+        index = tuple(0 if n == 1 and axis in axes else slice(None) for axis, n in enumerate(self.shape))
+        return self[index] if 0 in index else self
 
     def unsqueeze(self, dim: int) -> Tensor:
         """With a new axis of length 1 at `dim`."""

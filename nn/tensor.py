@@ -98,7 +98,7 @@ def _swapped(rule):
 def _reduction(rule):
     def method(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None,
                keepdims: bool = False) -> Tensor:
-        return apply(rule, self, dim=dim if axis is None else axis, keepdim=keepdim or keepdims)
+        return apply(rule, self, dim=self._axes(dim if axis is None else axis), keepdim=keepdim or keepdims)
     method.__doc__ = f"{rule.formula}\n\n{OVER_AXES}"
     return method
 
@@ -303,7 +303,7 @@ class Tensor(Methods):
         keepdim: whether the axes stay, at length 1. Raises ValueError where nothing is left of the
         denominator.
         """
-        return apply(reductions.var, self, dim=dim, correction=correction, keepdim=keepdim)
+        return apply(reductions.var, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
 
     def reshape(self, *shape: int) -> Tensor:
         """The same entries in another shape, one length of which may be -1."""
@@ -317,7 +317,11 @@ class Tensor(Methods):
         """The two axes `dims` exchanged; or, as in NumPy, a tuple of all axes in a new order."""
         if len(dims) == 1:
             return self.permute(*dims)
+        if len(dims) != 2:
+            raise TypeError(f"transpose: {len(dims)} axes came, wanted two, or a tuple of all")
         order, (a, b) = list(range(self.ndim)), map(self._axis, dims)
+        if not order:
+            return self.permute(())
         order[a], order[b] = order[b], order[a]
         return self.permute(order)
 
@@ -331,6 +335,19 @@ class Tensor(Methods):
         if not -ndim <= dim < ndim:    # an IndexError, as in PyTorch, and a ValueError, as in NumPy
             raise np.exceptions.AxisError(f"axis {dim} came, but the tensor has shape {self.shape}")
         return dim % ndim
+
+    def _axes(self, dim):
+        """The axes to reduce, or None for all: those of an empty tuple, and the axis 0 that, as in PyTorch, a
+        scalar has."""
+        if dim is None or (type(dim) is int and self.ndim):    # of one too many NumPy speaks
+            return dim
+        several = isinstance(dim, (tuple, list))
+        axes = tuple(map(self._axis, dim if several else (dim,)))
+        if len(set(axes)) < len(axes):
+            raise ValueError(f"an axis appears twice in {dim} for the shape {self.shape}")
+        if not axes or not self.ndim:
+            return None
+        return axes if several else axes[0]
 
     def astype(self, dtype: Any) -> Tensor:
         """In another dtype; no gradient flows through integers and booleans."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nn import rules
+from nn.arguments import is_number
+from nn.functional.shapes import as_tensor
 from nn.random import generator
 from nn.tensor import Operand, Tensor, apply
 
@@ -39,7 +41,7 @@ def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Tens
 
     beta: β, a number > 0. Raises ValueError for another.
     """
-    if not beta > 0:
+    if not is_number(beta) or not beta > 0:
         raise ValueError(f"softplus: beta is {beta!r}, wanted a number > 0")
     return apply(rules.functions.softplus, input, beta=beta, threshold=threshold)
 
@@ -54,19 +56,19 @@ def gelu(input: Operand, approximate: str = "none") -> Tensor:
 
     approximate: "none", exact by erf, or "tanh", GPT-2's approximation. Raises ValueError for another.
     """
-    if approximate not in ("none", "tanh"):
+    if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate is {approximate!r}, wanted 'none' or 'tanh'")
     return apply(rules.erf.gelu if approximate == "none" else rules.units.gelu_tanh, input)
 
 
 def softmax(input: Operand, dim: int = -1) -> Tensor:
     """eˣ/Σeˣ of input x over the axis `dim`; NaN where all is −∞, as in PyTorch."""
-    return apply(rules.activations.softmax, input, dim=dim)
+    return as_tensor(input).softmax(dim)
 
 
 def log_softmax(input: Operand, dim: int = -1) -> Tensor:
     """x − log Σeˣ of input x over the axis `dim`: the logarithm of softmax, without its underflow."""
-    return apply(rules.activations.log_softmax, input, dim=dim)
+    return as_tensor(input).log_softmax(dim)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
@@ -76,12 +78,12 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     Srivastava et al., "Dropout" (2014). Raises ValueError for a p outside 0..1, TypeError for an input of
     integers.
     """
-    if isinstance(p, str) or not 0 <= p <= 1:
-        raise ValueError(f"dropout: p is {p}, wanted a probability from 0 to 1")
+    if not is_number(p) or not 0 <= p <= 1:
+        raise ValueError(f"dropout: p is {p!r}, wanted a probability from 0 to 1")
     if not isinstance(input, (Tensor, np.ndarray)):
         raise TypeError(f"dropout: the input is a {type(input).__name__}, wanted a Tensor or an array")
     if not training or p == 0:
-        return input
+        return as_tensor(input)
     if input.dtype.kind != "f":    # 1/(1 − p) is no integer
         raise TypeError(f"dropout: the input is {input.dtype}; convert it to a floating-point dtype first")
     keep = generator().random(input.shape, dtype=np.float32) >= p

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nn import rules
+from nn.arguments import is_int, is_number
 from nn.functional.activations import log_softmax
 from nn.functional.shapes import as_tensor
 from nn.tensor import Operand, Tensor, apply
@@ -20,10 +21,10 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
     evenly over all classes (Szegedy et al., "Rethinking the Inception architecture", 2016).
     Raises ValueError for a class outside 0 … C − 1, and it or TypeError for what else does not fit.
     """
-    _known("cross_entropy", reduction)
+    _known("cross_entropy", reduction, ignore_index)
     x, t = as_tensor(input), target if type(target) is np.ndarray else as_tensor(target)    # not copied
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, wanted 0 to 1")
+    if not is_number(label_smoothing) or not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing!r}, wanted 0 to 1")
     if t.dtype.kind == "f" and x.ndim and t.shape == x.shape:
         return _soft_cross_entropy(x, as_tensor(t), weight, reduction, label_smoothing)
     data = x._data
@@ -31,7 +32,7 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
         no_class = not 0 <= ignore_index < data.shape[1]    # then the rule itself refuses it: no need to look
         if no_class or not _holds(t, ignore_index):
             try:
-                return _reduced("cross_entropy", apply(rules.losses.cross_entropy, x, target), reduction)
+                return _reduced("cross_entropy", apply(rules.losses.cross_entropy, x, t), reduction)
             except ValueError:
                 if not _holds(t, ignore_index):
                     raise
@@ -45,7 +46,7 @@ def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, 
 
     weight, ignore_index, reduction, and what is raised: as of cross_entropy.
     """
-    _known("nll_loss", reduction)
+    _known("nll_loss", reduction, ignore_index)
     x, t = as_tensor(input), as_tensor(target)
     return _class_loss("nll_loss", x, t, weight, ignore_index, reduction, 0.0)
 
@@ -129,7 +130,7 @@ def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: 
     reduction: "mean", "sum" or "none". Raises ValueError for another, for a delta not > 0 and shapes that
     differ.
     """
-    if not delta > 0:
+    if not is_number(delta) or not delta > 0:
         raise ValueError(f"huber_loss: delta is {delta!r}, wanted a number > 0")
     return _reduced("huber_loss", apply(rules.divergences.huber, input, target, delta=delta), reduction)
 
@@ -140,7 +141,7 @@ def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", bet
     beta: 0 for l1_loss. reduction: "mean", "sum" or "none". Raises ValueError for another, for a beta < 0 and
     shapes that differ.
     """
-    if not beta >= 0:
+    if not is_number(beta) or not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta is {beta!r}, wanted a number >= 0")
     return huber_loss(input, target, reduction, beta) / beta if beta else l1_loss(input, target, reduction)
 
@@ -170,9 +171,11 @@ def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Op
     return _reduced("binary_cross_entropy_with_logits", losses, reduction)
 
 
-def _known(op, reduction):
-    if reduction not in ("mean", "sum", "none"):
+def _known(op, reduction, ignore_index=0):
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{op}: reduction is {reduction!r}, wanted 'mean', 'sum' or 'none'")
+    if not is_int(ignore_index):
+        raise TypeError(f"{op}: ignore_index is {ignore_index!r}, wanted an int")
 
 
 def _reduced(op, losses, reduction):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nn import rules
+from nn.arguments import as_indices, is_int
 from nn.tensor import Operand, Tensor, apply
 
 
@@ -83,9 +84,9 @@ def embedding(input: Operand, weight: Operand, padding_idx: int | None = None) -
     what is no integer, ValueError for a padding_idx or a weight that does not fit.
     """
     rows = np.shape(getattr(weight, "_data", weight))[0]
-    if padding_idx is not None and not -rows <= padding_idx < rows:
-        raise ValueError(f"embedding: padding_idx is {padding_idx}, but the weight has {rows} rows")
-    return apply(rules.gathering.embedding, weight, input, padding_idx=padding_idx)
+    if padding_idx is not None and not (is_int(padding_idx) and -rows <= padding_idx < rows):
+        raise ValueError(f"embedding: padding_idx is {padding_idx!r}, but the weight has {rows} rows")
+    return apply(rules.gathering.embedding, weight, as_indices(input), padding_idx=padding_idx)
 
 
 def one_hot(tensor: Operand, num_classes: int = -1) -> Tensor:
@@ -94,11 +95,13 @@ def one_hot(tensor: Operand, num_classes: int = -1) -> Tensor:
     num_classes: -1 for as many as are needed. Raises TypeError for what are no integers, ValueError for one
     that is not in 0 … num_classes − 1.
     """
-    classes = as_tensor(tensor).numpy()
+    classes = as_tensor(as_indices(tensor)).numpy()
     if classes.dtype.kind not in "iu":
         raise TypeError(f"one_hot: the classes are {classes.dtype}, wanted integers")
-    most = int(classes.max(initial=-1)) + 1
+    if not is_int(num_classes):
+        raise TypeError(f"one_hot: num_classes is {num_classes!r}, wanted an int")
+    most = int(classes.max()) + 1 if classes.size else 0
     n = most if num_classes == -1 else num_classes
-    if classes.min(initial=0) < 0 or most > n:
+    if (classes.size and classes.min() < 0) or most > n:
         raise ValueError(f"one_hot: classes from {classes.min()} to {most - 1} came, wanted 0 to {n - 1}")
     return Tensor((classes[..., None] == np.arange(n)).astype(np.int64))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from nn import functional as F
+from nn.arguments import is_int
+from nn.layers.checks import number
 from nn.module import Module
 from nn.tensor import Tensor
 
@@ -21,7 +23,7 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = number(self, "negative_slope", negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.leaky_relu(x, self.negative_slope)
@@ -59,7 +61,8 @@ class Softplus(Module):
     """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        self.beta, self.threshold = beta, threshold
+        self.beta = number(self, "beta", beta, 0, above=True)
+        self.threshold = number(self, "threshold", threshold)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softplus(x, self.beta, self.threshold)
@@ -83,7 +86,7 @@ class GELU(Module):
     """
 
     def __init__(self, approximate: str = "none") -> None:
-        if approximate not in ("none", "tanh"):
+        if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
             raise ValueError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}")
         self.approximate = approximate
 
@@ -98,6 +101,8 @@ class Softmax(Module):
     """eˣ/Σeˣ over the axis `dim`: positive numbers that add up to 1."""
 
     def __init__(self, dim: int = -1) -> None:
+        if not is_int(dim):
+            raise TypeError(f"{type(self).__name__}: dim must be an int, got {dim!r}")
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,9 +127,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p must be in 0..1, got {p}")
-        self.p = p
+        self.p = number(self, "p", p, 0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.p, self.training)

@@ -6,7 +6,7 @@ import numpy as np
 
 from nn import functional as F
 from nn import init
-from nn.layers.checks import positive, shape_of, wrong_input
+from nn.layers.checks import flags, number, positive, shape_of, wrong_input
 from nn.layers.linear import Linear
 from nn.layers.start import source
 from nn.module import Module, Parameter
@@ -38,12 +38,12 @@ class MultiheadAttention(Module):
         batch_first: bool = False,
         rng: np.random.Generator | None = None,
     ) -> None:
-        kdim, vdim = kdim or embed_dim, vdim or embed_dim
+        kdim, vdim = (embed_dim if width is None else width for width in (kdim, vdim))
         positive(self, embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
         if embed_dim % num_heads:
             raise ValueError(f"MultiheadAttention: num_heads={num_heads} must divide embed_dim={embed_dim}")
-        if not 0 <= dropout <= 1:
-            raise ValueError(f"MultiheadAttention: dropout must be in 0..1, got {dropout}")
+        number(self, "dropout", dropout, 0, 1)
+        flags(self, bias=bias, batch_first=batch_first)
         self.embed_dim, self.num_heads, self.kdim, self.vdim = embed_dim, num_heads, kdim, vdim
         self.dropout, self.batch_first = dropout, batch_first
         rng = source(rng)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import sys
+
 import numpy as np
 
+from nn.arguments import is_int, is_number
 from nn.module import Module
 from nn.tensor import Tensor
 
@@ -13,18 +17,36 @@ Sizes = int | tuple[int, ...]
 def positive(module: Module, **sizes: int) -> None:
     """Check that sizes are whole numbers of at least 1."""
     for name, size in sizes.items():
-        if not isinstance(size, (int, np.integer)) or size < 1:
+        if not is_int(size) or not 1 <= size <= sys.maxsize:
             raise ValueError(f"{type(module).__name__}: {name} must be a whole number >= 1, got {size!r}")
 
 
 def sizes(module: Module, name: str, value: Sizes, least: int, axes: int = 2) -> tuple[int, ...]:
     """One number for each axis of an image or a signal, given as such, or as one for all."""
     numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
-    if len(numbers) != axes or not all(isinstance(n, (int, np.integer)) and n >= least for n in numbers):
+    if len(numbers) != axes or not all(is_int(n) and least <= n <= sys.maxsize for n in numbers):
         who = f"{type(module).__name__}: {name}"
         wanted = "a whole number" if axes == 1 else "one or two whole numbers"
         raise ValueError(f"{who} must be {wanted} >= {least}, got {value!r}")
-    return numbers
+    return tuple(map(int, numbers))
+
+
+def number(module: Module, name: str, value: float, low: float = -math.inf, high: float = math.inf, *,
+           above: bool = False) -> float:
+    """Check that a setting is a finite number from low (or, if `above`, beyond it) to high."""
+    fits = is_number(value) and math.isfinite(value) and low <= value <= high
+    if not fits or (above and value == low):
+        wanted = f" {'>' if above else '>='} {low:g}" if math.isfinite(low) else ""
+        wanted = f" in {low:g}..{high:g}" if math.isfinite(high) else wanted
+        raise ValueError(f"{type(module).__name__}: {name} must be a number{wanted}, got {value!r}")
+    return value
+
+
+def flags(module: Module, **values: bool) -> None:
+    """Check that settings are truth values (0 and 1 are), so that nothing else is taken for one."""
+    for name, value in values.items():
+        if not isinstance(value, (bool, np.bool_)) and not (is_int(value) and value in (0, 1)):
+            raise TypeError(f"{type(module).__name__}: {name} must be True or False, got {value!r}")
 
 
 def shape_of(module: Module, x: Tensor) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nn import functional as F
+from nn.arguments import is_int
 from nn.module import Module
 from nn.tensor import Tensor
 
@@ -103,6 +104,9 @@ class Flatten(Module):
     """Dimensions start_dim to end_dim as one; by default all but the batch."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        for name, dim in (("start_dim", start_dim), ("end_dim", end_dim)):
+            if not is_int(dim):
+                raise TypeError(f"Flatten: {name} must be an int, got {dim!r}")
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 
 from nn import functional as F
 from nn.functional.convolution import same_padding
-from nn.layers.checks import Sizes, positive, shape_of, sizes, wrong_input
+from nn.layers.checks import Sizes, flags, positive, shape_of, sizes, wrong_input
 from nn.layers.start import initial
 from nn.module import Module
 from nn.tensor import Tensor
@@ -100,6 +100,7 @@ class Conv2d(_Conv):
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
+        flags(self, bias=bias)
         self._sized(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
         self._padded(padding_mode)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
@@ -142,6 +143,7 @@ class Conv1d(_Conv):
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
+        flags(self, bias=bias)
         self._sized(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
         self._padded(padding_mode)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
@@ -180,6 +182,7 @@ class ConvTranspose2d(_Conv):
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
+        flags(self, bias=bias)
         if isinstance(padding, str):
             raise ValueError(f"ConvTranspose2d: padding must be one or two whole numbers, got {padding!r}")
         self._sized(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nn import functional as F
-from nn.layers.checks import positive, shape_of, wrong_input
+from nn.arguments import is_int
+from nn.layers.checks import flags, positive, shape_of, wrong_input
 from nn.layers.start import initial, source
 from nn.module import Module, Parameter
 from nn.tensor import Tensor
@@ -29,6 +30,7 @@ class Linear(Module):
         rng: np.random.Generator | None = None,
     ) -> None:
         positive(self, in_features=in_features, out_features=out_features)
+        flags(self, bias=bias)
         self.in_features, self.out_features = in_features, out_features
         self.weight, self.bias = initial((out_features, in_features), bias, rng)
 
@@ -61,8 +63,9 @@ class Embedding(Module):
         rng: np.random.Generator | None = None,
     ) -> None:
         positive(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(f"Embedding: padding_idx={padding_idx} is none of {num_embeddings} rows")
+        if padding_idx is not None and not (is_int(padding_idx)
+                                            and -num_embeddings <= padding_idx < num_embeddings):
+            raise ValueError(f"Embedding: padding_idx={padding_idx!r} is none of {num_embeddings} rows")
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         weight = source(rng).normal(size=(num_embeddings, embedding_dim)).astype(np.float32)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nn import functional as F
+from nn.arguments import is_int
+from nn.layers.checks import flags, number
 from nn.module import Module
 from nn.tensor import Tensor
 
@@ -13,7 +15,7 @@ class _Loss(Module):
     reductions = ("mean", "sum", "none")
 
     def __init__(self, reduction: str = "mean") -> None:
-        if reduction not in self.reductions:
+        if not isinstance(reduction, str) or reduction not in self.reductions:
             name, *others, last = type(self).__name__, *map(repr, self.reductions)
             raise ValueError(f"{name}: reduction must be {', '.join(others)} or {last}, got {reduction!r}")
         self.reduction = reduction
@@ -23,7 +25,19 @@ class _Loss(Module):
         for name, weight in weights.items():
             setattr(self, name, None)
             if weight is not None:
-                self.register_buffer(name, np.array(weight.data if isinstance(weight, Tensor) else weight))
+                array = np.array(weight.data if isinstance(weight, Tensor) else weight)
+                if array.dtype.kind not in "fiub":
+                    raise TypeError(f"{type(self).__name__}: {name} must be numbers, got {weight!r}")
+                self.register_buffer(name, array)
+
+    def _of_classes(self, weight: np.ndarray | Tensor | None, ignore_index: int) -> None:
+        """What the losses of classes have: a weight for each class, and one class that does not count."""
+        self._weighted(weight=weight)
+        if self.weight is not None and self.weight.ndim != 1:
+            raise ValueError(f"{type(self).__name__}: weight must have shape (C,), got {self.weight.shape}")
+        if not is_int(ignore_index):
+            raise TypeError(f"{type(self).__name__}: ignore_index must be an int, got {ignore_index!r}")
+        self.ignore_index = ignore_index
 
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}"
@@ -48,10 +62,8 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"CrossEntropyLoss: label_smoothing must be in 0..1, got {label_smoothing}")
-        self._weighted(weight=weight)
-        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+        self._of_classes(weight, ignore_index)
+        self.label_smoothing = number(self, "label_smoothing", label_smoothing, 0, 1)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(
@@ -75,8 +87,7 @@ class NLLLoss(_Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
-        self._weighted(weight=weight)
-        self.ignore_index = ignore_index
+        self._of_classes(weight, ignore_index)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.nll_loss(
@@ -113,7 +124,7 @@ class SmoothL1Loss(_Loss):
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.beta = beta
+        self.beta = number(self, "beta", beta, 0)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.smooth_l1_loss(input, target, self.reduction, self.beta)
@@ -128,7 +139,7 @@ class HuberLoss(_Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.delta = delta
+        self.delta = number(self, "delta", delta, 0, above=True)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.huber_loss(input, target, self.reduction, self.delta)
@@ -145,6 +156,7 @@ class KLDivLoss(_Loss):
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)
+        flags(self, log_target=log_target)
         self.log_target = log_target
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nn import functional as F
 from nn.context import ambient
-from nn.layers.checks import positive, shape_of, wrong_input
+from nn.layers.checks import flags, number, positive, shape_of, wrong_input
 from nn.module import Module, Parameter
 from nn.tensor import Tensor
 
@@ -30,9 +30,10 @@ class _BatchNorm(Module):
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True
     ) -> None:
         positive(self, num_features=num_features)
-        if not (eps > 0 and (momentum is None or 0 <= momentum <= 1)):
-            name = type(self).__name__
-            raise ValueError(f"{name}: wanted eps > 0 and momentum in 0..1 or None, got {eps} and {momentum}")
+        number(self, "eps", eps, 0, above=True)
+        if momentum is not None:
+            number(self, "momentum", momentum, 0, 1)
+        flags(self, affine=affine)
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
@@ -97,7 +98,8 @@ class LayerNorm(Module):
         shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         for size in shape or (0,):
             positive(self, normalized_shape=size)
-        self.normalized_shape, self.eps = tuple(shape), _eps(self, eps)
+        flags(self, elementwise_affine=elementwise_affine, bias=bias)
+        self.normalized_shape, self.eps = tuple(map(int, shape)), number(self, "eps", eps, 0)
         self.elementwise_affine = elementwise_affine
         self.weight = Parameter(np.ones(shape, np.float32)) if elementwise_affine else None
         self.bias = Parameter(np.zeros(shape, np.float32)) if elementwise_affine and bias else None
@@ -125,7 +127,8 @@ class GroupNorm(Module):
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide {num_channels} channels")
         self.num_groups, self.num_channels, self.affine = num_groups, num_channels, affine
-        self.eps = _eps(self, eps)
+        flags(self, affine=affine)
+        self.eps = number(self, "eps", eps, 0)
         self.weight = Parameter(np.ones(num_channels, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_channels, np.float32)) if affine else None
 
@@ -137,12 +140,6 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
-
-
-def _eps(module: Module, eps: float) -> float:
-    if isinstance(eps, bool) or not isinstance(eps, (int, float, np.number)) or not eps >= 0:
-        raise ValueError(f"{type(module).__name__}: wanted eps >= 0, got {eps!r}")
-    return eps
 
 
 def _viewed(module: LayerNorm | GroupNorm) -> tuple[Tensor | None, Tensor | None]:

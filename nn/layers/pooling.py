@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nn import functional as F
-from nn.layers.checks import Sizes, shape_of, sizes, wrong_input
+from nn.arguments import is_int
+from nn.layers.checks import Sizes, flags, shape_of, sizes, wrong_input
 from nn.module import Module
 from nn.tensor import Tensor
 
@@ -41,6 +42,7 @@ class MaxPool2d(_Pool):
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
                  dilation: Sizes = 1, *, ceil_mode: bool = False) -> None:
         super().__init__(kernel_size, stride, padding)
+        flags(self, ceil_mode=ceil_mode)
         self.dilation, self.ceil_mode = sizes(self, "dilation", dilation, 1, self.axes), ceil_mode
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,6 +82,10 @@ class AvgPool2d(_Pool):
                  ceil_mode: bool = False, count_include_pad: bool = True,
                  divisor_override: int | None = None) -> None:
         super().__init__(kernel_size, stride, padding)
+        flags(self, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+        if divisor_override is not None and not (is_int(divisor_override) and divisor_override):
+            raise ValueError(f"AvgPool2d: divisor_override must be a whole number and not 0, got "
+                             f"{divisor_override!r}")
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
         self.divisor_override = divisor_override
 
@@ -103,6 +109,7 @@ class AvgPool1d(_Pool):
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
                  ceil_mode: bool = False, count_include_pad: bool = True) -> None:
         super().__init__(kernel_size, stride, padding)
+        flags(self, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, x: Tensor) -> Tensor:

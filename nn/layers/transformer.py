@@ -9,6 +9,7 @@ import numpy as np
 from nn import functional as F
 from nn.layers.activations import Dropout
 from nn.layers.attention import Mask, MultiheadAttention
+from nn.layers.checks import flags, number, positive
 from nn.layers.linear import Linear
 from nn.layers.normalisation import LayerNorm
 from nn.layers.start import source
@@ -45,7 +46,13 @@ class TransformerEncoderLayer(Module):
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
-        if activation not in _ACTIVATIONS and not callable(activation):
+        positive(self, d_model=d_model, nhead=nhead, dim_feedforward=dim_feedforward)
+        if d_model % nhead:
+            raise ValueError(f"TransformerEncoderLayer: nhead={nhead} must divide d_model={d_model}")
+        number(self, "dropout", dropout, 0, 1)
+        number(self, "layer_norm_eps", layer_norm_eps, 0)
+        flags(self, batch_first=batch_first, norm_first=norm_first, bias=bias)
+        if not callable(activation) and not (isinstance(activation, str) and activation in _ACTIVATIONS):
             raise ValueError(f"TransformerEncoderLayer: activation must be 'relu', 'gelu' or a function, got "
                              f"{activation!r}")
         rng = source(rng)

@@ -16,7 +16,7 @@ from nn.context import no_grad, undoing
 from nn.layers import BatchNorm1d, BatchNorm2d
 from nn.modes import in_mode
 from nn.module import Module
-from nn.optim.settings import number
+from nn.optim.settings import flag, number
 from nn.tensor import Tensor
 
 
@@ -40,7 +40,7 @@ class AveragedModel:
             raise TypeError(f"AveragedModel: model must be a Module, got {type(model).__name__}")
         if decay is not None:
             number("AveragedModel", "decay", decay, 0, 1)
-        self.decay, self.use_buffers = decay, use_buffers
+        self.decay, self.use_buffers = decay, flag("AveragedModel", "use_buffers", use_buffers)
         self.n_averaged, self.swapped = 0, False
         self._model, self._parameters = model, list(model.parameters())
         # Of each of _arrays(): its average, and how many updates are in it; None and -1 for one without.
@@ -97,19 +97,23 @@ class AveragedModel:
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from the state_dict of an average of the same model.
 
-        Raises: ValueError if names or shapes do not fit; then nothing was changed.
+        Raises: ValueError if names, shapes or dtypes do not fit; then nothing was changed.
         """
         self._not_swapped("load_state_dict")
         arrays, counts = [array for array, _ in self._arrays()], np.asarray(state.get("counts"))
-        wanted = {"n_averaged": (), "counts": (len(arrays),)}
-        has = counts >= 0 if counts.shape == wanted["counts"] else [True] * len(arrays)
-        wanted.update((f"average.{i}", array.shape) for i, array in enumerate(arrays) if has[i])
+        wanted = {"n_averaged": np.array(0), "counts": np.zeros(len(arrays), int)}
+        has = counts >= 0 if counts.shape == wanted["counts"].shape else [True] * len(arrays)
+        wanted.update((f"average.{i}", array) for i, array in enumerate(arrays) if has[i])
+        new = {key: np.asarray(state[key]) for key in wanted if key in state}
         wrong = sorted(wanted.keys() ^ state.keys())
-        wrong += [key for key in wanted.keys() & state.keys() if np.shape(state[key]) != wanted[key]]
+        wrong += [key for key, array in new.items() if array.shape != wanted[key].shape
+                  or not np.can_cast(array.dtype, wanted[key].dtype, "same_kind")]
+        if not wrong and new["n_averaged"] < 0:
+            wrong = ["n_averaged"]
         if wrong:
             raise ValueError(f"AveragedModel: the state does not fit in {', '.join(wrong)}")
-        self.n_averaged, self._counts = int(state["n_averaged"]), counts.tolist()
-        self._averages = [np.array(state[f"average.{i}"], array.dtype) if has[i] else None
+        self.n_averaged, self._counts = int(new["n_averaged"]), counts.tolist()
+        self._averages = [new[f"average.{i}"].astype(array.dtype) if has[i] else None
                           for i, array in enumerate(arrays)]
 
     def __repr__(self) -> str:

@@ -156,6 +156,8 @@ class Optimizer:
         for i, group in enumerate(self.param_groups):
             named = ((f"{key}.{i}" if i else key, group[key]) for key in self.settings)
             state.update((name, np.array(value, np.float64)) for name, value in named)
+        if len(self.param_groups) > 1:
+            state["groups"] = np.array([len(group["params"]) for group in self.param_groups])
         state["steps"] = np.array(self.steps)
         state["counts"] = np.array(self.counts)
         for key in self.moments:
@@ -163,11 +165,15 @@ class Optimizer:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict` of the same kind of optimizer over the same parameters.
+        """Continue from a `state_dict` of the same kind of optimizer over the same parameters and groups.
 
-        Raises: ValueError listing missing and unexpected names, wrong shapes and settings that are not
-        finite. Then nothing was changed.
+        Raises: TypeError for what is no mapping; ValueError listing missing and unexpected names, wrong
+        shapes, groups of other sizes, and settings that the optimizer itself would refuse. Then nothing was
+        changed.
         """
+        name = type(self).__name__
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{name}: the state must be a dict of arrays, got {type(state).__name__}")
         own = self.state_dict()
         problems = [f"missing: {key}" for key in own if key not in state]
         problems += [f"unexpected: {key}" for key in state if key not in own]
@@ -176,16 +182,32 @@ class Optimizer:
             old = own[key]
             if array.shape != old.shape or not np.can_cast(array.dtype, old.dtype, "same_kind"):
                 problems.append(f"{key} is {old.dtype} {old.shape}, got {array.dtype} {array.shape}")
+            elif key == "groups" and (array != old).any():
+                problems.append(f"its groups have {array.tolist()} parameters, those here {old.tolist()}")
             elif key.split(".")[0] in self.settings and not np.isfinite(array).all():
                 problems.append(f"{key} is {array}")
+            elif key in ("steps", "counts") and (array < 0).any():
+                problems.append(f"{key} is {array}")
+        groups = [] if problems else self._loaded_settings(new, problems)
         if problems:
-            raise ValueError(f"{type(self).__name__}: the state does not fit: {'; '.join(problems)}")
-        for i, group in enumerate(self.param_groups):
-            group.update((key, _plain(new[f"{key}.{i}" if i else key], group[key])) for key in self.settings)
+            raise ValueError(f"{name}: the state does not fit: {'; '.join(problems)}")
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            group.update(settings)
         self.steps, self.counts = int(new["steps"]), [int(n) for n in new["counts"]]
         for key in self.moments:
             for i, array in enumerate(self.state[key]):
                 array[...] = new[f"{key}.{i}"]
+
+    def _loaded_settings(self, new: Mapping[str, np.ndarray], problems: list[str]) -> list[dict[str, Any]]:
+        """Each group's settings out of a state; what the optimizer would refuse is added to the problems."""
+        groups = []
+        for i, group in enumerate(self.param_groups):
+            found = {key: _plain(new[f"{key}.{i}" if i else key], group[key]) for key in self.settings}
+            try:
+                groups.append(self._checked(found))
+            except (TypeError, ValueError) as error:
+                problems.append(f"group {i}: {error}")
+        return groups
 
     def __repr__(self) -> str:
         groups = ["(" + ", ".join(f"{key}={group[key]}" for key in self.settings) + ")"

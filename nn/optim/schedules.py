@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nn.optim.settings import number
+from nn.arguments import is_int
+from nn.optim.settings import flag, number, several
 
 __all__ = ["Chain", "Cosine", "Linear", "MultiStep", "OneCycle", "Step", "WarmUp"]
 
@@ -107,7 +108,8 @@ class OneCycle:
         number("OneCycle", "pct_start", self.pct_start, 0, 1, closed=True)
         number("OneCycle", "div_factor", self.div_factor, above=True)
         number("OneCycle", "final_div_factor", self.final_div_factor, above=True)
-        if self.steps is not None and (not isinstance(self.steps, int) or self.steps < 1):
+        flag("OneCycle", "linear", self.linear)
+        if self.steps is not None and (not is_int(self.steps) or self.steps < 1):
             raise ValueError(f"OneCycle: steps must be a whole number >= 1, got {self.steps!r}")
 
     def __call__(self, progress: float) -> float:
@@ -134,7 +136,7 @@ class Chain:
     borders: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        schedules = tuple(self.schedules)
+        schedules = several("Chain", "schedules", self.schedules)
         for i, schedule in enumerate(schedules):
             if not callable(schedule):
                 raise TypeError(f"Chain: schedules[{i}] must be a function, got {type(schedule).__name__}")
@@ -153,11 +155,15 @@ class Chain:
 
 def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
     """A line from `start` up to 1 in the first `until` of the run, then `then` (Goyal et al. 2017)."""
+    if not callable(then):
+        raise TypeError(f"WarmUp: then must be a function, got {type(then).__name__}")
+    number("WarmUp", "until", until, 0, 1, above=True)
+    number("WarmUp", "start", start)
     return Chain((Linear(start, 1.0), then), (until,))
 
 
 def _rising(who: str, name: str, values: tuple[float, ...]) -> tuple[float, ...]:
-    found = tuple(number(who, name, value, 0, 1, above=True) for value in values)
+    found = tuple(number(who, name, value, 0, 1, above=True) for value in several(who, name, values))
     if any(a >= b for a, b in pairwise(found)):
         raise ValueError(f"{who}: {name} must rise, got {found}")
     return found

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nn.arguments import is_number
+
 
 def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *,
            above: bool = False, closed: bool = False) -> float:
@@ -14,7 +16,7 @@ def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math
 
     Raises: TypeError for what is no number, ValueError for one outside, each naming `who` and `name`.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+    if not is_number(value):
         raise TypeError(f"{who}: {name} must be a number, got {value!r}")
     if not ((low < value if above else low <= value) and (value <= high if closed else value < high)):
         if high == math.inf:
@@ -30,11 +32,26 @@ def numbers(who: str, name: str, values: Any, count: int, high: float) -> tuple[
     if not isinstance(values, (tuple, list)) or len(values) != count:
         raise ValueError(f"{who}: {name} must be {_COUNTS[count]} numbers, got {values!r}")
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        if not is_number(value):
             raise TypeError(f"{who}: {name} must be numbers, got {value!r}")
         if not 0 <= value < high:
             raise ValueError(f"{who}: {name} must be {_COUNTS[count]} in [0, {high:g}), got {values}")
     return tuple(float(value) for value in values)
+
+
+def several(who: str, name: str, values: Any) -> tuple:
+    """`values` as a tuple; TypeError for what is none and no list."""
+    try:
+        return tuple(values)
+    except TypeError:
+        raise TypeError(f"{who}: {name} must be a tuple or a list, got {values!r}") from None
+
+
+def flag(who: str, name: str, value: Any) -> bool:
+    """`value` as a bool; TypeError for what is no truth value."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{who}: {name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 _COUNTS = {2: "two"}

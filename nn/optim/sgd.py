@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nn.optim.optimizer import Optimizer, Update
-from nn.optim.settings import number
+from nn.optim.settings import flag, number
 from nn.tensor import Tensor
 
 
@@ -53,6 +53,7 @@ class SGD(Optimizer):
         number("SGD", "lr", settings["lr"])
         number("SGD", "weight_decay", settings["weight_decay"])
         number("SGD", "momentum", settings["momentum"], 0, 1)
+        flag("SGD", "nesterov", settings["nesterov"])
         if settings["nesterov"] and settings["momentum"] == 0:
             raise ValueError("SGD: nesterov=True needs a momentum > 0, got 0")
         return settings

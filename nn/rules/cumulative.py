@@ -65,14 +65,16 @@ prod = Rule(
 
 def _cumsum_vjp(g, dims, needs):
     """Each x is in the sums from its own on: a running sum from the other end."""
+    if not dims:
+        return (g,)
     (dim,) = dims
     turn = (slice(None),) * dim + (slice(None, None, -1),)
     return (g[turn].cumsum(dim)[turn],)
 
 
 def _cumsum(x, *, dim):
-    if not x.ndim:
-        raise ValueError("cumsum: the input is a scalar, wanted at least one axis")
+    if not x.ndim:    # as in PyTorch, it has an axis 0, and is alone on it
+        return x.copy(), ()
     return np.cumsum(x, axis=dim), (range(x.ndim)[dim],)
 
 

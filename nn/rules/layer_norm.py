@@ -8,6 +8,7 @@ import numpy as np
 
 from nn.rules.linear import column_sums
 from nn.rules.record import Rule
+from nn.rules.reductions import mean_of
 
 
 def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
@@ -21,15 +22,18 @@ def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
     if x.dtype.kind != "f":
         raise TypeError(f"layer_norm: the input is {x.dtype}; convert it to a floating-point dtype first")
     rows = x.reshape(*x.shape[:x.ndim - len(shape)], int(np.prod(shape)))
+    if not x.size:    # nothing has no mean
+        normal, inverse = rows, np.ones((*rows.shape[:-1], 1), x.dtype)
+        return _scaled(x.copy(), weight, bias), (normal, inverse, weight, x.shape)
     normal = rows - rows.mean(-1, keepdims=True)
     inverse = 1 / np.sqrt((normal * normal).mean(-1, keepdims=True) + x.dtype.type(eps))
     normal *= inverse
-    y = normal.reshape(x.shape)
-    if weight is not None:
-        y = y * weight
-    if bias is not None:
-        y = y + bias
-    return y, (normal, inverse, weight, x.shape)
+    return _scaled(normal.reshape(x.shape), weight, bias), (normal, inverse, weight, x.shape)
+
+
+def _scaled(y, weight, bias):
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
 
 
 def _layer_norm_vjp(g, saved, needs):
@@ -37,6 +41,9 @@ def _layer_norm_vjp(g, saved, needs):
     rows = g.reshape(normal.shape)
     width, shape = normal.shape[-1], None if weight is None else weight.shape
     dx = dw = db = None
+    if not g.size:
+        nothing = np.zeros(g.shape[normal.ndim - 1:], g.dtype)
+        return np.zeros_like(g), nothing, nothing
     if needs[0]:
         gw = rows if weight is None else rows * weight.reshape(-1)
         dx = normal * -(gw * normal).mean(-1)[..., None]
@@ -60,10 +67,8 @@ def _layer_norm_inputs(saved):
 
 def _layer_norm_twin(x, weight, bias, *, normalized_shape, eps=1e-5):
     dims = tuple(range(-len(normalized_shape), 0))
-    centred = x - x.mean(dims, keepdim=True)
-    y = centred / ((centred * centred).mean(dims, keepdim=True) + eps).sqrt()
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    centred = x - mean_of(x, dims)
+    return _scaled(centred / (mean_of(centred * centred, dims) + eps).sqrt(), weight, bias)
 
 
 def _samples(rng):

@@ -14,6 +14,7 @@ from nn import kernels
 from nn.kernels import channels_last
 from nn.rules.linear import column_sums
 from nn.rules.record import Rule
+from nn.rules.reductions import mean_of
 
 
 def _lines(x):
@@ -61,6 +62,8 @@ def _check(op, x, **channels):
 
 def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):
     _check("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    if not x.size:    # nothing has no mean, and the running ones stay
+        return _of_nothing(x, weight, bias)
     n, c = x.size // x.shape[1], x.shape[1]
     if n < 2:
         raise ValueError("batch_norm: training wants more than one value per channel, "
@@ -87,6 +90,18 @@ def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentu
     return _image(y, x.shape), (rows, inverse, scale, weight, x.shape, around)
 
 
+def _of_nothing(x, weight, bias):
+    """Where there are no examples, or no pixels: y, and what to save."""
+    ones = np.ones(x.shape[1], x.dtype)
+    return x.astype(np.result_type(*(a for a in (x, weight, bias) if a is not None))), (
+        np.zeros((0, x.shape[1]), x.dtype), ones, ones if weight is None else weight, weight, x.shape, None)
+
+
+def _gradients_of_nothing(g):
+    """Those in x, and in whatever there is one of per channel: no example moves it."""
+    return np.zeros_like(g), *(np.zeros(g.shape[1], g.dtype) for _ in range(4))
+
+
 def _for_kernel(*arrays):
     """Whether the kernels are there, and take these: all float32, or None."""
     return kernels.batch_norm.compiled and all(a is None or a.dtype == np.float32 for a in arrays)
@@ -94,6 +109,8 @@ def _for_kernel(*arrays):
 
 def _batch_norm_vjp(g, saved, needs, overwrite_g=False):
     centred, inverse, scale, weight, _, mean = saved
+    if not g.size:
+        return _gradients_of_nothing(g)[:3]
     if mean is not None:    # the rows, pixel by pixel and not centred
         dx, dw, db = kernels.batch_norm_grad(_pixels(g), centred, mean, inverse, weight, dx=bool(needs[0]),
                                              overwrite_g=overwrite_g)
@@ -114,6 +131,8 @@ def _batch_norm_vjp(g, saved, needs, overwrite_g=False):
 def _batch_norm_jvp(t, i, saved, out, **attrs):
     """In x the Jacobian is symmetric; y is linear in w and in b."""
     rows, inverse, *_, mean = saved
+    if 0 in out:
+        return np.zeros(out, t.dtype)
     if i == 0:
         return _batch_norm_vjp(t, saved, (True,))[0]
     if i == 2:
@@ -130,8 +149,8 @@ def _batch_norm_inputs(saved):
 
 def _batch_norm_twin(x, weight, bias, *, eps=1e-5, **running):
     dims = (0, *range(2, x.ndim))
-    mean = x.mean(dims, keepdim=True)
-    return _batch_norm_eval_twin(x, weight, bias, mean, ((x - mean) ** 2).mean(dims, keepdim=True), eps=eps)
+    mean = mean_of(x, dims)
+    return _batch_norm_eval_twin(x, weight, bias, mean, mean_of((x - mean) ** 2, dims), eps=eps)
 
 
 def _samples(rng):
@@ -149,6 +168,9 @@ batch_norm = Rule(
 
 def _batch_norm_eval(x, weight, bias, mean, var, *, eps=1e-5):
     _check("batch_norm_eval", x, weight=weight, bias=bias, mean=mean, var=var)
+    if not x.size:
+        y, (lines, *_) = _of_nothing(x, weight, bias)
+        return y, (lines, mean, var, var)
     lines = _lines(x)
     inverse = 1 / np.sqrt(var + eps)
     scale = inverse if weight is None else weight * inverse
@@ -159,6 +181,8 @@ def _batch_norm_eval(x, weight, bias, mean, var, *, eps=1e-5):
 
 def _batch_norm_eval_vjp(g, saved, needs):
     lines, mean, inverse, scale = saved
+    if not g.size:
+        return _gradients_of_nothing(g)
     glines = _lines(g)
     db = _sums(glines, len(mean))
     dw = _sums(glines * (lines - _line(mean, lines)), len(mean)) * inverse
@@ -169,6 +193,8 @@ def _batch_norm_eval_vjp(g, saved, needs):
 def _batch_norm_eval_jvp(t, i, saved, out, **attrs):
     """y = (x − mean)·scale + b is linear in each of them but var."""
     lines, mean, inverse, scale = saved
+    if 0 in out:
+        return np.zeros(out, t.dtype)
     if i == 0:
         return t * _per_channel(scale, len(out))
     if i in (2, 3):

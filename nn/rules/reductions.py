@@ -20,6 +20,11 @@ def along(g, kept):
     return g.reshape(kept) if kept else g
 
 
+def mean_of(x, dims):
+    """The mean of a Tensor, each axis kept at length 1; of nothing, 0: a normalisation has no use for it."""
+    return (x.mean if x.size else x.sum)(dims, keepdim=True)
+
+
 def _count(x, total, dim, name):
     """How many numbers went into each entry of `total`."""
     if x.dtype.kind != "f":

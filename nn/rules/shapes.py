@@ -4,9 +4,16 @@ import numpy as np
 
 from nn.rules.record import Rule
 
+
+def _reshape(x, *, shape):
+    y = x.reshape(shape)
+    if y.shape != shape and np.min(shape, initial=0) < -1:    # NumPy takes any negative number for -1
+        raise ValueError(f"reshape: the shape {shape} has a negative length that is not -1")
+    return y, x.shape
+
+
 reshape = Rule(
-    "reshape", "y = x in another shape;  dx = g in the shape of x",
-    lambda x, *, shape: (x.reshape(shape), x.shape),
+    "reshape", "y = x in another shape;  dx = g in the shape of x", _reshape,
     lambda g, shape, needs: (g.reshape(shape),),
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"shape": shape}) for shape in ((6, -1), (24,))],
     linear=True)

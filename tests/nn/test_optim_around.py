@@ -82,7 +82,7 @@ def test_a_schedule_prints_as_what_builds_it(schedule):
         (ValueError, "OneCycle: steps", lambda: OneCycle(steps=0)),
         (ValueError, "2 schedules have 1 borders, got 2", lambda: Chain((Cosine(), Cosine()), (0.1, 0.2))),
         (TypeError, r"Chain: schedules\[1\]", lambda: Chain((Cosine(), 3), (0.1,))),
-        (ValueError, r"Chain: borders .*\(0, 1\)", lambda: WarmUp(Cosine(), 1.0)),
+        (ValueError, r"WarmUp: until .*\(0, 1\)", lambda: WarmUp(Cosine(), 1.0)),
     ],
 )
 def test_a_bad_schedule_is_refused(kind, wanted, build):
