@@ -23,12 +23,12 @@ class _Loss(Module):
     def _weighted(self, **weights: np.ndarray | Tensor | None) -> None:
         """Weights of classes or entries: part of the state, not trained, None if not given."""
         for name, weight in weights.items():
-            setattr(self, name, None)
+            array = None
             if weight is not None:
                 array = np.array(weight.data if isinstance(weight, Tensor) else weight)
                 if array.dtype.kind not in "fiub":
                     raise TypeError(f"{type(self).__name__}: {name} must be numbers, got {weight!r}")
-                self.register_buffer(name, array)
+            self.register_buffer(name, array)
 
     def _of_classes(self, weight: np.ndarray | Tensor | None, ignore_index: int) -> None:
         """What the losses of classes have: a weight for each class, and one class that does not count."""
