@@ -14,7 +14,7 @@ import numpy as np
 
 from nn.kernels import kmeans1d
 from nn.kernels.kmeans1d import nearest
-from nn.module import Parameter
+from nn.parameter import Parameter
 from nn.rules.record import Rule
 from nn.tensor import Tensor, apply
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from nn.context import no_grad
 from nn.kernels import tt_matmul
-from nn.module import Parameter
+from nn.parameter import Parameter
 from nn.tensor import Tensor
 
 from .transform import Context, Invariant, Packed

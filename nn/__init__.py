@@ -120,7 +120,8 @@ from nn.layers import (
     TransformerEncoderLayer,
     Upsample,
 )
-from nn.module import Module, Parameter
+from nn.module import Module
+from nn.parameter import Parameter
 from nn.random import manual_seed
 from nn.recompute import checkpoint, checkpoint_sequential
 from nn.tensor import Tensor, TraceError

@@ -26,7 +26,8 @@ import numpy as np
 from nn import backward as engine
 from nn import functional as F
 from nn.jacobians import hessian_rows, leaves
-from nn.module import Module, Parameter
+from nn.module import Module
+from nn.parameter import Parameter
 from nn.random import generator
 from nn.tensor import Operand, Tensor
 

@@ -12,8 +12,9 @@ import copy
 import numpy as np
 
 from compress.transform import Context, Invariant, as_matrix
-from nn.module import Module, Parameter
+from nn.module import Module
 from nn.optim import SGD, Adam, Optimizer
+from nn.parameter import Parameter
 from nn.tensor import Tensor
 from nn.testing.case import Case
 

@@ -9,8 +9,8 @@ import numpy as np
 from compress.cluster import Cluster
 from compress.transform import Invariant
 from nn.kernels import kmeans1d
-from nn.module import Parameter
 from nn.optim import SGD
+from nn.parameter import Parameter
 from nn.tensor import Tensor
 from nn.testing.case import Case
 from nn.testing.domain_kmeans import cost, slack

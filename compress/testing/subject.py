@@ -10,7 +10,7 @@ import numpy as np
 
 from compress.chain import Chain
 from compress.transform import Context
-from nn.module import Parameter
+from nn.parameter import Parameter
 from nn.tensor import Tensor
 from nn.testing.case import Case, show
 

@@ -9,7 +9,8 @@ from nn import init
 from nn.layers.checks import flags, number, positive, shape_of, wrong_input
 from nn.layers.linear import Linear
 from nn.layers.start import source
-from nn.module import Module, Parameter
+from nn.module import Module
+from nn.parameter import Parameter
 from nn.tensor import Tensor
 
 Mask = Tensor | np.ndarray | None

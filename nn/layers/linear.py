@@ -8,7 +8,8 @@ from nn import functional as F
 from nn.arguments import is_int
 from nn.layers.checks import flags, positive, shape_of, wrong_input
 from nn.layers.start import initial, source
-from nn.module import Module, Parameter
+from nn.module import Module
+from nn.parameter import Parameter
 from nn.tensor import Tensor
 
 

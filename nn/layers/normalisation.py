@@ -9,7 +9,8 @@ import numpy as np
 from nn import functional as F
 from nn.context import ambient
 from nn.layers.checks import flags, number, positive, shape_of, wrong_input
-from nn.module import Module, Parameter
+from nn.module import Module
+from nn.parameter import Parameter
 from nn.tensor import Tensor
 
 

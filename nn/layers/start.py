@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from nn import random
-from nn.module import Parameter
+from nn.parameter import Parameter
 
 
 def initial(

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nn.backward import wrote
-from nn.module import Parameter
 from nn.optim.settings import number
+from nn.parameter import Parameter
 from nn.tensor import Tensor
 
 

@@ -12,7 +12,7 @@ from compress.cluster import ClusterState
 from compress.shared import PrunedSharedWeight, SharedWeight
 from compress.testing import laws, laws_cluster, laws_stored
 from nn.kernels.kmeans1d import nearest
-from nn.module import Parameter
+from nn.parameter import Parameter
 from tests.compress.mutants import MUTANTS, killed_by
 
 

@@ -12,7 +12,7 @@ import nn
 from nn import files
 from nn import functional as F
 from nn.models import DigitsCNN
-from nn.module import Parameter
+from nn.parameter import Parameter
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import nn
 from nn import files
-from nn.module import Parameter
 from nn.optim import SGD, Adam, AdamW
+from nn.parameter import Parameter
 
 RECORD = np.load(Path(__file__).parents[1] / "golden" / "torch_optimizers.npz")
 OPTIMIZERS = {

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import nn
 from nn import optim
-from nn.module import Parameter
 from nn.optim import AveragedModel, clip_grad_norm_, clip_grad_value_
 from nn.optim.schedules import Chain, Cosine, Linear, MultiStep, OneCycle, Step, WarmUp
+from nn.parameter import Parameter
 
 RECORD = np.load(Path(__file__).parents[1] / "golden" / "torch_training.npz")
 T = 20

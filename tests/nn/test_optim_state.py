@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import nn
-from nn.module import Parameter
 from nn.optim import SGD, Adam, AdamW, AveragedModel
+from nn.parameter import Parameter
 
 
 def changes(optimizer, state):

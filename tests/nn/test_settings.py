@@ -6,8 +6,8 @@ import pytest
 import nn
 from nn import functional as F
 from nn import optim
-from nn.module import Parameter
 from nn.optim import schedules
+from nn.parameter import Parameter
 
 NOTHING_LIKE_IT = ("a", "3", 1j, {}, object(), b"x", len, np.array([1, 2]), nn.Tensor([1.0, 2.0]))
 NO_NUMBER = (None, True, np.True_, [], [0.5], np.array(0.5), nn.Tensor(0.5), float("nan"), *NOTHING_LIKE_IT)
