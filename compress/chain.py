@@ -148,9 +148,10 @@ class Chain:
         if not any(hasattr(stage, "following") for stage in self.stages):
             return self
         chain, states = Chain(self.stages), []
-        for stage, state in self._fitted():
+        for i, (stage, state) in enumerate(self._fitted()):
+            if i:
+                w = self.stages[i - 1].project(Tensor(w), states[-1]).data
             states.append(stage.following(state, w) if hasattr(stage, "following") else state)
-            w = stage.project(Tensor(w), states[-1]).data
         chain.states = tuple(states)
         return chain
 
