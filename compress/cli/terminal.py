@@ -15,8 +15,9 @@ LIKE = {  # what stands for a letter where it can't be written
     "·": "*", "≤": "<=", "≥": ">=", "±": "+-", "µ": "u", "∂": "d", "Σ": "sum", "√": "sqrt", "π": "pi",
     "σ": "sigma", "γ": "gamma", "β": "beta", "ε": "eps", "α": "alpha", "μ": "mu", "δ": "delta", "Φ": "Phi",
     "φ": "phi", "∈": "in", "≠": "!=", "∞": "inf", "“": '"', "”": '"', "’": "'", "⁻": "-", "⊙": "*", "∘": "o",
-    "θ": "theta", "λ": "lambda", "Π": "Pi", "∏": "prod", "∫": "int", "∇": "grad", "≪": "<<", "⊗": "x", "↦": "->",
-    "′": "'", "₋": "-", "⌈": "ceil(", "⌉": ")", "⌊": "floor(", "⌋": ")", "⟨": "<", "⟩": ">", "§": "S",
+    "θ": "theta", "λ": "lambda", "Π": "Pi", "∏": "prod", "∫": "int", "∇": "grad", "≪": "<<", "⊗": "x",
+    "↦": "->", "′": "'", "₋": "-", "⌈": "ceil(", "⌉": ")", "⌊": "floor(", "⌋": ")", "⟨": "<",
+    "⟩": ">", "§": "S",
     "\N{COMBINING CIRCUMFLEX ACCENT}": "^", "\N{COMBINING MACRON}": "_", "\N{COMBINING DOT ABOVE}": "'",
 }  # fmt: skip
 

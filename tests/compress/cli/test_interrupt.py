@@ -65,7 +65,7 @@ def test_while_it_imports(tmp_path, options, wait):
     time.sleep(wait)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=30)
     if process.returncode == 130:  # else it was done before
         assert error.splitlines()[-1].startswith("bonsai: interrupted")
         assert "Traceback" not in error

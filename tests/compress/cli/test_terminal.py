@@ -86,3 +86,13 @@ def test_the_width_is_that_of_the_terminal(monkeypatch):
     assert terminal.width() == 80
     monkeypatch.setenv("COLUMNS", "97")
     assert terminal.width() == 97
+
+
+def test_doctor_keeps_its_columns_apart(capsys):
+    from compress.cli import doctor
+
+    line = ("a_kernel_whose_name_is_as_long_as_can_be_12x64", "some_isa", "12×32")
+    doctor._columns([line, ("b", "any", "")])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split("  ") == list(line)
+    assert second.index("any") == first.index("some_isa")

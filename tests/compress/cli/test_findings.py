@@ -1,0 +1,79 @@
+"""What the ledger says of its times: a spread, a warning on a busy machine, and what did not pay, and why."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from compress.cli import beside
+from compress.cli.findings import disturbed, unpaid
+from compress.cli.report_html import page
+from tests.compress.cli.ledgers import ledger
+
+
+def some_rows(**faster):
+    rows = [row for row in ledger().rows if row.network == "cnn" and not row.control]
+    return [
+        replace(
+            row,
+            faster=faster.get(row.technique.partition(" ")[0], 1.5),
+            milliseconds=3.0,
+            macs=2e5,
+            calls={"conv2d": (2.4, 2.4e8), "max_pool": (0.5, 0.0), "relu": (0.1, 0.0)},
+        )
+        for row in rows
+    ]
+
+
+def test_what_did_not_pay_is_told_with_where_its_time_goes():
+    rows = some_rows(float=1.0, winograd=0.96, int8=1.0)
+    rows[1] = replace(rows[1], macs=1e5, calls={"winograd_conv2d": (3.0, 1.2e7)})
+    first, base, why = unpaid(rows, "C (avx2)")
+    assert first == "slower than float here (kernels C (avx2)): cnn winograd (0.96×)"
+    assert base == "  cnn float: 3.00 ms: 80% conv2d at 100 GMAC/s, 17% max_pool"
+    assert why == "  cnn winograd: 0.50× the multiply-adds; 3.00 ms: 100% winograd_conv2d at 4 GMAC/s"
+    assert unpaid(some_rows(float=1.0), "") == []
+
+
+@pytest.mark.parametrize(("busy", "spread", "told"), [(0.01, 0.02, 0), (0.3, 0.02, 1), (0.01, 0.3, 1)])
+def test_a_busy_machine_is_told(busy, spread, told):
+    rows = [replace(row, spread=spread) for row in some_rows()]
+    assert len(disturbed(rows, busy)) == told
+    some = replace(ledger(), rows=tuple(rows), busy=busy)
+    assert sum("WARNING: the machine was busy" in note for note in some.notes()) == told
+    assert page(some, {}, {}).count("WARNING: the machine was busy") == told
+
+
+class Fake:
+    """A Program that takes so long, by a clock of its own."""
+
+    calls = ()
+
+    def __init__(self, name, seconds, order):
+        self.name, self.took, self.order = name, seconds, order
+
+    def __call__(self, x):
+        self.order.append(self.took)
+        beside.now += self.took * beside.drift
+        beside.drift *= 1.05  # the machine gets slower and slower
+
+    def seconds(self, x, clock):
+        return []
+
+
+def test_rows_are_timed_beside_their_float_whatever_the_machine_does(monkeypatch):
+    order = []
+    monkeypatch.setattr(beside, "now", 0.0, raising=False)
+    monkeypatch.setattr(beside, "drift", 1.0, raising=False)
+    monkeypatch.setattr(beside, "CLOCK", lambda: beside.now)
+    monkeypatch.setattr(beside, "time", SimpleNamespace(perf_counter=lambda: 2 * beside.now))
+    fakes = {"float": ("cnn", 1.0), "small": ("cnn", 0.5), "mlp": ("mlp", 9.0)}
+    programs = {name: Fake(*fake, order) for name, fake in fakes.items()}
+    found = beside.times(programs, np.zeros(1), rounds=9)
+    assert order[:12] == [1, 1, 1, 1, 1, 1, 0.5, 0.5, 9, 9, 9, 9]  # each call once that does not count
+    assert found["float"].faster == found["mlp"].faster == 1
+    assert found["small"].faster == pytest.approx(2, rel=0.15)  # though the machine became 200 times slower
+    assert found["small"].spread < 0.01
+    assert found["small"].milliseconds == pytest.approx(found["float"].milliseconds / found["small"].faster)
+    assert found["small"].busy == pytest.approx(0.5)
