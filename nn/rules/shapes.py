@@ -7,7 +7,7 @@ from nn.rules.record import Rule
 
 def _reshape(x, *, shape):
     y = x.reshape(shape)
-    if y.shape != shape and np.min(shape, initial=0) < -1:    # NumPy takes any negative number for -1
+    if y.shape != shape and min(shape) < -1:    # NumPy takes any negative number for -1
         raise ValueError(f"reshape: the shape {shape} has a negative length that is not -1")
     return y, x.shape
 

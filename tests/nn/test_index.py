@@ -181,6 +181,8 @@ def test_functions_that_look_up_take_every_form(form):
         assert change.item() == np.sum(counts)
     want = F.cross_entropy(X, np.array([0, 0, 2]))
     assert F.cross_entropy(X, index).item() == want.item()
+    layer = nn.Embedding(3, 4)
+    np.testing.assert_array_equal(layer(index).data, layer.weight.data[[0, 0, 2]])
     np.testing.assert_array_equal(F.one_hot(index).data, np.eye(3)[[0, 0, 2]])
 
 
