@@ -1,9 +1,9 @@
 """nn: how a network learns. Automatic differentiation, layers and training in NumPy, over C kernels.
 
-Names and meanings are PyTorch's, but dtypes are NumPy's, `size` is NumPy's number of entries, and with `axis`
-and `keepdims`, NumPy's words for dim and keepdim, max and min give the values alone, as in NumPy. What PyTorch
-has and this has not is a line of what is here (x, y: matrices of floats; v: a vector; F: nn.functional; rng: a
-Generator):
+Names and meanings are PyTorch's, but dtypes are NumPy's, `size` is NumPy's number of entries, and with
+`axis` and `keepdims`, NumPy's words for dim and keepdim, max and min give the values alone, as in NumPy. What
+PyTorch has and this has not is a line of what is here (x, y: matrices of floats; v: a vector; F:
+nn.functional; rng: a Generator):
 
     torch.float32, torch.long              np.float32, np.int64
     torch.exp(x), torch.sum(x, 1)          x.exp(), x.sum(1)
