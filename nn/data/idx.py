@@ -118,6 +118,6 @@ def _find(folder: str | os.PathLike[str], name: str) -> str:
             if os.path.isfile(path):
                 return path
     raise FileNotFoundError(
-        f"{os.fspath(folder)}: no {name}[.gz] and no {dotted}[.gz] here, in raw/ or in MNIST/raw/; wanted "
+        f"{os.fspath(folder)}: no {name}[.gz] here, in raw/ or in MNIST/raw/, nor a {dotted}[.gz]; wanted "
         f"{', '.join(_FILES)}"
     )
