@@ -4,6 +4,7 @@ import operator
 
 import numpy as np
 
+from nn.rules.masked import masked
 from nn.rules.record import Rule
 
 
@@ -54,10 +55,16 @@ neg = Rule(
 
 def _pow_vjp(g, saved, needs):
     a, b, y = saved
-    if not (isinstance(b, (int, float)) and b):
-        a = a + (a == 0) * (b == 0)    # 1 where both are 0: there da = 0·1⁻¹ = 0, not 0·∞, and db = log 1
-    return (needs[0] and g * b * a ** (b - 1),
-            needs[1] and g * y * np.log(a + (y == 0)))    # y = 0 where a = 0: there db = 0·log 1 = 0
+    if isinstance(b, (int, float)) and b:
+        return g * b * a ** (b - 1), None
+    da = db = None
+    if needs[0]:    # 0 where b = 0: a + 1 for a = 0 there, whose power is not ∞
+        da = g * b * (a + (a == 0) * (b == 0)) ** (b - 1)
+        da = da if hasattr(b, "_node") else masked(da, b != 0)    # (its derivative in b is not 0)
+    if needs[1]:    # 0 where y = 0ᵇ, b ≥ 0, does not depend on b: a + 1 there, whose logarithm is not −∞
+        still = (a == 0) * (b >= 0)
+        db = masked(g * y * np.log(a + still), ~still)
+    return da, db
 
 
 pow = Rule(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nn.rules.functions import logistic
+from nn.rules.functions import logistic, times_sign
 from nn.rules.record import Rule
 
 
@@ -19,7 +19,7 @@ def _l1(a, b):
 
 def _l1_vjp(g, saved, needs):
     a, b = saved
-    da = g * np.sign(a - b)
+    da = times_sign(g, a - b)
     return da, -da
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nn.rules.masked import masked
 from nn.rules.record import Rule
 
 
@@ -78,9 +79,16 @@ cos = Rule(
 
 sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None))
 
+
+def times_sign(g, x):
+    """g·sign x, and 0 where x is 0 and g infinite."""
+    y, zeros = g * np.sign(x), x == 0
+    return masked(y, ~zeros) if np.any(zeros) else y
+
+
 # At 0, where the derivative does not exist, the subgradient 0.
 abs = Rule(
     "abs", "y = |x|;  dx = g·sign x",
     lambda x: (np.abs(x), (x,)),
-    lambda g, saved, needs: (g * np.sign(saved[0]),),
+    lambda g, saved, needs: (times_sign(g, saved[0]),),
     samples=signed, fresh=True, symmetric=True, linear=True)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from nn.rules import reductions
+from nn.rules.masked import masked
 from nn.rules.record import Rule
 from nn.rules.reductions import along, kept_shape
 
@@ -18,7 +19,7 @@ def _std(x, *, dim=None, correction=1, keepdim=False):
 
 def _std_vjp(g, saved, needs):
     y, centred, freedom, *kept = saved
-    g = g / (freedom * (y + (y == 0)))    # all xᵢ equal: every xᵢ − x̄ is 0, and so is PyTorch's gradient
+    g = masked(g / (freedom * (y + (y == 0))), y != 0)    # all xᵢ equal: 0, as PyTorch's gradient
     return (along(g, kept) * centred,)
 
 
@@ -29,7 +30,7 @@ def _std_jvp(t, i, saved, out, *, dim=None, keepdim=False, **attrs):
 
 def _std_twin(x, *, dim=None, correction=1, keepdim=False):
     var = x.var(dim, correction, keepdim)
-    return (var + (var == 0)).sqrt() * (var != 0)    # √0 has no derivative; 0, as above
+    return (var + (var == 0)).sqrt().where(var != 0, 0)    # √0 has no derivative; 0, as above
 
 
 std = Rule(
