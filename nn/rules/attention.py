@@ -6,8 +6,8 @@ Each query asks all keys how well they fit, and gets the mean of their values, w
 import numpy as np
 
 from nn.rules.activations import softmax
-from nn.rules.masked import masked
 from nn.rules.record import Rule
+from nn.rules.select import only
 
 
 def _check(q, k, v, mask, is_causal):
@@ -47,14 +47,14 @@ def _attention(q, k, v, mask, *, is_causal=False, scale=None):
         if sees.all():
             sees = None
         else:
-            weights = masked(weights, sees)
+            weights = only(weights, sees)
     return weights @ v, (q, k, v, weights, scale, sees)
 
 
 def _attention_vjp(g, saved, needs):
     q, k, v, weights, scale, sees = saved
     if sees is not None:
-        g = masked(g, sees)
+        g = only(g, sees)
     dv = needs[2] and weights.mT @ g
     dq = dk = dscores = None
     if needs[0] or needs[1] or needs[3]:

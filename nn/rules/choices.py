@@ -4,8 +4,8 @@ import operator
 
 import numpy as np
 
-from nn.rules.masked import masked
 from nn.rules.record import Rule
+from nn.rules.select import only, without
 
 
 def _where(condition, a, b):
@@ -16,7 +16,7 @@ def _where(condition, a, b):
 
 def _where_vjp(g, saved, needs):
     (condition,) = saved
-    return None, needs[1] and masked(g, condition), needs[2] and masked(g, np.logical_not(condition))
+    return None, needs[1] and only(g, condition), needs[2] and without(g, condition)
 
 
 def _where_samples(rng):
@@ -26,7 +26,7 @@ def _where_samples(rng):
 
 where = Rule(
     "where", "y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0", _where, _where_vjp,
-    samples=_where_samples, fresh=True, symmetric=True, linear=True)
+    samples=_where_samples, fresh=True, symmetric=True, linear=True, exact=True)
 
 
 def _pairs(rng):
@@ -41,10 +41,10 @@ def _greater(name, choose, loses):
     def vjp(g, saved, needs):
         a, b = saved
         ties = a == b
-        half = masked(g * 0.5, ties) if np.any(ties) else None
+        half = only(g * 0.5, ties) if ties.any() else None
 
         def share(loser):    # beside a NaN, which loses to nothing, both get g
-            part = masked(g, ~(loser | ties))
+            part = without(g, loser | ties)
             return part if half is None else part + half
 
         return needs[0] and share(loses(a, b)), needs[1] and share(loses(b, a))
@@ -72,11 +72,11 @@ def _clamp_vjp(g, saved, needs):
     dx = dlow = dhigh = None
     if needs[0]:
         within = x <= high if low is None else x >= low if high is None else (x >= low) & (x <= high)
-        dx = masked(g, within)
+        dx = only(g, within)
     if needs[1] and low is not None:
-        dlow = masked(g, x < low if high is None else (x < low) & (low < high))
+        dlow = only(g, x < low if high is None else (x < low) & (low < high))
     if needs[2] and high is not None:
-        dhigh = masked(g, x > high if low is None else (x > high) | (x <= high) & (high < low))
+        dhigh = only(g, x > high if low is None else (x > high) | (x <= high) & (high < low))
     return dx, dlow, dhigh
 
 
@@ -90,6 +90,8 @@ clamp = Rule(
     "clamp", "y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
     _clamp, _clamp_vjp, samples=_clamp_samples, fresh=True, symmetric=True, linear=True)
 
-invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None))
-both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None))
-either = Rule("either", "y = a or b, of booleans: no gradient", lambda a, b: (operator.or_(a, b), None))
+invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None), exact=True)
+both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None),
+            exact=True)
+either = Rule("either", "y = a or b, of booleans: no gradient", lambda a, b: (operator.or_(a, b), None),
+              exact=True)

@@ -49,8 +49,7 @@ def _huber_vjp(g, saved, needs):
 
 def _huber_twin(a, b, *, delta=1.0):
     d = a - b
-    cut = d.clamp(-delta, delta)
-    return cut * (d - 0.5 * cut)
+    return (0.5 * d * d).where(d.abs() <= delta, delta * (d.abs() - 0.5 * delta))
 
 
 # Huber, "Robust estimation of a location parameter" (1964).

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from nn.rules.masked import masked
 from nn.rules.record import Rule
+from nn.rules.select import only
 
 
 def kept_shape(shape, dim):
@@ -106,15 +106,15 @@ def _extreme(name, reduce):
     def vjp(g, saved, needs):
         x, y, dim = saved
         kept, ties = kept_shape(x.shape, dim), _ties(x, y)
-        count = np.add.reduce(ties, axis=dim, dtype=g.dtype)
-        return (masked(along(g, kept) / along(count, kept), ties),)
+        count = np.add.reduce(ties.astype(g.dtype), axis=dim)
+        return (only(along(g, kept) / along(count, kept), ties),)
 
     def jvp(t, i, saved, out, *, dim=None, keepdim=False):
         x, y, _ = saved
         return np.mean(t, axis=dim, keepdims=keepdim, where=_ties(x, y))
 
     return Rule(name, f"y = {name} xᵢ;  dxᵢ = g/(number of ties) where xᵢ = y, else 0", forward, vjp,
-                samples=_samples, fresh=True, jvp=jvp, linear=True)
+                samples=_samples, fresh=True, jvp=jvp, linear=True, exact=True)
 
 
 # An extreme that k entries share has no derivative; of its subgradients this is the symmetric one.
@@ -126,4 +126,4 @@ def _argmax(x, *, dim=None, keepdim=False):
     return np.argmax(x, axis=dim, keepdims=keepdim), None
 
 
-argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", _argmax)
+argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", _argmax, exact=True)
