@@ -6,7 +6,8 @@ is a Tensor of a copy of `data` (nn/constructors.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from nn import backward as engine
 from nn.arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
 from nn.backward import LEAF, Node
 from nn.context import ambient
+from nn.half import F16, F32, any_half, is_half
 from nn.methods import OVER_AXES, Methods
 from nn.rules import Rule, arithmetic, choices, functions, linear, reductions, shapes
 
@@ -31,16 +33,20 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
 
     Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of
     what it meets. An error of the rule's forward comes out with the operation's name and the shapes.
+    float16 is computed with in float32, and rounded once (nn/half.py).
     """
     context = ambient.context
     if context.lift is not None:
         out = context.lift(rule, inputs, attrs)
         if out is not None:
             return out
-    arrays, parents, recorded = [], [], False
+    arrays, parents, recorded, short = [], [], False, False
     for x in inputs:
         if isinstance(x, Tensor):
-            arrays.append(x._data)
+            data = x._data
+            arrays.append(data)
+            if data.itemsize == 2:
+                short = True
             node = x._node
             if node is None:
                 parents.append(None)
@@ -50,6 +56,10 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
         else:
             arrays.append(x if type(x) in PLAIN else plain(rule, x))
             parents.append(None)
+            if type(x) is np.ndarray and x.itemsize == 2:
+                short = True
+    if short and not rule.exact and any_half(arrays):
+        return rule_in_float32(rule, inputs, attrs)
     try:
         y, saved = rule.forward(*arrays, **attrs)
     except ERRORS as error:
@@ -66,6 +76,22 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     if context.tracer is not None:
         context.tracer.record(rule, inputs, attrs, out)
     return out
+
+
+def in_float32(function: Callable[..., Tensor], inputs: Sequence[Any], kinds: str = "f") -> Tensor:
+    """function(*inputs) with the float16 among them as float32; the result is float16 if NumPy has it so, by
+    the dtypes of the inputs of these kinds: an input of float32 leaves it float32."""
+    y = function(*(apply(arithmetic.cast, x, dtype=F32) if is_half(x) else x for x in inputs))
+    dtypes = [x.dtype for x in inputs if hasattr(x, "dtype") and x.dtype.kind in kinds]
+    if y.dtype == F32 and np.result_type(*dtypes) == F16:
+        return apply(arithmetic.cast, y, dtype=F16)
+    return y
+
+
+def rule_in_float32(rule: Rule, inputs: Sequence[Any], attrs: dict[str, Any]) -> Tensor:
+    """apply, if float16 is among the inputs. (Integers are numbers to some rules, and places to others.)"""
+    numbers = rule.symmetric or rule is linear.matmul
+    return in_float32(partial(apply, rule, **attrs), inputs, "fiu" if numbers else "f")
 
 
 _new = object.__new__
@@ -114,7 +140,8 @@ def _writer(ufunc, sign):
                 context.recording and (self._node or getattr(other, "_node", None))):
             return NotImplemented
         self._check_own(f"t {sign} v")
-        ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind")
+        dtype = F32 if is_half(self) else None
+        ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind", dtype=dtype)
         engine.wrote(self._data)
         return self
     return write

@@ -13,6 +13,7 @@ import numpy as np
 
 from nn.backward import wrote
 from nn.context import no_grad, undoing
+from nn.half import wide
 from nn.layers import BatchNorm1d, BatchNorm2d
 from nn.modes import in_mode
 from nn.module import Module
@@ -30,7 +31,7 @@ class AveragedModel:
     saved. What its layers do not see now (a codebook that is still to be found, a weight that one stands for)
     has no average; where it comes into being, its average begins with the next update. use_buffers: its
     float buffers (batch norm's running statistics) are averaged too; else the model's stay, and after a swap
-    update_bn should measure them again.
+    update_bn should measure them again. Averages of float16 weights are float32.
 
     Raises: TypeError for what is no Module, ValueError for a decay outside [0, 1).
     """
@@ -47,8 +48,9 @@ class AveragedModel:
         self._averages: list[np.ndarray | None] = []
         self._counts: list[int] = []
         for array, seen in self._arrays():
-            self._averages.append(array.copy() if seen else None)
+            self._averages.append(array.astype(wide(array.dtype)) if seen else None)
             self._counts.append(0 if seen else -1)
+        self._unrounded: dict[int, np.ndarray] = {}    # averages of float16 weights while they are swapped in
 
     def update_parameters(self) -> None:
         """Take in the weights as they are now. RuntimeError while the average is swapped in."""
@@ -58,7 +60,7 @@ class AveragedModel:
             if not seen:
                 self._averages[i], self._counts[i] = None, -1
             elif n <= 0:
-                self._averages[i], self._counts[i] = array.copy(), 1
+                self._averages[i], self._counts[i] = array.astype(wide(array.dtype)), 1
             else:
                 share = 1 / (n + 1) if self.decay is None else 1 - self.decay
                 self._averages[i] += share * (array - self._averages[i])
@@ -67,15 +69,26 @@ class AveragedModel:
 
     def swap(self) -> None:
         """Exchange the model's weights and their average; a second time, back."""
-        for average, (array, seen) in zip(self._averages, self._arrays(), strict=True):
+        for i, (average, (array, seen)) in enumerate(zip(self._averages, self._arrays(), strict=True)):
             if average is not None and seen:
-                now = array.copy()
+                now = array.astype(average.dtype)
                 array[...] = average
+                if array.dtype != average.dtype:
+                    now = self._restored(i, average, now, array.dtype)
                 average[...] = now
                 wrote(array)
         for _, weight in self._model.named_parameters():
             weight.recompute()
         self.swapped = not self.swapped
+
+    def _restored(self, i: int, average: np.ndarray, now: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """What goes in the place of average i, `now` in the model: of an average that was rounded to go there
+        its digits, where the model has not been changed since."""
+        if not self.swapped:
+            self._unrounded[i] = average.copy()
+            return now
+        whole = self._unrounded.pop(i)
+        return np.where(whole.astype(dtype) == now, whole, now)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -107,13 +120,13 @@ class AveragedModel:
         new = {key: np.asarray(state[key]) for key in wanted if key in state}
         wrong = sorted(wanted.keys() ^ state.keys())
         wrong += [key for key, array in new.items() if array.shape != wanted[key].shape
-                  or not np.can_cast(array.dtype, wanted[key].dtype, "same_kind")]
+                  or not np.can_cast(array.dtype, wide(wanted[key].dtype), "same_kind")]
         if not wrong and new["n_averaged"] < 0:
             wrong = ["n_averaged"]
         if wrong:
             raise ValueError(f"AveragedModel: the state does not fit in {', '.join(wrong)}")
         self.n_averaged, self._counts = int(new["n_averaged"]), counts.tolist()
-        self._averages = [new[f"average.{i}"].astype(array.dtype) if has[i] else None
+        self._averages = [new[f"average.{i}"].astype(wide(array.dtype)) if has[i] else None
                           for i, array in enumerate(arrays)]
 
     def __repr__(self) -> str:
@@ -133,7 +146,7 @@ class AveragedModel:
         arrays = [*((p.data, id(p) in seen) for p in now),
                   *((b, True) for _, b in buffers if b.dtype.kind == "f")]
         for (array, _), average in zip(arrays, self._averages, strict=False):    # none yet in __init__
-            if average is not None and average.dtype != array.dtype:
+            if average is not None and average.dtype != wide(array.dtype):
                 raise RuntimeError("AveragedModel: a dtype changed after this average was begun; begin it "
                                    "after model.to(dtype)")
         return arrays
