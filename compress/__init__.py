@@ -47,5 +47,5 @@ class _Package(ModuleType):
         return sorted({*vars(self), *self.__all__})
 
 
-SHADOWED = ("convert", "prepare", "report")
+SHADOWED = ("convert", "prepare", "report", "unprepare")
 sys.modules[__name__].__class__ = _Package

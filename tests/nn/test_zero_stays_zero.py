@@ -63,7 +63,7 @@ CHOICES = {
     "a class that does not count": (lambda x: F.nll_loss(x, np.array([2, -100]), reduction="none"), [X],
                                     [[[0, 0, 1], [0, 0, 0]]]),
     "a query that may look nowhere": (
-        lambda q: F.scaled_dot_product_attention(q, np.eye(2, 3), np.eye(2), np.eye(2, 1, dtype=bool) > [0, 0]),
+        lambda q: F.scaled_dot_product_attention(q, np.eye(2, 3), np.eye(2), np.array([[1, 1], [0, 0]]) > 0),
         [X], [[[1, 1, 1], [0, 0, 0]]]),
     "clipped straight-through": (
         lambda x: apply(CLIPPED_STRAIGHT_THROUGH, x, nn.Tensor(np.ones((2, 3))), low=-1.5, high=0.75), [X],
