@@ -13,9 +13,11 @@ from nn.testing.case import for_all
 from nn.testing.check import Report
 
 from .laws import LAWS
+from .laws_claims import CLAIM_LAWS
 from .laws_cluster import CLUSTER_LAWS
 from .laws_prune import PRUNE_LAWS
 from .laws_quantize import QUANTIZE_LAWS
+from .laws_state import STATE_LAWS
 from .laws_stored import STORED_LAWS
 from .laws_tensor_train import TENSOR_TRAIN_LAWS
 from .subject import Law, Subject
@@ -32,7 +34,7 @@ def laws_for(subject: Subject) -> tuple[Law, ...]:
         own = laws.get(type(subject.stages[0]), ())
     if isinstance(subject.stages[-1], Cluster):
         own = CLUSTER_LAWS
-    return (*LAWS, *STORED_LAWS, *own)
+    return (*LAWS, *STATE_LAWS, *CLAIM_LAWS, *STORED_LAWS, *own)
 
 
 def holds(law: Law, subject: Subject, examples: int | None = None) -> None:

@@ -8,6 +8,7 @@ from compress.testing import Subject, check, holds, laws_for
 from nn.tensor import Tensor
 from tests.compress import mutants_cluster, mutants_tensor_train  # noqa: F401  (they add theirs to MUTANTS)
 from tests.compress.mutants import MUTANTS, OpenQuantize
+from tests.compress.mutants_claims import Shrink
 
 EXAMPLES = 60
 SUBJECTS = (compress.Prune(0.5), compress.Quantize(), compress.TensorTrain(rank=1), compress.Cluster(2))
@@ -25,6 +26,11 @@ def test_law_kills(law, mutant, name):
 @pytest.mark.parametrize("law", dict.fromkeys(law for law, m, _ in MUTANTS if isinstance(m, OpenQuantize)))
 def test_without_their_mistakes_the_mutants_live(law):
     holds(law, Subject.of(OpenQuantize()), EXAMPLES)
+
+
+def test_what_stores_what_it_shows_lives():
+    report = check(Shrink(np.greater), examples=20)
+    assert report, str(report)
 
 
 def test_every_law_has_a_mutant():
