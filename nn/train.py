@@ -110,7 +110,8 @@ def fit(
             settings["clip_norm"] = str(clip_norm)
         if augment is not None:
             settings["augment"] = described(augment)
-        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average, math.ceil(len(x) / batch_size))
+        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average,
+                           epoch=math.ceil(len(x) / batch_size))
         at = saved.resume() or saved.write(at)
     steps = epochs * math.ceil(len(x) / batch_size)
     coming = (nothing for nothing in ())
