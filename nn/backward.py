@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nn.context import ambient
 from nn.half import wide
 from nn.kernels.native import keep_freed_memory
 
@@ -154,16 +155,20 @@ def _walk(root, seed, retain_graph=None, wanted=()):
     """
     pending = count_consumers(root)
     grads, owned, found = {root: seed}, set(), {}
-    ready = [root]
+    ready, gauge = [root], ambient.context.gauge
     while ready:
         node = ready.pop()
         rule, parents = node.rule, node.parents
         g = grads.pop(node, None)    # None: no consumer had anything to send
         if node in wanted:
             found[node] = g
+            if gauge is not None:
+                gauge.made(node, g)
         if g is None:
             parts = parents
         else:
+            if gauge is not None:
+                gauge.next()
             if node.clock != clock:
                 check_unwritten(node, node.saved)
             needs = [parent is not None for parent in parents]
@@ -194,6 +199,8 @@ def _walk(root, seed, retain_graph=None, wanted=()):
                 left = pending[parent] = pending[parent] - 1
                 if not left:
                     ready.append(parent)
+            elif gauge is not None:
+                gauge.made(parent, grads.get(parent))
     grads.update(found)
     return grads, owned
 

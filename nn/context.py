@@ -21,6 +21,7 @@ DEFAULTS = {
     "tracer": None,        # an object whose record(rule, inputs, attrs, out) hears of every operation
     "lift": None,          # while nn.jvp runs, what applies a rule to tensors that have a tangent
     "numbers": None,       # while nn.checkpoint runs f, where f's random numbers come from (nn.random)
+    "gauge": None,         # while nn.profile measures, what hears of every gradient of a leaf as it is made
     "forced": None,        # what nn.kernels.use has forced
 }
 

@@ -1,5 +1,9 @@
 """How much memory a training step needs beside its parameters and their gradients: predicted, and measured.
 
+The gradients come one by one, while the activations go. So at each moment the gradients that were made so
+far are taken from what is alive, and the most of what is left is the figure. (It is one or two arrays more
+than the activations that are kept: what a layer works in counts, too.)
+
 Every layer keeps what its backward will need. The prediction runs each layer alone, to learn what it keeps
 and what room it works in, and then adds up what is alive at every moment of the whole step; never more than
 two of the layers are in memory together. It is eq. 1 of Chen et al. (2016), with the constants.
@@ -18,7 +22,8 @@ import numpy as np
 
 from nn import backward as engine
 from nn.backward import Node
-from nn.recompute import replaying, split
+from nn.context import within
+from nn.recompute import END, replaying, split
 from nn.rules import Rule
 from nn.tensor import Tensor
 
@@ -28,18 +33,20 @@ Layer = Callable[[Tensor], Tensor]
 
 
 def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
-    """Bytes that step(), forward and backward, takes at one time at most, above what was there before and
-    what it leaves behind: the gradients. Those of `parameters` are cleared first.
+    """The most bytes that are alive at one time in step(), forward and backward, above what was there before
+    and without the gradients of leaves that were made until then. Those of `parameters` are cleared first.
 
-    Counts the buffers of NumPy and the objects of Python, by tracemalloc, which makes the step slower.
+    Counts the buffers of NumPy and the objects of Python, by tracemalloc, which makes the step slower. While
+    an operation's backward runs, the gradients that it is making count as made.
     """
     for p in parameters:
         p.grad = None
     gc.collect()    # not in the middle of the step, nor may tables grow in it for what is garbage
     with _tracing():
         gauge = _Gauge()
-        step()
-        return gauge.peak() - gauge.alive()
+        with within("gauge", gauge):
+            step()
+        return gauge.most()
 
 
 def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = None) -> int:
@@ -56,19 +63,18 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     last = len(parts) - 1
     moments = [_moments(part, given[i], i < last) for i, part in enumerate(costs)]
     peak = max(stored[i] + forward for i, part in enumerate(moments) for forward, _ in part)
-    made = leaves = 0                                    # so far, of the gradients of parameters
+    leaves = 0                                           # that have their gradient so far
     for i in reversed(range(len(parts))):
         # All through a segment that runs again, the gradient of its output is held by who asked for it.
         g = costs[i][-1].gradient if i < last else 0
         before = stored[i] + g
         if i < last:
-            peak = max(peak, before + made + _tables(leaves) + max(forward for forward, _ in moments[i]))
+            peak = max(peak, before + _tables(leaves) + max(forward for forward, _ in moments[i]))
         for cost, (_, backward) in zip(costs[i][::-1], moments[i][::-1], strict=True):
             own = g if cost is costs[i][-1] else 0       # who is that layer itself
             leaves += cost.leaves
-            peak = max(peak, before + made + _tables(leaves) + backward - own)
-            made += cost.parameters
-    return int(peak - made - (x.data.nbytes if x.requires_grad else 0))
+            peak = max(peak, before + _tables(leaves) + backward - own)
+    return int(peak)
 
 
 def _tables(leaves: int) -> int:
@@ -86,8 +92,7 @@ class _Cost(NamedTuple):
     keeps_output: bool
     forward: int          # at one time at most while it runs, its output included
     backward: int         # at one time at most in its backward, above what there is when that begins
-    parameters: int       # gradients of its parameters
-    leaves: int           # the number of gradients
+    leaves: int           # the number of gradients of its parameters and, if it is a leaf, its input
 
 
 def _moments(part: list[_Cost], given: int, stays: bool) -> list[tuple[int, int]]:
@@ -130,14 +135,15 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool) -> tuple[_
     root, array = out._node, out._data
     into, onto = (id(engine.owner(a)) for a in (x._data, array))
     output = 0 if into == onto else array.nbytes
-    forward, saved, kept = gauge.peak(), gauge.alive() - output, _owners(root)
+    forward, saved, kept = gauge.most(), gauge.alive() - output, _owners(root)
     copied = _leaf(Tensor(np.copy(array, order="K")), root is not None)
     del out, array    # as in a network, where only who needs it holds it
     g = [np.ones(copied.shape, copied.dtype) if follows is None else _gradient(follows, copied)]
     gradient, holder = engine.owner(g[0]).nbytes, g[0] if held else None
     grads, gauge = {}, _Gauge()
     if type(root) is Node:
-        grads, _ = engine._walk(Node(_START, [root], g, ()), g[0].dtype.type(1))
+        with within("gauge", gauge):
+            grads, _ = engine._walk(Node(_START, [root], g, ()), g[0].dtype.type(1))
     cost = _Cost(
         output=output,
         gradient=gradient,
@@ -145,8 +151,7 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool) -> tuple[_
         keeps_input=into in kept or into == onto,
         keeps_output=onto in kept and into != onto,
         forward=forward,
-        backward=gauge.peak(),
-        parameters=sum(grad.nbytes for leaf, grad in grads.items() if leaf is not x),
+        backward=gauge.most(),
         leaves=len(grads),
     )
     del holder
@@ -199,14 +204,34 @@ def _tracing() -> Iterator[None]:
 
 
 class _Gauge:
-    """What is allocated, and the most that was at one time, above what there was when this was made."""
+    """What is allocated above what there was when this was made, without the gradients made so far.
+
+    tracemalloc knows the most that was allocated since it was asked to forget it; so that is asked for before
+    each step of backward, and what the step made is known when the next begins.
+    """
 
     def __init__(self) -> None:
         tracemalloc.reset_peak()
         self.begin, _ = tracemalloc.get_traced_memory()
+        self._sizes: dict[Tensor, int] = {}    # of the gradients
+        self._largest = self._gradients = 0
+
+    def next(self) -> None:
+        """A step of backward begins."""
+        self._largest = self.most()
+        tracemalloc.reset_peak()
+
+    def made(self, leaf: Tensor | Node, g: Any) -> None:
+        """Backward has made g, the gradient of `leaf`, or of what stands for it within a checkpoint."""
+        if type(leaf) is Node and leaf.rule is END:
+            leaf = leaf.attrs["of"]
+        if type(leaf) is not Node and g is not None and leaf not in self._sizes:
+            size = self._sizes[leaf] = engine.owner(np.asarray(g)).nbytes
+            self._gradients += size
 
     def alive(self) -> int:
         return tracemalloc.get_traced_memory()[0] - self.begin
 
-    def peak(self) -> int:
-        return tracemalloc.get_traced_memory()[1] - self.begin
+    def most(self) -> int:
+        """The most that there was at one time."""
+        return max(self._largest, tracemalloc.get_traced_memory()[1] - self.begin - self._gradients)

@@ -159,7 +159,7 @@ def _replayed(call):
 _RULE = Rule("checkpoint", "y = f(x);  dx = g·∂f/∂x, for which f runs again",
              lambda *arrays, f: (f(*map(Tensor, arrays)).numpy(), None), _again, fresh=True,
              double=_again_recorded)
-_END = Rule("end", "what f did not compute", lambda: None, lambda g, saved, needs: ())
+END = Rule("end", "what f did not compute", lambda: None, lambda g, saved, needs: ())
 
 
 def _recorded(parent, since):
@@ -178,7 +178,7 @@ def _cut(root, since):
                     stack.append(parent)
             elif parent is not None:
                 if parent not in ends:
-                    ends[parent] = Node(_END, (), None, parent.shape)
+                    ends[parent] = Node(END, (), None, parent.shape, {"of": parent})
                 node.parents[i] = ends[parent]
     return ends
 

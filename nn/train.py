@@ -123,8 +123,8 @@ def fit(
         if clip_norm is not None:
             settings["clip_norm"] = str(clip_norm)
         settings.update(described(augment=augment, loss=loss, penalty=penalty))
-        per_epoch = math.ceil(len(x) / batch_size)
-        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average, per_epoch)
+        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average,
+                           epoch=math.ceil(len(x) / batch_size))
         at = saved.resume() or saved.write(at)
     objective = Objective(model, loss, penalty, counts=loss is None or y.dtype.kind in "iu")
     steps = epochs * math.ceil(len(x) / batch_size)
