@@ -73,7 +73,7 @@ def test_every_rule_is_within_2_units_of_the_truth_in_all_modes(rule):
         (lambda x: x.minimum(1e6), [60000], [60000], [1]),
         (lambda x: x.clamp(-1e6, 1e6), [60000], [60000], [1]),
         (lambda x: (x / 1e6) * 1e3, [60000], [60], [1e-3]),
-        (lambda x: x.var(0, 0), [60000, 59968], 256, [32, -32]),
+        (lambda x: x.var(0, 0), [60000, 59968], 256, [16, -16]),
         (lambda x: x.std(0, 0), [60000, 0], 30000, [0.5, -0.5]),
         (lambda x: x.logsumexp(0), [60000, 60000], 60000, [0.5, 0.5]),
         (lambda x: F.mse_loss(x, np.zeros(4, H)), [300, 0, 0, 0], 22500, [150, 0, 0, 0]),
@@ -136,6 +136,7 @@ def test_long_sums(function, x, y):
         lambda x: nn.stack([x] * N),
         lambda x: F.layer_norm(np.zeros((N, 2), H), (2,), None, x),
     ],
+    ids=["add", "mul", "expand", "where", "index", "gather", "embedding", "linear", "stack", "layer_norm"],
 )
 def test_a_gradient_is_summed_in_float32_wherever_its_parts_come_from(function):
     x = half([1, 2], grad=True)
@@ -191,7 +192,8 @@ def test_writes_in_place():
 
 
 @pytest.mark.parametrize("make", [lambda p: nn.optim.SGD(p, 0.01, momentum=0.9, weight_decay=0.1),
-                                  lambda p: nn.optim.Adam(p, 0.01), lambda p: nn.optim.AdamW(p, 0.01)])
+                                  lambda p: nn.optim.Adam(p, 0.01), lambda p: nn.optim.AdamW(p, 0.01)],
+                         ids=["SGD", "Adam", "AdamW"])
 def test_an_optimizer_steps_in_float32_and_rounds(make):
     """Adam divides by √v + 10⁻⁸: squares of gradients and that ε are 0 in float16."""
     p, wide = half([1.0, -2.0], grad=True), nn.Tensor(np.array([1, -2], np.float32), requires_grad=True)
