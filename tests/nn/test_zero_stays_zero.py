@@ -48,7 +48,8 @@ CHOICES = {
     "l1": (lambda a, b: F.l1_loss(a, b, "none"), [X, PAIR], [[[1, 0, 1], [0, 1, 1]]] * 2),
     "std": (lambda x: x.std(1), [[[2.0, 2.0, 2.0], [1.0, 3.0, 5.0]]], [[[0, 0, 0], [1, 1, 1]]]),
     "power of 0": (lambda x: x**0, [X], [np.zeros((2, 3))]),
-    "powers": (lambda x, e: x**e, [[0.0, 2.0, 0.0, 2.0], [0.0, 0.0, 1.0, 3.0]], [[0, 0, 1, 1], [0, 1, 0, 1]]),
+    "powers": (lambda x, e: x**e, [[0.0, 2.0, 0.0, 2.0], [0.0, 0.0, 1.0, 3.0]],
+               [[0, 0, 1, 1], [0, 1, 0, 1]]),
     "diagonal": (lambda x: nn.einsum("ii->i", x), [SQUARE], [np.eye(3)]),
     "dropout": (lambda x: apply(RULES["dropout"], x, CHOICE, p=0.5), [X], [CHOICE]),
     "dropout of all": (lambda x: F.dropout(x, 1.0), [X], [np.zeros((2, 3))]),
@@ -63,7 +64,7 @@ CHOICES = {
     "a class that does not count": (lambda x: F.nll_loss(x, np.array([2, -100]), reduction="none"), [X],
                                     [[[0, 0, 1], [0, 0, 0]]]),
     "a query that may look nowhere": (
-        lambda q: F.scaled_dot_product_attention(q, np.eye(2, 3), np.eye(2), np.array([[1, 1], [0, 0]]) > 0),
+        lambda q: F.scaled_dot_product_attention(q, np.eye(2, 3), np.eye(2), np.array([[True], [False]])),
         [X], [[[1, 1, 1], [0, 0, 0]]]),
     "clipped straight-through": (
         lambda x: apply(CLIPPED_STRAIGHT_THROUGH, x, nn.Tensor(np.ones((2, 3))), low=-1.5, high=0.75), [X],
