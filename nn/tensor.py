@@ -82,7 +82,8 @@ def in_float32(function: Callable[..., Tensor], inputs: Sequence[Any], kinds: st
     """function(*inputs) with the float16 among them as float32; the result is float16 if NumPy has it so, by
     the dtypes of the inputs of these kinds: an input of float32 leaves it float32."""
     y = function(*(apply(arithmetic.cast, x, dtype=F32) if is_half(x) else x for x in inputs))
-    dtypes = [x.dtype for x in inputs if hasattr(x, "dtype") and x.dtype.kind in kinds]
+    arrays = (x for x in inputs if hasattr(x, "dtype") and not isinstance(x, np.generic))
+    dtypes = [x.dtype for x in arrays if x.dtype.kind in kinds]
     if y.dtype == F32 and np.result_type(*dtypes) == F16:
         return apply(arithmetic.cast, y, dtype=F16)
     return y

@@ -41,7 +41,7 @@ def test_every_rule_is_within_2_units_of_the_truth_in_all_modes(rule):
             places = [i for i, x in enumerate(xs) if isinstance(x, np.ndarray) and x.dtype == dtype]
             rng = np.random.default_rng(1)
 
-            def function(*floats, xs=xs, places=places):
+            def function(*floats, xs=xs, places=places, attrs=attrs):
                 every = list(xs)
                 for i, x in zip(places, floats, strict=True):
                     every[i] = x
@@ -183,6 +183,12 @@ def test_what_only_moves_numbers_shares_them():
     assert y._node.rule is RULES["relu"]    # and none that widens
 
 
+def test_a_number_of_numpy_has_no_dtype_here():
+    for number in (H(2), np.float32(2), np.float64(2)):
+        assert (half([1.0]) * number).dtype == H
+        assert (nn.Tensor([1.0]) * number).dtype == np.float32
+
+
 def test_writes_in_place():
     x = half([60000.0])
     x *= 1e-6
@@ -228,7 +234,7 @@ def test_averages_are_float32_and_keep_their_digits_when_swapped():
     for _ in range(100):
         average.update_parameters()    # each moves it by less than half a unit in the last place of float16
     before = copy.deepcopy(average.state_dict())
-    assert before["average.0"] == pytest.approx(1001 - 0.999**100)
+    assert before["average.0"].astype(float) == pytest.approx(1001 - 0.999**100)
     with average.applied():
         assert {p.dtype for p in model.parameters()} == {np.dtype(H)}
         np.testing.assert_array_equal(model.weight.data, before["average.0"].astype(H))

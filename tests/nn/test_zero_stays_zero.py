@@ -1,5 +1,5 @@
-"""Where an operation did not choose an entry, its derivative there is 0, and a gradient of ∞ or NaN from
-above leaves it so: 0·∞ would be NaN."""
+"""Where an operation did not choose an entry, its derivative is 0, and a gradient of ∞ or NaN from above
+leaves it so: 0·∞ would be NaN."""
 
 import numpy as np
 import pytest
