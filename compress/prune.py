@@ -57,7 +57,7 @@ class Prune:
         return PruneState(magnitude_mask(w, self.sparsity * self.schedule.fraction(0)))
 
     def project(self, w: Tensor, state: PruneState) -> Tensor:
-        return w * Tensor(state.mask) + 0.0  # CSR stores no zeros, so −0 is to be a plain 0 here too
+        return w.where(state.mask != 0, 0) + 0.0  # CSR stores no zeros, so −0 is to be a plain 0 here too
 
     def update(self, state: PruneState, w: Tensor, step: int) -> None:
         state.step = step

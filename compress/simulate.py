@@ -17,6 +17,7 @@ import numpy as np
 import nn
 from nn.graph import Graph, Node
 from nn.rules import RULES, Rule
+from nn.rules.select import only
 from nn.tensor import Tensor, apply
 
 from .fold import WEIGHTED, fold_batch_norm, folded_norms
@@ -37,7 +38,7 @@ CLIPPED_STRAIGHT_THROUGH = Rule(
     "clipped_straight_through",
     "out = target;  dy = g where low <= y <= high, else 0",
     _clipped,
-    lambda g, saved, needs: (g * saved[0], None),
+    lambda g, saved, needs: (only(g, saved[0]), None),
     samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {"low": -0.8, "high": 1.1})],
     surrogate=lambda y, target, low, high: lambda y, target: np.clip(y, low, high),
     fresh=True,

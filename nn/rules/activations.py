@@ -5,6 +5,7 @@ import numpy as np
 from nn import kernels
 from nn.rules.record import Rule
 from nn.rules.reductions import along, kept_shape
+from nn.rules.select import only, without
 
 
 def _away_from_zero(rng):
@@ -27,13 +28,13 @@ def _relu_vjp(g, saved, needs, overwrite_g=False):
     # (The gradient of a single number may be a NumPy scalar, which is no array.)
     if kernels.relu_grad.compiled and y.ndim and y.dtype == np.float32 == g.dtype and y.shape == g.shape:
         return (kernels.relu_grad(g, y, overwrite_g=overwrite_g),)
-    return (np.where(y <= 0, g.dtype.type(0), g),)
+    return (without(g, y <= 0),)    # beside a NaN, which is not, g
 
 
 # At 0, where the derivative does not exist, the subgradient 0.
 relu = Rule(
     "relu", "y = max(x, 0);  dx = g where y > 0, else 0", _relu, _relu_vjp,
-    samples=_away_from_zero, fresh=True, symmetric=True, linear=True, overwrites=True)
+    samples=_away_from_zero, fresh=True, symmetric=True, linear=True, overwrites=True, exact=True)
 
 
 def _dropout_samples(rng):
@@ -42,10 +43,14 @@ def _dropout_samples(rng):
 
 # Srivastava et al., "Dropout" (2014), inverted: what is kept is scaled up while training, so that
 # evaluation has nothing to do. `keep` is an input: drawn outside, it makes the rule a function.
+def _dropout(x, keep, *, p):
+    scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
+    return only(x * scale, keep), (keep, scale)
+
+
 dropout = Rule(
-    "dropout", "y = x·keep/(1 − p);  dx = g·keep/(1 − p)",
-    lambda x, keep, *, p: (x * (scaled := keep * x.dtype.type(1 / (1 - p) if p < 1 else 0)), (scaled,)),
-    lambda g, saved, needs: (g * saved[0], None),
+    "dropout", "y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0", _dropout,
+    lambda g, saved, needs: (only(g * saved[1], saved[0]), None),
     samples=_dropout_samples, fresh=True, symmetric=True, linear=True)
 
 

@@ -4,7 +4,9 @@ import operator
 
 import numpy as np
 
+from nn.half import wide
 from nn.rules.record import Rule
+from nn.rules.select import only
 
 
 def _pair(rng):
@@ -49,15 +51,25 @@ neg = Rule(
     "neg", "y = −x;  dx = −g",
     lambda x: (-x, None),
     lambda g, saved, needs: (-g,),
-    samples=_one, fresh=True, symmetric=True, linear=True)
+    samples=_one, fresh=True, symmetric=True, linear=True, exact=True)
+
+
+def _finite(x):
+    return np.isfinite(getattr(x, "_data", x))
 
 
 def _pow_vjp(g, saved, needs):
     a, b, y = saved
-    if not (isinstance(b, (int, float)) and b):
-        a = a + (a == 0) * (b == 0)    # 1 where both are 0: there da = 0·1⁻¹ = 0, not 0·∞, and db = log 1
-    return (needs[0] and g * b * a ** (b - 1),
-            needs[1] and g * y * np.log(a + (y == 0)))    # y = 0 where a = 0: there db = 0·log 1 = 0
+    if isinstance(b, (int, float)) and b:
+        return g * b * a ** (b - 1), None
+    da = db = None
+    if needs[0]:    # 0 where b = 0: a + 1 for a = 0 there, whose power is not ∞
+        da = g * b * (a + (a == 0) * (b == 0)) ** (b - 1)
+        da = only(da, (b != 0) | _finite(g * a))    # (where all is finite it is 0, its derivative in b not)
+    if needs[1]:    # 0 where y = 0ᵇ, b ≥ 0, does not depend on b: a + 1 there, whose logarithm is not −∞
+        still = (a == 0) * (b >= 0)
+        db = only(g * y * np.log(a + still), ~still)
+    return da, db
 
 
 pow = Rule(
@@ -84,21 +96,21 @@ sqrt = Rule(
     samples=_one, fresh=True, symmetric=True)
 
 cast = Rule(
-    "cast", "y = x in another floating-point dtype;  dx = g in the dtype of x",
-    lambda x, *, dtype: (x.astype(dtype), (x.dtype,)),
+    "cast", "y = x in another floating-point dtype;  dx = g in the dtype of x (float32 if that is float16)",
+    lambda x, *, dtype: (x.astype(dtype), (wide(x.dtype),)),
     lambda g, saved, needs: (g.astype(saved[0]),),
     samples=lambda rng: [([rng.normal(size=(2, 3))], {"dtype": np.dtype(np.float64)})], fresh=True,
-    linear=True)
+    linear=True, exact=True)
 
 truncate = Rule(
     "truncate", "y = x as integers or booleans: no gradient",
-    lambda x, *, dtype: (x.astype(dtype), None))
+    lambda x, *, dtype: (x.astype(dtype), None), exact=True)
 
 
 def _comparison(name, sign):
     compare = getattr(operator, name)
     return Rule(name, f"y = a {sign} b, boolean: no gradient", lambda a, b: (compare(a, b), None),
-                samples=_pair)
+                samples=_pair, exact=True)
 
 
 lt, le, gt, ge = (_comparison(*c) for c in (("lt", "<"), ("le", "≤"), ("gt", ">"), ("ge", "≥")))

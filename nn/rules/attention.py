@@ -7,6 +7,7 @@ import numpy as np
 
 from nn.rules.activations import softmax
 from nn.rules.record import Rule
+from nn.rules.select import only
 
 
 def _check(q, k, v, mask, is_causal):
@@ -38,17 +39,22 @@ def _attention(q, k, v, mask, *, is_causal=False, scale=None):
     if bias is not None:
         scores = scores + bias    # it may broadcast
     if not scores.size:
-        return scores @ v, (q, k, v, scores, scale)
+        return scores @ v, (q, k, v, scores, scale, None)
     weights, _ = softmax.forward(scores, dim=-1)
+    sees = None
     if bias is not None:    # a query that may look nowhere gets 0, not 0/0
-        blind = np.maximum.reduce(scores, axis=-1, keepdims=True) == -np.inf
-        if blind.any():
-            weights = np.where(blind, 0, weights)
-    return weights @ v, (q, k, v, weights, scale)
+        sees = np.maximum.reduce(scores, axis=-1, keepdims=True) != -np.inf
+        if sees.all():
+            sees = None
+        else:
+            weights = only(weights, sees)
+    return weights @ v, (q, k, v, weights, scale, sees)
 
 
 def _attention_vjp(g, saved, needs):
-    q, k, v, weights, scale = saved
+    q, k, v, weights, scale, sees = saved
+    if sees is not None:
+        g = only(g, sees)
     dv = needs[2] and weights.mT @ g
     dq = dk = dscores = None
     if needs[0] or needs[1] or needs[3]:
@@ -68,7 +74,7 @@ def _attention_twin(q, k, v, mask, *, is_causal=False, scale=None):
         return scores.softmax(-1) @ v
     sees = (bias != -np.inf).any(-1, keepdims=True)    # a query that may look nowhere gets 0
     scores = scores + (mask if bias is values else bias)
-    return scores.masked_fill(~sees, 0).softmax(-1) * sees @ v
+    return scores.masked_fill(~sees, 0).softmax(-1).where(sees, 0) @ v
 
 
 def _samples(rng):

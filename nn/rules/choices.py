@@ -5,6 +5,7 @@ import operator
 import numpy as np
 
 from nn.rules.record import Rule
+from nn.rules.select import only, without
 
 
 def _where(condition, a, b):
@@ -15,7 +16,7 @@ def _where(condition, a, b):
 
 def _where_vjp(g, saved, needs):
     (condition,) = saved
-    return None, needs[1] and g * condition, needs[2] and g - g * condition
+    return None, needs[1] and only(g, condition), needs[2] and without(g, condition)
 
 
 def _where_samples(rng):
@@ -24,8 +25,8 @@ def _where_samples(rng):
 
 
 where = Rule(
-    "where", "y = a where c, else b;  da = g where c, else 0, db = g − da", _where, _where_vjp,
-    samples=_where_samples, fresh=True, symmetric=True, linear=True)
+    "where", "y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0", _where, _where_vjp,
+    samples=_where_samples, fresh=True, symmetric=True, linear=True, exact=True)
 
 
 def _pairs(rng):
@@ -39,10 +40,14 @@ def _greater(name, choose, loses):
     """maximum, or minimum with the comparison turned round."""
     def vjp(g, saved, needs):
         a, b = saved
-        half = g * (a == b) * 0.5
-        # The loser gets nothing; written so that beside a NaN, which compares with nothing, both get g.
-        return (needs[0] and g - g * loses(a, b) - half,
-                needs[1] and g - g * loses(b, a) - half)
+        ties = a == b
+        half = only(g * 0.5, ties) if ties.any() else None
+
+        def share(loser):    # beside a NaN, which loses to nothing, both get g
+            part = without(g, loser | ties)
+            return part if half is None else part + half
+
+        return needs[0] and share(loses(a, b)), needs[1] and share(loses(b, a))
 
     return Rule(name, f"y = {name[:3]}(a, b);  da = g where y = a ≠ b, g/2 where a = b, else 0, db alike",
                 lambda a, b: (choose(a, b), (a, b)), vjp,
@@ -64,17 +69,14 @@ def _clamp(x, low, high):
 def _clamp_vjp(g, saved, needs):
     """A bound gets what it cuts off; one at which x stands cuts off nothing."""
     x, low, high = saved
-    dx, dlow, dhigh = g, None, None
-    if low is not None:
-        dx = dx * (x >= low)
-        if needs[1]:
-            dlow = g * (x < low)
-            dlow = dlow if high is None else dlow * (low < high)
-    if high is not None:
-        dx = dx * (x <= high)
-        if needs[2]:
-            dhigh = g * (x > high)
-            dhigh = dhigh if low is None else dhigh + g * (high < low) * (x <= high)
+    dx = dlow = dhigh = None
+    if needs[0]:
+        within = x <= high if low is None else x >= low if high is None else (x >= low) & (x <= high)
+        dx = only(g, within)
+    if needs[1] and low is not None:
+        dlow = only(g, x < low if high is None else (x < low) & (low < high))
+    if needs[2] and high is not None:
+        dhigh = only(g, x > high if low is None else (x > high) | (x <= high) & (high < low))
     return dx, dlow, dhigh
 
 
@@ -88,6 +90,8 @@ clamp = Rule(
     "clamp", "y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
     _clamp, _clamp_vjp, samples=_clamp_samples, fresh=True, symmetric=True, linear=True)
 
-invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None))
-both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None))
-either = Rule("either", "y = a or b, of booleans: no gradient", lambda a, b: (operator.or_(a, b), None))
+invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None), exact=True)
+both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None),
+            exact=True)
+either = Rule("either", "y = a or b, of booleans: no gradient", lambda a, b: (operator.or_(a, b), None),
+              exact=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nn.rules.functions import logistic
+from nn.rules.functions import logistic, times_sign
 from nn.rules.record import Rule
 
 
@@ -19,7 +19,7 @@ def _l1(a, b):
 
 def _l1_vjp(g, saved, needs):
     a, b = saved
-    da = g * np.sign(a - b)
+    da = times_sign(g, a - b)
     return da, -da
 
 
@@ -49,8 +49,7 @@ def _huber_vjp(g, saved, needs):
 
 def _huber_twin(a, b, *, delta=1.0):
     d = a - b
-    cut = d.clamp(-delta, delta)
-    return cut * (d - 0.5 * cut)
+    return (0.5 * d * d).where(d.abs() <= delta, delta * (d.abs() - 0.5 * delta))
 
 
 # Huber, "Robust estimation of a location parameter" (1964).

@@ -8,6 +8,7 @@ gradient of an operand is an einsum again, of g and the other operands, with its
 import numpy as np
 
 from nn.rules.record import Rule
+from nn.rules.select import only
 
 
 def _parse(equation, shapes):
@@ -144,7 +145,7 @@ def _diagonal(dx, term, shape):
         elif first < axis:
             raise ValueError(f"einsum: the axes {first} and {axis} of one operand of shape {shape} have one "
                              f"label")
-    return dx * on
+    return only(dx, on)
 
 
 def _einsum_twin(*xs, equation):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from nn.rules.record import Rule
+from nn.rules.select import without
 
 
 def signed(rng):
@@ -76,11 +77,18 @@ cos = Rule(
     lambda g, saved, needs: (-g * np.sin(saved[0]),),
     samples=signed, fresh=True, symmetric=True)
 
-sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None))
+sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True)
+
+
+def times_sign(g, x):
+    """g·sign x, and 0 where x is 0 and g infinite."""
+    y, zeros = g * np.sign(x), x == 0
+    return without(y, zeros) if zeros.any() else y
+
 
 # At 0, where the derivative does not exist, the subgradient 0.
 abs = Rule(
     "abs", "y = |x|;  dx = g·sign x",
     lambda x: (np.abs(x), (x,)),
-    lambda g, saved, needs: (g * np.sign(saved[0]),),
-    samples=signed, fresh=True, symmetric=True, linear=True)
+    lambda g, saved, needs: (times_sign(g, saved[0]),),
+    samples=signed, fresh=True, symmetric=True, linear=True, exact=True)

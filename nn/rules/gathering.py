@@ -48,7 +48,7 @@ def _gather_samples(rng):
 gather = Rule(
     "gather", "y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
     _gather, _gather_vjp, twin=lambda x, index, *, dim: x[_grid("gather", x, index, dim)],
-    samples=_gather_samples, fresh=True, jvp=_gather_jvp, linear=True)
+    samples=_gather_samples, fresh=True, jvp=_gather_jvp, linear=True, exact=True)
 
 
 def _scatter_add(x, index, source, *, dim):
@@ -138,6 +138,6 @@ def _embedding_twin(w, indices, *, padding_idx=None):
 
 embedding = Rule(
     "embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding, _embedding_vjp,
-    jvp=_embedding_jvp, linear=True, twin=_embedding_twin, fresh=True,
+    jvp=_embedding_jvp, linear=True, twin=_embedding_twin, fresh=True, exact=True,
     samples=lambda rng: [([rng.normal(size=(5, 3)), rng.integers(0, 5, shape)], {})
                          for shape in ((4,), (2, 6), ())])

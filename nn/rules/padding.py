@@ -23,4 +23,4 @@ pad = Rule(
     lambda g, inside, needs: (g[inside],),
     samples=lambda rng: [([rng.normal(size=(2, 3))], how) for how in
                          ({"widths": ((0, 0), (2, 1))}, {"widths": ((1, 0), (0, 3)), "value": 0.5})],
-    jvp=_pad_jvp, linear=True)
+    jvp=_pad_jvp, linear=True, exact=True)

@@ -8,6 +8,7 @@ import numpy as np
 from nn import kernels
 from nn.kernels import channels_last
 from nn.rules.record import Rule
+from nn.rules.select import only
 from nn.rules.windows import Windows, pair
 
 
@@ -59,7 +60,7 @@ def _max_pool2d_vjp(g, saved, needs):
         return (dx.transpose(0, 3, 1, 2),)
     padded = np.zeros(windows.padded, g.dtype)
     for tap, (_, _, pixels) in enumerate(windows.taps()):
-        padded[pixels] += g * (winner == tap)
+        padded[pixels] += only(g, winner == tap)
     return (windows.inside(padded).transpose(0, 3, 1, 2),)
 
 
@@ -67,7 +68,7 @@ def _max_pool2d_jvp(t, i, saved, out, **attrs):
     winner, windows = saved
     padded, y = windows.pad(t), 0
     for tap, (_, _, pixels) in enumerate(windows.taps()):
-        y = y + padded[pixels] * (winner == tap)
+        y = y + only(padded[pixels], winner == tap)
     return y.transpose(0, 3, 1, 2)
 
 

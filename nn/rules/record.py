@@ -15,6 +15,8 @@ class Rule:
         length 1 there (or be a scalar): the engine sums and repeats. No vjp: not differentiable.
     formula: y and the gradients, as on a blackboard; dx stands for ∂L/∂x.
     samples(rng) -> list of (arrays, attrs), float64 and away from kinks: what gradcheck runs.
+    exact: the numbers of y are some of those of the inputs, perhaps negated, or truth values or places: right
+        in any dtype, so that float16 goes in as it is. Any other rule gets it as float32 (nn/half.py).
     fresh: vjp returns new arrays only, never g, something saved, a view of them or one array twice,
         so that the engine may keep them and add into them.
     overwrites: vjp(g, saved, needs, overwrite_g=True) gives the same and may leave it in the memory of g,
@@ -44,15 +46,15 @@ class Rule:
     double(node, g) -> the gradients of vjp as Tensors, for a rule that goes a way of its own (nn.checkpoint).
     """
 
-    __slots__ = ("by_twin", "double", "formula", "forward", "fresh", "jvp", "linear", "name", "origins",
-                 "overwrites", "samples", "surrogate", "symmetric", "twin", "vjp")
+    __slots__ = ("by_twin", "double", "exact", "formula", "forward", "fresh", "jvp", "linear", "name",
+                 "origins", "overwrites", "samples", "surrogate", "symmetric", "twin", "vjp")
 
     def __init__(self, name: str, formula: str, forward: Callable, vjp: Callable | None = None, *,
                  samples: Callable = lambda rng: [], fresh: bool = False, jvp: Callable | None = None,
                  symmetric: bool = False, linear: bool = False, twin: Callable | None = None,
                  by_twin: bool | Callable | None = None, double: Callable | None = None,
                  surrogate: Callable | None = None, overwrites: bool = False,
-                 origins: Callable | None = None) -> None:
+                 origins: Callable | None = None, exact: bool = False) -> None:
         self.name = name
         self.formula = formula
         self.forward = forward
@@ -67,6 +69,7 @@ class Rule:
         self.double = double
         self.surrogate = surrogate
         self.overwrites = overwrites
+        self.exact = exact
         self.origins = origins    # or what nn/higher.py found out about `saved`, once it had to
 
     def __repr__(self) -> str:

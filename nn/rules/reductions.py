@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from nn.rules.record import Rule
+from nn.rules.select import only
 
 
 def kept_shape(shape, dim):
@@ -91,6 +92,12 @@ var = Rule(
     samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
 
 
+def _ties(x, y):
+    """Where x is its extreme y. A NaN, which no comparison knows, is one as soon as it is there."""
+    ties = x == y
+    return ties | np.isnan(x) if np.isnan(y).any() else ties
+
+
 def _extreme(name, reduce):
     def forward(x, *, dim=None, keepdim=False):
         y = reduce(x, axis=dim, keepdims=True)
@@ -98,16 +105,16 @@ def _extreme(name, reduce):
 
     def vjp(g, saved, needs):
         x, y, dim = saved
-        kept = kept_shape(x.shape, dim)
-        ties = (x == y).astype(x.dtype)
-        return (along(g, kept) / along(ties.sum(dim), kept) * ties,)
+        kept, ties = kept_shape(x.shape, dim), _ties(x, y)
+        count = np.add.reduce(ties.astype(g.dtype), axis=dim)
+        return (only(along(g, kept) / along(count, kept), ties),)
 
     def jvp(t, i, saved, out, *, dim=None, keepdim=False):
         x, y, _ = saved
-        return np.mean(t, axis=dim, keepdims=keepdim, where=x == y)
+        return np.mean(t, axis=dim, keepdims=keepdim, where=_ties(x, y))
 
     return Rule(name, f"y = {name} xᵢ;  dxᵢ = g/(number of ties) where xᵢ = y, else 0", forward, vjp,
-                samples=_samples, fresh=True, jvp=jvp, linear=True)
+                samples=_samples, fresh=True, jvp=jvp, linear=True, exact=True)
 
 
 # An extreme that k entries share has no derivative; of its subgradients this is the symmetric one.
@@ -119,4 +126,4 @@ def _argmax(x, *, dim=None, keepdim=False):
     return np.argmax(x, axis=dim, keepdims=keepdim), None
 
 
-argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", _argmax)
+argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", _argmax, exact=True)

@@ -9,7 +9,7 @@ reshape = Rule(
     lambda x, *, shape: (x.reshape(shape), x.shape),
     lambda g, shape, needs: (g.reshape(shape),),
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"shape": shape}) for shape in ((6, -1), (24,))],
-    linear=True)
+    linear=True, exact=True)
 
 
 def _permute(x, *, dims):
@@ -21,7 +21,7 @@ permute = Rule(
     "permute", "y = x with its axes in the order dims;  dx = g with its axes put back", _permute,
     lambda g, inverse, needs: (g.transpose(inverse),),
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dims": dims}) for dims in ((1, 2, 0), (0, -1, 1))],
-    linear=True)
+    linear=True, exact=True)
 
 # The engine undoes broadcasting, so nothing is left to do here.
 expand = Rule(
@@ -29,7 +29,7 @@ expand = Rule(
     lambda x, *, shape: (np.broadcast_to(x, shape), None),
     lambda g, saved, needs: (g,),
     samples=lambda rng: [([rng.normal(size=have)], {"shape": want})
-                         for have, want in (((3, 1), (2, 3, 4)), ((), (2,)))], linear=True)
+                         for have, want in (((3, 1), (2, 3, 4)), ((), (2,)))], linear=True, exact=True)
 
 
 def _cat(*xs, dim=0):
@@ -49,7 +49,7 @@ cat = Rule(
     "cat", "y = the xᵢ end to end along dim;  dxᵢ = its part of g", _cat,
     lambda g, parts, needs: [g[part] for part in parts],
     samples=lambda rng: [([rng.normal(size=(2, n, 3)) for n in (1, 4, 2)], {"dim": dim}) for dim in (1, -2)],
-    jvp=_cat_jvp, linear=True)
+    jvp=_cat_jvp, linear=True, exact=True)
 
 
 def _index_vjp(g, saved, needs):
@@ -72,7 +72,7 @@ def _index_samples(rng):
 index = Rule(
     "index", "y = x[index];  dx = zeros, with g added at index",
     lambda x, *, index: (x[index], (x.shape, *index)), _index_vjp,
-    samples=_index_samples, fresh=True, linear=True)
+    samples=_index_samples, fresh=True, linear=True, exact=True)
 
 # A rule, and not only a flag on the tensor, so that a trace sees it.
-detach = Rule("detach", "y = x: no gradient", lambda x: (x, None))
+detach = Rule("detach", "y = x: no gradient", lambda x: (x, None), exact=True)

@@ -5,6 +5,7 @@ import numpy as np
 from nn.rules import reductions
 from nn.rules.record import Rule
 from nn.rules.reductions import along, kept_shape
+from nn.rules.select import without
 
 
 def _std(x, *, dim=None, correction=1, keepdim=False):
@@ -18,18 +19,20 @@ def _std(x, *, dim=None, correction=1, keepdim=False):
 
 def _std_vjp(g, saved, needs):
     y, centred, freedom, *kept = saved
-    g = g / (freedom * (y + (y == 0)))    # all xᵢ equal: every xᵢ − x̄ is 0, and so is PyTorch's gradient
+    equal = y == 0    # all xᵢ: then 0, as PyTorch's gradient
+    g = without(g / (freedom * (y + equal)), equal)
     return (along(g, kept) * centred,)
 
 
 def _std_jvp(t, i, saved, out, *, dim=None, keepdim=False, **attrs):
     y, *of_var = saved
-    return reductions.var.jvp(t, i, of_var, out, dim=dim, keepdim=keepdim) / (2 * (y + (y == 0)))
+    equal = y == 0
+    return without(reductions.var.jvp(t, i, of_var, out, dim=dim, keepdim=keepdim) / (2 * (y + equal)), equal)
 
 
 def _std_twin(x, *, dim=None, correction=1, keepdim=False):
     var = x.var(dim, correction, keepdim)
-    return (var + (var == 0)).sqrt() * (var != 0)    # √0 has no derivative; 0, as above
+    return (var + (var == 0)).sqrt().where(var != 0, 0)    # √0 has no derivative; 0, as above
 
 
 std = Rule(
@@ -79,4 +82,4 @@ def _argmin(x, *, dim=None, keepdim=False):
     return np.argmin(x, axis=dim, keepdims=keepdim), None
 
 
-argmin = Rule("argmin", "y = the first i at which xᵢ is least: no gradient", _argmin)
+argmin = Rule("argmin", "y = the first i at which xᵢ is least: no gradient", _argmin, exact=True)

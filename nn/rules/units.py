@@ -6,10 +6,13 @@ import numpy as np
 
 from nn.rules.functions import logistic, signed
 from nn.rules.record import Rule
+from nn.rules.select import only
 
 
 def _leaky_vjp(g, saved, needs):
     x, slope = saved
+    if not slope:
+        return (only(g, x > 0),)
     return (g * ((x > 0).astype(g.dtype) * (1 - slope) + slope),)
 
 
