@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nn.half import wide
 from nn.kernels.native import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -119,12 +120,13 @@ def _seed(who, output, grad):
         if output.size != 1:
             raise RuntimeError(f"{who}: the tensor has shape {output.shape}, and only of one element is the "
                                "gradient known to be 1; pass one of that shape, or reduce first, by .sum()")
-        return np.ones(output.shape, output.dtype) if output.ndim else output.dtype.type(1)
+        dtype = wide(output.dtype)
+        return np.ones(output.shape, dtype) if output.ndim else dtype.type(1)
     grad = getattr(grad, "_data", grad)
     if np.shape(grad) != output.shape:
         raise ValueError(f"{who}: the gradient given has shape {np.shape(grad)}, wanted {output.shape}, "
                          "that of the tensor")
-    return np.asarray(grad, output.dtype)
+    return np.asarray(grad, wide(output.dtype))
 
 
 def _give(leaf, g, owned):

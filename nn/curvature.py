@@ -25,6 +25,7 @@ import numpy as np
 
 from nn import backward as engine
 from nn import functional as F
+from nn.half import wide
 from nn.jacobians import hessian_rows, leaves
 from nn.module import Module, Parameter
 from nn.random import generator
@@ -160,7 +161,7 @@ def _gradients(out: Tensor, v: np.ndarray,
                parameters: dict[str, Parameter]) -> Iterator[tuple[str, np.ndarray]]:
     """(name, gradient of ⟨v, out⟩) for the parameters that it was computed from; the graph is kept."""
     if out.requires_grad:
-        grads, _ = engine._walk(out._node, np.asarray(v, out.dtype), True)
+        grads, _ = engine._walk(out._node, np.asarray(v, wide(out.dtype)), True)
         for name, p in parameters.items():
             if grads.get(p) is not None:
                 yield name, grads[p]

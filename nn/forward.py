@@ -23,9 +23,10 @@ from nn import higher
 from nn import tensor as tensors
 from nn.arguments import ERRORS, named, plain
 from nn.backward import Node
+from nn.half import any_half
 from nn.mode import mode
 from nn.rules import Rule
-from nn.tensor import Operand, Tensor, apply, shared
+from nn.tensor import Operand, Tensor, apply, rule_in_float32, shared
 
 __all__ = ["Dual", "jvp"]
 
@@ -125,6 +126,8 @@ def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
     level = max((x.level for x in inputs if isinstance(x, Dual)), default=0)
     if not level:
         return None
+    if not rule.exact and any_half(inputs):
+        return rule_in_float32(rule, inputs, attrs)
     moving = {i: x.tangent for i, x in enumerate(inputs) if isinstance(x, Dual) and x.level == level}
     primals = [x.primal if i in moving else x for i, x in enumerate(inputs)]
     if rule.vjp is None:

@@ -23,6 +23,7 @@ import numpy as np
 
 from nn import backward as engine
 from nn.backward import LEAF, Node
+from nn.half import wide
 from nn.mode import mode
 from nn.rules import Rule
 from nn.tensor import Tensor, apply, shared
@@ -34,7 +35,7 @@ UNFIT = TypeError, ValueError, AttributeError, IndexError, RuntimeError    # wha
 def backward(output: Tensor, grad: Any = None, retain_graph: bool | None = None) -> None:
     """Tensor.backward(create_graph=True): add the gradients, as Tensors, to the .grad of every leaf."""
     for leaf, g in gradients("backward", output, grad, retain_graph).items():
-        leaf.grad = copied(g, leaf.dtype) if leaf.grad is None else leaf.grad + g
+        leaf.grad = copied(g, leaf.dtype) if leaf.grad is None else _in(leaf.dtype, leaf.grad + g)
 
 
 def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = None,
@@ -44,7 +45,7 @@ def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = N
         raise RuntimeError(f"{who}: create_graph=True inside no_grad, where no graph can be created")
     seed = engine._seed(who, output, grad)
     if isinstance(grad, Tensor):
-        seed = grad if grad.dtype == output.dtype else grad.astype(output.dtype)
+        seed = _in(wide(output.dtype), grad)
     else:
         seed = shared(np.array(seed))
     if output._node is LEAF:
@@ -54,8 +55,12 @@ def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = N
 
 def copied(g: Tensor, dtype: np.dtype) -> Tensor:
     """The same gradient in memory of its own: what is handed out is nobody else's."""
-    g = g if g.dtype == dtype else g.astype(dtype)
+    g = _in(dtype, g)
     return shared(g._data.copy(), g._node)
+
+
+def _in(dtype, t):
+    return t if t.dtype == dtype else t.astype(dtype)
 
 
 def _walk(root, seed, retain_graph, wanted=(), stop=()):
@@ -131,7 +136,7 @@ def _through_twin(node, g):
     ends = {link: parent for link, parent in zip(links, node.parents, strict=True) if link is not None}
     grads = back_to(ends, y._node, g)
     parts = [grads.get(link) for link in links]
-    return [p if p is None or p.dtype == g.dtype else p.astype(g.dtype) for p in parts]
+    return [p if p is None else _in(g.dtype, p) for p in parts]
 
 
 def back_to(ends: dict[Node, Tensor | Node], root: Node | None, g: Tensor) -> dict[Node, Tensor]:

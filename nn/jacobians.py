@@ -16,6 +16,7 @@ from nn import backward as engine
 from nn import higher
 from nn.backward import LEAF
 from nn.forward import Dual, jvp
+from nn.half import wide
 from nn.mode import no_grad
 from nn.tensor import Operand, Tensor
 
@@ -100,11 +101,11 @@ def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callab
     slopes = [found.get(x) for x in xs]
 
     def product(vs):
-        total = [np.zeros(x.shape, x.dtype) for x in xs]
+        total = [np.zeros(x.shape, wide(x.dtype)) for x in xs]
         for slope, v in zip(slopes, vs, strict=True):
             if slope is not None and slope.requires_grad:    # or it is constant: f is linear in it
                 total = [a + b for a, b in zip(total, _grads(slope, xs, v), strict=True)]
-        return total
+        return [part.astype(x.dtype, copy=False) for part, x in zip(total, xs, strict=True)]
 
     return product
 
@@ -127,8 +128,8 @@ def _grads(y, xs, cotangent):
     if y._node is LEAF:
         grads = {y: cotangent}
     else:
-        grads, _ = engine._walk(y._node, np.asarray(cotangent, y.dtype), True)
-    return [np.zeros(x.shape, x.dtype) if grads.get(x) is None else grads[x] for x in xs]
+        grads, _ = engine._walk(y._node, np.asarray(cotangent, wide(y.dtype)), True)
+    return [np.zeros(x.shape, wide(x.dtype)) if grads.get(x) is None else grads[x] for x in xs]
 
 
 def _tensor(who, y):

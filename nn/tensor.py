@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from nn import backward as engine
 from nn.arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
 from nn.backward import LEAF, Node
+from nn.half import F16, F32, any_half, is_half
 from nn.methods import Methods
 from nn.mode import mode
 from nn.rules import Rule, arithmetic, choices, functions, linear, reductions, shapes
@@ -30,15 +32,19 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
 
     Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of
     what it meets. An error of the rule's forward comes out with the operation's name and the shapes.
+    float16 is computed with in float32, and rounded once (nn/half.py).
     """
     if lift is not None:
         out = lift(rule, inputs, attrs)
         if out is not None:
             return out
-    arrays, parents, recorded = [], [], False
+    arrays, parents, recorded, short = [], [], False, False
     for x in inputs:
         if isinstance(x, Tensor):
-            arrays.append(x._data)
+            data = x._data
+            arrays.append(data)
+            if data.itemsize == 2:
+                short = True
             node = x._node
             if node is None:
                 parents.append(None)
@@ -48,6 +54,10 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
         else:
             arrays.append(x if type(x) in PLAIN else plain(rule, x))
             parents.append(None)
+            if type(x) is np.ndarray and x.itemsize == 2:
+                short = True
+    if short and not rule.exact and any_half(arrays):
+        return rule_in_float32(rule, inputs, attrs)
     try:
         y, saved = rule.forward(*arrays, **attrs)
     except ERRORS as error:
@@ -64,6 +74,23 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     if tracer is not None:
         tracer.record(rule, inputs, attrs, out)
     return out
+
+
+def in_float32(function: Callable[..., Tensor], inputs: Sequence[Any], kinds: str = "f") -> Tensor:
+    """function(*inputs) with the float16 among them as float32; the result is float16 if NumPy has it so, by
+    the dtypes of the inputs of these kinds: an input of float32 leaves it float32."""
+    y = function(*(apply(arithmetic.cast, x, dtype=F32) if is_half(x) else x for x in inputs))
+    arrays = (x for x in inputs if hasattr(x, "dtype") and not isinstance(x, np.generic))
+    dtypes = [x.dtype for x in arrays if x.dtype.kind in kinds]
+    if y.dtype == F32 and np.result_type(*dtypes) == F16:
+        return apply(arithmetic.cast, y, dtype=F16)
+    return y
+
+
+def rule_in_float32(rule: Rule, inputs: Sequence[Any], attrs: dict[str, Any]) -> Tensor:
+    """apply, if float16 is among the inputs. (Integers are numbers to some rules, and places to others.)"""
+    numbers = rule.symmetric or rule is linear.matmul
+    return in_float32(partial(apply, rule, **attrs), inputs, "fiu" if numbers else "f")
 
 
 _new = object.__new__
@@ -108,7 +135,8 @@ def _writer(ufunc, sign):
                                "are recorded; write inside `with nn.no_grad():`, or compute a new tensor")
         if tracer is not None or (mode.recording and (self._node or getattr(other, "_node", None))):
             return NotImplemented
-        ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind")
+        dtype = F32 if is_half(self) else None
+        ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind", dtype=dtype)
         engine.wrote(self._data)
         return self
     return write
@@ -122,7 +150,8 @@ class Tensor(Methods):
     requires_grad: whether backward is to leave ∂(output)/∂(this) in .grad; floats only.
 
     .grad is None or an array of the tensor's shape and dtype; only leaves get one, which are the
-    tensors that were made, not computed. Arithmetic follows NumPy's broadcasting and promotion.
+    tensors that were made, not computed. Arithmetic follows NumPy's broadcasting and promotion; float16 is
+    computed with in float32, and rounded once (nn/half.py).
     """
 
     __slots__ = ("__weakref__", "_data", "_node", "grad")

@@ -6,10 +6,12 @@ import numpy as np
 
 from nn import rules
 from nn.functional.activations import dropout
+from nn.functional.half import rounded_once
 from nn.functional.shapes import as_tensor
 from nn.tensor import Operand, Tensor, apply
 
 
+@rounded_once
 def scaled_dot_product_attention(query: Operand, key: Operand, value: Operand,
                                  attn_mask: Operand | None = None, dropout_p: float = 0.0,
                                  is_causal: bool = False, scale: float | None = None) -> Tensor:

@@ -6,10 +6,12 @@ import numpy as np
 
 from nn import rules
 from nn.functional.activations import log_softmax
+from nn.functional.half import rounded_once
 from nn.functional.shapes import as_tensor
 from nn.tensor import Operand, Tensor, apply
 
 
+@rounded_once
 def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
                   reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
     """−log softmax(input) at the right class: logits (N, C) or (N, C, d…), classes (N,) or (N, d…), or (C,),
@@ -39,6 +41,7 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
     return _class_loss("cross_entropy", log_p, as_tensor(t), weight, ignore_index, reduction, label_smoothing)
 
 
+@rounded_once
 def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
              reduction: str = "mean") -> Tensor:
     """−input at the right class, of log-probabilities (N, C), (N, C, d…) or (C,); see cross_entropy."""
@@ -104,16 +107,19 @@ def _factors(op, weight, c, dtype):
     return factors
 
 
+@rounded_once
 def mse_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
     """(input − target)², of equal shapes."""
     return _reduced("mse_loss", apply(rules.losses.mse, input, target), reduction)
 
 
+@rounded_once
 def l1_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
     """|input − target|, of equal shapes; where they are equal the gradient is 0."""
     return _reduced("l1_loss", apply(rules.divergences.l1, input, target), reduction)
 
 
+@rounded_once
 def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target, of equal shapes."""
     if not delta > 0:
@@ -121,6 +127,7 @@ def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: 
     return _reduced("huber_loss", apply(rules.divergences.huber, input, target, delta=delta), reduction)
 
 
+@rounded_once
 def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d²/2β where |d| ≤ beta, else |d| − β/2: huber_loss divided by beta, or l1_loss for beta = 0."""
     if not beta >= 0:
@@ -128,6 +135,7 @@ def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", bet
     return huber_loss(input, target, reduction, beta) / beta if beta else l1_loss(input, target, reduction)
 
 
+@rounded_once
 def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target·(log target − input): the divergence of log-probabilities `input` from probabilities `target`.
 
@@ -140,6 +148,7 @@ def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target:
     return _reduced("kl_div", entries, reduction)
 
 
+@rounded_once
 def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Operand | None = None,
                                      reduction: str = "mean", pos_weight: Operand | None = None) -> Tensor:
     """−t·log σ(x) − (1 − t)·log σ(−x) of logits x and probabilities t, of equal shapes.

@@ -8,6 +8,7 @@ import numpy as np
 
 from nn import rules
 from nn.backward import wrote
+from nn.functional.half import rounded_once
 from nn.functional.shapes import as_tensor
 from nn.mode import mode
 from nn.tensor import Operand, Tensor, apply
@@ -50,6 +51,7 @@ def layer_norm(input: Operand, normalized_shape: Sequence[int], weight: Operand 
                  normalized_shape=tuple(normalized_shape), eps=eps)
 
 
+@rounded_once
 def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, bias: Operand | None = None,
                eps: float = 1e-5) -> Tensor:
     """Normalise each example over each of num_groups groups of channels (axis 1) and all pixels.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nn import rules
+from nn.functional.half import rounded_once
 from nn.functional.padding import pad
 from nn.functional.shapes import as_tensor
 from nn.rules.windows import pair
@@ -39,6 +40,7 @@ def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
     return apply(rule, _side_by_side(x, *entries), kernel_size=kernel)
 
 
+@rounded_once
 def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
                ceil_mode: bool = False, count_include_pad: bool = True,
                divisor_override: int | None = None) -> Tensor:
@@ -65,6 +67,7 @@ def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
     return y * (kernel[0] * kernel[1] / np.asarray(count)).astype(x.dtype)
 
 
+@rounded_once
 def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
     """The mean of each of H'×W' windows that cover the image: the i-th from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉.
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from nn.backward import wrote
+from nn.half import wide
 from nn.layers import BatchNorm1d, BatchNorm2d
 from nn.mode import no_grad
 from nn.module import Module
@@ -27,7 +28,7 @@ class AveragedModel:
 
     The average lies beside the model; `swap` exchanges the two, so that the model itself is measured and
     saved. use_buffers: its float buffers (batch norm's running statistics) are averaged too; else the model's
-    stay, and after a swap update_bn should measure them again.
+    stay, and after a swap update_bn should measure them again. Averages of float16 weights are float32.
 
     Raises: TypeError for what is no Module, ValueError for a decay outside [0, 1).
     """
@@ -40,7 +41,8 @@ class AveragedModel:
         self.decay, self.use_buffers = decay, use_buffers
         self.n_averaged, self.swapped = 0, False
         self._model, self._parameters = model, list(model.parameters())
-        self._averages = [array.copy() for array in self._arrays()]
+        self._averages = [array.astype(wide(array.dtype)) for array in self._arrays()]
+        self._unrounded: dict[int, np.ndarray] = {}    # averages of float16 weights while they are swapped in
 
     def update_parameters(self) -> None:
         """Take in the weights as they are now. RuntimeError while the average is swapped in."""
@@ -55,12 +57,23 @@ class AveragedModel:
 
     def swap(self) -> None:
         """Exchange the model's weights and their average; a second time, back."""
-        for average, array in zip(self._averages, self._arrays(), strict=True):
-            now = array.copy()
+        for i, (average, array) in enumerate(zip(self._averages, self._arrays(), strict=True)):
+            now = array.astype(average.dtype)
             array[...] = average
+            if array.dtype != average.dtype:
+                now = self._restored(i, average, now, array.dtype)
             average[...] = now
             wrote(array)
         self.swapped = not self.swapped
+
+    def _restored(self, i: int, average: np.ndarray, now: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """What goes in the place of average i, `now` in the model: of an average that was rounded to go there
+        its digits, where the model has not been changed since."""
+        if not self.swapped:
+            self._unrounded[i] = average.copy()
+            return now
+        whole = self._unrounded.pop(i)
+        return np.where(whole.astype(dtype) == now, whole, now)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

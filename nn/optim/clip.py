@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from nn.backward import wrote
+from nn.half import wide
 from nn.optim.settings import number
 from nn.tensor import Tensor
 
@@ -42,7 +43,7 @@ def clip_grad_norm_(
     if not factor >= 1:    # so that NaN is passed on
         with np.errstate(invalid="ignore"):    # ∞·0
             for g in gradients:
-                g *= g.dtype.type(factor)
+                np.multiply(g, factor, out=g, dtype=wide(g.dtype), casting="same_kind")
                 wrote(g)
     return norm
 
@@ -54,7 +55,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """
     number("clip_grad_value_", "clip_value", clip_value, closed=True)
     for g in _gradients("clip_grad_value_", parameters):
-        np.clip(g, -clip_value, clip_value, out=g)
+        np.clip(g, -clip_value, clip_value, out=g, dtype=wide(g.dtype), casting="same_kind")
         wrote(g)
 
 

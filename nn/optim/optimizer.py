@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nn.backward import wrote
+from nn.half import F32, wide
 from nn.module import Parameter
 from nn.optim.settings import number
 from nn.tensor import Tensor
@@ -29,6 +30,9 @@ class Optimizer:
     group with settings of its own (the others are those of the optimizer). `param_groups` is the list of
     them; what is set there holds from the next step on.
 
+    A float16 parameter is stepped in float32, where its moments are, and then rounded: a step of less than
+    half a unit in its last place changes nothing.
+
     A subclass names its settings and its per-parameter arrays (`moments`), and has `_checked` and `_update`.
     """
 
@@ -46,7 +50,7 @@ class Optimizer:
         self.steps = 0
         # A parameter's own count: one whose first gradient comes late starts its averages then.
         self.counts = [0] * len(self.params)
-        self.state = {key: [np.zeros_like(p.data, order="C") for p in self.params] for key in self.moments}
+        self.state = {key: self._zeros() for key in self.moments}
         # The weights that stand behind the parameters, and the view that each had when we were built.
         trained = [p for p in self.params if isinstance(p, Parameter)]
         self._weights = [p if p.source is None else p.source for p in trained]
@@ -79,6 +83,10 @@ class Optimizer:
             chosen = {**settings, **{key: group[key] for key in self.settings if key in group}}
             groups.append({"params": own, **self._checked(chosen)})
         return groups
+
+    def _zeros(self) -> list[np.ndarray]:
+        """An array of zeros for each parameter; for one of float16 in float32, where squares have room."""
+        return [np.zeros(p.shape, wide(p.dtype)) for p in self.params]
 
     @staticmethod
     def _checked(settings: dict[str, Any]) -> dict[str, Any]:
@@ -113,17 +121,24 @@ class Optimizer:
         self.steps += 1
         moments, first = [self.state[key] for key in self.moments], 0
         for group in self.param_groups:
-            updates = []
+            updates, rounded = [], []
             for i, p in enumerate(group["params"], start=first):
                 gradient = p.grad
                 if gradient is not None:
                     self.counts[i] += 1
                     if type(gradient) is not np.ndarray:
                         gradient = getattr(gradient, "_data", gradient)  # a Tensor, after create_graph=True
-                    updates.append(Update(p._data, gradient, self.counts[i], [own[i] for own in moments]))
+                    data = p._data
+                    if data.itemsize == 2:    # float16 is stepped in float32, and rounded once
+                        data, gradient = data.astype(F32), gradient.astype(F32)
+                        rounded.append((p._data, data))
+                    updates.append(Update(data, gradient, self.counts[i], [own[i] for own in moments]))
             first += len(group["params"])
             if updates:
                 self._update(updates, group)
+                for data, stepped in rounded:
+                    data[...] = stepped
+                    wrote(data)
                 for update in updates:
                     wrote(update.p)
         viewed = {id(weight): weight for weight in self._weights if weight.view is not None}

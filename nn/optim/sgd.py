@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from nn.optim.optimizer import Optimizer, Update
 from nn.optim.settings import number
 from nn.tensor import Tensor
@@ -40,7 +38,7 @@ class SGD(Optimizer):
         """The buffers b = 0, as soon as a group has momentum."""
         if not self.moments and any(group["momentum"] for group in self.param_groups):
             self.moments = ("momentum_buffer",)
-            self.state = {"momentum_buffer": [np.zeros_like(p.data, order="C") for p in self.params]}
+            self.state = {"momentum_buffer": self._zeros()}
 
     def step(self) -> None:
         self._begin()    # momentum may have been set in param_groups since

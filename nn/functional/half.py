@@ -1,0 +1,27 @@
+"""Functions of several operations, of float16: all of them in float32, and one rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from nn.half import any_half
+from nn.tensor import in_float32
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def rounded_once(function: F) -> F:
+    """The function, whose steps are not rounded to float16 each: where a sum leaves it, the mean need not.
+
+    Arguments may be Tensors or arrays; the result is a Tensor, of float16 unless one of them is wider.
+    """
+    @wraps(function)
+    def rounded(*given, **named):
+        if not any_half(given) and not (named and any_half(named.values())):
+            return function(*given, **named)
+        n = len(given)
+        return in_float32(lambda *xs: function(*xs[:n], **dict(zip(named, xs[n:], strict=True))),
+                          (*given, *named.values()))
+    return rounded

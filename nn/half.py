@@ -1,0 +1,35 @@
+"""float16 is a way to store numbers, not to compute with them: it has 11 bits, and ends at 65,504.
+
+A sum of ones in it stands still at 2048, where 1 is half a step; a square leaves its range from 256 on, and a
+mean with its sum. So every operation that computes takes float16 as float32 and rounds its result, once;
+every gradient is float32 on its way back, and is rounded where it is handed out. (Micikevicius et al., "Mixed
+precision training", 2018, section 3.3; processors multiply and add so, too.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+F16, F32 = np.dtype(np.float16), np.dtype(np.float32)
+
+
+def is_half(x: Any) -> bool:
+    """Whether x is a Tensor or an array of float16. (NumPy's scalars are numbers here.)"""
+    half = getattr(getattr(x, "dtype", None), "type", None) is np.float16
+    return half and not isinstance(x, np.generic)
+
+
+def any_half(given: Iterable[Any]) -> bool:
+    """Whether one of them is."""
+    for x in given:
+        if getattr(getattr(x, "_data", x), "itemsize", 0) == 2 and is_half(x):
+            return True
+    return False
+
+
+def wide(dtype: np.dtype) -> np.dtype:
+    """The dtype that gradients and averages of this one are computed in: float32 for float16, else itself."""
+    return F32 if dtype.type is np.float16 else dtype
