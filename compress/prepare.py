@@ -68,11 +68,10 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
             raise ValueError(
                 f"prepare: {name}.weight has a view already ({weight.view!r}); one weight, one chain"
             )
-    done = []
+    before = {name: vars(model)[name] for name in ("prepared", "view") if name in vars(model)}
     try:
         for name, chain in chains.items():
             chain.attach(weights[name], Context(f"{name}.weight", type(modules[name]).__name__.lower()))
-            done.append(weights[name])
         if simulation is None and graph is not None:
             simulation = Simulation(graph, {})
             now = fold_batch_norm(simulation.current(model))
@@ -80,11 +79,14 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
                 simulation.ranges = observe(now, example)
             else:
                 simulation = None
-    except BaseException:
-        for weight in done:
+        model.prepared, model.view = Prepared(recipe, example), simulation
+    except BaseException:  # Ctrl-C comes between any two lines: all that may have been attached goes
+        for weight in weights.values():
             weight.view = None
+        for name in {"prepared", "view"} & vars(model).keys():
+            delattr(model, name)
+        vars(model).update(before)
         raise
-    model.prepared, model.view = Prepared(recipe, example), simulation
     return model
 
 
