@@ -80,21 +80,23 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
             raise ValueError(
                 f"prepare: {name}.weight has a view already ({weight.view!r}); one weight, one chain"
             )
-    done = []
+    before = {name: vars(model)[name] for name in ("prepared", "view") if name in vars(model)}
     try:
         for name, chain in chains.items():
             chain.attach(weights[name], Context(f"{name}.weight", type(modules[name]).__name__.lower()))
-            done.append(weights[name])
         last = _ended(model)
         for name, weight in weights.items():
             check_layer(modules[name], last[id(weight)], weight.data, name)
         if graph is not None:
             simulation = _rehearsed(model, graph, simulation or Simulation(graph, {}), example, last)
-    except BaseException:
-        for weight in done:
+        model.prepared, model.view = Prepared(recipe, example), simulation
+    except BaseException:  # Ctrl-C comes between any two lines: all that may have been attached goes
+        for weight in weights.values():
             weight.view = None
+        for name in {"prepared", "view"} & vars(model).keys():
+            delattr(model, name)
+        vars(model).update(before)
         raise
-    model.prepared, model.view = Prepared(recipe, example), simulation
     return model
 
 

@@ -43,10 +43,11 @@ def generator() -> np.random.Generator:
 
 
 def _shared():
+    global _generator
     if _generator is None:
         with _lock:
             if _generator is None:
-                manual_seed(None)
+                _generator = np.random.default_rng()
     return _generator
 
 

@@ -69,6 +69,14 @@ def test_an_f_that_seeds_leaves_the_generator_alone_when_it_runs_again():
     assert nn.random.generator().random() == rng(8).random()
 
 
+def test_dropout_is_replayed_where_nothing_was_ever_seeded(monkeypatch):
+    monkeypatch.setattr(nn.random, "_generator", None)
+    x = leaf(50)
+    y = nn.checkpoint(F.dropout, x)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad != 0, y.data != 0)
+
+
 def test_batch_norm_counts_a_batch_once():
     def twice(f, x):
         return nn.checkpoint(lambda x: nn.checkpoint(f, x), x)
