@@ -27,6 +27,8 @@ from .tensor import Tensor, TraceError
 
 __all__ = ["Graph", "Node", "trace"]
 
+SAME = ("clone", "detach")  # rules whose output is the value of their input: in a trace, that value itself
+
 
 @dataclass(frozen=True)
 class Node:
@@ -145,6 +147,10 @@ class _Tracer:
 
     def record(self, rule: Any, inputs: tuple[Any, ...], attrs: dict[str, Any], out: Tensor) -> None:
         names = tuple(self._known(value) for value in inputs)
+        if rule.name in SAME:
+            self._names[id(out)] = names[0]
+            self._alive.append(out)
+            return
         module = self._stack[-1] if self._stack else ""
         output = self._name(out, module or rule.name)
         self._made.add(output)

@@ -295,3 +295,16 @@ def test_an_example_without_a_batch_is_refused(example):
 def test_what_is_no_module_is_refused():
     with pytest.raises(TypeError, match=r"trace: model must be an nn\.Module; got function"):
         nn.trace(lambda x: x, np.ones((1, 3), np.float32))
+
+
+def test_a_copy_is_the_value_that_it_copies():
+    class Copies(nn.Module):
+        def __init__(self):
+            self.fc = nn.Linear(4, 4, rng=np.random.default_rng(0))
+
+        def forward(self, x):
+            return self.fc(x.clone().contiguous()).detach().relu().clone()
+
+    graph = nn.trace(Copies(), np.ones((2, 4), np.float32))
+    assert [node.op for node in graph.nodes] == ["linear", "relu"]
+    assert nn.trace(nn.Identity(), np.ones((2, 4), np.float32)).nodes == []
