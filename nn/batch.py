@@ -63,7 +63,9 @@ def batched(records: dict[int, tuple[list[Any], dict[str, np.ndarray]]], start: 
 def _same_operation(twins: tuple[Any, ...], sizes: list[int]) -> Any:
     """The first of these nodes, if batches of all sizes have one here and it does the same."""
     first = twins[0]
-    for twin, n in zip(twins, sizes, strict=True):
+    for twin, n in zip(twins[1:], sizes[1:], strict=True):
+        if twin is first is None:
+            continue
         if first is None or twin is None or (twin.op, twin.inputs) != (first.op, first.inputs):
             ops = ["nothing" if node is None else node.op for node in (first, twin)]
             raise refused(first or twin, f"what is done depends on the size of the batch: {ops[0]} here with "

@@ -60,7 +60,7 @@ REFUSED = {  # forward, and the operation that is to blame
     "mean(0)": (lambda m, x: x.mean(0), "mean"),
     "x - x.mean(0)": (lambda m, x: x - x.mean(dim=0), "mean"),
     "a little of the mean": (lambda m, x: x + 1e-12 * x.mean(0, keepdim=True), "mean"),
-    "x - x.max(0)": (lambda m, x: x - x.max(dim=0), "max"),
+    "x - x.max(0)": (lambda m, x: x - x.amax(dim=0), "max"),
     "sum": (lambda m, x: x / x.sum(), "sum"),
     "x @ x.T": (lambda m, x: x @ x.T, "matmul"),
     "einsum": (lambda m, x: F.einsum("ij,kj->kj", x, x), "einsum"),
