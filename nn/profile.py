@@ -37,7 +37,8 @@ def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
     and without the gradients of leaves that were made until then. Those of `parameters` are cleared first.
 
     Counts the buffers of NumPy and the objects of Python, by tracemalloc, which makes the step slower. While
-    an operation's backward runs, the gradients that it is making count as made.
+    an operation's backward runs, the gradients that it is making count as made. What the step leaves behind
+    besides, a loss that is noted down or an entry in a table, counts in full.
     """
     for p in parameters:
         p.grad = None
@@ -45,6 +46,7 @@ def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
     with _tracing():
         gauge = _Gauge()
         with within("gauge", gauge):
+            gauge.start()
             step()
         return gauge.most()
 
@@ -118,16 +120,19 @@ def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
             for i, layer in enumerate(part):
                 ends = i == len(part) - 1
                 follows = part[i + 1] if not ends else later[0] if later else None
-                cost, x = _cost(layer, x, follows, held=ends and later is not None)
+                cost, x = _cost(layer, x, follows, held=ends and later is not None,
+                                first=part is parts[0] and i == 0)
                 costs[-1].append(cost)
     return costs
 
 
-def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool) -> tuple[_Cost, Tensor]:
+def _cost(
+    layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: bool
+) -> tuple[_Cost, Tensor]:
     """The cost of a layer for the input x, and a copy of its output.
 
     follows: the next layer, for the gradient that it sends (its memory may be laid out in its own way); held:
-    whether something else holds on to that gradient.
+    whether something else holds on to that gradient; first: whether x is a leaf in the network, too.
     """
     x = _leaf(x.detach(), x.requires_grad)
     gauge = _Gauge()
@@ -140,7 +145,7 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool) -> tuple[_
     del out, array    # as in a network, where only who needs it holds it
     g = [np.ones(copied.shape, copied.dtype) if follows is None else _gradient(follows, copied)]
     gradient, holder = engine.owner(g[0]).nbytes, g[0] if held else None
-    grads, gauge = {}, _Gauge()
+    grads, gauge = {}, _Gauge(apart_from=None if first else x)
     if type(root) is Node:
         with within("gauge", gauge):
             grads, _ = engine._walk(Node(_START, [root], g, ()), g[0].dtype.type(1))
@@ -210,11 +215,16 @@ class _Gauge:
     each step of backward, and what the step made is known when the next begins.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, apart_from: Tensor | None = None) -> None:
+        self._no_leaf = apart_from
+        self._known: set[Tensor] = set()    # leaves that have their gradient
+        self._largest = self._gradients = 0
+        self.start()
+
+    def start(self) -> None:
+        """Count from what there is now."""
         tracemalloc.reset_peak()
         self.begin, _ = tracemalloc.get_traced_memory()
-        self._sizes: dict[Tensor, int] = {}    # of the gradients
-        self._largest = self._gradients = 0
 
     def next(self) -> None:
         """A step of backward begins."""
@@ -225,9 +235,13 @@ class _Gauge:
         """Backward has made g, the gradient of `leaf`, or of what stands for it within a checkpoint."""
         if type(leaf) is Node and leaf.rule is END:
             leaf = leaf.attrs["of"]
-        if type(leaf) is not Node and g is not None and leaf not in self._sizes:
-            size = self._sizes[leaf] = engine.owner(np.asarray(g)).nbytes
-            self._gradients += size
+        if type(leaf) is Node or g is None or leaf is self._no_leaf:
+            return
+        if leaf not in self._known:
+            before = sys.getsizeof(self._known)
+            self._known.add(leaf)
+            self._gradients += sys.getsizeof(engine.owner(np.asarray(g)))
+            self._gradients += sys.getsizeof(self._known) - before    # which is allocated, too
 
     def alive(self) -> int:
         return tracemalloc.get_traced_memory()[0] - self.begin
