@@ -60,15 +60,17 @@ def multiplies(subject: Subject, case: Case) -> None:
     does without decode().
     """
     packed = stored(subject, case)
-    w = as_matrix(packed.decode()).astype(np.float64)
+    w, sealed = as_matrix(packed.decode()).astype(np.float64), without_decode(packed)
+    variants = [v for kernel in nn.kernels.all_kernels() for v in kernel.variants()]
+    forced = [(variant, nn.kernels.use(variant)) for variant in variants]
     for x in inputs(case.rng(), w.shape[1]):
         exact = x @ w.T
         bound = packed.linear_bound(x)
         if bound.shape != exact.shape or bound.dtype != np.float64:
             raise AssertionError(f"linear_bound has {bound.dtype} {bound.shape}, not float64 {exact.shape}")
-        for variant in (v for kernel in nn.kernels.all_kernels() for v in kernel.variants()):
-            with nn.kernels.use(variant):
-                y = without_decode(packed).linear(x)
+        for variant, use in forced:
+            with use:
+                y = sealed.linear(x)
             if y.dtype != np.float32 or y.shape != exact.shape:
                 raise AssertionError(f"linear gave {y.dtype} {y.shape}, wanted float32 {exact.shape}")
             if not np.all(np.abs(y - exact) <= bound):

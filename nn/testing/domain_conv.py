@@ -41,9 +41,12 @@ class Convolution(Domain):
             channels, filters = min(channels, 13), min(filters, 17)
         how = {name: tuple(np.where(rng.random(2) < 0.5, usual, rng.choice(others, 2)).tolist())
                for name, (usual, *others) in PAIRS.items()}
-        reach = zip(how["dilation"], kernel, how["padding"], strict=True)
-        span = [d * (k - 1) + 1 - 2 * p for d, k, p in reach]
-        h, w = (max(extra, least + max(extra - 1, 0)) for extra, least in zip(size, span, strict=True))
+        span = [d * (k - 1) + 1 for d, k in zip(how["dilation"], kernel, strict=True)]
+        # Without height or width the padding alone must have room for a window.
+        how["padding"] = tuple(p if extra else max(p, -(-s // 2))
+                               for extra, s, p in zip(size, span, how["padding"], strict=True))
+        least = [s - 2 * p for s, p in zip(span, how["padding"], strict=True)]
+        h, w = (max(extra, fits + extra - 1) if extra else 0 for extra, fits in zip(size, least, strict=True))
         x = floats(rng, (n, h, w, channels * groups), style)
         w = floats(rng, (filters * groups, channels, *kernel), style)
         return self._make(x, w, {**how, "groups": groups}, style, rng, seed)
