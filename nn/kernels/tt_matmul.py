@@ -33,7 +33,11 @@ def tt_matmul(x: np.ndarray, cores: list[np.ndarray] | tuple[np.ndarray, ...]) -
     """
     z = x.reshape(len(x), *(core.shape[1] for core in cores), 1)   # row, i₁, …, i_d, rank
     for core in cores:                                             # row, iₖ, …, i_d, o₁, …, oₖ₋₁, rank
-        z = np.tensordot(z, core, axes=((1, -1), (1, 0)))
+        r, i, o, s = core.shape
+        z = np.moveaxis(z, 1, -1)
+        others = z.shape[:-2]
+        z = z.reshape(prod(others), r * i) @ core.reshape(r * i, o * s)   # np.dot would lose 0 · NaN
+        z = z.reshape(*others, o, s)
     return z.reshape(len(x), prod(core.shape[2] for core in cores))
 
 

@@ -74,6 +74,8 @@ def is_linear(f: Implementation, case: Case) -> None:
 def spoils_one_tile(f: Implementation, case: Case) -> None:
     """A NaN spoils every output whose window sees it, and none whose tile does not; of channels, one."""
     rng, (x, w) = case.rng(), case.args
+    if not x.size:
+        return
     rows, columns = np.broadcast_to(case.options["padding"], 2)
     image, i, j, c = (int(rng.integers(size)) for size in x.shape)
     dirty = x.copy()

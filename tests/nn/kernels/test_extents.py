@@ -180,7 +180,8 @@ def test_phases_are_the_pixels_that_taps_meet(down, across):
     kernel, size, stride, padding, dilation = zip(down, across, strict=True)
     met, complete = phases(kernel, size, stride, padding, dilation)
     found = {(*pixel, *tap, *(position + np.subtract(pixel, (i, j)) // stride))
-             for i, j, taps, positions in met for pixel in np.ndindex(*size) if (pixel[0] - i) % stride[0] == 0 == (pixel[1] - j) % stride[1]
+             for i, j, taps, positions in met for pixel in np.ndindex(*size)
+             if (pixel[0] - i) % stride[0] == 0 == (pixel[1] - j) % stride[1]
              and pixel[0] >= i and pixel[1] >= j
              for tap, position in zip(taps.tolist(), positions, strict=True)}
     wanted = {(*pixel, *tap, *((np.add(pixel, padding) - np.multiply(tap, dilation)) // stride))
