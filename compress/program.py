@@ -104,7 +104,7 @@ class Program:
 
     def seconds(self, x: np.ndarray, clock: Callable[[], float] = time.perf_counter) -> list[float]:
         """The time that each call takes in one run on x, in their order."""
-        self._check(x)
+        self.check(x)
         values, taken = {self.input: x}, []
         for (run, inputs, output), buffer in zip(self._runs, self._buffers.arrays(len(x)), strict=True):
             made = self.values[output]

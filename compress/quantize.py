@@ -75,7 +75,8 @@ class Quantize:
         return QuantizeState(np.maximum(state.scale * np.abs(factor), SMALLEST).astype(np.float32))
 
     def encode(self, w: np.ndarray, state: QuantizeState) -> QuantizedWeight:
-        return smallest_form(to_grid(w, state.scale), state.scale)
+        scale = self.following(state, w).scale
+        return smallest_form(to_grid(w, scale), scale)
 
     def bound(self, w: np.ndarray, state: QuantizeState) -> float:
         """Half a step for every weight that is not 0, and two float32 roundings of at most 127 steps: the

@@ -76,10 +76,11 @@ class EncodesWithAMaskOfItsOwn(Prune):
 
 
 @killed_by(laws_state.encodes_what_it_projects)
-class EncodesWithAScaleOfItsOwn(Quantize):
+class EncodesWithTheScaleThatWas(Quantize):
+    """What is seen of a weight that was written to follows it; what is stored does not."""
+
     def encode(self, w, state):
-        scale = self.fit(w, None).scale
-        return QuantizedWeight(to_grid(w, scale), scale)
+        return QuantizedWeight(to_grid(w, state.scale), state.scale)
 
 
 @killed_by(laws_state.follows_the_weight)
