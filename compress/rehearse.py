@@ -35,6 +35,8 @@ def folded(graph: Graph, who: str) -> Graph:
     for node in graph.nodes:
         if node.op in WEIGHTED and node.inputs[1] in graph.constants:
             check_float32(graph.constants[node.inputs[1]], node.inputs[1], who)
+        if node.op == "cast" and node.inputs[0] in graph.constants:  # of a layer in float16
+            check_float32(graph.constants[node.inputs[0]], node.inputs[0], who)
     _check_finite(graph, who, "holds NaN or infinity")
     graph = fold_batch_norm(graph)
     _check_finite(graph, who, "leaves float32 when the batch norm after it is folded into it")

@@ -115,13 +115,12 @@ def test_print_shows_a_line_for_each_call(int8):
     lines = text.splitlines()
     assert lines[0] == "program DigitsCNN: x f32 (N, 1, 8, 8) → fc f32 (N, 10)"
     assert lines[1].startswith(f"{len(int8.calls)} calls, ")
-    assert len(lines) == 2 + len(int8.calls)
-    for call, line in zip(int8.calls, lines[2:], strict=True):
-        assert str(call) in line
+    begun = [line for line in lines[2:] if not line.startswith("      ")]    # the others go on with a call
+    for call, line in zip(int8.calls, begun, strict=True):
+        assert line.startswith(f"  {call.output} = {call.op}(")
         assert str(int8.values[call.output]) in line
-    assert "im2col(x.u8, 3×3, padded 1×1 with 0)" in text
+    assert "im2col(x.u8, 3×3," in text
     assert "int8 16×8×3×3" in text
-    assert max(map(len, lines)) < 180
 
 
 def test_print_of_every_attribute():
