@@ -60,8 +60,8 @@ class Transform(Protocol):
         """The weight as it will be after encode and decode, differentiable in `w`."""
 
     def update(self, state: Any, w: Tensor, step: int) -> None:
-        """After optimizer step number `step` (from 1): move schedules on and have `state` fit the weight as it
-        is now, in place.
+        """After optimizer step number `step` (from 1): move schedules on and have `state` fit the weight as
+        it is now, in place.
         """
 
     def rescaled(self, state: Any, factor: np.ndarray) -> Any:
