@@ -62,7 +62,9 @@ class Transform(Protocol):
         """The weight as it will be after encode and decode, differentiable in `w`."""
 
     def update(self, state: Any, w: Tensor, step: int) -> None:
-        """After optimizer step number `step` (from 1): move schedules on, in place."""
+        """After optimizer step number `step` (from 1): move schedules on and have `state` fit the weight as
+        it is now, in place.
+        """
 
     def rescaled(self, state: Any, factor: np.ndarray) -> Any:
         """The State that fits `w` when its output channels are multiplied by `factor` (O,): batch norm is
@@ -108,7 +110,9 @@ class Packed:
         raise TypeError(f"{type(self).__name__} can't multiply")
 
     def linear_bound(self, x: np.ndarray) -> np.ndarray:
-        """Element-wise bound of |linear(x) − x·decode()ᵀ|, shape (batch, out), float64."""
+        """Element-wise bound of |linear(x) − x·decode()ᵀ|, shape (batch, out), float64, and a close one: see
+        `bounds_the_product_closely` in compress/testing/laws_claims.py.
+        """
         raise TypeError(f"{type(self).__name__} has no error bound")
 
     @property
@@ -117,7 +121,7 @@ class Packed:
         raise TypeError(f"{type(self).__name__} does not know its size")
 
     def macs(self) -> int:
-        """Multiply-adds for one row of x."""
+        """Multiply-adds for one row of x: at least one for each row and each column that is not all 0."""
         raise TypeError(f"{type(self).__name__} does not know its cost")
 
     def __reduce__(self) -> tuple[Any, ...]:

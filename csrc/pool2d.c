@@ -10,17 +10,13 @@
 
 typedef struct { /* the taps of a window that lie in the image: y0 <= i < y1, x0 <= j < x1; and its tap (0, 0) */
     int64_t y0, y1, x0, x1, corner;
-    int empty;   /* none does: of an image without height or width no window sees a pixel */
 } window;
 
 static inline __attribute__((always_inline)) window window_at(const nn_pool *p, int64_t n, int64_t oy, int64_t ox)
 {
     int64_t top = oy * p->sy - p->py, left = ox * p->sx - p->px;
     window w = { top < 0 ? -top : 0, smaller(p->ky, p->h - top), left < 0 ? -left : 0, smaller(p->kx, p->w - left),
-                 0, 0 };
-    w.empty = w.y0 >= w.y1 || w.x0 >= w.x1;
-    if (!w.empty)
-        w.corner = ((n * p->h + top) * p->w + left) * p->c;
+                 ((n * p->h + top) * p->w + left) * p->c };
     return w;
 }
 
@@ -45,17 +41,11 @@ LOOP max_tap(int64_t channels, const float *restrict x, int tap, float *restrict
 }
 
 /* y: the greatest of each window, and its tap: the first of equals, the last NaN. It starts as the window's first
- * pixel, which wins even as -infinity; where there is none, it stays the greatest of nothing, -infinity. */
+ * pixel, which wins even as -infinity. */
 LOOP max_pool2d_loop(const nn_pool *p, const float *x, float *y, uint8_t *winner)
 {
     EACH_WINDOW(p) {
         window w = window_at(p, n, oy, ox);
-        if (w.empty) {
-            for (int64_t c = 0; c < p->c; c++)
-                y[at + c] = -INFINITY;
-            memset(winner + at, 0, (size_t)p->c);
-            continue;
-        }
         memcpy(y + at, x + w.corner + (w.y0 * p->w + w.x0) * p->c, (size_t)p->c * sizeof *y);
         memset(winner + at, (int)(w.y0 * p->kx + w.x0), (size_t)p->c);
         EACH_TAP(p, w)
@@ -123,6 +113,13 @@ COMPILE(avg_pool2d_grad, (const nn_pool *p, const float *g, float *dx), (p, g, d
 
 int nn_max_pool2d(int variant, const nn_pool *p, const void *x, void *y, void *winner)
 {
+    if (!p->h || !p->w) { /* padding is at most half of a window: only such images have windows without any pixel */
+        int64_t count = p->n * p->oh * p->ow * p->c;
+        for (int64_t i = 0; i < count; i++)
+            ((float *)y)[i] = -INFINITY; /* the greatest of nothing */
+        memset(winner, 0, (size_t)count);
+        return 0;
+    }
     ((max_pool2d_micro *)nn_micro(choose(NN_max_pool2d, variant)))(p, x, y, winner);
     return 0;
 }

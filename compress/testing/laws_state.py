@@ -8,8 +8,10 @@ import numpy as np
 
 from compress.schedule import Once
 from compress.transform import Invariant
+from nn.optim import SGD
 from nn.testing.case import Case
 
+from .laws import step
 from .subject import Law, Subject, same, seen, through
 
 __all__ = ["STATE_LAWS"]
@@ -49,11 +51,16 @@ def edges(chain: object, far: np.ndarray) -> list[tuple[str, np.ndarray]]:
 
 def follows_the_weight(subject: Subject, case: Case) -> None:
     """After a step that made the weight four times as large, update has the state fit it: the error is within
-    the bound, and no more than twice that of a state fitted anew. (Not where the state itself is trained.)
+    the bound, and no more than twice that of a state fitted anew. Where the state is trained in place of the
+    weight, the weight is what is seen after a step.
     """
     (w,) = case.args
     parameter = subject.finished(w)
     if any(getattr(state, "trainables", ()) for state in parameter.view.states):
+        trained = parameter.trainables()
+        largest = max(float(np.abs(tensor.data).max()) for tensor in trained)
+        step(parameter, SGD(trained, lr=0.1 * largest), case.rng())
+        same(parameter.data, seen(parameter), "the weight after a step, against what is seen of it")
         return
     larger = parameter.data * np.float32(4)
     if not np.isfinite(larger).all():

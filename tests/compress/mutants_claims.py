@@ -91,6 +91,14 @@ class NeverFollows(Quantize):
         pass
 
 
+@killed_by(laws_state.follows_the_weight, 2)
+class LeavesTheWeightBehind(Cluster):
+    """Trains its values, and the weight stays what it was."""
+
+    def update(self, state, w, step):
+        pass
+
+
 @killed_by(laws_state.ends_its_schedule, 0.5, Cubic(end=4))
 class NeverMovesOn(Prune):
     """An update that does nothing: the schedule stands where it began, with nothing pruned."""
