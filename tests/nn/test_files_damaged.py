@@ -217,7 +217,8 @@ def test_a_whole_checkpoint_with_a_wrong_content_is_found_before_anything_is_cha
     files.write_arrays(path, arrays, texts)
     content, before = path.read_bytes(), (network().state_dict(), nn.random.state())
     made.clear()
-    with pytest.raises(nn.FileError, match=r"run: a whole file, but no checkpoint that fits this run") as error:
+    said = r"run: a whole file, but no checkpoint that fits this run"
+    with pytest.raises(nn.FileError, match=said) as error:
         fit()
     assert len(str(error.value)) < len(str(path)) + 300
     model, optimizer, g = made
