@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nn.arguments import numeric, sizes
+from nn.rules import arithmetic, shapes
 
 if TYPE_CHECKING:
     from nn.tensor import Tensor
@@ -20,9 +21,18 @@ def _to(dtype, doc):
 
 
 class Converting:
-    """What Tensor inherits from here. (`astype` itself, NumPy's name, is Tensor's.)"""
+    """What Tensor inherits from here."""
 
     __slots__ = ()
+
+    def astype(self, dtype: Any) -> Tensor:
+        """In another dtype; no gradient flows through integers and booleans."""
+        dtype = np.dtype(dtype)
+        return self._apply(arithmetic.cast if dtype.kind == "f" else arithmetic.truncate, dtype=dtype)
+
+    def detach(self) -> Tensor:
+        """The same array, out of the graph: no gradient flows back through it."""
+        return self._apply(shapes.detach)
 
     float = _to(np.float32, "As float32.")
     double = _to(np.float64, "As float64.")

@@ -72,13 +72,15 @@ class Run:
     them from one of its own, from where the shared one stands at the first draw. That jumps FAR ahead
     meanwhile, so that whoever else draws gets other numbers; and if nobody else has drawn when the run is
     over it goes on after the run's numbers, as if they had come from it.
+
+    outer: the run that this one is a part of, or None. start: the state that the numbers come after; None
+    while nothing has been drawn.
     """
 
     __slots__ = ("ahead", "generator", "origin", "outer", "seeded", "start")
 
     def __init__(self, outer: Run | None, start: dict[str, Any] | None = None) -> None:
-        self.outer = outer      # the run that this one is a part of
-        self.start = start      # the state that the numbers come after; None: nothing has been drawn yet
+        self.outer, self.start = outer, start
         self.generator = self.origin = self.ahead = None
         self.seeded = False     # by manual_seed, within the run
 

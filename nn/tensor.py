@@ -18,7 +18,8 @@ from nn.backward import LEAF, Node
 from nn.context import ambient
 from nn.half import F16, F32, any_half, is_half
 from nn.methods import OVER_AXES, Methods
-from nn.rules import Rule, arithmetic, choices, functions, linear, reductions, shapes
+from nn.rules import Rule, arithmetic, linear, reductions, shapes
+from nn.rules.ufuncs import UFUNCS
 
 Operand: TypeAlias = "Tensor | np.ndarray | float"
 Dims: TypeAlias = "int | tuple[int, ...] | None"
@@ -279,7 +280,7 @@ class Tensor(Methods):
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         """np.exp(t), array + t and the like: the rule of that name, so that a gradient flows through."""
-        rule = _UFUNCS.get(ufunc)
+        rule = UFUNCS.get(ufunc)
         if rule is None or method != "__call__" or options:
             raise TypeError(f"np.{ufunc.__name__}: not for Tensors, or not in this form; use the methods of "
                             "the tensor, or .detach().numpy() for its array")
@@ -343,7 +344,9 @@ class Tensor(Methods):
         return apply(shapes.permute, self, dims=as_ints(dims))
 
     def transpose(self, *dims: int) -> Tensor:
-        """The two axes `dims` exchanged; or, as in NumPy, a tuple of all axes in a new order."""
+        """The two axes `dims` exchanged; or, as in NumPy, a tuple of all axes in a new order.
+
+        Raises TypeError for another number of axes."""
         if len(dims) == 1:
             return self.permute(*dims)
         if len(dims) != 2:
@@ -378,15 +381,6 @@ class Tensor(Methods):
             return None
         return axes if several else axes[0]
 
-    def astype(self, dtype: Any) -> Tensor:
-        """In another dtype; no gradient flows through integers and booleans."""
-        dtype = np.dtype(dtype)
-        return apply(arithmetic.cast if dtype.kind == "f" else arithmetic.truncate, self, dtype=dtype)
-
-    def detach(self) -> Tensor:
-        """The same array, out of the graph: no gradient flows back through it."""
-        return apply(shapes.detach, self)
-
     def backward(self, grad: Operand | None = None, retain_graph: bool | None = None,
                  create_graph: bool = False) -> None:
         """Add ∂(this)/∂(leaf) to the .grad of every leaf it was computed from.
@@ -401,15 +395,3 @@ class Tensor(Methods):
         has no second derivative.
         """
         engine.backward(self, grad, retain_graph, create_graph)
-
-
-_UFUNCS: dict[Callable, Rule] = {
-    np.add: arithmetic.add, np.subtract: arithmetic.sub, np.multiply: arithmetic.mul,
-    np.divide: arithmetic.div, np.negative: arithmetic.neg, np.power: arithmetic.pow,
-    np.exp: arithmetic.exp, np.log: arithmetic.log, np.sqrt: arithmetic.sqrt, np.matmul: linear.matmul,
-    np.tanh: functions.tanh, np.sin: functions.sin, np.cos: functions.cos, np.abs: functions.abs,
-    np.sign: functions.sign, np.maximum: choices.maximum, np.minimum: choices.minimum,
-    np.invert: choices.invert, np.bitwise_and: choices.both, np.bitwise_or: choices.either,
-    np.less: arithmetic.lt, np.less_equal: arithmetic.le, np.greater: arithmetic.gt,
-    np.greater_equal: arithmetic.ge, np.equal: arithmetic.eq, np.not_equal: arithmetic.ne,
-}

@@ -98,7 +98,10 @@ class GELU(Module):
 
 
 class Softmax(Module):
-    """eˣ/Σeˣ over the axis `dim`: positive numbers that add up to 1."""
+    """eˣ/Σeˣ over the axis `dim`: positive numbers that add up to 1.
+
+    Raises TypeError for a dim that is no int.
+    """
 
     def __init__(self, dim: int = -1) -> None:
         if not is_int(dim):

@@ -154,7 +154,10 @@ class Chain:
 
 
 def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
-    """A line from `start` up to 1 in the first `until` of the run, then `then` (Goyal et al. 2017)."""
+    """A line from `start` up to 1 in the first `until` of the run, then `then` (Goyal et al. 2017).
+
+    Raises TypeError for a `then` that is no schedule, ValueError for numbers out of range.
+    """
     if not callable(then):
         raise TypeError(f"WarmUp: then must be a function, got {type(then).__name__}")
     number("WarmUp", "until", until, 0, 1, above=True)

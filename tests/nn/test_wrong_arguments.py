@@ -59,7 +59,8 @@ def test_what_is_no_tensor_is_refused(layer, x):
         layer(x)
 
 
-@pytest.mark.parametrize("rng", [5, 0, "x", [], np.random.RandomState(0)], ids=lambda rng: type(rng).__name__)
+@pytest.mark.parametrize("rng", [5, 0, "x", [], np.random.RandomState(0)],
+                         ids=["5", "0", "text", "list", "RandomState"])
 def test_the_source_of_randomness_is_a_generator(rng):
     with pytest.raises(TypeError, match=r"rng .*numpy\.random\.Generator, got"):
         nn.Linear(3, 2, rng=rng)

@@ -1,0 +1,21 @@
+"""The rule of each of NumPy's functions that a Tensor may be given to: np.exp(t), array + t and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nn.rules import arithmetic, choices, functions, linear
+from nn.rules.record import Rule
+
+UFUNCS: dict[Callable, Rule] = {
+    np.add: arithmetic.add, np.subtract: arithmetic.sub, np.multiply: arithmetic.mul,
+    np.divide: arithmetic.div, np.negative: arithmetic.neg, np.power: arithmetic.pow,
+    np.exp: arithmetic.exp, np.log: arithmetic.log, np.sqrt: arithmetic.sqrt, np.matmul: linear.matmul,
+    np.tanh: functions.tanh, np.sin: functions.sin, np.cos: functions.cos, np.abs: functions.abs,
+    np.sign: functions.sign, np.maximum: choices.maximum, np.minimum: choices.minimum,
+    np.invert: choices.invert, np.bitwise_and: choices.both, np.bitwise_or: choices.either,
+    np.less: arithmetic.lt, np.less_equal: arithmetic.le, np.greater: arithmetic.gt,
+    np.greater_equal: arithmetic.ge, np.equal: arithmetic.eq, np.not_equal: arithmetic.ne,
+}
