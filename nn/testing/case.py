@@ -46,7 +46,8 @@ def show(value: object) -> str:
     return f"{value.dtype}({dims}){values if 0 < value.size <= 12 else ''}"
 
 
-def for_all(cases: st.SearchStrategy[Case], test: Callable[[Case], None], examples: int | None = None):
+def for_all(cases: st.SearchStrategy[Case], test: Callable[[Case], None], examples: int | None = None,
+            shrink: bool = True):
     """Run test(case) on drawn cases.
 
     A test need not give the same verdict twice: a kernel may return what the heap held, keep a state, throw
@@ -56,6 +57,7 @@ def for_all(cases: st.SearchStrategy[Case], test: Callable[[Case], None], exampl
         cases: where they come from, e.g. `DOMAINS["gemm"].cases()`.
         test: raises to say that a case fails.
         examples: how many cases, always the same ones; if not given, what the Hypothesis profile says.
+        shrink: whether, when one fails, smaller ones that fail are looked for, which takes most of the time.
     Raises:
         AssertionError: what test raised, for the smallest case that Hypothesis found, and that case; and
             whether the same case passes as well.
@@ -77,8 +79,9 @@ def for_all(cases: st.SearchStrategy[Case], test: Callable[[Case], None], exampl
             raise AssertionError(said(error, as_drawn)) from error
 
     if examples is not None:
+        phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
         one = settings(max_examples=examples, derandomize=True, database=None, deadline=None,
-                       report_multiple_bugs=False, phases=(Phase.generate, Phase.shrink),
+                       report_multiple_bugs=False, phases=phases,
                        suppress_health_check=list(HealthCheck))(one)
     try:
         one()

@@ -160,13 +160,13 @@ def laws_for(f: Implementation) -> list[Law]:
     return [law for law in LAWS_OF[f.domain.name] if not no_use.get(law.__name__)]
 
 
-def holds(law: Law, f: Implementation, examples: int | None = None) -> None:
+def holds(law: Law, f: Implementation, examples: int | None = None, shrink: bool = True) -> None:
     """Run one law on drawn cases: as many as the Hypothesis profile says, or `examples`.
 
     Raises:
-        AssertionError: what is wrong, and the smallest case found.
+        AssertionError: what is wrong, and the smallest case found (with shrink=False, the first).
     """
-    for_all(f.domain.cases(), lambda case: law(f, case), examples)
+    for_all(f.domain.cases(), lambda case: law(f, case), examples, shrink)
 
 
 @dataclass(frozen=True)

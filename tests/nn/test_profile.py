@@ -72,58 +72,62 @@ def activations():
 CUTS = [(segments, wanted) for segments in (1, 3, 7, 30) for wanted in (False, True)]
 
 
-def print_figures():
-    """What the child process of `figures` does."""
-    every = {}
-    for kind in CHAINS:
-        model, shape = chain(kind, 100)
-        x = images(*shape, requires_grad=kind == "relu")    # something must want a gradient
-        every[kind] = both(model, x)
+def of_a_chain(kind):
+    model, shape = chain(kind, 100)
+    return both(model, images(*shape, requires_grad=kind == "relu"))    # something must want a gradient
+
+
+def of_segments(segments, wanted):
     model, shape = chain("linear and relu", 30)
-    for segments, wanted in CUTS:
-        every[f"{segments} {wanted}"] = both(model, images(*shape, requires_grad=wanted), segments)
-    for segments in (None, 1):
-        every[f"activations {segments}"] = both(activations(), images(256, 256), segments)
-    for segments in (None, 1, 2):
-        every[f"different {segments}"] = both(different(), images(200, 2, 16, 16), segments)
-    print(json.dumps(every))
+    return both(model, images(*shape, requires_grad=wanted), segments)
 
 
-@pytest.fixture(scope="module")
-def figures():
-    """The peaks of long chains, in a process of their own: tables of the whole process that grow in a step,
-    for what other tests left behind, would be measured, too."""
+def of_layers_that_differ(segments):
+    return both(different(), images(200, 2, 16, 16), segments)
+
+
+def of_activations(segments):
+    return both(activations(), images(256, 256), segments)
+
+
+def alone(function, *arguments):
+    """What a function of this file gives, in a process of its own: tables of the whole process that grow in a
+    step, for what other tests left behind, would be measured, too."""
     here, root = Path(__file__).parent, Path(__file__).parents[2]
     paths = os.pathsep.join(map(str, filter(None, (root, here, os.environ.get("PYTHONPATH")))))
-    program = f"import {Path(__file__).stem} as this; this.print_figures()"
+    program = (f"import json, {Path(__file__).stem} as this; "
+               f"print(json.dumps(this.{function.__name__}(*{arguments!r})))")
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": paths},
                           capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("kind", CHAINS)
-def test_a_chain_of_100_equal_layers_is_predicted_within_5_percent(kind, figures):
-    found, predicted = figures[kind]
+@pytest.mark.parametrize("kind", [kind if kind == "dropout" else pytest.param(kind, marks=pytest.mark.long)
+                                  for kind in CHAINS])
+def test_a_chain_of_100_equal_layers_is_predicted_within_5_percent(kind):
+    found, predicted = alone(of_a_chain, kind)
     assert found == pytest.approx(predicted, rel=0.05)
 
 
-@pytest.mark.parametrize(("segments", "wanted"), CUTS)
-def test_other_segments(segments, wanted, figures):
-    found, predicted = figures[f"{segments} {wanted}"]
+@pytest.mark.parametrize(("segments", "wanted"), [
+    cut if cut == (3, True) else pytest.param(*cut, marks=pytest.mark.long) for cut in CUTS])
+def test_other_segments(segments, wanted):
+    found, predicted = alone(of_segments, segments, wanted)
     assert found == pytest.approx(predicted, rel=0.05)
 
 
 @pytest.mark.parametrize("segments", [None, 1, 2])
-def test_layers_that_differ(segments, figures):
-    found, predicted = figures[f"different {segments}"]
+def test_layers_that_differ(segments):
+    found, predicted = alone(of_layers_that_differ, segments)
     assert found == pytest.approx(predicted, rel=0.1)
 
 
-def test_the_activations_count_and_not_the_gradients_that_come_while_they_go(figures):
+@pytest.mark.long
+def test_the_activations_count_and_not_the_gradients_that_come_while_they_go():
     """100 × (linear 256 → 256, tanh), a batch of 256: each weight is as large as an activation. After the
     forward pass 100 activations are alive, or 10 + 9 with checkpoints; backward works in three more."""
     for segments, kept in ((1, 100), (None, 19)):
-        found, predicted = (bytes_ / (256 * 256 * 4) for bytes_ in figures[f"activations {segments}"])
+        found, predicted = (bytes_ / (256 * 256 * 4) for bytes_ in alone(of_activations, segments))
         assert found == pytest.approx(predicted, rel=0.05)
         assert kept < found < kept + 5
 

@@ -141,6 +141,7 @@ def convolution(kernel, x, w, how):
     return Case((x, g), {"kernel_size": w.shape[2:], **how})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kernel", [kernels.conv2d, kernels.conv2d_input_grad, kernels.conv2d_weight_grad],
                          ids=lambda kernel: kernel.name)
 @pytest.mark.parametrize(("x", "w", "how"), CONVOLUTIONS, ids=str)

@@ -1,6 +1,7 @@
 """Every kernel × every variant that can run here × every law."""
 
 import pytest
+from hypothesis import settings
 
 from nn import kernels
 from nn.testing import memory
@@ -18,4 +19,4 @@ def test_law(f, law):
 @pytest.mark.skipif(memory.why_not() is not None, reason=memory.why_not() or "")
 @pytest.mark.parametrize("f", EVERYTHING, ids=lambda f: f.name)
 def test_stays_inside_its_memory(f):
-    memory.stays_inside(f)
+    memory.stays_inside(f, settings().max_examples // 2)    # each example is a process of its own
