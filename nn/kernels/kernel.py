@@ -44,6 +44,9 @@ class Kernel:
     """
 
     choice = _Choice()
+    __call__: Callable[..., Any]    # of each kernel's own class: `bind` puts it there
+    pack: Any
+    unpack: Any
 
     def __init__(self, reference: Callable) -> None:
         self.name = reference.__name__
