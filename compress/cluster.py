@@ -146,12 +146,17 @@ class Cluster:
             centroids = np.insert(centroids, state.zero, 0)
             state.codes[~alive] = state.zero
         state.codes[alive] = codes
-        counts = np.bincount(state.codes.ravel(), minlength=self.distinct)
-        state.rates[:] = 1 if self.gradient == "sum" else 1 / np.maximum(counts, 1)
-        if pinned:
-            state.rates[state.zero] = 0
+        state.rates[:] = self._rates(state)
         state.centroids.data = centroids
         state.shares = True
+
+    def _rates(self, state: ClusterState) -> np.ndarray:
+        """What SHARED multiplies the gradient of each centroid with."""
+        counts = np.bincount(state.codes.ravel(), minlength=self.distinct)
+        rates = np.ones(self.distinct) if self.gradient == "sum" else 1 / np.maximum(counts, 1)
+        if state.zero >= 0:
+            rates[state.zero] = 0
+        return rates.astype(np.float32)
 
     def project(self, w: Tensor, state: ClusterState) -> Tensor:
         if not state.shares:
@@ -179,6 +184,8 @@ class Cluster:
             )
         if loaded.codes.max(initial=0) >= self.distinct or not -1 <= loaded.zero < self.distinct:
             raise ValueError(f"a code is beyond the {self.distinct} values of {self!r}")
+        if loaded.shares and not np.array_equal(loaded.rates, self._rates(loaded)):
+            raise ValueError(f"its values are not trained by the {self.gradient} of gradients, as {self!r} does")
 
     def rescaled(self, state: ClusterState, factor: np.ndarray) -> ClusterState:
         """Sharing is one codebook for a tensor, a batch norm one factor for each row: it stays beside the

@@ -117,7 +117,7 @@ class Methods(Ordering, Operators, Shaping, Converting):
         p = 2 if p is None or p == "fro" else p
         if isinstance(p, (bool, str)) or not isinstance(p, (int, float, np.number)) or np.isnan(p):
             raise ValueError(f"norm: p is {p!r}, wanted a number, or 'fro' for 2")
-        return self._apply(norm.norm, p=float(p), dim=dim, keepdim=keepdim)
+        return self._apply(norm.norm, p=float(p), dim=self._axes(dim), keepdim=keepdim)
 
     def std(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
         """The square root of the variance over `dim`, with n − correction in its denominator.
@@ -231,11 +231,11 @@ class Methods(Ordering, Operators, Shaping, Converting):
 
     def tril(self, diagonal: int = 0) -> Tensor:
         """The lower triangle of each matrix, zeros above `diagonal`."""
-        return self.where(self._triangle("tril", diagonal), 0)
+        return self.where(self._triangle("tril", diagonal), np.zeros((), self.dtype))
 
     def triu(self, diagonal: int = 0) -> Tensor:
         """The upper triangle of each matrix, zeros below `diagonal`."""
-        return self.where(~self._triangle("triu", diagonal, -1), 0)
+        return self.where(~self._triangle("triu", diagonal, -1), np.zeros((), self.dtype))
 
     def _triangle(self, op, diagonal, shift=0):
         """Of each matrix, where an entry lies on or below the diagonal number diagonal + shift."""

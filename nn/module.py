@@ -54,6 +54,8 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, (Module, Parameter)):
             self._check_name(name)
+            if name in self._buffers:    # it was one
+                self._buffers = tuple(buffer for buffer in self._buffers if buffer != name)
         elif name in self._buffers and not isinstance(value, (np.ndarray, Tensor, type(None))):
             value = self._as_buffer(name, value)
         object.__setattr__(self, name, value)
@@ -202,9 +204,9 @@ class Module:
                     parameter.grad = getattr(parameter.grad, "_data", parameter.grad).astype(dtype)
         for module in self.modules():
             for name in module._buffers:
-                array = getattr(module, name)
-                if isinstance(array, np.ndarray) and array.dtype.kind == "f":
-                    setattr(module, name, array.astype(dtype, copy=False))
+                array = getattr(module, name, None)
+                if getattr(array, "dtype", dtype).kind == "f" and array is not None:
+                    setattr(module, name, array.astype(dtype))
         return self
 
     def float(self: M) -> M:

@@ -162,4 +162,5 @@ class Parameter(Tensor):
         _, slots, writeable = state    # (no class of Tensors has a __dict__)
         for name, value in slots.items():
             setattr(self, name, value)
-        self._data.flags.writeable = writeable    # a copy of a read-only array is not, for NumPy
+        if not writeable:    # NumPy forgets it in a copy
+            self._data.flags.writeable = False

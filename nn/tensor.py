@@ -195,6 +195,8 @@ class Tensor(Methods):
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         if not self.is_leaf:
+            if wanted:    # it does
+                return
             raise RuntimeError(f"requires_grad: this tensor was computed (by {self._node.rule.name}), and "
                                "only for a leaf can it be set; use .detach()")
         if wanted and self._data.dtype.kind != "f":

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nn.functional.half import rounded_once
 from nn.functional.shapes import as_tensor
 from nn.tensor import Operand, Tensor
 
 _AXES = {"nearest": None, "linear": 1, "bilinear": 2}    # mode: how many axes of pixels it takes
 
 
+@rounded_once
 def interpolate(input: Operand, size: int | Sequence[int] | None = None,
                 scale_factor: float | Sequence[float] | None = None, mode: str = "nearest",
                 align_corners: bool | None = None) -> Tensor:

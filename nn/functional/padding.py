@@ -46,8 +46,14 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
 
 
 def _mirrored(x, widths, mode):
-    """Padded with what lies inside: a selection of the axis's own entries."""
+    """Padded with what lies inside: a selection of the axis's own entries.
+
+    What is cut off on one side comes in on the other all the same, but for "circular", as in PyTorch.
+    """
     for axis, (left, right) in enumerate(widths):
+        if mode == "circular" and min(left, right) < 0:
+            cut = slice(max(-left, 0), x.shape[axis] - max(-right, 0))
+            x, left, right = x[(slice(None),) * axis + (cut,)], max(left, 0), max(right, 0)
         if left or right:
             n = x.shape[axis]
             most = n - 1 if mode == "reflect" else n

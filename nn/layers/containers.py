@@ -66,6 +66,8 @@ class ModuleList(Module):
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
         """More `modules` at the end; returns the list. Raises TypeError for what is no Module."""
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"ModuleList: modules must be a list of Modules, got {type(modules).__name__}")
         for module in modules:
             self.append(module)
         return self

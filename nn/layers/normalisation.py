@@ -56,12 +56,16 @@ class _BatchNorm(Module):
             None if self.weight is None else self.weight.viewed(),
             None if self.bias is None else self.bias.viewed(),
             self.training,
-            1 / (int(self.num_batches_tracked) + 1) if self.momentum is None else self.momentum,
+            self._share() if self.momentum is None else self.momentum,
             self.eps,
         )
-        if self.training and not ambient.context.replaying:
+        if self.training and self.num_batches_tracked is not None and not ambient.context.replaying:
             self.num_batches_tracked += 1
         return out
+
+    def _share(self) -> float:
+        """Of this batch in the mean of all: 1/n, and 0 if they are not counted, as in PyTorch."""
+        return 0.0 if self.num_batches_tracked is None else 1 / (int(self.num_batches_tracked) + 1)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"

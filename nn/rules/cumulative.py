@@ -5,6 +5,7 @@ import numpy as np
 from nn.rules import shapes
 from nn.rules.record import Rule
 from nn.rules.reductions import along, kept_shape
+from nn.rules.select import only
 
 
 def _rows(x, dim):
@@ -29,7 +30,8 @@ def _prod_vjp(g, saved, needs):
     others = np.ones_like(rows)
     np.cumprod(rows[..., :-1], axis=-1, out=others[..., 1:])
     others[..., :-1] *= np.cumprod(rows[..., :0:-1], axis=-1)[..., ::-1]
-    return (along(g, kept_shape(x.shape, dim)) * others.reshape(shape).transpose(back),)
+    others = others.reshape(shape).transpose(back)
+    return (only(along(g, kept_shape(x.shape, dim)), others != 0) * others,)
 
 
 def _prod_jvp(t, i, saved, out, *, dim=None, keepdim=False):
