@@ -74,8 +74,9 @@ class Chain:
         states, settled, zeros = [], context.settled, context.pruned
         for stage in self.stages:
             state = stage.fit(w, replace(context, settled=settled, pruned=zeros))
+            if stage.makes & {Invariant.SUPPORT, Invariant.NM}:
+                zeros = zeros or not hasattr(stage, "prunes") or stage.prunes(w)
             w = stage.project(Tensor(w), state).data
-            zeros = zeros or bool(stage.makes & {Invariant.SUPPORT, Invariant.NM})
             settled = max(settled, getattr(getattr(stage, "schedule", None), "end", 0))
             states.append(state)
         self.states = tuple(states)

@@ -17,6 +17,7 @@ from nn.kernels.kmeans1d import nearest
 from nn.parameter import Parameter
 from nn.rules.record import Rule
 from nn.tensor import Tensor, apply
+from nn.train import Diverged
 
 from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
 from .transform import Context, Invariant
@@ -128,6 +129,8 @@ class Cluster:
 
     def _share(self, w: np.ndarray, state: ClusterState) -> None:
         """Find the centroids of a weight and which each has."""
+        if not np.isfinite(w).all():
+            raise Diverged(f"{state.name} holds NaN or infinity; try a smaller learning rate", None)
         alive = w != 0 if state.pruned else np.ones(w.shape, bool)
         pinned = not alive.all()
         found = len(np.unique(w))
@@ -185,7 +188,7 @@ class Cluster:
         if loaded.codes.max(initial=0) >= self.distinct or not -1 <= loaded.zero < self.distinct:
             raise ValueError(f"a code is beyond the {self.distinct} values of {self!r}")
         if loaded.shares and not np.array_equal(loaded.rates, self._rates(loaded)):
-            raise ValueError(f"its values are not trained by the {self.gradient} of gradients, as {self!r} does")
+            raise ValueError(f"its values are not trained by the {self.gradient} of their gradients")
 
     def rescaled(self, state: ClusterState, factor: np.ndarray) -> ClusterState:
         """Sharing is one codebook for a tensor, a batch norm one factor for each row: it stays beside the

@@ -249,12 +249,12 @@ class Lowering:
         """Encode, with scales coarse enough that no bias in units of x_scale · w_scale takes more than
         half of int32; where all weights of a channel are zero, so fine that the bias takes just that.
         """
-        chain, w = self.graph.views[weight].rescaled(np.ones(len(bias))), self.graph.constants[weight]
-        state = chain.states[-1]
-        empty = ~chain.before_last(Tensor(w)).data.reshape(len(w), -1).any(axis=1)
+        chain = self.graph.views[weight]
+        w, scale = chain.before_last(Tensor(self.graph.constants[weight])).data, chain.states[-1].scale
+        empty = ~w.reshape(len(w), -1).any(axis=1)
         floor = np.abs(bias.astype(np.float64)) / (grid.scale * 2.0**30)
-        state.scale = np.maximum(np.where(empty, SMALLEST, state.scale), floor).astype(np.float32)
-        return chain.encode(w)
+        scale = np.maximum(np.where(empty, SMALLEST, scale), floor).astype(np.float32)
+        return chain.stages[-1].stored(w, scale)
 
     def _patches(self, node: Node, name: str, fill: int) -> str:
         if node.op == "linear":

@@ -54,6 +54,10 @@ class Prune:
         if not isinstance(self.schedule, (Once, Cubic)):
             raise TypeError(f"Prune: schedule must be a Once or a Cubic; got {self.schedule!r}")
 
+    def prunes(self, w: np.ndarray) -> bool:
+        """Whether any weight is pruned in the end: a zero that was there before is none."""
+        return round(self.sparsity * w.size) > 0
+
     def fit(self, w: np.ndarray, context: Context) -> PruneState:
         return PruneState(magnitude_mask(w, self.sparsity * self.schedule.fraction(0)))
 

@@ -75,7 +75,10 @@ class Quantize:
         return QuantizeState(np.maximum(state.scale * np.abs(factor), SMALLEST).astype(np.float32))
 
     def encode(self, w: np.ndarray, state: QuantizeState) -> QuantizedWeight:
-        scale = self.following(state, w).scale
+        return self.stored(w, self.following(state, w).scale)
+
+    def stored(self, w: np.ndarray, scale: np.ndarray) -> QuantizedWeight:
+        """The weight on the grid of these scales (O,): a bias may want a coarser one than the weights."""
         return smallest_form(to_grid(w, scale), scale)
 
     def bound(self, w: np.ndarray, state: QuantizeState) -> float:

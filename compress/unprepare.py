@@ -31,10 +31,20 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
         raise ValueError(f"unprepare: nothing is attached to this {type(model).__name__}; prepare does that")
     with no_grad():
         seen = [parameter.view.project(parameter).data for parameter in viewed] if project else []
-    for parameter in viewed:
-        parameter.view = None
-    for parameter, array in zip(viewed, seen, strict=False):
-        parameter.data = np.array(array, np.float32)
-    model.view = None
-    vars(model).pop("prepared", None)
+    before = [(parameter, parameter.view, parameter.data) for parameter in viewed]
+    attached = {name: vars(model)[name] for name in ("prepared", "view") if name in vars(model)}
+    try:
+        for parameter in viewed:
+            parameter.view = None
+        for parameter, array in zip(viewed, seen, strict=False):
+            parameter.data = np.array(array, np.float32)
+        model.view = None
+        vars(model).pop("prepared", None)
+    except BaseException:  # Ctrl-C comes between any two lines
+        for parameter, view, array in before:
+            parameter.view = None
+            parameter.data = array
+            parameter.view = view
+        vars(model).update(attached)
+        raise
     return model

@@ -30,17 +30,20 @@ def refused(node: Any, why: str) -> TraceError:
     return TraceError(f"trace: {node.op}{where}: {why}")
 
 
-def batched(records: dict[int, tuple[list[Any], dict[str, np.ndarray]]], start: str) -> tuple[list, dict]:
+def batched(
+    records: dict[int, tuple[list[Any], dict[str, np.ndarray]]], start: str, ndim: int
+) -> tuple[list, dict]:
     """The nodes of the first of several records, true for a batch of any size, and each value's batch axis.
 
-    `records` has, for each number of rows, the nodes that lead from the value `start` to the output and the
-    constants they read. A reshape gets -1 for the length that the batch is in. Returns the nodes and, for
-    each value that comes from `start`, (axis, k): that axis is k·N long. Raises TraceError with the first
-    operation that depends on the size of the batch, or loses it.
+    `records` has, for each number of rows, the nodes that lead from the value `start`, of `ndim` axes, to the
+    output and the constants they read. A reshape gets -1 for the length that the batch is in. Returns the
+    nodes and, for each value that comes from `start`, (axis, k): that axis is k·N long. Raises TraceError
+    with the first operation that depends on the size of the batch, or loses it.
     """
     sizes = list(records)
     lists = [nodes for nodes, _ in records.values()]
     axes: dict[str, tuple[int, int]] = {start: (0, 1)}
+    ndims = {start: ndim}
     found = []
     for twins in zip_longest(*lists):
         node = _same_operation(twins, sizes)
@@ -55,7 +58,8 @@ def batched(records: dict[int, tuple[list[Any], dict[str, np.ndarray]]], start: 
             node = replace(node, attrs={"shape": shape})
         elif not _all_equal([twin.attrs for twin in twins]):
             raise refused(node, f"what it does depends on the size of the batch, {_rows(*sizes)}")
-        _check_index(node, axes)
+        _check_index(node, axes, ndims)
+        ndims[node.output] = len(node.shape)
         found.append(node)
     return found, axes
 
@@ -93,16 +97,25 @@ def _batch_axis(node: Any, shapes: list[tuple[int, ...]], sizes: list[int]) -> t
     return found[0]
 
 
-def _check_index(node: Any, axes: dict[str, tuple[int, int]]) -> None:
+def _check_index(node: Any, axes: dict[str, tuple[int, int]], ndims: dict[str, int]) -> None:
     """A slice of the batch that takes all of a small one does not take all of every one."""
     axis = axes.get(node.inputs[0], (None, 0))[0]
     if node.op != "index" or axis is None:
         return
-    lead = node.attrs["index"][: axis + 1]
-    cut = lead[axis] if len(lead) > axis else None
-    slices = cut is not None and all(isinstance(i, slice) for i in lead)
-    if slices and (cut.start or 0, cut.stop) != (0, None):
+    index = node.attrs["index"]
+    taken = [i for i in index if i is not None]  # a part for each axis; ... stands for those that are left
+    if any(i is Ellipsis for i in taken):
+        at = next(k for k, i in enumerate(taken) if i is Ellipsis)
+        rest = ndims[node.inputs[0]] - sum(getattr(i, "ndim", 1) if _is_mask(i) else 1 for i in taken) + 1
+        taken[at : at + 1] = [slice(None)] * rest
+    cut = taken[axis] if len(taken) > axis else None
+    if isinstance(cut, slice) and (cut.start or 0, cut.stop) != (0, None):
         raise refused(node, f"it cuts rows out of a batch, {cut.start}:{cut.stop}")
+
+
+def _is_mask(part: Any) -> bool:
+    """Whether a part of an index is an array of booleans, which takes as many axes as it has."""
+    return getattr(getattr(part, "dtype", None), "kind", "") == "b"
 
 
 def _all_equal(values: list[Any]) -> bool:
@@ -134,8 +147,11 @@ def rows_stay_apart(graph: Any, axes: dict[str, tuple[int, int]], example: np.nd
     if example.dtype.kind == "f":
         x, other = rng.random((2, *shape)).astype(example.dtype)
         strangers = [other, np.full_like(other, np.nan)]
-    else:  # only integers that the network is known to take
+    else:  # only integers that the network is known to take, each in its own place if there are several
         x, other = (np.take_along_axis(example, rng.integers(len(example), size=shape), 0) for _ in range(2))
+        if np.array_equal(x, other) or np.array_equal(x[0], x[1]):
+            values = np.unique(example) if np.ptp(example) else np.arange(2)
+            x, other = rng.choice(values.astype(example.dtype), (2, *shape))
         strangers = [other]
     try:
         with np.errstate(all="ignore"):

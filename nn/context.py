@@ -100,7 +100,7 @@ class within:
         entered.remove(block)
 
     def __del__(self) -> None:
-        for block in self._entered:    # Ctrl-C came before the first line of __exit__
+        for block in getattr(self, "_entered", ()):    # Ctrl-C came before the first line of __exit__
             block.context.leave(block)
 
 

@@ -233,6 +233,8 @@ def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> np.ndarr
         array = (np.frombuffer(data, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
     elif dtype in _DTYPES:
         array = np.frombuffer(bytearray(data), dtype=np.dtype(_DTYPES[dtype]).newbyteorder("<"))
+        if dtype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
+            raise ValueError(f"tensor {name!r:.60} has booleans that are neither 0 nor 1")
     else:
         known = ", ".join([*_DTYPES, "BF16"])
         raise ValueError(f"tensor {name!r:.60} has dtype {dtype}; wanted one of {known}")

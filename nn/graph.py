@@ -203,8 +203,8 @@ def trace(model: Any, example: np.ndarray | Tensor) -> Graph:
     records = {len(example): (_needed(first.nodes, result), first.constants)}
     for n in SIZES:
         if n not in records:
-            records[n] = _again(model, example[np.arange(n) % len(example)], first, len(example))
-    nodes, axes = batched(records, name)
+            records[n] = _again(model, _other_rows(example, n), first, len(example))
+    nodes, axes = batched(records, name, example.ndim)
     if axes.get(result) != (0, 1):
         shape = next(node.shape for node in nodes if node.output == result)
         raise refused(nodes[-1], f"the output must be (N, …); it is {shape} for {len(example)} rows")
@@ -214,6 +214,17 @@ def trace(model: Any, example: np.ndarray | Tensor) -> Graph:
     graph = Graph(name, result, example.shape, nodes, constants, views)
     rows_stay_apart(graph, axes, example)
     return graph
+
+
+def _other_rows(example: np.ndarray, n: int) -> np.ndarray:
+    """So many rows like those of the example; of other numbers, if they are floats: a constant that a forward
+    computes from them is then another one.
+    """
+    rows = example[np.arange(n) % len(example)]
+    if rows.dtype.kind != "f" or not np.isfinite(rows).all():
+        return rows
+    low, high = rows.min(initial=0), rows.max(initial=1)
+    return (low + (high - low) * np.random.default_rng(n).random(rows.shape)).astype(rows.dtype)
 
 
 def _again(model: Module, x: np.ndarray, first: _Tracer, rows: int) -> tuple[list[Node], dict[str, Any]]:

@@ -46,6 +46,9 @@ class Diverged(FloatingPointError):
         super().__init__(message)
         self.layer = layer
 
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.layer)    # for a pool's process, which sends it home
+
 
 cosine = Cosine()    # half a cosine from 1 to 0, for `schedule`; others are in nn.optim.schedules
 

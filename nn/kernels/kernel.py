@@ -143,7 +143,7 @@ class forcing(within):
 
     def __del__(self) -> None:
         super().__del__()
-        _count(-len(self._entered))
+        _count(-len(getattr(self, "_entered", ())))
 
 
 def _count(more: int) -> None:
