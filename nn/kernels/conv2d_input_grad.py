@@ -54,6 +54,11 @@ def _call(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *, stride: int | 
         raise ValueError(f"{who}: g must have shape {at.y}, that of the convolution of images of shape "
                          f"{at.x}, got {g.shape}")
     result, choice = None if out is None else output(who, out, at.x, F32, g, w), conv2d_input_grad.choice
+    if choice != NUMPY and _a_copy_pays(at, result):
+        result = room(who, at.x) if result is None else result
+        for i in range(at.groups):
+            result[..., at.channels(i)] = _unpadded(at, g[..., at.filters(i)], w[at.filters(i)])
+        return result if out is None else out
     apart = _columns_are_apart(at, result)
     some, complete = (_phases_of_lines if apart else _phases)(at)
     if result is None:
@@ -81,10 +86,30 @@ def _call(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *, stride: int | 
 
 def _columns_are_apart(at: Geometry, out: np.ndarray | None) -> bool:
     """Whether that is so: and then every line of a window lies in the image, and without gaps."""
-    _, c, _, kw = at.w
+    c = at.w[1]
     adjacent = out is None or out.strides[2:] == (4 * c, 4)
-    dense = at.dilation[1] == 1 and not at.padding[1] and at.groups == 1
-    return adjacent and dense and 1 < kw <= at.stride[1]
+    return adjacent and _share_no_column(at) and not at.padding[1] and at.groups == 1
+
+
+def _share_no_column(at: Geometry) -> bool:
+    return at.dilation[1] == 1 and 1 < at.w[3] <= at.stride[1]
+
+
+# With padding the outermost windows are not whole, with groups a line is not dense: then the gradient of the
+# padded images of one group is made so, and copied.
+
+def _a_copy_pays(at: Geometry, out: np.ndarray | None) -> bool:
+    return (_share_no_column(at) and not _columns_are_apart(at, out) and at.padding[1] <= at.x[2]
+            and at.groups <= at.w[1])
+
+
+def _unpadded(at: Geometry, g: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The gradient of one group's images, cut out of that of images that are as wide as their padding."""
+    height, width = at.x[1:3]
+    p = at.padding[1]
+    wide = _call(g, w, (height, width + 2 * p), stride=at.stride, padding=(at.padding[0], 0),
+                 dilation=at.dilation)
+    return wide[:, :, p:p + width]
 
 
 def _phases(at: Geometry) -> tuple[tuple, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arguments import F32, array, output, room
-from .convolution import both, geometry, met, pair, readable, struct
+from .convolution import both, geometry, met, pad, pair, readable, struct
 from .kernel import kernel
 from .native import NUMPY, check, lib, pointer
 
@@ -26,7 +26,7 @@ def conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: tuple[int, int
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
     n, rows, columns, o = g.shape
     c, count = x.shape[3] // groups, n * rows * columns
-    padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    padded = pad(x, (ph, pw))
     by_group = g.reshape(count, groups, o // groups).transpose(1, 2, 0)
     gradient = np.zeros((o, c, *kernel_size), np.result_type(x, g))
     for a in range(kernel_size[0]):

@@ -31,6 +31,15 @@ class Geometry(NamedTuple):
     dilation: Pair
     groups: int
 
+    def channels(self, group: int) -> slice:
+        """The channels of the images in a group."""
+        return slice(group * self.w[1], (group + 1) * self.w[1])
+
+    def filters(self, group: int) -> slice:
+        """The filters in a group, which are channels of the result."""
+        n = self.w[0] // self.groups
+        return slice(group * n, (group + 1) * n)
+
     def taps(self) -> list[tuple[int, int]]:
         """The taps of a filter in reading order."""
         return [(i, j) for i in range(self.w[2]) for j in range(self.w[3])]
@@ -62,6 +71,15 @@ def positions(size: int, kernel: int, stride: int, padding: int, dilation: int) 
 def met(tap: int, count: int, stride: int, dilation: int) -> slice:
     """The pixels of a padded image, along one axis, that the `count` positions meet at one tap."""
     return slice(tap * dilation, tap * dilation + stride * (count - 1) + 1, stride)
+
+
+def pad(x: np.ndarray, padding: Pair) -> np.ndarray:
+    """Images with zeros around them, as the specifications read them; MemoryError where there is no room."""
+    try:
+        return np.pad(x, ((0, 0), *((p, p) for p in padding), (0, 0)))
+    except (MemoryError, ValueError):    # larger than the memory, or than an array can be
+        what = f"images of shape {x.shape} with the padding {tuple(padding)}"
+        raise MemoryError(f"no memory for {what}") from None
 
 
 def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy import empty, ndarray
 
 from .arguments import F32, READABLE, WRITABLE, array, output, room, usual
-from .convolution import Geometry, both, geometry, met, positions, readable
+from .convolution import Geometry, both, geometry, met, pad, positions, readable
 from .convolution_plan import Plan
 from .kernel import kernel
 from .native import NUMPY, check, ffi, from_buffer, lib, pointer
@@ -33,7 +33,7 @@ def depthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = Non
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
     c, _, kh, kw = w.shape
-    padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    padded = pad(x, (ph, pw))
     rows, columns = positions(x.shape[1], kh, sh, ph, dh), positions(x.shape[2], kw, sw, pw, dw)
     y = np.zeros((len(x), rows, columns, c), np.result_type(x, w))
     for a in range(kh):

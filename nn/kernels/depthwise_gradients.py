@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arguments import F32, array, output, room
-from .convolution import Geometry, both, met, pair, phases, readable, struct
+from .convolution import Geometry, both, met, pad, pair, phases, readable, struct
 from .depthwise_conv2d import by_tap, depthwise
 from .kernel import kernel
 from .native import NUMPY, check, ffi, from_buffer, lib, pointer
@@ -50,7 +50,7 @@ def depthwise_conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: tupl
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
     _, rows, columns, c = g.shape
-    padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    padded = pad(x, (ph, pw))
     gradient = np.zeros((c, 1, *kernel_size), np.result_type(x, g))
     for a in range(kernel_size[0]):
         for b in range(kernel_size[1]):   # each tap gets the products of g and the pixels that it met

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import F32, U8, contiguous, integer, room
+from .convolution import pad
 from .kernel import kernel
 from .native import NUMPY, ffi, from_buffer, lib
 
@@ -29,11 +30,6 @@ def taps(counts: Pair, kernel_size: Pair, stride: Pair) -> Iterator[tuple[slice,
         for j in range(kw):
             rows, columns = i + sh * (down - 1) + 1, j + sw * (across - 1) + 1
             yield slice(None), slice(i, rows, sh), slice(j, columns, sw)
-
-
-def pad(x: np.ndarray, padding: Pair) -> np.ndarray:
-    """Images with zeros around them."""
-    return np.pad(x, ((0, 0), *((p, p) for p in padding), (0, 0)))
 
 
 def unpad(padded: np.ndarray, padding: Pair) -> np.ndarray:

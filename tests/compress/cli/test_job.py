@@ -27,7 +27,8 @@ TIMES = {"milliseconds", "faster", "spread", "calls"}
 
 
 def environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    own = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    return {**own, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
 
 
 def bonsai(folder, *options, **more):
