@@ -304,7 +304,8 @@ legend(program)
 #
 # This is the first row of our ledger. `enter` saves a Program, loads the file again and keeps what was
 # loaded: only what came back from a file counts. `race` lets Programs run in turns, so that a slow moment
-# of the machine hits all of them alike.
+# of the machine hits all of them alike, and `faster` compares two of them turn by turn: what it tells is the
+# median of the ratios, ± half of the range in which the middle half of the turns lie.
 
 # %%
 ledger = {}
@@ -323,15 +324,27 @@ def enter(name, program):
 
 
 def race(programs, count=256):
-    """Median seconds of each for `count` images, all in turn: A B C A B C ..."""
+    """Seconds of each for `count` images, turn by turn: A B C A B C ..."""
     images = digits.x_test[:count]
-    times = {name: [] for name in programs}
+    seconds = {name: [] for name in programs}
     for _ in range(5 if FAST else 41):
         for name, program in programs.items():
             start = time.perf_counter()
             program(images)
-            times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(seconds)) for name, seconds in times.items()}
+            seconds[name].append(time.perf_counter() - start)
+    return {name: np.array(turns) for name, turns in seconds.items()}
+
+
+def faster(seconds, name, than):
+    """How many times faster, and its spread: the median and half of the middle half of the turns' ratios."""
+    low, median, high = np.percentile(seconds[than] / seconds[name], [25, 50, 75])
+    return median, (high - low) / 2
+
+
+def warn_if_busy(*results):
+    """One line if a spread is more than a tenth of what was measured."""
+    if any(spread > 0.1 * times for times, spread in results):
+        print("The turns lie far apart: the machine was busy. Run the cell again.")
 
 
 row = enter("cnn float", program)
@@ -427,7 +440,10 @@ row = enter("cnn int8", program)
 compare("int8: times smaller", row["smaller"], yours_smaller)
 compare("int8: points lost", row["lost"], yours_points)
 seconds = race({name: row["program"] for name, row in ledger.items()})
-compare("int8: times faster", seconds["cnn float"] / seconds["cnn int8"], yours_faster)
+times, spread = faster(seconds, "cnn int8", than="cnn float")
+compare("int8: times faster", times, yours_faster)
+print(f"spread of the turns: ± {spread:.2f}")
+warn_if_busy((times, spread))
 
 # %% [markdown]
 # Not quite 4: scales, biases (32 bits) and the header do not shrink. Read a line of the Program: `qgemm`
@@ -725,7 +741,10 @@ LOOKING_UP = {
     "avx512": "sixteen floats are one register: one vpermps finds sixteen weights",
 }
 isa = nn.kernels.isa()
-print(f"on this machine ({isa}):", LOOKING_UP.get(isa, LOOKING_UP["avx2"]))
+if nn.kernels.why_not_c():
+    print("here without the C kernels: NumPy looks all weights up first, and then multiplies")
+else:
+    print(f"on this machine ({isa}):", LOOKING_UP.get(isa, LOOKING_UP["avx2"]))
 
 packed = program.constants["fc.weight"]
 arrays = packed.arrays()
@@ -895,7 +914,10 @@ convolutions = {name: n for name, n in work.items() if name != "fc"}
 fewer = sum(convolutions.values()) / (program.macs - work["fc"])
 compare("Winograd: times fewer multiplications in the convolutions", fewer, theory=2.25)
 seconds = race({"direct": direct, "winograd": program})
-compare("Winograd: times faster", seconds["direct"] / seconds["winograd"], yours)
+times, spread = faster(seconds, "winograd", than="direct")
+compare("Winograd: times faster", times, yours)
+print(f"spread of the turns: ± {spread:.2f}")
+warn_if_busy((times, spread))
 
 calls = [call.op for call in ledger["cnn float"]["program"].calls]
 chosen = [op for op in calls if op in ("conv2d", "winograd_conv2d", "im2col")]
@@ -911,7 +933,7 @@ print(f"by itself, convert chose for {', '.join(convolutions)}: {', '.join(chose
 # %% [markdown]
 # ## 12. The ledger
 #
-# What did it all buy? Times are told as ratios to the float network of the same run.
+# What did it all buy? Times are told as ratios to the float network of the same turns.
 #
 # **Before you run the cell:** which row is the fastest? How many times faster than its float network?
 
@@ -920,12 +942,13 @@ yours = None
 
 ledger = dict(sorted(ledger.items(), key=lambda item: item[0][:3]))  # the cnn first
 seconds = race({name: row["program"] for name, row in ledger.items()})
-print(f"{'':18}{'accuracy':>10}{'bytes':>10}{'x smaller':>11}{'in memory':>11}{'MACs':>10}{'x faster':>10}")
+print(f"{'':18}{'accuracy':>10}{'bytes':>10}{'x smaller':>11}{'in memory':>11}{'MACs':>10}{'x faster':>10} ±")
 for name, row in ledger.items():
-    row["faster"] = seconds[name[:3] + " float"] / seconds[name]
+    row["faster"], row["spread"] = faster(seconds, name, than=name[:3] + " float")
     program = row["program"]
     print(f"{name:18}{row['accuracy']:9.2f}%{row['bytes']:10,}{row['smaller']:11.2f}", end="")
-    print(f"{program.nbytes:11,}{program.macs:10,}{row['faster']:10.2f}")
+    print(f"{program.nbytes:11,}{program.macs:10,}{row['faster']:10.2f} ± {row['spread']:.2f}")
+warn_if_busy(*((row["faster"], row["spread"]) for row in ledger.values()))
 print()
 compare("the fastest row: times faster", max(row["faster"] for row in ledger.values()), yours)
 

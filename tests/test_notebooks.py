@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -163,6 +164,22 @@ def anonymous(notebook):
     del notebook["metadata"]["generated"]
 
 
+def illustrated(notebook):
+    notebook["cells"][0]["attachments"] = {"mine.png": {"image/png": "iVBORw0KGgo="}}
+
+
+def tagged(notebook):
+    notebook["cells"][1]["metadata"]["tags"] = ["exercise"]
+
+
+def locked(notebook):
+    notebook["cells"][1]["metadata"]["editable"] = False
+
+
+def titled(notebook):
+    notebook["metadata"]["title"] = "My tour"
+
+
 @pytest.fixture
 def notebook(tmp_path):
     (tmp_path / "a.py").write_text(SMALL, encoding="utf-8")
@@ -170,7 +187,10 @@ def notebook(tmp_path):
     return tmp_path / "a.ipynb"
 
 
-@pytest.mark.parametrize("change", [answered, computed, added, removed, anonymous])
+CHANGES = [answered, computed, added, removed, anonymous, illustrated, tagged, locked, titled]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_notebook_is_kept_and_said(notebook, change, capsys):
     content = json.loads(notebook.read_text(encoding="utf-8"))
     change(content)
@@ -196,8 +216,14 @@ def test_a_notebook_that_was_only_opened_follows_its_source(notebook):
     content = json.loads(notebook.read_text(encoding="utf-8"))
     for cell in content["cells"]:
         cell["source"] = "".join(cell["source"])
-        cell["metadata"] = {"editable": True}
+        cell["metadata"] = {
+            "editable": True, "tags": [], "slideshow": {"slide_type": ""}, "trusted": True, "scrolled": True,
+            "collapsed": False, "jupyter": {"source_hidden": True},
+        }  # fmt: skip
+        cell["id"] += "x"
     content["metadata"]["language_info"] = {"name": "python", "version": "3.12.1"}
+    content["metadata"]["kernelspec"] = {"display_name": "mine", "language": "python", "name": "mine"}
+    content["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
     notebook.write_text(json.dumps(content), encoding="utf-8")
     notebook.with_suffix(".py").write_text(SMALL.replace("a = 1", "a = 2"), encoding="utf-8")
     assert command(["notebooks", str(notebook.parent)]) == 0
@@ -210,3 +236,43 @@ def test_a_bad_source_leaves_every_notebook_as_it_was(notebook):
     (notebook.parent / "b.py").write_text("print()\n", encoding="utf-8")
     assert command(["notebooks", str(notebook.parent)]) == 2
     assert notebook.read_bytes() == before
+
+
+# Sources and places of any kind
+
+
+def test_a_source_that_is_not_utf_8_is_named(tmp_path, capsys):
+    (tmp_path / "a.py").write_bytes(SMALL.replace("a = 1", "a = 'é'").encode("latin-1"))
+    assert command(["notebooks", str(tmp_path)]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"{tmp_path / 'a.py'}: not UTF-8" in said
+
+
+def test_a_byte_order_mark_is_no_text(notebook):
+    source = notebook.with_suffix(".py")
+    source.write_bytes(b"\xef\xbb\xbf" + source.read_bytes())
+    assert command(["notebooks", str(notebook.parent), "--check"]) == 0
+
+
+def test_a_link_to_a_file_that_is_not_there(notebook, capsys):
+    mine = notebook.parent / "elsewhere.ipynb"
+    notebook.unlink()
+    notebook.symlink_to(mine)
+    assert command(["notebooks", str(notebook.parent)]) == 0
+    assert mine.read_bytes() == convert(SMALL, "a.py")
+    notebook.unlink()
+    notebook.symlink_to(notebook.parent / "nowhere" / "a.ipynb")
+    capsys.readouterr()
+    assert command(["notebooks", str(notebook.parent)]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"{notebook}: a link into {notebook.parent / 'nowhere'}" in said
+
+
+def test_the_advice_can_be_followed(tmp_path, capsys):
+    folder = tmp_path / "my notes"
+    folder.mkdir()
+    (folder / "a.py").write_text(SMALL, encoding="utf-8")
+    assert command(["notebooks", str(folder), "--check"]) == 1
+    advice = shlex.split(capsys.readouterr().err.strip().rpartition("run: bonsai ")[2])
+    assert command(advice) == 0
+    assert (folder / "a.ipynb").is_file()

@@ -1,10 +1,12 @@
 """What is printed, on any terminal: letters that it has, columns that it has, and outputs that are full."""
 
+import ast
 import io
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,8 +34,64 @@ def test_every_letter_that_we_print_can_be_written(encoding):
         stream.write(text)
     stream.flush()
     written = stream.buffer.getvalue()
-    assert b"caf\xe9 " in written
-    assert written.count(b"?") <= 1 + "".join(texts).count("?")  # every one of them has a likeness
+    assert b"caf\xe9 \\U0001f333" in written or encoding == "utf-8"
+    assert written.count(b"?") == "".join(texts).count("?")
+    assert written.count(b"\\") <= 1 + "".join(texts).count("\\")  # every one of them has a likeness
+
+
+def test_every_letter_of_our_texts_is_in_the_table():
+    """What a module of the command may print, and every formula."""
+    texts = [rules.text(rules.entries())]
+    for path in Path(terminal.__file__).parent.rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        texts += [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    letters = {letter for letter in "".join(texts) if not letter.isascii()}
+    assert letters - set(terminal.LIKE) - set(terminal.RAISED) - set(terminal.LOWERED) == set()
+
+
+def on(encoding, text, monkeypatch):
+    """What comes out of a standard output of this encoding."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    terminal.accept_every_letter()
+    stream.write(text)
+    stream.flush()
+    return stream.buffer.getvalue().decode(encoding)
+
+
+FORMULAS = {
+    "‖w − ŵ‖/‖w‖": "||w - w^||/||w||",
+    "x̂ + ẋ": "x^ + x'",
+    "2³¹ − 1": "2^31 - 1",
+    "10⁻⁷": "10^-7",
+    "x²y": "x^2 y",
+    "xᵢ₋₁": "x_(i-1)",
+    "(Σ|xᵢ|ᵖ)¹ᐟᵖ": "(sum|x_i|^p)^(1/p)",
+    "1⁄2": "1/2",
+    "e^βx, e^−βx": "e^(beta x), e^(-beta x)",
+    "√2π": "sqrt 2 pi",
+    "2/√π ∫₀ˣ e": "2/sqrt pi int_0^x e",
+    "3×3, m×n": "3x3, m x n",
+    "12 µs": "12 us",
+    "⌈√n⌉": "ceil(sqrt n)",
+}
+
+
+@pytest.mark.parametrize(("text", "plain"), FORMULAS.items(), ids=FORMULAS.values())
+def test_a_formula_keeps_its_meaning(text, plain, monkeypatch):
+    assert on("ascii", text, monkeypatch) == plain
+    assert on("utf-8", text, monkeypatch) == text
+
+
+def test_half_of_an_exponent_is_not_written_in_another_way(monkeypatch):
+    assert on("latin-1", "x² + y¹ᐟ²", monkeypatch) == "x² + y^(1/2)"
+
+
+@pytest.mark.parametrize("name", ["é1", "ﬁle", "Ａ", "ô", "ñ", "①", "中", "𝐱"])
+def test_a_name_becomes_no_other_name(name, monkeypatch):
+    escaped = name.encode("ascii", "backslashreplace").decode()
+    assert on("ascii", name, monkeypatch) == escaped
+    assert on("latin-1", name, monkeypatch) in (name, escaped)
 
 
 @pytest.mark.parametrize("variables", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "latin-1"}], ids=str)
