@@ -42,6 +42,8 @@ def _elsewhere(tmp_path, monkeypatch):
         (["--threads", "0"], "argument --threads: '0' is not"),
         (["--fast"], "unrecognized arguments: --fast"),
         (["train"], "'train'"),
+        (["--out", ""], "argument --out: '' names no place"),
+        (["rules", "--out="], "argument --out: '' names no place"),
         (["doctor", "--quick"], "unrecognized arguments: --quick"),
         (["--tecnique", "int8"], "unrecognized arguments: --tecnique (did you mean --technique?)"),
         (["-technique", "int8"], "unrecognized arguments: -technique (did you mean --technique?)"),
@@ -143,6 +145,20 @@ def test_an_out_that_is_a_file(tmp_path, capsys):
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         assert "file" in refused(capsys, "--quick", "--out", out)
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_an_out_that_is_no_place_for_files(capsys):
+    Path("file").write_text("kept")
+    assert "--out: 'file' is a file, not a folder" in refused(capsys, "--quick", "--out", "file")
+    if Path("/proc/self").exists():
+        assert refused(capsys, "--quick", "--out", "/proc").endswith(": '/proc'\n")
+
+
+def test_a_page_that_can_not_be_written_is_known_before_the_work(monkeypatch, capsys):
+    monkeypatch.setattr("compress.cli.rules.entries", None)
+    Path("page.md").mkdir()
+    assert "there is no folder 'nodir'" in refused(capsys, "rules", "--out", "nodir/x.html", "relu")
+    assert "'page.md' is a folder, not a file" in refused(capsys, "rules", "--out", "page.md", "relu")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
