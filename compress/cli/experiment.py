@@ -201,7 +201,8 @@ def train(
 ) -> dict[str, Result]:
     """All rows of one network for one seed: the float network, then everything that starts from it.
 
-    Every Program is saved in `out`, once the files named `stale` are gone from it; returns label → Result, for each row and each control.
+    Every Program is saved in `out`, once the files named `stale` are gone from it; returns label → Result,
+    for each row and each control.
     """
     trainer = Trainer(data.load(), budget, seed, tick)
     network = rows[0][0].network

@@ -78,7 +78,8 @@ class Folder:
         found = {one.name: _identity(one) for one in path.iterdir() if one.exists()}
         for name in sorted((networks | {*PAGES}) & found.keys() - earlier):
             if not _free(path / name):
-                raise nn.FileError(f"--out: {str(path / name)!r} is not of a run of ours; choose another --out")
+                whose = f"{str(path / name)!r} is not of a run of ours"
+                raise nn.FileError(f"--out: {whose}; choose another --out")
         left = (*sorted(earlier - networks - {*PAGES}), *PAGES)
         stale = tuple(name for name in left if name in earlier & found.keys())
         return cls(path, networks | {*PAGES}, stale, found)

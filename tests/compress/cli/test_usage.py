@@ -51,6 +51,13 @@ def _elsewhere(tmp_path, monkeypatch):
         (["--seed", "1", "--thread", "2", "--jsn", "pruned"], "unrecognized arguments: --jsn (did you"),
         (["--oyt", "doctor"], "unrecognized arguments: --oyt (did you mean --out?)"),
         (["bench", "--lst", "gemm"], "unrecognized arguments: --lst (did you mean --list?)"),
+        (["bench", "--LIST"], "bonsai bench: error: unrecognized arguments: --LIST (did you mean --list?)"),
+        (["--TECHNIQUE", "int8"], "unrecognized arguments: --TECHNIQUE (did you mean --technique?)"),
+        (["--check", "int8"], "--check (an option of 'bonsai rules' and 'bonsai notebooks')"),
+        (["--check", "bench"], "bonsai: error: unrecognized arguments: --check (an option of"),
+        (["--list"], "unrecognized arguments: --list (an option of 'bonsai bench')"),
+        (["doctor", "--json"], "unrecognized arguments: --json (an option of 'bonsai' and 'bonsai bench')"),
+        (["rules", "--seeds", "3", "--out"], "bonsai rules: error: unrecognized arguments: --seeds (an opt"),
         (["--technique", "int8", "pruned"], "invalid choice: 'pruned'"),
     ],
     ids=" ".join,
@@ -63,6 +70,15 @@ def test_options_that_are_none(options, message, capsys):
     assert out == ""
     assert message in error.splitlines()[-1]
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    "options", [["--lst"], ["--lst", "bench"], ["--froce"], ["--chekc=1", "rules"]], ids=" ".join
+)
+def test_no_option_is_proposed_that_would_not_be_valid_there(options, capsys):
+    with pytest.raises(SystemExit):
+        command(options)
+    assert capsys.readouterr().err.endswith(f"bonsai: error: unrecognized arguments: {options[0]}\n")
 
 
 @pytest.mark.parametrize(
@@ -218,6 +234,8 @@ def test_help_names_every_option_and_command(capsys):
         "--json",
         "doctor",
         "bench",
+        "130",
+        "143",
     ):
         assert word in text
 
