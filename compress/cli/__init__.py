@@ -1,6 +1,7 @@
 """The command `bonsai` (= `python -m compress`): the main job, `doctor`, `bench`, `rules` and `notebooks`.
 
-Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback).
+Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback), 130 and 143
+cut off by Ctrl-C (SIGINT) and by SIGTERM.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="bonsai",
         description="Compress a network for handwritten digits by every technique there is, and print what "
         "each one bought. Takes a minute or two; results are kept in --out.",
+        epilog="Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours, 130 interrupted "
+        "(Ctrl-C), 143 terminated.",
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="a few epochs on 400 images: to see that it works")
@@ -92,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
     add("--data", metavar="mnist:DIR", help="IDX files in DIR instead of the shipped digits")
-    add("--out", type=Path, default=Path("bonsai-runs"), metavar="DIR", help="where to write (bonsai-runs)")
+    add("--out", type=_path, default=Path("bonsai-runs"), metavar="DIR", help="where to write (bonsai-runs)")
     add("--threads", type=_count, metavar="N", help="networks trained side by side (the number of cores)")
     add("--json", action="store_true", help="print the ledger as JSON")
     parser.set_defaults(run=_job)
@@ -107,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     rules = commands.add_parser("rules", help="every operation: its formula, its modes, what it keeps")
     rules.add_argument("names", nargs="*", metavar="NAME", help="only these operations")
     rules.add_argument("--check", action="store_true", help="check each against differences, twice derived")
-    rules.add_argument("--out", type=Path, dest="page", metavar="FILE", help="write a page, .md or .html")
+    rules.add_argument("--out", type=_path, dest="page", metavar="FILE", help="write a page, .md or .html")
     rules.set_defaults(run=_rules)
     notebooks = commands.add_parser("notebooks", help="write the .ipynb of every notebook from its .py")
     notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), metavar="DIR",
@@ -173,11 +176,12 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     from . import bench
-    from .terminal import width
+    from .terminal import folded, width
 
     if options.list:
+        wide = max(map(len, bench.GROUPS)) + 2
         for name in bench.GROUPS:
-            print(f"{name:<{max(map(len, bench.GROUPS)) + 2}}{bench.summary(name)}")
+            print(folded(f"{name:<{wide}}{bench.summary(name)}", width(), " " * 4))
         return 0
     unknown = [name for name in options.names if name not in bench.GROUPS]
     if unknown:
@@ -196,11 +200,24 @@ def _rules(options: argparse.Namespace) -> int:
         raise _Usage(f"rules: {unknown[0]!r} is not one of {', '.join(RULES)}")
     if options.page is not None and options.page.suffix not in (".md", ".html"):
         raise _Usage(f"rules: --out wants a file ending in .md or .html; got {str(options.page)!r}")
+    if options.page is not None:
+        _check_place(options.page)
     found = rules.entries(options.names, options.check)
     print(rules.text(found, width()))
     if options.page is not None:
         rules.write(options.page, found)
     return 1 if any(entry.checked not in ("", "passed") for entry in found) else 0
+
+
+def _check_place(page: Path) -> None:
+    """That a page can be written there, before the work for it."""
+    from .outputs import check_writable
+
+    if not page.parent.is_dir():
+        raise _Usage(f"rules: --out: there is no folder {str(page.parent)!r}")
+    if page.is_dir():
+        raise _Usage(f"rules: --out: {str(page)!r} is a folder, not a file")
+    check_writable(page.parent)
 
 
 def _notebooks(options: argparse.Namespace) -> int:
@@ -213,6 +230,12 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10,000")
     return int(text)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("'' names no place; to write here, say .")
+    return Path(text)
 
 
 def _natural(text: str) -> int:

@@ -191,11 +191,18 @@ class Trainer:
 
 
 def train(
-    data: Data, budget: Budget, seed: int, rows: list[tuple[Technique, float | None]], out: Path, tick: Tick
+    data: Data,
+    budget: Budget,
+    seed: int,
+    rows: list[tuple[Technique, float | None]],
+    out: Path,
+    stale: tuple[str, ...],
+    tick: Tick,
 ) -> dict[str, Result]:
     """All rows of one network for one seed: the float network, then everything that starts from it.
 
-    Every Program is saved in `out`; returns label → Result, for each row and each control.
+    Every Program is saved in `out`, once the files named `stale` are gone from it; returns label → Result,
+    for each row and each control.
     """
     trainer = Trainer(data.load(), budget, seed, tick)
     network = rows[0][0].network
@@ -204,11 +211,12 @@ def train(
     results: dict[str, Result] = {}
 
     def save(label: str, name: str, model: nn.Module, algorithm: str = "auto") -> None:
-        file = outputs.program(network, name, seed)
+        path = out / outputs.program(network, name, seed)
         program = trainer.program(model, algorithm)
         errors = compress.weight_errors(model, program)
-        compress.save(program, out / file)
-        results[label] = Result(out / file, errors.certified, errors.measured)
+        outputs.clear(out, stale)
+        compress.save(program, path)
+        results[label] = Result(path, errors.certified, errors.measured)
 
     for technique, option in rows:
         label = technique.label(option)

@@ -16,14 +16,23 @@ SHARE = 0.15  # of a Program's time: a kind of call that takes less is not named
 
 
 def disturbed(rows: Sequence[Row], busy: float) -> list[str]:
-    """A warning where the times are those of a busy machine."""
+    """A warning where the times are those of a busy machine, or differ much from turn to turn."""
     wavering = max((row.spread for row in rows if row.technique == "float"), default=0.0)
-    if busy <= BUSY and wavering <= WAVERING:
+    signs = []
+    if busy > BUSY:
+        signs.append(f"other programs had the core for {busy:.0%} of the time")
+    if wavering > WAVERING:
+        signs.append(f"the float network beside itself is off by ±{wavering:.0%}")
+    if not signs:
         return []
+    what, when = (
+        ("the machine was busy while this was timed", "when the machine is quiet")
+        if busy > BUSY
+        else ("the times waver", "to see which of them hold")
+    )
     return [
-        f"WARNING: the machine was busy while this was timed: other programs had the core for {busy:.0%} of "
-        f"the time, and the float network beside itself is off by ±{wavering:.0%}. Times and ratios are less "
-        "certain than they look; run it again when the machine is quiet."
+        f"WARNING: {what}: {', and '.join(signs)}. Times and ratios are less certain than they look; "
+        f"run it again {when}."
     ]
 
 

@@ -52,21 +52,19 @@ class Options:
 def run(options: Options) -> Ledger:
     """Do the whole job and write ledger.json, report.html, charts and all Programs to `options.out`.
 
-    What an earlier run left there is removed first. Raises OSError or FileError for data that can't be read
-    or a folder that can't be written, before training; UnwrittenError for a report that can't be written
-    after it.
+    What an earlier run left there goes when the first network is written. Raises OSError or FileError for
+    data that can't be read, a folder that can't be written or one that holds somebody else's files by these
+    names, before training; UnwrittenError for a report that can't be written after it.
     """
     techniques = _selected(options.technique)
     data = Data(options.data, limit=400 if options.quick else None)
     digits = data.load()
-    options.out.mkdir(parents=True, exist_ok=True)
-    _check_writable(options.out)
-    outputs.clear(options.out)
     seeds = tuple(range(options.seed, options.seed + options.seeds))
-    with on_interrupt(lambda: outputs.kept(options.out)):
+    folder = outputs.Folder.open(options.out, techniques, seeds)
+    with on_interrupt(folder.kept):
         with Workers(options.threads, _epochs(techniques, options)) as pool:
             chosen, seen = _choose(pool, data, options, techniques)
-            results = _train(pool, data, options, techniques, chosen, seeds)
+            results = _train(pool, data, options, techniques, chosen, seeds, folder)
             measured = _measure(pool, data, options, results, seeds[0])
         rows = tuple(_rows(results, measured, seeds))
         settings = {"budget": asdict(options.budget), "images": len(digits.x_train), "quick": options.quick}
@@ -85,13 +83,6 @@ class UnwrittenError(OSError):
     def __init__(self, ledger: Ledger, why: OSError) -> None:
         super().__init__(why.errno, why.strerror, why.filename)
         self.ledger = ledger
-
-
-def _check_writable(out: Path) -> None:
-    """That files can't be kept is better known now than after the training."""
-    probe = out / ".writable"
-    write_bytes(probe, b"")
-    probe.unlink()
 
 
 Choice = dict[str, float]
@@ -128,6 +119,7 @@ def _train(
     techniques: list[Technique],
     chosen: Choice,
     seeds: tuple[int, ...],
+    folder: outputs.Folder,
 ) -> Results:
     networks = list(dict.fromkeys(technique.network for technique in techniques))
     asked: dict[tuple[int, str], Future[dict[str, Result]]] = {}
@@ -135,7 +127,7 @@ def _train(
         for network in networks:
             rows = [(t, chosen.get(_key(t))) for t in techniques if t.network == network]
             asked[seed, network] = pool.submit(
-                experiment.train, data, options.budget, seed, rows, options.out
+                experiment.train, data, options.budget, seed, rows, folder.path, folder.stale
             )
     return {seed: {network: asked[seed, network].result() for network in networks} for seed in seeds}
 

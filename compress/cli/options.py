@@ -14,12 +14,18 @@ __all__ = ["Parser"]
 
 class Parser(argparse.ArgumentParser):
     """Blames an option that is none before what follows it: the parsers of the standard library take the
-    `int8` of `--tecnique int8` for a command, and say that there is no such command.
+    `int8` of `--tecnique int8` for a command, and say that there is no such command. An option counts only
+    where it stands: those of a command come after its name, those of the main job before.
     """
+
+    above: Parser | None = None  # whose command this is
+    words: Sequence[str] | None = None  # that it was given; None for a command that was not
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         """As the base class; remembers the words for `error`."""
         self.words = list(sys.argv[1:] if args is None else args)
+        for command in self._commands():
+            command.above = self
         return super().parse_known_args(self.words, namespace)
 
     def print_help(self, file: Any = None) -> None:
@@ -28,19 +34,35 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and what is wrong, and exit with 2."""
-        for word in self.words:
-            name = word.partition("=")[0]
-            if re.match(r"[-–—]+[^\W\d]", name) and not any(one.startswith(name) for one in self._options()):
-                near = difflib.get_close_matches(name, self._options(), n=1)
-                hint = f" (did you mean {near[0]}?)" if near else ""
-                super().error(f"unrecognized arguments: {word}{hint}")
+        given = next((one for one in self._commands() if one.words is not None), None)
+        self._refuse_unknown(self.words if given is None else self.words[: -1 - len(given.words)])
+        if given is not None:
+            given._refuse_unknown(given.words)
         super().error(message)
 
+    def _refuse_unknown(self, words: Sequence[str]) -> None:
+        """Exit with 2 if there is an option among these words that is none of this command."""
+        for word in words:
+            name = word.partition("=")[0]
+            if name == "--":  # what follows are no options
+                break
+            if re.match(r"[-–—]+[^\W\d]", name) and not any(one.startswith(name) for one in self._options()):
+                super().error(f"unrecognized arguments: {word}{self._hint(name)}")
+
+    def _hint(self, name: str) -> str:
+        """Whose option it is, or else which of this command may be meant."""
+        name, first, own = name.lower(), self.above or self, self._options()
+        owners = [one.prog for one in (first, *first._commands()) if name in one._options()]
+        if owners and name not in own:
+            return f" (an option of {' and '.join(map(repr, owners))})"
+        bare = {option.strip("-"): option for option in own}  # dashes are alike in all of them
+        near = difflib.get_close_matches(name.strip("-–—"), bare, n=1)
+        return f" (did you mean {bare[near[0]]}?)" if near else ""
+
+    def _commands(self) -> list[Parser]:
+        """The parsers of the commands below this one."""
+        groups = (action for action in self._actions if isinstance(action, argparse._SubParsersAction))
+        return [parser for group in groups for parser in group.choices.values()]
+
     def _options(self) -> list[str]:
-        """Of this command and of those below it."""
-        found = []
-        for action in self._actions:
-            found += action.option_strings
-            if isinstance(action, argparse._SubParsersAction):
-                found += [option for parser in action.choices.values() for option in parser._options()]
-        return found
+        return [option for action in self._actions for option in action.option_strings]

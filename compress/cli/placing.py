@@ -11,12 +11,13 @@ from itertools import combinations
 
 import numpy as np
 
-__all__ = ["apart", "overlap", "place"]
+__all__ = ["apart", "crossed", "overlap", "place"]
 
 DIRECTIONS = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 DISTANCES = (1.0, 1.8, 2.8, 4.0, 5.5, 7.5, 10.0)  # from a mark to its label, in gaps
 LABEL, MARK, TOUCH = 40.0, 4.0, 0.5  # what it costs to touch a label, to hide a mark, to touch what is taken,
-LEADER, OTHER, FAR = 0.8, 3.0, 0.15  # to be crossed or to cross on the way, to be nearer to others, to be far
+CROSS = 20.0  # to be crossed by another label's line, or to cross a label with its own,
+LEADER, OTHER, FAR = 0.8, 3.0, 0.15  # to cross what is taken, to be nearer to others, to be far
 
 
 def apart(points: np.ndarray, bars: np.ndarray, gap: float) -> np.ndarray:
@@ -46,6 +47,18 @@ def overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.prod(np.maximum(high - low, 0), axis=2)
 
 
+def crossed(starts: np.ndarray, ends: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Whether each of n lines, from start (n, 2) to end (n, 2), goes through each of m boxes: (n, m). It does
+    if the parts of it that are within the box in x and in y have something in common.
+    """
+    way = (ends - starts)[:, None]
+    way = np.where(way == 0, 1e-9, way)
+    one, other = (boxes[None, :, :2] - starts[:, None]) / way, (boxes[None, :, 2:] - starts[:, None]) / way
+    enters = np.minimum(one, other).max(axis=2)
+    leaves = np.maximum(one, other).min(axis=2)
+    return np.maximum(enters, 0) < np.minimum(leaves, 1)
+
+
 def place(
     points: np.ndarray, sizes: np.ndarray, taken: np.ndarray, frame: np.ndarray, gap: float
 ) -> np.ndarray:
@@ -73,15 +86,16 @@ def place(
         steps = np.linspace(0.2, 1, 8)[:, None, None]  # along the line from the point to its label
         line = (points[i] + steps * (ends[i] - points[i])).reshape(-1, 2)
         theirs = np.clip(points[others], labels[:, :2], labels[:, 2:])
-        leaders = (points[others] + steps * (theirs - points[others])).reshape(-1, 2)
-        crossed = overlap(np.hstack([line - 1, line + 1]), np.vstack([labels, taken])) > 0
+        hidden = overlap(np.hstack([line - 1, line + 1]), taken) > 0
+        mine = np.broadcast_to(points[i], ends[i].shape)
         return (
             outside[i]
             + LABEL * (overlap(boxes, labels) > 0).sum(axis=1)
             + MARK * overlap(boxes, taken).sum(axis=1) / gap**2
             + TOUCH * (overlap(boxes, taken) > 0).sum(axis=1)
-            + LEADER * (overlap(boxes, np.hstack([leaders - 1, leaders + 1])) > 0).any(axis=1)
-            + LEADER * crossed.any(axis=1).reshape(8, -1).sum(axis=0) * (around[:, 2] > DISTANCES[1])
+            + CROSS * crossed(points[others], theirs, boxes).sum(axis=0)
+            + CROSS * crossed(mine, ends[i], labels).sum(axis=1)
+            + LEADER * hidden.any(axis=1).reshape(8, -1).sum(axis=0) * (around[:, 2] > DISTANCES[1])
             + OTHER * np.clip(1.5 - nearest / (away[i] + 1e-9), 0, 1)
             + FAR * around[:, 2]
         )

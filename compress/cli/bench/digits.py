@@ -55,7 +55,8 @@ def _accuracies(asked: list[tuple[Technique, float | None]]) -> dict[str, list[f
     data = experiment.Data()
     with tempfile.TemporaryDirectory() as folder, Workers(None, 0) as pool:
         futures = [
-            pool.submit(experiment.train, data, job.FULL, seed, asked, Path(folder)) for seed in range(SEEDS)
+            pool.submit(experiment.train, data, job.FULL, seed, asked, Path(folder), ())
+            for seed in range(SEEDS)
         ]
         results = [future.result() for future in futures]
         paths = [result.path for seed in results for result in seed.values()]

@@ -36,7 +36,7 @@ class AsText:
 
     def cut_off(self) -> str:
         """What an interrupt says."""
-        return f"{len(self.rows)} rows were measured"
+        return _measured(self.rows)
 
 
 class AsJson:
@@ -62,8 +62,12 @@ class AsJson:
     def cut_off(self) -> str:
         """Close the document, past Python's own output, which may be in the middle of something."""
         os.write(1, self._rest(complete=False).encode())
-        return f"{len(self.rows)} rows were measured"
+        return _measured(self.rows)
 
     def _rest(self, complete: bool, **more: Any) -> str:
         rest = {"bars": verdicts(self.rows), "complete": complete, **more}
         return f"\n],\n{json.dumps(rest, indent=1)[1:]}\n"
+
+
+def _measured(rows: list[Row]) -> str:
+    return "1 row was measured" if len(rows) == 1 else f"{len(rows)} rows were measured"

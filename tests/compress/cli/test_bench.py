@@ -36,7 +36,7 @@ from compress.cli.bench import (
     variants,
     winograd_conv2d,
 )
-from compress.cli.bench.printing import AsJson
+from compress.cli.bench.printing import AsJson, _measured
 from compress.cli.bench.row import AT_LEAST, AT_MOST, Row, verdicts
 from nn import kernels
 
@@ -210,6 +210,7 @@ def test_json_of_a_run_that_is_cut_off_is_whole(capfd):
     printer = AsJson({"cpu": "µ"}, None)
     printer.add(row(2.0))
     printer.add(row(0.5))
+    assert _measured(printer.rows[:1]) == "1 row was measured"
     assert printer.cut_off() == "2 rows were measured"
     answer = json.loads(capfd.readouterr().out)
     assert [one["value"] for one in answer["rows"]] == [2.0, 0.5]
@@ -225,6 +226,14 @@ def test_unknown_name(capsys):
 def test_list(capsys):
     assert command(["bench", "--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(bench.GROUPS)
+
+
+def test_list_on_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    assert command(["bench", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 50
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == list(bench.GROUPS)
 
 
 def test_a_group_that_fails_is_a_bug(monkeypatch, capsys):

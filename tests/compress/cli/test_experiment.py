@@ -9,7 +9,7 @@ import pytest
 
 import compress
 import nn
-from compress.cli import experiment, job
+from compress.cli import experiment, job, outputs
 from compress.cli.experiment import Budget, Data, Trainer
 from compress.cli.ledger import Ledger, Row
 from compress.cli.techniques import NETWORKS, TECHNIQUES, Technique, prune_mlp
@@ -22,7 +22,7 @@ def trained(folder):
     """All rows of the small network with the shortest training there is."""
     folder.mkdir()
     rows = [(technique, technique.options[-1] if technique.options else None) for technique in MLP]
-    return experiment.train(Data(limit=128), SHORT, 0, rows, folder, lambda epochs: None)
+    return experiment.train(Data(limit=128), SHORT, 0, rows, folder, (), lambda epochs: None)
 
 
 def test_nothing_that_is_trained_or_chosen_depends_on_the_test_images(tmp_path, monkeypatch):
@@ -141,5 +141,5 @@ def test_selected_rows_come_with_their_float_network():
 
 
 def test_a_folder_that_can_be_written_keeps_nothing_of_the_probe(tmp_path):
-    job._check_writable(tmp_path)
+    outputs.check_writable(tmp_path)
     assert not list(Path(tmp_path).iterdir())

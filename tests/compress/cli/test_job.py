@@ -184,14 +184,16 @@ def test_nothing_else_is_left(quick):
 
 
 def test_a_folder_holds_one_run(quick, tmp_path):
-    """What an earlier run left goes, whatever it was cut off at; what others keep there stays."""
-    (tmp_path / "cnn-mine.safetensors").write_text("mine")
-    (tmp_path / "notes.png").write_text("mine")
-    for name in ("cnn-int8-seed9.safetensors", "report.html.0123abcd.part", "layer-bytes.png", "ledger.json"):
-        (tmp_path / name).write_text("old")
+    """What an earlier run left goes, what others keep there stays."""
+    foreign = ["cnn-mine-seed5.safetensors", "cnn-int8-seed9.safetensors", ".writable", "notes.png",
+               "mlp-int8-seed0.safetensors.abc.part"]  # fmt: skip
+    for path in quick[0].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for name in foreign:
+        (tmp_path / name).write_text("mine")
     run = bonsai(tmp_path, "--quick", "--seeds", 1, "--technique", "winograd", "--out", ".", "--seed", 3)
     assert run.returncode == 0, run.stderr
-    wanted = {"cnn-mine.safetensors", "notes.png", "ledger.json", "report.html"}
+    wanted = {*foreign, "ledger.json", "report.html"}
     wanted |= {f"{name}-seed3.safetensors" for name in ("cnn-float", "cnn-winograd", "mlp-float")}
     there = {path.name for path in tmp_path.iterdir()}
     assert there - {path.name for path in quick[0].glob("*.png")} == wanted

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.cli.placing import apart, overlap, place
+from compress.cli.placing import apart, crossed, overlap, place
 
 FRAME = np.array([0.0, 0.0, 1000.0, 800.0])
 PLACES = st.lists(st.tuples(st.integers(200, 800), st.integers(200, 600)), min_size=1, max_size=8)
@@ -94,3 +94,22 @@ def test_the_line_to_a_label_goes_through_the_gap_of_a_wall():
     (centre,) = place(np.array([[500.0, 400.0]]), np.array([[90.0, 20.0]]), walls, FRAME, 15.0)
     assert centre[0] + 45 <= 450
     assert centre[1] == 400
+
+
+def test_lines_through_boxes():
+    starts = np.array([(0, 0), (0, 0), (5, -9), (0, 3)], float)
+    ends = np.array([(10, 10), (3, 10), (5, 9), (3, 3)], float)
+    box = np.array([(4, 2, 6, 6), (20, 20, 30, 30)], float)
+    assert crossed(starts, ends, box).tolist() == [[True, False], [False, False], [True, False], [False] * 2]
+
+
+@given(PLACES)
+def test_no_line_to_a_label_goes_through_another_label(places):
+    points = np.array(places, float)
+    points[:, 0] = apart(points, points[:, 1, None] + np.zeros((len(points), 2)), 20.0)
+    sizes = np.full(points.shape, (90.0, 20.0))
+    labels = boxes(place(points, sizes, boxes(points, np.full(points.shape, 16.0)), FRAME, 15.0), sizes)
+    ends = np.clip(points, labels[:, :2], labels[:, 2:])
+    through = crossed(points, ends, labels)
+    np.fill_diagonal(through, False)
+    assert not through.any()

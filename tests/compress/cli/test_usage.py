@@ -42,6 +42,8 @@ def _elsewhere(tmp_path, monkeypatch):
         (["--threads", "0"], "argument --threads: '0' is not"),
         (["--fast"], "unrecognized arguments: --fast"),
         (["train"], "'train'"),
+        (["--out", ""], "argument --out: '' names no place"),
+        (["rules", "--out="], "argument --out: '' names no place"),
         (["doctor", "--quick"], "unrecognized arguments: --quick"),
         (["--tecnique", "int8"], "unrecognized arguments: --tecnique (did you mean --technique?)"),
         (["-technique", "int8"], "unrecognized arguments: -technique (did you mean --technique?)"),
@@ -49,6 +51,13 @@ def _elsewhere(tmp_path, monkeypatch):
         (["--seed", "1", "--thread", "2", "--jsn", "pruned"], "unrecognized arguments: --jsn (did you"),
         (["--oyt", "doctor"], "unrecognized arguments: --oyt (did you mean --out?)"),
         (["bench", "--lst", "gemm"], "unrecognized arguments: --lst (did you mean --list?)"),
+        (["bench", "--LIST"], "bonsai bench: error: unrecognized arguments: --LIST (did you mean --list?)"),
+        (["--TECHNIQUE", "int8"], "unrecognized arguments: --TECHNIQUE (did you mean --technique?)"),
+        (["--check", "int8"], "--check (an option of 'bonsai rules' and 'bonsai notebooks')"),
+        (["--check", "bench"], "bonsai: error: unrecognized arguments: --check (an option of"),
+        (["--list"], "unrecognized arguments: --list (an option of 'bonsai bench')"),
+        (["doctor", "--json"], "unrecognized arguments: --json (an option of 'bonsai' and 'bonsai bench')"),
+        (["rules", "--seeds", "3", "--out"], "bonsai rules: error: unrecognized arguments: --seeds (an opt"),
         (["--technique", "int8", "pruned"], "invalid choice: 'pruned'"),
     ],
     ids=" ".join,
@@ -61,6 +70,15 @@ def test_options_that_are_none(options, message, capsys):
     assert out == ""
     assert message in error.splitlines()[-1]
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    "options", [["--lst"], ["--lst", "bench"], ["--froce"], ["--chekc=1", "rules"]], ids=" ".join
+)
+def test_no_option_is_proposed_that_would_not_be_valid_there(options, capsys):
+    with pytest.raises(SystemExit):
+        command(options)
+    assert capsys.readouterr().err.endswith(f"bonsai: error: unrecognized arguments: {options[0]}\n")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +163,20 @@ def test_an_out_that_is_a_file(tmp_path, capsys):
     assert (tmp_path / "file").read_text() == "kept"
 
 
+def test_an_out_that_is_no_place_for_files(capsys):
+    Path("file").write_text("kept")
+    assert "--out: 'file' is a file, not a folder" in refused(capsys, "--quick", "--out", "file")
+    if Path("/proc/self").exists():
+        assert refused(capsys, "--quick", "--out", "/proc").endswith(": '/proc'\n")
+
+
+def test_a_page_that_can_not_be_written_is_known_before_the_work(monkeypatch, capsys):
+    monkeypatch.setattr("compress.cli.rules.entries", None)
+    Path("page.md").mkdir()
+    assert "there is no folder 'nodir'" in refused(capsys, "rules", "--out", "nodir/x.html", "relu")
+    assert "'page.md' is a folder, not a file" in refused(capsys, "rules", "--out", "page.md", "relu")
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 def test_an_out_without_permission(tmp_path, capsys):
     (tmp_path / "locked").mkdir(mode=0o500)
@@ -202,6 +234,8 @@ def test_help_names_every_option_and_command(capsys):
         "--json",
         "doctor",
         "bench",
+        "130",
+        "143",
     ):
         assert word in text
 
