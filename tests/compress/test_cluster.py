@@ -302,3 +302,23 @@ def test_a_run_that_stopped_goes_on_to_the_same_bits(step, tmp_path):
         return done.stdout
 
     assert run("whole", -1) == (run("cut", step), run("cut", -1))[1] != ""
+
+
+@pytest.mark.parametrize("none", [Prune(0.0), Prune(0.01), Prune(0.0, Cubic(end=2))])
+def test_pruning_that_prunes_nothing_pins_no_zero(none):
+    """Han et al., figure 3, after a stage that leaves all 16 weights."""
+    w = [[2.09, -0.98, 1.48, 0.09], [0.05, -0.14, -1.08, 2.12], [-0.91, 1.92, 0, -1.03], [1.87, 0, 1.53, 1.49]]
+    parameter = attached([none, Cluster(2)], np.array(w, np.float32))
+    for step in (1, 2):
+        parameter.view.update(parameter, step)
+    np.testing.assert_allclose(np.unique(parameter.viewed().data), [-1, 0, 1.5, 2], atol=1e-6)
+
+
+def test_weights_that_are_no_numbers_any_more_are_divergence():
+    model = nn.Sequential(nn.Linear(8, 4))
+    compress.prepare(model, [Prune(0.5, Cubic(end=1)), Cluster(2)])
+    x, y = np.ones((6, 8), np.float32), np.full((6, 4), 1e10, np.float32)
+    optimizer = nn.optim.SGD(model.parameters(), lr=1e38)
+    with pytest.raises(nn.train.Diverged, match="NaN or infinity"):
+        nn.train.fit(model, x, y, optimizer=optimizer, epochs=3, rng=np.random.default_rng(0),
+                     loss=nn.functional.mse_loss, progress=False)

@@ -129,6 +129,7 @@ MISFITS = {
     "bits": (Cluster(2), Cluster(3), r"0\.centroids must be float32\(8,\), got float32\(4,\)"),
     "ranks": (TensorTrain(rank=2), TensorTrain(rank=3), r"0\.cores\.0 must be float32"),
     "when": ([Prune(0.0, Cubic(5)), Cluster(2)], [Prune(0.0, Cubic(9)), Cluster(2)], "optimizer step 5 on"),
+    "gradient": (Cluster(2, "mean"), Cluster(2), "not trained by the sum of their gradients"),
     "ranges": ({"0": Quantize()}, {"0": Prune(0.5)}, r"unexpected: parametrization\.\(x\.0"),
 }  # fmt: skip
 

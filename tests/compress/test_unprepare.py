@@ -88,3 +88,27 @@ def test_a_prepared_model_can_be_pickled(recipe):
     model = compress.prepare(network(), recipe, inputs())
     twin = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(twin(nn.Tensor(inputs())).data, model(nn.Tensor(inputs())).data)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_what_is_interrupted_changes_nothing(at, monkeypatch):
+    model = compress.prepare(network(), Quantize(), inputs())
+    views, view = [p.view for p in model.parameters()], model.view
+    before, count, set_data = model.state_dict(), [0], nn.Parameter.data.fset
+
+    def interrupted(self, value):
+        count[0] += 1
+        if count[0] == at:
+            raise KeyboardInterrupt
+        set_data(self, value)
+
+    weights = sum(p.view is not None for p in model.parameters())
+    with monkeypatch.context() as patched:
+        patched.setattr(nn.Parameter, "data", nn.Parameter.data.setter(interrupted))
+        if at > weights:
+            return
+        with pytest.raises(KeyboardInterrupt):
+            compress.unprepare(model)
+    assert [p.view for p in model.parameters()] == views
+    assert model.view is view
+    assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())

@@ -125,3 +125,10 @@ def test_one_object_may_be_entered_in_several_threads():
             assert (x * 2).requires_grad
 
     in_threads(work, work)
+
+
+def test_a_block_that_was_never_made_is_ended_without_a_word():
+    """What an interrupt in __init__ leaves behind."""
+    for kind in (nn.no_grad, nn.kernels.use):
+        block = object.__new__(kind)
+        del block

@@ -266,3 +266,12 @@ def test_two_who_save_at_once_both_save(tmp_path):
         one.write(b"one")
     assert path.read_bytes() == b"one"
     assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("content", [b"\x02\x01", b"\x00\xff"])
+def test_booleans_are_0_or_1(tmp_path, content):
+    header = json.dumps({"a": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}}).encode()
+    path = tmp_path / "booleans"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + content)
+    with pytest.raises(nn.FileError, match="booleans that are neither 0 nor 1"):
+        nn.load(path)

@@ -274,3 +274,11 @@ def test_training():
     assert log[-1].loss < log[0].loss / 2
     assert nn.train.accuracy(model, x, y) > 0.95
     assert {p.dtype for p in model.parameters()} == {np.dtype(H)}
+
+
+def test_between_pixels_it_is_rounded_once():
+    x = np.array([[[[0.1, -0.1003, 0.33]]]], H)
+    for size in ((1, 7), (3, 5)):
+        function = nn.Upsample(size=size, mode="bilinear")
+        want = function(nn.Tensor(x.astype(np.float32))).data.astype(H)
+        np.testing.assert_array_equal(function(nn.Tensor(x)).data, want)

@@ -174,3 +174,37 @@ def test_the_class_of_a_slice():
 
     assert type(Named(nn.ReLU(), nn.ReLU())[:1]) is Named
     assert type(Deep(3)[:1]) is nn.Sequential
+
+
+@pytest.mark.parametrize("new", [nn.Parameter(np.ones(3, np.float32)), nn.Linear(2, 2)],
+                         ids=["Parameter", "Module"])
+def test_what_takes_the_place_of_a_buffer_is_none(new):
+    module = nn.Module()
+    module.register_buffer("v", np.zeros(3, np.float32))
+    module.v = new
+    assert list(module.named_buffers()) == []
+    assert all(name.startswith("v") for name in module.state_dict())
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_batch_norm_need_not_count_its_batches(momentum):
+    norm = nn.BatchNorm1d(2, momentum=momentum)
+    norm.num_batches_tracked = None
+    before = norm.running_mean.copy()
+    norm(nn.Tensor(np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)))
+    assert np.array_equal(norm.running_mean, before) == (momentum is None)    # as in PyTorch
+
+
+def test_every_float_buffer_follows_to():
+    module = nn.Module()
+    module.register_buffer("array", np.ones(2, np.float32))
+    module.register_buffer("gone", np.ones(2, np.float32))
+    module.array = nn.Tensor(np.ones(2, np.float32))
+    del module.gone
+    assert module.to(np.float64).array.dtype == np.float64
+
+
+@pytest.mark.parametrize("wrong", [5, None])
+def test_a_list_of_modules_is_one(wrong):
+    with pytest.raises(TypeError, match="ModuleList: modules must be a list of Modules, got"):
+        nn.ModuleList(wrong)

@@ -214,3 +214,29 @@ def test_writing_in_place_is_noticed_and_refused_where_it_would_be_recorded():
 def test_refused(error, message, call):
     with pytest.raises(error, match=message):
         call(nn.ones(2, 3))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int64, np.float16, np.float32, np.float64])
+def test_triangles_have_the_dtype_of_their_matrix(dtype):
+    matrix = nn.ones(3, 3, dtype=dtype)
+    assert matrix.tril().dtype == matrix.triu().dtype == dtype
+    np.testing.assert_array_equal(matrix.tril().data, np.tri(3))
+
+
+def test_a_scalar_has_a_norm_over_its_axis():
+    assert nn.Tensor(-3.0).norm(dim=(0,)).item() == nn.Tensor(-3.0).norm(dim=0).item() == 3
+
+
+def test_what_requires_grad_may_be_told_to():
+    y = nn.Tensor([1.0], requires_grad=True) * 2
+    assert y.requires_grad_() is y
+    with pytest.raises(RuntimeError, match="computed"):
+        y.requires_grad_(False)
+
+
+@pytest.mark.parametrize(("widths", "want"), [
+    ((-1, 1), [1, 2, 3, 4, 1]), ((1, -1), [3, 0, 1, 2, 3]), ((-2, 3), [2, 3, 4, 2, 3, 4]),
+    ((2, 1), [3, 4, 0, 1, 2, 3, 4, 0])])
+def test_circular_padding_wraps_what_is_left(widths, want):
+    x = nn.Tensor(np.arange(5.0)[None, None])
+    np.testing.assert_array_equal(nn.functional.pad(x, widths, "circular").data.ravel(), want)

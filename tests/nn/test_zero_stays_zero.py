@@ -126,6 +126,13 @@ def test_a_dropped_infinity_is_0():
     np.testing.assert_array_equal(y.data, [0, 0, 6])
 
 
+@pytest.mark.parametrize(("x", "want"), [([0, 4, 0, 2], [0, 0, 0, 0]), ([0, 4, 2], [inf, 0, 0])])
+def test_a_product_that_is_zero_whatever_one_of_its_factors_is(x, want):
+    x = nn.Tensor(np.array(x, float), requires_grad=True)
+    x.prod().backward(np.array(inf))
+    np.testing.assert_array_equal(x.grad, want)
+
+
 def test_the_extreme_of_nans_is_theirs():
     x = nn.Tensor(np.array([[1.0, nan, nan], [1.0, 2.0, 2.0]]), requires_grad=True)
     x.amax(1).backward(np.array([6.0, 6.0]))
