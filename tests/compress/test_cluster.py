@@ -307,7 +307,8 @@ def test_a_run_that_stopped_goes_on_to_the_same_bits(step, tmp_path):
 @pytest.mark.parametrize("none", [Prune(0.0), Prune(0.01), Prune(0.0, Cubic(end=2))])
 def test_pruning_that_prunes_nothing_pins_no_zero(none):
     """Han et al., figure 3, after a stage that leaves all 16 weights."""
-    w = [[2.09, -0.98, 1.48, 0.09], [0.05, -0.14, -1.08, 2.12], [-0.91, 1.92, 0, -1.03], [1.87, 0, 1.53, 1.49]]
+    w = [[2.09, -0.98, 1.48, 0.09], [0.05, -0.14, -1.08, 2.12],
+         [-0.91, 1.92, 0, -1.03], [1.87, 0, 1.53, 1.49]]
     parameter = attached([none, Cluster(2)], np.array(w, np.float32))
     for step in (1, 2):
         parameter.view.update(parameter, step)
