@@ -228,14 +228,6 @@ def test_list(capsys):
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(bench.GROUPS)
 
 
-def test_list_on_a_narrow_terminal(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "50")
-    assert command(["bench", "--list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 50
-    assert [line.split()[0] for line in lines if not line.startswith(" ")] == list(bench.GROUPS)
-
-
 def test_a_group_that_fails_is_a_bug(monkeypatch, capsys):
     monkeypatch.setattr(bench, "GROUPS", ("broken",))  # for which the child finds no module
     monkeypatch.setattr(bench, "summary", lambda name: name)

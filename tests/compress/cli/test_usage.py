@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.cli import command, job
+from compress.cli import bench, command, job
 from tests.compress.cli.test_job import environment, write_idx, write_mnist
 
 
@@ -238,6 +238,14 @@ def test_help_names_every_option_and_command(capsys):
         "143",
     ):
         assert word in text
+
+
+def test_the_list_of_benches_on_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    assert command(["bench", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 50
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == list(bench.GROUPS)
 
 
 # doctor
