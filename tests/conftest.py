@@ -7,8 +7,12 @@ more, and runs what is marked as long; the long one hunts:
     python -m pytest -n auto --hypothesis-profile=long tests/nn/kernels
 """
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+os.environ.pop("COLUMNS", None)    # pytest-xdist gives its processes 80; what is printed is to be whole
 
 settings.register_profile(
     "fast", max_examples=10, derandomize=True, database=None, deadline=None, print_blob=False,

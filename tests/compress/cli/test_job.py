@@ -27,8 +27,7 @@ TIMES = {"milliseconds", "faster", "spread", "calls"}
 
 
 def environment():
-    own = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    return {**own, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
 
 
 def bonsai(folder, *options, **more):
