@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable
-from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nn.context import ambient
+from nn.context import Brief, ambient
 from nn.half import wide
 from nn.kernels.native import keep_freed_memory
 
@@ -270,7 +269,7 @@ def fit(g, shape, rule):
 
 clock = 0
 _written = {}    # id of the ndarray that owns the memory: (clock, weak reference that clears the entry)
-_lock = RLock()  # two threads that write must not read one time from the clock
+_lock = Brief()  # two threads that write must not read one time from the clock
 
 
 def tick() -> int:

@@ -11,6 +11,7 @@ import inspect
 import threading
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,27 @@ class _Block:
     """A `with` block that has begun: what it has changed, and what it found there."""
 
     __slots__ = ("context", "found", "slot")
+
+
+class Brief:
+    """A lock for a few lines, which no Ctrl-C can leave locked for good.
+
+    KeyboardInterrupt may end a `with` block after its last line and before its __exit__. The lines under this
+    lock take microseconds: who has waited for a second takes a new one.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        while not self._lock.acquire(timeout=1):
+            self._lock = threading.RLock()
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(RuntimeError):    # of a lock that is another's: somebody took a new one meanwhile
+            self._lock.release()
 
 
 class within:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import RLock
 from typing import Any, TypeVar
 
-from nn.context import undoing
+from nn.context import Brief, undoing
 from nn.module import Module
 
 __all__ = ["in_mode"]
 
 T = TypeVar("T")
-_lock = RLock()
+_lock = Brief()
 _open: dict[Module, list[_Found]] = {}    # for each module the calls that switched it and have not ended
 
 

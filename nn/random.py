@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from threading import RLock
 from typing import Any
 
 import numpy as np
 
-from nn.context import ambient, within
+from nn.context import Brief, ambient, within
 
 FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835    # 2¹²⁸/φ of the 2¹²⁸ numbers: jumps by it meet again latest
-_lock = RLock()
+_lock = Brief()
 _generator = None
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn.context import Context, ambient, within
+from nn.context import Brief, Context, ambient, within
 
 from . import native
 
@@ -110,7 +109,7 @@ def all_kernels() -> tuple[Kernel, ...]:
     return tuple(_kernels.values())
 
 
-_lock, _blocks = RLock(), 0   # how many blocks force something now, in all threads
+_lock, _blocks = Brief(), 0   # how many blocks force something now, in all threads
 
 
 class Forced(NamedTuple):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from threading import RLock
 from weakref import ref
+
+from nn.context import Brief
 
 from .arguments import integer
 from .native import MOST_THREADS, lib
@@ -64,7 +65,7 @@ class _Said:
         return not self.entered and self.who() is None
 
 
-_lock = RLock()
+_lock = Brief()
 _default = (lib.nn_threads(0), lib.nn_thread_cycles(0)) if lib else (1, 0)
 if lib:
     lib.nn_thread_cycles(_default[1])    # asking for it has set it

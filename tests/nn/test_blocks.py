@@ -8,6 +8,7 @@ import pytest
 
 import nn
 from nn import kernels
+from nn.context import Brief
 from nn.kernels.threads import _list as said
 from tests.nn.at_once import NEEDS_AVX, NEEDS_C, in_threads, in_turn, often_switched  # noqa: F401
 
@@ -132,3 +133,17 @@ def test_a_block_that_was_never_made_is_ended_without_a_word():
     for kind in (nn.no_grad, nn.kernels.use):
         block = object.__new__(kind)
         del block
+
+
+def test_a_lock_that_an_interrupt_left_locked_stops_nobody():
+    lock = Brief()
+    lock.__enter__()    # and KeyboardInterrupt came before its __exit__
+
+    def use():
+        for _ in range(3):
+            with lock:
+                pass
+        return True
+
+    assert in_threads(use, use) == [True, True]
+    lock.__exit__()
