@@ -1,4 +1,4 @@
-"""`python -m compress`, and the command `bonsai`."""
+"""`python -m compress`, and the command `espalier`."""
 
 import sys
 
@@ -15,7 +15,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         import nn.kernels  # noqa: F401
     except (ValueError, RuntimeError) as error:  # NN_ISA, NN_BACKEND or NN_THREADS asks for what is not there
-        print(f"bonsai: {error}", file=sys.stderr)
+        print(f"espalier: {error}", file=sys.stderr)
         sys.exit(2)
     return command(argv)
 

@@ -1,4 +1,5 @@
-"""A Chain of transforms is the view through which one weight is seen: `parameter.view`."""
+"""A Chain of transforms is the parametrization through which one weight is seen:
+`parameter.parametrization`."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ class Chain:
     """Transforms applied to one weight, one after the other.
 
     `check()` refuses an order in which a later stage would destroy what an earlier one made;
-    `attach(parameter)` fits a copy of the chain to a weight and makes it that weight's view.
+    `attach(parameter)` fits a copy of the chain to a weight and makes it that weight's parametrization.
     stages: the transforms, first to last. Raises ValueError for such an order and for no stages, TypeError
     for what is no Transform.
     """
@@ -44,18 +45,20 @@ class Chain:
                     )
 
     def attach(self, parameter: Any, context: Context) -> Chain:
-        """Fit a fresh chain of the same transforms to `parameter` and make it the parameter's view.
+        """Fit a fresh chain of the same transforms to `parameter` and make it the parameter's
+        parametrization.
 
         A frozen weight (requires_grad=False) has the end of all schedules at once: no training would heal
         what a slow schedule spares, and an optimizer may never hear of it.
         """
-        if parameter.view is not None:
+        if parameter.parametrization is not None:
             raise ValueError(
-                f"{context.name}: it has a view already ({parameter.view!r}); one weight, one chain"
+                f"{context.name}: it has a parametrization already ({parameter.parametrization!r}); "
+                "one weight, one chain"
             )
         chain = Chain(self.stages)
         chain.fit(parameter.data, context)
-        parameter.view = chain
+        parameter.parametrization = chain
         if chain.end and not parameter.requires_grad:
             chain.update(parameter, chain.end)
         return chain

@@ -43,14 +43,15 @@ def convert(
     if algorithm not in ALGORITHMS:
         raise ValueError(f"convert: algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}")
     prepared = getattr(model, "prepared", None)
-    ranges = model.view.ranges if isinstance(model.view, Simulation) and example is None else None
+    simulation = model.parametrization
+    ranges = simulation.ranges if isinstance(simulation, Simulation) and example is None else None
     if example is None:
         example = prepared.example if prepared is not None else None
         if example is None:
             raise ValueError("convert: needs an example batch, here or at prepare, for the network's shapes")
     example = checked_example("convert", example)
     graph = nn.trace(model, example[:3])
-    for name, chain in graph.views.items():
+    for name, chain in graph.parametrizations.items():
         try:
             chain.check_finished()
         except ValueError as error:
@@ -58,7 +59,7 @@ def convert(
     graph = folded(graph, "convert")
     Lowering(graph, {}).check_operations()
     if ranges is None:
-        quantized = any(isinstance(chain.stages[-1], Quantize) for chain in graph.views.values())
+        quantized = any(isinstance(chain.stages[-1], Quantize) for chain in graph.parametrizations.values())
         ranges = observe(graph, example) if quantized else {}
     return Lowering(graph, ranges, algorithm).program(type(model).__name__)
 

@@ -67,7 +67,7 @@ def load(path: str | os.PathLike[str]) -> Program:
     """
     arrays, metadata = read_arrays(path)
     try:
-        if metadata.get("format") != f"bonsai program {VERSION}":
+        if metadata.get("format") != f"espalier program {VERSION}":
             raise ProgramError(
                 f"holds no Program of format {VERSION} (compress.save writes one, nn.save does not)"
             )
@@ -88,7 +88,7 @@ def _stored(program: Program) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         else:
             arrays[name] = constant
     manifest = json.dumps(program.manifest(), separators=(",", ":"), allow_nan=False)
-    return arrays, {"format": f"bonsai program {VERSION}", "program": manifest}
+    return arrays, {"format": f"espalier program {VERSION}", "program": manifest}
 
 
 def _program(manifest: Any, arrays: dict[str, np.ndarray]) -> Program:

@@ -25,8 +25,11 @@ def fold_batch_norm(graph: Graph) -> Graph:
     Every conv2d and linear node of the result has three inputs (x, weight, bias), the bias being zeros
     where there was none. Views come along, rescaled with their weight.
     """
-    views = {name: chain.following(graph.constants[name]) for name, chain in graph.views.items()}
-    graph = replace(graph, nodes=list(graph.nodes), constants=dict(graph.constants), views=views)
+    parametrizations = {
+        name: chain.following(graph.constants[name]) for name, chain in graph.parametrizations.items()
+    }
+    graph = replace(graph, nodes=list(graph.nodes), constants=dict(graph.constants),
+                    parametrizations=parametrizations)
     for node in [node for node in graph.nodes if node.op in WEIGHTED]:
         _give_bias(graph, node)
     for norm in [node for node in graph.nodes if node.op == "batch_norm_eval"]:
@@ -65,8 +68,8 @@ def _fold(graph: Graph, layer: Node, norm: Node) -> None:
     with np.errstate(over="ignore"):  # convert finds infinities
         graph.constants[weight] = (w * factor.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
         graph.constants[bias] = (b * factor + shift).astype(np.float32)
-    if weight in graph.views:
-        graph.views[weight] = graph.views[weight].rescaled(factor)
+    if weight in graph.parametrizations:
+        graph.parametrizations[weight] = graph.parametrizations[weight].rescaled(factor)
     graph.nodes.remove(norm)
     for reader in graph.users(norm.output):
         renamed = tuple(layer.output if name == norm.output else name for name in reader.inputs)

@@ -49,5 +49,5 @@ def _end(number: int, frame: object) -> None:
             said.append(act())
     with suppress(OSError):  # sys.stderr may be in the middle of something
         start = "\n" if os.isatty(2) else ""  # a terminal has written ^C, or has a bar there
-        os.write(2, f"{start}{': '.join(['bonsai: interrupted', *filter(None, said)])}\n".encode())
+        os.write(2, f"{start}{': '.join(['espalier: interrupted', *filter(None, said)])}\n".encode())
     os._exit(128 + number)

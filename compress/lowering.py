@@ -1,7 +1,8 @@
 """The walk that lowers a folded Graph to the calls of a Program, node by node.
 
-A layer whose weight has a view is stored and multiplied as its chain says; any other stays float32. Values
-are reals or on an integer grid; a call that needs the other kind gets a `quantize` or `dequantize` first.
+A layer whose weight has a parametrization is stored and multiplied as its chain says; any other stays
+float32. Values are reals or on an integer grid; a call that needs the other kind gets a `quantize` or
+`dequantize` first.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ class Lowering:
         )
 
     def is_quantized(self, node: Node) -> bool:
-        chain = self.graph.views.get(node.inputs[1]) if node.op in WEIGHTED else None
+        chain = self.graph.parametrizations.get(node.inputs[1]) if node.op in WEIGHTED else None
         return chain is not None and isinstance(chain.stages[-1], Quantize)
 
     def refuse(self, node: Node, why: str) -> ValueError:
@@ -183,11 +184,12 @@ class Lowering:
     def _float(self, node: Node, out: str, relu: bool) -> None:
         x, weight, bias = node.inputs
         w = self.graph.constants[weight]
-        if node.op == "conv2d" and weight not in self.graph.views and self.algorithm != "im2col":
+        if node.op == "conv2d" and weight not in self.graph.parametrizations and self.algorithm != "im2col":
             self._convolution(node, out, relu)
             return
         rows = self._patches(node, self.as_real(x), 0)
-        packed = self.graph.views[weight].encode(w) if weight in self.graph.views else DenseWeight(w)
+        packed = self.graph.parametrizations[weight].encode(
+            w) if weight in self.graph.parametrizations else DenseWeight(w)
         self.weights[node.output] = packed
         call = next(call for form, call in PRODUCTS.items() if isinstance(packed, form))
         product = self.fresh(f"{node.output}.product")
@@ -249,7 +251,7 @@ class Lowering:
         """Encode, with scales coarse enough that no bias in units of x_scale · w_scale takes more than
         half of int32; where all weights of a channel are zero, so fine that the bias takes just that.
         """
-        chain = self.graph.views[weight]
+        chain = self.graph.parametrizations[weight]
         w, scale = chain.before_last(Tensor(self.graph.constants[weight])).data, chain.states[-1].scale
         empty = ~w.reshape(len(w), -1).any(axis=1)
         floor = np.abs(bias.astype(np.float64)) / (grid.scale * 2.0**30)

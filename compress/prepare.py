@@ -51,15 +51,15 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
     takes, and with an example (whose conversion is rehearsed) an operation without a call. Without one a
     network may have any operations: it can be trained, but perhaps not converted.
 
-    Raises ValueError for that, for a recipe that fits no layer, a weight that has a view already, or an
-    example with NaN or infinity; nothing is attached then.
+    Raises ValueError for that, for a recipe that fits no layer, a weight that has a parametrization already,
+    or an example with NaN or infinity; nothing is attached then.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"prepare: model must be an nn.Module; got {type(model).__name__}")
     recipe = recipe if isinstance(recipe, Recipe) else Recipe(recipe)
     graph = simulation = None
     if example is None and hasattr(model, "prepared"):  # more layers of a model that has been here before
-        example, simulation = model.prepared.example, model.view
+        example, simulation = model.prepared.example, model.parametrization
     if example is not None:
         example = checked_example("prepare", example)
         graph = nn.trace(model, example[:3])  # refuse now what could not be converted later
@@ -76,11 +76,12 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
                 f"prepare: {first} and {name} have one weight between them; choose for one of them"
             )
         check_float32(weight.data, f"{name}.weight", "prepare")
-        if weight.view is not None:
+        if weight.parametrization is not None:
             raise ValueError(
-                f"prepare: {name}.weight has a view already ({weight.view!r}); one weight, one chain"
+                f"prepare: {name}.weight has a parametrization already ({weight.parametrization!r}); "
+                "one weight, one chain"
             )
-    before = {name: vars(model)[name] for name in ("prepared", "view") if name in vars(model)}
+    before = {name: vars(model)[name] for name in ("prepared", "parametrization") if name in vars(model)}
     try:
         for name, chain in chains.items():
             chain.attach(weights[name], Context(f"{name}.weight", type(modules[name]).__name__.lower()))
@@ -89,11 +90,11 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
             check_layer(modules[name], last[id(weight)], weight.data, name)
         if graph is not None:
             simulation = _rehearsed(model, graph, simulation or Simulation(graph, {}), example, last)
-        model.prepared, model.view = Prepared(recipe, example), simulation
+        model.prepared, model.parametrization = Prepared(recipe, example), simulation
     except BaseException:  # Ctrl-C comes between any two lines: all that may have been attached goes
         for weight in weights.values():
-            weight.view = None
-        for name in {"prepared", "view"} & vars(model).keys():
+            weight.parametrization = None
+        for name in {"prepared", "parametrization"} & vars(model).keys():
             delattr(model, name)
         vars(model).update(before)
         raise
@@ -102,10 +103,10 @@ def prepare(model: nn.Module, recipe: Any, example: np.ndarray | None = None) ->
 
 def _ended(model: nn.Module) -> dict[int, Chain]:
     """The chains of all weights, by the weight's id, as they will be when their schedules have ended."""
-    viewed = [(path, w) for path, w in model.named_parameters() if w.view is not None]
+    parametrized = [(path, w) for path, w in model.named_parameters() if w.parametrization is not None]
     return {
-        id(w): ended(w.view, w.data, Context(path, "conv2d" if w.ndim == 4 else "linear"))
-        for path, w in viewed
+        id(w): ended(w.parametrization, w.data, Context(path, "conv2d" if w.ndim == 4 else "linear"))
+        for path, w in parametrized
     }
 
 
@@ -114,7 +115,7 @@ def _rehearsed(
 ) -> Simulation | None:
     """Rehearse the conversion; the simulation with its ranges, or None where nothing is quantized."""
     now = simulation.current(model)
-    quantized = any(isinstance(chain.stages[-1], Quantize) for chain in now.views.values())
+    quantized = any(isinstance(chain.stages[-1], Quantize) for chain in now.parametrizations.values())
 
     def ranges() -> dict[str, tuple[float, float]]:
         if quantized and not simulation.ranges:
@@ -132,7 +133,8 @@ def observe(graph: Graph, example: np.ndarray) -> dict[str, tuple[float, float]]
     pruned.
     """
     seen = {
-        name: chain.before_last(nn.Tensor(graph.constants[name])).data for name, chain in graph.views.items()
+        name: chain.before_last(nn.Tensor(graph.constants[name])).data
+        for name, chain in graph.parametrizations.items()
     }
     graph = replace(graph, constants=graph.constants | seen)
     ranges: dict[str, tuple[float, float]] = {}

@@ -102,8 +102,8 @@ def rehearse(
     `ranges` gives those of the activations; it is asked when all operations are known to have calls.
     """
     try:
-        views = {name: chain for name, chain in chains.items() if name in graph.constants}
-        graph = folded(replace(graph, views=views), "convert")
+        parametrizations = {name: chain for name, chain in chains.items() if name in graph.constants}
+        graph = folded(replace(graph, parametrizations=parametrizations), "convert")
         Lowering(graph, {}).check_operations()
     except ValueError as error:
         raise _refused(error) from error

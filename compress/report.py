@@ -102,8 +102,9 @@ def weight_errors(model: nn.Module, program: Program | None = None) -> WeightErr
     """The error that storing the weights of a prepared model makes, relative to the weights as they were
     trained.
 
-    Weights without a view are stored exactly and count with an error of 0, but for the filters that
-    `program`, what the model was converted to, multiplies by Winograd's algorithm: those move by a rounding.
+    Weights without a parametrization are stored exactly and count with an error of 0, but for the filters
+    that `program`, what the model was converted to, multiplies by Winograd's algorithm: those move by a
+    rounding.
     Raises TypeError for what is no Module.
     """
     if not isinstance(model, nn.Module):
@@ -113,7 +114,7 @@ def weight_errors(model: nn.Module, program: Program | None = None) -> WeightErr
     for name, parameter in model.named_parameters():
         w = parameter.data
         norm += float(np.sum(w.astype(np.float64) ** 2))
-        chain = getattr(parameter, "view", None)
+        chain = getattr(parameter, "parametrization", None)
         if isinstance(stored.get(name), WinogradWeight):
             certified += float(np.sum(moved(w) ** 2))
             measured += float(np.sum((w.astype(np.float64) - WinogradWeight(w).decode()) ** 2))

@@ -50,8 +50,8 @@ CLIPPED_STRAIGHT_THROUGH = Rule(
 
 @dataclass
 class Simulation:
-    """A Module's view: `graph` is the model's trace, `ranges` those of its activations on the calibration
-    images.
+    """A Module's parametrization: `graph` is the model's trace, `ranges` those of its activations on the
+    calibration images.
 
     In training mode the ranges follow the activations as moving averages. A weight whose schedule has not
     ended can't be stored yet as it will be: until then it is a float32 weight like any other. Numbers that no
@@ -107,21 +107,21 @@ class Simulation:
         self.ranges = from_arrays(self.ranges, arrays)
 
     def current(self, model: nn.Module) -> Graph:
-        """The graph with the model's arrays and views of this moment, but for a view whose schedule has not
-        ended, which is opened.
+        """The graph with the model's arrays and parametrizations of this moment, but for a parametrization
+        whose schedule has not ended, which is opened.
         """
         parameters = dict(model.named_parameters())
         now = {name: parameter.data for name, parameter in parameters.items()} | dict(model.named_buffers())
         constants = {name: now.get(name, array) for name, array in self.graph.constants.items()}
-        views = {}
-        for name, chain in ((name, p.view) for name, p in parameters.items() if name in constants):
+        parametrizations = {}
+        for name, chain in ((name, p.parametrization) for name, p in parameters.items() if name in constants):
             if chain is None:
                 continue
             if isinstance(chain.stages[-1], Quantize) or chain.finished():
-                views[name] = chain
+                parametrizations[name] = chain
             else:  # it can't be stored yet: until its schedule ends it is a float32 weight like any other
                 constants[name] = chain.project(Tensor(constants[name])).data
-        return replace(self.graph, constants=constants, views=views)
+        return replace(self.graph, constants=constants, parametrizations=parametrizations)
 
     def _real(self, value: str, y: Tensor, lowering: Lowering, made: dict[str, np.ndarray]) -> Tensor:
         """y with the reals that the Program has for it, if it has any (it has none for a layer before its
@@ -194,7 +194,7 @@ class _Operands:
 
     def _weight(self, node: Node, name: str) -> Tensor:
         w = self.parameters[name]
-        chain = w.view
+        chain = w.parametrization
         if chain is not None:  # the last stage's own rounding is what the Program does
             w = chain.before_last(w) if isinstance(chain.stages[-1], Quantize) else chain.project(w)
         factor, _ = self._fold(node)

@@ -17,7 +17,7 @@ __all__ = ["ALGORITHMS", "WinogradWeight", "fits", "moved", "pays"]
 
 ALGORITHMS = ("auto", "winograd", "direct", "im2col")  # of a float32 convolution
 
-# What a multiply-add of one row costs is 1. The constants are measured (`bonsai bench winograd_conv2d`).
+# What a multiply-add of one row costs is 1. The constants are measured (`espalier bench winograd_conv2d`).
 FEWEST_ROWS = 12  # a product of fewer rows takes as long as one of these: it waits for the weight
 INPUT, OUTPUT = 900, 700  # to transform a tile in one direction, for 16 channels
 MARGIN = 1.2  # times as fast at least, so that what is chosen is faster indeed

@@ -10,7 +10,7 @@
  * among threads, and all variants with FMA give the same bits.
  *
  * Measured, 1024 x 1024 x 1024, one thread of a Zen 4 EPYC at 3.7 GHz, b packed, of the peak of FMA (peak.c):
- * AVX-512 96 %, AVX2 94 %. `bonsai bench gemm` measures it. What a tile costs beside its products (its sums stored,
+ * AVX-512 96 %, AVX2 94 %. `espalier bench gemm` measures it. What a tile costs beside its products (its sums stored,
  * then added to the result, which has left the caches) is why the slices are long: with 256 of K it is 92 %. */
 #include "pool.h"
 #include "product.h"

@@ -22,7 +22,7 @@
  * ever in memory. With B16 it is 1024, so that the widened panels stay small, and the sums wait in tiles.
  *
  * Measured, 1024 x 1024 x 1024 requantised to uint8, one thread of a Zen 4 EPYC at 3.7 GHz, of the peak of the
- * same instructions (peak.c): AVX512-VNNI 94 %, maddubs 94 %, madd16 92 %. `bonsai bench qgemm` measures it. */
+ * same instructions (peak.c): AVX512-VNNI 94 %, maddubs 94 %, madd16 92 %. `espalier bench qgemm` measures it. */
 #include "pool.h"
 #include "qgemm.h"
 

@@ -33,7 +33,7 @@
  * Measured, one image, one thread of a Zen 4 EPYC, in multiply-adds of the direct algorithm, of the peak of FMA: 64
  * channels at 56 x 56 pixels 186 %, 128 at 28 x 28 200 %, 256 at 14 x 14 184 %. Of the time 82 to 87 % are the
  * micro-kernel's, which runs at its peak; the transforms take 3 to 9 % (15 % at 224 x 224, where x and the result come
- * from memory). `bonsai bench winograd_conv2d` measures it.
+ * from memory). `espalier bench winograd_conv2d` measures it.
  *
  * A number of the result depends on its own tile only, and sums run over C in order: how tiles are cut into blocks,
  * or among threads, changes no bit, and all variants with FMA give the same bits. */

@@ -36,9 +36,9 @@ __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.1.0"
 
-from nn import data, functional, init, models, optim, profile, train
-from nn.backward import grad
-from nn.constructors import (
+from . import data, functional, init, models, optim, profile, train
+from .backward import grad
+from .constructors import (
     arange,
     eye,
     from_numpy,
@@ -56,12 +56,12 @@ from nn.constructors import (
     zeros,
     zeros_like,
 )
-from nn.context import no_grad
-from nn.curvature import fisher_diag, gauss_newton_diag, hessian_diag, per_sample_grads
-from nn.explain import explain
-from nn.files import FileError, load, save
-from nn.forward import jvp
-from nn.functional import (
+from .context import no_grad
+from .curvature import fisher_diag, gauss_newton_diag, hessian_diag, per_sample_grads
+from .explain import explain
+from .files import FileError, load, save
+from .forward import jvp
+from .functional import (
     cat,
     chunk,
     clamp,
@@ -74,10 +74,10 @@ from nn.functional import (
     stack,
     where,
 )
-from nn.gradcheck import GradcheckError, gradcheck
-from nn.graph import Graph, trace
-from nn.jacobians import hvp, jacobian
-from nn.layers import (
+from .gradcheck import GradcheckError, gradcheck
+from .graph import Graph, trace
+from .jacobians import hvp, jacobian
+from .layers import (
     GELU,
     AdaptiveAvgPool2d,
     AdaptiveMaxPool2d,
@@ -120,11 +120,11 @@ from nn.layers import (
     TransformerEncoderLayer,
     Upsample,
 )
-from nn.module import Module
-from nn.parameter import Parameter
-from nn.random import manual_seed
-from nn.recompute import checkpoint, checkpoint_sequential
-from nn.tensor import Tensor, TraceError
+from .module import Module
+from .parameter import Parameter
+from .random import manual_seed
+from .recompute import checkpoint, checkpoint_sequential
+from .tensor import Tensor, TraceError
 
 __all__ = [
     "GELU",

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nn.context import Brief, ambient
-from nn.half import wide
-from nn.kernels.native import keep_freed_memory
+from .context import Brief, ambient
+from .half import wide
+from .kernels.native import keep_freed_memory
 
 if TYPE_CHECKING:
-    from nn.tensor import Tensor
+    from .tensor import Tensor
 
 LEAF = True        # Tensor._node of a tensor that was made, not computed, and wants a gradient
 FREED = "freed"    # Node.saved once backward has been through the node
@@ -70,7 +70,7 @@ def backward(output: Tensor, grad=None, retain_graph: bool | None = None,
              create_graph: bool = False) -> None:
     """Tensor.backward: add the gradient of `output` to the .grad of every leaf it was computed from."""
     if create_graph:
-        from nn import higher
+        from . import higher
         higher.backward(output, grad, retain_graph)
         return
     seed = _seed("backward", output, grad)
@@ -100,7 +100,7 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output=None,
             raise TypeError(f"grad: output and inputs must be Tensors, got {type(t).__name__}")
     keys = [t if t._node is LEAF else t._node for t in inputs]
     if create_graph:
-        from nn import higher
+        from . import higher
         grads = higher.gradients("grad", output, grad_output, retain_graph, set(keys))
     else:
         seed = _seed("grad", output, grad_output)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nn.functional.shapes import cat
-from nn.tensor import Tensor
+from .functional.shapes import cat
+from .tensor import Tensor
 
 
 def leaves(x: Any) -> Iterator[Any]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from nn.arguments import numeric, sizes, whole
-from nn.random import generator
-from nn.tensor import Operand, Tensor, shared
+from .arguments import numeric, sizes, whole
+from .random import generator
+from .tensor import Operand, Tensor, shared
 
 __all__ = ["arange", "eye", "from_numpy", "full", "full_like", "linspace", "ones", "ones_like", "rand",
            "rand_like", "randint", "randn", "randn_like", "randperm", "tensor", "zeros", "zeros_like"]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nn.arguments import numeric, sizes
-from nn.rules import arithmetic, shapes
+from .arguments import numeric, sizes
+from .rules import arithmetic, shapes
 
 if TYPE_CHECKING:
-    from nn.tensor import Tensor
+    from .tensor import Tensor
 
 
 def _to(dtype, doc):

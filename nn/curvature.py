@@ -23,14 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from nn import backward as engine
-from nn import functional as F
-from nn.half import wide
-from nn.jacobians import hessian_rows, leaves
-from nn.module import Module
-from nn.parameter import Parameter
-from nn.random import generator
-from nn.tensor import Operand, Tensor
+from . import backward as engine
+from . import functional as F
+from .half import wide
+from .jacobians import hessian_rows, leaves
+from .module import Module
+from .parameter import Parameter
+from .random import generator
+from .tensor import Operand, Tensor
 
 __all__ = ["fisher_diag", "gauss_newton_diag", "hessian_diag", "per_sample_grads"]
 

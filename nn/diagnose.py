@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from nn.backward import Node
-from nn.context import within
-from nn.jacobian_mistakes import (
+from .backward import Node
+from .context import within
+from .jacobian_mistakes import (
     axes_named,
     constant_factor,
     level_difference,
@@ -26,8 +26,8 @@ from nn.jacobian_mistakes import (
     same,
     wrong_axis,
 )
-from nn.rules import Rule
-from nn.tensor import Tensor, TraceError
+from .rules import Rule
+from .tensor import Tensor, TraceError
 
 __all__ = ["diagnose", "diagnose_shape"]
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nn.backward import FREED, Node, owner
+from .backward import FREED, Node, owner
 
 if TYPE_CHECKING:
-    from nn.tensor import Tensor
+    from .tensor import Tensor
 
 __all__ = ["explain"]
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from nn.tensor import Tensor
+from .tensor import Tensor
 
 # The format's names for the dtypes that we read and write; BF16 is read only (as float32).
 _DTYPES = {
@@ -31,7 +31,7 @@ _KNOWN = frozenset(np.dtype(t) for t in _DTYPES.values())
 
 # The format's metadata is a map of strings whose order the writer may shuffle. All of ours goes into one
 # entry, so that the same arrays always give the same bytes.
-_ENTRY = "bonsai"
+_ENTRY = "espalier"
 
 
 _MOST = 200    # characters of what is said of a file beside its name; what it quotes may be megabytes
@@ -257,7 +257,9 @@ def _metadata(content: bytes) -> dict[str, str] | None:
     if _ENTRY not in entries:
         for name, text in entries.items():
             if _is_ours(text):
-                raise ValueError(f"the metadata is damaged ({name!r:.60} holds what belongs to {_ENTRY!r})")
+                raise ValueError(
+                    f"its text stands under {name!r:.60}, not under {_ENTRY!r}: the metadata is damaged, or a "
+                    "version before 0.2 wrote it (then: safetensors.numpy.load_file, and nn.save it anew)")
         return None
     if len(entries) > 1:
         other = next(name for name in entries if name != _ENTRY)

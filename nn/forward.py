@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from nn import higher
-from nn.arguments import ERRORS, named, plain
-from nn.backward import Node
-from nn.context import ambient, within
-from nn.half import any_half
-from nn.rules import Rule
-from nn.tensor import Operand, Tensor, apply, rule_in_float32, shared
+from . import higher
+from .arguments import ERRORS, named, plain
+from .backward import Node
+from .context import ambient, within
+from .half import any_half
+from .rules import Rule
+from .tensor import Operand, Tensor, apply, rule_in_float32, shared
 
 __all__ = ["Dual", "jvp"]
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from nn import higher
-from nn.backward import Misfit
-from nn.context import no_grad
-from nn.diagnose import diagnose, diagnose_shape
-from nn.forward import jvp
-from nn.rules import RULES, Rule
-from nn.tensor import Tensor, apply
+from . import higher
+from .backward import Misfit
+from .context import no_grad
+from .diagnose import diagnose, diagnose_shape
+from .forward import jvp
+from .rules import RULES, Rule
+from .tensor import Tensor, apply
 
 STEP = 1e-5
 

@@ -55,10 +55,9 @@ class Node:
 class Graph:
     """A straight list of nodes from `input` to `output`.
 
-    `constants` maps a name to its array: parameters and buffers under their state-dict names. `views`
-    maps the name of a parameter to the view attached to it (the graph speaks of a weight by its name and
-    never opens its view).
-    input_shape: of the example, batch included.
+    `constants` maps a name to its array: parameters and buffers under their state-dict names.
+    `parametrizations` maps the name of a parameter to the parametrization attached to it (the graph speaks of
+    a weight by its name and never opens its parametrization). input_shape: of the example, batch included.
     """
 
     input: str
@@ -66,7 +65,7 @@ class Graph:
     input_shape: tuple[int, ...]
     nodes: list[Node]
     constants: dict[str, np.ndarray]
-    views: dict[str, Any] = field(default_factory=dict)
+    parametrizations: dict[str, Any] = field(default_factory=dict)
 
     def users(self, value: str) -> list[Node]:
         """The nodes that read a value, in order."""
@@ -80,7 +79,7 @@ class Graph:
         """Evaluate the graph on bare arrays; `watch(name, array)` sees every value as it is made.
 
         x has the example's shape but for the batch, its first dimension. Constants are used as they stand: a
-        weight is its float array, whatever view is attached to it.
+        weight is its float array, whatever parametrization is attached to it.
         """
         values: dict[str | None, np.ndarray | None] = {None: None, **self.constants, self.input: x}
         if watch:
@@ -109,7 +108,7 @@ class _Tracer:
     def __init__(self, model: Any) -> None:
         self.nodes: list[Node] = []
         self.constants: dict[str, np.ndarray] = {}
-        self.views: dict[str, Any] = {}
+        self.parametrizations: dict[str, Any] = {}
         self._paths = {id(module): name for name, module in model.named_modules()}
         self._stack: list[str] = []
         self._names: dict[int, str] = {}  # id of a Tensor or array -> its name
@@ -118,8 +117,8 @@ class _Tracer:
         self._taken: set[str] = set()
         for name, parameter in model.named_parameters():
             self._name(parameter, name)
-            if getattr(parameter, "view", None) is not None:
-                self.views[name] = parameter.view
+            if getattr(parameter, "parametrization", None) is not None:
+                self.parametrizations[name] = parameter.parametrization
         for name, buffer in model.named_buffers():
             self._name(buffer, name)
 
@@ -210,8 +209,10 @@ def trace(model: Any, example: np.ndarray | Tensor) -> Graph:
         raise refused(nodes[-1], f"the output must be (N, …); it is {shape} for {len(example)} rows")
     used = {name for node in nodes for name in node.inputs}
     constants = {name: array for name, array in first.constants.items() if name in used}
-    views = {name: view for name, view in first.views.items() if name in used}
-    graph = Graph(name, result, example.shape, nodes, constants, views)
+    parametrizations = {
+        name: parametrization for name, parametrization in first.parametrizations.items() if name in used
+    }
+    graph = Graph(name, result, example.shape, nodes, constants, parametrizations)
     rows_stay_apart(graph, axes, example)
     return graph
 

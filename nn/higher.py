@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from nn import backward as engine
-from nn.backward import LEAF, Node
-from nn.context import ambient, within
-from nn.half import wide
-from nn.rules import Rule
-from nn.tensor import Tensor, apply, shared
+from . import backward as engine
+from .backward import LEAF, Node
+from .context import ambient, within
+from .half import wide
+from .rules import Rule
+from .tensor import Tensor, apply, shared
 
 OUTPUT = "output"    # where something saved came from, if not from an input
 UNFIT = TypeError, ValueError, AttributeError, IndexError, RuntimeError    # what arrays-only lines raise

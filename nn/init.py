@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nn import random
-from nn.context import no_grad
-from nn.tensor import Tensor
+from . import random
+from .context import no_grad
+from .tensor import Tensor
 
 __all__ = [
     "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",

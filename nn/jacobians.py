@@ -1,7 +1,7 @@
 """Jacobians, and products with the Hessian, of any function of Tensors.
 
 A Jacobian of f: Rⁿ → Rᵐ takes n passes forward, a column each, or m passes back, a row each, from one forward
-pass that kept everything. Which is cheaper is a matter of n and m: `bonsai bench modes` measures where they
+pass that kept everything. Which is cheaper is a matter of n and m: `espalier bench modes` measures where they
 cross. Griewank & Walther, "Evaluating derivatives" (2008), chapters 3 and 4.
 """
 
@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from nn import backward as engine
-from nn import higher
-from nn.backward import LEAF
-from nn.context import no_grad
-from nn.forward import Dual, jvp
-from nn.half import wide
-from nn.tensor import Operand, Tensor
+from . import backward as engine
+from . import higher
+from .backward import LEAF
+from .context import no_grad
+from .forward import Dual, jvp
+from .half import wide
+from .tensor import Operand, Tensor
 
 __all__ = ["hvp", "jacobian", "leaves"]
 
-# What a pass forward costs in passes back: 2, measured by `bonsai bench modes` on a small network. It runs f
-# anew for each column, where a pass back finds all that it needs from the one pass forward.
+# What a pass forward costs in passes back: 2, measured by `espalier bench modes` on a small network. It runs
+# f anew for each column, where a pass back finds all that it needs from the one pass forward.
 FORWARD_COSTS = 2
 
 
@@ -72,7 +72,7 @@ def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
     f: gives one Tensor of one element. x: what f takes, a Tensor or array, or a tuple or list of them;
         Tensors that require grad are given to f as they are, so that f may find them elsewhere, in a model
         for instance. v: of the same shapes.
-    It costs about four gradients (`bonsai bench modes`); H, of n² entries, is never there.
+    It costs about four gradients (`espalier bench modes`); H, of n² entries, is never there.
 
     Reverse over reverse: ⟨∇f, v⟩ is computed with create_graph, and differentiated. (The other way, the
     gradient of a jvp, gives the same in the same time; but of every rule it wants both a jvp and a vjp on

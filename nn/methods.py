@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nn.arguments import as_indices, as_ints
-from nn.converting import Converting
-from nn.explain import explain
-from nn.operators import Operators
-from nn.ordering import Ordering
-from nn.rules import (
+from .arguments import as_indices, as_ints
+from .converting import Converting
+from .explain import explain
+from .operators import Operators
+from .ordering import Ordering
+from .rules import (
     activations,
     choices,
     cumulative,
@@ -27,10 +27,10 @@ from nn.rules import (
     shapes,
     spread,
 )
-from nn.shaping import Shaping
+from .shaping import Shaping
 
 if TYPE_CHECKING:
-    from nn.tensor import Dims, Operand, Tensor
+    from .tensor import Dims, Operand, Tensor
 
 
 OVER_AXES = """dim: an axis, a tuple of axes, or None for all. keepdim: whether those stay, at length 1. axis

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from nn.context import Brief, undoing
-from nn.module import Module
+from .context import Brief, undoing
+from .module import Module
 
 __all__ = ["in_mode"]
 

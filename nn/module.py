@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from nn import state as states
-from nn.arguments import numeric
-from nn.context import ambient
-from nn.parameter import Parameter
-from nn.state import PARAMETRIZATION, Held, IncompatibleKeys, Known
-from nn.tensor import Tensor
+from . import state as states
+from .arguments import numeric
+from .context import ambient
+from .parameter import Parameter
+from .state import PARAMETRIZATION, Held, IncompatibleKeys, Known
+from .tensor import Tensor
 
 M = TypeVar("M", bound="Module")
 
@@ -30,7 +30,7 @@ class Module:
     """
 
     training: bool = True
-    view: Callable[..., Tensor] | None = None  # computes in place of forward, as a Parameter's view does
+    parametrization: Callable[..., Tensor] | None = None    # computes in place of forward
     _buffers: tuple[str, ...] = ()  # names of the attributes that are saved but not trained
 
     def forward(self, *args: Any) -> Tensor:
@@ -42,7 +42,8 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         tracer = ambient.context.tracer
         if tracer is None:
-            return self.forward(*args, **kwargs) if self.view is None else self.view(self, *args, **kwargs)
+            computed = self.parametrization
+            return self.forward(*args, **kwargs) if computed is None else computed(self, *args, **kwargs)
         tracer.enter(self)
         try:
             return self.forward(*args, **kwargs)
@@ -133,7 +134,8 @@ class Module:
             yield from child._walk(f"{path}.{name}" if path else name, seen)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """The Parameters by dotted path, each once; whatever view they have, the weights themselves."""
+        """The Parameters by dotted path, each once; whatever parametrization they have, the weights
+        themselves."""
         seen = set()
         for path, module in self.named_modules():
             for name, value in vars(module).items():
@@ -142,7 +144,8 @@ class Module:
                     yield (f"{path}.{name}" if path else name), value
 
     def parameters(self) -> Iterator[Parameter]:
-        """What an optimizer trains: for a Parameter with a view, what the view names in its place."""
+        """What an optimizer trains: for a Parameter with a parametrization, what the parametrization names in
+        its place."""
         seen = set()
         for _, parameter in self.named_parameters():
             for trainable in parameter.trainables():
@@ -194,9 +197,10 @@ class Module:
         """
         dtype = numeric("to", dtype, "f")
         for path, parameter in self.named_parameters():
-            if parameter.view is not None:
-                raise RuntimeError(f"to: {path} is seen through a {type(parameter.view).__name__}, which was "
-                                   f"made for {parameter.dtype}; convert the model before it is prepared")
+            if parameter.parametrization is not None:
+                raise RuntimeError(
+                    f"to: {path} is seen through a {type(parameter.parametrization).__name__}, which was "
+                    f"made for {parameter.dtype}; convert the model before it is prepared")
         for _, parameter in self.named_parameters():
             if parameter.dtype.kind == "f" and parameter.dtype != dtype:
                 parameter.data = parameter.data.astype(dtype)
@@ -230,28 +234,30 @@ class Module:
         for name, value in own.items():
             if value is not None:
                 yield path + name, Held(self, name)
-            if isinstance(value, Parameter) and value.view is not None:
-                yield f"{path}{name}.{PARAMETRIZATION}", Known(value.view, value)
-        if self.view is not None:
-            yield path + PARAMETRIZATION, Known(self.view, None)
+            if isinstance(value, Parameter) and value.parametrization is not None:
+                yield f"{path}{name}.{PARAMETRIZATION}", Known(value.parametrization, value)
+        if self.parametrization is not None:
+            yield path + PARAMETRIZATION, Known(self.parametrization, None)
         for name, child in self.named_children():
             yield from child._state(f"{path}{name}.")
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers by name, for `nn.save` and `load_state_dict`.
 
-        What is known of a weight that is seen through a view (after compress.prepare: masks, shared values,
-        cores, steps of schedules) stands below its name: "fc1.weight.parametrization.0.mask". Ranges of
-        activations stand below "parametrization". TypeError for a view that can't say what it knows.
+        What is known of a weight that is seen through a parametrization (after compress.prepare: masks,
+        shared values, cores, steps of schedules) stands below its name: "fc1.weight.parametrization.0.mask".
+        Ranges of activations stand below "parametrization". TypeError for a parametrization that can't say
+        what it knows.
         """
         return states.state_dict(self._state())
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Set all parameters and buffers, in place, and what views know, from arrays or Tensors by name.
+        """Set all parameters and buffers, in place, and what parametrizations know, from arrays or Tensors by
+        name.
 
         A model that was prepared for compression takes the state of one that was prepared alike, and
         computes from then on what that one did. strict=False passes over names that only one side has, and
-        returns them; a view is passed over as a whole, and with it a weight that it computes.
+        returns them; a parametrization is passed over as a whole, and with it a weight that it computes.
         Raises: TypeError for values that are no arrays, or of a dtype that can't become the parameter's;
         ValueError listing the missing and unexpected names, wrong shapes, and what does not fit the recipe.
         Then nothing was changed.

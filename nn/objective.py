@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nn import functional as F
-from nn.module import Module
-from nn.tensor import Tensor
+from . import functional as F
+from .module import Module
+from .tensor import Tensor
 
 
 class Objective:

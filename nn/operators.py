@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nn import backward as engine
-from nn.rules import arithmetic, linear
+from . import backward as engine
+from .rules import arithmetic, linear
 
 if TYPE_CHECKING:
-    from nn.tensor import Operand, Tensor
+    from .tensor import Operand, Tensor
 
 
 def _binary(rule):

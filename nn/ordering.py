@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nn.rules import choices, gathering, order, reductions, spread
+from .rules import choices, gathering, order, reductions, spread
 
 if TYPE_CHECKING:
-    from nn.tensor import Dims, Operand, Tensor
+    from .tensor import Dims, Operand, Tensor
 
 
 class Ordered(NamedTuple):

@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn import backward as engine
-from nn.backward import Node
-from nn.context import within
-from nn.recompute import END, replaying, split
-from nn.rules import Rule
-from nn.tensor import Tensor
+from . import backward as engine
+from .backward import Node
+from .context import within
+from .recompute import END, replaying, split
+from .rules import Rule
+from .tensor import Tensor
 
 __all__ = ["measured_peak", "predicted_peak"]
 

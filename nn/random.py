@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.context import Brief, ambient, within
+from .context import Brief, ambient, within
 
 FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835    # 2¹²⁸/φ of the 2¹²⁸ numbers: jumps by it meet again latest
 _lock = Brief()

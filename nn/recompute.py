@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from nn import backward as engine
-from nn import higher, random
-from nn.backward import Node
-from nn.bundles import joined, leaves, parted
-from nn.context import ambient, within
-from nn.kernels.kernel import forcing
-from nn.rules import Rule
-from nn.tensor import Tensor
+from . import backward as engine
+from . import higher, random
+from .backward import Node
+from .bundles import joined, leaves, parted
+from .context import ambient, within
+from .kernels.kernel import forcing
+from .rules import Rule
+from .tensor import Tensor
 
 __all__ = ["checkpoint", "checkpoint_sequential", "replaying", "split"]
 

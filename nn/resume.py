@@ -1,9 +1,9 @@
 """Training that can be killed: where a run stands, in a file, from which it goes on to the same bits.
 
 A checkpoint holds all that the rest of a run depends on: the model's state (weights, buffers, what their
-views know), the optimizer, the place in the epoch, the log, and both sources of random numbers. The
-checkpoint before it is kept as `path.previous`. Files are written beside, forced to the disk and renamed: one
-is always whole.
+parametrizations know), the optimizer, the place in the epoch, the log, and both sources of random numbers.
+The checkpoint before it is kept as `path.previous`. Files are written beside, forced to the disk and renamed:
+one is always whole.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from nn import random
-from nn.backward import wrote
-from nn.files import FileError, arrays_to_bytes, clear_leftovers, read_arrays, write_arrays
-from nn.module import Module
-from nn.optim import AveragedModel, Optimizer
+from . import random
+from .backward import wrote
+from .files import FileError, arrays_to_bytes, clear_leftovers, read_arrays, write_arrays
+from .module import Module
+from .optim import AveragedModel, Optimizer
 
 __all__ = ["Checkpoint", "Progress", "described", "fingerprint", "sampled"]
 
@@ -52,11 +52,14 @@ class Checkpoint:
         self.path = os.path.realpath(os.fsdecode(path))
         self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
         modules = ((name or type(module).__name__, module) for name, module in model.named_modules())
-        self.viewed = {name: it for name, it in (*model.named_parameters(), *modules) if it.view is not None}
-        for name, it in self.viewed.items():
-            if not hasattr(it.view, "state_arrays"):
-                raise TypeError(f"fit: {name} is seen through a {type(it.view).__name__}, which a checkpoint "
-                                "cannot hold: it has no methods state_arrays() and load_state(arrays)")
+        self.parametrized = {
+            name: it for name, it in (*model.named_parameters(), *modules) if it.parametrization is not None
+        }
+        for name, it in self.parametrized.items():
+            if not hasattr(it.parametrization, "state_arrays"):
+                raise TypeError(
+                    f"fit: {name} is seen through a {type(it.parametrization).__name__}, which a checkpoint "
+                    "cannot hold: it has no methods state_arrays() and load_state(arrays)")
         self.run = {
             "model": f"{type(model).__name__} {_crc(self._description().encode())}",
             "optimizer": repr(optimizer),
@@ -158,7 +161,7 @@ class Checkpoint:
             start = f"{kind}/"
             return {name[len(start):]: array for name, array in arrays.items() if name.startswith(start)}
 
-        self.model.load_state_dict(named("model"))    # what views know is in it
+        self.model.load_state_dict(named("model"))    # what parametrizations know is in it
         self.optimizer.load_state_dict(named("optimizer"))
         if self.average:
             self.average.load_state_dict(named("average"))
@@ -168,10 +171,10 @@ class Checkpoint:
             wrote(data)
 
     def _description(self) -> str:
-        """The architecture as text: layers, names, shapes, dtypes, views."""
+        """The architecture as text: layers, names, shapes, dtypes, parametrizations."""
         shapes = [f"{name} {array.dtype}{array.shape}" for name, array in self.model.state_dict().items()]
-        views = [f"{name} {it.view!r}" for name, it in self.viewed.items()]
-        text = "\n".join([repr(self.model), *shapes, *views])
+        parametrizations = [f"{name} {it.parametrization!r}" for name, it in self.parametrized.items()]
+        text = "\n".join([repr(self.model), *shapes, *parametrizations])
         return _placeless(text)
 
 

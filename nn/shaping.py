@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nn.arguments import whole
-from nn.rules import shapes
+from .arguments import whole
+from .rules import shapes
 
 if TYPE_CHECKING:
-    from nn.tensor import Tensor
+    from .tensor import Tensor
 
 
 class Shaping:

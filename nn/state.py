@@ -1,10 +1,12 @@
-"""The state of a Module, out and in, by name: parameters, buffers, and what the views of weights know.
+"""The state of a Module, out and in, by name: parameters, buffers, and what the parametrizations of weights
+know.
 
-What a view knows (a mask, shared values, ranges) stands below the name of its weight, or of its Module:
+What a parametrization knows (a mask, shared values, ranges) stands below the name of its weight, or of its
+Module:
 
     fc1.weight   fc1.weight.parametrization.0.mask   fc1.weight.parametrization.0.step
 
-So the state of a Module without views is PyTorch's.
+So the state of a Module without parametrizations is PyTorch's.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn.backward import wrote
-from nn.tensor import Tensor
+from .backward import wrote
+from .tensor import Tensor
 
 PARAMETRIZATION = "parametrization"    # no child, parameter or buffer may have this name
 
@@ -53,24 +55,27 @@ class Held(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What a view knows of `weight` (None: it is the view of a Module)."""
+    """What a parametrization knows of `weight` (None: it is the parametrization of a Module)."""
 
-    view: Any
+    parametrization: Any
     weight: Any
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """By name. TypeError for a view that can't say: its part would be lost without a word."""
-        if not (hasattr(self.view, "state_arrays") and hasattr(self.view, "load_state")):
-            raise TypeError(f"state_dict: {name} would hold what a {type(self.view).__name__} knows, and "
-                            "that has no methods state_arrays() and load_state(arrays)")
-        return self.view.state_arrays()
+        """By name. TypeError for a parametrization that can't say: its part would be lost without a word."""
+        if not (hasattr(self.parametrization, "state_arrays")
+                and hasattr(self.parametrization, "load_state")):
+            raise TypeError(
+                f"state_dict: {name} would hold what a {type(self.parametrization).__name__} knows, and "
+                "that has no methods state_arrays() and load_state(arrays)")
+        return self.parametrization.state_arrays()
 
     def check(self, arrays: dict[str, np.ndarray]) -> None:
-        """ValueError where the view could not load these: a copy of it tries, so that nothing changes."""
-        copy.deepcopy(self.view).load_state(arrays)
+        """ValueError where the parametrization could not load these: a copy of it tries, so that nothing
+        changes."""
+        copy.deepcopy(self.parametrization).load_state(arrays)
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
-        self.view.load_state(arrays)
+        self.parametrization.load_state(arrays)
         if self.weight is not None:
             self.weight.settle()
 
@@ -98,9 +103,9 @@ def load_state_dict(
     below: dict[str, dict[str, Any]] = {name: {} for name in known}
     unexpected = []
     for name in state:
-        view, key = _parted(name)
-        if view in below:
-            below[view][key] = plain(state[name])
+        parametrization, key = _parted(name)
+        if parametrization in below:
+            below[parametrization][key] = plain(state[name])
         elif name not in held:
             unexpected.append(name)
     missing = [name for name in held if name not in state]
@@ -135,7 +140,7 @@ def load_state_dict(
         del below[name]
         weight = name.removesuffix(f".{PARAMETRIZATION}")
         if entry.weight is not None and not entry.weight.trains and weight in new:
-            del new[weight]    # its view computes it, from what is not in the state
+            del new[weight]    # its parametrization computes it, from what is not in the state
             unexpected += [weight] * (not strict)
 
     if any(_parted(name)[0] for name in unexpected):
@@ -166,16 +171,18 @@ def plain(value: Any) -> Any:
 
 
 def _parted(name: Any) -> tuple[str, str]:
-    """("fc1.weight.parametrization", "0.mask") of a name below a view's; ("", name) of any other."""
+    """("fc1.weight.parametrization", "0.mask") of a name below a parametrization's; ("", name) of any
+    other."""
     head, found, key = f".{name}".partition(f".{PARAMETRIZATION}.")
     return (f"{head}.{PARAMETRIZATION}"[1:], key) if found else ("", name)
 
 
 def _listed(names: list[Any]) -> str:
-    """The names, those below one view together: "fc.bias, fc.weight.parametrization.(0.mask, 0.step)"."""
+    """The names, those below one parametrization together: "fc.bias, fc.weight.parametrization.(0.mask,
+    0.step)"."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        view, key = _parted(name)
-        groups.setdefault(view or str(name), []).append(key)
+        parametrization, key = _parted(name)
+        groups.setdefault(parametrization or str(name), []).append(key)
     return ", ".join(f"{group}.({', '.join(keys)})" if group.endswith(PARAMETRIZATION) else group
                      for group, keys in groups.items())

@@ -12,14 +12,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from nn import backward as engine
-from nn.arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
-from nn.backward import LEAF, Node
-from nn.context import ambient
-from nn.half import F16, F32, any_half, is_half
-from nn.methods import OVER_AXES, Methods
-from nn.rules import Rule, arithmetic, linear, reductions, shapes
-from nn.rules.ufuncs import UFUNCS
+from . import backward as engine
+from .arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
+from .backward import LEAF, Node
+from .context import ambient
+from .half import F16, F32, any_half, is_half
+from .methods import OVER_AXES, Methods
+from .rules import Rule, arithmetic, linear, reductions, shapes
+from .rules.ufuncs import UFUNCS
 
 Operand: TypeAlias = "Tensor | np.ndarray | float"
 Dims: TypeAlias = "int | tuple[int, ...] | None"

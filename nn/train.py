@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nn import data
-from nn.bundles import leaves
-from nn.context import no_grad, undoing
-from nn.data.minibatches import batches
-from nn.modes import in_mode
-from nn.module import Module
-from nn.objective import Objective
-from nn.optim import AveragedModel, Optimizer, clip_grad_norm_
-from nn.optim.schedules import Cosine, Schedule
-from nn.resume import Checkpoint, Progress, described, fingerprint, sampled
-from nn.tensor import Tensor
+from . import data
+from .bundles import leaves
+from .context import no_grad, undoing
+from .data.minibatches import batches
+from .modes import in_mode
+from .module import Module
+from .objective import Objective
+from .optim import AveragedModel, Optimizer, clip_grad_norm_
+from .optim.schedules import Cosine, Schedule
+from .resume import Checkpoint, Progress, described, fingerprint, sampled
+from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from nn.data.augment import Augmentation
+    from .data.augment import Augmentation
 
 __all__ = ["Diverged", "Epoch", "accuracy", "cosine", "fit"]
 
@@ -93,9 +93,9 @@ def fit(
     `checkpoint` is a file into which the state of the run goes at its beginning, every `every` steps and at
     its end. If it is there already, the run goes on from it, to the same bits as if it had never been killed:
     call fit with the same arguments, in the state that they had at first. Restored are parameters, buffers,
-    views, the optimizer, the average, `rng`, nn.random and the log; not what a module of your own keeps
-    elsewhere. The checkpoint before it is kept as `checkpoint`.previous, and used with a warning if the file
-    is damaged.
+    parametrizations, the optimizer, the average, `rng`, nn.random and the log; not what a module of your own
+    keeps elsewhere. The checkpoint before it is kept as `checkpoint`.previous, and used with a warning if the
+    file is damaged.
 
     The model trains in training mode and comes back in the mode it had.
     Raises: TypeError or ValueError for data that can't be trained on; Diverged (a FloatingPointError) naming
@@ -285,11 +285,11 @@ def _forward(
     arrays = [getattr(module, name, None) for module, name in buffers]
     before = [copy.copy(array) for array in arrays]
     model = objective.model
-    view = {} if model.view is None else dict(vars(model.view))
+    parametrization = {} if model.parametrization is None else dict(vars(model.parametrization))
     try:
         try:
             loss, right = objective(inputs, targets)
-        except Diverged as error:  # a view of the model has found out
+        except Diverged as error:  # a parametrization of the model has found out
             why = f"fit: at step {step}: {error}; try a smaller learning rate"
             raise Diverged(why, error.layer) from error
         value = loss.item()
@@ -301,8 +301,8 @@ def _forward(
             if array is not None:
                 array[...] = was
             setattr(module, name, array)
-        if view:  # and the view of the model, into its averages
-            vars(model.view).update(view)
+        if parametrization:  # and the parametrization of the model, into its averages
+            vars(model.parametrization).update(parametrization)
         raise
     return loss, value, right
 
@@ -310,7 +310,7 @@ def _forward(
 def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:
     """Run the batch through a copy whose modules are watched, and name the first that fails."""
     watched = copy.deepcopy(model)
-    watched.view = None  # it would compute in their place
+    watched.parametrization = None  # it would compute in their place
     first: list[str] = []
     for path, module in list(watched.named_modules()):
         module.forward = _watch(module.forward, path, first)

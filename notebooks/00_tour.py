@@ -703,12 +703,12 @@ shared = compress.prepare(copy.deepcopy(base), compress.Cluster(bits=4), x[:512]
 plain = copy.deepcopy(base).eval()
 for name in sides:
     weight = getattr(shared, name).weight
-    getattr(plain, name).weight.data = weight.view.project(weight).data
+    getattr(plain, name).weight.data = weight.parametrization.project(weight).data
 for model in (shared, plain):
     model.zero_grad()
     nn.functional.cross_entropy(model(nn.Tensor(x[:64])), y[:64]).backward()
 
-state = shared.fc.weight.view.states[0]
+state = shared.fc.weight.parametrization.states[0]
 by_hand = np.bincount(state.codes.ravel(), plain.fc.weight.grad.ravel(), minlength=16)
 print("gradient of the 16 centroids of fc:", *np.round(state.centroids.grad, 4))
 print("largest difference to the sum by hand:", np.abs(state.centroids.grad - by_hand).max())
@@ -755,7 +755,7 @@ print("the first byte, in binary:", f"{arrays['codes'][0]:08b}", "= indices", *c
 print("what the codebook says they are:", codebook[codes[0, :2]])
 print("the weight's first two entries:", packed.decode()[0, :2])
 
-before, after = (model.conv3.weight.view.states[0] for model in (shared, tuned))
+before, after = (model.conv3.weight.parametrization.states[0] for model in (shared, tuned))
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.2))
 left.bar(range(16), np.bincount(after.codes.ravel(), minlength=16), color=BLUE)
 left.set(title="how many weights of conv3 share each number", xlabel="index", xticks=range(0, 16, 3))
@@ -812,7 +812,7 @@ plt.show()
 
 trains = {"*": compress.TensorTrain(rank=8, cores=2), "fc3": None}
 cores = compress.prepare(copy.deepcopy(mlp_base), trains, x[:512])
-cut = cores.fc1.weight.view.project(cores.fc1.weight).data
+cut = cores.fc1.weight.parametrization.project(cores.fc1.weight).data
 error = np.linalg.norm(cut - w) / np.linalg.norm(w)
 compare("rank 8, error of fc1, %", 100 * error, yours, theory=100 * tail[8])
 

@@ -273,6 +273,6 @@ def test_the_advice_can_be_followed(tmp_path, capsys):
     folder.mkdir()
     (folder / "a.py").write_text(SMALL, encoding="utf-8")
     assert command(["notebooks", str(folder), "--check"]) == 1
-    advice = shlex.split(capsys.readouterr().err.strip().rpartition("run: bonsai ")[2])
+    advice = shlex.split(capsys.readouterr().err.strip().rpartition("run: espalier ")[2])
     assert command(advice) == 0
     assert (folder / "a.ipynb").is_file()

@@ -1,4 +1,4 @@
-"""The command `bonsai` (= `python -m compress`): the main job, `doctor`, `bench`, `rules` and `notebooks`.
+"""The command `espalier` (= `python -m compress`): the main job, `doctor`, `bench`, `rules` and `notebooks`.
 
 Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback), 130 and 143
 cut off by Ctrl-C (SIGINT) and by SIGTERM.
@@ -37,7 +37,7 @@ def command(argv: list[str] | None = None) -> int:
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has seen enough, as `bonsai doctor | head` has
+    except BrokenPipeError:  # the reader of our output has seen enough, as `espalier doctor | head` has
         _print_no_more()
         return 0
     except KeyboardInterrupt:
@@ -68,7 +68,7 @@ def _say(line: str) -> None:
     """To standard error, if there is one and it has room."""
     if sys.stderr is not None:
         with suppress(OSError):
-            print(f"bonsai: {line}", file=sys.stderr, flush=True)
+            print(f"espalier: {line}", file=sys.stderr, flush=True)
 
 
 def _print_no_more() -> None:
@@ -83,7 +83,7 @@ class _Usage(ValueError):
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="bonsai",
+        prog="espalier",
         description="Compress a network for handwritten digits by every technique there is, and print what "
         "each one bought. Takes a minute or two; results are kept in --out.",
         epilog="Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours, 130 interrupted "
@@ -95,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
     add("--data", metavar="mnist:DIR", help="IDX files in DIR instead of the shipped digits")
-    add("--out", type=_path, default=Path("bonsai-runs"), metavar="DIR", help="where to write (bonsai-runs)")
+    add("--out", type=_path, default=Path("espalier-runs"), metavar="DIR",
+        help="where to write (espalier-runs)")
     add("--threads", type=_count, metavar="N", help="networks trained side by side (the number of cores)")
     add("--json", action="store_true", help="print the ledger as JSON")
     parser.set_defaults(run=_job)

@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from compress import Program
-
+from .. import Program
 from .bench.timing import CLOCK
 
 __all__ = ["Beside", "Calls", "times"]

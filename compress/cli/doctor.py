@@ -1,4 +1,4 @@
-"""`bonsai doctor`: what this installation can do, and why not more."""
+"""`espalier doctor`: what this installation can do, and why not more."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXTRAS = {
 def run() -> int:
     """Print the state of the installation. Running on NumPy alone is slower and no fault: the answer is 0."""
     print(
-        f"bonsai {nn.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
+        f"espalier {nn.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
         f"{platform.system()} {platform.machine()}"
     )
     print(f"nn        {nn.__file__}")

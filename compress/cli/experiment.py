@@ -148,7 +148,7 @@ class Trainer:
 
     def program(self, model: nn.Module, algorithm: str = "auto") -> compress.Program:
         """The Program of a trained model: a simulated one has its ranges, others take them from images."""
-        example = None if model.view is not None else self.calibration
+        example = None if model.parametrization is not None else self.calibration
         return compress.convert(model, example, algorithm=algorithm)
 
     @property

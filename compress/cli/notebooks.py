@@ -1,4 +1,4 @@
-"""`bonsai notebooks`: the .ipynb beside every notebook, from its .py in the percent format.
+"""`espalier notebooks`: the .ipynb beside every notebook, from its .py in the percent format.
 
 The .py is the source: it runs as a script, and its changes can be read. The .ipynb is for opening; it holds
 no outputs, and cells have the numbers of their places as ids, so that the same source gives the same bytes.
@@ -50,7 +50,7 @@ def run(folder: Path, check: bool, force: bool = False) -> int:
             continue
         if check:
             left += 1
-            print(f"{path} is not what {source.name} says; run: bonsai notebooks {where}", file=sys.stderr)
+            print(f"{path} is not what {source.name} says; run: espalier notebooks {where}", file=sys.stderr)
         elif path.exists() and not force and not untouched(path):
             left += 1
             print(f"{path} was changed since it was written (answers, outputs, tags) and is kept; move it "

@@ -99,7 +99,7 @@ def page(ledger: Ledger, programs: dict[str, str], pictures: dict[str, bytes]) -
     """The whole document. `programs` maps a row to its printed Program, `pictures` a file name to a PNG."""
     seen = ledger.chosen["validation"]
     parts = [
-        "<h1>Bonsai: what compression bought</h1>",
+        "<h1>Espalier: what compression bought</h1>",
         f"<p>{escape(_summary(ledger))}</p>",
         *(f'<p class="warning">{escape(text)}</p>' for text in disturbed(ledger.rows, ledger.busy)),
         _table(ledger),
@@ -128,7 +128,7 @@ def page(ledger: Ledger, programs: dict[str, str], pictures: dict[str, bytes]) -
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Bonsai ledger</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Espalier ledger</title>'
         f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 

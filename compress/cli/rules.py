@@ -1,4 +1,4 @@
-"""`bonsai rules`: the table of operations as a page, each rule's formula, memory, modes and checks.
+"""`espalier rules`: the table of operations as a page, each rule's formula, memory, modes and checks.
 
 Everything is read from the rules themselves, or found by running them on their own samples.
 """

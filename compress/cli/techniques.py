@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import nn
-from compress import Cluster, Cubic, Prune, Quantize, Recipe, TensorTrain
+
+from .. import Cluster, Cubic, Prune, Quantize, Recipe, TensorTrain
 
 __all__ = ["NETWORKS", "TECHNIQUES", "Technique"]
 

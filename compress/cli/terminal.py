@@ -32,16 +32,16 @@ def accept_every_letter() -> None:
 
     Every other letter becomes a backslash escape, which is the name of no other file; nothing fails.
     """
-    codecs.register_error("bonsai.like", _like)
+    codecs.register_error("espalier.like", _like)
     for stream in (sys.stdout, sys.stderr):
         if not hasattr(stream, "reconfigure"):
             continue
         encoding = codecs.lookup(stream.encoding).name
         if encoding.startswith("utf") or "a".encode(encoding) != b"a":
-            stream.reconfigure(errors="bonsai.like")
+            stream.reconfigure(errors="espalier.like")
         else:  # each letter asks, so that an exponent of which Latin-1 has one half is written in one way
-            codecs.register_error(f"bonsai.like.{encoding}", partial(_like, encoding=encoding))
-            stream.reconfigure(encoding="ascii", errors=f"bonsai.like.{encoding}")
+            codecs.register_error(f"espalier.like.{encoding}", partial(_like, encoding=encoding))
+            stream.reconfigure(encoding="ascii", errors=f"espalier.like.{encoding}")
 
 
 def _like(error: UnicodeError, encoding: str = "ascii") -> tuple[str | bytes, int]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from compress.chain import Chain
-from compress.cluster import Cluster
-from compress.prune import Prune
-from compress.quantize import Quantize
-from compress.tensor_train import TensorTrain
 from nn.testing.case import for_all
 from nn.testing.check import Report
 
+from ..chain import Chain
+from ..cluster import Cluster
+from ..prune import Prune
+from ..quantize import Quantize
+from ..tensor_train import TensorTrain
 from .laws import LAWS
 from .laws_claims import CLAIM_LAWS
 from .laws_cluster import CLUSTER_LAWS

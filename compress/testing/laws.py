@@ -11,13 +11,13 @@ import copy
 
 import numpy as np
 
-from compress.transform import Context, Invariant, as_matrix
 from nn.module import Module
 from nn.optim import SGD, Adam, Optimizer
 from nn.parameter import Parameter
 from nn.tensor import Tensor
 from nn.testing.case import Case
 
+from ..transform import Context, Invariant, as_matrix
 from .subject import Law, Subject, same, seen, through
 
 __all__ = ["LAWS"]
@@ -26,7 +26,7 @@ __all__ = ["LAWS"]
 def stored_equals_seen(subject: Subject, case: Case) -> None:
     """decode(encode(w)) is project(w), bit for bit: what was trained is what is saved."""
     parameter = subject.finished(*case.args)
-    decoded = parameter.view.encode(parameter.data).decode()
+    decoded = parameter.parametrization.encode(parameter.data).decode()
     same(decoded, seen(parameter), "decode(encode(w)) against project(w)")
 
 
@@ -34,13 +34,13 @@ def projects_once(subject: Subject, case: Case) -> None:
     """project(project(w)) is project(w) at a fixed state."""
     parameter = subject.finished(*case.args)
     once = seen(parameter)
-    same(through(parameter.view, once), once, "projected twice")
+    same(through(parameter.parametrization, once), once, "projected twice")
 
 
 def stays_within_bound(subject: Subject, case: Case) -> None:
     """‖w − project(w)‖₂ ≤ bound, for the weight that the state was fitted to."""
     parameter = subject.attached(*case.args)
-    bound = parameter.view.bound(parameter.data)
+    bound = parameter.parametrization.bound(parameter.data)
     if bound is None:
         return
     error = float(np.linalg.norm(parameter.data - seen(parameter).astype(np.float64)))
@@ -86,7 +86,7 @@ def survives_training(subject: Subject, case: Case) -> None:
             if np.any(parameter.data[zeros]) or not np.all(pruned(parameter)[zeros]):
                 raise AssertionError(f"{who} brought a pruned weight back")
             zeros = pruned(parameter)
-        packed = parameter.view.encode(parameter.data)
+        packed = parameter.parametrization.encode(parameter.data)
         same(packed.decode(), seen(parameter), f"decode(encode(w)) against project(w) after {who}")
 
 
@@ -104,7 +104,7 @@ def survives_a_restart(subject: Subject, case: Case) -> None:
     for parameter in (first, second):
         for tensor in parameter.active():
             tensor.data *= np.float32(0.5)
-        parameter.view.update(parameter, subject.end() + 3)
+        parameter.parametrization.update(parameter, subject.end() + 3)
     same(seen(second), seen(first), "the weight seen after load_state_dict and an update")
 
 
@@ -118,7 +118,7 @@ def holder(parameter: Parameter) -> Module:
 def pruned(parameter: Parameter) -> np.ndarray:
     """Where the stages that make SUPPORT set whatever comes to zero."""
     where = np.zeros(parameter.shape, bool)
-    for stage, state in zip(parameter.view.stages, parameter.view.states, strict=True):
+    for stage, state in zip(parameter.parametrization.stages, parameter.parametrization.states, strict=True):
         if Invariant.SUPPORT in stage.makes:
             where |= stage.project(Tensor(np.ones(parameter.shape, np.float32)), state).data == 0
     return where
@@ -128,7 +128,7 @@ def step(parameter: Parameter, optimizer: Optimizer, rng: np.random.Generator) -
     """One optimizer step along a random direction; returns the weight's gradient."""
     optimizer.zero_grad()
     direction = Tensor(rng.standard_normal(parameter.shape).astype(np.float32))
-    (parameter.viewed() * direction).sum().backward()
+    (parameter.parametrized() * direction).sum().backward()
     gradient = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad.copy()
     for trained in optimizer.params:  # to size 1: that of a core, say, hangs on the size of the other cores
         if trained.grad is not None:
@@ -147,7 +147,7 @@ def rescales(subject: Subject, case: Case) -> None:
     factor = case.rng().choice([0.0, -1.0, 1.0, 0.01, -100.0, 3.7, 1e-6], len(w))
     column = factor.reshape(-1, *[1] * (w.ndim - 1))
     folded = (w * column).astype(np.float32)
-    after = through(parameter.view.rescaled(factor), folded)
+    after = through(parameter.parametrization.rescaled(factor), folded)
     error, allowed, size = (
         np.linalg.norm(as_matrix(array), axis=1)
         for array in (folded - after.astype(np.float64), column * difference, folded.astype(np.float64))
@@ -165,8 +165,8 @@ def copies_are_independent(subject: Subject, case: Case) -> None:
     parameter = subject.finished(*case.args)
     before = seen(parameter).copy()
     twin = copy.deepcopy(parameter)
-    if twin.view is parameter.view:
-        raise AssertionError("the copy has the original's view")
+    if twin.parametrization is parameter.parametrization:
+        raise AssertionError("the copy has the original's parametrization")
     trained = twin.trainables()
     optimizer = SGD(trained, lr=0.1 * max(float(np.abs(tensor.data).max()) for tensor in trained) or 1.0)
     for _ in range(3):
@@ -178,7 +178,7 @@ def leaves_weight(subject: Subject, case: Case) -> None:
     """Fitting, projecting, encoding, bounding and rescaling write into nobody's weight."""
     (w,) = case.args
     mine = w.copy()
-    chain = subject.finished(w).view
+    chain = subject.finished(w).parametrization
     chain.fit(mine, Context())
     same(mine, w, "the weight after fit")
     for what, use in (
@@ -190,7 +190,7 @@ def leaves_weight(subject: Subject, case: Case) -> None:
         same(mine, w, f"the weight after {what}")
     parameter = subject.finished(w)
     before = parameter.data.copy()
-    decoded = parameter.view.encode(parameter.data).decode()
+    decoded = parameter.parametrization.encode(parameter.data).decode()
     if decoded.flags.writeable:
         decoded[...] = 1
     same(parameter.data, before, "the weight after encode, decode and a write into what that gave")

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from compress.dense import gamma
-from compress.transform import Invariant, Packed, as_matrix
 from nn.tensor import Tensor
 from nn.testing.case import Case
 
+from ..dense import gamma
+from ..transform import Invariant, Packed, as_matrix
 from .subject import Law, Subject, same, seen
 from .weights import inputs
 
@@ -35,7 +35,7 @@ def says_what_it_makes(subject: Subject, case: Case) -> None:
 
 def shows(subject: Subject, parameter: object) -> list[tuple[str, frozenset[Invariant]]]:
     """What can be seen of a weight and its stored form, and which of the invariants that may be."""
-    (stage,), (state,) = subject.stages, parameter.view.states
+    (stage,), (state,) = subject.stages, parameter.parametrization.states
     w, found = seen(parameter), []
     ones = np.ones(w.shape, np.float32)
     zeros = np.all([stage.project(Tensor(sign * ones), state).data == 0 for sign in (1, -1)], axis=0)
@@ -50,7 +50,7 @@ def shows(subject: Subject, parameter: object) -> list[tuple[str, frozenset[Inva
     matrix = as_matrix(w).astype(np.float64)
     if np.count_nonzero(matrix) > matrix.size / 2 and np.linalg.matrix_rank(matrix, rtol=1e-5) < len(matrix):
         found.append(("a lower rank", frozenset({Invariant.RANK})))
-    packed = parameter.view.encode(parameter.data)
+    packed = parameter.parametrization.encode(parameter.data)
     stored = sum(array.nbytes for array in packed.arrays().values())
     if stored < 0.9 * w.nbytes:
         found.append((f"{stored} bytes of {w.nbytes}", frozenset(Invariant)))
@@ -61,7 +61,7 @@ def bounds_the_weight_closely(subject: Subject, case: Case) -> None:
     """`bound` is no more than 4·√n·‖w‖: 0 in place of the weight errs by no more than ‖w‖."""
     parameter = subject.attached(*case.args)
     (w,) = case.args
-    bound, norm = parameter.view.bound(parameter.data), float(np.linalg.norm(w.astype(np.float64)))
+    bound, norm = parameter.parametrization.bound(parameter.data), float(np.linalg.norm(w.astype(np.float64)))
     most = 4 * np.sqrt(w.size) * norm + w.size * 2.0**-120
     if bound is not None and not 0 <= bound <= most:
         raise AssertionError(f"the bound is {bound}, of a weight of norm {norm}")
@@ -93,7 +93,7 @@ def size_of(x: np.ndarray, w: np.ndarray) -> float:
 def stored(subject: Subject, case: Case) -> Packed:
     """The weight of the case in its stored form."""
     parameter = subject.finished(*case.args)
-    return parameter.view.encode(parameter.data)
+    return parameter.parametrization.encode(parameter.data)
 
 
 def counts_its_macs(subject: Subject, case: Case) -> None:

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from compress.cluster import Cluster
-from compress.transform import Invariant
 from nn.kernels import kmeans1d
 from nn.optim import SGD
 from nn.parameter import Parameter
@@ -15,6 +13,8 @@ from nn.tensor import Tensor
 from nn.testing.case import Case
 from nn.testing.domain_kmeans import cost, slack
 
+from ..cluster import Cluster
+from ..transform import Invariant
 from .laws import pruned, step
 from .subject import Law, Subject, seen
 
@@ -40,14 +40,14 @@ def shares_few_values(subject: Subject, case: Case) -> None:
             raise AssertionError(f"{len(np.unique(w))} values, wanted at most {last(subject).distinct}")
         if np.any(w[zeros]):
             raise AssertionError("a pruned weight became another")
-    state = parameter.view.states[-1]
+    state = parameter.parametrization.states[-1]
     if np.any(state.codes[~zeros] == state.zero):
         raise AssertionError("a weight that is not pruned has the value that stays 0")
 
 
 def stay_zero(subject: Subject, parameter: Parameter) -> np.ndarray:
     """Which weights are 0 for good: those that the stages before leave 0, if one of them prunes."""
-    before = parameter.view.before_last(parameter).data
+    before = parameter.parametrization.before_last(parameter).data
     prunes = any(Invariant.SUPPORT in stage.makes for stage in subject.stages[:-1])
     return (before == 0) & prunes
 
@@ -55,8 +55,8 @@ def stay_zero(subject: Subject, parameter: Parameter) -> np.ndarray:
 def finds_the_best_values(subject: Subject, case: Case) -> None:
     """No values share less badly: the error is that of `kmeans1d` over the weights that are not pruned."""
     parameter = subject.attached(*case.args)
-    before = parameter.view.before_last(parameter).data
-    if not parameter.view.states[-1].shares:
+    before = parameter.parametrization.before_last(parameter).data
+    if not parameter.parametrization.states[-1].shares:
         return
     values = before[~stay_zero(subject, parameter)]
     levels = last(subject).distinct - (values.size < before.size)
@@ -71,9 +71,9 @@ def finds_the_best_values(subject: Subject, case: Case) -> None:
 def sums_gradients(subject: Subject, case: Case) -> None:
     """A value's gradient is the sum of its members', or their mean; one that stays 0 has none."""
     parameter = subject.finished(*case.args)
-    state = parameter.view.states[-1]
+    state = parameter.parametrization.states[-1]
     direction = case.rng().standard_normal(parameter.shape).astype(np.float32)
-    (parameter.viewed() * Tensor(direction)).sum().backward()
+    (parameter.parametrized() * Tensor(direction)).sum().backward()
     wanted = np.zeros(last(subject).distinct)
     for j in range(len(wanted)):
         own = direction[state.codes == j].astype(np.float64)
@@ -89,7 +89,7 @@ def sums_gradients(subject: Subject, case: Case) -> None:
 def stores_bits_a_weight(subject: Subject, case: Case) -> None:
     """No more than `bits` bits for each weight (rounded up to a byte) and 2^bits numbers."""
     parameter = subject.finished(*case.args)
-    sizes = parameter.view.encode(parameter.data).sizes()
+    sizes = parameter.parametrization.encode(parameter.data).sizes()
     most = -(-parameter.size * last(subject).bits // 8) + 4 * last(subject).distinct
     if sizes["payload"] + sizes["indices"] + sizes["tables"] > most:
         raise AssertionError(f"{sizes} for {parameter.size} weights, wanted at most {most} bytes")

@@ -22,7 +22,7 @@ def prunes_exactly(subject: Subject, case: Case) -> None:
     order = sorted(range(w.size), key=lambda i: (abs(w.flat[i]), i))
     for step in range(subject.end() + 2):
         if step:
-            parameter.view.update(parameter, step)
+            parameter.parametrization.update(parameter, step)
         count = min(round(stage.sparsity * stage.schedule.fraction(step) * w.size), w.size - 1)
         found = np.flatnonzero(pruned(parameter)).tolist()
         if len(found) != count:

@@ -30,7 +30,7 @@ def fills_the_grid(subject: Subject, case: Case) -> None:
     """The largest weight of each channel stands on ±127 exactly, and every weight on some integer within."""
     (w,) = case.args
     parameter = subject.attached(w)
-    q = parameter.view.encode(parameter.data).integers().astype(np.int64)
+    q = parameter.parametrization.encode(parameter.data).integers().astype(np.int64)
     largest = np.abs(w).reshape(len(w), -1).max(axis=1)
     reach = np.abs(q).max(axis=1)
     smallest = LARGEST * np.finfo(np.float32).tiny  # below it, scales stop falling

@@ -6,11 +6,11 @@ from dataclasses import is_dataclass, replace
 
 import numpy as np
 
-from compress.schedule import Once
-from compress.transform import Invariant
 from nn.optim import SGD
 from nn.testing.case import Case
 
+from ..schedule import Once
+from ..transform import Invariant
 from .laws import step
 from .subject import Law, Subject, same, seen, through
 
@@ -22,7 +22,7 @@ def encodes_what_it_projects(subject: Subject, case: Case) -> None:
     fitted to, and for weights on either side of a jump of project, where > and ≥ differ.
     """
     parameter = subject.finished(*case.args)
-    chain, w = parameter.view, parameter.data
+    chain, w = parameter.parametrization, parameter.data
     largest = np.float32(np.abs(w).max()) or np.float32(1)
     other = (case.rng().standard_normal(w.shape) * largest).astype(np.float32)
     for what, weight in (("another weight", other), *edges(chain, 2 * other)):
@@ -56,7 +56,7 @@ def follows_the_weight(subject: Subject, case: Case) -> None:
     """
     (w,) = case.args
     parameter = subject.finished(w)
-    if any(getattr(state, "trainables", ()) for state in parameter.view.states):
+    if any(getattr(state, "trainables", ()) for state in parameter.parametrization.states):
         trained = parameter.trainables()
         largest = max(float(np.abs(tensor.data).max()) for tensor in trained)
         step(parameter, SGD(trained, lr=0.1 * largest), case.rng())
@@ -66,9 +66,9 @@ def follows_the_weight(subject: Subject, case: Case) -> None:
     if not np.isfinite(larger).all():
         return
     parameter.data = larger.copy()
-    parameter.view.update(parameter, subject.end() + 1)
+    parameter.parametrization.update(parameter, subject.end() + 1)
     error, anew = (distance(larger, chosen) for chosen in (parameter, subject.finished(larger)))
-    bound, size = parameter.view.bound(larger), float(np.linalg.norm(larger.astype(np.float64)))
+    bound, size = parameter.parametrization.bound(larger), float(np.linalg.norm(larger.astype(np.float64)))
     rounding = 2.0**-20 * size + w.size * 2.0**-126
     if not error <= 2 * anew + rounding:
         raise AssertionError(f"after a step and update ‖w − project(w)‖ is {error}, fitted anew {anew}")

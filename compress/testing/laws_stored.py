@@ -8,9 +8,9 @@ import json
 import numpy as np
 
 import nn
-from compress.transform import Packed, as_matrix
 from nn.testing.case import Case
 
+from ..transform import Packed, as_matrix
 from .subject import Law, Subject, same
 from .weights import inputs
 
@@ -20,7 +20,7 @@ __all__ = ["STORED_LAWS"]
 def stored(subject: Subject, case: Case) -> Packed:
     """The weight of the case in its stored form."""
     parameter = subject.finished(*case.args)
-    return parameter.view.encode(parameter.data)
+    return parameter.parametrization.encode(parameter.data)
 
 
 def says_its_bytes(subject: Subject, case: Case) -> None:

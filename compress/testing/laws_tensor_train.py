@@ -33,7 +33,7 @@ def stores_what_its_ranks_say(subject: Subject, case: Case) -> None:
     (w,) = case.args
     (stage,) = subject.stages
     parameter = subject.attached(w)
-    arrays = parameter.view.encode(parameter.data).arrays()
+    arrays = parameter.parametrization.encode(parameter.data).arrays()
     shapes = arrays["shapes"].astype(int).tolist()
     ranks = [1, *(shape[3] for shape in shapes)]
     if ranks[:-1] != [shape[0] for shape in shapes] or ranks[-1] != 1:

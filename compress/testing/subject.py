@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from compress.chain import Chain
-from compress.transform import Context
 from nn.parameter import Parameter
 from nn.tensor import Tensor
 from nn.testing.case import Case, show
+
+from ..chain import Chain
+from ..transform import Context
 
 __all__ = ["Law", "Subject", "same"]
 
@@ -44,7 +45,7 @@ class Subject:
         """The same after all schedules have run to their end (a stage with one has `schedule.end`)."""
         parameter = self.attached(w, pruned)
         for step in range(1, self.end() + 1):
-            parameter.view.update(parameter, step)
+            parameter.parametrization.update(parameter, step)
         return parameter
 
     @property
@@ -75,7 +76,7 @@ Law = Callable[[Subject, Case], None]
 
 def seen(parameter: Parameter) -> np.ndarray:
     """The weight as its layer sees it."""
-    return parameter.view.project(parameter).data
+    return parameter.parametrization.project(parameter).data
 
 
 def through(chain: Chain, w: np.ndarray) -> np.ndarray:

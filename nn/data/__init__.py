@@ -6,9 +6,9 @@ What few programs need is imported when it is first asked for, so that `import n
 from importlib import import_module
 from typing import Any
 
-from nn.data.idx import mnist, read_idx
-from nn.data.minibatches import batches
-from nn.data.uci import Digits, digits
+from .idx import mnist, read_idx
+from .minibatches import batches
+from .uci import Digits, digits
 
 __all__ = [
     "Digits",

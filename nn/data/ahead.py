@@ -8,8 +8,8 @@ from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import TypeVar
 
-from nn.context import ambient, within
-from nn.kernels.kernel import forcing
+from ..context import ambient, within
+from ..kernels.kernel import forcing
 
 T = TypeVar("T")
 _END = object()

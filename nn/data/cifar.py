@@ -10,8 +10,8 @@ import os
 
 import numpy as np
 
-from nn.data.uci import Digits
-from nn.files import FileError
+from ..files import FileError
+from .uci import Digits
 
 _SHAPE = (3, 32, 32)
 _RECORD = 1 + 3 * 32 * 32

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nn.data.uci import Digits
-from nn.files import FileError
+from ..files import FileError
+from .uci import Digits
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CHUNK = 1 << 20

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nn.files import FileError
+from ..files import FileError
 
 _TRAIN = 1437  # the first 1437 images; the last 360 are the test set
 

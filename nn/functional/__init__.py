@@ -4,7 +4,7 @@ Inputs are Tensors or arrays; images are (N, C, H, W), weights (out, in) and (O,
 Shapes that do not fit raise a ValueError that names the operation and the shapes.
 """
 
-from nn.functional.activations import (
+from .activations import (
     dropout,
     gelu,
     leaky_relu,
@@ -17,11 +17,11 @@ from nn.functional.activations import (
     softplus,
     tanh,
 )
-from nn.functional.attention import scaled_dot_product_attention
-from nn.functional.convolution import conv1d, conv2d, conv_transpose2d
-from nn.functional.elementwise import clamp, maximum, minimum, where
-from nn.functional.interpolation import interpolate
-from nn.functional.losses import (
+from .attention import scaled_dot_product_attention
+from .convolution import conv1d, conv2d, conv_transpose2d
+from .elementwise import clamp, maximum, minimum, where
+from .interpolation import interpolate
+from .losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
     huber_loss,
@@ -31,9 +31,9 @@ from nn.functional.losses import (
     nll_loss,
     smooth_l1_loss,
 )
-from nn.functional.normalisation import batch_norm, group_norm, layer_norm
-from nn.functional.padding import pad
-from nn.functional.pooling import (
+from .normalisation import batch_norm, group_norm, layer_norm
+from .padding import pad
+from .pooling import (
     adaptive_avg_pool2d,
     adaptive_max_pool2d,
     avg_pool1d,
@@ -41,8 +41,8 @@ from nn.functional.pooling import (
     max_pool1d,
     max_pool2d,
 )
-from nn.functional.products import einsum, linear, matmul
-from nn.functional.shapes import cat, chunk, embedding, flatten, gather, one_hot, split, stack
+from .products import einsum, linear, matmul
+from .shapes import cat, chunk, embedding, flatten, gather, one_hot, split, stack
 
 __all__ = [
     "adaptive_avg_pool2d",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn import rules
-from nn.arguments import is_number
-from nn.functional.shapes import as_tensor
-from nn.random import generator
-from nn.tensor import Operand, Tensor, apply
+from .. import rules
+from ..arguments import is_number
+from ..random import generator
+from ..tensor import Operand, Tensor, apply
+from .shapes import as_tensor
 
 
 def relu(input: Operand) -> Tensor:

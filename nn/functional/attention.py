@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn import rules
-from nn.functional.activations import dropout
-from nn.functional.half import rounded_once
-from nn.functional.shapes import as_tensor
-from nn.tensor import Operand, Tensor, apply
+from .. import rules
+from ..tensor import Operand, Tensor, apply
+from .activations import dropout
+from .half import rounded_once
+from .shapes import as_tensor
 
 
 @rounded_once

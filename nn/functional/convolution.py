@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn import rules
-from nn.functional.padding import pad
-from nn.functional.shapes import as_tensor
-from nn.tensor import Operand, Tensor, apply
+from .. import rules
+from ..tensor import Operand, Tensor, apply
+from .padding import pad
+from .shapes import as_tensor
 
 
 def conv2d(input: Operand, weight: Operand, bias: Operand | None = None, stride: int | tuple[int, int] = 1,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nn import rules
-from nn.tensor import Operand, Tensor, apply
+from .. import rules
+from ..tensor import Operand, Tensor, apply
 
 
 def where(condition: Operand, input: Operand, other: Operand) -> Tensor:

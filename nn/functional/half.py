@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from nn.half import any_half
-from nn.tensor import in_float32
+from ..half import any_half
+from ..tensor import in_float32
 
 F = TypeVar("F", bound=Callable[..., Any])
 

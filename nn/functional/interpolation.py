@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nn.functional.half import rounded_once
-from nn.functional.shapes import as_tensor
-from nn.tensor import Operand, Tensor
+from ..tensor import Operand, Tensor
+from .half import rounded_once
+from .shapes import as_tensor
 
 _AXES = {"nearest": None, "linear": 1, "bilinear": 2}    # mode: how many axes of pixels it takes
 

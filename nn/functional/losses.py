@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn import rules
-from nn.arguments import is_int, is_number
-from nn.functional.activations import log_softmax
-from nn.functional.half import rounded_once
-from nn.functional.shapes import as_tensor
-from nn.tensor import Operand, Tensor, apply
+from .. import rules
+from ..arguments import is_int, is_number
+from ..tensor import Operand, Tensor, apply
+from .activations import log_softmax
+from .half import rounded_once
+from .shapes import as_tensor
 
 
 @rounded_once

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nn import rules
-from nn.backward import wrote
-from nn.context import ambient
-from nn.functional.half import rounded_once
-from nn.functional.shapes import as_tensor
-from nn.tensor import Operand, Tensor, apply
+from .. import rules
+from ..backward import wrote
+from ..context import ambient
+from ..tensor import Operand, Tensor, apply
+from .half import rounded_once
+from .shapes import as_tensor
 
 
 def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operand | None,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nn import rules
-from nn.functional.shapes import as_tensor
-from nn.tensor import Operand, Tensor, apply
+from .. import rules
+from ..tensor import Operand, Tensor, apply
+from .shapes import as_tensor
 
 _MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}    # PyTorch's name: NumPy's
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn import rules
-from nn.functional.half import rounded_once
-from nn.functional.padding import pad
-from nn.functional.shapes import as_tensor
-from nn.rules.windows import pair
-from nn.tensor import Operand, Tensor, apply
+from .. import rules
+from ..rules.windows import pair
+from ..tensor import Operand, Tensor, apply
+from .half import rounded_once
+from .padding import pad
+from .shapes import as_tensor
 
 Pair = int | tuple[int, int]
 

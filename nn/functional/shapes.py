@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nn import rules
-from nn.arguments import as_indices, is_int
-from nn.tensor import Operand, Tensor, apply
+from .. import rules
+from ..arguments import as_indices, is_int
+from ..tensor import Operand, Tensor, apply
 
 
 def as_tensor(x: Operand) -> Tensor:

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn.context import Brief, Context, ambient, within
-
+from ..context import Brief, Context, ambient, within
 from . import native
 
 _kernels: dict[str, Kernel] = {}

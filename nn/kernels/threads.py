@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from weakref import ref
 
-from nn.context import Brief
-
+from ..context import Brief
 from .arguments import integer
 from .native import MOST_THREADS, lib
 

@@ -1,6 +1,6 @@
 """Layers: Modules that own the weights of one operation. Names, signatures and keys are PyTorch's."""
 
-from nn.layers.activations import (
+from .activations import (
     GELU,
     Dropout,
     LeakyReLU,
@@ -13,11 +13,11 @@ from nn.layers.activations import (
     Softplus,
     Tanh,
 )
-from nn.layers.attention import MultiheadAttention
-from nn.layers.containers import Flatten, Identity, ModuleList, Sequential
-from nn.layers.convolution import Conv1d, Conv2d, ConvTranspose2d
-from nn.layers.linear import Embedding, Linear
-from nn.layers.losses import (
+from .attention import MultiheadAttention
+from .containers import Flatten, Identity, ModuleList, Sequential
+from .convolution import Conv1d, Conv2d, ConvTranspose2d
+from .linear import Embedding, Linear
+from .losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     HuberLoss,
@@ -27,10 +27,10 @@ from nn.layers.losses import (
     NLLLoss,
     SmoothL1Loss,
 )
-from nn.layers.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
-from nn.layers.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
-from nn.layers.transformer import TransformerEncoderLayer
-from nn.layers.upsampling import Upsample
+from .normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
+from .pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from .transformer import TransformerEncoderLayer
+from .upsampling import Upsample
 
 __all__ = [
     "GELU",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn import functional as F
-from nn import init
-from nn.layers.checks import flags, number, positive, shape_of, wrong_input
-from nn.layers.linear import Linear
-from nn.layers.start import source
-from nn.module import Module
-from nn.parameter import Parameter
-from nn.tensor import Tensor
+from .. import functional as F
+from .. import init
+from ..module import Module
+from ..parameter import Parameter
+from ..tensor import Tensor
+from .checks import flags, number, positive, shape_of, wrong_input
+from .linear import Linear
+from .start import source
 
 Mask = Tensor | np.ndarray | None
 
@@ -118,15 +118,15 @@ class MultiheadAttention(Module):
             raise ValueError(f"MultiheadAttention: query {query.shape}, key {key.shape} and value "
                              f"{value.shape} do not fit; wanted one batch for all, and one length for key "
                              "and value")
-        bias = None if self.in_proj_bias is None else self.in_proj_bias.viewed()
+        bias = None if self.in_proj_bias is None else self.in_proj_bias.parametrized()
         if hasattr(self, "in_proj_weight"):
-            weight = self.in_proj_weight.viewed()
+            weight = self.in_proj_weight.parametrized()
             if same:
                 made = F.linear(inputs[0], weight, bias).chunk(3, -1)
                 return [self._heads(x) for x in made]
             weights = weight.chunk(3)
         else:
-            weights = [getattr(self, f"{name}_proj_weight").viewed() for name in "qkv"]
+            weights = [getattr(self, f"{name}_proj_weight").parametrized() for name in "qkv"]
         biases = (None,) * 3 if bias is None else bias.chunk(3)
         return [self._heads(F.linear(*each)) for each in zip(inputs, weights, biases, strict=True)]
 

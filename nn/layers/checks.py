@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 
-from nn.arguments import is_int, is_number
-from nn.module import Module
-from nn.tensor import Tensor
+from ..arguments import is_int, is_number
+from ..module import Module
+from ..tensor import Tensor
 
 Sizes = int | tuple[int, ...]
 

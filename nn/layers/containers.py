@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from nn import functional as F
-from nn.arguments import is_int
-from nn.module import Module
-from nn.tensor import Tensor
+from .. import functional as F
+from ..arguments import is_int
+from ..module import Module
+from ..tensor import Tensor
 
 
 class Sequential(Module):

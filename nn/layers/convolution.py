@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn import functional as F
-from nn.functional.convolution import same_padding
-from nn.layers.checks import Sizes, flags, positive, shape_of, sizes, wrong_input
-from nn.layers.start import initial
-from nn.module import Module
-from nn.tensor import Tensor
+from .. import functional as F
+from ..functional.convolution import same_padding
+from ..module import Module
+from ..tensor import Tensor
+from .checks import Sizes, flags, positive, shape_of, sizes, wrong_input
+from .start import initial
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -52,12 +52,12 @@ class _Conv(Module):
             same_padding(self.kernel_size, self.dilation)
         return F.pad(x, [n for width in widths[::-1] for n in width], self.padding_mode), 0
 
-    def _viewed(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _parametrized(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """The weight and the bias, for an input that fits."""
         shape = shape_of(self, x)
         if len(shape) != 2 + self.axes or shape[1] != self.in_channels:
             raise wrong_input(self, x, f"(N, {self.in_channels}, {'H, W' if self.axes == 2 else 'L'})")
-        return self.weight.viewed(), None if self.bias is None else self.bias.viewed()
+        return self.weight.parametrized(), None if self.bias is None else self.bias.parametrized()
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}"
@@ -107,7 +107,7 @@ class Conv2d(_Conv):
         self.weight, self.bias = initial(shape, bias, rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self._viewed(x)
+        weight, bias = self._parametrized(x)
         x, padding = self._surrounded(x)
         return F.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
 
@@ -150,7 +150,7 @@ class Conv1d(_Conv):
         self.weight, self.bias = initial(shape, bias, rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self._viewed(x)
+        weight, bias = self._parametrized(x)
         x, padding = self._surrounded(x)
         return F.conv1d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
 
@@ -191,7 +191,7 @@ class ConvTranspose2d(_Conv):
         self.weight, self.bias = initial(shape, bias, rng, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self._viewed(x)
+        weight, bias = self._parametrized(x)
         return F.conv_transpose2d(
             x, weight, bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn import functional as F
-from nn.arguments import is_int
-from nn.layers.checks import flags, positive, shape_of, wrong_input
-from nn.layers.start import initial, source
-from nn.module import Module
-from nn.parameter import Parameter
-from nn.tensor import Tensor
+from .. import functional as F
+from ..arguments import is_int
+from ..module import Module
+from ..parameter import Parameter
+from ..tensor import Tensor
+from .checks import flags, positive, shape_of, wrong_input
+from .start import initial, source
 
 
 class Linear(Module):
@@ -39,7 +39,8 @@ class Linear(Module):
         shape = shape_of(self, x)
         if not shape or shape[-1] != self.in_features:
             raise wrong_input(self, x, f"(..., {self.in_features})")
-        return F.linear(x, self.weight.viewed(), None if self.bias is None else self.bias.viewed())
+        return F.linear(x, self.weight.parametrized(),
+                        None if self.bias is None else self.bias.parametrized())
 
     def extra_repr(self) -> str:
         bias = self.bias is not None
@@ -75,7 +76,7 @@ class Embedding(Module):
         self.weight = Parameter(weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.embedding(x, self.weight.viewed(), self.padding_idx)
+        return F.embedding(x, self.weight.parametrized(), self.padding_idx)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

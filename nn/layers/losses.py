@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn import functional as F
-from nn.arguments import is_int
-from nn.layers.checks import flags, number
-from nn.module import Module
-from nn.tensor import Tensor
+from .. import functional as F
+from ..arguments import is_int
+from ..module import Module
+from ..tensor import Tensor
+from .checks import flags, number
 
 
 class _Loss(Module):

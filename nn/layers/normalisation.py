@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nn import functional as F
-from nn.context import ambient
-from nn.layers.checks import flags, number, positive, shape_of, wrong_input
-from nn.module import Module
-from nn.parameter import Parameter
-from nn.tensor import Tensor
+from .. import functional as F
+from ..context import ambient
+from ..module import Module
+from ..parameter import Parameter
+from ..tensor import Tensor
+from .checks import flags, number, positive, shape_of, wrong_input
 
 
 class _BatchNorm(Module):
@@ -53,8 +53,8 @@ class _BatchNorm(Module):
             x,
             self.running_mean,
             self.running_var,
-            None if self.weight is None else self.weight.viewed(),
-            None if self.bias is None else self.bias.viewed(),
+            None if self.weight is None else self.weight.parametrized(),
+            None if self.bias is None else self.bias.parametrized(),
             self.training,
             self._share() if self.momentum is None else self.momentum,
             self.eps,
@@ -112,7 +112,7 @@ class LayerNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         if shape_of(self, x)[-len(self.normalized_shape):] != self.normalized_shape:
             raise wrong_input(self, x, f"(..., {', '.join(map(str, self.normalized_shape))})")
-        return F.layer_norm(x, self.normalized_shape, *_viewed(self), self.eps)
+        return F.layer_norm(x, self.normalized_shape, *_parametrized(self), self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
@@ -141,12 +141,12 @@ class GroupNorm(Module):
         shape = shape_of(self, x)
         if len(shape) < 2 or shape[1] != self.num_channels:
             raise wrong_input(self, x, f"(N, {self.num_channels}, ...)")
-        return F.group_norm(x, self.num_groups, *_viewed(self), self.eps)
+        return F.group_norm(x, self.num_groups, *_parametrized(self), self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
-def _viewed(module: LayerNorm | GroupNorm) -> tuple[Tensor | None, Tensor | None]:
+def _parametrized(module: LayerNorm | GroupNorm) -> tuple[Tensor | None, Tensor | None]:
     weight, bias = module.weight, module.bias
-    return None if weight is None else weight.viewed(), None if bias is None else bias.viewed()
+    return None if weight is None else weight.parametrized(), None if bias is None else bias.parametrized()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nn import functional as F
-from nn.arguments import is_int
-from nn.layers.checks import Sizes, flags, shape_of, sizes, wrong_input
-from nn.module import Module
-from nn.tensor import Tensor
+from .. import functional as F
+from ..arguments import is_int
+from ..module import Module
+from ..tensor import Tensor
+from .checks import Sizes, flags, shape_of, sizes, wrong_input
 
 
 class _Pool(Module):

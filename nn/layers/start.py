@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from nn import random
-from nn.parameter import Parameter
+from .. import random
+from ..parameter import Parameter
 
 
 def initial(

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nn import functional as F
-from nn.layers.activations import Dropout
-from nn.layers.attention import Mask, MultiheadAttention
-from nn.layers.checks import flags, number, positive
-from nn.layers.linear import Linear
-from nn.layers.normalisation import LayerNorm
-from nn.layers.start import source
-from nn.module import Module
-from nn.tensor import Tensor
+from .. import functional as F
+from ..module import Module
+from ..tensor import Tensor
+from .activations import Dropout
+from .attention import Mask, MultiheadAttention
+from .checks import flags, number, positive
+from .linear import Linear
+from .normalisation import LayerNorm
+from .start import source
 
 _ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nn import functional as F
-from nn.module import Module
-from nn.tensor import Tensor
+from .. import functional as F
+from ..module import Module
+from ..tensor import Tensor
 
 
 class Upsample(Module):

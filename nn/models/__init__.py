@@ -1,5 +1,5 @@
 """The networks of the main job."""
 
-from nn.models.digits import DigitsCNN, DigitsMLP, digits_cnn, digits_mlp
+from .digits import DigitsCNN, DigitsMLP, digits_cnn, digits_mlp
 
 __all__ = ["DigitsCNN", "DigitsMLP", "digits_cnn", "digits_mlp"]

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from nn import functional as F
-from nn.layers import BatchNorm2d, Conv2d, Linear
-from nn.module import Module
-from nn.tensor import Tensor
+from .. import functional as F
+from ..layers import BatchNorm2d, Conv2d, Linear
+from ..module import Module
+from ..tensor import Tensor
 
 
 class DigitsCNN(Module):

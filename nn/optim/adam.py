@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import adam_step
-from nn.optim.optimizer import Optimizer, Update
-from nn.optim.settings import number, numbers
-from nn.tensor import Tensor
+from ..kernels import adam_step
+from ..tensor import Tensor
+from .optimizer import Optimizer, Update
+from .settings import number, numbers
 
 F32 = np.dtype(np.float32)
 

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from nn.backward import wrote
-from nn.context import no_grad, undoing
-from nn.half import wide
-from nn.layers import BatchNorm1d, BatchNorm2d
-from nn.modes import in_mode
-from nn.module import Module
-from nn.optim.settings import flag, number
-from nn.tensor import Tensor
+from ..backward import wrote
+from ..context import no_grad, undoing
+from ..half import wide
+from ..layers import BatchNorm1d, BatchNorm2d
+from ..modes import in_mode
+from ..module import Module
+from ..tensor import Tensor
+from .settings import flag, number
 
 
 class AveragedModel:
@@ -135,7 +135,8 @@ class AveragedModel:
 
     def _arrays(self) -> list[tuple[np.ndarray, bool]]:
         """What is averaged, as it lies now, and whether the layers see it: p.data = ... gives a weight
-        another array, and a view may train a weight first, and later what it computes the weight from.
+        another array, and a parametrization may train a weight first, and later what it computes the weight
+        from.
         """
         now = list(self._model.parameters())
         if [id(p) for p in now] != [id(p) for p in self._parameters]:

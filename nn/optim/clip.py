@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from nn.backward import wrote
-from nn.half import wide
-from nn.optim.settings import number
-from nn.tensor import Tensor
+from ..backward import wrote
+from ..half import wide
+from ..tensor import Tensor
+from .settings import number
 
 
 def clip_grad_norm_(

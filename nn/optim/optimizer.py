@@ -1,4 +1,5 @@
-"""What all optimizers share: what they train, in groups, their state, and the views of the weights."""
+"""What all optimizers share: what they train, in groups, their state, and the parametrizations of the
+weights."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn.backward import wrote
-from nn.half import F32, wide
-from nn.optim.settings import number
-from nn.parameter import Parameter
-from nn.tensor import Tensor
+from ..backward import wrote
+from ..half import F32, wide
+from ..parameter import Parameter
+from ..tensor import Tensor
+from .settings import number
 
 
 class Update(NamedTuple):
@@ -54,10 +55,11 @@ class Optimizer:
         self.counts = [0] * len(self.params)
         self._dtypes = [p._data.dtype for p in self.params]
         self.state = {key: self._zeros() for key in self.moments}
-        # The weights that stand behind the parameters, and the view that each had when we were built.
+        # The weights that stand behind the parameters, and the parametrization that each had when we were
+        # built.
         trained = [p for p in self.params if isinstance(p, Parameter)]
         self._weights = [p if p.source is None else p.source for p in trained]
-        self._views = [weight.view for weight in self._weights]
+        self._parametrizations = [weight.parametrization for weight in self._weights]
         self._known = [set(weight.trainables()) for weight in self._weights]
 
     def _grouped(self, params: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -112,19 +114,18 @@ class Optimizer:
             group["lr"] = value
 
     def step(self) -> None:
-        """One update of every parameter that has a gradient; then its weights' views take note.
+        """One update of every parameter that has a gradient; then its weights' parametrizations take note.
 
         Views are told of weights that are frozen, too: their schedules go on.
-        Raises: RuntimeError if a view was attached to a weight, or removed, or trains others now, or a
-        parameter was given another dtype, since the optimizer was built.
+        Raises: RuntimeError if a parametrization was attached to a weight, or removed, or trains others now,
+        or a parameter was given another dtype, since the optimizer was built.
         """
-        for weight, view, known in zip(self._weights, self._views, self._known, strict=True):
-            changed = weight.view is not view
-            if changed or (view is not None and any(p not in known for p in weight.trainables())):
+        for weight, was, known in zip(self._weights, self._parametrizations, self._known, strict=True):
+            changed = weight.parametrization is not was
+            if changed or (was is not None and any(p not in known for p in weight.trainables())):
                 raise RuntimeError(
-                    f"{type(self).__name__}: a weight's view changed after this optimizer was built, so it "
-                    "would train the wrong tensors: build the optimizer after preparing the model"
-                )
+                    f"{type(self).__name__}: a weight's parametrization changed after this optimizer was "
+                    "built, so it would train the wrong tensors: build the optimizer after preparing the model")
         if [p._data.dtype for p in self.params] != self._dtypes:
             raise RuntimeError(
                 f"{type(self).__name__}: a parameter's dtype changed after this optimizer was built, so its "
@@ -136,7 +137,7 @@ class Optimizer:
             updates, rounded = [], []
             for i, p in enumerate(group["params"], start=first):
                 gradient = p.grad
-                if gradient is not None and p._data.flags.writeable:  # not: a weight that its view computes
+                if gradient is not None and p._data.flags.writeable:    # not: a weight that is computed
                     self.counts[i] += 1
                     if type(gradient) is not np.ndarray:
                         gradient = getattr(gradient, "_data", gradient)  # a Tensor, after create_graph=True
@@ -153,9 +154,9 @@ class Optimizer:
                     wrote(data)
                 for update in updates:
                     wrote(update.p)
-        viewed = {id(weight): weight for weight in self._weights if weight.view is not None}
-        for weight in viewed.values():  # once each, however many Parameters its view trains
-            weight.view.update(weight, self.steps)
+        parametrized = {id(weight): weight for weight in self._weights if weight.parametrization is not None}
+        for weight in parametrized.values():  # once each, however many Parameters its parametrization trains
+            weight.parametrization.update(weight, self.steps)
 
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
         """Carry these updates out, by the settings of the group."""

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nn.arguments import is_int
-from nn.optim.settings import flag, number, several
+from ..arguments import is_int
+from .settings import flag, number, several
 
 __all__ = ["Chain", "Cosine", "Linear", "MultiStep", "OneCycle", "Step", "WarmUp"]
 

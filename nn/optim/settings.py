@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.arguments import is_number
+from ..arguments import is_number
 
 
 def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *,

@@ -1,6 +1,6 @@
 """The table of operations: RULES maps each name to its Rule."""
 
-from nn.rules import (
+from . import (
     activations,
     arithmetic,
     attention,
@@ -26,7 +26,7 @@ from nn.rules import (
     spread,
     units,
 )
-from nn.rules.record import Rule
+from .record import Rule
 
 RULES = {
     rule.name: rule

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nn import kernels
-from nn.rules.record import Rule
-from nn.rules.reductions import along, kept_shape
-from nn.rules.select import only, without
+from .. import kernels
+from .record import Rule
+from .reductions import along, kept_shape
+from .select import only, without
 
 
 def _away_from_zero(rng):

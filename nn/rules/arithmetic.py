@@ -4,9 +4,9 @@ import operator
 
 import numpy as np
 
-from nn.half import wide
-from nn.rules.record import Rule
-from nn.rules.select import only
+from ..half import wide
+from .record import Rule
+from .select import only
 
 
 def _pair(rng):

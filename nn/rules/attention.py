@@ -5,9 +5,9 @@ Each query asks all keys how well they fit, and gets the mean of their values, w
 
 import numpy as np
 
-from nn.rules.activations import softmax
-from nn.rules.record import Rule
-from nn.rules.select import only
+from .activations import softmax
+from .record import Rule
+from .select import only
 
 
 def _check(q, k, v, mask, is_causal):

@@ -4,8 +4,8 @@ import operator
 
 import numpy as np
 
-from nn.rules.record import Rule
-from nn.rules.select import only, without
+from .record import Rule
+from .select import only, without
 
 
 def _where(condition, a, b):

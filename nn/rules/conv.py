@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 
-from nn import kernels
-from nn.kernels import channels_last
-from nn.rules.linear import column_sums
-from nn.rules.record import Rule
-from nn.rules.windows import Windows
+from .. import kernels
+from ..kernels import channels_last
+from .linear import column_sums
+from .record import Rule
+from .windows import Windows
 
 
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):

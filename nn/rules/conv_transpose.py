@@ -7,11 +7,11 @@ convolution itself.
 
 import numpy as np
 
-from nn import kernels
-from nn.kernels import channels_last
-from nn.rules.linear import column_sums
-from nn.rules.record import Rule
-from nn.rules.windows import Windows, pair
+from .. import kernels
+from ..kernels import channels_last
+from .linear import column_sums
+from .record import Rule
+from .windows import Windows, pair
 
 
 def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nn.rules import shapes
-from nn.rules.record import Rule
-from nn.rules.reductions import along, kept_shape
-from nn.rules.select import only
+from . import shapes
+from .record import Rule
+from .reductions import along, kept_shape
+from .select import only
 
 
 def _rows(x, dim):

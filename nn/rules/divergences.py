@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nn.rules.functions import logistic, times_sign
-from nn.rules.record import Rule
+from .functions import logistic, times_sign
+from .record import Rule
 
 
 def _same(op, a, b):

@@ -7,8 +7,8 @@ gradient of an operand is an einsum again, of g and the other operands, with its
 
 import numpy as np
 
-from nn.rules.record import Rule
-from nn.rules.select import only
+from .record import Rule
+from .select import only
 
 
 def _parse(equation, shapes):

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from nn import kernels
-from nn.rules.functions import signed
-from nn.rules.record import Rule
+from .. import kernels
+from .functions import signed
+from .record import Rule
 
 
 def _of_each(kernel, x):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nn.rules.record import Rule
-from nn.rules.select import without
+from .record import Rule
+from .select import without
 
 
 def signed(rng):

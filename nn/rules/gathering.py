@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nn.rules.record import Rule
+from .record import Rule
 
 
 def _grid(op, x, index, dim):

@@ -6,9 +6,9 @@ that a batch of one will do and evaluation is the same function.
 
 import numpy as np
 
-from nn.rules.linear import column_sums
-from nn.rules.record import Rule
-from nn.rules.reductions import mean_of
+from .linear import column_sums
+from .record import Rule
+from .reductions import mean_of
 
 
 def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):

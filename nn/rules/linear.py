@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from nn.kernels import gemm
-from nn.rules.record import Rule
+from ..kernels import gemm
+from .record import Rule
 
 # Multiply-accumulates of a linear layer for which `gemm` is faster than BLAS: it turns a small w sooner.
 # Longer products are worth the several threads that BLAS has.

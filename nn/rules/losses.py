@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nn import kernels
-from nn.rules.record import Rule
+from .. import kernels
+from .record import Rule
 
 
 def _cross_entropy(logits, classes):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nn.rules.record import Rule
-from nn.rules.reductions import along, kept_shape
+from .record import Rule
+from .reductions import along, kept_shape
 
 
 def _norm(x, *, p=2.0, dim=None, keepdim=False):

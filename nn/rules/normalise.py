@@ -10,11 +10,11 @@ through the kernels batch_norm and batch_norm_grad, whose rows are the pixels th
 
 import numpy as np
 
-from nn import kernels
-from nn.kernels import channels_last
-from nn.rules.linear import column_sums
-from nn.rules.record import Rule
-from nn.rules.reductions import mean_of
+from .. import kernels
+from ..kernels import channels_last
+from .linear import column_sums
+from .record import Rule
+from .reductions import mean_of
 
 
 def _lines(x):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nn.rules.record import Rule
+from .record import Rule
 
 
 def _argsort(x, *, dim=-1, descending=False):

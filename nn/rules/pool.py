@@ -5,11 +5,11 @@ float32 goes through the kernels of nn/kernels/pool2d.py, which do the same in o
 
 import numpy as np
 
-from nn import kernels
-from nn.kernels import channels_last
-from nn.rules.record import Rule
-from nn.rules.select import only
-from nn.rules.windows import Windows, pair
+from .. import kernels
+from ..kernels import channels_last
+from .record import Rule
+from .select import only
+from .windows import Windows, pair
 
 
 def _windows(op, x, kernel_size, stride, padding):

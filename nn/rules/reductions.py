@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from nn.rules.record import Rule
-from nn.rules.select import only
+from .record import Rule
+from .select import only
 
 
 def kept_shape(shape, dim):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nn.rules import reductions
-from nn.rules.record import Rule
-from nn.rules.reductions import along, kept_shape
-from nn.rules.select import without
+from . import reductions
+from .record import Rule
+from .reductions import along, kept_shape
+from .select import without
 
 
 def _std(x, *, dim=None, correction=1, keepdim=False):

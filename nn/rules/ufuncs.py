@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nn.rules import arithmetic, choices, functions, linear
-from nn.rules.record import Rule
+from . import arithmetic, choices, functions, linear
+from .record import Rule
 
 UFUNCS: dict[Callable, Rule] = {
     np.add: arithmetic.add, np.subtract: arithmetic.sub, np.multiply: arithmetic.mul,

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from nn.rules.functions import logistic, signed
-from nn.rules.record import Rule
-from nn.rules.select import only
+from .functions import logistic, signed
+from .record import Rule
+from .select import only
 
 
 def _leaky_vjp(g, saved, needs):

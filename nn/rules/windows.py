@@ -7,7 +7,7 @@ rule gets it for nothing; the C numbers of a pixel lie side by side, for copies 
 
 import numpy as np
 
-from nn.kernels.convolution import LARGEST
+from ..kernels.convolution import LARGEST
 
 
 def pair(value, name, op, least):

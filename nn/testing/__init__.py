@@ -1,4 +1,4 @@
-"""Strategies, laws and checkers for kernels and rules. Needs Hypothesis (`pip install bonsai-nn[test]`).
+"""Strategies, laws and checkers for kernels and rules. Needs Hypothesis (`pip install espalier[test]`).
 
     >>> from nn.testing import check
     >>> print(check(nn.kernels.qgemm))                   # all variants this machine can run
@@ -9,8 +9,8 @@ try:
     import hypothesis  # noqa: F401
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("nn.testing and compress.testing need Hypothesis, which the extra `test` "
-                              "brings: pip install 'bonsai-nn[test]'", name=error.name) from None
+                              "brings: pip install 'espalier[test]'", name=error.name) from None
 
-from nn.testing.check import check
+from .check import check
 
 __all__ = ["check"]

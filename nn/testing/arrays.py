@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.rules import Rule
+from ..rules import Rule
 
 
 def shapes(least: int = 0, most: int = 3, longest: int = 4) -> st.SearchStrategy[tuple[int, ...]]:

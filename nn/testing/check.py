@@ -15,33 +15,33 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from nn import kernels
-from nn.testing import memory, unset
-from nn.testing.case import for_all
-from nn.testing.domain import Domain, Gemm, Qgemm
-from nn.testing.domain_adam import AdamStep
-from nn.testing.domain_codebook import CodebookGemm
-from nn.testing.domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
-from nn.testing.domain_csr import SpmmCsr
-from nn.testing.domain_depthwise import (
+from .. import kernels
+from . import memory, unset
+from .case import for_all
+from .domain import Domain, Gemm, Qgemm
+from .domain_adam import AdamStep
+from .domain_codebook import CodebookGemm
+from .domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
+from .domain_csr import SpmmCsr
+from .domain_depthwise import (
     DepthwiseConv2d,
     DepthwiseConv2dInputGrad,
     DepthwiseConv2dWeightGrad,
 )
-from nn.testing.domain_entropy import SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad
-from nn.testing.domain_erf import Erf, Gelu, GeluGrad
-from nn.testing.domain_kmeans import Kmeans1d
-from nn.testing.domain_norm import BatchNorm, BatchNormGrad
-from nn.testing.domain_pass import Relu, ReluGrad
-from nn.testing.domain_pool import AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad
-from nn.testing.domain_tt import TtMatmul
-from nn.testing.domain_winograd import WinogradConv2d
-from nn.testing.laws import Implementation, Law
-from nn.testing.laws_adam import ADAM_LAWS
-from nn.testing.laws_conv import CONV2D_LAWS, DEPTHWISE, DEPTHWISE_LAWS, INPUT_GRAD_LAWS, WEIGHT_GRAD_LAWS
-from nn.testing.laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
-from nn.testing.laws_kmeans import KMEANS_LAWS
-from nn.testing.laws_pass import (
+from .domain_entropy import SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad
+from .domain_erf import Erf, Gelu, GeluGrad
+from .domain_kmeans import Kmeans1d
+from .domain_norm import BatchNorm, BatchNormGrad
+from .domain_pass import Relu, ReluGrad
+from .domain_pool import AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad
+from .domain_tt import TtMatmul
+from .domain_winograd import WinogradConv2d
+from .laws import Implementation, Law
+from .laws_adam import ADAM_LAWS
+from .laws_conv import CONV2D_LAWS, DEPTHWISE, DEPTHWISE_LAWS, INPUT_GRAD_LAWS, WEIGHT_GRAD_LAWS
+from .laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
+from .laws_kmeans import KMEANS_LAWS
+from .laws_pass import (
     ENTROPY_LAWS,
     ERF_LAWS,
     OVERWRITING_LAWS,
@@ -49,9 +49,9 @@ from nn.testing.laws_pass import (
     POOL_GRAD_LAWS,
     RELU_LAWS,
 )
-from nn.testing.laws_qgemm import QGEMM_LAWS
-from nn.testing.laws_tt import TT_LAWS
-from nn.testing.laws_winograd import WINOGRAD_LAWS
+from .laws_qgemm import QGEMM_LAWS
+from .laws_tt import TT_LAWS
+from .laws_winograd import WINOGRAD_LAWS
 
 DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     Gemm(),

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.testing.case import STYLES, Case, floats, integers, near
+from .case import STYLES, Case, floats, integers, near
 
 U = 2.0 ** -24                             # unit roundoff of float32
 TINY = 2.0 ** -149                         # its smallest subnormal

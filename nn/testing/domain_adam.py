@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.testing.case import STYLES, Case, floats, near
-from nn.testing.domain import SEEDS, Domain
+from .case import STYLES, Case, floats, near
+from .domain import SEEDS, Domain
 
 SETTINGS = st.fixed_dictionaries(
     {"lr": st.sampled_from([1e-3, 0.1, 0.0, 3.0]), "eps": st.sampled_from([1e-8, 0.1, 1e-30]),

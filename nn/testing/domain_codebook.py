@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.testing.case import STYLES, Case, floats
-from nn.testing.domain import SEEDS, TINY, Domain, gamma
+from .case import STYLES, Case, floats
+from .domain import SEEDS, TINY, Domain, gamma
 
 
 class CodebookGemm(Domain):

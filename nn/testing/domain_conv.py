@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.kernels import conv2d, conv2d_input_grad, conv2d_weight_grad
-from nn.kernels.convolution import geometry
-from nn.testing.case import STYLES, Case, floats, near
-from nn.testing.domain import SEEDS, TINY, Domain, gamma
+from ..kernels import conv2d, conv2d_input_grad, conv2d_weight_grad
+from ..kernels.convolution import geometry
+from .case import STYLES, Case, floats, near
+from .domain import SEEDS, TINY, Domain, gamma
 
 # The first of each half of the time. Among the others: a stride beyond the image, and paddings and dilations
 # with which windows, or lines of them, lie in nothing but padding.

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.testing.case import STYLES, Case, floats
-from nn.testing.domain import SEEDS, TINY, Domain, gamma
+from .case import STYLES, Case, floats
+from .domain import SEEDS, TINY, Domain, gamma
 
 
 class SpmmCsr(Domain):

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.testing.case import STYLES, Case, near
-from nn.testing.domain import SEEDS
-from nn.testing.domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad, Convolution
+from .case import STYLES, Case, near
+from .domain import SEEDS
+from .domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad, Convolution
 
 
 class Depthwise(Convolution):

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.testing.case import STYLES, Case, floats, near
-from nn.testing.domain import SEEDS, TINY, U, gamma
-from nn.testing.domain_pass import CHANNELS, Pass, Wanted
+from .case import STYLES, Case, floats, near
+from .domain import SEEDS, TINY, U, gamma
+from .domain_pass import CHANNELS, Pass, Wanted
 
 CLASSES = near(8, 16, 128, most=257).filter(bool)
 EXP, LOG = 6 * U, 8 * U    # 3 and 4 units in the last place: NumPy's are 2.52 and 3.83, the kernel's fewer

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.kernels import erf, gelu, gelu_grad
-from nn.testing.case import STYLES, Case, floats
-from nn.testing.domain import SEEDS, TINY, U
-from nn.testing.domain_pass import CHANNELS, Pass, Wanted
+from ..kernels import erf, gelu, gelu_grad
+from .case import STYLES, Case, floats
+from .domain import SEEDS, TINY, U
+from .domain_pass import CHANNELS, Pass, Wanted
 
 
 class Erf(Pass):

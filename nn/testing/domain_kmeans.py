@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.testing.case import STYLES, Case, floats, near
-from nn.testing.domain import SEEDS, Domain, U
+from .case import STYLES, Case, floats, near
+from .domain import SEEDS, Domain, U
 
 
 class Kmeans1d(Domain):

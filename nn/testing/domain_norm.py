@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.kernels import batch_norm
-from nn.testing.case import STYLES, Case, floats, near
-from nn.testing.domain import SEEDS, TINY, U, gamma
-from nn.testing.domain_pass import CHANNELS, Pass, Wanted
+from ..kernels import batch_norm
+from .case import STYLES, Case, floats, near
+from .domain import SEEDS, TINY, U, gamma
+from .domain_pass import CHANNELS, Pass, Wanted
 
 ROWS = near(4, 128, most=257).filter(bool)    # a block of the sums is of 128 rows at most
 

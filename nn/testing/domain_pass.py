@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.testing.case import STYLES, Case, floats, near
-from nn.testing.domain import SEEDS, Domain
+from .case import STYLES, Case, floats, near
+from .domain import SEEDS, Domain
 
 Wanted = list[tuple[np.ndarray, np.ndarray | float]]
 CHANNELS = near(1, 8, 16, most=49).filter(bool)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.kernels import max_pool2d
-from nn.testing.case import STYLES, Case, floats
-from nn.testing.domain import SEEDS
-from nn.testing.domain_pass import CHANNELS, Pass
+from ..kernels import max_pool2d
+from .case import STYLES, Case, floats
+from .domain import SEEDS
+from .domain_pass import CHANNELS, Pass
 
 # Size, window, stride and padding along one axis. An image of size 0 has windows where its padding makes room
 # for one: they see no pixel. (`empties` cuts a case down to no images or channels, which leaves none to see.)

@@ -8,9 +8,9 @@ from math import prod
 import numpy as np
 from hypothesis import strategies as st
 
-from nn.kernels import Packed
-from nn.testing.case import STYLES, Case, floats, near
-from nn.testing.domain import SEEDS, Domain, gamma
+from ..kernels import Packed
+from .case import STYLES, Case, floats, near
+from .domain import SEEDS, Domain, gamma
 
 
 class TtMatmul(Domain):

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
-from nn.testing.case import STYLES, Case, floats, near
-from nn.testing.domain import SEEDS, TINY, Domain, U, gamma
+from .case import STYLES, Case, floats, near
+from .domain import SEEDS, TINY, Domain, U, gamma
 
 # |Bᵀ|, |G| and |Aᵀ| of F(2×2, 3×3) (Lavin & Gray 2016, eq. 8): nothing cancels in what roundings see.
 BT = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 1]], np.float64)

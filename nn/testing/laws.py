@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn import kernels
-from nn.testing import layouts
-from nn.testing.case import Case, show
-from nn.testing.domain import Domain
-from nn.testing.guard import Frame
+from .. import kernels
+from . import layouts
+from .case import Case, show
+from .domain import Domain
+from .guard import Frame
 
 
 @dataclass(frozen=True)

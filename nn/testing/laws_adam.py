@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.testing.case import Case
-from nn.testing.domain_adam import split
-from nn.testing.laws import Implementation, Law, same
+from .case import Case
+from .domain_adam import split
+from .laws import Implementation, Law, same
 
 
 def after(f: Implementation, case: Case, *arrays: np.ndarray, **options) -> np.ndarray:

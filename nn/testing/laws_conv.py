@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.testing import laws
-from nn.testing.case import Case
-from nn.testing.laws import Implementation, Law, alike
-from nn.testing.laws_float import is_exact_on_small_integers, propagates_nan_and_infinity
+from . import laws
+from .case import Case
+from .laws import Implementation, Law, alike
+from .laws_float import is_exact_on_small_integers, propagates_nan_and_infinity
 
 
 def splits_into_images(f: Implementation, case: Case) -> None:

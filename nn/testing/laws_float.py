@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.testing.case import Case, floats
-from nn.testing.laws import LAWS, Implementation, Law, alike, same
+from .case import Case, floats
+from .laws import LAWS, Implementation, Law, alike, same
 
 
 def is_exact_on_small_integers(f: Implementation, case: Case) -> None:

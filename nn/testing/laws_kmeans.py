@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.kernels.kmeans1d import nearest
-from nn.testing import laws
-from nn.testing.case import Case
-from nn.testing.domain_kmeans import cost, least_cost, slack
-from nn.testing.laws import Implementation, Law, same
+from ..kernels.kmeans1d import nearest
+from . import laws
+from .case import Case
+from .domain_kmeans import cost, least_cost, slack
+from .laws import Implementation, Law, same
 
 
 def no_dearer(values: np.ndarray, got: np.ndarray, k: int, least: float, than: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.kernels import avg_pool2d, max_pool2d
-from nn.testing import layouts
-from nn.testing.case import Case
-from nn.testing.laws import Implementation, Law, same
+from ..kernels import avg_pool2d, max_pool2d
+from . import layouts
+from .case import Case
+from .laws import Implementation, Law, same
 
 Results = tuple[np.ndarray, ...]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.testing import layouts
-from nn.testing.case import Case, integers
-from nn.testing.laws import LAWS, Implementation, Law, same
+from . import layouts
+from .case import Case, integers
+from .laws import LAWS, Implementation, Law, same
 
 
 def shifts_zero_points(f: Implementation, case: Case) -> None:

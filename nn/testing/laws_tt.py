@@ -6,9 +6,9 @@ from functools import reduce
 
 import numpy as np
 
-from nn.testing import laws
-from nn.testing.case import Case
-from nn.testing.laws import Implementation, Law, alike, same
+from . import laws
+from .case import Case
+from .laws import Implementation, Law, alike, same
 
 
 def splits_into_blocks(f: Implementation, case: Case) -> None:

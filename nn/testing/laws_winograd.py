@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.testing import laws
-from nn.testing.case import Case
-from nn.testing.laws import Implementation, Law, alike, same
+from . import laws
+from .case import Case
+from .laws import Implementation, Law, alike, same
 
 
 def slides_with_the_image(f: Implementation, case: Case) -> None:

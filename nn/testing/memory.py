@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nn.testing import guard
-from nn.testing.case import Case, for_all
-from nn.testing.laws import Implementation
+from . import guard
+from .case import Case, for_all
+from .laws import Implementation
 
 SECONDS = 60                                                   # a call that takes longer hangs
 Say = Callable[[str], None]

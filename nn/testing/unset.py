@@ -13,8 +13,8 @@ from unittest import mock
 
 import numpy as np
 
-from nn.testing.case import Case, for_all
-from nn.testing.laws import Implementation
+from .case import Case, for_all
+from .laws import Implementation
 
 FILLINGS = 0x3E, 0xBF    # small floats of either sign: nothing that a maximum or a NaN would hide
 

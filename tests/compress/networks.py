@@ -133,15 +133,15 @@ def statistics(model, rng):
 
 
 def exactly(model, x):
-    """What the model computes on x in evaluation mode in float64, its weights seen through their views; and a
-    bound of what any order of float32 operations may differ from it, elementwise.
+    """What the model computes on x in evaluation mode in float64, its weights seen through their
+    parametrizations; and a bound of what any order of float32 operations may differ from it, elementwise.
 
     The bound is that of a sum of products (Higham 2002, §3.1) carried through the network: γ_k times the
     network of the absolute values, k counting the roundings on the longest path.
     """
     graph = nn.trace(model, x[:1] if len(x) else np.zeros((1, *x.shape[1:]), x.dtype))
     constants = {name: array.astype(np.float64) for name, array in graph.constants.items()}
-    for name, chain in graph.views.items():
+    for name, chain in graph.parametrizations.items():
         constants[name] = chain.project(Tensor(graph.constants[name])).data.astype(np.float64)
     magnitudes = {name: np.abs(array) for name, array in constants.items()}
     roundings = 0

@@ -52,7 +52,7 @@ class _Simulation:
         return set()
 
     def quantized(self, node):
-        chain = self.graph.views.get(node.inputs[1])
+        chain = self.graph.parametrizations.get(node.inputs[1])
         return chain is not None and isinstance(chain.stages[-1], Quantize)
 
     def is_integer(self, name):
@@ -88,7 +88,7 @@ class _Simulation:
         """The layer's weight and bias, times the batch norm that alone reads it; the last node's output."""
         constants = self.graph.constants
         w = constants[node.inputs[1]]
-        chain = self.graph.views[node.inputs[1]]
+        chain = self.graph.parametrizations[node.inputs[1]]
         for stage, state in zip(chain.stages[:-1], chain.states, strict=False):
             w = stage.project(nn.Tensor(w), state).data
         b = np.zeros(len(w)) if node.inputs[2] is None else constants[node.inputs[2]].astype(np.float64)

@@ -38,11 +38,11 @@ def test_the_average_of_what_stands_still_is_that(recipe, decay):
     average = AveragedModel(model, decay, use_buffers=True)
     for _ in train(model, average, 0.0, 9):
         weight = model[0].weight
-        own, before = weight.viewed().data.copy(), model.state_dict()
+        own, before = weight.parametrized().data.copy(), model.state_dict()
         with average.applied():
-            np.testing.assert_allclose(weight.viewed().data, own, rtol=1e-6)
+            np.testing.assert_allclose(weight.parametrized().data, own, rtol=1e-6)
             if not weight.trains:
-                np.testing.assert_array_equal(weight.data, weight.viewed().data)
+                np.testing.assert_array_equal(weight.data, weight.parametrized().data)
         after = model.state_dict()
         assert all(after[name].tobytes() == before[name].tobytes() for name in before)
 
@@ -51,7 +51,7 @@ def test_a_codebook_is_averaged_from_its_first_step_on():
     model = prepared([Prune(0.0, Cubic(3)), Cluster(2)])
     average, centroids = AveragedModel(model), []
     for _ in train(model, average, 0.1, 8):
-        state = model[0].weight.view.states[1]
+        state = model[0].weight.parametrization.states[1]
         if state.shares:
             centroids.append(state.centroids.data.copy())
     assert len(centroids) == 6

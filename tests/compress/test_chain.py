@@ -80,8 +80,8 @@ def test_attach_fits_a_chain_of_its_own_to_each_weight():
     chain.attach(a, Context())
     chain.attach(b, Context())
     assert chain.states is None
-    assert a.view is not b.view
-    assert not np.array_equal(a.view.states[0].mask, b.view.states[0].mask)
+    assert a.parametrization is not b.parametrization
+    assert not np.array_equal(a.parametrization.states[0].mask, b.parametrization.states[0].mask)
 
 
 def test_a_later_stage_is_fitted_to_what_the_earlier_ones_leave():
@@ -96,7 +96,7 @@ def test_a_later_stage_is_fitted_to_what_the_earlier_ones_leave():
 def test_a_weight_takes_one_chain():
     w = weight()
     Chain([Prune(0.5)]).attach(w, Context("fc.weight"))
-    with pytest.raises(ValueError, match=r"fc\.weight: it has a view already \(Chain\(\[Prune\("):
+    with pytest.raises(ValueError, match=r"fc\.weight: it has a parametrization already \(Chain\(\[Prune\("):
         Chain([Quantize()]).attach(w, Context("fc.weight"))
 
 
@@ -106,7 +106,7 @@ def test_a_weight_that_is_no_number_is_refused(value):
     w.data[1, 2] = value
     with pytest.raises(ValueError, match=r"fc\.weight: the weight holds NaN or infinity"):
         Chain([Quantize()]).attach(w, Context("fc.weight"))
-    assert w.view is None
+    assert w.parametrization is None
 
 
 def test_an_empty_weight_is_refused():
@@ -140,8 +140,8 @@ def test_models_with_views_are_copied_whole():
     model = nn.models.digits_mlp(0.1, rng=np.random.default_rng(0))
     compress.prepare(model, [Prune(0.5), Quantize()])
     twin = copy.deepcopy(model)
-    assert twin.fc1.weight.view is not model.fc1.weight.view
-    assert twin.fc1.weight.view.stages == model.fc1.weight.view.stages
+    assert twin.fc1.weight.parametrization is not model.fc1.weight.parametrization
+    assert twin.fc1.weight.parametrization.stages == model.fc1.weight.parametrization.stages
     x = nn.Tensor(np.ones((2, 1, 8, 8), np.float32))
     np.testing.assert_array_equal(twin(x).data, model(x).data)
 

@@ -47,19 +47,19 @@ def test_the_papers_own_figure_is_what_cluster_does():
     parameter = attached([Cluster(2)], FIGURE)
     codes = np.array([[3, 0, 2, 1], [1, 1, 0, 3], [0, 3, 1, 0], [3, 1, 2, 2]])
     for centroids in ([-1, 0, 1.5, 2], [-0.97, -0.04, 1.48, 1.96]):
-        np.testing.assert_allclose(parameter.viewed().data, np.array(centroids)[codes], atol=1e-6)
+        np.testing.assert_allclose(parameter.parametrized().data, np.array(centroids)[codes], atol=1e-6)
         optimizer = nn.optim.SGD(parameter.trainables(), lr=1)
-        (parameter.viewed() * FIGURE_GRADIENT).sum().backward()
+        (parameter.parametrized() * FIGURE_GRADIENT).sum().backward()
         optimizer.step()
-    stored = parameter.view.encode(parameter.data)
-    np.testing.assert_array_equal(stored.decode(), parameter.viewed().data)
+    stored = parameter.parametrization.encode(parameter.data)
+    np.testing.assert_array_equal(stored.decode(), parameter.parametrized().data)
 
 
 @pytest.mark.parametrize("zeros", [1, 5, 40])
 def test_zeros_that_nobody_pruned_are_weights_like_any_other(zeros):
     w = normal(8, 8)
     w.ravel()[:zeros] = 0
-    state = attached([Cluster(3)], w).view.states[0]
+    state = attached([Cluster(3)], w).parametrization.states[0]
     assert state.zero == -1
     np.testing.assert_array_equal(state.centroids.data, kmeans1d(w.ravel(), 8))
     np.testing.assert_array_equal(state.rates, 1)
@@ -71,9 +71,9 @@ def test_zeros_after_pruning_stay_whoever_made_them(schedule):
     w.ravel()[:5] = 0
     parameter = attached([Prune(0.05, schedule), Cluster(3)], w)    # prunes 3 of the 5 that are 0 already
     for step in range(1, 4):
-        parameter.view.update(parameter, step)
-    assert parameter.view.states[1].zero >= 0
-    np.testing.assert_array_equal(parameter.viewed().data == 0, w == 0)
+        parameter.parametrization.update(parameter, step)
+    assert parameter.parametrization.states[1].zero >= 0
+    np.testing.assert_array_equal(parameter.parametrized().data == 0, w == 0)
 
 
 def test_a_worked_example_of_the_paper():
@@ -113,22 +113,23 @@ def test_a_value_half_way_belongs_to_the_lower_centroid():
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 8])
 def test_all_values_are_used_and_each_weight_has_the_nearest(bits):
     w = normal(40, 50)
-    seen = attached([Cluster(bits)], w).viewed().data
+    seen = attached([Cluster(bits)], w).parametrized().data
     values = np.unique(seen)
     assert len(values) == 2**bits
     np.testing.assert_array_equal(np.abs(w - seen), np.abs(w[..., None] - values).min(axis=-1))
 
 
 def test_without_zeros_no_value_is_spent_on_zero():
-    assert attached([Cluster(2)], np.abs(normal(8, 8)) + 1).view.states[0].zero == -1
+    assert attached([Cluster(2)], np.abs(normal(8, 8)) + 1).parametrization.states[0].zero == -1
 
 
 def test_a_pruned_weight_keeps_its_zeros_and_gives_them_one_value():
     parameter = attached([Prune(0.5), Cluster(2)], normal(8, 8))
-    state = parameter.view.states[1]
+    state = parameter.parametrization.states[1]
     assert state.centroids.data[state.zero] == 0
-    assert len(np.unique(parameter.viewed().data)) == 4
-    np.testing.assert_array_equal(parameter.viewed().data == 0, parameter.view.states[0].mask == 0)
+    assert len(np.unique(parameter.parametrized().data)) == 4
+    np.testing.assert_array_equal(parameter.parametrized().data == 0,
+                                  parameter.parametrization.states[0].mask == 0)
 
 
 @pytest.mark.parametrize(("stages", "w", "found"), [
@@ -150,7 +151,7 @@ def test_a_small_layer_of_a_recipe_gets_fewer_bits_or_none():
 
     with pytest.raises(ValueError, match=r"Cluster: 1\.weight has 9 different values, fewer than the 16"):
         compress.prepare(refused := model(), Cluster(4))
-    assert all(parameter.view is None for parameter in refused.parameters())
+    assert all(parameter.parametrization is None for parameter in refused.parameters())
     for choice in (None, Cluster(3)):
         prepared = compress.prepare(model(), {"*": Cluster(4), "1": choice}, normal(4, 9))
         assert compress.convert(prepared)(normal(4, 9)).shape == (4, 1)
@@ -175,7 +176,7 @@ def test_a_gradient_that_nobody_knows_is_refused():
 
 def test_two_chains_on_one_weight_are_refused():
     model = compress.prepare(nn.models.digits_mlp(0.2, rng=np.random.default_rng(0)), {"fc1": Cluster(4)})
-    with pytest.raises(ValueError, match=r"fc1\.weight has a view already .*Cluster.*one chain"):
+    with pytest.raises(ValueError, match=r"fc1\.weight has a parametrization already .*Cluster.*one chain"):
         compress.prepare(model, {"fc1": Prune(0.5)})
 
 
@@ -213,7 +214,7 @@ def way_of(gradient, build):
     """Where the values of fc1 start, and where 30 steps lead them."""
     model = nn.models.digits_mlp(0.2, rng=np.random.default_rng(0))
     compress.prepare(model, {"fc1": Cluster(4, gradient)})
-    centroids = model.fc1.weight.view.states[0].centroids
+    centroids = model.fc1.weight.parametrization.states[0].centroids
     start = centroids.data.copy()
     digits(model, build(model.parameters()), epochs=3)
     return start, centroids.data
@@ -233,11 +234,11 @@ def test_the_values_are_trained_and_nothing_else_of_the_weight():
     compress.prepare(model, Cluster(4))
     trained = list(model.parameters())
     for layer in (model.fc1, model.fc2, model.fc3):
-        assert any(layer.weight.view.states[0].centroids is one for one in trained)
+        assert any(layer.weight.parametrization.states[0].centroids is one for one in trained)
         assert not any(layer.weight is one for one in trained)
     log = digits(model, nn.optim.Adam(trained, lr=3e-3), epochs=4)
     assert log[-1].loss < log[0].loss
-    np.testing.assert_array_equal(model.fc1.weight.data, model.fc1.weight.viewed().data)
+    np.testing.assert_array_equal(model.fc1.weight.data, model.fc1.weight.parametrized().data)
     errors = compress.weight_errors(model)
     assert errors.measured == errors.certified == 0
 
@@ -257,17 +258,17 @@ def test_weights_are_pruned_first_and_shared_when_the_schedule_ends():
     w, optimizer = model.fc1.weight, nn.optim.Adam(model.parameters(), lr=3e-3)
     before = w.data.copy()
     digits(model, optimizer, epochs=1)    # 10 steps
-    assert not w.view.states[1].shares
+    assert not w.parametrization.states[1].shares
     assert np.any(w.data != before)
     with pytest.raises(ValueError, match="schedule stands at step 10 of 12"):
         compress.convert(model)
     digits(model, optimizer, epochs=1)
-    mask, state = w.view.states[0].mask.copy(), w.view.states[1]
+    mask, state = w.parametrization.states[0].mask.copy(), w.parametrization.states[1]
     assert state.shares
     shared = state.centroids.data.copy()
     digits(model, optimizer, epochs=2)
     assert np.any(state.centroids.data != shared)
-    np.testing.assert_array_equal(w.viewed().data != 0, mask != 0)
+    np.testing.assert_array_equal(w.parametrized().data != 0, mask != 0)
     assert np.count_nonzero(mask == 0) == round(0.8 * w.size)
     assert isinstance(compress.convert(model).constants["fc1.weight"], PrunedSharedWeight)
 
@@ -290,7 +291,7 @@ nn.train.fit(model, data.x_train[:320], data.y_train[:320], epochs=3, rng=np.ran
              optimizer=nn.optim.Adam(model.parameters(), lr=3e-3), progress=False, on_step=stop,
              checkpoint=sys.argv[1])
 for layer in (model.fc1, model.fc2, model.fc3):
-    print(layer.weight.viewed().data.tobytes().hex())
+    print(layer.weight.parametrized().data.tobytes().hex())
 """
 
 
@@ -311,8 +312,8 @@ def test_pruning_that_prunes_nothing_pins_no_zero(none):
          [-0.91, 1.92, 0, -1.03], [1.87, 0, 1.53, 1.49]]
     parameter = attached([none, Cluster(2)], np.array(w, np.float32))
     for step in (1, 2):
-        parameter.view.update(parameter, step)
-    np.testing.assert_allclose(np.unique(parameter.viewed().data), [-1, 0, 1.5, 2], atol=1e-6)
+        parameter.parametrization.update(parameter, step)
+    np.testing.assert_allclose(np.unique(parameter.parametrized().data), [-1, 0, 1.5, 2], atol=1e-6)
 
 
 def test_weights_that_are_no_numbers_any_more_are_divergence():

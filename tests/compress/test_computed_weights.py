@@ -1,4 +1,5 @@
-"""Writing to a weight that is seen through a view: what is seen follows, or the write is refused."""
+"""Writing to a weight that is seen through a parametrization: what is seen follows, or the write is
+refused."""
 
 import copy
 import pickle
@@ -63,7 +64,7 @@ def test_a_weight_that_is_computed_refuses_to_be_written(recipe, steps, copied):
                 write(weight)
     after = model.state_dict()
     assert all(after[name].tobytes() == before[name].tobytes() for name in before)
-    trained(model)    # the view itself may
+    trained(model)    # the parametrization itself may
 
 
 @pytest.mark.parametrize("write", [*WRITES, *RAW])
@@ -73,14 +74,14 @@ def test_what_is_seen_of_a_weight_that_trains_follows_what_is_written(recipe, wr
     weight = model[0].weight
     with nn.no_grad():
         {**WRITES, **RAW}[write](weight)
-    first = weight.view.states[0]
+    first = weight.parametrization.states[0]
     wanted = weight.data * getattr(first, "mask", 1)
     largest = np.abs(wanted).max(axis=1, keepdims=True)
-    np.testing.assert_allclose(weight.viewed().data, wanted, atol=0.51 / 127 * largest.max())
-    assert (np.abs(weight.viewed().data - wanted) <= 0.51 / 127 * largest).all()
-    if not any(isinstance(stage, Cluster) for stage in weight.view.stages):
+    np.testing.assert_allclose(weight.parametrized().data, wanted, atol=0.51 / 127 * largest.max())
+    assert (np.abs(weight.parametrized().data - wanted) <= 0.51 / 127 * largest).all()
+    if not any(isinstance(stage, Cluster) for stage in weight.parametrization.stages):
         stored = compress.convert(model, X).constants["0.weight"].decode()
-        np.testing.assert_array_equal(stored, weight.viewed().data)
+        np.testing.assert_array_equal(stored, weight.parametrized().data)
 
 
 def test_a_simulation_follows_what_is_written():
@@ -108,7 +109,7 @@ def test_it_is_the_weights_own_again_when_the_view_is_gone_or_waits():
     model.load_state_dict(late)
     with pytest.raises(ValueError, match="read-only"):
         weight.data[:] = 0
-    weight.view = None
+    weight.parametrization = None
     weight.data[:] = 0
 
 
@@ -118,4 +119,4 @@ def test_a_loss_of_the_weight_itself_moves_nothing_that_is_computed():
     for _ in range(3):
         ((model[0].weight * model[0].weight).sum() + model(nn.Tensor(X)).sum()).backward()
         optimizer.step()
-        np.testing.assert_array_equal(model[0].weight.data, model[0].weight.viewed().data)
+        np.testing.assert_array_equal(model[0].weight.data, model[0].weight.parametrized().data)

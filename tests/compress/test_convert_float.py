@@ -40,7 +40,7 @@ def test_pruned_program_is_the_model_through_its_views(drawn, sparsity, steps):
     for _ in range(steps):
         for name, module in drawn.model.named_modules():
             if name in chosen:
-                module.weight.view.update(module.weight, 1)
+                module.weight.parametrization.update(module.weight, 1)
     agrees(compress.convert(drawn.model), drawn.model, drawn.x)
 
 
@@ -48,10 +48,10 @@ def test_the_models_mode_weights_and_views_stay():
     model = nn.models.digits_cnn(0.25, rng=np.random.default_rng(0)).train()
     example = nn.data.digits().x_train[:8]
     compress.prepare(model, compress.Quantize(), example)
-    before, view = model.state_dict(), model.conv2.weight.view
+    before, parametrization = model.state_dict(), model.conv2.weight.parametrization
     compress.convert(model)
     assert model.training
-    assert model.conv2.weight.view is view
+    assert model.conv2.weight.parametrization is parametrization
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
 

@@ -124,7 +124,7 @@ def test_constant_and_zero_activations():
     """A calibration batch of zeros, dead channels, a single example."""
     model = nn.Sequential(nn.Linear(4, 8, rng=np.random.default_rng(0)), nn.ReLU(), nn.Linear(8, 2))
     for example in (np.zeros((3, 4), np.float32), -np.ones((1, 4), np.float32)):
-        model[0].weight.view = model[2].weight.view = None
+        model[0].weight.parametrization = model[2].weight.parametrization = None
         model[0].bias.data[:] = -100  # every ReLU is dead
         compress.prepare(model, compress.Quantize(), example)
         program = compress.convert(model)

@@ -176,7 +176,7 @@ def parts(content):
     """The metadata of a file, its program's description, and its arrays."""
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
-    entry = json.loads(header.pop("__metadata__")["bonsai"])
+    entry = json.loads(header.pop("__metadata__")["espalier"])
     arrays = {
         name: np.frombuffer(
             content[8 + length + t["data_offsets"][0] : 8 + length + t["data_offsets"][1]],
@@ -189,7 +189,7 @@ def parts(content):
 
 def whole(manifest, arrays, entry=None):
     """A file that its writer would have written, of whatever is given."""
-    metadata = {"format": "bonsai program 1", "program": json.dumps(manifest), **(entry or {})}
+    metadata = {"format": "espalier program 1", "program": json.dumps(manifest), **(entry or {})}
     return nn.files.arrays_to_bytes(arrays, metadata)
 
 
@@ -341,7 +341,7 @@ def test_a_weight_that_says_it_is_huge_is_refused_without_trying(tmp_path):
 
 @pytest.mark.parametrize(
     "entry",
-    [{"format": "bonsai program 2"}, {"program": "{"}, {"program": "[" * 100_000}, {"program": "NaN"}],
+    [{"format": "espalier program 2"}, {"program": "{"}, {"program": "[" * 100_000}, {"program": "NaN"}],
     ids=["version", "json", "deep", "nan"],
 )
 def test_metadata_that_is_none(entry, tmp_path):

@@ -83,14 +83,14 @@ def test_the_model_and_the_graph_that_was_traced_stay():
     compress.prepare(model, compress.Quantize())
     graph = nn.trace(model, np.zeros((1, 3), np.float32))
     before, nodes, constants = model.state_dict(), list(graph.nodes), dict(graph.constants)
-    scale = model[0].weight.view.states[0].scale.copy()
+    scale = model[0].weight.parametrization.states[0].scale.copy()
     fold_batch_norm(graph)
     assert graph.nodes == nodes
     assert all(graph.constants[name] is constants[name] for name in constants)
     assert set(graph.constants) == set(constants)
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
-    np.testing.assert_array_equal(model[0].weight.view.states[0].scale, scale)
+    np.testing.assert_array_equal(model[0].weight.parametrization.states[0].scale, scale)
 
 
 def test_a_view_is_rescaled_with_its_weight():
@@ -100,7 +100,7 @@ def test_a_view_is_rescaled_with_its_weight():
     graph = nn.trace(model, np.zeros((1, 3), np.float32))
     folded = fold_batch_norm(graph)
     factor = model[1].weight.data / np.sqrt(model[1].running_var + 1e-5)
-    before, after = (g.views["0.weight"].states for g in (graph, folded))
+    before, after = (g.parametrizations["0.weight"].states for g in (graph, folded))
     np.testing.assert_array_equal(after[0].mask, before[0].mask)
     np.testing.assert_allclose(after[1].scale, before[1].scale * np.abs(factor), rtol=1e-6)
 

@@ -1,4 +1,5 @@
-"""A frozen weight (requires_grad=False) stays so through a view, and its schedules end all the same."""
+"""A frozen weight (requires_grad=False) stays so through a parametrization, and its schedules end all the
+same."""
 
 import numpy as np
 import pytest
@@ -56,9 +57,9 @@ def test_nothing_trains_in_its_place_and_it_converts(recipe, when, which):
     assert all(p.requires_grad for p in model[2].weight.trainables())
     optimizer = nn.optim.AdamW(chosen(model, which), 0.05)
     train(model, optimizer, 4)
-    first = model[0].weight.viewed().data.copy()
+    first = model[0].weight.parametrized().data.copy()
     train(model, optimizer, 3)
-    np.testing.assert_array_equal(model[0].weight.viewed().data, first)
+    np.testing.assert_array_equal(model[0].weight.parametrized().data, first)
     scheduled = "Cubic" in str(recipe)
     if scheduled and (when, which) == ("after", FILTERED):
         with pytest.raises(ValueError, match=r"convert: 0\.weight: .*optimizer of all model.parameters\(\)"):
@@ -68,9 +69,9 @@ def test_nothing_trains_in_its_place_and_it_converts(recipe, when, which):
     wanted[0].weight.data = pruned(recipe, w)
     last = recipe[-1] if isinstance(recipe, list) else recipe
     if not isinstance(last, Prune):
-        wanted[0].weight.view = None
+        wanted[0].weight.parametrization = None
         compress.prepare(wanted, last, X)
-    np.testing.assert_array_equal(model[0].weight.viewed().data, wanted[0].weight.viewed().data)
+    np.testing.assert_array_equal(model[0].weight.parametrized().data, wanted[0].weight.parametrized().data)
     compress.convert(model)
 
 
@@ -81,17 +82,17 @@ def test_it_trains_again_when_it_is_thawed(recipe):
     compress.prepare(model, recipe)
     optimizer = nn.optim.SGD(model.parameters(), 0.1)
     train(model, optimizer, 3)
-    before = model[0].weight.viewed().data.copy()
+    before = model[0].weight.parametrized().data.copy()
     model[0].weight.requires_grad = True
     train(model, optimizer, 1)
-    assert (model[0].weight.viewed().data != before).any()
+    assert (model[0].weight.parametrized().data != before).any()
 
 
 def test_an_optimizer_that_counts_anew_takes_no_schedule_back():
     model = compress.prepare(network(), Prune(0.5, Cubic(4)))
     train(model, nn.optim.SGD(model.parameters(), 0.1), 4)
-    masks = [layer.weight.view.states[0].mask.copy() for layer in (model[0], model[2])]
+    masks = [layer.weight.parametrization.states[0].mask.copy() for layer in (model[0], model[2])]
     train(model, nn.optim.SGD(model.parameters(), 0.1), 2)
     for layer, mask in zip((model[0], model[2]), masks, strict=True):
-        assert not (layer.weight.view.states[0].mask > mask).any()
+        assert not (layer.weight.parametrization.states[0].mask > mask).any()
     compress.convert(model, X)

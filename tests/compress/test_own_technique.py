@@ -83,7 +83,7 @@ def test_it_trains_converts_and_comes_back(tmp_path):
     x, y = digits.x_train[:400], digits.y_train[:400]
     model = nn.models.digits_cnn(0.5, rng=np.random.default_rng(0))
     compress.prepare(model, {"conv?": Binary(), "fc": compress.Quantize()}, x[:100])
-    model.view = None  # train on float activations
+    model.parametrization = None  # train on float activations
     optimizer = nn.optim.Adam(model.parameters(), lr=3e-3)
     rng = np.random.default_rng(0)
     nn.train.fit(model, x, y, epochs=4, optimizer=optimizer, rng=rng, progress=False)

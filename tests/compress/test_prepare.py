@@ -28,8 +28,8 @@ def images(n=4):
     return nn.data.digits().x_train[:n]
 
 
-def views(model):
-    return [p.view for _, p in model.named_parameters() if p.view is not None]
+def parametrizations(model):
+    return [p.parametrization for _, p in model.named_parameters() if p.parametrization is not None]
 
 
 # prepare
@@ -38,7 +38,7 @@ def views(model):
 def test_it_returns_the_model_with_views_on_the_weights_only():
     model = mlp()
     assert compress.prepare(model, compress.Prune(0.5)) is model
-    assert [p.view is not None for _, p in model.named_parameters()] == [True, False] * 3
+    assert [p.parametrization is not None for _, p in model.named_parameters()] == [True, False] * 3
 
 
 def test_what_it_notes_is_copied_with_the_model():
@@ -71,7 +71,7 @@ def test_bad_arguments(model, recipe, example, error, message):
     with pytest.raises(error, match=message):
         compress.prepare(model, recipe, example)
     if isinstance(model, nn.Module):
-        assert not views(model)
+        assert not parametrizations(model)
         assert not hasattr(model, "prepared")
 
 
@@ -84,7 +84,7 @@ def test_a_forward_that_cannot_be_written_down_is_refused_before_anything_is_att
     model = Net(lambda m, x: m.fc(x) if x.sum() > 0 else x, fc=nn.Linear(3, 3))
     with pytest.raises(nn.TraceError, match="trace"):
         compress.prepare(model, compress.Quantize(), np.ones((1, 3), np.float32))
-    assert not views(model)
+    assert not parametrizations(model)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -93,17 +93,17 @@ def test_a_bad_weight_is_named_and_no_other_is_touched(value):
     model.fc2.weight.data[1, 1] = value
     with pytest.raises(ValueError, match=r"fc2\.weight: the weight holds NaN or infinity"):
         compress.prepare(model, compress.Quantize())
-    assert not views(model)
+    assert not parametrizations(model)
 
 
 def test_a_second_view_is_refused_and_the_first_stays():
     model = compress.prepare(mlp(), {"fc2": compress.Prune(0.5)})
-    (before,) = views(model)
+    (before,) = parametrizations(model)
     with pytest.raises(
-        ValueError, match=r"fc2\.weight has a view already \(Chain\(\[Prune.*one weight, one chain"
+        ValueError, match=r"fc2\.weight has a parametrization already \(Chain\(\[Prune.*one weight, one chain"
     ):
         compress.prepare(model, compress.Quantize())
-    assert views(model) == [before]
+    assert parametrizations(model) == [before]
 
 
 def test_two_layers_with_one_weight_need_one_choice():
@@ -111,7 +111,7 @@ def test_two_layers_with_one_weight_need_one_choice():
     model.b.weight = model.a.weight
     with pytest.raises(ValueError, match=r"a and b have one weight between them; choose for one of them"):
         compress.prepare(model, compress.Quantize())
-    assert not views(model)
+    assert not parametrizations(model)
     compress.prepare(model, {"a": compress.Quantize()}, np.ones((2, 3), np.float32))
     program = compress.convert(model)
     assert [call.op for call in program.calls].count("qgemm") == 2
@@ -212,10 +212,10 @@ def test_a_schedule_that_has_not_ended_is_refused(steps, then):
     recipe = {"fc2": [compress.Prune(0.8, compress.Cubic(end=5)), *then]}
     model = compress.prepare(mlp(), recipe, images())
     for step in range(1, steps + 1):
-        for view in views(model):
+        for parametrization in parametrizations(model):
             for _, parameter in model.named_parameters():
-                if parameter.view is view:
-                    view.update(parameter, step)
+                if parameter.parametrization is parametrization:
+                    parametrization.update(parameter, step)
     with pytest.raises(
         ValueError, match=rf"fc2\.weight: Prune: the schedule stands at step {steps} of 5 .* of 0\.8;"
     ):
@@ -257,8 +257,8 @@ def test_activations_that_overflow_are_refused():
     model[0].weight.data[:] = 3e38
     with pytest.raises(ValueError, match="calibration: 0 becomes NaN or infinite on the example"):
         compress.prepare(model, compress.Quantize(), np.full((2, 3), 3e38, np.float32))
-    assert model.view is None
-    assert model[0].weight.view is None
+    assert model.parametrization is None
+    assert model[0].weight.parametrization is None
 
 
 def test_a_network_that_is_pruned_first_is_observed_pruned():
@@ -267,8 +267,8 @@ def test_a_network_that_is_pruned_first_is_observed_pruned():
     model = nn.Sequential(nn.Linear(8, 30, rng=rng), nn.ReLU(), nn.Linear(30, 4, rng=rng))
     model[0].bias.data[:] = 0
     compress.prepare(model, [compress.Prune(0.8), compress.Quantize()], x)
-    pruned = model[0].weight.data * model[0].weight.view.states[0].mask
-    _, high = model.view.ranges["1"]
+    pruned = model[0].weight.data * model[0].weight.parametrization.states[0].mask
+    _, high = model.parametrization.ranges["1"]
     assert high == pytest.approx(np.maximum(x @ pruned.T, 0).max(), rel=1e-6)
     other = nn.Sequential(nn.Linear(8, 4, rng=rng))
     compress.prepare(other, [compress.Prune(0.8), compress.Quantize()])

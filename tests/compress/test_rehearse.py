@@ -53,14 +53,15 @@ def test_what_prepare_takes_is_trained_and_converted(first, second, example):
     try:
         compress.prepare(model, {"0": first, "2": second}, *[inputs()][:example])
     except ValueError:
-        assert all(p.view is None for _, p in model.named_parameters())
+        assert all(p.parametrization is None for _, p in model.named_parameters())
         return
     train(model)
     program = compress.convert(model, None if example else inputs())
     if example or Quantize() not in (first, second):
         wanted = model.eval()(nn.Tensor(inputs())).data
-        quantized = any(isinstance(w.view.stages[-1], Quantize)
-                        for w in (model[0].weight, model[2].weight) if w.view is not None)  # fmt: skip
+        quantized = any(
+            isinstance(w.parametrization.stages[-1], Quantize) for w in (model[0].weight, model[2].weight)
+            if w.parametrization is not None)    # fmt: skip
         if example or not quantized:
             np.testing.assert_allclose(program(inputs()), wanted, rtol=1e-4, atol=1e-5)
 
@@ -81,7 +82,7 @@ def test_too_few_weights_for_the_values_are_found_before_training(schedule, exam
     model = network()
     with pytest.raises(ValueError, match=r"Cluster: 0\.weight has 6 different values, .* choose fewer bits"):
         compress.prepare(model, {"0": [Prune(0.9, schedule), Cluster(3)]}, *[inputs()][:example])
-    assert model[0].weight.view is None
+    assert model[0].weight.parametrization is None
     assert not hasattr(model, "prepared")
 
 
@@ -124,7 +125,7 @@ def test_groups_are_refused_with_or_without_an_example():
         model = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2))
         with pytest.raises(ValueError, match=r"prepare: 0 has groups=2; a Program has .* choose None"):
             compress.prepare(model, Prune(0.5), *example)
-        assert model[0].weight.view is None
+        assert model[0].weight.parametrization is None
 
 
 @pytest.mark.parametrize(("forward", "shape", "said"), [
@@ -147,7 +148,7 @@ def test_an_operation_without_a_call_is_refused_and_can_be_trained_without_an_ex
     x = inputs(5, *shape)
     with pytest.raises(ValueError, match=rf"prepare: {said}.*; convert would refuse .* without an example"):
         compress.prepare(model, choices, x)
-    assert all(p.view is None for p in (model.fc.weight, model.conv.weight))
+    assert all(p.parametrization is None for p in (model.fc.weight, model.conv.weight))
     assert not hasattr(model, "prepared")
     compress.prepare(model, choices)
     model(nn.Tensor(x)).sum().backward()
@@ -189,11 +190,12 @@ DIVERGING = [Quantize(), {"2": Quantize()}, [Prune(0.5), Quantize()],
 def test_training_that_leaves_the_integers_range_is_diverged(recipe, lr):
     model = compress.prepare(network(), recipe, inputs())
     optimizer, y = nn.optim.SGD(model.parameters(), lr=lr), np.random.default_rng(2).integers(0, 5, 24)
-    ranges = [model.view.ranges]    # before each step
+    ranges = [model.parametrization.ranges]    # before each step
     with np.errstate(all="ignore"), pytest.raises(nn.train.Diverged, match="smaller learning rate") as said:
         nn.train.fit(model, inputs(), y, epochs=20, batch_size=4, rng=np.random.default_rng(3),
-                     optimizer=optimizer, on_step=lambda *_: ranges.append(model.view.ranges))  # fmt: skip
+                     optimizer=optimizer,
+                     on_step=lambda *_: ranges.append(model.parametrization.ranges))    # fmt: skip
     assert str(said.value).startswith("fit: ")
     assert f"at step {len(ranges)}: " in str(said.value)
     assert said.value.layer in (None, "0", "1", "2")
-    assert model.view.ranges == ranges[-1]
+    assert model.parametrization.ranges == ranges[-1]

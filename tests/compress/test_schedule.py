@@ -78,7 +78,7 @@ def test_a_pruned_network_trains_and_ends_at_exactly_its_sparsity(build):
     def look(step, loss):
         w = model.fc1.weight
         counts.append(np.count_nonzero(w.data))
-        assert np.array_equal(w.data != 0, w.view.states[0].mask != 0)
+        assert np.array_equal(w.data != 0, w.parametrization.states[0].mask != 0)
 
     nn.train.fit(
         model, x, y, epochs=2, batch_size=64, optimizer=build(model.parameters()), on_step=look,

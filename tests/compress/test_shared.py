@@ -51,7 +51,7 @@ def test_gaps_beat_a_bit_mask_and_16_bit_columns_where_few_weights_live():
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 8])
 def test_a_code_takes_its_bits_on_disk_and_4_or_8_in_memory(bits):
     w = normal(48, 64)
-    packed = attached([Cluster(bits)], w).view.encode(w)
+    packed = attached([Cluster(bits)], w).parametrization.encode(w)
     assert isinstance(packed, SharedWeight)
     sizes = packed.sizes()
     assert (sizes["payload"], sizes["indices"], sizes["tables"]) == (w.size * bits // 8, 0, 4 * 2**bits)
@@ -61,7 +61,7 @@ def test_a_code_takes_its_bits_on_disk_and_4_or_8_in_memory(bits):
 
 def test_a_pruned_weight_takes_codes_of_what_is_left_and_gaps():
     w = normal(64, 576)
-    packed = attached([Prune(0.95), Cluster(4)], w).view.encode(w)
+    packed = attached([Prune(0.95), Cluster(4)], w).parametrization.encode(w)
     assert isinstance(packed, PrunedSharedWeight)
     alive = w.size - round(0.95 * w.size)
     sizes = packed.sizes()
@@ -70,7 +70,7 @@ def test_a_pruned_weight_takes_codes_of_what_is_left_and_gaps():
     assert sizes["indices"] < 8 * alive / 8
     assert packed.macs() == alive
     assert w.nbytes / sum(sizes.values()) > 40
-    assert isinstance(attached([Prune(0.1), Cluster(2)], w).view.encode(w), SharedWeight)
+    assert isinstance(attached([Prune(0.1), Cluster(2)], w).parametrization.encode(w), SharedWeight)
 
 
 class Normed(nn.Module):

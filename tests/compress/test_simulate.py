@@ -77,7 +77,7 @@ def test_every_value_on_a_grid_is_an_integer_of_the_program():
 def test_training_moves_weights_ranges_and_loss_but_not_the_running_statistics():
     model, x, y = prepared()
     before = model.state_dict()
-    ranges = dict(model.view.ranges)
+    ranges = dict(model.parametrization.ranges)
     with nn.no_grad():
         first = F.cross_entropy(model(nn.Tensor(x)), y).item()
     model.train()
@@ -90,22 +90,22 @@ def test_training_moves_weights_ranges_and_loss_but_not_the_running_statistics()
             np.testing.assert_array_equal(before[name], after[name], err_msg=name)
         elif name != "conv2.bias":  # which batch norm takes in
             assert np.any(before[name] != after[name]), name
-    assert any(model.view.ranges[name] != ranges[name] for name in ranges)
+    assert any(model.parametrization.ranges[name] != ranges[name] for name in ranges)
     model.eval()
     with nn.no_grad():
         assert F.cross_entropy(model(nn.Tensor(x)), y).item() < first - 0.2
-        ranges = dict(model.view.ranges)
+        ranges = dict(model.parametrization.ranges)
         model(nn.Tensor(3 * x))
-    assert model.view.ranges == ranges  # evaluation does not move them
+    assert model.parametrization.ranges == ranges  # evaluation does not move them
 
 
 def test_its_gradient_is_nearly_that_of_the_float_network():
     """8 bits are close to float: so are the gradients of all parameters, if none is lost on the way."""
     model, x, y = prepared(1)
     plain = copy.deepcopy(model)
-    plain.view = None
+    plain.parametrization = None
     for _, parameter in plain.named_parameters():
-        parameter.view = None
+        parameter.parametrization = None
     model.eval()
     plain.eval()
     for network in (model, plain):
@@ -118,7 +118,8 @@ def test_its_gradient_is_nearly_that_of_the_float_network():
 
 def test_clipped_activations_pass_no_gradient():
     model, x, _ = prepared()
-    model.view.ranges = {name: (0.0, 1e-6) for name in model.view.ranges}  # everything is clipped
+    model.parametrization.ranges = {name: (0.0, 1e-6)
+                                    for name in model.parametrization.ranges}    # everything is clipped
     model.eval()
     model(nn.Tensor(x)).sum().backward()
     assert not np.any(model.conv1.weight.grad)
@@ -147,14 +148,14 @@ def test_pruned_weights_stay_pruned_under_quantization():
     codes = compress.convert(model).constants["fc1.weight"].decode()
     assert np.count_nonzero(codes == 0) >= round(0.75 * codes.size)
     F.cross_entropy(model(nn.Tensor(x)), y).backward()
-    mask = model.fc1.weight.view.states[0].mask
+    mask = model.fc1.weight.parametrization.states[0].mask
     assert not np.any(model.fc1.weight.grad[mask == 0])
 
 
 def test_without_an_example_there_is_no_simulation_and_convert_observes():
     model = nn.models.digits_mlp(rng=np.random.default_rng(0))
     compress.prepare(model, compress.Quantize())
-    assert model.view is None
+    assert model.parametrization is None
     x = nn.data.digits().x_train[:32]
     assert compress.convert(model, x)(x).shape == (32, 10)
 
@@ -162,7 +163,7 @@ def test_without_an_example_there_is_no_simulation_and_convert_observes():
 def test_a_recipe_without_quantize_has_no_simulation():
     model = nn.models.digits_mlp(rng=np.random.default_rng(0))
     compress.prepare(model, compress.Prune(0.5), nn.data.digits().x_train[:8])
-    assert not isinstance(model.view, Simulation)
+    assert not isinstance(model.parametrization, Simulation)
 
 
 @pytest.mark.parametrize("rule", [STRAIGHT_THROUGH, CLIPPED_STRAIGHT_THROUGH], ids=lambda rule: rule.name)
@@ -208,6 +209,6 @@ def test_a_run_that_stops_goes_on_to_the_same_bits(tmp_path):
     with pytest.raises(Stop):
         run(tmp_path / "stopped", stop_after=7)
     again = run(tmp_path / "stopped")
-    assert again.view.ranges == whole.view.ranges
+    assert again.parametrization.ranges == whole.parametrization.ranges
     for name, array in whole.state_dict().items():
         np.testing.assert_array_equal(array, again.state_dict()[name], err_msg=name)

@@ -26,7 +26,7 @@ def test_simulated_is_computed(drawn, random, more):
     if not any(recipe.values()):
         return
     compress.prepare(model, recipe, drawn.example)
-    if not isinstance(model.view, Simulation):
+    if not isinstance(model.parametrization, Simulation):
         return
     model.train()
     optimizer = nn.optim.Adam(model.parameters(), lr=1e-2)
@@ -50,8 +50,8 @@ def test_a_simulation_goes_on_from_its_state():
     first.train()
     for _ in range(3):
         first(nn.Tensor(2 * nn.data.digits().x_train[50:90]))
-    assert first.view.ranges != second.view.ranges
-    second.view.load_state(first.view.state_arrays())
-    assert second.view.ranges == first.view.ranges
+    assert first.parametrization.ranges != second.parametrization.ranges
+    second.parametrization.load_state(first.parametrization.state_arrays())
+    assert second.parametrization.ranges == first.parametrization.ranges
     with pytest.raises(ValueError, match="lacks"):
-        second.view.load_state({})
+        second.parametrization.load_state({})

@@ -139,7 +139,7 @@ def test_a_chain_goes_on_from_its_arrays(stages):
     def train(p, optimizer, steps):
         for step in steps:
             optimizer.zero_grad()
-            (p.viewed() * np.float32(step % 3 + 1)).sum().backward()
+            (p.parametrized() * np.float32(step % 3 + 1)).sum().backward()
             optimizer.step()
 
     first, optimizer, holder = attached()
@@ -147,11 +147,11 @@ def test_a_chain_goes_on_from_its_arrays(stages):
     second, resumed, other = attached()
     other.load_state_dict(holder.state_dict())
     resumed.load_state_dict(optimizer.state_dict())
-    assert same(second.view.state_arrays(), first.view.state_arrays())
+    assert same(second.parametrization.state_arrays(), first.parametrization.state_arrays())
     for p, how in ((first, optimizer), (second, resumed)):
         train(p, how, range(3, 7))
-    assert first.viewed().data.tobytes() == second.viewed().data.tobytes()
-    assert same(second.view.state_arrays(), first.view.state_arrays())
+    assert first.parametrized().data.tobytes() == second.parametrized().data.tobytes()
+    assert same(second.parametrization.state_arrays(), first.parametrization.state_arrays())
 
 
 def test_a_chain_that_knows_nothing_yet_has_no_arrays():

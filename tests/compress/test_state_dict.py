@@ -190,7 +190,7 @@ def test_a_view_that_can_not_say_what_it_knows_is_named():
             return [parameter]
 
     model = prepared(None)
-    model[2].weight.view = Silent()
+    model[2].weight.parametrization = Silent()
     with pytest.raises(TypeError, match=r"2\.weight\.parametrization would hold what a Silent knows"):
         model.state_dict()
 

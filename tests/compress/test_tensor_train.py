@@ -216,7 +216,7 @@ def train(model, optimizer, epochs=3):
 
 def test_the_cores_are_trained_and_the_program_has_them(tmp_path):
     model = prepared({"*": TensorTrain(rank=2), "fc3": None})
-    cores = model.fc1.weight.view.states[0].cores
+    cores = model.fc1.weight.parametrization.states[0].cores
     trained = list(model.parameters())
     assert all(any(core is one for one in trained) for core in cores)
     assert not any(one is model.fc1.weight for one in trained)
@@ -224,7 +224,7 @@ def test_the_cores_are_trained_and_the_program_has_them(tmp_path):
     log = train(model, nn.optim.Adam(model.parameters(), lr=1e-2))
     assert log[-1].loss < log[0].loss
     assert all(np.any(core.data != was) for core, was in zip(cores, before, strict=True))
-    assert np.array_equal(model.fc1.weight.data, model.fc1.weight.viewed().data)
+    assert np.array_equal(model.fc1.weight.data, model.fc1.weight.parametrized().data)
     errors = compress.weight_errors(model)
     assert errors.measured == 0 <= errors.certified < 1e-5
     program = compress.convert(model)
@@ -250,7 +250,7 @@ def test_an_optimizer_built_before_is_refused():
 
 def test_a_state_is_saved_and_restored_in_place():
     model = prepared({"fc1": TensorTrain(rank=2)})
-    chain = model.fc1.weight.view
+    chain = model.fc1.weight.parametrization
     cores, saved = chain.states[0].cores, chain.state_arrays()
     train(model, nn.optim.Adam(model.parameters(), lr=1e-2), 1)
     changed = chain.state_arrays()
@@ -264,7 +264,7 @@ def test_cores_are_trained_beside_quantized_layers():
     model = prepared({"fc1": TensorTrain(rank=2), "fc2": Quantize(), "fc3": Quantize()})
     data = nn.data.digits()
     nn.functional.cross_entropy(model(data.x_train[:32]), data.y_train[:32]).backward()
-    assert all(np.any(core.grad) for core in model.fc1.weight.view.states[0].cores)
+    assert all(np.any(core.grad) for core in model.fc1.weight.parametrization.states[0].cores)
     log = train(model, nn.optim.Adam(model.parameters(), lr=3e-3))
     assert log[-1].loss < log[0].loss
     with nn.no_grad():
@@ -304,7 +304,7 @@ def test_convolutions_are_refused_and_nothing_is_attached():
     model = nn.models.digits_cnn(0.2, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"^TensorTrain: conv1\.weight must be the weight .* linear"):
         compress.prepare(model, TensorTrain(rank=1))
-    assert all(parameter.view is None for parameter in model.parameters())
+    assert all(parameter.parametrization is None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("stages", [[TensorTrain(rank=2), Quantize()], [TensorTrain(rank=2), Prune(0.5)],

@@ -38,13 +38,13 @@ def test_the_weights_are_what_the_layers_saw(recipe, trained, example):
     model = compress.prepare(network(), recipe, *[inputs()][:example])
     if trained:
         train(model)
-    seen = [model[i].weight.viewed().data.copy() for i in (0, 3)]
+    seen = [model[i].weight.parametrized().data.copy() for i in (0, 3)]
     assert compress.unprepare(model) is model
     for i, wanted in zip((0, 3), seen, strict=True):
         np.testing.assert_array_equal(model[i].weight.data, wanted)
-        assert model[i].weight.view is None
+        assert model[i].weight.parametrization is None
         assert model[i].weight.data.dtype == np.float32
-    assert model.view is None
+    assert model.parametrization is None
     assert not hasattr(model, "prepared")
     assert {id(p) for p in model.parameters()} == {id(p) for _, p in model.named_parameters()}
     x = inputs()
@@ -72,7 +72,7 @@ def test_an_optimizer_of_before_is_refused():
     model = compress.prepare(network(), Prune(0.7))
     optimizer = nn.optim.SGD(model.parameters(), lr=0.1)
     compress.unprepare(model)
-    with pytest.raises(RuntimeError, match="view changed"):
+    with pytest.raises(RuntimeError, match="parametrization changed"):
         optimizer.step()
 
 
@@ -93,7 +93,7 @@ def test_a_prepared_model_can_be_pickled(recipe):
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_what_is_interrupted_changes_nothing(at, monkeypatch):
     model = compress.prepare(network(), Quantize(), inputs())
-    views, view = [p.view for p in model.parameters()], model.view
+    parametrizations, parametrization = [p.parametrization for p in model.parameters()], model.parametrization
     before, count, set_data = model.state_dict(), [0], nn.Parameter.data.fset
 
     def interrupted(self, value):
@@ -102,13 +102,13 @@ def test_what_is_interrupted_changes_nothing(at, monkeypatch):
             raise KeyboardInterrupt
         set_data(self, value)
 
-    weights = sum(p.view is not None for p in model.parameters())
+    weights = sum(p.parametrization is not None for p in model.parameters())
     with monkeypatch.context() as patched:
         patched.setattr(nn.Parameter, "data", nn.Parameter.data.setter(interrupted))
         if at > weights:
             return
         with pytest.raises(KeyboardInterrupt):
             compress.unprepare(model)
-    assert [p.view for p in model.parameters()] == views
-    assert model.view is view
+    assert [p.parametrization for p in model.parameters()] == parametrizations
+    assert model.parametrization is parametrization
     assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())

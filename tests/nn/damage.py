@@ -27,12 +27,12 @@ def summed(content):
     try:
         arrays = {name: files._array(name, **tensor) for name, tensor in safetensors.deserialize(content)}
         header, data = split(content)
-        entry = json.loads(header["__metadata__"]["bonsai"])
+        entry = json.loads(header["__metadata__"]["espalier"])
         entry.pop("crc32", None)
         entry["crc32"] = files._checksum(arrays, entry)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, safetensors.SafetensorError):
         return content
-    header["__metadata__"]["bonsai"] = json.dumps(entry)
+    header["__metadata__"]["espalier"] = json.dumps(entry)
     return join(header, data)
 
 
@@ -62,7 +62,7 @@ def edited(content, random):
     Often the checksum is made right for it.
     """
     header, data = split(content)
-    entry, depth = json.loads(header["__metadata__"]["bonsai"]), random.randrange(3)
+    entry, depth = json.loads(header["__metadata__"]["espalier"]), random.randrange(3)
     if depth == 0:
         return join(_edit(header, random), data)
     inner = [name for name in ("program", "progress", "run") if name in entry]
@@ -71,7 +71,7 @@ def edited(content, random):
     else:
         name = random.choice(inner)
         entry[name] = json.dumps(_edit(json.loads(entry[name]), random))
-    header["__metadata__"]["bonsai"] = json.dumps(entry)
+    header["__metadata__"]["espalier"] = json.dumps(entry)
     content = join(header, data)
     return content if random.randrange(5) == 0 else summed(content)
 
@@ -86,7 +86,7 @@ def _edit(tree, random):
     if how == 0:
         del inside[key]
     elif how == 1 and isinstance(inside, dict):
-        new = random.choice([f"{key}x", key[:-1], "crc32", "bonsai", "__metadata__"])
+        new = random.choice([f"{key}x", key[:-1], "crc32", "espalier", "__metadata__"])
         inside[new] = inside.pop(key)
     elif how == 2 and isinstance(inside, dict):
         inside[random.choice(["new", "format", "a" * 9000])] = random.choice(JUNK)

@@ -44,12 +44,11 @@ def train(checkpoint=None, every=1, **changes):
     return {
         **model.state_dict(),
         **{f"optimizer {name}": value for name, value in settings["optimizer"].state_dict().items()},
-        **{f"view {name} {key}": value for name, p in model.named_parameters() if p.view is not None
-           for key, value in p.view.state_arrays().items()},
-        "log": np.array(log),
-        "rng": settings["rng"].random(4),
+        **{f"known {name} {key}": value for name, p in model.named_parameters()
+            if p.parametrization is not None for key, value in p.parametrization.state_arrays().items()},
+        "log": np.array(log), "rng": settings["rng"].random(4),
         "nn.random": nn.random.generator().random(4),
-    }  # fmt: skip
+    }    # fmt: skip
 
 
 def kill_at(where, count):

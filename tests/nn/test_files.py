@@ -126,9 +126,9 @@ def test_other_bytes_are_refused(folder, content):
         b'{"w":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}',
         b'{"w":{"dtype":"C128","shape":[1],"data_offsets":[0,4]}}',
         b'{"w":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}',
-        b'{"__metadata__":{"bonsai":"{"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
-        b'{"__metadata__":{"bonsai":"[1]"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
-        b'{"__metadata__":{"bonsai":"{\\"a\\":1}"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+        b'{"__metadata__":{"espalier":"{"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+        b'{"__metadata__":{"espalier":"[1]"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+        b'{"__metadata__":{"espalier":"{\\"a\\":1}"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
     ],
 )
 def test_a_header_that_lies_is_refused(folder, header):

@@ -131,13 +131,13 @@ def test_damaged_images_are_refused_or_images(tmp_path, dice, kind):
 W = '"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
 HEADERS = {
     "no metadata": f'{{"__metadata__":null,{W}}}',
-    "deep": f'{{"__metadata__":{{"bonsai":"{"[" * 9000}"}},{W}}}',
+    "deep": f'{{"__metadata__":{{"espalier":"{"[" * 9000}"}},{W}}}',
     "70 dimensions": '{"w":{"dtype":"F32","shape":[' + "1," * 69 + '1],"data_offsets":[0,4]}}',
     "absurd and empty": '{"w":{"dtype":"F32","shape":[0,4611686018427387904,4611686018427387904],'
                         '"data_offsets":[0,0]}}',
     "a long dtype": f'{{"w":{{"dtype":"{"F" * 9000}","shape":[1],"data_offsets":[0,4]}}}}',
     "a long name": f'{{"{"w" * 9000}":{{"dtype":"F32","shape":[1],"data_offsets":[0,3]}}}}',
-    "an entry beside ours": f'{{"__metadata__":{{"bonsai":"{{}}","{"x" * 9000}":"y"}},{W}}}',
+    "an entry beside ours": f'{{"__metadata__":{{"espalier":"{{}}","{"x" * 9000}":"y"}},{W}}}',
     "twice": f'{{{W},{W}}}',
 }
 
@@ -153,13 +153,13 @@ def test_the_names_of_our_entries_are_looked_at_like_what_they_hold(tmp_path):
     path = tmp_path / "weights"
     nn.save({"w": np.arange(4.0)}, path)
     good = path.read_bytes()
-    for name in (b"crc32", b"bonsai"):
+    for name in (b"crc32", b"espalier"):
         for i in range(len(name)):
             for bit in range(8):
                 damaged = good.replace(name, name[:i] + bytes([name[i] ^ 1 << bit]) + name[i + 1:])
                 assert refused(path, damaged, lambda: nn.load(path)) is None
     header, data = split(good)
-    header["__metadata__"]["bonsai"] = "{}"
+    header["__metadata__"]["espalier"] = "{}"
     assert refused(path, join(header, data), lambda: nn.load(path)) is None
 
 
@@ -174,7 +174,7 @@ def test_files_of_others_need_no_checksum(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", ["step", "log", "loss", "rng", "nn.random", "shuffled_from", "missing",
-                                   "extra", "model", "dtype", "moments", "counts", "view"])
+                                   "extra", "model", "dtype", "moments", "counts", "parametrization"])
 def test_a_whole_checkpoint_with_a_wrong_content_is_found_before_anything_is_changed(tmp_path, wrong):
     path, x, y = tmp_path / "run", rng().normal(size=(10, 4)).astype(np.float32), np.arange(10) % 2
 
@@ -211,7 +211,7 @@ def test_a_whole_checkpoint_with_a_wrong_content_is_found_before_anything_is_cha
         arrays["optimizer/exp_avg.0"] = arrays["optimizer/exp_avg.0"][:1]
     elif wrong == "counts":
         arrays["optimizer/counts"] = -arrays["optimizer/counts"]
-    elif wrong == "view":
+    elif wrong == "parametrization":
         mask = next(name for name in arrays if "mask" in name)
         arrays[mask] = arrays[mask][:1]
     files.write_arrays(path, arrays, texts)

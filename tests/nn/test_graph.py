@@ -151,7 +151,7 @@ def test_a_weights_view_is_named_not_opened():
     model = residual_net()
     compress.prepare(model, {"inner": compress.Prune(0.9)})
     graph = nn.trace(model, images(1, size=4))
-    assert graph.views == {"inner.weight": model.inner.weight.view}
+    assert graph.parametrizations == {"inner.weight": model.inner.weight.parametrization}
     assert [node.op for node in graph.nodes].count("mul") == 0
     assert np.all(graph.constants["inner.weight"])
 

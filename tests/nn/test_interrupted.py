@@ -104,7 +104,10 @@ def test_a_model_that_is_interrupted_anywhere_is_as_it_was(name):
         assert model[1].momentum == 0.1, at
         assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"], at
         if name == "prepare" and error is not None:    # all of it or nothing
-            views = {model.view is None, model[5].weight.view is None, not hasattr(model, "prepared")}
+            views = {
+                model.parametrization is None, model[5].weight.parametrization is None,
+                not hasattr(model, "prepared")
+            }
             assert len(views) == 1, at
         if name in ("trace", "convert", "accuracy", "fit", "prefetching fit", "update_bn"):
             assert np.geterr() == errstate, at

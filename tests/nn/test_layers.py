@@ -131,7 +131,7 @@ def test_a_copy_is_a_model_of_its_own():
 
 
 class Scaled:
-    """A view with something of its own to train."""
+    """A parametrization with something of its own to train."""
 
     def __init__(self):
         self.scale = Parameter(np.ones((), np.float32))
@@ -150,25 +150,28 @@ def test_a_view_stands_between_weight_and_layer_and_survives_a_copy():
     layer = nn.Linear(2, 2)
     x = tensor(3, 2)
     plain = layer(x).data
-    layer.weight.view = view = Scaled()
+    layer.weight.parametrization = parametrization = Scaled()
     np.testing.assert_array_equal(layer(x).data, plain)
     twin = copy.deepcopy(layer)
-    view.scale.data[...] = 0
+    parametrization.scale.data[...] = 0
     np.testing.assert_array_equal(layer(x).data, np.broadcast_to(layer.bias.data, (3, 2)))
     np.testing.assert_array_equal(twin(x).data, plain)
     assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
-    assert [p is q for p, q in zip(layer.parameters(), [layer.weight, view.scale, layer.bias], strict=True)]
+    assert [
+        p is q
+        for p, q in zip(layer.parameters(), [layer.weight, parametrization.scale, layer.bias], strict=True)
+    ]
     twin(x).sum().backward()
-    assert twin.weight.view.scale.grad is not None
+    assert twin.weight.parametrization.scale.grad is not None
     assert next(iter(twin.parameters())) is twin.weight
-    assert twin.weight.view.scale.source is twin.weight
+    assert twin.weight.parametrization.scale.source is twin.weight
     twin.zero_grad()
     assert all(p.grad is None for p in twin.parameters())
 
 
 def test_a_trace_speaks_of_a_viewed_weight_by_its_name():
     layer = nn.Linear(2, 2)
-    layer.weight.view = Scaled()
+    layer.weight.parametrization = Scaled()
     graph = nn.trace(layer, np.ones((1, 2), np.float32))
     assert [node.op for node in graph.nodes] == ["linear"]
     assert "weight" in graph.nodes[0].inputs
@@ -176,8 +179,8 @@ def test_a_trace_speaks_of_a_viewed_weight_by_its_name():
 
 def test_a_view_that_trains_a_bare_tensor_is_refused():
     layer = nn.Linear(2, 2)
-    layer.weight.view = view = Scaled()
-    view.scale = tensor(1)
+    layer.weight.parametrization = parametrization = Scaled()
+    parametrization.scale = tensor(1)
     with pytest.raises(TypeError, match=r"Scaled\.trainables must give Parameters"):
         list(layer.parameters())
 

@@ -6,10 +6,10 @@ import pytest
 import nn
 
 TAKEN = [
-    "forward", "train", "eval", "training", "view", "parameters", "named_modules", "state_dict", "zero_grad",
-    "load_state_dict", "register_buffer", "extra_repr", "_buffers", "__call__", "__class__",
+    "forward", "train", "eval", "training", "parameters", "named_modules", "state_dict",
+    "zero_grad", "load_state_dict", "register_buffer", "extra_repr", "_buffers", "__call__", "__class__",
     "parametrization",
-]  # fmt: skip
+]    # fmt: skip
 SETTERS = {
     "Sequential": lambda name: nn.Sequential({"a": nn.Linear(2, 2), name: nn.ReLU()}),
     "a child": lambda name: setattr(nn.Module(), name, nn.ReLU()),

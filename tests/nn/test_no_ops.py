@@ -17,7 +17,7 @@ NOTHING = {
     "squeeze of an axis": lambda x: x.squeeze(0),
     "unsqueeze and squeeze": lambda x: x.unsqueeze(1).squeeze(1),
     "reshape": lambda x: x.reshape(2, 3),
-    "view": lambda x: x.view(2, 3),
+    "parametrization": lambda x: x.view(2, 3),
     "flatten": lambda x: x.flatten(1),
     "expand": lambda x: x.expand(2, 3),
     "expand by -1": lambda x: x.expand(-1, -1),

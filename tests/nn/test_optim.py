@@ -168,7 +168,7 @@ def test_a_step_is_seen_by_a_backward_that_needed_the_old_values():
 
 
 class Doubled:
-    """A view that trains another Parameter in the weight's place."""
+    """A parametrization that trains another Parameter in the weight's place."""
 
     def __init__(self, weight):
         self.half = Parameter(weight.data / 2)
@@ -186,28 +186,29 @@ class Doubled:
 
 def test_an_optimizer_tells_the_views_of_its_weights():
     layer = nn.Linear(3, 2)
-    layer.weight.view = view = Doubled(layer.weight)
+    layer.weight.parametrization = parametrization = Doubled(layer.weight)
     before = layer.weight.data.copy()
     params = list(layer.parameters())
-    assert any(p is view.half for p in params)
+    assert any(p is parametrization.half for p in params)
     assert not any(p is layer.weight for p in params)
     optimizer = SGD(params, lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
         layer(nn.Tensor(np.ones((1, 3), np.float32))).sum().backward()
         optimizer.step()
-    assert [(parameter is layer.weight, step) for parameter, step in view.updates] == [(True, 1), (True, 2)]
+    assert [(parameter is layer.weight, step) for parameter, step in parametrization.updates] == [(True, 1),
+                                                                                                  (True, 2)]
     np.testing.assert_array_equal(layer.weight.data, before)
-    np.testing.assert_allclose(view.half.data, before / 2 - 0.1 * 2 * 2, rtol=1e-6)
+    np.testing.assert_allclose(parametrization.half.data, before / 2 - 0.1 * 2 * 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["attached", "removed"])
 def test_an_optimizer_built_before_the_view_changed_refuses_to_step(kind):
     layer = nn.Linear(3, 2)
     if kind == "removed":
-        layer.weight.view = Doubled(layer.weight)
+        layer.weight.parametrization = Doubled(layer.weight)
     optimizer = Adam(layer.parameters())
-    layer.weight.view = None if kind == "removed" else Doubled(layer.weight)
+    layer.weight.parametrization = None if kind == "removed" else Doubled(layer.weight)
     layer.bias.grad = np.ones(2, np.float32)
     before = layer.bias.data.copy()
     with pytest.raises(RuntimeError, match="build the optimizer after"):

@@ -160,7 +160,7 @@ def test_two_runs_after_each_other(tmp_path):
 @pytest.mark.usefixtures("fast")
 def test_what_an_optimizer_trains_in_place_of_a_weight_is_restored(tmp_path):
     class Scaled:
-        """A view that trains a factor and leaves the weight alone."""
+        """A parametrization that trains a factor and leaves the weight alone."""
 
         def __init__(self):
             self.factor = nn.Parameter(np.ones((), np.float32))
@@ -182,14 +182,14 @@ def test_what_an_optimizer_trains_in_place_of_a_weight_is_restored(tmp_path):
 
     def scaled():
         model = nn.Sequential(nn.Linear(6, 3, rng=np.random.default_rng(0)))
-        model[0].weight.view = Scaled()
+        model[0].weight.parametrization = Scaled()
         return model
 
     whole, again = scaled(), scaled()
     end = killed.train(model=whole)
     stopped_at(9, tmp_path / "run", 1, model=scaled())
     equal(killed.train(tmp_path / "run", model=again), end)
-    assert whole[0].weight.view.factor.data == again[0].weight.view.factor.data != 1
+    assert whole[0].weight.parametrization.factor.data == again[0].weight.parametrization.factor.data != 1
 
 
 @pytest.mark.usefixtures("fast")

@@ -217,13 +217,14 @@ def test_a_disk_that_fails_stops_the_run_and_leaves_the_checkpoint(run, monkeypa
 
 
 def test_a_view_that_can_not_be_saved_is_named(tmp_path):
-    class View:
+    class Parametrization:
         def trainables(self, parameter):
             return [parameter]
 
     model = killed.network()
-    model[0].weight.view = View()
-    with pytest.raises(TypeError, match=r"fit: 0\.weight is seen through a View, which a checkpoint"):
+    model[0].weight.parametrization = Parametrization()
+    with pytest.raises(TypeError,
+                       match=r"fit: 0\.weight is seen through a Parametrization, which a checkpoint"):
         killed.train(tmp_path / "run", model=model)
 
 

@@ -97,7 +97,7 @@ def test_writes_that_do_not_fit():
         lambda t: t[1:].__setitem__(0, 9.0),
         lambda t: (np.add(t.data, 1, out=t.data), wrote(t.data)),
     ],
-    ids=["data =", "data *=", "t[0] =", "copy_", "+=", "view", "slice", "wrote"],
+    ids=["data =", "data *=", "t[0] =", "copy_", "+=", "parametrization", "slice", "wrote"],
 )
 @pytest.mark.parametrize("which", ["input", "output"])
 def test_an_array_that_backward_needs_was_overwritten(write, which):

@@ -1,4 +1,4 @@
-"""`bonsai bench`: what the library promises about speed and accuracy, measured.
+"""`espalier bench`: what the library promises about speed and accuracy, measured.
 
 A group of rows is a module here with a function `rows(seconds)`: the seconds are what each contestant of a
 comparison gets. Every group runs in a process of its own, so that one thread is all that anyone has, the

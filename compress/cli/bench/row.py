@@ -40,7 +40,7 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
-        return {**vars(self), "met": self.met, "command": f"bonsai bench {self.group}"}
+        return {**vars(self), "met": self.met, "command": f"espalier bench {self.group}"}
 
     def text(self, columns: int | None = None) -> str:
         """What was measured; below it value, bar and verdict; then why it is missing, or its context. Nothing

@@ -1,4 +1,5 @@
-"""bonsai bench: what has to have a row has one, bars are judged right, and only what was measured counts."""
+"""espalier bench: what has to have a row has one, bars are judged right, and only what was measured
+counts."""
 
 import json
 import os
@@ -190,7 +191,7 @@ def test_json(monkeypatch, capsys):
     assert command(["bench", "call", "gemm", "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
     assert answer["bars"] == {"met": 0, "missed": 2, "not measured": 0}
-    assert answer["rows"][0] == {**vars(measured), "met": False, "command": "bonsai bench call"}
+    assert answer["rows"][0] == {**vars(measured), "met": False, "command": "espalier bench call"}
     assert answer["machine"]["numpy"] == np.__version__
 
 

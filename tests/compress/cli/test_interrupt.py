@@ -66,7 +66,7 @@ def test_while_it_imports(tmp_path, options, wait):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
     if process.returncode == 130:  # else it was done before
-        assert error.splitlines()[-1].startswith("bonsai: interrupted")
+        assert error.splitlines()[-1].startswith("espalier: interrupted")
         assert "Traceback" not in error
         assert len(error.splitlines()) <= 2
 
@@ -90,7 +90,7 @@ def test_while_workers_train_no_process_stays_and_what_is_kept_is_told(tmp_path,
     assert process.returncode == 128 + number
     assert out == ""
     (line,) = error.splitlines()
-    assert line.startswith("bonsai: interrupted: kept: ")
+    assert line.startswith("espalier: interrupted: kept: ")
     assert " in out, without a report" in line
     assert not list((tmp_path / "out").glob("*.part"))
 
@@ -103,6 +103,6 @@ def test_a_bench_keeps_its_rows_and_ends_all_that_it_started(tmp_path):
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert error.splitlines()[-1] == "bonsai: interrupted: 0 rows were measured"
+    assert error.splitlines()[-1] == "espalier: interrupted: 0 rows were measured"
     assert '"complete": false' in out
     wait_for(lambda: not any(map(alive, family)))

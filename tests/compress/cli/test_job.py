@@ -30,7 +30,7 @@ def environment():
     return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
 
 
-def bonsai(folder, *options, **more):
+def espalier(folder, *options, **more):
     """Run the command in a folder; returns what it printed."""
     command = [sys.executable, "-m", "compress", *map(str, options)]
     return subprocess.run(
@@ -48,9 +48,9 @@ def bonsai(folder, *options, **more):
 def quick(tmp_path_factory):
     """One whole quick run: the folder it wrote to, its ledger and what it printed."""
     folder = tmp_path_factory.mktemp("empty")
-    run = bonsai(folder, "--quick", "--seeds", 1, "--seed", 5)
+    run = espalier(folder, "--quick", "--seeds", 1, "--seed", 5)
     assert run.returncode == 0, run.stderr
-    return folder / "bonsai-runs", json.loads((folder / "bonsai-runs" / "ledger.json").read_text()), run
+    return folder / "espalier-runs", json.loads((folder / "espalier-runs" / "ledger.json").read_text()), run
 
 
 def test_it_prints_the_ledger_and_nothing_else(quick):
@@ -64,7 +64,7 @@ def test_it_prints_the_ledger_and_nothing_else(quick):
     names = [f"{row['network']} {row['technique']}" for row in ledger["rows"]]
     for name, line in zip(names, lines[2:], strict=False):
         assert line.startswith(name)
-    assert lines[-1] == "report, charts and files: bonsai-runs"
+    assert lines[-1] == "report, charts and files: espalier-runs"
 
 
 def test_every_row_has_every_figure(quick):
@@ -179,7 +179,7 @@ def test_nothing_else_is_left(quick):
     out, _, _ = quick
     kinds = {path.suffix for path in out.iterdir()}
     assert kinds <= {".safetensors", ".png", ".json", ".html"}
-    assert [path.name for path in out.parent.iterdir()] == ["bonsai-runs"]
+    assert [path.name for path in out.parent.iterdir()] == ["espalier-runs"]
 
 
 def test_a_folder_holds_one_run(quick, tmp_path):
@@ -190,7 +190,7 @@ def test_a_folder_holds_one_run(quick, tmp_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     for name in foreign:
         (tmp_path / name).write_text("mine")
-    run = bonsai(tmp_path, "--quick", "--seeds", 1, "--technique", "winograd", "--out", ".", "--seed", 3)
+    run = espalier(tmp_path, "--quick", "--seeds", 1, "--technique", "winograd", "--out", ".", "--seed", 3)
     assert run.returncode == 0, run.stderr
     wanted = {*foreign, "ledger.json", "report.html"}
     wanted |= {f"{name}-seed3.safetensors" for name in ("cnn-float", "cnn-winograd", "mlp-float")}
@@ -207,13 +207,13 @@ def test_a_report_that_can_not_be_written_does_not_lose_the_ledger(monkeypatch, 
     assert command([*options, "--out", str(tmp_path / "out")]) == 2
     out, error = capsys.readouterr()
     assert "cnn winograd" in out
-    assert error == "bonsai: [Errno 28] No space left on device: 'report.html'\n"
+    assert error == "espalier: [Errno 28] No space left on device: 'report.html'\n"
 
 
 def test_the_same_seed_gives_the_same_ledger_but_for_the_times(quick, tmp_path):
     """Another number of worker processes, only some rows, and as JSON."""
     _, ledger, _ = quick
-    run = bonsai(
+    run = espalier(
         tmp_path,
         "--quick",
         "--seeds",
@@ -261,7 +261,7 @@ def write_mnist(folder, train=70, test=20, side=28):
 def test_images_of_another_size_from_idx_files(tmp_path):
     write_mnist(tmp_path / "mnist")
     options = ["--quick", "--seeds", 1, "--technique", "int8", "--data", "mnist:mnist", "--json"]
-    run = bonsai(tmp_path, *options)
+    run = espalier(tmp_path, *options)
     assert run.returncode == 0, run.stderr
     ledger = json.loads(run.stdout)
     assert ledger["settings"]["images"] == 70
@@ -270,5 +270,5 @@ def test_images_of_another_size_from_idx_files(tmp_path):
     tiles = 16 * (7 * 7 * 64 * 32 + 4 * 4 * 64 * 64)  # on images of this size Winograd's algorithm pays
     assert floats["macs"] == 9 * 28 * 28 * 32 + tiles + 7 * 7 * 64 * 10
     assert mlp["macs"] == 28 * 28 * 300 + 300 * 100 + 100 * 10
-    program = compress.load(tmp_path / "bonsai-runs" / "cnn-int8-seed0.safetensors")
+    program = compress.load(tmp_path / "espalier-runs" / "cnn-int8-seed0.safetensors")
     assert program.input_shape == (1, 28, 28)

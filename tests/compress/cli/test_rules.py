@@ -1,4 +1,4 @@
-"""bonsai rules: the page says of every rule what it is, and what it does."""
+"""espalier rules: the page says of every rule what it is, and what it does."""
 
 import re
 from html.parser import HTMLParser

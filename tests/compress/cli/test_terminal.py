@@ -19,7 +19,7 @@ PLAIN = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 def shell(line, tmp_path, **more):
     return subprocess.run(
-        ["sh", "-c", line.replace("bonsai", f"'{sys.executable}' -m compress")],
+        ["sh", "-c", line.replace("espalier", f"'{sys.executable}' -m compress")],
         cwd=tmp_path, env={**environment(), **more}, capture_output=True, check=False,
     )  # fmt: skip
 
@@ -28,8 +28,8 @@ def shell(line, tmp_path, **more):
 def test_every_letter_that_we_print_can_be_written(encoding):
     some = ledger()
     texts = [str(some), some.narrow(60), *some.notes(), rules.text(rules.entries())]
-    stream = io.TextIOWrapper(io.BytesIO(), encoding, errors="bonsai.like")
-    terminal.codecs.register_error("bonsai.like", terminal._like)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding, errors="espalier.like")
+    terminal.codecs.register_error("espalier.like", terminal._like)
     for text in [*texts, "caf\udce9 \U0001f333"]:
         stream.write(text)
     stream.flush()
@@ -96,7 +96,7 @@ def test_a_name_becomes_no_other_name(name, monkeypatch):
 
 @pytest.mark.parametrize("variables", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "latin-1"}], ids=str)
 def test_terminals_of_other_encodings(tmp_path, variables):
-    for line in ("bonsai rules mul", "bonsai doctor", "bonsai --help", "bonsai --seed \u00e9"):
+    for line in ("espalier rules mul", "espalier doctor", "espalier --help", "espalier --seed \u00e9"):
         run = shell(line, tmp_path, **PLAIN, **variables)
         assert run.returncode == 2 * ("seed" in line), run.stderr
         assert b"Traceback" not in run.stderr
@@ -105,13 +105,13 @@ def test_terminals_of_other_encodings(tmp_path, variables):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("line", ["doctor", "--help", "rules add", "bench --list"])
 def test_a_full_disk_and_a_closed_pipe(tmp_path, line):
-    run = shell(f"bonsai {line} > /dev/full", tmp_path)
+    run = shell(f"espalier {line} > /dev/full", tmp_path)
     assert run.returncode == 2
-    assert run.stderr == b"bonsai: standard output: No space left on device\n"
-    run = shell(f"bonsai {line} | head -c 1 > /dev/null", tmp_path)
+    assert run.stderr == b"espalier: standard output: No space left on device\n"
+    run = shell(f"espalier {line} | head -c 1 > /dev/null", tmp_path)
     assert run.stderr == b""
-    assert shell(f"bonsai {line} >&- 2>&-", tmp_path).returncode == 0
-    assert shell("bonsai bench nothing 2> /dev/full", tmp_path).returncode == 2
+    assert shell(f"espalier {line} >&- 2>&-", tmp_path).returncode == 0
+    assert shell("espalier bench nothing 2> /dev/full", tmp_path).returncode == 2
 
 
 @pytest.mark.parametrize("columns", [200, 166, 120, 100, 80, 60, 40])

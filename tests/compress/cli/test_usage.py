@@ -18,7 +18,7 @@ def refused(capsys, *options):
     assert command([*map(str, options)]) == 2
     out, error = capsys.readouterr()
     assert out == ""
-    assert error.startswith("bonsai: ")
+    assert error.startswith("espalier: ")
     assert error.count("\n") == 1
     return error
 
@@ -30,37 +30,30 @@ def _elsewhere(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        (["--seeds", "0"], "argument --seeds: '0' is not a whole number from 1 to 10,000"),
-        (["--seeds", "-1"], "argument --seeds: "),
-        (["--seeds", "1.5"], "argument --seeds: '1.5' is not"),
-        (["--seeds", "²"], "argument --seeds: '²' is not"),
-        (["--seeds"], "argument --seeds: expected one argument"),
-        (["--seed", "-1"], "argument --seed: "),
-        (["--seed", "4294967296"], "argument --seed: '4294967296' is not a whole number from 0 to 2³¹ − 1"),
-        (["--seed", "nan"], "argument --seed: 'nan' is not"),
-        (["--threads", "0"], "argument --threads: '0' is not"),
-        (["--fast"], "unrecognized arguments: --fast"),
-        (["train"], "'train'"),
-        (["--out", ""], "argument --out: '' names no place"),
-        (["rules", "--out="], "argument --out: '' names no place"),
-        (["doctor", "--quick"], "unrecognized arguments: --quick"),
-        (["--tecnique", "int8"], "unrecognized arguments: --tecnique (did you mean --technique?)"),
-        (["-technique", "int8"], "unrecognized arguments: -technique (did you mean --technique?)"),
-        (["–quick"], "unrecognized arguments: –quick (did you mean --quick?)"),
-        (["--seed", "1", "--thread", "2", "--jsn", "pruned"], "unrecognized arguments: --jsn (did you"),
-        (["--oyt", "doctor"], "unrecognized arguments: --oyt (did you mean --out?)"),
-        (["bench", "--lst", "gemm"], "unrecognized arguments: --lst (did you mean --list?)"),
-        (["bench", "--LIST"], "bonsai bench: error: unrecognized arguments: --LIST (did you mean --list?)"),
-        (["--TECHNIQUE", "int8"], "unrecognized arguments: --TECHNIQUE (did you mean --technique?)"),
-        (["--check", "int8"], "--check (an option of 'bonsai rules' and 'bonsai notebooks')"),
-        (["--check", "bench"], "bonsai: error: unrecognized arguments: --check (an option of"),
-        (["--list"], "unrecognized arguments: --list (an option of 'bonsai bench')"),
-        (["doctor", "--json"], "unrecognized arguments: --json (an option of 'bonsai' and 'bonsai bench')"),
-        (["rules", "--seeds", "3", "--out"], "bonsai rules: error: unrecognized arguments: --seeds (an opt"),
-        (["--technique", "int8", "pruned"], "invalid choice: 'pruned'"),
-    ],
-    ids=" ".join,
+    [(["--seeds", "0"], "argument --seeds: '0' is not a whole number from 1 to 10,000"),
+     (["--seeds", "-1"], "argument --seeds: "), (["--seeds", "1.5"], "argument --seeds: '1.5' is not"),
+     (["--seeds", "²"], "argument --seeds: '²' is not"),
+     (["--seeds"], "argument --seeds: expected one argument"), (["--seed", "-1"], "argument --seed: "),
+     (["--seed", "4294967296"], "argument --seed: '4294967296' is not a whole number from 0 to 2³¹ − 1"),
+     (["--seed", "nan"], "argument --seed: 'nan' is not"),
+     (["--threads", "0"], "argument --threads: '0' is not"), (["--fast"], "unrecognized arguments: --fast"),
+     (["train"], "'train'"), (["--out", ""], "argument --out: '' names no place"),
+     (["rules", "--out="], "argument --out: '' names no place"),
+     (["doctor", "--quick"], "unrecognized arguments: --quick"),
+     (["--tecnique", "int8"], "unrecognized arguments: --tecnique (did you mean --technique?)"),
+     (["-technique", "int8"], "unrecognized arguments: -technique (did you mean --technique?)"),
+     (["–quick"], "unrecognized arguments: –quick (did you mean --quick?)"),
+     (["--seed", "1", "--thread", "2", "--jsn", "pruned"], "unrecognized arguments: --jsn (did you"),
+     (["--oyt", "doctor"], "unrecognized arguments: --oyt (did you mean --out?)"),
+     (["bench", "--lst", "gemm"], "unrecognized arguments: --lst (did you mean --list?)"),
+     (["bench", "--LIST"], "espalier bench: error: unrecognized arguments: --LIST (did you mean --list?)"),
+     (["--TECHNIQUE", "int8"], "unrecognized arguments: --TECHNIQUE (did you mean --technique?)"),
+     (["--check", "int8"], "--check (an option of 'espalier rules' and 'espalier notebooks')"),
+     (["--check", "bench"], "espalier: error: unrecognized arguments: --check (an option of"),
+     (["--list"], "unrecognized arguments: --list (an option of 'espalier bench')"),
+     (["doctor", "--json"], "unrecognized arguments: --json (an option of 'espalier' and 'espalier bench')"),
+     (["rules", "--seeds", "3", "--out"], "espalier rules: error: unrecognized arguments: --seeds (an opt"),
+     (["--technique", "int8", "pruned"], "invalid choice: 'pruned'"), ], ids=" ".join,
 )
 def test_options_that_are_none(options, message, capsys):
     with pytest.raises(SystemExit) as stopped:
@@ -78,7 +71,7 @@ def test_options_that_are_none(options, message, capsys):
 def test_no_option_is_proposed_that_would_not_be_valid_there(options, capsys):
     with pytest.raises(SystemExit):
         command(options)
-    assert capsys.readouterr().err.endswith(f"bonsai: error: unrecognized arguments: {options[0]}\n")
+    assert capsys.readouterr().err.endswith(f"espalier: error: unrecognized arguments: {options[0]}\n")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +117,7 @@ def test_idx_files_that_lie(what, file, tmp_path, capsys):
     folder = write_mnist(tmp_path / "mnist")
     spoilt(folder / file, what)
     assert str(folder / file) in refused(capsys, "--data", f"mnist:{folder}", "--quick")
-    assert not Path("bonsai-runs").exists()
+    assert not Path("espalier-runs").exists()
 
 
 def edit(folder, **files):
@@ -153,7 +146,7 @@ def test_images_that_the_networks_are_not_for(files, message, tmp_path, capsys):
     folder = write_mnist(tmp_path / "mnist")
     edit(folder, **files)
     assert message in refused(capsys, "--data", f"mnist:{folder}", "--quick")
-    assert not Path("bonsai-runs").exists()
+    assert not Path("espalier-runs").exists()
 
 
 def test_an_out_that_is_a_file(tmp_path, capsys):
@@ -215,7 +208,7 @@ def test_a_bug_of_ours_shows_its_traceback_and_is_3(monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "Traceback" in error
     assert "ZeroDivisionError: oh" in error
-    assert error.splitlines()[-1].startswith("bonsai: this is a bug of ours")
+    assert error.splitlines()[-1].startswith("espalier: this is a bug of ours")
 
 
 def test_help_names_every_option_and_command(capsys):
@@ -256,7 +249,7 @@ def test_doctor_says_what_runs(capsys):
 
     assert command(["doctor"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"bonsai {nn.__version__}, Python 3.")
+    assert text.startswith(f"espalier {nn.__version__}, Python 3.")
     if nn.kernels.why_not_c() is None:
         for kernel in nn.kernels.all_kernels():
             for variant in kernel.variants():
@@ -282,8 +275,9 @@ def test_doctor_says_why_not_more(tmp_path):
     "variables", [{"NN_ISA": "sse9"}, {"NN_BACKEND": "fpga"}, {"NN_THREADS": "many"}], ids=str
 )
 def test_an_environment_that_makes_no_sense(variables, tmp_path):
-    start = [sys.executable, "-m", "compress", "doctor"], [sys.executable, str(tmp_path / "bonsai"), "doctor"]
-    (tmp_path / "bonsai").write_text("from compress.__main__ import main\nmain()\n")
+    start = [sys.executable, "-m", "compress",
+             "doctor"], [sys.executable, str(tmp_path / "espalier"), "doctor"]
+    (tmp_path / "espalier").write_text("from compress.__main__ import main\nmain()\n")
     for arguments in start:
         run = subprocess.run(
             arguments,
@@ -294,5 +288,5 @@ def test_an_environment_that_makes_no_sense(variables, tmp_path):
             check=False,
         )
         assert run.returncode == 2
-        assert run.stderr.startswith(f"bonsai: {next(iter(variables))} must be ")
+        assert run.stderr.startswith(f"espalier: {next(iter(variables))} must be ")
         assert run.stderr.count("\n") == 1

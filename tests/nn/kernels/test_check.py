@@ -148,7 +148,7 @@ print(callable(check), check is nn.testing.check, other is compress.testing.chec
 def test_without_hypothesis_the_extra_is_named(package):
     said = run(f"import sys; sys.modules['hypothesis'] = None; import {package}")
     assert "ModuleNotFoundError" in said
-    assert "pip install 'bonsai-nn[test]'" in said
+    assert "pip install 'espalier[test]'" in said
 
 
 def test_an_unknown_name_is_an_attribute_error():
