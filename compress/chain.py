@@ -11,7 +11,8 @@ import numpy as np
 from nn.tensor import Tensor, shared
 
 from .state import from_arrays, to_arrays
-from .transform import Context, Invariant, Packed, Transform
+from .stored import Stored
+from .transform import Context, Invariant, Transform
 
 __all__ = ["Chain"]
 
@@ -177,7 +178,7 @@ class Chain:
         chain.states = tuple(stage.rescaled(state, factor) for stage, state in self._fitted())
         return chain
 
-    def encode(self, w: np.ndarray) -> Packed:
+    def encode(self, w: np.ndarray) -> Stored:
         """The weight in the stored form of the last stage, after the stages before it."""
         *before, (last, state) = self._fitted()
         for stage, earlier in before:

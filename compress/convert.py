@@ -10,13 +10,13 @@ import numpy as np
 
 import nn
 
-from .lowering import Lowering
+from .lower.lowering import Lowering
 from .prepare import checked_example, observe
-from .program import Program
-from .quantize import Quantize
+from .program.program import Program
+from .program.winograd import ALGORITHMS
 from .rehearse import folded
 from .simulate import Simulation
-from .winograd import ALGORITHMS
+from .techniques.quantize import Quantize
 
 __all__ = ["convert"]
 

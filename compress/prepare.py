@@ -11,11 +11,11 @@ import nn
 from nn.graph import Graph
 
 from .chain import Chain
-from .fold import fold_batch_norm
-from .quantize import Quantize
+from .lower.fold import fold_batch_norm
 from .recipe import Recipe
 from .rehearse import check_float32, check_layer, ended, rehearse
 from .simulate import Simulation
+from .techniques.quantize import Quantize
 from .transform import Context
 
 __all__ = ["Prepared", "observe", "prepare"]

@@ -1,19 +1,20 @@
 """Everything that `compress` offers by name."""
 
-from .calls import ProgramError
 from .chain import Chain
-from .cluster import Cluster
 from .convert import convert
-from .files import load, save
 from .prepare import prepare
-from .program import Program
-from .prune import Prune
-from .quantize import Quantize
+from .program.calls import ProgramError
+from .program.files import load, save
+from .program.program import Program
 from .recipe import Recipe
 from .report import report, weight_errors
-from .schedule import Cubic, Once
-from .tensor_train import TensorTrain
-from .transform import Context, Invariant, Packed, Transform
+from .stored import Stored
+from .techniques.cluster import Cluster
+from .techniques.prune import Prune
+from .techniques.quantize import Quantize
+from .techniques.schedule import Cubic, Once
+from .techniques.tensor_train import TensorTrain
+from .transform import Context, Invariant, Transform
 from .unprepare import unprepare
 
 __all__ = [
@@ -23,12 +24,12 @@ __all__ = [
     "Cubic",
     "Invariant",
     "Once",
-    "Packed",
     "Program",
     "ProgramError",
     "Prune",
     "Quantize",
     "Recipe",
+    "Stored",
     "TensorTrain",
     "Transform",
     "convert",

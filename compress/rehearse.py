@@ -17,10 +17,10 @@ from nn.graph import Graph
 from nn.tensor import Tensor
 
 from .chain import Chain
-from .fold import WEIGHTED, fold_batch_norm
-from .lowering import Lowering
-from .quantize import Quantize
-from .schedule import Once
+from .lower.fold import WEIGHTED, fold_batch_norm
+from .lower.lowering import Lowering
+from .techniques.quantize import Quantize
+from .techniques.schedule import Once
 from .transform import Context
 
 __all__ = ["check_float32", "check_layer", "ended", "folded", "rehearse"]

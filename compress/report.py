@@ -9,10 +9,10 @@ import numpy as np
 
 import nn
 
-from .files import to_bytes
-from .program import Program
-from .transform import Packed
-from .winograd import WinogradWeight, moved
+from .program.files import to_bytes
+from .program.program import Program
+from .program.winograd import WinogradWeight, moved
+from .stored import Stored
 
 __all__ = ["Report", "WeightError", "report", "weight_errors"]
 
@@ -81,7 +81,7 @@ def report(program: Program) -> Report:
         raise TypeError(f"report: wants a Program (from compress.convert); got {type(program).__name__}")
     items = {}
     for name, constant in program.constants.items():
-        if isinstance(constant, Packed):
+        if isinstance(constant, Stored):
             items[name] = dict.fromkeys(constant.parts.values(), 0)
             for part, array in constant.arrays().items():
                 items[name][constant.parts[part]] += array.nbytes

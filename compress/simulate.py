@@ -22,11 +22,11 @@ from nn.rules import RULES, Rule
 from nn.rules.select import only
 from nn.tensor import Tensor, apply
 
-from .fold import WEIGHTED, fold_batch_norm, folded_norms
-from .lowering import Lowering
-from .program import Program
-from .quantize import STRAIGHT_THROUGH, Quantize
+from .lower.fold import WEIGHTED, fold_batch_norm, folded_norms
+from .lower.lowering import Lowering
+from .program.program import Program
 from .state import from_arrays, to_arrays
+from .techniques.quantize import STRAIGHT_THROUGH, Quantize
 
 __all__ = ["CLIPPED_STRAIGHT_THROUGH", "Simulation"]
 

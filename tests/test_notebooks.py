@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from compress.calls import CALLS
 from compress.cli import command
 from compress.cli.notebooks import convert
+from compress.program.calls import CALLS
 from nn import FileError
 
 ROOT = Path(__file__).resolve().parent.parent

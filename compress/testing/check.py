@@ -8,10 +8,10 @@ from nn.testing.case import for_all
 from nn.testing.check import Report
 
 from ..chain import Chain
-from ..cluster import Cluster
-from ..prune import Prune
-from ..quantize import Quantize
-from ..tensor_train import TensorTrain
+from ..techniques.cluster import Cluster
+from ..techniques.prune import Prune
+from ..techniques.quantize import Quantize
+from ..techniques.tensor_train import TensorTrain
 from .laws import LAWS
 from .laws_claims import CLAIM_LAWS
 from .laws_cluster import CLUSTER_LAWS

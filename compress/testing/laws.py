@@ -17,7 +17,8 @@ from nn.parameter import Parameter
 from nn.tensor import Tensor
 from nn.testing.case import Case
 
-from ..transform import Context, Invariant, as_matrix
+from ..stored import as_matrix
+from ..transform import Context, Invariant
 from .subject import Law, Subject, same, seen, through
 
 __all__ = ["LAWS"]

@@ -8,8 +8,9 @@ import numpy as np
 from nn.tensor import Tensor
 from nn.testing.case import Case
 
-from ..dense import gamma
-from ..transform import Invariant, Packed, as_matrix
+from ..stored import Stored, as_matrix
+from ..techniques.dense import gamma
+from ..transform import Invariant
 from .subject import Law, Subject, same, seen
 from .weights import inputs
 
@@ -90,7 +91,7 @@ def size_of(x: np.ndarray, w: np.ndarray) -> float:
     return float(np.abs(x, dtype=np.float64).max(initial=0) * np.abs(w).sum(axis=1).max())
 
 
-def stored(subject: Subject, case: Case) -> Packed:
+def stored(subject: Subject, case: Case) -> Stored:
     """The weight of the case in its stored form."""
     parameter = subject.finished(*case.args)
     return parameter.parametrization.encode(parameter.data)

@@ -13,7 +13,7 @@ from nn.tensor import Tensor
 from nn.testing.case import Case
 from nn.testing.domain_kmeans import cost, slack
 
-from ..cluster import Cluster
+from ..techniques.cluster import Cluster
 from ..transform import Invariant
 from .laws import pruned, step
 from .subject import Law, Subject, seen

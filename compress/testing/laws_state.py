@@ -9,7 +9,7 @@ import numpy as np
 from nn.optim import SGD
 from nn.testing.case import Case
 
-from ..schedule import Once
+from ..techniques.schedule import Once
 from ..transform import Invariant
 from .laws import step
 from .subject import Law, Subject, same, seen, through

@@ -10,14 +10,14 @@ import numpy as np
 import nn
 from nn.testing.case import Case
 
-from ..transform import Packed, as_matrix
+from ..stored import Stored, as_matrix
 from .subject import Law, Subject, same
 from .weights import inputs
 
 __all__ = ["STORED_LAWS"]
 
 
-def stored(subject: Subject, case: Case) -> Packed:
+def stored(subject: Subject, case: Case) -> Stored:
     """The weight of the case in its stored form."""
     parameter = subject.finished(*case.args)
     return parameter.parametrization.encode(parameter.data)
@@ -82,9 +82,9 @@ def multiplies(subject: Subject, case: Case) -> None:
                 raise AssertionError(f"with {variant.name}: linear(0) is not 0")
 
 
-def without_decode(packed: Packed) -> Packed:
+def without_decode(packed: Stored) -> Stored:
     """The same weight, unable to build the dense one."""
-    def decode(self: Packed) -> np.ndarray:
+    def decode(self: Stored) -> np.ndarray:
         raise AssertionError("linear builds the dense weight with decode()")
 
     twin = copy.copy(packed)

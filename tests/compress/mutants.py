@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress import Invariant, Prune, Quantize
-from compress.affine import SMALLEST, channel_scale, per_channel, to_grid, to_real
-from compress.int8 import MaskedWeight, QuantizedWeight
-from compress.prune import PruneState, SparseWeight, magnitude_mask
-from compress.quantize import QuantizeState
+from compress.formats.affine import SMALLEST, channel_scale, per_channel, to_grid, to_real
+from compress.stored import as_matrix
+from compress.techniques.int8 import MaskedWeight, QuantizedWeight
+from compress.techniques.prune import PruneState, SparseWeight, magnitude_mask
+from compress.techniques.quantize import QuantizeState
 from compress.testing import laws, laws_prune, laws_quantize, laws_stored
-from compress.transform import as_matrix
 from nn.tensor import Tensor
 
 MUTANTS: list[tuple] = []  # (law, transform, its name)

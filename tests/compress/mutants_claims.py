@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress import Cluster, Cubic, Invariant, Prune, Quantize, TensorTrain
-from compress.affine import to_grid
-from compress.dense import DenseWeight
-from compress.int8 import QuantizedWeight
-from compress.prune import PruneState, SparseWeight, magnitude_mask
+from compress.formats.affine import to_grid
+from compress.stored import as_matrix
+from compress.techniques.dense import DenseWeight
+from compress.techniques.int8 import QuantizedWeight
+from compress.techniques.prune import PruneState, SparseWeight, magnitude_mask
 from compress.testing import laws, laws_claims, laws_state, laws_stored
-from compress.transform import as_matrix
 from nn.tensor import Tensor
 from tests.compress.mutants import killed_by
 

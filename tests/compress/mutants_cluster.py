@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from compress import Cluster, Prune
-from compress.bits import pack_bits
-from compress.cluster import ClusterState
-from compress.shared import PrunedSharedWeight, SharedWeight
+from compress.techniques.bits import pack_bits
+from compress.techniques.cluster import ClusterState
+from compress.techniques.shared import PrunedSharedWeight, SharedWeight
 from compress.testing import laws, laws_cluster, laws_stored
 from nn.kernels.kmeans1d import nearest
 from nn.parameter import Parameter

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from compress import TensorTrain
-from compress.tensor_train import TensorTrainState, TensorTrainWeight
+from compress.techniques.tensor_train import TensorTrainState, TensorTrainWeight
 from compress.testing import laws, laws_stored, laws_tensor_train
 from nn.kernels import tt_matmul
 from tests.compress.mutants import killed_by

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import compress
-from compress.calls import (
+from compress.program.calls import (
     CALLS,
     ProgramError,
     call_from_json,
@@ -18,13 +18,13 @@ from compress.calls import (
     pool,
     winograd,
 )
-from compress.dense import DenseWeight
-from compress.filters import FilterWeight
-from compress.prune import SparseWeight
-from compress.quantize import QuantizedWeight
-from compress.shared import SharedWeight
-from compress.tensor_train import TensorTrainWeight
-from compress.winograd import WinogradWeight
+from compress.program.filters import FilterWeight
+from compress.program.winograd import WinogradWeight
+from compress.techniques.dense import DenseWeight
+from compress.techniques.prune import SparseWeight
+from compress.techniques.quantize import QuantizedWeight
+from compress.techniques.shared import SharedWeight
+from compress.techniques.tensor_train import TensorTrainWeight
 
 
 def dense(out=2, width=3):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import compress
 import nn
 from compress import Chain, Cluster, Context, Cubic, Prune
-from compress.cluster import SHARED, error_at_most
-from compress.shared import PrunedSharedWeight
+from compress.techniques.cluster import SHARED, error_at_most
+from compress.techniques.shared import PrunedSharedWeight
 from nn.kernels import kmeans1d
 from nn.kernels.kmeans1d import nearest
 from nn.tensor import Tensor, apply

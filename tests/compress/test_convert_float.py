@@ -114,7 +114,7 @@ def test_layers_and_tied_weights_that_are_used_twice():
     model, x = Twice(), np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
     program = compress.convert(model, x)
     agrees(program, model, x)
-    assert sum(isinstance(c, compress.Packed) for c in program.constants.values()) == 1
+    assert sum(isinstance(c, compress.Stored) for c in program.constants.values()) == 1
 
 
 @pytest.mark.parametrize("stride", [np.int64(2), (np.int32(2), 2)])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import compress
 import nn
-from compress.calls import pointwise
+from compress.program.calls import pointwise
 from tests.compress.networks import every_value, networks
 from tests.compress.simulation import integers
 
@@ -101,7 +101,7 @@ def test_a_quantized_layer_used_twice_has_a_bias_and_scales_for_each_use():
     with nn.no_grad():
         wanted = model(nn.Tensor(x)).data
     assert np.abs(program(x) - wanted).max() < 0.03 * np.abs(wanted).max()
-    assert sum(isinstance(c, compress.Packed) for c in program.constants.values()) == 1
+    assert sum(isinstance(c, compress.Stored) for c in program.constants.values()) == 1
 
 
 def test_relu_on_the_grid_keeps_real_zero():

@@ -6,9 +6,9 @@ from hypothesis import given
 
 import compress
 import nn
-from compress.calls import direct, layout, pointwise
-from compress.files import to_bytes
-from compress.filters import FilterWeight
+from compress.program.calls import direct, layout, pointwise
+from compress.program.files import to_bytes
+from compress.program.filters import FilterWeight
 from nn.testing.case import Case
 from nn.testing.domain_conv import Conv2d
 from tests.compress.networks import networks

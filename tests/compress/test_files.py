@@ -15,7 +15,7 @@ from hypothesis import given
 
 import compress
 import nn
-from compress.files import to_bytes
+from compress.program.files import to_bytes
 from tests.compress.networks import networks
 
 RECIPES = {

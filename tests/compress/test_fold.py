@@ -7,7 +7,7 @@ import pytest
 
 import compress
 import nn
-from compress.fold import fold_batch_norm
+from compress.lower.fold import fold_batch_norm
 from nn import functional as F
 from tests.compress.networks import exactly, statistics
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import compress
 import nn
-from compress.int8 import MaskedWeight, QuantizedWeight, smallest_form
+from compress.techniques.int8 import MaskedWeight, QuantizedWeight, smallest_form
 
 
 @st.composite

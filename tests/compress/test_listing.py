@@ -7,7 +7,7 @@ import pytest
 
 import compress
 import nn
-from compress.program import WIDTH
+from compress.program.program import WIDTH
 
 
 @pytest.mark.parametrize("recipe", [None, compress.Quantize(), compress.Cluster(4), compress.Prune(0.9)])

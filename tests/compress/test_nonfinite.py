@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 import compress
 import nn
 from compress import Cluster, Prune, Quantize, TensorTrain
-from compress.calls.nonfinite import not_finite
+from compress.program.calls.nonfinite import not_finite
+from compress.program.winograd import ALGORITHMS
 from tests.compress.networks import networks
 
 BAD = [np.inf, -np.inf, np.nan]
@@ -48,7 +49,7 @@ def test_infinity_times_a_pruned_weight_is_nan(value):
 RECIPES = [Prune(0.6), Cluster(2), [Prune(0.6), Cluster(2)], None]
 
 
-@given(networks(), st.sampled_from(RECIPES), st.sampled_from(compress.winograd.ALGORITHMS), st.integers(1, 3))
+@given(networks(), st.sampled_from(RECIPES), st.sampled_from(ALGORITHMS), st.integers(1, 3))
 def test_a_program_makes_of_them_what_the_network_does(drawn, recipe, algorithm, count):
     for name in drawn.layers() if recipe is not None else ():
         try:

@@ -10,10 +10,10 @@ import pytest
 import compress
 import nn
 from compress import Chain, Invariant
-from compress.dense import DenseWeight
-from compress.quantize import STRAIGHT_THROUGH
+from compress.stored import as_matrix
+from compress.techniques.dense import DenseWeight
+from compress.techniques.quantize import STRAIGHT_THROUGH
 from compress.testing import check
-from compress.transform import as_matrix
 from nn.tensor import Tensor, apply
 
 

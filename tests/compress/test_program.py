@@ -12,7 +12,7 @@ import pytest
 
 import compress
 import nn
-from compress.calls import Value, layout, pool
+from compress.program.calls import Value, layout, pool
 
 
 def images(n=16):
@@ -53,7 +53,7 @@ def test_macs_of_a_pruned_network_count_what_is_left():
 
 
 def test_nbytes_are_those_of_the_constants_as_kernels_hold_them(int8):
-    weights = sum(c.nbytes for c in int8.constants.values() if isinstance(c, compress.Packed))
+    weights = sum(c.nbytes for c in int8.constants.values() if isinstance(c, compress.Stored))
     biases = sum(c.nbytes for c in int8.constants.values() if isinstance(c, np.ndarray))
     assert int8.nbytes == weights + biases
     assert biases == 4 * sum(
@@ -89,7 +89,7 @@ def test_no_float_copy_of_a_packed_weight_is_anywhere_in_it(recipe, times):
     made = program(recipe, width=1.0)
     made(images(1))
     made._idle.clear()  # the buffers are no weights
-    sizes = {np.prod(c.shape) for c in made.constants.values() if isinstance(c, compress.Packed)}
+    sizes = {np.prod(c.shape) for c in made.constants.values() if isinstance(c, compress.Stored)}
     floats = [a for a in reachable(made) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
     assert floats
     assert max(a.size for a in floats) < max(sizes) * times + 1

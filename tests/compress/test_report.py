@@ -7,7 +7,7 @@ import pytest
 
 import compress
 import nn
-from compress.prune import SparseWeight
+from compress.techniques.prune import SparseWeight
 
 RECIPES = {
     "float": None,

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 import compress
 import nn
 from compress import Cluster, Prune
-from compress.bits import pack_bits, unpack_bits
-from compress.gaps import gaps_of, positions_of
-from compress.shared import PrunedSharedWeight, SharedWeight
+from compress.techniques.bits import pack_bits, unpack_bits
+from compress.techniques.gaps import gaps_of, positions_of
+from compress.techniques.shared import PrunedSharedWeight, SharedWeight
 from nn.tensor import Tensor
 from tests.compress.test_cluster import attached, normal
 

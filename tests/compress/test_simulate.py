@@ -7,8 +7,8 @@ import pytest
 
 import compress
 import nn
-from compress.quantize import STRAIGHT_THROUGH
 from compress.simulate import CLIPPED_STRAIGHT_THROUGH, Simulation
+from compress.techniques.quantize import STRAIGHT_THROUGH
 from nn import functional as F
 
 

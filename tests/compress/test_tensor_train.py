@@ -9,8 +9,8 @@ import pytest
 import compress
 import nn
 from compress import Chain, Context, Prune, Quantize, TensorTrain
-from compress.tensor_train import TensorTrainWeight, product
-from compress.tt_svd import balanced_modes, equalized, tt_svd
+from compress.techniques.tensor_train import TensorTrainWeight, product
+from compress.techniques.tt_svd import balanced_modes, equalized, tt_svd
 from nn.kernels import tt_matmul
 from nn.tensor import Tensor
 

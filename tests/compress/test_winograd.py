@@ -6,9 +6,9 @@ from hypothesis import given
 
 import compress
 import nn
-from compress.calls import winograd
-from compress.files import to_bytes
-from compress.winograd import ALGORITHMS, WinogradWeight, moved, pays
+from compress.program.calls import winograd
+from compress.program.files import to_bytes
+from compress.program.winograd import ALGORITHMS, WinogradWeight, moved, pays
 from nn.testing.case import Case
 from nn.testing.domain_winograd import WinogradConv2d
 from tests.compress.networks import networks

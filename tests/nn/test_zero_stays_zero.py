@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import nn
 from compress import Prune
-from compress.prune import PruneState
 from compress.simulate import CLIPPED_STRAIGHT_THROUGH
+from compress.techniques.prune import PruneState
 from nn import functional as F
 from nn.rules import RULES
 from nn.rules.select import SMALL, only, without

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compress.calls.pool import AvgPool, MaxPool
+from compress.program.calls.pool import AvgPool, MaxPool
 from nn import kernels
 from nn.kernels.convolution import phases
 from nn.testing.case import for_all

@@ -6,13 +6,13 @@ import numpy as np
 
 from nn.kernels import conv2d
 
-from .dense import product_bound
-from .transform import Packed, as_matrix
+from ..stored import Stored, as_matrix
+from ..techniques.dense import product_bound
 
 __all__ = ["FilterWeight"]
 
 
-class FilterWeight(Packed):
+class FilterWeight(Stored):
     """Float32 filters (O, I, kH, kW), packed for `conv2d`; the packed operand is their only copy."""
 
     kind = "filters"

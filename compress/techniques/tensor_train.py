@@ -20,7 +20,8 @@ from nn.kernels import tt_matmul
 from nn.parameter import Parameter
 from nn.tensor import Tensor
 
-from .transform import Context, Invariant, Packed
+from ..stored import Stored
+from ..transform import Context, Invariant
 from .tt_svd import SMALLEST, balanced_modes, equalized, growth, magnitude, tt_svd, underflow
 
 __all__ = ["TensorTrain", "TensorTrainWeight"]
@@ -186,7 +187,7 @@ def product(cores: tuple[Tensor, ...], scale: np.ndarray | None = None) -> Tenso
     return w if scale is None else w * Tensor(scale.reshape(-1, 1))
 
 
-class TensorTrainWeight(Packed):
+class TensorTrainWeight(Stored):
     """The cores, packed for `tt_matmul`, and a scale for each row, if there is one."""
 
     kind = "tensor train"

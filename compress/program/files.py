@@ -15,15 +15,15 @@ import numpy as np
 
 from nn.files import FileError, arrays_to_bytes, read_arrays, write_arrays
 
+from ..stored import Stored
+from ..techniques.dense import DenseWeight
+from ..techniques.int8 import MaskedWeight, QuantizedWeight
+from ..techniques.prune import SparseWeight
+from ..techniques.shared import PrunedSharedWeight, SharedWeight
+from ..techniques.tensor_train import TensorTrainWeight
 from .calls import ProgramError, call_from_json
-from .dense import DenseWeight
 from .filters import FilterWeight
-from .int8 import MaskedWeight, QuantizedWeight
 from .program import Program
-from .prune import SparseWeight
-from .shared import PrunedSharedWeight, SharedWeight
-from .tensor_train import TensorTrainWeight
-from .transform import Packed
 from .winograd import WinogradWeight
 
 __all__ = ["load", "save", "to_bytes"]
@@ -40,7 +40,7 @@ FORMS = (
     PrunedSharedWeight,
     WinogradWeight,
 )
-KINDS: dict[str, type[Packed]] = {form.kind: form for form in FORMS}
+KINDS: dict[str, type[Stored]] = {form.kind: form for form in FORMS}
 
 
 def save(program: Program, path: str | os.PathLike[str]) -> int:
@@ -83,7 +83,7 @@ def _stored(program: Program) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         )
     arrays: dict[str, np.ndarray] = {}
     for name, constant in program.constants.items():
-        if isinstance(constant, Packed):
+        if isinstance(constant, Stored):
             arrays |= {f"{name}.{part}": array for part, array in constant.arrays().items()}
         else:
             arrays[name] = constant

@@ -15,17 +15,17 @@ import numpy as np
 from nn.graph import Graph, Node
 from nn.tensor import Tensor
 
-from .calls import Call, direct, layout, multiply, pointwise, pool, winograd
-from .dense import DenseWeight
-from .filters import FilterWeight
+from ..program.calls import Call, direct, layout, multiply, pointwise, pool, winograd
+from ..program.filters import FilterWeight
+from ..program.program import Constant, Program
+from ..program.winograd import WinogradWeight, fits, pays
+from ..stored import Stored
+from ..techniques.dense import DenseWeight
+from ..techniques.prune import SparseWeight
+from ..techniques.quantize import SMALLEST, Affine, Quantize, QuantizedWeight
+from ..techniques.shared import SharedWeight
+from ..techniques.tensor_train import TensorTrainWeight
 from .fold import WEIGHTED, normalisation
-from .program import Constant, Program
-from .prune import SparseWeight
-from .quantize import SMALLEST, Affine, Quantize, QuantizedWeight
-from .shared import SharedWeight
-from .tensor_train import TensorTrainWeight
-from .transform import Packed
-from .winograd import WinogradWeight, fits, pays
 
 __all__ = ["Lowering"]
 
@@ -56,7 +56,7 @@ class Lowering:
         self.grid: dict[
             str, tuple[str, Affine]
         ] = {}  # … -> name of the uint8, and what its integers stand for
-        self.weights: dict[str, Packed] = {}  # output of a layer's node -> its stored weight
+        self.weights: dict[str, Stored] = {}  # output of a layer's node -> its stored weight
         self.integers: set[str] = set()  # outputs of nodes whose calls read integers
         self.done: set[str] = set()  # outputs of nodes that an earlier node's calls computed too
 
@@ -332,7 +332,7 @@ class Lowering:
 
 
 def _equal(one: Constant, other: Constant) -> bool:
-    if isinstance(one, Packed) and isinstance(other, Packed):
+    if isinstance(one, Stored) and isinstance(other, Stored):
         parts, others = one.arrays(), other.arrays()
         return one.kind == other.kind and all(np.array_equal(parts[name], others[name]) for name in parts)
     return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from ..stored import Stored
 from .buffers import Buffers
 from .calls import Call, ProgramError, Value
-from .transform import Packed
 
 __all__ = ["Program"]
 
-Constant = np.ndarray | Packed
+Constant = np.ndarray | Stored
 WIDTH = 100  # of a printed line
 
 
@@ -131,7 +131,7 @@ class Program:
 
     def __str__(self) -> str:
         weights = {
-            name: constant for name, constant in self.constants.items() if isinstance(constant, Packed)
+            name: constant for name, constant in self.constants.items() if isinstance(constant, Stored)
         }
         rows = [
             (str(call), str(self.values[call.output]), self._weight(call, weights)) for call in self.calls
@@ -152,7 +152,7 @@ class Program:
         ]
         return "\n".join([head, *lines])
 
-    def _weight(self, call: Call, weights: dict[str, Packed]) -> str:
+    def _weight(self, call: Call, weights: dict[str, Stored]) -> str:
         name = getattr(call, "weight", None)
         if name not in weights or not self.macs_of(call):
             return ""
@@ -191,7 +191,7 @@ class Program:
             "weights": {
                 name: {"kind": constant.kind, "shape": list(constant.shape)}
                 for name, constant in self.constants.items()
-                if isinstance(constant, Packed)
+                if isinstance(constant, Stored)
             },
         }
 

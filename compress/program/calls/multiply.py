@@ -10,12 +10,12 @@ import numpy as np
 
 from nn.kernels import codebook_gemm, gemm, qgemm, spmm_csr, tt_matmul
 
-from ..dense import DenseWeight
-from ..int8 import QuantizedWeight
-from ..prune import SparseWeight
-from ..shared import SharedWeight
-from ..tensor_train import TensorTrainWeight
-from ..transform import Packed, as_matrix
+from ...stored import Stored, as_matrix
+from ...techniques.dense import DenseWeight
+from ...techniques.int8 import QuantizedWeight
+from ...techniques.prune import SparseWeight
+from ...techniques.shared import SharedWeight
+from ...techniques.tensor_train import TensorTrainWeight
 from .call import Call, Constants, Run, Value
 from .nonfinite import not_finite
 from .pointwise import check_grid, check_vector
@@ -28,7 +28,7 @@ class _Multiply(Call):
     weight: str
 
     op: ClassVar[str] = "multiply"
-    form: ClassVar[type[Packed]]  # the stored form of weight that its kernel takes
+    form: ClassVar[type[Stored]]  # the stored form of weight that its kernel takes
 
     def product(self, constants: Constants, value: Value, dtypes: tuple[str, ...]) -> tuple[int, ...]:
         """The shape of the product, after a look at both sides."""
@@ -58,7 +58,7 @@ class Gemm(_Multiply):
     """x · Wᵀ in float32."""
 
     op: ClassVar[str] = "gemm"
-    form: ClassVar[type[Packed]] = DenseWeight
+    form: ClassVar[type[Stored]] = DenseWeight
 
     def bind(self, constants: Constants) -> Run:
         weight = constants[self.weight].operand
@@ -70,7 +70,7 @@ class SpmmCsr(_Multiply):
     """x · Wᵀ in float32 with the zeros of W neither stored nor multiplied, but by what is not finite."""
 
     op: ClassVar[str] = "spmm_csr"
-    form: ClassVar[type[Packed]] = SparseWeight
+    form: ClassVar[type[Stored]] = SparseWeight
 
     def bind(self, constants: Constants) -> Run:
         weight = constants[self.weight]
@@ -82,7 +82,7 @@ class TtMatmul(_Multiply):
     """x · Wᵀ in float32 through the cores of a tensor train, and times the rows' scale if W has one."""
 
     op: ClassVar[str] = "tt_matmul"
-    form: ClassVar[type[Packed]] = TensorTrainWeight
+    form: ClassVar[type[Stored]] = TensorTrainWeight
 
     def bind(self, constants: Constants) -> Run:
         weight = constants[self.weight]
@@ -94,7 +94,7 @@ class CodebookGemm(_Multiply):
     """x · Wᵀ in float32, W being codes into a codebook, and times the rows' scale if W has one."""
 
     op: ClassVar[str] = "codebook_gemm"
-    form: ClassVar[type[Packed]] = SharedWeight
+    form: ClassVar[type[Stored]] = SharedWeight
 
     def bind(self, constants: Constants) -> Run:
         return then_scaled(codebook_gemm, constants[self.weight])
@@ -112,7 +112,7 @@ def then_scaled(kernel: Any, weight: TensorTrainWeight | SharedWeight) -> Run:
     return run
 
 
-def or_densely(product: Run, weight: Packed) -> Run:
+def or_densely(product: Run, weight: Stored) -> Run:
     """A product, but of rows of x with NaN or infinity the dense one."""
 
     def run(out: np.ndarray, x: np.ndarray) -> None:
@@ -142,7 +142,7 @@ class QGemm(_Multiply):
     y_zero: int
 
     op: ClassVar[str] = "qgemm"
-    form: ClassVar[type[Packed]] = QuantizedWeight
+    form: ClassVar[type[Stored]] = QuantizedWeight
 
     def infer(self, constants: Constants, *inputs: Value) -> Value:
         shape = self.product(constants, inputs[0], ("uint8",))

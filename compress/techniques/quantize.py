@@ -9,9 +9,9 @@ import numpy as np
 from nn.rules.record import Rule
 from nn.tensor import Tensor, apply
 
-from .affine import SMALLEST, Affine, channel_scale, to_grid, to_real
+from ..formats.affine import SMALLEST, Affine, channel_scale, to_grid, to_real
+from ..transform import Context, Invariant
 from .int8 import QuantizedWeight, smallest_form
-from .transform import Context, Invariant
 
 __all__ = ["STRAIGHT_THROUGH", "Affine", "Quantize", "QuantizedWeight"]
 

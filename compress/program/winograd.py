@@ -11,7 +11,7 @@ import numpy as np
 
 from nn.kernels import winograd_conv2d
 
-from .transform import Packed
+from ..stored import Stored
 
 __all__ = ["ALGORITHMS", "WinogradWeight", "fits", "moved", "pays"]
 
@@ -23,7 +23,7 @@ INPUT, OUTPUT = 900, 700  # to transform a tile in one direction, for 16 channel
 MARGIN = 1.2  # times as fast at least, so that what is chosen is faster indeed
 
 
-class WinogradWeight(Packed):
+class WinogradWeight(Stored):
     """Filters (O, I, 3, 3) transformed for `winograd_conv2d`; the operand is their only copy.
 
     Storing them moves a weight by at most 2⁻²⁴·Σ|g|, g being its filter, about what a float32 operation

@@ -7,11 +7,11 @@ import numpy as np
 
 from nn.kernels import codebook_gemm
 
+from ..stored import Stored, as_matrix, from_matrix
 from .bits import pack_bits, unpack_bits
 from .dense import product_bound
 from .gaps import WIDEST, gaps_of, positions_of
 from .prune import SparseWeight
-from .transform import Packed, as_matrix, from_matrix
 
 __all__ = ["PrunedSharedWeight", "SharedWeight", "smallest_form"]
 
@@ -21,7 +21,7 @@ def width_of(codebook: np.ndarray) -> int:
     return max(len(codebook) - 1, 1).bit_length()
 
 
-class SharedWeight(Packed):
+class SharedWeight(Stored):
     """Codes of the fewest bits and a codebook; and a scale for each output channel, if there is one.
 
     In memory a code takes 4 bits, or 8 where the codebook has more than 16 numbers: what `codebook_gemm`

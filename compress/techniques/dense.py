@@ -6,12 +6,12 @@ import numpy as np
 
 from nn.kernels import gemm
 
-from .transform import Packed, as_matrix, from_matrix
+from ..stored import Stored, as_matrix, from_matrix
 
 __all__ = ["DenseWeight"]
 
 
-class DenseWeight(Packed):
+class DenseWeight(Stored):
     """A float32 weight, packed for `gemm`; the packed operand is its only copy."""
 
     kind = "dense"

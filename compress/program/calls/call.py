@@ -40,7 +40,7 @@ class Value:
         return f"{short} ({', '.join(['N', *map(str, self.shape)])})"
 
 
-Constants = Mapping[str, Any]  # name -> array or compress.Packed
+Constants = Mapping[str, Any]  # name -> array or compress.Stored
 Run = Callable[..., object]  # run(out, *inputs) writes into out
 
 CALLS: dict[str, type[Call]] = {}  # op name -> class: what a Program may contain

@@ -6,14 +6,14 @@ import numpy as np
 
 from nn.kernels import qgemm
 
-from .affine import Affine, to_real
+from ..formats.affine import Affine, to_real
+from ..stored import Stored, as_matrix, from_matrix
 from .dense import gamma
-from .transform import Packed, as_matrix, from_matrix
 
 __all__ = ["MaskedWeight", "QuantizedWeight"]
 
 
-class QuantizedWeight(Packed):
+class QuantizedWeight(Stored):
     """int8 integers packed for `qgemm`, and a float32 scale per output channel."""
 
     kind = "int8"

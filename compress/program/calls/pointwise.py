@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..affine import SMALLEST, Affine
-from ..int8 import QuantizedWeight
+from ...formats.affine import SMALLEST, Affine
+from ...techniques.int8 import QuantizedWeight
 from .call import Call, Constants, Run, Value
 
 __all__ = ["Add", "Bias", "Dequantize", "Quantize", "Relu", "Scale"]

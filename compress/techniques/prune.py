@@ -13,9 +13,10 @@ import numpy as np
 from nn.kernels import spmm_csr
 from nn.tensor import Tensor
 
+from ..stored import Stored, as_matrix, from_matrix
+from ..transform import Context, Invariant
 from .dense import product_bound
 from .schedule import Cubic, Once
-from .transform import Context, Invariant, Packed, as_matrix, from_matrix
 
 __all__ = ["Prune", "SparseWeight"]
 
@@ -122,7 +123,7 @@ def to_prune(size: int, sparsity: float) -> int:
     return max(min(round(sparsity * size), size - 1), 0)
 
 
-class SparseWeight(Packed):
+class SparseWeight(Stored):
     """Compressed sparse rows: a row per output, its non-zero values with their columns, 16-bit where that
     suffices.
     """

@@ -19,8 +19,8 @@ from nn.rules.record import Rule
 from nn.tensor import Tensor, apply
 from nn.train import Diverged
 
+from ..transform import Context, Invariant
 from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
-from .transform import Context, Invariant
 
 __all__ = ["SHARED", "Cluster"]
 

@@ -1,0 +1,1 @@
+"""Number formats: how integers and codes stand for reals."""

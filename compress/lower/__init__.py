@@ -1,0 +1,1 @@
+"""Lowering: from the Graph of a network to the calls of a Program."""

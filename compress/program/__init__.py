@@ -1,0 +1,1 @@
+"""Programs: a converted network as constants and calls, what runs it, and its file."""
