@@ -125,7 +125,8 @@ class Optimizer:
             if changed or (was is not None and any(p not in known for p in weight.trainables())):
                 raise RuntimeError(
                     f"{type(self).__name__}: a weight's parametrization changed after this optimizer was "
-                    "built, so it would train the wrong tensors: build the optimizer after prepare")
+                    "built, so it would train the wrong tensors: build the optimizer after preparing the "
+                    "model")
         if [p._data.dtype for p in self.params] != self._dtypes:
             raise RuntimeError(
                 f"{type(self).__name__}: a parameter's dtype changed after this optimizer was built, so its "
