@@ -170,7 +170,7 @@ static nn_decode *decoder(int size, int needs)
     return nibbles ? decode_nibbles : decode_bytes;
 }
 
-int nn_codebook_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
+int nn_codebook_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *x, int64_t ldx,
                      const void *codes, const void *codebook, int size, void *out, int64_t ldo)
 {
     int nibbles = size <= NIBBLES;
@@ -181,7 +181,7 @@ int nn_codebook_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, 
     nn_operands o = { .n = n, .k = k, .lda = ldx, .a_column = 1, .ldo = ldo, .panel_bytes = (nibbles ? (k + 1) / 2 : k) * PANEL,
                       .a = x, .b = codes, .out = out, .bits = nibbles ? 4 : 8, .codebook = codebook,
                       .decode = v->flags & NEEDS_NIBBLES ? 0 : decoder(size, v->needs) };
-    return nn_product(variant, variant, m0, m1, &o);
+    return nn_product(variant, variant, m, &o);
 }
 
 void nn_codebook_pack(int64_t n, int64_t k, const void *codes, int64_t row, int64_t column, int size, void *panels)

@@ -141,7 +141,7 @@ static int all_finite(const float *w, int64_t count)
     return !(found >> 31);
 }
 
-int nn_conv2d(int variant, const nn_conv2d_geometry *g, int64_t m0, int64_t m1, const void *x, const void *w,
+int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w,
               const void *bias, int relu, void *out)
 {
     if (contiguous(g) && overlap(x, 4 * g->n * g->x_image, out, 4 * g->n * g->out_image))
@@ -149,7 +149,8 @@ int nn_conv2d(int variant, const nn_conv2d_geometry *g, int64_t m0, int64_t m1, 
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
     if (!filters)
         return 0; /* there may be any number of positions then, and no memory for them */
-    variant = nn_select(NN_conv2d, variant, m1 - m0, filters, 0);
+    int64_t positions = g->n * g->rows * g->columns;
+    variant = nn_select(NN_conv2d, variant, positions, filters, 0);
     const nn_variant_row *v = nn_variant(variant);
     int copies = nn_copies(g);
     int leaves_out = nn_meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
@@ -157,8 +158,8 @@ int nn_conv2d(int variant, const nn_conv2d_geometry *g, int64_t m0, int64_t m1, 
                   leaves_out ? nn_together(g, v->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
                   copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w, bias, out };
     int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
-    double cycles = (double)g->groups * nn_cycles(variant, m1 - m0, filters, k);
-    nn_cut cut = nn_cut_rows(m0, m1, v->mr, most, cycles);
+    double cycles = (double)g->groups * nn_cycles(variant, positions, filters, k);
+    nn_cut cut = nn_cut_rows(positions, v->mr, most, cycles);
     t.rows = round_up(cut.rows, v->mr);
     int64_t bytes = t.rows * (t.row_bytes + 8 * t.taps + 8) + 24 * g->taps + 4 * channels;
     return nn_run_blocks(&cut, round_up(bytes, LINE), block, &t);

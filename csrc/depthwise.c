@@ -172,7 +172,7 @@ int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void *x,
     work d = { .g = g, .micro = nn_micro(variant), .x = x, .w = w, .bias = bias, .out = out, .relu = relu };
     plan(&d);
     int64_t rows = g->n * g->rows;
-    nn_cut cut = nn_cut_rows(0, rows, 1, rows ? rows : 1, (double)rows * nn_cycles(variant, g->columns, g->c, g->taps));
+    nn_cut cut = nn_cut_rows(rows, 1, rows ? rows : 1, (double)rows * nn_cycles(variant, g->columns, g->c, g->taps));
     return nn_run_blocks(&cut, bytes_of(&d), convolve, &d);
 }
 
@@ -208,7 +208,7 @@ int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, co
     if (!g->n || !g->c)
         return 0;
     plan(&d);
-    nn_cut cut = nn_cut_rows(0, g->c, PANEL, g->c ? g->c : 1,
+    nn_cut cut = nn_cut_rows(g->c, PANEL, g->c ? g->c : 1,
                              (double)(g->n * g->rows) * nn_cycles(variant, g->taps, g->c, g->columns));
     return nn_run_blocks(&cut, bytes_of(&d), add_products, &d);
 }

@@ -133,19 +133,19 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
     }
 }
 
-int nn_product(int variant, int last, int64_t m0, int64_t m1, const nn_operands *o)
+int nn_product(int variant, int last, int64_t m, const nn_operands *o)
 {
     if (!o->n)
         return 0; /* of rows without columns there may be more than anyone can count through */
     product t = { tiles_of(variant), tiles_of(last), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
     int mr = t.whole.mr, nr = t.whole.nr;
     int64_t most = (o->decode ? MC_BYTES_DECODED : MC_BYTES) / t.row_bytes;
-    nn_cut cut = nn_cut_rows(m0, m1, mr, most, nn_cycles(variant, m1 - m0, o->n, o->k));
+    nn_cut cut = nn_cut_rows(m, mr, most, nn_cycles(variant, m, o->n, o->k));
     t.copy_bytes = (cut.rows + t.last.mr - 1) * t.row_bytes;
     return nn_run_blocks(&cut, t.copy_bytes + (o->decode ? nr * KC * 4 : 0), block, &t);
 }
 
-int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t a_row,
+int nn_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row,
             int64_t a_column, const void *b, void *out, int64_t ldo)
 {
     int last = variant;
@@ -157,7 +157,7 @@ int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k
         last = variant = nn_select(NN_gemm, variant, m, n, 0);
     nn_operands o = { .n = n, .k = k, .lda = a_row, .a_column = a_column, .ldo = ldo, .panel_bytes = k * PANEL * 4,
                       .a = a, .b = b, .out = out, .bits = 32 };
-    return nn_product(variant, last, m0, m1, &o);
+    return nn_product(variant, last, m, &o);
 }
 
 int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
@@ -170,7 +170,7 @@ int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a,
     if (!panels)
         return NN_NO_MEMORY;
     nn_gemm_pack(k, n, b, b_row, b_column, panels);
-    int status = nn_gemm(variant, m, 0, m, n, k, a, a_row, a_column, panels, out, ldo);
+    int status = nn_gemm(variant, m, n, k, a, a_row, a_column, panels, out, ldo);
     free(memory);
     return status;
 }

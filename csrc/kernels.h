@@ -75,7 +75,7 @@ enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3, NN_BAD_CLASS = 4 };
 
 /* out = a . b, float32 (gemm.c). a: its rows a_row elements apart, its columns a_column. b: panels [ceil(n/16)][k][16],
  * or a matrix like a. */
-int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t a_row,
+int nn_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row,
             int64_t a_column, const void *b, void *out, int64_t ldo);
 int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
                     const void *b, int64_t b_row, int64_t b_column, void *out, int64_t ldo);
@@ -103,11 +103,11 @@ typedef struct {
     int out_zero, low, high;
 } nn_qgemm_around;
 
-int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b, const nn_qgemm_around *around,
+int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_around *around,
              const void *a, int64_t lda, void *out, int64_t ldo);
 
 /* out = x . W^T, float32, W in compressed sparse rows (spmm.c). wide: indices are int32, else uint16. */
-int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
+int nn_spmm_csr(int variant, int64_t m, int64_t n, int64_t k, const void *x, int64_t ldx,
                 const void *values, const void *indices, const void *indptr, int wide, void *out, int64_t ldo);
 
 /* A matrix in the tensor-train format (tt.c): its cores in the order in which they are contracted. `sizes`, int64[4] a
@@ -122,7 +122,7 @@ typedef struct {
 } nn_tt;
 
 /* out = x . W, float32. */
-int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w, const void *x, int64_t ldx,
+int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int64_t ldx,
                  void *out, int64_t ldo);
 
 /* A 3 x 3 convolution with stride 1 (winograd.c). Activations lie N,H,W,C, a pixel's channels adjacent; the distances
@@ -136,9 +136,8 @@ typedef struct {
     const void *u;                         /* the transformed filters: 16 matrices c x o in the panels of gemm */
 } nn_winograd;
 
-/* Tiles t0 <= t < t1 of out = x convolved + bias, which is float[o], or 0. */
-int nn_winograd_conv2d(int variant, const nn_winograd *shape, int64_t t0, int64_t t1, const void *x,
-                       const void *bias, void *out);
+/* out = x convolved + bias, which is float[o], or 0. */
+int nn_winograd_conv2d(int variant, const nn_winograd *shape, const void *x, const void *bias, void *out);
 
 /* Adam (adam.c): what all tensors of a step share, rounded to float32. rest: 1 - beta. shrink: what weights are
  * multiplied by (AdamW), else 1. l2: decay times the weight is added to the gradient (Adam). */
@@ -154,7 +153,7 @@ int nn_adam_step(int variant, int64_t count, void *const *p, const void *const *
 /* out = x . W^T, float32, W n x k as codes into a codebook of `size` floats (codebook.c). Up to 16 of them: panels
  * [ceil(n/16)][ceil(k/2)][16] of bytes with two codes each, and the codebook has room for 16 floats; more: panels
  * [ceil(n/16)][k][16] of bytes, and room for 256. */
-int nn_codebook_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
+int nn_codebook_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *x, int64_t ldx,
                      const void *codes, const void *codebook, int size, void *out, int64_t ldo);
 void nn_codebook_pack(int64_t n, int64_t k, const void *codes, int64_t row, int64_t column, int size, void *panels);
 
@@ -176,8 +175,7 @@ typedef struct {
 
 /* Rows are positions, n·rows·columns of them. w: panels [groups][ceil(o/groups/16)][taps][c/groups][16]. bias:
  * float[o], or 0. relu: max(y, 0) of the result. */
-int nn_conv2d(int variant, const nn_conv2d_geometry *g, int64_t m0, int64_t m1, const void *x, const void *w,
-              const void *bias, int relu, void *out);
+int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias, int relu, void *out);
 
 /* Those panels: `from` points to the first channel of the first filter; groups, filters and channels are that many
  * elements apart, and tap t begins at offset[t], int64[taps]. */

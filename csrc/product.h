@@ -22,7 +22,7 @@ typedef struct {
     nn_decode *decode;
 } nn_operands;
 
-/* Rows m0 <= i < m1; the columns that the tiles of `variant` leave over by those of `last`. Returns 0 or NN_NO_MEMORY. */
-int nn_product(int variant, int last, int64_t m0, int64_t m1, const nn_operands *operands);
+/* All m rows; the columns that the tiles of `variant` leave over by those of `last`. Returns 0 or NN_NO_MEMORY. */
+int nn_product(int variant, int last, int64_t m, const nn_operands *operands);
 
 #endif

@@ -150,7 +150,7 @@ static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
         multiply(&t, i1 - i0, n0, t.out + (i0 * t.ldo + n0) * t.around->out_size);
 }
 
-int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b, const nn_qgemm_around *around,
+int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_around *around,
              const void *a, int64_t lda, void *out, int64_t ldo)
 {
     int64_t out_bytes = ldo == b->n ? m * ldo * around->out_size : 0; /* 0: rows with gaps, not looked at */
@@ -172,7 +172,7 @@ int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b
     t.steps = quads << t.wide;
     t.row_bytes = copied_row_bytes(t.steps * 4);
 
-    nn_cut cut = nn_cut_rows(m0, m1, v->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(variant, m1 - m0, b->n, quads));
+    nn_cut cut = nn_cut_rows(m, v->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(variant, m, b->n, quads));
     t.copy_bytes = cut.rows * t.row_bytes;
     t.tile_bytes = (t.steps <= t.slice ? v->mr : cut.rows) * v->nr * 4;
     t.b16_bytes = v->flags & B16 ? SLICE_B16 * v->nr * 4 : 0;

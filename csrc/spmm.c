@@ -107,7 +107,7 @@ static void block(const void *product_, char *scratch, int64_t i0, int64_t i1)
     transpose(t->n, i1 - i0, yt, t->nr, t->out + i0 * t->ldo, t->ldo);
 }
 
-int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *x, int64_t ldx,
+int nn_spmm_csr(int variant, int64_t m, int64_t n, int64_t k, const void *x, int64_t ldx,
                 const void *values, const void *indices, const void *indptr, int wide, void *out, int64_t ldo)
 {
     if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
@@ -117,6 +117,6 @@ int nn_spmm_csr(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64
     variant = nn_select(NN_spmm_csr, variant, m, 1, 0);
     int nr = nn_variant(variant)->mr;
     product t = { (spmm_csr_micro *)nn_micro(variant), nr, wide, n, k, ldx, ldo, x, values, indices, indptr, out };
-    nn_cut cut = nn_cut_rows(m0, m1, nr, nr, nn_cycles(variant, m1 - m0, 1, t.indptr[n]));
+    nn_cut cut = nn_cut_rows(m, nr, nr, nn_cycles(variant, m, 1, t.indptr[n]));
     return nn_run_blocks(&cut, (k + n) * nr * 4, block, &t);
 }

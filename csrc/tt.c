@@ -136,7 +136,7 @@ static double cycles(int variant, const nn_tt *w)
     return sum;
 }
 
-int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w, const void *x, int64_t ldx,
+int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int64_t ldx,
                  void *out, int64_t ldo)
 {
     int64_t n = w->n, k = w->k;
@@ -167,7 +167,7 @@ int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w,
     }
 
     product t = { variant, w, x, cores, out, ldx, ldo, from, to };
-    nn_cut cut = nn_cut_rows(m0, m1, PANEL, PANEL, cycles(variant, w) * (double)((m1 - m0 + PANEL - 1) / PANEL));
+    nn_cut cut = nn_cut_rows(m, PANEL, PANEL, cycles(variant, w) * (double)((m + PANEL - 1) / PANEL));
     int status = nn_run_blocks(&cut, 2 * w->widest * PANEL * 4, block, &t);
     free(memory);
     return status;

@@ -200,8 +200,7 @@ static void transform_output(const work *w, const float *bias, float *out, int64
     }
 }
 
-int nn_winograd_conv2d(int variant, const nn_winograd *s, int64_t t0, int64_t t1, const void *x,
-                       const void *bias, void *out)
+int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, const void *bias, void *out)
 {
     int64_t pixels = s->n * s->height * s->width, out_pixels = s->n * s->out_height * s->out_width;
     if (s->x_pixel == s->c && s->x_row == s->width * s->c && s->x_image == s->height * s->x_row &&
@@ -209,14 +208,15 @@ int nn_winograd_conv2d(int variant, const nn_winograd *s, int64_t t0, int64_t t1
         (overlap(x, pixels * s->c * 4, out, out_pixels * s->o * 4) ||
          overlap(bias, s->o * 4, out, out_pixels * s->o * 4)))
         return NN_OVERLAP;
-    if (t0 >= t1 || s->o == 0)
-        return 0;
     work w = { .s = s, .input = input_plain, .output = output_plain };
     w.down = (s->out_height + M - 1) / M;
     w.across = (s->out_width + M - 1) / M;
+    int64_t all = s->n * w.down * w.across;
+    if (all == 0 || s->o == 0)
+        return 0;
     w.pitch = copied_row_bytes(4 * s->c) / 4;
     int64_t bytes = XI * 4 * (w.pitch + round_up(s->o, PANEL));
-    int64_t most = smaller(t1 - t0, BLOCK_BYTES / bytes > FEWEST_TILES ? BLOCK_BYTES / bytes : FEWEST_TILES);
+    int64_t most = smaller(all, BLOCK_BYTES / bytes > FEWEST_TILES ? BLOCK_BYTES / bytes : FEWEST_TILES);
     variant = nn_select(NN_winograd_conv2d, variant, most, s->o, 0);
     const nn_variant_row *v = nn_variant(variant);
     w.micro = (gemm_micro *)nn_micro(variant);
@@ -240,8 +240,8 @@ int nn_winograd_conv2d(int variant, const nn_winograd *s, int64_t t0, int64_t t1
     w.zeros = w.nowhere + w.nr;
     memset(w.zeros, 0, (size_t)s->c * 4);
 
-    for (int64_t t = t0; t < t1; t += most) {
-        int64_t tiles = smaller(most, t1 - t);
+    for (int64_t t = 0; t < all; t += most) {
+        int64_t tiles = smaller(most, all - t);
         transform_input(&w, x, t, tiles);
         int64_t missing = round_up(tiles, w.mr) - tiles; /* rows that fill the last tile of the micro-kernel */
         for (int xi = 0; missing && xi < XI; xi++)
