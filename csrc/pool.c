@@ -116,7 +116,8 @@ static void end_all(void)
     ending = 0;
 }
 
-int nn_threads(int count)
+/* How many threads may share the rows of a product, 1 at first; 0 only asks. Returns what was before. */
+API int nn_threads(int count)
 {
     if (count < 1)
         return wanted;
@@ -129,7 +130,8 @@ int nn_threads(int count)
     return before;
 }
 
-int64_t nn_thread_cycles(int64_t cycles)
+/* The least work that each of them must get. Returns what was before. */
+API int64_t nn_thread_cycles(int64_t cycles)
 {
     return atomic_exchange(&least_cycles, cycles);
 }
@@ -142,18 +144,18 @@ __attribute__((destructor)) static void at_exit(void)
     }
 }
 
-nn_cut nn_cut_rows(int64_t m0, int64_t m1, int64_t tile, int64_t most, double cycles)
+nn_cut nn_cut_rows(int64_t all, int64_t tile, int64_t most, double cycles)
 {
-    int64_t rows = m1 - m0, tiles = (rows + tile - 1) / tile;
+    int64_t tiles = (all + tile - 1) / tile;
     double worth = atomic_load_explicit(&wanted, memory_order_relaxed);
     if (worth > 1) {
         int64_t least = least_cycles;
         worth = tiles < worth ? tiles : worth;
         worth = cycles < worth * least ? cycles / least : worth;
     }
-    nn_cut cut = { m0, m1, 0, worth < 1 ? 1 : (int)worth };
-    int64_t blocks = round_up((rows + most - 1) / most, cut.threads);
-    cut.rows = blocks ? round_up((rows + blocks - 1) / blocks, tile) : tile;
+    nn_cut cut = { all, 0, worth < 1 ? 1 : (int)worth };
+    int64_t blocks = round_up((all + most - 1) / most, cut.threads);
+    cut.rows = blocks ? round_up((all + blocks - 1) / blocks, tile) : tile;
     return cut;
 }
 
@@ -172,8 +174,8 @@ int nn_run_blocks(const nn_cut *cut, int64_t bytes, nn_block *block, const void 
         job.product = product;
         job.scratch = memory_of_all;
         job.bytes = bytes;
-        job.next = cut->m0;
-        job.end = cut->m1;
+        job.next = 0;
+        job.end = cut->all;
         job.rows = cut->rows;
         job.number = 0;
         places = count - 1;
@@ -185,8 +187,8 @@ int nn_run_blocks(const nn_cut *cut, int64_t bytes, nn_block *block, const void 
         pthread_mutex_unlock(&lock);
         pthread_mutex_unlock(&busy);
     } else
-        for (int64_t i0 = cut->m0; i0 < cut->m1; i0 += cut->rows)
-            block(product, memory_of_all, i0, smaller(i0 + cut->rows, cut->m1));
+        for (int64_t i0 = 0; i0 < cut->all; i0 += cut->rows)
+            block(product, memory_of_all, i0, smaller(i0 + cut->rows, cut->all));
     free(memory);
     return 0;
 }

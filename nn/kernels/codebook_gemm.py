@@ -105,10 +105,10 @@ def _call(x: np.ndarray, indices: np.ndarray | Packed, codebook: np.ndarray | No
     if w.plan is None:
         w.plan = ffi.from_buffer(w.parts["codes"]), ffi.from_buffer(w.parts["codebook"]), w.parts["size"]
     if ready:   # as below, 0.4 µs sooner
-        status = lib.nn_codebook_gemm(choice, m, 0, m, n, k, from_buffer(x), k, *w.plan,
+        status = lib.nn_codebook_gemm(choice, m, n, k, from_buffer(x), k, *w.plan,
                                       from_buffer(result), n)
     else:
-        status = lib.nn_codebook_gemm(choice, m, 0, m, n, k, *rows(readable_rows(x)), *w.plan, *rows(result))
+        status = lib.nn_codebook_gemm(choice, m, n, k, *rows(readable_rows(x)), *w.plan, *rows(result))
     if status:
         check("codebook_gemm", status)
     return result if out is None else out

@@ -138,7 +138,7 @@ def _call(x: np.ndarray, w: np.ndarray | Packed, bias: np.ndarray | None = None,
     else:
         x = readable(x)
         (c, _keep), from_x, to = plan.between(x.strides, result.strides), pointer(x), pointer(result)
-    status = lib.nn_conv2d(choice, c, 0, plan.positions, from_x, w.plan, b or ffi.NULL, relu, to)
+    status = lib.nn_conv2d(choice, c, from_x, w.plan, b or ffi.NULL, relu, to)
     if status:
         check("conv2d", status)
     return result if out is None else out

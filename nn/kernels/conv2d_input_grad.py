@@ -137,10 +137,8 @@ def _convolve(choice: int, g: np.ndarray, w: np.ndarray, taps: np.ndarray, posit
     groups, c, o = w.shape[:3]
     panels = aligned((groups, -(-c // PANEL), len(taps), o, PANEL), F32, zeros=False)
     pack_taps(w, taps, panels)
-    n = len(g) * dx.shape[1] * dx.shape[2]
     c_geometry, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), groups, positions)
-    status = lib.nn_conv2d(choice, c_geometry, 0, n, pointer(g), from_buffer(panels), ffi.NULL, False,
-                           pointer(dx))
+    status = lib.nn_conv2d(choice, c_geometry, pointer(g), from_buffer(panels), ffi.NULL, False, pointer(dx))
     if status:
         check("conv2d_input_grad", status)
 

@@ -77,9 +77,9 @@ def _call(a: np.ndarray, b: np.ndarray | Packed, *, out: np.ndarray | None = Non
         if b.plan is None:
             b.plan = ffi.from_buffer(b.parts["panels"])
         if ready:   # as below, 0.4 µs sooner
-            status = lib.nn_gemm(choice, m, 0, m, n, k, from_buffer(a), k, 1, b.plan, from_buffer(result), n)
+            status = lib.nn_gemm(choice, m, n, k, from_buffer(a), k, 1, b.plan, from_buffer(result), n)
         else:
-            status = lib.nn_gemm(choice, m, 0, m, n, k, *strided(a), b.plan, *rows(result))
+            status = lib.nn_gemm(choice, m, n, k, *strided(a), b.plan, *rows(result))
     if status:
         check("gemm", status)
     return result if out is None else out

@@ -125,9 +125,9 @@ def _call(a: np.ndarray, b: np.ndarray | Packed, *, a_zero: int = 0, b_zero: int
     if b.plan is None:
         b.plan = _plan(b)
     if ready:   # as below, 0.4 µs sooner
-        status = lib.nn_qgemm(choice, m, 0, m, b.plan, around.c, from_buffer(a), k, from_buffer(result), n)
+        status = lib.nn_qgemm(choice, m, b.plan, around.c, from_buffer(a), k, from_buffer(result), n)
     else:
-        status = lib.nn_qgemm(choice, m, 0, m, b.plan, around.c, *rows(readable_rows(a)), *rows(result))
+        status = lib.nn_qgemm(choice, m, b.plan, around.c, *rows(readable_rows(a)), *rows(result))
     if status:
         around.checked()   # says which scale is bad, if it is that
         check("qgemm", status)

@@ -113,9 +113,9 @@ def _call(x: np.ndarray, values: np.ndarray | Packed, indices: np.ndarray | None
         parts = w.unpack()
         w.plan = (*map(ffi.from_buffer, parts), parts[1].dtype is I32)
     if ready:   # as below, 0.4 µs sooner
-        status = lib.nn_spmm_csr(choice, m, 0, m, n, k, from_buffer(x), k, *w.plan, from_buffer(result), n)
+        status = lib.nn_spmm_csr(choice, m, n, k, from_buffer(x), k, *w.plan, from_buffer(result), n)
     else:
-        status = lib.nn_spmm_csr(choice, m, 0, m, n, k, *rows(readable_rows(x)), *w.plan, *rows(result))
+        status = lib.nn_spmm_csr(choice, m, n, k, *rows(readable_rows(x)), *w.plan, *rows(result))
     if status:
         check("spmm_csr", status)
     return result if out is None else out

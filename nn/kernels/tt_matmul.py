@@ -150,9 +150,9 @@ def _call(x: np.ndarray, cores: list[np.ndarray] | tuple[np.ndarray, ...] | Pack
     if w.plan is None:
         w.plan = _plan(w)
     if ready:   # as below, 0.4 µs sooner
-        status = lib.nn_tt_matmul(choice, m, 0, m, w.plan[0], from_buffer(x), k, from_buffer(result), n)
+        status = lib.nn_tt_matmul(choice, m, w.plan[0], from_buffer(x), k, from_buffer(result), n)
     else:
-        status = lib.nn_tt_matmul(choice, m, 0, m, w.plan[0], *rows(readable_rows(x)), *rows(result))
+        status = lib.nn_tt_matmul(choice, m, w.plan[0], *rows(readable_rows(x)), *rows(result))
     if status:
         check("tt_matmul", status)
     return result if out is None else out
