@@ -36,7 +36,7 @@ __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.1.0"
 
-from . import data, functional, init, models, optim, profile, train
+from . import data, functional, init, memory, models, optim, profile, train
 from .backward import grad
 from .constructors import (
     arange,
@@ -204,6 +204,7 @@ __all__ = [
     "manual_seed",
     "matmul",
     "maximum",
+    "memory",
     "minimum",
     "models",
     "no_grad",

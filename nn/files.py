@@ -258,8 +258,8 @@ def _metadata(content: bytes) -> dict[str, str] | None:
         for name, text in entries.items():
             if _is_ours(text):
                 raise ValueError(
-                    f"its text stands under {name!r:.60}, not under {_ENTRY!r}: the metadata is damaged, or a "
-                    "version before 0.2 wrote it (then: safetensors.numpy.load_file, and nn.save it anew)")
+                    f"its text stands under {name!r:.60}, not under {_ENTRY!r}: the metadata is damaged, or "
+                    "a version before 0.2 wrote it (then: safetensors.numpy.load_file, and nn.save it anew)")
         return None
     if len(entries) > 1:
         other = next(name for name in entries if name != _ENTRY)

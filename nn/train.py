@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import data
+from . import data, memory
 from .bundles import leaves
 from .context import no_grad, undoing
 from .data.minibatches import batches
@@ -102,6 +102,7 @@ def fit(
     the layer when the loss is no longer finite: the model is then as it was before that step. ValueError for
     a checkpoint of another run (it says what differs), nn.FileError for one that is damaged and the only one.
     """
+    memory.keep_freed_for_training()
     _check(model, x, y, classes=loss is None)
     _check_count("epochs", epochs, 0)
     _check_count("batch_size", batch_size, 1)

@@ -123,9 +123,9 @@ class Optimizer:
         for weight, was, known in zip(self._weights, self._parametrizations, self._known, strict=True):
             changed = weight.parametrization is not was
             if changed or (was is not None and any(p not in known for p in weight.trainables())):
-                raise RuntimeError(
-                    f"{type(self).__name__}: a weight's parametrization changed after this optimizer was "
-                    "built, so it would train the wrong tensors: build the optimizer after preparing the model")
+                raise RuntimeError(f"{type(self).__name__}: a weight's parametrization changed after this "
+                                   "optimizer was built, so it would train the wrong tensors: build the "
+                                   "optimizer after preparing the model")
         if [p._data.dtype for p in self.params] != self._dtypes:
             raise RuntimeError(
                 f"{type(self).__name__}: a parameter's dtype changed after this optimizer was built, so its "
