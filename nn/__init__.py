@@ -36,7 +36,7 @@ __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.1.0"
 
-from . import data, functional, init, memory, models, optim, profile, train
+from . import data, functional, init, memory, models, optim, parametrize, profile, train
 from .backward import grad
 from .constructors import (
     arange,
@@ -211,6 +211,7 @@ __all__ = [
     "ones",
     "ones_like",
     "optim",
+    "parametrize",
     "per_sample_grads",
     "profile",
     "rand",

@@ -55,11 +55,6 @@ class Checkpoint:
         self.parametrized = {
             name: it for name, it in (*model.named_parameters(), *modules) if it.parametrization is not None
         }
-        for name, it in self.parametrized.items():
-            if not hasattr(it.parametrization, "state_arrays"):
-                raise TypeError(
-                    f"fit: {name} is seen through a {type(it.parametrization).__name__}, which a checkpoint "
-                    "cannot hold: it has no methods state_arrays() and load_state(arrays)")
         self.run = {
             "model": f"{type(model).__name__} {_crc(self._description().encode())}",
             "optimizer": repr(optimizer),

@@ -16,7 +16,7 @@ from .bundles import leaves
 from .context import no_grad, undoing
 from .data.minibatches import batches
 from .modes import in_mode
-from .module import Module
+from .module import Module, buffers_of
 from .objective import Objective
 from .optim import AveragedModel, Optimizer, clip_grad_norm_
 from .optim.schedules import Cosine, Schedule
@@ -120,7 +120,7 @@ def fit(
     if average is not None and (not isinstance(average, AveragedModel) or average.swapped):
         raise TypeError(f"fit: average must be an AveragedModel, not swapped in, got {average!r}")
     rates, at, saved = [group["lr"] for group in optimizer.param_groups], Progress(), None
-    buffers = [(module, name) for _, module in model.named_modules() for name in module._buffers]
+    buffers = [(module, name) for _, module in model.named_modules() for name in buffers_of(module)]
     if checkpoint is not None:
         settings = {"x": fingerprint(x), "y": fingerprint(y), "epochs": str(epochs),
                     "batch_size": str(batch_size), "schedule": sampled(schedule)}
