@@ -22,11 +22,9 @@ import numpy as np
 from .tensor import Tensor
 
 # The format's names for the dtypes that we read and write; BF16 is read only (as float32).
-_DTYPES = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.bool_,
-    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
-    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
-}  # fmt: skip
+_DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.bool_, "I64": np.int64,
+           "I32": np.int32, "I16": np.int16, "I8": np.int8, "U64": np.uint64, "U32": np.uint32,
+           "U16": np.uint16, "U8": np.uint8}
 _KNOWN = frozenset(np.dtype(t) for t in _DTYPES.values())
 
 # The format's metadata is a map of strings whose order the writer may shuffle. All of ours goes into one
@@ -34,7 +32,7 @@ _KNOWN = frozenset(np.dtype(t) for t in _DTYPES.values())
 _ENTRY = "espalier"
 
 
-_MOST = 200    # characters of what is said of a file beside its name; what it quotes may be megabytes
+_MOST = 200  # characters of what is said of a file beside its name; what it quotes may be megabytes
 
 
 class FileError(ValueError):
@@ -69,7 +67,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                if os.name != "nt":    # (which renames no open file); elsewhere it is locked until then
+                if os.name != "nt":  # (which renames no open file); elsewhere it is locked until then
                     os.replace(beside, target)
             if os.name == "nt":
                 os.replace(beside, target)
@@ -96,7 +94,7 @@ def _part(target: str, path: str) -> tuple[str, BinaryIO]:
         _lock(file)
         if os.fstat(file.fileno()).st_nlink:
             return beside, file
-        file.close()    # somebody took it for a leftover before it was locked
+        file.close()  # somebody took it for a leftover before it was locked
 
 
 def clear_leftovers(target: str) -> None:
@@ -117,7 +115,7 @@ def _lock(file: BinaryIO) -> bool:
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:    # another process has it, or the file system knows no locks
+    except OSError:  # another process has it, or the file system knows no locks
         return False
     return True
 
@@ -151,9 +149,8 @@ def arrays_to_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str
     return safetensors.numpy.save(arrays, {_ENTRY: json.dumps(entry, sort_keys=True)})
 
 
-def write_arrays(
-    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
-) -> int:
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
+                 metadata: Mapping[str, str] | None = None) -> int:
     """Write `arrays_to_bytes(arrays, metadata)` to `path`, whole or not at all. Returns its size in bytes.
 
     Raises: TypeError as `arrays_to_bytes` does; OSError as `replacing` does.
@@ -181,7 +178,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     try:
         arrays = {name: _array(name, **tensor) for name, tensor in stored}
         metadata = _metadata(content)
-        if metadata is None:    # someone else's file
+        if metadata is None:  # someone else's file
             return arrays, {}
         if metadata.pop("crc32", None) != _checksum(arrays, metadata):
             raise ValueError("the checksum does not match or is missing: the file was edited or damaged")
@@ -240,7 +237,7 @@ def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> np.ndarr
         raise ValueError(f"tensor {name!r:.60} has dtype {dtype}; wanted one of {known}")
     try:
         return array.reshape(shape)
-    except ValueError as error:    # more dimensions than NumPy has, or none long but of absurd lengths
+    except ValueError as error:  # more dimensions than NumPy has, or none long but of absurd lengths
         raise ValueError(f"tensor {name!r:.60}: no array has the shape {shape!s:.60} ({error})") from error
 
 
@@ -292,7 +289,7 @@ def _is_ours(text: str) -> bool:
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """CRC-32 over names, dtypes, shapes, bytes and text: notices accidents and edits, is no signature."""
+    """CRC-32 over names, dtypes, shapes, bytes and text: notices accidents and edits, is not a signature."""
     crc = zlib.crc32(json.dumps(sorted(metadata.items())).encode())
     for name in sorted(arrays):
         array = arrays[name]

@@ -23,7 +23,7 @@ def keep_freed(most: int = 1 << 30) -> None:
     written to and takes no memory. How much stays at the end of the heap (M_TRIM_THRESHOLD) is set in C.
 
     nn.train.fit calls this, unless you did. Thresholds that the environment sets (MALLOC_…, GLIBC_TUNABLES)
-    stay as they are. Raises ValueError for a `most` that is no whole number in 0..2³¹ − 1.
+    stay as they are. Raises ValueError for a `most` that is not a whole number in 0..2³¹ − 1.
     """
     global _chosen
     if not is_int(most) or not 0 <= most <= MOST:

@@ -12,7 +12,7 @@ __all__ = ["in_mode"]
 
 T = TypeVar("T")
 _lock = Brief()
-_open: dict[Module, list[_Found]] = {}    # for each module the calls that switched it and have not ended
+_open: dict[Module, list[_Found]] = {}  # for each module the calls that switched it and have not ended
 
 
 class _Found:
@@ -52,7 +52,7 @@ def _leave(module: Module, call: object) -> None:
     found = _open.get(module, [])
     for i, mine in enumerate(found):
         if mine.call is call:
-            if i + 1 < len(found):    # a call that began later: it will go back to what this one found
+            if i + 1 < len(found):  # a call that began later: it will go back to what this one found
                 found[i + 1].training = mine.training
             else:
                 module.training = mine.training

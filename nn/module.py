@@ -22,7 +22,7 @@ from .state import PARAMETRIZATION, Held, IncompatibleKeys, Known
 from .tensor import Tensor
 
 M = TypeVar("M", bound="Module")
-BUFFERS = "nn.buffers"    # the key in vars(module) of a tuple of names: nobody sets an attribute with a dot
+BUFFERS = "nn.buffers"  # the key in vars(module) of a tuple of names: nobody sets an attribute with a dot
 
 
 class Module:
@@ -57,7 +57,7 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, (Module, Parameter)):
             _check_name(self, name)
-            if name in buffers_of(self):    # it was one
+            if name in buffers_of(self):  # it was one
                 vars(self)[BUFFERS] = tuple(buffer for buffer in buffers_of(self) if buffer != name)
         elif name in buffers_of(self) and not isinstance(value, (np.ndarray, Tensor, type(None))):
             value = _as_buffer(self, name, value)
@@ -161,8 +161,8 @@ class Module:
 
         Returns the Module. Buffers of integers stay. Optimizers and averages that were built before refuse to
         go on, for their state has the old dtype: build them afterwards.
-        Raises: TypeError for what is no float dtype (there is one device, the CPU); RuntimeError for a weight
-        with a parametrization, which was made for its dtype. Then nothing was changed.
+        Raises: TypeError for what is not a float dtype (there is one device, the CPU); RuntimeError for a
+        weight with a parametrization, which was made for its dtype. Then nothing was changed.
         """
         dtype = numeric("to", dtype, "f")
         parameters = list(Module.named_parameters(self))
@@ -214,7 +214,7 @@ class Module:
         A model with parametrizations takes the state of one that has the same, and computes from then on what
         that one did. strict=False passes over names that only one side has, and returns them; a
         parametrization is passed over as a whole, and with it a weight that it computes.
-        Raises: TypeError for values that are no arrays, or of a dtype that can't become the parameter's;
+        Raises: TypeError for values that are not arrays, or of a dtype that can't become the parameter's;
         ValueError listing missing and unexpected names, wrong shapes, and what a parametrization refuses.
         Then nothing was changed.
         """

@@ -26,7 +26,7 @@ class Objective:
         """The loss, a scalar, and how many rows have their largest output at their class (None: no classes).
 
         Raises: ValueError for outputs that do not fit the targets, TypeError or ValueError for a loss or a
-        penalty that is no scalar Tensor.
+        penalty that is not a scalar Tensor.
         """
         outputs = self.model(Tensor(inputs))
         if self.loss is None:

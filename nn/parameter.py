@@ -15,7 +15,8 @@ class Parameter(Tensor):
 
     `parametrization` stands between it and its layer, if it is not None. What trains in its place is frozen
     with it, and has this Parameter as its `source`.
-    Raises TypeError for data that is not an array of floats, and for a parametrization that is none.
+    Raises TypeError for data that is not an array of floats, and for a parametrization that is not a
+    Parametrization.
     """
 
     __slots__ = ("_parametrization", "source")
@@ -39,7 +40,7 @@ class Parameter(Tensor):
             _checked(parametrization, parametrization.trainables(self))
         self._parametrization = parametrization
         if not self.requires_grad:
-            self.requires_grad = False    # of what trains in its place, too
+            self.requires_grad = False  # of what trains in its place, too
         self.settle()
 
     @property
@@ -94,7 +95,7 @@ class Parameter(Tensor):
         elif not self._data.flags.writeable:
             try:
                 self._data.flags.writeable = True
-            except ValueError:    # memory that its owner has made read-only
+            except ValueError:  # memory that its owner has made read-only
                 self._data = self._data.copy()
 
     def computed(self, array: np.ndarray) -> None:
@@ -134,11 +135,16 @@ class Parameter(Tensor):
         return new, arguments, (*state, self._data.flags.writeable), *rest
 
     def __setstate__(self, state):
-        _, slots, writeable = state    # (no class of Tensors has a __dict__)
+        _, slots, writeable = state  # (no class of Tensors has a __dict__)
         for name, value in slots.items():
             setattr(self, name, value)
-        if not writeable:    # a copy of an array is writeable
+        if not writeable:  # a copy of an array is writeable
             self._data.flags.writeable = False
+
+
+def parametrized(*parameters: Parameter | None) -> list[Tensor | None]:
+    """parametrized() of each, None for one that a layer does not have."""
+    return [None if parameter is None else parameter.parametrized() for parameter in parameters]
 
 
 def _checked(parametrization, trainables):

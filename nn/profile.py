@@ -42,7 +42,7 @@ def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
     """
     for p in parameters:
         p.grad = None
-    gc.collect()    # not in the middle of the step, nor may tables grow in it for what is garbage
+    gc.collect()  # not in the middle of the step, nor may tables grow in it for what is garbage
     with _tracing():
         gauge = _Gauge()
         with within("gauge", gauge):
@@ -65,7 +65,7 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     last = len(parts) - 1
     moments = [_moments(part, given[i], i < last) for i, part in enumerate(costs)]
     peak = max(stored[i] + forward for i, part in enumerate(moments) for forward, _ in part)
-    leaves = 0                                           # that have their gradient so far
+    leaves = 0  # that have their gradient so far
     for i in reversed(range(len(parts))):
         # All through a segment that runs again, the gradient of its output is held by who asked for it.
         g = costs[i][-1].gradient if i < last else 0
@@ -73,7 +73,7 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
         if i < last:
             peak = max(peak, before + _tables(leaves) + max(forward for forward, _ in moments[i]))
         for cost, (_, backward) in zip(costs[i][::-1], moments[i][::-1], strict=True):
-            own = g if cost is costs[i][-1] else 0       # who is that layer itself
+            own = g if cost is costs[i][-1] else 0  # who is that layer itself
             leaves += cost.leaves
             peak = max(peak, before + _tables(leaves) + backward - own)
     return int(peak)
@@ -126,9 +126,7 @@ def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
     return costs
 
 
-def _cost(
-    layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: bool
-) -> tuple[_Cost, Tensor]:
+def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: bool) -> tuple[_Cost, Tensor]:
     """The cost of a layer for the input x, and a copy of its output.
 
     follows: the next layer, for the gradient that it sends (its memory may be laid out in its own way); held:
@@ -142,23 +140,16 @@ def _cost(
     output = 0 if into == onto else array.nbytes
     forward, saved, kept = gauge.most(), gauge.alive() - output, _owners(root)
     copied = _leaf(Tensor(np.copy(array, order="K")), root is not None)
-    del out, array    # as in a network, where only who needs it holds it
+    del out, array  # as in a network, where only who needs it holds it
     g = [np.ones(copied.shape, copied.dtype) if follows is None else _gradient(follows, copied)]
     gradient, holder = engine.owner(g[0]).nbytes, g[0] if held else None
     grads, gauge = {}, _Gauge(apart_from=None if first else x)
     if type(root) is Node:
         with within("gauge", gauge):
             grads, _ = engine._walk(Node(_START, [root], g, ()), g[0].dtype.type(1))
-    cost = _Cost(
-        output=output,
-        gradient=gradient,
-        saved=saved,
-        keeps_input=into in kept or into == onto,
-        keeps_output=onto in kept and into != onto,
-        forward=forward,
-        backward=gauge.most(),
-        leaves=len(grads),
-    )
+    cost = _Cost(output=output, gradient=gradient, saved=saved, keeps_input=into in kept or into == onto,
+                 keeps_output=onto in kept and into != onto, forward=forward, backward=gauge.most(),
+                 leaves=len(grads))
     del holder
     return cost, copied
 
@@ -217,7 +208,7 @@ class _Gauge:
 
     def __init__(self, apart_from: Tensor | None = None) -> None:
         self._no_leaf = apart_from
-        self._known: set[Tensor] = set()    # leaves that have their gradient
+        self._known: set[Tensor] = set()  # leaves that have their gradient
         self._largest = self._gradients = 0
         self.start()
 
@@ -241,7 +232,7 @@ class _Gauge:
             before = sys.getsizeof(self._known)
             self._known.add(leaf)
             self._gradients += sys.getsizeof(engine.owner(np.asarray(g)))
-            self._gradients += sys.getsizeof(self._known) - before    # which is allocated, too
+            self._gradients += sys.getsizeof(self._known) - before  # which is allocated, too
 
     def alive(self) -> int:
         return tracemalloc.get_traced_memory()[0] - self.begin

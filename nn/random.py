@@ -11,7 +11,7 @@ import numpy as np
 
 from .context import Brief, ambient, within
 
-FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835    # 2¹²⁸/φ of the 2¹²⁸ numbers: jumps by it meet again latest
+FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835  # 2¹²⁸/φ of the 2¹²⁸ numbers: jumps by it meet again latest
 _lock = Brief()
 _generator = None
 
@@ -81,7 +81,7 @@ class Run:
     def __init__(self, outer: Run | None, start: dict[str, Any] | None = None) -> None:
         self.outer, self.start = outer, start
         self.generator = self.origin = self.ahead = None
-        self.seeded = False     # by manual_seed, within the run
+        self.seeded = False  # by manual_seed, within the run
 
     def draw_from(self) -> np.random.Generator:
         """The run's own Generator."""
@@ -94,7 +94,7 @@ class Run:
 
     def _branch_off(self):
         self.origin = (_shared() if self.outer is None else self.outer.draw_from()).bit_generator
-        with self.origin.lock:    # which every draw takes
+        with self.origin.lock:  # which every draw takes
             self.start = self.origin.state
             self.origin.advance(FAR)
             self.ahead = self.origin.state

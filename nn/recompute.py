@@ -48,8 +48,8 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     it too: then its gradients are added in another order. Batch norm counts the batch once; an f of your own
     that notes something down can ask `nn.context.ambient.context.replaying` whether it has done so already.
 
-    Raises: TypeError if f is no function or gives no Tensor. Backward raises RuntimeError if f
-    gave another result when it ran again, or if an input was overwritten since.
+    Raises: TypeError if f is not a function or gives no Tensor. Backward raises RuntimeError if f gave
+    another result when it ran again, or if an input was overwritten since.
     """
     if not callable(f):
         raise TypeError(f"checkpoint: f must be a function of the inputs, got {type(f).__name__}")
@@ -62,7 +62,7 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
         result = f(*inputs, **named)
         y = _one_tensor(result)
     if y is None or not _recorded(y._node, since):
-        return result    # f computed nothing that a gradient flows through
+        return result  # f computed nothing that a gradient flows through
     parents = _in_order(y._node, _cut(y._node, since))
     # What f reads is saved in the open, so that the engine finds out if it is overwritten.
     arrays = [getattr(read, "_data", read) for read in (*leaves((inputs, named)), *parents)]
@@ -73,15 +73,14 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     return out if y is result else parted(result, out)
 
 
-def checkpoint_sequential(
-    modules: Iterable[Callable[[Tensor], Tensor]], segments: int | None, x: Any
-) -> Tensor:
+def checkpoint_sequential(modules: Iterable[Callable[[Tensor], Tensor]], segments: int | None,
+                          x: Any) -> Tensor:
     """The modules one after another, in segments that are checkpointed, all but the last.
 
     modules: a Sequential or a list of functions. segments: how many, from 1 to len(modules); None for √n,
     which needs least memory if the layers are alike. The last segment keeps what it saves: its backward comes
     first, and there is nothing to wait for.
-    x: what the first takes. Raises ValueError for segments that are none.
+    x: what the first takes. Raises ValueError for an invalid number of segments.
     """
     *first, last = split(list(modules), segments)
     for part in first:
@@ -144,7 +143,7 @@ def _replayed(call):
     """(what f ends in when it runs again, {parent outside f: the end of f's graph put in its place})"""
     since = engine.tick()
     same = nullcontext() if ambient.context.forced is call.forced else forcing(call.forced)
-    with replaying(call.drawn), same:    # other kernels would round in other places
+    with replaying(call.drawn), same:  # other kernels would round in other places
         y = _one_tensor(call.f(*call.inputs, **call.named))
     root = None if y is None else y._node
     ends = _cut(root, since) if _recorded(root, since) else {}
@@ -153,7 +152,7 @@ def _replayed(call):
             f"checkpoint: {_name(call.f)} gave another result when backward ran it again. It may depend on "
             "its inputs, on parameters and on numbers of nn.random.generator(): has it another source of "
             "randomness, or was a module switched between train() and eval() since?")
-    return root, ends    # unless f's last operation saved it, the array of y goes now
+    return root, ends  # unless f's last operation saved it, the array of y goes now
 
 
 _RULE = Rule("checkpoint", "y = f(x);  dx = g·∂f/∂x, for which f runs again",

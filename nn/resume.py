@@ -48,20 +48,17 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], model: Module, optimizer: Optimizer,
                  rng: np.random.Generator, settings: Mapping[str, str],
                  average: AveragedModel | None = None, epoch: int | None = None) -> None:
-        self.epoch = epoch    # its number of steps, if it is known
+        self.epoch = epoch  # its number of steps, if it is known
         self.path = os.path.realpath(os.fsdecode(path))
         self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
         modules = ((name or type(module).__name__, module) for name, module in model.named_modules())
-        self.parametrized = {
-            name: it for name, it in (*model.named_parameters(), *modules) if it.parametrization is not None
-        }
-        self.run = {
-            "model": f"{type(model).__name__} {_crc(self._description().encode())}",
-            "optimizer": repr(optimizer),
-            **settings,
-            **({} if average is None else {"average": repr(average)}),
-            "beginning (weights, optimizer, rng)": _crc(arrays_to_bytes(self._arrays(), {"rng": _json(rng)})),
-        }
+        self.parametrized = {name: it for name, it in (*model.named_parameters(), *modules)
+                             if it.parametrization is not None}
+        self.run = {"model": f"{type(model).__name__} {_crc(self._description().encode())}",
+                    "optimizer": repr(optimizer), **settings,
+                    **({} if average is None else {"average": repr(average)}),
+                    "beginning (weights, optimizer, rng)": _crc(arrays_to_bytes(self._arrays(),
+                                                                                {"rng": _json(rng)}))}
 
     def resume(self) -> Progress | None:
         """Set everything to where the checkpoint stands; None if there is no checkpoint.
@@ -71,7 +68,7 @@ class Checkpoint:
         checkpoint, or one whose content fits no run; ValueError, saying in what they differ, if it belongs to
         another run. Then nothing was changed.
         """
-        clear_leftovers(f"{self.path}.new")    # of a kill while writing
+        clear_leftovers(f"{self.path}.new")  # of a kill while writing
         path = self.path
         found, fault = _whole(path)
         if found is None:
@@ -87,7 +84,7 @@ class Checkpoint:
         if path != self.path:
             why = fault or f"{self.path} is missing"
             warnings.warn(f"fit: {why}; going on from the checkpoint before it, {path}", stacklevel=3)
-            os.replace(path, self.path)    # or the damaged one would soon become the previous one
+            os.replace(path, self.path)  # or the damaged one would soon become the previous one
         self._set(arrays)
         self.rng.bit_generator.state = now.pop("rng")
         random.generator().bit_generator.state = now.pop("nn.random")
@@ -143,12 +140,9 @@ class Checkpoint:
     def _arrays(self) -> dict[str, np.ndarray]:
         """Everything that training changes, by name."""
         own = {id(p) for _, p in self.model.named_parameters()}
-        kinds = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.state_dict() if self.average else {},
-            "trained": {str(i): p.data for i, p in enumerate(self.optimizer.params) if id(p) not in own},
-        }
+        kinds = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                 "average": self.average.state_dict() if self.average else {},
+                 "trained": {str(i): p.data for i, p in enumerate(self.optimizer.params) if id(p) not in own}}
         return {f"{kind}/{name}": array for kind, named in kinds.items() for name, array in named.items()}
 
     def _set(self, arrays):
@@ -156,7 +150,7 @@ class Checkpoint:
             start = f"{kind}/"
             return {name[len(start):]: array for name, array in arrays.items() if name.startswith(start)}
 
-        self.model.load_state_dict(named("model"))    # what parametrizations know is in it
+        self.model.load_state_dict(named("model"))  # what parametrizations know is in it
         self.optimizer.load_state_dict(named("optimizer"))
         if self.average:
             self.average.load_state_dict(named("average"))
@@ -200,20 +194,20 @@ def _content(function, code):
     inner = [_content(constant, constant) for constant in code.co_consts if hasattr(constant, "co_code")]
     seen = *code.co_consts, *(getattr(function, "__defaults__", None) or ())
     for cell in getattr(function, "__closure__", None) or ():
-        with suppress(ValueError):    # nothing is in it yet
+        with suppress(ValueError):  # nothing is in it yet
             seen = *seen, cell.cell_contents
     return repr((code.co_code, code.co_names, inner, [_value(value) for value in seen]))
 
 
 def _value(value):
     """A constant as text; of what could change while it trains, only what it is."""
-    if isinstance(value, frozenset):    # the order of which is another in each process
+    if isinstance(value, frozenset):  # the order of which is another in each process
         return str(sorted(map(repr, value)))
     return repr(value) if isinstance(value, (int, float, str, bytes, type(None))) else type(value).__name__
 
 
 def _placeless(text):
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)    # where an object lies is no part of what it is
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)  # where an object lies is no part of what it is
 
 
 def _whole(path):
@@ -230,7 +224,7 @@ def _whole(path):
 
 
 def _check_progress(now, epoch):
-    """Raise ValueError for what is no Progress, or has no states of random numbers beside it."""
+    """Raise ValueError for what is not a Progress, or has no states of random numbers beside it."""
     wanted = {"rng", "nn.random", *(each.name for each in fields(Progress))}
     if not isinstance(now, dict) or now.keys() != wanted:
         raise ValueError(f"the progress must have the entries {sorted(wanted)}")
@@ -245,7 +239,7 @@ def _check_progress(now, epoch):
         raise ValueError(f"loss is {now['loss']!r:.40}")
     if now["correct"] is not None and not _is_number(now["correct"]):
         raise ValueError(f"correct is {now['correct']!r:.40}")
-    done = now["step"] - len(now["log"]) * (epoch or 0)    # in this epoch
+    done = now["step"] - len(now["log"]) * (epoch or 0)  # in this epoch
     if epoch and (not 0 <= done <= epoch or (done and now["shuffled_from"] is None)):
         raise ValueError(f"step {now['step']} is not in the epoch after those of the log")
 

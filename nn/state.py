@@ -20,7 +20,7 @@ from .parameter import Parameter
 from .parametrize import Stateful
 from .tensor import Tensor
 
-PARAMETRIZATION = "parametrization"    # no child, parameter or buffer may have this name
+PARAMETRIZATION = "parametrization"  # no child, parameter or buffer may have this name
 
 
 class IncompatibleKeys(NamedTuple):
@@ -136,7 +136,7 @@ def load_state_dict(who: str, entries: Entries, state: Mapping[str, Any], strict
         del below[name]
         weight = name.removesuffix(f".{PARAMETRIZATION}")
         if entry.weight is not None and not entry.weight.trains and weight in new:
-            del new[weight]    # its parametrization computes it, from what the state does not have
+            del new[weight]  # its parametrization computes it, from what the state does not have
             unexpected += [weight] * (not strict)
 
     if any(_parted(name)[0] for name in unexpected):

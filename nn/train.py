@@ -33,7 +33,7 @@ class Epoch(NamedTuple):
     """Means over one pass through the data, measured while it trains."""
 
     loss: float
-    accuracy: float | None    # None where there are no classes to be right about
+    accuracy: float | None  # None where there are no classes to be right about
 
 
 class Diverged(FloatingPointError):
@@ -47,33 +47,19 @@ class Diverged(FloatingPointError):
         self.layer = layer
 
     def __reduce__(self) -> tuple:
-        return type(self), (str(self), self.layer)    # for a pool's process, which sends it home
+        return type(self), (str(self), self.layer)  # for a pool's process, which sends it home
 
 
-cosine = Cosine()    # half a cosine from 1 to 0, for `schedule`; others are in nn.optim.schedules
+cosine = Cosine()  # half a cosine from 1 to 0, for `schedule`; others are in nn.optim.schedules
 
 
-def fit(
-    model: Module,
-    x: np.ndarray,
-    y: np.ndarray,
-    *,
-    epochs: int,
-    optimizer: Optimizer,
-    rng: np.random.Generator,
-    batch_size: int = 64,
-    loss: Callable[[Any, Tensor], Tensor] | None = None,
-    penalty: Callable[[Module], Tensor] | None = None,
-    schedule: Schedule | None = None,
-    clip_norm: float | None = None,
-    average: AveragedModel | None = None,
-    augment: Augmentation | None = None,
-    prefetch: int = 0,
-    progress: bool | str | None = None,
-    on_step: Callable[[int, float], None] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    every: int = 100,
-) -> list[Epoch]:
+def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: Optimizer,
+        rng: np.random.Generator, batch_size: int = 64, loss: Callable[[Any, Tensor], Tensor] | None = None,
+        penalty: Callable[[Module], Tensor] | None = None, schedule: Schedule | None = None,
+        clip_norm: float | None = None, average: AveragedModel | None = None,
+        augment: Augmentation | None = None, prefetch: int = 0, progress: bool | str | None = None,
+        on_step: Callable[[int, float], None] | None = None, checkpoint: str | os.PathLike[str] | None = None,
+        every: int = 100) -> list[Epoch]:
     """Train a model on shuffled mini-batches, by cross-entropy or another loss; returns one Epoch for each
     pass.
 
@@ -179,10 +165,9 @@ def fit(
     return [Epoch(*means) for means in at.log]
 
 
-def _rest_of_epoch(
-    x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, at: Progress,
-    augment: Augmentation | None = None, classes: bool = True
-) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+def _rest_of_epoch(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, at: Progress,
+                   augment: Augmentation | None = None,
+                   classes: bool = True) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
     """The batches of this epoch that are still to come, in the order in which it was shuffled.
 
     Each is augmented with a Generator of its own, so that it may be made before its turn, and again in a run
@@ -202,9 +187,8 @@ def _rest_of_epoch(
             for i, (inputs, targets) in islice(enumerate(every), done, None))
 
 
-def _augmented(
-    augment: Augmentation, inputs: np.ndarray, targets: np.ndarray, seed: list[int], classes: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _augmented(augment: Augmentation, inputs: np.ndarray, targets: np.ndarray, seed: list[int],
+               classes: bool) -> tuple[np.ndarray, np.ndarray]:
     made = augment(inputs, targets, np.random.default_rng(seed))
     if not isinstance(made, tuple) or len(made) != 2 or not all(isinstance(a, np.ndarray) for a in made):
         raise TypeError(f"fit: augment must return two arrays (x, y), got {type(made).__name__}")
@@ -217,9 +201,8 @@ def _augmented(
     return x, y
 
 
-def accuracy(
-    model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch_size: int = 256, k: int = 1
-) -> float:
+def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch_size: int = 256,
+             k: int = 1) -> float:
     """The fraction of the rows of x (N, …) for which the class y (N,) has one of the k largest outputs, in
     0..1.
 
@@ -275,13 +258,8 @@ def _check_count(name: str, value: int, least: int) -> None:
         raise ValueError(f"fit: {name} must be a whole number >= {least}, got {value!r}")
 
 
-def _forward(
-    objective: Objective,
-    buffers: list[tuple[Module, str]],
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    step: int,
-) -> tuple[Tensor, float, int | None]:
+def _forward(objective: Objective, buffers: list[tuple[Module, str]], inputs: np.ndarray, targets: np.ndarray,
+             step: int) -> tuple[Tensor, float, int | None]:
     """The loss of a batch, its value, and how many rows are right, or an error that leaves no trace."""
     arrays = [getattr(module, name, None) for module, name in buffers]
     before = [copy.copy(array) for array in arrays]

@@ -10,17 +10,8 @@ from .idx import mnist, read_idx
 from .minibatches import batches
 from .uci import Digits, digits
 
-__all__ = [
-    "Digits",
-    "augment",
-    "batches",
-    "cifar10",
-    "digits",
-    "mnist",
-    "prefetch",
-    "read_cifar10",
-    "read_idx",
-]
+__all__ = ["Digits", "augment", "batches", "cifar10", "digits", "mnist", "prefetch", "read_cifar10",
+           "read_idx"]
 
 _LATER = {"cifar10": "nn.data.cifar", "read_cifar10": "nn.data.cifar", "prefetch": "nn.data.ahead"}
 

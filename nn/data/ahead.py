@@ -32,10 +32,10 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
 
 
 def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
-    ready: SimpleQueue = SimpleQueue()    # of (item, None), at last (_END, None) or (_END, error)
+    ready: SimpleQueue = SimpleQueue()  # of (item, None), at last (_END, None) or (_END, error)
     room, stopped = Semaphore(ahead), False
     here = ambient.context
-    as_here = within("recording", here.recording), forcing(here.forced)    # nothing there is traced here
+    as_here = within("recording", here.recording), forcing(here.forced)  # nothing there is traced here
 
     def draw() -> None:
         try:
@@ -45,10 +45,10 @@ def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
                     ready.put((next(source), None))
         except StopIteration:
             ready.put((_END, None))
-        except BaseException as error:    # of any kind: it is raised in the thread that waits
+        except BaseException as error:  # of any kind: it is raised in the thread that waits
             ready.put((_END, error))
 
-    thread = Thread(target=copy_context().run, args=(draw,), name="prefetch", daemon=True)    # np.errstate
+    thread = Thread(target=copy_context().run, args=(draw,), name="prefetch", daemon=True)  # np.errstate
 
     def end() -> None:
         nonlocal stopped
@@ -70,6 +70,6 @@ def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
                 yield item
         finally:
             end()
-    except BaseException:    # should Ctrl-C have come in the middle of that
+    except BaseException:  # should Ctrl-C have come in the middle of that
         end()
         raise

@@ -83,10 +83,8 @@ def mnist(folder: str | os.PathLike[str]) -> Digits:
     """
     found = [_find(folder, name) for name in _FILES]
     x_train, y_train, x_test, y_test = (read_idx(path) for path in found)
-    for images, labels, (images_path, labels_path) in (
-        (x_train, y_train, found[:2]),
-        (x_test, y_test, found[2:]),
-    ):
+    for images, labels, (images_path, labels_path) in ((x_train, y_train, found[:2]),
+                                                       (x_test, y_test, found[2:])):
         if images.dtype != np.uint8 or images.ndim != 3 or images.size == 0:
             raise FileError(f"{images_path}: wanted uint8 images (N,H,W), got {images.dtype} {images.shape}")
         if labels.dtype != np.uint8 or labels.ndim != 1:
@@ -98,12 +96,8 @@ def mnist(folder: str | os.PathLike[str]) -> Digits:
     return Digits(_scale(x_train), y_train.astype(np.int64), _scale(x_test), y_test.astype(np.int64))
 
 
-_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+          "t10k-labels-idx1-ubyte")
 
 
 def _scale(images: np.ndarray) -> np.ndarray:
@@ -111,7 +105,7 @@ def _scale(images: np.ndarray) -> np.ndarray:
 
 
 def _find(folder: str | os.PathLike[str], name: str) -> str:
-    dotted = name.replace("-idx", ".idx")    # as other programs unpack them
+    dotted = name.replace("-idx", ".idx")  # as other programs unpack them
     for place in ("", "raw", os.path.join("MNIST", "raw")):
         for file in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
             path = os.path.join(folder, place, file)
@@ -119,5 +113,4 @@ def _find(folder: str | os.PathLike[str], name: str) -> str:
                 return path
     raise FileNotFoundError(
         f"{os.fspath(folder)}: no {name}[.gz] here, in raw/ or in MNIST/raw/, nor a {dotted}[.gz]; wanted "
-        f"{', '.join(_FILES)}"
-    )
+        f"{', '.join(_FILES)}")

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 
-def batches(
-    x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, shuffle: bool = True
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
+            shuffle: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs (x[rows], y[rows]) of `size` rows that pass once over the data; the last pair may be shorter.
 
     Dropping the short batch would hide the same few images from every unshuffled pass; keeping it means

@@ -59,10 +59,8 @@ def digits() -> Digits:
 
 def _check(path: str, name: str, array: np.ndarray, shape: tuple[int, ...], largest: int) -> None:
     if array.dtype != np.uint8 or array.shape != shape or array.max() > largest:
-        raise FileError(
-            f"{path}: {name} must be uint8 of shape {shape} with values 0..{largest}, "
-            f"got {array.dtype} of shape {array.shape}"
-        )
+        raise FileError(f"{path}: {name} must be uint8 of shape {shape} with values 0..{largest}, "
+                        f"got {array.dtype} of shape {array.shape}")
 
 
 def _zip_errors() -> tuple[type[Exception], ...]:

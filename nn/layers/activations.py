@@ -100,7 +100,7 @@ class GELU(Module):
 class Softmax(Module):
     """eˣ/Σeˣ over the axis `dim`: positive numbers that add up to 1.
 
-    Raises TypeError for a dim that is no int.
+    Raises TypeError for a dim that is not an int.
     """
 
     def __init__(self, dim: int = -1) -> None:

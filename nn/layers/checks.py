@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 
+from .. import random
 from ..arguments import is_int, is_number
 from ..module import Module
 from ..tensor import Tensor
@@ -59,3 +60,12 @@ def shape_of(module: Module, x: Tensor) -> tuple[int, ...]:
 def wrong_input(module: Module, x: Tensor, wanted: str) -> ValueError:
     """The error of an input whose shape does not fit."""
     return ValueError(f"{module!r}: wanted an input of shape {wanted}, got {tuple(x.shape)}")
+
+
+def source(module: Module, rng: np.random.Generator | None) -> np.random.Generator:
+    """The Generator that first weights are drawn from: the given one, or the library's own."""
+    rng = random.generator() if rng is None else rng
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"{type(module).__name__}: rng must be a numpy.random.Generator, got "
+                        f"{type(rng).__name__}")
+    return rng

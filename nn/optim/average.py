@@ -33,7 +33,7 @@ class AveragedModel:
     float buffers (batch norm's running statistics) are averaged too; else the model's stay, and after a swap
     update_bn should measure them again. Averages of float16 weights are float32.
 
-    Raises: TypeError for what is no Module, ValueError for a decay outside [0, 1).
+    Raises: TypeError for what is not a Module, ValueError for a decay outside [0, 1).
     """
 
     def __init__(self, model: Module, decay: float | None = None, use_buffers: bool = False) -> None:
@@ -50,7 +50,7 @@ class AveragedModel:
         for array, seen in self._arrays():
             self._averages.append(array.astype(wide(array.dtype)) if seen else None)
             self._counts.append(0 if seen else -1)
-        self._unrounded: dict[int, np.ndarray] = {}    # averages of float16 weights while they are swapped in
+        self._unrounded: dict[int, np.ndarray] = {}  # averages of float16 weights while they are swapped in
 
     def update_parameters(self) -> None:
         """Take in the weights as they are now. RuntimeError while the average is swapped in."""
@@ -146,7 +146,7 @@ class AveragedModel:
         buffers = self._model.named_buffers() if self.use_buffers else ()
         arrays = [*((p.data, id(p) in seen) for p in now),
                   *((b, True) for _, b in buffers if b.dtype.kind == "f")]
-        for (array, _), average in zip(arrays, self._averages, strict=False):    # none yet in __init__
+        for (array, _), average in zip(arrays, self._averages, strict=False):  # none yet in __init__
             if average is not None and average.dtype != wide(array.dtype):
                 raise RuntimeError("AveragedModel: a dtype changed after this average was begun; begin it "
                                    "after model.to(dtype)")
@@ -177,7 +177,7 @@ def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
         with no_grad():
             for n, start in enumerate(range(0, len(x), batch_size), start=1):
                 for norm in norms:
-                    norm.momentum = 1 / n    # m̄ ← m̄ + (m − m̄)/n: the mean of n batches; the first replaces
+                    norm.momentum = 1 / n  # m̄ ← m̄ + (m − m̄)/n: the mean of n batches; the first replaces
                 model(Tensor(x[start:start + batch_size]))
 
     def as_before():

@@ -35,8 +35,8 @@ class Optimizer:
     half a unit in its last place changes nothing.
 
     A subclass names its settings and its per-parameter arrays (`moments`), and has `_checked` and `_update`.
-    Raises: TypeError for what is no Tensor of floats, ValueError for no parameters, one that comes twice, and
-    settings that there are not.
+    Raises: TypeError for what is not a Tensor of floats, ValueError for no parameters, one that comes twice,
+    and settings that there are not.
     """
 
     moments: tuple[str, ...] = ()
@@ -129,20 +129,19 @@ class Optimizer:
         if [p._data.dtype for p in self.params] != self._dtypes:
             raise RuntimeError(
                 f"{type(self).__name__}: a parameter's dtype changed after this optimizer was built, so its "
-                "state has the old one: build the optimizer after model.to(dtype)"
-            )
+                "state has the old one: build the optimizer after model.to(dtype)")
         self.steps += 1
         moments, first = [self.state[key] for key in self.moments], 0
         for group in self.param_groups:
             updates, rounded = [], []
             for i, p in enumerate(group["params"], start=first):
                 gradient = p.grad
-                if gradient is not None and p._data.flags.writeable:    # not: a weight that is computed
+                if gradient is not None and p._data.flags.writeable:  # not: a weight that is computed
                     self.counts[i] += 1
                     if type(gradient) is not np.ndarray:
                         gradient = getattr(gradient, "_data", gradient)  # a Tensor, after create_graph=True
                     data = p._data
-                    if data.itemsize == 2:    # float16 is stepped in float32, and rounded once
+                    if data.itemsize == 2:  # float16 is stepped in float32, and rounded once
                         data, gradient = data.astype(F32), gradient.astype(F32)
                         rounded.append((p._data, data))
                     updates.append(Update(data, gradient, self.counts[i], [own[i] for own in moments]))
@@ -183,7 +182,7 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict` of the same kind of optimizer over the same parameters and groups.
 
-        Raises: TypeError for what is no mapping; ValueError listing missing and unexpected names, wrong
+        Raises: TypeError for what is not a mapping; ValueError listing missing and unexpected names, wrong
         shapes, groups of other sizes, and settings that the optimizer itself would refuse. Then nothing was
         changed.
         """

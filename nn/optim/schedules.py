@@ -95,7 +95,7 @@ class OneCycle:
 
     PyTorch's ends are reached at the step before the border; with `steps`, the number of steps of the run, so
     are ours, and without it, at the border. The optimizer's rate is max_lr.
-    Raises ValueError for steps that are none.
+    Raises ValueError for invalid steps.
     """
 
     pct_start: float = 0.3
@@ -129,7 +129,7 @@ class Chain:
     """One schedule after the other, each from 0 to 1; the next takes over at a border (SequentialLR).
 
     schedules: functions of progress. borders: one fewer, in ascending order, where each but the first begins.
-    Raises ValueError for borders that do not fit, TypeError for what is no function.
+    Raises ValueError for borders that do not fit, TypeError for what is not a function.
     """
 
     schedules: tuple[Schedule, ...]
@@ -156,7 +156,7 @@ class Chain:
 def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
     """A line from `start` up to 1 in the first `until` of the run, then `then` (Goyal et al. 2017).
 
-    Raises TypeError for a `then` that is no schedule, ValueError for numbers out of range.
+    Raises TypeError for a `then` that is not a schedule, ValueError for numbers out of range.
     """
     if not callable(then):
         raise TypeError(f"WarmUp: then must be a function, got {type(then).__name__}")

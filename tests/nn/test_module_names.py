@@ -102,20 +102,32 @@ def test_all_other_names_are_the_users(tmp_path, wanted, name, value):
     assert graph == wanted[3]
 
 
-@pytest.mark.parametrize("name", FREE)
-@pytest.mark.parametrize("base", [Net, nn.Linear, nn.Conv1d, nn.MultiheadAttention, nn.BatchNorm1d,
-                                  nn.MaxPool2d, nn.Sequential, nn.ModuleList, nn.CrossEntropyLoss],
-                         ids=lambda base: base.__name__)
-def test_a_subclass_may_have_methods_of_these_names(base, name):
-    arguments = {nn.Linear: (2, 2), nn.Conv1d: (2, 2, 1), nn.MultiheadAttention: (2, 1), nn.BatchNorm1d: (2,),
-                 nn.MaxPool2d: (1,)}.get(base, ())
-    own, plain = type(base.__name__, (base,), {name: plain_function})(*arguments), base(*arguments)
-    assert repr(own) == repr(plain)
-    assert [list(model.state_dict()) for model in (own, own.eval())] == [list(plain.state_dict())] * 2
-    assert getattr(own, name)() == "the user's own"
-    model = nn.Module()
-    model.child = own
-    assert [path for path, _ in model.named_modules()][:2] == ["", "child"]
+LAYERS = {    # how each is built, and the shapes that it takes
+    nn.Linear: ((2, 2), [(3, 2)]), nn.Conv1d: ((2, 2, 1), [(1, 2, 3)]),
+    nn.Conv2d: ((2, 2, 1), [(1, 2, 3, 3)]), nn.ConvTranspose2d: ((2, 2, 1), [(1, 2, 3, 3)]),
+    nn.MaxPool1d: ((1,), [(1, 2, 3)]), nn.AvgPool2d: ((1,), [(1, 2, 3, 3)]),
+    nn.AdaptiveMaxPool2d: ((1,), [(1, 2, 3, 3)]), nn.BatchNorm1d: ((2,), [(3, 2)]),
+    nn.GroupNorm: ((1, 2), [(3, 2)]), nn.LayerNorm: ((2,), [(3, 2)]),
+    nn.MultiheadAttention: ((2, 1), [(3, 1, 2)] * 3),
+    nn.TransformerEncoderLayer: ((2, 1, 2, 0.0), [(3, 1, 2)]),
+    nn.KLDivLoss: ((), [(3, 2)] * 2), nn.BCEWithLogitsLoss: ((), [(3, 2)] * 2), Net: ((), [(4, 2)])}
+
+
+@pytest.mark.parametrize("name", [
+    *FREE, "_mask", "_heads", "_projected", "_fits", "_fitting", "_share", "_padded", "_surrounded", "_axes",
+    "_parametrized", "_attended", "_weighted", "_sized", "axes", "shapes", "function", "reductions", "masks"])
+def test_a_subclass_may_have_methods_of_these_names(name):
+    for base, (arguments, shapes) in LAYERS.items():
+        xs = [nn.Tensor(np.random.default_rng(0).random(shape, np.float32)) for shape in shapes]
+        made = []
+        for cls in (base, type(base.__name__, (base,), {name: plain_function})):
+            nn.manual_seed(0)
+            layer = cls(*arguments)
+            found = layer(*xs)
+            found = found[0] if isinstance(found, tuple) else found
+            made.append((repr(layer), list(layer.state_dict()), found.data.tobytes()))
+        assert made[0] == made[1]
+        assert getattr(layer, name)() == "the user's own"
 
 
 def test_a_class_called_module_may_mangle_any_name():
