@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -82,6 +83,13 @@ def is_number(value: Any) -> bool:
 def is_int(value: Any) -> bool:
     """Whether it is an integer: Python's or NumPy's, no truth value, no array of one."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def count(who: str, name: str, value: Any, least: int = 1) -> int:
+    """A whole number of at least `least`, as an int; ValueError for anything else."""
+    if not is_int(value) or not least <= value <= sys.maxsize:
+        raise ValueError(f"{who}: {name} must be a whole number >= {least}, got {value!r}")
+    return int(value)
 
 
 def as_ints(given: tuple) -> tuple[int, ...]:

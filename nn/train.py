@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import data, memory
+from .arguments import count
 from .bundles import leaves
 from .context import no_grad, undoing
 from .data.minibatches import batches
@@ -90,10 +91,9 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     """
     memory.keep_freed_for_training()
     _check(model, x, y, classes=loss is None)
-    _check_count("epochs", epochs, 0)
-    _check_count("batch_size", batch_size, 1)
-    _check_count("every", every, 1)
-    _check_count("prefetch", prefetch, 0)
+    for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1), ("every", every, 1),
+                               ("prefetch", prefetch, 0)):
+        count("fit", name, value, least)
     if augment is not None and not callable(augment):
         raise TypeError(f"fit: augment must be a function (x, y, rng) → (x, y), got {type(augment).__name__}")
     for name, function in (("loss", loss), ("penalty", penalty)):
@@ -213,10 +213,9 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
     batch_size: how many rows go through the model at a time.
     """
     _check(model, x, y)
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"accuracy: k must be a whole number >= 1, got {k!r}")
+    count("accuracy", "k", k)
 
-    def count() -> int:
+    def right() -> int:
         correct = 0
         with no_grad():
             for inputs, classes in batches(x, y, batch_size, np.random.default_rng(0), shuffle=False):
@@ -231,7 +230,7 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
                 correct += np.count_nonzero(best == classes[:, None])
         return correct
 
-    return in_mode(model, False, count) / len(x)
+    return in_mode(model, False, right) / len(x)
 
 
 def _check(model: Any, x: np.ndarray, y: np.ndarray, classes: bool = True) -> None:
@@ -251,11 +250,6 @@ def _check(model: Any, x: np.ndarray, y: np.ndarray, classes: bool = True) -> No
             raise ValueError(f"{name} has NaN or infinity in row {row}")
     if classes and y.min() < 0:
         raise ValueError(f"y has the class {y.min()}; classes count from 0")
-
-
-def _check_count(name: str, value: int, least: int) -> None:
-    if not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"fit: {name} must be a whole number >= {least}, got {value!r}")
 
 
 def _forward(objective: Objective, buffers: list[tuple[Module, str]], inputs: np.ndarray, targets: np.ndarray,

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import TypeVar
 
+from ..arguments import count
 from ..context import ambient, within
 from ..kernels.kernel import forcing
 
@@ -26,9 +27,7 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
     """
     if not isinstance(items, Iterable):
         raise TypeError(f"prefetch: items must be iterable, got {type(items).__name__}")
-    if isinstance(ahead, bool) or not isinstance(ahead, int) or ahead < 1:
-        raise ValueError(f"prefetch: ahead must be a whole number >= 1, got {ahead!r}")
-    return _prefetched(items, ahead)
+    return _prefetched(items, count("prefetch", "ahead", ahead))
 
 
 def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:

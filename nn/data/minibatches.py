@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..arguments import count
+
 
 def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
             shuffle: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -23,8 +25,7 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
             raise TypeError(f"batches: {name} must be a NumPy array, got {type(array).__name__}")
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"batches: rng must be a numpy.random.Generator, got {type(rng).__name__}")
-    if not isinstance(size, (int, np.integer)) or size < 1:
-        raise ValueError(f"batches: size must be a whole number >= 1, got {size!r}")
+    count("batches", "size", size)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise ValueError(f"batches: x and y must have equally many rows (> 0), got {x.shape} and {y.shape}")
     order = rng.permutation(len(x)) if shuffle else np.arange(len(x))

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from .. import random
-from ..arguments import is_int, is_number
+from ..arguments import count, is_int, is_number
 from ..module import Module
 from ..tensor import Tensor
 
@@ -18,8 +18,7 @@ Sizes = int | tuple[int, ...]
 def positive(module: Module, **sizes: int) -> None:
     """Check that sizes are whole numbers of at least 1."""
     for name, size in sizes.items():
-        if not is_int(size) or not 1 <= size <= sys.maxsize:
-            raise ValueError(f"{type(module).__name__}: {name} must be a whole number >= 1, got {size!r}")
+        count(type(module).__name__, name, size)
 
 
 def sizes(module: Module, name: str, value: Sizes, least: int, axes: int = 2) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from .. import functional as F
+from ..arguments import count
 from ..layers import BatchNorm2d, Conv2d, Linear
 from ..module import Module
 from ..tensor import Tensor
@@ -68,7 +69,7 @@ def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None, size:
     rng: draws the first weights; nn.random.generator() if left out. Raises ValueError for an invalid width or
     size.
     """
-    return DigitsCNN(_scaled(width, 32, 64, 64), rng, _side(size, 4))
+    return DigitsCNN(_scaled(width, 32, 64, 64), rng, count("digits_cnn", "size", size, 4))
 
 
 def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsMLP:
@@ -77,7 +78,7 @@ def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None, size:
     rng: draws the first weights; nn.random.generator() if left out. Raises ValueError for an invalid width or
     size.
     """
-    return DigitsMLP(_scaled(width, 300, 100), rng, _side(size, 1))
+    return DigitsMLP(_scaled(width, 300, 100), rng, count("digits_mlp", "size", size))
 
 
 def _scaled(width: float, *sizes: int) -> tuple[int, ...]:
@@ -85,10 +86,3 @@ def _scaled(width: float, *sizes: int) -> tuple[int, ...]:
     if not 0 < width < math.inf:
         raise ValueError(f"width must be a positive number, got {width}")
     return tuple(max(1, round(size * width)) for size in sizes)
-
-
-def _side(size: int, least: int) -> int:
-    """The side of the images, after a look at it."""
-    if not isinstance(size, int) or size < least:
-        raise ValueError(f"size must be a whole number >= {least}, got {size!r}")
-    return size

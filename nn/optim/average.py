@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from ..arguments import count
 from ..backward import wrote
 from ..context import no_grad, undoing
 from ..half import wide
@@ -166,8 +167,7 @@ def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
     """
     if not isinstance(x, np.ndarray) or x.ndim < 2 or not len(x):
         raise ValueError(f"update_bn: x must be an array of shape (N, …), N > 0, got {np.shape(x)}")
-    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"update_bn: batch_size must be a whole number >= 1, got {batch_size!r}")
+    count("update_bn", "batch_size", batch_size)
     norms = [module for _, module in model.named_modules() if isinstance(module, (BatchNorm1d, BatchNorm2d))]
     if not norms:
         return

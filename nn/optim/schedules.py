@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..arguments import is_int
+from ..arguments import count
 from .settings import flag, number, several
 
 __all__ = ["Chain", "Cosine", "Linear", "MultiStep", "OneCycle", "Step", "WarmUp"]
@@ -109,8 +109,8 @@ class OneCycle:
         number("OneCycle", "div_factor", self.div_factor, above=True)
         number("OneCycle", "final_div_factor", self.final_div_factor, above=True)
         flag("OneCycle", "linear", self.linear)
-        if self.steps is not None and (not is_int(self.steps) or self.steps < 1):
-            raise ValueError(f"OneCycle: steps must be a whole number >= 1, got {self.steps!r}")
+        if self.steps is not None:
+            count("OneCycle", "steps", self.steps)
 
     def __call__(self, progress: float) -> float:
         one_step = 0.0 if self.steps is None else 1 / self.steps
