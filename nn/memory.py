@@ -9,8 +9,8 @@ import numpy as np
 from .arguments import is_int
 from .kernels.native import keep_freed_memory
 
-MOST = (1 << 31) - 1    # bytes: mallopt takes an int
-_chosen = False         # keep_freed was called
+LARGEST = (1 << 31) - 1  # bytes: mallopt takes an int
+_chosen = False  # whether keep_freed was called
 
 
 def keep_freed(most: int = 1 << 30) -> None:
@@ -26,8 +26,8 @@ def keep_freed(most: int = 1 << 30) -> None:
     stay as they are. Raises ValueError for a `most` that is not a whole number in 0..2³¹ − 1.
     """
     global _chosen
-    if not is_int(most) or not 0 <= most <= MOST:
-        raise ValueError(f"keep_freed: most must be a number of bytes in 0..{MOST}, got {most!r}")
+    if not is_int(most) or not 0 <= most <= LARGEST:
+        raise ValueError(f"keep_freed: most must be a number of bytes in 0..{LARGEST}, got {most!r}")
     _chosen = True
     if not any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         np.empty(31 << 20, np.uint8)

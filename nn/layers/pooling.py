@@ -23,15 +23,15 @@ class _Pool(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-def _axes(pool):
-    return 1 if isinstance(pool, (MaxPool1d, AvgPool1d)) else 2
+def _axes(layer):
+    return 1 if isinstance(layer, (MaxPool1d, AvgPool1d)) else 2
 
 
-def _fitting(pool, x):
+def _fitting(layer, x):
     """x itself, if it has the right number of axes."""
-    axes = _axes(pool)
-    if len(shape_of(pool, x)) != 2 + axes:
-        raise wrong_input(pool, x, "(N, C, H, W)" if axes == 2 else "(N, C, L)")
+    axes = _axes(layer)
+    if len(shape_of(layer, x)) != 2 + axes:
+        raise wrong_input(layer, x, "(N, C, H, W)" if axes == 2 else "(N, C, L)")
     return x
 
 

@@ -28,7 +28,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     Raises: TypeError for what is not a Tensor or number, ValueError for a max_norm < 0 or norm_type not > 0;
     RuntimeError for a norm that is infinite or NaN, if error_if_nonfinite: then nothing was changed. Without
     it such a norm makes gradients 0 or NaN.
-    parameters: a Tensor or several; whether they require grad is not looked at.
+    parameters: a Tensor or several, whether or not they require a gradient.
     """
     number("clip_grad_norm_", "max_norm", max_norm, closed=True)
     number("clip_grad_norm_", "norm_type", norm_type, above=True, closed=True)

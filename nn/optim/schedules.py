@@ -3,8 +3,8 @@
     nn.train.fit(..., schedule=Cosine())
     nn.train.fit(..., schedule=WarmUp(Cosine(), until=0.1))
 
-Step k of T is at progress k/T. Progress and not the number of the step, so that a schedule knows nothing of
-batches and epochs; at every step the factors are those of the scheduler of PyTorch that is named.
+Step k of T is at progress k/T, so that a schedule need not know of batches and epochs. At every step the
+factor is that of the PyTorch scheduler named in brackets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Chain", "Cosine", "Linear", "MultiStep", "OneCycle", "Step", "WarmUp
 
 Schedule = Callable[[float], float]
 
-# Equal as fractions, k/T and a border may differ in their last bits: the step belongs to what comes after.
+# k/T and a border that are equal as fractions may differ in their last bits; the step comes after the border.
 SLACK = 1e-9
 
 
