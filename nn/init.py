@@ -1,10 +1,10 @@
-"""How weights start: fills a tensor in place, and returns it. Names and arguments are PyTorch's.
+"""First weights: each function fills a tensor in place and returns it. Names and arguments are PyTorch's.
 
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
 All draw from `generator`, a numpy.random.Generator, or from the library's own, which nn.manual_seed seeds.
-fan_in and fan_out are how many numbers a unit sums up, forward and backward: for a weight (out, in, k…) they
-are in·Πk and out·Πk.
+fan_in and fan_out are the numbers of terms that a unit sums, forward and backward: for a weight (out, in, k…)
+they are in·Πk and out·Πk.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         z, n = np.empty(0), math.prod(shape)
         while len(z) < n:
             z = np.concatenate([z, drawn(rng, 2 * (n - len(z)) + 16)])
-        return np.clip(z[:n].reshape(shape) * std + mean, a, b)  # rounding may have left the bounds
+        return np.clip(z[:n].reshape(shape) * std + mean, a, b)  # rounding may exceed the bounds
 
     return _fill("trunc_normal_", tensor, numbers, generator)
 

@@ -1,13 +1,13 @@
-"""Augmentation: images changed as the world might have changed them, so that a network learns what stays.
+"""Augmentation: random changes of images that keep their class, so that a network learns to ignore them.
 
     augment = Compose((Flip(), Crop(padding=4), Noise(0.02)))
     x, y = augment(x, y, rng)
 
 Each takes a batch, x (N, C, H, W) of floats with its classes y, and a numpy.random.Generator, and returns a
-new batch of that dtype: the arguments are not written to, and equal generators give equal bits. What is
-random is drawn for each image by itself; its channels share it. What lies outside an image is 0.
+new batch of that dtype: the arguments are not changed, and equal generators give equal bits. Random numbers
+are drawn for each image by itself, and shared by its channels. Pixels outside an image are 0.
 
-All raise TypeError or ValueError, for their settings when they are built, for a batch when they are called.
+All raise TypeError or ValueError: for their settings when they are built, for a batch when they are called.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Cutout:
         return np.where(hole, x.dtype.type(0), x), y
 
     def _covered(self, centre: np.ndarray, n: int) -> np.ndarray:
-        """(N, n): which of n lines are within the squares about these centres."""
+        """(N, n): which of n rows or columns lie in the squares around these centres."""
         offset = np.arange(n) - (centre - self.size // 2)[:, None]
         return (offset >= 0) & (offset < self.size)
 
@@ -152,8 +152,9 @@ class Mixup:
     """λ x + (1 − λ) x′, and the classes alike as probabilities, x′ being another image of the batch and
     λ ~ Beta(α, α), one for each batch (Zhang et al. 2018, eq. 1 and figure 1a).
 
-    y becomes (N, classes), floats of x's dtype; probabilities that come are mixed as they are.
-    classes: how many there are. alpha: α > 0. Raises ValueError for invalid settings and classes.
+    y becomes (N, classes), floats of x's dtype; it may also come as such probabilities.
+    classes: how many there are. alpha: α >= 0, where 0 mixes nothing. Raises ValueError for invalid settings
+    and classes.
     """
 
     classes: int

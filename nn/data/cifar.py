@@ -1,7 +1,7 @@
 """The binary files of CIFAR-10: 60,000 colour images of 32×32 pixels (Krizhevsky 2009).
 
-A file is a row of records of 3073 bytes without a header: the class, and the red, the green and the blue
-plane, each row by row. A file of another format is told by its length, or by a class that is not in 0..9.
+A file is a sequence of records of 3073 bytes without a header: the class, and the red, the green and the blue
+plane, each row by row. A file of another format shows by its length, or by a class that is not in 0..9.
 """
 
 from __future__ import annotations

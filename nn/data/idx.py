@@ -1,7 +1,7 @@
 """IDX, the format of MNIST (LeCun, Cortes & Burges 1998), Fashion-MNIST and their kin.
 
 Two zero bytes, a byte for the dtype, a byte for the number of dimensions, each dimension as four bytes, and
-the values; all big-endian. The header is only believed after it was compared with the bytes that follow.
+the values; all big-endian. The header is checked against the number of bytes that follow.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ _CHUNK = 1 << 20
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """The array in an IDX file, plain or gzip-compressed (told apart by their first bytes).
+    """The array in an IDX file, plain or gzip-compressed (which the first bytes tell).
 
-    Returns: uint8, int8, int16, int32, float32 or float64, in this machine's byte order.
+    path: the file. Returns: uint8, int8, int16, int32, float32 or float64, in this machine's byte order.
     Raises: FileError if the header is not IDX or lies about the size; OSError if the file can't be read.
-    path: of the file.
     """
     import gzip
 
@@ -65,7 +64,7 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
 
 
 def _read_at_most(file: BinaryIO, size: int) -> bytes:
-    """Up to `size` bytes, without reserving room for bytes that may not be there."""
+    """Up to `size` bytes, without allocating memory for bytes that may not be there."""
     parts = []
     while size > 0 and (part := file.read(min(size, _CHUNK))):
         parts.append(part)
@@ -105,7 +104,7 @@ def _scale(images: np.ndarray) -> np.ndarray:
 
 
 def _find(folder: str | os.PathLike[str], name: str) -> str:
-    dotted = name.replace("-idx", ".idx")  # as other programs unpack them
+    dotted = name.replace("-idx", ".idx")  # as some programs unpack them
     for place in ("", "raw", os.path.join("MNIST", "raw")):
         for file in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
             path = os.path.join(folder, place, file)

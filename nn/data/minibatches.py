@@ -1,4 +1,4 @@
-"""Mini-batches in an order that a seed decides."""
+"""Mini-batches in an order that a Generator decides."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
             shuffle: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs (x[rows], y[rows]) of `size` rows that pass once over the data; the last pair may be shorter.
 
-    Dropping the short batch would hide the same few images from every unshuffled pass; keeping it means
-    that a mean over batches must be weighted by their sizes.
-
+    It is kept, since dropping it would hide the same rows from every unshuffled pass; so weight a mean over
+    batches by their sizes. shuffle: whether the rows come in a random order, drawn from rng, or as they are.
     Raises: TypeError for x, y or rng of another type; ValueError for no rows, for different numbers of rows,
     for size < 1.
-    shuffle: whether the rows come in a random order, by rng, or in their own.
     """
     for name, array in (("x", x), ("y", y)):
         if not isinstance(array, np.ndarray):

@@ -1,4 +1,4 @@
-"""What every layer asks of its sizes and inputs."""
+"""Checks of the arguments and inputs of layers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def positive(module: Module, **sizes: int) -> None:
 
 
 def sizes(module: Module, name: str, value: Sizes, least: int, axes: int = 2) -> tuple[int, ...]:
-    """One number for each axis of an image or a signal, given as such, or as one for all."""
+    """One number for each axis of an image or a signal, from one for each or one for all."""
     numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
     if len(numbers) != axes or not all(is_int(n) and least <= n <= sys.maxsize for n in numbers):
         who = f"{type(module).__name__}: {name}"
@@ -43,14 +43,14 @@ def number(module: Module, name: str, value: float, low: float = -math.inf, high
 
 
 def flags(module: Module, **values: bool) -> None:
-    """Check that settings are truth values (0 and 1 are), so that nothing else is taken for one."""
+    """Check that settings are truth values (0 and 1 are)."""
     for name, value in values.items():
         if not isinstance(value, (bool, np.bool_)) and not (is_int(value) and value in (0, 1)):
             raise TypeError(f"{type(module).__name__}: {name} must be True or False, got {value!r}")
 
 
 def shape_of(module: Module, x: Tensor) -> tuple[int, ...]:
-    """The shape of an input, found to be one."""
+    """The shape of an input, after a check that it is a Tensor or an array."""
     if not isinstance(x, (Tensor, np.ndarray)):
         raise TypeError(f"{module!r}: wanted a Tensor or an array, got {type(x).__name__}")
     return x.shape

@@ -1,4 +1,4 @@
-"""Modules that hold or pass on others' work."""
+"""Modules that contain others, or pass their input on."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Sequential(Module):
 
 
 class ModuleList(Module):
-    """A list of Modules, named "0", "1", …, for a forward of one's own.
+    """A list of Modules, named "0", "1", …, for a forward of your own.
 
-    modules: what is in it at first, any iterable of them.
+    modules: any iterable of the first ones.
     Raises TypeError for what is not a Module.
     """
 
