@@ -37,8 +37,7 @@ class Module:
 
     def forward(self, *args: Any) -> Tensor:
         """What the module computes of its args; every subclass has its own. Raises TypeError in one that has
-        none.
-        """
+        none."""
         raise TypeError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:

@@ -33,12 +33,12 @@ Layer = Callable[[Tensor], Tensor]
 
 
 def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
-    """The most bytes that are alive at one time in step(), forward and backward, above what was there before
-    and without the gradients of leaves that were made until then. Those of `parameters` are cleared first.
+    """The most bytes alive at one time in step(), forward and backward, beyond those before it.
 
-    Counts the buffers of NumPy and the objects of Python, by tracemalloc, which makes the step slower. While
-    an operation's backward runs, the gradients that it is making count as made. What the step leaves behind
-    besides, a loss that is noted down or an entry in a table, counts in full.
+    Gradients of leaves that were made until then do not count; those of `parameters` are cleared first. The
+    count is of NumPy's arrays and Python's objects, by tracemalloc, which slows the step down. While an
+    operation's backward runs, the gradients that it is making count as made. Anything else that the step
+    leaves behind, such as a logged loss, counts in full.
     """
     for p in parameters:
         p.grad = None

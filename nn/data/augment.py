@@ -60,8 +60,7 @@ class Flip:
 class Crop:
     """A window of size×size pixels (None: of the image's own size) at a random place of the image with
     `padding` pixels of 0 around it (He et al. 2016, section 4.2).
-    Raises ValueError for an invalid size or padding, or a window that is larger than the padded image.
-    """
+    Raises ValueError for an invalid size or padding, or a window that is larger than the padded image."""
 
     size: int | None = None
     padding: int = 4

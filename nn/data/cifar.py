@@ -21,9 +21,9 @@ _TRAIN, _TEST = tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.b
 def read_cifar10(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """The images (N, 3, 32, 32) and classes (N,) in one file, both uint8.
 
-    Raises: FileError if its length is no positive multiple of a record's, or a class is not in 0..9; OSError
-    if it can't be read.
-    path: of a binary file, a record of 3,073 bytes for each image.
+    path: a binary file, with a record of 3,073 bytes for each image.
+    Raises: FileError if its length is not a positive multiple of that, or a class is not in 0..9; OSError if
+    it can't be read.
     """
     with open(path, "rb") as file:
         content = file.read()

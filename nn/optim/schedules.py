@@ -82,8 +82,7 @@ class Cosine:
 
     def __call__(self, progress: float) -> float:
         """
-        progress: in 0..1.
-        """
+        progress: in 0..1."""
         return self.end + (1 - self.end) * (1 + math.cos(math.pi * progress)) / 2
 
 
