@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nn.parametrize import Parametrization
 from nn.tensor import Tensor, shared
 
 from .state import from_arrays, to_arrays
@@ -17,7 +18,7 @@ from .transform import Context, Invariant, Transform
 __all__ = ["Chain"]
 
 
-class Chain:
+class Chain(Parametrization):
     """Transforms applied to one weight, one after the other.
 
     `check()` refuses an order in which a later stage would destroy what an earlier one made;

@@ -18,6 +18,7 @@ import numpy as np
 
 import nn
 from nn.graph import Graph, Node
+from nn.parametrize import ModuleParametrization
 from nn.rules import RULES, Rule
 from nn.rules.select import only
 from nn.tensor import Tensor, apply
@@ -49,7 +50,7 @@ CLIPPED_STRAIGHT_THROUGH = Rule(
 
 
 @dataclass
-class Simulation:
+class Simulation(ModuleParametrization):
     """A Module's parametrization: `graph` is the model's trace, `ranges` those of its activations on the
     calibration images.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
+import sys
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 PLAIN = {np.ndarray, float, int, bool, type(None)}
-ERRORS = TypeError, ValueError, IndexError, AttributeError, OverflowError    # that a rule's forward may raise
+ERRORS = TypeError, ValueError, IndexError, AttributeError, OverflowError  # that a rule's forward may raise
 
 
 def as_array(data: Any) -> np.ndarray:
@@ -17,7 +18,7 @@ def as_array(data: Any) -> np.ndarray:
 
     Raises TypeError for what is not numeric, ValueError for lists of unequal lengths.
     """
-    data = data._data if hasattr(data, "_node") else data    # (a masked array has a _data too)
+    data = data._data if hasattr(data, "_node") else data  # (a masked array has a _data too)
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError("Tensor: the data is a masked array, and a Tensor has no mask; wanted a plain array")
     try:
@@ -27,7 +28,7 @@ def as_array(data: Any) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"Tensor: the data is {array.dtype}, wanted floats, integers or booleans")
     if array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
-        return array.astype(np.float32)    # Python's floats have no dtype of their own
+        return array.astype(np.float32)  # Python's floats have no dtype of their own
     return array
 
 
@@ -35,7 +36,7 @@ def as_index(index: Any) -> tuple:
     """An index as a tuple of ints, slices of ints, None, Ellipsis, and arrays for all that NumPy takes as one
     (lists, tuples within the tuple, ranges, buffers, Tensors): new ones, for backward will need them.
 
-    Raises ValueError for what makes no array, TypeError for a slice whose bounds are no integers.
+    Raises ValueError for what makes no array, TypeError for a slice whose bounds are not integers.
     """
     index = index if isinstance(index, tuple) else (index,)
     return tuple(i if type(i) in _AS_IT_IS else _part(i) for i in index)
@@ -56,7 +57,7 @@ def _part(i):
     i = i.numpy() if hasattr(i, "_node") else i
     if isinstance(i, np.ndarray):
         return np.array(i)
-    if not isinstance(i, (bool, list, tuple)):    # (a truth value is an axis of length 1 or 0)
+    if not isinstance(i, (bool, list, tuple)):  # (a truth value is an axis of length 1 or 0)
         with suppress(TypeError):
             return operator.index(i)
     return as_indices(i)
@@ -84,6 +85,13 @@ def is_int(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
+def count(who: str, name: str, value: Any, least: int = 1) -> int:
+    """A whole number of at least `least`, as an int; ValueError for anything else."""
+    if not is_int(value) or not least <= value <= sys.maxsize:
+        raise ValueError(f"{who}: {name} must be a whole number >= {least}, got {value!r}")
+    return int(value)
+
+
 def as_ints(given: tuple) -> tuple[int, ...]:
     """Both f(2, 3) and f((2, 3)) mean (2, 3)."""
     return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
@@ -108,7 +116,7 @@ def named(rule, arrays, error):
     came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
     kinds = (ValueError, IndexError, OverflowError)
     kind = next((k for k in kinds if isinstance(error, k)), TypeError)
-    kind = ValueError if kind is OverflowError else kind    # an integer that no size or axis can be
+    kind = ValueError if kind is OverflowError else kind  # an integer that no size or axis can be
     return kind(f"{rule.name}: {error} (the inputs: {came})")
 
 
@@ -129,7 +137,7 @@ def sizes(who: str, given: tuple) -> tuple[int, ...]:
 
 
 def numeric(who: str, dtype: Any, kinds: str = "fiub") -> np.dtype:
-    """A dtype of a tensor; TypeError for what is none, or none of these kinds."""
+    """A dtype of a tensor; TypeError for anything else."""
     try:
         found = np.dtype(dtype)
     except TypeError:

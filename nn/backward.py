@@ -6,7 +6,6 @@ The order of the walk: Kahn, "Topological sorting of large networks" (1962).
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -15,36 +14,12 @@ import numpy as np
 
 from .context import Brief, ambient
 from .half import wide
-from .kernels.native import keep_freed_memory
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 LEAF = True        # Tensor._node of a tensor that was made, not computed, and wants a gradient
 FREED = "freed"    # Node.saved once backward has been through the node
-
-
-KEPT = 1 << 30     # bytes of freed memory that stay with the process
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep the memory of a step for the next one; elsewhere this does nothing.
-
-    What is freed goes back to the system where a block is larger than a threshold, 128 KB at first, and at
-    the end of the heap beyond twice that. The next step gets it back page by page: an epoch of digits_cnn
-    spent 30 % of its time so. Freeing a larger block raises the threshold to its size, up to 32 MB
-    (mallopt(3), M_MMAP_THRESHOLD). This one is never written to and takes no memory itself.
-    The end of the heap is kept up to 62 MB then. A step of a larger network frees more: of one like VGG, 64
-    images of 32², it spent 6 % so. How much is kept can only be said in C (M_TRIM_THRESHOLD). Who has set
-    such a threshold from outside, for this process, keeps it.
-    """
-    if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
-        return
-    np.empty(31 << 20, np.uint8)
-    keep_freed_memory(KEPT)
-
-
-_keep_freed_memory()
 
 
 class Node:

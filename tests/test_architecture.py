@@ -24,7 +24,7 @@ FLOORS = {
     "nn.state": 3, "nn.layers": 3, "nn.optim": 3, "nn.train": 3,
     "nn.data": 3, "nn.models": 3, "nn.graph": 3,
     "nn.files": 3, "nn.recompute": 3, "nn.precision": 3, "nn.profile": 3, "nn.resume": 3,
-    "nn.curvature": 3, "nn.modes": 3, "nn.objective": 3,
+    "nn.curvature": 3, "nn.modes": 3, "nn.objective": 3, "nn.memory": 3,
     "compress": 4,
     "compress.testing": 4.5,
     "compress.cli": 5, "compress.__main__": 5,
@@ -192,3 +192,19 @@ def test_importing_nn_loads_nothing_that_takes_long():
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"numpy.random", "inspect", "typing", "tqdm", "safetensors"} & set(done.stdout.split())
+
+
+def test_importing_changes_nothing_in_the_process():
+    """Neither arguments, environment, signals, warnings, float errors nor threads; argv is not looked at."""
+    program = """
+import os, signal, sys, threading, warnings, numpy as np
+def process():
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    return (sys.argv[:], dict(os.environ), handlers, warnings.filters[:], np.geterr(), sys.excepthook,
+            threading.active_count(), sys.stdout, sys.stderr, os.getcwd(), sys.getrecursionlimit())
+before = process()
+import nn, compress
+compress.prepare
+assert process() == before
+"""
+    subprocess.run([sys.executable, "-c", program, "--isa", "none"], cwd=ROOT, check=True)

@@ -1,13 +1,13 @@
-"""Augmentation: images changed as the world might have changed them, so that a network learns what stays.
+"""Augmentation: random changes of images that keep their class, so that a network learns to ignore them.
 
     augment = Compose((Flip(), Crop(padding=4), Noise(0.02)))
     x, y = augment(x, y, rng)
 
 Each takes a batch, x (N, C, H, W) of floats with its classes y, and a numpy.random.Generator, and returns a
-new batch of that dtype: the arguments are not written to, and equal generators give equal bits. What is
-random is drawn for each image by itself; its channels share it. What lies outside an image is 0.
+new batch of that dtype: the arguments are not changed, and equal generators give equal bits. Random numbers
+are drawn for each image by itself, and shared by its channels. Pixels outside an image are 0.
 
-All raise TypeError or ValueError, for their settings when they are built, for a batch when they are called.
+All raise TypeError or ValueError: for their settings when they are built, for a batch when they are called.
 """
 
 from __future__ import annotations
@@ -60,8 +60,7 @@ class Flip:
 class Crop:
     """A window of size×size pixels (None: of the image's own size) at a random place of the image with
     `padding` pixels of 0 around it (He et al. 2016, section 4.2).
-    Raises ValueError for a size or a padding that is none, or a window that is larger than the padded image.
-    """
+    Raises ValueError for an invalid size or padding, or a window that is larger than the padded image."""
 
     size: int | None = None
     padding: int = 4
@@ -142,7 +141,7 @@ class Cutout:
         return np.where(hole, x.dtype.type(0), x), y
 
     def _covered(self, centre: np.ndarray, n: int) -> np.ndarray:
-        """(N, n): which of n lines are within the squares about these centres."""
+        """(N, n): which of n rows or columns lie in the squares around these centres."""
         offset = np.arange(n) - (centre - self.size // 2)[:, None]
         return (offset >= 0) & (offset < self.size)
 
@@ -152,8 +151,9 @@ class Mixup:
     """λ x + (1 − λ) x′, and the classes alike as probabilities, x′ being another image of the batch and
     λ ~ Beta(α, α), one for each batch (Zhang et al. 2018, eq. 1 and figure 1a).
 
-    y becomes (N, classes), floats of x's dtype; probabilities that come are mixed as they are.
-    classes: how many there are. alpha: α > 0. Raises ValueError for settings and for classes that are none.
+    y becomes (N, classes), floats of x's dtype; it may also come as such probabilities.
+    classes: how many there are. alpha: α >= 0, where 0 mixes nothing. Raises ValueError for invalid settings
+    and classes.
     """
 
     classes: int
@@ -165,7 +165,7 @@ class Mixup:
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         _check("Mixup", x, y, rng)
-        share = x.dtype.type(rng.beta(self.alpha, self.alpha) if self.alpha else 1)    # Beta(0, 0): no mixing
+        share = x.dtype.type(rng.beta(self.alpha, self.alpha) if self.alpha else 1)  # Beta(0, 0): no mixing
         other, y = rng.permutation(len(x)), self._probabilities(y, x.dtype)
         return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
 
@@ -189,7 +189,7 @@ def rotated(x: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
     angle = np.radians(np.broadcast_to(degrees, n))[:, None, None]
     down, across = np.arange(h)[:, None] - (h - 1) / 2, np.arange(w) - (w - 1) / 2
     cos, sin = np.cos(angle), np.sin(angle)
-    from_y = across * sin + down * cos + (h - 1) / 2    # the rotation the other way, the y axis pointing down
+    from_y = across * sin + down * cos + (h - 1) / 2  # the rotation the other way, the y axis pointing down
     from_x = across * cos - down * sin + (w - 1) / 2
     top, left = np.floor(from_y).astype(int), np.floor(from_x).astype(int)
     padded, image = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))), np.arange(n)[:, None, None]

@@ -1,4 +1,4 @@
-"""What every layer asks of its sizes and inputs."""
+"""Checks of the arguments and inputs of layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 
-from ..arguments import is_int, is_number
+from .. import random
+from ..arguments import count, is_int, is_number
 from ..module import Module
 from ..tensor import Tensor
 
@@ -17,12 +18,11 @@ Sizes = int | tuple[int, ...]
 def positive(module: Module, **sizes: int) -> None:
     """Check that sizes are whole numbers of at least 1."""
     for name, size in sizes.items():
-        if not is_int(size) or not 1 <= size <= sys.maxsize:
-            raise ValueError(f"{type(module).__name__}: {name} must be a whole number >= 1, got {size!r}")
+        count(type(module).__name__, name, size)
 
 
 def sizes(module: Module, name: str, value: Sizes, least: int, axes: int = 2) -> tuple[int, ...]:
-    """One number for each axis of an image or a signal, given as such, or as one for all."""
+    """One number for each axis of an image or a signal, from one for each or one for all."""
     numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
     if len(numbers) != axes or not all(is_int(n) and least <= n <= sys.maxsize for n in numbers):
         who = f"{type(module).__name__}: {name}"
@@ -43,14 +43,14 @@ def number(module: Module, name: str, value: float, low: float = -math.inf, high
 
 
 def flags(module: Module, **values: bool) -> None:
-    """Check that settings are truth values (0 and 1 are), so that nothing else is taken for one."""
+    """Check that settings are truth values (0 and 1 are)."""
     for name, value in values.items():
         if not isinstance(value, (bool, np.bool_)) and not (is_int(value) and value in (0, 1)):
             raise TypeError(f"{type(module).__name__}: {name} must be True or False, got {value!r}")
 
 
 def shape_of(module: Module, x: Tensor) -> tuple[int, ...]:
-    """The shape of an input, found to be one."""
+    """The shape of an input, after a check that it is a Tensor or an array."""
     if not isinstance(x, (Tensor, np.ndarray)):
         raise TypeError(f"{module!r}: wanted a Tensor or an array, got {type(x).__name__}")
     return x.shape
@@ -59,3 +59,12 @@ def shape_of(module: Module, x: Tensor) -> tuple[int, ...]:
 def wrong_input(module: Module, x: Tensor, wanted: str) -> ValueError:
     """The error of an input whose shape does not fit."""
     return ValueError(f"{module!r}: wanted an input of shape {wanted}, got {tuple(x.shape)}")
+
+
+def source(module: Module, rng: np.random.Generator | None) -> np.random.Generator:
+    """The Generator that first weights are drawn from: the given one, or the library's own."""
+    rng = random.generator() if rng is None else rng
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"{type(module).__name__}: rng must be a numpy.random.Generator, got "
+                        f"{type(rng).__name__}")
+    return rng

@@ -14,7 +14,7 @@ def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math
            above: bool = False, closed: bool = False) -> float:
     """`value` as a float in [low, high): without `low` if `above`, with `high` if `closed`.
 
-    Raises: TypeError for what is no number, ValueError for one outside, each naming `who` and `name`.
+    Raises: TypeError for what is not a number, ValueError for one outside, each naming `who` and `name`.
     """
     if not is_number(value):
         raise TypeError(f"{who}: {name} must be a number, got {value!r}")
@@ -40,7 +40,7 @@ def numbers(who: str, name: str, values: Any, count: int, high: float) -> tuple[
 
 
 def several(who: str, name: str, values: Any) -> tuple:
-    """`values` as a tuple; TypeError for what is none and no list."""
+    """`values` as a tuple; TypeError for what is neither a tuple nor a list."""
     try:
         return tuple(values)
     except TypeError:
@@ -48,7 +48,7 @@ def several(who: str, name: str, values: Any) -> tuple:
 
 
 def flag(who: str, name: str, value: Any) -> bool:
-    """`value` as a bool; TypeError for what is no truth value."""
+    """`value` as a bool; TypeError for what is not a truth value."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{who}: {name} must be True or False, got {value!r}")
     return bool(value)

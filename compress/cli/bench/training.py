@@ -2,7 +2,7 @@
 
 Both libraries run the same lines on the same batches from the same weights. PyTorch runs as one writes it
 first, and at its best: images channels last, the fused Adam. All share a process, and with it the heap that
-nn has told to keep what is freed (nn/backward.py): alone, PyTorch gets its memory from the system each time.
+nn.memory has told to keep what is freed: alone, PyTorch gets its memory from the system each time.
 """
 
 from __future__ import annotations
