@@ -49,7 +49,7 @@ from .files import FileError, load, save
 from .forward import jvp
 from .functional import cat, chunk, clamp, einsum, gather, matmul, maximum, minimum, split, stack, where
 from .gradcheck import GradcheckError, gradcheck
-from .graph import Graph, trace
+from .graph import Graph
 from .jacobians import hvp, jacobian
 from .layers import (GELU, AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, BatchNorm1d,
                      BatchNorm2d, BCEWithLogitsLoss, Conv1d, Conv2d, ConvTranspose2d, CrossEntropyLoss,
@@ -62,6 +62,7 @@ from .parameter import Parameter
 from .random import manual_seed
 from .recompute import checkpoint, checkpoint_sequential
 from .tensor import Tensor, TraceError
+from .tracing import trace
 
 __all__ = ["GELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "BCEWithLogitsLoss",
            "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout",
