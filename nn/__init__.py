@@ -60,7 +60,7 @@ from .context import no_grad
 from .curvature import fisher_diag, gauss_newton_diag, hessian_diag, per_sample_grads
 from .explain import explain
 from .files import FileError, load, save
-from .forward import jvp
+from .forward_mode import jvp
 from .functional import (
     cat,
     chunk,

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backward import wrote
 from .tensor import Tensor
+from .versions import wrote
 
 PARAMETRIZATION = "parametrization"    # no child, parameter or buffer may have this name
 
