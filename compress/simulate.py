@@ -20,6 +20,7 @@ import nn
 from nn.graph import Graph, Node
 from nn.parametrize import ModuleParametrization
 from nn.rules import RULES, Rule
+from nn.rules.record import CONSTANT
 from nn.rules.select import only
 from nn.tensor import Tensor, apply
 
@@ -45,6 +46,7 @@ CLIPPED_STRAIGHT_THROUGH = Rule(
     lambda g, saved, needs: (only(g, saved[0]), None),
     samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {"low": -0.8, "high": 1.1})],
     surrogate=lambda y, target, low, high: lambda y, target: np.clip(y, low, high),
+    saves=CONSTANT,
     fresh=True,
 )
 

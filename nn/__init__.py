@@ -46,7 +46,7 @@ from .context import no_grad
 from .curvature import fisher_diag, gauss_newton_diag, hessian_diag, per_sample_grads
 from .explain import explain
 from .files import FileError, load, save
-from .forward import jvp
+from .forward_mode import jvp
 from .functional import cat, chunk, clamp, einsum, gather, matmul, maximum, minimum, split, stack, where
 from .gradcheck import GradcheckError, gradcheck
 from .graph import Graph

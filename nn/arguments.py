@@ -5,9 +5,14 @@ from __future__ import annotations
 import operator
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+
+# For annotations alone: nn.tensor.Tensor is above this, and above all that a Tensor is made of.
+Tensor: TypeAlias = Any
+Operand: TypeAlias = "Tensor | np.ndarray | float"
+Dims: TypeAlias = "int | tuple[int, ...] | None"
 
 PLAIN = {np.ndarray, float, int, bool, type(None)}
 ERRORS = TypeError, ValueError, IndexError, AttributeError, OverflowError  # that a rule's forward may raise

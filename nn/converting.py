@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .arguments import numeric, sizes
+from .arguments import Tensor, numeric, sizes
 from .rules import arithmetic, shapes
-
-if TYPE_CHECKING:
-    from .tensor import Tensor
 
 
 def _to(dtype, doc):
@@ -28,11 +25,11 @@ class Converting:
     def astype(self, dtype: Any) -> Tensor:
         """In another dtype; no gradient flows through integers and booleans."""
         dtype = np.dtype(dtype)
-        return self._apply(arithmetic.cast if dtype.kind == "f" else arithmetic.truncate, dtype=dtype)
+        return self._apply(arithmetic.cast if dtype.kind == "f" else arithmetic.truncate, self, dtype=dtype)
 
     def detach(self) -> Tensor:
         """The same array, out of the graph: no gradient flows back through it."""
-        return self._apply(shapes.detach)
+        return self._apply(shapes.detach, self)
 
     float = _to(np.float32, "As float32.")
     double = _to(np.float64, "As float64.")

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from . import backward as engine
 from . import functional as F
 from .half import wide
 from .jacobians import hessian_rows, leaves
@@ -31,6 +30,7 @@ from .module import Module
 from .parameter import Parameter
 from .random import generator
 from .tensor import Operand, Tensor
+from .walk import walk
 
 __all__ = ["fisher_diag", "gauss_newton_diag", "hessian_diag", "per_sample_grads"]
 
@@ -164,7 +164,7 @@ def _gradients(out: Tensor, v: np.ndarray,
                parameters: dict[str, Parameter]) -> Iterator[tuple[str, np.ndarray]]:
     """(name, gradient of ⟨v, out⟩) for the parameters that it was computed from; the graph is kept."""
     if out.requires_grad:
-        grads, _ = engine._walk(out._node, np.asarray(v, wide(out.dtype)), True)
+        grads, _ = walk(out._node, np.asarray(v, wide(out.dtype)), True)
         for name, p in parameters.items():
             if grads.get(p) is not None:
                 yield name, grads[p]

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .backward import Node
 from .context import within
 from .jacobian_mistakes import (
     axes_named,
@@ -26,6 +25,7 @@ from .jacobian_mistakes import (
     same,
     wrong_axis,
 )
+from .operation import Operation
 from .rules import Rule
 from .tensor import Tensor, TraceError
 
@@ -225,7 +225,7 @@ def _ways(y):
     seen, stack = {y._node}, [y._node]
     while stack:
         node = stack.pop()
-        if type(node) is not Node:
+        if type(node) is not Operation:
             continue
         for k, parent in enumerate(node.parents):
             if parent is not None:
@@ -245,7 +245,7 @@ class _Attach:
         if rule.name == "detach" and isinstance(x, Tensor) and x._node is not None:
             self.found = True
             parent = x if isinstance(x, Tensor) and x.is_leaf else x._node
-            out._node = Node(_THROUGH, [parent], None, out.shape)
+            out._node = Operation(_THROUGH, [parent], None, out.shape)
 
     def enter(self, module):
         """Modules say that they begin; it does not matter here."""

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from . import higher
-from .backward import Misfit
-from .context import no_grad
+from .backward import gradients
+from .context import no_grad, within
 from .diagnose import diagnose, diagnose_shape
-from .forward import jvp
+from .forward_mode import jvp
 from .rules import RULES, Rule
+from .rules.record import CONSTANT, DERIVED, OUTPUT
 from .tensor import Tensor, apply
+from .walk import Misfit
 
 STEP = 1e-5
 
@@ -67,8 +68,31 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
         check.rule = rule
         if rule.surrogate:
             check.smooth = rule.surrogate(*check.arrays, **how)
+        _check_saves(rule, check.arrays, how)
         check.run(rng, order)
     return True
+
+
+def _check_saves(rule, arrays, attrs):
+    """Raise GradcheckError unless what the rule saves is what its `saves` and `derive` say."""
+    y, saved = rule.forward(*arrays, **attrs)
+    if rule.saves is None or saved is None:
+        return
+    try:
+        origins = rule.origins(saved)
+        tensors = [_tensor(x) if np.asarray(x).dtype.kind == "f" else x for x in arrays]
+        derived = iter(rule.derive(*tensors, **attrs) if rule.derive else ())
+        want = [next(derived) if origin is DERIVED else arrays[origin] if isinstance(origin, int) else
+                y if origin is OUTPUT else kept for origin, kept in zip(origins, saved, strict=True)]
+    except (ValueError, IndexError, StopIteration) as error:
+        raise GradcheckError(f"{rule.name}: saves={rule.saves!r} does not fit what it saves: "
+                             f"{error}") from None
+    for j, (kept, one, origin) in enumerate(zip(saved, want, origins, strict=True)):
+        one = getattr(one, "data", one) if origin is DERIVED else one
+        if origin is not CONSTANT and kept is not None and not np.allclose(kept, one, 1e-9, 1e-12, True):
+            what = f"input {origin}" if isinstance(origin, int) else origin
+            raise GradcheckError(f"{rule.name}: saves[{j}] is the {what}, says the rule, but saved[{j}] is "
+                                 "another array")
 
 
 class _Check:
@@ -134,11 +158,11 @@ class _Check:
 
     def gradient(self, v, *inputs):
         """All gradients of ⟨v, f(inputs)⟩ end to end: the function whose derivative is the second one."""
-        with higher.recorded():
+        with within("recording", True):
             v, *inputs = (Tensor(x, True) if isinstance(x, Tensor) and x.dtype.kind == "f"
                           and not x.requires_grad else x for x in (v, *inputs))
             out = self.function(*inputs, **self.attrs)
-            grads = higher.gradients("gradcheck", out, v, None) if out.requires_grad else {}
+            grads = gradients("gradcheck", out, v, None) if out.requires_grad else {}
             flat = [grads[x].reshape(-1) if x in grads else Tensor(np.zeros(x.size))
                     for x in (inputs[i] for i in self.floats)]
             return apply(RULES["cat"], *flat)

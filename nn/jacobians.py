@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from . import backward as engine
-from . import higher
-from .backward import LEAF
-from .context import no_grad
-from .forward import Dual, jvp
+from .backward import gradients
+from .context import no_grad, within
+from .forward_mode import Dual, jvp
 from .half import wide
+from .operation import LEAF
 from .tensor import Operand, Tensor
+from .walk import walk
 
 __all__ = ["hvp", "jacobian", "leaves"]
 
@@ -37,7 +37,7 @@ def jacobian(f: Callable[[Tensor], Tensor], x: Operand, mode: str = "auto") -> n
     if mode not in ("auto", "forward", "reverse"):
         raise ValueError(f"jacobian: mode is {mode!r}, wanted 'auto', 'forward' or 'reverse'")
     leaf = Tensor(x, requires_grad=True)
-    with higher.recorded():
+    with within("recording", True):
         y = _tensor("jacobian", f(leaf))
     if mode == "auto":
         mode = "forward" if FORWARD_COSTS * leaf.size < y.size else "reverse"
@@ -93,11 +93,11 @@ def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
 
 def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callable[[list], list[np.ndarray]]:
     """v ↦ H·v for f at xs. The gradient is computed once, however many v there are."""
-    with higher.recorded():
+    with within("recording", True):
         y = _tensor(who, f(*xs))
         if y.size != 1:
             raise ValueError(f"{who}: f gave shape {y.shape}, wanted one element, which alone has a Hessian")
-        found = higher.gradients(who, y, np.ones(y.shape), True) if y.requires_grad else {}
+        found = gradients(who, y, np.ones(y.shape), True) if y.requires_grad else {}
     slopes = [found.get(x) for x in xs]
 
     def product(vs):
@@ -128,7 +128,7 @@ def _grads(y, xs, cotangent):
     if y._node is LEAF:
         grads = {y: cotangent}
     else:
-        grads, _ = engine._walk(y._node, np.asarray(cotangent, wide(y.dtype)), True)
+        grads, _ = walk(y._node, np.asarray(cotangent, wide(y.dtype)), True)
     return [np.zeros(x.shape, wide(x.dtype)) if grads.get(x) is None else grads[x] for x in xs]
 
 

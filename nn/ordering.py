@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import Dims, Operand, Tensor
 from .rules import choices, gathering, order, reductions, spread
-
-if TYPE_CHECKING:
-    from .tensor import Dims, Operand, Tensor
 
 
 class Ordered(NamedTuple):
@@ -24,7 +22,7 @@ def _extreme(best, places, two, which):
     def method(self, dim: int | Operand | None = None, keepdim: bool = False, *, axis: Dims = None,
                keepdims: bool = False) -> Tensor | Ordered:
         if dim is None:
-            return self._apply(best, dim=axis, keepdim=keepdim or keepdims)
+            return self._apply(best, self, dim=axis, keepdim=keepdim or keepdims)
         if axis is not None:
             raise TypeError(f"{best.name}: both dim and axis came; dim, PyTorch's, gives (values, indices), "
                             "axis, NumPy's, the values")
@@ -32,12 +30,12 @@ def _extreme(best, places, two, which):
             raise TypeError(f"{best.name}: dim is {dim}, wanted an int; over several axes there is "
                             f"a{best.name}(dim) or {best.name}(axis=dim)")
         if hasattr(dim, "dtype") and not isinstance(dim, np.integer):
-            return self._apply(two, dim)
+            return self._apply(two, self, dim)
         x, dim = _row(self), _axis(best.name, self, dim)
         if not x.shape[dim]:
             raise IndexError(f"{best.name}: axis {dim} of the shape {self.shape} has no entries")
-        at = x._apply(places, dim=dim, keepdim=True)
-        values, at = x._apply(gathering.gather, at, dim=dim), at
+        at = x._apply(places, x, dim=dim, keepdim=True)
+        values, at = x._apply(gathering.gather, x, at, dim=dim), at
         if not (keepdim or keepdims):
             values, at = values.squeeze(dim), at.squeeze(dim)
         return Ordered(*(t.reshape(*self.shape) if not self.ndim else t for t in (values, at)))
@@ -103,10 +101,10 @@ class Ordering:
     def _first(self, k, dim, descending):
         """The first k entries along `dim`, or all, in order."""
         x = _row(self)
-        at = x._apply(order.argsort, dim=dim, descending=bool(descending))
+        at = x._apply(order.argsort, x, dim=dim, descending=bool(descending))
         if k is not None and k < x.shape[dim]:
             at = at[(slice(None),) * dim + (slice(k),)]
-        values = x._apply(gathering.gather, at, dim=dim)
+        values = x._apply(gathering.gather, x, at, dim=dim)
         if not self.ndim and at.size == 1:
             values, at = values.reshape(()), at.reshape(())
         return Ordered(values, at)

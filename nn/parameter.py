@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .backward import wrote
 from .context import ambient, no_grad
 from .parametrize import Parametrization
 from .tensor import Tensor
+from .versions import wrote
 
 
 class Parameter(Tensor):

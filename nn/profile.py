@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import backward as engine
-from .backward import Node
 from .context import within
-from .recompute import END, replaying, split
+from .double_backward import END
+from .operation import Operation
+from .recompute import replaying, split
 from .rules import Rule
 from .tensor import Tensor
+from .versions import owner
+from .walk import walk
 
 __all__ = ["measured_peak", "predicted_peak"]
 
@@ -136,17 +138,17 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: boo
     gauge = _Gauge()
     out = layer(x)
     root, array = out._node, out._data
-    into, onto = (id(engine.owner(a)) for a in (x._data, array))
+    into, onto = (id(owner(a)) for a in (x._data, array))
     output = 0 if into == onto else array.nbytes
     forward, saved, kept = gauge.most(), gauge.alive() - output, _owners(root)
     copied = _leaf(Tensor(np.copy(array, order="K")), root is not None)
     del out, array  # in a network only those who need it hold it
     g = [np.ones(copied.shape, copied.dtype) if follows is None else _gradient(follows, copied)]
-    gradient, holder = engine.owner(g[0]).nbytes, g[0] if held else None
+    gradient, holder = owner(g[0]).nbytes, g[0] if held else None
     grads, gauge = {}, _Gauge(apart_from=None if first else x)
-    if type(root) is Node:
+    if type(root) is Operation:
         with within("gauge", gauge):
-            grads, _ = engine._walk(Node(_START, [root], g, ()), g[0].dtype.type(1))
+            grads, _ = walk(Operation(_START, [root], g, ()), g[0].dtype.type(1))
     cost = _Cost(output=output, gradient=gradient, saved=saved, keeps_input=into in kept or into == onto,
                  keeps_output=onto in kept and into != onto, forward=forward, backward=gauge.most(),
                  leaves=len(grads))
@@ -170,7 +172,7 @@ def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
     y = layer(x)
     root, seed, ones = y._node, np.ones_like(y._data), np.ones_like(x._data)
     del y
-    return engine._walk(root, seed)[0].get(x, ones) if type(root) is Node else ones
+    return walk(root, seed)[0].get(x, ones) if type(root) is Operation else ones
 
 
 def _owners(root: Any) -> set[int]:
@@ -178,9 +180,9 @@ def _owners(root: Any) -> set[int]:
     found, seen, stack = set(), {root}, [root]
     while stack:
         node = stack.pop()
-        if type(node) is Node:
+        if type(node) is Operation:
             held = (*(node.saved or ()), *(node.inputs or ()))
-            found |= {id(engine.owner(kept)) for kept in held if isinstance(kept, np.ndarray)}
+            found |= {id(owner(kept)) for kept in held if isinstance(kept, np.ndarray)}
             stack += [parent for parent in node.parents if parent is not None and parent not in seen]
             seen.update(node.parents)
     return found
@@ -222,16 +224,16 @@ class _Gauge:
         self._largest = self.most()
         tracemalloc.reset_peak()
 
-    def made(self, leaf: Tensor | Node, g: Any) -> None:
-        """Backward has made g, the gradient of `leaf` (in a checkpoint, of the end that stands for it)."""
-        if type(leaf) is Node and leaf.rule is END:
+    def made(self, leaf: Tensor | Operation, g: Any) -> None:
+        """Backward has made g, the gradient of `leaf`, or of what stands for it within a checkpoint."""
+        if type(leaf) is Operation and leaf.rule is END:
             leaf = leaf.attrs["of"]
-        if type(leaf) is Node or g is None or leaf is self._no_leaf:
+        if type(leaf) is Operation or g is None or leaf is self._no_leaf:
             return
         if leaf not in self._known:
             before = sys.getsizeof(self._known)
             self._known.add(leaf)
-            self._gradients += sys.getsizeof(engine.owner(np.asarray(g)))
+            self._gradients += sys.getsizeof(owner(np.asarray(g)))
             self._gradients += sys.getsizeof(self._known) - before  # the set's memory is not the step's
 
     def alive(self) -> int:

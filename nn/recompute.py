@@ -18,14 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from . import backward as engine
-from . import higher, random
-from .backward import Node
+from . import random
 from .bundles import joined, leaves, parted
 from .context import ambient, within
+from .double_backward import END, back_to
 from .kernels.kernel import forcing
+from .operation import Operation, count_consumers
 from .rules import Rule
 from .tensor import Tensor
+from .versions import tick
+from .walk import walk
 
 __all__ = ["checkpoint", "checkpoint_sequential", "replaying", "split"]
 
@@ -54,7 +56,7 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     context = ambient.context
     if context.tracer is not None or not context.recording:
         return f(*inputs, **named)
-    since = engine.tick()
+    since = tick()
     # Recorded the first time too: its graph tells what f closes over. Backward will need that room anyway.
     with random.noted() as drawn:
         result = f(*inputs, **named)
@@ -67,7 +69,7 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     call = _Call(f, inputs, named, tuple(parents), drawn, context.forced, _fingerprint(y._data))
     saved = (call, *arrays)
     out = y.detach()
-    out._node = Node(_RULE, parents, saved, y.shape)
+    out._node = Operation(_RULE, parents, saved, y.shape)
     return out if y is result else parted(result, out)
 
 
@@ -125,7 +127,7 @@ def replaying(drawn: random.Run | None = None) -> Iterator[None]:
 def _again(g, saved, needs):
     """The vjp of checkpoint: f once more, and the gradient g back through it to where it began."""
     call, (root, ends) = saved[0], _replayed(saved[0])
-    grads, owned = engine._walk(root, g, wanted=set(ends.values()))
+    grads, owned = walk(root, g, wanted=set(ends.values()))
     found = [(ends[parent] in owned, grads.get(ends[parent])) for parent in call.parents]
     return [part if part is None or own else np.array(part) for own, part in found]
 
@@ -133,13 +135,13 @@ def _again(g, saved, needs):
 def _again_recorded(node, g):
     """The same with create_graph: what f records now stays in the graph."""
     call, (root, ends) = node.saved[0], _replayed(node.saved[0])
-    grads = higher.back_to({end: parent for parent, end in ends.items()}, root, g)
+    grads = back_to({end: parent for parent, end in ends.items()}, root, g)
     return [grads.get(ends[parent]) for parent in call.parents]
 
 
 def _replayed(call):
-    """Run f again: (its last node, {parent outside f: the end put in its place in f's graph})."""
-    since = engine.tick()
+    """Run f again: (its last operation, {parent outside f: the end put in its place in f's graph})."""
+    since = tick()
     same = nullcontext() if ambient.context.forced is call.forced else forcing(call.forced)
     with replaying(call.drawn), same:  # other kernels would round in other places
         y = _one_tensor(call.f(*call.inputs, **call.named))
@@ -156,11 +158,10 @@ def _replayed(call):
 _RULE = Rule("checkpoint", "y = f(x);  dx = g·∂f/∂x, for which f runs again",
              lambda *arrays, f: (f(*map(Tensor, arrays)).numpy(), None), _again, fresh=True,
              double=_again_recorded)
-END = Rule("end", "what f did not compute", lambda: None, lambda g, saved, needs: ())
 
 
 def _recorded(parent, since):
-    return type(parent) is Node and parent.clock >= since
+    return type(parent) is Operation and parent.time >= since
 
 
 def _cut(root, since):
@@ -175,7 +176,7 @@ def _cut(root, since):
                     stack.append(parent)
             elif parent is not None:
                 if parent not in ends:
-                    ends[parent] = Node(END, (), None, parent.shape, {"of": parent})
+                    ends[parent] = Operation(END, (), None, parent.shape, {"of": parent})
                 node.parents[i] = ends[parent]
     return ends
 
@@ -187,7 +188,7 @@ def _in_order(root, ends):
     with and without a checkpoint, and adds up gradients in the same order.
     """
     stand_for = {end: parent for parent, end in ends.items()}
-    pending, found, ready = engine.count_consumers(root), [], [root]
+    pending, found, ready = count_consumers(root), [], [root]
     while ready:
         node = ready.pop()
         if node in stand_for:

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from . import random
-from .backward import wrote
 from .files import FileError, arrays_to_bytes, clear_leftovers, read_arrays, write_arrays
 from .module import Module
 from .optim import AveragedModel, Optimizer
+from .versions import wrote
 
 __all__ = ["Checkpoint", "Progress", "described", "fingerprint", "sampled"]
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backward import wrote
 from .parameter import Parameter
 from .parametrize import Stateful
 from .tensor import Tensor
+from .versions import wrote
 
 PARAMETRIZATION = "parametrization"  # no child, parameter or buffer may have this name
 

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
-from . import backward as engine
-from .arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
-from .backward import LEAF, Node
+from .arguments import ERRORS, PLAIN, Dims, Operand, as_array, as_index, named, plain
+from .backward import backward
 from .context import ambient
+from .converting import Converting
 from .half import F16, F32, any_half, is_half
-from .methods import OVER_AXES, Methods
-from .rules import Rule, arithmetic, linear, reductions, shapes
+from .methods import Methods
+from .operation import LEAF, Operation
+from .operators import Operators
+from .ordering import Ordering
+from .rules import Rule, arithmetic, linear, shapes
 from .rules.ufuncs import UFUNCS
+from .shaping import Shaping
+from .versions import wrote
 
-Operand: TypeAlias = "Tensor | np.ndarray | float"
-Dims: TypeAlias = "int | tuple[int, ...] | None"
+__all__ = ["Dims", "Operand", "Tensor", "TraceError", "apply", "in_float32", "rule_in_float32", "shared"]
 
 
 class TraceError(RuntimeError):
@@ -71,7 +76,7 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     out._data = y
     out.grad = None
     if recorded and context.recording and rule.vjp is not None:
-        out._node = Node(rule, parents, saved, y.shape, attrs, arrays if rule.by_twin is True else None)
+        out._node = Operation(rule, parents, saved, y.shape, attrs, arrays if rule.keeps_inputs else None)
     else:
         out._node = None
     if context.tracer is not None:
@@ -99,57 +104,14 @@ def rule_in_float32(rule: Rule, inputs: Sequence[Any], attrs: dict[str, Any]) ->
 _new = object.__new__
 
 
-def shared(array: np.ndarray, node: Node | bool | None = None) -> Tensor:
+def shared(array: np.ndarray, node: Operation | bool | None = None) -> Tensor:
     """A Tensor of this very array, not of a copy, that came out of `node`."""
     out = _new(Tensor)
     out._data, out._node, out.grad = array, node, None
     return out
 
 
-# What most operators and methods of Tensor are: the rule of that name, applied.
-
-def _unary(rule):
-    def method(self) -> Tensor:
-        return apply(rule, self)
-    method.__doc__ = rule.formula
-    return method
-
-
-def _operator(rule):
-    return lambda self, other: apply(rule, self, other)
-
-
-def _swapped(rule):
-    return lambda self, other: apply(rule, other, self)
-
-
-def _reduction(rule):
-    def method(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None,
-               keepdims: bool = False) -> Tensor:
-        return apply(rule, self, dim=self._axes(dim if axis is None else axis), keepdim=keepdim or keepdims)
-    method.__doc__ = f"{rule.formula}\n\n{OVER_AXES}"
-    return method
-
-
-def _writer(ufunc, sign):
-    """t += v and its kin write where nothing is recorded; else Python goes on to compute t = t + v."""
-    def write(self, other):
-        context = ambient.context
-        if self._node is LEAF and context.recording:
-            raise RuntimeError(f"t {sign} v: a leaf that requires grad cannot be written to while operations "
-                               "are recorded; write inside `with nn.no_grad():`, or compute a new tensor")
-        if context.tracer is not None or (
-                context.recording and (self._node or getattr(other, "_node", None))):
-            return NotImplemented
-        self._check_own(f"t {sign} v")
-        dtype = F32 if is_half(self) else None
-        ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind", dtype=dtype)
-        engine.wrote(self._data)
-        return self
-    return write
-
-
-class Tensor(Methods):
+class Tensor(Operators, Methods, Ordering, Shaping, Converting):
     """An array, its gradient, and how it was computed.
 
     data: an array (copied, its dtype kept), or numbers and nested lists of numbers (floats become
@@ -168,7 +130,7 @@ class Tensor(Methods):
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self._data: np.ndarray = as_array(data)
-        self._node: Node | bool | None = None
+        self._node: Operation | bool | None = None
         self.grad: np.ndarray | None = None
         if requires_grad:
             self.requires_grad = True
@@ -184,7 +146,7 @@ class Tensor(Methods):
             value = value if isinstance(value, np.ndarray) else as_array(value)
             if self._node is not None and value.dtype.kind != "f":
                 raise TypeError(f"data: {value.dtype} came for a tensor that requires grad, wanted floats")
-        engine.wrote(self._data)
+        wrote(self._data)
         self._data = value
 
     @property
@@ -203,10 +165,10 @@ class Tensor(Methods):
             raise TypeError(f"requires_grad: the tensor is {self.dtype}; only floats have gradients")
         self._node = LEAF if wanted else None
 
-    shape = property(lambda self: self._data.shape, doc="The length of each axis, a tuple of ints.")
-    ndim = property(lambda self: self._data.ndim, doc="How many axes; PyTorch's dim() too.")
-    dtype = property(lambda self: self._data.dtype, doc="The kind of the entries, a dtype of NumPy.")
-    size = property(lambda self: self._data.size, doc="How many entries, as in NumPy and as numel(); what "
+    shape = property(attrgetter("_data.shape"), doc="The length of each axis, a tuple of ints.")
+    ndim = property(attrgetter("_data.ndim"), doc="How many axes; PyTorch's dim() too.")
+    dtype = property(attrgetter("_data.dtype"), doc="The kind of the entries, a dtype of NumPy.")
+    size = property(attrgetter("_data.size"), doc="How many entries, as in NumPy and as numel(); what "
                     "PyTorch's size() gives is the shape.")
     is_leaf = property(lambda self: self._node is None or self._node is LEAF,
                        doc="Whether it was made, not computed from what requires grad.")
@@ -265,21 +227,6 @@ class Tensor(Methods):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
-    # Operators
-
-    __neg__ = _unary(arithmetic.neg)
-    __add__, __radd__ = _operator(arithmetic.add), _swapped(arithmetic.add)
-    __sub__, __rsub__ = _operator(arithmetic.sub), _swapped(arithmetic.sub)
-    __mul__, __rmul__ = _operator(arithmetic.mul), _swapped(arithmetic.mul)
-    __truediv__, __rtruediv__ = _operator(arithmetic.div), _swapped(arithmetic.div)
-    __pow__, __rpow__ = _operator(arithmetic.pow), _swapped(arithmetic.pow)
-    __matmul__, __rmatmul__ = _operator(linear.matmul), _swapped(linear.matmul)
-    __lt__, __le__ = _operator(arithmetic.lt), _operator(arithmetic.le)
-    __gt__, __ge__ = _operator(arithmetic.gt), _operator(arithmetic.ge)
-    __eq__, __ne__ = _operator(arithmetic.eq), _operator(arithmetic.ne)
-    __iadd__, __isub__ = _writer(np.add, "+="), _writer(np.subtract, "-=")
-    __imul__, __itruediv__ = _writer(np.multiply, "*="), _writer(np.divide, "/=")
-
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         """np.exp(t), array + t and the like: the rule of that name, so that a gradient flows through."""
         rule = UFUNCS.get(ufunc)
@@ -288,10 +235,8 @@ class Tensor(Methods):
                             "the tensor, or .detach().numpy() for its array")
         return apply(rule, *inputs)
 
-    def _apply(self, rule, *others, **attrs):
-        return apply(rule, self, *others, **attrs)
-
-    _apply_to, _shared = staticmethod(apply), staticmethod(shared)
+    # For what is below this module: a Tensor brings along how it is computed and how it is made.
+    _apply, _shared = staticmethod(apply), staticmethod(shared)
 
     def __getitem__(self, index: Any) -> Tensor:
         return apply(shapes.index, self, index=as_index(index))
@@ -301,13 +246,13 @@ class Tensor(Methods):
     def __setitem__(self, index: Any, value: Operand) -> None:
         self._check_writable("t[...] = v", value)
         self._data[as_index(index)] = getattr(value, "_data", value)
-        engine.wrote(self._data)
+        wrote(self._data)
 
     def copy_(self, value: Operand) -> Tensor:
         """Overwrite the entries with those of `value`, which broadcasts; returns self."""
         self._check_writable("copy_", value)
         np.copyto(self._data, getattr(value, "_data", value), casting="same_kind")
-        engine.wrote(self._data)
+        wrote(self._data)
         return self
 
     def _check_own(self, operation):
@@ -323,44 +268,6 @@ class Tensor(Methods):
             raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient would flow through; "
                                "write inside `with nn.no_grad():`, or compute a new tensor (t * mask + v, "
                                "nn.cat)")
-
-    # Methods, with PyTorch's names
-
-    exp, log, sqrt = _unary(arithmetic.exp), _unary(arithmetic.log), _unary(arithmetic.sqrt)
-    sum, mean, argmax = map(_reduction, (reductions.sum, reductions.mean, reductions.argmax))
-
-    def var(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-        """The variance over `dim`, with n − correction in the denominator.
-
-        keepdim: whether the axes stay, at length 1. Raises ValueError where nothing is left of the
-        denominator.
-        """
-        return apply(reductions.var, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
-
-    def reshape(self, *shape: int) -> Tensor:
-        """The same entries in another shape, one length of which may be -1."""
-        return apply(shapes.reshape, self, shape=as_ints(shape))
-
-    def permute(self, *dims: int) -> Tensor:
-        """All axes in the new order `dims`."""
-        return apply(shapes.permute, self, dims=as_ints(dims))
-
-    def transpose(self, *dims: int) -> Tensor:
-        """The two axes `dims` exchanged; or, as in NumPy, a tuple of all axes in a new order.
-
-        Raises TypeError for another number of axes."""
-        if len(dims) == 1:
-            return self.permute(*dims)
-        if len(dims) != 2:
-            raise TypeError(f"transpose: {len(dims)} axes came, wanted two, or a tuple of all")
-        order, (a, b) = list(range(self.ndim)), map(self._axis, dims)
-        if not order:
-            return self.permute(())
-        order[a], order[b] = order[b], order[a]
-        return self.permute(order)
-
-    T = property(lambda self: self.permute(*reversed(range(self.ndim))), doc="All axes reversed.")
-    mT = property(lambda self: self.transpose(-2, -1), doc="Each matrix of a batch transposed.")
 
     def _axis(self, dim, ndim=None):
         ndim = ndim or self.ndim or 1    # a scalar has an axis to flatten
@@ -396,4 +303,4 @@ class Tensor(Methods):
         it needs has been overwritten since, or if create_graph meets no_grad or an operation that
         has no second derivative.
         """
-        engine.backward(self, grad, retain_graph, create_graph)
+        backward(self, grad, retain_graph, create_graph)

@@ -17,7 +17,7 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}   # names that 
 
 # The longest prefix of a module's name decides which floor it is on (design, §1).
 FLOORS = {
-    "nn.kernels": 1, "nn.context": 1,
+    "nn.kernels": 1, "nn.context": 1, "nn.versions": 1,
     "nn": 2,                                                   # tensor, rules, functional, random, ...
     "nn.testing": 2.5,
     "nn.module": 3, "nn.parameter": 3, "nn.parametrize": 3,
@@ -102,13 +102,14 @@ def test_nn_never_imports_compress():
 
 
 def test_no_circles():
-    """Follow what runs at import from every module; the doors count too, as modules of their own."""
+    """Follow the imports of every module, those in functions and under TYPE_CHECKING too; the doors count as
+    modules of their own. What says nothing of `Tensor` but its name has it from nn.arguments."""
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         assert name not in path, " → ".join([*path[path.index(name):], name])
         if name not in done:
-            for other in sorted(AT_IMPORT[name] & set(SOURCES)):
+            for other in sorted(EVERYWHERE[name] & set(SOURCES)):
                 visit(other, (*path, name))
             done.add(name)
 

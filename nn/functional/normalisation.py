@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import rules
-from ..backward import wrote
 from ..context import ambient
 from ..tensor import Operand, Tensor, apply
+from ..versions import wrote
 from .half import rounded_once
 from .shapes import as_tensor
 

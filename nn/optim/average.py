@@ -12,13 +12,13 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..arguments import count
-from ..backward import wrote
 from ..context import no_grad, undoing
 from ..half import wide
 from ..layers import BatchNorm1d, BatchNorm2d
 from ..modes import in_mode
 from ..module import Module
 from ..tensor import Tensor
+from ..versions import wrote
 from .settings import flag, number
 
 

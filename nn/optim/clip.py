@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..backward import wrote
 from ..half import wide
 from ..tensor import Tensor
+from ..versions import wrote
 from .settings import number
 
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backward import wrote
 from ..half import F32, wide
 from ..parameter import Parameter
 from ..tensor import Tensor
+from ..versions import wrote
 from .settings import number
 
 

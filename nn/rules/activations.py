@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import kernels
-from .record import Rule
+from .record import CONSTANT, OUTPUT, Rule
 from .reductions import along, kept_shape
 from .select import only, without
 
@@ -23,18 +23,29 @@ def _relu(x):
     return y, (y,)
 
 
-def _relu_vjp(g, saved, needs, overwrite_g=False):
-    (y,) = saved
+def _relu_grad(g, *, y, overwrite_g=False):
     # (The gradient of a single number may be a NumPy scalar, which is no array.)
     if kernels.relu_grad.compiled and y.ndim and y.dtype == np.float32 == g.dtype and y.shape == g.shape:
-        return (kernels.relu_grad(g, y, overwrite_g=overwrite_g),)
-    return (without(g, y <= 0),)    # beside a NaN, which is not, g
+        return kernels.relu_grad(g, y, overwrite_g=overwrite_g), (y,)
+    return without(g, y <= 0), (y,)    # beside a NaN, which is not, g
+
+
+relu_grad = Rule(
+    "relu_grad", "y = g where the output of relu is > 0, else 0;  dg = v there, else 0, v the gradient in y",
+    _relu_grad, lambda v, saved, needs: (relu_grad(v, y=saved[0]),),
+    samples=lambda rng: [([rng.normal(size=(3, 4))], {"y": y}) for (y,), _ in _away_from_zero(rng)],
+    saves=CONSTANT, fresh=True, symmetric=True)
+
+
+def _relu_vjp(g, saved, needs, overwrite_g=False):
+    return (relu_grad(g, y=saved[0], overwrite_g=overwrite_g),)
 
 
 # At 0, where the derivative does not exist, the subgradient 0.
 relu = Rule(
     "relu", "y = max(x, 0);  dx = g where y > 0, else 0", _relu, _relu_vjp,
-    samples=_away_from_zero, fresh=True, symmetric=True, linear=True, overwrites=True, exact=True)
+    samples=_away_from_zero, saves=CONSTANT, fresh=True, symmetric=True, overwrites=True,
+    exact=True, method=True)
 
 
 def _dropout_samples(rng):
@@ -51,7 +62,7 @@ def _dropout(x, keep, *, p):
 dropout = Rule(
     "dropout", "y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0", _dropout,
     lambda g, saved, needs: (only(g * saved[1], saved[0]), None),
-    samples=_dropout_samples, fresh=True, symmetric=True, linear=True)
+    samples=_dropout_samples, saves=CONSTANT, fresh=True, symmetric=True)
 
 
 def _sum(x, dim):
@@ -82,7 +93,7 @@ def _softmax_twin(x, *, dim=-1):
 
 softmax = Rule(
     "softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
-    samples=_rows, fresh=True, symmetric=True, by_twin=False)
+    samples=_rows, saves=(OUTPUT, CONSTANT), fresh=True, symmetric=True)
 
 
 def _log_softmax(x, *, dim=-1):
@@ -104,4 +115,4 @@ def _log_softmax_jvp(t, i, saved, out, *, dim=-1):
 log_softmax = Rule(
     "log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
     twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(),
-    samples=_rows, fresh=True, jvp=_log_softmax_jvp, by_twin=False)
+    samples=_rows, saves=(OUTPUT, CONSTANT), fresh=True, jvp=_log_softmax_jvp)

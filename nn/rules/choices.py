@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from .record import Rule
+from .record import CONSTANT, Rule
 from .select import only, without
 
 
@@ -26,7 +26,7 @@ def _where_samples(rng):
 
 where = Rule(
     "where", "y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0", _where, _where_vjp,
-    samples=_where_samples, fresh=True, symmetric=True, linear=True, exact=True)
+    samples=_where_samples, saves=CONSTANT, fresh=True, symmetric=True, exact=True)
 
 
 def _pairs(rng):
@@ -51,7 +51,7 @@ def _greater(name, choose, loses):
 
     return Rule(name, f"y = {name[:3]}(a, b);  da = g where y = a ≠ b, g/2 where a = b, else 0, db alike",
                 lambda a, b: (choose(a, b), (a, b)), vjp,
-                samples=_pairs, fresh=True, symmetric=True, linear=True)
+                samples=_pairs, saves=CONSTANT, fresh=True, symmetric=True)
 
 
 # Where both are equal there is no derivative; of the subgradients this is the symmetric one.
@@ -88,7 +88,7 @@ def _clamp_samples(rng):
 
 clamp = Rule(
     "clamp", "y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
-    _clamp, _clamp_vjp, samples=_clamp_samples, fresh=True, symmetric=True, linear=True)
+    _clamp, _clamp_vjp, samples=_clamp_samples, saves=CONSTANT, fresh=True, symmetric=True)
 
 invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None), exact=True)
 both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import shapes
-from .record import Rule
+from .record import CONSTANT, Rule
 from .reductions import along, kept_shape
 from .select import only
 
@@ -83,7 +83,7 @@ def _cumsum(x, *, dim):
 cumsum = Rule(
     "cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dim": dim}) for dim in (0, 1, -1)],
-    linear=True)
+    saves=CONSTANT, linear=True)
 
 
 def _cumprod(x, *, dim):
@@ -122,7 +122,7 @@ def _cumprod_twin(x, *, dim):
     y, n, step = (x if x.ndim else x.reshape(1)).movedim(dim, 0), x.shape[dim] if x.ndim else 1, 1
     while step < n:
         pairs, step = y[step:] * y[:n - step], 2 * step
-        y = y._apply_to(shapes.cat, y[:n - pairs.shape[0]], pairs, dim=0)
+        y = shapes.cat(y[:n - pairs.shape[0]], pairs, dim=0)
     return y.movedim(0, dim).reshape(*x.shape)
 
 

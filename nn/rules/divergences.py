@@ -3,7 +3,7 @@
 import numpy as np
 
 from .functions import logistic, times_sign
-from .record import Rule
+from .record import CONSTANT, DERIVED, Rule
 
 
 def _same(op, a, b):
@@ -32,7 +32,7 @@ def _apart(rng):
 l1 = Rule(
     "l1", "y = |a − b|;  da = g·sign(a − b), db = −da", _l1, _l1_vjp,
     twin=lambda a, b: (a - b).abs(),
-    samples=lambda rng: [(list(_apart(rng)), {})], fresh=True, symmetric=True, linear=True)
+    samples=lambda rng: [(list(_apart(rng)), {})], saves=CONSTANT, fresh=True, symmetric=True)
 
 
 def _huber(a, b, *, delta=1.0):
@@ -57,6 +57,7 @@ huber = Rule(
     "huber", "y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
     _huber, _huber_vjp, twin=_huber_twin,
     samples=lambda rng: [(list(_apart(rng)), {}), (list(_apart(rng)), {"delta": 1.05})],
+    saves=(DERIVED,), derive=lambda a, b, *, delta=1.0: ((a - b).clamp(-delta, delta),),
     fresh=True, symmetric=True)
 
 
@@ -91,7 +92,7 @@ def _kl_samples(rng):
 kl_div = Rule(
     "kl_div", "y = t·(log t − x), or eᵗ·(t − x) of a log target;  dx = −g·t, dt = g·(log t + 1 − x), "
     "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp, twin=_kl_twin, samples=_kl_samples,
-    fresh=True, symmetric=True, by_twin=False)
+    saves=(0, 1, CONSTANT), fresh=True, symmetric=True)
 
 
 def _bce(x, t, pos_weight):
@@ -123,4 +124,5 @@ def _bce_samples(rng):
 binary_cross_entropy_with_logits = Rule(
     "binary_cross_entropy_with_logits", "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  "
     "dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
-    _bce, _bce_vjp, twin=_bce_twin, samples=_bce_samples, fresh=True, symmetric=True)
+    _bce, _bce_vjp, twin=_bce_twin, samples=_bce_samples, saves=(0, 1, 2, DERIVED, DERIVED),
+    derive=lambda x, t, pos_weight: (-x.logsigmoid(), x.sigmoid()), fresh=True, symmetric=True)

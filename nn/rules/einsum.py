@@ -7,7 +7,7 @@ gradient of an operand is an einsum again, of g and the other operands, with its
 
 import numpy as np
 
-from .record import Rule
+from .record import CONSTANT, INPUTS, Rule
 from .select import only
 
 
@@ -174,5 +174,5 @@ def _samples(rng):
 
 einsum = Rule(
     "einsum", "y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ",
-    _einsum, _einsum_vjp, jvp=_einsum_jvp, twin=_einsum_twin, samples=_samples, by_twin=False,
-    origins=lambda j: j - 1)
+    _einsum, _einsum_vjp, jvp=_einsum_jvp, twin=_einsum_twin, samples=_samples,
+    saves=(CONSTANT, INPUTS))

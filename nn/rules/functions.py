@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .record import Rule
+from .record import CONSTANT, OUTPUT, Rule
 from .select import without
 
 
@@ -16,7 +16,7 @@ tanh = Rule(
     "tanh", "y = tanh x;  dx = g·(1 − y²)",
     lambda x: (y := np.tanh(x), (y,)),
     lambda g, saved, needs: (g * (1 - saved[0] * saved[0]),),
-    samples=signed, fresh=True, symmetric=True)
+    samples=signed, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
 
 
 def logistic(x):
@@ -31,14 +31,14 @@ sigmoid = Rule(
     lambda x: (y := logistic(np.asarray(x)), (y,)),
     lambda g, saved, needs: (g * saved[0] * (1 - saved[0]),),
     twin=lambda x: 1 / (1 + (-x).exp()),
-    samples=signed, fresh=True, symmetric=True, by_twin=False)
+    samples=signed, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
 
 logsigmoid = Rule(
     "logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)",
     lambda x: (np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), (x,)),
     lambda g, saved, needs: (g * logistic(-saved[0]),),
     twin=lambda x: x.sigmoid().log(),
-    samples=signed, fresh=True, symmetric=True, by_twin=False)
+    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
 
 
 def _softplus(x, *, beta=1.0, threshold=20.0):
@@ -63,21 +63,22 @@ softplus = Rule(
     _softplus, _softplus_vjp, twin=_softplus_twin,
     samples=lambda rng: [(x, how) for (x, _), how in
                          zip(signed(rng), ({}, {"beta": 2.0, "threshold": 1.0}), strict=True)],
-    fresh=True, symmetric=True, by_twin=False)
+    saves=(0, CONSTANT, CONSTANT), fresh=True, symmetric=True)
 
 sin = Rule(
     "sin", "y = sin x;  dx = g·cos x",
     lambda x: (np.sin(x), (x,)),
     lambda g, saved, needs: (g * np.cos(saved[0]),),
-    samples=signed, fresh=True, symmetric=True)
+    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
 
 cos = Rule(
     "cos", "y = cos x;  dx = −g·sin x",
     lambda x: (np.cos(x), (x,)),
     lambda g, saved, needs: (-g * np.sin(saved[0]),),
-    samples=signed, fresh=True, symmetric=True)
+    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
 
-sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True)
+sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True,
+            method=True)
 
 
 def times_sign(g, x):
@@ -91,4 +92,4 @@ abs = Rule(
     "abs", "y = |x|;  dx = g·sign x",
     lambda x: (np.abs(x), (x,)),
     lambda g, saved, needs: (times_sign(g, saved[0]),),
-    samples=signed, fresh=True, symmetric=True, linear=True, exact=True)
+    samples=signed, saves=CONSTANT, fresh=True, symmetric=True, exact=True, method=True)

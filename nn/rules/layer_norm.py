@@ -80,4 +80,4 @@ def _samples(rng):
 layer_norm = Rule(
     "layer_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (gw − mean gw − x̂·mean(gw·x̂))/√(var x + ε), gw = g·w",
-    _layer_norm, _layer_norm_vjp, twin=_layer_norm_twin, by_twin=_layer_norm_inputs, samples=_samples)
+    _layer_norm, _layer_norm_vjp, twin=_layer_norm_twin, restored=_layer_norm_inputs, samples=_samples)

@@ -48,7 +48,7 @@ def _matmul_samples(rng):
 matmul = Rule(
     "matmul", "y = a·b;  da = g·bᵀ, db = aᵀ·g",
     _matmul, _matmul_vjp,
-    samples=_matmul_samples, fresh=True,
+    samples=_matmul_samples, saves=(0, 1), fresh=True,
     jvp=lambda t, i, saved, out: saved[0] @ t if i else t @ saved[1])
 
 
@@ -90,4 +90,4 @@ def _linear_samples(rng):
 linear = Rule(
     "linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
     twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b,
-    samples=_linear_samples, fresh=True, jvp=_linear_jvp, by_twin=False)
+    samples=_linear_samples, saves=(0, 1), fresh=True, jvp=_linear_jvp)

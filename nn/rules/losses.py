@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import kernels
-from .record import Rule
+from .record import DERIVED, Rule
 
 
 def _cross_entropy(logits, classes):
@@ -71,6 +71,6 @@ def _mse_vjp(g, saved, needs):
 
 mse = Rule(
     "mse", "y = (a − b)²;  da = 2g(a − b), db = −da", _mse, _mse_vjp,
-    twin=lambda a, b: (a - b) ** 2,
+    twin=lambda a, b: (a - b) ** 2, saves=(DERIVED,), derive=lambda a, b: (a - b,),
     samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})], fresh=True,
     symmetric=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .record import Rule
+from .record import CONSTANT, OUTPUT, Rule
 from .reductions import along, kept_shape
 
 
@@ -25,11 +25,11 @@ def _norm(x, *, p=2.0, dim=None, keepdim=False):
                 y = np.add.reduce((wide / scale) ** p, axis=dim, keepdims=True) ** (1 / p) * scale
         y = y if keepdim else y.squeeze(dim)
     y = np.asarray(y).astype(x.dtype, copy=False)
-    return y, (x, y, p, dim, *kept_shape(x.shape, dim))
+    return y, (x, y, p, dim, kept_shape(x.shape, dim))
 
 
 def _norm_vjp(g, saved, needs):
-    x, y, p, dim, *kept = saved
+    x, y, p, dim, kept = saved
     g, y, slope = along(g, kept), along(y, kept), np.sign(x)
     if p == 0:    # a count changes nowhere
         return (g * slope * 0,)
@@ -53,4 +53,4 @@ def _samples(rng):
 # Where x is 0 the norm has no derivative; the subgradient 0, as in PyTorch.
 norm = Rule(
     "norm", "y = (Σ|xᵢ|ᵖ)¹ᐟᵖ;  dxᵢ = g·sign xᵢ·(|xᵢ|/y)ᵖ⁻¹, 0 where xᵢ = 0", _norm, _norm_vjp,
-    samples=_samples, fresh=True)
+    samples=_samples, saves=(0, OUTPUT, CONSTANT, CONSTANT, CONSTANT), fresh=True)

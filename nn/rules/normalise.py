@@ -161,7 +161,7 @@ def _samples(rng):
 batch_norm = Rule(
     "batch_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (g − db/n − x̂·dw/n)·w/√(var x + ε)",
-    _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin, by_twin=_batch_norm_inputs,
+    _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin, restored=_batch_norm_inputs,
     samples=lambda rng: [*_samples(rng), ([rng.normal(size=(5, 3)), None, None], {})],
     fresh=True, overwrites=True)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .record import Rule
+from .record import CONSTANT, Rule
 
 
 def _pad(x, *, widths, value=0):
@@ -15,7 +15,7 @@ def _pad(x, *, widths, value=0):
 
 
 def _pad_jvp(t, i, inside, out, *, widths, value=0):
-    return _pad(t, widths=widths)[0]
+    return pad(t, widths=widths)
 
 
 pad = Rule(
@@ -23,4 +23,4 @@ pad = Rule(
     lambda g, inside, needs: (g[inside],),
     samples=lambda rng: [([rng.normal(size=(2, 3))], how) for how in
                          ({"widths": ((0, 0), (2, 1))}, {"widths": ((1, 0), (0, 3)), "value": 0.5})],
-    jvp=_pad_jvp, linear=True, exact=True)
+    saves=CONSTANT, jvp=_pad_jvp, exact=True)

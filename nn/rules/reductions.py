@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .record import Rule
+from .record import CONSTANT, Rule
 from .select import only
 
 
@@ -52,7 +52,7 @@ def _sum(x, *, dim=None, keepdim=False):
 sum = Rule(
     "sum", "y = Σxᵢ;  dxᵢ = g", _sum,
     lambda g, kept, needs: (along(g, kept),),
-    samples=_samples, linear=True)
+    samples=_samples, saves=CONSTANT, linear=True)
 
 
 def _mean(x, *, dim=None, keepdim=False):
@@ -64,7 +64,7 @@ def _mean(x, *, dim=None, keepdim=False):
 mean = Rule(
     "mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
     lambda g, saved, needs: (along(g, saved[1:]) / saved[0],),
-    samples=_samples, linear=True)
+    samples=_samples, saves=CONSTANT, linear=True)
 
 
 def _var(x, *, dim=None, correction=1, keepdim=False):
@@ -116,10 +116,12 @@ def _extreme(name, reduce):
 
     def jvp(t, i, saved, out, *, dim=None, keepdim=False):
         x, y, _ = saved
-        return np.mean(t, axis=dim, keepdims=keepdim, where=_ties(x, y))
+        ties = _ties(x, y)
+        count = np.add.reduce(ties.astype(t.dtype), axis=dim, keepdims=keepdim)
+        return only(t, ties).sum(dim, keepdims=keepdim) / count
 
     return Rule(name, f"y = {name} xᵢ;  dxᵢ = g/(number of ties) where xᵢ = y, else 0", forward, vjp,
-                samples=_samples, fresh=True, jvp=jvp, linear=True, exact=True)
+                samples=_samples, saves=CONSTANT, fresh=True, jvp=jvp, exact=True)
 
 
 # An extreme that k entries share has no derivative; of its subgradients this is the symmetric one.

@@ -13,7 +13,7 @@ SMALL = 1 << 10    # numbers, up to which np.where is quicker
 
 def only(g, mask):
     """g where the mask (booleans) holds, else 0. They broadcast; the result is a new array, or a Tensor."""
-    if type(g) is not np.ndarray and hasattr(g, "_node"):    # the lines of a vjp on Tensors (nn/higher.py)
+    if type(g) is not np.ndarray and hasattr(g, "_node"):    # a vjp on Tensors (nn/double_backward.py)
         return g.where(mask, 0)
     if g.size > SMALL and type(mask) is np.ndarray and g.itemsize in _BITS:
         return _and(g, np.negative(mask.view(np.int8)))
@@ -21,7 +21,9 @@ def only(g, mask):
 
 
 def without(g, mask):
-    """0 where the mask holds, else g: for arrays, as `only`."""
+    """0 where the mask holds, else g: as `only`."""
+    if type(g) is not np.ndarray and hasattr(g, "_node"):
+        return g.masked_fill(mask, 0)
     if g.size > SMALL and type(mask) is np.ndarray and g.itemsize in _BITS:
         return _and(g, np.subtract(mask.view(np.int8), np.int8(1)))
     return np.where(mask, _ZERO[g.dtype.char], g)

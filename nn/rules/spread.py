@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import reductions
-from .record import Rule
+from .record import CONSTANT, OUTPUT, Rule
 from .reductions import along, kept_shape
 from .select import without
 
@@ -75,7 +75,7 @@ def _logsumexp_twin(x, *, dim=None, keepdim=False):
 
 logsumexp = Rule(
     "logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
-    samples=reductions.sum.samples, fresh=True, jvp=_logsumexp_jvp, by_twin=False)
+    samples=reductions.sum.samples, saves=(0, OUTPUT, CONSTANT), fresh=True, jvp=_logsumexp_jvp)
 
 
 def _argmin(x, *, dim=None, keepdim=False):

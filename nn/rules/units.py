@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .functions import logistic, signed
-from .record import Rule
+from .record import CONSTANT, DERIVED, Rule
 from .select import only
 
 
@@ -23,7 +23,7 @@ leaky_relu = Rule(
     _leaky_vjp,
     samples=lambda rng: [(x, how) for (x, _), how in
                          zip(signed(rng), ({}, {"negative_slope": 0.3}), strict=True)],
-    fresh=True, symmetric=True, linear=True)
+    saves=CONSTANT, fresh=True, symmetric=True)
 
 
 def _silu(x):
@@ -40,15 +40,19 @@ def _silu_vjp(g, saved, needs):
 silu = Rule(
     "silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))", _silu, _silu_vjp,
     twin=lambda x: x * x.sigmoid(),
-    samples=signed, fresh=True, symmetric=True)
+    samples=signed, saves=(0, DERIVED), derive=lambda x: (x.sigmoid(),), fresh=True, symmetric=True)
 
 
 _ROOT, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
 def _gelu_tanh(x):
-    t = np.tanh(_ROOT * (x + _CUBIC * (x * x * x)))
+    t = _inner(x)
     return 0.5 * x * (1 + t), (x, t)
+
+
+def _inner(x):
+    return np.tanh(_ROOT * (x + _CUBIC * (x * x * x)))
 
 
 def _gelu_tanh_vjp(g, saved, needs):
@@ -60,5 +64,5 @@ def _gelu_tanh_vjp(g, saved, needs):
 gelu_tanh = Rule(
     "gelu_tanh", "y = x·(1 + t)/2, t = tanh √(2/π)(x + 0.044715·x³);  "
     "dx = g·(1 + t + x·(1 − t²)·√(2/π)(1 + 0.134145·x²))/2", _gelu_tanh, _gelu_tanh_vjp,
-    twin=lambda x: 0.5 * x * (1 + (_ROOT * (x + _CUBIC * x ** 3)).tanh()),
-    samples=signed, fresh=True, symmetric=True)
+    twin=lambda x: 0.5 * x * (1 + _inner(x)),
+    samples=signed, saves=(0, DERIVED), derive=lambda x: (_inner(x),), fresh=True, symmetric=True)

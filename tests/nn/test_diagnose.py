@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import nn
-from nn import backward
 from nn import functional as F
+from nn import walk
 from nn.diagnose import diagnose_shape
 from nn.rules import RULES, Rule
 from tests.nn.test_gradcheck import float_arguments
@@ -55,7 +55,7 @@ def test_sign_factor_and_zero_on_every_rule(rule, argument, change, words):
     y, saved = rule.forward(*arrays, **attrs)
     needs = [k == argument for k in range(len(arrays))]
     part = np.asarray(rule.vjp(np.ones(np.shape(y)), saved, needs)[argument])
-    part = backward.fit(part, arrays[argument].shape, rule)
+    part = walk.fit(part, arrays[argument].shape, rule)
     if words.startswith("-3.5") and np.count_nonzero(part) < 3:  # two numbers always have a ratio
         assert words in said or not said
     else:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import nn
-from nn import backward
 from nn import functional as F
+from nn import walk
 from nn.rules import RULES, Rule
 from nn.tensor import apply
 
@@ -168,7 +168,7 @@ def test_the_mistakes_above_are_mistakes_and_their_corrections_pass():
     ids=["takes the first", "averages", "sums too much"],
 )
 def test_broadcasting_not_undone_is_found(monkeypatch, wrong):
-    monkeypatch.setattr(backward, "fit", wrong)
+    monkeypatch.setattr(walk, "fit", wrong)
     with pytest.raises(nn.GradcheckError, match=r"^mul: the gradient of argument 1 \(b\)"):
         nn.gradcheck(RULES["mul"], np.ones((3, 4)), np.ones(4))
 
