@@ -35,13 +35,8 @@ def start(module: str, *arguments: str, environment: Mapping[str, str] = ONE_THR
 
     It leads a group of its own, so that Ctrl-C reaches only us: it would print where it was, and we end it.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN],
-        env={**os.environ, **environment},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
+    process = subprocess.Popen([sys.executable, "-c", RUN], env={**os.environ, **environment},
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     pickle.dump((sys.path, module, arguments), process.stdin)
     process.stdin.flush()
     return process

@@ -19,8 +19,7 @@ LIKE = {  # what stands for a letter of ours where it can't be written
     "θ": "theta", "λ": "lambda", "Π": "prod", "∏": "prod", "∫": "int", "∇": "grad", "≪": "<<", "⊗": "x",
     "↦": "->", "′": "'", "⌈": "ceil(", "⌉": ")", "⌊": "floor(", "⌋": ")", "⟨": "<", "⟩": ">", "§": "S",
     "½": "(1/2)", "⁄": "/", "ŵ": "w^", "ẋ": "x'", "ẏ": "y'",
-    "\N{COMBINING CIRCUMFLEX ACCENT}": "^", "\N{COMBINING MACRON}": "_bar", "\N{COMBINING DOT ABOVE}": "'",
-}  # fmt: skip
+    "\N{COMBINING CIRCUMFLEX ACCENT}": "^", "\N{COMBINING MACRON}": "_bar", "\N{COMBINING DOT ABOVE}": "'"}
 RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᐟᵀᵇᵐⁿᵖᵗˣʸ", "0123456789+-()/Tbmnptxy", strict=True))
 LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ᵢⱼₖₙ", "0123456789+-()ijkn", strict=True))
 SCRIPT = re.compile(f"[{''.join(RAISED)}]+|[{''.join(LOWERED)}]+")  # a whole exponent, or a whole index

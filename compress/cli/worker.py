@@ -16,8 +16,7 @@ TICK, DONE, FAILED = range(3)  # what an answer is
 
 def main() -> None:
     """Serve until standard input ends. A task is a pickled (function, arguments); the function is also given
-    `tick`, which sends a number on ahead.
-    """
+    `tick`, which sends a number on ahead."""
     import nn
 
     nn.memory.keep_freed()  # also where nothing is trained, so that all times are taken alike

@@ -34,14 +34,8 @@ class Workers:
         from tqdm import tqdm
 
         tqdm.set_lock(threading.RLock())  # its own is for processes, and needs one more to look after it
-        self.bar = tqdm(
-            total=self.epochs,
-            unit="epoch",
-            desc="training",
-            file=sys.stderr,
-            leave=False,
-            disable=sys.stderr is None or not sys.stderr.isatty(),
-        )
+        self.bar = tqdm(total=self.epochs, unit="epoch", desc="training", file=sys.stderr, leave=False,
+                        disable=sys.stderr is None or not sys.stderr.isatty())
         self.moving = threading.Lock()
         self.entered = ExitStack()
         self.entered.enter_context(on_interrupt(self._kill))
