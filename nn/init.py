@@ -218,9 +218,7 @@ def _fill(who, tensor, numbers, generator=None):
     if not isinstance(tensor, Tensor) or tensor.dtype.kind != "f":
         got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         raise TypeError(f"{who}: wanted a Tensor of floats, got {got}")
-    rng = random.generator() if generator is None else generator
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{who}: generator must be a numpy.random.Generator, got {type(rng).__name__}")
+    rng = random.chosen(who, "generator", generator)
     tensor._check_own(who)
     with no_grad():
         return tensor.copy_(numbers(rng, tensor.shape))

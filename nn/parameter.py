@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arguments import instance
 from .backward import wrote
 from .context import ambient, no_grad
 from .parametrize import Parametrization
@@ -34,9 +35,8 @@ class Parameter(Tensor):
     @parametrization.setter
     def parametrization(self, parametrization: Parametrization | None) -> None:
         if parametrization is not None:
-            if not isinstance(parametrization, Parametrization):
-                raise TypeError("a Parameter's parametrization must be an nn.parametrize.Parametrization or "
-                                f"None, got {type(parametrization).__name__}")
+            instance("Parameter", "parametrization", parametrization, Parametrization,
+                     "an nn.parametrize.Parametrization or None")
             _checked(parametrization, parametrization.trainables(self))
         self._parametrization = parametrization
         if not self.requires_grad:

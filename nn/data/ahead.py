@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import TypeVar
 
-from ..arguments import count
+from ..arguments import count, instance
 from ..context import ambient, within
 from ..kernels.kernel import forcing
 
@@ -25,8 +25,7 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
 
     Raises: TypeError for what is not iterable, ValueError for ahead < 1.
     """
-    if not isinstance(items, Iterable):
-        raise TypeError(f"prefetch: items must be iterable, got {type(items).__name__}")
+    instance("prefetch", "items", items, Iterable, "iterable")
     return _prefetched(items, count("prefetch", "ahead", ahead))
 
 

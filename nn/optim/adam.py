@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import number
 from ..kernels import adam_step
 from ..tensor import Tensor
 from .optimizer import Optimizer, Update
-from .settings import number, numbers
+from .settings import numbers
 
 F32 = np.dtype(np.float32)
 

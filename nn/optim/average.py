@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..arguments import count
+from ..arguments import count, instance, number
 from ..backward import wrote
 from ..context import no_grad, undoing
 from ..half import wide
@@ -19,7 +19,7 @@ from ..layers import BatchNorm1d, BatchNorm2d
 from ..modes import in_mode
 from ..module import Module
 from ..tensor import Tensor
-from .settings import flag, number
+from .settings import flag
 
 
 class AveragedModel:
@@ -38,8 +38,7 @@ class AveragedModel:
     """
 
     def __init__(self, model: Module, decay: float | None = None, use_buffers: bool = False) -> None:
-        if not isinstance(model, Module):
-            raise TypeError(f"AveragedModel: model must be a Module, got {type(model).__name__}")
+        instance("AveragedModel", "model", model, Module, "a Module")
         if decay is not None:
             number("AveragedModel", "decay", decay, 0, 1)
         self.decay, self.use_buffers = decay, flag("AveragedModel", "use_buffers", use_buffers)

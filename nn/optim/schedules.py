@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..arguments import count
-from .settings import flag, number, several
+from ..arguments import count, instance, number
+from .settings import flag, several
 
 __all__ = ["Chain", "Cosine", "Linear", "MultiStep", "OneCycle", "Step", "WarmUp"]
 
@@ -137,8 +137,7 @@ class Chain:
     def __post_init__(self) -> None:
         schedules = several("Chain", "schedules", self.schedules)
         for i, schedule in enumerate(schedules):
-            if not callable(schedule):
-                raise TypeError(f"Chain: schedules[{i}] must be a function, got {type(schedule).__name__}")
+            instance("Chain", f"schedules[{i}]", schedule, Callable, "a function")
         borders = _rising("Chain", "borders", self.borders)
         if len(borders) != len(schedules) - 1:
             raise ValueError(f"Chain: {len(schedules)} schedules have {len(schedules) - 1} borders, "
@@ -157,8 +156,7 @@ def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
 
     Raises TypeError for a `then` that is not a schedule, ValueError for numbers out of range.
     """
-    if not callable(then):
-        raise TypeError(f"WarmUp: then must be a function, got {type(then).__name__}")
+    instance("WarmUp", "then", then, Callable, "a function")
     number("WarmUp", "until", until, 0, 1, above=True)
     number("WarmUp", "start", start)
     return Chain((Linear(start, 1.0), then), (until,))

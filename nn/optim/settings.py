@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from ..arguments import is_number
-
-
-def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *,
-           above: bool = False, closed: bool = False) -> float:
-    """`value` as a float in [low, high): without `low` if `above`, with `high` if `closed`.
-
-    Raises: TypeError for what is not a number, ValueError for one outside, each naming `who` and `name`.
-    """
-    if not is_number(value):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
-    if not ((low < value if above else low <= value) and (value <= high if closed else value < high)):
-        if high == math.inf:
-            wanted = f"{'>' if above else '>='} {low:g}" + (" and finite" if not closed else "")
-        else:
-            wanted = f"in {'(' if above else '['}{low:g}, {high:g}{']' if closed else ')'}"
-        raise ValueError(f"{who}: {name} must be {wanted}, got {value}")
-    return float(value)
 
 
 def numbers(who: str, name: str, values: Any, count: int, high: float) -> tuple[float, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..arguments import number
 from ..tensor import Tensor
 from .optimizer import Optimizer, Update
-from .settings import flag, number
+from .settings import flag
 
 
 class SGD(Optimizer):
