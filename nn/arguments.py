@@ -103,6 +103,13 @@ def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math
     return float(value)
 
 
+def flag(who: str, name: str, value: Any) -> bool:
+    """`value` as a bool; TypeError for what is not a truth value."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{who}: {name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def instance(who: str, name: str, value: Any, kind: Any, wanted: str) -> Any:
     """`value`, after a check that it is an instance of `kind`; TypeError for anything else."""
     if not isinstance(value, kind):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..arguments import count, instance, number
+from ..arguments import count, flag, instance, number
 from ..backward import wrote
 from ..context import no_grad, undoing
 from ..half import wide
@@ -19,7 +19,6 @@ from ..layers import BatchNorm1d, BatchNorm2d
 from ..modes import in_mode
 from ..module import Module
 from ..tensor import Tensor
-from .settings import flag
 
 
 class AveragedModel:

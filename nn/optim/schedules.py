@@ -14,9 +14,9 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-from ..arguments import count, instance, number
-from .settings import flag, several
+from ..arguments import count, flag, instance, number
 
 __all__ = ["Chain", "Cosine", "Linear", "MultiStep", "OneCycle", "Step", "WarmUp"]
 
@@ -135,7 +135,7 @@ class Chain:
     borders: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        schedules = several("Chain", "schedules", self.schedules)
+        schedules = _several("Chain", "schedules", self.schedules)
         for i, schedule in enumerate(schedules):
             instance("Chain", f"schedules[{i}]", schedule, Callable, "a function")
         borders = _rising("Chain", "borders", self.borders)
@@ -162,8 +162,15 @@ def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
     return Chain((Linear(start, 1.0), then), (until,))
 
 
+def _several(who: str, name: str, values: Any) -> tuple:
+    try:
+        return tuple(values)
+    except TypeError:
+        raise TypeError(f"{who}: {name} must be a tuple or a list, got {values!r}") from None
+
+
 def _rising(who: str, name: str, values: tuple[float, ...]) -> tuple[float, ...]:
-    found = tuple(number(who, name, value, 0, 1, above=True) for value in several(who, name, values))
+    found = tuple(number(who, name, value, 0, 1, above=True) for value in _several(who, name, values))
     if any(a >= b for a, b in pairwise(found)):
         raise ValueError(f"{who}: {name} must rise, got {found}")
     return found

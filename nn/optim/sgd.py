@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..arguments import number
+from ..arguments import flag, number
 from ..tensor import Tensor
 from .optimizer import Optimizer, Update
-from .settings import flag
 
 
 class SGD(Optimizer):
