@@ -142,9 +142,9 @@ class Parameter(Tensor):
             self._data.flags.writeable = False
 
 
-def parametrized(*parameters: Parameter | None) -> list[Tensor | None]:
-    """parametrized() of each, None for one that a layer does not have."""
-    return [None if parameter is None else parameter.parametrized() for parameter in parameters]
+def parametrized(weight: Parameter | None, bias: Parameter | None) -> tuple[Tensor | None, Tensor | None]:
+    """parametrized() of both, and None for one that a layer does not have."""
+    return None if weight is None else weight.parametrized(), None if bias is None else bias.parametrized()
 
 
 def _checked(parametrization, trainables):

@@ -7,7 +7,7 @@ import numpy as np
 from .. import functional as F
 from .. import init
 from ..module import Module
-from ..parameter import Parameter, parametrized
+from ..parameter import Parameter
 from ..tensor import Tensor
 from .checks import flags, number, positive, shape_of, source, wrong_input
 from .linear import Linear
@@ -102,7 +102,7 @@ def _projected(attention, query, key, value, single):
     if len({x.shape[0] for x in inputs}) > 1 or len(lengths) > 1:
         raise ValueError(f"MultiheadAttention: query {query.shape}, key {key.shape} and value {value.shape} "
                          "do not fit; wanted one batch for all, and one length for key and value")
-    (bias,) = parametrized(attention.in_proj_bias)
+    bias = None if attention.in_proj_bias is None else attention.in_proj_bias.parametrized()
     if hasattr(attention, "in_proj_weight"):
         weight = attention.in_proj_weight.parametrized()
         if same:
