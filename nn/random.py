@@ -80,7 +80,7 @@ class Run:
 
     They are the numbers that the shared Generator would give. Since other threads share it, the run copies
     its state at the first draw into a Generator of its own and moves the shared one FAR ahead, so that others
-    draw other numbers meanwhile. If no one else has drawn when the run is over, the shared Generator goes on
+    draw other numbers meanwhile. If no other has drawn when the run is over, the shared Generator goes on
     after the run's numbers, as if they had come from it.
 
     outer: the run that this one is part of, or None. start: the state before the first number; None while

@@ -22,7 +22,7 @@ from ..tensor import Tensor
 
 
 class AveragedModel:
-    """The average of a model's parameters over the updates that it is told of.
+    """The average of a model's parameters over the calls of update_parameters.
 
         decay None:  w̄ ← w̄ + (w − w̄)/(n + 1)          all n updates alike (SWA)
         decay d:     w̄ ← d w̄ + (1 − d) w              the recent ones more (EMA); the first is taken as it is

@@ -99,7 +99,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate of all groups; set, it is that of all. ValueError if theirs differ."""
+        """The learning rate of all groups, which setting it changes. ValueError if theirs differ."""
         rates = [group["lr"] for group in self.param_groups]
         if len(set(rates)) > 1:
             raise ValueError(f"{type(self).__name__}: the groups' lr differ ({rates}): ask param_groups")
