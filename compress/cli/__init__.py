@@ -37,7 +37,7 @@ def command(argv: list[str] | None = None) -> int:
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has seen enough, as `espalier doctor | head` has
+    except BrokenPipeError:  # the reader has closed the pipe, as in `espalier doctor | head`
         _print_no_more()
         return 0
     except KeyboardInterrupt:
@@ -45,7 +45,7 @@ def command(argv: list[str] | None = None) -> int:
         return 130
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
-            _print_no_more()  # standard output: a file of ours would have its name in the error
+            _print_no_more()  # standard output: for a file the error would have its name
             _say(f"standard output: {error.strerror or error}")
             return 2
         from nn.files import FileError
@@ -72,7 +72,7 @@ def _say(line: str) -> None:
 
 
 def _print_no_more() -> None:
-    """What is still to be printed goes nowhere, so that Python does not fail on it at its end."""
+    """Discard what is still to be printed, so that Python does not fail on it at exit."""
     with suppress(OSError, ValueError):  # no file behind it, as under a test
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -60,7 +60,7 @@ SPARE = [SHORT[i] for i in (9, 6, 5, 2, 4, 7, 3, 8)]  # what is left out, first 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All rows, and what one must know to get them again."""
+    """All rows, and what is needed to reproduce them."""
 
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]

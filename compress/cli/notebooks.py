@@ -75,7 +75,7 @@ def untouched(path: Path) -> bool:
     try:
         notebook = json.loads(path.read_bytes())
         return notebook["metadata"]["generated"]["cells"] == _checksum(notebook)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # no notebook, or none of ours
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # not a notebook of ours
         return False
 
 

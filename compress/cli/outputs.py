@@ -110,7 +110,7 @@ def _networks(rows: Iterable[tuple[str, str, bool]], seeds: Iterable[int]) -> fr
 
 
 def _earlier(path: Path) -> frozenset[str]:
-    """The files that the ledger in a folder speaks of, and itself; none if it is no ledger of ours."""
+    """The files that the ledger in a folder names, and itself; none if it is not a ledger of this program."""
     try:
         ledger: Any = json.loads((path / LEDGER).read_bytes())
         rows = [(row["network"], *_name(row["technique"])) for row in ledger["rows"]]

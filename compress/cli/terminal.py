@@ -11,7 +11,7 @@ from functools import partial
 
 __all__ = ["accept_every_letter", "folded", "width"]
 
-LIKE = {  # what stands for a letter of ours where it can't be written
+LIKE = {  # replacements of letters that a terminal can't show
     "×": "x", "→": "->", "←": "<-", "─": "-", "−": "-", "–": "-", "—": "-", "…": "...", "Δ": "d", "‖": "||",
     "·": "*", "≤": "<=", "≥": ">=", "±": "+-", "µ": "u", "∂": "d", "Σ": "sum", "√": "sqrt", "π": "pi",
     "σ": "sigma", "γ": "gamma", "β": "beta", "ε": "eps", "α": "alpha", "μ": "mu", "δ": "delta", "Φ": "Phi",
@@ -27,7 +27,7 @@ POWER = re.compile(r"(?<=\^)−?\w{2,}")  # of the e^−βx that has no brackets
 
 
 def accept_every_letter() -> None:
-    """Standard output and error write a sign of ours that they can't encode as the nearest that they can.
+    """Standard output and error replace a letter that they can't encode by the nearest that they can.
 
     Every other letter becomes a backslash escape, which is the name of no other file; nothing fails.
     """

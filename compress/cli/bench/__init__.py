@@ -102,5 +102,5 @@ def _version(package: str) -> str:
 
 
 def _load() -> float:
-    """How many programs wanted a core in the last minute (0 where nobody counts them)."""
+    """How many programs wanted a core in the last minute (0 where the system does not count them)."""
     return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else 0.0

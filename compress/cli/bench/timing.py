@@ -139,7 +139,7 @@ def _turn(one: Timer, calls: int) -> Turn:
 
 
 def _interruptions() -> int:
-    """How often a thread of ours lost its core to another so far. What runs after that finds cold caches."""
+    """How often this process has lost its core so far. What runs after that finds cold caches."""
     return getrusage(RUSAGE_SELF).ru_nivcsw if getrusage else 0
 
 
