@@ -81,7 +81,7 @@ __all__ = ["GELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPo
 
 
 def __getattr__(name):
-    """`nn.testing` comes when it is first asked for: it needs Hypothesis, and the rest does not."""
+    """`nn.testing` is imported at its first use: it needs Hypothesis, and the rest does not."""
     if name == "testing":
         return import_module("nn.testing")
     raise AttributeError(f"module 'nn' has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
 from contextlib import suppress
@@ -88,6 +89,37 @@ def is_number(value: Any) -> bool:
 def is_int(value: Any) -> bool:
     """Whether it is an integer: Python's or NumPy's, no truth value, no array of one."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *,
+           above: bool = False, closed: bool = False) -> float:
+    """`value` as a float in [low, high): without `low` if `above`, with `high` if `closed`.
+
+    Raises: TypeError for what is not a number, ValueError for one outside, each naming `who` and `name`.
+    """
+    if not is_number(value):
+        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
+    if not ((low < value if above else low <= value) and (value <= high if closed else value < high)):
+        if high == math.inf:
+            wanted = f"{'>' if above else '>='} {low:g}" + (" and finite" if not closed else "")
+        else:
+            wanted = f"in {'(' if above else '['}{low:g}, {high:g}{']' if closed else ')'}"
+        raise ValueError(f"{who}: {name} must be {wanted}, got {value}")
+    return float(value)
+
+
+def flag(who: str, name: str, value: Any) -> bool:
+    """`value` as a bool; TypeError for what is not a truth value."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{who}: {name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def instance(who: str, name: str, value: Any, kind: Any, wanted: str) -> Any:
+    """`value`, after a check that it is an instance of `kind`; TypeError for anything else."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{who}: {name} must be {wanted}, got {type(value).__name__}")
+    return value
 
 
 def count(who: str, name: str, value: Any, least: int = 1) -> int:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # to load numpy.random takes a third of the time of `import n
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Entries of tensor uniform between a and b; returns it.
 
-    generator: draws them; nn.random.generator() if left out. Raises ValueError for bounds without a <= b,
-    TypeError for what is not a Tensor of floats.
+    Drawn from generator. Raises ValueError for bounds without a <= b, TypeError for what is not a Tensor of
+    floats.
     """
     if not a <= b:
         raise ValueError(f"uniform_: a must be at most b, got {a} and {b}")
@@ -41,8 +41,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
             generator: Generator | None = None) -> Tensor:
     """Entries of tensor normal with that mean and standard deviation std; returns it.
 
-    generator: draws them; nn.random.generator() if left out. Raises ValueError for an std below 0, TypeError
-    for what is not a Tensor of floats.
+    Drawn from generator. Raises ValueError for an std below 0, TypeError for what is not a Tensor of floats.
     """
     if not std >= 0:
         raise ValueError(f"normal_: std must be >= 0, got {std}")
@@ -54,9 +53,8 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     """Normal with that mean and standard deviation (before the cut), but only between a and b.
 
     By rejection (von Neumann 1951): of normal numbers where enough of them fall between the bounds, else of
-    uniform ones, accepted in proportion to the density.
-    generator: draws the entries of tensor; nn.random.generator() if left out. Raises ValueError for an std
-    that is not > 0, or bounds without a < b.
+    uniform ones, accepted in proportion to the density. Fills tensor from generator. Raises ValueError for an
+    std that is not > 0, or bounds without a < b.
     """
     if not (a < b and std > 0):
         raise ValueError(f"trunc_normal_: wanted a < b and std > 0, got {a}, {b} and {std}")
@@ -108,8 +106,7 @@ def eye_(tensor: Tensor) -> Tensor:
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform in ±gain·√(6/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 16.
 
-    generator: draws the entries of tensor; nn.random.generator() if left out. Raises ValueError for fewer
-    than two axes.
+    Fills tensor from generator. Raises ValueError for fewer than two axes.
     """
     bound = gain * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
     return uniform_(tensor, -bound, bound, generator)
@@ -118,8 +115,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with standard deviation gain·√(2/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 12.
 
-    generator: draws the entries of tensor; nn.random.generator() if left out. Raises ValueError for fewer
-    than two axes.
+    Fills tensor from generator. Raises ValueError for fewer than two axes.
     """
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))), generator)
 
@@ -129,8 +125,8 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonli
     """Uniform in ±gain·√(3/fan). He et al., "Delving deep into rectifiers" (2015), eq. 10 and 15.
 
     mode: "fan_in" keeps the variance forward, "fan_out" backward. a: the negative slope of leaky_relu.
-    nonlinearity: the unit that follows. generator: draws the entries of tensor; nn.random.generator() if left
-    out. Raises ValueError for an unknown mode or unit, and for fewer than two axes.
+    nonlinearity: the unit that follows. Fills tensor from generator. Raises ValueError for an unknown mode or
+    unit, and for fewer than two axes.
     """
     bound = math.sqrt(3) * _kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
@@ -140,8 +136,8 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
                     generator: Generator | None = None) -> Tensor:
     """Normal with standard deviation gain/√fan. He et al. (2015); mode and a as in kaiming_uniform_.
 
-    nonlinearity: the unit that follows. generator: draws the entries of tensor; nn.random.generator() if left
-    out. Raises ValueError as kaiming_uniform_ does.
+    nonlinearity: the unit that follows. Fills tensor from generator. Raises ValueError as kaiming_uniform_
+    does.
     """
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 
@@ -150,9 +146,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     """A matrix (out, in·Πk) with orthonormal rows, or columns if it is tall, times gain.
 
     Q of the QR decomposition of normal numbers, with the signs that make it uniform among all such: Saxe,
-    McClelland & Ganguli (2014); Mezzadri, "How to generate random matrices" (2007).
-    generator: draws the entries of tensor; nn.random.generator() if left out. Raises ValueError for fewer
-    than two axes.
+    McClelland & Ganguli (2014); Mezzadri, "How to generate random matrices" (2007). Fills tensor from
+    generator. Raises ValueError for fewer than two axes.
     """
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_: the tensor has shape {tensor.shape}, wanted at least 2 axes")
@@ -169,9 +164,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
 def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None, generator: Generator | None = None) -> Tensor:
     """Uniform in ±1/√fan_in, `bias` too if there is one: how Linear and convolutions start, as in PyTorch.
 
-    That is the bound √(6/((1 + a²)·fan_in)) of He et al. (2015), eq. 14, with a = √5. generator: draws them;
-    nn.random.generator() if left out. Returns the weight. Raises ValueError for a weight of fewer than two
-    axes.
+    That is the bound √(6/((1 + a²)·fan_in)) of He et al. (2015), eq. 14, with a = √5. Drawn from generator.
+    Returns the weight. Raises ValueError for a weight of fewer than two axes.
     """
     bound = 1 / math.sqrt(max(_fans("fan_in_uniform_", weight)[0], 1))
     uniform_(weight, -bound, bound, generator)
@@ -218,9 +212,7 @@ def _fill(who, tensor, numbers, generator=None):
     if not isinstance(tensor, Tensor) or tensor.dtype.kind != "f":
         got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         raise TypeError(f"{who}: wanted a Tensor of floats, got {got}")
-    rng = random.generator() if generator is None else generator
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{who}: generator must be a numpy.random.Generator, got {type(rng).__name__}")
+    rng = random.chosen(who, "generator", generator)
     tensor._check_own(who)
     with no_grad():
         return tensor.copy_(numbers(rng, tensor.shape))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from . import state as states
-from .arguments import numeric
+from .arguments import instance, numeric
 from .context import ambient
 from .parameter import Parameter
 from .parametrize import ModuleParametrization
@@ -60,9 +60,9 @@ class Module:
                 vars(self)[BUFFERS] = tuple(buffer for buffer in buffers_of(self) if buffer != name)
         elif name in buffers_of(self) and not isinstance(value, (np.ndarray, Tensor, type(None))):
             value = _as_buffer(self, name, value)
-        elif name == PARAMETRIZATION and not isinstance(value, (ModuleParametrization, type(None))):
-            raise TypeError(f"{type(self).__name__}: parametrization must be an nn.parametrize."
-                            f"ModuleParametrization or None, got {type(value).__name__}")
+        elif name == PARAMETRIZATION:
+            instance(type(self).__name__, name, value, (ModuleParametrization, type(None)),
+                     "an nn.parametrize.ModuleParametrization or None")
         object.__setattr__(self, name, value)
 
     def register_buffer(self, name: str, array: np.ndarray | None) -> None:
@@ -71,10 +71,8 @@ class Module:
 
         Raises: TypeError for anything else, ValueError for a name that something else has.
         """
-        if not isinstance(name, str):
-            raise TypeError(f"register_buffer: a name must be text, got {type(name).__name__}")
-        if array is not None and not isinstance(array, np.ndarray):
-            raise TypeError(f"register_buffer: {name} must be a NumPy array, got {type(array).__name__}")
+        instance("register_buffer", "a name", name, str, "text")
+        instance("register_buffer", name, array, (np.ndarray, type(None)), "a NumPy array")
         if name not in buffers_of(self):
             _check_name(self, name)
             if name in vars(self):
@@ -251,9 +249,8 @@ def _check_name(module, name):
 
 def _as_buffer(module, name, value):
     """A number, such as NumPy makes of a 0-d array's sum, as the array that it stands for."""
-    if not isinstance(value, (np.generic, bool, int, float)):
-        raise TypeError(f"{type(module).__name__}: the buffer {name} must be an array, a number or None, got "
-                        f"{type(value).__name__}")
+    instance(type(module).__name__, f"the buffer {name}", value, (np.generic, bool, int, float),
+             "an array, a number or None")
     old, new = getattr(module, name, None), np.asarray(value)
     keep = isinstance(old, np.ndarray) and np.can_cast(new.dtype, old.dtype, "same_kind")
     return new.astype(old.dtype) if keep else new

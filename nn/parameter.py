@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arguments import instance
 from .context import ambient, no_grad
 from .parametrize import Parametrization
 from .tensor import Tensor
@@ -34,9 +35,8 @@ class Parameter(Tensor):
     @parametrization.setter
     def parametrization(self, parametrization: Parametrization | None) -> None:
         if parametrization is not None:
-            if not isinstance(parametrization, Parametrization):
-                raise TypeError("a Parameter's parametrization must be an nn.parametrize.Parametrization or "
-                                f"None, got {type(parametrization).__name__}")
+            instance("Parameter", "parametrization", parametrization, Parametrization,
+                     "an nn.parametrize.Parametrization or None")
             _checked(parametrization, parametrization.trainables(self))
         self._parametrization = parametrization
         if not self.requires_grad:
@@ -142,9 +142,9 @@ class Parameter(Tensor):
             self._data.flags.writeable = False
 
 
-def parametrized(*parameters: Parameter | None) -> list[Tensor | None]:
-    """parametrized() of each, None for one that a layer does not have."""
-    return [None if parameter is None else parameter.parametrized() for parameter in parameters]
+def parametrized(weight: Parameter | None, bias: Parameter | None) -> tuple[Tensor | None, Tensor | None]:
+    """parametrized() of both, and None for one that a layer does not have."""
+    return None if weight is None else weight.parametrized(), None if bias is None else bias.parametrized()
 
 
 def _checked(parametrization, trainables):

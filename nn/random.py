@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import instance, is_int
 from .context import Brief, ambient, within
 
 FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835  # 2¹²⁸/φ: steps of this size through 2¹²⁸ states stay far apart
@@ -22,7 +23,7 @@ def manual_seed(seed: int | None) -> np.random.Generator:
     Raises ValueError for anything else.
     """
     global _generator
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
+    if seed is not None and not (is_int(seed) and seed >= 0):
         raise ValueError(f"manual_seed: seed is {seed!r}, wanted an int of at least 0")
     made, run = np.random.default_rng(seed), ambient.context.numbers
     if run is not None:
@@ -40,6 +41,15 @@ def generator() -> np.random.Generator:
     """
     run = ambient.context.numbers
     return _shared() if run is None else run.draw_from()
+
+
+def chosen(who: str, name: str, given: np.random.Generator | None) -> np.random.Generator:
+    """The Generator that is given, or the library's own in place of None.
+
+    Raises TypeError, naming the function `who` and its argument `name`, for anything else.
+    """
+    return instance(who, name, generator() if given is None else given, np.random.Generator,
+                    "a numpy.random.Generator")
 
 
 def _shared():
@@ -70,7 +80,7 @@ class Run:
 
     They are the numbers that the shared Generator would give. Since other threads share it, the run copies
     its state at the first draw into a Generator of its own and moves the shared one FAR ahead, so that others
-    draw other numbers meanwhile. If no one else has drawn when the run is over, the shared Generator goes on
+    draw other numbers meanwhile. If no other has drawn when the run is over, the shared Generator goes on
     after the run's numbers, as if they had come from it.
 
     outer: the run that this one is part of, or None. start: the state before the first number; None while

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import random
+from .arguments import instance
 from .bundles import joined, leaves, parted
 from .context import ambient, within
 from .double_backward import END, back_to
@@ -51,8 +52,7 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     Raises: TypeError if f is not a function or gives no Tensor. Backward raises RuntimeError if f gave
     another result when it ran again, or if an input was overwritten since.
     """
-    if not callable(f):
-        raise TypeError(f"checkpoint: f must be a function of the inputs, got {type(f).__name__}")
+    instance("checkpoint", "f", f, Callable, "a function of the inputs")
     context = ambient.context
     if context.tracer is not None or not context.recording:
         return f(*inputs, **named)

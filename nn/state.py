@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .arguments import instance
 from .parameter import Parameter
 from .parametrize import Stateful
 from .tensor import Tensor
@@ -91,8 +92,7 @@ def state_dict(entries: Entries) -> dict[str, np.ndarray]:
 
 def load_state_dict(who: str, entries: Entries, state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Module.load_state_dict of the Module `who`: everything is checked before anything is written."""
-    if not isinstance(state, Mapping):
-        raise TypeError(f"load_state_dict: state must be a mapping of names, got {type(state).__name__}")
+    instance("load_state_dict", "state", state, Mapping, "a mapping of names")
     entries = dict(entries)
     held = {name: entry for name, entry in entries.items() if isinstance(entry, Held)}
     known = {name: entry for name, entry in entries.items() if isinstance(entry, Known)}
@@ -119,8 +119,7 @@ def load_state_dict(who: str, entries: Entries, state: Mapping[str, Any], strict
     for name, entry in known.items():
         own, given = entry.arrays(name), below[name]
         for key, array in given.items():
-            if not isinstance(array, np.ndarray):
-                raise TypeError(f"load_state_dict: {name}.{key} must be an array, got {type(array).__name__}")
+            instance("load_state_dict", f"{name}.{key}", array, np.ndarray, "an array")
         try:
             if given or own:
                 entry.check(given)

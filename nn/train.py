@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import data, memory
-from .arguments import count
+from .arguments import count, instance
 from .bundles import leaves
 from .context import no_grad, undoing
 from .data.minibatches import batches
@@ -94,15 +94,13 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1), ("every", every, 1),
                                ("prefetch", prefetch, 0)):
         count("fit", name, value, least)
-    if augment is not None and not callable(augment):
-        raise TypeError(f"fit: augment must be a function (x, y, rng) → (x, y), got {type(augment).__name__}")
-    for name, function in (("loss", loss), ("penalty", penalty)):
-        if function is not None and not callable(function):
-            raise TypeError(f"fit: {name} must be a function, got {type(function).__name__}")
-    for name, value, wanted in (("model", model, Module), ("optimizer", optimizer, Optimizer),
-                                ("rng", rng, np.random.Generator)):
-        if not isinstance(value, wanted):
-            raise TypeError(f"fit: {name} must be a {wanted.__name__}, got {type(value).__name__}")
+    optional = (Callable, type(None))
+    instance("fit", "augment", augment, optional, "a function (x, y, rng) → (x, y)")
+    instance("fit", "loss", loss, optional, "a function")
+    instance("fit", "penalty", penalty, optional, "a function")
+    instance("fit", "model", model, Module, "a Module")
+    instance("fit", "optimizer", optimizer, Optimizer, "an Optimizer")
+    instance("fit", "rng", rng, np.random.Generator, "a Generator")
     if average is not None and (not isinstance(average, AveragedModel) or average.swapped):
         raise TypeError(f"fit: average must be an AveragedModel, not swapped in, got {average!r}")
     memory.keep_freed_for_training()

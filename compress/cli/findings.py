@@ -22,15 +22,10 @@ def disturbed(rows: Sequence[Any], busy: float) -> list[str]:
         signs.append(f"the float network beside itself is off by ±{wavering:.0%}")
     if not signs:
         return []
-    what, when = (
-        ("the machine was busy while this was timed", "when the machine is quiet")
-        if busy > BUSY
-        else ("the times waver", "to see which of them hold")
-    )
-    return [
-        f"WARNING: {what}: {', and '.join(signs)}. Times and ratios are less certain than they look; "
-        f"run it again {when}."
-    ]
+    what, when = (("the machine was busy while this was timed", "when the machine is quiet") if busy > BUSY
+                  else ("the times waver", "to see which of them hold"))
+    return [f"WARNING: {what}: {', and '.join(signs)}. Times and ratios are less certain than they look; "
+            f"run it again {when}."]
 
 
 def unpaid(rows: Sequence[Any], kernels: str) -> list[str]:

@@ -57,17 +57,10 @@ def entries(names: Iterable[str] = (), check: bool = False) -> list[Entry]:
 def _entry(rule: Rule, check: bool) -> Entry:
     samples = rule.samples(np.random.default_rng(0))
     reverse = "no gradient" if rule.vjp is None else "surrogate" if rule.surrogate else OWN
-    return Entry(
-        rule.name,
-        rule.formula,
-        reverse,
-        NONE if rule.vjp is None else _forward(rule, samples),
-        NONE if rule.vjp is None else _double(rule, samples),
-        "" if rule.twin is None else "yes",
-        _kept(rule, samples),
-        "; ".join(_shown(arrays, attrs) for arrays, attrs in samples) or NONE,
-        _checked(rule) if check and rule.vjp and samples else "",
-    )
+    return Entry(rule.name, rule.formula, reverse, NONE if rule.vjp is None else _forward(rule, samples),
+                 NONE if rule.vjp is None else _double(rule, samples), "" if rule.twin is None else "yes",
+                 _kept(rule, samples), "; ".join(_shown(arrays, attrs) for arrays, attrs in samples) or NONE,
+                 _checked(rule) if check and rule.vjp and samples else "")
 
 
 def _forward(rule: Rule, samples: list) -> str:
@@ -145,8 +138,7 @@ def _checked(rule: Rule) -> str:
 
 def text(found: list[Entry], columns: int | None = None) -> str:
     """Two lines for each rule: name, modes and what is kept; then the formula. In so many columns, where they
-    are too few for that, what there is to say one after the other.
-    """
+    are too few for that, what there is to say one after the other."""
     table = _table(found)
     if columns is None or max(map(len, table.split("\n"))) <= columns:
         return table
@@ -187,8 +179,7 @@ def page(found: list[Entry]) -> str:
         f"<style>{STYLE} td {{ text-align: left; white-space: normal; vertical-align: top; }}</style>\n"
         f"<h1>The operations of nn</h1>\n<p>{escape(LEGEND)}</p>\n"
         f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
-        "</html>\n"
-    )
+        "</html>\n")
 
 
 def write(path: Path, found: list[Entry]) -> None:

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import TypeVar
 
-from ..arguments import count
+from ..arguments import count, instance
 from ..context import ambient, within
 from ..kernels.kernel import forcing
 
@@ -20,13 +20,12 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
     """The same items in the same order, up to `ahead` of them made by a thread before they are needed.
 
     NumPy lets other threads run while it works, so that augmentation and training share two cores. An error
-    of `items` is raised here in the place of its item. The thread begins with the first item, and ends when
+    of `items` is raised here where its item would come. The thread begins with the first item, and ends when
     the iterator is closed or garbage.
 
     Raises: TypeError for what is not iterable, ValueError for ahead < 1.
     """
-    if not isinstance(items, Iterable):
-        raise TypeError(f"prefetch: items must be iterable, got {type(items).__name__}")
+    instance("prefetch", "items", items, Iterable, "iterable")
     return _prefetched(items, count("prefetch", "ahead", ahead))
 
 

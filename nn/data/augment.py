@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ..arguments import instance, is_int, number
+
 Batch = tuple[np.ndarray, np.ndarray]
 Augmentation: TypeAlias = "Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]"
 
@@ -32,8 +34,7 @@ class Compose:
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
         for i, step in enumerate(self.steps):
-            if not callable(step):
-                raise TypeError(f"Compose: steps[{i}] must be a function, got {type(step).__name__}")
+            instance("Compose", f"steps[{i}]", step, Callable, "a function")
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         for step in self.steps:
@@ -48,7 +49,7 @@ class Flip:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        _number("Flip", "p", self.p, 1)
+        number("Flip", "p", self.p, 0, 1, closed=True)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         _check("Flip", x, y, rng)
@@ -102,7 +103,7 @@ class Rotate:
     degrees: float = 10.0
 
     def __post_init__(self) -> None:
-        _number("Rotate", "degrees", self.degrees, 360)
+        number("Rotate", "degrees", self.degrees, 0, 360, closed=True)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         _check("Rotate", x, y, rng)
@@ -117,7 +118,7 @@ class Noise:
     std: float = 0.05
 
     def __post_init__(self) -> None:
-        _number("Noise", "std", self.std, np.finfo(np.float32).max)
+        number("Noise", "std", self.std, 0, np.finfo(np.float32).max, closed=True)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         _check("Noise", x, y, rng)
@@ -161,7 +162,7 @@ class Mixup:
 
     def __post_init__(self) -> None:
         _whole("Mixup", "classes", self.classes, 1)
-        _number("Mixup", "alpha", self.alpha, np.finfo(np.float32).max)
+        number("Mixup", "alpha", self.alpha, 0, np.finfo(np.float32).max, closed=True)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         _check("Mixup", x, y, rng)
@@ -203,10 +204,8 @@ def rotated(x: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
 
 def _check(who: str, x: Any, y: Any, rng: Any) -> None:
     for name, array in (("x", x), ("y", y)):
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{who}: {name} must be a NumPy array, got {type(array).__name__}")
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{who}: rng must be a numpy.random.Generator, got {type(rng).__name__}")
+        instance(who, name, array, np.ndarray, "a NumPy array")
+    instance(who, "rng", rng, np.random.Generator, "a numpy.random.Generator")
     if x.dtype.kind != "f":
         raise TypeError(f"{who}: x must be floats, got {x.dtype}")
     if x.ndim != 4 or 0 in x.shape[1:]:
@@ -215,15 +214,8 @@ def _check(who: str, x: Any, y: Any, rng: Any) -> None:
         raise ValueError(f"{who}: x and y must have equally many rows, got {x.shape} and {y.shape}")
 
 
-def _number(who: str, name: str, value: Any, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
-    if not 0 <= value <= high:
-        raise ValueError(f"{who}: {name} must be in [0, {high:g}], got {value}")
-
-
 def _whole(who: str, name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if not is_int(value):
         raise TypeError(f"{who}: {name} must be a whole number, got {value!r}")
     if value < least:
         raise ValueError(f"{who}: {name} must be >= {least}, got {value}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..arguments import count
+from ..arguments import count, instance
 
 
 def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
@@ -19,10 +19,8 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
     for size < 1.
     """
     for name, array in (("x", x), ("y", y)):
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"batches: {name} must be a NumPy array, got {type(array).__name__}")
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"batches: rng must be a numpy.random.Generator, got {type(rng).__name__}")
+        instance("batches", name, array, np.ndarray, "a NumPy array")
+    instance("batches", "rng", rng, np.random.Generator, "a numpy.random.Generator")
     count("batches", "size", size)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise ValueError(f"batches: x and y must have equally many rows (> 0), got {x.shape} and {y.shape}")

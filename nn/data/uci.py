@@ -24,7 +24,7 @@ class Digits(NamedTuple):
     y_test: np.ndarray
 
     def validation_split(self, size: int = 287) -> Digits:
-        """The training part alone, its last `size` images in the place of the test part.
+        """The training part alone, with its last `size` images as the test part.
 
         Choices (when to stop, a learning rate) are made on this, and so can't see the test images. Raises
         ValueError if that leaves no image in one of the parts.

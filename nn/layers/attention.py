@@ -7,7 +7,7 @@ import numpy as np
 from .. import functional as F
 from .. import init
 from ..module import Module
-from ..parameter import Parameter, parametrized
+from ..parameter import Parameter
 from ..tensor import Tensor
 from .checks import flags, number, positive, shape_of, source, wrong_input
 from .linear import Linear
@@ -16,13 +16,12 @@ Mask = Tensor | np.ndarray | None
 
 
 class MultiheadAttention(Module):
-    """num_heads attentions side by side, each over embed_dim/num_heads numbers of what Linear layers make.
+    """num_heads attentions in parallel, each over embed_dim/num_heads features of projected inputs.
 
-    in_proj_weight (3·embed_dim, embed_dim) makes queries, keys and values; with kdim or vdim, the widths of
-    keys and values, three weights of their own do, q_proj_weight, k_proj_weight and v_proj_weight. Inputs are
-    (L, N, E), or (N, L, E) with batch_first, or (L, E). dropout: the probability with which a weight of the
-    attention is 0 while training. bias: whether the Linear layers have one. rng: draws the first weights;
-    nn.random.generator() if left out.
+    in_proj_weight (3·embed_dim, embed_dim) projects to queries, keys and values; with kdim or vdim, the
+    widths of keys and values, q_proj_weight, k_proj_weight and v_proj_weight do. Inputs are (L, N, E), or (N,
+    L, E) with batch_first, or (L, E). dropout: the probability that an attention weight is 0 while training.
+    bias: whether the projections have one. rng: draws the first weights; nn.random.generator() if left out.
     Raises ValueError for sizes that are invalid or do not divide, and for inputs or masks of other shapes.
     """
 
@@ -52,13 +51,14 @@ class MultiheadAttention(Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Mask = None,
                 need_weights: bool = True, attn_mask: Mask = None, average_attn_weights: bool = True,
                 is_causal: bool = False) -> tuple[Tensor, Tensor | None]:
-        """(output, weights): what the queries found, and where they looked, (N, L, S) or (N, heads, L, S).
+        """(output, weights): the values attended to, and the attention weights, (N, L, S) or (N, heads, L,
+        S).
 
-        Masks: booleans, true where *not* to look (the other way round than in F.scaled_dot_product_attention,
-        as in PyTorch), or floats that are added to the scores. key_padding_mask (N, S) is for all queries,
-        attn_mask (L, S) or (N·heads, L, S) for all keys. need_weights=False: weights are None, and a query
-        that may look nowhere finds 0; with weights it finds NaN. is_causal, if there is no attn_mask: query i
-        sees keys 0 … i.
+        Masks: booleans, true at keys to ignore (the opposite of F.scaled_dot_product_attention, as in
+        PyTorch), or floats that are added to the scores. key_padding_mask (N, S) is for all queries,
+        attn_mask (L, S) or (N·heads, L, S) for all keys. With need_weights=False the weights are None, and a
+        query without keys gives 0; else it gives NaN. is_causal, if there is no attn_mask: query i attends to
+        keys 0 … i.
         """
         single = len(shape_of(self, query)) == 2
         q, k, v = _projected(self, query, key, value, single)
@@ -102,7 +102,7 @@ def _projected(attention, query, key, value, single):
     if len({x.shape[0] for x in inputs}) > 1 or len(lengths) > 1:
         raise ValueError(f"MultiheadAttention: query {query.shape}, key {key.shape} and value {value.shape} "
                          "do not fit; wanted one batch for all, and one length for key and value")
-    (bias,) = parametrized(attention.in_proj_bias)
+    bias = None if attention.in_proj_bias is None else attention.in_proj_bias.parametrized()
     if hasattr(attention, "in_proj_weight"):
         weight = attention.in_proj_weight.parametrized()
         if same:

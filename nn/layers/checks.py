@@ -63,8 +63,4 @@ def wrong_input(module: Module, x: Tensor, wanted: str) -> ValueError:
 
 def source(module: Module, rng: np.random.Generator | None) -> np.random.Generator:
     """The Generator that first weights are drawn from: the given one, or the library's own."""
-    rng = random.generator() if rng is None else rng
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{type(module).__name__}: rng must be a numpy.random.Generator, got "
-                        f"{type(rng).__name__}")
-    return rng
+    return random.chosen(type(module).__name__, "rng", rng)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import functional as F
-from ..arguments import is_int
+from ..arguments import instance, is_int
 from ..module import Module
 from ..tensor import Tensor
 
@@ -25,9 +25,7 @@ class Sequential(Module):
         for name, module in named.items():
             if not isinstance(name, str):
                 raise TypeError(f"Sequential: names must be text, got {name!r}")
-            if not isinstance(module, Module):
-                raise TypeError(f"Sequential: {name} must be a Module, got {type(module).__name__}")
-            setattr(self, name, module)
+            setattr(self, name, instance("Sequential", name, module, Module, "a Module"))
 
     def forward(self, x: Tensor) -> Tensor:
         for module in self:
@@ -59,16 +57,13 @@ class ModuleList(Module):
 
     def append(self, module: Module) -> ModuleList:
         """One more `module` at the end; returns the list. Raises TypeError for what is not a Module."""
-        if not isinstance(module, Module):
-            raise TypeError(f"ModuleList: {len(self)} must be a Module, got {type(module).__name__}")
-        setattr(self, str(len(self)), module)
+        name = str(len(self))
+        setattr(self, name, instance("ModuleList", name, module, Module, "a Module"))
         return self
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
         """More `modules` at the end; returns the list. Raises TypeError for what is not a Module."""
-        if not isinstance(modules, Iterable):
-            raise TypeError(f"ModuleList: modules must be a list of Modules, got {type(modules).__name__}")
-        for module in modules:
+        for module in instance("ModuleList", "modules", modules, Iterable, "a list of Modules"):
             self.append(module)
         return self
 

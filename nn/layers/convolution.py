@@ -47,13 +47,13 @@ class _Conv(Module):
 class Conv2d(_Conv):
     """Cross-correlation: x (N, in_channels, H, W) → (N, out_channels, H', W').
 
-    H' = ⌊(H + 2p − d(kH − 1) − 1)/s⌋ + 1, W' alike. kernel_size: (kH, kW), or one number for both, and so
-    stride s, padding p and dilation d.
+    H' = ⌊(H + 2p − d(kH − 1) − 1)/s⌋ + 1, W' alike, for kernel_size (kH, kW), stride s, padding p and
+    dilation d: pairs, or one number for both axes.
     padding: of how many pixels on all sides; or "valid", none, or "same", so that H' = H (for a stride of 1).
     padding_mode: with what: "zeros", "reflect" (mirrored, the edge not repeated), "replicate" (the edge),
     "circular" (from the other side).
-    groups: how many parts the channels are in, each of which sees only itself; a divisor of both numbers.
-    bias: whether a number is added for each output channel. weight (out_channels, in_channels/groups, kH, kW)
+    groups: into how many groups the channels are divided, each convolved by itself. bias: whether a number is
+    added for each output channel. weight (out_channels, in_channels/groups, kH, kW)
     and bias (out_channels,) start uniform in ±1/√fan_in, drawn from rng, or from nn.random.generator().
     Raises ValueError for invalid sizes and names, and for an input of another shape; TypeError for an rng or
     an input of the wrong type.
@@ -84,11 +84,11 @@ class Conv1d(_Conv):
 class ConvTranspose2d(_Conv):
     """Transposed convolution: x (N, in_channels, H, W) → (N, out_channels, H', W').
 
-    H' = (H − 1)s − 2p + d(kH − 1) + o + 1, W' alike. kernel_size: (kH, kW), or one number for both, and so
-    stride s, padding p, dilation d, and output_padding o, which chooses among the sizes that a convolution
-    with this stride takes to H. groups: a divisor of both numbers of channels. bias: whether a number is
-    added for each output channel. weight (in_channels, out_channels/groups, kH, kW) and bias (out_channels,)
-    start uniform in ±1/√fan_in, drawn from rng, or from nn.random.generator().
+    H' = (H − 1)s − 2p + d(kH − 1) + o + 1, W' alike, for kernel_size (kH, kW), stride s, padding p, dilation
+    d and output_padding o: pairs, or one number for both axes. o chooses among the sizes that a convolution
+    with this stride takes to H. groups: into how many groups the channels are divided. bias: whether a number
+    is added for each output channel. weight (in_channels, out_channels/groups, kH, kW) and bias
+    (out_channels,) start uniform in ±1/√fan_in, drawn from rng, or from nn.random.generator().
     Raises ValueError for sizes that are invalid or do not fit, and for an input of another shape; TypeError
     for an rng or an input of the wrong type.
     """

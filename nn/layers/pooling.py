@@ -38,9 +38,10 @@ def _fitting(layer, x):
 class MaxPool2d(_Pool):
     """The largest value of each window of x (N, C, H, W) → (N, C, H', W').
 
-    kernel_size: a window's height and width (a pair, or one number for both), and so stride, from one to the
-    next, kernel_size if left out, padding, on all sides, never the largest, and dilation, the distance of a
-    window's pixels. ceil_mode: also windows that reach over the edge, if they begin inside.
+    kernel_size: a window's height and width; a pair, or one number for both, like the others. stride: the
+    step from window to window, kernel_size if left out. padding: pixels on all sides, never the largest.
+    dilation: the distance between a window's pixels. ceil_mode: also windows that begin inside and reach over
+    the edge.
     Raises ValueError for invalid sizes, and for an input that is smaller than a window.
     """
 
@@ -58,9 +59,9 @@ class MaxPool2d(_Pool):
 class MaxPool1d(MaxPool2d):
     """The largest value of each window of x (N, C, L) → (N, C, L').
 
-    kernel_size: a window's length. stride: from one to the next, kernel_size if left out. padding: at both
-    ends, never the largest. dilation: the distance of a window's entries. ceil_mode: also a last window that
-    reaches over the end.
+    kernel_size: a window's length. stride: the step from window to window, kernel_size if left out. padding:
+    entries at both ends, never the largest. dilation: the distance between a window's entries. ceil_mode:
+    also a last window that reaches over the end.
     Raises ValueError for invalid sizes, and for an input that is shorter than a window.
     """
 
@@ -72,10 +73,10 @@ class MaxPool1d(MaxPool2d):
 class AvgPool2d(_Pool):
     """The mean of each window of x (N, C, H, W) → (N, C, H', W').
 
-    kernel_size: a window's height and width (a pair, or one number for both), and so stride, from one to the
-    next, kernel_size if left out, and padding, zeros on all sides, which count if count_include_pad.
-    ceil_mode: also windows that reach over the edge, if they begin inside. divisor_override: what to divide
-    each sum by instead.
+    kernel_size: a window's height and width; a pair, or one number for both, like the others. stride: the
+    step from window to window, kernel_size if left out. padding: zeros on all sides, which count if
+    count_include_pad. ceil_mode: also windows that begin inside and reach over the edge. divisor_override: a
+    divisor of each sum in place of the number of pixels.
     Raises ValueError for invalid sizes, and for an input that is smaller than a window.
     """
 
@@ -98,8 +99,9 @@ class AvgPool2d(_Pool):
 class AvgPool1d(_Pool):
     """The mean of each window of x (N, C, L) → (N, C, L').
 
-    kernel_size: a window's length. stride: from one to the next, kernel_size if left out. padding: zeros at
-    both ends, which count if count_include_pad. ceil_mode: also a last window that reaches over the end.
+    kernel_size: a window's length. stride: the step from window to window, kernel_size if left out. padding:
+    zeros at both ends, which count if count_include_pad. ceil_mode: also a last window that reaches over the
+    end.
     Raises ValueError for invalid sizes, and for an input that is shorter than a window.
     """
 

@@ -23,11 +23,11 @@ class TransformerEncoderLayer(Module):
     (2017).
 
     d_model: the width E of x (L, N, E), or (N, L, E) with batch_first. nhead: heads of the attention, a
-    divisor of it. dim_feedforward: the width between linear1 and linear2. dropout: the probability in all
-    three places. activation: "relu", "gelu" or any function of a Tensor. layer_norm_eps: what the norms add
-    to a variance. norm_first: each part normalises what comes in instead of what goes out (Xiong et al.
-    2020), which trains without a warm-up. bias: whether Linear layers and norms have one. rng: draws the
-    first weights; nn.random.generator() if left out.
+    divisor of d_model. dim_feedforward: the width between linear1 and linear2. dropout: the probability in
+    all three places. activation: "relu", "gelu" or any function of a Tensor. layer_norm_eps: what the norms
+    add to a variance. norm_first: normalise the input of each part instead of its output (Xiong et al. 2020),
+    which trains without a warm-up. bias: whether Linear layers and norms have one. rng: draws the first
+    weights; nn.random.generator() if left out.
     Raises ValueError for invalid sizes and activations, and for inputs of other shapes.
     """
 

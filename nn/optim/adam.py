@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import number
 from ..kernels import adam_step
 from ..tensor import Tensor
 from .optimizer import Optimizer, Update
-from .settings import number, numbers
 
 F32 = np.dtype(np.float32)
 
@@ -45,7 +45,10 @@ class Adam(Optimizer):
         number(name, "lr", settings["lr"])
         number(name, "weight_decay", settings["weight_decay"])
         number(name, "eps", settings["eps"], above=True)
-        return {**settings, "betas": numbers(name, "betas", settings["betas"], 2, 1)}
+        betas = settings["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"{name}: betas must be two numbers, got {betas!r}")
+        return {**settings, "betas": tuple(number(name, "betas", beta, 0, 1) for beta in betas)}
 
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
         how = {"lr": float(group["lr"]), "betas": group["betas"], "eps": float(group["eps"]),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..arguments import count
+from ..arguments import count, flag, instance, number
 from ..context import no_grad, undoing
 from ..half import wide
 from ..layers import BatchNorm1d, BatchNorm2d
@@ -19,11 +19,10 @@ from ..modes import in_mode
 from ..module import Module
 from ..tensor import Tensor
 from ..versions import wrote
-from .settings import flag, number
 
 
 class AveragedModel:
-    """The average of a model's parameters over the updates that it is told of.
+    """The average of a model's parameters over the calls of update_parameters.
 
         decay None:  w̄ ← w̄ + (w − w̄)/(n + 1)          all n updates alike (SWA)
         decay d:     w̄ ← d w̄ + (1 − d) w              the recent ones more (EMA); the first is taken as it is
@@ -38,8 +37,7 @@ class AveragedModel:
     """
 
     def __init__(self, model: Module, decay: float | None = None, use_buffers: bool = False) -> None:
-        if not isinstance(model, Module):
-            raise TypeError(f"AveragedModel: model must be a Module, got {type(model).__name__}")
+        instance("AveragedModel", "model", model, Module, "a Module")
         if decay is not None:
             number("AveragedModel", "decay", decay, 0, 1)
         self.decay, self.use_buffers = decay, flag("AveragedModel", "use_buffers", use_buffers)

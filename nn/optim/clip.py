@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..arguments import instance, number
 from ..half import wide
 from ..tensor import Tensor
 from ..versions import wrote
-from .settings import number
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
@@ -70,10 +70,8 @@ def _nan_first(value: float) -> float:
 
 
 def _gradients(who: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndarray]:
-    if not isinstance(parameters, (Tensor, Iterable)):
-        raise TypeError(f"{who}: parameters must be Tensors, got {type(parameters).__name__}")
+    instance(who, "parameters", parameters, (Tensor, Iterable), "Tensors")
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for i, p in enumerate(given):
-        if not isinstance(p, Tensor):
-            raise TypeError(f"{who}: parameters[{i}] must be a Tensor, got {type(p).__name__}")
+        instance(who, f"parameters[{i}]", p, Tensor, "a Tensor")
     return [getattr(p.grad, "_data", p.grad) for p in given if p.grad is not None]

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arguments import instance, number
 from ..half import F32, wide
 from ..parameter import Parameter
 from ..tensor import Tensor
 from ..versions import wrote
-from .settings import number
 
 
 class Update(NamedTuple):
@@ -81,8 +81,7 @@ class Optimizer:
             own = [own] if isinstance(own, Tensor) else list(own)
             for j, p in enumerate(own):
                 at = f"params[{j}]" if len(given) == 1 else f"params[{i}]['params'][{j}]"
-                if not isinstance(p, Tensor):
-                    raise TypeError(f"{name}: {at} must be a Tensor, got {type(p).__name__}")
+                instance(name, at, p, Tensor, "a Tensor")
                 if not np.issubdtype(p.dtype, np.floating):
                     raise TypeError(f"{name}: {at} must be of a float dtype, got {p.dtype}")
             chosen = {**settings, **{key: group[key] for key in self.settings if key in group}}
@@ -100,7 +99,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate of all groups; set, it is that of all. ValueError if theirs differ."""
+        """The learning rate of all groups, which setting it changes. ValueError if theirs differ."""
         rates = [group["lr"] for group in self.param_groups]
         if len(set(rates)) > 1:
             raise ValueError(f"{type(self).__name__}: the groups' lr differ ({rates}): ask param_groups")
@@ -185,8 +184,7 @@ class Optimizer:
         shapes, groups of other sizes, and invalid settings. Then nothing was changed.
         """
         name = type(self).__name__
-        if not isinstance(state, Mapping):
-            raise TypeError(f"{name}: the state must be a dict of arrays, got {type(state).__name__}")
+        instance(name, "the state", state, Mapping, "a dict of arrays")
         own = self.state_dict()
         problems = [f"missing: {key}" for key in own if key not in state]
         problems += [f"unexpected: {key}" for key in state if key not in own]

@@ -14,9 +14,9 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-from ..arguments import count
-from .settings import flag, number, several
+from ..arguments import count, flag, instance, number
 
 __all__ = ["Chain", "Cosine", "Linear", "MultiStep", "OneCycle", "Step", "WarmUp"]
 
@@ -135,10 +135,9 @@ class Chain:
     borders: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        schedules = several("Chain", "schedules", self.schedules)
+        schedules = _several("Chain", "schedules", self.schedules)
         for i, schedule in enumerate(schedules):
-            if not callable(schedule):
-                raise TypeError(f"Chain: schedules[{i}] must be a function, got {type(schedule).__name__}")
+            instance("Chain", f"schedules[{i}]", schedule, Callable, "a function")
         borders = _rising("Chain", "borders", self.borders)
         if len(borders) != len(schedules) - 1:
             raise ValueError(f"Chain: {len(schedules)} schedules have {len(schedules) - 1} borders, "
@@ -157,15 +156,21 @@ def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
 
     Raises TypeError for a `then` that is not a schedule, ValueError for numbers out of range.
     """
-    if not callable(then):
-        raise TypeError(f"WarmUp: then must be a function, got {type(then).__name__}")
+    instance("WarmUp", "then", then, Callable, "a function")
     number("WarmUp", "until", until, 0, 1, above=True)
     number("WarmUp", "start", start)
     return Chain((Linear(start, 1.0), then), (until,))
 
 
+def _several(who: str, name: str, values: Any) -> tuple:
+    try:
+        return tuple(values)
+    except TypeError:
+        raise TypeError(f"{who}: {name} must be a tuple or a list, got {values!r}") from None
+
+
 def _rising(who: str, name: str, values: tuple[float, ...]) -> tuple[float, ...]:
-    found = tuple(number(who, name, value, 0, 1, above=True) for value in several(who, name, values))
+    found = tuple(number(who, name, value, 0, 1, above=True) for value in _several(who, name, values))
     if any(a >= b for a, b in pairwise(found)):
         raise ValueError(f"{who}: {name} must rise, got {found}")
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..arguments import flag, number
 from ..tensor import Tensor
 from .optimizer import Optimizer, Update
-from .settings import flag, number
 
 
 class SGD(Optimizer):
