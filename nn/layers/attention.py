@@ -151,8 +151,8 @@ class MultiheadAttention(Module):
                 raise ValueError(f"MultiheadAttention: {name} has shape {mask.shape}, wanted "
                                  f"{' or '.join(map(str, shapes))}")
             if mask.dtype == bool:
-                mask = mask.data if isinstance(mask, Tensor) else mask
-                mask = np.where(mask, -np.inf, 0).astype(q.dtype)
+                where = F.where if isinstance(mask, Tensor) else np.where    # a trace hears of a Tensor's
+                mask = where(mask, np.full((), -np.inf, q.dtype), np.zeros((), q.dtype))
             elif mask.dtype.kind != "f":
                 raise TypeError(f"MultiheadAttention: {name} must be booleans or floats, got {mask.dtype}")
             mask = mask.reshape(shapes[mask.shape])
