@@ -48,8 +48,8 @@ def merged(records: Sequence[tuple[list[Any], dict[str, np.ndarray]]], points: P
         for name in node.inputs:
             values = [constants.get(name) for _, constants in records]
             if _first_other(values):
-                raise _unlike(node, f"it reads the constant {name!r}, which depends on lengths or on inputs",
-                              values, points)
+                raise _unlike(node, f"it reads the constant {name!r}, which is another with other lengths or "
+                              "inputs", values, points)
         shapes, attrs = [twin.shape for twin in twins], [twin.attrs for twin in twins]
         mixes = "it mixes the rows of a batch, or drops some, or cuts up a length that moves: it makes"
         depends = "what it does depends on a length that moves"
@@ -80,9 +80,14 @@ def _same_operation(twins: tuple[Any, ...], points: Points) -> Any:
 
 def _agreed(node: Any, why: str, values: list[Any], points: Points) -> Any:
     try:
+        for name in points[0]:    # each by itself first, for an error that says which
+            of_one = [i for i, point in enumerate(points) if {**point, name: points[0][name]} == points[0]]
+            which = of_one[-1]
+            _symbolic([values[i] for i in of_one], [{name: points[i][name]} for i in of_one])
+        which = -1
         return _symbolic(values, points)
     except LookupError:
-        raise _unlike(node, why, values, points) from None
+        raise _unlike(node, why, values, points, which) from None
 
 
 def _symbolic(values: list[Any], points: Points) -> Any:
@@ -106,10 +111,11 @@ def _unlike(node: Any, why: str, values: Sequence[Any], points: Points, which: i
     """The error of a node at which two points differ: what is there, and by which lengths they differ."""
     which = which or _first_other(values)
     names = [name for name in points[0] if points[0][name] != points[which][name]]
-    said = [f"{'arrays' if isinstance(values[i], np.ndarray) else values[i]} with "
-            + ", ".join(f"{name} = {points[i][name]}" for name in names) for i in (0, which)]
-    fixed = "" if "N" in names else f" (with a fixed {names[0]}, no name in dims, it is one)"
-    return refused(node, f"{why}: {' and '.join(said)}{fixed}")
+    values = ["an array" if isinstance(value, np.ndarray) and value.ndim else value for value in values]
+    said = " and ".join(f"{values[i]} with " + ", ".join(f"{name} = {points[i][name]}" for name in names)
+                        for i in (0, which))
+    fixed = "" if BATCH in names else "; a length that dims does not name is fixed"
+    return refused(node, f"{why}: {said}{fixed}")
 
 
 def _first_other(values: Sequence[Any]) -> int:

@@ -194,8 +194,8 @@ def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[
         names = (*dims.get(name, (BATCH,)), *(None,) * x.ndim)
         for size, n in zip(names, x.shape, strict=False):
             if n != (n if size is None else size if isinstance(size, int) else lengths.setdefault(size, n)):
-                raise ValueError(f"trace: {name} has shape {x.shape}, but dims has {size} = "
-                                 f"{lengths.get(size, size)} for a length of {n}")
+                raise ValueError(f"trace: {name} has shape {x.shape}, but its dimension {size} is "
+                                 f"{lengths.get(size, size)} long, by dims or in another input")
         if len(dims.get(name, ())) > x.ndim or not all(s.isidentifier() for s in names if isinstance(s, str)):
             raise ValueError(f"trace: dims has {dims[name]!r} for {name}, wanted names for some of the "
                              f"dimensions of its shape {x.shape}")
@@ -249,13 +249,12 @@ def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(out, Tensor):
         yield name, out
         return
-    if isinstance(out, Mapping):
-        named = [(f"{name}.{key}" if name else str(key), one) for key, one in out.items()]
+    named = []
+    if isinstance(out, Mapping) or hasattr(out, "_fields"):
+        parts = out.items() if isinstance(out, Mapping) else zip(out._fields, out, strict=True)
+        named = [(f"{name}.{key}" if name else str(key), one) for key, one in parts]
     elif isinstance(out, (tuple, list)):
-        keys = getattr(out, "_fields", None) or [f"{name or 'output'}_{i}" for i in range(len(out))]
-        named = list(zip(keys, out, strict=True))
-    else:
-        named = []
+        named = [(f"{name or 'output'}_{i}", one) for i, one in enumerate(out)]
     if not named:
         raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__} (a "
                          "tuple, list or dict of Tensors is right too)")
