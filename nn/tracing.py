@@ -126,7 +126,7 @@ class _Tracer:
         self._stack.pop()
 
     def record(self, rule: Any, inputs: tuple[Any, ...], attrs: dict[str, Any], out: Tensor) -> None:
-        dtypes = [value.dtype for value in inputs if hasattr(value, "dtype")]
+        dtypes = [value.dtype for value in inputs if isinstance(value, (Tensor, np.ndarray))]
         names = tuple(self._known(value, dtypes) for value in inputs)
         if rule.name in SAME:
             self._names[id(out)] = names[0]
@@ -204,16 +204,17 @@ def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[
     tried = {name: ROWS if name == BATCH else (n - 1, n // 2) if n > 2 else (n + 1, n + 2)
              for name, n in lengths.items()}
     others = {name: [m for m in tried[name] if m != n] for name, n in lengths.items()}
-    return inputs, [lengths, *({**lengths, name: m} for name in lengths for m in others[name]),
-                    *({**lengths, **{name: others[name][-1] for name in several}}
-                      for k in range(2, len(lengths) + 1) for several in combinations(lengths, k))]
+    points = [{**lengths, name: m} for name in lengths for m in others[name]]
+    points += [{**lengths, **{name: others[name][-1] for name in several}}
+               for k in range(2, len(lengths) + 1) for several in combinations(lengths, k)]
+    return inputs, [lengths, *(points or [lengths])]    # with other numbers, if all lengths are fixed
 
 
 def _examples(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Value],
               point: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Inputs of other lengths like those of the example. Floats are other numbers, integers stand in other
     rows, so that a constant that a forward computes from them is another one."""
-    rng, made = np.random.default_rng(list(point.values())), {}
+    rng, made = np.random.default_rng([0, *point.values()]), {}
     for name, x in arrays.items():
         for axis, size in enumerate(inputs[name].shape):
             if isinstance(size, Size):
