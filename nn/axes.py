@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .rules import RULES
 from .rules.einsum import _parse
 from .sizes import at, names_in
 
@@ -30,9 +31,10 @@ Map = tuple["int | None", ...]
 
 def axes(node: Any, shapes: Sequence[Shape | None]) -> list[Map]:
     """For each input of a node, which axis of the output each of its axes becomes, or None where the
-    operation acts along it. shapes: those of the inputs, None for one that is None. Raises KeyError for an
-    operation that AXES does not know."""
-    maps = AXES[node.op](node, shapes)
+    operation acts along it. shapes: those of the inputs, None for one that is None. A rule may have `axes`
+    of its own. Raises KeyError for an operation of which nothing is known."""
+    own = getattr(RULES[node.op], "axes", None)
+    maps = own(shapes, node.attrs) if own else AXES[node.op](node, shapes)
     return [() if shape is None else tuple(made) for made, shape in zip(maps, shapes, strict=True)]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .axes import AXES, axes, primes
+from .axes import axes, primes
 from .sizes import Size, length_of, names_in
 from .tensor import TraceError
 
@@ -138,10 +138,11 @@ def rows_stay_apart(graph: Any) -> None:
             for name, value in graph.inputs.items() if BATCH in value.shape}
     wanted = set(rows.values())
     for node in graph.nodes:
-        if node.op not in AXES:
-            raise refused(node, "what becomes of its axes is not known; wanted a line for it in nn.axes.AXES")
         shapes = [None if name is None else graph.value(name).shape for name in node.inputs]
-        inputs = list(zip(node.inputs, shapes, axes(node, shapes), strict=True))
+        try:
+            inputs = list(zip(node.inputs, shapes, axes(node, shapes), strict=True))
+        except KeyError:
+            raise refused(node, "nothing is known of its axes; wanted `axes` in its Rule") from None
         along = [axis for axis, n in enumerate(node.shape) if "N" in names_in(n)]
         places = {_moved(node, shape, rows[name], made) for name, shape, made in inputs if name in rows}
         if not places and along:    # an expand: all rows are equal, and lie in any order
@@ -156,7 +157,7 @@ def rows_stay_apart(graph: Any) -> None:
         if places:
             rows[node.output] = places.pop()
     for name in graph.outputs.values():
-        if wanted and rows.get(name) not in wanted:
+        if name in rows and rows[name] not in wanted:
             node = graph.producer(name)
             raise refused(node, f"the output must be (N, …), as the input is; it is {node.shape}")
 

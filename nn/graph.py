@@ -58,7 +58,7 @@ class Node:
         return f"{self.output} = {self.op}({', '.join(map(str, self.inputs))}{attrs})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """A straight list of nodes from the inputs to the outputs. It never changes: dataclasses.replace makes
     another one.

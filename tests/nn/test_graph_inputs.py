@@ -143,6 +143,13 @@ def test_the_batch_may_be_no_number_in_a_computation():
         nn.trace(Net(lambda m, x: F.softplus(x, beta=len(x))), floats(3, 4))
 
 
+def test_an_input_may_have_no_batch_and_an_output_of_it_none():
+    graph = nn.trace(Net(lambda m, x, y: (x * y, y.relu())), floats(2, 3), floats(3), dims={"x_1": ()})
+    made = graph.run(floats(4, 3), floats(3))
+    np.testing.assert_array_equal(made["output_0"], floats(4, 3) * floats(3))
+    assert made["output_1"].shape == (3,)
+
+
 # Several inputs and outputs
 
 
