@@ -31,7 +31,7 @@ def backward(output: Tensor, grad: Any = None, retain_graph: bool | None = None,
         _give(output, seed, owned=False)
         return
     grads, owned = walk(output._node, seed, retain_graph)
-    for leaf, g in grads.items():    # after the walk, so that one that fails leaves every .grad as it was
+    for leaf, g in grads.items():  # after the walk, so that one that fails leaves every .grad as it was
         _give(leaf, g, leaf in owned)
 
 
@@ -113,7 +113,7 @@ def _seed(who, output, grad):
 def _give(leaf, g, owned):
     """Add g to leaf.grad. The array itself becomes leaf.grad only if nobody else has it."""
     dtype = leaf._data.dtype
-    if leaf.grad is not None:    # (its array, should a backward with create_graph have left a Tensor there)
+    if leaf.grad is not None:  # (its array, should a backward with create_graph have left a Tensor there)
         leaf.grad = np.asarray(getattr(leaf.grad, "_data", leaf.grad) + g, dtype)
     elif owned and type(g) is np.ndarray and g.dtype == dtype:
         leaf.grad = g

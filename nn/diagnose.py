@@ -31,7 +31,7 @@ from .tensor import Tensor, TraceError
 
 __all__ = ["diagnose", "diagnose_shape"]
 
-MOST = 200_000    # entries of a Jacobian that is looked at
+MOST = 200_000  # entries of a Jacobian that is looked at
 
 
 def diagnose(check: Any, i: int) -> str | None:
@@ -49,12 +49,12 @@ def diagnose(check: Any, i: int) -> str | None:
     y, x = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays[i].shape
     plain = constant_factor(have, right, y, x)
     through = _dropped(check, i, have) or _undetached(check, i, right)
-    if plain and not (through and "times" in plain):    # ½ and 2 may be a use of two
+    if plain and not (through and "times" in plain):  # ½ and 2 may be a use of two
         return plain
     if through:
         return through
     for words, candidate in _candidates(check, i, want, y, x):
-        if same(candidate, right, right):    # a symmetry: it would explain nothing
+        if same(candidate, right, right):  # a symmetry: it would explain nothing
             continue
         for sign, flipped in ((1, ""), (-1, ", and its sign is flipped")):
             if same(have, sign * candidate, right):
@@ -133,7 +133,7 @@ def _operand(check, i, right):
                 rows = _rows(lambda v, t=trial, n=needs: check.rule.vjp(v, t, n)[i], shape, arrays[i].shape)
                 if same(rows, right, right):
                     return f"{words} {name}"
-    except Exception:    # a vjp that is wrong may also fail: then this was not it
+    except Exception:  # a vjp that is wrong may also fail: then this was not it
         return None
     return None
 
@@ -169,7 +169,7 @@ def _scaled(check, have, want, y):
     """Is it too great, or too small, by an argument as a factor?"""
     for j in check.floats:
         a = check.arrays[j]
-        for shape in ((*a.shape, *(1,) * (want.ndim - len(y))), a.shape):    # along the axes of y, or of x
+        for shape in ((*a.shape, *(1,) * (want.ndim - len(y))), a.shape):  # along the axes of y, or of x
             try:
                 factor = np.broadcast_to(a.reshape(shape), want.shape)
             except ValueError:
@@ -262,7 +262,7 @@ def _undetached(check, i, right):
     try:
         with within("tracer", listener):
             have, _ = check.jacobians(i)
-    except (TraceError, TypeError):    # it asked for values, or for the next module's name
+    except (TraceError, TypeError):  # it asked for values, or for the next module's name
         return None
     if listener.found and same(have, right, right):
         return f"a use of {check.argument(i)} is dropped: it goes through detach()"

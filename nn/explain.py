@@ -12,8 +12,8 @@ from .versions import owner
 
 __all__ = ["explain"]
 
-WIDTH = 70    # of a column, at most
-MOST = 200    # lines of operations; of a longer graph the last ones, which backward meets first
+WIDTH = 70  # of a column, at most
+MOST = 200  # lines of operations; of a longer graph the last ones, which backward meets first
 
 
 def explain(output: Tensor) -> str:

@@ -44,13 +44,13 @@ def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
     """
     primals, tangents = _pairs(primals, tangents)
     level = next(_levels)
-    with within("lift", _lift):    # apply asks it first; outside it asks nobody
+    with within("lift", _lift):  # apply asks it first; outside it asks nobody
         y = f(*(Dual(x, t, level) for x, t in zip(primals, tangents, strict=True)))
     if not isinstance(y, Tensor):
         raise TypeError(f"jvp: f must give one Tensor, it gave a {type(y).__name__}")
     if isinstance(y, Dual) and y.level == level:
         return y.primal, y.tangent
-    return y, shared(np.zeros(y.shape, y.dtype))    # it does not depend on the primals
+    return y, shared(np.zeros(y.shape, y.dtype))  # it does not depend on the primals
 
 
 def _pairs(primals, tangents):
@@ -90,14 +90,14 @@ class Dual(Tensor):
 
     def __init__(self, primal: Tensor, tangent: Tensor, level: int) -> None:
         self._data, self.grad = primal._data, None
-        self._node = _CARRIED    # something depends on it: what writes or copies looks here
+        self._node = _CARRIED  # something depends on it: what writes or copies looks here
         self.primal, self.tangent, self.level = primal, tangent, level
 
     def _check_writable(self, operation, value):
         raise RuntimeError(f"{operation}: a write would lose the tangent of nn.jvp; compute a new tensor")
 
     def _no_write(self, other):
-        return NotImplemented    # so t += v computes t = t + v
+        return NotImplemented  # so t += v computes t = t + v
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = _no_write
 
@@ -114,7 +114,7 @@ def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
     if rule.vjp is None:
         return apply(rule, *primals, **attrs)
     watched = any(_watched(x) for x in (*primals, *moving.values()))
-    own = rule.jvp or rule.symmetric or rule.linear    # or else the vjp is transposed
+    own = rule.jvp or rule.symmetric or rule.linear  # or else the vjp is transposed
     if rule.by_twin and (watched or not own):
         return Dual(*_through_twin(rule, inputs, primals, attrs, level), level)
     return Dual(*(_on_tensors if watched else _on_arrays)(rule, primals, moving, attrs), level)

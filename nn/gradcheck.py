@@ -101,7 +101,7 @@ class _Check:
     def __init__(self, name, names, function, inputs, attrs, tolerance):
         self.name, self.names = name, names
         self.function, self.attrs, self.tolerance = function, attrs, tolerance
-        self.smooth = None    # what differences are taken of, if not of the function
+        self.smooth = None  # what differences are taken of, if not of the function
         self.rule = None      # if the function is a rule
         inputs = [x.data if isinstance(x, Tensor) else x for x in inputs]
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
@@ -121,7 +121,7 @@ class _Check:
     def run(self, rng, order=1):
         v = rng.normal(size=self.value().shape)
         for i, together in zip(self.floats, self.gradients(v, self.floats), strict=True):
-            (alone,) = self.gradients(v, [i])    # a vjp is told which gradients are wanted, and may err there
+            (alone,) = self.gradients(v, [i])  # a vjp is told which gradients are wanted, and may err there
             self.compare(i, alone, "asked for alone", together, "with the others")
             x = self.arrays[i]
             numeric = np.empty_like(x)

@@ -103,7 +103,7 @@ def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callab
     def product(vs):
         total = [np.zeros(x.shape, wide(x.dtype)) for x in xs]
         for slope, v in zip(slopes, vs, strict=True):
-            if slope is not None and slope.requires_grad:    # or it is constant: f is linear in it
+            if slope is not None and slope.requires_grad:  # or it is constant: f is linear in it
                 total = [a + b for a, b in zip(total, _grads(slope, xs, v), strict=True)]
         return [part.astype(x.dtype, copy=False) for part, x in zip(total, xs, strict=True)]
 

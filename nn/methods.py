@@ -6,17 +6,7 @@ import numpy as np
 
 from .arguments import Dims, Operand, Tensor, as_indices
 from .explain import explain
-from .rules import (
-    RULES,
-    activations,
-    choices,
-    cumulative,
-    gathering,
-    norm,
-    order,
-    reductions,
-    spread,
-)
+from .rules import RULES, choices, cumulative, gathering, norm, order, reductions, softmax
 
 OVER_AXES = """dim: an axis, a tuple of axes, or None for all. keepdim: whether those stay, at length 1. axis
 and keepdims: NumPy's names for the two. Raises ValueError for an axis that is not there."""
@@ -78,9 +68,9 @@ class Methods:
     # Over axes
 
     sum, mean, prod = map(_reduction, (reductions.sum, reductions.mean, cumulative.prod))
-    amax, amin, logsumexp = map(_reduction, (reductions.max, reductions.min, spread.logsumexp))
-    argmax, argmin = map(_reduction, (reductions.argmax, spread.argmin))
-    any, all = map(_reduction, (order.any, order.all))
+    amax, amin, logsumexp = map(_reduction, (reductions.max, reductions.min, softmax.logsumexp))
+    argmax, argmin = map(_reduction, (order.argmax, order.argmin))
+    any, all = map(_reduction, (reductions.any, reductions.all))
 
     def var(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
         """The variance over `dim`, with n − correction in the denominator.
@@ -108,7 +98,7 @@ class Methods:
         keepdim: whether the axes stay, at length 1. Raises ValueError where nothing is left of the
         denominator.
         """
-        return self._apply(spread.std, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
+        return self._apply(reductions.std, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
 
     def cumsum(self, dim: int) -> Tensor:
         """The running sums along `dim`."""
@@ -120,11 +110,11 @@ class Methods:
 
     def softmax(self, dim: int) -> Tensor:
         """eˣ/Σeˣ over `dim`."""
-        return self._apply(activations.softmax, self, dim=self._axes(dim))
+        return self._apply(softmax.softmax, self, dim=self._axes(dim))
 
     def log_softmax(self, dim: int) -> Tensor:
         """x − log Σeˣ over `dim`."""
-        return self._apply(activations.log_softmax, self, dim=self._axes(dim))
+        return self._apply(softmax.log_softmax, self, dim=self._axes(dim))
 
     # By an index
 

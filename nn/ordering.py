@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .arguments import Dims, Operand, Tensor
-from .rules import choices, gathering, order, reductions, spread
+from .rules import choices, gathering, order, reductions
 
 
 class Ordered(NamedTuple):
@@ -55,7 +55,7 @@ def _extreme(best, places, two, which):
 def _axis(name, x, dim):
     try:
         return x._axis(dim)
-    except (TypeError, ValueError) as error:    # (an AxisError is a ValueError, and an IndexError)
+    except (TypeError, ValueError) as error:  # (an AxisError is a ValueError, and an IndexError)
         raise type(error)(f"{name}: {error}") from None
 
 
@@ -69,8 +69,8 @@ class Ordering:
 
     __slots__ = ()
 
-    max = _extreme(reductions.max, reductions.argmax, choices.maximum, "greatest")
-    min = _extreme(reductions.min, spread.argmin, choices.minimum, "least")
+    max = _extreme(reductions.max, order.argmax, choices.maximum, "greatest")
+    min = _extreme(reductions.min, order.argmin, choices.minimum, "least")
 
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
         """The entries along `dim` in ascending or descending order: the named tuple (values, indices).

@@ -70,7 +70,7 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
         y, saved = rule.forward(*arrays, **attrs)
     except ERRORS as error:
         raise named(rule, arrays, error) from error
-    if type(y) is not np.ndarray:    # NumPy makes a scalar of a 0-d result
+    if type(y) is not np.ndarray:  # NumPy makes a scalar of a 0-d result
         y = np.asarray(y)
     out = _new(Tensor)
     out._data = y
@@ -126,7 +126,7 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
     """
 
     __slots__ = ("__weakref__", "_data", "_node", "grad")
-    __hash__ = object.__hash__    # a tensor is a key by identity: == compares entries
+    __hash__ = object.__hash__  # a tensor is a key by identity: == compares entries
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self._data: np.ndarray = as_array(data)
@@ -157,7 +157,7 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         if not self.is_leaf:
-            if wanted:    # it does
+            if wanted:  # it does
                 return
             raise RuntimeError(f"requires_grad: this tensor was computed (by {self._node.rule.name}), and "
                                "only for a leaf can it be set; use .detach()")
@@ -270,17 +270,17 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
                                "nn.cat)")
 
     def _axis(self, dim, ndim=None):
-        ndim = ndim or self.ndim or 1    # a scalar has an axis to flatten
+        ndim = ndim or self.ndim or 1  # a scalar has an axis to flatten
         if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
             raise TypeError(f"an axis must be an int, got {type(dim).__name__}")
-        if not -ndim <= dim < ndim:    # an IndexError, as in PyTorch, and a ValueError, as in NumPy
+        if not -ndim <= dim < ndim:  # an IndexError, as in PyTorch, and a ValueError, as in NumPy
             raise np.exceptions.AxisError(f"axis {dim} came, but the tensor has shape {self.shape}")
         return dim % ndim
 
     def _axes(self, dim):
         """The axes to reduce, or None for all: those of an empty tuple, and the axis 0 that, as in PyTorch, a
         scalar has."""
-        if dim is None or (type(dim) is int and self.ndim):    # of one too many NumPy speaks
+        if dim is None or (type(dim) is int and self.ndim):  # of one too many NumPy speaks
             return dim
         several = isinstance(dim, (tuple, list))
         axes = tuple(map(self._axis, dim if several else (dim,)))

@@ -11,7 +11,7 @@ from ..tensor import Operand, Tensor
 from .half import rounded_once
 from .shapes import as_tensor
 
-_AXES = {"nearest": None, "linear": 1, "bilinear": 2}    # mode: how many axes of pixels it takes
+_AXES = {"nearest": None, "linear": 1, "bilinear": 2}  # mode: how many axes of pixels it takes
 
 
 @rounded_once
@@ -47,10 +47,10 @@ def interpolate(input: Operand, size: int | Sequence[int] | None = None,
         wide = np.float64 if x.dtype == np.float64 else np.float32
         i, step = np.arange(length, dtype=wide), wide(step)
         if mode == "nearest":
-            if axes == 2 and length in (n, 2 * n):    # PyTorch's short cut for images
+            if axes == 2 and length in (n, 2 * n):  # PyTorch's short cut for images
                 step = wide(n / length)
             x = x.index_select(axis, np.minimum((i * step).astype(np.int64), n - 1))
-        elif length != n:    # else each pixel stays in its place, whatever the factor that was rounded down
+        elif length != n:  # else each pixel stays in its place, whatever the factor that was rounded down
             if align_corners:
                 step = wide((n - 1) / (length - 1) if length > 1 else 0)
             x = _between(x, axis, i * step if align_corners else np.maximum((i + 0.5) * step - wide(0.5), 0))

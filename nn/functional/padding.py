@@ -10,7 +10,7 @@ from .. import rules
 from ..tensor import Operand, Tensor, apply
 from .shapes import as_tensor
 
-_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}    # PyTorch's name: NumPy's
+_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTorch's name: NumPy's
 
 
 def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:

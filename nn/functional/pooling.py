@@ -141,9 +141,9 @@ def _checked(op, input, kernel_size, stride, padding, dilation):
 def _along(op, n, k, s, p, d, ceil_mode):
     """Along one axis: (how many windows, (what to pad before, and behind))."""
     span = d * (k - 1) + 1
-    last = n + 2 * p - span    # where the last window may begin
+    last = n + 2 * p - span  # where the last window may begin
     out = (-(-last // s) if ceil_mode else last // s) + 1
-    if ceil_mode and (out - 1) * s >= n + p:    # it would begin in the padding behind the image
+    if ceil_mode and (out - 1) * s >= n + p:  # it would begin in the padding behind the image
         out -= 1
     if (last < 0 and not ceil_mode) or out < 1:
         raise ValueError(f"{op}: {n} pixels with padding {p} are smaller than a window of kernel {k} and "

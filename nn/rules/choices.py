@@ -1,11 +1,43 @@
-"""Choosing between numbers, entry by entry: where, maximum, minimum, clamp; and logic on booleans."""
+"""Choosing between numbers, entry by entry: where, maximum, minimum, clamp; and logic on booleans.
+
+A choice has the derivative 0 where it did not choose, and 0 it stays, however great the gradient from above:
+of √max(x, 0) the gradient that comes to a negative x is ∞, and a product with the mask would make 0·∞ = NaN
+of it.
+"""
 
 import operator
 
 import numpy as np
 
 from .record import CONSTANT, Rule
-from .select import only, without
+
+_ZERO = {code: np.zeros((), code) for code in np.typecodes["Float"]}  # arrays, which np.where takes sooner
+_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+SMALL = 1 << 10  # numbers, up to which np.where is quicker
+
+
+def only(g, mask):
+    """g where the mask (booleans) holds, else 0. They broadcast; the result is a new array, or a Tensor."""
+    if type(g) is not np.ndarray and hasattr(g, "_node"):  # a vjp on Tensors (nn/double_backward.py)
+        return g.where(mask, 0)
+    if g.size > SMALL and type(mask) is np.ndarray and g.itemsize in _BITS:
+        return _and(g, np.negative(mask.view(np.int8)))
+    return np.where(mask, g, _ZERO[g.dtype.char])
+
+
+def without(g, mask):
+    """0 where the mask holds, else g: as `only`."""
+    if type(g) is not np.ndarray and hasattr(g, "_node"):
+        return g.masked_fill(mask, 0)
+    if g.size > SMALL and type(mask) is np.ndarray and g.itemsize in _BITS:
+        return _and(g, np.subtract(mask.view(np.int8), np.int8(1)))
+    return np.where(mask, _ZERO[g.dtype.char], g)
+
+
+def _and(g, ones):
+    """g AND, bit by bit, −1, which is all ones, or 0: in the time of a product with the mask. np.where
+    branches at each number, which takes 17 times as long where the mask is irregular."""
+    return np.bitwise_and(g.view(_BITS[g.itemsize]), ones).view(g.dtype)
 
 
 def _where(condition, a, b):
@@ -43,7 +75,7 @@ def _greater(name, choose, loses):
         ties = a == b
         half = only(g * 0.5, ties) if ties.any() else None
 
-        def share(loser):    # beside a NaN, which loses to nothing, both get g
+        def share(loser):  # beside a NaN, which loses to nothing, both get g
             part = without(g, loser | ties)
             return part if half is None else part + half
 

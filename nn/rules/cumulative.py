@@ -3,9 +3,9 @@
 import numpy as np
 
 from . import shapes
+from .choices import only
 from .record import CONSTANT, Rule
 from .reductions import along, kept_shape
-from .select import only
 
 
 def _rows(x, dim):
@@ -43,7 +43,7 @@ def _prod_jvp(t, i, saved, out, *, dim=None, keepdim=False):
 def _prod_twin(x, *, dim=None, keepdim=False):
     """Halved by multiplying its halves, until there is one number left; what has no partner waits."""
     kept, (rows, _) = kept_shape(x.shape, dim) or (1,) * x.ndim, _rows(x, dim)
-    waiting = rows[..., :0].sum(-1, True) + 1    # the product of nothing
+    waiting = rows[..., :0].sum(-1, True) + 1  # the product of nothing
     while (n := rows.shape[-1]) > 1:
         if n % 2:
             waiting = waiting * rows[..., n - 1:]
@@ -56,7 +56,7 @@ def _samples(rng):
     x = rng.uniform(0.5, 2, (2, 3, 4)) * rng.choice([-1.0, 1.0], (2, 3, 4))
     x[0, 1, 2] = 0
     ways = ((None, False), (1, False), (-1, True), ((0, 2), False), ((0, 1), True))
-    long = rng.uniform(0.5, 2, (2, 7))    # 3 pairs and 1, 1 pair and 1
+    long = rng.uniform(0.5, 2, (2, 7))  # 3 pairs and 1, 1 pair and 1
     return [*(([x], {"dim": dim, "keepdim": keepdim}) for dim, keepdim in ways), ([long], {"dim": 1})]
 
 
@@ -75,7 +75,7 @@ def _cumsum_vjp(g, dims, needs):
 
 
 def _cumsum(x, *, dim):
-    if not x.ndim:    # as in PyTorch, it has an axis 0, and is alone on it
+    if not x.ndim:  # as in PyTorch, it has an axis 0, and is alone on it
         return x.copy(), ()
     return np.cumsum(x, axis=dim), (range(x.ndim)[dim],)
 

@@ -7,8 +7,8 @@ gradient of an operand is an einsum again, of g and the other operands, with its
 
 import numpy as np
 
+from .choices import only
 from .record import CONSTANT, INPUTS, Rule
-from .select import only
 
 
 def _parse(equation, shapes):

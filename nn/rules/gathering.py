@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from .choices import without
 from .padding import pad
 from .record import CONSTANT, Rule
-from .select import without
 from .shapes import index_grad
 
 
@@ -27,7 +27,7 @@ def _grid(op, x, index, dim):
 
 
 def _gather(x, index, *, dim):
-    grid = _grid("gather", x, index.copy(), dim)    # backward will need what it was
+    grid = _grid("gather", x, index.copy(), dim)  # backward will need what it was
     return x[grid], (x.shape, *grid)
 
 
@@ -67,7 +67,7 @@ def _scatter_add(x, index, source, *, dim):
 def _scatter_add_vjp(g, saved, needs):
     grid, part, shape = saved
     picked = g[grid]
-    if picked.shape != shape:    # what the index leaves out of the source moves nothing
+    if picked.shape != shape:  # what the index leaves out of the source moves nothing
         widths = [(0, n - have.stop) for n, have in zip(shape, part, strict=True)]
         picked = pad(picked, widths=widths)
     return g, None, picked
@@ -100,7 +100,7 @@ def _embedding(w, indices, *, padding_idx=None):
     if indices.size and not 0 <= indices.min() <= indices.max() < len(w):
         raise IndexError(f"embedding: indices from {indices.min()} to {indices.max()} came, but a weight of "
                          f"shape {w.shape} has rows 0 to {len(w) - 1}")
-    return w[indices], (len(w), indices.copy(), padding_idx)    # backward will need what they were
+    return w[indices], (len(w), indices.copy(), padding_idx)  # backward will need what they were
 
 
 def _embedding_grad(g, indices, *, rows, padding_idx=None):

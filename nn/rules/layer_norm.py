@@ -22,7 +22,7 @@ def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
     if x.dtype.kind != "f":
         raise TypeError(f"layer_norm: the input is {x.dtype}; convert it to a floating-point dtype first")
     rows = x.reshape(*x.shape[:x.ndim - len(shape)], int(np.prod(shape)))
-    if not x.size:    # nothing has no mean
+    if not x.size:  # nothing has no mean
         normal, inverse = rows, np.ones((*rows.shape[:-1], 1), x.dtype)
         return _scaled(x.copy(), weight, bias), (normal, inverse, weight, x.shape)
     normal = rows - rows.mean(-1, keepdims=True)

@@ -16,7 +16,7 @@ F32 = np.dtype(np.float32)
 def column_sums(rows):
     """Σ over the rows of (…, M, N), as a product with ones: BLAS does it several times as fast as .sum."""
     ones = np.empty(rows.shape[-2], rows.dtype)
-    ones.fill(1)    # half the time of np.ones
+    ones.fill(1)  # half the time of np.ones
     return ones @ rows
 
 
@@ -31,7 +31,7 @@ def _matmul(a, b):
 def _matmul_vjp(g, saved, needs):
     a, b = saved
     row, column = a.ndim == 1, b.ndim == 1
-    if column:    # NumPy takes a 1-D b as a column, and drops that axis from the result
+    if column:  # NumPy takes a 1-D b as a column, and drops that axis from the result
         b, g = b[:, None], g[..., None]
     if row:       # and a 1-D a as a row; the engine sums the axis of length 1 away again
         a, g = a[None], g[..., None, :]
@@ -69,7 +69,7 @@ def _linear(x, w, b):
 
 def _linear_vjp(g, saved, needs):
     x, w = saved
-    n = math.prod(x.shape[:-1])    # -1 in a reshape is ambiguous where there are no inputs or no outputs
+    n = math.prod(x.shape[:-1])  # -1 in a reshape is ambiguous where there are no inputs or no outputs
     rows = g.reshape(n, w.shape[0])
     return (needs[0] and g @ w,
             needs[1] and rows.T @ x.reshape(n, w.shape[1]),

@@ -7,8 +7,8 @@ import numpy as np
 
 from .. import kernels
 from ..kernels import channels_last
+from .choices import only
 from .record import CONSTANT, Rule
-from .select import only
 from .windows import Windows, pair
 
 
@@ -45,7 +45,7 @@ def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
         if tap == 0:
             y, winner = here.copy(), np.zeros(here.shape, np.min_scalar_type(windows.size))
         else:
-            later = (here > y) | (here != here)    # >, not ≥: of equal values the first wins; and NaN
+            later = (here > y) | (here != here)  # >, not ≥: of equal values the first wins; and NaN
             later = later * winner.dtype.type(tap)
             np.maximum(winner, later, out=winner)
             np.maximum(y, here, out=y)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 # Where a thing that a rule saves comes from, if not from an input, which is its number:
-OUTPUT = "output"        # it is y
-CONSTANT = "constant"    # no derivative goes through it: shapes, places, masks, what vjp only compares
-DERIVED = "derived"      # computed from the inputs; `derive` says how
-INPUTS = "inputs"        # what is left are the inputs 0, 1, … in order, however many there are
+OUTPUT = "output"  # it is y
+CONSTANT = "constant"  # no derivative goes through it: shapes, places, masks, what vjp only compares
+DERIVED = "derived"  # computed from the inputs; `derive` says how
+INPUTS = "inputs"  # what is left are the inputs 0, 1, … in order, however many there are
 
 
 class Rule:
@@ -90,7 +90,7 @@ class Rule:
         self.overwrites = overwrites
         self.exact = exact
         self._check()
-        self.by_twin = twin is not None and saves is None and double is None    # at second order
+        self.by_twin = twin is not None and saves is None and double is None  # at second order
         self.keeps_inputs = derive is not None or (self.by_twin and restored is None)
 
     def _check(self):

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from .choices import only, without
 from .record import CONSTANT, Rule
-from .select import only
 
 
 def kept_shape(shape, dim):
@@ -36,7 +36,7 @@ def _count(x, total, dim, name):
     n = math.prod(x.shape[axis] for axis in axes)
     if not n:
         raise ValueError(f"{name}: the input of shape {x.shape} is empty")
-    return n    # of no entries
+    return n  # of no entries
 
 
 def _samples(rng, **more):
@@ -97,6 +97,39 @@ var = Rule(
     samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
 
 
+def _std(x, *, dim=None, correction=1, keepdim=False):
+    try:
+        y, saved = var.forward(x, dim=dim, correction=correction, keepdim=keepdim)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("var:", "std:", 1)) from None
+    y = np.sqrt(y)
+    return y, (y, *saved)
+
+
+def _std_vjp(g, saved, needs):
+    y, centred, freedom, *kept = saved
+    equal = y == 0  # all xᵢ: then 0, as PyTorch's gradient
+    g = without(g / (freedom * (y + equal)), equal)
+    return (along(g, kept) * centred,)
+
+
+def _std_jvp(t, i, saved, out, *, dim=None, keepdim=False, **attrs):
+    y, *of_var = saved
+    equal = y == 0
+    return without(var.jvp(t, i, of_var, out, dim=dim, keepdim=keepdim) / (2 * (y + equal)), equal)
+
+
+def _std_twin(x, *, dim=None, correction=1, keepdim=False):
+    var = x.var(dim, correction, keepdim)
+    return (var + (var == 0)).sqrt().where(var != 0, 0)  # √0 has no derivative; 0, as above
+
+
+std = Rule(
+    "std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp, jvp=_std_jvp,
+    twin=_std_twin,
+    samples=var.samples, fresh=True)
+
+
 def _ties(x, y):
     """Where x is its extreme y. A NaN, which no comparison knows, is one as soon as it is there."""
     ties = x == y
@@ -128,9 +161,7 @@ def _extreme(name, reduce):
 max = _extreme("max", np.maximum.reduce)
 min = _extreme("min", np.minimum.reduce)
 
-
-def _argmax(x, *, dim=None, keepdim=False):
-    return np.argmax(x, axis=dim, keepdims=keepdim), None
-
-
-argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", _argmax, exact=True)
+any = Rule("any", "y = whether any entry is not 0: no gradient",
+           lambda x, *, dim=None, keepdim=False: (np.any(x, axis=dim, keepdims=keepdim), None))
+all = Rule("all", "y = whether no entry is 0: no gradient",
+           lambda x, *, dim=None, keepdim=False: (np.all(x, axis=dim, keepdims=keepdim), None))

@@ -7,7 +7,7 @@ from .record import CONSTANT, Rule
 
 def _reshape(x, *, shape):
     y = x.reshape(shape)
-    if y.shape != shape and min(shape) < -1:    # NumPy takes any negative number for -1
+    if y.shape != shape and min(shape) < -1:  # NumPy takes any negative number for -1
         raise ValueError(f"reshape: the shape {shape} has a negative length that is not -1")
     return y, x.shape
 
@@ -21,7 +21,7 @@ reshape = Rule(
 
 def _permute(x, *, dims):
     order = [d % x.ndim for d in dims] if len(dims) == x.ndim else dims
-    return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))    # and the way back
+    return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))  # and the way back
 
 
 permute = Rule(
@@ -67,7 +67,7 @@ cat = Rule(
 def _index_grad(g, *, shape, index):
     dx = np.zeros(shape, g.dtype)
     if any(isinstance(i, np.ndarray) and i.dtype != bool for i in index):
-        np.add.at(dx, index, g)    # an entry picked twice gets both gradients
+        np.add.at(dx, index, g)  # an entry picked twice gets both gradients
     else:
         dx[index] = g
     return dx, index

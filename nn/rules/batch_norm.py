@@ -62,7 +62,7 @@ def _check(op, x, **channels):
 
 def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):
     _check("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    if not x.size:    # nothing has no mean, and the running ones stay
+    if not x.size:  # nothing has no mean, and the running ones stay
         return _of_nothing(x, weight, bias)
     n, c = x.size // x.shape[1], x.shape[1]
     if n < 2:
@@ -79,13 +79,13 @@ def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentu
         y = rows * rows
         var = _sums(y, c) / n
         inverse = 1 / np.sqrt(var + eps)
-        scale, around = inverse if weight is None else weight * inverse, None    # the rows are centred
+        scale, around = inverse if weight is None else weight * inverse, None  # the rows are centred
         y = np.multiply(rows, _line(scale, lines), out=y if scale.dtype == y.dtype else None)
         if bias is not None:
             y += _line(bias, lines)
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
-    if running_var is not None:    # the running estimate is the unbiased one, as in PyTorch
+    if running_var is not None:  # the running estimate is the unbiased one, as in PyTorch
         running_var += momentum * (var * (n / (n - 1)) - running_var)
     return _image(y, x.shape), (rows, inverse, scale, weight, x.shape, around)
 
@@ -111,7 +111,7 @@ def _batch_norm_vjp(g, saved, needs, overwrite_g=False):
     centred, inverse, scale, weight, _, mean = saved
     if not g.size:
         return _gradients_of_nothing(g)[:3]
-    if mean is not None:    # the rows, pixel by pixel and not centred
+    if mean is not None:  # the rows, pixel by pixel and not centred
         dx, dw, db = kernels.batch_norm_grad(_pixels(g), centred, mean, inverse, weight, dx=bool(needs[0]),
                                              overwrite_g=overwrite_g)
         return dx is not None and _image(dx, g.shape), dw, db
