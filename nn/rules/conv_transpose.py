@@ -61,14 +61,6 @@ def _conv_transpose2d_vjp(g, saved, needs):
             needs[2] and channel_sums(g))
 
 
-def _conv_transpose2d_jvp(t, i, saved, out, **attrs):
-    """y is linear in x, and in w, and in b."""
-    if i == 2:
-        return t.reshape((-1, 1, 1))
-    x, w, *_ = saved
-    return conv_transpose2d(*((x, t) if i else (t, w)), None, **attrs)
-
-
 def _conv_transpose2d_twin(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """Tap by tap: a matrix of zeros and ones carries each row of pixels to where the tap (i, j) puts it."""
     windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
@@ -102,5 +94,5 @@ def _samples(rng):
 conv_transpose2d = Rule(
     "conv_transpose2d", "y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
     "dx = Σ w[:, :, i, j]·(the g it met), dw[:, :, i, j] = Σ x·(the g it met), db = Σg",
-    _conv_transpose2d, _conv_transpose2d_vjp, jvp=_conv_transpose2d_jvp, twin=_conv_transpose2d_twin,
+    _conv_transpose2d, _conv_transpose2d_vjp, twin=_conv_transpose2d_twin,
     samples=_samples, saves=(0, 1, CONSTANT, CONSTANT))

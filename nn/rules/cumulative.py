@@ -34,12 +34,6 @@ def _prod_vjp(g, saved, needs):
     return (only(along(g, kept_shape(x.shape, dim)), others != 0) * others,)
 
 
-def _prod_jvp(t, i, saved, out, *, dim=None, keepdim=False):
-    """Σᵢ tᵢ·Πxⱼ over j ≠ i."""
-    (others,) = _prod_vjp(np.ones(kept_shape(t.shape, dim), t.dtype), saved, None)
-    return np.add.reduce(t * others, axis=dim, keepdims=keepdim)
-
-
 def _prod_twin(x, *, dim=None, keepdim=False):
     """Halved by multiplying its halves, until there is one number left; what has no partner waits."""
     kept, (rows, _) = kept_shape(x.shape, dim) or (1,) * x.ndim, _rows(x, dim)
@@ -61,7 +55,7 @@ def _samples(rng):
 
 
 prod = Rule(
-    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, jvp=_prod_jvp, twin=_prod_twin,
+    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, twin=_prod_twin,
     samples=_samples, fresh=True)
 
 
@@ -107,16 +101,6 @@ def _cumprod_vjp(g, saved, needs):
     return (np.moveaxis(dx, 0, dim).reshape(g.shape).astype(g.dtype, copy=False),)
 
 
-def _cumprod_jvp(t, i, saved, out, *, dim):
-    """ẏᵢ = ẏᵢ₋₁·xᵢ + yᵢ₋₁·ẋᵢ."""
-    x, dim = saved
-    x, y = (np.moveaxis(np.atleast_1d(_wide(a)), dim, 0) for a in (x, t))
-    y, before = np.array(y), np.multiply.accumulate(x, axis=0)
-    for k in range(1, len(x)):
-        y[k] = y[k - 1] * x[k] + before[k - 1] * y[k]
-    return np.moveaxis(y, 0, dim).reshape(out)
-
-
 def _cumprod_twin(x, *, dim):
     """Products of 2, 4, 8, … neighbours: Hillis & Steele, "Data parallel algorithms" (1986)."""
     y, n, step = (x if x.ndim else x.reshape(1)).movedim(dim, 0), x.shape[dim] if x.ndim else 1, 1
@@ -128,5 +112,5 @@ def _cumprod_twin(x, *, dim):
 
 cumprod = Rule(
     "cumprod", "y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod, _cumprod_vjp,
-    jvp=_cumprod_jvp, twin=_cumprod_twin, fresh=True,
+    twin=_cumprod_twin, fresh=True,
     samples=lambda rng: [(x, {"dim": dim}) for x, _ in _samples(rng)[:1] for dim in (0, 1, -1)])

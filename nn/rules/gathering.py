@@ -36,11 +36,6 @@ def _gather_vjp(g, saved, needs):
     return index_grad(g, shape=shape, index=tuple(grid)), None
 
 
-def _gather_jvp(t, i, saved, out, **attrs):
-    _, *grid = saved
-    return t[tuple(grid)]
-
-
 def _gather_samples(rng):
     return [([rng.normal(size=(3, 4)), rng.integers(0, (3, 4)[dim], shape)], {"dim": dim})
             for dim, shape in ((0, (5, 4)), (1, (2, 3)), (-1, (3, 6)))]
@@ -49,7 +44,7 @@ def _gather_samples(rng):
 gather = Rule(
     "gather", "y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
     _gather, _gather_vjp, twin=lambda x, index, *, dim: x[_grid("gather", x, index, dim)],
-    samples=_gather_samples, saves=CONSTANT, fresh=True, jvp=_gather_jvp, exact=True)
+    samples=_gather_samples, saves=CONSTANT, fresh=True, exact=True)
 
 
 def _scatter_add(x, index, source, *, dim):
@@ -73,11 +68,6 @@ def _scatter_add_vjp(g, saved, needs):
     return g, None, picked
 
 
-def _scatter_add_jvp(t, i, saved, out, **attrs):
-    grid, part, _ = saved
-    return index_grad(t[part], shape=out, index=grid) if i else t
-
-
 def _scatter_add_twin(x, index, source, *, dim):
     """Each number in a table of its own, with zeros elsewhere, and all of them added up."""
     grid = _grid("scatter_add", x, index, dim)
@@ -87,7 +77,7 @@ def _scatter_add_twin(x, index, source, *, dim):
 
 scatter_add = Rule(
     "scatter_add", "y = x, with s added at index along dim;  dx = g, ds = g at index", _scatter_add,
-    _scatter_add_vjp, jvp=_scatter_add_jvp, saves=CONSTANT, twin=_scatter_add_twin,
+    _scatter_add_vjp, saves=CONSTANT, twin=_scatter_add_twin,
     samples=lambda rng: [([x, index, rng.normal(size=size)], how) for ((x, index), how), size in
                          zip(_gather_samples(rng), ((5, 4), (3, 3), (3, 6)), strict=True)])
 

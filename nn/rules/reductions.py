@@ -87,13 +87,8 @@ def _var_vjp(g, saved, needs):
     return (along(g, kept) * (2 / freedom) * centred,)
 
 
-def _var_jvp(t, i, saved, out, *, dim=None, keepdim=False, **attrs):
-    centred, freedom, *_ = saved
-    return np.add.reduce(centred * t, axis=dim, keepdims=keepdim) * (2 / freedom)
-
-
 var = Rule(
-    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, jvp=_var_jvp, twin=_var_twin,
+    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, twin=_var_twin,
     samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
 
 
@@ -113,19 +108,13 @@ def _std_vjp(g, saved, needs):
     return (along(g, kept) * centred,)
 
 
-def _std_jvp(t, i, saved, out, *, dim=None, keepdim=False, **attrs):
-    y, *of_var = saved
-    equal = y == 0
-    return without(var.jvp(t, i, of_var, out, dim=dim, keepdim=keepdim) / (2 * (y + equal)), equal)
-
-
 def _std_twin(x, *, dim=None, correction=1, keepdim=False):
     var = x.var(dim, correction, keepdim)
     return (var + (var == 0)).sqrt().where(var != 0, 0)  # √0 has no derivative; 0, as above
 
 
 std = Rule(
-    "std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp, jvp=_std_jvp,
+    "std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp,
     twin=_std_twin,
     samples=var.samples, fresh=True)
 
