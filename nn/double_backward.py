@@ -104,7 +104,7 @@ def _through_twin(operation, g):
               for x, end in zip(arrays, ends, strict=True)]
     y = rule.twin(*inputs, **(operation.attrs or {}))
     parents = {end: parent for end, parent in zip(ends, operation.parents, strict=True) if end is not None}
-    grads = back_to(parents, y._node, g)
+    grads = back_to(parents, y._operation, g)
     parts = [grads.get(end) for end in ends]
     return [part if part is None else in_dtype(g.dtype, part) for part in parts]
 

@@ -1,8 +1,8 @@
 """float16 is a way to store numbers, not to compute with them: it has 11 bits, and ends at 65,504.
 
-A sum of ones in it stands still at 2048, where 1 is half a step; a square leaves its range from 256 on, and a
-mean with its sum. So every operation that computes takes float16 as float32 and rounds its result, once;
-every gradient is float32 on its way back, and is rounded where it is handed out. (Micikevicius et al., "Mixed
+A sum of ones stops at 2048, where 1 is half of the last digit. Squares overflow from 256 on, and a mean where
+its sum does. So every operation that computes takes float16 as float32 and rounds its result once. Every
+gradient is float32 on its way back, and is rounded when it is handed out. (Micikevicius et al., "Mixed
 precision training", 2018, section 3.3; processors multiply and add so, too.)
 """
 

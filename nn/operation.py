@@ -9,7 +9,7 @@ import numpy as np
 
 from .versions import clock, written
 
-LEAF = True  # Tensor._node of a tensor that was made, not computed, and wants a gradient
+LEAF = True  # Tensor._operation of a tensor that was made, not computed, and wants a gradient
 FREED = "freed"  # Operation.saved once backward has been through it
 
 

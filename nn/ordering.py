@@ -11,8 +11,7 @@ from .rules import choices, gathering, order, reductions
 
 
 class Ordered(NamedTuple):
-    """Entries along an axis, and the places (int64) at which they stood. A gradient flows through
-    `values`."""
+    """Entries along an axis, and the places (int64) at which they stood. Gradients flow through `values`."""
 
     values: Tensor
     indices: Tensor
@@ -84,8 +83,7 @@ class Ordering:
         return self.sort(dim, descending).indices
 
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Ordered:
-        """The k greatest entries along `dim`, or the least if not `largest`: the named tuple (values,
-        indices).
+        """The k greatest entries along `dim`, or the least if not `largest`: the tuple (values, indices).
 
         Of equals the first come first (PyTorch does not say which); they are in order whatever `sorted` says.
         NaN counts as greater than all. Raises ValueError for a k that is not from 0 to the length of the

@@ -117,7 +117,7 @@ def fit(g: Any, shape: tuple[int, ...], rule: Any) -> Any:
 
 def repeat(g: Any, shape: tuple[int, ...]) -> Any:
     """`g`, an array or a Tensor, repeated to a shape that it broadcasts to; ValueError for another."""
-    if hasattr(g, "_node"):
+    if hasattr(g, "_operation"):
         return g.expand(*shape)
     if not g.ndim:  # of a scalar, the commonest case: faster than broadcast_to
         full = np.empty(shape, g.dtype)

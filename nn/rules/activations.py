@@ -22,10 +22,10 @@ def _relu(x):
 
 
 def _relu_grad(g, *, y, overwrite_g=False):
-    # (The gradient of a single number may be a NumPy scalar, which is no array.)
+    # (The gradient of a single number may be a NumPy scalar.)
     if kernels.relu_grad.compiled and y.ndim and y.dtype == np.float32 == g.dtype and y.shape == g.shape:
         return kernels.relu_grad(g, y, overwrite_g=overwrite_g), (y,)
-    return without(g, y <= 0), (y,)  # beside a NaN, which is not, g
+    return without(g, y <= 0), (y,)  # where y is NaN the comparison fails, and g passes
 
 
 relu_grad = Rule(
@@ -143,7 +143,7 @@ def _softplus_twin(x, *, beta=1.0, threshold=20.0):
     return x.where(x * beta > threshold, -(x * -beta).logsigmoid() / beta)
 
 
-# Beyond the threshold, where x differs from y by less than it rounds to, PyTorch has a straight line.
+# Beyond the threshold, where y rounds to x, PyTorch takes x itself.
 softplus = Rule(
     "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there",
     _softplus, _softplus_vjp, twin=_softplus_twin,

@@ -1,6 +1,6 @@
 """Scaled dot-product attention: Vaswani et al., "Attention is all you need" (2017), eq. 1.
 
-Each query asks all keys how well they fit, and gets the mean of their values, weighted by the answers.
+Each query is compared with all keys, and gets the mean of their values, weighted by how well they fit.
 """
 
 import numpy as np

@@ -1,10 +1,10 @@
-"""Batch normalisation: Ioffe & Szegedy, "Batch normalization" (2015). Two rules, for it is two functions.
+"""Batch normalisation: Ioffe & Szegedy, "Batch normalization" (2015). There are two rules for two functions.
 
 Training: the mean and the variance are the batch's own, so every input moves every output.
 Evaluation: they are given, and y is x times a constant plus a constant.
 
-Both work on lines: one row holds the pixels of one line of an image, channels-last, because NumPy is
-quick along a row and slow from row to row, and C numbers alone make a short row. In training, float32 goes
+Both work on lines: one row holds the pixels of one line of an image, channels-last, because NumPy is fast
+along a row and slow from row to row, and the C numbers of a pixel make a short row. In training, float32 goes
 through the kernels batch_norm and batch_norm_grad, whose rows are the pixels themselves.
 """
 
@@ -62,7 +62,7 @@ def _check(op, x, **channels):
 
 def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):
     _check("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    if not x.size:  # nothing has no mean, and the running ones stay
+    if not x.size:  # an empty batch has no mean, and leaves the running one as it is
         return _of_nothing(x, weight, bias)
     n, c = x.size // x.shape[1], x.shape[1]
     if n < 2:
@@ -91,14 +91,14 @@ def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentu
 
 
 def _of_nothing(x, weight, bias):
-    """Where there are no examples, or no pixels: y, and what to save."""
+    """y and what to save, where there are no examples or no pixels."""
     ones = np.ones(x.shape[1], x.dtype)
     return x.astype(np.result_type(*(a for a in (x, weight, bias) if a is not None))), (
         np.zeros((0, x.shape[1]), x.dtype), ones, ones if weight is None else weight, weight, x.shape, None)
 
 
 def _gradients_of_nothing(g):
-    """Those in x, and in whatever there is one of per channel: no example moves it."""
+    """Zeros for x, and for all that has one number per channel: there is no example that depends on it."""
     return np.zeros_like(g), *(np.zeros(g.shape[1], g.dtype) for _ in range(4))
 
 
@@ -142,7 +142,7 @@ def _batch_norm_jvp(t, i, saved, out, **attrs):
 
 
 def _batch_norm_inputs(saved):
-    """Inputs of the same derivatives: x shifted, for a shift of x changes nothing, and any bias."""
+    """Inputs with the same derivatives: x but for a shift, which changes nothing, and any bias."""
     rows, inverse, _, weight, shape, _ = saved
     return _image(rows, shape), weight, inverse
 
@@ -204,7 +204,7 @@ def _batch_norm_eval_jvp(t, i, saved, out, **attrs):
 
 
 def _batch_norm_eval_twin(x, weight, bias, mean, var, *, eps=1e-5):
-    """Also training's, with the batch's own mean and variance."""
+    """Used for training too, with the batch's own mean and variance."""
     y = (x - _per_channel(mean, x.ndim)) / (_per_channel(var, x.ndim) + eps).sqrt()
     y = y if weight is None else y * _per_channel(weight, x.ndim)
     return y if bias is None else y + _per_channel(bias, x.ndim)

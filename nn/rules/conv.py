@@ -1,7 +1,7 @@
 """Convolution (cross-correlation, as everywhere in deep learning), by the kernel of that name.
 
-float32 runs in C. Everything else, as the float64 of gradcheck, runs on the kernel's specification. Where
-every channel has one filter of its own, the kernels of depthwise_conv2d do the same sooner.
+float32 runs in C. Everything else, like the float64 of gradcheck, runs on the kernel's specification. Where
+every channel has one filter of its own, the kernels of depthwise_conv2d do the same faster.
 """
 
 import math
@@ -41,7 +41,7 @@ def channel_sums(g):
     return column_sums(pixels.reshape(-1, g.shape[1]))
 
 
-# The two gradients are bilinear in turn, and so is what they have for gradients: the three are closed.
+# The two gradients are bilinear too, and their own gradients are again among these three rules.
 
 def _input_grad(g, w, *, size, **how):
     _, kernel, _, options = _kernels(w.shape[1] * how["groups"], len(w), how)
@@ -67,7 +67,7 @@ def _weight_grad_vjp(v, saved, needs):
 
 
 def _kernels(channels, filters, how):
-    """The kernels of this convolution and of its two gradients, and what they want to know."""
+    """The kernels of this convolution and of its two gradients, and their settings."""
     if how["groups"] > 1 and channels == filters == how["groups"]:
         options = {name: value for name, value in how.items() if name != "groups"}
         return (kernels.depthwise_conv2d, kernels.depthwise_conv2d_input_grad,
@@ -76,7 +76,7 @@ def _kernels(channels, filters, how):
 
 
 def _geometry(x, w, b, stride, padding, dilation, groups):
-    """Check that everything fits; what the kernels want to know beside the arrays."""
+    """Check that everything fits, and return the settings of the kernels."""
     if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
         raise ValueError(f"conv2d: groups is {groups!r}, wanted an int of at least 1")
     if w.ndim != 4 or x.ndim != 4 or x.shape[1] != w.shape[1] * groups or len(w) % groups:
@@ -122,7 +122,7 @@ conv2d = Rule(
 
 
 def _gradient_samples(which):
-    """Of conv2d's samples the arrays that a gradient is computed from, and the settings."""
+    """From the samples of conv2d, the arrays that one of its gradients is computed from."""
     def samples(rng):
         found = []
         for (x, w, _), attrs in _samples(rng):

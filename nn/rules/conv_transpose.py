@@ -49,8 +49,8 @@ def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=
 
 
 def _enlarged(x, more):
-    """x with zeros behind it. Where output_padding leaves room for more positions than there are pixels (a
-    dilation larger than the stride allows it), these are what is there."""
+    """x with zeros behind it, where the convolution has more positions than x has pixels. (It can, by
+    output_padding, if the dilation is larger than the stride.)"""
     return pad(x, widths=((0, 0), (0, 0), (0, more[0]), (0, more[1]))) if any(more) else x
 
 
@@ -59,25 +59,6 @@ def _conv_transpose2d_vjp(g, saved, needs):
     return (needs[0] and conv2d(g, w, None, **how)[:, :, :x.shape[2], :x.shape[3]],
             needs[1] and conv2d_weight_grad(g, _enlarged(x, more), size=w.shape[2:], **how),
             needs[2] and channel_sums(g))
-
-
-def _conv_transpose2d_twin(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    """Tap by tap: a matrix of zeros and ones carries each row of pixels to where the tap (i, j) puts it."""
-    windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
-    (_, height, width, o), (h, across) = windows.image, x.shape[2:]
-
-    def carried(axis, tap, size, n):
-        to = windows.stride[axis] * np.arange(n) + windows.dilation[axis] * tap - windows.padding[axis]
-        return (np.arange(size)[:, None] == to).astype(x.dtype)
-
-    y = 0
-    for i in range(w.shape[2]):
-        for j in range(w.shape[3]):
-            filters = w[:, :, i, j].reshape(groups, len(w) // groups, -1).mT
-            met = filters @ x.reshape(len(x), groups, len(w) // groups, h * across)
-            met = met.reshape(len(x), o, h, across)
-            y = y + carried(0, i, height, h) @ met @ carried(1, j, width, across).T
-    return y if b is None else y + b.reshape(-1, 1, 1)
 
 
 def _samples(rng):
@@ -94,5 +75,4 @@ def _samples(rng):
 conv_transpose2d = Rule(
     "conv_transpose2d", "y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
     "dx = Σ w[:, :, i, j]·(the g it met), dw[:, :, i, j] = Σ x·(the g it met), db = Σg",
-    _conv_transpose2d, _conv_transpose2d_vjp, twin=_conv_transpose2d_twin,
-    samples=_samples, saves=(0, 1, CONSTANT, CONSTANT))
+    _conv_transpose2d, _conv_transpose2d_vjp, samples=_samples, saves=(0, 1, CONSTANT, CONSTANT))

@@ -9,7 +9,7 @@ from .reductions import along, kept_shape
 
 
 def _rows(x, dim):
-    """(x with the axes `dim` at its end, as one; the way back)."""
+    """(x with the axes `dim` joined at its end; the shape and the order of axes that undo it)."""
     axes = range(x.ndim) if dim is None else [d % x.ndim for d in (dim if isinstance(dim, tuple) else (dim,))]
     order = (*(axis for axis in range(x.ndim) if axis not in axes), *axes)
     turned = x.transpose(order)
@@ -24,7 +24,7 @@ def _prod(x, *, dim=None, keepdim=False):
 
 
 def _prod_vjp(g, saved, needs):
-    """The product of the others: of all before, times of all behind. (y/x would fail at a single zero.)"""
+    """For each entry the product of all before it and all behind it. (y/x would fail at a single zero.)"""
     x, dim = saved
     rows, (shape, back) = _rows(x, dim)
     others = np.ones_like(rows)
@@ -35,7 +35,7 @@ def _prod_vjp(g, saved, needs):
 
 
 def _prod_twin(x, *, dim=None, keepdim=False):
-    """Halved by multiplying its halves, until there is one number left; what has no partner waits."""
+    """The two halves are multiplied until one number is left. A number without a partner waits."""
     kept, (rows, _) = kept_shape(x.shape, dim) or (1,) * x.ndim, _rows(x, dim)
     waiting = rows[..., :0].sum(-1, True) + 1  # the product of nothing
     while (n := rows.shape[-1]) > 1:
@@ -60,7 +60,7 @@ prod = Rule(
 
 
 def _cumsum_vjp(g, dims, needs):
-    """Each x is in the sums from its own on: a running sum from the other end."""
+    """Each x is part of its own sum and of all behind it: a running sum from the other end."""
     if not dims:
         return (g,)
     (dim,) = dims
@@ -69,7 +69,7 @@ def _cumsum_vjp(g, dims, needs):
 
 
 def _cumsum(x, *, dim):
-    if not x.ndim:  # as in PyTorch, it has an axis 0, and is alone on it
+    if not x.ndim:  # as in PyTorch, a scalar counts as a vector of one
         return x.copy(), ()
     return np.cumsum(x, axis=dim), (range(x.ndim)[dim],)
 
@@ -86,7 +86,7 @@ def _cumprod(x, *, dim):
 
 
 def _wide(x):
-    """float16 as float32, for ten products in float16 have lost a digit already."""
+    """float16 as float32: ten products in float16 already lose a digit."""
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 

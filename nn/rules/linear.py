@@ -7,14 +7,14 @@ import numpy as np
 from ..kernels import gemm
 from .record import Rule
 
-# Multiply-accumulates of a linear layer for which `gemm` is faster than BLAS: it turns a small w sooner.
-# Longer products are worth the several threads that BLAS has.
+# Multiply-accumulates of a linear layer for which `gemm` is faster than BLAS: it packs a small w faster.
+# Longer products gain from the threads of BLAS.
 SHORT, LONG = 1 << 18, 1 << 21
 F32 = np.dtype(np.float32)
 
 
 def column_sums(rows):
-    """Σ over the rows of (…, M, N), as a product with ones: BLAS does it several times as fast as .sum."""
+    """Σ over the rows of (…, M, N), as a product with ones: BLAS is several times as fast as .sum."""
     ones = np.empty(rows.shape[-2], rows.dtype)
     ones.fill(1)  # half the time of np.ones
     return ones @ rows
@@ -33,7 +33,7 @@ def _matmul_vjp(g, saved, needs):
     row, column = a.ndim == 1, b.ndim == 1
     if column:  # NumPy takes a 1-D b as a column, and drops that axis from the result
         b, g = b[:, None], g[..., None]
-    if row:       # and a 1-D a as a row; the engine sums the axis of length 1 away again
+    if row:       # and a 1-D a as a row; the walk sums the axis of length 1 away again
         a, g = a[None], g[..., None, :]
     db = needs[1] and a.mT @ g
     return needs[0] and g @ b.mT, db[..., 0] if needs[1] and column else db

@@ -7,7 +7,7 @@ from .reductions import along, kept_shape
 
 
 def _norm(x, *, p=2.0, dim=None, keepdim=False):
-    """By the extreme m of |x|: m·(Σ(|xᵢ|/m)ᵖ)¹ᐟᵖ, in which nothing overflows; of float16 in float32."""
+    """Scaled by m, an extreme of |x|: m·(Σ(|xᵢ|/m)ᵖ)¹ᐟᵖ does not overflow. float16 is computed in float32."""
     if x.dtype.kind != "f":
         raise TypeError(f"norm: the input is {x.dtype}; convert it to a floating-point dtype first")
     dim = None if dim == () else dim  # as in PyTorch
@@ -21,7 +21,7 @@ def _norm(x, *, p=2.0, dim=None, keepdim=False):
         if np.isinf(p):
             y = m
         else:
-            with np.errstate(divide="ignore", over="ignore"):  # 0ᵖ of a negative p, and 0 as the norm then
+            with np.errstate(divide="ignore", over="ignore"):  # 0ᵖ = ∞ for a negative p, and the norm is 0
                 y = np.add.reduce((wide / scale) ** p, axis=dim, keepdims=True) ** (1 / p) * scale
         y = y if keepdim else y.squeeze(dim)
     y = np.asarray(y).astype(x.dtype, copy=False)
@@ -38,7 +38,7 @@ def _norm_vjp(g, saved, needs):
         return (g * slope * ties / along(ties.sum(dim), kept),)
     if p != 1:  # 1 in the place of a 0, in |x| as in y: sign x is 0 there, and so is the gradient
         slope = slope * ((np.abs(x) + (x == 0)) / (y + (y == 0))) ** (p - 1)
-    if p < 0:  # then one 0 alone makes y = 0, where PyTorch's gradient is 0
+    if p < 0:  # a single 0 makes y = 0, where PyTorch's gradient is 0
         slope = slope * (y != 0)
     return (g * slope,)
 

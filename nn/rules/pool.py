@@ -1,4 +1,4 @@
-"""Max and average over windows of an image, a tap at a time: no window is ever laid out.
+"""Max and average over windows of an image, a tap at a time, so that no window is ever copied.
 
 float32 goes through the kernels of nn/kernels/pool2d.py, which do the same in one pass.
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numpy import ndarray
+
 # Where a thing that a rule saves comes from, if not from an input, which is its number:
 OUTPUT = "output"  # it is y
 CONSTANT = "constant"  # no derivative goes through it: shapes, places, masks, what vjp only compares
@@ -17,7 +19,7 @@ class Rule:
 
     forward(*arrays, **attrs) -> (y, saved): saved is a flat tuple of what vjp needs, or None.
     vjp(g, saved, needs) -> one gradient per input, given g = ∂L/∂y; it writes neither to g nor to
-        saved. Where needs[i] is false the i-th may be anything; None or False say "none". Broadcasting
+        saved. Where needs[i] is false the i-th may be anything; None and False mean no gradient. Broadcasting
         is not undone here: a gradient may have the shape of g, and where it is constant along an axis
         length 1 there (or be a scalar): the walk sums and repeats. No vjp: not differentiable.
     formula: y and the gradients, as on a blackboard; dx stands for ∂L/∂x.
@@ -115,7 +117,7 @@ class Rule:
     def origins(self, saved: tuple) -> tuple:
         """For each thing in `saved`, where it comes from: `saves`, spelled out.
 
-        Raises ValueError if `saves` is missing, or speaks of another number of things.
+        Raises ValueError if `saves` is missing, or names another number of things.
         """
         saves, n = self.saves, len(saved)
         if saves is CONSTANT:
@@ -131,7 +133,7 @@ class Rule:
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
         """y: of arrays an array; of Tensors, if one is among them, a Tensor that is recorded."""
         for x in inputs:
-            if hasattr(x, "_node"):
+            if type(x) is not ndarray and hasattr(x, "_operation"):
                 return x._apply(self, *inputs, **attrs)
         return self.forward(*inputs, **attrs)[0]
 

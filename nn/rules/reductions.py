@@ -22,7 +22,7 @@ def along(g, kept):
 
 
 def mean_of(x, dims):
-    """The mean of a Tensor, each axis kept at length 1; of nothing, 0: a normalisation has no use for it."""
+    """The mean of a Tensor, each axis kept at length 1; 0 for an empty input."""
     return (x.mean if x.size else x.sum)(dims, keepdim=True)
 
 
@@ -36,7 +36,7 @@ def _count(x, total, dim, name):
     n = math.prod(x.shape[axis] for axis in axes)
     if not n:
         raise ValueError(f"{name}: the input of shape {x.shape} is empty")
-    return n  # of no entries
+    return n  # `total` has no entries
 
 
 def _samples(rng, **more):
@@ -103,7 +103,7 @@ def _std(x, *, dim=None, correction=1, keepdim=False):
 
 def _std_vjp(g, saved, needs):
     y, centred, freedom, *kept = saved
-    equal = y == 0  # all xᵢ: then 0, as PyTorch's gradient
+    equal = y == 0  # all xᵢ are equal: the gradient is 0, as in PyTorch
     g = without(g / (freedom * (y + equal)), equal)
     return (along(g, kept) * centred,)
 
@@ -120,7 +120,7 @@ std = Rule(
 
 
 def _ties(x, y):
-    """Where x is its extreme y. A NaN, which no comparison knows, is one as soon as it is there."""
+    """Where x is its extreme y. If there is a NaN it is the extreme, though it equals nothing."""
     ties = x == y
     return ties | np.isnan(x) if np.isnan(y).any() else ties
 
@@ -146,7 +146,7 @@ def _extreme(name, reduce):
                 samples=_samples, saves=CONSTANT, fresh=True, jvp=jvp, exact=True)
 
 
-# An extreme that k entries share has no derivative; of its subgradients this is the symmetric one.
+# An extreme that k entries share has no derivative. Of its subgradients this is the symmetric one.
 max = _extreme("max", np.maximum.reduce)
 min = _extreme("min", np.minimum.reduce)
 

@@ -1,4 +1,4 @@
-"""Rules that move numbers about and compute nothing."""
+"""Rules that move numbers and compute nothing."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ reshape = Rule(
 
 def _permute(x, *, dims):
     order = [d % x.ndim for d in dims] if len(dims) == x.ndim else dims
-    return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))  # and the way back
+    return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))  # the order that undoes it
 
 
 permute = Rule(
@@ -30,7 +30,7 @@ permute = Rule(
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dims": dims}) for dims in ((1, 2, 0), (0, -1, 1))],
     saves=CONSTANT, linear=True, exact=True)
 
-# The engine undoes broadcasting, so nothing is left to do here.
+# The walk undoes broadcasting, so that g is the gradient as it is.
 expand = Rule(
     "expand", "y = x repeated to a shape;  dx = Σg over the repeats",
     lambda x, *, shape: (np.broadcast_to(x, shape), None),
@@ -90,5 +90,5 @@ clone = Rule(
     lambda g, saved, needs: (g,),
     samples=lambda rng: [([rng.normal(size=(2, 3))], {})], symmetric=True)
 
-# A rule, and not only a flag on the tensor, so that a trace sees it.
+# It is a rule, and not just a flag of the tensor, so that a trace sees it.
 detach = Rule("detach", "y = x: no gradient", lambda x: (x, None), exact=True)

@@ -16,7 +16,7 @@ def _sum(x, dim):
 
 
 def _greatest(x, dim):
-    return np.maximum.reduce(x, axis=dim, keepdims=True, initial=None if x.size else 0)  # 0: of nothing
+    return np.maximum.reduce(x, axis=dim, keepdims=True, initial=None if x.size else 0)  # 0 for an empty x
 
 
 def _softmax(x, *, dim=-1):
@@ -42,7 +42,7 @@ softmax = Rule(
 
 
 def _log_softmax(x, *, dim=-1):
-    with np.errstate(invalid="ignore", divide="ignore"):  # a sum is 0 only of nothing
+    with np.errstate(invalid="ignore", divide="ignore"):  # only an empty sum is 0
         shifted = x - _greatest(x, dim)
         y = shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
     return y, (y, dim)
@@ -68,7 +68,7 @@ def _logsumexp(x, *, dim=None, keepdim=False):
         raise TypeError(f"logsumexp: the input is {x.dtype}; convert it to a floating-point dtype first")
     top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.dtype, copy=False)  # ∞ − ∞ is no number
-    with np.errstate(divide="ignore", over="ignore"):  # log 0 = −∞ and e^∞ = ∞ are what is meant
+    with np.errstate(divide="ignore", over="ignore"):  # log 0 = −∞ and e^∞ = ∞ are right
         y = np.log(np.add.reduce(np.exp(x - top), axis=dim, keepdims=True))
     y += top
     if not keepdim:
@@ -90,7 +90,7 @@ def _logsumexp_jvp(t, i, saved, out, *, dim=None, keepdim=False):
 
 
 def _logsumexp_twin(x, *, dim=None, keepdim=False):
-    top = x.amax(dim, keepdim=True).detach()  # any shift cancels; this one overflows nowhere
+    top = x.amax(dim, keepdim=True).detach()  # any shift cancels; with this one nothing overflows
     y = (x - top).exp().sum(dim, keepdim).log()
     return y + top.reshape(*y.shape)
 
