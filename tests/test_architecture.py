@@ -81,6 +81,9 @@ def at_import(tree: ast.Module) -> list[ast.stmt]:
 
 
 EVERYWHERE = {name: imported(name, ast.walk(tree)) for name, tree in TREES.items()}
+for name in PACKAGES:
+    if "pkgutil" in EVERYWHERE[name] and name not in DOORS:
+        EVERYWHERE[name] |= {room for room in SOURCES if room.rpartition(".")[0] == name}  # each by its name
 AT_IMPORT = {name: imported(name, at_import(tree)) for name, tree in TREES.items()}
 
 

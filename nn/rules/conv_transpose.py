@@ -7,7 +7,7 @@ convolution itself.
 
 import numpy as np
 
-from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad
+from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, turned_once
 from .padding import pad
 from .record import CONSTANT, Rule
 from .windows import Windows, pair
@@ -56,6 +56,7 @@ def _enlarged(x, more):
 
 def _conv_transpose2d_vjp(g, saved, needs):
     x, w, how, more = saved
+    g = turned_once(g)
     return (needs[0] and conv2d(g, w, None, **how)[:, :, :x.shape[2], :x.shape[3]],
             needs[1] and conv2d_weight_grad(g, _enlarged(x, more), size=w.shape[2:], **how),
             needs[2] and channel_sums(g))
