@@ -24,8 +24,7 @@ from .rules.record import CONSTANT, DERIVED, OUTPUT, Rule
 from .rules.shapes import clone
 from .walk import walk
 
-END = Rule("end", "where a walk stops: what lies behind is not its business", lambda: None,
-           lambda g, saved, needs: ())
+END = Rule("end", "where a walk stops", lambda: None, lambda g, saved, needs: ())
 
 
 def vjp_on_tensors(operation: Operation, g: Any, needs: list[bool]) -> list:

@@ -30,28 +30,28 @@ class Rule:
         a fused rule, and what it is tested against.
     surrogate(*arrays, **attrs) -> function of the arrays: for a rule whose vjp is not its true
         derivative (straight-through estimators), the smooth function whose derivative it is.
-    axes(shapes, attrs) -> for each input a tuple with, for each of its axes, the axis of y that it becomes:
-        entry i of y along that comes from entry i of the input along this alone. None where there is no such
-        axis. shapes: of the inputs. Without `axes` nothing is known.
+    axes(shapes, attrs) -> for each input a tuple: for each of its axes the axis of y that it becomes, so that
+        entry i of y along the one comes from entry i of the input along the other alone; or None.
+        shapes: of the inputs. Without `axes` nothing is known.
     method: whether Tensor has a method of this name: x.name(*others, **attrs).
 
     On arrays alone:
     fresh: vjp returns new arrays only, never g, something saved, a view of them or one array twice,
         so that the walk may keep them and add into them.
-    overwrites: vjp(g, saved, needs, overwrite_g=True) gives the same and may leave it in the memory of g,
-        where nothing else holds that, which the walk knows.
+    overwrites: vjp(g, saved, needs, overwrite_g=True) gives the same, and may write it into the memory of g;
+        the walk calls it so where nothing else holds g.
 
     Double backward (create_graph=True) runs the lines of vjp on Tensors. So they use only operators, methods
     and rules that arrays and Tensors share (a rule is called as a function), and `saves` says what is saved:
     saves: for each thing in `saved` the number of the input that it is, or OUTPUT, CONSTANT, DERIVED, and
         perhaps INPUTS at the end; CONSTANT alone, if all are.
     derive(*inputs, **attrs) -> what is DERIVED, in order, in lines that run on Tensors.
-    A rule that has a twin and no `saves` goes by its twin, on inputs that the graph then keeps, or that
-    restored(saved) -> inputs can tell from what is kept anyway.
-    double(operation, g) -> the gradients of vjp, for a rule that goes a way of its own (nn.checkpoint).
+    A rule that has a twin and no `saves` runs its twin instead. The graph keeps the inputs for it, unless
+    restored(saved) -> inputs of the same derivatives, computed from what is saved.
+    double(operation, g) -> the gradients, for a rule that computes them in a way of its own (nn.checkpoint).
 
-    Forward mode (nn.jvp) wants ∂y/∂xᵢ·t for a tangent t of the i-th input; the walk adds up over i
-    and repeats along axes of length 1. The first of these that a rule has is taken:
+    Forward mode (nn.jvp) needs ∂y/∂xᵢ·t for a tangent t of the i-th input; it adds up over i and repeats
+    along axes of length 1. The first of these that a rule has is taken:
     jvp(t, i, saved, out, **attrs) -> that product; `out` is the shape of y.
     symmetric: each ∂y/∂xᵢ is its own transpose, as that of any elementwise function (a diagonal
         matrix) and of softmax; then the jvp is the vjp of the same lines.
