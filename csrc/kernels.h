@@ -133,11 +133,11 @@ typedef struct {
     int64_t x_image, x_row, x_pixel;
     int64_t out_height, out_width, o;
     int64_t out_image, out_row, out_pixel;
-    const void *u;                         /* the transformed filters: 16 matrices c x o in the panels of gemm */
 } nn_winograd;
 
-/* out = x convolved + bias, which is float[o], or 0. */
-int nn_winograd_conv2d(int variant, const nn_winograd *shape, const void *x, const void *bias, void *out);
+/* out = x convolved + bias, which is float[o], or 0. u: the transformed filters, 16 matrices c x o in the panels of
+ * gemm. */
+int nn_winograd_conv2d(int variant, const nn_winograd *shape, const void *x, const void *u, const void *bias, void *out);
 
 /* Adam (adam.c): what all tensors of a step share, rounded to float32. rest: 1 - beta. shrink: what weights are
  * multiplied by (AdamW), else 1. l2: decay times the weight is added to the gradient (Adam). */
@@ -176,6 +176,8 @@ typedef struct {
 /* Rows are positions, n·rows·columns of them. w: panels [groups][ceil(o/groups/16)][taps][c/groups][16]. bias:
  * float[o], or 0. relu: max(y, 0) of the result. */
 int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias, int relu, void *out);
+int nn_conv2d_packing(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
+                      int relu, void *out);    /* w: [o][c/groups][taps] */
 
 /* Those panels: `from` points to the first channel of the first filter; groups, filters and channels are that many
  * elements apart, and tap t begins at offset[t], int64[taps]. */

@@ -146,8 +146,14 @@ int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int64_t 
         return 0;
     const core_size *c = w->sizes;
     int64_t numbers = 0;
-    for (int64_t s = 0; s < w->count; s++)
+    for (int64_t s = 0; s < w->count; s++) {
+        if (!c[s].in || !c[s].rank_in || !c[s].rank_out) { /* a sum of nothing */
+            for (int64_t i = 0; i < m; i++)
+                memset((float *)out + i * ldo, 0, (size_t)n * 4);
+            return 0;
+        }
         numbers += (c[s].out * c[s].rank_out + MAX_MR - 1) * c[s].in * c[s].rank_in;
+    }
 
     void *memory;
     float *cores = scratch((numbers + 1) * 4 + (n + k) * 8, &memory), *padded = cores;

@@ -133,6 +133,7 @@ enum { BLOCK_BYTES = 512 * 1024, FEWEST_TILES = 48 };
 /* What one call works with. */
 typedef struct {
     const nn_winograd *s;
+    const float *u;                     /* the transformed filters */
     input_transform *input;
     output_transform *output;
     gemm_micro *micro;
@@ -164,7 +165,7 @@ static void transform_input(const work *w, const float *x, int64_t t0, int64_t t
 static void multiply(const work *w, int64_t tiles)
 {
     const nn_winograd *s = w->s;
-    const float *u = s->u;
+    const float *u = w->u;
     int64_t panels = (s->o + PANEL - 1) / PANEL, rows = round_up(tiles, w->mr);
     for (int xi = 0; xi < XI; xi++, u += panels * s->c * PANEL) {
         float *m = w->m + xi * w->m_plane;
@@ -200,7 +201,7 @@ static void transform_output(const work *w, const float *bias, float *out, int64
     }
 }
 
-int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, const void *bias, void *out)
+int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, const void *u, const void *bias, void *out)
 {
     int64_t pixels = s->n * s->height * s->width, out_pixels = s->n * s->out_height * s->out_width;
     if (s->x_pixel == s->c && s->x_row == s->width * s->c && s->x_image == s->height * s->x_row &&
@@ -208,7 +209,7 @@ int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, const v
         (overlap(x, pixels * s->c * 4, out, out_pixels * s->o * 4) ||
          overlap(bias, s->o * 4, out, out_pixels * s->o * 4)))
         return NN_OVERLAP;
-    work w = { .s = s, .input = input_plain, .output = output_plain };
+    work w = { .s = s, .u = u, .input = input_plain, .output = output_plain };
     w.down = (s->out_height + M - 1) / M;
     w.across = (s->out_width + M - 1) / M;
     int64_t all = s->n * w.down * w.across;

@@ -30,11 +30,11 @@ from .conv2d_weight_grad import conv2d_weight_grad
 from .depthwise_conv2d import depthwise_conv2d
 from .depthwise_gradients import depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
 from .erf import erf, gelu, gelu_grad
-from .gemm import gemm
+from .gemm import gemm, matmul
 from .kernel import Kernel, Variant, all_kernels, isa, kernel, use
 from .kmeans1d import kmeans1d
 from .native import peak, peak_loop, peak_routes, why_not_c
-from .packed import Packed
+from .operand import Operand
 from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from .qgemm import qgemm
 from .relu import relu, relu_grad
@@ -46,7 +46,7 @@ from .winograd_conv2d import winograd_conv2d
 
 __all__ = [
     "Kernel",
-    "Packed",
+    "Operand",
     "Variant",
     "adam_step",
     "all_kernels",
@@ -69,6 +69,7 @@ __all__ = [
     "isa",
     "kernel",
     "kmeans1d",
+    "matmul",
     "max_pool2d",
     "max_pool2d_grad",
     "peak",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..context import Brief, Context, ambient, within
 from . import native
+from .arguments import array
+from .contract import Contract, names_of
+from .gate import compiled
+from .operand import Operand
 
 _kernels: dict[str, Kernel] = {}
 
@@ -31,55 +33,113 @@ class _Choice:
 
 
 class Kernel:
-    """A callable kernel. Its attributes: `name`, `reference` (the NumPy body, the oracle of every test).
+    """A callable kernel. Its attributes: `name`, `reference` (the NumPy body, the oracle of every test),
+    `contract` (what it asks of its arguments), `gate` (the source of what a call runs). `kernel` makes one of
+    a function, the reference, and the types of its arrays.
 
-    How a call goes: `bind` gives the function that checks the arguments and runs `choice`, which is
-    NUMPY (the reference), BEST (the C side picks by its cost model), BEST under a cap (native.capped) or the
-    number of one C variant.
-
-    `choice` is what the thread that asks has forced. That is slower to find than an attribute, so as long as
-    no thread forces anything each kernel has the attribute, and Python never comes to this class's.
+    `choice` is what runs: NUMPY (the reference), BEST (the C side picks by its cost model), BEST under a cap
+    (native.capped) or the number of one C variant; the thread that asks may have forced it. That is slower to
+    find than an attribute, so as long as no thread forces anything each kernel has the attribute, and Python
+    never comes to this class's.
     """
 
     choice = _Choice()
-    __call__: Callable[..., Any]    # of each kernel's own class: `bind` puts it there
-    pack: Any
-    unpack: Any
+    __call__: Callable[..., Any]    # of each kernel's own class, where Python looks `kernel(...)` up
+    call: Any = None                # the text of its C call, or a function that makes several
+    packer = unpack = planner = values = unpacked = takes = None
 
-    def __init__(self, reference: Callable) -> None:
+    def __init__(self, reference: Callable, types: dict[str, Any]) -> None:
         self.name = reference.__name__
         self.reference = reference
+        self.contract = Contract(reference, types)
+        self.plans: dict[bytes, Any] = {}
         with _lock:
             if not _blocks:
                 self.choice = native.default_choice()
-        self.__doc__, self.__module__, self.__name__ = reference.__doc__, reference.__module__, self.name
+        self.__doc__ = f"{(reference.__doc__ or '').rstrip()}\n\n{self.contract.describe()}\n"
+        self.__module__, self.__name__ = reference.__module__, self.name
+        self.runs(None)
 
-    def bind(self, call: Callable, pack: Callable | None = None, unpack: Callable | None = None,
-             repack: Callable | None = None) -> None:
-        """Give the kernel its checked call, its packer, the packer's inverse, and a packer from that result
-        (None where there is no operand that lasts from call to call).
+    def runs(self, call: str | Callable | None, *, plan: Callable | None = None,
+             pack: Callable | None = None, unpack: Callable | None = None, repack: Callable | None = None,
+             seen_by_c: Callable | None = None, unpacked: str | None = None, values: Callable | None = None,
+             takes: str | None = None) -> None:
+        """How the kernel runs in C.
 
-        The call goes on the class, where Python looks `kernel(...)` up: passing it through a method
-        of its own would cost 0.4 µs of re-packing keyword arguments.
+        call: the C call, as a gate has it (nn/kernels/gate.py); or a function of the checked arguments that
+            it names, after the choice, which makes several calls.
+        plan: what the types can't say. A function of what it names: arguments (an array is given as its
+            shape, a vector of an operand's kernel as itself), or one's dtype (`a_dtype`). It raises, or
+            gives an object that the call text may read, with the result's `shape` where that is no named
+            axes'. It is made once for each shapes and attributes, unless it asks for a vector.
+        pack, unpack: an operand of an array, and the way back. repack: the operand of what `unpack` gave and
+            a shape, where that is not `pack`. seen_by_c: an operand's parts for C, once.
+        unpacked: the C call of an operand that was not packed, where that needs no packing.
+        takes: what must be true of the plan for C to take the call; else the specification runs.
+        values: raises where values of the arguments are wrong. C has looked; this says which.
         """
-        type(self).__call__ = staticmethod(call)
-        self.pack, self.unpack, self.repack = pack, unpack, repack
-        self.__wrapped__ = call   # inspect.signature and help() look here
+        self.call, self.planner, self.packer, self.unpack = call, plan, pack, unpack
+        self.unpacked, self.values, self.takes = unpacked, values, takes
+        self._repack, self._seen_by_c = repack, seen_by_c
+        named = names_of(plan) if plan else ()
+        c = self.contract
+        vectors = [k for k in c.arrays.values() if c.packed and (k.optional or k.number)
+                   and k.name not in c.others]
+        self.pointed = [k for k in vectors if k.name not in named and plan]
+        self.asked = [name.replace("_dtype", ".dtype") if name.endswith("_dtype") and name[:-6] in c.arrays
+                      else name if name in c.attributes or c.arrays[name] in vectors else f"{name}.shape"
+                      for name in named]
+        self.named = len(named)
+        if plan and c.packed and f"{c.packed}.shape" not in self.asked:
+            self.asked.append(f"{c.packed}.shape")
+        self.asked += [k.name for k in self.pointed]
+        self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if plan else None
+        self._source = None
+        type(self).__call__ = staticmethod(self._first_call)
+
+    def _first_call(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)
 
     @property
-    def compiled(self) -> bool:
-        """Whether a call runs C now, and not the NumPy specification, which is written to be read."""
-        return self.choice != native.NUMPY
-
-    def of(self, *arrays: Any) -> Callable:
-        """The kernel itself for float32 (None may be among them), its specification for everything else."""
-        single = all(x is None or x.dtype == np.float32 for x in arrays)
-        return self if single else self.reference
+    def __wrapped__(self) -> Callable:
+        """The gate, written when it is first wanted; inspect.signature and help() look here too."""
+        if self._source is None:
+            source, made = compiled(self)
+            annotations = dict(self.reference.__annotations__)
+            if self.contract.out:
+                annotations["out"] = "np.ndarray | None"
+            made.__annotations__, made.__doc__, made.__module__ = annotations, self.__doc__, self.__module__
+            type(self).__call__ = staticmethod(made)
+            self._source, self._gate = source, made
+        return self._gate
 
     @property
-    def vectorized(self) -> bool:
-        """Whether a call runs C with AVX2 or better. (Scalar C is slower than BLAS.)"""
-        return self.choice != native.NUMPY and native.has(1)
+    def gate(self) -> str:
+        """The Python source of what a call runs."""
+        return self.__wrapped__ and self._source
+
+    @property
+    def pack(self) -> Callable[..., Operand] | None:
+        """The packer of its operand, or None."""
+        return self._pack if self.packer else None
+
+    def _pack(self, *given: Any, **more: Any) -> Operand:
+        c, who = self.contract, f"{self.name}.pack"
+        k = c.arrays[c.packed]
+        if k.many or c.others:
+            return self.packer(who, None, *given, **more)
+        x = array(who, k.name, given[0] if given else more.pop(k.name), k.rank, *k.dtypes)
+        return self.packer(x, *given[1:], **more)
+
+    def repack(self, unpacked: Any, shape: tuple[int, ...]) -> Operand:
+        """The operand of what `unpack` gave, as a pickle has it."""
+        if self._repack:
+            return self._repack(unpacked, shape)
+        return self._pack(*(unpacked if self.contract.others else (unpacked,)))
+
+    def seen_by_c(self, operand: Operand) -> Any:
+        """An operand's parts as the C call wants them; None without C."""
+        return native.lib and self._seen_by_c and self._seen_by_c(operand)
 
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
@@ -96,11 +156,16 @@ class Kernel:
         return f"<kernel {self.name}>"
 
 
-def kernel(reference: Callable[..., Any]) -> Kernel:
-    """Make a kernel of the function `reference`, whose body is its NumPy specification."""
-    made = type(f"Kernel_{reference.__name__}", (Kernel,), {})(reference)
-    _kernels[made.name] = made
-    return made
+def kernel(**types: Any) -> Callable[[Callable[..., Any]], Kernel]:
+    """Make a kernel of a function, whose body is its NumPy specification.
+
+    types: what each of its arrays is, and `out`, the result (nn/kernels/contract.py).
+    """
+    def make(reference: Callable[..., Any]) -> Kernel:
+        made = type(f"Kernel_{reference.__name__}", (Kernel,), {})(reference, types)
+        _kernels[made.name] = made
+        return made
+    return make
 
 
 def all_kernels() -> tuple[Kernel, ...]:

@@ -73,6 +73,7 @@ _module = None if _backend == "numpy" else _load()
 lib = _module and _module.lib
 ffi = _module and _module.ffi
 from_buffer = ffi and ffi.from_buffer
+NULL = ffi and ffi.NULL
 if lib is None and _backend == "c":
     raise RuntimeError("NN_BACKEND=c, but the C kernels are not built; run `python csrc/build.py`")
 if lib is not None and _cap is not None:

@@ -1,0 +1,145 @@
+"""What a gate leaves to others: calls that are not usual, the plans of calls, and what went wrong in C."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from marshal import dumps
+from typing import Any
+
+import numpy as np
+
+from . import native
+from .arguments import dense, no_room, output
+from .contract import lasting
+from .operand import Operand
+
+MOST_PLANS = 256    # of one kernel that are kept
+
+
+def otherwise(kernel: Any, *given: Any) -> Any:
+    """A call that is not usual: an error, or arrays in disguise, or the specification's to compute."""
+    c, who = kernel.contract, kernel.name
+    arguments, out = dict(zip(c.parameters, given, strict=False)), given[len(c.parameters):]
+    packed = arguments.get(c.packed)
+    if type(packed) is Operand:
+        if packed.kernel is not kernel:
+            raise TypeError(f"{who}: {c.packed} must be packed by {who}.pack, got one packed by "
+                            f"{packed.kernel.name}.pack")
+        more = [name for name in c.others if arguments[name] is not None]
+        if more:
+            raise TypeError(f"{who}: packed {c.packed} have their {' and '.join(more)} with them, got "
+                            "another")
+    found, other = c.plain(who, arguments)
+    if kernel.choice != native.NUMPY and not other and kernel.call:
+        if kernel.values and any(found[k.name] is not None and found[k.name].dtype not in k.dtypes[:k.native]
+                               for k in c.alone if not k.number and not k.optional):
+            kernel.values(*found.values())
+        for k in c.alone:
+            x = found[k.name]
+            if not k.number and x is not None and x.dtype not in k.dtypes[:k.native]:
+                found[k.name] = x.astype(k.usual)
+        return type(kernel).__call__(*(found[name] for name in c.parameters[:c.positional]),
+                                   **{name: found[name] for name in c.parameters[c.positional:]},
+                                   **({"out": out[0]} if out else {}))
+    return _specified(kernel, found, other, *out)
+
+
+def specified(kernel: Any, *given: Any) -> Any:
+    """What the specification makes of a call that C does not take, whose arrays are plain."""
+    names = kernel.contract.parameters
+    found = dict(zip(names, given[:len(names)], strict=True))
+    return _specified(kernel, found, False, *given[len(names):])
+
+
+def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None) -> Any:
+    """What the specification makes of checked arrays."""
+    c, packed = kernel.contract, kernel.contract.packed
+    inputs = [y for x in found.values() for y in (x if isinstance(x, (list, tuple)) else (x,))]
+    if packed and (c.others or c.arrays[packed].many) and type(found[packed]) is not Operand:
+        first = next(iter(found.values()))
+        found = {**found, packed: kernel.packer(kernel.name, first, *(found[n] for n in (packed, *c.others)))}
+    found = {name: dense(x) if isinstance(x, np.ndarray) and c.is_dense(name) else x
+             for name, x in found.items()}
+    shapes = {name: x.shape for name, x in found.items() if name in c.arrays and hasattr(x, "shape")}
+    sizes, plan = c.agree(kernel.name, shapes), None
+    for name in shapes:
+        if c.arrays[name].number and shapes[name]:
+            c.fits(kernel.name, c.arrays[name], found[name], shapes)
+    if kernel.planner:
+        plan = kernel.planner(*(shapes[name[:-6]] if name.endswith(".shape") else
+                              found[name[:-6]].dtype if name.endswith(".dtype") else found[name]
+                              for name in kernel.asked[:kernel.named]))
+    if kernel.values:
+        kernel.values(*found.values())
+    call = dict(found)
+    if packed and type(found[packed]) is Operand:
+        parts = found[packed].unpack()
+        call |= dict(zip((packed, *c.others), parts if c.others else (parts,), strict=True))
+    if not c.out:
+        return kernel.reference(**call)
+    (k,) = c.results
+    shape = (next(iter(shapes.values())) if k.dims is None else plan.shape if c.shaped_by_plan
+             else tuple(sizes[d] for d in k.dims))
+    kinds = [getattr(found[a.name], "dtype", k.usual) for a in c.arrays.values()
+             if a.usual is k.usual and found[a.name] is not None]
+    dtype = np.result_type(*kinds) if other else k.usual if k.native == 1 else plan.dtype
+    if out is None and (other or k.dims is None):
+        return kernel.reference(**call)
+    if out is not None:
+        output(kernel.name, out, shape, dtype, *inputs)
+        out[...] = kernel.reference(**call)
+        return out
+    try:
+        result = np.empty(shape, dtype)
+    except (MemoryError, ValueError) as error:
+        raise no_room(kernel.name, shape, error) from None
+    result[...] = kernel.reference(**call)
+    return result
+
+
+def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
+    """The plan of a call, and addresses of its vectors; None if one is no plain vector.
+
+    Plans are kept by the values of shapes and attributes; an operand remembers, by identity, what its last
+    call was given, where that can't change.
+    """
+    c, n = kernel.contract, len(kernel.pointed)
+    given = dict(zip(kernel.asked, asked, strict=True))
+    shapes = {name[:-6]: value for name, value in given.items() if name.endswith(".shape")}
+    vectors = {}
+    for k in c.arrays.values():
+        x = given.get(k.name)
+        if isinstance(x, np.ndarray) and (x.ndim or not k.number):
+            vectors[k.name] = c.vector(kernel.name, k, x, shapes)
+            if vectors[k.name] is None:
+                return None
+        elif x is not None and k.name in given and not k.number:
+            return None
+    plain = {name: vectors.get(name, value) for name, value in given.items()}
+    wanted = [plain[name] for name in kernel.asked[:kernel.named]]
+    key, plan = None, ...
+    if not vectors or n:
+        with suppress(ValueError):    # of an attribute that has no bytes: an object of a user's
+            key = dumps([x.str if isinstance(x, np.dtype) else x for x in wanted], 2)
+            plan = kernel.plans.get(key, ...)
+    if plan is ...:
+        c.agree(kernel.name, shapes)
+        plan = kernel.planner(*wanted)
+        if key is not None:
+            if len(kernel.plans) >= MOST_PLANS:
+                kernel.plans.clear()
+            kernel.plans[key] = plan
+    found = plan, *(native.NULL if given[k.name] is None else native.from_buffer(vectors[k.name])
+                    for k in kernel.pointed)
+    if operand is not None and getattr(plan, "lasting", True) and all(
+            vectors[name] is value if name in vectors else lasting(value)
+            for name, value in given.items() if not name.endswith(".shape")):
+        operand._last = (*found, *(value for name, value in given.items() if name != f"{c.packed}.shape"))
+    return found
+
+
+def failed(kernel: Any, status: int, *arguments: Any) -> None:
+    """Raise what a C function's result says went wrong."""
+    if kernel.values:
+        kernel.values(*arguments)
+    native.check(kernel.name, status)
