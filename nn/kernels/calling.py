@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from itertools import repeat
 from marshal import dumps
 from typing import Any
 
@@ -14,6 +14,7 @@ from .contract import lasting
 from .operand import Operand
 
 MOST_PLANS = 256    # of one kernel that are kept
+ARRAYS = repeat(np.ndarray)
 
 
 def otherwise(kernel: Any, *given: Any) -> Any:
@@ -62,9 +63,6 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
              for name, x in found.items()}
     shapes = {name: x.shape for name, x in found.items() if name in c.arrays and hasattr(x, "shape")}
     sizes, plan = c.agree(kernel.name, shapes), None
-    for name in shapes:
-        if c.arrays[name].number and shapes[name]:
-            c.fits(kernel.name, c.arrays[name], found[name], shapes)
     if kernel.planner:
         plan = kernel.planner(*(shapes[name[:-6]] if name.endswith(".shape") else
                               found[name[:-6]].dtype if name.endswith(".dtype") else found[name]
@@ -103,39 +101,48 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
     Plans are kept by the values of shapes and attributes; an operand remembers, by identity, what its last
     call was given, where that can't change.
     """
-    c, n = kernel.contract, len(kernel.pointed)
-    given = dict(zip(kernel.asked, asked, strict=True))
-    shapes = {name[:-6]: value for name, value in given.items() if name.endswith(".shape")}
-    vectors = {}
-    for k in c.arrays.values():
-        x = given.get(k.name)
+    given, kept, found = list(asked), True, []
+    for i, k, axis in kernel.vectors:    # axis: where among the shapes its size is
+        x = asked[i]
         if isinstance(x, np.ndarray) and (x.ndim or not k.number):
-            vectors[k.name] = c.vector(kernel.name, k, x, shapes)
-            if vectors[k.name] is None:
+            x = kernel.contract.vector(kernel.name, k, x, asked, axis)
+            if x is None:
                 return None
-        elif x is not None and k.name in given and not k.number:
+            given[i], kept = x, kept and x is asked[i]
+        elif x is not None and not k.number:
             return None
-    plain = {name: vectors.get(name, value) for name, value in given.items()}
-    wanted = [plain[name] for name in kernel.asked[:kernel.named]]
-    key, plan = None, ...
-    if not vectors or n:
-        with suppress(ValueError):    # of an attribute that has no bytes: an object of a user's
-            key = dumps([x.str if isinstance(x, np.dtype) else x for x in wanted], 2)
-            plan = kernel.plans.get(key, ...)
-    if plan is ...:
-        c.agree(kernel.name, shapes)
-        plan = kernel.planner(*wanted)
-        if key is not None:
-            if len(kernel.plans) >= MOST_PLANS:
-                kernel.plans.clear()
-            kernel.plans[key] = plan
-    found = plan, *(native.NULL if given[k.name] is None else native.from_buffer(vectors[k.name])
-                    for k in kernel.pointed)
-    if operand is not None and getattr(plan, "lasting", True) and all(
-            vectors[name] is value if name in vectors else lasting(value)
-            for name, value in given.items() if not name.endswith(".shape")):
-        operand._last = (*found, *(value for name, value in given.items() if name != f"{c.packed}.shape"))
-    return found
+        else:
+            kept = kept and (x is None or lasting(x))
+        if i >= kernel.named:
+            found.append(native.NULL if x is None else native.from_buffer(x))
+    plan = _plan(kernel, given, asked)
+    if operand is not None and kept and getattr(plan, "lasting", True):
+        others = [value for i, value in enumerate(asked) if i != kernel.operand_at]
+        if all(map(lasting, (asked[i] for i in kernel.plain))):
+            operand._last = (plan, *found, *others)
+    return plan, *found
+
+
+def _plan(kernel: Any, given: list, asked: tuple) -> Any:
+    """The plan of what it asks for: one made before, or a new one, kept where its key says everything."""
+    wanted, key = given[:kernel.named], None
+    if not any(map(isinstance, wanted, ARRAYS)):
+        try:
+            key = dumps(wanted, 2)
+        except ValueError:    # of a dtype, which has no bytes, or of an object of a user's
+            key = repr(wanted) if all(map(lasting, wanted)) else None
+        plan = kernel.plans.get(key, ...)
+        if plan is not ...:
+            return plan
+    asked_by_name = zip(kernel.asked, asked, strict=True)
+    shapes = {name[:-6]: x for name, x in asked_by_name if name.endswith(".shape")}
+    kernel.contract.agree(kernel.name, shapes)
+    plan = kernel.planner(*wanted)
+    if key is not None:
+        if len(kernel.plans) >= MOST_PLANS:
+            kernel.plans.clear()
+        kernel.plans[key] = plan
+    return plan
 
 
 def failed(kernel: Any, status: int, *arguments: Any) -> None:

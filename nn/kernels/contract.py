@@ -174,6 +174,10 @@ class Contract:
                 if shapes[name][axis] != shapes[first][at]:
                     raise disagree(who, dim, first, shapes[first], name, shapes[name])
                 sizes[dim] = shapes[name][axis]
+        for k in self.arrays.values():
+            if k.number and shapes.get(k.name) and shapes[k.name][0] != sizes[k.dims[0]]:
+                first = self.axes[k.dims[0]][0]
+                raise disagree(who, k.dims[0], first, shapes[first], k.name, shapes[k.name])
         if None in (k.dims for k in self.arrays.values()):
             (first, shape), *rest = ((n, s) for n, s in shapes.items() if self.arrays[n].dims is None)
             for name, other in rest:
@@ -181,18 +185,16 @@ class Contract:
                     raise disagree(who, "shape", first, shape, name, other)
         return sizes
 
-    def vector(self, who: str, k: Kind, x: Any, shapes: dict[str, tuple[int, ...]]) -> ndarray | None:
-        """A vector of a number for each column, as C can read it; None if it is no plain one."""
+    def vector(self, who: str, k: Kind, x: Any, shapes: tuple, at: tuple[int, int]) -> ndarray | None:
+        """A vector of a number for each column, as C can read it; None if it is no plain one.
+
+        shapes[at[0]][at[1]] is how many there must be.
+        """
         if type(x) is not ndarray or x.dtype not in k.dtypes or x.ndim != 1:
             return None
-        self.fits(who, k, x, shapes)
-        return x if x.dtype is not k.usual or x.flags.num & READABLE == READABLE else dense(x)
-
-    def fits(self, who: str, k: Kind, x: ndarray, shapes: dict[str, tuple[int, ...]]) -> None:
-        """Raise unless a vector has a number for each column."""
-        name, axis = self.axes[k.dims[0]]
-        if shapes[name][axis] != len(x):
-            raise disagree(who, k.dims[0], name, shapes[name], k.name, x.shape)
+        if len(x) != shapes[at[0]][at[1]]:
+            raise disagree(who, k.dims[0], self.axes[k.dims[0]][0], shapes[at[0]], k.name, x.shape)
+        return x if x.dtype is not k.dtypes[0] or x.flags.num & READABLE == READABLE else dense(x)
 
 
 def names_of(function: Callable) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -29,8 +31,8 @@ def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, stri
     c runs over the channels of o's group; zeros stand around the images and take part like other numbers.
     H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. stride, padding, dilation: integers or pairs (vertical,
     horizontal). bias: float32 (O,). relu: the result is max(y, 0). w may be `conv2d.pack(w, groups)`.
-    `out` takes the result: float32, channels adjacent, sharing no memory with an input. x is read in place if
-    its channels are adjacent. Each element is within γ_{K+1} · (|w|·|x| + |bias|), K = kH·kW·C/groups.
+    x is read in place if its channels are adjacent. Each element is within γ_{K+1} · (|w|·|x| + |bias|), K =
+    kH·kW·C/groups.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
@@ -72,11 +74,11 @@ def _pack(w: np.ndarray, groups: int = 1) -> Operand:
 def pack_taps(w: np.ndarray, taps: np.ndarray, panels: np.ndarray) -> None:
     """Fill panels [groups][ceil(O/16)][taps][C][16] with these taps (T, 2) of w (groups, O, C, kH, kW), in C.
     """
-    if not w.flags.aligned or any(s % 4 for s in w.strides):
+    if not w.flags.aligned or reduce(or_, w.strides) % 4:
         w = w.copy()
-    group, o, c, down, across = (s // 4 for s in w.strides)
-    offsets = taps @ np.array([down, across], np.int64)
-    lib.nn_conv2d_pack(*w.shape[:3], len(taps), pointer(w), group, o, c, from_buffer(offsets),
+    group, o, c, down, across = w.strides
+    offsets = taps @ np.array([down // 4, across // 4], np.int64)
+    lib.nn_conv2d_pack(*w.shape[:3], len(taps), pointer(w), group // 4, o // 4, c // 4, from_buffer(offsets),
                        from_buffer(panels))
 
 

@@ -26,8 +26,7 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *,
 
     size: (H, W) of the images; pixels that a stride left out at the end get 0. It is the transpose of the
     linear map x → y, and so the forward pass of a transposed convolution of g (whose input channels are O).
-    `out` takes the result: float32, channels adjacent, sharing no memory with an input. Each element is
-    within γ_K · (|g| · |w|), K = kH·kW·O/groups. w must be finite.
+    Each element is within γ_K · (|g| · |w|), K = kH·kW·O/groups. w must be finite.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
     stride, padding, dilation, groups: those of conv2d.
     """
@@ -47,6 +46,8 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *,
 class _Plan(NamedTuple):
     geometry: Geometry
     shape: tuple[int, ...]
+    shares_no_column: bool    # windows side by side share no pixel: see below
+    phases: tuple[tuple, bool]
 
 
 def _plan(g: tuple, w: tuple, size: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> _Plan:
@@ -54,17 +55,18 @@ def _plan(g: tuple, w: tuple, size: Any, stride: Any, padding: Any, dilation: An
     size = pair(who, "size", size, 0)
     x = (g[0], *size, w[1] * groups if isinstance(groups, int) else w[1])
     at = transposed(who, g, geometry(who, x, w, stride, padding, dilation, groups))
-    return _Plan(at, at.x)
+    return _Plan(at, at.x, at.dilation[1] == 1 and 1 < at.w[3] <= at.stride[1], _phases(at))
 
 
 def _run(choice: int, g: np.ndarray, w: np.ndarray, plan: _Plan, out: np.ndarray) -> None:
-    at = plan.geometry
-    if _a_copy_pays(at, out):
+    at, apart = plan.geometry, plan.shares_no_column and _columns_are_apart(plan.geometry, out)
+    # With padding the outermost windows are not whole, with groups a line is not dense: then the gradient of
+    # the padded images of one group is made as patches, and copied.
+    if plan.shares_no_column and not apart and at.padding[1] <= at.x[2] and at.groups <= at.w[1]:
         for i in range(at.groups):
             out[..., at.channels(i)] = _unpadded(at, g[..., at.filters(i)], w[at.filters(i)])
         return
-    apart = _columns_are_apart(at, out)
-    some, complete = (_phases_of_lines if apart else _phases)(at)
+    some, complete = _phases_of_lines(at) if apart else plan.phases
     if not complete:
         out[...] = 0
     (o, c, kh, kw), (sh, sw) = at.w, at.stride
@@ -82,22 +84,9 @@ def _run(choice: int, g: np.ndarray, w: np.ndarray, plan: _Plan, out: np.ndarray
 # columns each, in tiles of 16 or more.)
 
 def _columns_are_apart(at: Geometry, out: np.ndarray) -> bool:
-    """Whether that is so: and then every line of a window lies in the image, and without gaps."""
-    c = at.w[1]
-    adjacent = not out.size or out.strides[2:] == (4 * c, 4)
-    return adjacent and _share_no_column(at) and not at.padding[1] and at.groups == 1
-
-
-def _share_no_column(at: Geometry) -> bool:
-    return at.dilation[1] == 1 and 1 < at.w[3] <= at.stride[1]
-
-
-# With padding the outermost windows are not whole, with groups a line is not dense: then the gradient of the
-# padded images of one group is made so, and copied.
-
-def _a_copy_pays(at: Geometry, out: np.ndarray) -> bool:
-    return (_share_no_column(at) and not _columns_are_apart(at, out) and at.padding[1] <= at.x[2]
-            and at.groups <= at.w[1])
+    """Whether every line of a window lies in the image, and without gaps."""
+    adjacent = not out.size or out.strides[2:] == (4 * at.w[1], 4)
+    return adjacent and not at.padding[1] and at.groups == 1
 
 
 def _unpadded(at: Geometry, g: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -105,7 +94,7 @@ def _unpadded(at: Geometry, g: np.ndarray, w: np.ndarray) -> np.ndarray:
     height, width = at.x[1:3]
     p = at.padding[1]
     wide = conv2d_input_grad(g, w, (height, width + 2 * p), stride=at.stride, padding=(at.padding[0], 0),
-                 dilation=at.dilation)
+                             dilation=at.dilation)
     return wide[:, :, p:p + width]
 
 

@@ -20,8 +20,7 @@ def conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: tuple[int, int
         dw[o, c, a, b] = Σ_{n, i, j} g[n, i, j, o] · x[n, i·sh + a·dh − ph, j·sw + b·dw − pw, c]
 
     kernel_size: (kH, kW). Zeros stand around the images; whether a NaN or infinity in g meets those is not
-    said. `out` takes the result: float32, its last axis adjacent, sharing no memory with an input. Each
-    element is within γ_M · (|g| · |x|), M = N·H'·W'. Raises TypeError, ValueError.
+    said. Each element is within γ_M · (|g| · |x|), M = N·H'·W'. Raises TypeError, ValueError.
     stride, padding, dilation, groups: those of conv2d.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)

@@ -116,8 +116,9 @@ def struct(x: tuple, x_strides: tuple, y: tuple, y_strides: tuple, stride: Pair,
     adjacent), and what must stay alive with it."""
     offsets = np.ascontiguousarray(offsets, np.int64)
     at = from_buffer(offsets)
-    steps_x, steps_y = ([s // 4 for s in strides[:3]] for strides in (x_strides, y_strides))
-    numbers = (*x, *steps_x, *y[1:], *steps_y, *stride, groups, len(offsets), at)
+    (image, row, pixel, _), (out_image, out_row, out_pixel, _) = x_strides, y_strides
+    numbers = (*x, image // 4, row // 4, pixel // 4, *y[1:], out_image // 4, out_row // 4, out_pixel // 4,
+               *stride, groups, len(offsets), at)
     return ffi.new("nn_conv2d_geometry *", numbers), (at, offsets)
 
 

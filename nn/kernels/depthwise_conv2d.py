@@ -26,8 +26,7 @@ def depthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = Non
     Zeros stand around the images and take part like other numbers. (As the first half of a depthwise
     separable convolution: Chollet 2017.) H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. stride, padding,
     dilation: integers or pairs (vertical, horizontal). bias: float32 (C,). relu: the result is max(y, 0). w
-    may be `depthwise_conv2d.pack(w)`. `out` takes the result: float32, channels adjacent, sharing no memory
-    with an input. x is read in place if its channels are adjacent. Each element is within
+    may be `depthwise_conv2d.pack(w)`. x is read in place if its channels are adjacent. Each element is within
     γ_{K+1} · (|w|·|x| + |bias|), K = kH·kW.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
     """

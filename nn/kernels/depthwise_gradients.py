@@ -21,9 +21,8 @@ def depthwise_conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, i
 
         dx[n, h, w, c] = Σ g[n, i, j, c] · w[c, 0, a, b] over the positions and taps that meet that pixel
 
-    float32. size: (H, W) of the images; pixels that a stride left out at the end get 0. `out` takes the
-    result: float32, channels adjacent, sharing no memory with an input. Each element is within
-    γ_K · (|g| · |w|), K = kH·kW. w must be finite.
+    float32. size: (H, W) of the images; pixels that a stride left out at the end get 0. Each element is
+    within γ_K · (|g| · |w|), K = kH·kW. w must be finite.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
     stride, padding, dilation: those of depthwise_conv2d.
     """
@@ -46,8 +45,7 @@ def depthwise_conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: tupl
         dw[c, 0, a, b] = Σ_{n, i, j} g[n, i, j, c] · x[n, i·sh + a·dh − ph, j·sw + b·dw − pw, c]
 
     float32. kernel_size: (kH, kW). Zeros stand around the images; whether a NaN or infinity in g meets those
-    is not said. `out` takes the result: float32, its last axis adjacent, sharing no memory with an input.
-    Each element is within γ_M · (|g| · |x|), M = N·H'·W'. Raises TypeError, ValueError.
+    is not said. Each element is within γ_M · (|g| · |x|), M = N·H'·W'. Raises TypeError, ValueError.
     stride, padding, dilation: those of depthwise_conv2d.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..context import Brief, Context, ambient, within
 from . import native
 from .arguments import array
-from .contract import Contract, names_of
+from .contract import Contract, Kind, names_of
 from .gate import compiled
 from .operand import Operand
 
@@ -52,7 +52,7 @@ class Kernel:
         self.name = reference.__name__
         self.reference = reference
         self.contract = Contract(reference, types)
-        self.plans: dict[bytes, Any] = {}
+        self.plans: dict[Any, Any] = {}
         with _lock:
             if not _blocks:
                 self.choice = native.default_choice()
@@ -93,9 +93,18 @@ class Kernel:
         if plan and c.packed and f"{c.packed}.shape" not in self.asked:
             self.asked.append(f"{c.packed}.shape")
         self.asked += [k.name for k in self.pointed]
+        self.vectors = [(self.asked.index(k.name), k, self._size_of(k)) for k in vectors
+                        if k.name in self.asked]
+        self.plain = [i for i, name in enumerate(self.asked) if name in c.attributes]
+        self.operand_at = self.asked.index(f"{c.packed}.shape") if plan and c.packed else None
         self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if plan else None
         self._source = None
         type(self).__call__ = staticmethod(self._first_call)
+
+    def _size_of(self, vector: Kind) -> tuple[int, int]:
+        """Where among what a plan asks for the size of a vector is, and at which axis."""
+        name, axis = self.contract.axes[vector.dims[0]]
+        return self.asked.index(f"{name}.shape"), axis
 
     def _first_call(self, *args: Any, **kwargs: Any) -> Any:
         return self.__wrapped__(*args, **kwargs)

@@ -17,7 +17,7 @@ def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = True) -> np.ndarra
     for extent in shape:
         size *= extent
     raw = (np.zeros if zeros else np.empty)(size + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
+    start = -raw.__array_interface__["data"][0] % LINE
     return raw[start:start + size].view(dtype).reshape(shape)
 
 

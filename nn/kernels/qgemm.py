@@ -29,7 +29,6 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
     Without `scale` the result is int32 (ONNX MatMulInteger). With scale, a positive finite number or float32
     (N,), it is requantised (ONNX QLinearMatMul; Jacob et al. 2018, eq. 5):
         clamp(round_half_even(float32(acc) · float32(scale)) + out_zero)   as out_dtype, uint8 or int8 (a's)
-    `out` takes the result: right dtype, inner stride 1, sharing no memory with an input.
     The int32 sum can't overflow for K ≤ 33025 (65793 if b_zero is 0), bias aside.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
     """

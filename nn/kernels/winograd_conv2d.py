@@ -35,12 +35,10 @@ def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None
 
     `winograd_conv2d.pack(w)` transforms the filters once: 16 numbers for 9, so 1.78 times their bytes. First
     it rounds each filter g to the multiples of a power of two on which G g Gᵀ is exact in float32, which
-    moves a weight by at most u·Σ|g|; `unpack` gives the rounded filters. `out` takes the result: float32, the
-    channels of a pixel adjacent, sharing no memory with an input.
-
-    Each element is within γ_{C+13}·(|Aᵀ|[Σ_C (|G||g||Gᵀ|) ⊙ (|Bᵀ||d||B|)]|A| + |bias|) of the exact one, plus
-    what the rounded filters make of it; summed over 16 channels or more, F(2×2) is in practice more exact
-    than the direct sum in float32 (Lavin & Gray 2016, table 6). An infinity or NaN spoils its whole tile.
+    moves a weight by at most u·Σ|g|; `unpack` gives the rounded filters. Each element is within
+    γ_{C+13}·(|Aᵀ|[Σ_C (|G||g||Gᵀ|) ⊙ (|Bᵀ||d||B|)]|A| + |bias|) of the exact one, plus what the rounded
+    filters make of it; summed over 16 channels or more, F(2×2) is in practice more exact than the direct sum
+    in float32 (Lavin & Gray 2016, table 6). An infinity or NaN spoils its whole tile.
     Raises TypeError, ValueError.
     """
     (n, height, width, c), o, side = x.shape, len(w), m + 2
