@@ -8,7 +8,6 @@
  * Sums run along the channels, four rows at a time, so that their order is the same for every instruction set. */
 #include "loops.h"
 
-#include <string.h>
 
 enum { BLOCK = 1 << 13, MOST_ROWS = 128 }; /* numbers, and rows, of a block */
 
@@ -99,7 +98,7 @@ LOOP batch_norm_loop(int64_t rows, int64_t channels, const float *restrict x, co
         for (int64_t c = 0; c < channels; c++)
             y[i * channels + c] = (x[i * channels + c] - mean[c]) * scale[c] + shift[c];
 }
-COMPILE(batch_norm,
+COMPILE(pass_batch_norm, batch_norm_loop,
         (int64_t rows, int64_t channels, const float *x, const float *weight, const float *bias, float eps, float *y,
          float *mean, float *var, float *inverse, double *wide),
         (rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide))
@@ -176,32 +175,34 @@ LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *g, const 
     else if (dx)
         lean_back(rows, channels, g, x, mean, drop, lean, scale, dx);
 }
-COMPILE(batch_norm_grad,
+COMPILE(pass_batch_norm_grad, batch_norm_grad_loop,
         (int64_t rows, int64_t channels, const float *g, const float *x, const float *mean, const float *inverse,
          const float *weight, float *dx, float *dw, float *db, double *wide),
         (rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide))
 
-int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x, const void *weight, const void *bias,
+/* Batch normalisation of rows x channels by their own mean and variance, and its gradients. weight, bias:
+ * or 0. inverse = 1/sqrt(var + eps). dx: or 0, if it is not wanted; or g itself. */
+API int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x, const void *weight, const void *bias,
                   float eps, void *y, void *mean, void *var, void *inverse)
 {
     void *memory;
     double *wide = scratch(channels * 32, &memory);
     if (!wide)
         return NN_NO_MEMORY;
-    batch_norm_micro *micro = (batch_norm_micro *)nn_micro(choose(NN_batch_norm, variant));
+    pass_batch_norm_micro *micro = PASS(batch_norm, variant);
     micro(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
     free(memory);
     return 0;
 }
 
-int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const void *g, const void *x, const void *mean,
+API int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const void *g, const void *x, const void *mean,
                        const void *inverse, const void *weight, void *dx, void *dw, void *db)
 {
     void *memory;
     double *wide = scratch(channels * 32, &memory);
     if (!wide)
         return NN_NO_MEMORY;
-    batch_norm_grad_micro *micro = (batch_norm_grad_micro *)nn_micro(choose(NN_batch_norm_grad, variant));
+    pass_batch_norm_grad_micro *micro = PASS(batch_norm_grad, variant);
     micro(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
     free(memory);
     return 0;

@@ -9,7 +9,19 @@
 
 #include "scratch.h"
 
-enum { FEW = 12, AHEAD = 16 }; /* channels: more than the rows of the largest tile; steps, to ask for memory */
+/* How a result meets images. Position (i, j) and tap t meet the pixel (i·down + at[t][0],
+ * j·across + at[t][1]), or zeros where there is none. Distances in elements; the channels of a pixel are adjacent. */
+API typedef struct {
+    int64_t n, h, w, c;                    /* images, and the size of one */
+    int64_t x_image, x_row, x_pixel;       /* distances in x */
+    int64_t rows, columns, o;              /* positions in one image of the result; its channels */
+    int64_t out_image, out_row, out_pixel; /* distances in out */
+    int64_t down, across;                  /* pixels from one position to the next */
+    int64_t groups, taps;
+    const void *at;                        /* int64[taps][2] */
+} nn_conv2d_geometry;
+
+enum { FEW = 12 }; /* channels: more than the rows of the largest tile */
 
 /* Whether the pixels of a row are copied together. */
 static inline int nn_copies(const nn_conv2d_geometry *g)

@@ -1,7 +1,6 @@
 /* Which pixels the positions of a convolution meet: pointers to them, or copies of them (conv2d.h). */
 #include "conv2d.h"
-
-#include <string.h>
+#include "loops.h"
 
 enum { MANY = 128, SOME_IMAGES = 8, SMALL_IMAGE = 64 }; /* positions; images, and the positions of one */
 
@@ -136,7 +135,7 @@ void nn_look_up_by_place(const nn_conv2d_geometry *g, int64_t together, int64_t 
 }
 
 /* A few floats. (memcpy of a length that is not known costs more than these.) */
-static inline __attribute__((always_inline)) void copy_few(float *to, const float *from, int64_t count)
+LOOP copy_few(float *to, const float *from, int64_t count)
 {
     for (; count >= 4; count -= 4, to += 4, from += 4)
         memcpy(to, from, 16);

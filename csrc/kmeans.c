@@ -38,11 +38,15 @@ static inline double step(const double *sums, const double *weights, int64_t s, 
     return -(sum * sum / (weights[i] - weights[s]));
 }
 
+/* The cheapest way through n points at `price` a cluster; returns the number of its clusters. */
+typedef int64_t clusters_f64_micro(int64_t n, double price, const double *sums, const double *weights, double *cost,
+                                   int32_t *from, int32_t *queue, int32_t *start);
+
 /* Candidates for the last step before i .. n, in a queue: queue[j] is the best of them for i from start[j] to where the
  * next one's starts. A new one goes behind, where it beats the last; the place is near where the last one starts, so
  * it is sought in steps of 1, 2, 4, ... from there, and between the last two of these by halving. */
-int64_t kmeans1d_scalar(int64_t n, double price, const double *sums, const double *weights, double *cost, int32_t *from,
-                        int32_t *queue, int32_t *start)
+int64_t clusters_f64_scalar(int64_t n, double price, const double *sums, const double *weights, double *cost,
+                            int32_t *from, int32_t *queue, int32_t *start)
 {
 #define VIA(s, i) (cost[s] + step(sums, weights, s, i))
     int64_t head = 0, tail = 1, count = 0;
@@ -116,7 +120,7 @@ static void splice(const partition *few, const partition *many, int64_t k, int64
 
 /* The prices: at first by the law of fine partitions, price ~ 1/k³ (Panter & Dite 1951), which a few probes make true;
  * then the slope from f(k1) to f(k2), which finds something between the two or proves that f is a line there. */
-static void search(const points *p, int64_t k, kmeans1d_micro *cheapest, partition *few, partition *many, partition *new,
+static void search(const points *p, int64_t k, clusters_f64_micro *cheapest, partition *few, partition *many, partition *new,
                    double *cost, int32_t *from, int32_t *queue, int32_t *start, int64_t *ends)
 {
     double total = 0; /* the gain of n clusters: all there is */
@@ -160,9 +164,10 @@ static void search(const points *p, int64_t k, kmeans1d_micro *cheapest, partiti
         splice(few, many, k, ends);
 }
 
-int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void *weights, int64_t *ends)
+/* ends[k]: where the clusters of the cheapest partition of n sorted points end; 1 <= k <= n < 2^31. sums and weights,
+ * double[n + 1]: of weight times point, and of weights, up to each point. */
+API int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void *weights, int64_t *ends)
 {
-    variant = nn_select(NN_kmeans1d, variant, 1, 1, 0);
     points p = { n, sums, weights };
     void *memory;
     double *cost = scratch((n + 1) * (8 + 6 * 4), &memory);
@@ -172,7 +177,7 @@ int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void 
     for (int i = 0; i < 6; i++)
         part[i] = (int32_t *)(cost + n + 1) + i * (n + 1);
     partition few = { .ends = part[3] }, many = { .ends = part[4] }, new = { .ends = part[5] };
-    search(&p, k, (kmeans1d_micro *)nn_micro(variant), &few, &many, &new, cost, part[0], part[1], part[2], ends);
+    search(&p, k, (clusters_f64_micro *)nn_select(NN_kmeans1d, variant, 1, 1, 0)->run, &few, &many, &new, cost, part[0], part[1], part[2], ends);
     free(memory);
     return 0;
 }

@@ -116,7 +116,8 @@ static void end_all(void)
     ending = 0;
 }
 
-int nn_threads(int count)
+/* How many threads may share the rows of a product, 1 at first; 0 only asks. Returns what was before. */
+API int nn_threads(int count)
 {
     if (count < 1)
         return wanted;
@@ -129,7 +130,8 @@ int nn_threads(int count)
     return before;
 }
 
-int64_t nn_thread_cycles(int64_t cycles)
+/* The least work that each of them must get. Returns what was before. */
+API int64_t nn_thread_cycles(int64_t cycles)
 {
     return atomic_exchange(&least_cycles, cycles);
 }

@@ -2,27 +2,20 @@
 #ifndef NN_STRIDED_H
 #define NN_STRIDED_H
 
-#include "isa.h"
-
 #include <stdint.h>
 #include <string.h>
 
 /* Four rows of four become four columns. */
 static inline void turn_four(const float *from, int64_t column, float *to, int64_t to_row)
 {
-#if NN_X86
-    __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + column), c = _mm_loadu_ps(from + 2 * column),
-           d = _mm_loadu_ps(from + 3 * column);
-    _MM_TRANSPOSE4_PS(a, b, c, d);
-    _mm_storeu_ps(to, a);
-    _mm_storeu_ps(to + to_row, b);
-    _mm_storeu_ps(to + 2 * to_row, c);
-    _mm_storeu_ps(to + 3 * to_row, d);
-#else
+    float block[4][4], turned[4][4]; /* the compiler keeps both in vector registers */
+    for (int j = 0; j < 4; j++)
+        memcpy(block[j], from + j * column, sizeof *block);
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++)
-            to[i * to_row + j] = from[i + j * column];
-#endif
+            turned[i][j] = block[j][i];
+    for (int i = 0; i < 4; i++)
+        memcpy(to + i * to_row, turned[i], sizeof *turned);
 }
 
 /* The rows i0 .. i1, a multiple of four, of copy_strided() for row = 1. */

@@ -16,11 +16,12 @@ _kernels: dict[str, Kernel] = {}
 
 
 class Variant(NamedTuple):
-    """One implementation of a kernel. `tile` is the block of the result one micro-kernel call computes."""
+    """One implementation of a kernel: its specification, or a micro-kernel, by which other kernels may multiply
+    too. `tile` is the block of the result that one call of the micro-kernel computes."""
 
-    name: str
+    name: str                       # "gemm_numpy", or a row of csrc/micro.def: "rows_f32_6x16_avx2"
     backend: str                    # "numpy" or "c"
-    isa: str                        # "any", "scalar", "avx2", "avx512" or "avx512vnni"
+    isa: str                        # "any", "scalar", "avx2", "avxvnni", "avx512" or "avx512vnni"
     tile: tuple[int, int] | None
 
 
@@ -38,7 +39,7 @@ class Kernel:
     a function, the reference, and the types of its arrays.
 
     `choice` is what runs: NUMPY (the reference), BEST (the C side picks by its cost model), BEST under a cap
-    (native.capped) or the number of one C variant; the thread that asks may have forced it. That is slower to
+    (native.capped) or the number of a row of csrc/micro.def; the thread that asks may have forced it. That is slower to
     find than an attribute, so as long as no thread forces anything each kernel has the attribute, and Python
     never comes to this class's.
     """
@@ -152,11 +153,11 @@ class Kernel:
 
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
-        return tuple(v for v in self._all_variants() if native.runs(v))
+        return tuple(v for v in self._all_variants() if v.backend == "numpy" or native.micro_kernels()[v.name].runs())
 
     def _all_variants(self) -> list[Variant]:
         return [Variant(f"{self.name}_numpy", "numpy", "any", None),
-                *(Variant(*row) for row in native.variants(self.name))]
+                *(Variant(row.name, "c", row.features, row.tile) for row in native.micro_kernels_of(self.name))]
 
     def __reduce__(self) -> str:
         return self.name   # a kernel is pickled as the name it has in its module
@@ -235,7 +236,8 @@ class use(forcing):
     """Force what kernels run in this thread, and in those that nn starts for it, inside a `with` block.
 
     `what` is an instruction set (a cap: "scalar", "avx2", "avxvnni", "avx512"), a backend ("numpy", "c"),
-    or a Variant or its name (that kernel alone runs it, whatever the shape).
+    or a Variant or its name: "gemm_numpy", that kernel's specification; or a row of csrc/micro.def, such as
+    "rows_f32_6x16_avx2", which every kernel runs that can, whatever the shape. The others stay as they were.
     Raises ValueError for a name nobody knows, RuntimeError for one this machine can't run.
     """
 
@@ -244,16 +246,18 @@ class use(forcing):
         name = what.name if isinstance(what, Variant) else what
         if not isinstance(name, str):
             raise TypeError(f"use: wanted a name or a Variant, got {type(what).__name__}")
-        variants = {v.name: (k, v) for k in _kernels.values() for v in k._all_variants()}
-        known = [*native.ISAS, *native.BACKENDS, *variants]
+        variants = {v.name for k in _kernels.values() for v in k._all_variants()}
+        known = [*native.ISAS, *native.BACKENDS, *sorted(variants)]
         if name not in known:
             raise ValueError(f"use: {name!r} is none of {', '.join(known)}")
         self.name, self.cap, self.only = name, None, {}
-        if name in variants:
-            k, v = variants[name]
-            if not native.runs(v):
-                raise RuntimeError(f"use: this CPU (or NN_ISA) has no {v.isa}, which {name} needs")
-            self.only = {k: native.NUMPY if v.backend == "numpy" else native.number(name)}
+        if name in native.micro_kernels():
+            row = native.micro_kernels()[name]
+            if not row.runs():
+                raise RuntimeError(f"use: this CPU (or NN_ISA) has no {row.features}, which {name} needs")
+            self.only = {k: row.number for k in _kernels.values() if row in native.micro_kernels_of(k.name)}
+        elif name in variants:
+            self.only = {k: native.NUMPY for k in _kernels.values() if name == f"{k.name}_numpy"}
         elif name != "numpy" and native.lib is None:
             raise RuntimeError(f"use: {name!r} needs the C kernels. {native.why_not_c()}")
         elif name in native.ISAS:

@@ -41,9 +41,9 @@ def test_use_holds_in_its_thread_whatever_others_do():
 @NEEDS_AVX
 def test_nested_uses_add_up_and_end_one_by_one():
     best, plain = kernels.isa(), kernels.gemm.choice
-    number = kernels.native.number("gemm_6x16_avx2") if kernels.native.has(1) else plain
+    number = kernels.native.micro_kernels()["rows_f32_6x16_avx2"].number if kernels.native.has(1) else plain
     with kernels.use("scalar"):
-        with kernels.use("gemm_6x16_avx2"):
+        with kernels.use("rows_f32_6x16_avx2"):
             assert (kernels.gemm.choice, kernels.isa()) == (number, "scalar")
             assert kernels.qgemm.choice == kernels.native.capped(0)
             with kernels.use("numpy"), kernels.use("c"):

@@ -120,8 +120,8 @@ def test_use_refuses_what_nobody_knows():
 def test_use_refuses_what_can_not_run_here():
     run = child("from nn import kernels; kernels.use('avx2')", NN_ISA="scalar")
     assert "RuntimeError: use: this CPU (or NN_ISA) has no avx2" in run.stderr
-    run = child("from nn import kernels; kernels.use('gemm_6x16_avx2')", NN_ISA="scalar")
-    assert "RuntimeError: use: this CPU (or NN_ISA) has no avx2, which gemm_6x16_avx2 needs" in run.stderr
+    run = child("from nn import kernels; kernels.use('rows_f32_6x16_avx2')", NN_ISA="scalar")
+    assert "RuntimeError: use: this CPU (or NN_ISA) has no avx2, which rows_f32_6x16_avx2 needs" in run.stderr
     run = child("from nn import kernels; kernels.use('c')", NN_BACKEND="numpy")
     assert "RuntimeError: use: 'c' needs the C kernels. NN_BACKEND=numpy is set." in run.stderr
 

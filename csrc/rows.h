@@ -1,0 +1,54 @@
+/* The body of all micro-kernels that multiply rows by panels: each family of rows is this loop with its own multiply.
+ * The words that it is written in are those of the header vec_*.h that is included before this one.
+ *
+ *     tile[MR][NR] (+)= A · B    A: MR rows, lda bytes apart     B: NR/16 panels of 16 columns
+ *
+ * In every family one step reads 4 bytes of each row of A and 64 bytes of each panel of B, 4 for each column:
+ *
+ *                              k in a step   4 bytes of A, of B        multiply
+ *     float                    1             a float                   sum += a * b           fma
+ *     uint8 · int8, VNNI       4             k0 k1 k2 k3               sum += a0 b0 + ... + a3 b3
+ *     uint8 · int8, maddubs    4             k0 k1 k2 k3               the same in three instructions
+ *     int16 · int16            2             k0 k1                     sum += a0 b0 + a1 b1
+ *
+ *                        panel 0           panel 1
+ *                     +---------------+---------------+
+ *               step  |b b b b b b b b|b b b b b b b b|     NV vector loads
+ *                     +---------------+---------------+
+ *         row 0   a --> s s s s s s s s s s s s s s s s     MR broadcasts, each used NV times:
+ *         row 1   a --> s s s s s s s s s s s s s s s s     MR * NV multiplies on as many independent sums,
+ *         ...           . . .                               which hides the latency (4 or 5 cycles, 1 or 2
+ *         row MR-1 a -> s s s s s s s s s s s s s s s s     a cycle: at least 10 sums are needed)
+ *
+ * Registers: MR * NV sums + NV of B + 1 of A (+ the temporaries of the multiply) must fit: 16 in AVX2, 32 in
+ * AVX-512. Then nothing in the loop touches the stack; a test disassembles it to be sure.
+ * The rows are addressed from every third one, because x86 addresses have the form base + index:
+ * 12 rows are 4 bases and 3 indices instead of 12 pointers. */
+#ifndef NN_ROWS_H
+#define NN_ROWS_H
+
+#include "loops.h"
+
+/* tile[mr][nr] = A · B, or with `add` += A · B, from the start of a cache line: floats, or int32 modulo 2^32.
+ * A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of 4 bytes of each row and 64 bytes of each panel
+ * (of rows_f32u4: 8 bytes of a panel, and behind the panels stands the codebook). */
+typedef void rows_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
+
+/* Four bytes as they lie. */
+static INLINE int32_t four_bytes(const char *p)
+{
+    int32_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* W: F for vectors of floats, I of int32. MULTIPLY(s, a, b): s + a·b. */
+#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                           rows_micro NAME;                                                                                                   TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)       {                                                                                                                      enum { NV = NR / LANES };                                                                                          const char *rows[(MR + 2) / 3], *panel[NR / PANEL];                                                                V_##W sum[MR][NV];                                                                                                 UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;                             UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                                       if (add)                                                                                                               UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                                sum[i][v] = LOAD_##W((char *)tile + 4 * (i * NR + v * LANES));                                             else                                                                                                                   UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO_##W();                for (int64_t s = 0; s < steps; s++) {                                                                                  V_##W bv[NV];                                                                                                      UNROLL for (int v = 0; v < NV; v++)                                                                                    bv[v] = LOAD_##W(panel[v * LANES / PANEL] + 64 * s + 4 * (v * LANES % PANEL));                                 UNROLL for (int i = 0; i < MR; i++) {                                                                                  V_##W av = SPREAD_##W(four_bytes(rows[i / 3] + i % 3 * lda + 4 * s));                                              UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY(sum[i][v], av, bv[v]);                                }                                                                                                              }                                                                                                                  UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                                STORE_##W((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                             }
+
+/* The micro-kernel rows_f32_MRxNR_isa. */
+#define ROWS_F32(MR, NR, isa) HAVE_##isa(ROWS(rows_f32_##MR##x##NR##_##isa, isa, MR, NR, F, MULTIPLY_ADD_F))
+
+/* The same of integers; each instruction set says how it multiplies. */
+#define ROWS_I(family, MULTIPLY, MR, NR, isa) HAVE_##isa(ROWS(family##_##MR##x##NR##_##isa, isa, MR, NR, I, MULTIPLY))
+
+#endif
