@@ -61,6 +61,8 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
         found = {**found, packed: kernel.packer(kernel.name, first, *(found[n] for n in (packed, *c.others)))}
     found = {name: dense(x) if isinstance(x, np.ndarray) and c.is_dense(name) else x
              for name, x in found.items()}
+    for name in kernel.packed_with if type(found.get(packed)) is Operand else ():
+        _as_packed(kernel, found[packed], name, found[name])
     shapes = {name: x.shape for name, x in found.items() if name in c.arrays and hasattr(x, "shape")}
     sizes, plan = c.agree(kernel.name, shapes), None
     if kernel.planner:
@@ -80,7 +82,7 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
              else tuple(sizes[d] for d in k.dims))
     kinds = [getattr(found[a.name], "dtype", k.usual) for a in c.arrays.values()
              if a.usual is k.usual and found[a.name] is not None]
-    dtype = np.result_type(*kinds) if other else k.usual if k.native == 1 else plan.dtype
+    dtype = np.result_type(*kinds) if other and kinds else k.usual if k.native == 1 else plan.dtype
     if out is None and (other or k.dims is None):
         return kernel.reference(**call)
     if out is not None:
@@ -115,12 +117,22 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
             kept = kept and (x is None or lasting(x))
         if i >= kernel.named:
             found.append(native.NULL if x is None else native.from_buffer(x))
+    if operand is not None:
+        for name in kernel.packed_with:
+            _as_packed(kernel, operand, name, asked[kernel.asked.index(name)])
     plan = _plan(kernel, given, asked)
     if operand is not None and kept and getattr(plan, "lasting", True):
         others = [value for i, value in enumerate(asked) if i != kernel.operand_at]
         if all(map(lasting, (asked[i] for i in kernel.plain))):
             operand._last = (plan, *found, *others)
     return plan, *found
+
+
+def _as_packed(kernel: Any, operand: Operand, name: str, value: Any) -> None:
+    """Raise unless an attribute is what an operand was packed for: its layout depends on it."""
+    if value != operand.parts[name]:
+        raise ValueError(f"{kernel.name}: {name} must be {operand.parts[name]}, as {kernel.contract.packed} "
+                         f"was packed, got {value}")
 
 
 def _plan(kernel: Any, given: list, asked: tuple) -> Any:

@@ -2,7 +2,8 @@
 
     "f32[M,K]"            a float32 matrix. Equal names of axes must have equal sizes, in all arguments
     "f32[O,C/groups]"     an axis that is no plain name: what it must be, the kernel's plan says
-    "u8|s8[M,K]"          one of several dtypes; "int": any integers, which C gets as those named before
+    "u8|s8[M,K]"          one of several dtypes
+    "s64||int[N]"         C gets those behind || as those before; where it wants floats the specification runs
     "f32[...]"            any shape, of which all such arguments have the same
     "f32[O]?"             may be None
     "number|f32[N]"       a number, or a vector
@@ -30,7 +31,8 @@ from .operand import Operand
 
 DTYPES = {"f32": (F32,), "u8": (U8,), "s8": (I8,), "s32": (I32,), "s64": (I64,), "u16": (U16,),
           "int": INTEGERS, "real": (*FLOATS, *INTEGERS)}
-_TYPE = re.compile(r"(number\|)?([a-z0-9|]+)\[([^\]]*)\](\*?)(\??)(?: (rows|strided|pixels))?")
+_TYPE = re.compile(r"(number\|)?([a-z0-9]+(?:\|[a-z0-9]+)*)(?:\|\|([a-z0-9]+))?\[([^\]]*)\](\*?)(\??)"
+                   r"(?: (rows|strided|pixels))?")
 _LASTING = {int, float, bool, str, NoneType, type}
 
 
@@ -75,12 +77,11 @@ def kind(name: str, text: str) -> Kind:
     match = _TYPE.fullmatch(text)
     if match is None:
         raise ValueError(f"kernel: {name} is declared as {text!r}, which is no type (nn/kernels/contract.py)")
-    number, dtypes, dims, many, optional, reading = match.groups()
-    names = dtypes.split("|")
-    found = tuple(d for n in names for d in DTYPES[n])
-    native = len(found) if names == ["int"] else sum(n not in ("int", "real") for n in names)
-    return Kind(name, found, native, None if dims == "..." else tuple(dims.split(",")), bool(number),
-                bool(many), bool(optional), reading or "dense")
+    number, dtypes, others, dims, many, optional, reading = match.groups()
+    found = tuple(d for name in dtypes.split("|") for d in DTYPES[name])
+    axes = None if dims == "..." else tuple(dims.split(","))
+    return Kind(name, (*found, *DTYPES.get(others, ())), len(found), axes, bool(number), bool(many),
+                bool(optional), reading or "dense")
 
 
 class Contract:
@@ -175,7 +176,7 @@ class Contract:
                     raise disagree(who, dim, first, shapes[first], name, shapes[name])
                 sizes[dim] = shapes[name][axis]
         for k in self.arrays.values():
-            if k.number and shapes.get(k.name) and shapes[k.name][0] != sizes[k.dims[0]]:
+            if k.number and shapes.get(k.name) and shapes[k.name][0] != sizes.get(*k.dims, *shapes[k.name]):
                 first = self.axes[k.dims[0]][0]
                 raise disagree(who, k.dims[0], first, shapes[first], k.name, shapes[k.name])
         if None in (k.dims for k in self.arrays.values()):

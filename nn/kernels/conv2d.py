@@ -97,10 +97,6 @@ def _plan(x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any, groups: 
     return Plan("conv2d", at, at.y)
 
 
-def _repack(w: np.ndarray, shape: tuple[int, ...]) -> Operand:
-    return _pack(w)
-
-
 conv2d.runs("nn_conv2d(plan.c, x, w.c, bias, relu, out)",
             unpacked="nn_conv2d_packing(plan.c, x, w, bias, relu, out)",
             plan=_plan, pack=_pack, unpack=_unpack, seen_by_c=lambda w: from_buffer(w.parts["panels"]))

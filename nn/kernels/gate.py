@@ -205,10 +205,11 @@ class _Writer:
         dtype, shape = self.dtype(k) if k.native == 1 else "plan.dtype", self.shape(k)
         self.say("if out is None:", *(f"    {line}" for line in self.made("result", shape, dtype)))
         inputs = ", ".join(k.name for k in self.arrays)
-        if self.packed:
+        if self.packed and not self.many:
             self.say(f"elif (packed and ready and type(out) is ndarray and out.dtype is {dtype}",
                      f"      and out.shape == {shape} and out.flags.num & WRITABLE == WRITABLE):",
                      "    result = out    # whether it overlaps an input C sees")
+        if self.packed:
             if self.contract.arrays[self.packed].many:
                 inputs += ", *(() if packed else given[0])"
             else:
@@ -232,7 +233,8 @@ class _Writer:
         """The call, and what comes of it."""
         kernel, c, result = self.kernel, self.contract, self.contract.results[0]
         if self.packed and not self.own_pack and not kernel.unpacked:
-            self.say("if not packed:", f"    {self.packed} = pack({self.packed})")
+            self.say("if not packed:",
+                     f"    {self.packed} = pack({', '.join((self.packed, *kernel.packed_with))})")
         into_place = [f"{k.name} = {'dense' if k.reading == 'dense' else 'adjacent'}({k.name})"
                       for k in self.fixed if k.reading != "strided"]
         if self.many:

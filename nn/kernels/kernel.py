@@ -39,9 +39,9 @@ class Kernel:
     a function, the reference, and the types of its arrays.
 
     `choice` is what runs: NUMPY (the reference), BEST (the C side picks by its cost model), BEST under a cap
-    (native.capped) or the number of a row of csrc/micro.def; the thread that asks may have forced it. That is slower to
-    find than an attribute, so as long as no thread forces anything each kernel has the attribute, and Python
-    never comes to this class's.
+    (native.capped) or the number of a row of csrc/micro.def; the thread that asks may have forced it. That is
+    slower to find than an attribute, so as long as no thread forces anything each kernel has the attribute,
+    and Python never comes to this class's.
     """
 
     choice = _Choice()
@@ -82,13 +82,15 @@ class Kernel:
         self.call, self.planner, self.packer, self.unpack = call, plan, pack, unpack
         self.unpacked, self.values, self.takes = unpacked, values, takes
         self._repack, self._seen_by_c = repack, seen_by_c
+        self.packed_with = [n for n in (names_of(pack) if pack else ()) if n in self.contract.attributes]
         named = names_of(plan) if plan else ()
         c = self.contract
         vectors = [k for k in c.arrays.values() if c.packed and (k.optional or k.number)
                    and k.name not in c.others]
         self.pointed = [k for k in vectors if k.name not in named and plan]
         self.asked = [name.replace("_dtype", ".dtype") if name.endswith("_dtype") and name[:-6] in c.arrays
-                      else name if name in c.attributes or c.arrays[name] in vectors else f"{name}.shape"
+                      else name if name in c.attributes or c.arrays[name].number or c.arrays[name] in vectors
+                      else f"{name}.shape"
                       for name in named]
         self.named = len(named)
         if plan and c.packed and f"{c.packed}.shape" not in self.asked:
@@ -141,11 +143,11 @@ class Kernel:
         x = array(who, k.name, given[0] if given else more.pop(k.name), k.rank, *k.dtypes)
         return self.packer(x, *given[1:], **more)
 
-    def repack(self, unpacked: Any, shape: tuple[int, ...]) -> Operand:
+    def repack(self, unpacked: Any, shape: tuple[int, ...], how: dict[str, Any]) -> Operand:
         """The operand of what `unpack` gave, as a pickle has it."""
         if self._repack:
             return self._repack(unpacked, shape)
-        return self._pack(*(unpacked if self.contract.others else (unpacked,)))
+        return self._pack(*(unpacked if self.contract.others else (unpacked,)), **how)
 
     def seen_by_c(self, operand: Operand) -> Any:
         """An operand's parts as the C call wants them; None without C."""

@@ -59,7 +59,8 @@ class Operand:
         return self   # nothing in it can change
 
     def __reduce__(self) -> tuple:
-        return self.kernel.repack, (self.unpack(), self.shape)
+        how = {name: self.parts[name] for name in self.kernel.packed_with}
+        return self.kernel.repack, (self.unpack(), self.shape, how)
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.shape))

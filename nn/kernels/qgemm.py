@@ -38,7 +38,11 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
     acc = acc.astype(np.int32)   # modulo 2³²
     if scale is None:
         return acc
-    dtype = np.dtype(a.dtype if out_dtype is None else out_dtype)
+    return requantised(acc, scale, out_zero, np.dtype(a.dtype if out_dtype is None else out_dtype))
+
+
+def requantised(acc: np.ndarray, scale: float | np.ndarray, out_zero: int, dtype: np.dtype) -> np.ndarray:
+    """clamp(round_half_even(float32(acc) · float32(scale)) + out_zero), as uint8 or int8."""
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     with np.errstate(over="ignore"):   # infinity is clamped like any other large number
         scaled = acc.astype(np.float32) * np.float32(scale)
@@ -108,7 +112,7 @@ class _Around:
                 raise ValueError(f"qgemm: without scale out_dtype is int32, got {_dtype(out_dtype)}")
             integer("qgemm", "out_zero without scale", out_zero, 0, 0)
         else:
-            scale = _number(scale) if not isinstance(scale, np.ndarray) or not scale.ndim else scale
+            scale = positive("qgemm", scale) if not isinstance(scale, np.ndarray) or not scale.ndim else scale
             self.dtype = a_dtype if out_dtype is None else _out_dtype(out_dtype)
             low, high = RANGE[self.dtype]
             out_zero = integer("qgemm", "out_zero", out_zero, low, high)
@@ -136,24 +140,23 @@ def _column_zeros(b_zero: Any, n: int) -> np.ndarray | None:
     return b_zero.astype(I32)
 
 
-def _number(scale: Any) -> float:
-    """The float32 nearest to a scale."""
+def positive(who: str, scale: Any) -> float:
+    """The float32 nearest to a scale, found to be positive and finite."""
     if not isinstance(scale, (numbers.Real, np.ndarray)):
-        raise TypeError(f"qgemm: scale must be a number or a float32 array, got {type(scale).__name__}")
+        raise TypeError(f"{who}: scale must be a number or a float32 array, got {type(scale).__name__}")
     with np.errstate(over="ignore", under="ignore"):
         nearest = float(np.float32(scale))
     if not 0 < nearest < np.inf:
-        raise ValueError(f"qgemm: scale must be positive and finite in float32, got {scale}")
+        raise ValueError(f"{who}: scale must be positive and finite in float32, got {scale}")
     return nearest
 
 
-def _values(*given: Any) -> None:
-    """Says which scale is bad."""
-    scale = given[5]
+def all_positive(who: str, scale: Any) -> None:
+    """Raise if a scale is a vector with a number that is not positive and finite, and say which."""
     if isinstance(scale, np.ndarray) and scale.ndim:
         good = (scale > 0) & (scale < np.inf)
         if not good.all():
-            raise ValueError(f"qgemm: every scale must be positive and finite, got {scale[~good][0]} "
+            raise ValueError(f"{who}: every scale must be positive and finite, got {scale[~good][0]} "
                              f"at column {int(np.argmin(good))}")
 
 
@@ -172,4 +175,4 @@ def _out_dtype(dtype: Any) -> np.dtype:
 
 
 qgemm.runs("nn_qgemm(M, b.c, plan.c, a, out)", plan=_Around, pack=_pack, unpack=_unpack, seen_by_c=_seen_by_c,
-           values=_values)
+           values=lambda *given: all_positive("qgemm", given[5]))

@@ -7,7 +7,7 @@ import numpy as np
 from .kernel import kernel
 
 
-@kernel(x="f32|real[...]", out="f32[...]")
+@kernel(x="f32||real[...]", out="f32[...]")
 def relu(x: np.ndarray) -> np.ndarray:
     """y = x where x > 0, else 0; NaN stays NaN, −0 becomes 0. float32 of any shape.
 

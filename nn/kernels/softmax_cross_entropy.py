@@ -7,7 +7,7 @@ import numpy as np
 from .kernel import kernel
 
 
-@kernel(x="f32[N,C]", classes="s64|int[N]", out=("losses: f32[N]", "p: f32[N,C]"))
+@kernel(x="f32[N,C]", classes="s64||int[N]", out=("losses: f32[N]", "p: f32[N,C]"))
 def softmax_cross_entropy(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each row of logits x (N, C), with its class in 0 … C − 1, the loss and the softmax; float32.
 
@@ -25,7 +25,7 @@ def softmax_cross_entropy(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarra
     return np.log(total[:, 0]) - shifted[np.arange(len(x)), classes], p / total
 
 
-@kernel(g="f32[N]", p="f32[N,C]", classes="s64|int[N]", out="f32[N,C]")
+@kernel(g="f32[N]", p="f32[N,C]", classes="s64||int[N]", out="f32[N,C]")
 def softmax_cross_entropy_grad(g: np.ndarray, p: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """dx = g·(p − onehot(class)), the gradient of the losses for g = ∂L/∂losses (N,); float32 (N, C).
 
