@@ -78,7 +78,7 @@ class QmaxPool2d(Pass):
     def cases(self) -> st.SearchStrategy[Case]:
         """Each axis has its own size, window, stride and padding."""
         axis = AXIS.filter(_fits)
-        return st.builds(self._make, st.integers(0, 2), axis, axis, CHANNELS, st.sampled_from(STYLES), SEEDS)
+        return st.builds(self._make, st.integers(1, 2), axis, axis, CHANNELS, st.sampled_from(STYLES), SEEDS)
 
     def _make(self, n, down, across, c, style, seed) -> Case:
         (h, w), *pairs = zip(down, across, strict=True)
@@ -119,15 +119,19 @@ class QdepthwiseConv2d(Pass):
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Small images; strides, paddings and dilations; with bias and scale and without."""
-        size, taps = st.integers(1, 6), st.sampled_from([1, 2, 3])
-        return st.builds(self._draw, st.integers(0, 2), st.tuples(size, size), CHANNELS,
+        size, taps = st.integers(0, 6), st.sampled_from([1, 2, 3])
+        return st.builds(self._draw, st.integers(1, 2), st.tuples(size, size), CHANNELS,
                          st.tuples(taps, taps), st.sampled_from(STYLES), SEEDS)
 
     def _draw(self, n, size, c, kernel, style, seed) -> Case:
         rng = np.random.default_rng(seed)
         how = {name: tuple(rng.choice(some[:2], 2).tolist()) for name, some in PAIRS.items()}
-        h, w = (max(s, d * (k - 1) + 1) for s, d, k in zip(size, how["dilation"], kernel, strict=True))
-        return self._make(rng, n, (h, w), c, kernel, {**how, "x_zero": seed % 256}, style, seed)
+        spans = [d * (k - 1) + 1 for d, k in zip(how["dilation"], kernel, strict=True)]
+        # Without height or width the padding alone must have room for a window.
+        how["padding"] = tuple(p if s else -(-span // 2) for s, span, p in
+                               zip(size, spans, how["padding"], strict=True))
+        size = tuple(max(s, span) if s else 0 for s, span in zip(size, spans, strict=True))
+        return self._make(rng, n, size, c, kernel, {**how, "x_zero": seed % 256}, style, seed)
 
     def _make(self, rng, n, size, c, kernel, how, style, seed) -> Case:
         x, w = integers(rng, (n, *size, c), np.uint8, style), integers(rng, (c, 1, *kernel), np.int8, style)
