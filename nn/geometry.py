@@ -6,7 +6,6 @@ Dimensions come in pairs, (vertical, horizontal).
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -32,9 +31,9 @@ def several(who: str, name: str, value: Any, least: int, count: int = 2) -> tupl
     if len(each) != count:
         raise TypeError(f"{who}: {name} is {value!r}, wanted {wanted}")
     for n in each:
-        if isinstance(n, (bool, np.bool_)) or not hasattr(n, "__index__"):
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
             raise TypeError(f"{who}: {name} is {value!r}, wanted {wanted}, not {type(n).__name__}")
-    each = tuple(map(operator.index, each))
+    each = tuple(map(int, each))
     if min(each) < least:
         raise ValueError(f"{who}: {name} is {value!r}, wanted at least {least}")
     if max(each) > LARGEST:
