@@ -27,7 +27,8 @@ API int nn_codebook_gemm(int variant, int64_t m, int64_t n, int64_t k, const voi
     if (nibbles)
         look_up = nn_select(NN_codebook_gemm, variant, m, n, variant < 0 ? OF(rows_f32) : 0);
     /* Each panel is decoded once for all rows, which is added to what the rows cost. */
-    if (look_up && (variant >= 0 || nn_cycles(look_up, m, n, 1) < nn_cycles(row, m, n, 1) + nn_cycles(decoder, 1, n, 1)))
+    double decoding = nn_cycles(row, m, n, 1) + nn_cycles(decoder, 1, n, 1);
+    if (look_up && (variant >= 0 || nn_cycles(look_up, m, n, 1) < decoding))
         row = look_up;
     nn_operands o = { .n = n, .k = k, .lda = ldx, .a_column = 1, .ldo = ldo,
                       .panel_bytes = (nibbles ? (k + 1) / 2 : k) * PANEL, .a = x, .b = codes, .out = out,

@@ -39,7 +39,8 @@ TARGET static INLINE void multiply(int64_t n, const float *xt, const float *valu
             UNROLL for (int u = 0; u < SUMS; u++) ADD_NONZERO(sum[u], j + u);
         for (; j < end; j++)
             ADD_NONZERO(sum[0], j);
-        UNROLL for (int u = 1; u < SUMS; u++) UNROLL for (int v = 0; v < NV; v++) sum[0][v] = ADD_F(sum[0][v], sum[u][v]);
+        UNROLL for (int u = 1; u < SUMS; u++)
+            UNROLL for (int v = 0; v < NV; v++) sum[0][v] = ADD_F(sum[0][v], sum[u][v]);
         UNROLL for (int v = 0; v < NV; v++) STORE_F(yt + v * LANES, sum[0][v]);
     }
 }

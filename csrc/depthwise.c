@@ -172,7 +172,8 @@ API int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void
     if (shares(g, x, bias, out))
         return NN_OVERLAP;
     const nn_micro *by = nn_select(NN_depthwise_conv2d, variant, g->columns, g->c, 0);
-    work d = { .g = g, .convolve = (depthwise_f32_micro *)by->run, .x = x, .w = w, .bias = bias, .out = out, .relu = relu };
+    work d = { .g = g, .convolve = (depthwise_f32_micro *)by->run, .x = x, .w = w, .bias = bias, .out = out,
+               .relu = relu };
     plan(&d);
     int64_t rows = g->n * g->rows;
     nn_cut cut = nn_cut_rows(rows, 1, rows ? rows : 1, (double)rows * nn_cycles(by, g->columns, g->c, g->taps));

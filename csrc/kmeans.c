@@ -120,8 +120,8 @@ static void splice(const partition *few, const partition *many, int64_t k, int64
 
 /* The prices: at first by the law of fine partitions, price ~ 1/k³ (Panter & Dite 1951), which a few probes make true;
  * then the slope from f(k1) to f(k2), which finds something between the two or proves that f is a line there. */
-static void search(const points *p, int64_t k, clusters_f64_micro *cheapest, partition *few, partition *many, partition *new,
-                   double *cost, int32_t *from, int32_t *queue, int32_t *start, int64_t *ends)
+static void search(const points *p, int64_t k, clusters_f64_micro *cheapest, partition *few, partition *many,
+                   partition *new, double *cost, int32_t *from, int32_t *queue, int32_t *start, int64_t *ends)
 {
     double total = 0; /* the gain of n clusters: all there is */
     for (int64_t i = 0; i <= p->n; i++) {
@@ -177,7 +177,8 @@ API int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const v
     for (int i = 0; i < 6; i++)
         part[i] = (int32_t *)(cost + n + 1) + i * (n + 1);
     partition few = { .ends = part[3] }, many = { .ends = part[4] }, new = { .ends = part[5] };
-    search(&p, k, (clusters_f64_micro *)nn_select(NN_kmeans1d, variant, 1, 1, 0)->run, &few, &many, &new, cost, part[0], part[1], part[2], ends);
+    clusters_f64_micro *cheapest = (clusters_f64_micro *)nn_select(NN_kmeans1d, variant, 1, 1, 0)->run;
+    search(&p, k, cheapest, &few, &many, &new, cost, part[0], part[1], part[2], ends);
     free(memory);
     return 0;
 }

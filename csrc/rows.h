@@ -43,7 +43,32 @@ static INLINE int32_t four_bytes(const char *p)
 }
 
 /* W: F for vectors of floats, I of int32. MULTIPLY(s, a, b): s + a·b. */
-#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                           rows_micro NAME;                                                                                                   TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)       {                                                                                                                      enum { NV = NR / LANES };                                                                                          const char *rows[(MR + 2) / 3], *panel[NR / PANEL];                                                                V_##W sum[MR][NV];                                                                                                 UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;                             UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                                       if (add)                                                                                                               UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                                sum[i][v] = LOAD_##W((char *)tile + 4 * (i * NR + v * LANES));                                             else                                                                                                                   UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO_##W();                for (int64_t s = 0; s < steps; s++) {                                                                                  V_##W bv[NV];                                                                                                      UNROLL for (int v = 0; v < NV; v++)                                                                                    bv[v] = LOAD_##W(panel[v * LANES / PANEL] + 64 * s + 4 * (v * LANES % PANEL));                                 UNROLL for (int i = 0; i < MR; i++) {                                                                                  V_##W av = SPREAD_##W(four_bytes(rows[i / 3] + i % 3 * lda + 4 * s));                                              UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY(sum[i][v], av, bv[v]);                                }                                                                                                              }                                                                                                                  UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                                STORE_##W((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                             }
+#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                       \
+    rows_micro NAME;                                                                                               \
+    TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
+    {                                                                                                              \
+        enum { NV = NR / LANES };                                                                                  \
+        const char *rows[(MR + 2) / 3], *panel[NR / PANEL];                                                        \
+        V_##W sum[MR][NV];                                                                                         \
+        UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;                     \
+        UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                               \
+        if (add)                                                                                                   \
+            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                \
+                sum[i][v] = LOAD_##W((char *)tile + 4 * (i * NR + v * LANES));                                     \
+        else                                                                                                       \
+            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO_##W();        \
+        for (int64_t s = 0; s < steps; s++) {                                                                      \
+            V_##W bv[NV];                                                                                          \
+            UNROLL for (int v = 0; v < NV; v++)                                                                    \
+                bv[v] = LOAD_##W(panel[v * LANES / PANEL] + 64 * s + 4 * (v * LANES % PANEL));                     \
+            UNROLL for (int i = 0; i < MR; i++) {                                                                  \
+                V_##W av = SPREAD_##W(four_bytes(rows[i / 3] + i % 3 * lda + 4 * s));                              \
+                UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY(sum[i][v], av, bv[v]);                    \
+            }                                                                                                      \
+        }                                                                                                          \
+        UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                    \
+            STORE_##W((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                         \
+    }
 
 /* The micro-kernel rows_f32_MRxNR_isa. */
 #define ROWS_F32(MR, NR, isa) HAVE_##isa(ROWS(rows_f32_##MR##x##NR##_##isa, isa, MR, NR, F, MULTIPLY_ADD_F))
