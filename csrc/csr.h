@@ -1,7 +1,7 @@
 /* The body of the micro-kernels of spmm_csr: yt[n][NR] = W · xt for the transpose xt[k][NR] of NR rows of x.
  *
- * A row of W at a time, SUMS of its non-zeros at a time into sums of their own, because a sum can only be added to again
- * after 4 cycles. SUMS * NR/LANES + NR/LANES + 1 registers.
+ * The non-zeros of a row of W go SUMS at a time, each into a sum of its own, because a sum can only be added to again
+ * after 4 cycles. That takes SUMS * NR/LANES + NR/LANES + 1 registers.
  *
  * spmm.c takes the type from here; a file csr_f32_*.c includes the words of its instruction set, defines TARGET, NAME,
  * NR and SUMS, and gets the function. */

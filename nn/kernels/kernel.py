@@ -14,7 +14,7 @@ _kernels: dict[str, Kernel] = {}
 
 
 class Variant(NamedTuple):
-    """One implementation of a kernel: its specification, or a micro-kernel, which other kernels may share. `tile`
+    """One implementation of a kernel: its specification, or a micro-kernel that others may share. `tile`
     is the block of the result that one call of the micro-kernel computes."""
 
     name: str                       # "gemm_numpy", or a row of csrc/micro.def: "rows_f32_6x16_avx2"
