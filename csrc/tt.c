@@ -51,8 +51,7 @@ static void contract(const core_size *c, const step *s, const float *state, floa
         _Alignas(LINE) float tile[MAX_TILE];
         const void *b[MAX_NR / PANEL];
         int64_t here = smaller(wide, panels - p0);
-        for (int p = 0; p < wide; p++) /* beyond the last panel: the last again, result not used */
-            b[p] = state + smaller(p0 + p, panels - 1) * k * PANEL;
+        panels_of_tile(state, k * PANEL * 4, p0, panels - 1, nr, b);
         for (int64_t i = 0; i < rows; i += mr) {
             multiply(k, core + i * k, k * 4, b, 0, tile);
             for (int64_t row = i; row < smaller(i + mr, rows); row++) {

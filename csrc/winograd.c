@@ -64,7 +64,7 @@ typedef struct {
     int mr, nr;
     int64_t down, across;               /* tiles of an image */
     int64_t pitch, v_plane, m_plane;    /* floats from row to row and from xi to xi */
-    float *v, *m, *zeros, *nowhere;
+    float *v, *m, *zeros, *unread;
 } work;
 
 /* The tiles of a block as rows of V. */
@@ -95,8 +95,7 @@ static void multiply(const work *w, int64_t tiles)
         float *m = w->m + xi * w->m_plane;
         for (int64_t p0 = 0; p0 < panels; p0 += w->nr / PANEL) {
             const void *b[MAX_NR / PANEL];
-            for (int p = 0; p < w->nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
-                b[p] = u + smaller(p0 + p, panels - 1) * s->c * PANEL;
+            panels_of_tile(u, s->c * PANEL * 4, p0, panels - 1, w->nr, b);
             for (int64_t i = 0; i < rows; i += w->mr, m += w->mr * w->nr)
                 w->multiply(s->c, w->v + xi * w->v_plane + i * w->pitch, w->pitch * 4, b, 0, m);
         }
@@ -118,7 +117,7 @@ static void transform_output(const work *w, const float *bias, float *out, int64
                     pixels[i * OUTPUTS + j] =
                         i0 + i < s->out_height && j0 + j < s->out_width
                             ? out + image * s->out_image + (i0 + i) * s->out_row + (j0 + j) * s->out_pixel + n0
-                            : w->nowhere;
+                            : w->unread;
             w->output(w->m + n0 * rows + t * w->nr, w->m_plane, bias ? bias + n0 : 0, smaller(w->nr, s->o - n0),
                       pixels);
         }
@@ -158,8 +157,8 @@ API int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, con
     if (!w.v)
         return NN_NO_MEMORY;
     w.m = w.v + XI * w.v_plane;
-    w.nowhere = w.m + XI * w.m_plane;
-    w.zeros = w.nowhere + w.nr;
+    w.unread = w.m + XI * w.m_plane;
+    w.zeros = w.unread + w.nr;
     memset(w.zeros, 0, (size_t)s->c * 4);
 
     for (int64_t t = 0; t < all; t += most) {

@@ -16,8 +16,8 @@ _kernels: dict[str, Kernel] = {}
 
 
 class Variant(NamedTuple):
-    """One implementation of a kernel: its specification, or a micro-kernel, by which other kernels may multiply
-    too. `tile` is the block of the result that one call of the micro-kernel computes."""
+    """One implementation of a kernel: its specification, or a micro-kernel that others may share. `tile`
+    is the block of the result that one call of the micro-kernel computes."""
 
     name: str                       # "gemm_numpy", or a row of csrc/micro.def: "rows_f32_6x16_avx2"
     backend: str                    # "numpy" or "c"
@@ -155,11 +155,11 @@ class Kernel:
 
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
-        return tuple(v for v in self._all_variants() if v.backend == "numpy" or native.micro_kernels()[v.name].runs())
+        return tuple(v for v in self._all_variants() if native.runs(v.name))
 
     def _all_variants(self) -> list[Variant]:
         return [Variant(f"{self.name}_numpy", "numpy", "any", None),
-                *(Variant(row.name, "c", row.features, row.tile) for row in native.micro_kernels_of(self.name))]
+                *(Variant(m.name, "c", m.features, m.tile) for m in native.micro_kernels_of(self.name))]
 
     def __reduce__(self) -> str:
         return self.name   # a kernel is pickled as the name it has in its module
@@ -255,7 +255,7 @@ class use(forcing):
         self.name, self.cap, self.only = name, None, {}
         if name in native.micro_kernels():
             row = native.micro_kernels()[name]
-            if not row.runs():
+            if not native.runs(name):
                 raise RuntimeError(f"use: this CPU (or NN_ISA) has no {row.features}, which {name} needs")
             self.only = {k: row.number for k in _kernels.values() if row in native.micro_kernels_of(k.name)}
         elif name in variants:

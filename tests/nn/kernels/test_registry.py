@@ -47,8 +47,8 @@ def test_every_family_is_chosen_by_a_kernel_or_goes_with_one_that_is():
 
 @NEEDS_C
 def test_every_row_runs_when_some_variant_is_forced():
-    """So the laws and benchmarks, which force all variants, reach every row: a row that goes with others is the
-    best that needs no feature beyond those of one of them."""
+    """So the laws and benchmarks, which force all variants, reach every row: a row that goes with others is
+    the best that needs no feature beyond those of one of them."""
     lib, every = native.lib, list(native.micro_kernels().values())
     reached = {row.name for kernel in kernels.all_kernels() for row in native.micro_kernels_of(kernel.name)}
     for kernel in (lib.nn_kernel_row(i) for i in range(lib.nn_kernel_count())):
@@ -66,7 +66,7 @@ def test_every_row_runs_when_some_variant_is_forced():
 def test_variants_are_the_rows_that_can_run(kernel):
     numpy, *c = kernel.variants()
     assert (numpy.name, numpy.backend, numpy.tile) == (f"{kernel.name}_numpy", "numpy", None)
-    rows = [row for row in native.micro_kernels_of(kernel.name) if row.runs()]
+    rows = [row for row in native.micro_kernels_of(kernel.name) if native.runs(row.name)]
     assert [(v.name, v.isa, v.tile) for v in c] == [(row.name, row.features, row.tile) for row in rows]
     assert "scalar" in {v.isa for v in c}
     if kernels.isa() == "avx512" and kernel.name != "kmeans1d":   # a search, one step after the other
