@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import kernels
-from .choices import only, without
+from .choices import only
 from .functions import logistic, of_each, signed
 from .record import CONSTANT, DERIVED, Rule
 
@@ -16,16 +16,12 @@ def _away_from_zero(rng):
 
 
 def _relu(x):
-    fast = kernels.relu.compiled and getattr(x, "dtype", None) == np.float32
-    y = kernels.relu(x) if fast else np.maximum(x, 0)
+    y = kernels.relu(x)
     return y, (y,)
 
 
 def _relu_grad(g, *, y, overwrite_g=False):
-    # (The gradient of a single number may be a NumPy scalar.)
-    if kernels.relu_grad.compiled and y.ndim and y.dtype == np.float32 == g.dtype and y.shape == g.shape:
-        return kernels.relu_grad(g, y, overwrite_g=overwrite_g), (y,)
-    return without(g, y <= 0), (y,)  # where y is NaN the comparison fails, and g passes
+    return kernels.relu_grad(g, y, overwrite_g=overwrite_g), (y,)
 
 
 relu_grad = Rule(
@@ -114,7 +110,7 @@ def _gelu_grad_vjp(v, saved, needs):
 gelu_grad = Rule(
     "gelu_grad", "y = g·(Φ(x) + x·φ(x)), φ(x) = e^(−x²/2)/√2π;  dg = v·(Φ(x) + x·φ(x)), "
     "dx = v·g·φ(x)·(2 − x²), v the gradient in y",
-    lambda g, x: (kernels.gelu_grad.of(g, x)(*np.broadcast_arrays(g, x)), (g, x)), _gelu_grad_vjp,
+    lambda g, x: (kernels.gelu_grad(*np.broadcast_arrays(g, x)), (g, x)), _gelu_grad_vjp,
     samples=lambda rng: [([rng.normal(size=x.shape), x], {}) for (x,), _ in signed(rng)],
     saves=(0, 1), fresh=True, symmetric=True)
 

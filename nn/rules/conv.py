@@ -1,7 +1,6 @@
 """Convolution (cross-correlation, as everywhere in deep learning), by the kernel of that name.
 
-float32 runs in C. Everything else, like the float64 of gradcheck, runs on the kernel's specification. Where
-every channel has one filter of its own, the kernels of depthwise_conv2d do the same faster.
+Where every channel has one filter of its own, the kernels of depthwise_conv2d do the same faster.
 """
 
 import math
@@ -18,7 +17,7 @@ from .windows import Windows
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     how = _geometry(x, w, b, stride, padding, dilation, groups)
     kernel, _, _, options = _kernels(x.shape[1], len(w), how)
-    y = kernel.of(x, w, b)(channels_last(x), w, b, **options)
+    y = kernel(channels_last(x), w, b, **options)
     return y.transpose(0, 3, 1, 2), (x, w, how)
 
 
@@ -51,7 +50,7 @@ def channel_sums(g):
 
 def _input_grad(g, w, *, size, **how):
     _, kernel, _, options = _kernels(w.shape[1] * how["groups"], len(w), how)
-    dx = kernel.of(g, w)(channels_last(g), w, size, **options)
+    dx = kernel(channels_last(g), w, size, **options)
     return dx.transpose(0, 3, 1, 2), (g, w, how)
 
 
@@ -63,7 +62,7 @@ def _input_grad_vjp(v, saved, needs):
 
 def _weight_grad(x, g, *, size, **how):
     _, _, kernel, options = _kernels(x.shape[1], g.shape[1], how)
-    return kernel.of(x, g)(channels_last(x), channels_last(g), size, **options), (x, g, how)
+    return kernel(channels_last(x), channels_last(g), size, **options), (x, g, how)
 
 
 def _weight_grad_vjp(v, saved, needs):

@@ -7,10 +7,11 @@ convolution itself.
 
 import numpy as np
 
+from ..geometry import pair
 from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, turned_once
 from .padding import pad
 from .record import CONSTANT, Rule
-from .windows import Windows, pair
+from .windows import Windows
 
 
 def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
@@ -25,10 +26,10 @@ def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
     if b is not None and b.shape != (o,):
         raise ValueError(f"conv_transpose2d: the bias has shape {b.shape}, wanted {(o,)} "
                          f"for a weight of shape {w.shape} in {groups} group(s)")
-    stride = pair(stride, "stride", "conv_transpose2d", 1)
-    padding = pair(padding, "padding", "conv_transpose2d", 0)
-    dilation = pair(dilation, "dilation", "conv_transpose2d", 1)
-    more = pair(output_padding, "output_padding", "conv_transpose2d", 0)
+    stride = pair("conv_transpose2d", "stride", stride, 1)
+    padding = pair("conv_transpose2d", "padding", padding, 0)
+    dilation = pair("conv_transpose2d", "dilation", dilation, 1)
+    more = pair("conv_transpose2d", "output_padding", output_padding, 0)
     if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
         raise ValueError(f"conv_transpose2d: output_padding {more} must be smaller than the stride {stride} "
                          f"or the dilation {dilation}")

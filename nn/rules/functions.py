@@ -60,7 +60,7 @@ def of_each(kernel, x):
     """What `kernel` makes of each entry of x, as the forward of a rule."""
     x = np.asarray(x)
     x = x if x.dtype.kind == "f" else x.astype(np.float64)  # as NumPy's own functions do with integers
-    return kernel.of(x)(x), (x,)
+    return kernel(x), (x,)
 
 
 # erf x = 2/√π ∫₀ˣ e^(−t²) dt, the error function.
