@@ -20,8 +20,8 @@ import nn
 from nn.graph import Graph, Node
 from nn.parametrize import ModuleParametrization
 from nn.rules import RULES, Rule
+from nn.rules.choices import only
 from nn.rules.record import CONSTANT
-from nn.rules.select import only
 from nn.tensor import Tensor, apply
 
 from .lower.fold import WEIGHTED, fold_batch_norm, folded_norms

@@ -8,7 +8,6 @@
  * Sums run along the channels, four rows at a time, so that their order is the same for every instruction set. */
 #include "loops.h"
 
-
 enum { BLOCK = 1 << 13, MOST_ROWS = 128 }; /* numbers, and rows, of a block */
 
 static inline int64_t block_rows(int64_t channels)
@@ -124,24 +123,15 @@ LOOP gradient_sums(int64_t rows, int64_t channels, const float *restrict g, cons
         }
 }
 
-/* dx = (g - drop - (x - mean) · lean) · scale. */
-LOOP lean_back(int64_t rows, int64_t channels, const float *restrict g, const float *restrict x,
-               const float *restrict mean, const float *restrict drop, const float *restrict lean,
-               const float *restrict scale, float *restrict dx)
+/* dx = (g - drop - (x - mean) · lean) · scale; dx may be g. */
+LOOP lean_back(int64_t rows, int64_t channels, const float *g, const float *restrict x, const float *restrict mean,
+               const float *restrict drop, const float *restrict lean, const float *restrict scale, float *dx)
 {
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t c = 0, at = i * channels; c < channels; c++, at++)
-            dx[at] = (g[at] - drop[c] - (x[at] - mean[c]) * lean[c]) * scale[c];
-}
-
-/* The same where dx is g. */
-LOOP lean_back_in_place(int64_t rows, int64_t channels, const float *restrict x, const float *restrict mean,
-                        const float *restrict drop, const float *restrict lean, const float *restrict scale,
-                        float *restrict g)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t c = 0, at = i * channels; c < channels; c++, at++)
-            g[at] = (g[at] - drop[c] - (x[at] - mean[c]) * lean[c]) * scale[c];
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t at = i * channels;
+        EACH_BY_ITSELF for (int64_t c = 0; c < channels; c++)
+            dx[at + c] = (g[at + c] - drop[c] - (x[at + c] - mean[c]) * lean[c]) * scale[c];
+    }
 }
 
 /* dx = (g - db/n - (x - mean) · inverse · dw/n) · weight · inverse. */
@@ -170,9 +160,7 @@ LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *g, const 
     }
     for (int64_t c = 0; c < channels; c++)
         scale[c] = weight ? weight[c] * inverse[c] : inverse[c];
-    if (dx == g)
-        lean_back_in_place(rows, channels, x, mean, drop, lean, scale, dx);
-    else if (dx)
+    if (dx)
         lean_back(rows, channels, g, x, mean, drop, lean, scale, dx);
 }
 COMPILE(pass_batch_norm_grad, batch_norm_grad_loop,

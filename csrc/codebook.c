@@ -1,12 +1,12 @@
-/* codebook_gemm: x times the transpose of a W that is known by codes, W[n][k] = codebook[code[n][k]] (Han et al. 2016).
+/* codebook_gemm: x times the transpose of a W given by codes, W[n][k] = codebook[code[n][k]] (Han et al. 2016).
  *
  * The codes lie in panels of 16 columns of the result, like b of gemm, a code where gemm has a float:
  *
  *   4 bits   k, k+1 | cccc ... c |  16 bytes: code of k in the low half, of k + 1 in the high half
  *   8 bits   k      | cccc ... c |  16 bytes
  *
- * A dense W never exists. Either a slice of a panel, 1024 k, is decoded into scratch just before the micro-kernel of
- * gemm uses it for a block of rows of x; or, for few rows and 4 bits, the codes are looked up in registers between two
+ * A dense W never exists. Either a slice of a panel, 1024 k, is decoded into scratch just before the micro-kernel
+ * uses it for a block of rows of x; or, for few rows and 4 bits, the codes are looked up in registers between two
  * multiplications: a codebook of 16 floats is one register of AVX-512 (two of AVX2) and vpermps is the look-up.
  * Both add the products in the order of gemm, so both give the bits of gemm with the decoded W. */
 #include "product.h"
@@ -27,7 +27,8 @@ API int nn_codebook_gemm(int variant, int64_t m, int64_t n, int64_t k, const voi
     if (nibbles)
         look_up = nn_select(NN_codebook_gemm, variant, m, n, variant < 0 ? OF(rows_f32) : 0);
     /* Each panel is decoded once for all rows, which is added to what the rows cost. */
-    if (look_up && (variant >= 0 || nn_cycles(look_up, m, n, 1) < nn_cycles(row, m, n, 1) + nn_cycles(decoder, 1, n, 1)))
+    double decoding = nn_cycles(row, m, n, 1) + nn_cycles(decoder, 1, n, 1);
+    if (look_up && (variant >= 0 || nn_cycles(look_up, m, n, 1) < decoding))
         row = look_up;
     nn_operands o = { .n = n, .k = k, .lda = ldx, .a_column = 1, .ldo = ldo,
                       .panel_bytes = (nibbles ? (k + 1) / 2 : k) * PANEL, .a = x, .b = codes, .out = out,

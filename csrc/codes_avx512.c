@@ -37,7 +37,10 @@ DECODE_BYTES(decode_256, 8)
 decode_micro decode_u8_avx512;
 void decode_u8_avx512(int64_t kc, const uint8_t *codes, const float *codebook, int size, float *panel)
 {
-    (size <= 32 ? decode_32 : size <= 64 ? decode_64 : size <= 128 ? decode_128 : decode_256)(kc, codes, codebook, panel);
+    (size <= 32    ? decode_32
+     : size <= 64  ? decode_64
+     : size <= 128 ? decode_128
+                   : decode_256)(kc, codes, codebook, panel);
 }
 
 #endif

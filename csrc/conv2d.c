@@ -79,10 +79,7 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
     float *zeros = (float *)(s + g->taps);
 
     int64_t stretches = nn_stretches(g, s);
-    if (t->together > 1)
-        nn_destinations_by_place(g, t->together, i0, count, to);
-    else
-        nn_destinations(g, i0, count, to);
+    nn_destinations(g, t->together, i0, count, to);
     memset(zeros, 0, (size_t)t->channels * 4);
     for (int64_t i = 0; t->copies && i < padded; i++)
         place[i] = copy + i * t->row_bytes;
@@ -92,17 +89,14 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
         if (t->copies) {
             nn_copy_rows(g, i0, count, images, s, stretches, copy, t->row_bytes);
             memset(copy + count * t->row_bytes, 0, (size_t)((padded - count) * t->row_bytes));
-        } else if (t->together > 1)
-            nn_look_up_by_place(g, t->together, i0, count, mr, images, zeros, place);
-        else
-            nn_look_up(g, i0, count, mr, images, zeros, place);
+        } else
+            nn_look_up(g, t->together, i0, count, mr, images, zeros, place);
         if (t->leaves_out)
             nn_leave_out(g, count, mr, zeros, place);
         for (int64_t n0 = 0; n0 < t->filters; n0 += nr) {
             _Alignas(LINE) float tile[MAX_TILE];
             const void *b[MAX_NR / PANEL];
-            for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
-                b[p] = panels + smaller(n0 / PANEL + p, (t->filters - 1) / PANEL) * t->k * PANEL;
+            panels_of_tile(panels, t->k * PANEL * 4, n0 / PANEL, (t->filters - 1) / PANEL, nr, b);
             int64_t cols = smaller(nr, t->filters - n0), first = group * t->filters + n0;
             const float *bias = t->bias ? t->bias + first : 0;
             for (int64_t i = 0; i < count; i += mr) {
@@ -152,8 +146,8 @@ API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const
 }
 
 /* The filters of each group as panels[group][ceil(filters/16)][tap][channel][16]: what the micro-kernels read. `from`
- * points to filter 0, channel 0; `group`, o and c are the distances of groups, filters and channels in elements, offset[t]
- * that of tap t, int64[taps]. */
+ * points to filter 0, channel 0; `group`, o and c are the distances of groups, filters and channels in elements, and
+ * tap t begins at offset[t], int64[taps]. */
 API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t taps, const void *from,
                         int64_t group, int64_t o, int64_t c, const void *offset, void *panels)
 {
@@ -173,4 +167,24 @@ API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64
                 }
             }
         }
+}
+
+/* conv2d of filters that are not packed, w[o][c/groups][taps], as training calls it: packed into scratch memory. */
+API int nn_conv2d_packing(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
+                          int relu, void *out)
+{
+    int64_t filters = g->o / g->groups, channels = g->c / g->groups;
+    int64_t panels = g->groups * round_up(filters, PANEL) * g->taps * channels * 4;
+    void *memory;
+    char *packed = scratch(panels + g->taps * 8, &memory);
+    if (!packed)
+        return NN_NO_MEMORY;
+    int64_t *offset = (int64_t *)(packed + panels);
+    for (int64_t t = 0; t < g->taps; t++)
+        offset[t] = t;
+    nn_conv2d_pack(g->groups, filters, channels, g->taps, w, filters * channels * g->taps, channels * g->taps, g->taps,
+                   offset, packed);
+    int status = nn_conv2d(variant, g, x, packed, bias, relu, out);
+    free(memory);
+    return status;
 }

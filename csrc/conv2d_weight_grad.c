@@ -95,7 +95,7 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
         memset(sum, 0, (size_t)sums * 4);
         for (int64_t i0 = 0; i0 < positions; i0 += block) {
             int64_t count = smaller(block, positions - i0);
-            nn_destinations(g, i0, count, from);
+            nn_destinations(g, 1, i0, count, from);
             pack_gradients((const float *)y + group * filters, from, count, filters, block, packed);
             if (copies)
                 nn_copy_rows(g, i0, count, images, s, stretches, copy, row_bytes);
@@ -113,8 +113,7 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
                 float *tile = sum + t * across * down * size;
                 for (int64_t n0 = 0; n0 < filters; n0 += nr) {
                     const void *b[MAX_NR / PANEL];
-                    for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, not used */
-                        b[p] = packed + smaller(n0 / PANEL + p, (filters - 1) / PANEL) * block * PANEL;
+                    panels_of_tile(packed, block * PANEL * 4, n0 / PANEL, (filters - 1) / PANEL, nr, b);
                     for (int64_t c0 = 0; c0 < width; c0 += mr, tile += size)
                         multiply(met, pixel, 4 * (copies ? c0 : smaller(c0, width - mr)), line, b, tile);
                 }

@@ -1,7 +1,7 @@
 /* The body of the micro-kernels of spmm_csr: yt[n][NR] = W · xt for the transpose xt[k][NR] of NR rows of x.
  *
- * A row of W at a time, SUMS of its non-zeros at a time into sums of their own, because a sum can only be added to again
- * after 4 cycles. SUMS * NR/LANES + NR/LANES + 1 registers.
+ * The non-zeros of a row of W go SUMS at a time, each into a sum of its own, because a sum can only be added to again
+ * after 4 cycles. That takes SUMS * NR/LANES + NR/LANES + 1 registers.
  *
  * spmm.c takes the type from here; a file csr_f32_*.c includes the words of its instruction set, defines TARGET, NAME,
  * NR and SUMS, and gets the function. */
@@ -39,7 +39,8 @@ TARGET static INLINE void multiply(int64_t n, const float *xt, const float *valu
             UNROLL for (int u = 0; u < SUMS; u++) ADD_NONZERO(sum[u], j + u);
         for (; j < end; j++)
             ADD_NONZERO(sum[0], j);
-        UNROLL for (int u = 1; u < SUMS; u++) UNROLL for (int v = 0; v < NV; v++) sum[0][v] = ADD_F(sum[0][v], sum[u][v]);
+        UNROLL for (int u = 1; u < SUMS; u++)
+            UNROLL for (int v = 0; v < NV; v++) sum[0][v] = ADD_F(sum[0][v], sum[u][v]);
         UNROLL for (int v = 0; v < NV; v++) STORE_F(yt + v * LANES, sum[0][v]);
     }
 }

@@ -1,7 +1,7 @@
 /* Depthwise convolution (groups = channels; Chollet 2017), channels last, and the gradient of its filters.
  *
- * A row of the result meets rows of the image. These are copied once, with zeros around them, and kept as long as
- * they are met again (slot r holds row r, then row r + slots):
+ * A row of the result meets rows of the image. Each of these is copied once, with zeros around it, and kept until no
+ * later row of the result meets it (slot r holds row r, then row r + slots):
  *
  *     row of the image            | x x x x x x x |
  *     copy, for padding 1     | 0 | x x x x x x x | 0 |     pixels of whole cache lines
@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-enum { STRETCH_BYTES = 16384 }; /* of the positions of a micro-kernel's call: what it leaves in the L1 cache by halves */
+enum { STRETCH_BYTES = 16384 }; /* of the positions in one call of a micro-kernel: half of an L1 cache */
 
 typedef struct {
     const nn_conv2d_geometry *g;
@@ -48,7 +48,8 @@ static int64_t pixel_of(int64_t channels)
     return channels < PANEL ? channels : whole % 512 ? whole : whole + PANEL;
 }
 
-/* Of the copies; or as many as no machine has, if that is what a dilation far beyond the image asks for. */
+/* Bytes of the copies; at most 2^47, which no machine has: a dilation far beyond the image could ask for more than can be
+ * counted. */
 static int64_t bytes_of(const work *d)
 {
     const int64_t most = (int64_t)1 << 47;
@@ -172,7 +173,8 @@ API int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void
     if (shares(g, x, bias, out))
         return NN_OVERLAP;
     const nn_micro *by = nn_select(NN_depthwise_conv2d, variant, g->columns, g->c, 0);
-    work d = { .g = g, .convolve = (depthwise_f32_micro *)by->run, .x = x, .w = w, .bias = bias, .out = out, .relu = relu };
+    work d = { .g = g, .convolve = (depthwise_f32_micro *)by->run, .x = x, .w = w, .bias = bias, .out = out,
+               .relu = relu };
     plan(&d);
     int64_t rows = g->n * g->rows;
     nn_cut cut = nn_cut_rows(rows, 1, rows ? rows : 1, (double)rows * nn_cycles(by, g->columns, g->c, g->taps));

@@ -1,5 +1,5 @@
-/* The bodies of the depthwise micro-kernels: each channel has a filter of its own, so no sum runs over channels, and a vector is LANES
- * channels of one pixel. One for the convolution (and the gradient of its images), one for the gradient of its filters.
+/* The bodies of the depthwise micro-kernels: each channel has a filter of its own, so no sum runs over channels, and a
+ * vector is LANES channels of one pixel. One for the convolution (and the gradient of its images), one for the gradient of its filters.
  * Nine taps at a time stay in registers, as weights or as sums, while a row of positions p goes by:
  *
  *     out[p][c] += sum over t of w[t][c] · x_t[p][c]        total[t][c] += sum over p of g[p][c] · x_t[p][c]
@@ -7,14 +7,14 @@
  *     x_t[p]: the pixel that position p meets at tap t, `step` floats behind that of position p - 1
  *
  * so that a multiply comes with one load, of x. (To load a pixel once for all taps that meet it gained nothing more.)
- * Taps beyond nine, or that are left over, go by 9, 4, 2 and 1; channels that do not fill a vector are loaded and stored
- * in part. A sum has the same order whatever the vector: all variants with FMA give the same bits.
+ * Taps go by 9, then what is left by 4, 2 and 1; channels that do not fill a vector are loaded and stored in part. A sum
+ * has the same order whatever the vector: all rows with FMA give the same bits.
  *
  * depthwise.c takes the types from here; a file depthwise_f32_*.c includes the words of its instruction set, defines
  * TARGET and NAMED, and gets the functions. */
 #include <stdint.h>
 
-/* A row of `count` positions p, `apart` floats apart: out[p] = sum over the taps t of w[t] · (x[t] + p·step) + bias, for
+/* For `count` positions p, `apart` floats apart: out[p] = sum over the taps t of w[t] · (x[t] + p·step) + bias, for
  * at least one tap; total[t] += sum over p of (g + p·apart) · (x[t] + p·step); channel by channel. */
 typedef void depthwise_f32_micro(int64_t count, int64_t channels, int64_t taps, const float *const *x, int64_t step,
                                  const float *w, const float *bias, int relu, float *out, int64_t apart);

@@ -6,8 +6,8 @@
  *                 for mr rows:  micro-kernel -> tile -> out
  *
  * The first slice of K is stored, the others are added. Each element is a sum over a slice in order of k, the slices
- * added in order: so a result depends neither on its tile's shape nor on how the rows are shared
- * among threads, and all variants with FMA give the same bits.
+ * added in order: so a result depends neither on its tile's shape nor on how the rows are shared among threads, and all
+ * rows with FMA give the same bits.
  *
  * Measured, 1024 x 1024 x 1024, one thread of a Zen 4 EPYC at 3.7 GHz, b packed, of the peak of FMA (peak.c):
  * AVX-512 96 %, AVX2 94 %. `espalier bench gemm` measures it. What a tile costs beside its products (its sums stored,
@@ -122,7 +122,7 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
 int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_operands *o)
 {
     if (!o->n)
-        return 0; /* of rows without columns there may be more than anyone can count through */
+        return 0; /* without columns there may be any number of rows, and no end of looping over them */
     product t = { tiles_of(row), tiles_of(last), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
     int64_t most = (o->decode ? MC_BYTES_DECODED : MC_BYTES) / t.row_bytes;
     nn_cut cut = nn_cut_rows(m, row->mr, most, nn_cycles(row, m, o->n, o->k));

@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#define API /* What Python may call or read: build.py collects every declaration that begins with it. */
+#define API /* marks what Python may call or read: build.py collects the declarations that begin with it */
 
 /* Features of a CPU are bits, and what a function needs is a set of them. AVX2 stands for AVX2 and FMA, AVX512 for the
  * parts F, BW, DQ and VL. */

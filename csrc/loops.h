@@ -1,5 +1,5 @@
-/* Loops that stand once, in plain C, and are compiled for each instruction set, where the compiler makes vectors of them:
- * kernels that are one pass over their arrays, and what stores tiles.
+/* Loops that are written once, in plain C, and compiled for each instruction set, where the compiler makes vectors of
+ * them: kernels that are one pass over their arrays, and what stores tiles.
  *
  *     LOOP relu_loop(int64_t n, ...) { for (int64_t i = 0; i < n; i++) ... }
  *     COMPILE(pass_relu, relu_loop, (int64_t n, ...), (n, ...))    defines pass_relu_scalar, _avx2 and _avx512
@@ -16,6 +16,8 @@
 #define INLINE inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
 #define LOOP static INLINE void
+/* Before a loop whose steps read nothing that another has written, even where an input is the result itself. */
+#define EACH_BY_ITSELF _Pragma("GCC ivdep")
 
 #define COMPILE_FOR(isa, name, loop, parameters, arguments)                                                        \
     HAVE_##isa(TARGET_##isa void name##_##isa parameters { loop arguments; })

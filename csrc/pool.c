@@ -14,8 +14,8 @@
  *     places = 0                               take blocks until none is left
  *     wait until inside = 0                    inside -= 1
  *
- * One product at a time has the pool: one that comes meanwhile, from another thread of the program, runs on the thread
- * that brought it. After fork() the child has no threads and starts its own; signals go to the program's threads. */
+ * The pool serves one product at a time: another that comes meanwhile runs on the thread that called it. After fork() the
+ * child has no threads and starts its own. Signals go to the program's threads. */
 #include "pool.h"
 
 #include <pthread.h>
@@ -26,12 +26,12 @@ enum { MOST_THREADS = 256 };
 
 static atomic_int wanted = 1;                              /* what nn_threads() was told */
 static atomic_llong least_cycles = 100000;                 /* of a thread: measured, waking one takes 50 µs */
-static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;   /* whose the pool is */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* of all that follows, `busy` first if both are held */
+static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;   /* held by the product that has the pool */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* guards all that follows; taken after `busy` */
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER, done = PTHREAD_COND_INITIALIZER;
 static pthread_t threads[MOST_THREADS];
 static int started, ending;
-static int places, inside; /* threads that may still come in, and that are in */
+static int places, inside; /* threads that may still join, and that have joined */
 static struct {
     nn_block *block;
     const void *product;
@@ -40,7 +40,7 @@ static struct {
     int number; /* of threads that have taken their piece of the scratch */
 } job;
 
-/* With the lock held, which is given up while a block is computed. */
+/* The caller holds `lock`, which is released while a block is computed. */
 static void take_blocks(void)
 {
     char *scratch = job.scratch + job.number++ * job.bytes;
@@ -90,21 +90,21 @@ static void after_fork_in_child(void)
     after_fork_in_parent();
 }
 
-/* As many threads as can be had, up to `count`. The pool must be ours. */
+/* Start threads until there are `count`, or no more can be had. The caller holds `busy`. */
 static void start(int count)
 {
-    static int fork_is_seen_to;
-    if (!fork_is_seen_to)
-        fork_is_seen_to = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    static int fork_is_handled;
+    if (!fork_is_handled)
+        fork_is_handled = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
     sigset_t all, before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* a thread inherits: none of the program's signals comes to it */
-    while (started < count && fork_is_seen_to && pthread_create(&threads[started], 0, thread, 0) == 0)
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* threads inherit this: none of the program's signals goes to them */
+    while (started < count && fork_is_handled && pthread_create(&threads[started], 0, thread, 0) == 0)
         started++;
     pthread_sigmask(SIG_SETMASK, &before, 0);
 }
 
-/* The pool must be ours. */
+/* The caller holds `busy`. */
 static void end_all(void)
 {
     pthread_mutex_lock(&lock);
@@ -138,7 +138,7 @@ API int64_t nn_thread_cycles(int64_t cycles)
 
 __attribute__((destructor)) static void at_exit(void)
 {
-    if (pthread_mutex_trylock(&busy) == 0) { /* else a product is under way, and the process ends under it */
+    if (pthread_mutex_trylock(&busy) == 0) { /* if not, the process ends while a product is under way */
         end_all();
         pthread_mutex_unlock(&busy);
     }

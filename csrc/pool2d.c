@@ -55,7 +55,8 @@ LOOP max_pool2d_loop(const nn_pool *p, const float *x, float *y, uint8_t *winner
             max_tap(p->c, x + w.corner + (i * p->w + j) * p->c, (int)(i * p->kx + j), y + at, winner + at);
     }
 }
-COMPILE(pass_max_pool2d, max_pool2d_loop, (const nn_pool *p, const float *x, float *y, uint8_t *winner), (p, x, y, winner))
+COMPILE(pass_max_pool2d, max_pool2d_loop,
+        (const nn_pool *p, const float *x, float *y, uint8_t *winner), (p, x, y, winner))
 
 /* dx += g in the channels that this tap won. */
 LOOP max_back(int64_t channels, const float *restrict g, const uint8_t *restrict winner, int tap, float *restrict dx)
@@ -72,7 +73,8 @@ LOOP max_pool2d_grad_loop(const nn_pool *p, const float *g, const uint8_t *winne
             max_back(p->c, g + at, winner + at, (int)(i * p->kx + j), dx + w.corner + (i * p->w + j) * p->c);
     }
 }
-COMPILE(pass_max_pool2d_grad, max_pool2d_grad_loop, (const nn_pool *p, const float *g, const uint8_t *winner, float *dx), (p, g, winner, dx))
+COMPILE(pass_max_pool2d_grad, max_pool2d_grad_loop,
+        (const nn_pool *p, const float *g, const uint8_t *winner, float *dx), (p, g, winner, dx))
 
 /* y += x */
 LOOP add(int64_t channels, const float *restrict x, float *restrict y)

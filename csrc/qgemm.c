@@ -22,7 +22,8 @@
  * ever in memory. For rows_s16s16 it is 1024, so that the widened panels stay small, and the sums wait in tiles.
  *
  * Measured, 1024 x 1024 x 1024 requantised to uint8, one thread of a Zen 4 EPYC at 3.7 GHz, of the peak of the
- * same instructions (peak.c): AVX512-VNNI 94 %, AVX2 94 % (rows_u8s7) and 92 % (rows_s16s16). `espalier bench qgemm` measures it. */
+ * same instructions (peak.c): AVX512-VNNI 94 %, AVX2 94 % (rows_u8s7) and 92 % (rows_s16s16). `espalier bench qgemm`
+ * measures it. */
 #include "pool.h"
 #include "qgemm.h"
 #include "rows.h"
@@ -96,8 +97,8 @@ static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t 
     memset(to, 0, (size_t)((round_up(rows, t->by->mr) - rows) * t->row_bytes));
 }
 
-/* The panels of the columns from n0, from step s on; for rows_s16s16, `length` steps of them widened to 16 bits. Beyond the
- * last panel stands the last again: what it gives is not used. */
+/* The panels of the columns from n0, from step s on; for rows_s16s16, `length` steps of them widened to 16 bits. Beyond
+ * the last panel stands the last again: what it gives is not used. */
 static void find_panels(const product *t, int64_t n0, int64_t s, int64_t length, const void **panels)
 {
     int64_t quads = (t->b->k + QUAD - 1) / QUAD, last = (t->b->n - 1) / PANEL;

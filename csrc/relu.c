@@ -9,24 +9,9 @@ LOOP relu_loop(int64_t n, const float *restrict x, float *restrict y)
 }
 COMPILE(pass_relu, relu_loop, (int64_t n, const float *x, float *y), (n, x, y))
 
-LOOP through(int64_t n, const float *restrict g, const float *restrict y, float *restrict dx)
-{
-    for (int64_t i = 0; i < n; i++)
-        dx[i] = y[i] <= 0 ? 0 : g[i];
-}
-
-LOOP through_in_place(int64_t n, const float *restrict y, float *restrict g)
-{
-    for (int64_t i = 0; i < n; i++)
-        g[i] = y[i] <= 0 ? 0 : g[i];
-}
-
 LOOP relu_grad_loop(int64_t n, const float *g, const float *y, float *dx)
 {
-    if (dx == g)
-        through_in_place(n, y, dx);
-    else
-        through(n, g, y, dx);
+    EACH_BY_ITSELF for (int64_t i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : g[i];
 }
 COMPILE(pass_relu_grad, relu_grad_loop, (int64_t n, const float *g, const float *y, float *dx), (n, g, y, dx))
 

@@ -26,7 +26,7 @@ typedef struct {
     int64_t stride;
 } sixteen;
 
-/* What each instruction set has of its own: sixteen_ISA(t, row_sums, bytes, around). row_sums: 0, or a sum a row. bytes:
+/* Each instruction set has its own SIXTEEN(t, row_sums, bytes, around). row_sums: 0, or a sum for each row. bytes:
  * requantise, else the result is int32. (Both are known where it is inlined.) */
 
 /* The whole tile; a last piece that is narrower than sixteen goes by way of `y`. */

@@ -42,8 +42,41 @@ static INLINE int32_t four_bytes(const char *p)
     return word;
 }
 
+/* b = the panels of a tile of nr columns, from panel p0 on, of those that are `bytes` apart. Beyond the last panel stands
+ * the last again: what it gives is not used. */
+static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0, int64_t last, int nr, const void **b)
+{
+    for (int p = 0; p < nr / PANEL; p++)
+        b[p] = (const char *)panels + smaller(p0 + p, last) * bytes;
+}
+
 /* W: F for vectors of floats, I of int32. MULTIPLY(s, a, b): s + a·b. */
-#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                           rows_micro NAME;                                                                                                   TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)       {                                                                                                                      enum { NV = NR / LANES };                                                                                          const char *rows[(MR + 2) / 3], *panel[NR / PANEL];                                                                V_##W sum[MR][NV];                                                                                                 UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;                             UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                                       if (add)                                                                                                               UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                                sum[i][v] = LOAD_##W((char *)tile + 4 * (i * NR + v * LANES));                                             else                                                                                                                   UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO_##W();                for (int64_t s = 0; s < steps; s++) {                                                                                  V_##W bv[NV];                                                                                                      UNROLL for (int v = 0; v < NV; v++)                                                                                    bv[v] = LOAD_##W(panel[v * LANES / PANEL] + 64 * s + 4 * (v * LANES % PANEL));                                 UNROLL for (int i = 0; i < MR; i++) {                                                                                  V_##W av = SPREAD_##W(four_bytes(rows[i / 3] + i % 3 * lda + 4 * s));                                              UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY(sum[i][v], av, bv[v]);                                }                                                                                                              }                                                                                                                  UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                                STORE_##W((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                             }
+#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                       \
+    rows_micro NAME;                                                                                               \
+    TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
+    {                                                                                                              \
+        enum { NV = NR / LANES };                                                                                  \
+        const char *rows[(MR + 2) / 3], *panel[NR / PANEL];                                                        \
+        V_##W sum[MR][NV];                                                                                         \
+        UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;                     \
+        UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                               \
+        if (add)                                                                                                   \
+            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                \
+                sum[i][v] = LOAD_##W((char *)tile + 4 * (i * NR + v * LANES));                                     \
+        else                                                                                                       \
+            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO_##W();        \
+        for (int64_t s = 0; s < steps; s++) {                                                                      \
+            V_##W bv[NV];                                                                                          \
+            UNROLL for (int v = 0; v < NV; v++)                                                                    \
+                bv[v] = LOAD_##W(panel[v * LANES / PANEL] + 64 * s + 4 * (v * LANES % PANEL));                     \
+            UNROLL for (int i = 0; i < MR; i++) {                                                                  \
+                V_##W av = SPREAD_##W(four_bytes(rows[i / 3] + i % 3 * lda + 4 * s));                              \
+                UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY(sum[i][v], av, bv[v]);                    \
+            }                                                                                                      \
+        }                                                                                                          \
+        UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                    \
+            STORE_##W((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                         \
+    }
 
 /* The micro-kernel rows_f32_MRxNR_isa. */
 #define ROWS_F32(MR, NR, isa) HAVE_##isa(ROWS(rows_f32_##MR##x##NR##_##isa, isa, MR, NR, F, MULTIPLY_ADD_F))

@@ -1,6 +1,6 @@
 /* Rows of 8-bit integers with AVX2, by two routes, both exact.
  *
- * rows_s16s16. Both operands in 16 bits: vpmaddwd adds two products of int16 in an int32. |a - z| <= 255 and |b| <= 128,
+ * rows_s16s16. Both operands in 16 bits: vpmaddwd adds two products of int16 to an int32. |a - z| <= 255, |b| <= 128,
  * so a pair is at most 65280: exact for any operands.
  * 6x16: 12 sums + 2 B + 1 A + 1 product = all 16 registers. 1x16: one row.
  *

@@ -23,7 +23,7 @@ enum { BLOCK = 1 << 12, FEW = 16 }; /* numbers of a block; that no longer fold *
             int64_t pairs = n / 2;                                                                                 \
             rest = n - pairs;                                                                                      \
             const float *back = x + rest;                                                                          \
-            _Pragma("GCC ivdep") for (int64_t i = 0; i < pairs; i++) half[i] = OF(x[i], back[i]);                  \
+            EACH_BY_ITSELF for (int64_t i = 0; i < pairs; i++) half[i] = OF(x[i], back[i]);                  \
             if (rest > pairs)                                                                                      \
                 half[pairs] = x[pairs];                                                                            \
         }                                                                                                          \

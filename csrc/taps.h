@@ -1,13 +1,12 @@
-/* The body of the micro-kernels of a convolution: as in rows.h, but every row of A is somewhere else, at each tap of the
- * filter again.
+/* The body of the micro-kernels of a convolution: as in rows.h, but the rows of A lie anywhere, and elsewhere at each tap
+ * of the filter.
  *
  *     tile[MR][NR] = sum over the taps of  A_t . B_t     A_t: MR rows of `steps` floats, where rows[t][i] points
  *                                                        B_t: the next `steps` lines of each panel
  *
  * A row is the pixel that one position of the result meets at this tap, read where it lies in the image (or a row of
  * zeros, where that is padding): no copy of it is made. A tap whose first row is 0 is left out. One counter serves all
- * row pointers, so MR + NR/16 + 2 general registers do, of 15; the tiles are those of
- * rows_f32. */
+ * row pointers, so MR + NR/16 + 2 general registers are enough, of 15. */
 #ifndef NN_TAPS_H
 #define NN_TAPS_H
 

@@ -51,8 +51,7 @@ static void contract(const core_size *c, const step *s, const float *state, floa
         _Alignas(LINE) float tile[MAX_TILE];
         const void *b[MAX_NR / PANEL];
         int64_t here = smaller(wide, panels - p0);
-        for (int p = 0; p < wide; p++) /* beyond the last panel: the last again, result not used */
-            b[p] = state + smaller(p0 + p, panels - 1) * k * PANEL;
+        panels_of_tile(state, k * PANEL * 4, p0, panels - 1, nr, b);
         for (int64_t i = 0; i < rows; i += mr) {
             multiply(k, core + i * k, k * 4, b, 0, tile);
             for (int64_t row = i; row < smaller(i + mr, rows); row++) {
@@ -131,6 +130,12 @@ API int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int6
     const core_size *c = w->sizes;
     double cycles = 0; /* of 16 rows of x */
     int64_t numbers = 0;
+    for (int64_t s = 0; s < w->count; s++)
+        if (!c[s].in || !c[s].rank_in || !c[s].rank_out) { /* a sum of nothing */
+            for (int64_t i = 0; i < m; i++)
+                memset((float *)out + i * ldo, 0, (size_t)n * 4);
+            return 0;
+        }
     void *memory, *memory_of_steps;
     step *steps = scratch(w->count * (int64_t)sizeof *steps, &memory_of_steps);
     if (!steps)

@@ -4,9 +4,9 @@
  *     tile[MR][NR] += sum over s of  x_s · g_s     x_s: MR floats side by side, `offset` bytes into pixel[s]
  *                                                  g_s: the lines line[s] bytes into each panel
  *
- * In rows.h the MR factors of a step lie in MR rows; here they lie side by side, so one pointer does for all. They
- * take up a small part of a pixel: every step reads another line of the cache, which the processor does not foresee as
- * it does those of the panels. So the line of AHEAD steps later is asked for. */
+ * In rows.h the MR factors of a step lie in MR rows; here they lie side by side, so one pointer serves all. They are a
+ * small part of a pixel: every step reads another cache line, which the processor does not foresee as it does those of
+ * the panels. So the line of AHEAD steps later is asked for. */
 #ifndef NN_WGRAD_H
 #define NN_WGRAD_H
 

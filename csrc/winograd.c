@@ -48,7 +48,6 @@ API typedef struct {
     int64_t x_image, x_row, x_pixel;
     int64_t out_height, out_width, o;
     int64_t out_image, out_row, out_pixel;
-    const void *u;                         /* the transformed filters: 16 matrices c x o in the panels of gemm */
 } nn_winograd;
 
 /* Memory that a block of tiles takes: V and M, together in the L2 cache, unless U is so large that reading it again
@@ -58,13 +57,14 @@ enum { BLOCK_BYTES = 512 * 1024, FEWEST_TILES = 48 };
 /* What one call works with. */
 typedef struct {
     const nn_winograd *s;
+    const float *u;                     /* the transformed filters */
     winograd_input_micro *input;
     winograd_output_micro *output;
     rows_micro *multiply;
     int mr, nr;
     int64_t down, across;               /* tiles of an image */
     int64_t pitch, v_plane, m_plane;    /* floats from row to row and from xi to xi */
-    float *v, *m, *zeros, *nowhere;
+    float *v, *m, *zeros, *unread;
 } work;
 
 /* The tiles of a block as rows of V. */
@@ -89,14 +89,13 @@ static void transform_input(const work *w, const float *x, int64_t t0, int64_t t
 static void multiply(const work *w, int64_t tiles)
 {
     const nn_winograd *s = w->s;
-    const float *u = s->u;
+    const float *u = w->u;
     int64_t panels = (s->o + PANEL - 1) / PANEL, rows = round_up(tiles, w->mr);
     for (int xi = 0; xi < XI; xi++, u += panels * s->c * PANEL) {
         float *m = w->m + xi * w->m_plane;
         for (int64_t p0 = 0; p0 < panels; p0 += w->nr / PANEL) {
             const void *b[MAX_NR / PANEL];
-            for (int p = 0; p < w->nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
-                b[p] = u + smaller(p0 + p, panels - 1) * s->c * PANEL;
+            panels_of_tile(u, s->c * PANEL * 4, p0, panels - 1, w->nr, b);
             for (int64_t i = 0; i < rows; i += w->mr, m += w->mr * w->nr)
                 w->multiply(s->c, w->v + xi * w->v_plane + i * w->pitch, w->pitch * 4, b, 0, m);
         }
@@ -118,15 +117,16 @@ static void transform_output(const work *w, const float *bias, float *out, int64
                     pixels[i * OUTPUTS + j] =
                         i0 + i < s->out_height && j0 + j < s->out_width
                             ? out + image * s->out_image + (i0 + i) * s->out_row + (j0 + j) * s->out_pixel + n0
-                            : w->nowhere;
+                            : w->unread;
             w->output(w->m + n0 * rows + t * w->nr, w->m_plane, bias ? bias + n0 : 0, smaller(w->nr, s->o - n0),
                       pixels);
         }
     }
 }
 
-/* out = x convolved + bias, which is float[o], or 0. */
-API int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, const void *bias, void *out)
+/* out = x convolved + bias, which is float[o], or 0. u: the transformed filters, 16 matrices c x o in the panels of
+ * gemm. */
+API int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, const void *u, const void *bias, void *out)
 {
     int64_t pixels = s->n * s->height * s->width, out_pixels = s->n * s->out_height * s->out_width;
     if (s->x_pixel == s->c && s->x_row == s->width * s->c && s->x_image == s->height * s->x_row &&
@@ -134,7 +134,7 @@ API int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, con
         (overlap(x, pixels * s->c * 4, out, out_pixels * s->o * 4) ||
          overlap(bias, s->o * 4, out, out_pixels * s->o * 4)))
         return NN_OVERLAP;
-    work w = { .s = s };
+    work w = { .s = s, .u = u };
     w.down = (s->out_height + OUTPUTS - 1) / OUTPUTS;
     w.across = (s->out_width + OUTPUTS - 1) / OUTPUTS;
     int64_t all = s->n * w.down * w.across;
@@ -157,8 +157,8 @@ API int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, con
     if (!w.v)
         return NN_NO_MEMORY;
     w.m = w.v + XI * w.v_plane;
-    w.nowhere = w.m + XI * w.m_plane;
-    w.zeros = w.nowhere + w.nr;
+    w.unread = w.m + XI * w.m_plane;
+    w.zeros = w.unread + w.nr;
     memset(w.zeros, 0, (size_t)s->c * 4);
 
     for (int64_t t = 0; t < all; t += most) {

@@ -45,9 +45,9 @@ typedef float x1;
             b = *(const x##lanes *)(bias + c);                                                                     \
         UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const x##lanes *)(m + xi * plane + c);                    \
         UNROLL for (int j = 0; j < SIDE; j++) OUTPUT_1D(t + j, SIDE, d + j, SIDE);                                 \
-        UNROLL for (int i = 0; i < OUTPUTS; i++) {                                                                       \
+        UNROLL for (int i = 0; i < OUTPUTS; i++) {                                                                 \
             OUTPUT_1D(y, 1, t + i * SIDE, 1);                                                                      \
-            UNROLL for (int j = 0; j < OUTPUTS; j++)                                                                      \
+            UNROLL for (int j = 0; j < OUTPUTS; j++)                                                               \
                 *(x##lanes *)(pixels[i * OUTPUTS + j] + c) = y[j] + b;                                             \
         }                                                                                                          \
     }

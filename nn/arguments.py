@@ -24,7 +24,7 @@ def as_array(data: Any) -> np.ndarray:
 
     Raises TypeError for what is not numeric, ValueError for lists of unequal lengths.
     """
-    data = data._data if hasattr(data, "_node") else data  # (a masked array has a _data too)
+    data = data._data if hasattr(data, "_operation") else data  # (a masked array has a _data too)
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError("Tensor: the data is a masked array, and a Tensor has no mask; wanted a plain array")
     try:
@@ -60,7 +60,7 @@ def _part(i):
             return slice(*(b if b is None else operator.index(b) for b in (i.start, i.stop, i.step)))
         except TypeError:
             raise TypeError(f"index: the bounds of {i} must be integers or None") from None
-    i = i.numpy() if hasattr(i, "_node") else i
+    i = i.numpy() if hasattr(i, "_operation") else i
     if isinstance(i, np.ndarray):
         return np.array(i)
     if not isinstance(i, (bool, list, tuple)):  # (a truth value is an axis of length 1 or 0)
@@ -72,7 +72,7 @@ def _part(i):
 def as_indices(given: Any) -> Any:
     """Integers to look up by: a Tensor or an array as it is, all else that NumPy makes an array of as a new
     one; of nothing, it would have no dtype, but is meant as integers."""
-    if isinstance(given, np.ndarray) or hasattr(given, "_node"):
+    if isinstance(given, np.ndarray) or hasattr(given, "_operation"):
         return given
     try:
         array = np.array(given)

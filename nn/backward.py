@@ -27,11 +27,11 @@ def backward(output: Tensor, grad: Any = None, retain_graph: bool | None = None,
             leaf.grad = copied(g, leaf.dtype) if leaf.grad is None else in_dtype(leaf.dtype, leaf.grad + g)
         return
     seed = _seed("backward", output, grad)
-    if output._node is LEAF:
+    if output._operation is LEAF:
         _give(output, seed, owned=False)
         return
-    grads, owned = walk(output._node, seed, retain_graph)
-    for leaf, g in grads.items():    # after the walk, so that one that fails leaves every .grad as it was
+    grads, owned = walk(output._operation, seed, retain_graph)
+    for leaf, g in grads.items():  # after the walk, so that one that fails leaves every .grad as it was
         _give(leaf, g, leaf in owned)
 
 
@@ -49,16 +49,16 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output: Any = N
     """
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     for t in (output, *inputs):
-        if not hasattr(t, "_node"):
+        if not hasattr(t, "_operation"):
             raise TypeError(f"grad: output and inputs must be Tensors, got {type(t).__name__}")
-    keys = [t if t._node is LEAF else t._node for t in inputs]
+    keys = [t if t._operation is LEAF else t._operation for t in inputs]
     if create_graph:
         grads = gradients("grad", output, grad_output, retain_graph, set(keys))
     else:
         seed = _seed("grad", output, grad_output)
         grads = {output: seed}
-        if output._node is not LEAF:
-            grads, _ = walk(output._node, seed, retain_graph, set(keys))
+        if output._operation is not LEAF:
+            grads, _ = walk(output._operation, seed, retain_graph, set(keys))
     for i, (t, key) in enumerate(zip(inputs, keys, strict=True)):
         if grads.get(key) is None and not (allow_unused and t.requires_grad):
             why = "" if t.requires_grad else ", which requires no grad"
@@ -74,13 +74,13 @@ def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = N
     if not ambient.context.recording:
         raise RuntimeError(f"{who}: create_graph=True inside no_grad, where no graph can be created")
     seed = _seed(who, output, grad)
-    if hasattr(grad, "_node"):
+    if hasattr(grad, "_operation"):
         seed = in_dtype(wide(output.dtype), grad)
     else:
         seed = output._shared(np.array(seed))
-    if output._node is LEAF:
+    if output._operation is LEAF:
         return {output: seed}
-    return walk(output._node, seed, retain_graph is not False, wanted, vjp_on_tensors)[0]
+    return walk(output._operation, seed, retain_graph is not False, wanted, vjp_on_tensors)[0]
 
 
 def copied(g: Tensor, dtype: np.dtype) -> Tensor:
@@ -94,7 +94,7 @@ def copied(g: Tensor, dtype: np.dtype) -> Tensor:
 
 def _seed(who, output, grad):
     """The gradient to begin with: 1, or what was given."""
-    if output._node is None:
+    if output._operation is None:
         raise RuntimeError(f"{who}: the tensor requires no grad; it was not computed from a tensor with "
                            "requires_grad=True, or it was computed inside no_grad or detached")
     if grad is None:
@@ -113,7 +113,7 @@ def _seed(who, output, grad):
 def _give(leaf, g, owned):
     """Add g to leaf.grad. The array itself becomes leaf.grad only if nobody else has it."""
     dtype = leaf._data.dtype
-    if leaf.grad is not None:    # (its array, should a backward with create_graph have left a Tensor there)
+    if leaf.grad is not None:  # (its array, should a backward with create_graph have left a Tensor there)
         leaf.grad = np.asarray(getattr(leaf.grad, "_data", leaf.grad) + g, dtype)
     elif owned and type(g) is np.ndarray and g.dtype == dtype:
         leaf.grad = g

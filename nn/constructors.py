@@ -30,7 +30,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     if dtype is None:
         return Tensor(data, requires_grad)
     dtype = numeric("tensor", dtype)
-    if hasattr(data, "_node") or isinstance(data, (np.ndarray, np.generic)) or dtype.kind != "f":
+    if hasattr(data, "_operation") or isinstance(data, (np.ndarray, np.generic)) or dtype.kind != "f":
         made = Tensor(data).data.astype(dtype, copy=False)
     else:  # straight from Python's numbers, or float64 would have lost half of its digits on the way
         Tensor(data)

@@ -24,8 +24,7 @@ from .rules.record import CONSTANT, DERIVED, OUTPUT, Rule
 from .rules.shapes import clone
 from .walk import walk
 
-END = Rule("end", "where a walk stops: what lies behind is not its business", lambda: None,
-           lambda g, saved, needs: ())
+END = Rule("end", "where a walk stops", lambda: None, lambda g, saved, needs: ())
 
 
 def vjp_on_tensors(operation: Operation, g: Any, needs: list[bool]) -> list:
@@ -104,7 +103,7 @@ def _through_twin(operation, g):
               for x, end in zip(arrays, ends, strict=True)]
     y = rule.twin(*inputs, **(operation.attrs or {}))
     parents = {end: parent for end, parent in zip(ends, operation.parents, strict=True) if end is not None}
-    grads = back_to(parents, y._node, g)
+    grads = back_to(parents, y._operation, g)
     parts = [grads.get(end) for end in ends]
     return [part if part is None else in_dtype(g.dtype, part) for part in parts]
 

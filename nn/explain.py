@@ -1,4 +1,4 @@
-"""explain: the chain rule of one's own graph, written out operation by operation."""
+"""explain: the chain rule of a graph, written out operation by operation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .versions import owner
 
 __all__ = ["explain"]
 
-WIDTH = 70    # of a column, at most
-MOST = 200    # lines of operations; of a longer graph the last ones, which backward meets first
+WIDTH = 70  # of a column, at most
+MOST = 200  # operations that are shown: the last ones, which backward meets first
 
 
 def explain(output: Tensor) -> str:
@@ -24,12 +24,12 @@ def explain(output: Tensor) -> str:
     are called w1, w2, …, what was computed t1, t2, …; what needs no gradient is “·”.
     Raises TypeError for what is no Tensor.
     """
-    if not hasattr(output, "_node"):
+    if not hasattr(output, "_operation"):
         raise TypeError(f"explain: wanted a Tensor, got {type(output).__name__}")
-    if type(output._node) is not Operation:
-        what = "needs no gradient" if output._node is None else "is a leaf, made and not computed"
+    if type(output._operation) is not Operation:
+        what = "needs no gradient" if output._operation is None else "is a leaf, made and not computed"
         return f"a tensor {output.shape} that {what}: there is no graph behind it"
-    operations, leaves = _in_order(output._node)
+    operations, leaves = _in_order(output._operation)
     names = {leaf: f"w{i}" for i, leaf in enumerate(leaves, 1)}
     names |= {operation: f"t{i}" for i, operation in enumerate(operations, 1)}
     kept, seen = [], {id(owner(leaf._data)) for leaf in leaves}
@@ -40,7 +40,7 @@ def explain(output: Tensor) -> str:
     shown = lines[-MOST:]
     wide = [min(WIDTH, max(len(line[k]) for line in shown)) for k in range(3)]
     head = [f"{len(operations)} operations from {len(leaves)} tensors that require grad; "
-            f"dx stands for the gradient of {names[output._node]} in x, g for that in y"]
+            f"dx stands for the gradient of {names[output._operation]} in x, g for that in y"]
     head += [f"  {names[leaf]}: {leaf.shape} {leaf.dtype}" for leaf in leaves]
     if len(shown) < len(lines):
         head.append(f"  … {len(lines) - len(shown)} operations come before these")
@@ -79,7 +79,7 @@ def _short(value: Any) -> str:
 
 
 def _bytes(operation, seen):
-    """The bytes that an operation keeps alive and nobody before it does."""
+    """The bytes that an operation keeps alive and none before it does."""
     if operation.saved is FREED:
         return "freed"
     size = 0

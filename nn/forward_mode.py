@@ -4,8 +4,8 @@ y = f(x) and ẏ = ∂f/∂x·ẋ go forward together, so nothing has to be kept
 of f, however deep f is. One pass gives one direction ẋ; where there are fewer inputs than outputs, that is
 the cheaper way to a Jacobian. Wengert, "A simple automatic derivative evaluation program" (1964).
 
-A derivative inside a derivative: each call of jvp has a number, its tensors bear it, and an operation
-on tensors of several calls first serves the innermost one, for which the others are ordinary tensors
+A derivative inside a derivative: each call of jvp has a number, its tensors carry it, and an operation
+on tensors of several calls serves the innermost one first, to which the others are ordinary tensors
 (Siskind & Pearlmutter, "Perturbation confusion and referential transparency", 2005).
 """
 
@@ -44,13 +44,13 @@ def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
     """
     primals, tangents = _pairs(primals, tangents)
     level = next(_levels)
-    with within("lift", _lift):    # apply asks it first; outside it asks nobody
+    with within("lift", _lift):  # nn.tensor.apply calls it first
         y = f(*(Dual(x, t, level) for x, t in zip(primals, tangents, strict=True)))
     if not isinstance(y, Tensor):
         raise TypeError(f"jvp: f must give one Tensor, it gave a {type(y).__name__}")
     if isinstance(y, Dual) and y.level == level:
         return y.primal, y.tangent
-    return y, shared(np.zeros(y.shape, y.dtype))    # it does not depend on the primals
+    return y, shared(np.zeros(y.shape, y.dtype))  # it does not depend on the primals
 
 
 def _pairs(primals, tangents):
@@ -90,20 +90,20 @@ class Dual(Tensor):
 
     def __init__(self, primal: Tensor, tangent: Tensor, level: int) -> None:
         self._data, self.grad = primal._data, None
-        self._node = _CARRIED    # something depends on it: what writes or copies looks here
+        self._operation = _CARRIED  # writes and copies look here whether something depends on it
         self.primal, self.tangent, self.level = primal, tangent, level
 
     def _check_writable(self, operation, value):
         raise RuntimeError(f"{operation}: a write would lose the tangent of nn.jvp; compute a new tensor")
 
     def _no_write(self, other):
-        return NotImplemented    # so t += v computes t = t + v
+        return NotImplemented  # so t += v computes t = t + v
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = _no_write
 
 
 def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
-    """apply for inputs of which some carry a tangent; None if none does."""
+    """What apply does where some inputs carry a tangent; None if none does."""
     level = max((x.level for x in inputs if isinstance(x, Dual)), default=0)
     if not level:
         return None
@@ -114,7 +114,7 @@ def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
     if rule.vjp is None:
         return apply(rule, *primals, **attrs)
     watched = any(_watched(x) for x in (*primals, *moving.values()))
-    own = rule.jvp or rule.symmetric or rule.linear    # or else the vjp is transposed
+    own = rule.jvp or rule.symmetric or rule.linear  # or else the vjp is transposed
     if rule.by_twin and (watched or not own):
         return Dual(*_through_twin(rule, inputs, primals, attrs, level), level)
     return Dual(*(_on_tensors if watched else _on_arrays)(rule, primals, moving, attrs), level)
@@ -137,7 +137,7 @@ def tangent(rule: Rule, t: Any, i: int, n: int, saved: Any, attrs: dict, out: tu
 
 
 def _check_linear(rule, saved):
-    """A function that is linear in all that it takes has nothing to remember of it but shapes and places."""
+    """A function that is linear in all that it takes has only shapes and places to save."""
     if saved is not None:
         origins_of(rule, "forward mode", saved)
         if any(isinstance(kept, np.ndarray) for kept in saved):
@@ -148,13 +148,13 @@ def _check_linear(rule, saved):
 def _transposed_vjp(rule, t, i, n, saved, out, slope):
     """The vjp as a function of its cotangent u is u ↦ Jᵀ·u; the vjp of that function is t ↦ J·t.
 
-    It is linear, so where it is differentiated (the value of u) is all the same. Townsend, "A new trick
+    It is linear, so its derivative is the same at any u. Townsend, "A new trick
     for calculating Jacobian vector products" (2017).
     """
     u = Tensor(np.zeros(out, t.dtype), requires_grad=True)
     with within("recording", True), np.errstate(all="ignore"):
         part = calling_on_tensors(rule, "forward mode", u, saved, _one(i, n))[i]
-        if not isinstance(part, Tensor) or part._node is None:
+        if not isinstance(part, Tensor) or part._operation is None:
             return _or_zero(None, t)
         return slope(fit(part, t.shape, rule), u, t)
 
@@ -173,7 +173,7 @@ def _slope_of_arrays(y, x, v):
 
 def _slope(y, x, v):
     """The gradient of ⟨v, y⟩ in the leaf x, where y and v may carry tangents and x does not: its own tangent
-    is the gradient of ⟨v, ẏ⟩ + ⟨v̇, y⟩, for derivatives may be taken in any order."""
+    is the gradient of ⟨v, ẏ⟩ + ⟨v̇, y⟩, as derivatives may be taken in any order."""
     level = max(t.level if isinstance(t, Dual) else 0 for t in (y, v))
     if not level:
         g = gradients("jvp", y, v).get(x) if y.requires_grad else None
@@ -185,7 +185,7 @@ def _slope(y, x, v):
 
 
 def _through_twin(rule, inputs, primals, attrs, level):
-    """The rule's own value, and the tangent that its twin gives, which consists of rules that can."""
+    """The rule's own value, and the tangent of its twin, whose rules have a forward mode."""
     y = apply(rule, *primals, **attrs)
     twins = rule.twin(*(shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
                         for x in inputs), **attrs)
@@ -195,8 +195,8 @@ def _through_twin(rule, inputs, primals, attrs, level):
 
 
 def _watched(x):
-    """Whether a graph, or another call of jvp, is to know of what is computed from x."""
-    recorded = isinstance(x, Tensor) and x._node is not None and ambient.context.recording
+    """Whether what is computed from x belongs in a graph, or to another call of jvp."""
+    recorded = isinstance(x, Tensor) and x._operation is not None and ambient.context.recording
     return recorded or isinstance(x, Dual)
 
 
@@ -223,8 +223,8 @@ def _on_arrays(rule, primals, moving, attrs):
 def _on_tensors(rule, primals, moving, attrs):
     """The tangent is computed by operations, that a graph or an outer jvp sees."""
     y, n = apply(rule, *primals, **attrs), len(primals)
-    if type(y._node) is Operation and y._node.rule is rule:
-        saved = y._node.saved
+    if type(y._operation) is Operation and y._operation.rule is rule:
+        saved = y._operation.saved
     else:
         _, saved = _forward(rule, primals, attrs)
     saved = linked(rule, "forward mode", saved, attrs,

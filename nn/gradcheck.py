@@ -1,10 +1,10 @@
-"""gradcheck: the gradient that backward computes against the one that differences measure.
+"""gradcheck: the gradient that backward computes, compared with differences.
 
 In float64, with a random cotangent v (a constant one hides errors: any row of softmax's sums to 1),
 d⟨v, f(x)⟩/dxᵢ is compared with (⟨v, f(x + h·eᵢ)⟩ − ⟨v, f(x − h·eᵢ)⟩)/2h, whose own error is
-O(h²) from the curvature and O(ε/h) from rounding: about 1e-10 at h = 1e-5. Forward mode is held against
+O(h²) from the curvature and O(ε/h) from rounding: about 1e-10 at h = 1e-5. Forward mode is compared with
 reverse mode, ⟨v, J·u⟩ = ⟨Jᵀ·v, u⟩. At second order the gradient ⟨v, ∂f/∂x⟩ is itself the function checked.
-What is wrong is put to nn/diagnose.py, which knows the usual mistakes.
+nn/diagnose.py says what is wrong, if it is one of the usual mistakes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
     order: 2 checks the double backward, too, and forward against reverse mode (which for a Rule that
         says how its forward mode goes is checked at order 1 already). A surrogate is checked once.
 
-    Raises GradcheckError; TypeError for float32, which has no digits to spare for a difference;
+    Raises GradcheckError; TypeError for float32, which has too few digits for a difference;
     ValueError if there is nothing to check, or equal inputs give unequal outputs; at order 2
     RuntimeError for an operation without a forward mode or a double backward.
     rng: where the cotangent and the directions come from; the same each time if left out.
@@ -101,7 +101,7 @@ class _Check:
     def __init__(self, name, names, function, inputs, attrs, tolerance):
         self.name, self.names = name, names
         self.function, self.attrs, self.tolerance = function, attrs, tolerance
-        self.smooth = None    # what differences are taken of, if not of the function
+        self.smooth = None  # what differences are taken of, if not of the function
         self.rule = None      # if the function is a rule
         inputs = [x.data if isinstance(x, Tensor) else x for x in inputs]
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
@@ -121,7 +121,7 @@ class _Check:
     def run(self, rng, order=1):
         v = rng.normal(size=self.value().shape)
         for i, together in zip(self.floats, self.gradients(v, self.floats), strict=True):
-            (alone,) = self.gradients(v, [i])    # a vjp is told which gradients are wanted, and may err there
+            (alone,) = self.gradients(v, [i])  # a vjp may misread which gradients are wanted
             self.compare(i, alone, "asked for alone", together, "with the others")
             x = self.arrays[i]
             numeric = np.empty_like(x)

@@ -6,17 +6,7 @@ import numpy as np
 
 from .arguments import Dims, Operand, Tensor, as_indices
 from .explain import explain
-from .rules import (
-    RULES,
-    activations,
-    choices,
-    cumulative,
-    gathering,
-    norm,
-    order,
-    reductions,
-    spread,
-)
+from .rules import RULES, choices, cumulative, gathering, norm, order, reductions, softmax
 
 OVER_AXES = """dim: an axis, a tuple of axes, or None for all. keepdim: whether those stay, at length 1. axis
 and keepdims: NumPy's names for the two. Raises ValueError for an axis that is not there."""
@@ -39,7 +29,7 @@ def _reduction(rule):
 
 
 def _listed(x):
-    """A scalar as a list of one number: as in PyTorch, what goes along an axis takes it for that."""
+    """A scalar as a vector of one: as in PyTorch, methods that work along an axis take it for that."""
     if not isinstance(x, (int, float)):
         return x if x.ndim else x.reshape(1)
     return np.array([x])
@@ -78,15 +68,15 @@ class Methods:
     # Over axes
 
     sum, mean, prod = map(_reduction, (reductions.sum, reductions.mean, cumulative.prod))
-    amax, amin, logsumexp = map(_reduction, (reductions.max, reductions.min, spread.logsumexp))
-    argmax, argmin = map(_reduction, (reductions.argmax, spread.argmin))
-    any, all = map(_reduction, (order.any, order.all))
+    amax, amin, logsumexp = map(_reduction, (reductions.max, reductions.min, softmax.logsumexp))
+    argmax, argmin = map(_reduction, (order.argmax, order.argmin))
+    any, all = map(_reduction, (reductions.any, reductions.all))
 
     def var(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
         """The variance over `dim`, with n − correction in the denominator.
 
-        keepdim: whether the axes stay, at length 1. Raises ValueError where nothing is left of the
-        denominator.
+        keepdim: whether the axes stay, at length 1. Raises ValueError if the denominator is
+        not positive.
         """
         return self._apply(reductions.var, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
 
@@ -105,10 +95,10 @@ class Methods:
     def std(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
         """The square root of the variance over `dim`, with n − correction in its denominator.
 
-        keepdim: whether the axes stay, at length 1. Raises ValueError where nothing is left of the
-        denominator.
+        keepdim: whether the axes stay, at length 1. Raises ValueError if the denominator is
+        not positive.
         """
-        return self._apply(spread.std, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
+        return self._apply(reductions.std, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
 
     def cumsum(self, dim: int) -> Tensor:
         """The running sums along `dim`."""
@@ -120,23 +110,22 @@ class Methods:
 
     def softmax(self, dim: int) -> Tensor:
         """eˣ/Σeˣ over `dim`."""
-        return self._apply(activations.softmax, self, dim=self._axes(dim))
+        return self._apply(softmax.softmax, self, dim=self._axes(dim))
 
     def log_softmax(self, dim: int) -> Tensor:
         """x − log Σeˣ over `dim`."""
-        return self._apply(activations.log_softmax, self, dim=self._axes(dim))
+        return self._apply(softmax.log_softmax, self, dim=self._axes(dim))
 
     # By an index
 
     def index_select(self, dim: int, index: Operand) -> Tensor:
-        """The slices of `dim` that `index`, a list of integers, names, in its order, as often as it names
-        them.
+        """The slices of `dim` that `index`, a list of integers, names, in its order.
 
-        Raises TypeError for what is no such list, IndexError for an integer that is not there.
+        Raises TypeError for anything but such a list, IndexError for an integer that is not there.
         """
         dim = self._axis(dim)
         index = as_indices(index)
-        index = index.numpy() if hasattr(index, "_node") else index
+        index = index.numpy() if hasattr(index, "_operation") else index
         if index.dtype.kind not in "iu" or index.ndim > 1:
             raise TypeError(f"index_select: the index is {index.dtype} of shape {index.shape}, wanted a "
                             "list of integers")
@@ -159,8 +148,7 @@ class Methods:
         return y if index.ndim else y.reshape(())
 
     def scatter_add(self, dim: int, index: Operand, src: Operand) -> Tensor:
-        """This with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so
-        on."""
+        """This with src[i, j] added at [index[i, j], j] for dim 0, [i, index[i, j]] for dim 1, and so on."""
         dim, index = self._axis(dim), as_indices(index)
         if self.ndim and index.ndim:
             return self._apply(gathering.scatter_add, self, index, src, dim=dim)
@@ -184,7 +172,7 @@ class Methods:
         return np.tri(*self.shape[-2:], diagonal + shift, dtype=bool)
 
     def explain(self) -> str:
-        """How this was computed, and how backward goes through it, as a text: see nn.explain."""
+        """How this was computed, and how backward goes through it, as text: see nn.explain."""
         return explain(self)
 
 

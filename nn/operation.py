@@ -9,8 +9,8 @@ import numpy as np
 
 from .versions import clock, written
 
-LEAF = True        # Tensor._node of a tensor that was made, not computed, and wants a gradient
-FREED = "freed"    # Operation.saved once backward has been through it
+LEAF = True  # Tensor._operation of a tensor that was made, not computed, and wants a gradient
+FREED = "freed"  # Operation.saved once backward has been through it
 
 
 class Operation:
@@ -24,12 +24,12 @@ class Operation:
 
     def __init__(self, rule, parents, saved, shape, attrs=None, inputs=None):
         self.rule = rule
-        self.parents = parents    # for each input: the Operation that made it, the leaf Tensor, or None
-        self.saved = saved        # what rule.forward kept for rule.vjp
-        self.shape = shape        # of the output
-        self.attrs = attrs        # the keywords of rule.forward
-        self.inputs = inputs      # the arrays themselves, where rule.keeps_inputs
-        self.time = clock.now     # when it was recorded (nn/versions.py)
+        self.parents = parents  # for each input: the Operation that made it, the leaf Tensor, or None
+        self.saved = saved  # what rule.forward kept for rule.vjp
+        self.shape = shape  # of the output
+        self.attrs = attrs  # the keywords of rule.forward
+        self.inputs = inputs  # the arrays themselves, where rule.keeps_inputs
+        self.time = clock.now  # when it was recorded (nn/versions.py)
 
     def check_unwritten(self, arrays: Iterable[Any] | None) -> None:
         """Raise RuntimeError if one of the arrays was written to since this was recorded."""

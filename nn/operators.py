@@ -44,14 +44,14 @@ def _product(name, axes, doc):
 
 
 def _augmented(ufunc, sign):
-    """t += v and its kin write where nothing is recorded; else Python goes on to compute t = t + v."""
+    """t += v and the like write where nothing is recorded. Elsewhere Python computes t = t + v."""
     def write(self, other):
         context = ambient.context
-        if self._node is LEAF and context.recording:
+        if self._operation is LEAF and context.recording:
             raise RuntimeError(f"t {sign} v: a leaf that requires grad cannot be written to while operations "
                                "are recorded; write inside `with nn.no_grad():`, or compute a new tensor")
         if context.tracer is not None or (
-                context.recording and (self._node or getattr(other, "_node", None))):
+                context.recording and (self._operation or getattr(other, "_operation", None))):
             return NotImplemented
         self._check_own(f"t {sign} v")
         dtype = F32 if is_half(self) else None

@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .arguments import Dims, Operand, Tensor
-from .rules import choices, gathering, order, reductions, spread
+from .rules import choices, gathering, order, reductions
 
 
 class Ordered(NamedTuple):
-    """Entries along an axis, and the places (int64) at which they stood. A gradient flows through
-    `values`."""
+    """Entries along an axis, and the places (int64) at which they stood. Gradients flow through `values`."""
 
     values: Tensor
     indices: Tensor
@@ -55,7 +54,7 @@ def _extreme(best, places, two, which):
 def _axis(name, x, dim):
     try:
         return x._axis(dim)
-    except (TypeError, ValueError) as error:    # (an AxisError is a ValueError, and an IndexError)
+    except (TypeError, ValueError) as error:  # (an AxisError is a ValueError, and an IndexError)
         raise type(error)(f"{name}: {error}") from None
 
 
@@ -69,8 +68,8 @@ class Ordering:
 
     __slots__ = ()
 
-    max = _extreme(reductions.max, reductions.argmax, choices.maximum, "greatest")
-    min = _extreme(reductions.min, spread.argmin, choices.minimum, "least")
+    max = _extreme(reductions.max, order.argmax, choices.maximum, "greatest")
+    min = _extreme(reductions.min, order.argmin, choices.minimum, "least")
 
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
         """The entries along `dim` in ascending or descending order: the named tuple (values, indices).
@@ -84,8 +83,7 @@ class Ordering:
         return self.sort(dim, descending).indices
 
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Ordered:
-        """The k greatest entries along `dim`, or the least if not `largest`: the named tuple (values,
-        indices).
+        """The k greatest entries along `dim`, or the least if not `largest`: the tuple (values, indices).
 
         Of equals the first come first (PyTorch does not say which); they are in order whatever `sorted` says.
         NaN counts as greater than all. Raises ValueError for a k that is not from 0 to the length of the

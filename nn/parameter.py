@@ -46,7 +46,7 @@ class Parameter(Tensor):
     @property
     def requires_grad(self) -> bool:
         """Whether this Parameter, or what its parametrization trains in its place, gets a gradient."""
-        return self._node is not None
+        return self._operation is not None
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:

@@ -137,7 +137,7 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: boo
     x = _leaf(x.detach(), x.requires_grad)
     gauge = _Gauge()
     out = layer(x)
-    root, array = out._node, out._data
+    root, array = out._operation, out._data
     into, onto = (id(owner(a)) for a in (x._data, array))
     output = 0 if into == onto else array.nbytes
     forward, saved, kept = gauge.most(), gauge.alive() - output, _owners(root)
@@ -170,7 +170,7 @@ def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
     """∂(sum of the layer's output)/∂x, in the memory layout that backward gives it where the gradient of the
     output has the layout of the output."""
     y = layer(x)
-    root, seed, ones = y._node, np.ones_like(y._data), np.ones_like(x._data)
+    root, seed, ones = y._operation, np.ones_like(y._data), np.ones_like(x._data)
     del y
     return walk(root, seed)[0].get(x, ones) if type(root) is Operation else ones
 

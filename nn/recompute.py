@@ -61,15 +61,15 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     with random.noted() as drawn:
         result = f(*inputs, **named)
         y = _one_tensor(result)
-    if y is None or not _recorded(y._node, since):
+    if y is None or not _recorded(y._operation, since):
         return result  # f computed nothing that a gradient flows through
-    parents = _in_order(y._node, _cut(y._node, since))
-    # The node saves what f reads as arrays, so that backward notices if one is overwritten.
+    parents = _in_order(y._operation, _cut(y._operation, since))
+    # The operation saves what f reads as arrays, so that backward notices if one is overwritten.
     arrays = [getattr(read, "_data", read) for read in (*leaves((inputs, named)), *parents)]
     call = _Call(f, inputs, named, tuple(parents), drawn, context.forced, _fingerprint(y._data))
     saved = (call, *arrays)
     out = y.detach()
-    out._node = Operation(_RULE, parents, saved, y.shape)
+    out._operation = Operation(_RULE, parents, saved, y.shape)
     return out if y is result else parted(result, out)
 
 
@@ -145,7 +145,7 @@ def _replayed(call):
     same = nullcontext() if ambient.context.forced is call.forced else forcing(call.forced)
     with replaying(call.drawn), same:  # other kernels would round in other places
         y = _one_tensor(call.f(*call.inputs, **call.named))
-    root = None if y is None else y._node
+    root = None if y is None else y._operation
     ends = _cut(root, since) if _recorded(root, since) else {}
     if y is None or _fingerprint(y._data) != call.fingerprint or ends.keys() != set(call.parents):
         raise RuntimeError(

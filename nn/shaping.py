@@ -64,8 +64,7 @@ class Shaping:
         return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
 
     def squeeze(self, *dim: int) -> Tensor:
-        """Without the axes `dim` (an int or several), where their length is 1; without any argument, without
-        all such axes."""
+        """Without those of the axes `dim` (an int or several; all if left out) whose length is 1."""
         axes = [self._axis(d) for d in as_ints(dim)] if dim else range(self.ndim)
         index = tuple(0 if n == 1 and axis in axes else slice(None) for axis, n in enumerate(self.shape))
         return self[index] if 0 in index else self
@@ -75,7 +74,7 @@ class Shaping:
         return self[(slice(None),) * self._axis(dim, self.ndim + 1) + (None,)]
 
     def expand(self, *shape: int) -> Tensor:
-        """Repeated, without a copy, to a shape it broadcasts to; -1 is the length there is."""
+        """Repeated, without a copy, to a shape it broadcasts to; -1 keeps a length."""
         shape = as_ints(shape)
         have = (None,) * (len(shape) - self.ndim) + self.shape
         if len(have) == len(shape):
@@ -83,8 +82,7 @@ class Shaping:
         return self._apply(shapes.expand, self, shape=shape)
 
     def clone(self) -> Tensor:
-        """A copy in memory of its own, through which gradients flow; with detach(), one that nothing
-        records."""
+        """A copy in memory of its own. Gradients flow through it, unless it is detached."""
         return self._apply(shapes.clone, self)
 
     def contiguous(self) -> Tensor:
@@ -94,8 +92,8 @@ class Shaping:
     def repeat(self, *sizes: int) -> Tensor:
         """Copies side by side, sizes[i] of them along axis i: NumPy's np.tile, not its np.repeat.
 
-        sizes: ints of at least 0, one for each axis, or more: the first are then of new axes, before all
-        others. Raises ValueError for fewer or negative ones.
+        sizes: ints of at least 0, one for each axis, or more, of which the first are for new axes in front.
+        Raises ValueError for fewer or negative ones.
         """
         sizes = whole("repeat", "sizes", sizes)
         new = len(sizes) - self.ndim
@@ -110,7 +108,7 @@ class Shaping:
     def flip(self, *axes: int, dims: int | tuple[int, ...] = ()) -> Tensor:
         """A copy, back to front along `axes`, which may also be given as `dims`.
 
-        Raises ValueError for one that is not there or comes twice.
+        Raises ValueError for an axis that is not there or comes twice.
         """
         dims = [self._axis(dim) for dim in (*whole("flip", "dims", axes), *whole("flip", "dims", (dims,)))]
         if len(set(dims)) < len(dims):
@@ -153,7 +151,7 @@ class Shaping:
         """Parts along `dim`; split_size: the length of each (the last may be shorter), or a list of their
         lengths.
 
-        Raises ValueError for lengths that do not add up, TypeError for what are none.
+        Raises ValueError for lengths that do not add up, TypeError for anything but ints.
         """
         dim = self._axis_of_parts("split", dim)
         n, sizes = self.shape[dim], split_size

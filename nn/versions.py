@@ -22,7 +22,7 @@ class _Clock:
 
 clock = _Clock()
 clock.now = 0
-_written = {}    # id of the ndarray that owns the memory: (time, weak reference that clears the entry)
+_written = {}  # id of the ndarray that owns the memory: (time, weak reference that clears the entry)
 _lock = Brief()  # two threads that write must not read one time from the clock
 
 
@@ -37,7 +37,7 @@ def wrote(array: np.ndarray) -> None:
     """Log that the values of `array` were changed in place: everything in nn that writes calls this."""
     memory = owner(array)
     key = id(memory)
-    known = _written.get(key)    # of this very array: an entry disappears together with its array
+    known = _written.get(key)  # of this very array: an entry disappears together with its array
     gone = known[1] if known else weakref.ref(memory, lambda _: _written.pop(key, None))
     with _lock:
         clock.now += 1

@@ -35,7 +35,7 @@ def walk(root: Operation, seed: Any, retain_graph: bool | None = None, wanted: I
     while ready:
         operation = ready.pop()
         rule, parents = operation.rule, operation.parents
-        g = grads.pop(operation, None)    # None: no consumer had anything to send
+        g = grads.pop(operation, None)  # None: no consumer had anything to send
         if operation in wanted:
             found[operation] = g
             if gauge is not None:
@@ -117,9 +117,9 @@ def fit(g: Any, shape: tuple[int, ...], rule: Any) -> Any:
 
 def repeat(g: Any, shape: tuple[int, ...]) -> Any:
     """`g`, an array or a Tensor, repeated to a shape that it broadcasts to; ValueError for another."""
-    if hasattr(g, "_node"):
+    if hasattr(g, "_operation"):
         return g.expand(*shape)
-    if not g.ndim:    # of a scalar, the commonest case: faster than broadcast_to
+    if not g.ndim:  # of a scalar, the commonest case: faster than broadcast_to
         full = np.empty(shape, g.dtype)
         full.fill(g)
         return full

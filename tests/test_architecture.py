@@ -17,7 +17,7 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}   # names that 
 
 # The longest prefix of a module's name decides which floor it is on (design, §1).
 FLOORS = {
-    "nn.kernels": 1, "nn.context": 1, "nn.versions": 1,
+    "nn.kernels": 1, "nn.geometry": 1, "nn.context": 1, "nn.versions": 1,
     "nn": 2,                                                   # tensor, rules, functional, random, ...
     "nn.testing": 2.5, "nn.testing.networks": 3.5, "nn.testing.network_lines": 3.5,
     "nn.module": 3, "nn.parameter": 3, "nn.parametrize": 3,
@@ -81,6 +81,9 @@ def at_import(tree: ast.Module) -> list[ast.stmt]:
 
 
 EVERYWHERE = {name: imported(name, ast.walk(tree)) for name, tree in TREES.items()}
+for name in PACKAGES:
+    if "pkgutil" in EVERYWHERE[name] and name not in DOORS:
+        EVERYWHERE[name] |= {room for room in SOURCES if room.rpartition(".")[0] == name}  # each by its name
 AT_IMPORT = {name: imported(name, at_import(tree)) for name, tree in TREES.items()}
 
 

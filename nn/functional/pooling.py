@@ -1,7 +1,7 @@
 """Pooling: the greatest or the mean of each window of an image (N, C, H, W) or a signal (N, C, L).
 
-Two rules do it all, max_pool2d and avg_pool2d. Windows that they do not know (with holes, over the edge, of
-unequal sizes) are first laid side by side, or the image enlarged, and then pooled by them.
+Two rules do it all, max_pool2d and avg_pool2d. Windows that they do not have (with holes, over the edge, of
+unequal sizes) are first laid side by side, or the image is padded.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import rules
-from ..rules.windows import pair
+from ..geometry import pair
 from ..tensor import Operand, Tensor, apply
 from .half import rounded_once
 from .padding import pad
@@ -76,7 +76,7 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int
     """The mean of each of H'×W' windows that cover input (N, C, H, W).
 
     The i-th goes from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉. output_size: (H', W'), an int for both, None for the size
-    there is. Raises ValueError or TypeError for others.
+    of the input. Raises ValueError or TypeError for anything else.
     """
     rule = rules.pool.avg_pool2d
     x, bounds = _adaptive("adaptive_avg_pool2d", input, output_size)
@@ -91,8 +91,8 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int
 def adaptive_max_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
     """The greatest of each of H'×W' windows that cover input (N, C, H, W), as in adaptive_avg_pool2d.
 
-    output_size: (H', W'), an int for both, None for the size there is. Raises ValueError or TypeError for
-    others.
+    output_size: (H', W'), an int for both, None for the size of the input. Raises ValueError or TypeError
+    for anything else.
     """
     x, bounds = _adaptive("adaptive_max_pool2d", input, output_size)
     kernel = tuple(int((end - start).max()) for start, end in bounds)
@@ -129,21 +129,21 @@ def _checked(op, input, kernel_size, stride, padding, dilation):
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")
     if x.dtype.kind != "f":
         raise TypeError(f"{op}: the input is {x.dtype}; convert it to a floating-point dtype first")
-    kernel = pair(kernel_size, "kernel_size", op, 1)
-    stride = kernel if stride is None else pair(stride, "stride", op, 1)
-    padding = pair(padding, "padding", op, 0)
+    kernel = pair(op, "kernel_size", kernel_size, 1)
+    stride = kernel if stride is None else pair(op, "stride", stride, 1)
+    padding = pair(op, "padding", padding, 0)
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise ValueError(f"{op}: padding {padding} is more than half of the kernel {kernel}, "
                          "so a window could lie wholly outside the image")
-    return x, kernel, stride, padding, pair(dilation, "dilation", op, 1)
+    return x, kernel, stride, padding, pair(op, "dilation", dilation, 1)
 
 
 def _along(op, n, k, s, p, d, ceil_mode):
     """Along one axis: (how many windows, (what to pad before, and behind))."""
     span = d * (k - 1) + 1
-    last = n + 2 * p - span    # where the last window may begin
+    last = n + 2 * p - span  # where the last window may begin
     out = (-(-last // s) if ceil_mode else last // s) + 1
-    if ceil_mode and (out - 1) * s >= n + p:    # it would begin in the padding behind the image
+    if ceil_mode and (out - 1) * s >= n + p:  # it would begin in the padding behind the image
         out -= 1
     if (last < 0 and not ceil_mode) or out < 1:
         raise ValueError(f"{op}: {n} pixels with padding {p} are smaller than a window of kernel {k} and "
@@ -166,7 +166,7 @@ def _adaptive(op, input, output_size):
     both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
     both = tuple(n if wanted is None else wanted for wanted, n in zip(both, x.shape[2:], strict=False))
     bounds = []
-    for out, n in zip(pair(both, "output_size", op, 1), x.shape[2:], strict=True):
+    for out, n in zip(pair(op, "output_size", both, 1), x.shape[2:], strict=True):
         i = np.arange(out)
         bounds.append((i * n // out, -(-(i + 1) * n // out)))
     return x, bounds

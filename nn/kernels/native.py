@@ -74,6 +74,7 @@ _module = None if _backend == "numpy" else _load()
 lib = _module and _module.lib
 ffi = _module and _module.ffi
 from_buffer = ffi and ffi.from_buffer
+NULL = ffi and ffi.NULL
 if lib is None and _backend == "c":
     raise RuntimeError("NN_BACKEND=c, but the C kernels are not built; run `python csrc/build.py`")
 if lib is not None and _cap is not None:
@@ -142,7 +143,7 @@ def capped(level: int) -> int:
 
 
 class MicroKernel(NamedTuple):
-    """A row of csrc/micro.def: its number, its name, the family that it belongs to, what it needs and its tile."""
+    """A row of csrc/micro.def: its number, its name, its family, the features that it needs, its tile."""
 
     number: int
     name: str
@@ -151,17 +152,18 @@ class MicroKernel(NamedTuple):
     needs: int
     tile: tuple[int, int]
 
-    def runs(self) -> bool:
-        """Whether this CPU, under NN_ISA, has the features that it needs."""
-        return not self.needs & ~_machine
-
 
 @cache
 def micro_kernels() -> dict[str, MicroKernel]:
     """name -> each micro-kernel, in the order of csrc/micro.def."""
     each = ((i, lib.nn_row(i)) for i in range(lib.nn_row_count() if lib else 0))
-    found = (MicroKernel(i, _text(r.name), r.family, _text(r.features), r.needs, (r.mr, r.nr)) for i, r in each)
-    return {row.name: row for row in found}
+    return {_text(r.name): MicroKernel(i, _text(r.name), r.family, _text(r.features), r.needs, (r.mr, r.nr))
+            for i, r in each}
+
+
+def runs(name: str) -> bool:
+    """Whether this CPU, under NN_ISA, has the features that the variant called `name` needs."""
+    return name not in micro_kernels() or not micro_kernels()[name].needs & ~_machine
 
 
 @cache
@@ -207,7 +209,7 @@ def peak_loop(route: str) -> Callable[[int], float]:
 
 def peak_routes() -> tuple[str, ...]:
     """The routes whose peak can be measured on this machine."""
-    return tuple(name[len(PEAK):] for name, row in micro_kernels().items() if name.startswith(PEAK) and row.runs())
+    return tuple(name[len(PEAK):] for name in micro_kernels() if name.startswith(PEAK) and runs(name))
 
 
 def why_not_c() -> str | None:

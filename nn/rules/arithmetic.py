@@ -5,8 +5,8 @@ import operator
 import numpy as np
 
 from ..half import wide
+from .choices import only
 from .record import CONSTANT, OUTPUT, Rule
-from .select import only
 
 
 def _pair(rng):
@@ -63,10 +63,10 @@ def _pow_vjp(g, saved, needs):
     if isinstance(b, (int, float)) and b:
         return g * b * a ** (b - 1), None
     da = db = None
-    if needs[0]:    # 0 where b = 0: a + 1 for a = 0 there, whose power is not ∞
+    if needs[0]:  # 0 where b = 0; a = 0 becomes 1 there, so that its power is finite
         da = g * b * (a + (a == 0) * (b == 0)) ** (b - 1)
-        da = only(da, (b != 0) | _finite(g * a))    # (where all is finite it is 0, its derivative in b not)
-    if needs[1]:    # 0 where y = 0ᵇ, b ≥ 0, does not depend on b: a + 1 there, whose logarithm is not −∞
+        da = only(da, (b != 0) | _finite(g * a))  # (of finite numbers da is 0 already)
+    if needs[1]:  # 0 where y = 0ᵇ for all b ≥ 0; a = 0 becomes 1 there, so that log a is finite
         still = (a == 0) * (b >= 0)
         db = only(g * y * np.log(a + still), ~still)
     return da, db

@@ -1,7 +1,6 @@
 """Convolution (cross-correlation, as everywhere in deep learning), by the kernel of that name.
 
-float32 runs in C. Everything else, as the float64 of gradcheck, runs on the kernel's specification. Where
-every channel has one filter of its own, the kernels of depthwise_conv2d do the same sooner.
+Where every channel has one filter of its own, the kernels of depthwise_conv2d do the same faster.
 """
 
 import math
@@ -18,12 +17,13 @@ from .windows import Windows
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     how = _geometry(x, w, b, stride, padding, dilation, groups)
     kernel, _, _, options = _kernels(x.shape[1], len(w), how)
-    y = kernel.of(x, w, b)(channels_last(x), w, b, **options)
+    y = kernel(channels_last(x), w, b, **options)
     return y.transpose(0, 3, 1, 2), (x, w, how)
 
 
 def _conv2d_vjp(g, saved, needs):
     x, w, how = saved
+    g = turned_once(g)
     return (needs[0] and conv2d_input_grad(g, w, size=x.shape[2:], **how),
             needs[1] and conv2d_weight_grad(x, g, size=w.shape[2:], **how),
             needs[2] and channel_sums(g))
@@ -35,17 +35,22 @@ def _conv2d_jvp(t, i, saved, out, **attrs):
     return t[:, None, None] if i == 2 else conv2d(*((x, t) if i else (t, w)), None, **attrs)
 
 
+def turned_once(g):
+    """Images (N, C, H, W) whose memory is channels-last, so that none of several kernels copies them."""
+    return channels_last(g).transpose(0, 3, 1, 2) if isinstance(g, np.ndarray) else g
+
+
 def channel_sums(g):
     """Σ over all pixels of images (N, C, H, W): a number for each channel."""
     pixels = channels_last(g) if isinstance(g, np.ndarray) else g.transpose((0, 2, 3, 1))
     return column_sums(pixels.reshape(-1, g.shape[1]))
 
 
-# The two gradients are bilinear in turn, and so is what they have for gradients: the three are closed.
+# The two gradients are bilinear too, and their own gradients are again among these three rules.
 
 def _input_grad(g, w, *, size, **how):
     _, kernel, _, options = _kernels(w.shape[1] * how["groups"], len(w), how)
-    dx = kernel.of(g, w)(channels_last(g), w, size, **options)
+    dx = kernel(channels_last(g), w, size, **options)
     return dx.transpose(0, 3, 1, 2), (g, w, how)
 
 
@@ -57,7 +62,7 @@ def _input_grad_vjp(v, saved, needs):
 
 def _weight_grad(x, g, *, size, **how):
     _, _, kernel, options = _kernels(x.shape[1], g.shape[1], how)
-    return kernel.of(x, g)(channels_last(x), channels_last(g), size, **options), (x, g, how)
+    return kernel(channels_last(x), channels_last(g), size, **options), (x, g, how)
 
 
 def _weight_grad_vjp(v, saved, needs):
@@ -67,7 +72,7 @@ def _weight_grad_vjp(v, saved, needs):
 
 
 def _kernels(channels, filters, how):
-    """The kernels of this convolution and of its two gradients, and what they want to know."""
+    """The kernels of this convolution and of its two gradients, and their settings."""
     if how["groups"] > 1 and channels == filters == how["groups"]:
         options = {name: value for name, value in how.items() if name != "groups"}
         return (kernels.depthwise_conv2d, kernels.depthwise_conv2d_input_grad,
@@ -76,7 +81,7 @@ def _kernels(channels, filters, how):
 
 
 def _geometry(x, w, b, stride, padding, dilation, groups):
-    """Check that everything fits; what the kernels want to know beside the arrays."""
+    """Check that everything fits, and return the settings of the kernels."""
     if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
         raise ValueError(f"conv2d: groups is {groups!r}, wanted an int of at least 1")
     if w.ndim != 4 or x.ndim != 4 or x.shape[1] != w.shape[1] * groups or len(w) % groups:
@@ -122,7 +127,7 @@ conv2d = Rule(
 
 
 def _gradient_samples(which):
-    """Of conv2d's samples the arrays that a gradient is computed from, and the settings."""
+    """From the samples of conv2d, the arrays that one of its gradients is computed from."""
     def samples(rng):
         found = []
         for (x, w, _), attrs in _samples(rng):

@@ -7,10 +7,11 @@ convolution itself.
 
 import numpy as np
 
-from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad
+from ..geometry import pair
+from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, turned_once
 from .padding import pad
 from .record import CONSTANT, Rule
-from .windows import Windows, pair
+from .windows import Windows
 
 
 def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
@@ -25,10 +26,10 @@ def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
     if b is not None and b.shape != (o,):
         raise ValueError(f"conv_transpose2d: the bias has shape {b.shape}, wanted {(o,)} "
                          f"for a weight of shape {w.shape} in {groups} group(s)")
-    stride = pair(stride, "stride", "conv_transpose2d", 1)
-    padding = pair(padding, "padding", "conv_transpose2d", 0)
-    dilation = pair(dilation, "dilation", "conv_transpose2d", 1)
-    more = pair(output_padding, "output_padding", "conv_transpose2d", 0)
+    stride = pair("conv_transpose2d", "stride", stride, 1)
+    padding = pair("conv_transpose2d", "padding", padding, 0)
+    dilation = pair("conv_transpose2d", "dilation", dilation, 1)
+    more = pair("conv_transpose2d", "output_padding", output_padding, 0)
     if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
         raise ValueError(f"conv_transpose2d: output_padding {more} must be smaller than the stride {stride} "
                          f"or the dilation {dilation}")
@@ -49,43 +50,17 @@ def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=
 
 
 def _enlarged(x, more):
-    """x with zeros behind it. Where output_padding leaves room for more positions than there are pixels (a
-    dilation larger than the stride allows it), these are what is there."""
+    """x with zeros behind it, where the convolution has more positions than x has pixels. (It can, by
+    output_padding, if the dilation is larger than the stride.)"""
     return pad(x, widths=((0, 0), (0, 0), (0, more[0]), (0, more[1]))) if any(more) else x
 
 
 def _conv_transpose2d_vjp(g, saved, needs):
     x, w, how, more = saved
+    g = turned_once(g)
     return (needs[0] and conv2d(g, w, None, **how)[:, :, :x.shape[2], :x.shape[3]],
             needs[1] and conv2d_weight_grad(g, _enlarged(x, more), size=w.shape[2:], **how),
             needs[2] and channel_sums(g))
-
-
-def _conv_transpose2d_jvp(t, i, saved, out, **attrs):
-    """y is linear in x, and in w, and in b."""
-    if i == 2:
-        return t.reshape((-1, 1, 1))
-    x, w, *_ = saved
-    return conv_transpose2d(*((x, t) if i else (t, w)), None, **attrs)
-
-
-def _conv_transpose2d_twin(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    """Tap by tap: a matrix of zeros and ones carries each row of pixels to where the tap (i, j) puts it."""
-    windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
-    (_, height, width, o), (h, across) = windows.image, x.shape[2:]
-
-    def carried(axis, tap, size, n):
-        to = windows.stride[axis] * np.arange(n) + windows.dilation[axis] * tap - windows.padding[axis]
-        return (np.arange(size)[:, None] == to).astype(x.dtype)
-
-    y = 0
-    for i in range(w.shape[2]):
-        for j in range(w.shape[3]):
-            filters = w[:, :, i, j].reshape(groups, len(w) // groups, -1).mT
-            met = filters @ x.reshape(len(x), groups, len(w) // groups, h * across)
-            met = met.reshape(len(x), o, h, across)
-            y = y + carried(0, i, height, h) @ met @ carried(1, j, width, across).T
-    return y if b is None else y + b.reshape(-1, 1, 1)
 
 
 def _samples(rng):
@@ -102,5 +77,4 @@ def _samples(rng):
 conv_transpose2d = Rule(
     "conv_transpose2d", "y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
     "dx = Σ w[:, :, i, j]·(the g it met), dw[:, :, i, j] = Σ x·(the g it met), db = Σg",
-    _conv_transpose2d, _conv_transpose2d_vjp, jvp=_conv_transpose2d_jvp, twin=_conv_transpose2d_twin,
-    samples=_samples, saves=(0, 1, CONSTANT, CONSTANT))
+    _conv_transpose2d, _conv_transpose2d_vjp, samples=_samples, saves=(0, 1, CONSTANT, CONSTANT))

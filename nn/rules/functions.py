@@ -1,9 +1,12 @@
-"""Functions of one number, each entry by itself: written so that nothing overflows far from 0."""
+"""Functions of one number, each entry by itself, written so that nothing overflows far from 0."""
+
+import math
 
 import numpy as np
 
+from .. import kernels
+from .choices import without
 from .record import CONSTANT, OUTPUT, Rule
-from .select import without
 
 
 def signed(rng):
@@ -40,31 +43,6 @@ logsigmoid = Rule(
     twin=lambda x: x.sigmoid().log(),
     samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
 
-
-def _softplus(x, *, beta=1.0, threshold=20.0):
-    bx = x * beta
-    y = np.where(bx > threshold, x, np.log1p(np.exp(np.minimum(bx, threshold))) / beta)
-    return y, (x, beta, threshold)
-
-
-def _softplus_vjp(g, saved, needs):
-    x, beta, threshold = saved
-    straight = (x * beta > threshold).astype(x.dtype)
-    return (g * (straight + (1 - straight) * logistic(x * beta)),)
-
-
-def _softplus_twin(x, *, beta=1.0, threshold=20.0):
-    return x.where(x * beta > threshold, -(x * -beta).logsigmoid() / beta)
-
-
-# Beyond the threshold, where x differs from y by less than it rounds to, PyTorch has a straight line.
-softplus = Rule(
-    "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there",
-    _softplus, _softplus_vjp, twin=_softplus_twin,
-    samples=lambda rng: [(x, how) for (x, _), how in
-                         zip(signed(rng), ({}, {"beta": 2.0, "threshold": 1.0}), strict=True)],
-    saves=(0, CONSTANT, CONSTANT), fresh=True, symmetric=True)
-
 sin = Rule(
     "sin", "y = sin x;  dx = g·cos x",
     lambda x: (np.sin(x), (x,)),
@@ -75,6 +53,21 @@ cos = Rule(
     "cos", "y = cos x;  dx = −g·sin x",
     lambda x: (np.cos(x), (x,)),
     lambda g, saved, needs: (-g * np.sin(saved[0]),),
+    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
+
+
+def of_each(kernel, x):
+    """What `kernel` makes of each entry of x, as the forward of a rule."""
+    x = np.asarray(x)
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)  # as NumPy's own functions do with integers
+    return kernel(x), (x,)
+
+
+# erf x = 2/√π ∫₀ˣ e^(−t²) dt, the error function.
+erf = Rule(
+    "erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)",
+    lambda x: of_each(kernels.erf, x),
+    lambda g, saved, needs: (g * np.exp(-saved[0] * saved[0]) * (2 / math.pi ** 0.5),),
     samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
 
 sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from .choices import without
 from .padding import pad
 from .record import CONSTANT, Rule
-from .select import without
 from .shapes import index_grad
 
 
@@ -27,18 +27,13 @@ def _grid(op, x, index, dim):
 
 
 def _gather(x, index, *, dim):
-    grid = _grid("gather", x, index.copy(), dim)    # backward will need what it was
+    grid = _grid("gather", x, index.copy(), dim)  # a copy: it may be written to before backward
     return x[grid], (x.shape, *grid)
 
 
 def _gather_vjp(g, saved, needs):
     shape, *grid = saved
     return index_grad(g, shape=shape, index=tuple(grid)), None
-
-
-def _gather_jvp(t, i, saved, out, **attrs):
-    _, *grid = saved
-    return t[tuple(grid)]
 
 
 def _gather_samples(rng):
@@ -48,8 +43,8 @@ def _gather_samples(rng):
 
 gather = Rule(
     "gather", "y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
-    _gather, _gather_vjp, twin=lambda x, index, *, dim: x[_grid("gather", x, index, dim)],
-    samples=_gather_samples, saves=CONSTANT, fresh=True, jvp=_gather_jvp, exact=True)
+    _gather, _gather_vjp,
+    samples=_gather_samples, saves=CONSTANT, fresh=True, exact=True)
 
 
 def _scatter_add(x, index, source, *, dim):
@@ -67,27 +62,15 @@ def _scatter_add(x, index, source, *, dim):
 def _scatter_add_vjp(g, saved, needs):
     grid, part, shape = saved
     picked = g[grid]
-    if picked.shape != shape:    # what the index leaves out of the source moves nothing
+    if picked.shape != shape:  # entries that the index leaves out have gradient 0
         widths = [(0, n - have.stop) for n, have in zip(shape, part, strict=True)]
         picked = pad(picked, widths=widths)
     return g, None, picked
 
 
-def _scatter_add_jvp(t, i, saved, out, **attrs):
-    grid, part, _ = saved
-    return index_grad(t[part], shape=out, index=grid) if i else t
-
-
-def _scatter_add_twin(x, index, source, *, dim):
-    """Each number in a table of its own, with zeros elsewhere, and all of them added up."""
-    grid = _grid("scatter_add", x, index, dim)
-    rows = np.eye(x.size)[np.ravel_multi_index(np.broadcast_arrays(*grid), x.shape)].reshape(-1, x.size)
-    return x + (source[tuple(slice(n) for n in index.shape)].reshape(-1) @ rows).reshape(*x.shape)
-
-
 scatter_add = Rule(
     "scatter_add", "y = x, with s added at index along dim;  dx = g, ds = g at index", _scatter_add,
-    _scatter_add_vjp, jvp=_scatter_add_jvp, saves=CONSTANT, twin=_scatter_add_twin,
+    _scatter_add_vjp, saves=CONSTANT,
     samples=lambda rng: [([x, index, rng.normal(size=size)], how) for ((x, index), how), size in
                          zip(_gather_samples(rng), ((5, 4), (3, 3), (3, 6)), strict=True)])
 
@@ -100,7 +83,7 @@ def _embedding(w, indices, *, padding_idx=None):
     if indices.size and not 0 <= indices.min() <= indices.max() < len(w):
         raise IndexError(f"embedding: indices from {indices.min()} to {indices.max()} came, but a weight of "
                          f"shape {w.shape} has rows 0 to {len(w) - 1}")
-    return w[indices], (len(w), indices.copy(), padding_idx)    # backward will need what they were
+    return w[indices], (len(w), indices.copy(), padding_idx)  # a copy, as above
 
 
 def _embedding_grad(g, indices, *, rows, padding_idx=None):
@@ -119,7 +102,7 @@ def _embedding_grad(g, indices, *, rows, padding_idx=None):
 
 
 def _learning_rows(w, saved):
-    """The rows of w that `indices` name, and zeros where there is no gradient."""
+    """The rows of w that `indices` name, but zeros for padding_idx, which has no gradient."""
     rows, indices, padding_idx = saved
     y = w[indices]
     return y if padding_idx is None else without(y, (indices == padding_idx % rows)[..., None])
@@ -143,14 +126,7 @@ def _embedding_samples(rng):
             for shape, how in (((4,), {}), ((2, 6), {"padding_idx": -2}), ((), {}))]
 
 
-def _embedding_twin(w, indices, *, padding_idx=None):
-    if padding_idx is None:
-        return w[indices]
-    learns = (np.arange(len(w)) != padding_idx % len(w)).astype(w.dtype)[:, None]
-    return (w * learns + w.detach() * (1 - learns))[indices]
-
-
 embedding = Rule(
     "embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding, _embedding_vjp,
-    jvp=lambda t, i, saved, out, **attrs: _learning_rows(t, saved), saves=CONSTANT, twin=_embedding_twin,
+    jvp=lambda t, i, saved, out, **attrs: _learning_rows(t, saved), saves=CONSTANT,
     fresh=True, exact=True, samples=lambda rng: [(x, {}) for x, _ in _embedding_samples(rng)])

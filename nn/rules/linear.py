@@ -4,19 +4,14 @@ import math
 
 import numpy as np
 
-from ..kernels import gemm
+from ..kernels import matmul as product
 from .record import Rule
-
-# Multiply-accumulates of a linear layer for which `gemm` is faster than BLAS: it turns a small w sooner.
-# Longer products are worth the several threads that BLAS has.
-SHORT, LONG = 1 << 18, 1 << 21
-F32 = np.dtype(np.float32)
 
 
 def column_sums(rows):
-    """Σ over the rows of (…, M, N), as a product with ones: BLAS does it several times as fast as .sum."""
+    """Σ over the rows of (…, M, N), as a product with ones: BLAS is several times as fast as .sum."""
     ones = np.empty(rows.shape[-2], rows.dtype)
-    ones.fill(1)    # half the time of np.ones
+    ones.fill(1)  # half the time of np.ones
     return ones @ rows
 
 
@@ -31,9 +26,9 @@ def _matmul(a, b):
 def _matmul_vjp(g, saved, needs):
     a, b = saved
     row, column = a.ndim == 1, b.ndim == 1
-    if column:    # NumPy takes a 1-D b as a column, and drops that axis from the result
+    if column:  # NumPy takes a 1-D b as a column, and drops that axis from the result
         b, g = b[:, None], g[..., None]
-    if row:       # and a 1-D a as a row; the engine sums the axis of length 1 away again
+    if row:       # and a 1-D a as a row; the walk sums the axis of length 1 away again
         a, g = a[None], g[..., None, :]
     db = needs[1] and a.mT @ g
     return needs[0] and g @ b.mT, db[..., 0] if needs[1] and column else db
@@ -59,9 +54,7 @@ def _linear(x, w, b):
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"linear: the bias has shape {b.shape}, wanted {w.shape[:1]} "
                          f"for a weight of shape {w.shape}")
-    macs = x.size * len(w)
-    fast = SHORT <= macs <= LONG and x.ndim == 2 and x.dtype == w.dtype == F32 and gemm.vectorized
-    y = gemm(x, w.T) if fast else x @ w.T
+    y = product(x, w.T)
     if b is not None:
         y += b
     return y, (x, w)
@@ -69,7 +62,7 @@ def _linear(x, w, b):
 
 def _linear_vjp(g, saved, needs):
     x, w = saved
-    n = math.prod(x.shape[:-1])    # -1 in a reshape is ambiguous where there are no inputs or no outputs
+    n = math.prod(x.shape[:-1])  # -1 in a reshape is ambiguous where there are no inputs or no outputs
     rows = g.reshape(n, w.shape[0])
     return (needs[0] and g @ w,
             needs[1] and rows.T @ x.reshape(n, w.shape[1]),

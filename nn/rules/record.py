@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numpy import ndarray
+
 # Where a thing that a rule saves comes from, if not from an input, which is its number:
-OUTPUT = "output"        # it is y
-CONSTANT = "constant"    # no derivative goes through it: shapes, places, masks, what vjp only compares
-DERIVED = "derived"      # computed from the inputs; `derive` says how
-INPUTS = "inputs"        # what is left are the inputs 0, 1, … in order, however many there are
+OUTPUT = "output"  # it is y
+CONSTANT = "constant"  # no derivative goes through it: shapes, places, masks, what vjp only compares
+DERIVED = "derived"  # computed from the inputs; `derive` says how
+INPUTS = "inputs"  # what is left are the inputs 0, 1, … in order, however many there are
 
 
 class Rule:
@@ -17,7 +19,7 @@ class Rule:
 
     forward(*arrays, **attrs) -> (y, saved): saved is a flat tuple of what vjp needs, or None.
     vjp(g, saved, needs) -> one gradient per input, given g = ∂L/∂y; it writes neither to g nor to
-        saved. Where needs[i] is false the i-th may be anything; None or False say "none". Broadcasting
+        saved. Where needs[i] is false the i-th may be anything; None and False mean no gradient. Broadcasting
         is not undone here: a gradient may have the shape of g, and where it is constant along an axis
         length 1 there (or be a scalar): the walk sums and repeats. No vjp: not differentiable.
     formula: y and the gradients, as on a blackboard; dx stands for ∂L/∂x.
@@ -28,28 +30,28 @@ class Rule:
         a fused rule, and what it is tested against.
     surrogate(*arrays, **attrs) -> function of the arrays: for a rule whose vjp is not its true
         derivative (straight-through estimators), the smooth function whose derivative it is.
-    axes(shapes, attrs) -> for each input a tuple with, for each of its axes, the axis of y that it becomes:
-        entry i of y along that comes from entry i of the input along this alone. None where there is no such
-        axis. shapes: of the inputs. Without `axes` nothing is known.
+    axes(shapes, attrs) -> for each input a tuple: for each of its axes the axis of y that it becomes, so that
+        entry i of y along the one comes from entry i of the input along the other alone; or None.
+        shapes: of the inputs. Without `axes` nothing is known.
     method: whether Tensor has a method of this name: x.name(*others, **attrs).
 
     On arrays alone:
     fresh: vjp returns new arrays only, never g, something saved, a view of them or one array twice,
         so that the walk may keep them and add into them.
-    overwrites: vjp(g, saved, needs, overwrite_g=True) gives the same and may leave it in the memory of g,
-        where nothing else holds that, which the walk knows.
+    overwrites: vjp(g, saved, needs, overwrite_g=True) gives the same, and may write it into the memory of g;
+        the walk calls it so where nothing else holds g.
 
     Double backward (create_graph=True) runs the lines of vjp on Tensors. So they use only operators, methods
     and rules that arrays and Tensors share (a rule is called as a function), and `saves` says what is saved:
     saves: for each thing in `saved` the number of the input that it is, or OUTPUT, CONSTANT, DERIVED, and
         perhaps INPUTS at the end; CONSTANT alone, if all are.
     derive(*inputs, **attrs) -> what is DERIVED, in order, in lines that run on Tensors.
-    A rule that has a twin and no `saves` goes by its twin, on inputs that the graph then keeps, or that
-    restored(saved) -> inputs can tell from what is kept anyway.
-    double(operation, g) -> the gradients of vjp, for a rule that goes a way of its own (nn.checkpoint).
+    A rule that has a twin and no `saves` runs its twin instead. The graph keeps the inputs for it, unless
+    restored(saved) -> inputs of the same derivatives, computed from what is saved.
+    double(operation, g) -> the gradients, for a rule that computes them in a way of its own (nn.checkpoint).
 
-    Forward mode (nn.jvp) wants ∂y/∂xᵢ·t for a tangent t of the i-th input; the walk adds up over i
-    and repeats along axes of length 1. The first of these that a rule has is taken:
+    Forward mode (nn.jvp) needs ∂y/∂xᵢ·t for a tangent t of the i-th input; it adds up over i and repeats
+    along axes of length 1. The first of these that a rule has is taken:
     jvp(t, i, saved, out, **attrs) -> that product; `out` is the shape of y.
     symmetric: each ∂y/∂xᵢ is its own transpose, as that of any elementwise function (a diagonal
         matrix) and of softmax; then the jvp is the vjp of the same lines.
@@ -90,7 +92,7 @@ class Rule:
         self.overwrites = overwrites
         self.exact = exact
         self._check()
-        self.by_twin = twin is not None and saves is None and double is None    # at second order
+        self.by_twin = twin is not None and saves is None and double is None  # at second order
         self.keeps_inputs = derive is not None or (self.by_twin and restored is None)
 
     def _check(self):
@@ -115,7 +117,7 @@ class Rule:
     def origins(self, saved: tuple) -> tuple:
         """For each thing in `saved`, where it comes from: `saves`, spelled out.
 
-        Raises ValueError if `saves` is missing, or speaks of another number of things.
+        Raises ValueError if `saves` is missing, or names another number of things.
         """
         saves, n = self.saves, len(saved)
         if saves is CONSTANT:
@@ -131,7 +133,7 @@ class Rule:
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
         """y: of arrays an array; of Tensors, if one is among them, a Tensor that is recorded."""
         for x in inputs:
-            if hasattr(x, "_node"):
+            if type(x) is not ndarray and hasattr(x, "_operation"):
                 return x._apply(self, *inputs, **attrs)
         return self.forward(*inputs, **attrs)[0]
 

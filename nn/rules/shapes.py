@@ -1,4 +1,4 @@
-"""Rules that move numbers about and compute nothing."""
+"""Rules that move numbers and compute nothing."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from .record import CONSTANT, Rule
 
 def _reshape(x, *, shape):
     y = x.reshape(shape)
-    if y.shape != shape and min(shape) < -1:    # NumPy takes any negative number for -1
+    if y.shape != shape and min(shape) < -1:  # NumPy takes any negative number for -1
         raise ValueError(f"reshape: the shape {shape} has a negative length that is not -1")
     return y, x.shape
 
@@ -21,7 +21,7 @@ reshape = Rule(
 
 def _permute(x, *, dims):
     order = [d % x.ndim for d in dims] if len(dims) == x.ndim else dims
-    return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))    # and the way back
+    return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))  # the order that undoes it
 
 
 permute = Rule(
@@ -30,7 +30,7 @@ permute = Rule(
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dims": dims}) for dims in ((1, 2, 0), (0, -1, 1))],
     saves=CONSTANT, linear=True, exact=True)
 
-# The engine undoes broadcasting, so nothing is left to do here.
+# The walk undoes broadcasting, so that g is the gradient as it is.
 expand = Rule(
     "expand", "y = x repeated to a shape;  dx = Σg over the repeats",
     lambda x, *, shape: (np.broadcast_to(x, shape), None),
@@ -46,28 +46,17 @@ def _cat(*xs, dim=0):
     return y, [(*before, slice(end - x.shape[dim], end)) for x, end in zip(xs, ends, strict=True)]
 
 
-def _cat_jvp(t, i, parts, out, *, dim=0):
-    """t between zeros."""
-    axis = dim % len(out)
-    part, lengths = parts[i][axis], list(out)
-    around = []
-    for length in (part.start, out[axis] - part.stop):
-        lengths[axis] = length
-        around.append(np.zeros(lengths, t.dtype))
-    return cat(around[0], t, around[1], dim=axis)
-
-
 cat = Rule(
     "cat", "y = the xᵢ end to end along dim;  dxᵢ = its part of g", _cat,
     lambda g, parts, needs: [g[part] for part in parts],
     samples=lambda rng: [([rng.normal(size=(2, n, 3)) for n in (1, 4, 2)], {"dim": dim}) for dim in (1, -2)],
-    saves=CONSTANT, jvp=_cat_jvp, exact=True)
+    saves=CONSTANT, exact=True)
 
 
 def _index_grad(g, *, shape, index):
     dx = np.zeros(shape, g.dtype)
     if any(isinstance(i, np.ndarray) and i.dtype != bool for i in index):
-        np.add.at(dx, index, g)    # an entry picked twice gets both gradients
+        np.add.at(dx, index, g)  # an entry picked twice gets both gradients
     else:
         dx[index] = g
     return dx, index
@@ -101,5 +90,5 @@ clone = Rule(
     lambda g, saved, needs: (g,),
     samples=lambda rng: [([rng.normal(size=(2, 3))], {})], symmetric=True)
 
-# A rule, and not only a flag on the tensor, so that a trace sees it.
+# It is a rule, and not just a flag of the tensor, so that a trace sees it.
 detach = Rule("detach", "y = x: no gradient", lambda x: (x, None), exact=True)

@@ -15,7 +15,7 @@ from nn.context import within
 from nn.rules import RULES, Rule
 from nn.rules.record import CONSTANT
 from nn.tensor import apply
-from tests.nn.test_forward import CASES, GOLDEN, call, recorded
+from tests.nn.test_forward_mode import CASES, GOLDEN, call, recorded
 
 DIFFERENTIABLE = tuple(rule for rule in RULES.values() if rule.vjp)
 NAMED = operator.attrgetter("name")
@@ -242,10 +242,10 @@ def test_ten_thousand_operations_are_linear_and_do_not_recurse():
 def test_the_normal_path_keeps_no_inputs_but_for_twins():
     """What holds an input for its twin has a twin; a chain of others holds what it saved, and is freed."""
     x = leaf(np.ones((2, 3)))
-    assert (x * x)._node.inputs is None
-    assert F.softmax(x)._node.inputs is None
+    assert (x * x)._operation.inputs is None
+    assert F.softmax(x)._operation.inputs is None
     y = F.cross_entropy(x * 1, np.array([0, 1]))
-    held = weakref.ref(y._node.parents[0].inputs[0])
+    held = weakref.ref(y._operation.parents[0].inputs[0])
     y.backward()
     assert held() is None
 
