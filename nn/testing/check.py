@@ -21,6 +21,7 @@ from .case import for_all
 from .domain import Domain, Gemm, Qgemm
 from .domain_adam import AdamStep
 from .domain_codebook import CodebookGemm
+from .domain_contract import FromContract
 from .domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
 from .domain_csr import SpmmCsr
 from .domain_depthwise import (
@@ -53,6 +54,7 @@ from .laws_conv import CONV2D_LAWS, DEPTHWISE, DEPTHWISE_LAWS, INPUT_GRAD_LAWS, 
 from .laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
 from .laws_kmeans import KMEANS_LAWS
 from .laws_pass import (
+    CONTRACT_LAWS,
     ENTROPY_LAWS,
     ERF_LAWS,
     INTEGER_LAWS,
@@ -140,6 +142,10 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "im2col": PATCHES_LAWS,
     "qconv2d": (*PATCHES_LAWS, permutes_filters, packs_filters),
 }
+
+for _kernel in kernels.all_kernels():
+    if _kernel.name not in DOMAINS:
+        DOMAINS[_kernel.name], LAWS_OF[_kernel.name] = FromContract(_kernel), CONTRACT_LAWS
 
 
 def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementation:

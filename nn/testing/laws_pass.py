@@ -163,6 +163,7 @@ def packs_filters(f: Implementation, case: Case) -> None:
     same(packed.unpack(), case.args[1], "packed and unpacked")
 
 
+CONTRACT_LAWS = (agrees_with_the_specification, leaves_arguments, repeats, ignores_layout, takes_out)
 PATCHES_LAWS = (agrees_with_the_specification, leaves_arguments, repeats, ignores_layout, handles_empty,
                 takes_out)
 INTEGER_LAWS = (*PATCHES_LAWS, permutes)

@@ -1,4 +1,4 @@
-"""A micro-kernel is added as README.md says, in a copy of csrc/: one file and one row, nothing else."""
+"""A micro-kernel and a kernel are added as README.md says, in a copy, with nothing else."""
 
 import os
 import re
@@ -46,3 +46,39 @@ def test_a_micro_kernel_is_a_file_and_a_row(tmp_path):
                          check=False, env=environment, cwd=README.parent)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == ["(3,", "16)"]
+
+
+KERNEL = """
+from nn import kernels
+from nn.testing import check
+report = check(kernels.square, examples=10)
+assert report, report
+assert len(kernels.square.variants()) >= 2
+print(report.passed > 10, kernels.square.gate.startswith("def square(x, *, out=None)"))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not README.is_file() or native.lib is None or bool(os.environ.get("NN_KERNELS")),
+                    reason="needs README.md, the C sources and a compiler")
+def test_a_kernel_is_two_files_a_row_and_an_export(tmp_path):
+    section = README.read_text(encoding="utf-8").split("### To add a kernel")[1].split("\n### ")[0]
+    (python,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (c,) = re.findall(r"```c\n(.*?)```", section, re.DOTALL)
+    for name in ("nn", "csrc"):
+        shutil.copytree(README.parent / name, tmp_path / name,
+                        ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    (tmp_path / "nn/kernels/square.py").write_text(python, encoding="utf-8")
+    (tmp_path / "csrc/square.c").write_text(c, encoding="utf-8")
+    for path, behind, line in (("csrc/micro.def", "PASS(relu)\n", r": `(PASS\(\w+\))`"),
+                               ("nn/kernels/__init__.py", "from .relu import relu, relu_grad\n",
+                                r"`(from \.\w+ import \w+)`")):
+        text, row = (tmp_path / path).read_text(encoding="utf-8"), re.findall(line, section)[0]
+        (tmp_path / path).write_text(text.replace(behind, f"{behind}{row}\n"), encoding="utf-8")
+    build = [sys.executable, "csrc/build.py", "--werror"]
+    subprocess.run(build, check=True, capture_output=True, cwd=tmp_path)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NN_")}
+    run = subprocess.run([sys.executable, "-W", "error", "-c", KERNEL], capture_output=True, text=True,
+                         check=False, env={**clean, "PYTHONPATH": str(tmp_path)}, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["True", "True"]
