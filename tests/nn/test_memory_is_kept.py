@@ -85,7 +85,7 @@ def test_thresholds_set_from_outside_stand(first):
 
 
 @GLIBC
-@pytest.mark.skipif(not nn.kernels.gemm.compiled, reason="said to the C library in C")
+@pytest.mark.skipif(nn.kernels.why_not_c() is not None, reason="said to the C library in C")
 def test_fit_leaves_an_amount_that_was_chosen_before():
     assert faults(DIGITS, f"nn.memory.keep_freed(0); {FIT}", 10, 20) > 20 * 60
 
