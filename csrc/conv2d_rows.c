@@ -44,33 +44,36 @@ void nn_destinations(const nn_conv2d_geometry *g, int64_t together, int64_t i0, 
     }
 }
 
-void nn_look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr, const float *x,
-                const float *zeros, const void **pixels)
+LOOP look_up(const nn_conv2d_geometry *g, int64_t together, const int by_place, int64_t i0, int64_t count, int mr,
+             const float *x, const float *zeros, const void **pixels)
 {
-    const int64_t *at = g->at, step = together > 1 ? g->x_image : g->across * g->x_pixel;
+    const int64_t *at = g->at, step = by_place ? g->x_image : g->across * g->x_pixel;
     int64_t tile = 0, lane = 0, run; /* pixels[(tile * taps + tap) * mr + lane] */
     place p = place_of(g, together, i0);
     for (int64_t done = 0; done < count; done += run, next_run(g, together, &p)) {
         run = smaller(count - done, p.left);
         for (int64_t t = 0; t < g->taps; t++) {
             int64_t i = p.row * g->down + at[2 * t], j = p.column * g->across + at[2 * t + 1], l = lane;
-            int64_t first = 0, end = i >= 0 && i < g->h && j < g->w ? run : 0; /* those of the run that meet a pixel */
-            if (together > 1 && j < 0)
+            int64_t first = 0, end = run; /* those of the run that meet a pixel: only of these it has a number */
+            if (i < 0 || i >= g->h || j >= g->w || (by_place && j < 0))
                 end = 0;
-            if (together == 1 && end) {
+            else if (!by_place) {
                 first = j < 0 ? (g->across - 1 - j) / g->across : 0;
                 end = smaller(run, (g->w - 1 - j) / g->across + 1);
             }
-            const float *from = x; /* the pixel that the first of them meets: only these have a number */
+            const float *from = x;
             if (first < end)
                 from += p.image * g->x_image + i * g->x_row + (j + first * g->across) * g->x_pixel;
             const void **to = pixels + (tile * g->taps + t) * mr;
-            for (int64_t r = 0; r < run; r++) {
-                to[l] = r >= first && r < end ? from : zeros;
-                from += r >= first && r < end ? step : 0;
-                if (++l == mr) {
-                    l = 0;
-                    to += g->taps * mr;
+            for (int64_t r = 0; r < run;) { /* zeros, pixels, zeros */
+                int meets = r >= first && r < end;
+                int64_t until = r < first ? smaller(first, run) : meets ? end : run, by = meets ? step : 0;
+                for (const float *here = meets ? from : zeros; r < until; r++, here += by) {
+                    to[l] = here;
+                    if (++l == mr) {
+                        l = 0;
+                        to += g->taps * mr;
+                    }
                 }
             }
         }
@@ -80,6 +83,15 @@ void nn_look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64
     for (; lane % mr; lane++)
         for (int64_t t = 0; t < g->taps; t++)
             pixels[(tile * g->taps + t) * mr + lane] = zeros;
+}
+
+void nn_look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr, const float *x,
+                const float *zeros, const void **pixels)
+{
+    if (together > 1)
+        look_up(g, together, 1, i0, count, mr, x, zeros, pixels);
+    else
+        look_up(g, together, 0, i0, count, mr, x, zeros, pixels);
 }
 
 int nn_meets_padding(const nn_conv2d_geometry *g)

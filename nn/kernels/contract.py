@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from .arguments import F32, FLOATS, I8, I32, I64, INTEGERS, READABLE, U8, U16, array, dense, disagree
+from .arguments import F32, FLOATS, I8, I32, I64, INTEGERS, U8, U16, array, dense, disagree
 from .operand import Operand
 
 DTYPES = {"f32": (F32,), "u8": (U8,), "s8": (I8,), "s32": (I32,), "s64": (I64,), "u16": (U16,),
@@ -119,7 +119,6 @@ class Contract:
             for axis, dim in enumerate(self.shaped[name]):
                 if dim.isidentifier():
                     self.axes.setdefault(dim, (name, axis))
-
         dims = [dim for k in self.results for dim in k.dims or ()]
         self.shaped_by_plan = not all(dim in self.axes for dim in dims)
 
@@ -157,9 +156,7 @@ class Contract:
             if k.number and not (isinstance(x, ndarray) and x.ndim):
                 continue
             x = found[name] = array(who, name, x, k.rank, *k.accepted())
-            if x.dtype not in k.dtypes[:k.native]:
-                if x.dtype.kind == k.usual.kind == "f" or (k.usual is F32):
-                    other = True
+            other = other or (k.usual is F32 and x.dtype not in k.dtypes[:k.native])
         return found, other
 
     def agree(self, who: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
@@ -195,7 +192,7 @@ class Contract:
             return None
         if len(x) != shapes[at[0]][at[1]]:
             raise disagree(who, k.dims[0], self.axes[k.dims[0]][0], shapes[at[0]], k.name, x.shape)
-        return x if x.dtype is not k.dtypes[0] or x.flags.num & READABLE == READABLE else dense(x)
+        return dense(x)
 
 
 def names_of(function: Callable) -> tuple[str, ...]:

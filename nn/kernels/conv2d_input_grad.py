@@ -31,6 +31,7 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *,
     stride, padding, dilation, groups: those of conv2d.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
+    size = both(size)
     o, c, kh, kw = w.shape
     n, rows, columns, _ = g.shape
     padded = np.zeros((n, size[0] + 2 * ph, size[1] + 2 * pw, groups * c), np.result_type(g, w))

@@ -24,6 +24,7 @@ def conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: tuple[int, int
     stride, padding, dilation, groups: those of conv2d.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
+    kernel_size = both(kernel_size)
     n, rows, columns, o = g.shape
     c, count = x.shape[3] // groups, n * rows * columns
     padded = pad(x, (ph, pw))

@@ -27,6 +27,7 @@ def depthwise_conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, i
     stride, padding, dilation: those of depthwise_conv2d.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
+    size = both(size)
     c, _, kh, kw = w.shape
     n, rows, columns, _ = g.shape
     padded = np.zeros((n, size[0] + 2 * ph, size[1] + 2 * pw, c), np.result_type(g, w))
@@ -49,6 +50,7 @@ def depthwise_conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: tupl
     stride, padding, dilation: those of depthwise_conv2d.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
+    kernel_size = both(kernel_size)
     _, rows, columns, c = g.shape
     padded = pad(x, (ph, pw))
     gradient = np.zeros((c, 1, *kernel_size), np.result_type(x, g))

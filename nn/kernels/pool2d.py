@@ -114,8 +114,8 @@ class _Plan(NamedTuple):
     c: Any                              # the windows as C knows them; None where a winner is more than a byte
 
 
-def _plan(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> _Plan:
-    """Of windows of images of shape x; shape: theirs."""
+def pooled(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair, Pair]:
+    """How many windows of images of shape x there are, and the three pairs, or an error that names one."""
     kernel_size, stride = pair(who, "kernel_size", kernel_size, 1), pair(who, "stride", stride, 1)
     padding = pair(who, "padding", padding, 0)
     if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
@@ -124,8 +124,14 @@ def _plan(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> _P
     if min(counts) < 1:
         raise ValueError(f"{who}: kernel_size {kernel_size} is larger than images {x[1:3]} with padding "
                          f"{padding}")
+    return counts, kernel_size, stride, padding
+
+
+def _plan(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> _Plan:
+    """Of windows of images of shape x; shape: theirs."""
+    counts, kernel_size, *how = pooled(who, x, kernel_size, stride, padding)
     taken = ffi is not None and (who.startswith("avg") or kernel_size[0] * kernel_size[1] <= MOST)
-    c = ffi.new("nn_pool *", (*x, *counts, *kernel_size, *stride, *padding)) if taken else None
+    c = ffi.new("nn_pool *", (*x, *counts, *kernel_size, *how[0], *how[1])) if taken else None
     return _Plan((x[0], *counts, x[3]), c)
 
 

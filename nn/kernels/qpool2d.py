@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..geometry import Pair, both, pair
-from .arguments import integer
+from ..geometry import Pair, both
+from .arguments import U8, integer
 from .kernel import kernel
-from .pool2d import taps, windows
+from .pool2d import pooled, taps, windows
 
 
 class _Plan(NamedTuple):
@@ -56,25 +56,13 @@ def _windows(x: np.ndarray, fill: float, kernel_size: Any, stride: Any, padding:
     return [x[pixels] for pixels in taps(counts, kernel_size, stride)]
 
 
-def _plan(who: str, x: tuple, dtype: np.dtype, kernel_size: Any, stride: Any, padding: Any) -> _Plan:
-    kernel_size, stride = pair(who, "kernel_size", kernel_size, 1), pair(who, "stride", stride, 1)
-    padding = pair(who, "padding", padding, 0)
-    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
-        raise ValueError(f"{who}: padding must be at most half of kernel_size {kernel_size}, got {padding}")
-    counts = windows(x[1:3], kernel_size, stride, padding)
-    if min(counts) < 1:
-        raise ValueError(f"{who}: kernel_size {kernel_size} is larger than images {x[1:3]} with padding "
-                         f"{padding}")
-    return _Plan((x[0], *counts, x[3]), dtype)
-
-
 def _max_plan(x: tuple, x_dtype: np.dtype, kernel_size: Any, stride: Any, padding: Any) -> _Plan:
-    return _plan("qmax_pool2d", x, x_dtype, kernel_size, stride, padding)
+    return _Plan((x[0], *pooled("qmax_pool2d", x, kernel_size, stride, padding)[0], x[3]), x_dtype)
 
 
 def _avg_plan(x: tuple, kernel_size: Any, stride: Any, padding: Any, zero: Any) -> _Plan:
     integer("qavg_pool2d", "zero", zero, 0, 255)
-    return _plan("qavg_pool2d", x, np.dtype(np.uint8), kernel_size, stride, padding)
+    return _Plan((x[0], *pooled("qavg_pool2d", x, kernel_size, stride, padding)[0], x[3]), U8)
 
 
 qmax_pool2d.runs(None, plan=_max_plan)
