@@ -7,7 +7,10 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import nn
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP = {"pyproject.toml", "nn", "compress", "csrc", "tests", "notebooks", "README.md", "LICENSE"}
@@ -212,3 +215,31 @@ compress.prepare
 assert process() == before
 """
     subprocess.run([sys.executable, "-c", program, "--isa", "none"], cwd=ROOT, check=True)
+
+
+def calls(function) -> tuple[object, int]:
+    """What the function gives, and how many Python functions were called on the way."""
+    count = 0
+
+    def profile(frame, event, arg):
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(profile)
+    try:
+        result = function()
+    finally:
+        sys.setprofile(None)
+    return result, count
+
+
+@pytest.mark.skipif(nn.kernels.why_not_c() is not None, reason="a specification calls more of Python")
+def test_a_convolution_is_a_short_way_to_c_and_back():
+    """The second call of nn.functional.conv2d, and its backward."""
+    x, w = (nn.Tensor(np.ones(shape, np.float32), requires_grad=True)
+            for shape in ((1, 8, 8, 8), (8, 8, 3, 3)))
+    for _ in range(2):
+        y, forth = calls(lambda: nn.functional.conv2d(x, w, padding=1))
+        _, back = calls(lambda y=y: y.backward(np.ones(y.shape, np.float32)))
+    assert forth <= 45
+    assert back <= 70

@@ -1,11 +1,10 @@
 """Batch normalisation: Ioffe & Szegedy, "Batch normalization" (2015). There are two rules for two functions.
 
-Training: the mean and the variance are the batch's own, so every input moves every output.
-Evaluation: they are given, and y is x times a constant plus a constant.
-
-Both work on lines: one row holds the pixels of one line of an image, channels-last, because NumPy is fast
-along a row and slow from row to row, and the C numbers of a pixel make a short row. In training, float32 goes
-through the kernels batch_norm and batch_norm_grad, whose rows are the pixels themselves.
+Training: the mean and the variance are the batch's own, so every input moves every output. The kernels
+batch_norm and batch_norm_grad do it, on rows of pixels.
+Evaluation: they are given, and y is x times a constant plus a constant. It works on lines: one row holds the
+pixels of one line of an image, channels-last, because NumPy is fast along a row and slow from row to row, and
+the C numbers of a pixel make a short row.
 """
 
 import numpy as np
@@ -108,12 +107,11 @@ def _batch_norm_jvp(t, i, saved, out, **attrs):
         return _batch_norm_vjp(t, saved, (True,))[0]
     if i == 2:
         return _per_channel(t, len(out))
-    centred = rows if mean is None else rows - mean
-    return _image(centred * _line(t * inverse, centred), out)
+    return _image((rows - mean) * _line(t * inverse, rows), out)
 
 
 def _batch_norm_inputs(saved):
-    """Inputs with the same derivatives: x but for a shift, which changes nothing, and any bias."""
+    """Inputs of the same derivatives: x, the weight and any bias."""
     rows, inverse, _, weight, shape, _ = saved
     return _image(rows, shape), weight, inverse
 

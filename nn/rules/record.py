@@ -14,6 +14,12 @@ DERIVED = "derived"  # computed from the inputs; `derive` says how
 INPUTS = "inputs"  # what is left are the inputs 0, 1, … in order, however many there are
 
 
+def elementwise(shapes: tuple, attrs: dict) -> list[range]:
+    """The `axes` of a rule that goes entry by entry: shapes are aligned from the last axis on."""
+    n = max(len(shape) for shape in shapes if shape is not None)
+    return [range(n - len(shape), n) if shape is not None else range(0) for shape in shapes]
+
+
 class Rule:
     """One operation y = f(x₁, …, xₙ) and how derivatives pass through it, backwards and forwards.
 

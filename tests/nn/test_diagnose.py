@@ -80,8 +80,8 @@ def softmax(sum_of):
 
 
 def batch_norm(g, saved, needs, mean=1, spread=1):
-    centred, inverse, scale, *_ = saved
-    x_hat = centred * inverse
+    rows, inverse, scale, *_, mean_of_x = saved
+    x_hat = (rows - mean_of_x) * inverse
     dx = g - mean * g.mean(0) - spread * x_hat * (g * x_hat).mean(0)
     return dx * scale, (g * x_hat).sum(0), g.sum(0)
 

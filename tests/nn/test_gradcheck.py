@@ -59,8 +59,8 @@ def _softmax(g, saved, needs, sign=1, sum_of=lambda g, y: g * y):
 
 
 def _batch_norm(g, saved, needs, mean=True, spread=True):
-    centred, inverse, scale, *_ = saved
-    x_hat = centred * inverse
+    rows, inverse, scale, *_, mean_of_x = saved
+    x_hat = (rows - mean_of_x) * inverse
     dx = g - mean * g.mean(0) - spread * x_hat * (g * x_hat).mean(0)
     return dx * scale, (g * x_hat).sum(0), g.sum(0)
 
