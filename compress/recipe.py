@@ -77,7 +77,8 @@ def _chain(value: Any) -> Chain | None:
         return Chain(value)
     if isinstance(value, Transform) and not isinstance(value, type):
         return Chain([value])
-    raise TypeError(f"Recipe: a choice is a transform, a list of transforms, a Chain or None; got {value!r}")
+    raise TypeError("Recipe: a choice is a transform, a list of transforms, a Chain or None; got "
+                    f"{value!r} (a technique is an instance of a subclass of compress.Transform)")
 
 
 def _specificity(key: str | type, name: str, layer: nn.Module) -> tuple[int, int] | None:

@@ -6,15 +6,23 @@ import numpy as np
 
 from nn.testing.case import Case
 
+from ..formats.affine import Symmetric
 from ..formats.format import SMALLEST
 from ..techniques.quantize import Quantize
 from .subject import Subject, own_laws, same, seen
 
 
+def symmetric(subject: Subject) -> int:
+    """The largest integer of the subject's format; 0 for a format that is none of integers."""
+    format = subject.stages[0].weights
+    return format.highest if isinstance(format, Symmetric) else 0
+
+
 def rounds_half_to_even(subject: Subject, case: Case) -> None:
     """Weights half-way between two integers of the grid go to the even one."""
-    (w,) = case.args
-    rng, highest = case.rng(), subject.stages[0].weights.highest
+    (w,), rng, highest = case.args, case.rng(), symmetric(subject)
+    if not highest:
+        return
     k = rng.integers(-highest, highest, w.shape).astype(np.float64) + rng.choice([0, 0.5], w.shape)
     k.reshape(len(k), -1)[:, 0] = highest  # so that the scale is the power of two
     scale = 2.0 ** rng.integers(-20, 20)
@@ -27,8 +35,9 @@ def rounds_half_to_even(subject: Subject, case: Case) -> None:
 def fills_the_grid(subject: Subject, case: Case) -> None:
     """The largest weight of each channel stands on the largest integer exactly, and every weight on some
     integer within."""
-    (w,) = case.args
-    highest, parameter = subject.stages[0].weights.highest, subject.attached(w)
+    (w,), highest, parameter = case.args, symmetric(subject), subject.attached(*case.args)
+    if not highest:
+        return
     q = parameter.parametrization.encode(parameter.data).codes().astype(np.int64)
     largest = np.abs(w).reshape(len(w), -1).max(axis=1)
     reach = np.abs(q).max(axis=1)
