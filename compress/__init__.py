@@ -1,9 +1,10 @@
 """compress: how a network is made small and fast.
 
-compress.prepare(model, compress.Prune(0.9), x) # transforms become the parametrizations of the model's
-weights ...                                             # train on program = compress.convert(model)
-# a flat list of kernel calls compress.save(program, "small.safetensors")          # one file;
-compress.load(path)(x) runs it print(compress.report(program))                 # what it bought
+    compress.prepare(model, compress.Prune(0.9), x)     # transforms become parametrizations of its weights
+    ...                                                 # train on
+    program = compress.convert(model)                   # a flat list of kernel calls
+    compress.save(program, "small.safetensors")         # one file; compress.load(path)(x) runs it
+    print(compress.report(program))                     # what it bought
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A weight in its stored form: arrays for a file, how they are read back, and what its kernel multiplies
-with.
+"""A weight in its stored form: arrays for a file, how to read them back, and what a kernel multiplies with.
 
-    class Signs(Stored):
-        kind = "signs"                                        # its name in a file parts = {"signs":
-        Part("payload", np.int8, ("out", "in")), "size": Part("tables", np.float32, ("out",))} kernel = gemm
+    class BinaryWeight(Stored):
+        kind = "binary"                                       # its name in a file
+        parts = {"signs": Part("payload", np.uint8, (None,)), "scale": Part("tables", np.float32, ("out",))}
+        kernel = gemm                                         # and: decode, operand, macs
 
 A class registers itself by being defined: files that name its kind are read by it from then on.
 """
