@@ -46,8 +46,7 @@ class Chain(Parametrization):
                 for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):
                     raise ValueError(
                         f"Chain: {type(later).__name__} after {type(earlier).__name__} would destroy "
-                        f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made"
-                    )
+                        f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made")
 
     def attach(self, parameter: Any, context: Context) -> Chain:
         """Fit a fresh chain of the same transforms to `parameter` and make it the parameter's
@@ -59,8 +58,7 @@ class Chain(Parametrization):
         if parameter.parametrization is not None:
             raise ValueError(
                 f"{context.name}: it has a parametrization already ({parameter.parametrization!r}); "
-                "one weight, one chain"
-            )
+                "one weight, one chain")
         chain = Chain(self.stages)
         chain.fit(parameter.data, context)
         parameter.parametrization = chain

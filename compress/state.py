@@ -25,7 +25,7 @@ def to_arrays(state: Any, name: str = "") -> dict[str, np.ndarray]:
     if parts is not None:
         found = [to_arrays(part, f"{name}.{key}" if name else key) for key, part in parts.items()]
         return {path: array for arrays in found for path, array in arrays.items()}
-    if state is None or isinstance(state, str):    # text says how, and that does not change
+    if state is None or isinstance(state, str):  # text says how, and that does not change
         return {}
     if not isinstance(state, (Tensor, np.ndarray, np.generic, bool, int, float)):
         raise TypeError(f"{name}: a State holds arrays, Tensors and numbers; got {type(state).__name__}")
@@ -73,7 +73,7 @@ def _rebuilt(old: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
         if is_dataclass(old):
             whole = copy.copy(old)
             for key, part in new.items():
-                object.__setattr__(whole, key, part)    # a frozen one too: it is ours until we return it
+                object.__setattr__(whole, key, part)  # a frozen one too: it is ours until we return it
             return whole
         if isinstance(old, dict):
             return dict(zip(old, new.values(), strict=True))

@@ -22,7 +22,7 @@ from nn.files import arrays_to_bytes
 
 __all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "product", "read"]
 
-STORED: dict[str, type[Stored]] = {}   # kind in a file -> class
+STORED: dict[str, type[Stored]] = {}  # kind in a file -> class
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Stored:
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
         super().__init_subclass__()
-        if abstract:   # a base of others
+        if abstract:  # a base of others
             return
         complete(cls, Stored, ("kind", "parts", "kernel", "decode", "operand", "macs"))
         if "kind" in vars(cls):
@@ -140,7 +140,7 @@ class Stored:
         return sum(array.nbytes for array in self.held.values())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self.from_arrays, (self.arrays(), self.shape)   # pickled as it is stored
+        return self.from_arrays, (self.arrays(), self.shape)  # pickled as it is stored
 
     def to_bytes(self) -> bytes:
         """The weight as a safetensors file of its own."""

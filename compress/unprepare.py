@@ -27,9 +27,8 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"unprepare: model must be an nn.Module; got {type(model).__name__}")
-    parametrized = [
-        parameter for _, parameter in model.named_parameters() if parameter.parametrization is not None
-    ]
+    parametrized = [parameter for _, parameter in model.named_parameters()
+                    if parameter.parametrization is not None]
     if not parametrized and not hasattr(model, "prepared"):
         raise ValueError(f"unprepare: nothing is attached to this {type(model).__name__}; prepare does that")
     with no_grad():

@@ -22,9 +22,9 @@ from .straight_through import CLIPPED_STRAIGHT_THROUGH, STRAIGHT_THROUGH
 
 __all__ = ["FORMATS", "SMALLEST", "Format", "Grid", "format_named"]
 
-FORMATS: dict[str, Format] = {}   # by name
+FORMATS: dict[str, Format] = {}  # by name
 
-SMALLEST = float(np.finfo(np.float32).tiny)   # a scale below the normal numbers would lose its own digits
+SMALLEST = float(np.finfo(np.float32).tiny)  # a scale below the normal numbers would lose its own digits
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Format:
         raise TypeError(f"{type(self).__name__} does not bound its rounding")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return format_named, (self.name,)   # there is one of each name
+        return format_named, (self.name,)  # there is one of each name
 
     def __repr__(self) -> str:
         return self.name

@@ -57,14 +57,14 @@ class QuantizedWeight(Stored, abstract=True):
         reach = np.abs(x, dtype=np.float64).max(initial=0) + grid.scale
         step = grid.scale * (0.5 + 2.0 ** (self.format.activations.bits - 23))
         relative = step + gamma(x.shape[1] + 8) * reach
-        bound = relative * magnitudes.sum(axis=0) + 2.0**-150   # the product may underflow
+        bound = relative * magnitudes.sum(axis=0) + 2.0**-150  # the product may underflow
         return np.broadcast_to(bound, (len(x), len(bound))).copy()
 
     def macs(self) -> int:
         return prod(self.shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return read, (self.kind, self.arrays(), self.shape)   # its class has no name that pickle could find
+        return read, (self.kind, self.arrays(), self.shape)  # its class has no name that pickle could find
 
 
 class MaskedWeight(QuantizedWeight, abstract=True):

@@ -33,17 +33,10 @@ def _shared_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple[np.ndarray]:
 # A centroid moves by what all its members ask of it together (Han et al., eq. 3). With a rate of 1 this is
 # the true derivative, with other rates a declared surrogate: 1/n for the mean of n members, 0 for a centroid
 # that stays.
-SHARED = Rule(
-    "shared",
-    "w = c[codes];  dcⱼ = rateⱼ · Σ g over the members of cⱼ",
-    lambda c, *, codes, rates: (c[codes], (codes, rates)),
-    _shared_vjp,
-    samples=lambda rng: [
-        ([rng.normal(size=3)], {"codes": rng.integers(0, 3, (4, 5)), "rates": rng.random(3)})
-    ],
-    surrogate=lambda c, *, codes, rates: lambda c: (c * rates)[codes],
-    fresh=True,
-)
+SHARED = Rule("shared", "w = c[codes];  dcⱼ = rateⱼ · Σ g over the members of cⱼ",
+              lambda c, *, codes, rates: (c[codes], (codes, rates)), _shared_vjp, samples=lambda rng: [
+                  ([rng.normal(size=3)], {"codes": rng.integers(0, 3, (4, 5)), "rates": rng.random(3)})],
+              surrogate=lambda c, *, codes, rates: lambda c: (c * rates)[codes], fresh=True)
 
 
 @dataclass
@@ -135,8 +128,7 @@ class Cluster(Transform):
         if found < self.distinct:
             raise ValueError(
                 f"Cluster: {state.name} has {found} different values, fewer than the {self.distinct} that "
-                f"bits={self.bits} shares; choose fewer bits for it in the recipe, or None"
-            )
+                f"bits={self.bits} shares; choose fewer bits for it in the recipe, or None")
         values = w[alive]
         centroids = kmeans1d(values, self.distinct - pinned)
         state.error = error_at_most(values, len(centroids))
@@ -181,8 +173,7 @@ class Cluster(Transform):
         """ValueError for codes that name no centroid, or sharing that begins at another step."""
         if loaded.begin != own.begin and not loaded.shares:
             raise ValueError(
-                f"the weight is shared from optimizer step {loaded.begin} on, here from step {own.begin} on"
-            )
+                f"the weight is shared from optimizer step {loaded.begin} on, here from step {own.begin} on")
         if loaded.codes.max(initial=0) >= self.distinct or not -1 <= loaded.zero < self.distinct:
             raise ValueError(f"a code is beyond the {self.distinct} values of {self!r}")
         if loaded.shares and not np.array_equal(loaded.rates, self._rates(loaded)):
@@ -204,8 +195,7 @@ class Cluster(Transform):
         if not state.shares:
             raise ValueError(
                 f"Cluster: {state.name} is shared from optimizer step {state.begin} on, when the schedule "
-                "before it ends; train on before converting"
-            )
+                "before it ends; train on before converting")
 
     def bound(self, w: np.ndarray, state: ClusterState) -> float:
         """√(n·(range/2k)²): the optimum is no worse than k equal parts of the range of its n weights."""

@@ -71,10 +71,8 @@ def survives_training(subject: Subject, case: Case) -> None:
     and is zero still, and at the end the stored weight is the seen one.
     """
     (w,) = case.args
-    for build in (
-        lambda p, rate, decay: SGD(p, lr=rate, momentum=0.9, weight_decay=decay),
-        lambda p, rate, decay: Adam(p, lr=rate, weight_decay=decay),
-    ):
+    for build in (lambda p, rate, decay: SGD(p, lr=rate, momentum=0.9, weight_decay=decay),
+                  lambda p, rate, decay: Adam(p, lr=rate, weight_decay=decay)):
         parameter = subject.attached(w)
         trained = parameter.trainables()
         largest = max(float(np.abs(tensor.data).max()) for tensor in trained) or 1.0
@@ -149,16 +147,13 @@ def rescales(subject: Subject, case: Case) -> None:
     column = factor.reshape(-1, *[1] * (w.ndim - 1))
     folded = (w * column).astype(np.float32)
     after = through(parameter.parametrization.rescaled(factor), folded)
-    error, allowed, size = (
-        np.linalg.norm(as_matrix(array), axis=1)
-        for array in (folded - after.astype(np.float64), column * difference, folded.astype(np.float64))
-    )
+    error, allowed, size = (np.linalg.norm(as_matrix(array), axis=1) for array in (
+        folded - after.astype(np.float64), column * difference, folded.astype(np.float64)))
     rounding = 2.0**-14 * size + 2.0**-20 * allowed + w.size * 2.0**-126  # of w, and of what is seen of it
     worst = int(np.argmax(error - allowed - rounding))
     if not error[worst] <= allowed[worst] + rounding[worst]:
         raise AssertionError(
-            f"channel {worst} times {factor[worst]} has error {error[worst]}, wanted {allowed[worst]}"
-        )
+            f"channel {worst} times {factor[worst]} has error {error[worst]}, wanted {allowed[worst]}")
 
 
 def copies_are_independent(subject: Subject, case: Case) -> None:
@@ -182,11 +177,8 @@ def leaves_weight(subject: Subject, case: Case) -> None:
     chain = subject.finished(w).parametrization
     chain.fit(mine, Context())
     same(mine, w, "the weight after fit")
-    for what, use in (
-        ("project", lambda: chain.project(Tensor(mine))),
-        ("bound", lambda: chain.bound(mine)),
-        ("rescaled", lambda: chain.rescaled(np.full(len(mine), 2.0)).project(Tensor(mine))),
-    ):
+    for what, use in (("project", lambda: chain.project(Tensor(mine))), ("bound", lambda: chain.bound(mine)),
+                      ("rescaled", lambda: chain.rescaled(np.full(len(mine), 2.0)).project(Tensor(mine)))):
         use()
         same(mine, w, f"the weight after {what}")
     parameter = subject.finished(w)
@@ -197,14 +189,6 @@ def leaves_weight(subject: Subject, case: Case) -> None:
     same(parameter.data, before, "the weight after encode, decode and a write into what that gave")
 
 
-LAWS: tuple[Law, ...] = (
-    stored_equals_seen,
-    projects_once,
-    stays_within_bound,
-    keeps_its_word,
-    survives_training,
-    survives_a_restart,
-    rescales,
-    copies_are_independent,
-    leaves_weight,
-)
+LAWS: tuple[Law, ...] = (stored_equals_seen, projects_once, stays_within_bound, keeps_its_word,
+                         survives_training, survives_a_restart, rescales, copies_are_independent,
+                         leaves_weight)

@@ -133,11 +133,8 @@ def refuses_what_does_not_fit(subject: Subject, case: Case) -> None:
 def spoil(array: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """An array with one thing wrong at a time."""
     last = array[-1:] if len(array) else np.ones(1, array.dtype)
-    wrong = [
-        ("with an element more", np.concatenate([array, last])),
-        ("with a dimension more", array[None]),
-        ("in complex128", array.astype(np.complex128)),
-    ]
+    wrong = [("with an element more", np.concatenate([array, last])), ("with a dimension more", array[None]),
+             ("in complex128", array.astype(np.complex128))]
     if len(array):
         wrong.append(("with an element less", array[:-1]))
     if array.dtype.kind == "f" and array.size:
@@ -148,10 +145,5 @@ def spoil(array: np.ndarray) -> list[tuple[str, np.ndarray]]:
     return wrong
 
 
-CLAIM_LAWS: tuple[Law, ...] = (
-    says_what_it_makes,
-    bounds_the_weight_closely,
-    bounds_the_product_closely,
-    counts_its_macs,
-    refuses_what_does_not_fit,
-)
+CLAIM_LAWS: tuple[Law, ...] = (says_what_it_makes, bounds_the_weight_closely, bounds_the_product_closely,
+                               counts_its_macs, refuses_what_does_not_fit)

@@ -87,9 +87,7 @@ def ends_its_schedule(subject: Subject, case: Case) -> None:
         found = np.count_nonzero(seen(alone.finished(w)) == 0)
         wanted = np.count_nonzero(seen(Subject("", (stage.ended(),)).attached(w)) == 0)
         if found != wanted:
-            raise AssertionError(
-                f"after step {stage.end}, its last, {found} weights are 0, wanted {wanted}"
-            )
+            raise AssertionError(f"after step {stage.end}, its last, {found} weights are 0, wanted {wanted}")
 
 
 STATE_LAWS: tuple[Law, ...] = (encodes_what_it_projects, follows_the_weight, ends_its_schedule)

@@ -72,7 +72,7 @@ class Subject:
 
 Law = Callable[[Subject, Case], None]
 
-OWN: dict[type[Transform], tuple[tuple[Law, ...], bool]] = {}   # technique -> its laws, whether in chains too
+OWN: dict[type[Transform], tuple[tuple[Law, ...], bool]] = {}  # technique -> its laws, whether in chains too
 
 
 def own_laws(technique: type[Transform], *laws: Law, in_chains: bool = False) -> None:

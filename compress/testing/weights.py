@@ -66,15 +66,12 @@ def spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.standard_normal(shape) * factor.reshape(-1, *[1] * (len(shape) - 1))
 
 
-STYLES: dict[str, Fill] = {
-    fill.__name__: fill
-    for fill in (normal, ties, constant, zeros, outlier, huge, subnormal, sparse, negative, spread)
-}
+STYLES: dict[str, Fill] = {fill.__name__: fill for fill in (normal, ties, constant, zeros, outlier, huge,
+                                                            subnormal, sparse, negative, spread)}
 
 
-def weights(
-    styles: tuple[str, ...] = tuple(STYLES), dimensions: frozenset[int] = frozenset({2, 4})
-) -> st.SearchStrategy[Case]:
+def weights(styles: tuple[str, ...] = tuple(STYLES),
+            dimensions: frozenset[int] = frozenset({2, 4})) -> st.SearchStrategy[Case]:
     """Weights (out, in) and (O, I, kH, kW), those of them with so many `dimensions`, float32, in one of these
     styles; sizes of 1 and around the kernels' panels of 16.
     """
