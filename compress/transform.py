@@ -119,12 +119,8 @@ class Transform:
         """The Tensors that are trained in the weight's place: none, by default."""
         return ()
 
-    def trains_weight(self, state: Any) -> bool:
-        """Whether the weight is trained all the same, for now."""
-        return False
-
     def waits(self, state: Any) -> bool:
-        """Whether the layer does not see the trainables yet."""
+        """Whether the layer does not see the trainables yet, and the weight is trained itself for now."""
         return False
 
     def check_state(self, loaded: Any, own: Any) -> None:

@@ -88,8 +88,9 @@ class Quantize(Transform):
         """
         scale = self.following(state, w).scale
         if least is not None:
-            empty = ~w.reshape(len(w), -1).any(axis=1)
-            scale = np.maximum(np.where(empty, SMALLEST, scale), least).astype(np.float32)
+            column = (-1, *[1] * (scale.ndim - 1))
+            empty = ~w.reshape(len(w), -1).any(axis=1).reshape(column)
+            scale = np.maximum(np.where(empty, SMALLEST, scale), least.reshape(column)).astype(np.float32)
         return smallest_form(self.weights.to_codes(w, scale), scale, self.weights)
 
     def bound(self, w: np.ndarray, state: QuantizeState) -> float:

@@ -48,7 +48,7 @@ class TensorTrain(Transform):
     ‖W − TT‖ / ‖W‖ that the ranks are chosen for. `in_modes` and `out_modes` are d factors of the two sides;
     where they are not given, there are as many as `cores`, as equal as possible, those of `in` falling and
     those of `out` rising: so a prime beside a prime has modes (p, 1, 1) and (1, 1, q), which is a plain
-    low-rank product. Ranks that `eps` chose hang on the weight: their state fits a model that was prepared
+    low-rank product. Ranks that `eps` chose depend on the weight: their state fits a model that was prepared
     with the same weights, or with `rank` set to them.
     Raises TypeError or ValueError for settings that are none, or that no weight can have.
     """

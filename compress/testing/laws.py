@@ -1,8 +1,8 @@
-"""The laws of a transform while it trains, each a small function law(subject, case) that raises
-AssertionError when broken.
+"""The laws of a transform while it trains: functions law(subject, case) that raise AssertionError when
+broken.
 
-`case` holds one weight. Every law kills a mutant in tests/compress/test_laws_kill_mutants.py: a law that
-can't fail proves nothing.
+`case` holds one weight. Every law kills a mutant in tests/compress/test_laws_kill_mutants.py, since a law
+that can't fail proves nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nn.testing.case import Case
 
 from ..stored import as_matrix
 from ..transform import Context, Invariant
-from .subject import Law, Subject, same, seen, through
+from .subject import Law, Subject, largest, same, seen, through
 
 __all__ = ["LAWS"]
 
@@ -75,8 +75,7 @@ def survives_training(subject: Subject, case: Case) -> None:
                   lambda p, rate, decay: Adam(p, lr=rate, weight_decay=decay)):
         parameter = subject.attached(w)
         trained = parameter.trainables()
-        largest = max(float(np.abs(tensor.data).max()) for tensor in trained) or 1.0
-        rate, decay = 0.03 * largest, 0.01 / largest  # so that both matter for weights of any size
+        rate, decay = 0.03 * largest(trained), 0.01 / largest(trained)  # both matter for weights of any size
         optimizer: Optimizer = build(trained, rate, decay)
         rng, zeros, who = case.rng(), pruned(parameter), type(optimizer).__name__
         for _ in range(subject.end() + 3):
@@ -94,7 +93,7 @@ def survives_a_restart(subject: Subject, case: Case) -> None:
     (w,) = case.args
     first, rng = subject.attached(w), case.rng()
     trained = first.trainables()
-    optimizer = SGD(trained, lr=max(float(np.abs(tensor.data).max()) for tensor in trained) / 9)
+    optimizer = SGD(trained, lr=largest(trained) / 9)
     for _ in range(subject.end() + 2):
         step(first, optimizer, rng)
     second = subject.attached(w)
@@ -129,7 +128,7 @@ def step(parameter: Parameter, optimizer: Optimizer, rng: np.random.Generator) -
     direction = Tensor(rng.standard_normal(parameter.shape).astype(np.float32))
     (parameter.parametrized() * direction).sum().backward()
     gradient = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad.copy()
-    for trained in optimizer.params:  # to size 1: that of a core, say, hangs on the size of the other cores
+    for trained in optimizer.params:  # to size 1: a core's gradient depends on the size of the other cores
         if trained.grad is not None:
             trained.grad /= float(np.abs(trained.grad).max()) or 1.0
     optimizer.step()
@@ -164,7 +163,7 @@ def copies_are_independent(subject: Subject, case: Case) -> None:
     if twin.parametrization is parameter.parametrization:
         raise AssertionError("the copy has the original's parametrization")
     trained = twin.trainables()
-    optimizer = SGD(trained, lr=0.1 * max(float(np.abs(tensor.data).max()) for tensor in trained) or 1.0)
+    optimizer = SGD(trained, lr=0.1 * largest(trained))
     for _ in range(3):
         step(twin, optimizer, case.rng())
     same(seen(parameter), before, "the original after its copy was trained")

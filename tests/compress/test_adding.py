@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import compress
 import nn
+from compress.formats.affine import Symmetric
 from compress.formats.format import FORMATS, Format
 from compress.stored import STORED
 from compress.testing import check, subjects
@@ -165,3 +167,32 @@ def test_what_only_looks_like_a_transform_is_refused_and_told_what_to_inherit():
         compress.Chain([Duck()])
     with pytest.raises(TypeError, match=r"Recipe: .*got .*a subclass of compress\.Transform"):
         compress.Recipe(Duck())
+
+
+@dataclass(frozen=True, repr=False)
+class PowersOfTwo(Format):
+    """Code 0 is 0, ±(1 + e) is ±scale · 2^−e: a format whose values are no multiples of a step."""
+
+    def fit_groups(self, groups):
+        largest = np.abs(groups).max(axis=1, initial=0).astype(np.float32)
+        return np.where(largest > 0, np.maximum(largest, 2.0**-120), 1).astype(np.float32)
+
+    def quantize(self, x, scale, zero=0):
+        ratio = np.minimum(np.abs(x) / scale, 1)
+        exponent = np.clip(np.rint(-np.log2(np.maximum(ratio, 2.0**-30))), 0, self.highest - 1)
+        return (np.sign(x) * np.where(ratio < 2.0**-self.highest, 0, 1 + exponent)).astype(self.dtype)
+
+    def dequantize(self, codes, scale, zero=0):
+        return np.sign(codes) * np.ldexp(np.float32(2), -np.abs(codes.astype(int))).astype(np.float32) * scale
+
+    def error(self, scales):
+        return scales * 0.5
+
+
+@pytest.mark.parametrize("make", [
+    lambda: PowersOfTwo("pow2", bits=3), lambda: PowersOfTwo("pow2", bits=4, grouping=5),
+    lambda: Symmetric("blocks", bits=4, grouping=32), lambda: Symmetric("ternary", bits=2),
+], ids=["powers of two", "blocks of powers", "blocks", "ternary"])
+def test_formats_of_other_values_and_of_blocks_obey_the_laws(added, make):
+    report = check(compress.Quantize(weights=make()), examples=2)
+    assert report, str(report)
