@@ -80,12 +80,14 @@ class Stored:
                 raise TypeError(f"{cls.__name__}: a file's {cls.kind!r} is {known.__name__} already")
             STORED[cls.kind] = cls
 
-    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray], copy: bool = True) -> None:
-        """Keep these arrays, or copies of them, as what is stored."""
+    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None],
+             copy: bool = True) -> None:
+        """Keep these arrays, or copies of them, as what is stored; None for an optional part that isn't
+        there."""
         self.shape, self.held = tuple(shape), {}
-        for name in self.parts:
-            array = np.array(arrays[name], order="C") if copy else np.ascontiguousarray(arrays[name])
-            self.held[name] = array.view()
+        for name, part in self.parts.items():
+            array = np.zeros(0, part.dtype) if arrays[name] is None else arrays[name]
+            self.held[name] = np.array(array, order="C") if copy else np.ascontiguousarray(array).view()
             self.held[name].flags.writeable = False
 
     def arrays(self) -> dict[str, np.ndarray]:

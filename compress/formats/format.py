@@ -34,8 +34,8 @@ class Format:
     grouping: what has a scale of its own: "tensor" (of activations), "channel", or so many numbers of a row
     of the matrix (out, in), the last block of a row being shorter. kernel: of nn.kernels, which multiplies
     with such weights; None: they are dequantized for `gemm`. activations: the Format of the other side of
-    that product; None for reals. Raises ValueError for bits or a grouping that can't be, or a name that
-    another format has.
+    that product; None for reals. Its attribute `stored` is the Stored class of such weights. Raises
+    ValueError for bits or a grouping that can't be, or a name that another format has.
 
     A subclass of weights writes `fit_groups`, `quantize`, `dequantize` and `error`; one of activations `fit`,
     `quantize` and `dequantize`.
@@ -55,10 +55,11 @@ class Format:
                 isinstance(self.grouping, int) and self.grouping > 0):
             raise ValueError(f"{self.name}: grouping must be 'tensor', 'channel' or the size of a block; got "
                              f"{self.grouping!r}")
-        if FORMATS.setdefault(self.name, self) != self:
-            raise ValueError(f"{self.name}: a format of this name exists: {FORMATS[self.name]!r}")
+        if FORMATS.get(self.name, self) != self:
+            raise ValueError(f"{self.name}: there is another format of this name")
         if self.grouping != "tensor":
             object.__setattr__(self, "stored", define(self))
+        FORMATS[self.name] = self
 
     # The codes ------------------------------------------------------------------------------------
 
@@ -123,12 +124,6 @@ class Format:
             return scales.reshape(-1, *[1] * (len(shape) - 1))
         columns = int(np.prod(shape[1:]))
         return from_matrix(np.repeat(scales, self.grouping, axis=1)[:, :columns], shape)
-
-    def scale_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of `scales` for a weight of this shape."""
-        if self.grouping == "channel":
-            return shape[:1]
-        return shape[0], -(-int(np.prod(shape[1:])) // self.grouping)
 
     def to_codes(self, w: np.ndarray, scales: np.ndarray) -> np.ndarray:
         """The nearest codes of a weight."""

@@ -23,9 +23,9 @@ class QuantizedWeight(Stored, abstract=True):
 
     def check(self, who: str) -> None:
         self.format.check_packed(who, self.held["values"], self.count())
-        scales, wanted = self.held["scale"], self.format.scale_shape(self.shape)
+        scales, wanted = self.held["scale"], self.format.scales(np.zeros(self.shape, np.float32)).shape
         if scales.shape != wanted or not (scales > 0).all():
-            raise ValueError(f"{who}: scale must be {wanted} and positive; got {scales.shape}")
+            raise ValueError(f"{who}: scale must have shape {wanted} and be positive; got {scales.shape}")
 
     def count(self) -> int:
         """How many codes are stored."""

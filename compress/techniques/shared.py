@@ -19,7 +19,6 @@ __all__ = ["PrunedSharedWeight", "SharedWeight", "smallest_form"]
 
 TABLES = {"codebook": Part("tables", np.float32, (None,)),
           "scale": Part("tables", np.float32, ("out",), optional=True)}
-NO_SCALE = np.zeros(0, np.float32)
 
 
 class SharedWeight(Stored):
@@ -35,8 +34,7 @@ class SharedWeight(Stored):
     def __init__(self, codes: np.ndarray, codebook: np.ndarray, scale: np.ndarray | None = None) -> None:
         """`codes` in the weight's own shape."""
         packed = pack_bits(as_matrix(codes), width_of(codebook))
-        self.hold(codes.shape, {"codes": packed, "codebook": codebook,
-                                "scale": NO_SCALE if scale is None else scale})
+        self.hold(codes.shape, {"codes": packed, "codebook": codebook, "scale": scale})
 
     def check(self, who: str) -> None:
         check_codes(who, self.held, prod(self.shape))
@@ -70,8 +68,7 @@ class PrunedSharedWeight(SparseWeight):
         """`positions` of the weights in the matrix (out, in) row by row, rising, and the code of each."""
         g, gaps = gaps_of(positions)
         self.hold(shape, {"codes": pack_bits(codes, width_of(codebook)), "gaps": gaps,
-                          "width": np.array([g], np.uint8), "codebook": codebook,
-                          "scale": NO_SCALE if scale is None else scale})
+                          "width": np.array([g], np.uint8), "codebook": codebook, "scale": scale})
 
     def check(self, who: str) -> None:
         width, gaps = int(self.held["width"][0]), self.held["gaps"]

@@ -198,8 +198,7 @@ class TensorTrainWeight(Stored):
         sizes = [core.shape for core in cores]
         shape = prod(size[2] for size in sizes), prod(size[1] for size in sizes)
         self.hold(shape, {"cores": np.concatenate([core.ravel() for core in cores]),
-                          "shapes": np.array(sizes, np.int32),
-                          "scale": np.zeros(0, np.float32) if scale is None else scale})
+                          "shapes": np.array(sizes, np.int32), "scale": scale})
 
     def check(self, who: str) -> None:
         shapes = self.held["shapes"]

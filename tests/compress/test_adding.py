@@ -127,7 +127,7 @@ def test_a_format_that_cant_be_is_refused(options, message):
 
 
 def test_a_second_format_of_a_name_is_refused():
-    with pytest.raises(ValueError, match="int8: a format of this name exists"):
+    with pytest.raises(ValueError, match="int8: there is another format of this name"):
         Format("int8", bits=4)
 
 
