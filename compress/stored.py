@@ -20,7 +20,8 @@ import numpy as np
 
 from nn.files import arrays_to_bytes
 
-__all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "product", "read"]
+__all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "per_channel", "product",
+           "read"]
 
 STORED: dict[str, type[Stored]] = {}  # kind in a file -> class
 
@@ -196,6 +197,11 @@ def gamma(k: int) -> float:
     """
     ku = k * 2.0**-24
     return ku / (1.0 - ku)
+
+
+def per_channel(values: np.ndarray, ndim: int) -> np.ndarray:
+    """(O,) → (O, 1, …), so that it multiplies an array of `ndim` dimensions along the first one."""
+    return values.reshape(-1, *[1] * (ndim - 1))
 
 
 def as_matrix(w: np.ndarray) -> np.ndarray:

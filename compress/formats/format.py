@@ -15,7 +15,7 @@ import numpy as np
 
 from nn.tensor import Tensor, apply
 
-from ..stored import as_matrix, from_matrix
+from ..stored import as_matrix, from_matrix, per_channel
 from .bits import check_bits, pack_bits, unpack_bits
 from .quantized import define
 from .straight_through import CLIPPED_STRAIGHT_THROUGH, STRAIGHT_THROUGH
@@ -121,7 +121,7 @@ class Format:
     def spread(self, scales: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """The scale of every weight, so that it broadcasts against a weight of this shape."""
         if self.grouping == "channel":
-            return scales.reshape(-1, *[1] * (len(shape) - 1))
+            return per_channel(scales, len(shape))
         columns = int(np.prod(shape[1:]))
         return from_matrix(np.repeat(scales, self.grouping, axis=1)[:, :columns], shape)
 

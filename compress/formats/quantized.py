@@ -104,12 +104,11 @@ def define(format: Any) -> type[QuantizedWeight]:
     left = Part("payload", values.dtype, (None,))
     scale = Part("tables", np.float32, ("out",) if format.grouping == "channel" else ("out", None))
     mask = Part("indices", np.uint8, (None,))
-    plain, masked = f"{format.name}", f"{format.name}-masked"
     own = {"format": format, "kernel": format.kernel or gemm}
-    type("MaskedWeight", (MaskedWeight,), own | {
-        "kind": masked, "parts": {"values": left, "mask": mask, "scale": scale}})
-    return type("QuantizedWeight", (QuantizedWeight,), own | {
-        "kind": plain, "parts": {"values": values, "scale": scale}})
+    type("MaskedWeight", (MaskedWeight,),
+         own | {"kind": f"{format.name}-masked", "parts": {"values": left, "mask": mask, "scale": scale}})
+    return type("QuantizedWeight", (QuantizedWeight,),
+                own | {"kind": format.name, "parts": {"values": values, "scale": scale}})
 
 
 def smallest_form(codes: np.ndarray, scales: np.ndarray, format: Any) -> QuantizedWeight:

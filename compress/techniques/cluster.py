@@ -18,6 +18,7 @@ from nn.rules.record import Rule
 from nn.tensor import Tensor, apply
 from nn.train import Diverged
 
+from ..stored import per_channel
 from ..transform import Context, Invariant, Transform
 from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
 
@@ -157,7 +158,7 @@ class Cluster(Transform):
         seen = apply(SHARED, state.centroids, codes=state.codes, rates=state.rates)
         if state.scale is None:
             return seen
-        return seen * Tensor(state.scale.reshape(-1, *[1] * (w.ndim - 1))) + 0.0  # no −0: CSR has none
+        return seen * Tensor(per_channel(state.scale, w.ndim)) + 0.0  # no −0: CSR has none
 
     def update(self, state: ClusterState, w: Tensor, step: int) -> None:
         """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded any more.

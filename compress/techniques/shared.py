@@ -11,7 +11,7 @@ import numpy as np
 from nn.kernels import codebook_gemm
 
 from ..formats.bits import check_bits, pack_bits, unpack_bits
-from ..stored import Part, Stored, as_matrix, from_matrix
+from ..stored import Part, Stored, as_matrix, from_matrix, per_channel
 from .gaps import WIDEST, gaps_of, positions_of
 from .prune import SparseWeight, rows_of
 
@@ -115,7 +115,7 @@ def scaled(values: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
     """values, times the scale of their rows if there is one; no −0."""
     if scale is None:
         return values
-    return values * scale.reshape(-1, *[1] * (values.ndim - 1)) + np.float32(0)
+    return values * per_channel(scale, values.ndim) + np.float32(0)
 
 
 def width_of(codebook: np.ndarray) -> int:

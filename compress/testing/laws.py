@@ -17,7 +17,7 @@ from nn.parameter import Parameter
 from nn.tensor import Tensor
 from nn.testing.case import Case
 
-from ..stored import as_matrix
+from ..stored import as_matrix, per_channel
 from ..transform import Context, Invariant
 from .subject import Law, Subject, largest, same, seen, through
 
@@ -143,7 +143,7 @@ def rescales(subject: Subject, case: Case) -> None:
     w = parameter.data
     difference = w - seen(parameter).astype(np.float64)
     factor = case.rng().choice([0.0, -1.0, 1.0, 0.01, -100.0, 3.7, 1e-6], len(w))
-    column = factor.reshape(-1, *[1] * (w.ndim - 1))
+    column = per_channel(factor, w.ndim)
     folded = (w * column).astype(np.float32)
     after = through(parameter.parametrization.rescaled(factor), folded)
     error, allowed, size = (np.linalg.norm(as_matrix(array), axis=1) for array in (

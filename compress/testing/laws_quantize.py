@@ -8,6 +8,7 @@ from nn.testing.case import Case
 
 from ..formats.affine import Symmetric
 from ..formats.format import SMALLEST
+from ..stored import per_channel
 from ..techniques.quantize import Quantize
 from .subject import Subject, own_laws, same, seen
 
@@ -53,7 +54,7 @@ def channels_stand_alone(subject: Subject, case: Case) -> None:
     """Multiplying a channel by a power of two does exactly that to its result, and nothing to the others'."""
     (w,) = case.args
     normal = np.abs(w).reshape(len(w), -1).max(axis=1) > 2.0**-80
-    power = np.where(normal, case.rng().integers(-20, 20, len(w)), 0).reshape(-1, *[1] * (w.ndim - 1))
+    power = per_channel(np.where(normal, case.rng().integers(-20, 20, len(w)), 0), w.ndim)
     got, before = seen(subject.attached(np.ldexp(w, power))), seen(subject.attached(w))
     same(got, np.ldexp(before, power), "channels times powers of two")
 

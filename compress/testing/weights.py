@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from nn.testing.case import Case, near
 
+from ..stored import per_channel
+
 __all__ = ["STYLES", "inputs", "weights"]
 
 Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -63,7 +65,7 @@ def negative(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 def spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Channels whose ranges differ by up to 10⁸, as folded batch norms make them."""
     factor = 10.0 ** rng.uniform(-4, 4, shape[0])
-    return rng.standard_normal(shape) * factor.reshape(-1, *[1] * (len(shape) - 1))
+    return rng.standard_normal(shape) * per_channel(factor, len(shape))
 
 
 STYLES: dict[str, Fill] = {fill.__name__: fill for fill in (normal, ties, constant, zeros, outlier, huge,

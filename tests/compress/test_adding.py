@@ -82,7 +82,7 @@ def test_a_number_format_is_one_file(added, images, tmp_path):
     assert weight.sizes()["payload"] == 10 * 72 * 4 // 8
     assert set(np.unique(weight.codes())) <= set(range(-7, 8))
     line = next(line for line in str(program).splitlines() if "5.product" in line)
-    assert re.search(r"= gemm\(.*int4 10×72", line)   # it has no kernel, and is printed so
+    assert re.search(r"= gemm\(.*int4 10×72", line)  # it has no kernel, and is printed so
     assert int4.kernel is None
 
 
@@ -111,15 +111,14 @@ def test_no_other_room_knows_a_format():
         if path.suffix == ".py":
             known = r"\b(?:127|255)\b|np\.int8|UINT8|isinstance\(.*(?:Quantize|Symmetric)\b"
             found = re.findall(known, path.read_text(encoding="utf-8"))
-            found = [] if path.name == "laws_quantize.py" else found   # the laws of integers
+            found = [] if path.name == "laws_quantize.py" else found  # the laws of integers
             assert not found, f"{path}: {found}"
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"bits": 9}, "a code has 1…8 bits; got 9"), ({"bits": 0}, "1…8"),
-    ({"bits": 4, "grouping": "row"}, "'channel' or the size of a block; got 'row'"),
-    ({"bits": 4, "grouping": 0}, "the size of a block; got 0"),
-])
+@pytest.mark.parametrize(("options", "message"),
+                         [({"bits": 9}, "a code has 1…8 bits; got 9"), ({"bits": 0}, "1…8"),
+                          ({"bits": 4, "grouping": "row"}, "'channel' or the size of a block; got 'row'"),
+                          ({"bits": 4, "grouping": 0}, "the size of a block; got 0")])
 def test_a_format_that_cant_be_is_refused(options, message):
     with pytest.raises(ValueError, match=rf"^bad: .*{message}"):
         Format("bad", **options)
@@ -131,11 +130,10 @@ def test_a_second_format_of_a_name_is_refused():
         Format("int8", bits=4)
 
 
-@pytest.mark.parametrize(("weights", "error", "message"), [
-    ("int5", ValueError, "no number format is called 'int5'; there are uint8, int8"),
-    ("uint8", ValueError, "uint8 is a format of activations"),
-    (np.int8, TypeError, "must be a Format or its name; got <class"),
-])
+@pytest.mark.parametrize(("weights", "error", "message"),
+                         [("int5", ValueError, "no number format is called 'int5'; there are uint8, int8"),
+                          ("uint8", ValueError, "uint8 is a format of activations"),
+                          (np.int8, TypeError, "must be a Format or its name; got <class")])
 def test_weights_of_what_is_no_format_are_refused(weights, error, message):
     with pytest.raises(error, match=message):
         compress.Quantize(weights=weights)
@@ -189,10 +187,10 @@ class PowersOfTwo(Format):
         return scales * 0.5
 
 
-@pytest.mark.parametrize("make", [
-    lambda: PowersOfTwo("pow2", bits=3), lambda: PowersOfTwo("pow2", bits=4, grouping=5),
-    lambda: Symmetric("blocks", bits=4, grouping=32), lambda: Symmetric("ternary", bits=2),
-], ids=["powers of two", "blocks of powers", "blocks", "ternary"])
+@pytest.mark.parametrize(
+    "make", [lambda: PowersOfTwo("pow2", bits=3), lambda: PowersOfTwo("pow2", bits=4, grouping=5),
+             lambda: Symmetric("blocks", bits=4, grouping=32), lambda: Symmetric("ternary", bits=2)],
+    ids=["powers of two", "blocks of powers", "blocks", "ternary"])
 def test_formats_of_other_values_and_of_blocks_obey_the_laws(added, make):
     report = check(compress.Quantize(weights=make()), examples=2)
     assert report, str(report)
