@@ -1,5 +1,4 @@
-"""A Chain of transforms is the parametrization through which one weight is seen:
-`parameter.parametrization`."""
+"""A Chain of transforms: the parametrization through which a layer sees its weight."""
 
 from __future__ import annotations
 
@@ -11,9 +10,10 @@ import numpy as np
 from nn.parametrize import Parametrization
 from nn.tensor import Tensor, shared
 
+from .formats.format import Format
 from .state import from_arrays, to_arrays
 from .stored import Stored
-from .transform import Context, Invariant, Transform
+from .transform import Context, Transform
 
 __all__ = ["Chain"]
 
@@ -38,26 +38,25 @@ class Chain(Parametrization):
             raise ValueError("Chain: needs at least one transform")
         for i, later in enumerate(self.stages):
             if not isinstance(later, Transform) or isinstance(later, type):
-                raise TypeError(f"Chain: stage {i} is no transform: {later!r}")
+                raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an "
+                                "instance of a subclass of compress.Transform")
             for earlier in self.stages[:i]:
                 for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):
                     raise ValueError(
                         f"Chain: {type(later).__name__} after {type(earlier).__name__} would destroy "
-                        f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made"
-                    )
+                        f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made")
 
     def attach(self, parameter: Any, context: Context) -> Chain:
         """Fit a fresh chain of the same transforms to `parameter` and make it the parameter's
         parametrization.
 
-        A frozen weight (requires_grad=False) has the end of all schedules at once: no training would heal
-        what a slow schedule spares, and an optimizer may never hear of it.
+        A frozen weight (requires_grad=False) has the end of all schedules at once: it isn't trained, so a
+        slow schedule would spare nothing, and there may be no optimizer whose steps move it on.
         """
         if parameter.parametrization is not None:
             raise ValueError(
                 f"{context.name}: it has a parametrization already ({parameter.parametrization!r}); "
-                "one weight, one chain"
-            )
+                "one weight, one chain")
         chain = Chain(self.stages)
         chain.fit(parameter.data, context)
         parameter.parametrization = chain
@@ -68,7 +67,12 @@ class Chain(Parametrization):
     @property
     def end(self) -> int:
         """The optimizer step at which the last schedule has ended; 0 without one."""
-        return max(getattr(getattr(stage, "schedule", None), "end", 0) for stage in self.stages)
+        return max(stage.end for stage in self.stages)
+
+    @property
+    def activations(self) -> Format | None:
+        """The Format of the numbers that the layer reads once it is converted, as the last stage says."""
+        return self.stages[-1].activations
 
     def fit(self, w: np.ndarray, context: Context) -> None:
         """Fit every stage to the weight as the stages before it leave it."""
@@ -79,10 +83,9 @@ class Chain(Parametrization):
         states, settled, zeros = [], context.settled, context.pruned
         for stage in self.stages:
             state = stage.fit(w, replace(context, settled=settled, pruned=zeros))
-            if stage.makes & {Invariant.SUPPORT, Invariant.NM}:
-                zeros = zeros or not hasattr(stage, "prunes") or stage.prunes(w)
+            zeros = zeros or stage.prunes(w)
             w = stage.project(Tensor(w), state).data
-            settled = max(settled, getattr(getattr(stage, "schedule", None), "end", 0))
+            settled = max(settled, stage.end)
             states.append(state)
         self.states = tuple(states)
 
@@ -95,29 +98,26 @@ class Chain(Parametrization):
         return w
 
     def trainables(self, parameter: Any) -> list[Tensor]:
-        """What the optimizer trains in place of the weight: what the states own, else the weight itself.
+        """What the optimizer trains: what the stages own, or if they own nothing the weight itself.
 
-        Both, where a schedule comes first or a state says so (`trains_weight`): so an optimizer is right
-        before and after the moment at which one takes the place of the other.
+        Both, where there is a schedule or a stage `waits`: the same optimizer is right before and after one
+        takes the place of the other.
         """
-        states = self.states or ()
-        owned = [tensor for state in states for tensor in getattr(state, "trainables", ())]
-        if not owned or self.end or any(getattr(state, "trains_weight", False) for state in states):
-            owned.insert(0, parameter)
-        return owned
+        owned = [tensor for stage, state in self._fitted() for tensor in stage.trainables(state)]
+        return [parameter, *owned] if not owned or self.end or self._waits() else owned
 
     def active(self, parameter: Any) -> list[Tensor]:
-        """Those of `trainables` that the layer sees now: not what a state is yet to make (`waits`)."""
-        states = self.states or ()
-        ready = [state for state in states if not getattr(state, "waits", False)]
-        owned = [tensor for state in ready for tensor in getattr(state, "trainables", ())]
-        if not owned or any(getattr(state, "trains_weight", False) for state in states):
-            owned.insert(0, parameter)
-        return owned
+        """Those of `trainables` that the layer sees now."""
+        owned = [tensor for stage, state in self._fitted() if not stage.waits(state)
+                 for tensor in stage.trainables(state)]
+        return [parameter, *owned] if not owned or self._waits() else owned
+
+    def _waits(self) -> bool:
+        return any(stage.waits(state) for stage, state in self._fitted())
 
     def update(self, parameter: Any, step: int) -> None:
         """After an optimizer step: every stage moves on, in place."""
-        w = shared(parameter.data)  # whose array a stage may set, also where nobody else may set the weight's
+        w = shared(parameter.data)  # a stage may set its array, even where the weight's is read-only
         for stage, state in self._fitted():
             stage.update(state, w, step)
         parameter.computed(w.data)
@@ -129,41 +129,44 @@ class Chain(Parametrization):
         return to_arrays(tuple(state for _, state in self._fitted()))
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from the `state_arrays` of a chain of the same stages. ValueError for those of others: by
-        their names, shapes and dtypes, or where a stage finds that they do not fit its settings (it says so
-        in a method `check_state(loaded, own)`).
+        """Go on from the `state_arrays` of a chain of the same stages. Raises ValueError where names, shapes
+        or dtypes are those of another, or a stage finds that they do not fit its settings.
         """
         states = tuple(state for _, state in self._fitted())
         loaded = from_arrays(states, arrays)
         for stage, new, own in zip(self.stages, loaded, states, strict=True):
-            if hasattr(stage, "check_state"):
-                stage.check_state(new, own)
+            stage.check_state(new, own)
         self.states = loaded
 
     # What convert calls -------------------------------------------------------------------------
 
     def check_finished(self) -> None:
-        """Raise ValueError where a stage has a schedule that has not ended (it says so in a method of this
-        name): the weight is not yet what was asked for.
+        """Raise ValueError where a stage's schedule has not ended: the weight is not yet what was asked for.
         """
         for stage, state in self._fitted():
-            if hasattr(stage, "check_finished"):
-                stage.check_finished(state)
+            stage.check_finished(state)
 
     def following(self, w: np.ndarray) -> Chain:
-        """The chain for a weight that may have been written to since its last update: a stage may say what
-        its State is then, in a method `following(state, w)`.
-        """
-        asked = [i for i, stage in enumerate(self.stages) if hasattr(stage, "following")]
-        if not asked:
-            return self
-        chain, states = Chain(self.stages), []
-        for i, (stage, state) in enumerate(self._fitted()):
-            states.append(stage.following(state, w) if i in asked else state)
-            if i < asked[-1]:  # a later stage wants to know what this one makes of the weight
+        """The chain for a weight that may have been written to since its last update."""
+        states = []
+        for stage, state in self._fitted():
+            states.append(stage.following(state, w))
+            if len(states) < len(self.stages):
                 w = stage.project(Tensor(w), states[-1]).data
+        return self._with(states)
+
+    def _with(self, states: list[Any]) -> Chain:
+        chain = Chain(self.stages)
         chain.states = tuple(states)
         return chain
+
+    def ended(self, w: np.ndarray, context: Context) -> Chain:
+        """The chain as it will be when its schedules have ended, if the weight stays what it is now."""
+        if not self.end:
+            return self
+        last = Chain([stage.ended() for stage in self.stages])
+        last.fit(w, context)
+        return last
 
     def finished(self) -> bool:
         """Whether all schedules have ended."""
@@ -175,16 +178,17 @@ class Chain(Parametrization):
 
     def rescaled(self, factor: np.ndarray) -> Chain:
         """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""
-        chain = Chain(self.stages)
-        chain.states = tuple(stage.rescaled(state, factor) for stage, state in self._fitted())
-        return chain
+        return self._with([stage.rescaled(state, factor) for stage, state in self._fitted()])
 
-    def encode(self, w: np.ndarray) -> Stored:
-        """The weight in the stored form of the last stage, after the stages before it."""
+    def encode(self, w: np.ndarray, least: np.ndarray | None = None) -> Stored:
+        """The weight in the stored form of the last stage, after the stages before it.
+
+        least: (O,), the smallest scale that a channel may have; only where there are `activations`.
+        """
         *before, (last, state) = self._fitted()
         for stage, earlier in before:
             w = stage.project(Tensor(w), earlier).data
-        return last.encode(w, state)
+        return last.encode(w, state) if least is None else last.encode(w, state, least)
 
     def before_last(self, w: Tensor) -> Tensor:
         """The weight as the stages before the last one leave it, differentiable."""
@@ -193,7 +197,7 @@ class Chain(Parametrization):
         return w
 
     def bound(self, w: np.ndarray) -> float | None:
-        """Certified ‖w − project(w)‖₂: the stages' bounds add up (triangle inequality); None if one has
+        """Certified ‖w − project(w)‖₂, the sum of the stages' bounds (triangle inequality); None if one has
         none.
         """
         total = 0.0

@@ -16,7 +16,6 @@ from .program.program import Program
 from .program.winograd import ALGORITHMS
 from .rehearse import folded
 from .simulate import Simulation
-from .techniques.quantize import Quantize
 
 __all__ = ["convert"]
 
@@ -59,7 +58,7 @@ def convert(
     graph = folded(graph, "convert")
     Lowering(graph, {}).check_operations()
     if ranges is None:
-        quantized = any(isinstance(chain.stages[-1], Quantize) for chain in graph.parametrizations.values())
+        quantized = any(chain.activations is not None for chain in graph.parametrizations.values())
         ranges = observe(graph, example) if quantized else {}
     return Lowering(graph, ranges, algorithm).program(type(model).__name__)
 

@@ -13,9 +13,8 @@ from nn.graph import Graph
 from .chain import Chain
 from .lower.fold import fold_batch_norm
 from .recipe import Recipe
-from .rehearse import check_float32, check_layer, ended, rehearse
+from .rehearse import check_float32, check_layer, rehearse
 from .simulate import Simulation
-from .techniques.quantize import Quantize
 from .transform import Context
 
 __all__ = ["Prepared", "observe", "prepare"]
@@ -105,7 +104,7 @@ def _ended(model: nn.Module) -> dict[int, Chain]:
     """The chains of all weights, by the weight's id, as they will be when their schedules have ended."""
     parametrized = [(path, w) for path, w in model.named_parameters() if w.parametrization is not None]
     return {
-        id(w): ended(w.parametrization, w.data, Context(path, "conv2d" if w.ndim == 4 else "linear"))
+        id(w): w.parametrization.ended(w.data, Context(path, "conv2d" if w.ndim == 4 else "linear"))
         for path, w in parametrized
     }
 
@@ -115,7 +114,7 @@ def _rehearsed(
 ) -> Simulation | None:
     """Rehearse the conversion; the simulation with its ranges, or None where nothing is quantized."""
     now = simulation.current(model)
-    quantized = any(isinstance(chain.stages[-1], Quantize) for chain in now.parametrizations.values())
+    quantized = any(chain.activations is not None for chain in now.parametrizations.values())
 
     def ranges() -> dict[str, tuple[float, float]]:
         if quantized and not simulation.ranges:

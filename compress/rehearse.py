@@ -6,7 +6,6 @@ too few weights for the values that are to be shared are found before a step is 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,11 +18,8 @@ from nn.tensor import Tensor
 from .chain import Chain
 from .lower.fold import WEIGHTED, fold_batch_norm
 from .lower.lowering import Lowering
-from .techniques.quantize import Quantize
-from .techniques.schedule import Once
-from .transform import Context
 
-__all__ = ["check_float32", "check_layer", "ended", "folded", "rehearse"]
+__all__ = ["check_float32", "check_layer", "folded", "rehearse"]
 
 MOST = (2**31 - 1) // (255 * 127)  # products of uint8 and int8 that always sum to an int32
 
@@ -58,21 +54,6 @@ def check_float32(w: np.ndarray, name: str, who: str) -> None:
         )
 
 
-def ended(chain: Chain, w: np.ndarray, context: Context) -> Chain:
-    """A fitted chain as it will be when its schedules have ended, if the weight stays what it is now."""
-    if not any(getattr(getattr(stage, "schedule", None), "end", 0) for stage in chain.stages):
-        return chain
-    stages = []
-    for stage in chain.stages:
-        if hasattr(stage, "schedule"):
-            stage = copy.copy(stage)
-            object.__setattr__(stage, "schedule", Once())  # a frozen one too: it is ours
-        stages.append(stage)
-    last = Chain(stages)
-    last.fit(w, context)
-    return last
-
-
 def check_layer(layer: nn.Module, chain: Chain, w: np.ndarray, name: str) -> None:
     """Raise where a layer can't be converted with this chain, whatever its input: `chain` has ended."""
     if getattr(layer, "groups", 1) != 1:
@@ -80,7 +61,7 @@ def check_layer(layer: nn.Module, chain: Chain, w: np.ndarray, name: str) -> Non
             f"prepare: {name} has groups={layer.groups}; a Program has convolutions with groups=1 so far, so "
             "it could never be converted; choose None for it in the recipe and train it without convert"
         )
-    if isinstance(chain.stages[-1], Quantize):
+    if chain.activations is not None:
         left = chain.before_last(Tensor(w)).data.reshape(len(w), -1)
         count = int(np.count_nonzero(left, axis=1).max(initial=0))
         if count > MOST:

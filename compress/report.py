@@ -82,9 +82,7 @@ def report(program: Program) -> Report:
     items = {}
     for name, constant in program.constants.items():
         if isinstance(constant, Stored):
-            items[name] = dict.fromkeys(constant.parts.values(), 0)
-            for part, array in constant.arrays().items():
-                items[name][constant.parts[part]] += array.nbytes
+            items[name] = constant.itemised()
         else:
             items[name] = {"tables": constant.nbytes}
     return Report(program.name, items, len(to_bytes(program)), program.nbytes, program.macs)

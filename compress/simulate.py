@@ -19,36 +19,16 @@ import numpy as np
 import nn
 from nn.graph import Graph, Node
 from nn.parametrize import ModuleParametrization
-from nn.rules import RULES, Rule
-from nn.rules.choices import only
-from nn.rules.record import CONSTANT
+from nn.rules import RULES
 from nn.tensor import Tensor, apply
 
+from .formats.straight_through import STRAIGHT_THROUGH
 from .lower.fold import WEIGHTED, fold_batch_norm, folded_norms
 from .lower.lowering import Lowering
 from .program.program import Program
 from .state import from_arrays, to_arrays
-from .techniques.quantize import STRAIGHT_THROUGH, Quantize
 
-__all__ = ["CLIPPED_STRAIGHT_THROUGH", "Simulation"]
-
-
-def _clipped(
-    y: np.ndarray, target: np.ndarray, *, low: float, high: float
-) -> tuple[np.ndarray, tuple[np.ndarray]]:
-    return target, ((y >= low) & (y <= high),)
-
-
-CLIPPED_STRAIGHT_THROUGH = Rule(
-    "clipped_straight_through",
-    "out = target;  dy = g where low <= y <= high, else 0",
-    _clipped,
-    lambda g, saved, needs: (only(g, saved[0]), None),
-    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {"low": -0.8, "high": 1.1})],
-    surrogate=lambda y, target, low, high: lambda y, target: np.clip(y, low, high),
-    saves=CONSTANT,
-    fresh=True,
-)
+__all__ = ["Simulation"]
 
 
 @dataclass
@@ -120,7 +100,7 @@ class Simulation(ModuleParametrization):
         for name, chain in ((name, p.parametrization) for name, p in parameters.items() if name in constants):
             if chain is None:
                 continue
-            if isinstance(chain.stages[-1], Quantize) or chain.finished():
+            if chain.activations is not None or chain.finished():
                 parametrizations[name] = chain
             else:  # it can't be stored yet: until its schedule ends it is a float32 weight like any other
                 constants[name] = chain.project(Tensor(constants[name])).data
@@ -137,9 +117,7 @@ class Simulation(ModuleParametrization):
     def _on_grid(self, value: str, y: Tensor, lowering: Lowering, made: dict[str, np.ndarray]) -> Tensor:
         """y with what the Program's integers for it stand for; where they were clipped the gradient ends."""
         name, grid = lowering.grid[value]
-        low, high = grid.scale * (0 - grid.zero), grid.scale * (255 - grid.zero)
-        target = Tensor(_channels_first(grid.dequantize(made[name])))
-        return apply(CLIPPED_STRAIGHT_THROUGH, y, target, low=low, high=high)
+        return grid.straight_through(y, _channels_first(grid.dequantize(made[name])))
 
     def _followed(self, value: str, y: np.ndarray) -> tuple[float, float]:
         low, high = self.ranges[value]
@@ -199,7 +177,7 @@ class _Operands:
         w = self.parameters[name]
         chain = w.parametrization
         if chain is not None:  # the last stage's own rounding is what the Program does
-            w = chain.before_last(w) if isinstance(chain.stages[-1], Quantize) else chain.project(w)
+            w = chain.project(w) if chain.activations is None else chain.before_last(w)
         factor, _ = self._fold(node)
         if factor is not None:
             w = w * factor.reshape(-1, *[1] * (w.ndim - 1))

@@ -448,13 +448,13 @@ warn_if_busy((times, spread))
 
 # %%
 packed = program.constants["fc.weight"]
-print(type(packed).__name__, packed.integers().dtype, packed.shape, "scales", packed.scale.shape)
-print("the same integers as by hand:", np.array_equal(packed.integers(), q))
+print(type(packed).__name__, packed.codes().dtype, packed.shape, "scales", packed.scale.shape)
+print("the same integers as by hand:", np.array_equal(packed.codes(), q))
 
 values = program.every_value(digits.x_test[:1])
 pixels = values["x.u8"][0, :, :, 0]
 last = program.calls[-2]  # the product of the last layer
-acc = (values[last.inputs[0]].astype(int) - last.x_zero) @ packed.integers().astype(int).T
+acc = (values[last.inputs[0]].astype(int) - last.x_zero) @ packed.codes().astype(int).T
 acc = acc + program.constants["fc.bias"]
 print("10 sums in 32 bits:", *values[last.output][0])
 print("the same from NumPy's integers:", np.array_equal(acc, values[last.output]))
@@ -742,7 +742,7 @@ packed = program.constants["fc.weight"]
 arrays = packed.arrays()
 for name, array in arrays.items():
     print(f"{name:8} {array.dtype} {array.shape} {array[:4]} ...")
-codes, codebook = packed.operand.unpack()
+codes, codebook = packed.codes(), arrays["codebook"]
 print("the first byte, in binary:", f"{arrays['codes'][0]:08b}", "= indices", *codes[0, :2])
 print("what the codebook says they are:", codebook[codes[0, :2]])
 print("the weight's first two entries:", packed.decode()[0, :2])
@@ -834,11 +834,11 @@ compare("tensor train: accuracy after training, %", row["accuracy"], yours_train
 
 # %%
 packed = program.constants["fc1.weight"]
-first, second = packed.operand.unpack()
+first, second = packed.cores()
 print("cores (rank, in, out, rank):", first.shape, second.shape)
 full = np.einsum("aiob,bjpc->opij", first, second).reshape(300, 64)
 flat = digits.x_test.reshape(360, 64)
-difference = np.abs(packed.linear(flat) - flat @ full.T).max()
+difference = np.abs(nn.kernels.tt_matmul(flat, packed.operand()) - flat @ full.T).max()
 print("largest difference to the product with the whole matrix:", difference)
 
 figure, panels = plt.subplots(2, 4, figsize=(9, 4.6))

@@ -13,18 +13,15 @@ from typing import Any
 import numpy as np
 
 from nn.graph import Graph, Node
-from nn.tensor import Tensor
 
+from ..formats.affine import UINT8
+from ..formats.format import Grid
 from ..program.calls import Call, direct, layout, multiply, pointwise, pool, winograd
 from ..program.filters import FilterWeight
 from ..program.program import Constant, Program
 from ..program.winograd import WinogradWeight, fits, pays
 from ..stored import Stored
 from ..techniques.dense import DenseWeight
-from ..techniques.prune import SparseWeight
-from ..techniques.quantize import SMALLEST, Affine, Quantize, QuantizedWeight
-from ..techniques.shared import SharedWeight
-from ..techniques.tensor_train import TensorTrainWeight
 from .fold import WEIGHTED, normalisation
 
 __all__ = ["Lowering"]
@@ -32,11 +29,8 @@ __all__ = ["Lowering"]
 HAVE_CONSTANTS = WEIGHTED | {"batch_norm_eval"}  # beside their first input
 SAME_GRID = {"max_pool2d", "avg_pool2d", "reshape", "relu"}  # ops that work on integers as they are
 
-PRODUCTS = {  # stored form of a float32 layer's weight -> the call that multiplies with it
-    DenseWeight: multiply.Gemm,
-    SharedWeight: multiply.CodebookGemm,
-    SparseWeight: multiply.SpmmCsr,
-    TensorTrainWeight: multiply.TtMatmul,
+PRODUCTS = {  # kernel of a float32 layer's weight -> the call that multiplies with it
+    call.kernel: call for call in (multiply.Gemm, multiply.CodebookGemm, multiply.SpmmCsr, multiply.TtMatmul)
 }
 
 
@@ -54,7 +48,7 @@ class Lowering:
         self.taken = {graph.input, *(node.output for node in graph.nodes)}  # names of values
         self.real: dict[str, str] = {}  # value of the graph -> name of the float32 that holds it
         self.grid: dict[
-            str, tuple[str, Affine]
+            str, tuple[str, Grid]
         ] = {}  # … -> name of the uint8, and what its integers stand for
         self.weights: dict[str, Stored] = {}  # output of a layer's node -> its stored weight
         self.integers: set[str] = set()  # outputs of nodes whose calls read integers
@@ -130,9 +124,9 @@ class Lowering:
         self.real[value] = self.emit(call)
         return self.real[value]
 
-    def as_grid(self, value: str) -> tuple[str, Affine]:
+    def as_grid(self, value: str) -> tuple[str, Grid]:
         if value not in self.grid:
-            affine = Affine.of_range(*self.ranges[value])
+            affine = UINT8.fit(*self.ranges[value])
             name = self.fresh(f"{value}.u8")
             call = pointwise.Quantize((self.as_real(value),), name, affine.scale, affine.zero)
             self.grid[value] = (self.emit(call), affine)
@@ -152,7 +146,7 @@ class Lowering:
 
     def is_quantized(self, node: Node) -> bool:
         chain = self.graph.parametrizations.get(node.inputs[1]) if node.op in WEIGHTED else None
-        return chain is not None and isinstance(chain.stages[-1], Quantize)
+        return chain is not None and chain.activations is not None
 
     def refuse(self, node: Node, why: str) -> ValueError:
         where = f" in module {node.module!r}" if node.module else ""
@@ -191,7 +185,9 @@ class Lowering:
         packed = self.graph.parametrizations[weight].encode(
             w) if weight in self.graph.parametrizations else DenseWeight(w)
         self.weights[node.output] = packed
-        call = next(call for form, call in PRODUCTS.items() if isinstance(packed, form))
+        call = PRODUCTS.get(packed.kernel)
+        if call is None:
+            raise self.refuse(node, f"no call multiplies a weight {packed.kind!r}, for {packed.kernel.name}")
         product = self.fresh(f"{node.output}.product")
         name = self.emit(call((rows,), product, self.keep(weight, packed)))
         if np.any(self.graph.constants[bias]):
@@ -238,7 +234,7 @@ class Lowering:
         bias = self.keep(bias, np.rint(self.graph.constants[bias] / step).astype(np.int32))
         weight = self.keep(weight, packed)
         if self.on_grid(out):
-            made = Affine.of_range(*self.ranges[out])
+            made = UINT8.fit(*self.ranges[out])
             call = multiply.QGemm((rows,), out, weight, bias, grid.scale, grid.zero, made.scale, made.zero)
             self.grid[out] = (self.emit(call), made)
             return
@@ -247,16 +243,12 @@ class Lowering:
         name = self.emit(pointwise.Dequantize((sums,), node.output, grid.scale, 0, weight))
         self.real[out] = self.emit(pointwise.Relu((name,), out, 0)) if relu else name
 
-    def _integer_weight(self, weight: str, bias: np.ndarray, grid: Affine) -> QuantizedWeight:
-        """Encode, with scales coarse enough that no bias in units of x_scale · w_scale takes more than
-        half of int32; where all weights of a channel are zero, so fine that the bias takes just that.
+    def _integer_weight(self, weight: str, bias: np.ndarray, grid: Grid) -> Stored:
+        """Encode, with scales coarse enough that no bias in units of x_scale · w_scale takes more than half
+        of int32; where all weights of a channel are zero, so fine that the bias takes just that.
         """
-        chain = self.graph.parametrizations[weight]
-        w, scale = chain.before_last(Tensor(self.graph.constants[weight])).data, chain.states[-1].scale
-        empty = ~w.reshape(len(w), -1).any(axis=1)
-        floor = np.abs(bias.astype(np.float64)) / (grid.scale * 2.0**30)
-        scale = np.maximum(np.where(empty, SMALLEST, scale), floor).astype(np.float32)
-        return chain.stages[-1].stored(w, scale)
+        least = np.abs(bias.astype(np.float64)) / (grid.scale * 2.0**30)
+        return self.graph.parametrizations[weight].encode(self.graph.constants[weight], least)
 
     def _patches(self, node: Node, name: str, fill: int) -> str:
         if node.op == "linear":

@@ -15,33 +15,14 @@ import numpy as np
 
 from nn.files import FileError, arrays_to_bytes, read_arrays, write_arrays
 
-from ..stored import Stored
-from ..techniques.dense import DenseWeight
-from ..techniques.int8 import MaskedWeight, QuantizedWeight
-from ..techniques.prune import SparseWeight
-from ..techniques.shared import PrunedSharedWeight, SharedWeight
-from ..techniques.tensor_train import TensorTrainWeight
+from ..stored import STORED, Stored, read
+from ..techniques import dense  # noqa: F401  (the files of that room define the stored forms)
 from .calls import ProgramError, call_from_json
-from .filters import FilterWeight
 from .program import Program
-from .winograd import WinogradWeight
 
 __all__ = ["load", "save", "to_bytes"]
 
 VERSION = "1"
-FORMS = (
-    DenseWeight,
-    FilterWeight,
-    QuantizedWeight,
-    MaskedWeight,
-    SparseWeight,
-    TensorTrainWeight,
-    SharedWeight,
-    PrunedSharedWeight,
-    WinogradWeight,
-)
-KINDS: dict[str, type[Stored]] = {form.kind: form for form in FORMS}
-
 
 def save(program: Program, path: str | os.PathLike[str]) -> int:
     """Write a Program to `path`, whole or not at all; returns the file's bytes.
@@ -115,12 +96,12 @@ def _constants(weights: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> dic
     constants: dict[str, Any] = {}
     rest = dict(arrays)
     for name, said in weights.items():
-        if not isinstance(said, dict) or set(said) != {"kind", "shape"} or said["kind"] not in KINDS:
+        if not isinstance(said, dict) or set(said) != {"kind", "shape"} or said["kind"] not in STORED:
             raise ProgramError(f"{name}: not a weight that this version knows: {said!r:.80}")
-        form, shape = KINDS[said["kind"]], _shape(said["shape"], name)
+        form, shape = STORED[said["kind"]], _shape(said["shape"], name)
         if len(shape) not in (2, 4):
             raise ProgramError(f"{name}: a weight has 2 or 4 dimensions; got {shape}")
-        constants[name] = form.from_arrays({part: rest.pop(f"{name}.{part}") for part in form.parts}, shape)
+        constants[name] = read(said["kind"], {part: rest.pop(f"{name}.{part}") for part in form.parts}, shape)
     return constants | rest
 
 

@@ -2,55 +2,38 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import Any
+
 import numpy as np
 
 from nn.kernels import conv2d
 
-from ..stored import Stored, as_matrix
-from ..techniques.dense import product_bound
+from ..stored import Part, Stored
 
 __all__ = ["FilterWeight"]
 
 
 class FilterWeight(Stored):
-    """Float32 filters (O, I, kH, kW), packed for `conv2d`; the packed operand is their only copy."""
+    """Float32 filters (O, I, kH, kW) for `conv2d`."""
 
     kind = "filters"
-    parts = {"values": "payload"}
+    parts = {"values": Part("payload", np.float32, ("…",))}
+    kernel = conv2d
 
     def __init__(self, w: np.ndarray) -> None:
-        self.shape = w.shape
-        self.operand = conv2d.pack(w)
+        self.hold(w.shape, {"values": w})
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"values": self.operand.unpack()}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> FilterWeight:
-        values = arrays["values"]
-        if values.dtype != np.float32 or values.shape != shape or len(shape) != 4:
-            raise ValueError(
-                f"filter weight {shape}: values have dtype {values.dtype} and shape {values.shape}"
-            )
-        if not np.isfinite(values).all():
-            raise ValueError(f"filter weight {shape}: values must be finite")
-        return cls(values)
+    def check(self, who: str) -> None:
+        if len(self.shape) != 4:
+            raise ValueError(f"{who}: filters have 4 dimensions")
 
     def decode(self) -> np.ndarray:
-        return self.operand.unpack()
+        return self.held["values"]
 
-    def linear(self, x: np.ndarray) -> np.ndarray:
-        """x holds patches, (batch, kH·kW·I): each is an image of one window."""
-        o, i, height, width = self.shape
-        return conv2d(x.reshape(len(x), height, width, i), self.operand).reshape(len(x), o)
-
-    def linear_bound(self, x: np.ndarray) -> np.ndarray:
-        return product_bound(x, as_matrix(self.decode()))
-
-    @property
-    def nbytes(self) -> int:
-        return self.operand.nbytes
+    def operand(self, kernel: Any = None) -> Any:
+        return self.kernel.pack(self.held["values"])
 
     def macs(self) -> int:
         """Multiplications of one output position."""
-        return int(np.prod(self.shape))
+        return prod(self.shape)

@@ -118,7 +118,7 @@ class Program:
     @property
     def nbytes(self) -> int:
         """Bytes of all constants in memory, as the kernels hold them."""
-        return sum(constant.nbytes for constant in self.constants.values())
+        return sum(map(in_memory, self.constants.values()))
 
     @property
     def macs(self) -> int:
@@ -157,7 +157,7 @@ class Program:
         if name not in weights or not self.macs_of(call):
             return ""
         weight = weights[name]
-        return f"{weight.kind} {'×'.join(map(str, weight.shape))}, {weight.nbytes:,} bytes"
+        return f"{weight.kind} {'×'.join(map(str, weight.shape))}, {in_memory(weight):,} bytes"
 
     def _infer(self) -> dict[str, Value]:
         values = {self.input: Value("float32", self.input_shape)}
@@ -194,6 +194,13 @@ class Program:
                 if isinstance(constant, Stored)
             },
         }
+
+
+def in_memory(constant: Constant) -> int:
+    """Bytes of a constant as its kernel holds it."""
+    if isinstance(constant, np.ndarray):
+        return constant.nbytes
+    return constant.operand().nbytes + (0 if constant.scale is None else constant.scale.nbytes)
 
 
 def _folded(call: str, room: int) -> list[str]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from nn.kernels import winograd_conv2d
 
-from ..stored import Stored
+from ..stored import Part
+from .filters import FilterWeight
 
 __all__ = ["ALGORITHMS", "WinogradWeight", "fits", "moved", "pays"]
 
@@ -23,47 +24,25 @@ INPUT, OUTPUT = 900, 700  # to transform a tile in one direction, for 16 channel
 MARGIN = 1.2  # times as fast at least, so that what is chosen is faster indeed
 
 
-class WinogradWeight(Stored):
-    """Filters (O, I, 3, 3) transformed for `winograd_conv2d`; the operand is their only copy.
+class WinogradWeight(FilterWeight):
+    """Filters (O, I, 3, 3) to be transformed for `winograd_conv2d`.
 
     Storing them moves a weight by at most 2⁻²⁴·Σ|g|, g being its filter, about what a float32 operation
     rounds: with that the way from the file to the transformed filters and back loses nothing.
     """
 
     kind = "winograd"
-    parts = {"values": "payload"}
+    parts = {"values": Part("payload", np.float32, ("…",))}
+    kernel = winograd_conv2d
 
     def __init__(self, w: np.ndarray) -> None:
         if not fits(w):
             raise ValueError(f"winograd weight {w.shape}: transformed filters would leave float32")
-        self.shape = w.shape
-        self.operand = winograd_conv2d.pack(w)
+        self.hold(w.shape, {"values": winograd_conv2d.pack(w).unpack()})
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"values": self.operand.unpack()}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> WinogradWeight:
-        values = arrays["values"]
-        if values.dtype != np.float32 or values.shape != shape or shape[2:] != (3, 3):
-            raise ValueError(
-                f"winograd weight {shape}: values have dtype {values.dtype} and shape {values.shape}"
-            )
-        if not np.isfinite(values).all():
-            raise ValueError(f"winograd weight {shape}: values must be finite")
-        return cls(values)
-
-    def decode(self) -> np.ndarray:
-        return self.operand.unpack()
-
-    def linear(self, x: np.ndarray) -> np.ndarray:
-        """x holds patches, (batch, 3·3·I): each is an image of one window."""
-        image = x.reshape(len(x), 3, 3, self.shape[1])
-        return winograd_conv2d(image, self.operand).reshape(len(x), self.shape[0])
-
-    @property
-    def nbytes(self) -> int:
-        return self.operand.nbytes
+    def check(self, who: str) -> None:
+        if self.shape[2:] != (3, 3) or not fits(self.held["values"]):
+            raise ValueError(f"{who}: filters must be 3×3, and stay in float32 when they are transformed")
 
     def macs(self) -> int:
         """Multiplications of one tile of 2×2 outputs."""

@@ -9,10 +9,9 @@ import numpy as np
 from nn.optim import SGD
 from nn.testing.case import Case
 
+from ..techniques.tensor_train import TensorTrain
 from .laws import step
-from .subject import Law, Subject, same, seen
-
-__all__ = ["TENSOR_TRAIN_LAWS"]
+from .subject import Subject, largest, own_laws, same, seen
 
 
 def keeps_its_eps(subject: Subject, case: Case) -> None:
@@ -55,12 +54,11 @@ def trains_its_cores(subject: Subject, case: Case) -> None:
     trained = parameter.trainables()
     if any(tensor is parameter for tensor in trained):
         raise AssertionError("the weight itself is trained")
-    largest = max(float(np.abs(tensor.data).max()) for tensor in trained)
-    if np.any(step(parameter, SGD(trained, lr=0.1 * largest), case.rng())):
+    if np.any(step(parameter, SGD(trained, lr=0.1 * largest(trained)), case.rng())):
         raise AssertionError("the weight has a gradient")
     if np.any(case.args[0]) and not all(np.any(tensor.grad) for tensor in trained):
         raise AssertionError("a core has no gradient")
     same(parameter.data, seen(parameter), "the weight after a step, against its cores")
 
 
-TENSOR_TRAIN_LAWS: tuple[Law, ...] = (keeps_its_eps, stores_what_its_ranks_say, trains_its_cores)
+own_laws(TensorTrain, keeps_its_eps, stores_what_its_ranks_say, trains_its_cores)

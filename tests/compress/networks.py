@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import nn
-from compress.techniques.dense import gamma
+from compress.stored import gamma
 from nn.tensor import Tensor
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import compress
+from compress.formats.affine import INT8 as WEIGHTS
 from compress.program.calls import (
     CALLS,
     ProgramError,
@@ -22,7 +23,6 @@ from compress.program.filters import FilterWeight
 from compress.program.winograd import WinogradWeight
 from compress.techniques.dense import DenseWeight
 from compress.techniques.prune import SparseWeight
-from compress.techniques.quantize import QuantizedWeight
 from compress.techniques.shared import SharedWeight
 from compress.techniques.tensor_train import TensorTrainWeight
 
@@ -32,7 +32,7 @@ def dense(out=2, width=3):
 
 
 def int8_weight(out=2, width=3, scale=1.0):
-    return QuantizedWeight(np.ones((out, width), np.int8), np.full(out, scale, np.float32))
+    return WEIGHTS.stored(np.ones((out, width), np.int8), np.full(out, scale, np.float32))
 
 
 BIAS = np.zeros(2, np.int32)
@@ -97,7 +97,8 @@ BAD_LINES = {
         [pointwise.Scale(("x",), "y", "s", "t")], {"s": np.ones(3, np.float32)}, FLAT, "no constant t"
     ),
     "wrong kind of weight": (
-        [multiply.Gemm(("x",), "y", "w")], {"w": int8_weight()}, FLAT, "must be a DenseWeight; got Quantized"
+        [multiply.Gemm(("x",), "y", "w")], {"w": int8_weight()}, FLAT,
+        "must be a weight for gemm; got Quantized"
     ),
     "array for a weight": ([multiply.Gemm(("x",), "y", "w")], {"w": BIAS}, FLAT, "got ndarray"),
     "weight of another width": (

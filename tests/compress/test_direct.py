@@ -9,6 +9,7 @@ import nn
 from compress.program.calls import direct, layout, pointwise
 from compress.program.files import to_bytes
 from compress.program.filters import FilterWeight
+from nn.kernels import conv2d
 from nn.testing.case import Case
 from nn.testing.domain_conv import Conv2d
 from tests.compress.networks import networks
@@ -94,8 +95,9 @@ def test_patches_times_filters():
     rng = np.random.default_rng(0)
     w, patches = (rng.standard_normal(s).astype(np.float32) for s in ((17, 3, 2, 4), (6, 24)))
     weight, flat = FilterWeight(w), w.transpose(0, 2, 3, 1).reshape(17, 24)
-    error = np.abs(weight.linear(patches) - patches.astype(np.float64) @ flat.T.astype(np.float64))
-    assert np.all(error <= weight.linear_bound(patches))
+    made = conv2d(patches.reshape(6, 2, 4, 3), weight.operand()).reshape(6, 17)
+    error = np.abs(made - patches.astype(np.float64) @ flat.T.astype(np.float64))
+    assert np.all(error <= weight.product_bound(patches))
     np.testing.assert_array_equal(weight.decode(), w)
 
 

@@ -53,7 +53,8 @@ def test_macs_of_a_pruned_network_count_what_is_left():
 
 
 def test_nbytes_are_those_of_the_constants_as_kernels_hold_them(int8):
-    weights = sum(c.nbytes for c in int8.constants.values() if isinstance(c, compress.Stored))
+    stored = [c for c in int8.constants.values() if isinstance(c, compress.Stored)]
+    weights = sum(c.operand().nbytes + c.scale.nbytes for c in stored)
     biases = sum(c.nbytes for c in int8.constants.values() if isinstance(c, np.ndarray))
     assert int8.nbytes == weights + biases
     assert biases == 4 * sum(

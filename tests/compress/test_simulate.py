@@ -7,8 +7,8 @@ import pytest
 
 import compress
 import nn
-from compress.simulate import CLIPPED_STRAIGHT_THROUGH, Simulation
-from compress.techniques.quantize import STRAIGHT_THROUGH
+from compress.formats.straight_through import CLIPPED_STRAIGHT_THROUGH, STRAIGHT_THROUGH
+from compress.simulate import Simulation
 from nn import functional as F
 
 

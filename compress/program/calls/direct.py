@@ -50,7 +50,7 @@ class Conv2d(Call):
         return self.made("float32", (rows, columns, weight.shape[0]))
 
     def bind(self, constants: Constants) -> Run:
-        weight, bias = constants[self.weight].operand, None if self.bias is None else constants[self.bias]
+        weight, bias = constants[self.weight].operand(), None if self.bias is None else constants[self.bias]
         how = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "relu": self.relu}
         return lambda out, x: conv2d(x, weight, bias, out=out, **how)
 

@@ -11,11 +11,6 @@ import numpy as np
 from nn.kernels import codebook_gemm, gemm, qgemm, spmm_csr, tt_matmul
 
 from ...stored import Stored, as_matrix
-from ...techniques.dense import DenseWeight
-from ...techniques.int8 import QuantizedWeight
-from ...techniques.prune import SparseWeight
-from ...techniques.shared import SharedWeight
-from ...techniques.tensor_train import TensorTrainWeight
 from .call import Call, Constants, Run, Value
 from .nonfinite import not_finite
 from .pointwise import check_grid, check_vector
@@ -28,20 +23,32 @@ class _Multiply(Call):
     weight: str
 
     op: ClassVar[str] = "multiply"
-    form: ClassVar[type[Stored]]  # the stored form of weight that its kernel takes
+    kernel: ClassVar[Any]
 
     def product(self, constants: Constants, value: Value, dtypes: tuple[str, ...]) -> tuple[int, ...]:
         """The shape of the product, after a look at both sides."""
         self.need(value, dtypes)
         weight = constants.get(self.weight)
-        if not isinstance(weight, self.form):
-            raise self.fail(f"{self.weight} must be a {self.form.__name__}; got {type(weight).__name__}")
+        if not isinstance(weight, Stored) or weight.kernel is not self.kernel:
+            wanted = f"a weight for {self.kernel.name}"
+            raise self.fail(f"{self.weight} must be {wanted}; got {type(weight).__name__}")
         if prod(weight.shape[1:]) != value.shape[-1]:
             raise self.fail(f"{self.weight} {weight.shape} does not fit rows of {value.shape[-1]}")
         return (*value.shape[:-1], weight.shape[0])
 
     def infer(self, constants: Constants, *inputs: Value) -> Value:
         return self.made("float32", self.product(constants, inputs[0], ("float32",)))
+
+    def bind(self, constants: Constants) -> Run:
+        weight = constants[self.weight]
+        kernel, operand, scale = self.kernel, weight.operand(), weight.scale
+
+        def run(out: np.ndarray, x: np.ndarray) -> None:
+            on_rows(kernel, out, x, operand)
+            if scale is not None:
+                np.multiply(out, scale, out=out)
+
+        return or_densely(run, weight) if weight.skips else run
 
     def macs(self, constants: Constants, *inputs: Value) -> int:
         return prod(inputs[0].shape[:-1]) * constants[self.weight].macs()
@@ -58,11 +65,7 @@ class Gemm(_Multiply):
     """x · Wᵀ in float32."""
 
     op: ClassVar[str] = "gemm"
-    form: ClassVar[type[Stored]] = DenseWeight
-
-    def bind(self, constants: Constants) -> Run:
-        weight = constants[self.weight].operand
-        return lambda out, x: on_rows(gemm, out, x, weight)
+    kernel: ClassVar[Any] = gemm
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,7 @@ class SpmmCsr(_Multiply):
     """x · Wᵀ in float32 with the zeros of W neither stored nor multiplied, but by what is not finite."""
 
     op: ClassVar[str] = "spmm_csr"
-    form: ClassVar[type[Stored]] = SparseWeight
-
-    def bind(self, constants: Constants) -> Run:
-        weight = constants[self.weight]
-        return or_densely(lambda out, x: on_rows(spmm_csr, out, x, weight.operand), weight)
+    kernel: ClassVar[Any] = spmm_csr
 
 
 @dataclass(frozen=True)
@@ -82,11 +81,7 @@ class TtMatmul(_Multiply):
     """x · Wᵀ in float32 through the cores of a tensor train, and times the rows' scale if W has one."""
 
     op: ClassVar[str] = "tt_matmul"
-    form: ClassVar[type[Stored]] = TensorTrainWeight
-
-    def bind(self, constants: Constants) -> Run:
-        weight = constants[self.weight]
-        return or_densely(then_scaled(tt_matmul, weight), weight)
+    kernel: ClassVar[Any] = tt_matmul
 
 
 @dataclass(frozen=True)
@@ -94,22 +89,7 @@ class CodebookGemm(_Multiply):
     """x · Wᵀ in float32, W being codes into a codebook, and times the rows' scale if W has one."""
 
     op: ClassVar[str] = "codebook_gemm"
-    form: ClassVar[type[Stored]] = SharedWeight
-
-    def bind(self, constants: Constants) -> Run:
-        return then_scaled(codebook_gemm, constants[self.weight])
-
-
-def then_scaled(kernel: Any, weight: TensorTrainWeight | SharedWeight) -> Run:
-    """A kernel of matrices on the last dimension of x, its columns times the weight's scale if it has one."""
-    operand, scale = weight.operand, weight.scale
-
-    def run(out: np.ndarray, x: np.ndarray) -> None:
-        on_rows(kernel, out, x, operand)
-        if scale is not None:
-            np.multiply(out, scale, out=out)
-
-    return run
+    kernel: ClassVar[Any] = codebook_gemm
 
 
 def or_densely(product: Run, weight: Stored) -> Run:
@@ -142,7 +122,7 @@ class QGemm(_Multiply):
     y_zero: int
 
     op: ClassVar[str] = "qgemm"
-    form: ClassVar[type[Stored]] = QuantizedWeight
+    kernel: ClassVar[Any] = qgemm
 
     def infer(self, constants: Constants, *inputs: Value) -> Value:
         shape = self.product(constants, inputs[0], ("uint8",))
@@ -156,7 +136,7 @@ class QGemm(_Multiply):
         return self.made("int32" if self.y_scale is None else "uint8", shape)
 
     def bind(self, constants: Constants) -> Run:
-        weight = constants[self.weight].operand
+        weight = constants[self.weight].operand()
         options: dict[str, Any] = {"a_zero": self.x_zero, "bias": constants[self.bias]}
         if self.y_scale is not None:
             options |= {"scale": self._multiplier(constants), "out_zero": self.y_zero, "out_dtype": np.uint8}
@@ -178,11 +158,11 @@ class QGemm(_Multiply):
         return f", {self.weight}, {self.bias}, zero {self.x_zero} → {made}"
 
 
-def largest_sum(weight: QuantizedWeight, bias: np.ndarray) -> int:
+def largest_sum(weight: Any, bias: np.ndarray) -> int:
     """The largest |Σ (x − zero)·w + bias| that uint8 activations could make: below 2³¹ the accumulator is
     exact.
     """
-    reach = 255 * np.abs(weight.integers().astype(np.int64)).sum(axis=1)
+    reach = 255 * np.abs(weight.codes().astype(np.int64)).sum(axis=1)
     return int((reach + np.abs(bias.astype(np.int64))).max(initial=0))
 
 

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...formats.affine import SMALLEST, Affine
-from ...techniques.int8 import QuantizedWeight
+from ...formats.affine import UINT8
+from ...formats.format import SMALLEST, Grid
+from ...formats.quantized import QuantizedWeight
 from .call import Call, Constants, Run, Value
 
 __all__ = ["Add", "Bias", "Dequantize", "Quantize", "Relu", "Scale"]
@@ -38,7 +39,7 @@ class Quantize(Call):
         return self.made("uint8", inputs[0].shape)
 
     def bind(self, constants: Constants) -> Run:
-        grid = Affine(self.scale, self.zero)
+        grid = Grid(UINT8, self.scale, self.zero)
 
         def run(out: np.ndarray, x: np.ndarray) -> None:
             if not np.isfinite(x).all():
@@ -76,7 +77,7 @@ class Dequantize(Call):
 
     def bind(self, constants: Constants) -> Run:
         if self.weight is None:
-            grid = Affine(self.scale, self.zero)
+            grid = Grid(UINT8, self.scale, self.zero)
             return lambda out, q: np.copyto(out, grid.dequantize(q))
         scale = constants[self.weight].scale * np.float32(self.scale)
         return lambda out, q: np.multiply(q, scale, out=out, casting="unsafe", dtype=np.float32)

@@ -49,10 +49,10 @@ class WinogradConv2d(Call):
 
     def bind(self, constants: Constants) -> Run:
         weight, padding = constants[self.weight], self.padding
-        bias = None if self.bias is None else constants[self.bias]
+        operand, bias = weight.operand(), None if self.bias is None else constants[self.bias]
 
         def run(out: np.ndarray, x: np.ndarray) -> None:
-            winograd_conv2d(x, weight.operand, bias, padding=padding, out=out)
+            winograd_conv2d(x, operand, bias, padding=padding, out=out)
             bad = not_finite(x)
             if bad is not None:
                 with np.errstate(invalid="ignore", over="ignore"):
