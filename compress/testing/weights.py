@@ -63,9 +63,9 @@ def negative(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def rank_one(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Rows that are multiples of one row: whatever changes single weights makes the rank larger."""
-    row = rng.standard_normal((1, *shape[1:]))
-    return per_channel(rng.standard_normal(shape[0]), len(shape)) * row
+    """Rows that are multiples of one row, exactly: whatever changes single weights makes the rank larger."""
+    row = rng.integers(-9, 10, (1, *shape[1:]))
+    return per_channel(rng.integers(-9, 10, shape[0]), len(shape)) * row
 
 
 def spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
