@@ -148,7 +148,7 @@ def observe(graph: Graph, example: np.ndarray) -> dict[str, tuple[float, float]]
 
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(example), 256):
-            graph.run(example[start : start + 256], watch)
+            graph.run(example[start : start + 256], watch=watch)
     return ranges
 
 

@@ -75,7 +75,7 @@ from .functional import (
     where,
 )
 from .gradcheck import GradcheckError, gradcheck
-from .graph import Graph, trace
+from .graph import Graph
 from .jacobians import hvp, jacobian
 from .layers import (
     GELU,
@@ -125,6 +125,7 @@ from .parameter import Parameter
 from .random import manual_seed
 from .recompute import checkpoint, checkpoint_sequential
 from .tensor import Tensor, TraceError
+from .tracing import trace
 
 __all__ = [
     "GELU",

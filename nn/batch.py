@@ -1,27 +1,30 @@
-"""That a trace holds for a batch of any size: what is traced is traced again with other batches.
+"""That a trace holds for any batch, and for any length of the other named dimensions.
 
 A Program runs each row of a batch as if it were alone. So a trace may hold only what does the same whatever
-the batch: the same operations for every number of rows, and in every value each row made of that row alone.
-
-Three looks, from outside, at records and numbers:
-  1. The records of batches of several sizes are the same, but for one length of each shape, which is k·N.
-  2. Another row in the place of one, or a row of NaN, changes to the bit only what is made of that one.
-  3. Rows that change places take what is made of them along.
+the lengths, and in every value each row must be made of that row alone. Two looks:
+  1. `merged`: the records at several lengths are the same, but for lengths that are Sizes.
+  2. `rows_stay_apart`: the axes of each operation (axes.py) carry the rows from the inputs to the outputs.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
+from .axes import AXES, axes, primes
+from .sizes import Size, length_of, names_in
 from .tensor import TraceError
 
-__all__ = ["SIZES", "batched", "refused", "rows_stay_apart"]
+__all__ = ["BATCH", "merged", "refused", "rows_stay_apart"]
 
-SIZES = (1, 2, 5)  # of the batches that are traced beside the one that is given
+BATCH = Size("N")    # how many rows there are
+SHAPING = {"reshape", "expand", "index"}    # what may be told the size of the batch: it is a length there
+Points = Sequence[Mapping[str, int]]    # how long each named dimension was, in each record
 
 
 def refused(node: Any, why: str) -> TraceError:
@@ -30,96 +33,88 @@ def refused(node: Any, why: str) -> TraceError:
     return TraceError(f"trace: {node.op}{where}: {why}")
 
 
-def batched(
-    records: dict[int, tuple[list[Any], dict[str, np.ndarray]]], start: str, ndim: int
-) -> tuple[list, dict]:
-    """The nodes of the first of several records, true for a batch of any size, and each value's batch axis.
+# The same at all lengths
 
-    `records` has, for each number of rows, the nodes that lead from the value `start`, of `ndim` axes, to the
-    output and the constants they read. A reshape gets -1 for the length that the batch is in. Returns the
-    nodes and, for each value that comes from `start`, (axis, k): that axis is k·N long. Raises TraceError
-    with the first operation that depends on the size of the batch, or loses it.
+
+def merged(records: Sequence[tuple[list[Any], dict[str, np.ndarray]]], points: Points) -> list[Any]:
+    """The nodes of the first of several records, with Sizes for the lengths that are others in other records.
+
+    records: at each point, the nodes and the constants. A reshape gets -1 for its length if only one moves.
+    Raises TraceError with the first operation that depends on the lengths in any other way.
     """
-    sizes = list(records)
-    lists = [nodes for nodes, _ in records.values()]
-    axes: dict[str, tuple[int, int]] = {start: (0, 1)}
-    ndims = {start: ndim}
-    found = []
-    for twins in zip_longest(*lists):
-        node = _same_operation(twins, sizes)
+    nodes = []
+    for twins in zip_longest(*(nodes for nodes, _ in records)):
+        node = _same_operation(twins, points)
         for name in node.inputs:
-            if not _all_equal([constants.get(name) for _, constants in records.values()]):
-                raise refused(node, f"it reads the constant {name!r}, which is not the same for every batch")
-        if axes.keys() & set(node.inputs):
-            axes[node.output] = _batch_axis(node, [twin.shape for twin in twins], sizes)
+            values = [constants.get(name) for _, constants in records]
+            if _first_other(values):
+                raise _unlike(node, f"it reads the constant {name!r}, which depends on lengths or on inputs",
+                              values, points)
+        shapes, attrs = [twin.shape for twin in twins], [twin.attrs for twin in twins]
+        mixes = "it mixes the rows of a batch, or drops some, or cuts up a length that moves: it makes"
+        depends = "what it does depends on a length that moves"
+        shape = _agreed(node, mixes, shapes, points)
+        if not all("N" in term for n in shape if "N" in names_in(n) for term in n.terms):
+            raise _unlike(node, mixes, shapes, points)
         if node.op == "reshape":
-            axis, _ = axes.get(node.output, (None, 0))
-            shape = tuple(-1 if i == axis else length for i, length in enumerate(node.shape))
-            node = replace(node, attrs={"shape": shape})
-        elif not _all_equal([twin.attrs for twin in twins]):
-            raise refused(node, f"what it does depends on the size of the batch, {_rows(*sizes)}")
-        _check_index(node, axes, ndims)
-        ndims[node.output] = len(node.shape)
-        found.append(node)
-    return found, axes
+            alone = len([n for n in shape if isinstance(n, Size)]) == 1 and 0 not in shape
+            attr = {"shape": tuple(-1 if alone and isinstance(n, Size) else n for n in shape)}
+        else:
+            attr = _agreed(node, depends, attrs, points)
+            if "N" in names_in(attr) and node.op not in SHAPING:
+                raise _unlike(node, depends, attrs, points)
+        nodes.append(replace(node, shape=shape, attrs=attr))
+    return nodes
 
 
-def _same_operation(twins: tuple[Any, ...], sizes: list[int]) -> Any:
-    """The first of these nodes, if batches of all sizes have one here and it does the same."""
+def _same_operation(twins: tuple[Any, ...], points: Points) -> Any:
+    """The first of these nodes, if there is one at all points and it does the same."""
     first = twins[0]
-    for twin, n in zip(twins[1:], sizes[1:], strict=True):
-        if twin is first is None:
-            continue
-        if first is None or twin is None or (twin.op, twin.inputs) != (first.op, first.inputs):
-            ops = ["nothing" if node is None else node.op for node in (first, twin)]
-            raise refused(first or twin, f"what is done depends on the size of the batch: {ops[0]} here with "
-                                         f"{_rows(sizes[0])}, {ops[1]} with {_rows(n)}")
+    done = [twin and (twin.op, twin.inputs) for twin in twins]
+    if which := _first_other(done):
+        ops = ["nothing" if node is None else node.op for node in twins]
+        raise _unlike(first or twins[which], "what is done depends on the size of the batch, or on values",
+                      ops, points, which)
     return first
 
 
-def _rows(*sizes: int) -> str:
-    return " or ".join(map(str, sizes)) + (" row" if sizes == (1,) else " rows")
+def _agreed(node: Any, why: str, values: list[Any], points: Points) -> Any:
+    try:
+        return _symbolic(values, points)
+    except LookupError:
+        raise _unlike(node, why, values, points) from None
 
 
-def _batch_axis(node: Any, shapes: list[tuple[int, ...]], sizes: list[int]) -> tuple[int, int]:
-    """Which length of an output is k·N, and k; all others are the same for any N."""
-    found = []
-    if len({len(shape) for shape in shapes}) == 1:
-        for axis, lengths in enumerate(zip(*shapes, strict=True)):
-            k, rest = divmod(lengths[0], sizes[0])
-            if not rest and k and all(length == k * n for length, n in zip(lengths, sizes, strict=True)):
-                found.append((axis, k))
-            elif len(set(lengths)) > 1:
-                found += [(-1, 0), (-1, 0)]  # neither fixed nor k·N
-    if len(found) != 1:
-        made = " and ".join(f"{shapes[i]} of {_rows(sizes[i])}" for i in range(2))
-        raise refused(node, f"it mixes the rows of a batch, or drops some: it makes {made}")
-    return found[0]
+def _symbolic(values: list[Any], points: Points) -> Any:
+    """One length, shape or attribute for all points. Raises LookupError if there is none."""
+    first = values[0]
+    if not _first_other(values):
+        return first
+    if {type(value) for value in values} == {type(first)}:
+        if isinstance(first, dict) and all(value.keys() == first.keys() for value in values):
+            return {key: _symbolic([value[key] for value in values], points) for key in first}
+        if isinstance(first, (tuple, list)) and {len(value) for value in values} == {len(first)}:
+            return type(first)(_symbolic(list(parts), points) for parts in zip(*values, strict=True))
+        if isinstance(first, slice):
+            return slice(*_symbolic([(value.start, value.stop, value.step) for value in values], points))
+        if isinstance(first, (int, np.integer)) and (size := length_of(values, points)) is not None:
+            return size
+    raise LookupError
 
 
-def _check_index(node: Any, axes: dict[str, tuple[int, int]], ndims: dict[str, int]) -> None:
-    """A slice of the batch that takes all of a small one does not take all of every one."""
-    axis = axes.get(node.inputs[0], (None, 0))[0]
-    if node.op != "index" or axis is None:
-        return
-    index = node.attrs["index"]
-    taken = [i for i in index if i is not None]  # a part for each axis; ... stands for those that are left
-    if any(i is Ellipsis for i in taken):
-        at = next(k for k, i in enumerate(taken) if i is Ellipsis)
-        rest = ndims[node.inputs[0]] - sum(getattr(i, "ndim", 1) if _is_mask(i) else 1 for i in taken) + 1
-        taken[at : at + 1] = [slice(None)] * rest
-    cut = taken[axis] if len(taken) > axis else None
-    if isinstance(cut, slice) and (cut.start or 0, cut.stop) != (0, None):
-        raise refused(node, f"it cuts rows out of a batch, {cut.start}:{cut.stop}")
+def _unlike(node: Any, why: str, values: Sequence[Any], points: Points, which: int = 0) -> TraceError:
+    """The error of a node at which two points differ: what is there, and by which lengths they differ."""
+    which = which or _first_other(values)
+    names = [name for name in points[0] if points[0][name] != points[which][name]]
+    said = [f"{'arrays' if isinstance(values[i], np.ndarray) else values[i]} with "
+            + ", ".join(f"{name} = {points[i][name]}" for name in names) for i in (0, which)]
+    fixed = "" if "N" in names else f" (with a fixed {names[0]}, no name in dims, it is one)"
+    return refused(node, f"{why}: {' and '.join(said)}{fixed}")
 
 
-def _is_mask(part: Any) -> bool:
-    """Whether a part of an index is an array of booleans, which takes as many axes as it has."""
-    return getattr(getattr(part, "dtype", None), "kind", "") == "b"
-
-
-def _all_equal(values: list[Any]) -> bool:
-    return all(_equal(values[0], value) for value in values[1:])
+def _first_other(values: Sequence[Any]) -> int:
+    """The place of the first value that is not as the value at 0; 0 if there is none."""
+    return next((i for i, value in enumerate(values) if not _equal(values[0], value)), 0)
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -137,59 +132,51 @@ def _equal(one: Any, other: Any) -> bool:
     return one == other or one != one
 
 
-def rows_stay_apart(graph: Any, axes: dict[str, tuple[int, int]], example: np.ndarray) -> None:
-    """Run a graph on batches of two rows; TraceError with the first operation in which one touches the other.
+# Each row by itself
 
-    In a value whose batch axis is k·N long, k > 1, the rows may lie in any order, but not in one another.
+
+def rows_stay_apart(graph: Any) -> None:
+    """Follow the batch through a graph; TraceError with the first operation in which one row touches another.
+
+    An axis along which rows lie is before·N·behind long: a reshape of (5, N, 2) makes one of 10·N. What comes
+    together in an operation must have them at one place, in these three senses.
     """
-    rng = np.random.default_rng(0)
-    shape = (2, *example.shape[1:])
-    if example.dtype.kind == "f":
-        x, other = rng.random((2, *shape)).astype(example.dtype)
-        strangers = [other, np.full_like(other, np.nan)]
-    else:  # only integers that the network is known to take, each in its own place if there are several
-        x, other = (np.take_along_axis(example, rng.integers(len(example), size=shape), 0) for _ in range(2))
-        if np.array_equal(x, other) or np.array_equal(x[0], x[1]):
-            values = np.unique(example) if np.ptp(example) else np.arange(2)
-            x, other = rng.choice(values.astype(example.dtype), (2, *shape))
-        strangers = [other]
-    try:
-        with np.errstate(all="ignore"):
-            before, swapped = _values(graph, x), _values(graph, x[::-1])
-            pairs = [
-                [_values(graph, np.stack(rows)) for rows in ((strange[0], x[1]), (x[0], strange[1]))]
-                for strange in strangers
-            ]
-    except (ValueError, TypeError, IndexError):
-        return  # a forward that does not take such numbers, say because they are to be indices
+    rows = {name: (value.shape.index(BATCH), 1, 1)
+            for name, value in graph.inputs.items() if BATCH in value.shape}
+    wanted = set(rows.values())
     for node in graph.nodes:
-        if node.output not in axes:
-            continue
-        axis, k = axes[node.output]
-        was = before[node.output]
-        for pair in pairs:
-            changed = [_differ(values[node.output], was) for values in pair]
-            beyond = k == 1 and any(np.take(changed[i], 1 - i, axis).any() for i in range(2))
-            if beyond or np.any(changed[0] & changed[1]):
-                raise refused(node, "it mixes the rows of a batch: what it makes of one depends on another")
-        if k == 1 and not _close(np.flip(swapped[node.output], axis), was):
-            raise refused(node, "what it makes of a row depends on the row's place in the batch")
+        if node.op not in AXES:
+            raise refused(node, "what becomes of its axes is not known; wanted a line for it in nn.axes.AXES")
+        shapes = [None if name is None else graph.value(name).shape for name in node.inputs]
+        inputs = list(zip(node.inputs, shapes, axes(node, shapes), strict=True))
+        along = [axis for axis, n in enumerate(node.shape) if "N" in names_in(n)]
+        places = {_moved(node, shape, rows[name], made) for name, shape, made in inputs if name in rows}
+        if not places and along:    # an expand: all rows are equal, and lie in any order
+            (length,), (n,) = primes((node.shape[along[0]],), (BATCH,))
+            places = {(along[0], 1, length // n)}
+        if len(places) > 1 or None in places or [place[0] for place in places] != along:
+            raise refused(node, "it mixes the rows of a batch: what it makes of one depends on another")
+        for name, shape, made in inputs:
+            lengths = zip(made, shape or (), strict=True)
+            if name not in rows and any(j in along and n != 1 for j, n in lengths):
+                raise refused(node, "what it makes of a row depends on the row's place in the batch")
+        if places:
+            rows[node.output] = places.pop()
+    for name in graph.outputs.values():
+        if wanted and rows.get(name) not in wanted:
+            node = graph.producer(name)
+            raise refused(node, f"the output must be (N, …), as the input is; it is {node.shape}")
 
 
-def _differ(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Where two arrays are not the same; NaN is the same as NaN."""
-    return (one != other) & ((one == one) | (other == other))
-
-
-def _values(graph: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-    values: dict[str, np.ndarray] = {}
-    graph.run(x, lambda name, array: values.setdefault(name, array.copy()))
-    return values
-
-
-def _close(one: np.ndarray, other: np.ndarray) -> bool:
-    """Equal but for rounding, which may differ from row to row of a product, and may turn a comparison."""
-    if one.dtype.kind != "f":
-        return True
-    size = float(np.max(np.abs(other[np.isfinite(other)]), initial=0))
-    return np.allclose(one, other, rtol=1e-3, atol=1e-3 * size, equal_nan=True)
+def _moved(node: Any, shape: tuple, place: tuple[int, int, int], made: tuple) -> tuple[int, int, int] | None:
+    """Where the rows lie in the output that lay at this place in an input; None where they are mixed."""
+    axis, before, behind = place
+    if node.op != "reshape":
+        return None if made[axis] is None else (made[axis], before, behind)
+    shape, after, (n,) = primes(shape, node.shape, (BATCH,))
+    before *= math.prod(shape[:axis])    # rows lie so far apart in memory order, whatever the shape
+    for j, length in enumerate(after):
+        inside, rest = divmod(before, math.prod(after[:j]))
+        if not rest and inside and not length % (inside * n):
+            return j, inside, length // (inside * n)
+    return None

@@ -28,10 +28,9 @@ def fold_batch_norm(graph: Graph) -> Graph:
     parametrizations = {
         name: chain.following(graph.constants[name]) for name, chain in graph.parametrizations.items()
     }
-    graph = replace(graph, nodes=list(graph.nodes), constants=dict(graph.constants),
-                    parametrizations=parametrizations)
+    graph = replace(graph, constants=dict(graph.constants), parametrizations=parametrizations)
     for node in [node for node in graph.nodes if node.op in WEIGHTED]:
-        _give_bias(graph, node)
+        graph = _give_bias(graph, node)
     for norm in [node for node in graph.nodes if node.op == "batch_norm_eval"]:
         layer = graph.producer(norm.inputs[0])
         if (
@@ -40,11 +39,11 @@ def fold_batch_norm(graph: Graph) -> Graph:
             and len(graph.users(layer.output)) == 1
             and layer.output != graph.output
         ):
-            _fold(graph, layer, norm)
+            graph = _fold(graph, layer, norm)
     return graph
 
 
-def _give_bias(graph: Graph, node: Node) -> None:
+def _give_bias(graph: Graph, node: Node) -> Graph:
     """A layer may have no bias: give it one of zeros, to write into."""
     x, weight, bias = (*node.inputs, None)[:3]
     if bias is None and weight in graph.constants:
@@ -52,17 +51,18 @@ def _give_bias(graph: Graph, node: Node) -> None:
         while bias in graph.constants:  # of another op, or of another use of this layer
             bias += "_"
         graph.constants[bias] = np.zeros(len(graph.constants[weight]), np.float32)
-        _swap(graph, node, replace(node, inputs=(x, weight, bias)))
+        graph = _swap(graph, node, replace(node, inputs=(x, weight, bias)))
+    return graph
 
 
-def _fold(graph: Graph, layer: Node, norm: Node) -> None:
+def _fold(graph: Graph, layer: Node, norm: Node) -> Graph:
     _, weight, bias = layer.inputs
     if (
         not {weight, bias} <= set(graph.constants)
         or len(graph.users(weight)) > 1
         or len(graph.users(bias)) > 1
     ):
-        return  # what two layers share can't be scaled for one of them
+        return graph  # what two layers share can't be scaled for one of them
     factor, shift = normalisation(graph, norm)
     w, b = graph.constants[weight], graph.constants[bias]
     with np.errstate(over="ignore"):  # convert finds infinities
@@ -70,12 +70,11 @@ def _fold(graph: Graph, layer: Node, norm: Node) -> None:
         graph.constants[bias] = (b * factor + shift).astype(np.float32)
     if weight in graph.parametrizations:
         graph.parametrizations[weight] = graph.parametrizations[weight].rescaled(factor)
-    graph.nodes.remove(norm)
     for reader in graph.users(norm.output):
         renamed = tuple(layer.output if name == norm.output else name for name in reader.inputs)
-        _swap(graph, reader, replace(reader, inputs=renamed))
-    if graph.output == norm.output:
-        graph.output = layer.output
+        graph = _swap(graph, reader, replace(reader, inputs=renamed))
+    outputs = {name: layer.output if value == norm.output else value for name, value in graph.outputs.items()}
+    return replace(graph, nodes=tuple(node for node in graph.nodes if node is not norm), outputs=outputs)
 
 
 def folded_norms(graph: Graph, folded: Graph) -> dict[str, Node]:
@@ -99,5 +98,5 @@ def normalisation(graph: Graph, norm: Node) -> tuple[np.ndarray, np.ndarray]:
     return factor, (0.0 if beta is None else beta) - mean * factor
 
 
-def _swap(graph: Graph, old: Node, new: Node) -> None:
-    graph.nodes[graph.nodes.index(old)] = new
+def _swap(graph: Graph, old: Node, new: Node) -> Graph:
+    return replace(graph, nodes=tuple(new if node is old else node for node in graph.nodes))

@@ -82,7 +82,7 @@ def test_the_model_and_the_graph_that_was_traced_stay():
     graph = graph_of(model, (3,))
     compress.prepare(model, compress.Quantize())
     graph = nn.trace(model, np.zeros((1, 3), np.float32))
-    before, nodes, constants = model.state_dict(), list(graph.nodes), dict(graph.constants)
+    before, nodes, constants = model.state_dict(), graph.nodes, dict(graph.constants)
     scale = model[0].weight.parametrization.states[0].scale.copy()
     fold_batch_norm(graph)
     assert graph.nodes == nodes

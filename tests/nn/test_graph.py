@@ -69,8 +69,8 @@ def test_nodes_carry_ops_names_attributes_shapes_and_modules():
     assert (first.module, norm.module, relu.module) == ("conv", "norm", "")
     assert norm.inputs == ("conv", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var")
     assert add.inputs == (relu.output, inner.output)
-    assert flat.shape == (2, 48)
-    assert (graph.input, graph.output, last.shape) == ("x", "fc", (2, 5))
+    assert flat.shape == ("N", 48)
+    assert (graph.input, graph.output, last.shape) == ("x", "fc", ("N", 5))
 
 
 def test_constants_are_the_models_arrays_under_their_state_dict_names():
@@ -180,7 +180,7 @@ def test_a_trace_holds_for_batches_of_any_size(traced, run, seed):
 def test_watch_sees_every_value_once_in_order():
     graph = nn.trace(residual_net(), images(1, size=4))
     watched = {}
-    out = graph.run(images(3, size=4), lambda name, array: watched.setdefault(name, array))
+    out = graph.run(images(3, size=4), watch=lambda name, array: watched.setdefault(name, array))
     assert list(watched) == ["x", *(node.output for node in graph.nodes)]
     assert watched["fc"] is out
     assert all(len(array) == 3 for array in watched.values())
@@ -269,11 +269,10 @@ def test_shapes_may_steer():
         (lambda m, x: nn.Tensor(np.tanh(x.data)), "does not come from its input"),
         (lambda m, x: m.w + 1, "does not come from its input"),
         (lambda m, x: m.w, "does not come from its input"),
-        (lambda m, x: (x, x), "must return one Tensor; it returned tuple"),
         (lambda m, x: None, "must return one Tensor; it returned NoneType"),
         (lambda m, x: x.data, "must return one Tensor; it returned ndarray"),
     ],
-    ids=["around-the-engine", "of-a-parameter", "a-parameter", "two", "nothing", "an-array"],
+    ids=["around-the-engine", "of-a-parameter", "a-parameter", "nothing", "an-array"],
 )
 def test_an_output_that_is_no_function_of_the_input_is_refused(forward, message):
     net = Net(forward)
@@ -307,4 +306,4 @@ def test_a_copy_is_the_value_that_it_copies():
 
     graph = nn.trace(Copies(), np.ones((2, 4), np.float32))
     assert [node.op for node in graph.nodes] == ["linear", "relu"]
-    assert nn.trace(nn.Identity(), np.ones((2, 4), np.float32)).nodes == []
+    assert nn.trace(nn.Identity(), np.ones((2, 4), np.float32)).nodes == ()

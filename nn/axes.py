@@ -1,0 +1,228 @@
+"""What becomes of each axis of an operation's inputs: one line a family of operations.
+
+    axes(node, shapes)[i][a] = j
+
+says that the entries along axis `a` of input i become, one by one and in their places, those along axis `j`
+of the output; an axis of length 1 may be repeated there (broadcasting). None says that the operation acts
+along the axis: it sums, mixes, moves or drops entries. So relu has no None, softmax has one at `dim`, and a
+convolution keeps the examples apart and mixes channels and pixels:
+
+    conv2d: x (0, None, None, None), w (1, None, None, None), bias (1,)
+
+From this follow where the batch is (batch.py), how a layout is translated, and which channels go together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .rules.einsum import _parse
+from .sizes import at, names_in
+
+__all__ = ["AXES", "axes", "factors"]
+
+Shape = tuple[Any, ...]    # of ints and Sizes
+Map = tuple["int | None", ...]
+
+
+def axes(node: Any, shapes: Sequence[Shape | None]) -> list[Map]:
+    """For each input of a node, which axis of the output each of its axes becomes, or None where the
+    operation acts along it. shapes: those of the inputs, None for one that is None. Raises KeyError for an
+    operation that AXES does not know."""
+    maps = AXES[node.op](node, shapes)
+    return [() if shape is None else tuple(made) for made, shape in zip(maps, shapes, strict=True)]
+
+
+def factors(before: Shape, after: Shape) -> list[tuple[range, range]]:
+    """Which axes a reshape makes of which: the smallest groups of neighbours, before and after, that have the
+    same number of entries. A length of 1 goes with its left neighbour, if there is one."""
+    before, after = primes(before, after)
+    groups, i, j = [], 0, 0
+    while i < len(before) or j < len(after):
+        a, b, left, right = i, j, 1, 1
+        while left != right or (a, b) == (i, j):
+            if a < len(before) and (left <= right or b == len(after)):
+                left, a = left * before[a], a + 1
+            else:
+                right, b = right * after[b], b + 1
+        while a < len(before) and before[a] == 1:
+            a += 1
+        while b < len(after) and after[b] == 1:
+            b += 1
+        groups.append((range(i, a), range(j, b)))
+        i, j = a, b
+    return groups
+
+
+def primes(*shapes: Shape) -> tuple[tuple[int, ...], ...]:
+    """The shapes with a large prime for each named dimension: different Sizes are then different numbers."""
+    return at(shapes, dict(zip(sorted(names_in(shapes)), _PRIMES, strict=False)))
+
+
+_PRIMES = [10**6 + k for k in (3, 33, 37, 39, 81, 99)]
+
+
+# The families
+
+
+def _broadcast(node, shapes):
+    """Entry by entry; shapes are aligned from the last axis on."""
+    n = len(node.shape)
+    return [range(n - len(shape), n) if shape is not None else () for shape in shapes]
+
+
+def _along(node, shapes):
+    """Entry by entry, but for the axes `dim`, along which the operation acts."""
+    acts = {dim % len(shapes[0]) for dim in _dims(node.attrs["dim"], shapes[0])}
+    return [[None if a in acts else a for a in range(len(shape))] for shape in shapes]
+
+
+def _dims(dim, shape):
+    return range(len(shape)) if dim is None else dim if isinstance(dim, tuple) else (dim,) if shape else ()
+
+
+def _reduction(node, shapes):
+    """The axes that are left move up, unless keepdim leaves those that are gone at length 1."""
+    (shape,) = shapes
+    gone = {dim % len(shape) for dim in _dims(node.attrs["dim"], shape)}
+    left = [a for a in range(len(shape)) if a not in gone]
+    kept = range(len(shape)) if node.attrs["keepdim"] else left
+    return [[None if a in gone else kept.index(a) for a in range(len(shape))]]
+
+
+def _channels(node, shapes):
+    """Of normalisation by channel: everything but the examples' and pixels' place belongs to axis 1."""
+    return [range(len(shapes[0])), *[(1,)] * (len(shapes) - 1)]
+
+
+def _layer_norm(node, shapes):
+    """The last axes are mixed; weight and bias lie along them."""
+    n, k = len(shapes[0]), len(node.attrs["normalized_shape"])
+    return [[*range(n - k), *[None] * k], *[range(n - k, n)] * 2]
+
+
+def _convolution(node, shapes):
+    """Examples stay apart; a channel goes through alone where each has one filter of its own."""
+    n, groups = len(shapes[0]), node.attrs["groups"]
+    alone = 1 if node.op == "conv2d" and groups == shapes[0][1] == shapes[1][0] else None
+    ends = [None] * (n - 2)
+    w = (1, None, *ends) if node.op == "conv2d" else (None, 1 if groups == 1 else None, *ends)
+    return [(0, alone, *ends), w, (1,)]
+
+
+def _linear(node, shapes):
+    n = len(shapes[0]) - 1
+    return [(*range(n), None), (n, None), (n,)]
+
+
+def _matmul(node, shapes):
+    """(…, m, k)·(…, k, n): rows and columns stay, k is summed over. A vector has only k."""
+    a, b = map(len, shapes)
+    n = len(node.shape) - (a > 1) - (b > 1)    # axes of the batch of matrices
+    left = (*range(n - a + 2, n), n, None) if a > 1 else (None,)
+    right = (*range(n - b + 2, n), None, len(node.shape) - 1) if b > 1 else (None,)
+    return [left, right]
+
+
+def _einsum(node, shapes):
+    terms, out = _parse(node.attrs["equation"], shapes)
+    return [[out.index(c) if c in out and term.count(c) == 1 else None for c in term] for term in terms]
+
+
+def _attention(node, shapes):
+    """Each query gets a row of the output; keys are summed over, as are the numbers of queries and keys."""
+    n = len(node.shape)
+    ahead = [range(n - len(shape), n - 2) if shape is not None else () for shape in shapes]
+    mask = [n - 2, None][-len(shapes[3]):] if shapes[3] else []
+    ends = (n - 2, None), (None, None), (None, n - 1), mask
+    return [(*batch, *end) for batch, end in zip(ahead, ends, strict=True)]
+
+
+def _embedding(node, shapes):
+    return [(None, len(shapes[1])), range(len(shapes[1]))]
+
+
+def _gather(node, shapes):
+    """x is looked up along dim, each index standing where its result will; a source is added along dim."""
+    dim = node.attrs["dim"] % len(shapes[0])
+    there = [None if a == dim else a for a in range(len(shapes[0]))]
+    return [there, range(len(there))] if node.op == "gather" else [range(len(there)), there, there]
+
+
+def _pad(node, shapes):
+    return [[a if width == (0, 0) else None for a, width in enumerate(node.attrs["widths"])]]
+
+
+def _permute(node, shapes):
+    order = [dim % len(shapes[0]) for dim in node.attrs["dims"]]
+    return [[order.index(a) for a in range(len(order))]]
+
+
+def _index(node, shapes):
+    """A slice that takes all of an axis keeps it; an array, an int or another slice picks entries."""
+    (shape,), parts = shapes, list(node.attrs["index"])
+    takes = [getattr(p, "ndim", 1) if _is_mask(p) else p is not None for p in parts]    # axes of x
+    rest = [slice(None)] * (len(shape) - sum(takes) + any(p is Ellipsis for p in parts))
+    at_dots = next((k for k, p in enumerate(parts) if p is Ellipsis), len(parts))
+    parts[at_dots:at_dots + 1] = rest
+    arrays = [p for p in parts if isinstance(p, np.ndarray)]
+    kinds = (np.ndarray, int) if arrays else np.ndarray
+    advanced = [k for k, p in enumerate(parts) if isinstance(p, kinds)]
+    new = max((1 if _is_mask(p) else p.ndim for p in arrays), default=0)    # axes that the arrays make
+    together = not arrays or advanced == list(range(advanced[0], advanced[-1] + 1))
+    found, j = [], 0 if together else new    # NumPy puts their axes first if a slice stands between them
+    for k, part in enumerate(parts):
+        if together and k in advanced[:1]:
+            j += new
+        if isinstance(part, np.ndarray):
+            found += [None] * (part.ndim if _is_mask(part) else 1)
+        elif isinstance(part, slice):
+            found.append(j if _takes_all(part, shape[len(found)]) else None)
+            j += 1
+        elif part is None:
+            j += 1
+        else:
+            found.append(None)
+    return [found]
+
+
+def _is_mask(part):
+    """Whether a part of an index is an array of booleans, which takes as many axes as it has."""
+    return isinstance(part, np.ndarray) and part.dtype == bool
+
+
+def _takes_all(part, length):
+    return part.start in (None, 0) and part.step in (None, 1) and part.stop in (None, length)
+
+
+def _reshape(node, shapes):
+    """An axis that is alone in its group, but for lengths of 1, stays."""
+    found: list[int | None] = [None] * len(shapes[0])
+    for before, after in factors(shapes[0], node.shape):
+        a, b = [i for i in before if shapes[0][i] != 1], [j for j in after if node.shape[j] != 1]
+        if len(a) == len(b) == 1:
+            found[a[0]] = b[0]
+    return [found]
+
+
+_FAMILIES: dict[Callable[[Any, Sequence[Shape | None]], list], str] = {
+    _broadcast: "add sub mul div neg pow exp log sqrt abs sign sin cos tanh erf sigmoid logsigmoid softplus "
+                "relu leaky_relu silu gelu gelu_tanh dropout where maximum minimum clamp lt le gt ge eq ne "
+                "invert both either cast truncate clone detach expand mse l1 huber kl_div "
+                "binary_cross_entropy_with_logits",
+    _reduction: "sum mean var std max min argmax argmin any all prod norm logsumexp",
+    _along: "softmax log_softmax cumsum cumprod argsort cat",
+    _convolution: "conv2d conv_transpose2d",
+    lambda node, shapes: [(0, 1, None, None)]: "max_pool2d avg_pool2d",
+    _channels: "batch_norm_eval",
+    lambda node, shapes: [[1 if a == 1 else None for a in range(len(shapes[0]))], (1,), (1,)]: "batch_norm",
+    _layer_norm: "layer_norm",
+    lambda node, shapes: [(0, None), (0,)]: "cross_entropy",
+    _linear: "linear", _matmul: "matmul", _einsum: "einsum", _attention: "scaled_dot_product_attention",
+    _pad: "pad", _permute: "permute", _reshape: "reshape", _index: "index",
+    _gather: "gather scatter_add", _embedding: "embedding",
+}
+AXES = {op: family for family, ops in _FAMILIES.items() for op in ops.split()}

@@ -1,0 +1,282 @@
+"""trace: a model's forward, run and written down as a Graph.
+
+The model runs in evaluation mode at several lengths of each named dimension, and the records are compared
+(batch.py): what is the same at all of them holds for any. A forward whose path depends on values cannot be
+written down as one list, so it is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from .batch import BATCH, merged, refused, rows_stay_apart
+from .context import no_grad, within
+from .graph import Graph, Node, Value
+from .modes import in_mode
+from .module import Module
+from .sizes import Size
+from .tensor import Tensor, TraceError
+
+__all__ = ["trace"]
+
+ROWS = 1, 2, 5    # batches that are traced beside the one that is given
+SAME = "clone", "detach"    # rules whose output is the value of their input: in a trace, that value itself
+
+
+def trace(model: Any, *examples: np.ndarray | Tensor,
+          dims: Mapping[str, Sequence[str | int | None]] | None = None,
+          state: Mapping[str, str] | None = None, **named: np.ndarray | Tensor) -> Graph:
+    """Write down what `model` does to its inputs in evaluation mode, as a Graph.
+
+    model: an nn.Module. examples, named: an example of each input, by position or by name, as forward takes
+        them: Tensors or arrays of any dtype. Their values do not matter, but must be such as it takes. The
+        model's mode is restored afterwards.
+    dims: for an input's name, the names of its dimensions from the first on: {"tokens": ("N", "S")}. A length
+        that has a name may be another when the graph runs; None, an int or no entry leave it fixed. "N" is
+        the batch. An input that is not in dims has the batch as its first dimension, ("N",).
+    state: for an output's name, the input that it becomes when the graph runs again, as a cache of keys does.
+
+    A Graph holds for a batch of any size, and each of its rows is computed as if it were alone. What led
+    nowhere, to a result that the outputs do not need, is left out.
+
+    Raises TraceError where the path through `forward` depends on values (`if x.sum() > 0`), where what it
+    does depends on the size of the batch or another length that has a name, where rows of the batch are mixed
+    (`x - x.mean(0)`), where an output does not come from an input, or where the model returns anything but
+    Tensors, and tuples, lists and dicts of them. The operation and its module are named. ValueError for
+    examples, dims or a state that do not fit, TypeError for what is no Module.
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"trace: model must be an nn.Module; got {type(model).__name__}")
+    by_name = dict(zip(_parameters(model, len(examples)), examples, strict=True)) | named
+    arrays = {name: x.data if isinstance(x, Tensor) else np.asarray(x) for name, x in by_name.items()}
+    inputs, points = _inputs(arrays, dims or {})
+    tracers: list[_Tracer] = []
+    for point in points:
+        try:
+            tracer = _Tracer(model)
+            tracer.follow(model, _examples(arrays, inputs, point) if tracers else arrays, len(examples))
+        except Exception as error:
+            if not tracers:
+                raise
+            raise _stopped(model, tracers[0].needed(), len(tracer.nodes), points[0], point, error) from error
+        tracers.append(tracer)
+    first = tracers[0]
+    nodes = merged([(tracer.needed(), tracer.constants) for tracer in tracers], points)
+    used = {name for node in nodes for name in node.inputs}
+    constants, parametrizations = ({name: one for name, one in every.items() if name in used}
+                                   for every in (first.constants, first.parametrizations))
+    graph = Graph({first.inputs[name]: value for name, value in inputs.items()}, first.outputs, tuple(nodes),
+                  constants, parametrizations, dict(state or {}))
+    rows_stay_apart(graph)
+    for made, taken in graph.state.items():
+        _check_state(graph, made, taken)
+    return graph
+
+
+class _Tracer:
+    """What the engine reports to while a model is traced (`nn.context`)."""
+
+    def __init__(self, model: Any) -> None:
+        self.nodes: list[Node] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self.parametrizations: dict[str, Any] = {}
+        self.inputs: dict[str, str] = {}    # parameter of forward -> its name as a value
+        self.outputs: dict[str, str] = {}
+        self._paths = {id(module): name for name, module in model.named_modules()}
+        self._stack: list[str] = []
+        self._names: dict[int, str] = {}    # id of a Tensor or array -> its name
+        self._made: set[str] = set()    # names of values; all others are constants
+        self._alive: list[Any] = []    # what ids refer to must not be freed while we look at them
+        self._taken: set[str] = set()
+        for name, parameter in model.named_parameters():
+            self._name(parameter, name)
+            if getattr(parameter, "parametrization", None) is not None:
+                self.parametrizations[name] = parameter.parametrization
+        for name, buffer in model.named_buffers():
+            self._name(buffer, name)
+
+    def follow(self, model: Any, arrays: Mapping[str, np.ndarray], by_position: int) -> None:
+        """Run the model on these inputs, the first of them by position, and record it."""
+        given = {name: Tensor(x) for name, x in arrays.items()}
+        self.inputs = {name: self._name(tensor, name) for name, tensor in given.items()}
+        self._made.update(self.inputs.values())
+        out = in_mode(model, False, _listened_to, self, model, list(given.items()), by_position)
+        reached = set(self.inputs.values())
+        for node in self.nodes:
+            if reached.intersection(node.inputs):
+                reached.add(node.output)
+        for name, tensor in _tensors(out, ""):
+            value = self._names.get(id(tensor))
+            if value not in reached:
+                which = f" {name!r}" if name else ""
+                raise TraceError(f"trace: the model's output{which} does not come from its input through "
+                                 "recorded ops (was it computed with NumPy on .data?)")
+            self.outputs[name or value] = value
+
+    def enter(self, module: Any) -> None:
+        self._stack.append(self._paths.get(id(module), ""))
+
+    def leave(self) -> None:
+        self._stack.pop()
+
+    def record(self, rule: Any, inputs: tuple[Any, ...], attrs: dict[str, Any], out: Tensor) -> None:
+        dtypes = [value.dtype for value in inputs if hasattr(value, "dtype")]
+        names = tuple(self._known(value, dtypes) for value in inputs)
+        if rule.name in SAME:
+            self._names[id(out)] = names[0]
+            self._alive.append(out)
+            return
+        module = self._stack[-1] if self._stack else ""
+        output = self._name(out, module or rule.name)
+        self._made.add(output)
+        attrs = {**_defaults(rule), **attrs}
+        self.nodes.append(Node(rule.name, names, output, attrs, out.shape, module, out.dtype))
+
+    def needed(self) -> list[Node]:
+        """The nodes that the outputs depend on."""
+        needed, kept = set(self.outputs.values()), []
+        for node in reversed(self.nodes):
+            if node.output in needed:
+                needed.update(node.inputs)
+                kept.append(node)
+        return kept[::-1]
+
+    def _known(self, value: Any, dtypes: list[np.dtype]) -> str | None:
+        """The name of an operand; what no rule made and no module owns is a constant of its own. A number
+        takes the dtype of what it meets."""
+        if value is None:
+            return None
+        name = self._names.get(id(value)) or self._name(value, "constant")
+        if name not in self._made and isinstance(value, (Tensor, np.ndarray)):
+            self.constants[name] = value.data if isinstance(value, Tensor) else value
+        elif name not in self._made:
+            value = value.item() if isinstance(value, np.generic) else value
+            self.constants[name] = np.asarray(value, np.result_type(*dtypes, value))
+        return name
+
+    def _name(self, value: Any, wanted: str) -> str:
+        name, count = wanted, 1
+        while name in self._taken:
+            name, count = f"{wanted}_{count}", count + 1
+        self._taken.add(name)
+        self._names[id(value)] = name
+        self._alive.append(value)
+        return name
+
+
+def _parameters(model: Module, count: int) -> list[str]:
+    """The names of forward's first parameters; of what *args takes, x_0, x_1, …."""
+    names = [name for name, one in inspect.signature(model.forward).parameters.items()
+             if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return [names[i] if i < len(names) else f"x_{i}" for i in range(count)]
+
+
+def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[dict[str, Value], list[dict]]:
+    """The shape and dtype of each input, and the lengths at which the model is to be traced: those of the
+    example, others of one dimension, then others of several.
+
+    More rows and fewer, as any number is right. Of other lengths shorter ones: a network may have a longest.
+    """
+    if not arrays or dims.keys() - arrays.keys():
+        raise ValueError(f"trace: the inputs that came are {', '.join(arrays) or 'none'}, wanted at least "
+                         f"one, and all that dims names ({', '.join(dims) or 'none'})")
+    inputs, lengths = {}, {}
+    for name, x in arrays.items():
+        if name not in dims and (x.ndim < 2 or x.shape[0] < 1):
+            raise ValueError("trace: example needs a batch as its first dimension and at least one more; got "
+                             f"shape {x.shape} for {name!r}")
+        names = (*dims.get(name, (BATCH,)), *(None,) * x.ndim)
+        for size, n in zip(names, x.shape, strict=False):
+            if n != (n if size is None else size if isinstance(size, int) else lengths.setdefault(size, n)):
+                raise ValueError(f"trace: {name} has shape {x.shape}, but dims has {size} = "
+                                 f"{lengths.get(size, size)} for a length of {n}")
+        if len(dims.get(name, ())) > x.ndim or not all(s.isidentifier() for s in names if isinstance(s, str)):
+            raise ValueError(f"trace: dims has {dims[name]!r} for {name}, wanted names for some of the "
+                             f"dimensions of its shape {x.shape}")
+        shape = (Size(size) if isinstance(size, str) else n for size, n in zip(names, x.shape, strict=False))
+        inputs[name] = Value(tuple(shape), x.dtype)
+    tried = {name: ROWS if name == BATCH else (n - 1, n // 2) if n > 2 else (n + 1, n + 2)
+             for name, n in lengths.items()}
+    others = {name: [m for m in tried[name] if m != n] for name, n in lengths.items()}
+    return inputs, [lengths, *({**lengths, name: m} for name in lengths for m in others[name]),
+                    *({**lengths, **{name: others[name][-1] for name in several}}
+                      for k in range(2, len(lengths) + 1) for several in combinations(lengths, k))]
+
+
+def _examples(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Value],
+              point: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Inputs of other lengths like those of the example. Floats are other numbers, integers stand in other
+    rows, so that a constant that a forward computes from them is another one."""
+    rng, made = np.random.default_rng(list(point.values())), {}
+    for name, x in arrays.items():
+        for axis, size in enumerate(inputs[name].shape):
+            if isinstance(size, Size):
+                x = np.take(x, np.arange(point[size]) % x.shape[axis], axis)
+        if x.dtype.kind == "b":
+            x = rng.random(x.shape) < 0.5
+        elif x.dtype.kind == "f" and np.isfinite(x).all():
+            low, high = x.min(initial=0), x.max(initial=1)
+            x = (low + (high - low) * rng.random(x.shape)).astype(x.dtype)
+        elif x.dtype.kind != "f" and x.ndim:
+            x = rng.permuted(x, axis=0)
+        made[name] = x
+    return made
+
+
+def _stopped(model: Module, nodes: list[Node], done: int, here: Mapping[str, int], there: Mapping[str, int],
+             error: Exception) -> TraceError:
+    """The error of a forward that takes the example, but not one of other lengths."""
+    taken, refusing = (", ".join(f"{name} = {n}" for name, n in point.items()) for point in (here, there))
+    why = f"it takes {taken}, but of {refusing}: {error}"
+    if done < len(nodes):
+        return refused(nodes[done], why)
+    return TraceError(f"trace: {type(model).__name__}: {why}")
+
+
+def _listened_to(tracer: _Tracer, model: Any, given: list[tuple[str, Tensor]], by_position: int) -> Any:
+    with within("tracer", tracer), no_grad(), np.errstate(all="ignore"):
+        return model(*(tensor for _, tensor in given[:by_position]), **dict(given[by_position:]))
+
+
+def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """The Tensors that a model returned, each with its name."""
+    if isinstance(out, Tensor):
+        yield name, out
+        return
+    if isinstance(out, Mapping):
+        named = [(f"{name}.{key}" if name else str(key), one) for key, one in out.items()]
+    elif isinstance(out, (tuple, list)):
+        keys = getattr(out, "_fields", None) or [f"{name or 'output'}_{i}" for i in range(len(out))]
+        named = list(zip(keys, out, strict=True))
+    else:
+        named = []
+    if not named:
+        raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__} (a "
+                         "tuple, list or dict of Tensors is right too)")
+    for key, one in named:
+        if one is not None:    # as the weights of an attention that were not asked for
+            yield from _tensors(one, key)
+
+
+def _check_state(graph: Graph, made: str, taken: str) -> None:
+    if made not in graph.outputs or taken not in graph.inputs:
+        raise ValueError(f"trace: state has {made!r}: {taken!r}, wanted an output, of "
+                         f"{', '.join(graph.outputs)}, and the input, of {', '.join(graph.inputs)} for it")
+    left, right = graph.value(graph.outputs[made]), graph.value(taken)
+    if left != right:
+        raise ValueError(f"trace: state: the output {made!r} is {left.dtype} {left.shape}, but the input "
+                         f"{taken!r} that it becomes is {right.dtype} {right.shape}")
+
+
+@cache
+def _defaults(rule: Any) -> dict[str, Any]:
+    """The attributes of a rule that a call may leave out: who walks over nodes finds all of them."""
+    named = inspect.signature(rule.forward).parameters.items()
+    return {name: one.default for name, one in named
+            if one.kind is one.KEYWORD_ONLY and one.default is not one.empty}
