@@ -3,21 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from nn.parametrize import Parametrization
 from nn.tensor import Tensor, shared
 
+from .formats.format import Format
 from .state import from_arrays, to_arrays
 from .stored import Stored
-from .transform import Context, Invariant, Transform
+from .transform import Context, Transform
 
 __all__ = ["Chain"]
 
 
-class Chain:
+class Chain(Parametrization):
     """Transforms applied to one weight, one after the other.
 
     `check()` refuses an order in which a later stage would destroy what an earlier one made;
@@ -37,7 +40,8 @@ class Chain:
             raise ValueError("Chain: needs at least one transform")
         for i, later in enumerate(self.stages):
             if not isinstance(later, Transform) or isinstance(later, type):
-                raise TypeError(f"Chain: stage {i} is no transform: {later!r}")
+                raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an "
+                                "instance of a subclass of compress.Transform")
             for earlier in self.stages[:i]:
                 for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):
                     raise ValueError(
@@ -67,7 +71,12 @@ class Chain:
     @property
     def end(self) -> int:
         """The optimizer step at which the last schedule has ended; 0 without one."""
-        return max(getattr(getattr(stage, "schedule", None), "end", 0) for stage in self.stages)
+        return max(stage.end for stage in self.stages)
+
+    @property
+    def activations(self) -> Format | None:
+        """The Format of the numbers that the layer reads once it is converted, as the last stage says."""
+        return self.stages[-1].activations
 
     def fit(self, w: np.ndarray, context: Context) -> None:
         """Fit every stage to the weight as the stages before it leave it."""
@@ -78,10 +87,9 @@ class Chain:
         states, settled, zeros = [], context.settled, context.pruned
         for stage in self.stages:
             state = stage.fit(w, replace(context, settled=settled, pruned=zeros))
-            if stage.makes & {Invariant.SUPPORT, Invariant.NM}:
-                zeros = zeros or not hasattr(stage, "prunes") or stage.prunes(w)
+            zeros = zeros or stage.prunes(w)
             w = stage.project(Tensor(w), state).data
-            settled = max(settled, getattr(getattr(stage, "schedule", None), "end", 0))
+            settled = max(settled, stage.end)
             states.append(state)
         self.states = tuple(states)
 
@@ -99,20 +107,19 @@ class Chain:
         Both, where a schedule comes first or a state says so (`trains_weight`): so an optimizer is right
         before and after the moment at which one takes the place of the other.
         """
-        states = self.states or ()
-        owned = [tensor for state in states for tensor in getattr(state, "trainables", ())]
-        if not owned or self.end or any(getattr(state, "trains_weight", False) for state in states):
-            owned.insert(0, parameter)
-        return owned
+        return self._trained(parameter, lambda stage, state: True, bool(self.end))
 
     def active(self, parameter: Any) -> list[Tensor]:
         """Those of `trainables` that the layer sees now: not what a state is yet to make (`waits`)."""
-        states = self.states or ()
-        ready = [state for state in states if not getattr(state, "waits", False)]
-        owned = [tensor for state in ready for tensor in getattr(state, "trainables", ())]
-        if not owned or any(getattr(state, "trains_weight", False) for state in states):
-            owned.insert(0, parameter)
-        return owned
+        return self._trained(parameter, lambda stage, state: not stage.waits(state), False)
+
+    def _trained(self, parameter: Any, asked: Callable[[Transform, Any], bool], weight: bool) -> list[Tensor]:
+        """What the states own, as far as they are asked; and the weight if that is nothing, or a state says
+        so."""
+        stages = self._fitted()
+        owned = [owned for stage, state in stages if asked(stage, state) for owned in stage.trainables(state)]
+        weight = weight or not owned or any(stage.trains_weight(state) for stage, state in stages)
+        return [parameter, *owned] if weight else owned
 
     def update(self, parameter: Any, step: int) -> None:
         """After an optimizer step: every stage moves on, in place."""
@@ -129,40 +136,44 @@ class Chain:
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Go on from the `state_arrays` of a chain of the same stages. ValueError for those of others: by
-        their names, shapes and dtypes, or where a stage finds that they do not fit its settings (it says so
-        in a method `check_state(loaded, own)`).
+        their names, shapes and dtypes, or where a stage finds that they do not fit its settings.
         """
         states = tuple(state for _, state in self._fitted())
         loaded = from_arrays(states, arrays)
         for stage, new, own in zip(self.stages, loaded, states, strict=True):
-            if hasattr(stage, "check_state"):
-                stage.check_state(new, own)
+            stage.check_state(new, own)
         self.states = loaded
 
     # What convert calls -------------------------------------------------------------------------
 
     def check_finished(self) -> None:
-        """Raise ValueError where a stage has a schedule that has not ended (it says so in a method of this
-        name): the weight is not yet what was asked for.
+        """Raise ValueError where a stage has a schedule that has not ended: the weight is not what was asked
+        for.
         """
         for stage, state in self._fitted():
-            if hasattr(stage, "check_finished"):
-                stage.check_finished(state)
+            stage.check_finished(state)
 
     def following(self, w: np.ndarray) -> Chain:
-        """The chain for a weight that may have been written to since its last update: a stage may say what
-        its State is then, in a method `following(state, w)`.
-        """
-        asked = [i for i, stage in enumerate(self.stages) if hasattr(stage, "following")]
-        if not asked:
-            return self
-        chain, states = Chain(self.stages), []
-        for i, (stage, state) in enumerate(self._fitted()):
-            states.append(stage.following(state, w) if i in asked else state)
-            if i < asked[-1]:  # a later stage wants to know what this one makes of the weight
+        """The chain for a weight that may have been written to since its last update."""
+        states = []
+        for stage, state in self._fitted():
+            states.append(stage.following(state, w))
+            if len(states) < len(self.stages):
                 w = stage.project(Tensor(w), states[-1]).data
+        return self._with(states)
+
+    def _with(self, states: list[Any]) -> Chain:
+        chain = Chain(self.stages)
         chain.states = tuple(states)
         return chain
+
+    def ended(self, w: np.ndarray, context: Context) -> Chain:
+        """The chain as it will be when its schedules have ended, if the weight stays what it is now."""
+        if not self.end:
+            return self
+        last = Chain([stage.ended() for stage in self.stages])
+        last.fit(w, context)
+        return last
 
     def finished(self) -> bool:
         """Whether all schedules have ended."""
@@ -174,16 +185,17 @@ class Chain:
 
     def rescaled(self, factor: np.ndarray) -> Chain:
         """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""
-        chain = Chain(self.stages)
-        chain.states = tuple(stage.rescaled(state, factor) for stage, state in self._fitted())
-        return chain
+        return self._with([stage.rescaled(state, factor) for stage, state in self._fitted()])
 
-    def encode(self, w: np.ndarray) -> Stored:
-        """The weight in the stored form of the last stage, after the stages before it."""
+    def encode(self, w: np.ndarray, least: np.ndarray | None = None) -> Stored:
+        """The weight in the stored form of the last stage, after the stages before it.
+
+        least: (O,), the smallest scale that a channel may have; only where there are `activations`.
+        """
         *before, (last, state) = self._fitted()
         for stage, earlier in before:
             w = stage.project(Tensor(w), earlier).data
-        return last.encode(w, state)
+        return last.encode(w, state) if least is None else last.encode(w, state, least)
 
     def before_last(self, w: Tensor) -> Tensor:
         """The weight as the stages before the last one leave it, differentiable."""

@@ -1,42 +1,22 @@
-"""Everything that `compress` offers by name."""
+"""Everything that `compress` offers by name: what stands here, and every technique there is."""
 
 from .chain import Chain
 from .convert import convert
 from .prepare import prepare
-from .program.calls import ProgramError
+from .program.bound import Bound
 from .program.files import load, save
 from .program.program import Program
+from .program.value import ProgramError
 from .recipe import Recipe
 from .report import report, weight_errors
+from .schedule import Cubic, Once
 from .stored import Stored
-from .techniques.cluster import Cluster
-from .techniques.prune import Prune
-from .techniques.quantize import Quantize
-from .techniques.schedule import Cubic, Once
-from .techniques.tensor_train import TensorTrain
+from .techniques import *  # noqa: F403
+from .techniques import __all__ as _techniques
 from .transform import Context, Invariant, Transform
 from .unprepare import unprepare
 
-__all__ = [
-    "Chain",
-    "Cluster",
-    "Context",
-    "Cubic",
-    "Invariant",
-    "Once",
-    "Program",
-    "ProgramError",
-    "Prune",
-    "Quantize",
-    "Recipe",
-    "Stored",
-    "TensorTrain",
-    "Transform",
-    "convert",
-    "load",
-    "prepare",
-    "report",
-    "save",
-    "unprepare",
-    "weight_errors",
-]
+__all__ = ["Bound", "Chain", "Context", "Cubic", "Invariant", "Once", "Program", "ProgramError", "Recipe",
+           "Stored",
+           "Transform", "convert", "load", "prepare", "report", "save", "unprepare", "weight_errors"]
+__all__ += _techniques

@@ -1,91 +1,214 @@
-"""A weight in its stored form: bytes, itemised, and how it is read back."""
+"""A weight in its stored form: arrays for a file, how they are read back, and what its kernel multiplies
+with.
+
+    class Signs(Stored):
+        kind = "signs"                                        # its name in a file parts = {"signs":
+        Part("payload", np.int8, ("out", "in")), "size": Part("tables", np.float32, ("out",))} kernel = gemm
+
+A class registers itself by being defined: files that name its kind are read by it from then on.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nn.files import arrays_to_bytes
 
-__all__ = ["Stored", "as_matrix", "from_matrix"]
+__all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "product", "read"]
+
+STORED: dict[str, type[Stored]] = {}   # kind in a file -> class
+
+
+@dataclass(frozen=True)
+class Part:
+    """One array of a stored form: what its bytes are (payload, indices or tables), its dtypes and its shape.
+
+    A size is a number, "out" or "in" (rows and columns of the weight as a matrix), "…" (the weight's whole
+    shape) or None for any. An `optional` part may have no elements, which means that it isn't there.
+    """
+
+    what: str
+    dtype: type | tuple[type, ...]
+    shape: tuple[int | str | None, ...]
+    optional: bool = False
+
+    def check(self, who: str, name: str, array: np.ndarray, weight: tuple[int, ...]) -> None:
+        """Raise ValueError unless the array is such a part of a weight of this shape; floats are finite."""
+        sizes = {"out": (weight[0],), "in": (prod(weight[1:]),), "…": weight}
+        wanted = tuple(n for size in self.shape for n in sizes.get(size, (size,)))
+        dtypes = self.dtype if isinstance(self.dtype, tuple) else (self.dtype,)
+        fits = len(array.shape) == len(wanted) and all(
+            n is None or n == size for n, size in zip(wanted, array.shape, strict=True))
+        fits = fits or (self.optional and array.shape == (0,))
+        if array.dtype not in dtypes or not fits or not np.isfinite(array).all():
+            shape = ", ".join("any" if n is None else str(n) for n in wanted) + "," * (len(wanted) == 1)
+            raise ValueError(f"{who}: {name} must be {'finite ' * (np.dtype(dtypes[0]).kind == 'f')}"
+                             f"{' or '.join(np.dtype(one).name for one in dtypes)} ({shape}); "
+                             f"got {array.dtype} {array.shape}")
 
 
 class Stored:
-    """A weight in its stored form. Subclasses name the arrays they store; the rest is the same for all.
+    """A weight in its stored form. It never changes, and holds nothing but the arrays of a file.
 
-    Raises: what a subclass's own methods say.
+    A subclass names its `kind`, `parts` and `kernel`, and has `decode`, `operand` and `macs`; its `__init__`
+    ends with `self.hold(shape, arrays)`. Raises TypeError when a subclass lacks one of these.
     """
 
-    kind: ClassVar[str]  # names the class in a file
-    parts: ClassVar[dict[str, str]]  # stored array -> what it is: payload, indices or tables
-    shape: tuple[int, ...]  # of the weight, as in nn
+    kind: ClassVar[str]                   # names the class in a file
+    parts: ClassVar[Mapping[str, Part]]   # its arrays, by name
+    kernel: ClassVar[Any]                 # of nn.kernels: what multiplies with it
+    format: ClassVar[Any] = None          # the number Format of the weight; None for reals
+    skips: ClassVar[bool] = False         # whether the kernel leaves out zeros, or adds before it multiplies:
+    #                                       then rows of x with NaN or infinity want the dense product
+    shape: tuple[int, ...]                # of the weight, as in nn
+    held: dict[str, np.ndarray]           # what is stored, read-only, by the names of `parts`
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        super().__init_subclass__()
+        if abstract:   # a base of others
+            return
+        complete(cls, Stored, ("kind", "parts", "kernel", "decode", "operand", "macs"))
+        if "kind" in vars(cls):
+            known = STORED.get(cls.kind, cls)
+            if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise TypeError(f"{cls.__name__}: a file's {cls.kind!r} is {known.__name__} already")
+            STORED[cls.kind] = cls
+
+    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray], copy: bool = True) -> None:
+        """Keep these arrays, or copies of them, as what is stored."""
+        self.shape, self.held = tuple(shape), {}
+        for name in self.parts:
+            array = np.array(arrays[name], order="C") if copy else np.ascontiguousarray(arrays[name])
+            self.held[name] = array.view()
+            self.held[name].flags.writeable = False
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What is stored: exactly these arrays."""
-        raise TypeError(f"{type(self).__name__} does not say what it stores")
+        """What is stored: exactly these arrays, read-only."""
+        return dict(self.held)
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> Stored:
-        """The inverse of `arrays()`; ValueError where they do not fit each other or the shape."""
-        raise TypeError(f"{cls.__name__} can't be read back")
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Stored:
+        """The inverse of `arrays()`. Raises ValueError where they do not fit each other or the shape."""
+        weight, who = cls.__new__(cls), f"{cls.kind} weight {tuple(shape)}"
+        for name, part in cls.parts.items():
+            part.check(who, name, arrays[name], shape)
+        weight.hold(shape, arrays, copy=False)
+        weight.check(who)
+        return weight
+
+    def check(self, who: str) -> None:
+        """Raise ValueError, beginning with `who`, where arrays from a file do not fit each other."""
 
     def decode(self) -> np.ndarray:
         """The weight as float32, in its own shape."""
-        raise TypeError(f"{type(self).__name__} can't be decoded")
 
-    def linear(self, x: np.ndarray) -> np.ndarray:
-        """x (batch, in) float32 times the weight's transpose → (batch, out) float32, by this form's own
-        kernel.
-        """
-        raise TypeError(f"{type(self).__name__} can't multiply")
-
-    def linear_bound(self, x: np.ndarray) -> np.ndarray:
-        """Element-wise bound of |linear(x) − x·decode()ᵀ|, shape (batch, out), float64, and a close one: see
-        `bounds_the_product_closely` in compress/testing/laws_claims.py.
-        """
-        raise TypeError(f"{type(self).__name__} has no error bound")
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in memory, as the kernel holds it (padding included)."""
-        raise TypeError(f"{type(self).__name__} does not know its size")
+    def operand(self, kernel: Any = None) -> Any:
+        """What the kernel multiplies with, made anew: whoever runs it holds it."""
 
     def macs(self) -> int:
         """Multiply-adds for one row of x: at least one for each row and each column that is not all 0."""
-        raise TypeError(f"{type(self).__name__} does not know its cost")
+
+    @property
+    def scale(self) -> np.ndarray | None:
+        """(out,) float32: the product's columns are multiplied by it afterwards; None: they are not."""
+        scale = self.held.get("scale")
+        return scale if scale is not None and scale.size else None
+
+    def product_bound(self, x: np.ndarray) -> np.ndarray:
+        """Element-wise bound of |product(self, x) − x·decode()ᵀ|, shape (batch, out), float64, and a close
+        one: see `bounds_the_product_closely` in compress/testing/laws_claims.py. Here γ_k·(|x|·|w|ᵀ), and
+        half a step of the subnormal numbers for each product that underflows (Higham 2002, eq. 2.8 and 3.4).
+        """
+        w = np.abs(as_matrix(self.decode()).T, dtype=np.float64)
+        sizes, k = np.abs(x, dtype=np.float64), x.shape[1]
+        bound, scale = gamma(k) * (sizes @ w) + k * 2.0**-150, self.scale
+        if scale is None:
+            return bound
+        lost = k * 2.0**-150 * np.abs(scale, dtype=np.float64)           # the scale rounds decode()'s entries
+        smallest = 2.0**-149 * (1 + sizes.sum(axis=1, keepdims=True))    # and the result, each once
+        return bound * 1.0001 + 2.0**-22 * (sizes @ w) + lost + smallest
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds itself; those of an operand come on top."""
+        return sum(array.nbytes for array in self.held.values())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self.from_arrays, (self.arrays(), self.shape)  # pickled as it is stored
+        return self.from_arrays, (self.arrays(), self.shape)   # pickled as it is stored
 
     def to_bytes(self) -> bytes:
         """The weight as a safetensors file of its own."""
         return arrays_to_bytes(self.arrays(), {"kind": self.kind, "shape": json.dumps(self.shape)})
 
+    def itemised(self) -> dict[str, int]:
+        """Bytes of the stored arrays by what they are: payload, indices, tables, as far as there are any."""
+        sizes = dict.fromkeys((part.what for part in self.parts.values()), 0)
+        for name, array in self.arrays().items():
+            sizes[self.parts[name].what] += array.nbytes
+        return sizes
+
     def sizes(self) -> dict[str, int]:
         """Bytes of `to_bytes()`, itemised: payload, indices, tables and header; they sum to its length."""
-        sizes = {"payload": 0, "indices": 0, "tables": 0}
-        for name, array in self.arrays().items():
-            sizes[self.parts[name]] += array.nbytes
-        sizes["header"] = len(self.to_bytes()) - sum(sizes.values())
-        return sizes
+        sizes = {"payload": 0, "indices": 0, "tables": 0} | self.itemised()
+        return sizes | {"header": len(self.to_bytes()) - sum(sizes.values())}
+
+
+def complete(cls: type, base: type, names: tuple[str, ...]) -> None:
+    """Raise TypeError, naming what is missing, for a subclass that does not say what `base` leaves open."""
+    missing = [name for name in names if getattr(cls, name, None) is getattr(base, name, None)]
+    if missing:
+        raise TypeError(f"{cls.__name__}: a subclass of {base.__name__} needs {', '.join(missing)}; see "
+                        f"help(compress.{base.__name__})")
+
+
+def read(kind: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Stored:
+    """The weight of the class that a file calls `kind`. Raises ValueError for a kind that nobody defined."""
+    if kind not in STORED:
+        raise ValueError(f"no stored form is called {kind!r:.80}; there are {', '.join(sorted(STORED))}")
+    return STORED[kind].from_arrays(arrays, shape)
+
+
+def product(stored: Stored, x: np.ndarray) -> np.ndarray:
+    """x (batch, in) float32 times the weight's transpose → (batch, out) float32, by the kernel of its form.
+
+    Where that wants integers, x is put on a grid over its own range first.
+    """
+    operand, activations = stored.operand(), stored.format and stored.format.activations
+    if activations is None:
+        y = stored.kernel(x, operand)
+    else:
+        grid = activations.fit(float(x.min(initial=0)), float(x.max(initial=0)))
+        sums = stored.kernel(grid.quantize(x), operand, a_zero=grid.zero)
+        y = sums.astype(np.float32) * np.float32(grid.scale)
+    return y if stored.scale is None else y * stored.scale
+
+
+def gamma(k: int) -> float:
+    """γ_k = k·u / (1 − k·u) for float32, u = 2⁻²⁴: the error of a sum of k products (Higham 2002, eq. 3.4).
+    """
+    ku = k * 2.0**-24
+    return ku / (1.0 - ku)
 
 
 def as_matrix(w: np.ndarray) -> np.ndarray:
-    """A weight as the matrix (out, in) that multiplies: (O,I,kH,kW) → (O, kH·kW·I), the order of an
-    N,H,W,C im2col.
+    """A weight as the matrix (out, in) that multiplies: (O,I,kH,kW) → (O, kH·kW·I), as in an N,H,W,C im2col.
     """
     if w.ndim == 2:
         return np.ascontiguousarray(w)
-    if w.ndim == 4:
-        return np.ascontiguousarray(w.transpose(0, 2, 3, 1)).reshape(w.shape[0], int(np.prod(w.shape[1:])))
-    raise ValueError(f"a weight has shape (out, in) or (O, I, kH, kW); got {w.shape}")
+    if w.ndim in (3, 4):
+        return np.ascontiguousarray(np.moveaxis(w, 1, -1)).reshape(w.shape[0], prod(w.shape[1:]))
+    raise ValueError(f"a weight has shape (out, in), (O, I, k) or (O, I, kH, kW); got {w.shape}")
 
 
 def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of `as_matrix` for a weight of the given shape."""
     if len(shape) == 2:
         return matrix
-    out, channels, height, width = shape
-    return np.ascontiguousarray(matrix.reshape(out, height, width, channels).transpose(0, 3, 1, 2))
+    out, channels, *window = shape
+    return np.ascontiguousarray(np.moveaxis(matrix.reshape(out, *window, channels), -1, 1))

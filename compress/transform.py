@@ -2,23 +2,27 @@
 
     it trains       project(w)   the differentiable view of the weight that the layer uses while it trains
     it is stored    encode(w)    a Stored: fewer bytes, itemised, and decode() to get the weight back
-    it multiplies   packed.linear(x): a kernel that never builds the dense weight
+    it multiplies   Stored.operand(): what its kernel reads, never the dense weight
 
-A transform is configuration only and never changes; what it finds out about one weight (a mask, a scale) is
-that weight's State, so that one transform can serve many weights.
+A Transform is configuration and never changes. What it finds out about one weight (a mask, a scale) is that
+weight's State, so that one Transform can serve many weights.
 """
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nn.tensor import Tensor
 
-from .stored import Stored
+from .formats.format import Format
+from .schedule import Cubic, Once
+from .stored import Stored, complete
 
 __all__ = ["Context", "Invariant", "Transform"]
 
@@ -35,9 +39,9 @@ class Invariant(Enum):
 
 @dataclass(frozen=True)
 class Context:
-    """What a transform may know of a weight beside its values: its state-dict name, the op that reads it, and
-    the optimizer step at which the schedules of the stages before it end (`settled`); and whether one of
-    these prunes, so that zeros are to stay zero (`pruned`).
+    """What a transform may know of a weight beside its values: its state-dict name, the op that reads it, the
+    optimizer step at which the schedules of the stages before it end (`settled`), and whether one of these
+    prunes, so that zeros are to stay zero (`pruned`).
     """
 
     name: str = "weight"
@@ -46,14 +50,32 @@ class Context:
     pruned: bool = False
 
 
-@runtime_checkable
-class Transform(Protocol):
-    """The protocol of a technique. `w` is float32, shape (out, in) or (O, I, kH, kW); channels are the
-    first axis.
+class Transform:
+    """Base class of a technique: every hook and its default.
+
+    A subclass writes `fit`, `project`, `rescaled` and `encode`, and of the rest what differs from the
+    default. `w` is float32, shape (out, in) or (O, I, kH, kW); channels are the first axis. A State is of
+    dataclasses, tuples, lists and dicts, and in them arrays, Tensors, numbers and None: it is saved with the
+    model. Raises TypeError when a subclass lacks one of the four.
     """
 
-    keeps: frozenset[Invariant]
-    makes: frozenset[Invariant]
+    keeps: ClassVar[frozenset[Invariant]] = frozenset()   # of earlier stages
+    makes: ClassVar[frozenset[Invariant]] = frozenset()   # for later stages to keep
+    dimensions: ClassVar[frozenset[int]] = frozenset({2, 4})   # of the weights that it takes
+    distinct: int = 0                                     # different values that a weight must have at least
+    activations: Format | None = None                     # of the numbers that its layer reads; None: reals
+    schedule: Once | Cubic = Once()                       # when it tightens
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        complete(cls, Transform, ("fit", "project", "rescaled", "encode"))
+
+    @classmethod
+    def samples(cls) -> Sequence[Any]:
+        """Instances, or lists of stages, on which the laws of compress.testing are to hold."""
+        return ()
+
+    # What it does to a weight -----------------------------------------------------------------------
 
     def fit(self, w: np.ndarray, context: Context) -> Any:
         """A State for this weight."""
@@ -63,18 +85,65 @@ class Transform(Protocol):
 
     def update(self, state: Any, w: Tensor, step: int) -> None:
         """After optimizer step number `step` (from 1): move schedules on and have `state` fit the weight as
-        it is now, in place.
+        it is now, in place. Nothing, by default.
         """
 
     def rescaled(self, state: Any, factor: np.ndarray) -> Any:
-        """The State that fits `w` when its output channels are multiplied by `factor` (O,): batch norm is
-        folded so.
-        """
+        """The State for `w` with its output channels multiplied by `factor` (O,): batch norm is folded so."""
 
     def encode(self, w: np.ndarray, state: Any) -> Stored:
-        """The weight in its stored form: decode() of it equals project(w) bit for bit."""
+        """The weight in its stored form: decode() of it equals project(w) bit for bit.
+
+        One with `activations` takes `least` too, (O,) or None: the smallest scale that a channel may have.
+        """
 
     def bound(self, w: np.ndarray, state: Any) -> float | None:
-        """An upper bound of ‖w − project(w)‖₂ from theory, for the weight that `state` was fitted to;
-        None if none is known.
+        """An upper bound of ‖w − project(w)‖₂ from theory, for the weight that `state` was fitted to; None,
+        the default, if none is known.
         """
+        return None
+
+    def following(self, state: Any, w: np.ndarray) -> Any:
+        """The State for a weight that may have been written to since the last update: the same, by default.
+        """
+        return state
+
+    def prunes(self, w: np.ndarray) -> bool:
+        """Whether it makes zeros that are to stay, of this weight: by default where it makes SUPPORT or NM.
+        """
+        return bool(self.makes & {Invariant.SUPPORT, Invariant.NM})
+
+    # What a State trains, and whether it is done ------------------------------------------------------
+
+    def trainables(self, state: Any) -> Sequence[Tensor]:
+        """The Tensors that are trained in the weight's place: none, by default."""
+        return ()
+
+    def trains_weight(self, state: Any) -> bool:
+        """Whether the weight is trained all the same, for now."""
+        return False
+
+    def waits(self, state: Any) -> bool:
+        """Whether the layer does not see the trainables yet."""
+        return False
+
+    def check_state(self, loaded: Any, own: Any) -> None:
+        """Raise ValueError where a State that was loaded does not fit these settings; `own` is the present
+        one.
+        """
+
+    def check_finished(self, state: Any) -> None:
+        """Raise ValueError while a schedule has not ended: the weight is not yet what was asked for."""
+
+    @property
+    def end(self) -> int:
+        """The optimizer step at which its schedule ends; 0 without one."""
+        return self.schedule.end
+
+    def ended(self) -> Transform:
+        """This transform as it will be when its schedule has ended."""
+        if not self.end:
+            return self
+        last = copy.copy(self)
+        object.__setattr__(last, "schedule", Once())   # a frozen one too: it is ours
+        return last

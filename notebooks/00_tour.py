@@ -268,10 +268,13 @@ plt.show()
 program = compress.convert(network, x[:512])
 print(program)
 print()
+print(program.bound)
+print()
 print(compress.report(program))
 
 MEANING = {
-    "nhwc": "puts the channels of a pixel side by side",
+    "permute": "puts numbers in another order",
+    "reshape": "makes one row of an image, or puts the channels of a pixel side by side",
     "conv2d": "multiplies each neighbourhood with all filters, without copying it",
     "im2col": "copies each neighbourhood into a row, so that a convolution becomes a matrix product",
     "winograd_conv2d": "a convolution with fewer multiplications (section 11)",
@@ -279,10 +282,7 @@ MEANING = {
     "qgemm": "multiplies matrices of 8-bit integers, and adds up in 32 bits",
     "quantize": "rounds floats to the integers of a grid (section 6)",
     "dequantize": "makes floats of integers again",
-    "max_pool": "keeps the largest value of each window",
-    "flatten": "makes one row of an image",
-    "bias": "adds a number to each channel",
-    "relu": "puts 0 in place of what is negative",
+    "max_pool2d": "keeps the largest value of each window",
     "spmm_csr": "multiplies with the weights that are left, row by row (section 8)",
     "codebook_gemm": "looks each weight up in a codebook while it multiplies (section 9)",
     "tt_matmul": "multiplies with one core after the other (section 10)",
@@ -290,9 +290,9 @@ MEANING = {
 
 
 def legend(program):
-    """What the calls in a listing do, each once, in the order in which they come."""
-    for op in dict.fromkeys(call.op for call in program.calls):
-        print(f"{op:16} {MEANING[op]}")
+    """What the kernels in a listing do, each once, in the order in which they come."""
+    for kernel in dict.fromkeys(step.kernel for step in program.bound.steps):
+        print(f"{kernel:16} {MEANING[kernel]}")
 
 
 print()
@@ -433,7 +433,7 @@ yours_smaller, yours_points, yours_faster = None, None, None
 
 quantized = compress.prepare(copy.deepcopy(network), compress.Quantize(), x[:512])
 program = compress.convert(quantized)
-print(program)
+print(program.bound)
 print()
 legend(program)
 row = enter("cnn int8", program)
@@ -454,13 +454,14 @@ warn_if_busy((times, spread))
 
 # %%
 packed = program.constants["fc.weight"]
-print(type(packed).__name__, packed.integers().dtype, packed.shape, "scales", packed.scale.shape)
-print("the same integers as by hand:", np.array_equal(packed.integers(), q))
+print(type(packed).__name__, packed.codes().dtype, packed.shape, "scales", packed.scale.shape)
+print("the same integers as by hand:", np.array_equal(packed.codes(), q))
 
 values = program.every_value(digits.x_test[:1])
 pixels = values["x.u8"][0, :, :, 0]
-last = program.calls[-2]  # the product of the last layer
-acc = (values[last.inputs[0]].astype(int) - last.x_zero) @ packed.integers().astype(int).T
+last = program.bound.steps[-2]  # the product of the last layer
+rows = program.values[last.inputs[0]]  # its input, and what its integers stand for
+acc = (values[last.inputs[0]].astype(int) - rows.grid.zero) @ packed.codes().astype(int).T
 acc = acc + program.constants["fc.bias"]
 print("10 sums in 32 bits:", *values[last.output][0])
 print("the same from NumPy's integers:", np.array_equal(acc, values[last.output]))
@@ -600,7 +601,7 @@ yours_smaller, yours_points = None, None
 pruned = prune(base, 0.9, cubic)
 train(pruned, TUNE, 3e-3)
 program = compress.convert(pruned)
-print(program)
+print(program.bound)
 row = enter("cnn pruned", program)
 compare("pruned 90 %: times smaller", row["smaller"], yours_smaller, theory=4 / 0.6)
 compare("pruned 90 %: points lost", row["lost"], yours_points)
@@ -725,7 +726,7 @@ yours_smaller, yours_points = None, None
 tuned = copy.deepcopy(shared)
 train(tuned, TUNE, 3e-3)
 program = compress.convert(tuned)
-print(program)
+print(program.bound)
 row = enter("cnn shared", program)
 compare("shared, 4 bits: times smaller", row["smaller"], yours_smaller, theory=8)
 compare("shared, 4 bits: points lost", row["lost"], yours_points)
@@ -750,7 +751,7 @@ packed = program.constants["fc.weight"]
 arrays = packed.arrays()
 for name, array in arrays.items():
     print(f"{name:8} {array.dtype} {array.shape} {array[:4]} ...")
-codes, codebook = packed.operand.unpack()
+codes, codebook = packed.operand().unpack()
 print("the first byte, in binary:", f"{arrays['codes'][0]:08b}", "= indices", *codes[0, :2])
 print("what the codebook says they are:", codebook[codes[0, :2]])
 print("the weight's first two entries:", packed.decode()[0, :2])
@@ -832,7 +833,7 @@ compare("tensor train: accuracy after cutting, %", accuracy(cores), yours_cut)
 tuned = copy.deepcopy(cores)
 train(tuned, TUNE, 9e-3)
 program = compress.convert(tuned)
-print(program)
+print(program.bound)
 row = enter("mlp tensor train", program)
 compare("tensor train: accuracy after training, %", row["accuracy"], yours_trained)
 
@@ -842,11 +843,11 @@ compare("tensor train: accuracy after training, %", row["accuracy"], yours_train
 
 # %%
 packed = program.constants["fc1.weight"]
-first, second = packed.operand.unpack()
+first, second = packed.operand().unpack()
 print("cores (rank, in, out, rank):", first.shape, second.shape)
 full = np.einsum("aiob,bjpc->opij", first, second).reshape(300, 64)
 flat = digits.x_test.reshape(360, 64)
-difference = np.abs(packed.linear(flat) - flat @ full.T).max()
+difference = np.abs(compress.stored.product(packed, flat) - flat @ full.T).max()
 print("largest difference to the product with the whole matrix:", difference)
 
 figure, panels = plt.subplots(2, 4, figsize=(9, 4.6))
@@ -906,7 +907,7 @@ yours = None
 
 direct = compress.convert(network, x[:512], algorithm="direct")
 program = compress.convert(network, x[:512], algorithm="winograd")
-print(program)
+print(program.bound)
 enter("cnn winograd", program)
 apart = np.abs(program(digits.x_test) - direct(digits.x_test)).max()
 print("largest difference between the logits of the two:", apart)
@@ -919,9 +920,9 @@ compare("Winograd: times faster", times, yours)
 print(f"spread of the turns: ± {spread:.2f}")
 warn_if_busy((times, spread))
 
-calls = [call.op for call in ledger["cnn float"]["program"].calls]
-chosen = [op for op in calls if op in ("conv2d", "winograd_conv2d", "im2col")]
-print(f"by itself, convert chose for {', '.join(convolutions)}: {', '.join(chosen)}")
+kernels = [step.kernel for step in ledger["cnn float"]["program"].bound.steps]
+chosen = [kernel for kernel in kernels if kernel in ("conv2d", "winograd_conv2d", "im2col")]
+print(f"by itself, the Program chose for {', '.join(convolutions)}: {', '.join(chosen)}")
 
 # %% [markdown]
 # The multiplications are not all there is: tiles must be cut out, transformed and put together again. That

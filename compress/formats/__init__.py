@@ -1,1 +1,8 @@
-"""Number formats: how integers and codes stand for reals."""
+"""Number formats, a file each: how codes stand for reals. A file in this folder is loaded with the package.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _found in iter_modules(__path__):
+    import_module(f"{__name__}.{_found.name}")

@@ -1,6 +1,6 @@
 """Integers that stand for reals: real = scale · (integer − zero).
 
-Weights are symmetric, a scale per output channel, integers −127…127 (Krishnamoorthi 2018, §3.1);
+Weights are symmetric, a scale per output channel, integers −127…127 of 8 bits (Krishnamoorthi 2018, §3.1);
 activations are asymmetric, one scale and zero point per tensor, integers 0…255, and real 0 is an integer
 exactly (Jacob et al. 2018).
 """
@@ -8,62 +8,72 @@ exactly (Jacob et al. 2018).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-__all__ = ["SMALLEST", "Affine", "channel_scale", "to_grid", "to_real"]
+from nn.kernels import qgemm
 
-SMALLEST = float(np.finfo(np.float32).tiny)  # a scale below the normal numbers would lose its own digits
+from .format import SMALLEST, Format, Grid
+
+__all__ = ["INT8", "UINT8", "Asymmetric", "Symmetric"]
 
 
-@dataclass(frozen=True)
-class Affine:
-    """How uint8 activations stand for reals: real = scale · (q − zero)."""
+@dataclass(frozen=True, repr=False)
+class Symmetric(Format):
+    """Signed integers around zero, as many on either side: −(2^(bits−1) − 1)…2^(bits−1) − 1."""
 
-    scale: float
-    zero: int
+    @property
+    def lowest(self) -> int:
+        return -self.highest
 
-    @classmethod
-    def of_range(cls, low: float, high: float) -> Affine:
-        """The finest uint8 grid that covers [low, high] and has real 0 as one of its integers.
+    def fit_groups(self, groups: np.ndarray) -> np.ndarray:
+        """max|w| / highest."""
+        largest = np.abs(groups).max(axis=1, initial=0).astype(np.float32)
+        scales = np.maximum(largest / np.float32(self.highest), SMALLEST)
+        return np.where(largest > 0, scales, 1).astype(np.float32)
 
-        0 is taken into the range before the scale is chosen; padding and ReLU need it exact.
+    def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """clamp(round_half_even(x / scale), lowest…highest)."""
+        return np.clip(np.rint(x / scale), self.lowest, self.highest).astype(self.dtype)
+
+    def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """code · scale."""
+        return codes.astype(np.float32) * scale
+
+    def error(self, scales: np.ndarray) -> np.ndarray:
+        """Half a step, and two float32 roundings of at most `highest` steps."""
+        return scales.astype(np.float64) * (0.5 + self.highest * 2.0**-23)
+
+
+@dataclass(frozen=True, repr=False)
+class Asymmetric(Format):
+    """Unsigned integers from the lowest real to the highest, with a zero point between them."""
+
+    grouping: str | int = "tensor"
+    signed: bool = False
+
+    def fit(self, low: float, high: float) -> Grid:
+        """The finest grid that covers low…high and has real 0 as one of its integers.
+
+        0 is taken into the range before the scale is chosen: padding and ReLU need it exact.
         """
         if not (np.isfinite(low) and np.isfinite(high) and low <= high):
-            raise ValueError(f"Affine: needs a finite range low <= high; got [{low}, {high}]")
+            raise ValueError(f"{self.name}: needs a finite range low <= high; got [{low}, {high}]")
         low, high = min(low, 0.0), max(high, 0.0)
-        scale = float(np.float32((high - low) / 255))
-        if scale < SMALLEST:  # nothing but zeros was seen
-            return cls(1.0, 0)
-        return cls(scale, int(np.clip(np.rint(-low / scale), 0, 255)))
+        scale = float(np.float32((high - low) / self.highest))
+        if scale < SMALLEST:   # nothing but zeros was seen
+            return Grid(self, 1.0, 0)
+        return Grid(self, scale, int(np.clip(np.rint(-low / scale), 0, self.highest)))
 
-    def quantize(self, x: np.ndarray) -> np.ndarray:
-        """clamp(round_half_even(x / scale) + zero), float32 → uint8."""
-        with np.errstate(over="ignore"):  # infinity is clamped like any other large number
-            q = np.rint(x / np.float32(self.scale)) + np.float32(self.zero)
-        return np.clip(q, 0, 255).astype(np.uint8)
+    def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """clamp(round_half_even(x / scale) + zero)."""
+        return np.clip(np.rint(x / scale) + np.float32(zero), 0, self.highest).astype(self.dtype)
 
-    def dequantize(self, q: np.ndarray) -> np.ndarray:
-        """scale · (q − zero), uint8 → float32."""
-        return (q.astype(np.float32) - np.float32(self.zero)) * np.float32(self.scale)
+    def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """scale · (code − zero)."""
+        return (codes.astype(np.float32) - np.float32(zero)) * scale
 
 
-def channel_scale(w: np.ndarray) -> np.ndarray:
-    """max|w| / 127 of each output channel; 1 for a channel of zeros."""
-    largest = np.abs(w).reshape(w.shape[0], -1).max(axis=1, initial=0).astype(np.float32)
-    return np.where(largest > 0, np.maximum(largest / np.float32(127), SMALLEST), 1).astype(np.float32)
-
-
-def to_grid(w: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """clamp(round_half_even(w / scale), ±127) as int8."""
-    return np.clip(np.rint(w / per_channel(scale, w.ndim)), -127, 127).astype(np.int8)
-
-
-def to_real(q: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """q · scale in float32."""
-    return q.astype(np.float32) * per_channel(scale, q.ndim)
-
-
-def per_channel(scale: np.ndarray, ndim: int) -> np.ndarray:
-    """(O,) → (O, 1, …) so that it multiplies along the first axis."""
-    return scale.reshape(-1, *[1] * (ndim - 1))
+UINT8 = Asymmetric("uint8", bits=8)
+INT8 = Symmetric("int8", bits=8, kernel=qgemm, activations=UINT8)

@@ -19,7 +19,7 @@ from nn.rules.record import Rule
 from nn.tensor import Tensor, apply
 from nn.train import Diverged
 
-from ..transform import Context, Invariant
+from ..transform import Context, Invariant, Transform
 from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
 
 __all__ = ["SHARED", "Cluster"]
@@ -67,24 +67,9 @@ class ClusterState:
     scale: np.ndarray | None = None
     pruned: bool = False
 
-    @property
-    def trainables(self) -> tuple[Parameter, ...]:
-        """What is trained in the weight's place."""
-        return (self.centroids,)
-
-    @property
-    def trains_weight(self) -> bool:
-        """Whether the weight is trained, for now."""
-        return not self.shares
-
-    @property
-    def waits(self) -> bool:
-        """Whether the centroids are still to be found."""
-        return not self.shares
-
 
 @dataclass(frozen=True)
-class Cluster:
+class Cluster(Transform):
     """2^bits values for all weights of a layer, by k-means; what is trained on are these values.
 
     After a stage that prunes, zeros stay zero: one value is 0 and stays it, and no other weight takes it. A
@@ -118,6 +103,19 @@ class Cluster:
     def distinct(self) -> int:
         """How many different weights a layer must have."""
         return 2**self.bits
+
+    @classmethod
+    def samples(cls) -> list[Cluster]:
+        return [cls(2), cls(3, gradient="mean"), cls(4), cls(8)]
+
+    def trainables(self, state: ClusterState) -> tuple[Parameter, ...]:
+        return (state.centroids,)
+
+    def trains_weight(self, state: ClusterState) -> bool:
+        return not state.shares
+
+    def waits(self, state: ClusterState) -> bool:
+        return not state.shares
 
     def fit(self, w: np.ndarray, context: Context) -> ClusterState:
         codes, rates = np.zeros(w.shape, np.uint8), np.zeros(2**self.bits, np.float32)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bits import pack_bits, unpack_bits
+from ..formats.bits import pack_bits, unpack_bits
 
 __all__ = ["gaps_of", "positions_of"]
 

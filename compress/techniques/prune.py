@@ -7,16 +7,17 @@ Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) f
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
+from typing import Any
 
 import numpy as np
 
 from nn.kernels import spmm_csr
 from nn.tensor import Tensor
 
-from ..stored import Stored, as_matrix, from_matrix
-from ..transform import Context, Invariant
-from .dense import product_bound
-from .schedule import Cubic, Once
+from ..schedule import Cubic, Once
+from ..stored import Part, Stored, as_matrix, from_matrix
+from ..transform import Context, Invariant, Transform
 
 __all__ = ["Prune", "SparseWeight"]
 
@@ -32,7 +33,7 @@ class PruneState:
 
 
 @dataclass(frozen=True)
-class Prune:
+class Prune(Transform):
     """Set the fraction `sparsity` of a weight to zero, by `schedule` (at once if none is given).
 
     Exactly `round(sparsity · n)` weights are pruned, ties in the order of the array, but never the last
@@ -54,6 +55,10 @@ class Prune:
             raise ValueError(f"Prune: sparsity is a fraction in [0, 1); got {self.sparsity}")
         if not isinstance(self.schedule, (Once, Cubic)):
             raise TypeError(f"Prune: schedule must be a Once or a Cubic; got {self.schedule!r}")
+
+    @classmethod
+    def samples(cls) -> list[Prune]:
+        return [cls(0.0), cls(0.5), cls(0.97), cls(0.8, Cubic(end=5, begin=1, every=2))]
 
     def prunes(self, w: np.ndarray) -> bool:
         """Whether any weight is pruned in the end: a zero that was there before is none."""
@@ -129,55 +134,51 @@ class SparseWeight(Stored):
     """
 
     kind = "csr"
-    parts = {"values": "payload", "indices": "indices", "indptr": "tables"}
-
-    def __init__(
-        self, values: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, ...]
-    ) -> None:
-        self.shape = shape
-        self.operand = spmm_csr.pack(values, indices, indptr, int(np.prod(shape[1:])))
+    parts = {"values": Part("payload", np.float32, (None,)),
+             "indices": Part("indices", (np.uint16, np.int32), (None,)),
+             "indptr": Part("tables", np.int32, (None,))}
+    kernel = spmm_csr
+    skips = True
 
     @classmethod
     def from_dense(cls, w: np.ndarray) -> SparseWeight:
+        """A weight without its zeros."""
         matrix = as_matrix(w)
-        rows, columns = np.nonzero(matrix)
-        indptr = np.zeros(matrix.shape[0] + 1, np.int32)
-        np.cumsum(np.bincount(rows, minlength=matrix.shape[0]), out=indptr[1:])
-        index_type = np.uint16 if matrix.shape[1] <= 2**16 else np.int32
-        return cls(matrix[rows, columns], columns.astype(index_type), indptr, w.shape)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return dict(zip(("values", "indices", "indptr"), self.operand.unpack(), strict=True))
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> SparseWeight:
-        if not np.isfinite(arrays["values"]).all():
-            raise ValueError(f"sparse weight {shape}: values must be finite")
-        if arrays["indptr"].shape != (shape[0] + 1,):
-            raise ValueError(
-                f"sparse weight {shape}: indptr needs shape {(shape[0] + 1,)}; got {arrays['indptr'].shape}"
-            )
-        weight = cls(arrays["values"], arrays["indices"], arrays["indptr"], shape)
-        row = np.repeat(np.arange(shape[0]), np.diff(arrays["indptr"]))
-        if np.any((np.diff(row) == 0) & (np.diff(arrays["indices"].astype(np.int64)) <= 0)):
-            raise ValueError(f"sparse weight {shape}: the columns of a row must rise")
+        positions = np.flatnonzero(matrix)
+        weight = cls.__new__(cls)
+        weight.hold(w.shape, rows_of(positions, matrix.ravel()[positions], w.shape))
         return weight
 
+    def check(self, who: str) -> None:
+        _, indices, indptr = self.rows()
+        if indptr.shape != (self.shape[0] + 1,):
+            raise ValueError(f"{who}: indptr needs shape {(self.shape[0] + 1,)}; got {indptr.shape}")
+        self.operand()   # its kernel looks at the rest
+        row = np.repeat(np.arange(self.shape[0]), np.diff(indptr))
+        if np.any((np.diff(row) == 0) & (np.diff(indices.astype(np.int64)) <= 0)):
+            raise ValueError(f"{who}: the columns of a row must rise")
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(values, indices, indptr) of compressed sparse rows."""
+        return self.held["values"], self.held["indices"], self.held["indptr"]
+
     def decode(self) -> np.ndarray:
-        values, indices, indptr = self.operand.unpack()
-        matrix = np.zeros((self.shape[0], int(np.prod(self.shape[1:]))), np.float32)
+        values, indices, indptr = self.rows()
+        matrix = np.zeros((self.shape[0], prod(self.shape[1:])), np.float32)
         matrix[np.repeat(np.arange(self.shape[0]), np.diff(indptr)), indices] = values
         return from_matrix(matrix, self.shape)
 
-    def linear(self, x: np.ndarray) -> np.ndarray:
-        return spmm_csr(x, self.operand)
-
-    def linear_bound(self, x: np.ndarray) -> np.ndarray:
-        return product_bound(x, as_matrix(self.decode()))
-
-    @property
-    def nbytes(self) -> int:
-        return self.operand.nbytes
+    def operand(self, kernel: Any = None) -> Any:
+        return (kernel or self.kernel).pack(*self.rows(), prod(self.shape[1:]))
 
     def macs(self) -> int:
-        return len(self.operand.unpack()[0])
+        return len(self.rows()[0])
+
+
+def rows_of(positions: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Compressed sparse rows of the values at these rising positions of a weight's matrix, row after row."""
+    columns = prod(shape[1:])
+    indptr = np.zeros(shape[0] + 1, np.int32)
+    np.cumsum(np.bincount(positions // columns, minlength=shape[0]), out=indptr[1:])
+    indices = (positions % columns).astype(np.uint16 if columns <= 2**16 else np.int32)
+    return {"values": values, "indices": indices, "indptr": indptr}

@@ -1,4 +1,4 @@
-"""Quantization to 8 bits: after training, or in it (simulate.py). The integers are those of affine.py."""
+"""Quantization: weights in a number format of few bits, after training, or in it (simulate.py)."""
 
 from __future__ import annotations
 
@@ -6,57 +6,63 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn.rules.record import Rule
-from nn.tensor import Tensor, apply
+from nn.tensor import Tensor
 
-from ..formats.affine import SMALLEST, Affine, channel_scale, to_grid, to_real
-from ..transform import Context, Invariant
-from .int8 import QuantizedWeight, smallest_form
+from ..formats.affine import INT8
+from ..formats.format import FORMATS, SMALLEST, Format, format_named
+from ..formats.quantized import QuantizedWeight, smallest_form
+from ..transform import Context, Invariant, Transform
 
-__all__ = ["STRAIGHT_THROUGH", "Affine", "Quantize", "QuantizedWeight"]
-
-# The integer grid has no slope to follow, so the gradient goes straight through to the float weight
-# (Bengio, Léonard & Courville 2013): forward is `target`, backward is that of the identity in w.
-STRAIGHT_THROUGH = Rule(
-    "straight_through",
-    "y = target;  dw = g, as if y were w",
-    lambda w, target: (target, None),
-    lambda g, saved, needs: (g, None),
-    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})],
-    surrogate=lambda w, target: lambda w, target: w,
-)
+__all__ = ["Quantize"]
 
 
 @dataclass
 class QuantizeState:
-    """`scale` (O,) float32: the weight's step, one per output channel."""
+    """`scale` float32: the weight's steps, one for each output channel (O,), or each block (O, blocks)."""
 
     scale: np.ndarray
 
 
-@dataclass(frozen=True)
-class Quantize:
-    """8-bit weights, a scale per output channel, and 8-bit activations where the network is converted.
+@dataclass(frozen=True, repr=False)
+class Quantize(Transform):
+    """Weights in a number format, by default 8-bit integers with a scale for each output channel.
 
-    The product of a converted layer runs on `qgemm`, in integers.
-    bits: 8, the only width there is. Raises ValueError for another.
+    Where the format has a kernel of integers, as int8 has `qgemm`, the activations that a converted layer
+    reads are 8-bit integers too. Where it has none, the Program multiplies with the dequantized weights.
+    bits: 8, the width that has a kernel. weights: another Format, or its name. Raises ValueError for other
+    bits and for a name that is no format of weights, TypeError for what is none.
     """
 
     bits: int = 8
+    weights: Format | str = INT8
 
     keeps = frozenset({Invariant.SUPPORT, Invariant.NM})
     makes = frozenset({Invariant.GRID})
 
     def __post_init__(self) -> None:
         if self.bits != 8:
-            raise ValueError(f"Quantize: bits must be 8, the width that qgemm multiplies; got {self.bits!r}")
+            raise ValueError(f"Quantize: bits must be 8, the width that qgemm multiplies; got {self.bits!r}; "
+                             "for other formats say weights=")
+        weights = format_named(self.weights) if isinstance(self.weights, str) else self.weights
+        if not isinstance(weights, Format):
+            raise TypeError(f"Quantize: weights must be a Format or its name; got {self.weights!r}")
+        if weights.grouping == "tensor":
+            raise ValueError(f"Quantize: {weights} is a format of activations, not of weights")
+        object.__setattr__(self, "weights", weights)
+
+    @classmethod
+    def samples(cls) -> list[Quantize]:
+        return [cls(weights=format) for format in FORMATS.values() if format.grouping != "tensor"]
+
+    @property
+    def activations(self) -> Format | None:
+        return self.weights.activations
 
     def fit(self, w: np.ndarray, context: Context) -> QuantizeState:
-        return QuantizeState(channel_scale(w))
+        return QuantizeState(self.weights.scales(w))
 
     def project(self, w: Tensor, state: QuantizeState) -> Tensor:
-        scale = self.following(state, w.data).scale
-        return apply(STRAIGHT_THROUGH, w, Tensor(to_real(to_grid(w.data, scale), scale)))
+        return self.weights.straight_through(w, self.following(state, w.data).scale)
 
     def following(self, state: QuantizeState, w: np.ndarray) -> QuantizeState:
         """The State with the scale of its own range for every channel that was written to since.
@@ -64,27 +70,33 @@ class Quantize:
         Where nothing was, the two scales differ at most by the rounding of weights to their grid, or of a
         factor.
         """
-        own = channel_scale(w)
-        written = (np.abs(own - state.scale) > 2.0**-20 * state.scale) & w.reshape(len(w), -1).any(axis=1)
+        own = self.weights.scales(w)
+        there = w.reshape(len(w), -1).any(axis=1).reshape(-1, *[1] * (own.ndim - 1))
+        written = (np.abs(own - state.scale) > 2.0**-20 * state.scale) & there
         return QuantizeState(np.where(written, own, state.scale)) if written.any() else state
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
-        state.scale = channel_scale(w.data)
+        state.scale = self.weights.scales(w.data)
 
     def rescaled(self, state: QuantizeState, factor: np.ndarray) -> QuantizeState:
-        return QuantizeState(np.maximum(state.scale * np.abs(factor), SMALLEST).astype(np.float32))
+        factor = np.abs(factor).reshape(-1, *[1] * (state.scale.ndim - 1))
+        return QuantizeState(np.maximum(state.scale * factor, SMALLEST).astype(np.float32))
 
-    def encode(self, w: np.ndarray, state: QuantizeState) -> QuantizedWeight:
-        return self.stored(w, self.following(state, w).scale)
-
-    def stored(self, w: np.ndarray, scale: np.ndarray) -> QuantizedWeight:
-        """The weight on the grid of these scales (O,): a bias may want a coarser one than the weights."""
-        return smallest_form(to_grid(w, scale), scale)
+    def encode(self, w: np.ndarray, state: QuantizeState, least: np.ndarray | None = None) -> QuantizedWeight:
+        """With scales of at least `least`: a bias in units of the scales may want them coarser. A channel of
+        zeros has the finest that it allows.
+        """
+        scale = self.following(state, w).scale
+        if least is not None:
+            empty = ~w.reshape(len(w), -1).any(axis=1)
+            scale = np.maximum(np.where(empty, SMALLEST, scale), least).astype(np.float32)
+        return smallest_form(self.weights.to_codes(w, scale), scale, self.weights)
 
     def bound(self, w: np.ndarray, state: QuantizeState) -> float:
-        """Half a step for every weight that is not 0, and two float32 roundings of at most 127 steps: the
-        scale covers the range, and 0 is on the grid.
-        """
-        half = state.scale.astype(np.float64) * (0.5 + 127 * 2.0**-23)
-        counts = np.count_nonzero(w.reshape(len(w), -1), axis=1)
-        return float(np.sqrt(np.sum(half**2 * counts)))
+        """The format's error for every weight that is not 0: the scale covers the range, and 0 is a code."""
+        errors = self.weights.spread(self.weights.error(state.scale), w.shape)
+        return float(np.sqrt(np.sum(np.where(w == 0, 0.0, errors) ** 2)))
+
+    def __repr__(self) -> str:
+        said = f"bits={self.bits}" if self.weights is INT8 else f"weights={self.weights.name!r}"
+        return f"{type(self).__qualname__}({said})"

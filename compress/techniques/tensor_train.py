@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod, sqrt
+from typing import Any
 
 import numpy as np
 
 from nn.context import no_grad
 from nn.kernels import tt_matmul
+from nn.kernels.tt_matmul import multiply_adds
 from nn.parameter import Parameter
 from nn.tensor import Tensor
 
-from ..stored import Stored
-from ..transform import Context, Invariant
+from ..stored import Part, Stored
+from ..transform import Context, Invariant, Transform
 from .tt_svd import SMALLEST, balanced_modes, equalized, growth, magnitude, tt_svd, underflow
 
 __all__ = ["TensorTrain", "TensorTrainWeight"]
@@ -37,14 +39,9 @@ class TensorTrainState:
     error: float
     scale: np.ndarray | None = None
 
-    @property
-    def trainables(self) -> tuple[Parameter, ...]:
-        """What is trained in the weight's place."""
-        return self.cores
-
 
 @dataclass(frozen=True)
-class TensorTrain:
+class TensorTrain(Transform):
     """A linear layer's weight as a tensor train, by TT-SVD; what is trained on are its cores.
 
     Either `rank`, a bound for all ranks r₁ … r_{d−1} or a tuple of them, or `eps`, the largest relative error
@@ -85,6 +82,13 @@ class TensorTrain:
             raise TypeError(f"TensorTrain: eps must be a number; got {self.eps!r}")
         elif not 0.0 <= self.eps < 1.0:
             raise ValueError(f"TensorTrain: eps is a relative error in [0, 1); got {self.eps}")
+
+    @classmethod
+    def samples(cls) -> list[TensorTrain]:
+        return [cls(eps=0.0), cls(eps=0.3), cls(rank=1), cls(rank=1, cores=2)]
+
+    def trainables(self, state: TensorTrainState) -> tuple[Parameter, ...]:
+        return state.cores
 
     def modes(self, shape: tuple[int, ...], name: str = "weight") -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The modes (in, out) of a weight of shape (out, in); ValueError where they do not multiply to it."""
@@ -188,54 +192,52 @@ def product(cores: tuple[Tensor, ...], scale: np.ndarray | None = None) -> Tenso
 
 
 class TensorTrainWeight(Stored):
-    """The cores, packed for `tt_matmul`, and a scale for each row, if there is one."""
+    """The cores, and a scale for each row, if there is one."""
 
     kind = "tensor train"
-    parts = {"cores": "payload", "shapes": "tables", "scale": "tables"}
+    parts = {"cores": Part("payload", np.float32, (None,)), "shapes": Part("tables", np.int32, (None, 4)),
+             "scale": Part("tables", np.float32, ("out",), optional=True)}
+    kernel = tt_matmul
+    skips = True
 
     def __init__(self, cores: list[np.ndarray], scale: np.ndarray | None = None) -> None:
-        self.operand = tt_matmul.pack(cores)
-        self.shape = self.operand.shape[::-1]
-        self.scale = None if scale is None else scale.copy()
+        sizes = [core.shape for core in cores]
+        shape = prod(size[2] for size in sizes), prod(size[1] for size in sizes)
+        self.hold(shape, {"cores": np.concatenate([core.ravel() for core in cores]),
+                          "shapes": np.array(sizes, np.int32),
+                          "scale": np.zeros(0, np.float32) if scale is None else scale})
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        cores = self.operand.unpack()
-        return {
-            "cores": np.concatenate([core.ravel() for core in cores]),
-            "shapes": np.array([core.shape for core in cores], np.int32),
-            "scale": np.zeros(0, np.float32) if self.scale is None else self.scale.copy(),
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> TensorTrainWeight:
-        flat, shapes, scale = (arrays[name] for name in cls.parts)
-        who = f"tensor-train weight {shape}"
-        for name, array, dtype in (("cores", flat, np.float32), ("scale", scale, np.float32)):
-            if array.dtype != dtype or array.ndim != 1 or not np.isfinite(array).all():
-                came = f"{array.dtype} {array.shape}"
-                raise ValueError(f"{who}: {name} must be a finite float32 vector; got {came}")
-        if shapes.dtype != np.int32 or shapes.ndim != 2 or shapes.shape[1:] != (4,) or np.any(shapes < 1):
-            raise ValueError(f"{who}: shapes must be int32 (cores, 4) and positive; got {shapes!r:.80}")
-        sizes = [tuple(size) for size in shapes.tolist()]
-        if (prod(size[2] for size in sizes), prod(size[1] for size in sizes)) != shape:
+    def check(self, who: str) -> None:
+        shapes = self.held["shapes"]
+        if np.any(shapes < 1):
+            raise ValueError(f"{who}: shapes must be positive; got {shapes!r:.80}")
+        sizes = self.sizes_of_cores()
+        if (prod(size[2] for size in sizes), prod(size[1] for size in sizes)) != self.shape:
             raise ValueError(f"{who}: the modes {sizes!r:.80} do not multiply to it")
-        if len(flat) != sum(map(prod, sizes)) or len(scale) not in (0, shape[0]):
-            raise ValueError(f"{who}: {len(flat)} numbers and {len(scale)} scales do not fit {sizes!r:.80}")
-        ends = np.cumsum([prod(size) for size in sizes])[:-1]
-        cores = [part.reshape(size) for part, size in zip(np.split(flat, ends), sizes, strict=True)]
-        return cls(cores, scale if len(scale) else None)
+        if len(self.held["cores"]) != sum(map(prod, sizes)):
+            raise ValueError(f"{who}: {len(self.held['cores'])} numbers do not fit {sizes!r:.80}")
+        self.operand()   # its kernel looks at the ranks
+
+    def sizes_of_cores(self) -> list[tuple[int, ...]]:
+        """(rₖ₋₁, iₖ, oₖ, rₖ) of each core."""
+        return [tuple(size) for size in self.held["shapes"].tolist()]
+
+    def cores(self) -> list[np.ndarray]:
+        """The cores, read-only."""
+        sizes = self.sizes_of_cores()
+        parts = np.split(self.held["cores"], np.cumsum([prod(size) for size in sizes])[:-1])
+        return [part.reshape(size) for part, size in zip(parts, sizes, strict=True)]
 
     def decode(self) -> np.ndarray:
         with no_grad():
-            return product(tuple(map(Tensor, self.operand.unpack())), self.scale).data
+            return product(tuple(map(Tensor, self.cores())), self.scale).data
 
-    def linear(self, x: np.ndarray) -> np.ndarray:
-        y = tt_matmul(x, self.operand)
-        return y if self.scale is None else y * self.scale
+    def operand(self, kernel: Any = None) -> Any:
+        return (kernel or self.kernel).pack(self.cores())
 
-    def linear_bound(self, x: np.ndarray) -> np.ndarray:
+    def product_bound(self, x: np.ndarray) -> np.ndarray:
         """Twice the rounding of a chain, the kernel's and that of decode(), and of the scale."""
-        cores = self.operand.unpack()
+        cores = self.cores()
         with no_grad():
             sizes = product(tuple(Tensor(np.abs(core, dtype=np.float64)) for core in cores)).data
         scale = 1.0 if self.scale is None else np.abs(self.scale, dtype=np.float64)
@@ -243,9 +245,5 @@ class TensorTrainWeight(Stored):
         lost = (2 + x.sum(axis=1, keepdims=True)) * underflow(cores)
         return scale * ((2 * growth(cores) + 2.0**-22) * (x @ sizes.T) + lost) + SMALLEST * (1 + lost)
 
-    @property
-    def nbytes(self) -> int:
-        return self.operand.nbytes + (0 if self.scale is None else self.scale.nbytes)
-
     def macs(self) -> int:
-        return self.operand.parts["macs"]
+        return min(multiply_adds(self.sizes_of_cores(), mirrored) for mirrored in (False, True))

@@ -6,7 +6,7 @@ from math import prod, sqrt
 
 import numpy as np
 
-from .dense import gamma
+from ..stored import gamma
 
 __all__ = ["SMALLEST", "balanced_modes", "equalized", "growth", "magnitude", "tt_svd", "underflow"]
 

@@ -8,33 +8,19 @@ from nn.testing.case import for_all
 from nn.testing.check import Report
 
 from ..chain import Chain
-from ..techniques.cluster import Cluster
-from ..techniques.prune import Prune
-from ..techniques.quantize import Quantize
-from ..techniques.tensor_train import TensorTrain
 from .laws import LAWS
 from .laws_claims import CLAIM_LAWS
-from .laws_cluster import CLUSTER_LAWS
-from .laws_prune import PRUNE_LAWS
-from .laws_quantize import QUANTIZE_LAWS
 from .laws_state import STATE_LAWS
 from .laws_stored import STORED_LAWS
-from .laws_tensor_train import TENSOR_TRAIN_LAWS
-from .subject import Law, Subject
+from .subject import Law, Subject, laws_of
 from .weights import weights
 
 __all__ = ["check", "holds", "laws_for"]
 
 
 def laws_for(subject: Subject) -> tuple[Law, ...]:
-    """The laws of every transform, and those of a technique where it stands alone."""
-    own: tuple[Law, ...] = ()
-    if len(subject.stages) == 1:
-        laws = {Prune: PRUNE_LAWS, Quantize: QUANTIZE_LAWS, TensorTrain: TENSOR_TRAIN_LAWS}
-        own = laws.get(type(subject.stages[0]), ())
-    if isinstance(subject.stages[-1], Cluster):
-        own = CLUSTER_LAWS
-    return (*LAWS, *STATE_LAWS, *CLAIM_LAWS, *STORED_LAWS, *own)
+    """The laws of every transform, and those that the technique of the last stage has of its own."""
+    return (*LAWS, *STATE_LAWS, *CLAIM_LAWS, *STORED_LAWS, *laws_of(subject))
 
 
 def holds(law: Law, subject: Subject, examples: int | None = None) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 from nn.tensor import Tensor
 from nn.testing.case import Case
 
-from ..stored import Stored, as_matrix
-from ..techniques.dense import gamma
+from ..stored import Stored, as_matrix, gamma, product
 from ..transform import Invariant
 from .subject import Law, Subject, same, seen
 from .weights import inputs
@@ -69,7 +68,7 @@ def bounds_the_weight_closely(subject: Subject, case: Case) -> None:
 
 
 def bounds_the_product_closely(subject: Subject, case: Case) -> None:
-    """`linear_bound` is no more than 2¹⁰ times γ_K·(|x|·|w|), the worst of a product in float32; or, of a
+    """`product_bound` is no more than 2¹⁰ times γ_K·(|x|·|w|), the worst of a product in float32; or, of a
     form that rounds x more coarsely, whose errors are larger than that, than 1/128 of max|x|·Σ|w|. It is
     never negative or NaN.
     """
@@ -77,13 +76,13 @@ def bounds_the_product_closely(subject: Subject, case: Case) -> None:
     w = as_matrix(packed.decode()).astype(np.float64)
     probe = rng.standard_normal((16, w.shape[1])).astype(np.float32)
     usual = gamma(w.shape[1] + 2)
-    coarse = np.abs(packed.linear(probe) - probe @ w.T).max() > 4 * usual * size_of(probe, w)
+    coarse = np.abs(product(packed, probe) - probe @ w.T).max() > 4 * usual * size_of(probe, w)
     for x in (probe, *filter(np.any, inputs(rng, w.shape[1]))):
-        bound = packed.linear_bound(x).max(initial=0)
+        bounds = packed.product_bound(x)
         most = (1 / 128 if coarse else GENEROUS * usual) * size_of(x, w)
         most += 2.0**-120 * (w.size + np.abs(x, dtype=np.float64).sum())  # what underflows
-        if not 0 <= packed.linear_bound(x).min(initial=0) <= bound <= most:
-            raise AssertionError(f"linear_bound is up to {bound:.3g}, where {most:.3g} is a loose one")
+        if not 0 <= bounds.min(initial=0) <= bounds.max(initial=0) <= most:
+            raise AssertionError(f"product_bound is up to {bounds.max():.3g}; {most:.3g} would be loose")
 
 
 def size_of(x: np.ndarray, w: np.ndarray) -> float:

@@ -16,9 +16,7 @@ from nn.testing.domain_kmeans import cost, slack
 from ..techniques.cluster import Cluster
 from ..transform import Invariant
 from .laws import pruned, step
-from .subject import Law, Subject, seen
-
-__all__ = ["CLUSTER_LAWS"]
+from .subject import Subject, own_laws, seen
 
 
 def last(subject: Subject) -> Cluster:
@@ -99,5 +97,5 @@ def stores_bits_a_weight(subject: Subject, case: Case) -> None:
             raise AssertionError(f"{sizes['payload']} bytes of codes for {alive} weights")
 
 
-CLUSTER_LAWS: tuple[Law, ...] = (
-    shares_few_values, finds_the_best_values, sums_gradients, stores_bits_a_weight)
+own_laws(Cluster, shares_few_values, finds_the_best_values, sums_gradients, stores_bits_a_weight,
+         in_chains=True)

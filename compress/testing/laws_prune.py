@@ -6,10 +6,9 @@ import numpy as np
 
 from nn.testing.case import Case
 
+from ..techniques.prune import Prune
 from .laws import pruned
-from .subject import Law, Subject
-
-__all__ = ["PRUNE_LAWS"]
+from .subject import Subject, own_laws
 
 
 def prunes_exactly(subject: Subject, case: Case) -> None:
@@ -34,4 +33,4 @@ def prunes_exactly(subject: Subject, case: Case) -> None:
         raise AssertionError(f"the schedule ends with {count} weights pruned, wanted {wanted}")
 
 
-PRUNE_LAWS: tuple[Law, ...] = (prunes_exactly,)
+own_laws(Prune, prunes_exactly)

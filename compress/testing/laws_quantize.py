@@ -6,19 +6,17 @@ import numpy as np
 
 from nn.testing.case import Case
 
-from .subject import Law, Subject, same, seen
-
-__all__ = ["QUANTIZE_LAWS"]
-
-LARGEST = 127
+from ..formats.format import SMALLEST
+from ..techniques.quantize import Quantize
+from .subject import Subject, own_laws, same, seen
 
 
 def rounds_half_to_even(subject: Subject, case: Case) -> None:
     """Weights half-way between two integers of the grid go to the even one."""
     (w,) = case.args
-    rng = case.rng()
-    k = rng.integers(-LARGEST, LARGEST, w.shape).astype(np.float64) + rng.choice([0, 0.5], w.shape)
-    k.reshape(len(k), -1)[:, 0] = LARGEST  # so that the scale is the power of two
+    rng, highest = case.rng(), subject.stages[0].weights.highest
+    k = rng.integers(-highest, highest, w.shape).astype(np.float64) + rng.choice([0, 0.5], w.shape)
+    k.reshape(len(k), -1)[:, 0] = highest  # so that the scale is the power of two
     scale = 2.0 ** rng.integers(-20, 20)
     even = [round(number) for number in k.flat]  # Python's round is half to even
     wanted = np.array(even, np.float64).reshape(k.shape)
@@ -27,18 +25,19 @@ def rounds_half_to_even(subject: Subject, case: Case) -> None:
 
 
 def fills_the_grid(subject: Subject, case: Case) -> None:
-    """The largest weight of each channel stands on ±127 exactly, and every weight on some integer within."""
+    """The largest weight of each channel stands on the largest integer exactly, and every weight on some
+    integer within."""
     (w,) = case.args
-    parameter = subject.attached(w)
-    q = parameter.parametrization.encode(parameter.data).integers().astype(np.int64)
+    highest, parameter = subject.stages[0].weights.highest, subject.attached(w)
+    q = parameter.parametrization.encode(parameter.data).codes().astype(np.int64)
     largest = np.abs(w).reshape(len(w), -1).max(axis=1)
     reach = np.abs(q).max(axis=1)
-    smallest = LARGEST * np.finfo(np.float32).tiny  # below it, scales stop falling
+    smallest = highest * SMALLEST  # below it, scales stop falling
     for channel in np.flatnonzero(largest >= smallest):
-        if reach[channel] != LARGEST:
-            raise AssertionError(f"channel {channel} reaches {reach[channel]}, wanted ±{LARGEST}")
-    if reach.max() > LARGEST:
-        raise AssertionError(f"an integer of {reach.max()} leaves ±{LARGEST}")
+        if reach[channel] != highest:
+            raise AssertionError(f"channel {channel} reaches {reach[channel]}, wanted ±{highest}")
+    if reach.max() > highest:
+        raise AssertionError(f"an integer of {reach.max()} leaves ±{highest}")
 
 
 def channels_stand_alone(subject: Subject, case: Case) -> None:
@@ -50,4 +49,4 @@ def channels_stand_alone(subject: Subject, case: Case) -> None:
     same(got, np.ldexp(before, power), "channels times powers of two")
 
 
-QUANTIZE_LAWS: tuple[Law, ...] = (rounds_half_to_even, fills_the_grid, channels_stand_alone)
+own_laws(Quantize, rounds_half_to_even, fills_the_grid, channels_stand_alone)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass, replace
-
 import numpy as np
 
 from nn.optim import SGD
 from nn.testing.case import Case
 
-from ..techniques.schedule import Once
 from ..transform import Invariant
 from .laws import step
 from .subject import Law, Subject, same, seen, through
@@ -56,8 +53,8 @@ def follows_the_weight(subject: Subject, case: Case) -> None:
     """
     (w,) = case.args
     parameter = subject.finished(w)
-    if any(getattr(state, "trainables", ()) for state in parameter.parametrization.states):
-        trained = parameter.trainables()
+    trained = parameter.trainables()
+    if any(tensor is not parameter for tensor in trained):
         largest = max(float(np.abs(tensor.data).max()) for tensor in trained)
         step(parameter, SGD(trained, lr=0.1 * largest), case.rng())
         same(parameter.data, seen(parameter), "the weight after a step, against what is seen of it")
@@ -84,15 +81,14 @@ def distance(w: np.ndarray, parameter: object) -> float:
 def ends_its_schedule(subject: Subject, case: Case) -> None:
     """After the last step of a schedule as many weights are zero as without the schedule."""
     for stage in subject.stages:
-        schedule = getattr(stage, "schedule", None)
-        if not getattr(schedule, "end", 0) or Invariant.SUPPORT not in stage.makes or not is_dataclass(stage):
+        if not stage.end or Invariant.SUPPORT not in stage.makes:
             continue
         alone, (w,) = Subject("", (stage,)), case.args
         found = np.count_nonzero(seen(alone.finished(w)) == 0)
-        wanted = np.count_nonzero(seen(Subject("", (replace(stage, schedule=Once()),)).attached(w)) == 0)
+        wanted = np.count_nonzero(seen(Subject("", (stage.ended(),)).attached(w)) == 0)
         if found != wanted:
             raise AssertionError(
-                f"after step {schedule.end}, its last, {found} weights are 0, wanted {wanted}"
+                f"after step {stage.end}, its last, {found} weights are 0, wanted {wanted}"
             )
 
 

@@ -9,10 +9,9 @@ import numpy as np
 from nn.optim import SGD
 from nn.testing.case import Case
 
+from ..techniques.tensor_train import TensorTrain
 from .laws import step
-from .subject import Law, Subject, same, seen
-
-__all__ = ["TENSOR_TRAIN_LAWS"]
+from .subject import Subject, own_laws, same, seen
 
 
 def keeps_its_eps(subject: Subject, case: Case) -> None:
@@ -63,4 +62,4 @@ def trains_its_cores(subject: Subject, case: Case) -> None:
     same(parameter.data, seen(parameter), "the weight after a step, against its cores")
 
 
-TENSOR_TRAIN_LAWS: tuple[Law, ...] = (keeps_its_eps, stores_what_its_ranks_say, trains_its_cores)
+own_laws(TensorTrain, keeps_its_eps, stores_what_its_ranks_say, trains_its_cores)

@@ -13,9 +13,9 @@ from nn.tensor import Tensor
 from nn.testing.case import Case, show
 
 from ..chain import Chain
-from ..transform import Context
+from ..transform import Context, Transform
 
-__all__ = ["Law", "Subject", "same"]
+__all__ = ["Law", "Subject", "own_laws", "same", "subjects"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Subject:
         return parameter
 
     def finished(self, w: np.ndarray, pruned: bool = False) -> Parameter:
-        """The same after all schedules have run to their end (a stage with one has `schedule.end`)."""
+        """The same after all schedules have run to their end."""
         parameter = self.attached(w, pruned)
         for step in range(1, self.end() + 1):
             parameter.parametrization.update(parameter, step)
@@ -50,16 +50,15 @@ class Subject:
 
     @property
     def dimensions(self) -> frozenset[int]:
-        """Of the weights that every stage takes: 2 for linear layers, 4 for convolutions. A stage may say."""
-        both = frozenset({2, 4})
-        return both.intersection(*(getattr(stage, "dimensions", both) for stage in self.stages))
+        """Of the weights that every stage takes: 2 for linear layers, 4 for convolutions."""
+        return frozenset.intersection(*(stage.dimensions for stage in self.stages))
 
     def takes(self, w: np.ndarray) -> bool:
-        """Whether w can be fitted: a stage may say how many `distinct` values it must find, and finds a
-        weight as the stages before have left it.
+        """Whether w can be fitted: it has as many `distinct` values as a stage must find, when the stages
+        before have left it.
         """
         for i, stage in enumerate(self.stages):
-            needed = getattr(stage, "distinct", 0)
+            needed = stage.distinct
             if needed and i:
                 w = seen(replace(self, stages=self.stages[:i]).finished(w))
             if needed and len(np.unique(w)) < needed:
@@ -68,10 +67,38 @@ class Subject:
 
     def end(self) -> int:
         """The optimizer step at which the last schedule ends; 0 without schedules."""
-        return max(getattr(getattr(stage, "schedule", None), "end", 0) for stage in self.stages)
+        return max(stage.end for stage in self.stages)
 
 
 Law = Callable[[Subject, Case], None]
+
+OWN: dict[type[Transform], tuple[tuple[Law, ...], bool]] = {}   # technique -> its laws, whether in chains too
+
+
+def own_laws(technique: type[Transform], *laws: Law, in_chains: bool = False) -> None:
+    """What a technique promises beside the laws of all; `in_chains`: also where other stages come before it.
+    """
+    OWN[technique] = laws, in_chains
+
+
+def laws_of(subject: Subject) -> tuple[Law, ...]:
+    """The laws of its own that the technique of the last stage has, or one that this is made from."""
+    for technique in type(subject.stages[-1]).__mro__:
+        laws, in_chains = OWN.get(technique, ((), False))
+        if laws and (in_chains or len(subject.stages) == 1):
+            return laws
+    return ()
+
+
+def subjects() -> list[Subject]:
+    """The samples of all techniques that are defined in `compress`."""
+    found, todo = [], [Transform]
+    while todo:
+        technique = todo.pop(0)
+        todo += technique.__subclasses__()
+        if technique.__module__.startswith("compress."):
+            found += map(Subject.of, technique.samples())
+    return found
 
 
 def seen(parameter: Parameter) -> np.ndarray:

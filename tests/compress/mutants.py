@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress import Invariant, Prune, Quantize
-from compress.formats.affine import SMALLEST, channel_scale, per_channel, to_grid, to_real
-from compress.stored import as_matrix
-from compress.techniques.int8 import MaskedWeight, QuantizedWeight
+from compress.formats.affine import INT8
+from compress.formats.format import SMALLEST
+from compress.stored import STORED, as_matrix
 from compress.techniques.prune import PruneState, SparseWeight, magnitude_mask
 from compress.techniques.quantize import QuantizeState
 from compress.testing import laws, laws_prune, laws_quantize, laws_stored
+from nn.kernels import qgemm
 from nn.tensor import Tensor
+
+QuantizedWeight, MaskedWeight = INT8.stored, STORED["int8-masked"]
 
 MUTANTS: list[tuple] = []  # (law, transform, its name)
 
@@ -215,8 +218,8 @@ class SaysTooLittleMemory(Prune):
 
 
 class BoundOfOneRounding(SparseWeight):
-    def linear_bound(self, x):
-        return super().linear_bound(x) / max(x.shape[1], 1) / 4
+    def product_bound(self, x):
+        return super().product_bound(x) / max(x.shape[1], 1) / 4
 
 
 @killed_by(laws_stored.multiplies, 0.2)
@@ -234,10 +237,10 @@ class OpenQuantize(Quantize):
     """Quantize with the choice of scale and the rounding open to mistakes."""
 
     def scale(self, w):
-        return channel_scale(w)
+        return INT8.scales(w)
 
     def grid(self, w, scale):
-        return to_grid(w, scale)
+        return INT8.to_codes(w, scale)
 
     def fit(self, w, context):
         return QuantizeState(self.scale(w))
@@ -246,7 +249,7 @@ class OpenQuantize(Quantize):
         state.scale = self.scale(w.data)
 
     def project(self, w, state):
-        return Tensor(to_real(self.grid(w.data, state.scale), state.scale))
+        return Tensor(INT8.to_reals(self.grid(w.data, state.scale), state.scale))
 
     def encode(self, w, state):
         return QuantizedWeight(self.grid(w, state.scale), state.scale)
@@ -257,22 +260,22 @@ class ScaleOf128(OpenQuantize):
     """max/128: the largest weight is clipped by a whole step."""
 
     def scale(self, w):
-        return np.maximum(channel_scale(w) * np.float32(127 / 128), SMALLEST).astype(np.float32)
+        return np.maximum(INT8.scales(w) * np.float32(127 / 128), SMALLEST).astype(np.float32)
 
     def grid(self, w, scale):
-        return np.clip(np.rint(w / per_channel(scale, w.ndim)), -128, 127).astype(np.int8)
+        return np.clip(np.rint(w / INT8.spread(scale, w.shape)), -128, 127).astype(np.int8)
 
 
 @killed_by(laws.stays_within_bound)
 class ClipsTheLargest(OpenQuantize):
     def scale(self, w):
-        return np.maximum(channel_scale(w) * np.float32(0.98), SMALLEST).astype(np.float32)
+        return np.maximum(INT8.scales(w) * np.float32(0.98), SMALLEST).astype(np.float32)
 
 
 @killed_by(laws_quantize.rounds_half_to_even)
 class RoundsHalfAway(OpenQuantize):
     def grid(self, w, scale):
-        q = w / per_channel(scale, w.ndim)
+        q = w / INT8.spread(scale, w.shape)
         return np.clip(np.copysign(np.floor(np.abs(q) + 0.5), q), -127, 127).astype(np.int8)
 
 
@@ -281,7 +284,7 @@ class OneScaleForAll(OpenQuantize):
     """Forgets the channel axis."""
 
     def scale(self, w):
-        return np.full(len(w), channel_scale(w).max())
+        return np.full(len(w), INT8.scales(w).max())
 
 
 @killed_by(laws_quantize.fills_the_grid)
@@ -308,7 +311,7 @@ class ShiftsTheGrid(OpenQuantize):
     """Seen in the middle between two integers: seen again, it moves."""
 
     def project(self, w, state):
-        scale = per_channel(state.scale, w.ndim)
+        scale = INT8.spread(state.scale, w.shape)
         return Tensor(np.ceil(w.data / scale) * scale + scale / 4)
 
 
@@ -325,7 +328,7 @@ class MovesZero(OpenQuantize):
     """Asymmetric weights without an exact zero."""
 
     def project(self, w, state):
-        return Tensor(super().project(w, state).data + per_channel(state.scale, w.ndim) / 4)
+        return Tensor(super().project(w, state).data + INT8.spread(state.scale, w.shape) / 4)
 
 
 @killed_by(laws.keeps_its_word)
@@ -359,8 +362,7 @@ class ReadsItsMaskBackwards(OpenQuantize):
 
 
 class ForgetsTheZeroPoint(QuantizedWeight):
-    def linear(self, x):
-        return super().linear(x - x.min(initial=0))
+    kernel = staticmethod(lambda x, w, a_zero: qgemm(x, w))
 
 
 @killed_by(laws_stored.multiplies)
@@ -372,8 +374,8 @@ class MultipliesWithoutZeroPoint(OpenQuantize):
 
 
 class OnlyTheRoundingOfX(QuantizedWeight):
-    def linear_bound(self, x):
-        return super().linear_bound(x) / 8
+    def product_bound(self, x):
+        return super().product_bound(x) / 8
 
 
 @killed_by(laws_stored.multiplies)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress import Cluster, Cubic, Invariant, Prune, Quantize, TensorTrain
-from compress.formats.affine import to_grid
+from compress import Cluster, Cubic, Invariant, Prune, Quantize, TensorTrain, Transform
+from compress.formats.affine import INT8
 from compress.stored import as_matrix
 from compress.techniques.dense import DenseWeight
-from compress.techniques.int8 import QuantizedWeight
 from compress.techniques.prune import PruneState, SparseWeight, magnitude_mask
 from compress.testing import laws, laws_claims, laws_state, laws_stored
 from nn.tensor import Tensor
@@ -31,7 +30,7 @@ class Threshold:
         return by(np.abs(w), self.size.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
 
 
-class Shrink:
+class Shrink(Transform):
     """Drops what is small: kept are the weights above the threshold; `store` says which are stored."""
 
     keeps = frozenset({Invariant.SUPPORT})
@@ -80,7 +79,7 @@ class EncodesWithTheScaleThatWas(Quantize):
     """What is seen of a weight that was written to follows it; what is stored does not."""
 
     def encode(self, w, state):
-        return QuantizedWeight(to_grid(w, state.scale), state.scale)
+        return INT8.stored(INT8.to_codes(w, state.scale), state.scale)
 
 
 @killed_by(laws_state.follows_the_weight)
@@ -189,8 +188,8 @@ class CertifiesAnything(Quantize):
 
 
 class BoundOfAnything(SparseWeight):
-    def linear_bound(self, x):
-        return super().linear_bound(x) * 0 + 1e30
+    def product_bound(self, x):
+        return super().product_bound(x) * 0 + 1e30
 
 
 @killed_by(laws_claims.bounds_the_product_closely, 0.5)
@@ -199,19 +198,19 @@ class PromisesNothing(Prune):
         return BoundOfAnything.from_dense(w * state.mask)
 
 
-class BoundOfInfinity(QuantizedWeight):
-    def linear_bound(self, x):
+class BoundOfInfinity(INT8.stored):
+    def product_bound(self, x):
         return np.full((len(x), self.shape[0]), np.inf)
 
 
 @killed_by(laws_claims.bounds_the_product_closely)
 class PromisesInfinity(Quantize):
     def encode(self, w, state):
-        return BoundOfInfinity(to_grid(w, state.scale), state.scale)
+        return BoundOfInfinity(INT8.to_codes(w, state.scale), state.scale)
 
 
 class BoundOfAPercent(SparseWeight):
-    def linear_bound(self, x):
+    def product_bound(self, x):
         return 0.01 * (np.abs(x, dtype=np.float64) @ np.abs(as_matrix(self.decode()).T)) + 1e-30
 
 
@@ -250,9 +249,7 @@ class TakesAnything(DenseWeight):
     @classmethod
     def from_arrays(cls, arrays, shape):
         values = np.resize(np.nan_to_num(arrays["values"].real), (shape[0], int(np.prod(shape[1:]))))
-        weight = cls(np.zeros(shape, np.float32))
-        weight.operand = DenseWeight(values.astype(np.float32)).operand
-        return weight
+        return cls(values.astype(np.float32).reshape(shape))
 
 
 @killed_by(laws_claims.refuses_what_does_not_fit, 0.5)
@@ -262,8 +259,10 @@ class ReadsAnything(Prune):
 
 
 class Dense(SparseWeight):
-    def linear(self, x):
-        return (x.astype(np.float64) @ as_matrix(self.decode()).T).astype(np.float32)
+    kernel = staticmethod(lambda x, w: (x.astype(np.float64) @ w.T).astype(np.float32))
+
+    def operand(self, kernel=None):
+        return as_matrix(self.decode())
 
 
 @killed_by(laws_stored.multiplies, 0.5)
@@ -275,8 +274,7 @@ class BuildsTheDenseWeight(Prune):
 
 
 class Wide(SparseWeight):
-    def linear(self, x):
-        return super().linear(x).astype(np.float64)
+    scale = np.float64(1)
 
 
 @killed_by(laws_stored.multiplies, 0.5)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from compress import Cluster, Prune
-from compress.techniques.bits import pack_bits
+from compress.formats.bits import pack_bits
 from compress.techniques.cluster import ClusterState
 from compress.techniques.shared import PrunedSharedWeight, SharedWeight
 from compress.testing import laws, laws_cluster, laws_stored
@@ -74,7 +74,7 @@ class TakesTheMeanForTheSum(Cluster):
 
 class AByteACode(SharedWeight):
     def arrays(self):
-        return {**super().arrays(), "codes": self.operand.unpack()[0].ravel()}
+        return {**super().arrays(), "codes": self.codes().ravel()}
 
 
 @killed_by(laws_cluster.stores_bits_a_weight, 2)
@@ -148,8 +148,7 @@ class HidesItsValues(Cluster):
 
 class ReadsBitsBackwards(SharedWeight):
     def arrays(self):
-        codes, _ = self.operand.unpack()
-        return {**super().arrays(), "codes": pack_bits(codes[:, ::-1], 2)}
+        return {**super().arrays(), "codes": pack_bits(self.codes()[:, ::-1], 2)}
 
 
 @killed_by(laws_stored.survives_a_file, 2)
@@ -159,9 +158,9 @@ class WritesRowsBackwards(Cluster):
 
 
 class MultipliesWithTheMean(SharedWeight):
-    def linear(self, x):
-        offset = np.float32(1e-3 * np.abs(self.decode()).max())
-        return super().linear(x) + x.sum(axis=1, keepdims=True) * offset
+    def operand(self, kernel=None):
+        codebook = self.held["codebook"]
+        return self.kernel.pack(self.codes(), codebook + np.float32(1e-3) * np.abs(codebook).max())
 
 
 @killed_by(laws_stored.multiplies, 2)

@@ -67,16 +67,12 @@ class KeepsOneMore(TensorTrain):
         return (min(2, sizes[0]), *ranks[1:])
 
 
-class Trainless(TensorTrainState):
-    trainables = ()
-
-
 @killed_by(laws_tensor_train.trains_its_cores, rank=1)
 class TrainsTheWeight(TensorTrain):
     """Leaves the weight to the optimizer, whose steps nobody sees."""
 
-    def fit(self, w, context):
-        return Trainless(**vars(super().fit(w, context)))
+    def trainables(self, state):
+        return ()
 
 
 @killed_by(laws_tensor_train.trains_its_cores, rank=1)
@@ -105,9 +101,9 @@ class ScalesBySize(TensorTrain):
 
 
 class Mirrored(TensorTrainWeight):
-    def linear(self, x):
-        cores = [core.transpose(3, 1, 2, 0) for core in self.operand.unpack()[::-1]]
-        return tt_matmul(x, [np.ascontiguousarray(core) for core in cores])
+    def operand(self, kernel=None):
+        cores = [core.transpose(3, 1, 2, 0) for core in self.cores()[::-1]]
+        return tt_matmul.pack([np.ascontiguousarray(core) for core in cores])
 
 
 @killed_by(laws_stored.multiplies, eps=0.0)
@@ -120,7 +116,7 @@ class MultipliesMirrored(TensorTrain):
 
 class LosesItsOrder(TensorTrainWeight):
     def arrays(self):
-        return {**super().arrays(), "cores": np.concatenate([c.ravel("F") for c in self.operand.unpack()])}
+        return {**super().arrays(), "cores": np.concatenate([c.ravel("F") for c in self.cores()])}
 
 
 @killed_by(laws_stored.survives_a_file, eps=0.0)

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 
 import compress
 import nn
-from compress.techniques.int8 import MaskedWeight, QuantizedWeight, smallest_form
+from compress.formats.affine import INT8
+from compress.formats.quantized import smallest_form
+from compress.stored import STORED, product
+
+QuantizedWeight, MaskedWeight = STORED["int8"], STORED["int8-masked"]
 
 
 @st.composite
@@ -25,9 +29,9 @@ def test_both_forms_are_the_same_weight(made):
     dense, masked = QuantizedWeight(q, scale), MaskedWeight(q, scale)
     np.testing.assert_array_equal(dense.decode(), masked.decode())
     again = MaskedWeight.from_arrays(masked.arrays(), q.shape)
-    np.testing.assert_array_equal(again.integers(), dense.integers())
-    x = np.linspace(-1, 1, 2 * dense.integers().shape[1], dtype=np.float32).reshape(2, -1)
-    np.testing.assert_array_equal(dense.linear(x), again.linear(x))
+    np.testing.assert_array_equal(again.codes(), dense.codes())
+    x = np.linspace(-1, 1, 2 * dense.codes().shape[1], dtype=np.float32).reshape(2, -1)
+    np.testing.assert_array_equal(product(dense, x), product(again, x))
 
 
 @given(integers())
@@ -37,7 +41,7 @@ def test_the_smaller_one_is_taken(made):
         form: sum(a.nbytes for a in form(q, scale).arrays().values())
         for form in (QuantizedWeight, MaskedWeight)
     }
-    assert payload[type(smallest_form(q, scale))] == min(payload.values())
+    assert payload[type(smallest_form(q, scale, INT8))] == min(payload.values())
 
 
 @pytest.mark.parametrize(

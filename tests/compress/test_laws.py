@@ -4,33 +4,23 @@ import numpy as np
 import pytest
 
 import compress
-from compress.testing import Subject, check, holds, laws_for
+from compress.testing import Subject, check, holds, laws_for, subjects
 from compress.testing.weights import STYLES, weights
 from nn.testing.case import for_all
 
-SUBJECTS = [
-    Subject.of(transform)
-    for transform in (
-        compress.Prune(0.0),
-        compress.Prune(0.5),
-        compress.Prune(0.97),
-        compress.Prune(0.8, compress.Cubic(end=5, begin=1, every=2)),
-        compress.Quantize(),
-        compress.TensorTrain(eps=0.0),
-        compress.TensorTrain(eps=0.3),
-        compress.TensorTrain(rank=1),
-        compress.TensorTrain(rank=1, cores=2),
-        compress.Cluster(2),
-        compress.Cluster(3, gradient="mean"),
-        compress.Cluster(4),
-        compress.Cluster(8),
-        [compress.Prune(0.7), compress.Quantize()],
-        [compress.Quantize(), compress.Prune(0.7)],
-        [compress.Prune(0.4), compress.Prune(0.6, compress.Cubic(end=3)), compress.Quantize()],
-        [compress.Prune(0.8), compress.Cluster(2)],
-        [compress.Prune(0.7, compress.Cubic(end=3)), compress.Cluster(3)],
-    )
-]
+CHAINS = (
+    [compress.Prune(0.7), compress.Quantize()],
+    [compress.Quantize(), compress.Prune(0.7)],
+    [compress.Prune(0.4), compress.Prune(0.6, compress.Cubic(end=3)), compress.Quantize()],
+    [compress.Prune(0.8), compress.Cluster(2)],
+    [compress.Prune(0.7, compress.Cubic(end=3)), compress.Cluster(3)],
+)
+SUBJECTS = [*subjects(), *map(Subject.of, CHAINS)]   # every technique, by being defined; and some chains
+
+
+def test_every_technique_says_what_the_laws_are_to_hold_on():
+    techniques = {getattr(compress, name) for name in compress.techniques.__all__}
+    assert {type(stage) for subject in subjects() for stage in subject.stages} == techniques
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 
 import compress
 import nn
-from compress import Chain, Invariant
+from compress import Chain, Invariant, Transform
+from compress.formats.straight_through import STRAIGHT_THROUGH
 from compress.stored import as_matrix
 from compress.techniques.dense import DenseWeight
-from compress.techniques.quantize import STRAIGHT_THROUGH
 from compress.testing import check
 from nn.tensor import Tensor, apply
 
@@ -24,7 +24,7 @@ class Signs:
     size: np.ndarray
 
 
-class Binary:
+class Binary(Transform):
     """Every weight becomes ± the mean magnitude of its channel (Rastegari et al. 2016, eq. 6); 0 stays 0."""
 
     keeps = frozenset({Invariant.SUPPORT, Invariant.NM})

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import nn
 from compress import Prune
-from compress.simulate import CLIPPED_STRAIGHT_THROUGH
+from compress.formats.straight_through import CLIPPED_STRAIGHT_THROUGH
 from compress.techniques.prune import PruneState
 from nn import functional as F
 from nn.rules import RULES

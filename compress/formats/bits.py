@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["pack_bits", "unpack_bits"]
+__all__ = ["check_bits", "pack_bits", "unpack_bits"]
 
 
 def pack_bits(numbers: np.ndarray, width: int, fill: int = 0) -> np.ndarray:
@@ -19,3 +19,15 @@ def unpack_bits(packed: np.ndarray, width: int, count: int) -> np.ndarray:
     """The first `count` numbers, uint16. `packed` has at least that many bits."""
     bits = np.unpackbits(packed, count=count * width, bitorder="little").reshape(count, width)
     return bits.astype(np.uint16) @ (1 << np.arange(width, dtype=np.uint16))
+
+
+def check_bits(who: str, packed: np.ndarray, width: int, count: int, below: int) -> None:
+    """Raise ValueError, beginning with `who`, unless this is `count` numbers smaller than `below`, and then
+    0."""
+    if packed.shape != (-(-count * width // 8),):
+        raise ValueError(f"{who}: {count} codes of {width} bits do not fill {packed.dtype} {packed.shape}")
+    codes = unpack_bits(packed, width, count)
+    if count and codes.max() >= below:
+        raise ValueError(f"{who}: code {codes.max()} is none of the {below} that there are")
+    if not np.array_equal(pack_bits(codes, width), packed):
+        raise ValueError(f"{who}: the bits behind the last code must be 0")

@@ -1,0 +1,206 @@
+"""What a number format is: codes of a few bits, and the reals they stand for.
+
+    INT4 = Symmetric("int4", bits=4)        # compress/formats/int4.py, the whole file
+
+A format of weights has a scale for each output channel, or for each block of a row; a format of activations
+has one scale and one zero point for a tensor. It registers itself by being made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nn.tensor import Tensor, apply
+
+from ..stored import as_matrix, from_matrix
+from .bits import check_bits, pack_bits, unpack_bits
+from .quantized import define
+from .straight_through import CLIPPED_STRAIGHT_THROUGH, STRAIGHT_THROUGH
+
+__all__ = ["FORMATS", "SMALLEST", "Format", "Grid", "format_named"]
+
+FORMATS: dict[str, Format] = {}   # by name
+
+SMALLEST = float(np.finfo(np.float32).tiny)   # a scale below the normal numbers would lose its own digits
+
+
+@dataclass(frozen=True)
+class Format:
+    """A number format: `bits` of a code, and which reals the codes stand for, as a subclass says.
+
+    grouping: what has a scale of its own: "tensor" (of activations), "channel", or so many numbers of a row
+    of the matrix (out, in), the last block of a row being shorter. kernel: of nn.kernels, which multiplies
+    with such weights; None: they are dequantized for `gemm`. activations: the Format of the other side of
+    that product; None for reals. Raises ValueError for bits or a grouping that can't be, or a name that
+    another format has.
+
+    A subclass of weights writes `fit_groups`, `quantize`, `dequantize` and `error`; one of activations `fit`,
+    `quantize` and `dequantize`.
+    """
+
+    name: str
+    bits: int
+    grouping: str | int = "channel"
+    signed: bool = True
+    kernel: Any = None
+    activations: Format | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 8:
+            raise ValueError(f"{self.name}: a code has 1…8 bits; got {self.bits!r}")
+        if self.grouping not in ("tensor", "channel") and not (
+                isinstance(self.grouping, int) and self.grouping > 0):
+            raise ValueError(f"{self.name}: grouping must be 'tensor', 'channel' or the size of a block; got "
+                             f"{self.grouping!r}")
+        if FORMATS.setdefault(self.name, self) != self:
+            raise ValueError(f"{self.name}: a format of this name exists: {FORMATS[self.name]!r}")
+        if self.grouping != "tensor":
+            object.__setattr__(self, "stored", define(self))
+
+    # The codes ------------------------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> type:
+        """Of a code in memory."""
+        return np.int8 if self.signed else np.uint8
+
+    @property
+    def lowest(self) -> int:
+        """The smallest code."""
+        return -(2 ** (self.bits - 1)) if self.signed else 0
+
+    @property
+    def highest(self) -> int:
+        """The largest code."""
+        return 2 ** (self.bits - self.signed) - 1
+
+    def pack(self, codes: np.ndarray) -> np.ndarray:
+        """Codes without gaps, in row order: code − lowest in `bits` bits, the lowest first; a byte's rest is
+        0. Codes of 8 bits are stored as they are.
+        """
+        if self.bits == 8:
+            return codes
+        return pack_bits((codes.astype(np.int16) - self.lowest).astype(np.uint16), self.bits)
+
+    def unpack(self, packed: np.ndarray, count: int) -> np.ndarray:
+        """The first `count` codes, in one dimension."""
+        if self.bits == 8:
+            return packed.reshape(-1)
+        return (unpack_bits(packed, self.bits, count).astype(np.int16) + self.lowest).astype(self.dtype)
+
+    def check_packed(self, who: str, packed: np.ndarray, count: int) -> None:
+        """Raise ValueError, beginning with `who`, unless this is what `pack` makes of so many codes."""
+        if self.bits < 8:
+            check_bits(who, packed, self.bits, count, self.highest - self.lowest + 1)
+        elif packed.size != count:
+            raise ValueError(f"{who}: {packed.dtype} {packed.shape} is not {count} codes")
+        elif count and not self.lowest <= packed.min() <= packed.max() <= self.highest:
+            raise ValueError(f"{who}: a code is outside {self.lowest}…{self.highest}")
+
+    # Activations ----------------------------------------------------------------------------------
+
+    def fit(self, low: float, high: float) -> Grid:
+        """The finest Grid of activations in low…high. Raises ValueError for a range that isn't finite."""
+        raise TypeError(f"{self.name} has no grid for activations")
+
+    # Weights: w and codes in the weight's own shape ---------------------------------------------------
+
+    def scales(self, w: np.ndarray) -> np.ndarray:
+        """The finest scale of each group, float32 (O,), or (O, blocks) of a format with blocks."""
+        rows = as_matrix(w)
+        if self.grouping == "channel":
+            return self.fit_groups(rows)
+        blocks = -(-rows.shape[1] // self.grouping)
+        padded = np.pad(rows, ((0, 0), (0, blocks * self.grouping - rows.shape[1])))
+        return self.fit_groups(padded.reshape(len(rows) * blocks, self.grouping)).reshape(len(rows), blocks)
+
+    def spread(self, scales: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """The scale of every weight, so that it broadcasts against a weight of this shape."""
+        if self.grouping == "channel":
+            return scales.reshape(-1, *[1] * (len(shape) - 1))
+        columns = int(np.prod(shape[1:]))
+        return from_matrix(np.repeat(scales, self.grouping, axis=1)[:, :columns], shape)
+
+    def scale_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of `scales` for a weight of this shape."""
+        if self.grouping == "channel":
+            return shape[:1]
+        return shape[0], -(-int(np.prod(shape[1:])) // self.grouping)
+
+    def to_codes(self, w: np.ndarray, scales: np.ndarray) -> np.ndarray:
+        """The nearest codes of a weight."""
+        return self.quantize(w, self.spread(scales, w.shape))
+
+    def to_reals(self, codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
+        """What the codes of a weight stand for, float32."""
+        return self.dequantize(codes, self.spread(scales, codes.shape))
+
+    def straight_through(self, w: Tensor, scales: np.ndarray) -> Tensor:
+        """The weight as its codes stand for it; its gradient is that of w."""
+        return apply(STRAIGHT_THROUGH, w, Tensor(self.to_reals(self.to_codes(w.data, scales), scales)))
+
+    # What a subclass says -------------------------------------------------------------------------
+
+    def fit_groups(self, groups: np.ndarray) -> np.ndarray:
+        """The finest scale for each row of `groups`, float32; 1 for a row of zeros."""
+        raise TypeError(f"{self.name} has no scales for weights")
+
+    def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """The codes of reals, for scales that broadcast; what is out of range gets the code at its end."""
+        raise TypeError(f"{type(self).__name__} does not say how it quantizes")
+
+    def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """The reals that codes stand for, float32."""
+        raise TypeError(f"{type(self).__name__} does not say what its codes stand for")
+
+    def error(self, scales: np.ndarray) -> np.ndarray:
+        """How far the real of its code may be from a weight in range, float64, for each scale."""
+        raise TypeError(f"{type(self).__name__} does not bound its rounding")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return format_named, (self.name,)   # there is one of each name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def format_named(name: str) -> Format:
+    """The Format of this name. Raises ValueError, naming those that there are, where there is none."""
+    if name not in FORMATS:
+        raise ValueError(f"no number format is called {name!r}; there are {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Codes of a tensor of activations, and what they stand for."""
+
+    format: Format
+    scale: float
+    zero: int
+
+    def quantize(self, x: np.ndarray) -> np.ndarray:
+        """The codes of float32 numbers; those out of range, infinity too, get the code at its end."""
+        with np.errstate(over="ignore"):
+            return self.format.quantize(x, np.float32(self.scale), self.zero)
+
+    def dequantize(self, q: np.ndarray) -> np.ndarray:
+        """What codes stand for, float32."""
+        return self.format.dequantize(q, np.float32(self.scale), self.zero)
+
+    @property
+    def low(self) -> float:
+        """What the smallest code stands for."""
+        return self.scale * (self.format.lowest - self.zero)
+
+    @property
+    def high(self) -> float:
+        """What the largest code stands for."""
+        return self.scale * (self.format.highest - self.zero)
+
+    def straight_through(self, y: Tensor, target: np.ndarray) -> Tensor:
+        """`target`, with the gradient of y; it ends where y is outside low…high."""
+        return apply(CLIPPED_STRAIGHT_THROUGH, y, Tensor(target), low=self.low, high=self.high)

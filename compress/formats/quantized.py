@@ -1,0 +1,119 @@
+"""The stored forms of a weight in a number format: all codes, or a bit mask and those that are not 0."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nn.kernels import gemm
+
+from ..stored import STORED, Part, Stored, as_matrix, from_matrix, gamma, read
+
+__all__ = ["MaskedWeight", "QuantizedWeight", "define", "smallest_form"]
+
+
+class QuantizedWeight(Stored, abstract=True):
+    """Codes of a Format and their scales. `define(format)` makes its subclass for that format."""
+
+    def __init__(self, codes: np.ndarray, scales: np.ndarray) -> None:
+        """`codes` in the weight's own shape."""
+        self.hold(codes.shape, {"values": self.format.pack(as_matrix(codes)), "scale": scales})
+
+    def check(self, who: str) -> None:
+        self.format.check_packed(who, self.held["values"], self.count())
+        scales, wanted = self.held["scale"], self.format.scale_shape(self.shape)
+        if scales.shape != wanted or not (scales > 0).all():
+            raise ValueError(f"{who}: scale must be {wanted} and positive; got {scales.shape}")
+
+    def count(self) -> int:
+        """How many codes are stored."""
+        return prod(self.shape)
+
+    def codes(self) -> np.ndarray:
+        """The codes as the matrix (out, in) that multiplies."""
+        return self.format.unpack(self.held["values"], self.count()).reshape(self.shape[0], -1)
+
+    def decode(self) -> np.ndarray:
+        return self.format.to_reals(from_matrix(self.codes(), self.shape), self.held["scale"])
+
+    def operand(self, kernel: Any = None) -> Any:
+        """The codes for the format's kernel; where it has none, the weight as reals for `gemm`."""
+        if self.format.kernel is None:
+            return gemm.pack(as_matrix(self.decode()).T)
+        return (kernel or self.kernel).pack(self.codes().T)
+
+    @property
+    def scale(self) -> np.ndarray | None:
+        return None if self.format.kernel is None else self.held["scale"]
+
+    def product_bound(self, x: np.ndarray) -> np.ndarray:
+        """Half a step of x through Σ|w|, and float32 rounding of the product (the integers are exact)."""
+        if self.format.activations is None:
+            return super().product_bound(x)
+        grid = self.format.activations.fit(float(x.min(initial=0)), float(x.max(initial=0)))
+        magnitudes = np.abs(as_matrix(self.decode()).T, dtype=np.float64)
+        reach = np.abs(x, dtype=np.float64).max(initial=0) + grid.scale
+        step = grid.scale * (0.5 + 2.0 ** (self.format.activations.bits - 23))
+        relative = step + gamma(x.shape[1] + 8) * reach
+        bound = relative * magnitudes.sum(axis=0) + 2.0**-150   # the product may underflow
+        return np.broadcast_to(bound, (len(x), len(bound))).copy()
+
+    def macs(self) -> int:
+        return prod(self.shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return read, (self.kind, self.arrays(), self.shape)   # its class has no name that pickle could find
+
+
+class MaskedWeight(QuantizedWeight, abstract=True):
+    """A QuantizedWeight with many zeros: a bit for each weight says which are not, and only those are stored.
+
+    n/8 bytes of mask beat 16-bit column indices while more than one weight in 16 lives. The operand has the
+    zeros again: its kernel multiplies them.
+    """
+
+    def __init__(self, codes: np.ndarray, scales: np.ndarray) -> None:
+        flat = as_matrix(codes).ravel()
+        self.hold(codes.shape, {"values": self.format.pack(flat[flat != 0]), "mask": np.packbits(flat != 0),
+                                "scale": scales})
+
+    def check(self, who: str) -> None:
+        count, mask = prod(self.shape), self.held["mask"]
+        if len(mask) != -(-count // 8) or np.unpackbits(mask)[count:].any():
+            raise ValueError(f"{who}: {len(mask)} bytes of mask do not fit {count} weights")
+        super().check(who)
+        if not self.format.unpack(self.held["values"], self.count()).all():
+            raise ValueError(f"{who}: a value that its mask says is not 0 is 0")
+
+    def count(self) -> int:
+        return int(np.unpackbits(self.held["mask"]).sum())
+
+    def codes(self) -> np.ndarray:
+        codes = np.zeros(prod(self.shape), self.format.dtype)
+        alive = np.unpackbits(self.held["mask"], count=codes.size).astype(bool)
+        codes[alive] = self.format.unpack(self.held["values"], self.count())
+        return codes.reshape(self.shape[0], -1)
+
+
+def define(format: Any) -> type[QuantizedWeight]:
+    """The stored form of weights in this Format, and the one with a mask, with the kinds of a file."""
+    whole = format.bits == 8
+    values = Part("payload", format.dtype if whole else np.uint8, ("out", "in") if whole else (None,))
+    left = Part("payload", values.dtype, (None,))
+    scale = Part("tables", np.float32, ("out",) if format.grouping == "channel" else ("out", None))
+    mask = Part("indices", np.uint8, (None,))
+    plain, masked = f"{format.name}", f"{format.name}-masked"
+    own = {"format": format, "kernel": format.kernel or gemm}
+    type("MaskedWeight", (MaskedWeight,), own | {
+        "kind": masked, "parts": {"values": left, "mask": mask, "scale": scale}})
+    return type("QuantizedWeight", (QuantizedWeight,), own | {
+        "kind": plain, "parts": {"values": values, "scale": scale}})
+
+
+def smallest_form(codes: np.ndarray, scales: np.ndarray, format: Any) -> QuantizedWeight:
+    """The form of these codes with the fewer bytes on disk."""
+    whole, left = (-(-count * format.bits // 8) for count in (codes.size, np.count_nonzero(codes)))
+    masked = bool(-(-codes.size // 8) + left < whole)
+    return STORED[f"{format.name}{'-masked' * masked}"](codes, scales)

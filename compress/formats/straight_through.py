@@ -1,0 +1,33 @@
+"""Gradients through rounding: a grid has no slope to follow, so they go straight through to the real number.
+
+Forward is `target`, backward is that of the identity (Bengio, Léonard & Courville 2013); or, where a grid
+ends, that of clipping to its range (Krishnamoorthi 2018, §2.4).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn.rules.record import Rule
+from nn.rules.select import only
+
+__all__ = ["CLIPPED_STRAIGHT_THROUGH", "STRAIGHT_THROUGH"]
+
+STRAIGHT_THROUGH = Rule(
+    "straight_through",
+    "y = target;  dw = g, as if y were w",
+    lambda w, target: (target, None),
+    lambda g, saved, needs: (g, None),
+    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})],
+    surrogate=lambda w, target: lambda w, target: w,
+)
+
+CLIPPED_STRAIGHT_THROUGH = Rule(
+    "clipped_straight_through",
+    "out = target;  dy = g where low <= y <= high, else 0",
+    lambda y, target, *, low, high: (target, ((y >= low) & (y <= high),)),
+    lambda g, saved, needs: (only(g, saved[0]), None),
+    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {"low": -0.8, "high": 1.1})],
+    surrogate=lambda y, target, low, high: lambda y, target: np.clip(y, low, high),
+    fresh=True,
+)
