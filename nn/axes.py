@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .rules import RULES
 from .rules.einsum import _parse
 from .sizes import at, names_in
 
@@ -30,9 +31,10 @@ Map = tuple["int | None", ...]
 
 def axes(node: Any, shapes: Sequence[Shape | None]) -> list[Map]:
     """For each input of a node, which axis of the output each of its axes becomes, or None where the
-    operation acts along it. shapes: those of the inputs, None for one that is None. Raises KeyError for an
-    operation that AXES does not know."""
-    maps = AXES[node.op](node, shapes)
+    operation acts along it. shapes: those of the inputs, None for one that is None. A rule may have `axes`
+    of its own. Raises KeyError for an operation of which nothing is known."""
+    own = getattr(RULES[node.op], "axes", None)
+    maps = own(shapes, node.attrs) if own else AXES[node.op](node, shapes)
     return [() if shape is None else tuple(made) for made, shape in zip(maps, shapes, strict=True)]
 
 
@@ -99,18 +101,20 @@ def _channels(node, shapes):
 
 
 def _layer_norm(node, shapes):
-    """The last axes are mixed; weight and bias lie along them."""
+    """The last axes are mixed; weight and bias lie along them, and meet each a place of what was mixed."""
     n, k = len(shapes[0]), len(node.attrs["normalized_shape"])
-    return [[*range(n - k), *[None] * k], *[range(n - k, n)] * 2]
+    return [[*range(n - k), *[None] * k], *[[None] * k] * 2]
 
 
 def _convolution(node, shapes):
-    """Examples stay apart; a channel goes through alone where each has one filter of its own."""
-    n, groups = len(shapes[0]), node.attrs["groups"]
-    alone = 1 if node.op == "conv2d" and groups == shapes[0][1] == shapes[1][0] else None
-    ends = [None] * (n - 2)
-    w = (1, None, *ends) if node.op == "conv2d" else (None, 1 if groups == 1 else None, *ends)
-    return [(0, alone, *ends), w, (1,)]
+    """Examples stay apart. A filter makes a channel, but in groups its place says of which channels; where
+    each channel has one filter of its own, it goes through alone."""
+    groups = node.attrs["groups"]
+    alone = groups == shapes[0][1] == node.shape[1]
+    made = 1 if alone or groups == 1 else None
+    w = [None] * 4
+    w[0 if alone or node.op == "conv2d" else 1] = made
+    return [(0, 1 if alone else None, None, None), w, (made,)]
 
 
 def _linear(node, shapes):
@@ -133,11 +137,13 @@ def _einsum(node, shapes):
 
 
 def _attention(node, shapes):
-    """Each query gets a row of the output; keys are summed over, as are the numbers of queries and keys."""
+    """Each query gets a row of the output, but if is_causal its place says which keys it sees; keys are
+    summed over, as are the numbers of queries and keys."""
     n = len(node.shape)
+    row = None if node.attrs["is_causal"] else n - 2
     ahead = [range(n - len(shape), n - 2) if shape is not None else () for shape in shapes]
-    mask = [n - 2, None][-len(shapes[3]):] if shapes[3] else []
-    ends = (n - 2, None), (None, None), (None, n - 1), mask
+    mask = [row, None][-len(shapes[3]):] if shapes[3] else []
+    ends = (row, None), (None, None), (None, n - 1), mask
     return [(*batch, *end) for batch, end in zip(ahead, ends, strict=True)]
 
 
@@ -146,10 +152,9 @@ def _embedding(node, shapes):
 
 
 def _gather(node, shapes):
-    """x is looked up along dim, each index standing where its result will; a source is added along dim."""
+    """x is looked up along dim, each index standing where its result will."""
     dim = node.attrs["dim"] % len(shapes[0])
-    there = [None if a == dim else a for a in range(len(shapes[0]))]
-    return [there, range(len(there))] if node.op == "gather" else [range(len(there)), there, there]
+    return [[None if a == dim else a for a in range(len(shapes[0]))], range(len(shapes[1]))]
 
 
 def _pad(node, shapes):
@@ -214,7 +219,7 @@ _FAMILIES: dict[Callable[[Any, Sequence[Shape | None]], list], str] = {
                 "invert both either cast truncate clone detach expand mse l1 huber kl_div "
                 "binary_cross_entropy_with_logits",
     _reduction: "sum mean var std max min argmax argmin any all prod norm logsumexp",
-    _along: "softmax log_softmax cumsum cumprod argsort cat",
+    _along: "softmax log_softmax cumsum cumprod argsort cat scatter_add",
     _convolution: "conv2d conv_transpose2d",
     lambda node, shapes: [(0, 1, None, None)]: "max_pool2d avg_pool2d",
     _channels: "batch_norm_eval",
@@ -223,6 +228,6 @@ _FAMILIES: dict[Callable[[Any, Sequence[Shape | None]], list], str] = {
     lambda node, shapes: [(0, None), (0,)]: "cross_entropy",
     _linear: "linear", _matmul: "matmul", _einsum: "einsum", _attention: "scaled_dot_product_attention",
     _pad: "pad", _permute: "permute", _reshape: "reshape", _index: "index",
-    _gather: "gather scatter_add", _embedding: "embedding",
+    _gather: "gather", _embedding: "embedding",
 }
 AXES = {op: family for family, ops in _FAMILIES.items() for op in ops.split()}

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .axes import AXES, axes, primes
+from .axes import axes, primes
 from .sizes import Size, length_of, names_in
 from .tensor import TraceError
 
@@ -44,92 +44,85 @@ def merged(records: Sequence[tuple[list[Any], dict[str, np.ndarray]]], points: P
     """
     nodes = []
     for twins in zip_longest(*(nodes for nodes, _ in records)):
-        node = _same_operation(twins, points)
+        done = [twin and (twin.op, twin.inputs) for twin in twins]
+        if which := _first_other(done):
+            ops = ["nothing" if node is None else node.op for node in twins]
+            why = "what is done depends on lengths or on values"
+            raise _unlike(twins[0] or twins[which], why, ops, points, which)
+        node = twins[0]
         for name in node.inputs:
             values = [constants.get(name) for _, constants in records]
-            if _first_other(values):
-                raise _unlike(node, f"it reads the constant {name!r}, which depends on lengths or on inputs",
-                              values, points)
-        shapes, attrs = [twin.shape for twin in twins], [twin.attrs for twin in twins]
-        mixes = "it mixes the rows of a batch, or drops some, or cuts up a length that moves: it makes"
-        depends = "what it does depends on a length that moves"
-        shape = _agreed(node, mixes, shapes, points)
-        if not all("N" in term for n in shape if "N" in names_in(n) for term in n.terms):
-            raise _unlike(node, mixes, shapes, points)
+            if which := _first_other(values):
+                why = f"it reads the constant {name!r}, which depends on lengths or on values"
+                raise _unlike(node, why, values, points, which)
+        why = "it mixes the rows of a batch, or drops some, or cuts up a length that moves: it makes"
+        shape = _symbolic(node, why, [twin.shape for twin in twins], points)
         if node.op == "reshape":
             alone = len([n for n in shape if isinstance(n, Size)]) == 1 and 0 not in shape
-            attr = {"shape": tuple(-1 if alone and isinstance(n, Size) else n for n in shape)}
+            attrs = {"shape": tuple(-1 if alone and isinstance(n, Size) else n for n in shape)}
         else:
-            attr = _agreed(node, depends, attrs, points)
-            if "N" in names_in(attr) and node.op not in SHAPING:
-                raise _unlike(node, depends, attrs, points)
-        nodes.append(replace(node, shape=shape, attrs=attr))
+            why, every = "what it does depends on a length that moves", [twin.attrs for twin in twins]
+            attrs = _symbolic(node, why, every, points)
+            if "N" in names_in(attrs) and node.op not in SHAPING:
+                raise _unlike(node, why, every, points, 1)
+        nodes.append(replace(node, shape=shape, attrs=attrs))
     return nodes
 
 
-def _same_operation(twins: tuple[Any, ...], points: Points) -> Any:
-    """The first of these nodes, if there is one at all points and it does the same."""
-    first = twins[0]
-    done = [twin and (twin.op, twin.inputs) for twin in twins]
-    if which := _first_other(done):
-        ops = ["nothing" if node is None else node.op for node in twins]
-        raise _unlike(first or twins[which], "what is done depends on the size of the batch, or on values",
-                      ops, points, which)
+def _symbolic(node: Any, why: str, values: list[Any], points: Points) -> Any:
+    """One shape or one dict of attributes for all points. Raises TraceError if there is none."""
+    for name in points[0]:    # one after the other, for an error that says which
+        of_one = [i for i, point in enumerate(points) if {**point, name: points[0][name]} == points[0]]
+        try:
+            _through([values[i] for i in of_one], [{name: points[i][name]} for i in of_one])
+        except LookupError:
+            raise _unlike(node, why, values, points, of_one[-1]) from None
+    try:
+        return _through(values, points)
+    except LookupError:
+        raise _unlike(node, why, values, points, len(points) - 1) from None
+
+
+def _through(values: Sequence[Any], points: Points) -> Any:
+    """The length, or what has lengths in it, that goes through these values. LookupError if there is none."""
+    first = values[0]
+    if {type(value) for value in values} == {type(first)}:
+        if isinstance(first, dict) and all(value.keys() == first.keys() for value in values):
+            return {key: _through([value[key] for value in values], points) for key in first}
+        if isinstance(first, (tuple, list)) and {len(value) for value in values} == {len(first)}:
+            return type(first)(_through(parts, points) for parts in zip(*values, strict=True))
+        if isinstance(first, slice):
+            return slice(*_through([(value.start, value.stop, value.step) for value in values], points))
+        if isinstance(first, (int, np.integer)) and _first_other(values):
+            size = length_of(values, points)
+            if size is not None and ("N" not in names_in(size) or all("N" in term for term in size.terms)):
+                return size
+    if isinstance(first, (dict, tuple, list)) or _first_other(values):
+        raise LookupError
     return first
 
 
-def _agreed(node: Any, why: str, values: list[Any], points: Points) -> Any:
-    try:
-        return _symbolic(values, points)
-    except LookupError:
-        raise _unlike(node, why, values, points) from None
-
-
-def _symbolic(values: list[Any], points: Points) -> Any:
-    """One length, shape or attribute for all points. Raises LookupError if there is none."""
-    first = values[0]
-    if not _first_other(values):
-        return first
-    if {type(value) for value in values} == {type(first)}:
-        if isinstance(first, dict) and all(value.keys() == first.keys() for value in values):
-            return {key: _symbolic([value[key] for value in values], points) for key in first}
-        if isinstance(first, (tuple, list)) and {len(value) for value in values} == {len(first)}:
-            return type(first)(_symbolic(list(parts), points) for parts in zip(*values, strict=True))
-        if isinstance(first, slice):
-            return slice(*_symbolic([(value.start, value.stop, value.step) for value in values], points))
-        if isinstance(first, (int, np.integer)) and (size := length_of(values, points)) is not None:
-            return size
-    raise LookupError
-
-
-def _unlike(node: Any, why: str, values: Sequence[Any], points: Points, which: int = 0) -> TraceError:
-    """The error of a node at which two points differ: what is there, and by which lengths they differ."""
-    which = which or _first_other(values)
+def _unlike(node: Any, why: str, values: Sequence[Any], points: Points, which: int) -> TraceError:
+    """The error of a node that does not do the same at the first point and another: what, at what lengths."""
     names = [name for name in points[0] if points[0][name] != points[which][name]]
-    said = [f"{'arrays' if isinstance(values[i], np.ndarray) else values[i]} with "
-            + ", ".join(f"{name} = {points[i][name]}" for name in names) for i in (0, which)]
-    fixed = "" if "N" in names else f" (with a fixed {names[0]}, no name in dims, it is one)"
+    said = []
+    for value, point in ((values[0], points[0]), (values[which], points[which])):
+        what = "an array" if isinstance(value, np.ndarray) and value.ndim else value
+        said.append(f"{what} with {', '.join(f'{name} = {point[name]}' for name in names) or 'other inputs'}")
+    fixed = "" if BATCH in names or not names else "; a length that dims does not name is fixed"
     return refused(node, f"{why}: {' and '.join(said)}{fixed}")
 
 
 def _first_other(values: Sequence[Any]) -> int:
-    """The place of the first value that is not as the value at 0; 0 if there is none."""
-    return next((i for i, value in enumerate(values) if not _equal(values[0], value)), 0)
+    """The place of the first value that is not as the value at 0, arrays to the bit; 0 if there is none."""
+    return next((i for i, value in enumerate(values) if not _same(values[0], value)), 0)
 
 
-def _equal(one: Any, other: Any) -> bool:
-    """Whether two attributes are the same, arrays in them to the bit."""
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, np.ndarray):
-        return (one.shape, one.dtype) == (other.shape, other.dtype) and one.tobytes() == other.tobytes()
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return one == other or one != one
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        same = one.shape == other.shape and one.dtype == other.dtype
+        return one is other or (same and one.tobytes() == other.tobytes())
+    return one is other or (type(one) is type(other) and bool(one == other or one != one))
 
 
 # Each row by itself
@@ -145,10 +138,11 @@ def rows_stay_apart(graph: Any) -> None:
             for name, value in graph.inputs.items() if BATCH in value.shape}
     wanted = set(rows.values())
     for node in graph.nodes:
-        if node.op not in AXES:
-            raise refused(node, "what becomes of its axes is not known; wanted a line for it in nn.axes.AXES")
         shapes = [None if name is None else graph.value(name).shape for name in node.inputs]
-        inputs = list(zip(node.inputs, shapes, axes(node, shapes), strict=True))
+        try:
+            inputs = list(zip(node.inputs, shapes, axes(node, shapes), strict=True))
+        except KeyError:
+            raise refused(node, "nothing is known of its axes; wanted `axes` in its Rule") from None
         along = [axis for axis, n in enumerate(node.shape) if "N" in names_in(n)]
         places = {_moved(node, shape, rows[name], made) for name, shape, made in inputs if name in rows}
         if not places and along:    # an expand: all rows are equal, and lie in any order
@@ -163,7 +157,7 @@ def rows_stay_apart(graph: Any) -> None:
         if places:
             rows[node.output] = places.pop()
     for name in graph.outputs.values():
-        if wanted and rows.get(name) not in wanted:
+        if name in rows and rows[name] not in wanted:
             node = graph.producer(name)
             raise refused(node, f"the output must be (N, …), as the input is; it is {node.shape}")
 

@@ -58,7 +58,7 @@ class Node:
         return f"{self.output} = {self.op}({', '.join(map(str, self.inputs))}{attrs})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """A straight list of nodes from the inputs to the outputs. It never changes: dataclasses.replace makes
     another one.
@@ -188,4 +188,9 @@ def _shape(shape: Shape) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, tuple) and any(isinstance(part, slice) for part in value):    # an index
+        return f"[{', '.join(map(_short, value))}]"
+    if isinstance(value, slice):
+        ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
+        return ":".join(ends if ends[2] else ends[:2])
     return f"array{value.shape}" if isinstance(value, np.ndarray) else repr(value)

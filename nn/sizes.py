@@ -7,6 +7,7 @@ the polynomial through the lengths seen, of degree 1 in each name. Its text is a
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -47,12 +48,9 @@ def at(value: Any, dims: Mapping[str, int]) -> Any:
 
 def names_in(value: Any) -> set[str]:
     """The names of the dimensions that a length, a shape or an attribute depends on."""
-    if isinstance(value, Size):
-        return {factor for term in value.terms for factor in term if factor.isidentifier()}
-    if isinstance(value, slice):
-        value = value.start, value.stop, value.step
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
-    return set().union(*map(names_in, parts))
+    asked: dict[str, int] = defaultdict(int)
+    at(value, asked)
+    return set(asked)
 
 
 def length_of(lengths: Sequence[int], points: Sequence[Mapping[str, int]]) -> int | Size | None:

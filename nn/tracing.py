@@ -126,7 +126,7 @@ class _Tracer:
         self._stack.pop()
 
     def record(self, rule: Any, inputs: tuple[Any, ...], attrs: dict[str, Any], out: Tensor) -> None:
-        dtypes = [value.dtype for value in inputs if hasattr(value, "dtype")]
+        dtypes = [value.dtype for value in inputs if isinstance(value, (Tensor, np.ndarray))]
         names = tuple(self._known(value, dtypes) for value in inputs)
         if rule.name in SAME:
             self._names[id(out)] = names[0]
@@ -194,8 +194,8 @@ def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[
         names = (*dims.get(name, (BATCH,)), *(None,) * x.ndim)
         for size, n in zip(names, x.shape, strict=False):
             if n != (n if size is None else size if isinstance(size, int) else lengths.setdefault(size, n)):
-                raise ValueError(f"trace: {name} has shape {x.shape}, but dims has {size} = "
-                                 f"{lengths.get(size, size)} for a length of {n}")
+                raise ValueError(f"trace: {name} has shape {x.shape}, but its dimension {size} is "
+                                 f"{lengths.get(size, size)} long, by dims or in another input")
         if len(dims.get(name, ())) > x.ndim or not all(s.isidentifier() for s in names if isinstance(s, str)):
             raise ValueError(f"trace: dims has {dims[name]!r} for {name}, wanted names for some of the "
                              f"dimensions of its shape {x.shape}")
@@ -204,16 +204,17 @@ def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[
     tried = {name: ROWS if name == BATCH else (n - 1, n // 2) if n > 2 else (n + 1, n + 2)
              for name, n in lengths.items()}
     others = {name: [m for m in tried[name] if m != n] for name, n in lengths.items()}
-    return inputs, [lengths, *({**lengths, name: m} for name in lengths for m in others[name]),
-                    *({**lengths, **{name: others[name][-1] for name in several}}
-                      for k in range(2, len(lengths) + 1) for several in combinations(lengths, k))]
+    points = [{**lengths, name: m} for name in lengths for m in others[name]]
+    points += [{**lengths, **{name: others[name][-1] for name in several}}
+               for k in range(2, len(lengths) + 1) for several in combinations(lengths, k)]
+    return inputs, [lengths, *(points or [lengths])]    # with other numbers, if all lengths are fixed
 
 
 def _examples(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Value],
               point: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Inputs of other lengths like those of the example. Floats are other numbers, integers stand in other
     rows, so that a constant that a forward computes from them is another one."""
-    rng, made = np.random.default_rng(list(point.values())), {}
+    rng, made = np.random.default_rng([0, *point.values()]), {}
     for name, x in arrays.items():
         for axis, size in enumerate(inputs[name].shape):
             if isinstance(size, Size):
@@ -249,13 +250,12 @@ def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(out, Tensor):
         yield name, out
         return
-    if isinstance(out, Mapping):
-        named = [(f"{name}.{key}" if name else str(key), one) for key, one in out.items()]
+    named = []
+    if isinstance(out, Mapping) or hasattr(out, "_fields"):
+        parts = out.items() if isinstance(out, Mapping) else zip(out._fields, out, strict=True)
+        named = [(f"{name}.{key}" if name else str(key), one) for key, one in parts]
     elif isinstance(out, (tuple, list)):
-        keys = getattr(out, "_fields", None) or [f"{name or 'output'}_{i}" for i in range(len(out))]
-        named = list(zip(keys, out, strict=True))
-    else:
-        named = []
+        named = [(f"{name or 'output'}_{i}", one) for i, one in enumerate(out)]
     if not named:
         raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__} (a "
                          "tuple, list or dict of Tensors is right too)")

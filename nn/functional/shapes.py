@@ -95,13 +95,14 @@ def one_hot(tensor: Operand, num_classes: int = -1) -> Tensor:
     num_classes: -1 for as many as are needed. Raises TypeError for what are no integers, ValueError for one
     that is not in 0 … num_classes − 1.
     """
-    classes = as_tensor(as_indices(tensor)).numpy()
-    if classes.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: the classes are {classes.dtype}, wanted integers")
     if not is_int(num_classes):
         raise TypeError(f"one_hot: num_classes is {num_classes!r}, wanted an int")
+    given = as_tensor(as_indices(tensor))
+    classes = given.numpy() if num_classes == -1 else given.data    # of -1 the shape depends on values
+    if classes.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: the classes are {classes.dtype}, wanted integers")
     most = int(classes.max()) + 1 if classes.size else 0
     n = most if num_classes == -1 else num_classes
     if (classes.size and classes.min() < 0) or most > n:
         raise ValueError(f"one_hot: classes from {classes.min()} to {most - 1} came, wanted 0 to {n - 1}")
-    return Tensor((classes[..., None] == np.arange(n)).astype(np.int64))
+    return (given.unsqueeze(-1) == np.arange(n)).long()

@@ -81,7 +81,8 @@ class MultiheadAttention(Module):
         single = len(shape_of(self, query)) == 2
         q, k, v = self._projected(query, key, value, single)
         n, _, length, _ = q.shape
-        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal)
+        causal = bool(is_causal) and not need_weights and attn_mask is None and key_padding_mask is None
+        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal and not causal)
         p = self.dropout if self.training else 0.0
         weights = None
         if need_weights:
@@ -91,7 +92,7 @@ class MultiheadAttention(Module):
             weights = weights.mean(1) if average_attn_weights else weights
             weights = weights.squeeze(0) if single else weights
         else:
-            found = F.scaled_dot_product_attention(q, k, v, mask, p)
+            found = F.scaled_dot_product_attention(q, k, v, mask, p, causal)
         found = self.out_proj(found.permute(0, 2, 1, 3).reshape(n, length, self.embed_dim))
         if single:
             found = found.squeeze(0)
@@ -151,8 +152,8 @@ class MultiheadAttention(Module):
                 raise ValueError(f"MultiheadAttention: {name} has shape {mask.shape}, wanted "
                                  f"{' or '.join(map(str, shapes))}")
             if mask.dtype == bool:
-                mask = mask.data if isinstance(mask, Tensor) else mask
-                mask = np.where(mask, -np.inf, 0).astype(q.dtype)
+                where = F.where if isinstance(mask, Tensor) else np.where    # a trace hears of a Tensor's
+                mask = where(mask, np.full((), -np.inf, q.dtype), np.zeros((), q.dtype))
             elif mask.dtype.kind != "f":
                 raise TypeError(f"MultiheadAttention: {name} must be booleans or floats, got {mask.dtype}")
             mask = mask.reshape(shapes[mask.shape])
