@@ -6,7 +6,7 @@ too few weights for the values that are to be shared are found before a step is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -23,25 +23,21 @@ __all__ = ["check_constants", "check_float32", "check_folded", "check_layer", "r
 
 
 def check_constants(graph: Graph, who: str) -> None:
-    """Raise ValueError where the weight of a layer is not float32, or a parameter or buffer is not finite."""
+    """Raise ValueError where the weight of a layer is not float32."""
     for node in graph.nodes:
         if node.op in WEIGHTED and node.inputs[1] in graph.constants:
             check_float32(graph.constants[node.inputs[1]], node.inputs[1], who)
         if node.op == "cast" and node.inputs[0] in graph.constants:  # of a layer in float16
             check_float32(graph.constants[node.inputs[0]], node.inputs[0], who)
-    _check_finite(graph.constants, who, "holds NaN or infinity")
 
 
 def check_folded(numbers: Numbers, who: str) -> None:
-    """Raise ValueError where a weight is not finite once the batch norm after it is folded in."""
-    _check_finite(numbers.constants, who, "leaves float32 when the batch norm after it is folded into it")
-
-
-def _check_finite(constants: Mapping[str, np.ndarray], who: str, otherwise: str) -> None:
-    for name, array in constants.items():
-        made = name.startswith("constant")  # by forward, as a mask of −∞ is
-        if not made and array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{who}: {name} {otherwise}")
+    """Raise ValueError where a parameter or buffer is not finite, before or after norms are folded in."""
+    for folded, why in ((False, "holds NaN or infinity"),
+                        (True, "leaves float32 when the batch norm after it is folded into it")):
+        name = numbers.infinite(folded)
+        if name is not None:
+            raise ValueError(f"{who}: {name} {why}")
 
 
 def check_float32(w: np.ndarray, name: str, who: str) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from nn.tensor import Tensor, apply
 from .formats.straight_through import STRAIGHT_THROUGH
 from .lower.lowering import Lowered, lowered
 from .lower.numbers import Numbers
+from .lower.table import Need
+from .program.bound import Bound
 from .state import from_arrays, to_arrays
 
 __all__ = ["FOLDED_BIAS", "FOLDED_WEIGHT", "Simulation"]
@@ -87,10 +90,12 @@ class Simulation:
 
     def __post_init__(self) -> None:
         self._lowered: tuple[tuple[str, ...], Lowered] | None = None
+        self._bound: Bound | None = None
+        self._names: list[str] | None = None  # of the constants that are parameters and buffers of the model
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles are lowered anew."""
-        return {**vars(self), "_lowered": None}
+        return {**vars(self), "_lowered": None, "_bound": None, "_names": None}
 
     def __call__(self, model: nn.Module, *inputs: Any, **named: Any) -> Any:
         """The model's output for its inputs, Tensors or arrays, as its Program computes it."""
@@ -100,15 +105,35 @@ class Simulation:
         run = _Run(self, model, arrays)
         return self._shaped(run.outputs(given))
 
-    def now(self, model: nn.Module) -> tuple[Lowered, Numbers]:
-        """The network lowered, once for each set of weights that can be stored, and its numbers of this
-        moment."""
-        graph = self.current(model)
-        key = tuple(graph.parametrizations)
+    def now(self, model: nn.Module) -> tuple[Lowered, Numbers, dict[str, nn.Parameter]]:
+        """The network lowered, once for each set of weights that can be stored, its numbers of this moment,
+        and the parameters that it reads. The weight of a schedule that has not ended is as it is seen."""
+        if self._names is None:
+            known = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
+            self._names = [name for name in self.graph.constants if name in known]
+        owned = attrgetter(*self._names, "training")(model)
+        constants, parameters, chains = dict(self.graph.constants), {}, {}
+        for name, one in zip(self._names, owned, strict=False):
+            constants[name] = one if isinstance(one, np.ndarray) else one.data
+            if not isinstance(one, np.ndarray):
+                parameters[name], chain = one, one.parametrization
+                if chain is not None and (chain.activations is not None or chain.finished()):
+                    chains[name] = chain
+                elif chain is not None:  # it can't be stored yet: it is a float32 weight like any other
+                    constants[name] = chain.project(Tensor(one.data)).data
+        key = tuple(chains)
         if self._lowered is None or self._lowered[0] != key:
-            self._lowered = key, lowered(graph, type(model).__name__)
+            graph = replace(self.graph, parametrizations=chains)
+            self._lowered, self._bound = (key, lowered(graph, type(model).__name__)), None
         low = self._lowered[1]
-        return low, Numbers(low.known, graph.constants, graph.parametrizations, self.ranges)
+        return low, Numbers(low.known, constants, chains, self.ranges), parameters
+
+    def bound(self, low: Lowered, numbers: Numbers) -> Bound:
+        """What runs, with these numbers: bound once, then given others."""
+        if self._bound is None:
+            self._bound = low.program(numbers).bind()
+            return self._bound
+        return self._bound.renewed(*low.made(numbers))
 
     def _shaped(self, outputs: dict[str, Tensor]) -> Any:
         """One output as it is, those of a tuple as one, others by name."""
@@ -125,24 +150,6 @@ class Simulation:
         """Go on from the `state_arrays` of a simulation of the same network; ValueError for others' names."""
         self.ranges = from_arrays(self.ranges, arrays)
 
-    def current(self, model: nn.Module) -> Graph:
-        """The graph with the model's arrays and parametrizations of this moment, but for a parametrization
-        whose schedule has not ended, which is opened."""
-        parameters = dict(model.named_parameters())
-        now = {name: parameter.data for name, parameter in parameters.items()} | dict(model.named_buffers())
-        constants = {name: now.get(name, array) for name, array in self.graph.constants.items()}
-        parametrizations = {}
-        for name in constants.keys() & parameters.keys():
-            chain = parameters[name].parametrization
-            if chain is None:
-                continue
-            if chain.activations is not None or chain.finished():
-                parametrizations[name] = chain
-            else:  # it can't be stored yet: until its schedule ends it is a float32 weight like any other
-                constants[name] = chain.project(Tensor(constants[name])).data
-        ordered = {name: parametrizations[name] for name in sorted(parametrizations)}
-        return replace(self.graph, constants=constants, parametrizations=ordered)
-
 
 class _Run:
     """One forward of a simulated network: its Program with the numbers of now, and the Tensors at its values.
@@ -150,21 +157,20 @@ class _Run:
 
     def __init__(self, simulation: Simulation, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
         self.simulation, self.training = simulation, model.training
-        self.parameters = dict(model.named_parameters())
         with _divergence(model, arrays):
-            self.low, self.numbers = simulation.now(model)
+            self.low, self.numbers, self.parameters = simulation.now(model)
             self.known = self.low.known
-            for name, array in self.numbers.constants.items():
-                if not np.isfinite(array).all():  # an integer would hide it
-                    raise ValueError(f"{name} holds NaN or infinity")
-            bound = self.low.program(self.numbers).bind()
+            name = self.numbers.infinite()
+            if name is not None:  # an integer would hide it
+                raise ValueError(f"{name} holds NaN or infinity")
+            bound = simulation.bound(self.low, self.numbers)
         _, self.dims = bound.check(**arrays)
         with _divergence(model, arrays):
             self.made = bound.every_value(**arrays)
 
     def outputs(self, given: dict[str, Tensor]) -> dict[str, Tensor]:
         """The Tensors of the network's outputs. In training, the ranges follow."""
-        real = {name: self._real(name, x) for name, x in given.items()}
+        real = dict(given)
         grid: dict[str, Tensor] = {}
         ranges = dict(self.simulation.ranges)
         for node in self.known.nodes():
@@ -177,10 +183,13 @@ class _Run:
                     inputs.append(grid[name] if integers else real[name])
                 else:
                     inputs.append(None if name is None else self._operand(node, i, name))
-            y = apply(RULES[node.op], *inputs, **at(node.attrs, self.dims))
+            moves = node.output in self.known.moving
+            y = apply(RULES[node.op], *inputs, **(at(node.attrs, self.dims) if moves else node.attrs))
             if self.training and node.output in self.low.integers and y.size:
                 ranges[node.output] = self._followed(node.output, y.data)
             real[node.output] = self._real(node.output, y)
+            if integers and self.known.needs[node.output] is Need.SAME and RULES[node.op].exact:
+                grid[node.output] = y  # moved or chosen among integers, it stands for integers
         self.simulation.ranges = ranges
         return {name: real[value] for name, value in self.known.graph.outputs.items()}
 

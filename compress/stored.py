@@ -202,7 +202,8 @@ def as_matrix(w: np.ndarray) -> np.ndarray:
     if w.ndim == 2:
         return np.ascontiguousarray(w)
     if w.ndim in (3, 4):
-        return np.ascontiguousarray(np.moveaxis(w, 1, -1)).reshape(w.shape[0], prod(w.shape[1:]))
+        return np.ascontiguousarray(w.transpose(0, *range(2, w.ndim), 1)).reshape(w.shape[0],
+                                                            prod(w.shape[1:]))
     raise ValueError(f"a weight has shape (out, in), (O, I, k) or (O, I, kH, kW); got {w.shape}")
 
 
@@ -211,4 +212,5 @@ def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if len(shape) == 2:
         return matrix
     out, channels, *window = shape
-    return np.ascontiguousarray(np.moveaxis(matrix.reshape(out, *window, channels), -1, 1))
+    return np.ascontiguousarray(
+        matrix.reshape(out, *window, channels).transpose(0, len(shape) - 1, *range(1, len(shape) - 1)))

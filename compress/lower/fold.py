@@ -102,8 +102,7 @@ class Folding:
     def numbers(self, constants: Mapping[str, np.ndarray], chains: Mapping[str, Any]
                 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The constants of the folded graph, and the chains of its weights, from those of the network."""
-        chains = {name: chain.following(constants[name]) for name, chain in chains.items()}
-        folded = dict(constants)
+        folded, chains = dict(constants), dict(chains)
         for layer in self.layers.values():
             b: Any = None if layer.own is None else constants[layer.own]
             if layer.norm is not None:

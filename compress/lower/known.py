@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nn.graph import Node
+from nn.sizes import names_in
 
 from ..formats.format import Format, Grid
 from .fold import Folding
@@ -26,13 +27,14 @@ class Known:
     """The structure of a folded network. chains: the names of weights and the chains that they are seen
     through.
 
-    static: values that no input goes into. after: the result of a node that computes a clip too, by the
-    node's own output; clips: the ends of that clip. integer: outputs of the nodes that compute on integers.
-    on_grid: values that are integers.
+    static: values that no input goes into. moving: nodes with attributes that depend on named lengths. after:
+    the result of a node that computes a clip too, by the node's own output; clips: the ends of that clip.
+    integer: outputs of the nodes that compute on integers. on_grid: values that are integers.
     """
 
     def __init__(self, folding: Folding, chains: Mapping[str, Any], fallback: Any) -> None:
         self.folding, self.graph, self.chains, self.fallback = folding, folding.graph, chains, fallback
+        self.moving = {node.output for node in self.graph.nodes if names_in(node.attrs)}
         self.static = set(self.graph.constants) | {layer.bias for layer in folding.layers.values()}
         for node in self.graph.nodes:
             if all(name is None or name in self.static for name in node.inputs):
@@ -53,7 +55,14 @@ class Known:
             if self.needs.get(node.output) is Need.SAME and node.output in self.integer:
                 for name in node.inputs:
                     if name not in self.static and name is not None:
-                        self._roots[self.root(name)] = self.root(self.result(node.output))
+                        self._roots[self._root(name)] = self._root(self.result(node.output))
+        self._roots = {value: self._root(value) for value in self._roots}
+        self.classes = self._classes()
+        self.biases: dict[str, list[tuple[str, str]]] = {}
+        for node in self.nodes():
+            layer = folding.layers.get(node.output)
+            if layer is not None and node.output in self.integer:
+                self.biases.setdefault(layer.weight, []).append((layer.bias, self.root(node.inputs[0])))
 
     # What there is
 
@@ -156,24 +165,32 @@ class Known:
 
     def root(self, value: str) -> str:
         """The value that stands for all that have one grid with this one."""
-        while value in self._roots and self._roots[value] != value:
+        return self._roots.get(value, value)
+
+    def _root(self, value: str) -> str:
+        while self._roots.get(value, value) != value:
             value = self._roots[value]
         return value
 
-    def grids(self, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Grid]:
-        """The grid of every value that is read on one: that of its root, or its own where it is real."""
-        classes: dict[str, list[str]] = {}
+    def _classes(self) -> dict[str, tuple[Format, list[str]]]:
+        """For the root of every value that is read on a grid: its format, and the values whose ranges it
+        takes."""
+        classes: dict[str, tuple[Format, list[str]]] = {}
         for node in self.nodes():
-            value = self.result(node.output)
-            if value in self.on_grid and self.needs.get(node.output) in (Need.INTEGERS, Need.OWN):
-                classes.setdefault(self.root(value), []).append(value)
-            if self.needs.get(node.output) is Need.INTEGERS and node.inputs[0] not in self.on_grid:
-                classes.setdefault(node.inputs[0], [node.inputs[0]])
+            value, need = self.result(node.output), self.needs.get(node.output)
+            if value in self.on_grid and need in (Need.INTEGERS, Need.OWN):
+                classes.setdefault(self.root(value), (self.formats[value], []))[1].append(value)
+            if need is Need.INTEGERS and node.inputs[0] not in self.on_grid:
+                classes[node.inputs[0]] = self.formats[node.inputs[0]], [node.inputs[0]]
+        return classes
+
+    def grids(self, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Grid]:
+        """The grid of each root. Raises ValueError for a value whose range is not finite."""
         found = {}
-        for root, values in classes.items():
-            infinite = [value for value in values if value not in ranges]
-            if infinite:
-                raise ValueError(f"calibration: {infinite[0]} becomes NaN or infinite on the example")
-            lows, highs = zip(*(ranges[value] for value in values), strict=True)
-            found[root] = self.formats[values[0]].fit(min(lows), max(highs))
+        for root, (form, values) in self.classes.items():
+            for value in values:
+                if value not in ranges:
+                    raise ValueError(f"calibration: {value} becomes NaN or infinite on the example")
+            found[root] = form.fit(min(ranges[value][0] for value in values),
+                                   max(ranges[value][1] for value in values))
         return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,13 @@ class Place:
     name: str
     layout: Layout
 
+    @cached_property
+    def _back(self) -> Layout:
+        return tuple(self.layout.index(axis) for axis in range(len(self.layout)))
+
     def logical(self, array: np.ndarray) -> np.ndarray:
         """The array with its axes as the Graph has them."""
-        return array.transpose(np.argsort(self.layout)) if self.layout else array
+        return array.transpose(self._back)
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,16 @@ class Lowered:
     integers: dict[str, Place] = field(default_factory=dict)
 
     def program(self, numbers: Numbers) -> Program:
-        """The Program with these numbers."""
-        made = {name: make(numbers) for name, make in self.makers.items()}
+        """The Program with these numbers, which shares no memory with the network."""
+        made, grids = self.made(numbers)
         constants = {name: one.copy() if isinstance(one, np.ndarray) else one for name, one in made.items()}
-        grids = {name: numbers.grid(value) for name, value in self.grids.items()}
         return Program(self.name, self.inputs, self.outputs, self.calls, constants, grids,
                        self.known.graph.state)
+
+    def made(self, numbers: Numbers) -> tuple[dict[str, Constant], dict[str, Any]]:
+        """The constants and the grids of its Program, by name."""
+        return ({name: make(numbers) for name, make in self.makers.items()},
+                {name: numbers.grid(value) for name, value in self.grids.items()})
 
 
 def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = False) -> Lowered:

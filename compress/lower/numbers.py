@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,17 @@ class Numbers:
         self.constants, self.chains = known.folding.numbers(constants, chains)
         self._stored: dict[str, Stored] = {}
         self._values: dict[str, np.ndarray] = {}
+
+    def infinite(self, folded: bool = True) -> str | None:
+        """The first parameter or buffer that is not finite, before or after norms are folded; what a forward
+        made, as the −∞ of a mask, may be."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            for name, array in (self.constants if folded else self.plain).items():
+                if array.dtype.kind == "f" and not name.startswith("constant"):
+                    flat = array.reshape(-1)
+                    if not isfinite(flat.dot(flat)) and not np.isfinite(flat).all():  # (squares may overflow)
+                        return name
+        return None
 
     def value(self, name: str) -> np.ndarray:
         """A value that no input goes into: a constant, seen through its chain, or what is computed from some.
@@ -67,12 +79,10 @@ class Numbers:
     def _least(self, weight: str) -> np.ndarray | None:
         """The smallest scale for each output channel, so that no bias in units of x_scale · w_scale takes
         more than half of int32; None where nothing reads the weight on integers."""
-        known, least = self.known, None
-        for output, layer in known.folding.layers.items():
-            if layer.weight == weight and output in known.integer:
-                step = self.grid(known.graph.producer(output).inputs[0]).scale * 2.0**30
-                floor = np.abs(self.constants[layer.bias].astype(np.float64)) / step
-                least = floor if least is None else np.maximum(least, floor)
+        least = None
+        for bias, x in self.known.biases.get(weight, ()):
+            floor = np.abs(self.constants[bias].astype(np.float64)) / (self.grids[x].scale * 2.0**30)
+            least = floor if least is None else np.maximum(least, floor)
         return least
 
     def integer_bias(self, weight: str, bias: str, x: str) -> np.ndarray:

@@ -39,12 +39,14 @@ class Bound:
         self.inputs, self.outputs, self.check = program.inputs, program.outputs, program.check
         self.chosen = program.chosen
         self._buffers: Buffers | None = None
+        self._last: tuple[dict[str, int], list[tuple[int, ...]]] = ({}, [])  # named lengths, and shapes then
         self._load(program.constants, program.grids)
         self._idle: list[tuple[dict[str, int], list[np.ndarray | None]]] = []  # lengths, buffers of no run
 
     def _load(self, constants: Mapping[str, Any], grids: Mapping[str, Any]) -> None:
         source = Source(constants, grids, self.chosen)
-        self.held = {step.output: step.load(source) for step in self.steps}
+        with np.errstate(over="ignore"):  # what leaves float32 is refused
+            self.held = {step.output: step.load(source) for step in self.steps}
 
     def renewed(self, constants: Mapping[str, Any], grids: Mapping[str, Any]) -> Bound:
         """The same steps with other numbers: constants and grids of the same names, kinds and shapes."""
@@ -84,9 +86,8 @@ class Bound:
 
     def _run(self, values: dict[str, np.ndarray], dims: dict[str, int], buffers: list[np.ndarray | None],
              clock: Callable[[], float] | None = None, taken: list[float] | None = None) -> None:
-        for step, buffer in zip(self.steps, buffers, strict=True):
-            made = step.made
-            out = np.empty(at(made.shape, dims), made.dtype) if buffer is None else buffer
+        for step, buffer, shape in zip(self.steps, buffers, self._shapes(dims), strict=True):
+            out = np.empty(shape, step.made.dtype) if buffer is None else buffer
             inputs, held = [values[name] for name in step.inputs], self.held[step.output]
             more = {"dims": dims} if step.sized else {}
             if clock is None:
@@ -97,6 +98,12 @@ class Bound:
                 step.run(held, out, *inputs, **more)
                 taken.append(clock() - start)
             values[step.output] = out
+
+    def _shapes(self, dims: dict[str, int]) -> list[tuple[int, ...]]:
+        """The shape of what each step makes where the named lengths are these."""
+        if self._last[0] != dims or not self._last[1]:
+            self._last = dims, [at(step.made.shape, dims) for step in self.steps]
+        return self._last[1]
 
     def _given(self, values: dict[str, np.ndarray]) -> Any:
         """The outputs for the caller: one as it is, several by name. What came in goes out as a copy."""

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from nn.kernels import conv2d
 
@@ -73,10 +72,12 @@ def im2col(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, dilation: P
     x = _padded(x, padding, fill)
     n, height, width, channels = x.shape
     rows, columns = out_size(height, kh, sh, 0, dh), out_size(width, kw, sw, 0, dw)
-    bn, bh, bw, bc = x.strides
-    steps = bn, bh * sh, bw * sw, bh * dh, bw * dw, bc
-    patches = as_strided(x, (n, rows, columns, kh, kw, channels), steps)
-    np.copyto(out.reshape(patches.shape), patches)
+    patches = out.reshape(n, rows, columns, kh, kw, channels)
+    for i in range(kh):
+        for j in range(kw):
+            top, left = i * dh, j * dw
+            patches[:, :, :, i, j] = x[:, top : top + sh * (rows - 1) + 1 : sh,
+                                       left : left + sw * (columns - 1) + 1 : sw]
 
 
 def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, *, out: np.ndarray) -> None:
@@ -116,6 +117,7 @@ def _padded(x: np.ndarray, padding: Pair, fill: float) -> np.ndarray:
     (top, left), (n, height, width, channels) = padding, x.shape
     if not (top or left):
         return x
-    padded = np.full((n, height + 2 * top, width + 2 * left, channels), fill, x.dtype)
+    padded = np.empty((n, height + 2 * top, width + 2 * left, channels), x.dtype)
+    padded[...] = fill
     padded[:, top : top + height, left : left + width] = x
     return padded

@@ -49,7 +49,8 @@ class Program:
         self.calls, self.constants = tuple(calls), dict(constants)
         self.grids, self.state = dict(grids or {}), dict(state or {})
         self.chosen: dict[str, str] = {}  # a value on a grid → the name of that grid
-        self.values, self.lines = self._checked()
+        with np.errstate(over="ignore"):  # what leaves float32 is refused
+            self.values, self.lines = self._checked()
         self._bound: Bound | None = None
 
     def bind(self, target: str = "cpu") -> Bound:

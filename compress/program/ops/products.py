@@ -23,7 +23,9 @@ from ..call import Call
 from ..nonfinite import not_finite
 from ..op import Line, Op, Source, Step, clipped, windows
 from ..value import Value
-from .pointwise import LARGEST, check_grid, clamp, codes_of
+from .pointwise import check_grid, clamp, codes_of
+
+TINY = np.finfo(np.float32).tiny
 
 
 class _Product(Op):
@@ -228,10 +230,9 @@ def sums(line: Line, inputs: tuple[str, ...], made: Value, macs: int, kernel: st
     def load(source: Source) -> tuple:
         weight, bias = (source.constants[names[role]] for role in ("weight", "bias"))
         of_x, grid = source.grid(x), source.grid(output)
-        check_sums(line, weight, bias, of_x, grid)
         options = {"a_zero": of_x.zero, "bias": bias}
         if grid is not None:
-            options |= {"scale": multiplier(weight, of_x, grid), "out_zero": grid.zero,
+            options |= {"scale": multiplier(line, weight, of_x, grid), "out_zero": grid.zero,
                         "out_dtype": grid.format.dtype}
         return pack(weight), bias, options.get("scale"), options, codes_of(clip, grid)
 
@@ -251,7 +252,7 @@ def sums(line: Line, inputs: tuple[str, ...], made: Value, macs: int, kernel: st
         clamp(out, clip)
 
     def unit(source: Source) -> tuple:
-        return (source.constants[names["weight"]].scale * np.float32(source.grid(x).scale),)
+        return (multiplier(line, source.constants[names["weight"]], source.grid(x), None),)
 
     of_weight = f", scale {line.inputs[0].grid.scale:.4g} × {names['weight']}.scale"
     return [Step(kernel, inputs, f"{output}.s32", Value("int32", made.shape), onto, f"{text}s32", load, macs),
@@ -269,19 +270,23 @@ def check_sums(line: Line, weight: Stored, bias: np.ndarray, x: Any, grid: Any) 
     check_grid(line, x)
     if largest_sum(weight, bias, x.format) >= 2**31:
         raise line.fail("a sum of products and bias could leave int32")
+    multiplier(line, weight, x, grid)
+
+
+def multiplier(line: Line, weight: Stored, x: Any, grid: Any) -> np.ndarray:
+    """What a sum is multiplied by, per channel: x_scale · w_scale on the way to reals, over y_scale on the
+    way to a grid; there it is rounded to float32 once, and never to 0, which would mean no scale. Raises
+    ProgramError where that leaves float32.
+    """
     if grid is None:
-        if float(weight.scale.max()) * x.scale > LARGEST:
-            raise line.fail(f"scale · {line.call.constants['weight']}.scale leaves float32")
-    elif not np.isfinite(multiplier(weight, x, check_grid(line, grid))).all():
-        raise line.fail("x_scale · w_scale / y_scale leaves float32")
-
-
-def multiplier(weight: Stored, x: Any, y: Any) -> np.ndarray:
-    """x_scale · w_scale / y_scale per channel, rounded to float32 once (never to 0, which would mean no
-    scale)."""
-    with np.errstate(over="ignore"):
-        exact = weight.scale.astype(np.float64) * x.scale / y.scale
-        return np.maximum(exact, np.finfo(np.float32).tiny).astype(np.float32)
+        made, said = weight.scale * np.float32(x.scale), f"scale · {line.call.constants['weight']}.scale"
+    else:
+        check_grid(line, grid)
+        exact = weight.scale.astype(np.float64) * x.scale / grid.scale
+        made, said = np.maximum(exact, TINY).astype(np.float32), "x_scale · w_scale / y_scale"
+    if not np.isfinite(made).all():
+        raise line.fail(f"{said} leaves float32")
+    return made
 
 
 def on_integers(weight: Stored) -> bool:
