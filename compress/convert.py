@@ -64,7 +64,7 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
     numbers = Numbers(low.known, graph.constants, graph.parametrizations, ranges)
     check_folded(numbers, "convert")
     if ranges is None and low.known.integer:
-        numbers.ranges = observe(numbers.calibration(), example)
+        numbers.ranges = observe(numbers, example)
     return low.program(numbers)
 
 

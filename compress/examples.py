@@ -11,7 +11,8 @@ import numpy as np
 
 import nn
 from nn.graph import Graph
-from nn.rules import RULES
+
+from .lower.numbers import Numbers
 
 __all__ = ["Example", "observe"]
 
@@ -74,26 +75,26 @@ def _checked(who: str, what: str, array: Any) -> np.ndarray:
     return array
 
 
-def observe(graph: Graph, example: Example) -> dict[str, tuple[float, float]]:
-    """The least and the largest number that each float value of a graph takes on the example.
+def observe(numbers: Numbers, example: Example) -> dict[str, tuple[float, float]]:
+    """The least and the largest number that each float value of a network takes on the example.
 
-    Raises ValueError, naming it, for a value that becomes NaN or infinite, unless it is only chosen among
-    others, as the −∞ of a mask or of a border is.
+    Raises ValueError, naming it, where the result of a layer, or a value that is read on a grid, becomes NaN
+    or infinite; others may, as the −∞ of a mask does.
     """
-    ranges: dict[str, tuple[float, float]] = {}
-    chosen = {node.output for node in graph.nodes if RULES[node.op].exact or node.op == "where"}
+    known, ranges = numbers.known, {}
+    finite = {value for _, values in known.classes.values() for value in values} | known.folding.layers.keys()
 
     def watch(name: str, array: np.ndarray) -> None:
         if array.dtype.kind != "f" or not array.size:
             return
         low, high = float(array.min()), float(array.max())
-        if not np.isfinite([low, high]).all():
-            if name in chosen:
-                return
+        if np.isfinite([low, high]).all():
+            before = ranges.get(name, (low, high))
+            ranges[name] = (min(low, before[0]), max(high, before[1]))
+        elif name in finite:
             raise ValueError(f"calibration: {name} becomes NaN or infinite on the example")
-        before = ranges.get(name, (low, high))
-        ranges[name] = (min(low, before[0]), max(high, before[1]))
 
+    graph = numbers.calibration()
     with np.errstate(over="ignore", invalid="ignore"):
         for inputs in example.batches(graph):
             graph.run(watch=watch, **inputs)

@@ -123,7 +123,7 @@ def _rehearsed(model: nn.Module, graph: Graph, simulation: Simulation, example: 
 
     def ranges() -> dict[str, tuple[float, float]]:
         if quantized and not simulation.ranges:
-            simulation.ranges = observe(numbers.calibration(), example)
+            simulation.ranges = observe(numbers, example)
         return simulation.ranges
 
     rehearse(graph, {path: last[id(w)] for path, w in model.named_parameters() if id(w) in last}, ranges)

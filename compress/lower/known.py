@@ -37,7 +37,8 @@ class Known:
         self.moving = {node.output for node in self.graph.nodes if names_in(node.attrs)}
         self.static = set(self.graph.constants) | {layer.bias for layer in folding.layers.values()}
         for node in self.graph.nodes:
-            if all(name is None or name in self.static for name in node.inputs):
+            still = node.output not in self.moving and not names_in(node.shape)
+            if still and all(name is None or name in self.static for name in node.inputs):
                 self.static.add(node.output)
         self.after: dict[str, str] = {}
         self.clips: dict[str, tuple[float | None, float | None]] = {}
@@ -188,9 +189,6 @@ class Known:
         """The grid of each root. Raises ValueError for a value whose range is not finite."""
         found = {}
         for root, (form, values) in self.classes.items():
-            for value in values:
-                if value not in ranges:
-                    raise ValueError(f"calibration: {value} becomes NaN or infinite on the example")
             found[root] = form.fit(min(ranges[value][0] for value in values),
                                    max(ranges[value][1] for value in values))
         return found

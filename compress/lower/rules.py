@@ -61,7 +61,7 @@ class Rules(Lowers):
                     zip(axes(node, shapes), shapes, strict=True) if shape is not None)
         values = [i for i, name in enumerate(node.inputs)
                   if name is not None and name not in lower.known.static]
-        if not alike or not all(len(shapes[i]) == rank for i in values):
+        if not alike or not values or not all(len(shapes[i]) == rank for i in values):
             return None
         layout = lower.layout(node.inputs[values[0]])
         return layout, dict.fromkeys(values, layout)

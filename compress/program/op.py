@@ -72,8 +72,9 @@ class Line:
     """A Call together with what its names stand for. `grid`: that of its output, where the Program names one.
     """
 
-    def __init__(self, call: Call, inputs: list[Value], constants: Mapping[str, Any], grid: Any) -> None:
-        self.call, self.inputs, self.grid = call, inputs, grid
+    def __init__(self, call: Call, inputs: list[Value], constants: Mapping[str, Any], grid: Any,
+                 names: set[str]) -> None:
+        self.call, self.inputs, self.grid, self.names = call, inputs, grid, names
         self.op: Op = call.row()
         self._constants = constants
 

@@ -116,8 +116,8 @@ class Program:
             if not isinstance(x, np.ndarray) or x.dtype != value.dtype:
                 got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
                 raise TypeError(f"{self.name}: {name} must be a {value.dtype} array; got {got}")
+            known = "".join(f", {size} being {n}" for size, n in dims.items() if size in value.shape)
             if len(x.shape) != len(value.shape) or not all(map(_fits(dims), x.shape, value.shape)):
-                known = "".join(f", {size} being {n}" for size, n in dims.items() if size in value.shape[1:])
                 wanted = ", ".join(map(str, value.shape))
                 raise ValueError(f"{self.name}: {name} must have shape ({wanted}){known}; got {x.shape}")
         return given, dims
@@ -159,6 +159,7 @@ class Program:
     def _checked(self) -> tuple[dict[str, Value], list[Line]]:
         """The value that each line makes, and the lines with what their names stand for."""
         values, lines, grids = dict(self.inputs), [], dict(self.grids)
+        names = names_in([value.shape for value in values.values()])
         for call in self.calls:
             op = call.row()
             if op is None:
@@ -173,7 +174,7 @@ class Program:
             if missing:
                 raise call.fail(f"there is no constant {', '.join(missing)}")
             grid = grids.pop(call.output, None)
-            line = Line(call, [values[name] for name in call.inputs], self.constants, grid)
+            line = Line(call, [values[name] for name in call.inputs], self.constants, grid, names)
             values[call.output] = made = op.infer(line)
             if grid is not None and made.grid is not grid:
                 raise call.fail(f"it chooses no grid; the Program names one for {call.output}")

@@ -223,7 +223,7 @@ BAD_LINES = {
                               r"makes float32 \(0, 3\), not"),
     "rule of another dtype": ([rule("tanh", makes=("float64", (N, 3)))], {}, FLAT, "not float64"),
     "rule with lengths of its own": (
-        [rule("tanh", makes=("float32", (Size("M"), 3)))], {}, FLAT, "lengths that none of its inputs has"),
+        [rule("tanh", makes=("float32", (Size("M"), 3)))], {}, FLAT, "lengths that no input has"),
     "rule with too few arguments": ([rule("add")], {}, FLAT, "its rule refuses such inputs"),
     "rule with another attribute": ([rule("tanh", dim=1)], {}, FLAT, "its rule refuses such inputs"),
     "rule that makes more than memory": (

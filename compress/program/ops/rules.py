@@ -57,10 +57,9 @@ class Numpy(Op):
         dtype, shape = line.call.attributes["makes"]
         empty = 0 in shape
         made = Value(str(dtype), shape) if empty else line.made(str(dtype), shape)
-        names = names_in([value.shape for value in line.inputs])
-        if not names_in(shape) <= names:
-            raise line.fail(f"makes the shape {shape}, with lengths that none of its inputs has")
-        dims = {name: 0 if name == "N" else 2 for name in names}
+        if not names_in(shape) <= line.names:
+            raise line.fail(f"makes the shape {shape}, with lengths that no input has")
+        dims = {name: 0 if name == "N" else 2 for name in line.names}
         examples = [np.zeros(at(value.shape, dims), value.dtype) for value in line.inputs]
         try:
             with np.errstate(all="ignore"):
@@ -98,7 +97,7 @@ class Numpy(Op):
         if rule_of(line.call) == "conv_transpose2d":
             return prod(sizes[0]) * prod(sizes[1][1:])
         if rule_of(line.call) == "einsum":
-            equation = line["equation"].replace(" ", "").split("->")[0].split(",")
+            equation = line.call.attributes["equation"].replace(" ", "").split("->")[0].split(",")
             if any("." in term for term in equation):
                 return 0
             return prod({c: n for term, size in zip(equation, sizes, strict=True)
