@@ -149,7 +149,7 @@ def test_another_target_is_refused(int8):
     (Call("clip", ("x",), "y"), "y = clip(x, relu)"),
     (Call("add", ("x", "z"), "y", {}, {"clip": (None, 1.0)}), "y = add(x, z, at most 1)"),
     (Call("reshape", ("x",), "y", {}, {"shape": (Size("N"), 6), "axes": (0, 2, 1)}),
-     "y = reshape(x, 0 2 1 → (N, 6))"),
+     "y = reshape(x, 0 2 1 → N×6)"),
     (Call("numpy: where", ("m", "x"), "y", {"2": "c"}, {"makes": ("float32", (Size("N"), 6))}),
      "y = numpy: where(m, x, c)"),
     (Call("numpy: softmax", ("x",), "y", {}, {"dim": -1, "makes": ("float32", (Size("N"), 6))}),

@@ -67,8 +67,8 @@ class Reshape(Op):
                      self.words(line.call), in_place=axes is None)]
 
     def said(self, call: Call) -> list[str]:
-        axes, shape = self.of(call, "axes"), ", ".join(map(str, self.of(call, "shape")))
-        return [f"({shape})"] if axes is None else [f"{' '.join(map(str, axes))} → ({shape})"]
+        axes, shape = self.of(call, "axes"), "×".join(map(str, self.of(call, "shape")))
+        return [shape] if axes is None else [f"{' '.join(map(str, axes))} → {shape}"]
 
 
 class Cat(Op):
