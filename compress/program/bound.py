@@ -38,10 +38,12 @@ class Bound:
         self.name, self.calls, self.steps = program.name, calls, tuple(chain.from_iterable(calls.values()))
         self.inputs, self.outputs, self.check = program.inputs, program.outputs, program.check
         self.chosen = program.chosen
+        made = set(self.outputs.values()) - self.inputs.keys()
+        self._result = made.pop() if len(self.outputs) == len(made) == 1 else None  # where there is only one
         self._buffers: Buffers | None = None
-        self._last: tuple[dict[str, int], list[tuple[int, ...]]] = ({}, [])  # named lengths, and shapes then
+        self._last: tuple[dict[str, int] | None, list[tuple[int, ...]]] = None, []  # lengths, and shapes then
         self._load(program.constants, program.grids)
-        self._idle: list[tuple[dict[str, int], list[np.ndarray | None]]] = []  # lengths, buffers of no run
+        self._idle: list[tuple[dict[str, int], list[tuple]]] = []  # lengths, and plans that no run uses
 
     def _load(self, constants: Mapping[str, Any], grids: Mapping[str, Any]) -> None:
         source = Source(constants, grids, self.chosen)
@@ -51,6 +53,7 @@ class Bound:
     def renewed(self, constants: Mapping[str, Any], grids: Mapping[str, Any]) -> Bound:
         """The same steps with other numbers: constants and grids of the same names, kinds and shapes."""
         other = copy(self)
+        other._idle = []  # which hold the numbers of this one
         other._load(constants, grids)
         return other
 
@@ -62,51 +65,58 @@ class Bound:
         """
         values, dims = self.check(*arrays, **named)
         try:
-            lengths, buffers = self._idle.pop()
+            lengths, plan = self._idle.pop()
         except IndexError:  # the first run, or other threads are running
-            lengths, buffers = {}, []
-        if lengths != dims or not buffers:
-            buffers = self.buffers.arrays(dims)
-        self._run(values, dims, buffers)
-        self._idle.append((dims, buffers))
+            lengths, plan = None, []
+        if lengths != dims:
+            plan = self._plan(dims, self.buffers.arrays(dims))
+        for run, held, inputs, output, out, shape, dtype, more in plan:
+            if out is None:
+                out = np.empty(shape, dtype)
+            run(held, out, *[values[name] for name in inputs], **more)
+            values[output] = out
+        self._idle.append((dims, plan))
         return self._given(values)
 
     def every_value(self, *arrays: np.ndarray, **named: np.ndarray) -> dict[str, np.ndarray]:
         """All values that a run makes, by name, each in memory of its own."""
         values, dims = self.check(*arrays, **named)
-        self._run(values, dims, [None] * len(self.steps))
+        for step, shape in zip(self.steps, self._shapes(dims), strict=True):
+            values[step.output] = out = np.empty(shape, step.made.dtype)
+            more = {"dims": dims} if step.sized else {}
+            step.run(self.held[step.output], out, *[values[name] for name in step.inputs], **more)
         return values
 
     def seconds(self, *arrays: np.ndarray, clock: Callable[[], float] = time.perf_counter) -> list[float]:
         """The time that each step takes in one run, in their order."""
         values, dims = self.check(*arrays)
-        taken: list[float] = []
-        self._run(values, dims, self.buffers.arrays(dims), clock, taken)
+        taken = []
+        for run, held, inputs, output, out, shape, dtype, more in self._plan(dims, self.buffers.arrays(dims)):
+            values[output] = out = np.empty(shape, dtype) if out is None else out
+            out.fill(0)  # memory that was never touched costs its first user
+            arguments, start = [values[name] for name in inputs], clock()
+            run(held, out, *arguments, **more)
+            taken.append(clock() - start)
         return taken
 
-    def _run(self, values: dict[str, np.ndarray], dims: dict[str, int], buffers: list[np.ndarray | None],
-             clock: Callable[[], float] | None = None, taken: list[float] | None = None) -> None:
-        for step, buffer, shape in zip(self.steps, buffers, self._shapes(dims), strict=True):
-            out = np.empty(shape, step.made.dtype) if buffer is None else buffer
-            inputs, held = [values[name] for name in step.inputs], self.held[step.output]
-            more = {"dims": dims} if step.sized else {}
-            if clock is None:
-                step.run(held, out, *inputs, **more)
-            else:
-                out.fill(0) if buffer is None else None  # memory that was never touched costs its first user
-                start = clock()
-                step.run(held, out, *inputs, **more)
-                taken.append(clock() - start)
-            values[step.output] = out
+    def _plan(self, dims: dict[str, int], buffers: list[np.ndarray | None]) -> list[tuple]:
+        """What a run with these lengths does, step by step."""
+        return [(step.run, self.held[step.output], step.inputs, step.output, buffer, shape, step.made.dtype,
+                 {"dims": dims} if step.sized else {})
+                for step, buffer, shape in zip(self.steps, buffers, self._shapes(dims), strict=True)]
 
     def _shapes(self, dims: dict[str, int]) -> list[tuple[int, ...]]:
         """The shape of what each step makes where the named lengths are these."""
-        if self._last[0] != dims or not self._last[1]:
-            self._last = dims, [at(step.made.shape, dims) for step in self.steps]
-        return self._last[1]
+        lengths, shapes = self._last
+        if lengths != dims:
+            shapes = [at(step.made.shape, dims) for step in self.steps]
+            self._last = dims, shapes
+        return shapes
 
     def _given(self, values: dict[str, np.ndarray]) -> Any:
         """The outputs for the caller: one as it is, several by name. What came in goes out as a copy."""
+        if self._result is not None:
+            return values[self._result]
         found = {name: values[value].copy() if value in self.inputs else values[value]
                  for name, value in self.outputs.items()}
         return next(iter(found.values())) if len(found) == 1 else found

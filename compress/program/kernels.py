@@ -72,12 +72,11 @@ def im2col(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, dilation: P
     x = _padded(x, padding, fill)
     n, height, width, channels = x.shape
     rows, columns = out_size(height, kh, sh, 0, dh), out_size(width, kw, sw, 0, dw)
-    patches = out.reshape(n, rows, columns, kh, kw, channels)
-    for i in range(kh):
-        for j in range(kw):
-            top, left = i * dh, j * dw
-            patches[:, :, :, i, j] = x[:, top : top + sh * (rows - 1) + 1 : sh,
-                                       left : left + sw * (columns - 1) + 1 : sw]
+    x = np.ascontiguousarray(x)
+    bn, bh, bw, bc = x.strides
+    steps = bn, bh * sh, bw * sw, bh * dh, bw * dw, bc
+    patches = np.ndarray((n, rows, columns, kh, kw, channels), x.dtype, x, 0, steps)  # they overlap: a view
+    np.copyto(out.reshape(patches.shape), patches)
 
 
 def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, *, out: np.ndarray) -> None:

@@ -52,6 +52,9 @@ class Program:
         with np.errstate(over="ignore"):  # what leaves float32 is refused
             self.values, self.lines = self._checked()
         self._bound: Bound | None = None
+        first, *others = self.inputs.items()
+        plain = not others and first[1].shape[:1] == ("N",) and not names_in(first[1].shape[1:])
+        self._only = (first[0], np.dtype(first[1].dtype), first[1].shape[1:]) if plain else None
 
     def bind(self, target: str = "cpu") -> Bound:
         """The kernels that compute it, chosen by shapes, with their operands packed; made anew at each call.
@@ -105,6 +108,10 @@ class Program:
     def check(self, *arrays: np.ndarray, **named: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """The inputs by name, and the named lengths that they have. Raises TypeError or ValueError for what
         is no input of this Program."""
+        if len(arrays) == 1 and self._only is not None:  # as below, in a tenth of the time
+            (x,), (name, dtype, tail) = arrays, self._only
+            if type(x) is np.ndarray and x.dtype == dtype and x.shape[1:] == tail and x.ndim == 1 + len(tail):
+                return {name: x}, {"N": len(x)}
         given = dict(zip(self.inputs, arrays, strict=False)) | named
         if given.keys() != self.inputs.keys() or len(arrays) + len(named) != len(self.inputs):
             came = [*map(str, range(len(arrays))), *named]

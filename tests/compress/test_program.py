@@ -181,8 +181,8 @@ def test_the_result_is_the_callers(int8):
     before = first.copy()
     int8(1 - images())
     np.testing.assert_array_equal(first, before)
-    assert not any(np.shares_memory(first, a) for _,
-                   arrays in int8.bound._idle for a in arrays if a is not None)
+    buffers = [step[4] for _, plan in int8.bound._idle for step in plan]
+    assert not any(np.shares_memory(first, buffer) for buffer in buffers if buffer is not None)
 
 
 def test_the_input_stays(int8):
