@@ -1,9 +1,10 @@
 """compress: how a network is made small and fast.
 
-compress.prepare(model, compress.Prune(0.9), x) # transforms become the parametrizations of the model's
-weights ...                                             # train on program = compress.convert(model)
-# a flat list of kernel calls compress.save(program, "small.safetensors")          # one file;
-compress.load(path)(x) runs it print(compress.report(program))                 # what it bought
+    compress.prepare(model, compress.Prune(0.9), x)     # transforms become parametrizations of its weights
+    ...                                                 # train on
+    program = compress.convert(model)                   # a flat list of kernel calls
+    compress.save(program, "small.safetensors")         # one file; compress.load(path)(x) runs it
+    print(compress.report(program))                     # what it bought
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class _Package(ModuleType):
-    """Names are loaded when the first of them is asked for, with all that they stand on: `python -m compress`
-    has to answer Ctrl-C before NumPy is there. `compress.testing` needs Hypothesis, and the rest does not.
+    """Loads all names, and what they import, when the first is asked for: `python -m compress` must answer
+    Ctrl-C before NumPy is loaded. `compress.testing` is loaded by itself, since it needs Hypothesis.
     """
 
     def __getattr__(self, name: str) -> Any:
         if name == "testing":
             return import_module(".testing", self.__name__)
         if name == "__all__" or not name.startswith("__"):
-            public = import_module(".public", self.__name__)  # (`from . import` would ask here first)
+            public = import_module(".public", self.__name__)  # `from . import public` would ask here first
             offered = {one: getattr(public, one) for one in public.__all__}
             vars(self).update(offered, __all__=public.__all__)
             if name in vars(self):
@@ -36,8 +37,8 @@ class _Package(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """But for modules that have the name of their function, which stays what the name means: Python puts
-        `compress.convert`, the module, here once it is imported.
+        """Set an attribute, unless it is a module with the name of a function: `import compress.convert`
+        would put the module in the function's place.
         """
         if not (isinstance(value, ModuleType) and name in SHADOWED):
             super().__setattr__(name, value)

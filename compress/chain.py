@@ -1,9 +1,7 @@
-"""A Chain of transforms is the parametrization through which one weight is seen:
-`parameter.parametrization`."""
+"""A Chain of transforms: the parametrization through which a layer sees its weight."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -46,21 +44,19 @@ class Chain(Parametrization):
                 for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):
                     raise ValueError(
                         f"Chain: {type(later).__name__} after {type(earlier).__name__} would destroy "
-                        f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made"
-                    )
+                        f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made")
 
     def attach(self, parameter: Any, context: Context) -> Chain:
         """Fit a fresh chain of the same transforms to `parameter` and make it the parameter's
         parametrization.
 
-        A frozen weight (requires_grad=False) has the end of all schedules at once: no training would heal
-        what a slow schedule spares, and an optimizer may never hear of it.
+        A frozen weight (requires_grad=False) has the end of all schedules at once: it isn't trained, so a
+        slow schedule would spare nothing, and there may be no optimizer whose steps move it on.
         """
         if parameter.parametrization is not None:
             raise ValueError(
                 f"{context.name}: it has a parametrization already ({parameter.parametrization!r}); "
-                "one weight, one chain"
-            )
+                "one weight, one chain")
         chain = Chain(self.stages)
         chain.fit(parameter.data, context)
         parameter.parametrization = chain
@@ -102,28 +98,26 @@ class Chain(Parametrization):
         return w
 
     def trainables(self, parameter: Any) -> list[Tensor]:
-        """What the optimizer trains in place of the weight: what the states own, else the weight itself.
+        """What the optimizer trains: what the stages own, or if they own nothing the weight itself.
 
-        Both, where a schedule comes first or a state says so (`trains_weight`): so an optimizer is right
-        before and after the moment at which one takes the place of the other.
+        Both, where there is a schedule or a stage `waits`: the same optimizer is right before and after one
+        takes the place of the other.
         """
-        return self._trained(parameter, lambda stage, state: True, bool(self.end))
+        owned = [tensor for stage, state in self._fitted() for tensor in stage.trainables(state)]
+        return [parameter, *owned] if not owned or self.end or self._waits() else owned
 
     def active(self, parameter: Any) -> list[Tensor]:
-        """Those of `trainables` that the layer sees now: not what a state is yet to make (`waits`)."""
-        return self._trained(parameter, lambda stage, state: not stage.waits(state), False)
+        """Those of `trainables` that the layer sees now."""
+        owned = [tensor for stage, state in self._fitted() if not stage.waits(state)
+                 for tensor in stage.trainables(state)]
+        return [parameter, *owned] if not owned or self._waits() else owned
 
-    def _trained(self, parameter: Any, asked: Callable[[Transform, Any], bool], weight: bool) -> list[Tensor]:
-        """What the states own, as far as they are asked; and the weight if that is nothing, or a state says
-        so."""
-        stages = self._fitted()
-        owned = [owned for stage, state in stages if asked(stage, state) for owned in stage.trainables(state)]
-        weight = weight or not owned or any(stage.trains_weight(state) for stage, state in stages)
-        return [parameter, *owned] if weight else owned
+    def _waits(self) -> bool:
+        return any(stage.waits(state) for stage, state in self._fitted())
 
     def update(self, parameter: Any, step: int) -> None:
         """After an optimizer step: every stage moves on, in place."""
-        w = shared(parameter.data)  # whose array a stage may set, also where nobody else may set the weight's
+        w = shared(parameter.data)  # a stage may set its array, even where the weight's is read-only
         for stage, state in self._fitted():
             stage.update(state, w, step)
         parameter.computed(w.data)
@@ -135,8 +129,8 @@ class Chain(Parametrization):
         return to_arrays(tuple(state for _, state in self._fitted()))
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from the `state_arrays` of a chain of the same stages. ValueError for those of others: by
-        their names, shapes and dtypes, or where a stage finds that they do not fit its settings.
+        """Go on from the `state_arrays` of a chain of the same stages. Raises ValueError where names, shapes
+        or dtypes are those of another, or a stage finds that they do not fit its settings.
         """
         states = tuple(state for _, state in self._fitted())
         loaded = from_arrays(states, arrays)
@@ -147,8 +141,7 @@ class Chain(Parametrization):
     # What convert calls -------------------------------------------------------------------------
 
     def check_finished(self) -> None:
-        """Raise ValueError where a stage has a schedule that has not ended: the weight is not what was asked
-        for.
+        """Raise ValueError where a stage's schedule has not ended: the weight is not yet what was asked for.
         """
         for stage, state in self._fitted():
             stage.check_finished(state)
@@ -204,7 +197,7 @@ class Chain(Parametrization):
         return w
 
     def bound(self, w: np.ndarray) -> float | None:
-        """Certified ‖w − project(w)‖₂: the stages' bounds add up (triangle inequality); None if one has
+        """Certified ‖w − project(w)‖₂, the sum of the stages' bounds (triangle inequality); None if one has
         none.
         """
         total = 0.0

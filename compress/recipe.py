@@ -40,8 +40,7 @@ class Recipe:
             return None
         if len(fits) > 1 and fits[-1][0] == fits[-2][0]:
             raise ValueError(
-                f"Recipe: {name!r} fits {fits[-2][1]!r} and {fits[-1][1]!r} equally well; name it"
-            )
+                f"Recipe: {name!r} fits {fits[-2][1]!r} and {fits[-1][1]!r} equally well; name it")
         return self.choices[fits[-1][1]]
 
     def chains(self, model: nn.Module) -> dict[str, Chain]:
@@ -53,8 +52,7 @@ class Recipe:
         for key in self.choices:
             if not any(_specificity(key, name, layer) for name, layer in layers.items()):
                 raise ValueError(
-                    f"Recipe: {key!r} fits no layer; the layers with weights are {sorted(layers)}"
-                )
+                    f"Recipe: {key!r} fits no layer; the layers with weights are {sorted(layers)}")
         chosen = {name: self.chain_for(name, layer) for name, layer in layers.items()}
         return {name: chain for name, chain in chosen.items() if chain is not None}
 
@@ -88,7 +86,8 @@ def _chain(value: Any) -> Chain | None:
         return Chain(value)
     if isinstance(value, Transform) and not isinstance(value, type):
         return Chain([value])
-    raise TypeError(f"Recipe: a choice is a transform, a list of transforms, a Chain or None; got {value!r}")
+    raise TypeError("Recipe: a choice is a transform, a list of transforms, a Chain or None; got "
+                    f"{value!r} (a technique is an instance of a subclass of compress.Transform)")
 
 
 def _specificity(key: str | type, name: str, layer: nn.Module) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
-"""What a transform knows of one weight, as named arrays and back: they are a part of the model's state_dict.
+"""What a transform knows of one weight, as named arrays and back: a part of the model's state_dict.
 
-A State is made of dataclasses, tuples, lists and dicts, and in them of arrays, Tensors, numbers and None.
-So a technique need not say how its State is saved.
+A State is made of dataclasses, tuples, lists and dicts, and in them arrays, Tensors, numbers and None, so
+that a technique need not say how its State is saved.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def to_arrays(state: Any, name: str = "") -> dict[str, np.ndarray]:
     if parts is not None:
         found = [to_arrays(part, f"{name}.{key}" if name else key) for key, part in parts.items()]
         return {path: array for arrays in found for path, array in arrays.items()}
-    if state is None or isinstance(state, str):    # text says how, and that does not change
+    if state is None or isinstance(state, str):  # text is a setting, which does not change
         return {}
     if not isinstance(state, (Tensor, np.ndarray, np.generic, bool, int, float)):
         raise TypeError(f"{name}: a State holds arrays, Tensors and numbers; got {type(state).__name__}")
@@ -35,9 +35,9 @@ def to_arrays(state: Any, name: str = "") -> dict[str, np.ndarray]:
 def from_arrays(state: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     """The State that `to_arrays` took apart, built like `state`, which is of the same weight.
 
-    A Tensor is overwritten and stays the object that the optimizer trains. What has no array may be None
-    where that is the default of its field. Raises ValueError if the names are not those of `state`, or an
-    array has another shape or dtype than what is in its place; then a Tensor may have been overwritten.
+    A Tensor is overwritten and stays the object that the optimizer trains. A field may have no array where
+    its default is None. Raises ValueError if the names are not those of `state`, or an array has another
+    shape or dtype than what is in its place; then a Tensor may have been overwritten.
     """
     left = dict(arrays)
     new = _rebuilt(state, left, "")
@@ -73,7 +73,7 @@ def _rebuilt(old: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
         if is_dataclass(old):
             whole = copy.copy(old)
             for key, part in new.items():
-                object.__setattr__(whole, key, part)    # a frozen one too: it is ours until we return it
+                object.__setattr__(whole, key, part)  # a frozen one too: it is ours until we return it
             return whole
         if isinstance(old, dict):
             return dict(zip(old, new.values(), strict=True))

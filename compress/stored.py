@@ -1,9 +1,9 @@
-"""A weight in its stored form: arrays for a file, how they are read back, and what its kernel multiplies
-with.
+"""A weight in its stored form: arrays for a file, how to read them back, and what a kernel multiplies with.
 
-    class Signs(Stored):
-        kind = "signs"                                        # its name in a file parts = {"signs":
-        Part("payload", np.int8, ("out", "in")), "size": Part("tables", np.float32, ("out",))} kernel = gemm
+    class BinaryWeight(Stored):
+        kind = "binary"                                       # its name in a file
+        parts = {"signs": Part("payload", np.uint8, (None,)), "scale": Part("tables", np.float32, ("out",))}
+        kernel = gemm                                         # and: decode, operand, macs
 
 A class registers itself by being defined: files that name its kind are read by it from then on.
 """
@@ -20,9 +20,10 @@ import numpy as np
 
 from nn.files import arrays_to_bytes
 
-__all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "product", "read"]
+__all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "per_channel",
+           "product", "read"]
 
-STORED: dict[str, type[Stored]] = {}   # kind in a file -> class
+STORED: dict[str, type[Stored]] = {}  # kind in a file -> class
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Stored:
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
         super().__init_subclass__()
-        if abstract:   # a base of others
+        if abstract:  # a base of others
             return
         complete(cls, Stored, ("kind", "parts", "kernel", "decode", "operand", "macs"))
         if "kind" in vars(cls):
@@ -80,12 +81,14 @@ class Stored:
                 raise TypeError(f"{cls.__name__}: a file's {cls.kind!r} is {known.__name__} already")
             STORED[cls.kind] = cls
 
-    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray], copy: bool = True) -> None:
-        """Keep these arrays, or copies of them, as what is stored."""
+    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None],
+             copy: bool = True) -> None:
+        """Keep these arrays, or copies of them, as what is stored; None for an optional part that isn't
+        there."""
         self.shape, self.held = tuple(shape), {}
-        for name in self.parts:
-            array = np.array(arrays[name], order="C") if copy else np.ascontiguousarray(arrays[name])
-            self.held[name] = array.view()
+        for name, part in self.parts.items():
+            array = np.zeros(0, part.dtype) if arrays[name] is None else arrays[name]
+            self.held[name] = np.array(array, order="C") if copy else np.ascontiguousarray(array).view()
             self.held[name].flags.writeable = False
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -140,7 +143,7 @@ class Stored:
         return sum(array.nbytes for array in self.held.values())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self.from_arrays, (self.arrays(), self.shape)   # pickled as it is stored
+        return self.from_arrays, (self.arrays(), self.shape)  # pickled as it is stored
 
     def to_bytes(self) -> bytes:
         """The weight as a safetensors file of its own."""
@@ -194,6 +197,11 @@ def gamma(k: int) -> float:
     """
     ku = k * 2.0**-24
     return ku / (1.0 - ku)
+
+
+def per_channel(values: np.ndarray, ndim: int) -> np.ndarray:
+    """(O,) → (O, 1, …), so that it multiplies an array of `ndim` dimensions along the first one."""
+    return values.reshape(-1, *[1] * (ndim - 1))
 
 
 def as_matrix(w: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ class Transform:
 
     keeps: ClassVar[frozenset[Invariant]] = frozenset()   # of earlier stages
     makes: ClassVar[frozenset[Invariant]] = frozenset()   # for later stages to keep
-    dimensions: ClassVar[frozenset[int]] = frozenset({2, 4})   # of the weights that it takes
+    dimensions: ClassVar[frozenset[int]] = frozenset({2, 4})  # of the weights that it takes
     distinct: int = 0                                     # different values that a weight must have at least
     activations: Format | None = None                     # of the numbers that its layer reads; None: reals
     schedule: Once | Cubic = Once()                       # when it tightens
@@ -119,12 +119,8 @@ class Transform:
         """The Tensors that are trained in the weight's place: none, by default."""
         return ()
 
-    def trains_weight(self, state: Any) -> bool:
-        """Whether the weight is trained all the same, for now."""
-        return False
-
     def waits(self, state: Any) -> bool:
-        """Whether the layer does not see the trainables yet."""
+        """Whether the layer does not see the trainables yet, and the weight is trained itself for now."""
         return False
 
     def check_state(self, loaded: Any, own: Any) -> None:
@@ -145,5 +141,5 @@ class Transform:
         if not self.end:
             return self
         last = copy.copy(self)
-        object.__setattr__(last, "schedule", Once())   # a frozen one too: it is ours
+        object.__setattr__(last, "schedule", Once())  # a frozen one too: it is ours
         return last

@@ -13,23 +13,21 @@ __all__ = ["unprepare"]
 def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
     """Take what `prepare` attached off a model again, in place: its weights are plain float32 Parameters.
 
-    With `project` each weight becomes what its layer has seen to the last: pruned weights are 0, shared ones
-    equal, those of a tensor train its product, quantized ones multiples of their scale. Nothing holds them
-    there: from now on the whole weight is trained (as after PyTorch's `remove_parametrizations` with
-    leave_parametrized=True). Without `project` each weight is the float that stood behind its
-    parametrization, as far as there still is one: Prune, Cluster and TensorTrain overwrite it after each
-    optimizer step. Activations are no longer rounded, and batch norm and dropout are themselves again. Build
-    the optimizer afterwards.
-    Returns the model, which may be prepared anew.
+    With `project` each weight becomes what its layer saw last: pruned weights are 0, shared ones equal, those
+    of a tensor train its product, quantized ones multiples of their scale. Nothing holds them there: from now
+    on the whole weight is trained (as after PyTorch's `remove_parametrizations` with
+    leave_parametrized=True). Without `project` each weight is the float behind its parametrization; Prune,
+    Cluster and TensorTrain overwrite that after each optimizer step. Activations are no longer rounded, and
+    batch norm and dropout work again as they did before. Build the optimizer afterwards. Returns the model,
+    which may be prepared anew.
 
     Raises TypeError for what is no Module, ValueError for a model that nothing is attached to; nothing is
     changed then.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"unprepare: model must be an nn.Module; got {type(model).__name__}")
-    parametrized = [
-        parameter for _, parameter in model.named_parameters() if parameter.parametrization is not None
-    ]
+    parametrized = [parameter for _, parameter in model.named_parameters()
+                    if parameter.parametrization is not None]
     if not parametrized and not hasattr(model, "prepared"):
         raise ValueError(f"unprepare: nothing is attached to this {type(model).__name__}; prepare does that")
     with no_grad():

@@ -751,7 +751,7 @@ packed = program.constants["fc.weight"]
 arrays = packed.arrays()
 for name, array in arrays.items():
     print(f"{name:8} {array.dtype} {array.shape} {array[:4]} ...")
-codes, codebook = packed.operand().unpack()
+codes, codebook = packed.codes(), arrays["codebook"]
 print("the first byte, in binary:", f"{arrays['codes'][0]:08b}", "= indices", *codes[0, :2])
 print("what the codebook says they are:", codebook[codes[0, :2]])
 print("the weight's first two entries:", packed.decode()[0, :2])
@@ -843,11 +843,11 @@ compare("tensor train: accuracy after training, %", row["accuracy"], yours_train
 
 # %%
 packed = program.constants["fc1.weight"]
-first, second = packed.operand().unpack()
+first, second = packed.cores()
 print("cores (rank, in, out, rank):", first.shape, second.shape)
 full = np.einsum("aiob,bjpc->opij", first, second).reshape(300, 64)
 flat = digits.x_test.reshape(360, 64)
-difference = np.abs(compress.stored.product(packed, flat) - flat @ full.T).max()
+difference = np.abs(nn.kernels.tt_matmul(flat, packed.operand()) - flat @ full.T).max()
 print("largest difference to the product with the whole matrix:", difference)
 
 figure, panels = plt.subplots(2, 4, figsize=(9, 4.6))

@@ -63,7 +63,7 @@ class Asymmetric(Format):
             raise ValueError(f"{self.name}: needs a finite range low <= high; got [{low}, {high}]")
         low, high = min(low, 0.0), max(high, 0.0)
         scale = float(np.float32((high - low) / self.highest))
-        if scale < SMALLEST:   # nothing but zeros was seen
+        if scale < SMALLEST:  # nothing but zeros was seen
             return Grid(self, 1.0, 0)
         return Grid(self, scale, int(np.clip(np.rint(-low / scale), 0, self.highest)))
 

@@ -16,16 +16,16 @@ import numpy as np
 
 from nn.tensor import Tensor, apply
 
-from ..stored import as_matrix, from_matrix
+from ..stored import as_matrix, from_matrix, per_channel
 from .bits import check_bits, pack_bits, unpack_bits
 from .quantized import define
 from .straight_through import CLIPPED_STRAIGHT_THROUGH, STRAIGHT_THROUGH
 
 __all__ = ["FORMATS", "SMALLEST", "Format", "Grid", "format_named"]
 
-FORMATS: dict[str, Format] = {}   # by name
+FORMATS: dict[str, Format] = {}  # by name
 
-SMALLEST = float(np.finfo(np.float32).tiny)   # a scale below the normal numbers would lose its own digits
+SMALLEST = float(np.finfo(np.float32).tiny)  # a scale below the normal numbers would lose its own digits
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Format:
     grouping: what has a scale of its own: "tensor" (of activations), "channel", or so many numbers of a row
     of the matrix (out, in), the last block of a row being shorter. kernel: of nn.kernels, which multiplies
     with such weights; None: they are dequantized for `gemm`. activations: the Format of the other side of
-    that product; None for reals. Raises ValueError for bits or a grouping that can't be, or a name that
-    another format has.
+    that product; None for reals. Its attribute `stored` is the Stored class of such weights. Raises
+    ValueError for bits or a grouping that can't be, or a name that another format has.
 
     A subclass of weights writes `fit_groups`, `quantize`, `dequantize` and `error`; one of activations `fit`,
     `quantize` and `dequantize`.
@@ -56,10 +56,11 @@ class Format:
                 isinstance(self.grouping, int) and self.grouping > 0):
             raise ValueError(f"{self.name}: grouping must be 'tensor', 'channel' or the size of a block; got "
                              f"{self.grouping!r}")
-        if FORMATS.setdefault(self.name, self) != self:
-            raise ValueError(f"{self.name}: a format of this name exists: {FORMATS[self.name]!r}")
+        if FORMATS.get(self.name, self) != self:
+            raise ValueError(f"{self.name}: there is another format of this name")
         if self.grouping != "tensor":
             object.__setattr__(self, "stored", define(self))
+        FORMATS[self.name] = self
 
     # The codes ------------------------------------------------------------------------------------
 
@@ -121,15 +122,9 @@ class Format:
     def spread(self, scales: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """The scale of every weight, so that it broadcasts against a weight of this shape."""
         if self.grouping == "channel":
-            return scales.reshape(-1, *[1] * (len(shape) - 1))
+            return per_channel(scales, len(shape))
         columns = int(np.prod(shape[1:]))
         return from_matrix(np.repeat(scales, self.grouping, axis=1)[:, :columns], shape)
-
-    def scale_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of `scales` for a weight of this shape."""
-        if self.grouping == "channel":
-            return shape[:1]
-        return shape[0], -(-int(np.prod(shape[1:])) // self.grouping)
 
     def to_codes(self, w: np.ndarray, scales: np.ndarray) -> np.ndarray:
         """The nearest codes of a weight."""
@@ -162,7 +157,7 @@ class Format:
         raise TypeError(f"{type(self).__name__} does not bound its rounding")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return format_named, (self.name,)   # there is one of each name
+        return format_named, (self.name,)  # there is one of each name
 
     def __repr__(self) -> str:
         return self.name

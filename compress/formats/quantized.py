@@ -23,9 +23,9 @@ class QuantizedWeight(Stored, abstract=True):
 
     def check(self, who: str) -> None:
         self.format.check_packed(who, self.held["values"], self.count())
-        scales, wanted = self.held["scale"], self.format.scale_shape(self.shape)
+        scales, wanted = self.held["scale"], self.format.scales(np.zeros(self.shape, np.float32)).shape
         if scales.shape != wanted or not (scales > 0).all():
-            raise ValueError(f"{who}: scale must be {wanted} and positive; got {scales.shape}")
+            raise ValueError(f"{who}: scale must have shape {wanted} and be positive; got {scales.shape}")
 
     def count(self) -> int:
         """How many codes are stored."""
@@ -57,14 +57,14 @@ class QuantizedWeight(Stored, abstract=True):
         reach = np.abs(x, dtype=np.float64).max(initial=0) + grid.scale
         step = grid.scale * (0.5 + 2.0 ** (self.format.activations.bits - 23))
         relative = step + gamma(x.shape[1] + 8) * reach
-        bound = relative * magnitudes.sum(axis=0) + 2.0**-150   # the product may underflow
+        bound = relative * magnitudes.sum(axis=0) + 2.0**-150  # the product may underflow
         return np.broadcast_to(bound, (len(x), len(bound))).copy()
 
     def macs(self) -> int:
         return prod(self.shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return read, (self.kind, self.arrays(), self.shape)   # its class has no name that pickle could find
+        return read, (self.kind, self.arrays(), self.shape)  # its class has no name that pickle could find
 
 
 class MaskedWeight(QuantizedWeight, abstract=True):
@@ -104,12 +104,11 @@ def define(format: Any) -> type[QuantizedWeight]:
     left = Part("payload", values.dtype, (None,))
     scale = Part("tables", np.float32, ("out",) if format.grouping == "channel" else ("out", None))
     mask = Part("indices", np.uint8, (None,))
-    plain, masked = f"{format.name}", f"{format.name}-masked"
     own = {"format": format, "kernel": format.kernel or gemm}
-    type("MaskedWeight", (MaskedWeight,), own | {
-        "kind": masked, "parts": {"values": left, "mask": mask, "scale": scale}})
-    return type("QuantizedWeight", (QuantizedWeight,), own | {
-        "kind": plain, "parts": {"values": values, "scale": scale}})
+    type("MaskedWeight", (MaskedWeight,),
+         own | {"kind": f"{format.name}-masked", "parts": {"values": left, "mask": mask, "scale": scale}})
+    return type("QuantizedWeight", (QuantizedWeight,),
+                own | {"kind": format.name, "parts": {"values": values, "scale": scale}})
 
 
 def smallest_form(codes: np.ndarray, scales: np.ndarray, format: Any) -> QuantizedWeight:

@@ -13,21 +13,14 @@ from nn.rules.select import only
 
 __all__ = ["CLIPPED_STRAIGHT_THROUGH", "STRAIGHT_THROUGH"]
 
-STRAIGHT_THROUGH = Rule(
-    "straight_through",
-    "y = target;  dw = g, as if y were w",
-    lambda w, target: (target, None),
-    lambda g, saved, needs: (g, None),
-    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})],
-    surrogate=lambda w, target: lambda w, target: w,
-)
+STRAIGHT_THROUGH = Rule("straight_through", "y = target;  dw = g, as if y were w",
+                        lambda w, target: (target, None), lambda g, saved, needs: (g, None),
+                        samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})],
+                        surrogate=lambda w, target: lambda w, target: w)
 
 CLIPPED_STRAIGHT_THROUGH = Rule(
-    "clipped_straight_through",
-    "out = target;  dy = g where low <= y <= high, else 0",
+    "clipped_straight_through", "out = target;  dy = g where low <= y <= high, else 0",
     lambda y, target, *, low, high: (target, ((y >= low) & (y <= high),)),
     lambda g, saved, needs: (only(g, saved[0]), None),
     samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {"low": -0.8, "high": 1.1})],
-    surrogate=lambda y, target, low, high: lambda y, target: np.clip(y, low, high),
-    fresh=True,
-)
+    surrogate=lambda y, target, low, high: lambda y, target: np.clip(y, low, high), fresh=True)

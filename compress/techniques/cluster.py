@@ -1,8 +1,7 @@
-"""Weight sharing: all weights of a layer take one of 2^bits values, the best ones to begin with, then
-trained.
+"""Weight sharing: all weights of a layer take one of 2^bits values, which are trained.
 
-Han, Mao & Dally (2016), §3. The values are found by k-means, here the global optimum (`kmeans1d`), so that
-there is nothing to initialise; which weight has which value stays as it is then, and the values are trained.
+Han, Mao & Dally (2016), §3. The values are found by k-means, here its global optimum (`kmeans1d`), so there
+is nothing to initialise. Which weight has which value stays as it is then, and the values are trained.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from nn.rules.record import Rule
 from nn.tensor import Tensor, apply
 from nn.train import Diverged
 
+from ..stored import per_channel
 from ..transform import Context, Invariant, Transform
 from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
 
@@ -30,30 +30,27 @@ def _shared_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple[np.ndarray]:
     return ((np.bincount(codes.ravel(), g.ravel(), len(rates)) * rates).astype(g.dtype),)
 
 
-# A centroid moves by what all its members ask of it together (Han et al., eq. 3). With a rate of 1 this is
-# the true derivative, with other rates a declared surrogate: 1/n for the mean of n members, 0 for a centroid
-# that stays.
+# A centroid's gradient is the sum of its members' gradients (Han et al., eq. 3). With a rate of 1 this is the
+# true derivative, with other rates a surrogate: 1/n for the mean of n members, 0 for a centroid that stays.
 SHARED = Rule(
     "shared",
     "w = c[codes];  dcⱼ = rateⱼ · Σ g over the members of cⱼ",
     lambda c, *, codes, rates: (c[codes], (codes, rates)),
     _shared_vjp,
-    samples=lambda rng: [
-        ([rng.normal(size=3)], {"codes": rng.integers(0, 3, (4, 5)), "rates": rng.random(3)})
-    ],
+    samples=lambda rng: [([rng.normal(size=3)],
+                          {"codes": rng.integers(0, 3, (4, 5)), "rates": rng.random(3)})],
     surrogate=lambda c, *, codes, rates: lambda c: (c * rates)[codes],
-    fresh=True,
-)
+    fresh=True)
 
 
 @dataclass
 class ClusterState:
-    """`centroids` (2^bits,), rising at first, which are trained; `codes`, the weight's shape, says which each
-    weight has; `rates`, see SHARED; `zero`, the code of the zeros that stay, or −1. `error`: what sharing did
-    at most.
+    """`centroids` (2^bits,), rising at first, are trained; `codes`, in the weight's shape, says which
+    centroid each weight has; `rates`: see SHARED; `zero`: the code of the zeros that stay, or −1; `error`: a
+    bound of what sharing changed.
 
     Until optimizer step `begin` nothing is shared yet (`shares` is false) and the weight itself is trained.
-    `scale` (out,): a factor for each row behind the centroids, or None. `pruned`: whether zeros are to stay.
+    `scale` (out,): a factor for each row, after the centroids, or None. `pruned`: whether zeros are to stay.
     """
 
     name: str
@@ -70,15 +67,15 @@ class ClusterState:
 
 @dataclass(frozen=True)
 class Cluster(Transform):
-    """2^bits values for all weights of a layer, by k-means; what is trained on are these values.
+    """2^bits values for all weights of a layer, by k-means; these values are what is trained.
 
-    After a stage that prunes, zeros stay zero: one value is 0 and stays it, and no other weight takes it. A
+    After a stage that prunes, zeros stay zero: one value is 0 for good, and only pruned weights have it. A
     zero that nobody pruned is a weight like any other (Han et al., figure 3). After a stage with a schedule
-    the weight is trained as it is until that ends, and then shared.
-    `gradient`: "sum", the true derivative, or "mean" of the gradients of a value's members. With SGD the mean
-    moves a value as many times less as it has members; Adam divides by the gradient's size and takes the same
-    steps with both but for its eps (tests/compress/test_cluster.py: after 30 steps on digits_mlp the values
-    of the two differ by 1 % of their way with Adam, by 99 % with SGD).
+    the weight is trained as it is until that ends, and then shared. gradient: "sum" of the gradients of a
+    value's members, the true derivative, or their "mean". With SGD the mean moves a value of n members by 1/n
+    as much. Adam divides by the gradient's size and takes the same steps with both, but for its eps
+    (tests/compress/test_cluster.py: after 30 steps on digits_mlp the values of the two differ by 1 % of their
+    way with Adam, by 99 % with SGD).
 
     Raises TypeError or ValueError for bits that are not 2…8 and for another gradient. A layer with fewer
     different weights than values can't be shared (ValueError): choose fewer bits for it in the recipe, or
@@ -111,9 +108,6 @@ class Cluster(Transform):
     def trainables(self, state: ClusterState) -> tuple[Parameter, ...]:
         return (state.centroids,)
 
-    def trains_weight(self, state: ClusterState) -> bool:
-        return not state.shares
-
     def waits(self, state: ClusterState) -> bool:
         return not state.shares
 
@@ -135,8 +129,7 @@ class Cluster(Transform):
         if found < self.distinct:
             raise ValueError(
                 f"Cluster: {state.name} has {found} different values, fewer than the {self.distinct} that "
-                f"bits={self.bits} shares; choose fewer bits for it in the recipe, or None"
-            )
+                f"bits={self.bits} shares; choose fewer bits for it in the recipe, or None")
         values = w[alive]
         centroids = kmeans1d(values, self.distinct - pinned)
         state.error = error_at_most(values, len(centroids))
@@ -165,7 +158,7 @@ class Cluster(Transform):
         seen = apply(SHARED, state.centroids, codes=state.codes, rates=state.rates)
         if state.scale is None:
             return seen
-        return seen * Tensor(state.scale.reshape(-1, *[1] * (w.ndim - 1))) + 0.0  # no −0: CSR has none
+        return seen * Tensor(per_channel(state.scale, w.ndim)) + 0.0  # no −0: CSR has none
 
     def update(self, state: ClusterState, w: Tensor, step: int) -> None:
         """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded any more.
@@ -181,8 +174,7 @@ class Cluster(Transform):
         """ValueError for codes that name no centroid, or sharing that begins at another step."""
         if loaded.begin != own.begin and not loaded.shares:
             raise ValueError(
-                f"the weight is shared from optimizer step {loaded.begin} on, here from step {own.begin} on"
-            )
+                f"the weight is shared from optimizer step {loaded.begin} on, here from step {own.begin} on")
         if loaded.codes.max(initial=0) >= self.distinct or not -1 <= loaded.zero < self.distinct:
             raise ValueError(f"a code is beyond the {self.distinct} values of {self!r}")
         if loaded.shares and not np.array_equal(loaded.rates, self._rates(loaded)):
@@ -204,8 +196,7 @@ class Cluster(Transform):
         if not state.shares:
             raise ValueError(
                 f"Cluster: {state.name} is shared from optimizer step {state.begin} on, when the schedule "
-                "before it ends; train on before converting"
-            )
+                "before it ends; train on before converting")
 
     def bound(self, w: np.ndarray, state: ClusterState) -> float:
         """√(n·(range/2k)²): the optimum is no worse than k equal parts of the range of its n weights."""

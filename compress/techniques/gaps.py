@@ -25,7 +25,7 @@ def gaps_of(positions: np.ndarray) -> tuple[int, np.ndarray]:
     fillers, rest = zeros // longest, zeros % longest
     symbols = np.full(len(zeros) + int(fillers.sum()), longest, np.uint16)
     symbols[np.cumsum(fillers + 1) - 1] = rest
-    return g, pack_bits(symbols, g, fill=1)    # what is left over of the last byte skips zeros too
+    return g, pack_bits(symbols, g, fill=1)  # what is left over of the last byte skips zeros too
 
 
 def positions_of(g: int, packed: np.ndarray) -> np.ndarray:

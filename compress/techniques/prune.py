@@ -86,8 +86,7 @@ class Prune(Transform):
         pruned, wanted = np.count_nonzero(loaded.mask == 0), to_prune(own.mask.size, self._fraction(loaded))
         if pruned != wanted or not np.isin(loaded.mask, (0, 1)).all():
             raise ValueError(
-                f"the mask prunes {pruned} weights at step {loaded.step}, where {self!r} prunes {wanted}"
-            )
+                f"the mask prunes {pruned} weights at step {loaded.step}, where {self!r} prunes {wanted}")
 
     def rescaled(self, state: PruneState, factor: np.ndarray) -> PruneState:
         return PruneState(state.mask, state.step)
@@ -100,8 +99,7 @@ class Prune(Transform):
         if state.step < self.schedule.end:
             raise ValueError(
                 f"Prune: the schedule stands at step {state.step} of {self.schedule.end} and sparsity "
-                f"{1 - state.mask.mean():.3f} of {self.sparsity}; train on before converting"
-            )
+                f"{1 - state.mask.mean():.3f} of {self.sparsity}; train on before converting")
 
     def bound(self, w: np.ndarray, state: PruneState) -> float:
         """‖w − project(w)‖² ≤ (k/n)·‖w‖²: the k smallest of n squares have at most their share of the sum.
@@ -153,7 +151,7 @@ class SparseWeight(Stored):
         _, indices, indptr = self.rows()
         if indptr.shape != (self.shape[0] + 1,):
             raise ValueError(f"{who}: indptr needs shape {(self.shape[0] + 1,)}; got {indptr.shape}")
-        self.operand()   # its kernel looks at the rest
+        self.operand()  # its kernel looks at the rest
         row = np.repeat(np.arange(self.shape[0]), np.diff(indptr))
         if np.any((np.diff(row) == 0) & (np.diff(indices.astype(np.int64)) <= 0)):
             raise ValueError(f"{who}: the columns of a row must rise")

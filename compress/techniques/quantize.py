@@ -11,6 +11,7 @@ from nn.tensor import Tensor
 from ..formats.affine import INT8
 from ..formats.format import FORMATS, SMALLEST, Format, format_named
 from ..formats.quantized import QuantizedWeight, smallest_form
+from ..stored import per_channel
 from ..transform import Context, Invariant, Transform
 
 __all__ = ["Quantize"]
@@ -71,7 +72,7 @@ class Quantize(Transform):
         factor.
         """
         own = self.weights.scales(w)
-        there = w.reshape(len(w), -1).any(axis=1).reshape(-1, *[1] * (own.ndim - 1))
+        there = per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
         written = (np.abs(own - state.scale) > 2.0**-20 * state.scale) & there
         return QuantizeState(np.where(written, own, state.scale)) if written.any() else state
 
@@ -79,8 +80,8 @@ class Quantize(Transform):
         state.scale = self.weights.scales(w.data)
 
     def rescaled(self, state: QuantizeState, factor: np.ndarray) -> QuantizeState:
-        factor = np.abs(factor).reshape(-1, *[1] * (state.scale.ndim - 1))
-        return QuantizeState(np.maximum(state.scale * factor, SMALLEST).astype(np.float32))
+        scale = state.scale * per_channel(np.abs(factor), state.scale.ndim)
+        return QuantizeState(np.maximum(scale, SMALLEST).astype(np.float32))
 
     def encode(self, w: np.ndarray, state: QuantizeState, least: np.ndarray | None = None) -> QuantizedWeight:
         """With scales of at least `least`: a bias in units of the scales may want them coarser. A channel of
@@ -88,7 +89,8 @@ class Quantize(Transform):
         """
         scale = self.following(state, w).scale
         if least is not None:
-            empty = ~w.reshape(len(w), -1).any(axis=1)
+            empty = per_channel(~w.reshape(len(w), -1).any(axis=1), scale.ndim)
+            least = per_channel(least, scale.ndim)
             scale = np.maximum(np.where(empty, SMALLEST, scale), least).astype(np.float32)
         return smallest_form(self.weights.to_codes(w, scale), scale, self.weights)
 

@@ -11,7 +11,7 @@ import numpy as np
 from nn.kernels import codebook_gemm
 
 from ..formats.bits import check_bits, pack_bits, unpack_bits
-from ..stored import Part, Stored, as_matrix, from_matrix
+from ..stored import Part, Stored, as_matrix, from_matrix, per_channel
 from .gaps import WIDEST, gaps_of, positions_of
 from .prune import SparseWeight, rows_of
 
@@ -19,7 +19,6 @@ __all__ = ["PrunedSharedWeight", "SharedWeight", "smallest_form"]
 
 TABLES = {"codebook": Part("tables", np.float32, (None,)),
           "scale": Part("tables", np.float32, ("out",), optional=True)}
-NO_SCALE = np.zeros(0, np.float32)
 
 
 class SharedWeight(Stored):
@@ -35,8 +34,7 @@ class SharedWeight(Stored):
     def __init__(self, codes: np.ndarray, codebook: np.ndarray, scale: np.ndarray | None = None) -> None:
         """`codes` in the weight's own shape."""
         packed = pack_bits(as_matrix(codes), width_of(codebook))
-        self.hold(codes.shape, {"codes": packed, "codebook": codebook,
-                                "scale": NO_SCALE if scale is None else scale})
+        self.hold(codes.shape, {"codes": packed, "codebook": codebook, "scale": scale})
 
     def check(self, who: str) -> None:
         check_codes(who, self.held, prod(self.shape))
@@ -70,8 +68,7 @@ class PrunedSharedWeight(SparseWeight):
         """`positions` of the weights in the matrix (out, in) row by row, rising, and the code of each."""
         g, gaps = gaps_of(positions)
         self.hold(shape, {"codes": pack_bits(codes, width_of(codebook)), "gaps": gaps,
-                          "width": np.array([g], np.uint8), "codebook": codebook,
-                          "scale": NO_SCALE if scale is None else scale})
+                          "width": np.array([g], np.uint8), "codebook": codebook, "scale": scale})
 
     def check(self, who: str) -> None:
         width, gaps = int(self.held["width"][0]), self.held["gaps"]
@@ -118,7 +115,7 @@ def scaled(values: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
     """values, times the scale of their rows if there is one; no −0."""
     if scale is None:
         return values
-    return values * scale.reshape(-1, *[1] * (values.ndim - 1)) + np.float32(0)
+    return values * per_channel(scale, values.ndim) + np.float32(0)
 
 
 def width_of(codebook: np.ndarray) -> int:

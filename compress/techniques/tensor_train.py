@@ -48,7 +48,7 @@ class TensorTrain(Transform):
     ‖W − TT‖ / ‖W‖ that the ranks are chosen for. `in_modes` and `out_modes` are d factors of the two sides;
     where they are not given, there are as many as `cores`, as equal as possible, those of `in` falling and
     those of `out` rising: so a prime beside a prime has modes (p, 1, 1) and (1, 1, q), which is a plain
-    low-rank product. Ranks that `eps` chose hang on the weight: their state fits a model that was prepared
+    low-rank product. Ranks that `eps` chose depend on the weight: their state fits a model that was prepared
     with the same weights, or with `rank` set to them.
     Raises TypeError or ValueError for settings that are none, or that no weight can have.
     """
@@ -66,16 +66,14 @@ class TensorTrain(Transform):
     def __post_init__(self) -> None:
         if (self.rank is None) == (self.eps is None):
             raise ValueError(
-                f"TensorTrain: give either rank or eps; got rank={self.rank!r} and eps={self.eps!r}"
-            )
+                f"TensorTrain: give either rank or eps; got rank={self.rank!r} and eps={self.eps!r}")
         for name in ("in_modes", "out_modes"):
             _check_sizes(name, getattr(self, name))
         _check_sizes("cores", (self.cores,))
         if self.in_modes and self.out_modes and len(self.in_modes) != len(self.out_modes):
             raise ValueError(
                 f"TensorTrain: in_modes and out_modes must be equally many; got {self.in_modes} and "
-                f"{self.out_modes}"
-            )
+                f"{self.out_modes}")
         if self.eps is None:
             _check_sizes("rank", (self.rank,) if not isinstance(self.rank, tuple) else self.rank)
         elif isinstance(self.eps, bool) or not isinstance(self.eps, (int, float)):
@@ -94,8 +92,7 @@ class TensorTrain(Transform):
         """The modes (in, out) of a weight of shape (out, in); ValueError where they do not multiply to it."""
         if len(shape) != 2:
             raise ValueError(
-                f"TensorTrain: {name} must be the weight (out, in) of a linear layer; got shape {shape}"
-            )
+                f"TensorTrain: {name} must be the weight (out, in) of a linear layer; got shape {shape}")
         given = self.in_modes or self.out_modes
         count = len(given) if given else self.cores
         outs = self.out_modes or balanced_modes(shape[0], count)
@@ -103,8 +100,7 @@ class TensorTrain(Transform):
         for which, modes, size in (("out_modes", outs, shape[0]), ("in_modes", ins, shape[1])):
             if prod(modes) != size:
                 raise ValueError(
-                    f"TensorTrain: {which} {modes} multiply to {prod(modes)}; {name} {shape} needs {size}"
-                )
+                    f"TensorTrain: {which} {modes} multiply to {prod(modes)}; {name} {shape} needs {size}")
         return ins, outs
 
     def fit(self, w: np.ndarray, context: Context) -> TensorTrainState:
@@ -124,16 +120,14 @@ class TensorTrain(Transform):
             if len(self.rank) != len(possible):
                 raise ValueError(
                     f"TensorTrain: {name} has {len(possible)} ranks between its {len(sizes)} cores; "
-                    f"got {self.rank}"
-                )
+                    f"got {self.rank}")
             before = 1
             for k, rank in enumerate(self.rank):
                 largest = min(before * sizes[k], possible[k])
                 if rank > largest:
                     raise ValueError(
                         f"TensorTrain: {name}: rank {rank} between cores {k + 1} and {k + 2}; the largest "
-                        f"possible is {largest}"
-                    )
+                        f"possible is {largest}")
                 before = rank
             return self.rank
         largest = max(possible, default=1)
@@ -204,8 +198,7 @@ class TensorTrainWeight(Stored):
         sizes = [core.shape for core in cores]
         shape = prod(size[2] for size in sizes), prod(size[1] for size in sizes)
         self.hold(shape, {"cores": np.concatenate([core.ravel() for core in cores]),
-                          "shapes": np.array(sizes, np.int32),
-                          "scale": np.zeros(0, np.float32) if scale is None else scale})
+                          "shapes": np.array(sizes, np.int32), "scale": scale})
 
     def check(self, who: str) -> None:
         shapes = self.held["shapes"]
@@ -216,7 +209,7 @@ class TensorTrainWeight(Stored):
             raise ValueError(f"{who}: the modes {sizes!r:.80} do not multiply to it")
         if len(self.held["cores"]) != sum(map(prod, sizes)):
             raise ValueError(f"{who}: {len(self.held['cores'])} numbers do not fit {sizes!r:.80}")
-        self.operand()   # its kernel looks at the ranks
+        self.operand()  # its kernel looks at the ranks
 
     def sizes_of_cores(self) -> list[tuple[int, ...]]:
         """(rₖ₋₁, iₖ, oₖ, rₖ) of each core."""

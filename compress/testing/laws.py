@@ -1,8 +1,8 @@
-"""The laws of a transform while it trains, each a small function law(subject, case) that raises
-AssertionError when broken.
+"""The laws of a transform while it trains: functions law(subject, case) that raise AssertionError when
+broken.
 
-`case` holds one weight. Every law kills a mutant in tests/compress/test_laws_kill_mutants.py: a law that
-can't fail proves nothing.
+`case` holds one weight. Every law kills a mutant in tests/compress/test_laws_kill_mutants.py, since a law
+that can't fail proves nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from nn.parameter import Parameter
 from nn.tensor import Tensor
 from nn.testing.case import Case
 
-from ..stored import as_matrix
+from ..stored import as_matrix, per_channel
 from ..transform import Context, Invariant
-from .subject import Law, Subject, same, seen, through
+from .subject import Law, Subject, largest, same, seen, through
 
 __all__ = ["LAWS"]
 
@@ -71,14 +71,11 @@ def survives_training(subject: Subject, case: Case) -> None:
     and is zero still, and at the end the stored weight is the seen one.
     """
     (w,) = case.args
-    for build in (
-        lambda p, rate, decay: SGD(p, lr=rate, momentum=0.9, weight_decay=decay),
-        lambda p, rate, decay: Adam(p, lr=rate, weight_decay=decay),
-    ):
+    for build in (lambda p, rate, decay: SGD(p, lr=rate, momentum=0.9, weight_decay=decay),
+                  lambda p, rate, decay: Adam(p, lr=rate, weight_decay=decay)):
         parameter = subject.attached(w)
         trained = parameter.trainables()
-        largest = max(float(np.abs(tensor.data).max()) for tensor in trained) or 1.0
-        rate, decay = 0.03 * largest, 0.01 / largest  # so that both matter for weights of any size
+        rate, decay = 0.03 * largest(trained), 0.01 / largest(trained)  # both matter for weights of any size
         optimizer: Optimizer = build(trained, rate, decay)
         rng, zeros, who = case.rng(), pruned(parameter), type(optimizer).__name__
         for _ in range(subject.end() + 3):
@@ -96,7 +93,7 @@ def survives_a_restart(subject: Subject, case: Case) -> None:
     (w,) = case.args
     first, rng = subject.attached(w), case.rng()
     trained = first.trainables()
-    optimizer = SGD(trained, lr=max(float(np.abs(tensor.data).max()) for tensor in trained) / 9)
+    optimizer = SGD(trained, lr=largest(trained) / 9)
     for _ in range(subject.end() + 2):
         step(first, optimizer, rng)
     second = subject.attached(w)
@@ -131,7 +128,7 @@ def step(parameter: Parameter, optimizer: Optimizer, rng: np.random.Generator) -
     direction = Tensor(rng.standard_normal(parameter.shape).astype(np.float32))
     (parameter.parametrized() * direction).sum().backward()
     gradient = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad.copy()
-    for trained in optimizer.params:  # to size 1: that of a core, say, hangs on the size of the other cores
+    for trained in optimizer.params:  # to size 1: a core's gradient depends on the size of the other cores
         if trained.grad is not None:
             trained.grad /= float(np.abs(trained.grad).max()) or 1.0
     optimizer.step()
@@ -146,19 +143,16 @@ def rescales(subject: Subject, case: Case) -> None:
     w = parameter.data
     difference = w - seen(parameter).astype(np.float64)
     factor = case.rng().choice([0.0, -1.0, 1.0, 0.01, -100.0, 3.7, 1e-6], len(w))
-    column = factor.reshape(-1, *[1] * (w.ndim - 1))
+    column = per_channel(factor, w.ndim)
     folded = (w * column).astype(np.float32)
     after = through(parameter.parametrization.rescaled(factor), folded)
-    error, allowed, size = (
-        np.linalg.norm(as_matrix(array), axis=1)
-        for array in (folded - after.astype(np.float64), column * difference, folded.astype(np.float64))
-    )
+    error, allowed, size = (np.linalg.norm(as_matrix(array), axis=1) for array in (
+        folded - after.astype(np.float64), column * difference, folded.astype(np.float64)))
     rounding = 2.0**-14 * size + 2.0**-20 * allowed + w.size * 2.0**-126  # of w, and of what is seen of it
     worst = int(np.argmax(error - allowed - rounding))
     if not error[worst] <= allowed[worst] + rounding[worst]:
         raise AssertionError(
-            f"channel {worst} times {factor[worst]} has error {error[worst]}, wanted {allowed[worst]}"
-        )
+            f"channel {worst} times {factor[worst]} has error {error[worst]}, wanted {allowed[worst]}")
 
 
 def copies_are_independent(subject: Subject, case: Case) -> None:
@@ -169,7 +163,7 @@ def copies_are_independent(subject: Subject, case: Case) -> None:
     if twin.parametrization is parameter.parametrization:
         raise AssertionError("the copy has the original's parametrization")
     trained = twin.trainables()
-    optimizer = SGD(trained, lr=0.1 * max(float(np.abs(tensor.data).max()) for tensor in trained) or 1.0)
+    optimizer = SGD(trained, lr=0.1 * largest(trained))
     for _ in range(3):
         step(twin, optimizer, case.rng())
     same(seen(parameter), before, "the original after its copy was trained")
@@ -182,11 +176,8 @@ def leaves_weight(subject: Subject, case: Case) -> None:
     chain = subject.finished(w).parametrization
     chain.fit(mine, Context())
     same(mine, w, "the weight after fit")
-    for what, use in (
-        ("project", lambda: chain.project(Tensor(mine))),
-        ("bound", lambda: chain.bound(mine)),
-        ("rescaled", lambda: chain.rescaled(np.full(len(mine), 2.0)).project(Tensor(mine))),
-    ):
+    for what, use in (("project", lambda: chain.project(Tensor(mine))), ("bound", lambda: chain.bound(mine)),
+                      ("rescaled", lambda: chain.rescaled(np.full(len(mine), 2.0)).project(Tensor(mine)))):
         use()
         same(mine, w, f"the weight after {what}")
     parameter = subject.finished(w)
@@ -197,14 +188,6 @@ def leaves_weight(subject: Subject, case: Case) -> None:
     same(parameter.data, before, "the weight after encode, decode and a write into what that gave")
 
 
-LAWS: tuple[Law, ...] = (
-    stored_equals_seen,
-    projects_once,
-    stays_within_bound,
-    keeps_its_word,
-    survives_training,
-    survives_a_restart,
-    rescales,
-    copies_are_independent,
-    leaves_weight,
-)
+LAWS: tuple[Law, ...] = (stored_equals_seen, projects_once, stays_within_bound, keeps_its_word,
+                         survives_training, survives_a_restart, rescales, copies_are_independent,
+                         leaves_weight)

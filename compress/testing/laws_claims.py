@@ -1,5 +1,4 @@
-"""The laws of what a transform says of itself: that it is not more than is so, and not so little that it
-says nothing."""
+"""The laws of what a transform says of itself: it must be true, and close enough to be of use."""
 
 from __future__ import annotations
 
@@ -8,20 +7,19 @@ import numpy as np
 from nn.tensor import Tensor
 from nn.testing.case import Case
 
-from ..stored import Stored, as_matrix, gamma, product
+from ..stored import as_matrix, gamma, product
 from ..transform import Invariant
-from .subject import Law, Subject, same, seen
+from .subject import Law, Subject, same, seen, stored
 from .weights import inputs
 
 __all__ = ["CLAIM_LAWS"]
 
 GENEROUS = 2.0**10  # what a bound may be beyond the usual one: of a chain of products, say
-GENERIC = {2: (8, 512), 4: (8, 8, 8, 8)}  # weights so large that nothing is so by chance
+GENERIC = {2: (8, 512), 4: (8, 8, 8, 8)}  # weights so large that chance explains nothing
 
 
 def says_what_it_makes(subject: Subject, case: Case) -> None:
-    """What shows on a weight that is nothing in particular, normal numbers, is in `makes`: or a later stage
-    would be let to destroy it.
+    """What can be seen of a weight of normal numbers is in `makes`: otherwise a later stage could destroy it.
     """
     for stage in subject.stages:
         alone = Subject("", (stage,))
@@ -51,9 +49,9 @@ def shows(subject: Subject, parameter: object) -> list[tuple[str, frozenset[Inva
     if np.count_nonzero(matrix) > matrix.size / 2 and np.linalg.matrix_rank(matrix, rtol=1e-5) < len(matrix):
         found.append(("a lower rank", frozenset({Invariant.RANK})))
     packed = parameter.parametrization.encode(parameter.data)
-    stored = sum(array.nbytes for array in packed.arrays().values())
-    if stored < 0.9 * w.nbytes:
-        found.append((f"{stored} bytes of {w.nbytes}", frozenset(Invariant)))
+    size = sum(array.nbytes for array in packed.arrays().values())
+    if size < 0.9 * w.nbytes:
+        found.append((f"{size} bytes of {w.nbytes}", frozenset(Invariant)))
     return found
 
 
@@ -88,12 +86,6 @@ def bounds_the_product_closely(subject: Subject, case: Case) -> None:
 def size_of(x: np.ndarray, w: np.ndarray) -> float:
     """max|x| · Σ|w|, of the row of w that has most: what no entry of the product exceeds."""
     return float(np.abs(x, dtype=np.float64).max(initial=0) * np.abs(w).sum(axis=1).max())
-
-
-def stored(subject: Subject, case: Case) -> Stored:
-    """The weight of the case in its stored form."""
-    parameter = subject.finished(*case.args)
-    return parameter.parametrization.encode(parameter.data)
 
 
 def counts_its_macs(subject: Subject, case: Case) -> None:
@@ -133,11 +125,8 @@ def refuses_what_does_not_fit(subject: Subject, case: Case) -> None:
 def spoil(array: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """An array with one thing wrong at a time."""
     last = array[-1:] if len(array) else np.ones(1, array.dtype)
-    wrong = [
-        ("with an element more", np.concatenate([array, last])),
-        ("with a dimension more", array[None]),
-        ("in complex128", array.astype(np.complex128)),
-    ]
+    wrong = [("with an element more", np.concatenate([array, last])), ("with a dimension more", array[None]),
+             ("in complex128", array.astype(np.complex128))]
     if len(array):
         wrong.append(("with an element less", array[:-1]))
     if array.dtype.kind == "f" and array.size:
@@ -148,10 +137,5 @@ def spoil(array: np.ndarray) -> list[tuple[str, np.ndarray]]:
     return wrong
 
 
-CLAIM_LAWS: tuple[Law, ...] = (
-    says_what_it_makes,
-    bounds_the_weight_closely,
-    bounds_the_product_closely,
-    counts_its_macs,
-    refuses_what_does_not_fit,
-)
+CLAIM_LAWS: tuple[Law, ...] = (says_what_it_makes, bounds_the_weight_closely, bounds_the_product_closely,
+                               counts_its_macs, refuses_what_does_not_fit)

@@ -6,15 +6,24 @@ import numpy as np
 
 from nn.testing.case import Case
 
+from ..formats.affine import Symmetric
 from ..formats.format import SMALLEST
+from ..stored import per_channel
 from ..techniques.quantize import Quantize
 from .subject import Subject, own_laws, same, seen
 
 
+def symmetric(subject: Subject) -> int:
+    """The largest integer of the subject's format; 0 for a format that is none of integers."""
+    format = subject.stages[0].weights
+    return format.highest if isinstance(format, Symmetric) else 0
+
+
 def rounds_half_to_even(subject: Subject, case: Case) -> None:
     """Weights half-way between two integers of the grid go to the even one."""
-    (w,) = case.args
-    rng, highest = case.rng(), subject.stages[0].weights.highest
+    (w,), rng, highest = case.args, case.rng(), symmetric(subject)
+    if not highest:
+        return
     k = rng.integers(-highest, highest, w.shape).astype(np.float64) + rng.choice([0, 0.5], w.shape)
     k.reshape(len(k), -1)[:, 0] = highest  # so that the scale is the power of two
     scale = 2.0 ** rng.integers(-20, 20)
@@ -27,8 +36,9 @@ def rounds_half_to_even(subject: Subject, case: Case) -> None:
 def fills_the_grid(subject: Subject, case: Case) -> None:
     """The largest weight of each channel stands on the largest integer exactly, and every weight on some
     integer within."""
-    (w,) = case.args
-    highest, parameter = subject.stages[0].weights.highest, subject.attached(w)
+    (w,), highest, parameter = case.args, symmetric(subject), subject.attached(*case.args)
+    if not highest:
+        return
     q = parameter.parametrization.encode(parameter.data).codes().astype(np.int64)
     largest = np.abs(w).reshape(len(w), -1).max(axis=1)
     reach = np.abs(q).max(axis=1)
@@ -44,7 +54,7 @@ def channels_stand_alone(subject: Subject, case: Case) -> None:
     """Multiplying a channel by a power of two does exactly that to its result, and nothing to the others'."""
     (w,) = case.args
     normal = np.abs(w).reshape(len(w), -1).max(axis=1) > 2.0**-80
-    power = np.where(normal, case.rng().integers(-20, 20, len(w)), 0).reshape(-1, *[1] * (w.ndim - 1))
+    power = per_channel(np.where(normal, case.rng().integers(-20, 20, len(w)), 0), w.ndim)
     got, before = seen(subject.attached(np.ldexp(w, power))), seen(subject.attached(w))
     same(got, np.ldexp(before, power), "channels times powers of two")
 

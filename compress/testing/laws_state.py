@@ -9,7 +9,7 @@ from nn.testing.case import Case
 
 from ..transform import Invariant
 from .laws import step
-from .subject import Law, Subject, same, seen, through
+from .subject import Law, Subject, largest, same, seen, through
 
 __all__ = ["STATE_LAWS"]
 
@@ -31,7 +31,7 @@ def edges(chain: object, far: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """Neighbouring floats between 0 and `far`, entry by entry, between which what is seen of the entry jumps.
 
     By bisection, for all entries at once: magnitudes of floats are ordered as their bits are. (Where what is
-    seen of an entry hangs on other entries, any floats are found; the law must hold for those too.)
+    seen of an entry depends on other entries, any floats are found; the law must hold for those too.)
     """
     sign, low, high = np.sign(far), np.zeros(far.shape, np.int32), np.abs(far).view(np.int32)
 
@@ -55,8 +55,7 @@ def follows_the_weight(subject: Subject, case: Case) -> None:
     parameter = subject.finished(w)
     trained = parameter.trainables()
     if any(tensor is not parameter for tensor in trained):
-        largest = max(float(np.abs(tensor.data).max()) for tensor in trained)
-        step(parameter, SGD(trained, lr=0.1 * largest), case.rng())
+        step(parameter, SGD(trained, lr=0.1 * largest(trained)), case.rng())
         same(parameter.data, seen(parameter), "the weight after a step, against what is seen of it")
         return
     larger = parameter.data * np.float32(4)
@@ -87,9 +86,7 @@ def ends_its_schedule(subject: Subject, case: Case) -> None:
         found = np.count_nonzero(seen(alone.finished(w)) == 0)
         wanted = np.count_nonzero(seen(Subject("", (stage.ended(),)).attached(w)) == 0)
         if found != wanted:
-            raise AssertionError(
-                f"after step {stage.end}, its last, {found} weights are 0, wanted {wanted}"
-            )
+            raise AssertionError(f"after step {stage.end}, its last, {found} weights are 0, wanted {wanted}")
 
 
 STATE_LAWS: tuple[Law, ...] = (encodes_what_it_projects, follows_the_weight, ends_its_schedule)

@@ -11,16 +11,10 @@ from nn.kernels import gemm
 from nn.testing.case import Case
 
 from ..stored import Stored, as_matrix, product
-from .subject import Law, Subject, same
+from .subject import Law, Subject, same, stored
 from .weights import inputs
 
 __all__ = ["STORED_LAWS"]
-
-
-def stored(subject: Subject, case: Case) -> Stored:
-    """The weight of the case in its stored form."""
-    parameter = subject.finished(*case.args)
-    return parameter.parametrization.encode(parameter.data)
 
 
 def says_its_bytes(subject: Subject, case: Case) -> None:

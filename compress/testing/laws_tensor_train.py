@@ -11,7 +11,7 @@ from nn.testing.case import Case
 
 from ..techniques.tensor_train import TensorTrain
 from .laws import step
-from .subject import Subject, own_laws, same, seen
+from .subject import Subject, largest, own_laws, same, seen
 
 
 def keeps_its_eps(subject: Subject, case: Case) -> None:
@@ -54,8 +54,7 @@ def trains_its_cores(subject: Subject, case: Case) -> None:
     trained = parameter.trainables()
     if any(tensor is parameter for tensor in trained):
         raise AssertionError("the weight itself is trained")
-    largest = max(float(np.abs(tensor.data).max()) for tensor in trained)
-    if np.any(step(parameter, SGD(trained, lr=0.1 * largest), case.rng())):
+    if np.any(step(parameter, SGD(trained, lr=0.1 * largest(trained)), case.rng())):
         raise AssertionError("the weight has a gradient")
     if np.any(case.args[0]) and not all(np.any(tensor.grad) for tensor in trained):
         raise AssertionError("a core has no gradient")

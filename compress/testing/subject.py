@@ -13,6 +13,7 @@ from nn.tensor import Tensor
 from nn.testing.case import Case, show
 
 from ..chain import Chain
+from ..stored import Stored
 from ..transform import Context, Transform
 
 __all__ = ["Law", "Subject", "own_laws", "same", "subjects"]
@@ -34,8 +35,8 @@ class Subject:
         return cls(" + ".join(map(repr, stages)), stages)
 
     def attached(self, w: np.ndarray, pruned: bool = False) -> Parameter:
-        """A parameter with these values, seen through the chain as `prepare` leaves it; `pruned`: a stage
-        before made its zeros.
+        """A parameter with these values and the chain, as `prepare` leaves it; `pruned`: a stage before made
+        its zeros.
         """
         parameter, op = Parameter(w.copy()), "conv2d" if w.ndim == 4 else "linear"
         Chain(self.stages).attach(parameter, Context("weight", op, pruned=pruned))
@@ -72,7 +73,7 @@ class Subject:
 
 Law = Callable[[Subject, Case], None]
 
-OWN: dict[type[Transform], tuple[tuple[Law, ...], bool]] = {}   # technique -> its laws, whether in chains too
+OWN: dict[type[Transform], tuple[tuple[Law, ...], bool]] = {}  # technique -> its laws, whether in chains too
 
 
 def own_laws(technique: type[Transform], *laws: Law, in_chains: bool = False) -> None:
@@ -104,6 +105,17 @@ def subjects() -> list[Subject]:
 def seen(parameter: Parameter) -> np.ndarray:
     """The weight as its layer sees it."""
     return parameter.parametrization.project(parameter).data
+
+
+def stored(subject: Subject, case: Case) -> Stored:
+    """The weight of a case in its stored form, at the end of all schedules."""
+    parameter = subject.finished(*case.args)
+    return parameter.parametrization.encode(parameter.data)
+
+
+def largest(tensors: list[Tensor]) -> float:
+    """The largest magnitude in them; 1 where all are 0."""
+    return max(float(np.abs(tensor.data).max()) for tensor in tensors) or 1.0
 
 
 def through(chain: Chain, w: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from nn.testing.case import Case, near
 
+from ..stored import per_channel
+
 __all__ = ["STYLES", "inputs", "weights"]
 
 Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -63,18 +65,15 @@ def negative(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 def spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Channels whose ranges differ by up to 10⁸, as folded batch norms make them."""
     factor = 10.0 ** rng.uniform(-4, 4, shape[0])
-    return rng.standard_normal(shape) * factor.reshape(-1, *[1] * (len(shape) - 1))
+    return rng.standard_normal(shape) * per_channel(factor, len(shape))
 
 
-STYLES: dict[str, Fill] = {
-    fill.__name__: fill
-    for fill in (normal, ties, constant, zeros, outlier, huge, subnormal, sparse, negative, spread)
-}
+STYLES: dict[str, Fill] = {fill.__name__: fill for fill in (normal, ties, constant, zeros, outlier, huge,
+                                                            subnormal, sparse, negative, spread)}
 
 
-def weights(
-    styles: tuple[str, ...] = tuple(STYLES), dimensions: frozenset[int] = frozenset({2, 4})
-) -> st.SearchStrategy[Case]:
+def weights(styles: tuple[str, ...] = tuple(STYLES),
+            dimensions: frozenset[int] = frozenset({2, 4})) -> st.SearchStrategy[Case]:
     """Weights (out, in) and (O, I, kH, kW), those of them with so many `dimensions`, float32, in one of these
     styles; sizes of 1 and around the kernels' panels of 16.
     """

@@ -20,7 +20,7 @@ SUBJECTS = [*subjects(), *map(Subject.of, CHAINS)]   # every technique, by being
 
 def test_every_technique_says_what_the_laws_are_to_hold_on():
     techniques = {getattr(compress, name) for name in compress.techniques.__all__}
-    assert {type(stage) for subject in subjects() for stage in subject.stages} == techniques
+    assert techniques <= {type(stage) for subject in subjects() for stage in subject.stages}
 
 
 @pytest.mark.parametrize(
