@@ -241,18 +241,17 @@ class _Run:
         if layer.norm is None:
             w = apply(STRAIGHT_THROUGH, w, target)
         else:
-            w = apply(FOLDED_WEIGHT, w, self._own(layer.norm.inputs[1]), target, **self._statistics(layer))
+            own = self.parameters.get
+            w = apply(FOLDED_WEIGHT, w, own(layer.norm.inputs[1]), target, **self._statistics(layer))
         return w if w.ndim == 2 or w.ndim == 4 else w.reshape(self.known.graph.value(node.inputs[1]).shape)
 
     def _bias(self, layer: Any) -> Tensor:
         if layer.norm is None:
             return self._static(layer.bias)
         _, gamma, beta, _, _ = layer.norm.inputs
-        return apply(FOLDED_BIAS, self._own(layer.own), self._own(gamma), self._own(beta),
+        own = self.parameters.get  # of None it is None
+        return apply(FOLDED_BIAS, own(layer.own), own(gamma), own(beta),
                      Tensor(self.numbers.constants[layer.bias]), **self._statistics(layer))
-
-    def _own(self, name: str | None) -> Any:
-        return None if name is None else self.parameters[name]
 
     def _statistics(self, layer: Any) -> dict[str, np.ndarray]:
         _, _, _, mean, variance = layer.norm.inputs

@@ -103,18 +103,22 @@ class Folding:
                 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The constants of the folded graph, and the chains of its weights, from those of the network."""
         folded, chains = dict(constants), dict(chains)
+        with np.errstate(over="ignore"):  # convert finds infinities
+            self._fold(constants, folded, chains)
+        return folded, chains
+
+    def _fold(self, constants: Mapping[str, np.ndarray], folded: dict[str, np.ndarray], chains: dict[str, Any]
+              ) -> None:
         for layer in self.layers.values():
             b: Any = None if layer.own is None else constants[layer.own]
             if layer.norm is not None:
                 factor, shift = normalisation(constants, layer.norm)
                 w = constants[layer.weight]
-                with np.errstate(over="ignore"):  # convert finds infinities
-                    folded[layer.weight] = (w * factor.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
-                    b = (shift if b is None else b * factor + shift).astype(np.float32)
+                folded[layer.weight] = (w * factor.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
+                b = (shift if b is None else b * factor + shift).astype(np.float32)
                 if layer.weight in chains:
                     chains[layer.weight] = chains[layer.weight].rescaled(factor)
             folded[layer.bias] = np.zeros(len(constants[layer.weight]), np.float32) if b is None else b
-        return folded, chains
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -126,9 +130,9 @@ def fold_batch_norm(graph: Graph) -> Graph:
 
 def normalisation(constants: Mapping[str, np.ndarray], norm: Node) -> tuple[np.ndarray, np.ndarray]:
     """Batch norm in evaluation mode as (factor, shift) per channel, float64: y = factor·x + shift."""
-    gamma, beta, mean, variance = (
-        None if name is None else constants[name].astype(np.float64) for name in norm.inputs[1:])
-    if np.any(variance + norm.attrs["eps"] <= 0):
-        raise ValueError(f"fold: {norm.inputs[4]} holds a variance below 0, which has no root")
-    factor = (1.0 if gamma is None else gamma) / np.sqrt(variance + norm.attrs["eps"])
-    return factor, (0.0 if beta is None else beta) - mean * factor
+    _, gamma, beta, mean, variance = norm.inputs
+    spread = constants[variance].astype(np.float64) + norm.attrs["eps"]
+    if (spread <= 0).any():
+        raise ValueError(f"fold: {variance} holds a variance below 0, which has no root")
+    factor = (1.0 if gamma is None else constants[gamma].astype(np.float64)) / np.sqrt(spread)
+    return factor, (0.0 if beta is None else constants[beta]) - constants[mean].astype(np.float64) * factor

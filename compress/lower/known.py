@@ -51,13 +51,13 @@ class Known:
         self.on_grid = self._staying()
         self.integer = {output for output, need in self.needs.items() if need is Need.INTEGERS or (
             need is not Need.REALS and self.result(output) in self.on_grid)}
-        self._roots: dict[str, str] = {}
+        self.roots: dict[str, str] = {}
         for node in self.nodes():
             if self.needs.get(node.output) is Need.SAME and node.output in self.integer:
                 for name in node.inputs:
                     if name not in self.static and name is not None:
-                        self._roots[self._root(name)] = self._root(self.result(node.output))
-        self._roots = {value: self._root(value) for value in self._roots}
+                        self.roots[self._root(name)] = self._root(self.result(node.output))
+        self.roots = {value: self._root(value) for value in self.roots}
         self.classes = self._classes()
         self.biases: dict[str, list[tuple[str, str]]] = {}
         for node in self.nodes():
@@ -166,11 +166,11 @@ class Known:
 
     def root(self, value: str) -> str:
         """The value that stands for all that have one grid with this one."""
-        return self._roots.get(value, value)
+        return self.roots.get(value, value)
 
     def _root(self, value: str) -> str:
-        while self._roots.get(value, value) != value:
-            value = self._roots[value]
+        while self.roots.get(value, value) != value:
+            value = self.roots[value]
         return value
 
     def _classes(self) -> dict[str, tuple[Format, list[str]]]:
@@ -189,6 +189,8 @@ class Known:
         """The grid of each root. Raises ValueError for a value whose range is not finite."""
         found = {}
         for root, (form, values) in self.classes.items():
-            found[root] = form.fit(min(ranges[value][0] for value in values),
-                                   max(ranges[value][1] for value in values))
+            low, high = ranges[values[0]]
+            for value in values[1:]:
+                low, high = min(low, ranges[value][0]), max(high, ranges[value][1])
+            found[root] = form.fit(low, high)
         return found

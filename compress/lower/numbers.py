@@ -67,7 +67,7 @@ class Numbers:
 
     def grid(self, value: str) -> Any:
         """What the integers of a value stand for."""
-        return self.grids[self.known.root(value)]
+        return self.grids[self.known.roots.get(value, value)]
 
     def stored(self, weight: str) -> Stored:
         """A weight in its stored form, one for all layers that read it."""

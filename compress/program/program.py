@@ -38,8 +38,8 @@ class Program:
     inputs: their names, and what each must be, in the order of arguments. outputs: their names, and the value
     that each is. calls: what is computed, in order. constants: the weights in their stored form, and other
     arrays, by name. grids: what the integers of a value stand for, where a line chooses that. state: which
-    output is to be which input, when the Program runs again.
-    Raises ProgramError.
+    output is to be which input, when the Program runs again. What its Bound holds is held beside the
+    constants: who only runs it keeps `program.bind()` and drops the Program. Raises ProgramError.
     """
 
     def __init__(self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, str],
@@ -108,9 +108,11 @@ class Program:
     def check(self, *arrays: np.ndarray, **named: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """The inputs by name, and the named lengths that they have. Raises TypeError or ValueError for what
         is no input of this Program."""
-        if len(arrays) == 1 and self._only is not None:  # as below, in a tenth of the time
-            (x,), (name, dtype, tail) = arrays, self._only
-            if type(x) is np.ndarray and x.dtype == dtype and x.shape[1:] == tail and x.ndim == 1 + len(tail):
+        if self._only is not None:  # as below, in a tenth of the time
+            name, dtype, tail = self._only
+            x = arrays[0] if arrays else named.get(name)
+            alone = len(arrays) + len(named) == 1 and type(x) is np.ndarray and x.ndim == 1 + len(tail)
+            if alone and x.dtype == dtype and x.shape[1:] == tail:
                 return {name: x}, {"N": len(x)}
         given = dict(zip(self.inputs, arrays, strict=False)) | named
         if given.keys() != self.inputs.keys() or len(arrays) + len(named) != len(self.inputs):

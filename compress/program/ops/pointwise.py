@@ -29,8 +29,9 @@ def codes_of(clip: tuple | None, grid: Any) -> tuple | None:
     the clip."""
     if clip is None or grid is None:
         return clip
-    low, high = (None if end is None else grid.zero if end == 0 else int(grid.quantize(np.float32(end)))
-                 for end in clip)
+    low, high = clip
+    low = low if low is None else grid.zero if low == 0 else int(grid.quantize(np.float32(low)))
+    high = high if high is None else int(grid.quantize(np.float32(high)))
     return None if low == grid.format.lowest else low, None if high == grid.format.highest else high
 
 

@@ -228,7 +228,7 @@ def sums(line: Line, inputs: tuple[str, ...], made: Value, macs: int, kernel: st
     (x,), output, names, clip = line.call.inputs, line.call.output, line.call.constants, line["clip"]
 
     def load(source: Source) -> tuple:
-        weight, bias = (source.constants[names[role]] for role in ("weight", "bias"))
+        weight, bias = source.constants[names["weight"]], source.constants[names["bias"]]
         of_x, grid = source.grid(x), source.grid(output)
         options = {"a_zero": of_x.zero, "bias": bias}
         if grid is not None:
