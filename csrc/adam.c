@@ -5,6 +5,12 @@
  * without vectors. */
 #include "loops.h"
 
+/* Adam: what all tensors of a step share, rounded to float32. rest: 1 - beta. shrink: what weights are
+ * multiplied by (AdamW), else 1. l2: decay times the weight is added to the gradient (Adam). */
+API typedef struct {
+    float beta1, beta2, rest1, rest2, eps, shrink, decay;
+    int l2;
+} nn_adam;
 LOOP adam_step_loop(int64_t n, float *restrict p, const float *restrict g, float *restrict m, float *restrict v,
                     const nn_adam *how, float correction, float rate)
 {
@@ -18,11 +24,12 @@ LOOP adam_step_loop(int64_t n, float *restrict p, const float *restrict g, float
         p[i] = x - m[i] / (__builtin_sqrtf(v[i]) * correction + eps) * rate;
     }
 }
-COMPILE(adam_step,
+COMPILE(pass_adam_step, adam_step_loop,
         (int64_t n, float *p, const float *g, float *m, float *v, const nn_adam *how, float correction, float rate),
         (n, p, g, m, v, how, correction, rate))
 
-int nn_adam_step(int variant, int64_t count, void *const *p, const void *const *g, void *const *m, void *const *v,
+/* `count` tensors, in place on p, m and v; corrections, rates: 1/sqrt(1 - beta2^t) and lr/(1 - beta1^t) of each. */
+API int nn_adam_step(int variant, int64_t count, void *const *p, const void *const *g, void *const *m, void *const *v,
                  const int64_t *sizes, const nn_adam *how, const float *corrections, const float *rates)
 {
     for (int64_t i = 0; i < count; i++) { /* all are looked at before one is written */
@@ -32,7 +39,7 @@ int nn_adam_step(int variant, int64_t count, void *const *p, const void *const *
                 if (overlap(each[a], sizes[i] * 4, each[b], sizes[i] * 4))
                     return NN_OVERLAP;
     }
-    adam_step_micro *step = (adam_step_micro *)nn_micro(choose(NN_adam_step, variant));
+    pass_adam_step_micro *step = PASS(adam_step, variant);
     for (int64_t i = 0; i < count; i++)
         step(sizes[i], p[i], g[i], m[i], v[i], how, corrections[i], rates[i]);
     return 0;

@@ -8,8 +8,6 @@
  * Sums run along the channels, four rows at a time, so that their order is the same for every instruction set. */
 #include "loops.h"
 
-#include <string.h>
-
 enum { BLOCK = 1 << 13, MOST_ROWS = 128 }; /* numbers, and rows, of a block */
 
 static inline int64_t block_rows(int64_t channels)
@@ -99,7 +97,7 @@ LOOP batch_norm_loop(int64_t rows, int64_t channels, const float *restrict x, co
         for (int64_t c = 0; c < channels; c++)
             y[i * channels + c] = (x[i * channels + c] - mean[c]) * scale[c] + shift[c];
 }
-COMPILE(batch_norm,
+COMPILE(pass_batch_norm, batch_norm_loop,
         (int64_t rows, int64_t channels, const float *x, const float *weight, const float *bias, float eps, float *y,
          float *mean, float *var, float *inverse, double *wide),
         (rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide))
@@ -125,24 +123,15 @@ LOOP gradient_sums(int64_t rows, int64_t channels, const float *restrict g, cons
         }
 }
 
-/* dx = (g - drop - (x - mean) · lean) · scale. */
-LOOP lean_back(int64_t rows, int64_t channels, const float *restrict g, const float *restrict x,
-               const float *restrict mean, const float *restrict drop, const float *restrict lean,
-               const float *restrict scale, float *restrict dx)
+/* dx = (g - drop - (x - mean) · lean) · scale; dx may be g. */
+LOOP lean_back(int64_t rows, int64_t channels, const float *g, const float *restrict x, const float *restrict mean,
+               const float *restrict drop, const float *restrict lean, const float *restrict scale, float *dx)
 {
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t c = 0, at = i * channels; c < channels; c++, at++)
-            dx[at] = (g[at] - drop[c] - (x[at] - mean[c]) * lean[c]) * scale[c];
-}
-
-/* The same where dx is g. */
-LOOP lean_back_in_place(int64_t rows, int64_t channels, const float *restrict x, const float *restrict mean,
-                        const float *restrict drop, const float *restrict lean, const float *restrict scale,
-                        float *restrict g)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t c = 0, at = i * channels; c < channels; c++, at++)
-            g[at] = (g[at] - drop[c] - (x[at] - mean[c]) * lean[c]) * scale[c];
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t at = i * channels;
+        EACH_BY_ITSELF for (int64_t c = 0; c < channels; c++)
+            dx[at + c] = (g[at + c] - drop[c] - (x[at + c] - mean[c]) * lean[c]) * scale[c];
+    }
 }
 
 /* dx = (g - db/n - (x - mean) · inverse · dw/n) · weight · inverse. */
@@ -171,37 +160,37 @@ LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *g, const 
     }
     for (int64_t c = 0; c < channels; c++)
         scale[c] = weight ? weight[c] * inverse[c] : inverse[c];
-    if (dx == g)
-        lean_back_in_place(rows, channels, x, mean, drop, lean, scale, dx);
-    else if (dx)
+    if (dx)
         lean_back(rows, channels, g, x, mean, drop, lean, scale, dx);
 }
-COMPILE(batch_norm_grad,
+COMPILE(pass_batch_norm_grad, batch_norm_grad_loop,
         (int64_t rows, int64_t channels, const float *g, const float *x, const float *mean, const float *inverse,
          const float *weight, float *dx, float *dw, float *db, double *wide),
         (rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide))
 
-int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x, const void *weight, const void *bias,
+/* Batch normalisation of rows x channels by their own mean and variance, and its gradients. weight, bias:
+ * or 0. inverse = 1/sqrt(var + eps). dx: or 0, if it is not wanted; or g itself. */
+API int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x, const void *weight, const void *bias,
                   float eps, void *y, void *mean, void *var, void *inverse)
 {
     void *memory;
     double *wide = scratch(channels * 32, &memory);
     if (!wide)
         return NN_NO_MEMORY;
-    batch_norm_micro *micro = (batch_norm_micro *)nn_micro(choose(NN_batch_norm, variant));
+    pass_batch_norm_micro *micro = PASS(batch_norm, variant);
     micro(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
     free(memory);
     return 0;
 }
 
-int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const void *g, const void *x, const void *mean,
+API int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const void *g, const void *x, const void *mean,
                        const void *inverse, const void *weight, void *dx, void *dw, void *db)
 {
     void *memory;
     double *wide = scratch(channels * 32, &memory);
     if (!wide)
         return NN_NO_MEMORY;
-    batch_norm_grad_micro *micro = (batch_norm_grad_micro *)nn_micro(choose(NN_batch_norm_grad, variant));
+    pass_batch_norm_grad_micro *micro = PASS(batch_norm_grad, variant);
     micro(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
     free(memory);
     return 0;

@@ -13,6 +13,7 @@
 import argparse
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -44,15 +45,18 @@ def build_id() -> str:
 
 
 def declarations() -> str:
-    """The part of kernels.h that Python sees."""
-    return (HERE / "kernels.h").read_text().split("/* [python */")[1].split("/* python] */")[0]
+    """What Python sees: every declaration that begins with API, types and enums before functions."""
+    text = "\n".join(f.read_text(encoding="utf-8") for f in (*sorted(HERE.glob("*.h")), *SOURCES))
+    types = re.findall(r"^API ((?:typedef struct|enum) \{.*?\}[^;]*;)", text, re.MULTILINE | re.DOTALL)
+    functions = re.findall(r"^API ([^;{}]*?\))\s*\{", text, re.MULTILINE)
+    return "\n".join(["const char *nn_build_id(void);", *types, *(f"{function};" for function in functions)])
 
 
 ffi = FFI()
 ffi.cdef(declarations())
 ffi.set_source(
     "nn._kernels",
-    f'#include "kernels.h"\nconst char *nn_build_id(void) {{ return "{build_id()}"; }}',
+    f'#include <stdint.h>\n{declarations()}\nconst char *nn_build_id(void) {{ return "{build_id()}"; }}',
     sources=[os.path.relpath(f) for f in SOURCES],
     include_dirs=[os.path.relpath(HERE)],
     extra_compile_args=CFLAGS,

@@ -16,15 +16,14 @@
  * A sum runs over the taps in order, over the channels within a tap, whatever the tile: all variants with FMA give
  * the same bits. */
 #include "conv2d.h"
+#include "loops.h"
 #include "pool.h"
-
-#include <string.h>
+#include "taps.h"
 
 enum { BLOCK_BYTES = 256 * 1024 };
 
-static inline __attribute__((always_inline)) void
-finish_body(int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out,
-            const int64_t *to)
+LOOP store_body(int rows, int cols, int nr, const float *tile, const float *bias, const int relu, float *out,
+                const int64_t *to)
 {
     for (int i = 0; i < rows; i++, tile += nr) {
         float *line = out + to[i];
@@ -35,32 +34,17 @@ finish_body(int rows, int cols, int nr, const float *tile, const float *bias, in
     }
 }
 
-typedef void finish(int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out,
-                    const int64_t *to);
-#define FINISH(name, TARGET_)                                                                                      \
-    TARGET_ static void name(int rows, int cols, int nr, const float *tile, const float *bias, int relu,          \
-                             float *out, const int64_t *to)                                                        \
-    {                                                                                                              \
-        if (relu)                                                                                                  \
-            finish_body(rows, cols, nr, tile, bias, 1, out, to);                                                   \
-        else                                                                                                       \
-            finish_body(rows, cols, nr, tile, bias, 0, out, to);                                                   \
-    }
-FINISH(finish_plain, )
-#if NN_X86
-FINISH(finish_avx2, TARGET(AVX2))
-FINISH(finish_avx512, TARGET(AVX512))
-#endif
-
-static finish *finish_for(int needs)
+LOOP store_loop(int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out,
+                const int64_t *to)
 {
-#if NN_X86
-    if (needs & (ISA_AVX2 | ISA_AVX512))
-        return needs & ISA_AVX512 ? finish_avx512 : finish_avx2;
-#endif
-    (void)needs;
-    return finish_plain;
+    if (relu)
+        store_body(rows, cols, nr, tile, bias, 1, out, to);
+    else
+        store_body(rows, cols, nr, tile, bias, 0, out, to);
 }
+COMPILE(store_pixels_f32, store_loop,
+        (int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out, const int64_t *to),
+        (rows, cols, nr, tile, bias, relu, out, to))
 
 static int contiguous(const nn_conv2d_geometry *g)
 {
@@ -71,8 +55,8 @@ static int contiguous(const nn_conv2d_geometry *g)
 /* One convolution under way. */
 typedef struct {
     const nn_conv2d_geometry *g;
-    conv2d_micro *micro;
-    finish *finish;
+    taps_micro *multiply;
+    store_pixels_f32_micro *store;
     int mr, nr, copies, leaves_out, relu;
     int64_t together;                /* images, for the order of the positions; 1 is the usual one */
     int64_t channels, filters, k;    /* of a group; taps · channels */
@@ -95,10 +79,7 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
     float *zeros = (float *)(s + g->taps);
 
     int64_t stretches = nn_stretches(g, s);
-    if (t->together > 1)
-        nn_destinations_by_place(g, t->together, i0, count, to);
-    else
-        nn_destinations(g, i0, count, to);
+    nn_destinations(g, t->together, i0, count, to);
     memset(zeros, 0, (size_t)t->channels * 4);
     for (int64_t i = 0; t->copies && i < padded; i++)
         place[i] = copy + i * t->row_bytes;
@@ -108,22 +89,19 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
         if (t->copies) {
             nn_copy_rows(g, i0, count, images, s, stretches, copy, t->row_bytes);
             memset(copy + count * t->row_bytes, 0, (size_t)((padded - count) * t->row_bytes));
-        } else if (t->together > 1)
-            nn_look_up_by_place(g, t->together, i0, count, mr, images, zeros, place);
-        else
-            nn_look_up(g, i0, count, mr, images, zeros, place);
+        } else
+            nn_look_up(g, t->together, i0, count, mr, images, zeros, place);
         if (t->leaves_out)
             nn_leave_out(g, count, mr, zeros, place);
         for (int64_t n0 = 0; n0 < t->filters; n0 += nr) {
             _Alignas(LINE) float tile[MAX_TILE];
             const void *b[MAX_NR / PANEL];
-            for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
-                b[p] = panels + smaller(n0 / PANEL + p, (t->filters - 1) / PANEL) * t->k * PANEL;
+            panels_of_tile(panels, t->k * PANEL * 4, n0 / PANEL, (t->filters - 1) / PANEL, nr, b);
             int64_t cols = smaller(nr, t->filters - n0), first = group * t->filters + n0;
             const float *bias = t->bias ? t->bias + first : 0;
             for (int64_t i = 0; i < count; i += mr) {
-                t->micro(t->taps, t->steps, place + i * t->taps, b, tile);
-                t->finish((int)smaller(mr, count - i), (int)cols, nr, tile, bias, t->relu, t->out + first, to + i);
+                t->multiply(t->taps, t->steps, place + i * t->taps, b, tile);
+                t->store((int)smaller(mr, count - i), (int)cols, nr, tile, bias, t->relu, t->out + first, to + i);
             }
         }
     }
@@ -141,33 +119,37 @@ static int all_finite(const float *w, int64_t count)
     return !(found >> 31);
 }
 
-int nn_conv2d(int variant, const nn_conv2d_geometry *g, int64_t m0, int64_t m1, const void *x, const void *w,
-              const void *bias, int relu, void *out)
+/* w: panels [groups][ceil(o/groups/16)][taps][c/groups][16]. bias: float[o], or 0. relu: max(y, 0) of the result. The
+ * gradient of images is a convolution too, of the gradients with the filters turned round (Dumoulin & Visin 2016,
+ * section 4): nn/kernels/conv2d_input_grad.py says which, and calls this. */
+API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias, int relu,
+                  void *out)
 {
     if (contiguous(g) && overlap(x, 4 * g->n * g->x_image, out, 4 * g->n * g->out_image))
         return NN_OVERLAP;
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
     if (!filters)
         return 0; /* there may be any number of positions then, and no memory for them */
-    variant = nn_select(NN_conv2d, variant, m1 - m0, filters, 0);
-    const nn_variant_row *v = nn_variant(variant);
+    int64_t positions = g->n * g->rows * g->columns;
+    const nn_micro *row = nn_select(NN_conv2d, variant, positions, filters, 0);
     int copies = nn_copies(g);
     int leaves_out = nn_meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
-    product t = { g, (conv2d_micro *)nn_micro(variant), finish_for(v->needs), v->mr, v->nr, copies, leaves_out, relu,
-                  leaves_out ? nn_together(g, v->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
+    product t = { g, (taps_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out, relu,
+                  leaves_out ? nn_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
                   copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w, bias, out };
     int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
-    double cycles = (double)g->groups * nn_cycles(variant, m1 - m0, filters, k);
-    nn_cut cut = nn_cut_rows(m0, m1, v->mr, most, cycles);
-    t.rows = round_up(cut.rows, v->mr);
+    double cycles = (double)g->groups * nn_cycles(row, positions, filters, k);
+    nn_cut cut = nn_cut_rows(positions, row->mr, most, cycles);
+    t.rows = round_up(cut.rows, row->mr);
     int64_t bytes = t.rows * (t.row_bytes + 8 * t.taps + 8) + 24 * g->taps + 4 * channels;
     return nn_run_blocks(&cut, round_up(bytes, LINE), block, &t);
 }
 
 /* The filters of each group as panels[group][ceil(filters/16)][tap][channel][16]: what the micro-kernels read. `from`
- * points to filter 0, channel 0; o and c are the distances of filters and channels, offset[t] that of tap t. */
-void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t taps, const void *from, int64_t group,
-                    int64_t o, int64_t c, const void *offset, void *panels)
+ * points to filter 0, channel 0; `group`, o and c are the distances of groups, filters and channels in elements, and
+ * tap t begins at offset[t], int64[taps]. */
+API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t taps, const void *from,
+                        int64_t group, int64_t o, int64_t c, const void *offset, void *panels)
 {
     float *to = panels;
     for (int64_t i = 0; i < groups; i++)
@@ -185,4 +167,24 @@ void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t t
                 }
             }
         }
+}
+
+/* conv2d of filters that are not packed, w[o][c/groups][taps], as training calls it: packed into scratch memory. */
+API int nn_conv2d_packing(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
+                          int relu, void *out)
+{
+    int64_t filters = g->o / g->groups, channels = g->c / g->groups;
+    int64_t panels = g->groups * round_up(filters, PANEL) * g->taps * channels * 4;
+    void *memory;
+    char *packed = scratch(panels + g->taps * 8, &memory);
+    if (!packed)
+        return NN_NO_MEMORY;
+    int64_t *offset = (int64_t *)(packed + panels);
+    for (int64_t t = 0; t < g->taps; t++)
+        offset[t] = t;
+    nn_conv2d_pack(g->groups, filters, channels, g->taps, w, filters * channels * g->taps, channels * g->taps, g->taps,
+                   offset, packed);
+    int status = nn_conv2d(variant, g, x, packed, bias, relu, out);
+    free(memory);
+    return status;
 }

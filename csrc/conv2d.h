@@ -9,7 +9,19 @@
 
 #include "scratch.h"
 
-enum { FEW = 12, AHEAD = 16 }; /* channels: more than the rows of the largest tile; steps, to ask for memory */
+/* How a result meets images. Position (i, j) and tap t meet the pixel (i·down + at[t][0],
+ * j·across + at[t][1]), or zeros where there is none. Distances in elements; the channels of a pixel are adjacent. */
+API typedef struct {
+    int64_t n, h, w, c;                    /* images, and the size of one */
+    int64_t x_image, x_row, x_pixel;       /* distances in x */
+    int64_t rows, columns, o;              /* positions in one image of the result; its channels */
+    int64_t out_image, out_row, out_pixel; /* distances in out */
+    int64_t down, across;                  /* pixels from one position to the next */
+    int64_t groups, taps;
+    const void *at;                        /* int64[taps][2] */
+} nn_conv2d_geometry;
+
+enum { FEW = 12 }; /* channels: more than the rows of the largest tile */
 
 /* Whether the pixels of a row are copied together. */
 static inline int nn_copies(const nn_conv2d_geometry *g)
@@ -38,31 +50,27 @@ static inline void next_position(const nn_conv2d_geometry *g, position *p)
     }
 }
 
+/* Positions come in one of two orders. The usual one, together = 1: across columns, rows and images. Or across `together`
+ * images first, and across the places of an image after that: then the positions of a tile have one place and meet
+ * padding at the same taps. (Of 2 x 2 pixels and 3 x 3 filters 20 taps of 36 do, of 16 x 16 pixels one in twelve.)
+ * nn_together says which: all images, if they are small; as many as a tile has rows, if not, so that a block is still a
+ * few stretches of memory; 1 if there are few images. */
+int64_t nn_together(const nn_conv2d_geometry *g, int mr);
+
 /* Where the results of the positions i0 .. i0 + count go: to[position], in elements. */
-void nn_destinations(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t *to);
+void nn_destinations(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int64_t *to);
 
-/* The pixels that those positions meet, place[tile][tap][mr]. x points into the channels of a group. Where there is
+/* The pixels that those positions meet, pixels[tile][tap][mr]. x points into the channels of a group. Where there is
  * no pixel, and beyond the last position: zeros. */
-void nn_look_up(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, const float *x, const float *zeros,
-                const void **place);
+void nn_look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr, const float *x,
+                const float *zeros, const void **pixels);
 
-/* Whether positions meet padding whose multiplication can be left out: not of copied rows; and there must be enough
+/* Whether positions meet padding whose multiplication can be left out: not if rows are copied; and there must be enough
  * positions that it pays to look through the weights for infinite ones first. */
 int nn_meets_padding(const nn_conv2d_geometry *g);
 
-/* What is looked up, for that: the first pointer of a tap becomes 0 where all of a tile's are zeros. */
-void nn_leave_out(const nn_conv2d_geometry *g, int64_t count, int mr, const float *zeros, const void **place);
-
-/* In a batch, the positions are then numbered across this many images first, and across the places of an image after
- * that: the positions of a tile have one place and meet padding at the same taps. (Of 2 x 2 pixels and 3 x 3 filters
- * 20 taps of 36 do, of 16 x 16 pixels one in twelve.) All images, if they are small; as many as a tile has rows, if
- * not, so that a block is still a few stretches of memory; 1, which is the usual order, if there are few. */
-int64_t nn_together(const nn_conv2d_geometry *g, int mr);
-void nn_destinations_by_place(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int64_t *to);
-
-/* The same as nn_look_up for that order. */
-void nn_look_up_by_place(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr,
-                         const float *x, const float *zeros, const void **place);
+/* Of what was looked up, for that: the first pointer of a tap becomes 0 where all of a tile's are zeros. */
+void nn_leave_out(const nn_conv2d_geometry *g, int64_t count, int mr, const float *zeros, const void **pixels);
 
 /* Taps whose pixels lie side by side in memory, as those in one line of a filter do. */
 typedef struct {

@@ -1,46 +1,97 @@
 /* Which pixels the positions of a convolution meet: pointers to them, or copies of them (conv2d.h). */
 #include "conv2d.h"
-
-#include <string.h>
+#include "loops.h"
 
 enum { MANY = 128, SOME_IMAGES = 8, SMALL_IMAGE = 64 }; /* positions; images, and the positions of one */
 
-void nn_destinations(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t *to)
+/* The positions of a convolution in their order (conv2d.h): runs of neighbours along a row, or among images. */
+typedef struct {
+    int64_t column, row, image, left; /* left: of the run that begins here */
+} place;
+
+static place place_of(const nn_conv2d_geometry *g, int64_t together, int64_t i)
 {
-    position p = position_of(g, i0);
-    for (int64_t i = 0; i < count; i++, next_position(g, &p))
-        to[i] = p.image * g->out_image + p.row * g->out_row + p.column * g->out_pixel;
+    int64_t all = together * g->rows * g->columns, first = i / all * together;
+    int64_t images = smaller(together, g->n - first), here = i % all / images;
+    place p = { here % g->columns, here / g->columns, first + i % all % images, 0 };
+    p.left = together > 1 ? images - i % all % images : g->columns - p.column;
+    return p;
 }
 
-void nn_look_up(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, const float *x, const float *zeros,
-                const void **place)
+/* The place behind the run that p begins. */
+static void next_run(const nn_conv2d_geometry *g, int64_t together, place *p)
 {
-    const int64_t *at = g->at;
-    position first = position_of(g, i0);
-    int64_t tile = 0, lane = 0, run; /* place[(tile * taps + tap) * mr + lane] */
-    for (int64_t done = 0; done < count; done += run) { /* row by row */
-        run = smaller(count - done, g->columns - first.column);
+    if (together > 1)
+        p->image -= p->image % together;
+    if (together == 1 || ++p->column == g->columns) {
+        p->column = 0;
+        if (++p->row == g->rows) {
+            p->row = 0;
+            p->image += together;
+        }
+    }
+    p->left = together > 1 ? smaller(together, g->n - p->image) : g->columns;
+}
+
+void nn_destinations(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int64_t *to)
+{
+    int64_t run, step = together > 1 ? g->out_image : g->out_pixel;
+    for (place p = place_of(g, together, i0); count > 0; count -= run, next_run(g, together, &p)) {
+        run = smaller(count, p.left);
+        int64_t here = p.image * g->out_image + p.row * g->out_row + p.column * g->out_pixel;
+        for (int64_t r = 0; r < run; r++, here += step)
+            *to++ = here;
+    }
+}
+
+LOOP look_up(const nn_conv2d_geometry *g, int64_t together, const int by_place, int64_t i0, int64_t count, int mr,
+             const float *x, const float *zeros, const void **pixels)
+{
+    const int64_t *at = g->at, step = by_place ? g->x_image : g->across * g->x_pixel;
+    int64_t tile = 0, lane = 0, run; /* pixels[(tile * taps + tap) * mr + lane] */
+    place p = place_of(g, together, i0);
+    for (int64_t done = 0; done < count; done += run, next_run(g, together, &p)) {
+        run = smaller(count - done, p.left);
         for (int64_t t = 0; t < g->taps; t++) {
-            int64_t i = first.row * g->down + at[2 * t], j = first.column * g->across + at[2 * t + 1], l = lane;
-            int inside = i >= 0 && i < g->h; /* if not, i may be so large that its line has no number */
-            int64_t line = inside ? first.image * g->x_image + i * g->x_row : 0;
-            const void **p = place + (tile * g->taps + t) * mr;
-            for (int64_t r = 0; r < run; r++, j += g->across) {
-                p[l] = inside && j >= 0 && j < g->w ? x + line + j * g->x_pixel : zeros;
-                if (++l == mr) {
-                    l = 0;
-                    p += g->taps * mr;
+            int64_t i = p.row * g->down + at[2 * t], j = p.column * g->across + at[2 * t + 1], l = lane;
+            int64_t first = 0, end = run; /* those of the run that meet a pixel: only of these it has a number */
+            if (i < 0 || i >= g->h || j >= g->w || (by_place && j < 0))
+                end = 0;
+            else if (!by_place) {
+                first = j < 0 ? (g->across - 1 - j) / g->across : 0;
+                end = smaller(run, (g->w - 1 - j) / g->across + 1);
+            }
+            const float *from = x;
+            if (first < end)
+                from += p.image * g->x_image + i * g->x_row + (j + first * g->across) * g->x_pixel;
+            const void **to = pixels + (tile * g->taps + t) * mr;
+            for (int64_t r = 0; r < run;) { /* zeros, pixels, zeros */
+                int meets = r >= first && r < end;
+                int64_t until = r < first ? smaller(first, run) : meets ? end : run, by = meets ? step : 0;
+                for (const float *here = meets ? from : zeros; r < until; r++, here += by) {
+                    to[l] = here;
+                    if (++l == mr) {
+                        l = 0;
+                        to += g->taps * mr;
+                    }
                 }
             }
         }
         tile += (lane + run) / mr;
         lane = (lane + run) % mr;
-        first.column += run - 1;
-        next_position(g, &first);
     }
     for (; lane % mr; lane++)
         for (int64_t t = 0; t < g->taps; t++)
-            place[(tile * g->taps + t) * mr + lane] = zeros;
+            pixels[(tile * g->taps + t) * mr + lane] = zeros;
+}
+
+void nn_look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr, const float *x,
+                const float *zeros, const void **pixels)
+{
+    if (together > 1)
+        look_up(g, together, 1, i0, count, mr, x, zeros, pixels);
+    else
+        look_up(g, together, 0, i0, count, mr, x, zeros, pixels);
 }
 
 int nn_meets_padding(const nn_conv2d_geometry *g)
@@ -69,74 +120,8 @@ void nn_leave_out(const nn_conv2d_geometry *g, int64_t count, int mr, const floa
     }
 }
 
-static position first_by_place(const nn_conv2d_geometry *g, int64_t together, int64_t i)
-{
-    int64_t all = together * g->rows * g->columns, first = i / all * together;
-    int64_t images = smaller(together, g->n - first), place = i % all / images;
-    return (position){ place % g->columns, place / g->columns, first + i % all % images };
-}
-
-/* How many of the images that are numbered together are left, from p's on. */
-static int64_t images_left(const nn_conv2d_geometry *g, int64_t together, const position *p)
-{
-    return smaller(together - p->image % together, g->n - p->image);
-}
-
-static void next_place(const nn_conv2d_geometry *g, int64_t together, position *p)
-{
-    p->image -= p->image % together;
-    if (++p->column == g->columns) {
-        p->column = 0;
-        if (++p->row == g->rows) {
-            p->row = 0;
-            p->image += together;
-        }
-    }
-}
-
-void nn_destinations_by_place(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int64_t *to)
-{
-    int64_t run;
-    for (position p = first_by_place(g, together, i0); count > 0; count -= run, next_place(g, together, &p)) {
-        run = smaller(count, images_left(g, together, &p));
-        int64_t here = p.image * g->out_image + p.row * g->out_row + p.column * g->out_pixel;
-        for (int64_t r = 0; r < run; r++, here += g->out_image)
-            *to++ = here;
-    }
-}
-
-void nn_look_up_by_place(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr,
-                         const float *x, const float *zeros, const void **place)
-{
-    const int64_t *at = g->at;
-    position first = first_by_place(g, together, i0);
-    int64_t tile = 0, lane = 0, run; /* place[(tile * taps + tap) * mr + lane] */
-    for (int64_t done = 0; done < count; done += run, next_place(g, together, &first)) {
-        run = smaller(count - done, images_left(g, together, &first));
-        for (int64_t t = 0; t < g->taps; t++) {
-            int64_t i = first.row * g->down + at[2 * t], j = first.column * g->across + at[2 * t + 1], l = lane;
-            int inside = i >= 0 && i < g->h && j >= 0 && j < g->w;
-            const float *from = inside ? x + first.image * g->x_image + i * g->x_row + j * g->x_pixel : zeros;
-            int64_t step = inside ? g->x_image : 0;
-            const void **p = place + (tile * g->taps + t) * mr;
-            for (int64_t r = 0; r < run; r++, from += step) {
-                p[l] = from;
-                if (++l == mr) {
-                    l = 0;
-                    p += g->taps * mr;
-                }
-            }
-        }
-        tile += (lane + run) / mr;
-        lane = (lane + run) % mr;
-    }
-    for (; lane % mr; lane++)
-        for (int64_t t = 0; t < g->taps; t++)
-            place[(tile * g->taps + t) * mr + lane] = zeros;
-}
-
 /* A few floats. (memcpy of a length that is not known costs more than these.) */
-static inline __attribute__((always_inline)) void copy_few(float *to, const float *from, int64_t count)
+LOOP copy_few(float *to, const float *from, int64_t count)
 {
     for (; count >= 4; count -= 4, to += 4, from += 4)
         memcpy(to, from, 16);

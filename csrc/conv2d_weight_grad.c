@@ -12,8 +12,7 @@
  * whose errors add up instead of those of every position (pairwise summation in two levels; Higham 2002, section 4.2).
  * Blocks depend on the shape alone, so all variants with FMA give the same bits. */
 #include "conv2d.h"
-
-#include <string.h>
+#include "wgrad.h"
 
 enum { BLOCK_BYTES = 512 * 1024, LEAST = 256, SOON = 8192 }; /* of x and g in a block; positions; bytes */
 
@@ -61,17 +60,17 @@ static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int6
     return found;
 }
 
-int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out)
+/* From y, the gradient of the result (it lies as `out` does in g), the gradient of w: out[o][c/groups][taps]. */
+API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out)
 {
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
     if (!k || !filters)
         return 0;
     int copies = nn_copies(g);
     int64_t taps = copies ? 1 : g->taps, width = copies ? k : channels; /* as the micro-kernel sees it */
-    variant = nn_select(NN_conv2d_weight_grad, variant, width, filters, 0);
-    const nn_variant_row *v = nn_variant(variant);
-    conv2d_weight_grad_micro *micro = (conv2d_weight_grad_micro *)nn_micro(variant);
-    int mr = v->mr, nr = v->nr;
+    const nn_micro *by = nn_select(NN_conv2d_weight_grad, variant, width, filters, 0);
+    wgrad_micro *multiply = (wgrad_micro *)by->run;
+    int mr = by->mr, nr = by->nr;
 
     int64_t positions = g->n * g->rows * g->columns, row_bytes = copies ? copied_row_bytes(4 * (k + FEW)) : 0;
     int64_t block = BLOCK_BYTES / (4 * filters + (copies ? row_bytes : 4 * channels) + 1);
@@ -96,7 +95,7 @@ int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *
         memset(sum, 0, (size_t)sums * 4);
         for (int64_t i0 = 0; i0 < positions; i0 += block) {
             int64_t count = smaller(block, positions - i0);
-            nn_destinations(g, i0, count, from);
+            nn_destinations(g, 1, i0, count, from);
             pack_gradients((const float *)y + group * filters, from, count, filters, block, packed);
             if (copies)
                 nn_copy_rows(g, i0, count, images, s, stretches, copy, row_bytes);
@@ -110,14 +109,13 @@ int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *
                 else
                     met = list(g, i0, count, t, images, pixel, line);
                 for (int i = 0; i < AHEAD; i++)
-                    pixel[met + i] = images; /* nowhere in particular */
+                    pixel[met + i] = images; /* only ever asked for, not used */
                 float *tile = sum + t * across * down * size;
                 for (int64_t n0 = 0; n0 < filters; n0 += nr) {
                     const void *b[MAX_NR / PANEL];
-                    for (int p = 0; p < nr / PANEL; p++) /* beyond the last panel: the last again, not used */
-                        b[p] = packed + smaller(n0 / PANEL + p, (filters - 1) / PANEL) * block * PANEL;
+                    panels_of_tile(packed, block * PANEL * 4, n0 / PANEL, (filters - 1) / PANEL, nr, b);
                     for (int64_t c0 = 0; c0 < width; c0 += mr, tile += size)
-                        micro(met, pixel, 4 * (copies ? c0 : smaller(c0, width - mr)), line, b, tile);
+                        multiply(met, pixel, 4 * (copies ? c0 : smaller(c0, width - mr)), line, b, tile);
                 }
             }
         }

@@ -1,7 +1,7 @@
 /* Depthwise convolution (groups = channels; Chollet 2017), channels last, and the gradient of its filters.
  *
- * A row of the result meets rows of the image. These are copied once, with zeros around them, and kept as long as
- * they are met again (slot r holds row r, then row r + slots):
+ * A row of the result meets rows of the image. Each of these is copied once, with zeros around it, and kept until no
+ * later row of the result meets it (slot r holds row r, then row r + slots):
  *
  *     row of the image            | x x x x x x x |
  *     copy, for padding 1     | 0 | x x x x x x x | 0 |     pixels of whole cache lines
@@ -10,15 +10,18 @@
  * lines, which would cost more than the copy. What a stride leaves out between two windows is not copied. Padding is
  * read like any pixel: 0 · infinity is NaN there as everywhere.
  * Threads share the rows of the result, or the channels of the filters. */
+#include "conv2d.h"
+#include "depthwise_f32.h"
 #include "pool.h"
 
 #include <string.h>
 
-enum { STRETCH_BYTES = 16384 }; /* of the positions of a micro-kernel's call: what it leaves in the L1 cache by halves */
+enum { STRETCH_BYTES = 16384 }; /* of the positions in one call of a micro-kernel: half of an L1 cache */
 
 typedef struct {
     const nn_conv2d_geometry *g;
-    any_micro *micro;
+    depthwise_f32_micro *convolve;
+    depthwise_wgrad_f32_micro *add;
     const float *x, *w, *bias, *y;
     float *out;
     int relu;
@@ -45,7 +48,8 @@ static int64_t pixel_of(int64_t channels)
     return channels < PANEL ? channels : whole % 512 ? whole : whole + PANEL;
 }
 
-/* Of the copies; or as many as no machine has, if that is what a dilation far beyond the image asks for. */
+/* Bytes of the copies; at most 2^47, which no machine has: a dilation far beyond the image could ask for more than can be
+ * counted. */
 static int64_t bytes_of(const work *d)
 {
     const int64_t most = (int64_t)1 << 47;
@@ -142,9 +146,8 @@ static void convolve(const void *product, char *scratch, int64_t r, int64_t end)
         }
         float *out = d->out + image * g->out_image + row * g->out_row;
         for (int64_t j = 0; j < g->columns; j += d->stretch) {
-            ((depthwise_conv2d_micro *)d->micro)(smaller(d->stretch, g->columns - j), g->c, g->taps, k.x,
-                                                 d->step * k.pixel, d->w, d->bias, d->relu, out + j * g->out_pixel,
-                                                 g->out_pixel);
+            d->convolve(smaller(d->stretch, g->columns - j), g->c, g->taps, k.x, d->step * k.pixel, d->w, d->bias,
+                        d->relu, out + j * g->out_pixel, g->out_pixel);
             for (int64_t t = 0; t < g->taps; t++)
                 k.x[t] += d->stretch * d->step * k.pixel;
         }
@@ -161,18 +164,20 @@ static int shares(const nn_conv2d_geometry *g, const void *x, const void *bias, 
     return overlap(x, 4 * g->n * image, out, 4 * g->n * result) || overlap(bias, 4 * g->c, out, 4 * g->n * result);
 }
 
-int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
-                        int relu, void *out)
+/* A filter for each channel: o = c = groups. w: [taps][c]. bias: float[c], or 0. */
+API int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
+                            int relu, void *out)
 {
     if (!g->n || !g->c)
         return 0;
     if (shares(g, x, bias, out))
         return NN_OVERLAP;
-    variant = nn_select(NN_depthwise_conv2d, variant, g->columns, g->c, 0);
-    work d = { .g = g, .micro = nn_micro(variant), .x = x, .w = w, .bias = bias, .out = out, .relu = relu };
+    const nn_micro *by = nn_select(NN_depthwise_conv2d, variant, g->columns, g->c, 0);
+    work d = { .g = g, .convolve = (depthwise_f32_micro *)by->run, .x = x, .w = w, .bias = bias, .out = out,
+               .relu = relu };
     plan(&d);
     int64_t rows = g->n * g->rows;
-    nn_cut cut = nn_cut_rows(0, rows, 1, rows ? rows : 1, (double)rows * nn_cycles(variant, g->columns, g->c, g->taps));
+    nn_cut cut = nn_cut_rows(rows, 1, rows ? rows : 1, (double)rows * nn_cycles(by, g->columns, g->c, g->taps));
     return nn_run_blocks(&cut, bytes_of(&d), convolve, &d);
 }
 
@@ -191,24 +196,25 @@ static void add_products(const void *product, char *scratch, int64_t c0, int64_t
                     k.total[taps++] = d->out + t * g->c + c0;
             const float *y = d->y + image * g->out_image + row * g->out_row + c0;
             for (int64_t j = 0; j < g->columns; j += d->stretch) {
-                ((depthwise_conv2d_weight_grad_micro *)d->micro)(smaller(d->stretch, g->columns - j), k.channels, taps,
-                                                                 k.x, d->step * k.pixel, y + j * g->out_pixel,
-                                                                 g->out_pixel, k.total);
+                d->add(smaller(d->stretch, g->columns - j), k.channels, taps, k.x, d->step * k.pixel,
+                       y + j * g->out_pixel, g->out_pixel, k.total);
                 for (int64_t t = 0; t < taps; t++)
                     k.x[t] += d->stretch * d->step * k.pixel;
             }
         }
 }
 
-int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y, void *out)
+/* From y, the gradient of the result, that of w: out[taps][c]. */
+API int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y,
+                                        void *out)
 {
-    variant = nn_select(NN_depthwise_conv2d_weight_grad, variant, g->taps, g->c, 0);
-    work d = { .g = g, .micro = nn_micro(variant), .x = x, .y = y, .out = out };
+    const nn_micro *by = nn_select(NN_depthwise_conv2d_weight_grad, variant, g->taps, g->c, 0);
+    work d = { .g = g, .add = (depthwise_wgrad_f32_micro *)by->run, .x = x, .y = y, .out = out };
     memset(out, 0, (size_t)(g->taps * g->c) * 4);
     if (!g->n || !g->c)
         return 0;
     plan(&d);
-    nn_cut cut = nn_cut_rows(0, g->c, PANEL, g->c ? g->c : 1,
-                             (double)(g->n * g->rows) * nn_cycles(variant, g->taps, g->c, g->columns));
+    nn_cut cut = nn_cut_rows(g->c, PANEL, g->c ? g->c : 1,
+                             (double)(g->n * g->rows) * nn_cycles(by, g->taps, g->c, g->columns));
     return nn_run_blocks(&cut, bytes_of(&d), add_products, &d);
 }

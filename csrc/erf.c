@@ -13,7 +13,7 @@
 #include "loops.h"
 
 /* e^(t²/2)·Q(t) for 0 <= t <= 15; within 4 units in the last place. */
-static inline __attribute__((always_inline)) float scaled_tail(float t)
+static INLINE float scaled_tail(float t)
 {
     float u = 1 / (1 + 0.3f * t), p = -0.02062867f;
     p = p * u + 0.11246484f;
@@ -28,10 +28,10 @@ static inline __attribute__((always_inline)) float scaled_tail(float t)
     return p * u;
 }
 
-static inline __attribute__((always_inline)) float magnitude(float x) { return x < 0 ? -x : x; }
+static INLINE float magnitude(float x) { return x < 0 ? -x : x; }
 
 /* |x|, or `most` if that is less. NaN stays NaN. */
-static inline __attribute__((always_inline)) float within(float x, float most)
+static INLINE float within(float x, float most)
 {
     float t = magnitude(x);
     return t > most ? most : t;
@@ -60,7 +60,7 @@ LOOP gelu_loop(int64_t n, const float *restrict x, float *restrict y)
         }
     }
 }
-COMPILE(gelu, (int64_t n, const float *x, float *y), (n, x, y))
+COMPILE(pass_gelu, gelu_loop, (int64_t n, const float *x, float *y), (n, x, y))
 
 LOOP gelu_grad_loop(int64_t n, const float *restrict g, const float *restrict x, float *restrict dx)
 {
@@ -73,10 +73,10 @@ LOOP gelu_grad_loop(int64_t n, const float *restrict g, const float *restrict x,
         }
     }
 }
-COMPILE(gelu_grad, (int64_t n, const float *g, const float *x, float *dx), (n, g, x, dx))
+COMPILE(pass_gelu_grad, gelu_grad_loop, (int64_t n, const float *g, const float *x, float *dx), (n, g, x, dx))
 
 /* erf x = x·R(x²) for small x. */
-static inline __attribute__((always_inline)) float near_zero(float x)
+static INLINE float near_zero(float x)
 {
     float square = x * x, r = -0.0006315129f;
     r = r * square + 0.0050510948f;
@@ -100,22 +100,23 @@ LOOP erf_loop(int64_t n, const float *restrict x, float *restrict y)
         }
     }
 }
-COMPILE(erf, (int64_t n, const float *x, float *y), (n, x, y))
+COMPILE(pass_erf, erf_loop, (int64_t n, const float *x, float *y), (n, x, y))
 
-int nn_gelu(int variant, int64_t n, const void *x, void *y)
+/* y = erf x; y = x·Φ(x); dx = g·(Φ(x) + x·φ(x)). */
+API int nn_gelu(int variant, int64_t n, const void *x, void *y)
 {
-    ((gelu_micro *)nn_micro(choose(NN_gelu, variant)))(n, x, y);
+    PASS(gelu, variant)(n, x, y);
     return 0;
 }
 
-int nn_gelu_grad(int variant, int64_t n, const void *g, const void *x, void *dx)
+API int nn_gelu_grad(int variant, int64_t n, const void *g, const void *x, void *dx)
 {
-    ((gelu_grad_micro *)nn_micro(choose(NN_gelu_grad, variant)))(n, g, x, dx);
+    PASS(gelu_grad, variant)(n, g, x, dx);
     return 0;
 }
 
-int nn_erf(int variant, int64_t n, const void *x, void *y)
+API int nn_erf(int variant, int64_t n, const void *x, void *y)
 {
-    ((erf_micro *)nn_micro(choose(NN_erf, variant)))(n, x, y);
+    PASS(erf, variant)(n, x, y);
     return 0;
 }

@@ -6,63 +6,49 @@
  *                 for mr rows:  micro-kernel -> tile -> out
  *
  * The first slice of K is stored, the others are added. Each element is a sum over a slice in order of k, the slices
- * added in order: so a result depends neither on its tile's shape nor on how the rows are shared
- * among threads, and all variants with FMA give the same bits.
+ * added in order: so a result depends neither on its tile's shape nor on how the rows are shared among threads, and all
+ * rows with FMA give the same bits.
  *
  * Measured, 1024 x 1024 x 1024, one thread of a Zen 4 EPYC at 3.7 GHz, b packed, of the peak of FMA (peak.c):
  * AVX-512 96 %, AVX2 94 %. `espalier bench gemm` measures it. What a tile costs beside its products (its sums stored,
  * then added to the result, which has left the caches) is why the slices are long: with 256 of K it is 92 %. */
+#include "loops.h"
 #include "pool.h"
 #include "product.h"
+#include "rows.h"
 #include "strided.h"
 
 /* A block of a and a group of panels (64 KB each) in L2. What is decoded is decoded for every block anew, so there it
  * has more rows, and a may come from L3: 48 bytes of it in 12 cycles. */
 enum { MC_BYTES = 192 * 1024, MC_BYTES_DECODED = 768 * 1024 };
 
-static inline __attribute__((always_inline)) void
-store_body(int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo)
+LOOP store_body(int rows, int cols, int nr, const float *tile, const int add, float *out, int64_t ldo)
 {
     for (int i = 0; i < rows; i++, tile += nr, out += ldo)
         for (int j = 0; j < cols; j++)
             out[j] = add ? out[j] + tile[j] : tile[j];
 }
 
-typedef void store(int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo);
-#define STORE(name, TARGET_)                                                                                       \
-    TARGET_ static void name(int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo)     \
-    {                                                                                                              \
-        if (add)                                                                                                   \
-            store_body(rows, cols, nr, tile, 1, out, ldo);                                                         \
-        else                                                                                                       \
-            store_body(rows, cols, nr, tile, 0, out, ldo);                                                         \
-    }
-STORE(store_plain, )
-#if NN_X86
-STORE(store_avx2, TARGET(AVX2))
-STORE(store_avx512, TARGET(AVX512))
-#endif
-
-static store *store_for(int needs)
+LOOP store_loop(int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo)
 {
-#if NN_X86
-    if (needs & (ISA_AVX2 | ISA_AVX512))
-        return needs & ISA_AVX512 ? store_avx512 : store_avx2;
-#endif
-    (void)needs;
-    return store_plain;
+    if (add)
+        store_body(rows, cols, nr, tile, 1, out, ldo);
+    else
+        store_body(rows, cols, nr, tile, 0, out, ldo);
 }
+COMPILE(store_f32, store_loop,
+        (int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo),
+        (rows, cols, nr, tile, add, out, ldo))
 
 typedef struct {
-    gemm_micro *micro;
-    store *store;
+    rows_micro *multiply;
+    store_f32_micro *store;
     int mr, nr;
 } tiles;
 
-static tiles tiles_of(int variant)
+static tiles tiles_of(const nn_micro *row)
 {
-    const nn_variant_row *v = nn_variant(variant);
-    return (tiles){ (gemm_micro *)nn_micro(variant), store_for(v->needs), v->mr, v->nr };
+    return (tiles){ (rows_micro *)row->run, BESIDE(store_f32, row), row->mr, row->nr };
 }
 
 /* One product under way. */
@@ -95,7 +81,7 @@ static void find_panels(const nn_operands *o, int count, int64_t p0, int64_t k0,
         const uint8_t *slice = o->b + (p0 + p) * o->panel_bytes + k0 * PANEL * o->bits / 8;
         panels[p] = o->decode ? (const void *)decoded : slice;
         if (o->decode)
-            o->decode(kc, slice, o->codebook, decoded);
+            o->decode(kc, slice, o->codebook, o->size, decoded);
     }
     panels[count] = o->codebook;
 }
@@ -114,7 +100,7 @@ static void columns(const product *t, tiles by, char *copy, int64_t i0, int64_t 
             float *to = t->o.out + i * ldo + n0;
             int64_t high = smaller(by.mr, i1 - i);
             prefetch_rows(high, wide * 4, to, ldo * 4);
-            by.micro(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
+            by.multiply(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
             by.store((int)high, (int)wide, by.nr, tile, k0 > 0, to, ldo);
         }
     }
@@ -133,35 +119,36 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
     }
 }
 
-int nn_product(int variant, int last, int64_t m0, int64_t m1, const nn_operands *o)
+int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_operands *o)
 {
     if (!o->n)
-        return 0; /* of rows without columns there may be more than anyone can count through */
-    product t = { tiles_of(variant), tiles_of(last), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
-    int mr = t.whole.mr, nr = t.whole.nr;
+        return 0; /* without columns there may be any number of rows, and no end of looping over them */
+    product t = { tiles_of(row), tiles_of(last), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
     int64_t most = (o->decode ? MC_BYTES_DECODED : MC_BYTES) / t.row_bytes;
-    nn_cut cut = nn_cut_rows(m0, m1, mr, most, nn_cycles(variant, m1 - m0, o->n, o->k));
-    t.copy_bytes = (cut.rows + t.last.mr - 1) * t.row_bytes;
-    return nn_run_blocks(&cut, t.copy_bytes + (o->decode ? nr * KC * 4 : 0), block, &t);
+    nn_cut cut = nn_cut_rows(m, row->mr, most, nn_cycles(row, m, o->n, o->k));
+    t.copy_bytes = (cut.rows + last->mr - 1) * t.row_bytes;
+    return nn_run_blocks(&cut, t.copy_bytes + (o->decode ? row->nr * KC * 4 : 0), block, &t);
 }
 
-int nn_gemm(int variant, int64_t m, int64_t m0, int64_t m1, int64_t n, int64_t k, const void *a, int64_t a_row,
-            int64_t a_column, const void *b, void *out, int64_t ldo)
+/* out = a . b, float32. a: its rows a_row elements apart, its columns a_column. b: panels [ceil(n/16)][k][16]. */
+API int nn_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
+                const void *b, void *out, int64_t ldo)
 {
-    int last = variant;
     if (a_column == 1 && a_row == k && ldo == n && overlap(a, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
-    if (variant < 0 && m > 1)
-        variant = nn_select_two(NN_gemm, variant, m, n, 0, &last);
-    else if (variant < 0) /* of one row the choice would take longer than it saves */
-        last = variant = nn_select(NN_gemm, variant, m, n, 0);
+    const nn_micro *last, *row;
+    if (m > 1)
+        row = nn_select_two(NN_gemm, variant, m, n, &last);
+    else /* of one row the choice of two would take longer than it saves */
+        row = last = nn_select(NN_gemm, variant, m, n, 0);
     nn_operands o = { .n = n, .k = k, .lda = a_row, .a_column = a_column, .ldo = ldo, .panel_bytes = k * PANEL * 4,
                       .a = a, .b = b, .out = out, .bits = 32 };
-    return nn_product(variant, last, m0, m1, &o);
+    return nn_product(row, last, m, &o);
 }
 
-int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
-                    const void *b, int64_t b_row, int64_t b_column, void *out, int64_t ldo)
+/* The same for a b that lies like a: its rows b_row elements apart, its columns b_column. */
+API int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
+                        const void *b, int64_t b_row, int64_t b_column, void *out, int64_t ldo)
 {
     void *memory, *panels = 0;
     int64_t columns = round_up(n, PANEL);
@@ -170,7 +157,7 @@ int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a,
     if (!panels)
         return NN_NO_MEMORY;
     nn_gemm_pack(k, n, b, b_row, b_column, panels);
-    int status = nn_gemm(variant, m, 0, m, n, k, a, a_row, a_column, panels, out, ldo);
+    int status = nn_gemm(variant, m, n, k, a, a_row, a_column, panels, out, ldo);
     free(memory);
     return status;
 }

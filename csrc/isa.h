@@ -1,37 +1,61 @@
 /* Instruction sets: compiling one function for one of them, and asking this CPU what it has.
  *
- * The library is one build for all machines: no -march=native. A function that uses AVX says so itself,
- *     TARGET("avx2,fma") static void f(...) { ... _mm256_fmadd_ps(...) ... }
- * and is called only after CPUID (isa.c) has said yes. Elsewhere (arm64; NN_NO_X86) those functions are not
- * compiled and plain C remains. */
+ * The library is one build for all machines: no -march=native. A function that uses AVX2 says so itself,
+ *     TARGET_avx2 void f(...) { ... _mm256_fmadd_ps(...) ... }
+ * and is called only after CPUID (isa.c) has said yes. HAVE_avx2(text) is the text where the compiler can make such
+ * functions, and nothing elsewhere (on arm64; with NN_NO_X86): there plain C remains.
+ *
+ * To add an instruction set: its bit and its set here, a question in isa.c, and a header of vector words. */
 #ifndef NN_ISA_H
 #define NN_ISA_H
 
+#include <stdint.h>
+
+#define API /* marks what Python may call or read: build.py collects the declarations that begin with it */
+
+/* Features of a CPU are bits, and what a function needs is a set of them. AVX2 stands for AVX2 and FMA, AVX512 for the
+ * parts F, BW, DQ and VL. */
+enum { AVX2 = 1, AVXVNNI = 2, AVX512 = 4, AVX512VNNI = 8 };
+enum {
+    NEEDS_scalar = 0,
+    NEEDS_avx2 = AVX2,
+    NEEDS_avxvnni = AVX2 | AVXVNNI,
+    NEEDS_avx512 = AVX2 | AVX512,
+    NEEDS_avx512vnni = AVX2 | AVX512 | AVX512VNNI,
+};
+
+#define HAVE_scalar(...) __VA_ARGS__
+#define TARGET_scalar
+
 #if defined(__x86_64__) && !defined(NN_NO_X86)
 #define NN_X86 1
-#include <immintrin.h>
-#define TARGET(features) __attribute__((target(features)))
+#define HAVE_avx2(...) __VA_ARGS__
+#define HAVE_avx512(...) __VA_ARGS__
+#define HAVE_avx512vnni(...) __VA_ARGS__
+#define TARGET_avx2 __attribute__((target("avx2,fma")))
+#define TARGET_avx512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
+#define TARGET_avx512vnni __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 #else
 #define NN_X86 0
-#define TARGET(features)
+#define HAVE_avx2(...)
+#define HAVE_avx512(...)
+#define HAVE_avx512vnni(...)
 #endif
 
-/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: see qgemm_avxvnni.c. */
+/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: see rows_u8s8_avxvnni.c. */
 #if NN_X86 && defined(__has_include)
 #if __has_include(<avxvnniintrin.h>)
-#define NN_AVXVNNI 1
+#define HAVE_avxvnni(...) __VA_ARGS__
 #endif
 #endif
-
-#define AVX2 "avx2,fma"
-#ifdef NN_AVXVNNI_BY_EVEX
-#define AVXVNNI AVX512VNNI
+#ifndef HAVE_avxvnni
+#define HAVE_avxvnni(...)
+#elif defined(NN_AVXVNNI_BY_EVEX)
+#define TARGET_avxvnni TARGET_avx512vnni
 #else
-#define AVXVNNI AVX2 ",avxvnni"
+#define TARGET_avxvnni __attribute__((target("avx2,fma,avxvnni")))
 #endif
-#define AVX512 "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"
-#define AVX512VNNI AVX512 ",avx512vnni"
 
-enum { ISA_SCALAR = 0, ISA_AVX2 = 1, ISA_AVXVNNI = 2, ISA_AVX512 = 4, ISA_AVX512VNNI = 8 };
+int nn_features(void); /* those of this CPU that may be used (isa.c) */
 
 #endif

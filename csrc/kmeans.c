@@ -1,6 +1,6 @@
 /* kmeans1d: the partition of sorted points into k clusters with the least sum of squared distances to their means.
  *
- * A partition is a way from 0 to n. A step s -> i makes the points s .. i-1 one cluster, which costs the sum of w·x²,
+ * A partition is a path from 0 to n. A step s -> i makes the points s .. i-1 one cluster, which costs the sum of w·x²,
  * whatever the partition, less S²/W, where S = sums[i] - sums[s] and W = weights[i] - weights[s]; so a step counts as
  * -S²/W. This cost is Monge: crossing steps are never dearer than nested ones,
  *
@@ -8,14 +8,14 @@
  *
  * and two theorems follow from that.
  * 1. The cost f(k) of the best k clusters is convex in k (Aggarwal, Schieber & Tokuyama 1994). So ask no number of
- *    clusters but a price for each: the cheapest way under a price is the best of all with as many clusters as it has,
+ *    clusters but a price for each: the cheapest path under a price is the best of all with as many clusters as it has,
  *    and the higher the price the fewer they are. We look for the price that makes them k. Its cost does not depend
  *    on k (Grønlund et al. 2017).
  * 2. Under a price the best last step to i comes from no earlier point than the best last step to i - 1 does, and once
  *    a later starting point beats an earlier one it does so for good (Hirschberg & Larmore 1987; Galil & Park 1992).
  *
  * Where f is a straight line from k1 < k to k2 > k clusters, as between evenly spaced points, a price gives k1 or k2 and
- * may never give k; then a way with k clusters is spliced of those two at no more cost (splice). */
+ * may never give k; then a path with k clusters is spliced of those two at no more cost (splice). */
 #include "scratch.h"
 
 #include <math.h>
@@ -38,11 +38,15 @@ static inline double step(const double *sums, const double *weights, int64_t s, 
     return -(sum * sum / (weights[i] - weights[s]));
 }
 
+/* The cheapest path through n points at `price` a cluster; returns the number of its clusters. */
+typedef int64_t clusters_f64_micro(int64_t n, double price, const double *sums, const double *weights, double *cost,
+                                   int32_t *from, int32_t *queue, int32_t *start);
+
 /* Candidates for the last step before i .. n, in a queue: queue[j] is the best of them for i from start[j] to where the
  * next one's starts. A new one goes behind, where it beats the last; the place is near where the last one starts, so
  * it is sought in steps of 1, 2, 4, ... from there, and between the last two of these by halving. */
-int64_t kmeans1d_scalar(int64_t n, double price, const double *sums, const double *weights, double *cost, int32_t *from,
-                        int32_t *queue, int32_t *start)
+int64_t clusters_f64_scalar(int64_t n, double price, const double *sums, const double *weights, double *cost,
+                            int32_t *from, int32_t *queue, int32_t *start)
 {
 #define VIA(s, i) (cost[s] + step(sums, weights, s, i))
     int64_t head = 0, tail = 1, count = 0;
@@ -90,20 +94,20 @@ int64_t kmeans1d_scalar(int64_t n, double price, const double *sums, const doubl
 #undef VIA
 }
 
-/* The way that `from` leads back from n. */
-static void follow(const points *p, int64_t count, const int32_t *from, partition *way)
+/* The path that `from` leads back from n. */
+static void follow(const points *p, int64_t count, const int32_t *from, partition *path)
 {
-    way->count = count;
-    way->cost = 0;
+    path->count = count;
+    path->cost = 0;
     for (int64_t i = p->n, j = count;; i = from[i]) {
-        way->ends[j--] = (int32_t)i;
+        path->ends[j--] = (int32_t)i;
         if (i == 0)
             break;
-        way->cost += step(p->sums, p->weights, from[i], i);
+        path->cost += step(p->sums, p->weights, from[i], i);
     }
 }
 
-/* k clusters of ways with fewer and with more. Somewhere step i of `few` spans step i + more of `many`; changing there
+/* k clusters of paths with fewer and with more. Somewhere step i of `few` spans step i + more of `many`; changing there
  * from the one to the other puts crossing steps in the place of nested ones. */
 static void splice(const partition *few, const partition *many, int64_t k, int64_t *ends)
 {
@@ -116,8 +120,8 @@ static void splice(const partition *few, const partition *many, int64_t k, int64
 
 /* The prices: at first by the law of fine partitions, price ~ 1/k³ (Panter & Dite 1951), which a few probes make true;
  * then the slope from f(k1) to f(k2), which finds something between the two or proves that f is a line there. */
-static void search(const points *p, int64_t k, kmeans1d_micro *cheapest, partition *few, partition *many, partition *new,
-                   double *cost, int32_t *from, int32_t *queue, int32_t *start, int64_t *ends)
+static void search(const points *p, int64_t k, clusters_f64_micro *cheapest, partition *few, partition *many,
+                   partition *new, double *cost, int32_t *from, int32_t *queue, int32_t *start, int64_t *ends)
 {
     double total = 0; /* the gain of n clusters: all there is */
     for (int64_t i = 0; i <= p->n; i++) {
@@ -160,9 +164,10 @@ static void search(const points *p, int64_t k, kmeans1d_micro *cheapest, partiti
         splice(few, many, k, ends);
 }
 
-int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void *weights, int64_t *ends)
+/* ends[k]: where the clusters of the cheapest partition of n sorted points end; 1 <= k <= n < 2^31. sums and weights,
+ * double[n + 1]: of weight times point, and of weights, up to each point. */
+API int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void *weights, int64_t *ends)
 {
-    variant = nn_select(NN_kmeans1d, variant, 1, 1, 0);
     points p = { n, sums, weights };
     void *memory;
     double *cost = scratch((n + 1) * (8 + 6 * 4), &memory);
@@ -172,7 +177,8 @@ int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void 
     for (int i = 0; i < 6; i++)
         part[i] = (int32_t *)(cost + n + 1) + i * (n + 1);
     partition few = { .ends = part[3] }, many = { .ends = part[4] }, new = { .ends = part[5] };
-    search(&p, k, (kmeans1d_micro *)nn_micro(variant), &few, &many, &new, cost, part[0], part[1], part[2], ends);
+    clusters_f64_micro *cheapest = (clusters_f64_micro *)nn_select(NN_kmeans1d, variant, 1, 1, 0)->run;
+    search(&p, k, cheapest, &few, &many, &new, cost, part[0], part[1], part[2], ends);
     free(memory);
     return 0;
 }

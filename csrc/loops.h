@@ -1,8 +1,8 @@
-/* Kernels that are one pass over their arrays: the loop stands once, in plain C, and is compiled for each instruction
- * set, where the compiler makes vectors of it.
+/* Loops that are written once, in plain C, and compiled for each instruction set, where the compiler makes vectors of
+ * them: kernels that are one pass over their arrays, and what stores tiles.
  *
- *     LOOP adam_step_loop(int64_t n, ...) { for (int64_t i = 0; i < n; i++) ... }
- *     COMPILE(adam_step, (int64_t n, ...), (n, ...))      defines adam_step_scalar, adam_step_avx2, adam_step_avx512
+ *     LOOP relu_loop(int64_t n, ...) { for (int64_t i = 0; i < n; i++) ... }
+ *     COMPILE(pass_relu, relu_loop, (int64_t n, ...), (n, ...))    defines pass_relu_scalar, _avx2 and _avx512
  *
  * Each element goes through the same operations in the same order in all of them (no contraction, no reordering),
  * and + - * / and square root are exactly rounded (IEEE 754), so all give the bits of the NumPy specification. */
@@ -11,19 +11,23 @@
 
 #include "scratch.h"
 
-/* The variant that was forced, or the best one: all cost the same for every shape. */
-static inline int choose(int kernel, int variant) { return nn_select(kernel, variant, 1, 1, 0); }
+#include <string.h>
 
-#define LOOP static inline __attribute__((always_inline)) void
+#define INLINE inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+#define LOOP static INLINE void
+/* Before a loop whose steps read nothing that another has written, even where an input is the result itself. */
+#define EACH_BY_ITSELF _Pragma("GCC ivdep")
 
-#if NN_X86
-#define COMPILE(name, parameters, arguments)                                                                       \
-    void name##_scalar parameters { name##_loop arguments; }                                                       \
-    TARGET(AVX2) void name##_avx2 parameters { name##_loop arguments; }                                            \
-    TARGET(AVX512) void name##_avx512 parameters { name##_loop arguments; }
-#else
-#define COMPILE(name, parameters, arguments)                                                                       \
-    void name##_scalar parameters { name##_loop arguments; }
-#endif
+#define COMPILE_FOR(isa, name, loop, parameters, arguments)                                                        \
+    HAVE_##isa(TARGET_##isa void name##_##isa parameters { loop arguments; })
+#define COMPILE(name, loop, parameters, arguments)                                                                 \
+    typedef void name##_micro parameters;                                                                          \
+    COMPILE_FOR(scalar, name, loop, parameters, arguments)                                                         \
+    COMPILE_FOR(avx2, name, loop, parameters, arguments)                                                           \
+    COMPILE_FOR(avx512, name, loop, parameters, arguments)
+
+/* The function of a kernel that is one pass: the forced one, or the best, since all cost the same for every shape. */
+#define PASS(kernel, variant) ((pass_##kernel##_micro *)nn_select(NN_##kernel, variant, 1, 1, 0)->run)
 
 #endif

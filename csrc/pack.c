@@ -7,14 +7,14 @@
  *          k=1 | b b b ... b |                                    k=4..7 | bbbb bbbb ... bbbb |
  *
  * Zeros stand where b has no such column or k. */
-#include "scratch.h"
+#include "product.h"
 #include "strided.h"
 
 #include <string.h>
 
 enum { TOGETHER = 4 }; /* panels: b is read in runs of several lines, which the hardware prefetches */
 
-void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels)
+API void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels)
 {
     const float *from = b;
     float *to = panels;
@@ -34,20 +34,22 @@ void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t colu
         memset(to + whole * k + i * PANEL + n - whole, 0, (size_t)(whole + PANEL - n) * sizeof *to);
 }
 
-void nn_channels_last(int64_t images, int64_t channels, int64_t pixels, const void *x, void *y)
+/* Images with a plane for each channel, as images whose pixels have their channels side by side. */
+API void nn_channels_last(int64_t images, int64_t channels, int64_t pixels, const void *x, void *y)
 {
     for (int64_t i = 0, size = channels * pixels; i < images; i++)
         copy_strided(pixels, channels, (const float *)x + i * size, 1, pixels, (float *)y + i * size, channels);
 }
 
-/* Whether the pairs of a cell are small enough for vpmaddubsw: see qgemm_avx2.c. */
+/* Whether the pairs of a cell are small enough for vpmaddubsw: see rows_u8s8_avx2.c. */
 static inline int pair_fits(int b0, int b1)
 {
     int positive = (b0 > 0 ? b0 : 0) + (b1 > 0 ? b1 : 0), negative = (b0 < 0 ? b0 : 0) + (b1 < 0 ? b1 : 0);
     return (positive <= 128) & (negative >= -128);
 }
 
-int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums)
+/* Returns pairs_fit. */
+API int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums)
 {
     const int8_t *from = b;
     int8_t *to = panels;

@@ -14,8 +14,8 @@
  *     places = 0                               take blocks until none is left
  *     wait until inside = 0                    inside -= 1
  *
- * One product at a time has the pool: one that comes meanwhile, from another thread of the program, runs on the thread
- * that brought it. After fork() the child has no threads and starts its own; signals go to the program's threads. */
+ * The pool serves one product at a time: another that comes meanwhile runs on the thread that called it. After fork() the
+ * child has no threads and starts its own. Signals go to the program's threads. */
 #include "pool.h"
 
 #include <pthread.h>
@@ -26,12 +26,12 @@ enum { MOST_THREADS = 256 };
 
 static atomic_int wanted = 1;                              /* what nn_threads() was told */
 static atomic_llong least_cycles = 100000;                 /* of a thread: measured, waking one takes 50 µs */
-static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;   /* whose the pool is */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* of all that follows, `busy` first if both are held */
+static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;   /* held by the product that has the pool */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* guards all that follows; taken after `busy` */
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER, done = PTHREAD_COND_INITIALIZER;
 static pthread_t threads[MOST_THREADS];
 static int started, ending;
-static int places, inside; /* threads that may still come in, and that are in */
+static int places, inside; /* threads that may still join, and that have joined */
 static struct {
     nn_block *block;
     const void *product;
@@ -40,7 +40,7 @@ static struct {
     int number; /* of threads that have taken their piece of the scratch */
 } job;
 
-/* With the lock held, which is given up while a block is computed. */
+/* The caller holds `lock`, which is released while a block is computed. */
 static void take_blocks(void)
 {
     char *scratch = job.scratch + job.number++ * job.bytes;
@@ -90,21 +90,21 @@ static void after_fork_in_child(void)
     after_fork_in_parent();
 }
 
-/* As many threads as can be had, up to `count`. The pool must be ours. */
+/* Start threads until there are `count`, or no more can be had. The caller holds `busy`. */
 static void start(int count)
 {
-    static int fork_is_seen_to;
-    if (!fork_is_seen_to)
-        fork_is_seen_to = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    static int fork_is_handled;
+    if (!fork_is_handled)
+        fork_is_handled = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
     sigset_t all, before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* a thread inherits: none of the program's signals comes to it */
-    while (started < count && fork_is_seen_to && pthread_create(&threads[started], 0, thread, 0) == 0)
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* threads inherit this: none of the program's signals goes to them */
+    while (started < count && fork_is_handled && pthread_create(&threads[started], 0, thread, 0) == 0)
         started++;
     pthread_sigmask(SIG_SETMASK, &before, 0);
 }
 
-/* The pool must be ours. */
+/* The caller holds `busy`. */
 static void end_all(void)
 {
     pthread_mutex_lock(&lock);
@@ -116,7 +116,8 @@ static void end_all(void)
     ending = 0;
 }
 
-int nn_threads(int count)
+/* How many threads may share the rows of a product, 1 at first; 0 only asks. Returns what was before. */
+API int nn_threads(int count)
 {
     if (count < 1)
         return wanted;
@@ -129,31 +130,32 @@ int nn_threads(int count)
     return before;
 }
 
-int64_t nn_thread_cycles(int64_t cycles)
+/* The least work that each of them must get. Returns what was before. */
+API int64_t nn_thread_cycles(int64_t cycles)
 {
     return atomic_exchange(&least_cycles, cycles);
 }
 
 __attribute__((destructor)) static void at_exit(void)
 {
-    if (pthread_mutex_trylock(&busy) == 0) { /* else a product is under way, and the process ends under it */
+    if (pthread_mutex_trylock(&busy) == 0) { /* if not, the process ends while a product is under way */
         end_all();
         pthread_mutex_unlock(&busy);
     }
 }
 
-nn_cut nn_cut_rows(int64_t m0, int64_t m1, int64_t tile, int64_t most, double cycles)
+nn_cut nn_cut_rows(int64_t all, int64_t tile, int64_t most, double cycles)
 {
-    int64_t rows = m1 - m0, tiles = (rows + tile - 1) / tile;
+    int64_t tiles = (all + tile - 1) / tile;
     double worth = atomic_load_explicit(&wanted, memory_order_relaxed);
     if (worth > 1) {
         int64_t least = least_cycles;
         worth = tiles < worth ? tiles : worth;
         worth = cycles < worth * least ? cycles / least : worth;
     }
-    nn_cut cut = { m0, m1, 0, worth < 1 ? 1 : (int)worth };
-    int64_t blocks = round_up((rows + most - 1) / most, cut.threads);
-    cut.rows = blocks ? round_up((rows + blocks - 1) / blocks, tile) : tile;
+    nn_cut cut = { all, 0, worth < 1 ? 1 : (int)worth };
+    int64_t blocks = round_up((all + most - 1) / most, cut.threads);
+    cut.rows = blocks ? round_up((all + blocks - 1) / blocks, tile) : tile;
     return cut;
 }
 
@@ -172,8 +174,8 @@ int nn_run_blocks(const nn_cut *cut, int64_t bytes, nn_block *block, const void 
         job.product = product;
         job.scratch = memory_of_all;
         job.bytes = bytes;
-        job.next = cut->m0;
-        job.end = cut->m1;
+        job.next = 0;
+        job.end = cut->all;
         job.rows = cut->rows;
         job.number = 0;
         places = count - 1;
@@ -185,8 +187,8 @@ int nn_run_blocks(const nn_cut *cut, int64_t bytes, nn_block *block, const void 
         pthread_mutex_unlock(&lock);
         pthread_mutex_unlock(&busy);
     } else
-        for (int64_t i0 = cut->m0; i0 < cut->m1; i0 += cut->rows)
-            block(product, memory_of_all, i0, smaller(i0 + cut->rows, cut->m1));
+        for (int64_t i0 = 0; i0 < cut->all; i0 += cut->rows)
+            block(product, memory_of_all, i0, smaller(i0 + cut->rows, cut->all));
     free(memory);
     return 0;
 }

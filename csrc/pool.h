@@ -4,15 +4,15 @@
 
 #include "scratch.h"
 
-/* How rows m0 .. m1 are cut: blocks of `rows` (the last may have fewer), computed by that many threads. */
+/* How `all` rows are cut: blocks of `rows` (the last may have fewer), computed by that many threads. */
 typedef struct {
-    int64_t m0, m1, rows;
+    int64_t all, rows;
     int threads;
 } nn_cut;
 
 /* Blocks are multiples of `tile`, of `most` rows at most, and as equal as that allows. `cycles`: about how long all of
  * it takes one core; what is short stays on one thread. */
-nn_cut nn_cut_rows(int64_t m0, int64_t m1, int64_t tile, int64_t most, double cycles);
+nn_cut nn_cut_rows(int64_t all, int64_t tile, int64_t most, double cycles);
 
 /* Runs block(product, scratch, i0, i1) for each block. Each thread has scratch of its own, `bytes` from a line's start.
  * Returns 0, or NN_NO_MEMORY before anything was computed. */

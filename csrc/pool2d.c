@@ -6,13 +6,16 @@
 #include "loops.h"
 
 #include <math.h>
-#include <string.h>
 
+/* Images n x h x w x c and windows oh x ow of ky x kx pixels, strides sy, sx, padding py, px. */
+API typedef struct {
+    int64_t n, h, w, c, oh, ow, ky, kx, sy, sx, py, px;
+} nn_pool;
 typedef struct { /* the taps of a window that lie in the image: y0 <= i < y1, x0 <= j < x1; and its tap (0, 0) */
     int64_t y0, y1, x0, x1, corner;
 } window;
 
-static inline __attribute__((always_inline)) window window_at(const nn_pool *p, int64_t n, int64_t oy, int64_t ox)
+static INLINE window window_at(const nn_pool *p, int64_t n, int64_t oy, int64_t ox)
 {
     int64_t top = oy * p->sy - p->py, left = ox * p->sx - p->px;
     window w = { top < 0 ? -top : 0, smaller(p->ky, p->h - top), left < 0 ? -left : 0, smaller(p->kx, p->w - left),
@@ -52,7 +55,8 @@ LOOP max_pool2d_loop(const nn_pool *p, const float *x, float *y, uint8_t *winner
             max_tap(p->c, x + w.corner + (i * p->w + j) * p->c, (int)(i * p->kx + j), y + at, winner + at);
     }
 }
-COMPILE(max_pool2d, (const nn_pool *p, const float *x, float *y, uint8_t *winner), (p, x, y, winner))
+COMPILE(pass_max_pool2d, max_pool2d_loop,
+        (const nn_pool *p, const float *x, float *y, uint8_t *winner), (p, x, y, winner))
 
 /* dx += g in the channels that this tap won. */
 LOOP max_back(int64_t channels, const float *restrict g, const uint8_t *restrict winner, int tap, float *restrict dx)
@@ -69,7 +73,8 @@ LOOP max_pool2d_grad_loop(const nn_pool *p, const float *g, const uint8_t *winne
             max_back(p->c, g + at, winner + at, (int)(i * p->kx + j), dx + w.corner + (i * p->w + j) * p->c);
     }
 }
-COMPILE(max_pool2d_grad, (const nn_pool *p, const float *g, const uint8_t *winner, float *dx), (p, g, winner, dx))
+COMPILE(pass_max_pool2d_grad, max_pool2d_grad_loop,
+        (const nn_pool *p, const float *g, const uint8_t *winner, float *dx), (p, g, winner, dx))
 
 /* y += x */
 LOOP add(int64_t channels, const float *restrict x, float *restrict y)
@@ -91,7 +96,7 @@ LOOP avg_pool2d_loop(const nn_pool *p, const float *x, float *restrict y)
             y[at + c] /= pixels;
     }
 }
-COMPILE(avg_pool2d, (const nn_pool *p, const float *x, float *y), (p, x, y))
+COMPILE(pass_avg_pool2d, avg_pool2d_loop, (const nn_pool *p, const float *x, float *y), (p, x, y))
 
 /* dx += g / pixels */
 LOOP avg_back(int64_t channels, const float *restrict g, float pixels, float *restrict dx)
@@ -109,9 +114,9 @@ LOOP avg_pool2d_grad_loop(const nn_pool *p, const float *g, float *dx)
             avg_back(p->c, g + at, pixels, dx + w.corner + (i * p->w + j) * p->c);
     }
 }
-COMPILE(avg_pool2d_grad, (const nn_pool *p, const float *g, float *dx), (p, g, dx))
+COMPILE(pass_avg_pool2d_grad, avg_pool2d_grad_loop, (const nn_pool *p, const float *g, float *dx), (p, g, dx))
 
-int nn_max_pool2d(int variant, const nn_pool *p, const void *x, void *y, void *winner)
+API int nn_max_pool2d(int variant, const nn_pool *p, const void *x, void *y, void *winner)
 {
     if (!p->h || !p->w) { /* padding is at most half of a window: only such images have windows without any pixel */
         int64_t count = p->n * p->oh * p->ow * p->c;
@@ -120,7 +125,7 @@ int nn_max_pool2d(int variant, const nn_pool *p, const void *x, void *y, void *w
         memset(winner, 0, (size_t)count);
         return 0;
     }
-    ((max_pool2d_micro *)nn_micro(choose(NN_max_pool2d, variant)))(p, x, y, winner);
+    PASS(max_pool2d, variant)(p, x, y, winner);
     return 0;
 }
 
@@ -132,9 +137,9 @@ static float *cleared(const nn_pool *p, int64_t n, void *dx)
     return memset((float *)dx + n * pixels, 0, (size_t)pixels * sizeof(float));
 }
 
-int nn_max_pool2d_grad(int variant, const nn_pool *p, const void *g, const void *winner, void *dx)
+API int nn_max_pool2d_grad(int variant, const nn_pool *p, const void *g, const void *winner, void *dx)
 {
-    max_pool2d_grad_micro *micro = (max_pool2d_grad_micro *)nn_micro(choose(NN_max_pool2d_grad, variant));
+    pass_max_pool2d_grad_micro *micro = PASS(max_pool2d_grad, variant);
     int64_t windows = p->oh * p->ow * p->c;
     nn_pool image = *p;
     image.n = 1;
@@ -143,15 +148,15 @@ int nn_max_pool2d_grad(int variant, const nn_pool *p, const void *g, const void 
     return 0;
 }
 
-int nn_avg_pool2d(int variant, const nn_pool *p, const void *x, void *y)
+API int nn_avg_pool2d(int variant, const nn_pool *p, const void *x, void *y)
 {
-    ((avg_pool2d_micro *)nn_micro(choose(NN_avg_pool2d, variant)))(p, x, y);
+    PASS(avg_pool2d, variant)(p, x, y);
     return 0;
 }
 
-int nn_avg_pool2d_grad(int variant, const nn_pool *p, const void *g, void *dx)
+API int nn_avg_pool2d_grad(int variant, const nn_pool *p, const void *g, void *dx)
 {
-    avg_pool2d_grad_micro *micro = (avg_pool2d_grad_micro *)nn_micro(choose(NN_avg_pool2d_grad, variant));
+    pass_avg_pool2d_grad_micro *micro = PASS(avg_pool2d_grad, variant);
     int64_t windows = p->oh * p->ow * p->c;
     nn_pool image = *p;
     image.n = 1;

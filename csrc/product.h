@@ -2,12 +2,9 @@
 #ifndef NN_PRODUCT_H
 #define NN_PRODUCT_H
 
-#include "scratch.h"
+#include "codes.h"
 
 enum { KC = 1024 }; /* a slice of K: 64 KB of a panel, in L2 */
-
-/* panel = the floats that kc * 16 codes of a panel stand for. */
-typedef void nn_decode(int64_t kc, const uint8_t *codes, const float *codebook, float *panel);
 
 /* out = a . b. An element of b takes `bits` in its panel: 32, a float; fewer, a code into the codebook. Codes are
  * decoded a slice at a time; or, without `decode`, the micro-kernel takes them as they lie, and behind the panels of
@@ -19,10 +16,13 @@ typedef struct {
     float *out;
     int bits;
     const float *codebook;
-    nn_decode *decode;
+    int size; /* of the codebook */
+    decode_micro *decode;
 } nn_operands;
 
-/* Rows m0 <= i < m1; the columns that the tiles of `variant` leave over by those of `last`. Returns 0 or NN_NO_MEMORY. */
-int nn_product(int variant, int last, int64_t m0, int64_t m1, const nn_operands *operands);
+/* All m rows; the columns that the tiles of `row` leave over by those of `last`. Returns 0 or NN_NO_MEMORY. */
+int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_operands *operands);
+
+void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels);
 
 #endif

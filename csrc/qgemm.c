@@ -7,7 +7,7 @@
  * Σ a'b is the micro-kernel's. Σ b is a sum of a column of b, taken once when b is packed; bias - z Σ b + K z w is
  * one number a column; Σ a', a sum of a row, is needed only where w is not 0. So zero points cost nothing in the
  * loop over K. int8 a becomes uint8 by flipping the top bit: a' = a + 128, z = a_zero + 128.
- * With A16, a' = a - a_zero is already in 16 bits and z = 0.
+ * For rows_s16s16, a' = a - a_zero is already in 16 bits and z = 0.
  *
  * The loops. A block of rows of a is copied: padded with zeros to whole cells, and to a distance that does not put
  * all rows into the same cache set; so the micro-kernel sees no tail, no stride and no sign. Then, for each group of
@@ -19,17 +19,17 @@
  *                 for mr rows:  micro-kernel -> tile -> finish      the tile in registers, then 2 KB of L1
  *
  * A slice is all of K up to 8192, and the sums stay in registers from the first k to the last: no int32 matrix is
- * ever in memory. With B16 it is 1024, so that the widened panels stay small, and the sums wait in tiles.
+ * ever in memory. For rows_s16s16 it is 1024, so that the widened panels stay small, and the sums wait in tiles.
  *
  * Measured, 1024 x 1024 x 1024 requantised to uint8, one thread of a Zen 4 EPYC at 3.7 GHz, of the peak of the
- * same instructions (peak.c): AVX512-VNNI 94 %, maddubs 94 %, madd16 92 %. `espalier bench qgemm` measures it. */
+ * same instructions (peak.c): AVX512-VNNI 94 %, AVX2 94 % (rows_u8s7) and 92 % (rows_s16s16). `espalier bench qgemm`
+ * measures it. */
 #include "pool.h"
 #include "qgemm.h"
-
-#include <string.h>
+#include "rows.h"
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
-enum { SLICE = 2048, SLICE_B16 = 512 }; /* steps; 512 are 32 KB of a widened panel: L1, or read from L2 in one run */
+enum { SLICE = 2048, SLICE_S16 = 512 }; /* steps; 512 are 32 KB of a widened panel: L1, or read from L2 in one run */
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
 static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide,
@@ -59,12 +59,14 @@ static int scales_are_good(int64_t n, const float *scales)
 
 /* One product under way. */
 typedef struct {
-    const nn_variant_row *v;
+    const nn_micro *by;
     const nn_qgemm_b *b;
     const nn_qgemm_around *around;
-    qgemm_micro *micro;
-    finish *finish;
-    int wide;                     /* 1: a' in 16 bits, two steps to a cell of four k; else 0 */
+    rows_micro *multiply;
+    requantize_micro *requantize;
+    widen_row_micro *widen_row;
+    widen_panel_micro *widen_panel;
+    int wide;                     /* 1: rows_s16s16, two steps to a cell of four k; else 0 */
     int32_t z;                    /* zero of a' */
     int64_t steps, slice;         /* of the loop over K: all, and in one slice */
     int64_t row_bytes;            /* from one row of the copy of a to the next */
@@ -82,7 +84,7 @@ static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t 
     char *to = t->copy;
     for (int64_t i = 0; i < rows; i++, a += lda, to += t->row_bytes) {
         if (t->wide)
-            nn_copy_wide(t->b->k, a, t->around->a_signed, t->around->a_zero, (int16_t *)to);
+            t->widen_row(t->b->k, a, t->around->a_signed, t->around->a_zero, (int16_t *)to);
         else
             nn_copy_bytes(t->b->k, a, t->around->a_signed ? 0x80 : 0, (uint8_t *)to);
         if (t->around->b_zero) {
@@ -92,20 +94,20 @@ static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t 
             t->row_sums[i] = sum;
         }
     }
-    memset(to, 0, (size_t)((round_up(rows, t->v->mr) - rows) * t->row_bytes));
+    memset(to, 0, (size_t)((round_up(rows, t->by->mr) - rows) * t->row_bytes));
 }
 
-/* The panels of the columns from n0, from step s on; with B16, `length` steps of them widened to 16 bits. Beyond the
- * last panel stands the last again: what it gives is not used. */
+/* The panels of the columns from n0, from step s on; for rows_s16s16, `length` steps of them widened to 16 bits. Beyond
+ * the last panel stands the last again: what it gives is not used. */
 static void find_panels(const product *t, int64_t n0, int64_t s, int64_t length, const void **panels)
 {
     int64_t quads = (t->b->k + QUAD - 1) / QUAD, last = (t->b->n - 1) / PANEL;
-    for (int p = 0; p < t->v->nr / PANEL; p++) {
+    for (int p = 0; p < t->by->nr / PANEL; p++) {
         int64_t first_cell = smaller(n0 / PANEL + p, last) * quads + (s >> t->wide);
         panels[p] = (const int8_t *)t->b->panels + first_cell * PANEL * QUAD;
-        if (t->v->flags & B16) {
-            int16_t *widened = (int16_t *)(t->b16 + p * SLICE_B16 * PANEL * 4);
-            nn_widen_panel(length >> 1, panels[p], widened);
+        if (t->wide) {
+            int16_t *widened = (int16_t *)(t->b16 + p * SLICE_S16 * PANEL * 4);
+            t->widen_panel(length >> 1, panels[p], widened);
             panels[p] = widened;
         }
     }
@@ -114,7 +116,7 @@ static void find_panels(const product *t, int64_t n0, int64_t s, int64_t length,
 /* The block of rows that is in the copy, times the columns from n0; `out` is their place in the result. */
 static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
 {
-    const int mr = t->v->mr, nr = t->v->nr;
+    const int mr = t->by->mr, nr = t->by->nr;
     const int cols = (int)smaller(nr, t->b->n - n0);
     const int size = t->around->out_size;
     const int new_line = n0 * size % LINE == 0; /* else the columns before have asked for it */
@@ -129,9 +131,9 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
             void *tile = t->tiles + (only ? 0 : i * nr * 4);
             if (last && new_line)
                 prefetch_rows(smaller(mr, rows - i), cols * size, out + i * t->ldo * size, t->ldo * size);
-            t->micro(length, t->copy + i * t->row_bytes + s * 4, t->row_bytes, panels, s > 0, tile);
+            t->multiply(length, t->copy + i * t->row_bytes + s * 4, t->row_bytes, panels, s > 0, tile);
             if (last)
-                t->finish((int)smaller(mr, rows - i), cols, nr, tile, t->around->b_zero ? t->row_sums + i : 0, &c,
+                t->requantize((int)smaller(mr, rows - i), cols, nr, tile, t->around->b_zero ? t->row_sums + i : 0, &c,
                           t->around, out + i * t->ldo * size, t->ldo);
         }
     }
@@ -146,12 +148,12 @@ static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
     t.b16 = t.tiles + t.tile_bytes;
     t.row_sums = (uint32_t *)(t.b16 + t.b16_bytes);
     copy_rows(&t, i1 - i0, (const uint8_t *)t.a + i0 * t.lda, t.lda);
-    for (int64_t n0 = 0; n0 < t.b->n; n0 += t.v->nr)
+    for (int64_t n0 = 0; n0 < t.b->n; n0 += t.by->nr)
         multiply(&t, i1 - i0, n0, t.out + (i0 * t.ldo + n0) * t.around->out_size);
 }
 
-int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b, const nn_qgemm_around *around,
-             const void *a, int64_t lda, void *out, int64_t ldo)
+API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_around *around,
+                 const void *a, int64_t lda, void *out, int64_t ldo)
 {
     int64_t out_bytes = ldo == b->n ? m * ldo * around->out_size : 0; /* 0: rows with gaps, not looked at */
     if (overlap(around->bias, b->n * 4, out, out_bytes) || overlap(around->scales, b->n * 4, out, out_bytes) ||
@@ -162,19 +164,20 @@ int nn_qgemm(int variant, int64_t m, int64_t m0, int64_t m1, const nn_qgemm_b *b
 
     if (!b->n)
         return 0;
-    variant = nn_select(NN_qgemm, variant, m, b->n, b->pairs_fit ? NEEDS_PAIRS : 0);
-    const nn_variant_row *v = nn_variant(variant);
-    product t = { .v = v, .b = b, .around = around, .micro = (qgemm_micro *)nn_micro(variant),
-                  .finish = nn_finish(v->needs), .wide = v->flags & A16 ? 1 : 0,
-                  .slice = v->flags & B16 ? SLICE_B16 : SLICE, .a = a, .out = out, .lda = lda, .ldo = ldo };
+    const nn_micro *by = nn_select(NN_qgemm, variant, m, b->n, b->pairs_fit ? 0 : OF(rows_u8s7));
+    const int wide = by->family == FAMILY_rows_s16s16;
+    product t = { .by = by, .b = b, .around = around, .multiply = (rows_micro *)by->run,
+                  .requantize = BESIDE(requantize, by), .widen_row = BESIDE(widen_row, by),
+                  .widen_panel = BESIDE(widen_panel, by), .wide = wide, .slice = wide ? SLICE_S16 : SLICE, .a = a,
+                  .out = out, .lda = lda, .ldo = ldo };
     int64_t quads = (b->k + QUAD - 1) / QUAD;
     t.z = t.wide ? 0 : around->a_zero + (around->a_signed ? 128 : 0);
     t.steps = quads << t.wide;
     t.row_bytes = copied_row_bytes(t.steps * 4);
 
-    nn_cut cut = nn_cut_rows(m0, m1, v->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(variant, m1 - m0, b->n, quads));
+    nn_cut cut = nn_cut_rows(m, by->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(by, m, b->n, quads));
     t.copy_bytes = cut.rows * t.row_bytes;
-    t.tile_bytes = (t.steps <= t.slice ? v->mr : cut.rows) * v->nr * 4;
-    t.b16_bytes = v->flags & B16 ? SLICE_B16 * v->nr * 4 : 0;
+    t.tile_bytes = (t.steps <= t.slice ? by->mr : cut.rows) * by->nr * 4;
+    t.b16_bytes = wide ? SLICE_S16 * by->nr * 4 : 0;
     return nn_run_blocks(&cut, t.copy_bytes + t.tile_bytes + t.b16_bytes + cut.rows * 4, block, &t);
 }

@@ -1,75 +1,106 @@
-/* The table of all variants, and the choice among them. */
+/* The table of all micro-kernels, and the choice among them. */
 #include "registry.h"
 
-#define KERNEL(kernel, name, needs, mr, nr, step, flags) \
-    { NN_##kernel, #name, #needs, ISA_##needs, mr, nr, step, flags },
-static const nn_variant_row table[] = {
-#include "kernels.def"
+/* Their types are known to those who define and call them; here only their addresses matter. */
+#define ROW(family, name, features, mr, nr, step) HAVE_##features(void name(void);)
+#include "micro.def"
+
+#define ROW(family, name, features, mr, nr, step) \
+    HAVE_##features({ FAMILY_##family, #name, #features, NEEDS_##features, mr, nr, step, name },)
+static const nn_micro rows[] = {
+#include "micro.def"
 };
-#undef KERNEL
 
-#define KERNEL(kernel, name, needs, mr, nr, step, flags) (any_micro *)name,
-static any_micro *const functions[] = {
-#include "kernels.def"
+#define KERNEL(kernel, families, beside) { #kernel, families, beside },
+static const nn_kernel kernels[] = {
+#include "micro.def"
 };
-#undef KERNEL
 
-#define KERNEL(kernel, name, needs, mr, nr, step, flags) \
-    _Static_assert((mr) * (nr) <= MAX_TILE && (nr) <= MAX_NR, #name " is larger than the loops' tile");
-#include "kernels.def"
-#undef KERNEL
+/* Where in the table each family begins: FIRST_x is the number of the row that follows, which BEFORE_x gives back to
+ * the enum's count. */
+#define FAMILY(family) FIRST_##family, BEFORE_##family = FIRST_##family - 1,
+#define ROW(family, name, features, mr, nr, step) HAVE_##features(NUMBER_##name,)
+enum {
+#include "micro.def"
+    COUNT
+};
+#define FAMILY(family) FIRST_##family,
+static const int first[] = {
+#include "micro.def"
+    COUNT
+};
 
-int nn_variant_count(void) { return (int)(sizeof table / sizeof *table); }
-const nn_variant_row *nn_variant(int i) { return &table[i]; }
-any_micro *nn_micro(int variant) { return functions[variant]; }
+#define ROW(family, name, features, mr, nr, step)                                                                  \
+    _Static_assert(nr <= MAX_NR && mr * nr <= MAX_TILE,                                                            \
+                   #name " has a tile that is larger than the loops allow for");
+#include "micro.def"
 
-double nn_cycles(int variant, int64_t m, int64_t n, int64_t steps)
+API int nn_row_count(void) { return COUNT; }
+API const nn_micro *nn_row(int i) { return &rows[i]; }
+API int nn_kernel_count(void) { return (int)(sizeof kernels / sizeof *kernels); }
+API const nn_kernel *nn_kernel_row(int i) { return &kernels[i]; }
+
+double nn_cycles(const nn_micro *row, int64_t m, int64_t n, int64_t steps)
 {
-    const nn_variant_row *v = &table[variant];
-    return (double)((m + v->mr - 1) / v->mr) * (double)((n + v->nr - 1) / v->nr) * v->step / 10 * (double)steps;
+    return (double)((m + row->mr - 1) / row->mr) * (double)((n + row->nr - 1) / row->nr) * row->step / 10 *
+           (double)steps;
 }
 
-/* The cheapest variant that this CPU runs, by nn_cycles. (The length of K multiplies all alike and drops out.) As in
- * YNNPACK, loads and multiplies are counted and nothing is timed, so that the same shapes always run the same
- * code. `has`: the instruction sets that may be used; `flags`: what b allows. With `last`, the columns that its tiles
- * leave over may be another variant's. */
-static int cheapest(int kernel, int has, int64_t m, int64_t n, int flags, int *last)
+/* The cheapest row of these families that needs no feature but `has`. (The length of K multiplies all costs alike and
+ * drops out.) As in YNNPACK, loads and multiplies are counted and nothing is timed, so that the same shapes always run
+ * the same code. With `last`, the columns that its tiles leave over may be another row's. */
+static const nn_micro *cheapest(uint64_t families, int has, int64_t m, int64_t n, const nn_micro **last)
 {
-    int best = -1, first = 0, of_width[MAX_NR + 1] = { 0 }; /* + 1: what is best for a rest of nr */
+    const nn_micro *best = 0, *of_width[MAX_NR + 1] = { 0 }; /* the best for what tiles of so many columns leave over */
     double least = 0;
-    while (table[first].kernel != kernel)
-        first++;
-    for (int i = first; i < nn_variant_count() && table[i].kernel == kernel; i++) { /* its rows lie together */
-        const nn_variant_row *v = &table[i];
-        if (v->needs & ~has || (v->flags & NEEDS & ~flags))
-            continue;
-        int64_t rest = last ? n % v->nr : 0;
-        int for_rest = i;
-        if (rest) {
-            if (!of_width[v->nr])
-                of_width[v->nr] = 1 + cheapest(kernel, has, m, rest, flags, 0);
-            for_rest = of_width[v->nr] - 1;
-        }
-        double cycles = nn_cycles(i, m, n - rest, 1) + (rest ? nn_cycles(for_rest, m, rest, 1) : 0);
-        if (best < 0 || cycles < least) {
-            best = i;
-            least = cycles;
-            if (last)
-                *last = for_rest;
+    for (uint64_t left = families; left; left &= left - 1) {
+        int family = __builtin_ctzll(left);
+        for (const nn_micro *row = rows + first[family]; row < rows + first[family + 1]; row++) {
+            if (row->needs & ~has)
+                continue;
+            const nn_micro *for_rest = row;
+            int64_t rest = last ? n % row->nr : 0;
+            if (rest) {
+                if (!of_width[row->nr])
+                    of_width[row->nr] = cheapest(families, has, m, rest, 0);
+                for_rest = of_width[row->nr];
+            }
+            double cycles = nn_cycles(row, m, n - rest, 1) + (rest ? nn_cycles(for_rest, m, rest, 1) : 0);
+            if (!best || cycles < least) {
+                best = row;
+                least = cycles;
+                if (last)
+                    *last = for_rest;
+            }
         }
     }
     return best;
 }
 
-int nn_select_two(int kernel, int variant, int64_t m, int64_t n, int flags, int *last)
+/* The row that was forced, if it may run; else the cheapest. */
+static const nn_micro *select(uint64_t families, int variant, int64_t m, int64_t n, const nn_micro **last)
 {
-    if (variant >= 0 && !(table[variant].flags & NEEDS & ~flags))
-        return variant;
-    int richest = variant < 0 ? 4 + variant : 3; /* a forced row that b does not allow: any that it does */
-    return cheapest(kernel, nn_isa_below(richest), m, n, flags, last);
+    if (variant < 0)
+        return cheapest(families, nn_features() & variant, m, n, last);
+    const nn_micro *row = &rows[variant];
+    if (!(families >> row->family & 1))
+        return cheapest(families, nn_features(), m, n, last);
+    if (last)
+        *last = row;
+    return row;
 }
 
-int nn_select(int kernel, int variant, int64_t m, int64_t n, int flags)
+const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without)
 {
-    return nn_select_two(kernel, variant, m, n, flags, 0);
+    return select(kernels[kernel].families & ~without, variant, m, n, 0);
+}
+
+const nn_micro *nn_select_two(int kernel, int variant, int64_t m, int64_t n, const nn_micro **last)
+{
+    return select(kernels[kernel].families, variant, m, n, last);
+}
+
+const nn_micro *nn_beside(int family, const nn_micro *row)
+{
+    return cheapest(UINT64_C(1) << family, row->needs, 1, 1, 0);
 }

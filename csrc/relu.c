@@ -7,37 +7,23 @@ LOOP relu_loop(int64_t n, const float *restrict x, float *restrict y)
     for (int64_t i = 0; i < n; i++)
         y[i] = x[i] <= 0 ? 0 : x[i];
 }
-COMPILE(relu, (int64_t n, const float *x, float *y), (n, x, y))
-
-LOOP through(int64_t n, const float *restrict g, const float *restrict y, float *restrict dx)
-{
-    for (int64_t i = 0; i < n; i++)
-        dx[i] = y[i] <= 0 ? 0 : g[i];
-}
-
-LOOP through_in_place(int64_t n, const float *restrict y, float *restrict g)
-{
-    for (int64_t i = 0; i < n; i++)
-        g[i] = y[i] <= 0 ? 0 : g[i];
-}
+COMPILE(pass_relu, relu_loop, (int64_t n, const float *x, float *y), (n, x, y))
 
 LOOP relu_grad_loop(int64_t n, const float *g, const float *y, float *dx)
 {
-    if (dx == g)
-        through_in_place(n, y, dx);
-    else
-        through(n, g, y, dx);
+    EACH_BY_ITSELF for (int64_t i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : g[i];
 }
-COMPILE(relu_grad, (int64_t n, const float *g, const float *y, float *dx), (n, g, y, dx))
+COMPILE(pass_relu_grad, relu_grad_loop, (int64_t n, const float *g, const float *y, float *dx), (n, g, y, dx))
 
-int nn_relu(int variant, int64_t n, const void *x, void *y)
+/* y = x where x > 0 or NaN, else 0; dx = g where y > 0 or NaN, else 0. dx may be g itself. */
+API int nn_relu(int variant, int64_t n, const void *x, void *y)
 {
-    ((relu_micro *)nn_micro(choose(NN_relu, variant)))(n, x, y);
+    PASS(relu, variant)(n, x, y);
     return 0;
 }
 
-int nn_relu_grad(int variant, int64_t n, const void *g, const void *y, void *dx)
+API int nn_relu_grad(int variant, int64_t n, const void *g, const void *y, void *dx)
 {
-    ((relu_grad_micro *)nn_micro(choose(NN_relu_grad, variant)))(n, g, y, dx);
+    PASS(relu_grad, variant)(n, g, y, dx);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Memory of one call, and the sums about sizes that all loops need. */
+/* The memory that one call works in, and calculations with sizes that all loops need. */
 #ifndef NN_SCRATCH_H
 #define NN_SCRATCH_H
 
@@ -15,7 +15,7 @@ static inline int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to
  * by its low address bits; rows 4096 bytes apart (K = 1024 floats) would all fight for the 8 ways of one set. */
 static inline int64_t copied_row_bytes(int64_t bytes) { return ((bytes + LINE - 1) / LINE | 1) * LINE; }
 
-/* The rows of a tile of the result are a stride apart, where no hardware prefetcher looks: ask for them early. */
+/* Ask for the rows of a tile of the result early: they are a stride apart, which no hardware prefetcher foresees. */
 static inline void prefetch_rows(int64_t rows, int64_t bytes, const void *out, int64_t stride)
 {
     for (int64_t i = 0; i < rows; i++)

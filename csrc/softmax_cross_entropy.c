@@ -17,13 +17,13 @@ enum { BLOCK = 1 << 12, FEW = 16 }; /* numbers of a block; that no longer fold *
 
 /* x[0] ∘ … ∘ x[n-1], n > 0. half: room for (n + 1)/2 floats. */
 #define FOLD(name, OF)                                                                                             \
-    static inline __attribute__((always_inline)) float name(int64_t n, const float *x, float *half)                \
+    static INLINE float name(int64_t n, const float *x, float *half)                \
     {                                                                                                              \
         for (int64_t rest; n > FEW; n = rest, x = half) {                                                          \
             int64_t pairs = n / 2;                                                                                 \
             rest = n - pairs;                                                                                      \
             const float *back = x + rest;                                                                          \
-            _Pragma("GCC ivdep") for (int64_t i = 0; i < pairs; i++) half[i] = OF(x[i], back[i]);                  \
+            EACH_BY_ITSELF for (int64_t i = 0; i < pairs; i++) half[i] = OF(x[i], back[i]);                  \
             if (rest > pairs)                                                                                      \
                 half[pairs] = x[pairs];                                                                            \
         }                                                                                                          \
@@ -75,7 +75,7 @@ LOOP softmax_cross_entropy_loop(int64_t rows, int64_t n, const float *x, const i
         normalise(here, n, p + i * n, totals + i, half);
     }
 }
-COMPILE(softmax_cross_entropy,
+COMPILE(pass_softmax_cross_entropy, softmax_cross_entropy_loop,
         (int64_t rows, int64_t n, const float *x, const int64_t *classes, float *losses, float *p, float *totals,
          float *half),
         (rows, n, x, classes, losses, p, totals, half))
@@ -90,7 +90,7 @@ LOOP softmax_cross_entropy_grad_loop(int64_t rows, int64_t n, const float *restr
         dx[classes[i]] -= g[i];
     }
 }
-COMPILE(softmax_cross_entropy_grad,
+COMPILE(pass_softmax_cross_entropy_grad, softmax_cross_entropy_grad_loop,
         (int64_t rows, int64_t n, const float *g, const float *p, const int64_t *classes, float *dx),
         (rows, n, g, p, classes, dx))
 
@@ -102,7 +102,8 @@ static int all_known(int64_t rows, int64_t n, const int64_t *classes)
     return !wrong;
 }
 
-int nn_softmax_cross_entropy(int variant, int64_t rows, int64_t n, const void *x, const void *classes, void *losses,
+/* Softmax and cross entropy of rows x n logits with int64 classes, n > 0, and the gradient. */
+API int nn_softmax_cross_entropy(int variant, int64_t rows, int64_t n, const void *x, const void *classes, void *losses,
                              void *p)
 {
     void *memory;
@@ -111,22 +112,21 @@ int nn_softmax_cross_entropy(int variant, int64_t rows, int64_t n, const void *x
     float *totals = scratch((rows + (n + 1) / 2) * (int64_t)sizeof(float), &memory);
     if (!totals)
         return NN_NO_MEMORY;
-    variant = choose(NN_softmax_cross_entropy, variant);
-    ((softmax_cross_entropy_micro *)nn_micro(variant))(rows, n, x, classes, losses, p, totals, totals + rows);
+    PASS(softmax_cross_entropy, variant)(rows, n, x, classes, losses, p, totals, totals + rows);
     for (int64_t i = 0; i < rows; i++)
         ((float *)losses)[i] += logf(totals[i]);
     free(memory);
     return 0;
 }
 
-int nn_softmax_cross_entropy_grad(int variant, int64_t rows, int64_t n, const void *g, const void *p,
+API int nn_softmax_cross_entropy_grad(int variant, int64_t rows, int64_t n, const void *g, const void *p,
                                   const void *classes, void *dx)
 {
     if (!all_known(rows, n, classes))
         return NN_BAD_CLASS;
-    variant = choose(NN_softmax_cross_entropy_grad, variant);
-    ((softmax_cross_entropy_grad_micro *)nn_micro(variant))(rows, n, g, p, classes, dx);
+    PASS(softmax_cross_entropy_grad, variant)(rows, n, g, p, classes, dx);
     return 0;
 }
 
-void nn_exp(int64_t n, void *x) { exponentials(n, x); }
+/* The exponential in it, in place, for x <= 0 (exp.h). */
+API void nn_exp(int64_t n, void *x) { exponentials(n, x); }

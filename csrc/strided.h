@@ -2,22 +2,26 @@
 #ifndef NN_STRIDED_H
 #define NN_STRIDED_H
 
-#include "isa.h"
-
 #include <stdint.h>
 #include <string.h>
 
-/* Four rows of four become four columns. */
+#ifndef __has_builtin /* GCC before 10 */
+#define __has_builtin(name) 0
+#endif
+
+/* Four rows of four become four columns: pairs are interleaved, then pairs of pairs. */
 static inline void turn_four(const float *from, int64_t column, float *to, int64_t to_row)
 {
-#if NN_X86
-    __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + column), c = _mm_loadu_ps(from + 2 * column),
-           d = _mm_loadu_ps(from + 3 * column);
-    _MM_TRANSPOSE4_PS(a, b, c, d);
-    _mm_storeu_ps(to, a);
-    _mm_storeu_ps(to + to_row, b);
-    _mm_storeu_ps(to + 2 * to_row, c);
-    _mm_storeu_ps(to + 3 * to_row, d);
+#if __has_builtin(__builtin_shufflevector)
+    typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+    four a = *(const four *)from, b = *(const four *)(from + column), c = *(const four *)(from + 2 * column),
+         d = *(const four *)(from + 3 * column);
+    four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(four *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+    *(four *)(to + to_row) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+    *(four *)(to + 2 * to_row) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    *(four *)(to + 3 * to_row) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 #else
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++)

@@ -15,42 +15,45 @@
  * a line at a time: no transposition between two cores. After the last core the state is y, transposed. The other
  * order, i_1 first, is the same on mirrored modes: then x is read and y written with its digits reversed. */
 #include "pool.h"
+#include "rows.h"
 
-#include <string.h>
-
-SAME_AS(gemm_scalar_2x16, tt_matmul_scalar_2x16)
-#if NN_X86
-SAME_AS(gemm_6x16_avx2, tt_matmul_6x16_avx2)
-SAME_AS(gemm_4x16_avx2, tt_matmul_4x16_avx2)
-SAME_AS(gemm_12x32_avx512, tt_matmul_12x32_avx512)
-SAME_AS(gemm_8x48_avx512, tt_matmul_8x48_avx512)
-SAME_AS(gemm_4x64_avx512, tt_matmul_4x64_avx512)
-#endif
-
-enum { MAX_MR = 12 };
+/* A matrix in the tensor-train format: its cores in the order in which they are contracted. `sizes`, int64[4] a
+ * core: the mode of x that it takes in, the rank behind that mode, the mode that it puts out, the rank behind that.
+ * `cores`: one after the other, each as a matrix (out · rank_out, in · rank_in). */
+API typedef struct {
+    int64_t n, k;              /* products of the modes out and in */
+    int64_t widest;            /* the most numbers that a row of x becomes between two cores */
+    int64_t count;             /* of the cores */
+    int mirrored;              /* the first core belongs to the first (slowest) mode, not to the last */
+    const void *cores, *sizes;
+} nn_tt;
 
 typedef struct {
     int64_t in, rank_in, out, rank_out;
 } core_size;
 
-/* next = core · state. core: (out · rank_out, in · rank_in), its rows followed by MAX_MR - 1 that may be read. */
-static void contract(int variant, const core_size *c, int64_t panels, const float *core, const float *state,
-                     float *next)
+/* A core under way. */
+typedef struct {
+    const nn_micro *by;
+    const float *core;     /* (out · rank_out, in · rank_in), and rows of zeros that fill its last tile */
+    int64_t panels;        /* of the state that it is multiplied by */
+} step;
+
+/* next = core · state. */
+static void contract(const core_size *c, const step *s, const float *state, float *next)
 {
-    int64_t rows = c->out * c->rank_out, k = c->in * c->rank_in;
-    variant = nn_select(NN_tt_matmul, variant, rows, panels * PANEL, 0);
-    const nn_variant_row *v = nn_variant(variant);
-    tt_matmul_micro *micro = (tt_matmul_micro *)nn_micro(variant);
-    int mr = v->mr, nr = v->nr, wide = nr / PANEL;
+    int64_t rows = c->out * c->rank_out, k = c->in * c->rank_in, panels = s->panels;
+    const float *core = s->core;
+    rows_micro *multiply = (rows_micro *)s->by->run;
+    int mr = s->by->mr, nr = s->by->nr, wide = nr / PANEL;
 
     for (int64_t p0 = 0; p0 < panels; p0 += wide) {
         _Alignas(LINE) float tile[MAX_TILE];
         const void *b[MAX_NR / PANEL];
         int64_t here = smaller(wide, panels - p0);
-        for (int p = 0; p < wide; p++) /* beyond the last panel: the last again, result not used */
-            b[p] = state + smaller(p0 + p, panels - 1) * k * PANEL;
+        panels_of_tile(state, k * PANEL * 4, p0, panels - 1, nr, b);
         for (int64_t i = 0; i < rows; i += mr) {
-            micro(k, core + i * k, k * 4, b, 0, tile);
+            multiply(k, core + i * k, k * 4, b, 0, tile);
             for (int64_t row = i; row < smaller(i + mr, rows); row++) {
                 int64_t o = row / c->rank_out, rank = row % c->rank_out;
                 float *to = next + ((o * panels + p0) * c->rank_out + rank) * PANEL;
@@ -83,9 +86,9 @@ static void places(const core_size *c, int64_t count, int out, int mirrored, int
 
 /* One product under way. */
 typedef struct {
-    int variant;
     const nn_tt *w;
-    const float *x, *cores;    /* cores: each followed by rows that may be read */
+    const float *x;
+    const step *steps;         /* one for each core */
     float *out;
     int64_t ldx, ldo;
     const int64_t *from, *to;  /* the places of the numbers of a row, in the first and in the last state */
@@ -105,13 +108,8 @@ static void block(const void *product_, char *scratch, int64_t i0, int64_t i1)
         for (int64_t i = rows; i < PANEL; i++)
             line[i] = 0;
     }
-    const float *core = t->cores;
-    int64_t panels = k;
-    for (int64_t s = 0; s < t->w->count; s++) {
-        panels /= c[s].in;
-        contract(t->variant, &c[s], panels, core, state, next);
-        panels *= c[s].out;
-        core += (c[s].out * c[s].rank_out + MAX_MR - 1) * c[s].in * c[s].rank_in;
+    for (int64_t i = 0; i < t->w->count; i++) {
+        contract(&c[i], &t->steps[i], state, next);
         float *filled = next;
         next = state;
         state = filled;
@@ -121,54 +119,58 @@ static void block(const void *product_, char *scratch, int64_t i0, int64_t i1)
             t->out[(i0 + i) * t->ldo + j] = state[t->to[j] * PANEL + i];
 }
 
-/* Of 16 rows, about. */
-static double cycles(int variant, const nn_tt *w)
+/* out = x . W, float32. */
+API int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int64_t ldx, void *out, int64_t ldo)
 {
-    const core_size *c = w->sizes;
-    double sum = 0;
-    int64_t panels = w->k;
-    for (int64_t s = 0; s < w->count; s++) {
-        panels /= c[s].in;
-        int64_t rows = c[s].out * c[s].rank_out, n = panels * PANEL;
-        sum += nn_cycles(nn_select(NN_tt_matmul, variant, rows, n, 0), rows, n, c[s].in * c[s].rank_in);
-        panels *= c[s].out;
-    }
-    return sum;
-}
-
-int nn_tt_matmul(int variant, int64_t m, int64_t m0, int64_t m1, const nn_tt *w, const void *x, int64_t ldx,
-                 void *out, int64_t ldo)
-{
-    int64_t n = w->n, k = w->k;
+    int64_t n = w->n, k = w->k, panels = k;
     if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
     if (!n)
         return 0;
     const core_size *c = w->sizes;
+    double cycles = 0; /* of 16 rows of x */
     int64_t numbers = 0;
     for (int64_t s = 0; s < w->count; s++)
-        numbers += (c[s].out * c[s].rank_out + MAX_MR - 1) * c[s].in * c[s].rank_in;
-
-    void *memory;
-    float *cores = scratch((numbers + 1) * 4 + (n + k) * 8, &memory), *padded = cores;
-    if (!cores)
+        if (!c[s].in || !c[s].rank_in || !c[s].rank_out) { /* a sum of nothing */
+            for (int64_t i = 0; i < m; i++)
+                memset((float *)out + i * ldo, 0, (size_t)n * 4);
+            return 0;
+        }
+    void *memory, *memory_of_steps;
+    step *steps = scratch(w->count * (int64_t)sizeof *steps, &memory_of_steps);
+    if (!steps)
         return NN_NO_MEMORY;
-    int64_t *from = (int64_t *)(cores + (numbers + 1) / 2 * 2), *to = from + k;
+    for (int64_t s = 0; s < w->count; s++) {
+        int64_t rows = c[s].out * c[s].rank_out, inner = c[s].in * c[s].rank_in;
+        panels /= c[s].in;
+        const nn_micro *by = nn_select(NN_tt_matmul, variant, rows, panels * PANEL, 0);
+        steps[s] = (step){ by, 0, panels };
+        cycles += nn_cycles(by, rows, panels * PANEL, inner);
+        numbers += round_up(rows, by->mr) * inner;
+        panels *= c[s].out;
+    }
+    float *core = scratch((numbers + 1) * 4 + (n + k) * 8, &memory);
+    if (!core) {
+        free(memory_of_steps);
+        return NN_NO_MEMORY;
+    }
+    int64_t *from = (int64_t *)(core + (numbers + 1) / 2 * 2), *to = from + k;
     places(c, w->count, 0, w->mirrored, from);
     places(c, w->count, 1, w->mirrored, to);
     const float *packed = w->cores;
     for (int64_t s = 0; s < w->count; s++) {
-        int64_t size = c[s].out * c[s].rank_out * c[s].in * c[s].rank_in;
-        int64_t more = (MAX_MR - 1) * c[s].in * c[s].rank_in;
-        memcpy(padded, packed, size * 4);
-        memset(padded + size, 0, more * 4);
-        packed += size;
-        padded += size + more;
+        int64_t rows = c[s].out * c[s].rank_out, inner = c[s].in * c[s].rank_in;
+        int64_t padded = round_up(rows, steps[s].by->mr);
+        steps[s].core = memcpy(core, packed, (size_t)(rows * inner) * 4);
+        memset(core + rows * inner, 0, (size_t)((padded - rows) * inner) * 4);
+        packed += rows * inner;
+        core += padded * inner;
     }
 
-    product t = { variant, w, x, cores, out, ldx, ldo, from, to };
-    nn_cut cut = nn_cut_rows(m0, m1, PANEL, PANEL, cycles(variant, w) * (double)((m1 - m0 + PANEL - 1) / PANEL));
+    product t = { w, x, steps, out, ldx, ldo, from, to };
+    nn_cut cut = nn_cut_rows(m, PANEL, PANEL, cycles * (double)((m + PANEL - 1) / PANEL));
     int status = nn_run_blocks(&cut, 2 * w->widest * PANEL * 4, block, &t);
     free(memory);
+    free(memory_of_steps);
     return status;
 }

@@ -37,94 +37,18 @@
  *
  * A number of the result depends on its own tile only, and sums run over C in order: how tiles are cut into blocks,
  * or among threads, changes no bit, and all variants with FMA give the same bits. */
-#include "micro.h"
-#include "scratch.h"
+#include "winograd.h"
+#include "rows.h"
 
-SAME_AS(gemm_scalar_2x16, winograd_conv2d_scalar_2x16)
-#if NN_X86
-SAME_AS(gemm_6x16_avx2, winograd_conv2d_6x16_avx2)
-SAME_AS(gemm_4x16_avx2, winograd_conv2d_4x16_avx2)
-SAME_AS(gemm_12x32_avx512, winograd_conv2d_12x32_avx512)
-SAME_AS(gemm_6x64_avx512, winograd_conv2d_6x64_avx512)
-SAME_AS(gemm_8x48_avx512, winograd_conv2d_8x48_avx512)
-#endif
-
-enum { M = 2, SIDE = M + 2, XI = SIDE * SIDE }; /* outputs and inputs of a tile in one direction; products */
-
-/* Vectors as the compiler knows them: + and - are those of float. */
-#define VECTOR(lanes) typedef float x##lanes __attribute__((vector_size(4 * lanes), aligned(4), may_alias))
-VECTOR(4);
-typedef float x1;
-
-/* t = B' d */
-#define INPUT_1D(t, t_step, d, d_step)                                                                             \
-    do {                                                                                                           \
-        (t)[0] = (d)[0] - (d)[2 * d_step];                                                                         \
-        (t)[t_step] = (d)[d_step] + (d)[2 * d_step];                                                               \
-        (t)[2 * t_step] = (d)[2 * d_step] - (d)[d_step];                                                           \
-        (t)[3 * t_step] = (d)[d_step] - (d)[3 * d_step];                                                           \
-    } while (0)
-
-/* y = A' m */
-#define OUTPUT_1D(y, y_step, m, m_step)                                                                            \
-    do {                                                                                                           \
-        (y)[0] = (m)[0] + (m)[m_step] + (m)[2 * m_step];                                                           \
-        (y)[y_step] = (m)[m_step] - (m)[2 * m_step] - (m)[3 * m_step];                                             \
-    } while (0)
-
-/* Channels from c on, `lanes` at a time: columns first, then rows. */
-#define INPUT(lanes)                                                                                               \
-    for (; c + lanes <= channels; c += lanes) {                                                                    \
-        x##lanes d[XI], t[XI], row[SIDE];                                                                          \
-        UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const x##lanes *)(pixels[xi] + c);                        \
-        UNROLL for (int j = 0; j < SIDE; j++) INPUT_1D(t + j, SIDE, d + j, SIDE);                                  \
-        UNROLL for (int i = 0; i < SIDE; i++) {                                                                    \
-            INPUT_1D(row, 1, t + i * SIDE, 1);                                                                     \
-            UNROLL for (int j = 0; j < SIDE; j++) *(x##lanes *)(v + (i * SIDE + j) * plane + c) = row[j];          \
-        }                                                                                                          \
-    }
-
-#define OUTPUT(lanes)                                                                                              \
-    for (; c + lanes <= channels; c += lanes) {                                                                    \
-        x##lanes d[XI], t[M * SIDE], y[M], b = { 0 };                                                              \
-        if (bias)                                                                                                  \
-            b = *(const x##lanes *)(bias + c);                                                                     \
-        UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const x##lanes *)(m + xi * plane + c);                    \
-        UNROLL for (int j = 0; j < SIDE; j++) OUTPUT_1D(t + j, SIDE, d + j, SIDE);                                 \
-        UNROLL for (int i = 0; i < M; i++) {                                                                       \
-            OUTPUT_1D(y, 1, t + i * SIDE, 1);                                                                      \
-            UNROLL for (int j = 0; j < M; j++) *(x##lanes *)(pixels[i * M + j] + c) = y[j] + b;                    \
-        }                                                                                                          \
-    }
-
-/* v[xi][c] = (B' d B)[xi] of every channel c, the planes of v `plane` floats apart. */
-typedef void input_transform(const float *const *pixels, int64_t channels, float *v, int64_t plane);
-/* pixels[.][c] = (A' m A)[.] + bias[c] */
-typedef void output_transform(const float *m, int64_t plane, const float *bias, int64_t channels, float *const *pixels);
-
-#define TRANSFORMS(isa, TARGET_, WIDEST)                                                                           \
-    TARGET_ static void input_##isa(const float *const *pixels, int64_t channels, float *v, int64_t plane)        \
-    {                                                                                                              \
-        int64_t c = 0;                                                                                             \
-        WIDEST(INPUT) INPUT(4) INPUT(1)                                                                            \
-    }                                                                                                              \
-    TARGET_ static void output_##isa(const float *m, int64_t plane, const float *bias, int64_t channels,          \
-                                     float *const *pixels)                                                         \
-    {                                                                                                              \
-        int64_t c = 0;                                                                                             \
-        WIDEST(OUTPUT) OUTPUT(4) OUTPUT(1)                                                                         \
-    }
-
-#define UP_TO_4(DO)
-#define UP_TO_8(DO) DO(8)
-#define UP_TO_16(DO) DO(16) DO(8)
-TRANSFORMS(plain, , UP_TO_4)
-#if NN_X86
-VECTOR(8);
-VECTOR(16);
-TRANSFORMS(avx2, TARGET(AVX2), UP_TO_8)
-TRANSFORMS(avx512, TARGET(AVX512), UP_TO_16)
-#endif
+/* A 3 x 3 convolution with stride 1. Activations lie N,H,W,C, a pixel's channels adjacent; the distances
+ * of images, rows and pixels are in elements. */
+API typedef struct {
+    int64_t n, height, width, c;           /* images of x, their pixels and channels */
+    int64_t top, left;                     /* pixels of padding */
+    int64_t x_image, x_row, x_pixel;
+    int64_t out_height, out_width, o;
+    int64_t out_image, out_row, out_pixel;
+} nn_winograd;
 
 /* Memory that a block of tiles takes: V and M, together in the L2 cache, unless U is so large that reading it again
  * for every block would cost more. */
@@ -133,13 +57,14 @@ enum { BLOCK_BYTES = 512 * 1024, FEWEST_TILES = 48 };
 /* What one call works with. */
 typedef struct {
     const nn_winograd *s;
-    input_transform *input;
-    output_transform *output;
-    gemm_micro *micro;
+    const float *u;                     /* the transformed filters */
+    winograd_input_micro *input;
+    winograd_output_micro *output;
+    rows_micro *multiply;
     int mr, nr;
     int64_t down, across;               /* tiles of an image */
     int64_t pitch, v_plane, m_plane;    /* floats from row to row and from xi to xi */
-    float *v, *m, *zeros, *nowhere;
+    float *v, *m, *zeros, *unread;
 } work;
 
 /* The tiles of a block as rows of V. */
@@ -148,7 +73,7 @@ static void transform_input(const work *w, const float *x, int64_t t0, int64_t t
     const nn_winograd *s = w->s;
     for (int64_t t = 0; t < tiles; t++) {
         int64_t image = (t0 + t) / w->across / w->down;
-        int64_t i0 = (t0 + t) / w->across % w->down * M - s->top, j0 = (t0 + t) % w->across * M - s->left;
+        int64_t i0 = (t0 + t) / w->across % w->down * OUTPUTS - s->top, j0 = (t0 + t) % w->across * OUTPUTS - s->left;
         const float *pixels[XI];
         for (int i = 0; i < SIDE; i++)
             for (int j = 0; j < SIDE; j++) {
@@ -164,16 +89,15 @@ static void transform_input(const work *w, const float *x, int64_t t0, int64_t t
 static void multiply(const work *w, int64_t tiles)
 {
     const nn_winograd *s = w->s;
-    const float *u = s->u;
+    const float *u = w->u;
     int64_t panels = (s->o + PANEL - 1) / PANEL, rows = round_up(tiles, w->mr);
     for (int xi = 0; xi < XI; xi++, u += panels * s->c * PANEL) {
         float *m = w->m + xi * w->m_plane;
         for (int64_t p0 = 0; p0 < panels; p0 += w->nr / PANEL) {
             const void *b[MAX_NR / PANEL];
-            for (int p = 0; p < w->nr / PANEL; p++) /* beyond the last panel: the last again, result not used */
-                b[p] = u + smaller(p0 + p, panels - 1) * s->c * PANEL;
+            panels_of_tile(u, s->c * PANEL * 4, p0, panels - 1, w->nr, b);
             for (int64_t i = 0; i < rows; i += w->mr, m += w->mr * w->nr)
-                w->micro(s->c, w->v + xi * w->v_plane + i * w->pitch, w->pitch * 4, b, 0, m);
+                w->multiply(s->c, w->v + xi * w->v_plane + i * w->pitch, w->pitch * 4, b, 0, m);
         }
     }
 }
@@ -185,23 +109,24 @@ static void transform_output(const work *w, const float *bias, float *out, int64
     int64_t rows = round_up(tiles, w->mr);
     for (int64_t t = 0; t < tiles; t++) {
         int64_t image = (t0 + t) / w->across / w->down;
-        int64_t i0 = (t0 + t) / w->across % w->down * M, j0 = (t0 + t) % w->across * M;
+        int64_t i0 = (t0 + t) / w->across % w->down * OUTPUTS, j0 = (t0 + t) % w->across * OUTPUTS;
         for (int64_t n0 = 0; n0 < s->o; n0 += w->nr) {
-            float *pixels[M * M];
-            for (int i = 0; i < M; i++)
-                for (int j = 0; j < M; j++)
-                    pixels[i * M + j] =
+            float *pixels[OUTPUTS * OUTPUTS];
+            for (int i = 0; i < OUTPUTS; i++)
+                for (int j = 0; j < OUTPUTS; j++)
+                    pixels[i * OUTPUTS + j] =
                         i0 + i < s->out_height && j0 + j < s->out_width
                             ? out + image * s->out_image + (i0 + i) * s->out_row + (j0 + j) * s->out_pixel + n0
-                            : w->nowhere;
+                            : w->unread;
             w->output(w->m + n0 * rows + t * w->nr, w->m_plane, bias ? bias + n0 : 0, smaller(w->nr, s->o - n0),
                       pixels);
         }
     }
 }
 
-int nn_winograd_conv2d(int variant, const nn_winograd *s, int64_t t0, int64_t t1, const void *x,
-                       const void *bias, void *out)
+/* out = x convolved + bias, which is float[o], or 0. u: the transformed filters, 16 matrices c x o in the panels of
+ * gemm. */
+API int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, const void *u, const void *bias, void *out)
 {
     int64_t pixels = s->n * s->height * s->width, out_pixels = s->n * s->out_height * s->out_width;
     if (s->x_pixel == s->c && s->x_row == s->width * s->c && s->x_image == s->height * s->x_row &&
@@ -209,25 +134,21 @@ int nn_winograd_conv2d(int variant, const nn_winograd *s, int64_t t0, int64_t t1
         (overlap(x, pixels * s->c * 4, out, out_pixels * s->o * 4) ||
          overlap(bias, s->o * 4, out, out_pixels * s->o * 4)))
         return NN_OVERLAP;
-    if (t0 >= t1 || s->o == 0)
+    work w = { .s = s, .u = u };
+    w.down = (s->out_height + OUTPUTS - 1) / OUTPUTS;
+    w.across = (s->out_width + OUTPUTS - 1) / OUTPUTS;
+    int64_t all = s->n * w.down * w.across;
+    if (all == 0 || s->o == 0)
         return 0;
-    work w = { .s = s, .input = input_plain, .output = output_plain };
-    w.down = (s->out_height + M - 1) / M;
-    w.across = (s->out_width + M - 1) / M;
     w.pitch = copied_row_bytes(4 * s->c) / 4;
     int64_t bytes = XI * 4 * (w.pitch + round_up(s->o, PANEL));
-    int64_t most = smaller(t1 - t0, BLOCK_BYTES / bytes > FEWEST_TILES ? BLOCK_BYTES / bytes : FEWEST_TILES);
-    variant = nn_select(NN_winograd_conv2d, variant, most, s->o, 0);
-    const nn_variant_row *v = nn_variant(variant);
-    w.micro = (gemm_micro *)nn_micro(variant);
-    w.mr = v->mr;
-    w.nr = v->nr;
-#if NN_X86
-    if (v->needs & (ISA_AVX2 | ISA_AVX512)) {
-        w.input = v->needs & ISA_AVX512 ? input_avx512 : input_avx2;
-        w.output = v->needs & ISA_AVX512 ? output_avx512 : output_avx2;
-    }
-#endif
+    int64_t most = smaller(all, BLOCK_BYTES / bytes > FEWEST_TILES ? BLOCK_BYTES / bytes : FEWEST_TILES);
+    const nn_micro *row = nn_select(NN_winograd_conv2d, variant, most, s->o, 0);
+    w.multiply = (rows_micro *)row->run;
+    w.input = BESIDE(winograd_input, row);
+    w.output = BESIDE(winograd_output, row);
+    w.mr = row->mr;
+    w.nr = row->nr;
     most = round_up(most, w.mr);
     w.v_plane = most * w.pitch + LINE / 4; /* not a multiple of 4096 bytes either */
     w.m_plane = most * round_up(s->o, w.nr) + LINE / 4;
@@ -236,12 +157,12 @@ int nn_winograd_conv2d(int variant, const nn_winograd *s, int64_t t0, int64_t t1
     if (!w.v)
         return NN_NO_MEMORY;
     w.m = w.v + XI * w.v_plane;
-    w.nowhere = w.m + XI * w.m_plane;
-    w.zeros = w.nowhere + w.nr;
+    w.unread = w.m + XI * w.m_plane;
+    w.zeros = w.unread + w.nr;
     memset(w.zeros, 0, (size_t)s->c * 4);
 
-    for (int64_t t = t0; t < t1; t += most) {
-        int64_t tiles = smaller(most, t1 - t);
+    for (int64_t t = 0; t < all; t += most) {
+        int64_t tiles = smaller(most, all - t);
         transform_input(&w, x, t, tiles);
         int64_t missing = round_up(tiles, w.mr) - tiles; /* rows that fill the last tile of the micro-kernel */
         for (int xi = 0; missing && xi < XI; xi++)

@@ -17,7 +17,7 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}   # names that 
 
 # The longest prefix of a module's name decides which floor it is on (design, §1).
 FLOORS = {
-    "nn.kernels": 1, "nn.context": 1,
+    "nn.kernels": 1, "nn.geometry": 1, "nn.context": 1,
     "nn": 2,                                                   # tensor, rules, functional, random, ...
     "nn.testing": 2.5, "nn.testing.networks": 3.5, "nn.testing.network_lines": 3.5,
     "nn.module": 3, "nn.parameter": 3, "nn.parametrize": 3,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .. import rules
+from ..geometry import several
 from ..tensor import Operand, Tensor, apply
 from .padding import pad
 from .shapes import as_tensor
@@ -39,11 +38,11 @@ def conv1d(input: Operand, weight: Operand, bias: Operand | None = None, stride:
     if x.ndim != 3 or w.ndim != 3:
         raise ValueError(f"conv1d: x of shape {x.shape} does not fit a weight of shape {w.shape}; "
                          "wanted (N, C, L) and (O, C/groups, k)")
-    stride, padding, dilation = (_single("conv1d", name, n) for name, n in
-                                 (("stride", stride), ("padding", padding), ("dilation", dilation)))
+    (stride,) = several("conv1d", "stride", stride, 1, 1)
+    (dilation,) = several("conv1d", "dilation", dilation, 1, 1)
     if isinstance(padding, str):
         x, padding = _by_name("conv1d", x, w, (stride,), padding, (dilation,))
-        padding = padding[0]
+    (padding,) = several("conv1d", "padding", padding, 0, 1)
     y = conv2d(x.unsqueeze(2), w.unsqueeze(2), bias, (1, stride), (0, padding), (1, dilation), groups)
     return y.squeeze(2)
 
@@ -77,19 +76,7 @@ def _by_name(op, x, w, stride, padding, dilation):
         return x, (0,) * len(kernel)
     if any(n != 1 for n in (stride if isinstance(stride, (tuple, list)) else (stride,))):
         raise ValueError(f"{op}: padding='same' came with a stride of {stride!r}, wanted a stride of 1")
-    each = tuple(dilation) if isinstance(dilation, (tuple, list)) else (dilation,) * len(kernel)
-    if len(each) != len(kernel) or not all(isinstance(d, (int, np.integer)) and d > 0 for d in each):
-        raise TypeError(f"{op}: dilation is {dilation!r}, wanted an int or {len(kernel)} of at least 1")
-    widths = same_padding(kernel, each)
+    widths = same_padding(kernel, several(op, "dilation", dilation, 1, len(kernel)))
     if all(left == right for left, right in widths):
         return x, tuple(left for left, _ in widths)
     return pad(x, [n for width in widths[::-1] for n in width]), (0,) * len(kernel)
-
-
-def _single(op, name, value):
-    """The number in a tuple of one, or the number itself."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 1:
-            raise TypeError(f"{op}: {name} is {value!r}, wanted an int")
-        return value[0]
-    return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import rules
-from ..rules.windows import pair
+from ..geometry import pair, positions
 from ..tensor import Operand, Tensor, apply
 from .half import rounded_once
 from .padding import pad
@@ -129,23 +129,22 @@ def _checked(op, input, kernel_size, stride, padding, dilation):
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")
     if x.dtype.kind != "f":
         raise TypeError(f"{op}: the input is {x.dtype}; convert it to a floating-point dtype first")
-    kernel = pair(kernel_size, "kernel_size", op, 1)
-    stride = kernel if stride is None else pair(stride, "stride", op, 1)
-    padding = pair(padding, "padding", op, 0)
+    kernel = pair(op, "kernel_size", kernel_size, 1)
+    stride = kernel if stride is None else pair(op, "stride", stride, 1)
+    padding = pair(op, "padding", padding, 0)
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise ValueError(f"{op}: padding {padding} is more than half of the kernel {kernel}, "
                          "so a window could lie wholly outside the image")
-    return x, kernel, stride, padding, pair(dilation, "dilation", op, 1)
+    return x, kernel, stride, padding, pair(op, "dilation", dilation, 1)
 
 
 def _along(op, n, k, s, p, d, ceil_mode):
     """Along one axis: (how many windows, (what to pad before, and behind))."""
     span = d * (k - 1) + 1
-    last = n + 2 * p - span    # where the last window may begin
-    out = (-(-last // s) if ceil_mode else last // s) + 1
+    out = positions(n + (s - 1 if ceil_mode else 0), k, s, p, d)    # rounded up: as of s − 1 more pixels
     if ceil_mode and (out - 1) * s >= n + p:    # it would begin in the padding behind the image
         out -= 1
-    if (last < 0 and not ceil_mode) or out < 1:
+    if (n + 2 * p < span and not ceil_mode) or out < 1:
         raise ValueError(f"{op}: {n} pixels with padding {p} are smaller than a window of kernel {k} and "
                          f"dilation {d}")
     return out, (p, max(p, (out - 1) * s + span - n - p))
@@ -166,7 +165,7 @@ def _adaptive(op, input, output_size):
     both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
     both = tuple(n if wanted is None else wanted for wanted, n in zip(both, x.shape[2:], strict=False))
     bounds = []
-    for out, n in zip(pair(both, "output_size", op, 1), x.shape[2:], strict=True):
+    for out, n in zip(pair(op, "output_size", both, 1), x.shape[2:], strict=True):
         i = np.arange(out)
         bounds.append((i * n // out, -(-(i + 1) * n // out)))
     return x, bounds

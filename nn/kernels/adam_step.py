@@ -11,7 +11,7 @@ from weakref import ref
 import numpy as np
 from numpy import ndarray
 
-from .arguments import F32, READABLE, WRITABLE, array, integer, shares
+from .arguments import F32, FLOATS, READABLE, WRITABLE, array, dense, integer, shares
 from .kernel import kernel
 from .native import NUMPY, ffi, from_buffer, lib
 
@@ -20,7 +20,7 @@ LISTS = {list, tuple}
 NAMES = "params", "grads", "exp_avgs", "exp_avg_sqs"
 
 
-@kernel
+@kernel(params="f32[...]*", grads="f32[...]*", exp_avgs="f32[...]*", exp_avg_sqs="f32[...]*", out=())
 def adam_step(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, steps: Sequence[int], *,
               lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
               weight_decay: float = 0.0, decoupled: bool = False) -> None:
@@ -29,7 +29,7 @@ def adam_step(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arra
         m ← β₁ m + (1 − β₁) g        v ← β₂ v + (1 − β₂) g²        p ← p − α/(1 − β₁ᵗ) · m/(√v/√(1 − β₂ᵗ) + ε)
 
     Four lists of float32 arrays of equal shapes; `steps` has the t ≥ 1 of each. Written in place are params,
-    exp_avgs and exp_avg_sqs, which must be contiguous; a gradient may lie anyhow, and none may share memory
+    exp_avgs and exp_avg_sqs; C takes contiguous ones. A gradient may lie anyhow, and none may share memory
     with what is written. weight_decay λ: g ← g + λp first, or, `decoupled`, p ← (1 − αλ) p (Loshchilov &
     Hutter 2019).
 
@@ -52,9 +52,9 @@ def adam_step(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arra
         p -= m / rms * (lr / (1 - beta1**t))
 
 
-def _call(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, steps: Sequence[int], *,
-          lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
-          decoupled: bool = False) -> None:
+def _run(choice: int, params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays,
+         steps: Sequence[int], lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
+         decoupled: bool) -> None:
     _check_lists(params, grads, exp_avgs, exp_avg_sqs, steps)
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
         raise TypeError(f"adam_step: betas must be two numbers, got {betas!r}")
@@ -70,25 +70,40 @@ def _call(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, 
     written = [*params, *exp_avgs, *exp_avg_sqs]
     known = _known.get(id(params[0]))
     seen = known is not None and known.holds(written)
-    each, usual = [], True
+    each, rest, taken, usual = [], [], [], True
     for i, (p, g, m, v) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, strict=True)):
         if (type(g) is ndarray and g.dtype is F32 and g.flags.num & READABLE == READABLE
                 and (seen or type(p) is type(m) is type(v) is ndarray)
                 and p.dtype is m.dtype is v.dtype is F32 and (seen or p.shape == m.shape == v.shape)
                 and p.shape == g.shape and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE):
             each.append((p, g, m, v))
+            taken.append(steps[i])
+            continue
+        usual, checked = False, _checked(i, p, g, m, v)
+        if choice != NUMPY and _fits_c(*checked):
+            each.append((*checked[:1], dense(checked[1]), *checked[2:]))
+            taken.append(steps[i])
         else:
-            each.append(_checked(i, p, g, m, v))
-            usual = False
-    choice = adam_step.choice
+            rest.append((*checked, steps[i]))
     if choice == NUMPY:
-        for p, g, m, v in each:
-            if any(shares(x, y) for x, y in ((p, g), (p, m), (p, v), (m, g), (v, g), (m, v))):
-                raise _overlap()
-        adam_step.reference(*zip(*each, strict=True), steps, lr=float(lr), betas=betas, eps=float(eps),
+        rest, each = [*rest, *((*one, t) for one, t in zip(each, taken, strict=True))], []
+    for p, g, m, v, _ in rest:
+        if any(shares(x, y) for x, y in ((p, g), (p, m), (p, v), (m, g), (v, g), (m, v))):
+            raise _overlap()
+    if each:
+        _in_c(choice, each, taken, known if seen and not rest else None, usual, float(lr), betas, float(eps),
+              float(weight_decay), decoupled)
+    if rest:
+        adam_step.reference(*zip(*rest, strict=True), lr=float(lr), betas=betas, eps=float(eps),
                             decoupled=decoupled, weight_decay=float(weight_decay))
-        return
-    if not seen:
+
+
+def _in_c(choice: int, each: list[tuple[np.ndarray, ...]], steps: list[int], known: _Known | None,
+          usual: bool, lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
+          decoupled: bool) -> None:
+    """The step of tensors that C takes; known: the same ones, as a call before has seen them."""
+    beta1, beta2 = betas
+    if known is None:
         known = _Known(each)
         if usual:
             known.remember()
@@ -149,17 +164,22 @@ def _check_lists(*given: Any) -> None:
 
 def _checked(i: int, *given: Any) -> tuple[np.ndarray, ...]:
     """p, g, m, v of tensor i as the kernel wants them, or an error that says which is not."""
-    p, g, m, v = (array("adam_step", f"{name}[{i}]", x, None, F32)
+    p, g, m, v = (array("adam_step", f"{name}[{i}]", x, None, F32, *FLOATS)
                   for name, x in zip(NAMES, given, strict=True))
     for name, x in (("grads", g), ("exp_avgs", m), ("exp_avg_sqs", v)):
         if x.shape != p.shape:
             raise ValueError(f"adam_step: {name}[{i}] must have the shape {p.shape} of its tensor, "
                              f"got {x.shape}")
     for name, x in (("params", p), ("exp_avgs", m), ("exp_avg_sqs", v)):
-        if x.flags.num & WRITABLE != WRITABLE:
-            raise ValueError(f"adam_step: {name}[{i}] must be contiguous, aligned and writable, "
-                             f"got strides {x.strides}{'' if x.flags.writeable else ', read-only'}")
-    return p, g if g.flags.num & READABLE == READABLE else np.array(g, order="C"), m, v
+        if not x.flags.writeable:
+            raise ValueError(f"adam_step: {name}[{i}] must be writable, got strides {x.strides}, read-only")
+    return p, g, m, v
+
+
+def _fits_c(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray) -> bool:
+    """Whether C takes a tensor: float32, what is written contiguous."""
+    return (p.dtype is g.dtype is m.dtype is v.dtype is F32
+            and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE)
 
 
 def _check_numbers(**given: Any) -> None:
@@ -174,4 +194,4 @@ def _overlap() -> ValueError:
     return ValueError("adam_step: params, grads, exp_avgs and exp_avg_sqs of a tensor must not overlap")
 
 
-adam_step.bind(_call)
+adam_step.runs(_run)

@@ -10,9 +10,9 @@ import operator
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
-F32, I64, I32, I8, U8, U16 = (np.dtype(t) for t in ("f4", "i8", "i4", "i1", "u1", "u2"))
+F32, F16, F64, I64, I32, I8, U8, U16 = (np.dtype(t) for t in ("f4", "f2", "f8", "i8", "i4", "i1", "u1", "u2"))
+FLOATS = F16, F64    # which a specification takes where C wants float32
 INTEGERS = tuple(np.dtype(t) for t in "bBhHiIlLqQ")
 
 # Bits of ndarray.flags.num, asked for together because each question costs 60 ns.
@@ -23,6 +23,8 @@ TURNED = F_CONTIGUOUS | ALIGNED    # its transpose is READABLE
 
 def array(kernel: str, name: str, x: Any, rank: int | None, *dtypes: np.dtype) -> np.ndarray:
     """`x` as a plain array of this rank (None: of any) and one of these dtypes."""
+    if rank is None and isinstance(x, np.generic):
+        x = np.asarray(x)    # a number of NumPy's is an array of no axes
     if not isinstance(x, np.ndarray):
         came = "nothing" if x is None else type(x).__name__
         raise TypeError(f"{kernel}: {name} must be a NumPy array, got {came}")
@@ -41,26 +43,22 @@ def array(kernel: str, name: str, x: Any, rank: int | None, *dtypes: np.dtype) -
     return x if x.dtype is known else x.view(known)   # equal dtypes may be different objects (metadata)
 
 
-def vector(kernel: str, name: str, x: Any, size: int, *dtypes: np.dtype) -> np.ndarray:
-    """`x` as a contiguous vector of `size` elements, one for each column of the result."""
-    if type(x) is not ndarray or x.dtype is not dtypes[0] or x.ndim != 1:
-        x = array(kernel, name, x, 1, *dtypes)
-    if x.shape[0] != size:
-        raise ValueError(f"{kernel}: {name} must have {size} elements, one for each column, got {x.shape[0]}")
+def dense(x: np.ndarray) -> np.ndarray:
+    """`x` itself if C can read it from end to end, else a contiguous copy."""
     return x if x.flags.num & READABLE == READABLE else np.array(x, order="C")
 
 
-def contiguous(kernel: str, name: str, x: Any, rank: int, dtype: np.dtype) -> np.ndarray:
-    """`x` of this rank and dtype as C can read it from end to end: itself, or a contiguous copy."""
-    if type(x) is not ndarray or x.dtype is not dtype or x.ndim != rank:
-        x = array(kernel, name, x, rank, dtype)
-    return x if x.flags.num & READABLE == READABLE else np.array(x, order="C")
+def adjacent(x: np.ndarray) -> np.ndarray:
+    """`x` itself if C can read it where it lies (last axis without gaps, the others anywhere), or a copy."""
+    size, strides = x.itemsize, x.strides
+    there = (x.flags.aligned and (strides[-1] == size or x.shape[-1] == 1)
+             and not any(stride % size for stride in strides))
+    return x if there else np.array(x, order="C")
 
 
-def inner(kernel: str, a_name: str, a_shape: tuple, b_name: str, b_shape: tuple) -> ValueError:
-    """The error for two matrices whose inner dimensions differ."""
-    return ValueError(f"{kernel}: {a_name} and {b_name} must agree in the inner dimension, got shapes "
-                      f"{a_shape} and {b_shape}")
+def disagree(kernel: str, dim: str, a: str, a_shape: tuple, b: str, b_shape: tuple) -> ValueError:
+    """The error for two arguments that differ in the size of an axis."""
+    return ValueError(f"{kernel}: {a} and {b} must agree in {dim}, got shapes {a_shape} and {b_shape}")
 
 
 def integer(kernel: str, name: str, x: Any, low: int, high: int) -> int:
@@ -103,32 +101,13 @@ def shares(x: np.ndarray, y: np.ndarray) -> bool:
         return True
 
 
-def room(kernel: str, shape: tuple[int, ...], zeros: bool = False) -> np.ndarray:
-    """A float32 array for a result whose size was worked out, not given by arrays: of zeros, or not set yet.
-
-    Raises ValueError if no array can have that shape, MemoryError if this machine can't hold it.
-    """
-    try:
-        return (np.zeros if zeros else np.empty)(shape, F32)
-    except MemoryError:
-        raise MemoryError(f"{kernel}: no memory for a result of shape {shape}") from None
-    except ValueError:
-        raise too_large(kernel, shape) from None
+def no_room(kernel: str, shape: tuple[int, ...], error: Exception) -> Exception:
+    """The error for a result that there is no room for: on this machine, or in any array."""
+    if isinstance(error, MemoryError):
+        return MemoryError(f"{kernel}: no memory for a result of shape {shape}")
+    return too_large(kernel, shape)
 
 
 def too_large(kernel: str, shape: tuple[int, ...]) -> ValueError:
     """The error for a result that no array can hold."""
     return ValueError(f"{kernel}: a result of shape {shape} is larger than an array can be")
-
-
-def usual(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    """Whether `out` is right and contiguous. Only overlap is left, which C finds among contiguous arrays."""
-    return (type(out) is ndarray and out.dtype is dtype and out.shape == shape
-            and out.flags.num & WRITABLE == WRITABLE)
-
-
-def readable_rows(x: np.ndarray) -> np.ndarray:
-    """`x` itself if C can read its rows in place (inner stride 1, any row stride), else a contiguous copy."""
-    if x.flags.num & READABLE == READABLE or (x.flags.aligned and x.strides[1] == x.itemsize):
-        return x
-    return np.array(x, order="C")

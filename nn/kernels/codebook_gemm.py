@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy import empty, ndarray
 
-from .arguments import F32, READABLE, U8, array, inner, output, readable_rows, usual
+from .arguments import F32, U8, array
+from .contract import operand
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib, rows, strided
-from .packed import Packed, aligned, packed_elsewhere
+from .native import from_buffer, lib, strided
+from .operand import Operand, aligned
 
 PANEL = 16     # rows of W that lie together when packed
 NIBBLES = 16   # floats of a codebook whose codes are packed to 4 bits; others take 8
 
 
-@kernel
+@kernel(x="f32[M,K] rows", indices=operand("u8[N,K]", ("codebook",)), codebook="f32[size]",
+        out="f32[M,N] rows")
 def codebook_gemm(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     """x · Wᵀ for x float32 (M, K) and W = codebook[indices] (N, K) → float32 (M, N).
 
     indices uint8 (N, K); codebook float32, 1 to 256 numbers (Han, Mao & Dally 2016, §3).
     `codebook_gemm.pack(indices, codebook)` checks them once and keeps 4 bits an index where the codebook has
-    at most 16 numbers, else 8; then call it as `codebook_gemm(x, packed)`. A dense W is never built. `out`
-    takes the result: float32, inner stride 1, sharing no memory with an input. Each element is within
-    γ_K · (|x| · |W|ᵀ); variants with FMA give the bits of `gemm` with the dense W. Raises TypeError,
-    ValueError.
+    at most 16 numbers, else 8; then call it as `codebook_gemm(x, packed)`. A dense W is never built. Each
+    element is within γ_K · (|x| · |W|ᵀ); variants with FMA give the bits of `gemm` with the dense W. Raises
+    TypeError, ValueError.
     """
     return x @ codebook[indices].T
 
@@ -40,14 +40,11 @@ def _checked(who: str, indices: Any, codebook: Any) -> tuple[np.ndarray, np.ndar
     return indices, codebook
 
 
-def _pack(indices: Any, codebook: Any) -> Packed:
-    return _packed(*_checked("codebook_gemm.pack", indices, codebook))
-
-
-def _packed(indices: np.ndarray, codebook: np.ndarray) -> Packed:
+def _pack(who: str, x: Any, indices: Any, codebook: Any) -> Operand:
     """Panels of 16 rows of W: codes[p][k][c] = indices[16p + c, k]; of 4 bits two k in a byte, the even one
     low.
     """
+    indices, codebook = _checked(who, indices, codebook)
     n, k = indices.shape
     nibbles = len(codebook) <= NIBBLES
     codes = aligned((-(-n // PANEL), -(-k // 2) if nibbles else k, PANEL), U8)
@@ -61,10 +58,10 @@ def _packed(indices: np.ndarray, codebook: np.ndarray) -> Packed:
         codes[...] = panels[:, ::2] | panels[:, 1::2] << 4 if nibbles else panels
     table = aligned((NIBBLES if nibbles else 256,), F32)
     table[:len(codebook)] = codebook
-    return Packed(codebook_gemm, (n, k), codes=codes, codebook=table, nibbles=nibbles, size=len(codebook))
+    return Operand(codebook_gemm, (n, k), codes=codes, codebook=table, nibbles=nibbles, size=len(codebook))
 
 
-def _unpack(packed: Packed) -> tuple[np.ndarray, np.ndarray]:
+def _unpack(packed: Operand) -> tuple[np.ndarray, np.ndarray]:
     (n, k), codes = packed.shape, packed.parts["codes"]
     if packed.parts["nibbles"]:
         codes = np.stack([codes & 15, codes >> 4], axis=2).reshape(len(codes), 2 * codes.shape[1], PANEL)
@@ -72,50 +69,6 @@ def _unpack(packed: Packed) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(indices), packed.parts["codebook"][:packed.parts["size"]].copy()
 
 
-def _call(x: np.ndarray, indices: np.ndarray | Packed, codebook: np.ndarray | None = None, *,
-          out: np.ndarray | None = None) -> np.ndarray:
-    if type(x) is not ndarray or x.dtype is not F32 or x.ndim != 2:
-        x = array("codebook_gemm", "x", x, 2, F32)
-    packed = type(indices) is Packed
-    if not packed:
-        w = _packed(*_checked("codebook_gemm", indices, codebook))
-    elif indices.kernel is not codebook_gemm:
-        raise packed_elsewhere("codebook_gemm", "indices", indices)
-    elif codebook is not None:
-        raise TypeError("codebook_gemm: packed indices have their codebook with them, got another")
-    else:
-        w = indices
-    m, k = x.shape
-    n, k_w = w.shape
-    if k != k_w:
-        raise inner("codebook_gemm", "x", x.shape, "indices", w.shape)
-    choice = codebook_gemm.choice
-    ready = x.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
-    if out is None:
-        result = empty((m, n), F32)
-    elif ready and packed and choice != NUMPY and usual(out, (m, n), F32):
-        result = out
-    else:
-        result = output("codebook_gemm", out, (m, n), F32, x, indices, codebook)
-        ready = False
-
-    if choice == NUMPY:
-        result[...] = codebook_gemm.reference(x, *w.unpack())
-        return result if out is None else out
-    if w.plan is None:
-        w.plan = ffi.from_buffer(w.parts["codes"]), ffi.from_buffer(w.parts["codebook"]), w.parts["size"]
-    if ready:   # as below, 0.4 µs sooner
-        status = lib.nn_codebook_gemm(choice, m, 0, m, n, k, from_buffer(x), k, *w.plan,
-                                      from_buffer(result), n)
-    else:
-        status = lib.nn_codebook_gemm(choice, m, 0, m, n, k, *rows(readable_rows(x)), *w.plan, *rows(result))
-    if status:
-        check("codebook_gemm", status)
-    return result if out is None else out
-
-
-def _repack(parts: tuple[np.ndarray, np.ndarray], shape: tuple[int, int]) -> Packed:
-    return _pack(*parts)
-
-
-codebook_gemm.bind(_call, _pack, _unpack, _repack)
+codebook_gemm.runs("nn_codebook_gemm(M, N, K, x, *indices.c, out)", pack=_pack, unpack=_unpack,
+                   seen_by_c=lambda w: (*(from_buffer(w.parts[name]) for name in ("codes", "codebook")),
+                                        w.parts["size"]))

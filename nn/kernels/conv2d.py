@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
-from numpy import empty, ndarray
 
-from .arguments import F32, READABLE, WRITABLE, array, integer, output, room, usual
-from .convolution import LARGEST, both, geometry, met, pad, positions, readable
-from .convolution_plan import Plan
+from ..geometry import LARGEST, both, met, positions
+from .arguments import F32, integer
+from .contract import operand
+from .convolution import Plan, geometry, pad
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib, pointer
-from .packed import Packed, aligned, packed_elsewhere
+from .native import from_buffer, lib, pointer
+from .operand import Operand, aligned
 
 PANEL = 16   # filters that lie together, tap by tap and channel by channel, when packed
 
 
-@kernel
+@kernel(x="f32[N,H,W,C] pixels", w=operand("f32[O,C/groups,kH,kW]"), bias="f32[O]?",
+        out="f32[N,H',W',O] pixels")
 def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, stride: int | tuple[int, int] = 1,
            padding: int | tuple[int, int] = 0, dilation: int | tuple[int, int] = 1, groups: int = 1,
            relu: bool = False) -> np.ndarray:
@@ -28,8 +31,8 @@ def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, stri
     c runs over the channels of o's group; zeros stand around the images and take part like other numbers.
     H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. stride, padding, dilation: integers or pairs (vertical,
     horizontal). bias: float32 (O,). relu: the result is max(y, 0). w may be `conv2d.pack(w, groups)`.
-    `out` takes the result: float32, channels adjacent, sharing no memory with an input. x is read in place if
-    its channels are adjacent. Each element is within γ_{K+1} · (|w|·|x| + |bias|), K = kH·kW·C/groups.
+    x is read in place if its channels are adjacent. Each element is within γ_{K+1} · (|w|·|x| + |bias|), K =
+    kH·kW·C/groups.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
@@ -49,9 +52,8 @@ def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, stri
     return np.maximum(y, 0) if relu else y
 
 
-def _pack(w: np.ndarray, groups: int = 1) -> Packed:
+def _pack(w: np.ndarray, groups: int = 1) -> Operand:
     """Panels of 16 filters of a group: panels[g][p][a, b][c][f] = w[g·O/groups + 16p + f, c, a, b], or 0."""
-    w = array("conv2d.pack", "w", w, 4, F32)
     groups = integer("conv2d.pack", "groups", groups, 1, LARGEST)
     o, c, kh, kw = w.shape
     if o % groups:
@@ -66,21 +68,21 @@ def _pack(w: np.ndarray, groups: int = 1) -> Packed:
         for p in range(panels.shape[1]):
             some = taps[..., PANEL * p:PANEL * (p + 1)]
             panels[:, p, ..., :some.shape[-1]] = some
-    return Packed(conv2d, (o, c * groups, kh, kw), panels=panels, groups=groups)
+    return Operand(conv2d, w.shape, panels=panels, groups=groups)
 
 
 def pack_taps(w: np.ndarray, taps: np.ndarray, panels: np.ndarray) -> None:
     """Fill panels [groups][ceil(O/16)][taps][C][16] with these taps (T, 2) of w (groups, O, C, kH, kW), in C.
     """
-    if not w.flags.aligned or any(s % 4 for s in w.strides):
+    if not w.flags.aligned or reduce(or_, w.strides) % 4:
         w = w.copy()
-    group, o, c, down, across = (s // 4 for s in w.strides)
-    offsets = taps @ np.array([down, across], np.int64)
-    lib.nn_conv2d_pack(*w.shape[:3], len(taps), pointer(w), group, o, c, from_buffer(offsets),
+    group, o, c, down, across = w.strides
+    offsets = taps @ np.array([down // 4, across // 4], np.int64)
+    lib.nn_conv2d_pack(*w.shape[:3], len(taps), pointer(w), group // 4, o // 4, c // 4, from_buffer(offsets),
                        from_buffer(panels))
 
 
-def _unpack(packed: Packed) -> np.ndarray:
+def _unpack(packed: Operand) -> np.ndarray:
     o, _, kh, kw = packed.shape
     panels = packed.parts["panels"]
     groups, width, taps, c, _ = panels.shape
@@ -88,72 +90,13 @@ def _unpack(packed: Packed) -> np.ndarray:
     return np.ascontiguousarray(w.reshape(o, c, kh, kw))
 
 
-def _call(x: np.ndarray, w: np.ndarray | Packed, bias: np.ndarray | None = None, *,
-          stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
-          dilation: int | tuple[int, int] = 1, groups: int = 1, relu: bool = False,
-          out: np.ndarray | None = None) -> np.ndarray:
-    if type(x) is not ndarray or x.dtype is not F32 or x.ndim != 4:
-        x = array("conv2d", "x", x, 4, F32)
-    packed = type(w) is Packed
-    if not packed:
-        w = array("conv2d", "w", w, 4, F32)
-        plan = None
-    elif w.kernel is not conv2d:
-        raise packed_elsewhere("conv2d", "w", w)
-    else:
-        plan = w.pinned
-    asked = (x.shape, stride, padding, dilation, groups)
-    if plan is None or plan.asked != asked:
-        filters = _shape_of(w, groups) if packed else w.shape
-        plan = Plan("conv2d", asked, geometry("conv2d", x.shape, filters, *asked[1:]))
-        if packed:
-            w.pinned = plan
-    bias, b = (None, None) if bias is None else plan.checked(bias)
-    if relu is not True and relu is not False:
+def _plan(x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any, groups: Any, relu: Any) -> Plan:
+    if not isinstance(relu, bool):
         raise TypeError(f"conv2d: relu must be True or False, got {type(relu).__name__}")
-    shape, choice = plan.geometry.y, conv2d.choice
-    ready = x.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
-    if out is None:
-        try:
-            result = empty(shape, F32)
-        except (MemoryError, ValueError):   # says what has no room; asking it at once would cost 0.1 µs
-            result = room("conv2d", shape)
-    elif ready and packed and choice != NUMPY and usual(out, shape, F32):
-        result = out
-    else:
-        result = output("conv2d", out, shape, F32, x, w, bias)
-        ready = ready and result.flags.num & WRITABLE == WRITABLE
-
-    if choice == NUMPY:
-        at = plan.geometry
-        result[...] = conv2d.reference(x, w.unpack() if packed else w, bias, stride=at.stride,
-                                       padding=at.padding, dilation=at.dilation, groups=at.groups, relu=relu)
-        return result if out is None else out
-    if not packed:
-        w = _pack(w, plan.geometry.groups)
-    if w.plan is None:
-        w.plan = from_buffer(w.parts["panels"])
-    if ready:
-        c, from_x, to = plan.c, from_buffer(x), from_buffer(result)
-    else:
-        x = readable(x)
-        (c, _keep), from_x, to = plan.between(x.strides, result.strides), pointer(x), pointer(result)
-    status = lib.nn_conv2d(choice, c, 0, plan.positions, from_x, w.plan, b or ffi.NULL, relu, to)
-    if status:
-        check("conv2d", status)
-    return result if out is None else out
+    at = geometry("conv2d", x, w, stride, padding, dilation, groups)
+    return Plan("conv2d", at, at.y)
 
 
-def _shape_of(w: Packed, groups: Any) -> tuple[int, int, int, int]:
-    """The shape of the filters that were packed, for a call with so many groups."""
-    if groups != w.parts["groups"]:
-        raise ValueError(f"conv2d: groups must be {w.parts['groups']}, as w was packed, got {groups}")
-    o, _, kh, kw = w.shape
-    return o, w.parts["panels"].shape[3], kh, kw
-
-
-def _repack(w: Any, shape: tuple[int, ...]) -> Packed:
-    return _pack(w, shape[1] // w.shape[1] if w.shape[1] else 1)
-
-
-conv2d.bind(_call, _pack, _unpack, _repack)
+conv2d.runs("nn_conv2d(plan.c, x, w.c, bias, relu, out)",
+            unpacked="nn_conv2d_packing(plan.c, x, w, bias, relu, out)",
+            plan=_plan, pack=_pack, unpack=_unpack, seen_by_c=lambda w: from_buffer(w.parts["panels"]))

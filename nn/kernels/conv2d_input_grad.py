@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .arguments import F32, array, output, room
+from ..geometry import both, met, pair
+from .arguments import F32
 from .conv2d import PANEL, pack_taps
-from .convolution import Geometry, both, geometry, met, pair, phases, readable, struct
+from .convolution import Geometry, geometry, phases, struct, transposed
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib, pointer
-from .packed import aligned
+from .native import NULL, check, from_buffer, lib, pointer
+from .operand import aligned
 
 
-@kernel
+@kernel(g="f32[N,H',W',O] pixels", w="f32[O,C/groups,kH,kW]", out="f32[N,H,W,C] pixels")
 def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *,
                       stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
                       dilation: int | tuple[int, int] = 1, groups: int = 1) -> np.ndarray:
@@ -23,12 +26,12 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *,
 
     size: (H, W) of the images; pixels that a stride left out at the end get 0. It is the transpose of the
     linear map x → y, and so the forward pass of a transposed convolution of g (whose input channels are O).
-    `out` takes the result: float32, channels adjacent, sharing no memory with an input. Each element is
-    within γ_K · (|g| · |w|), K = kH·kW·O/groups. w must be finite.
+    Each element is within γ_K · (|g| · |w|), K = kH·kW·O/groups. w must be finite.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
     stride, padding, dilation, groups: those of conv2d.
     """
     (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
+    size = both(size)
     o, c, kh, kw = w.shape
     n, rows, columns, _ = g.shape
     padded = np.zeros((n, size[0] + 2 * ph, size[1] + 2 * pw, groups * c), np.result_type(g, w))
@@ -41,74 +44,58 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *,
     return padded[:, ph:ph + size[0], pw:pw + size[1]]
 
 
-def _call(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *, stride: int | tuple[int, int] = 1,
-          padding: int | tuple[int, int] = 0, dilation: int | tuple[int, int] = 1, groups: int = 1,
-          out: np.ndarray | None = None) -> np.ndarray:
+class _Plan(NamedTuple):
+    geometry: Geometry
+    shape: tuple[int, ...]
+    shares_no_column: bool    # windows side by side share no pixel: see below
+    phases: tuple[tuple, bool]
+
+
+def _plan(g: tuple, w: tuple, size: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> _Plan:
     who = "conv2d_input_grad"
-    g, w = array(who, "g", g, 4, F32), array(who, "w", w, 4, F32)
     size = pair(who, "size", size, 0)
-    channels = w.shape[1] * groups if isinstance(groups, int) else w.shape[1]
-    x = (len(g), *size, channels)
-    at = geometry(who, x, w.shape, stride, padding, dilation, groups)
-    if g.shape != at.y:
-        raise ValueError(f"{who}: g must have shape {at.y}, that of the convolution of images of shape "
-                         f"{at.x}, got {g.shape}")
-    result, choice = None if out is None else output(who, out, at.x, F32, g, w), conv2d_input_grad.choice
-    if choice != NUMPY and _a_copy_pays(at, result):
-        result = room(who, at.x) if result is None else result
+    x = (g[0], *size, w[1] * groups if isinstance(groups, int) else w[1])
+    at = transposed(who, g, geometry(who, x, w, stride, padding, dilation, groups))
+    return _Plan(at, at.x, at.dilation[1] == 1 and 1 < at.w[3] <= at.stride[1], _phases(at))
+
+
+def _run(choice: int, g: np.ndarray, w: np.ndarray, plan: _Plan, out: np.ndarray) -> None:
+    at, apart = plan.geometry, plan.shares_no_column and _columns_are_apart(plan.geometry, out)
+    # With padding the outermost windows are not whole, with groups a line is not dense: then the gradient of
+    # the padded images of one group is made as patches, and copied.
+    if plan.shares_no_column and not apart and at.padding[1] <= at.x[2] and at.groups <= at.w[1]:
         for i in range(at.groups):
-            result[..., at.channels(i)] = _unpadded(at, g[..., at.filters(i)], w[at.filters(i)])
-        return result if out is None else out
-    apart = _columns_are_apart(at, result)
-    some, complete = (_phases_of_lines if apart else _phases)(at)
-    if result is None:
-        result = room(who, at.x, zeros=not complete)
-    elif not complete:
-        result[...] = 0
-    if choice == NUMPY:
-        result[...] = conv2d_input_grad.reference(g, w, size, stride=at.stride, padding=at.padding,
-                                                  dilation=at.dilation, groups=at.groups)
-        return result if out is None else out
-    g, (o, c, kh, kw), (sh, sw) = readable(g), at.w, at.stride
+            out[..., at.channels(i)] = _unpadded(at, g[..., at.filters(i)], w[at.filters(i)])
+        return
+    some, complete = _phases_of_lines(at) if apart else plan.phases
+    if not complete:
+        out[...] = 0
+    (o, c, kh, kw), (sh, sw) = at.w, at.stride
     if apart:    # (1, kW·C, O, kH, 1)
         exchanged = np.ascontiguousarray(w.transpose(3, 1, 0, 2)).reshape(1, kw * c, o, kh, 1)
     else:        # (groups, O/groups, C/groups, kH, kW) → (groups, C/groups, O/groups, kH, kW)
         exchanged = w.reshape(at.groups, o // at.groups, c, kh, kw).swapaxes(1, 2)
     for i, j, taps, positions in some:
-        dx = _lines(result[:, i::sh], at) if apart else result[:, i::sh, j::sw]
+        dx = _lines(out[:, i::sh], at) if apart else out[:, i::sh, j::sw]
         _convolve(choice, g, exchanged, taps, positions, dx)
-    return result if out is None else out
 
 
 # Patches: where windows side by side share no pixel, a position alone makes the kW·C numbers of each line of
 # its window, and they lie side by side: columns of one product. (As kW phases they would be kW products of C
 # columns each, in tiles of 16 or more.)
 
-def _columns_are_apart(at: Geometry, out: np.ndarray | None) -> bool:
-    """Whether that is so: and then every line of a window lies in the image, and without gaps."""
-    c = at.w[1]
-    adjacent = out is None or out.strides[2:] == (4 * c, 4)
-    return adjacent and _share_no_column(at) and not at.padding[1] and at.groups == 1
-
-
-def _share_no_column(at: Geometry) -> bool:
-    return at.dilation[1] == 1 and 1 < at.w[3] <= at.stride[1]
-
-
-# With padding the outermost windows are not whole, with groups a line is not dense: then the gradient of the
-# padded images of one group is made so, and copied.
-
-def _a_copy_pays(at: Geometry, out: np.ndarray | None) -> bool:
-    return (_share_no_column(at) and not _columns_are_apart(at, out) and at.padding[1] <= at.x[2]
-            and at.groups <= at.w[1])
+def _columns_are_apart(at: Geometry, out: np.ndarray) -> bool:
+    """Whether every line of a window lies in the image, and without gaps."""
+    adjacent = not out.size or out.strides[2:] == (4 * at.w[1], 4)
+    return adjacent and not at.padding[1] and at.groups == 1
 
 
 def _unpadded(at: Geometry, g: np.ndarray, w: np.ndarray) -> np.ndarray:
     """The gradient of one group's images, cut out of that of images that are as wide as their padding."""
     height, width = at.x[1:3]
     p = at.padding[1]
-    wide = _call(g, w, (height, width + 2 * p), stride=at.stride, padding=(at.padding[0], 0),
-                 dilation=at.dilation)
+    wide = conv2d_input_grad(g, w, (height, width + 2 * p), stride=at.stride, padding=(at.padding[0], 0),
+                             dilation=at.dilation)
     return wide[:, :, p:p + width]
 
 
@@ -137,12 +124,10 @@ def _convolve(choice: int, g: np.ndarray, w: np.ndarray, taps: np.ndarray, posit
     groups, c, o = w.shape[:3]
     panels = aligned((groups, -(-c // PANEL), len(taps), o, PANEL), F32, zeros=False)
     pack_taps(w, taps, panels)
-    n = len(g) * dx.shape[1] * dx.shape[2]
     c_geometry, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), groups, positions)
-    status = lib.nn_conv2d(choice, c_geometry, 0, n, pointer(g), from_buffer(panels), ffi.NULL, False,
-                           pointer(dx))
+    status = lib.nn_conv2d(choice, c_geometry, pointer(g), from_buffer(panels), NULL, False, pointer(dx))
     if status:
         check("conv2d_input_grad", status)
 
 
-conv2d_input_grad.bind(_call)
+conv2d_input_grad.runs(_run, plan=_plan)

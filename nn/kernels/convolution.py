@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arguments import integer, too_large
+from ..geometry import LARGEST, Pair, pair, positions
+from .arguments import integer, no_room, too_large
 from .native import ffi, from_buffer
 
-LARGEST = 2**31 - 1   # of a stride, a padding, a dilation, a size
 MOST = 2**61          # numbers of a result: beyond, C could not count its bytes
-Pair = tuple[int, int]
 
 
 class Geometry(NamedTuple):
@@ -40,37 +39,10 @@ class Geometry(NamedTuple):
         n = self.w[0] // self.groups
         return slice(group * n, (group + 1) * n)
 
-    def taps(self) -> list[tuple[int, int]]:
-        """The taps of a filter in reading order."""
-        return [(i, j) for i in range(self.w[2]) for j in range(self.w[3])]
-
     def offsets(self) -> np.ndarray:
         """For each tap the place (vertical, horizontal) of its pixel, for the position (0, 0)."""
         taps = np.indices(self.w[2:], np.int64).reshape(2, -1).T
         return taps * np.array(self.dilation) - np.array(self.padding)
-
-
-def pair(kernel: str, name: str, value: Any, least: int) -> Pair:
-    """(vertical, horizontal) from an integer or two."""
-    both = value if isinstance(value, (tuple, list)) else (value, value)
-    if len(both) != 2:
-        raise ValueError(f"{kernel}: {name} must be an integer or a pair of them, got {value!r}")
-    return integer(kernel, name, both[0], least, LARGEST), integer(kernel, name, both[1], least, LARGEST)
-
-
-def both(value: int | Pair) -> Pair:
-    """3 → (3, 3); a pair as it is."""
-    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-
-
-def positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """How many positions a window has along one axis: ⌊(size + 2p − d·(kernel − 1) − 1)/stride⌋ + 1."""
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def met(tap: int, count: int, stride: int, dilation: int) -> slice:
-    """The pixels of a padded image, along one axis, that the `count` positions meet at one tap."""
-    return slice(tap * dilation, tap * dilation + stride * (count - 1) + 1, stride)
 
 
 def pad(x: np.ndarray, padding: Pair) -> np.ndarray:
@@ -105,6 +77,14 @@ def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilatio
     return Geometry(x, w, y, stride, padding, dilation, groups)
 
 
+def transposed(kernel: str, g: tuple, at: Geometry) -> Geometry:
+    """The geometry of a convolution whose result has the gradient g, found to have that shape."""
+    if g != at.y:
+        raise ValueError(f"{kernel}: g must have shape {at.y}, that of the convolution of images of shape "
+                         f"{at.x}, got {g}")
+    return at
+
+
 @lru_cache(maxsize=256)
 def phases(kernel_size: Pair, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple[tuple, bool]:
     """What a gradient of the images is made of: the pixels (i + k·sh, j + l·sw), one phase of the stride, all
@@ -136,8 +116,9 @@ def struct(x: tuple, x_strides: tuple, y: tuple, y_strides: tuple, stride: Pair,
     adjacent), and what must stay alive with it."""
     offsets = np.ascontiguousarray(offsets, np.int64)
     at = from_buffer(offsets)
-    steps_x, steps_y = ([s // 4 for s in strides[:3]] for strides in (x_strides, y_strides))
-    numbers = (*x, *steps_x, *y[1:], *steps_y, *stride, groups, len(offsets), at)
+    (image, row, pixel, _), (out_image, out_row, out_pixel, _) = x_strides, y_strides
+    numbers = (*x, image // 4, row // 4, pixel // 4, *y[1:], out_image // 4, out_row // 4, out_pixel // 4,
+               *stride, groups, len(offsets), at)
     return ffi.new("nn_conv2d_geometry *", numbers), (at, offsets)
 
 
@@ -150,7 +131,29 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(strides)
 
 
-def readable(x: np.ndarray) -> np.ndarray:
-    """`x` itself if C can read it in place (adjacent channels, the rest anywhere), else a contiguous copy."""
-    there = x.flags.aligned and (x.strides[3] == 4 or x.shape[3] == 1) and not any(s % 4 for s in x.strides)
-    return x if there else np.array(x, order="C")
+class Plan:
+    """The geometry of a call as C knows it (`c`): of images and positions without gaps, or `lying` otherwise.
+
+    shape: of the result.
+    """
+
+    __slots__ = ("c", "geometry", "keep", "shape")
+
+    def __init__(self, kernel: str, at: Geometry, shape: tuple[int, ...]) -> None:
+        self.geometry, self.shape = at, shape
+        if ffi is not None:
+            try:
+                self._between(contiguous(at.x), contiguous(at.y))
+            except (MemoryError, ValueError) as error:    # of more taps than there is memory for
+                raise no_room(kernel, shape, error) from None
+
+    def _between(self, x_strides: tuple, y_strides: tuple) -> None:
+        at = self.geometry
+        self.c, self.keep = struct(at.x, x_strides, at.y, y_strides, at.stride, at.groups, at.offsets())
+
+    def lying(self, x_strides: tuple, y_strides: tuple) -> Plan:
+        """The same for arrays with these strides, channels adjacent."""
+        plan = Plan.__new__(Plan)
+        plan.geometry, plan.shape = self.geometry, self.shape
+        plan._between(x_strides, y_strides)
+        return plan

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy import empty, ndarray
 
-from .arguments import F32, READABLE, WRITABLE, array, output, room, usual
-from .convolution import Geometry, both, geometry, met, pad, positions, readable
-from .convolution_plan import Plan
+from ..geometry import both, met, positions
+from .arguments import F32
+from .contract import operand
+from .convolution import Geometry, Plan, geometry, pad
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib, pointer
-from .packed import Packed, aligned, packed_elsewhere
+from .native import from_buffer
+from .operand import Operand, aligned
 
 
-@kernel
+@kernel(x="f32[N,H,W,C] pixels", w=operand("f32[O,1,kH,kW]"), bias="f32[O]?", out="f32[N,H',W',C] pixels")
 def depthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *,
                      stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
                      dilation: int | tuple[int, int] = 1, relu: bool = False) -> np.ndarray:
@@ -26,8 +26,7 @@ def depthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = Non
     Zeros stand around the images and take part like other numbers. (As the first half of a depthwise
     separable convolution: Chollet 2017.) H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. stride, padding,
     dilation: integers or pairs (vertical, horizontal). bias: float32 (C,). relu: the result is max(y, 0). w
-    may be `depthwise_conv2d.pack(w)`. `out` takes the result: float32, channels adjacent, sharing no memory
-    with an input. x is read in place if its channels are adjacent. Each element is within
+    may be `depthwise_conv2d.pack(w)`. x is read in place if its channels are adjacent. Each element is within
     γ_{K+1} · (|w|·|x| + |bias|), K = kH·kW.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
     """
@@ -61,73 +60,22 @@ def by_tap(w: np.ndarray) -> np.ndarray:
     return taps
 
 
-def _pack(w: np.ndarray) -> Packed:
-    w = array("depthwise_conv2d.pack", "w", w, 4, F32)
+def _pack(w: np.ndarray) -> Operand:
     if w.shape[1] != 1:
         raise ValueError(f"depthwise_conv2d.pack: w must have shape (C, 1, kH, kW), got {w.shape}")
-    return Packed(depthwise_conv2d, w.shape, taps=by_tap(w))
+    return Operand(depthwise_conv2d, w.shape, taps=by_tap(w))
 
 
-def _unpack(packed: Packed) -> np.ndarray:
+def _unpack(packed: Operand) -> np.ndarray:
     return np.ascontiguousarray(packed.parts["taps"].T).reshape(packed.shape)
 
 
-def _call(x: np.ndarray, w: np.ndarray | Packed, bias: np.ndarray | None = None, *,
-          stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
-          dilation: int | tuple[int, int] = 1, relu: bool = False,
-          out: np.ndarray | None = None) -> np.ndarray:
-    if type(x) is not ndarray or x.dtype is not F32 or x.ndim != 4:
-        x = array("depthwise_conv2d", "x", x, 4, F32)
-    packed, plan = type(w) is Packed, None
-    if not packed:
-        w = array("depthwise_conv2d", "w", w, 4, F32)
-    elif w.kernel is not depthwise_conv2d:
-        raise packed_elsewhere("depthwise_conv2d", "w", w)
-    else:
-        plan = w.pinned
-    asked = (x.shape, stride, padding, dilation)
-    if plan is None or plan.asked != asked:
-        plan = Plan("depthwise_conv2d", asked, depthwise("depthwise_conv2d", x.shape, w.shape, *asked[1:]))
-        if packed:
-            w.pinned = plan
-    bias, b = (None, None) if bias is None else plan.checked(bias)
-    if relu is not True and relu is not False:
+def _plan(x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any, relu: Any) -> Plan:
+    if not isinstance(relu, bool):
         raise TypeError(f"depthwise_conv2d: relu must be True or False, got {type(relu).__name__}")
-    shape, choice = plan.geometry.y, depthwise_conv2d.choice
-    ready = x.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
-    if out is None:
-        try:
-            result = empty(shape, F32)
-        except (MemoryError, ValueError):   # says what has no room; asking it at once would cost 0.1 µs
-            result = room("depthwise_conv2d", shape)
-    elif ready and packed and choice != NUMPY and usual(out, shape, F32):
-        result = out
-    else:
-        result = output("depthwise_conv2d", out, shape, F32, x, w, bias)
-        ready = ready and result.flags.num & WRITABLE == WRITABLE
-
-    if choice == NUMPY:
-        at = plan.geometry
-        result[...] = depthwise_conv2d.reference(x, w.unpack() if packed else w, bias, stride=at.stride,
-                                                 padding=at.padding, dilation=at.dilation, relu=relu)
-        return result if out is None else out
-    if not packed:
-        w = _pack(w)
-    if w.plan is None:
-        w.plan = from_buffer(w.parts["taps"])
-    if ready:
-        c, from_x, to = plan.c, from_buffer(x), from_buffer(result)
-    else:
-        x = readable(x)
-        (c, _keep), from_x, to = plan.between(x.strides, result.strides), pointer(x), pointer(result)
-    status = lib.nn_depthwise_conv2d(choice, c, from_x, w.plan, b or ffi.NULL, relu, to)
-    if status:
-        check("depthwise_conv2d", status)
-    return result if out is None else out
+    at = depthwise("depthwise_conv2d", x, w, stride, padding, dilation)
+    return Plan("depthwise_conv2d", at, at.y)
 
 
-def _repack(w: Any, shape: tuple[int, ...]) -> Packed:
-    return _pack(w)
-
-
-depthwise_conv2d.bind(_call, _pack, _unpack, _repack)
+depthwise_conv2d.runs("nn_depthwise_conv2d(plan.c, x, w.c, bias, relu, out)", plan=_plan, pack=_pack,
+                      unpack=_unpack, seen_by_c=lambda w: from_buffer(w.parts["taps"]))

@@ -12,7 +12,6 @@ from math import pi
 
 import numpy as np
 
-from .elementwise import of_one, of_two
 from .kernel import kernel
 
 _NEAR = 0.46875
@@ -37,13 +36,15 @@ def _polynomial(coefficients, x):
     return value
 
 
-@kernel
+@kernel(x="f32[...]", out="f32[...]")
 def erf(x: np.ndarray) -> np.ndarray:
     """The error function 2/√π ∫₀ˣ e^(−t²) dt of each entry, float32 of any shape.
 
     Within 3 units in the last place, in NumPy within 6. The result lies in memory as x does. Raises TypeError
     for a wrong type or dtype. The specification takes every floating dtype, and is as good in each.
     """
+    if x.dtype == np.float16:    # whose largest number D(x) exceeds
+        return erf.reference(x.astype(np.float32)).astype(np.float16)
     far = np.minimum(np.abs(x), 6)    # from 5.93 on, erf is 1 in float64; NaN stays NaN
     square = far * far
     y = np.empty_like(x)
@@ -55,7 +56,7 @@ def erf(x: np.ndarray) -> np.ndarray:
     return y
 
 
-@kernel
+@kernel(x="f32[...]", out="f32[...]")
 def gelu(x: np.ndarray) -> np.ndarray:
     """x·Φ(x), where Φ(x) = (1 + erf(x/√2))/2 is the part of a normal distribution that lies below x.
 
@@ -66,7 +67,7 @@ def gelu(x: np.ndarray) -> np.ndarray:
     return x * _below(x)
 
 
-@kernel
+@kernel(g="f32[...]", x="f32[...]", out="f32[...]")
 def gelu_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """g·(Φ(x) + x·φ(x)), φ(x) = e^(−x²/2)/√2π: the gradient of gelu(x). float32, equal shapes.
 
@@ -82,6 +83,6 @@ def _below(x):
     return (1 + erf.reference(x * 0.5 ** 0.5)) * 0.5
 
 
-erf.bind(lambda x: of_one(erf, "nn_erf", x))
-gelu.bind(lambda x: of_one(gelu, "nn_gelu", x))
-gelu_grad.bind(lambda g, x: of_two(gelu_grad, "nn_gelu_grad", "x", g, x))
+erf.runs("nn_erf(x.size, x, out)")
+gelu.runs("nn_gelu(x.size, x, out)")
+gelu_grad.runs("nn_gelu_grad(x.size, g, x, out)")

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy import empty, ndarray
 
-from .arguments import F32, READABLE, array, inner, output, usual
+from .arguments import F32
+from .contract import operand
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib, rows, strided
-from .packed import Packed, aligned, packed_elsewhere
+from .native import NUMPY, from_buffer, has, lib, strided
+from .operand import Operand, aligned
 
 PANEL = 16  # columns of b that lie together, element by element of K, when packed
 
 
-@kernel
+@kernel(a="f32[M,K] strided", b=operand("f32[K,N] strided"), out="f32[M,N] rows")
 def gemm(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The product a · b of float32 matrices, (M, K) · (K, N) → (M, N).
 
-    b may be packed (`gemm.pack(b)`). `out` takes the result: float32, inner stride 1, sharing no memory with
-    an input. Each element is within γ_K · (|a| · |b|), γ_K = K·u / (1 − K·u), u = 2⁻²⁴, of the exact product
-    (Higham 2002, eq. 3.5). Raises TypeError for a wrong type or dtype, ValueError for a wrong shape.
+    b may be packed (`gemm.pack(b)`). Each element is within γ_K · (|a| · |b|), γ_K = K·u / (1 − K·u), u =
+    2⁻²⁴, of the exact product (Higham 2002, eq. 3.5). Raises TypeError for a wrong type or dtype, ValueError
+    for a wrong shape.
     """
     return a @ b
 
 
-def _pack(b: np.ndarray) -> Packed:
+def _pack(b: np.ndarray) -> Operand:
     """Panels of 16 columns: panels[p][k][c] = b[k, 16p + c], zero where there is no such column."""
-    b = array("gemm.pack", "b", b, 2, F32)
     k, n = b.shape
     panels = aligned((-(-n // PANEL), k, PANEL), F32, zeros=lib is None)   # C writes all of it
     if lib is not None:
@@ -37,56 +34,27 @@ def _pack(b: np.ndarray) -> Packed:
         whole = n // PANEL
         panels[:whole] = b[:, :whole * PANEL].reshape(k, whole, PANEL).transpose(1, 0, 2)
         panels[whole:, :, :n % PANEL] = b[:, whole * PANEL:]
-    return Packed(gemm, (k, n), panels=panels)
+    return Operand(gemm, (k, n), panels=panels)
 
 
-def _unpack(packed: Packed) -> np.ndarray:
+def _unpack(packed: Operand) -> np.ndarray:
     k, n = packed.shape
     panels = packed.parts["panels"]
     return np.ascontiguousarray(panels.transpose(1, 0, 2).reshape(k, len(panels) * PANEL)[:, :n])
 
 
-def _call(a: np.ndarray, b: np.ndarray | Packed, *, out: np.ndarray | None = None) -> np.ndarray:
-    if type(a) is not ndarray or a.dtype is not F32 or a.ndim != 2:
-        a = array("gemm", "a", a, 2, F32)
-    packed = type(b) is Packed
-    if packed and b.kernel is not gemm:
-        raise packed_elsewhere("gemm", "b", b)
-    if not packed and (type(b) is not ndarray or b.dtype is not F32 or b.ndim != 2):
-        b = array("gemm", "b", b, 2, F32)
-    m, k = a.shape
-    k_b, n = b.shape
-    if k != k_b:
-        raise inner("gemm", "a", a.shape, "b", b.shape)
-    choice = gemm.choice
-    ready = a.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
-    if out is None:
-        result = empty((m, n), F32)
-    elif ready and packed and choice != NUMPY and usual(out, (m, n), F32):
-        result = out
-    else:
-        result = output("gemm", out, (m, n), F32, a, b)
-        ready = False
-
-    if choice == NUMPY:
-        result[...] = gemm.reference(a, b.unpack() if packed else b)
-        return result if out is None else out
-    if not packed:
-        status = lib.nn_gemm_packing(choice, m, n, k, *strided(a), *strided(b), *rows(result))
-    else:
-        if b.plan is None:
-            b.plan = ffi.from_buffer(b.parts["panels"])
-        if ready:   # as below, 0.4 µs sooner
-            status = lib.nn_gemm(choice, m, 0, m, n, k, from_buffer(a), k, 1, b.plan, from_buffer(result), n)
-        else:
-            status = lib.nn_gemm(choice, m, 0, m, n, k, *strided(a), b.plan, *rows(result))
-    if status:
-        check("gemm", status)
-    return result if out is None else out
+gemm.runs("nn_gemm(M, N, K, a, b.c, out)", unpacked="nn_gemm_packing(M, N, K, a, b, out)",
+          pack=_pack, unpack=_unpack, seen_by_c=lambda b: from_buffer(b.parts["panels"]))
 
 
-def _repack(b: Any, shape: tuple[int, int]) -> Packed:
-    return _pack(b)
+# Multiply-accumulates for which `gemm` is sooner than NumPy's BLAS: it turns a small b sooner. Longer
+# products are worth the several threads that BLAS has.
+SHORT, LONG = 1 << 18, 1 << 21
 
 
-gemm.bind(_call, _pack, _unpack, _repack)
+def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a @ b, for a of any shape (…, K) and b (K, N), any dtypes: by `gemm` where that is sooner."""
+    if (SHORT <= a.size * b.shape[1] <= LONG and a.ndim == 2 and a.dtype == b.dtype == F32
+            and gemm.choice != NUMPY and has(1)):    # scalar C is slower than BLAS
+        return gemm(a, b)
+    return a @ b

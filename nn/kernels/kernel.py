@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..context import Brief, Context, ambient, within
 from . import native
+from .arguments import array
+from .contract import Contract, Kind, names_of
+from .gate import compiled
+from .operand import Operand
 
 _kernels: dict[str, Kernel] = {}
 
 
 class Variant(NamedTuple):
-    """One implementation of a kernel. `tile` is the block of the result one micro-kernel call computes."""
+    """One implementation of a kernel: its specification, or a micro-kernel that others may share. `tile`
+    is the block of the result that one call of the micro-kernel computes."""
 
-    name: str
+    name: str                       # "gemm_numpy", or a row of csrc/micro.def: "rows_f32_6x16_avx2"
     backend: str                    # "numpy" or "c"
-    isa: str                        # "any", "scalar", "avx2", "avx512" or "avx512vnni"
+    isa: str                        # "any", "scalar", "avx2", "avxvnni", "avx512" or "avx512vnni"
     tile: tuple[int, int] | None
 
 
@@ -31,63 +34,132 @@ class _Choice:
 
 
 class Kernel:
-    """A callable kernel. Its attributes: `name`, `reference` (the NumPy body, the oracle of every test).
+    """A callable kernel. Its attributes: `name`, `reference` (the NumPy body, the oracle of every test),
+    `contract` (what it asks of its arguments), `gate` (the source of what a call runs). `kernel` makes one of
+    a function, the reference, and the types of its arrays.
 
-    How a call goes: `bind` gives the function that checks the arguments and runs `choice`, which is
-    NUMPY (the reference), BEST (the C side picks by its cost model), BEST under a cap (native.capped) or the
-    number of one C variant.
-
-    `choice` is what the thread that asks has forced. That is slower to find than an attribute, so as long as
-    no thread forces anything each kernel has the attribute, and Python never comes to this class's.
+    `choice` is what runs: NUMPY (the reference), BEST (the C side picks by its cost model), BEST under a cap
+    (native.capped) or the number of a row of csrc/micro.def; the thread that asks may have forced it. That is
+    slower to find than an attribute, so as long as no thread forces anything each kernel has the attribute,
+    and Python never comes to this class's.
     """
 
     choice = _Choice()
-    __call__: Callable[..., Any]    # of each kernel's own class: `bind` puts it there
-    pack: Any
-    unpack: Any
+    __call__: Callable[..., Any]    # of each kernel's own class, where Python looks `kernel(...)` up
+    call: Any = None                # the text of its C call, or a function that makes several
+    packer = unpack = planner = values = unpacked = takes = None
 
-    def __init__(self, reference: Callable) -> None:
+    def __init__(self, reference: Callable, types: dict[str, Any]) -> None:
         self.name = reference.__name__
         self.reference = reference
+        self.contract = Contract(reference, types)
+        self.plans: dict[Any, Any] = {}
         with _lock:
             if not _blocks:
                 self.choice = native.default_choice()
-        self.__doc__, self.__module__, self.__name__ = reference.__doc__, reference.__module__, self.name
+        self.__doc__ = f"{(reference.__doc__ or '').rstrip()}\n\n{self.contract.describe()}\n"
+        self.__module__, self.__name__ = reference.__module__, self.name
+        self.runs(None)
 
-    def bind(self, call: Callable, pack: Callable | None = None, unpack: Callable | None = None,
-             repack: Callable | None = None) -> None:
-        """Give the kernel its checked call, its packer, the packer's inverse, and a packer from that result
-        (None where there is no operand that lasts from call to call).
+    def runs(self, call: str | Callable | None, *, plan: Callable | None = None,
+             pack: Callable | None = None, unpack: Callable | None = None, repack: Callable | None = None,
+             seen_by_c: Callable | None = None, unpacked: str | None = None, values: Callable | None = None,
+             takes: str | None = None) -> None:
+        """How the kernel runs in C.
 
-        The call goes on the class, where Python looks `kernel(...)` up: passing it through a method
-        of its own would cost 0.4 µs of re-packing keyword arguments.
+        call: the C call, as a gate has it (nn/kernels/gate.py); or a function of the checked arguments that
+            it names, after the choice, which makes several calls.
+        plan: what the types can't say. A function of what it names: arguments (an array is given as its
+            shape, a vector of an operand's kernel as itself), or one's dtype (`a_dtype`). It raises, or
+            gives an object that the call text may read, with the result's `shape` where that is no named
+            axes'. It is made once for each shapes and attributes, unless it asks for a vector.
+        pack, unpack: an operand of an array, and the way back. repack: the operand of what `unpack` gave and
+            a shape, where that is not `pack`. seen_by_c: an operand's parts for C, once.
+        unpacked: the C call of an operand that was not packed, where that needs no packing.
+        takes: what must be true of the plan for C to take the call; else the specification runs.
+        values: raises where values of the arguments are wrong. C has looked; this says which.
         """
-        type(self).__call__ = staticmethod(call)
-        self.pack, self.unpack, self.repack = pack, unpack, repack
-        self.__wrapped__ = call   # inspect.signature and help() look here
+        self.call, self.planner, self.packer, self.unpack = call, plan, pack, unpack
+        self.unpacked, self.values, self.takes = unpacked, values, takes
+        self._repack, self._seen_by_c = repack, seen_by_c
+        self.packed_with = [n for n in (names_of(pack) if pack else ()) if n in self.contract.attributes]
+        named = names_of(plan) if plan else ()
+        c = self.contract
+        vectors = [k for k in c.arrays.values() if c.packed and (k.optional or k.number)
+                   and k.name not in c.others]
+        self.pointed = [k for k in vectors if k.name not in named and plan]
+        self.asked = [name.replace("_dtype", ".dtype") if name.endswith("_dtype") and name[:-6] in c.arrays
+                      else name if name in c.attributes or c.arrays[name].number or c.arrays[name] in vectors
+                      else f"{name}.shape"
+                      for name in named]
+        self.named = len(named)
+        if plan and c.packed and f"{c.packed}.shape" not in self.asked:
+            self.asked.append(f"{c.packed}.shape")
+        self.asked += [k.name for k in self.pointed]
+        self.vectors = [(self.asked.index(k.name), k, self._size_of(k)) for k in vectors
+                        if k.name in self.asked]
+        self.plain = [i for i, name in enumerate(self.asked) if name in c.attributes]
+        self.operand_at = self.asked.index(f"{c.packed}.shape") if plan and c.packed else None
+        self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if plan else None
+        self._source = None
+        type(self).__call__ = staticmethod(self._first_call)
+
+    def _size_of(self, vector: Kind) -> tuple[int, int]:
+        """Where among what a plan asks for the size of a vector is, and at which axis."""
+        name, axis = self.contract.axes[vector.dims[0]]
+        return self.asked.index(f"{name}.shape"), axis
+
+    def _first_call(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)
 
     @property
-    def compiled(self) -> bool:
-        """Whether a call runs C now, and not the NumPy specification, which is written to be read."""
-        return self.choice != native.NUMPY
-
-    def of(self, *arrays: Any) -> Callable:
-        """The kernel itself for float32 (None may be among them), its specification for everything else."""
-        single = all(x is None or x.dtype == np.float32 for x in arrays)
-        return self if single else self.reference
+    def __wrapped__(self) -> Callable:
+        """The gate, written when it is first wanted; inspect.signature and help() look here too."""
+        if self._source is None:
+            source, made = compiled(self)
+            annotations = dict(self.reference.__annotations__)
+            if self.contract.out:
+                annotations["out"] = "np.ndarray | None"
+            made.__annotations__, made.__doc__, made.__module__ = annotations, self.__doc__, self.__module__
+            type(self).__call__ = staticmethod(made)
+            self._source, self._gate = source, made
+        return self._gate
 
     @property
-    def vectorized(self) -> bool:
-        """Whether a call runs C with AVX2 or better. (Scalar C is slower than BLAS.)"""
-        return self.choice != native.NUMPY and native.has(1)
+    def gate(self) -> str:
+        """The Python source of what a call runs."""
+        return self.__wrapped__ and self._source
+
+    @property
+    def pack(self) -> Callable[..., Operand] | None:
+        """The packer of its operand, or None."""
+        return self._pack if self.packer else None
+
+    def _pack(self, *given: Any, **more: Any) -> Operand:
+        c, who = self.contract, f"{self.name}.pack"
+        k = c.arrays[c.packed]
+        if k.many or c.others:
+            return self.packer(who, None, *given, **more)
+        x = array(who, k.name, given[0] if given else more.pop(k.name), k.rank, *k.dtypes)
+        return self.packer(x, *given[1:], **more)
+
+    def repack(self, unpacked: Any, shape: tuple[int, ...], how: dict[str, Any]) -> Operand:
+        """The operand of what `unpack` gave, as a pickle has it."""
+        if self._repack:
+            return self._repack(unpacked, shape)
+        return self._pack(*(unpacked if self.contract.others else (unpacked,)), **how)
+
+    def seen_by_c(self, operand: Operand) -> Any:
+        """An operand's parts as the C call wants them; None without C."""
+        return native.lib and self._seen_by_c and self._seen_by_c(operand)
 
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
-        return tuple(v for v in self._all_variants() if native.runs(v))
+        return tuple(v for v in self._all_variants() if native.runs(v.name))
 
     def _all_variants(self) -> list[Variant]:
         return [Variant(f"{self.name}_numpy", "numpy", "any", None),
-                *(Variant(*row) for row in native.variants(self.name))]
+                *(Variant(m.name, "c", m.features, m.tile) for m in native.micro_kernels_of(self.name))]
 
     def __reduce__(self) -> str:
         return self.name   # a kernel is pickled as the name it has in its module
@@ -96,11 +168,16 @@ class Kernel:
         return f"<kernel {self.name}>"
 
 
-def kernel(reference: Callable[..., Any]) -> Kernel:
-    """Make a kernel of the function `reference`, whose body is its NumPy specification."""
-    made = type(f"Kernel_{reference.__name__}", (Kernel,), {})(reference)
-    _kernels[made.name] = made
-    return made
+def kernel(**types: Any) -> Callable[[Callable[..., Any]], Kernel]:
+    """Make a kernel of a function, whose body is its NumPy specification.
+
+    types: what each of its arrays is, and `out`, the result (nn/kernels/contract.py).
+    """
+    def make(reference: Callable[..., Any]) -> Kernel:
+        made = type(f"Kernel_{reference.__name__}", (Kernel,), {})(reference, types)
+        _kernels[made.name] = made
+        return made
+    return make
 
 
 def all_kernels() -> tuple[Kernel, ...]:
@@ -161,7 +238,8 @@ class use(forcing):
     """Force what kernels run in this thread, and in those that nn starts for it, inside a `with` block.
 
     `what` is an instruction set (a cap: "scalar", "avx2", "avxvnni", "avx512"), a backend ("numpy", "c"),
-    or a Variant or its name (that kernel alone runs it, whatever the shape).
+    or a Variant or its name: "gemm_numpy", that kernel's specification; or a row of csrc/micro.def, such as
+    "rows_f32_6x16_avx2", which every kernel runs that can, whatever the shape. The others stay as they were.
     Raises ValueError for a name nobody knows, RuntimeError for one this machine can't run.
     """
 
@@ -170,16 +248,18 @@ class use(forcing):
         name = what.name if isinstance(what, Variant) else what
         if not isinstance(name, str):
             raise TypeError(f"use: wanted a name or a Variant, got {type(what).__name__}")
-        variants = {v.name: (k, v) for k in _kernels.values() for v in k._all_variants()}
-        known = [*native.ISAS, *native.BACKENDS, *variants]
+        variants = {v.name for k in _kernels.values() for v in k._all_variants()}
+        known = [*native.ISAS, *native.BACKENDS, *sorted(variants)]
         if name not in known:
             raise ValueError(f"use: {name!r} is none of {', '.join(known)}")
         self.name, self.cap, self.only = name, None, {}
-        if name in variants:
-            k, v = variants[name]
-            if not native.runs(v):
-                raise RuntimeError(f"use: this CPU (or NN_ISA) has no {v.isa}, which {name} needs")
-            self.only = {k: native.NUMPY if v.backend == "numpy" else native.number(name)}
+        if name in native.micro_kernels():
+            row = native.micro_kernels()[name]
+            if not native.runs(name):
+                raise RuntimeError(f"use: this CPU (or NN_ISA) has no {row.features}, which {name} needs")
+            self.only = {k: row.number for k in _kernels.values() if row in native.micro_kernels_of(k.name)}
+        elif name in variants:
+            self.only = {k: native.NUMPY for k in _kernels.values() if name == f"{k.name}_numpy"}
         elif name != "numpy" and native.lib is None:
             raise RuntimeError(f"use: {name!r} needs the C kernels. {native.why_not_c()}")
         elif name in native.ISAS:

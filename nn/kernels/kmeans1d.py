@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from .arguments import F32, array, integer
+from .arguments import integer
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib
+from .native import check, ffi, from_buffer, lib
 
 LARGEST = 2**31 - 1
 
 
-@kernel
+@kernel(values="f32[n]", out=("centroids: f32[k]",))
 def kmeans1d(values: np.ndarray, k: int) -> np.ndarray:
     """The k centroids with the least Σ (value − nearest centroid)²: float32 (n,) → float32 (k,), rising.
 
@@ -75,10 +77,10 @@ def one_cluster_more(
 
 
 def means(points: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The weighted mean of each cluster, float32."""
-    starts, points = np.concatenate([[0], ends[:-1]]), points.astype(np.float64)
+    """The weighted mean of each cluster, of the points' dtype."""
+    dtype, starts, points = points.dtype, np.concatenate([[0], ends[:-1]]), points.astype(np.float64)
     total, weight = np.add.reduceat(points * counts, starts), np.add.reduceat(counts, starts)
-    return (total / weight + 0.0).astype(np.float32)   # no −0
+    return (total / weight + 0.0).astype(dtype)   # no −0
 
 
 def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -87,25 +89,31 @@ def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values).astype(np.uint8)
 
 
-def _call(values: np.ndarray, k: int) -> np.ndarray:
-    values = array("kmeans1d", "values", values, 1, F32)
-    k = integer("kmeans1d", "k", k, 1, LARGEST)
+def _plan(k: Any) -> None:
+    integer("kmeans1d", "k", k, 1, LARGEST)
+
+
+def _values(values: np.ndarray, k: int) -> None:
     if not np.isfinite(values).all():
         raise ValueError("kmeans1d: values must be finite, got NaN or infinity")
+    distinct = len(np.unique(values))
+    if k > distinct:
+        raise ValueError(f"kmeans1d: k must be at most the number of distinct values, {distinct}, got {k}")
+
+
+def _run(choice: int, values: np.ndarray, k: int) -> np.ndarray:
     points, counts = np.unique(values, return_counts=True)
-    if k > len(points):
-        raise ValueError(f"kmeans1d: k must be at most the number of distinct values, {len(points)}, got {k}")
-    if kmeans1d.choice == NUMPY:
-        return kmeans1d.reference(values, k)
+    if k > len(points) or not np.isfinite(points[[0, -1]]).all():    # infinities and NaN are at the ends
+        _values(values, k)
     if len(points) > LARGEST:
         raise ValueError(f"kmeans1d: values must be fewer than 2^31 distinct ones, got {len(points)}")
     sums, weights = prefix_sums(points, counts)
     ends = np.empty(k, np.int64)
-    status = lib.nn_kmeans1d(kmeans1d.choice, len(points), k, from_buffer(sums), from_buffer(weights),
+    status = lib.nn_kmeans1d(choice, len(points), k, from_buffer(sums), from_buffer(weights),
                              ffi.from_buffer("int64_t[]", ends))
     if status:
         check("kmeans1d", status)
     return means(points, counts, ends)
 
 
-kmeans1d.bind(_call)
+kmeans1d.runs(_run, plan=_plan, values=_values)

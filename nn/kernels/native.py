@@ -16,17 +16,18 @@ from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .arguments import ALIGNED, CONTIGUOUS, READABLE, TURNED
 from .sources import build_id, csrc, try_to_build
 
-NUMPY, BEST = -5, -1          # Kernel.choice, besides the number of a C variant and capped(level)
-ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # from poor to rich; each contains those before it
+NUMPY, BEST = -1 << 32, -1    # Kernel.choice, besides the number of a row of csrc/micro.def and capped(level)
+ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # caps, from poor to rich (csrc/isa.c)
 BACKENDS = ("numpy", "c")
 MOST_THREADS = 256
+PEAK = "peak_"                # of the names of the rows that are loops to measure against
 
 
 def _environment(variable: str, known: tuple[str, ...]) -> str | None:
@@ -73,14 +74,15 @@ _module = None if _backend == "numpy" else _load()
 lib = _module and _module.lib
 ffi = _module and _module.ffi
 from_buffer = ffi and ffi.from_buffer
+NULL = ffi and ffi.NULL
 if lib is None and _backend == "c":
     raise RuntimeError("NN_BACKEND=c, but the C kernels are not built; run `python csrc/build.py`")
 if lib is not None and _cap is not None:
-    lib.nn_isa_cap(ISAS.index(_cap))
+    lib.nn_allow_features(lib.nn_isa_allows(ISAS.index(_cap)))
 _count = _threads()
 if lib is not None and _count > 1:
     lib.nn_threads(_count)
-_machine = lib.nn_isa_mask() if lib else 0          # feature bits of CPU and NN_ISA together
+_machine = lib.nn_features() if lib else 0          # what the CPU has and NN_ISA allows, as bits
 
 
 def keep_freed_memory(most: int) -> None:
@@ -91,7 +93,7 @@ def keep_freed_memory(most: int) -> None:
 
 def has(level: int) -> bool:
     """Whether the instruction set ISAS[level] is there (and not capped by NN_ISA)."""
-    return level == 0 or bool(_machine >> (level - 1) & 1)
+    return level == 0 or (lib is not None and not lib.nn_isa_needs(level) & ~_machine)
 
 
 def pointer(x: np.ndarray) -> Any:
@@ -136,35 +138,50 @@ def default_choice() -> int:
 
 
 def capped(level: int) -> int:
-    """The choice of the best variant that needs no instruction set beyond ISAS[level]; BEST for the last."""
-    return level - len(ISAS)
+    """The choice of the best row that needs no feature beyond those that the cap ISAS[level] allows."""
+    return lib.nn_isa_allows(level) - (1 << 31)
+
+
+class MicroKernel(NamedTuple):
+    """A row of csrc/micro.def: its number, its name, its family, the features that it needs, its tile."""
+
+    number: int
+    name: str
+    family: int
+    features: str
+    needs: int
+    tile: tuple[int, int]
 
 
 @cache
-def _registry() -> dict[str, tuple[int, Any]]:
-    """name -> (its number, its row) of every C variant, in the order of csrc/kernels.def."""
-    rows = ((i, lib.nn_variant(i)) for i in range(lib.nn_variant_count()))
-    return {ffi.string(row.name).decode(): (i, row) for i, row in rows}
+def micro_kernels() -> dict[str, MicroKernel]:
+    """name -> each micro-kernel, in the order of csrc/micro.def."""
+    each = ((i, lib.nn_row(i)) for i in range(lib.nn_row_count() if lib else 0))
+    return {_text(r.name): MicroKernel(i, _text(r.name), r.family, _text(r.features), r.needs, (r.mr, r.nr))
+            for i, r in each}
+
+
+def runs(name: str) -> bool:
+    """Whether this CPU, under NN_ISA, has the features that the variant called `name` needs."""
+    return name not in micro_kernels() or not micro_kernels()[name].needs & ~_machine
 
 
 @cache
-def variants(kernel: str) -> tuple[tuple, ...]:
-    """The C variants of a kernel, in the order of csrc/kernels.def: (name, "c", isa, tile)."""
-    if lib is None:
-        return ()
-    mine = getattr(lib, f"NN_{kernel}")
-    return tuple((name, "c", ffi.string(v.isa).decode().lower(), (v.mr, v.nr))
-                 for name, (_, v) in _registry().items() if v.kernel == mine)
+def _families() -> dict[str, int]:
+    """name -> the families that it chooses from, as bits, of every kernel of csrc/micro.def."""
+    each = (lib.nn_kernel_row(i) for i in range(lib.nn_kernel_count() if lib else 0))
+    return {_text(kernel.name): kernel.families for kernel in each}
 
 
-def number(name: str) -> int:
-    """The number of the C variant called `name`."""
-    return _registry()[name][0]
+@cache
+def micro_kernels_of(kernel: str) -> tuple[MicroKernel, ...]:
+    """Those that a kernel can choose, on this machine or another."""
+    families = _families().get(kernel, 0)
+    return tuple(row for row in micro_kernels().values() if families >> row.family & 1)
 
 
-def runs(variant: Any) -> bool:
-    """Whether this CPU, under NN_ISA, has the instructions a variant needs."""
-    return variant.backend == "numpy" or not lib.nn_variant(number(variant.name)).needs & ~_machine
+def _text(name: Any) -> str:
+    return ffi.string(name).decode()
 
 
 def peak(route: str) -> float:
@@ -187,17 +204,12 @@ def peak_loop(route: str) -> Callable[[int], float]:
     if route not in peak_routes():
         known = ", ".join(peak_routes()) or "(no C kernels here)"
         raise ValueError(f"peak: route must be one of {known}, got {route!r}")
-    return partial(lib.nn_peak, all_peak_routes().index(route))
-
-
-def all_peak_routes() -> list[str]:
-    """Every route there is, in the order of their numbers in C; not all of them run on this machine."""
-    return [ffi.string(lib.nn_peak_name(i)).decode() for i in range(lib.nn_peak_count())] if lib else []
+    return partial(lib.nn_peak, micro_kernels()[PEAK + route].number)
 
 
 def peak_routes() -> tuple[str, ...]:
     """The routes whose peak can be measured on this machine."""
-    return tuple(r for i, r in enumerate(all_peak_routes()) if not lib.nn_peak_needs(i) & ~_machine)
+    return tuple(name[len(PEAK):] for name in micro_kernels() if name.startswith(PEAK) and runs(name))
 
 
 def why_not_c() -> str | None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
-from numpy import empty, ndarray
 
-from .arguments import I8, I32, READABLE, U8, array, inner, output, readable_rows, usual
-from .around import Around
+from .arguments import I8, I32, U8, integer
+from .contract import operand
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib, rows, strided
-from .packed import Packed, aligned, packed_elsewhere
+from .native import ffi, from_buffer, lib, strided
+from .operand import Operand, aligned
 
 PANEL, QUAD = 16, 4   # a packed cell is 16 columns × 4 steps of K: one 64-byte register
+RANGE = {U8: (0, 255), I8: (-128, 127)}
 
 
-@kernel
+@kernel(a="u8|s8[M,K] rows", b=operand("s8[K,N] strided"), b_zero="number|int[N]", bias="s32[N]?",
+        scale="number|f32[N]?", out="s32|u8|s8[M,N] rows")
 def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.ndarray = 0,
           bias: np.ndarray | None = None, scale: float | np.ndarray | None = None, out_zero: int = 0,
           out_dtype: Any = None) -> np.ndarray:
@@ -27,7 +29,6 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
     Without `scale` the result is int32 (ONNX MatMulInteger). With scale, a positive finite number or float32
     (N,), it is requantised (ONNX QLinearMatMul; Jacob et al. 2018, eq. 5):
         clamp(round_half_even(float32(acc) · float32(scale)) + out_zero)   as out_dtype, uint8 or int8 (a's)
-    `out` takes the result: right dtype, inner stride 1, sharing no memory with an input.
     The int32 sum can't overflow for K ≤ 33025 (65793 if b_zero is 0), bias aside.
     Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
     """
@@ -37,7 +38,11 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
     acc = acc.astype(np.int32)   # modulo 2³²
     if scale is None:
         return acc
-    dtype = np.dtype(a.dtype if out_dtype is None else out_dtype)
+    return requantised(acc, scale, out_zero, np.dtype(a.dtype if out_dtype is None else out_dtype))
+
+
+def requantised(acc: np.ndarray, scale: float | np.ndarray, out_zero: int, dtype: np.dtype) -> np.ndarray:
+    """clamp(round_half_even(float32(acc) · float32(scale)) + out_zero), as uint8 or int8."""
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     with np.errstate(over="ignore"):   # infinity is clamped like any other large number
         scaled = acc.astype(np.float32) * np.float32(scale)
@@ -45,9 +50,8 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
     return (np.rint(np.clip(scaled, low - out_zero, high - out_zero)) + out_zero).astype(dtype)
 
 
-def _pack(b: np.ndarray) -> Packed:
+def _pack(b: np.ndarray) -> Operand:
     """Cells of 16 columns × 4 k: panels[p][q][c][i] = b[4q + i, 16p + c], zero outside b; and column sums."""
-    b = array("qgemm.pack", "b", b, 2, I8)
     k, n = b.shape
     width, quads = -(-n // PANEL), -(-k // QUAD)
     zeros = lib is None   # C writes all of it
@@ -61,7 +65,7 @@ def _pack(b: np.ndarray) -> Packed:
         panels[...] = padded.reshape(quads, QUAD, width, PANEL).transpose(2, 0, 3, 1)
         sums[...] = padded.sum(axis=0, dtype=I32)
         fit = _pairs_fit(padded)
-    return Packed(qgemm, (k, n), panels=panels, sums=sums, pairs_fit=fit)
+    return Operand(qgemm, (k, n), panels=panels, sums=sums, pairs_fit=fit)
 
 
 def _pairs_fit(b: np.ndarray) -> bool:
@@ -72,70 +76,14 @@ def _pairs_fit(b: np.ndarray) -> bool:
     return bool(max(positive.max(initial=0), negative.max(initial=0)) <= 128)
 
 
-def _unpack(packed: Packed) -> np.ndarray:
+def _unpack(packed: Operand) -> np.ndarray:
     k, n = packed.shape
     panels = packed.parts["panels"]
     width, quads = panels.shape[:2]
     return np.ascontiguousarray(panels.transpose(1, 3, 0, 2).reshape(quads * QUAD, width * PANEL)[:k, :n])
 
 
-def _call(a: np.ndarray, b: np.ndarray | Packed, *, a_zero: int = 0, b_zero: int | np.ndarray = 0,
-          bias: np.ndarray | None = None, scale: float | np.ndarray | None = None, out_zero: int = 0,
-          out_dtype: Any = None, out: np.ndarray | None = None) -> np.ndarray:
-    dtype = a.dtype if type(a) is ndarray else None
-    if (dtype is not U8 and dtype is not I8) or a.ndim != 2:
-        a = array("qgemm", "a", a, 2, U8, I8)
-        dtype = a.dtype
-    packed = type(b) is Packed
-    if not packed:
-        b = array("qgemm", "b", b, 2, I8)
-    elif b.kernel is not qgemm:
-        raise packed_elsewhere("qgemm", "b", b)
-    m, k = a.shape
-    k_b, n = b.shape
-    if k != k_b:
-        raise inner("qgemm", "a", a.shape, "b", b.shape)
-
-    # A layer calls with the same zero points, bias and scale again and again. They are checked and handed to
-    # C once and pinned to its packed b; to find that they are the same objects takes 0.1 µs. (What the arrays
-    # hold may change in between: C reads them anew, and looks at the scales, in each call.)
-    around = b.pinned if packed else None
-    if around is None or not (
-            bias is around.bias and scale is around.scale and out_zero is around.out_zero
-            and out_dtype is around.out_dtype and a_zero is around.a_zero and b_zero is around.b_zero
-            and dtype is around.a_dtype):
-        around = Around(n, dtype, a_zero, b_zero, bias, scale, out_zero, out_dtype)
-        if packed and around.lasting:
-            b.pinned = around
-    choice = qgemm.choice
-    ready = a.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
-    if out is None:
-        result = empty((m, n), around.dtype)
-    elif ready and packed and choice != NUMPY and around.lasting and usual(out, (m, n), around.dtype):
-        result = out
-    else:
-        result = output("qgemm", out, (m, n), around.dtype, a, b, b_zero, bias, scale)
-        ready = False
-
-    if choice == NUMPY:
-        result[...] = qgemm.reference(a, b.unpack() if packed else b, **around.checked())
-        return result if out is None else out
-    if not packed:
-        b = _pack(b)
-    if b.plan is None:
-        b.plan = _plan(b)
-    if ready:   # as below, 0.4 µs sooner
-        status = lib.nn_qgemm(choice, m, 0, m, b.plan, around.c, from_buffer(a), k, from_buffer(result), n)
-    else:
-        status = lib.nn_qgemm(choice, m, 0, m, b.plan, around.c, *rows(readable_rows(a)), *rows(result))
-    if status:
-        around.checked()   # says which scale is bad, if it is that
-        check("qgemm", status)
-    return result if out is None else out
-
-
-def _plan(b: Packed) -> Any:
-    """b as C knows it."""
+def _seen_by_c(b: Operand) -> Any:
     plan = ffi.new("nn_qgemm_b *")
     plan.panels, plan.sums = ffi.from_buffer(b.parts["panels"]), ffi.from_buffer(b.parts["sums"])
     plan.k, plan.n = b.shape
@@ -143,8 +91,88 @@ def _plan(b: Packed) -> Any:
     return plan
 
 
-def _repack(b: Any, shape: tuple[int, int]) -> Packed:
-    return _pack(b)
+class _Around:
+    """What happens around the sum of products, checked, as C knows it: `c`. dtype: of the result.
+
+    A layer calls with the same zero points, bias and scale again and again: they are checked and handed to C
+    once. (What the arrays hold may change in between: C reads them, and looks at the scales, in each call.)
+    """
+
+    __slots__ = ("c", "dtype", "keep", "lasting")
+
+    def __init__(self, a_dtype: np.dtype, b: tuple[int, int], a_zero: Any, b_zero: Any, bias: Any, scale: Any,
+                 out_zero: Any, out_dtype: Any) -> None:
+        n = b[1]
+        self.lasting = not isinstance(b_zero, np.ndarray)
+        a_zero, b_zero = integer("qgemm", "a_zero", a_zero, *RANGE[a_dtype]), _column_zeros(b_zero, n)
+        low = high = 0
+        if scale is None:
+            self.dtype = I32
+            if out_dtype is not None and _dtype(out_dtype) != I32:
+                raise ValueError(f"qgemm: without scale out_dtype is int32, got {_dtype(out_dtype)}")
+            integer("qgemm", "out_zero without scale", out_zero, 0, 0)
+        else:
+            scale = positive("qgemm", scale) if not isinstance(scale, np.ndarray) or not scale.ndim else scale
+            self.dtype = a_dtype if out_dtype is None else _out_dtype(out_dtype)
+            low, high = RANGE[self.dtype]
+            out_zero = integer("qgemm", "out_zero", out_zero, low, high)
+        if ffi is None:
+            return
+        c = self.c = ffi.new("nn_qgemm_around *")
+        c.a_signed, c.a_zero = a_dtype is I8, a_zero
+        c.out_size, c.out_zero, c.low, c.high = self.dtype.itemsize, out_zero, low, high
+        self.keep = []   # the buffers that the struct points to
+        for name, x in (("b_zero", b_zero), ("bias", bias), ("scales", scale)):
+            if isinstance(x, np.ndarray):
+                self.keep.append(ffi.from_buffer(x))
+                setattr(c, name, self.keep[-1])
+        if isinstance(scale, float):
+            c.scale = scale
 
 
-qgemm.bind(_call, _pack, _unpack, _repack)
+def _column_zeros(b_zero: Any, n: int) -> np.ndarray | None:
+    """Zero points as C wants them, one for each column; None if all are 0."""
+    if not isinstance(b_zero, np.ndarray) or b_zero.ndim == 0:
+        b_zero = integer("qgemm", "b_zero", b_zero, -128, 127)
+        return np.full(n, b_zero, I32) if b_zero else None
+    if n and not (b_zero.min() >= -128 and b_zero.max() <= 127):
+        raise ValueError(f"qgemm: b_zero must be in -128..127, got {b_zero.min()}..{b_zero.max()}")
+    return b_zero.astype(I32)
+
+
+def positive(who: str, scale: Any) -> float:
+    """The float32 nearest to a scale, found to be positive and finite."""
+    if not isinstance(scale, (numbers.Real, np.ndarray)):
+        raise TypeError(f"{who}: scale must be a number or a float32 array, got {type(scale).__name__}")
+    with np.errstate(over="ignore", under="ignore"):
+        nearest = float(np.float32(scale))
+    if not 0 < nearest < np.inf:
+        raise ValueError(f"{who}: scale must be positive and finite in float32, got {scale}")
+    return nearest
+
+
+def all_positive(who: str, scale: Any) -> None:
+    """Raise if a scale is a vector with a number that is not positive and finite, and say which."""
+    if isinstance(scale, np.ndarray) and scale.ndim:
+        good = (scale > 0) & (scale < np.inf)
+        if not good.all():
+            raise ValueError(f"{who}: every scale must be positive and finite, got {scale[~good][0]} "
+                             f"at column {int(np.argmin(good))}")
+
+
+def _dtype(dtype: Any) -> np.dtype:
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {dtype!r}") from None
+
+
+def _out_dtype(dtype: Any) -> np.dtype:
+    for known in RANGE:
+        if _dtype(dtype) == known:
+            return known
+    raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {_dtype(dtype)}")
+
+
+qgemm.runs("nn_qgemm(M, b.c, plan.c, a, out)", plan=_Around, pack=_pack, unpack=_unpack, seen_by_c=_seen_by_c,
+           values=lambda *given: all_positive("qgemm", given[5]))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from .elementwise import of_one, of_two
 from .kernel import kernel
 
 
-@kernel
+@kernel(x="f32||real[...]", out="f32[...]")
 def relu(x: np.ndarray) -> np.ndarray:
     """y = x where x > 0, else 0; NaN stays NaN, −0 becomes 0. float32 of any shape.
 
     The result lies in memory as x does. Raises TypeError for a wrong type or dtype.
     """
-    return np.where(x <= 0, np.float32(0), x)
+    return np.where(x <= 0, x.dtype.type(0), x)
 
 
-@kernel
+@kernel(g="f32[...]", y="f32[...]", out="f32[...]")
 def relu_grad(g: np.ndarray, y: np.ndarray, *, overwrite_g: bool = False) -> np.ndarray:
     """dx = g where y = relu(x) > 0 or NaN, else 0 (at 0 the subgradient 0). float32, equal shapes.
 
@@ -25,8 +24,8 @@ def relu_grad(g: np.ndarray, y: np.ndarray, *, overwrite_g: bool = False) -> np.
     written to: two arrays pass through the caches then, not three. It must share no memory with y.
     Raises TypeError for a wrong type or dtype, ValueError for two shapes.
     """
-    return np.where(y <= 0, np.float32(0), g)
+    return np.where(y <= 0, g.dtype.type(0), g)
 
 
-relu.bind(lambda x: of_one(relu, "nn_relu", x))
-relu_grad.bind(lambda g, y, *, overwrite_g=False: of_two(relu_grad, "nn_relu_grad", "y", g, y, overwrite_g))
+relu.runs("nn_relu(x.size, x, out)")
+relu_grad.runs("nn_relu_grad(y.size, g, y, out)")

@@ -10,7 +10,7 @@ def csrc() -> str | None:
     """The folder of the C sources: beside `nn` in a checkout, inside it when installed from a wheel."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     places = os.path.join(os.path.dirname(package), "csrc"), os.path.join(package, "csrc")
-    return next((folder for folder in places if os.path.isfile(os.path.join(folder, "kernels.def"))), None)
+    return next((folder for folder in places if os.path.isfile(os.path.join(folder, "micro.def"))), None)
 
 
 def build_id(folder: str) -> str:

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import F32, READABLE, array, inner, output, readable_rows, usual
+from .arguments import F32, array
+from .contract import operand
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib, rows
-from .packed import Packed, packed_elsewhere
+from .native import ffi, from_buffer
+from .operand import Operand
 
 MOST = 32   # cores: NumPy has arrays of up to 64 axes
 Shapes = list[tuple[int, int, int, int]]
 
 
-@kernel
+@kernel(x="f32[M,K] rows", cores=operand("f32[r,i,o,s]*", shape="K,N"), out="f32[M,N] rows")
 def tt_matmul(x: np.ndarray, cores: list[np.ndarray] | tuple[np.ndarray, ...]) -> np.ndarray:
     """x · W for x float32 (M, in) and W (in, out) in the tensor-train format → float32 (M, out).
 
@@ -26,10 +27,9 @@ def tt_matmul(x: np.ndarray, cores: list[np.ndarray] | tuple[np.ndarray, ...]) -
 
         W[i₁…i_d, o₁…o_d] = G₁[:, i₁, o₁, :] · G₂[:, i₂, o₂, :] · … · G_d[:, i_d, o_d, :]
 
-    `tt_matmul.pack(cores)` checks them once; then call it as `tt_matmul(x, packed)`. `out` takes the result:
-    float32, inner stride 1, sharing no memory with an input. The cores are taken from the first to the last
-    or from the last to the first, whichever is fewer multiply-adds. Each element is within
-    (∏ₖ (1 + γ_{Kₖ}) − 1) · |x|·|G₁|·…·|G_d|, Kₖ = iₖ · max(rₖ₋₁, rₖ). Raises TypeError, ValueError.
+    `tt_matmul.pack(cores)` checks them once; then call it as `tt_matmul(x, packed)`. The cores are taken from
+    the first to the last or from the last to the first, whichever is fewer multiply-adds. Each element is
+    within (∏ₖ (1 + γ_{Kₖ}) − 1) · |x|·|G₁|·…·|G_d|, Kₖ = iₖ · max(rₖ₋₁, rₖ). Raises TypeError, ValueError.
     """
     z = x.reshape(len(x), *(core.shape[1] for core in cores), 1)   # row, i₁, …, i_d, rank
     for core in cores:                                             # row, iₖ, …, i_d, o₁, …, oₖ₋₁, rank
@@ -51,11 +51,6 @@ def multiply_adds(shapes: Shapes, mirrored: bool) -> int:
     return total
 
 
-def _pack(cores: Any) -> Packed:
-    """The cores as the matrices of the products, in the order of the cheaper contraction (csrc/tt.c)."""
-    return _packed(_checked("tt_matmul.pack", cores))
-
-
 def _checked(who: str, cores: Any) -> list[np.ndarray]:
     if not isinstance(cores, (list, tuple)):
         came = "nothing" if cores is None else type(cores).__name__
@@ -74,7 +69,9 @@ def _checked(who: str, cores: Any) -> list[np.ndarray]:
     return checked
 
 
-def _packed(cores: list[np.ndarray]) -> Packed:
+def _pack(who: str, x: Any, cores: Any) -> Operand:
+    """The cores as the matrices of the products, in the order of the cheaper contraction (csrc/tt.c)."""
+    cores = _checked(who, cores)
     shapes: Shapes = [core.shape for core in cores]
     k, n = (prod(shape[axis] for shape in shapes) for axis in (1, 2))
     forwards, backwards = (multiply_adds(shapes, first) for first in (True, False))
@@ -83,11 +80,11 @@ def _packed(cores: list[np.ndarray]) -> Packed:
     matrices = [core.transpose(axes) for core in (cores if mirrored else cores[::-1])]
     sizes = np.array([(i, r, o, s) for o, s, i, r in (matrix.shape for matrix in matrices)], np.int64)
     flat = np.concatenate([matrix.ravel() for matrix in matrices])
-    return Packed(tt_matmul, (k, n), cores=flat, sizes=sizes, mirrored=mirrored,
+    return Operand(tt_matmul, (k, n), cores=flat, sizes=sizes, mirrored=mirrored,
                   empty=not sizes.all(), macs=min(forwards, backwards))
 
 
-def _unpack(packed: Packed) -> tuple[np.ndarray, ...]:
+def _unpack(packed: Operand) -> tuple[np.ndarray, ...]:
     mirrored, start, cores = packed.parts["mirrored"], 0, []
     for i, r, o, s in packed.parts["sizes"]:
         matrix = packed.parts["cores"][start:start + i * r * o * s].reshape(o, s, i, r)
@@ -105,61 +102,14 @@ def _widest(sizes: np.ndarray, k: int) -> int:
     return widest
 
 
-def _plan(packed: Packed) -> tuple:
-    """The C side's view; what it points to stays alive beside it."""
+def _seen_by_c(packed: Operand) -> tuple:
+    """What it points to stays alive beside it."""
     sizes, (k, n) = packed.parts["sizes"], packed.shape
-    widest = _widest(sizes, k)
+    widest = 0 if packed.parts["empty"] else _widest(sizes, k)
     if widest >= 1 << 48:
         raise MemoryError(f"tt_matmul: a row of x would become {widest} numbers between two cores")
     kept = from_buffer(packed.parts["cores"]), from_buffer(sizes)
     return ffi.new("nn_tt *", (n, k, widest, len(sizes), packed.parts["mirrored"], *kept)), kept
 
 
-def _call(x: np.ndarray, cores: list[np.ndarray] | tuple[np.ndarray, ...] | Packed, *,
-          out: np.ndarray | None = None) -> np.ndarray:
-    if type(x) is not np.ndarray or x.dtype is not F32 or x.ndim != 2:
-        x = array("tt_matmul", "x", x, 2, F32)
-    packed = type(cores) is Packed
-    if not packed:
-        given = _checked("tt_matmul", cores)
-        w = _packed(given)
-    elif cores.kernel is not tt_matmul:
-        raise packed_elsewhere("tt_matmul", "cores", cores)
-    else:
-        given, w = (), cores
-    m, k = x.shape
-    k_w, n = w.shape
-    if k != k_w:
-        raise inner("tt_matmul", "x", x.shape, "the matrix of the cores", w.shape)
-    choice = tt_matmul.choice
-    ready = x.flags.num & READABLE == READABLE   # C can take it as it lies, and the result too
-    if out is None:
-        result = np.empty((m, n), F32)
-    elif ready and packed and choice != NUMPY and usual(out, (m, n), F32):
-        result = out
-    else:
-        result = output("tt_matmul", out, (m, n), F32, x, *given)
-        ready = False
-
-    if w.parts["empty"]:   # a mode or a rank of 0: an empty result, or a sum of nothing
-        result[...] = 0
-        return result if out is None else out
-    if choice == NUMPY:
-        result[...] = tt_matmul.reference(x, w.unpack())
-        return result if out is None else out
-    if w.plan is None:
-        w.plan = _plan(w)
-    if ready:   # as below, 0.4 µs sooner
-        status = lib.nn_tt_matmul(choice, m, 0, m, w.plan[0], from_buffer(x), k, from_buffer(result), n)
-    else:
-        status = lib.nn_tt_matmul(choice, m, 0, m, w.plan[0], *rows(readable_rows(x)), *rows(result))
-    if status:
-        check("tt_matmul", status)
-    return result if out is None else out
-
-
-def _repack(cores: tuple[np.ndarray, ...], shape: tuple[int, int]) -> Packed:
-    return _pack(cores)
-
-
-tt_matmul.bind(_call, _pack, _unpack, _repack)
+tt_matmul.runs("nn_tt_matmul(M, cores.c[0], x, out)", pack=_pack, unpack=_unpack, seen_by_c=_seen_by_c)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
-from numpy import empty, ndarray
 
-from .arguments import F32, READABLE, array, output, room, usual, vector
+from ..geometry import pair
+from .arguments import F32, too_large
+from .contract import operand
+from .convolution import MOST, contiguous
 from .gemm import gemm
 from .kernel import kernel
-from .native import NUMPY, check, ffi, from_buffer, lib, pointer
-from .packed import Packed, aligned, packed_elsewhere
+from .native import ffi, from_buffer
+from .operand import Operand, aligned
 
 # F(2×2, 3×3): Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A for a filter g and a tile d of 4×4 pixels (Lavin & Gray 2016,
 # eq. 8 and 9).
@@ -20,10 +23,8 @@ G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], F32)
 AT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], F32)
 G_BACK = np.array([[1, 0, 0, 0], [0, 1, -1, 0], [0, 0, 0, 1]])   # · G = 1
 
-NULL = ffi and ffi.NULL
 
-
-@kernel
+@kernel(x="f32[N,H,W,C] pixels", w=operand("f32[O,C,kH,kW]"), bias="f32[O]?", out="f32[N,H',W',O] pixels")
 def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *,
                     padding: int | tuple[int, int] = 0, m: int = 2) -> np.ndarray:
     """The convolution (cross-correlation) of x with 3×3 filters, stride 1, by Winograd's F(m×m, 3×3).
@@ -34,12 +35,10 @@ def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None
 
     `winograd_conv2d.pack(w)` transforms the filters once: 16 numbers for 9, so 1.78 times their bytes. First
     it rounds each filter g to the multiples of a power of two on which G g Gᵀ is exact in float32, which
-    moves a weight by at most u·Σ|g|; `unpack` gives the rounded filters. `out` takes the result: float32, the
-    channels of a pixel adjacent, sharing no memory with an input.
-
-    Each element is within γ_{C+13}·(|Aᵀ|[Σ_C (|G||g||Gᵀ|) ⊙ (|Bᵀ||d||B|)]|A| + |bias|) of the exact one, plus
-    what the rounded filters make of it; summed over 16 channels or more, F(2×2) is in practice more exact
-    than the direct sum in float32 (Lavin & Gray 2016, table 6). An infinity or NaN spoils its whole tile.
+    moves a weight by at most u·Σ|g|; `unpack` gives the rounded filters. Each element is within
+    γ_{C+13}·(|Aᵀ|[Σ_C (|G||g||Gᵀ|) ⊙ (|Bᵀ||d||B|)]|A| + |bias|) of the exact one, plus what the rounded
+    filters make of it; summed over 16 channels or more, F(2×2) is in practice more exact than the direct sum
+    in float32 (Lavin & Gray 2016, table 6). An infinity or NaN spoils its whole tile.
     Raises TypeError, ValueError.
     """
     (n, height, width, c), o, side = x.shape, len(w), m + 2
@@ -47,7 +46,7 @@ def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None
     out_height, out_width = max(height + 2 * top - 2, 0), max(width + 2 * left - 2, 0)
     down, across = -(-out_height // m), -(-out_width // m)         # tiles; the last ones may hang over
 
-    padded = np.zeros((n, c, down * m + 2, across * m + 2), np.float32)
+    padded = np.zeros((n, c, down * m + 2, across * m + 2), np.result_type(x, w))
     padded[:, :, top:top + height, left:left + width] = x.transpose(0, 3, 1, 2)
     i, j = (m * np.arange(count)[:, None] + np.arange(side) for count in (down, across))
     d = padded[:, :, i[:, None, :, None], j[None, :, None, :]]     # n, c, down, across, 4, 4
@@ -76,17 +75,21 @@ def exactly_transformed(w: np.ndarray) -> np.ndarray:
         return (np.rint(w / step) * step).astype(F32)
 
 
-def _pack(w: np.ndarray, *, m: int = 2) -> Packed:
+def _pack(w: np.ndarray, *, m: int = 2) -> Operand:
     """U = G g Gᵀ as 16 matrices (C, O), each in the panels of gemm: (16, ⌈O/16⌉, C, 16)."""
     _tile("winograd_conv2d.pack", m)
-    return _packed(_filters("winograd_conv2d.pack", w))
+    _filters("winograd_conv2d.pack", w.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        u = (G @ exactly_transformed(w).astype(np.float64) @ G.T).astype(F32).reshape(*w.shape[:2], 16)
+    panels = aligned((16, -(-w.shape[0] // 16), w.shape[1], 16), F32)
+    for xi in range(16):
+        panels[xi] = gemm.pack(u[:, :, xi].T).parts["panels"]
+    return Operand(winograd_conv2d, w.shape, panels=panels)
 
 
-def _filters(who: str, w: Any) -> np.ndarray:
-    w = array(who, "w", w, 4, F32)
-    if w.shape[2:] != (3, 3):
-        raise ValueError(f"{who}: w must be 3×3 filters, shape (O, C, 3, 3), got {w.shape}")
-    return w
+def _filters(who: str, w: tuple[int, ...]) -> None:
+    if w[2:] != (3, 3):
+        raise ValueError(f"{who}: w must be 3×3 filters, shape (O, C, 3, 3), got {w}")
 
 
 def _tile(who: str, m: Any) -> None:
@@ -96,32 +99,12 @@ def _tile(who: str, m: Any) -> None:
         raise ValueError(f"{who}: m must be 2, the tiles of F(2×2, 3×3), got {m}")
 
 
-def _packed(w: np.ndarray) -> Packed:
-    with np.errstate(over="ignore", invalid="ignore"):
-        u = (G @ exactly_transformed(w).astype(np.float64) @ G.T).astype(F32).reshape(*w.shape[:2], 16)
-    panels = aligned((16, -(-w.shape[0] // 16), w.shape[1], 16), F32)
-    for xi in range(16):
-        panels[xi] = gemm.pack(u[:, :, xi].T).parts["panels"]
-    return Packed(winograd_conv2d, w.shape, panels=panels)
-
-
-def _unpack(packed: Packed) -> np.ndarray:
+def _unpack(packed: Operand) -> np.ndarray:
     o, c = packed.shape[:2]
     u = packed.parts["panels"].transpose(1, 3, 2, 0)               # ⌈O/16⌉, 16, C, 16
     u = u.reshape(u.shape[0] * 16, c, 4, 4)[:o].astype(np.float64)
     with np.errstate(invalid="ignore"):
         return (G_BACK @ u @ G_BACK.T).astype(F32)
-
-
-def _padding(padding: Any) -> tuple[int, int]:
-    pair = padding if isinstance(padding, tuple) else (padding, padding)
-    for p in pair:
-        if not isinstance(p, (int, np.integer)) or isinstance(p, bool):
-            raise TypeError(f"winograd_conv2d: padding must be an integer or a pair of them, got {padding!r}")
-    if len(pair) != 2 or not all(0 <= p < 1 << 31 for p in pair):
-        raise ValueError("winograd_conv2d: padding must be a number of pixels or a pair (rows, columns) of "
-                         f"them, got {padding}")
-    return int(pair[0]), int(pair[1])
 
 
 def _out_shape(x: tuple[int, ...], w: tuple[int, ...], padding: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -132,84 +115,41 @@ def _out_shape(x: tuple[int, ...], w: tuple[int, ...], padding: tuple[int, int])
     if any(size < 1 and x[axis] for axis, size in zip((1, 2), sizes, strict=True)):
         raise ValueError(f"winograd_conv2d: x with its padding must be at least 3×3 pixels, got shape {x} "
                          f"and padding {padding}")
-    return (x[0], max(sizes[0], 0), max(sizes[1], 0), w[0])
+    shape = (x[0], max(sizes[0], 0), max(sizes[1], 0), w[0])
+    if prod(filter(None, shape)) >= MOST:
+        raise too_large("winograd_conv2d", shape)
+    return shape
 
 
-def _plan(x: np.ndarray, w: Packed, out: np.ndarray, padding: tuple[int, int]) -> tuple[Any, int]:
-    """The C side's view of the shapes and of w, whose memory w keeps alive; and the number of tiles."""
-    def distances(a: np.ndarray) -> list[int]:
-        return [stride // 4 for stride in a.strides[:3]]
+class Plan:
+    """The shapes of a call as C knows them, of arrays without gaps or `lying` otherwise."""
 
-    (n, height, width, c), (_, out_height, out_width, o) = x.shape, out.shape
-    shape = (n, height, width, c, *padding, *distances(x), out_height, out_width, o, *distances(out))
-    tiles = n * (-(-out_height // 2)) * (-(-out_width // 2))
-    return ffi.new("nn_winograd *", (*shape, from_buffer(w.parts["panels"]))), tiles
+    __slots__ = ("c", "padding", "shape", "x")
 
+    def __init__(self, x: tuple[int, ...], shape: tuple[int, ...], padding: tuple[int, int]) -> None:
+        self.x, self.shape, self.padding = x, shape, padding
+        if ffi is not None:
+            self._between(contiguous(x), contiguous(shape))
 
-def _readable(x: np.ndarray) -> np.ndarray:
-    """`x` if C can read its pixels in place (channels adjacent, else any strides), or a contiguous copy."""
-    if x.flags.num & READABLE == READABLE or (x.flags.aligned and x.strides[3] == 4):
-        return x
-    return np.array(x, order="C")
+    def _between(self, x_strides: tuple, y_strides: tuple) -> None:
+        numbers = (*self.x, *self.padding, *(s // 4 for s in x_strides[:3]), *self.shape[1:],
+                   *(s // 4 for s in y_strides[:3]))
+        self.c = ffi.new("nn_winograd *", numbers)
 
-
-def _call(x: np.ndarray, w: np.ndarray | Packed, bias: np.ndarray | None = None, *,
-          padding: int | tuple[int, int] = 0, m: int = 2, out: np.ndarray | None = None) -> np.ndarray:
-    if type(x) is not ndarray or x.dtype is not F32 or x.ndim != 4:
-        x = array("winograd_conv2d", "x", x, 4, F32)
-    packed = type(w) is Packed
-    if not packed:
-        w = _filters("winograd_conv2d", w)
-    elif w.kernel is not winograd_conv2d:
-        raise packed_elsewhere("winograd_conv2d", "w", w)
-    if m != 2 or type(m) is not int:
-        _tile("winograd_conv2d", m)
-    choice, given = winograd_conv2d.choice, bias
-    ready = packed and x.flags.num & READABLE == READABLE and choice != NUMPY   # C can take it as it lies
-    if bias is not None:
-        bias = vector("winograd_conv2d", "bias", bias, w.shape[0], F32)
-        ready = ready and bias is given
-    plan = None
-    if ready and w.pinned is not None:     # by the last call; often this one is like it
-        x_shape, x_padding, shape, plan, tiles = w.pinned
-        if x_padding is not padding or x_shape != x.shape:
-            plan = None
-    if plan is None:
-        shape = _out_shape(x.shape, w.shape, _padding(padding))
-    if out is None:
-        try:
-            result = empty(shape, F32)
-        except (MemoryError, ValueError):   # says what has no room; asking it at once would cost 0.1 µs
-            result = room("winograd_conv2d", shape)
-    elif ready and usual(out, shape, F32):
-        result = out
-    else:
-        result = output("winograd_conv2d", out, shape, F32, x, w, given)
-        ready = False
-
-    if choice == NUMPY:
-        filters = w.unpack() if packed else w
-        result[...] = winograd_conv2d.reference(x, filters, bias, padding=_padding(padding))
-        return result if out is None else out
-    if not packed:
-        w = _packed(w)
-    bias = NULL if bias is None else from_buffer(bias)
-    if ready:   # as below, 0.4 µs sooner
-        if plan is None:
-            plan, tiles = _plan(x, w, result, _padding(padding))
-            w.pinned = (x.shape, padding, shape, plan, tiles)
-        status = lib.nn_winograd_conv2d(choice, plan, 0, tiles, from_buffer(x), bias, from_buffer(result))
-    else:
-        x = _readable(x)
-        plan, tiles = _plan(x, w, result, _padding(padding))
-        status = lib.nn_winograd_conv2d(choice, plan, 0, tiles, pointer(x), bias, pointer(result))
-    if status:
-        check("winograd_conv2d", status)
-    return result if out is None else out
+    def lying(self, x_strides: tuple, y_strides: tuple) -> Plan:
+        """The same for arrays with these strides, channels adjacent."""
+        plan = Plan.__new__(Plan)
+        plan.x, plan.shape, plan.padding = self.x, self.shape, self.padding
+        plan._between(x_strides, y_strides)
+        return plan
 
 
-def _repack(w: np.ndarray, shape: tuple[int, ...]) -> Packed:
-    return _pack(w)
+def _plan(x: tuple, w: tuple, padding: Any, m: Any) -> Plan:
+    _filters("winograd_conv2d", w)
+    _tile("winograd_conv2d", m)
+    padding = pair("winograd_conv2d", "padding", padding, 0)
+    return Plan(x, _out_shape(x, w, padding), padding)
 
 
-winograd_conv2d.bind(_call, _pack, _unpack, _repack)
+winograd_conv2d.runs("nn_winograd_conv2d(plan.c, x, w.c, bias, out)", plan=_plan, pack=_pack, unpack=_unpack,
+                     seen_by_c=lambda w: from_buffer(w.parts["panels"]))

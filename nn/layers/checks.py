@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 from ..arguments import is_int, is_number
+from ..geometry import several
 from ..module import Module
 from ..tensor import Tensor
 
@@ -23,12 +24,10 @@ def positive(module: Module, **sizes: int) -> None:
 
 def sizes(module: Module, name: str, value: Sizes, least: int, axes: int = 2) -> tuple[int, ...]:
     """One number for each axis of an image or a signal, given as such, or as one for all."""
-    numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
-    if len(numbers) != axes or not all(is_int(n) and least <= n <= sys.maxsize for n in numbers):
-        who = f"{type(module).__name__}: {name}"
-        wanted = "a whole number" if axes == 1 else "one or two whole numbers"
-        raise ValueError(f"{who} must be {wanted} >= {least}, got {value!r}")
-    return tuple(map(int, numbers))
+    try:
+        return several(type(module).__name__, name, value, least, axes)
+    except TypeError as error:    # of a setting of a layer whatever is wrong is a ValueError
+        raise ValueError(str(error)) from None
 
 
 def number(module: Module, name: str, value: float, low: float = -math.inf, high: float = math.inf, *,

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from ..kernels import adam_step
 from ..tensor import Tensor
 from .optimizer import Optimizer, Update
 from .settings import number, numbers
-
-F32 = np.dtype(np.float32)
 
 
 class Adam(Optimizer):
@@ -24,7 +20,7 @@ class Adam(Optimizer):
     ε is added to the square root of the *corrected* v̂ (the paper's shortcut at the end of section 2 would
     add it to √v, which is a larger ε in the first steps). PyTorch computes the same: √v / √(1 − β₂ᵗ) + ε.
     weight_decay λ adds λθ to g, as if λ/2 · ‖θ‖² were in the loss; for decay apart from g see AdamW. params:
-    Tensors, or groups (see Optimizer). float32 is stepped by the kernel `adam_step`, all tensors in one call.
+    Tensors, or groups (see Optimizer). All tensors are stepped in one call of the kernel `adam_step`.
 
     Raises: ValueError for a negative or non-finite setting, a β outside [0, 1), ε not > 0.
     lr is α, betas (β₁, β₂), eps ε: how a group's settings are called.
@@ -55,12 +51,9 @@ class Adam(Optimizer):
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
         how = {"lr": float(group["lr"]), "betas": group["betas"], "eps": float(group["eps"]),
                "weight_decay": float(group["weight_decay"]), "decoupled": self.decoupled}
-        fit = [update for update in updates if _for_kernel(update)]
-        rest = [] if len(fit) == len(updates) else [update for update in updates if not _for_kernel(update)]
-        for step, some in ((adam_step, fit), (adam_step.reference, rest)):
-            if some:
-                params, gradients, steps, moments = zip(*some, strict=True)
-                step(params, gradients, *zip(*moments, strict=True), steps, **how)
+        if updates:
+            params, gradients, steps, moments = zip(*updates, strict=True)
+            adam_step(params, gradients, *zip(*moments, strict=True), steps, **how)
 
 
 class AdamW(Adam):
@@ -84,9 +77,3 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
-
-
-def _for_kernel(update: Update) -> bool:
-    """Whether the kernel takes it: float32, and an array whose memory is whole, to be written in place."""
-    p, gradient = update.p, update.gradient
-    return p.dtype == F32 and gradient.dtype == F32 and p.flags.c_contiguous

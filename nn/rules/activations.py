@@ -5,7 +5,7 @@ import numpy as np
 from .. import kernels
 from .record import Rule
 from .reductions import along, kept_shape
-from .select import only, without
+from .select import only
 
 
 def _away_from_zero(rng):
@@ -18,17 +18,12 @@ def _rows(rng):
 
 
 def _relu(x):
-    fast = kernels.relu.compiled and getattr(x, "dtype", None) == np.float32
-    y = kernels.relu(x) if fast else np.maximum(x, 0)
+    y = kernels.relu(x)
     return y, (y,)
 
 
 def _relu_vjp(g, saved, needs, overwrite_g=False):
-    (y,) = saved
-    # (The gradient of a single number may be a NumPy scalar, which is no array.)
-    if kernels.relu_grad.compiled and y.ndim and y.dtype == np.float32 == g.dtype and y.shape == g.shape:
-        return (kernels.relu_grad(g, y, overwrite_g=overwrite_g),)
-    return (without(g, y <= 0),)    # beside a NaN, which is not, g
+    return (kernels.relu_grad(g, saved[0], overwrite_g=overwrite_g),)
 
 
 # At 0, where the derivative does not exist, the subgradient 0.

@@ -1,7 +1,6 @@
 """Convolution (cross-correlation, as everywhere in deep learning), by the kernel of that name.
 
-float32 runs in C. Everything else, as the float64 of gradcheck, runs on the kernel's specification. Where
-every channel has one filter of its own, the kernels of depthwise_conv2d do the same sooner.
+Where every channel has one filter of its own, the kernels of depthwise_conv2d do the same sooner.
 """
 
 import math
@@ -18,7 +17,7 @@ from .windows import Windows
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     how = _geometry(x, w, b, stride, padding, dilation, groups)
     kernel, _, _, options = _kernels(w, how)
-    y = kernel.of(x, w, b)(channels_last(x), w, b, **options)
+    y = kernel(channels_last(x), w, b, **options)
     return y.transpose(0, 3, 1, 2), (x, w, how)
 
 
@@ -28,9 +27,9 @@ def _conv2d_vjp(g, saved, needs):
     dx = dw = db = None
     pixels = channels_last(g)
     if needs[0]:    # what each tap of the filters met gets g times that tap
-        dx = input_grad.of(g, w)(pixels, w, x.shape[2:], **options).transpose(0, 3, 1, 2)
+        dx = input_grad(pixels, w, x.shape[2:], **options).transpose(0, 3, 1, 2)
     if needs[1]:
-        dw = weight_grad.of(x, g)(channels_last(x), pixels, w.shape[2:], **options)
+        dw = weight_grad(channels_last(x), pixels, w.shape[2:], **options)
     if needs[2]:
         db = column_sums(pixels.reshape(-1, len(w)))
     return dx, dw, db

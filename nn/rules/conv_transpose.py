@@ -8,10 +8,11 @@ convolution itself.
 import numpy as np
 
 from .. import kernels
+from ..geometry import pair
 from ..kernels import channels_last
 from .linear import column_sums
 from .record import Rule
-from .windows import Windows, pair
+from .windows import Windows
 
 
 def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
@@ -26,10 +27,10 @@ def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
     if b is not None and b.shape != (o,):
         raise ValueError(f"conv_transpose2d: the bias has shape {b.shape}, wanted {(o,)} "
                          f"for a weight of shape {w.shape} in {groups} group(s)")
-    stride = pair(stride, "stride", "conv_transpose2d", 1)
-    padding = pair(padding, "padding", "conv_transpose2d", 0)
-    dilation = pair(dilation, "dilation", "conv_transpose2d", 1)
-    more = pair(output_padding, "output_padding", "conv_transpose2d", 0)
+    stride = pair("conv_transpose2d", "stride", stride, 1)
+    padding = pair("conv_transpose2d", "padding", padding, 0)
+    dilation = pair("conv_transpose2d", "dilation", dilation, 1)
+    more = pair("conv_transpose2d", "output_padding", output_padding, 0)
     if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
         raise ValueError(f"conv_transpose2d: output_padding {more} must be smaller than the stride {stride} "
                          f"or the dilation {dilation}")
@@ -45,7 +46,7 @@ def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=
     windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
     how = {name: getattr(windows, name) for name in ("stride", "padding", "dilation")} | {"groups": groups}
     pixels = _positions(x, windows)
-    y = kernels.conv2d_input_grad.of(x, w)(pixels, w, windows.image[1:3], **how)
+    y = kernels.conv2d_input_grad(pixels, w, windows.image[1:3], **how)
     if b is not None:
         y += b
     return y.transpose(0, 3, 1, 2), (x, w, pixels, how)
@@ -64,9 +65,9 @@ def _conv_transpose2d_vjp(g, saved, needs):
     g = channels_last(g)
     dx = dw = db = None
     if needs[0]:
-        dx = kernels.conv2d.of(g, w)(g, w, **how)[:, :x.shape[2], :x.shape[3]].transpose(0, 3, 1, 2)
+        dx = kernels.conv2d(g, w, **how)[:, :x.shape[2], :x.shape[3]].transpose(0, 3, 1, 2)
     if needs[1]:
-        dw = kernels.conv2d_weight_grad.of(g, x)(g, pixels, w.shape[2:], **how)
+        dw = kernels.conv2d_weight_grad(g, pixels, w.shape[2:], **how)
     if needs[2]:
         db = column_sums(g.reshape(-1, g.shape[3]))
     return dx, dw, db

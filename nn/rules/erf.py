@@ -12,7 +12,7 @@ from .record import Rule
 def _of_each(kernel, x):
     x = np.asarray(x)
     x = x if x.dtype.kind == "f" else x.astype(np.float64)    # as NumPy's own functions do with integers
-    return kernel.of(x)(x), (x,)
+    return kernel(x), (x,)
 
 
 erf = Rule(
@@ -24,7 +24,7 @@ erf = Rule(
 
 def _gelu_vjp(g, saved, needs):
     (x,) = saved
-    return (kernels.gelu_grad.of(g, x)(*np.broadcast_arrays(g, x)),)
+    return (kernels.gelu_grad(*np.broadcast_arrays(g, x)),)
 
 
 # Hendrycks & Gimpel, "Gaussian error linear units" (2016).

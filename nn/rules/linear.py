@@ -4,13 +4,8 @@ import math
 
 import numpy as np
 
-from ..kernels import gemm
+from ..kernels import matmul as product
 from .record import Rule
-
-# Multiply-accumulates of a linear layer for which `gemm` is faster than BLAS: it turns a small w sooner.
-# Longer products are worth the several threads that BLAS has.
-SHORT, LONG = 1 << 18, 1 << 21
-F32 = np.dtype(np.float32)
 
 
 def column_sums(rows):
@@ -59,9 +54,7 @@ def _linear(x, w, b):
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"linear: the bias has shape {b.shape}, wanted {w.shape[:1]} "
                          f"for a weight of shape {w.shape}")
-    macs = x.size * len(w)
-    fast = SHORT <= macs <= LONG and x.ndim == 2 and x.dtype == w.dtype == F32 and gemm.vectorized
-    y = gemm(x, w.T) if fast else x @ w.T
+    y = product(x, w.T)
     if b is not None:
         y += b
     return y, (x, w)

@@ -64,30 +64,18 @@ def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentu
     _check("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not x.size:    # nothing has no mean, and the running ones stay
         return _of_nothing(x, weight, bias)
-    n, c = x.size // x.shape[1], x.shape[1]
+    n = x.size // x.shape[1]
     if n < 2:
         raise ValueError("batch_norm: training wants more than one value per channel, "
                          f"but the input has shape {x.shape}")
-    if _for_kernel(x, weight, bias):
-        rows = _pixels(x)
-        y, mean, var, inverse = kernels.batch_norm(rows, weight, bias, eps=eps)
-        scale, around = inverse if weight is None else weight * inverse, mean
-    else:
-        lines = _lines(x)
-        mean = _sums(lines, c) / n
-        rows = lines - _line(mean, lines)
-        y = rows * rows
-        var = _sums(y, c) / n
-        inverse = 1 / np.sqrt(var + eps)
-        scale, around = inverse if weight is None else weight * inverse, None    # the rows are centred
-        y = np.multiply(rows, _line(scale, lines), out=y if scale.dtype == y.dtype else None)
-        if bias is not None:
-            y += _line(bias, lines)
+    rows = _pixels(x)
+    y, mean, var, inverse = kernels.batch_norm(rows, weight, bias, eps=eps)
+    scale = inverse if weight is None else weight * inverse
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
     if running_var is not None:    # the running estimate is the unbiased one, as in PyTorch
         running_var += momentum * (var * (n / (n - 1)) - running_var)
-    return _image(y, x.shape), (rows, inverse, scale, weight, x.shape, around)
+    return _image(y, x.shape), (rows, inverse, scale, weight, x.shape, mean)
 
 
 def _of_nothing(x, weight, bias):
@@ -102,30 +90,13 @@ def _gradients_of_nothing(g):
     return np.zeros_like(g), *(np.zeros(g.shape[1], g.dtype) for _ in range(4))
 
 
-def _for_kernel(*arrays):
-    """Whether the kernels are there, and take these: all float32, or None."""
-    return kernels.batch_norm.compiled and all(a is None or a.dtype == np.float32 for a in arrays)
-
-
 def _batch_norm_vjp(g, saved, needs, overwrite_g=False):
-    centred, inverse, scale, weight, _, mean = saved
+    centred, inverse, _, weight, _, mean = saved
     if not g.size:
         return _gradients_of_nothing(g)[:3]
-    if mean is not None:    # the rows, pixel by pixel and not centred
-        dx, dw, db = kernels.batch_norm_grad(_pixels(g), centred, mean, inverse, weight, dx=bool(needs[0]),
-                                             overwrite_g=overwrite_g)
-        return dx is not None and _image(dx, g.shape), dw, db
-    c, n = len(scale), g.size // len(scale)
-    lines = _lines(g)
-    db, dw = _sums(lines, c), _sums(lines * centred, c) * inverse
-    dx = None
-    if needs[0]:
-        dx = centred * _line(dw * inverse / -n, lines)
-        dx += lines
-        dx -= _line(db / n, lines)
-        dx *= _line(scale, lines)
-        dx = _image(dx, g.shape)
-    return dx, dw, db
+    dx, dw, db = kernels.batch_norm_grad(_pixels(g), centred, mean, inverse, weight, dx=bool(needs[0]),
+                                         overwrite_g=overwrite_g)
+    return dx is not None and _image(dx, g.shape), dw, db
 
 
 def _batch_norm_jvp(t, i, saved, out, **attrs):

@@ -1,19 +1,17 @@
-"""Max and average over windows of an image, a tap at a time: no window is ever laid out.
-
-float32 goes through the kernels of nn/kernels/pool2d.py, which do the same in one pass.
-"""
+"""Max and average over windows of an image, by the kernels of nn/kernels/pool2d.py."""
 
 import numpy as np
 
 from .. import kernels
+from ..geometry import pair
 from ..kernels import channels_last
 from .record import Rule
 from .select import only
-from .windows import Windows, pair
+from .windows import Windows
 
 
 def _windows(op, x, kernel_size, stride, padding):
-    kernel = pair(kernel_size, "kernel_size", op, 1)
+    kernel = pair(op, "kernel_size", kernel_size, 1)
     windows = Windows(op, x.shape, kernel, kernel if stride is None else stride, padding)
     if any(2 * p > k for p, k in zip(windows.padding, kernel, strict=True)):
         raise ValueError(f"{op}: padding {windows.padding} is more than half of the kernel {kernel}, "
@@ -23,45 +21,20 @@ def _windows(op, x, kernel_size, stride, padding):
     return windows
 
 
-def _for_kernel(kernel, windows, array):
-    """Whether the kernel is there, and takes this: float32, and windows whose winner, if any, is one byte."""
-    most = 256 if kernel in (kernels.max_pool2d, kernels.max_pool2d_grad) else windows.size
-    return kernel.compiled and windows.size <= most and array.dtype == np.float32
-
-
 def _how(windows):
     return windows.kernel, windows.stride, windows.padding
 
 
 def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
     windows = _windows("max_pool2d", x, kernel_size, stride, padding)
-    if _for_kernel(kernels.max_pool2d, windows, x):
-        y, winner = kernels.max_pool2d(channels_last(x), *_how(windows))
-        return y.transpose(0, 3, 1, 2), (winner, windows)
-    padded = windows.pad(x, -np.inf)
-    y = winner = None
-    for tap, (_, _, pixels) in enumerate(windows.taps()):
-        here = padded[pixels]
-        if tap == 0:
-            y, winner = here.copy(), np.zeros(here.shape, np.min_scalar_type(windows.size))
-        else:
-            later = (here > y) | (here != here)    # >, not ≥: of equal values the first wins; and NaN
-            later = later * winner.dtype.type(tap)
-            np.maximum(winner, later, out=winner)
-            np.maximum(y, here, out=y)
+    y, winner = kernels.max_pool2d(channels_last(x), *_how(windows))
     return y.transpose(0, 3, 1, 2), (winner, windows)
 
 
 def _max_pool2d_vjp(g, saved, needs):
     winner, windows = saved
-    g = channels_last(g)
-    if _for_kernel(kernels.max_pool2d_grad, windows, g):
-        dx = kernels.max_pool2d_grad(g, winner, windows.image[1:3], *_how(windows))
-        return (dx.transpose(0, 3, 1, 2),)
-    padded = np.zeros(windows.padded, g.dtype)
-    for tap, (_, _, pixels) in enumerate(windows.taps()):
-        padded[pixels] += only(g, winner == tap)
-    return (windows.inside(padded).transpose(0, 3, 1, 2),)
+    dx = kernels.max_pool2d_grad(channels_last(g), winner, windows.image[1:3], *_how(windows))
+    return (dx.transpose(0, 3, 1, 2),)
 
 
 def _max_pool2d_jvp(t, i, saved, out, **attrs):
@@ -87,26 +60,13 @@ max_pool2d = Rule(
 
 def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
     windows = _windows("avg_pool2d", x, kernel_size, stride, padding)
-    if _for_kernel(kernels.avg_pool2d, windows, x):
-        y = kernels.avg_pool2d(channels_last(x), *_how(windows))
-        return y.transpose(0, 3, 1, 2), (windows,)
-    padded = windows.pad(x)
-    y = 0
-    for _, _, pixels in windows.taps():
-        y = y + padded[pixels]
-    return (y / windows.size).transpose(0, 3, 1, 2), (windows,)
+    return kernels.avg_pool2d(channels_last(x), *_how(windows)).transpose(0, 3, 1, 2), (windows,)
 
 
 def _avg_pool2d_vjp(g, saved, needs):
     (windows,) = saved
-    if _for_kernel(kernels.avg_pool2d_grad, windows, g):
-        dx = kernels.avg_pool2d_grad(channels_last(g), windows.image[1:3], *_how(windows))
-        return (dx.transpose(0, 3, 1, 2),)
-    share = g.transpose(0, 2, 3, 1) / windows.size
-    padded = np.zeros(windows.padded, g.dtype)
-    for _, _, pixels in windows.taps():
-        padded[pixels] += share
-    return (windows.inside(padded).transpose(0, 3, 1, 2),)
+    dx = kernels.avg_pool2d_grad(channels_last(g), windows.image[1:3], *_how(windows))
+    return (dx.transpose(0, 3, 1, 2),)
 
 
 avg_pool2d = Rule(

@@ -21,6 +21,7 @@ from .case import for_all
 from .domain import Domain, Gemm, Qgemm
 from .domain_adam import AdamStep
 from .domain_codebook import CodebookGemm
+from .domain_contract import FromContract
 from .domain_conv import Conv2d, Conv2dInputGrad, Conv2dWeightGrad
 from .domain_csr import SpmmCsr
 from .domain_depthwise import (
@@ -34,6 +35,17 @@ from .domain_kmeans import Kmeans1d
 from .domain_norm import BatchNorm, BatchNormGrad
 from .domain_pass import Relu, ReluGrad
 from .domain_pool import AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad
+from .domain_quantized import (
+    Dequantize,
+    Im2col,
+    Qadd,
+    QavgPool2d,
+    Qconv2d,
+    QdepthwiseConv2d,
+    QmaxPool2d,
+    Quantize,
+    Requantize,
+)
 from .domain_tt import TtMatmul
 from .domain_winograd import WinogradConv2d
 from .laws import Implementation, Law
@@ -42,12 +54,17 @@ from .laws_conv import CONV2D_LAWS, DEPTHWISE, DEPTHWISE_LAWS, INPUT_GRAD_LAWS, 
 from .laws_float import CODEBOOK_LAWS, GEMM_LAWS, SPMM_CSR_LAWS
 from .laws_kmeans import KMEANS_LAWS
 from .laws_pass import (
+    CONTRACT_LAWS,
     ENTROPY_LAWS,
     ERF_LAWS,
+    INTEGER_LAWS,
     OVERWRITING_LAWS,
     PASS_LAWS,
+    PATCHES_LAWS,
     POOL_GRAD_LAWS,
     RELU_LAWS,
+    packs_filters,
+    permutes_filters,
 )
 from .laws_qgemm import QGEMM_LAWS
 from .laws_tt import TT_LAWS
@@ -81,6 +98,15 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     Erf(),
     Gelu(),
     GeluGrad(),
+    Quantize(),
+    Dequantize(),
+    Requantize(),
+    Qadd(),
+    QmaxPool2d(),
+    QavgPool2d(),
+    Im2col(),
+    Qconv2d(),
+    QdepthwiseConv2d(),
 )}
 FIRST = ("leaves_inputs", "leaves_arguments", "repeats")      # what the other laws take for granted
 LAWS_OF: dict[str, tuple[Law, ...]] = {
@@ -111,7 +137,15 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "erf": ERF_LAWS,
     "gelu": PASS_LAWS,
     "gelu_grad": PASS_LAWS,
+    **dict.fromkeys(("quantize", "dequantize", "requantize", "qadd", "qmax_pool2d", "qavg_pool2d",
+                     "qdepthwise_conv2d"), INTEGER_LAWS),
+    "im2col": PATCHES_LAWS,
+    "qconv2d": (*PATCHES_LAWS, permutes_filters, packs_filters),
 }
+
+for _kernel in kernels.all_kernels():
+    if _kernel.name not in DOMAINS:
+        DOMAINS[_kernel.name], LAWS_OF[_kernel.name] = FromContract(_kernel), CONTRACT_LAWS
 
 
 def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementation:
@@ -151,7 +185,7 @@ def called(function: Callable) -> str:
 def implementations(kernel: kernels.Kernel) -> list[Implementation]:
     """One Implementation for each variant of a kernel that can run here, and one that chooses among them."""
     each = [forced(kernel, v.name, steady=v.backend != "numpy") for v in kernel.variants()]
-    return each + ([forced(kernel, "c", steady=False)] if len(each) > 1 else [])
+    return each + ([forced(kernel, "c", steady=False)] if kernel.call and not kernels.why_not_c() else [])
 
 
 def laws_for(f: Implementation) -> list[Law]:

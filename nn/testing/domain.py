@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
+from ..kernels import native
 from .case import STYLES, Case, floats, integers, near
 
 U = 2.0 ** -24                             # unit roundoff of float32
@@ -33,12 +34,17 @@ class Domain:
     name: str
     exact: bool                            # every variant gives the same bits
     takes_out: bool = True                 # the kernel has `out=`
-    m_tiles: tuple[int, ...]               # rows of the tiles of its variants: sizes around
-    n_tiles: tuple[int, ...]               # them are drawn; and columns
+    m_tiles: tuple[int, ...]               # rows, and columns, that what runs may be cut into: sizes around
+    n_tiles: tuple[int, ...]               # them are drawn, and around those of its micro-kernels
 
     def sizes(self) -> tuple[st.SearchStrategy[int], ...]:
         """Where M, K and N are drawn from."""
-        return near(*self.m_tiles, most=65), SIZES_K, near(*self.n_tiles, most=97)
+        return near(*self.tiles(0), most=65), SIZES_K, near(*self.tiles(1), most=97)
+
+    def tiles(self, axis: int) -> set[int]:
+        """The rows (axis 0) or columns (1) of tiles around which sizes are drawn."""
+        here = {row.tile[axis] for row in native.micro_kernels_of(self.name)}
+        return here.union((self.m_tiles, self.n_tiles)[axis])
 
     def empties(self, case: Case) -> dict[str, Case]:
         """The case with each of its dimensions in turn shrunk to nothing."""

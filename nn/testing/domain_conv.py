@@ -32,7 +32,7 @@ class Convolution(Domain):
         size, taps = st.integers(0, 9), st.sampled_from([1, 2, 3])
         channels = st.sampled_from([1, 2, 3, 5, 11, 12, 13, 33])
         return st.builds(self._draw, st.sampled_from([1, 2, 3, 9]), st.tuples(size, size), channels,
-                         near(*self.n_tiles, most=65).filter(bool), st.tuples(taps, taps),
+                         near(*self.tiles(1), most=65).filter(bool), st.tuples(taps, taps),
                          st.sampled_from([1, 1, 2, 3]), st.sampled_from(STYLES), SEEDS)
 
     def _draw(self, n, size, channels, filters, kernel, groups, style, seed) -> Case:

@@ -24,7 +24,7 @@ class Depthwise(Convolution):
     def cases(self) -> st.SearchStrategy[Case]:
         """Filters of up to 16 taps, more than a micro-kernel takes at once; channels around its vectors."""
         size, taps = st.integers(0, 7), st.sampled_from([1, 2, 3, 4])
-        channels = near(*self.n_tiles, most=65).filter(bool)
+        channels = near(*self.tiles(1), most=65).filter(bool)
         return st.builds(self._draw, st.integers(1, 3), st.tuples(size, size), st.just(1), st.just(1),
                          st.tuples(taps, taps), channels, st.sampled_from(STYLES), SEEDS)
 

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 from hypothesis import strategies as st
 
-from ..kernels import Packed
+from ..kernels import Operand
 from .case import STYLES, Case, floats, near
 from .domain import SEEDS, Domain, gamma
 
@@ -25,7 +25,8 @@ class TtMatmul(Domain):
     def flat(self, function: Callable) -> Callable:
         """x and cores as separate arguments; packed cores are one argument."""
         def run(x, *cores, **options):
-            return function(x, cores[0] if cores and isinstance(cores[0], Packed) else list(cores), **options)
+            packed = cores and isinstance(cores[0], Operand)
+            return function(x, cores[0] if packed else list(cores), **options)
         return run
 
     def flat_pack(self, pack: Callable) -> Callable:

@@ -25,9 +25,9 @@ class WinogradConv2d(Domain):
         """A few small images, some of nothing but padding, or one that is wide, with as many tiles as a
         micro-kernel has rows."""
         side, pad, few = st.integers(0, 6), st.integers(0, 3), st.sampled_from([1, 2, 3, 9])
-        wide = near(*self.m_tiles, most=13).filter(bool).map(lambda tiles: 2 * tiles - 1)
+        wide = near(*self.tiles(0), most=25).filter(bool).map(lambda tiles: 2 * tiles - 1)
         images = st.tuples(few, side, side) | st.tuples(st.just(1), side, wide)
-        c, o = near(4, 8, 16, most=33).filter(bool), near(*self.n_tiles, most=65).filter(bool)
+        c, o = near(4, 8, 16, most=33).filter(bool), near(*self.tiles(1), most=65).filter(bool)
         return st.builds(self._make, images, c, o, pad, pad, st.booleans(), st.sampled_from(STYLES), SEEDS)
 
     def _make(self, images, c, o, top, left, bias, style, seed) -> Case:

@@ -7,6 +7,7 @@ import numpy as np
 from ..kernels import avg_pool2d, max_pool2d
 from . import layouts
 from .case import Case
+from .guard import Frame
 from .laws import Implementation, Law, same
 
 Results = tuple[np.ndarray, ...]
@@ -138,6 +139,34 @@ def may_overwrite_its_gradient(f: Implementation, case: Case) -> None:
     all_equal(args[1:], case.args[1:], "after the call with overwrite_g")
 
 
+def takes_out(f: Implementation, case: Case) -> None:
+    """The result goes where `out` says, and nothing around it changes."""
+    (want,) = f(case)
+    frame = Frame(want.shape, want.dtype, border=1 + case.seed % 40)
+    (got,) = f(case, out=frame.window)
+    if got is not frame.window or not frame.intact():
+        raise AssertionError("out: not what was returned, or bytes outside of it were written")
+    all_equal((np.ascontiguousarray(got),), (want,), "into a strided `out`")
+
+
+def permutes_filters(f: Implementation, case: Case) -> None:
+    """All filters as those of one group, with zeros where they were not in it, in any order: the same."""
+    order = case.rng().permutation(len(case.args[1]))
+    (want,) = f(case)
+    all_equal(f(f.domain.take(case, order)), (np.ascontiguousarray(want[..., order]),), "permuted")
+
+
+def packs_filters(f: Implementation, case: Case) -> None:
+    """Packed filters give the same, and unpack to what was packed."""
+    packed = f.pack(case.args[1], case.options["groups"])
+    all_equal(f(case.on(case.args[0], packed)), f(case), "with packed filters")
+    same(packed.unpack(), case.args[1], "packed and unpacked")
+
+
+CONTRACT_LAWS = (agrees_with_the_specification, leaves_arguments, repeats, ignores_layout, takes_out)
+PATCHES_LAWS = (agrees_with_the_specification, leaves_arguments, repeats, ignores_layout, handles_empty,
+                takes_out)
+INTEGER_LAWS = (*PATCHES_LAWS, permutes)
 RELU_LAWS, POOL_GRAD_LAWS = (*PASS_LAWS, is_idempotent), (*PASS_LAWS, is_the_adjoint)
 OVERWRITING_LAWS = (*PASS_LAWS, may_overwrite_its_gradient)
 ERF_LAWS = (*PASS_LAWS, is_odd_and_within_one)

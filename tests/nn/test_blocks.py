@@ -26,24 +26,24 @@ def test_use_holds_in_its_thread_whatever_others_do():
     best = kernels.isa()
     in_turn(("a", lambda: stacks["a"].enter_context(kernels.use("scalar"))),
             ("b", lambda: stacks["b"].enter_context(kernels.use("numpy"))),
-            ("a", lambda: seen.append((kernels.isa(), kernels.gemm.compiled))),
-            ("b", lambda: seen.append((kernels.isa(), kernels.gemm.compiled))),
+            ("a", lambda: seen.append((kernels.isa(), kernels.gemm.choice != kernels.native.NUMPY))),
+            ("b", lambda: seen.append((kernels.isa(), kernels.gemm.choice != kernels.native.NUMPY))),
             ("a", stacks["a"].close),
-            ("a", lambda: seen.append((kernels.isa(), kernels.gemm.compiled))),
-            ("b", lambda: seen.append((kernels.isa(), kernels.gemm.compiled))),
+            ("a", lambda: seen.append((kernels.isa(), kernels.gemm.choice != kernels.native.NUMPY))),
+            ("b", lambda: seen.append((kernels.isa(), kernels.gemm.choice != kernels.native.NUMPY))),
             ("b", stacks["b"].close),
-            ("b", lambda: seen.append((kernels.isa(), kernels.gemm.compiled))))
+            ("b", lambda: seen.append((kernels.isa(), kernels.gemm.choice != kernels.native.NUMPY))))
     assert seen == [("scalar", True), (best, False), (best, True), (best, False), (best, True)]
-    assert (kernels.isa(), kernels.gemm.compiled) == (best, True)
+    assert (kernels.isa(), kernels.gemm.choice != kernels.native.NUMPY) == (best, True)
     assert "choice" in vars(kernels.gemm)    # and a call costs what it did
 
 
 @NEEDS_AVX
 def test_nested_uses_add_up_and_end_one_by_one():
     best, plain = kernels.isa(), kernels.gemm.choice
-    number = kernels.native.number("gemm_6x16_avx2") if kernels.native.has(1) else plain
+    number = kernels.native.micro_kernels()["rows_f32_6x16_avx2"].number if kernels.native.has(1) else plain
     with kernels.use("scalar"):
-        with kernels.use("gemm_6x16_avx2"):
+        with kernels.use("rows_f32_6x16_avx2"):
             assert (kernels.gemm.choice, kernels.isa()) == (number, "scalar")
             assert kernels.qgemm.choice == kernels.native.capped(0)
             with kernels.use("numpy"), kernels.use("c"):

@@ -65,7 +65,7 @@ def test_a_step_faults_no_memory_in():
 
 
 @GLIBC
-@pytest.mark.skipif(not nn.kernels.gemm.compiled, reason="said to the C library in C")
+@pytest.mark.skipif(nn.kernels.why_not_c() is not None, reason="said to the C library in C")
 def test_nor_does_one_that_frees_more_than_the_end_of_a_heap_may_hold():
     """170 MB. With NumPy's means alone, thousands."""
     assert faults(WIDE, 2, 3) < 3 * 60

@@ -182,11 +182,11 @@ def test_what_is_prefetched_is_made_as_the_thread_that_asks_would_make_it():
     x = nn.Tensor([1.0], requires_grad=True)
 
     def items():
-        yield (x * 2).requires_grad, kernels.gemm.compiled, np.geterr()["over"]
+        yield (x * 2).requires_grad, kernels.gemm.choice, np.geterr()["over"]
 
     with nn.no_grad(), kernels.use("numpy"), np.errstate(over="ignore"):
         assert [*nn.data.prefetch(items())] == [(False, False, "ignore")]
-    assert [*nn.data.prefetch(items())] == [(True, kernels.gemm.compiled, np.geterr()["over"])]
+    assert [*nn.data.prefetch(items())] == [(True, kernels.gemm.choice, np.geterr()["over"])]
 
 
 # Random numbers that come again

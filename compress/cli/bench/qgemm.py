@@ -166,6 +166,6 @@ def _work(variant: Variant) -> variants.Work:
 
 
 def _route(variant: Variant) -> str:
-    """qgemm_vnni_12x32_avx512 → vnni_avx512, the name of its peak."""
-    parts = variant.name.split("_")
-    return f"{parts[1]}_{parts[-1]}"
+    """rows_u8s8_12x32_avx512vnni → vnni_avx512, the name of its peak."""
+    by = {"u8s8": "vnni", "s16s16": "madd16", "u8s7": "maddubs"}.get(variant.name.split("_")[1])
+    return f"{by}_{variant.isa.replace('avx512vnni', 'avx512')}"

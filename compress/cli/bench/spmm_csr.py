@@ -7,7 +7,7 @@ from timeit import Timer
 
 import numpy as np
 
-from nn.kernels import Packed, Variant, spmm_csr, use
+from nn.kernels import Operand, Variant, spmm_csr, use
 
 from . import peers, variants
 from .row import Row
@@ -72,7 +72,7 @@ def _torch(w: np.ndarray, columns: np.ndarray) -> Timer:
 
 def _ours(x: np.ndarray, w: np.ndarray) -> Timer:
     """The timer of our product, once its result is known to be right."""
-    packed: Packed = spmm_csr.pack(w)
+    packed: Operand = spmm_csr.pack(w)
     out = np.empty((len(x), len(w)), np.float32)
     if not np.allclose(spmm_csr(x, packed, out=out), x.astype(np.float64) @ w.T, atol=1e-3):
         raise RuntimeError("bench: spmm_csr differs from its specification")

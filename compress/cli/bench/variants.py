@@ -1,4 +1,4 @@
-"""A row for every implementation of a kernel: all that csrc/kernels.def lists and this machine can run."""
+"""A row for every implementation of a kernel: all that csrc/micro.def lists and this machine can run."""
 
 from __future__ import annotations
 

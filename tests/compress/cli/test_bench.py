@@ -75,8 +75,8 @@ def row(value, bar=1.0, sense=AT_LEAST, **more):
 
 
 def test_every_kernel_has_its_benchmark():
-    registry = (ROOT / "csrc" / "kernels.def").read_text(encoding="utf-8")
-    registered = set(re.findall(r"^KERNEL\((\w+),", registry, re.MULTILINE))
+    registry = (ROOT / "csrc" / "micro.def").read_text(encoding="utf-8")
+    registered = set(re.findall(r"^(?:KERNEL|PASS)\((\w+)", registry, re.MULTILINE))
     names = {kernel.name for kernel in kernels.all_kernels()}
     assert registered
     assert registered | names <= set(bench.GROUPS) | set(one_pass.KERNELS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nn import kernels
-from nn.kernels import adam_step
+from nn.kernels import adam_step, native
 
 NAMES = ("params", "grads", "exp_avgs", "exp_avg_sqs")
 SHARED = np.ones(20, np.float32)
@@ -35,13 +35,11 @@ def read_only(x):
 ONE = np.ones((2, 5), np.float32)
 BAD = [
     (TypeError, 0, [[1.0]] * 10, "list"), (TypeError, 1, None, "nothing"),
-    (TypeError, 2, ONE.astype(float), "float64"),
+    (TypeError, 2, ONE.astype(int), "int64"),
     (TypeError, 3, ONE.astype(">f4"), "byte-swapped"), (TypeError, 1, np.ma.masked_array(ONE), "masked"),
     (ValueError, 1, ONE[:1], r"\(1, 5\)"), (ValueError, 2, ONE.ravel(), r"\(10,\)"),
     (ValueError, 3, ONE.T, r"\(5, 2\)"),
     (ValueError, 0, read_only(ONE), "read-only"), (ValueError, 2, read_only(ONE), "read-only"),
-    (ValueError, 0, np.asfortranarray(ONE), "strides"),
-    (ValueError, 3, np.ones((2, 10), np.float32)[:, ::2], "strides"),
 ]  # fmt: skip
 
 
@@ -139,7 +137,7 @@ def test_what_was_right_once_is_looked_at_again():
     with pytest.raises(ValueError, match=r"grads\[0\] must have the shape"):
         adam_step(lists[0], [np.ones((5, 2), np.float32), lists[1][1]], *lists[2:], [1, 1], lr=0.1)
     with pytest.raises(TypeError, match=r"grads\[1\]"):
-        adam_step(lists[0], [lists[1][0], np.ones(3)], *lists[2:], [1, 1], lr=0.1)
+        adam_step(lists[0], [lists[1][0], np.ones(3, int)], *lists[2:], [1, 1], lr=0.1)
     lists[2][1].flags.writeable = False
     with pytest.raises(ValueError, match=r"exp_avgs\[1\] .* read-only"):
         adam_step(*lists, [1, 1], lr=0.1)
@@ -151,7 +149,7 @@ def test_a_dtype_changed_in_place_is_noticed():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         p.dtype = np.float64    # of shape (4,) now, while m and v have 8 entries
-    with pytest.raises(TypeError, match=r"params\[0\] must be float32"):
+    with pytest.raises(ValueError, match=r"exp_avgs\[0\] must have the shape \(4,\)"):
         adam_step([p], [g[:4]], [m], [v], [2], lr=0.1)
 
 
@@ -160,6 +158,6 @@ def test_nothing_is_kept_alive():
     before = len(known)
     lists = good()
     adam_step(*lists, [1, 1], lr=0.1)
-    assert len(known) == before + adam_step.compiled
+    assert len(known) == before + (adam_step.choice != native.NUMPY)
     del lists
     assert len(known) == before

@@ -48,8 +48,8 @@ BAD_MATRIX = [*NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, X.astype(complex),
 
 
 def bad_float_matrix(other=X):
-    return [*BAD_MATRIX, (TYPE, X.astype(np.float64), "float64"), (TYPE, X.astype(np.float16), "float16"),
-            (TYPE, X.astype(np.int32), "int32"), (TYPE, X.astype(X.dtype.newbyteorder()), "byte-swapped"),
+    return [*BAD_MATRIX, (TYPE, X.astype(np.int32), "int32"),
+            (TYPE, X.astype(X.dtype.newbyteorder()), "byte-swapped"),
             (VALUE, X[0], r"\(4,\)"), (VALUE, X[None], r"\(1, 3, 4\)"), (VALUE, np.array(F(1)), r"\(\)"),
             (VALUE, other, "6")]
 
@@ -86,7 +86,7 @@ BAD = {
         (TYPE, np.zeros(5, np.int64), "int64"), (VALUE, np.zeros(4, np.int32), "4"),
         (VALUE, np.zeros((1, 5), np.int32), r"\(1, 5\)")],
     ("qgemm", "scale"): [
-        (TYPE, "1", "str"), (TYPE, [1.0] * 5, "list"), (TYPE, np.ones(5), "float64"), (TYPE, 1j, "complex"),
+        (TYPE, "1", "str"), (TYPE, [1.0] * 5, "list"), (TYPE, 1j, "complex"),
         (VALUE, 0.0, "0"), (VALUE, -1.0, "-1"), (VALUE, np.nan, "nan"), (VALUE, np.inf, "inf"),
         (VALUE, np.array([1, 1, np.nan, 1, 1], F), "nan"), (VALUE, np.zeros(5, F), "0"),
         (VALUE, np.ones(6, F), "6"), (VALUE, 1e-60, "1e-60|0"), (VALUE, 1e60, r"1e\+60|inf")],
@@ -118,22 +118,20 @@ BAD = {
         (VALUE, [np.ones((1, 3, 5, 1), F)], r"\(3, 5\)"), (VALUE, [np.ones((1, 1, 1, 1), F)] * 33, "33")],
     ("tt_matmul", "out"): bad_out(F, np.int32),
     ("winograd_conv2d", "x"): [
-        *BAD_MATRIX, (TYPE, IMAGE.astype(np.float64), "float64"), (TYPE, IMAGE.astype(np.float16), "float16"),
-        (VALUE, X, r"\(3, 4\)"), (VALUE, IMAGE[0], r"\(3, 4, 4\)"),
+        *BAD_MATRIX, (VALUE, X, r"\(3, 4\)"), (VALUE, IMAGE[0], r"\(3, 4, 4\)"),
         (VALUE, IMAGE[..., :3], r"\(2, 3, 4, 3\)"),
         (VALUE, np.ones((2, 4, 3, 3), F), r"\(2, 4, 3, 3\)")],
     ("winograd_conv2d", "w"): [
-        *BAD_MATRIX, (TYPE, FILTERS.astype(np.float64), "float64"), (VALUE, W, r"\(4, 5\)"),
+        *BAD_MATRIX, (VALUE, W, r"\(4, 5\)"),
         (VALUE, np.ones((5, 4, 5, 5), F), r"\(5, 4, 5, 5\)"), (VALUE, FILTERS[:, :, :1], r"\(5, 4, 1, 3\)"),
         (VALUE, FILTERS[:, :2], r"\(5, 2, 3, 3\)"), (VALUE, FILTERS.T, r"\(3, 3, 4, 5\)")],
     ("winograd_conv2d", "bias"): [
-        (TYPE, [0.0] * 5, "list"), (TYPE, 1.0, "float"), (TYPE, np.zeros(5), "float64"),
-        (VALUE, np.zeros(4, F), "4"), (VALUE, np.zeros((1, 5), F), r"\(1, 5\)")],
+        (TYPE, [0.0] * 5, "list"), (TYPE, 1.0, "float"), (VALUE, np.zeros(4, F), "4"),
+        (VALUE, np.zeros((1, 5), F), r"\(1, 5\)")],
     ("winograd_conv2d", "padding"): [
         (TYPE, 1.0, r"1\.0"), (TYPE, "same", "same"), (TYPE, None, "None"), (TYPE, True, "True"),
         (TYPE, (1, 1.5), r"1\.5"), (VALUE, -1, "-1"), (VALUE, (0, -2), "-2"),
-        (VALUE, (1,) * 3, r"\(1, 1, 1\)"),
-        (VALUE, (), r"\(\)"), (VALUE, 2**31, "2147483648"), (TYPE, [1, 1], r"\[1, 1\]")],
+        (TYPE, (1,) * 3, r"\(1, 1, 1\)"), (TYPE, (), r"\(\)"), (VALUE, 2**31, "2147483648")],
     ("winograd_conv2d", "m"): [
         (TYPE, 2.0, "float"), (TYPE, None, "None"), (TYPE, "2", "str"), (TYPE, True, "bool"), (VALUE, 4, "4"),
         (VALUE, 0, "0"), (VALUE, 2**70, str(2**70))],
@@ -310,7 +308,6 @@ def test_a_codebook_beside_packed_indices():
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("values", "k", "error", "message"), [
     ([1.0, 2.0], 1, TYPE, "values must be a NumPy array, got list"),
-    (np.ones(3), 1, TYPE, "values .*float64"),
     (X, 1, VALUE, r"values .*\(3, 4\)"), (X[0, 0], 1, TYPE, "values .*float32"),
     (np.array([1, np.nan], F), 1, VALUE, "values must be finite"),
     (np.array([1, -np.inf], F), 1, VALUE, "values must be finite"),

@@ -8,6 +8,7 @@ import pytest
 import nn
 from nn import functional as F
 from nn import kernels
+from nn.kernels import native
 from nn.tensor import Tensor
 
 X = np.arange(24, dtype=np.float32).reshape(4, 6)
@@ -56,6 +57,8 @@ def call(kernel, **changes):
 def test_a_bad_array_is_refused(kernel, name, error, change, came):
     if (kernel, error) in {("relu", ValueError), ("erf", ValueError), ("gelu", ValueError)}:
         return                                   # any shape will do
+    if came == "float64" and GOOD[kernel][name].dtype.kind == "f":
+        return                                   # the specification takes it: test_other_floats.py
     with pytest.raises(error, match=rf"^{kernel}: .*(?<!\w){name}(?!\w)") as raised:
         call(kernel, **{name: change(GOOD[kernel][name])})
     assert re.search(came, str(raised.value)), str(raised.value)
@@ -74,19 +77,15 @@ def test_a_bad_array_is_refused(kernel, name, error, change, came):
     ("batch_norm_grad", "mean", C[:5], ValueError, "5"),
     ("batch_norm_grad", "inverse", C[:5], ValueError, "5"),
     ("batch_norm_grad", "weight", C[:5], ValueError, "5"),
-    ("max_pool2d", "kernel_size", 2, TypeError, "2"),
-    ("max_pool2d", "kernel_size", [2, 2], TypeError, r"\[2, 2\]"),
     ("max_pool2d", "kernel_size", (2, 2.0), TypeError, "float"),
     ("max_pool2d", "kernel_size", (0, 2), ValueError, "0"),
     ("max_pool2d", "kernel_size", (5, 2), ValueError, r"\(5, 2\)"),
-    ("max_pool2d", "kernel_size", (17, 16), ValueError, "17×16"),
     ("max_pool2d", "stride", (1, 0), ValueError, "0"),
     ("max_pool2d", "padding", (2, 0), ValueError, r"\(2, 0\)"),
     ("max_pool2d", "padding", (-1, 0), ValueError, "-1"),
     ("avg_pool2d", "padding", None, TypeError, "None"),
     ("avg_pool2d", "stride", (1 << 40, 1), ValueError, str(1 << 40)),
     ("max_pool2d_grad", "winner", np.zeros((2, 2, 2, 4), np.uint8), ValueError, r"\(2, 2, 2, 4\)"),
-    ("max_pool2d_grad", "size", 4, TypeError, "4"),
     ("max_pool2d_grad", "g", np.ones((2, 3, 2, 3), np.float32), ValueError, r"\(2, 3, 2, 3\)"),
     ("avg_pool2d_grad", "size", (4, 1.5), TypeError, "float"),
     ("avg_pool2d_grad", "g", np.ones((2, 3, 2, 3), np.float32), ValueError, r"\(2, 3, 2, 3\)"),
@@ -116,7 +115,7 @@ def test_relu_takes_any_shape_and_keeps_the_layout():
         x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
         np.testing.assert_array_equal(kernels.relu(x), np.maximum(x, 0))
     x = X.reshape(2, 2, 6).transpose(0, 2, 1) - 11
-    if kernels.relu.compiled:
+    if kernels.relu.choice != native.NUMPY:
         assert kernels.relu(x).strides == x.strides
 
 

@@ -90,7 +90,7 @@ def test_a_call_like_the_last_one_but_for_its_types_is_refused():
     x, packed = np.ones((1, 4, 4, 2), np.float32), winograd_conv2d.pack(np.ones((3, 2, 3, 3), np.float32))
     winograd_conv2d(x, packed, padding=1)
     for padding in (True, 1.0):
-        with pytest.raises(TypeError, match="padding must be an integer"):
+        with pytest.raises(TypeError, match=r"padding is .*, wanted an int"):
             winograd_conv2d(x, packed, padding=padding)
     assert winograd_conv2d(x, packed, padding=(1, 0)).shape == (1, 4, 2, 3)
     assert winograd_conv2d(x, packed, padding=1).shape == (1, 4, 4, 3)

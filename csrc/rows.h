@@ -1,4 +1,5 @@
-/* The one micro-kernel body. Every vector variant of gemm and qgemm is this loop with its own multiply.
+/* The body of all micro-kernels that multiply rows by panels: each family of rows is this loop with its own multiply.
+ * The words that it is written in are those of the header vec_*.h that is included before this one.
  *
  *     tile[MR][NR] (+)= A · B    A: MR rows, lda bytes apart     B: NR/16 panels of 16 columns
  *
@@ -23,49 +24,64 @@
  * AVX-512. Then nothing in the loop touches the stack; a test disassembles it to be sure.
  * The rows are addressed from every third one, because x86 addresses have the form base + index:
  * 12 rows are 4 bases and 3 indices instead of 12 pointers. */
-#ifndef NN_MICRO_H
-#define NN_MICRO_H
+#ifndef NN_ROWS_H
+#define NN_ROWS_H
 
-#include "registry.h"
+#include "loops.h"
 
-#include <string.h>
-
-#define UNROLL _Pragma("GCC unroll 32")
+/* tile[mr][nr] = A · B, or with `add` += A · B, from the start of a cache line: floats, or int32 modulo 2^32.
+ * A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of 4 bytes of each row and 64 bytes of each panel
+ * (of rows_f32u4: 8 bytes of a panel, and behind the panels stands the codebook). */
+typedef void rows_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
 
 /* Four bytes as they lie. */
-static inline __attribute__((always_inline)) int32_t four_bytes(const char *p)
+static INLINE int32_t four_bytes(const char *p)
 {
     int32_t word;
     memcpy(&word, p, sizeof word);
     return word;
 }
 
-/* V: a vector register of LANES 32-bit sums. LOAD(p), STORE(p, v): from and to memory. SPREAD(word): an element of
- * A into all lanes. MULTIPLY(s, a, b): s + a·b. */
-#define MICRO(NAME, TARGET_, MR, NR, V, LANES, ZERO, LOAD, STORE, SPREAD, MULTIPLY)                                \
-    TARGET_ void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)        \
+/* b = the panels of a tile of nr columns, from panel p0 on, of those that are `bytes` apart. Beyond the last panel stands
+ * the last again: what it gives is not used. */
+static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0, int64_t last, int nr, const void **b)
+{
+    for (int p = 0; p < nr / PANEL; p++)
+        b[p] = (const char *)panels + smaller(p0 + p, last) * bytes;
+}
+
+/* W: F for vectors of floats, I of int32. MULTIPLY(s, a, b): s + a·b. */
+#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                       \
+    rows_micro NAME;                                                                                               \
+    TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
     {                                                                                                              \
         enum { NV = NR / LANES };                                                                                  \
         const char *rows[(MR + 2) / 3], *panel[NR / PANEL];                                                        \
-        V sum[MR][NV];                                                                                             \
+        V_##W sum[MR][NV];                                                                                         \
         UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;                     \
         UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                               \
         if (add)                                                                                                   \
             UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                \
-                sum[i][v] = LOAD((char *)tile + 4 * (i * NR + v * LANES));                                         \
+                sum[i][v] = LOAD_##W((char *)tile + 4 * (i * NR + v * LANES));                                     \
         else                                                                                                       \
-            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO();            \
+            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO_##W();        \
         for (int64_t s = 0; s < steps; s++) {                                                                      \
-            V bv[NV];                                                                                              \
+            V_##W bv[NV];                                                                                          \
             UNROLL for (int v = 0; v < NV; v++)                                                                    \
-                bv[v] = LOAD(panel[v * LANES / PANEL] + 64 * s + 4 * (v * LANES % PANEL));                         \
+                bv[v] = LOAD_##W(panel[v * LANES / PANEL] + 64 * s + 4 * (v * LANES % PANEL));                     \
             UNROLL for (int i = 0; i < MR; i++) {                                                                  \
-                V av = SPREAD(four_bytes(rows[i / 3] + i % 3 * lda + 4 * s));                                      \
+                V_##W av = SPREAD_##W(four_bytes(rows[i / 3] + i % 3 * lda + 4 * s));                              \
                 UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY(sum[i][v], av, bv[v]);                    \
             }                                                                                                      \
         }                                                                                                          \
         UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                    \
-            STORE((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                             \
+            STORE_##W((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                         \
     }
+
+/* The micro-kernel rows_f32_MRxNR_isa. */
+#define ROWS_F32(MR, NR, isa) HAVE_##isa(ROWS(rows_f32_##MR##x##NR##_##isa, isa, MR, NR, F, MULTIPLY_ADD_F))
+
+/* The same of integers; each instruction set says how it multiplies. */
+#define ROWS_I(family, MULTIPLY, MR, NR, isa) HAVE_##isa(ROWS(family##_##MR##x##NR##_##isa, isa, MR, NR, I, MULTIPLY))
 
 #endif

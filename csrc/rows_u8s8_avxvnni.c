@@ -1,4 +1,4 @@
-/* qgemm micro-kernels for AVX-VNNI: vpdpbusd, as in AVX512-VNNI, on registers of 256 bits, for CPUs without AVX-512.
+/* rows_u8s8 with AVX-VNNI: vpdpbusd, as in AVX512-VNNI, on registers of 256 bits, for CPUs without AVX-512.
  *
  *   tile    sums + B + A = registers of 16
  *   6x16    12 + 2 + 1 = 15     most products
@@ -9,23 +9,16 @@
  * one: then a machine with AVX512-VNNI tests and times them as if it had AVX-VNNI (isa.c).
  *
  * Measured so on a Zen 4 EPYC at 3.7 GHz, 1024 x 1024 x 1024 requantised to uint8, one thread: 94 % of the peak. */
-#include "micro.h"
+#include "vec_avx2.h"
 
-#if NN_AVXVNNI
+#include "rows.h"
 
 #ifdef NN_AVXVNNI_BY_EVEX
 #define VPDPBUSD _mm256_dpbusd_epi32
 #else
 #define VPDPBUSD _mm256_dpbusd_avx_epi32
 #endif
-#define LOAD(p) _mm256_load_si256((const __m256i *)(p))
-#define STORE(p, s) _mm256_store_si256((__m256i *)(p), s)
-#define VNNI(MR, NR)                                                                                            \
-    MICRO(qgemm_vnni_##MR##x##NR##_avxvnni, TARGET(AVXVNNI), MR, NR, __m256i, 8, _mm256_setzero_si256, LOAD,    \
-          STORE, _mm256_set1_epi32, VPDPBUSD)
 
-VNNI(6, 16)
-VNNI(4, 16)
-VNNI(1, 64)
-
-#endif
+ROWS_I(rows_u8s8, VPDPBUSD, 6, 16, avxvnni)
+ROWS_I(rows_u8s8, VPDPBUSD, 4, 16, avxvnni)
+ROWS_I(rows_u8s8, VPDPBUSD, 1, 64, avxvnni)

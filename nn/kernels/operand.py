@@ -1,4 +1,4 @@
-"""A packed operand: a matrix in the layout its kernel reads, with what can be worked out beforehand."""
+"""An operand: one argument of one kernel in the layout that the kernel reads, worked out beforehand."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = True) -> np.ndarra
     for extent in shape:
         size *= extent
     raw = (np.zeros if zeros else np.empty)(size + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
+    start = -raw.__array_interface__["data"][0] % LINE
     return raw[start:start + size].view(dtype).reshape(shape)
 
 
-def frozen(part: Any) -> Any:
+def _frozen(part: Any) -> Any:
     """A read-only view of an array: what was checked when it was packed stays true."""
     if isinstance(part, np.ndarray):
         part = part.view()
@@ -29,22 +29,22 @@ def frozen(part: Any) -> Any:
     return part
 
 
-class Packed:
-    """One operand of one kernel, packed. Made by `kernel.pack(...)`, passed in the operand's place.
+class Operand:
+    """One operand of one kernel, packed: made by `kernel.pack(...)`, passed in its place, immutable.
 
     It owns its memory and nothing else does: the matrix it was packed from may be changed or dropped.
-    kernel: the one that it is for. shape: of that matrix. parts: what it consists of, by name.
+    kernel: the one that it is for. shape: of that matrix. parts: what it consists of, by name: arrays (what
+    it occupies) and plain numbers (what is known about it). c: the parts as the C code knows them.
     """
 
-    __slots__ = ("kernel", "parts", "pinned", "plan", "shape")
+    __slots__ = ("_last", "c", "kernel", "parts", "shape")
 
     def __init__(self, kernel: Any, shape: tuple[int, ...], **parts: Any) -> None:
         self.kernel = kernel
         self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight; or of filters
-        # name -> array (what it occupies) or a plain number (what is known about it)
-        self.parts = {name: frozen(part) for name, part in parts.items()}
-        self.plan: Any = None     # the C side's view of the parts, made by the first call
-        self.pinned: Any = None   # arguments of the last call (bias, scale), already checked
+        self.parts = {name: _frozen(part) for name, part in parts.items()}
+        self.c = kernel.seen_by_c(self)
+        self._last = kernel.nothing    # the last call's plan, and what it was made for: the kernel's memory
 
     @property
     def nbytes(self) -> int:
@@ -55,18 +55,13 @@ class Packed:
         """The operand as it was, to the bit: one array, or (values, indices, indptr) for a sparse one."""
         return self.kernel.unpack(self)
 
-    def __deepcopy__(self, memo: dict) -> Packed:
+    def __deepcopy__(self, memo: dict) -> Operand:
         return self   # nothing in it can change
 
     def __reduce__(self) -> tuple:
-        return self.kernel.repack, (self.unpack(), self.shape)
+        how = {name: self.parts[name] for name in self.kernel.packed_with}
+        return self.kernel.repack, (self.unpack(), self.shape, how)
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.shape))
         return f"<{self.kernel.name} operand {shape}, {self.nbytes} bytes>"
-
-
-def packed_elsewhere(kernel: str, argument: str, operand: Packed) -> TypeError:
-    """The error for an operand in the layout of another kernel."""
-    came = operand.kernel.name
-    return TypeError(f"{kernel}: {argument} must be packed by {kernel}.pack, got one packed by {came}.pack")

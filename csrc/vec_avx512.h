@@ -1,0 +1,49 @@
+/* The words of micro-kernels for AVX-512 (vec_scalar.h says what they mean): sixteen floats or int32. */
+#ifndef NN_VEC_AVX512_H
+#define NN_VEC_AVX512_H
+
+#include "loops.h"
+
+#if NN_X86
+#include <immintrin.h>
+
+enum { LANES = 16 };
+#define V_F __m512
+#define ZERO_F() _mm512_setzero_ps()
+#define LOAD_F(p) _mm512_load_ps(p)
+#define STORE_F(p, v) _mm512_store_ps(p, v)
+#define SPREAD_F(word) _mm512_castsi512_ps(_mm512_set1_epi32(word))
+#define ADD_F(a, b) _mm512_add_ps(a, b)
+#define MULTIPLY_ADD_F(s, a, b) _mm512_fmadd_ps(a, b, s)
+#define POSITIVE_F(v) _mm512_max_ps(_mm512_setzero_ps(), v) /* or v, if it is NaN */
+
+#define V_I __m512i
+#define ZERO_I() _mm512_setzero_si512()
+#define LOAD_I(p) _mm512_load_si512(p)
+#define STORE_I(p, v) _mm512_store_si512(p, v)
+#define SPREAD_I(word) _mm512_set1_epi32(word)
+
+TARGET_avx512 static INLINE __mmask16 first_lanes(int64_t some) { return (__mmask16)((1 << some) - 1); }
+
+TARGET_avx512 static INLINE __m512 LOAD_SOME(const float *p, const int whole, int64_t some)
+{
+    return whole ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(first_lanes(some), p);
+}
+
+TARGET_avx512 static INLINE void STORE_SOME(float *p, const int whole, int64_t some, __m512 v)
+{
+    if (whole)
+        _mm512_storeu_ps(p, v);
+    else
+        _mm512_mask_storeu_ps(p, first_lanes(some), v);
+}
+
+/* A codebook of 16 floats is one register, and vpermps looks at the lowest four bits of an index only. */
+#define CODES(p) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p)))
+#define NEXT_CODES(c) _mm512_srli_epi32(c, 4)
+typedef __m512 look_up_table;
+#define TABLE(codebook) _mm512_loadu_ps(codebook)
+#define LOOK_UP(c, t) _mm512_permutexvar_ps(c, t)
+#endif
+
+#endif

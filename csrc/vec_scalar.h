@@ -1,0 +1,57 @@
+/* The words in which micro-kernels are written, for any CPU: the compiler's own vectors of four floats, which every CPU
+ * has (SSE, NEON). Without them it rearranges a loop until nothing stays in registers.
+ *
+ * Words end in _F for vectors of floats, in _I for vectors of int32. An aligned LOAD or STORE is from the start of a
+ * cache line's vector, LOAD_SOME and STORE_SOME from anywhere: `whole` vectors, or the first `some` numbers of one. */
+#ifndef NN_VEC_SCALAR_H
+#define NN_VEC_SCALAR_H
+
+#include "loops.h"
+
+typedef float four __attribute__((vector_size(16)));
+typedef float four_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t four_ints __attribute__((vector_size(16)));
+
+enum { LANES = 4 };
+#define V_F four
+#define ZERO_F() (four){ 0 }
+#define LOAD_F(p) (*(const four *)(p))
+#define STORE_F(p, v) (*(four *)(p) = (v))
+#define ADD_F(a, b) ((a) + (b))
+#define MULTIPLY_ADD_F(s, a, b) ((s) + (a) * (b))
+#define POSITIVE_F(v) (four)((four_ints)(v) & (((v) > (four){ 0 }) | ((v) != (v)))) /* NaN stays NaN */
+
+/* The float whose bits these are, in all lanes. */
+static inline four spread(int32_t word)
+{
+    float x;
+    memcpy(&x, &word, sizeof x);
+    return (four){ x, x, x, x };
+}
+#define SPREAD_F(word) spread(word)
+
+static INLINE four LOAD_SOME(const float *p, const int whole, int64_t some)
+{
+    if (whole)
+        return *(const four_anywhere *)p;
+    return (four){ p[0], some > 1 ? p[1] : 0, some > 2 ? p[2] : 0, 0 };
+}
+
+static INLINE void STORE_SOME(float *p, const int whole, int64_t some, four v)
+{
+    if (whole)
+        *(four_anywhere *)p = v;
+    else
+        for (int i = 0; i < some; i++)
+            p[i] = v[i];
+}
+
+/* Codes of 4 bits (codes.h): bytes as int32, in each of which LOOK_UP finds the float of its low half. */
+#define V_I four_ints
+#define CODES(p) (four_ints){ (p)[0], (p)[1], (p)[2], (p)[3] }
+#define NEXT_CODES(c) ((c) >> 4)
+typedef const float *look_up_table;
+#define TABLE(codebook) (codebook)
+#define LOOK_UP(c, t) (four){ (t)[(c)[0] & 15], (t)[(c)[1] & 15], (t)[(c)[2] & 15], (t)[(c)[3] & 15] }
+
+#endif

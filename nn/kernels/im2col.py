@@ -1,0 +1,54 @@
+"""im2col: the patch that a filter sees at each position, as one row."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from ..geometry import Pair, both, pair, positions
+from .arguments import integer
+from .kernel import kernel
+
+
+@kernel(x="u8|f32[N,H,W,C]", out="u8|f32[N,H',W',K]")
+def im2col(x: np.ndarray, kernel_size: Pair, *, stride: int | Pair = 1, padding: int | Pair = 0,
+           dilation: int | Pair = 1, fill: int = 0) -> np.ndarray:
+    """x (N, H, W, C), uint8 or float32 → (N, H', W', kH·kW·C): under every position its patch, tap by tap.
+
+    A convolution is then one product of matrices (Chellapilla, Puri & Simard 2006), with filters as rows in
+    the order kH, kW, C. H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. The padding holds `fill`: 0, or the
+    integer that stands for it, in 0..255. Raises TypeError for a wrong type or dtype, ValueError for a wrong
+    shape or value.
+    kernel_size, stride, padding, dilation: integers or pairs (vertical, horizontal).
+    """
+    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = both(kernel_size), both(stride), both(padding), both(dilation)
+    if ph or pw:
+        x = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=fill)
+    n, height, width, c = x.shape
+    down, across = positions(height, kh, sh, 0, dh), positions(width, kw, sw, 0, dw)
+    image, row, pixel, channel = x.strides
+    patches = as_strided(x, (n, down, across, kh, kw, c),
+                         (image, row * sh, pixel * sw, row * dh, pixel * dw, channel))
+    return patches.reshape(n, down, across, kh * kw * c)
+
+
+class _Plan(NamedTuple):
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype
+
+
+def _plan(x: tuple, x_dtype: np.dtype, kernel_size: Any, stride: Any, padding: Any, dilation: Any, fill: Any
+          ) -> _Plan:
+    (kh, kw), stride = pair("im2col", "kernel_size", kernel_size, 1), pair("im2col", "stride", stride, 1)
+    padding, dilation = pair("im2col", "padding", padding, 0), pair("im2col", "dilation", dilation, 1)
+    integer("im2col", "fill", fill, 0, 255)
+    down, across = map(positions, x[1:3], (kh, kw), stride, padding, dilation)
+    if min(down, across) < 1:
+        raise ValueError(f"im2col: kernel_size {(kh, kw)} with dilation {dilation} is larger than images "
+                         f"{x[1:3]} with padding {padding}")
+    return _Plan((x[0], down, across, kh * kw * x[3]), x_dtype)
+
+
+im2col.runs(None, plan=_plan)

@@ -1,0 +1,121 @@
+"""qconv2d, qdepthwise_conv2d: the exact convolution of uint8 images with int8 filters, and requantisation."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..geometry import LARGEST, Pair, both, met, positions
+from .arguments import I32, U8, integer
+from .contract import operand
+from .conv2d import conv2d
+from .convolution import Geometry, geometry, pad
+from .depthwise_conv2d import depthwise
+from .im2col import im2col
+from .kernel import kernel
+from .operand import Operand
+from .qgemm import all_positive, positive, qgemm, requantised
+
+
+@kernel(x="u8[N,H,W,C]", w=operand("s8[O,C/groups,kH,kW]"), bias="s32[O]?", scale="number|f32[O]?",
+        out="s32|u8[N,H',W',O]")
+def qconv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_zero: int = 0,
+            stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1, groups: int = 1,
+            scale: float | np.ndarray | None = None, out_zero: int = 0) -> np.ndarray:
+    """conv2d in integers: Σ (x − x_zero)·w + bias over taps and channels, exact modulo 2³².
+
+    x: uint8 (N, H, W, C); around it lies x_zero, which stands for 0. w: int8 (O, C/groups, kH, kW), or
+    `qconv2d.pack(w, groups)`. bias: int32 (O,). Without `scale` the result is int32; with scale, a positive
+    finite number or float32 (O,), it is requantised as by qgemm, to uint8 with the zero point out_zero.
+    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
+    stride, padding, dilation, groups: those of conv2d.
+    """
+    # float64 holds every integer up to 2⁵³, so this is exact.
+    acc = conv2d.reference(x.astype(np.float64) - x_zero, w.astype(np.float64), None, stride=stride,
+                           padding=padding, dilation=dilation, groups=groups)
+    acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)    # modulo 2³²
+    return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
+
+
+@kernel(x="u8[N,H,W,C]", w="s8[C,1,kH,kW]", bias="s32[C]?", scale="number|f32[C]?", out="s32|u8[N,H',W',C]")
+def qdepthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_zero: int = 0,
+                      stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1,
+                      scale: float | np.ndarray | None = None, out_zero: int = 0) -> np.ndarray:
+    """qconv2d with groups = C = O: one filter for each channel, w int8 (C, 1, kH, kW).
+
+    x, bias, x_zero, scale, out_zero: those of qconv2d. stride, padding, dilation: those of depthwise_conv2d.
+    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
+    """
+    (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
+    kh, kw = w.shape[2:]
+    padded = pad(x.astype(np.int32) - np.int32(x_zero), (ph, pw))
+    rows, columns = positions(x.shape[1], kh, sh, ph, dh), positions(x.shape[2], kw, sw, pw, dw)
+    acc = np.zeros((len(x), rows, columns, len(w)), np.int32)
+    for a in range(kh):
+        for b in range(kw):
+            acc += padded[:, met(a, rows, sh, dh), met(b, columns, sw, dw)] * w[:, 0, a, b].astype(np.int32)
+    if bias is not None:
+        acc += bias
+    return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
+
+
+class _Plan(NamedTuple):
+    geometry: Geometry
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype
+
+
+def _plan(x: tuple, w: tuple, x_zero: Any, stride: Any, padding: Any, dilation: Any, groups: Any, scale: Any,
+          out_zero: Any) -> _Plan:
+    return _checked("qconv2d", geometry("qconv2d", x, w, stride, padding, dilation, groups), x_zero, scale,
+                    out_zero)
+
+
+def _depthwise_plan(x: tuple, w: tuple, x_zero: Any, stride: Any, padding: Any, dilation: Any, scale: Any,
+                    out_zero: Any) -> _Plan:
+    who = "qdepthwise_conv2d"
+    return _checked(who, depthwise(who, x, w, stride, padding, dilation), x_zero, scale, out_zero)
+
+
+def _checked(who: str, at: Geometry, x_zero: Any, scale: Any, out_zero: Any) -> _Plan:
+    integer(who, "x_zero", x_zero, 0, 255)
+    if scale is not None and not (isinstance(scale, np.ndarray) and scale.ndim):
+        positive(who, scale)
+    integer(who, "out_zero", out_zero, 0, 0 if scale is None else 255)
+    return _Plan(at, at.y, I32 if scale is None else U8)
+
+
+def _pack(w: np.ndarray, groups: int = 1) -> Operand:
+    """For each group its filters as the columns of a matrix, in qgemm's panels, in the order of im2col."""
+    groups = integer("qconv2d.pack", "groups", groups, 1, LARGEST)
+    if len(w) % groups:
+        raise ValueError(f"qconv2d.pack: w must have a multiple of groups={groups} filters, got {len(w)}")
+    return Operand(qconv2d, w.shape, weights=w.copy(), groups=groups)
+
+
+def _seen_by_c(w: Operand) -> list[Operand]:
+    filters = w.parts["weights"].transpose(0, 2, 3, 1)
+    return [qgemm.pack(some.reshape(len(some), prod(some.shape[1:])).T)
+            for some in np.split(filters, w.parts["groups"])]
+
+
+def _run(choice: int, x: np.ndarray, w: Operand, bias: np.ndarray | None, x_zero: int, scale: Any,
+         out_zero: int, plan: _Plan, out: np.ndarray) -> None:
+    all_positive("qconv2d", scale)
+    at = plan.geometry
+    how = {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "fill": x_zero}
+    for i, b in enumerate(w.c):
+        some = at.filters(i)
+        each = {"scale": scale[some] if isinstance(scale, np.ndarray) and scale.ndim else scale,
+                "bias": None if bias is None else bias[some], "a_zero": x_zero, "out_zero": out_zero}
+        rows = im2col(x[..., at.channels(i)], at.w[2:], **how)
+        y = qgemm(rows.reshape(prod(rows.shape[:3]), b.shape[0]), b, **each)
+        out[..., some] = y.reshape(*at.y[:3], b.shape[1])
+
+
+qconv2d.runs(_run, plan=_plan, pack=_pack, unpack=lambda w: w.parts["weights"], seen_by_c=_seen_by_c,
+             values=lambda *given: all_positive("qconv2d", given[8]))
+qdepthwise_conv2d.runs(None, plan=_depthwise_plan,
+                       values=lambda *given: all_positive("qdepthwise_conv2d", given[7]))

@@ -1,0 +1,69 @@
+"""qmax_pool2d and qavg_pool2d: windows of quantised images, on the grid on which they are."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..geometry import Pair, both
+from .arguments import U8, integer
+from .kernel import kernel
+from .pool2d import pooled, taps, windows
+
+
+class _Plan(NamedTuple):
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype
+
+
+@kernel(x="u8|f32[N,H,W,C]", out="u8|f32[N,H',W',C]")
+def qmax_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)) -> np.ndarray:
+    """The greatest value in each window of x (N, H, W, C), uint8 or float32, channel by channel.
+
+    y (N, H', W', C), H' = ⌊(H + 2p − k)/s⌋ + 1. Padding never wins; a window that sees no pixel gives 0, or
+    −∞. Raises TypeError, ValueError as max_pool2d, which also says where it was found.
+    kernel_size, stride, padding: integers or pairs (vertical, horizontal).
+    """
+    first, *rest = _windows(x, 0 if x.dtype == np.uint8 else -np.inf, kernel_size, stride, padding)
+    y = first.copy()
+    for pixels in rest:
+        np.maximum(y, pixels, out=y)
+    return y
+
+
+@kernel(x="u8[N,H,W,C]", out="u8[N,H',W',C]")
+def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0), zero: int = 0
+                ) -> np.ndarray:
+    """The mean of each window of x (N, H, W, C), uint8, as an integer on the same grid: real 0 is `zero`.
+
+    y (N, H', W', C): round_half_even(float32(Σ/k) − zero) + zero for the k pixels of a window, padding with
+    `zero` included. Raises TypeError, ValueError as avg_pool2d, ValueError for a zero that is not in 0..255.
+    kernel_size, stride, padding: integers or pairs (vertical, horizontal).
+    """
+    total = sum(pixels.astype(np.float32) for pixels in _windows(x, zero, kernel_size, stride, padding))
+    down, across = both(kernel_size)
+    mean = total / np.float32(down * across)
+    return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(np.uint8)
+
+
+def _windows(x: np.ndarray, fill: float, kernel_size: Any, stride: Any, padding: Any) -> list[np.ndarray]:
+    """For each pixel of a window what all windows see there, as views."""
+    kernel_size, stride, (ph, pw) = both(kernel_size), both(stride), both(padding)
+    counts = windows(x.shape[1:3], kernel_size, stride, (ph, pw))
+    if ph or pw:
+        x = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=fill)
+    return [x[pixels] for pixels in taps(counts, kernel_size, stride)]
+
+
+def _max_plan(x: tuple, x_dtype: np.dtype, kernel_size: Any, stride: Any, padding: Any) -> _Plan:
+    return _Plan((x[0], *pooled("qmax_pool2d", x, kernel_size, stride, padding)[0], x[3]), x_dtype)
+
+
+def _avg_plan(x: tuple, kernel_size: Any, stride: Any, padding: Any, zero: Any) -> _Plan:
+    integer("qavg_pool2d", "zero", zero, 0, 255)
+    return _Plan((x[0], *pooled("qavg_pool2d", x, kernel_size, stride, padding)[0], x[3]), U8)
+
+
+qmax_pool2d.runs(None, plan=_max_plan)
+qavg_pool2d.runs(None, plan=_avg_plan)

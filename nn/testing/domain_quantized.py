@@ -1,0 +1,183 @@
+"""The domains of the calls of an integer Program: grids, their sums, pools, patches and convolutions.
+
+Their results are exact. Along the last axis, which all arrays have, they are many results that have nothing
+to do with each other, but for the patches and the filters of a convolution, whose domains say so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from .case import STYLES, Case, floats, integers
+from .domain import SEEDS
+from .domain_conv import PAIRS
+from .domain_pass import CHANNELS, Pass
+from .domain_pool import AXIS, _fits
+
+SCALES = st.sampled_from([1.0, 0.5, 0.0173, 3e-5, 250.0])
+
+
+class Quantize(Pass):
+    """float32 → uint8; a tenth of the numbers is beyond the grid."""
+
+    name, exact = "quantize", True
+
+    def cases(self) -> st.SearchStrategy[Case]:
+        """Numbers of the size of the grid, and of any size."""
+        return st.builds(self._make, st.integers(0, 4), CHANNELS, SCALES, st.sampled_from(STYLES), SEEDS)
+
+    def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
+        rng, zero = np.random.default_rng(seed), seed % 256
+        x = (rng.uniform(-30, 290, (m, c)) - zero) * scale
+        x = np.round(x * 2 / scale) * scale / 2 if seed % 3 else floats(rng, (m, c), style)    # also ties
+        return Case((x.astype(np.float32),), {"scale": scale, "zero": zero}, seed)
+
+
+class Dequantize(Quantize):
+    """uint8 or int32 → float32, by one scale or one for each channel."""
+
+    name = "dequantize"
+
+    def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
+        rng = np.random.default_rng(seed)
+        q = integers(rng, (m, c), np.uint8, style)
+        q = q if seed % 2 else (q.astype(np.int32) - 100) * 7919
+        more = (rng.uniform(0.5, 2, c).astype(np.float32),) if seed % 3 else (scale,)
+        return Case((q, *more) if seed % 3 else (q,), {"zero": seed % 200} if seed % 3 else
+                    {"scale": scale, "zero": seed % 200}, seed)
+
+
+class Requantize(Dequantize):
+    """uint8 or int32 → uint8."""
+
+    name = "requantize"
+
+    def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
+        case = super()._make(m, c, scale, style, seed)
+        return case.on(*case.args, out_zero=seed % 251)
+
+
+class Qadd(Quantize):
+    """uint8 + uint8 → uint8, each on a grid of its own."""
+
+    name = "qadd"
+
+    def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
+        rng = np.random.default_rng(seed)
+        a, b = (integers(rng, (m, c), np.uint8, style) for _ in range(2))
+        zeros = dict(zip(("a_zero", "b_zero", "zero"), rng.integers(0, 256, 3).tolist(), strict=True))
+        return Case((a, b), {"a_scale": scale, "b_scale": scale * 1.7, "scale": scale * 2.1, **zeros}, seed)
+
+
+class QmaxPool2d(Pass):
+    """The greatest of each window."""
+
+    name, exact, types = "qmax_pool2d", True, (np.uint8, np.float32)
+
+    def cases(self) -> st.SearchStrategy[Case]:
+        """Each axis has its own size, window, stride and padding."""
+        axis = AXIS.filter(_fits)
+        return st.builds(self._make, st.integers(1, 2), axis, axis, CHANNELS, st.sampled_from(STYLES), SEEDS)
+
+    def _make(self, n, down, across, c, style, seed) -> Case:
+        (h, w), *pairs = zip(down, across, strict=True)
+        rng, shape, dtype = np.random.default_rng(seed), (n, h, w, c), self.types[seed % len(self.types)]
+        x = floats(rng, shape, style) if dtype is np.float32 else integers(rng, shape, dtype, style)
+        how = dict(zip(("kernel_size", "stride", "padding"), pairs, strict=True))
+        return Case((x,), {**how, **self.more(seed)}, seed)
+
+    def more(self, seed: int) -> dict:
+        """Further options."""
+        return {}
+
+
+class QavgPool2d(QmaxPool2d):
+    """The mean of each window, on the same grid."""
+
+    name, types = "qavg_pool2d", (np.uint8,)
+
+    def more(self, seed: int) -> dict:
+        """Where 0 is."""
+        return {"zero": seed % 256}
+
+
+class Im2col(QmaxPool2d):
+    """Patches as rows. Channels of the result are channels of each tap."""
+
+    name = "im2col"
+
+    def more(self, seed: int) -> dict:
+        """What lies around the images."""
+        return {"fill": seed % 256}
+
+
+class QdepthwiseConv2d(Pass):
+    """uint8 images and one int8 filter for each channel."""
+
+    name, exact = "qdepthwise_conv2d", True
+
+    def cases(self) -> st.SearchStrategy[Case]:
+        """Small images; strides, paddings and dilations; with bias and scale and without."""
+        size, taps = st.integers(0, 6), st.sampled_from([1, 2, 3])
+        return st.builds(self._draw, st.integers(1, 2), st.tuples(size, size), CHANNELS,
+                         st.tuples(taps, taps), st.sampled_from(STYLES), SEEDS)
+
+    def _draw(self, n, size, c, kernel, style, seed) -> Case:
+        rng = np.random.default_rng(seed)
+        how = {name: tuple(rng.choice(some[:2], 2).tolist()) for name, some in PAIRS.items()}
+        spans = [d * (k - 1) + 1 for d, k in zip(how["dilation"], kernel, strict=True)]
+        # Without height or width the padding alone must have room for a window.
+        how["padding"] = tuple(p if s else -(-span // 2) for s, span, p in
+                               zip(size, spans, how["padding"], strict=True))
+        size = tuple(max(s, span) if s else 0 for s, span in zip(size, spans, strict=True))
+        return self._make(rng, n, size, c, kernel, {**how, "x_zero": seed % 256}, style, seed)
+
+    def _make(self, rng, n, size, c, kernel, how, style, seed) -> Case:
+        x, w = integers(rng, (n, *size, c), np.uint8, style), integers(rng, (c, 1, *kernel), np.int8, style)
+        return Case((x, w), {**how, **self._around(rng, c, seed)}, seed)
+
+    @staticmethod
+    def _around(rng, o: int, seed: int) -> dict:
+        """bias, scale and out_zero, or not."""
+        more = {"bias": rng.integers(-999, 999, o).astype(np.int32)} if seed % 3 else {}
+        if seed % 4:
+            scale = rng.uniform(1e-4, 1e-2, o).astype(np.float32) if seed % 4 > 1 else 3e-3
+            more |= {"scale": scale, "out_zero": seed % 99}
+        return more
+
+    def take(self, case: Case, index: np.ndarray) -> Case:
+        """The case with some of its channels."""
+        more = {name: v[index] for name, v in case.options.items() if isinstance(v, np.ndarray)}
+        return case.on(np.ascontiguousarray(case.args[0][..., index]), case.args[1][index], **more)
+
+
+class Qconv2d(QdepthwiseConv2d):
+    """uint8 images and int8 filters, in groups."""
+
+    name = "qconv2d"
+
+    def _make(self, rng, n, size, c, kernel, how, style, seed) -> Case:
+        groups, c = 1 + seed % 3, 1 + c % 5
+        o = groups * (1 + seed % 7)
+        x = integers(rng, (n, *size, groups * c), np.uint8, style)
+        w = integers(rng, (o, c, *kernel), np.int8, style)
+        return Case((x, w), {**how, "groups": groups, **self._around(rng, o, seed)}, seed)
+
+    def weight(self, case: Case) -> tuple[np.ndarray, ...]:
+        """What is packed, and what `unpack` must give back."""
+        return case.args[1:]
+
+    def to_pack(self, case: Case) -> tuple:
+        """The filters do not say in how many groups they are."""
+        return case.args[1], case.options["groups"]
+
+    def take(self, case: Case, index: np.ndarray) -> Case:
+        """The case with some of its filters, as one group of all channels: none, or in another order."""
+        w, groups = case.args[1], case.options["groups"]
+        dense = np.zeros((len(w), case.args[0].shape[3], *w.shape[2:]), np.int8)
+        for i in range(groups):
+            some = slice(i * len(w) // groups, (i + 1) * len(w) // groups)
+            dense[some, i * w.shape[1]:(i + 1) * w.shape[1]] = w[some]
+        more = {name: v[index] for name, v in case.options.items() if isinstance(v, np.ndarray)}
+        return case.on(case.args[0], dense[index], groups=1, **more)

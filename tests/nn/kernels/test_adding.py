@@ -1,0 +1,84 @@
+"""A micro-kernel and a kernel are added as README.md says, in a copy, with nothing else."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nn import kernels
+from nn.kernels import native
+
+README = Path(native.csrc() or "").parent / "README.md"
+
+CHILD = """
+import warnings; warnings.simplefilter("ignore")     # it is not the library of the csrc/ that lies beside nn
+from nn import kernels
+from nn.testing.check import forced, holds, laws_for
+for kernel in (kernels.gemm, kernels.winograd_conv2d, kernels.tt_matmul, kernels.codebook_gemm):
+    assert "{name}" in [variant.name for variant in kernel.variants()], kernel.name
+    added = forced(kernel, "{name}", steady=True)
+    for law in laws_for(added):
+        holds(law, added, examples=10)
+print(kernels.native.micro_kernels()["{name}"].tile)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not README.is_file() or kernels.isa() == "scalar" or bool(os.environ.get("NN_KERNELS")),
+                    reason="needs README.md, the C sources and AVX2")
+def test_a_micro_kernel_is_a_file_and_a_row(tmp_path):
+    section = README.read_text(encoding="utf-8").split("### To add a micro-kernel")[1].split("\n### ")[0]
+    (path,) = re.findall(r"here `csrc/(\w+)\.c`", section)
+    source, row = re.findall(r"```c\n(.*?)```", section, re.DOTALL)
+    folder = shutil.copytree(native.csrc(), tmp_path / "csrc")
+    table = (folder / "micro.def").read_text(encoding="utf-8")
+    last = re.findall(r"^MICRO\(rows_f32,.*\n", table, re.MULTILINE)[-1]
+    (folder / "micro.def").write_text(table.replace(last, last + row), encoding="utf-8")
+    (folder / f"{path}.c").write_text(source, encoding="utf-8")
+    build = [sys.executable, str(folder / "build.py"), "--werror", "--out", str(tmp_path)]
+    subprocess.run(build, check=True, capture_output=True)
+    environment = {**os.environ, "NN_KERNELS": str(tmp_path / "_kernels.abi3.so")}
+    run = subprocess.run([sys.executable, "-c", CHILD.format(name=path)], capture_output=True, text=True,
+                         check=False, env=environment, cwd=README.parent)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["(3,", "16)"]
+
+
+KERNEL = """
+from nn import kernels
+from nn.testing import check
+report = check(kernels.square, examples=10)
+assert report, report
+assert len(kernels.square.variants()) >= 2
+print(report.passed > 10, kernels.square.gate.startswith("def square(x, *, out=None)"))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not README.is_file() or native.lib is None or bool(os.environ.get("NN_KERNELS")),
+                    reason="needs README.md, the C sources and a compiler")
+def test_a_kernel_is_two_files_a_row_and_an_export(tmp_path):
+    section = README.read_text(encoding="utf-8").split("### To add a kernel")[1].split("\n### ")[0]
+    (python,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (c,) = re.findall(r"```c\n(.*?)```", section, re.DOTALL)
+    for name in ("nn", "csrc"):
+        shutil.copytree(README.parent / name, tmp_path / name,
+                        ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    (tmp_path / "nn/kernels/square.py").write_text(python, encoding="utf-8")
+    (tmp_path / "csrc/square.c").write_text(c, encoding="utf-8")
+    for path, behind, line in (("csrc/micro.def", "PASS(relu)\n", r": `(PASS\(\w+\))`"),
+                               ("nn/kernels/__init__.py", "from .relu import relu, relu_grad\n",
+                                r"`(from \.\w+ import \w+)`")):
+        text, row = (tmp_path / path).read_text(encoding="utf-8"), re.findall(line, section)[0]
+        (tmp_path / path).write_text(text.replace(behind, f"{behind}{row}\n"), encoding="utf-8")
+    build = [sys.executable, "csrc/build.py", "--werror"]
+    subprocess.run(build, check=True, capture_output=True, cwd=tmp_path)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NN_")}
+    run = subprocess.run([sys.executable, "-W", "error", "-c", KERNEL], capture_output=True, text=True,
+                         check=False, env={**clean, "PYTHONPATH": str(tmp_path)}, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["True", "True"]
