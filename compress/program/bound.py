@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import Packed, isa
+from nn.kernels import Operand, isa
 from nn.sizes import at
 
 from .buffers import Buffers
@@ -153,4 +153,4 @@ class Bound:
 
 def _nbytes(held: Iterable[Any]) -> int:
     """Bytes of arrays and operands, each counted once."""
-    return sum({id(one): one.nbytes for one in held if isinstance(one, (np.ndarray, Packed))}.values())
+    return sum({id(one): one.nbytes for one in held if isinstance(one, (np.ndarray, Operand))}.values())

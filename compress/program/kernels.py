@@ -1,4 +1,6 @@
-"""The arithmetic of an integer Program's calls that are no matrix products, and of windows, in NumPy.
+"""The arithmetic of an integer Program's steps that are no products, and of windows, in NumPy: what the
+kernels of these names in nn define, into an array that is there, and as fast as NumPy is. Once they have C
+these functions go.
 
 q stands for scale · (q − zero). Rounding is half to even, once, in float32; what leaves the codes of the
 format is clamped.
@@ -11,17 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import conv2d
+from nn.geometry import positions
 
-__all__ = ["avg_pool2d", "dequantize", "im2col", "max_pool2d", "out_size", "qadd", "qavg_pool2d", "qconv2d",
-           "quantize", "requantize"]
+__all__ = ["dequantize", "im2col", "max_pool2d", "qadd", "qavg_pool2d", "quantize"]
 
 Pair = tuple[int, int]
-
-
-def out_size(size: int, kernel: int, stride: int, padding: int = 0, dilation: int = 1) -> int:
-    """Positions of a window along one axis: ⌊(size + 2·padding − dilation·(kernel − 1) − 1)/stride⌋ + 1."""
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
 def quantize(x: np.ndarray, grid: Any, *, out: np.ndarray) -> None:
@@ -36,13 +32,6 @@ def dequantize(q: np.ndarray, grid: Any, *, out: np.ndarray) -> None:
     np.copyto(out, grid.dequantize(q))
 
 
-def requantize(acc: np.ndarray, scale: np.ndarray, zero: int, format: Any, *, out: np.ndarray) -> None:
-    """clamp(round(acc · scale) + zero) for sums (…, C), int32, and a scale for each of their C columns."""
-    with np.errstate(over="ignore"):  # infinity is clamped like any other large number
-        scaled = np.clip(acc.astype(np.float32) * scale, format.lowest - zero, format.highest - zero)
-    np.copyto(out, np.rint(scaled) + np.float32(zero), casting="unsafe")
-
-
 def qadd(a: np.ndarray, b: np.ndarray, a_grid: Any, b_grid: Any, grid: Any, *, out: np.ndarray) -> None:
     """The sum of two values on two grids, on a third: each is taken to its scale, then they are added and
     rounded."""
@@ -51,13 +40,6 @@ def qadd(a: np.ndarray, b: np.ndarray, a_grid: Any, b_grid: Any, grid: Any, *, o
     total += (b.astype(np.float32) - np.float32(b_grid.zero)) * of_b
     low, high = grid.format.lowest - grid.zero, grid.format.highest - grid.zero
     np.copyto(out, np.rint(np.clip(total, low, high)) + np.float32(grid.zero), casting="unsafe")
-
-
-def qconv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray, zero: int, **how: Any) -> np.ndarray:
-    """Σ (x − zero) · w + bias, int32, for images (N, H, W, C) and filters (O, C/groups, kH, kW): exact, for
-    float64 holds every such integer."""
-    x, w, bias = x.astype(np.float64) - zero, w.astype(np.float64), bias.astype(np.float64)
-    return conv2d.reference(x, w, bias, **how).astype(np.int32)
 
 
 def im2col(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, fill: int, *,
@@ -71,7 +53,7 @@ def im2col(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, dilation: P
     (kh, kw), (sh, sw), (dh, dw) = kernel, stride, dilation
     x = _padded(x, padding, fill)
     n, height, width, channels = x.shape
-    rows, columns = out_size(height, kh, sh, 0, dh), out_size(width, kw, sw, 0, dw)
+    rows, columns = positions(height, kh, sh, 0, dh), positions(width, kw, sw, 0, dw)
     x = np.ascontiguousarray(x)
     bn, bh, bw, bc = x.strides
     steps = bn, bh * sh, bw * sw, bh * dh, bw * dw, bc
@@ -88,12 +70,6 @@ def max_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, *, out:
         np.maximum(out, window, out=out)
 
 
-def avg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, *, out: np.ndarray) -> None:
-    """The mean of each window, padding counted in with 0."""
-    total = sum(_windows(x, kernel, stride, padding, 0))
-    np.divide(total, np.float32(kernel[0] * kernel[1]), out=out)
-
-
 def qavg_pool2d(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, zero: int, *,
                 out: np.ndarray) -> None:
     """The mean of each window on the grid of its input, rounded half to even; padding counts as real 0."""
@@ -106,7 +82,7 @@ def _windows(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, fill: flo
     """For every place in the window, the (N, H', W', C) view of what lies there."""
     (kh, kw), (sh, sw) = kernel, stride
     x = _padded(x, padding, fill)
-    rows, columns = out_size(x.shape[1], kh, sh), out_size(x.shape[2], kw, sw)
+    rows, columns = positions(x.shape[1], kh, sh), positions(x.shape[2], kw, sw)
     for i in range(kh):
         for j in range(kw):
             yield x[:, i : i + sh * (rows - 1) + 1 : sh, j : j + sw * (columns - 1) + 1 : sw]

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from nn.geometry import positions
+from nn.kernels import avg_pool2d
+
 from .. import kernels
 from ..call import Call
 from ..op import Line, Op, Step, windows
@@ -29,7 +32,7 @@ class _Pool(Op):
         n, height, width, channels = x.shape
         if not type(height) is type(width) is int:
             raise line.fail(f"the height and width of images can't move; got {x.shape}")
-        rows, columns = map(kernels.out_size, (height, width), kernel, stride, padding)
+        rows, columns = map(positions, (height, width), kernel, stride, padding, (1, 1))
         return line.made(x.dtype, (n, rows, columns, channels), x.grid)
 
     def said(self, call: Call) -> list[str]:
@@ -58,7 +61,7 @@ class AvgPool2d(_Pool):
         how, (name,) = self.how(line), line.call.inputs
         if made.grid is None:
             return [Step("avg_pool2d", (name,), line.call.output, made,
-                         lambda held, out, x: kernels.avg_pool2d(x, *how, out=out), self.words(line.call))]
+                         lambda held, out, x: avg_pool2d(x, *how, out=out), self.words(line.call))]
         return [Step("qavg_pool2d", (name,), line.call.output, made,
                      lambda held, out, x: kernels.qavg_pool2d(x, *how, held[0].zero, out=out),
                      self.words(line.call), load=lambda source: (source.grid(name),))]

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nn.kernels import conv2d, depthwise_conv2d, gemm, qgemm, winograd_conv2d
+from nn.geometry import positions
+from nn.kernels import conv2d, depthwise_conv2d, gemm, qconv2d, qdepthwise_conv2d, qgemm, winograd_conv2d
 
 from ...stored import Stored, as_matrix
 from .. import kernels
@@ -124,7 +125,7 @@ class Conv2d(_Product):
         if not all(type(side) is int for side in size):
             raise line.fail(f"the height and width of images can't move; got {x.shape}")
         line.made(x.dtype, (n, *(s + 2 * p for s, p in zip(size, padding, strict=True)), channels))
-        rows, columns = map(kernels.out_size, size, shape[2:], stride, padding, dilation)
+        rows, columns = map(positions, size, shape[2:], stride, padding, dilation)
         made = self.result(line, (n, rows, columns, shape[0]))
         if algorithm(line, (rows, columns)) == "im2col":
             line.made(x.dtype, (n, rows, columns, prod(shape[1:])))
@@ -187,16 +188,20 @@ class Conv2d(_Product):
                      floats(line, winograd_conv2d.pack), macs)]
 
     def by_grouped(self, line: Line, made: Value, macs: int, how: dict) -> list[Step]:
-        how, grid = {**how, "groups": line["groups"]}, made.grid
+        """A kernel of integers that takes images: a filter for each channel, or channels in groups."""
+        groups, (o, i, *_) = line["groups"], filters(line.weight())
+        if i == 1 and groups == o:
+            kernel, pack = qdepthwise_conv2d, from_rows
+        else:
+            kernel, how = qconv2d, {**how, "groups": groups}
+            pack = lambda weight: qconv2d.pack(from_rows(weight), groups)  # noqa: E731
 
-        def run(w: np.ndarray, out: np.ndarray, x: np.ndarray, **options: Any) -> None:
-            acc = kernels.qconv2d(x, w, options["bias"], options["a_zero"], **how)
-            if grid is None:
-                np.copyto(out, acc)
-            else:
-                kernels.requantize(acc, options["scale"], options["out_zero"], grid.format, out=out)
+        def run(w: Any, out: np.ndarray, x: np.ndarray, **options: Any) -> None:
+            options["x_zero"] = options.pop("a_zero")
+            options.pop("out_dtype", None)
+            kernel(x, w, out=out, **options, **how)
 
-        return sums(line, line.call.inputs, made, macs, "qconv2d", from_rows, run)
+        return sums(line, line.call.inputs, made, macs, kernel.name, pack, run)
 
     def moved(self, line: Line) -> str:
         """How the windows of a step are read."""

@@ -93,7 +93,7 @@ def test_a_convolution_of_no_pixel_is_its_bias(kernel, variant, size):
 def test_the_pools_of_a_program_read_nothing_where_no_pixel_is(dtype, greatest):
     """A Program has no such images; its kernels are functions all the same."""
     how, x = ((2, 2), (2, 2), (1, 1)), np.zeros((3, 0, 2, 5), dtype)
-    mean = (of_programs.qavg_pool2d, (*how, 0)) if dtype == "uint8" else (of_programs.avg_pool2d, how)
+    mean = (of_programs.qavg_pool2d, (*how, 0)) if dtype == "uint8" else (kernels.avg_pool2d, how)
     for (kernel, arguments), want in (((of_programs.max_pool2d, how), greatest), (mean, 0)):
         out = np.full((3, 1, 2, 5), 9, dtype)
         kernel(x, *arguments, out=out)
