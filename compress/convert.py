@@ -1,74 +1,77 @@
-"""convert: lower a trained model to a Program, a flat list of kernel calls.
+"""convert: lower a trained model to a Program, a flat list of calls that says what is computed.
 
-Trace the model to a Graph, fold batch norm into the layers before it, then write for every node the calls
-that do its work (lowering.py).
+Trace the model to a Graph, lower its structure (lower/), and give it its numbers: weights in their stored
+form, grids of its activations.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+from typing import Any
 
 import nn
 
-from .lower.lowering import Lowering
-from .prepare import checked_example, observe
+from .examples import Example, observe
+from .lower.lowering import lowered
+from .lower.numbers import Numbers
+from .program.algorithms import ALGORITHMS
 from .program.program import Program
-from .program.winograd import ALGORITHMS
-from .rehearse import folded
+from .rehearse import check_constants, check_folded
 from .simulate import Simulation
 
 __all__ = ["convert"]
 
 
-def convert(
-    model: nn.Module, example: np.ndarray | None = None, *, algorithm: str = "auto"
-) -> Program:
+def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", integer: bool = False,
+            dims: Mapping[str, Any] | None = None, state: Mapping[str, str] | None = None) -> Program:
     """The Program of a model, prepared or not, in evaluation mode.
 
-    `example`, float32 (N, …), gives the shapes and calibrates quantized activations; the one given to
-    `prepare` is used if there is none here. The model is not changed.
+    `example`, float32 (N, …) or integers, gives the shapes and calibrates quantized activations; the one
+    given to `prepare` is used if there is none here. A network of several inputs takes a tuple of arrays, or
+    a dict by name; dims names their dimensions and state the outputs that become inputs, as in nn.trace. The
+    model is not changed.
 
     `algorithm` says how float32 convolutions multiply: all as they are written down ("direct"), or as
     products with their patches ("im2col"); by Winograd's algorithm wherever it is possible (3×3 filters,
-    stride 1, dilation 1) and directly elsewhere ("winograd"); or by it only where a model of the costs says
-    that it is faster ("auto"). The Program's lines show what was chosen.
+    stride 1, dilation 1) and directly elsewhere ("winograd"); or as a model of the costs says when the
+    Program is bound ("auto").
 
-    Raises ValueError where an op has no kernel call yet (named, with its module), where a pruning
-    schedule has not ended, or where there is no example; nn.TraceError where `forward` can't be written
-    down as a list.
+    An operation without a kernel runs its rule on NumPy, and the Program's lines say so; `integer` refuses it
+    instead, and all else that would leave integers between the first layer and the last.
+
+    Raises ValueError for that (named, with its module), where a pruning schedule has not ended, or where
+    there is no example; nn.TraceError where `forward` can't be written down as a list.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"convert: model must be an nn.Module; got {type(model).__name__}")
     if algorithm not in ALGORITHMS:
         raise ValueError(f"convert: algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}")
-    prepared = getattr(model, "prepared", None)
-    simulation = model.parametrization
+    prepared, simulation = getattr(model, "prepared", None), model.parametrization
     ranges = simulation.ranges if isinstance(simulation, Simulation) and example is None else None
     if example is None:
         example = prepared.example if prepared is not None else None
         if example is None:
             raise ValueError("convert: needs an example batch, here or at prepare, for the network's shapes")
-    example = checked_example("convert", example)
-    graph = nn.trace(model, example[:3])
+    example = Example.of("convert", example, dims, state)
+    graph = example.trace(model)
     for name, chain in graph.parametrizations.items():
         try:
             chain.check_finished()
         except ValueError as error:
             raise ValueError(f"convert: {name}: {error}{_if_frozen(model, name)}") from None
-    graph = folded(graph, "convert")
-    Lowering(graph, {}).check_operations()
-    if ranges is None:
-        quantized = any(chain.activations is not None for chain in graph.parametrizations.values())
-        ranges = observe(graph, example) if quantized else {}
-    return Lowering(graph, ranges, algorithm).program(type(model).__name__)
+    check_constants(graph, "convert")
+    low = lowered(graph, type(model).__name__, algorithm, integer)
+    numbers = Numbers(low.known, graph.constants, graph.parametrizations, ranges)
+    check_folded(numbers, "convert")
+    if ranges is None and low.known.integer:
+        numbers.ranges = observe(numbers, example)
+    return low.program(numbers)
 
 
 def _if_frozen(model: nn.Module, name: str) -> str:
     """What to do about the schedule of a weight that is frozen, for a message; else nothing."""
     if dict(model.named_parameters())[name].requires_grad:
         return ""
-    return (
-        " (the weight is frozen: an optimizer of all model.parameters() moves its schedule on without "
-        "training it, one of those that require a gradient does not; a weight that is frozen before prepare "
-        "has the end of its schedule at once)"
-    )
+    return (" (the weight is frozen: an optimizer of all model.parameters() moves its schedule on without "
+            "training it, one of those that require a gradient does not; a weight that is frozen before "
+            "prepare has the end of its schedule at once)")

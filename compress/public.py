@@ -3,9 +3,10 @@
 from .chain import Chain
 from .convert import convert
 from .prepare import prepare
-from .program.calls import ProgramError
+from .program.bound import Bound
 from .program.files import load, save
 from .program.program import Program
+from .program.value import ProgramError
 from .recipe import Recipe
 from .report import report, weight_errors
 from .schedule import Cubic, Once
@@ -15,6 +16,7 @@ from .techniques import __all__ as _techniques
 from .transform import Context, Invariant, Transform
 from .unprepare import unprepare
 
-__all__ = ["Chain", "Context", "Cubic", "Invariant", "Once", "Program", "ProgramError", "Recipe", "Stored",
+__all__ = ["Bound", "Chain", "Context", "Cubic", "Invariant", "Once", "Program", "ProgramError", "Recipe",
+           "Stored",
            "Transform", "convert", "load", "prepare", "report", "save", "unprepare", "weight_errors"]
 __all__ += _techniques

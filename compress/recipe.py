@@ -44,12 +44,11 @@ class Recipe:
         return self.choices[fits[-1][1]]
 
     def chains(self, model: nn.Module) -> dict[str, Chain]:
-        """Module name → chain for all Linear and Conv2d layers of the model that the recipe touches.
+        """Name of a layer → chain for all layers of the model that the recipe touches.
 
-        Raises ValueError where a key of the recipe fits no layer, or where nothing is chosen.
+        Raises ValueError where a key of the recipe fits no layer.
         """
-        layers = {name: layer for name, layer in model.named_modules()
-                  if isinstance(layer, (nn.Linear, nn.Conv2d))}
+        layers = {name: layer for name, layer in model.named_modules() if _weights(layer)}
         for key in self.choices:
             if not any(_specificity(key, name, layer) for name, layer in layers.items()):
                 raise ValueError(
@@ -57,8 +56,21 @@ class Recipe:
         chosen = {name: self.chain_for(name, layer) for name, layer in layers.items()}
         return {name: chain for name, chain in chosen.items() if chain is not None}
 
+    def weights(self, model: nn.Module) -> dict[str, Chain]:
+        """The same by the names of the layers' weights."""
+        layers = dict(model.named_modules())
+        return {f"{name}.{own}" if name else own: chain for name, chain in self.chains(model).items()
+                for own in _weights(layers[name])}
+
     def __repr__(self) -> str:
         return f"Recipe({self.choices!r})"
+
+
+def _weights(layer: nn.Module) -> tuple[str, ...]:
+    """The weights of a layer that a product reads, by the names of its attributes."""
+    if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+        return ("weight",)
+    return ("in_proj_weight",) if hasattr(layer, "in_proj_weight") else ()
 
 
 def _key(key: Any) -> str | type:

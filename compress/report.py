@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 import nn
+from nn.kernels import winograd_conv2d
 
+from .program.algorithms import moved
 from .program.files import to_bytes
 from .program.program import Program
-from .program.winograd import WinogradWeight, moved
 from .stored import Stored
 
 __all__ = ["Report", "WeightError", "report", "weight_errors"]
@@ -102,20 +103,22 @@ def weight_errors(model: nn.Module, program: Program | None = None) -> WeightErr
 
     Weights without a parametrization are stored exactly and count with an error of 0, but for the filters
     that `program`, what the model was converted to, multiplies by Winograd's algorithm: those move by a
-    rounding.
+    rounding when they are transformed.
     Raises TypeError for what is no Module.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"weight_errors: model must be an nn.Module; got {type(model).__name__}")
-    stored = {} if program is None else program.constants
+    transformed = set() if program is None else {
+        call.constants["weight"] for call in program.calls
+        for step in program.bound.calls[call.output] if step.kernel == "winograd_conv2d"}
     norm = certified = measured = 0.0
     for name, parameter in model.named_parameters():
         w = parameter.data
         norm += float(np.sum(w.astype(np.float64) ** 2))
         chain = getattr(parameter, "parametrization", None)
-        if isinstance(stored.get(name), WinogradWeight):
+        if name in transformed:
             certified += float(np.sum(moved(w) ** 2))
-            measured += float(np.sum((w.astype(np.float64) - WinogradWeight(w).decode()) ** 2))
+            measured += float(np.sum((w.astype(np.float64) - winograd_conv2d.pack(w).unpack()) ** 2))
         if chain is None:
             continue
         bound = chain.bound(w)

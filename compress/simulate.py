@@ -1,11 +1,11 @@
 """Quantization-aware training: the network is trained as the integer Program will compute it.
 
-Forward is the Program itself. At every step the model is lowered as `convert` would lower it now, the
-Program runs, and the values it makes are the values the network has; so what is simulated is what will
-run, integer for integer. Backward is that of the float graph at those values: rounding counts as the
-identity (straight-through; Bengio, Léonard & Courville 2013), clipping has gradient 0 (Krishnamoorthi
-2018, §2.4). Batch norm is folded with its running statistics, which stand still; its scale and shift are
-trained (ibid., §3.2.2, after freezing).
+Forward is the Program itself. The network is lowered once, as `convert` would lower it; at every step its
+Program gets the numbers of that moment and runs, and the values it makes are the values the network has; so
+what is simulated is what will run, integer for integer. Backward is that of the float graph at those values:
+rounding counts as the identity (straight-through; Bengio, Léonard & Courville 2013), clipping has gradient 0
+(Krishnamoorthi 2018, §2.4). Batch norm is folded with its running statistics, which stand still; its scale
+and shift are trained (ibid., §3.2.2, after freezing).
 """
 
 from __future__ import annotations
@@ -13,22 +13,65 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
 import nn
 from nn.graph import Graph, Node
 from nn.parametrize import ModuleParametrization
-from nn.rules import RULES
+from nn.rules import RULES, Rule
+from nn.sizes import at
 from nn.tensor import Tensor, apply
 
 from .formats.straight_through import STRAIGHT_THROUGH
-from .lower.fold import WEIGHTED, fold_batch_norm, folded_norms
-from .lower.lowering import Lowering
-from .program.program import Program
+from .lower.lowering import Lowered, lowered
+from .lower.numbers import Numbers
+from .lower.table import Need
+from .program.bound import Bound
 from .state import from_arrays, to_arrays
 
-__all__ = ["Simulation"]
+__all__ = ["FOLDED_BIAS", "FOLDED_WEIGHT", "Simulation"]
+
+
+def _along(per_channel: np.ndarray, ndim: int) -> np.ndarray:
+    return per_channel.reshape(-1, *[1] * (ndim - 1))
+
+
+def _weight_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple:
+    """W′ = γ·s·W, with s = 1/√(σ² + ε)."""
+    w, gamma, spread = saved
+    factor = spread if gamma is None else gamma * spread
+    return (needs[0] and g * _along(factor, w.ndim),
+            needs[1] and (g * w).reshape(len(w), -1).sum(axis=1) * spread, None)
+
+
+def _bias_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple:
+    """b′ = γ·s·(b − μ) + β."""
+    b, gamma, spread, mean = saved
+    return (needs[0] and g * (spread if gamma is None else gamma * spread),
+            needs[1] and g * ((0 if b is None else b) - mean) * spread, needs[2] and g, None)
+
+
+def _samples(*shapes: tuple[int, ...]) -> Any:
+    return lambda rng: [([rng.normal(size=shape) for shape in shapes],
+                         {"spread": rng.uniform(0.5, 2, 3), "mean": rng.normal(size=3)})]
+
+
+FOLDED_WEIGHT = Rule(
+    "folded_weight", "y = target;  dw = f·g, dγ = s·Σ w·g, as if y were f·w, f = γ·s, s = 1/√(σ² + ε)",
+    lambda w, gamma, target, *, spread, mean: (target, (w, gamma, spread)), _weight_vjp,
+    samples=_samples((3, 4), (3,), (3, 4)),
+    surrogate=lambda w, gamma, target, spread, mean: lambda w, gamma,
+        target: w * _along(gamma * spread, w.ndim))
+
+FOLDED_BIAS = Rule(
+    "folded_bias", "y = target;  db = f·g, dγ = s·(b − μ)·g, dβ = g, as if y were f·(b − μ) + β, f = γ·s",
+    lambda b, gamma, beta, target, *, spread, mean: (target, (b, gamma, spread, mean)), _bias_vjp,
+    samples=_samples((3,), (3,), (3,), (3,)),
+    surrogate=lambda b, gamma, beta, target, spread, mean: lambda b, gamma, beta, target:
+        gamma * spread * (b - mean) + beta)
 
 
 @dataclass
@@ -46,40 +89,59 @@ class Simulation(ModuleParametrization):
     ranges: dict[str, tuple[float, float]] = field(repr=False)
     momentum: float = 0.01
 
-    def __call__(self, model: nn.Module, x: Tensor) -> Tensor:
-        """The model's output for x (N, …), a Tensor or an array, as its Program computes it."""
-        x = x if isinstance(x, Tensor) else Tensor(x)
-        graph = self.current(model)
-        with _divergence(model, x.data):
-            folded, lowering, program = self._program(model, graph)
-        program.check(x.data)
-        with _divergence(model, x.data):
-            made = program.every_value(x.data)
-        operands = _Operands(model, graph, folded, lowering)
-        real = {folded.input: self._real(folded.input, x, lowering, made)}
-        grid: dict[str, Tensor] = {}
-        ranges = dict(self.ranges)
-        for node in folded.nodes:
-            known = grid if node.output in lowering.integers else real
-            for name in node.inputs:
-                if name in real and name not in known:
-                    grid[name] = self._on_grid(name, real[name], lowering, made)
-            inputs = [known[name] if name in known else operands.of(node, name) for name in node.inputs]
-            y = apply(RULES[node.op], *inputs, **node.attrs)
-            if model.training and y.size and node.output in lowering.grid:
-                ranges[node.output] = self._followed(node.output, y.data)
-            real[node.output] = self._real(node.output, y, lowering, made)
-        self.ranges = ranges
-        return real[folded.output]
+    def __post_init__(self) -> None:
+        self._lowered: tuple[tuple[str, ...], Lowered] | None = None
+        self._bound: Bound | None = None
+        self._names: list[str] | None = None  # of the constants that are parameters and buffers of the model
 
-    def _program(self, model: nn.Module, graph: Graph) -> tuple[Graph, Lowering, Program]:
-        """The graph with its norms folded, its lowering and its Program."""
-        folded = fold_batch_norm(graph)
-        for name, array in folded.constants.items():
-            if not np.isfinite(array).all():  # an integer would hide it
-                raise ValueError(f"{name} holds NaN or infinity")
-        lowering = Lowering(folded, self.ranges)
-        return folded, lowering, lowering.program(type(model).__name__)
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles are lowered anew."""
+        return {**vars(self), "_lowered": None, "_bound": None, "_names": None}
+
+    def __call__(self, model: nn.Module, *inputs: Any, **named: Any) -> Any:
+        """The model's output for its inputs, Tensors or arrays, as its Program computes it."""
+        given = dict(zip(self.graph.inputs, inputs, strict=False)) | named
+        given = {name: x if isinstance(x, Tensor) else Tensor(x) for name, x in given.items()}
+        arrays = {name: x.data for name, x in given.items()}
+        run = _Run(self, model, arrays)
+        return self._shaped(run.outputs(given))
+
+    def now(self, model: nn.Module) -> tuple[Lowered, Numbers, dict[str, nn.Parameter]]:
+        """The network lowered, once for each set of weights that can be stored, its numbers of this moment,
+        and the parameters that it reads. The weight of a schedule that has not ended is as it is seen."""
+        if self._names is None:
+            known = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
+            self._names = [name for name in self.graph.constants if name in known]
+        owned = attrgetter(*self._names, "training")(model)
+        constants, parameters, chains = dict(self.graph.constants), {}, {}
+        for name, one in zip(self._names, owned, strict=False):
+            constants[name] = one if isinstance(one, np.ndarray) else one.data
+            if not isinstance(one, np.ndarray):
+                parameters[name], chain = one, one.parametrization
+                if chain is not None and (chain.activations is not None or chain.finished()):
+                    chains[name] = chain
+                elif chain is not None:  # it can't be stored yet: it is a float32 weight like any other
+                    constants[name] = chain.project(Tensor(one.data)).data
+        key = tuple(chains)
+        if self._lowered is None or self._lowered[0] != key:
+            graph = replace(self.graph, parametrizations=chains)
+            self._lowered, self._bound = (key, lowered(graph, type(model).__name__)), None
+        low = self._lowered[1]
+        return low, Numbers(low.known, constants, chains, self.ranges), parameters
+
+    def bound(self, low: Lowered, numbers: Numbers) -> Bound:
+        """What runs, with these numbers: bound once, then given others."""
+        if self._bound is None:
+            self._bound = low.program(numbers).bind()
+            return self._bound
+        return self._bound.renewed(*low.made(numbers))
+
+    def _shaped(self, outputs: dict[str, Tensor]) -> Any:
+        """One output as it is, those of a tuple as one, others by name."""
+        if len(outputs) == 1:
+            return next(iter(outputs.values()))
+        numbered = all(name == f"output_{i}" for i, name in enumerate(outputs))
+        return tuple(outputs.values()) if numbered else outputs
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """The ranges, which training moves, by name: for a checkpoint, like `Chain.state_arrays`."""
@@ -89,54 +151,125 @@ class Simulation(ModuleParametrization):
         """Go on from the `state_arrays` of a simulation of the same network; ValueError for others' names."""
         self.ranges = from_arrays(self.ranges, arrays)
 
-    def current(self, model: nn.Module) -> Graph:
-        """The graph with the model's arrays and parametrizations of this moment, but for a parametrization
-        whose schedule has not ended, which is opened.
-        """
-        parameters = dict(model.named_parameters())
-        now = {name: parameter.data for name, parameter in parameters.items()} | dict(model.named_buffers())
-        constants = {name: now.get(name, array) for name, array in self.graph.constants.items()}
-        parametrizations = {}
-        for name, chain in ((name, p.parametrization) for name, p in parameters.items() if name in constants):
-            if chain is None:
-                continue
-            if chain.activations is not None or chain.finished():
-                parametrizations[name] = chain
-            else:  # it can't be stored yet: until its schedule ends it is a float32 weight like any other
-                constants[name] = chain.project(Tensor(constants[name])).data
-        return replace(self.graph, constants=constants, parametrizations=parametrizations)
 
-    def _real(self, value: str, y: Tensor, lowering: Lowering, made: dict[str, np.ndarray]) -> Tensor:
+class _Run:
+    """One forward of a simulated network: its Program with the numbers of now, and the Tensors at its values.
+    """
+
+    def __init__(self, simulation: Simulation, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
+        self.simulation, self.training = simulation, model.training
+        with _divergence(model, arrays):
+            self.low, self.numbers, self.parameters = simulation.now(model)
+            self.known = self.low.known
+            name = self.numbers.infinite()
+            if name is not None:  # an integer would hide it
+                raise ValueError(f"{name} holds NaN or infinity")
+            bound = simulation.bound(self.low, self.numbers)
+        _, self.dims = bound.check(**arrays)
+        with _divergence(model, arrays):
+            self.made = bound.every_value(**arrays)
+
+    def outputs(self, given: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The Tensors of the network's outputs. In training, the ranges follow."""
+        real = dict(given)
+        grid: dict[str, Tensor] = {}
+        ranges = dict(self.simulation.ranges)
+        for node in self.known.nodes():
+            integers = node.output in self.known.integer
+            inputs = []
+            for i, name in enumerate(node.inputs):
+                if name in real:
+                    if integers and name not in grid:
+                        grid[name] = self._on_grid(name, real[name])
+                    inputs.append(grid[name] if integers else real[name])
+                else:
+                    inputs.append(None if name is None else self._operand(node, i, name))
+            moves = node.output in self.known.moving
+            y = apply(RULES[node.op], *inputs, **(at(node.attrs, self.dims) if moves else node.attrs))
+            if self.training and node.output in self.low.integers and y.size:
+                ranges[node.output] = self._followed(node.output, y.data)
+            real[node.output] = self._real(node.output, y)
+            if integers and self.known.needs[node.output] is Need.SAME and RULES[node.op].exact:
+                grid[node.output] = y  # moved or chosen among integers, it stands for integers
+        self.simulation.ranges = ranges
+        return {name: real[value] for name, value in self.known.graph.outputs.items()}
+
+    def _real(self, value: str, y: Tensor) -> Tensor:
         """y with the reals that the Program has for it, if it has any (it has none for a layer before its
-        ReLU).
-        """
-        if value not in lowering.real:
+        ReLU)."""
+        place = self.low.reals.get(value)
+        if place is None or y.dtype != np.float32:
             return y
-        return apply(STRAIGHT_THROUGH, y, Tensor(_channels_first(made[lowering.real[value]])))
+        return apply(STRAIGHT_THROUGH, y, Tensor(place.logical(self.made[place.name])))
 
-    def _on_grid(self, value: str, y: Tensor, lowering: Lowering, made: dict[str, np.ndarray]) -> Tensor:
+    def _on_grid(self, value: str, y: Tensor) -> Tensor:
         """y with what the Program's integers for it stand for; where they were clipped the gradient ends."""
-        name, grid = lowering.grid[value]
-        return grid.straight_through(y, _channels_first(grid.dequantize(made[name])))
+        place, grid = self.low.integers[value], self.numbers.grid(value)
+        return grid.straight_through(y, place.logical(grid.dequantize(self.made[place.name])))
 
     def _followed(self, value: str, y: np.ndarray) -> tuple[float, float]:
-        low, high = self.ranges[value]
-        return (
-            low + self.momentum * (float(y.min()) - low),
-            high + self.momentum * (float(y.max()) - high),
-        )
+        (low, high), momentum = self.simulation.ranges[value], self.simulation.momentum
+        return low + momentum * (float(y.min()) - low), high + momentum * (float(y.max()) - high)
+
+    # What leads back to the model's parameters
+
+    def _operand(self, node: Node, i: int, name: str) -> Tensor | np.ndarray:
+        """A constant that a node reads: the folded weight or bias of a layer, or what it is."""
+        layer = self.known.folding.layers.get(node.output)
+        if layer is None or i == 0:
+            return self._static(name)
+        if i == 1:
+            return self._weight(node, layer)
+        return self._bias(layer)
+
+    def _static(self, name: str) -> Any:
+        """A value that no input goes into, as a Tensor where parameters do."""
+        node = self.known.graph.producer(name)
+        if node is not None:
+            return apply(RULES[node.op], *(None if one is None else self._static(one) for one in node.inputs),
+                         **node.attrs)
+        w = self.parameters.get(name)
+        if w is None:
+            return self.numbers.constants[name]
+        return w if w.parametrization is None else w.parametrization.project(w)
+
+    def _weight(self, node: Node, layer: Any) -> Tensor:
+        w = self.parameters[layer.weight]
+        chain = w.parametrization
+        if chain is not None:  # the last stage's own rounding is what the Program does
+            w = chain.before_last(w) if chain.activations is not None else chain.project(w)
+        target = Tensor(self.numbers.stored(layer.weight).decode())
+        if layer.norm is None:
+            w = apply(STRAIGHT_THROUGH, w, target)
+        else:
+            own = self.parameters.get
+            w = apply(FOLDED_WEIGHT, w, own(layer.norm.inputs[1]), target, **self._statistics(layer))
+        return w if w.ndim == 2 or w.ndim == 4 else w.reshape(self.known.graph.value(node.inputs[1]).shape)
+
+    def _bias(self, layer: Any) -> Tensor:
+        if layer.norm is None:
+            return self._static(layer.bias)
+        _, gamma, beta, _, _ = layer.norm.inputs
+        own = self.parameters.get  # of None it is None
+        return apply(FOLDED_BIAS, own(layer.own), own(gamma), own(beta),
+                     Tensor(self.numbers.constants[layer.bias]), **self._statistics(layer))
+
+    def _statistics(self, layer: Any) -> dict[str, np.ndarray]:
+        _, _, _, mean, variance = layer.norm.inputs
+        constants = self.numbers.plain
+        spread = (1 / np.sqrt(constants[variance] + layer.norm.attrs["eps"])).astype(np.float32)
+        return {"spread": spread, "mean": constants[mean]}
 
 
 @contextmanager
-def _divergence(model: nn.Module, x: np.ndarray) -> Iterator[None]:
+def _divergence(model: nn.Module, inputs: dict[str, np.ndarray]) -> Iterator[None]:
     """In training, a number that no integer can stand for is divergence: all were in range when the model was
-    prepared, and training led them out of it. Otherwise it is a ValueError, as it is of a Program.
-    """
+    prepared, and training led them out of it. Otherwise it is a ValueError, as it is of a Program."""
     try:
         yield
     except ValueError as error:
         said = f"{type(model).__name__}: {error}"
-        if not model.training or not np.isfinite(x).all():
+        if not model.training or not all(np.isfinite(x).all() for x in inputs.values()):
             raise ValueError(said) from error
         raise nn.train.Diverged(said, _first_not_finite(model)) from error
 
@@ -146,59 +279,3 @@ def _first_not_finite(model: nn.Module) -> str | None:
     arrays = {name: p.data for name, p in model.named_parameters()} | dict(model.named_buffers())
     bad = (name for name, array in arrays.items() if not np.isfinite(array).all())
     return next((name.rpartition(".")[0] for name in bad), None)
-
-
-def _channels_first(array: np.ndarray) -> np.ndarray:
-    """What the Program holds as N,H,W,C as the N,C,H,W of the graph."""
-    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
-
-
-class _Operands:
-    """The weights that the nodes of a folded graph read, as Tensors that lead back to the model's
-    parameters.
-    """
-
-    def __init__(self, model: nn.Module, graph: Graph, folded: Graph, lowering: Lowering) -> None:
-        self.parameters = dict(model.named_parameters())
-        self.norms = folded_norms(graph, folded)
-        self.graph, self.folded, self.lowering = graph, folded, lowering
-
-    def of(self, node: Node, name: str | None) -> Tensor | np.ndarray | None:
-        if name is None or node.op not in WEIGHTED:
-            return self._own(name)
-        if name == node.inputs[1]:
-            return self._weight(node, name)
-        return self._bias(node, name)
-
-    def _own(self, name: str | None) -> Tensor | np.ndarray | None:
-        return None if name is None else self.parameters.get(name, self.folded.constants[name])
-
-    def _weight(self, node: Node, name: str) -> Tensor:
-        w = self.parameters[name]
-        chain = w.parametrization
-        if chain is not None:  # the last stage's own rounding is what the Program does
-            w = chain.project(w) if chain.activations is None else chain.before_last(w)
-        factor, _ = self._fold(node)
-        if factor is not None:
-            w = w * factor.reshape(-1, *[1] * (w.ndim - 1))
-        packed = self.lowering.weights[node.output]
-        return apply(STRAIGHT_THROUGH, w, Tensor(packed.decode()))
-
-    def _bias(self, node: Node, name: str) -> Tensor:
-        factor, shift = self._fold(node)
-        own = self.parameters.get(name)
-        if factor is None:
-            return own if own is not None else Tensor(self.folded.constants[name])
-        return shift if own is None else own * factor + shift
-
-    def _fold(self, node: Node) -> tuple[Tensor | None, Tensor | None]:
-        """Batch norm after this layer as (factor, shift): y = factor · x + shift; None if there is none."""
-        norm = self.norms.get(node.output)
-        if norm is None:
-            return None, None
-        _, weight, bias, mean, variance = norm.inputs
-        constants = self.graph.constants
-        spread = (1 / np.sqrt(constants[variance] + norm.attrs["eps"])).astype(np.float32)
-        factor = Tensor(spread) if weight is None else self.parameters[weight] * spread
-        shift = -(factor * constants[mean])
-        return factor, shift if bias is None else shift + self.parameters[bias]

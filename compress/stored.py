@@ -209,14 +209,16 @@ def as_matrix(w: np.ndarray) -> np.ndarray:
     """
     if w.ndim == 2:
         return np.ascontiguousarray(w)
-    if w.ndim == 4:
-        return np.ascontiguousarray(w.transpose(0, 2, 3, 1)).reshape(w.shape[0], prod(w.shape[1:]))
-    raise ValueError(f"a weight has shape (out, in) or (O, I, kH, kW); got {w.shape}")
+    if w.ndim in (3, 4):
+        return np.ascontiguousarray(w.transpose(0, *range(2, w.ndim), 1)).reshape(w.shape[0],
+                                                            prod(w.shape[1:]))
+    raise ValueError(f"a weight has shape (out, in), (O, I, k) or (O, I, kH, kW); got {w.shape}")
 
 
 def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of `as_matrix` for a weight of the given shape."""
     if len(shape) == 2:
         return matrix
-    out, channels, height, width = shape
-    return np.ascontiguousarray(matrix.reshape(out, height, width, channels).transpose(0, 3, 1, 2))
+    out, channels, *window = shape
+    return np.ascontiguousarray(
+        matrix.reshape(out, *window, channels).transpose(0, len(shape) - 1, *range(1, len(shape) - 1)))

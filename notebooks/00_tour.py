@@ -266,9 +266,12 @@ plt.show()
 program = compress.convert(network, x[:512])
 print(program)
 print()
+print(program.bound)
+print()
 print(compress.report(program))
 
-MEANING = {"nhwc": "puts the channels of a pixel side by side",
+MEANING = {"permute": "puts numbers in another order",
+           "reshape": "makes one row of an image, or puts the channels of a pixel side by side",
            "conv2d": "multiplies each neighbourhood with all filters, without copying it",
            "im2col": "copies each neighbourhood into a row, so that a convolution becomes a matrix product",
            "winograd_conv2d": "a convolution with fewer multiplications (section 11)",
@@ -276,17 +279,16 @@ MEANING = {"nhwc": "puts the channels of a pixel side by side",
            "qgemm": "multiplies matrices of 8-bit integers, and adds up in 32 bits",
            "quantize": "rounds floats to the integers of a grid (section 6)",
            "dequantize": "makes floats of integers again",
-           "max_pool": "keeps the largest value of each window", "flatten": "makes one row of an image",
-           "bias": "adds a number to each channel", "relu": "puts 0 in place of what is negative",
+           "max_pool2d": "keeps the largest value of each window",
            "spmm_csr": "multiplies with the weights that are left, row by row (section 8)",
            "codebook_gemm": "looks each weight up in a codebook while it multiplies (section 9)",
            "tt_matmul": "multiplies with one core after the other (section 10)"}
 
 
 def legend(program):
-    """What the calls in a listing do, each once, in the order in which they come."""
-    for op in dict.fromkeys(call.op for call in program.calls):
-        print(f"{op:16} {MEANING[op]}")
+    """What the kernels in a listing do, each once, in the order in which they come."""
+    for kernel in dict.fromkeys(step.kernel for step in program.bound.steps):
+        print(f"{kernel:16} {MEANING[kernel]}")
 
 
 print()
@@ -427,7 +429,7 @@ yours_smaller, yours_points, yours_faster = None, None, None
 
 quantized = compress.prepare(copy.deepcopy(network), compress.Quantize(), x[:512])
 program = compress.convert(quantized)
-print(program)
+print(program.bound)
 print()
 legend(program)
 row = enter("cnn int8", program)
@@ -453,8 +455,9 @@ print("the same integers as by hand:", np.array_equal(packed.codes(), q))
 
 values = program.every_value(digits.x_test[:1])
 pixels = values["x.u8"][0, :, :, 0]
-last = program.calls[-2]  # the product of the last layer
-acc = (values[last.inputs[0]].astype(int) - last.x_zero) @ packed.codes().astype(int).T
+last = program.bound.steps[-2]  # the product of the last layer
+rows = program.values[last.inputs[0]]  # its input, and what its integers stand for
+acc = (values[last.inputs[0]].astype(int) - rows.grid.zero) @ packed.codes().astype(int).T
 acc = acc + program.constants["fc.bias"]
 print("10 sums in 32 bits:", *values[last.output][0])
 print("the same from NumPy's integers:", np.array_equal(acc, values[last.output]))
@@ -594,7 +597,7 @@ yours_smaller, yours_points = None, None
 pruned = prune(base, 0.9, cubic)
 train(pruned, TUNE, 3e-3)
 program = compress.convert(pruned)
-print(program)
+print(program.bound)
 row = enter("cnn pruned", program)
 compare("pruned 90 %: times smaller", row["smaller"], yours_smaller, theory=4 / 0.6)
 compare("pruned 90 %: points lost", row["lost"], yours_points)
@@ -719,7 +722,7 @@ yours_smaller, yours_points = None, None
 tuned = copy.deepcopy(shared)
 train(tuned, TUNE, 3e-3)
 program = compress.convert(tuned)
-print(program)
+print(program.bound)
 row = enter("cnn shared", program)
 compare("shared, 4 bits: times smaller", row["smaller"], yours_smaller, theory=8)
 compare("shared, 4 bits: points lost", row["lost"], yours_points)
@@ -824,7 +827,7 @@ compare("tensor train: accuracy after cutting, %", accuracy(cores), yours_cut)
 tuned = copy.deepcopy(cores)
 train(tuned, TUNE, 9e-3)
 program = compress.convert(tuned)
-print(program)
+print(program.bound)
 row = enter("mlp tensor train", program)
 compare("tensor train: accuracy after training, %", row["accuracy"], yours_trained)
 
@@ -898,7 +901,7 @@ yours = None
 
 direct = compress.convert(network, x[:512], algorithm="direct")
 program = compress.convert(network, x[:512], algorithm="winograd")
-print(program)
+print(program.bound)
 enter("cnn winograd", program)
 apart = np.abs(program(digits.x_test) - direct(digits.x_test)).max()
 print("largest difference between the logits of the two:", apart)
@@ -911,9 +914,9 @@ compare("Winograd: times faster", times, yours)
 print(f"spread of the turns: ± {spread:.2f}")
 warn_if_busy((times, spread))
 
-calls = [call.op for call in ledger["cnn float"]["program"].calls]
-chosen = [op for op in calls if op in ("conv2d", "winograd_conv2d", "im2col")]
-print(f"by itself, convert chose for {', '.join(convolutions)}: {', '.join(chosen)}")
+kernels = [step.kernel for step in ledger["cnn float"]["program"].bound.steps]
+chosen = [kernel for kernel in kernels if kernel in ("conv2d", "winograd_conv2d", "im2col")]
+print(f"by itself, the Program chose for {', '.join(convolutions)}: {', '.join(chosen)}")
 
 # %% [markdown]
 # The multiplications are not all there is: tiles must be cut out, transformed and put together again. That

@@ -20,7 +20,7 @@ from .bench.timing import CLOCK
 
 __all__ = ["Beside", "Calls", "times"]
 
-Calls = dict[str, tuple[float, float]]  # kind of call -> milliseconds of all of them, their multiply-adds
+Calls = dict[str, tuple[float, float]]  # kernel -> milliseconds of all its steps, their multiply-adds
 
 
 class Beside(NamedTuple):
@@ -75,10 +75,10 @@ def _turn(program: Program, x: np.ndarray) -> Turn:
 
 
 def _calls(program: Program, x: np.ndarray, rounds: int) -> Calls:
-    """Where the time goes: of each kind of call, the medians of its calls."""
+    """Where the time goes: of each kernel, the medians of its steps."""
     taken = np.median([program.seconds(x, CLOCK) for _ in range(rounds)], axis=0)
     calls: Calls = {}
-    for call, seconds in zip(program.calls, taken, strict=True):
-        milliseconds, macs = calls.get(call.op, (0.0, 0.0))
-        calls[call.op] = (milliseconds + 1000 * float(seconds), macs + len(x) * program.macs_of(call))
+    for step, seconds in zip(program.bound.steps, taken, strict=True):
+        milliseconds, macs = calls.get(step.kernel, (0.0, 0.0))
+        calls[step.kernel] = (milliseconds + 1000 * float(seconds), macs + len(x) * step.macs)
     return dict(sorted(calls.items(), key=lambda one: -one[1][0]))

@@ -8,6 +8,7 @@ exactly (Jacob et al. 2018).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ __all__ = ["INT8", "UINT8", "Asymmetric", "Symmetric"]
 class Symmetric(Format):
     """Signed integers around zero, as many on either side: −(2^(bits−1) − 1)…2^(bits−1) − 1."""
 
-    @property
+    @cached_property
     def lowest(self) -> int:
         return -self.highest
 

@@ -9,6 +9,7 @@ has one scale and one zero point for a tensor. It registers itself by being made
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,17 +64,17 @@ class Format:
 
     # The codes ------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def dtype(self) -> type:
         """Of a code in memory."""
         return np.int8 if self.signed else np.uint8
 
-    @property
+    @cached_property
     def lowest(self) -> int:
         """The smallest code."""
         return -(2 ** (self.bits - 1)) if self.signed else 0
 
-    @property
+    @cached_property
     def highest(self) -> int:
         """The largest code."""
         return 2 ** (self.bits - self.signed) - 1

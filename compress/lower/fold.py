@@ -1,102 +1,138 @@
-"""Batch norm in evaluation mode is a multiplication and an addition per channel; the layer before it can
-do both.
+"""Batch norm in evaluation mode is a multiplication and an addition per channel; the layer before it can do
+both.
 
     y = γ·(W·x + b − μ)/√(σ² + ε) + β = (f·W)·x + (f·(b − μ) + β),   f = γ/√(σ² + ε)
 
 (Jacob et al. 2018, §3.2). Folding comes before any scale is chosen: it is what spreads the channels' ranges.
+Which norms are folded is found once (Folding); with which numbers, whenever the weights have changed.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from nn.graph import Graph, Node
 
-__all__ = ["fold_batch_norm", "folded_norms", "normalisation"]
+__all__ = ["WEIGHTED", "Folding", "Layer", "fold_batch_norm", "normalisation"]
 
 WEIGHTED = {"conv2d", "linear"}
 
 
-def fold_batch_norm(graph: Graph) -> Graph:
+@dataclass(frozen=True)
+class Layer:
+    """A node with a weight: the names of its weight, of its own bias or None, and of the bias that it has
+    once the batch norm after it, if there is one, is folded in."""
+
+    weight: str
+    own: str | None
+    bias: str
+    norm: Node | None = None
+
+
+@dataclass(frozen=True)
+class Folding:
     """The same function without the batch norms that follow a convolution or linear layer nobody else reads.
 
-    Every conv2d and linear node of the result has three inputs (x, weight, bias), the bias being zeros
-    where there was none. Views come along, rescaled with their weight.
+    graph: every conv2d and linear node with a constant weight has three inputs (x, weight, bias). layers:
+    those nodes, by their outputs.
     """
-    parametrizations = {
-        name: chain.following(graph.constants[name]) for name, chain in graph.parametrizations.items()
-    }
-    graph = replace(graph, constants=dict(graph.constants), parametrizations=parametrizations)
-    for node in [node for node in graph.nodes if node.op in WEIGHTED]:
-        graph = _give_bias(graph, node)
-    for norm in [node for node in graph.nodes if node.op == "batch_norm_eval"]:
-        layer = graph.producer(norm.inputs[0])
-        if (
-            layer is not None
-            and layer.op in WEIGHTED
-            and len(graph.users(layer.output)) == 1
-            and layer.output != graph.output
-        ):
-            graph = _fold(graph, layer, norm)
-    return graph
+
+    graph: Graph
+    layers: dict[str, Layer]
+
+    @classmethod
+    def of(cls, graph: Graph) -> Folding:
+        """Which norms of a traced graph are folded, and into what."""
+        taken, layers, nodes = set(graph.constants), {}, []
+        for node in graph.nodes:
+            x, read, own = (*node.inputs, None, None)[:3]
+            weight = cls._weight(graph, read)
+            if node.op in WEIGHTED and weight in graph.constants and (own is None or own in graph.constants):
+                bias = own
+                if own is None:
+                    bias = f"{weight.removesuffix('.weight')}.bias"
+                    while bias in taken:  # of another op, or of another use of this layer
+                        bias += "_"
+                    taken.add(bias)
+                layers[node.output] = Layer(weight, own, bias)
+                node = replace(node, inputs=(x, read, bias))
+            nodes.append(node)
+        renamed: dict[str, str] = {}
+        for norm in [node for node in nodes if node.op == "batch_norm_eval"]:
+            before = norm.inputs[0]
+            name = cls._made(graph, before)
+            free = name in layers and layers[name].norm is None and set(norm.inputs[1:]) - {None} <= taken
+            if free and all(cls._alone(graph, one, layers[name]) for one in (name, before)):
+                layers[name] = replace(layers[name], norm=norm)
+                renamed[norm.output] = before
+        kept = tuple(replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
+                     for node in nodes if node.output not in renamed)
+        outputs = {name: renamed.get(value, value) for name, value in graph.outputs.items()}
+        return cls(replace(graph, nodes=kept, outputs=outputs), layers)
+
+    @staticmethod
+    def _weight(graph: Graph, name: str | None) -> str | None:
+        """The constant that a weight is: the filters of a signal become those of an image one pixel high."""
+        node = graph.producer(name)
+        if node is None or node.op != "reshape" or node.inputs[0] not in graph.constants:
+            return name
+        (o, *rest), shape = graph.constants[node.inputs[0]].shape, node.shape
+        return node.inputs[0] if len(rest) == 2 and shape == (o, rest[0], 1, rest[1]) else name
+
+    @staticmethod
+    def _made(graph: Graph, name: str) -> str:
+        """The value that this one is but for axes of length 1: an image one pixel high becomes a signal
+        again."""
+        node = graph.producer(name)
+        if node is None or node.op != "reshape" or graph.value(node.inputs[0]).shape[:2] != node.shape[:2]:
+            return name
+        before = graph.value(node.inputs[0]).shape
+        return node.inputs[0] if len(before) == 4 and len(node.shape) == 3 and before[2] == 1 else name
+
+    @staticmethod
+    def _alone(graph: Graph, output: str, layer: Layer) -> bool:
+        """Whether nobody else reads the layer: what two share can't be scaled for one of them."""
+        names = {output, layer.weight, layer.own} - {None}
+        return all(len(graph.users(name)) == 1 for name in names) and output not in graph.outputs.values()
+
+    def numbers(self, constants: Mapping[str, np.ndarray], chains: Mapping[str, Any]
+                ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The constants of the folded graph, and the chains of its weights, from those of the network."""
+        folded, chains = dict(constants), dict(chains)
+        with np.errstate(over="ignore"):  # convert finds infinities
+            self._fold(constants, folded, chains)
+        return folded, chains
+
+    def _fold(self, constants: Mapping[str, np.ndarray], folded: dict[str, np.ndarray], chains: dict[str, Any]
+              ) -> None:
+        for layer in self.layers.values():
+            b: Any = None if layer.own is None else constants[layer.own]
+            if layer.norm is not None:
+                factor, shift = normalisation(constants, layer.norm)
+                w = constants[layer.weight]
+                folded[layer.weight] = (w * factor.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
+                b = (shift if b is None else b * factor + shift).astype(np.float32)
+                if layer.weight in chains:
+                    chains[layer.weight] = chains[layer.weight].rescaled(factor)
+            folded[layer.bias] = np.zeros(len(constants[layer.weight]), np.float32) if b is None else b
 
 
-def _give_bias(graph: Graph, node: Node) -> Graph:
-    """A layer may have no bias: give it one of zeros, to write into."""
-    x, weight, bias = (*node.inputs, None)[:3]
-    if bias is None and weight in graph.constants:
-        bias = f"{weight.removesuffix('.weight')}.bias"
-        while bias in graph.constants:  # of another op, or of another use of this layer
-            bias += "_"
-        graph.constants[bias] = np.zeros(len(graph.constants[weight]), np.float32)
-        graph = _swap(graph, node, replace(node, inputs=(x, weight, bias)))
-    return graph
+def fold_batch_norm(graph: Graph) -> Graph:
+    """The graph with its norms folded, and its constants and chains."""
+    folding = Folding.of(graph)
+    constants, chains = folding.numbers(graph.constants, graph.parametrizations)
+    return replace(folding.graph, constants=constants, parametrizations=chains)
 
 
-def _fold(graph: Graph, layer: Node, norm: Node) -> Graph:
-    _, weight, bias = layer.inputs
-    if (
-        not {weight, bias} <= set(graph.constants)
-        or len(graph.users(weight)) > 1
-        or len(graph.users(bias)) > 1
-    ):
-        return graph  # what two layers share can't be scaled for one of them
-    factor, shift = normalisation(graph, norm)
-    w, b = graph.constants[weight], graph.constants[bias]
-    with np.errstate(over="ignore"):  # convert finds infinities
-        graph.constants[weight] = (w * factor.reshape(-1, *[1] * (w.ndim - 1))).astype(np.float32)
-        graph.constants[bias] = (b * factor + shift).astype(np.float32)
-    if weight in graph.parametrizations:
-        graph.parametrizations[weight] = graph.parametrizations[weight].rescaled(factor)
-    for reader in graph.users(norm.output):
-        renamed = tuple(layer.output if name == norm.output else name for name in reader.inputs)
-        graph = _swap(graph, reader, replace(reader, inputs=renamed))
-    outputs = {name: layer.output if value == norm.output else value for name, value in graph.outputs.items()}
-    return replace(graph, nodes=tuple(node for node in graph.nodes if node is not norm), outputs=outputs)
-
-
-def folded_norms(graph: Graph, folded: Graph) -> dict[str, Node]:
-    """Which batch norm of `graph` each layer of `folded` took in, by the layer's output."""
-    left = {node.output for node in folded.nodes}
-    return {
-        norm.inputs[0]: norm
-        for norm in graph.nodes
-        if norm.op == "batch_norm_eval" and norm.output not in left
-    }
-
-
-def normalisation(graph: Graph, norm: Node) -> tuple[np.ndarray, np.ndarray]:
+def normalisation(constants: Mapping[str, np.ndarray], norm: Node) -> tuple[np.ndarray, np.ndarray]:
     """Batch norm in evaluation mode as (factor, shift) per channel, float64: y = factor·x + shift."""
-    gamma, beta, mean, variance = (
-        None if name is None else graph.constants[name].astype(np.float64) for name in norm.inputs[1:]
-    )
-    if np.any(variance + norm.attrs["eps"] <= 0):
-        raise ValueError(f"fold: {norm.inputs[4]} holds a variance below 0, which has no root")
-    factor = (1.0 if gamma is None else gamma) / np.sqrt(variance + norm.attrs["eps"])
-    return factor, (0.0 if beta is None else beta) - mean * factor
-
-
-def _swap(graph: Graph, old: Node, new: Node) -> Graph:
-    return replace(graph, nodes=tuple(new if node is old else node for node in graph.nodes))
+    _, gamma, beta, mean, variance = norm.inputs
+    spread = constants[variance].astype(np.float64) + norm.attrs["eps"]
+    if (spread <= 0).any():
+        raise ValueError(f"fold: {variance} holds a variance below 0, which has no root")
+    factor = (1.0 if gamma is None else constants[gamma].astype(np.float64)) / np.sqrt(spread)
+    return factor, (0.0 if beta is None else constants[beta]) - constants[mean].astype(np.float64) * factor

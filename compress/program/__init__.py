@@ -1,1 +1,5 @@
-"""Programs: a converted network as constants and calls, what runs it, and its file."""
+"""What runs: a Program, its calls, and the kernels that it is bound to."""
+
+from . import ops  # fills the table of ops
+
+__all__ = ["ops"]

@@ -1,213 +1,246 @@
-"""A Program: a converted network as constants and a flat list of kernel calls.
+"""A Program: a converted network as constants in stored form, and a flat list of calls that says what is
+computed.
 
     program = compress.convert(model)
     print(program)          # a line for every call
-    logits = program(x)
+    logits = program(x)     # binds it first (bound.py)
 
-It has no parameters, no modes and no gradients, and threads may share it. After conversion no float copy of a
-packed weight exists in it.
+It has no parameters, no modes and no gradients, and threads may share it.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from nn.sizes import Size, names_in
+
 from ..stored import Stored
-from .buffers import Buffers
-from .calls import Call, ProgramError, Value
+from .bound import TARGETS, Bound
+from .call import Call
+from .listing import listing
+from .op import Line
+from .value import ProgramError, Value
 
 __all__ = ["Program"]
 
 Constant = np.ndarray | Stored
-WIDTH = 100  # of a printed line
 
 
 class Program:
-    """Calls from the value `input` (float32, `input_shape` without the batch) to the value `output`.
+    """Calls from the named inputs to the named outputs.
 
-    Building one checks it: every value read was made before, no value is made twice, every dtype and
-    shape fits, every constant is used. ProgramError says which line does not hold.
-    name: of the network. calls: what is run, in order. constants: the weights in their stored form, and other
-    arrays, by name.
-    Raises ProgramError.
+    Building one checks it: every value read was made before, no value is made twice, every dtype and shape
+    fits, every constant and grid is used. ProgramError says which line does not hold. name: of the network.
+    inputs: their names, and what each must be, in the order of arguments. outputs: their names, and the value
+    that each is. calls: what is computed, in order. constants: the weights in their stored form, and other
+    arrays, by name. grids: what the integers of a value stand for, where a line chooses that. state: which
+    output is to be which input, when the Program runs again. What its Bound holds is held beside the
+    constants: who only runs it keeps `program.bind()` and drops the Program. Raises ProgramError.
     """
 
-    def __init__(
-        self,
-        name: str,
-        input: str,
-        input_shape: tuple[int, ...],
-        output: str,
-        calls: list[Call],
-        constants: Mapping[str, Constant],
-    ) -> None:
-        self.name = name
-        self.input, self.input_shape, self.output = input, tuple(input_shape), output
-        self.calls = tuple(calls)
-        self.constants = dict(constants)
-        self.values = self._infer()
-        self._runs = [(call.bind(self.constants), call.inputs, call.output) for call in self.calls]
-        self._buffers = Buffers(self.calls, self.values, self.input, self.output)
-        self._idle: list[tuple[int, list[np.ndarray | None]]] = []  # (batch, buffers) that no run is using
+    def __init__(self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, str],
+                 calls: Sequence[Call], constants: Mapping[str, Constant],
+                 grids: Mapping[str, Any] | None = None, state: Mapping[str, str] | None = None) -> None:
+        self.name, self.inputs, self.outputs = name, dict(inputs), dict(outputs)
+        self.calls, self.constants = tuple(calls), dict(constants)
+        self.grids, self.state = dict(grids or {}), dict(state or {})
+        self.chosen: dict[str, str] = {}  # a value on a grid → the name of that grid
+        with np.errstate(over="ignore"):  # what leaves float32 is refused
+            self.values, self.lines = self._checked()
+        self._bound: Bound | None = None
+        first, *others = self.inputs.items()
+        plain = not others and first[1].shape[:1] == ("N",) and not names_in(first[1].shape[1:])
+        self._only = (first[0], np.dtype(first[1].dtype), first[1].shape[1:]) if plain else None
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Run on x, float32 (N, *input_shape) → (N, *output shape).
+    def bind(self, target: str = "cpu") -> Bound:
+        """The kernels that compute it, chosen by shapes, with their operands packed; made anew at each call.
 
-        NaN and infinity become what the network makes of them; where they meet integers, which can't stand
-        for them, they are a ValueError. Raises TypeError or ValueError where x does not fit.
+        target: "cpu". Raises ValueError for another.
         """
-        self.check(x)
-        n = len(x)
-        try:
-            batch, arrays = self._idle.pop()
-        except IndexError:  # the first run, or other threads are running
-            batch, arrays = -1, []
-        if batch != n:
-            arrays = self._buffers.arrays(n)
-        values = {self.input: x}
-        for (run, inputs, output), buffer in zip(self._runs, arrays, strict=True):
-            made = self.values[output]
-            out = np.empty((n, *made.shape), made.dtype) if buffer is None else buffer
-            run(out, *[values[name] for name in inputs])
-            values[output] = out
-        self._idle.append((n, arrays))
-        return values[self.output]
+        if target not in TARGETS:
+            raise ValueError(f"bind: target must be one of {', '.join(TARGETS)}; got {target!r}")
+        return Bound(self, {line.call.output: line.op.steps(line, self.values[line.call.output])
+                            for line in self.lines})
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as what it was built from: the functions and buffers of a run are made again."""
-        calls = list(self.calls)
-        return Program, (self.name, self.input, self.input_shape, self.output, calls, self.constants)
+    @property
+    def bound(self) -> Bound:
+        """What runs when the Program is called: made by the first call, and kept."""
+        if self._bound is None:
+            self._bound = self.bind()
+        return self._bound
 
-    def check(self, x: np.ndarray) -> None:
-        """Raise TypeError or ValueError unless x is an input of this Program."""
-        if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-            got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-            raise TypeError(f"{self.name}: x must be a float32 array; got {got}")
-        if x.ndim != 1 + len(self.input_shape) or x.shape[1:] != self.input_shape:
-            wanted = ", ".join(["N", *map(str, self.input_shape)])
-            raise ValueError(f"{self.name}: x must have shape ({wanted}); got {x.shape}")
+    def __call__(self, *arrays: np.ndarray, **named: np.ndarray) -> Any:
+        """Run on the inputs, in their order or by name: see Bound."""
+        return self.bound(*arrays, **named)
 
-    def every_value(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """All values that a run on x makes, by name, each in memory of its own."""
-        self.check(x)
-        values = {self.input: x}
-        for run, inputs, output in self._runs:
-            made = self.values[output]
-            values[output] = np.empty((len(x), *made.shape), made.dtype)
-            run(values[output], *[values[name] for name in inputs])
-        return values
+    def every_value(self, *arrays: np.ndarray, **named: np.ndarray) -> dict[str, np.ndarray]:
+        """All values that a run makes, by name, those between the kernels too."""
+        return self.bound.every_value(*arrays, **named)
 
     def seconds(self, x: np.ndarray, clock: Callable[[], float] = time.perf_counter) -> list[float]:
-        """The time that each call takes in one run on x, in their order."""
-        self.check(x)
-        values, taken = {self.input: x}, []
-        for (run, inputs, output), buffer in zip(self._runs, self._buffers.arrays(len(x)), strict=True):
-            made = self.values[output]
-            values[output] = np.empty((len(x), *made.shape), made.dtype) if buffer is None else buffer
-            values[output].fill(0)  # memory that was never touched costs its first user
-            arguments, start = [values[name] for name in inputs], clock()
-            run(values[output], *arguments)
-            taken.append(clock() - start)
-        return taken
+        """The time that each step of its Bound takes in one run on x."""
+        return self.bound.seconds(x, clock=clock)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it was built from: it is bound again where it runs."""
+        made_of = self.name, self.inputs, self.outputs, self.calls, self.constants, self.grids, self.state
+        return Program, made_of
+
+    @property
+    def input(self) -> str:
+        """The name of its only input. Raises ValueError if there are several."""
+        return _only(self.name, "input", self.inputs)
+
+    @property
+    def output(self) -> str:
+        """The value that is its only output. Raises ValueError if there are several."""
+        return self.outputs[_only(self.name, "output", self.outputs)]
+
+    @property
+    def input_shape(self) -> tuple[int | Size, ...]:
+        """The shape of an example of its only input."""
+        return self.inputs[self.input].shape[1:]
+
+    def check(self, *arrays: np.ndarray, **named: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """The inputs by name, and the named lengths that they have. Raises TypeError or ValueError for what
+        is no input of this Program."""
+        if self._only is not None:  # as below, in a tenth of the time
+            name, dtype, tail = self._only
+            x = arrays[0] if arrays else named.get(name)
+            alone = len(arrays) + len(named) == 1 and type(x) is np.ndarray and x.ndim == 1 + len(tail)
+            if alone and x.dtype == dtype and x.shape[1:] == tail:
+                return {name: x}, {"N": len(x)}
+        given = dict(zip(self.inputs, arrays, strict=False)) | named
+        if given.keys() != self.inputs.keys() or len(arrays) + len(named) != len(self.inputs):
+            came = [*map(str, range(len(arrays))), *named]
+            wanted = ", ".join(self.inputs)
+            raise TypeError(f"{self.name}: wants {wanted}; got {', '.join(came) or 'nothing'}")
+        dims: dict[str, int] = {}
+        for name, value in self.inputs.items():
+            x = given[name]
+            if not isinstance(x, np.ndarray) or x.dtype != value.dtype:
+                got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+                raise TypeError(f"{self.name}: {name} must be a {value.dtype} array; got {got}")
+            known = "".join(f", {size} being {n}" for size, n in dims.items() if size in value.shape)
+            if len(x.shape) != len(value.shape) or not all(map(_fits(dims), x.shape, value.shape)):
+                wanted = ", ".join(map(str, value.shape))
+                raise ValueError(f"{self.name}: {name} must have shape ({wanted}){known}; got {x.shape}")
+        return given, dims
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all constants in memory, as the kernels hold them."""
-        return sum(map(in_memory, self.constants.values()))
+        """Bytes in memory: those of its Bound."""
+        return self.bound.nbytes
 
     @property
     def macs(self) -> int:
         """Multiply-adds for one example."""
-        return sum(self.macs_of(call) for call in self.calls)
+        return sum(map(self.macs_of, self.calls))
 
     def macs_of(self, call: Call) -> int:
         """Multiply-adds of one call for one example."""
-        return call.macs(self.constants, *(self.values[name] for name in call.inputs))
+        line = self.lines[self.calls.index(call)]
+        return line.op.macs(line, self.values[call.output])
 
     def __str__(self) -> str:
-        weights = {
-            name: constant for name, constant in self.constants.items() if isinstance(constant, Stored)
-        }
-        rows = [
-            (str(call), str(self.values[call.output]), self._weight(call, weights)) for call in self.calls
-        ]
-        wide, weighs = (max((len(row[i]) for row in rows), default=0) for i in (1, 2))
-        room = max(WIDTH - len("  " * 3) - wide - weighs, WIDTH // 3)
-        folded = [_folded(row[0], room) for row in rows]
-        calls = max((len(line) for lines in folded for line in lines), default=0)
-        head = (
-            f"program {self.name}: {self.input} {Value('float32', self.input_shape)} → {self.output} "
-            f"{self.values[self.output]}\n{len(self.calls)} calls, {self.macs:,} MACs an example, "
-            f"{self.nbytes:,} bytes of constants in memory"
-        )
-        lines = [
-            f"  {line:<{calls}}  {made:<{wide}}  {weight}".rstrip()
-            for (_, *beside), (first, *rest) in zip(rows, folded, strict=True)
-            for line, made, weight in [(first, *beside), *((more, "", "") for more in rest)]
-        ]
-        return "\n".join([head, *lines])
+        rows = [(str(call), str(self.values[call.output]), self._weight(call)) for call in self.calls]
+        inputs = ", ".join(f"{name} {value}" for name, value in self.inputs.items())
+        outputs = ", ".join(f"{name} {self._value(value)}" for name, value in self.outputs.items())
+        head = (f"program {self.name}: {inputs} → {outputs}\n{len(self.calls)} calls, {self.macs:,} MACs an "
+                f"example, {self.nbytes:,} bytes of constants in memory")
+        state = [f"  {given} is {made} of the call before" for made, given in self.state.items()]
+        return "\n".join([head, *listing(rows), *state])
 
-    def _weight(self, call: Call, weights: dict[str, Stored]) -> str:
-        name = getattr(call, "weight", None)
-        if name not in weights or not self.macs_of(call):
+    def _value(self, name: str) -> Value:
+        return self.inputs.get(name) or self.values[name]
+
+    def _weight(self, call: Call) -> str:
+        weight = self.constants.get(call.constants.get("weight", ""))
+        if not isinstance(weight, Stored):
             return ""
-        weight = weights[name]
-        return f"{weight.kind} {'×'.join(map(str, weight.shape))}, {in_memory(weight):,} bytes"
+        size = self.bound.nbytes_of(call.output)
+        return f"{weight.kind} {'×'.join(map(str, weight.shape))}, {size:,} bytes"
 
-    def _infer(self) -> dict[str, Value]:
-        values = {self.input: Value("float32", self.input_shape)}
+    def _checked(self) -> tuple[dict[str, Value], list[Line]]:
+        """The value that each line makes, and the lines with what their names stand for."""
+        values, lines, grids = dict(self.inputs), [], dict(self.grids)
+        names = names_in([value.shape for value in values.values()])
         for call in self.calls:
-            if len(call.inputs) != call.arity:
-                raise ProgramError(f"{call}: takes {call.arity} inputs")
+            op = call.row()
+            if op is None:
+                raise call.fail("this version knows no such op")
+            op.check(call)
             unknown = [name for name in call.inputs if name not in values]
             if unknown:
-                raise ProgramError(f"{call}: nothing before it makes {', '.join(unknown)}")
+                raise call.fail(f"nothing before it makes {', '.join(unknown)}")
             if call.output in values:
-                raise ProgramError(f"{call}: {call.output} was made before")
-            missing = [name for name in call.uses() if name not in self.constants]
+                raise call.fail(f"{call.output} was made before")
+            missing = [name for name in call.constants.values() if name not in self.constants]
             if missing:
-                raise ProgramError(f"{call}: there is no constant {', '.join(missing)}")
-            values[call.output] = call.infer(self.constants, *(values[name] for name in call.inputs))
-        if self.output not in values:
-            raise ProgramError(f"{self.name}: nothing makes the output {self.output}")
-        unused = set(self.constants) - {name for call in self.calls for name in call.uses()}
+                raise call.fail(f"there is no constant {', '.join(missing)}")
+            grid = grids.pop(call.output, None)
+            line = Line(call, [values[name] for name in call.inputs], self.constants, grid, names)
+            values[call.output] = made = op.infer(line)
+            if grid is not None and made.grid is not grid:
+                raise call.fail(f"it chooses no grid; the Program names one for {call.output}")
+            if made.grid is not None:
+                before = next((self.chosen[name] for name in call.inputs if name in self.chosen), None)
+                self.chosen[call.output] = call.output if grid is not None else before
+            lines.append(line)
+        for name, value in self.outputs.items():
+            if value not in values:
+                raise ProgramError(f"{self.name}: nothing makes the output {name}")
+            if values[value].grid is not None:
+                raise ProgramError(f"{self.name}: the output {name} is on a grid; it must be real")
+        if not self.outputs:
+            raise ProgramError(f"{self.name}: it has no output")
+        for made, given in self.state.items():
+            if given not in self.inputs or made not in self.outputs:
+                raise ProgramError(f"{self.name}: state {made} → {given} names no output and input")
+            if values[self.outputs[made]] != self.inputs[given] and not _moves(self.inputs[given]):
+                raise ProgramError(f"{self.name}: state {made} is {values[self.outputs[made]]}; {given} must "
+                                   f"be {self.inputs[given]}")
+        unused = set(self.constants) - {name for call in self.calls for name in call.constants.values()}
         if unused:
             raise ProgramError(f"{self.name}: nothing uses the constants {sorted(unused)}")
-        return values
+        if grids:
+            raise ProgramError(f"{self.name}: nothing makes the values {sorted(grids)}, which have grids")
+        return values, lines
 
     def manifest(self) -> dict[str, Any]:
         """Everything but the constants, as plain JSON values: what a file says of the Program."""
         return {
             "name": self.name,
-            "input": self.input,
-            "input_shape": list(self.input_shape),
-            "output": self.output,
+            "inputs": {name: [value.dtype, list(value.shape)] for name, value in self.inputs.items()},
+            "outputs": self.outputs,
+            "state": self.state,
             "calls": [call.to_json() for call in self.calls],
-            "weights": {
-                name: {"kind": constant.kind, "shape": list(constant.shape)}
-                for name, constant in self.constants.items()
-                if isinstance(constant, Stored)
-            },
+            "grids": {name: [grid.format.name, grid.scale, grid.zero] for name, grid in self.grids.items()},
+            "weights": {name: {"kind": constant.kind, "shape": list(constant.shape)}
+                        for name, constant in self.constants.items() if isinstance(constant, Stored)},
         }
 
 
-def in_memory(constant: Constant) -> int:
-    """Bytes of a constant as its kernel holds it."""
-    if isinstance(constant, np.ndarray):
-        return constant.nbytes
-    return constant.operand().nbytes + (0 if constant.scale is None else constant.scale.nbytes)
+def _fits(dims: dict[str, int]) -> Callable[[int, int | Size], bool]:
+    """Whether a length is what a shape wants; a name that is met first gets it."""
+    def fits(n: int, wanted: int | Size) -> bool:
+        if not isinstance(wanted, Size):
+            return n == wanted
+        if wanted.isidentifier():
+            return dims.setdefault(str(wanted), n) == n
+        return names_in(wanted) <= dims.keys() and wanted.at(dims) == n
+    return fits
 
 
-def _folded(call: str, room: int) -> list[str]:
-    """A printed call on lines of at most this many columns, if its arguments allow it: none is broken."""
-    lines = [""]
-    for argument in re.split(r"(?<=,) ", call):
-        if lines[-1] and len(lines[-1]) + 1 + len(argument) > room:
-            lines.append("   ")
-        lines[-1] += f" {argument}" if lines[-1] else argument
-    return lines
+def _moves(value: Value) -> bool:
+    return any(isinstance(size, Size) and size != "N" for size in value.shape)
+
+
+def _only(program: str, what: str, names: Mapping[str, Any]) -> str:
+    if len(names) != 1:
+        raise ValueError(f"{program}: it has {len(names)} {what}s ({', '.join(names)}), wanted one")
+    return next(iter(names))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import nn
 from compress.stored import gamma
+from nn.sizes import at
 from nn.tensor import Tensor
 
 
@@ -159,11 +160,11 @@ def exactly(model, x):
 
 
 def every_value(program, x):
-    """All values of one run by name, each line run by itself into an array of its own."""
+    """All values of one run by name, each step run by itself into an array of its own."""
     values = {program.input: x}
-    for call in program.calls:
-        made = program.values[call.output]
-        out = np.empty((len(x), *made.shape), made.dtype)
-        call.bind(program.constants)(out, *(values[name] for name in call.inputs))
-        values[call.output] = out
+    for step in program.bound.steps:
+        out = np.empty(at(step.made.shape, {"N": len(x)}), step.made.dtype)
+        step.run(program.bound.held[step.output], out, *(values[name] for name in step.inputs),
+                 **({"dims": {"N": len(x)}} if step.sized else {}))
+        values[step.output] = out
     return values

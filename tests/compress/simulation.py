@@ -17,6 +17,7 @@ import numpy as np
 import nn
 from compress import Quantize
 from nn.rules import RULES
+from nn.sizes import at
 from tests.compress.networks import every_value
 
 
@@ -29,6 +30,7 @@ class _Simulation:
     def __init__(self, model, program, x):
         self.graph = nn.trace(model, np.zeros((1, *x.shape[1:]), np.float32))
         self.program = program
+        self.n = len(x)
         self.got = {name: first(array) for name, array in every_value(program, x).items()}
         self.calls = {call.output: call for call in program.calls}
         self.compared = {}  # name -> (wanted, got)
@@ -46,10 +48,46 @@ class _Simulation:
             return self.layer(node)
         if node.op == "reshape" and node.inputs[0] in self.grids and node.output not in self.got:
             self.grids[node.output] = self.grids[node.inputs[0]]  # (N, K) → (N, K): nothing to do
-        elif node.op in ("max_pool2d", "avg_pool2d", "relu", "reshape") and self.is_integer(node.output):
+        elif node.op in POINTWISE and self.is_integer(node.output):
             q, scale, zero = self.grids[node.inputs[0]]
-            self.grids[node.output] = self.compare(node.output, pointwise(node, q, zero)), scale, zero
+            y = pointwise(node, q, zero, {"N": self.n})
+            self.grids[node.output] = self.compare(node.output, y), scale, zero
+        elif node.op == "add":
+            return self.sum(node)
+        elif node.op == "cat" and self.is_integer(node.output):
+            parts = [self.grids[name] for name in node.inputs]
+            assert len({part[1:] for part in parts}) == 1    # one grid
+            y = np.concatenate([q for q, *_ in parts], node.attrs["dim"])
+            self.grids[node.output] = self.compare(node.output, y), *parts[0][1:]
         return set()
+
+    def sum(self, node):
+        """A residual sum: on integers, two grids to a third; a ReLU that alone reads it goes with it."""
+        clip = self.clip_after(node.output)
+        out = clip.output if clip else node.output
+        if not self.is_integer(out):
+            return set()
+        grid, total = self.program.values[out].grid, 0
+        for name in node.inputs:
+            q, scale, zero = self.grids[name]
+            total = total + (q - zero).astype(np.float32) * np.float32(scale / grid.scale)
+        y = np.rint(np.clip(total, -grid.zero, 255 - grid.zero)) + grid.zero
+        self.grids[out] = self.compare(out, self.clipped(clip, y, grid)), grid.scale, grid.zero
+        return {node.output, out}
+
+    def clip_after(self, value):
+        """The ReLU or other clip that alone reads a value."""
+        return self.only_reader(value, "relu") or self.only_reader(value, "clamp")
+
+    def clipped(self, clip, q, grid):
+        """Integers between those that stand for the ends of a clip."""
+        if clip is None:
+            return q
+        ends = (0,
+            None) if clip.op == "relu" else (self.graph.constants[name].item() for name in clip.inputs[1:])
+        codes = [None if end is None else np.clip(np.rint(end / np.float32(grid.scale)) + grid.zero, 0, 255)
+                 for end in ends]
+        return np.clip(q, *codes)
 
     def quantized(self, node):
         chain = self.graph.parametrizations.get(node.inputs[1])
@@ -61,13 +99,13 @@ class _Simulation:
     def layer(self, node):
         taken = {node.output}
         w, b, last = self.folded(node, taken)
-        relu = self.only_reader(last, "relu")
-        if relu:
-            taken.add(relu.output)
-        out = relu.output if relu else last
+        clip = self.clip_after(last)
+        if clip:
+            taken.add(clip.output)
+        out = clip.output if clip else last
         q, s_x, z_x = self.input(node.inputs[0])
         call = self.product(node)
-        packed = self.program.constants[call.weight]
+        packed = self.program.constants[call.constants["weight"]]
         s_w = packed.scale
         column = s_w.reshape(-1, *[1] * (w.ndim - 1))
         q_w = np.clip(np.rint(w / column), -127, 127).astype(np.float64)
@@ -75,13 +113,14 @@ class _Simulation:
         q_b = np.rint(b / (s_w.astype(np.float64) * s_x))
         acc, _ = RULES[node.op].forward(q - z_x, q_w, q_b, **node.attrs)
         channel = (1, -1) + (1,) * (acc.ndim - 2)
-        if call.y_scale is None:
-            self.compare(call.output, acc)
+        grid = self.program.values[call.output].grid
+        if grid is None:
+            self.compare(f"{call.output}.s32", acc)
             return taken
-        multiplier = (s_w.astype(np.float64) * s_x / call.y_scale).astype(np.float32).reshape(channel)
+        multiplier = (s_w.astype(np.float64) * s_x / grid.scale).astype(np.float32).reshape(channel)
         y = np.rint(acc.astype(np.float32) * multiplier)
-        y = np.clip((np.maximum(y, 0) if relu else y) + call.y_zero, 0, 255).astype(np.float64)
-        self.grids[out] = self.compare(call.output, y), call.y_scale, call.y_zero
+        y = self.clipped(clip, np.clip(y + grid.zero, 0, 255).astype(np.float64), grid)
+        self.grids[out] = self.compare(call.output, y), grid.scale, grid.zero
         return taken
 
     def folded(self, node, taken):
@@ -116,7 +155,7 @@ class _Simulation:
     def product(self, node):
         """The Program's qgemm for this layer: the one that reads its input."""
         weight = node.inputs[1]
-        mine = [c for c in self.program.calls if c.op == "qgemm" and c.weight.split("@")[0] == weight]
+        mine = [c for c in self.program.calls if c.constants.get("weight") == weight]
         uses = [n.output for n in self.graph.nodes if weight in n.inputs]
         return mine[uses.index(node.output)]
 
@@ -124,9 +163,9 @@ class _Simulation:
         """The integers of a value and what they stand for: from the floats of the Program, if it has any."""
         if value not in self.grids:
             call = self.calls[f"{self.called.get(value, value)}.u8"]
-            real = self.got[call.inputs[0]]
-            q = np.clip(np.rint(real / np.float32(call.scale)) + call.zero, 0, 255).astype(np.float64)
-            self.grids[value] = self.compare(call.output, q), call.scale, call.zero
+            real, grid = self.got[call.inputs[0]], self.program.values[call.output].grid
+            q = np.clip(np.rint(real / np.float32(grid.scale)) + grid.zero, 0, 255).astype(np.float64)
+            self.grids[value] = self.compare(call.output, q), grid.scale, grid.zero
         return self.grids[value]
 
     def compare(self, name, wanted):
@@ -134,12 +173,14 @@ class _Simulation:
         return wanted
 
 
-def pointwise(node, q, zero):
+POINTWISE = ("max_pool2d", "avg_pool2d", "mean", "relu", "reshape")
+
+
+def pointwise(node, q, zero, dims):
+    """What an operation makes of integers on the grid that they are on."""
     if node.op == "relu":
         return np.maximum(q, zero)
-    if node.op == "reshape":
-        return q.reshape(len(q), int(np.prod(q.shape[1:])))
-    y, _ = RULES[node.op].forward(q - zero, **node.attrs)  # padding is real 0
+    y, _ = RULES[node.op].forward(q - zero, **at(node.attrs, dims))  # padding is real 0
     return np.rint(y) + zero
 
 

@@ -1,4 +1,5 @@
-"""A number format and a technique are added in a temporary folder, literally as the README says."""
+"""A number format, a technique and a lowering are added in a temporary folder, literally as the README says.
+"""
 
 import re
 import sys
@@ -13,18 +14,21 @@ import compress
 import nn
 from compress.formats.affine import Symmetric
 from compress.formats.format import FORMATS, Format
+from compress.lower.table import TABLE
 from compress.stored import STORED
 from compress.testing import check, subjects
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 ROOMS = ["stored.py", "transform.py", "chain.py", "state.py", "recipe.py", "schedule.py", "unprepare.py",
-         "techniques", "testing"]
+         "techniques", "testing", "lower", "program", "program/ops", "simulate.py", "prepare.py",
+             "convert.py",
+         "rehearse.py", "report.py", "examples.py"]
 
 
 @pytest.fixture
 def added(tmp_path, monkeypatch):
     """Adds the code of a section of the README as a file of one of the package's rooms, for one test."""
-    before = [(registry, dict(registry)) for registry in (FORMATS, STORED)]
+    before = [(registry, dict(registry)) for registry in (FORMATS, STORED, TABLE)]
     names = []
 
     def add(section: str, room: str, name: str):
@@ -81,8 +85,8 @@ def test_a_number_format_is_one_file(added, images, tmp_path):
     weight = program.constants["5.weight"]
     assert weight.sizes()["payload"] == 10 * 72 * 4 // 8
     assert set(np.unique(weight.codes())) <= set(range(-7, 8))
-    line = next(line for line in str(program).splitlines() if "5.product" in line)
-    assert re.search(r"= gemm\(.*int4 10×72", line)  # it has no kernel, and is printed so
+    assert re.search(r"5 = linear\(.*int4 10×72", str(program))
+    assert re.search(r"5 = gemm\(", str(program.bound))    # it has no kernel, and is printed so
     assert int4.kernel is None
 
 
@@ -94,6 +98,27 @@ def test_a_technique_is_one_file(added, images, tmp_path):
     program = runs(trained(module.Binary(), *images), *images, tmp_path / "p")
     assert program.constants["5.weight"].sizes()["payload"] == 10 * 72 // 8
     assert program.constants["0.weight"].kind == "binary"
+
+
+class Minus(nn.Module):
+    """−fc(x)."""
+
+    def __init__(self):
+        self.fc = nn.Linear(4, 3, rng=np.random.default_rng(0))
+
+    def forward(self, x):
+        return -self.fc(x)
+
+
+def test_how_an_operation_is_lowered_is_one_file(added, tmp_path):
+    x, model = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32), Minus()
+    assert [call.op for call in compress.convert(model, x).calls] == ["linear", "numpy: neg"]
+    added("To lower an operation", "lower", "negation")
+    program = compress.convert(model, x)
+    assert [call.op for call in program.calls] == ["linear", "scale"]
+    np.testing.assert_array_equal(program(x), model(nn.Tensor(x)).data)
+    compress.save(program, tmp_path / "p")
+    np.testing.assert_array_equal(compress.load(tmp_path / "p")(x), program(x))
 
 
 def test_every_file_of_the_rooms_is_loaded_and_every_technique_is_a_name_of_the_package():

@@ -6,10 +6,7 @@ from hypothesis import given
 
 import compress
 import nn
-from compress.program.calls import direct, layout, pointwise
 from compress.program.files import to_bytes
-from compress.program.filters import FilterWeight
-from nn.kernels import conv2d
 from nn.testing.case import Case
 from nn.testing.domain_conv import Conv2d
 from tests.compress.networks import networks
@@ -25,19 +22,23 @@ def whole_numbers(*layers):
 
 
 def lines(program):
-    return [call for call in program.calls if isinstance(call, direct.Conv2d)]
+    """The steps that convolve directly, each with its call."""
+    calls = {call.output: call for call in program.calls}
+    return [(step, calls[step.output]) for step in program.bound.steps if step.kernel == "conv2d"]
 
 
 @given(networks())
 def test_every_line_is_its_convolution(drawn):
     program = compress.convert(drawn.model, drawn.example, algorithm="direct")
     values, domain = program.every_value(drawn.x), Conv2d()
-    for call in lines(program):
+    for _, call in lines(program):
         if not len(drawn.x):
             continue
-        how = {name: getattr(call, name) for name in ("stride", "padding", "dilation", "relu")}
-        bias = None if call.bias is None else program.constants[call.bias]
-        x, w = values[call.inputs[0]], program.constants[call.weight].decode()
+        how = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), **call.attributes}
+        how["relu"] = how.pop("clip", None) is not None
+        how.pop("algorithm")
+        bias = program.constants[call.constants["bias"]] if "bias" in call.constants else None
+        x, w = values[call.inputs[0]], program.constants[call.constants["weight"]].decode()
         case = Case((x, w), {**how, "groups": 1, "bias": bias})
         assert np.all(np.abs(values[call.output] - domain.exactly(case)) <= domain.bound(case))
     np.testing.assert_array_equal(program(drawn.x), values[program.output])
@@ -62,9 +63,8 @@ def test_bias_and_relu_are_part_of_the_line():
     first = nn.Conv2d(2, 5, 3, stride=2, padding=1)
     model, x = whole_numbers(first, nn.ReLU(), nn.Conv2d(5, 3, 1, bias=False))
     program = compress.convert(model, x)
-    needless = layout.Im2col, pointwise.Bias, pointwise.Relu
-    assert not any(isinstance(call, needless) for call in program.calls)
-    first, second = map(str, lines(program))
+    assert [step.kernel for step in program.bound.steps] == ["permute", "conv2d", "conv2d", "permute"]
+    first, second = (str(call) for _, call in lines(program))
     assert first.endswith("0.weight, 0.bias, stride 2×2, padded 1×1, relu)")
     assert second.endswith("2.weight)")
 
@@ -80,7 +80,7 @@ def test_a_relu_that_others_bypass_stays_a_line_of_its_own():
 
     model, x = Both(), np.random.default_rng(0).standard_normal((2, 2, 5, 5)).astype(np.float32)
     program = compress.convert(model, x, algorithm="direct")
-    assert [call.relu for call in lines(program)] == [False]
+    assert ["clip" in call.attributes for _, call in lines(program)] == [False]
     np.testing.assert_allclose(program(x), model.eval()(nn.Tensor(x)).numpy(), atol=1e-5)
 
 
@@ -88,17 +88,8 @@ def test_compressed_filters_are_multiplied_in_their_own_form():
     model = nn.models.digits_cnn(rng=np.random.default_rng(0))
     x = np.random.default_rng(0).random((8, 1, 8, 8), np.float32)
     compress.prepare(model, {"conv2": compress.Prune(0.5)}, x)
-    assert [call.weight for call in lines(compress.convert(model, x))] == ["conv1.weight", "conv3.weight"]
-
-
-def test_patches_times_filters():
-    rng = np.random.default_rng(0)
-    w, patches = (rng.standard_normal(s).astype(np.float32) for s in ((17, 3, 2, 4), (6, 24)))
-    weight, flat = FilterWeight(w), w.transpose(0, 2, 3, 1).reshape(17, 24)
-    made = conv2d(patches.reshape(6, 2, 4, 3), weight.operand()).reshape(6, 17)
-    error = np.abs(made - patches.astype(np.float64) @ flat.T.astype(np.float64))
-    assert np.all(error <= weight.product_bound(patches))
-    np.testing.assert_array_equal(weight.decode(), w)
+    weights = [call.constants["weight"] for _, call in lines(compress.convert(model, x))]
+    assert weights == ["conv1.weight", "conv3.weight"]
 
 
 def test_the_bits_and_the_bytes_come_back(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 import compress
 import nn
-from compress.program.program import WIDTH
+from compress.program.listing import WIDTH
 
 
 @pytest.mark.parametrize("recipe", [None, compress.Quantize(), compress.Cluster(4), compress.Prune(0.9)])
@@ -33,4 +33,4 @@ def test_the_times_of_its_calls():
     x = nn.data.digits().x_train[:64]
     program = compress.convert(nn.models.digits_mlp(rng=np.random.default_rng(0)), x)
     clock = iter(range(1000))
-    assert program.seconds(x, lambda: next(clock)) == [1] * len(program.calls)
+    assert program.seconds(x, lambda: next(clock)) == [1] * len(program.bound.steps)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 import compress
 import nn
 from compress import Cluster, Prune, Quantize, TensorTrain
-from compress.program.calls.nonfinite import not_finite
-from compress.program.winograd import ALGORITHMS
+from compress.program.algorithms import ALGORITHMS
+from compress.program.nonfinite import not_finite
 from tests.compress.networks import networks
 
 BAD = [np.inf, -np.inf, np.nan]

@@ -12,7 +12,9 @@ import pytest
 
 import compress
 import nn
-from compress.program.calls import Value, layout, pool
+from compress.program.call import Call
+from compress.program.value import Value
+from nn.sizes import Size
 
 
 def images(n=16):
@@ -53,13 +55,10 @@ def test_macs_of_a_pruned_network_count_what_is_left():
 
 
 def test_nbytes_are_those_of_the_constants_as_kernels_hold_them(int8):
-    stored = [c for c in int8.constants.values() if isinstance(c, compress.Stored)]
-    weights = sum(c.operand().nbytes + c.scale.nbytes for c in stored)
-    biases = sum(c.nbytes for c in int8.constants.values() if isinstance(c, np.ndarray))
-    assert int8.nbytes == weights + biases
-    assert biases == 4 * sum(
-        len(int8.constants[f"{n}.weight"].scale) for n in ("conv1", "conv2", "conv3", "fc")
-    )
+    held = int8.bound.held
+    operands = [held[step.output][0].nbytes for step in int8.bound.steps if step.kernel == "qgemm"]
+    outputs = sum(len(int8.constants[f"{n}.weight"].scale) for n in ("conv1", "conv2", "conv3", "fc"))
+    assert int8.nbytes == int8.bound.nbytes == sum(operands) + 2 * 4 * outputs    # biases and multipliers
 
 
 def reachable(start):
@@ -89,7 +88,7 @@ def reachable(start):
 def test_no_float_copy_of_a_packed_weight_is_anywhere_in_it(recipe, times):
     made = program(recipe, width=1.0)
     made(images(1))
-    made._idle.clear()  # the buffers are no weights
+    made.bound._idle.clear()  # the buffers are no weights
     sizes = {np.prod(c.shape) for c in made.constants.values() if isinstance(c, compress.Stored)}
     floats = [a for a in reachable(made) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
     assert floats
@@ -120,19 +119,49 @@ def test_print_shows_a_line_for_each_call(int8):
     for call, line in zip(int8.calls, begun, strict=True):
         assert line.startswith(f"  {call.output} = {call.op}(")
         assert str(int8.values[call.output]) in line
-    assert "im2col(x.u8, 3×3," in text
+    assert "conv2d(x.u8, conv1.weight," in text
     assert "int8 16×8×3×3" in text
 
 
-def test_print_of_every_attribute():
-    text = str(layout.Im2col(("x",), "y", (3, 2), (2, 1), (1, 0), (1, 4), 7))
-    assert text == "y = im2col(x, 3×2, stride 2×1, dilation 1×4, padded 1×0 with 7)"
-    assert str(pool.MaxPool(("x",), "y", (2, 2), (2, 2), (0, 0))) == "y = max_pool(x, 2×2)"
-    assert (
-        str(pool.AvgPool(("x",), "y", (3, 3), (1, 2), (1, 1), 0))
-        == "y = avg_pool(x, 3×3, stride 1×2, padded 1×1)"
-    )
-    assert str(Value("int32", (3, 4))) == "s32 (N, 3, 4)"
+def test_print_of_its_bound_shows_a_line_for_each_kernel(int8):
+    text = str(int8.bound)
+    lines = text.splitlines()
+    assert lines[0].startswith("DigitsCNN, bound for the CPU (")
+    assert lines[1].startswith(f"{len(int8.bound.steps)} steps, ")
+    begun = [line for line in lines[2:] if not line.startswith("      ")]
+    for step, line in zip(int8.bound.steps, begun, strict=True):
+        assert line.startswith(f"  {step.output} = {step.kernel}(")
+    assert "im2col(x.u8, 3×3, padded 1×1 with 0)" in text
+
+
+def test_another_target_is_refused(int8):
+    with pytest.raises(ValueError, match="bind: target must be one of cpu; got 'abacus'"):
+        int8.bind("abacus")
+
+
+@pytest.mark.parametrize(("call", "said"), [
+    (Call("conv2d", ("x",), "y", {"weight": "w", "bias": "b"},
+          {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 4), "groups": 2, "clip": (0.0, 6.0)}),
+     "y = conv2d(x, w, b, stride 2×1, dilation 1×4, padded 1×0, groups 2, clip 0…6)"),
+    (Call("max_pool2d", ("x",), "y", {}, {"kernel": (2, 2)}), "y = max_pool2d(x, 2×2)"),
+    (Call("avg_pool2d", ("x",), "y", {}, {"kernel": (3, 3), "stride": (1, 2), "padding": (1, 1)}),
+     "y = avg_pool2d(x, 3×3, stride 1×2, padded 1×1)"),
+    (Call("clip", ("x",), "y"), "y = clip(x, relu)"),
+    (Call("add", ("x", "z"), "y", {}, {"clip": (None, 1.0)}), "y = add(x, z, at most 1)"),
+    (Call("reshape", ("x",), "y", {}, {"shape": (Size("N"), 6), "axes": (0, 2, 1)}),
+     "y = reshape(x, 0 2 1 → N×6)"),
+    (Call("numpy: where", ("m", "x"), "y", {"2": "c"}, {"makes": ("float32", (Size("N"), 6))}),
+     "y = numpy: where(m, x, c)"),
+    (Call("numpy: softmax", ("x",), "y", {}, {"dim": -1, "makes": ("float32", (Size("N"), 6))}),
+     "y = numpy: softmax(x, dim=-1)"),
+], ids=lambda one: one.op if isinstance(one, Call) else "")
+def test_print_of_every_attribute(call, said):
+    assert str(call) == said
+
+
+def test_print_of_values():
+    assert str(Value("int32", (Size("N"), 3, 4))) == "s32 (N, 3, 4)"
+    assert str(Value("int64", (Size("4·N"),))) == "s64 (4·N)"
 
 
 # Running it
@@ -152,7 +181,8 @@ def test_the_result_is_the_callers(int8):
     before = first.copy()
     int8(1 - images())
     np.testing.assert_array_equal(first, before)
-    assert not any(np.shares_memory(first, a) for _, arrays in int8._idle for a in arrays if a is not None)
+    buffers = [step[4] for _, plan in int8.bound._idle for step in plan]
+    assert not any(np.shares_memory(first, buffer) for buffer in buffers if buffer is not None)
 
 
 def test_the_input_stays(int8):

@@ -110,7 +110,7 @@ def test_a_shared_network_has_its_kernel_and_its_bytes():
     model = nn.models.digits_cnn(rng=np.random.default_rng(0))
     compress.prepare(model, Cluster(4), nn.data.digits().x_train[:64])
     program = compress.convert(model)
-    text = str(program)
+    text = str(program.bound)
     assert text.count("= codebook_gemm(") == 4
     assert "gemm(" not in text.replace("codebook_gemm(", "")
     report = compress.report(program)

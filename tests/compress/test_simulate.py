@@ -8,7 +8,7 @@ import pytest
 import compress
 import nn
 from compress.formats.straight_through import CLIPPED_STRAIGHT_THROUGH, STRAIGHT_THROUGH
-from compress.simulate import Simulation
+from compress.simulate import FOLDED_BIAS, FOLDED_WEIGHT, Simulation
 from nn import functional as F
 
 
@@ -166,7 +166,10 @@ def test_a_recipe_without_quantize_has_no_simulation():
     assert not isinstance(model.parametrization, Simulation)
 
 
-@pytest.mark.parametrize("rule", [STRAIGHT_THROUGH, CLIPPED_STRAIGHT_THROUGH], ids=lambda rule: rule.name)
+RULES = [STRAIGHT_THROUGH, CLIPPED_STRAIGHT_THROUGH, FOLDED_WEIGHT, FOLDED_BIAS]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_surrogate_rules_hold_their_declared_formula(rule):
     nn.gradcheck(rule)
 

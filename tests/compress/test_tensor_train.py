@@ -229,7 +229,7 @@ def test_the_cores_are_trained_and_the_program_has_them(tmp_path):
     errors = compress.weight_errors(model)
     assert errors.measured == 0 <= errors.certified < 1e-5
     program = compress.convert(model)
-    assert str(program).count("tt_matmul") == 2
+    assert str(program.bound).count("tt_matmul") == 2
     x = nn.data.digits().x_test[:50]
     with nn.no_grad():
         want = model.eval()(Tensor(x)).data

@@ -1,0 +1,101 @@
+"""An example: a batch of typical inputs, that a network is traced with and its activations are calibrated on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import nn
+from nn.graph import Graph
+
+from .lower.numbers import Numbers
+
+__all__ = ["Example", "observe"]
+
+ROWS = 256  # of a batch that is observed at once
+
+
+@dataclass(frozen=True)
+class Example:
+    """arrays, named: the inputs, by position and by name, as `forward` takes them. dims, state: what their
+    dimensions are called, and which output becomes which input, as nn.trace wants them."""
+
+    arrays: tuple[np.ndarray, ...]
+    named: dict[str, np.ndarray] = field(default_factory=dict)
+    dims: Mapping[str, Any] | None = None
+    state: Mapping[str, str] | None = None
+
+    @classmethod
+    def of(cls, who: str, given: Any, dims: Any = None, state: Any = None) -> Example:
+        """An array or Tensor, a tuple of them by position, or a dict by name. Raises TypeError or ValueError
+        for what is no batch of finite numbers; the only input of a network must be float32 or integers."""
+        if isinstance(given, Example):
+            return given
+        named = dict(given) if isinstance(given, Mapping) else {}
+        arrays = () if named else given if isinstance(given, tuple) else (given,)
+        several = len(arrays) + len(named) != 1
+        checked = [_checked(who, "example" if not several else f"example {i}", array) for i, array in
+                   enumerate([*arrays, *named.values()])]
+        by_name = dict(zip(named, checked, strict=False))
+        return cls(tuple(checked[:len(arrays)]), by_name, dims, state)
+
+    def trace(self, model: nn.Module) -> Graph:
+        """The graph of a model, from a few rows."""
+        rows = slice(3) if self.dims is None else ...  # the batch comes first, or need not
+        named = {name: array[rows] for name, array in self.named.items()}
+        return nn.trace(model, *(array[rows] for array in self.arrays), dims=self.dims, state=self.state,
+                        **named)
+
+    def batches(self, graph: Graph) -> Iterator[dict[str, np.ndarray]]:
+        """The inputs of a graph by name, some rows at a time."""
+        given = dict(zip(graph.inputs, self.arrays, strict=False)) | self.named
+        axes = {name: value.shape.index("N") if "N" in value.shape else None
+                for name, value in graph.inputs.items()}
+        rows = max(given[name].shape[axis] for name, axis in axes.items() if axis is not None)
+        for start in range(0, rows, ROWS):
+            some = range(start, min(start + ROWS, rows))
+            yield {name: array if axes[name] is None else np.take(array, some, axes[name])
+                   for name, array in given.items()}
+
+
+def _checked(who: str, what: str, array: Any) -> np.ndarray:
+    array = array.data if isinstance(array, nn.Tensor) else array
+    fits = isinstance(array, np.ndarray) and (array.dtype == np.float32 or array.dtype.kind in "biu")
+    if not fits:
+        got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{who}: {what} must be a float32 array; got {got}")
+    if what == "example" and (array.ndim < 2 or not array.size):
+        raise ValueError(f"{who}: {what} must be a batch of at least one input; got shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{who}: {what} holds NaN or infinity")
+    return array
+
+
+def observe(numbers: Numbers, example: Example) -> dict[str, tuple[float, float]]:
+    """The least and the largest number that each float value of a network takes on the example.
+
+    Raises ValueError, naming it, where the result of a layer, or a value that is read on a grid, becomes NaN
+    or infinite; others may, as the −∞ of a mask does.
+    """
+    known, ranges = numbers.known, {}
+    finite = {value for _, values in known.classes.values() for value in values} | known.folding.layers.keys()
+
+    def watch(name: str, array: np.ndarray) -> None:
+        if array.dtype.kind != "f" or not array.size:
+            return
+        low, high = float(array.min()), float(array.max())
+        if np.isfinite([low, high]).all():
+            before = ranges.get(name, (low, high))
+            ranges[name] = (min(low, before[0]), max(high, before[1]))
+        elif name in finite:
+            raise ValueError(f"calibration: {name} becomes NaN or infinite on the example")
+
+    graph = numbers.calibration()
+    with np.errstate(over="ignore", invalid="ignore"):
+        for inputs in example.batches(graph):
+            graph.run(watch=watch, **inputs)
+    return ranges

@@ -1,0 +1,98 @@
+"""The numbers of a network at one moment: its weights in their stored form, biases, grids.
+
+What is lowered is structure; a Program gets its numbers from here, and so does every step of a training that
+simulates one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from nn.graph import Graph
+from nn.rules import RULES
+from nn.tensor import Tensor
+
+from ..stored import Stored
+from ..techniques.dense import DenseWeight
+from .known import Known
+
+__all__ = ["Numbers"]
+
+
+class Numbers:
+    """constants and chains: those of the network, before norms are folded. ranges: of its activations."""
+
+    def __init__(self, known: Known, constants: Mapping[str, np.ndarray], chains: Mapping[str, Any],
+                 ranges: Mapping[str, tuple[float, float]] | None = None) -> None:
+        self.known, self.plain, self.ranges = known, constants, ranges
+        self.constants, self.chains = known.folding.numbers(constants, chains)
+        self._stored: dict[str, Stored] = {}
+        self._values: dict[str, np.ndarray] = {}
+
+    def infinite(self, folded: bool = True) -> str | None:
+        """The first parameter or buffer that is not finite, before or after norms are folded; what a forward
+        made, as the −∞ of a mask, may be."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            for name, array in (self.constants if folded else self.plain).items():
+                if array.dtype.kind == "f" and not name.startswith("constant"):
+                    flat = array.reshape(-1)
+                    if not isfinite(flat.dot(flat)) and not np.isfinite(flat).all():  # (squares may overflow)
+                        return name
+        return None
+
+    def value(self, name: str) -> np.ndarray:
+        """A value that no input goes into: a constant, seen through its chain, or what is computed from some.
+        """
+        if name not in self._values:
+            node = self.known.graph.producer(name)
+            if node is not None:
+                arguments = [None if one is None else self.value(one) for one in node.inputs]
+                self._values[name] = np.asarray(RULES[node.op].forward(*arguments, **node.attrs)[0])
+            elif name in self.chains:
+                self._values[name] = self.stored(name).decode()
+            else:
+                self._values[name] = self.constants[name]
+        return self._values[name]
+
+    @cached_property
+    def grids(self) -> dict[str, Any]:
+        """What integers stand for, by the root of their values."""
+        return self.known.grids(self.ranges)
+
+    def grid(self, value: str) -> Any:
+        """What the integers of a value stand for."""
+        return self.grids[self.known.roots.get(value, value)]
+
+    def stored(self, weight: str) -> Stored:
+        """A weight in its stored form, one for all layers that read it."""
+        if weight not in self._stored:
+            w, chain = self.constants[weight], self.chains.get(weight)
+            self._stored[weight] = DenseWeight(w) if chain is None else chain.encode(w, self._least(weight))
+        return self._stored[weight]
+
+    def _least(self, weight: str) -> np.ndarray | None:
+        """The smallest scale for each output channel, so that no bias in units of x_scale · w_scale takes
+        more than half of int32; None where nothing reads the weight on integers."""
+        least = None
+        for bias, x in self.known.biases.get(weight, ()):
+            floor = np.abs(self.constants[bias].astype(np.float64)) / (self.grids[x].scale * 2.0**30)
+            least = floor if least is None else np.maximum(least, floor)
+        return least
+
+    def integer_bias(self, weight: str, bias: str, x: str) -> np.ndarray:
+        """A bias in units of x_scale · w_scale, int32."""
+        step = self.stored(weight).scale.astype(np.float64) * self.grid(x).scale
+        return np.rint(self.constants[bias] / step).astype(np.int32)
+
+    def calibration(self) -> Graph:
+        """The folded graph that activations are observed on: each weight as the stages before its last one
+        leave it, so that a network that is pruned first is observed pruned."""
+        seen = {name: chain.before_last(Tensor(self.constants[name])).data
+                for name, chain in self.chains.items()}
+        return replace(self.known.graph, constants=self.constants | seen)

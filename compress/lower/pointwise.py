@@ -1,0 +1,78 @@
+"""Operations on every number by itself that have kernels: ReLU and other clips, sums, batch norms of their
+own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .fold import normalisation
+from .layouts import last
+from .table import Lowers, Need, lowers
+
+
+@lowers("relu", "clamp")
+class Clip(Lowers):
+    """A clip whose ends are numbers, where no layer computes it already; on integers, by the codes of its
+    ends."""
+
+    def formats(self, node: Any, known: Any) -> Need:
+        return Need.SAME if self.takes(node, known) else Need.REALS
+
+    def takes(self, node: Any, known: Any) -> bool:
+        """Whether it is float32, and its ends are numbers."""
+        return node.dtype == np.float32 and known.ends(node) is not None
+
+    def emit(self, node: Any, lower: Any) -> None:
+        if not self.takes(node, lower.known):
+            lower.known.fallback.emit(node, lower)
+            return
+        ends, integers = lower.known.ends(node), lower.on_integers(node)
+        layout = lower.layout(node.inputs[0], integers)
+        attributes = {} if ends == (0.0, None) else {"clip": ends}
+        lower.write("clip", node, [lower.read(node.inputs[0], layout, integers)], layout, **attributes)
+
+
+@lowers("add")
+class Add(Lowers):
+    """A residual connection: two values of one shape; on integers, two grids to a third."""
+
+    fuses = True
+
+    def formats(self, node: Any, known: Any) -> Need:
+        return Need.OWN if self.takes(node, known) else Need.REALS
+
+    def takes(self, node: Any, known: Any) -> bool:
+        """Whether two float32 values of one shape are added."""
+        values = [known.graph.value(name) for name in node.inputs]
+        return (node.dtype == np.float32 and not known.static & set(node.inputs)
+                and all((value.shape, value.dtype) == (node.shape, node.dtype) for value in values))
+
+    def emit(self, node: Any, lower: Any) -> None:
+        if not self.takes(node, lower.known):
+            lower.known.fallback.emit(node, lower)
+            return
+        layout = lower.layout(node.inputs[0], lower.on_integers(node))
+        lower.write("add", node, lower.arguments(node, layout), layout, grid=True, **lower.clip(node))
+
+
+@lowers("batch_norm_eval")
+class BatchNorm(Lowers):
+    """A batch norm that no layer took in: a factor and a shift for each channel."""
+
+    def emit(self, node: Any, lower: Any) -> None:
+        x, *statistics = node.inputs
+        constant = set(statistics) - {None} <= lower.known.static
+        if node.dtype != np.float32 or x in lower.known.static or not constant:
+            lower.known.fallback.emit(node, lower)
+            return
+        layout = last(1, len(node.shape))
+        constants = {role: lower.constant(f"{node.output}.{role}", make(node, part))
+                     for part, role in enumerate(("scale", "shift"))}
+        lower.write("scale", node, [lower.read(x, layout)], layout, constants)
+
+
+def make(node: Any, part: int) -> Any:
+    """What makes the factor or the shift of a batch norm."""
+    return lambda numbers: normalisation(numbers.plain, node)[part].astype(np.float32)

@@ -1,0 +1,57 @@
+"""Pools: the largest or the mean of each window, of reals or of integers as they are; a mean of whole images
+is one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .layouts import CHANNELS_LAST, identity
+from .table import Lowers, Need, lowers, pair, still
+
+
+@lowers("max_pool2d", "avg_pool2d")
+class Pool(Lowers):
+    """A window that moves over an image."""
+
+    def formats(self, node: Any, known: Any) -> Need:
+        return Need.SAME if still(node, known) else Need.REALS
+
+    def emit(self, node: Any, lower: Any) -> None:
+        if not still(node, lower.known):
+            lower.known.fallback.emit(node, lower)
+            return
+        kernel, stride, padding = (None if node.attrs[name] is None else pair(node.attrs[name])
+                                   for name in ("kernel_size", "stride", "padding"))
+        attributes: dict[str, Any] = {"kernel": kernel}
+        if stride not in (None, kernel):
+            attributes["stride"] = stride
+        if padding != (0, 0):
+            attributes["padding"] = padding
+        lower.write(node.op, node, lower.arguments(node, CHANNELS_LAST), CHANNELS_LAST, **attributes)
+
+
+@lowers("mean")
+class Mean(Lowers):
+    """The mean of whole images, a global average pool; any other mean is its rule's."""
+
+    def formats(self, node: Any, known: Any) -> Need:
+        return Need.SAME if self.whole_images(node, known) else Need.REALS
+
+    def whole_images(self, node: Any, known: Any) -> bool:
+        """Whether the mean is that of the two axes of images (N, C, H, W)."""
+        shape, dim = known.graph.value(node.inputs[0]).shape, node.attrs["dim"]
+        both = isinstance(dim, tuple) and len(shape) == 4 and {d % 4 for d in dim} == {2, 3}
+        return both and still(node, known)
+
+    def emit(self, node: Any, lower: Any) -> None:
+        if not self.whole_images(node, lower.known):
+            lower.known.fallback.emit(node, lower)
+            return
+        n, c, height, width = lower.shape(node.inputs[0])
+        images = lower.arguments(node, CHANNELS_LAST)
+        if node.attrs["keepdim"]:
+            lower.write("avg_pool2d", node, images, CHANNELS_LAST, kernel=(height, width))
+            return
+        pooled = lower.call("avg_pool2d", images, lower.fresh(f"{node.output}.pooled"), (n, 1, 1, c),
+                            kernel=(height, width))
+        lower.write("reshape", node, [pooled], identity(2), shape=(n, c))

@@ -1,0 +1,91 @@
+"""Operations that move numbers: reals, or integers as they are. A permute moves nothing until somebody wants
+it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nn.axes import factors
+from nn.sizes import Size
+
+from .layouts import identity, moves_nothing
+from .table import Lowers, Need, lowers
+
+
+@lowers("permute")
+class Permute(Lowers):
+    """The axes in another order: the value lies where it lay."""
+
+    def formats(self, node: Any, known: Any) -> Need:
+        return Need.SAME
+
+    def emit(self, node: Any, lower: Any) -> None:
+        (x,), rank = node.inputs, len(node.shape)
+        dims = [dim % rank for dim in node.attrs["dims"]]
+        integers = lower.on_integers(node)
+        layout = lower.layout(x, integers)
+        lower.place(node, lower.read(x, layout, integers), tuple(dims.index(axis) for axis in layout))
+
+
+@lowers("reshape")
+class Reshape(Lowers):
+    """Another shape. Where only axes of length 1 come or go, the others stay in the order in which they lie.
+    """
+
+    def formats(self, node: Any, known: Any) -> Need:
+        return Need.SAME
+
+    def emit(self, node: Any, lower: Any) -> None:
+        (x,), integers = node.inputs, lower.on_integers(node)
+        before, layout = lower.shape(x), lower.layout(x, integers)
+        source = lower.read(x, layout, integers)
+        kept = self.kept(before, node.shape, layout)
+        if kept is not None:
+            if before == node.shape:  # a Flatten of what is flat
+                lower.place(node, source, layout)
+            else:
+                lower.write("reshape", node, [source], kept, shape=tuple(node.shape[axis] for axis in kept))
+            return
+        axes = tuple(layout.index(axis) for axis in identity(len(before)))
+        lies = moves_nothing(tuple(before[axis] for axis in layout), axes)
+        lower.write("reshape", node, [source], identity(len(node.shape)), shape=node.shape,
+                    **({} if lies else {"axes": axes}))
+
+    def kept(self, before: tuple, after: tuple, layout: tuple) -> tuple | None:
+        """The order in which the new axes lie if nothing moves; None where axes become one, or one becomes
+        several."""
+        becomes = {}
+        for old, new in factors(before, after):
+            old, new = [i for i in old if before[i] != 1], [i for i in new if after[i] != 1]
+            if len(old) > 1 or len(new) > 1:
+                return None
+            becomes.update(zip(old, new, strict=True))
+        order = [becomes[axis] for axis in layout if axis in becomes]
+        for axis in range(len(after)):
+            if after[axis] == 1:
+                order.insert(order.index(axis - 1) + 1 if axis - 1 in order else 0, axis)
+        return tuple(order)
+
+
+@lowers("cat")
+class Cat(Lowers):
+    """Values end to end; on integers all are on one grid."""
+
+    def formats(self, node: Any, known: Any) -> Need:
+        return Need.SAME if self.takes(node, known) else Need.REALS
+
+    def takes(self, node: Any, known: Any) -> bool:
+        """Whether all are values, and the length along the axis does not move."""
+        axis = node.attrs["dim"] % len(node.shape)
+        shapes = [known.graph.value(name).shape for name in node.inputs]
+        moves = any(isinstance(shape[axis], Size) for shape in shapes)
+        return (not moves and not known.static & set(node.inputs)
+                and len({known.graph.value(name).dtype for name in node.inputs}) == 1)
+
+    def emit(self, node: Any, lower: Any) -> None:
+        if not self.takes(node, lower.known):
+            lower.known.fallback.emit(node, lower)
+            return
+        layout = lower.layout(node.inputs[0], lower.on_integers(node))
+        axis = layout.index(node.attrs["dim"] % len(layout))
+        lower.write("cat", node, lower.arguments(node, layout), layout, axis=axis)

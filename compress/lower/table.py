@@ -1,0 +1,64 @@
+"""The table of how each operation is lowered: two functions an op.
+
+    formats(node, known)  what it does with integers (Need): asked for all nodes, before any call is there
+    emit(node, lower)     the calls that compute it, told to a Lowering
+
+An operation that has no row runs its rule on NumPy (rules.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+__all__ = ["TABLE", "Lowers", "Need", "lowers", "pair", "still"]
+
+
+class Need(Enum):
+    """What an operation does where its inputs are integers."""
+
+    REALS = "it computes with reals"
+    SAME = "it takes integers as they are, all on one grid, and what it makes is on that grid"
+    OWN = "it takes integers on any grids, and what it makes has a grid of its own"
+    INTEGERS = "it wants integers, and what it makes has a grid of its own, or is real"
+
+
+class Lowers:
+    """A row of the table. fuses: whether it computes a ReLU or another clip that alone reads its result as
+    well."""
+
+    fuses = False
+
+    def formats(self, node: Any, known: Any) -> Need:
+        """What the node does with integers; `known` tells what is known of the network (Known)."""
+        return Need.REALS
+
+    def emit(self, node: Any, lower: Any) -> None:
+        """Tell `lower`, a Lowering, the calls that compute the node."""
+        raise TypeError(f"{type(self).__name__} does not say how {node.op} is lowered")
+
+
+TABLE: dict[str, Lowers] = {}
+
+
+def lowers(*ops: str) -> Callable[[type[Lowers]], type[Lowers]]:
+    """Enter a class in the table as the row of these operations."""
+    def enter(row: type[Lowers]) -> type[Lowers]:
+        TABLE.update(dict.fromkeys(ops, row()))
+        return row
+    return enter
+
+
+def still(node: Any, known: Any) -> bool:
+    """Whether a node makes float32 of images whose sides do not move: what a kernel takes."""
+    _, *sides = known.graph.value(node.inputs[0]).shape
+    return node.dtype == np.float32 and all(type(side) is int for side in sides)
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """3 → (3, 3); a pair as it is. Plain integers, whatever they were."""
+    first, second = value if isinstance(value, (tuple, list)) else (value, value)
+    return int(first), int(second)

@@ -1,0 +1,77 @@
+"""By which algorithm a convolution is computed: chosen by shapes, when a Program is bound.
+
+    direct       float32 filters, implicit GEMM (Chetlur et al. 2014): no patches are laid out
+    winograd     float32 3×3 filters: 16 multiplications for a tile of 2×2 outputs where the direct sum has
+                 36 (Lavin & Gray 2016)
+    im2col       any weight that a kernel multiplies: patches are laid out as rows (Chellapilla, Puri &
+                 Simard 2006)
+    depthwise    a filter for each channel
+    grouped      integers in groups: a product for each tap and group
+
+Winograd is no compression: in memory its filters take 16 numbers for 9, and they move by a rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..stored import Stored
+
+__all__ = ["ALGORITHMS", "algorithm", "filters", "fits", "moved", "pays"]
+
+ALGORITHMS = ("auto", "winograd", "direct", "im2col")  # what `convert` may be told
+
+# What a multiply-add of one row costs is 1. The constants are measured (`espalier bench winograd_conv2d`).
+FEWEST_ROWS = 12  # a product of fewer rows takes as long as one of these: it waits for the weight
+INPUT, OUTPUT = 900, 700  # to transform a tile in one direction, for 16 channels
+MARGIN = 1.2  # times as fast at least, so that what is chosen is faster indeed
+
+
+def algorithm(line: Any, size: tuple[int, int]) -> str:
+    """The algorithm of a line conv2d whose result has this height and width."""
+    weight, wanted, groups = line.weight(), line["algorithm"], line["groups"]
+    shape = filters(weight)
+    if weight.format is not None and weight.format.activations is not None:
+        return "im2col" if groups == 1 else "grouped"
+    if groups > 1:
+        return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"
+    if weight.kind != "dense" or wanted == "im2col":
+        return "im2col"
+    plain = shape[2:] == (3, 3) and line["stride"] == line["dilation"] == (1, 1) and wanted != "direct"
+    if plain and (wanted == "winograd" or pays(shape, *size)) and fits(weight.decode()):
+        return "winograd"
+    return "direct"
+
+
+def filters(weight: Stored) -> tuple[int, ...]:
+    """The shape of a weight as filters (O, I, kH, kW); those of a signal are one pixel high."""
+    return weight.shape if len(weight.shape) != 3 else (*weight.shape[:2], 1, weight.shape[2])
+
+
+def fits(w: np.ndarray) -> bool:
+    """Whether the transformed filters, at most 9/4 of the largest weight, stay in float32."""
+    return float(np.abs(w).max(initial=0)) < 2.0**126
+
+
+def moved(w: np.ndarray) -> np.ndarray:
+    """How far Winograd's filters may move each weight: 2⁻²⁴·Σ|g|, or 2⁻¹⁴⁸ (see the kernel's
+    `exactly_transformed`)."""
+    total = np.abs(w, dtype=np.float64).sum(axis=(2, 3), keepdims=True)
+    return np.broadcast_to(2.0**-24 * (1 + 2.0**-20) * total + 2.0**-148, w.shape)
+
+
+def pays(w: tuple[int, ...], height: int, width: int) -> bool:
+    """Whether Winograd is the faster way to a result of height × width pixels with filters of shape w.
+
+    A model of one image on one core, with nothing timed, so that the same Program always runs the same way.
+    Direct is, inside its kernel, a product with a row for every pixel; Winograd 16 products with a row for
+    every tile, and the transforms, which more channels on the other side make worthwhile.
+    """
+    o, c = w[:2]
+    tiles = -(-height // 2) * -(-width // 2)
+    direct = 9 * c * o * max(height * width, FEWEST_ROWS)
+    products = 16 * c * o * max(tiles, FEWEST_ROWS)
+    transforms = tiles * (INPUT * -(-c // 16) + OUTPUT * -(-o // 16))
+    return direct >= MARGIN * (products + transforms)

@@ -1,0 +1,122 @@
+"""Ops that move numbers and compute nothing."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nn.axes import primes
+from nn.kernels import channels_last
+from nn.sizes import Size
+
+from ..call import Call
+from ..op import Line, Op, Step
+from ..value import Value
+
+
+class Permute(Op):
+    """x with its axes in another order: inside a Program channels lie last, as kernels want them."""
+
+    name = "permute"
+    attributes: ClassVar[dict[str, tuple[str, Any]]] = {"axes": ("axes", ())}
+
+    def infer(self, line: Line) -> Value:
+        x, axes = line.inputs[0], line["axes"]
+        check_order(line, axes)
+        return line.made(x.dtype, tuple(x.shape[axis] for axis in axes), x.grid)
+
+    def steps(self, line: Line, made: Value) -> list[Step]:
+        axes = line["axes"]
+        return [Step("permute", line.call.inputs, line.call.output, made, lambda held, out,
+                x: turn(out, x, axes),
+                     self.words(line.call))]
+
+    def said(self, call: Call) -> list[str]:
+        return [" ".join(map(str, self.of(call, "axes")))]
+
+
+class Reshape(Op):
+    """The same numbers in another shape, read in the order of `axes`, which is how they lie if it is left
+    out."""
+
+    name = "reshape"
+    attributes: ClassVar[dict[str, tuple[str, Any]]] = {"shape": ("shape", ()), "axes": ("axes", None)}
+
+    def infer(self, line: Line) -> Value:
+        x, shape, axes = line.inputs[0], line["shape"], line["axes"]
+        if axes is not None:
+            check_order(line, axes)
+        made, given = line.made(x.dtype, shape, x.grid), line.made(x.dtype, x.shape)
+        before, after = primes(given.shape, made.shape)
+        if prod(before) != prod(after):
+            raise line.fail(f"{x.shape} has not as many numbers as {shape}")
+        return made
+
+    def steps(self, line: Line, made: Value) -> list[Step]:
+        axes = line["axes"]
+
+        def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
+            if axes is not None:
+                turn(out.reshape([x.shape[axis] for axis in axes]), x, axes)
+            elif out.base is None or out.base is not x.base:  # else it lies there already
+                np.copyto(out, x.reshape(out.shape))
+
+        return [Step("reshape", line.call.inputs, line.call.output, made, run,
+                     self.words(line.call), in_place=axes is None)]
+
+    def said(self, call: Call) -> list[str]:
+        axes, shape = self.of(call, "axes"), "×".join(map(str, self.of(call, "shape")))
+        return [shape] if axes is None else [f"{' '.join(map(str, axes))} → {shape}"]
+
+
+class Cat(Op):
+    """Values end to end along one axis; integers of one grid."""
+
+    name = "cat"
+    arity = None
+    attributes: ClassVar[dict[str, tuple[str, Any]]] = {"axis": ("int", 0)}
+
+    def infer(self, line: Line) -> Value:
+        if not line.inputs:
+            raise line.fail("needs at least one value")
+        first, axis = line.inputs[0], line["axis"]
+        if not 0 <= axis < len(first.shape):
+            raise line.fail(f"{first.shape} has no axis {axis}")
+        length: Any = 0
+        for value in line.inputs:
+            if (value.dtype, value.grid) != (first.dtype, first.grid):
+                raise line.fail(f"the values differ in dtype or grid: {first} and {value}")
+            if not _equal_but(value.shape, first.shape, axis):
+                raise line.fail(f"shapes differ beside axis {axis}: {first.shape} and {value.shape}")
+            length = length + value.shape[axis] if not isinstance(value.shape[axis], Size) else None
+            if length is None:
+                raise line.fail(f"axis {axis} is of a length that moves")
+        shape = (*first.shape[:axis], length, *first.shape[axis + 1:])
+        return line.made(first.dtype, shape, first.grid)
+
+    def steps(self, line: Line, made: Value) -> list[Step]:
+        axis = line["axis"]
+        return [Step("cat", line.call.inputs, line.call.output, made,
+                     lambda held, out, *values: np.concatenate(values, axis=axis, out=out),
+                     self.words(line.call))]
+
+    def said(self, call: Call) -> list[str]:
+        return [f"axis {self.of(call, 'axis')}"]
+
+
+def check_order(line: Line, axes: tuple[int, ...]) -> None:
+    """Raise ProgramError unless the axes are those of the line's input in some order."""
+    ndim = len(line.inputs[0].shape)
+    if sorted(axes) != list(range(ndim)):
+        raise line.fail(f"axes {axes} are no order of the {ndim} dimensions of {line.call.inputs[0]}")
+
+
+def turn(out: np.ndarray, x: np.ndarray, axes: tuple[int, ...]) -> None:
+    """x with its axes in this order, into `out`."""
+    np.copyto(out, channels_last(x) if axes == (0, 2, 3, 1) else x.transpose(axes))
+
+
+def _equal_but(one: tuple, other: tuple, axis: int) -> bool:
+    return len(one) == len(other) and one[:axis] == other[:axis] and one[axis + 1:] == other[axis + 1:]
