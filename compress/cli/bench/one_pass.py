@@ -1,4 +1,4 @@
-"""Kernels of training that are a pass over their arrays: the speed of every variant, NumPy too."""
+"""Kernels that are a pass over their arrays, of training and of integers: every variant, NumPy too."""
 
 from __future__ import annotations
 
@@ -89,6 +89,10 @@ def _probabilities(rng: np.random.Generator) -> tuple:
     return np.full(64, 1 / 64, np.float32), kernels.softmax_cross_entropy(x, classes)[1], classes
 
 
+def _bytes(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 256, IMAGES).astype(np.uint8)
+
+
 def _loss(kernel: str, arguments: Callable[[np.random.Generator], tuple]) -> Pass:
     """The loss of 64 digits, which must read a matrix and write one."""
     return _pass(kernel, arguments, 8)._replace(shape="64×10", bytes=8 * 64 * 10)
@@ -109,4 +113,11 @@ KERNELS: dict[str, Callable[[], Pass]] = {
     "avg_pool2d_grad": lambda: _pass(
         "avg_pool2d_grad", lambda rng: (rng.standard_normal(POOLED, np.float32), IMAGES[1:3]), 5, **HOW),
     "softmax_cross_entropy": lambda: _loss("softmax_cross_entropy", _classes),
-    "softmax_cross_entropy_grad": lambda: _loss("softmax_cross_entropy_grad", _probabilities)}
+    "softmax_cross_entropy_grad": lambda: _loss("softmax_cross_entropy_grad", _probabilities),
+    "quantize": lambda: _pass("quantize", lambda rng: (_rows(rng), 0.02, 128), 5),
+    "dequantize": lambda: _pass("dequantize", lambda rng: (_bytes(rng), 0.02, 128), 5),
+    "requantize": lambda: _pass("requantize", lambda rng: (_bytes(rng).astype(np.int32), 0.5), 5),
+    "qadd": lambda: _pass("qadd", lambda rng: (_bytes(rng), _bytes(rng), 0.02, 9, 0.03, 8, 0.04, 7), 3),
+    "qmax_pool2d": lambda: _pass("qmax_pool2d", lambda rng: (_bytes(rng), *HOW.values()), 1),
+    "qavg_pool2d": lambda: _pass("qavg_pool2d", lambda rng: (_bytes(rng), *HOW.values()), 1),
+    "im2col": lambda: _pass("im2col", lambda rng: (_bytes(rng), (3, 3)), 10)}

@@ -29,6 +29,8 @@ from compress.cli.bench import (
     modes,
     one_pass,
     peers,
+    qconv2d,
+    qdepthwise_conv2d,
     qgemm,
     spmm_csr,
     timing,
@@ -54,6 +56,8 @@ MODULES = {
     "depthwise_conv2d_input_grad": depthwise_conv2d_input_grad,
     "depthwise_conv2d_weight_grad": depthwise_conv2d_weight_grad,
     "winograd_conv2d": winograd_conv2d,
+    "qconv2d": qconv2d,
+    "qdepthwise_conv2d": qdepthwise_conv2d,
     "codebook_gemm": codebook_gemm,
     "kmeans1d": kmeans1d,
 }
