@@ -34,7 +34,7 @@ def variants_of(kernel: Kernel, depth: int, seconds: float) -> Iterator[Row]:
     def work(variant: Variant) -> variants.Work:
         x, w = _operands(depth)
         with use(variant):
-            return variants.Work(f"3×3, 64 channels at {x.shape[1]}²", x.size * w[0].size, _timer(kernel, x, w))
+            return variants.Work("3×3, 64 channels at 28²", x.size * w[0].size, _timer(kernel, x, w))
 
     return variants.rows(kernel, work, _route, seconds)
 
@@ -43,7 +43,8 @@ def beside_float(kernel: Kernel, real: Kernel, depth: int, seconds: float) -> Ro
     """How many times as fast as `real`, the same layer in floats, its filters packed, too."""
     x, w = _operands(depth)
     xf, wf = x.astype(np.float32), real.pack(w.astype(np.float32))
-    contestants = {"ours": _timer(kernel, x, w), "float": timer("real(x, w, padding=1)", real=real, x=xf, w=wf)}
+    floats = timer("real(x, w, padding=1)", real=real, x=xf, w=wf)
+    contestants = {"ours": _timer(kernel, x, w), "float": floats}
     times = interleaved(contestants, seconds)
     beside = context(times, "GMAC/s", lambda seconds: x.size * w[0].size / seconds / 1e9)
     measure = f"{kernel.name} 3×3, 64 channels at {x.shape[1]}², beside {real.name}"
