@@ -56,7 +56,7 @@ def test_times_that_are_uncertain_are_told_with_what_shows_it(busy, spread, told
 class Fake:
     """A Program that takes so long, by a clock of its own."""
 
-    calls = ()
+    bound = SimpleNamespace(steps=())
 
     def __init__(self, name, seconds, order):
         self.name, self.took, self.order = name, seconds, order
