@@ -20,6 +20,7 @@ import numpy as np
 
 import nn
 from nn.graph import Graph, Node
+from nn.parametrize import ModuleParametrization
 from nn.rules import RULES, Rule
 from nn.sizes import at
 from nn.tensor import Tensor, apply
@@ -75,7 +76,7 @@ FOLDED_BIAS = Rule(
 
 
 @dataclass
-class Simulation:
+class Simulation(ModuleParametrization):
     """A Module's parametrization: `graph` is the model's trace, `ranges` those of its activations on the
     calibration images.
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from nn.backward import wrote
 from nn.tensor import Tensor
+from nn.versions import wrote
 
 __all__ = ["from_arrays", "to_arrays"]
 

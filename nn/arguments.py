@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import operator
+import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+# For annotations alone: nn.tensor.Tensor is above this, and above all that a Tensor is made of.
+Tensor: TypeAlias = Any
+Operand: TypeAlias = "Tensor | np.ndarray | float"
+Dims: TypeAlias = "int | tuple[int, ...] | None"
+
 PLAIN = {np.ndarray, float, int, bool, type(None)}
-ERRORS = TypeError, ValueError, IndexError, AttributeError, OverflowError    # that a rule's forward may raise
+ERRORS = TypeError, ValueError, IndexError, AttributeError, OverflowError  # that a rule's forward may raise
 
 
 def as_array(data: Any) -> np.ndarray:
@@ -17,7 +24,7 @@ def as_array(data: Any) -> np.ndarray:
 
     Raises TypeError for what is not numeric, ValueError for lists of unequal lengths.
     """
-    data = data._data if hasattr(data, "_node") else data    # (a masked array has a _data too)
+    data = data._data if hasattr(data, "_operation") else data  # (a masked array has a _data too)
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError("Tensor: the data is a masked array, and a Tensor has no mask; wanted a plain array")
     try:
@@ -27,7 +34,7 @@ def as_array(data: Any) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"Tensor: the data is {array.dtype}, wanted floats, integers or booleans")
     if array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
-        return array.astype(np.float32)    # Python's floats have no dtype of their own
+        return array.astype(np.float32)  # Python's floats have no dtype of their own
     return array
 
 
@@ -35,7 +42,7 @@ def as_index(index: Any) -> tuple:
     """An index as a tuple of ints, slices of ints, None, Ellipsis, and arrays for all that NumPy takes as one
     (lists, tuples within the tuple, ranges, buffers, Tensors): new ones, for backward will need them.
 
-    Raises ValueError for what makes no array, TypeError for a slice whose bounds are no integers.
+    Raises ValueError for what makes no array, TypeError for a slice whose bounds are not integers.
     """
     index = index if isinstance(index, tuple) else (index,)
     return tuple(i if type(i) in _AS_IT_IS else _part(i) for i in index)
@@ -53,10 +60,10 @@ def _part(i):
             return slice(*(b if b is None else operator.index(b) for b in (i.start, i.stop, i.step)))
         except TypeError:
             raise TypeError(f"index: the bounds of {i} must be integers or None") from None
-    i = i.numpy() if hasattr(i, "_node") else i
+    i = i.numpy() if hasattr(i, "_operation") else i
     if isinstance(i, np.ndarray):
         return np.array(i)
-    if not isinstance(i, (bool, list, tuple)):    # (a truth value is an axis of length 1 or 0)
+    if not isinstance(i, (bool, list, tuple)):  # (a truth value is an axis of length 1 or 0)
         with suppress(TypeError):
             return operator.index(i)
     return as_indices(i)
@@ -65,7 +72,7 @@ def _part(i):
 def as_indices(given: Any) -> Any:
     """Integers to look up by: a Tensor or an array as it is, all else that NumPy makes an array of as a new
     one; of nothing, it would have no dtype, but is meant as integers."""
-    if isinstance(given, np.ndarray) or hasattr(given, "_node"):
+    if isinstance(given, np.ndarray) or hasattr(given, "_operation"):
         return given
     try:
         array = np.array(given)
@@ -82,6 +89,44 @@ def is_number(value: Any) -> bool:
 def is_int(value: Any) -> bool:
     """Whether it is an integer: Python's or NumPy's, no truth value, no array of one."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *,
+           above: bool = False, closed: bool = False) -> float:
+    """`value` as a float in [low, high): without `low` if `above`, with `high` if `closed`.
+
+    Raises: TypeError for what is not a number, ValueError for one outside, each naming `who` and `name`.
+    """
+    if not is_number(value):
+        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
+    if not ((low < value if above else low <= value) and (value <= high if closed else value < high)):
+        if high == math.inf:
+            wanted = f"{'>' if above else '>='} {low:g}" + (" and finite" if not closed else "")
+        else:
+            wanted = f"in {'(' if above else '['}{low:g}, {high:g}{']' if closed else ')'}"
+        raise ValueError(f"{who}: {name} must be {wanted}, got {value}")
+    return float(value)
+
+
+def flag(who: str, name: str, value: Any) -> bool:
+    """`value` as a bool; TypeError for what is not a truth value."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{who}: {name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def instance(who: str, name: str, value: Any, kind: Any, wanted: str) -> Any:
+    """`value`, after a check that it is an instance of `kind`; TypeError for anything else."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{who}: {name} must be {wanted}, got {type(value).__name__}")
+    return value
+
+
+def count(who: str, name: str, value: Any, least: int = 1) -> int:
+    """A whole number of at least `least`, as an int; ValueError for anything else."""
+    if not is_int(value) or not least <= value <= sys.maxsize:
+        raise ValueError(f"{who}: {name} must be a whole number >= {least}, got {value!r}")
+    return int(value)
 
 
 def as_ints(given: tuple) -> tuple[int, ...]:
@@ -108,7 +153,7 @@ def named(rule, arrays, error):
     came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
     kinds = (ValueError, IndexError, OverflowError)
     kind = next((k for k in kinds if isinstance(error, k)), TypeError)
-    kind = ValueError if kind is OverflowError else kind    # an integer that no size or axis can be
+    kind = ValueError if kind is OverflowError else kind  # an integer that no size or axis can be
     return kind(f"{rule.name}: {error} (the inputs: {came})")
 
 
@@ -129,7 +174,7 @@ def sizes(who: str, given: tuple) -> tuple[int, ...]:
 
 
 def numeric(who: str, dtype: Any, kinds: str = "fiub") -> np.dtype:
-    """A dtype of a tensor; TypeError for what is none, or none of these kinds."""
+    """A dtype of a tensor; TypeError for anything else."""
     try:
         found = np.dtype(dtype)
     except TypeError:

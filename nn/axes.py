@@ -21,6 +21,7 @@ import numpy as np
 
 from .rules import RULES
 from .rules.einsum import _parse
+from .rules.record import elementwise
 from .sizes import at, names_in
 
 __all__ = ["AXES", "axes", "factors"]
@@ -71,9 +72,7 @@ _PRIMES = [10**6 + k for k in (3, 33, 37, 39, 81, 99)]
 
 
 def _broadcast(node, shapes):
-    """Entry by entry; shapes are aligned from the last axis on."""
-    n = len(node.shape)
-    return [range(n - len(shape), n) if shape is not None else () for shape in shapes]
+    return elementwise(shapes, node.attrs)
 
 
 def _along(node, shapes):

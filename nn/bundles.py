@@ -10,7 +10,7 @@ from .tensor import Tensor
 
 
 def leaves(x: Any) -> Iterator[Any]:
-    """All that is in tuples, lists and dicts; anything else is a leaf itself."""
+    """All that is in tuples, lists and dicts, however deep; anything else is a leaf itself."""
     if isinstance(x, (tuple, list, dict)):
         for part in x.values() if isinstance(x, dict) else x:
             yield from leaves(part)
@@ -19,8 +19,7 @@ def leaves(x: Any) -> Iterator[Any]:
 
 
 def joined(bundle: Any) -> Tensor | None:
-    """The Tensors in it that a graph knows, end to end (in the widest of their dtypes); None if there is
-    none."""
+    """The Tensors in it that require grad, end to end, in the widest of their dtypes; None without any."""
     flat = [x.reshape(-1) for x in leaves(bundle) if _recorded(x)]
     return cat(flat) if flat else None
 

@@ -30,9 +30,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     if dtype is None:
         return Tensor(data, requires_grad)
     dtype = numeric("tensor", dtype)
-    if hasattr(data, "_node") or isinstance(data, (np.ndarray, np.generic)) or dtype.kind != "f":
+    if hasattr(data, "_operation") or isinstance(data, (np.ndarray, np.generic)) or dtype.kind != "f":
         made = Tensor(data).data.astype(dtype, copy=False)
-    else:    # straight from Python's numbers, or float64 would have lost half of its digits on the way
+    else:  # straight from Python's numbers, or float64 would have lost half of its digits on the way
         Tensor(data)
         made = np.array(data, dtype)
     return _made(made, requires_grad)
@@ -54,8 +54,8 @@ def from_numpy(array: np.ndarray) -> Tensor:
 def zeros(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """Zeros, of the shape `size` (ints, or one tuple).
 
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for a size or a dtype that is
-    none, ValueError for a length below 0.
+    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for an invalid size or dtype,
+    ValueError for a length below 0.
     """
     return _made(np.zeros(sizes("zeros", size), numeric("zeros", dtype)), requires_grad)
 
@@ -63,8 +63,8 @@ def zeros(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> T
 def ones(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """Ones, of the shape `size` (ints, or one tuple).
 
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for a size or a dtype that is
-    none, ValueError for a length below 0.
+    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for an invalid size or dtype,
+    ValueError for a length below 0.
     """
     return _made(np.ones(sizes("ones", size), numeric("ones", dtype)), requires_grad)
 
@@ -74,7 +74,7 @@ def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
     """The number `fill_value` everywhere, in the shape `size`, an int or a tuple.
 
     dtype: float32, int64 or bool if left out, as the number is a float, an int or a bool. requires_grad:
-    floats only. Raises TypeError for a size or a dtype that is none, ValueError for a length below 0.
+    floats only. Raises TypeError for an invalid size or dtype, ValueError for a length below 0.
     """
     number = _number("full", "fill_value", fill_value)
     dtype = _usual(number) if dtype is None else numeric("full", dtype)
@@ -84,7 +84,7 @@ def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
 def zeros_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros, of the shape and dtype of `input`, a tensor or an array, or of another dtype.
 
-    requires_grad: floats only. Raises TypeError for what is no array or no dtype.
+    requires_grad: floats only. Raises TypeError for anything but an array and a dtype.
     """
     return _filled("zeros_like", input, 0, dtype, requires_grad)
 
@@ -92,7 +92,7 @@ def zeros_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -
 def ones_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones, of the shape and dtype of `input`, a tensor or an array, or of another dtype.
 
-    requires_grad: floats only. Raises TypeError for what is no array or no dtype.
+    requires_grad: floats only. Raises TypeError for anything but an array and a dtype.
     """
     return _filled("ones_like", input, 1, dtype, requires_grad)
 
@@ -100,7 +100,7 @@ def ones_like(input: Operand, dtype: Any = None, requires_grad: bool = False) ->
 def full_like(input: Operand, fill_value: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """The number `fill_value` in the shape and dtype of `input`, a tensor or an array, or in another dtype.
 
-    requires_grad: floats only. Raises TypeError for what is no number, no array or no dtype.
+    requires_grad: floats only. Raises TypeError for anything but a number, an array and a dtype.
     """
     return _filled("full_like", input, _number("full_like", "fill_value", fill_value), dtype, requires_grad)
 
@@ -110,7 +110,7 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
     """start, start + step, … up to `end` exclusively; arange(n) is 0, 1, …, n − 1.
 
     dtype: int64 if all three are ints, else float32, if left out. requires_grad: floats only. Raises
-    TypeError for what is no number, ValueError for a step of 0 or one that leads away from `end`.
+    TypeError for what is not a number, ValueError for a step of 0 or one that leads away from `end`.
     """
     start, end = (0, start) if end is None else (start, end)
     given = {"start": start, "end": end, "step": step}
@@ -129,8 +129,8 @@ def linspace(start: float, end: float, steps: int, dtype: Any = np.float32,
              requires_grad: bool = False) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included.
 
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for what is no number, ValueError
-    for steps below 0.
+    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for what is not a number,
+    ValueError for steps below 0.
     """
     ends = _number("linspace", "start", start), _number("linspace", "end", end)
     (steps,) = sizes("linspace", (steps,))
@@ -140,7 +140,7 @@ def linspace(start: float, end: float, steps: int, dtype: Any = np.float32,
 def eye(n: int, m: int | None = None, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """The n×n identity matrix, or n×m, with ones at [i, i].
 
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError or ValueError for what is no
+    dtype: float32 if left out; requires_grad: floats only. Raises TypeError or ValueError for what is not a
     size.
     """
     rows, columns = sizes("eye", (n, n if m is None else m))
@@ -150,11 +150,11 @@ def eye(n: int, m: int | None = None, dtype: Any = np.float32, requires_grad: bo
 def rand(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """Random numbers, uniform in [0, 1), of the shape `size` (ints, or one tuple).
 
-    dtype: of floats, float32 if left out. requires_grad: as of a Tensor. Raises TypeError for a size or a
-    dtype that is none, ValueError for a length below 0.
+    dtype: of floats, float32 if left out. requires_grad: as of a Tensor. Raises TypeError for an invalid size
+    or dtype, ValueError for a length below 0.
     """
     shape, dtype = sizes("rand", size), numeric("rand", dtype, "f")
-    if dtype == np.float16:    # whose rounding would make a 1 of the greatest: multiples of 2⁻¹¹
+    if dtype == np.float16:  # whose rounding would make a 1 of the greatest: multiples of 2⁻¹¹
         return _made((generator().integers(0, 1 << 11, shape) / (1 << 11)).astype(dtype), requires_grad)
     return _made(generator().random(shape, _drawn(dtype)), requires_grad)
 
@@ -162,8 +162,8 @@ def rand(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Te
 def randn(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """Random numbers, normal with mean 0 and variance 1, of the shape `size` (ints, or one tuple).
 
-    dtype: of floats, float32 if left out. requires_grad: as of a Tensor. Raises TypeError for a size or a
-    dtype that is none, ValueError for a length below 0.
+    dtype: of floats, float32 if left out. requires_grad: as of a Tensor. Raises TypeError for an invalid size
+    or dtype, ValueError for a length below 0.
     """
     shape, dtype = sizes("randn", size), numeric("randn", dtype, "f")
     return _made(np.asarray(generator().standard_normal(shape, _drawn(dtype))).astype(dtype), requires_grad)
@@ -172,7 +172,7 @@ def randn(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> T
 def rand_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """rand, of the shape and dtype of `input`, a tensor or an array, or of another dtype, of floats.
 
-    requires_grad: as of a Tensor. Raises TypeError for what is no array, and for a dtype that is none of
+    requires_grad: as of a Tensor. Raises TypeError for anything but an array, and a dtype that is not of
     floats.
     """
     shape, have = _like("rand_like", input)
@@ -182,7 +182,7 @@ def rand_like(input: Operand, dtype: Any = None, requires_grad: bool = False) ->
 def randn_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """randn, of the shape and dtype of `input`, a tensor or an array, or of another dtype, of floats.
 
-    requires_grad: as of a Tensor. Raises TypeError for what is no array, and for a dtype that is none of
+    requires_grad: as of a Tensor. Raises TypeError for anything but an array, and a dtype that is not of
     floats.
     """
     shape, have = _like("randn_like", input)
@@ -193,7 +193,7 @@ def randint(low: int, high: int | tuple[int, ...], size: tuple[int, ...] | None 
             dtype: Any = np.int64) -> Tensor:
     """Random integers, uniform from `low` to `high` − 1, of the shape `size`, a tuple.
 
-    randint(high, size) begins at 0. dtype: int64 if left out. Raises TypeError for what are no ints,
+    randint(high, size) begins at 0. dtype: int64 if left out. Raises TypeError for anything but ints,
     ValueError if there is no integer to draw.
     """
     if size is None:
@@ -206,7 +206,7 @@ def randint(low: int, high: int | tuple[int, ...], size: tuple[int, ...] | None 
 
 
 def randperm(n: int) -> Tensor:
-    """The integers 0 to n − 1 (int64) in random order. TypeError, ValueError for an n that is no size."""
+    """The integers 0 to n − 1 (int64) in random order. TypeError, ValueError for an invalid n."""
     (n,) = sizes("randperm", (n,))
     return _made(generator().permutation(n), False)
 
@@ -253,7 +253,7 @@ class _Module(ModuleType):
     def __call__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         return tensor(data, dtype, requires_grad)
 
-    __call__.__doc__ = tensor.__doc__    # (help(nn.tensor) is of the module, which says so)
+    __call__.__doc__ = tensor.__doc__  # (help(nn.tensor) is of the module, which says so)
 
 
 sys.modules["nn.tensor"].__class__ = _Module

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .arguments import numeric, sizes
+from .arguments import Tensor, numeric, sizes
 from .rules import arithmetic, shapes
-
-if TYPE_CHECKING:
-    from .tensor import Tensor
 
 
 def _to(dtype, doc):
@@ -28,11 +25,11 @@ class Converting:
     def astype(self, dtype: Any) -> Tensor:
         """In another dtype; no gradient flows through integers and booleans."""
         dtype = np.dtype(dtype)
-        return self._apply(arithmetic.cast if dtype.kind == "f" else arithmetic.truncate, dtype=dtype)
+        return self._apply(arithmetic.cast if dtype.kind == "f" else arithmetic.truncate, self, dtype=dtype)
 
     def detach(self) -> Tensor:
         """The same array, out of the graph: no gradient flows back through it."""
-        return self._apply(shapes.detach)
+        return self._apply(shapes.detach, self)
 
     float = _to(np.float32, "As float32.")
     double = _to(np.float64, "As float64.")
@@ -44,10 +41,10 @@ class Converting:
     def to(self, dtype: Any) -> Tensor:
         """In another dtype, one of NumPy's or another tensor's; the tensor itself if it has that already.
 
-        No gradient flows through integers and booleans. Raises TypeError for what is no dtype: there is one
-        device, the CPU.
+        No gradient flows through integers and booleans. Raises TypeError for anything but a dtype: there is
+        one device, the CPU.
         """
-        dtype = numeric("to", dtype.dtype if hasattr(dtype, "_node") else dtype)
+        dtype = numeric("to", dtype.dtype if hasattr(dtype, "_operation") else dtype)
         return self if dtype == self.dtype else self.astype(dtype)
 
     def type_as(self, other: Tensor) -> Tensor:
@@ -71,7 +68,7 @@ class Converting:
                  requires_grad: bool = False) -> Tensor:
         """The number `fill_value` in the shape `size`, in this tensor's dtype or another.
 
-        requires_grad: floats only. Raises TypeError for a size or a dtype that is none, ValueError for a
+        requires_grad: floats only. Raises TypeError for what is not a size or a dtype, ValueError for a
         length below 0.
         """
         return _filled(self, "new_full", (size,), fill_value, dtype, requires_grad)
@@ -79,7 +76,7 @@ class Converting:
     def new_zeros(self, *size: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         """Zeros, of the shape `size`, in this tensor's dtype or another.
 
-        requires_grad: floats only. Raises TypeError for a size or a dtype that is none, ValueError for a
+        requires_grad: floats only. Raises TypeError for what is not a size or a dtype, ValueError for a
         length below 0.
         """
         return _filled(self, "new_zeros", size, 0, dtype, requires_grad)
@@ -87,7 +84,7 @@ class Converting:
     def new_ones(self, *size: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         """Ones, of the shape `size`, in this tensor's dtype or another.
 
-        requires_grad: floats only. Raises TypeError for a size or a dtype that is none, ValueError for a
+        requires_grad: floats only. Raises TypeError for what is not a size or a dtype, ValueError for a
         length below 0.
         """
         return _filled(self, "new_ones", size, 1, dtype, requires_grad)

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from . import backward as engine
 from . import functional as F
 from .half import wide
 from .jacobians import hessian_rows, leaves
@@ -31,6 +30,7 @@ from .module import Module
 from .parameter import Parameter
 from .random import generator
 from .tensor import Operand, Tensor
+from .walk import walk
 
 __all__ = ["fisher_diag", "gauss_newton_diag", "hessian_diag", "per_sample_grads"]
 
@@ -45,7 +45,7 @@ def hessian_diag(f: Callable[..., Tensor], x: Operand | Sequence[Operand], sampl
         number of random sign vectors v, and the mean of v⊙(H·v), whose expectation is the diagonal and whose
         variance per sample is Σⱼ≠ᵢ Hᵢⱼ² (Hutchinson, 1990; Bekas, Kokiopoulou & Saad, 2007).
     rng: where the signs come from; nn.random.generator() if left out.
-    Raises ValueError for samples that are none, and as nn.hvp.
+    Raises ValueError for another number of samples, and what nn.hvp raises.
     """
     if samples is not None and (isinstance(samples, bool) or not isinstance(samples, (int, np.integer))
                                 or samples < 1):
@@ -91,7 +91,7 @@ def fisher_diag(model: Module, x: Operand, y: Any = None, samples: int = 1,
 
     model(x) are logits (N, C). y: None to draw labels from the model, `samples` for every example, by rng
     (nn.random.generator() if left out), which is the Fisher matrix; or the true classes (N,), which is the
-    empirical Fisher and, says the top of this file, to be used with care.
+    empirical Fisher (see the top of this file).
     Raises ValueError or TypeError for logits or classes that do not fit.
     """
     parameters, x, y = _ready("fisher_diag", model, x, y)
@@ -114,7 +114,7 @@ def gauss_newton_diag(model: Module, loss: Loss, x: Operand, y: Any) -> dict[str
 
     loss(model(x), y) -> a scalar, convex in the outputs (cross-entropy and mean squares are), of batches of
     one here. It costs as many backward passes for each example as there are outputs.
-    Raises ValueError if the loss is not convex where it is looked at.
+    Raises ValueError if the loss is not convex at these outputs.
     """
     parameters, x, y = _ready("gauss_newton_diag", model, x, y)
     total = _zeros(parameters)
@@ -164,7 +164,7 @@ def _gradients(out: Tensor, v: np.ndarray,
                parameters: dict[str, Parameter]) -> Iterator[tuple[str, np.ndarray]]:
     """(name, gradient of ⟨v, out⟩) for the parameters that it was computed from; the graph is kept."""
     if out.requires_grad:
-        grads, _ = engine._walk(out._node, np.asarray(v, wide(out.dtype)), True)
+        grads, _ = walk(out._operation, np.asarray(v, wide(out.dtype)), True)
         for name, p in parameters.items():
             if grads.get(p) is not None:
                 yield name, grads[p]

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .backward import Node
 from .context import within
 from .jacobian_mistakes import (
     axes_named,
@@ -26,12 +25,13 @@ from .jacobian_mistakes import (
     same,
     wrong_axis,
 )
+from .operation import Operation
 from .rules import Rule
 from .tensor import Tensor, TraceError
 
 __all__ = ["diagnose", "diagnose_shape"]
 
-MOST = 200_000    # entries of a Jacobian that is looked at
+MOST = 200_000  # entries of a Jacobian that is looked at
 
 
 def diagnose(check: Any, i: int) -> str | None:
@@ -49,12 +49,12 @@ def diagnose(check: Any, i: int) -> str | None:
     y, x = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays[i].shape
     plain = constant_factor(have, right, y, x)
     through = _dropped(check, i, have) or _undetached(check, i, right)
-    if plain and not (through and "times" in plain):    # ½ and 2 may be a use of two
+    if plain and not (through and "times" in plain):  # ½ and 2 may be a use of two
         return plain
     if through:
         return through
     for words, candidate in _candidates(check, i, want, y, x):
-        if same(candidate, right, right):    # a symmetry: it would explain nothing
+        if same(candidate, right, right):  # a symmetry of the right one explains nothing
             continue
         for sign, flipped in ((1, ""), (-1, ", and its sign is flipped")):
             if same(have, sign * candidate, right):
@@ -133,7 +133,7 @@ def _operand(check, i, right):
                 rows = _rows(lambda v, t=trial, n=needs: check.rule.vjp(v, t, n)[i], shape, arrays[i].shape)
                 if same(rows, right, right):
                     return f"{words} {name}"
-    except Exception:    # a vjp that is wrong may also fail: then this was not it
+    except Exception:  # a wrong vjp may fail on this: then it is not the mistake
         return None
     return None
 
@@ -169,7 +169,7 @@ def _scaled(check, have, want, y):
     """Is it too great, or too small, by an argument as a factor?"""
     for j in check.floats:
         a = check.arrays[j]
-        for shape in ((*a.shape, *(1,) * (want.ndim - len(y))), a.shape):    # along the axes of y, or of x
+        for shape in ((*a.shape, *(1,) * (want.ndim - len(y))), a.shape):  # along the axes of y, or of x
             try:
                 factor = np.broadcast_to(a.reshape(shape), want.shape)
             except ValueError:
@@ -188,7 +188,7 @@ def _scaled(check, have, want, y):
 
 
 def _dropped(check, i, have):
-    """With a twin: cut each of the ways that the gradient takes through it, or turn its sign."""
+    """If there is a twin: cut each path of the gradient through it, or flip its sign."""
     rule = check.rule
     if rule is None or rule.twin is None:
         return None
@@ -205,14 +205,14 @@ def _dropped(check, i, have):
         return _rows(gradient, y.shape, leaf.shape)
 
     whole = jacobian()
-    for node, k in _ways(y):
-        parent, node.parents[k] = node.parents[k], None
+    for operation, k in _ways(y):
+        parent, operation.parents[k] = operation.parents[k], None
         rest = jacobian()
-        node.parents[k] = parent
+        operation.parents[k] = parent
         if same(rest, whole, whole):
             continue
-        formula = node.rule.formula.split(";")[0]
-        words = f"the term that comes through {node.rule.name} in its twin ({formula})"
+        formula = operation.rule.formula.split(";")[0]
+        words = f"the term that comes through {operation.rule.name} in its twin ({formula})"
         if same(have, rest, whole):
             return f"a term is dropped: {words} is missing"
         if same(have, 2 * rest - whole, whole):
@@ -221,15 +221,15 @@ def _dropped(check, i, have):
 
 
 def _ways(y):
-    """(node, k) for every input k through which a gradient of y flows."""
-    seen, stack = {y._node}, [y._node]
+    """(operation, k) for every input k through which a gradient of y flows."""
+    seen, stack = {y._operation}, [y._operation]
     while stack:
-        node = stack.pop()
-        if type(node) is not Node:
+        operation = stack.pop()
+        if type(operation) is not Operation:
             continue
-        for k, parent in enumerate(node.parents):
+        for k, parent in enumerate(operation.parents):
             if parent is not None:
-                yield node, k
+                yield operation, k
                 if parent not in seen:
                     seen.add(parent)
                     stack.append(parent)
@@ -242,13 +242,13 @@ class _Attach:
 
     def record(self, rule, inputs, attrs, out):
         x = inputs[0]
-        if rule.name == "detach" and isinstance(x, Tensor) and x._node is not None:
+        if rule.name == "detach" and isinstance(x, Tensor) and x._operation is not None:
             self.found = True
-            parent = x if isinstance(x, Tensor) and x.is_leaf else x._node
-            out._node = Node(_THROUGH, [parent], None, out.shape)
+            parent = x if isinstance(x, Tensor) and x.is_leaf else x._operation
+            out._operation = Operation(_THROUGH, [parent], None, out.shape)
 
     def enter(self, module):
-        """Modules say that they begin; it does not matter here."""
+        """A module begins, which does not matter here."""
 
     leave = enter
 
@@ -262,7 +262,7 @@ def _undetached(check, i, right):
     try:
         with within("tracer", listener):
             have, _ = check.jacobians(i)
-    except (TraceError, TypeError):    # it asked for values, or for the next module's name
+    except (TraceError, TypeError):  # it asked for values, or for the next module's name
         return None
     if listener.found and same(have, right, right):
         return f"a use of {check.argument(i)} is dropped: it goes through detach()"

@@ -1,20 +1,19 @@
-"""explain: the chain rule of one's own graph, written out operation by operation."""
+"""explain: the chain rule of a graph, written out operation by operation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .backward import FREED, Node, owner
-
-if TYPE_CHECKING:
-    from .tensor import Tensor
+from .arguments import Tensor
+from .operation import FREED, Operation
+from .versions import owner
 
 __all__ = ["explain"]
 
-WIDTH = 70    # of a column, at most
-MOST = 200    # lines of operations; of a longer graph the last ones, which backward meets first
+WIDTH = 70  # of a column, at most
+MOST = 200  # operations that are shown: the last ones, which backward meets first
 
 
 def explain(output: Tensor) -> str:
@@ -25,23 +24,23 @@ def explain(output: Tensor) -> str:
     are called w1, w2, …, what was computed t1, t2, …; what needs no gradient is “·”.
     Raises TypeError for what is no Tensor.
     """
-    if not hasattr(output, "_node"):
+    if not hasattr(output, "_operation"):
         raise TypeError(f"explain: wanted a Tensor, got {type(output).__name__}")
-    if type(output._node) is not Node:
-        what = "needs no gradient" if output._node is None else "is a leaf, made and not computed"
+    if type(output._operation) is not Operation:
+        what = "needs no gradient" if output._operation is None else "is a leaf, made and not computed"
         return f"a tensor {output.shape} that {what}: there is no graph behind it"
-    nodes, leaves = _in_order(output._node)
+    operations, leaves = _in_order(output._operation)
     names = {leaf: f"w{i}" for i, leaf in enumerate(leaves, 1)}
-    names |= {node: f"t{i}" for i, node in enumerate(nodes, 1)}
+    names |= {operation: f"t{i}" for i, operation in enumerate(operations, 1)}
     kept, seen = [], {id(owner(leaf._data)) for leaf in leaves}
-    for node in nodes:
-        kept.append(_bytes(node, seen))
-    lines = [(f"{names[node]} = {node.rule.name}({_arguments(node, names)})", str(node.shape), size,
-              node.rule.formula) for node, size in zip(nodes, kept, strict=True)]
+    for operation in operations:
+        kept.append(_bytes(operation, seen))
+    lines = [(f"{names[one]} = {one.rule.name}({_arguments(one, names)})", str(one.shape), size,
+              one.rule.formula) for one, size in zip(operations, kept, strict=True)]
     shown = lines[-MOST:]
     wide = [min(WIDTH, max(len(line[k]) for line in shown)) for k in range(3)]
-    head = [f"{len(nodes)} operations from {len(leaves)} tensors that require grad; "
-            f"dx stands for the gradient of {names[output._node]} in x, g for that in y"]
+    head = [f"{len(operations)} operations from {len(leaves)} tensors that require grad; "
+            f"dx stands for the gradient of {names[output._operation]} in x, g for that in y"]
     head += [f"  {names[leaf]}: {leaf.shape} {leaf.dtype}" for leaf in leaves]
     if len(shown) < len(lines):
         head.append(f"  … {len(lines) - len(shown)} operations come before these")
@@ -50,25 +49,25 @@ def explain(output: Tensor) -> str:
 
 
 def _in_order(root):
-    """The nodes, each after those it is computed from, and the leaves, in the order in which they come in."""
-    nodes, leaves, done, stack = [], [], set(), [(root, False)]
+    """The operations, each after those it is computed from, and the leaves in the order of their use."""
+    operations, leaves, done, stack = [], [], set(), [(root, False)]
     while stack:
-        node, ready = stack.pop()
+        operation, ready = stack.pop()
         if ready:
-            nodes.append(node)
-        elif node not in done:
-            done.add(node)
-            if type(node) is not Node:
-                leaves.append(node)
+            operations.append(operation)
+        elif operation not in done:
+            done.add(operation)
+            if type(operation) is not Operation:
+                leaves.append(operation)
                 continue
-            stack.append((node, True))
-            stack += [(parent, False) for parent in reversed(node.parents) if parent is not None]
-    return nodes, leaves
+            stack.append((operation, True))
+            stack += [(parent, False) for parent in reversed(operation.parents) if parent is not None]
+    return operations, leaves
 
 
-def _arguments(node, names):
-    inputs = ["·" if parent is None else names[parent] for parent in node.parents]
-    return ", ".join(inputs + [f"{key}={_short(value)}" for key, value in (node.attrs or {}).items()])
+def _arguments(operation, names):
+    inputs = ["·" if parent is None else names[parent] for parent in operation.parents]
+    return ", ".join(inputs + [f"{key}={_short(value)}" for key, value in (operation.attrs or {}).items()])
 
 
 def _short(value: Any) -> str:
@@ -79,12 +78,12 @@ def _short(value: Any) -> str:
     return "…" if value is Ellipsis else str(value)
 
 
-def _bytes(node, seen):
-    """The bytes that a node keeps alive and nobody before it does."""
-    if node.saved is FREED:
+def _bytes(operation, seen):
+    """The bytes that an operation keeps alive and none before it does."""
+    if operation.saved is FREED:
         return "freed"
     size = 0
-    for array in (*(node.saved or ()), *(node.inputs or ())):
+    for array in (*(operation.saved or ()), *(operation.inputs or ())):
         if isinstance(array, np.ndarray) and id(owner(array)) not in seen:
             seen.add(id(owner(array)))
             size += owner(array).nbytes

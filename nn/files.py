@@ -2,8 +2,7 @@
 
 A safetensors file is eight bytes (the header's length), a JSON header (names, dtypes, shapes, offsets) and
 the arrays' raw bytes: loading one runs no code. Weights saved from PyTorch with `safetensors` load
-unchanged. Files written here also carry a checksum, so that a later edit of them is noticed: what looks like
-one of ours is refused without it.
+unchanged. Files written here carry a checksum, and one that looks like ours is refused without it.
 """
 
 from __future__ import annotations
@@ -22,19 +21,15 @@ import numpy as np
 from .tensor import Tensor
 
 # The format's names for the dtypes that we read and write; BF16 is read only (as float32).
-_DTYPES = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.bool_,
-    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
-    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
-}  # fmt: skip
+_DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.bool_, "I64": np.int64,
+           "I32": np.int32, "I16": np.int16, "I8": np.int8, "U64": np.uint64, "U32": np.uint32,
+           "U16": np.uint16, "U8": np.uint8}
 _KNOWN = frozenset(np.dtype(t) for t in _DTYPES.values())
 
-# The format's metadata is a map of strings whose order the writer may shuffle. All of ours goes into one
-# entry, so that the same arrays always give the same bytes.
+# The format's metadata is a map of strings in any order. All of ours goes into one entry, so that the same
+# arrays always give the same bytes.
 _ENTRY = "espalier"
-
-
-_MOST = 200    # characters of what is said of a file beside its name; what it quotes may be megabytes
+_MOST = 200  # characters of a message beside the file's name, for what it quotes may be megabytes
 
 
 class FileError(ValueError):
@@ -42,7 +37,7 @@ class FileError(ValueError):
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], said: object) -> FileError:
-        """The error that names the file and says briefly what is wrong, in words that may come out of it."""
+        """The error that names the file and says briefly what is wrong; `said` may quote the file."""
         text = str(said).encode("utf-8", "backslashreplace").decode()
         if len(text) > _MOST:
             text = f"{text[:_MOST * 3 // 4]} … {text[-_MOST // 5:]}"
@@ -51,12 +46,12 @@ class FileError(ValueError):
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary file to write into, that takes the place of `path` when the block ends well.
+    """A binary file to write into, which takes the place of `path` when the block ends without an error.
 
     The bytes go to a new file in the same folder (a rename between file systems would copy), are forced to
-    the disk, and are renamed: a reader sees the old file or the new one, never a part. If the block or the
-    disk fails, the old file stays and the new one is removed. What a process that was killed has left beside
-    `path` is removed, too.
+    the disk, and the file is renamed: a reader sees the old file or the new one, never a part. If the block
+    or the disk fails, the old file stays and the new one is removed. So are `.part` files that killed
+    processes left beside `path`.
 
     Raises: OSError, with `path` in it, for a missing or unwritable folder or a full disk.
     """
@@ -69,7 +64,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                if os.name != "nt":    # (which renames no open file); elsewhere it is locked until then
+                if os.name != "nt":  # Windows renames no open file; elsewhere it stays locked until then
                     os.replace(beside, target)
             if os.name == "nt":
                 os.replace(beside, target)
@@ -80,13 +75,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.errno is None or error.filename not in (None, beside):
             raise
-        # A full disk reports no name at all, a folder that became unwritable that of the temporary file.
+        # A full disk reports no name, and a folder that became unwritable the name of the temporary file.
         raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
     _sync_folder(os.path.dirname(target))
 
 
 def _part(target: str, path: str) -> tuple[str, BinaryIO]:
-    """A new file beside `target`, and its name: open, and locked as long as it is."""
+    """The name of a new file beside `target`, and the file: open, and locked until it is closed."""
     while True:
         beside = f"{target}.{os.urandom(4).hex()}.part"
         try:
@@ -96,12 +91,12 @@ def _part(target: str, path: str) -> tuple[str, BinaryIO]:
         _lock(file)
         if os.fstat(file.fileno()).st_nlink:
             return beside, file
-        file.close()    # somebody took it for a leftover before it was locked
+        file.close()  # another process removed it as a leftover before it was locked
 
 
 def clear_leftovers(target: str) -> None:
-    """Remove the parts of `target` that nobody writes any more: who writes one holds a lock on it, which the
-    system takes away when the process ends, however it ends."""
+    """Remove the `.part` files of `target` that no process writes any more. A writer holds a lock, which the
+    system releases however the process ends."""
     for part in glob.glob(f"{glob.escape(target)}.*.part"):
         if re.fullmatch(r"\.[0-9a-f]{8}\.part", part[len(target):]):
             with suppress(OSError), open(part, "rb") as file:
@@ -110,20 +105,20 @@ def clear_leftovers(target: str) -> None:
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Whether the lock on an open file is ours now. (Windows has none, and removes no file that is open.)"""
+    """Lock an open file; False if another process holds it. (Windows removes no open file: no lock.)"""
     if os.name == "nt":
         return True
     import fcntl
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:    # another process has it, or the file system knows no locks
+    except OSError:  # another process holds it, or the file system has no locks
         return False
     return True
 
 
 def _sync_folder(folder: str) -> None:
-    """Force the rename itself to the disk, where the system lets a folder be opened (not on Windows)."""
+    """Force the rename itself to the disk, on systems that can open a folder (not Windows)."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -151,9 +146,8 @@ def arrays_to_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str
     return safetensors.numpy.save(arrays, {_ENTRY: json.dumps(entry, sort_keys=True)})
 
 
-def write_arrays(
-    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
-) -> int:
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
+                 metadata: Mapping[str, str] | None = None) -> int:
     """Write `arrays_to_bytes(arrays, metadata)` to `path`, whole or not at all. Returns its size in bytes.
 
     Raises: TypeError as `arrays_to_bytes` does; OSError as `replacing` does.
@@ -181,7 +175,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     try:
         arrays = {name: _array(name, **tensor) for name, tensor in stored}
         metadata = _metadata(content)
-        if metadata is None:    # someone else's file
+        if metadata is None:  # a file from elsewhere
             return arrays, {}
         if metadata.pop("crc32", None) != _checksum(arrays, metadata):
             raise ValueError("the checksum does not match or is missing: the file was edited or damaged")
@@ -206,9 +200,8 @@ def save(module_or_state: Any, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file by name, for `Module.load_state_dict`. BF16 comes as float32.
 
-    Raises: FileError for a file that is truncated, was edited, or is not safetensors; OSError if it can't be
-    read.
-    path: of the file.
+    path: the file. Raises FileError for a file that is truncated, was edited, or is not safetensors; OSError
+    if it can't be read.
     """
     return read_arrays(path)[0]
 
@@ -240,15 +233,15 @@ def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> np.ndarr
         raise ValueError(f"tensor {name!r:.60} has dtype {dtype}; wanted one of {known}")
     try:
         return array.reshape(shape)
-    except ValueError as error:    # more dimensions than NumPy has, or none long but of absurd lengths
+    except ValueError as error:  # more dimensions than NumPy has, or an empty array of absurd lengths
         raise ValueError(f"tensor {name!r:.60}: no array has the shape {shape!s:.60} ({error})") from error
 
 
 def _metadata(content: bytes) -> dict[str, str] | None:
-    """Our entry of the header's metadata; None for a file that someone else wrote.
+    """Our entry of the header's metadata; None for a file from elsewhere.
 
-    Raises ValueError for one that is damaged or stands under another name: then its checksum would not be
-    looked at.
+    Raises ValueError for an entry that is damaged or has another name, since its checksum would be passed
+    over.
     """
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")], object_pairs_hook=_once)
     entries = header.get("__metadata__", {})
@@ -258,8 +251,8 @@ def _metadata(content: bytes) -> dict[str, str] | None:
         for name, text in entries.items():
             if _is_ours(text):
                 raise ValueError(
-                    f"its text stands under {name!r:.60}, not {_ENTRY!r}: the metadata is damaged, or a "
-                    "version before 0.2 wrote it (then: safetensors.numpy.load_file, and nn.save it anew)")
+                    f"its text stands under {name!r:.60}, not under {_ENTRY!r}: the metadata is damaged, or "
+                    "a version before 0.2 wrote it (then: safetensors.numpy.load_file, and nn.save it anew)")
         return None
     if len(entries) > 1:
         other = next(name for name in entries if name != _ENTRY)
@@ -274,7 +267,7 @@ def _metadata(content: bytes) -> dict[str, str] | None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, in which no name may come twice: readers differ in which of the two they take."""
+    """A JSON object without a name that comes twice: readers differ in which of the two they take."""
     made = dict(pairs)
     if len(made) < len(pairs):
         raise ValueError("a name comes twice in the header")
@@ -292,7 +285,7 @@ def _is_ours(text: str) -> bool:
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """CRC-32 over names, dtypes, shapes, bytes and text: notices accidents and edits, is no signature."""
+    """CRC-32 over names, dtypes, shapes, bytes and text: it shows accidents and edits, not forgery."""
     crc = zlib.crc32(json.dumps(sorted(metadata.items())).encode())
     for name in sorted(arrays):
         array = arrays[name]

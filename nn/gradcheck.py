@@ -1,10 +1,10 @@
-"""gradcheck: the gradient that backward computes against the one that differences measure.
+"""gradcheck: the gradient that backward computes, compared with differences.
 
 In float64, with a random cotangent v (a constant one hides errors: any row of softmax's sums to 1),
 d⟨v, f(x)⟩/dxᵢ is compared with (⟨v, f(x + h·eᵢ)⟩ − ⟨v, f(x − h·eᵢ)⟩)/2h, whose own error is
-O(h²) from the curvature and O(ε/h) from rounding: about 1e-10 at h = 1e-5. Forward mode is held against
+O(h²) from the curvature and O(ε/h) from rounding: about 1e-10 at h = 1e-5. Forward mode is compared with
 reverse mode, ⟨v, J·u⟩ = ⟨Jᵀ·v, u⟩. At second order the gradient ⟨v, ∂f/∂x⟩ is itself the function checked.
-What is wrong is put to nn/diagnose.py, which knows the usual mistakes.
+nn/diagnose.py says what is wrong, if it is one of the usual mistakes.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from . import higher
-from .backward import Misfit
-from .context import no_grad
+from .backward import gradients
+from .context import no_grad, within
 from .diagnose import diagnose, diagnose_shape
-from .forward import jvp
+from .forward_mode import jvp
 from .rules import RULES, Rule
+from .rules.record import CONSTANT, DERIVED, OUTPUT
 from .tensor import Tensor, apply
+from .walk import Misfit
 
 STEP = 1e-5
 
@@ -44,7 +45,7 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
     order: 2 checks the double backward, too, and forward against reverse mode (which for a Rule that
         says how its forward mode goes is checked at order 1 already). A surrogate is checked once.
 
-    Raises GradcheckError; TypeError for float32, which has no digits to spare for a difference;
+    Raises GradcheckError; TypeError for float32, which has too few digits for a difference;
     ValueError if there is nothing to check, or equal inputs give unequal outputs; at order 2
     RuntimeError for an operation without a forward mode or a double backward.
     rng: where the cotangent and the directions come from; the same each time if left out.
@@ -67,8 +68,31 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
         check.rule = rule
         if rule.surrogate:
             check.smooth = rule.surrogate(*check.arrays, **how)
+        _check_saves(rule, check.arrays, how)
         check.run(rng, order)
     return True
+
+
+def _check_saves(rule, arrays, attrs):
+    """Raise GradcheckError unless what the rule saves is what its `saves` and `derive` say."""
+    y, saved = rule.forward(*arrays, **attrs)
+    if rule.saves is None or saved is None:
+        return
+    try:
+        origins = rule.origins(saved)
+        tensors = [_tensor(x) if np.asarray(x).dtype.kind == "f" else x for x in arrays]
+        derived = iter(rule.derive(*tensors, **attrs) if rule.derive else ())
+        want = [next(derived) if origin is DERIVED else arrays[origin] if isinstance(origin, int) else
+                y if origin is OUTPUT else kept for origin, kept in zip(origins, saved, strict=True)]
+    except (ValueError, IndexError, StopIteration) as error:
+        raise GradcheckError(f"{rule.name}: saves={rule.saves!r} does not fit what it saves: "
+                             f"{error}") from None
+    for j, (kept, one, origin) in enumerate(zip(saved, want, origins, strict=True)):
+        one = getattr(one, "data", one) if origin is DERIVED else one
+        if origin is not CONSTANT and kept is not None and not np.allclose(kept, one, 1e-9, 1e-12, True):
+            what = f"input {origin}" if isinstance(origin, int) else origin
+            raise GradcheckError(f"{rule.name}: saves[{j}] is the {what}, says the rule, but saved[{j}] is "
+                                 "another array")
 
 
 class _Check:
@@ -77,7 +101,7 @@ class _Check:
     def __init__(self, name, names, function, inputs, attrs, tolerance):
         self.name, self.names = name, names
         self.function, self.attrs, self.tolerance = function, attrs, tolerance
-        self.smooth = None    # what differences are taken of, if not of the function
+        self.smooth = None  # what differences are taken of, if not of the function
         self.rule = None      # if the function is a rule
         inputs = [x.data if isinstance(x, Tensor) else x for x in inputs]
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
@@ -97,7 +121,7 @@ class _Check:
     def run(self, rng, order=1):
         v = rng.normal(size=self.value().shape)
         for i, together in zip(self.floats, self.gradients(v, self.floats), strict=True):
-            (alone,) = self.gradients(v, [i])    # a vjp is told which gradients are wanted, and may err there
+            (alone,) = self.gradients(v, [i])  # a vjp may misread which gradients are wanted
             self.compare(i, alone, "asked for alone", together, "with the others")
             x = self.arrays[i]
             numeric = np.empty_like(x)
@@ -134,11 +158,11 @@ class _Check:
 
     def gradient(self, v, *inputs):
         """All gradients of ⟨v, f(inputs)⟩ end to end: the function whose derivative is the second one."""
-        with higher.recorded():
+        with within("recording", True):
             v, *inputs = (Tensor(x, True) if isinstance(x, Tensor) and x.dtype.kind == "f"
                           and not x.requires_grad else x for x in (v, *inputs))
             out = self.function(*inputs, **self.attrs)
-            grads = higher.gradients("gradcheck", out, v, None) if out.requires_grad else {}
+            grads = gradients("gradcheck", out, v, None) if out.requires_grad else {}
             flat = [grads[x].reshape(-1) if x in grads else Tensor(np.zeros(x.size))
                     for x in (inputs[i] for i in self.floats)]
             return apply(RULES["cat"], *flat)

@@ -1,9 +1,9 @@
 """float16 is a way to store numbers, not to compute with them: it has 11 bits, and ends at 65,504.
 
-A sum of ones in it stands still at 2048, where 1 is half a step; a square leaves its range from 256 on, and a
-mean with its sum. So every operation that computes takes float16 as float32 and rounds its result, once;
-every gradient is float32 on its way back, and is rounded where it is handed out. (Micikevicius et al., "Mixed
-precision training", 2018, section 3.3; processors multiply and add so, too.)
+In float16 a sum of ones stops at 2048, where 1 is half a step, and squares overflow from 256 on. So every
+operation that computes converts float16 to float32 and rounds its result, once; gradients are float32 on
+their way back, and rounded where they are given out (Micikevicius et al., "Mixed precision training", 2018,
+section 3.3).
 """
 
 from __future__ import annotations

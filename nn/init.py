@@ -1,10 +1,10 @@
-"""How weights start: fills a tensor in place, and returns it. Names and arguments are PyTorch's.
+"""First weights: each function fills a tensor in place and returns it. Names and arguments are PyTorch's.
 
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
 All draw from `generator`, a numpy.random.Generator, or from the library's own, which nn.manual_seed seeds.
-fan_in and fan_out are how many numbers a unit sums up, forward and backward: for a weight (out, in, k…) they
-are in·Πk and out·Πk.
+fan_in and fan_out are the numbers of terms that a unit sums, forward and backward: for a weight (out, in, k…)
+they are in·Πk and out·Πk.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from . import random
 from .context import no_grad
 from .tensor import Tensor
 
-__all__ = [
-    "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
-    "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
-]  # fmt: skip
+__all__ = ["calculate_gain", "constant_", "eye_", "fan_in_uniform_", "kaiming_normal_", "kaiming_uniform_",
+           "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_",
+           "xavier_uniform_", "zeros_"]
 
-if TYPE_CHECKING:    # to load numpy.random takes a third of the time of `import nn`
+if TYPE_CHECKING:  # to load numpy.random takes a third of the time of `import nn`
     from numpy.random import Generator
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Entries of tensor uniform between a and b; returns it.
 
-    generator: where they are drawn, nn.random.generator() if left out. Raises ValueError for bounds that are
-    none, TypeError for what is no Tensor of floats.
+    Drawn from generator. Raises ValueError for bounds without a <= b, TypeError for what is not a Tensor of
+    floats.
     """
     if not a <= b:
         raise ValueError(f"uniform_: a must be at most b, got {a} and {b}")
@@ -42,8 +41,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
             generator: Generator | None = None) -> Tensor:
     """Entries of tensor normal with that mean and standard deviation std; returns it.
 
-    generator: where they are drawn, nn.random.generator() if left out. Raises ValueError for an std below 0,
-    TypeError for what is no Tensor of floats.
+    Drawn from generator. Raises ValueError for an std below 0, TypeError for what is not a Tensor of floats.
     """
     if not std >= 0:
         raise ValueError(f"normal_: std must be >= 0, got {std}")
@@ -55,15 +53,14 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     """Normal with that mean and standard deviation (before the cut), but only between a and b.
 
     By rejection (von Neumann 1951): of normal numbers where enough of them fall between the bounds, else of
-    uniform ones, accepted in proportion to the density.
-    generator: where the entries of tensor are drawn, nn.random.generator() if left out. Raises ValueError for
-    an std or bounds that are none.
+    uniform ones, accepted in proportion to the density. Fills tensor from generator. Raises ValueError for an
+    std that is not > 0, or bounds without a < b.
     """
     if not (a < b and std > 0):
         raise ValueError(f"trunc_normal_: wanted a < b and std > 0, got {a}, {b} and {std}")
     low, high = (a - mean) / std, (b - mean) / std
     inside = (math.erf(high / 2 ** 0.5) - math.erf(low / 2 ** 0.5)) / 2
-    nearest = min(max(0, low), high)    # where between the bounds the density is greatest
+    nearest = min(max(0, low), high)  # where between the bounds the density is greatest
 
     def drawn(rng, n):
         if inside > 0.25:
@@ -76,30 +73,30 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         z, n = np.empty(0), math.prod(shape)
         while len(z) < n:
             z = np.concatenate([z, drawn(rng, 2 * (n - len(z)) + 16)])
-        return np.clip(z[:n].reshape(shape) * std + mean, a, b)    # rounding may have left the bounds
+        return np.clip(z[:n].reshape(shape) * std + mean, a, b)  # rounding may exceed the bounds
 
     return _fill("trunc_normal_", tensor, numbers, generator)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """All entries of tensor val; returns it. Raises TypeError for what is no Tensor of floats."""
+    """All entries of tensor val; returns it. Raises TypeError for what is not a Tensor of floats."""
     return _fill("constant_", tensor, lambda rng, shape: np.full(shape, val))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """All entries of tensor 0; returns it. Raises TypeError for what is no Tensor of floats."""
+    """All entries of tensor 0; returns it. Raises TypeError for what is not a Tensor of floats."""
     return _fill("zeros_", tensor, lambda rng, shape: np.zeros(shape))
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """All entries of tensor 1; returns it. Raises TypeError for what is no Tensor of floats."""
+    """All entries of tensor 1; returns it. Raises TypeError for what is not a Tensor of floats."""
     return _fill("ones_", tensor, lambda rng, shape: np.ones(shape))
 
 
 def eye_(tensor: Tensor) -> Tensor:
     """The matrix `tensor` with ones on its diagonal, zeros elsewhere; returns it.
 
-    Raises ValueError for what is no matrix, TypeError for what is no Tensor of floats.
+    Raises ValueError for what is not a matrix, TypeError for what is not a Tensor of floats.
     """
     if tensor.ndim != 2:
         raise ValueError(f"eye_: the tensor has shape {tensor.shape}, wanted a matrix")
@@ -109,8 +106,7 @@ def eye_(tensor: Tensor) -> Tensor:
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform in ±gain·√(6/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 16.
 
-    generator: where the entries of tensor are drawn, nn.random.generator() if left out. Raises ValueError for
-    fewer than two axes.
+    Fills tensor from generator. Raises ValueError for fewer than two axes.
     """
     bound = gain * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
     return uniform_(tensor, -bound, bound, generator)
@@ -119,8 +115,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with standard deviation gain·√(2/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 12.
 
-    generator: where the entries of tensor are drawn, nn.random.generator() if left out. Raises ValueError for
-    fewer than two axes.
+    Fills tensor from generator. Raises ValueError for fewer than two axes.
     """
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))), generator)
 
@@ -130,9 +125,8 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonli
     """Uniform in ±gain·√(3/fan). He et al., "Delving deep into rectifiers" (2015), eq. 10 and 15.
 
     mode: "fan_in" keeps the variance forward, "fan_out" backward. a: the negative slope of leaky_relu.
-    nonlinearity: the unit that follows. generator: where the entries of tensor are drawn,
-    nn.random.generator() if left out. Raises ValueError for a mode or a unit that is none, and for fewer than
-    two axes.
+    nonlinearity: the unit that follows. Fills tensor from generator. Raises ValueError for an unknown mode or
+    unit, and for fewer than two axes.
     """
     bound = math.sqrt(3) * _kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
@@ -142,8 +136,8 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
                     generator: Generator | None = None) -> Tensor:
     """Normal with standard deviation gain/√fan. He et al. (2015); mode and a as in kaiming_uniform_.
 
-    nonlinearity: the unit that follows. generator: where the entries of tensor are drawn,
-    nn.random.generator() if left out. Raises ValueError as kaiming_uniform_ does.
+    nonlinearity: the unit that follows. Fills tensor from generator. Raises ValueError as kaiming_uniform_
+    does.
     """
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 
@@ -152,9 +146,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     """A matrix (out, in·Πk) with orthonormal rows, or columns if it is tall, times gain.
 
     Q of the QR decomposition of normal numbers, with the signs that make it uniform among all such: Saxe,
-    McClelland & Ganguli (2014); Mezzadri, "How to generate random matrices" (2007).
-    generator: where the entries of tensor are drawn, nn.random.generator() if left out. Raises ValueError for
-    fewer than two axes.
+    McClelland & Ganguli (2014); Mezzadri, "How to generate random matrices" (2007). Fills tensor from
+    generator. Raises ValueError for fewer than two axes.
     """
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_: the tensor has shape {tensor.shape}, wanted at least 2 axes")
@@ -166,6 +159,19 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
         return gain * (q.T if rows < columns else q).reshape(shape)
 
     return _fill("orthogonal_", tensor, numbers, generator)
+
+
+def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None, generator: Generator | None = None) -> Tensor:
+    """Uniform in ±1/√fan_in, `bias` too if there is one: how Linear and convolutions start, as in PyTorch.
+
+    That is the bound √(6/((1 + a²)·fan_in)) of He et al. (2015), eq. 14, with a = √5. Drawn from generator.
+    Returns the weight. Raises ValueError for a weight of fewer than two axes.
+    """
+    bound = 1 / math.sqrt(max(_fans("fan_in_uniform_", weight)[0], 1))
+    uniform_(weight, -bound, bound, generator)
+    if bias is not None:
+        uniform_(bias, -bound, bound, generator)
+    return weight
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -198,7 +204,7 @@ def _kaiming(who, tensor, a, mode, nonlinearity):
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"{who}: mode is {mode!r}, wanted 'fan_in' or 'fan_out'")
     fan = _fans(who, tensor)[mode == "fan_out"]
-    return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))    # a weight without entries has no fan
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))  # a weight without entries has no fan
 
 
 def _fill(who, tensor, numbers, generator=None):
@@ -206,9 +212,7 @@ def _fill(who, tensor, numbers, generator=None):
     if not isinstance(tensor, Tensor) or tensor.dtype.kind != "f":
         got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         raise TypeError(f"{who}: wanted a Tensor of floats, got {got}")
-    rng = random.generator() if generator is None else generator
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{who}: generator must be a numpy.random.Generator, got {type(rng).__name__}")
+    rng = random.chosen(who, "generator", generator)
     tensor._check_own(who)
     with no_grad():
         return tensor.copy_(numbers(rng, tensor.shape))

@@ -1,4 +1,4 @@
-"""Mistakes that a wrong Jacobian gives away beside the right one: a factor, an axis, a term, a mask.
+"""Mistakes that show in a wrong Jacobian beside the right one: a factor, an axis, a term, a mask.
 
 `have` and `want` are ∂y/∂x with the axes of y and then those of x; `y` and `x` are their shapes. Each says
 in words what is wrong, or None; nn/diagnose.py asks them in turn.
@@ -48,7 +48,7 @@ def constant_factor(have, want, y, x):
                 sign = ", and its sign is flipped" if c < 0 else ""
                 shown = f"{n}" if factor == n else f"1/{n}"
                 return f"it is {shown} times the right one: a factor {n} ({what}) is {ratio}{sign}"
-    # Two numbers always have a ratio: it takes more of them to speak of a constant factor.
+    # Two numbers always have a ratio: for a constant factor it takes more of them.
     if np.count_nonzero(np.abs(want) > EXACT * np.abs(want).max()) < 3:
         return None
     return f"it is {c:.6g} times the right one"

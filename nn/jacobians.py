@@ -1,7 +1,7 @@
 """Jacobians, and products with the Hessian, of any function of Tensors.
 
 A Jacobian of f: Rⁿ → Rᵐ takes n passes forward, a column each, or m passes back, a row each, from one forward
-pass that kept everything. Which is cheaper is a matter of n and m: `espalier bench modes` measures where they
+pass that kept everything. Which is cheaper depends on n and m: `espalier bench modes` measures where they
 cross. Griewank & Walther, "Evaluating derivatives" (2008), chapters 3 and 4.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from . import backward as engine
-from . import higher
-from .backward import LEAF
-from .context import no_grad
-from .forward import Dual, jvp
+from .backward import gradients
+from .context import no_grad, within
+from .forward_mode import Dual, jvp
 from .half import wide
+from .operation import LEAF
 from .tensor import Operand, Tensor
+from .walk import walk
 
 __all__ = ["hvp", "jacobian", "leaves"]
 
@@ -37,7 +37,7 @@ def jacobian(f: Callable[[Tensor], Tensor], x: Operand, mode: str = "auto") -> n
     if mode not in ("auto", "forward", "reverse"):
         raise ValueError(f"jacobian: mode is {mode!r}, wanted 'auto', 'forward' or 'reverse'")
     leaf = Tensor(x, requires_grad=True)
-    with higher.recorded():
+    with within("recording", True):
         y = _tensor("jacobian", f(leaf))
     if mode == "auto":
         mode = "forward" if FORWARD_COSTS * leaf.size < y.size else "reverse"
@@ -72,11 +72,11 @@ def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
     f: gives one Tensor of one element. x: what f takes, a Tensor or array, or a tuple or list of them;
         Tensors that require grad are given to f as they are, so that f may find them elsewhere, in a model
         for instance. v: of the same shapes.
-    It costs about four gradients (`espalier bench modes`); H, of n² entries, is never there.
+    It costs about four gradients (`espalier bench modes`); H, of n² entries, is never computed.
 
     Reverse over reverse: ⟨∇f, v⟩ is computed with create_graph, and differentiated. (The other way, the
-    gradient of a jvp, gives the same in the same time; but of every rule it wants both a jvp and a vjp on
-    Tensors, where this wants the vjp alone.) Pearlmutter (1994).
+    gradient of a jvp, gives the same in the same time; but needs of every rule both a jvp and a vjp on
+    Tensors, and this the vjp alone.) Pearlmutter (1994).
 
     Raises ValueError if v does not fit x or f gives more than one element, TypeError if it gives no Tensor,
     RuntimeError for an operation without a double backward.
@@ -93,17 +93,17 @@ def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
 
 def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callable[[list], list[np.ndarray]]:
     """v ↦ H·v for f at xs. The gradient is computed once, however many v there are."""
-    with higher.recorded():
+    with within("recording", True):
         y = _tensor(who, f(*xs))
         if y.size != 1:
             raise ValueError(f"{who}: f gave shape {y.shape}, wanted one element, which alone has a Hessian")
-        found = higher.gradients(who, y, np.ones(y.shape), True) if y.requires_grad else {}
+        found = gradients(who, y, np.ones(y.shape), True) if y.requires_grad else {}
     slopes = [found.get(x) for x in xs]
 
     def product(vs):
         total = [np.zeros(x.shape, wide(x.dtype)) for x in xs]
         for slope, v in zip(slopes, vs, strict=True):
-            if slope is not None and slope.requires_grad:    # or it is constant: f is linear in it
+            if slope is not None and slope.requires_grad:  # or it is constant: f is linear in it
                 total = [a + b for a, b in zip(total, _grads(slope, xs, v), strict=True)]
         return [part.astype(x.dtype, copy=False) for part, x in zip(total, xs, strict=True)]
 
@@ -115,7 +115,7 @@ def leaves(who: str, x: Any) -> list[Tensor]:
     for i, t in enumerate(x if _many(x) else [x]):
         if isinstance(t, Dual) or (isinstance(t, Tensor) and not t.is_leaf):
             raise TypeError(f"{who}: x[{i}] was computed (or carries a tangent); wanted a leaf or an array")
-    return [t if isinstance(t, Tensor) and t._node is LEAF else Tensor(t, requires_grad=True)
+    return [t if isinstance(t, Tensor) and t._operation is LEAF else Tensor(t, requires_grad=True)
             for t in (x if _many(x) else [x])]
 
 
@@ -125,10 +125,10 @@ def _many(x):
 
 def _grads(y, xs, cotangent):
     """The gradients of y, zeros where there are none; the graph is kept."""
-    if y._node is LEAF:
+    if y._operation is LEAF:
         grads = {y: cotangent}
     else:
-        grads, _ = engine._walk(y._node, np.asarray(cotangent, wide(y.dtype)), True)
+        grads, _ = walk(y._operation, np.asarray(cotangent, wide(y.dtype)), True)
     return [np.zeros(x.shape, wide(x.dtype)) if grads.get(x) is None else grads[x] for x in xs]
 
 

@@ -1,45 +1,20 @@
-"""The methods of a Tensor beyond operators, sums and shapes, with PyTorch's names."""
+"""The methods of a Tensor that compute, with PyTorch's names: functions, choices, reductions, look-ups."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from .arguments import as_indices, as_ints
-from .converting import Converting
+from .arguments import Dims, Operand, Tensor, as_indices
 from .explain import explain
-from .operators import Operators
-from .ordering import Ordering
-from .rules import (
-    activations,
-    choices,
-    cumulative,
-    erf,
-    functions,
-    gathering,
-    linear,
-    norm,
-    order,
-    reductions,
-    shapes,
-    spread,
-)
-from .shaping import Shaping
-
-if TYPE_CHECKING:
-    from .tensor import Dims, Operand, Tensor
-
+from .rules import RULES, choices, cumulative, gathering, norm, order, reductions, softmax
 
 OVER_AXES = """dim: an axis, a tuple of axes, or None for all. keepdim: whether those stay, at length 1. axis
 and keepdims: NumPy's names for the two. Raises ValueError for an axis that is not there."""
 
 
-def _rule(rule):
-    def method(self) -> Tensor:
-        return self._apply(rule)
+def _of_rule(rule):
+    def method(self, *args: Operand, **kwargs: object) -> Tensor:
+        return self._apply(rule, self, *args, **kwargs)
     method.__doc__ = rule.formula
     return method
 
@@ -47,65 +22,63 @@ def _rule(rule):
 def _reduction(rule):
     def method(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None,
                keepdims: bool = False) -> Tensor:
-        return self._apply(rule, dim=self._axes(dim if axis is None else axis), keepdim=keepdim or keepdims)
+        return self._apply(rule, self, dim=self._axes(dim if axis is None else axis),
+                           keepdim=keepdim or keepdims)
     method.__doc__ = f"{rule.formula}\n\n{OVER_AXES}"
     return method
 
 
 def _listed(x):
-    """A scalar as a list of one number: as in PyTorch, what goes along an axis takes it for that."""
+    """A scalar as a vector of one: as in PyTorch, methods that work along an axis take it for that."""
     if not isinstance(x, (int, float)):
         return x if x.ndim else x.reshape(1)
     return np.array([x])
 
 
-class Methods(Ordering, Operators, Shaping, Converting):
-    """What Tensor inherits. `_apply(rule, *others, **attrs)` is the rule on this tensor and the others."""
+class Methods:
+    """What Tensor inherits from here. `self._apply` is nn.tensor.apply: it applies a rule to tensors.
+
+    Rules whose record says method=True are added below the class.
+    """
 
     __slots__ = ()
 
-    # Functions of each entry
-
-    tanh, sigmoid, erf = map(_rule, (functions.tanh, functions.sigmoid, erf.erf))
-    sin, cos, sign, abs = map(_rule, (functions.sin, functions.cos, functions.sign, functions.abs))
-    logsigmoid, relu = _rule(functions.logsigmoid), _rule(activations.relu)
-    __abs__ = _rule(functions.abs)
-
     def clamp(self, min: Operand | None = None, max: Operand | None = None) -> Tensor:
         """Each entry, but at least min and at most max (numbers or tensors; max if min > max)."""
-        return self._apply(choices.clamp, min, max)
+        return self._apply(choices.clamp, self, min, max)
 
     clip = clamp
 
     def maximum(self, other: Operand) -> Tensor:
         """The greater of this and other, entry by entry; of equals each gets half the gradient."""
-        return self._apply(choices.maximum, other)
+        return self._apply(choices.maximum, self, other)
 
     def minimum(self, other: Operand) -> Tensor:
         """The lesser of this and other, entry by entry; of equals each gets half the gradient."""
-        return self._apply(choices.minimum, other)
+        return self._apply(choices.minimum, self, other)
 
     def where(self, condition: Operand, other: Operand) -> Tensor:
         """This where the condition holds, else other."""
-        return self._apply_to(choices.where, condition, self, other)
+        return self._apply(choices.where, condition, self, other)
 
     def masked_fill(self, mask: Operand, value: Operand) -> Tensor:
         """`value` where the mask holds, else this."""
-        return self._apply_to(choices.where, mask, value, self)
-
-    __invert__ = _rule(choices.invert)
-
-    def __and__(self, other: Operand) -> Tensor:
-        return self._apply(choices.both, other)
-
-    def __or__(self, other: Operand) -> Tensor:
-        return self._apply(choices.either, other)
+        return self._apply(choices.where, mask, value, self)
 
     # Over axes
 
-    prod, logsumexp, argmin = map(_reduction, (cumulative.prod, spread.logsumexp, spread.argmin))
-    amax, amin = _reduction(reductions.max), _reduction(reductions.min)
-    any, all = _reduction(order.any), _reduction(order.all)
+    sum, mean, prod = map(_reduction, (reductions.sum, reductions.mean, cumulative.prod))
+    amax, amin, logsumexp = map(_reduction, (reductions.max, reductions.min, softmax.logsumexp))
+    argmax, argmin = map(_reduction, (order.argmax, order.argmin))
+    any, all = map(_reduction, (reductions.any, reductions.all))
+
+    def var(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+        """The variance over `dim`, with n − correction in the denominator.
+
+        keepdim: whether the axes stay, at length 1. Raises ValueError if the denominator is
+        not positive.
+        """
+        return self._apply(reductions.var, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
 
     def norm(self, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
         """The p-norm (Σ|x|ᵖ)¹ᐟᵖ over `dim`, an axis, a tuple of axes, or None for all.
@@ -117,88 +90,42 @@ class Methods(Ordering, Operators, Shaping, Converting):
         p = 2 if p is None or p == "fro" else p
         if isinstance(p, (bool, str)) or not isinstance(p, (int, float, np.number)) or np.isnan(p):
             raise ValueError(f"norm: p is {p!r}, wanted a number, or 'fro' for 2")
-        return self._apply(norm.norm, p=float(p), dim=self._axes(dim), keepdim=keepdim)
+        return self._apply(norm.norm, self, p=float(p), dim=self._axes(dim), keepdim=keepdim)
 
     def std(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
         """The square root of the variance over `dim`, with n − correction in its denominator.
 
-        keepdim: whether the axes stay, at length 1. Raises ValueError where nothing is left of the
-        denominator.
+        keepdim: whether the axes stay, at length 1. Raises ValueError if the denominator is
+        not positive.
         """
-        return self._apply(spread.std, dim=self._axes(dim), correction=correction, keepdim=keepdim)
+        return self._apply(reductions.std, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
 
     def cumsum(self, dim: int) -> Tensor:
         """The running sums along `dim`."""
-        return self._apply(cumulative.cumsum, dim=self._axis(dim))
+        return self._apply(cumulative.cumsum, self, dim=self._axis(dim))
 
     def cumprod(self, dim: int) -> Tensor:
         """The running products along `dim`; their gradient is right beside zeros, too."""
-        return self._apply(cumulative.cumprod, dim=self._axis(dim))
+        return self._apply(cumulative.cumprod, self, dim=self._axis(dim))
 
     def softmax(self, dim: int) -> Tensor:
         """eˣ/Σeˣ over `dim`."""
-        return self._apply(activations.softmax, dim=self._axes(dim))
+        return self._apply(softmax.softmax, self, dim=self._axes(dim))
 
     def log_softmax(self, dim: int) -> Tensor:
         """x − log Σeˣ over `dim`."""
-        return self._apply(activations.log_softmax, dim=self._axes(dim))
+        return self._apply(softmax.log_softmax, self, dim=self._axes(dim))
 
-    def matmul(self, other: Operand) -> Tensor:
-        """The matrix product with other; axes before the last two are a batch."""
-        return self._apply(linear.matmul, other)
-
-    # Parts
-
-    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-        """Parts along `dim`; split_size: the length of each (the last may be shorter), or a list of their
-        lengths.
-
-        Raises ValueError for lengths that do not add up, TypeError for what are none.
-        """
-        dim = self._axis_of_parts("split", dim)
-        n, sizes = self.shape[dim], split_size
-        if isinstance(sizes, (int, np.integer)) and not isinstance(sizes, bool):
-            if sizes < min(n, 1):
-                raise ValueError(f"split: the length of a part is {sizes}, wanted at least 1")
-            sizes = [min(sizes, n - start) for start in range(0, n, sizes or 1)] or [0]
-        if not isinstance(sizes, (tuple, list)) or not all(isinstance(s, (int, np.integer)) for s in sizes):
-            raise TypeError(f"split: wanted an int or a list of ints, got {split_size!r}")
-        if sum(sizes) != n or min(sizes, default=0) < 0:
-            raise ValueError(f"split: the lengths {list(sizes)} do not add up to the {n} of axis {dim} of "
-                             f"the shape {self.shape}")
-        ends = np.cumsum(sizes).tolist()
-        return tuple(self[(slice(None),) * dim + (slice(end - size, end),)]
-                     for end, size in zip(ends, sizes, strict=True))
-
-    def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-        """At most `chunks` parts along `dim`, all of the same length but perhaps the last.
-
-        Raises ValueError for fewer than one.
-        """
-        if isinstance(chunks, bool) or not isinstance(chunks, (int, np.integer)) or chunks < 1:
-            raise ValueError(f"chunk: chunks is {chunks!r}, wanted an int of at least 1")
-        n = self.shape[self._axis_of_parts("chunk", dim)]
-        return self.split(-(-n // chunks), dim) if n else self.split([0] * chunks, dim)
-
-    def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
-        """The slices along `dim`, without it."""
-        dim = self._axis_of_parts("unbind", dim)
-        return tuple(self[(slice(None),) * dim + (i,)] for i in range(self.shape[dim]))
-
-    def _axis_of_parts(self, op, dim):
-        if not self.ndim:
-            raise ValueError(f"{op}: the tensor is a scalar, which has no parts; wanted at least one axis")
-        return self._axis(dim)
+    # By an index
 
     def index_select(self, dim: int, index: Operand) -> Tensor:
-        """The slices of `dim` that `index`, a list of integers, names, in its order, as often as it names
-        them.
+        """The slices of `dim` that `index`, a list of integers, names, in its order.
 
-        Raises TypeError for what is no such list, IndexError for an integer that is not there.
+        Raises TypeError for anything but such a list, IndexError for an integer that is not there.
         """
         dim = self._axis(dim)
         index = as_indices(index)
-        index = index.numpy() if hasattr(index, "_node") else index
+        index = index.numpy() if hasattr(index, "_operation") else index
         if index.dtype.kind not in "iu" or index.ndim > 1:
             raise TypeError(f"index_select: the index is {index.dtype} of shape {index.shape}, wanted a "
                             "list of integers")
@@ -216,17 +143,16 @@ class Methods(Ordering, Operators, Shaping, Converting):
         """y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on."""
         dim, index = self._axis(dim), as_indices(index)
         if self.ndim and index.ndim:
-            return self._apply(gathering.gather, index, dim=dim)
-        y = _listed(self)._apply(gathering.gather, _listed(index), dim=dim)
+            return self._apply(gathering.gather, self, index, dim=dim)
+        y = self._apply(gathering.gather, _listed(self), _listed(index), dim=dim)
         return y if index.ndim else y.reshape(())
 
     def scatter_add(self, dim: int, index: Operand, src: Operand) -> Tensor:
-        """This with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so
-        on."""
+        """This with src[i, j] added at [index[i, j], j] for dim 0, [i, index[i, j]] for dim 1, and so on."""
         dim, index = self._axis(dim), as_indices(index)
         if self.ndim and index.ndim:
-            return self._apply(gathering.scatter_add, index, src, dim=dim)
-        y = _listed(self)._apply(gathering.scatter_add, _listed(index), _listed(src), dim=dim)
+            return self._apply(gathering.scatter_add, self, index, src, dim=dim)
+        y = self._apply(gathering.scatter_add, _listed(self), _listed(index), _listed(src), dim=dim)
         return y if self.ndim else y.reshape(())
 
     def tril(self, diagonal: int = 0) -> Tensor:
@@ -245,51 +171,11 @@ class Methods(Ordering, Operators, Shaping, Converting):
             raise ValueError(f"{op}: the tensor has shape {self.shape}, wanted (…, M, N)")
         return np.tri(*self.shape[-2:], diagonal + shift, dtype=bool)
 
-    # Shapes
-
-    def view(self, *shape: int) -> Tensor:
-        """In another shape, one length of which may be -1: as reshape."""
-        return self._apply(shapes.reshape, shape=as_ints(shape))
-
-    def movedim(self, source: int, destination: int) -> Tensor:
-        """With the axis `source` moved to `destination`."""
-        source, destination = self._axis(source), self._axis(destination)
-        order = list(range(self.ndim))
-        if order:
-            order.insert(destination, order.pop(source))
-        return self._apply(shapes.permute, dims=tuple(order))
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """The axes start_dim to end_dim as one.
-
-        Raises ValueError for axes that are not there, or the wrong way round.
-        """
-        start, end = self._axis(start_dim), self._axis(end_dim)
-        if start > end:
-            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in the shape "
-                             f"{self.shape}")
-        length = math.prod(self.shape[start:end + 1])
-        return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
-
-    def squeeze(self, *dim: int) -> Tensor:
-        """Without the axes `dim` (an int or several), where their length is 1; without any argument, without
-        all such axes."""
-        axes = [self._axis(d) for d in as_ints(dim)] if dim else range(self.ndim)
-        index = tuple(0 if n == 1 and axis in axes else slice(None) for axis, n in enumerate(self.shape))
-        return self[index] if 0 in index else self
-
-    def unsqueeze(self, dim: int) -> Tensor:
-        """With a new axis of length 1 at `dim`."""
-        return self[(slice(None),) * self._axis(dim, self.ndim + 1) + (None,)]
-
-    def expand(self, *shape: int) -> Tensor:
-        """Repeated, without a copy, to a shape it broadcasts to; -1 is the length there is."""
-        shape = as_ints(shape)
-        have = (None,) * (len(shape) - self.ndim) + self.shape
-        if len(have) == len(shape):
-            shape = tuple(h if n == -1 and h is not None else n for n, h in zip(shape, have, strict=True))
-        return self._apply(shapes.expand, shape=shape)
-
     def explain(self) -> str:
-        """How this was computed, and how backward goes through it, as a text: see nn.explain."""
+        """How this was computed, and how backward goes through it, as text: see nn.explain."""
         return explain(self)
+
+
+for _rule in RULES.values():
+    if _rule.method:
+        setattr(Methods, _rule.name, _of_rule(_rule))

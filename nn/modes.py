@@ -12,7 +12,7 @@ __all__ = ["in_mode"]
 
 T = TypeVar("T")
 _lock = Brief()
-_open: dict[Module, list[_Found]] = {}    # for each module the calls that switched it and have not ended
+_open: dict[Module, list[_Found]] = {}  # the calls that switched a module and have not ended
 
 
 class _Found:
@@ -27,8 +27,8 @@ class _Found:
 def in_mode(model: Any, training: bool, body: Callable[..., T], *args: Any) -> T:
     """body(*args) with all of `model` in one mode, if it is a Module; then each module has the mode it had.
 
-    Also if Ctrl-C ends it, at whatever point; and if two threads do this to one model and their calls cross,
-    for then the last that ends leaves the modes that the first has found.
+    That holds if Ctrl-C ends the call at any point. If calls of two threads on one model overlap, the last to
+    end restores the modes that the first found.
     """
     call = object()
     modules = [module for _, module in model.named_modules()] if isinstance(model, Module) else []
@@ -52,7 +52,7 @@ def _leave(module: Module, call: object) -> None:
     found = _open.get(module, [])
     for i, mine in enumerate(found):
         if mine.call is call:
-            if i + 1 < len(found):    # a call that began later: it will go back to what this one found
+            if i + 1 < len(found):  # a call that began later restores what this one found
                 found[i + 1].training = mine.training
             else:
                 module.training = mine.training

@@ -23,10 +23,10 @@ class Objective:
         self.model, self.loss, self.penalty, self.counts = model, loss, penalty, counts
 
     def __call__(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[Tensor, int | None]:
-        """The loss, a scalar, and how many rows have their largest output at their class (None: no classes).
+        """The loss, a scalar, and in how many rows the class has the largest output (None without classes).
 
         Raises: ValueError for outputs that do not fit the targets, TypeError or ValueError for a loss or a
-        penalty that is no scalar Tensor.
+        penalty that is not a scalar Tensor.
         """
         outputs = self.model(Tensor(inputs))
         if self.loss is None:
@@ -55,7 +55,7 @@ def _cross_entropy(logits, classes):
 
 
 def _scalar(name, value):
-    """What a function of the user's gave, found to be one number that knows how it was computed."""
+    """The result of a user's function as a scalar, after a check that it is one."""
     if not isinstance(value, Tensor):
         raise TypeError(f"fit: {name} must give a scalar Tensor, it gave a {type(value).__name__}")
     if value.size != 1:

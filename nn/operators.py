@@ -1,23 +1,35 @@
-"""The methods of a Tensor that are an operator, or a line of others, under the name that PyTorch gives it."""
+"""Operators, the methods of a Tensor that are one under PyTorch's name for it, and writes in place."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
-from . import backward as engine
-from .rules import arithmetic, linear
+from .arguments import Operand, Tensor
+from .context import ambient
+from .half import F32, is_half
+from .operation import LEAF
+from .rules import Rule, arithmetic, choices, functions, linear
+from .versions import wrote
 
-if TYPE_CHECKING:
-    from .tensor import Operand, Tensor
+
+def _unary(rule: Rule) -> Callable[..., Tensor]:
+    def method(self) -> Tensor:
+        return self._apply(rule, self)
+    method.__doc__ = rule.formula
+    return method
 
 
 def _binary(rule):
     def method(self, other: Operand) -> Tensor:
-        return self._apply(rule, other)
+        return self._apply(rule, self, other)
     method.__doc__ = f"{rule.formula}\n\nother: a tensor, an array or a number; the two broadcast."
     return method
+
+
+def _swapped(rule):
+    return lambda self, other: self._apply(rule, other, self)
 
 
 def _product(name, axes, doc):
@@ -26,9 +38,27 @@ def _product(name, axes, doc):
         if tuple(map(len, shapes)) != axes:
             raise ValueError(f"{name}: tensors of shapes {shapes[0]} and {shapes[1]} came, wanted "
                              f"{axes[0]} and {axes[1]} axes")
-        return self._apply(linear.matmul, other)
+        return self._apply(linear.matmul, self, other)
     method.__doc__ = f"{doc} `a @ b` takes any number of axes.\n\nRaises ValueError for other shapes."
     return method
+
+
+def _augmented(ufunc, sign):
+    """t += v and the like write where nothing is recorded. Elsewhere Python computes t = t + v."""
+    def write(self, other):
+        context = ambient.context
+        if self._operation is LEAF and context.recording:
+            raise RuntimeError(f"t {sign} v: a leaf that requires grad cannot be written to while operations "
+                               "are recorded; write inside `with nn.no_grad():`, or compute a new tensor")
+        if context.tracer is not None or (
+                context.recording and (self._operation or getattr(other, "_operation", None))):
+            return NotImplemented
+        self._check_own(f"t {sign} v")
+        dtype = F32 if is_half(self) else None
+        ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind", dtype=dtype)
+        wrote(self._data)
+        return self
+    return write
 
 
 def _written(name, ufunc, doc):
@@ -58,7 +88,7 @@ def _write(self, name, ufunc, other):
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{name}: {error}") from None
-    engine.wrote(self._data)
+    wrote(self._data)
     return self
 
 
@@ -67,21 +97,27 @@ class Operators:
 
     __slots__ = ()
 
-    add, sub, mul, div = map(_binary, (arithmetic.add, arithmetic.sub, arithmetic.mul, arithmetic.div))
-    eq, ne, lt = map(_binary, (arithmetic.eq, arithmetic.ne, arithmetic.lt))
-    le, gt, ge = map(_binary, (arithmetic.le, arithmetic.gt, arithmetic.ge))
+    __neg__, __abs__, __invert__ = map(_unary, (arithmetic.neg, functions.abs, choices.invert))
+    __add__, __sub__, __mul__ = map(_binary, (arithmetic.add, arithmetic.sub, arithmetic.mul))
+    __truediv__, __pow__, __matmul__ = map(_binary, (arithmetic.div, arithmetic.pow, linear.matmul))
+    __radd__, __rsub__, __rmul__ = map(_swapped, (arithmetic.add, arithmetic.sub, arithmetic.mul))
+    __rtruediv__, __rpow__, __rmatmul__ = map(_swapped, (arithmetic.div, arithmetic.pow, linear.matmul))
+    __and__, __or__ = map(_binary, (choices.both, choices.either))
+    __lt__, __le__, __gt__ = map(_binary, (arithmetic.lt, arithmetic.le, arithmetic.gt))
+    __ge__, __eq__, __ne__ = map(_binary, (arithmetic.ge, arithmetic.eq, arithmetic.ne))
+    __iadd__, __isub__ = _augmented(np.add, "+="), _augmented(np.subtract, "-=")
+    __imul__, __itruediv__ = _augmented(np.multiply, "*="), _augmented(np.divide, "/=")
+
+    add, sub, mul, div, matmul = __add__, __sub__, __mul__, __truediv__, __matmul__
+    lt, le, gt, ge, eq, ne, neg = __lt__, __le__, __gt__, __ge__, __eq__, __ne__, __neg__
 
     def pow(self, exponent: Operand) -> Tensor:
         """self ** exponent, a number or a tensor that broadcasts."""
-        return self._apply(arithmetic.pow, exponent)
-
-    def neg(self) -> Tensor:
-        """−x."""
-        return self._apply(arithmetic.neg)
+        return self._apply(arithmetic.pow, self, exponent)
 
     def square(self) -> Tensor:
         """x·x."""
-        return self._apply(arithmetic.mul, self)
+        return self * self
 
     def reciprocal(self) -> Tensor:
         """1/x."""

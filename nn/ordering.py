@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from .rules import choices, gathering, order, reductions, spread
-
-if TYPE_CHECKING:
-    from .tensor import Dims, Operand, Tensor
+from .arguments import Dims, Operand, Tensor
+from .rules import choices, gathering, order, reductions
 
 
 class Ordered(NamedTuple):
-    """Entries along an axis, and the places (int64) at which they stood. A gradient flows through
-    `values`."""
+    """Entries along an axis, and the places (int64) at which they stood. Gradients flow through `values`."""
 
     values: Tensor
     indices: Tensor
@@ -24,7 +21,7 @@ def _extreme(best, places, two, which):
     def method(self, dim: int | Operand | None = None, keepdim: bool = False, *, axis: Dims = None,
                keepdims: bool = False) -> Tensor | Ordered:
         if dim is None:
-            return self._apply(best, dim=axis, keepdim=keepdim or keepdims)
+            return self._apply(best, self, dim=axis, keepdim=keepdim or keepdims)
         if axis is not None:
             raise TypeError(f"{best.name}: both dim and axis came; dim, PyTorch's, gives (values, indices), "
                             "axis, NumPy's, the values")
@@ -32,12 +29,12 @@ def _extreme(best, places, two, which):
             raise TypeError(f"{best.name}: dim is {dim}, wanted an int; over several axes there is "
                             f"a{best.name}(dim) or {best.name}(axis=dim)")
         if hasattr(dim, "dtype") and not isinstance(dim, np.integer):
-            return self._apply(two, dim)
+            return self._apply(two, self, dim)
         x, dim = _row(self), _axis(best.name, self, dim)
         if not x.shape[dim]:
             raise IndexError(f"{best.name}: axis {dim} of the shape {self.shape} has no entries")
-        at = x._apply(places, dim=dim, keepdim=True)
-        values, at = x._apply(gathering.gather, at, dim=dim), at
+        at = x._apply(places, x, dim=dim, keepdim=True)
+        values, at = x._apply(gathering.gather, x, at, dim=dim), at
         if not (keepdim or keepdims):
             values, at = values.squeeze(dim), at.squeeze(dim)
         return Ordered(*(t.reshape(*self.shape) if not self.ndim else t for t in (values, at)))
@@ -57,7 +54,7 @@ def _extreme(best, places, two, which):
 def _axis(name, x, dim):
     try:
         return x._axis(dim)
-    except (TypeError, ValueError) as error:    # (an AxisError is a ValueError, and an IndexError)
+    except (TypeError, ValueError) as error:  # (an AxisError is a ValueError, and an IndexError)
         raise type(error)(f"{name}: {error}") from None
 
 
@@ -71,8 +68,8 @@ class Ordering:
 
     __slots__ = ()
 
-    max = _extreme(reductions.max, reductions.argmax, choices.maximum, "greatest")
-    min = _extreme(reductions.min, spread.argmin, choices.minimum, "least")
+    max = _extreme(reductions.max, order.argmax, choices.maximum, "greatest")
+    min = _extreme(reductions.min, order.argmin, choices.minimum, "least")
 
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
         """The entries along `dim` in ascending or descending order: the named tuple (values, indices).
@@ -86,8 +83,7 @@ class Ordering:
         return self.sort(dim, descending).indices
 
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Ordered:
-        """The k greatest entries along `dim`, or the least if not `largest`: the named tuple (values,
-        indices).
+        """The k greatest entries along `dim`, or the least if not `largest`: the tuple (values, indices).
 
         Of equals the first come first (PyTorch does not say which); they are in order whatever `sorted` says.
         NaN counts as greater than all. Raises ValueError for a k that is not from 0 to the length of the
@@ -103,10 +99,10 @@ class Ordering:
     def _first(self, k, dim, descending):
         """The first k entries along `dim`, or all, in order."""
         x = _row(self)
-        at = x._apply(order.argsort, dim=dim, descending=bool(descending))
+        at = x._apply(order.argsort, x, dim=dim, descending=bool(descending))
         if k is not None and k < x.shape[dim]:
             at = at[(slice(None),) * dim + (slice(k),)]
-        values = x._apply(gathering.gather, at, dim=dim)
+        values = x._apply(gathering.gather, x, at, dim=dim)
         if not self.ndim and at.size == 1:
             values, at = values.reshape(()), at.reshape(())
         return Ordered(values, at)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from .backward import wrote
+from .arguments import instance
 from .context import ambient, no_grad
 from .parametrize import Parametrization
 from .tensor import Tensor
+from .versions import wrote
 
 
 class Parameter(Tensor):
-    """A Tensor that is trained: of `data`, an array, which is copied; requires_grad: False for one that is
-    frozen.
+    """A Tensor that is trained, made from a copy of the array `data`. requires_grad=False freezes it.
 
-    `parametrization` is None, or stands between it and its layer. `source` is set on a Parameter that is
-    trained in the place of another one: it is that other one. What trains in its place is frozen
-    (requires_grad) with it.
-    Raises TypeError for data that has no floats, or is none.
+    `parametrization` stands between it and its layer, if it is not None. What trains in its place is frozen
+    with it, and has this Parameter as its `source`.
+    Raises TypeError for data that is not an array of floats, and for a parametrization that is not a
+    Parametrization.
     """
 
     __slots__ = ("_parametrization", "source")
@@ -34,15 +34,19 @@ class Parameter(Tensor):
 
     @parametrization.setter
     def parametrization(self, parametrization: Parametrization | None) -> None:
+        if parametrization is not None:
+            instance("Parameter", "parametrization", parametrization, Parametrization,
+                     "an nn.parametrize.Parametrization or None")
+            _checked(parametrization, parametrization.trainables(self))
         self._parametrization = parametrization
         if not self.requires_grad:
-            self.requires_grad = False    # of what trains in its place
+            self.requires_grad = False  # of what trains in its place, too
         self.settle()
 
     @property
     def requires_grad(self) -> bool:
         """Whether this Parameter, or what its parametrization trains in its place, gets a gradient."""
-        return self._node is not None
+        return self._operation is not None
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
@@ -52,9 +56,10 @@ class Parameter(Tensor):
                 trainable.requires_grad = wanted
 
     def parametrized(self) -> Tensor:
-        """What a layer multiplies with: this Parameter, seen through its parametrization.
+        """What a layer multiplies by: the weight as its parametrization computes it.
 
-        A trace speaks of a weight by its name, so while tracing the parametrization stays closed.
+        While a network is traced this is the Parameter itself, for a Graph names weights and not their
+        parametrizations.
         """
         if self._parametrization is None or ambient.context.tracer is not None:
             return self
@@ -63,23 +68,15 @@ class Parameter(Tensor):
     def trainables(self) -> list[Parameter]:
         """What an optimizer trains: this Parameter, or what its parametrization names instead.
 
-        Raises: TypeError if the parametrization names anything but Parameters.
+        Raises TypeError if the parametrization names anything but Parameters.
         """
         if self._parametrization is None:
             return [self]
-        found = self._parametrization.trainables(self)
-        for trainable in found:
-            if not isinstance(trainable, Parameter):
-                parametrization, got = type(self._parametrization).__name__, type(trainable).__name__
-                raise TypeError(f"{parametrization}.trainables must give Parameters, got {got}")
-            if trainable is not self:
-                trainable.source = self
-        return found
+        return _checked(self._parametrization, self._parametrization.trainables(self))
 
     def active(self) -> list[Parameter]:
         """Those of `trainables()` that the layer sees now."""
-        return self._parametrization.active(self) if hasattr(self._parametrization,
-                                                             "active") else self.trainables()
+        return [self] if self._parametrization is None else self._parametrization.active(self)
 
     # A weight that its parametrization computes
 
@@ -89,25 +86,27 @@ class Parameter(Tensor):
         return any(trainable is self for trainable in self.active())
 
     def settle(self) -> None:
-        """Take note of what the parametrization trains now: the array is read-only where that is not this
-        Parameter."""
+        """Follow a change of what the parametrization trains: a computed weight's array is read-only."""
+        for trainable in self.trainables():
+            if trainable is not self:
+                trainable.source = self
         if not self.trains:
             self._data.flags.writeable, self.grad = False, None
         elif not self._data.flags.writeable:
             try:
                 self._data.flags.writeable = True
-            except ValueError:    # the memory is someone's who does not want it written to
+            except ValueError:  # memory that its owner has made read-only
                 self._data = self._data.copy()
 
     def computed(self, array: np.ndarray) -> None:
-        """Have this array: for the parametrization, which computed it."""
+        """Take `array` as the weight. Only the parametrization that computed it calls this."""
         if array is not self._data:
             wrote(self._data)
             self._data = array
         self.settle()
 
     def recompute(self) -> None:
-        """Where the parametrization computes it, do so anew: what it is computed from was written to."""
+        """Compute the weight anew after a write to what its parametrization computes it from."""
         if not self.trains:
             with no_grad():
                 self.computed(np.array(self._parametrization.project(self).data, order="C"))
@@ -129,15 +128,28 @@ class Parameter(Tensor):
             raise RuntimeError(
                 f"{operation}: this weight {self.shape} is computed, by {self._parametrization!r}, from "
                 f"what trains in its place (shapes {shapes}), so that a write would be lost; "
-                "write before the model is prepared, or to what its trainables() gives")
+                "write before the parametrization is attached, or to what its trainables() gives")
 
     def __reduce_ex__(self, protocol):
         new, arguments, state, *rest = super().__reduce_ex__(protocol)
         return new, arguments, (*state, self._data.flags.writeable), *rest
 
     def __setstate__(self, state):
-        _, slots, writeable = state    # (no class of Tensors has a __dict__)
+        _, slots, writeable = state  # (no class of Tensors has a __dict__)
         for name, value in slots.items():
             setattr(self, name, value)
-        if not writeable:    # NumPy forgets it in a copy
+        if not writeable:  # a copy of an array is writeable
             self._data.flags.writeable = False
+
+
+def parametrized(weight: Parameter | None, bias: Parameter | None) -> tuple[Tensor | None, Tensor | None]:
+    """parametrized() of both, and None for one that a layer does not have."""
+    return None if weight is None else weight.parametrized(), None if bias is None else bias.parametrized()
+
+
+def _checked(parametrization, trainables):
+    for trainable in trainables:
+        if not isinstance(trainable, Parameter):
+            raise TypeError(f"{type(parametrization).__name__}.trainables must give Parameters, got "
+                            f"{type(trainable).__name__}")
+    return trainables

@@ -1,11 +1,11 @@
 """How much memory a training step needs beside its parameters and their gradients: predicted, and measured.
 
-The gradients come one by one, while the activations go. So at each moment the gradients that were made so
-far are taken from what is alive, and the most of what is left is the figure. (It is one or two arrays more
-than the activations that are kept: what a layer works in counts, too.)
+In backward gradients are made one by one, while activations are freed. So at each moment the gradients made
+so far are subtracted from what is alive, and the figure is the largest rest. (That is one or two arrays more
+than the activations that are kept: temporary arrays of a layer count, too.)
 
-Every layer keeps what its backward will need. The prediction runs each layer alone, to learn what it keeps
-and what room it works in, and then adds up what is alive at every moment of the whole step; never more than
+Every layer keeps what its backward will need. The prediction runs each layer alone, to measure what it keeps
+and what temporary arrays it makes, and then adds up what is alive at every moment of the whole step; at most
 two of the layers are in memory together. It is eq. 1 of Chen et al. (2016), with the constants.
 """
 
@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import backward as engine
-from .backward import Node
 from .context import within
-from .recompute import END, replaying, split
+from .double_backward import END
+from .operation import Operation
+from .recompute import replaying, split
 from .rules import Rule
 from .tensor import Tensor
+from .versions import owner
+from .walk import walk
 
 __all__ = ["measured_peak", "predicted_peak"]
 
@@ -33,16 +35,16 @@ Layer = Callable[[Tensor], Tensor]
 
 
 def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
-    """The most bytes that are alive at one time in step(), forward and backward, above what was there before
-    and without the gradients of leaves that were made until then. Those of `parameters` are cleared first.
+    """The most bytes alive at one time in step(), forward and backward, beyond those before it.
 
-    Counts the buffers of NumPy and the objects of Python, by tracemalloc, which makes the step slower. While
-    an operation's backward runs, the gradients that it is making count as made. What the step leaves behind
-    besides, a loss that is noted down or an entry in a table, counts in full.
+    Gradients of leaves that were made until then do not count; those of `parameters` are cleared first. The
+    count is of NumPy's arrays and Python's objects, by tracemalloc, which slows the step down. While an
+    operation's backward runs, the gradients that it is making count as made. Anything else that the step
+    leaves behind, such as a logged loss, counts in full.
     """
     for p in parameters:
         p.grad = None
-    gc.collect()    # not in the middle of the step, nor may tables grow in it for what is garbage
+    gc.collect()  # else garbage would be freed within the step
     with _tracing():
         gauge = _Gauge()
         with within("gauge", gauge):
@@ -52,11 +54,11 @@ def measured_peak(step: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
 
 
 def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = None) -> int:
-    """What `measured_peak` will find for nn.checkpoint_sequential(layers, segments, x).sum().backward().
+    """What `measured_peak` finds for nn.checkpoint_sequential(layers, segments, x).sum().backward().
 
     segments: None for √n, 1 for the plain computation. Changes neither running statistics nor the state of
-    the random numbers. Parameters that layers share are counted for each of them. It is off by some 10 kB of
-    Python's own objects, which only matters where the layers' arrays are small, too.
+    the random numbers. Parameters that layers share are counted for each of them. The error is some 10 kB of
+    Python's own objects, which matters only where the layers' arrays are as small.
     """
     parts = split(list(layers), segments)
     costs = _costs(parts, x)
@@ -65,22 +67,22 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     last = len(parts) - 1
     moments = [_moments(part, given[i], i < last) for i, part in enumerate(costs)]
     peak = max(stored[i] + forward for i, part in enumerate(moments) for forward, _ in part)
-    leaves = 0                                           # that have their gradient so far
+    leaves = 0  # that have their gradient so far
     for i in reversed(range(len(parts))):
-        # All through a segment that runs again, the gradient of its output is held by who asked for it.
+        # While a segment runs again, its caller holds the gradient of its output.
         g = costs[i][-1].gradient if i < last else 0
         before = stored[i] + g
         if i < last:
             peak = max(peak, before + _tables(leaves) + max(forward for forward, _ in moments[i]))
         for cost, (_, backward) in zip(costs[i][::-1], moments[i][::-1], strict=True):
-            own = g if cost is costs[i][-1] else 0       # who is that layer itself
+            own = g if cost is costs[i][-1] else 0  # counted in that layer's own backward
             leaves += cost.leaves
             peak = max(peak, before + _tables(leaves) + backward - own)
     return int(peak)
 
 
 def _tables(leaves: int) -> int:
-    """Bytes of backward's own tables of so many gradients: which they are, and which it may add into."""
+    """Bytes of backward's own tables for so many gradients: the gradients, and which it may add into."""
     return sys.getsizeof(dict.fromkeys(range(leaves))) + sys.getsizeof(set(range(leaves)))
 
 
@@ -98,9 +100,9 @@ class _Cost(NamedTuple):
 
 
 def _moments(part: list[_Cost], given: int, stays: bool) -> list[tuple[int, int]]:
-    """For each layer of a segment, what of the segment is alive while it runs and while its backward runs.
+    """For each layer of a segment, the bytes of it that are alive while the layer and its backward run.
 
-    given: bytes of the segment's input; stays: whether that is kept in any case.
+    given: bytes of the segment's input; stays: whether the input is kept in any case.
     """
     moments, kept = [], 0
     for cost in part:
@@ -126,44 +128,35 @@ def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
     return costs
 
 
-def _cost(
-    layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: bool
-) -> tuple[_Cost, Tensor]:
+def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: bool) -> tuple[_Cost, Tensor]:
     """The cost of a layer for the input x, and a copy of its output.
 
-    follows: the next layer, for the gradient that it sends (its memory may be laid out in its own way); held:
-    whether something else holds on to that gradient; first: whether x is a leaf in the network, too.
+    follows: the next layer, for the memory layout of the gradient that it sends. held: whether something else
+    holds that gradient. first: whether x is a leaf in the network, too.
     """
     x = _leaf(x.detach(), x.requires_grad)
     gauge = _Gauge()
     out = layer(x)
-    root, array = out._node, out._data
-    into, onto = (id(engine.owner(a)) for a in (x._data, array))
+    root, array = out._operation, out._data
+    into, onto = (id(owner(a)) for a in (x._data, array))
     output = 0 if into == onto else array.nbytes
     forward, saved, kept = gauge.most(), gauge.alive() - output, _owners(root)
     copied = _leaf(Tensor(np.copy(array, order="K")), root is not None)
-    del out, array    # as in a network, where only who needs it holds it
+    del out, array  # in a network only those who need it hold it
     g = [np.ones(copied.shape, copied.dtype) if follows is None else _gradient(follows, copied)]
-    gradient, holder = engine.owner(g[0]).nbytes, g[0] if held else None
+    gradient, holder = owner(g[0]).nbytes, g[0] if held else None
     grads, gauge = {}, _Gauge(apart_from=None if first else x)
-    if type(root) is Node:
+    if type(root) is Operation:
         with within("gauge", gauge):
-            grads, _ = engine._walk(Node(_START, [root], g, ()), g[0].dtype.type(1))
-    cost = _Cost(
-        output=output,
-        gradient=gradient,
-        saved=saved,
-        keeps_input=into in kept or into == onto,
-        keeps_output=onto in kept and into != onto,
-        forward=forward,
-        backward=gauge.most(),
-        leaves=len(grads),
-    )
+            grads, _ = walk(Operation(_START, [root], g, ()), g[0].dtype.type(1))
+    cost = _Cost(output=output, gradient=gradient, saved=saved, keeps_input=into in kept or into == onto,
+                 keeps_output=onto in kept and into != onto, forward=forward, backward=gauge.most(),
+                 leaves=len(grads))
     del holder
     return cost, copied
 
 
-# Where a walk begins with a gradient that nobody else holds.
+# A walk that begins here is the only holder of the gradient that it begins with.
 _START = Rule("start", "y = x;  dx = what was put here", lambda x: (x, None),
               lambda g, saved, needs: (saved.pop(),))
 
@@ -174,22 +167,22 @@ def _leaf(x: Tensor, wants_gradient: bool) -> Tensor:
 
 
 def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
-    """∂(sum of the layer's output)/∂x, laid out in memory as backward leaves it where the gradient of the
-    output lies as the output does."""
+    """∂(sum of the layer's output)/∂x, in the memory layout that backward gives it where the gradient of the
+    output has the layout of the output."""
     y = layer(x)
-    root, seed, ones = y._node, np.ones_like(y._data), np.ones_like(x._data)
+    root, seed, ones = y._operation, np.ones_like(y._data), np.ones_like(x._data)
     del y
-    return engine._walk(root, seed)[0].get(x, ones) if type(root) is Node else ones
+    return walk(root, seed)[0].get(x, ones) if type(root) is Operation else ones
 
 
 def _owners(root: Any) -> set[int]:
-    """The ids of the arrays in whose memory lies what the graph of `root` saved."""
+    """The ids of the arrays that own the memory of what the graph of `root` saved."""
     found, seen, stack = set(), {root}, [root]
     while stack:
         node = stack.pop()
-        if type(node) is Node:
+        if type(node) is Operation:
             held = (*(node.saved or ()), *(node.inputs or ()))
-            found |= {id(engine.owner(kept)) for kept in held if isinstance(kept, np.ndarray)}
+            found |= {id(owner(kept)) for kept in held if isinstance(kept, np.ndarray)}
             stack += [parent for parent in node.parents if parent is not None and parent not in seen]
             seen.update(node.parents)
     return found
@@ -197,7 +190,7 @@ def _owners(root: Any) -> set[int]:
 
 @contextmanager
 def _tracing() -> Iterator[None]:
-    """tracemalloc on, and off afterwards unless it was on."""
+    """tracemalloc is on inside, and off afterwards unless it was on before."""
     ours = not tracemalloc.is_tracing()
     if ours:
         tracemalloc.start()
@@ -209,20 +202,20 @@ def _tracing() -> Iterator[None]:
 
 
 class _Gauge:
-    """What is allocated above what there was when this was made, without the gradients made so far.
+    """What is allocated beyond what there was when this was made, without the gradients made so far.
 
-    tracemalloc knows the most that was allocated since it was asked to forget it; so that is asked for before
-    each step of backward, and what the step made is known when the next begins.
+    tracemalloc knows the peak since its last reset. It is read and reset before each step of backward, when
+    the gradients that the step before has made are known.
     """
 
     def __init__(self, apart_from: Tensor | None = None) -> None:
         self._no_leaf = apart_from
-        self._known: set[Tensor] = set()    # leaves that have their gradient
+        self._known: set[Tensor] = set()  # leaves that have their gradient
         self._largest = self._gradients = 0
         self.start()
 
     def start(self) -> None:
-        """Count from what there is now."""
+        """Count from the present amount."""
         tracemalloc.reset_peak()
         self.begin, _ = tracemalloc.get_traced_memory()
 
@@ -231,17 +224,17 @@ class _Gauge:
         self._largest = self.most()
         tracemalloc.reset_peak()
 
-    def made(self, leaf: Tensor | Node, g: Any) -> None:
+    def made(self, leaf: Tensor | Operation, g: Any) -> None:
         """Backward has made g, the gradient of `leaf`, or of what stands for it within a checkpoint."""
-        if type(leaf) is Node and leaf.rule is END:
+        if type(leaf) is Operation and leaf.rule is END:
             leaf = leaf.attrs["of"]
-        if type(leaf) is Node or g is None or leaf is self._no_leaf:
+        if type(leaf) is Operation or g is None or leaf is self._no_leaf:
             return
         if leaf not in self._known:
             before = sys.getsizeof(self._known)
             self._known.add(leaf)
-            self._gradients += sys.getsizeof(engine.owner(np.asarray(g)))
-            self._gradients += sys.getsizeof(self._known) - before    # which is allocated, too
+            self._gradients += sys.getsizeof(owner(np.asarray(g)))
+            self._gradients += sys.getsizeof(self._known) - before  # the set's memory is not the step's
 
     def alive(self) -> int:
         return tracemalloc.get_traced_memory()[0] - self.begin

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import instance, is_int
 from .context import Brief, ambient, within
 
-FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835    # 2¹²⁸/φ of the 2¹²⁸ numbers: jumps by it meet again latest
+FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835  # 2¹²⁸/φ: steps of this size through 2¹²⁸ states stay far apart
 _lock = Brief()
 _generator = None
 
@@ -22,7 +23,7 @@ def manual_seed(seed: int | None) -> np.random.Generator:
     Raises ValueError for anything else.
     """
     global _generator
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
+    if seed is not None and not (is_int(seed) and seed >= 0):
         raise ValueError(f"manual_seed: seed is {seed!r}, wanted an int of at least 0")
     made, run = np.random.default_rng(seed), ambient.context.numbers
     if run is not None:
@@ -35,10 +36,20 @@ def manual_seed(seed: int | None) -> np.random.Generator:
 def generator() -> np.random.Generator:
     """The Generator that dropout and the initialisers draw from; unpredictable until it is seeded.
 
-    All threads share it, and who draws first is theirs to say. Inside nn.checkpoint it is one of that call.
+    All threads share it: their order decides who gets which numbers. Inside nn.checkpoint each call has its
+    own.
     """
     run = ambient.context.numbers
     return _shared() if run is None else run.draw_from()
+
+
+def chosen(who: str, name: str, given: np.random.Generator | None) -> np.random.Generator:
+    """The Generator that is given, or the library's own in place of None.
+
+    Raises TypeError, naming the function `who` and its argument `name`, for anything else.
+    """
+    return instance(who, name, generator() if given is None else given, np.random.Generator,
+                    "a numpy.random.Generator")
 
 
 def _shared():
@@ -57,7 +68,7 @@ def state() -> dict[str, Any]:
 
 @cache
 def _no_seed():
-    """For a Generator whose state will be set: real seeds take longer than all else about it."""
+    """Seeds for a Generator whose state will be set; making real ones would take most of the time."""
     class Zeros(np.random.bit_generator.ISeedSequence):
         def generate_state(self, n_words, dtype=np.uint32):
             return np.zeros(n_words, dtype)
@@ -65,15 +76,15 @@ def _no_seed():
 
 
 class Run:
-    """The random numbers of one run of a function that has to run again with the same ones.
+    """The random numbers of one run of a function that must run again with the same numbers.
 
-    They are those that the Generator would have given. But it is shared with other threads, so the run takes
-    them from one of its own, from where the shared one stands at the first draw. That jumps FAR ahead
-    meanwhile, so that whoever else draws gets other numbers; and if nobody else has drawn when the run is
-    over it goes on after the run's numbers, as if they had come from it.
+    They are the numbers that the shared Generator would give. Since other threads share it, the run copies
+    its state at the first draw into a Generator of its own and moves the shared one FAR ahead, so that others
+    draw other numbers meanwhile. If no other has drawn when the run is over, the shared Generator goes on
+    after the run's numbers, as if they had come from it.
 
-    outer: the run that this one is a part of, or None. start: the state that the numbers come after; None
-    while nothing has been drawn.
+    outer: the run that this one is part of, or None. start: the state before the first number; None while
+    nothing has been drawn.
     """
 
     __slots__ = ("ahead", "generator", "origin", "outer", "seeded", "start")
@@ -81,7 +92,7 @@ class Run:
     def __init__(self, outer: Run | None, start: dict[str, Any] | None = None) -> None:
         self.outer, self.start = outer, start
         self.generator = self.origin = self.ahead = None
-        self.seeded = False     # by manual_seed, within the run
+        self.seeded = False  # by manual_seed, within the run
 
     def draw_from(self) -> np.random.Generator:
         """The run's own Generator."""
@@ -94,13 +105,13 @@ class Run:
 
     def _branch_off(self):
         self.origin = (_shared() if self.outer is None else self.outer.draw_from()).bit_generator
-        with self.origin.lock:    # which every draw takes
+        with self.origin.lock:  # every draw takes it
             self.start = self.origin.state
             self.origin.advance(FAR)
             self.ahead = self.origin.state
 
     def over(self) -> None:
-        """Have the Generator that the run began from go on where the run has ended."""
+        """Let the Generator that the run began from go on where the run ended."""
         global _generator
         if self.seeded:
             if self.outer is None:
@@ -111,7 +122,7 @@ class Run:
             self._go_on(self.generator.bit_generator.state)
 
     def back(self) -> None:
-        """Have it go on as if the run had not been."""
+        """Let it go on as if the run had not been."""
         self._go_on(self.start)
 
     def _go_on(self, state):
@@ -123,7 +134,7 @@ class Run:
 
 @contextmanager
 def noted() -> Iterator[Run]:
-    """A block whose random numbers can come again: `replayed(run)`, for the Run that it gives."""
+    """A block whose random numbers `replayed(run)` repeats, for the Run that this yields."""
     run = Run(ambient.context.numbers)
     try:
         with within("numbers", run):
@@ -134,8 +145,8 @@ def noted() -> Iterator[Run]:
 
 @contextmanager
 def replayed(run: Run | None = None) -> Iterator[None]:
-    """A block with the random numbers of `run` once more, or with those that would come next; afterwards all
-    goes on as if nothing had been drawn."""
+    """A block with the random numbers of `run` again, or those that would come next without one; afterwards
+    all goes on as if nothing had been drawn."""
     again = Run(ambient.context.numbers, run and run.start)
     try:
         with within("numbers", again):

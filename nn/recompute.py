@@ -18,70 +18,69 @@ from typing import Any
 
 import numpy as np
 
-from . import backward as engine
-from . import higher, random
-from .backward import Node
+from . import random
+from .arguments import instance
 from .bundles import joined, leaves, parted
 from .context import ambient, within
+from .double_backward import END, back_to
 from .kernels.kernel import forcing
+from .operation import Operation, count_consumers
 from .rules import Rule
 from .tensor import Tensor
+from .versions import tick
+from .walk import walk
 
 __all__ = ["checkpoint", "checkpoint_sequential", "replaying", "split"]
 
 
 def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False, **named: Any) -> Any:
-    """f(*inputs, **named), of which backward keeps the inputs only: what f saves is dropped, and f runs again
-    there.
+    """f(*inputs, **named), keeping only the inputs for backward: what f saves is dropped, and backward runs f
+    again.
 
-    f: gives a Tensor, or a tuple, a list or a dict of them (with anything else in it, which is passed on as
-    it
-        was the first time) that depends on nothing but its inputs, Tensors that it closes over (parameters,
-        for instance) and random numbers of nn.random.generator(), which are replayed. Whatever required a
-        gradient when f met it gets one, input or not.
-    inputs, named: what f takes: Tensors, tuples, lists and dicts of them, anything. Without anything to
-    record
-        (no_grad, a trace) this is f(*inputs, **named) and no more.
-    use_reentrant: as what PyTorch calls False, the only way here; True would be no other.
+    f: gives a Tensor, or a tuple, a list or a dict of them; anything else in it is passed on from the first
+        run. It may depend only on its inputs, on Tensors that it closes over (parameters, for instance) and
+        on random numbers of nn.random.generator(), which are replayed. Whatever of these requires a gradient
+        gets one.
+    inputs, named: the arguments of f, Tensors or anything else. Where nothing is recorded (in no_grad or a
+        trace) this is f(*inputs, **named).
+    use_reentrant: PyTorch's switch; both of its values mean what False means there.
 
     The gradients are those of f(*inputs), bit for bit, unless a tensor is used several times in f and outside
     it too: then its gradients are added in another order. Batch norm counts the batch once; an f of your own
-    that notes something down can ask `nn.context.ambient.context.replaying` whether it has done so already.
+    that counts its calls can ask `nn.context.ambient.context.replaying` whether this one is a repetition.
 
-    Raises: TypeError if f is no function or gives no Tensor. Backward raises RuntimeError if f
-    gave another result when it ran again, or if an input was overwritten since.
+    Raises: TypeError if f is not a function or gives no Tensor. Backward raises RuntimeError if f gave
+    another result when it ran again, or if an input was overwritten since.
     """
-    if not callable(f):
-        raise TypeError(f"checkpoint: f must be a function of the inputs, got {type(f).__name__}")
+    instance("checkpoint", "f", f, Callable, "a function of the inputs")
     context = ambient.context
     if context.tracer is not None or not context.recording:
         return f(*inputs, **named)
-    since = engine.tick()
+    since = tick()
     # Recorded the first time too: its graph tells what f closes over. Backward will need that room anyway.
     with random.noted() as drawn:
         result = f(*inputs, **named)
         y = _one_tensor(result)
-    if y is None or not _recorded(y._node, since):
-        return result    # f computed nothing that a gradient flows through
-    parents = _in_order(y._node, _cut(y._node, since))
-    # What f reads is saved in the open, so that the engine finds out if it is overwritten.
+    if y is None or not _recorded(y._operation, since):
+        return result  # f computed nothing that a gradient flows through
+    parents = _in_order(y._operation, _cut(y._operation, since))
+    # The operation saves what f reads as arrays, so that backward notices if one is overwritten.
     arrays = [getattr(read, "_data", read) for read in (*leaves((inputs, named)), *parents)]
     call = _Call(f, inputs, named, tuple(parents), drawn, context.forced, _fingerprint(y._data))
     saved = (call, *arrays)
     out = y.detach()
-    out._node = Node(_RULE, parents, saved, y.shape)
+    out._operation = Operation(_RULE, parents, saved, y.shape)
     return out if y is result else parted(result, out)
 
 
-def checkpoint_sequential(
-    modules: Iterable[Callable[[Tensor], Tensor]], segments: int | None, x: Any
-) -> Tensor:
-    """The modules one after another, in segments that are checkpointed, all but the last.
+def checkpoint_sequential(modules: Iterable[Callable[[Tensor], Tensor]], segments: int | None,
+                          x: Any) -> Tensor:
+    """The modules one after another, in segments of which all but the last are checkpointed.
 
     modules: a Sequential or a list of functions. segments: how many, from 1 to len(modules); None for √n,
-    which needs least memory if the layers are alike. The last segment keeps what it saves: its backward comes
-    first, and there is nothing to wait for.
-    x: what the first takes. Raises ValueError for segments that are none.
+    which needs least memory if the layers are alike. The last segment keeps what it saves, for its backward
+    comes first. x: the input of the first.
+    Raises ValueError for an invalid number of segments.
     """
     *first, last = split(list(modules), segments)
     for part in first:
@@ -107,7 +106,7 @@ def _one_after_another(modules, x):
 
 
 class _Call:
-    """What it takes to run f again and to know that it was the same."""
+    """What is needed to run f again and to check that it gives the same."""
 
     __slots__ = ("drawn", "f", "fingerprint", "forced", "inputs", "named", "parents")
 
@@ -118,8 +117,8 @@ class _Call:
 
 @contextmanager
 def replaying(drawn: random.Run | None = None) -> Iterator[None]:
-    """Inside, operations are recorded and the random numbers of `drawn` come again (if there are none: those
-    that come next), but nothing that outlives a forward pass is changed: neither running statistics nor the
+    """Inside, operations are recorded and the random numbers of `drawn` come again (or those that come next,
+    if it is None), but a forward pass changes nothing that outlives it, neither running statistics nor the
     state of the random numbers."""
     with within("recording", True), within("replaying", True), random.replayed(drawn):
         yield
@@ -128,46 +127,45 @@ def replaying(drawn: random.Run | None = None) -> Iterator[None]:
 def _again(g, saved, needs):
     """The vjp of checkpoint: f once more, and the gradient g back through it to where it began."""
     call, (root, ends) = saved[0], _replayed(saved[0])
-    grads, owned = engine._walk(root, g, wanted=set(ends.values()))
+    grads, owned = walk(root, g, wanted=set(ends.values()))
     found = [(ends[parent] in owned, grads.get(ends[parent])) for parent in call.parents]
     return [part if part is None or own else np.array(part) for own, part in found]
 
 
 def _again_recorded(node, g):
-    """The same with create_graph: what f records now is there to stay."""
+    """The same with create_graph: what f records now stays in the graph."""
     call, (root, ends) = node.saved[0], _replayed(node.saved[0])
-    grads = higher.back_to({end: parent for parent, end in ends.items()}, root, g)
+    grads = back_to({end: parent for parent, end in ends.items()}, root, g)
     return [grads.get(ends[parent]) for parent in call.parents]
 
 
 def _replayed(call):
-    """(what f ends in when it runs again, {parent outside f: the end of f's graph put in its place})"""
-    since = engine.tick()
+    """Run f again: (its last operation, {parent outside f: the end put in its place in f's graph})."""
+    since = tick()
     same = nullcontext() if ambient.context.forced is call.forced else forcing(call.forced)
-    with replaying(call.drawn), same:    # other kernels would round in other places
+    with replaying(call.drawn), same:  # other kernels would round in other places
         y = _one_tensor(call.f(*call.inputs, **call.named))
-    root = None if y is None else y._node
+    root = None if y is None else y._operation
     ends = _cut(root, since) if _recorded(root, since) else {}
     if y is None or _fingerprint(y._data) != call.fingerprint or ends.keys() != set(call.parents):
         raise RuntimeError(
             f"checkpoint: {_name(call.f)} gave another result when backward ran it again. It may depend on "
             "its inputs, on parameters and on numbers of nn.random.generator(): has it another source of "
             "randomness, or was a module switched between train() and eval() since?")
-    return root, ends    # unless f's last operation saved it, the array of y goes now
+    return root, ends  # unless f's last operation saved it, the array of y goes now
 
 
 _RULE = Rule("checkpoint", "y = f(x);  dx = g·∂f/∂x, for which f runs again",
              lambda *arrays, f: (f(*map(Tensor, arrays)).numpy(), None), _again, fresh=True,
              double=_again_recorded)
-END = Rule("end", "what f did not compute", lambda: None, lambda g, saved, needs: ())
 
 
 def _recorded(parent, since):
-    return type(parent) is Node and parent.clock >= since
+    return type(parent) is Operation and parent.time >= since
 
 
 def _cut(root, since):
-    """Cut the graph of f off from what it grew from; returns {parent outside f: the end put in its place}."""
+    """Cut f's graph off from the graph outside; returns {parent outside f: the end put in its place}."""
     ends, seen, stack = {}, {root}, [root]
     while stack:
         node = stack.pop()
@@ -178,19 +176,19 @@ def _cut(root, since):
                     stack.append(parent)
             elif parent is not None:
                 if parent not in ends:
-                    ends[parent] = Node(END, (), None, parent.shape, {"of": parent})
+                    ends[parent] = Operation(END, (), None, parent.shape, {"of": parent})
                 node.parents[i] = ends[parent]
     return ends
 
 
 def _in_order(root, ends):
-    """The parents that the ends stand for, the one to which a walk back through f comes first as the last.
+    """The parents outside f that the ends stand for; the one that a walk back through f meets first is last.
 
-    The engine goes on with the last of a node's parents: so, with and without a checkpoint, it takes the same
-    way through the rest of the graph, and adds up what meets there in the same order.
+    Backward goes on with the last of a node's parents. So it takes the same way through the rest of the graph
+    with and without a checkpoint, and adds up gradients in the same order.
     """
     stand_for = {end: parent for parent, end in ends.items()}
-    pending, found, ready = engine.count_consumers(root), [], [root]
+    pending, found, ready = count_consumers(root), [], [root]
     while ready:
         node = ready.pop()
         if node in stand_for:
@@ -204,7 +202,7 @@ def _in_order(root, ends):
 
 
 def _one_tensor(y):
-    """What f gave as one Tensor; None if it gave several, and none of them has a gradient."""
+    """The result of f as one Tensor; None if it is several of which none has a gradient."""
     if isinstance(y, Tensor):
         return y
     if not any(isinstance(part, Tensor) for part in leaves(y)):

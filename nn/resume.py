@@ -1,9 +1,9 @@
-"""Training that can be killed: where a run stands, in a file, from which it goes on to the same bits.
+"""Checkpoints of training: a run that is killed goes on from the last one, to the same bits.
 
 A checkpoint holds all that the rest of a run depends on: the model's state (weights, buffers, what their
 parametrizations know), the optimizer, the place in the epoch, the log, and both sources of random numbers.
-The checkpoint before it is kept as `path.previous`. Files are written beside, forced to the disk and renamed:
-one is always whole.
+The checkpoint before it is kept as `path.previous`. A new file replaces the old one only when it is whole and
+on the disk.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from . import random
-from .backward import wrote
 from .files import FileError, arrays_to_bytes, clear_leftovers, read_arrays, write_arrays
 from .module import Module
 from .optim import AveragedModel, Optimizer
+from .versions import wrote
 
 __all__ = ["Checkpoint", "Progress", "described", "fingerprint", "sampled"]
 
@@ -36,47 +36,36 @@ class Progress:
     """How far a run has come."""
 
     step: int = 0
-    log: list[tuple[float, ...]] = field(default_factory=list)    # of the epochs that are over
-    loss: float = 0.0                                             # of this epoch, summed over its rows
-    correct: float | None = 0.0                                   # None: no classes to be right about
-    shuffled_from: dict[str, Any] | None = None                   # the batch Generator as this epoch began
+    log: list[tuple[float, ...]] = field(default_factory=list)  # of the epochs that are over
+    loss: float = 0.0                                           # of this epoch, summed over its rows
+    correct: float | None = 0.0                                 # None where the targets are not classes
+    shuffled_from: dict[str, Any] | None = None                 # the batch Generator as this epoch began
 
 
 class Checkpoint:
-    """The file of one run, which knows the run by its model, data, optimizer, settings and beginning."""
+    """The file of one run, which is known by its model, data, optimizer, settings and beginning."""
 
     def __init__(self, path: str | os.PathLike[str], model: Module, optimizer: Optimizer,
                  rng: np.random.Generator, settings: Mapping[str, str],
                  average: AveragedModel | None = None, epoch: int | None = None) -> None:
-        self.epoch = epoch    # its number of steps, if it is known
+        self.epoch = epoch  # its number of steps, if it is known
         self.path = os.path.realpath(os.fsdecode(path))
         self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
-        modules = ((name or type(module).__name__, module) for name, module in model.named_modules())
-        self.parametrized = {
-            name: it for name, it in (*model.named_parameters(), *modules) if it.parametrization is not None
-        }
-        for name, it in self.parametrized.items():
-            if not hasattr(it.parametrization, "state_arrays"):
-                raise TypeError(
-                    f"fit: {name} is seen through a {type(it.parametrization).__name__}, which a checkpoint "
-                    "cannot hold: it has no methods state_arrays() and load_state(arrays)")
-        self.run = {
-            "model": f"{type(model).__name__} {_crc(self._description().encode())}",
-            "optimizer": repr(optimizer),
-            **settings,
-            **({} if average is None else {"average": repr(average)}),
-            "beginning (weights, optimizer, rng)": _crc(arrays_to_bytes(self._arrays(), {"rng": _json(rng)})),
-        }
+        beginning = arrays_to_bytes(self._arrays(), {"rng": _json(rng)})
+        self.run = {"model": f"{type(model).__name__} {_crc(self._description().encode())}",
+                    "optimizer": repr(optimizer), **settings,
+                    **({} if average is None else {"average": repr(average)}),
+                    "beginning (weights, optimizer, rng)": _crc(beginning)}
 
     def resume(self) -> Progress | None:
-        """Set everything to where the checkpoint stands; None if there is no checkpoint.
+        """Set everything to the state of the checkpoint; None if there is no checkpoint.
 
-        Where the file is damaged or missing, the previous one is used, and a warning says so.
+        If the file is damaged or missing, the previous one is used, with a warning.
         Raises: FileError if a file is damaged and there is no previous one, or if it is whole and no
         checkpoint, or one whose content fits no run; ValueError, saying in what they differ, if it belongs to
         another run. Then nothing was changed.
         """
-        clear_leftovers(f"{self.path}.new")    # of a kill while writing
+        clear_leftovers(f"{self.path}.new")  # of a kill while writing
         path = self.path
         found, fault = _whole(path)
         if found is None:
@@ -92,14 +81,14 @@ class Checkpoint:
         if path != self.path:
             why = fault or f"{self.path} is missing"
             warnings.warn(f"fit: {why}; going on from the checkpoint before it, {path}", stacklevel=3)
-            os.replace(path, self.path)    # or the damaged one would soon become the previous one
+            os.replace(path, self.path)  # else the damaged one would become the previous one
         self._set(arrays)
         self.rng.bit_generator.state = now.pop("rng")
         random.generator().bit_generator.state = now.pop("nn.random")
         return Progress(**now)
 
     def write(self, progress: Progress) -> Progress:
-        """Put where the run stands into the file, and what was in it into the previous one."""
+        """Write the state of the run to the file; the old file becomes the previous one."""
         now = {**asdict(progress), "rng": self.rng.bit_generator.state, "nn.random": random.state()}
         metadata = {"run": json.dumps(self.run), "progress": json.dumps(now, default=np.ndarray.tolist)}
         write_arrays(f"{self.path}.new", self._arrays(), metadata)
@@ -109,7 +98,8 @@ class Checkpoint:
         return progress
 
     def _checked(self, path, arrays, metadata):
-        """The progress, after all that the file says was tried out on a copy of the run; or FileError."""
+        """The progress in the file, after it was loaded into a copy of the run; FileError if it does not
+        fit."""
         twin = copy.deepcopy(self)
         try:
             now = json.loads(metadata["progress"])
@@ -148,12 +138,9 @@ class Checkpoint:
     def _arrays(self) -> dict[str, np.ndarray]:
         """Everything that training changes, by name."""
         own = {id(p) for _, p in self.model.named_parameters()}
-        kinds = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.state_dict() if self.average else {},
-            "trained": {str(i): p.data for i, p in enumerate(self.optimizer.params) if id(p) not in own},
-        }
+        kinds = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                 "average": self.average.state_dict() if self.average else {},
+                 "trained": {str(i): p.data for i, p in enumerate(self.optimizer.params) if id(p) not in own}}
         return {f"{kind}/{name}": array for kind, named in kinds.items() for name, array in named.items()}
 
     def _set(self, arrays):
@@ -161,7 +148,7 @@ class Checkpoint:
             start = f"{kind}/"
             return {name[len(start):]: array for name, array in arrays.items() if name.startswith(start)}
 
-        self.model.load_state_dict(named("model"))    # what parametrizations know is in it
+        self.model.load_state_dict(named("model"))  # what parametrizations know is in it
         self.optimizer.load_state_dict(named("optimizer"))
         if self.average:
             self.average.load_state_dict(named("average"))
@@ -173,9 +160,10 @@ class Checkpoint:
     def _description(self) -> str:
         """The architecture as text: layers, names, shapes, dtypes, parametrizations."""
         shapes = [f"{name} {array.dtype}{array.shape}" for name, array in self.model.state_dict().items()]
-        parametrizations = [f"{name} {it.parametrization!r}" for name, it in self.parametrized.items()]
-        text = "\n".join([repr(self.model), *shapes, *parametrizations])
-        return _placeless(text)
+        modules = ((name or type(module).__name__, module) for name, module in self.model.named_modules())
+        parametrizations = [f"{name} {it.parametrization!r}" for name, it in
+                            (*self.model.named_parameters(), *modules) if it.parametrization is not None]
+        return _placeless("\n".join([repr(self.model), *shapes, *parametrizations]))
 
 
 def fingerprint(array: np.ndarray) -> str:
@@ -184,12 +172,12 @@ def fingerprint(array: np.ndarray) -> str:
 
 
 def sampled(schedule: Callable[[float], float] | None) -> str:
-    """A schedule as text: its values at 16 points, for functions can't be compared."""
+    """A schedule as text, by its values at 16 points, since functions can't be compared."""
     return "none" if schedule is None else str([round(float(schedule(i / 16)), 12) for i in range(16)])
 
 
 def described(**functions: Callable[..., Any] | None) -> dict[str, str]:
-    """Functions as text, for functions can't be compared: what each prints as, and a checksum of its code."""
+    """Functions as text, since they can't be compared: how each prints, and a checksum of its code."""
     text = {}
     for name, function in functions.items():
         if function is not None:
@@ -201,28 +189,28 @@ def described(**functions: Callable[..., Any] | None) -> dict[str, str]:
 
 
 def _content(function, code):
-    """A Python function's instructions, and the plain values that it sees of the outside."""
+    """A Python function's instructions, and the plain values that it takes from outside."""
     inner = [_content(constant, constant) for constant in code.co_consts if hasattr(constant, "co_code")]
     seen = *code.co_consts, *(getattr(function, "__defaults__", None) or ())
     for cell in getattr(function, "__closure__", None) or ():
-        with suppress(ValueError):    # nothing is in it yet
+        with suppress(ValueError):  # nothing is in it yet
             seen = *seen, cell.cell_contents
     return repr((code.co_code, code.co_names, inner, [_value(value) for value in seen]))
 
 
 def _value(value):
-    """A constant as text; of what could change while it trains, only what it is."""
-    if isinstance(value, frozenset):    # the order of which is another in each process
+    """A constant as text; of what training could change, only the type."""
+    if isinstance(value, frozenset):  # its order differs between processes
         return str(sorted(map(repr, value)))
     return repr(value) if isinstance(value, (int, float, str, bytes, type(None))) else type(value).__name__
 
 
 def _placeless(text):
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)    # where an object lies is no part of what it is
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)  # addresses differ between processes
 
 
 def _whole(path):
-    """(arrays and metadata, None) of a checkpoint, or (None, what is wrong with it, if it is there)."""
+    """(arrays and metadata, None) of a checkpoint; (None, its error) or, if there is none, (None, None)."""
     try:
         found = read_arrays(path)
     except FileNotFoundError:
@@ -235,7 +223,7 @@ def _whole(path):
 
 
 def _check_progress(now, epoch):
-    """Raise ValueError for what is no Progress, or has no states of random numbers beside it."""
+    """Raise ValueError unless these are a Progress and the states of both sources of random numbers."""
     wanted = {"rng", "nn.random", *(each.name for each in fields(Progress))}
     if not isinstance(now, dict) or now.keys() != wanted:
         raise ValueError(f"the progress must have the entries {sorted(wanted)}")
@@ -250,7 +238,7 @@ def _check_progress(now, epoch):
         raise ValueError(f"loss is {now['loss']!r:.40}")
     if now["correct"] is not None and not _is_number(now["correct"]):
         raise ValueError(f"correct is {now['correct']!r:.40}")
-    done = now["step"] - len(now["log"]) * (epoch or 0)    # in this epoch
+    done = now["step"] - len(now["log"]) * (epoch or 0)  # in this epoch
     if epoch and (not 0 <= done <= epoch or (done and now["shuffled_from"] is None)):
         raise ValueError(f"step {now['step']} is not in the epoch after those of the log")
 
@@ -264,11 +252,10 @@ def _check_state(name, state, ours):
     trial = copy.deepcopy(ours)
     try:
         trial.bit_generator.state = state
-        fits = json.loads(_json(trial)) == state
+        if json.loads(_json(trial)) != state:
+            raise ValueError("it becomes another one")
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"{name} is no state of a {type(ours.bit_generator).__name__} ({error})") from error
-    if not fits:
-        raise ValueError(f"{name} is no state of a {type(ours.bit_generator).__name__}")
 
 
 def _same(a, b):

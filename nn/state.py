@@ -1,10 +1,8 @@
-"""The state of a Module, out and in, by name: parameters, buffers, and what the parametrizations of weights
-know.
+"""The state of a Module by name, out and in: parameters, buffers, and what parametrizations know.
 
-What a parametrization knows (a mask, shared values, ranges) stands below the name of its weight, or of its
-Module:
+What a parametrization knows (a scale, an average) stands below the name of its weight, or of its Module:
 
-    fc1.weight   fc1.weight.parametrization.0.mask   fc1.weight.parametrization.0.step
+    fc1.weight   fc1.weight.parametrization.scale   fc1.weight.parametrization.step
 
 So the state of a Module without parametrizations is PyTorch's.
 """
@@ -17,10 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backward import wrote
+from .arguments import instance
+from .parameter import Parameter
+from .parametrize import Stateful
 from .tensor import Tensor
+from .versions import wrote
 
-PARAMETRIZATION = "parametrization"    # no child, parameter or buffer may have this name
+PARAMETRIZATION = "parametrization"  # no child, parameter or buffer may have this name
 
 
 class IncompatibleKeys(NamedTuple):
@@ -41,37 +42,32 @@ class Held(NamedTuple):
         return plain(getattr(self.module, self.name))
 
     def set(self, new: np.ndarray) -> None:
-        """In place, where its memory can be written to."""
-        old = getattr(self.module, self.name)
-        if not plain(old).flags.writeable:
-            new = np.array(new, plain(old).dtype)
-            if isinstance(old, Tensor):
-                old.computed(new)
-            else:
-                setattr(self.module, self.name, new)
-            return
-        plain(old)[...] = new
-        wrote(plain(old))
+        """In place, where the memory can be written to."""
+        old, array = getattr(self.module, self.name), self.array
+        if array.flags.writeable:
+            array[...] = new
+            wrote(array)
+        elif isinstance(old, Parameter):
+            old.computed(np.array(new, array.dtype))
+        else:
+            setattr(self.module, self.name, np.array(new, array.dtype))
 
 
 class Known(NamedTuple):
-    """What a parametrization knows of `weight` (None: it is the parametrization of a Module)."""
+    """What a parametrization knows: that of `weight`, or of a Module where weight is None."""
 
-    parametrization: Any
-    weight: Any
+    parametrization: Stateful
+    weight: Parameter | None
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """By name. TypeError for a parametrization that can't say: its part would be lost without a word."""
-        if not (hasattr(self.parametrization, "state_arrays")
-                and hasattr(self.parametrization, "load_state")):
-            raise TypeError(
-                f"state_dict: {name} would hold what a {type(self.parametrization).__name__} knows, and "
-                "that has no methods state_arrays() and load_state(arrays)")
-        return self.parametrization.state_arrays()
+        """By name. TypeError, with the name, for a parametrization that can't say what it knows."""
+        try:
+            return self.parametrization.state_arrays()
+        except TypeError as error:
+            raise TypeError(f"state_dict: {name}: {error}") from error
 
     def check(self, arrays: dict[str, np.ndarray]) -> None:
-        """ValueError where the parametrization could not load these: a copy of it tries, so that nothing
-        changes."""
+        """ValueError where the parametrization could not load these: a copy of it tries."""
         copy.deepcopy(self.parametrization).load_state(arrays)
 
     def load(self, arrays: dict[str, np.ndarray]) -> None:
@@ -80,7 +76,10 @@ class Known(NamedTuple):
             self.weight.settle()
 
 
-def state_dict(entries: Iterable[tuple[str, Held | Known]]) -> dict[str, np.ndarray]:
+Entries = Iterable[tuple[str, Held | Known]]
+
+
+def state_dict(entries: Entries) -> dict[str, np.ndarray]:
     """Copies of all arrays, by name."""
     state = {}
     for name, entry in entries:
@@ -91,12 +90,9 @@ def state_dict(entries: Iterable[tuple[str, Held | Known]]) -> dict[str, np.ndar
     return state
 
 
-def load_state_dict(
-    who: str, entries: Iterable[tuple[str, Held | Known]], state: Mapping[str, Any], strict: bool
-) -> IncompatibleKeys:
-    """Module.load_state_dict of the Module `who`: look at everything, and only then write."""
-    if not isinstance(state, Mapping):
-        raise TypeError(f"load_state_dict: state must be a mapping of names, got {type(state).__name__}")
+def load_state_dict(who: str, entries: Entries, state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
+    """Module.load_state_dict of the Module `who`: everything is checked before anything is written."""
+    instance("load_state_dict", "state", state, Mapping, "a mapping of names")
     entries = dict(entries)
     held = {name: entry for name, entry in entries.items() if isinstance(entry, Held)}
     known = {name: entry for name, entry in entries.items() if isinstance(entry, Known)}
@@ -123,8 +119,7 @@ def load_state_dict(
     for name, entry in known.items():
         own, given = entry.arrays(name), below[name]
         for key, array in given.items():
-            if not isinstance(array, np.ndarray):
-                raise TypeError(f"load_state_dict: {name}.{key} must be an array, got {type(array).__name__}")
+            instance("load_state_dict", f"{name}.{key}", array, np.ndarray, "an array")
         try:
             if given or own:
                 entry.check(given)
@@ -132,19 +127,19 @@ def load_state_dict(
         except ValueError as error:
             if given and (strict or given.keys() == own.keys()):
                 problems.append(f"{name}: {error}")
-                advice.add(_OTHER_RECIPE)
+                advice.add(_OTHER)
                 continue
         missing += [f"{name}.{key}" for key in own if key not in given]
         unexpected += [f"{name}.{key}" for key in given if key not in own]
-        advice.add(_OTHER_RECIPE if given else _NOT_PREPARED)
+        advice.add(_OTHER if given else _NONE)
         del below[name]
         weight = name.removesuffix(f".{PARAMETRIZATION}")
         if entry.weight is not None and not entry.weight.trains and weight in new:
-            del new[weight]    # its parametrization computes it, from what is not in the state
+            del new[weight]  # its parametrization computes it, from what the state does not have
             unexpected += [weight] * (not strict)
 
     if any(_parted(name)[0] for name in unexpected):
-        advice.add(_OTHER_RECIPE)
+        advice.add(_OTHER)
     if strict and unexpected:
         problems.insert(0, f"unexpected: {_listed(unexpected)}")
     if strict and missing:
@@ -161,8 +156,8 @@ def load_state_dict(
     return IncompatibleKeys(missing, unexpected)
 
 
-_OTHER_RECIPE = "prepare the model with the recipe of the state first"
-_NOT_PREPARED = "load the state of a model that is not prepared before the model is"
+_OTHER = "attach the parametrizations of the state first (compress.prepare: the same recipe)"
+_NONE = "load a state without parametrizations before the model gets its own (before compress.prepare)"
 
 
 def plain(value: Any) -> Any:
@@ -171,15 +166,13 @@ def plain(value: Any) -> Any:
 
 
 def _parted(name: Any) -> tuple[str, str]:
-    """("fc1.weight.parametrization", "0.mask") of a name below a parametrization's; ("", name) of any
-    other."""
+    """("fc1.weight.parametrization", "0.mask") of a name below a parametrization; ("", name) of any other."""
     head, found, key = f".{name}".partition(f".{PARAMETRIZATION}.")
     return (f"{head}.{PARAMETRIZATION}"[1:], key) if found else ("", name)
 
 
 def _listed(names: list[Any]) -> str:
-    """The names, those below one parametrization together: "fc.bias, fc.weight.parametrization.(0.mask,
-    0.step)"."""
+    """The names, those below one parametrization together: "bias, weight.parametrization.(mask, step)"."""
     groups: dict[str, list[str]] = {}
     for name in names:
         parametrization, key = _parted(name)

@@ -1,4 +1,4 @@
-"""Tensor: an array that remembers how it was computed. apply: the gate every operation goes through.
+"""Tensor: an array that remembers how it was computed. apply: what every operation goes through.
 
 The module can be called, as PyTorch's function of its name: nn.tensor(data, dtype=None, requires_grad=False)
 is a Tensor of a copy of `data` (nn/constructors.py).
@@ -8,32 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
-from . import backward as engine
-from .arguments import ERRORS, PLAIN, as_array, as_index, as_ints, named, plain
-from .backward import LEAF, Node
+from .arguments import ERRORS, PLAIN, Dims, Operand, as_array, as_index, named, plain
+from .backward import backward
 from .context import ambient
+from .converting import Converting
 from .half import F16, F32, any_half, is_half
-from .methods import OVER_AXES, Methods
-from .rules import Rule, arithmetic, linear, reductions, shapes
+from .methods import Methods
+from .operation import LEAF, Operation
+from .operators import Operators
+from .ordering import Ordering
+from .rules import Rule, arithmetic, linear, shapes
 from .rules.ufuncs import UFUNCS
+from .shaping import Shaping
+from .versions import wrote
 
-Operand: TypeAlias = "Tensor | np.ndarray | float"
-Dims: TypeAlias = "int | tuple[int, ...] | None"
+__all__ = ["Dims", "Operand", "Tensor", "TraceError", "apply", "in_float32", "rule_in_float32", "shared"]
 
 
 class TraceError(RuntimeError):
-    """A traced function did what a trace cannot hold: it asked for a value, or wrote into a tensor."""
+    """A traced function did what cannot be traced: it asked for a value, or wrote into a tensor."""
 
 
 def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     """rule(*inputs, **attrs) as a Tensor, recorded if an input wants a gradient and no_grad is not on.
 
     Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of
-    what it meets. An error of the rule's forward comes out with the operation's name and the shapes.
+    what it meets. An error of the rule's forward is raised with the operation's name and the shapes.
     float16 is computed with in float32, and rounded once (nn/half.py).
     """
     context = ambient.context
@@ -48,11 +53,11 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
             arrays.append(data)
             if data.itemsize == 2:
                 short = True
-            node = x._node
-            if node is None:
+            source = x._operation
+            if source is None:
                 parents.append(None)
             else:
-                parents.append(x if node is LEAF else node)
+                parents.append(x if source is LEAF else source)
                 recorded = True
         else:
             arrays.append(x if type(x) in PLAIN else plain(rule, x))
@@ -65,23 +70,24 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
         y, saved = rule.forward(*arrays, **attrs)
     except ERRORS as error:
         raise named(rule, arrays, error) from error
-    if type(y) is not np.ndarray:    # NumPy makes a scalar of a 0-d result
+    if type(y) is not np.ndarray:  # NumPy makes a scalar of a 0-d result
         y = np.asarray(y)
     out = _new(Tensor)
     out._data = y
     out.grad = None
     if recorded and context.recording and rule.vjp is not None:
-        out._node = Node(rule, parents, saved, y.shape, attrs, arrays if rule.by_twin is True else None)
+        inputs_kept = arrays if rule.keeps_inputs else None
+        out._operation = Operation(rule, parents, saved, y.shape, attrs, inputs_kept)
     else:
-        out._node = None
+        out._operation = None
     if context.tracer is not None:
         context.tracer.record(rule, inputs, attrs, out)
     return out
 
 
 def in_float32(function: Callable[..., Tensor], inputs: Sequence[Any], kinds: str = "f") -> Tensor:
-    """function(*inputs) with the float16 among them as float32; the result is float16 if NumPy has it so, by
-    the dtypes of the inputs of these kinds: an input of float32 leaves it float32."""
+    """function(*inputs) with float16 inputs as float32. The result is float16 if NumPy's promotion of the
+    inputs of these kinds gives that; an input of float32 leaves it float32."""
     y = function(*(apply(arithmetic.cast, x, dtype=F32) if is_half(x) else x for x in inputs))
     arrays = (x for x in inputs if hasattr(x, "dtype") and not isinstance(x, np.generic))
     dtypes = [x.dtype for x in arrays if x.dtype.kind in kinds]
@@ -99,57 +105,14 @@ def rule_in_float32(rule: Rule, inputs: Sequence[Any], attrs: dict[str, Any]) ->
 _new = object.__new__
 
 
-def shared(array: np.ndarray, node: Node | bool | None = None) -> Tensor:
-    """A Tensor of this very array, not of a copy, that came out of `node`."""
+def shared(array: np.ndarray, operation: Operation | bool | None = None) -> Tensor:
+    """A Tensor of this very array, not of a copy, that came out of `operation`."""
     out = _new(Tensor)
-    out._data, out._node, out.grad = array, node, None
+    out._data, out._operation, out.grad = array, operation, None
     return out
 
 
-# What most operators and methods of Tensor are: the rule of that name, applied.
-
-def _unary(rule):
-    def method(self) -> Tensor:
-        return apply(rule, self)
-    method.__doc__ = rule.formula
-    return method
-
-
-def _operator(rule):
-    return lambda self, other: apply(rule, self, other)
-
-
-def _swapped(rule):
-    return lambda self, other: apply(rule, other, self)
-
-
-def _reduction(rule):
-    def method(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None,
-               keepdims: bool = False) -> Tensor:
-        return apply(rule, self, dim=self._axes(dim if axis is None else axis), keepdim=keepdim or keepdims)
-    method.__doc__ = f"{rule.formula}\n\n{OVER_AXES}"
-    return method
-
-
-def _writer(ufunc, sign):
-    """t += v and its kin write where nothing is recorded; else Python goes on to compute t = t + v."""
-    def write(self, other):
-        context = ambient.context
-        if self._node is LEAF and context.recording:
-            raise RuntimeError(f"t {sign} v: a leaf that requires grad cannot be written to while operations "
-                               "are recorded; write inside `with nn.no_grad():`, or compute a new tensor")
-        if context.tracer is not None or (
-                context.recording and (self._node or getattr(other, "_node", None))):
-            return NotImplemented
-        self._check_own(f"t {sign} v")
-        dtype = F32 if is_half(self) else None
-        ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind", dtype=dtype)
-        engine.wrote(self._data)
-        return self
-    return write
-
-
-class Tensor(Methods):
+class Tensor(Operators, Methods, Ordering, Shaping, Converting):
     """An array, its gradient, and how it was computed.
 
     data: an array (copied, its dtype kept), or numbers and nested lists of numbers (floats become
@@ -163,12 +126,12 @@ class Tensor(Methods):
     unequal lengths; each method says what it raises.
     """
 
-    __slots__ = ("__weakref__", "_data", "_node", "grad")
-    __hash__ = object.__hash__    # a tensor is a key by identity: == compares entries
+    __slots__ = ("__weakref__", "_data", "_operation", "grad")
+    __hash__ = object.__hash__  # a tensor is a key by identity: == compares entries
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self._data: np.ndarray = as_array(data)
-        self._node: Node | bool | None = None
+        self._operation: Operation | bool | None = None
         self.grad: np.ndarray | None = None
         if requires_grad:
             self.requires_grad = True
@@ -182,38 +145,38 @@ class Tensor(Methods):
     def data(self, value: np.ndarray) -> None:
         if value is not self._data:
             value = value if isinstance(value, np.ndarray) else as_array(value)
-            if self._node is not None and value.dtype.kind != "f":
+            if self._operation is not None and value.dtype.kind != "f":
                 raise TypeError(f"data: {value.dtype} came for a tensor that requires grad, wanted floats")
-        engine.wrote(self._data)
+        wrote(self._data)
         self._data = value
 
     @property
     def requires_grad(self) -> bool:
         """Whether a gradient flows through here. To be set for leaves alone."""
-        return self._node is not None
+        return self._operation is not None
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         if not self.is_leaf:
-            if wanted:    # it does
+            if wanted:  # a gradient does flow through it
                 return
-            raise RuntimeError(f"requires_grad: this tensor was computed (by {self._node.rule.name}), and "
-                               "only for a leaf can it be set; use .detach()")
+            raise RuntimeError(f"requires_grad: this tensor was computed (by {self._operation.rule.name}), "
+                               "and only for a leaf can it be set; use .detach()")
         if wanted and self._data.dtype.kind != "f":
             raise TypeError(f"requires_grad: the tensor is {self.dtype}; only floats have gradients")
-        self._node = LEAF if wanted else None
+        self._operation = LEAF if wanted else None
 
-    shape = property(lambda self: self._data.shape, doc="The length of each axis, a tuple of ints.")
-    ndim = property(lambda self: self._data.ndim, doc="How many axes; PyTorch's dim() too.")
-    dtype = property(lambda self: self._data.dtype, doc="The kind of the entries, a dtype of NumPy.")
-    size = property(lambda self: self._data.size, doc="How many entries, as in NumPy and as numel(); what "
+    shape = property(attrgetter("_data.shape"), doc="The length of each axis, a tuple of ints.")
+    ndim = property(attrgetter("_data.ndim"), doc="How many axes; PyTorch's dim() too.")
+    dtype = property(attrgetter("_data.dtype"), doc="The kind of the entries, a dtype of NumPy.")
+    size = property(attrgetter("_data.size"), doc="How many entries, as in NumPy and as numel(); what "
                     "PyTorch's size() gives is the shape.")
-    is_leaf = property(lambda self: self._node is None or self._node is LEAF,
+    is_leaf = property(lambda self: self._operation is None or self._operation is LEAF,
                        doc="Whether it was made, not computed from what requires grad.")
 
     def __repr__(self) -> str:
-        node = self._node
-        how = "" if node is None else ", requires_grad=True" if node is LEAF else f", from {node.rule.name}"
+        made = self._operation
+        how = "" if made is None else ", requires_grad=True" if made is LEAF else f", from {made.rule.name}"
         return f"Tensor({np.array2string(self._data, separator=', ', prefix='Tensor(')}, {self.dtype}{how})"
 
     def __len__(self) -> int:
@@ -224,11 +187,11 @@ class Tensor(Methods):
 
     def __reduce_ex__(self, protocol):
         if not self.is_leaf:
-            raise RuntimeError(f"copy: this tensor was computed (by {self._node.rule.name}), and a deep copy "
-                               "or a pickle would take the whole graph along; use .detach()")
+            raise RuntimeError(f"copy: this tensor was computed (by {self._operation.rule.name}), and a deep "
+                               "copy or a pickle would take the whole graph along; use .detach()")
         return super().__reduce_ex__(protocol)
 
-    # Its values as Python's. Under a tracer they are refused: what happens next could depend on them.
+    # Its values as Python's numbers. A tracer refuses them: what happens next could depend on them.
 
     def numpy(self) -> np.ndarray:
         """The array, shared, not copied."""
@@ -245,7 +208,7 @@ class Tensor(Methods):
         return self._data
 
     def __array__(self, dtype=None, copy=None):
-        if self._node is not None:
+        if self._operation is not None:
             raise RuntimeError("a tensor that requires grad was about to become an array, which would cut it "
                                "out of the graph; say so with .detach() or .numpy()")
         return np.array(self._value("an array"), dtype=dtype, copy=copy)
@@ -265,21 +228,6 @@ class Tensor(Methods):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
-    # Operators
-
-    __neg__ = _unary(arithmetic.neg)
-    __add__, __radd__ = _operator(arithmetic.add), _swapped(arithmetic.add)
-    __sub__, __rsub__ = _operator(arithmetic.sub), _swapped(arithmetic.sub)
-    __mul__, __rmul__ = _operator(arithmetic.mul), _swapped(arithmetic.mul)
-    __truediv__, __rtruediv__ = _operator(arithmetic.div), _swapped(arithmetic.div)
-    __pow__, __rpow__ = _operator(arithmetic.pow), _swapped(arithmetic.pow)
-    __matmul__, __rmatmul__ = _operator(linear.matmul), _swapped(linear.matmul)
-    __lt__, __le__ = _operator(arithmetic.lt), _operator(arithmetic.le)
-    __gt__, __ge__ = _operator(arithmetic.gt), _operator(arithmetic.ge)
-    __eq__, __ne__ = _operator(arithmetic.eq), _operator(arithmetic.ne)
-    __iadd__, __isub__ = _writer(np.add, "+="), _writer(np.subtract, "-=")
-    __imul__, __itruediv__ = _writer(np.multiply, "*="), _writer(np.divide, "/=")
-
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         """np.exp(t), array + t and the like: the rule of that name, so that a gradient flows through."""
         rule = UFUNCS.get(ufunc)
@@ -288,26 +236,24 @@ class Tensor(Methods):
                             "the tensor, or .detach().numpy() for its array")
         return apply(rule, *inputs)
 
-    def _apply(self, rule, *others, **attrs):
-        return apply(rule, self, *others, **attrs)
-
-    _apply_to, _shared = staticmethod(apply), staticmethod(shared)
+    # Modules below this one compute with Tensors, and make them, by these two.
+    _apply, _shared = staticmethod(apply), staticmethod(shared)
 
     def __getitem__(self, index: Any) -> Tensor:
         return apply(shapes.index, self, index=as_index(index))
 
-    # Writing, for tensors that nothing records
+    # Writing, where nothing is recorded
 
     def __setitem__(self, index: Any, value: Operand) -> None:
         self._check_writable("t[...] = v", value)
         self._data[as_index(index)] = getattr(value, "_data", value)
-        engine.wrote(self._data)
+        wrote(self._data)
 
     def copy_(self, value: Operand) -> Tensor:
         """Overwrite the entries with those of `value`, which broadcasts; returns self."""
         self._check_writable("copy_", value)
         np.copyto(self._data, getattr(value, "_data", value), casting="same_kind")
-        engine.wrote(self._data)
+        wrote(self._data)
         return self
 
     def _check_own(self, operation):
@@ -319,61 +265,23 @@ class Tensor(Methods):
         if context.tracer is not None:
             raise TraceError(f"{operation}: a write into a tensor would be missing from the trace; "
                              "compute a new tensor instead")
-        if context.recording and (self._node is not None or getattr(value, "_node", None) is not None):
+        found = self._operation, getattr(value, "_operation", None)
+        if context.recording and found != (None, None):
             raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient would flow through; "
                                "write inside `with nn.no_grad():`, or compute a new tensor (t * mask + v, "
                                "nn.cat)")
 
-    # Methods, with PyTorch's names
-
-    exp, log, sqrt = _unary(arithmetic.exp), _unary(arithmetic.log), _unary(arithmetic.sqrt)
-    sum, mean, argmax = map(_reduction, (reductions.sum, reductions.mean, reductions.argmax))
-
-    def var(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-        """The variance over `dim`, with n − correction in the denominator.
-
-        keepdim: whether the axes stay, at length 1. Raises ValueError where nothing is left of the
-        denominator.
-        """
-        return apply(reductions.var, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
-
-    def reshape(self, *shape: int) -> Tensor:
-        """The same entries in another shape, one length of which may be -1."""
-        return apply(shapes.reshape, self, shape=as_ints(shape))
-
-    def permute(self, *dims: int) -> Tensor:
-        """All axes in the new order `dims`."""
-        return apply(shapes.permute, self, dims=as_ints(dims))
-
-    def transpose(self, *dims: int) -> Tensor:
-        """The two axes `dims` exchanged; or, as in NumPy, a tuple of all axes in a new order.
-
-        Raises TypeError for another number of axes."""
-        if len(dims) == 1:
-            return self.permute(*dims)
-        if len(dims) != 2:
-            raise TypeError(f"transpose: {len(dims)} axes came, wanted two, or a tuple of all")
-        order, (a, b) = list(range(self.ndim)), map(self._axis, dims)
-        if not order:
-            return self.permute(())
-        order[a], order[b] = order[b], order[a]
-        return self.permute(order)
-
-    T = property(lambda self: self.permute(*reversed(range(self.ndim))), doc="All axes reversed.")
-    mT = property(lambda self: self.transpose(-2, -1), doc="Each matrix of a batch transposed.")
-
     def _axis(self, dim, ndim=None):
-        ndim = ndim or self.ndim or 1    # a scalar has an axis to flatten
+        ndim = ndim or self.ndim or 1  # a scalar has an axis to flatten
         if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
             raise TypeError(f"an axis must be an int, got {type(dim).__name__}")
-        if not -ndim <= dim < ndim:    # an IndexError, as in PyTorch, and a ValueError, as in NumPy
+        if not -ndim <= dim < ndim:  # it is an IndexError, as in PyTorch, and a ValueError, as in NumPy
             raise np.exceptions.AxisError(f"axis {dim} came, but the tensor has shape {self.shape}")
         return dim % ndim
 
     def _axes(self, dim):
-        """The axes to reduce, or None for all: those of an empty tuple, and the axis 0 that, as in PyTorch, a
-        scalar has."""
-        if dim is None or (type(dim) is int and self.ndim):    # of one too many NumPy speaks
+        """The axes to reduce; None for all, which () means too. A scalar has an axis 0, as in PyTorch."""
+        if dim is None or (type(dim) is int and self.ndim):  # NumPy refuses an axis that is not there
             return dim
         several = isinstance(dim, (tuple, list))
         axes = tuple(map(self._axis, dim if several else (dim,)))
@@ -396,4 +304,4 @@ class Tensor(Methods):
         it needs has been overwritten since, or if create_graph meets no_grad or an operation that
         has no second derivative.
         """
-        engine.backward(self, grad, retain_graph, create_graph)
+        backward(self, grad, retain_graph, create_graph)

@@ -1,4 +1,4 @@
-"""The training loop, and how right a network is."""
+"""The training loop, and the accuracy of a network."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import data
+from . import data, memory
+from .arguments import count, instance
 from .bundles import leaves
 from .context import no_grad, undoing
 from .data.minibatches import batches
 from .modes import in_mode
-from .module import Module
+from .module import Module, buffers_of
 from .objective import Objective
 from .optim import AveragedModel, Optimizer, clip_grad_norm_
 from .optim.schedules import Cosine, Schedule
@@ -33,13 +34,13 @@ class Epoch(NamedTuple):
     """Means over one pass through the data, measured while it trains."""
 
     loss: float
-    accuracy: float | None    # None where there are no classes to be right about
+    accuracy: float | None  # None where the targets are not classes
 
 
 class Diverged(FloatingPointError):
     """The loss became infinite or NaN. `layer` is the path of the first module with such an output.
 
-    message: what to say.
+    message: the text of the error.
     """
 
     def __init__(self, message: str, layer: str | None) -> None:
@@ -47,79 +48,64 @@ class Diverged(FloatingPointError):
         self.layer = layer
 
     def __reduce__(self) -> tuple:
-        return type(self), (str(self), self.layer)    # for a pool's process, which sends it home
+        return type(self), (str(self), self.layer)  # to be pickled, as it is when a process pool raises it
 
 
-cosine = Cosine()    # half a cosine from 1 to 0, for `schedule`; others are in nn.optim.schedules
+cosine = Cosine()  # half a cosine from 1 to 0, for `schedule`; others are in nn.optim.schedules
 
 
-def fit(
-    model: Module,
-    x: np.ndarray,
-    y: np.ndarray,
-    *,
-    epochs: int,
-    optimizer: Optimizer,
-    rng: np.random.Generator,
-    batch_size: int = 64,
-    loss: Callable[[Any, Tensor], Tensor] | None = None,
-    penalty: Callable[[Module], Tensor] | None = None,
-    schedule: Schedule | None = None,
-    clip_norm: float | None = None,
-    average: AveragedModel | None = None,
-    augment: Augmentation | None = None,
-    prefetch: int = 0,
-    progress: bool | str | None = None,
-    on_step: Callable[[int, float], None] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    every: int = 100,
-) -> list[Epoch]:
+def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: Optimizer,
+        rng: np.random.Generator, batch_size: int = 64, loss: Callable[[Any, Tensor], Tensor] | None = None,
+        penalty: Callable[[Module], Tensor] | None = None, schedule: Schedule | None = None,
+        clip_norm: float | None = None, average: AveragedModel | None = None,
+        augment: Augmentation | None = None, prefetch: int = 0, progress: bool | str | None = None,
+        on_step: Callable[[int, float], None] | None = None, checkpoint: str | os.PathLike[str] | None = None,
+        every: int = 100) -> list[Epoch]:
     """Train a model on shuffled mini-batches, by cross-entropy or another loss; returns one Epoch for each
     pass.
 
     Parameters: x (N, …) float, y (N,) integer classes, which pass through the model `epochs` times, in
-    batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to be
-    made small in the place of F.cross_entropy, from what the model gives for a batch and the rows of y for it
-    (a Tensor): y (N, …) may then be any numbers, as for a regression by F.mse_loss. `penalty(model)` gives a
-    scalar Tensor that is added to each batch's loss (and counts in Epoch.loss). `schedule` gives the factor
-    of the optimizer's learning rate (of each of its groups) for a progress in [0, 1); the rate is restored
-    at the end. `clip_norm` is the norm that gradients are clipped to before a step, `average` takes in the
-    weights after it. `augment(x, y, rng)` gives what to train on in the place of each batch
-    (nn.data.augment), y as classes or as probabilities (N, classes), with a Generator for each batch;
-    `prefetch` is how many batches are made in the background before they are needed, which changes no bit.
-    `progress` shows a bar on stderr: True, False, a text to put before it, or None for "if stderr is a
-    terminal". `on_step(step, loss)` is called after every step, with steps counted from 1.
+    batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to minimise instead of
+    F.cross_entropy, from the model's output for a batch and the batch's rows of y (a Tensor); y (N, …) may
+    then be any numbers, as for a regression by F.mse_loss. `penalty(model)` gives a scalar Tensor that is
+    added to each batch's loss (and counts in Epoch.loss). `schedule` gives the factor of the learning rate
+    (of each of the optimizer's groups) for a progress in [0, 1); the rate is restored at the end. `clip_norm`
+    is the norm that gradients are clipped to before a step; `average` is updated after it.
+    `augment(x, y, rng)` gives what to train on instead of each batch (nn.data.augment), y as classes or as
+    probabilities (N, classes), with a Generator for each batch. `prefetch` is how many batches are made in
+    the background before they are needed, which changes no bit. `progress` shows a bar on stderr: True,
+    False, a text to put before it, or None for "if stderr is a terminal". `on_step(step, loss)` is called
+    after every step, with steps counted from 1.
 
-    `checkpoint` is a file into which the state of the run goes at its beginning, every `every` steps and at
-    its end. If it is there already, the run goes on from it, to the same bits as if it had never been killed:
-    call fit with the same arguments, in the state that they had at first. Restored are parameters, buffers,
-    parametrizations, the optimizer, the average, `rng`, nn.random and the log; not what a module of your own
-    keeps elsewhere. The checkpoint before it is kept as `checkpoint`.previous, and used with a warning if the
-    file is damaged.
+    `checkpoint` is a file for the state of the run, written at its beginning, every `every` steps and at its
+    end. If the file exists, the run goes on from it, to the same bits as if it had never been killed: call
+    fit with the same arguments, in the state that they had at first. Parameters, buffers, parametrizations,
+    the optimizer, the average, `rng`, nn.random and the log are restored; what a module of your own keeps
+    elsewhere is not. The checkpoint before it is kept as `checkpoint`.previous, and used with a warning if
+    the file is damaged.
 
-    The model trains in training mode and comes back in the mode it had.
+    The model is trained in training mode, and its mode is restored. glibc keeps freed memory from here on
+    (nn.memory).
     Raises: TypeError or ValueError for data that can't be trained on; Diverged (a FloatingPointError) naming
     the layer when the loss is no longer finite: the model is then as it was before that step. ValueError for
     a checkpoint of another run (it says what differs), nn.FileError for one that is damaged and the only one.
     """
     _check(model, x, y, classes=loss is None)
-    _check_count("epochs", epochs, 0)
-    _check_count("batch_size", batch_size, 1)
-    _check_count("every", every, 1)
-    _check_count("prefetch", prefetch, 0)
-    if augment is not None and not callable(augment):
-        raise TypeError(f"fit: augment must be a function (x, y, rng) → (x, y), got {type(augment).__name__}")
-    for name, function in (("loss", loss), ("penalty", penalty)):
-        if function is not None and not callable(function):
-            raise TypeError(f"fit: {name} must be a function, got {type(function).__name__}")
-    for name, value, wanted in (("model", model, Module), ("optimizer", optimizer, Optimizer),
-                                ("rng", rng, np.random.Generator)):
-        if not isinstance(value, wanted):
-            raise TypeError(f"fit: {name} must be a {wanted.__name__}, got {type(value).__name__}")
+    for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1), ("every", every, 1),
+                               ("prefetch", prefetch, 0)):
+        count("fit", name, value, least)
+    optional = (Callable, type(None))
+    instance("fit", "augment", augment, optional, "a function (x, y, rng) → (x, y)")
+    instance("fit", "loss", loss, optional, "a function")
+    instance("fit", "penalty", penalty, optional, "a function")
+    instance("fit", "model", model, Module, "a Module")
+    instance("fit", "optimizer", optimizer, Optimizer, "an Optimizer")
+    instance("fit", "rng", rng, np.random.Generator, "a Generator")
     if average is not None and (not isinstance(average, AveragedModel) or average.swapped):
         raise TypeError(f"fit: average must be an AveragedModel, not swapped in, got {average!r}")
+    memory.keep_freed_for_training()
     rates, at, saved = [group["lr"] for group in optimizer.param_groups], Progress(), None
-    buffers = [(module, name) for _, module in model.named_modules() for name in module._buffers]
+    buffers = [(module, name) for _, module in model.named_modules() for name in buffers_of(module)]
     if checkpoint is not None:
         settings = {"x": fingerprint(x), "y": fingerprint(y), "epochs": str(epochs),
                     "batch_size": str(batch_size), "schedule": sampled(schedule)}
@@ -178,18 +164,17 @@ def fit(
     return [Epoch(*means) for means in at.log]
 
 
-def _rest_of_epoch(
-    x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, at: Progress,
-    augment: Augmentation | None = None, classes: bool = True
-) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
-    """The batches of this epoch that are still to come, in the order in which it was shuffled.
+def _rest_of_epoch(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, at: Progress,
+                   augment: Augmentation | None = None,
+                   classes: bool = True) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+    """The batches that are left of this epoch, in the order in which it was shuffled.
 
-    Each is augmented with a Generator of its own, so that it may be made before its turn, and again in a run
-    that goes on within the epoch.
+    Each is augmented with a Generator of its own, so that a prefetching thread, or a run that resumes within
+    the epoch, makes the same batch.
     """
     done = at.step - len(at.log) * math.ceil(len(x) / size)
     now = rng.bit_generator.state
-    if done:  # the run was killed within the epoch: shuffle once more as it did
+    if done:  # the run was killed within the epoch: shuffle again as it did
         rng.bit_generator.state = at.shuffled_from
     else:
         at.shuffled_from = now
@@ -201,9 +186,8 @@ def _rest_of_epoch(
             for i, (inputs, targets) in islice(enumerate(every), done, None))
 
 
-def _augmented(
-    augment: Augmentation, inputs: np.ndarray, targets: np.ndarray, seed: list[int], classes: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _augmented(augment: Augmentation, inputs: np.ndarray, targets: np.ndarray, seed: list[int],
+               classes: bool) -> tuple[np.ndarray, np.ndarray]:
     made = augment(inputs, targets, np.random.default_rng(seed))
     if not isinstance(made, tuple) or len(made) != 2 or not all(isinstance(a, np.ndarray) for a in made):
         raise TypeError(f"fit: augment must return two arrays (x, y), got {type(made).__name__}")
@@ -216,23 +200,21 @@ def _augmented(
     return x, y
 
 
-def accuracy(
-    model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch_size: int = 256, k: int = 1
-) -> float:
+def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch_size: int = 256,
+             k: int = 1) -> float:
     """The fraction of the rows of x (N, …) for which the class y (N,) has one of the k largest outputs, in
     0..1.
 
     k=1: the largest, the usual accuracy; k=5: the top-5 accuracy of ImageNet. Of equal outputs those of the
     lower classes come first. `model` is a Module (measured in evaluation mode, without a graph; its mode is
-    restored) or anything that maps an array (N, …) to an array (N, classes).
+    restored) or anything that maps an array (N, …) to an array (N, classes). batch_size: how many rows go
+    through the model at a time.
     Raises: TypeError or ValueError for data that can't be measured on, and for a k that is not 1 … classes.
-    batch_size: how many rows go through the model at a time.
     """
     _check(model, x, y)
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"accuracy: k must be a whole number >= 1, got {k!r}")
+    count("accuracy", "k", k)
 
-    def count() -> int:
+    def right() -> int:
         correct = 0
         with no_grad():
             for inputs, classes in batches(x, y, batch_size, np.random.default_rng(0), shuffle=False):
@@ -247,7 +229,7 @@ def accuracy(
                 correct += np.count_nonzero(best == classes[:, None])
         return correct
 
-    return in_mode(model, False, count) / len(x)
+    return in_mode(model, False, right) / len(x)
 
 
 def _check(model: Any, x: np.ndarray, y: np.ndarray, classes: bool = True) -> None:
@@ -269,19 +251,9 @@ def _check(model: Any, x: np.ndarray, y: np.ndarray, classes: bool = True) -> No
         raise ValueError(f"y has the class {y.min()}; classes count from 0")
 
 
-def _check_count(name: str, value: int, least: int) -> None:
-    if not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"fit: {name} must be a whole number >= {least}, got {value!r}")
-
-
-def _forward(
-    objective: Objective,
-    buffers: list[tuple[Module, str]],
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    step: int,
-) -> tuple[Tensor, float, int | None]:
-    """The loss of a batch, its value, and how many rows are right, or an error that leaves no trace."""
+def _forward(objective: Objective, buffers: list[tuple[Module, str]], inputs: np.ndarray, targets: np.ndarray,
+             step: int) -> tuple[Tensor, float, int | None]:
+    """The loss of a batch, its value, and how many rows are right; an error changes nothing."""
     arrays = [getattr(module, name, None) for module, name in buffers]
     before = [copy.copy(array) for array in arrays]
     model = objective.model
@@ -289,19 +261,19 @@ def _forward(
     try:
         try:
             loss, right = objective(inputs, targets)
-        except Diverged as error:  # a parametrization of the model has found out
+        except Diverged as error:  # from the model's parametrization
             why = f"fit: at step {step}: {error}; try a smaller learning rate"
             raise Diverged(why, error.layer) from error
         value = loss.item()
         if not math.isfinite(value):
             raise _diverged(model, inputs, value, step)
     except Exception:
-        # Batch norm has taken the batch into its own; a forward may also have put others in their place.
+        # Batch norm has averaged the batch into its buffers, and a forward may have replaced some.
         for (module, name), array, was in zip(buffers, arrays, before, strict=True):
             if array is not None:
                 array[...] = was
             setattr(module, name, array)
-        if parametrization:  # and the parametrization of the model, into its averages
+        if parametrization:  # it may have averages, too
             vars(model.parametrization).update(parametrization)
         raise
     return loss, value, right
@@ -310,7 +282,7 @@ def _forward(
 def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:
     """Run the batch through a copy whose modules are watched, and name the first that fails."""
     watched = copy.deepcopy(model)
-    watched.parametrization = None  # it would compute in their place
+    watched.parametrization = None  # it would compute in place of forward
     first: list[str] = []
     for path, module in list(watched.named_modules()):
         module.forward = _watch(module.forward, path, first)
@@ -337,5 +309,5 @@ def _bar(progress: bool | str | None, total: int, done: int) -> Any:
     from tqdm import tqdm
 
     text = progress if isinstance(progress, str) else None
-    hidden = None if progress is None else progress is False  # None: tqdm looks whether stderr is a terminal
+    hidden = None if progress is None else progress is False  # None: unless stderr is a terminal
     return tqdm(total=total, initial=done, desc=text, disable=hidden, leave=False, unit="step")

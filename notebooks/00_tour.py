@@ -34,10 +34,8 @@ BASE, TUNE = (2, 2) if FAST else (15, 10)  # epochs from scratch, and after that
 FILES = tempfile.TemporaryDirectory()  # goes away with the notebook's process
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {
-    "font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-    "figure.dpi": 90, "figure.constrained_layout.use": True, "image.cmap": "gray_r",
-}  # fmt: skip
+plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
+                 "figure.dpi": 90, "figure.constrained_layout.use": True, "image.cmap": "gray_r"}
 
 guesses = {}
 
@@ -107,8 +105,8 @@ for axes, values, title in ((left, weights, "weights"), (right, work, "multiply-
 left.invert_yaxis()
 plt.show()
 largest = max(weights, key=weights.get)
-compare("share of the work in the layer with the most weights, %",
-        100 * work[largest] / sum(work.values()), yours)  # fmt: skip
+compare("share of the work in the layer with the most weights, %", 100 * work[largest] / sum(work.values()),
+        yours)
 
 # %% [markdown]
 # Keep this in mind: what saves *bytes* is found in `conv3`, what saves *time* in `conv2`. Compression that
@@ -154,7 +152,7 @@ def train(model, epochs, rate, decay=0.0, seed=0):
     """Adam on shuffled batches of 64, the rate falling to 0 along half a cosine."""
     optimizer = nn.optim.Adam(model.parameters(), lr=rate, weight_decay=decay)
     return nn.train.fit(model, x, y, epochs=epochs, optimizer=optimizer, rng=np.random.default_rng(seed),
-                        schedule=nn.train.cosine, progress=False)  # fmt: skip
+                        schedule=nn.train.cosine, progress=False)
 
 
 def accuracy(model):
@@ -272,21 +270,19 @@ print(program.bound)
 print()
 print(compress.report(program))
 
-MEANING = {
-    "permute": "puts numbers in another order",
-    "reshape": "makes one row of an image, or puts the channels of a pixel side by side",
-    "conv2d": "multiplies each neighbourhood with all filters, without copying it",
-    "im2col": "copies each neighbourhood into a row, so that a convolution becomes a matrix product",
-    "winograd_conv2d": "a convolution with fewer multiplications (section 11)",
-    "gemm": "multiplies matrices of floats",
-    "qgemm": "multiplies matrices of 8-bit integers, and adds up in 32 bits",
-    "quantize": "rounds floats to the integers of a grid (section 6)",
-    "dequantize": "makes floats of integers again",
-    "max_pool2d": "keeps the largest value of each window",
-    "spmm_csr": "multiplies with the weights that are left, row by row (section 8)",
-    "codebook_gemm": "looks each weight up in a codebook while it multiplies (section 9)",
-    "tt_matmul": "multiplies with one core after the other (section 10)",
-}
+MEANING = {"permute": "puts numbers in another order",
+           "reshape": "makes one row of an image, or puts the channels of a pixel side by side",
+           "conv2d": "multiplies each neighbourhood with all filters, without copying it",
+           "im2col": "copies each neighbourhood into a row, so that a convolution becomes a matrix product",
+           "winograd_conv2d": "a convolution with fewer multiplications (section 11)",
+           "gemm": "multiplies matrices of floats",
+           "qgemm": "multiplies matrices of 8-bit integers, and adds up in 32 bits",
+           "quantize": "rounds floats to the integers of a grid (section 6)",
+           "dequantize": "makes floats of integers again",
+           "max_pool2d": "keeps the largest value of each window",
+           "spmm_csr": "multiplies with the weights that are left, row by row (section 8)",
+           "codebook_gemm": "looks each weight up in a codebook while it multiplies (section 9)",
+           "tt_matmul": "multiplies with one core after the other (section 10)"}
 
 
 def legend(program):
@@ -377,7 +373,7 @@ left.plot(wave, step * np.rint(wave / step), color=BLUE, linewidth=2)
 left.set(title="what is stored", xlabel="real number")
 right.plot(wave, step * np.rint(wave / step) - wave, color=ORANGE)
 right.set(title="its error: at most half a step", xlabel="real number", yticks=[-step / 2, 0, step / 2],
-          yticklabels=["$-s/2$", "0", "$s/2$"])  # fmt: skip
+          yticklabels=["$-s/2$", "0", "$s/2$"])
 plt.show()
 
 # %% [markdown]
@@ -410,7 +406,7 @@ right.hist((error / s).ravel(), bins=25, color=ORANGE)
 right.set(title="their errors, in steps: uniform", xlabel="error / s", yticks=[])
 plt.show()
 compare("error of int8 in the last layer, %", 100 * np.linalg.norm(error) / np.linalg.norm(w), yours,
-        theory=100 * math.sqrt((s**2).mean() / 12 * w.size) / np.linalg.norm(w))  # fmt: skip
+        theory=100 * math.sqrt((s**2).mean() / 12 * w.size) / np.linalg.norm(w))
 
 # %% [markdown]
 # Now a whole layer in integers. With activations $x \approx s_x (q_x - z_x)$ and weights
@@ -682,7 +678,7 @@ compare("error of k-means / error of equal steps", error / error_even, yours)
 
 figure, panels = plt.subplots(2, 1, figsize=(10, 4), sharex=True)
 for axes, book, colour, title in ((panels[0], best, BLUE, "k-means: dense where the weights are (log scale)"),
-                                  (panels[1], even, ORANGE, "equal steps")):  # fmt: skip
+                                  (panels[1], even, ORANGE, "equal steps")):
     axes.hist(w, bins=300, color="#cccccc", log=True)
     for c in book:
         axes.axvline(c, color=colour, linewidth=1.5)
@@ -736,11 +732,9 @@ compare("shared, 4 bits: points lost", row["lost"], yours_points)
 # looks up depends on the machine; the cell says what yours does.
 
 # %%
-LOOKING_UP = {
-    "scalar": "one load from memory for each weight",
-    "avx2": "sixteen floats are two registers: two vpermps and a blend find eight weights",
-    "avx512": "sixteen floats are one register: one vpermps finds sixteen weights",
-}
+LOOKING_UP = {"scalar": "one load from memory for each weight",
+              "avx2": "sixteen floats are two registers: two vpermps and a blend find eight weights",
+              "avx512": "sixteen floats are one register: one vpermps finds sixteen weights"}
 isa = nn.kernels.isa()
 if nn.kernels.why_not_c():
     print("here without the C kernels: NumPy looks all weights up first, and then multiplies")

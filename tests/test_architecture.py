@@ -7,7 +7,10 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import nn
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP = {"pyproject.toml", "nn", "compress", "csrc", "tests", "notebooks", "README.md", "LICENSE"}
@@ -17,14 +20,14 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}   # names that 
 
 # The longest prefix of a module's name decides which floor it is on (design, §1).
 FLOORS = {
-    "nn.kernels": 1, "nn.geometry": 1, "nn.context": 1,
+    "nn.kernels": 1, "nn.geometry": 1, "nn.context": 1, "nn.versions": 1,
     "nn": 2,                                                   # tensor, rules, functional, random, ...
     "nn.testing": 2.5, "nn.testing.networks": 3.5, "nn.testing.network_lines": 3.5,
     "nn.module": 3, "nn.parameter": 3, "nn.parametrize": 3,
     "nn.state": 3, "nn.layers": 3, "nn.optim": 3, "nn.train": 3,
     "nn.data": 3, "nn.models": 3, "nn.graph": 3, "nn.tracing": 3, "nn.batch": 3,
     "nn.files": 3, "nn.recompute": 3, "nn.precision": 3, "nn.profile": 3, "nn.resume": 3,
-    "nn.curvature": 3, "nn.modes": 3, "nn.objective": 3,
+    "nn.curvature": 3, "nn.modes": 3, "nn.objective": 3, "nn.memory": 3,
     "compress": 4,
     "compress.testing": 4.5,
     "compress.cli": 5, "compress.__main__": 5,
@@ -81,6 +84,9 @@ def at_import(tree: ast.Module) -> list[ast.stmt]:
 
 
 EVERYWHERE = {name: imported(name, ast.walk(tree)) for name, tree in TREES.items()}
+for name in PACKAGES:
+    if "pkgutil" in EVERYWHERE[name] and name not in DOORS:
+        EVERYWHERE[name] |= {room for room in SOURCES if room.rpartition(".")[0] == name}  # each by its name
 AT_IMPORT = {name: imported(name, at_import(tree)) for name, tree in TREES.items()}
 
 
@@ -102,13 +108,14 @@ def test_nn_never_imports_compress():
 
 
 def test_no_circles():
-    """Follow what runs at import from every module; the doors count too, as modules of their own."""
+    """Follow the imports of every module, those in functions and under TYPE_CHECKING too; the doors count as
+    modules of their own. What says nothing of `Tensor` but its name has it from nn.arguments."""
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         assert name not in path, " → ".join([*path[path.index(name):], name])
         if name not in done:
-            for other in sorted(AT_IMPORT[name] & set(SOURCES)):
+            for other in sorted(EVERYWHERE[name] & set(SOURCES)):
                 visit(other, (*path, name))
             done.add(name)
 
@@ -192,3 +199,47 @@ def test_importing_nn_loads_nothing_that_takes_long():
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"numpy.random", "inspect", "typing", "tqdm", "safetensors"} & set(done.stdout.split())
+
+
+def test_importing_changes_nothing_in_the_process():
+    """Neither arguments, environment, signals, warnings, float errors nor threads; argv is not looked at."""
+    program = """
+import os, signal, sys, threading, warnings, numpy as np
+def process():
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    return (sys.argv[:], dict(os.environ), handlers, warnings.filters[:], np.geterr(), sys.excepthook,
+            threading.active_count(), sys.stdout, sys.stderr, os.getcwd(), sys.getrecursionlimit())
+before = process()
+import nn, compress
+compress.prepare
+assert process() == before
+"""
+    subprocess.run([sys.executable, "-c", program, "--isa", "none"], cwd=ROOT, check=True)
+
+
+def calls(function) -> tuple[object, int]:
+    """What the function gives, and how many Python functions were called on the way."""
+    count = 0
+
+    def profile(frame, event, arg):
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(profile)
+    try:
+        result = function()
+    finally:
+        sys.setprofile(None)
+    return result, count
+
+
+@pytest.mark.skipif(nn.kernels.why_not_c() is not None, reason="a specification calls more of Python")
+def test_a_convolution_is_a_short_way_to_c_and_back():
+    """The second call of nn.functional.conv2d, and its backward."""
+    x, w = (nn.Tensor(np.ones(shape, np.float32), requires_grad=True)
+            for shape in ((1, 8, 8, 8), (8, 8, 3, 3)))
+    for _ in range(2):
+        y, forth = calls(lambda: nn.functional.conv2d(x, w, padding=1))
+        _, back = calls(lambda y=y: y.backward(np.ones(y.shape, np.float32)))
+    assert forth <= 45
+    assert back <= 70

@@ -37,7 +37,7 @@ def command(argv: list[str] | None = None) -> int:
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has seen enough, as `espalier doctor | head` has
+    except BrokenPipeError:  # the reader has closed the pipe, as in `espalier doctor | head`
         _print_no_more()
         return 0
     except KeyboardInterrupt:
@@ -45,7 +45,7 @@ def command(argv: list[str] | None = None) -> int:
         return 130
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
-            _print_no_more()  # standard output: a file of ours would have its name in the error
+            _print_no_more()  # standard output: for a file the error would have its name
             _say(f"standard output: {error.strerror or error}")
             return 2
         from nn.files import FileError
@@ -72,7 +72,7 @@ def _say(line: str) -> None:
 
 
 def _print_no_more() -> None:
-    """What is still to be printed goes nowhere, so that Python does not fail on it at its end."""
+    """Discard what is still to be printed, so that Python does not fail on it at exit."""
     with suppress(OSError, ValueError):  # no file behind it, as under a test
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -87,8 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Compress a network for handwritten digits by every technique there is, and print what "
         "each one bought. Takes a minute or two; results are kept in --out.",
         epilog="Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours, 130 interrupted "
-        "(Ctrl-C), 143 terminated.",
-    )
+        "(Ctrl-C), 143 terminated.")
     add = parser.add_argument
     add("--quick", action="store_true", help="a few epochs on 400 images: to see that it works")
     add("--seeds", type=_count, default=2, metavar="N", help="networks trained for each row (2)")
@@ -115,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     rules.set_defaults(run=_rules)
     notebooks = commands.add_parser("notebooks", help="write the .ipynb of every notebook from its .py")
     notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), metavar="DIR",
-                           help="where they are (notebooks)")  # fmt: skip
+                           help="where they are (notebooks)")
     notebooks.add_argument("--check", action="store_true", help="only check that they are up to date")
     notebooks.add_argument("--force", action="store_true", help="overwrite answers and outputs in an .ipynb")
     notebooks.set_defaults(run=_notebooks)
@@ -131,15 +130,8 @@ def _job(options: argparse.Namespace) -> int:
         kind, _, folder = options.data.partition(":")
         if kind != "mnist" or not folder:
             raise _Usage(f"--data: wants mnist:DIR; got {options.data!r}")
-    chosen = job.Options(
-        options.out,
-        options.seeds,
-        options.seed,
-        options.quick,
-        folder,
-        tuple(options.technique),
-        options.threads,
-    )
+    chosen = job.Options(options.out, options.seeds, options.seed, options.quick, folder,
+                         tuple(options.technique), options.threads)
     unknown = set(chosen.technique) - set(job.NAMES)
     if unknown:
         raise _Usage(f"--technique: {sorted(unknown)[0]!r} is not one of {', '.join(job.NAMES)}")

@@ -26,8 +26,7 @@ Calls = dict[str, tuple[float, float]]  # kernel -> milliseconds of all its step
 class Beside(NamedTuple):
     """A Program's time. `faster`: how many times as fast as its float network, the median of the rounds, ±
     `spread` (half of their middle half); `milliseconds`: the float network's median over that; `busy`: the
-    share of its turns in which another program had the core.
-    """
+    share of its turns in which another program had the core."""
 
     milliseconds: float
     faster: float

@@ -27,15 +27,12 @@ COLOURS = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#9
 MARKERS = "osD^vPXp*h<>"
 INK, FAINT = "#222222", "#8a8a8a"
 SIZE = 11  # of a mark, in points
-STYLE = {
-    "font.size": 13, "axes.titlesize": 17, "axes.labelsize": 15, "axes.edgecolor": INK, "text.color": INK,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 1.2, "figure.dpi": 150,
-    "font.family": "DejaVu Sans",
-}  # fmt: skip
+STYLE = {"font.size": 13, "axes.titlesize": 17, "axes.labelsize": 15, "axes.edgecolor": INK,
+         "text.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 1.2,
+         "figure.dpi": 150, "font.family": "DejaVu Sans"}
 CHARTS: tuple[tuple[str, str, str, Callable[[Row], float]], ...] = (
     ("accuracy-bytes", "size of the file", " kB", lambda row: row.disk / 1000),
-    ("accuracy-milliseconds", "time of 256 images, one thread", " ms", lambda row: row.milliseconds),
-)
+    ("accuracy-milliseconds", "time of 256 images, one thread", " ms", lambda row: row.milliseconds))
 
 
 def draw(ledger: Ledger, out: Path) -> dict[str, bytes]:
@@ -110,8 +107,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _marks(axes: Any, rows: list[Row], value: Callable[[Row], float]) -> None:
     """A mark a row with its name beside it. A dense control has the hollow mark of the row that it belongs
-    to, and a line to it; marks that would hide each other stand side by side.
-    """
+    to, and a line to it; marks that would hide each other stand side by side."""
     figure = axes.figure
     pixel = figure.dpi / 72
     means = np.array([(value(row), 100 * row.accuracy) for row in rows])
@@ -125,11 +121,9 @@ def _marks(axes: Any, rows: list[Row], value: Callable[[Row], float]) -> None:
         mean, accuracy = 100 * row.accuracy, 100 * np.array(row.accuracies)
         colour, marker = _look(row)
         spread = np.abs([[accuracy.min() - mean], [accuracy.max() - mean]])
-        axes.errorbar(
-            x, mean, yerr=spread, color=colour, marker=marker, markersize=SIZE, markeredgewidth=2,
-            markerfacecolor="white" if row.control else colour, linestyle="none", elinewidth=1.6,
-            zorder=3 + row.control,
-        )  # fmt: skip
+        axes.errorbar(x, mean, yerr=spread, color=colour, marker=marker, markersize=SIZE, markeredgewidth=2,
+                      markerfacecolor="white" if row.control else colour, linestyle="none", elinewidth=1.6,
+                      zorder=3 + row.control)
         if row.control:
             own = owners[row.technique.removesuffix(Row.CONTROL)]
             axes.plot([own[0], x], [own[1], mean], color=colour, linewidth=1.6, linestyle="--", zorder=2)
@@ -144,11 +138,8 @@ def _names(axes: Any, rows: list[Row], points: np.ndarray, taken: np.ndarray, pi
 
     named = [i for i, row in enumerate(rows) if not row.control]
     halo = [withStroke(linewidth=3, foreground="white")]
-    texts = [
-        axes.annotate(rows[i].technique, (0, 0), xycoords="figure pixels", ha="center", va="center",
-                      path_effects=halo, zorder=6, annotation_clip=False)
-        for i in named
-    ]  # fmt: skip
+    texts = [axes.annotate(rows[i].technique, (0, 0), xycoords="figure pixels", ha="center", va="center",
+                           path_effects=halo, zorder=6, annotation_clip=False) for i in named]
     boxes = [text.get_window_extent() for text in texts]
     sizes = np.array([(box.width + 6 * pixel, box.height + 2 * pixel) for box in boxes])
     frame = np.array(axes.get_window_extent().extents)
@@ -157,10 +148,9 @@ def _names(axes: Any, rows: list[Row], points: np.ndarray, taken: np.ndarray, pi
         text.set_position(centre)
         nearest = np.clip(points[i], centre - size / 2, centre + size / 2)
         if np.linalg.norm(nearest - points[i]) > 1.8 * SIZE * pixel:
-            axes.annotate(
-                "", points[i], nearest, xycoords="figure pixels", textcoords="figure pixels", zorder=2,
-                annotation_clip=False, arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 1},
-            )  # fmt: skip
+            axes.annotate("", points[i], nearest, xycoords="figure pixels", textcoords="figure pixels",
+                          zorder=2, annotation_clip=False,
+                          arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 1})
 
 
 def _beads(axes: Any, start: Any, end: Any, pixel: float) -> np.ndarray:

@@ -13,20 +13,14 @@ import nn
 
 __all__ = ["run"]
 
-EXTRAS = {
-    "matplotlib": "charts (extra plot)",
-    "hypothesis": "property tests (extra test)",
-    "torch": "peer in bench (extra bench)",
-    "onnxruntime": "peer in bench (extra bench)",
-}
+EXTRAS = {"matplotlib": "charts (extra plot)", "hypothesis": "property tests (extra test)",
+          "torch": "peer in bench (extra bench)", "onnxruntime": "peer in bench (extra bench)"}
 
 
 def run() -> int:
     """Print the state of the installation. Running on NumPy alone is slower and no fault: the answer is 0."""
-    print(
-        f"espalier {nn.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
-        f"{platform.system()} {platform.machine()}"
-    )
+    print(f"espalier {nn.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
+          f"{platform.system()} {platform.machine()}")
     print(f"nn        {nn.__file__}")
     print(f"compress  {compress.__file__}")
     _columns([(package, _version(package), use) for package, use in EXTRAS.items()])
@@ -37,13 +31,8 @@ def run() -> int:
         return 0
     print(f"C kernels: {nn.kernels.isa()}")
     variants = {kernel.name: kernel.variants() for kernel in nn.kernels.all_kernels()}
-    _columns(
-        [
-            line
-            for name, some in variants.items()
-            for line in ((f"  {name}", "", ""), *((f"    {v.name}", v.isa, _tile(v)) for v in some))
-        ]
-    )
+    _columns([line for name, some in variants.items()
+              for line in ((f"  {name}", "", ""), *((f"    {v.name}", v.isa, _tile(v)) for v in some))])
     return 0
 
 

@@ -33,8 +33,7 @@ TOLERANCE = 0.003  # of the accuracy: what a choice may lose
 @dataclass(frozen=True)
 class Budget:
     """Epochs and learning rates of the two phases, images an update, how often a Program is timed, and how
-    many seeds validation chooses by: one run's accuracy is off by more than what there is to decide.
-    """
+    many seeds validation chooses by: one run's accuracy is off by more than what there is to decide."""
 
     base: int
     tune: int
@@ -54,11 +53,8 @@ class Data:
 
     def load(self) -> nn.data.Digits:
         """The images; FileError or OSError if they can't be had, or are not what the networks are for."""
-        data = (
-            nn.data.digits()
-            if self.folder is None
-            else _classes_of_ten(nn.data.mnist(self.folder), self.folder)
-        )
+        data = (nn.data.digits() if self.folder is None
+                else _classes_of_ten(nn.data.mnist(self.folder), self.folder))
         return data._replace(x_train=data.x_train[: self.limit], y_train=data.y_train[: self.limit])
 
 
@@ -67,12 +63,10 @@ def _classes_of_ten(data: nn.data.Digits, folder: str) -> nn.data.Digits:
     shape = data.x_train.shape
     if len(shape) != 4 or shape[2] != shape[3] or shape[3] < 4 or data.x_test.shape[1:] != shape[1:]:
         raise nn.FileError(
-            f"{folder}: wanted square images of at least 4×4 pixels; got {shape} and {data.x_test.shape}"
-        )
+            f"{folder}: wanted square images of at least 4×4 pixels; got {shape} and {data.x_test.shape}")
     if shape[0] < 2 or not len(data.x_test):
         raise nn.FileError(
-            f"{folder}: {shape[0]} images to train on and {len(data.x_test)} to test on are too few"
-        )
+            f"{folder}: {shape[0]} images to train on and {len(data.x_test)} to test on are too few")
     if max(data.y_train.max(), data.y_test.max()) > 9:
         raise nn.FileError(f"{folder}: wanted labels from 0 to 9; got larger ones")
     return data
@@ -90,8 +84,7 @@ class Result:
 @dataclass(frozen=True)
 class Measured:
     """What a file gave after it was loaded again. `times` is None where it was not timed; `text` is the
-    printed Program and its bytes, `layers` its bytes by layer.
-    """
+    printed Program and its bytes, `layers` its bytes by layer."""
 
     accuracy: float
     disk: int
@@ -132,9 +125,8 @@ class Trainer:
         part = (first, epochs if last is None else last)
         return self._fit(model, epochs, rate * self.budget.tune_rate, 0.0, part)
 
-    def compressed(
-        self, technique: Technique, option: float | None, base: nn.Module, tuned: nn.Module
-    ) -> nn.Module:
+    def compressed(self, technique: Technique, option: float | None, base: nn.Module,
+                   tuned: nn.Module) -> nn.Module:
         """A copy of `base` with the technique attached for the second phase, or of `tuned` without one."""
         model = copy.deepcopy(base if technique.trained else tuned)
         start = int(technique.starts * self.budget.tune)
@@ -160,14 +152,8 @@ class Trainer:
     def _steps(self) -> int:
         return ceil(len(self.data.x_train) / self.budget.batch)
 
-    def _fit(
-        self,
-        model: nn.Module,
-        epochs: int,
-        rate: float,
-        decay: float,
-        part: tuple[int, int] | None = None,
-    ) -> nn.Module:
+    def _fit(self, model: nn.Module, epochs: int, rate: float, decay: float,
+             part: tuple[int, int] | None = None) -> nn.Module:
         """`epochs` with a learning rate that falls along half a cosine, or the epochs of `part` of them."""
         first, last = part or (0, epochs)
 
@@ -175,30 +161,16 @@ class Trainer:
             if step % self._steps == 0:
                 self.tick(1)
 
-        nn.train.fit(
-            model,
-            self.data.x_train,
-            self.data.y_train,
-            epochs=last - first,
-            batch_size=self.budget.batch,
-            optimizer=nn.optim.Adam(model.parameters(), lr=rate, weight_decay=decay),
-            schedule=lambda progress: nn.train.cosine((first + progress * (last - first)) / epochs),
-            rng=np.random.default_rng(self.seed),
-            progress=False,
-            on_step=on_step,
-        )
+        nn.train.fit(model, self.data.x_train, self.data.y_train, epochs=last - first,
+                     batch_size=self.budget.batch,
+                     optimizer=nn.optim.Adam(model.parameters(), lr=rate, weight_decay=decay),
+                     schedule=lambda progress: nn.train.cosine((first + progress * (last - first)) / epochs),
+                     rng=np.random.default_rng(self.seed), progress=False, on_step=on_step)
         return model
 
 
-def train(
-    data: Data,
-    budget: Budget,
-    seed: int,
-    rows: list[tuple[Technique, float | None]],
-    out: Path,
-    stale: tuple[str, ...],
-    tick: Tick,
-) -> dict[str, Result]:
+def train(data: Data, budget: Budget, seed: int, rows: list[tuple[Technique, float | None]], out: Path,
+          stale: tuple[str, ...], tick: Tick) -> dict[str, Result]:
     """All rows of one network for one seed: the float network, then everything that starts from it.
 
     Every Program is saved in `out`, once the files named `stale` are gone from it; returns label → Result,
@@ -224,17 +196,13 @@ def train(
         save(label, technique.name, model, technique.algorithm)
         if technique.control:
             control = equal_bytes(trainer, network, results[label].path.stat().st_size)
-            save(
-                label + Row.CONTROL,
-                f"{technique.name} control",
-                trainer.tune(trainer.base(network, control)),
-            )
+            save(label + Row.CONTROL, f"{technique.name} control",
+                 trainer.tune(trainer.base(network, control)))
     return results
 
 
-def choose(
-    data: Data, budget: Budget, seed: int, technique: Technique, tick: Tick
-) -> tuple[float, dict[str, float]]:
+def choose(data: Data, budget: Budget, seed: int, technique: Technique,
+           tick: Tick) -> tuple[float, dict[str, float]]:
     """The option with the smallest file that loses at most TOLERANCE on held-out training images, in the mean
     of `budget.choosers` seeds from `seed` on.
 
@@ -253,10 +221,8 @@ def choose(
     seen = {"float": accuracy(tuned)}
     found: dict[float, float] = {}
     for option in technique.options:
-        programs = [
-            trainer.program(trainer.compressed(technique, option, *networks))
-            for trainer, *networks in zip(trainers, bases, tuned, strict=True)
-        ]
+        programs = [trainer.program(trainer.compressed(technique, option, *networks))
+                    for trainer, *networks in zip(trainers, bases, tuned, strict=True)]
         found[option] = seen[technique.label(option)] = accuracy(programs)
         if found[option] >= seen["float"] - TOLERANCE:
             return option, seen
@@ -265,24 +231,15 @@ def choose(
 
 def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int) -> dict[Path, Measured]:
     """Load every file again, in a process that did not write it: test accuracy, bytes, and for those in
-    `timed` the time of 256 images, beside the first of them that is the same network.
-    """
+    `timed` the time of 256 images, beside the first of them that is the same network."""
     digits = data.load()
     programs = {path: compress.load(path) for path in paths}
     images = np.resize(digits.x_test, (256, *digits.x_test.shape[1:]))
     times = beside.times({path: programs[path] for path in timed}, images, rounds)
-    return {
-        path: Measured(
-            accuracy=nn.train.accuracy(program, digits.x_test, digits.y_test),
-            disk=path.stat().st_size,
-            memory=program.nbytes,
-            macs=program.macs,
-            times=times.get(path),
-            text=f"{program}\n\n{compress.report(program)}",
-            layers=compress.report(program).layers,
-        )
-        for path, program in programs.items()
-    }
+    return {path: Measured(accuracy=nn.train.accuracy(program, digits.x_test, digits.y_test),
+                           disk=path.stat().st_size, memory=program.nbytes, macs=program.macs,
+                           times=times.get(path), text=f"{program}\n\n{compress.report(program)}",
+                           layers=compress.report(program).layers) for path, program in programs.items()}
 
 
 def equal_bytes(trainer: Trainer, network: str, wanted: int) -> nn.Module:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .ledger import Row
+from typing import Any
 
 __all__ = ["disturbed", "unpaid"]
 
@@ -15,7 +12,7 @@ WAVERING = 0.1  # of the float network's own ratio, turn against turn
 SHARE = 0.15  # of a Program's time: a kind of call that takes less is not named
 
 
-def disturbed(rows: Sequence[Row], busy: float) -> list[str]:
+def disturbed(rows: Sequence[Any], busy: float) -> list[str]:
     """A warning where the times are those of a busy machine, or differ much from turn to turn."""
     wavering = max((row.spread for row in rows if row.technique == "float"), default=0.0)
     signs = []
@@ -25,18 +22,13 @@ def disturbed(rows: Sequence[Row], busy: float) -> list[str]:
         signs.append(f"the float network beside itself is off by ±{wavering:.0%}")
     if not signs:
         return []
-    what, when = (
-        ("the machine was busy while this was timed", "when the machine is quiet")
-        if busy > BUSY
-        else ("the times waver", "to see which of them hold")
-    )
-    return [
-        f"WARNING: {what}: {', and '.join(signs)}. Times and ratios are less certain than they look; "
-        f"run it again {when}."
-    ]
+    what, when = (("the machine was busy while this was timed", "when the machine is quiet") if busy > BUSY
+                  else ("the times waver", "to see which of them hold"))
+    return [f"WARNING: {what}: {', and '.join(signs)}. Times and ratios are less certain than they look; "
+            f"run it again {when}."]
 
 
-def unpaid(rows: Sequence[Row], kernels: str) -> list[str]:
+def unpaid(rows: Sequence[Any], kernels: str) -> list[str]:
     """The rows that are slower than their float network here, in a line, and where the time of each goes."""
     floats = {row.network: row for row in rows if row.technique == "float"}
     slow = [row for row in rows if row.faster < 1 and row.technique != "float"]
@@ -57,7 +49,7 @@ def unpaid(rows: Sequence[Row], kernels: str) -> list[str]:
     return lines
 
 
-def _where(row: Row) -> str:
+def _where(row: Any) -> str:
     """Which kinds of calls take a Program's time, and how fast they multiply."""
     total = sum(milliseconds for milliseconds, _ in row.calls.values())
     parts = []

@@ -1,6 +1,5 @@
 """The main job: choose on held-out images, train every row for every seed, load every file again, print
-one ledger.
-"""
+one ledger."""
 
 from __future__ import annotations
 
@@ -97,48 +96,33 @@ def _key(technique: Technique) -> str:
     return f"{technique.network} {technique.name}"
 
 
-def _choose(
-    pool: Workers, data: Data, options: Options, techniques: list[Technique]
-) -> tuple[Choice, dict[str, Any]]:
+def _choose(pool: Workers, data: Data, options: Options,
+            techniques: list[Technique]) -> tuple[Choice, dict[str, Any]]:
     """What validation chooses, once for all seeds; what has one option is not asked."""
-    asked = {
-        _key(t): pool.submit(experiment.choose, data, options.budget, options.seed, t)
-        for t in techniques
-        if len(t.options) > 1
-    }
+    asked = {_key(t): pool.submit(experiment.choose, data, options.budget, options.seed, t)
+             for t in techniques if len(t.options) > 1}
     chosen, seen = {_key(t): t.options[0] for t in techniques if len(t.options) == 1}, {}
     for key, future in asked.items():
         chosen[key], seen[key] = future.result()
     return chosen, seen
 
 
-def _train(
-    pool: Workers,
-    data: Data,
-    options: Options,
-    techniques: list[Technique],
-    chosen: Choice,
-    seeds: tuple[int, ...],
-    folder: outputs.Folder,
-) -> Results:
+def _train(pool: Workers, data: Data, options: Options, techniques: list[Technique], chosen: Choice,
+           seeds: tuple[int, ...], folder: outputs.Folder) -> Results:
     networks = list(dict.fromkeys(technique.network for technique in techniques))
     asked: dict[tuple[int, str], Future[dict[str, Result]]] = {}
     for seed in seeds:
         for network in networks:
             rows = [(t, chosen.get(_key(t))) for t in techniques if t.network == network]
-            asked[seed, network] = pool.submit(
-                experiment.train, data, options.budget, seed, rows, folder.path, folder.stale
-            )
+            asked[seed, network] = pool.submit(experiment.train, data, options.budget, seed, rows,
+                                               folder.path, folder.stale)
     return {seed: {network: asked[seed, network].result() for network in networks} for seed in seeds}
 
 
-def _measure(
-    pool: Workers, data: Data, options: Options, results: Results, first: int
-) -> dict[Path, Measured]:
-    paths = {
-        seed: [result.path for labels in networks.values() for result in labels.values()]
-        for seed, networks in results.items()
-    }
+def _measure(pool: Workers, data: Data, options: Options, results: Results,
+             first: int) -> dict[Path, Measured]:
+    paths = {seed: [result.path for labels in networks.values() for result in labels.values()]
+             for seed, networks in results.items()}
     everything = [path for some in paths.values() for path in some]
     return pool.alone(experiment.measure, data, everything, paths[first], options.budget.rounds)
 
@@ -153,23 +137,14 @@ def _rows(results: Results, measured: dict[Path, Measured], seeds: tuple[int, ..
         for label, result in labels.items():
             mine = each(label)
             accuracies = tuple(one.accuracy for one in mine)
-            yield Row(
-                network=network,
-                technique=label,
-                accuracies=accuracies,
-                differences=tuple(a - base.accuracy for a, base in zip(accuracies, floats, strict=True)),
-                disk=_mean([one.disk for one in mine]),
-                smaller=_mean([base.disk / one.disk for one, base in zip(mine, floats, strict=True)]),
-                memory=_mean([one.memory for one in mine]),
-                macs=_mean([one.macs for one in mine]),
-                milliseconds=mine[0].milliseconds,
-                faster=mine[0].times.faster,
-                certified=result.certified,
-                measured=result.measured,
-                layers=mine[0].layers,
-                spread=mine[0].times.spread,
-                calls=mine[0].times.calls,
-            )
+            differences = tuple(a - base.accuracy for a, base in zip(accuracies, floats, strict=True))
+            yield Row(network=network, technique=label, accuracies=accuracies, differences=differences,
+                      disk=_mean([one.disk for one in mine]),
+                      smaller=_mean([base.disk / one.disk for one, base in zip(mine, floats, strict=True)]),
+                      memory=_mean([one.memory for one in mine]), macs=_mean([one.macs for one in mine]),
+                      milliseconds=mine[0].milliseconds, faster=mine[0].times.faster,
+                      certified=result.certified, measured=result.measured, layers=mine[0].layers,
+                      spread=mine[0].times.spread, calls=mine[0].times.calls)
 
 
 def _busy(measured: dict[Path, Measured]) -> float:
@@ -181,14 +156,10 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _write(
-    ledger: Ledger, measured: dict[Path, Measured], first: dict[str, dict[str, Result]], out: Path
-) -> None:
-    texts = {
-        f"{network} {label}": measured[result.path].text
-        for network, labels in first.items()
-        for label, result in labels.items()
-    }
+def _write(ledger: Ledger, measured: dict[Path, Measured], first: dict[str, dict[str, Result]],
+           out: Path) -> None:
+    texts = {f"{network} {label}": measured[result.path].text for network, labels in first.items()
+             for label, result in labels.items()}
     write_bytes(out / outputs.LEDGER, (json.dumps(ledger.to_json(), indent=1) + "\n").encode())
     pictures = charts.draw(ledger, out)
     write_bytes(out / outputs.REPORT, report_html.page(ledger, texts, pictures).encode())
@@ -197,12 +168,8 @@ def _write(
 def _machine() -> dict[str, str]:
     compiled = any(variant.backend == "c" for variant in nn.kernels.gemm.variants())
     kernels = f"C ({nn.kernels.isa()})" if compiled else "NumPy"
-    return {
-        "kernels": kernels,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
+    return {"kernels": kernels, "python": platform.python_version(), "numpy": np.__version__,
+            "machine": f"{platform.system()} {platform.machine()}"}
 
 
 def _epochs(techniques: list[Technique], options: Options) -> int:

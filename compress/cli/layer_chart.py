@@ -15,8 +15,7 @@ PARTS = {  # what is stored: what it is, colour, hatch
     "payload": ("values, or their codes", "#0072B2", ""),
     "indices": ("indices: which weight a value is for", "#E69F00", "////"),
     "tables": ("tables: scales, codebooks, biases, row starts", "#009E73", "...."),
-    "header": ("header: the calls, names and shapes as JSON", "#bbbbbb", ""),
-}
+    "header": ("header: the calls, names and shapes as JSON", "#bbbbbb", "")}
 
 
 def layer_bytes(ledger: Ledger) -> Any:
@@ -35,10 +34,8 @@ def layer_bytes(ledger: Ledger) -> Any:
         panels = block.subplots(1, len(names), sharey=True, squeeze=False)[0]
         for axes, layer in zip(panels, names, strict=True):
             _panel(axes, layer, some)
-    handles = [
-        Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=label)
-        for label, colour, hatch in PARTS.values()
-    ]
+    handles = [Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=label)
+               for label, colour, hatch in PARTS.values()]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=12, frameon=False)
     return figure
 

@@ -16,8 +16,7 @@ class Row:
     """One network compressed by one technique. Bytes and accuracies are means over the seeds, paired
     differences are to the float network of the same seed; times (see `beside.Beside`), `calls` (kind of call
     → its milliseconds and multiply-adds) and `layers` (layer → part of it → bytes on disk, see
-    `compress.Report.layers`) are those of the first seed's file; accuracies are fractions.
-    """
+    `compress.Report.layers`) are those of the first seed's file; accuracies are fractions."""
 
     CONTROL: ClassVar[str] = ", dense control"  # ends the name of a row that is a control
 
@@ -53,25 +52,15 @@ class Row:
         return sum(self.differences) / len(self.differences)
 
 
-HEAD = (
-    "technique",
-    "accuracy",
-    "Δ paired",
-    "bytes on disk",
-    "× smaller",
-    "bytes in memory",
-    "MACs",
-    "ms / 256 images",
-    "× faster",
-    "certified / measured error",
-)
+HEAD = ("technique", "accuracy", "Δ paired", "bytes on disk", "× smaller", "bytes in memory", "MACs",
+        "ms / 256 images", "× faster", "certified / measured error")
 SHORT = ("technique", "accuracy", "Δ", "bytes", "× smaller", "in memory", "MACs", "ms", "× faster", HEAD[9])
 SPARE = [SHORT[i] for i in (9, 6, 5, 2, 4, 7, 3, 8)]  # what is left out, first to last
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All rows, and what one must know to get them again."""
+    """All rows, and what is needed to reproduce them."""
 
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
@@ -82,21 +71,11 @@ class Ledger:
 
     def cells(self) -> list[tuple[str, ...]]:
         """The table as text, a tuple a row, without its head."""
-        return [
-            (
-                f"{row.network} {row.technique}",
-                f"{row.accuracy:.2%}",
-                f"{100 * row.difference:+.2f}",
-                f"{row.disk:,.0f}",
-                f"{row.smaller:.2f}",
-                f"{row.memory:,.0f}",
-                f"{row.macs:,.0f}",
-                f"{row.milliseconds:.2f}",
-                f"{row.faster:.2f}" + (f" ±{row.spread:.2f}" if row.spread else ""),
-                f"{_error(row.certified)} / {_error(row.measured)}",
-            )
-            for row in self.rows
-        ]
+        return [(f"{row.network} {row.technique}", f"{row.accuracy:.2%}", f"{100 * row.difference:+.2f}",
+                 f"{row.disk:,.0f}", f"{row.smaller:.2f}", f"{row.memory:,.0f}", f"{row.macs:,.0f}",
+                 f"{row.milliseconds:.2f}",
+                 f"{row.faster:.2f}" + (f" ±{row.spread:.2f}" if row.spread else ""),
+                 f"{_error(row.certified)} / {_error(row.measured)}") for row in self.rows]
 
     def __str__(self) -> str:
         return whole(HEAD, self.cells())
@@ -106,10 +85,8 @@ class Ledger:
         text = str(self)
         if len(text.partition("\n")[0]) <= columns:
             return text
-        names = [
-            "  " + Row.CONTROL.lstrip(", ") if row.control else f"{row.network} {row.technique}"
-            for row in self.rows
-        ]
+        names = ["  " + Row.CONTROL.lstrip(", ") if row.control else f"{row.network} {row.technique}"
+                 for row in self.rows]
         cells = [(name, *rest) for name, (_, *rest) in zip(names, self.cells(), strict=True)]
         text, out = narrowed(SHORT, cells, columns, SPARE)
         return f"{text}\n\nin the report, for want of room: {', '.join(out)}" if out else text
@@ -124,21 +101,13 @@ class Ledger:
             "error: ‖w − ŵ‖/‖w‖ of storing the trained weights; certified is an upper bound from theory",
             "time: one thread, turn by turn with the float network; ±: half of the middle half of the turns; "
             + ", ".join(f"{name} {it}" for name, it in self.machine.items()),
-            *disturbed(self.rows, self.busy),
-            *unpaid(self.rows, self.machine.get("kernels", "")),
-        ]
+            *disturbed(self.rows, self.busy), *unpaid(self.rows, self.machine.get("kernels", ""))]
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
         rows = [{**asdict(row), "accuracy": row.accuracy, "difference": row.difference} for row in self.rows]
-        return {
-            "rows": rows,
-            "seeds": list(self.seeds),
-            "chosen": self.chosen,
-            "machine": self.machine,
-            "settings": self.settings,
-            "busy": self.busy,
-        }
+        return {"rows": rows, "seeds": list(self.seeds), "chosen": self.chosen, "machine": self.machine,
+                "settings": self.settings, "busy": self.busy}
 
 
 def _error(value: float | None) -> str:

@@ -22,9 +22,8 @@ __all__ = ["convert", "run"]
 CELL = re.compile(r"^# %%(?: \[(markdown)\])?[ ]*\n", re.MULTILINE)
 
 # What Jupyter and its like write by themselves when a notebook is opened and saved.
-THEIRS = {
-    "generated", "kernelspec", "language_info", "orig_nbformat", "signature", "trusted", "vscode", "widgets",
-}  # fmt: skip
+THEIRS = {"generated", "kernelspec", "language_info", "orig_nbformat", "signature", "trusted", "vscode",
+          "widgets"}
 VIEW = {"ExecuteTime", "collapsed", "execution", "jupyter", "scrolled", "trusted", "vscode"}
 ALLOWED = (("editable", True), ("deletable", True))
 SAYS_NOTHING = (None, "", [], {}, {"slide_type": ""})
@@ -54,7 +53,7 @@ def run(folder: Path, check: bool, force: bool = False) -> int:
         elif path.exists() and not force and not untouched(path):
             left += 1
             print(f"{path} was changed since it was written (answers, outputs, tags) and is kept; move it "
-                  "away, or overwrite it with --force", file=sys.stderr)  # fmt: skip
+                  "away, or overwrite it with --force", file=sys.stderr)
         elif path.is_symlink() and not path.resolve().parent.is_dir():
             raise FileError(f"{path}: a link into {path.resolve().parent}, which is no folder")
         else:
@@ -76,7 +75,7 @@ def untouched(path: Path) -> bool:
     try:
         notebook = json.loads(path.read_bytes())
         return notebook["metadata"]["generated"]["cells"] == _checksum(notebook)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # no notebook, or none of ours
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # not a notebook of ours
         return False
 
 

@@ -15,8 +15,7 @@ __all__ = ["Parser"]
 class Parser(argparse.ArgumentParser):
     """Blames an option that is none before what follows it: the parsers of the standard library take the
     `int8` of `--tecnique int8` for a command, and say that there is no such command. An option counts only
-    where it stands: those of a command come after its name, those of the main job before.
-    """
+    where it stands: those of a command come after its name, those of the main job before."""
 
     above: Parser | None = None  # whose command this is
     words: Sequence[str] | None = None  # that it was given; None for a command that was not

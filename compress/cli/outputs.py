@@ -47,8 +47,7 @@ def check_writable(folder: Path) -> None:
 
 def clear(out: Path, stale: Iterable[str]) -> None:
     """Remove what an earlier run left and the new one doesn't replace (`Folder.stale`). For who is about to
-    write a network of the new run; side by side too, as none of these names is among those.
-    """
+    write a network of the new run; side by side too, as none of these names is among those."""
     for name in stale:
         (out / name).unlink(missing_ok=True)
 
@@ -56,8 +55,7 @@ def clear(out: Path, stale: Iterable[str]) -> None:
 @dataclass(frozen=True)
 class Folder:
     """`--out` as a run found it: the files that the run will write, those of an earlier run that it will not,
-    and what was there under which number (of the inode) and of what age.
-    """
+    and what was there under which number (of the inode) and of what age."""
 
     path: Path
     planned: frozenset[str]
@@ -67,8 +65,7 @@ class Folder:
     @classmethod
     def open(cls, path: Path, techniques: Iterable[Technique], seeds: Iterable[int]) -> Folder:
         """Make the folder where there is none. Raises nn.FileError if it is a file, or if what the run will
-        write would overwrite what no run wrote; OSError if it can't be written.
-        """
+        write would overwrite what no run wrote; OSError if it can't be written."""
         if path.exists() and not path.is_dir():
             raise nn.FileError(f"--out: {str(path)!r} is a file, not a folder")
         path.mkdir(parents=True, exist_ok=True)
@@ -113,7 +110,7 @@ def _networks(rows: Iterable[tuple[str, str, bool]], seeds: Iterable[int]) -> fr
 
 
 def _earlier(path: Path) -> frozenset[str]:
-    """The files that the ledger in a folder speaks of, and itself; none if it is no ledger of ours."""
+    """The files that the ledger in a folder names, and itself; none if it is not a ledger of this program."""
     try:
         ledger: Any = json.loads((path / LEDGER).read_bytes())
         rows = [(row["network"], *_name(row["technique"])) for row in ledger["rows"]]

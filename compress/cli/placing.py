@@ -23,8 +23,7 @@ LEADER, OTHER, FAR = 0.8, 3.0, 0.15  # to cross what is taken, to be nearer to o
 def apart(points: np.ndarray, bars: np.ndarray, gap: float) -> np.ndarray:
     """The x of each of the marks at `points` (n, 2), moved a little where marks would hide each other: those
     come to stand `gap` from each other, or half of it where only their error bars (n, 2), from y to y, run
-    side by side. Each gives way by half.
-    """
+    side by side. Each gives way by half."""
     x, y = points.astype(np.float64).T.copy()
     for _ in range(100):
         moved = False
@@ -49,8 +48,7 @@ def overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def crossed(starts: np.ndarray, ends: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Whether each of n lines, from start (n, 2) to end (n, 2), goes through each of m boxes: (n, m). It does
-    if the parts of it that are within the box in x and in y have something in common.
-    """
+    if the parts of it that are within the box in x and in y have something in common."""
     way = (ends - starts)[:, None]
     way = np.where(way == 0, 1e-9, way)
     one, other = (boxes[None, :, :2] - starts[:, None]) / way, (boxes[None, :, 2:] - starts[:, None]) / way
@@ -59,9 +57,8 @@ def crossed(starts: np.ndarray, ends: np.ndarray, boxes: np.ndarray) -> np.ndarr
     return np.maximum(enters, 0) < np.minimum(leaves, 1)
 
 
-def place(
-    points: np.ndarray, sizes: np.ndarray, taken: np.ndarray, frame: np.ndarray, gap: float
-) -> np.ndarray:
+def place(points: np.ndarray, sizes: np.ndarray, taken: np.ndarray, frame: np.ndarray,
+          gap: float) -> np.ndarray:
     """Centres (n, 2) for labels of `sizes` (n, 2) beside `points` (n, 2), inside the box `frame` (4,).
 
     `taken` (m, 4) are the boxes of what must stay visible: marks, bars. `gap` is the least distance between a
@@ -88,17 +85,13 @@ def place(
         theirs = np.clip(points[others], labels[:, :2], labels[:, 2:])
         hidden = overlap(np.hstack([line - 1, line + 1]), taken) > 0
         mine = np.broadcast_to(points[i], ends[i].shape)
-        return (
-            outside[i]
-            + LABEL * (overlap(boxes, labels) > 0).sum(axis=1)
-            + MARK * overlap(boxes, taken).sum(axis=1) / gap**2
-            + TOUCH * (overlap(boxes, taken) > 0).sum(axis=1)
-            + CROSS * crossed(points[others], theirs, boxes).sum(axis=0)
-            + CROSS * crossed(mine, ends[i], labels).sum(axis=1)
-            + LEADER * hidden.any(axis=1).reshape(8, -1).sum(axis=0) * (around[:, 2] > DISTANCES[1])
-            + OTHER * np.clip(1.5 - nearest / (away[i] + 1e-9), 0, 1)
-            + FAR * around[:, 2]
-        )
+        return (outside[i] + LABEL * (overlap(boxes, labels) > 0).sum(axis=1)
+                + MARK * overlap(boxes, taken).sum(axis=1) / gap**2
+                + TOUCH * (overlap(boxes, taken) > 0).sum(axis=1)
+                + CROSS * crossed(points[others], theirs, boxes).sum(axis=0)
+                + CROSS * crossed(mine, ends[i], labels).sum(axis=1)
+                + LEADER * hidden.any(axis=1).reshape(8, -1).sum(axis=0) * (around[:, 2] > DISTANCES[1])
+                + OTHER * np.clip(1.5 - nearest / (away[i] + 1e-9), 0, 1) + FAR * around[:, 2])
 
     for _ in range(10):
         before = centres.copy()

@@ -1,4 +1,4 @@
-"""Processes of ours beside the command's: they end when it does, however it ends."""
+"""Child processes of the command, which end when it does, however it ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from compress.cli.processes import serve
 serve(source, *what)
 """
 
-inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()  # in such a process: what came after that
+inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()  # in a child process: the tasks that arrive
 
 
 def start(module: str, *arguments: str, environment: Mapping[str, str] = ONE_THREAD) -> subprocess.Popen:
@@ -35,13 +35,8 @@ def start(module: str, *arguments: str, environment: Mapping[str, str] = ONE_THR
 
     It leads a group of its own, so that Ctrl-C reaches only us: it would print where it was, and we end it.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN],
-        env={**os.environ, **environment},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
+    process = subprocess.Popen([sys.executable, "-c", RUN], env={**os.environ, **environment},
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     pickle.dump((sys.path, module, arguments), process.stdin)
     process.stdin.flush()
     return process
@@ -65,7 +60,7 @@ def serve(source: BinaryIO, module: str, arguments: tuple[str, ...]) -> None:
 
 
 def _listen(source: BinaryIO) -> None:
-    """Where it ends, so does this process and all that it has started: nobody wants an answer any more."""
+    """At its end this process ends with all that it has started, for no answer is wanted any more."""
     with suppress(EOFError, OSError):
         while True:
             inbox.put(pickle.load(source))

@@ -70,67 +70,49 @@ COLUMNS = {
     "follows the other, so that a slow moment of the machine hits both; ± half of their middle half.",
     "certified error": "An upper bound from theory of ‖w − ŵ‖ / ‖w‖, the error of storing the trained "
     "weights; it is never got by measuring. A dash where there is none.",
-    "measured error": "The same error, measured.",
-}
+    "measured error": "The same error, measured."}
 CONTROL = (
     "A small dense float network of (nearly) the same bytes, trained for as many epochs as the row above it: "
-    "what one would have got without the technique."
-)
+    "what one would have got without the technique.")
 PICTURES = {
     "accuracy-bytes.png": (
         "Accuracy against bytes on disk",
         "Up and to the left is better. The dotted line is the float network. A hollow mark is the dense "
         "control of the row that it is tied to: a technique has to lie above its control to be worth its "
-        "trouble. Marks that would hide each other stand side by side.",
-    ),
+        "trouble. Marks that would hide each other stand side by side."),
     "accuracy-milliseconds.png": (
         "Accuracy against milliseconds",
-        "Up and to the left is better. Fewer bytes are fewer milliseconds only where a kernel can use them.",
-    ),
+        "Up and to the left is better. Fewer bytes are fewer milliseconds only where a kernel can use them."),
     "layer-bytes.png": (
         "Bytes of each layer",
         "What the file holds for each layer, by what it is. Indices are the price of leaving weights out. "
-        "Every layer has a scale of its own.",
-    ),
-}
+        "Every layer has a scale of its own.")}
 
 
 def page(ledger: Ledger, programs: dict[str, str], pictures: dict[str, bytes]) -> str:
     """The whole document. `programs` maps a row to its printed Program, `pictures` a file name to a PNG."""
     seen = ledger.chosen["validation"]
     parts = [
-        "<h1>Espalier: what compression bought</h1>",
-        f"<p>{escape(_summary(ledger))}</p>",
+        "<h1>Espalier: what compression bought</h1>", f"<p>{escape(_summary(ledger))}</p>",
         *(f'<p class="warning">{escape(text)}</p>' for text in disturbed(ledger.rows, ledger.busy)),
-        _table(ledger),
-        _unpaid(ledger),
-        "<h2>What the columns say</h2>",
-        "<dl>",
+        _table(ledger), _unpaid(ledger), "<h2>What the columns say</h2>", "<dl>",
         f"<dt>dense control</dt><dd>{CONTROL}</dd>",
-        *(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in COLUMNS.items()),
-        "</dl>",
+        *(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in COLUMNS.items()), "</dl>",
         *(_picture(name, data) for name, data in pictures.items()),
         "" if pictures else "<p>No charts: they need matplotlib (the extra <code>plot</code>).</p>",
         "<h2>What validation chose</h2>" if seen else "",
         "<p>The smallest file that lost at most half a point on training images held out for this; where all "
-        "lost more, the most accurate. In the order of trying:</p>"
-        if seen
-        else "",
+        "lost more, the most accurate. In the order of trying:</p>" if seen else "",
         *(f"<p>{_choice(key, tried, ledger.chosen['options'][key])}</p>" for key, tried in seen.items()),
         "<h2>The programs</h2>",
         "<p>What runs for each row (of the first seed), one line a kernel call, and its bytes.</p>",
-        *(
-            f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
-            for name, text in programs.items()
-        ),
-        "<h2>Settings</h2>",
-        f"<pre>{escape(json.dumps(ledger.settings | ledger.machine, indent=1))}</pre>",
-    ]
+        *(f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
+          for name, text in programs.items()), "<h2>Settings</h2>",
+        f"<pre>{escape(json.dumps(ledger.settings | ledger.machine, indent=1))}</pre>"]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Espalier ledger</title>'
-        f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
-    )
+        f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n")
 
 
 def _unpaid(ledger: Ledger) -> str:
@@ -146,8 +128,7 @@ def _summary(ledger: Ledger) -> str:
     quick = " A quick run, to see that it works: too short to judge by."
     return (
         f"Every row was trained on {ledger.settings['images']:,} images ({seeds}), saved to a file, loaded "
-        f"again in another process and measured there.{quick if ledger.settings['quick'] else ''}"
-    )
+        f"again in another process and measured there.{quick if ledger.settings['quick'] else ''}")
 
 
 def _table(ledger: Ledger) -> str:
@@ -167,18 +148,13 @@ def _table(ledger: Ledger) -> str:
 def _picture(name: str, data: bytes) -> str:
     title, caption = PICTURES[name]
     source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    return (
-        f'<figure><div class="wide"><img alt="{escape(title)}: the figures of the table" src="{source}">'
-        f"</div><figcaption><b>{escape(title)}.</b> {escape(caption)}</figcaption></figure>"
-    )
+    return (f'<figure><div class="wide"><img alt="{escape(title)}: the figures of the table" src="{source}">'
+            f"</div><figcaption><b>{escape(title)}.</b> {escape(caption)}</figcaption></figure>")
 
 
 def _choice(key: str, tried: dict[str, float], option: float) -> str:
     """The accuracies that a choice was made by, in the order of trying; what was chosen stands out."""
     technique = next(t for t in TECHNIQUES if f"{t.network} {t.name}" == key)
-    accuracies = [
-        f"<b>{escape(name)} {accuracy:.2%}</b>" if name == technique.label(option)
-        else f"{escape(name)} {accuracy:.2%}"
-        for name, accuracy in tried.items()
-    ]  # fmt: skip
+    accuracies = [f"<b>{escape(name)} {accuracy:.2%}</b>" if name == technique.label(option)
+                  else f"{escape(name)} {accuracy:.2%}" for name, accuracy in tried.items()]
     return f"{escape(technique.network)}: {', '.join(accuracies)}"

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn import higher, no_grad
-from nn.backward import owner
-from nn.forward import jvp
+from nn import no_grad
+from nn.forward_mode import jvp
 from nn.gradcheck import GradcheckError, gradcheck
 from nn.rules import RULES, Rule
 from nn.tensor import Tensor, apply
+from nn.versions import owner
 
 from .report_html import STYLE
 from .terminal import folded
@@ -27,13 +27,12 @@ __all__ = ["Entry", "entries", "markdown", "page", "text", "write"]
 OWN, TWIN, NONE = "own", "by its twin", "none"
 
 LEGEND = """dx stands for ∂L/∂x, g for ∂L/∂y. Forward is nn.jvp, double is create_graph=True. “own”: the rule
-says it, or its Jacobian is symmetric; “linear”: y is linear in x, on either side of its kinks: the jvp is the
-function itself, the derivative of the vjp the jvp; “vjp transposed”: the vjp is differentiated in its
-cotangent; “its lines on Tensors”: the vjp runs on Tensors as it does on arrays; “by its twin”: through the
-simpler operations that the rule is composed of; “none”: an error says so. Kept is what the graph holds for
-backward, and the bytes of it beside inputs and output, on the first sample, in float64. Checked (--check), on
-all samples: the gradient against differences, forward against reverse, double backward against differences of
-the gradient, the rule against its twin."""
+says it, or its Jacobian is symmetric; “linear”: y is linear in x, and the jvp is the function itself; “vjp
+transposed”: the vjp is differentiated in its cotangent; “its lines on Tensors”: the vjp runs on Tensors as it
+does on arrays; “by its twin”: through the simpler operations that the rule is composed of; “none”: an error
+says so. Kept is what the graph holds for backward, and the bytes of it beside inputs and output, on the first
+sample, in float64. Checked (--check), on all samples: the gradient against differences, forward against
+reverse, double backward against differences of the gradient, the rule against its twin."""
 
 
 class Entry(NamedTuple):
@@ -58,50 +57,37 @@ def entries(names: Iterable[str] = (), check: bool = False) -> list[Entry]:
 def _entry(rule: Rule, check: bool) -> Entry:
     samples = rule.samples(np.random.default_rng(0))
     reverse = "no gradient" if rule.vjp is None else "surrogate" if rule.surrogate else OWN
-    return Entry(
-        rule.name,
-        rule.formula,
-        reverse,
-        NONE if rule.vjp is None else _forward(rule, samples),
-        NONE if rule.vjp is None else _double(rule),
-        "" if rule.twin is None else "yes",
-        _kept(rule, samples),
-        "; ".join(_shown(arrays, attrs) for arrays, attrs in samples) or NONE,
-        _checked(rule) if check and rule.vjp and samples else "",
-    )
+    return Entry(rule.name, rule.formula, reverse, NONE if rule.vjp is None else _forward(rule, samples),
+                 NONE if rule.vjp is None else _double(rule, samples), "" if rule.twin is None else "yes",
+                 _kept(rule, samples), "; ".join(_shown(arrays, attrs) for arrays, attrs in samples) or NONE,
+                 _checked(rule) if check and rule.vjp and samples else "")
 
 
 def _forward(rule: Rule, samples: list) -> str:
-    """Which way forward mode takes, found by taking it."""
+    """Which way forward mode takes."""
     if rule.jvp or rule.symmetric:
         return OWN
+    if rule.linear or rule.by_twin:
+        return "linear" if rule.linear else TWIN
     arrays, attrs = samples[0]
-    if rule.linear and len(arrays) == 1:
-        return "linear"
     i = next(k for k, x in enumerate(arrays) if isinstance(x, np.ndarray) and x.dtype.kind == "f")
-    y, saved = rule.forward(*arrays, **attrs)
-    try:
-        higher.tangent(rule, np.ones(arrays[i].shape), i, len(arrays), saved, attrs, np.shape(y))
-        return "vjp transposed"
-    except RuntimeError:
-        pass
     try:
         with no_grad():
             jvp(lambda x: apply(rule, *arrays[:i], x, *arrays[i + 1:], **attrs), arrays[i], arrays[i])
-        return TWIN
+        return "vjp transposed"
     except RuntimeError:
         return NONE
 
 
-def _double(rule: Rule) -> str:
+def _double(rule: Rule, samples: list) -> str:
     """Which way double backward takes."""
     if rule.double is not None:
         return OWN
-    if rule.linear:
-        return "linear"
     if rule.by_twin:
         return TWIN
-    return "its lines on Tensors" if higher.origins(rule) else NONE
+    arrays, attrs = samples[0]
+    declared = rule.saves is not None or rule.forward(*arrays, **attrs)[1] is None
+    return "its lines on Tensors" if declared else NONE
 
 
 def _kept(rule: Rule, samples: list) -> str:
@@ -110,7 +96,7 @@ def _kept(rule: Rule, samples: list) -> str:
         return ""
     arrays, attrs = samples[0]
     y, saved = rule.forward(*arrays, **attrs)
-    held = [*(saved or ()), *(arrays if rule.by_twin is True else ())]
+    held = [*(saved or ()), *(arrays if rule.keeps_inputs else ())]
     names, size, seen = [], 0, set()
     for kept in held:
         if not isinstance(kept, (np.ndarray, np.generic)) or id(kept) in seen:
@@ -152,8 +138,7 @@ def _checked(rule: Rule) -> str:
 
 def text(found: list[Entry], columns: int | None = None) -> str:
     """Two lines for each rule: name, modes and what is kept; then the formula. In so many columns, where they
-    are too few for that, what there is to say one after the other.
-    """
+    are too few for that, what there is to say one after the other."""
     table = _table(found)
     if columns is None or max(map(len, table.split("\n"))) <= columns:
         return table
@@ -194,8 +179,7 @@ def page(found: list[Entry]) -> str:
         f"<style>{STYLE} td {{ text-align: left; white-space: normal; vertical-align: top; }}</style>\n"
         f"<h1>The operations of nn</h1>\n<p>{escape(LEGEND)}</p>\n"
         f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
-        "</html>\n"
-    )
+        "</html>\n")
 
 
 def write(path: Path, found: list[Entry]) -> None:

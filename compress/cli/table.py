@@ -16,12 +16,10 @@ def whole(head: tuple[str, ...], lines: Lines) -> str:
     return "\n".join([_line(head, widths), rule, *(_line(line, widths) for line in lines)])
 
 
-def narrowed(
-    head: tuple[str, ...], lines: Lines, columns: int, spare: Sequence[str]
-) -> tuple[str, list[str]]:
+def narrowed(head: tuple[str, ...], lines: Lines, columns: int,
+             spare: Sequence[str]) -> tuple[str, list[str]]:
     """The table in at most this many columns of text, and the names of what had to be left out for it: the
-    `spare` first. Names of columns stand on as many lines as they have words.
-    """
+    `spare` first. Names of columns stand on as many lines as they have words."""
     out: list[str] = []
     while True:
         chosen = [i for i, name in enumerate(head) if name not in out]

@@ -21,8 +21,7 @@ class Technique:
     quantized in it too; `starts`, which part of that training the float network goes through first
     (Krishnamoorthi 2018, §3.2: begin with a trained network). `control` asks for a row beside it: a small
     dense network of equal bytes and equal epochs. `text` writes an option; `algorithm` is how float
-    convolutions multiply (`compress.convert`).
-    """
+    convolutions multiply (`compress.convert`)."""
 
     name: str
     network: str
@@ -94,21 +93,18 @@ NETWORKS = {"cnn": Network(nn.models.digits_cnn, 2e-2), "mlp": Network(nn.models
 SPARSITIES = (0.95, 0.9, 0.8, 0.7)
 RANKS = (2, 4, 8, 16)
 BITS = "{:.0f}-bit"
-TENTH = 1 / 3  # a tenth of the first phase's learning rate, as Han et al. (2015) retrain what is pruned
+THIRD = 1 / 3  # of the tuning rate: a tenth of the rate from scratch, as Han et al. (2015) retrain
 
 TECHNIQUES = (
-    Technique("float", "cnn"),
-    Technique("winograd", "cnn", algorithm="winograd"),
+    Technique("float", "cnn"), Technique("winograd", "cnn", algorithm="winograd"),
     Technique("int8", "cnn", quantize),
     Technique("int8 trained", "cnn", quantize, trained=True, rate=0.1, starts=0.7),
-    Technique("pruned", "cnn", prune_cnn, SPARSITIES, trained=True, control=True, rate=TENTH),
-    Technique("pruned + int8", "cnn", prune_and_quantize_cnn, SPARSITIES, True, True, TENTH, simulated=False),
+    Technique("pruned", "cnn", prune_cnn, SPARSITIES, trained=True, control=True, rate=THIRD),
+    Technique("pruned + int8", "cnn", prune_and_quantize_cnn, SPARSITIES, True, True, THIRD, simulated=False),
     Technique("shared", "cnn", share, (4,), trained=True, rate=0.1, text=BITS),
-    Technique("pruned + shared", "cnn", prune_and_share_cnn, SPARSITIES, True, True, TENTH),
-    Technique("float", "mlp"),
-    Technique("int8", "mlp", quantize),
+    Technique("pruned + shared", "cnn", prune_and_share_cnn, SPARSITIES, True, True, THIRD),
+    Technique("float", "mlp"), Technique("int8", "mlp", quantize),
     Technique("int8 trained", "mlp", quantize, trained=True, rate=0.1, starts=0.7),
     Technique("pruned", "mlp", prune_mlp, SPARSITIES, trained=True, control=True),
     Technique("shared", "mlp", share, (4,), trained=True, rate=0.3, text=BITS),
-    Technique("tensor train", "mlp", tensor_train_mlp, RANKS, True, True, rate=3.0, text="rank {:.0f}"),
-)
+    Technique("tensor train", "mlp", tensor_train_mlp, RANKS, True, True, rate=3.0, text="rank {:.0f}"))

@@ -11,7 +11,7 @@ from functools import partial
 
 __all__ = ["accept_every_letter", "folded", "width"]
 
-LIKE = {  # what stands for a letter of ours where it can't be written
+LIKE = {  # replacements of letters that a terminal can't show
     "×": "x", "→": "->", "←": "<-", "─": "-", "−": "-", "–": "-", "—": "-", "…": "...", "Δ": "d", "‖": "||",
     "·": "*", "≤": "<=", "≥": ">=", "±": "+-", "µ": "u", "∂": "d", "Σ": "sum", "√": "sqrt", "π": "pi",
     "σ": "sigma", "γ": "gamma", "β": "beta", "ε": "eps", "α": "alpha", "μ": "mu", "δ": "delta", "Φ": "Phi",
@@ -19,8 +19,7 @@ LIKE = {  # what stands for a letter of ours where it can't be written
     "θ": "theta", "λ": "lambda", "Π": "prod", "∏": "prod", "∫": "int", "∇": "grad", "≪": "<<", "⊗": "x",
     "↦": "->", "′": "'", "⌈": "ceil(", "⌉": ")", "⌊": "floor(", "⌋": ")", "⟨": "<", "⟩": ">", "§": "S",
     "½": "(1/2)", "⁄": "/", "ŵ": "w^", "ẋ": "x'", "ẏ": "y'",
-    "\N{COMBINING CIRCUMFLEX ACCENT}": "^", "\N{COMBINING MACRON}": "_bar", "\N{COMBINING DOT ABOVE}": "'",
-}  # fmt: skip
+    "\N{COMBINING CIRCUMFLEX ACCENT}": "^", "\N{COMBINING MACRON}": "_bar", "\N{COMBINING DOT ABOVE}": "'"}
 RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᐟᵀᵇᵐⁿᵖᵗˣʸ", "0123456789+-()/Tbmnptxy", strict=True))
 LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ᵢⱼₖₙ", "0123456789+-()ijkn", strict=True))
 SCRIPT = re.compile(f"[{''.join(RAISED)}]+|[{''.join(LOWERED)}]+")  # a whole exponent, or a whole index
@@ -28,7 +27,7 @@ POWER = re.compile(r"(?<=\^)−?\w{2,}")  # of the e^−βx that has no brackets
 
 
 def accept_every_letter() -> None:
-    """Standard output and error write a sign of ours that they can't encode as the nearest that they can.
+    """Standard output and error replace a letter that they can't encode by the nearest that they can.
 
     Every other letter becomes a backslash escape, which is the name of no other file; nothing fails.
     """

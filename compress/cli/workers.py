@@ -33,15 +33,9 @@ class Workers:
     def __enter__(self) -> Workers:
         from tqdm import tqdm
 
-        tqdm.set_lock(threading.RLock())  # its own is for processes, and needs one more to look after it
-        self.bar = tqdm(
-            total=self.epochs,
-            unit="epoch",
-            desc="training",
-            file=sys.stderr,
-            leave=False,
-            disable=sys.stderr is None or not sys.stderr.isatty(),
-        )
+        tqdm.set_lock(threading.RLock())  # its default starts one more process
+        self.bar = tqdm(total=self.epochs, unit="epoch", desc="training", file=sys.stderr, leave=False,
+                        disable=sys.stderr is None or not sys.stderr.isatty())
         self.moving = threading.Lock()
         self.entered = ExitStack()
         self.entered.enter_context(on_interrupt(self._kill))
@@ -84,7 +78,7 @@ class Workers:
             processes.end(process)
 
     def __exit__(self, *failure: object) -> None:
-        self._kill()  # they have no work, or work that nobody wants any more
+        self._kill()  # they have no work, or work whose result is no longer wanted
         self.threads.shutdown(wait=True, cancel_futures=True)
         for process in self.processes:
             process.wait()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.rules.record import Rule
-from nn.rules.select import only
+from nn.rules.choices import only
+from nn.rules.record import CONSTANT, Rule
 
 __all__ = ["CLIPPED_STRAIGHT_THROUGH", "STRAIGHT_THROUGH"]
 
@@ -23,4 +23,5 @@ CLIPPED_STRAIGHT_THROUGH = Rule(
     lambda y, target, *, low, high: (target, ((y >= low) & (y <= high),)),
     lambda g, saved, needs: (only(g, saved[0]), None),
     samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {"low": -0.8, "high": 1.1})],
-    surrogate=lambda y, target, low, high: lambda y, target: np.clip(y, low, high), fresh=True)
+    surrogate=lambda y, target, low, high: lambda y, target: np.clip(y, low, high), saves=CONSTANT,
+    fresh=True)

@@ -14,7 +14,7 @@ import numpy as np
 from nn.kernels import kmeans1d
 from nn.kernels.kmeans1d import nearest
 from nn.parameter import Parameter
-from nn.rules.record import Rule
+from nn.rules.record import CONSTANT, Rule
 from nn.tensor import Tensor, apply
 from nn.train import Diverged
 
@@ -40,7 +40,7 @@ SHARED = Rule(
     samples=lambda rng: [([rng.normal(size=3)],
                           {"codes": rng.integers(0, 3, (4, 5)), "rates": rng.random(3)})],
     surrogate=lambda c, *, codes, rates: lambda c: (c * rates)[codes],
-    fresh=True)
+    saves=CONSTANT, fresh=True)
 
 
 @dataclass

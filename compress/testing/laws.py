@@ -118,7 +118,7 @@ def pruned(parameter: Parameter) -> np.ndarray:
     where = np.zeros(parameter.shape, bool)
     for stage, state in zip(parameter.parametrization.stages, parameter.parametrization.states, strict=True):
         if Invariant.SUPPORT in stage.makes:
-            where |= stage.project(Tensor(np.ones(parameter.shape, np.float32)), state).data == 0
+            where |= stage.project(Tensor(np.full(parameter.shape, 2.0**100, np.float32)), state).data == 0
     return where
 
 

@@ -62,6 +62,12 @@ def negative(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return -np.abs(rng.standard_normal(shape)) - 0.01
 
 
+def rank_one(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Rows that are multiples of one row, exactly: whatever changes single weights makes the rank larger."""
+    row = rng.integers(-9, 10, (1, *shape[1:]))
+    return per_channel(rng.integers(-9, 10, shape[0]), len(shape)) * row
+
+
 def spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Channels whose ranges differ by up to 10⁸, as folded batch norms make them."""
     factor = 10.0 ** rng.uniform(-4, 4, shape[0])
@@ -69,7 +75,7 @@ def spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 STYLES: dict[str, Fill] = {fill.__name__: fill for fill in (normal, ties, constant, zeros, outlier, huge,
-                                                            subnormal, sparse, negative, spread)}
+                                                            subnormal, sparse, negative, rank_one, spread)}
 
 
 def weights(styles: tuple[str, ...] = tuple(STYLES),

@@ -1,6 +1,6 @@
 """Data: handwritten digits that come with the package, IDX and CIFAR files, seeded batches, augmentation.
 
-What few programs need is imported when it is first asked for, so that `import nn` stays quick.
+What few programs need is imported at its first use, so that `import nn` stays quick.
 """
 
 from importlib import import_module
@@ -10,23 +10,14 @@ from .idx import mnist, read_idx
 from .minibatches import batches
 from .uci import Digits, digits
 
-__all__ = [
-    "Digits",
-    "augment",
-    "batches",
-    "cifar10",
-    "digits",
-    "mnist",
-    "prefetch",
-    "read_cifar10",
-    "read_idx",
-]
+__all__ = ["Digits", "augment", "batches", "cifar10", "digits", "mnist", "prefetch", "read_cifar10",
+           "read_idx"]
 
 _LATER = {"cifar10": "nn.data.cifar", "read_cifar10": "nn.data.cifar", "prefetch": "nn.data.ahead"}
 
 
 def __getattr__(name: str) -> Any:
-    """augment, cifar10, read_cifar10 and prefetch, the first time; afterwards they are here."""
+    """augment, cifar10, read_cifar10 and prefetch at their first use; afterwards they are attributes."""
     if name == "augment":
         return import_module("nn.data.augment")
     if name not in _LATER:

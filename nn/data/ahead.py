@@ -1,4 +1,4 @@
-"""Items made in the background while those before them are used."""
+"""Prefetching: items are made in the background while those before them are used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import TypeVar
 
+from ..arguments import count, instance
 from ..context import ambient, within
 from ..kernels.kernel import forcing
 
@@ -16,26 +17,23 @@ _END = object()
 
 
 def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
-    """The same items in the same order, up to `ahead` of them drawn by a thread before they are asked for.
+    """The same items in the same order, up to `ahead` of them made by a thread before they are needed.
 
-    NumPy lets other threads run while it works, so that augmentation and training share two cores. What
-    `items` raises is raised here, where its item would have come. When the iterator that is returned is
-    closed or forgotten, the thread ends; nothing is drawn before the first item is asked for.
+    NumPy lets other threads run while it works, so that augmentation and training share two cores. An error
+    of `items` is raised here where its item would come. The thread begins with the first item, and ends when
+    the iterator is closed or garbage.
 
     Raises: TypeError for what is not iterable, ValueError for ahead < 1.
     """
-    if not isinstance(items, Iterable):
-        raise TypeError(f"prefetch: items must be iterable, got {type(items).__name__}")
-    if isinstance(ahead, bool) or not isinstance(ahead, int) or ahead < 1:
-        raise ValueError(f"prefetch: ahead must be a whole number >= 1, got {ahead!r}")
-    return _prefetched(items, ahead)
+    instance("prefetch", "items", items, Iterable, "iterable")
+    return _prefetched(items, count("prefetch", "ahead", ahead))
 
 
 def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
-    ready: SimpleQueue = SimpleQueue()    # of (item, None), at last (_END, None) or (_END, error)
+    ready: SimpleQueue = SimpleQueue()  # of (item, None), at last (_END, None) or (_END, error)
     room, stopped = Semaphore(ahead), False
     here = ambient.context
-    as_here = within("recording", here.recording), forcing(here.forced)    # nothing there is traced here
+    as_here = within("recording", here.recording), forcing(here.forced)  # but not the tracer
 
     def draw() -> None:
         try:
@@ -45,10 +43,10 @@ def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
                     ready.put((next(source), None))
         except StopIteration:
             ready.put((_END, None))
-        except BaseException as error:    # of any kind: it is raised in the thread that waits
+        except BaseException as error:  # raised again in the thread that waits
             ready.put((_END, error))
 
-    thread = Thread(target=copy_context().run, args=(draw,), name="prefetch", daemon=True)    # np.errstate
+    thread = Thread(target=copy_context().run, args=(draw,), name="prefetch", daemon=True)  # np.errstate
 
     def end() -> None:
         nonlocal stopped
@@ -70,6 +68,6 @@ def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
                 yield item
         finally:
             end()
-    except BaseException:    # should Ctrl-C have come in the middle of that
+    except BaseException:  # Ctrl-C may have come within end()
         end()
         raise

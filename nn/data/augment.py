@@ -1,13 +1,13 @@
-"""Augmentation: images changed as the world might have changed them, so that a network learns what stays.
+"""Augmentation: random changes of images that keep their class, so that a network learns to ignore them.
 
     augment = Compose((Flip(), Crop(padding=4), Noise(0.02)))
     x, y = augment(x, y, rng)
 
 Each takes a batch, x (N, C, H, W) of floats with its classes y, and a numpy.random.Generator, and returns a
-new batch of that dtype: the arguments are not written to, and equal generators give equal bits. What is
-random is drawn for each image by itself; its channels share it. What lies outside an image is 0.
+new batch of that dtype: the arguments are not changed, and equal generators give equal bits. Random numbers
+are drawn for each image by itself, and shared by its channels. Pixels outside an image are 0.
 
-All raise TypeError or ValueError, for their settings when they are built, for a batch when they are called.
+All raise TypeError or ValueError: for their settings when they are built, for a batch when they are called.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+
+from ..arguments import instance, is_int, number
 
 Batch = tuple[np.ndarray, np.ndarray]
 Augmentation: TypeAlias = "Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]"
@@ -32,8 +34,7 @@ class Compose:
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
         for i, step in enumerate(self.steps):
-            if not callable(step):
-                raise TypeError(f"Compose: steps[{i}] must be a function, got {type(step).__name__}")
+            instance("Compose", f"steps[{i}]", step, Callable, "a function")
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         for step in self.steps:
@@ -48,7 +49,7 @@ class Flip:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        _number("Flip", "p", self.p, 1)
+        number("Flip", "p", self.p, 0, 1, closed=True)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         _check("Flip", x, y, rng)
@@ -60,8 +61,7 @@ class Flip:
 class Crop:
     """A window of size×size pixels (None: of the image's own size) at a random place of the image with
     `padding` pixels of 0 around it (He et al. 2016, section 4.2).
-    Raises ValueError for a size or a padding that is none, or a window that is larger than the padded image.
-    """
+    Raises ValueError for an invalid size or padding, or a window that is larger than the padded image."""
 
     size: int | None = None
     padding: int = 4
@@ -103,7 +103,7 @@ class Rotate:
     degrees: float = 10.0
 
     def __post_init__(self) -> None:
-        _number("Rotate", "degrees", self.degrees, 360)
+        number("Rotate", "degrees", self.degrees, 0, 360, closed=True)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         _check("Rotate", x, y, rng)
@@ -118,7 +118,7 @@ class Noise:
     std: float = 0.05
 
     def __post_init__(self) -> None:
-        _number("Noise", "std", self.std, np.finfo(np.float32).max)
+        number("Noise", "std", self.std, 0, np.finfo(np.float32).max, closed=True)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         _check("Noise", x, y, rng)
@@ -142,7 +142,7 @@ class Cutout:
         return np.where(hole, x.dtype.type(0), x), y
 
     def _covered(self, centre: np.ndarray, n: int) -> np.ndarray:
-        """(N, n): which of n lines are within the squares about these centres."""
+        """(N, n): which of n rows or columns lie in the squares around these centres."""
         offset = np.arange(n) - (centre - self.size // 2)[:, None]
         return (offset >= 0) & (offset < self.size)
 
@@ -152,8 +152,9 @@ class Mixup:
     """λ x + (1 − λ) x′, and the classes alike as probabilities, x′ being another image of the batch and
     λ ~ Beta(α, α), one for each batch (Zhang et al. 2018, eq. 1 and figure 1a).
 
-    y becomes (N, classes), floats of x's dtype; probabilities that come are mixed as they are.
-    classes: how many there are. alpha: α > 0. Raises ValueError for settings and for classes that are none.
+    y becomes (N, classes), floats of x's dtype; it may also come as such probabilities.
+    classes: how many there are. alpha: α >= 0, where 0 mixes nothing. Raises ValueError for invalid settings
+    and classes.
     """
 
     classes: int
@@ -161,11 +162,11 @@ class Mixup:
 
     def __post_init__(self) -> None:
         _whole("Mixup", "classes", self.classes, 1)
-        _number("Mixup", "alpha", self.alpha, np.finfo(np.float32).max)
+        number("Mixup", "alpha", self.alpha, 0, np.finfo(np.float32).max, closed=True)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         _check("Mixup", x, y, rng)
-        share = x.dtype.type(rng.beta(self.alpha, self.alpha) if self.alpha else 1)    # Beta(0, 0): no mixing
+        share = x.dtype.type(rng.beta(self.alpha, self.alpha) if self.alpha else 1)  # Beta(0, 0): no mixing
         other, y = rng.permutation(len(x)), self._probabilities(y, x.dtype)
         return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
 
@@ -189,7 +190,7 @@ def rotated(x: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
     angle = np.radians(np.broadcast_to(degrees, n))[:, None, None]
     down, across = np.arange(h)[:, None] - (h - 1) / 2, np.arange(w) - (w - 1) / 2
     cos, sin = np.cos(angle), np.sin(angle)
-    from_y = across * sin + down * cos + (h - 1) / 2    # the rotation the other way, the y axis pointing down
+    from_y = across * sin + down * cos + (h - 1) / 2  # the rotation the other way, the y axis pointing down
     from_x = across * cos - down * sin + (w - 1) / 2
     top, left = np.floor(from_y).astype(int), np.floor(from_x).astype(int)
     padded, image = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))), np.arange(n)[:, None, None]
@@ -203,10 +204,8 @@ def rotated(x: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
 
 def _check(who: str, x: Any, y: Any, rng: Any) -> None:
     for name, array in (("x", x), ("y", y)):
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{who}: {name} must be a NumPy array, got {type(array).__name__}")
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{who}: rng must be a numpy.random.Generator, got {type(rng).__name__}")
+        instance(who, name, array, np.ndarray, "a NumPy array")
+    instance(who, "rng", rng, np.random.Generator, "a numpy.random.Generator")
     if x.dtype.kind != "f":
         raise TypeError(f"{who}: x must be floats, got {x.dtype}")
     if x.ndim != 4 or 0 in x.shape[1:]:
@@ -215,15 +214,8 @@ def _check(who: str, x: Any, y: Any, rng: Any) -> None:
         raise ValueError(f"{who}: x and y must have equally many rows, got {x.shape} and {y.shape}")
 
 
-def _number(who: str, name: str, value: Any, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
-    if not 0 <= value <= high:
-        raise ValueError(f"{who}: {name} must be in [0, {high:g}], got {value}")
-
-
 def _whole(who: str, name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if not is_int(value):
         raise TypeError(f"{who}: {name} must be a whole number, got {value!r}")
     if value < least:
         raise ValueError(f"{who}: {name} must be >= {least}, got {value}")

@@ -1,7 +1,7 @@
 """The binary files of CIFAR-10: 60,000 colour images of 32×32 pixels (Krizhevsky 2009).
 
-A file is a row of records of 3073 bytes without a header: the class, and the red, the green and the blue
-plane, each row by row. A file of another format is told by its length, or by a class that is not in 0..9.
+A file is a sequence of records of 3073 bytes without a header: the class, and the red, the green and the blue
+plane, each row by row. A file of another format shows by its length, or by a class that is not in 0..9.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _TRAIN, _TEST = tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.b
 def read_cifar10(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """The images (N, 3, 32, 32) and classes (N,) in one file, both uint8.
 
-    Raises: FileError if its length is no positive multiple of a record's, or a class is not in 0..9; OSError
-    if it can't be read.
-    path: of a binary file, a record of 3,073 bytes for each image.
+    path: a binary file, with a record of 3,073 bytes for each image.
+    Raises: FileError if its length is not a positive multiple of that, or a class is not in 0..9; OSError if
+    it can't be read.
     """
     with open(path, "rb") as file:
         content = file.read()

@@ -1,7 +1,7 @@
 """IDX, the format of MNIST (LeCun, Cortes & Burges 1998), Fashion-MNIST and their kin.
 
 Two zero bytes, a byte for the dtype, a byte for the number of dimensions, each dimension as four bytes, and
-the values; all big-endian. The header is only believed after it was compared with the bytes that follow.
+the values; all big-endian. The header is checked against the number of bytes that follow.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ _CHUNK = 1 << 20
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """The array in an IDX file, plain or gzip-compressed (told apart by their first bytes).
+    """The array in an IDX file, plain or gzip-compressed (which the first bytes tell).
 
-    Returns: uint8, int8, int16, int32, float32 or float64, in this machine's byte order.
+    path: the file. Returns: uint8, int8, int16, int32, float32 or float64, in this machine's byte order.
     Raises: FileError if the header is not IDX or lies about the size; OSError if the file can't be read.
-    path: of the file.
     """
     import gzip
 
@@ -65,7 +64,7 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
 
 
 def _read_at_most(file: BinaryIO, size: int) -> bytes:
-    """Up to `size` bytes, without reserving room for bytes that may not be there."""
+    """Up to `size` bytes, without allocating memory for bytes that may not be there."""
     parts = []
     while size > 0 and (part := file.read(min(size, _CHUNK))):
         parts.append(part)
@@ -83,10 +82,8 @@ def mnist(folder: str | os.PathLike[str]) -> Digits:
     """
     found = [_find(folder, name) for name in _FILES]
     x_train, y_train, x_test, y_test = (read_idx(path) for path in found)
-    for images, labels, (images_path, labels_path) in (
-        (x_train, y_train, found[:2]),
-        (x_test, y_test, found[2:]),
-    ):
+    for images, labels, (images_path, labels_path) in ((x_train, y_train, found[:2]),
+                                                       (x_test, y_test, found[2:])):
         if images.dtype != np.uint8 or images.ndim != 3 or images.size == 0:
             raise FileError(f"{images_path}: wanted uint8 images (N,H,W), got {images.dtype} {images.shape}")
         if labels.dtype != np.uint8 or labels.ndim != 1:
@@ -98,12 +95,8 @@ def mnist(folder: str | os.PathLike[str]) -> Digits:
     return Digits(_scale(x_train), y_train.astype(np.int64), _scale(x_test), y_test.astype(np.int64))
 
 
-_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+          "t10k-labels-idx1-ubyte")
 
 
 def _scale(images: np.ndarray) -> np.ndarray:
@@ -111,7 +104,7 @@ def _scale(images: np.ndarray) -> np.ndarray:
 
 
 def _find(folder: str | os.PathLike[str], name: str) -> str:
-    dotted = name.replace("-idx", ".idx")    # as other programs unpack them
+    dotted = name.replace("-idx", ".idx")  # as some programs unpack them
     for place in ("", "raw", os.path.join("MNIST", "raw")):
         for file in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
             path = os.path.join(folder, place, file)
@@ -119,5 +112,4 @@ def _find(folder: str | os.PathLike[str], name: str) -> str:
                 return path
     raise FileNotFoundError(
         f"{os.fspath(folder)}: no {name}[.gz] here, in raw/ or in MNIST/raw/, nor a {dotted}[.gz]; wanted "
-        f"{', '.join(_FILES)}"
-    )
+        f"{', '.join(_FILES)}")

@@ -1,4 +1,4 @@
-"""Mini-batches in an order that a seed decides."""
+"""Mini-batches in an order that a Generator decides."""
 
 from __future__ import annotations
 
@@ -6,26 +6,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..arguments import count, instance
 
-def batches(
-    x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, shuffle: bool = True
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+
+def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
+            shuffle: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs (x[rows], y[rows]) of `size` rows that pass once over the data; the last pair may be shorter.
 
-    Dropping the short batch would hide the same few images from every unshuffled pass; keeping it means
-    that a mean over batches must be weighted by their sizes.
-
+    It is kept, since dropping it would hide the same rows from every unshuffled pass; so weight a mean over
+    batches by their sizes. shuffle: whether the rows come in a random order, drawn from rng, or as they are.
     Raises: TypeError for x, y or rng of another type; ValueError for no rows, for different numbers of rows,
     for size < 1.
-    shuffle: whether the rows come in a random order, by rng, or in their own.
     """
     for name, array in (("x", x), ("y", y)):
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"batches: {name} must be a NumPy array, got {type(array).__name__}")
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"batches: rng must be a numpy.random.Generator, got {type(rng).__name__}")
-    if not isinstance(size, (int, np.integer)) or size < 1:
-        raise ValueError(f"batches: size must be a whole number >= 1, got {size!r}")
+        instance("batches", name, array, np.ndarray, "a NumPy array")
+    instance("batches", "rng", rng, np.random.Generator, "a numpy.random.Generator")
+    count("batches", "size", size)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise ValueError(f"batches: x and y must have equally many rows (> 0), got {x.shape} and {y.shape}")
     order = rng.permutation(len(x)) if shuffle else np.arange(len(x))

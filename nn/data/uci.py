@@ -15,7 +15,7 @@ _TRAIN = 1437  # the first 1437 images; the last 360 are the test set
 class Digits(NamedTuple):
     """Images (N, 1, H, W), float32 in 0..1, and their classes (N,), int64, as two parts.
 
-    x_train, y_train: what is trained on; x_test, y_test: what is measured on.
+    x_train, y_train: to train on; x_test, y_test: to test on.
     """
 
     x_train: np.ndarray
@@ -24,12 +24,10 @@ class Digits(NamedTuple):
     y_test: np.ndarray
 
     def validation_split(self, size: int = 287) -> Digits:
-        """The training part alone, its last `size` images in the place of the test part.
+        """The training part alone, with its last `size` images as the test part.
 
-        Whatever chooses something (bits, a sparsity, when to stop) is given this, and so can't see the
-        test images.
-
-        Raises: ValueError if that leaves no image in one of the parts.
+        Choices (when to stop, a learning rate) are made on this, and so can't see the test images. Raises
+        ValueError if that leaves no image in one of the parts.
         """
         if not 0 < size < len(self.x_train):
             raise ValueError(f"validation_split: size must be in 1..{len(self.x_train) - 1}, got {size}")
@@ -40,9 +38,8 @@ def digits() -> Digits:
     """The digits: 1437 images to learn from and the last 360 to test on, in the data set's own order.
 
     They are not shuffled first: on a random split the same network scores 99.4 % instead of 97.1 %, because
-    it is then tested on the handwriting of people it learned from.
-
-    Raises: FileError if the file in the package is damaged.
+    it is then tested on the handwriting of people it learned from. Raises FileError if the file in the
+    package is damaged.
     """
     path = os.path.join(os.path.dirname(__file__), "digits.npz")
     try:
@@ -59,10 +56,8 @@ def digits() -> Digits:
 
 def _check(path: str, name: str, array: np.ndarray, shape: tuple[int, ...], largest: int) -> None:
     if array.dtype != np.uint8 or array.shape != shape or array.max() > largest:
-        raise FileError(
-            f"{path}: {name} must be uint8 of shape {shape} with values 0..{largest}, "
-            f"got {array.dtype} of shape {array.shape}"
-        )
+        raise FileError(f"{path}: {name} must be uint8 of shape {shape} with values 0..{largest}, "
+                        f"got {array.dtype} of shape {array.shape}")
 
 
 def _zip_errors() -> tuple[type[Exception], ...]:

@@ -18,7 +18,7 @@ def relu(input: Operand) -> Tensor:
 
 def leaky_relu(input: Operand, negative_slope: float = 0.01) -> Tensor:
     """input where it is positive, else negative_slope·input; at 0 the gradient is that of the left."""
-    return apply(rules.units.leaky_relu, input, negative_slope=negative_slope)
+    return apply(rules.activations.leaky_relu, input, negative_slope=negative_slope)
 
 
 def tanh(input: Operand) -> Tensor:
@@ -43,12 +43,12 @@ def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Tens
     """
     if not is_number(beta) or not beta > 0:
         raise ValueError(f"softplus: beta is {beta!r}, wanted a number > 0")
-    return apply(rules.functions.softplus, input, beta=beta, threshold=threshold)
+    return apply(rules.activations.softplus, input, beta=beta, threshold=threshold)
 
 
 def silu(input: Operand) -> Tensor:
     """x·σ(x) of each entry x of input. Elfwing, Uchibe & Doya (2018)."""
-    return apply(rules.units.silu, input)
+    return apply(rules.activations.silu, input)
 
 
 def gelu(input: Operand, approximate: str = "none") -> Tensor:
@@ -58,7 +58,7 @@ def gelu(input: Operand, approximate: str = "none") -> Tensor:
     """
     if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate is {approximate!r}, wanted 'none' or 'tanh'")
-    return apply(rules.erf.gelu if approximate == "none" else rules.units.gelu_tanh, input)
+    return apply(rules.activations.gelu if approximate == "none" else rules.activations.gelu_tanh, input)
 
 
 def softmax(input: Operand, dim: int = -1) -> Tensor:
@@ -84,7 +84,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
         raise TypeError(f"dropout: the input is a {type(input).__name__}, wanted a Tensor or an array")
     if not training or p == 0:
         return as_tensor(input)
-    if input.dtype.kind != "f":    # 1/(1 − p) is no integer
+    if input.dtype.kind != "f":  # 1/(1 − p) is no integer
         raise TypeError(f"dropout: the input is {input.dtype}; convert it to a floating-point dtype first")
     keep = generator().random(input.shape, dtype=np.float32) >= p
     return apply(rules.activations.dropout, input, keep, p=p)

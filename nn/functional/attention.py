@@ -27,6 +27,6 @@ def scaled_dot_product_attention(query: Operand, key: Operand, value: Operand,
     if not dropout_p:
         return apply(rule, query, key, value, attn_mask, is_causal=is_causal, scale=scale)
     value = as_tensor(value)
-    every = np.eye(value.shape[-2], dtype=value.dtype)    # with these as values, attention gives its weights
+    every = np.eye(value.shape[-2], dtype=value.dtype)  # with these as values, attention gives its weights
     weights = apply(rule, query, key, every, attn_mask, is_causal=is_causal, scale=scale)
     return dropout(weights, dropout_p) @ value

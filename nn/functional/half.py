@@ -1,4 +1,4 @@
-"""Functions of several operations, of float16: all of them in float32, and one rounding."""
+"""Functions made of several operations: of float16 they are computed in float32 and rounded once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def rounded_once(function: F) -> F:
-    """The function, whose steps are not rounded to float16 each: where a sum leaves it, the mean need not.
+    """The function, not rounded to float16 after each step: a sum may overflow where the mean does not.
 
     Arguments may be Tensors or arrays; the result is a Tensor, of float16 unless one of them is wider.
     """

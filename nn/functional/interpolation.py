@@ -11,7 +11,7 @@ from ..tensor import Operand, Tensor
 from .half import rounded_once
 from .shapes import as_tensor
 
-_AXES = {"nearest": None, "linear": 1, "bilinear": 2}    # mode: how many axes of pixels it takes
+_AXES = {"nearest": None, "linear": 1, "bilinear": 2}  # mode: how many axes of pixels it takes
 
 
 @rounded_once
@@ -20,9 +20,8 @@ def interpolate(input: Operand, size: int | Sequence[int] | None = None,
                 align_corners: bool | None = None) -> Tensor:
     """(N, C, H, W) → (N, C, H', W'), or (N, C, L) → (N, C, L'), by looking between the pixels of `input`.
 
-    size: H' and W', or one number for both. scale_factor: instead, what to multiply H and W with (rounded
-    down),
-        a number or one for each.
+    size: H' and W', or one number for both. scale_factor: instead, what H and W are multiplied by (rounded
+        down), a number or one for each.
     mode: "nearest": pixel ⌊i·s⌋ for pixel i, s = H/H' (or 1/scale_factor); "linear" (of a signal) and
         "bilinear" (of an image): the pixels on both sides of the place, by how near they are. Floats only.
     align_corners: for the last two, where the places are. False or None: (i + ½)·s − ½, the middles of pixels
@@ -47,10 +46,10 @@ def interpolate(input: Operand, size: int | Sequence[int] | None = None,
         wide = np.float64 if x.dtype == np.float64 else np.float32
         i, step = np.arange(length, dtype=wide), wide(step)
         if mode == "nearest":
-            if axes == 2 and length in (n, 2 * n):    # PyTorch's short cut for images
+            if axes == 2 and length in (n, 2 * n):  # PyTorch's short cut for images
                 step = wide(n / length)
             x = x.index_select(axis, np.minimum((i * step).astype(np.int64), n - 1))
-        elif length != n:    # else each pixel stays in its place, whatever the factor that was rounded down
+        elif length != n:  # else each pixel stays in its place, even if a factor was rounded down
             if align_corners:
                 step = wide((n - 1) / (length - 1) if length > 1 else 0)
             x = _between(x, axis, i * step if align_corners else np.maximum((i + 0.5) * step - wide(0.5), 0))
@@ -58,7 +57,7 @@ def interpolate(input: Operand, size: int | Sequence[int] | None = None,
 
 
 def _lengths(have, size, scale_factor):
-    """For each axis: how many pixels are wanted, and how many of the input's one of them is wide."""
+    """For each axis: how many pixels are wanted, and how wide each is in pixels of the input."""
     if (size is None) == (scale_factor is None):
         raise ValueError(f"interpolate: size is {size!r} and scale_factor is {scale_factor!r}, wanted one of "
                          "the two")
@@ -79,7 +78,7 @@ def _lengths(have, size, scale_factor):
 
 
 def _between(x, axis, places):
-    """At `places` (in pixels, from 0) along `axis`: the pixel before, and so much of the way to the next."""
+    """At `places` (in pixels, from 0) along `axis`: a mixture of the pixel before and the one behind."""
     n = x.shape[axis]
     before = np.minimum(places.astype(np.int64), n - 1)
     behind = np.minimum(before + 1, n - 1)

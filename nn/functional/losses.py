@@ -21,17 +21,17 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
     (C,), a factor for each class; the mean is then over the weights. ignore_index: a class whose examples do
     not count. reduction: "mean", "sum" or "none". label_smoothing: the part of the target that is spread
     evenly over all classes (Szegedy et al., "Rethinking the Inception architecture", 2016).
-    Raises ValueError for a class outside 0 … C − 1, and it or TypeError for what else does not fit.
+    Raises ValueError for a class outside 0 … C − 1, ValueError or TypeError for whatever else does not fit.
     """
     _known("cross_entropy", reduction, ignore_index)
-    x, t = as_tensor(input), target if type(target) is np.ndarray else as_tensor(target)    # not copied
+    x, t = as_tensor(input), target if type(target) is np.ndarray else as_tensor(target)  # not copied
     if not is_number(label_smoothing) or not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing!r}, wanted 0 to 1")
     if t.dtype.kind == "f" and x.ndim and t.shape == x.shape:
         return _soft_cross_entropy(x, as_tensor(t), weight, reduction, label_smoothing)
     data = x._data
     if weight is None and not label_smoothing and data.ndim == 2 and data.dtype.kind == "f":
-        no_class = not 0 <= ignore_index < data.shape[1]    # then the rule itself refuses it: no need to look
+        no_class = not 0 <= ignore_index < data.shape[1]  # then the rule refuses it itself
         if no_class or not _holds(t, ignore_index):
             try:
                 return _reduced("cross_entropy", apply(rules.losses.cross_entropy, x, t), reduction)
@@ -47,7 +47,7 @@ def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, 
              reduction: str = "mean") -> Tensor:
     """−input at the class `target`, of log-probabilities (N, C), (N, C, d…) or (C,).
 
-    weight, ignore_index, reduction, and what is raised: as of cross_entropy.
+    weight, ignore_index and reduction are those of cross_entropy. Raises what that raises.
     """
     _known("nll_loss", reduction, ignore_index)
     x, t = as_tensor(input), as_tensor(target)
@@ -79,16 +79,16 @@ def _class_loss(op, log_p, target, weight, ignore_index, reduction, smoothing):
         raise ValueError(f"{op}: classes from {classes.min()} to {classes.max()} came, "
                          f"but logits of shape {log_p.shape} know 0 to {c - 1}")
     factors = _factors(op, weight, c, log_p.dtype)
-    each = np.where(counts, factors[classes], 0).astype(log_p.dtype)    # the weight of each example
+    each = np.where(counts, factors[classes], 0).astype(log_p.dtype)  # the weight of each example
     losses = -log_p.gather(axis, np.expand_dims(classes, axis)).squeeze(axis)
-    losses = losses.where(counts, 0) * each    # chosen first: 0·∞ of one that does not count is no number
+    losses = losses.where(counts, 0) * each  # selected first: 0·∞ would be NaN
     if smoothing:
         spread = -(log_p * factors.reshape(-1, *(1,) * (log_p.ndim - axis - 1))).sum(axis).where(counts, 0)
         losses = losses * (1 - smoothing) + spread * (smoothing / c)
     if reduction != "mean":
         return _reduced(op, losses, reduction)
     total = each.sum()
-    return losses.sum() / total if total else losses.sum() + np.nan    # no example counts: 0/0, gradient 0
+    return losses.sum() / total if total else losses.sum() + np.nan  # no example counts: NaN, with gradient 0
 
 
 def _soft_cross_entropy(x, target, weight, reduction, smoothing):
@@ -126,7 +126,7 @@ def l1_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
 
     reduction: "mean", "sum" or "none". Raises ValueError for another, and for shapes that differ.
     """
-    return _reduced("l1_loss", apply(rules.divergences.l1, input, target), reduction)
+    return _reduced("l1_loss", apply(rules.losses.l1, input, target), reduction)
 
 
 @rounded_once
@@ -138,7 +138,7 @@ def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: 
     """
     if not is_number(delta) or not delta > 0:
         raise ValueError(f"huber_loss: delta is {delta!r}, wanted a number > 0")
-    return _reduced("huber_loss", apply(rules.divergences.huber, input, target, delta=delta), reduction)
+    return _reduced("huber_loss", apply(rules.losses.huber, input, target, delta=delta), reduction)
 
 
 @rounded_once
@@ -159,9 +159,9 @@ def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target:
 
     log_target: the target is log-probabilities too. reduction may also be "batchmean", the sum over the
     number of examples, which is the mathematical one; "mean" is over all entries.
-    Raises ValueError for a reduction that is none, and for shapes that differ.
+    Raises ValueError for another reduction, and for shapes that differ.
     """
-    entries = apply(rules.divergences.kl_div, input, target, log_target=log_target)
+    entries = apply(rules.losses.kl_div, input, target, log_target=log_target)
     if reduction == "batchmean":
         return entries.sum() / (entries.shape[0] if entries.ndim else 1)
     return _reduced("kl_div", entries, reduction)
@@ -175,7 +175,7 @@ def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Op
     weight: a factor for each entry; pos_weight: one for the first term. Both broadcast. reduction: "mean",
     "sum" or "none". Raises ValueError for another, and for shapes that do not fit.
     """
-    losses = apply(rules.divergences.binary_cross_entropy_with_logits, input, target, pos_weight)
+    losses = apply(rules.losses.binary_cross_entropy_with_logits, input, target, pos_weight)
     losses = losses if weight is None else losses * weight
     return _reduced("binary_cross_entropy_with_logits", losses, reduction)
 

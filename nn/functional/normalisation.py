@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import rules
-from ..backward import wrote
 from ..context import ambient
 from ..tensor import Operand, Tensor, apply
+from ..versions import wrote
 from .half import rounded_once
 from .shapes import as_tensor
 
@@ -32,10 +32,11 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are wanted in evaluation")
-        return apply(rules.normalise.batch_norm_eval, input, weight, bias, running_mean, running_var, eps=eps)
+        return apply(rules.batch_norm.batch_norm_eval, input, weight, bias, running_mean, running_var,
+                     eps=eps)
     once = not ambient.context.replaying
     running = [getattr(r, "_data", r) if once else None for r in (running_mean, running_var)]
-    out = apply(rules.normalise.batch_norm, input, weight, bias,
+    out = apply(rules.batch_norm.batch_norm, input, weight, bias,
                 running_mean=running[0], running_var=running[1], momentum=momentum, eps=eps)
     for array in running:
         if array is not None:

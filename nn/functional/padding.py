@@ -10,7 +10,7 @@ from .. import rules
 from ..tensor import Operand, Tensor, apply
 from .shapes import as_tensor
 
-_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}    # PyTorch's name: NumPy's
+_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTorch's name: NumPy's
 
 
 def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -20,8 +20,7 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
     A negative number cuts entries off. mode: "constant" (with `value`, 0 if left out), or what lies inside
     once more: "reflect" (mirrored, the edge not repeated), "replicate" (the edge), "circular" (from the other
     side).
-    Raises TypeError for widths that are no ints, ValueError for a mode that is none and widths that do not
-    fit.
+    Raises TypeError for widths that are not ints, ValueError for another mode and for widths that do not fit.
     """
     x = as_tensor(input)
     if not isinstance(pad, (tuple, list)) or any(
@@ -48,7 +47,7 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
 def _mirrored(x, widths, mode):
     """Padded with what lies inside: a selection of the axis's own entries.
 
-    What is cut off on one side comes in on the other all the same, but for "circular", as in PyTorch.
+    Entries that are cut off on one side still count on the other, except for "circular", as in PyTorch.
     """
     for axis, (left, right) in enumerate(widths):
         if mode == "circular" and min(left, right) < 0:

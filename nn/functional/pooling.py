@@ -1,7 +1,7 @@
 """Pooling: the greatest or the mean of each window of an image (N, C, H, W) or a signal (N, C, L).
 
-Two rules do it all, max_pool2d and avg_pool2d. Windows that they do not know (with holes, over the edge, of
-unequal sizes) are first laid side by side, or the image enlarged, and then pooled by them.
+Two rules do it all, max_pool2d and avg_pool2d. Windows that they do not have (with holes, over the edge, of
+unequal sizes) are first laid side by side, or the image is padded.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int
     """The mean of each of H'×W' windows that cover input (N, C, H, W).
 
     The i-th goes from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉. output_size: (H', W'), an int for both, None for the size
-    there is. Raises ValueError or TypeError for others.
+    of the input. Raises ValueError or TypeError for anything else.
     """
     rule = rules.pool.avg_pool2d
     x, bounds = _adaptive("adaptive_avg_pool2d", input, output_size)
@@ -91,8 +91,8 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int
 def adaptive_max_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
     """The greatest of each of H'×W' windows that cover input (N, C, H, W), as in adaptive_avg_pool2d.
 
-    output_size: (H', W'), an int for both, None for the size there is. Raises ValueError or TypeError for
-    others.
+    output_size: (H', W'), an int for both, None for the size of the input. Raises ValueError or TypeError
+    for anything else.
     """
     x, bounds = _adaptive("adaptive_max_pool2d", input, output_size)
     kernel = tuple(int((end - start).max()) for start, end in bounds)

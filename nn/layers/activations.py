@@ -56,8 +56,8 @@ class LogSigmoid(Module):
 class Softplus(Module):
     """log(1 + e^(β·x))/β of each entry, a smooth ReLU; x itself where β·x > threshold.
 
-    beta: β > 0, how sharp the bend is. threshold: where the straight line begins, which is no further from
-    the curve than float32 rounds.
+    beta: β > 0, how sharp the bend is. threshold: where the straight line begins; there it differs from the
+    curve by less than float32 rounds.
     """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
@@ -100,7 +100,7 @@ class GELU(Module):
 class Softmax(Module):
     """eˣ/Σeˣ over the axis `dim`: positive numbers that add up to 1.
 
-    Raises TypeError for a dim that is no int.
+    Raises TypeError for a dim that is not an int.
     """
 
     def __init__(self, dim: int = -1) -> None:

@@ -9,36 +9,25 @@ from .. import init
 from ..module import Module
 from ..parameter import Parameter
 from ..tensor import Tensor
-from .checks import flags, number, positive, shape_of, wrong_input
+from .checks import flags, number, positive, shape_of, source, wrong_input
 from .linear import Linear
-from .start import source
 
 Mask = Tensor | np.ndarray | None
 
 
 class MultiheadAttention(Module):
-    """num_heads attentions side by side, each over embed_dim/num_heads numbers of what Linear layers make.
+    """num_heads attentions in parallel, each over embed_dim/num_heads features of projected inputs.
 
-    in_proj_weight (3·embed_dim, embed_dim) makes queries, keys and values; with kdim or vdim, the widths of
-    keys and values, three weights of their own do, q_proj_weight, k_proj_weight and v_proj_weight. Inputs are
-    (L, N, E), or (N, L, E) with batch_first, or (L, E). dropout: the probability with which a weight of the
-    attention is 0 while training. bias: whether the Linear layers have one. rng: where weights start from,
-    nn.random.generator() if left out.
-    Raises ValueError for sizes that are none or do not divide, and for inputs or masks of other shapes.
+    in_proj_weight (3·embed_dim, embed_dim) projects to queries, keys and values; with kdim or vdim, the
+    widths of keys and values, q_proj_weight, k_proj_weight and v_proj_weight do. Inputs are (L, N, E), or (N,
+    L, E) with batch_first, or (L, E). dropout: the probability that an attention weight is 0 while training.
+    bias: whether the projections have one. rng: draws the first weights; nn.random.generator() if left out.
+    Raises ValueError for sizes that are invalid or do not divide, and for inputs or masks of other shapes.
     """
 
-    def __init__(
-        self,
-        embed_dim: int,
-        num_heads: int,
-        dropout: float = 0.0,
-        bias: bool = True,
-        *,
-        kdim: int | None = None,
-        vdim: int | None = None,
-        batch_first: bool = False,
-        rng: np.random.Generator | None = None,
-    ) -> None:
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, *,
+                 kdim: int | None = None, vdim: int | None = None, batch_first: bool = False,
+                 rng: np.random.Generator | None = None) -> None:
         kdim, vdim = (embed_dim if width is None else width for width in (kdim, vdim))
         positive(self, embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
         if embed_dim % num_heads:
@@ -47,7 +36,7 @@ class MultiheadAttention(Module):
         flags(self, bias=bias, batch_first=batch_first)
         self.embed_dim, self.num_heads, self.kdim, self.vdim = embed_dim, num_heads, kdim, vdim
         self.dropout, self.batch_first = dropout, batch_first
-        rng = source(rng)
+        rng = source(self, rng)
         widths = {"q": embed_dim, "k": kdim, "v": vdim}
         if kdim == vdim == embed_dim:
             widths = {"in": embed_dim}
@@ -59,30 +48,23 @@ class MultiheadAttention(Module):
         if bias:
             init.zeros_(self.out_proj.bias)
 
-    def forward(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        key_padding_mask: Mask = None,
-        need_weights: bool = True,
-        attn_mask: Mask = None,
-        average_attn_weights: bool = True,
-        is_causal: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        """(output, weights): what the queries found, and where they looked, (N, L, S) or (N, heads, L, S).
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Mask = None,
+                need_weights: bool = True, attn_mask: Mask = None, average_attn_weights: bool = True,
+                is_causal: bool = False) -> tuple[Tensor, Tensor | None]:
+        """(output, weights): the values attended to, and the attention weights, (N, L, S) or (N, heads, L,
+        S).
 
-        Masks: booleans, true where *not* to look (the other way round than in F.scaled_dot_product_attention,
-        as in PyTorch), or floats that are added to the scores. key_padding_mask (N, S) is for all queries,
-        attn_mask (L, S) or (N·heads, L, S) for all keys. need_weights=False: weights are None, and a query
-        that may look nowhere finds 0; with weights it finds NaN. is_causal, if there is no attn_mask: query i
-        sees keys 0 … i.
+        Masks: booleans, true at keys to ignore (the opposite of F.scaled_dot_product_attention, as in
+        PyTorch), or floats that are added to the scores. key_padding_mask (N, S) is for all queries,
+        attn_mask (L, S) or (N·heads, L, S) for all keys. With need_weights=False the weights are None, and a
+        query without keys gives 0; else it gives NaN. is_causal, if there is no attn_mask: query i attends to
+        keys 0 … i.
         """
         single = len(shape_of(self, query)) == 2
-        q, k, v = self._projected(query, key, value, single)
+        q, k, v = _projected(self, query, key, value, single)
         n, _, length, _ = q.shape
         causal = bool(is_causal) and not need_weights and attn_mask is None and key_padding_mask is None
-        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal and not causal)
+        mask = _mask(q, k, key_padding_mask, attn_mask, is_causal and not causal)
         p = self.dropout if self.training else 0.0
         weights = None
         if need_weights:
@@ -100,65 +82,66 @@ class MultiheadAttention(Module):
             found = found.transpose(0, 1)
         return found, weights
 
-    def _projected(self, query, key, value, single):
-        """Queries, keys and values of each head, (N, heads, L, E/heads)."""
-        inputs = (query, key, value)
-        widths = (self.embed_dim, self.kdim, self.vdim)
-        for x, width in zip(inputs, widths, strict=True):
-            if len(shape_of(self, x)) != (2 if single else 3) or x.shape[-1] != width:
-                raise wrong_input(self, x, f"(L, {width})" if single else f"(L, N, {width}) or, batch_first, "
-                                                                          f"(N, L, {width})")
-        same = query is key is value
-        inputs = [x if isinstance(x, Tensor) else Tensor(x) for x in inputs[:1 if same else 3]]
-        if single:
-            inputs = [x.unsqueeze(0) for x in inputs]
-        elif not self.batch_first:
-            inputs = [x.transpose(0, 1) for x in inputs]
-        lengths = {x.shape[1] for x in inputs[1:]}    # of keys and values
-        if len({x.shape[0] for x in inputs}) > 1 or len(lengths) > 1:
-            raise ValueError(f"MultiheadAttention: query {query.shape}, key {key.shape} and value "
-                             f"{value.shape} do not fit; wanted one batch for all, and one length for key "
-                             "and value")
-        bias = None if self.in_proj_bias is None else self.in_proj_bias.parametrized()
-        if hasattr(self, "in_proj_weight"):
-            weight = self.in_proj_weight.parametrized()
-            if same:
-                made = F.linear(inputs[0], weight, bias).chunk(3, -1)
-                return [self._heads(x) for x in made]
-            weights = weight.chunk(3)
-        else:
-            weights = [getattr(self, f"{name}_proj_weight").parametrized() for name in "qkv"]
-        biases = (None,) * 3 if bias is None else bias.chunk(3)
-        return [self._heads(F.linear(*each)) for each in zip(inputs, weights, biases, strict=True)]
-
-    def _heads(self, x):
-        n, length, width = x.shape
-        return x.reshape(n, length, self.num_heads, width // self.num_heads).permute(0, 2, 1, 3)
-
-    def _mask(self, q, k, key_padding_mask, attn_mask, is_causal):
-        """What is added to the scores (N, heads, L, S), or None."""
-        (n, heads, length, _), keys = q.shape, k.shape[2]
-        if attn_mask is None and is_causal:
-            attn_mask = np.triu(np.ones((length, keys), bool), 1)
-        total = None
-        for name, mask, shapes in (
-            ("attn_mask", attn_mask, {(length, keys): (length, keys),
-                                      (n * heads, length, keys): (n, heads, length, keys)}),
-            ("key_padding_mask", key_padding_mask, {(n, keys): (n, 1, 1, keys), (keys,): (1, 1, 1, keys)}),
-        ):
-            if mask is None:
-                continue
-            if mask.shape not in shapes:
-                raise ValueError(f"MultiheadAttention: {name} has shape {mask.shape}, wanted "
-                                 f"{' or '.join(map(str, shapes))}")
-            if mask.dtype == bool:
-                where = F.where if isinstance(mask, Tensor) else np.where    # a trace hears of a Tensor's
-                mask = where(mask, np.full((), -np.inf, q.dtype), np.zeros((), q.dtype))
-            elif mask.dtype.kind != "f":
-                raise TypeError(f"MultiheadAttention: {name} must be booleans or floats, got {mask.dtype}")
-            mask = mask.reshape(shapes[mask.shape])
-            total = mask if total is None else total + mask
-        return total
-
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, {self.num_heads}, dropout={self.dropout}, batch_first={self.batch_first}"
+
+
+def _projected(attention, query, key, value, single):
+    """Queries, keys and values of each head, (N, heads, L, E/heads)."""
+    inputs, widths = (query, key, value), (attention.embed_dim, attention.kdim, attention.vdim)
+    for x, width in zip(inputs, widths, strict=True):
+        if len(shape_of(attention, x)) != (2 if single else 3) or x.shape[-1] != width:
+            wanted = f"(L, {width})" if single else f"(L, N, {width}) or, batch_first, (N, L, {width})"
+            raise wrong_input(attention, x, wanted)
+    same = query is key is value
+    inputs = [x if isinstance(x, Tensor) else Tensor(x) for x in inputs[:1 if same else 3]]
+    if single:
+        inputs = [x.unsqueeze(0) for x in inputs]
+    elif not attention.batch_first:
+        inputs = [x.transpose(0, 1) for x in inputs]
+    lengths = {x.shape[1] for x in inputs[1:]}  # of keys and values
+    if len({x.shape[0] for x in inputs}) > 1 or len(lengths) > 1:
+        raise ValueError(f"MultiheadAttention: query {query.shape}, key {key.shape} and value {value.shape} "
+                         "do not fit; wanted one batch for all, and one length for key and value")
+    bias = None if attention.in_proj_bias is None else attention.in_proj_bias.parametrized()
+    if hasattr(attention, "in_proj_weight"):
+        weight = attention.in_proj_weight.parametrized()
+        if same:
+            made = F.linear(inputs[0], weight, bias).chunk(3, -1)
+            return [_heads(x, attention.num_heads) for x in made]
+        weights = weight.chunk(3)
+    else:
+        weights = [getattr(attention, f"{name}_proj_weight").parametrized() for name in "qkv"]
+    biases = (None,) * 3 if bias is None else bias.chunk(3)
+    made = (F.linear(*each) for each in zip(inputs, weights, biases, strict=True))
+    return [_heads(x, attention.num_heads) for x in made]
+
+
+def _heads(x, count):
+    n, length, width = x.shape
+    return x.reshape(n, length, count, width // count).permute(0, 2, 1, 3)
+
+
+def _mask(q, k, key_padding_mask, attn_mask, is_causal):
+    """What is added to the scores (N, heads, L, S), or None."""
+    (n, heads, length, _), keys = q.shape, k.shape[2]
+    if attn_mask is None and is_causal:
+        attn_mask = np.triu(np.ones((length, keys), bool), 1)
+    whole = {(length, keys): (length, keys), (n * heads, length, keys): (n, heads, length, keys)}
+    of_keys = {(n, keys): (n, 1, 1, keys), (keys,): (1, 1, 1, keys)}
+    total = None
+    masks = ("attn_mask", attn_mask, whole), ("key_padding_mask", key_padding_mask, of_keys)
+    for name, mask, shapes in masks:
+        if mask is None:
+            continue
+        if mask.shape not in shapes:
+            raise ValueError(f"MultiheadAttention: {name} has shape {mask.shape}, wanted "
+                             f"{' or '.join(map(str, shapes))}")
+        if mask.dtype == bool:
+            where = F.where if isinstance(mask, Tensor) else np.where  # a trace hears of a Tensor's
+            mask = where(mask, np.full((), -np.inf, q.dtype), np.zeros((), q.dtype))
+        elif mask.dtype.kind != "f":
+            raise TypeError(f"MultiheadAttention: {name} must be booleans or floats, got {mask.dtype}")
+        mask = mask.reshape(shapes[mask.shape])
+        total = mask if total is None else total + mask
+    return total

@@ -1,13 +1,13 @@
-"""What every layer asks of its sizes and inputs."""
+"""Checks of the arguments and inputs of layers."""
 
 from __future__ import annotations
 
 import math
-import sys
 
 import numpy as np
 
-from ..arguments import is_int, is_number
+from .. import random
+from ..arguments import count, is_int, is_number
 from ..geometry import several
 from ..module import Module
 from ..tensor import Tensor
@@ -18,8 +18,7 @@ Sizes = int | tuple[int, ...]
 def positive(module: Module, **sizes: int) -> None:
     """Check that sizes are whole numbers of at least 1."""
     for name, size in sizes.items():
-        if not is_int(size) or not 1 <= size <= sys.maxsize:
-            raise ValueError(f"{type(module).__name__}: {name} must be a whole number >= 1, got {size!r}")
+        count(type(module).__name__, name, size)
 
 
 def sizes(module: Module, name: str, value: Sizes, least: int, axes: int = 2) -> tuple[int, ...]:
@@ -42,14 +41,14 @@ def number(module: Module, name: str, value: float, low: float = -math.inf, high
 
 
 def flags(module: Module, **values: bool) -> None:
-    """Check that settings are truth values (0 and 1 are), so that nothing else is taken for one."""
+    """Check that settings are truth values (0 and 1 are)."""
     for name, value in values.items():
         if not isinstance(value, (bool, np.bool_)) and not (is_int(value) and value in (0, 1)):
             raise TypeError(f"{type(module).__name__}: {name} must be True or False, got {value!r}")
 
 
 def shape_of(module: Module, x: Tensor) -> tuple[int, ...]:
-    """The shape of an input, found to be one."""
+    """The shape of an input, after a check that it is a Tensor or an array."""
     if not isinstance(x, (Tensor, np.ndarray)):
         raise TypeError(f"{module!r}: wanted a Tensor or an array, got {type(x).__name__}")
     return x.shape
@@ -58,3 +57,8 @@ def shape_of(module: Module, x: Tensor) -> tuple[int, ...]:
 def wrong_input(module: Module, x: Tensor, wanted: str) -> ValueError:
     """The error of an input whose shape does not fit."""
     return ValueError(f"{module!r}: wanted an input of shape {wanted}, got {tuple(x.shape)}")
+
+
+def source(module: Module, rng: np.random.Generator | None) -> np.random.Generator:
+    """The Generator that first weights are drawn from: the given one, or the library's own."""
+    return random.chosen(type(module).__name__, "rng", rng)

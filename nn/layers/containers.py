@@ -1,4 +1,4 @@
-"""Modules that hold or pass on others' work."""
+"""Modules that contain others, or pass their input on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import functional as F
-from ..arguments import is_int
+from ..arguments import instance, is_int
 from ..module import Module
 from ..tensor import Tensor
 
@@ -15,7 +15,7 @@ class Sequential(Module):
     """Modules one after another, named "0", "1", … or by the keys of one mapping.
 
     modules: any number of them, or one mapping of names to them.
-    Raises TypeError for what is no Module.
+    Raises TypeError for what is not a Module.
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
@@ -25,9 +25,7 @@ class Sequential(Module):
         for name, module in named.items():
             if not isinstance(name, str):
                 raise TypeError(f"Sequential: names must be text, got {name!r}")
-            if not isinstance(module, Module):
-                raise TypeError(f"Sequential: {name} must be a Module, got {type(module).__name__}")
-            setattr(self, name, module)
+            setattr(self, name, instance("Sequential", name, module, Module, "a Module"))
 
     def forward(self, x: Tensor) -> Tensor:
         for module in self:
@@ -48,27 +46,24 @@ class Sequential(Module):
 
 
 class ModuleList(Module):
-    """A list of Modules, named "0", "1", …, for a forward of one's own.
+    """A list of Modules, named "0", "1", …, for a forward of your own.
 
-    modules: what is in it at first, any iterable of them.
-    Raises TypeError for what is no Module.
+    modules: any iterable of the first ones.
+    Raises TypeError for what is not a Module.
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)
 
     def append(self, module: Module) -> ModuleList:
-        """One more `module` at the end; returns the list. Raises TypeError for what is no Module."""
-        if not isinstance(module, Module):
-            raise TypeError(f"ModuleList: {len(self)} must be a Module, got {type(module).__name__}")
-        setattr(self, str(len(self)), module)
+        """One more `module` at the end; returns the list. Raises TypeError for what is not a Module."""
+        name = str(len(self))
+        setattr(self, name, instance("ModuleList", name, module, Module, "a Module"))
         return self
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """More `modules` at the end; returns the list. Raises TypeError for what is no Module."""
-        if not isinstance(modules, Iterable):
-            raise TypeError(f"ModuleList: modules must be a list of Modules, got {type(modules).__name__}")
-        for module in modules:
+        """More `modules` at the end; returns the list. Raises TypeError for what is not a Module."""
+        for module in instance("ModuleList", "modules", modules, Iterable, "a list of Modules"):
             self.append(module)
         return self
 
@@ -105,7 +100,7 @@ class Identity(Module):
 class Flatten(Module):
     """Dimensions start_dim to end_dim as one; by default all but the batch.
 
-    Raises TypeError for one that is no int.
+    Raises TypeError for one that is not an int.
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:

@@ -5,66 +5,40 @@ from __future__ import annotations
 import numpy as np
 
 from .. import functional as F
+from .. import init
 from ..functional.convolution import same_padding
 from ..module import Module
+from ..parameter import Parameter, parametrized
 from ..tensor import Tensor
-from .checks import Sizes, flags, positive, shape_of, sizes, wrong_input
-from .start import initial
+from .checks import Sizes, flags, positive, shape_of, sizes, source, wrong_input
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _Conv(Module):
-    """What convolutions share: their sizes, the check of an input, and what they print."""
-
-    axes = 2    # of an image; a signal has one
-    padding_mode = "zeros"
-
-    def _sized(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups):
-        positive(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(f"{type(self).__name__}: groups={groups} must divide {in_channels} and "
-                             f"{out_channels} channels")
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = sizes(self, "kernel_size", kernel_size, 1, self.axes)
-        self.stride = sizes(self, "stride", stride, 1, self.axes)
-        self.padding = padding
-        if not isinstance(padding, str):
-            self.padding = sizes(self, "padding", padding, 0, self.axes)
-        self.dilation = sizes(self, "dilation", dilation, 1, self.axes)
-
-    def _padded(self, padding_mode):
-        """Check a padding by name, and the mode."""
-        name, padding = type(self).__name__, self.padding
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
+                 padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
+                 padding_mode: str = "zeros", *, rng: np.random.Generator | None = None) -> None:
+        _set_sizes(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        name = type(self).__name__
         if isinstance(padding, str) and padding not in ("valid", "same"):
             raise ValueError(f"{name}: padding must be 'valid', 'same' or numbers, got {padding!r}")
-        if padding == "same" and self.stride != (1,) * self.axes:
+        if padding == "same" and set(self.stride) != {1}:
             raise ValueError(f"{name}: padding='same' wants a stride of 1, got {self.stride}")
         if padding_mode not in _MODES:
             raise ValueError(f"{name}: padding_mode must be one of {', '.join(_MODES)}, got {padding_mode!r}")
         self.padding_mode = padding_mode
-
-    def _surrounded(self, x):
-        """The input and the padding that are left for the convolution, which itself pads with zeros."""
-        if self.padding_mode == "zeros" or self.padding == "valid":
-            return x, self.padding
-        widths = [(n, n) for n in self.padding] if self.padding != "same" else \
-            same_padding(self.kernel_size, self.dilation)
-        return F.pad(x, [n for width in widths[::-1] for n in width], self.padding_mode), 0
-
-    def _parametrized(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The weight and the bias, for an input that fits."""
-        shape = shape_of(self, x)
-        if len(shape) != 2 + self.axes or shape[1] != self.in_channels:
-            raise wrong_input(self, x, f"(N, {self.in_channels}, {'H, W' if self.axes == 2 else 'L'})")
-        return self.weight.parametrized(), None if self.bias is None else self.bias.parametrized()
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.weight = Parameter(np.empty(shape, np.float32))
+        self.bias = Parameter(np.empty(out_channels, np.float32)) if bias else None
+        init.fan_in_uniform_(self.weight, self.bias, source(self, rng))
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}"
         text += f", kernel_size={self.kernel_size}, stride={self.stride}"
         usual = {"padding": 0, "dilation": 1, "output_padding": 0}
         others = ("groups", 1), ("padding_mode", "zeros")
-        for name, value in [*((name, (n,) * self.axes) for name, n in usual.items()), *others]:
+        for name, value in [*((name, (n,) * len(self.stride)) for name, n in usual.items()), *others]:
             if getattr(self, name, value) != value:
                 text += f", {name}={getattr(self, name)}"
         return text + ("" if self.bias is not None else ", bias=False")
@@ -73,43 +47,20 @@ class _Conv(Module):
 class Conv2d(_Conv):
     """Cross-correlation: x (N, in_channels, H, W) → (N, out_channels, H', W').
 
-    H' = ⌊(H + 2p − d(kH − 1) − 1)/s⌋ + 1, W' alike. kernel_size: (kH, kW), or one number for both, and so
-    stride s, padding p and dilation d.
+    H' = ⌊(H + 2p − d(kH − 1) − 1)/s⌋ + 1, W' alike, for kernel_size (kH, kW), stride s, padding p and
+    dilation d: pairs, or one number for both axes.
     padding: of how many pixels on all sides; or "valid", none, or "same", so that H' = H (for a stride of 1).
     padding_mode: with what: "zeros", "reflect" (mirrored, the edge not repeated), "replicate" (the edge),
     "circular" (from the other side).
-    groups: how many parts the channels are in, each of which sees only itself; a divisor of both numbers.
-    bias: whether a number is added for each output channel.
-    weight (out_channels, in_channels/groups, kH, kW) and bias (out_channels,) start uniform in ±1/√fan_in,
-    drawn from rng, or from nn.random.generator().
-    Raises ValueError for sizes and names that are none, and for an input of another shape; TypeError for an
-    rng or an input that is none.
+    groups: into how many groups the channels are divided, each convolved by itself. bias: whether a number is
+    added for each output channel. weight (out_channels, in_channels/groups, kH, kW)
+    and bias (out_channels,) start uniform in ±1/√fan_in, drawn from rng, or from nn.random.generator().
+    Raises ValueError for invalid sizes and names, and for an input of another shape; TypeError for an rng or
+    an input of the wrong type.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes | str = 0,
-        dilation: Sizes = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        *,
-        rng: np.random.Generator | None = None,
-    ) -> None:
-        flags(self, bias=bias)
-        self._sized(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
-        self._padded(padding_mode)
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight, self.bias = initial(shape, bias, rng)
-
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self._parametrized(x)
-        x, padding = self._surrounded(x)
-        return F.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return F.conv2d(*_operands(self, x), self.dilation, self.groups)
 
 
 class Conv1d(_Conv):
@@ -120,78 +71,69 @@ class Conv1d(_Conv):
     1). padding_mode: with what: "zeros", "reflect" (mirrored, the edge not repeated), "replicate" (the edge),
     "circular" (from the other side).
     groups: how many parts the channels are in, each of which sees only itself; a divisor of both numbers.
-    bias: whether a number is added for each output channel.
-    weight (out_channels, in_channels/groups, k) and bias (out_channels,) start uniform in ±1/√fan_in, drawn
-    from rng, or from nn.random.generator().
-    Raises ValueError for sizes and names that are none, and for an input of another shape; TypeError for an
-    rng or an input that is none.
+    bias: whether a number is added for each output channel. weight (out_channels, in_channels/groups, k) and
+    bias (out_channels,) start uniform in ±1/√fan_in, drawn from rng, or from nn.random.generator().
+    Raises ValueError for invalid sizes and names, and for an input of another shape; TypeError for an rng or
+    an input of the wrong type.
     """
 
-    axes = 1
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes | str = 0,
-        dilation: Sizes = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        *,
-        rng: np.random.Generator | None = None,
-    ) -> None:
-        flags(self, bias=bias)
-        self._sized(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
-        self._padded(padding_mode)
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight, self.bias = initial(shape, bias, rng)
-
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self._parametrized(x)
-        x, padding = self._surrounded(x)
-        return F.conv1d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return F.conv1d(*_operands(self, x), self.dilation, self.groups)
 
 
 class ConvTranspose2d(_Conv):
     """Transposed convolution: x (N, in_channels, H, W) → (N, out_channels, H', W').
 
-    H' = (H − 1)s − 2p + d(kH − 1) + o + 1, W' alike. kernel_size: (kH, kW), or one number for both, and so
-    stride s, padding p, dilation d, and output_padding o, which chooses among the sizes that a convolution
-    with this stride takes to H. groups: a divisor of both numbers of channels. bias: whether a number is
-    added for each output channel.
-    weight (in_channels, out_channels/groups, kH, kW) and bias (out_channels,) start uniform in ±1/√fan_in,
-    drawn from rng, or from nn.random.generator().
-    Raises ValueError for sizes that are none or do not fit, and for an input of another shape; TypeError for
-    an rng or an input that is none.
+    H' = (H − 1)s − 2p + d(kH − 1) + o + 1, W' alike, for kernel_size (kH, kW), stride s, padding p, dilation
+    d and output_padding o: pairs, or one number for both axes. o chooses among the sizes that a convolution
+    with this stride takes to H. groups: into how many groups the channels are divided. bias: whether a number
+    is added for each output channel. weight (in_channels, out_channels/groups, kH, kW) and bias
+    (out_channels,) start uniform in ±1/√fan_in, drawn from rng, or from nn.random.generator().
+    Raises ValueError for sizes that are invalid or do not fit, and for an input of another shape; TypeError
+    for an rng or an input of the wrong type.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes = 0,
-        output_padding: Sizes = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Sizes = 1,
-        *,
-        rng: np.random.Generator | None = None,
-    ) -> None:
-        flags(self, bias=bias)
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
+                 padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, bias: bool = True,
+                 dilation: Sizes = 1, *, rng: np.random.Generator | None = None) -> None:
         if isinstance(padding, str):
             raise ValueError(f"ConvTranspose2d: padding must be one or two whole numbers, got {padding!r}")
-        self._sized(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
-        self.output_padding = sizes(self, "output_padding", output_padding, 0)
+        _set_sizes(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self.output_padding, self.padding_mode = sizes(self, "output_padding", output_padding, 0), "zeros"
         shape = (in_channels, out_channels // groups, *self.kernel_size)
-        self.weight, self.bias = initial(shape, bias, rng, out_channels)
+        self.weight = Parameter(np.empty(shape, np.float32))
+        self.bias = Parameter(np.empty(out_channels, np.float32)) if bias else None
+        init.fan_in_uniform_(self.weight, self.bias, source(self, rng))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self._parametrized(x)
-        return F.conv_transpose2d(
-            x, weight, bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
-        )
+        x, weight, bias, stride, padding = _operands(self, x)
+        return F.conv_transpose2d(x, weight, bias, stride, padding, self.output_padding, self.groups,
+                                  self.dilation)
+
+
+def _set_sizes(conv, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias):
+    """Check the sizes that all convolutions have, and set them."""
+    flags(conv, bias=bias)
+    positive(conv, in_channels=in_channels, out_channels=out_channels, groups=groups)
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(f"{type(conv).__name__}: groups={groups} must divide {in_channels} and "
+                         f"{out_channels} channels")
+    axes = 1 if isinstance(conv, Conv1d) else 2
+    conv.in_channels, conv.out_channels, conv.groups = in_channels, out_channels, groups
+    conv.kernel_size = sizes(conv, "kernel_size", kernel_size, 1, axes)
+    conv.stride = sizes(conv, "stride", stride, 1, axes)
+    conv.padding = padding if isinstance(padding, str) else sizes(conv, "padding", padding, 0, axes)
+    conv.dilation = sizes(conv, "dilation", dilation, 1, axes)
+
+
+def _operands(conv, x):
+    """(x, weight, bias, stride, padding) of the function, which itself pads with zeros only."""
+    shape, axes = shape_of(conv, x), len(conv.kernel_size)
+    if len(shape) != 2 + axes or shape[1] != conv.in_channels:
+        raise wrong_input(conv, x, f"(N, {conv.in_channels}, {'H, W' if axes == 2 else 'L'})")
+    padding = conv.padding
+    if conv.padding_mode != "zeros" and padding != "valid":
+        same = padding == "same"
+        widths = same_padding(conv.kernel_size, conv.dilation) if same else [(n, n) for n in padding]
+        x, padding = F.pad(x, [n for width in widths[::-1] for n in width], conv.padding_mode), 0
+    return x, *parametrized(conv.weight, conv.bias), conv.stride, padding

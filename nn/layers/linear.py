@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from .. import functional as F
+from .. import init
 from ..arguments import is_int
 from ..module import Module
-from ..parameter import Parameter
+from ..parameter import Parameter, parametrized
 from ..tensor import Tensor
-from .checks import flags, positive, shape_of, wrong_input
-from .start import initial, source
+from .checks import flags, positive, shape_of, source, wrong_input
 
 
 class Linear(Module):
@@ -18,29 +18,24 @@ class Linear(Module):
 
     bias: whether there is a b. weight W (out_features, in_features) and bias (out_features,) start uniform in
     ±1/√in_features, drawn from rng, or from nn.random.generator().
-    Raises ValueError for sizes that are none, and for an input of another shape; TypeError for an rng that is
-    none.
+    Raises ValueError for invalid sizes, and for an input of another shape; TypeError for an rng that is not a
+    Generator.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        *,
-        rng: np.random.Generator | None = None,
-    ) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, *,
+                 rng: np.random.Generator | None = None) -> None:
         positive(self, in_features=in_features, out_features=out_features)
         flags(self, bias=bias)
         self.in_features, self.out_features = in_features, out_features
-        self.weight, self.bias = initial((out_features, in_features), bias, rng)
+        self.weight = Parameter(np.empty((out_features, in_features), np.float32))
+        self.bias = Parameter(np.empty(out_features, np.float32)) if bias else None
+        init.fan_in_uniform_(self.weight, self.bias, source(self, rng))
 
     def forward(self, x: Tensor) -> Tensor:
         shape = shape_of(self, x)
         if not shape or shape[-1] != self.in_features:
             raise wrong_input(self, x, f"(..., {self.in_features})")
-        return F.linear(x, self.weight.parametrized(),
-                        None if self.bias is None else self.bias.parametrized())
+        return F.linear(x, *parametrized(self.weight, self.bias))
 
     def extra_repr(self) -> str:
         bias = self.bias is not None
@@ -52,28 +47,22 @@ class Embedding(Module):
 
     padding_idx: a row that starts at 0 and is not trained. The others start normal, drawn from rng, or from
     nn.random.generator().
-    Raises ValueError for sizes that are none, IndexError for an integer that names no row, TypeError for what
-    is no integer.
+    Raises ValueError for invalid sizes, IndexError for an integer that names no row, TypeError for what is
+    not an integer.
     """
 
-    def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        padding_idx: int | None = None,
-        *,
-        rng: np.random.Generator | None = None,
-    ) -> None:
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *,
+                 rng: np.random.Generator | None = None) -> None:
         positive(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None and not (is_int(padding_idx)
                                             and -num_embeddings <= padding_idx < num_embeddings):
             raise ValueError(f"Embedding: padding_idx={padding_idx!r} is none of {num_embeddings} rows")
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        weight = source(rng).normal(size=(num_embeddings, embedding_dim)).astype(np.float32)
+        self.weight = Parameter(np.empty((num_embeddings, embedding_dim), np.float32))
+        init.normal_(self.weight, generator=source(self, rng))
         if padding_idx is not None:
-            weight[padding_idx] = 0
-        self.weight = Parameter(weight)
+            self.weight.data[padding_idx] = 0
 
     def forward(self, x: Tensor) -> Tensor:
         return F.embedding(x, self.weight.parametrized(), self.padding_idx)

@@ -12,35 +12,36 @@ from .checks import flags, number
 
 
 class _Loss(Module):
-    reductions = ("mean", "sum", "none")
-
     def __init__(self, reduction: str = "mean") -> None:
-        if not isinstance(reduction, str) or reduction not in self.reductions:
-            name, *others, last = type(self).__name__, *map(repr, self.reductions)
+        reductions = ["mean", *(["batchmean"] if isinstance(self, KLDivLoss) else []), "sum", "none"]
+        if not isinstance(reduction, str) or reduction not in reductions:
+            name, *others, last = type(self).__name__, *map(repr, reductions)
             raise ValueError(f"{name}: reduction must be {', '.join(others)} or {last}, got {reduction!r}")
         self.reduction = reduction
 
-    def _weighted(self, **weights: np.ndarray | Tensor | None) -> None:
-        """Weights of classes or entries: part of the state, not trained, None if not given."""
-        for name, weight in weights.items():
-            array = None
-            if weight is not None:
-                array = np.array(weight.data if isinstance(weight, Tensor) else weight)
-                if array.dtype.kind not in "fiub":
-                    raise TypeError(f"{type(self).__name__}: {name} must be numbers, got {weight!r}")
-            self.register_buffer(name, array)
-
-    def _of_classes(self, weight: np.ndarray | Tensor | None, ignore_index: int) -> None:
-        """What the losses of classes have: a weight for each class, and one class that does not count."""
-        self._weighted(weight=weight)
-        if self.weight is not None and self.weight.ndim != 1:
-            raise ValueError(f"{type(self).__name__}: weight must have shape (C,), got {self.weight.shape}")
-        if not is_int(ignore_index):
-            raise TypeError(f"{type(self).__name__}: ignore_index must be an int, got {ignore_index!r}")
-        self.ignore_index = ignore_index
-
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}"
+
+
+def _register(loss: Module, **weights: np.ndarray | Tensor | None) -> None:
+    """Weights of classes or entries: part of the state, not trained, None if not given."""
+    for name, weight in weights.items():
+        array = None
+        if weight is not None:
+            array = np.array(weight.data if isinstance(weight, Tensor) else weight)
+            if array.dtype.kind not in "fiub":
+                raise TypeError(f"{type(loss).__name__}: {name} must be numbers, got {weight!r}")
+        loss.register_buffer(name, array)
+
+
+def _of_classes(loss: Module, weight: np.ndarray | Tensor | None, ignore_index: int) -> None:
+    """What the losses of classes have: a weight for each class, and one class that does not count."""
+    _register(loss, weight=weight)
+    if loss.weight is not None and loss.weight.ndim != 1:
+        raise ValueError(f"{type(loss).__name__}: weight must have shape (C,), got {loss.weight.shape}")
+    if not is_int(ignore_index):
+        raise TypeError(f"{type(loss).__name__}: ignore_index must be an int, got {ignore_index!r}")
+    loss.ignore_index = ignore_index
 
 
 class CrossEntropyLoss(_Loss):
@@ -53,23 +54,15 @@ class CrossEntropyLoss(_Loss):
     Raises ValueError for settings, shapes and classes that do not fit.
     """
 
-    def __init__(
-        self,
-        weight: np.ndarray | Tensor | None = None,
-        *,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
+    def __init__(self, weight: np.ndarray | Tensor | None = None, *, ignore_index: int = -100,
+                 reduction: str = "mean", label_smoothing: float = 0.0) -> None:
         super().__init__(reduction)
-        self._of_classes(weight, ignore_index)
+        _of_classes(self, weight, ignore_index)
         self.label_smoothing = number(self, "label_smoothing", label_smoothing, 0, 1)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(
-            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )  # fmt: skip
+        return F.cross_entropy(input, target, self.weight, ignore_index=self.ignore_index,
+                               reduction=self.reduction, label_smoothing=self.label_smoothing)
 
 
 class NLLLoss(_Loss):
@@ -79,20 +72,14 @@ class NLLLoss(_Loss):
     reduction: "mean" (of the weights that count), "sum" or "none". Raises ValueError for what does not fit.
     """
 
-    def __init__(
-        self,
-        weight: np.ndarray | Tensor | None = None,
-        *,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-    ) -> None:
+    def __init__(self, weight: np.ndarray | Tensor | None = None, *, ignore_index: int = -100,
+                 reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self._of_classes(weight, ignore_index)
+        _of_classes(self, weight, ignore_index)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.nll_loss(
-            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
-        )
+        return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index,
+                          reduction=self.reduction)
 
 
 class MSELoss(_Loss):
@@ -152,8 +139,6 @@ class KLDivLoss(_Loss):
     the target is logarithms. Raises ValueError for another, and for shapes that differ.
     """
 
-    reductions = ("mean", "batchmean", "sum", "none")
-
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)
         flags(self, log_target=log_target)
@@ -170,16 +155,10 @@ class BCEWithLogitsLoss(_Loss):
     state. reduction: "mean", "sum" or "none". Raises ValueError for another, and for shapes that do not fit.
     """
 
-    def __init__(
-        self,
-        weight: np.ndarray | Tensor | None = None,
-        reduction: str = "mean",
-        pos_weight: np.ndarray | Tensor | None = None,
-    ) -> None:
+    def __init__(self, weight: np.ndarray | Tensor | None = None, reduction: str = "mean",
+                 pos_weight: np.ndarray | Tensor | None = None) -> None:
         super().__init__(reduction)
-        self._weighted(weight=weight, pos_weight=pos_weight)
+        _register(self, weight=weight, pos_weight=pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, self.reduction, self.pos_weight
-        )
+        return F.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)

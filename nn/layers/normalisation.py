@@ -9,7 +9,7 @@ import numpy as np
 from .. import functional as F
 from ..context import ambient
 from ..module import Module
-from ..parameter import Parameter
+from ..parameter import Parameter, parametrized
 from ..tensor import Tensor
 from .checks import flags, number, positive, shape_of, wrong_input
 
@@ -22,14 +22,11 @@ class _BatchNorm(Module):
     num_features: the length C of axis 1. eps: what is added to the variance. momentum: how far the running
     statistics move towards a batch's; None for the mean of all batches so far. affine: whether there are a
     weight and a bias (C,), from 1 and 0.
-    Raises ValueError for sizes and settings that are none, and for an input of another shape.
+    Raises ValueError for invalid sizes and settings, and for an input of another shape.
     """
 
-    shapes = ""
-
-    def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True
-    ) -> None:
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
+                 affine: bool = True) -> None:
         positive(self, num_features=num_features)
         number(self, "eps", eps, 0, above=True)
         if momentum is not None:
@@ -42,30 +39,18 @@ class _BatchNorm(Module):
         self.register_buffer("running_var", np.ones(num_features, np.float32))
         self.register_buffer("num_batches_tracked", np.zeros((), np.int64))
 
-    def _fits(self, x: Tensor) -> bool:
-        return x.ndim == 4
-
     def forward(self, x: Tensor) -> Tensor:
-        shape = shape_of(self, x)
-        if not self._fits(x) or shape[1] != self.num_features:
-            raise wrong_input(self, x, self.shapes.format(self.num_features))
-        out = F.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            None if self.weight is None else self.weight.parametrized(),
-            None if self.bias is None else self.bias.parametrized(),
-            self.training,
-            self._share() if self.momentum is None else self.momentum,
-            self.eps,
-        )
+        shape, c, images = shape_of(self, x), self.num_features, isinstance(self, BatchNorm2d)
+        if len(shape) not in ((4,) if images else (2, 3)) or shape[1] != c:
+            raise wrong_input(self, x, f"(N, {c}, H, W)" if images else f"(N, {c}) or (N, {c}, L)")
+        share = self.momentum
+        if share is None:  # the batch's share in the mean of all; 0 if they are not counted, as in PyTorch
+            share = 0.0 if self.num_batches_tracked is None else 1 / (int(self.num_batches_tracked) + 1)
+        out = F.batch_norm(x, self.running_mean, self.running_var, *parametrized(self.weight, self.bias),
+                           self.training, share, self.eps)
         if self.training and self.num_batches_tracked is not None and not ambient.context.replaying:
             self.num_batches_tracked += 1
         return out
-
-    def _share(self) -> float:
-        """Of this batch in the mean of all: 1/n, and 0 if they are not counted, as in PyTorch."""
-        return 0.0 if self.num_batches_tracked is None else 1 / (int(self.num_batches_tracked) + 1)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
@@ -73,15 +58,10 @@ class _BatchNorm(Module):
 
 class BatchNorm1d(_BatchNorm):
     __doc__ = _BatchNorm.__doc__
-    shapes = "(N, {0}) or (N, {0}, L)"
-
-    def _fits(self, x: Tensor) -> bool:
-        return x.ndim in (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
     __doc__ = _BatchNorm.__doc__
-    shapes = "(N, {0}, H, W)"
 
 
 class LayerNorm(Module):
@@ -90,16 +70,11 @@ class LayerNorm(Module):
     normalized_shape: those axes, an int or a tuple; x is (…, *normalized_shape). eps: what is added to the
     variance. elementwise_affine: whether there are a weight of that shape, from 1, and, if `bias`, a bias,
     from 0.
-    Raises ValueError for sizes and settings that are none, and for an input of another shape.
+    Raises ValueError for invalid sizes and settings, and for an input of another shape.
     """
 
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-    ) -> None:
+    def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5,
+                 elementwise_affine: bool = True, bias: bool = True) -> None:
         shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         for size in shape or (0,):
             positive(self, normalized_shape=size)
@@ -112,7 +87,7 @@ class LayerNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         if shape_of(self, x)[-len(self.normalized_shape):] != self.normalized_shape:
             raise wrong_input(self, x, f"(..., {', '.join(map(str, self.normalized_shape))})")
-        return F.layer_norm(x, self.normalized_shape, *_parametrized(self), self.eps)
+        return F.layer_norm(x, self.normalized_shape, *parametrized(self.weight, self.bias), self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
@@ -124,7 +99,7 @@ class GroupNorm(Module):
 
     num_groups: a divisor of num_channels. eps: what is added to the variance. affine: whether there are a
     weight and a bias (num_channels,), from 1 and 0.
-    Raises ValueError for sizes and settings that are none, and for an input of another shape.
+    Raises ValueError for invalid sizes and settings, and for an input of another shape.
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
@@ -141,12 +116,7 @@ class GroupNorm(Module):
         shape = shape_of(self, x)
         if len(shape) < 2 or shape[1] != self.num_channels:
             raise wrong_input(self, x, f"(N, {self.num_channels}, ...)")
-        return F.group_norm(x, self.num_groups, *_parametrized(self), self.eps)
+        return F.group_norm(x, self.num_groups, *parametrized(self.weight, self.bias), self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
-
-
-def _parametrized(module: LayerNorm | GroupNorm) -> tuple[Tensor | None, Tensor | None]:
-    weight, bias = module.weight, module.bias
-    return None if weight is None else weight.parametrized(), None if bias is None else bias.parametrized()

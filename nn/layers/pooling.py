@@ -10,72 +10,74 @@ from .checks import Sizes, flags, shape_of, sizes, wrong_input
 
 
 class _Pool(Module):
-    axes = 2    # of an image; a signal has one
-
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
-        self.kernel_size = sizes(self, "kernel_size", kernel_size, 1, self.axes)
-        self.stride = self.kernel_size if stride is None else sizes(self, "stride", stride, 1, self.axes)
-        self.padding = sizes(self, "padding", padding, 0, self.axes)
+        axes = _axes(self)
+        self.kernel_size = sizes(self, "kernel_size", kernel_size, 1, axes)
+        self.stride = self.kernel_size if stride is None else sizes(self, "stride", stride, 1, axes)
+        self.padding = sizes(self, "padding", padding, 0, axes)
         if any(2 * pad > size for pad, size in zip(self.padding, self.kernel_size, strict=True)):
-            raise ValueError(
-                f"{type(self).__name__}: padding {self.padding} is over half of the kernel {self.kernel_size}"
-            )
-
-    def _fits(self, x: Tensor) -> Tensor:
-        if len(shape_of(self, x)) != 2 + self.axes:
-            raise wrong_input(self, x, "(N, C, H, W)" if self.axes == 2 else "(N, C, L)")
-        return x
+            raise ValueError(f"{type(self).__name__}: padding {self.padding} is over half of the kernel "
+                             f"{self.kernel_size}")
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
+def _axes(layer):
+    return 1 if isinstance(layer, (MaxPool1d, AvgPool1d)) else 2
+
+
+def _fitting(layer, x):
+    """x itself, if it has the right number of axes."""
+    axes = _axes(layer)
+    if len(shape_of(layer, x)) != 2 + axes:
+        raise wrong_input(layer, x, "(N, C, H, W)" if axes == 2 else "(N, C, L)")
+    return x
+
+
 class MaxPool2d(_Pool):
     """The largest value of each window of x (N, C, H, W) → (N, C, H', W').
 
-    kernel_size: a window's height and width (a pair, or one number for both), and so stride, from one to the
-    next, kernel_size if left out, padding, on all sides, never the largest, and dilation, the distance of a
-    window's pixels. ceil_mode: also windows that reach over the edge, if they begin inside.
-    Raises ValueError for sizes that are none, and for an input that is smaller than a window.
+    kernel_size: a window's height and width; a pair, or one number for both, like the others. stride: the
+    step from window to window, kernel_size if left out. padding: pixels on all sides, never the largest.
+    dilation: the distance between a window's pixels. ceil_mode: also windows that begin inside and reach over
+    the edge.
+    Raises ValueError for invalid sizes, and for an input that is smaller than a window.
     """
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
                  dilation: Sizes = 1, *, ceil_mode: bool = False) -> None:
         super().__init__(kernel_size, stride, padding)
         flags(self, ceil_mode=ceil_mode)
-        self.dilation, self.ceil_mode = sizes(self, "dilation", dilation, 1, self.axes), ceil_mode
+        self.dilation, self.ceil_mode = sizes(self, "dilation", dilation, 1, _axes(self)), ceil_mode
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(
-            self._fits(x), self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
+        return F.max_pool2d(_fitting(self, x), self.kernel_size, self.stride, self.padding, self.dilation,
+                            self.ceil_mode)
 
 
 class MaxPool1d(MaxPool2d):
     """The largest value of each window of x (N, C, L) → (N, C, L').
 
-    kernel_size: a window's length. stride: from one to the next, kernel_size if left out. padding: at both
-    ends, never the largest. dilation: the distance of a window's entries. ceil_mode: also a last window that
-    reaches over the end.
-    Raises ValueError for sizes that are none, and for an input that is shorter than a window.
+    kernel_size: a window's length. stride: the step from window to window, kernel_size if left out. padding:
+    entries at both ends, never the largest. dilation: the distance between a window's entries. ceil_mode:
+    also a last window that reaches over the end.
+    Raises ValueError for invalid sizes, and for an input that is shorter than a window.
     """
 
-    axes = 1
-
     def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool1d(
-            self._fits(x), self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
+        return F.max_pool1d(_fitting(self, x), self.kernel_size, self.stride, self.padding, self.dilation,
+                            self.ceil_mode)
 
 
 class AvgPool2d(_Pool):
     """The mean of each window of x (N, C, H, W) → (N, C, H', W').
 
-    kernel_size: a window's height and width (a pair, or one number for both), and so stride, from one to the
-    next, kernel_size if left out, and padding, zeros on all sides, which count if count_include_pad.
-    ceil_mode: also windows that reach over the edge, if they begin inside. divisor_override: what to divide
-    each sum by instead.
-    Raises ValueError for sizes that are none, and for an input that is smaller than a window.
+    kernel_size: a window's height and width; a pair, or one number for both, like the others. stride: the
+    step from window to window, kernel_size if left out. padding: zeros on all sides, which count if
+    count_include_pad. ceil_mode: also windows that begin inside and reach over the edge. divisor_override: a
+    divisor of each sum in place of the number of pixels.
+    Raises ValueError for invalid sizes, and for an input that is smaller than a window.
     """
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
@@ -90,21 +92,18 @@ class AvgPool2d(_Pool):
         self.divisor_override = divisor_override
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(
-            self._fits(x), self.kernel_size, self.stride, self.padding, self.ceil_mode,
-            self.count_include_pad, self.divisor_override,
-        )  # fmt: skip
+        return F.avg_pool2d(_fitting(self, x), self.kernel_size, self.stride, self.padding, self.ceil_mode,
+                            self.count_include_pad, self.divisor_override)
 
 
 class AvgPool1d(_Pool):
     """The mean of each window of x (N, C, L) → (N, C, L').
 
-    kernel_size: a window's length. stride: from one to the next, kernel_size if left out. padding: zeros at
-    both ends, which count if count_include_pad. ceil_mode: also a last window that reaches over the end.
-    Raises ValueError for sizes that are none, and for an input that is shorter than a window.
+    kernel_size: a window's length. stride: the step from window to window, kernel_size if left out. padding:
+    zeros at both ends, which count if count_include_pad. ceil_mode: also a last window that reaches over the
+    end.
+    Raises ValueError for invalid sizes, and for an input that is shorter than a window.
     """
-
-    axes = 1
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
                  ceil_mode: bool = False, count_include_pad: bool = True) -> None:
@@ -113,9 +112,8 @@ class AvgPool1d(_Pool):
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool1d(
-            self._fits(x), self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
-        )
+        return F.avg_pool1d(_fitting(self, x), self.kernel_size, self.stride, self.padding, self.ceil_mode,
+                            self.count_include_pad)
 
 
 class AdaptiveAvgPool2d(Module):
@@ -125,17 +123,13 @@ class AdaptiveAvgPool2d(Module):
     Raises ValueError or TypeError for anything else.
     """
 
-    function = staticmethod(F.adaptive_avg_pool2d)
-
     def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
         sizes(self, "output_size", tuple(1 if n is None else n for n in both), 1)
         self.output_size = tuple(both)
 
     def forward(self, x: Tensor) -> Tensor:
-        if len(shape_of(self, x)) != 4:
-            raise wrong_input(self, x, "(N, C, H, W)")
-        return self.function(x, self.output_size)
+        return F.adaptive_avg_pool2d(_fitting(self, x), self.output_size)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
@@ -148,4 +142,5 @@ class AdaptiveMaxPool2d(AdaptiveAvgPool2d):
     Raises ValueError or TypeError for anything else.
     """
 
-    function = staticmethod(F.adaptive_max_pool2d)
+    def forward(self, x: Tensor) -> Tensor:
+        return F.adaptive_max_pool2d(_fitting(self, x), self.output_size)

@@ -11,10 +11,9 @@ from ..module import Module
 from ..tensor import Tensor
 from .activations import Dropout
 from .attention import Mask, MultiheadAttention
-from .checks import flags, number, positive
+from .checks import flags, number, positive, source
 from .linear import Linear
 from .normalisation import LayerNorm
-from .start import source
 
 _ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
 
@@ -24,28 +23,18 @@ class TransformerEncoderLayer(Module):
     (2017).
 
     d_model: the width E of x (L, N, E), or (N, L, E) with batch_first. nhead: heads of the attention, a
-    divisor of it. dim_feedforward: the width between linear1 and linear2. dropout: the probability in all
-    three places. activation: "relu", "gelu" or any function of a Tensor. layer_norm_eps: what the norms add
-    to a variance. norm_first: each part normalises what comes in instead of what goes out (Xiong et al.
-    2020), which trains without a warm-up. bias: whether Linear layers and norms have one. rng: where weights
-    start from, nn.random.generator() if left out.
-    Raises ValueError for sizes and activations that are none, and for inputs of other shapes.
+    divisor of d_model. dim_feedforward: the width between linear1 and linear2. dropout: the probability in
+    all three places. activation: "relu", "gelu" or any function of a Tensor. layer_norm_eps: what the norms
+    add to a variance. norm_first: normalise the input of each part instead of its output (Xiong et al. 2020),
+    which trains without a warm-up. bias: whether Linear layers and norms have one. rng: draws the first
+    weights; nn.random.generator() if left out.
+    Raises ValueError for invalid sizes and activations, and for inputs of other shapes.
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: str | Callable[[Tensor], Tensor] = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        *,
-        rng: np.random.Generator | None = None,
-    ) -> None:
+    def __init__(self, d_model: int, nhead: int, dim_feedforward: int = 2048, dropout: float = 0.1,
+                 activation: str | Callable[[Tensor], Tensor] = "relu", layer_norm_eps: float = 1e-5,
+                 batch_first: bool = False, norm_first: bool = False, bias: bool = True, *,
+                 rng: np.random.Generator | None = None) -> None:
         positive(self, d_model=d_model, nhead=nhead, dim_feedforward=dim_feedforward)
         if d_model % nhead:
             raise ValueError(f"TransformerEncoderLayer: nhead={nhead} must divide d_model={d_model}")
@@ -55,7 +44,7 @@ class TransformerEncoderLayer(Module):
         if not callable(activation) and not (isinstance(activation, str) and activation in _ACTIVATIONS):
             raise ValueError(f"TransformerEncoderLayer: activation must be 'relu', 'gelu' or a function, got "
                              f"{activation!r}")
-        rng = source(rng)
+        rng = source(self, rng)
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, rng=rng)
         self.linear1 = Linear(d_model, dim_feedforward, bias, rng=rng)
         self.dropout = Dropout(dropout)
@@ -67,24 +56,18 @@ class TransformerEncoderLayer(Module):
         self.dropout2 = Dropout(dropout)
         self.activation = _ACTIVATIONS.get(activation, activation)
 
-    def forward(
-        self,
-        src: Tensor,
-        src_mask: Mask = None,
-        src_key_padding_mask: Mask = None,
-        is_causal: bool = False,
-    ) -> Tensor:
+    def forward(self, src: Tensor, src_mask: Mask = None, src_key_padding_mask: Mask = None,
+                is_causal: bool = False) -> Tensor:
         """src (L, N, d_model), or (N, L, d_model) with batch_first; masks as in MultiheadAttention."""
-        masks = (src_mask, src_key_padding_mask, is_causal)
+        def attended(x):
+            found, _ = self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, is_causal=is_causal)
+            return self.dropout1(found)
+
+        def fed_forward(x):
+            return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+
         if self.norm_first:
-            x = src + self._attended(self.norm1(src), *masks)
-            return x + self._fed_forward(self.norm2(x))
-        x = self.norm1(src + self._attended(src, *masks))
-        return self.norm2(x + self._fed_forward(x))
-
-    def _attended(self, x, mask, key_padding_mask, is_causal):
-        found, _ = self.self_attn(x, x, x, key_padding_mask, False, mask, is_causal=is_causal)
-        return self.dropout1(found)
-
-    def _fed_forward(self, x):
-        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+            x = src + attended(self.norm1(src))
+            return x + fed_forward(self.norm2(x))
+        x = self.norm1(src + attended(src))
+        return self.norm2(x + fed_forward(x))

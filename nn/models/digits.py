@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from .. import functional as F
+from ..arguments import count
 from ..layers import BatchNorm2d, Conv2d, Linear
 from ..module import Module
 from ..tensor import Tensor
@@ -15,14 +16,13 @@ from ..tensor import Tensor
 class DigitsCNN(Module):
     """Three 3×3 convolutions with batch norm and ReLU, 2×2 max-pool after the first two, one Linear.
 
-    channels: of the three convolutions. rng: where weights start from, nn.random.generator() if left out.
+    channels: of the three convolutions. rng: draws the first weights; nn.random.generator() if left out.
     size: the side of the images (N, 1, size, size) → logits (N, 10).
-    Raises ValueError for sizes that are none.
+    Raises ValueError for invalid sizes.
     """
 
-    def __init__(
-        self, channels: tuple[int, int, int], rng: np.random.Generator | None = None, size: int = 8
-    ) -> None:
+    def __init__(self, channels: tuple[int, int, int], rng: np.random.Generator | None = None,
+                 size: int = 8) -> None:
         c1, c2, c3 = channels
         # No biases: batch norm subtracts the mean, and with it any bias.
         self.conv1 = Conv2d(1, c1, 3, padding=1, bias=False, rng=rng)
@@ -44,14 +44,13 @@ class DigitsCNN(Module):
 class DigitsMLP(Module):
     """Two hidden layers with ReLU (LeNet-300-100, LeCun et al. 1998, on 64 pixels).
 
-    hidden: the widths of the two. rng: where weights start from, nn.random.generator() if left out. size: the
+    hidden: the widths of the two. rng: draws the first weights; nn.random.generator() if left out. size: the
     side of the images (N, 1, size, size) → logits (N, 10).
-    Raises ValueError for sizes that are none.
+    Raises ValueError for invalid sizes.
     """
 
-    def __init__(
-        self, hidden: tuple[int, int], rng: np.random.Generator | None = None, size: int = 8
-    ) -> None:
+    def __init__(self, hidden: tuple[int, int], rng: np.random.Generator | None = None,
+                 size: int = 8) -> None:
         h1, h2 = hidden
         self.fc1 = Linear(size * size, h1, rng=rng)
         self.fc2 = Linear(h1, h2, rng=rng)
@@ -67,19 +66,19 @@ def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None, size:
     """Convolutions 1-32-64-64, then 256 → 10: 58,474 parameters.
 
     `width` scales the numbers of channels; `size` is the side of the images, at least 4 (MNIST has 28).
-    rng: where weights start from, nn.random.generator() if left out. Raises ValueError for a width or a size
-    that is none.
+    rng: draws the first weights; nn.random.generator() if left out. Raises ValueError for an invalid width or
+    size.
     """
-    return DigitsCNN(_scaled(width, 32, 64, 64), rng, _side(size, 4))
+    return DigitsCNN(_scaled(width, 32, 64, 64), rng, count("digits_cnn", "size", size, 4))
 
 
 def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsMLP:
     """64-300-100-10: 50,610 parameters. `width` scales the hidden layers; `size` is the images' side.
 
-    rng: where weights start from, nn.random.generator() if left out. Raises ValueError for a width or a size
-    that is none.
+    rng: draws the first weights; nn.random.generator() if left out. Raises ValueError for an invalid width or
+    size.
     """
-    return DigitsMLP(_scaled(width, 300, 100), rng, _side(size, 1))
+    return DigitsMLP(_scaled(width, 300, 100), rng, count("digits_mlp", "size", size))
 
 
 def _scaled(width: float, *sizes: int) -> tuple[int, ...]:
@@ -87,10 +86,3 @@ def _scaled(width: float, *sizes: int) -> tuple[int, ...]:
     if not 0 < width < math.inf:
         raise ValueError(f"width must be a positive number, got {width}")
     return tuple(max(1, round(size * width)) for size in sizes)
-
-
-def _side(size: int, least: int) -> int:
-    """The side of the images, after a look at it."""
-    if not isinstance(size, int) or size < least:
-        raise ValueError(f"size must be a whole number >= {least}, got {size!r}")
-    return size

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..arguments import number
 from ..kernels import adam_step
 from ..tensor import Tensor
 from .optimizer import Optimizer, Update
-from .settings import number, numbers
 
 
 class Adam(Optimizer):
@@ -30,14 +30,9 @@ class Adam(Optimizer):
     settings = ("lr", "weight_decay", "betas", "eps")
     decoupled = False
 
-    def __init__(
-        self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], lr: float = 1e-3,
+                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0) -> None:
         super().__init__(params, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps)
 
     @classmethod
@@ -46,7 +41,10 @@ class Adam(Optimizer):
         number(name, "lr", settings["lr"])
         number(name, "weight_decay", settings["weight_decay"])
         number(name, "eps", settings["eps"], above=True)
-        return {**settings, "betas": numbers(name, "betas", settings["betas"], 2, 1)}
+        betas = settings["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"{name}: betas must be two numbers, got {betas!r}")
+        return {**settings, "betas": tuple(number(name, "betas", beta, 0, 1) for beta in betas)}
 
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
         how = {"lr": float(group["lr"]), "betas": group["betas"], "eps": float(group["eps"]),
@@ -68,12 +66,7 @@ class AdamW(Adam):
 
     decoupled = True
 
-    def __init__(
-        self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-    ) -> None:
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], lr: float = 1e-3,
+                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 1e-2) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)

@@ -11,49 +11,48 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..backward import wrote
+from ..arguments import count, flag, instance, number
 from ..context import no_grad, undoing
 from ..half import wide
 from ..layers import BatchNorm1d, BatchNorm2d
 from ..modes import in_mode
 from ..module import Module
 from ..tensor import Tensor
-from .settings import flag, number
+from ..versions import wrote
 
 
 class AveragedModel:
-    """The average of a model's parameters over the updates that it is told of.
+    """The average of a model's parameters over the calls of update_parameters.
 
         decay None:  w̄ ← w̄ + (w − w̄)/(n + 1)          all n updates alike (SWA)
         decay d:     w̄ ← d w̄ + (1 − d) w              the recent ones more (EMA); the first is taken as it is
 
-    The average lies beside the model; `swap` exchanges the two, so that the model itself is measured and
-    saved. What its layers do not see now (a codebook that is still to be found, a weight that one stands for)
-    has no average; where it comes into being, its average begins with the next update. use_buffers: its
-    float buffers (batch norm's running statistics) are averaged too; else the model's stay, and after a swap
-    update_bn should measure them again. Averages of float16 weights are float32.
+    `swap` exchanges the model's weights and their average, so that the model itself is measured and saved.
+    What its layers do not see now (what a parametrization is yet to train, or a weight that it computes) has
+    no average; once they see it, its average begins with the next update. use_buffers: the float buffers
+    (batch norm's running statistics) are averaged too; else they stay as they are, and update_bn should
+    measure them again after a swap. Averages of float16 weights are float32.
 
-    Raises: TypeError for what is no Module, ValueError for a decay outside [0, 1).
+    Raises: TypeError for what is not a Module, ValueError for a decay outside [0, 1).
     """
 
     def __init__(self, model: Module, decay: float | None = None, use_buffers: bool = False) -> None:
-        if not isinstance(model, Module):
-            raise TypeError(f"AveragedModel: model must be a Module, got {type(model).__name__}")
+        instance("AveragedModel", "model", model, Module, "a Module")
         if decay is not None:
             number("AveragedModel", "decay", decay, 0, 1)
         self.decay, self.use_buffers = decay, flag("AveragedModel", "use_buffers", use_buffers)
         self.n_averaged, self.swapped = 0, False
         self._model, self._parameters = model, list(model.parameters())
-        # Of each of _arrays(): its average, and how many updates are in it; None and -1 for one without.
+        # For each of _arrays() its average and the number of updates in it; None and -1 if it has none.
         self._averages: list[np.ndarray | None] = []
         self._counts: list[int] = []
         for array, seen in self._arrays():
             self._averages.append(array.astype(wide(array.dtype)) if seen else None)
             self._counts.append(0 if seen else -1)
-        self._unrounded: dict[int, np.ndarray] = {}    # averages of float16 weights while they are swapped in
+        self._unrounded: dict[int, np.ndarray] = {}  # averages of float16 weights while they are swapped in
 
     def update_parameters(self) -> None:
-        """Take in the weights as they are now. RuntimeError while the average is swapped in."""
+        """Add the present weights to the average. RuntimeError while the average is swapped in."""
         self._not_swapped("update_parameters")
         for i, (array, seen) in enumerate(self._arrays()):
             n = self._counts[i]
@@ -68,7 +67,7 @@ class AveragedModel:
         self.n_averaged += 1
 
     def swap(self) -> None:
-        """Exchange the model's weights and their average; a second time, back."""
+        """Exchange the model's weights and their average; a second call exchanges them back."""
         for i, (average, (array, seen)) in enumerate(zip(self._averages, self._arrays(), strict=True)):
             if average is not None and seen:
                 now = array.astype(average.dtype)
@@ -82,8 +81,8 @@ class AveragedModel:
         self.swapped = not self.swapped
 
     def _restored(self, i: int, average: np.ndarray, now: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """What goes in the place of average i, `now` in the model: of an average that was rounded to go there
-        its digits, where the model has not been changed since."""
+        """The new value of average i, where `now` was in the model. An average that was rounded on its way
+        into the model gets its digits back, where the model was not changed since."""
         if not self.swapped:
             self._unrounded[i] = average.copy()
             return now
@@ -134,19 +133,20 @@ class AveragedModel:
         return f"AveragedModel(decay={self.decay}, use_buffers={self.use_buffers}), {arrays} arrays"
 
     def _arrays(self) -> list[tuple[np.ndarray, bool]]:
-        """What is averaged, as it lies now, and whether the layers see it: p.data = ... gives a weight
-        another array, and a parametrization may train a weight first, and later what it computes the weight
-        from.
+        """The present arrays of what is averaged, and whether the layers see them now.
+
+        `p.data = ...` gives a weight another array, and a parametrization may first train a weight and later
+        compute it from others.
         """
         now = list(self._model.parameters())
         if [id(p) for p in now] != [id(p) for p in self._parameters]:
             raise RuntimeError("AveragedModel: the model trains other tensors than when this average was "
-                               "built: build it after preparing the model")
+                               "built: build it after preparing the model and its parametrizations")
         seen = {id(p) for _, weight in self._model.named_parameters() for p in weight.active()}
         buffers = self._model.named_buffers() if self.use_buffers else ()
         arrays = [*((p.data, id(p) in seen) for p in now),
                   *((b, True) for _, b in buffers if b.dtype.kind == "f")]
-        for (array, _), average in zip(arrays, self._averages, strict=False):    # none yet in __init__
+        for (array, _), average in zip(arrays, self._averages, strict=False):  # none yet in __init__
             if average is not None and average.dtype != wide(array.dtype):
                 raise RuntimeError("AveragedModel: a dtype changed after this average was begun; begin it "
                                    "after model.to(dtype)")
@@ -158,16 +158,15 @@ class AveragedModel:
 
 
 def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
-    """Measure the running statistics of all batch norms anew, as the mean over the batches of x (N, …).
+    """Set the running statistics of all batch norms to their means over the batches of x (N, …).
 
     For weights that no forward pass has seen, such as averages (Izmailov et al. 2018, section 3.2). The
-    model comes back in the mode it had; without a batch norm nothing is done.
+    model's mode is restored; without a batch norm nothing is done.
     Raises: ValueError for an empty x or a batch_size < 1.
     """
     if not isinstance(x, np.ndarray) or x.ndim < 2 or not len(x):
         raise ValueError(f"update_bn: x must be an array of shape (N, …), N > 0, got {np.shape(x)}")
-    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"update_bn: batch_size must be a whole number >= 1, got {batch_size!r}")
+    count("update_bn", "batch_size", batch_size)
     norms = [module for _, module in model.named_modules() if isinstance(module, (BatchNorm1d, BatchNorm2d))]
     if not norms:
         return
@@ -177,7 +176,7 @@ def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
         with no_grad():
             for n, start in enumerate(range(0, len(x), batch_size), start=1):
                 for norm in norms:
-                    norm.momentum = 1 / n    # m̄ ← m̄ + (m − m̄)/n: the mean of n batches; the first replaces
+                    norm.momentum = 1 / n  # m̄ ← m̄ + (m − m̄)/n: the mean of n batches; the first replaces
                 model(Tensor(x[start:start + batch_size]))
 
     def as_before():

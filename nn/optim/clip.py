@@ -10,18 +10,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..backward import wrote
+from ..arguments import instance, number
 from ..half import wide
 from ..tensor import Tensor
-from .settings import number
+from ..versions import wrote
 
 
-def clip_grad_norm_(
-    parameters: Tensor | Iterable[Tensor],
-    max_norm: float,
-    norm_type: float = 2.0,
-    error_if_nonfinite: bool = False,
-) -> float:
+def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
+                    error_if_nonfinite: bool = False) -> float:
     """Scale all gradients together, in place, so that their norm as one vector is at most max_norm.
 
     As in PyTorch the factor is min(1, max_norm / (norm + 10⁻⁶)): the direction stays. norm_type is p > 0 of
@@ -29,10 +25,10 @@ def clip_grad_norm_(
     are passed over.
 
     Returns: the norm as it was before (0.0 if there is no gradient).
-    Raises: TypeError for what is no Tensor or number, ValueError for a max_norm < 0 or norm_type not > 0;
+    Raises: TypeError for what is not a Tensor or number, ValueError for a max_norm < 0 or norm_type not > 0;
     RuntimeError for a norm that is infinite or NaN, if error_if_nonfinite: then nothing was changed. Without
     it such a norm makes gradients 0 or NaN.
-    parameters: a Tensor or several; whether they require grad is not looked at.
+    parameters: a Tensor or several, whether or not they require a gradient.
     """
     number("clip_grad_norm_", "max_norm", max_norm, closed=True)
     number("clip_grad_norm_", "norm_type", norm_type, above=True, closed=True)
@@ -41,8 +37,8 @@ def clip_grad_norm_(
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be clipped")
     factor = max_norm / (norm + 1e-6)
-    if not factor >= 1:    # so that NaN is passed on
-        with np.errstate(invalid="ignore"):    # ∞·0
+    if not factor >= 1:  # so that NaN is passed on
+        with np.errstate(invalid="ignore"):  # ∞·0
             for g in gradients:
                 np.multiply(g, factor, out=g, dtype=wide(g.dtype), casting="same_kind")
                 wrote(g)
@@ -52,7 +48,7 @@ def clip_grad_norm_(
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Clamp each entry of the gradients to −clip_value … clip_value, in place; NaN stays.
 
-    Raises: TypeError for what is no Tensor or number, ValueError for a negative clip_value.
+    Raises: TypeError for what is not a Tensor or number, ValueError for a negative clip_value.
     parameters: a Tensor or several.
     """
     number("clip_grad_value_", "clip_value", clip_value, closed=True)
@@ -74,10 +70,8 @@ def _nan_first(value: float) -> float:
 
 
 def _gradients(who: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndarray]:
-    if not isinstance(parameters, (Tensor, Iterable)):
-        raise TypeError(f"{who}: parameters must be Tensors, got {type(parameters).__name__}")
+    instance(who, "parameters", parameters, (Tensor, Iterable), "Tensors")
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for i, p in enumerate(given):
-        if not isinstance(p, Tensor):
-            raise TypeError(f"{who}: parameters[{i}] must be a Tensor, got {type(p).__name__}")
+        instance(who, f"parameters[{i}]", p, Tensor, "a Tensor")
     return [getattr(p.grad, "_data", p.grad) for p in given if p.grad is not None]

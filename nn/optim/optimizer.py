@@ -1,5 +1,4 @@
-"""What all optimizers share: what they train, in groups, their state, and the parametrizations of the
-weights."""
+"""What all optimizers share: groups of parameters, their state, and the parametrizations of the weights."""
 
 from __future__ import annotations
 
@@ -8,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backward import wrote
+from ..arguments import instance, number
 from ..half import F32, wide
 from ..parameter import Parameter
 from ..tensor import Tensor
-from .settings import number
+from ..versions import wrote
 
 
 class Update(NamedTuple):
@@ -27,16 +26,17 @@ class Update(NamedTuple):
 class Optimizer:
     """Base of SGD, Adam and AdamW.
 
-    `params` is an iterable of Tensors, or of dicts as in PyTorch: {"params": Tensors, "lr": ..., ...}, each a
-    group with settings of its own (the others are those of the optimizer). `param_groups` is the list of
-    them; what is set there holds from the next step on.
+    `params` is an iterable of Tensors, or of dicts as in PyTorch: {"params": Tensors, "lr": ..., ...}. Each
+    dict is a group, whose own settings come before the optimizer's. `param_groups` is the list of groups; a
+    change there holds from the next step on.
 
-    A float16 parameter is stepped in float32, where its moments are, and then rounded: a step of less than
+    A float16 parameter is stepped in float32, the dtype of its moments, and then rounded: a step of less than
     half a unit in its last place changes nothing.
 
-    A subclass names its settings and its per-parameter arrays (`moments`), and has `_checked` and `_update`.
-    Raises: TypeError for what is no Tensor of floats, ValueError for no parameters, one that comes twice, and
-    settings that there are not.
+    A subclass names its `settings` and its arrays for each parameter (`moments`), and has the methods
+    `_checked` and `_update`.
+    Raises: TypeError for what is not a Tensor of floats, ValueError for no parameters, one that comes twice,
+    and settings that there are not.
     """
 
     moments: tuple[str, ...] = ()
@@ -51,12 +51,11 @@ class Optimizer:
         if len({id(p) for p in self.params}) < len(self.params):
             raise ValueError(f"{name}: a parameter appears twice in params; it would be stepped twice")
         self.steps = 0
-        # A parameter's own count: one whose first gradient comes late starts its averages then.
+        # Steps of each parameter: one whose first gradient comes late starts its averages then.
         self.counts = [0] * len(self.params)
         self._dtypes = [p._data.dtype for p in self.params]
         self.state = {key: self._zeros() for key in self.moments}
-        # The weights that stand behind the parameters, and the parametrization that each had when we were
-        # built.
+        # The weights that these are or are trained for, and their parametrizations, to notice a change.
         trained = [p for p in self.params if isinstance(p, Parameter)]
         self._weights = [p if p.source is None else p.source for p in trained]
         self._parametrizations = [weight.parametrization for weight in self._weights]
@@ -82,8 +81,7 @@ class Optimizer:
             own = [own] if isinstance(own, Tensor) else list(own)
             for j, p in enumerate(own):
                 at = f"params[{j}]" if len(given) == 1 else f"params[{i}]['params'][{j}]"
-                if not isinstance(p, Tensor):
-                    raise TypeError(f"{name}: {at} must be a Tensor, got {type(p).__name__}")
+                instance(name, at, p, Tensor, "a Tensor")
                 if not np.issubdtype(p.dtype, np.floating):
                     raise TypeError(f"{name}: {at} must be of a float dtype, got {p.dtype}")
             chosen = {**settings, **{key: group[key] for key in self.settings if key in group}}
@@ -101,7 +99,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate of all groups; set, it is that of all. ValueError if theirs differ."""
+        """The learning rate of all groups, which setting it changes. ValueError if theirs differ."""
         rates = [group["lr"] for group in self.param_groups]
         if len(set(rates)) > 1:
             raise ValueError(f"{type(self).__name__}: the groups' lr differ ({rates}): ask param_groups")
@@ -114,36 +112,34 @@ class Optimizer:
             group["lr"] = value
 
     def step(self) -> None:
-        """One update of every parameter that has a gradient; then its weights' parametrizations take note.
+        """One update of every parameter that has a gradient, and then of the weights' parametrizations.
 
-        Views are told of weights that are frozen, too: their schedules go on.
-        Raises: RuntimeError if a parametrization was attached to a weight, or removed, or trains others now,
-        or a parameter was given another dtype, since the optimizer was built.
+        Those of frozen weights are updated too: their schedules go on. Raises RuntimeError if, since the
+        optimizer was built, a parametrization was attached, removed or began to train others, or a parameter
+        was given another dtype.
         """
         for weight, was, known in zip(self._weights, self._parametrizations, self._known, strict=True):
             changed = weight.parametrization is not was
             if changed or (was is not None and any(p not in known for p in weight.trainables())):
-                raise RuntimeError(
-                    f"{type(self).__name__}: a weight's parametrization changed after this optimizer was "
-                    "built, so it would train the wrong tensors: build the optimizer after preparing the "
-                    "model")
+                raise RuntimeError(f"{type(self).__name__}: a weight's parametrization changed after this "
+                                   "optimizer was built, so it would train the wrong tensors: build the "
+                                   "optimizer after preparing the model and its parametrizations")
         if [p._data.dtype for p in self.params] != self._dtypes:
             raise RuntimeError(
                 f"{type(self).__name__}: a parameter's dtype changed after this optimizer was built, so its "
-                "state has the old one: build the optimizer after model.to(dtype)"
-            )
+                "state has the old one: build the optimizer after model.to(dtype)")
         self.steps += 1
         moments, first = [self.state[key] for key in self.moments], 0
         for group in self.param_groups:
             updates, rounded = [], []
             for i, p in enumerate(group["params"], start=first):
                 gradient = p.grad
-                if gradient is not None and p._data.flags.writeable:    # not: a weight that is computed
+                if gradient is not None and p._data.flags.writeable:  # a computed weight's is not
                     self.counts[i] += 1
                     if type(gradient) is not np.ndarray:
                         gradient = getattr(gradient, "_data", gradient)  # a Tensor, after create_graph=True
                     data = p._data
-                    if data.itemsize == 2:    # float16 is stepped in float32, and rounded once
+                    if data.itemsize == 2:  # float16 is stepped in float32, and rounded once
                         data, gradient = data.astype(F32), gradient.astype(F32)
                         rounded.append((p._data, data))
                     updates.append(Update(data, gradient, self.counts[i], [own[i] for own in moments]))
@@ -155,12 +151,12 @@ class Optimizer:
                     wrote(data)
                 for update in updates:
                     wrote(update.p)
-        parametrized = {id(weight): weight for weight in self._weights if weight.parametrization is not None}
-        for weight in parametrized.values():  # once each, however many Parameters its parametrization trains
-            weight.parametrization.update(weight, self.steps)
+        for weight in dict.fromkeys(self._weights):  # once each, also where several Parameters train for it
+            if weight.parametrization is not None:
+                weight.parametrization.update(weight, self.steps)
 
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
-        """Carry these updates out, by the settings of the group."""
+        """Carry out these updates with the settings of the group."""
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -184,13 +180,11 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict` of the same kind of optimizer over the same parameters and groups.
 
-        Raises: TypeError for what is no mapping; ValueError listing missing and unexpected names, wrong
-        shapes, groups of other sizes, and settings that the optimizer itself would refuse. Then nothing was
-        changed.
+        Raises: TypeError for what is not a mapping; ValueError listing missing and unexpected names, wrong
+        shapes, groups of other sizes, and invalid settings. Then nothing was changed.
         """
         name = type(self).__name__
-        if not isinstance(state, Mapping):
-            raise TypeError(f"{name}: the state must be a dict of arrays, got {type(state).__name__}")
+        instance(name, "the state", state, Mapping, "a dict of arrays")
         own = self.state_dict()
         problems = [f"missing: {key}" for key in own if key not in state]
         problems += [f"unexpected: {key}" for key in state if key not in own]
@@ -216,7 +210,7 @@ class Optimizer:
                 array[...] = new[f"{key}.{i}"]
 
     def _loaded_settings(self, new: Mapping[str, np.ndarray], problems: list[str]) -> list[dict[str, Any]]:
-        """Each group's settings out of a state; what the optimizer would refuse is added to the problems."""
+        """Each group's settings from a state; errors of invalid ones are added to the problems."""
         groups = []
         for i, group in enumerate(self.param_groups):
             found = {key: _plain(new[f"{key}.{i}" if i else key], group[key]) for key in self.settings}
@@ -233,7 +227,7 @@ class Optimizer:
 
 
 def _plain(array: np.ndarray, like: Any) -> Any:
-    """An array from a state_dict as the Python number, truth value or tuple that it was."""
+    """An array of a state_dict as the Python number, bool or tuple that it was."""
     if isinstance(like, bool):
         return bool(array)
     return tuple(array.tolist()) if array.ndim else array.item()

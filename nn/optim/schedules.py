@@ -3,8 +3,8 @@
     nn.train.fit(..., schedule=Cosine())
     nn.train.fit(..., schedule=WarmUp(Cosine(), until=0.1))
 
-Step k of T is at progress k/T. Progress and not the number of the step, so that a schedule knows nothing of
-batches and epochs; at every step the factors are those of the scheduler of PyTorch that is named.
+Step k of T is at progress k/T, so that a schedule need not know of batches and epochs. At every step the
+factor is that of the PyTorch scheduler named in brackets.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-from ..arguments import is_int
-from .settings import flag, number, several
+from ..arguments import count, flag, instance, number
 
 __all__ = ["Chain", "Cosine", "Linear", "MultiStep", "OneCycle", "Step", "WarmUp"]
 
 Schedule = Callable[[float], float]
 
-# Equal as fractions, k/T and a border may differ in their last bits: the step belongs to what comes after.
+# k/T and a border that are equal as fractions may differ in their last bits; the step comes after the border.
 SLACK = 1e-9
 
 
@@ -82,8 +82,7 @@ class Cosine:
 
     def __call__(self, progress: float) -> float:
         """
-        progress: in 0..1.
-        """
+        progress: in 0..1."""
         return self.end + (1 - self.end) * (1 + math.cos(math.pi * progress)) / 2
 
 
@@ -95,7 +94,7 @@ class OneCycle:
 
     PyTorch's ends are reached at the step before the border; with `steps`, the number of steps of the run, so
     are ours, and without it, at the border. The optimizer's rate is max_lr.
-    Raises ValueError for steps that are none.
+    Raises ValueError for invalid steps.
     """
 
     pct_start: float = 0.3
@@ -109,8 +108,8 @@ class OneCycle:
         number("OneCycle", "div_factor", self.div_factor, above=True)
         number("OneCycle", "final_div_factor", self.final_div_factor, above=True)
         flag("OneCycle", "linear", self.linear)
-        if self.steps is not None and (not is_int(self.steps) or self.steps < 1):
-            raise ValueError(f"OneCycle: steps must be a whole number >= 1, got {self.steps!r}")
+        if self.steps is not None:
+            count("OneCycle", "steps", self.steps)
 
     def __call__(self, progress: float) -> float:
         one_step = 0.0 if self.steps is None else 1 / self.steps
@@ -129,17 +128,16 @@ class Chain:
     """One schedule after the other, each from 0 to 1; the next takes over at a border (SequentialLR).
 
     schedules: functions of progress. borders: one fewer, in ascending order, where each but the first begins.
-    Raises ValueError for borders that do not fit, TypeError for what is no function.
+    Raises ValueError for borders that do not fit, TypeError for what is not a function.
     """
 
     schedules: tuple[Schedule, ...]
     borders: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        schedules = several("Chain", "schedules", self.schedules)
+        schedules = _several("Chain", "schedules", self.schedules)
         for i, schedule in enumerate(schedules):
-            if not callable(schedule):
-                raise TypeError(f"Chain: schedules[{i}] must be a function, got {type(schedule).__name__}")
+            instance("Chain", f"schedules[{i}]", schedule, Callable, "a function")
         borders = _rising("Chain", "borders", self.borders)
         if len(borders) != len(schedules) - 1:
             raise ValueError(f"Chain: {len(schedules)} schedules have {len(schedules) - 1} borders, "
@@ -156,17 +154,23 @@ class Chain:
 def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
     """A line from `start` up to 1 in the first `until` of the run, then `then` (Goyal et al. 2017).
 
-    Raises TypeError for a `then` that is no schedule, ValueError for numbers out of range.
+    Raises TypeError for a `then` that is not a schedule, ValueError for numbers out of range.
     """
-    if not callable(then):
-        raise TypeError(f"WarmUp: then must be a function, got {type(then).__name__}")
+    instance("WarmUp", "then", then, Callable, "a function")
     number("WarmUp", "until", until, 0, 1, above=True)
     number("WarmUp", "start", start)
     return Chain((Linear(start, 1.0), then), (until,))
 
 
+def _several(who: str, name: str, values: Any) -> tuple:
+    try:
+        return tuple(values)
+    except TypeError:
+        raise TypeError(f"{who}: {name} must be a tuple or a list, got {values!r}") from None
+
+
 def _rising(who: str, name: str, values: tuple[float, ...]) -> tuple[float, ...]:
-    found = tuple(number(who, name, value, 0, 1, above=True) for value in several(who, name, values))
+    found = tuple(number(who, name, value, 0, 1, above=True) for value in _several(who, name, values))
     if any(a >= b for a, b in pairwise(found)):
         raise ValueError(f"{who}: {name} must rise, got {found}")
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..arguments import flag, number
 from ..tensor import Tensor
 from .optimizer import Optimizer, Update
-from .settings import flag, number
 
 
 class SGD(Optimizer):
@@ -23,14 +23,8 @@ class SGD(Optimizer):
 
     settings = ("lr", "weight_decay", "momentum", "nesterov")
 
-    def __init__(
-        self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-    ) -> None:
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], lr: float = 1e-3,
+                 momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False) -> None:
         super().__init__(params, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov)
         self._begin()
 
@@ -41,7 +35,7 @@ class SGD(Optimizer):
             self.state = {"momentum_buffer": self._zeros()}
 
     def step(self) -> None:
-        self._begin()    # momentum may have been set in param_groups since
+        self._begin()  # momentum may have been set in param_groups since
         super().step()
 
     step.__doc__ = Optimizer.step.__doc__

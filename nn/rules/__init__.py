@@ -1,38 +1,9 @@
-"""The table of operations: RULES maps each name to its Rule."""
+"""The table of operations: RULES maps each name to its Rule. A Rule in a file of this folder is in it."""
 
-from . import (
-    activations,
-    arithmetic,
-    attention,
-    choices,
-    conv,
-    conv_transpose,
-    cumulative,
-    divergences,
-    einsum,
-    erf,
-    functions,
-    gathering,
-    layer_norm,
-    linear,
-    losses,
-    norm,
-    normalise,
-    order,
-    padding,
-    pool,
-    reductions,
-    shapes,
-    spread,
-    units,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
 from .record import Rule
 
-RULES = {
-    rule.name: rule
-    for room in (
-        arithmetic, functions, erf, choices, linear, einsum, reductions, spread, cumulative, shapes, padding,
-        gathering, activations, units, conv, conv_transpose, pool, normalise, layer_norm, attention, losses,
-        divergences, norm, order)
-    for rule in vars(room).values() if isinstance(rule, Rule)
-}
+RULES = {rule.name: rule for room in iter_modules(__path__)
+         for rule in vars(import_module(f"{__name__}.{room.name}")).values() if isinstance(rule, Rule)}

@@ -1,11 +1,13 @@
-"""Activations and dropout."""
+"""Activations: relu and its kin, each entry by itself, and dropout."""
+
+import math
 
 import numpy as np
 
 from .. import kernels
-from .record import Rule
-from .reductions import along, kept_shape
-from .select import only
+from .choices import only
+from .functions import logistic, of_each, signed
+from .record import CONSTANT, DERIVED, Rule
 
 
 def _away_from_zero(rng):
@@ -13,23 +15,137 @@ def _away_from_zero(rng):
     return [([np.where(rng.random(x.shape) < 0.5, x, -x)], {})]
 
 
-def _rows(rng):
-    return [([rng.normal(size=(3, 4))], {"dim": dim}) for dim in (-1, 0)]
-
-
 def _relu(x):
     y = kernels.relu(x)
     return y, (y,)
 
 
+def _relu_grad(g, *, y, overwrite_g=False):
+    return kernels.relu_grad(g, y, overwrite_g=overwrite_g), (y,)
+
+
+relu_grad = Rule(
+    "relu_grad", "y = g where the output of relu is > 0, else 0;  dg = v there, else 0, v the gradient in y",
+    _relu_grad, lambda v, saved, needs: (relu_grad(v, y=saved[0]),),
+    samples=lambda rng: [([rng.normal(size=(3, 4))], {"y": y}) for (y,), _ in _away_from_zero(rng)],
+    saves=CONSTANT, fresh=True, symmetric=True)
+
+
 def _relu_vjp(g, saved, needs, overwrite_g=False):
-    return (kernels.relu_grad(g, saved[0], overwrite_g=overwrite_g),)
+    return (relu_grad(g, y=saved[0], overwrite_g=overwrite_g),)
 
 
 # At 0, where the derivative does not exist, the subgradient 0.
 relu = Rule(
     "relu", "y = max(x, 0);  dx = g where y > 0, else 0", _relu, _relu_vjp,
-    samples=_away_from_zero, fresh=True, symmetric=True, linear=True, overwrites=True, exact=True)
+    samples=_away_from_zero, saves=CONSTANT, fresh=True, symmetric=True, overwrites=True,
+    exact=True, method=True)
+
+
+def _leaky_vjp(g, saved, needs):
+    x, slope = saved
+    if not slope:
+        return (only(g, x > 0),)
+    return (g * ((x > 0).astype(g.dtype) * (1 - slope) + slope),)
+
+
+# At 0 the slope of the left, as in PyTorch. Maas, Hannun & Ng, "Rectifier nonlinearities" (2013).
+leaky_relu = Rule(
+    "leaky_relu", "y = x where x > 0, else s·x;  dx = g there, else s·g",
+    lambda x, *, negative_slope=0.01: (np.where(x > 0, x, x * negative_slope), (x, negative_slope)),
+    _leaky_vjp,
+    samples=lambda rng: [(x, how) for (x, _), how in
+                         zip(signed(rng), ({}, {"negative_slope": 0.3}), strict=True)],
+    saves=CONSTANT, fresh=True, symmetric=True)
+
+
+def _silu(x):
+    s = logistic(np.asarray(x))
+    return x * s, (x, s)
+
+
+def _silu_vjp(g, saved, needs):
+    x, s = saved
+    return (g * s * (1 + x * (1 - s)),)
+
+
+# Elfwing, Uchibe & Doya, "Sigmoid-weighted linear units" (2018), also known as swish.
+silu = Rule(
+    "silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))", _silu, _silu_vjp,
+    twin=lambda x: x * x.sigmoid(),
+    samples=signed, saves=(0, DERIVED), derive=lambda x: (x.sigmoid(),), fresh=True, symmetric=True)
+
+
+_ROOT, _CUBIC = math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu_tanh(x):
+    t = _inner(x)
+    return 0.5 * x * (1 + t), (x, t)
+
+
+def _inner(x):
+    return np.tanh(_ROOT * (x + _CUBIC * (x * x * x)))
+
+
+def _gelu_tanh_vjp(g, saved, needs):
+    x, t = saved
+    slope = _ROOT * (1 + 3 * _CUBIC * (x * x))
+    return (g * 0.5 * (1 + t + x * (1 - t * t) * slope),)
+
+
+gelu_tanh = Rule(
+    "gelu_tanh", "y = x·(1 + t)/2, t = tanh √(2/π)(x + 0.044715·x³);  "
+    "dx = g·(1 + t + x·(1 − t²)·√(2/π)(1 + 0.134145·x²))/2", _gelu_tanh, _gelu_tanh_vjp,
+    twin=lambda x: 0.5 * x * (1 + _inner(x)),
+    samples=signed, saves=(0, DERIVED), derive=lambda x: (_inner(x),), fresh=True, symmetric=True)
+
+
+def _gelu_grad_vjp(v, saved, needs):
+    g, x = saved
+    density = np.exp(x * x * -0.5) * (2 * math.pi) ** -0.5
+    return gelu_grad(v, x), needs[1] and v * g * density * (2 - x * x)
+
+
+gelu_grad = Rule(
+    "gelu_grad", "y = g·(Φ(x) + x·φ(x)), φ(x) = e^(−x²/2)/√2π;  dg = v·(Φ(x) + x·φ(x)), "
+    "dx = v·g·φ(x)·(2 − x²), v the gradient in y",
+    lambda g, x: (kernels.gelu_grad(*np.broadcast_arrays(g, x)), (g, x)), _gelu_grad_vjp,
+    samples=lambda rng: [([rng.normal(size=x.shape), x], {}) for (x,), _ in signed(rng)],
+    saves=(0, 1), fresh=True, symmetric=True)
+
+
+# Hendrycks & Gimpel, "Gaussian error linear units" (2016).
+gelu = Rule(
+    "gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)",
+    lambda x: of_each(kernels.gelu, x), lambda g, saved, needs: (gelu_grad(g, saved[0]),),
+    twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()),
+    samples=signed, saves=(0,), fresh=True, symmetric=True)
+
+
+def _softplus(x, *, beta=1.0, threshold=20.0):
+    bx = x * beta
+    y = np.where(bx > threshold, x, np.log1p(np.exp(np.minimum(bx, threshold))) / beta)
+    return y, (x, beta, threshold)
+
+
+def _softplus_vjp(g, saved, needs):
+    x, beta, threshold = saved
+    straight = (x * beta > threshold).astype(x.dtype)
+    return (g * (straight + (1 - straight) * logistic(x * beta)),)
+
+
+def _softplus_twin(x, *, beta=1.0, threshold=20.0):
+    return x.where(x * beta > threshold, -(x * -beta).logsigmoid() / beta)
+
+
+# Beyond the threshold, where y rounds to x, PyTorch takes x itself.
+softplus = Rule(
+    "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there",
+    _softplus, _softplus_vjp, twin=_softplus_twin,
+    samples=lambda rng: [(x, how) for (x, _), how in
+                         zip(signed(rng), ({}, {"beta": 2.0, "threshold": 1.0}), strict=True)],
+    saves=(0, CONSTANT, CONSTANT), fresh=True, symmetric=True)
 
 
 def _dropout_samples(rng):
@@ -46,57 +162,4 @@ def _dropout(x, keep, *, p):
 dropout = Rule(
     "dropout", "y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0", _dropout,
     lambda g, saved, needs: (only(g * saved[1], saved[0]), None),
-    samples=_dropout_samples, fresh=True, symmetric=True, linear=True)
-
-
-def _sum(x, dim):
-    """The sum of x over `dim`, in a shape that broadcasts against x."""
-    return along(x.sum(dim), kept_shape(x.shape, dim))
-
-
-def _greatest(x, dim):
-    return np.maximum.reduce(x, axis=dim, keepdims=True, initial=None if x.size else 0)    # 0: of nothing
-
-
-def _softmax(x, *, dim=-1):
-    with np.errstate(invalid="ignore"):    # a row of −∞ alone, or with ∞ in it, is NaN, as in PyTorch
-        y = np.exp(x - _greatest(x, dim))    # the shift cancels; no overflow
-    y /= np.add.reduce(y, axis=dim, keepdims=True)
-    return y, (y, dim)
-
-
-def _softmax_vjp(g, saved, needs):
-    y, dim = saved
-    return (y * (g - _sum(g * y, dim)),)
-
-
-def _softmax_twin(x, *, dim=-1):
-    e = (x - x.amax(dim, keepdim=True).detach()).exp()
-    return e / e.sum(dim, keepdim=True)
-
-
-softmax = Rule(
-    "softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
-    samples=_rows, fresh=True, symmetric=True, by_twin=False)
-
-
-def _log_softmax(x, *, dim=-1):
-    with np.errstate(invalid="ignore", divide="ignore"):    # a sum is 0 only of nothing
-        shifted = x - _greatest(x, dim)
-        y = shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
-    return y, (y, dim)
-
-
-def _log_softmax_vjp(g, saved, needs):
-    y, dim = saved
-    return (g - np.exp(y) * _sum(g, dim),)
-
-
-def _log_softmax_jvp(t, i, saved, out, *, dim=-1):
-    return t - _sum(np.exp(saved[0]) * t, dim)
-
-
-log_softmax = Rule(
-    "log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
-    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(),
-    samples=_rows, fresh=True, jvp=_log_softmax_jvp, by_twin=False)
+    samples=_dropout_samples, saves=CONSTANT, fresh=True, symmetric=True)

@@ -5,8 +5,8 @@ import operator
 import numpy as np
 
 from ..half import wide
-from .record import Rule
-from .select import only
+from .choices import only
+from .record import CONSTANT, OUTPUT, Rule
 
 
 def _pair(rng):
@@ -27,31 +27,31 @@ add = Rule(
     "add", "y = a + b;  da = g, db = g",
     lambda a, b: (a + b, None),
     lambda g, saved, needs: (g, g),
-    samples=_pair, symmetric=True, linear=True)
+    samples=_pair, symmetric=True)
 
 sub = Rule(
     "sub", "y = a − b;  da = g, db = −g",
     lambda a, b: (a - b, None),
     lambda g, saved, needs: (g, needs[1] and -g),
-    samples=_pair, symmetric=True, linear=True)
+    samples=_pair, symmetric=True)
 
 mul = Rule(
     "mul", "y = a·b;  da = g·b, db = g·a",
     lambda a, b: (a * b, (a, b)),
     lambda g, saved, needs: (needs[0] and g * saved[1], needs[1] and g * saved[0]),
-    samples=_pair, fresh=True, symmetric=True)
+    samples=_pair, saves=(0, 1), fresh=True, symmetric=True)
 
 div = Rule(
     "div", "y = a/b;  da = g/b, db = −g·y/b",
     lambda a, b: (y := a / b, (b, y)),
     lambda g, saved, needs: (needs[0] and g / saved[0], needs[1] and -g * saved[1] / saved[0]),
-    samples=_pair, fresh=True, symmetric=True)
+    samples=_pair, saves=(1, OUTPUT), fresh=True, symmetric=True)
 
 neg = Rule(
     "neg", "y = −x;  dx = −g",
     lambda x: (-x, None),
     lambda g, saved, needs: (-g,),
-    samples=_one, fresh=True, symmetric=True, linear=True, exact=True)
+    samples=_one, fresh=True, symmetric=True, exact=True)
 
 
 def _finite(x):
@@ -63,10 +63,10 @@ def _pow_vjp(g, saved, needs):
     if isinstance(b, (int, float)) and b:
         return g * b * a ** (b - 1), None
     da = db = None
-    if needs[0]:    # 0 where b = 0: a + 1 for a = 0 there, whose power is not ∞
+    if needs[0]:  # 0 where b = 0; a = 0 becomes 1 there, so that its power is finite
         da = g * b * (a + (a == 0) * (b == 0)) ** (b - 1)
-        da = only(da, (b != 0) | _finite(g * a))    # (where all is finite it is 0, its derivative in b not)
-    if needs[1]:    # 0 where y = 0ᵇ, b ≥ 0, does not depend on b: a + 1 there, whose logarithm is not −∞
+        da = only(da, (b != 0) | _finite(g * a))  # (of finite numbers da is 0 already)
+    if needs[1]:  # 0 where y = 0ᵇ for all b ≥ 0; a = 0 becomes 1 there, so that log a is finite
         still = (a == 0) * (b >= 0)
         db = only(g * y * np.log(a + still), ~still)
     return da, db
@@ -75,32 +75,32 @@ def _pow_vjp(g, saved, needs):
 pow = Rule(
     "pow", "y = aᵇ;  da = g·b·aᵇ⁻¹, db = g·y·log a",
     lambda a, b: (y := a ** b, (a, b, y)), _pow_vjp,
-    samples=_power, fresh=True, symmetric=True)
+    samples=_power, saves=(0, 1, OUTPUT), fresh=True, symmetric=True)
 
 exp = Rule(
     "exp", "y = eˣ;  dx = g·y",
     lambda x: (y := np.exp(x), (y,)),
     lambda g, saved, needs: (g * saved[0],),
-    samples=_one, fresh=True, symmetric=True)
+    samples=_one, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
 
 log = Rule(
     "log", "y = log x;  dx = g/x",
     lambda x: (np.log(x), (x,)),
     lambda g, saved, needs: (g / saved[0],),
-    samples=_one, fresh=True, symmetric=True)
+    samples=_one, saves=(0,), fresh=True, symmetric=True, method=True)
 
 sqrt = Rule(
     "sqrt", "y = √x;  dx = g/2y",
     lambda x: (y := np.sqrt(x), (y,)),
     lambda g, saved, needs: (g / (2 * saved[0]),),
-    samples=_one, fresh=True, symmetric=True)
+    samples=_one, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
 
 cast = Rule(
     "cast", "y = x in another floating-point dtype;  dx = g in the dtype of x (float32 if that is float16)",
     lambda x, *, dtype: (x.astype(dtype), (wide(x.dtype),)),
     lambda g, saved, needs: (g.astype(saved[0]),),
-    samples=lambda rng: [([rng.normal(size=(2, 3))], {"dtype": np.dtype(np.float64)})], fresh=True,
-    linear=True, exact=True)
+    samples=lambda rng: [([rng.normal(size=(2, 3))], {"dtype": np.dtype(np.float64)})], saves=CONSTANT,
+    fresh=True, linear=True, exact=True)
 
 truncate = Rule(
     "truncate", "y = x as integers or booleans: no gradient",

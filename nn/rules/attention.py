@@ -1,13 +1,13 @@
 """Scaled dot-product attention: Vaswani et al., "Attention is all you need" (2017), eq. 1.
 
-Each query asks all keys how well they fit, and gets the mean of their values, weighted by the answers.
+Each query is compared with all keys, and gets the mean of their values, weighted by how well they fit.
 """
 
 import numpy as np
 
-from .activations import softmax
+from .choices import only
 from .record import Rule
-from .select import only
+from .softmax import softmax
 
 
 def _check(q, k, v, mask, is_causal):
@@ -24,7 +24,7 @@ def _check(q, k, v, mask, is_causal):
 
 def bias_of(q, k, mask, is_causal):
     """What is added to the scores, in the dtype of q: 0 where a query may look, −∞ where not; or None."""
-    if is_causal:    # query i sees the keys 0 … i
+    if is_causal:  # query i sees the keys 0 … i
         mask = np.arange(k.shape[-2]) <= np.arange(q.shape[-2])[:, None]
     if mask is not None and mask.dtype == bool:
         return np.where(mask, 0, -np.inf).astype(q.dtype)
@@ -37,12 +37,12 @@ def _attention(q, k, v, mask, *, is_causal=False, scale=None):
     bias = bias_of(q, k, mask, is_causal)
     scores = (q * scale) @ k.mT
     if bias is not None:
-        scores = scores + bias    # it may broadcast
+        scores = scores + bias  # it may broadcast
     if not scores.size:
         return scores @ v, (q, k, v, scores, scale, None)
     weights, _ = softmax.forward(scores, dim=-1)
     sees = None
-    if bias is not None:    # a query that may look nowhere gets 0, not 0/0
+    if bias is not None:  # a query that may look nowhere gets 0, not 0/0
         sees = np.maximum.reduce(scores, axis=-1, keepdims=True) != -np.inf
         if sees.all():
             sees = None
@@ -72,7 +72,7 @@ def _attention_twin(q, k, v, mask, *, is_causal=False, scale=None):
     scores = q @ k.mT * scale
     if bias is None:
         return scores.softmax(-1) @ v
-    sees = (bias != -np.inf).any(-1, keepdims=True)    # a query that may look nowhere gets 0
+    sees = (bias != -np.inf).any(-1, keepdims=True)  # a query that may look nowhere gets 0
     scores = scores + (mask if bias is values else bias)
     return scores.masked_fill(~sees, 0).softmax(-1).where(sees, 0) @ v
 

@@ -1,6 +1,6 @@
 """Convolution (cross-correlation, as everywhere in deep learning), by the kernel of that name.
 
-Where every channel has one filter of its own, the kernels of depthwise_conv2d do the same sooner.
+Where every channel has one filter of its own, the kernels of depthwise_conv2d do the same faster.
 """
 
 import math
@@ -10,40 +10,70 @@ import numpy as np
 from .. import kernels
 from ..kernels import channels_last
 from .linear import column_sums
-from .record import Rule
+from .record import CONSTANT, Rule
 from .windows import Windows
 
 
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     how = _geometry(x, w, b, stride, padding, dilation, groups)
-    kernel, _, _, options = _kernels(w, how)
+    kernel, _, _, options = _kernels(x.shape[1], len(w), how)
     y = kernel(channels_last(x), w, b, **options)
     return y.transpose(0, 3, 1, 2), (x, w, how)
 
 
 def _conv2d_vjp(g, saved, needs):
     x, w, how = saved
-    _, input_grad, weight_grad, options = _kernels(w, how)
-    dx = dw = db = None
-    pixels = channels_last(g)
-    if needs[0]:    # what each tap of the filters met gets g times that tap
-        dx = input_grad(pixels, w, x.shape[2:], **options).transpose(0, 3, 1, 2)
-    if needs[1]:
-        dw = weight_grad(channels_last(x), pixels, w.shape[2:], **options)
-    if needs[2]:
-        db = column_sums(pixels.reshape(-1, len(w)))
-    return dx, dw, db
+    g = turned_once(g)
+    return (needs[0] and conv2d_input_grad(g, w, size=x.shape[2:], **how),
+            needs[1] and conv2d_weight_grad(x, g, size=w.shape[2:], **how),
+            needs[2] and channel_sums(g))
 
 
 def _conv2d_jvp(t, i, saved, out, **attrs):
     """y is linear in x, and in w, and in b."""
-    x, w, *_ = saved
-    return t[:, None, None] if i == 2 else _conv2d(*((x, t) if i else (t, w)), None, **attrs)[0]
+    x, w, _ = saved
+    return t[:, None, None] if i == 2 else conv2d(*((x, t) if i else (t, w)), None, **attrs)
 
 
-def _kernels(w, how):
-    """The kernels of this convolution and of its two gradients, and what they want to know."""
-    if how["groups"] > 1 and w.shape[:2] == (how["groups"], 1):
+def turned_once(g):
+    """Images (N, C, H, W) whose memory is channels-last, so that none of several kernels copies them."""
+    return channels_last(g).transpose(0, 3, 1, 2) if isinstance(g, np.ndarray) else g
+
+
+def channel_sums(g):
+    """Σ over all pixels of images (N, C, H, W): a number for each channel."""
+    pixels = channels_last(g) if isinstance(g, np.ndarray) else g.transpose((0, 2, 3, 1))
+    return column_sums(pixels.reshape(-1, g.shape[1]))
+
+
+# The two gradients are bilinear too, and their own gradients are again among these three rules.
+
+def _input_grad(g, w, *, size, **how):
+    _, kernel, _, options = _kernels(w.shape[1] * how["groups"], len(w), how)
+    dx = kernel(channels_last(g), w, size, **options)
+    return dx.transpose(0, 3, 1, 2), (g, w, how)
+
+
+def _input_grad_vjp(v, saved, needs):
+    g, w, how = saved
+    return (needs[0] and conv2d(v, w, None, **how),
+            needs[1] and conv2d_weight_grad(v, g, size=w.shape[2:], **how))
+
+
+def _weight_grad(x, g, *, size, **how):
+    _, _, kernel, options = _kernels(x.shape[1], g.shape[1], how)
+    return kernel(channels_last(x), channels_last(g), size, **options), (x, g, how)
+
+
+def _weight_grad_vjp(v, saved, needs):
+    x, g, how = saved
+    return (needs[0] and conv2d_input_grad(g, v, size=x.shape[2:], **how),
+            needs[1] and conv2d(x, v, None, **how))
+
+
+def _kernels(channels, filters, how):
+    """The kernels of this convolution and of its two gradients, and their settings."""
+    if how["groups"] > 1 and channels == filters == how["groups"]:
         options = {name: value for name, value in how.items() if name != "groups"}
         return (kernels.depthwise_conv2d, kernels.depthwise_conv2d_input_grad,
                 kernels.depthwise_conv2d_weight_grad, options)
@@ -51,7 +81,7 @@ def _kernels(w, how):
 
 
 def _geometry(x, w, b, stride, padding, dilation, groups):
-    """Check that everything fits; what the kernels want to know beside the arrays."""
+    """Check that everything fits, and return the settings of the kernels."""
     if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
         raise ValueError(f"conv2d: groups is {groups!r}, wanted an int of at least 1")
     if w.ndim != 4 or x.ndim != 4 or x.shape[1] != w.shape[1] * groups or len(w) % groups:
@@ -92,4 +122,31 @@ def _samples(rng):
 conv2d = Rule(
     "conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps;  "
     "dx = Σ g·w[:, :, i, j] where it met x, dw[:, :, i, j] = Σ g·(the x it met), db = Σg",
-    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=_samples, fresh=True)
+    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=_samples, saves=(0, 1, CONSTANT),
+    fresh=True)
+
+
+def _gradient_samples(which):
+    """From the samples of conv2d, the arrays that one of its gradients is computed from."""
+    def samples(rng):
+        found = []
+        for (x, w, _), attrs in _samples(rng):
+            y, (_, _, how) = _conv2d(x, w, None, **attrs)
+            g = rng.normal(size=y.shape)
+            found.append(([g, w], how | {"size": x.shape[2:]}) if which == "input" else
+                         ([x, g], how | {"size": w.shape[2:]}))
+        return found
+    return samples
+
+
+conv2d_input_grad = Rule(
+    "conv2d_input_grad", "y = Σ g·w[:, :, i, j] where it met x;  dg = conv2d(v, w), dw[:, :, i, j] = "
+    "Σ g·(the v it met), v the gradient in y", _input_grad, _input_grad_vjp,
+    jvp=lambda t, i, saved, out, **how: conv2d_input_grad(*((saved[0], t) if i else (t, saved[1])), **how),
+    samples=_gradient_samples("input"), saves=(0, 1, CONSTANT), fresh=True)
+
+conv2d_weight_grad = Rule(
+    "conv2d_weight_grad", "y = Σ g·(the x it met), tap by tap;  dx = Σ g·v[:, :, i, j] where it met x, "
+    "dg = conv2d(x, v), v the gradient in y", _weight_grad, _weight_grad_vjp,
+    jvp=lambda t, i, saved, out, **how: conv2d_weight_grad(*((saved[0], t) if i else (t, saved[1])), **how),
+    samples=_gradient_samples("weight"), saves=(0, 1, CONSTANT), fresh=True)

@@ -7,11 +7,10 @@ convolution itself.
 
 import numpy as np
 
-from .. import kernels
 from ..geometry import pair
-from ..kernels import channels_last
-from .linear import column_sums
-from .record import Rule
+from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, turned_once
+from .padding import pad
+from .record import CONSTANT, Rule
 from .windows import Windows
 
 
@@ -45,59 +44,23 @@ def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
 def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
     how = {name: getattr(windows, name) for name in ("stride", "padding", "dilation")} | {"groups": groups}
-    pixels = _positions(x, windows)
-    y = kernels.conv2d_input_grad(pixels, w, windows.image[1:3], **how)
-    if b is not None:
-        y += b
-    return y.transpose(0, 3, 1, 2), (x, w, pixels, how)
-
-
-def _positions(x, windows):
-    """The pixels of x, (N, H, W, C), as positions of the convolution. Where output_padding leaves room for
-    more (a dilation larger than the stride allows it), zeros follow."""
     more = [out - n for out, n in zip(windows.out, x.shape[2:], strict=True)]
-    pixels = channels_last(x)
-    return np.pad(pixels, ((0, 0), (0, more[0]), (0, more[1]), (0, 0))) if any(more) else pixels
+    y = conv2d_input_grad(_enlarged(x, more), w, size=windows.image[1:3], **how)
+    return y if b is None else y + b[:, None, None], (x, w, how, more)
+
+
+def _enlarged(x, more):
+    """x with zeros behind it, where the convolution has more positions than x has pixels. (It can, by
+    output_padding, if the dilation is larger than the stride.)"""
+    return pad(x, widths=((0, 0), (0, 0), (0, more[0]), (0, more[1]))) if any(more) else x
 
 
 def _conv_transpose2d_vjp(g, saved, needs):
-    x, w, pixels, how = saved
-    g = channels_last(g)
-    dx = dw = db = None
-    if needs[0]:
-        dx = kernels.conv2d(g, w, **how)[:, :x.shape[2], :x.shape[3]].transpose(0, 3, 1, 2)
-    if needs[1]:
-        dw = kernels.conv2d_weight_grad(g, pixels, w.shape[2:], **how)
-    if needs[2]:
-        db = column_sums(g.reshape(-1, g.shape[3]))
-    return dx, dw, db
-
-
-def _conv_transpose2d_jvp(t, i, saved, out, **attrs):
-    """y is linear in x, and in w, and in b."""
-    if i == 2:
-        return t.reshape(-1, 1, 1)
-    x, w, *_ = saved
-    return _conv_transpose2d(*((x, t) if i else (t, w)), None, **attrs)[0]
-
-
-def _conv_transpose2d_twin(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    """Tap by tap: a matrix of zeros and ones carries each row of pixels to where the tap (i, j) puts it."""
-    windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
-    (_, height, width, o), (h, across) = windows.image, x.shape[2:]
-
-    def carried(axis, tap, size, n):
-        to = windows.stride[axis] * np.arange(n) + windows.dilation[axis] * tap - windows.padding[axis]
-        return (np.arange(size)[:, None] == to).astype(x.dtype)
-
-    y = 0
-    for i in range(w.shape[2]):
-        for j in range(w.shape[3]):
-            filters = w[:, :, i, j].reshape(groups, len(w) // groups, -1).mT
-            met = filters @ x.reshape(len(x), groups, len(w) // groups, h * across)
-            met = met.reshape(len(x), o, h, across)
-            y = y + carried(0, i, height, h) @ met @ carried(1, j, width, across).T
-    return y if b is None else y + b.reshape(-1, 1, 1)
+    x, w, how, more = saved
+    g = turned_once(g)
+    return (needs[0] and conv2d(g, w, None, **how)[:, :, :x.shape[2], :x.shape[3]],
+            needs[1] and conv2d_weight_grad(g, _enlarged(x, more), size=w.shape[2:], **how),
+            needs[2] and channel_sums(g))
 
 
 def _samples(rng):
@@ -114,5 +77,4 @@ def _samples(rng):
 conv_transpose2d = Rule(
     "conv_transpose2d", "y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
     "dx = Σ w[:, :, i, j]·(the g it met), dw[:, :, i, j] = Σ x·(the g it met), db = Σg",
-    _conv_transpose2d, _conv_transpose2d_vjp, jvp=_conv_transpose2d_jvp, twin=_conv_transpose2d_twin,
-    samples=_samples)
+    _conv_transpose2d, _conv_transpose2d_vjp, samples=_samples, saves=(0, 1, CONSTANT, CONSTANT))

@@ -3,13 +3,13 @@
 import numpy as np
 
 from . import shapes
-from .record import Rule
+from .choices import only
+from .record import CONSTANT, Rule
 from .reductions import along, kept_shape
-from .select import only
 
 
 def _rows(x, dim):
-    """(x with the axes `dim` at its end, as one; the way back)."""
+    """(x with the axes `dim` joined at its end; the shape and the order of axes that undo it)."""
     axes = range(x.ndim) if dim is None else [d % x.ndim for d in (dim if isinstance(dim, tuple) else (dim,))]
     order = (*(axis for axis in range(x.ndim) if axis not in axes), *axes)
     turned = x.transpose(order)
@@ -24,7 +24,7 @@ def _prod(x, *, dim=None, keepdim=False):
 
 
 def _prod_vjp(g, saved, needs):
-    """The product of the others: of all before, times of all behind. (y/x would fail at a single zero.)"""
+    """For each entry the product of all before it and all behind it. (y/x would fail at a single zero.)"""
     x, dim = saved
     rows, (shape, back) = _rows(x, dim)
     others = np.ones_like(rows)
@@ -34,16 +34,10 @@ def _prod_vjp(g, saved, needs):
     return (only(along(g, kept_shape(x.shape, dim)), others != 0) * others,)
 
 
-def _prod_jvp(t, i, saved, out, *, dim=None, keepdim=False):
-    """Σᵢ tᵢ·Πxⱼ over j ≠ i."""
-    (others,) = _prod_vjp(np.ones(kept_shape(t.shape, dim), t.dtype), saved, None)
-    return np.add.reduce(t * others, axis=dim, keepdims=keepdim)
-
-
 def _prod_twin(x, *, dim=None, keepdim=False):
-    """Halved by multiplying its halves, until there is one number left; what has no partner waits."""
+    """The two halves are multiplied until one number is left. A number without a partner waits."""
     kept, (rows, _) = kept_shape(x.shape, dim) or (1,) * x.ndim, _rows(x, dim)
-    waiting = rows[..., :0].sum(-1, True) + 1    # the product of nothing
+    waiting = rows[..., :0].sum(-1, True) + 1  # the product of nothing
     while (n := rows.shape[-1]) > 1:
         if n % 2:
             waiting = waiting * rows[..., n - 1:]
@@ -56,17 +50,17 @@ def _samples(rng):
     x = rng.uniform(0.5, 2, (2, 3, 4)) * rng.choice([-1.0, 1.0], (2, 3, 4))
     x[0, 1, 2] = 0
     ways = ((None, False), (1, False), (-1, True), ((0, 2), False), ((0, 1), True))
-    long = rng.uniform(0.5, 2, (2, 7))    # 3 pairs and 1, 1 pair and 1
+    long = rng.uniform(0.5, 2, (2, 7))  # 3 pairs and 1, 1 pair and 1
     return [*(([x], {"dim": dim, "keepdim": keepdim}) for dim, keepdim in ways), ([long], {"dim": 1})]
 
 
 prod = Rule(
-    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, jvp=_prod_jvp, twin=_prod_twin,
+    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, twin=_prod_twin,
     samples=_samples, fresh=True)
 
 
 def _cumsum_vjp(g, dims, needs):
-    """Each x is in the sums from its own on: a running sum from the other end."""
+    """Each x is part of its own sum and of all behind it: a running sum from the other end."""
     if not dims:
         return (g,)
     (dim,) = dims
@@ -75,7 +69,7 @@ def _cumsum_vjp(g, dims, needs):
 
 
 def _cumsum(x, *, dim):
-    if not x.ndim:    # as in PyTorch, it has an axis 0, and is alone on it
+    if not x.ndim:  # as in PyTorch, a scalar counts as a vector of one
         return x.copy(), ()
     return np.cumsum(x, axis=dim), (range(x.ndim)[dim],)
 
@@ -83,7 +77,7 @@ def _cumsum(x, *, dim):
 cumsum = Rule(
     "cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dim": dim}) for dim in (0, 1, -1)],
-    linear=True)
+    saves=CONSTANT, linear=True)
 
 
 def _cumprod(x, *, dim):
@@ -92,7 +86,7 @@ def _cumprod(x, *, dim):
 
 
 def _wide(x):
-    """float16 as float32, for ten products in float16 have lost a digit already."""
+    """float16 as float32: ten products in float16 already lose a digit."""
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
@@ -107,26 +101,16 @@ def _cumprod_vjp(g, saved, needs):
     return (np.moveaxis(dx, 0, dim).reshape(g.shape).astype(g.dtype, copy=False),)
 
 
-def _cumprod_jvp(t, i, saved, out, *, dim):
-    """ẏᵢ = ẏᵢ₋₁·xᵢ + yᵢ₋₁·ẋᵢ."""
-    x, dim = saved
-    x, y = (np.moveaxis(np.atleast_1d(_wide(a)), dim, 0) for a in (x, t))
-    y, before = np.array(y), np.multiply.accumulate(x, axis=0)
-    for k in range(1, len(x)):
-        y[k] = y[k - 1] * x[k] + before[k - 1] * y[k]
-    return np.moveaxis(y, 0, dim).reshape(out)
-
-
 def _cumprod_twin(x, *, dim):
     """Products of 2, 4, 8, … neighbours: Hillis & Steele, "Data parallel algorithms" (1986)."""
     y, n, step = (x if x.ndim else x.reshape(1)).movedim(dim, 0), x.shape[dim] if x.ndim else 1, 1
     while step < n:
         pairs, step = y[step:] * y[:n - step], 2 * step
-        y = y._apply_to(shapes.cat, y[:n - pairs.shape[0]], pairs, dim=0)
+        y = shapes.cat(y[:n - pairs.shape[0]], pairs, dim=0)
     return y.movedim(0, dim).reshape(*x.shape)
 
 
 cumprod = Rule(
     "cumprod", "y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod, _cumprod_vjp,
-    jvp=_cumprod_jvp, twin=_cumprod_twin, fresh=True,
+    twin=_cumprod_twin, fresh=True,
     samples=lambda rng: [(x, {"dim": dim}) for x, _ in _samples(rng)[:1] for dim in (0, 1, -1)])

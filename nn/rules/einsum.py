@@ -1,14 +1,14 @@
 """Einstein's sums: any product of tensors, summed over any of their axes.
 
-An equation like "bij,bjk->bik" names the axes. Two operands at a time it is one batched matrix product:
-axes that both have and that stay are the batch, axes that both have and that go are summed over. The
+An equation like "bij,bjk->bik" names the axes. Two operands make one batched matrix product:
+axes that both have are the batch if the output has them too, and else are summed over. The
 gradient of an operand is an einsum again, of g and the other operands, with its axes as the output.
 """
 
 import numpy as np
 
-from .record import Rule
-from .select import only
+from .choices import only
+from .record import CONSTANT, INPUTS, Rule
 
 
 def _parse(equation, shapes):
@@ -28,7 +28,7 @@ def _parse(equation, shapes):
                              f"{shape}")
         labels.append((named, extra, behind))
         widest = max(widest, extra)
-    # The axes an ellipsis stands for are named from the last on, by characters that are no letters.
+    # The axes of an ellipsis are named from the last one on, by characters that are not letters.
     unnamed = [chr(n) for n in range(widest)]
     labels = [named + "".join(unnamed[widest - extra:]) + behind for named, extra, behind in labels]
     if arrow:
@@ -50,7 +50,7 @@ def _parse(equation, shapes):
 
 
 def _once(x, labels):
-    """x with each label once: of an axis named twice, the diagonal."""
+    """x with each label once: an axis that is named twice gives way to its diagonal."""
     for label in sorted(set(labels)):
         while labels.count(label) > 1:
             first = labels.index(label)
@@ -87,7 +87,7 @@ def _squeezed(x, labels):
 
 
 def _summed(x, labels, needed):
-    """Summed over the axes that nobody needs."""
+    """Summed over the axes that are not needed."""
     axes = tuple(axis for axis, label in enumerate(labels) if label not in needed)
     return (x.sum(axes) if axes else x), "".join(label for label in labels if label in needed)
 
@@ -148,20 +148,6 @@ def _diagonal(dx, term, shape):
     return only(dx, on)
 
 
-def _einsum_twin(*xs, equation):
-    """All axes of all operands side by side, multiplied, and the ones that go summed over."""
-    labels, out = _parse(equation, [x.shape for x in xs])
-    every = out + "".join(sorted({*"".join(labels)} - {*out}))
-    product = 1
-    for x, term in zip(xs, labels, strict=True):
-        x, term = _once(x, term)
-        x = x.transpose([term.index(label) for label in every if label in term])
-        lengths = iter(x.shape)
-        product = product * x.reshape([next(lengths) if label in term else 1 for label in every])
-    gone = tuple(range(len(out), len(every)))
-    return product.sum(gone) if gone else product
-
-
 def _samples(rng):
     cases = (("ij,jk->ik", (2, 3), (3, 4)), ("bij,bjk->bki", (2, 2, 3), (2, 3, 2)), ("ij->ji", (2, 3)),
              ("ij->", (2, 3)), ("ii->i", (3, 3)), ("iij,j", (2, 2, 3), (3,)),
@@ -174,5 +160,5 @@ def _samples(rng):
 
 einsum = Rule(
     "einsum", "y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ",
-    _einsum, _einsum_vjp, jvp=_einsum_jvp, twin=_einsum_twin, samples=_samples, by_twin=False,
-    origins=lambda j: j - 1)
+    _einsum, _einsum_vjp, jvp=_einsum_jvp, samples=_samples,
+    saves=(CONSTANT, INPUTS))

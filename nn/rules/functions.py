@@ -1,9 +1,12 @@
-"""Functions of one number, each entry by itself: written so that nothing overflows far from 0."""
+"""Functions of one number, each entry by itself, written so that nothing overflows far from 0."""
+
+import math
 
 import numpy as np
 
-from .record import Rule
-from .select import without
+from .. import kernels
+from .choices import without
+from .record import CONSTANT, OUTPUT, Rule
 
 
 def signed(rng):
@@ -16,7 +19,7 @@ tanh = Rule(
     "tanh", "y = tanh x;  dx = g·(1 − y²)",
     lambda x: (y := np.tanh(x), (y,)),
     lambda g, saved, needs: (g * (1 - saved[0] * saved[0]),),
-    samples=signed, fresh=True, symmetric=True)
+    samples=signed, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
 
 
 def logistic(x):
@@ -31,53 +34,44 @@ sigmoid = Rule(
     lambda x: (y := logistic(np.asarray(x)), (y,)),
     lambda g, saved, needs: (g * saved[0] * (1 - saved[0]),),
     twin=lambda x: 1 / (1 + (-x).exp()),
-    samples=signed, fresh=True, symmetric=True, by_twin=False)
+    samples=signed, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
 
 logsigmoid = Rule(
     "logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)",
     lambda x: (np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), (x,)),
     lambda g, saved, needs: (g * logistic(-saved[0]),),
     twin=lambda x: x.sigmoid().log(),
-    samples=signed, fresh=True, symmetric=True, by_twin=False)
-
-
-def _softplus(x, *, beta=1.0, threshold=20.0):
-    bx = x * beta
-    y = np.where(bx > threshold, x, np.log1p(np.exp(np.minimum(bx, threshold))) / beta)
-    return y, (x, beta, threshold)
-
-
-def _softplus_vjp(g, saved, needs):
-    x, beta, threshold = saved
-    straight = (x * beta > threshold).astype(x.dtype)
-    return (g * (straight + (1 - straight) * logistic(x * beta)),)
-
-
-def _softplus_twin(x, *, beta=1.0, threshold=20.0):
-    return x.where(x * beta > threshold, -(x * -beta).logsigmoid() / beta)
-
-
-# Beyond the threshold, where x differs from y by less than it rounds to, PyTorch has a straight line.
-softplus = Rule(
-    "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there",
-    _softplus, _softplus_vjp, twin=_softplus_twin,
-    samples=lambda rng: [(x, how) for (x, _), how in
-                         zip(signed(rng), ({}, {"beta": 2.0, "threshold": 1.0}), strict=True)],
-    fresh=True, symmetric=True, by_twin=False)
+    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
 
 sin = Rule(
     "sin", "y = sin x;  dx = g·cos x",
     lambda x: (np.sin(x), (x,)),
     lambda g, saved, needs: (g * np.cos(saved[0]),),
-    samples=signed, fresh=True, symmetric=True)
+    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
 
 cos = Rule(
     "cos", "y = cos x;  dx = −g·sin x",
     lambda x: (np.cos(x), (x,)),
     lambda g, saved, needs: (-g * np.sin(saved[0]),),
-    samples=signed, fresh=True, symmetric=True)
+    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
 
-sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True)
+
+def of_each(kernel, x):
+    """What `kernel` makes of each entry of x, as the forward of a rule."""
+    x = np.asarray(x)
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)  # as NumPy's own functions do with integers
+    return kernel(x), (x,)
+
+
+# erf x = 2/√π ∫₀ˣ e^(−t²) dt, the error function.
+erf = Rule(
+    "erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)",
+    lambda x: of_each(kernels.erf, x),
+    lambda g, saved, needs: (g * np.exp(-saved[0] * saved[0]) * (2 / math.pi ** 0.5),),
+    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
+
+sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True,
+            method=True)
 
 
 def times_sign(g, x):
@@ -91,4 +85,4 @@ abs = Rule(
     "abs", "y = |x|;  dx = g·sign x",
     lambda x: (np.abs(x), (x,)),
     lambda g, saved, needs: (times_sign(g, saved[0]),),
-    samples=signed, fresh=True, symmetric=True, linear=True, exact=True)
+    samples=signed, saves=CONSTANT, fresh=True, symmetric=True, exact=True, method=True)

@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from .record import Rule
+from .choices import without
+from .padding import pad
+from .record import CONSTANT, Rule
+from .shapes import index_grad
 
 
 def _grid(op, x, index, dim):
@@ -24,20 +27,13 @@ def _grid(op, x, index, dim):
 
 
 def _gather(x, index, *, dim):
-    grid = _grid("gather", x, index.copy(), dim)    # backward will need what it was
+    grid = _grid("gather", x, index.copy(), dim)  # a copy: it may be written to before backward
     return x[grid], (x.shape, *grid)
 
 
 def _gather_vjp(g, saved, needs):
     shape, *grid = saved
-    dx = np.zeros(shape, g.dtype)
-    np.add.at(dx, tuple(grid), g)
-    return dx, None
-
-
-def _gather_jvp(t, i, saved, out, **attrs):
-    _, *grid = saved
-    return t[tuple(grid)]
+    return index_grad(g, shape=shape, index=tuple(grid)), None
 
 
 def _gather_samples(rng):
@@ -47,8 +43,8 @@ def _gather_samples(rng):
 
 gather = Rule(
     "gather", "y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
-    _gather, _gather_vjp, twin=lambda x, index, *, dim: x[_grid("gather", x, index, dim)],
-    samples=_gather_samples, fresh=True, jvp=_gather_jvp, linear=True, exact=True)
+    _gather, _gather_vjp,
+    samples=_gather_samples, saves=CONSTANT, fresh=True, exact=True)
 
 
 def _scatter_add(x, index, source, *, dim):
@@ -66,31 +62,15 @@ def _scatter_add(x, index, source, *, dim):
 def _scatter_add_vjp(g, saved, needs):
     grid, part, shape = saved
     picked = g[grid]
-    if picked.shape != shape:    # what the index leaves out of the source moves nothing
+    if picked.shape != shape:  # entries that the index leaves out have gradient 0
         widths = [(0, n - have.stop) for n, have in zip(shape, part, strict=True)]
-        picked = np.pad(picked, widths)
+        picked = pad(picked, widths=widths)
     return g, None, picked
-
-
-def _scatter_add_jvp(t, i, saved, out, **attrs):
-    grid, part, _ = saved
-    if i == 0:
-        return t
-    y = np.zeros(out, t.dtype)
-    np.add.at(y, grid, t[part])
-    return y
-
-
-def _scatter_add_twin(x, index, source, *, dim):
-    """Each number in a table of its own, with zeros elsewhere, and all of them added up."""
-    grid = _grid("scatter_add", x, index, dim)
-    rows = np.eye(x.size)[np.ravel_multi_index(np.broadcast_arrays(*grid), x.shape)].reshape(-1, x.size)
-    return x + (source[tuple(slice(n) for n in index.shape)].reshape(-1) @ rows).reshape(*x.shape)
 
 
 scatter_add = Rule(
     "scatter_add", "y = x, with s added at index along dim;  dx = g, ds = g at index", _scatter_add,
-    _scatter_add_vjp, jvp=_scatter_add_jvp, linear=True, twin=_scatter_add_twin,
+    _scatter_add_vjp, saves=CONSTANT,
     samples=lambda rng: [([x, index, rng.normal(size=size)], how) for ((x, index), how), size in
                          zip(_gather_samples(rng), ((5, 4), (3, 3), (3, 6)), strict=True)])
 
@@ -103,12 +83,12 @@ def _embedding(w, indices, *, padding_idx=None):
     if indices.size and not 0 <= indices.min() <= indices.max() < len(w):
         raise IndexError(f"embedding: indices from {indices.min()} to {indices.max()} came, but a weight of "
                          f"shape {w.shape} has rows 0 to {len(w) - 1}")
-    return w[indices], (w.shape, indices.copy(), padding_idx)    # backward will need what they were
+    return w[indices], (len(w), indices.copy(), padding_idx)  # a copy, as above
 
 
-def _embedding_vjp(g, saved, needs):
+def _embedding_grad(g, indices, *, rows, padding_idx=None):
     """Sorted by row, the gradients of one row lie side by side: one sum each."""
-    (rows, width), indices, padding_idx = saved
+    width = g.shape[-1]
     dw = np.zeros((rows, width), g.dtype)
     if indices.size:
         flat = indices.reshape(-1)
@@ -118,26 +98,35 @@ def _embedding_vjp(g, saved, needs):
         dw[ordered[first]] = np.add.reduceat(g.reshape(len(flat), width)[order], first, axis=0)
     if padding_idx is not None:
         dw[padding_idx] = 0
-    return dw, None
+    return dw, (rows, indices, padding_idx)
 
 
-def _embedding_jvp(t, i, saved, out, **attrs):
-    _, indices, padding_idx = saved
-    y = t[indices]
-    if padding_idx is not None:
-        y[indices == padding_idx % len(t)] = 0
-    return y
+def _learning_rows(w, saved):
+    """The rows of w that `indices` name, but zeros for padding_idx, which has no gradient."""
+    rows, indices, padding_idx = saved
+    y = w[indices]
+    return y if padding_idx is None else without(y, (indices == padding_idx % rows)[..., None])
 
 
-def _embedding_twin(w, indices, *, padding_idx=None):
-    if padding_idx is None:
-        return w[indices]
-    learns = (np.arange(len(w)) != padding_idx % len(w)).astype(w.dtype)[:, None]
-    return (w * learns + w.detach() * (1 - learns))[indices]
+embedding_grad = Rule(
+    "embedding_grad", "y = zeros, with g added at i (0 at padding_idx);  dg = v[i], v the gradient in y",
+    _embedding_grad, lambda v, saved, needs: (_learning_rows(v, saved), None), saves=CONSTANT,
+    jvp=lambda t, i, saved, out, **attrs: embedding_grad(t, saved[1], **attrs), fresh=True,
+    samples=lambda rng: [([rng.normal(size=(*i.shape, 3)), i], {"rows": 5, **how})
+                         for (_, i), how in _embedding_samples(rng)])
+
+
+def _embedding_vjp(g, saved, needs):
+    rows, indices, padding_idx = saved
+    return embedding_grad(g, indices, rows=rows, padding_idx=padding_idx), None
+
+
+def _embedding_samples(rng):
+    return [([rng.normal(size=(5, 3)), rng.integers(0, 5, shape)], how)
+            for shape, how in (((4,), {}), ((2, 6), {"padding_idx": -2}), ((), {}))]
 
 
 embedding = Rule(
     "embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding, _embedding_vjp,
-    jvp=_embedding_jvp, linear=True, twin=_embedding_twin, fresh=True, exact=True,
-    samples=lambda rng: [([rng.normal(size=(5, 3)), rng.integers(0, 5, shape)], {})
-                         for shape in ((4,), (2, 6), ())])
+    jvp=lambda t, i, saved, out, **attrs: _learning_rows(t, saved), saves=CONSTANT,
+    fresh=True, exact=True, samples=lambda rng: [(x, {}) for x, _ in _embedding_samples(rng)])

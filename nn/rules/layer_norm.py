@@ -1,7 +1,7 @@
 """Layer normalisation: Ba, Kiros & Hinton, "Layer normalization" (2016).
 
-As batch normalisation in training, but along the other axis: each example by its own mean and variance, so
-that a batch of one will do and evaluation is the same function.
+Each example is normalised by its own mean and variance, so that a batch of one will do, and training and
+evaluation are the same function.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
     if x.dtype.kind != "f":
         raise TypeError(f"layer_norm: the input is {x.dtype}; convert it to a floating-point dtype first")
     rows = x.reshape(*x.shape[:x.ndim - len(shape)], int(np.prod(shape)))
-    if not x.size:    # nothing has no mean
+    if not x.size:  # an empty input has no mean
         normal, inverse = rows, np.ones((*rows.shape[:-1], 1), x.dtype)
         return _scaled(x.copy(), weight, bias), (normal, inverse, weight, x.shape)
     normal = rows - rows.mean(-1, keepdims=True)
@@ -60,7 +60,7 @@ def _layer_norm_vjp(g, saved, needs):
 
 
 def _layer_norm_inputs(saved):
-    """Inputs of the same derivatives: x shifted, for a shift of x changes nothing, and any bias."""
+    """Inputs with the same derivatives: x but for a shift, which changes nothing, and any bias."""
     normal, inverse, weight, shape = saved
     return (normal / inverse).reshape(shape), weight, np.zeros(shape[normal.ndim - 1:], normal.dtype)
 
@@ -80,4 +80,4 @@ def _samples(rng):
 layer_norm = Rule(
     "layer_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (gw − mean gw − x̂·mean(gw·x̂))/√(var x + ε), gw = g·w",
-    _layer_norm, _layer_norm_vjp, twin=_layer_norm_twin, by_twin=_layer_norm_inputs, samples=_samples)
+    _layer_norm, _layer_norm_vjp, twin=_layer_norm_twin, restored=_layer_norm_inputs, samples=_samples)

@@ -9,9 +9,9 @@ from .record import Rule
 
 
 def column_sums(rows):
-    """Σ over the rows of (…, M, N), as a product with ones: BLAS does it several times as fast as .sum."""
+    """Σ over the rows of (…, M, N), as a product with ones: BLAS is several times as fast as .sum."""
     ones = np.empty(rows.shape[-2], rows.dtype)
-    ones.fill(1)    # half the time of np.ones
+    ones.fill(1)  # half the time of np.ones
     return ones @ rows
 
 
@@ -26,9 +26,9 @@ def _matmul(a, b):
 def _matmul_vjp(g, saved, needs):
     a, b = saved
     row, column = a.ndim == 1, b.ndim == 1
-    if column:    # NumPy takes a 1-D b as a column, and drops that axis from the result
+    if column:  # NumPy takes a 1-D b as a column, and drops that axis from the result
         b, g = b[:, None], g[..., None]
-    if row:       # and a 1-D a as a row; the engine sums the axis of length 1 away again
+    if row:       # and a 1-D a as a row; the walk sums the axis of length 1 away again
         a, g = a[None], g[..., None, :]
     db = needs[1] and a.mT @ g
     return needs[0] and g @ b.mT, db[..., 0] if needs[1] and column else db
@@ -43,7 +43,7 @@ def _matmul_samples(rng):
 matmul = Rule(
     "matmul", "y = a·b;  da = g·bᵀ, db = aᵀ·g",
     _matmul, _matmul_vjp,
-    samples=_matmul_samples, fresh=True,
+    samples=_matmul_samples, saves=(0, 1), fresh=True,
     jvp=lambda t, i, saved, out: saved[0] @ t if i else t @ saved[1])
 
 
@@ -62,7 +62,7 @@ def _linear(x, w, b):
 
 def _linear_vjp(g, saved, needs):
     x, w = saved
-    n = math.prod(x.shape[:-1])    # -1 in a reshape is ambiguous where there are no inputs or no outputs
+    n = math.prod(x.shape[:-1])  # -1 in a reshape is ambiguous where there are no inputs or no outputs
     rows = g.reshape(n, w.shape[0])
     return (needs[0] and g @ w,
             needs[1] and rows.T @ x.reshape(n, w.shape[1]),
@@ -83,4 +83,4 @@ def _linear_samples(rng):
 linear = Rule(
     "linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
     twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b,
-    samples=_linear_samples, fresh=True, jvp=_linear_jvp, by_twin=False)
+    samples=_linear_samples, saves=(0, 1), fresh=True, jvp=_linear_jvp)

@@ -1,9 +1,10 @@
-"""Losses, one value per example: functional.py averages them."""
+"""Losses, a value for each example or entry: functional/losses.py averages them."""
 
 import numpy as np
 
 from .. import kernels
-from .record import Rule
+from .functions import logistic, times_sign
+from .record import CONSTANT, DERIVED, Rule
 
 
 def _cross_entropy(logits, classes):
@@ -17,7 +18,7 @@ def _cross_entropy(logits, classes):
         raise ValueError(f"cross_entropy: classes from {classes.min()} to {classes.max()} came, "
                          f"but logits of shape {logits.shape} know 0 to {c - 1}")
     losses, p = kernels.softmax_cross_entropy(logits, classes)
-    return losses, (p, classes.copy())    # backward will need what they were
+    return losses, (p, classes.copy())  # a copy: they may be written to before backward
 
 
 def _cross_entropy_vjp(g, saved, needs):
@@ -44,7 +45,7 @@ cross_entropy = Rule(
 
 
 def _mse(a, b):
-    if a.shape != b.shape:    # broadcasting would compare every prediction with every target
+    if a.shape != b.shape:  # broadcasting would compare every prediction with every target
         raise ValueError(f"mse: the input has shape {a.shape} and the target {b.shape}; they must be equal")
     d = a - b
     return d * d, (d,)
@@ -57,6 +58,128 @@ def _mse_vjp(g, saved, needs):
 
 mse = Rule(
     "mse", "y = (a − b)²;  da = 2g(a − b), db = −da", _mse, _mse_vjp,
-    twin=lambda a, b: (a - b) ** 2,
+    twin=lambda a, b: (a - b) ** 2, saves=(DERIVED,), derive=lambda a, b: (a - b,),
     samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})], fresh=True,
     symmetric=True)
+
+
+def _same(op, a, b):
+    if np.shape(a) != np.shape(b):  # broadcasting would compare every prediction with every target
+        raise ValueError(f"{op}: the input has shape {np.shape(a)} and the target {np.shape(b)}; they must "
+                         f"be equal")
+
+
+def _l1(a, b):
+    _same("l1", a, b)
+    return np.abs(a - b), (a, b)
+
+
+def _l1_vjp(g, saved, needs):
+    a, b = saved
+    da = times_sign(g, a - b)
+    return da, -da
+
+
+def _apart(rng):
+    """Two arrays whose entries differ by 0.1 to 0.9 or by 1.1 to 2."""
+    b, d = rng.normal(size=(3, 4)), rng.uniform(0.1, 0.9, (3, 4))
+    return b + rng.choice([-1.0, 1.0], (3, 4)) * np.where(rng.random((3, 4)) < 0.5, d, d + 1.0), b
+
+
+l1 = Rule(
+    "l1", "y = |a − b|;  da = g·sign(a − b), db = −da", _l1, _l1_vjp,
+    twin=lambda a, b: (a - b).abs(),
+    samples=lambda rng: [(list(_apart(rng)), {})], saves=CONSTANT, fresh=True, symmetric=True)
+
+
+def _huber(a, b, *, delta=1.0):
+    _same("huber", a, b)
+    d = a - b
+    cut = np.minimum(np.maximum(d, -delta), delta)
+    return cut * (d - 0.5 * cut), (cut,)
+
+
+def _huber_vjp(g, saved, needs):
+    da = g * saved[0]
+    return da, -da
+
+
+def _huber_twin(a, b, *, delta=1.0):
+    d = a - b
+    return (0.5 * d * d).where(d.abs() <= delta, delta * (d.abs() - 0.5 * delta))
+
+
+# Huber, "Robust estimation of a location parameter" (1964).
+huber = Rule(
+    "huber", "y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
+    _huber, _huber_vjp, twin=_huber_twin,
+    samples=lambda rng: [(list(_apart(rng)), {}), (list(_apart(rng)), {"delta": 1.05})],
+    saves=(DERIVED,), derive=lambda a, b, *, delta=1.0: ((a - b).clamp(-delta, delta),),
+    fresh=True, symmetric=True)
+
+
+def _kl(x, t, *, log_target=False):
+    _same("kl_div", x, t)
+    if log_target:
+        return np.exp(t) * (t - x), (x, t, True)
+    with np.errstate(divide="ignore", invalid="ignore"):  # t·log t is 0 at t = 0
+        y = np.where(t == 0, 0, t * np.log(t)) - t * x
+    return y, (x, t, False)
+
+
+def _kl_vjp(g, saved, needs):
+    x, t, log_target = saved
+    if log_target:
+        dx = -g * np.exp(t)
+        return dx, needs[1] and dx * (x - t - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -g * t, needs[1] and g * (np.log(t) + 1 - x)
+
+
+def _kl_twin(x, t, *, log_target=False):
+    return t.exp() * (t - x) if log_target else t * (t.log() - x)
+
+
+def _kl_samples(rng):
+    p, q = rng.uniform(0.1, 1, (2, 3, 4))
+    return [([np.log(q), p], {}), ([np.log(q), np.log(p)], {"log_target": True})]
+
+
+# Kullback & Leibler, "On information and sufficiency" (1951).
+kl_div = Rule(
+    "kl_div", "y = t·(log t − x), or eᵗ·(t − x) of a log target;  dx = −g·t, dt = g·(log t + 1 − x), "
+    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp, twin=_kl_twin, samples=_kl_samples,
+    saves=(0, 1, CONSTANT), fresh=True, symmetric=True)
+
+
+def _bce(x, t, pos_weight):
+    """(1 − t)·x + (1 + (p − 1)·t)·log(1 + e⁻ˣ), the logarithm without overflow."""
+    _same("binary_cross_entropy_with_logits", x, t)
+    softplus = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
+    scaled = softplus if pos_weight is None else softplus * (1 + (pos_weight - 1) * t)
+    return (1 - t) * x + scaled, (x, t, pos_weight, softplus, logistic(x))
+
+
+def _bce_vjp(g, saved, needs):
+    x, t, p, softplus, s = saved
+    if p is None:
+        return g * (s - t), needs[1] and -g * x, None
+    return (g * ((1 - t) - (1 - s) * (1 + (p - 1) * t)), needs[1] and g * ((p - 1) * softplus - x),
+            needs[2] and g * t * softplus)
+
+
+def _bce_twin(x, t, pos_weight):
+    ones = x.logsigmoid() * t
+    return -(ones if pos_weight is None else ones * pos_weight) - (1 - t) * (-x).logsigmoid()
+
+
+def _bce_samples(rng):
+    x, t = rng.normal(size=(3, 4)) * 2, rng.random((3, 4))
+    return [([x, t, None], {}), ([x, t, rng.uniform(0.5, 3, 4)], {})]
+
+
+binary_cross_entropy_with_logits = Rule(
+    "binary_cross_entropy_with_logits", "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  "
+    "dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
+    _bce, _bce_vjp, twin=_bce_twin, samples=_bce_samples, saves=(0, 1, 2, DERIVED, DERIVED),
+    derive=lambda x, t, pos_weight: (-x.logsigmoid(), x.sigmoid()), fresh=True, symmetric=True)

@@ -2,43 +2,43 @@
 
 import numpy as np
 
-from .record import Rule
+from .record import CONSTANT, OUTPUT, Rule
 from .reductions import along, kept_shape
 
 
 def _norm(x, *, p=2.0, dim=None, keepdim=False):
-    """By the extreme m of |x|: m·(Σ(|xᵢ|/m)ᵖ)¹ᐟᵖ, in which nothing overflows; of float16 in float32."""
+    """Scaled by m, an extreme of |x|: m·(Σ(|xᵢ|/m)ᵖ)¹ᐟᵖ does not overflow. float16 is computed in float32."""
     if x.dtype.kind != "f":
         raise TypeError(f"norm: the input is {x.dtype}; convert it to a floating-point dtype first")
-    dim = None if dim == () else dim    # as in PyTorch
+    dim = None if dim == () else dim  # as in PyTorch
     wide = np.abs(x, dtype=np.float32 if x.dtype == np.float16 else x.dtype)
     if p == 0:
         y = np.add.reduce(wide != 0, axis=dim, keepdims=keepdim)
     else:
-        least = {"initial": 0} if 0 < p < np.inf else {}    # of no numbers, the sum is 0
+        least = {"initial": 0} if 0 < p < np.inf else {}  # of no numbers, the sum is 0
         m = (np.maximum if p > 0 else np.minimum).reduce(wide, axis=dim, keepdims=True, **least)
         scale = np.where(np.isfinite(m) & (m != 0), m, 1).astype(wide.dtype, copy=False)
         if np.isinf(p):
             y = m
         else:
-            with np.errstate(divide="ignore", over="ignore"):    # 0ᵖ of a negative p, and 0 as the norm then
+            with np.errstate(divide="ignore", over="ignore"):  # 0ᵖ = ∞ for a negative p, and the norm is 0
                 y = np.add.reduce((wide / scale) ** p, axis=dim, keepdims=True) ** (1 / p) * scale
         y = y if keepdim else y.squeeze(dim)
     y = np.asarray(y).astype(x.dtype, copy=False)
-    return y, (x, y, p, dim, *kept_shape(x.shape, dim))
+    return y, (x, y, p, dim, kept_shape(x.shape, dim))
 
 
 def _norm_vjp(g, saved, needs):
-    x, y, p, dim, *kept = saved
+    x, y, p, dim, kept = saved
     g, y, slope = along(g, kept), along(y, kept), np.sign(x)
-    if p == 0:    # a count changes nowhere
+    if p == 0:  # a count changes nowhere
         return (g * slope * 0,)
     if np.isinf(p):
         ties = (np.abs(x) == y).astype(x.dtype)
         return (g * slope * ties / along(ties.sum(dim), kept),)
-    if p != 1:    # 1 in the place of a 0, in |x| as in y: sign x is 0 there, and so is the gradient
+    if p != 1:  # 1 in the place of a 0, in |x| as in y: sign x is 0 there, and so is the gradient
         slope = slope * ((np.abs(x) + (x == 0)) / (y + (y == 0))) ** (p - 1)
-    if p < 0:    # then one 0 alone makes y = 0, where PyTorch's gradient is 0
+    if p < 0:  # a single 0 makes y = 0, where PyTorch's gradient is 0
         slope = slope * (y != 0)
     return (g * slope,)
 
@@ -53,4 +53,4 @@ def _samples(rng):
 # Where x is 0 the norm has no derivative; the subgradient 0, as in PyTorch.
 norm = Rule(
     "norm", "y = (Σ|xᵢ|ᵖ)¹ᐟᵖ;  dxᵢ = g·sign xᵢ·(|xᵢ|/y)ᵖ⁻¹, 0 where xᵢ = 0", _norm, _norm_vjp,
-    samples=_samples, fresh=True)
+    samples=_samples, saves=(0, OUTPUT, CONSTANT, CONSTANT, CONSTANT), fresh=True)

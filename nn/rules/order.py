@@ -1,4 +1,4 @@
-"""Which entry comes where, and whether any or all hold: nothing of it has a gradient."""
+"""Which entry comes where in the order of their size. Places have no gradient."""
 
 import numpy as np
 
@@ -15,7 +15,16 @@ def _argsort(x, *, dim=-1, descending=False):
 
 argsort = Rule("argsort", "y = the places of the entries in the order of their size: no gradient", _argsort)
 
-any = Rule("any", "y = whether any entry is not 0: no gradient",
-           lambda x, *, dim=None, keepdim=False: (np.any(x, axis=dim, keepdims=keepdim), None))
-all = Rule("all", "y = whether no entry is 0: no gradient",
-           lambda x, *, dim=None, keepdim=False: (np.all(x, axis=dim, keepdims=keepdim), None))
+
+def _argmax(x, *, dim=None, keepdim=False):
+    return np.argmax(x, axis=dim, keepdims=keepdim), None
+
+
+argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", _argmax, exact=True)
+
+
+def _argmin(x, *, dim=None, keepdim=False):
+    return np.argmin(x, axis=dim, keepdims=keepdim), None
+
+
+argmin = Rule("argmin", "y = the first i at which xᵢ is least: no gradient", _argmin, exact=True)

@@ -5,8 +5,8 @@ import numpy as np
 from .. import kernels
 from ..geometry import pair
 from ..kernels import channels_last
-from .record import Rule
-from .select import only
+from .choices import only
+from .record import CONSTANT, Rule
 from .windows import Windows
 
 
@@ -31,18 +31,16 @@ def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
     return y.transpose(0, 3, 1, 2), (winner, windows)
 
 
-def _max_pool2d_vjp(g, saved, needs):
-    winner, windows = saved
+def _to_winner(g, winner, *, windows):
     dx = kernels.max_pool2d_grad(channels_last(g), winner, windows.image[1:3], *_how(windows))
-    return (dx.transpose(0, 3, 1, 2),)
+    return dx.transpose(0, 3, 1, 2), (winner, windows)
 
 
-def _max_pool2d_jvp(t, i, saved, out, **attrs):
-    winner, windows = saved
-    padded, y = windows.pad(t), 0
+def _at_winner(x, winner, *, windows):
+    padded, y = windows.pad(x), 0
     for tap, (_, _, pixels) in enumerate(windows.taps()):
         y = y + only(padded[pixels], winner == tap)
-    return y.transpose(0, 3, 1, 2)
+    return y.transpose(0, 3, 1, 2), (winner, windows)
 
 
 def _max_samples(rng):
@@ -55,7 +53,31 @@ def _max_samples(rng):
 
 max_pool2d = Rule(
     "max_pool2d", "y = the greatest x in each window;  dx = g at the first place where x = y, else 0",
-    _max_pool2d, _max_pool2d_vjp, jvp=_max_pool2d_jvp, samples=_max_samples, fresh=True, linear=True)
+    _max_pool2d, lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]),),
+    jvp=lambda t, i, saved, out, **how: max_pool2d_at(t, saved[0], windows=saved[1]), samples=_max_samples,
+    saves=CONSTANT, fresh=True)
+
+
+def _winner_samples(rng, of_output=False):
+    """Images, or of_output their pooled ones, and the winners of their windows (N, H', W', C)."""
+    found = []
+    for (x,), how in _max_samples(rng):
+        y, (winner, windows) = _max_pool2d(x, **how)
+        found.append(([y if of_output else x, winner], {"windows": windows}))
+    return found
+
+
+max_pool2d_grad = Rule(
+    "max_pool2d_grad", "y = zeros, with g added at the winner of its window;  dg = v at the winner, v the "
+    "gradient in y", _to_winner, lambda v, saved, needs: (max_pool2d_at(v, saved[0], windows=saved[1]), None),
+    jvp=lambda t, i, saved, out, **how: max_pool2d_grad(t, saved[0], **how), saves=CONSTANT,
+    samples=lambda rng: _winner_samples(rng, of_output=True), fresh=True)
+
+max_pool2d_at = Rule(
+    "max_pool2d_at", "y = x at the winner of each window;  dx = zeros, with g added there", _at_winner,
+    lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]), None),
+    jvp=lambda t, i, saved, out, **how: max_pool2d_at(t, saved[0], **how), saves=CONSTANT,
+    samples=_winner_samples, fresh=True, exact=True)
 
 
 def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
@@ -63,12 +85,23 @@ def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
     return kernels.avg_pool2d(channels_last(x), *_how(windows)).transpose(0, 3, 1, 2), (windows,)
 
 
-def _avg_pool2d_vjp(g, saved, needs):
-    (windows,) = saved
+def _avg_pool2d_grad(g, *, windows):
     dx = kernels.avg_pool2d_grad(channels_last(g), windows.image[1:3], *_how(windows))
-    return (dx.transpose(0, 3, 1, 2),)
+    return dx.transpose(0, 3, 1, 2), (windows,)
 
 
 avg_pool2d = Rule(
     "avg_pool2d", "y = (Σx)/k in each window of k pixels, padding included;  dx = Σ g/k over its windows",
-    _avg_pool2d, _avg_pool2d_vjp, samples=_max_samples, fresh=True, linear=True)
+    _avg_pool2d, lambda g, saved, needs: (avg_pool2d_grad(g, windows=saved[0]),), samples=_max_samples,
+    saves=CONSTANT, fresh=True, linear=True)
+
+def _avg_pool2d_grad_vjp(v, saved, needs):
+    kernel, stride, padding = _how(saved[0])
+    return (avg_pool2d(v, kernel_size=kernel, stride=stride, padding=padding),)
+
+
+avg_pool2d_grad = Rule(
+    "avg_pool2d_grad", "y = Σ g/k over the windows of k pixels that a pixel is in;  dg = avg_pool2d(v), v "
+    "the gradient in y", _avg_pool2d_grad, _avg_pool2d_grad_vjp,
+    samples=lambda rng: [([arrays[0]], how) for arrays, how in _winner_samples(rng, of_output=True)],
+    saves=CONSTANT, fresh=True, linear=True)

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from .record import Rule
-from .select import only
+from .choices import only, without
+from .record import CONSTANT, Rule
 
 
 def kept_shape(shape, dim):
@@ -22,7 +22,7 @@ def along(g, kept):
 
 
 def mean_of(x, dims):
-    """The mean of a Tensor, each axis kept at length 1; of nothing, 0: a normalisation has no use for it."""
+    """The mean of a Tensor, each axis kept at length 1; 0 for an empty input."""
     return (x.mean if x.size else x.sum)(dims, keepdim=True)
 
 
@@ -36,7 +36,7 @@ def _count(x, total, dim, name):
     n = math.prod(x.shape[axis] for axis in axes)
     if not n:
         raise ValueError(f"{name}: the input of shape {x.shape} is empty")
-    return n    # of no entries
+    return n  # `total` has no entries
 
 
 def _samples(rng, **more):
@@ -52,7 +52,7 @@ def _sum(x, *, dim=None, keepdim=False):
 sum = Rule(
     "sum", "y = Σxᵢ;  dxᵢ = g", _sum,
     lambda g, kept, needs: (along(g, kept),),
-    samples=_samples, linear=True)
+    samples=_samples, saves=CONSTANT, linear=True)
 
 
 def _mean(x, *, dim=None, keepdim=False):
@@ -64,7 +64,7 @@ def _mean(x, *, dim=None, keepdim=False):
 mean = Rule(
     "mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
     lambda g, saved, needs: (along(g, saved[1:]) / saved[0],),
-    samples=_samples, linear=True)
+    samples=_samples, saves=CONSTANT, linear=True)
 
 
 def _var(x, *, dim=None, correction=1, keepdim=False):
@@ -87,18 +87,40 @@ def _var_vjp(g, saved, needs):
     return (along(g, kept) * (2 / freedom) * centred,)
 
 
-def _var_jvp(t, i, saved, out, *, dim=None, keepdim=False, **attrs):
-    centred, freedom, *_ = saved
-    return np.add.reduce(centred * t, axis=dim, keepdims=keepdim) * (2 / freedom)
-
-
 var = Rule(
-    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, jvp=_var_jvp, twin=_var_twin,
+    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, twin=_var_twin,
     samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
 
 
+def _std(x, *, dim=None, correction=1, keepdim=False):
+    try:
+        y, saved = var.forward(x, dim=dim, correction=correction, keepdim=keepdim)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("var:", "std:", 1)) from None
+    y = np.sqrt(y)
+    return y, (y, *saved)
+
+
+def _std_vjp(g, saved, needs):
+    y, centred, freedom, *kept = saved
+    equal = y == 0  # all xᵢ are equal: the gradient is 0, as in PyTorch
+    g = without(g / (freedom * (y + equal)), equal)
+    return (along(g, kept) * centred,)
+
+
+def _std_twin(x, *, dim=None, correction=1, keepdim=False):
+    var = x.var(dim, correction, keepdim)
+    return (var + (var == 0)).sqrt().where(var != 0, 0)  # √0 has no derivative; 0, as above
+
+
+std = Rule(
+    "std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp,
+    twin=_std_twin,
+    samples=var.samples, fresh=True)
+
+
 def _ties(x, y):
-    """Where x is its extreme y. A NaN, which no comparison knows, is one as soon as it is there."""
+    """Where x is its extreme y. If there is a NaN it is the extreme, though it equals nothing."""
     ties = x == y
     return ties | np.isnan(x) if np.isnan(y).any() else ties
 
@@ -116,19 +138,19 @@ def _extreme(name, reduce):
 
     def jvp(t, i, saved, out, *, dim=None, keepdim=False):
         x, y, _ = saved
-        return np.mean(t, axis=dim, keepdims=keepdim, where=_ties(x, y))
+        ties = _ties(x, y)
+        count = np.add.reduce(ties.astype(t.dtype), axis=dim, keepdims=keepdim)
+        return only(t, ties).sum(dim, keepdims=keepdim) / count
 
     return Rule(name, f"y = {name} xᵢ;  dxᵢ = g/(number of ties) where xᵢ = y, else 0", forward, vjp,
-                samples=_samples, fresh=True, jvp=jvp, linear=True, exact=True)
+                samples=_samples, saves=CONSTANT, fresh=True, jvp=jvp, exact=True)
 
 
-# An extreme that k entries share has no derivative; of its subgradients this is the symmetric one.
+# An extreme that k entries share has no derivative. Of its subgradients this is the symmetric one.
 max = _extreme("max", np.maximum.reduce)
 min = _extreme("min", np.minimum.reduce)
 
-
-def _argmax(x, *, dim=None, keepdim=False):
-    return np.argmax(x, axis=dim, keepdims=keepdim), None
-
-
-argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", _argmax, exact=True)
+any = Rule("any", "y = whether any entry is not 0: no gradient",
+           lambda x, *, dim=None, keepdim=False: (np.any(x, axis=dim, keepdims=keepdim), None))
+all = Rule("all", "y = whether no entry is 0: no gradient",
+           lambda x, *, dim=None, keepdim=False: (np.all(x, axis=dim, keepdims=keepdim), None))

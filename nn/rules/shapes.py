@@ -1,13 +1,13 @@
-"""Rules that move numbers about and compute nothing."""
+"""Rules that move numbers and compute nothing."""
 
 import numpy as np
 
-from .record import Rule
+from .record import CONSTANT, Rule
 
 
 def _reshape(x, *, shape):
     y = x.reshape(shape)
-    if y.shape != shape and min(shape) < -1:    # NumPy takes any negative number for -1
+    if y.shape != shape and min(shape) < -1:  # NumPy takes any negative number for -1
         raise ValueError(f"reshape: the shape {shape} has a negative length that is not -1")
     return y, x.shape
 
@@ -16,21 +16,21 @@ reshape = Rule(
     "reshape", "y = x in another shape;  dx = g in the shape of x", _reshape,
     lambda g, shape, needs: (g.reshape(shape),),
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"shape": shape}) for shape in ((6, -1), (24,))],
-    linear=True, exact=True)
+    saves=CONSTANT, linear=True, exact=True)
 
 
 def _permute(x, *, dims):
     order = [d % x.ndim for d in dims] if len(dims) == x.ndim else dims
-    return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))    # and the way back
+    return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))  # the order that undoes it
 
 
 permute = Rule(
     "permute", "y = x with its axes in the order dims;  dx = g with its axes put back", _permute,
     lambda g, inverse, needs: (g.transpose(inverse),),
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dims": dims}) for dims in ((1, 2, 0), (0, -1, 1))],
-    linear=True, exact=True)
+    saves=CONSTANT, linear=True, exact=True)
 
-# The engine undoes broadcasting, so nothing is left to do here.
+# The walk undoes broadcasting, so that g is the gradient as it is.
 expand = Rule(
     "expand", "y = x repeated to a shape;  dx = Σg over the repeats",
     lambda x, *, shape: (np.broadcast_to(x, shape), None),
@@ -46,27 +46,20 @@ def _cat(*xs, dim=0):
     return y, [(*before, slice(end - x.shape[dim], end)) for x, end in zip(xs, ends, strict=True)]
 
 
-def _cat_jvp(t, i, parts, out, *, dim=0):
-    y = np.zeros(out, t.dtype)
-    y[parts[i]] = t
-    return y
-
-
 cat = Rule(
     "cat", "y = the xᵢ end to end along dim;  dxᵢ = its part of g", _cat,
     lambda g, parts, needs: [g[part] for part in parts],
     samples=lambda rng: [([rng.normal(size=(2, n, 3)) for n in (1, 4, 2)], {"dim": dim}) for dim in (1, -2)],
-    jvp=_cat_jvp, linear=True, exact=True)
+    saves=CONSTANT, exact=True)
 
 
-def _index_vjp(g, saved, needs):
-    shape, *index = saved
+def _index_grad(g, *, shape, index):
     dx = np.zeros(shape, g.dtype)
     if any(isinstance(i, np.ndarray) and i.dtype != bool for i in index):
-        np.add.at(dx, tuple(index), g)    # an entry picked twice gets both gradients
+        np.add.at(dx, index, g)  # an entry picked twice gets both gradients
     else:
-        dx[tuple(index)] = g
-    return (dx,)
+        dx[index] = g
+    return dx, index
 
 
 def _index_samples(rng):
@@ -76,17 +69,26 @@ def _index_samples(rng):
     return [([rng.normal(size=(3, 4))], {"index": index}) for index in (*basic, *repeated, chosen)]
 
 
+index_grad = Rule(
+    "index_grad", "y = zeros of a shape, with g added at index;  dg = v[index], v the gradient in y",
+    _index_grad, lambda v, index, needs: (v[tuple(index)],),
+    samples=lambda rng: [([x[how["index"]] * 2], {"shape": x.shape, **how})
+                         for (x,), how in _index_samples(rng)],
+    saves=CONSTANT, jvp=lambda t, i, saved, out, **attrs: index_grad(t, **attrs))
+
 index = Rule(
     "index", "y = x[index];  dx = zeros, with g added at index",
-    lambda x, *, index: (x[index], (x.shape, *index)), _index_vjp,
-    samples=_index_samples, fresh=True, linear=True, exact=True)
+    lambda x, *, index: (x[index], (x.shape, *index)),
+    lambda g, saved, needs: (index_grad(g, shape=saved[0], index=tuple(saved[1:])),),
+    samples=_index_samples, saves=CONSTANT, jvp=lambda t, i, saved, out, *, index: t[index], fresh=True,
+    exact=True)
 
 # In memory of its own, row by row.
 clone = Rule(
     "clone", "y = a copy of x;  dx = g",
     lambda x: (x.copy(), None),
     lambda g, saved, needs: (g,),
-    samples=lambda rng: [([rng.normal(size=(2, 3))], {})], symmetric=True, linear=True)
+    samples=lambda rng: [([rng.normal(size=(2, 3))], {})], symmetric=True)
 
-# A rule, and not only a flag on the tensor, so that a trace sees it.
+# It is a rule, and not just a flag of the tensor, so that a trace sees it.
 detach = Rule("detach", "y = x: no gradient", lambda x: (x, None), exact=True)

@@ -1,4 +1,4 @@
-"""The rule of each of NumPy's functions that a Tensor may be given to: np.exp(t), array + t and the like."""
+"""The rules of those NumPy functions that take a Tensor: np.exp(t), array + t and so on."""
 
 from __future__ import annotations
 

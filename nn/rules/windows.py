@@ -33,6 +33,9 @@ class Windows:
             raise ValueError(f"{op}: an input of shape {shape} with padding {self.padding} is smaller than a "
                              f"window of kernel {(kh, kw)} and dilation {(dh, dw)}")
 
+    def __repr__(self):
+        return f"Windows({self.kernel}, stride={self.stride}, padding={self.padding})"
+
     def taps(self):
         """For each position (i, j) in the kernel, the pixels of the padded image it meets, as an index."""
         (kh, kw), (sh, sw), (dh, dw), (down, across) = self.kernel, self.stride, self.dilation, self.out

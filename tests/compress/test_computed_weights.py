@@ -58,7 +58,7 @@ def test_a_weight_that_is_computed_refuses_to_be_written(recipe, steps, copied):
             with pytest.raises(RuntimeError) as raised:
                 write(weight)
             assert str(raised.value).startswith(f"{name}: this weight (8, 6) is computed, by Chain([")
-            assert "before the model is prepared, or to what its trainables() gives" in str(raised.value)
+            assert "before the parametrization is attached, or to what its trainables()" in str(raised.value)
         for write in RAW.values():
             with pytest.raises(ValueError, match="read-only"):
                 write(weight)

@@ -113,11 +113,11 @@ def test_gauss_newton_is_j_transposed_h_j():
         for n in range(len(x)):
 
             def outputs(w, n=n, p=p):
-                p._data, p._node = w._data, w._node
+                p._data, p._operation = w._data, w._operation
                 return model(nn.Tensor(x[n : n + 1]))[0]
 
             j = nn.jacobian(outputs, kept, "reverse").reshape(4, -1)
-            p._data, p._node = kept, True
+            p._data, p._operation = kept, True
             q = F.softmax(model(nn.Tensor(x[n : n + 1]))).data[0]
             want += np.einsum("ci,cd,di->i", j, np.diag(q) - np.outer(q, q), j).reshape(p.shape) / len(x)
         if np.abs(want).max() > 0:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import nn
-from nn import backward
 from nn import functional as F
+from nn import walk
 from nn.diagnose import diagnose_shape
 from nn.rules import RULES, Rule
 from tests.nn.test_gradcheck import float_arguments
@@ -55,7 +55,7 @@ def test_sign_factor_and_zero_on_every_rule(rule, argument, change, words):
     y, saved = rule.forward(*arrays, **attrs)
     needs = [k == argument for k in range(len(arrays))]
     part = np.asarray(rule.vjp(np.ones(np.shape(y)), saved, needs)[argument])
-    part = backward.fit(part, arrays[argument].shape, rule)
+    part = walk.fit(part, arrays[argument].shape, rule)
     if words.startswith("-3.5") and np.count_nonzero(part) < 3:  # two numbers always have a ratio
         assert words in said or not said
     else:
@@ -80,8 +80,8 @@ def softmax(sum_of):
 
 
 def batch_norm(g, saved, needs, mean=1, spread=1):
-    centred, inverse, scale, *_ = saved
-    x_hat = centred * inverse
+    rows, inverse, scale, *_, mean_of_x = saved
+    x_hat = (rows - mean_of_x) * inverse
     dx = g - mean * g.mean(0) - spread * x_hat * (g * x_hat).mean(0)
     return dx * scale, (g * x_hat).sum(0), g.sum(0)
 

@@ -219,7 +219,7 @@ def test_memory_falls_while_backward_runs():
 def test_what_backward_saved_is_gone_even_while_the_output_lives():
     x = leaf(np.ones(100_000))
     y = (x * x).exp()
-    inner = weakref.ref(y._node.saved[0])
+    inner = weakref.ref(y._operation.saved[0])
     z = y.sum()
     del y
     assert inner() is not None

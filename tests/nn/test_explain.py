@@ -34,7 +34,7 @@ def test_the_bytes_are_those_that_backward_frees():
     """Each array counts once, at the operation that brought it in; the leaves' own do not count."""
     *_, loss = network()
     sizes = [int(n.replace(",", "")) for n in re.findall(r"([\d,]+) B", loss.explain())]
-    held, stack, seen = 0, [loss._node], set()
+    held, stack, seen = 0, [loss._operation], set()
     while stack:
         node = stack.pop()
         for kept in (*(node.saved or ()), *(node.inputs or ())):

@@ -185,7 +185,7 @@ def test_what_only_moves_numbers_shares_them():
         assert np.shares_memory(y.data, x.data)
     y = F.relu(x)
     assert y.dtype == H
-    assert y._node.rule is RULES["relu"]    # and none that widens
+    assert y._operation.rule is RULES["relu"]    # and none that widens
 
 
 def test_a_number_of_numpy_has_no_dtype_here():

@@ -195,8 +195,8 @@ def late_index(original, x, index, *, dim):
 
 def last_only(g, saved, needs):
     """Of a row that is looked up several times, the last gradient alone."""
-    shape, indices, _ = saved
-    dw = np.zeros(shape, g.dtype)
+    rows, indices, _ = saved
+    dw = np.zeros((rows, g.shape[-1]), g.dtype)
     dw[indices] = g
     return dw, None
 

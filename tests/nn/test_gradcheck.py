@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import nn
-from nn import backward
 from nn import functional as F
+from nn import walk
 from nn.rules import RULES, Rule
 from nn.tensor import apply
 
@@ -59,8 +59,8 @@ def _softmax(g, saved, needs, sign=1, sum_of=lambda g, y: g * y):
 
 
 def _batch_norm(g, saved, needs, mean=True, spread=True):
-    centred, inverse, scale, *_ = saved
-    x_hat = centred * inverse
+    rows, inverse, scale, *_, mean_of_x = saved
+    x_hat = (rows - mean_of_x) * inverse
     dx = g - mean * g.mean(0) - spread * x_hat * (g * x_hat).mean(0)
     return dx * scale, (g * x_hat).sum(0), g.sum(0)
 
@@ -168,7 +168,7 @@ def test_the_mistakes_above_are_mistakes_and_their_corrections_pass():
     ids=["takes the first", "averages", "sums too much"],
 )
 def test_broadcasting_not_undone_is_found(monkeypatch, wrong):
-    monkeypatch.setattr(backward, "fit", wrong)
+    monkeypatch.setattr(walk, "fit", wrong)
     with pytest.raises(nn.GradcheckError, match=r"^mul: the gradient of argument 1 \(b\)"):
         nn.gradcheck(RULES["mul"], np.ones((3, 4)), np.ones(4))
 

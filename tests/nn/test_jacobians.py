@@ -143,3 +143,18 @@ def test_bad_input():
         nn.hvp(lambda x: 0.0, np.ones(3), np.ones(3))
     with pytest.raises(TypeError, match=r"^hvp: x\[0\] was computed"):
         nn.hvp(lambda x: x.sum(), nn.Tensor(np.ones(3), requires_grad=True) * 2, np.ones(3))
+
+
+def test_hvp_of_a_network_in_float32_is_that_in_float64():
+    """Through convolution, batch norm in training, relu, pooling and cross-entropy."""
+    products = []
+    for dtype in (np.float64, np.float32):
+        rng = np.random.default_rng(0)
+        model = nn.models.digits_cnn(rng=rng)
+        x, y = nn.Tensor(rng.normal(size=(8, 1, 8, 8)).astype(dtype)), rng.integers(0, 10, 8)
+        for p in model.parameters():
+            p.data = p.data.astype(dtype)
+        v = rng.normal(size=model.conv1.weight.shape).astype(dtype)
+        products.append(nn.hvp(lambda w: F.cross_entropy(model(x), y), model.conv1.weight, v))    # noqa: B023
+        assert products[-1].dtype == dtype
+    assert np.linalg.norm(products[1] - products[0]) < 1e-3 * np.linalg.norm(products[0])

@@ -126,7 +126,7 @@ def test_function_method_and_module_are_one_rule():
             getattr(F, name)(tensors[1], *arguments),
             module(tensors[2]),
         )
-        assert method._node.rule is function._node.rule is layer._node.rule
+        assert method._operation.rule is function._operation.rule is layer._operation.rule
         assert np.isfinite(method.data).all()
         np.testing.assert_array_equal(method.data, function.data)
         np.testing.assert_array_equal(method.data, layer.data)

@@ -13,6 +13,7 @@ from nn import files
 from nn import functional as F
 from nn.models import DigitsCNN
 from nn.parameter import Parameter
+from nn.parametrize import Parametrization
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -130,7 +131,7 @@ def test_a_copy_is_a_model_of_its_own():
     assert twin.first.weight.requires_grad
 
 
-class Scaled:
+class Scaled(Parametrization):
     """A parametrization with something of its own to train."""
 
     def __init__(self):
@@ -141,9 +142,6 @@ class Scaled:
 
     def trainables(self, parameter):
         return [parameter, self.scale]
-
-    def update(self, parameter, step):
-        pass
 
 
 def test_a_view_stands_between_weight_and_layer_and_survives_a_copy():

@@ -1,5 +1,8 @@
 """What children, Parameters and buffers may be called, what buffers may be, and slices of containers."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -7,9 +10,8 @@ import nn
 
 TAKEN = [
     "forward", "train", "eval", "training", "parameters", "named_modules", "state_dict",
-    "zero_grad", "load_state_dict", "register_buffer", "extra_repr", "_buffers", "__call__", "__class__",
-    "parametrization",
-]    # fmt: skip
+    "zero_grad", "load_state_dict", "register_buffer", "extra_repr", "__call__", "__class__",
+    "parametrization"]
 SETTERS = {
     "Sequential": lambda name: nn.Sequential({"a": nn.Linear(2, 2), name: nn.ReLU()}),
     "a child": lambda name: setattr(nn.Module(), name, nn.ReLU()),
@@ -42,6 +44,99 @@ def test_methods_of_a_subclass_are_not_hidden_either():
         nn.ModuleList().append = nn.ReLU()
     model.forward = lambda x: x    # a function is no child
     assert model(3) == 3
+
+
+FREE = ["view", "prepared", "data", "grad", "source", "shape", "buffers", "weights", "tensor",
+        "_state", "_walk", "_buffers", "_check_name", "_as_buffer", "_children", "_entries", "_parameters",
+        "_modules", "_Module__buffers", "_Module__children", "_data", "_node", "_check_own"]
+
+
+def plain_function(*args):
+    return "the user's own"
+
+
+class Net(nn.Module):
+    def __init__(self, name="other", value=None):
+        self.fc = nn.Linear(2, 2, rng=np.random.default_rng(0))
+        self.register_buffer("seen", np.zeros(2, np.float32))
+        if isinstance(value, np.ndarray):
+            self.register_buffer(name, value)
+        elif value is not None:
+            setattr(self, name, value)
+        self.norm = nn.BatchNorm1d(2)
+
+    def forward(self, x):
+        return self.norm(self.fc(x))
+
+
+def walk(model, path):
+    """Everything that walks through the tree, with an attribute or a class of the user's own in it."""
+    x, y = np.ones((4, 2), np.float32), np.zeros(4, np.int64)
+    optimizer = nn.optim.SGD(model.parameters(), lr=0.1)
+    nn.train.fit(model, x, y, epochs=1, optimizer=optimizer, rng=np.random.default_rng(0), progress=False,
+                 checkpoint=path)
+    twin = copy.deepcopy(model)
+    assert twin.load_state_dict(model.state_dict()) == ([], [])
+    nn.checkpoint(model, nn.Tensor(x)).sum().backward()
+    names = [name for name, _ in model.named_modules()]
+    assert names == [name for name, _ in pickle.loads(pickle.dumps(twin)).named_modules()]
+    assert model.train().to(np.float64).to(np.float32).eval() is model
+    assert model.requires_grad_(False).apply(lambda module: None) is model
+    model.zero_grad()
+    return names, set(model.state_dict()), repr(model), str(nn.trace(model, x))
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory):
+    return walk(Net(), tmp_path_factory.mktemp("plain") / "run")
+
+
+@pytest.mark.parametrize("name", FREE)
+@pytest.mark.parametrize("value", [3, plain_function, nn.ReLU(), np.ones(2, np.float32),
+                                   nn.Parameter(np.ones(2, np.float32))], ids=lambda v: type(v).__name__)
+def test_all_other_names_are_the_users(tmp_path, wanted, name, value):
+    names, state, text, graph = walk(Net(name, value), tmp_path / "run")
+    assert names == [*wanted[0][:2], *([name] if isinstance(value, nn.Module) else []), *wanted[0][2:]]
+    assert state == wanted[1] | ({name} if isinstance(value, (np.ndarray, nn.Parameter)) else set())
+    assert text.replace(f"\n  ({name}): ReLU()", "") == wanted[2]
+    assert graph == wanted[3]
+
+
+LAYERS = {    # how each is built, and the shapes that it takes
+    nn.Linear: ((2, 2), [(3, 2)]), nn.Conv1d: ((2, 2, 1), [(1, 2, 3)]),
+    nn.Conv2d: ((2, 2, 1), [(1, 2, 3, 3)]), nn.ConvTranspose2d: ((2, 2, 1), [(1, 2, 3, 3)]),
+    nn.MaxPool1d: ((1,), [(1, 2, 3)]), nn.AvgPool2d: ((1,), [(1, 2, 3, 3)]),
+    nn.AdaptiveMaxPool2d: ((1,), [(1, 2, 3, 3)]), nn.BatchNorm1d: ((2,), [(3, 2)]),
+    nn.GroupNorm: ((1, 2), [(3, 2)]), nn.LayerNorm: ((2,), [(3, 2)]),
+    nn.MultiheadAttention: ((2, 1), [(3, 1, 2)] * 3),
+    nn.TransformerEncoderLayer: ((2, 1, 2, 0.0), [(3, 1, 2)]),
+    nn.KLDivLoss: ((), [(3, 2)] * 2), nn.BCEWithLogitsLoss: ((), [(3, 2)] * 2), Net: ((), [(4, 2)])}
+
+
+@pytest.mark.parametrize("name", [
+    *FREE, "_mask", "_heads", "_projected", "_fits", "_fitting", "_share", "_padded", "_surrounded", "_axes",
+    "_parametrized", "_attended", "_weighted", "_sized", "axes", "shapes", "function", "reductions", "masks"])
+def test_a_subclass_may_have_methods_of_these_names(name):
+    for base, (arguments, shapes) in LAYERS.items():
+        xs = [nn.Tensor(np.random.default_rng(0).random(shape, np.float32)) for shape in shapes]
+        made = []
+        for cls in (base, type(base.__name__, (base,), {name: plain_function})):
+            nn.manual_seed(0)
+            layer = cls(*arguments)
+            found = layer(*xs)
+            found = found[0] if isinstance(found, tuple) else found
+            made.append((repr(layer), list(layer.state_dict()), found.data.tobytes()))
+        assert made[0] == made[1]
+        assert getattr(layer, name)() == "the user's own"
+
+
+def test_a_class_called_module_may_mangle_any_name():
+    class Module(Net):
+        def __init__(self):
+            self.__buffers = self.__children = self.__walk = None
+            super().__init__()
+
+    assert list(Module().state_dict()) == list(Net().state_dict())
 
 
 def test_every_name_of_a_sequential_is_run():

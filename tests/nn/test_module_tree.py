@@ -90,7 +90,7 @@ def test_what_is_no_float_dtype_and_what_is_compressed_is_refused():
         with pytest.raises(TypeError, match=r"to: dtype is .* wanted one of NumPy's: floats"):
             model.to(wrong)
     compress.prepare(model, compress.Prune(0.5))
-    with pytest.raises(RuntimeError, match=r"to: 0\.weight is seen through a .*before it is prepared"):
+    with pytest.raises(RuntimeError, match=r"to: 0\.weight has a Chain .* before it gets parametrizations"):
         model.double()
     assert {p.dtype for p in model.parameters()} == {np.dtype(np.float32)}
 

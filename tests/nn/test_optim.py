@@ -12,6 +12,7 @@ import nn
 from nn import files
 from nn.optim import SGD, Adam, AdamW
 from nn.parameter import Parameter
+from nn.parametrize import Parametrization
 
 RECORD = np.load(Path(__file__).parents[1] / "golden" / "torch_optimizers.npz")
 OPTIMIZERS = {
@@ -167,7 +168,7 @@ def test_a_step_is_seen_by_a_backward_that_needed_the_old_values():
         loss.backward()
 
 
-class Doubled:
+class Doubled(Parametrization):
     """A parametrization that trains another Parameter in the weight's place."""
 
     def __init__(self, weight):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import nn
-from nn.backward import wrote
 from nn.profile import measured_peak, predicted_peak
+from nn.versions import wrote
 
 
 def rng(seed=0):

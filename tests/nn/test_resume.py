@@ -12,6 +12,7 @@ import pytest
 
 import nn
 from nn.data import batches
+from nn.parametrize import Parametrization
 from tests.nn import killed
 
 ROOT = Path(__file__).parents[2]
@@ -159,7 +160,7 @@ def test_two_runs_after_each_other(tmp_path):
 
 @pytest.mark.usefixtures("fast")
 def test_what_an_optimizer_trains_in_place_of_a_weight_is_restored(tmp_path):
-    class Scaled:
+    class Scaled(Parametrization):
         """A parametrization that trains a factor and leaves the weight alone."""
 
         def __init__(self):
@@ -170,9 +171,6 @@ def test_what_an_optimizer_trains_in_place_of_a_weight_is_restored(tmp_path):
 
         def trainables(self, p):
             return [self.factor]
-
-        def update(self, p, step):
-            pass
 
         def state_arrays(self):
             return {}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import nn
-from nn import backward
-from nn.backward import wrote
+from nn import versions
+from nn.versions import wrote
 
 
 def leaf(values, dtype=np.float64):
@@ -131,9 +131,10 @@ def test_writes_that_do_no_harm_are_allowed():
 
 
 def test_the_log_of_writes_forgets_arrays_that_are_gone():
+    before = len(versions._written)    # the first weights of layers that other tests keep, for instance
     for _ in range(100):
         wrote(np.zeros(3))
-    assert len(backward._written) < 50
+    assert len(versions._written) < before + 50
 
 
 def test_an_optimizer_step_between_forward_and_backward_is_found():

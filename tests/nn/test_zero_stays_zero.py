@@ -12,7 +12,7 @@ from compress.formats.straight_through import CLIPPED_STRAIGHT_THROUGH
 from compress.techniques.prune import PruneState
 from nn import functional as F
 from nn.rules import RULES
-from nn.rules.select import SMALL, only, without
+from nn.rules.choices import SMALL, only, without
 from nn.tensor import apply
 
 inf, nan = np.inf, np.nan

@@ -27,29 +27,10 @@ from .row import Row, verdicts
 
 __all__ = ["GROUPS", "group", "run"]
 
-GROUPS = (
-    "startup",
-    "call",
-    "autograd",
-    "modes",
-    "gemm",
-    "qgemm",
-    "spmm_csr",
-    "tt_matmul",
-    "conv2d",
-    "conv2d_input_grad",
-    "conv2d_weight_grad",
-    "depthwise_conv2d",
-    "depthwise_conv2d_input_grad",
-    "depthwise_conv2d_weight_grad",
-    "winograd_conv2d",
-    "codebook_gemm",
-    "kmeans1d",
-    "one_pass",
-    "training",
-    "digits",
-    "main_job",
-)
+GROUPS = ("startup", "call", "autograd", "modes", "gemm", "qgemm", "spmm_csr", "tt_matmul", "conv2d",
+          "conv2d_input_grad", "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
+          "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "kmeans1d", "one_pass",
+          "training", "digits", "main_job")
 
 PEERS = ("torch", "onnxruntime", "scipy", "scikit-learn")
 
@@ -121,5 +102,5 @@ def _version(package: str) -> str:
 
 
 def _load() -> float:
-    """How many programs wanted a core in the last minute (0 where nobody counts them)."""
+    """How many programs wanted a core in the last minute (0 where the system does not count them)."""
     return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else 0.0

@@ -6,18 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nn.kernels import (
-    Kernel,
-    codebook_gemm,
-    conv2d,
-    depthwise_conv2d,
-    gemm,
-    qgemm,
-    spmm_csr,
-    tt_matmul,
-    why_not_c,
-    winograd_conv2d,
-)
+from nn import kernels
+from nn.kernels import Kernel, why_not_c
 
 from . import variants
 from .row import AT_MOST, Row
@@ -29,16 +19,13 @@ BAR = 2  # µs
 
 
 CALLS = (
-    (gemm, "gemm(a, b)", np.float32),
-    (qgemm, "qgemm(a, b)", np.int32),
-    (qgemm, "qgemm(a, b, a_zero=3, bias=bias, scale=scale, out_zero=7)", np.uint8),
-    (spmm_csr, "spmm_csr(a, b)", np.float32),
-    (tt_matmul, "tt_matmul(a, b)", np.float32),
-    (conv2d, "conv2d(a, b)", np.float32),
-    (depthwise_conv2d, "depthwise_conv2d(a, b)", np.float32),
-    (winograd_conv2d, "winograd_conv2d(a, b, padding=1)", np.float32),
-    (codebook_gemm, "codebook_gemm(a, b)", np.float32),
-)
+    (kernels.gemm, "gemm(a, b)", np.float32), (kernels.qgemm, "qgemm(a, b)", np.int32),
+    (kernels.qgemm, "qgemm(a, b, a_zero=3, bias=bias, scale=scale, out_zero=7)", np.uint8),
+    (kernels.spmm_csr, "spmm_csr(a, b)", np.float32), (kernels.tt_matmul, "tt_matmul(a, b)", np.float32),
+    (kernels.conv2d, "conv2d(a, b)", np.float32),
+    (kernels.depthwise_conv2d, "depthwise_conv2d(a, b)", np.float32),
+    (kernels.winograd_conv2d, "winograd_conv2d(a, b, padding=1)", np.float32),
+    (kernels.codebook_gemm, "codebook_gemm(a, b)", np.float32))
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -51,18 +38,17 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
     if why_not_c():
         return variants.no_kernels("call", measure, "µs", BAR, AT_MOST)
     x, w = np.ones((1, 4), np.float32), np.ones((4, 4), np.float32)
-    a, b = (x.astype(np.uint8), w.astype(np.int8)) if kernel is qgemm else (x, w)
-    weights = {tt_matmul: ([b.reshape(1, 4, 4, 1)],), codebook_gemm: (b.astype(np.uint8), b[0] * 2)}
-    if kernel in (conv2d, depthwise_conv2d, winograd_conv2d):  # one pixel of four channels
-        side, of = 3 if kernel is winograd_conv2d else 1, 1 if kernel is depthwise_conv2d else 4
-        a, weights[kernel] = a.reshape(1, 1, 1, 4), (np.ones((4, of, side, side), np.float32),)
-    names = {kernel.name: kernel, "a": a, "b": kernel.pack(*weights.get(kernel, (b,)))}
+    name = kernel.name
+    a, b = (x.astype(np.uint8), w.astype(np.int8)) if name == "qgemm" else (x, w)
+    weights = {"tt_matmul": ([b.reshape(1, 4, 4, 1)],), "codebook_gemm": (b.astype(np.uint8), b[0] * 2)}
+    if name.endswith("conv2d"):  # one pixel of four channels
+        side, of = 3 if name == "winograd_conv2d" else 1, 1 if name == "depthwise_conv2d" else 4
+        a, weights[name] = a.reshape(1, 1, 1, 4), (np.ones((4, of, side, side), np.float32),)
+    names = {name: kernel, "a": a, "b": kernel.pack(*weights.get(name, (b,)))}
     names |= {"bias": np.ones(4, np.int32), "scale": np.ones(4, np.float32)}
     out = np.empty(a.shape, dtype)
-    contestants = {
-        "ours": timer(statement, **names),
-        "ours with out=": timer(f"{statement[:-1]}, out=out)", **names, out=out),
-        "NumPy float a @ b": timer("x @ w", x=x, w=w),
-    }
+    contestants = {"ours": timer(statement, **names),
+                   "ours with out=": timer(f"{statement[:-1]}, out=out)", **names, out=out),
+                   "NumPy float a @ b": timer("x @ w", x=x, w=w)}
     beside = context(interleaved(contestants, seconds), "µs", lambda seconds: 1e6 * seconds)
     return Row("call", measure, beside["µs"]["ours"], "µs", BAR, AT_MOST, beside)

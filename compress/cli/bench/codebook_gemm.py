@@ -46,11 +46,9 @@ def _beside_dense(shape: tuple[int, int, int], numbers: int, seconds: float) -> 
     """How many times as fast as the best dense product of the same shape; below 1 it is slower."""
     x, indices, codebook = _operands(*shape, numbers)
     w, out = codebook[indices], np.empty((shape[0], shape[2]), np.float32)
-    contestants = {
-        "ours": _ours(x, indices, codebook),
-        "NumPy": timer("matmul(x, w, out=y)", matmul=np.matmul, x=x, w=w.T, y=out),
-        "our gemm": timer("gemm(x, w, out=y)", gemm=gemm, x=x, w=gemm.pack(w.T), y=out),
-    }
+    contestants = {"ours": _ours(x, indices, codebook),
+                   "NumPy": timer("matmul(x, w, out=y)", matmul=np.matmul, x=x, w=w.T, y=out),
+                   "our gemm": timer("gemm(x, w, out=y)", gemm=gemm, x=x, w=gemm.pack(w.T), y=out)}
     if not peers.missing("torch"):
         import torch
 

@@ -1,6 +1,5 @@
 """The gradients of a convolution as four groups measure them: the same layers, 64 images at a time; with a
-filter for each pair of channels, or (depthwise) one for each channel.
-"""
+filter for each pair of channels, or (depthwise) one for each channel."""
 
 from __future__ import annotations
 

@@ -20,12 +20,7 @@ from .row import AT_LEAST, Row
 __all__ = ["rows"]
 
 SEEDS = 8
-BARS = {  # technique of digits_cnn -> its option
-    "int8": None,
-    "int8 trained": None,
-    "pruned": 0.8,
-    "shared": 4,
-}
+BARS = {"int8": None, "int8 trained": None, "pruned": 0.8, "shared": 4}  # techniques of digits_cnn: options
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -33,14 +28,8 @@ def rows(seconds: float) -> Iterator[Row]:
     asked = [(technique, BARS.get(technique.name)) for technique in _techniques()]
     accuracies = _accuracies(asked)
     floats = accuracies.pop("float")
-    yield Row(
-        "digits",
-        f"digits_cnn float, mean of {SEEDS} seeds",
-        round(100 * statistics.fmean(floats), 2),
-        "%",
-        96.8,
-        context={"seeds %": _points(floats)},
-    )
+    yield Row("digits", f"digits_cnn float, mean of {SEEDS} seeds", round(100 * statistics.fmean(floats), 2),
+              "%", 96.8, context={"seeds %": _points(floats)})
     yield from (_difference(label, some, floats) for label, some in accuracies.items())
 
 
@@ -54,10 +43,8 @@ def _accuracies(asked: list[tuple[Technique, float | None]]) -> dict[str, list[f
     """Label → the accuracy of the saved Program of each seed."""
     data = experiment.Data()
     with tempfile.TemporaryDirectory() as folder, Workers(None, 0) as pool:
-        futures = [
-            pool.submit(experiment.train, data, job.FULL, seed, asked, Path(folder), ())
-            for seed in range(SEEDS)
-        ]
+        futures = [pool.submit(experiment.train, data, job.FULL, seed, asked, Path(folder), ())
+                   for seed in range(SEEDS)]
         results = [future.result() for future in futures]
         paths = [result.path for seed in results for result in seed.values()]
         measured = pool.alone(experiment.measure, data, paths, [], 0)
@@ -66,18 +53,11 @@ def _accuracies(asked: list[tuple[Technique, float | None]]) -> dict[str, list[f
 
 def _difference(label: str, accuracies: list[float], floats: list[float]) -> Row:
     differences = [mine - theirs for mine, theirs in zip(accuracies, floats, strict=True)]
-    return Row(
-        "digits",
-        f"digits_cnn {label} − float, paired, mean of {SEEDS} seeds",
-        round(100 * statistics.fmean(differences), 3),
-        "points",
-        -0.3,
-        AT_LEAST,  # a technique may be better than float, by as much as it likes
-        context={
-            f"{label} %": round(100 * statistics.fmean(accuracies), 2),
-            "differences": _points(differences),
-        },
-    )
+    measure = f"digits_cnn {label} − float, paired, mean of {SEEDS} seeds"
+    beside = {f"{label} %": round(100 * statistics.fmean(accuracies), 2), "differences": _points(differences)}
+    # AT_LEAST: a technique may be better than float by any amount.
+    return Row("digits", measure, round(100 * statistics.fmean(differences), 3), "points", -0.3, AT_LEAST,
+               context=beside)
 
 
 def _points(fractions: list[float]) -> list[float]:

@@ -61,11 +61,8 @@ def _beside_peers(seconds: float) -> Row:
     """Everyone who is there, at 1024³; NumPy always is."""
     a, b = _operands(1024, 1024, 1024)
     out = np.empty((1024, 1024), np.float32)
-    contestants = {
-        "ours": _ours(a, b),
-        "ours, b not packed": _ours(a, b, packed=False),
-        "NumPy": timer("matmul(a, b, out=out)", matmul=np.matmul, a=a, b=b, out=out),
-    }
+    contestants = {"ours": _ours(a, b), "ours, b not packed": _ours(a, b, packed=False),
+                   "NumPy": timer("matmul(a, b, out=out)", matmul=np.matmul, a=a, b=b, out=out)}
     if not peers.missing("torch"):
         import torch
 

@@ -48,8 +48,7 @@ def _values(n: int) -> np.ndarray:
 
 def _beside_lloyd(n: int, k: int, iterations: int) -> Row:
     """How many times as fast, by the wall clock (the peer may start threads); beside it the peer's cost over
-    ours, which is never below 1.
-    """
+    ours, which is never below 1."""
     measure = f"kmeans1d {n:,} values, k {k}, beside {iterations} iterations of Lloyd in scikit-learn"
     if why := peers.missing("sklearn"):
         return Row("kmeans1d", measure, None, "× as fast", why=why)
@@ -62,7 +61,7 @@ def _beside_lloyd(n: int, k: int, iterations: int) -> Row:
         found["ours"] = kmeans1d(values, k)
         ours.append(time.perf_counter() - begin)
         lloyd = cluster.KMeans(k, init=start, n_init=1, max_iter=iterations, tol=0, algorithm="lloyd")
-        with peers.quiet():   # it warns that it has not converged
+        with peers.quiet():  # it warns that it has not converged
             begin = time.perf_counter()
             lloyd.fit(values[:, None])
             theirs.append(time.perf_counter() - begin)

@@ -77,14 +77,12 @@ def _hessian(seconds: float) -> list[Row]:
     if not np.allclose(nn.hvp(loss, leaf, v), over_forward(), atol=1e-9):
         raise RuntimeError("bench: two ways to H·v give different results")
     contestants = {"gradient": _timer(gradient), "hvp": _timer(nn.hvp, loss, leaf, v),
-                   "gradient of a jvp": _timer(over_forward)}  # fmt: skip
+                   "gradient of a jvp": _timer(over_forward)}
     times = interleaved(contestants, seconds)
     beside = context(times, "µs", lambda seconds: 1e6 * seconds)
     cost = {name: times[name].median / times["gradient"].median for name in contestants}
-    return [
-        Row("modes", "hvp of a network of 64 inputs", digits(cost["hvp"]), "gradients", context=beside),
-        Row("modes", "the same as the gradient of a jvp", digits(cost["gradient of a jvp"]), "gradients"),
-    ]
+    return [Row("modes", "hvp of a network of 64 inputs", digits(cost["hvp"]), "gradients", context=beside),
+            Row("modes", "the same as the gradient of a jvp", digits(cost["gradient of a jvp"]), "gradients")]
 
 
 def _timer(function, *arguments) -> Timer:

@@ -8,16 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nn.kernels import (
-    Kernel,
-    Variant,
-    adam_step,
-    all_kernels,
-    batch_norm,
-    max_pool2d,
-    softmax_cross_entropy,
-    use,
-)
+from nn import kernels
+from nn.kernels import Kernel, Variant, adam_step, all_kernels, max_pool2d, use
 
 from .row import Row
 from .timing import context, interleaved, timer
@@ -79,7 +71,7 @@ def _rows(rng: np.random.Generator) -> np.ndarray:
 
 def _statistics(rng: np.random.Generator) -> tuple:
     g, x = _rows(rng), _rows(rng)
-    _, mean, _, inverse = batch_norm(x)
+    _, mean, _, inverse = kernels.batch_norm(x)
     return g, x, mean, inverse, np.ones(32, np.float32)
 
 
@@ -94,7 +86,7 @@ def _classes(rng: np.random.Generator) -> tuple:
 
 def _probabilities(rng: np.random.Generator) -> tuple:
     x, classes = _classes(rng)
-    return np.full(64, 1 / 64, np.float32), softmax_cross_entropy(x, classes)[1], classes
+    return np.full(64, 1 / 64, np.float32), kernels.softmax_cross_entropy(x, classes)[1], classes
 
 
 def _loss(kernel: str, arguments: Callable[[np.random.Generator], tuple]) -> Pass:
@@ -117,5 +109,4 @@ KERNELS: dict[str, Callable[[], Pass]] = {
     "avg_pool2d_grad": lambda: _pass(
         "avg_pool2d_grad", lambda rng: (rng.standard_normal(POOLED, np.float32), IMAGES[1:3]), 5, **HOW),
     "softmax_cross_entropy": lambda: _loss("softmax_cross_entropy", _classes),
-    "softmax_cross_entropy_grad": lambda: _loss("softmax_cross_entropy_grad", _probabilities),
-}
+    "softmax_cross_entropy_grad": lambda: _loss("softmax_cross_entropy_grad", _probabilities)}

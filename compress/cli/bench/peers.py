@@ -16,16 +16,8 @@ import numpy as np
 
 from .timing import timer
 
-__all__ = [
-    "Peer",
-    "missing",
-    "onnx_conv2d",
-    "onnx_gemm",
-    "onnx_qgemm",
-    "quiet",
-    "torch_conv2d",
-    "torch_qgemm",
-]
+__all__ = ["Peer", "missing", "onnx_conv2d", "onnx_gemm", "onnx_qgemm", "quiet", "torch_conv2d",
+           "torch_qgemm"]
 
 TORCH_ENGINES = ("onednn", "x86", "fbgemm")  # the fourth, qnnpack, is for ARM
 
@@ -51,9 +43,8 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def torch_qgemm(
-    a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray, out_zero: int
-) -> dict[str, Peer]:
+def torch_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray,
+                out_zero: int) -> dict[str, Peer]:
     """PyTorch's quantized Linear with every engine it has for this machine. It can't be given its output."""
     import torch
 
@@ -63,36 +54,22 @@ def torch_qgemm(
     peers = {}
     for engine in set(TORCH_ENGINES) & set(torch.backends.quantized.supported_engines):
         torch.backends.quantized.engine = engine
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # quantized tensors are deprecated, their kernels are the best
+        with warnings.catch_warnings(action="ignore"):  # they are deprecated, and the best kernels
             x = torch._make_per_tensor_quantized_tensor(torch.from_numpy(a), 1.0, a_zero)
             columns = torch.from_numpy(np.ascontiguousarray(b.T))
             w = torch._make_per_channel_quantized_tensor(columns, scales, no_zeros, 0)
-            names = {
-                "linear": torch.ops.quantized.linear,
-                "x": x,
-                "w": torch.ops.quantized.linear_prepack(w, None),
-                "zero": out_zero,
-            }
-        peers[f"PyTorch {engine}"] = Peer(
-            timer("linear(x, w, 1.0, zero)", **names),
-            lambda n=names: n["linear"](n["x"], n["w"], 1.0, n["zero"]).int_repr().numpy(),
-        )
+            names = {"linear": torch.ops.quantized.linear, "x": x,
+                     "w": torch.ops.quantized.linear_prepack(w, None), "zero": out_zero}
+        result = lambda n=names: n["linear"](n["x"], n["w"], 1.0, n["zero"]).int_repr().numpy()  # noqa: E731
+        peers[f"PyTorch {engine}"] = Peer(timer("linear(x, w, 1.0, zero)", **names), result)
     return peers
 
 
 def onnx_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray, out_zero: int) -> Peer:
     """onnxruntime's QLinearMatMul u8 · s8 → u8 with a constant b, which it packs, and its output bound."""
-    constants = {
-        "a_scale": np.float32(1),
-        "a_zero": np.uint8(a_zero),
-        "b": b,
-        "b_scale": scale,
-        "b_zero": np.zeros(len(scale), np.int8),
-        "y_scale": np.float32(1),
-        "y_zero": np.uint8(out_zero),
-    }
+    constants = {"a_scale": np.float32(1), "a_zero": np.uint8(a_zero), "b": b, "b_scale": scale,
+                 "b_zero": np.zeros(len(scale), np.int8), "y_scale": np.float32(1),
+                 "y_zero": np.uint8(out_zero)}
     return _onnx("QLinearMatMul", a, constants, np.zeros((len(a), len(scale)), np.uint8))
 
 
@@ -103,22 +80,17 @@ def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
 
 def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Peer]:
     """onnxruntime's Conv of x (N,H,W,C) by a constant w (O,C/groups,3,3), padding 1, its output bound: in its
-    own layout N,C,H,W, and N,H,W,C in and out by a Transpose before and after, which it may move or fuse.
-    """
+    own layout N,C,H,W, and N,H,W,C in and out by a Transpose before and after, which it may move or fuse."""
     from onnx import helper
 
     attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "group": x.shape[3] // w.shape[1]}
     y = np.zeros((*x.shape[:3], len(w)), np.float32)
-    nodes = [
-        helper.make_node("Transpose", ["a"], ["a_first"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["a_first", "w"], ["y_first"], **attributes),
-        helper.make_node("Transpose", ["y_first"], ["y"], perm=[0, 2, 3, 1]),
-    ]
+    nodes = [helper.make_node("Transpose", ["a"], ["a_first"], perm=[0, 3, 1, 2]),
+             helper.make_node("Conv", ["a_first", "w"], ["y_first"], **attributes),
+             helper.make_node("Transpose", ["y_first"], ["y"], perm=[0, 2, 3, 1])]
     first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
-    return {
-        "onnxruntime N,C,H,W": _onnx("Conv", first, {"w": w}, y_first, **attributes),
-        "onnxruntime N,H,W,C": _onnx_network(nodes, x, {"w": w}, y),
-    }
+    return {"onnxruntime N,C,H,W": _onnx("Conv", first, {"w": w}, y_first, **attributes),
+            "onnxruntime N,H,W,C": _onnx_network(nodes, x, {"w": w}, y)}
 
 
 def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
@@ -151,17 +123,9 @@ def _onnx_network(nodes: list[Any], a: np.ndarray, constants: dict[str, Any], y:
     def described(name: str, x: np.ndarray) -> Any:
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
 
-    model = helper.make_model(
-        helper.make_graph(
-            nodes,
-            nodes[0].op_type,
-            [described("a", a)],
-            [described("y", y)],
-            [numpy_helper.from_array(np.asarray(x), name) for name, x in constants.items()],
-        ),
-        opset_imports=[helper.make_opsetid("", 20)],
-        ir_version=9,
-    )
+    stored = [numpy_helper.from_array(np.asarray(x), name) for name, x in constants.items()]
+    graph = helper.make_graph(nodes, nodes[0].op_type, [described("a", a)], [described("y", y)], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])

@@ -41,8 +41,7 @@ class AsText:
 
 class AsJson:
     """One document, a row a line: whole at the end, also of a run that is interrupted, and of one that is
-    killed all its rows.
-    """
+    killed all its rows."""
 
     def __init__(self, machine: dict[str, Any], columns: int | None) -> None:
         self.rows: list[Row] = []

@@ -20,12 +20,8 @@ SHAPES = ((1024, 1024, 1024), (64, 1024, 1024), (8, 4096, 1024), (1, 4096, 4096)
 
 # What is measured against which peak: instruction set allowed, weights in −limit..limit, bar in %.
 # vpmaddubsw adds two products in 16 bits: exact for 7-bit weights, and for others qgemm takes another route.
-ROUTES = {
-    "vnni_avx512": ("avx512", 127, 85),
-    "vnni_avxvnni": ("avxvnni", 127, 88),
-    "madd16_avx2": ("avx2", 127, 90),
-    "maddubs_avx2": ("avx2", 64, 90),
-}
+ROUTES = {"vnni_avx512": ("avx512", 127, 85), "vnni_avxvnni": ("avxvnni", 127, 88),
+          "madd16_avx2": ("avx2", 127, 90), "maddubs_avx2": ("avx2", 64, 90)}
 
 
 # With vpdpbusd a product is exact whatever the weights. Without it the peers add two products in 16 bits,
@@ -62,8 +58,7 @@ def variant_rows(seconds: float) -> Iterator[Row]:
 
 def product(m: int, k: int, n: int, limit: int = 127) -> Product:
     """Random operands. The scales are powers of two, so that whoever multiplies them in whatever order and
-    rounds half to even has the same integers as we: results can be compared bit for bit.
-    """
+    rounds half to even has the same integers as we: results can be compared bit for bit."""
     rng = np.random.default_rng(0)
     a = rng.integers(0, 256, (m, k), dtype=np.uint8)
     b = rng.integers(-limit, limit + 1, (k, n), dtype=np.int8)
@@ -98,9 +93,8 @@ def _two_threads(seconds: float) -> Row:
     work = product(1024, 1024, 1024)
     out = np.empty((1024, 1024), np.uint8)
     operands = {"a": work.a, "b": qgemm.pack(work.b), "out": out}
-    return two_threads.row(
-        qgemm, "qgemm 1024³ → uint8", work.macs, seconds, bar=1.8, **operands, **work.around
-    )
+    return two_threads.row(qgemm, "qgemm 1024³ → uint8", work.macs, seconds, bar=1.8, **operands,
+                           **work.around)
 
 
 def _against_peers(shape: tuple[int, int, int], seconds: float, limit: int = 127) -> Row:
@@ -124,10 +118,8 @@ def _against_peers(shape: tuple[int, int, int], seconds: float, limit: int = 127
     wrong = {name: peer.timer for name, peer in theirs.items() if name not in exact}
     ours = {"ours": _ours(work), "ours, new output": _ours(work, preallocated=False)}
     times = interleaved({**ours, **(exact or wrong)}, seconds)
-    ratio = min(
-        times[name].median / times["ours" if name == "onnxruntime" else "ours, new output"].median
-        for name in exact or wrong
-    )
+    ratio = min(times[name].median / times["ours" if name == "onnxruntime" else "ours, new output"].median
+                for name in exact or wrong)
     beside = context(times, "GMAC/s", lambda seconds: work.macs / seconds / 1e9)
     if not exact:
         beside["no peer is exact here"] = "their sums saturate in 16 bits"

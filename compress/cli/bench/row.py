@@ -44,28 +44,22 @@ class Row:
 
     def text(self, columns: int | None = None) -> str:
         """What was measured; below it value, bar and verdict; then why it is missing, or its context. Nothing
-        stands in columns: a row is printed before the next is known.
-        """
+        stands in columns: a row is printed before the next is known."""
         value = "not measured" if self.value is None else f"{_number(self.value)} {self.unit}"
         bar = "" if self.bar is None else f"bar: {self.sense} {_number(self.bar)}"
         verdict = {True: "met", False: "MISSED", None: ""}[self.met]
         result = "    ".join(filter(None, (value, bar, verdict)))
         note = self.why or "; ".join(f"{name} {_text(value)}" for name, value in self.context.items())
-        return "\n".join(
-            line
-            for part, indent in ((self.measure, ""), (result, "    "), (note, "        "))
-            for line in textwrap.wrap(part, columns or WIDTH, initial_indent=indent, subsequent_indent=indent)
-        )
+        return "\n".join(line for part, indent in ((self.measure, ""), (result, "    "), (note, "        "))
+                         for line in textwrap.wrap(part, columns or WIDTH, initial_indent=indent,
+                                                   subsequent_indent=indent))
 
 
 def verdicts(rows: Iterable[Row]) -> dict[str, int]:
     """How many bars are met, missed, and not measured."""
     barred = [row for row in rows if row.bar is not None]
-    return {
-        "met": sum(row.met is True for row in barred),
-        "missed": sum(row.met is False for row in barred),
-        "not measured": sum(row.met is None for row in barred),
-    }
+    return {"met": sum(row.met is True for row in barred), "missed": sum(row.met is False for row in barred),
+            "not measured": sum(row.met is None for row in barred)}
 
 
 def _number(value: float) -> str:

@@ -42,12 +42,8 @@ def _beside_peers(zeros: float, seconds: float) -> Row:
     """x·Wᵀ. The sparse peers compute W·X for X = xᵀ in the layout that they like best, contiguous rows."""
     x, w = _operands(zeros)
     columns = np.ascontiguousarray(x.T)
-    contestants = {
-        "ours": _ours(x, w),
-        "NumPy dense": timer(
-            "matmul(x, w, out=y)", matmul=np.matmul, x=x, w=w.T, y=np.empty((BATCH, N), np.float32)
-        ),
-    }
+    contestants = {"ours": _ours(x, w), "NumPy dense": timer("matmul(x, w, out=y)", matmul=np.matmul, x=x,
+                                                             w=w.T, y=np.empty((BATCH, N), np.float32))}
     if not peers.missing("scipy"):
         from scipy.sparse import csr_array
 

@@ -34,16 +34,11 @@ def rows(seconds: float) -> Iterator[Row]:
     once = [sys.executable, "-W", "ignore", "-c", PROGRAM]
     subprocess.run(once, check=True, capture_output=True)  # compiles and caches what is not yet
     runs = [subprocess.run(once, check=True, capture_output=True, text=True).stdout for _ in range(ROUNDS)]
-    numpy, numpy_wall, ours, ours_wall, kernels, _ = zip(
-        *(map(float, run.split()) for run in runs), strict=True
-    )
-    context = {
-        "best": round(min(ours), 4),
-        "wall clock": round(statistics.median(ours_wall), 4),
-        "then nn.kernels": round(statistics.median(kernels), 4),
-        "import numpy": round(statistics.median(numpy), 4),
-        "numpy by the wall clock": round(statistics.median(numpy_wall), 4),
-        "rounds": ROUNDS,
-    }
+    numpy, numpy_wall, ours, ours_wall, kernels, _ = zip(*(map(float, run.split()) for run in runs),
+                                                         strict=True)
+    context = {"best": round(min(ours), 4), "wall clock": round(statistics.median(ours_wall), 4),
+               "then nn.kernels": round(statistics.median(kernels), 4),
+               "import numpy": round(statistics.median(numpy), 4),
+               "numpy by the wall clock": round(statistics.median(numpy_wall), 4), "rounds": ROUNDS}
     value = round(statistics.median(ours), 4)
     yield Row("startup", "import nn, beyond import numpy", value, "s", 0.05, AT_MOST, context)

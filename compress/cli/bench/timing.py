@@ -32,9 +32,8 @@ except ImportError:  # Windows
 
 # The time that this thread spent computing: it stands still while another program has the core.
 # (Where its tick is too coarse, as on Windows, the wall clock.)
-CLOCK: Callable[[], float] = (
-    time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6 else time.perf_counter
-)
+CLOCK: Callable[[], float] = (time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6
+                              else time.perf_counter)
 
 
 class Times(NamedTuple):
@@ -48,8 +47,7 @@ class Times(NamedTuple):
 
 class Share(NamedTuple):
     """A kernel's speed as a share of the peak of its route. Peaks in multiply-accumulates a second: of the
-    first and the last turn, and the median of what the rounds that counted were held against.
-    """
+    first and the last turn, and the median of what the rounds that counted were held against."""
 
     share: float
     times: Times
@@ -113,12 +111,10 @@ def share_of_peak(route: str, one: Timer, macs: int, seconds: float) -> Share:
 
 def context(times: Mapping[str, Times], unit: str, speed: Callable[[float], float]) -> dict[str, Any]:
     """What stands beside a comparison: median and best round of each, as `speed(seconds)` in `unit`."""
-    return {
-        unit: {name: digits(speed(one.median)) for name, one in times.items()},
-        "best": {name: digits(speed(one.least)) for name, one in times.items()},
-        "spread": f"{max(one.spread for one in times.values()):.0%}",
-        "rounds": next(iter(times.values())).rounds,
-    }
+    return {unit: {name: digits(speed(one.median)) for name, one in times.items()},
+            "best": {name: digits(speed(one.least)) for name, one in times.items()},
+            "spread": f"{max(one.spread for one in times.values()):.0%}",
+            "rounds": next(iter(times.values())).rounds}
 
 
 def digits(value: float) -> float:
@@ -143,7 +139,7 @@ def _turn(one: Timer, calls: int) -> Turn:
 
 
 def _interruptions() -> int:
-    """How often a thread of ours lost its core to another so far. What runs after that finds cold caches."""
+    """How often this process has lost its core so far. What runs after that finds cold caches."""
     return getrusage(RUSAGE_SELF).ru_nivcsw if getrusage else 0
 
 

@@ -2,7 +2,7 @@
 
 Both libraries run the same lines on the same batches from the same weights. PyTorch runs as one writes it
 first, and at its best: images channels last, the fused Adam. All share a process, and with it the heap that
-nn has told to keep what is freed (nn/backward.py): alone, PyTorch gets its memory from the system each time.
+nn.memory has told to keep what is freed: alone, PyTorch gets its memory from the system each time.
 """
 
 from __future__ import annotations
@@ -39,12 +39,10 @@ def rows(seconds: float) -> Iterator[Row]:
     """How many times as fast as PyTorch."""
     why = peers.missing("torch")
     measured = None if why else _measured(seconds)
-    for measure, bars in (
-        ("digits_cnn, an epoch", {DEFAULT: 1.6, BEST: 1.15}),
-        ("digits_mlp, an epoch", {DEFAULT: 2.0, BEST: 1.4}),
-        (f"VGG 64-64-128-128, {IMAGES} images of {SIDE}², a step", {BEST: 1.0}),
-        (f"VGG 64-64-128-128, {IMAGES} images of {SIDE}², inference", {BEST: 1.0}),
-    ):
+    for measure, bars in (("digits_cnn, an epoch", {DEFAULT: 1.6, BEST: 1.15}),
+                          ("digits_mlp, an epoch", {DEFAULT: 2.0, BEST: 1.4}),
+                          (f"VGG 64-64-128-128, {IMAGES} images of {SIDE}², a step", {BEST: 1.0}),
+                          (f"VGG 64-64-128-128, {IMAGES} images of {SIDE}², inference", {BEST: 1.0})):
         times = measured and next(measured)
         yield from (_row(measure, times, peer, bar, why) for peer, bar in bars.items())
 
@@ -80,23 +78,14 @@ def _training(model: nn.Module, twin: Callable[[], Any], epoch: list[tuple[np.nd
     def theirs(best: bool) -> dict[str, Any]:
         network, layout = _like(twin(), model), torch.channels_last if best else torch.contiguous_format
         network = network.to(memory_format=layout)
-        return {
-            "batches": [
-                (torch.from_numpy(x).contiguous(memory_format=layout), torch.from_numpy(y.astype(np.int64)))
-                for x, y in epoch
-            ],
-            "model": network,
-            "optimizer": torch.optim.Adam(network.parameters(), fused=best or None),
-            "cross_entropy": torch.nn.functional.cross_entropy,
-        }
+        return {"batches": [(torch.from_numpy(x).contiguous(memory_format=layout),
+                             torch.from_numpy(y.astype(np.int64))) for x, y in epoch], "model": network,
+                "optimizer": torch.optim.Adam(network.parameters(), fused=best or None),
+                "cross_entropy": torch.nn.functional.cross_entropy}
 
     everyone = {DEFAULT: theirs(False), BEST: theirs(True)}
-    everyone["ours"] = {
-        "batches": [(nn.Tensor(x), y) for x, y in epoch],
-        "model": model,
-        "optimizer": nn.optim.Adam(model.parameters()),
-        "cross_entropy": F.cross_entropy,
-    }
+    everyone["ours"] = {"batches": [(nn.Tensor(x), y) for x, y in epoch], "model": model,
+                        "optimizer": nn.optim.Adam(model.parameters()), "cross_entropy": F.cross_entropy}
     losses = []
     for names in everyone.values():
         x, y = names["batches"][0]
@@ -123,12 +112,10 @@ def _inference(model: nn.Module, x: np.ndarray) -> dict[str, Timer]:
             raise RuntimeError(f"bench: {name} differs")
     last = _like(_torch_vgg(), model).eval().to(memory_format=torch.channels_last)
     with_last = image.contiguous(memory_format=torch.channels_last)
-    return {
-        "ours": timer("with mode():\n  model(x)", mode=nn.no_grad, model=model, x=nn.Tensor(x)),
-        "Program": timer("program(x)", program=program, x=x),
-        DEFAULT: timer(theirs, mode=torch.inference_mode, model=network, x=image),
-        BEST: timer(theirs, mode=torch.inference_mode, model=last, x=with_last),
-    }
+    return {"ours": timer("with mode():\n  model(x)", mode=nn.no_grad, model=model, x=nn.Tensor(x)),
+            "Program": timer("program(x)", program=program, x=x),
+            DEFAULT: timer(theirs, mode=torch.inference_mode, model=network, x=image),
+            BEST: timer(theirs, mode=torch.inference_mode, model=last, x=with_last)}
 
 
 def _like(theirs: Any, ours: nn.Module) -> Any:

@@ -19,8 +19,7 @@ __all__ = ["rows", "variant_rows"]
 LAYERS = {  # name: modes of the input, of the output, rank
     "784→1024, rank 8": ((4, 7, 7, 4), (4, 8, 8, 4), 8),
     "25088→4096 (Novikov et al. 2015), rank 4": ((2, 7, 8, 8, 7, 4), (4,) * 6, 4),
-    "64→300, rank 4": ((4, 4, 4), (10, 6, 5), 4),
-}
+    "64→300, rank 4": ((4, 4, 4), (10, 6, 5), 4)}
 BATCHES = (1, 64)
 
 
@@ -50,11 +49,9 @@ def _beside_dense(name: str, batch: int, seconds: float) -> Row:
     x, cores = _operands(name, batch)
     n = prod(core.shape[2] for core in cores)
     w, out = np.empty((x.shape[1], n), np.float32), np.empty((batch, n), np.float32)
-    w[...] = np.random.default_rng(1).standard_normal(n, np.float32)   # the numbers do not matter to the time
-    times = interleaved({
-        "ours": _ours(x, cores),
-        "gemm": timer("gemm(x, w, out=out)", gemm=gemm, x=x, w=gemm.pack(w), out=out),
-    }, seconds)
+    w[...] = np.random.default_rng(1).standard_normal(n, np.float32)  # the numbers do not matter to the time
+    times = interleaved({"ours": _ours(x, cores), "gemm": timer("gemm(x, w, out=out)", gemm=gemm, x=x,
+                                                                w=gemm.pack(w), out=out)}, seconds)
     ratio = round(times["gemm"].median / times["ours"].median, 3)
     beside = context(times, "ms", lambda seconds: 1000 * seconds)
     beside["bytes"] = {"cores": sum(core.nbytes for core in cores), "dense": w.nbytes}

@@ -36,10 +36,8 @@ def row(kernel: Kernel, measure: str, macs: int, seconds: float, bar: float, **a
         results = [call(NEVER).copy(), call(0).copy()]
         if not np.array_equal(*results):
             raise RuntimeError(f"bench: {kernel.name} has other bits on two threads than on one")
-        contestants = {
-            name: timer("call(cycles)", clock=time.perf_counter, call=call, cycles=cycles)
-            for name, cycles in (("one", NEVER), ("two", 0))
-        }
+        contestants = {name: timer("call(cycles)", clock=time.perf_counter, call=call, cycles=cycles)
+                       for name, cycles in (("one", NEVER), ("two", 0))}
         times = interleaved(contestants, seconds)
     beside = context(times, "GMAC/s", lambda seconds: macs / seconds / 1e9)
     ratio = round(times["one"].median / times["two"].median, 3)

@@ -24,9 +24,8 @@ class Work(NamedTuple):
     timer: Timer
 
 
-def rows(
-    kernel: Kernel, work: Callable[[Variant], Work], route: Callable[[Variant], str], seconds: float
-) -> Iterator[Row]:
+def rows(kernel: Kernel, work: Callable[[Variant], Work], route: Callable[[Variant], str],
+         seconds: float) -> Iterator[Row]:
     """The speed of each variant at the `work` that suits it, and its share of the peak of its `route`."""
     return (_row(kernel, variant, work(variant), route(variant), seconds) for variant in kernel.variants())
 

@@ -96,8 +96,7 @@ def _beside_direct(channels: int, side: int, seconds: float) -> Row:
 
 def _error(channels: int, side: int) -> Row:
     """The largest error, over that of the direct sum in float32, one product after the other (Lavin & Gray
-    2016, table 6), and beside it over that of NumPy's matrix product, which sums in parts.
-    """
+    2016, table 6), and beside it over that of NumPy's matrix product, which sums in parts."""
     x, w = _layer(channels, side)
     windows = sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), (3, 3), axis=(1, 2))
     patches = windows.reshape(side * side, channels * 9)
@@ -106,16 +105,11 @@ def _error(channels: int, side: int) -> Row:
     sequential = np.zeros(exact.shape, np.float32)
     for k in range(channels * 9):
         sequential += patches[:, k, None] * columns[k]
-    results = {
-        "ours": winograd_conv2d(x, w, padding=1).reshape(exact.shape),
-        "sequential": sequential,
-        "NumPy": patches @ columns,
-    }
+    results = {"ours": winograd_conv2d(x, w, padding=1).reshape(exact.shape), "sequential": sequential,
+               "NumPy": patches @ columns}
     errors = {name: float(np.abs(result - exact).max()) for name, result in results.items()}
-    beside = {
-        "largest error": {name: f"{error:.2g}" for name, error in errors.items()},
-        "× NumPy": digits(errors["ours"] / errors["NumPy"]),
-    }
+    beside = {"largest error": {name: f"{error:.2g}" for name, error in errors.items()},
+              "× NumPy": digits(errors["ours"] / errors["NumPy"])}
     measure = f"{_name(channels, side)}, largest error against float64"
     ratio = digits(errors["ours"] / errors["sequential"])
     return Row("winograd_conv2d", measure, ratio, "× a sequential sum", ERROR_BAR, AT_MOST, beside)

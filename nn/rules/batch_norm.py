@@ -1,11 +1,10 @@
-"""Batch normalisation: Ioffe & Szegedy, "Batch normalization" (2015). Two rules, for it is two functions.
+"""Batch normalisation: Ioffe & Szegedy, "Batch normalization" (2015). There are two rules for two functions.
 
-Training: the mean and the variance are the batch's own, so every input moves every output.
-Evaluation: they are given, and y is x times a constant plus a constant.
-
-Both work on lines: one row holds the pixels of one line of an image, channels-last, because NumPy is
-quick along a row and slow from row to row, and C numbers alone make a short row. In training, float32 goes
-through the kernels batch_norm and batch_norm_grad, whose rows are the pixels themselves.
+Training: the mean and the variance are the batch's own, so every input moves every output. The kernels
+batch_norm and batch_norm_grad do it, on rows of pixels.
+Evaluation: they are given, and y is x times a constant plus a constant. It works on lines: one row holds the
+pixels of one line of an image, channels-last, because NumPy is fast along a row and slow from row to row, and
+the C numbers of a pixel make a short row.
 """
 
 import numpy as np
@@ -62,7 +61,7 @@ def _check(op, x, **channels):
 
 def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):
     _check("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    if not x.size:    # nothing has no mean, and the running ones stay
+    if not x.size:  # an empty batch has no mean, and leaves the running one as it is
         return _of_nothing(x, weight, bias)
     n = x.size // x.shape[1]
     if n < 2:
@@ -73,28 +72,28 @@ def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentu
     scale = inverse if weight is None else weight * inverse
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
-    if running_var is not None:    # the running estimate is the unbiased one, as in PyTorch
+    if running_var is not None:  # the running estimate is the unbiased one, as in PyTorch
         running_var += momentum * (var * (n / (n - 1)) - running_var)
     return _image(y, x.shape), (rows, inverse, scale, weight, x.shape, mean)
 
 
 def _of_nothing(x, weight, bias):
-    """Where there are no examples, or no pixels: y, and what to save."""
+    """y and what to save, where there are no examples or no pixels."""
     ones = np.ones(x.shape[1], x.dtype)
     return x.astype(np.result_type(*(a for a in (x, weight, bias) if a is not None))), (
         np.zeros((0, x.shape[1]), x.dtype), ones, ones if weight is None else weight, weight, x.shape, None)
 
 
 def _gradients_of_nothing(g):
-    """Those in x, and in whatever there is one of per channel: no example moves it."""
+    """Zeros for x, and for all that has one number per channel: there is no example that depends on it."""
     return np.zeros_like(g), *(np.zeros(g.shape[1], g.dtype) for _ in range(4))
 
 
 def _batch_norm_vjp(g, saved, needs, overwrite_g=False):
-    centred, inverse, _, weight, _, mean = saved
+    rows, inverse, _, weight, _, mean = saved
     if not g.size:
         return _gradients_of_nothing(g)[:3]
-    dx, dw, db = kernels.batch_norm_grad(_pixels(g), centred, mean, inverse, weight, dx=bool(needs[0]),
+    dx, dw, db = kernels.batch_norm_grad(_pixels(g), rows, mean, inverse, weight, dx=bool(needs[0]),
                                          overwrite_g=overwrite_g)
     return dx is not None and _image(dx, g.shape), dw, db
 
@@ -108,12 +107,11 @@ def _batch_norm_jvp(t, i, saved, out, **attrs):
         return _batch_norm_vjp(t, saved, (True,))[0]
     if i == 2:
         return _per_channel(t, len(out))
-    centred = rows if mean is None else rows - mean
-    return _image(centred * _line(t * inverse, centred), out)
+    return _image((rows - mean) * _line(t * inverse, rows), out)
 
 
 def _batch_norm_inputs(saved):
-    """Inputs of the same derivatives: x shifted, for a shift of x changes nothing, and any bias."""
+    """Inputs of the same derivatives: x, the weight and any bias."""
     rows, inverse, _, weight, shape, _ = saved
     return _image(rows, shape), weight, inverse
 
@@ -132,7 +130,7 @@ def _samples(rng):
 batch_norm = Rule(
     "batch_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (g − db/n − x̂·dw/n)·w/√(var x + ε)",
-    _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin, by_twin=_batch_norm_inputs,
+    _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin, restored=_batch_norm_inputs,
     samples=lambda rng: [*_samples(rng), ([rng.normal(size=(5, 3)), None, None], {})],
     fresh=True, overwrites=True)
 
@@ -175,7 +173,7 @@ def _batch_norm_eval_jvp(t, i, saved, out, **attrs):
 
 
 def _batch_norm_eval_twin(x, weight, bias, mean, var, *, eps=1e-5):
-    """Also training's, with the batch's own mean and variance."""
+    """Used for training too, with the batch's own mean and variance."""
     y = (x - _per_channel(mean, x.ndim)) / (_per_channel(var, x.ndim) + eps).sqrt()
     y = y if weight is None else y * _per_channel(weight, x.ndim)
     return y if bias is None else y + _per_channel(bias, x.ndim)

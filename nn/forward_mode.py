@@ -4,8 +4,8 @@ y = f(x) and ẏ = ∂f/∂x·ẋ go forward together, so nothing has to be kept
 of f, however deep f is. One pass gives one direction ẋ; where there are fewer inputs than outputs, that is
 the cheaper way to a Jacobian. Wengert, "A simple automatic derivative evaluation program" (1964).
 
-A derivative inside a derivative: each call of jvp has a number, its tensors bear it, and an operation
-on tensors of several calls first serves the innermost one, for which the others are ordinary tensors
+A derivative inside a derivative: each call of jvp has a number, its tensors carry it, and an operation
+on tensors of several calls serves the innermost one first, to which the others are ordinary tensors
 (Siskind & Pearlmutter, "Perturbation confusion and referential transparency", 2005).
 """
 
@@ -17,13 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from . import higher
 from .arguments import ERRORS, named, plain
-from .backward import Node
+from .backward import grad, gradients
 from .context import ambient, within
+from .double_backward import calling_on_tensors, linked, origins_of, unable
 from .half import any_half
+from .operation import Operation
 from .rules import Rule
 from .tensor import Operand, Tensor, apply, rule_in_float32, shared
+from .walk import fit, repeat
 
 __all__ = ["Dual", "jvp"]
 
@@ -42,13 +44,13 @@ def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
     """
     primals, tangents = _pairs(primals, tangents)
     level = next(_levels)
-    with within("lift", _lift):    # apply asks it first; outside it asks nobody
+    with within("lift", _lift):  # nn.tensor.apply calls it first
         y = f(*(Dual(x, t, level) for x, t in zip(primals, tangents, strict=True)))
     if not isinstance(y, Tensor):
         raise TypeError(f"jvp: f must give one Tensor, it gave a {type(y).__name__}")
     if isinstance(y, Dual) and y.level == level:
         return y.primal, y.tangent
-    return y, shared(np.zeros(y.shape, y.dtype))    # it does not depend on the primals
+    return y, shared(np.zeros(y.shape, y.dtype))  # it does not depend on the primals
 
 
 def _pairs(primals, tangents):
@@ -77,7 +79,7 @@ def _refuse(g, saved, needs):
                        "nn.jvp inside), or nn.hvp")
 
 
-_CARRIED = Node(Rule("jvp", "y = x, with a tangent", lambda x: (x, None), _refuse), (None,), None, ())
+_CARRIED = Operation(Rule("jvp", "y = x, with a tangent", lambda x: (x, None), _refuse), (None,), None, ())
 _levels = count(1)
 
 
@@ -88,20 +90,20 @@ class Dual(Tensor):
 
     def __init__(self, primal: Tensor, tangent: Tensor, level: int) -> None:
         self._data, self.grad = primal._data, None
-        self._node = _CARRIED    # something depends on it: what writes or copies looks here
+        self._operation = _CARRIED  # writes and copies look here whether something depends on it
         self.primal, self.tangent, self.level = primal, tangent, level
 
     def _check_writable(self, operation, value):
         raise RuntimeError(f"{operation}: a write would lose the tangent of nn.jvp; compute a new tensor")
 
     def _no_write(self, other):
-        return NotImplemented    # so t += v computes t = t + v
+        return NotImplemented  # so t += v computes t = t + v
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = _no_write
 
 
 def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
-    """apply for inputs of which some carry a tangent; None if none does."""
+    """What apply does where some inputs carry a tangent; None if none does."""
     level = max((x.level for x in inputs if isinstance(x, Dual)), default=0)
     if not level:
         return None
@@ -111,19 +113,70 @@ def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
     primals = [x.primal if i in moving else x for i, x in enumerate(inputs)]
     if rule.vjp is None:
         return apply(rule, *primals, **attrs)
-    if any(_watched(x) for x in (*primals, *moving.values())):
-        lifted = _on_tensors(rule, primals, moving, attrs)
-    else:
-        lifted = _on_arrays(rule, primals, moving, attrs)
-    return Dual(*(lifted or _through_twin(rule, inputs, primals, attrs, level)), level)
+    watched = any(_watched(x) for x in (*primals, *moving.values()))
+    own = rule.jvp or rule.symmetric or rule.linear  # or else the vjp is transposed
+    if rule.by_twin and (watched or not own):
+        return Dual(*_through_twin(rule, inputs, primals, attrs, level), level)
+    return Dual(*(_on_tensors if watched else _on_arrays)(rule, primals, moving, attrs), level)
+
+
+def tangent(rule: Rule, t: Any, i: int, n: int, saved: Any, attrs: dict, out: tuple, slope: Callable) -> Any:
+    """∂y/∂xᵢ·t, perhaps with axes of length 1 still to be repeated: the forward mode of one rule.
+
+    On arrays, or (with what was saved linked to the graph) on Tensors. slope(y, x, v): the gradient of ⟨v, y⟩
+    in x, of the kind that t is. Raises RuntimeError if the rule has no forward mode.
+    """
+    if rule.jvp is not None:
+        return rule.jvp(t, i, saved, out, **attrs)
+    if rule.symmetric:
+        return _or_zero(rule.vjp(t, saved, _one(i, n))[i], t)
+    if rule.linear and n == 1:
+        _check_linear(rule, saved)
+        return rule(t, **attrs)
+    return _transposed_vjp(rule, t, i, n, saved, out, slope)
+
+
+def _check_linear(rule, saved):
+    """A function that is linear in all that it takes has only shapes and places to save."""
+    if saved is not None:
+        origins_of(rule, "forward mode", saved)
+        if any(isinstance(kept, np.ndarray) for kept in saved):
+            raise unable(rule, "forward mode", "it says that it is linear in its input, but saves an array; "
+                         "max(x, 0), for one, is not linear: give a jvp, or symmetric=True")
+
+
+def _transposed_vjp(rule, t, i, n, saved, out, slope):
+    """The vjp as a function of its cotangent u is u ↦ Jᵀ·u; the vjp of that function is t ↦ J·t.
+
+    It is linear, so its derivative is the same at any u. Townsend, "A new trick
+    for calculating Jacobian vector products" (2017).
+    """
+    u = Tensor(np.zeros(out, t.dtype), requires_grad=True)
+    with within("recording", True), np.errstate(all="ignore"):
+        part = calling_on_tensors(rule, "forward mode", u, saved, _one(i, n))[i]
+        if not isinstance(part, Tensor) or part._operation is None:
+            return _or_zero(None, t)
+        return slope(fit(part, t.shape, rule), u, t)
+
+
+def _or_zero(part, t):
+    return t.dtype.type(0) if part is None or part is False else part
+
+
+def _one(i, n):
+    return [k == i for k in range(n)]
+
+
+def _slope_of_arrays(y, x, v):
+    return grad(y, x, v)[0]
 
 
 def _slope(y, x, v):
     """The gradient of ⟨v, y⟩ in the leaf x, where y and v may carry tangents and x does not: its own tangent
-    is the gradient of ⟨v, ẏ⟩ + ⟨v̇, y⟩, for derivatives may be taken in any order."""
+    is the gradient of ⟨v, ẏ⟩ + ⟨v̇, y⟩, as derivatives may be taken in any order."""
     level = max(t.level if isinstance(t, Dual) else 0 for t in (y, v))
     if not level:
-        g = higher.gradients("jvp", y, v, None).get(x) if y.requires_grad else None
+        g = gradients("jvp", y, v).get(x) if y.requires_grad else None
         return shared(np.zeros(x.shape, x.dtype)) if g is None else g
     (y, dy), (v, dv) = ((t.primal, t.tangent) if isinstance(t, Dual) and t.level == level else (t, None)
                         for t in (y, v))
@@ -132,9 +185,7 @@ def _slope(y, x, v):
 
 
 def _through_twin(rule, inputs, primals, attrs, level):
-    """The rule's own value, and the tangent that its twin gives, which consists of rules that can."""
-    if rule.twin is None:
-        raise higher.none(rule, "forward mode", "it has no jvp, and its vjp cannot be transposed")
+    """The rule's own value, and the tangent of its twin, whose rules have a forward mode."""
     y = apply(rule, *primals, **attrs)
     twins = rule.twin(*(shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
                         for x in inputs), **attrs)
@@ -144,8 +195,8 @@ def _through_twin(rule, inputs, primals, attrs, level):
 
 
 def _watched(x):
-    """Whether a graph, or another call of jvp, is to know of what is computed from x."""
-    recorded = isinstance(x, Tensor) and x._node is not None and ambient.context.recording
+    """Whether what is computed from x belongs in a graph, or to another call of jvp."""
+    recorded = isinstance(x, Tensor) and x._operation is not None and ambient.context.recording
     return recorded or isinstance(x, Dual)
 
 
@@ -163,35 +214,38 @@ def _on_arrays(rule, primals, moving, attrs):
     """The usual case: forward, and its jvp, on bare arrays."""
     y, saved = _forward(rule, primals, attrs)
     change, n = None, len(primals)
-    try:
-        for i, t in moving.items():
-            part = higher.tangent(rule, t._data, i, n, saved, attrs, y.shape)
-            change = part if change is None else change + part
-    except RuntimeError:
-        if rule.jvp or rule.twin is None:
-            raise
-        return None
-    return shared(y), shared(np.asarray(higher.spread(rule, change, y.shape), y.dtype))
+    for i, t in moving.items():
+        part = tangent(rule, t._data, i, n, saved, attrs, y.shape, _slope_of_arrays)
+        change = part if change is None else change + part
+    return shared(y), shared(np.asarray(_repeated(rule, change, y.shape), y.dtype))
 
 
 def _on_tensors(rule, primals, moving, attrs):
     """The tangent is computed by operations, that a graph or an outer jvp sees."""
-    if not rule.linear and (rule.by_twin or not higher.origins(rule)):
-        return None
     y, n = apply(rule, *primals, **attrs), len(primals)
-    if type(y._node) is Node and y._node.rule is rule:
-        saved = y._node.saved
+    if type(y._operation) is Operation and y._operation.rule is rule:
+        saved = y._operation.saved
     else:
         _, saved = _forward(rule, primals, attrs)
+    saved = linked(rule, "forward mode", saved, attrs,
+                   lambda i, kept: primals[i] if isinstance(primals[i], Tensor) else kept, lambda kept: y,
+                   lambda: [shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+                            for x in primals])
     change = None
     for i, t in moving.items():
-        if rule.linear:
-            part = apply(higher.linear_part(rule, i, n, saved, attrs, t.shape, y.shape), t)
-        else:
-            linked = higher.relinked(rule, saved, lambda origin, kept: y if origin == higher.OUTPUT else
-                                     primals[origin] if isinstance(primals[origin], Tensor) else kept)
-            part = higher.tangent(rule, t, i, n, linked, attrs, y.shape, _slope)
+        part = tangent(rule, t, i, n, saved, attrs, y.shape, _slope)
         part = part if isinstance(part, Tensor) else shared(np.asarray(part, y.dtype))
         change = part if change is None else change + part
-    change = higher.spread(rule, change, y.shape)
+    change = _repeated(rule, change, y.shape)
     return y, change if change.dtype == y.dtype else change.astype(y.dtype)
+
+
+def _repeated(rule, t, out):
+    """A tangent, an array or a Tensor, repeated to the shape of the output."""
+    if t.shape == out:
+        return t
+    try:
+        return repeat(t, out)
+    except ValueError:
+        raise RuntimeError(f"{rule.name}: its jvp gave a tangent of shape {t.shape}, which does not "
+                           f"broadcast to {out}, the shape of the output") from None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nn
-from nn import forward
+from nn import forward_mode
 from nn import functional as F
 from nn.context import ambient
 from nn.rules import RULES, Rule
@@ -162,7 +162,7 @@ def test_perturbations_are_not_confused():
 
 def test_one_number_for_all_calls_would_confuse_them(monkeypatch):
     """The mutant of the test above."""
-    monkeypatch.setattr(forward, "_levels", iter([7, 7, 7, 7]))
+    monkeypatch.setattr(forward_mode, "_levels", iter([7, 7, 7, 7]))
     outer = derivative(lambda x: x * nn.jvp(lambda y: x + y, np.array(1.0), np.array(1.0))[1])
     assert outer(nn.Tensor(np.array(3.0))).item() != 1
 
@@ -308,7 +308,7 @@ def test_a_rule_that_says_nothing_has_its_vjp_transposed():
     rule = Rule(
         "own", "y = a²·b;  da = 2·g·a·b, db = g·a²", lambda a, b: (a * a * b, (a, b)),
         lambda g, saved, needs: (2 * g * saved[0] * saved[1], g * saved[0] * saved[0]),
-        samples=lambda rng: [([rng.normal(size=3), rng.normal(size=3)], {})],
+        samples=lambda rng: [([rng.normal(size=3), rng.normal(size=3)], {})], saves=(0, 1),
     )  # fmt: skip
     a, b = np.array([1.0, 2.0, 3.0]), np.array([4.0])
     _, change = nn.jvp(lambda a, b: apply(rule, a, b), (a, b), (np.ones(3), np.ones(1)))

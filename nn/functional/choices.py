@@ -15,14 +15,12 @@ def where(condition: Operand, input: Operand, other: Operand) -> Tensor:
 
 
 def maximum(input: Operand, other: Operand) -> Tensor:
-    """The greater of input and other, entry by entry; they broadcast. Of equals each gets half the gradient.
-    """
+    """The greater of input and other, entry by entry; they broadcast. Equals share the gradient."""
     return apply(rules.choices.maximum, input, other)
 
 
 def minimum(input: Operand, other: Operand) -> Tensor:
-    """The lesser of input and other, entry by entry; they broadcast. Of equals each gets half the gradient.
-    """
+    """The lesser of input and other, entry by entry; they broadcast. Equals share the gradient."""
     return apply(rules.choices.minimum, input, other)
 
 

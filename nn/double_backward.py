@@ -1,0 +1,136 @@
+"""Derivatives of derivatives: how an operation's vjp runs on Tensors, so that the gradients are recorded too.
+
+A vjp is lines of arithmetic, and the same lines run on Tensors. They are given g as a Tensor, and what the
+forward pass saved, linked to the graph again as the rule's `saves` tells: where an input was saved, a Tensor
+that stands where that input stood; where the output was, one that comes out of the operation itself; what was
+derived from the inputs is derived from these once more. So the gradient of a gradient finds its way back.
+A rule whose vjp has no such lines runs its composed twin instead, and goes back through that.
+
+Pearlmutter, "Fast exact multiplication by the Hessian" (1994); Griewank & Walther, "Evaluating derivatives"
+(2008), chapter 3.
+
+Nothing here imports Tensor, which is above: new ones are made by `g._shared`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .operation import Operation
+from .rules.record import CONSTANT, DERIVED, OUTPUT, Rule
+from .rules.shapes import clone
+from .walk import walk
+
+END = Rule("end", "where a walk stops", lambda: None, lambda g, saved, needs: ())
+
+
+def vjp_on_tensors(operation: Operation, g: Any, needs: list[bool]) -> list:
+    """The gradients that `operation` sends to its parents, as Tensors."""
+    rule = operation.rule
+    if rule.double is not None:
+        return rule.double(operation, g)
+    if operation.inputs is not None:
+        operation.check_unwritten(operation.inputs)
+    if rule.by_twin:
+        return _through_twin(operation, g)
+    saved = _linked_saved(operation, g)
+    parts = calling_on_tensors(rule, "double backward", g, saved, needs)
+    return [g._shared(np.asarray(part)) if isinstance(part, (np.ndarray, np.generic)) else part
+            for part in parts]
+
+
+def calling_on_tensors(rule: Rule, mode: str, g: Any, saved: Any, needs: list[bool]) -> Any:
+    """rule.vjp(g, saved, needs) of a Tensor g. If it fails, RuntimeError, which names the rule and `mode`."""
+    try:
+        return rule.vjp(g, saved, needs)
+    except Exception as error:
+        raise unable(rule, mode, f"its vjp does not run on Tensors: {error}") from error
+
+
+def _linked_saved(operation, g):
+    """What the operation saved, as its vjp needs it to be differentiated."""
+    parents, shared = operation.parents, g._shared
+
+    def input_of(i, kept):
+        parent = parents[i]
+        if parent is None or kept is None:
+            return kept
+        if type(parent) is Operation:
+            return shared(np.asarray(kept), parent)
+        return parent if parent._data is kept else shared(np.asarray(kept), _link([parent], parent.shape))
+
+    return linked(operation.rule, "double backward", operation.saved, operation.attrs or {}, input_of,
+                  lambda kept: shared(np.asarray(kept), operation),
+                  lambda: [input_of(i, x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+                           for i, x in enumerate(operation.inputs)])
+
+
+def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, input_of: Callable[[int, Any], Any],
+           output_of: Callable[[Any], Any], inputs: Callable[[], list]) -> tuple | None:
+    """What a rule saved, with Tensors for all in it that depends on the inputs.
+
+    input_of(i, array), output_of(array): the Tensors that stand for the input i and the output. inputs(): all
+    inputs, for rule.derive. Raises RuntimeError, which names the rule and `mode`, if it does not say what it
+    saves.
+    """
+    if saved is None:
+        return None
+    origins = origins_of(rule, mode, saved)
+    derived = iter(rule.derive(*inputs(), **attrs) if DERIVED in origins else ())
+    return tuple(kept if origin is CONSTANT else next(derived) if origin is DERIVED else
+                 output_of(kept) if origin is OUTPUT else input_of(origin, kept)
+                 for origin, kept in zip(origins, saved, strict=True))
+
+
+def origins_of(rule: Rule, mode: str, saved: tuple) -> tuple:
+    """rule.origins(saved); RuntimeError, which names the rule and `mode`, if it has not declared them."""
+    try:
+        return rule.origins(saved)
+    except ValueError as error:
+        raise unable(rule, mode, str(error)) from None
+
+
+def _through_twin(operation, g):
+    """Run the twin on the inputs and go back from g to where it began, which is then linked to the graph."""
+    rule = operation.rule
+    arrays = rule.restored(operation.saved) if rule.restored else operation.inputs
+    ends = [None if parent is None else Operation(END, (), None, parent.shape)
+            for parent in operation.parents]
+    inputs = [g._shared(x, end) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+              for x, end in zip(arrays, ends, strict=True)]
+    y = rule.twin(*inputs, **(operation.attrs or {}))
+    parents = {end: parent for end, parent in zip(ends, operation.parents, strict=True) if end is not None}
+    grads = back_to(parents, y._operation, g)
+    parts = [grads.get(end) for end in ends]
+    return [part if part is None else in_dtype(g.dtype, part) for part in parts]
+
+
+def back_to(ends: dict[Operation, Any], root: Operation | None, g: Any) -> dict[Operation, Any]:
+    """From g at `root` back to the ends; then each is linked to what it stands for in the graph beyond."""
+    grads = {} if root is None else walk(root, g, True, ends, vjp_on_tensors)[0]
+    for end, parent in ends.items():
+        end.rule, end.parents = clone, [parent]
+    return grads
+
+
+def _link(parents, shape):
+    """An operation that hands a gradient on as it is."""
+    return Operation(clone, parents, None, shape)
+
+
+def in_dtype(dtype: np.dtype, t: Any) -> Any:
+    """The Tensor t in that dtype; itself if it has it."""
+    return t if t.dtype == dtype else t.astype(dtype)
+
+
+def unable(rule: Rule, mode: str, why: str) -> RuntimeError:
+    """The error for a rule that has no such mode: it names the rule, and says what to use."""
+    use = "compute the same from simpler operations" if rule.twin is None else \
+        f"use what it is composed of, RULES[{rule.name!r}].twin"
+    if rule.name == "jvp":
+        why = "it carries a tangent of nn.jvp, which backward would lose"
+        use = "take the gradient of a jvp, nn.grad outside and nn.jvp inside, or nn.hvp"
+    return RuntimeError(f"{rule.name}: has no {mode} ({why}); {use}")

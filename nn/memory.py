@@ -1,0 +1,40 @@
+"""Freed memory that the process keeps, so that the next training step need not ask the system for it."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from .arguments import is_int
+from .kernels.native import keep_freed_memory
+
+LARGEST = (1 << 31) - 1  # bytes: mallopt takes an int
+_chosen = False  # whether keep_freed was called
+
+
+def keep_freed(most: int = 1 << 30) -> None:
+    """Let glibc keep up to `most` bytes of freed memory for this process; other C libraries are left alone.
+
+    glibc hands freed memory back to the system where a block is larger than a threshold (at first 128 KiB),
+    and beyond twice that at the end of the heap. The next training step gets it back page by page, and the
+    system clears each page: 30 % of an epoch of digits_cnn. Freeing a larger block raises the threshold to
+    its size, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD), so a block is made and freed here; it is never
+    written to and takes no memory. How much stays at the end of the heap (M_TRIM_THRESHOLD) is set in C.
+
+    nn.train.fit calls this, unless you did. Thresholds that the environment sets (MALLOC_…, GLIBC_TUNABLES)
+    stay as they are. Raises ValueError for a `most` that is not a whole number in 0..2³¹ − 1.
+    """
+    global _chosen
+    if not is_int(most) or not 0 <= most <= LARGEST:
+        raise ValueError(f"keep_freed: most must be a number of bytes in 0..{LARGEST}, got {most!r}")
+    _chosen = True
+    if not any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
+        np.empty(31 << 20, np.uint8)
+        keep_freed_memory(int(most))
+
+
+def keep_freed_for_training() -> None:
+    """keep_freed(), the first time; nothing where it has been called before."""
+    if not _chosen:
+        keep_freed()

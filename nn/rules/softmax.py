@@ -1,0 +1,100 @@
+"""Softmax, its logarithm, and log Σeˣ, shifted by the greatest x so that nothing overflows."""
+
+import numpy as np
+
+from .record import CONSTANT, OUTPUT, Rule
+from .reductions import along, kept_shape, sum
+
+
+def _rows(rng):
+    return [([rng.normal(size=(3, 4))], {"dim": dim}) for dim in (-1, 0)]
+
+
+def _sum(x, dim):
+    """The sum of x over `dim`, in a shape that broadcasts against x."""
+    return along(x.sum(dim), kept_shape(x.shape, dim))
+
+
+def _greatest(x, dim):
+    return np.maximum.reduce(x, axis=dim, keepdims=True, initial=None if x.size else 0)  # 0 for an empty x
+
+
+def _softmax(x, *, dim=-1):
+    with np.errstate(invalid="ignore"):  # a row of −∞ alone, or with ∞ in it, is NaN, as in PyTorch
+        y = np.exp(x - _greatest(x, dim))  # the shift cancels; no overflow
+    y /= np.add.reduce(y, axis=dim, keepdims=True)
+    return y, (y, dim)
+
+
+def _softmax_vjp(g, saved, needs):
+    y, dim = saved
+    return (y * (g - _sum(g * y, dim)),)
+
+
+def _softmax_twin(x, *, dim=-1):
+    e = (x - x.amax(dim, keepdim=True).detach()).exp()
+    return e / e.sum(dim, keepdim=True)
+
+
+softmax = Rule(
+    "softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
+    samples=_rows, saves=(OUTPUT, CONSTANT), fresh=True, symmetric=True)
+
+
+def _log_softmax(x, *, dim=-1):
+    with np.errstate(invalid="ignore", divide="ignore"):  # only an empty sum is 0
+        shifted = x - _greatest(x, dim)
+        y = shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
+    return y, (y, dim)
+
+
+def _log_softmax_vjp(g, saved, needs):
+    y, dim = saved
+    return (g - np.exp(y) * _sum(g, dim),)
+
+
+def _log_softmax_jvp(t, i, saved, out, *, dim=-1):
+    return t - _sum(np.exp(saved[0]) * t, dim)
+
+
+log_softmax = Rule(
+    "log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
+    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(),
+    samples=_rows, saves=(OUTPUT, CONSTANT), fresh=True, jvp=_log_softmax_jvp)
+
+
+def _logsumexp(x, *, dim=None, keepdim=False):
+    if x.dtype.kind != "f":
+        raise TypeError(f"logsumexp: the input is {x.dtype}; convert it to a floating-point dtype first")
+    top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0).astype(x.dtype, copy=False)  # ∞ − ∞ is no number
+    with np.errstate(divide="ignore", over="ignore"):  # log 0 = −∞ and e^∞ = ∞ are right
+        y = np.log(np.add.reduce(np.exp(x - top), axis=dim, keepdims=True))
+    y += top
+    if not keepdim:
+        y = y.squeeze(tuple(range(x.ndim)) if dim is None else dim)
+    return y, (x, y, dim)
+
+
+def _logsumexp_vjp(g, saved, needs):
+    x, y, dim = saved
+    kept = kept_shape(x.shape, dim)
+    with np.errstate(invalid="ignore"):  # where y is ±∞ there is no derivative: NaN, as in PyTorch
+        return (along(g, kept) * np.exp(x - along(y, kept)),)
+
+
+def _logsumexp_jvp(t, i, saved, out, *, dim=None, keepdim=False):
+    """Σ softmax(x)·t."""
+    x, y, _ = saved
+    return (t * np.exp(x - along(y, kept_shape(x.shape, dim)))).sum(dim).reshape(out)
+
+
+def _logsumexp_twin(x, *, dim=None, keepdim=False):
+    top = x.amax(dim, keepdim=True).detach()  # any shift cancels; with this one nothing overflows
+    y = (x - top).exp().sum(dim, keepdim).log()
+    return y + top.reshape(*y.shape)
+
+
+logsumexp = Rule(
+    "logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
+    samples=sum.samples, saves=(0, OUTPUT, CONSTANT), fresh=True, jvp=_logsumexp_jvp)
