@@ -31,6 +31,7 @@ from .lower.numbers import Numbers
 from .lower.table import Need
 from .program.bound import Bound
 from .state import from_arrays, to_arrays
+from .stored import Stored
 
 __all__ = ["FOLDED_BIAS", "FOLDED_WEIGHT", "Simulation"]
 
@@ -91,7 +92,7 @@ class Simulation(ModuleParametrization):
 
     def __post_init__(self) -> None:
         self._lowered: tuple[tuple[str, ...], Lowered] | None = None
-        self._bound: Bound | None = None
+        self._bound: tuple[list[Any], Bound] | None = None
         self._names: list[str] | None = None  # of the constants that are parameters and buffers of the model
 
     def __getstate__(self) -> dict[str, Any]:
@@ -115,8 +116,8 @@ class Simulation(ModuleParametrization):
         owned = attrgetter(*self._names, "training")(model)
         constants, parameters, chains = dict(self.graph.constants), {}, {}
         for name, one in zip(self._names, owned, strict=False):
-            constants[name] = one if isinstance(one, np.ndarray) else one.data
-            if not isinstance(one, np.ndarray):
+            constants[name] = one.data if isinstance(one, Tensor) else one
+            if isinstance(one, nn.Parameter):
                 parameters[name], chain = one, one.parametrization
                 if chain is not None and (chain.activations is not None or chain.finished()):
                     chains[name] = chain
@@ -130,11 +131,14 @@ class Simulation(ModuleParametrization):
         return low, Numbers(low.known, constants, chains, self.ranges), parameters
 
     def bound(self, low: Lowered, numbers: Numbers) -> Bound:
-        """What runs, with these numbers: bound once, then given others."""
-        if self._bound is None:
-            self._bound = low.program(numbers).bind()
-            return self._bound
-        return self._bound.renewed(*low.made(numbers))
+        """What runs, with these numbers: bound once, then given others, unless a weight is now stored in a
+        form that another kernel multiplies."""
+        constants, grids = low.made(numbers)
+        kernels = [one.kernel for one in constants.values() if isinstance(one, Stored)]
+        if self._bound is None or self._bound[0] != kernels:
+            self._bound = kernels, low.program(numbers).bind()
+            return self._bound[1]
+        return self._bound[1].renewed(constants, grids)
 
     def _shaped(self, outputs: dict[str, Tensor]) -> Any:
         """One output as it is, those of a tuple as one, others by name."""

@@ -210,8 +210,8 @@ def as_matrix(w: np.ndarray) -> np.ndarray:
     if w.ndim == 2:
         return np.ascontiguousarray(w)
     if w.ndim in (3, 4):
-        return np.ascontiguousarray(w.transpose(0, *range(2, w.ndim), 1)).reshape(w.shape[0],
-                                                            prod(w.shape[1:]))
+        rows = np.ascontiguousarray(w.transpose(0, *range(2, w.ndim), 1))
+        return rows.reshape(w.shape[0], prod(w.shape[1:]))
     raise ValueError(f"a weight has shape (out, in), (O, I, k) or (O, I, kH, kW); got {w.shape}")
 
 

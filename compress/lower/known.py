@@ -43,7 +43,7 @@ class Known:
         self.after: dict[str, str] = {}
         self.clips: dict[str, tuple[float | None, float | None]] = {}
         for node in self.nodes():
-            if self.row(node).fuses:
+            if self.row(node).fuses(node, self):
                 self._fuse(node)
         self.needs = {node.output: self.row(node).formats(node, self) for node in self.nodes()
                       if node.output not in self.clips}

@@ -38,7 +38,8 @@ class Clip(Lowers):
 class Add(Lowers):
     """A residual connection: two values of one shape; on integers, two grids to a third."""
 
-    fuses = True
+    def fuses(self, node: Any, known: Any) -> bool:
+        return self.takes(node, known)
 
     def formats(self, node: Any, known: Any) -> Need:
         return Need.OWN if self.takes(node, known) else Need.REALS

@@ -12,14 +12,16 @@ from .table import Lowers, Need, lowers, pair, still
 
 
 class _Product(Lowers):
-    fuses = True
+    def fuses(self, node: Any, known: Any) -> bool:
+        return node.output in known.folding.layers and self.takes(node, known)
 
     def formats(self, node: Any, known: Any) -> Need:
-        return Need.REALS if known.activations(node) is None else Need.INTEGERS
+        integers = known.activations(node) is not None and self.takes(node, known)
+        return Need.INTEGERS if integers else Need.REALS
 
     def emit(self, node: Any, lower: Any) -> None:
         layer = lower.known.folding.layers.get(node.output)
-        if layer is None or not self.takes(node, lower.known):
+        if not self.fuses(node, lower.known):
             lower.known.fallback.emit(node, lower)
             return
         constants = {"weight": lower.constant(layer.weight, lambda numbers: numbers.stored(layer.weight))}

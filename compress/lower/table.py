@@ -27,14 +27,15 @@ class Need(Enum):
 
 
 class Lowers:
-    """A row of the table. fuses: whether it computes a ReLU or another clip that alone reads its result as
-    well."""
-
-    fuses = False
+    """A row of the table."""
 
     def formats(self, node: Any, known: Any) -> Need:
         """What the node does with integers; `known` tells what is known of the network (Known)."""
         return Need.REALS
+
+    def fuses(self, node: Any, known: Any) -> bool:
+        """Whether its calls compute a ReLU or another clip as well, where that alone reads the result."""
+        return False
 
     def emit(self, node: Any, lower: Any) -> None:
         """Tell `lower`, a Lowering, the calls that compute the node."""

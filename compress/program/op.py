@@ -79,7 +79,7 @@ class Line:
         self._constants = constants
 
     def __getitem__(self, attribute: str) -> Any:
-        return self.call.attributes.get(attribute, self.op.attributes[attribute][1])
+        return self.op.of(self.call, attribute)
 
     def constant(self, role: str) -> Any:
         """The array or Stored in this role; None if the line has none."""
@@ -154,7 +154,6 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "clip": lambda value: isinstance(value, tuple) and len(value) == 2 and value != (None, None)
     and all(end is None or _number(end) for end in value),
     "text": lambda value: isinstance(value, str),
-    "anything": lambda value: True,
 }
 
 

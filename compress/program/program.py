@@ -23,6 +23,7 @@ from .bound import TARGETS, Bound
 from .call import Call
 from .listing import listing
 from .op import Line
+from .released import released
 from .value import ProgramError, Value
 
 __all__ = ["Program"]
@@ -38,8 +39,8 @@ class Program:
     inputs: their names, and what each must be, in the order of arguments. outputs: their names, and the value
     that each is. calls: what is computed, in order. constants: the weights in their stored form, and other
     arrays, by name. grids: what the integers of a value stand for, where a line chooses that. state: which
-    output is to be which input, when the Program runs again. What its Bound holds is held beside the
-    constants: who only runs it keeps `program.bind()` and drops the Program. Raises ProgramError.
+    output is to be which input, when the Program runs again. Once it is
+    bound, a weight is held as its operand only, where that tells it to the bit. Raises ProgramError.
     """
 
     def __init__(self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, str],
@@ -70,7 +71,13 @@ class Program:
     def bound(self) -> Bound:
         """What runs when the Program is called: made by the first call, and kept."""
         if self._bound is None:
-            self._bound = self.bind()
+            self._bound = bound = self.bind()
+            for call in self.calls:  # what an operand tells is not held beside it
+                name = call.constants.get("weight")
+                if isinstance(self.constants.get(name), Stored):
+                    for step in bound.calls[call.output]:
+                        for one in bound.held[step.output][:1]:
+                            self.constants[name] = released(self.constants[name], one)
         return self._bound
 
     def __call__(self, *arrays: np.ndarray, **named: np.ndarray) -> Any:

@@ -38,9 +38,6 @@ class Value:
             return said
         return f"{said} × {self.grid.scale:.4g}" + (f", zero {self.grid.zero}" if self.grid.zero else "")
 
-    def __len__(self) -> int:
-        return len(self.shape)
-
     def numbers(self) -> int:
         """How many numbers it holds for one example, every named length being 1."""
         lengths = dict.fromkeys(names_in(self.shape), 1)

@@ -94,8 +94,8 @@ def test_a_transformer_with_its_linear_layers_compressed(recipe, tmp_path):
     if recipe is not None:
         compress.prepare(model, recipe, x)
     program = compress.convert(model, x if recipe is None else None)
-    assert {name: value.dtype for name, value in program.inputs.items()} == {"tokens": "int64",
-                                                            "padding": "bool"}
+    dtypes = {name: value.dtype for name, value in program.inputs.items()}
+    assert dtypes == {"tokens": "int64", "padding": "bool"}
     with nn.no_grad():
         close(program(*x), model(*x).data)
     compress.save(program, tmp_path / "p")
@@ -130,6 +130,23 @@ def test_inputs_that_do_not_fit_are_refused_by_name():
         program(tokens.astype(np.float32), padding)
     with pytest.raises(ValueError, match=r"padding must have shape \(N, 7\), N being 12; got \(3, 7\)"):
         program(tokens, padding[:3])
+
+
+@pytest.mark.parametrize("forward", [
+    lambda fc, x: F.relu(fc(x) + 1.0), lambda fc, x: F.relu(fc(x) + fc(x)[:, :1]),
+    lambda fc, x: F.clamp(fc(x) + fc(x), max=0.5),
+    lambda fc, x: F.relu(F.linear(x, fc.weight * 2.0, fc.bias)),
+], ids=["number", "broadcast", "clamp", "computed-weight"])
+def test_a_clip_is_computed_whatever_stands_before_it(forward):
+    class Net(nn.Module):
+        def __init__(self):
+            self.fc = nn.Linear(4, 4, rng=np.random.default_rng(0))
+
+        def forward(self, x):
+            return forward(self.fc, x)
+
+    model, x = Net(), np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+    close(compress.convert(model, x)(x), outputs(model, (x,)))
 
 
 class Two(nn.Module):

@@ -97,6 +97,20 @@ def test_no_float_copy_of_a_packed_weight_is_anywhere_in_it(recipe, times):
         assert max(a.size for a in floats) <= 64  # scales and multipliers, one a channel
 
 
+@pytest.mark.parametrize("recipe", [None, compress.Quantize(), compress.Prune(0.9)],
+                         ids=["float", "int8", "csr"])
+def test_a_weight_is_held_once_when_it_is_bound(recipe, tmp_path):
+    made = program(recipe, width=1.0)
+    before = compress.program.files.to_bytes(made)
+    made(images(1))
+    made.bound._idle.clear()
+    held = {id(array): array.nbytes for array in reachable(made) if isinstance(array, np.ndarray) and
+            array.base is None}
+    assert sum(held.values()) < 1.1 * made.nbytes
+    assert compress.program.files.to_bytes(made) == before    # and what is stored is told from it
+    np.testing.assert_array_equal(pickled(made)(images()), made(images()))
+
+
 def test_the_search_for_float_copies_finds_one():
     made = program(compress.Quantize())
     weight = made.constants["conv2.weight"]

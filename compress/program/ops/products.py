@@ -23,6 +23,7 @@ from ..algorithms import ALGORITHMS, algorithm, filters
 from ..call import Call
 from ..nonfinite import not_finite
 from ..op import Line, Op, Source, Step, clipped, windows
+from ..released import released
 from ..value import Value
 from .pointwise import check_grid, clamp, codes_of
 
@@ -61,7 +62,8 @@ class _Product(Op):
 
         def load(source: Source) -> tuple:
             weight, bias = source.constants[constants["weight"]], source.constants.get(constants.get("bias"))
-            return weight.operand(), weight.scale, bias, weight if skips else None
+            operand = weight.operand()
+            return operand, weight.scale, bias, released(weight, operand) if skips else None
 
         def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
             operand, scale, bias, weight = held

@@ -24,7 +24,7 @@ from ..op import Line, Op, Step
 from ..value import Value
 
 OURS = ("none", "makes")  # attributes that are not the rule's own
-PRODUCTS = {"matmul", "linear", "conv2d", "conv_transpose2d", "scaled_dot_product_attention", "einsum"}
+SUMMING = {"matmul", "linear", "conv2d", "conv_transpose2d", "scaled_dot_product_attention", "einsum"}
 
 
 class Numpy(Op):
@@ -86,9 +86,11 @@ class Numpy(Op):
     def macs(self, line: Line, made: Value) -> int:
         """Multiply-adds of the rules that are products: for each number of the result, the length it sums
         over."""
-        if rule_of(line.call) not in PRODUCTS:
+        if rule_of(line.call) not in SUMMING:
             return 0
-        shapes = [one.shape for one in (*line.inputs, *constants_of(line))]
+        fixed, free, _ = places(line.call)
+        by_place = dict(zip((*free, *fixed), (*line.inputs, *constants_of(line)), strict=True))
+        shapes = [by_place[i].shape for i in sorted(by_place)]
         numbers, ones = made.numbers(), dict.fromkeys(names_in(shapes), 1)
         sizes = [at(shape, ones) for shape in shapes]
         if rule_of(line.call) == "scaled_dot_product_attention":
@@ -123,6 +125,13 @@ def rule_of(call: Call) -> str:
     return call.op.partition(": ")[2]
 
 
+def places(call: Call) -> tuple[list[int], list[int], int]:
+    """Which arguments of the rule are constants, which are values, and how many there are."""
+    fixed, none = [int(role) for role in call.constants], call.attributes.get("none", ())
+    count = len(call.inputs) + len(fixed) + len(none)
+    return fixed, [i for i in range(count) if i not in fixed and i not in none], count
+
+
 def constants_of(line: Line) -> tuple[np.ndarray, ...]:
     """The arrays of a line, in the order of its constants."""
     return decoded(line, {name: line.constant(role) for role, name in line.call.constants.items()})
@@ -138,9 +147,7 @@ def decoded(line: Line, constants: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
 def run_rule(line: Line) -> Callable[..., np.ndarray]:
     """A function of the line's constants, its inputs and dims, the named lengths, that runs its rule."""
     rule, call = RULES[rule_of(line.call)], line.call
-    fixed, none = [int(role) for role in call.constants], call.attributes.get("none", ())
-    count = len(call.inputs) + len(fixed) + len(none)
-    free = [i for i in range(count) if i not in fixed and i not in none]
+    fixed, free, count = places(call)
     own = {name: value for name, value in call.attributes.items() if name not in OURS}
     moves = bool(names_in(own))
 
