@@ -168,10 +168,11 @@ def test_attention_needs_its_batch_first(first):
             nn.trace(layer, x)
 
 
-def test_folded_rows_have_no_call():
-    forward = HOLD["folded and unfolded"]
-    with pytest.raises(ValueError, match=r"convert: reshape: only \(N, …\) → \(N, everything\)"):
-        compress.convert(Net(forward), rows(3))
+def test_folded_rows_convert():
+    model, x = Net(HOLD["folded and unfolded"]).eval(), rows(3)
+    program = compress.convert(model, x)
+    for n in (1, 3):
+        np.testing.assert_allclose(program(x[:n]), model(nn.Tensor(x[:n])).data, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("example", [[[1, 2, 3]], [[1, 2, 3]] * 4, [[0] * 3]], ids=["one", "equal", "zeros"])
