@@ -151,16 +151,16 @@ def named(rule, arrays, error):
     if str(error).startswith(f"{rule.name}:"):
         return error
     came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
-    kinds = (ValueError, IndexError, OverflowError)
-    kind = next((k for k in kinds if isinstance(error, k)), TypeError)
-    kind = ValueError if kind is OverflowError else kind  # an integer that no size or axis can be
+    # (An OverflowError is of an integer that no size or axis can be.)
+    kind = ValueError if isinstance(error, (ValueError, OverflowError)) else \
+        IndexError if isinstance(error, IndexError) else TypeError
     return kind(f"{rule.name}: {error} (the inputs: {came})")
 
 
 def whole(who: str, name: str, given: tuple) -> tuple[int, ...]:
     """Ints that came one by one, or as one list, as a tuple; TypeError for anything else."""
     given = as_ints(given)
-    if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) for n in given):
+    if not all(map(is_int, given)):
         raise TypeError(f"{who}: {name} is {given!r}, wanted ints")
     return tuple(int(n) for n in given)
 

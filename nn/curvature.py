@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from . import functional as F
+from .arguments import is_int
 from .half import wide
 from .jacobians import hessian_rows, leaves
 from .module import Module
@@ -47,8 +48,7 @@ def hessian_diag(f: Callable[..., Tensor], x: Operand | Sequence[Operand], sampl
     rng: where the signs come from; nn.random.generator() if left out.
     Raises ValueError for another number of samples, and what nn.hvp raises.
     """
-    if samples is not None and (isinstance(samples, bool) or not isinstance(samples, (int, np.integer))
-                                or samples < 1):
+    if samples is not None and not (is_int(samples) and samples >= 1):
         raise ValueError(f"hessian_diag: samples is {samples!r}, wanted None or an int of at least 1")
     xs = leaves("hessian_diag", x)
     product = hessian_rows("hessian_diag", f, xs)

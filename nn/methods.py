@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arguments import Dims, Operand, Tensor, as_indices
+from .arguments import Dims, Operand, Tensor, as_indices, is_int, is_number
 from .explain import explain
 from .rules import RULES, choices, cumulative, gathering, norm, order, reductions, softmax
 
@@ -88,7 +88,7 @@ class Methods:
         TypeError for integers, ValueError for another p, and for an infinite or negative one over nothing.
         """
         p = 2 if p is None or p == "fro" else p
-        if isinstance(p, (bool, str)) or not isinstance(p, (int, float, np.number)) or np.isnan(p):
+        if not is_number(p) or np.isnan(p):
             raise ValueError(f"norm: p is {p!r}, wanted a number, or 'fro' for 2")
         return self._apply(norm.norm, self, p=float(p), dim=self._axes(dim), keepdim=keepdim)
 
@@ -165,7 +165,7 @@ class Methods:
 
     def _triangle(self, op, diagonal, shift=0):
         """Of each matrix, where an entry lies on or below the diagonal number diagonal + shift."""
-        if isinstance(diagonal, bool) or not isinstance(diagonal, (int, np.integer)):
+        if not is_int(diagonal):
             raise TypeError(f"{op}: diagonal is {diagonal!r}, wanted an int")
         if self.ndim < 2:
             raise ValueError(f"{op}: the tensor has shape {self.shape}, wanted (…, M, N)")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import random
-from .arguments import instance
+from .arguments import instance, is_int
 from .bundles import joined, leaves, parted
 from .context import ambient, within
 from .double_backward import END, back_to
@@ -92,7 +92,7 @@ def split(layers: list, segments: int | None = None) -> list[list]:
     """The layers in √n segments, or as many as are wanted, of lengths that differ by one at most."""
     n = len(layers)
     segments = max(1, round(math.sqrt(n))) if segments is None else segments
-    if isinstance(segments, bool) or not isinstance(segments, (int, np.integer)) or not 1 <= segments <= n:
+    if not is_int(segments) or not 1 <= segments <= n:
         raise ValueError(f"checkpoint_sequential: segments is {segments!r}, wanted an int from 1 to {n}, the "
                          "number of modules")
     cuts = [n * i // segments for i in range(segments + 1)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .arguments import Tensor, as_ints, whole
+from .arguments import Tensor, as_ints, is_int, whole
 from .rules import shapes
 
 
@@ -155,7 +155,7 @@ class Shaping:
         """
         dim = self._axis_of_parts("split", dim)
         n, sizes = self.shape[dim], split_size
-        if isinstance(sizes, (int, np.integer)) and not isinstance(sizes, bool):
+        if is_int(sizes):
             if sizes < min(n, 1):
                 raise ValueError(f"split: the length of a part is {sizes}, wanted at least 1")
             sizes = [min(sizes, n - start) for start in range(0, n, sizes or 1)] or [0]
@@ -173,7 +173,7 @@ class Shaping:
 
         Raises ValueError for fewer than one.
         """
-        if isinstance(chunks, bool) or not isinstance(chunks, (int, np.integer)) or chunks < 1:
+        if not is_int(chunks) or chunks < 1:
             raise ValueError(f"chunk: chunks is {chunks!r}, wanted an int of at least 1")
         n = self.shape[self._axis_of_parts("chunk", dim)]
         return self.split(-(-n // chunks), dim) if n else self.split([0] * chunks, dim)

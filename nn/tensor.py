@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import ERRORS, PLAIN, Dims, Operand, as_array, as_index, named, plain
+from .arguments import ERRORS, PLAIN, Dims, Operand, as_array, as_index, is_int, named, plain
 from .backward import backward
 from .context import ambient
 from .converting import Converting
@@ -273,7 +273,7 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
 
     def _axis(self, dim, ndim=None):
         ndim = ndim or self.ndim or 1  # a scalar has an axis to flatten
-        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+        if not is_int(dim):
             raise TypeError(f"an axis must be an int, got {type(dim).__name__}")
         if not -ndim <= dim < ndim:  # it is an IndexError, as in PyTorch, and a ValueError, as in NumPy
             raise np.exceptions.AxisError(f"axis {dim} came, but the tensor has shape {self.shape}")
