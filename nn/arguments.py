@@ -20,10 +20,8 @@ ERRORS = TypeError, ValueError, IndexError, AttributeError, OverflowError  # tha
 
 
 def as_array(data: Any) -> np.ndarray:
-    """A fresh array of what a user gave: a Tensor, an array, numbers or nested lists of numbers.
-
-    Raises TypeError for what is not numeric, ValueError for lists of unequal lengths.
-    """
+    """A fresh array of what a user gave: a Tensor, an array, numbers or nested lists of numbers. Raises
+    TypeError for what is not numeric, ValueError for lists of unequal lengths."""
     data = data._data if hasattr(data, "_operation") else data  # (a masked array has a _data too)
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError("Tensor: the data is a masked array, and a Tensor has no mask; wanted a plain array")

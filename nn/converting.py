@@ -68,10 +68,8 @@ class Converting:
         return self.to(other.dtype)
 
     def tolist(self) -> Any:
-        """The entries as Python's numbers, in nested lists; of a scalar, the number.
-
-        Raises nn.TraceError while a network is traced, which may not depend on values.
-        """
+        """The entries as Python's numbers, in nested lists; of a scalar, the number. Raises nn.TraceError
+        while a network is traced, which may not depend on values."""
         return self._value("tolist()").tolist()
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:

@@ -18,7 +18,7 @@ import numpy as np
 
 from .backward import gradients
 from .context import no_grad, within
-from .diagnose import diagnose, diagnose_shape
+from .diagnose import diagnose, diagnose_shape, rows
 from .forward_mode import jvp
 from .rules import RULES, Rule
 from .rules.record import CONSTANT, DERIVED, OUTPUT
@@ -214,12 +214,7 @@ class _Check:
     def jacobians(self, i):
         """∂f/∂xᵢ as backward has it, row by row, and by differences of every argument, column by column."""
         shape = self.value().shape
-        rows = []
-        for k in np.ndindex(shape):
-            v = np.zeros(shape)
-            v[k] = 1
-            rows.append(self.gradients(v, [i])[0])
-        have = np.array(rows).reshape(*shape, *self.arrays[i].shape)
+        have = rows(lambda v: self.gradients(v, [i])[0], shape, self.arrays[i].shape)
         want = {}
         for j in self.floats:
             x = self.arrays[j]

@@ -36,10 +36,8 @@ def _listed(x):
 
 
 class Methods:
-    """What Tensor inherits from here. `self._apply` is nn.tensor.apply: it applies a rule to tensors.
-
-    Rules whose record says method=True are added below the class.
-    """
+    """What Tensor inherits from here. `self._apply` is nn.tensor.apply: it applies a rule to tensors. Rules
+    whose record says method=True are added below the class."""
 
     __slots__ = ()
 
@@ -119,10 +117,8 @@ class Methods:
     # By an index
 
     def index_select(self, dim: int, index: Operand) -> Tensor:
-        """The slices of `dim` that `index`, a list of integers, names, in its order.
-
-        Raises TypeError for anything but such a list, IndexError for an integer that is not there.
-        """
+        """The slices of `dim` that `index`, a list of integers, names, in its order. Raises TypeError for
+        anything but such a list, IndexError for an integer that is not there."""
         dim = self._axis(dim)
         index = as_indices(index)
         index = index.numpy() if hasattr(index, "_operation") else index

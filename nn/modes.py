@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from .context import Brief, undoing
@@ -12,16 +13,8 @@ __all__ = ["in_mode"]
 
 T = TypeVar("T")
 _lock = Brief()
-_open: dict[Module, list[_Found]] = {}  # the calls that switched a module and have not ended
-
-
-class _Found:
-    """The mode in which one call found a module."""
-
-    __slots__ = ("call", "training")
-
-    def __init__(self, call: object, training: bool) -> None:
-        self.call, self.training = call, training
+# The calls that switched a module and have not ended, and the mode in which each found it.
+_open: dict[Module, list[SimpleNamespace]] = {}
 
 
 def in_mode(model: Any, training: bool, body: Callable[..., T], *args: Any) -> T:
@@ -36,7 +29,7 @@ def in_mode(model: Any, training: bool, body: Callable[..., T], *args: Any) -> T
     def switched() -> T:
         for module in modules:
             with _lock:
-                _open.setdefault(module, []).append(_Found(call, module.training))
+                _open.setdefault(module, []).append(SimpleNamespace(call=call, training=module.training))
                 module.training = training
         return body(*args)
 

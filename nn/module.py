@@ -25,6 +25,13 @@ M = TypeVar("M", bound="Module")
 BUFFERS = "nn.buffers"  # the key in vars(module) of a tuple of names: nobody sets an attribute with a dot
 
 
+def _as(dtype):
+    def method(self: M) -> M:
+        return self.to(dtype)
+    method.__doc__ = f"All float parameters and buffers as {dtype.__name__}: to(np.{dtype.__name__})."
+    return method
+
+
 class Module:
     """Base class of everything with parameters: set attributes in `__init__`, compute in `forward`.
 
@@ -181,17 +188,7 @@ class Module:
                     setattr(module, name, array.astype(dtype))
         return self
 
-    def float(self: M) -> M:
-        """All float parameters and buffers as float32: to(np.float32)."""
-        return self.to(np.float32)
-
-    def double(self: M) -> M:
-        """All float parameters and buffers as float64: to(np.float64)."""
-        return self.to(np.float64)
-
-    def half(self: M) -> M:
-        """All float parameters and buffers as float16: to(np.float16)."""
-        return self.to(np.float16)
+    float, double, half = map(_as, (np.float32, np.float64, np.float16))
 
     # State
 

@@ -72,10 +72,8 @@ class Ordering:
     min = _extreme(reductions.min, order.argmin, choices.minimum, "least")
 
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
-        """The entries along `dim` in ascending or descending order: the named tuple (values, indices).
-
-        Equals keep their order, whatever `stable` says. NaN counts as greater than all.
-        """
+        """The entries along `dim` in ascending or descending order: the named tuple (values, indices). Equals
+        keep their order, whatever `stable` says. NaN counts as greater than all."""
         return self._first(None, _axis("sort", self, dim), descending)
 
     def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:

@@ -56,20 +56,15 @@ class Parameter(Tensor):
                 trainable.requires_grad = wanted
 
     def parametrized(self) -> Tensor:
-        """What a layer multiplies by: the weight as its parametrization computes it.
-
-        While a network is traced this is the Parameter itself, for a Graph names weights and not their
-        parametrizations.
-        """
+        """What a layer multiplies by: the weight as its parametrization computes it. While a network is
+        traced this is the Parameter itself, for a Graph names weights and not their parametrizations."""
         if self._parametrization is None or ambient.context.tracer is not None:
             return self
         return self._parametrization.project(self)
 
     def trainables(self) -> list[Parameter]:
-        """What an optimizer trains: this Parameter, or what its parametrization names instead.
-
-        Raises TypeError if the parametrization names anything but Parameters.
-        """
+        """What an optimizer trains: this Parameter, or what its parametrization names instead. Raises
+        TypeError if the parametrization names anything but Parameters."""
         if self._parametrization is None:
             return [self]
         return _checked(self._parametrization, self._parametrization.trainables(self))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -24,7 +25,7 @@ from .bundles import joined, leaves, parted
 from .context import ambient, within
 from .double_backward import END, back_to
 from .kernels.kernel import forcing
-from .operation import Operation, count_consumers
+from .operation import Operation, ancestors, count_consumers
 from .rules import Rule
 from .tensor import Tensor
 from .versions import tick
@@ -105,14 +106,8 @@ def _one_after_another(modules, x):
     return x
 
 
-class _Call:
-    """What is needed to run f again and to check that it gives the same."""
-
-    __slots__ = ("drawn", "f", "fingerprint", "forced", "inputs", "named", "parents")
-
-    def __init__(self, f, inputs, named, parents, drawn, forced, fingerprint):
-        self.f, self.inputs, self.named, self.parents = f, inputs, named, parents
-        self.drawn, self.forced, self.fingerprint = drawn, forced, fingerprint
+# What is needed to run f again and to check that it gives the same.
+_Call = namedtuple("_Call", "f inputs named parents drawn forced fingerprint")
 
 
 @contextmanager
@@ -166,15 +161,10 @@ def _recorded(parent, since):
 
 def _cut(root, since):
     """Cut f's graph off from the graph outside; returns {parent outside f: the end put in its place}."""
-    ends, seen, stack = {}, {root}, [root]
-    while stack:
-        node = stack.pop()
+    ends = {}
+    for node in ancestors(root):
         for i, parent in enumerate(node.parents):
-            if _recorded(parent, since):
-                if parent not in seen:
-                    seen.add(parent)
-                    stack.append(parent)
-            elif parent is not None:
+            if parent is not None and not _recorded(parent, since):
                 if parent not in ends:
                     ends[parent] = Operation(END, (), None, parent.shape, {"of": parent})
                 node.parents[i] = ends[parent]

@@ -182,10 +182,8 @@ class Mixup:
 
 
 def rotated(x: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
-    """Images x (N, C, H, W) turned counter-clockwise about their centres by `degrees`, (N,) or one for all.
-
-    A pixel is the bilinear mean of the four around the place that it comes from; outside there is 0.
-    """
+    """Images x (N, C, H, W) turned counter-clockwise about their centres by `degrees`, (N,) or one for all. A
+    pixel is the bilinear mean of the four around the place that it comes from; outside there is 0."""
     n, _, h, w = x.shape
     angle = np.radians(np.broadcast_to(degrees, n))[:, None, None]
     down, across = np.arange(h)[:, None] - (h - 1) / 2, np.arange(w) - (w - 1) / 2

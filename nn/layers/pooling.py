@@ -51,9 +51,11 @@ class MaxPool2d(_Pool):
         flags(self, ceil_mode=ceil_mode)
         self.dilation, self.ceil_mode = sizes(self, "dilation", dilation, 1, _axes(self)), ceil_mode
 
+    _function = staticmethod(F.max_pool2d)
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(_fitting(self, x), self.kernel_size, self.stride, self.padding, self.dilation,
-                            self.ceil_mode)
+        return self._function(_fitting(self, x), self.kernel_size, self.stride, self.padding, self.dilation,
+                              self.ceil_mode)
 
 
 class MaxPool1d(MaxPool2d):
@@ -65,9 +67,7 @@ class MaxPool1d(MaxPool2d):
     Raises ValueError for invalid sizes, and for an input that is shorter than a window.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool1d(_fitting(self, x), self.kernel_size, self.stride, self.padding, self.dilation,
-                            self.ceil_mode)
+    _function = staticmethod(F.max_pool1d)
 
 
 class AvgPool2d(_Pool):
