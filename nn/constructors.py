@@ -100,7 +100,8 @@ def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
     floats only. Raises TypeError for an invalid size or dtype, ValueError for a length below 0.
     """
     number = _number("full", "fill_value", fill_value)
-    dtype = _usual(number) if dtype is None else numeric("full", dtype)
+    usual = np.bool_ if isinstance(number, bool) else np.int64 if isinstance(number, int) else np.float32
+    dtype = usual if dtype is None else numeric("full", dtype)
     return _made(np.full(sizes("full", (size,)), number).astype(dtype), requires_grad)
 
 
@@ -202,10 +203,6 @@ def _number(who, name, value):
 
 def _drawn(dtype):
     return np.float64 if dtype.itemsize > 4 else np.float32
-
-
-def _usual(number):
-    return np.bool_ if isinstance(number, bool) else np.int64 if isinstance(number, int) else np.float32
 
 
 class _Module(ModuleType):

@@ -20,8 +20,6 @@ from .operation import Operation, ancestors
 from .rules import Rule
 from .tensor import Tensor, TraceError
 
-__all__ = ["diagnose", "diagnose_shape"]
-
 MOST = 200_000  # entries of a Jacobian that is looked at
 
 

@@ -60,7 +60,9 @@ def _linked_saved(operation, g):
             return kept
         if type(parent) is Operation:
             return shared(np.asarray(kept), parent)
-        return parent if parent._data is kept else shared(np.asarray(kept), _link([parent], parent.shape))
+        if parent._data is kept:
+            return parent
+        return shared(np.asarray(kept), Operation(clone, [parent], None, parent.shape))  # hands g on as it is
 
     return linked(operation.rule, "double backward", operation.saved, operation.attrs or {}, input_of,
                   lambda kept: shared(np.asarray(kept), operation),
@@ -114,11 +116,6 @@ def back_to(ends: dict[Operation, Any], root: Operation | None, g: Any) -> dict[
     for end, parent in ends.items():
         end.rule, end.parents = clone, [parent]
     return grads
-
-
-def _link(parents, shape):
-    """An operation that hands a gradient on as it is."""
-    return Operation(clone, parents, None, shape)
 
 
 def in_dtype(dtype: np.dtype, t: Any) -> Any:

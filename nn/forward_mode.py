@@ -27,8 +27,6 @@ from .rules import Rule
 from .tensor import Operand, Tensor, apply, rule_in_float32, shared
 from .walk import fit, repeat
 
-__all__ = ["Dual", "jvp"]
-
 
 def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
         tangents: Operand | Sequence[Operand]) -> tuple[Tensor, Tensor]:
@@ -96,10 +94,8 @@ class Dual(Tensor):
     def _check_writable(self, operation, value):
         raise RuntimeError(f"{operation}: a write would lose the tangent of nn.jvp; compute a new tensor")
 
-    def _no_write(self, other):
-        return NotImplemented  # so t += v computes t = t + v
-
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = _no_write
+    # t += v computes t = t + v
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = lambda self, other: NotImplemented
 
 
 def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
@@ -167,10 +163,6 @@ def _one(i, n):
     return [k == i for k in range(n)]
 
 
-def _slope_of_arrays(y, x, v):
-    return grad(y, x, v)[0]
-
-
 def _slope(y, x, v):
     """The gradient of ⟨v, y⟩ in the leaf x, where y and v may carry tangents and x does not: its own tangent
     is the gradient of ⟨v, ẏ⟩ + ⟨v̇, y⟩, as derivatives may be taken in any order."""
@@ -215,7 +207,8 @@ def _on_arrays(rule, primals, moving, attrs):
     y, saved = _forward(rule, primals, attrs)
     change, n = None, len(primals)
     for i, t in moving.items():
-        part = tangent(rule, t._data, i, n, saved, attrs, y.shape, _slope_of_arrays)
+        part = tangent(rule, t._data, i, n, saved, attrs, y.shape,
+                       lambda y, x, v: grad(y, x, v)[0])
         change = part if change is None else change + part
     return shared(y), shared(np.asarray(_repeated(rule, change, y.shape), y.dtype))
 

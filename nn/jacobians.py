@@ -20,8 +20,6 @@ from .operation import LEAF
 from .tensor import Operand, Tensor
 from .walk import walk
 
-__all__ = ["hvp", "jacobian", "leaves"]
-
 # What a pass forward costs in passes back: 2, measured by `espalier bench modes` on a small network. It runs
 # f anew for each column, where a pass back finds all that it needs from the one pass forward.
 FORWARD_COSTS = 2

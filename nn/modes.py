@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 from .context import Brief, undoing
 from .module import Module
 
-__all__ = ["in_mode"]
-
 T = TypeVar("T")
 _lock = Brief()
 # The calls that switched a module and have not ended, and the mode in which each found it.

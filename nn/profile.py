@@ -29,8 +29,6 @@ from .tensor import Tensor
 from .versions import owner
 from .walk import walk
 
-__all__ = ["measured_peak", "predicted_peak"]
-
 Layer = Callable[[Tensor], Tensor]
 
 

@@ -31,8 +31,6 @@ from .tensor import Tensor
 from .versions import tick
 from .walk import walk
 
-__all__ = ["checkpoint", "checkpoint_sequential", "replaying", "split"]
-
 
 def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False, **named: Any) -> Any:
     """f(*inputs, **named), keeping only the inputs for backward: what f saves is dropped, and backward runs f

@@ -28,8 +28,6 @@ from .module import Module
 from .optim import AveragedModel, Optimizer
 from .versions import wrote
 
-__all__ = ["Checkpoint", "Progress", "described", "fingerprint", "sampled"]
-
 
 @dataclass
 class Progress:
@@ -111,7 +109,9 @@ class Checkpoint:
             twin._set(arrays)
             held = twin._arrays()
             wrong = sorted(held.keys() ^ arrays.keys()) or [
-                name for name, array in held.items() if not _same(array, arrays[name])]
+                name for name, array in held.items()
+                if (array.dtype, array.shape, array.tobytes()) != (
+                    arrays[name].dtype, arrays[name].shape, arrays[name].tobytes())]
             if wrong:
                 raise ValueError(f"what it says of {', '.join(wrong[:3])} is not what this run can hold")
             if min(twin.optimizer.steps, *twin.optimizer.counts, 0) < 0:
@@ -254,10 +254,6 @@ def _check_state(name, state, ours):
             raise ValueError("it becomes another one")
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"{name} is no state of a {type(ours.bit_generator).__name__} ({error})") from error
-
-
-def _same(a, b):
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
 def _json(rng):

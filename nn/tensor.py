@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import ERRORS, PLAIN, Dims, Operand, as_array, as_index, is_int, named, plain
+from .arguments import ERRORS, PLAIN, Operand, as_array, as_index, is_int, named, plain
 from .backward import backward
 from .context import ambient
 from .converting import Converting
@@ -26,8 +26,6 @@ from .rules import Rule, arithmetic, linear, shapes
 from .rules.ufuncs import UFUNCS
 from .shaping import Shaping
 from .versions import wrote
-
-__all__ = ["Dims", "Operand", "Tensor", "TraceError", "apply", "in_float32", "rule_in_float32", "shared"]
 
 
 class TraceError(RuntimeError):

@@ -41,11 +41,14 @@ def digits() -> Digits:
     it is then tested on the handwriting of people it learned from. Raises FileError if the file in the
     package is damaged.
     """
+    import zipfile
+    import zlib
+
     path = os.path.join(os.path.dirname(__file__), "digits.npz")
     try:
         with np.load(path, allow_pickle=False) as file:
             images, labels = file["images"], file["labels"]
-    except (KeyError, ValueError, EOFError, *_zip_errors()) as error:
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FileError(f"{path}: not the digits ({error})") from error
     _check(path, "images", images, (1797, 8, 8), largest=16)
     _check(path, "labels", labels, (1797,), largest=9)
@@ -58,10 +61,3 @@ def _check(path: str, name: str, array: np.ndarray, shape: tuple[int, ...], larg
     if array.dtype != np.uint8 or array.shape != shape or array.max() > largest:
         raise FileError(f"{path}: {name} must be uint8 of shape {shape} with values 0..{largest}, "
                         f"got {array.dtype} of shape {array.shape}")
-
-
-def _zip_errors() -> tuple[type[Exception], ...]:
-    import zipfile
-    import zlib
-
-    return zipfile.BadZipFile, zlib.error

@@ -76,15 +76,9 @@ class Conv2d(_Conv):
 class Conv1d(_Conv):
     """Cross-correlation: x (N, in_channels, L) → (N, out_channels, L').
 
-    L' = ⌊(L + 2p − d(k − 1) − 1)/s⌋ + 1 for ints kernel_size k, stride s, padding p, dilation d.
-    padding: of how many entries at both ends; or "valid", none, or "same", so that L' = L (for a stride of
-    1). padding_mode: with what: "zeros", "reflect" (mirrored, the edge not repeated), "replicate" (the edge),
-    "circular" (from the other side).
-    groups: how many parts the channels are in, each of which sees only itself; a divisor of both numbers.
-    bias: whether a number is added for each output channel. weight (out_channels, in_channels/groups, k) and
-    bias (out_channels,) start uniform in ±1/√fan_in, drawn from rng, or from nn.random.generator().
-    Raises ValueError for invalid sizes and names, and for an input of another shape; TypeError for an rng or
-    an input of the wrong type.
+    L' = ⌊(L + 2p − d(k − 1) − 1)/s⌋ + 1 for ints kernel_size k, stride s, padding p, dilation d. padding,
+    padding_mode, groups, bias and rng are as in Conv2d; weight is (out_channels, in_channels/groups, k).
+    Raises what Conv2d raises.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -59,12 +59,9 @@ class MaxPool2d(_Pool):
 
 
 class MaxPool1d(MaxPool2d):
-    """The largest value of each window of x (N, C, L) → (N, C, L').
+    """MaxPool2d of signals x (N, C, L) → (N, C, L'), with one number for each setting.
 
-    kernel_size: a window's length. stride: the step from window to window, kernel_size if left out. padding:
-    entries at both ends, never the largest. dilation: the distance between a window's entries. ceil_mode:
-    also a last window that reaches over the end.
-    Raises ValueError for invalid sizes, and for an input that is shorter than a window.
+    kernel_size, stride, padding, dilation, ceil_mode: as MaxPool2d's. Raises ValueError as it does.
     """
 
     _function = staticmethod(F.max_pool1d)
@@ -97,12 +94,9 @@ class AvgPool2d(_Pool):
 
 
 class AvgPool1d(_Pool):
-    """The mean of each window of x (N, C, L) → (N, C, L').
+    """AvgPool2d of signals x (N, C, L) → (N, C, L'), with one number for each setting.
 
-    kernel_size: a window's length. stride: the step from window to window, kernel_size if left out. padding:
-    zeros at both ends, which count if count_include_pad. ceil_mode: also a last window that reaches over the
-    end.
-    Raises ValueError for invalid sizes, and for an input that is shorter than a window.
+    kernel_size, stride, padding, ceil_mode, count_include_pad: as AvgPool2d's. Raises ValueError as it does.
     """
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,

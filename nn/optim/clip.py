@@ -59,14 +59,10 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 def _norm(gradients: list[np.ndarray], p: float) -> float:
     if p == math.inf:
-        return max((float(np.abs(g).max()) for g in gradients if g.size), default=0.0, key=_nan_first)
+        return float(np.max([np.abs(g).max() for g in gradients if g.size], initial=0.0))  # NaN, if one is
     with np.errstate(over="ignore"):
         wide = (np.abs(g.ravel(), dtype=np.float64) for g in gradients)
         return float(sum(float(g @ g if p == 2 else (g**p).sum()) for g in wide) ** (1 / p))
-
-
-def _nan_first(value: float) -> float:
-    return math.inf if math.isnan(value) else value
 
 
 def _gradients(who: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndarray]:
