@@ -52,7 +52,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     the disk, and the file is renamed: a reader sees the old file or the new one, never a part. If the block
     or the disk fails, the old file stays and the new one is removed. So are `.part` files that killed
     processes left beside `path`.
-
     Raises: OSError, with `path` in it, for a missing or unwritable folder or a full disk.
     """
     target = os.path.realpath(os.fsdecode(path))  # a link stays a link: what it points to is replaced

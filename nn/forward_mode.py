@@ -36,7 +36,6 @@ def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
         the shape and the dtype of its primal (which is floating-point). f takes Tensors and gives one.
     Calls of jvp may be nested. Where f meets a tensor that requires grad, and no_grad is not on, both
     results are recorded, so that backward goes through them: the gradient of a jvp.
-
     Raises TypeError or ValueError for tangents that do not fit, TypeError if f gives no Tensor, and
     RuntimeError for an operation without a forward mode, or if f itself calls backward on what it is given.
     """

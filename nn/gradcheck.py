@@ -44,7 +44,6 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
     tolerance: relative to the greatest entry of the gradient.
     order: 2 checks the double backward, too, and forward against reverse mode (which for a Rule that
         says how its forward mode goes is checked at order 1 already). A surrogate is checked once.
-
     Raises GradcheckError; TypeError for float32, which has too few digits for a difference;
     ValueError if there is nothing to check, or equal inputs give unequal outputs; at order 2
     RuntimeError for an operation without a forward mode or a double backward.

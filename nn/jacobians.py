@@ -75,7 +75,6 @@ def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
     Reverse over reverse: ⟨∇f, v⟩ is computed with create_graph, and differentiated. (The other way, the
     gradient of a jvp, gives the same in the same time; but needs of every rule both a jvp and a vjp on
     Tensors, and this the vjp alone.) Pearlmutter (1994).
-
     Raises ValueError if v does not fit x or f gives more than one element, TypeError if it gives no Tensor,
     RuntimeError for an operation without a double backward.
     """

@@ -47,7 +47,6 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     The gradients are those of f(*inputs), bit for bit, unless a tensor is used several times in f and outside
     it too: then its gradients are added in another order. Batch norm counts the batch once; an f of your own
     that counts its calls can ask `nn.context.ambient.context.replaying` whether this one is a repetition.
-
     Raises: TypeError if f is not a function or gives no Tensor. Backward raises RuntimeError if f gave
     another result when it ran again, or if an input was overwritten since.
     """

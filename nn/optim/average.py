@@ -32,7 +32,6 @@ class AveragedModel:
     no average; once they see it, its average begins with the next update. use_buffers: the float buffers
     (batch norm's running statistics) are averaged too; else they stay as they are, and update_bn should
     measure them again after a swap. Averages of float16 weights are float32.
-
     Raises: TypeError for what is not a Module, ValueError for a decay outside [0, 1).
     """
 
