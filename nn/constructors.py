@@ -149,8 +149,7 @@ def linspace(start: float, end: float, steps: int, dtype: Any = np.float32,
 def eye(n: int, m: int | None = None, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """The n×n identity matrix, or n×m, with ones at [i, i].
 
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError or ValueError for what is not a
-    size.
+    dtype: float32 if left out; requires_grad: floats only. Raises TypeError or ValueError for other sizes.
     """
     rows, columns = sizes("eye", (n, n if m is None else m))
     return _made(np.eye(rows, columns, dtype=numeric("eye", dtype)), requires_grad)

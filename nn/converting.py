@@ -57,8 +57,7 @@ class Converting:
     def to(self, dtype: Any) -> Tensor:
         """In another dtype, one of NumPy's or another tensor's; the tensor itself if it has that already.
 
-        No gradient flows through integers and booleans. Raises TypeError for anything but a dtype: there is
-        one device, the CPU.
+        No gradient flows through integers and booleans. Raises TypeError for what is no dtype (nor device).
         """
         dtype = numeric("to", dtype.dtype if hasattr(dtype, "_operation") else dtype)
         return self if dtype == self.dtype else self.astype(dtype)

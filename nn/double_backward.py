@@ -75,8 +75,7 @@ def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, input_of: Ca
     """What a rule saved, with Tensors for all in it that depends on the inputs.
 
     input_of(i, array), output_of(array): the Tensors that stand for the input i and the output. inputs(): all
-    inputs, for rule.derive. Raises RuntimeError, which names the rule and `mode`, if it does not say what it
-    saves.
+    inputs, for rule.derive. Raises RuntimeError, with the rule and `mode`, if it does not say what it saves.
     """
     if saved is None:
         return None

@@ -159,8 +159,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of a safetensors file, sorted by name, and the text that `write_arrays` put beside them.
 
-    Raises: FileError for a file that is truncated, was edited, or is something else; OSError if it can't be
-    read.
+    Raises: FileError for a file that is truncated, was edited, or is another; OSError if it can't be read.
     """
     import safetensors
 
@@ -199,8 +198,7 @@ def save(module_or_state: Any, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file by name, for `Module.load_state_dict`. BF16 comes as float32.
 
-    path: the file. Raises FileError for a file that is truncated, was edited, or is not safetensors; OSError
-    if it can't be read.
+    Raises FileError for a file at `path` that is truncated, was edited, or is another; OSError if unreadable.
     """
     return read_arrays(path)[0]
 

@@ -125,8 +125,7 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
                     generator: Generator | None = None) -> Tensor:
     """Normal with standard deviation gain/√fan. He et al. (2015); mode and a as in kaiming_uniform_.
 
-    nonlinearity: the unit that follows. Fills tensor from generator. Raises ValueError as kaiming_uniform_
-    does.
+    nonlinearity: the unit that follows. Fills tensor from generator. Raises what kaiming_uniform_ does.
     """
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 

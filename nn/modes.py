@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any
 
 from .context import Brief, undoing
 from .module import Module
 
-T = TypeVar("T")
 _lock = Brief()
 # The calls that switched a module and have not ended, and the mode in which each found it.
 _open: dict[Module, list[SimpleNamespace]] = {}
 
 
-def in_mode(model: Any, training: bool, body: Callable[..., T], *args: Any) -> T:
+def in_mode(model: Any, training: bool, body: Callable[..., Any], *args: Any) -> Any:
     """body(*args) with all of `model` in one mode, if it is a Module; then each module has the mode it had.
 
     That holds if Ctrl-C ends the call at any point. If calls of two threads on one model overlap, the last to
@@ -24,7 +23,7 @@ def in_mode(model: Any, training: bool, body: Callable[..., T], *args: Any) -> T
     call = object()
     modules = [module for _, module in model.named_modules()] if isinstance(model, Module) else []
 
-    def switched() -> T:
+    def switched() -> Any:
         for module in modules:
             with _lock:
                 _open.setdefault(module, []).append(SimpleNamespace(call=call, training=module.training))

@@ -196,8 +196,7 @@ class Module:
         """Copies of all parameters and buffers by name, for `nn.save` and `load_state_dict`.
 
         What a parametrization knows stands below the name of its weight, or of its Module:
-        "fc1.weight.parametrization.scale". Raises TypeError for a parametrization that can't say what it
-        knows.
+        "fc1.weight.parametrization.scale". Raises TypeError for a parametrization that can't say it.
         """
         return states.state_dict(_entries(self))
 

@@ -84,8 +84,7 @@ class Ordering:
         """The k greatest entries along `dim`, or the least if not `largest`: the tuple (values, indices).
 
         Of equals the first come first (PyTorch does not say which); they are in order whatever `sorted` says.
-        NaN counts as greater than all. Raises ValueError for a k that is not from 0 to the length of the
-        axis.
+        NaN counts as greater than all. Raises ValueError for a k not from 0 to the axis's length.
         """
         dim = _axis("topk", self, dim)
         n = self.shape[dim] if self.ndim else 1

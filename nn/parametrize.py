@@ -62,8 +62,7 @@ class Parametrization(Stateful):
 class ModuleParametrization(Stateful):
     """Base class of what computes in place of a Module's forward, except while the Module is traced.
 
-    What a call changes it must replace and not change in place: training puts the attributes back as they
-    were when a step fails.
+    What a call changes it must replace, not change in place: when a step fails, the attributes are put back.
     """
 
     def __call__(self, module: Any, *args: Any, **kwargs: Any) -> Any:

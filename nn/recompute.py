@@ -33,8 +33,7 @@ from .walk import walk
 
 
 def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False, **named: Any) -> Any:
-    """f(*inputs, **named), keeping only the inputs for backward: what f saves is dropped, and backward runs f
-    again.
+    """f(*inputs, **named), keeping only the inputs for backward, which runs f again.
 
     f: gives a Tensor, or a tuple, a list or a dict of them; anything else in it is passed on from the first
         run. It may depend only on its inputs, on Tensors that it closes over (parameters, for instance) and

@@ -96,8 +96,7 @@ class Checkpoint:
         return progress
 
     def _checked(self, path, arrays, metadata):
-        """The progress in the file, after it was loaded into a copy of the run; FileError if it does not
-        fit."""
+        """The progress in the file, once a copy of the run could load it; FileError if it does not fit."""
         twin = copy.deepcopy(self)
         try:
             now = json.loads(metadata["progress"])
@@ -109,9 +108,7 @@ class Checkpoint:
             twin._set(arrays)
             held = twin._arrays()
             wrong = sorted(held.keys() ^ arrays.keys()) or [
-                name for name, array in held.items()
-                if (array.dtype, array.shape, array.tobytes()) != (
-                    arrays[name].dtype, arrays[name].shape, arrays[name].tobytes())]
+                name for name, array in held.items() if not _same(array, arrays[name])]
             if wrong:
                 raise ValueError(f"what it says of {', '.join(wrong[:3])} is not what this run can hold")
             if min(twin.optimizer.steps, *twin.optimizer.counts, 0) < 0:
@@ -254,6 +251,10 @@ def _check_state(name, state, ours):
             raise ValueError("it becomes another one")
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"{name} is no state of a {type(ours.bit_generator).__name__} ({error})") from error
+
+
+def _same(a, b):
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
 def _json(rng):

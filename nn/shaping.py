@@ -51,8 +51,7 @@ class Shaping:
         return self._apply(shapes.permute, self, dims=tuple(order))
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """The axes start_dim to end_dim as one. Raises ValueError for axes that are not there, or the wrong
-        way round."""
+        """The axes start_dim to end_dim as one. Raises ValueError for missing or exchanged axes."""
         start, end = self._axis(start_dim), self._axis(end_dim)
         if start > end:
             raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in the shape "

@@ -153,8 +153,7 @@ class Mixup:
     λ ~ Beta(α, α), one for each batch (Zhang et al. 2018, eq. 1 and figure 1a).
 
     y becomes (N, classes), floats of x's dtype; it may also come as such probabilities.
-    classes: how many there are. alpha: α >= 0, where 0 mixes nothing. Raises ValueError for invalid settings
-    and classes.
+    classes: how many. alpha: α >= 0; 0 mixes nothing. Raises ValueError for invalid settings and classes.
     """
 
     classes: int

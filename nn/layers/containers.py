@@ -98,8 +98,7 @@ class Identity(Module):
 
 
 class Flatten(Module):
-    """Dimensions start_dim to end_dim as one; by default all but the batch. Raises TypeError for one that is
-    not an int."""
+    """Dimensions start_dim to end_dim as one; by default all but the batch. Raises TypeError for no int."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         for name, dim in (("start_dim", start_dim), ("end_dim", end_dim)):

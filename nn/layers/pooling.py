@@ -40,8 +40,7 @@ class MaxPool2d(_Pool):
 
     kernel_size: a window's height and width; a pair, or one number for both, like the others. stride: the
     step from window to window, kernel_size if left out. padding: pixels on all sides, never the largest.
-    dilation: the distance between a window's pixels. ceil_mode: also windows that begin inside and reach over
-    the edge.
+    dilation: the distance between a window's pixels. ceil_mode: also windows that reach over the edge.
     Raises ValueError for invalid sizes, and for an input that is smaller than a window.
     """
 

@@ -134,8 +134,7 @@ class AveragedModel:
     def _arrays(self) -> list[tuple[np.ndarray, bool]]:
         """The present arrays of what is averaged, and whether the layers see them now.
 
-        `p.data = ...` gives a weight another array, and a parametrization may first train a weight and later
-        compute it from others.
+        `p.data = ...` gives a weight another array, and a parametrization may compute it later from others.
         """
         now = list(self._model.parameters())
         if [id(p) for p in now] != [id(p) for p in self._parameters]:
