@@ -89,6 +89,11 @@ def is_int(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
+def is_floats(value: Any) -> bool:
+    """Whether it is an array of floats."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
 def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *,
            above: bool = False, closed: bool = False) -> float:
     """`value` as a float in [low, high): without `low` if `above`, with `high` if `closed`.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import jacobian_mistakes as mistakes
+from .arguments import is_floats
 from .context import within
 from .jacobian_mistakes import axes_named, only_entry, same
 from .operation import Operation, ancestors
@@ -117,7 +118,7 @@ def _operand(check, i, right):
     try:
         _, saved = check.rule.forward(*arrays, **check.attrs)
         for j, kept in enumerate(saved or ()):
-            if not isinstance(kept, np.ndarray) or kept.dtype.kind != "f" or kept.ndim < 2:
+            if not is_floats(kept) or kept.ndim < 2:
                 continue
             name = next((check.argument(k) for k, x in enumerate(arrays) if x is kept), f"saved[{j}]")
             for words, changed in (("a transpose is missing, or one too many, at", kept.mT),
@@ -185,7 +186,7 @@ def _dropped(check, i, have):
     if rule is None or rule.twin is None:
         return None
     leaf = Tensor(check.arrays[i], requires_grad=True)
-    inputs = [Tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in check.arrays]
+    inputs = [Tensor(x) if is_floats(x) else x for x in check.arrays]
     inputs[i] = leaf
     y = rule.twin(*inputs, **check.attrs)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import is_floats
 from .operation import Operation
 from .rules.record import CONSTANT, DERIVED, OUTPUT, Rule
 from .rules.shapes import clone
@@ -66,8 +67,7 @@ def _linked_saved(operation, g):
 
     return linked(operation.rule, "double backward", operation.saved, operation.attrs or {}, input_of,
                   lambda kept: shared(np.asarray(kept), operation),
-                  lambda: [input_of(i, x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-                           for i, x in enumerate(operation.inputs)])
+                  lambda: [input_of(i, x) if is_floats(x) else x for i, x in enumerate(operation.inputs)])
 
 
 def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, input_of: Callable[[int, Any], Any],
@@ -100,8 +100,7 @@ def _through_twin(operation, g):
     arrays = rule.restored(operation.saved) if rule.restored else operation.inputs
     ends = [None if parent is None else Operation(END, (), None, parent.shape)
             for parent in operation.parents]
-    inputs = [g._shared(x, end) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-              for x, end in zip(arrays, ends, strict=True)]
+    inputs = [g._shared(x, end) if is_floats(x) else x for x, end in zip(arrays, ends, strict=True)]
     y = rule.twin(*inputs, **(operation.attrs or {}))
     parents = {end: parent for end, parent in zip(ends, operation.parents, strict=True) if end is not None}
     grads = back_to(parents, y._operation, g)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import ERRORS, named, plain
+from .arguments import ERRORS, is_floats, named, plain
 from .backward import grad, gradients
 from .context import ambient, within
 from .double_backward import calling_on_tensors, linked, origins_of, unable
@@ -178,8 +178,7 @@ def _slope(y, x, v):
 def _through_twin(rule, inputs, primals, attrs, level):
     """The rule's own value, and the tangent of its twin, whose rules have a forward mode."""
     y = apply(rule, *primals, **attrs)
-    twins = rule.twin(*(shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-                        for x in inputs), **attrs)
+    twins = rule.twin(*(shared(x) if is_floats(x) else x for x in inputs), **attrs)
     if not (isinstance(twins, Dual) and twins.level == level):
         return y, shared(np.zeros(y.shape, y.dtype))
     return y, twins.tangent if twins.dtype == y.dtype else twins.tangent.astype(y.dtype)
@@ -206,8 +205,7 @@ def _on_arrays(rule, primals, moving, attrs):
     y, saved = _forward(rule, primals, attrs)
     change, n = None, len(primals)
     for i, t in moving.items():
-        part = tangent(rule, t._data, i, n, saved, attrs, y.shape,
-                       lambda y, x, v: grad(y, x, v)[0])
+        part = tangent(rule, t._data, i, n, saved, attrs, y.shape, lambda y, x, v: grad(y, x, v)[0])
         change = part if change is None else change + part
     return shared(y), shared(np.asarray(_repeated(rule, change, y.shape), y.dtype))
 
@@ -221,8 +219,7 @@ def _on_tensors(rule, primals, moving, attrs):
         _, saved = _forward(rule, primals, attrs)
     saved = linked(rule, "forward mode", saved, attrs,
                    lambda i, kept: primals[i] if isinstance(primals[i], Tensor) else kept, lambda kept: y,
-                   lambda: [shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-                            for x in primals])
+                   lambda: [shared(x) if is_floats(x) else x for x in primals])
     change = None
     for i, t in moving.items():
         part = tangent(rule, t, i, n, saved, attrs, y.shape, _slope)

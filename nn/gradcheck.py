@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import is_floats
 from .backward import gradients
 from .context import no_grad, within
 from .diagnose import diagnose, diagnose_shape, rows
@@ -104,8 +105,7 @@ class _Check:
         self.rule = None      # if the function is a rule
         inputs = [x.data if isinstance(x, Tensor) else x for x in inputs]
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
-        self.floats = [i for i, x in enumerate(self.arrays)
-                       if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+        self.floats = [i for i, x in enumerate(self.arrays) if is_floats(x)]
         if not self.floats:
             raise ValueError(f"gradcheck: {name}: there is no floating-point array to check among the inputs")
         for i in self.floats:

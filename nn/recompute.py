@@ -76,8 +76,7 @@ def checkpoint_sequential(modules: Iterable[Callable[[Tensor], Tensor]], segment
 
     modules: a Sequential or a list of functions. segments: how many, from 1 to len(modules); None for √n,
     which needs least memory if the layers are alike. The last segment keeps what it saves, for its backward
-    comes first. x: the input of the first.
-    Raises ValueError for an invalid number of segments.
+    comes first. x: the input of the first. Raises ValueError for an invalid number of segments.
     """
     *first, last = split(list(modules), segments)
     for part in first:

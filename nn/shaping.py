@@ -54,8 +54,7 @@ class Shaping:
         """The axes start_dim to end_dim as one. Raises ValueError for missing or exchanged axes."""
         start, end = self._axis(start_dim), self._axis(end_dim)
         if start > end:
-            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in the shape "
-                             f"{self.shape}")
+            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in {self.shape}")
         length = math.prod(self.shape[start:end + 1])
         return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
 

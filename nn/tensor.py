@@ -119,9 +119,8 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
 
     .grad is None or an array of the tensor's shape and dtype; only leaves get one, which are the
     tensors that were made, not computed. Arithmetic follows NumPy's broadcasting and promotion; float16 is
-    computed with in float32, and rounded once (nn/half.py).
-    Raises TypeError for data that is not numeric and for integers that require grad, ValueError for lists of
-    unequal lengths; each method says what it raises.
+    computed with in float32, and rounded once (nn/half.py). Raises TypeError for data that is not numeric and
+    for integers that require grad, ValueError for lists of unequal lengths; each method says what it raises.
     """
 
     __slots__ = ("__weakref__", "_data", "_operation", "grad")
@@ -266,8 +265,7 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
         found = self._operation, getattr(value, "_operation", None)
         if context.recording and found != (None, None):
             raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient would flow through; "
-                               "write inside `with nn.no_grad():`, or compute a new tensor (t * mask + v, "
-                               "nn.cat)")
+                               "write inside `with nn.no_grad():`, or compute a new tensor (t * mask + v)")
 
     def _axis(self, dim, ndim=None):
         ndim = ndim or self.ndim or 1  # a scalar has an axis to flatten

@@ -57,8 +57,7 @@ class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2): θ ← (1 − αλ)θ, then Adam.
 
     The decay is not divided by √v̂, so that weights with large gradients decay as fast as the others. As in
-    PyTorch it is scaled by the learning rate α, schedule included, and is 0.01 if left out.
-    Raises: as Adam.
+    PyTorch it is scaled by the learning rate α, schedule included, and is 0.01 if left out. Raises: as Adam.
     params, lr, betas, eps: as Adam's. weight_decay: λ.
     """
 
