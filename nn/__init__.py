@@ -27,7 +27,7 @@ nn.functional; rng: a Generator):
     torch.nn.utils.clip_grad_norm_         nn.optim.clip_grad_norm_
 """
 
-# ruff: noqa: I001 -- which wants one name a line
+# ruff: noqa: F401, F403 -- what is imported here is what nn offers
 
 from importlib import import_module
 from pkgutil import extend_path
@@ -40,8 +40,7 @@ __version__ = "0.2.0"
 
 from . import data, functional, init, memory, models, optim, parametrize, profile, train
 from .backward import grad
-from .constructors import (arange, eye, from_numpy, full, full_like, linspace, ones, ones_like, rand,
-                           rand_like, randint, randn, randn_like, randperm, zeros, zeros_like)
+from .constructors import *
 from .context import no_grad
 from .curvature import fisher_diag, gauss_newton_diag, hessian_diag, per_sample_grads
 from .explain import explain
@@ -51,12 +50,7 @@ from .functional import cat, chunk, clamp, einsum, gather, matmul, maximum, mini
 from .gradcheck import GradcheckError, gradcheck
 from .graph import Graph
 from .jacobians import hvp, jacobian
-from .layers import (GELU, AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, BatchNorm1d,
-                     BatchNorm2d, BCEWithLogitsLoss, Conv1d, Conv2d, ConvTranspose2d, CrossEntropyLoss,
-                     Dropout, Embedding, Flatten, GroupNorm, HuberLoss, Identity, KLDivLoss, L1Loss,
-                     LayerNorm, LeakyReLU, Linear, LogSigmoid, LogSoftmax, MaxPool1d, MaxPool2d, ModuleList,
-                     MSELoss, MultiheadAttention, NLLLoss, ReLU, Sequential, Sigmoid, SiLU, SmoothL1Loss,
-                     Softmax, Softplus, Tanh, TransformerEncoderLayer, Upsample)
+from .layers import *
 from .module import Module
 from .parameter import Parameter
 from .random import manual_seed
@@ -64,20 +58,10 @@ from .recompute import checkpoint, checkpoint_sequential
 from .tensor import Tensor, TraceError
 from .tracing import trace
 
-__all__ = ["GELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "BCEWithLogitsLoss",
-           "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout",
-           "Embedding", "FileError", "Flatten", "GradcheckError", "Graph", "GroupNorm", "HuberLoss",
-           "Identity", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax",
-           "MSELoss", "MaxPool1d", "MaxPool2d", "Module", "ModuleList", "MultiheadAttention", "NLLLoss",
-           "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus",
-           "Tanh", "Tensor", "TraceError", "TransformerEncoderLayer", "Upsample", "arange", "cat",
-           "checkpoint", "checkpoint_sequential", "chunk", "clamp", "data", "einsum", "explain", "eye",
-           "fisher_diag", "from_numpy", "full", "full_like", "functional", "gather", "gauss_newton_diag",
-           "grad", "gradcheck", "hessian_diag", "hvp", "init", "jacobian", "jvp", "linspace", "load",
-           "manual_seed", "matmul", "maximum", "memory", "minimum", "models", "no_grad", "ones", "ones_like",
-           "optim", "parametrize", "per_sample_grads", "profile", "rand", "rand_like", "randint", "randn",
-           "randn_like", "randperm", "save", "split", "stack", "tensor", "trace", "train", "where", "zeros",
-           "zeros_like"]
+_MODULES = ("data", "functional", "init", "memory", "models", "optim", "parametrize", "profile", "tensor",
+            "train")
+__all__ = sorted(name for name, thing in globals().items()
+                 if name in _MODULES or getattr(thing, "__module__", "").startswith(f"{__name__}."))
 
 
 def __getattr__(name):

@@ -20,10 +20,8 @@ ERRORS = TypeError, ValueError, IndexError, AttributeError, OverflowError  # tha
 
 
 def as_array(data: Any) -> np.ndarray:
-    """A fresh array of what a user gave: a Tensor, an array, numbers or nested lists of numbers.
-
-    Raises TypeError for what is not numeric, ValueError for lists of unequal lengths.
-    """
+    """A fresh array of what a user gave: a Tensor, an array, numbers or nested lists of numbers. Raises
+    TypeError for what is not numeric, ValueError for lists of unequal lengths."""
     data = data._data if hasattr(data, "_operation") else data  # (a masked array has a _data too)
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError("Tensor: the data is a masked array, and a Tensor has no mask; wanted a plain array")
@@ -91,6 +89,11 @@ def is_int(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
+def is_floats(value: Any) -> bool:
+    """Whether it is an array of floats."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
 def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *,
            above: bool = False, closed: bool = False) -> float:
     """`value` as a float in [low, high): without `low` if `above`, with `high` if `closed`.
@@ -151,16 +154,16 @@ def named(rule, arrays, error):
     if str(error).startswith(f"{rule.name}:"):
         return error
     came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
-    kinds = (ValueError, IndexError, OverflowError)
-    kind = next((k for k in kinds if isinstance(error, k)), TypeError)
-    kind = ValueError if kind is OverflowError else kind  # an integer that no size or axis can be
+    # (An OverflowError is of an integer that no size or axis can be.)
+    kind = ValueError if isinstance(error, (ValueError, OverflowError)) else \
+        IndexError if isinstance(error, IndexError) else TypeError
     return kind(f"{rule.name}: {error} (the inputs: {came})")
 
 
 def whole(who: str, name: str, given: tuple) -> tuple[int, ...]:
     """Ints that came one by one, or as one list, as a tuple; TypeError for anything else."""
     given = as_ints(given)
-    if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) for n in given):
+    if not all(map(is_int, given)):
         raise TypeError(f"{who}: {name} is {given!r}, wanted ints")
     return tuple(int(n) for n in given)
 

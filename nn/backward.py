@@ -105,8 +105,7 @@ def _seed(who, output, grad):
         return np.ones(output.shape, dtype) if output.ndim else dtype.type(1)
     grad = np.asarray(getattr(grad, "_data", grad), wide(output.dtype))
     if grad.shape != output.shape:
-        raise ValueError(f"{who}: the gradient given has shape {grad.shape}, wanted {output.shape}, that of "
-                         "the tensor")
+        raise ValueError(f"{who}: the gradient given has shape {grad.shape}, wanted {output.shape}, its own")
     return grad
 
 

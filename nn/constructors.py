@@ -18,7 +18,7 @@ from .random import generator
 from .tensor import Operand, Tensor, shared
 
 __all__ = ["arange", "eye", "from_numpy", "full", "full_like", "linspace", "ones", "ones_like", "rand",
-           "rand_like", "randint", "randn", "randn_like", "randperm", "tensor", "zeros", "zeros_like"]
+           "rand_like", "randint", "randn", "randn_like", "randperm", "zeros", "zeros_like"]
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -51,22 +51,45 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return shared(np.asarray(array))
 
 
-def zeros(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Zeros, of the shape `size` (ints, or one tuple).
+def _pair(name, what, numbers, kinds="fiub"):
+    """The functions `name` and `name`_like: numbers(shape, dtype) of a given shape, or that of another."""
+    floats = "of floats, " if kinds == "f" else ""
 
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for an invalid size or dtype,
-    ValueError for a length below 0.
+    def shaped(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+        return _made(numbers(sizes(name, size), numeric(name, dtype, kinds)), requires_grad)
+
+    def like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        return _made(numbers(*_like(f"{name}_like", input, dtype, kinds)), requires_grad)
+
+    shaped.__doc__ = f"""{what}, of the shape `size` (ints, or one tuple).
+
+    dtype: {floats}float32 if left out; requires_grad: floats only. Raises TypeError for an invalid size or
+    dtype, ValueError for a length below 0.
     """
-    return _made(np.zeros(sizes("zeros", size), numeric("zeros", dtype)), requires_grad)
+    like.__doc__ = f"""{what}, of the shape of `input`, a tensor or an array.
 
-
-def ones(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Ones, of the shape `size` (ints, or one tuple).
-
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for an invalid size or dtype,
-    ValueError for a length below 0.
+    dtype: {floats}that of `input` if left out; requires_grad: floats only. Raises TypeError for anything but
+    an array and a dtype.
     """
-    return _made(np.ones(sizes("ones", size), numeric("ones", dtype)), requires_grad)
+    shaped.__name__ = shaped.__qualname__ = name
+    like.__name__ = like.__qualname__ = f"{name}_like"
+    return shaped, like
+
+
+def _uniform(shape, dtype):
+    if dtype == np.float16:  # whose rounding would make a 1 of the greatest: multiples of 2⁻¹¹
+        return (generator().integers(0, 1 << 11, shape) / (1 << 11)).astype(dtype)
+    return generator().random(shape, _drawn(dtype))
+
+
+def _normal(shape, dtype):
+    return np.asarray(generator().standard_normal(shape, _drawn(dtype))).astype(dtype)
+
+
+zeros, zeros_like = _pair("zeros", "Zeros", np.zeros)
+ones, ones_like = _pair("ones", "Ones", np.ones)
+rand, rand_like = _pair("rand", "Random numbers, uniform in [0, 1)", _uniform, "f")
+randn, randn_like = _pair("randn", "Random numbers, normal with mean 0 and variance 1", _normal, "f")
 
 
 def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
@@ -77,24 +100,9 @@ def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
     floats only. Raises TypeError for an invalid size or dtype, ValueError for a length below 0.
     """
     number = _number("full", "fill_value", fill_value)
-    dtype = _usual(number) if dtype is None else numeric("full", dtype)
+    usual = np.bool_ if isinstance(number, bool) else np.int64 if isinstance(number, int) else np.float32
+    dtype = usual if dtype is None else numeric("full", dtype)
     return _made(np.full(sizes("full", (size,)), number).astype(dtype), requires_grad)
-
-
-def zeros_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros, of the shape and dtype of `input`, a tensor or an array, or of another dtype.
-
-    requires_grad: floats only. Raises TypeError for anything but an array and a dtype.
-    """
-    return _filled("zeros_like", input, 0, dtype, requires_grad)
-
-
-def ones_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones, of the shape and dtype of `input`, a tensor or an array, or of another dtype.
-
-    requires_grad: floats only. Raises TypeError for anything but an array and a dtype.
-    """
-    return _filled("ones_like", input, 1, dtype, requires_grad)
 
 
 def full_like(input: Operand, fill_value: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -102,7 +110,8 @@ def full_like(input: Operand, fill_value: float, dtype: Any = None, requires_gra
 
     requires_grad: floats only. Raises TypeError for anything but a number, an array and a dtype.
     """
-    return _filled("full_like", input, _number("full_like", "fill_value", fill_value), dtype, requires_grad)
+    shape, dtype = _like("full_like", input, dtype)
+    return _made(np.full(shape, _number("full_like", "fill_value", fill_value)).astype(dtype), requires_grad)
 
 
 def arange(start: float, end: float | None = None, step: float = 1, dtype: Any = None,
@@ -140,53 +149,10 @@ def linspace(start: float, end: float, steps: int, dtype: Any = np.float32,
 def eye(n: int, m: int | None = None, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """The n×n identity matrix, or n×m, with ones at [i, i].
 
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError or ValueError for what is not a
-    size.
+    dtype: float32 if left out; requires_grad: floats only. Raises TypeError or ValueError for other sizes.
     """
     rows, columns = sizes("eye", (n, n if m is None else m))
     return _made(np.eye(rows, columns, dtype=numeric("eye", dtype)), requires_grad)
-
-
-def rand(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Random numbers, uniform in [0, 1), of the shape `size` (ints, or one tuple).
-
-    dtype: of floats, float32 if left out. requires_grad: as of a Tensor. Raises TypeError for an invalid size
-    or dtype, ValueError for a length below 0.
-    """
-    shape, dtype = sizes("rand", size), numeric("rand", dtype, "f")
-    if dtype == np.float16:  # whose rounding would make a 1 of the greatest: multiples of 2⁻¹¹
-        return _made((generator().integers(0, 1 << 11, shape) / (1 << 11)).astype(dtype), requires_grad)
-    return _made(generator().random(shape, _drawn(dtype)), requires_grad)
-
-
-def randn(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Random numbers, normal with mean 0 and variance 1, of the shape `size` (ints, or one tuple).
-
-    dtype: of floats, float32 if left out. requires_grad: as of a Tensor. Raises TypeError for an invalid size
-    or dtype, ValueError for a length below 0.
-    """
-    shape, dtype = sizes("randn", size), numeric("randn", dtype, "f")
-    return _made(np.asarray(generator().standard_normal(shape, _drawn(dtype))).astype(dtype), requires_grad)
-
-
-def rand_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """rand, of the shape and dtype of `input`, a tensor or an array, or of another dtype, of floats.
-
-    requires_grad: as of a Tensor. Raises TypeError for anything but an array, and a dtype that is not of
-    floats.
-    """
-    shape, have = _like("rand_like", input)
-    return rand(shape, dtype=have if dtype is None else dtype, requires_grad=requires_grad)
-
-
-def randn_like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """randn, of the shape and dtype of `input`, a tensor or an array, or of another dtype, of floats.
-
-    requires_grad: as of a Tensor. Raises TypeError for anything but an array, and a dtype that is not of
-    floats.
-    """
-    shape, have = _like("randn_like", input)
-    return randn(shape, dtype=have if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def randint(low: int, high: int | tuple[int, ...], size: tuple[int, ...] | None = None,
@@ -218,20 +184,11 @@ def _made(array, requires_grad):
     return out
 
 
-def _filled(who, input, number, dtype, requires_grad):
-    shape, have = _like(who, input)
-    dtype = have if dtype is None else numeric(who, dtype)
-    return _made(np.full(shape, number).astype(dtype), requires_grad)
-
-
-def _drawn(dtype):
-    return np.float64 if dtype.itemsize > 4 else np.float32
-
-
-def _like(who, input):
+def _like(who, input, dtype, kinds="fiub"):
+    """The shape of `input`, and the dtype, which is that of `input` if it is left out."""
     if not isinstance(input, (Tensor, np.ndarray)):
         raise TypeError(f"{who}: the input is a {type(input).__name__}, wanted a Tensor or an array")
-    return input.shape, input.dtype
+    return input.shape, numeric(who, input.dtype if dtype is None else dtype, kinds)
 
 
 def _number(who, name, value):
@@ -243,8 +200,8 @@ def _number(who, name, value):
     return value
 
 
-def _usual(number):
-    return np.bool_ if isinstance(number, bool) else np.int64 if isinstance(number, int) else np.float32
+def _drawn(dtype):
+    return np.float64 if dtype.itemsize > 4 else np.float32
 
 
 class _Module(ModuleType):

@@ -17,6 +17,22 @@ def _to(dtype, doc):
     return method
 
 
+def _new(name, number):
+    def method(self, *size: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        return _filled(self, name, size, number, dtype, requires_grad)
+    method.__doc__ = f"""new_full(size, {number}), of ints or one tuple: in this tensor's dtype or another.
+
+    requires_grad: floats only. Raises TypeError for what is not a size or a dtype, ValueError for a length
+    below 0.
+    """
+    return method
+
+
+def _filled(like, who, size, number, dtype, requires_grad):
+    dtype = like.dtype if dtype is None else numeric(who, dtype)
+    return like._shared(np.full(sizes(who, size), number).astype(dtype)).requires_grad_(requires_grad)
+
+
 class Converting:
     """What Tensor inherits from here."""
 
@@ -41,8 +57,7 @@ class Converting:
     def to(self, dtype: Any) -> Tensor:
         """In another dtype, one of NumPy's or another tensor's; the tensor itself if it has that already.
 
-        No gradient flows through integers and booleans. Raises TypeError for anything but a dtype: there is
-        one device, the CPU.
+        No gradient flows through integers and booleans. Raises TypeError for what is no dtype (nor device).
         """
         dtype = numeric("to", dtype.dtype if hasattr(dtype, "_operation") else dtype)
         return self if dtype == self.dtype else self.astype(dtype)
@@ -52,10 +67,8 @@ class Converting:
         return self.to(other.dtype)
 
     def tolist(self) -> Any:
-        """The entries as Python's numbers, in nested lists; of a scalar, the number.
-
-        Raises nn.TraceError while a network is traced, which may not depend on values.
-        """
+        """The entries as Python's numbers, in nested lists; of a scalar, the number. Raises nn.TraceError
+        while a network is traced, which may not depend on values."""
         return self._value("tolist()").tolist()
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -73,23 +86,4 @@ class Converting:
         """
         return _filled(self, "new_full", (size,), fill_value, dtype, requires_grad)
 
-    def new_zeros(self, *size: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        """Zeros, of the shape `size`, in this tensor's dtype or another.
-
-        requires_grad: floats only. Raises TypeError for what is not a size or a dtype, ValueError for a
-        length below 0.
-        """
-        return _filled(self, "new_zeros", size, 0, dtype, requires_grad)
-
-    def new_ones(self, *size: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        """Ones, of the shape `size`, in this tensor's dtype or another.
-
-        requires_grad: floats only. Raises TypeError for what is not a size or a dtype, ValueError for a
-        length below 0.
-        """
-        return _filled(self, "new_ones", size, 1, dtype, requires_grad)
-
-
-def _filled(like, who, size, number, dtype, requires_grad):
-    dtype = like.dtype if dtype is None else numeric(who, dtype)
-    return like._shared(np.full(sizes(who, size), number).astype(dtype)).requires_grad_(requires_grad)
+    new_zeros, new_ones = _new("new_zeros", 0), _new("new_ones", 1)

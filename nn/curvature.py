@@ -24,15 +24,13 @@ from typing import Any
 import numpy as np
 
 from . import functional as F
+from .arguments import is_int
 from .half import wide
 from .jacobians import hessian_rows, leaves
 from .module import Module
-from .parameter import Parameter
 from .random import generator
 from .tensor import Operand, Tensor
 from .walk import walk
-
-__all__ = ["fisher_diag", "gauss_newton_diag", "hessian_diag", "per_sample_grads"]
 
 Loss = Callable[[Tensor, Any], Tensor]
 
@@ -47,15 +45,14 @@ def hessian_diag(f: Callable[..., Tensor], x: Operand | Sequence[Operand], sampl
     rng: where the signs come from; nn.random.generator() if left out.
     Raises ValueError for another number of samples, and what nn.hvp raises.
     """
-    if samples is not None and (isinstance(samples, bool) or not isinstance(samples, (int, np.integer))
-                                or samples < 1):
+    if samples is not None and not (is_int(samples) and samples >= 1):
         raise ValueError(f"hessian_diag: samples is {samples!r}, wanted None or an int of at least 1")
     xs = leaves("hessian_diag", x)
     product = hessian_rows("hessian_diag", f, xs)
     if samples is None:
         diagonal = [np.empty(t.shape, t.dtype) for t in xs]
         unit = [np.zeros(t.shape, t.dtype) for t in xs]
-        for part, direction, k in zip(diagonal, unit, range(len(xs)), strict=True):
+        for k, (part, direction) in enumerate(zip(diagonal, unit, strict=True)):
             for at in np.ndindex(part.shape):
                 direction[at] = 1
                 part[at] = product(unit)[k][at]
@@ -79,7 +76,9 @@ def per_sample_grads(model: Module, loss: Loss, x: Operand, y: Any) -> dict[str,
     grads = {name: np.zeros((len(x), *p.shape), p.dtype) for name, p in parameters.items()}
     for n in range(len(x)):
         value = loss(model(Tensor(x[n:n + 1])), y[n:n + 1])
-        _check_loss("per_sample_grads", value)
+        if not isinstance(value, Tensor) or value.size != 1:
+            came = f"shape {value.shape}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            raise ValueError(f"per_sample_grads: the loss gave {came}, wanted a Tensor of one element")
         for name, g in _gradients(value, np.ones(value.shape), parameters):
             grads[name][n] = g
     return grads
@@ -154,14 +153,7 @@ def _ready(who, model, x, y):
     return {name: p for name, p in model.named_parameters() if p.requires_grad}, x, y
 
 
-def _check_loss(who, value):
-    if not isinstance(value, Tensor) or value.size != 1:
-        came = f"shape {value.shape}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-        raise ValueError(f"{who}: the loss gave {came}, wanted a Tensor of one element")
-
-
-def _gradients(out: Tensor, v: np.ndarray,
-               parameters: dict[str, Parameter]) -> Iterator[tuple[str, np.ndarray]]:
+def _gradients(out, v, parameters) -> Iterator[tuple[str, np.ndarray]]:
     """(name, gradient of ⟨v, out⟩) for the parameters that it was computed from; the graph is kept."""
     if out.requires_grad:
         grads, _ = walk(out._operation, np.asarray(v, wide(out.dtype)), True)

@@ -13,23 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from . import jacobian_mistakes as mistakes
+from .arguments import is_floats
 from .context import within
-from .jacobian_mistakes import (
-    axes_named,
-    constant_factor,
-    level_difference,
-    missing_mask,
-    not_transposed,
-    only_entry,
-    outer_product,
-    same,
-    wrong_axis,
-)
-from .operation import Operation
+from .jacobian_mistakes import axes_named, only_entry, same
+from .operation import Operation, ancestors
 from .rules import Rule
 from .tensor import Tensor, TraceError
-
-__all__ = ["diagnose", "diagnose_shape"]
 
 MOST = 200_000  # entries of a Jacobian that is looked at
 
@@ -47,7 +37,7 @@ def diagnose(check: Any, i: int) -> str | None:
         found = _undetached(check, i, right)
         return found or "it is zero: nothing is sent back (a None, a `needs` that is misread, a cut graph?)"
     y, x = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays[i].shape
-    plain = constant_factor(have, right, y, x)
+    plain = mistakes.constant_factor(have, right, y, x)
     through = _dropped(check, i, have) or _undetached(check, i, right)
     if plain and not (through and "times" in plain):  # ½ and 2 may be a use of two
         return plain
@@ -56,13 +46,13 @@ def diagnose(check: Any, i: int) -> str | None:
     for words, candidate in _candidates(check, i, want, y, x):
         if same(candidate, right, right):  # a symmetry of the right one explains nothing
             continue
-        for sign, flipped in ((1, ""), (-1, ", and its sign is flipped")):
-            if same(have, sign * candidate, right):
-                return words + flipped
-    return (_operand(check, i, right) or _scaled(check, have, right, y) or missing_mask(have, right)
-            or wrong_axis(have, right, y, x) or _half(check, i, have, right, y, x)
-            or level_difference(have, right, y, x) or outer_product(have, right, y, x)
-            or not_transposed(have, right, y, x))
+        flipped = _flipped(have, candidate, right)
+        if flipped is not None:
+            return words + flipped
+    return (_operand(check, i, right) or _scaled(check, have, right, y) or mistakes.missing_mask(have, right)
+            or mistakes.wrong_axis(have, right, y, x) or _half(check, i, have, right, y, x)
+            or mistakes.level_difference(have, right, y, x) or mistakes.outer_product(have, right, y, x)
+            or mistakes.not_transposed(have, right, y, x))
 
 
 def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
@@ -76,6 +66,13 @@ def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
                 if same(have.sum(axes, keepdims=keep), want, want):
                     return f"the sum over {axes_named(axes)} of it is missing (a missing unbroadcast)"
     return None
+
+
+def _flipped(have, candidate, want):
+    """What to say of the sign, where the candidate explains what came; None where it does not."""
+    if same(have, candidate, want):
+        return ""
+    return ", and its sign is flipped" if same(have, -candidate, want) else None
 
 
 def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
@@ -121,7 +118,7 @@ def _operand(check, i, right):
     try:
         _, saved = check.rule.forward(*arrays, **check.attrs)
         for j, kept in enumerate(saved or ()):
-            if not isinstance(kept, np.ndarray) or kept.dtype.kind != "f" or kept.ndim < 2:
+            if not is_floats(kept) or kept.ndim < 2:
                 continue
             name = next((check.argument(k) for k, x in enumerate(arrays) if x is kept), f"saved[{j}]")
             for words, changed in (("a transpose is missing, or one too many, at", kept.mT),
@@ -130,22 +127,18 @@ def _operand(check, i, right):
                     continue
                 trial = (*saved[:j], changed, *saved[j + 1:])
                 needs = [k == i for k in range(len(arrays))]
-                rows = _rows(lambda v, t=trial, n=needs: check.rule.vjp(v, t, n)[i], shape, arrays[i].shape)
-                if same(rows, right, right):
+                changed = rows(lambda v, t=trial, n=needs: check.rule.vjp(v, t, n)[i], shape, arrays[i].shape)
+                if same(changed, right, right):
                     return f"{words} {name}"
     except Exception:  # a wrong vjp may fail on this: then it is not the mistake
         return None
     return None
 
 
-def _rows(vjp: Callable, y: tuple, x: tuple) -> np.ndarray:
+def rows(vjp: Callable, y: tuple, x: tuple) -> np.ndarray:
     """The Jacobian, a row for each unit cotangent."""
-    rows = []
-    for k in np.ndindex(y):
-        v = np.zeros(y)
-        v[k] = 1
-        rows.append(vjp(v))
-    return np.array(rows).reshape(*y, *x)
+    units = np.eye(int(np.prod(y))).reshape(-1, *y)
+    return np.array([vjp(v) for v in units]).reshape(*y, *x)
 
 
 def _half(check, i, have, want, y, x):
@@ -181,9 +174,9 @@ def _scaled(check, have, want, y):
                                      (f"a factor is one too many: {name}", want * factor),
                                      (f"it is multiplied by {name}, not divided", want * factor * factor),
                                      (f"it is divided by {name}, not multiplied", want / factor / factor)):
-                for sign, flipped in ((1, ""), (-1, ", and its sign is flipped")):
-                    if same(have, sign * candidate, want):
-                        return words + flipped
+                flipped = _flipped(have, candidate, want)
+                if flipped is not None:
+                    return words + flipped
     return None
 
 
@@ -193,7 +186,7 @@ def _dropped(check, i, have):
     if rule is None or rule.twin is None:
         return None
     leaf = Tensor(check.arrays[i], requires_grad=True)
-    inputs = [Tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in check.arrays]
+    inputs = [Tensor(x) if is_floats(x) else x for x in check.arrays]
     inputs[i] = leaf
     y = rule.twin(*inputs, **check.attrs)
 
@@ -202,7 +195,7 @@ def _dropped(check, i, have):
             leaf.grad = None
             y.backward(v, retain_graph=True)
             return np.zeros(leaf.shape) if leaf.grad is None else leaf.grad
-        return _rows(gradient, y.shape, leaf.shape)
+        return rows(gradient, y.shape, leaf.shape)
 
     whole = jacobian()
     for operation, k in _ways(y):
@@ -222,17 +215,8 @@ def _dropped(check, i, have):
 
 def _ways(y):
     """(operation, k) for every input k through which a gradient of y flows."""
-    seen, stack = {y._operation}, [y._operation]
-    while stack:
-        operation = stack.pop()
-        if type(operation) is not Operation:
-            continue
-        for k, parent in enumerate(operation.parents):
-            if parent is not None:
-                yield operation, k
-                if parent not in seen:
-                    seen.add(parent)
-                    stack.append(parent)
+    return ((operation, k) for operation in ancestors(y._operation)
+            for k, parent in enumerate(operation.parents) if parent is not None)
 
 
 class _Attach:

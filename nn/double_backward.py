@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import is_floats
 from .operation import Operation
 from .rules.record import CONSTANT, DERIVED, OUTPUT, Rule
 from .rules.shapes import clone
@@ -60,12 +61,13 @@ def _linked_saved(operation, g):
             return kept
         if type(parent) is Operation:
             return shared(np.asarray(kept), parent)
-        return parent if parent._data is kept else shared(np.asarray(kept), _link([parent], parent.shape))
+        if parent._data is kept:
+            return parent
+        return shared(np.asarray(kept), Operation(clone, [parent], None, parent.shape))  # hands g on as it is
 
     return linked(operation.rule, "double backward", operation.saved, operation.attrs or {}, input_of,
                   lambda kept: shared(np.asarray(kept), operation),
-                  lambda: [input_of(i, x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-                           for i, x in enumerate(operation.inputs)])
+                  lambda: [input_of(i, x) if is_floats(x) else x for i, x in enumerate(operation.inputs)])
 
 
 def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, input_of: Callable[[int, Any], Any],
@@ -73,8 +75,7 @@ def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, input_of: Ca
     """What a rule saved, with Tensors for all in it that depends on the inputs.
 
     input_of(i, array), output_of(array): the Tensors that stand for the input i and the output. inputs(): all
-    inputs, for rule.derive. Raises RuntimeError, which names the rule and `mode`, if it does not say what it
-    saves.
+    inputs, for rule.derive. Raises RuntimeError, with the rule and `mode`, if it does not say what it saves.
     """
     if saved is None:
         return None
@@ -99,8 +100,7 @@ def _through_twin(operation, g):
     arrays = rule.restored(operation.saved) if rule.restored else operation.inputs
     ends = [None if parent is None else Operation(END, (), None, parent.shape)
             for parent in operation.parents]
-    inputs = [g._shared(x, end) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-              for x, end in zip(arrays, ends, strict=True)]
+    inputs = [g._shared(x, end) if is_floats(x) else x for x, end in zip(arrays, ends, strict=True)]
     y = rule.twin(*inputs, **(operation.attrs or {}))
     parents = {end: parent for end, parent in zip(ends, operation.parents, strict=True) if end is not None}
     grads = back_to(parents, y._operation, g)
@@ -114,11 +114,6 @@ def back_to(ends: dict[Operation, Any], root: Operation | None, g: Any) -> dict[
     for end, parent in ends.items():
         end.rule, end.parents = clone, [parent]
     return grads
-
-
-def _link(parents, shape):
-    """An operation that hands a gradient on as it is."""
-    return Operation(clone, parents, None, shape)
 
 
 def in_dtype(dtype: np.dtype, t: Any) -> Any:

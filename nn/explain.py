@@ -10,8 +10,6 @@ from .arguments import Tensor
 from .operation import FREED, Operation
 from .versions import owner
 
-__all__ = ["explain"]
-
 WIDTH = 70  # of a column, at most
 MOST = 200  # operations that are shown: the last ones, which backward meets first
 
@@ -32,11 +30,12 @@ def explain(output: Tensor) -> str:
     operations, leaves = _in_order(output._operation)
     names = {leaf: f"w{i}" for i, leaf in enumerate(leaves, 1)}
     names |= {operation: f"t{i}" for i, operation in enumerate(operations, 1)}
-    kept, seen = [], {id(owner(leaf._data)) for leaf in leaves}
-    for operation in operations:
-        kept.append(_bytes(operation, seen))
-    lines = [(f"{names[one]} = {one.rule.name}({_arguments(one, names)})", str(one.shape), size,
-              one.rule.formula) for one, size in zip(operations, kept, strict=True)]
+    lines, seen = [], {id(owner(leaf._data)) for leaf in leaves}
+    for one in operations:
+        arguments = ["·" if parent is None else names[parent] for parent in one.parents]
+        arguments += [f"{key}={_short(value)}" for key, value in (one.attrs or {}).items()]
+        made = f"{names[one]} = {one.rule.name}({', '.join(arguments)})"
+        lines.append((made, str(one.shape), _bytes(one, seen), one.rule.formula))
     shown = lines[-MOST:]
     wide = [min(WIDTH, max(len(line[k]) for line in shown)) for k in range(3)]
     head = [f"{len(operations)} operations from {len(leaves)} tensors that require grad; "
@@ -63,11 +62,6 @@ def _in_order(root):
             stack.append((operation, True))
             stack += [(parent, False) for parent in reversed(operation.parents) if parent is not None]
     return operations, leaves
-
-
-def _arguments(operation, names):
-    inputs = ["·" if parent is None else names[parent] for parent in operation.parents]
-    return ", ".join(inputs + [f"{key}={_short(value)}" for key, value in (operation.attrs or {}).items()])
 
 
 def _short(value: Any) -> str:

@@ -52,7 +52,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     the disk, and the file is renamed: a reader sees the old file or the new one, never a part. If the block
     or the disk fails, the old file stays and the new one is removed. So are `.part` files that killed
     processes left beside `path`.
-
     Raises: OSError, with `path` in it, for a missing or unwritable folder or a full disk.
     """
     target = os.path.realpath(os.fsdecode(path))  # a link stays a link: what it points to is replaced
@@ -141,7 +140,7 @@ def arrays_to_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str
     """
     import safetensors.numpy
 
-    arrays = {_name(name): _storable(name, array) for name, array in arrays.items()}
+    arrays = {name: _storable(name, array) for name, array in arrays.items()}
     entry = {**(metadata or {}), "crc32": _checksum(arrays, metadata or {})}
     return safetensors.numpy.save(arrays, {_ENTRY: json.dumps(entry, sort_keys=True)})
 
@@ -160,8 +159,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of a safetensors file, sorted by name, and the text that `write_arrays` put beside them.
 
-    Raises: FileError for a file that is truncated, was edited, or is something else; OSError if it can't be
-    read.
+    Raises: FileError for a file that is truncated, was edited, or is another; OSError if it can't be read.
     """
     import safetensors
 
@@ -200,20 +198,15 @@ def save(module_or_state: Any, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file by name, for `Module.load_state_dict`. BF16 comes as float32.
 
-    path: the file. Raises FileError for a file that is truncated, was edited, or is not safetensors; OSError
-    if it can't be read.
+    Raises FileError for a file at `path` that is truncated, was edited, or is another; OSError if unreadable.
     """
     return read_arrays(path)[0]
 
 
-def _name(name: str) -> str:
-    if not isinstance(name, str) or name == "__metadata__":
-        raise TypeError(f"save: array names must be text other than '__metadata__', got {name!r}")
-    return name
-
-
 def _storable(name: str, array: np.ndarray) -> np.ndarray:
     """`array` as the file wants it: little-endian and C-contiguous."""
+    if not isinstance(name, str) or name == "__metadata__":
+        raise TypeError(f"save: array names must be text other than '__metadata__', got {name!r}")
     if not isinstance(array, (np.ndarray, np.generic)):
         raise TypeError(f"save: {name!r} must be a NumPy array, got {type(array).__name__}")
     if array.dtype.newbyteorder("=") not in _KNOWN:
@@ -238,15 +231,10 @@ def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> np.ndarr
 
 
 def _metadata(content: bytes) -> dict[str, str] | None:
-    """Our entry of the header's metadata; None for a file from elsewhere.
-
-    Raises ValueError for an entry that is damaged or has another name, since its checksum would be passed
-    over.
-    """
+    """Our entry of the header's metadata; None for a file from elsewhere. Raises ValueError for an entry that
+    is damaged or has another name, since its checksum would be passed over."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")], object_pairs_hook=_once)
-    entries = header.get("__metadata__", {})
-    if not isinstance(entries, dict) or not all(isinstance(text, str) for text in entries.values()):
-        raise ValueError("the metadata is damaged (wanted a map of text to text)")
+    entries = _texts(header.get("__metadata__", {}))
     if _ENTRY not in entries:
         for name, text in entries.items():
             if _is_ours(text):
@@ -261,9 +249,13 @@ def _metadata(content: bytes) -> dict[str, str] | None:
         entry = json.loads(entries[_ENTRY], object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the metadata is damaged ({error})") from error
-    if not isinstance(entry, dict) or not all(isinstance(text, str) for text in entry.values()):
+    return _texts(entry)
+
+
+def _texts(given: Any) -> dict[str, str]:
+    if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
         raise ValueError("the metadata is damaged (wanted a map of text to text)")
-    return entry
+    return given
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import ERRORS, named, plain
+from .arguments import ERRORS, is_floats, named, plain
 from .backward import grad, gradients
 from .context import ambient, within
 from .double_backward import calling_on_tensors, linked, origins_of, unable
@@ -26,8 +26,6 @@ from .operation import Operation
 from .rules import Rule
 from .tensor import Operand, Tensor, apply, rule_in_float32, shared
 from .walk import fit, repeat
-
-__all__ = ["Dual", "jvp"]
 
 
 def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
@@ -38,7 +36,6 @@ def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
         the shape and the dtype of its primal (which is floating-point). f takes Tensors and gives one.
     Calls of jvp may be nested. Where f meets a tensor that requires grad, and no_grad is not on, both
     results are recorded, so that backward goes through them: the gradient of a jvp.
-
     Raises TypeError or ValueError for tangents that do not fit, TypeError if f gives no Tensor, and
     RuntimeError for an operation without a forward mode, or if f itself calls backward on what it is given.
     """
@@ -96,10 +93,8 @@ class Dual(Tensor):
     def _check_writable(self, operation, value):
         raise RuntimeError(f"{operation}: a write would lose the tangent of nn.jvp; compute a new tensor")
 
-    def _no_write(self, other):
-        return NotImplemented  # so t += v computes t = t + v
-
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = _no_write
+    # t += v computes t = t + v
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = lambda self, other: NotImplemented
 
 
 def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
@@ -167,10 +162,6 @@ def _one(i, n):
     return [k == i for k in range(n)]
 
 
-def _slope_of_arrays(y, x, v):
-    return grad(y, x, v)[0]
-
-
 def _slope(y, x, v):
     """The gradient of ⟨v, y⟩ in the leaf x, where y and v may carry tangents and x does not: its own tangent
     is the gradient of ⟨v, ẏ⟩ + ⟨v̇, y⟩, as derivatives may be taken in any order."""
@@ -187,8 +178,7 @@ def _slope(y, x, v):
 def _through_twin(rule, inputs, primals, attrs, level):
     """The rule's own value, and the tangent of its twin, whose rules have a forward mode."""
     y = apply(rule, *primals, **attrs)
-    twins = rule.twin(*(shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-                        for x in inputs), **attrs)
+    twins = rule.twin(*(shared(x) if is_floats(x) else x for x in inputs), **attrs)
     if not (isinstance(twins, Dual) and twins.level == level):
         return y, shared(np.zeros(y.shape, y.dtype))
     return y, twins.tangent if twins.dtype == y.dtype else twins.tangent.astype(y.dtype)
@@ -215,7 +205,7 @@ def _on_arrays(rule, primals, moving, attrs):
     y, saved = _forward(rule, primals, attrs)
     change, n = None, len(primals)
     for i, t in moving.items():
-        part = tangent(rule, t._data, i, n, saved, attrs, y.shape, _slope_of_arrays)
+        part = tangent(rule, t._data, i, n, saved, attrs, y.shape, lambda y, x, v: grad(y, x, v)[0])
         change = part if change is None else change + part
     return shared(y), shared(np.asarray(_repeated(rule, change, y.shape), y.dtype))
 
@@ -229,8 +219,7 @@ def _on_tensors(rule, primals, moving, attrs):
         _, saved = _forward(rule, primals, attrs)
     saved = linked(rule, "forward mode", saved, attrs,
                    lambda i, kept: primals[i] if isinstance(primals[i], Tensor) else kept, lambda kept: y,
-                   lambda: [shared(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-                            for x in primals])
+                   lambda: [shared(x) if is_floats(x) else x for x in primals])
     change = None
     for i, t in moving.items():
         part = tangent(rule, t, i, n, saved, attrs, y.shape, _slope)

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import is_floats
 from .backward import gradients
 from .context import no_grad, within
-from .diagnose import diagnose, diagnose_shape
+from .diagnose import diagnose, diagnose_shape, rows
 from .forward_mode import jvp
 from .rules import RULES, Rule
 from .rules.record import CONSTANT, DERIVED, OUTPUT
@@ -44,7 +45,6 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
     tolerance: relative to the greatest entry of the gradient.
     order: 2 checks the double backward, too, and forward against reverse mode (which for a Rule that
         says how its forward mode goes is checked at order 1 already). A surrogate is checked once.
-
     Raises GradcheckError; TypeError for float32, which has too few digits for a difference;
     ValueError if there is nothing to check, or equal inputs give unequal outputs; at order 2
     RuntimeError for an operation without a forward mode or a double backward.
@@ -105,8 +105,7 @@ class _Check:
         self.rule = None      # if the function is a rule
         inputs = [x.data if isinstance(x, Tensor) else x for x in inputs]
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
-        self.floats = [i for i, x in enumerate(self.arrays)
-                       if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+        self.floats = [i for i, x in enumerate(self.arrays) if is_floats(x)]
         if not self.floats:
             raise ValueError(f"gradcheck: {name}: there is no floating-point array to check among the inputs")
         for i in self.floats:
@@ -214,12 +213,7 @@ class _Check:
     def jacobians(self, i):
         """∂f/∂xᵢ as backward has it, row by row, and by differences of every argument, column by column."""
         shape = self.value().shape
-        rows = []
-        for k in np.ndindex(shape):
-            v = np.zeros(shape)
-            v[k] = 1
-            rows.append(self.gradients(v, [i])[0])
-        have = np.array(rows).reshape(*shape, *self.arrays[i].shape)
+        have = rows(lambda v: self.gradients(v, [i])[0], shape, self.arrays[i].shape)
         want = {}
         for j in self.floats:
             x = self.arrays[j]

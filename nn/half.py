@@ -2,8 +2,7 @@
 
 In float16 a sum of ones stops at 2048, where 1 is half a step, and squares overflow from 256 on. So every
 operation that computes converts float16 to float32 and rounds its result, once; gradients are float32 on
-their way back, and rounded where they are given out (Micikevicius et al., "Mixed precision training", 2018,
-section 3.3).
+their way back, and rounded where they are given out (Micikevicius et al., "Mixed precision training", 2018).
 """
 
 from __future__ import annotations
@@ -24,10 +23,7 @@ def is_half(x: Any) -> bool:
 
 def any_half(given: Iterable[Any]) -> bool:
     """Whether one of them is."""
-    for x in given:
-        if getattr(getattr(x, "_data", x), "itemsize", 0) == 2 and is_half(x):
-            return True
-    return False
+    return any(getattr(getattr(x, "_data", x), "itemsize", 0) == 2 and is_half(x) for x in given)
 
 
 def wide(dtype: np.dtype) -> np.dtype:

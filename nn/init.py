@@ -27,11 +27,8 @@ if TYPE_CHECKING:  # to load numpy.random takes a third of the time of `import n
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Entries of tensor uniform between a and b; returns it.
-
-    Drawn from generator. Raises ValueError for bounds without a <= b, TypeError for what is not a Tensor of
-    floats.
-    """
+    """Entries of tensor uniform between a and b; returns it. Drawn from generator. Raises ValueError for
+    bounds without a <= b, TypeError for what is not a Tensor of floats."""
     if not a <= b:
         raise ValueError(f"uniform_: a must be at most b, got {a} and {b}")
     return _fill("uniform_", tensor, lambda rng, shape: rng.uniform(a, b, shape), generator)
@@ -39,10 +36,8 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
             generator: Generator | None = None) -> Tensor:
-    """Entries of tensor normal with that mean and standard deviation std; returns it.
-
-    Drawn from generator. Raises ValueError for an std below 0, TypeError for what is not a Tensor of floats.
-    """
+    """Entries of tensor normal with that mean and standard deviation std; returns it. Drawn from generator.
+    Raises ValueError for an std below 0, TypeError for what is not a Tensor of floats."""
     if not std >= 0:
         raise ValueError(f"normal_: std must be >= 0, got {std}")
     return _fill("normal_", tensor, lambda rng, shape: rng.normal(mean, std, shape), generator)
@@ -94,29 +89,23 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The matrix `tensor` with ones on its diagonal, zeros elsewhere; returns it.
-
-    Raises ValueError for what is not a matrix, TypeError for what is not a Tensor of floats.
-    """
+    """The matrix `tensor` with ones on its diagonal, zeros elsewhere; returns it. Raises ValueError for what
+    is not a matrix, TypeError for what is not a Tensor of floats."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: the tensor has shape {tensor.shape}, wanted a matrix")
     return _fill("eye_", tensor, lambda rng, shape: np.eye(*shape))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Uniform in ±gain·√(6/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 16.
-
-    Fills tensor from generator. Raises ValueError for fewer than two axes.
-    """
+    """Uniform in ±gain·√(6/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 16. Fills tensor from generator.
+    Raises ValueError for fewer than two axes."""
     bound = gain * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal with standard deviation gain·√(2/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 12.
-
-    Fills tensor from generator. Raises ValueError for fewer than two axes.
-    """
+    """Normal with standard deviation gain·√(2/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 12. Fills
+    tensor from generator. Raises ValueError for fewer than two axes."""
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))), generator)
 
 
@@ -136,8 +125,7 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
                     generator: Generator | None = None) -> Tensor:
     """Normal with standard deviation gain/√fan. He et al. (2015); mode and a as in kaiming_uniform_.
 
-    nonlinearity: the unit that follows. Fills tensor from generator. Raises ValueError as kaiming_uniform_
-    does.
+    nonlinearity: the unit that follows. Fills tensor from generator. Raises what kaiming_uniform_ does.
     """
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 

@@ -20,8 +20,6 @@ from .operation import LEAF
 from .tensor import Operand, Tensor
 from .walk import walk
 
-__all__ = ["hvp", "jacobian", "leaves"]
-
 # What a pass forward costs in passes back: 2, measured by `espalier bench modes` on a small network. It runs
 # f anew for each column, where a pass back finds all that it needs from the one pass forward.
 FORWARD_COSTS = 2
@@ -77,7 +75,6 @@ def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
     Reverse over reverse: ⟨∇f, v⟩ is computed with create_graph, and differentiated. (The other way, the
     gradient of a jvp, gives the same in the same time; but needs of every rule both a jvp and a vjp on
     Tensors, and this the vjp alone.) Pearlmutter (1994).
-
     Raises ValueError if v does not fit x or f gives more than one element, TypeError if it gives no Tensor,
     RuntimeError for an operation without a double backward.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arguments import Dims, Operand, Tensor, as_indices
+from .arguments import Dims, Operand, Tensor, as_indices, is_int, is_number
 from .explain import explain
 from .rules import RULES, choices, cumulative, gathering, norm, order, reductions, softmax
 
@@ -28,6 +28,25 @@ def _reduction(rule):
     return method
 
 
+def _spread(rule):
+    def method(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+        return self._apply(rule, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
+    method.__doc__ = f"""{rule.formula}
+
+    dim: an axis, a tuple of axes, or None for all. correction: c, for the denominator n − c. keepdim: whether
+    the axes stay, at length 1. Raises ValueError if the denominator is not positive.
+    """
+    return method
+
+
+def _at_places(rule, x, index, dim, *src):
+    """A rule that looks up along an axis, for which scalars are vectors of one, as in PyTorch."""
+    dim, index = x._axis(dim), as_indices(index)
+    if x.ndim and index.ndim:
+        return x._apply(rule, x, index, *src, dim=dim)
+    return x._apply(rule, *map(_listed, (x, index, *src)), dim=dim)
+
+
 def _listed(x):
     """A scalar as a vector of one: as in PyTorch, methods that work along an axis take it for that."""
     if not isinstance(x, (int, float)):
@@ -36,10 +55,8 @@ def _listed(x):
 
 
 class Methods:
-    """What Tensor inherits from here. `self._apply` is nn.tensor.apply: it applies a rule to tensors.
-
-    Rules whose record says method=True are added below the class.
-    """
+    """What Tensor inherits from here. `self._apply` is nn.tensor.apply: it applies a rule to tensors. Rules
+    whose record says method=True are added below the class."""
 
     __slots__ = ()
 
@@ -48,14 +65,6 @@ class Methods:
         return self._apply(choices.clamp, self, min, max)
 
     clip = clamp
-
-    def maximum(self, other: Operand) -> Tensor:
-        """The greater of this and other, entry by entry; of equals each gets half the gradient."""
-        return self._apply(choices.maximum, self, other)
-
-    def minimum(self, other: Operand) -> Tensor:
-        """The lesser of this and other, entry by entry; of equals each gets half the gradient."""
-        return self._apply(choices.minimum, self, other)
 
     def where(self, condition: Operand, other: Operand) -> Tensor:
         """This where the condition holds, else other."""
@@ -72,13 +81,7 @@ class Methods:
     argmax, argmin = map(_reduction, (order.argmax, order.argmin))
     any, all = map(_reduction, (reductions.any, reductions.all))
 
-    def var(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-        """The variance over `dim`, with n − correction in the denominator.
-
-        keepdim: whether the axes stay, at length 1. Raises ValueError if the denominator is
-        not positive.
-        """
-        return self._apply(reductions.var, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
+    var, std = map(_spread, (reductions.var, reductions.std))
 
     def norm(self, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
         """The p-norm (Σ|x|ᵖ)¹ᐟᵖ over `dim`, an axis, a tuple of axes, or None for all.
@@ -88,17 +91,9 @@ class Methods:
         TypeError for integers, ValueError for another p, and for an infinite or negative one over nothing.
         """
         p = 2 if p is None or p == "fro" else p
-        if isinstance(p, (bool, str)) or not isinstance(p, (int, float, np.number)) or np.isnan(p):
+        if not is_number(p) or np.isnan(p):
             raise ValueError(f"norm: p is {p!r}, wanted a number, or 'fro' for 2")
         return self._apply(norm.norm, self, p=float(p), dim=self._axes(dim), keepdim=keepdim)
-
-    def std(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-        """The square root of the variance over `dim`, with n − correction in its denominator.
-
-        keepdim: whether the axes stay, at length 1. Raises ValueError if the denominator is
-        not positive.
-        """
-        return self._apply(reductions.std, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
 
     def cumsum(self, dim: int) -> Tensor:
         """The running sums along `dim`."""
@@ -119,10 +114,8 @@ class Methods:
     # By an index
 
     def index_select(self, dim: int, index: Operand) -> Tensor:
-        """The slices of `dim` that `index`, a list of integers, names, in its order.
-
-        Raises TypeError for anything but such a list, IndexError for an integer that is not there.
-        """
+        """The slices of `dim` that `index`, a list of integers, names, in its order. Raises TypeError for
+        anything but such a list, IndexError for an integer that is not there."""
         dim = self._axis(dim)
         index = as_indices(index)
         index = index.numpy() if hasattr(index, "_operation") else index
@@ -141,18 +134,12 @@ class Methods:
 
     def gather(self, dim: int, index: Operand) -> Tensor:
         """y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on."""
-        dim, index = self._axis(dim), as_indices(index)
-        if self.ndim and index.ndim:
-            return self._apply(gathering.gather, self, index, dim=dim)
-        y = self._apply(gathering.gather, _listed(self), _listed(index), dim=dim)
-        return y if index.ndim else y.reshape(())
+        y = _at_places(gathering.gather, self, index, dim)
+        return y if np.ndim(getattr(index, "_data", index)) else y.reshape(())
 
     def scatter_add(self, dim: int, index: Operand, src: Operand) -> Tensor:
         """This with src[i, j] added at [index[i, j], j] for dim 0, [i, index[i, j]] for dim 1, and so on."""
-        dim, index = self._axis(dim), as_indices(index)
-        if self.ndim and index.ndim:
-            return self._apply(gathering.scatter_add, self, index, src, dim=dim)
-        y = self._apply(gathering.scatter_add, _listed(self), _listed(index), _listed(src), dim=dim)
+        y = _at_places(gathering.scatter_add, self, index, dim, src)
         return y if self.ndim else y.reshape(())
 
     def tril(self, diagonal: int = 0) -> Tensor:
@@ -165,7 +152,7 @@ class Methods:
 
     def _triangle(self, op, diagonal, shift=0):
         """Of each matrix, where an entry lies on or below the diagonal number diagonal + shift."""
-        if isinstance(diagonal, bool) or not isinstance(diagonal, (int, np.integer)):
+        if not is_int(diagonal):
             raise TypeError(f"{op}: diagonal is {diagonal!r}, wanted an int")
         if self.ndim < 2:
             raise ValueError(f"{op}: the tensor has shape {self.shape}, wanted (…, M, N)")

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from types import SimpleNamespace
+from typing import Any
 
 from .context import Brief, undoing
 from .module import Module
 
-__all__ = ["in_mode"]
-
-T = TypeVar("T")
 _lock = Brief()
-_open: dict[Module, list[_Found]] = {}  # the calls that switched a module and have not ended
+# The calls that switched a module and have not ended, and the mode in which each found it.
+_open: dict[Module, list[SimpleNamespace]] = {}
 
 
-class _Found:
-    """The mode in which one call found a module."""
-
-    __slots__ = ("call", "training")
-
-    def __init__(self, call: object, training: bool) -> None:
-        self.call, self.training = call, training
-
-
-def in_mode(model: Any, training: bool, body: Callable[..., T], *args: Any) -> T:
+def in_mode(model: Any, training: bool, body: Callable[..., Any], *args: Any) -> Any:
     """body(*args) with all of `model` in one mode, if it is a Module; then each module has the mode it had.
 
     That holds if Ctrl-C ends the call at any point. If calls of two threads on one model overlap, the last to
@@ -33,10 +23,10 @@ def in_mode(model: Any, training: bool, body: Callable[..., T], *args: Any) -> T
     call = object()
     modules = [module for _, module in model.named_modules()] if isinstance(model, Module) else []
 
-    def switched() -> T:
+    def switched() -> Any:
         for module in modules:
             with _lock:
-                _open.setdefault(module, []).append(_Found(call, module.training))
+                _open.setdefault(module, []).append(SimpleNamespace(call=call, training=module.training))
                 module.training = training
         return body(*args)
 

@@ -25,6 +25,13 @@ M = TypeVar("M", bound="Module")
 BUFFERS = "nn.buffers"  # the key in vars(module) of a tuple of names: nobody sets an attribute with a dot
 
 
+def _as(dtype):
+    def method(self: M) -> M:
+        return self.to(dtype)
+    method.__doc__ = f"All float parameters and buffers as {dtype.__name__}: to(np.{dtype.__name__})."
+    return method
+
+
 class Module:
     """Base class of everything with parameters: set attributes in `__init__`, compute in `forward`.
 
@@ -181,17 +188,7 @@ class Module:
                     setattr(module, name, array.astype(dtype))
         return self
 
-    def float(self: M) -> M:
-        """All float parameters and buffers as float32: to(np.float32)."""
-        return self.to(np.float32)
-
-    def double(self: M) -> M:
-        """All float parameters and buffers as float64: to(np.float64)."""
-        return self.to(np.float64)
-
-    def half(self: M) -> M:
-        """All float parameters and buffers as float16: to(np.float16)."""
-        return self.to(np.float16)
+    float, double, half = map(_as, (np.float32, np.float64, np.float16))
 
     # State
 
@@ -199,8 +196,7 @@ class Module:
         """Copies of all parameters and buffers by name, for `nn.save` and `load_state_dict`.
 
         What a parametrization knows stands below the name of its weight, or of its Module:
-        "fc1.weight.parametrization.scale". Raises TypeError for a parametrization that can't say what it
-        knows.
+        "fc1.weight.parametrization.scale". Raises TypeError for a parametrization that can't say it.
         """
         return states.state_dict(_entries(self))
 

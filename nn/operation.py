@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,18 @@ class Operation:
                 raise RuntimeError(
                     f"{self.rule.name}: backward needs an array of shape {kept.shape} that was overwritten "
                     "after the forward pass; call backward before writing, or write to a copy")
+
+
+def ancestors(root: Operation) -> Iterator[Operation]:
+    """`root` and every operation that leads to it, each once; its parents are read after it was given."""
+    seen, stack = {root}, [root]
+    while stack:
+        operation = stack.pop()
+        yield operation
+        for parent in operation.parents:
+            if type(parent) is Operation and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
 
 
 def count_consumers(root: Operation) -> dict[Operation, int]:

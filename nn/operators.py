@@ -103,6 +103,7 @@ class Operators:
     __radd__, __rsub__, __rmul__ = map(_swapped, (arithmetic.add, arithmetic.sub, arithmetic.mul))
     __rtruediv__, __rpow__, __rmatmul__ = map(_swapped, (arithmetic.div, arithmetic.pow, linear.matmul))
     __and__, __or__ = map(_binary, (choices.both, choices.either))
+    maximum, minimum = map(_binary, (choices.maximum, choices.minimum))
     __lt__, __le__, __gt__ = map(_binary, (arithmetic.lt, arithmetic.le, arithmetic.gt))
     __ge__, __eq__, __ne__ = map(_binary, (arithmetic.ge, arithmetic.eq, arithmetic.ne))
     __iadd__, __isub__ = _augmented(np.add, "+="), _augmented(np.subtract, "-=")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arguments import Dims, Operand, Tensor
+from .arguments import Dims, Operand, Tensor, is_int
 from .rules import choices, gathering, order, reductions
 
 
@@ -34,7 +34,7 @@ def _extreme(best, places, two, which):
         if not x.shape[dim]:
             raise IndexError(f"{best.name}: axis {dim} of the shape {self.shape} has no entries")
         at = x._apply(places, x, dim=dim, keepdim=True)
-        values, at = x._apply(gathering.gather, x, at, dim=dim), at
+        values = x._apply(gathering.gather, x, at, dim=dim)
         if not (keepdim or keepdims):
             values, at = values.squeeze(dim), at.squeeze(dim)
         return Ordered(*(t.reshape(*self.shape) if not self.ndim else t for t in (values, at)))
@@ -72,10 +72,8 @@ class Ordering:
     min = _extreme(reductions.min, order.argmin, choices.minimum, "least")
 
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
-        """The entries along `dim` in ascending or descending order: the named tuple (values, indices).
-
-        Equals keep their order, whatever `stable` says. NaN counts as greater than all.
-        """
+        """The entries along `dim` in ascending or descending order: the named tuple (values, indices). Equals
+        keep their order, whatever `stable` says. NaN counts as greater than all."""
         return self._first(None, _axis("sort", self, dim), descending)
 
     def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
@@ -86,12 +84,11 @@ class Ordering:
         """The k greatest entries along `dim`, or the least if not `largest`: the tuple (values, indices).
 
         Of equals the first come first (PyTorch does not say which); they are in order whatever `sorted` says.
-        NaN counts as greater than all. Raises ValueError for a k that is not from 0 to the length of the
-        axis.
+        NaN counts as greater than all. Raises ValueError for a k not from 0 to the axis's length.
         """
         dim = _axis("topk", self, dim)
         n = self.shape[dim] if self.ndim else 1
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 0 <= k <= n:
+        if not is_int(k) or not 0 <= k <= n:
             raise ValueError(f"topk: k is {k!r}, wanted an int from 0 to {n}, the length of axis {dim} of "
                              f"the shape {self.shape}")
         return self._first(k, dim, largest)

@@ -16,8 +16,8 @@ class Parameter(Tensor):
 
     `parametrization` stands between it and its layer, if it is not None. What trains in its place is frozen
     with it, and has this Parameter as its `source`.
-    Raises TypeError for data that is not an array of floats, and for a parametrization that is not a
-    Parametrization.
+    Raises TypeError for data that is not an array of floats, and for what is not a Parametrization; writes to
+    a weight that its parametrization computes raise RuntimeError.
     """
 
     __slots__ = ("_parametrization", "source")
@@ -43,12 +43,7 @@ class Parameter(Tensor):
             self.requires_grad = False  # of what trains in its place, too
         self.settle()
 
-    @property
-    def requires_grad(self) -> bool:
-        """Whether this Parameter, or what its parametrization trains in its place, gets a gradient."""
-        return self._operation is not None
-
-    @requires_grad.setter
+    @Tensor.requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         Tensor.requires_grad.fset(self, wanted)
         for trainable in self.trainables():
@@ -56,20 +51,15 @@ class Parameter(Tensor):
                 trainable.requires_grad = wanted
 
     def parametrized(self) -> Tensor:
-        """What a layer multiplies by: the weight as its parametrization computes it.
-
-        While a network is traced this is the Parameter itself, for a Graph names weights and not their
-        parametrizations.
-        """
+        """What a layer multiplies by: the weight as its parametrization computes it. While a network is
+        traced this is the Parameter itself, for a Graph names weights and not their parametrizations."""
         if self._parametrization is None or ambient.context.tracer is not None:
             return self
         return self._parametrization.project(self)
 
     def trainables(self) -> list[Parameter]:
-        """What an optimizer trains: this Parameter, or what its parametrization names instead.
-
-        Raises TypeError if the parametrization names anything but Parameters.
-        """
+        """What an optimizer trains: this Parameter, or what its parametrization names instead. Raises
+        TypeError if the parametrization names anything but Parameters."""
         if self._parametrization is None:
             return [self]
         return _checked(self._parametrization, self._parametrization.trainables(self))
@@ -111,13 +101,7 @@ class Parameter(Tensor):
             with no_grad():
                 self.computed(np.array(self._parametrization.project(self).data, order="C"))
 
-    @property
-    def data(self) -> np.ndarray:
-        """The array itself; see Tensor.data. RuntimeError for a write to a weight that its parametrization
-        computes."""
-        return self._data
-
-    @data.setter
+    @Tensor.data.setter
     def data(self, value: np.ndarray) -> None:
         self._check_own("data")
         Tensor.data.fset(self, value)

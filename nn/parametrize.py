@@ -22,10 +22,8 @@ class Stateful:
     """What a parametrization knows beside the weights, as a part of the model's state."""
 
     def state_arrays(self) -> dict[str, np.ndarray]:
-        """Copies of all arrays that this object must get back to go on, by name.
-
-        Raises TypeError where it has attributes and this method is not overridden: they would be lost.
-        """
+        """Copies of all arrays that this object must get back to go on, by name. Raises TypeError where it
+        has attributes and this method is not overridden: they would be lost."""
         if vars(self):
             raise TypeError(f"{type(self).__name__} has the attributes {', '.join(vars(self))}, and no "
                             "methods state_arrays() and load_state(arrays) to save them by")
@@ -49,10 +47,8 @@ class Parametrization(Stateful):
         raise TypeError(f"{type(self).__name__} has no project method")
 
     def trainables(self, parameter: Tensor) -> list[Tensor]:
-        """The Parameters that an optimizer trains in the weight's place: the weight itself, by default.
-
-        Where they change as the training goes on, name all of them here and the present ones in `active`.
-        """
+        """The Parameters that an optimizer trains in the weight's place: the weight itself, by default. Where
+        they change as the training goes on, name all of them here and the present ones in `active`."""
         return [parameter]
 
     def active(self, parameter: Tensor) -> list[Tensor]:
@@ -66,8 +62,7 @@ class Parametrization(Stateful):
 class ModuleParametrization(Stateful):
     """Base class of what computes in place of a Module's forward, except while the Module is traced.
 
-    What a call changes it must replace and not change in place: training puts the attributes back as they
-    were when a step fails.
+    What a call changes it must replace, not change in place: when a step fails, the attributes are put back.
     """
 
     def __call__(self, module: Any, *args: Any, **kwargs: Any) -> Any:

@@ -22,14 +22,12 @@ import numpy as np
 
 from .context import within
 from .double_backward import END
-from .operation import Operation
+from .operation import Operation, ancestors
 from .recompute import replaying, split
 from .rules import Rule
 from .tensor import Tensor
 from .versions import owner
 from .walk import walk
-
-__all__ = ["measured_peak", "predicted_peak"]
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -177,15 +175,9 @@ def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
 
 def _owners(root: Any) -> set[int]:
     """The ids of the arrays that own the memory of what the graph of `root` saved."""
-    found, seen, stack = set(), {root}, [root]
-    while stack:
-        node = stack.pop()
-        if type(node) is Operation:
-            held = (*(node.saved or ()), *(node.inputs or ()))
-            found |= {id(owner(kept)) for kept in held if isinstance(kept, np.ndarray)}
-            stack += [parent for parent in node.parents if parent is not None and parent not in seen]
-            seen.update(node.parents)
-    return found
+    graph = ancestors(root) if type(root) is Operation else ()
+    return {id(owner(kept)) for node in graph for kept in (*(node.saved or ()), *(node.inputs or ()))
+            if isinstance(kept, np.ndarray)}
 
 
 @contextmanager

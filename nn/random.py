@@ -18,10 +18,8 @@ _generator = None
 
 
 def manual_seed(seed: int | None) -> np.random.Generator:
-    """Start the library's random numbers afresh from `seed`, an int (None: unpredictable).
-
-    Raises ValueError for anything else.
-    """
+    """Start the library's random numbers afresh from `seed`, an int (None: unpredictable). Raises ValueError
+    for anything else."""
     global _generator
     if seed is not None and not (is_int(seed) and seed >= 0):
         raise ValueError(f"manual_seed: seed is {seed!r}, wanted an int of at least 0")
@@ -44,10 +42,8 @@ def generator() -> np.random.Generator:
 
 
 def chosen(who: str, name: str, given: np.random.Generator | None) -> np.random.Generator:
-    """The Generator that is given, or the library's own in place of None.
-
-    Raises TypeError, naming the function `who` and its argument `name`, for anything else.
-    """
+    """The Generator that is given, or the library's own in place of None. Raises TypeError, naming the
+    function `who` and its argument `name`, for anything else."""
     return instance(who, name, generator() if given is None else given, np.random.Generator,
                     "a numpy.random.Generator")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -19,23 +20,20 @@ from typing import Any
 import numpy as np
 
 from . import random
-from .arguments import instance
+from .arguments import instance, is_int
 from .bundles import joined, leaves, parted
 from .context import ambient, within
 from .double_backward import END, back_to
 from .kernels.kernel import forcing
-from .operation import Operation, count_consumers
+from .operation import Operation, ancestors, count_consumers
 from .rules import Rule
 from .tensor import Tensor
 from .versions import tick
 from .walk import walk
 
-__all__ = ["checkpoint", "checkpoint_sequential", "replaying", "split"]
-
 
 def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False, **named: Any) -> Any:
-    """f(*inputs, **named), keeping only the inputs for backward: what f saves is dropped, and backward runs f
-    again.
+    """f(*inputs, **named), keeping only the inputs for backward, which runs f again.
 
     f: gives a Tensor, or a tuple, a list or a dict of them; anything else in it is passed on from the first
         run. It may depend only on its inputs, on Tensors that it closes over (parameters, for instance) and
@@ -48,7 +46,6 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     The gradients are those of f(*inputs), bit for bit, unless a tensor is used several times in f and outside
     it too: then its gradients are added in another order. Batch norm counts the batch once; an f of your own
     that counts its calls can ask `nn.context.ambient.context.replaying` whether this one is a repetition.
-
     Raises: TypeError if f is not a function or gives no Tensor. Backward raises RuntimeError if f gave
     another result when it ran again, or if an input was overwritten since.
     """
@@ -79,8 +76,7 @@ def checkpoint_sequential(modules: Iterable[Callable[[Tensor], Tensor]], segment
 
     modules: a Sequential or a list of functions. segments: how many, from 1 to len(modules); None for √n,
     which needs least memory if the layers are alike. The last segment keeps what it saves, for its backward
-    comes first. x: the input of the first.
-    Raises ValueError for an invalid number of segments.
+    comes first. x: the input of the first. Raises ValueError for an invalid number of segments.
     """
     *first, last = split(list(modules), segments)
     for part in first:
@@ -92,7 +88,7 @@ def split(layers: list, segments: int | None = None) -> list[list]:
     """The layers in √n segments, or as many as are wanted, of lengths that differ by one at most."""
     n = len(layers)
     segments = max(1, round(math.sqrt(n))) if segments is None else segments
-    if isinstance(segments, bool) or not isinstance(segments, (int, np.integer)) or not 1 <= segments <= n:
+    if not is_int(segments) or not 1 <= segments <= n:
         raise ValueError(f"checkpoint_sequential: segments is {segments!r}, wanted an int from 1 to {n}, the "
                          "number of modules")
     cuts = [n * i // segments for i in range(segments + 1)]
@@ -105,14 +101,8 @@ def _one_after_another(modules, x):
     return x
 
 
-class _Call:
-    """What is needed to run f again and to check that it gives the same."""
-
-    __slots__ = ("drawn", "f", "fingerprint", "forced", "inputs", "named", "parents")
-
-    def __init__(self, f, inputs, named, parents, drawn, forced, fingerprint):
-        self.f, self.inputs, self.named, self.parents = f, inputs, named, parents
-        self.drawn, self.forced, self.fingerprint = drawn, forced, fingerprint
+# What is needed to run f again and to check that it gives the same.
+_Call = namedtuple("_Call", "f inputs named parents drawn forced fingerprint")
 
 
 @contextmanager
@@ -166,15 +156,10 @@ def _recorded(parent, since):
 
 def _cut(root, since):
     """Cut f's graph off from the graph outside; returns {parent outside f: the end put in its place}."""
-    ends, seen, stack = {}, {root}, [root]
-    while stack:
-        node = stack.pop()
+    ends = {}
+    for node in ancestors(root):
         for i, parent in enumerate(node.parents):
-            if _recorded(parent, since):
-                if parent not in seen:
-                    seen.add(parent)
-                    stack.append(parent)
-            elif parent is not None:
+            if parent is not None and not _recorded(parent, since):
                 if parent not in ends:
                     ends[parent] = Operation(END, (), None, parent.shape, {"of": parent})
                 node.parents[i] = ends[parent]

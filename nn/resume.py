@@ -28,8 +28,6 @@ from .module import Module
 from .optim import AveragedModel, Optimizer
 from .versions import wrote
 
-__all__ = ["Checkpoint", "Progress", "described", "fingerprint", "sampled"]
-
 
 @dataclass
 class Progress:
@@ -98,8 +96,7 @@ class Checkpoint:
         return progress
 
     def _checked(self, path, arrays, metadata):
-        """The progress in the file, after it was loaded into a copy of the run; FileError if it does not
-        fit."""
+        """The progress in the file, once a copy of the run could load it; FileError if it does not fit."""
         twin = copy.deepcopy(self)
         try:
             now = json.loads(metadata["progress"])
@@ -227,24 +224,22 @@ def _check_progress(now, epoch):
     wanted = {"rng", "nn.random", *(each.name for each in fields(Progress))}
     if not isinstance(now, dict) or now.keys() != wanted:
         raise ValueError(f"the progress must have the entries {sorted(wanted)}")
-    if type(now["step"]) is not int or now["step"] < 0:
-        raise ValueError(f"step is {now['step']!r:.40}")
-    if not (isinstance(now["log"], list) and all(isinstance(each, list) and len(each) == 2
-                                                 and _is_number(each[0])
-                                                 and (each[1] is None or _is_number(each[1]))
-                                                 for each in now["log"])):
-        raise ValueError("log must be a list of pairs of numbers")
-    if not _is_number(now["loss"]):
-        raise ValueError(f"loss is {now['loss']!r:.40}")
-    if now["correct"] is not None and not _is_number(now["correct"]):
-        raise ValueError(f"correct is {now['correct']!r:.40}")
+    pairs = isinstance(now["log"], list) and all(
+        isinstance(each, list) and len(each) == 2 and _is_number(each[0]) and _is_number(each[1], True)
+        for each in now["log"])
+    for name, fits, wanted in (("step", type(now["step"]) is int and now["step"] >= 0, "a whole number >= 0"),
+                               ("log", pairs, "a list of pairs of numbers"),
+                               ("loss", _is_number(now["loss"]), "a number"),
+                               ("correct", _is_number(now["correct"], True), "a number or null")):
+        if not fits:
+            raise ValueError(f"{name} must be {wanted}, got {now[name]!r:.40}")
     done = now["step"] - len(now["log"]) * (epoch or 0)  # in this epoch
     if epoch and (not 0 <= done <= epoch or (done and now["shuffled_from"] is None)):
         raise ValueError(f"step {now['step']} is not in the epoch after those of the log")
 
 
-def _is_number(x):
-    return type(x) in (int, float) and math.isfinite(x)
+def _is_number(x, or_none=False):
+    return or_none if x is None else type(x) in (int, float) and math.isfinite(x)
 
 
 def _check_state(name, state, ours):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .arguments import Tensor, as_ints, whole
+from .arguments import Tensor, as_ints, is_int, whole
 from .rules import shapes
 
 
@@ -27,9 +27,8 @@ class Shaping:
         return self._apply(shapes.permute, self, dims=as_ints(dims))
 
     def transpose(self, *dims: int) -> Tensor:
-        """The two axes `dims` exchanged; or, as in NumPy, a tuple of all axes in a new order.
-
-        Raises TypeError for another number of axes."""
+        """The two axes `dims` exchanged; or, as in NumPy, a tuple of all axes in a new order. Raises
+        TypeError for another number of axes."""
         if len(dims) == 1:
             return self.permute(*dims)
         if len(dims) != 2:
@@ -52,14 +51,10 @@ class Shaping:
         return self._apply(shapes.permute, self, dims=tuple(order))
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """The axes start_dim to end_dim as one.
-
-        Raises ValueError for axes that are not there, or the wrong way round.
-        """
+        """The axes start_dim to end_dim as one. Raises ValueError for missing or exchanged axes."""
         start, end = self._axis(start_dim), self._axis(end_dim)
         if start > end:
-            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in the shape "
-                             f"{self.shape}")
+            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in {self.shape}")
         length = math.prod(self.shape[start:end + 1])
         return self.reshape(*self.shape[:start], length, *self.shape[end + 1:])
 
@@ -106,10 +101,8 @@ class Shaping:
         return apart.reshape(*(size * length for size, length in zip(sizes, have, strict=True)))
 
     def flip(self, *axes: int, dims: int | tuple[int, ...] = ()) -> Tensor:
-        """A copy, back to front along `axes`, which may also be given as `dims`.
-
-        Raises ValueError for an axis that is not there or comes twice.
-        """
+        """A copy, back to front along `axes`, which may also be given as `dims`. Raises ValueError for an
+        axis that is not there or comes twice."""
         dims = [self._axis(dim) for dim in (*whole("flip", "dims", axes), *whole("flip", "dims", (dims,)))]
         if len(set(dims)) < len(dims):
             raise ValueError(f"flip: the axes {dims} name one twice")
@@ -119,10 +112,8 @@ class Shaping:
         return self[tuple(back if axis in dims else slice(None) for axis in range(self.ndim))].clone()
 
     def t(self) -> Tensor:
-        """A matrix transposed; a vector or a scalar as it is.
-
-        Raises ValueError for more axes, of which T reverses all and mT exchanges the last two.
-        """
+        """A matrix transposed; a vector or a scalar as it is. Raises ValueError for more axes, of which T
+        reverses all and mT exchanges the last two."""
         if self.ndim > 2:
             raise ValueError(f"t: the tensor has shape {self.shape}, wanted at most 2 axes")
         return self.permute(*reversed(range(self.ndim)))
@@ -149,13 +140,10 @@ class Shaping:
 
     def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
         """Parts along `dim`; split_size: the length of each (the last may be shorter), or a list of their
-        lengths.
-
-        Raises ValueError for lengths that do not add up, TypeError for anything but ints.
-        """
+        lengths. Raises ValueError for lengths that do not add up, TypeError for anything but ints."""
         dim = self._axis_of_parts("split", dim)
         n, sizes = self.shape[dim], split_size
-        if isinstance(sizes, (int, np.integer)) and not isinstance(sizes, bool):
+        if is_int(sizes):
             if sizes < min(n, 1):
                 raise ValueError(f"split: the length of a part is {sizes}, wanted at least 1")
             sizes = [min(sizes, n - start) for start in range(0, n, sizes or 1)] or [0]
@@ -169,11 +157,9 @@ class Shaping:
                      for end, size in zip(ends, sizes, strict=True))
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-        """At most `chunks` parts along `dim`, all of the same length but perhaps the last.
-
-        Raises ValueError for fewer than one.
-        """
-        if isinstance(chunks, bool) or not isinstance(chunks, (int, np.integer)) or chunks < 1:
+        """At most `chunks` parts along `dim`, all of the same length but perhaps the last. Raises ValueError
+        for fewer than one."""
+        if not is_int(chunks) or chunks < 1:
             raise ValueError(f"chunk: chunks is {chunks!r}, wanted an int of at least 1")
         n = self.shape[self._axis_of_parts("chunk", dim)]
         return self.split(-(-n // chunks), dim) if n else self.split([0] * chunks, dim)

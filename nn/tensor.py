@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import ERRORS, PLAIN, Dims, Operand, as_array, as_index, named, plain
+from .arguments import ERRORS, PLAIN, Operand, as_array, as_index, is_int, named, plain
 from .backward import backward
 from .context import ambient
 from .converting import Converting
@@ -26,8 +26,6 @@ from .rules import Rule, arithmetic, linear, shapes
 from .rules.ufuncs import UFUNCS
 from .shaping import Shaping
 from .versions import wrote
-
-__all__ = ["Dims", "Operand", "Tensor", "TraceError", "apply", "in_float32", "rule_in_float32", "shared"]
 
 
 class TraceError(RuntimeError):
@@ -121,9 +119,8 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
 
     .grad is None or an array of the tensor's shape and dtype; only leaves get one, which are the
     tensors that were made, not computed. Arithmetic follows NumPy's broadcasting and promotion; float16 is
-    computed with in float32, and rounded once (nn/half.py).
-    Raises TypeError for data that is not numeric and for integers that require grad, ValueError for lists of
-    unequal lengths; each method says what it raises.
+    computed with in float32, and rounded once (nn/half.py). Raises TypeError for data that is not numeric and
+    for integers that require grad, ValueError for lists of unequal lengths; each method says what it raises.
     """
 
     __slots__ = ("__weakref__", "_data", "_operation", "grad")
@@ -268,12 +265,11 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
         found = self._operation, getattr(value, "_operation", None)
         if context.recording and found != (None, None):
             raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient would flow through; "
-                               "write inside `with nn.no_grad():`, or compute a new tensor (t * mask + v, "
-                               "nn.cat)")
+                               "write inside `with nn.no_grad():`, or compute a new tensor (t * mask + v)")
 
     def _axis(self, dim, ndim=None):
         ndim = ndim or self.ndim or 1  # a scalar has an axis to flatten
-        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+        if not is_int(dim):
             raise TypeError(f"an axis must be an int, got {type(dim).__name__}")
         if not -ndim <= dim < ndim:  # it is an IndexError, as in PyTorch, and a ValueError, as in NumPy
             raise np.exceptions.AxisError(f"axis {dim} came, but the tensor has shape {self.shape}")

@@ -61,8 +61,7 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
         augment: Augmentation | None = None, prefetch: int = 0, progress: bool | str | None = None,
         on_step: Callable[[int, float], None] | None = None, checkpoint: str | os.PathLike[str] | None = None,
         every: int = 100) -> list[Epoch]:
-    """Train a model on shuffled mini-batches, by cross-entropy or another loss; returns one Epoch for each
-    pass.
+    """Train a model on shuffled mini-batches, by cross-entropy or another loss; returns an Epoch a pass.
 
     Parameters: x (N, …) float, y (N,) integer classes, which pass through the model `epochs` times, in
     batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to minimise instead of
@@ -202,8 +201,7 @@ def _augmented(augment: Augmentation, inputs: np.ndarray, targets: np.ndarray, s
 
 def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch_size: int = 256,
              k: int = 1) -> float:
-    """The fraction of the rows of x (N, …) for which the class y (N,) has one of the k largest outputs, in
-    0..1.
+    """The fraction (0..1) of the rows of x (N, …) whose class y (N,) has one of the k largest outputs.
 
     k=1: the largest, the usual accuracy; k=5: the top-5 accuracy of ImageNet. Of equal outputs those of the
     lower classes come first. `model` is a Module (measured in evaluation mode, without a graph; its mode is

@@ -21,9 +21,7 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
 
     NumPy lets other threads run while it works, so that augmentation and training share two cores. An error
     of `items` is raised here where its item would come. The thread begins with the first item, and ends when
-    the iterator is closed or garbage.
-
-    Raises: TypeError for what is not iterable, ValueError for ahead < 1.
+    the iterator is closed or garbage. Raises: TypeError for what is not iterable, ValueError for ahead < 1.
     """
     instance("prefetch", "items", items, Iterable, "iterable")
     return _prefetched(items, count("prefetch", "ahead", ahead))

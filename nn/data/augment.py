@@ -153,8 +153,7 @@ class Mixup:
     λ ~ Beta(α, α), one for each batch (Zhang et al. 2018, eq. 1 and figure 1a).
 
     y becomes (N, classes), floats of x's dtype; it may also come as such probabilities.
-    classes: how many there are. alpha: α >= 0, where 0 mixes nothing. Raises ValueError for invalid settings
-    and classes.
+    classes: how many. alpha: α >= 0; 0 mixes nothing. Raises ValueError for invalid settings and classes.
     """
 
     classes: int
@@ -182,10 +181,8 @@ class Mixup:
 
 
 def rotated(x: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
-    """Images x (N, C, H, W) turned counter-clockwise about their centres by `degrees`, (N,) or one for all.
-
-    A pixel is the bilinear mean of the four around the place that it comes from; outside there is 0.
-    """
+    """Images x (N, C, H, W) turned counter-clockwise about their centres by `degrees`, (N,) or one for all. A
+    pixel is the bilinear mean of the four around the place that it comes from; outside there is 0."""
     n, _, h, w = x.shape
     angle = np.radians(np.broadcast_to(degrees, n))[:, None, None]
     down, across = np.arange(h)[:, None] - (h - 1) / 2, np.arange(w) - (w - 1) / 2

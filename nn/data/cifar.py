@@ -22,8 +22,7 @@ def read_cifar10(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """The images (N, 3, 32, 32) and classes (N,) in one file, both uint8.
 
     path: a binary file, with a record of 3,073 bytes for each image.
-    Raises: FileError if its length is not a positive multiple of that, or a class is not in 0..9; OSError if
-    it can't be read.
+    Raises: FileError for a length that is no multiple of that, or a class beyond 0..9; OSError if unreadable.
     """
     with open(path, "rb") as file:
         content = file.read()

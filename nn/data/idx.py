@@ -76,7 +76,6 @@ def mnist(folder: str | os.PathLike[str]) -> Digits:
     """MNIST, or a data set in its format: the four IDX files in `folder`, `folder/raw` or `folder/MNIST/raw`.
 
     They are called train-images-idx3-ubyte or train-images.idx3-ubyte and so on, plain or .gz.
-
     Returns: images (N, 1, H, W), float32 in 0..1 (value / 255), and classes (N,), int64.
     Raises: FileNotFoundError, naming the files wanted; FileError if one of them is not what its name says.
     """

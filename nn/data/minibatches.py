@@ -15,8 +15,7 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
 
     It is kept, since dropping it would hide the same rows from every unshuffled pass; so weight a mean over
     batches by their sizes. shuffle: whether the rows come in a random order, drawn from rng, or as they are.
-    Raises: TypeError for x, y or rng of another type; ValueError for no rows, for different numbers of rows,
-    for size < 1.
+    Raises: TypeError for x, y or rng of another type; ValueError for no or unequal numbers of rows, size < 1.
     """
     for name, array in (("x", x), ("y", y)):
         instance("batches", name, array, np.ndarray, "a NumPy array")

@@ -98,10 +98,7 @@ class GELU(Module):
 
 
 class Softmax(Module):
-    """eˣ/Σeˣ over the axis `dim`: positive numbers that add up to 1.
-
-    Raises TypeError for a dim that is not an int.
-    """
+    """eˣ/Σeˣ over the axis `dim`: positive numbers of sum 1. Raises TypeError for a dim that is no int."""
 
     def __init__(self, dim: int = -1) -> None:
         if not is_int(dim):

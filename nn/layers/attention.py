@@ -51,14 +51,12 @@ class MultiheadAttention(Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Mask = None,
                 need_weights: bool = True, attn_mask: Mask = None, average_attn_weights: bool = True,
                 is_causal: bool = False) -> tuple[Tensor, Tensor | None]:
-        """(output, weights): the values attended to, and the attention weights, (N, L, S) or (N, heads, L,
-        S).
+        """(output, weights): the values attended to, and their weights, (N, L, S) or (N, heads, L, S).
 
         Masks: booleans, true at keys to ignore (the opposite of F.scaled_dot_product_attention, as in
         PyTorch), or floats that are added to the scores. key_padding_mask (N, S) is for all queries,
         attn_mask (L, S) or (N·heads, L, S) for all keys. With need_weights=False the weights are None, and a
-        query without keys gives 0; else it gives NaN. is_causal, if there is no attn_mask: query i attends to
-        keys 0 … i.
+        query without keys gives 0; else NaN. is_causal, without an attn_mask: query i attends to keys 0 … i.
         """
         single = len(shape_of(self, query)) == 2
         q, k, v = _projected(self, query, key, value, single)

@@ -14,8 +14,7 @@ from ..tensor import Tensor
 class Sequential(Module):
     """Modules one after another, named "0", "1", … or by the keys of one mapping.
 
-    modules: any number of them, or one mapping of names to them.
-    Raises TypeError for what is not a Module.
+    modules: any number of them, or one mapping of names to them. Raises TypeError for what is not a Module.
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
@@ -48,8 +47,7 @@ class Sequential(Module):
 class ModuleList(Module):
     """A list of Modules, named "0", "1", …, for a forward of your own.
 
-    modules: any iterable of the first ones.
-    Raises TypeError for what is not a Module.
+    modules: any iterable of the first ones. Raises TypeError for what is not a Module.
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
@@ -98,10 +96,7 @@ class Identity(Module):
 
 
 class Flatten(Module):
-    """Dimensions start_dim to end_dim as one; by default all but the batch.
-
-    Raises TypeError for one that is not an int.
-    """
+    """Dimensions start_dim to end_dim as one; by default all but the batch. Raises TypeError for no int."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         for name, dim in (("start_dim", start_dim), ("end_dim", end_dim)):

@@ -19,8 +19,16 @@ class _Conv(Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
                  padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
                  padding_mode: str = "zeros", *, rng: np.random.Generator | None = None) -> None:
-        _set_sizes(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
-        name = type(self).__name__
+        name, axes = type(self).__name__, 1 if isinstance(self, Conv1d) else 2
+        flags(self, bias=bias)
+        positive(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(f"{name}: groups={groups} must divide {in_channels} and {out_channels} channels")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = sizes(self, "kernel_size", kernel_size, 1, axes)
+        self.stride = sizes(self, "stride", stride, 1, axes)
+        self.padding = padding if isinstance(padding, str) else sizes(self, "padding", padding, 0, axes)
+        self.dilation = sizes(self, "dilation", dilation, 1, axes)
         if isinstance(padding, str) and padding not in ("valid", "same"):
             raise ValueError(f"{name}: padding must be 'valid', 'same' or numbers, got {padding!r}")
         if padding == "same" and set(self.stride) != {1}:
@@ -28,8 +36,10 @@ class _Conv(Module):
         if padding_mode not in _MODES:
             raise ValueError(f"{name}: padding_mode must be one of {', '.join(_MODES)}, got {padding_mode!r}")
         self.padding_mode = padding_mode
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = Parameter(np.empty(shape, np.float32))
+        first, second = out_channels, in_channels
+        if isinstance(self, ConvTranspose2d):  # whose weight is that of the convolution that it transposes
+            first, second = in_channels, out_channels
+        self.weight = Parameter(np.empty((first, second // groups, *self.kernel_size), np.float32))
         self.bias = Parameter(np.empty(out_channels, np.float32)) if bias else None
         init.fan_in_uniform_(self.weight, self.bias, source(self, rng))
 
@@ -66,15 +76,9 @@ class Conv2d(_Conv):
 class Conv1d(_Conv):
     """Cross-correlation: x (N, in_channels, L) → (N, out_channels, L').
 
-    L' = ⌊(L + 2p − d(k − 1) − 1)/s⌋ + 1 for ints kernel_size k, stride s, padding p, dilation d.
-    padding: of how many entries at both ends; or "valid", none, or "same", so that L' = L (for a stride of
-    1). padding_mode: with what: "zeros", "reflect" (mirrored, the edge not repeated), "replicate" (the edge),
-    "circular" (from the other side).
-    groups: how many parts the channels are in, each of which sees only itself; a divisor of both numbers.
-    bias: whether a number is added for each output channel. weight (out_channels, in_channels/groups, k) and
-    bias (out_channels,) start uniform in ±1/√fan_in, drawn from rng, or from nn.random.generator().
-    Raises ValueError for invalid sizes and names, and for an input of another shape; TypeError for an rng or
-    an input of the wrong type.
+    L' = ⌊(L + 2p − d(k − 1) − 1)/s⌋ + 1 for ints kernel_size k, stride s, padding p, dilation d. padding,
+    padding_mode, groups, bias and rng are as in Conv2d; weight is (out_channels, in_channels/groups, k).
+    Raises what Conv2d raises.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,32 +102,14 @@ class ConvTranspose2d(_Conv):
                  dilation: Sizes = 1, *, rng: np.random.Generator | None = None) -> None:
         if isinstance(padding, str):
             raise ValueError(f"ConvTranspose2d: padding must be one or two whole numbers, got {padding!r}")
-        _set_sizes(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
-        self.output_padding, self.padding_mode = sizes(self, "output_padding", output_padding, 0), "zeros"
-        shape = (in_channels, out_channels // groups, *self.kernel_size)
-        self.weight = Parameter(np.empty(shape, np.float32))
-        self.bias = Parameter(np.empty(out_channels, np.float32)) if bias else None
-        init.fan_in_uniform_(self.weight, self.bias, source(self, rng))
+        self.output_padding = sizes(self, "output_padding", output_padding, 0)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+                         rng=rng)
 
     def forward(self, x: Tensor) -> Tensor:
         x, weight, bias, stride, padding = _operands(self, x)
         return F.conv_transpose2d(x, weight, bias, stride, padding, self.output_padding, self.groups,
                                   self.dilation)
-
-
-def _set_sizes(conv, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias):
-    """Check the sizes that all convolutions have, and set them."""
-    flags(conv, bias=bias)
-    positive(conv, in_channels=in_channels, out_channels=out_channels, groups=groups)
-    if in_channels % groups or out_channels % groups:
-        raise ValueError(f"{type(conv).__name__}: groups={groups} must divide {in_channels} and "
-                         f"{out_channels} channels")
-    axes = 1 if isinstance(conv, Conv1d) else 2
-    conv.in_channels, conv.out_channels, conv.groups = in_channels, out_channels, groups
-    conv.kernel_size = sizes(conv, "kernel_size", kernel_size, 1, axes)
-    conv.stride = sizes(conv, "stride", stride, 1, axes)
-    conv.padding = padding if isinstance(padding, str) else sizes(conv, "padding", padding, 0, axes)
-    conv.dilation = sizes(conv, "dilation", dilation, 1, axes)
 
 
 def _operands(conv, x):

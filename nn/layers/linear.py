@@ -18,8 +18,7 @@ class Linear(Module):
 
     bias: whether there is a b. weight W (out_features, in_features) and bias (out_features,) start uniform in
     ±1/√in_features, drawn from rng, or from nn.random.generator().
-    Raises ValueError for invalid sizes, and for an input of another shape; TypeError for an rng that is not a
-    Generator.
+    Raises ValueError for invalid sizes, and for an input of another shape; TypeError for another rng.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *,
@@ -45,10 +44,8 @@ class Linear(Module):
 class Embedding(Module):
     """The rows of weight (num_embeddings, embedding_dim) that integers (…) name → (…, embedding_dim).
 
-    padding_idx: a row that starts at 0 and is not trained. The others start normal, drawn from rng, or from
-    nn.random.generator().
-    Raises ValueError for invalid sizes, IndexError for an integer that names no row, TypeError for what is
-    not an integer.
+    padding_idx: a row that stays 0. The others start normal, drawn from rng, or from nn.random.generator().
+    Raises ValueError for invalid sizes, IndexError for an integer that names no row, TypeError for others.
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *,

@@ -49,8 +49,7 @@ class CrossEntropyLoss(_Loss):
 
     The target is integers, or probabilities (floats of x's shape). weight: (C,), a factor for each class,
     part of the state. ignore_index: a class that does not count. reduction: "mean" (of the weights that
-    count), "sum" or "none". label_smoothing: in 0..1, the part of the target that is spread evenly over all
-    classes.
+    count), "sum" or "none". label_smoothing: in 0..1, the part of the target spread over all classes.
     Raises ValueError for settings, shapes and classes that do not fit.
     """
 
@@ -105,8 +104,7 @@ class L1Loss(_Loss):
 class SmoothL1Loss(_Loss):
     """d²/2β where |d| ≤ beta, else |d| − β/2, d = input − target, of equal shapes.
 
-    reduction: "mean", "sum" or "none". Raises ValueError for another, for a beta < 0, and for shapes that
-    differ.
+    reduction: "mean", "sum" or "none". Raises ValueError for another, a beta < 0, and shapes that differ.
     """
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
@@ -120,8 +118,7 @@ class SmoothL1Loss(_Loss):
 class HuberLoss(_Loss):
     """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target, of equal shapes.
 
-    reduction: "mean", "sum" or "none". Raises ValueError for another, for a delta not > 0, and for shapes
-    that differ.
+    reduction: "mean", "sum" or "none". Raises ValueError for another, a delta ≤ 0, and shapes that differ.
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:

@@ -68,8 +68,7 @@ class LayerNorm(Module):
     """Each example by its own mean and variance over the last axes (Ba, Kiros & Hinton 2016).
 
     normalized_shape: those axes, an int or a tuple; x is (…, *normalized_shape). eps: what is added to the
-    variance. elementwise_affine: whether there are a weight of that shape, from 1, and, if `bias`, a bias,
-    from 0.
+    variance. elementwise_affine: whether there are a weight of that shape, 1, and, if `bias`, a bias, 0.
     Raises ValueError for invalid sizes and settings, and for an input of another shape.
     """
 

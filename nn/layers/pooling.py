@@ -40,8 +40,7 @@ class MaxPool2d(_Pool):
 
     kernel_size: a window's height and width; a pair, or one number for both, like the others. stride: the
     step from window to window, kernel_size if left out. padding: pixels on all sides, never the largest.
-    dilation: the distance between a window's pixels. ceil_mode: also windows that begin inside and reach over
-    the edge.
+    dilation: the distance between a window's pixels. ceil_mode: also windows that reach over the edge.
     Raises ValueError for invalid sizes, and for an input that is smaller than a window.
     """
 
@@ -51,23 +50,20 @@ class MaxPool2d(_Pool):
         flags(self, ceil_mode=ceil_mode)
         self.dilation, self.ceil_mode = sizes(self, "dilation", dilation, 1, _axes(self)), ceil_mode
 
+    _function = staticmethod(F.max_pool2d)
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(_fitting(self, x), self.kernel_size, self.stride, self.padding, self.dilation,
-                            self.ceil_mode)
+        return self._function(_fitting(self, x), self.kernel_size, self.stride, self.padding, self.dilation,
+                              self.ceil_mode)
 
 
 class MaxPool1d(MaxPool2d):
-    """The largest value of each window of x (N, C, L) → (N, C, L').
+    """MaxPool2d of signals x (N, C, L) → (N, C, L'), with one number for each setting.
 
-    kernel_size: a window's length. stride: the step from window to window, kernel_size if left out. padding:
-    entries at both ends, never the largest. dilation: the distance between a window's entries. ceil_mode:
-    also a last window that reaches over the end.
-    Raises ValueError for invalid sizes, and for an input that is shorter than a window.
+    kernel_size, stride, padding, dilation, ceil_mode: as MaxPool2d's. Raises ValueError as it does.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool1d(_fitting(self, x), self.kernel_size, self.stride, self.padding, self.dilation,
-                            self.ceil_mode)
+    _function = staticmethod(F.max_pool1d)
 
 
 class AvgPool2d(_Pool):
@@ -97,12 +93,9 @@ class AvgPool2d(_Pool):
 
 
 class AvgPool1d(_Pool):
-    """The mean of each window of x (N, C, L) → (N, C, L').
+    """AvgPool2d of signals x (N, C, L) → (N, C, L'), with one number for each setting.
 
-    kernel_size: a window's length. stride: the step from window to window, kernel_size if left out. padding:
-    zeros at both ends, which count if count_include_pad. ceil_mode: also a last window that reaches over the
-    end.
-    Raises ValueError for invalid sizes, and for an input that is shorter than a window.
+    kernel_size, stride, padding, ceil_mode, count_include_pad: as AvgPool2d's. Raises ValueError as it does.
     """
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,

@@ -19,8 +19,7 @@ _ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
 
 
 class TransformerEncoderLayer(Module):
-    """x + attention(x), normalised; then x + linear2(activation(linear1(x))), normalised. Vaswani et al.
-    (2017).
+    """x + attention(x), normalised; then x + linear2(activation(linear1(x))), normalised.
 
     d_model: the width E of x (L, N, E), or (N, L, E) with batch_first. nhead: heads of the attention, a
     divisor of d_model. dim_feedforward: the width between linear1 and linear2. dropout: the probability in

@@ -17,8 +17,7 @@ class DigitsCNN(Module):
     """Three 3×3 convolutions with batch norm and ReLU, 2×2 max-pool after the first two, one Linear.
 
     channels: of the three convolutions. rng: draws the first weights; nn.random.generator() if left out.
-    size: the side of the images (N, 1, size, size) → logits (N, 10).
-    Raises ValueError for invalid sizes.
+    size: the side of the images (N, 1, size, size) → logits (N, 10). Raises ValueError for invalid sizes.
     """
 
     def __init__(self, channels: tuple[int, int, int], rng: np.random.Generator | None = None,
@@ -45,8 +44,7 @@ class DigitsMLP(Module):
     """Two hidden layers with ReLU (LeNet-300-100, LeCun et al. 1998, on 64 pixels).
 
     hidden: the widths of the two. rng: draws the first weights; nn.random.generator() if left out. size: the
-    side of the images (N, 1, size, size) → logits (N, 10).
-    Raises ValueError for invalid sizes.
+    side of the images (N, 1, size, size) → logits (N, 10). Raises ValueError for invalid sizes.
     """
 
     def __init__(self, hidden: tuple[int, int], rng: np.random.Generator | None = None,

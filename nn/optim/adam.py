@@ -21,7 +21,6 @@ class Adam(Optimizer):
     add it to √v, which is a larger ε in the first steps). PyTorch computes the same: √v / √(1 − β₂ᵗ) + ε.
     weight_decay λ adds λθ to g, as if λ/2 · ‖θ‖² were in the loss; for decay apart from g see AdamW. params:
     Tensors, or groups (see Optimizer). All tensors are stepped in one call of the kernel `adam_step`.
-
     Raises: ValueError for a negative or non-finite setting, a β outside [0, 1), ε not > 0.
     lr is α, betas (β₁, β₂), eps ε: how a group's settings are called.
     """
@@ -58,9 +57,7 @@ class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2): θ ← (1 − αλ)θ, then Adam.
 
     The decay is not divided by √v̂, so that weights with large gradients decay as fast as the others. As in
-    PyTorch it is scaled by the learning rate α, schedule included, and is 0.01 if left out.
-
-    Raises: as Adam.
+    PyTorch it is scaled by the learning rate α, schedule included, and is 0.01 if left out. Raises: as Adam.
     params, lr, betas, eps: as Adam's. weight_decay: λ.
     """
 

@@ -32,7 +32,6 @@ class AveragedModel:
     no average; once they see it, its average begins with the next update. use_buffers: the float buffers
     (batch norm's running statistics) are averaged too; else they stay as they are, and update_bn should
     measure them again after a swap. Averages of float16 weights are float32.
-
     Raises: TypeError for what is not a Module, ValueError for a decay outside [0, 1).
     """
 
@@ -135,8 +134,7 @@ class AveragedModel:
     def _arrays(self) -> list[tuple[np.ndarray, bool]]:
         """The present arrays of what is averaged, and whether the layers see them now.
 
-        `p.data = ...` gives a weight another array, and a parametrization may first train a weight and later
-        compute it from others.
+        `p.data = ...` gives a weight another array, and a parametrization may compute it later from others.
         """
         now = list(self._model.parameters())
         if [id(p) for p in now] != [id(p) for p in self._parameters]:

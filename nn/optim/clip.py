@@ -21,9 +21,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     """Scale all gradients together, in place, so that their norm as one vector is at most max_norm.
 
     As in PyTorch the factor is min(1, max_norm / (norm + 10⁻⁶)): the direction stays. norm_type is p > 0 of
-    (Σ|g|ᵖ)^(1/p), or infinity for the largest magnitude; sums are in float64. Parameters without a gradient
-    are passed over.
-
+    (Σ|g|ᵖ)^(1/p), or infinity for the largest magnitude; sums are in float64. A missing gradient counts as 0.
     Returns: the norm as it was before (0.0 if there is no gradient).
     Raises: TypeError for what is not a Tensor or number, ValueError for a max_norm < 0 or norm_type not > 0;
     RuntimeError for a norm that is infinite or NaN, if error_if_nonfinite: then nothing was changed. Without
@@ -59,14 +57,10 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 def _norm(gradients: list[np.ndarray], p: float) -> float:
     if p == math.inf:
-        return max((float(np.abs(g).max()) for g in gradients if g.size), default=0.0, key=_nan_first)
+        return float(np.max([np.abs(g).max() for g in gradients if g.size], initial=0.0))  # NaN, if one is
     with np.errstate(over="ignore"):
         wide = (np.abs(g.ravel(), dtype=np.float64) for g in gradients)
         return float(sum(float(g @ g if p == 2 else (g**p).sum()) for g in wide) ** (1 / p))
-
-
-def _nan_first(value: float) -> float:
-    return math.inf if math.isnan(value) else value
 
 
 def _gradients(who: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndarray]:

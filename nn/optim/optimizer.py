@@ -34,9 +34,8 @@ class Optimizer:
     half a unit in its last place changes nothing.
 
     A subclass names its `settings` and its arrays for each parameter (`moments`), and has the methods
-    `_checked` and `_update`.
-    Raises: TypeError for what is not a Tensor of floats, ValueError for no parameters, one that comes twice,
-    and settings that there are not.
+    `_checked` and `_update`. Raises: TypeError for what is not a Tensor of floats, ValueError for no
+    parameters, one that comes twice, and settings that there are not.
     """
 
     moments: tuple[str, ...] = ()

@@ -152,10 +152,8 @@ class Chain:
 
 
 def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
-    """A line from `start` up to 1 in the first `until` of the run, then `then` (Goyal et al. 2017).
-
-    Raises TypeError for a `then` that is not a schedule, ValueError for numbers out of range.
-    """
+    """A line from `start` up to 1 in the first `until` of the run, then `then` (Goyal et al. 2017). Raises
+    TypeError for a `then` that is not a schedule, ValueError for numbers out of range."""
     instance("WarmUp", "then", then, Callable, "a function")
     number("WarmUp", "until", until, 0, 1, above=True)
     number("WarmUp", "start", start)

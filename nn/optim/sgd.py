@@ -16,9 +16,7 @@ class SGD(Optimizer):
     (In Polyak 1964 and Sutskever et al. 2013 the learning rate is inside the average; the two differ when
     it changes.) Nesterov's variant steps along g + μ b, where b already has this step's g in it. weight_decay
     is that of weight_decay/2 · ‖p‖² in the loss. params: Tensors, or groups (see Optimizer).
-
-    Raises: ValueError for a negative or non-finite setting, a momentum outside [0, 1), or nesterov without
-    momentum.
+    Raises: ValueError for a negative or infinite setting, a momentum outside [0, 1), nesterov without one.
     """
 
     settings = ("lr", "weight_decay", "momentum", "nesterov")
