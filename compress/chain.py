@@ -24,8 +24,7 @@ class Chain(Parametrization):
     `check()` refuses an order in which a later stage would destroy what an earlier one made;
     `attach(parameter)` fits a copy of the chain to a weight and makes it that weight's parametrization.
     stages: the transforms, first to last. Raises ValueError for such an order and for no stages, TypeError
-    for what is no Transform.
-    """
+    for what is no Transform."""
 
     def __init__(self, stages: list[Transform] | tuple[Transform, ...]) -> None:
         self.stages = tuple(stages)
@@ -51,8 +50,7 @@ class Chain(Parametrization):
         parametrization.
 
         A frozen weight (requires_grad=False) has the end of all schedules at once: it isn't trained, so a
-        slow schedule would spare nothing, and there may be no optimizer whose steps move it on.
-        """
+        slow schedule would spare nothing, and there may be no optimizer whose steps move it on."""
         if parameter.parametrization is not None:
             raise ValueError(
                 f"{context.name}: it has a parametrization already ({parameter.parametrization!r}); "
@@ -101,8 +99,7 @@ class Chain(Parametrization):
         """What the optimizer trains: what the stages own, or if they own nothing the weight itself.
 
         Both, where there is a schedule or a stage `waits`: the same optimizer is right before and after one
-        takes the place of the other.
-        """
+        takes the place of the other."""
         owned = [tensor for stage, state in self._fitted() for tensor in stage.trainables(state)]
         return [parameter, *owned] if not owned or self.end or self._waits() else owned
 
@@ -130,8 +127,7 @@ class Chain(Parametrization):
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Go on from the `state_arrays` of a chain of the same stages. Raises ValueError where names, shapes
-        or dtypes are those of another, or a stage finds that they do not fit its settings.
-        """
+        or dtypes are those of another, or a stage finds that they do not fit its settings."""
         states = tuple(state for _, state in self._fitted())
         loaded = from_arrays(states, arrays)
         for stage, new, own in zip(self.stages, loaded, states, strict=True):
@@ -183,8 +179,7 @@ class Chain(Parametrization):
     def encode(self, w: np.ndarray, least: np.ndarray | None = None) -> Stored:
         """The weight in the stored form of the last stage, after the stages before it.
 
-        least: (O,), the smallest scale that a channel may have; only where there are `activations`.
-        """
+        least: (O,), the smallest scale that a channel may have; only where there are `activations`."""
         *before, (last, state) = self._fitted()
         for stage, earlier in before:
             w = stage.project(Tensor(w), earlier).data
@@ -198,8 +193,7 @@ class Chain(Parametrization):
 
     def bound(self, w: np.ndarray) -> float | None:
         """Certified ‖w − project(w)‖₂, the sum of the stages' bounds (triangle inequality); None if one has
-        none.
-        """
+        none."""
         total = 0.0
         for stage, state in self._fitted():
             bound = stage.bound(w, state)

@@ -79,8 +79,7 @@ def observe(numbers: Numbers, example: Example) -> dict[str, tuple[float, float]
     """The least and the largest number that each float value of a network takes on the example.
 
     Raises ValueError, naming it, where the result of a layer, or a value that is read on a grid, becomes NaN
-    or infinite; others may, as the −∞ of a mask does.
-    """
+    or infinite; others may, as the −∞ of a mask does."""
     known, ranges = numbers.known, {}
     finite = {value for _, values in known.classes.values() for value in values} | known.folding.layers.keys()
 

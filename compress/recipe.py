@@ -2,10 +2,9 @@
 
     Recipe({"*": Prune(0.9), "conv1": None, nn.Linear: Prune(0.95)})
 
-A key is a module's name, a pattern for names, or a layer class. The most specific key that fits decides:
-a name before a pattern before a class; a pattern with more literal characters before one with fewer; a
-class before its bases. Two keys that are equally specific are an error, not a matter of order.
-"""
+A key is a module's name, a pattern for names, or a layer class. The most specific key that fits decides: a
+name before a pattern before a class; a pattern with more literal characters before one with fewer; a class
+before its bases. Two keys that are equally specific are an error, not a matter of order."""
 
 from __future__ import annotations
 
@@ -24,8 +23,7 @@ class Recipe:
     """Choices of transforms by name, pattern or layer class; a value is a transform, a list of them, a
     Chain, or None.
     choices: such a mapping, or one transform for all. Raises TypeError for what is none. `prepare` raises
-    ValueError for a name or a pattern that no layer has, and for two that fit one equally well.
-    """
+    ValueError for a name or a pattern that no layer has, and for two that fit one equally well."""
 
     def __init__(self, choices: Any) -> None:
         if not isinstance(choices, dict):
@@ -46,8 +44,7 @@ class Recipe:
     def chains(self, model: nn.Module) -> dict[str, Chain]:
         """Name of a layer → chain for all layers of the model that the recipe touches.
 
-        Raises ValueError where a key of the recipe fits no layer.
-        """
+        Raises ValueError where a key of the recipe fits no layer."""
         layers = {name: layer for name, layer in model.named_modules() if _weights(layer)}
         for key in self.choices:
             if not any(_specificity(key, name, layer) for name, layer in layers.items()):

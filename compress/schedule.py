@@ -22,11 +22,9 @@ class Once:
 class Cubic:
     """Zhu & Gupta (2017), eq. 1, with initial sparsity 0: s_t = s_f · (1 − (1 − (t − t₀)/(t₁ − t₀))³).
 
-    Fast while there is much to prune, slow towards the end. `begin` is t₀ and `end` t₁, in optimizer
-    steps; from `end` on the target is met exactly, whatever `every` (the number of steps from one change
-    to the next) is.
-    Raises TypeError or ValueError for steps that are none or out of order.
-    """
+    Fast while there is much to prune, slow towards the end. `begin` is t₀ and `end` t₁, in optimizer steps;
+    from `end` on the target is met exactly, whatever `every` (the number of steps from one change to the
+    next) is. Raises TypeError or ValueError for steps that are none or out of order."""
 
     end: int
     begin: int = 0
@@ -43,9 +41,8 @@ class Cubic:
             raise ValueError(f"Cubic: every must be at least 1; got {self.every}")
 
     def fraction(self, step: int) -> float:
-        """How much of the final amount holds after optimizer step `step`: 0 up to begin, exactly 1 from
-        end on.
-        """
+        """How much of the final amount holds after optimizer step `step`: 0 up to begin, exactly 1 from end
+        on."""
         if step >= self.end:
             return 1.0
         if step <= self.begin:

@@ -1,8 +1,7 @@
 """What a transform knows of one weight, as named arrays and back: a part of the model's state_dict.
 
 A State is made of dataclasses, tuples, lists and dicts, and in them arrays, Tensors, numbers and None, so
-that a technique need not say how its State is saved.
-"""
+that a technique need not say how its State is saved."""
 
 from __future__ import annotations
 
@@ -37,8 +36,7 @@ def from_arrays(state: Any, arrays: Mapping[str, np.ndarray]) -> Any:
 
     A Tensor is overwritten and stays the object that the optimizer trains. A field may have no array where
     its default is None. Raises ValueError if the names are not those of `state`, or an array has another
-    shape or dtype than what is in its place; then a Tensor may have been overwritten.
-    """
+    shape or dtype than what is in its place; then a Tensor may have been overwritten."""
     left = dict(arrays)
     new = _rebuilt(state, left, "")
     if left:

@@ -5,8 +5,7 @@
         parts = {"signs": Part("payload", np.uint8, (None,)), "scale": Part("tables", np.float32, ("out",))}
         kernel = gemm                                         # and: decode, operand, macs
 
-A class registers itself by being defined: files that name its kind are read by it from then on.
-"""
+A class registers itself by being defined: files that name its kind are read by it from then on."""
 
 from __future__ import annotations
 
@@ -31,8 +30,7 @@ class Part:
     """One array of a stored form: what its bytes are (payload, indices or tables), its dtypes and its shape.
 
     A size is a number, "out" or "in" (rows and columns of the weight as a matrix), "…" (the weight's whole
-    shape) or None for any. An `optional` part may have no elements, which means that it isn't there.
-    """
+    shape) or None for any. An `optional` part may have no elements, which means that it isn't there."""
 
     what: str
     dtype: type | tuple[type, ...]
@@ -58,8 +56,7 @@ class Stored:
     """A weight in its stored form. It never changes, and holds nothing but the arrays of a file.
 
     A subclass names its `kind`, `parts` and `kernel`, and has `decode`, `operand` and `macs`; its `__init__`
-    ends with `self.hold(shape, arrays)`. Raises TypeError when a subclass lacks one of these.
-    """
+    ends with `self.hold(shape, arrays)`. Raises TypeError when a subclass lacks one of these."""
 
     kind: ClassVar[str]                   # names the class in a file
     parts: ClassVar[Mapping[str, Part]]   # its arrays, by name
@@ -180,8 +177,7 @@ def read(kind: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) ->
 def product(stored: Stored, x: np.ndarray) -> np.ndarray:
     """x (batch, in) float32 times the weight's transpose → (batch, out) float32, by the kernel of its form.
 
-    Where that wants integers, x is put on a grid over its own range first.
-    """
+    Where that wants integers, x is put on a grid over its own range first."""
     operand, activations = stored.operand(), stored.format and stored.format.activations
     if activations is None:
         y = stored.kernel(x, operand)

@@ -5,8 +5,7 @@
     it multiplies   Stored.operand(): what its kernel reads, never the dense weight
 
 A Transform is configuration and never changes. What it finds out about one weight (a mask, a scale) is that
-weight's State, so that one Transform can serve many weights.
-"""
+weight's State, so that one Transform can serve many weights."""
 
 from __future__ import annotations
 
@@ -41,8 +40,7 @@ class Invariant(Enum):
 class Context:
     """What a transform may know of a weight beside its values: its state-dict name, the op that reads it, the
     optimizer step at which the schedules of the stages before it end (`settled`), and whether one of these
-    prunes, so that zeros are to stay zero (`pruned`).
-    """
+    prunes, so that zeros are to stay zero (`pruned`)."""
 
     name: str = "weight"
     op: str = "linear"
@@ -56,8 +54,7 @@ class Transform:
     A subclass writes `fit`, `project`, `rescaled` and `encode`, and of the rest what differs from the
     default. `w` is float32, shape (out, in) or (O, I, kH, kW); channels are the first axis. A State is of
     dataclasses, tuples, lists and dicts, and in them arrays, Tensors, numbers and None: it is saved with the
-    model. Raises TypeError when a subclass lacks one of the four.
-    """
+    model. Raises TypeError when a subclass lacks one of the four."""
 
     keeps: ClassVar[frozenset[Invariant]] = frozenset()   # of earlier stages
     makes: ClassVar[frozenset[Invariant]] = frozenset()   # for later stages to keep
@@ -85,8 +82,7 @@ class Transform:
 
     def update(self, state: Any, w: Tensor, step: int) -> None:
         """After optimizer step number `step` (from 1): move schedules on and have `state` fit the weight as
-        it is now, in place. Nothing, by default.
-        """
+        it is now, in place. Nothing, by default."""
 
     def rescaled(self, state: Any, factor: np.ndarray) -> Any:
         """The State for `w` with its output channels multiplied by `factor` (O,): batch norm is folded so."""
@@ -94,13 +90,11 @@ class Transform:
     def encode(self, w: np.ndarray, state: Any) -> Stored:
         """The weight in its stored form: decode() of it equals project(w) bit for bit.
 
-        One with `activations` takes `least` too, (O,) or None: the smallest scale that a channel may have.
-        """
+        One with `activations` takes `least` too, (O,) or None: the smallest scale that a channel may have."""
 
     def bound(self, w: np.ndarray, state: Any) -> float | None:
         """An upper bound of ‖w − project(w)‖₂ from theory, for the weight that `state` was fitted to; None,
-        the default, if none is known.
-        """
+        the default, if none is known."""
         return None
 
     def following(self, state: Any, w: np.ndarray) -> Any:
@@ -125,8 +119,7 @@ class Transform:
 
     def check_state(self, loaded: Any, own: Any) -> None:
         """Raise ValueError where a State that was loaded does not fit these settings; `own` is the present
-        one.
-        """
+        one."""
 
     def check_finished(self, state: Any) -> None:
         """Raise ValueError while a schedule has not ended: the weight is not yet what was asked for."""

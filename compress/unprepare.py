@@ -22,8 +22,7 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
     which may be prepared anew.
 
     Raises TypeError for what is no Module, ValueError for a model that nothing is attached to; nothing is
-    changed then.
-    """
+    changed then."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"unprepare: model must be an nn.Module; got {type(model).__name__}")
     parametrized = [parameter for _, parameter in model.named_parameters()

@@ -2,8 +2,7 @@
 
 Weights are symmetric, a scale per output channel, integers −127…127 of 8 bits (Krishnamoorthi 2018, §3.1);
 activations are asymmetric, one scale and zero point per tensor, integers 0…255, and real 0 is an integer
-exactly (Jacob et al. 2018).
-"""
+exactly (Jacob et al. 2018)."""
 
 from __future__ import annotations
 
@@ -57,8 +56,7 @@ class Asymmetric(Format):
     def fit(self, low: float, high: float) -> Grid:
         """The finest grid that covers low…high and has real 0 as one of its integers.
 
-        0 is taken into the range before the scale is chosen: padding and ReLU need it exact.
-        """
+        0 is taken into the range before the scale is chosen: padding and ReLU need it exact."""
         if not (np.isfinite(low) and np.isfinite(high) and low <= high):
             raise ValueError(f"{self.name}: needs a finite range low <= high; got [{low}, {high}]")
         low, high = min(low, 0.0), max(high, 0.0)

@@ -3,8 +3,7 @@
     INT4 = Symmetric("int4", bits=4)        # compress/formats/int4.py, the whole file
 
 A format of weights has a scale for each output channel, or for each block of a row; a format of activations
-has one scale and one zero point for a tensor. It registers itself by being made.
-"""
+has one scale and one zero point for a tensor. It registers itself by being made."""
 
 from __future__ import annotations
 
@@ -39,8 +38,7 @@ class Format:
     ValueError for bits or a grouping that can't be, or a name that another format has.
 
     A subclass of weights writes `fit_groups`, `quantize`, `dequantize` and `error`; one of activations `fit`,
-    `quantize` and `dequantize`.
-    """
+    `quantize` and `dequantize`."""
 
     name: str
     bits: int
@@ -81,8 +79,7 @@ class Format:
 
     def pack(self, codes: np.ndarray) -> np.ndarray:
         """Codes without gaps, in row order: code − lowest in `bits` bits, the lowest first; a byte's rest is
-        0. Codes of 8 bits are stored as they are.
-        """
+        0. Codes of 8 bits are stored as they are."""
         if self.bits == 8:
             return codes
         return pack_bits((codes.astype(np.int16) - self.lowest).astype(np.uint16), self.bits)

@@ -1,8 +1,7 @@
 """Weight sharing: all weights of a layer take one of 2^bits values, which are trained.
 
 Han, Mao & Dally (2016), §3. The values are found by k-means, here its global optimum (`kmeans1d`), so there
-is nothing to initialise. Which weight has which value stays as it is then, and the values are trained.
-"""
+is nothing to initialise. Which weight has which value stays as it is then, and the values are trained."""
 
 from __future__ import annotations
 
@@ -79,8 +78,7 @@ class Cluster(Transform):
 
     Raises TypeError or ValueError for bits that are not 2…8 and for another gradient. A layer with fewer
     different weights than values can't be shared (ValueError): choose fewer bits for it in the recipe, or
-    None.
-    """
+    None."""
 
     bits: int = 4
     gradient: str = "sum"
@@ -182,8 +180,7 @@ class Cluster(Transform):
 
     def rescaled(self, state: ClusterState, factor: np.ndarray) -> ClusterState:
         """Sharing is one codebook for a tensor, a batch norm one factor for each row: it stays beside the
-        codebook.
-        """
+        codebook."""
         scale = factor if state.scale is None else state.scale * factor
         return replace(state, scale=np.asarray(scale, np.float32) if state.shares else None)
 
@@ -210,8 +207,7 @@ def error_at_most(values: np.ndarray, k: int) -> float:
     """An upper bound of ‖values − nearest of their k best centroids‖ that nothing was measured for.
 
     With k equal parts of the range no value is farther from the middle of its part than range/2k; the
-    variance bounds it too. kmeans1d's sums and the centroids are rounded.
-    """
+    variance bounds it too. kmeans1d's sums and the centroids are rounded."""
     values = values.astype(np.float64)
     n, spread = len(values), float(np.sum((values - values.mean()) ** 2))
     parts = n * (float(np.ptp(values)) / (2 * k)) ** 2

@@ -1,8 +1,7 @@
-"""Magnitude pruning: the smallest weights become zero and stay zero; what is left is stored and
-multiplied as CSR.
+"""Magnitude pruning: the smallest weights become zero and stay zero; what is left is stored and multiplied as
+CSR.
 
-Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) for the schedule.
-"""
+Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) for the schedule."""
 
 from __future__ import annotations
 
@@ -24,9 +23,8 @@ __all__ = ["Prune", "SparseWeight"]
 
 @dataclass
 class PruneState:
-    """`mask` has the weight's shape and is 1 where a weight lives, 0 where it is pruned; `step` is the
-    last one seen.
-    """
+    """`mask` has the weight's shape and is 1 where a weight lives, 0 where it is pruned; `step` is the last
+    one seen."""
 
     mask: np.ndarray
     step: int = 0
@@ -36,11 +34,9 @@ class PruneState:
 class Prune(Transform):
     """Set the fraction `sparsity` of a weight to zero, by `schedule` (at once if none is given).
 
-    Exactly `round(sparsity · n)` weights are pruned, ties in the order of the array, but never the last
-    one. A pruned weight gets no gradient and is zero again after every optimizer step, whatever momentum
-    it has left.
-    Raises TypeError or ValueError for a sparsity outside [0, 1) and for another schedule.
-    """
+    Exactly `round(sparsity · n)` weights are pruned, ties in the order of the array, but never the last one.
+    A pruned weight gets no gradient and is zero again after every optimizer step, whatever momentum it has
+    left. Raises TypeError or ValueError for a sparsity outside [0, 1) and for another schedule."""
 
     sparsity: float
     schedule: Once | Cubic = field(default_factory=Once)
@@ -104,8 +100,7 @@ class Prune(Transform):
     def bound(self, w: np.ndarray, state: PruneState) -> float:
         """‖w − project(w)‖² ≤ (k/n)·‖w‖²: the k smallest of n squares have at most their share of the sum.
 
-        Weights that are 0 already count neither as pruned nor as there.
-        """
+        Weights that are 0 already count neither as pruned nor as there."""
         there = np.count_nonzero(w)
         pruned = max(there - np.count_nonzero(state.mask), 0)
         norm = float(np.linalg.norm(w.astype(np.float64)))
@@ -114,8 +109,7 @@ class Prune(Transform):
 
 def magnitude_mask(w: np.ndarray, sparsity: float) -> np.ndarray:
     """1 where w stays, 0 for its `round(sparsity · n)` smallest magnitudes (ties: the first go first; one
-    stays).
-    """
+    stays)."""
     mask = np.ones(w.size, w.dtype)
     mask[np.argsort(np.abs(w), axis=None, kind="stable")[: to_prune(w.size, sparsity)]] = 0
     return mask.reshape(w.shape)
@@ -128,8 +122,7 @@ def to_prune(size: int, sparsity: float) -> int:
 
 class SparseWeight(Stored):
     """Compressed sparse rows: a row per output, its non-zero values with their columns, 16-bit where that
-    suffices.
-    """
+    suffices."""
 
     kind = "csr"
     parts = {"values": Part("payload", np.float32, (None,)),

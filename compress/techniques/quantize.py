@@ -31,8 +31,7 @@ class Quantize(Transform):
     Where the format has a kernel of integers, as int8 has `qgemm`, the activations that a converted layer
     reads are 8-bit integers too. Where it has none, the Program multiplies with the dequantized weights.
     bits: 8, the width that has a kernel. weights: another Format, or its name. Raises ValueError for other
-    bits and for a name that is no format of weights, TypeError for what is none.
-    """
+    bits and for a name that is no format of weights, TypeError for what is none."""
 
     bits: int = 8
     weights: Format | str = INT8
@@ -69,8 +68,7 @@ class Quantize(Transform):
         """The State with the scale of its own range for every channel that was written to since.
 
         Where nothing was, the two scales differ at most by the rounding of weights to their grid, or of a
-        factor.
-        """
+        factor."""
         own = self.weights.scales(w)
         there = per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
         written = (np.abs(own - state.scale) > 2.0**-20 * state.scale) & there
@@ -85,8 +83,7 @@ class Quantize(Transform):
 
     def encode(self, w: np.ndarray, state: QuantizeState, least: np.ndarray | None = None) -> QuantizedWeight:
         """With scales of at least `least`: a bias in units of the scales may want them coarser. A channel of
-        zeros has the finest that it allows.
-        """
+        zeros has the finest that it allows."""
         scale = self.following(state, w).scale
         if least is not None:
             empty = per_channel(~w.reshape(len(w), -1).any(axis=1), scale.ndim)

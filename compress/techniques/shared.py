@@ -24,8 +24,7 @@ TABLES = {"codebook": Part("tables", np.float32, (None,)),
 class SharedWeight(Stored):
     """Codes of the fewest bits and a codebook; and a scale for each output channel, if there is one.
 
-    For `codebook_gemm` a code takes 4 bits, or 8 where the codebook has more than 16 numbers.
-    """
+    For `codebook_gemm` a code takes 4 bits, or 8 where the codebook has more than 16 numbers."""
 
     kind = "shared"
     parts = {"codes": Part("payload", np.uint8, (None,)), **TABLES}
@@ -56,8 +55,7 @@ class SharedWeight(Stored):
 class PrunedSharedWeight(SparseWeight):
     """Codes of the weights that are not pruned, and the gaps between these.
 
-    For `spmm_csr` the values are looked up and multiplied by the scale of their channel.
-    """
+    For `spmm_csr` the values are looked up and multiplied by the scale of their channel."""
 
     kind = "pruned-shared"
     parts = {"codes": Part("payload", np.uint8, (None,)), "gaps": Part("indices", np.uint8, (None,)),
@@ -98,8 +96,7 @@ class PrunedSharedWeight(SparseWeight):
 def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int,
                   scale: np.ndarray | None) -> SharedWeight | PrunedSharedWeight:
     """The form with fewer bytes on disk; `zero` is the code of what is pruned, or −1. Without zeros no code
-    is spent on them.
-    """
+    is spent on them."""
     shared = SharedWeight(codes, codebook, scale)
     if zero < 0:
         return shared
@@ -130,8 +127,7 @@ def codes_of(held: dict[str, np.ndarray], count: int) -> np.ndarray:
 
 def check_codes(who: str, held: dict[str, np.ndarray], count: int) -> None:
     """Raise ValueError for a codebook of no sensible size, and where the bytes of the codes hold more codes
-    than `count`, fewer, or others than it has.
-    """
+    than `count`, fewer, or others than it has."""
     size = len(held["codebook"])
     if not 1 <= size <= 256:
         raise ValueError(f"{who}: a codebook has 1…256 numbers; got {size} numbers")

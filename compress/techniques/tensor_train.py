@@ -1,12 +1,11 @@
 """Tensor trains: the matrix of a linear layer as a product of small cores, trained, stored and multiplied.
 
-Oseledets (2011) for the format and TT-SVD, Novikov et al. (2015) for layers. With in = i₁·…·i_d and
-out = o₁·…·o_d an entry of the weight has d digits on either side, and
+Oseledets (2011) for the format and TT-SVD, Novikov et al. (2015) for layers. With in = i₁·…·i_d and out =
+o₁·…·o_d an entry of the weight has d digits on either side, and
 
     W[o₁…o_d, i₁…i_d] = G₁[:, i₁, o₁, :] · … · G_d[:, i_d, o_d, :]       (Novikov et al., eq. 5)
 
-Σ rₖ₋₁·iₖ·oₖ·rₖ numbers in place of in·out.
-"""
+Σ rₖ₋₁·iₖ·oₖ·rₖ numbers in place of in·out."""
 
 from __future__ import annotations
 
@@ -32,8 +31,7 @@ __all__ = ["TensorTrain", "TensorTrainWeight"]
 @dataclass
 class TensorTrainState:
     """The `cores` (rₖ₋₁, iₖ, oₖ, rₖ), which are trained; `error`, what TT-SVD cut off; `scale` (out,), a
-    factor for each row after the product, or None.
-    """
+    factor for each row after the product, or None."""
 
     cores: tuple[Parameter, ...]
     error: float
@@ -49,9 +47,8 @@ class TensorTrain(Transform):
     where they are not given, there are as many as `cores`, as equal as possible, those of `in` falling and
     those of `out` rising: so a prime beside a prime has modes (p, 1, 1) and (1, 1, q), which is a plain
     low-rank product. Ranks that `eps` chose depend on the weight: their state fits a model that was prepared
-    with the same weights, or with `rank` set to them.
-    Raises TypeError or ValueError for settings that are none, or that no weight can have.
-    """
+    with the same weights, or with `rank` set to them. Raises TypeError or ValueError for settings that are
+    none, or that no weight can have."""
 
     rank: int | tuple[int, ...] | None = None
     eps: float | None = None
@@ -154,8 +151,7 @@ class TensorTrain(Transform):
 
     def bound(self, w: np.ndarray, state: TensorTrainState) -> float:
         """√(Σ εₖ²) of the singular values cut off (Oseledets 2011, theorem 2.2), and the float32 rounding of
-        the cores and of their product.
-        """
+        the cores and of their product."""
         cores = [core.data for core in state.cores]
         cut = state.error + 1e-12 * float(np.linalg.norm(w.astype(np.float64)))  # the SVD's own rounding
         rounding = growth(cores) * magnitude(cores) + sqrt(w.size) * underflow(cores)
