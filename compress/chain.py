@@ -37,8 +37,8 @@ class Chain(Parametrization):
             raise ValueError("Chain: needs at least one transform")
         for i, later in enumerate(self.stages):
             if not isinstance(later, Transform) or isinstance(later, type):
-                raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an "
-                                "instance of a subclass of compress.Transform")
+                raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an instance of a "
+                                "subclass of compress.Transform")
             for earlier in self.stages[:i]:
                 for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):
                     raise ValueError(
@@ -46,15 +46,13 @@ class Chain(Parametrization):
                         f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made")
 
     def attach(self, parameter: Any, context: Context) -> Chain:
-        """Fit a fresh chain of the same transforms to `parameter` and make it the parameter's
-        parametrization.
+        """Fit a fresh chain of the same transforms to `parameter` and make it its parametrization.
 
-        A frozen weight (requires_grad=False) has the end of all schedules at once: it isn't trained, so a
+        A frozen weight (requires_grad=False) is at the end of all schedules at once: it isn't trained, so a
         slow schedule would spare nothing, and there may be no optimizer whose steps move it on."""
         if parameter.parametrization is not None:
-            raise ValueError(
-                f"{context.name}: it has a parametrization already ({parameter.parametrization!r}); "
-                "one weight, one chain")
+            raise ValueError(f"{context.name}: it has a parametrization already "
+                             f"({parameter.parametrization!r}); one weight, one chain")
         chain = Chain(self.stages)
         chain.fit(parameter.data, context)
         parameter.parametrization = chain
@@ -137,8 +135,7 @@ class Chain(Parametrization):
     # What convert calls -------------------------------------------------------------------------
 
     def check_finished(self) -> None:
-        """Raise ValueError where a stage's schedule has not ended: the weight is not yet what was asked for.
-        """
+        """Raise ValueError where a schedule has not ended: the weight is not yet what was asked for."""
         for stage, state in self._fitted():
             stage.check_finished(state)
 
@@ -180,9 +177,8 @@ class Chain(Parametrization):
         """The weight in the stored form of the last stage, after the stages before it.
 
         least: (O,), the smallest scale that a channel may have; only where there are `activations`."""
-        *before, (last, state) = self._fitted()
-        for stage, earlier in before:
-            w = stage.project(Tensor(w), earlier).data
+        last, state = self._fitted()[-1]
+        w = self.before_last(Tensor(w)).data
         return last.encode(w, state) if least is None else last.encode(w, state, least)
 
     def before_last(self, w: Tensor) -> Tensor:
@@ -192,8 +188,7 @@ class Chain(Parametrization):
         return w
 
     def bound(self, w: np.ndarray) -> float | None:
-        """Certified ‖w − project(w)‖₂, the sum of the stages' bounds (triangle inequality); None if one has
-        none."""
+        """Certified ‖w − project(w)‖₂: the sum of the stages' bounds (triangle inequality), if each has one."""
         total = 0.0
         for stage, state in self._fitted():
             bound = stage.bound(w, state)
