@@ -37,8 +37,8 @@ class Chain(Parametrization):
             raise ValueError("Chain: needs at least one transform")
         for i, later in enumerate(self.stages):
             if not isinstance(later, Transform) or isinstance(later, type):
-                raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an instance of a "
-                                "subclass of compress.Transform")
+                raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an instance of "
+                                "a subclass of compress.Transform")
             for earlier in self.stages[:i]:
                 for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):
                     raise ValueError(
@@ -188,7 +188,7 @@ class Chain(Parametrization):
         return w
 
     def bound(self, w: np.ndarray) -> float | None:
-        """Certified ‖w − project(w)‖₂: the sum of the stages' bounds (triangle inequality), if each has one."""
+        """Certified ‖w − project(w)‖₂: the sum of the stages' bounds (triangle inequality), or None."""
         total = 0.0
         for stage, state in self._fitted():
             bound = stage.bound(w, state)

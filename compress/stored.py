@@ -62,26 +62,23 @@ class Stored:
     parts: ClassVar[Mapping[str, Part]]   # its arrays, by name
     kernel: ClassVar[Any]                 # of nn.kernels: what multiplies with it
     format: ClassVar[Any] = None          # the number Format of the weight; None for reals
-    skips: ClassVar[bool] = False         # whether the kernel leaves out zeros, or adds before it multiplies:
-    #                                       then rows of x with NaN or infinity want the dense product
+    skips: ClassVar[bool] = False         # the kernel leaves out zeros, or adds before it multiplies: rows of
+    #                                       x with NaN or infinity want the dense product
     shape: tuple[int, ...]                # of the weight, as in nn
     held: dict[str, np.ndarray]           # what is stored, read-only, by the names of `parts`
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
         super().__init_subclass__()
-        if abstract:  # a base of others
-            return
-        complete(cls, Stored, ("kind", "parts", "kernel", "decode", "operand", "macs"))
+        if not abstract:  # no base of others
+            complete(cls, Stored, ("kind", "parts", "kernel", "decode", "operand", "macs"))
         if "kind" in vars(cls):
             known = STORED.get(cls.kind, cls)
             if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise TypeError(f"{cls.__name__}: a file's {cls.kind!r} is {known.__name__} already")
             STORED[cls.kind] = cls
 
-    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None],
-             copy: bool = True) -> None:
-        """Keep these arrays, or copies of them, as what is stored; None for an optional part that isn't
-        there."""
+    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None], copy=True) -> None:
+        """Keep these arrays, or copies, as what is stored; None for an optional part that isn't there."""
         self.shape, self.held = tuple(shape), {}
         for name, part in self.parts.items():
             array = np.zeros(0, part.dtype) if arrays[name] is None else arrays[name]
@@ -155,7 +152,7 @@ class Stored:
 
     def sizes(self) -> dict[str, int]:
         """Bytes of `to_bytes()`, itemised: payload, indices, tables and header; they sum to its length."""
-        sizes = {"payload": 0, "indices": 0, "tables": 0} | self.itemised()
+        sizes = dict.fromkeys(("payload", "indices", "tables"), 0) | self.itemised()
         return sizes | {"header": len(self.to_bytes()) - sum(sizes.values())}
 
 
@@ -189,8 +186,7 @@ def product(stored: Stored, x: np.ndarray) -> np.ndarray:
 
 
 def gamma(k: int) -> float:
-    """γ_k = k·u / (1 − k·u) for float32, u = 2⁻²⁴: the error of a sum of k products (Higham 2002, eq. 3.4).
-    """
+    """γ_k = k·u / (1 − k·u), u = 2⁻²⁴: the float32 error of a sum of k products (Higham 2002, eq. 3.4)."""
     ku = k * 2.0**-24
     return ku / (1.0 - ku)
 
@@ -201,20 +197,13 @@ def per_channel(values: np.ndarray, ndim: int) -> np.ndarray:
 
 
 def as_matrix(w: np.ndarray) -> np.ndarray:
-    """A weight as the matrix (out, in) that multiplies: (O,I,kH,kW) → (O, kH·kW·I), as in an N,H,W,C im2col.
-    """
-    if w.ndim == 2:
-        return np.ascontiguousarray(w)
-    if w.ndim in (3, 4):
-        return np.ascontiguousarray(w.transpose(0, *range(2, w.ndim), 1)).reshape(w.shape[0],
-                                                            prod(w.shape[1:]))
-    raise ValueError(f"a weight has shape (out, in), (O, I, k) or (O, I, kH, kW); got {w.shape}")
+    """A weight as the matrix (out, in) that multiplies: (O,I,kH,kW) → (O, kH·kW·I), as in N,H,W,C im2col."""
+    if w.ndim not in (2, 3, 4):
+        raise ValueError(f"a weight has shape (out, in), (O, I, k) or (O, I, kH, kW); got {w.shape}")
+    return np.ascontiguousarray(np.moveaxis(w, 1, -1)).reshape(len(w), prod(w.shape[1:]))
 
 
 def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of `as_matrix` for a weight of the given shape."""
-    if len(shape) == 2:
-        return matrix
     out, channels, *window = shape
-    return np.ascontiguousarray(
-        matrix.reshape(out, *window, channels).transpose(0, len(shape) - 1, *range(1, len(shape) - 1)))
+    return np.ascontiguousarray(np.moveaxis(matrix.reshape(out, *window, channels), -1, 1))

@@ -81,8 +81,7 @@ class Transform:
         """The weight as it will be after encode and decode, differentiable in `w`."""
 
     def update(self, state: Any, w: Tensor, step: int) -> None:
-        """After optimizer step number `step` (from 1): move schedules on and have `state` fit the weight as
-        it is now, in place. Nothing, by default."""
+        """After optimizer step `step` (from 1): move schedules on and fit `state` to the weight, in place."""
 
     def rescaled(self, state: Any, factor: np.ndarray) -> Any:
         """The State for `w` with its output channels multiplied by `factor` (O,): batch norm is folded so."""
@@ -93,18 +92,15 @@ class Transform:
         One with `activations` takes `least` too, (O,) or None: the smallest scale that a channel may have."""
 
     def bound(self, w: np.ndarray, state: Any) -> float | None:
-        """An upper bound of ‖w − project(w)‖₂ from theory, for the weight that `state` was fitted to; None,
-        the default, if none is known."""
+        """An upper bound of ‖w − project(w)‖₂ from theory, for the weight `state` was fitted to, if known."""
         return None
 
     def following(self, state: Any, w: np.ndarray) -> Any:
-        """The State for a weight that may have been written to since the last update: the same, by default.
-        """
+        """The State for a weight that may have been written to since the last update: by default the same."""
         return state
 
     def prunes(self, w: np.ndarray) -> bool:
-        """Whether it makes zeros that are to stay, of this weight: by default where it makes SUPPORT or NM.
-        """
+        """Whether it makes zeros of this weight that are to stay: by default if it makes SUPPORT or NM."""
         return bool(self.makes & {Invariant.SUPPORT, Invariant.NM})
 
     # What a State trains, and whether it is done ------------------------------------------------------
@@ -118,8 +114,7 @@ class Transform:
         return False
 
     def check_state(self, loaded: Any, own: Any) -> None:
-        """Raise ValueError where a State that was loaded does not fit these settings; `own` is the present
-        one."""
+        """Raise ValueError where a loaded State does not fit these settings; `own` is the present one."""
 
     def check_finished(self, state: Any) -> None:
         """Raise ValueError while a schedule has not ended: the weight is not yet what was asked for."""

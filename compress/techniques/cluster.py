@@ -10,6 +10,7 @@ from math import sqrt
 
 import numpy as np
 
+from nn.arguments import is_int
 from nn.kernels import kmeans1d
 from nn.kernels.kmeans1d import nearest
 from nn.parameter import Parameter
@@ -17,7 +18,6 @@ from nn.rules.record import CONSTANT, Rule
 from nn.tensor import Tensor, apply
 from nn.train import Diverged
 
-from ..stored import per_channel
 from ..transform import Context, Invariant, Transform
 from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
 
@@ -32,14 +32,10 @@ def _shared_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple[np.ndarray]:
 # A centroid's gradient is the sum of its members' gradients (Han et al., eq. 3). With a rate of 1 this is the
 # true derivative, with other rates a surrogate: 1/n for the mean of n members, 0 for a centroid that stays.
 SHARED = Rule(
-    "shared",
-    "w = c[codes];  dcⱼ = rateⱼ · Σ g over the members of cⱼ",
-    lambda c, *, codes, rates: (c[codes], (codes, rates)),
-    _shared_vjp,
-    samples=lambda rng: [([rng.normal(size=3)],
-                          {"codes": rng.integers(0, 3, (4, 5)), "rates": rng.random(3)})],
-    surrogate=lambda c, *, codes, rates: lambda c: (c * rates)[codes],
-    saves=CONSTANT, fresh=True)
+    "shared", "w = c[codes];  dcⱼ = rateⱼ · Σ g over the members of cⱼ",
+    lambda c, *, codes, rates: (c[codes], (codes, rates)), _shared_vjp,
+    samples=lambda rng: [([rng.normal(size=3)], {"codes": rng.integers(0, 3, 20), "rates": rng.random(3)})],
+    surrogate=lambda c, *, codes, rates: lambda c: (c * rates)[codes], saves=CONSTANT, fresh=True)
 
 
 @dataclass
@@ -87,7 +83,7 @@ class Cluster(Transform):
     makes = frozenset({Invariant.LEVELS})
 
     def __post_init__(self) -> None:
-        if not isinstance(self.bits, int) or isinstance(self.bits, bool):
+        if not is_int(self.bits):
             raise TypeError(f"Cluster: bits must be a whole number; got {self.bits!r}")
         if not 2 <= self.bits <= 8:
             raise ValueError(f"Cluster: bits must be in 2…8; got {self.bits}")
@@ -125,9 +121,9 @@ class Cluster(Transform):
         pinned = not alive.all()
         found = len(np.unique(w))
         if found < self.distinct:
-            raise ValueError(
-                f"Cluster: {state.name} has {found} different values, fewer than the {self.distinct} that "
-                f"bits={self.bits} shares; choose fewer bits for it in the recipe, or None")
+            raise ValueError(f"Cluster: {state.name} has {found} different values, fewer than the "
+                             f"{self.distinct} that bits={self.bits} shares; choose fewer bits for it in the "
+                             "recipe, or None")
         values = w[alive]
         centroids = kmeans1d(values, self.distinct - pinned)
         state.error = error_at_most(values, len(centroids))
@@ -154,13 +150,10 @@ class Cluster(Transform):
         if not state.shares:
             return w
         seen = apply(SHARED, state.centroids, codes=state.codes, rates=state.rates)
-        if state.scale is None:
-            return seen
-        return seen * Tensor(per_channel(state.scale, w.ndim)) + 0.0  # no −0: CSR has none
+        return scaled(seen, state.scale)
 
     def update(self, state: ClusterState, w: Tensor, step: int) -> None:
-        """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded any more.
-        """
+        """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded now."""
         if not state.shares:
             if step < state.begin:
                 return
@@ -171,16 +164,15 @@ class Cluster(Transform):
     def check_state(self, loaded: ClusterState, own: ClusterState) -> None:
         """ValueError for codes that name no centroid, or sharing that begins at another step."""
         if loaded.begin != own.begin and not loaded.shares:
-            raise ValueError(
-                f"the weight is shared from optimizer step {loaded.begin} on, here from step {own.begin} on")
+            raise ValueError(f"the weight is shared from optimizer step {loaded.begin} on, here from step "
+                             f"{own.begin} on")
         if loaded.codes.max(initial=0) >= self.distinct or not -1 <= loaded.zero < self.distinct:
             raise ValueError(f"a code is beyond the {self.distinct} values of {self!r}")
         if loaded.shares and not np.array_equal(loaded.rates, self._rates(loaded)):
             raise ValueError(f"its values are not trained by the {self.gradient} of their gradients")
 
     def rescaled(self, state: ClusterState, factor: np.ndarray) -> ClusterState:
-        """Sharing is one codebook for a tensor, a batch norm one factor for each row: it stays beside the
-        codebook."""
+        """There is one codebook for a tensor; a factor for each row stays beside it."""
         scale = factor if state.scale is None else state.scale * factor
         return replace(state, scale=np.asarray(scale, np.float32) if state.shares else None)
 
@@ -191,9 +183,8 @@ class Cluster(Transform):
     def check_finished(self, state: ClusterState) -> None:
         """Raise ValueError while the stages before have not ended."""
         if not state.shares:
-            raise ValueError(
-                f"Cluster: {state.name} is shared from optimizer step {state.begin} on, when the schedule "
-                "before it ends; train on before converting")
+            raise ValueError(f"Cluster: {state.name} is shared from optimizer step {state.begin} on, when "
+                             "the schedule before it ends; train on before converting")
 
     def bound(self, w: np.ndarray, state: ClusterState) -> float:
         """√(n·(range/2k)²): the optimum is no worse than k equal parts of the range of its n weights."""

@@ -1,5 +1,4 @@
-"""Magnitude pruning: the smallest weights become zero and stay zero; what is left is stored and multiplied as
-CSR.
+"""Magnitude pruning: the smallest weights become and stay zero; what is left is stored and multiplied as CSR.
 
 Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) for the schedule."""
 
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nn.arguments import is_number
 from nn.kernels import spmm_csr
 from nn.tensor import Tensor
 
@@ -23,8 +23,8 @@ __all__ = ["Prune", "SparseWeight"]
 
 @dataclass
 class PruneState:
-    """`mask` has the weight's shape and is 1 where a weight lives, 0 where it is pruned; `step` is the last
-    one seen."""
+    """`mask`, in the weight's shape: 1 where a weight lives, 0 where it is pruned; `step`: the last one seen.
+    """
 
     mask: np.ndarray
     step: int = 0
@@ -45,7 +45,7 @@ class Prune(Transform):
     makes = frozenset({Invariant.SUPPORT})
 
     def __post_init__(self) -> None:
-        if isinstance(self.sparsity, bool) or not isinstance(self.sparsity, (int, float)):
+        if not is_number(self.sparsity):
             raise TypeError(f"Prune: sparsity must be a number; got {self.sparsity!r}")
         if not 0.0 <= self.sparsity < 1.0:
             raise ValueError(f"Prune: sparsity is a fraction in [0, 1); got {self.sparsity}")
@@ -81,14 +81,14 @@ class Prune(Transform):
         """ValueError for a mask that another sparsity or schedule made."""
         pruned, wanted = np.count_nonzero(loaded.mask == 0), to_prune(own.mask.size, self._fraction(loaded))
         if pruned != wanted or not np.isin(loaded.mask, (0, 1)).all():
-            raise ValueError(
-                f"the mask prunes {pruned} weights at step {loaded.step}, where {self!r} prunes {wanted}")
+            raise ValueError(f"the mask prunes {pruned} weights at step {loaded.step}, where {self!r} prunes "
+                             f"{wanted}")
 
     def rescaled(self, state: PruneState, factor: np.ndarray) -> PruneState:
         return PruneState(state.mask, state.step)
 
     def encode(self, w: np.ndarray, state: PruneState) -> SparseWeight:
-        return SparseWeight.from_dense(w * state.mask)
+        return SparseWeight(w * state.mask)
 
     def check_finished(self, state: PruneState) -> None:
         """Raise ValueError while the schedule has not ended."""
@@ -108,8 +108,7 @@ class Prune(Transform):
 
 
 def magnitude_mask(w: np.ndarray, sparsity: float) -> np.ndarray:
-    """1 where w stays, 0 for its `round(sparsity · n)` smallest magnitudes (ties: the first go first; one
-    stays)."""
+    """1 where w stays, 0 for its `round(sparsity · n)` smallest; of equal ones the first go; one stays."""
     mask = np.ones(w.size, w.dtype)
     mask[np.argsort(np.abs(w), axis=None, kind="stable")[: to_prune(w.size, sparsity)]] = 0
     return mask.reshape(w.shape)
@@ -121,8 +120,7 @@ def to_prune(size: int, sparsity: float) -> int:
 
 
 class SparseWeight(Stored):
-    """Compressed sparse rows: a row per output, its non-zero values with their columns, 16-bit where that
-    suffices."""
+    """Compressed sparse rows: for each row its non-zero values and their columns, in 16 bits if they fit."""
 
     kind = "csr"
     parts = {"values": Part("payload", np.float32, (None,)),
@@ -131,14 +129,10 @@ class SparseWeight(Stored):
     kernel = spmm_csr
     skips = True
 
-    @classmethod
-    def from_dense(cls, w: np.ndarray) -> SparseWeight:
-        """A weight without its zeros."""
-        matrix = as_matrix(w)
-        positions = np.flatnonzero(matrix)
-        weight = cls.__new__(cls)
-        weight.hold(w.shape, rows_of(positions, matrix.ravel()[positions], w.shape))
-        return weight
+    def __init__(self, w: np.ndarray) -> None:
+        flat = as_matrix(w).ravel()
+        positions = np.flatnonzero(flat)
+        self.hold(w.shape, rows_of(positions, flat[positions], w.shape))
 
     def check(self, who: str) -> None:
         _, indices, indptr = self.rows()

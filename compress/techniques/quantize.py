@@ -65,10 +65,8 @@ class Quantize(Transform):
         return self.weights.straight_through(w, self.following(state, w.data).scale)
 
     def following(self, state: QuantizeState, w: np.ndarray) -> QuantizeState:
-        """The State with the scale of its own range for every channel that was written to since.
-
-        Where nothing was, the two scales differ at most by the rounding of weights to their grid, or of a
-        factor."""
+        """The State with the scale of its own range for every channel that was written to since. Elsewhere
+        the two scales differ at most by the rounding of weights to their grid, or of a factor."""
         own = self.weights.scales(w)
         there = per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
         written = (np.abs(own - state.scale) > 2.0**-20 * state.scale) & there

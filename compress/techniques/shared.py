@@ -1,5 +1,4 @@
-"""The stored forms of a weight that shares few values: a code for every weight, or for those that are not 0.
-"""
+"""The stored forms of a weight that shares few values: a code for each weight, or for each that is not 0."""
 
 from __future__ import annotations
 
@@ -108,11 +107,9 @@ def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int,
     return min(pruned, shared, key=lambda form: form.nbytes)
 
 
-def scaled(values: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
-    """values, times the scale of their rows if there is one; no −0."""
-    if scale is None:
-        return values
-    return values * per_channel(scale, values.ndim) + np.float32(0)
+def scaled(values: Any, scale: np.ndarray | None) -> Any:
+    """values, an array or a Tensor, times the scale of their rows if there is one; no −0: CSR has none."""
+    return values if scale is None else values * per_channel(scale, values.ndim) + np.float32(0)
 
 
 def width_of(codebook: np.ndarray) -> int:
@@ -126,8 +123,7 @@ def codes_of(held: dict[str, np.ndarray], count: int) -> np.ndarray:
 
 
 def check_codes(who: str, held: dict[str, np.ndarray], count: int) -> None:
-    """Raise ValueError for a codebook of no sensible size, and where the bytes of the codes hold more codes
-    than `count`, fewer, or others than it has."""
+    """Raise ValueError for a codebook of no sensible size, or codes that are not `count` or not in it."""
     size = len(held["codebook"])
     if not 1 <= size <= 256:
         raise ValueError(f"{who}: a codebook has 1…256 numbers; got {size} numbers")
