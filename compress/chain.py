@@ -21,10 +21,9 @@ __all__ = ["Chain"]
 class Chain(Parametrization):
     """Transforms applied to one weight, one after the other.
 
-    `check()` refuses an order in which a later stage would destroy what an earlier one made;
     `attach(parameter)` fits a copy of the chain to a weight and makes it that weight's parametrization.
-    stages: the transforms, first to last. Raises ValueError for such an order and for no stages, TypeError
-    for what is no Transform."""
+    stages: the transforms, first to last. Raises TypeError for what is no Transform, ValueError for no stages
+    and, as `check()` does, for an order in which a later stage would destroy what an earlier one made."""
 
     def __init__(self, stages: list[Transform] | tuple[Transform, ...]) -> None:
         self.stages = tuple(stages)
@@ -96,8 +95,7 @@ class Chain(Parametrization):
     def trainables(self, parameter: Any) -> list[Tensor]:
         """What the optimizer trains: what the stages own, or if they own nothing the weight itself.
 
-        Both, where there is a schedule or a stage `waits`: the same optimizer is right before and after one
-        takes the place of the other."""
+        Both where there is a schedule or a stage `waits`: one optimizer is right before and after that."""
         owned = [tensor for stage, state in self._fitted() for tensor in stage.trainables(state)]
         return [parameter, *owned] if not owned or self.end or self._waits() else owned
 

@@ -26,9 +26,11 @@ class Recipe:
     ValueError for a name or a pattern that no layer has, and for two that fit one equally well."""
 
     def __init__(self, choices: Any) -> None:
-        if not isinstance(choices, dict):
-            choices = {"*": choices}
-        self.choices = {_key(key): _chain(value) for key, value in choices.items()}
+        choices = choices if isinstance(choices, dict) else {"*": choices}
+        for key in choices:
+            if not (isinstance(key, str) or (isinstance(key, type) and issubclass(key, nn.Module))):
+                raise TypeError(f"Recipe: a key is a module name, a pattern or a layer class; got {key!r}")
+        self.choices = {key: _chain(value) for key, value in choices.items()}
 
     def chain_for(self, name: str, layer: nn.Module) -> Chain | None:
         """The chain for the weight of the module `layer` called `name`; None to leave it alone."""
@@ -61,12 +63,6 @@ def _weights(layer: nn.Module) -> tuple[str, ...]:
     if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
         return ("weight",)
     return ("in_proj_weight",) if hasattr(layer, "in_proj_weight") else ()
-
-
-def _key(key: Any) -> str | type:
-    if isinstance(key, str) or (isinstance(key, type) and issubclass(key, nn.Module)):
-        return key
-    raise TypeError(f"Recipe: a key is a module name, a pattern or a layer class; got {key!r}")
 
 
 def _chain(value: Any) -> Chain | None:

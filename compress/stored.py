@@ -19,8 +19,7 @@ import numpy as np
 
 from nn.files import arrays_to_bytes
 
-__all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "per_channel",
-           "product", "read"]
+__all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "per_channel", "read"]
 
 STORED: dict[str, type[Stored]] = {}  # kind in a file -> class
 
@@ -42,9 +41,8 @@ class Part:
         sizes = {"out": (weight[0],), "in": (prod(weight[1:]),), "…": weight}
         wanted = tuple(n for size in self.shape for n in sizes.get(size, (size,)))
         dtypes = self.dtype if isinstance(self.dtype, tuple) else (self.dtype,)
-        fits = len(array.shape) == len(wanted) and all(
-            n is None or n == size for n, size in zip(wanted, array.shape, strict=True))
-        fits = fits or (self.optional and array.shape == (0,))
+        shape = tuple(None if n is None else size for n, size in zip(wanted, array.shape, strict=False))
+        fits = (shape == wanted and array.ndim == len(wanted)) or (self.optional and array.shape == (0,))
         if array.dtype not in dtypes or not fits or not np.isfinite(array).all():
             shape = ", ".join("any" if n is None else str(n) for n in wanted) + "," * (len(wanted) == 1)
             raise ValueError(f"{who}: {name} must be {'finite ' * (np.dtype(dtypes[0]).kind == 'f')}"
@@ -118,10 +116,9 @@ class Stored:
         return scale if scale is not None and scale.size else None
 
     def product_bound(self, x: np.ndarray) -> np.ndarray:
-        """Element-wise bound of |product(self, x) − x·decode()ᵀ|, shape (batch, out), float64, and a close
-        one: see `bounds_the_product_closely` in compress/testing/laws_claims.py. Here γ_k·(|x|·|w|ᵀ), and
-        half a step of the subnormal numbers for each product that underflows (Higham 2002, eq. 2.8 and 3.4).
-        """
+        """Element-wise bound of what the kernel's product and x·decode()ᵀ differ by, (batch, out) float64; a
+        close one: see `bounds_the_product_closely` in compress/testing/laws_claims.py. Here γ_k·(|x|·|w|ᵀ),
+        and half a subnormal step for each product that underflows (Higham 2002, eq. 2.8 and 3.4)."""
         w = np.abs(as_matrix(self.decode()).T, dtype=np.float64)
         sizes, k = np.abs(x, dtype=np.float64), x.shape[1]
         bound, scale = gamma(k) * (sizes @ w) + k * 2.0**-150, self.scale
@@ -169,20 +166,6 @@ def read(kind: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) ->
     if kind not in STORED:
         raise ValueError(f"no stored form is called {kind!r:.80}; there are {', '.join(sorted(STORED))}")
     return STORED[kind].from_arrays(arrays, shape)
-
-
-def product(stored: Stored, x: np.ndarray) -> np.ndarray:
-    """x (batch, in) float32 times the weight's transpose → (batch, out) float32, by the kernel of its form.
-
-    Where that wants integers, x is put on a grid over its own range first."""
-    operand, activations = stored.operand(), stored.format and stored.format.activations
-    if activations is None:
-        y = stored.kernel(x, operand)
-    else:
-        grid = activations.fit(float(x.min(initial=0)), float(x.max(initial=0)))
-        sums = stored.kernel(grid.quantize(x), operand, a_zero=grid.zero)
-        y = sums.astype(np.float32) * np.float32(grid.scale)
-    return y if stored.scale is None else y * stored.scale
 
 
 def gamma(k: int) -> float:

@@ -39,8 +39,7 @@ class Invariant(Enum):
 @dataclass(frozen=True)
 class Context:
     """What a transform may know of a weight beside its values: its state-dict name, the op that reads it, the
-    optimizer step at which the schedules of the stages before it end (`settled`), and whether one of these
-    prunes, so that zeros are to stay zero (`pruned`)."""
+    optimizer step at which earlier schedules end (`settled`), whether a stage before prunes (`pruned`)."""
 
     name: str = "weight"
     op: str = "linear"

@@ -22,8 +22,7 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
     batch norm and dropout work again as they did before. Build the optimizer afterwards. Returns the model,
     which may be prepared anew.
 
-    Raises TypeError for what is no Module, ValueError for a model that nothing is attached to; nothing is
-    changed then."""
+    Raises TypeError for what is no Module, ValueError for a model that nothing is attached to."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"unprepare: model must be an nn.Module; got {type(model).__name__}")
     before = [(parameter, parameter.data, parameter.parametrization)

@@ -40,13 +40,11 @@ SHARED = Rule(
 
 @dataclass
 class ClusterState:
-    """`centroids` (2^bits,), rising at first, are trained; `codes`, in the weight's shape, says which
-    centroid each weight has; `rates`: see SHARED; `zero`: the code of the zeros that stay, or −1; `error`: a
-    bound of what sharing changed.
-
-    Until optimizer step `begin` nothing is shared yet (`shares` is false) and the weight itself is trained.
-    `scale` (out,): a factor for each row, after the centroids, or None. `pruned`: whether zeros are to stay.
-    """
+    """`centroids` (2^bits,), rising at first, are trained; `codes`, in the weight's shape: the centroid of
+    each weight; `rates`: see SHARED; `zero`: the code of the zeros that stay, or −1; `error`: a bound of what
+    sharing changed; `scale` (out,): a factor for each row, after the centroids, or None; `pruned`: whether
+    zeros are to stay. Until optimizer step `begin` nothing is shared yet (`shares` is false) and the weight
+    itself is trained."""
 
     name: str
     begin: int
@@ -73,8 +71,7 @@ class Cluster(Transform):
     way with Adam, by 99 % with SGD).
 
     Raises TypeError or ValueError for bits that are not 2…8 and for another gradient. A layer with fewer
-    different weights than values can't be shared (ValueError): choose fewer bits for it in the recipe, or
-    None."""
+    different weights than values can't be shared (ValueError): its recipe wants fewer bits, or None."""
 
     bits: int = 4
     gradient: str = "sum"
@@ -106,9 +103,9 @@ class Cluster(Transform):
         return not state.shares
 
     def fit(self, w: np.ndarray, context: Context) -> ClusterState:
-        codes, rates = np.zeros(w.shape, np.uint8), np.zeros(2**self.bits, np.float32)
-        centroids = Parameter(np.zeros(2**self.bits, np.float32))
-        state = ClusterState(context.name, context.settled, centroids, codes, rates, pruned=context.pruned)
+        codes, rates = np.zeros(w.shape, np.uint8), np.zeros(self.distinct, np.float32)
+        state = ClusterState(context.name, context.settled, Parameter(np.zeros_like(rates)), codes, rates,
+                             pruned=context.pruned)
         if not state.begin:
             self._share(w, state)
         return state
@@ -119,8 +116,7 @@ class Cluster(Transform):
             raise Diverged(f"{state.name} holds NaN or infinity; try a smaller learning rate", None)
         alive = w != 0 if state.pruned else np.ones(w.shape, bool)
         pinned = not alive.all()
-        found = len(np.unique(w))
-        if found < self.distinct:
+        if (found := len(np.unique(w))) < self.distinct:
             raise ValueError(f"Cluster: {state.name} has {found} different values, fewer than the "
                              f"{self.distinct} that bits={self.bits} shares; choose fewer bits for it in the "
                              "recipe, or None")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.arguments import is_number
+from nn.arguments import number
 from nn.kernels import spmm_csr
 from nn.tensor import Tensor
 
@@ -23,8 +23,7 @@ __all__ = ["Prune", "SparseWeight"]
 
 @dataclass
 class PruneState:
-    """`mask`, in the weight's shape: 1 where a weight lives, 0 where it is pruned; `step`: the last one seen.
-    """
+    """`mask`, in the weight's shape: 1 where one lives, 0 where it is pruned; `step`: the last one seen."""
 
     mask: np.ndarray
     step: int = 0
@@ -45,10 +44,7 @@ class Prune(Transform):
     makes = frozenset({Invariant.SUPPORT})
 
     def __post_init__(self) -> None:
-        if not is_number(self.sparsity):
-            raise TypeError(f"Prune: sparsity must be a number; got {self.sparsity!r}")
-        if not 0.0 <= self.sparsity < 1.0:
-            raise ValueError(f"Prune: sparsity is a fraction in [0, 1); got {self.sparsity}")
+        number("Prune", "sparsity", self.sparsity, 0, 1)
         if not isinstance(self.schedule, (Once, Cubic)):
             raise TypeError(f"Prune: schedule must be a Once or a Cubic; got {self.schedule!r}")
 

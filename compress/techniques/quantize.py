@@ -80,8 +80,7 @@ class Quantize(Transform):
         return QuantizeState(np.maximum(scale, SMALLEST).astype(np.float32))
 
     def encode(self, w: np.ndarray, state: QuantizeState, least: np.ndarray | None = None) -> QuantizedWeight:
-        """With scales of at least `least`: a bias in units of the scales may want them coarser. A channel of
-        zeros has the finest that it allows."""
+        """With scales of at least `least`, as a bias in their units may want; just that for channels of 0."""
         scale = self.following(state, w).scale
         if least is not None:
             empty = per_channel(~w.reshape(len(w), -1).any(axis=1), scale.ndim)

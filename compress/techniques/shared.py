@@ -94,16 +94,15 @@ class PrunedSharedWeight(SparseWeight):
 
 def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int,
                   scale: np.ndarray | None) -> SharedWeight | PrunedSharedWeight:
-    """The form with fewer bytes on disk; `zero` is the code of what is pruned, or −1. Without zeros no code
-    is spent on them."""
+    """The form with fewer bytes on disk; `zero` is the code of what is pruned, or −1."""
     shared = SharedWeight(codes, codebook, scale)
     if zero < 0:
         return shared
     flat = as_matrix(codes).ravel()
     positions = np.flatnonzero(flat != zero)
     left = flat[positions]
-    pruned = PrunedSharedWeight(positions, left - (left > zero).astype(np.uint8), np.delete(codebook, zero),
-                                codes.shape, scale)
+    left = left - (left > zero)  # the pruned need no code
+    pruned = PrunedSharedWeight(positions, left, np.delete(codebook, zero), codes.shape, scale)
     return min(pruned, shared, key=lambda form: form.nbytes)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.arguments import is_int, is_number
+from nn.arguments import is_int, number
 from nn.context import no_grad
 from nn.kernels import tt_matmul
 from nn.kernels.tt_matmul import multiply_adds
@@ -72,10 +72,8 @@ class TensorTrain(Transform):
                              f"and {self.out_modes}")
         if self.eps is None:
             _check_sizes("rank", (self.rank,) if not isinstance(self.rank, tuple) else self.rank)
-        elif not is_number(self.eps):
-            raise TypeError(f"TensorTrain: eps must be a number; got {self.eps!r}")
-        elif not 0.0 <= self.eps < 1.0:
-            raise ValueError(f"TensorTrain: eps is a relative error in [0, 1); got {self.eps}")
+        else:
+            number("TensorTrain", "eps", self.eps, 0, 1)
 
     @classmethod
     def samples(cls) -> list[TensorTrain]:
@@ -148,9 +146,10 @@ class TensorTrain(Transform):
         """√(Σ εₖ²) of what was cut off (Oseledets 2011, theorem 2.2), and float32 rounding of the product."""
         cores = [core.data for core in state.cores]
         cut = state.error + 1e-12 * float(np.linalg.norm(w.astype(np.float64)))  # the SVD's own rounding
-        rounding = growth(cores) * magnitude(cores) + sqrt(w.size) * underflow(cores)
-        largest = 1.0 if state.scale is None else float(np.abs(state.scale).max()) * (1 + 2.0**-22)
-        return largest * (cut + rounding) + (0 if state.scale is None else sqrt(w.size) * SMALLEST)
+        bound = cut + growth(cores) * magnitude(cores) + sqrt(w.size) * underflow(cores)
+        if state.scale is None:
+            return bound
+        return float(np.abs(state.scale).max()) * (1 + 2.0**-22) * bound + sqrt(w.size) * SMALLEST
 
 
 def _check_sizes(name: str, sizes: tuple[int, ...] | None) -> None:
