@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,12 +23,13 @@ class Chain(Parametrization):
     """Transforms applied to one weight, one after the other.
 
     `attach(parameter)` fits a copy of the chain to a weight and makes it that weight's parametrization.
-    stages: the transforms, first to last. Raises TypeError for what is no Transform, ValueError for no stages
-    and, as `check()` does, for an order in which a later stage would destroy what an earlier one made."""
+    stages: the transforms, first to last. states: what they know of a weight, once they are fitted to it.
+    Raises TypeError for what is no Transform, ValueError for no stages and, as `check()` does, for an order
+    in which a later stage would destroy what an earlier one made."""
 
-    def __init__(self, stages: list[Transform] | tuple[Transform, ...]) -> None:
+    def __init__(self, stages: Sequence[Transform], states: Sequence[Any] | None = None) -> None:
         self.stages = tuple(stages)
-        self.states: tuple[Any, ...] | None = None
+        self.states = None if states is None else tuple(states)
         self.check()
 
     def check(self) -> None:
@@ -144,12 +146,7 @@ class Chain(Parametrization):
             states.append(stage.following(state, w))
             if len(states) < len(self.stages):
                 w = stage.project(Tensor(w), states[-1]).data
-        return self._with(states)
-
-    def _with(self, states: list[Any]) -> Chain:
-        chain = Chain(self.stages)
-        chain.states = tuple(states)
-        return chain
+        return Chain(self.stages, states)
 
     def ended(self, w: np.ndarray, context: Context) -> Chain:
         """The chain as it will be when its schedules have ended, if the weight stays what it is now."""
@@ -169,7 +166,7 @@ class Chain(Parametrization):
 
     def rescaled(self, factor: np.ndarray) -> Chain:
         """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""
-        return self._with([stage.rescaled(state, factor) for stage, state in self._fitted()])
+        return Chain(self.stages, [stage.rescaled(state, factor) for stage, state in self._fitted()])
 
     def encode(self, w: np.ndarray, least: np.ndarray | None = None) -> Stored:
         """The weight in the stored form of the last stage, after the stages before it.

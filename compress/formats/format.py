@@ -180,16 +180,7 @@ class Grid:
         """What codes stand for, float32."""
         return self.format.dequantize(q, np.float32(self.scale), self.zero)
 
-    @property
-    def low(self) -> float:
-        """What the smallest code stands for."""
-        return self.scale * (self.format.lowest - self.zero)
-
-    @property
-    def high(self) -> float:
-        """What the largest code stands for."""
-        return self.scale * (self.format.highest - self.zero)
-
     def straight_through(self, y: Tensor, target: np.ndarray) -> Tensor:
-        """`target`, with the gradient of y; it ends where y is outside low…high."""
-        return apply(CLIPPED_STRAIGHT_THROUGH, y, Tensor(target), low=self.low, high=self.high)
+        """`target`, with the gradient of y, which ends where y is beyond the reals of the outermost codes."""
+        low, high = (self.scale * (code - self.zero) for code in (self.format.lowest, self.format.highest))
+        return apply(CLIPPED_STRAIGHT_THROUGH, y, Tensor(target), low=low, high=high)

@@ -5,7 +5,7 @@ Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) f
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -66,16 +66,13 @@ class Prune(Transform):
         """The mask of this step; never that of an earlier one: an optimizer that is new counts from 1."""
         state.step = max(state.step, step)
         masked = w.data * state.mask  # first, so that momentum brings no pruned weight back into the ranking
-        state.mask = magnitude_mask(masked, self._fraction(state)).astype(w.dtype)
+        state.mask = magnitude_mask(masked, self.sparsity * self.schedule.fraction(state.step))
         w.data = masked * state.mask
-
-    def _fraction(self, state: PruneState) -> float:
-        """How much is pruned at the step that the state has seen."""
-        return self.sparsity * self.schedule.fraction(state.step)
 
     def check_state(self, loaded: PruneState, own: PruneState) -> None:
         """ValueError for a mask that another sparsity or schedule made."""
-        pruned, wanted = np.count_nonzero(loaded.mask == 0), to_prune(own.mask.size, self._fraction(loaded))
+        wanted = to_prune(own.mask.size, self.sparsity * self.schedule.fraction(loaded.step))
+        pruned = np.count_nonzero(loaded.mask == 0)
         if pruned != wanted or not np.isin(loaded.mask, (0, 1)).all():
             raise ValueError(f"the mask prunes {pruned} weights at step {loaded.step}, where {self!r} prunes "
                              f"{wanted}")
@@ -99,8 +96,7 @@ class Prune(Transform):
         Weights that are 0 already count neither as pruned nor as there."""
         there = np.count_nonzero(w)
         pruned = max(there - np.count_nonzero(state.mask), 0)
-        norm = float(np.linalg.norm(w.astype(np.float64)))
-        return float(np.sqrt(pruned / max(there, 1)) * norm * (1 + 1e-12))
+        return sqrt(pruned / max(there, 1)) * float(np.linalg.norm(w.astype(np.float64))) * (1 + 1e-12)
 
 
 def magnitude_mask(w: np.ndarray, sparsity: float) -> np.ndarray:

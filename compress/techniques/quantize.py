@@ -91,7 +91,7 @@ class Quantize(Transform):
     def bound(self, w: np.ndarray, state: QuantizeState) -> float:
         """The format's error for every weight that is not 0: the scale covers the range, and 0 is a code."""
         errors = self.weights.spread(self.weights.error(state.scale), w.shape)
-        return float(np.sqrt(np.sum(np.where(w == 0, 0.0, errors) ** 2)))
+        return float(np.linalg.norm(np.where(w == 0, 0.0, errors)))
 
     def __repr__(self) -> str:
         said = f"bits={self.bits}" if self.weights is INT8 else f"weights={self.weights.name!r}"
