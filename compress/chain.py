@@ -172,8 +172,9 @@ class Chain(Parametrization):
         """The weight in the stored form of the last stage, after the stages before it.
 
         least: (O,), the smallest scale that a channel may have; only where there are `activations`."""
-        last, state = self._fitted()[-1]
-        w = self.before_last(Tensor(w)).data
+        *before, (last, state) = self._fitted()
+        for stage, earlier in before:
+            w = stage.project(Tensor(w), earlier).data
         return last.encode(w, state) if least is None else last.encode(w, state, least)
 
     def before_last(self, w: Tensor) -> Tensor:
