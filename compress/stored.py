@@ -158,7 +158,7 @@ def complete(cls: type, base: type, names: tuple[str, ...]) -> None:
     missing = [name for name in names if getattr(cls, name, None) is getattr(base, name, None)]
     if missing:
         raise TypeError(f"{cls.__name__}: a subclass of {base.__name__} needs {', '.join(missing)}; see "
-                        f"help(compress.{base.__name__})")
+                        f"help({base.__module__}.{base.__name__})")
 
 
 def read(kind: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Stored:
