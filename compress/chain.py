@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,15 +22,14 @@ __all__ = ["Chain"]
 class Chain(Parametrization):
     """Transforms applied to one weight, one after the other.
 
-    `check()` refuses an order in which a later stage would destroy what an earlier one made;
     `attach(parameter)` fits a copy of the chain to a weight and makes it that weight's parametrization.
-    stages: the transforms, first to last. Raises ValueError for such an order and for no stages, TypeError
-    for what is no Transform.
-    """
+    stages: the transforms, first to last. states: what they know of a weight, once they are fitted to it.
+    Raises TypeError for what is no Transform, ValueError for no stages and, as `check()` does, for an order
+    in which a later stage would destroy what an earlier one made."""
 
-    def __init__(self, stages: list[Transform] | tuple[Transform, ...]) -> None:
+    def __init__(self, stages: Sequence[Transform], states: Sequence[Any] | None = None) -> None:
         self.stages = tuple(stages)
-        self.states: tuple[Any, ...] | None = None
+        self.states = None if states is None else tuple(states)
         self.check()
 
     def check(self) -> None:
@@ -38,8 +38,8 @@ class Chain(Parametrization):
             raise ValueError("Chain: needs at least one transform")
         for i, later in enumerate(self.stages):
             if not isinstance(later, Transform) or isinstance(later, type):
-                raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an "
-                                "instance of a subclass of compress.Transform")
+                raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an instance of "
+                                "a subclass of compress.Transform")
             for earlier in self.stages[:i]:
                 for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):
                     raise ValueError(
@@ -47,16 +47,13 @@ class Chain(Parametrization):
                         f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made")
 
     def attach(self, parameter: Any, context: Context) -> Chain:
-        """Fit a fresh chain of the same transforms to `parameter` and make it the parameter's
-        parametrization.
+        """Fit a fresh chain of the same transforms to `parameter` and make it its parametrization.
 
-        A frozen weight (requires_grad=False) has the end of all schedules at once: it isn't trained, so a
-        slow schedule would spare nothing, and there may be no optimizer whose steps move it on.
-        """
+        A frozen weight (requires_grad=False) is at the end of all schedules at once: it isn't trained, so a
+        slow schedule would spare nothing, and there may be no optimizer whose steps move it on."""
         if parameter.parametrization is not None:
-            raise ValueError(
-                f"{context.name}: it has a parametrization already ({parameter.parametrization!r}); "
-                "one weight, one chain")
+            raise ValueError(f"{context.name}: it has a parametrization already "
+                             f"({parameter.parametrization!r}); one weight, one chain")
         chain = Chain(self.stages)
         chain.fit(parameter.data, context)
         parameter.parametrization = chain
@@ -100,9 +97,7 @@ class Chain(Parametrization):
     def trainables(self, parameter: Any) -> list[Tensor]:
         """What the optimizer trains: what the stages own, or if they own nothing the weight itself.
 
-        Both, where there is a schedule or a stage `waits`: the same optimizer is right before and after one
-        takes the place of the other.
-        """
+        Both where there is a schedule or a stage `waits`: one optimizer is right before and after that."""
         owned = [tensor for stage, state in self._fitted() for tensor in stage.trainables(state)]
         return [parameter, *owned] if not owned or self.end or self._waits() else owned
 
@@ -130,8 +125,7 @@ class Chain(Parametrization):
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Go on from the `state_arrays` of a chain of the same stages. Raises ValueError where names, shapes
-        or dtypes are those of another, or a stage finds that they do not fit its settings.
-        """
+        or dtypes are those of another, or a stage finds that they do not fit its settings."""
         states = tuple(state for _, state in self._fitted())
         loaded = from_arrays(states, arrays)
         for stage, new, own in zip(self.stages, loaded, states, strict=True):
@@ -141,8 +135,7 @@ class Chain(Parametrization):
     # What convert calls -------------------------------------------------------------------------
 
     def check_finished(self) -> None:
-        """Raise ValueError where a stage's schedule has not ended: the weight is not yet what was asked for.
-        """
+        """Raise ValueError where a schedule has not ended: the weight is not yet what was asked for."""
         for stage, state in self._fitted():
             stage.check_finished(state)
 
@@ -153,12 +146,7 @@ class Chain(Parametrization):
             states.append(stage.following(state, w))
             if len(states) < len(self.stages):
                 w = stage.project(Tensor(w), states[-1]).data
-        return self._with(states)
-
-    def _with(self, states: list[Any]) -> Chain:
-        chain = Chain(self.stages)
-        chain.states = tuple(states)
-        return chain
+        return Chain(self.stages, states)
 
     def ended(self, w: np.ndarray, context: Context) -> Chain:
         """The chain as it will be when its schedules have ended, if the weight stays what it is now."""
@@ -178,13 +166,12 @@ class Chain(Parametrization):
 
     def rescaled(self, factor: np.ndarray) -> Chain:
         """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""
-        return self._with([stage.rescaled(state, factor) for stage, state in self._fitted()])
+        return Chain(self.stages, [stage.rescaled(state, factor) for stage, state in self._fitted()])
 
     def encode(self, w: np.ndarray, least: np.ndarray | None = None) -> Stored:
         """The weight in the stored form of the last stage, after the stages before it.
 
-        least: (O,), the smallest scale that a channel may have; only where there are `activations`.
-        """
+        least: (O,), the smallest scale that a channel may have; only where there are `activations`."""
         *before, (last, state) = self._fitted()
         for stage, earlier in before:
             w = stage.project(Tensor(w), earlier).data
@@ -197,9 +184,7 @@ class Chain(Parametrization):
         return w
 
     def bound(self, w: np.ndarray) -> float | None:
-        """Certified ‖w − project(w)‖₂, the sum of the stages' bounds (triangle inequality); None if one has
-        none.
-        """
+        """Certified ‖w − project(w)‖₂: the sum of the stages' bounds (triangle inequality), or None."""
         total = 0.0
         for stage, state in self._fitted():
             bound = stage.bound(w, state)

@@ -1,5 +1,4 @@
-"""An example: a batch of typical inputs, that a network is traced with and its activations are calibrated on.
-"""
+"""An example: a batch of typical inputs, to trace a network with and to calibrate its activations on."""
 
 from __future__ import annotations
 
@@ -36,12 +35,10 @@ class Example:
         if isinstance(given, Example):
             return given
         named = dict(given) if isinstance(given, Mapping) else {}
-        arrays = () if named else given if isinstance(given, tuple) else (given,)
-        several = len(arrays) + len(named) != 1
-        checked = [_checked(who, "example" if not several else f"example {i}", array) for i, array in
-                   enumerate([*arrays, *named.values()])]
-        by_name = dict(zip(named, checked, strict=False))
-        return cls(tuple(checked[:len(arrays)]), by_name, dims, state)
+        arrays = list(named.values()) if named else given if isinstance(given, tuple) else (given,)
+        checked = [_checked(who, "example" if len(arrays) == 1 else f"example {i}", array)
+                   for i, array in enumerate(arrays)]
+        return cls(() if named else tuple(checked), dict(zip(named, checked, strict=False)), dims, state)
 
     def trace(self, model: nn.Module) -> Graph:
         """The graph of a model, from a few rows."""
@@ -79,8 +76,7 @@ def observe(numbers: Numbers, example: Example) -> dict[str, tuple[float, float]
     """The least and the largest number that each float value of a network takes on the example.
 
     Raises ValueError, naming it, where the result of a layer, or a value that is read on a grid, becomes NaN
-    or infinite; others may, as the −∞ of a mask does.
-    """
+    or infinite; others may, as the −∞ of a mask does."""
     known, ranges = numbers.known, {}
     finite = {value for _, values in known.classes.values() for value in values} | known.folding.layers.keys()
 

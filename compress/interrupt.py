@@ -2,8 +2,7 @@
 
 The handler itself ends the process. An exception would have to find its way out through code that swallows or
 changes it (a module half imported, a destructor, a thread that is waited for), and a second Ctrl-C would meet
-the clean-up of the first.
-"""
+the clean-up of the first."""
 
 from __future__ import annotations
 
@@ -31,8 +30,7 @@ def on_interrupt(act: Callable[[], str | None]) -> Iterator[None]:
     """While the block runs, an interrupt first calls `act`, which may return what to tell the user.
 
     The last act comes first. They run between two instructions of whatever is interrupted: they may not wait
-    for anything that it holds.
-    """
+    for anything that it holds."""
     _acts.append(act)
     try:
         yield

@@ -17,6 +17,5 @@ from .transform import Context, Invariant, Transform
 from .unprepare import unprepare
 
 __all__ = ["Bound", "Chain", "Context", "Cubic", "Invariant", "Once", "Program", "ProgramError", "Recipe",
-           "Stored",
-           "Transform", "convert", "load", "prepare", "report", "save", "unprepare", "weight_errors"]
-__all__ += _techniques
+           "Stored", "Transform", "convert", "load", "prepare", "report", "save", "unprepare",
+           "weight_errors", *_techniques]

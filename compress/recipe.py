@@ -2,10 +2,9 @@
 
     Recipe({"*": Prune(0.9), "conv1": None, nn.Linear: Prune(0.95)})
 
-A key is a module's name, a pattern for names, or a layer class. The most specific key that fits decides:
-a name before a pattern before a class; a pattern with more literal characters before one with fewer; a
-class before its bases. Two keys that are equally specific are an error, not a matter of order.
-"""
+A key is a module's name, a pattern for names, or a layer class. The most specific key that fits decides: a
+name before a pattern before a class; a pattern with more literal characters before one with fewer; a class
+before its bases. Two keys that are equally specific are an error, not a matter of order."""
 
 from __future__ import annotations
 
@@ -24,37 +23,30 @@ class Recipe:
     """Choices of transforms by name, pattern or layer class; a value is a transform, a list of them, a
     Chain, or None.
     choices: such a mapping, or one transform for all. Raises TypeError for what is none. `prepare` raises
-    ValueError for a name or a pattern that no layer has, and for two that fit one equally well.
-    """
+    ValueError for a name or a pattern that no layer has, and for two that fit one equally well."""
 
     def __init__(self, choices: Any) -> None:
-        if not isinstance(choices, dict):
-            choices = {"*": choices}
-        self.choices = {_key(key): _chain(value) for key, value in choices.items()}
+        choices = choices if isinstance(choices, dict) else {"*": choices}
+        for key in choices:
+            if not (isinstance(key, str) or (isinstance(key, type) and issubclass(key, nn.Module))):
+                raise TypeError(f"Recipe: a key is a module name, a pattern or a layer class; got {key!r}")
+        self.choices = {key: _chain(value) for key, value in choices.items()}
 
     def chain_for(self, name: str, layer: nn.Module) -> Chain | None:
         """The chain for the weight of the module `layer` called `name`; None to leave it alone."""
-        fits = [(_specificity(key, name, layer), key) for key in self.choices]
-        fits = sorted((fit for fit in fits if fit[0] is not None), key=lambda fit: fit[0])
-        if not fits:
-            return None
-        if len(fits) > 1 and fits[-1][0] == fits[-2][0]:
-            raise ValueError(
-                f"Recipe: {name!r} fits {fits[-2][1]!r} and {fits[-1][1]!r} equally well; name it")
-        return self.choices[fits[-1][1]]
+        fits = {key: fit for key in self.choices if (fit := _specificity(key, name, layer))}
+        best = [key for key, fit in fits.items() if fit == max(fits.values())]
+        if len(best) > 1:
+            raise ValueError(f"Recipe: {name!r} fits {best[0]!r} and {best[1]!r} equally well; name it")
+        return self.choices[best[0]] if best else None
 
     def chains(self, model: nn.Module) -> dict[str, Chain]:
-        """Name of a layer → chain for all layers of the model that the recipe touches.
-
-        Raises ValueError where a key of the recipe fits no layer.
-        """
+        """Name of a layer → chain, for all that the recipe touches; ValueError where a key fits no layer."""
         layers = {name: layer for name, layer in model.named_modules() if _weights(layer)}
         for key in self.choices:
             if not any(_specificity(key, name, layer) for name, layer in layers.items()):
-                raise ValueError(
-                    f"Recipe: {key!r} fits no layer; the layers with weights are {sorted(layers)}")
-        chosen = {name: self.chain_for(name, layer) for name, layer in layers.items()}
-        return {name: chain for name, chain in chosen.items() if chain is not None}
+                raise ValueError(f"Recipe: {key!r} fits no layer; those with weights are {sorted(layers)}")
+        return {name: chain for name, layer in layers.items() if (chain := self.chain_for(name, layer))}
 
     def weights(self, model: nn.Module) -> dict[str, Chain]:
         """The same by the names of the layers' weights."""
@@ -73,19 +65,11 @@ def _weights(layer: nn.Module) -> tuple[str, ...]:
     return ("in_proj_weight",) if hasattr(layer, "in_proj_weight") else ()
 
 
-def _key(key: Any) -> str | type:
-    if isinstance(key, str) or (isinstance(key, type) and issubclass(key, nn.Module)):
-        return key
-    raise TypeError(f"Recipe: a key is a module name, a pattern or a layer class; got {key!r}")
-
-
 def _chain(value: Any) -> Chain | None:
     if value is None or isinstance(value, Chain):
         return value
-    if isinstance(value, (list, tuple)):
-        return Chain(value)
-    if isinstance(value, Transform) and not isinstance(value, type):
-        return Chain([value])
+    if isinstance(value, (Transform, list, tuple)):
+        return Chain(value if isinstance(value, (list, tuple)) else [value])
     raise TypeError("Recipe: a choice is a transform, a list of transforms, a Chain or None; got "
                     f"{value!r} (a technique is an instance of a subclass of compress.Transform)")
 

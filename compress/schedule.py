@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nn.arguments import is_int
+
 __all__ = ["Cubic", "Once"]
 
 
@@ -22,11 +24,9 @@ class Once:
 class Cubic:
     """Zhu & Gupta (2017), eq. 1, with initial sparsity 0: s_t = s_f · (1 − (1 − (t − t₀)/(t₁ − t₀))³).
 
-    Fast while there is much to prune, slow towards the end. `begin` is t₀ and `end` t₁, in optimizer
-    steps; from `end` on the target is met exactly, whatever `every` (the number of steps from one change
-    to the next) is.
-    Raises TypeError or ValueError for steps that are none or out of order.
-    """
+    Fast while there is much to prune, slow towards the end. `begin` is t₀ and `end` t₁, in optimizer steps;
+    from `end` on the target is met exactly, whatever `every` (the number of steps from one change to the
+    next) is. Raises TypeError or ValueError for steps that are none or out of order."""
 
     end: int
     begin: int = 0
@@ -34,21 +34,17 @@ class Cubic:
 
     def __post_init__(self) -> None:
         for name in ("begin", "end", "every"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"Cubic: {name} counts optimizer steps and must be an int; got {value!r}")
+            if not is_int(getattr(self, name)):
+                raise TypeError(f"Cubic: {name} counts optimizer steps and must be an int; got "
+                                f"{getattr(self, name)!r}")
         if not 0 <= self.begin < self.end:
             raise ValueError(f"Cubic: needs 0 <= begin < end; got begin={self.begin}, end={self.end}")
         if self.every < 1:
             raise ValueError(f"Cubic: every must be at least 1; got {self.every}")
 
     def fraction(self, step: int) -> float:
-        """How much of the final amount holds after optimizer step `step`: 0 up to begin, exactly 1 from
-        end on.
-        """
-        if step >= self.end:
-            return 1.0
-        if step <= self.begin:
-            return 0.0
+        """The part of the final amount that holds after optimizer step `step`: 0 to begin, 1 from end on."""
+        if not self.begin < step < self.end:
+            return float(step >= self.end)
         done = (step - self.begin) // self.every * self.every
         return 1.0 - (1.0 - done / (self.end - self.begin)) ** 3

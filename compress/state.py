@@ -1,8 +1,7 @@
 """What a transform knows of one weight, as named arrays and back: a part of the model's state_dict.
 
 A State is made of dataclasses, tuples, lists and dicts, and in them arrays, Tensors, numbers and None, so
-that a technique need not say how its State is saved.
-"""
+that a technique need not say how its State is saved."""
 
 from __future__ import annotations
 
@@ -21,10 +20,9 @@ __all__ = ["from_arrays", "to_arrays"]
 
 def to_arrays(state: Any, name: str = "") -> dict[str, np.ndarray]:
     """Copies of all arrays, Tensors and numbers in `state`, by where they are: "0.mask", "0.step"."""
-    parts = _parts(state)
+    parts = _parts(state, name)
     if parts is not None:
-        found = [to_arrays(part, f"{name}.{key}" if name else key) for key, part in parts.items()]
-        return {path: array for arrays in found for path, array in arrays.items()}
+        return {path: array for at, part in parts.items() for path, array in to_arrays(part, at).items()}
     if state is None or isinstance(state, str):  # text is a setting, which does not change
         return {}
     if not isinstance(state, (Tensor, np.ndarray, np.generic, bool, int, float)):
@@ -37,8 +35,7 @@ def from_arrays(state: Any, arrays: Mapping[str, np.ndarray]) -> Any:
 
     A Tensor is overwritten and stays the object that the optimizer trains. A field may have no array where
     its default is None. Raises ValueError if the names are not those of `state`, or an array has another
-    shape or dtype than what is in its place; then a Tensor may have been overwritten.
-    """
+    shape or dtype than what is in its place; then a Tensor may have been overwritten."""
     left = dict(arrays)
     new = _rebuilt(state, left, "")
     if left:
@@ -46,38 +43,34 @@ def from_arrays(state: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     return new
 
 
-def _parts(state: Any) -> dict[str, Any] | None:
-    """What a container holds, by name; None for anything else."""
+def _parts(state: Any, name: str) -> dict[str, Any] | None:
+    """What a container called `name` holds, by where it is; None for anything else."""
     if is_dataclass(state):
-        return {field.name: getattr(state, field.name) for field in fields(state)}
-    if isinstance(state, (tuple, list)):
-        return {str(i): part for i, part in enumerate(state)}
-    return {str(key): part for key, part in state.items()} if isinstance(state, dict) else None
-
-
-def _left_out(old: Any, arrays: dict[str, np.ndarray], name: str) -> set[str]:
-    """The fields of a dataclass that are None unless they are given, and have no array here."""
-    optional = {field.name for field in fields(old) if field.default is None}
-    start = f"{name}." if name else ""
-    return {key for key in optional
-            if not any(path == start + key or path.startswith(f"{start}{key}.") for path in arrays)}
+        parts = {field.name: getattr(state, field.name) for field in fields(state)}
+    elif isinstance(state, (tuple, list)):
+        parts = dict(enumerate(state))
+    elif isinstance(state, dict):
+        parts = state
+    else:
+        return None
+    return {f"{name}.{key}" if name else str(key): part for key, part in parts.items()}
 
 
 def _rebuilt(old: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     """`old` with what is in `arrays`, which is taken out."""
-    parts = _parts(old)
+    parts = _parts(old, name)
+    if is_dataclass(old):
+        whole = copy.copy(old)
+        for field, (path, part) in zip(fields(old), parts.items(), strict=True):
+            given = any(f"{one}.".startswith(f"{path}.") for one in arrays)
+            value = _rebuilt(part if given or field.default is not None else None, arrays, path)
+            object.__setattr__(whole, field.name, value)  # a frozen one too: it is ours until we return it
+        return whole
     if parts is not None:
-        if is_dataclass(old):
-            parts.update(dict.fromkeys(_left_out(old, arrays, name)))
-        new = {key: _rebuilt(part, arrays, f"{name}.{key}" if name else key) for key, part in parts.items()}
-        if is_dataclass(old):
-            whole = copy.copy(old)
-            for key, part in new.items():
-                object.__setattr__(whole, key, part)  # a frozen one too: it is ours until we return it
-            return whole
+        new = [_rebuilt(part, arrays, path) for path, part in parts.items()]
         if isinstance(old, dict):
-            return dict(zip(old, new.values(), strict=True))
-        return old._make(new.values()) if hasattr(old, "_make") else type(old)(new.values())
+            return dict(zip(old, new, strict=True))
+        return old._make(new) if hasattr(old, "_make") else type(old)(new)
     if isinstance(old, str) or (old is None and name not in arrays):
         return old
     if name not in arrays:

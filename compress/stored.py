@@ -5,8 +5,7 @@
         parts = {"signs": Part("payload", np.uint8, (None,)), "scale": Part("tables", np.float32, ("out",))}
         kernel = gemm                                         # and: decode, operand, macs
 
-A class registers itself by being defined: files that name its kind are read by it from then on.
-"""
+A class registers itself by being defined: files that name its kind are read by it from then on."""
 
 from __future__ import annotations
 
@@ -20,8 +19,7 @@ import numpy as np
 
 from nn.files import arrays_to_bytes
 
-__all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "per_channel",
-           "product", "read"]
+__all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "per_channel", "read"]
 
 STORED: dict[str, type[Stored]] = {}  # kind in a file -> class
 
@@ -31,8 +29,7 @@ class Part:
     """One array of a stored form: what its bytes are (payload, indices or tables), its dtypes and its shape.
 
     A size is a number, "out" or "in" (rows and columns of the weight as a matrix), "…" (the weight's whole
-    shape) or None for any. An `optional` part may have no elements, which means that it isn't there.
-    """
+    shape) or None for any. An `optional` part may have no elements, which means that it isn't there."""
 
     what: str
     dtype: type | tuple[type, ...]
@@ -44,9 +41,8 @@ class Part:
         sizes = {"out": (weight[0],), "in": (prod(weight[1:]),), "…": weight}
         wanted = tuple(n for size in self.shape for n in sizes.get(size, (size,)))
         dtypes = self.dtype if isinstance(self.dtype, tuple) else (self.dtype,)
-        fits = len(array.shape) == len(wanted) and all(
-            n is None or n == size for n, size in zip(wanted, array.shape, strict=True))
-        fits = fits or (self.optional and array.shape == (0,))
+        shape = tuple(None if n is None else size for n, size in zip(wanted, array.shape, strict=False))
+        fits = (shape == wanted and array.ndim == len(wanted)) or (self.optional and array.shape == (0,))
         if array.dtype not in dtypes or not fits or not np.isfinite(array).all():
             shape = ", ".join("any" if n is None else str(n) for n in wanted) + "," * (len(wanted) == 1)
             raise ValueError(f"{who}: {name} must be {'finite ' * (np.dtype(dtypes[0]).kind == 'f')}"
@@ -58,33 +54,29 @@ class Stored:
     """A weight in its stored form. It never changes, and holds nothing but the arrays of a file.
 
     A subclass names its `kind`, `parts` and `kernel`, and has `decode`, `operand` and `macs`; its `__init__`
-    ends with `self.hold(shape, arrays)`. Raises TypeError when a subclass lacks one of these.
-    """
+    ends with `self.hold(shape, arrays)`. Raises TypeError when a subclass lacks one of these."""
 
     kind: ClassVar[str]                   # names the class in a file
     parts: ClassVar[Mapping[str, Part]]   # its arrays, by name
     kernel: ClassVar[Any]                 # of nn.kernels: what multiplies with it
     format: ClassVar[Any] = None          # the number Format of the weight; None for reals
-    skips: ClassVar[bool] = False         # whether the kernel leaves out zeros, or adds before it multiplies:
-    #                                       then rows of x with NaN or infinity want the dense product
+    skips: ClassVar[bool] = False         # the kernel leaves out zeros, or adds before it multiplies: rows of
+    #                                       x with NaN or infinity want the dense product
     shape: tuple[int, ...]                # of the weight, as in nn
     held: dict[str, np.ndarray]           # what is stored, read-only, by the names of `parts`
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
         super().__init_subclass__()
-        if abstract:  # a base of others
-            return
-        complete(cls, Stored, ("kind", "parts", "kernel", "decode", "operand", "macs"))
+        if not abstract:  # no base of others
+            complete(cls, Stored, ("kind", "parts", "kernel", "decode", "operand", "macs"))
         if "kind" in vars(cls):
             known = STORED.get(cls.kind, cls)
             if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise TypeError(f"{cls.__name__}: a file's {cls.kind!r} is {known.__name__} already")
             STORED[cls.kind] = cls
 
-    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None],
-             copy: bool = True) -> None:
-        """Keep these arrays, or copies of them, as what is stored; None for an optional part that isn't
-        there."""
+    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None], copy=True) -> None:
+        """Keep these arrays, or copies, as what is stored; None for an optional part that isn't there."""
         self.shape, self.held = tuple(shape), {}
         for name, part in self.parts.items():
             array = np.zeros(0, part.dtype) if arrays[name] is None else arrays[name]
@@ -124,10 +116,9 @@ class Stored:
         return scale if scale is not None and scale.size else None
 
     def product_bound(self, x: np.ndarray) -> np.ndarray:
-        """Element-wise bound of |product(self, x) − x·decode()ᵀ|, shape (batch, out), float64, and a close
-        one: see `bounds_the_product_closely` in compress/testing/laws_claims.py. Here γ_k·(|x|·|w|ᵀ), and
-        half a step of the subnormal numbers for each product that underflows (Higham 2002, eq. 2.8 and 3.4).
-        """
+        """Element-wise bound of what the kernel's product and x·decode()ᵀ differ by, (batch, out) float64; a
+        close one: see `bounds_the_product_closely` in compress/testing/laws_claims.py. Here γ_k·(|x|·|w|ᵀ),
+        and half a subnormal step for each product that underflows (Higham 2002, eq. 2.8 and 3.4)."""
         w = np.abs(as_matrix(self.decode()).T, dtype=np.float64)
         sizes, k = np.abs(x, dtype=np.float64), x.shape[1]
         bound, scale = gamma(k) * (sizes @ w) + k * 2.0**-150, self.scale
@@ -158,7 +149,7 @@ class Stored:
 
     def sizes(self) -> dict[str, int]:
         """Bytes of `to_bytes()`, itemised: payload, indices, tables and header; they sum to its length."""
-        sizes = {"payload": 0, "indices": 0, "tables": 0} | self.itemised()
+        sizes = dict.fromkeys(("payload", "indices", "tables"), 0) | self.itemised()
         return sizes | {"header": len(self.to_bytes()) - sum(sizes.values())}
 
 
@@ -167,7 +158,7 @@ def complete(cls: type, base: type, names: tuple[str, ...]) -> None:
     missing = [name for name in names if getattr(cls, name, None) is getattr(base, name, None)]
     if missing:
         raise TypeError(f"{cls.__name__}: a subclass of {base.__name__} needs {', '.join(missing)}; see "
-                        f"help(compress.{base.__name__})")
+                        f"help({base.__module__}.{base.__name__})")
 
 
 def read(kind: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Stored:
@@ -177,24 +168,8 @@ def read(kind: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) ->
     return STORED[kind].from_arrays(arrays, shape)
 
 
-def product(stored: Stored, x: np.ndarray) -> np.ndarray:
-    """x (batch, in) float32 times the weight's transpose → (batch, out) float32, by the kernel of its form.
-
-    Where that wants integers, x is put on a grid over its own range first.
-    """
-    operand, activations = stored.operand(), stored.format and stored.format.activations
-    if activations is None:
-        y = stored.kernel(x, operand)
-    else:
-        grid = activations.fit(float(x.min(initial=0)), float(x.max(initial=0)))
-        sums = stored.kernel(grid.quantize(x), operand, a_zero=grid.zero)
-        y = sums.astype(np.float32) * np.float32(grid.scale)
-    return y if stored.scale is None else y * stored.scale
-
-
 def gamma(k: int) -> float:
-    """γ_k = k·u / (1 − k·u) for float32, u = 2⁻²⁴: the error of a sum of k products (Higham 2002, eq. 3.4).
-    """
+    """γ_k = k·u / (1 − k·u), u = 2⁻²⁴: the float32 error of a sum of k products (Higham 2002, eq. 3.4)."""
     ku = k * 2.0**-24
     return ku / (1.0 - ku)
 
@@ -205,20 +180,13 @@ def per_channel(values: np.ndarray, ndim: int) -> np.ndarray:
 
 
 def as_matrix(w: np.ndarray) -> np.ndarray:
-    """A weight as the matrix (out, in) that multiplies: (O,I,kH,kW) → (O, kH·kW·I), as in an N,H,W,C im2col.
-    """
-    if w.ndim == 2:
-        return np.ascontiguousarray(w)
-    if w.ndim in (3, 4):
-        rows = np.ascontiguousarray(w.transpose(0, *range(2, w.ndim), 1))
-        return rows.reshape(w.shape[0], prod(w.shape[1:]))
-    raise ValueError(f"a weight has shape (out, in), (O, I, k) or (O, I, kH, kW); got {w.shape}")
+    """A weight as the matrix (out, in) that multiplies: (O,I,kH,kW) → (O, kH·kW·I), as in N,H,W,C im2col."""
+    if w.ndim not in (2, 3, 4):
+        raise ValueError(f"a weight has shape (out, in), (O, I, k) or (O, I, kH, kW); got {w.shape}")
+    return np.ascontiguousarray(np.moveaxis(w, 1, -1)).reshape(len(w), prod(w.shape[1:]))
 
 
 def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of `as_matrix` for a weight of the given shape."""
-    if len(shape) == 2:
-        return matrix
     out, channels, *window = shape
-    return np.ascontiguousarray(
-        matrix.reshape(out, *window, channels).transpose(0, len(shape) - 1, *range(1, len(shape) - 1)))
+    return np.ascontiguousarray(np.moveaxis(matrix.reshape(out, *window, channels), -1, 1))

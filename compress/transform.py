@@ -5,8 +5,7 @@
     it multiplies   Stored.operand(): what its kernel reads, never the dense weight
 
 A Transform is configuration and never changes. What it finds out about one weight (a mask, a scale) is that
-weight's State, so that one Transform can serve many weights.
-"""
+weight's State, so that one Transform can serve many weights."""
 
 from __future__ import annotations
 
@@ -40,9 +39,7 @@ class Invariant(Enum):
 @dataclass(frozen=True)
 class Context:
     """What a transform may know of a weight beside its values: its state-dict name, the op that reads it, the
-    optimizer step at which the schedules of the stages before it end (`settled`), and whether one of these
-    prunes, so that zeros are to stay zero (`pruned`).
-    """
+    optimizer step at which earlier schedules end (`settled`), whether a stage before prunes (`pruned`)."""
 
     name: str = "weight"
     op: str = "linear"
@@ -56,8 +53,7 @@ class Transform:
     A subclass writes `fit`, `project`, `rescaled` and `encode`, and of the rest what differs from the
     default. `w` is float32, shape (out, in) or (O, I, kH, kW); channels are the first axis. A State is of
     dataclasses, tuples, lists and dicts, and in them arrays, Tensors, numbers and None: it is saved with the
-    model. Raises TypeError when a subclass lacks one of the four.
-    """
+    model. Raises TypeError when a subclass lacks one of the four."""
 
     keeps: ClassVar[frozenset[Invariant]] = frozenset()   # of earlier stages
     makes: ClassVar[frozenset[Invariant]] = frozenset()   # for later stages to keep
@@ -84,9 +80,7 @@ class Transform:
         """The weight as it will be after encode and decode, differentiable in `w`."""
 
     def update(self, state: Any, w: Tensor, step: int) -> None:
-        """After optimizer step number `step` (from 1): move schedules on and have `state` fit the weight as
-        it is now, in place. Nothing, by default.
-        """
+        """After optimizer step `step` (from 1): move schedules on and fit `state` to the weight, in place."""
 
     def rescaled(self, state: Any, factor: np.ndarray) -> Any:
         """The State for `w` with its output channels multiplied by `factor` (O,): batch norm is folded so."""
@@ -94,23 +88,18 @@ class Transform:
     def encode(self, w: np.ndarray, state: Any) -> Stored:
         """The weight in its stored form: decode() of it equals project(w) bit for bit.
 
-        One with `activations` takes `least` too, (O,) or None: the smallest scale that a channel may have.
-        """
+        One with `activations` takes `least` too, (O,) or None: the smallest scale that a channel may have."""
 
     def bound(self, w: np.ndarray, state: Any) -> float | None:
-        """An upper bound of ‖w − project(w)‖₂ from theory, for the weight that `state` was fitted to; None,
-        the default, if none is known.
-        """
+        """An upper bound of ‖w − project(w)‖₂ from theory, for the weight `state` was fitted to, if known."""
         return None
 
     def following(self, state: Any, w: np.ndarray) -> Any:
-        """The State for a weight that may have been written to since the last update: the same, by default.
-        """
+        """The State for a weight that may have been written to since the last update: by default the same."""
         return state
 
     def prunes(self, w: np.ndarray) -> bool:
-        """Whether it makes zeros that are to stay, of this weight: by default where it makes SUPPORT or NM.
-        """
+        """Whether it makes zeros of this weight that are to stay: by default if it makes SUPPORT or NM."""
         return bool(self.makes & {Invariant.SUPPORT, Invariant.NM})
 
     # What a State trains, and whether it is done ------------------------------------------------------
@@ -124,9 +113,7 @@ class Transform:
         return False
 
     def check_state(self, loaded: Any, own: Any) -> None:
-        """Raise ValueError where a State that was loaded does not fit these settings; `own` is the present
-        one.
-        """
+        """Raise ValueError where a loaded State does not fit these settings; `own` is the present one."""
 
     def check_finished(self, state: Any) -> None:
         """Raise ValueError while a schedule has not ended: the weight is not yet what was asked for."""

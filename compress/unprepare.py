@@ -6,6 +6,7 @@ import numpy as np
 
 import nn
 from nn.context import no_grad
+from nn.parametrize import Parametrization
 
 __all__ = ["unprepare"]
 
@@ -21,32 +22,31 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
     batch norm and dropout work again as they did before. Build the optimizer afterwards. Returns the model,
     which may be prepared anew.
 
-    Raises TypeError for what is no Module, ValueError for a model that nothing is attached to; nothing is
-    changed then.
-    """
+    Raises TypeError for what is no Module, ValueError for a model that nothing is attached to."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"unprepare: model must be an nn.Module; got {type(model).__name__}")
-    parametrized = [parameter for _, parameter in model.named_parameters()
-                    if parameter.parametrization is not None]
-    if not parametrized and not hasattr(model, "prepared"):
+    before = [(parameter, parameter.data, parameter.parametrization)
+              for _, parameter in model.named_parameters() if parameter.parametrization is not None]
+    if not before and not hasattr(model, "prepared"):
         raise ValueError(f"unprepare: nothing is attached to this {type(model).__name__}; prepare does that")
     with no_grad():
-        seen = [parameter.parametrization.project(parameter).data
-                for parameter in parametrized] if project else []
-    before = [(parameter, parameter.parametrization, parameter.data) for parameter in parametrized]
+        plain = [(parameter, np.array(parametrization.project(parameter).data if project else array,
+                                      np.float32), None) for parameter, array, parametrization in before]
     attached = {name: vars(model)[name] for name in ("prepared", "parametrization") if name in vars(model)}
     try:
-        for parameter in parametrized:
-            parameter.parametrization = None
-        for parameter, array in zip(parametrized, seen, strict=False):
-            parameter.data = np.array(array, np.float32)
+        _put(plain)
         model.parametrization = None
         vars(model).pop("prepared", None)
     except BaseException:  # Ctrl-C comes between any two lines
-        for parameter, parametrization, array in before:
-            parameter.parametrization = None
-            parameter.data = array
-            parameter.parametrization = parametrization
+        _put(before)
         vars(model).update(attached)
         raise
     return model
+
+
+def _put(weights: list[tuple[nn.Parameter, np.ndarray, Parametrization | None]]) -> None:
+    """Give Parameters these arrays and parametrizations. One may make its array read-only: it comes last."""
+    for parameter, array, parametrization in weights:
+        parameter.parametrization = None
+        parameter.data = array
+        parameter.parametrization = parametrization

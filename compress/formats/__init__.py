@@ -1,5 +1,4 @@
-"""Number formats, a file each: how codes stand for reals. A file in this folder is loaded with the package.
-"""
+"""Number formats, a file each: how codes stand for reals. Each file here is loaded with the package."""
 
 from importlib import import_module
 from pkgutil import iter_modules

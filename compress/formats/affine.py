@@ -1,9 +1,7 @@
 """Integers that stand for reals: real = scale · (integer − zero).
 
 Weights are symmetric, a scale per output channel, integers −127…127 of 8 bits (Krishnamoorthi 2018, §3.1);
-activations are asymmetric, one scale and zero point per tensor, integers 0…255, and real 0 is an integer
-exactly (Jacob et al. 2018).
-"""
+activations are asymmetric, a scale and a zero point per tensor, integers 0…255 (Jacob et al. 2018)."""
 
 from __future__ import annotations
 
@@ -17,11 +15,22 @@ from nn.kernels import qgemm
 
 from .format import SMALLEST, Format, Grid
 
-__all__ = ["INT8", "UINT8", "Asymmetric", "Symmetric"]
+__all__ = ["INT8", "UINT8", "Affine", "Asymmetric", "Symmetric"]
 
 
-@dataclass(frozen=True, repr=False)
-class Symmetric(Format):
+class Affine(Format):
+    """Integers from `lowest` to `highest`, times a scale, around a zero point."""
+
+    def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """clamp(round_half_even(x / scale) + zero, lowest…highest)."""
+        return np.clip(np.rint(x / scale) + np.float32(zero), self.lowest, self.highest).astype(self.dtype)
+
+    def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """scale · (code − zero)."""
+        return (codes.astype(np.float32) - np.float32(zero)) * scale
+
+
+class Symmetric(Affine):
     """Signed integers around zero, as many on either side: −(2^(bits−1) − 1)…2^(bits−1) − 1."""
 
     @cached_property
@@ -34,46 +43,27 @@ class Symmetric(Format):
         scales = np.maximum(largest / np.float32(self.highest), SMALLEST)
         return np.where(largest > 0, scales, 1).astype(np.float32)
 
-    def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
-        """clamp(round_half_even(x / scale), lowest…highest)."""
-        return np.clip(np.rint(x / scale), self.lowest, self.highest).astype(self.dtype)
-
-    def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
-        """code · scale."""
-        return codes.astype(np.float32) * scale
-
     def error(self, scales: np.ndarray) -> np.ndarray:
         """Half a step, and two float32 roundings of at most `highest` steps."""
         return scales.astype(np.float64) * (0.5 + self.highest * 2.0**-23)
 
 
 @dataclass(frozen=True, repr=False)
-class Asymmetric(Format):
+class Asymmetric(Affine):
     """Unsigned integers from the lowest real to the highest, with a zero point between them."""
 
     grouping: str | int = "tensor"
     signed: bool = False
 
     def fit(self, low: float, high: float) -> Grid:
-        """The finest grid that covers low…high and has real 0 as one of its integers.
-
-        0 is taken into the range before the scale is chosen: padding and ReLU need it exact.
-        """
+        """The finest grid that covers low…high, and 0, which padding and ReLU need as one of its integers."""
         if not (np.isfinite(low) and np.isfinite(high) and low <= high):
             raise ValueError(f"{self.name}: needs a finite range low <= high; got [{low}, {high}]")
-        low, high = min(low, 0.0), max(high, 0.0)
+        low, high = min(low, 0.0), max(high, 0.0)  # before the scale is chosen
         scale = float(np.float32((high - low) / self.highest))
         if scale < SMALLEST:  # nothing but zeros was seen
             return Grid(self, 1.0, 0)
         return Grid(self, scale, int(np.clip(np.rint(-low / scale), 0, self.highest)))
-
-    def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
-        """clamp(round_half_even(x / scale) + zero)."""
-        return np.clip(np.rint(x / scale) + np.float32(zero), 0, self.highest).astype(self.dtype)
-
-    def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
-        """scale · (code − zero)."""
-        return (codes.astype(np.float32) - np.float32(zero)) * scale
 
 
 UINT8 = Asymmetric("uint8", bits=8)

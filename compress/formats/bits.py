@@ -1,5 +1,4 @@
-"""Numbers of a few bits, one after the other without gaps, the lowest bit first: how small codes are stored.
-"""
+"""Numbers of a few bits without gaps between them, the lowest bit first: how small codes are stored."""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ def unpack_bits(packed: np.ndarray, width: int, count: int) -> np.ndarray:
 
 
 def check_bits(who: str, packed: np.ndarray, width: int, count: int, below: int) -> None:
-    """Raise ValueError, beginning with `who`, unless this is `count` numbers smaller than `below`, and then
-    0."""
+    """Raise ValueError, beginning with `who`, unless this is `count` numbers below `below`, and then 0."""
     if packed.shape != (-(-count * width // 8),):
         raise ValueError(f"{who}: {count} codes of {width} bits do not fill {packed.dtype} {packed.shape}")
     codes = unpack_bits(packed, width, count)

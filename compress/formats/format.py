@@ -3,20 +3,21 @@
     INT4 = Symmetric("int4", bits=4)        # compress/formats/int4.py, the whole file
 
 A format of weights has a scale for each output channel, or for each block of a row; a format of activations
-has one scale and one zero point for a tensor. It registers itself by being made.
-"""
+has one scale and one zero point for a tensor. It registers itself by being made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from nn.arguments import is_int
 from nn.tensor import Tensor, apply
 
-from ..stored import as_matrix, from_matrix, per_channel
+from ..stored import as_matrix, complete, from_matrix, per_channel
 from .bits import check_bits, pack_bits, unpack_bits
 from .quantized import define
 from .straight_through import CLIPPED_STRAIGHT_THROUGH, STRAIGHT_THROUGH
@@ -35,12 +36,10 @@ class Format:
     grouping: what has a scale of its own: "tensor" (of activations), "channel", or so many numbers of a row
     of the matrix (out, in), the last block of a row being shorter. kernel: of nn.kernels, which multiplies
     with such weights; None: they are dequantized for `gemm`. activations: the Format of the other side of
-    that product; None for reals. Its attribute `stored` is the Stored class of such weights. Raises
-    ValueError for bits or a grouping that can't be, or a name that another format has.
-
-    A subclass of weights writes `fit_groups`, `quantize`, `dequantize` and `error`; one of activations `fit`,
-    `quantize` and `dequantize`.
-    """
+    that product; None for reals. Its attribute `stored` is the Stored class of such weights. A subclass of
+    weights writes `fit_groups`, `quantize`, `dequantize`, `error`; one of activations `fit`, `quantize` and
+    `dequantize`: TypeError where one is missing, ValueError for bits or a grouping that can't be, or a name
+    that another format has."""
 
     name: str
     bits: int
@@ -52,13 +51,15 @@ class Format:
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 8:
             raise ValueError(f"{self.name}: a code has 1…8 bits; got {self.bits!r}")
-        if self.grouping not in ("tensor", "channel") and not (
-                isinstance(self.grouping, int) and self.grouping > 0):
+        if self.grouping not in ("tensor", "channel") and not (is_int(self.grouping) and self.grouping > 0):
             raise ValueError(f"{self.name}: grouping must be 'tensor', 'channel' or the size of a block; got "
                              f"{self.grouping!r}")
         if FORMATS.get(self.name, self) != self:
             raise ValueError(f"{self.name}: there is another format of this name")
-        if self.grouping != "tensor":
+        of_weights = self.grouping != "tensor"
+        hooks = ("fit_groups", "error") if of_weights else ("fit",)
+        complete(type(self), Format, (*hooks, "quantize", "dequantize"))
+        if of_weights:
             object.__setattr__(self, "stored", define(self))
         FORMATS[self.name] = self
 
@@ -80,9 +81,7 @@ class Format:
         return 2 ** (self.bits - self.signed) - 1
 
     def pack(self, codes: np.ndarray) -> np.ndarray:
-        """Codes without gaps, in row order: code − lowest in `bits` bits, the lowest first; a byte's rest is
-        0. Codes of 8 bits are stored as they are.
-        """
+        """Codes without gaps, in row order: code − lowest, lowest bit first; those of 8 bits as they are."""
         if self.bits == 8:
             return codes
         return pack_bits((codes.astype(np.int16) - self.lowest).astype(np.uint16), self.bits)
@@ -106,7 +105,6 @@ class Format:
 
     def fit(self, low: float, high: float) -> Grid:
         """The finest Grid of activations in low…high. Raises ValueError for a range that isn't finite."""
-        raise TypeError(f"{self.name} has no grid for activations")
 
     # Weights: w and codes in the weight's own shape ---------------------------------------------------
 
@@ -123,8 +121,7 @@ class Format:
         """The scale of every weight, so that it broadcasts against a weight of this shape."""
         if self.grouping == "channel":
             return per_channel(scales, len(shape))
-        columns = int(np.prod(shape[1:]))
-        return from_matrix(np.repeat(scales, self.grouping, axis=1)[:, :columns], shape)
+        return from_matrix(np.repeat(scales, self.grouping, axis=1)[:, :prod(shape[1:])], shape)
 
     def to_codes(self, w: np.ndarray, scales: np.ndarray) -> np.ndarray:
         """The nearest codes of a weight."""
@@ -142,19 +139,15 @@ class Format:
 
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
         """The finest scale for each row of `groups`, float32; 1 for a row of zeros."""
-        raise TypeError(f"{self.name} has no scales for weights")
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """The codes of reals, for scales that broadcast; what is out of range gets the code at its end."""
-        raise TypeError(f"{type(self).__name__} does not say how it quantizes")
 
     def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """The reals that codes stand for, float32."""
-        raise TypeError(f"{type(self).__name__} does not say what its codes stand for")
 
     def error(self, scales: np.ndarray) -> np.ndarray:
         """How far the real of its code may be from a weight in range, float64, for each scale."""
-        raise TypeError(f"{type(self).__name__} does not bound its rounding")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return format_named, (self.name,)  # there is one of each name
@@ -187,16 +180,7 @@ class Grid:
         """What codes stand for, float32."""
         return self.format.dequantize(q, np.float32(self.scale), self.zero)
 
-    @property
-    def low(self) -> float:
-        """What the smallest code stands for."""
-        return self.scale * (self.format.lowest - self.zero)
-
-    @property
-    def high(self) -> float:
-        """What the largest code stands for."""
-        return self.scale * (self.format.highest - self.zero)
-
     def straight_through(self, y: Tensor, target: np.ndarray) -> Tensor:
-        """`target`, with the gradient of y; it ends where y is outside low…high."""
-        return apply(CLIPPED_STRAIGHT_THROUGH, y, Tensor(target), low=self.low, high=self.high)
+        """`target`, with the gradient of y, which ends where y is beyond the reals of the outermost codes."""
+        low, high = (self.scale * (code - self.zero) for code in (self.format.lowest, self.format.highest))
+        return apply(CLIPPED_STRAIGHT_THROUGH, y, Tensor(target), low=low, high=high)

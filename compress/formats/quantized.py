@@ -71,8 +71,7 @@ class MaskedWeight(QuantizedWeight, abstract=True):
     """A QuantizedWeight with many zeros: a bit for each weight says which are not, and only those are stored.
 
     n/8 bytes of mask beat 16-bit column indices while more than one weight in 16 lives. The operand has the
-    zeros again: its kernel multiplies them.
-    """
+    zeros again: its kernel multiplies them."""
 
     def __init__(self, codes: np.ndarray, scales: np.ndarray) -> None:
         flat = as_matrix(codes).ravel()

@@ -1,8 +1,7 @@
 """Gradients through rounding: a grid has no slope to follow, so they go straight through to the real number.
 
 Forward is `target`, backward is that of the identity (Bengio, Léonard & Courville 2013); or, where a grid
-ends, that of clipping to its range (Krishnamoorthi 2018, §2.4).
-"""
+ends, that of clipping to its range (Krishnamoorthi 2018, §2.4)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The techniques, a file each: how a weight trains, how it is stored, what multiplies with it.
 
-Every file in this folder is loaded with the package, and its Transform is one of the package's names.
-"""
+Every file in this folder is loaded with the package, and its Transform is one of the package's names."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,8 +1,7 @@
 """Weight sharing: all weights of a layer take one of 2^bits values, which are trained.
 
 Han, Mao & Dally (2016), §3. The values are found by k-means, here its global optimum (`kmeans1d`), so there
-is nothing to initialise. Which weight has which value stays as it is then, and the values are trained.
-"""
+is nothing to initialise. Which weight has which value stays as it is then, and the values are trained."""
 
 from __future__ import annotations
 
@@ -11,6 +10,7 @@ from math import sqrt
 
 import numpy as np
 
+from nn.arguments import is_int
 from nn.kernels import kmeans1d
 from nn.kernels.kmeans1d import nearest
 from nn.parameter import Parameter
@@ -18,7 +18,6 @@ from nn.rules.record import CONSTANT, Rule
 from nn.tensor import Tensor, apply
 from nn.train import Diverged
 
-from ..stored import per_channel
 from ..transform import Context, Invariant, Transform
 from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
 
@@ -33,25 +32,19 @@ def _shared_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple[np.ndarray]:
 # A centroid's gradient is the sum of its members' gradients (Han et al., eq. 3). With a rate of 1 this is the
 # true derivative, with other rates a surrogate: 1/n for the mean of n members, 0 for a centroid that stays.
 SHARED = Rule(
-    "shared",
-    "w = c[codes];  dcⱼ = rateⱼ · Σ g over the members of cⱼ",
-    lambda c, *, codes, rates: (c[codes], (codes, rates)),
-    _shared_vjp,
-    samples=lambda rng: [([rng.normal(size=3)],
-                          {"codes": rng.integers(0, 3, (4, 5)), "rates": rng.random(3)})],
-    surrogate=lambda c, *, codes, rates: lambda c: (c * rates)[codes],
-    saves=CONSTANT, fresh=True)
+    "shared", "w = c[codes];  dcⱼ = rateⱼ · Σ g over the members of cⱼ",
+    lambda c, *, codes, rates: (c[codes], (codes, rates)), _shared_vjp,
+    samples=lambda rng: [([rng.normal(size=3)], {"codes": rng.integers(0, 3, 20), "rates": rng.random(3)})],
+    surrogate=lambda c, *, codes, rates: lambda c: (c * rates)[codes], saves=CONSTANT, fresh=True)
 
 
 @dataclass
 class ClusterState:
-    """`centroids` (2^bits,), rising at first, are trained; `codes`, in the weight's shape, says which
-    centroid each weight has; `rates`: see SHARED; `zero`: the code of the zeros that stay, or −1; `error`: a
-    bound of what sharing changed.
-
-    Until optimizer step `begin` nothing is shared yet (`shares` is false) and the weight itself is trained.
-    `scale` (out,): a factor for each row, after the centroids, or None. `pruned`: whether zeros are to stay.
-    """
+    """`centroids` (2^bits,), rising at first, are trained; `codes`, in the weight's shape: the centroid of
+    each weight; `rates`: see SHARED; `zero`: the code of the zeros that stay, or −1; `error`: a bound of what
+    sharing changed; `scale` (out,): a factor for each row, after the centroids, or None; `pruned`: whether
+    zeros are to stay. Until optimizer step `begin` nothing is shared yet (`shares` is false) and the weight
+    itself is trained."""
 
     name: str
     begin: int
@@ -78,9 +71,7 @@ class Cluster(Transform):
     way with Adam, by 99 % with SGD).
 
     Raises TypeError or ValueError for bits that are not 2…8 and for another gradient. A layer with fewer
-    different weights than values can't be shared (ValueError): choose fewer bits for it in the recipe, or
-    None.
-    """
+    different weights than values can't be shared (ValueError): its recipe wants fewer bits, or None."""
 
     bits: int = 4
     gradient: str = "sum"
@@ -89,7 +80,7 @@ class Cluster(Transform):
     makes = frozenset({Invariant.LEVELS})
 
     def __post_init__(self) -> None:
-        if not isinstance(self.bits, int) or isinstance(self.bits, bool):
+        if not is_int(self.bits):
             raise TypeError(f"Cluster: bits must be a whole number; got {self.bits!r}")
         if not 2 <= self.bits <= 8:
             raise ValueError(f"Cluster: bits must be in 2…8; got {self.bits}")
@@ -112,9 +103,9 @@ class Cluster(Transform):
         return not state.shares
 
     def fit(self, w: np.ndarray, context: Context) -> ClusterState:
-        codes, rates = np.zeros(w.shape, np.uint8), np.zeros(2**self.bits, np.float32)
-        centroids = Parameter(np.zeros(2**self.bits, np.float32))
-        state = ClusterState(context.name, context.settled, centroids, codes, rates, pruned=context.pruned)
+        codes, rates = np.zeros(w.shape, np.uint8), np.zeros(self.distinct, np.float32)
+        state = ClusterState(context.name, context.settled, Parameter(np.zeros_like(rates)), codes, rates,
+                             pruned=context.pruned)
         if not state.begin:
             self._share(w, state)
         return state
@@ -125,11 +116,10 @@ class Cluster(Transform):
             raise Diverged(f"{state.name} holds NaN or infinity; try a smaller learning rate", None)
         alive = w != 0 if state.pruned else np.ones(w.shape, bool)
         pinned = not alive.all()
-        found = len(np.unique(w))
-        if found < self.distinct:
-            raise ValueError(
-                f"Cluster: {state.name} has {found} different values, fewer than the {self.distinct} that "
-                f"bits={self.bits} shares; choose fewer bits for it in the recipe, or None")
+        if (found := len(np.unique(w))) < self.distinct:
+            raise ValueError(f"Cluster: {state.name} has {found} different values, fewer than the "
+                             f"{self.distinct} that bits={self.bits} shares; choose fewer bits for it in the "
+                             "recipe, or None")
         values = w[alive]
         centroids = kmeans1d(values, self.distinct - pinned)
         state.error = error_at_most(values, len(centroids))
@@ -156,13 +146,10 @@ class Cluster(Transform):
         if not state.shares:
             return w
         seen = apply(SHARED, state.centroids, codes=state.codes, rates=state.rates)
-        if state.scale is None:
-            return seen
-        return seen * Tensor(per_channel(state.scale, w.ndim)) + 0.0  # no −0: CSR has none
+        return scaled(seen, state.scale)
 
     def update(self, state: ClusterState, w: Tensor, step: int) -> None:
-        """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded any more.
-        """
+        """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded now."""
         if not state.shares:
             if step < state.begin:
                 return
@@ -173,17 +160,15 @@ class Cluster(Transform):
     def check_state(self, loaded: ClusterState, own: ClusterState) -> None:
         """ValueError for codes that name no centroid, or sharing that begins at another step."""
         if loaded.begin != own.begin and not loaded.shares:
-            raise ValueError(
-                f"the weight is shared from optimizer step {loaded.begin} on, here from step {own.begin} on")
+            raise ValueError(f"the weight is shared from optimizer step {loaded.begin} on, here from step "
+                             f"{own.begin} on")
         if loaded.codes.max(initial=0) >= self.distinct or not -1 <= loaded.zero < self.distinct:
             raise ValueError(f"a code is beyond the {self.distinct} values of {self!r}")
         if loaded.shares and not np.array_equal(loaded.rates, self._rates(loaded)):
             raise ValueError(f"its values are not trained by the {self.gradient} of their gradients")
 
     def rescaled(self, state: ClusterState, factor: np.ndarray) -> ClusterState:
-        """Sharing is one codebook for a tensor, a batch norm one factor for each row: it stays beside the
-        codebook.
-        """
+        """There is one codebook for a tensor; a factor for each row stays beside it."""
         scale = factor if state.scale is None else state.scale * factor
         return replace(state, scale=np.asarray(scale, np.float32) if state.shares else None)
 
@@ -194,9 +179,8 @@ class Cluster(Transform):
     def check_finished(self, state: ClusterState) -> None:
         """Raise ValueError while the stages before have not ended."""
         if not state.shares:
-            raise ValueError(
-                f"Cluster: {state.name} is shared from optimizer step {state.begin} on, when the schedule "
-                "before it ends; train on before converting")
+            raise ValueError(f"Cluster: {state.name} is shared from optimizer step {state.begin} on, when "
+                             "the schedule before it ends; train on before converting")
 
     def bound(self, w: np.ndarray, state: ClusterState) -> float:
         """√(n·(range/2k)²): the optimum is no worse than k equal parts of the range of its n weights."""
@@ -210,8 +194,7 @@ def error_at_most(values: np.ndarray, k: int) -> float:
     """An upper bound of ‖values − nearest of their k best centroids‖ that nothing was measured for.
 
     With k equal parts of the range no value is farther from the middle of its part than range/2k; the
-    variance bounds it too. kmeans1d's sums and the centroids are rounded.
-    """
+    variance bounds it too. kmeans1d's sums and the centroids are rounded."""
     values = values.astype(np.float64)
     n, spread = len(values), float(np.sum((values - values.mean()) ** 2))
     parts = n * (float(np.ptp(values)) / (2 * k)) ** 2

@@ -3,8 +3,7 @@
 A symbol of g bits below 2^g − 1 skips so many zeros, and a weight follows; the symbol 2^g − 1 skips 2^g − 1
 zeros and nothing follows, for gaps that are longer. With g = 1 that is a bit for every weight, the bit mask:
 best while every second weight lives. Where one in 20 does, 5 or 6 bits are best, 6.3 bits a weight beside the
-mask's 20. 16-bit columns as in CSR never win: they would be g = 16, and row pointers besides.
-"""
+mask's 20. 16-bit columns as in CSR never win: they would be g = 16, and row pointers besides."""
 
 from __future__ import annotations
 

@@ -1,17 +1,16 @@
-"""Magnitude pruning: the smallest weights become zero and stay zero; what is left is stored and
-multiplied as CSR.
+"""Magnitude pruning: the smallest weights become and stay zero; what is left is stored and multiplied as CSR.
 
-Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) for the schedule.
-"""
+Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) for the schedule."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
 
+from nn.arguments import number
 from nn.kernels import spmm_csr
 from nn.tensor import Tensor
 
@@ -24,9 +23,7 @@ __all__ = ["Prune", "SparseWeight"]
 
 @dataclass
 class PruneState:
-    """`mask` has the weight's shape and is 1 where a weight lives, 0 where it is pruned; `step` is the
-    last one seen.
-    """
+    """`mask`, in the weight's shape: 1 where one lives, 0 where it is pruned; `step`: the last one seen."""
 
     mask: np.ndarray
     step: int = 0
@@ -36,11 +33,9 @@ class PruneState:
 class Prune(Transform):
     """Set the fraction `sparsity` of a weight to zero, by `schedule` (at once if none is given).
 
-    Exactly `round(sparsity · n)` weights are pruned, ties in the order of the array, but never the last
-    one. A pruned weight gets no gradient and is zero again after every optimizer step, whatever momentum
-    it has left.
-    Raises TypeError or ValueError for a sparsity outside [0, 1) and for another schedule.
-    """
+    Exactly `round(sparsity · n)` weights are pruned, ties in the order of the array, but never the last one.
+    A pruned weight gets no gradient and is zero again after every optimizer step, whatever momentum it has
+    left. Raises TypeError or ValueError for a sparsity outside [0, 1) and for another schedule."""
 
     sparsity: float
     schedule: Once | Cubic = field(default_factory=Once)
@@ -49,10 +44,7 @@ class Prune(Transform):
     makes = frozenset({Invariant.SUPPORT})
 
     def __post_init__(self) -> None:
-        if isinstance(self.sparsity, bool) or not isinstance(self.sparsity, (int, float)):
-            raise TypeError(f"Prune: sparsity must be a number; got {self.sparsity!r}")
-        if not 0.0 <= self.sparsity < 1.0:
-            raise ValueError(f"Prune: sparsity is a fraction in [0, 1); got {self.sparsity}")
+        number("Prune", "sparsity", self.sparsity, 0, 1)
         if not isinstance(self.schedule, (Once, Cubic)):
             raise TypeError(f"Prune: schedule must be a Once or a Cubic; got {self.schedule!r}")
 
@@ -74,25 +66,22 @@ class Prune(Transform):
         """The mask of this step; never that of an earlier one: an optimizer that is new counts from 1."""
         state.step = max(state.step, step)
         masked = w.data * state.mask  # first, so that momentum brings no pruned weight back into the ranking
-        state.mask = magnitude_mask(masked, self._fraction(state)).astype(w.dtype)
+        state.mask = magnitude_mask(masked, self.sparsity * self.schedule.fraction(state.step))
         w.data = masked * state.mask
-
-    def _fraction(self, state: PruneState) -> float:
-        """How much is pruned at the step that the state has seen."""
-        return self.sparsity * self.schedule.fraction(state.step)
 
     def check_state(self, loaded: PruneState, own: PruneState) -> None:
         """ValueError for a mask that another sparsity or schedule made."""
-        pruned, wanted = np.count_nonzero(loaded.mask == 0), to_prune(own.mask.size, self._fraction(loaded))
+        wanted = to_prune(own.mask.size, self.sparsity * self.schedule.fraction(loaded.step))
+        pruned = np.count_nonzero(loaded.mask == 0)
         if pruned != wanted or not np.isin(loaded.mask, (0, 1)).all():
-            raise ValueError(
-                f"the mask prunes {pruned} weights at step {loaded.step}, where {self!r} prunes {wanted}")
+            raise ValueError(f"the mask prunes {pruned} weights at step {loaded.step}, where {self!r} prunes "
+                             f"{wanted}")
 
     def rescaled(self, state: PruneState, factor: np.ndarray) -> PruneState:
         return PruneState(state.mask, state.step)
 
     def encode(self, w: np.ndarray, state: PruneState) -> SparseWeight:
-        return SparseWeight.from_dense(w * state.mask)
+        return SparseWeight(w * state.mask)
 
     def check_finished(self, state: PruneState) -> None:
         """Raise ValueError while the schedule has not ended."""
@@ -104,18 +93,14 @@ class Prune(Transform):
     def bound(self, w: np.ndarray, state: PruneState) -> float:
         """‖w − project(w)‖² ≤ (k/n)·‖w‖²: the k smallest of n squares have at most their share of the sum.
 
-        Weights that are 0 already count neither as pruned nor as there.
-        """
+        Weights that are 0 already count neither as pruned nor as there."""
         there = np.count_nonzero(w)
         pruned = max(there - np.count_nonzero(state.mask), 0)
-        norm = float(np.linalg.norm(w.astype(np.float64)))
-        return float(np.sqrt(pruned / max(there, 1)) * norm * (1 + 1e-12))
+        return sqrt(pruned / max(there, 1)) * float(np.linalg.norm(w.astype(np.float64))) * (1 + 1e-12)
 
 
 def magnitude_mask(w: np.ndarray, sparsity: float) -> np.ndarray:
-    """1 where w stays, 0 for its `round(sparsity · n)` smallest magnitudes (ties: the first go first; one
-    stays).
-    """
+    """1 where w stays, 0 for its `round(sparsity · n)` smallest; of equal ones the first go; one stays."""
     mask = np.ones(w.size, w.dtype)
     mask[np.argsort(np.abs(w), axis=None, kind="stable")[: to_prune(w.size, sparsity)]] = 0
     return mask.reshape(w.shape)
@@ -127,9 +112,7 @@ def to_prune(size: int, sparsity: float) -> int:
 
 
 class SparseWeight(Stored):
-    """Compressed sparse rows: a row per output, its non-zero values with their columns, 16-bit where that
-    suffices.
-    """
+    """Compressed sparse rows: for each row its non-zero values and their columns, in 16 bits if they fit."""
 
     kind = "csr"
     parts = {"values": Part("payload", np.float32, (None,)),
@@ -138,14 +121,10 @@ class SparseWeight(Stored):
     kernel = spmm_csr
     skips = True
 
-    @classmethod
-    def from_dense(cls, w: np.ndarray) -> SparseWeight:
-        """A weight without its zeros."""
-        matrix = as_matrix(w)
-        positions = np.flatnonzero(matrix)
-        weight = cls.__new__(cls)
-        weight.hold(w.shape, rows_of(positions, matrix.ravel()[positions], w.shape))
-        return weight
+    def __init__(self, w: np.ndarray) -> None:
+        flat = as_matrix(w).ravel()
+        positions = np.flatnonzero(flat)
+        self.hold(w.shape, rows_of(positions, flat[positions], w.shape))
 
     def check(self, who: str) -> None:
         _, indices, indptr = self.rows()

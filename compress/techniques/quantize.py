@@ -31,8 +31,7 @@ class Quantize(Transform):
     Where the format has a kernel of integers, as int8 has `qgemm`, the activations that a converted layer
     reads are 8-bit integers too. Where it has none, the Program multiplies with the dequantized weights.
     bits: 8, the width that has a kernel. weights: another Format, or its name. Raises ValueError for other
-    bits and for a name that is no format of weights, TypeError for what is none.
-    """
+    bits and for a name that is no format of weights, TypeError for what is none."""
 
     bits: int = 8
     weights: Format | str = INT8
@@ -66,11 +65,8 @@ class Quantize(Transform):
         return self.weights.straight_through(w, self.following(state, w.data).scale)
 
     def following(self, state: QuantizeState, w: np.ndarray) -> QuantizeState:
-        """The State with the scale of its own range for every channel that was written to since.
-
-        Where nothing was, the two scales differ at most by the rounding of weights to their grid, or of a
-        factor.
-        """
+        """The State with the scale of its own range for every channel that was written to since. Elsewhere
+        the two scales differ at most by the rounding of weights to their grid, or of a factor."""
         own = self.weights.scales(w)
         there = per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
         written = (np.abs(own - state.scale) > 2.0**-20 * state.scale) & there
@@ -84,9 +80,7 @@ class Quantize(Transform):
         return QuantizeState(np.maximum(scale, SMALLEST).astype(np.float32))
 
     def encode(self, w: np.ndarray, state: QuantizeState, least: np.ndarray | None = None) -> QuantizedWeight:
-        """With scales of at least `least`: a bias in units of the scales may want them coarser. A channel of
-        zeros has the finest that it allows.
-        """
+        """With scales of at least `least`, as a bias in their units may want; just that for channels of 0."""
         scale = self.following(state, w).scale
         if least is not None:
             empty = per_channel(~w.reshape(len(w), -1).any(axis=1), scale.ndim)
@@ -97,7 +91,7 @@ class Quantize(Transform):
     def bound(self, w: np.ndarray, state: QuantizeState) -> float:
         """The format's error for every weight that is not 0: the scale covers the range, and 0 is a code."""
         errors = self.weights.spread(self.weights.error(state.scale), w.shape)
-        return float(np.sqrt(np.sum(np.where(w == 0, 0.0, errors) ** 2)))
+        return float(np.linalg.norm(np.where(w == 0, 0.0, errors)))
 
     def __repr__(self) -> str:
         said = f"bits={self.bits}" if self.weights is INT8 else f"weights={self.weights.name!r}"

@@ -1,5 +1,4 @@
-"""The stored forms of a weight that shares few values: a code for every weight, or for those that are not 0.
-"""
+"""The stored forms of a weight that shares few values: a code for each weight, or for each that is not 0."""
 
 from __future__ import annotations
 
@@ -24,8 +23,7 @@ TABLES = {"codebook": Part("tables", np.float32, (None,)),
 class SharedWeight(Stored):
     """Codes of the fewest bits and a codebook; and a scale for each output channel, if there is one.
 
-    For `codebook_gemm` a code takes 4 bits, or 8 where the codebook has more than 16 numbers.
-    """
+    For `codebook_gemm` a code takes 4 bits, or 8 where the codebook has more than 16 numbers."""
 
     kind = "shared"
     parts = {"codes": Part("payload", np.uint8, (None,)), **TABLES}
@@ -56,8 +54,7 @@ class SharedWeight(Stored):
 class PrunedSharedWeight(SparseWeight):
     """Codes of the weights that are not pruned, and the gaps between these.
 
-    For `spmm_csr` the values are looked up and multiplied by the scale of their channel.
-    """
+    For `spmm_csr` the values are looked up and multiplied by the scale of their channel."""
 
     kind = "pruned-shared"
     parts = {"codes": Part("payload", np.uint8, (None,)), "gaps": Part("indices", np.uint8, (None,)),
@@ -97,25 +94,21 @@ class PrunedSharedWeight(SparseWeight):
 
 def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int,
                   scale: np.ndarray | None) -> SharedWeight | PrunedSharedWeight:
-    """The form with fewer bytes on disk; `zero` is the code of what is pruned, or −1. Without zeros no code
-    is spent on them.
-    """
+    """The form with fewer bytes on disk; `zero` is the code of what is pruned, or −1."""
     shared = SharedWeight(codes, codebook, scale)
     if zero < 0:
         return shared
     flat = as_matrix(codes).ravel()
     positions = np.flatnonzero(flat != zero)
     left = flat[positions]
-    pruned = PrunedSharedWeight(positions, left - (left > zero).astype(np.uint8), np.delete(codebook, zero),
-                                codes.shape, scale)
+    left = left - (left > zero)  # the pruned need no code
+    pruned = PrunedSharedWeight(positions, left, np.delete(codebook, zero), codes.shape, scale)
     return min(pruned, shared, key=lambda form: form.nbytes)
 
 
-def scaled(values: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
-    """values, times the scale of their rows if there is one; no −0."""
-    if scale is None:
-        return values
-    return values * per_channel(scale, values.ndim) + np.float32(0)
+def scaled(values: Any, scale: np.ndarray | None) -> Any:
+    """values, an array or a Tensor, times the scale of their rows if there is one; no −0: CSR has none."""
+    return values if scale is None else values * per_channel(scale, values.ndim) + np.float32(0)
 
 
 def width_of(codebook: np.ndarray) -> int:
@@ -129,9 +122,7 @@ def codes_of(held: dict[str, np.ndarray], count: int) -> np.ndarray:
 
 
 def check_codes(who: str, held: dict[str, np.ndarray], count: int) -> None:
-    """Raise ValueError for a codebook of no sensible size, and where the bytes of the codes hold more codes
-    than `count`, fewer, or others than it has.
-    """
+    """Raise ValueError for a codebook of no sensible size, or codes that are not `count` or not in it."""
     size = len(held["codebook"])
     if not 1 <= size <= 256:
         raise ValueError(f"{who}: a codebook has 1…256 numbers; got {size} numbers")

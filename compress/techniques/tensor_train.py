@@ -1,21 +1,21 @@
 """Tensor trains: the matrix of a linear layer as a product of small cores, trained, stored and multiplied.
 
-Oseledets (2011) for the format and TT-SVD, Novikov et al. (2015) for layers. With in = i₁·…·i_d and
-out = o₁·…·o_d an entry of the weight has d digits on either side, and
+Oseledets (2011) for the format and TT-SVD, Novikov et al. (2015) for layers. With in = i₁·…·i_d and out =
+o₁·…·o_d an entry of the weight has d digits on either side, and
 
     W[o₁…o_d, i₁…i_d] = G₁[:, i₁, o₁, :] · … · G_d[:, i_d, o_d, :]       (Novikov et al., eq. 5)
 
-Σ rₖ₋₁·iₖ·oₖ·rₖ numbers in place of in·out.
-"""
+Σ rₖ₋₁·iₖ·oₖ·rₖ numbers in place of in·out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod, sqrt
 from typing import Any
 
 import numpy as np
 
+from nn.arguments import is_int, number
 from nn.context import no_grad
 from nn.kernels import tt_matmul
 from nn.kernels.tt_matmul import multiply_adds
@@ -32,8 +32,7 @@ __all__ = ["TensorTrain", "TensorTrainWeight"]
 @dataclass
 class TensorTrainState:
     """The `cores` (rₖ₋₁, iₖ, oₖ, rₖ), which are trained; `error`, what TT-SVD cut off; `scale` (out,), a
-    factor for each row after the product, or None.
-    """
+    factor for each row after the product, or None."""
 
     cores: tuple[Parameter, ...]
     error: float
@@ -49,9 +48,8 @@ class TensorTrain(Transform):
     where they are not given, there are as many as `cores`, as equal as possible, those of `in` falling and
     those of `out` rising: so a prime beside a prime has modes (p, 1, 1) and (1, 1, q), which is a plain
     low-rank product. Ranks that `eps` chose depend on the weight: their state fits a model that was prepared
-    with the same weights, or with `rank` set to them.
-    Raises TypeError or ValueError for settings that are none, or that no weight can have.
-    """
+    with the same weights, or with `rank` set to them. Raises TypeError or ValueError for settings that are
+    none, or that no weight can have."""
 
     rank: int | tuple[int, ...] | None = None
     eps: float | None = None
@@ -65,21 +63,17 @@ class TensorTrain(Transform):
 
     def __post_init__(self) -> None:
         if (self.rank is None) == (self.eps is None):
-            raise ValueError(
-                f"TensorTrain: give either rank or eps; got rank={self.rank!r} and eps={self.eps!r}")
+            raise ValueError(f"TensorTrain: give either rank or eps; got {self.rank!r} and {self.eps!r}")
         for name in ("in_modes", "out_modes"):
             _check_sizes(name, getattr(self, name))
         _check_sizes("cores", (self.cores,))
         if self.in_modes and self.out_modes and len(self.in_modes) != len(self.out_modes):
-            raise ValueError(
-                f"TensorTrain: in_modes and out_modes must be equally many; got {self.in_modes} and "
-                f"{self.out_modes}")
+            raise ValueError(f"TensorTrain: in_modes and out_modes must be equally many; got {self.in_modes} "
+                             f"and {self.out_modes}")
         if self.eps is None:
             _check_sizes("rank", (self.rank,) if not isinstance(self.rank, tuple) else self.rank)
-        elif isinstance(self.eps, bool) or not isinstance(self.eps, (int, float)):
-            raise TypeError(f"TensorTrain: eps must be a number; got {self.eps!r}")
-        elif not 0.0 <= self.eps < 1.0:
-            raise ValueError(f"TensorTrain: eps is a relative error in [0, 1); got {self.eps}")
+        else:
+            number("TensorTrain", "eps", self.eps, 0, 1)
 
     @classmethod
     def samples(cls) -> list[TensorTrain]:
@@ -91,16 +85,16 @@ class TensorTrain(Transform):
     def modes(self, shape: tuple[int, ...], name: str = "weight") -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The modes (in, out) of a weight of shape (out, in); ValueError where they do not multiply to it."""
         if len(shape) != 2:
-            raise ValueError(
-                f"TensorTrain: {name} must be the weight (out, in) of a linear layer; got shape {shape}")
+            raise ValueError(f"TensorTrain: {name} must be the weight (out, in) of a linear layer; got shape "
+                             f"{shape}")
         given = self.in_modes or self.out_modes
         count = len(given) if given else self.cores
         outs = self.out_modes or balanced_modes(shape[0], count)
         ins = self.in_modes or balanced_modes(shape[1], count)[::-1]
         for which, modes, size in (("out_modes", outs, shape[0]), ("in_modes", ins, shape[1])):
             if prod(modes) != size:
-                raise ValueError(
-                    f"TensorTrain: {which} {modes} multiply to {prod(modes)}; {name} {shape} needs {size}")
+                raise ValueError(f"TensorTrain: {which} {modes} multiply to {prod(modes)}; {name} {shape} "
+                                 f"needs {size}")
         return ins, outs
 
     def fit(self, w: np.ndarray, context: Context) -> TensorTrainState:
@@ -115,25 +109,21 @@ class TensorTrain(Transform):
 
     def _ranks(self, sizes: list[int], name: str) -> tuple[int, ...]:
         """The rank of each bond; ValueError where an unfolding of these sizes has no such rank."""
-        possible = [min(prod(sizes[: k + 1]), prod(sizes[k + 1 :])) for k in range(len(sizes) - 1)]
-        if isinstance(self.rank, tuple):
-            if len(self.rank) != len(possible):
-                raise ValueError(
-                    f"TensorTrain: {name} has {len(possible)} ranks between its {len(sizes)} cores; "
-                    f"got {self.rank}")
-            before = 1
-            for k, rank in enumerate(self.rank):
-                largest = min(before * sizes[k], possible[k])
-                if rank > largest:
-                    raise ValueError(
-                        f"TensorTrain: {name}: rank {rank} between cores {k + 1} and {k + 2}; the largest "
-                        f"possible is {largest}")
-                before = rank
-            return self.rank
-        largest = max(possible, default=1)
-        if self.rank > largest:
-            raise ValueError(f"TensorTrain: {name}: rank {self.rank}; the largest possible is {largest}")
-        return tuple(min(self.rank, most) for most in possible)
+        possible = [min(prod(sizes[:k]), prod(sizes[k:])) for k in range(1, len(sizes))]
+        if not isinstance(self.rank, tuple):
+            if self.rank > max(possible, default=1):
+                raise ValueError(f"TensorTrain: {name}: rank {self.rank}; the largest possible is "
+                                 f"{max(possible, default=1)}")
+            return tuple(min(self.rank, largest) for largest in possible)
+        if len(self.rank) != len(possible):
+            raise ValueError(f"TensorTrain: {name} has {len(possible)} ranks between its {len(sizes)} cores; "
+                             f"got {self.rank}")
+        for k, rank in enumerate(self.rank):
+            largest = min((1, *self.rank)[k] * sizes[k], possible[k])
+            if rank > largest:
+                raise ValueError(f"TensorTrain: {name}: rank {rank} between cores {k + 1} and {k + 2}; the "
+                                 f"largest possible is {largest}")
+        return self.rank
 
     def project(self, w: Tensor, state: TensorTrainState) -> Tensor:
         return product(state.cores, state.scale)
@@ -147,27 +137,25 @@ class TensorTrain(Transform):
     def rescaled(self, state: TensorTrainState, factor: np.ndarray) -> TensorTrainState:
         """A factor for every row is no tensor train of these ranks: it stays beside the cores."""
         scale = factor if state.scale is None else state.scale * factor
-        return TensorTrainState(state.cores, state.error, np.asarray(scale, np.float32))
+        return replace(state, scale=np.asarray(scale, np.float32))
 
     def encode(self, w: np.ndarray, state: TensorTrainState) -> TensorTrainWeight:
         return TensorTrainWeight([core.data for core in state.cores], state.scale)
 
     def bound(self, w: np.ndarray, state: TensorTrainState) -> float:
-        """√(Σ εₖ²) of the singular values cut off (Oseledets 2011, theorem 2.2), and the float32 rounding of
-        the cores and of their product.
-        """
+        """√(Σ εₖ²) of what was cut off (Oseledets 2011, theorem 2.2), and float32 rounding of the product."""
         cores = [core.data for core in state.cores]
         cut = state.error + 1e-12 * float(np.linalg.norm(w.astype(np.float64)))  # the SVD's own rounding
-        rounding = growth(cores) * magnitude(cores) + sqrt(w.size) * underflow(cores)
-        largest = 1.0 if state.scale is None else float(np.abs(state.scale).max()) * (1 + 2.0**-22)
-        return largest * (cut + rounding) + (0 if state.scale is None else sqrt(w.size) * SMALLEST)
+        bound = cut + growth(cores) * magnitude(cores) + sqrt(w.size) * underflow(cores)
+        if state.scale is None:
+            return bound
+        return float(np.abs(state.scale).max()) * (1 + 2.0**-22) * bound + sqrt(w.size) * SMALLEST
 
 
 def _check_sizes(name: str, sizes: tuple[int, ...] | None) -> None:
     if sizes is None:
         return
-    whole = isinstance(sizes, tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in sizes)
-    if not whole:
+    if not isinstance(sizes, tuple) or not all(map(is_int, sizes)):
         raise TypeError(f"TensorTrain: {name} must be whole numbers in a tuple; got {sizes!r}")
     if (not sizes and name != "rank") or any(n < 1 for n in sizes):
         raise ValueError(f"TensorTrain: {name} must be at least 1; got {sizes}")

@@ -16,8 +16,7 @@ SMALLEST = 2.0**-149  # of the subnormal float32: what an underflow may lose
 def balanced_modes(n: int, count: int) -> tuple[int, ...]:
     """`count` factors of n in rising order, as equal as possible (their sum is the least): 300 → (5, 6, 10).
 
-    A prime has only itself and ones: 31 → (1, 1, 31).
-    """
+    A prime has only itself and ones: 31 → (1, 1, 31)."""
     if count == 1:
         return (n,)
     smallest = [f for f in range(1, n + 1) if f**count <= n and n % f == 0]
@@ -30,8 +29,7 @@ def tt_svd(tensor: np.ndarray, ranks: tuple[int, ...] | None, eps: float) -> tup
 
     One SVD a bond, from left to right, of what the SVDs before it left. `ranks` are kept, or else the fewest
     singular values with εₖ ≤ δ = eps/√(d−1)·‖A‖, so that the whole error is at most eps·‖A‖; one at least,
-    and none that is rounding noise.
-    """
+    and none that is rounding noise."""
     sizes, cores, discarded, rank = tensor.shape, [], 0.0, 1
     delta = eps / sqrt(max(len(sizes) - 1, 1)) * float(np.linalg.norm(tensor))
     rest = tensor
@@ -48,8 +46,7 @@ def tt_svd(tensor: np.ndarray, ranks: tuple[int, ...] | None, eps: float) -> tup
 
 def equalized(cores: list[np.ndarray]) -> list[np.ndarray]:
     """The same product with cores of about equal entries, for one learning rate to suit all: powers of 2 move
-    from core to core (exactly), where the SVD leaves the weight's whole size in the last.
-    """
+    from core to core (exactly), where the SVD leaves the weight's whole size in the last."""
     mean = np.array([np.linalg.norm(core) / sqrt(core.size) for core in cores])
     if not mean.all():
         return cores

@@ -7,8 +7,9 @@ import numpy as np
 from nn.tensor import Tensor
 from nn.testing.case import Case
 
-from ..stored import as_matrix, gamma, product
+from ..stored import as_matrix, gamma
 from ..transform import Invariant
+from .laws_stored import product
 from .subject import Law, Subject, same, seen, stored
 from .weights import inputs
 

@@ -10,11 +10,25 @@ import nn
 from nn.kernels import gemm
 from nn.testing.case import Case
 
-from ..stored import Stored, as_matrix, product
+from ..stored import Stored, as_matrix
 from .subject import Law, Subject, same, stored
 from .weights import inputs
 
 __all__ = ["STORED_LAWS"]
+
+
+def product(stored: Stored, x: np.ndarray) -> np.ndarray:
+    """x (batch, in) float32 times the weight's transpose → (batch, out) float32, by the kernel of its form.
+
+    Where that wants integers, x is put on a grid over its own range first."""
+    operand, activations = stored.operand(), stored.format and stored.format.activations
+    if activations is None:
+        y = stored.kernel(x, operand)
+    else:
+        grid = activations.fit(float(x.min(initial=0)), float(x.max(initial=0)))
+        sums = stored.kernel(grid.quantize(x), operand, a_zero=grid.zero)
+        y = sums.astype(np.float32) * np.float32(grid.scale)
+    return y if stored.scale is None else y * stored.scale
 
 
 def says_its_bytes(subject: Subject, case: Case) -> None:

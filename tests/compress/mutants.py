@@ -73,7 +73,7 @@ class EncodesAllButTheLast(Prune):
     """The last non-zero is lost on the way through the packed form."""
 
     def encode(self, w, state):
-        return WithoutLastWeight.from_dense(w * state.mask)
+        return WithoutLastWeight(w * state.mask)
 
 
 class WrongOrder(SparseWeight):
@@ -88,7 +88,7 @@ class TransposesFiltersWrongly(Prune):
     """Reads the rows of a convolution's matrix back in the order of the channels first."""
 
     def encode(self, w, state):
-        return WrongOrder.from_dense(w * state.mask)
+        return WrongOrder(w * state.mask)
 
 
 @killed_by(laws.stored_equals_seen, 0.5)
@@ -202,7 +202,7 @@ class SaysTooFewBytes(Prune):
     """CSR without its row pointers looks smaller than it is."""
 
     def encode(self, w, state):
-        return ForgetsRowPointers.from_dense(w * state.mask)
+        return ForgetsRowPointers(w * state.mask)
 
 
 class CountsPayloadOnly(SparseWeight):
@@ -214,7 +214,7 @@ class CountsPayloadOnly(SparseWeight):
 @killed_by(laws_stored.says_its_bytes, 0.5)
 class SaysTooLittleMemory(Prune):
     def encode(self, w, state):
-        return CountsPayloadOnly.from_dense(w * state.mask)
+        return CountsPayloadOnly(w * state.mask)
 
 
 class BoundOfOneRounding(SparseWeight):
@@ -227,7 +227,7 @@ class PromisesTooMuch(Prune):
     """A product bound that forgets how many terms are summed."""
 
     def encode(self, w, state):
-        return BoundOfOneRounding.from_dense(w * state.mask)
+        return BoundOfOneRounding(w * state.mask)
 
 
 # Quantize ----------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class Shrink(Transform):
         return Threshold((state.size * np.abs(factor)).astype(np.float32))
 
     def encode(self, w, state):
-        return SparseWeight.from_dense(w * state.passed(w, self.store))
+        return SparseWeight(w * state.passed(w, self.store))
 
     def bound(self, w, state):
         return float(np.sqrt(np.sum(state.size.astype(np.float64) ** 2) * w[0].size)) * (1 + 1e-6)
@@ -71,7 +71,7 @@ class EncodesWithAMaskOfItsOwn(Prune):
     """Ignores the state: right for the weight that it was fitted to."""
 
     def encode(self, w, state):
-        return SparseWeight.from_dense(w * magnitude_mask(w, self.sparsity))
+        return SparseWeight(w * magnitude_mask(w, self.sparsity))
 
 
 @killed_by(laws_state.encodes_what_it_projects)
@@ -130,7 +130,7 @@ class OneUlpOff(SparseWeight):
 @killed_by(laws.stored_equals_seen, 0.5)
 class DecodesOneUlpOff(Prune):
     def encode(self, w, state):
-        return OneUlpOff.from_dense(w * state.mask)
+        return OneUlpOff(w * state.mask)
 
 
 # What it says -----------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class BoundOfAnything(SparseWeight):
 @killed_by(laws_claims.bounds_the_product_closely, 0.5)
 class PromisesNothing(Prune):
     def encode(self, w, state):
-        return BoundOfAnything.from_dense(w * state.mask)
+        return BoundOfAnything(w * state.mask)
 
 
 class BoundOfInfinity(INT8.stored):
@@ -219,7 +219,7 @@ class PromisesAPercent(Prune):
     """A product in float32 is a hundred thousand times better."""
 
     def encode(self, w, state):
-        return BoundOfAPercent.from_dense(w * state.mask)
+        return BoundOfAPercent(w * state.mask)
 
 
 class Free(SparseWeight):
@@ -230,7 +230,7 @@ class Free(SparseWeight):
 @killed_by(laws_claims.counts_its_macs, 0.2)
 class CostsNothing(Prune):
     def encode(self, w, state):
-        return Free.from_dense(w * state.mask)
+        return Free(w * state.mask)
 
 
 class Weightless(SparseWeight):
@@ -242,7 +242,7 @@ class Weightless(SparseWeight):
 @killed_by(laws_stored.says_its_bytes, 0.5)
 class TakesNoMemory(Prune):
     def encode(self, w, state):
-        return Weightless.from_dense(w * state.mask)
+        return Weightless(w * state.mask)
 
 
 class TakesAnything(DenseWeight):
@@ -270,7 +270,7 @@ class BuildsTheDenseWeight(Prune):
     """The product is right, in float64 even; but what was saved in bytes is spent again."""
 
     def encode(self, w, state):
-        return Dense.from_dense(w * state.mask)
+        return Dense(w * state.mask)
 
 
 class Wide(SparseWeight):
@@ -280,4 +280,4 @@ class Wide(SparseWeight):
 @killed_by(laws_stored.multiplies, 0.5)
 class MultipliesInFloat64(Prune):
     def encode(self, w, state):
-        return Wide.from_dense(w * state.mask)
+        return Wide(w * state.mask)

@@ -150,6 +150,18 @@ def test_a_format_that_cant_be_is_refused(options, message):
     assert "bad" not in FORMATS
 
 
+def test_a_format_that_lacks_something_says_what():
+    class Half(Format):
+        def dequantize(self, codes, scale, zero=0):
+            return codes * scale
+
+    with pytest.raises(TypeError, match="Half: a subclass of Format needs fit_groups, error, quantize"):
+        Half("half", bits=4)
+    with pytest.raises(TypeError, match="Half: a subclass of Format needs fit, quantize"):
+        Half("half", bits=4, grouping="tensor")
+    assert "half" not in FORMATS
+
+
 def test_a_second_format_of_a_name_is_refused():
     with pytest.raises(ValueError, match="int8: there is another format of this name"):
         Format("int8", bits=4)

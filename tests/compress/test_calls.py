@@ -35,7 +35,7 @@ BIAS = np.zeros(2, np.int32)
 INTEGER = {"w": int8_weight(), "b": BIAS}
 TRAIN = TensorTrainWeight([np.ones((1, 2, 1, 2), np.float32), np.ones((2, 2, 2, 1), np.float32)])
 SHARED = SharedWeight(np.zeros((2, 4), np.uint8), np.ones(3, np.float32))
-SPARSE = SparseWeight.from_dense(np.ones((2, 4), np.float32))
+SPARSE = SparseWeight(np.ones((2, 4), np.float32))
 FLAT, IMAGE = (3,), (4, 4, 3)
 WEIGHT, BOTH = {"weight": "w"}, {"weight": "w", "bias": "b"}
 

@@ -148,7 +148,7 @@ def test_models_with_views_are_copied_whole():
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1.0, 1.5, float("nan"), float("inf")])
 def test_a_sparsity_that_is_no_fraction_is_refused(sparsity):
-    with pytest.raises(ValueError, match=r"sparsity is a fraction in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"sparsity must be in \[0, 1\)"):
         Prune(sparsity)
 
 

@@ -9,7 +9,8 @@ import compress
 import nn
 from compress.formats.affine import INT8
 from compress.formats.quantized import smallest_form
-from compress.stored import STORED, product
+from compress.stored import STORED
+from compress.testing.laws_stored import product
 
 QuantizedWeight, MaskedWeight = STORED["int8"], STORED["int8-masked"]
 

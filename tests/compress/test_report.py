@@ -82,7 +82,7 @@ def test_wide_rows_need_wide_columns():
     for width, dtype in ((2**16, np.uint16), (2**16 + 1, np.int32)):
         w = np.zeros((1, width), np.float32)
         w[0, -1] = 1
-        weight = SparseWeight.from_dense(w)
+        weight = SparseWeight(w)
         assert weight.arrays()["indices"].dtype == dtype
         assert weight.arrays()["indices"][0] == width - 1
         np.testing.assert_array_equal(weight.decode(), w)

@@ -9,9 +9,9 @@ import pytest
 import compress
 import nn
 from compress import Chain, Context, Prune, Quantize, TensorTrain
-from compress.stored import product as stored_product
 from compress.techniques.tensor_train import TensorTrainWeight, product
 from compress.techniques.tt_svd import balanced_modes, equalized, tt_svd
+from compress.testing.laws_stored import product as stored_product
 from nn.kernels import tt_matmul
 from nn.tensor import Tensor
 
