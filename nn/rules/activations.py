@@ -36,10 +36,8 @@ def _relu_vjp(g, saved, needs, overwrite_g=False):
 
 
 # At 0, where the derivative does not exist, the subgradient 0.
-relu = Rule(
-    "relu", "y = max(x, 0);  dx = g where y > 0, else 0", _relu, _relu_vjp,
-    samples=_away_from_zero, saves=CONSTANT, fresh=True, symmetric=True, overwrites=True,
-    exact=True, method=True)
+relu = Rule("relu", "y = max(x, 0);  dx = g where y > 0, else 0", _relu, _relu_vjp, samples=_away_from_zero,
+    saves=CONSTANT, fresh=True, symmetric=True, overwrites=True, exact=True, method=True)
 
 
 def _leaky_vjp(g, saved, needs):
@@ -71,8 +69,7 @@ def _silu_vjp(g, saved, needs):
 
 # Elfwing, Uchibe & Doya, "Sigmoid-weighted linear units" (2018), also known as swish.
 silu = Rule(
-    "silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))", _silu, _silu_vjp,
-    twin=lambda x: x * x.sigmoid(),
+    "silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))", _silu, _silu_vjp, twin=lambda x: x * x.sigmoid(),
     samples=signed, saves=(0, DERIVED), derive=lambda x: (x.sigmoid(),), fresh=True, symmetric=True)
 
 
@@ -116,11 +113,10 @@ gelu_grad = Rule(
 
 
 # Hendrycks & Gimpel, "Gaussian error linear units" (2016).
-gelu = Rule(
-    "gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)",
+gelu = Rule("gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)",
     lambda x: of_each(kernels.gelu, x), lambda g, saved, needs: (gelu_grad(g, saved[0]),),
-    twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()),
-    samples=signed, saves=(0,), fresh=True, symmetric=True)
+    twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()), samples=signed, saves=(0,), fresh=True,
+    symmetric=True)
 
 
 def _softplus(x, *, beta=1.0, threshold=20.0):
@@ -159,7 +155,6 @@ def _dropout(x, keep, *, p):
     return only(x * scale, keep), (keep, scale)
 
 
-dropout = Rule(
-    "dropout", "y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0", _dropout,
-    lambda g, saved, needs: (only(g * saved[1], saved[0]), None),
-    samples=_dropout_samples, saves=CONSTANT, fresh=True, symmetric=True)
+dropout = Rule("dropout", "y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0", _dropout,
+    lambda g, saved, needs: (only(g * saved[1], saved[0]), None), samples=_dropout_samples, saves=CONSTANT,
+    fresh=True, symmetric=True)

@@ -55,9 +55,8 @@ def _where_samples(rng):
     return [([rng.random(c) < 0.5, rng.normal(size=a), rng.normal(size=b)], {}) for c, a, b in shapes]
 
 
-where = Rule(
-    "where", "y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0", _where, _where_vjp,
-    samples=_where_samples, saves=CONSTANT, fresh=True, symmetric=True, exact=True)
+where = Rule("where", "y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0", _where,
+    _where_vjp, samples=_where_samples, saves=CONSTANT, fresh=True, symmetric=True, exact=True)
 
 
 def _pairs(rng):

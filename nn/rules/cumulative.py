@@ -54,9 +54,8 @@ def _samples(rng):
     return [*(([x], {"dim": dim, "keepdim": keepdim}) for dim, keepdim in ways), ([long], {"dim": 1})]
 
 
-prod = Rule(
-    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, twin=_prod_twin,
-    samples=_samples, fresh=True)
+prod = Rule("prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, twin=_prod_twin, samples=_samples,
+    fresh=True)
 
 
 def _cumsum_vjp(g, dims, needs):
@@ -74,10 +73,9 @@ def _cumsum(x, *, dim):
     return np.cumsum(x, axis=dim), (range(x.ndim)[dim],)
 
 
-cumsum = Rule(
-    "cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
-    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dim": dim}) for dim in (0, 1, -1)],
-    saves=CONSTANT, linear=True)
+cumsum = Rule("cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
+    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dim": dim}) for dim in (0, 1, -1)], saves=CONSTANT,
+    linear=True)
 
 
 def _cumprod(x, *, dim):
@@ -110,7 +108,6 @@ def _cumprod_twin(x, *, dim):
     return y.movedim(0, dim).reshape(*x.shape)
 
 
-cumprod = Rule(
-    "cumprod", "y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod, _cumprod_vjp,
-    twin=_cumprod_twin, fresh=True,
+cumprod = Rule("cumprod", "y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod,
+    _cumprod_vjp, twin=_cumprod_twin, fresh=True,
     samples=lambda rng: [(x, {"dim": dim}) for x, _ in _samples(rng)[:1] for dim in (0, 1, -1)])

@@ -160,5 +160,4 @@ def _samples(rng):
 
 einsum = Rule(
     "einsum", "y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ",
-    _einsum, _einsum_vjp, jvp=_einsum_jvp, samples=_samples,
-    saves=(CONSTANT, INPUTS))
+    _einsum, _einsum_vjp, jvp=_einsum_jvp, samples=_samples, saves=(CONSTANT, INPUTS))

@@ -15,11 +15,9 @@ def signed(rng):
     return [([np.where(rng.random(x.shape) < 0.5, x, -x)], {}), ([rng.uniform(0.5, 2, ())], {})]
 
 
-tanh = Rule(
-    "tanh", "y = tanh x;  dx = g·(1 − y²)",
-    lambda x: (y := np.tanh(x), (y,)),
-    lambda g, saved, needs: (g * (1 - saved[0] * saved[0]),),
-    samples=signed, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
+tanh = Rule("tanh", "y = tanh x;  dx = g·(1 − y²)", lambda x: (y := np.tanh(x), (y,)),
+    lambda g, saved, needs: (g * (1 - saved[0] * saved[0]),), samples=signed, saves=(OUTPUT,), fresh=True,
+    symmetric=True, method=True)
 
 
 def logistic(x):
@@ -30,30 +28,22 @@ def logistic(x):
 
 
 sigmoid = Rule(
-    "sigmoid", "y = 1/(1 + e⁻ˣ);  dx = g·y·(1 − y)",
-    lambda x: (y := logistic(np.asarray(x)), (y,)),
-    lambda g, saved, needs: (g * saved[0] * (1 - saved[0]),),
-    twin=lambda x: 1 / (1 + (-x).exp()),
+    "sigmoid", "y = 1/(1 + e⁻ˣ);  dx = g·y·(1 − y)", lambda x: (y := logistic(np.asarray(x)), (y,)),
+    lambda g, saved, needs: (g * saved[0] * (1 - saved[0]),), twin=lambda x: 1 / (1 + (-x).exp()),
     samples=signed, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
 
-logsigmoid = Rule(
-    "logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)",
+logsigmoid = Rule("logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)",
     lambda x: (np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), (x,)),
-    lambda g, saved, needs: (g * logistic(-saved[0]),),
-    twin=lambda x: x.sigmoid().log(),
-    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
+    lambda g, saved, needs: (g * logistic(-saved[0]),), twin=lambda x: x.sigmoid().log(), samples=signed,
+    saves=(0,), fresh=True, symmetric=True, method=True)
 
-sin = Rule(
-    "sin", "y = sin x;  dx = g·cos x",
-    lambda x: (np.sin(x), (x,)),
-    lambda g, saved, needs: (g * np.cos(saved[0]),),
-    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
+sin = Rule("sin", "y = sin x;  dx = g·cos x", lambda x: (np.sin(x), (x,)),
+    lambda g, saved, needs: (g * np.cos(saved[0]),), samples=signed, saves=(0,), fresh=True, symmetric=True,
+    method=True)
 
-cos = Rule(
-    "cos", "y = cos x;  dx = −g·sin x",
-    lambda x: (np.cos(x), (x,)),
-    lambda g, saved, needs: (-g * np.sin(saved[0]),),
-    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
+cos = Rule("cos", "y = cos x;  dx = −g·sin x", lambda x: (np.cos(x), (x,)),
+    lambda g, saved, needs: (-g * np.sin(saved[0]),), samples=signed, saves=(0,), fresh=True, symmetric=True,
+    method=True)
 
 
 def of_each(kernel, x):
@@ -64,14 +54,11 @@ def of_each(kernel, x):
 
 
 # erf x = 2/√π ∫₀ˣ e^(−t²) dt, the error function.
-erf = Rule(
-    "erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)",
-    lambda x: of_each(kernels.erf, x),
-    lambda g, saved, needs: (g * np.exp(-saved[0] * saved[0]) * (2 / math.pi ** 0.5),),
-    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
+erf = Rule("erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)", lambda x: of_each(kernels.erf, x),
+    lambda g, saved, needs: (g * np.exp(-saved[0] * saved[0]) * (2 / math.pi ** 0.5),), samples=signed,
+    saves=(0,), fresh=True, symmetric=True, method=True)
 
-sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True,
-            method=True)
+sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True, method=True)
 
 
 def times_sign(g, x):
@@ -81,8 +68,6 @@ def times_sign(g, x):
 
 
 # At 0, where the derivative does not exist, the subgradient 0.
-abs = Rule(
-    "abs", "y = |x|;  dx = g·sign x",
-    lambda x: (np.abs(x), (x,)),
-    lambda g, saved, needs: (times_sign(g, saved[0]),),
-    samples=signed, saves=CONSTANT, fresh=True, symmetric=True, exact=True, method=True)
+abs = Rule("abs", "y = |x|;  dx = g·sign x", lambda x: (np.abs(x), (x,)),
+    lambda g, saved, needs: (times_sign(g, saved[0]),), samples=signed, saves=CONSTANT, fresh=True,
+    symmetric=True, exact=True, method=True)

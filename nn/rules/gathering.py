@@ -43,8 +43,7 @@ def _gather_samples(rng):
 
 gather = Rule(
     "gather", "y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
-    _gather, _gather_vjp,
-    samples=_gather_samples, saves=CONSTANT, fresh=True, exact=True)
+    _gather, _gather_vjp, samples=_gather_samples, saves=CONSTANT, fresh=True, exact=True)
 
 
 def _scatter_add(x, index, source, *, dim):
@@ -126,7 +125,6 @@ def _embedding_samples(rng):
             for shape, how in (((4,), {}), ((2, 6), {"padding_idx": -2}), ((), {}))]
 
 
-embedding = Rule(
-    "embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding, _embedding_vjp,
-    jvp=lambda t, i, saved, out, **attrs: _learning_rows(t, saved), saves=CONSTANT,
+embedding = Rule("embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding,
+    _embedding_vjp, jvp=lambda t, i, saved, out, **attrs: _learning_rows(t, saved), saves=CONSTANT,
     fresh=True, exact=True, samples=lambda rng: [(x, {}) for x, _ in _embedding_samples(rng)])

@@ -40,11 +40,8 @@ def _matmul_samples(rng):
     return [([rng.normal(size=a), rng.normal(size=b)], {}) for a, b in shapes]
 
 
-matmul = Rule(
-    "matmul", "y = a·b;  da = g·bᵀ, db = aᵀ·g",
-    _matmul, _matmul_vjp,
-    samples=_matmul_samples, saves=(0, 1), fresh=True,
-    jvp=lambda t, i, saved, out: saved[0] @ t if i else t @ saved[1])
+matmul = Rule("matmul", "y = a·b;  da = g·bᵀ, db = aᵀ·g", _matmul, _matmul_vjp, samples=_matmul_samples,
+    saves=(0, 1), fresh=True, jvp=lambda t, i, saved, out: saved[0] @ t if i else t @ saved[1])
 
 
 def _linear(x, w, b):
@@ -80,7 +77,6 @@ def _linear_samples(rng):
     return [*some, ([rng.normal(size=(5, 3)), rng.normal(size=(4, 3)), None], {})]
 
 
-linear = Rule(
-    "linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
-    twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b,
-    samples=_linear_samples, saves=(0, 1), fresh=True, jvp=_linear_jvp)
+linear = Rule("linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
+    twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b, samples=_linear_samples, saves=(0, 1),
+    fresh=True, jvp=_linear_jvp)

@@ -38,8 +38,7 @@ def _cross_entropy_twin(logits, classes):
     return -log_p[np.arange(len(classes)), classes]
 
 
-cross_entropy = Rule(
-    "cross_entropy", "y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
+cross_entropy = Rule("cross_entropy", "y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
     _cross_entropy, _cross_entropy_vjp, jvp=_cross_entropy_jvp, twin=_cross_entropy_twin,
     samples=lambda rng: [([rng.normal(size=(4, 5)) * 3, np.array([0, 4, 2, 2])], {})], fresh=True)
 
@@ -56,9 +55,8 @@ def _mse_vjp(g, saved, needs):
     return da, -da
 
 
-mse = Rule(
-    "mse", "y = (a − b)²;  da = 2g(a − b), db = −da", _mse, _mse_vjp,
-    twin=lambda a, b: (a - b) ** 2, saves=(DERIVED,), derive=lambda a, b: (a - b,),
+mse = Rule("mse", "y = (a − b)²;  da = 2g(a − b), db = −da", _mse, _mse_vjp, twin=lambda a, b: (a - b) ** 2,
+    saves=(DERIVED,), derive=lambda a, b: (a - b,),
     samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})], fresh=True,
     symmetric=True)
 
@@ -86,9 +84,7 @@ def _apart(rng):
     return b + rng.choice([-1.0, 1.0], (3, 4)) * np.where(rng.random((3, 4)) < 0.5, d, d + 1.0), b
 
 
-l1 = Rule(
-    "l1", "y = |a − b|;  da = g·sign(a − b), db = −da", _l1, _l1_vjp,
-    twin=lambda a, b: (a - b).abs(),
+l1 = Rule("l1", "y = |a − b|;  da = g·sign(a − b), db = −da", _l1, _l1_vjp, twin=lambda a, b: (a - b).abs(),
     samples=lambda rng: [(list(_apart(rng)), {})], saves=CONSTANT, fresh=True, symmetric=True)
 
 
@@ -113,9 +109,8 @@ def _huber_twin(a, b, *, delta=1.0):
 huber = Rule(
     "huber", "y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
     _huber, _huber_vjp, twin=_huber_twin,
-    samples=lambda rng: [(list(_apart(rng)), {}), (list(_apart(rng)), {"delta": 1.05})],
-    saves=(DERIVED,), derive=lambda a, b, *, delta=1.0: ((a - b).clamp(-delta, delta),),
-    fresh=True, symmetric=True)
+    samples=lambda rng: [(list(_apart(rng)), {}), (list(_apart(rng)), {"delta": 1.05})], saves=(DERIVED,),
+    derive=lambda a, b, *, delta=1.0: ((a - b).clamp(-delta, delta),), fresh=True, symmetric=True)
 
 
 def _kl(x, t, *, log_target=False):
@@ -178,8 +173,7 @@ def _bce_samples(rng):
     return [([x, t, None], {}), ([x, t, rng.uniform(0.5, 3, 4)], {})]
 
 
-binary_cross_entropy_with_logits = Rule(
-    "binary_cross_entropy_with_logits", "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  "
-    "dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
+binary_cross_entropy_with_logits = Rule("binary_cross_entropy_with_logits",
+    "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  " "dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
     _bce, _bce_vjp, twin=_bce_twin, samples=_bce_samples, saves=(0, 1, 2, DERIVED, DERIVED),
     derive=lambda x, t, pos_weight: (-x.logsigmoid(), x.sigmoid()), fresh=True, symmetric=True)

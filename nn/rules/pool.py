@@ -73,9 +73,8 @@ max_pool2d_grad = Rule(
     jvp=lambda t, i, saved, out, **how: max_pool2d_grad(t, saved[0], **how), saves=CONSTANT,
     samples=lambda rng: _winner_samples(rng, of_output=True), fresh=True)
 
-max_pool2d_at = Rule(
-    "max_pool2d_at", "y = x at the winner of each window;  dx = zeros, with g added there", _at_winner,
-    lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]), None),
+max_pool2d_at = Rule("max_pool2d_at", "y = x at the winner of each window;  dx = zeros, with g added there",
+    _at_winner, lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]), None),
     jvp=lambda t, i, saved, out, **how: max_pool2d_at(t, saved[0], **how), saves=CONSTANT,
     samples=_winner_samples, fresh=True, exact=True)
 

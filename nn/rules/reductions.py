@@ -49,10 +49,8 @@ def _sum(x, *, dim=None, keepdim=False):
     return np.add.reduce(x, axis=dim, keepdims=keepdim), kept_shape(x.shape, dim)
 
 
-sum = Rule(
-    "sum", "y = Σxᵢ;  dxᵢ = g", _sum,
-    lambda g, kept, needs: (along(g, kept),),
-    samples=_samples, saves=CONSTANT, linear=True)
+sum = Rule("sum", "y = Σxᵢ;  dxᵢ = g", _sum, lambda g, kept, needs: (along(g, kept),), samples=_samples,
+    saves=CONSTANT, linear=True)
 
 
 def _mean(x, *, dim=None, keepdim=False):
@@ -61,10 +59,8 @@ def _mean(x, *, dim=None, keepdim=False):
     return total / n, (n, *kept_shape(x.shape, dim))
 
 
-mean = Rule(
-    "mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
-    lambda g, saved, needs: (along(g, saved[1:]) / saved[0],),
-    samples=_samples, saves=CONSTANT, linear=True)
+mean = Rule("mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
+    lambda g, saved, needs: (along(g, saved[1:]) / saved[0],), samples=_samples, saves=CONSTANT, linear=True)
 
 
 def _var(x, *, dim=None, correction=1, keepdim=False):
@@ -87,8 +83,7 @@ def _var_vjp(g, saved, needs):
     return (along(g, kept) * (2 / freedom) * centred,)
 
 
-var = Rule(
-    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, twin=_var_twin,
+var = Rule("var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, twin=_var_twin,
     samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
 
 
@@ -113,9 +108,7 @@ def _std_twin(x, *, dim=None, correction=1, keepdim=False):
     return (var + (var == 0)).sqrt().where(var != 0, 0)  # √0 has no derivative; 0, as above
 
 
-std = Rule(
-    "std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp,
-    twin=_std_twin,
+std = Rule("std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp, twin=_std_twin,
     samples=var.samples, fresh=True)
 
 

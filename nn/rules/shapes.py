@@ -12,8 +12,7 @@ def _reshape(x, *, shape):
     return y, x.shape
 
 
-reshape = Rule(
-    "reshape", "y = x in another shape;  dx = g in the shape of x", _reshape,
+reshape = Rule("reshape", "y = x in another shape;  dx = g in the shape of x", _reshape,
     lambda g, shape, needs: (g.reshape(shape),),
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"shape": shape}) for shape in ((6, -1), (24,))],
     saves=CONSTANT, linear=True, exact=True)
@@ -24,8 +23,7 @@ def _permute(x, *, dims):
     return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))  # the order that undoes it
 
 
-permute = Rule(
-    "permute", "y = x with its axes in the order dims;  dx = g with its axes put back", _permute,
+permute = Rule("permute", "y = x with its axes in the order dims;  dx = g with its axes put back", _permute,
     lambda g, inverse, needs: (g.transpose(inverse),),
     samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dims": dims}) for dims in ((1, 2, 0), (0, -1, 1))],
     saves=CONSTANT, linear=True, exact=True)
@@ -46,8 +44,7 @@ def _cat(*xs, dim=0):
     return y, [(*before, slice(end - x.shape[dim], end)) for x, end in zip(xs, ends, strict=True)]
 
 
-cat = Rule(
-    "cat", "y = the xᵢ end to end along dim;  dxᵢ = its part of g", _cat,
+cat = Rule("cat", "y = the xᵢ end to end along dim;  dxᵢ = its part of g", _cat,
     lambda g, parts, needs: [g[part] for part in parts],
     samples=lambda rng: [([rng.normal(size=(2, n, 3)) for n in (1, 4, 2)], {"dim": dim}) for dim in (1, -2)],
     saves=CONSTANT, exact=True)
@@ -76,18 +73,13 @@ index_grad = Rule(
                          for (x,), how in _index_samples(rng)],
     saves=CONSTANT, jvp=lambda t, i, saved, out, **attrs: index_grad(t, **attrs))
 
-index = Rule(
-    "index", "y = x[index];  dx = zeros, with g added at index",
+index = Rule("index", "y = x[index];  dx = zeros, with g added at index",
     lambda x, *, index: (x[index], (x.shape, *index)),
-    lambda g, saved, needs: (index_grad(g, shape=saved[0], index=tuple(saved[1:])),),
-    samples=_index_samples, saves=CONSTANT, jvp=lambda t, i, saved, out, *, index: t[index], fresh=True,
-    exact=True)
+    lambda g, saved, needs: (index_grad(g, shape=saved[0], index=tuple(saved[1:])),), samples=_index_samples,
+    saves=CONSTANT, jvp=lambda t, i, saved, out, *, index: t[index], fresh=True, exact=True)
 
 # In memory of its own, row by row.
-clone = Rule(
-    "clone", "y = a copy of x;  dx = g",
-    lambda x: (x.copy(), None),
-    lambda g, saved, needs: (g,),
+clone = Rule("clone", "y = a copy of x;  dx = g", lambda x: (x.copy(), None), lambda g, saved, needs: (g,),
     samples=lambda rng: [([rng.normal(size=(2, 3))], {})], symmetric=True)
 
 # It is a rule, and not just a flag of the tensor, so that a trace sees it.

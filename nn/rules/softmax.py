@@ -36,8 +36,7 @@ def _softmax_twin(x, *, dim=-1):
     return e / e.sum(dim, keepdim=True)
 
 
-softmax = Rule(
-    "softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
+softmax = Rule("softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
     samples=_rows, saves=(OUTPUT, CONSTANT), fresh=True, symmetric=True)
 
 
@@ -57,10 +56,9 @@ def _log_softmax_jvp(t, i, saved, out, *, dim=-1):
     return t - _sum(np.exp(saved[0]) * t, dim)
 
 
-log_softmax = Rule(
-    "log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
-    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(),
-    samples=_rows, saves=(OUTPUT, CONSTANT), fresh=True, jvp=_log_softmax_jvp)
+log_softmax = Rule("log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
+    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(), samples=_rows, saves=(OUTPUT, CONSTANT),
+    fresh=True, jvp=_log_softmax_jvp)
 
 
 def _logsumexp(x, *, dim=None, keepdim=False):
@@ -95,6 +93,5 @@ def _logsumexp_twin(x, *, dim=None, keepdim=False):
     return y + top.reshape(*y.shape)
 
 
-logsumexp = Rule(
-    "logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
+logsumexp = Rule("logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
     samples=sum.samples, saves=(0, OUTPUT, CONSTANT), fresh=True, jvp=_logsumexp_jvp)
