@@ -6,6 +6,7 @@ from . import shapes
 from .choices import only
 from .record import CONSTANT, Rule
 from .reductions import along, kept_shape
+from .samples import normal
 
 
 def _rows(x, dim):
@@ -74,8 +75,7 @@ def _cumsum(x, *, dim):
 
 
 cumsum = Rule("cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
-    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dim": dim}) for dim in (0, 1, -1)], saves=CONSTANT,
-    linear=True)
+    samples=normal(*(((2, 3, 4), {"dim": dim}) for dim in (0, 1, -1))), saves=CONSTANT, linear=True)
 
 
 def _cumprod(x, *, dim):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .record import CONSTANT, Rule
+from .samples import normal
 
 
 def _pad(x, *, widths, value=0):
@@ -16,7 +17,5 @@ def _pad(x, *, widths, value=0):
 
 pad = Rule(
     "pad", "y = x with `widths` entries of `value` before and behind, along each axis;  dx = g inside", _pad,
-    lambda g, inside, needs: (g[inside],),
-    samples=lambda rng: [([rng.normal(size=(2, 3))], how) for how in
-                         ({"widths": ((0, 0), (2, 1))}, {"widths": ((1, 0), (0, 3)), "value": 0.5})],
-    saves=CONSTANT, exact=True)
+    lambda g, inside, needs: (g[inside],), saves=CONSTANT, exact=True, samples=normal(
+        ((2, 3), {"widths": ((0, 0), (2, 1))}), ((2, 3), {"widths": ((1, 0), (0, 3)), "value": 0.5})))

@@ -4,10 +4,9 @@ import numpy as np
 
 from .record import CONSTANT, OUTPUT, Rule
 from .reductions import along, kept_shape, sum
+from .samples import normal
 
-
-def _rows(rng):
-    return [([rng.normal(size=(3, 4))], {"dim": dim}) for dim in (-1, 0)]
+_samples = normal(*(((3, 4), {"dim": dim}) for dim in (-1, 0)))
 
 
 def _sum(x, dim):
@@ -37,7 +36,7 @@ def _softmax_twin(x, *, dim=-1):
 
 
 softmax = Rule("softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
-    samples=_rows, saves=(OUTPUT, CONSTANT), fresh=True, symmetric=True)
+    samples=_samples, saves=(OUTPUT, CONSTANT), fresh=True, symmetric=True)
 
 
 def _log_softmax(x, *, dim=-1):
@@ -57,7 +56,7 @@ def _log_softmax_jvp(t, i, saved, out, *, dim=-1):
 
 
 log_softmax = Rule("log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
-    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(), samples=_rows, saves=(OUTPUT, CONSTANT),
+    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(), samples=_samples, saves=(OUTPUT, CONSTANT),
     fresh=True, jvp=_log_softmax_jvp)
 
 

@@ -1,8 +1,7 @@
 """Sliding windows over images, shared by convolution and pooling.
 
-Images come and go in PyTorch's shape (N, C, H, W); inside they are channels-last, (N, H, W, C).
-A transpose is only a view, so where a rule returns one, the memory stays channels-last and the next
-rule gets it for nothing; the C numbers of a pixel lie side by side, for copies and products alike.
+Images come and go in PyTorch's shape (N, C, H, W); inside they are channels-last, (N, H, W, C), so that the C
+numbers of a pixel lie side by side. A rule returns a transposed view, and the next gets its memory as it is.
 """
 
 import numpy as np
@@ -13,8 +12,7 @@ from ..geometry import met, pair, positions
 class Windows:
     """The windows of size `kernel` in a batch of images: where they lie, and how to get at them.
 
-    Vertically and horizontally, there are out = ⌊(size + 2·padding − span)/stride⌋ + 1 of them, each
-    of which spans dilation·(kernel − 1) + 1 pixels.
+    There are out = ⌊(size + 2·padding − span)/stride⌋ + 1 on each axis; one spans dilation·(kernel − 1) + 1.
     """
 
     def __init__(self, op, shape, kernel, stride, padding, dilation=1):
@@ -25,7 +23,7 @@ class Windows:
         self.stride = sh, sw = pair(op, "stride", stride, 1)
         self.padding = ph, pw = pair(op, "padding", padding, 0)
         self.dilation = dh, dw = pair(op, "dilation", dilation, 1)
-        self.size = kh * kw
+        self.how = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
         self.image = n, h, w, c
         self.padded = n, h + 2 * ph, w + 2 * pw, c
         self.out = positions(h, kh, sh, ph, dh), positions(w, kw, sw, pw, dw)
