@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import kernels
 from ..kernels import channels_last
+from .checks import parts, shape_is
 from .linear import column_sums
 from .record import CONSTANT, Rule
 from .samples import normal
@@ -81,16 +82,21 @@ def _kernels(channels, filters, how):
     return kernels.conv2d, kernels.conv2d_input_grad, kernels.conv2d_weight_grad, how
 
 
+def filters_fit(op, x, w, b, groups, *, transposed=False):
+    """Raise ValueError unless images x, filters w in `groups` parts, and the bias b fit each other."""
+    parts(op, "groups", groups)
+    if w.ndim != 4 or x.ndim != 4 or len(w) % groups or (
+            x.shape[1] != (len(w) if transposed else w.shape[1] * groups)):
+        first, second = "CO" if transposed else "OC"
+        raise ValueError(f"{op}: x of shape {x.shape} does not fit a weight of shape {w.shape} in {groups} "
+                         f"group(s); wanted (N, C, H, W) and ({first}, {second}/groups, kH, kW), {first} a "
+                         "multiple of groups")
+    out = w.shape[1] * groups if transposed else len(w)
+    shape_is(op, "the bias", b, (out,), f" for a weight of shape {w.shape} in {groups} group(s)")
+
+
 def _windows(x, w, b, stride, padding, dilation, groups):
-    """The windows of this convolution, once all is found to fit."""
-    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
-        raise ValueError(f"conv2d: groups is {groups!r}, wanted an int of at least 1")
-    if w.ndim != 4 or x.ndim != 4 or x.shape[1] != w.shape[1] * groups or len(w) % groups:
-        raise ValueError(f"conv2d: x of shape {x.shape} does not fit a weight of shape {w.shape} in {groups} "
-                         "group(s); wanted (N, C, H, W) and (O, C/groups, kH, kW), O a multiple of groups")
-    if b is not None and b.shape != w.shape[:1]:
-        raise ValueError(f"conv2d: the bias has shape {b.shape}, wanted {w.shape[:1]} "
-                         f"for a weight of shape {w.shape}")
+    filters_fit("conv2d", x, w, b, groups)
     return Windows("conv2d", x.shape, w.shape[2:], stride, padding, dilation)
 
 

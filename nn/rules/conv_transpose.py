@@ -4,10 +4,8 @@ Zeiler, Krishnan, Taylor & Fergus, "Deconvolutional networks" (2010). ⟨conv(y,
 the gradient here and y the image, so forward is the kernel of that gradient and backward the convolution.
 """
 
-import numpy as np
-
 from ..geometry import pair
-from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, turned_once
+from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, filters_fit, turned_once
 from .padding import pad
 from .record import CONSTANT, Rule
 from .samples import normal
@@ -17,15 +15,7 @@ from .windows import Windows
 def _windows(x, w, b, stride, padding, output_padding, groups, dilation):
     """The windows of the *output*, one for each pixel of x, once all is found to fit."""
     op, pixels = "conv_transpose2d", x.shape[2:]
-    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
-        raise ValueError(f"{op}: groups is {groups!r}, wanted an int of at least 1")
-    if w.ndim != 4 or x.ndim != 4 or x.shape[1] != len(w) or len(w) % groups:
-        raise ValueError(f"{op}: x of shape {x.shape} does not fit a weight of shape {w.shape} in {groups} "
-                         "group(s); wanted (N, C, H, W) and (C, O/groups, kH, kW), C a multiple of groups")
-    o = w.shape[1] * groups
-    if b is not None and b.shape != (o,):
-        raise ValueError(f"{op}: the bias has shape {b.shape}, wanted {(o,)} for a weight of shape {w.shape} "
-                         f"in {groups} group(s)")
+    filters_fit(op, x, w, b, groups, transposed=True)
     stride, dilation = pair(op, "stride", stride, 1), pair(op, "dilation", dilation, 1)
     padding, more = pair(op, "padding", padding, 0), pair(op, "output_padding", output_padding, 0)
     if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
@@ -36,7 +26,7 @@ def _windows(x, w, b, stride, padding, output_padding, groups, dilation):
     if min(*size, *pixels) < 1:
         raise ValueError(f"{op}: an input of shape {x.shape} with padding {padding} gives an image of "
                          f"{size[0]}×{size[1]}")
-    return Windows(op, (len(x), o, *size), w.shape[2:], stride, padding, dilation)
+    return Windows(op, (len(x), w.shape[1] * groups, *size), w.shape[2:], stride, padding, dilation)
 
 
 def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .checks import integers
 from .choices import without
 from .padding import pad
 from .record import CONSTANT, Rule
@@ -10,8 +11,7 @@ from .shapes import index_grad
 
 def _grid(op, x, index, dim):
     """The index of each entry of y in x: its own place, but `index` along dim."""
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"{op}: the index is {index.dtype}, wanted integers")
+    integers(op, "the index is", index)
     dim = range(x.ndim)[dim]
     fits = x.ndim == index.ndim and all(
         have <= n for axis, (have, n) in enumerate(zip(index.shape, x.shape, strict=True)) if axis != dim)
@@ -75,8 +75,7 @@ scatter_add = Rule(
 
 
 def _embedding(w, indices, *, padding_idx=None):
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"embedding: the indices are {indices.dtype}, wanted integers")
+    integers("embedding", "the indices are", indices)
     if w.ndim != 2:
         raise ValueError(f"embedding: the weight has shape {w.shape}, wanted (rows, width)")
     if indices.size and not 0 <= indices.min() <= indices.max() < len(w):

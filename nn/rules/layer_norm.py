@@ -6,6 +6,7 @@ evaluation are the same function.
 
 import numpy as np
 
+from .checks import floats, shape_is
 from .linear import column_sums
 from .record import Rule
 from .reductions import mean_of
@@ -17,10 +18,8 @@ def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
         raise ValueError(f"layer_norm: the input has shape {x.shape}, wanted (…, "
                          f"{', '.join(map(str, shape))})")
     for name, array in (("weight", weight), ("bias", bias)):
-        if array is not None and array.shape != shape:
-            raise ValueError(f"layer_norm: {name} has shape {array.shape}, wanted {shape}")
-    if x.dtype.kind != "f":
-        raise TypeError(f"layer_norm: the input is {x.dtype}; convert it to a floating-point dtype first")
+        shape_is("layer_norm", name, array, shape)
+    floats("layer_norm", x)
     rows = x.reshape(*x.shape[:x.ndim - len(shape)], int(np.prod(shape)))
     if not x.size:  # an empty input has no mean
         normal, inverse = rows, np.ones((*rows.shape[:-1], 1), x.dtype)

@@ -46,8 +46,8 @@ def _linear(x, w, b):
         raise ValueError(f"linear: x of shape {x.shape} does not fit a weight of shape {w.shape}; "
                          "wanted (..., in) and (out, in)")
     if b is not None and b.shape != w.shape[:1]:
-        raise ValueError(f"linear: the bias has shape {b.shape}, wanted {w.shape[:1]} "
-                         f"for a weight of shape {w.shape}")
+        raise ValueError(f"linear: the bias has shape {b.shape}, wanted {w.shape[:1]} for a weight of shape "
+                         f"{w.shape}")
     y = product(x, w.T)
     if b is not None:
         y += b

@@ -3,20 +3,17 @@
 import numpy as np
 
 from .. import kernels
+from .checks import classes_fit
 from .functions import logistic, times_sign
 from .record import CONSTANT, DERIVED, Rule
+from .samples import normal
 
 
 def _cross_entropy(logits, classes):
     if logits.ndim != 2 or classes.shape != logits.shape[:1]:
         raise ValueError(f"cross_entropy: logits of shape {logits.shape} do not fit classes of shape "
                          f"{classes.shape}; wanted (N, C) and (N,)")
-    if classes.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: classes are {classes.dtype}, wanted integers")
-    n, c = logits.shape
-    if n and not 0 <= classes.min() <= classes.max() < c:
-        raise ValueError(f"cross_entropy: classes from {classes.min()} to {classes.max()} came, "
-                         f"but logits of shape {logits.shape} know 0 to {c - 1}")
+    classes_fit("cross_entropy", classes, logits)
     losses, p = kernels.softmax_cross_entropy(logits, classes)
     return losses, (p, classes.copy())  # a copy: they may be written to before backward
 
@@ -43,39 +40,26 @@ cross_entropy = Rule("cross_entropy", "y = log Σeˣ − x[class];  dx = g·(sof
     samples=lambda rng: [([rng.normal(size=(4, 5)) * 3, np.array([0, 4, 2, 2])], {})], fresh=True)
 
 
+def _same(op, a, b):
+    if np.shape(a) != np.shape(b):  # broadcasting would compare every prediction with every target
+        raise ValueError(f"{op}: the input has shape {np.shape(a)} and the target {np.shape(b)}; they must "
+                         "be equal")
+
+
 def _mse(a, b):
-    if a.shape != b.shape:  # broadcasting would compare every prediction with every target
-        raise ValueError(f"mse: the input has shape {a.shape} and the target {b.shape}; they must be equal")
+    _same("mse", a, b)
     d = a - b
     return d * d, (d,)
 
 
-def _mse_vjp(g, saved, needs):
-    da = 2 * g * saved[0]
-    return da, -da
-
-
-mse = Rule("mse", "y = (a − b)²;  da = 2g(a − b), db = −da", _mse, _mse_vjp, twin=lambda a, b: (a - b) ** 2,
-    saves=(DERIVED,), derive=lambda a, b: (a - b,),
-    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})], fresh=True,
-    symmetric=True)
-
-
-def _same(op, a, b):
-    if np.shape(a) != np.shape(b):  # broadcasting would compare every prediction with every target
-        raise ValueError(f"{op}: the input has shape {np.shape(a)} and the target {np.shape(b)}; they must "
-                         f"be equal")
+mse = Rule("mse", "y = (a − b)²;  da = 2g(a − b), db = −da", _mse,
+    lambda g, saved, needs: (da := 2 * g * saved[0], -da), twin=lambda a, b: (a - b) ** 2, saves=(DERIVED,),
+    derive=lambda a, b: (a - b,), samples=normal(((3, 4), (3, 4), {})), fresh=True, symmetric=True)
 
 
 def _l1(a, b):
     _same("l1", a, b)
     return np.abs(a - b), (a, b)
-
-
-def _l1_vjp(g, saved, needs):
-    a, b = saved
-    da = times_sign(g, a - b)
-    return da, -da
 
 
 def _apart(rng):
@@ -84,7 +68,8 @@ def _apart(rng):
     return b + rng.choice([-1.0, 1.0], (3, 4)) * np.where(rng.random((3, 4)) < 0.5, d, d + 1.0), b
 
 
-l1 = Rule("l1", "y = |a − b|;  da = g·sign(a − b), db = −da", _l1, _l1_vjp, twin=lambda a, b: (a - b).abs(),
+l1 = Rule("l1", "y = |a − b|;  da = g·sign(a − b), db = −da", _l1,
+    lambda g, saved, needs: (da := times_sign(g, saved[0] - saved[1]), -da), twin=lambda a, b: (a - b).abs(),
     samples=lambda rng: [(list(_apart(rng)), {})], saves=CONSTANT, fresh=True, symmetric=True)
 
 
@@ -95,11 +80,6 @@ def _huber(a, b, *, delta=1.0):
     return cut * (d - 0.5 * cut), (cut,)
 
 
-def _huber_vjp(g, saved, needs):
-    da = g * saved[0]
-    return da, -da
-
-
 def _huber_twin(a, b, *, delta=1.0):
     d = a - b
     return (0.5 * d * d).where(d.abs() <= delta, delta * (d.abs() - 0.5 * delta))
@@ -108,7 +88,7 @@ def _huber_twin(a, b, *, delta=1.0):
 # Huber, "Robust estimation of a location parameter" (1964).
 huber = Rule(
     "huber", "y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
-    _huber, _huber_vjp, twin=_huber_twin,
+    _huber, lambda g, saved, needs: (da := g * saved[0], -da), twin=_huber_twin,
     samples=lambda rng: [(list(_apart(rng)), {}), (list(_apart(rng)), {"delta": 1.05})], saves=(DERIVED,),
     derive=lambda a, b, *, delta=1.0: ((a - b).clamp(-delta, delta),), fresh=True, symmetric=True)
 

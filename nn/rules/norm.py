@@ -2,14 +2,14 @@
 
 import numpy as np
 
+from .checks import floats
 from .record import CONSTANT, OUTPUT, Rule
 from .reductions import along, kept_shape
 
 
 def _norm(x, *, p=2.0, dim=None, keepdim=False):
     """Scaled by m, an extreme of |x|: m·(Σ(|xᵢ|/m)ᵖ)¹ᐟᵖ does not overflow. float16 is computed in float32."""
-    if x.dtype.kind != "f":
-        raise TypeError(f"norm: the input is {x.dtype}; convert it to a floating-point dtype first")
+    floats("norm", x)
     dim = None if dim == () else dim  # as in PyTorch
     wide = np.abs(x, dtype=np.float32 if x.dtype == np.float16 else x.dtype)
     if p == 0:

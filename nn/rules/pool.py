@@ -5,20 +5,26 @@ import numpy as np
 from .. import kernels
 from ..geometry import pair
 from ..kernels import channels_last
+from .checks import floats
 from .choices import only
 from .record import CONSTANT, Rule
 from .windows import Windows
 
 
+def settings(op, x, kernel_size, stride, padding):
+    """kernel, stride and padding as pairs, once they and the images are found to fit."""
+    if x.ndim != 4:
+        raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")
+    floats(op, x)
+    kernel, padding = pair(op, "kernel_size", kernel_size, 1), pair(op, "padding", padding, 0)
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        raise ValueError(f"{op}: padding {padding} is more than half of the kernel {kernel}, so a window "
+                         "could lie wholly outside the image")
+    return kernel, kernel if stride is None else pair(op, "stride", stride, 1), padding
+
+
 def _windows(op, x, kernel_size, stride, padding):
-    kernel = pair(op, "kernel_size", kernel_size, 1)
-    windows = Windows(op, x.shape, kernel, kernel if stride is None else stride, padding)
-    if any(2 * p > k for p, k in zip(windows.padding, kernel, strict=True)):
-        raise ValueError(f"{op}: padding {windows.padding} is more than half of the kernel {kernel}, "
-                         "so a window could lie wholly outside the image")
-    if x.dtype.kind != "f":
-        raise TypeError(f"{op}: the input is {x.dtype}; convert it to a floating-point dtype first")
-    return windows
+    return Windows(op, x.shape, *settings(op, x, kernel_size, stride, padding))
 
 
 def _how(windows):

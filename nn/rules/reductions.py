@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .checks import floats
 from .choices import only, without
 from .record import CONSTANT, Rule
 
@@ -28,8 +29,7 @@ def mean_of(x, dims):
 
 def _count(x, total, dim, name):
     """How many numbers went into each entry of `total`."""
-    if x.dtype.kind != "f":
-        raise TypeError(f"{name}: the input is {x.dtype}; convert it to a floating-point dtype first")
+    floats(name, x)
     if x.size:
         return x.size // total.size
     axes = range(x.ndim) if dim is None else dim if isinstance(dim, tuple) else (dim,)

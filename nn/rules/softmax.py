@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .checks import floats
 from .record import CONSTANT, OUTPUT, Rule
 from .reductions import along, kept_shape, sum
 from .samples import normal
@@ -61,8 +62,7 @@ log_softmax = Rule("log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _
 
 
 def _logsumexp(x, *, dim=None, keepdim=False):
-    if x.dtype.kind != "f":
-        raise TypeError(f"logsumexp: the input is {x.dtype}; convert it to a floating-point dtype first")
+    floats("logsumexp", x)
     top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.dtype, copy=False)  # ∞ − ∞ is no number
     with np.errstate(divide="ignore", over="ignore"):  # log 0 = −∞ and e^∞ = ∞ are right

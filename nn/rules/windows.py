@@ -16,8 +16,6 @@ class Windows:
     """
 
     def __init__(self, op, shape, kernel, stride, padding, dilation=1):
-        if len(shape) != 4:
-            raise ValueError(f"{op}: the input has shape {shape}, wanted (N, C, H, W)")
         n, c, h, w = shape
         self.kernel = kh, kw = kernel
         self.stride = sh, sw = pair(op, "stride", stride, 1)
