@@ -22,9 +22,8 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
     training: by the batch's own mean and (biased) variance; running_mean and running_var (Tensors or arrays
     of shape (C,), or None) move towards them in place by `momentum`, the variance as its unbiased estimate.
     Else, in evaluation: by running_mean and running_var. eps is added to the variance. Ioffe & Szegedy
-    (2015).
-    Raises ValueError for settings and shapes that do not fit, for one value per channel in training, and for
-    no running statistics in evaluation.
+    (2015). Raises ValueError for settings and shapes that do not fit, for one value per channel in training,
+    and for no running statistics in evaluation.
     """
     for name, number in (("momentum", momentum), ("eps", eps)):
         if not isinstance(number, (int, float, np.number)) or not 0 <= number < np.inf:

@@ -49,8 +49,7 @@ def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
 
     All sizes are ints or pairs (vertical, horizontal). The zeros of the padding count unless
     count_include_pad is false; what ceil_mode adds beyond them never counts. divisor_override: what to divide
-    each sum by instead.
-    Raises ValueError or TypeError for sizes and shapes that do not fit.
+    each sum by instead. Raises ValueError or TypeError for sizes and shapes that do not fit.
     """
     rule = rules.pool.avg_pool2d
     if divisor_override is not None and not divisor_override:
