@@ -10,19 +10,10 @@ from .functions import logistic, of_each
 from .record import CONSTANT, DERIVED, Rule
 from .samples import signed, with_attrs
 
-
-def _relu(x):
-    y = kernels.relu(x)
-    return y, (y,)
-
-
-def _relu_vjp(g, saved, needs, overwrite_g=False):
-    return (relu_grad(g, y=saved[0], overwrite_g=overwrite_g),)
-
-
 # At 0, where the derivative does not exist, the subgradient 0.
-relu = Rule("relu", "y = max(x, 0);  dx = g where y > 0, else 0", _relu, _relu_vjp, samples=signed,
-    saves=CONSTANT, fresh=True, symmetric=True, overwrites=True, exact=True, method=True)
+relu = Rule("relu", "y = max(x, 0);  dx = g where y > 0, else 0", lambda x: (y := kernels.relu(x), (y,)),
+    lambda g, saved, needs, overwrite_g=False: (relu_grad(g, y=saved[0], overwrite_g=overwrite_g),),
+    samples=signed, saves=CONSTANT, fresh=True, symmetric=True, overwrites=True, exact=True, method=True)
 
 relu_grad = Rule(
     "relu_grad", "y = g where the output of relu is > 0, else 0;  dg = v there, else 0, v the gradient in y",
@@ -45,19 +36,11 @@ leaky_relu = Rule(
     symmetric=True)
 
 
-def _silu(x):
-    s = logistic(np.asarray(x))
-    return x * s, (x, s)
-
-
-def _silu_vjp(g, saved, needs):
-    x, s = saved
-    return (g * s * (1 + x * (1 - s)),)
-
-
 # Elfwing, Uchibe & Doya, "Sigmoid-weighted linear units" (2018), also known as swish.
 silu = Rule(
-    "silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))", _silu, _silu_vjp, twin=lambda x: x * x.sigmoid(),
+    "silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))",
+    lambda x: (x * (s := logistic(np.asarray(x))), (x, s)),
+    lambda g, saved, needs: (g * saved[1] * (1 + saved[0] * (1 - saved[1])),), twin=lambda x: x * x.sigmoid(),
     samples=signed, saves=(0, DERIVED), derive=lambda x: (x.sigmoid(),), fresh=True, symmetric=True)
 
 

@@ -19,11 +19,6 @@ def _rows(x, dim):
     return rows, (turned.shape, tuple(np.argsort(order)))
 
 
-def _prod(x, *, dim=None, keepdim=False):
-    y = np.multiply.reduce(x, axis=dim, keepdims=keepdim)
-    return y, (x, dim)
-
-
 def _prod_vjp(g, saved, needs):
     """For each entry the product of all before it and all behind it. (y/x would fail at a single zero.)"""
     x, dim = saved
@@ -55,8 +50,10 @@ def _samples(rng):
     return [*(([x], {"dim": dim, "keepdim": keepdim}) for dim, keepdim in ways), ([long], {"dim": 1})]
 
 
-prod = Rule("prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, twin=_prod_twin, samples=_samples,
-    fresh=True)
+prod = Rule(
+    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", lambda x, *, dim=None, keepdim=False: (
+        np.multiply.reduce(x, axis=dim, keepdims=keepdim), (x, dim)),
+    _prod_vjp, twin=_prod_twin, samples=_samples, fresh=True)
 
 
 def _cumsum_vjp(g, dims, needs):

@@ -63,11 +63,7 @@ def _linear_vjp(g, saved, needs):
             needs[2] and column_sums(rows))
 
 
-def _linear_jvp(t, i, saved, out):
-    x, w = saved
-    return t @ w.T if i == 0 else x @ t.T if i == 1 else t
-
-
 linear = Rule("linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
-    twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b, saves=(0, 1), fresh=True, jvp=_linear_jvp,
+    twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b, saves=(0, 1), fresh=True,
+    jvp=lambda t, i, saved, out: t @ saved[1].T if i == 0 else saved[0] @ t.T if i == 1 else t,
     samples=normal(*((x, (4, 3), (4,), {}) for x in ((5, 3), (3,), (2, 2, 3))), ((5, 3), (4, 3), None, {})))

@@ -18,11 +18,6 @@ def _cross_entropy(logits, classes):
     return losses, (p, classes.copy())  # a copy: they may be written to before backward
 
 
-def _cross_entropy_vjp(g, saved, needs):
-    p, classes = saved
-    return kernels.softmax_cross_entropy_grad(g, p, classes), None
-
-
 def _cross_entropy_jvp(t, i, saved, out):
     p, classes = saved
     return (p * t).sum(1) - t[np.arange(len(p)), classes]
@@ -36,7 +31,8 @@ def _cross_entropy_twin(logits, classes):
 
 
 cross_entropy = Rule("cross_entropy", "y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
-    _cross_entropy, _cross_entropy_vjp, jvp=_cross_entropy_jvp, twin=_cross_entropy_twin,
+    _cross_entropy, lambda g, saved, needs: (kernels.softmax_cross_entropy_grad(g, *saved), None),
+    jvp=_cross_entropy_jvp, twin=_cross_entropy_twin,
     samples=lambda rng: [([rng.normal(size=(4, 5)) * 3, np.array([0, 4, 2, 2])], {})], fresh=True)
 
 
@@ -111,10 +107,6 @@ def _kl_vjp(g, saved, needs):
         return -g * t, needs[1] and g * (np.log(t) + 1 - x)
 
 
-def _kl_twin(x, t, *, log_target=False):
-    return t.exp() * (t - x) if log_target else t * (t.log() - x)
-
-
 def _kl_samples(rng):
     p, q = rng.uniform(0.1, 1, (2, 3, 4))
     return [([np.log(q), p], {}), ([np.log(q), np.log(p)], {"log_target": True})]
@@ -123,7 +115,8 @@ def _kl_samples(rng):
 # Kullback & Leibler, "On information and sufficiency" (1951).
 kl_div = Rule(
     "kl_div", "y = t·(log t − x), or eᵗ·(t − x) of a log target;  dx = −g·t, dt = g·(log t + 1 − x), "
-    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp, twin=_kl_twin, samples=_kl_samples,
+    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp, samples=_kl_samples,
+    twin=lambda x, t, *, log_target=False: t.exp() * (t - x) if log_target else t * (t.log() - x),
     saves=(0, 1, CONSTANT), fresh=True, symmetric=True)
 
 

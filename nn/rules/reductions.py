@@ -45,12 +45,10 @@ def _samples(rng, **more):
     return [([x], {"dim": dim, "keepdim": keepdim, **more}) for dim, keepdim in ways]
 
 
-def _sum(x, *, dim=None, keepdim=False):
-    return np.add.reduce(x, axis=dim, keepdims=keepdim), kept_shape(x.shape, dim)
-
-
-sum = Rule("sum", "y = Σxᵢ;  dxᵢ = g", _sum, lambda g, kept, needs: (along(g, kept),), samples=_samples,
-    saves=CONSTANT, linear=True)
+sum = Rule(
+    "sum", "y = Σxᵢ;  dxᵢ = g", lambda x, *, dim=None, keepdim=False: (
+        np.add.reduce(x, axis=dim, keepdims=keepdim), kept_shape(x.shape, dim)),
+    lambda g, kept, needs: (along(g, kept),), samples=_samples, saves=CONSTANT, linear=True)
 
 
 def _mean(x, *, dim=None, keepdim=False):
@@ -63,11 +61,11 @@ mean = Rule("mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
     lambda g, saved, needs: (along(g, saved[1:]) / saved[0],), samples=_samples, saves=CONSTANT, linear=True)
 
 
-def _var(x, *, dim=None, correction=1, keepdim=False):
+def _var(name, x, dim, correction, keepdim):
     total = np.add.reduce(x, axis=dim, keepdims=True)
-    n = _count(x, total, dim, "var")
+    n = _count(x, total, dim, name)
     if n <= correction:
-        raise ValueError(f"var: {n} values and a correction of {correction} leave no degree of freedom")
+        raise ValueError(f"{name}: {n} values and a correction of {correction} leave no degree of freedom")
     centred = x - total / n
     y = np.add.reduce(centred * centred, axis=dim, keepdims=keepdim) / (n - correction)
     return y, (centred, n - correction, *kept_shape(x.shape, dim))
@@ -78,20 +76,15 @@ def _var_twin(x, *, dim=None, correction=1, keepdim=False):
     return total / (x.size // (total.size or 1) - correction)
 
 
-def _var_vjp(g, saved, needs):
-    centred, freedom, *kept = saved
-    return (along(g, kept) * (2 / freedom) * centred,)
-
-
-var = Rule("var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, twin=_var_twin,
+var = Rule(
+    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)",
+    lambda x, *, dim=None, correction=1, keepdim=False: _var("var", x, dim, correction, keepdim),
+    lambda g, saved, needs: (along(g, saved[2:]) * (2 / saved[1]) * saved[0],), twin=_var_twin,
     samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
 
 
 def _std(x, *, dim=None, correction=1, keepdim=False):
-    try:
-        y, saved = var.forward(x, dim=dim, correction=correction, keepdim=keepdim)
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("var:", "std:", 1)) from None
+    y, saved = _var("std", x, dim, correction, keepdim)
     y = np.sqrt(y)
     return y, (y, *saved)
 

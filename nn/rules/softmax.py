@@ -26,17 +26,13 @@ def _softmax(x, *, dim=-1):
     return y, (y, dim)
 
 
-def _softmax_vjp(g, saved, needs):
-    y, dim = saved
-    return (y * (g - _sum(g * y, dim)),)
-
-
 def _softmax_twin(x, *, dim=-1):
     e = (x - x.amax(dim, keepdim=True).detach()).exp()
     return e / e.sum(dim, keepdim=True)
 
 
-softmax = Rule("softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
+softmax = Rule("softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax,
+    lambda g, saved, needs: (saved[0] * (g - _sum(g * saved[0], saved[1])),), twin=_softmax_twin,
     samples=_samples, saves=(OUTPUT, CONSTANT), fresh=True, symmetric=True)
 
 
@@ -47,18 +43,10 @@ def _log_softmax(x, *, dim=-1):
     return y, (y, dim)
 
 
-def _log_softmax_vjp(g, saved, needs):
-    y, dim = saved
-    return (g - np.exp(y) * _sum(g, dim),)
-
-
-def _log_softmax_jvp(t, i, saved, out, *, dim=-1):
-    return t - _sum(np.exp(saved[0]) * t, dim)
-
-
-log_softmax = Rule("log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
+log_softmax = Rule("log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax,
+    lambda g, saved, needs: (g - np.exp(saved[0]) * _sum(g, saved[1]),),
     twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(), samples=_samples, saves=(OUTPUT, CONSTANT),
-    fresh=True, jvp=_log_softmax_jvp)
+    fresh=True, jvp=lambda t, i, saved, out, *, dim=-1: t - _sum(np.exp(saved[0]) * t, dim))
 
 
 def _logsumexp(x, *, dim=None, keepdim=False):
@@ -73,17 +61,14 @@ def _logsumexp(x, *, dim=None, keepdim=False):
     return y, (x, y, dim)
 
 
+def _shares(x, y, dim):
+    """softmax(x), from y = logsumexp(x)."""
+    return np.exp(x - along(y, kept_shape(x.shape, dim)))
+
+
 def _logsumexp_vjp(g, saved, needs):
-    x, y, dim = saved
-    kept = kept_shape(x.shape, dim)
     with np.errstate(invalid="ignore"):  # where y is ±∞ there is no derivative: NaN, as in PyTorch
-        return (along(g, kept) * np.exp(x - along(y, kept)),)
-
-
-def _logsumexp_jvp(t, i, saved, out, *, dim=None, keepdim=False):
-    """Σ softmax(x)·t."""
-    x, y, _ = saved
-    return (t * np.exp(x - along(y, kept_shape(x.shape, dim)))).sum(dim).reshape(out)
+        return (along(g, kept_shape(saved[0].shape, saved[2])) * _shares(*saved),)
 
 
 def _logsumexp_twin(x, *, dim=None, keepdim=False):
@@ -93,4 +78,5 @@ def _logsumexp_twin(x, *, dim=None, keepdim=False):
 
 
 logsumexp = Rule("logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
-    samples=sum.samples, saves=(0, OUTPUT, CONSTANT), fresh=True, jvp=_logsumexp_jvp)
+    samples=sum.samples, saves=(0, OUTPUT, CONSTANT), fresh=True,
+    jvp=lambda t, i, saved, out, **attrs: (t * _shares(*saved)).sum(saved[2]).reshape(out))
