@@ -1,6 +1,6 @@
 """A network as data: the rule records of one evaluation-mode forward, with the names of their modules.
 
-    graph = nn.trace(model, example)    # nn/tracing.py
+    graph = nn.trace(model, example)  # nn/tracing.py
     print(graph)
 
 Batch-norm folding, calibration, pricing and drawing are walks over `graph.nodes`; none of them needs to
@@ -188,7 +188,7 @@ def _shape(shape: Shape) -> str:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, tuple) and any(isinstance(part, slice) for part in value):    # an index
+    if isinstance(value, tuple) and any(isinstance(part, slice) for part in value):  # an index
         return f"[{', '.join(map(_short, value))}]"
     if isinstance(value, slice):
         ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]

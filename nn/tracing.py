@@ -25,8 +25,8 @@ from .tensor import Tensor, TraceError
 
 __all__ = ["trace"]
 
-ROWS = 1, 2, 5    # batches that are traced beside the one that is given
-SAME = "clone", "detach"    # rules whose output is the value of their input: in a trace, that value itself
+ROWS = 1, 2, 5  # batches that are traced beside the one that is given
+SAME = "clone", "detach"  # rules whose output is the value of their input: in a trace, that value itself
 
 
 def trace(model: Any, *examples: np.ndarray | Tensor,
@@ -86,13 +86,13 @@ class _Tracer:
         self.nodes: list[Node] = []
         self.constants: dict[str, np.ndarray] = {}
         self.parametrizations: dict[str, Any] = {}
-        self.inputs: dict[str, str] = {}    # parameter of forward -> its name as a value
+        self.inputs: dict[str, str] = {}  # parameter of forward -> its name as a value
         self.outputs: dict[str, str] = {}
         self._paths = {id(module): name for name, module in model.named_modules()}
         self._stack: list[str] = []
-        self._names: dict[int, str] = {}    # id of a Tensor or array -> its name
-        self._made: set[str] = set()    # names of values; all others are constants
-        self._alive: list[Any] = []    # what ids refer to must not be freed while we look at them
+        self._names: dict[int, str] = {}  # id of a Tensor or array -> its name
+        self._made: set[str] = set()  # names of values; all others are constants
+        self._alive: list[Any] = []  # what ids refer to must not be freed while we look at them
         self._taken: set[str] = set()
         for name, parameter in model.named_parameters():
             self._name(parameter, name)
@@ -207,7 +207,7 @@ def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[
     points = [{**lengths, name: m} for name in lengths for m in others[name]]
     points += [{**lengths, **{name: others[name][-1] for name in several}}
                for k in range(2, len(lengths) + 1) for several in combinations(lengths, k)]
-    return inputs, [lengths, *(points or [lengths])]    # with other numbers, if all lengths are fixed
+    return inputs, [lengths, *(points or [lengths])]  # with other numbers, if all lengths are fixed
 
 
 def _examples(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Value],
@@ -260,7 +260,7 @@ def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
         raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__} (a "
                          "tuple, list or dict of Tensors is right too)")
     for key, one in named:
-        if one is not None:    # as the weights of an attention that were not asked for
+        if one is not None:  # as the weights of an attention that were not asked for
             yield from _tensors(one, key)
 
 

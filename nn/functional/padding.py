@@ -39,7 +39,7 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
         x = x[tuple(slice(max(-left, 0), n - max(-right, 0))
                     for n, (left, right) in zip(x.shape, widths, strict=True))]
         widths = [(max(left, 0), max(right, 0)) for left, right in widths]
-    return apply(rules.padding.pad, x, widths=tuple(widths), value=0 if value is None else value)
+    return apply(rules.shapes.pad, x, widths=tuple(widths), value=0 if value is None else value)
 
 
 def _mirrored(x, widths, mode):

@@ -125,8 +125,8 @@ def _checked(op, input, kernel_size, stride, padding, dilation):
 def _along(op, n, k, s, p, d, ceil_mode):
     """Along one axis: (how many windows, (what to pad before, and behind))."""
     span = d * (k - 1) + 1
-    out = positions(n + (s - 1 if ceil_mode else 0), k, s, p, d)    # rounded up: as of s − 1 more pixels
-    if ceil_mode and (out - 1) * s >= n + p:    # it would begin in the padding behind the image
+    out = positions(n + (s - 1 if ceil_mode else 0), k, s, p, d)  # rounded up: as of s − 1 more pixels
+    if ceil_mode and (out - 1) * s >= n + p:  # it would begin in the padding behind the image
         out -= 1
     if (n + 2 * p < span and not ceil_mode) or out < 1:
         raise ValueError(f"{op}: {n} pixels with padding {p} are smaller than a window of kernel {k} and "

@@ -29,16 +29,14 @@ def _leaky_vjp(g, saved, needs):
 
 
 # At 0 the slope of the left, as in PyTorch. Maas, Hannun & Ng, "Rectifier nonlinearities" (2013).
-leaky_relu = Rule(
-    "leaky_relu", "y = x where x > 0, else s·x;  dx = g there, else s·g",
+leaky_relu = Rule("leaky_relu", "y = x where x > 0, else s·x;  dx = g there, else s·g",
     lambda x, *, negative_slope=0.01: (np.where(x > 0, x, x * negative_slope), (x, negative_slope)),
     _leaky_vjp, samples=with_attrs(signed, {}, {"negative_slope": 0.3}), saves=CONSTANT, fresh=True,
     symmetric=True)
 
 
 # Elfwing, Uchibe & Doya, "Sigmoid-weighted linear units" (2018), also known as swish.
-silu = Rule(
-    "silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))",
+silu = Rule("silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))",
     lambda x: (x * (s := logistic(np.asarray(x))), (x, s)),
     lambda g, saved, needs: (g * saved[1] * (1 + saved[0] * (1 - saved[1])),), twin=lambda x: x * x.sigmoid(),
     samples=signed, saves=(0, DERIVED), derive=lambda x: (x.sigmoid(),), fresh=True, symmetric=True)
@@ -104,10 +102,9 @@ def _softplus_twin(x, *, beta=1.0, threshold=20.0):
 
 # Beyond the threshold, where y rounds to x, PyTorch takes x itself.
 softplus = Rule(
-    "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there",
-    _softplus, _softplus_vjp, twin=_softplus_twin,
-    samples=with_attrs(signed, {}, {"beta": 2.0, "threshold": 1.0}), saves=(0, CONSTANT, CONSTANT),
-    fresh=True, symmetric=True)
+    "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there", _softplus,
+    _softplus_vjp, twin=_softplus_twin, samples=with_attrs(signed, {}, {"beta": 2.0, "threshold": 1.0}),
+    saves=(0, CONSTANT, CONSTANT), fresh=True, symmetric=True)
 
 
 # Srivastava et al., "Dropout" (2014), inverted: what is kept is scaled up while training, so that

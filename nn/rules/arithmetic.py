@@ -35,8 +35,7 @@ div = Rule("div", "y = a/b;  da = g/b, db = −g·y/b", lambda a, b: (y := a / b
     saves=(1, OUTPUT), fresh=True, symmetric=True)
 
 neg = Rule("neg", "y = −x;  dx = −g", lambda x: (-x, None), lambda g, saved, needs: (-g,),
-    samples=lambda rng: [(pair[1:], how) for pair, how in _pair(rng)], fresh=True, symmetric=True,
-    exact=True)
+    samples=lambda rng: [(pair[1:], how) for pair, how in _pair(rng)], fresh=True, symmetric=True, exact=True)
 
 
 def _finite(x):

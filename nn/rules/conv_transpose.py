@@ -6,9 +6,9 @@ the gradient here and y the image, so forward is the kernel of that gradient and
 
 from ..geometry import pair
 from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, filters_fit, turned_once
-from .padding import pad
 from .record import CONSTANT, Rule
 from .samples import normal
+from .shapes import pad
 from .windows import Windows
 
 

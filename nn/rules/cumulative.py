@@ -50,9 +50,8 @@ def _samples(rng):
     return [*(([x], {"dim": dim, "keepdim": keepdim}) for dim, keepdim in ways), ([long], {"dim": 1})]
 
 
-prod = Rule(
-    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", lambda x, *, dim=None, keepdim=False: (
-        np.multiply.reduce(x, axis=dim, keepdims=keepdim), (x, dim)),
+prod = Rule("prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i",
+    lambda x, *, dim=None, keepdim=False: (np.multiply.reduce(x, axis=dim, keepdims=keepdim), (x, dim)),
     _prod_vjp, twin=_prod_twin, samples=_samples, fresh=True)
 
 

@@ -4,9 +4,8 @@ import numpy as np
 
 from .checks import integers
 from .choices import without
-from .padding import pad
 from .record import CONSTANT, Rule
-from .shapes import index_grad
+from .shapes import index_grad, pad
 
 
 def _grid(op, x, index, dim):

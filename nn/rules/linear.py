@@ -29,7 +29,7 @@ def _matmul_vjp(g, saved, needs):
     row, column = a.ndim == 1, b.ndim == 1
     if column:  # NumPy takes a 1-D b as a column, and drops that axis from the result
         b, g = b[:, None], g[..., None]
-    if row:       # and a 1-D a as a row; the walk sums the axis of length 1 away again
+    if row:  # and a 1-D a as a row; the walk sums the axis of length 1 away again
         a, g = a[None], g[..., None, :]
     db = needs[1] and a.mT @ g
     return needs[0] and g @ b.mT, db[..., 0] if needs[1] and column else db

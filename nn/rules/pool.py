@@ -66,11 +66,8 @@ max_pool2d = Rule(
 
 def _winner_samples(rng, of_output=False):
     """Images, or of_output their pooled ones, and the winners of their windows (N, H', W', C)."""
-    found = []
-    for (x,), how in _max_samples(rng):
-        y, (winner, windows) = _max_pool2d(x, **how)
-        found.append(([y if of_output else x, winner], {"windows": windows}))
-    return found
+    pooled = [(x, *_max_pool2d(x, **how)) for (x,), how in _max_samples(rng)]
+    return [([y if of_output else x, winner], {"windows": windows}) for x, y, (winner, windows) in pooled]
 
 
 max_pool2d_grad = Rule(
@@ -100,9 +97,10 @@ avg_pool2d = Rule(
     _avg_pool2d, lambda g, saved, needs: (avg_pool2d_grad(g, windows=saved[0]),), samples=_max_samples,
     saves=CONSTANT, fresh=True, linear=True)
 
+
 def _avg_pool2d_grad_vjp(v, saved, needs):
-    kernel, stride, padding = _how(saved[0])
-    return (avg_pool2d(v, kernel_size=kernel, stride=stride, padding=padding),)
+    (at,) = saved
+    return (avg_pool2d(v, kernel_size=at.kernel, stride=at.stride, padding=at.padding),)
 
 
 avg_pool2d_grad = Rule(

@@ -76,8 +76,7 @@ def _var_twin(x, *, dim=None, correction=1, keepdim=False):
     return total / (x.size // (total.size or 1) - correction)
 
 
-var = Rule(
-    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)",
+var = Rule("var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)",
     lambda x, *, dim=None, correction=1, keepdim=False: _var("var", x, dim, correction, keepdim),
     lambda g, saved, needs: (along(g, saved[2:]) * (2 / saved[1]) * saved[0],), twin=_var_twin,
     samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)

@@ -13,8 +13,7 @@ def _reshape(x, *, shape):
     return y, x.shape
 
 
-reshape = Rule(
-    "reshape", "y = x in another shape;  dx = g in the shape of x", _reshape,
+reshape = Rule("reshape", "y = x in another shape;  dx = g in the shape of x", _reshape,
     lambda g, shape, needs: (g.reshape(shape),), saves=CONSTANT, linear=True, exact=True,
     samples=normal(((2, 3, 4), {"shape": (6, -1)}), ((2, 3, 4), {"shape": (24,)})))
 
@@ -24,8 +23,7 @@ def _permute(x, *, dims):
     return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))  # the order that undoes it
 
 
-permute = Rule(
-    "permute", "y = x with its axes in the order dims;  dx = g with its axes put back", _permute,
+permute = Rule("permute", "y = x with its axes in the order dims;  dx = g with its axes put back", _permute,
     lambda g, inverse, needs: (g.transpose(inverse),), saves=CONSTANT, linear=True, exact=True,
     samples=normal(((2, 3, 4), {"dims": (1, 2, 0)}), ((2, 3, 4), {"dims": (0, -1, 1)})))
 
@@ -45,6 +43,21 @@ def _cat(*xs, dim=0):
 cat = Rule("cat", "y = the xᵢ end to end along dim;  dxᵢ = its part of g", _cat,
     lambda g, parts, needs: [g[part] for part in parts], saves=CONSTANT, exact=True,
     samples=normal(*(((2, 1, 3), (2, 4, 3), (2, 2, 3), {"dim": dim}) for dim in (1, -2))))
+
+
+def _pad(x, *, widths, value=0):
+    if len(widths) != x.ndim:
+        raise ValueError(f"pad: {len(widths)} pairs of widths came for an input of shape {x.shape}")
+    y = np.full([left + n + right for n, (left, right) in zip(x.shape, widths, strict=True)], value, x.dtype)
+    inside = tuple(slice(left, left + n) for n, (left, _) in zip(x.shape, widths, strict=True))
+    y[inside] = x
+    return y, inside
+
+
+pad = Rule(
+    "pad", "y = x with `widths` entries of `value` before and behind, along each axis;  dx = g inside", _pad,
+    lambda g, inside, needs: (g[inside],), saves=CONSTANT, exact=True, samples=normal(
+        ((2, 3), {"widths": ((0, 0), (2, 1))}), ((2, 3), {"widths": ((1, 0), (0, 3)), "value": 0.5})))
 
 
 def _index_grad(g, *, shape, index):

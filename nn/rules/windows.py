@@ -23,7 +23,6 @@ class Windows:
         self.dilation = dh, dw = pair(op, "dilation", dilation, 1)
         self.how = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
         self.image = n, h, w, c
-        self.padded = n, h + 2 * ph, w + 2 * pw, c
         self.out = positions(h, kh, sh, ph, dh), positions(w, kw, sw, pw, dw)
         if min(self.out) < 1:
             raise ValueError(f"{op}: an input of shape {shape} with padding {self.padding} is smaller than a "
@@ -39,16 +38,9 @@ class Windows:
             for j in range(kw):
                 yield i, j, (slice(None), met(i, down, sh, dh), met(j, across, sw, dw))
 
-    def pad(self, x, value=0):
-        """x (N, C, H, W) → the padded images (N, H', W', C)."""
-        x = x.transpose(0, 2, 3, 1)
-        if self.padding == (0, 0):
-            return x
-        padded = np.full(self.padded, value, x.dtype)
-        self.inside(padded)[...] = x
+    def pad(self, x):
+        """x (N, C, H, W) → the images (N, H', W', C) with zeros around them."""
+        (top, left), (n, h, w, c) = self.padding, self.image
+        padded = np.zeros((n, h + 2 * top, w + 2 * left, c), x.dtype)
+        padded[:, top:top + h, left:left + w] = x.transpose(0, 2, 3, 1)
         return padded
-
-    def inside(self, padded):
-        """The images within their padding, as a view."""
-        (top, left), (_, h, w, _) = self.padding, self.image
-        return padded[:, top:top + h, left:left + w]
