@@ -71,16 +71,14 @@ def merged(records: Sequence[tuple[list[Any], dict[str, np.ndarray]]], points: P
 
 def _symbolic(node: Any, why: str, values: list[Any], points: Points) -> Any:
     """One shape or one dict of attributes for all points. Raises TraceError if there is none."""
-    for name in points[0]:  # one after the other, for an error that says which
-        of_one = [i for i, point in enumerate(points) if {**point, name: points[0][name]} == points[0]]
+    for names in (*([name] for name in points[0]), [*points[0]]):  # one by one, for an error that says which
+        some = [i for i, point in enumerate(points)
+                if all(n == points[0][name] for name, n in point.items() if name not in names)]
         try:
-            _through([values[i] for i in of_one], [{name: points[i][name]} for i in of_one])
+            found = _through([values[i] for i in some], [{n: points[i][n] for n in names} for i in some])
         except LookupError:
-            raise _unlike(node, why, values, points, of_one[-1]) from None
-    try:
-        return _through(values, points)
-    except LookupError:
-        raise _unlike(node, why, values, points, len(points) - 1) from None
+            raise _unlike(node, why, values, points, some[-1]) from None
+    return found
 
 
 def _through(values: Sequence[Any], points: Points) -> Any:

@@ -64,7 +64,11 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
         except Exception as error:
             if not tracers:
                 raise
-            raise _stopped(model, tracers[0].needed(), len(tracer.nodes), points[0], point, error) from error
+            here, there = (", ".join(f"{name} = {n}" for name, n in p.items()) for p in (points[0], point))
+            why, nodes = f"it takes {here}, but of {there}: {error}", tracers[0].needed()
+            if len(tracer.nodes) < len(nodes):
+                raise refused(nodes[len(tracer.nodes)], why) from error
+            raise TraceError(f"trace: {type(model).__name__}: {why}") from error
         tracers.append(tracer)
     first = tracers[0]
     nodes = merged([(tracer.needed(), tracer.constants) for tracer in tracers], points)
@@ -106,7 +110,9 @@ class _Tracer:
         given = {name: Tensor(x) for name, x in arrays.items()}
         self.inputs = {name: self._name(tensor, name) for name, tensor in given.items()}
         self._made.update(self.inputs.values())
-        out = in_mode(model, False, _listened_to, self, model, list(given.items()), by_position)
+        tensors, named = list(given.values())[:by_position], dict(list(given.items())[by_position:])
+        with within("tracer", self), no_grad(), np.errstate(all="ignore"):
+            out = in_mode(model, False, lambda: model(*tensors, **named))
         reached = set(self.inputs.values())
         for node in self.nodes:
             if reached.intersection(node.inputs):
@@ -228,21 +234,6 @@ def _examples(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Value],
             x = rng.permuted(x, axis=0)
         made[name] = x
     return made
-
-
-def _stopped(model: Module, nodes: list[Node], done: int, here: Mapping[str, int], there: Mapping[str, int],
-             error: Exception) -> TraceError:
-    """The error of a forward that takes the example, but not one of other lengths."""
-    taken, refusing = (", ".join(f"{name} = {n}" for name, n in point.items()) for point in (here, there))
-    why = f"it takes {taken}, but of {refusing}: {error}"
-    if done < len(nodes):
-        return refused(nodes[done], why)
-    return TraceError(f"trace: {type(model).__name__}: {why}")
-
-
-def _listened_to(tracer: _Tracer, model: Any, given: list[tuple[str, Tensor]], by_position: int) -> Any:
-    with within("tracer", tracer), no_grad(), np.errstate(all="ignore"):
-        return model(*(tensor for _, tensor in given[:by_position]), **dict(given[by_position:]))
 
 
 def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
