@@ -72,7 +72,7 @@ def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, b
     n, c, *space = x.shape
     weight, bias = (array if array is None else as_tensor(array) for array in (weight, bias))
     for name, array in (("weight", weight), ("bias", bias)):
-        rules.checks.shape_is("group_norm", name, array, (c,), f" for an input of shape {x.shape}")
+        rules.checks.shape_is("group_norm", name, array, (c,), x.shape)
     width = c // num_groups * int(np.prod(space))
     y = layer_norm(x.reshape(n, num_groups, width), (width,), eps=eps).reshape(*x.shape)
     channel = (c, *(1 for _ in space))

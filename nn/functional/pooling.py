@@ -119,7 +119,9 @@ def avg_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padd
 
 def _checked(op, input, kernel_size, stride, padding, dilation):
     x = as_tensor(input)
-    return x, *rules.pool.settings(op, x, kernel_size, stride, padding), pair(op, "dilation", dilation, 1)
+    kernel, padding = rules.pool.settings(op, x, kernel_size, padding)
+    stride = kernel if stride is None else pair(op, "stride", stride, 1)
+    return x, kernel, stride, padding, pair(op, "dilation", dilation, 1)
 
 
 def _along(op, n, k, s, p, d, ceil_mode):

@@ -55,7 +55,7 @@ def _check(op, x, **channels):
     if not x.shape[1]:
         raise ValueError(f"{op}: the input of shape {x.shape} has no channels")
     for name, array in channels.items():
-        shape_is(op, name, array, x.shape[1:2], f" for an input of shape {x.shape}")
+        shape_is(op, name, array, x.shape[1:2], x.shape)
 
 
 def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):

@@ -30,7 +30,8 @@ def parts(op, name, n):
         raise ValueError(f"{op}: {name} is {n!r}, wanted an int of at least 1")
 
 
-def shape_is(op, name, array, shape, of=""):
-    """Raise ValueError unless an array, or None, has this shape."""
+def shape_is(op, name, array, shape, of=None):
+    """Raise ValueError unless an array, or None, has this shape. of: the shape of the input."""
     if array is not None and array.shape != shape:
-        raise ValueError(f"{op}: {name} has shape {array.shape}, wanted {shape}{of}")
+        why = f" for an input of shape {of}" if of else ""
+        raise ValueError(f"{op}: {name} has shape {array.shape}, wanted {shape}{why}")

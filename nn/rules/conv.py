@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import kernels
 from ..kernels import channels_last
-from .checks import parts, shape_is
+from .checks import parts
 from .linear import column_sums
 from .record import CONSTANT, Rule
 from .samples import normal
@@ -92,7 +92,9 @@ def filters_fit(op, x, w, b, groups, *, transposed=False):
                          f"group(s); wanted (N, C, H, W) and ({first}, {second}/groups, kH, kW), {first} a "
                          "multiple of groups")
     out = w.shape[1] * groups if transposed else len(w)
-    shape_is(op, "the bias", b, (out,), f" for a weight of shape {w.shape} in {groups} group(s)")
+    if b is not None and b.shape != (out,):
+        raise ValueError(f"{op}: the bias has shape {b.shape}, wanted {(out,)} for a weight of shape "
+                         f"{w.shape} in {groups} group(s)")
 
 
 def _windows(x, w, b, stride, padding, dilation, groups):

@@ -37,9 +37,9 @@ cross_entropy = Rule("cross_entropy", "y = log Σeˣ − x[class];  dx = g·(sof
 
 
 def _same(op, a, b):
-    if np.shape(a) != np.shape(b):  # broadcasting would compare every prediction with every target
-        raise ValueError(f"{op}: the input has shape {np.shape(a)} and the target {np.shape(b)}; they must "
-                         "be equal")
+    a, b = getattr(a, "shape", ()), getattr(b, "shape", ())
+    if a != b:  # broadcasting would compare every prediction with every target
+        raise ValueError(f"{op}: the input has shape {a} and the target {b}; they must be equal")
 
 
 def _mse(a, b):

@@ -11,8 +11,8 @@ from .record import CONSTANT, Rule
 from .windows import Windows
 
 
-def settings(op, x, kernel_size, stride, padding):
-    """kernel, stride and padding as pairs, once they and the images are found to fit."""
+def settings(op, x, kernel_size, padding):
+    """kernel and padding as pairs, once they and the images are found to fit."""
     if x.ndim != 4:
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")
     floats(op, x)
@@ -20,11 +20,12 @@ def settings(op, x, kernel_size, stride, padding):
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise ValueError(f"{op}: padding {padding} is more than half of the kernel {kernel}, so a window "
                          "could lie wholly outside the image")
-    return kernel, kernel if stride is None else pair(op, "stride", stride, 1), padding
+    return kernel, padding
 
 
 def _windows(op, x, kernel_size, stride, padding):
-    return Windows(op, x.shape, *settings(op, x, kernel_size, stride, padding))
+    kernel, padding = settings(op, x, kernel_size, padding)
+    return Windows(op, x.shape, kernel, kernel if stride is None else stride, padding)
 
 
 def _how(windows):

@@ -61,14 +61,17 @@ def _logsumexp(x, *, dim=None, keepdim=False):
     return y, (x, y, dim)
 
 
-def _shares(x, y, dim):
-    """softmax(x), from y = logsumexp(x)."""
-    return np.exp(x - along(y, kept_shape(x.shape, dim)))
-
-
 def _logsumexp_vjp(g, saved, needs):
+    x, y, dim = saved
+    kept = kept_shape(x.shape, dim)
     with np.errstate(invalid="ignore"):  # where y is ±∞ there is no derivative: NaN, as in PyTorch
-        return (along(g, kept_shape(saved[0].shape, saved[2])) * _shares(*saved),)
+        return (along(g, kept) * np.exp(x - along(y, kept)),)
+
+
+def _logsumexp_jvp(t, i, saved, out, **attrs):
+    """Σ softmax(x)·t."""
+    x, y, dim = saved
+    return (t * np.exp(x - along(y, kept_shape(x.shape, dim)))).sum(dim).reshape(out)
 
 
 def _logsumexp_twin(x, *, dim=None, keepdim=False):
@@ -78,5 +81,4 @@ def _logsumexp_twin(x, *, dim=None, keepdim=False):
 
 
 logsumexp = Rule("logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
-    samples=sum.samples, saves=(0, OUTPUT, CONSTANT), fresh=True,
-    jvp=lambda t, i, saved, out, **attrs: (t * _shares(*saved)).sum(saved[2]).reshape(out))
+    samples=sum.samples, saves=(0, OUTPUT, CONSTANT), fresh=True, jvp=_logsumexp_jvp)
