@@ -96,15 +96,13 @@ def _softplus_vjp(g, saved, needs):
     return (g * (straight + (1 - straight) * logistic(x * beta)),)
 
 
-def _softplus_twin(x, *, beta=1.0, threshold=20.0):
-    return x.where(x * beta > threshold, -(x * -beta).logsigmoid() / beta)
-
-
 # Beyond the threshold, where y rounds to x, PyTorch takes x itself.
 softplus = Rule(
     "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there", _softplus,
-    _softplus_vjp, twin=_softplus_twin, samples=with_attrs(signed, {}, {"beta": 2.0, "threshold": 1.0}),
-    saves=(0, CONSTANT, CONSTANT), fresh=True, symmetric=True)
+    _softplus_vjp, twin=lambda x, *, beta=1.0, threshold=20.0: x.where(
+        x * beta > threshold, -(x * -beta).logsigmoid() / beta),
+    samples=with_attrs(signed, {}, {"beta": 2.0, "threshold": 1.0}), saves=(0, CONSTANT, CONSTANT),
+    fresh=True, symmetric=True)
 
 
 # Srivastava et al., "Dropout" (2014), inverted: what is kept is scaled up while training, so that

@@ -16,10 +16,6 @@ def _pair(rng):
     return [([rng.uniform(0.5, 2, a), rng.uniform(-2, -0.5, b)], {}) for a, b in shapes]
 
 
-def _power(rng):
-    return [([rng.uniform(0.5, 2, (3, 4)), b], {}) for b in (rng.normal(size=4), 3, -1.5, 0)]
-
-
 add = Rule("add", "y = a + b;  da = g, db = g", lambda a, b: (a + b, None), lambda g, saved, needs: (g, g),
     samples=_pair, symmetric=True)
 
@@ -38,10 +34,6 @@ neg = Rule("neg", "y = −x;  dx = −g", lambda x: (-x, None), lambda g, saved,
     samples=lambda rng: [(pair[1:], how) for pair, how in _pair(rng)], fresh=True, symmetric=True, exact=True)
 
 
-def _finite(x):
-    return np.isfinite(getattr(x, "_data", x))
-
-
 def _pow_vjp(g, saved, needs):
     a, b, y = saved
     if isinstance(b, (int, float)) and b:
@@ -49,7 +41,8 @@ def _pow_vjp(g, saved, needs):
     da = db = None
     if needs[0]:  # 0 where b = 0; a = 0 becomes 1 there, so that its power is finite
         da = g * b * (a + (a == 0) * (b == 0)) ** (b - 1)
-        da = only(da, (b != 0) | _finite(g * a))  # (of finite numbers da is 0 already)
+        ga = g * a
+        da = only(da, (b != 0) | np.isfinite(getattr(ga, "_data", ga)))  # (of finite numbers da is 0 already)
     if needs[1]:  # 0 where y = 0ᵇ for all b ≥ 0; a = 0 becomes 1 there, so that log a is finite
         still = (a == 0) * (b >= 0)
         db = only(g * y * np.log(a + still), ~still)
@@ -57,7 +50,8 @@ def _pow_vjp(g, saved, needs):
 
 
 pow = Rule("pow", "y = aᵇ;  da = g·b·aᵇ⁻¹, db = g·y·log a", lambda a, b: (y := a ** b, (a, b, y)), _pow_vjp,
-    samples=_power, saves=(0, 1, OUTPUT), fresh=True, symmetric=True)
+    samples=lambda rng: [([rng.uniform(0.5, 2, (3, 4)), b], {}) for b in (rng.normal(size=4), 3, -1.5, 0)],
+    saves=(0, 1, OUTPUT), fresh=True, symmetric=True)
 
 cast = Rule(
     "cast", "y = x in another floating-point dtype;  dx = g in the dtype of x (float32 if that is float16)",

@@ -56,21 +56,9 @@ def _input_grad(g, w, *, size, **how):
     return dx.transpose(0, 3, 1, 2), (g, w, how)
 
 
-def _input_grad_vjp(v, saved, needs):
-    g, w, how = saved
-    return (needs[0] and conv2d(v, w, None, **how),
-            needs[1] and conv2d_weight_grad(v, g, size=w.shape[2:], **how))
-
-
 def _weight_grad(x, g, *, size, **how):
     _, _, kernel, options = _kernels(x.shape[1], g.shape[1], how)
     return kernel(channels_last(x), channels_last(g), size, **options), (x, g, how)
-
-
-def _weight_grad_vjp(v, saved, needs):
-    x, g, how = saved
-    return (needs[0] and conv2d_input_grad(g, v, size=x.shape[2:], **how),
-            needs[1] and conv2d(x, v, None, **how))
 
 
 def _kernels(channels, filters, how):
@@ -138,12 +126,18 @@ def _gradient_samples(rng, *, of_input):
 
 conv2d_input_grad = Rule(
     "conv2d_input_grad", "y = Σ g·w[:, :, i, j] where it met x;  dg = conv2d(v, w), dw[:, :, i, j] = "
-    "Σ g·(the v it met), v the gradient in y", _input_grad, _input_grad_vjp,
+    "Σ g·(the v it met), v the gradient in y", _input_grad,
+    lambda v, saved, needs: (
+        needs[0] and conv2d(v, saved[1], None, **saved[2]),
+        needs[1] and conv2d_weight_grad(v, saved[0], size=saved[1].shape[2:], **saved[2])),
     jvp=lambda t, i, saved, out, **how: conv2d_input_grad(*((saved[0], t) if i else (t, saved[1])), **how),
     samples=lambda rng: list(_gradient_samples(rng, of_input=True)), saves=(0, 1, CONSTANT), fresh=True)
 
 conv2d_weight_grad = Rule(
     "conv2d_weight_grad", "y = Σ g·(the x it met), tap by tap;  dx = Σ g·v[:, :, i, j] where it met x, "
-    "dg = conv2d(x, v), v the gradient in y", _weight_grad, _weight_grad_vjp,
+    "dg = conv2d(x, v), v the gradient in y", _weight_grad,
+    lambda v, saved, needs: (
+        needs[0] and conv2d_input_grad(saved[1], v, size=saved[0].shape[2:], **saved[2]),
+        needs[1] and conv2d(saved[0], v, None, **saved[2])),
     jvp=lambda t, i, saved, out, **how: conv2d_weight_grad(*((saved[0], t) if i else (t, saved[1])), **how),
     samples=lambda rng: list(_gradient_samples(rng, of_input=False)), saves=(0, 1, CONSTANT), fresh=True)

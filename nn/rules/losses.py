@@ -42,20 +42,15 @@ def _same(op, a, b):
         raise ValueError(f"{op}: the input has shape {a} and the target {b}; they must be equal")
 
 
-def _mse(a, b):
-    _same("mse", a, b)
-    d = a - b
-    return d * d, (d,)
+def _difference(op, a, b):
+    _same(op, a, b)
+    return a - b
 
 
-mse = Rule("mse", "y = (a − b)²;  da = 2g(a − b), db = −da", _mse,
+mse = Rule("mse", "y = (a − b)²;  da = 2g(a − b), db = −da",
+    lambda a, b: ((d := _difference("mse", a, b)) * d, (d,)),
     lambda g, saved, needs: (da := 2 * g * saved[0], -da), twin=lambda a, b: (a - b) ** 2, saves=(DERIVED,),
     derive=lambda a, b: (a - b,), samples=normal(((3, 4), (3, 4), {})), fresh=True, symmetric=True)
-
-
-def _l1(a, b):
-    _same("l1", a, b)
-    return np.abs(a - b), (a, b)
 
 
 def _apart(rng):
@@ -64,14 +59,14 @@ def _apart(rng):
     return b + rng.choice([-1.0, 1.0], (3, 4)) * np.where(rng.random((3, 4)) < 0.5, d, d + 1.0), b
 
 
-l1 = Rule("l1", "y = |a − b|;  da = g·sign(a − b), db = −da", _l1,
-    lambda g, saved, needs: (da := times_sign(g, saved[0] - saved[1]), -da), twin=lambda a, b: (a - b).abs(),
+l1 = Rule("l1", "y = |a − b|;  da = g·sign(a − b), db = −da",
+    lambda a, b: (np.abs(d := _difference("l1", a, b)), (d,)),
+    lambda g, saved, needs: (da := times_sign(g, saved[0]), -da), twin=lambda a, b: (a - b).abs(),
     samples=lambda rng: [(list(_apart(rng)), {})], saves=CONSTANT, fresh=True, symmetric=True)
 
 
 def _huber(a, b, *, delta=1.0):
-    _same("huber", a, b)
-    d = a - b
+    d = _difference("huber", a, b)
     cut = np.minimum(np.maximum(d, -delta), delta)
     return cut * (d - 0.5 * cut), (cut,)
 
