@@ -26,7 +26,7 @@ from .sizes import at, names_in
 
 __all__ = ["AXES", "axes", "factors"]
 
-Shape = tuple[Any, ...]    # of ints and Sizes
+Shape = tuple[Any, ...]  # of ints and Sizes
 Map = tuple["int | None", ...]
 
 
@@ -71,10 +71,6 @@ _PRIMES = [10**6 + k for k in (3, 33, 37, 39, 81, 99)]
 # The families
 
 
-def _broadcast(node, shapes):
-    return elementwise(shapes, node.attrs)
-
-
 def _along(node, shapes):
     """Entry by entry, but for the axes `dim`, along which the operation acts."""
     acts = {dim % len(shapes[0]) for dim in _dims(node.attrs["dim"], shapes[0])}
@@ -92,11 +88,6 @@ def _reduction(node, shapes):
     left = [a for a in range(len(shape)) if a not in gone]
     kept = range(len(shape)) if node.attrs["keepdim"] else left
     return [[None if a in gone else kept.index(a) for a in range(len(shape))]]
-
-
-def _channels(node, shapes):
-    """Of normalisation by channel: everything but the examples' and pixels' place belongs to axis 1."""
-    return [range(len(shapes[0])), *[(1,)] * (len(shapes) - 1)]
 
 
 def _layer_norm(node, shapes):
@@ -124,7 +115,7 @@ def _linear(node, shapes):
 def _matmul(node, shapes):
     """(…, m, k)·(…, k, n): rows and columns stay, k is summed over. A vector has only k."""
     a, b = map(len, shapes)
-    n = len(node.shape) - (a > 1) - (b > 1)    # axes of the batch of matrices
+    n = len(node.shape) - (a > 1) - (b > 1)  # axes of the batch of matrices
     left = (*range(n - a + 2, n), n, None) if a > 1 else (None,)
     right = (*range(n - b + 2, n), None, len(node.shape) - 1) if b > 1 else (None,)
     return [left, right]
@@ -146,18 +137,10 @@ def _attention(node, shapes):
     return [(*batch, *end) for batch, end in zip(ahead, ends, strict=True)]
 
 
-def _embedding(node, shapes):
-    return [(None, len(shapes[1])), range(len(shapes[1]))]
-
-
 def _gather(node, shapes):
     """x is looked up along dim, each index standing where its result will."""
     dim = node.attrs["dim"] % len(shapes[0])
     return [[None if a == dim else a for a in range(len(shapes[0]))], range(len(shapes[1]))]
-
-
-def _pad(node, shapes):
-    return [[a if width == (0, 0) else None for a, width in enumerate(node.attrs["widths"])]]
 
 
 def _permute(node, shapes):
@@ -168,34 +151,28 @@ def _permute(node, shapes):
 def _index(node, shapes):
     """A slice that takes all of an axis keeps it; an array, an int or another slice picks entries."""
     (shape,), parts = shapes, list(node.attrs["index"])
-    takes = [getattr(p, "ndim", 1) if _is_mask(p) else p is not None for p in parts]    # axes of x
-    rest = [slice(None)] * (len(shape) - sum(takes) + any(p is Ellipsis for p in parts))
-    at_dots = next((k for k, p in enumerate(parts) if p is Ellipsis), len(parts))
-    parts[at_dots:at_dots + 1] = rest
-    arrays = [p for p in parts if isinstance(p, np.ndarray)]
+
+    def taken(part):  # of the axes of x: a mask takes as many as it has
+        return part.ndim if isinstance(part, np.ndarray) and part.dtype == bool else int(part is not None)
+
+    dots = next((k for k, part in enumerate(parts) if part is Ellipsis), len(parts))
+    rest = len(shape) - sum(taken(part) for part in parts if part is not Ellipsis)
+    parts[dots:dots + 1] = [slice(None)] * rest
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    new = max((1 if part.dtype == bool else part.ndim for part in arrays), default=0)  # axes that they make
     kinds = (np.ndarray, int) if arrays else np.ndarray
-    advanced = [k for k, p in enumerate(parts) if isinstance(p, kinds)]
-    new = max((1 if _is_mask(p) else p.ndim for p in arrays), default=0)    # axes that the arrays make
+    advanced = [k for k, part in enumerate(parts) if isinstance(part, kinds)]
     together = not arrays or advanced == list(range(advanced[0], advanced[-1] + 1))
-    found, j = [], 0 if together else new    # NumPy puts their axes first if a slice stands between them
+    found, j = [], 0 if together else new  # NumPy puts their axes first if a slice stands between them
     for k, part in enumerate(parts):
         if together and k in advanced[:1]:
             j += new
-        if isinstance(part, np.ndarray):
-            found += [None] * (part.ndim if _is_mask(part) else 1)
-        elif isinstance(part, slice):
+        if isinstance(part, slice):
             found.append(j if _takes_all(part, shape[len(found)]) else None)
-            j += 1
-        elif part is None:
-            j += 1
         else:
-            found.append(None)
+            found += [None] * taken(part)
+        j += part is None or isinstance(part, slice)
     return [found]
-
-
-def _is_mask(part):
-    """Whether a part of an index is an array of booleans, which takes as many axes as it has."""
-    return isinstance(part, np.ndarray) and part.dtype == bool
 
 
 def _takes_all(part, length):
@@ -213,20 +190,22 @@ def _reshape(node, shapes):
 
 
 _FAMILIES: dict[Callable[[Any, Sequence[Shape | None]], list], str] = {
-    _broadcast: "add sub mul div neg pow exp log sqrt abs sign sin cos tanh erf sigmoid logsigmoid softplus "
-                "relu leaky_relu silu gelu gelu_tanh dropout where maximum minimum clamp lt le gt ge eq ne "
-                "invert both either cast truncate clone detach expand mse l1 huber kl_div "
-                "binary_cross_entropy_with_logits",
+    lambda node, shapes: elementwise(shapes, node.attrs):
+        "add sub mul div neg pow exp log sqrt abs sign sin cos tanh erf sigmoid logsigmoid softplus relu "
+        "leaky_relu silu gelu gelu_tanh dropout where maximum minimum clamp lt le gt ge eq ne invert both "
+        "either cast truncate clone detach expand mse l1 huber kl_div binary_cross_entropy_with_logits",
     _reduction: "sum mean var std max min argmax argmin any all prod norm logsumexp",
     _along: "softmax log_softmax cumsum cumprod argsort cat scatter_add",
     _convolution: "conv2d conv_transpose2d",
     lambda node, shapes: [(0, 1, None, None)]: "max_pool2d avg_pool2d",
-    _channels: "batch_norm_eval",
+    # Of normalisation by channel, all but the examples' and pixels' place belongs to axis 1.
+    lambda node, shapes: [range(len(shapes[0])), *[(1,)] * 4]: "batch_norm_eval",
     lambda node, shapes: [[1 if a == 1 else None for a in range(len(shapes[0]))], (1,), (1,)]: "batch_norm",
     _layer_norm: "layer_norm",
     lambda node, shapes: [(0, None), (0,)]: "cross_entropy",
     _linear: "linear", _matmul: "matmul", _einsum: "einsum", _attention: "scaled_dot_product_attention",
-    _pad: "pad", _permute: "permute", _reshape: "reshape", _index: "index",
-    _gather: "gather", _embedding: "embedding",
+    lambda node, shapes: [[a if w == (0, 0) else None for a, w in enumerate(node.attrs["widths"])]]: "pad",
+    _permute: "permute", _reshape: "reshape", _index: "index", _gather: "gather",
+    lambda node, shapes: [(None, len(shapes[1])), range(len(shapes[1]))]: "embedding",
 }
 AXES = {op: family for family, ops in _FAMILIES.items() for op in ops.split()}

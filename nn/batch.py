@@ -22,9 +22,9 @@ from .tensor import TraceError
 
 __all__ = ["BATCH", "merged", "refused", "rows_stay_apart"]
 
-BATCH = Size("N")    # how many rows there are
-SHAPING = {"reshape", "expand", "index"}    # what may be told the size of the batch: it is a length there
-Points = Sequence[Mapping[str, int]]    # how long each named dimension was, in each record
+BATCH = Size("N")  # how many rows there are
+SHAPING = {"reshape", "expand", "index"}  # what may be told the size of the batch: it is a length there
+Points = Sequence[Mapping[str, int]]  # how long each named dimension was, in each record
 
 
 def refused(node: Any, why: str) -> TraceError:
@@ -71,16 +71,14 @@ def merged(records: Sequence[tuple[list[Any], dict[str, np.ndarray]]], points: P
 
 def _symbolic(node: Any, why: str, values: list[Any], points: Points) -> Any:
     """One shape or one dict of attributes for all points. Raises TraceError if there is none."""
-    for name in points[0]:    # one after the other, for an error that says which
-        of_one = [i for i, point in enumerate(points) if {**point, name: points[0][name]} == points[0]]
+    for names in (*([name] for name in points[0]), [*points[0]]):  # one by one, for an error that says which
+        some = [i for i, point in enumerate(points)
+                if all(n == points[0][name] for name, n in point.items() if name not in names)]
         try:
-            _through([values[i] for i in of_one], [{name: points[i][name]} for i in of_one])
+            found = _through([values[i] for i in some], [{n: points[i][n] for n in names} for i in some])
         except LookupError:
-            raise _unlike(node, why, values, points, of_one[-1]) from None
-    try:
-        return _through(values, points)
-    except LookupError:
-        raise _unlike(node, why, values, points, len(points) - 1) from None
+            raise _unlike(node, why, values, points, some[-1]) from None
+    return found
 
 
 def _through(values: Sequence[Any], points: Points) -> Any:
@@ -145,7 +143,7 @@ def rows_stay_apart(graph: Any) -> None:
             raise refused(node, "nothing is known of its axes; wanted `axes` in its Rule") from None
         along = [axis for axis, n in enumerate(node.shape) if "N" in names_in(n)]
         places = {_moved(node, shape, rows[name], made) for name, shape, made in inputs if name in rows}
-        if not places and along:    # an expand: all rows are equal, and lie in any order
+        if not places and along:  # an expand: all rows are equal, and lie in any order
             (length,), (n,) = primes((node.shape[along[0]],), (BATCH,))
             places = {(along[0], 1, length // n)}
         if len(places) > 1 or None in places or [place[0] for place in places] != along:
@@ -168,7 +166,7 @@ def _moved(node: Any, shape: tuple, place: tuple[int, int, int], made: tuple) ->
     if node.op != "reshape":
         return None if made[axis] is None else (made[axis], before, behind)
     shape, after, (n,) = primes(shape, node.shape, (BATCH,))
-    before *= math.prod(shape[:axis])    # rows lie so far apart in memory order, whatever the shape
+    before *= math.prod(shape[:axis])  # rows lie so far apart in memory order, whatever the shape
     for j, length in enumerate(after):
         inside, rest = divmod(before, math.prod(after[:j]))
         if not rest and inside and not length % (inside * n):

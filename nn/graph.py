@@ -1,10 +1,10 @@
 """A network as data: the rule records of one evaluation-mode forward, with the names of their modules.
 
-    graph = nn.trace(model, example)    # nn/tracing.py
+    graph = nn.trace(model, example)  # nn/tracing.py
     print(graph)
 
-Batch-norm folding, calibration, pricing and drawing are walks over `graph.nodes`; none of them needs to
-know how the model's `forward` was written.
+Batch-norm folding, calibration, pricing and drawing are walks over `graph.nodes`; none of them needs to know
+how the model's `forward` was written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Value:
     dtype: np.dtype
 
     def __str__(self) -> str:
-        return _shape(self.shape) if self.dtype == np.float32 else f"{self.dtype} {_shape(self.shape)}"
+        return str(self.shape) if self.dtype == np.float32 else f"{self.dtype} {self.shape}"
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A straight list of nodes from the inputs to the outputs. It never changes: dataclasses.replace makes
-    another one.
+    """A straight list of nodes from inputs to outputs. It never changes: dataclasses.replace makes another.
 
     inputs: the name of each parameter of forward that came, and its shape and dtype.
     outputs: the name of each output, and the value it is. If the model returns one Tensor, the output has the
@@ -118,9 +117,8 @@ class Graph:
         """The shape and dtype of an input, a constant or a node's output. KeyError for other names."""
         if name in self.inputs:
             return self.inputs[name]
-        if name in self.constants:
-            return Value(np.shape(self.constants[name]), np.asarray(self.constants[name]).dtype)
-        return Value(self._producers[name].shape, self._producers[name].dtype)
+        made = np.asarray(self.constants[name]) if name in self.constants else self._producers[name]
+        return Value(made.shape, made.dtype)
 
     def sizes(self, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
         """How long each named dimension is in these inputs. Raises ValueError for shapes that do not fit."""
@@ -132,17 +130,17 @@ class Graph:
                 for n, wanted in zip(have, value.shape, strict=True))
             if not fits:
                 known = ", ".join(f"{size} = {n}" for size, n in sizes.items())
-                raise ValueError(f"graph: the input {name!r} has shape {have}, wanted {_shape(value.shape)}"
+                raise ValueError(f"graph: the input {name!r} has shape {have}, wanted {value.shape}"
                                  f"{f' with {known}' * bool(known)}")
         return sizes
 
     def run(self, *arrays: np.ndarray, watch: Callable[[str, np.ndarray], None] | None = None,
             **named: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
-        """Evaluate the graph on bare arrays, in the order of `inputs` or by name; returns the output, or a
-        dict of several. `watch(name, array)` sees every value as it is made.
+        """The output, or a dict of several, of bare arrays in the order of `inputs` or by name.
 
-        Constants are used as they stand: a weight is its float array, whatever parametrization is attached to
-        it. Raises TypeError for an input that is missing, ValueError for one whose shape does not fit.
+        watch(name, array) sees every value as it is made. Constants are used as they stand: a weight is its
+        float array, whatever parametrization is attached to it. Raises TypeError for an input that is
+        missing, ValueError for one whose shape does not fit.
         """
         given = {**dict(zip(self.inputs, arrays, strict=False)), **named}
         if given.keys() != self.inputs.keys() or len(arrays) + len(named) != len(self.inputs):
@@ -183,12 +181,8 @@ def _only(what: str, names: Mapping[str, Any]) -> str:
     return next(iter(names))
 
 
-def _shape(shape: Shape) -> str:
-    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-
-
 def _short(value: Any) -> str:
-    if isinstance(value, tuple) and any(isinstance(part, slice) for part in value):    # an index
+    if isinstance(value, tuple) and any(isinstance(part, slice) for part in value):  # an index
         return f"[{', '.join(map(_short, value))}]"
     if isinstance(value, slice):
         ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]

@@ -6,7 +6,7 @@ import numpy as np
 
 from .arguments import Dims, Operand, Tensor, as_indices, is_int, is_number
 from .explain import explain
-from .rules import RULES, choices, cumulative, gathering, norm, order, reductions, softmax
+from .rules import RULES, choices, cumulative, gathering, order, reductions, softmax
 
 OVER_AXES = """dim: an axis, a tuple of axes, or None for all. keepdim: whether those stay, at length 1. axis
 and keepdims: NumPy's names for the two. Raises ValueError for an axis that is not there."""
@@ -93,7 +93,7 @@ class Methods:
         p = 2 if p is None or p == "fro" else p
         if not is_number(p) or np.isnan(p):
             raise ValueError(f"norm: p is {p!r}, wanted a number, or 'fro' for 2")
-        return self._apply(norm.norm, self, p=float(p), dim=self._axes(dim), keepdim=keepdim)
+        return self._apply(reductions.norm, self, p=float(p), dim=self._axes(dim), keepdim=keepdim)
 
     def cumsum(self, dim: int) -> Tensor:
         """The running sums along `dim`."""

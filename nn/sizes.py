@@ -21,7 +21,7 @@ class Size(str):
     """A length as a polynomial in named dimensions: Size("N"), Size("4·N·S"), Size("S + 1")."""
 
     __slots__ = ()
-    __repr__ = str.__str__    # a shape prints as (N, 3, 8)
+    __repr__ = str.__str__  # a shape prints as (N, 3, 8)
 
     @property
     def terms(self) -> list[list[str]]:

@@ -25,8 +25,8 @@ from .tensor import Tensor, TraceError
 
 __all__ = ["trace"]
 
-ROWS = 1, 2, 5    # batches that are traced beside the one that is given
-SAME = "clone", "detach"    # rules whose output is the value of their input: in a trace, that value itself
+ROWS = 1, 2, 5  # batches that are traced beside the one that is given
+SAME = "clone", "detach"  # rules whose output is the value of their input: in a trace, that value itself
 
 
 def trace(model: Any, *examples: np.ndarray | Tensor,
@@ -64,7 +64,11 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
         except Exception as error:
             if not tracers:
                 raise
-            raise _stopped(model, tracers[0].needed(), len(tracer.nodes), points[0], point, error) from error
+            here, there = (", ".join(f"{name} = {n}" for name, n in p.items()) for p in (points[0], point))
+            why, nodes = f"it takes {here}, but of {there}: {error}", tracers[0].needed()
+            if len(tracer.nodes) < len(nodes):
+                raise refused(nodes[len(tracer.nodes)], why) from error
+            raise TraceError(f"trace: {type(model).__name__}: {why}") from error
         tracers.append(tracer)
     first = tracers[0]
     nodes = merged([(tracer.needed(), tracer.constants) for tracer in tracers], points)
@@ -86,13 +90,13 @@ class _Tracer:
         self.nodes: list[Node] = []
         self.constants: dict[str, np.ndarray] = {}
         self.parametrizations: dict[str, Any] = {}
-        self.inputs: dict[str, str] = {}    # parameter of forward -> its name as a value
+        self.inputs: dict[str, str] = {}  # parameter of forward -> its name as a value
         self.outputs: dict[str, str] = {}
         self._paths = {id(module): name for name, module in model.named_modules()}
         self._stack: list[str] = []
-        self._names: dict[int, str] = {}    # id of a Tensor or array -> its name
-        self._made: set[str] = set()    # names of values; all others are constants
-        self._alive: list[Any] = []    # what ids refer to must not be freed while we look at them
+        self._names: dict[int, str] = {}  # id of a Tensor or array -> its name
+        self._made: set[str] = set()  # names of values; all others are constants
+        self._alive: list[Any] = []  # what ids refer to must not be freed while we look at them
         self._taken: set[str] = set()
         for name, parameter in model.named_parameters():
             self._name(parameter, name)
@@ -106,7 +110,9 @@ class _Tracer:
         given = {name: Tensor(x) for name, x in arrays.items()}
         self.inputs = {name: self._name(tensor, name) for name, tensor in given.items()}
         self._made.update(self.inputs.values())
-        out = in_mode(model, False, _listened_to, self, model, list(given.items()), by_position)
+        tensors, named = list(given.values())[:by_position], dict(list(given.items())[by_position:])
+        with within("tracer", self), no_grad(), np.errstate(all="ignore"):
+            out = in_mode(model, False, lambda: model(*tensors, **named))
         reached = set(self.inputs.values())
         for node in self.nodes:
             if reached.intersection(node.inputs):
@@ -207,7 +213,7 @@ def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[
     points = [{**lengths, name: m} for name in lengths for m in others[name]]
     points += [{**lengths, **{name: others[name][-1] for name in several}}
                for k in range(2, len(lengths) + 1) for several in combinations(lengths, k)]
-    return inputs, [lengths, *(points or [lengths])]    # with other numbers, if all lengths are fixed
+    return inputs, [lengths, *(points or [lengths])]  # with other numbers, if all lengths are fixed
 
 
 def _examples(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Value],
@@ -230,21 +236,6 @@ def _examples(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Value],
     return made
 
 
-def _stopped(model: Module, nodes: list[Node], done: int, here: Mapping[str, int], there: Mapping[str, int],
-             error: Exception) -> TraceError:
-    """The error of a forward that takes the example, but not one of other lengths."""
-    taken, refusing = (", ".join(f"{name} = {n}" for name, n in point.items()) for point in (here, there))
-    why = f"it takes {taken}, but of {refusing}: {error}"
-    if done < len(nodes):
-        return refused(nodes[done], why)
-    return TraceError(f"trace: {type(model).__name__}: {why}")
-
-
-def _listened_to(tracer: _Tracer, model: Any, given: list[tuple[str, Tensor]], by_position: int) -> Any:
-    with within("tracer", tracer), no_grad(), np.errstate(all="ignore"):
-        return model(*(tensor for _, tensor in given[:by_position]), **dict(given[by_position:]))
-
-
 def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     """The Tensors that a model returned, each with its name."""
     if isinstance(out, Tensor):
@@ -260,7 +251,7 @@ def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
         raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__} (a "
                          "tuple, list or dict of Tensors is right too)")
     for key, one in named:
-        if one is not None:    # as the weights of an attention that were not asked for
+        if one is not None:  # as the weights of an attention that were not asked for
             yield from _tensors(one, key)
 
 

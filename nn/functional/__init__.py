@@ -7,7 +7,6 @@ Shapes that do not fit raise a ValueError that names the operation and the shape
 
 from .activations import (dropout, gelu, leaky_relu, log_softmax, logsigmoid, relu, sigmoid, silu, softmax,
                           softplus, tanh)
-from .attention import scaled_dot_product_attention
 from .choices import clamp, maximum, minimum, where
 from .convolution import conv1d, conv2d, conv_transpose2d
 from .interpolation import interpolate
@@ -17,7 +16,7 @@ from .normalisation import batch_norm, group_norm, layer_norm
 from .padding import pad
 from .pooling import (adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool1d, avg_pool2d, max_pool1d,
                       max_pool2d)
-from .products import einsum, linear, matmul
+from .products import einsum, linear, matmul, scaled_dot_product_attention
 from .shapes import cat, chunk, embedding, flatten, gather, one_hot, split, stack
 
 __all__ = sorted(name for name, thing in globals().items()

@@ -84,7 +84,6 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
         raise TypeError(f"dropout: the input is a {type(input).__name__}, wanted a Tensor or an array")
     if not training or p == 0:
         return as_tensor(input)
-    if input.dtype.kind != "f":  # 1/(1 − p) is no integer
-        raise TypeError(f"dropout: the input is {input.dtype}; convert it to a floating-point dtype first")
+    rules.checks.floats("dropout", input)  # 1/(1 − p) is no integer
     keep = generator().random(input.shape, dtype=np.float32) >= p
     return apply(rules.activations.dropout, input, keep, p=p)

@@ -18,8 +18,7 @@ def conv2d(input: Operand, weight: Operand, bias: Operand | None = None, stride:
     horizontal); padding may also be "valid", none, or "same", so that H' = H, for which the stride must be 1:
     of d(kH − 1) zeros the odd one comes below, and to the right. groups: how many parts the channels are in,
     each of which sees only itself. The result's memory is channels-last, which the other image operations
-    keep.
-    Raises ValueError or TypeError, naming what came, for shapes or settings that do not fit.
+    keep. Raises ValueError or TypeError, naming what came, for shapes or settings that do not fit.
     """
     if isinstance(padding, str):
         input, padding = _by_name("conv2d", as_tensor(input), as_tensor(weight), stride, padding, dilation)

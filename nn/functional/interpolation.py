@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..rules.checks import floats
 from ..tensor import Operand, Tensor
 from .half import rounded_once
 from .shapes import as_tensor
@@ -37,8 +38,8 @@ def interpolate(input: Operand, size: int | Sequence[int] | None = None,
         raise ValueError(f"interpolate: the input has shape {x.shape}, wanted {wanted} for mode {mode!r}")
     if mode == "nearest" and align_corners is not None:
         raise ValueError("interpolate: align_corners is for mode 'linear' or 'bilinear', got mode 'nearest'")
-    if mode != "nearest" and x.dtype.kind != "f":
-        raise TypeError(f"interpolate: the input is {x.dtype}; convert it to a floating-point dtype first")
+    if mode != "nearest":
+        floats("interpolate", x)
     for axis, (length, step) in enumerate(_lengths(x.shape[2:], size, scale_factor), start=2):
         n = x.shape[axis]
         if not n:

@@ -68,16 +68,13 @@ def _class_loss(op, log_p, target, weight, ignore_index, reduction, smoothing):
     """The loss of log-probabilities for classes given as integers."""
     axis = _class_axis(op, log_p)
     classes, c = target._data, log_p.shape[axis]
-    if classes.dtype.kind not in "iu":
-        raise TypeError(f"{op}: classes are {classes.dtype}, wanted integers")
+    rules.checks.integers(op, "classes are", classes)
     if classes.shape != (*log_p.shape[:axis], *log_p.shape[axis + 1:]):
         raise ValueError(f"{op}: logits of shape {log_p.shape} do not fit classes of shape {classes.shape}; "
                          "wanted (N, C, d…) and (N, d…)")
     counts = classes != ignore_index
     classes = np.where(counts, classes, 0)
-    if classes.size and not 0 <= classes.min() <= classes.max() < c:
-        raise ValueError(f"{op}: classes from {classes.min()} to {classes.max()} came, "
-                         f"but logits of shape {log_p.shape} know 0 to {c - 1}")
+    rules.checks.classes_fit(op, classes, log_p)
     factors = _factors(op, weight, c, log_p.dtype)
     each = np.where(counts, factors[classes], 0).astype(log_p.dtype)  # the weight of each example
     losses = -log_p.gather(axis, np.expand_dims(classes, axis)).squeeze(axis)

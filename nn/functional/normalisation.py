@@ -22,9 +22,8 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
     training: by the batch's own mean and (biased) variance; running_mean and running_var (Tensors or arrays
     of shape (C,), or None) move towards them in place by `momentum`, the variance as its unbiased estimate.
     Else, in evaluation: by running_mean and running_var. eps is added to the variance. Ioffe & Szegedy
-    (2015).
-    Raises ValueError for settings and shapes that do not fit, for one value per channel in training, and for
-    no running statistics in evaluation.
+    (2015). Raises ValueError for settings and shapes that do not fit, for one value per channel in training,
+    and for no running statistics in evaluation.
     """
     for name, number in (("momentum", momentum), ("eps", eps)):
         if not isinstance(number, (int, float, np.number)) or not 0 <= number < np.inf:
@@ -66,18 +65,16 @@ def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, b
     normalization" (2018). It is layer_norm of the groups. Raises ValueError for shapes that do not fit.
     """
     x = as_tensor(input)
-    if isinstance(num_groups, bool) or not isinstance(num_groups, (int, np.integer)) or num_groups < 1:
-        raise ValueError(f"group_norm: num_groups is {num_groups!r}, wanted an int of at least 1")
+    rules.checks.parts("group_norm", "num_groups", num_groups)
     if x.ndim < 2 or x.shape[1] % num_groups:
         raise ValueError(f"group_norm: the input has shape {x.shape}, wanted (N, C, …), C a multiple of "
                          f"{num_groups}")
     n, c, *space = x.shape
+    weight, bias = (array if array is None else as_tensor(array) for array in (weight, bias))
     for name, array in (("weight", weight), ("bias", bias)):
-        if array is not None and np.shape(getattr(array, "_data", array)) != (c,):
-            raise ValueError(f"group_norm: {name} has shape {np.shape(getattr(array, '_data', array))}, "
-                             f"wanted {(c,)} for an input of shape {x.shape}")
+        rules.checks.shape_is("group_norm", name, array, (c,), x.shape)
     width = c // num_groups * int(np.prod(space))
     y = layer_norm(x.reshape(n, num_groups, width), (width,), eps=eps).reshape(*x.shape)
     channel = (c, *(1 for _ in space))
-    y = y if weight is None else y * as_tensor(weight).reshape(*channel)
-    return y if bias is None else y + as_tensor(bias).reshape(*channel)
+    y = y if weight is None else y * weight.reshape(*channel)
+    return y if bias is None else y + bias.reshape(*channel)

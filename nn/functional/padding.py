@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import rules
+from ..arguments import is_int
 from ..tensor import Operand, Tensor, apply
 from .shapes import as_tensor
 
@@ -14,17 +15,14 @@ _MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTo
 
 
 def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """`input` with entries added along its last axes: pad = (left, right, top, bottom, …), the last axis
-    first.
+    """`input` with entries added along its last axes, pad = (left, right, top, bottom, …) from the last on.
 
     A negative number cuts entries off. mode: "constant" (with `value`, 0 if left out), or what lies inside
     once more: "reflect" (mirrored, the edge not repeated), "replicate" (the edge), "circular" (from the other
-    side).
-    Raises TypeError for widths that are not ints, ValueError for another mode and for widths that do not fit.
+    side). Raises TypeError for widths that are no ints, ValueError for another mode and what does not fit.
     """
     x = as_tensor(input)
-    if not isinstance(pad, (tuple, list)) or any(
-            isinstance(n, bool) or not isinstance(n, (int, np.integer)) for n in pad):
+    if not isinstance(pad, (tuple, list)) or not all(map(is_int, pad)):
         raise TypeError(f"pad: the widths are {pad!r}, wanted a list of ints")
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
         raise ValueError(f"pad: {len(pad)} widths came for an input of shape {x.shape}, wanted two for each "
@@ -41,7 +39,7 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
         x = x[tuple(slice(max(-left, 0), n - max(-right, 0))
                     for n, (left, right) in zip(x.shape, widths, strict=True))]
         widths = [(max(left, 0), max(right, 0)) for left, right in widths]
-    return apply(rules.padding.pad, x, widths=tuple(widths), value=0 if value is None else value)
+    return apply(rules.shapes.pad, x, widths=tuple(widths), value=0 if value is None else value)
 
 
 def _mirrored(x, widths, mode):

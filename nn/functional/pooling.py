@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import rules
-from ..geometry import pair, positions
+from ..geometry import pair, positions, several
 from ..tensor import Operand, Tensor, apply
 from .half import rounded_once
 from .padding import pad
@@ -33,8 +33,7 @@ def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
     x, kernel, stride, padding, dilation = _checked(rule.name, input, kernel_size, stride, padding, dilation)
     windows = [_along(rule.name, *axis, ceil_mode) for axis in
                zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)]
-    (top, bottom), (left, right) = (room for _, room in windows)
-    x = pad(x, (left, right, top, bottom), value=-np.inf)
+    x = _padded(x, windows, -np.inf)
     if dilation == (1, 1):
         return apply(rule, x, kernel_size=kernel, stride=stride)
     entries = [s * np.arange(n)[:, None] + d * np.arange(k) for (n, _), s, d, k in
@@ -50,8 +49,7 @@ def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
 
     All sizes are ints or pairs (vertical, horizontal). The zeros of the padding count unless
     count_include_pad is false; what ceil_mode adds beyond them never counts. divisor_override: what to divide
-    each sum by instead.
-    Raises ValueError or TypeError for sizes and shapes that do not fit.
+    each sum by instead. Raises ValueError or TypeError for sizes and shapes that do not fit.
     """
     rule = rules.pool.avg_pool2d
     if divisor_override is not None and not divisor_override:
@@ -65,8 +63,7 @@ def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
         start = s * np.arange(windows[-1][0]) - p
         end = np.minimum(start + k, n + p)
         counts.append(end - start if count_include_pad else np.minimum(end, n) - np.maximum(start, 0))
-    (top, bottom), (left, right) = (room for _, room in windows)
-    y = apply(rule, pad(x, (left, right, top, bottom)), kernel_size=kernel, stride=stride)
+    y = apply(rule, _padded(x, windows, 0), kernel_size=kernel, stride=stride)
     count = np.outer(*counts) if divisor_override is None else divisor_override
     return y * (kernel[0] * kernel[1] / np.asarray(count)).astype(x.dtype)
 
@@ -75,8 +72,8 @@ def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
 def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
     """The mean of each of H'×W' windows that cover input (N, C, H, W).
 
-    The i-th goes from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉. output_size: (H', W'), an int for both, None for the size
-    of the input. Raises ValueError or TypeError for anything else.
+    The i-th goes from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉. output_size: (H', W'), an int for both, None for the
+    input's size. Raises ValueError or TypeError for anything else.
     """
     rule = rules.pool.avg_pool2d
     x, bounds = _adaptive("adaptive_avg_pool2d", input, output_size)
@@ -91,8 +88,7 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int
 def adaptive_max_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
     """The greatest of each of H'×W' windows that cover input (N, C, H, W), as in adaptive_avg_pool2d.
 
-    output_size: (H', W'), an int for both, None for the size of the input. Raises ValueError or TypeError
-    for anything else.
+    output_size is the same. Raises ValueError or TypeError for anything else.
     """
     x, bounds = _adaptive("adaptive_max_pool2d", input, output_size)
     kernel = tuple(int((end - start).max()) for start, end in bounds)
@@ -105,8 +101,7 @@ def max_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padd
                dilation: int = 1, ceil_mode: bool = False) -> Tensor:
     """The greatest value in each window of input (N, C, L): max_pool2d of an image one pixel high.
 
-    kernel_size, stride, padding, dilation, ceil_mode: as there, ints. Raises ValueError or TypeError
-    likewise.
+    kernel_size, stride, padding, dilation, ceil_mode: as there, ints. Raises what that raises.
     """
     x, (k, s, p, d) = _signal("max_pool1d", input, kernel_size, stride, padding, dilation)
     return max_pool2d(x, (1, k), (1, s), (0, p), (1, d), ceil_mode).squeeze(2)
@@ -116,8 +111,7 @@ def avg_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padd
                ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
     """The mean of each window of input (N, C, L): avg_pool2d of an image one pixel high.
 
-    kernel_size, stride, padding, ceil_mode, count_include_pad: as there, ints. Raises ValueError or TypeError
-    likewise.
+    kernel_size, stride, padding, ceil_mode, count_include_pad: as there, ints. Raises what that raises.
     """
     x, (k, s, p, _) = _signal("avg_pool1d", input, kernel_size, stride, padding, 1)
     return avg_pool2d(x, (1, k), (1, s), (0, p), ceil_mode, count_include_pad).squeeze(2)
@@ -125,29 +119,26 @@ def avg_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padd
 
 def _checked(op, input, kernel_size, stride, padding, dilation):
     x = as_tensor(input)
-    if x.ndim != 4:
-        raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")
-    if x.dtype.kind != "f":
-        raise TypeError(f"{op}: the input is {x.dtype}; convert it to a floating-point dtype first")
-    kernel = pair(op, "kernel_size", kernel_size, 1)
+    kernel, padding = rules.pool.settings(op, x, kernel_size, padding)
     stride = kernel if stride is None else pair(op, "stride", stride, 1)
-    padding = pair(op, "padding", padding, 0)
-    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
-        raise ValueError(f"{op}: padding {padding} is more than half of the kernel {kernel}, "
-                         "so a window could lie wholly outside the image")
     return x, kernel, stride, padding, pair(op, "dilation", dilation, 1)
 
 
 def _along(op, n, k, s, p, d, ceil_mode):
     """Along one axis: (how many windows, (what to pad before, and behind))."""
     span = d * (k - 1) + 1
-    out = positions(n + (s - 1 if ceil_mode else 0), k, s, p, d)    # rounded up: as of s − 1 more pixels
-    if ceil_mode and (out - 1) * s >= n + p:    # it would begin in the padding behind the image
+    out = positions(n + (s - 1 if ceil_mode else 0), k, s, p, d)  # rounded up: as of s − 1 more pixels
+    if ceil_mode and (out - 1) * s >= n + p:  # it would begin in the padding behind the image
         out -= 1
     if (n + 2 * p < span and not ceil_mode) or out < 1:
         raise ValueError(f"{op}: {n} pixels with padding {p} are smaller than a window of kernel {k} and "
                          f"dilation {d}")
     return out, (p, max(p, (out - 1) * s + span - n - p))
+
+
+def _padded(x, windows, value):
+    (_, (top, bottom)), (_, (left, right)) = windows
+    return pad(x, (left, right, top, bottom), value=value)
 
 
 def _side_by_side(x, rows, columns):
@@ -160,8 +151,7 @@ def _adaptive(op, input, output_size):
     x = as_tensor(input)
     if x.ndim != 4 or not x.shape[2] or not x.shape[3]:
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")
-    if x.dtype.kind != "f":
-        raise TypeError(f"{op}: the input is {x.dtype}; convert it to a floating-point dtype first")
+    rules.checks.floats(op, x)
     both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
     both = tuple(n if wanted is None else wanted for wanted, n in zip(both, x.shape[2:], strict=False))
     bounds = []
@@ -172,8 +162,7 @@ def _adaptive(op, input, output_size):
 
 
 def _unequal(x, bounds, value):
-    """Windows side by side, each as large as the largest: what one lacks is taken from a border of
-    `value`."""
+    """Windows side by side, all as large as the largest: what one lacks comes from a border of `value`."""
     entries = []
     for (start, end), n in zip(bounds, x.shape[2:], strict=True):
         places = start[:, None] + np.arange((end - start).max())
@@ -182,14 +171,10 @@ def _unequal(x, bounds, value):
 
 
 def _signal(op, input, kernel_size, stride, padding, dilation):
+    """The signal as an image one pixel high, and the settings as ints."""
     x = as_tensor(input)
     if x.ndim != 3:
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, L)")
-    stride = kernel_size if stride is None else stride
-    numbers = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
-    for name, n in numbers.items():
-        if isinstance(n, (tuple, list)) and len(n) == 1:
-            n = numbers[name] = n[0]
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-            raise TypeError(f"{op}: {name} is {n!r}, wanted an int")
-    return x.unsqueeze(2), tuple(numbers.values())
+    given = ("kernel_size", kernel_size, 1), ("stride", kernel_size if stride is None else stride, 1), (
+        "padding", padding, 0), ("dilation", dilation, 1)
+    return x.unsqueeze(2), [several(op, name, n, least, 1)[0] for name, n, least in given]

@@ -1,9 +1,14 @@
-"""Products of matrices and of tensors."""
+"""Products of matrices and of tensors, and attention, which is made of them."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from .. import rules
 from ..tensor import Operand, Tensor, apply
+from .activations import dropout
+from .half import rounded_once
+from .shapes import as_tensor
 
 
 def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
@@ -29,3 +34,23 @@ def einsum(equation: str, *operands: Operand) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = tuple(operands[0])
     return apply(rules.einsum.einsum, *operands, equation=equation)
+
+
+@rounded_once
+def scaled_dot_product_attention(query: Operand, key: Operand, value: Operand,
+                                 attn_mask: Operand | None = None, dropout_p: float = 0.0,
+                                 is_causal: bool = False, scale: float | None = None) -> Tensor:
+    """softmax(query·keyᵀ·scale + mask)·value: (…, L, E), (…, S, E), (…, S, V) → (…, L, V).
+
+    attn_mask: booleans, true where a query may look, or floats that are added to the scores; it broadcasts to
+    (…, L, S). is_causal: query i sees keys 0 … i. scale: 1/√E if left out. A query that may look nowhere gets
+    0. dropout_p: the probability with which a weight is dropped; pass 0 in evaluation. Vaswani et al.,
+    "Attention is all you need" (2017). Raises ValueError or TypeError for shapes and masks that do not fit.
+    """
+    rule = rules.attention.scaled_dot_product_attention
+    if not dropout_p:
+        return apply(rule, query, key, value, attn_mask, is_causal=is_causal, scale=scale)
+    value = as_tensor(value)
+    every = np.eye(value.shape[-2], dtype=value.dtype)  # with these as values, attention gives its weights
+    weights = apply(rule, query, key, every, attn_mask, is_causal=is_causal, scale=scale)
+    return dropout(weights, dropout_p) @ value

@@ -98,9 +98,8 @@ def one_hot(tensor: Operand, num_classes: int = -1) -> Tensor:
     if not is_int(num_classes):
         raise TypeError(f"one_hot: num_classes is {num_classes!r}, wanted an int")
     given = as_tensor(as_indices(tensor))
-    classes = given.numpy() if num_classes == -1 else given.data    # of -1 the shape depends on values
-    if classes.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: the classes are {classes.dtype}, wanted integers")
+    classes = given.numpy() if num_classes == -1 else given.data  # of -1 the shape depends on values
+    rules.checks.integers("one_hot", "the classes are", classes)
     most = int(classes.max()) + 1 if classes.size else 0
     n = most if num_classes == -1 else num_classes
     if (classes.size and classes.min() < 0) or most > n:

@@ -6,82 +6,43 @@ import numpy as np
 
 from .. import kernels
 from .choices import only
-from .functions import logistic, of_each, signed
+from .functions import logistic, of_each
 from .record import CONSTANT, DERIVED, Rule
+from .samples import signed, with_attrs
 
-
-def _away_from_zero(rng):
-    x = rng.uniform(0.1, 2, (3, 4))
-    return [([np.where(rng.random(x.shape) < 0.5, x, -x)], {})]
-
-
-def _relu(x):
-    y = kernels.relu(x)
-    return y, (y,)
-
-
-def _relu_grad(g, *, y, overwrite_g=False):
-    return kernels.relu_grad(g, y, overwrite_g=overwrite_g), (y,)
-
+# At 0, where the derivative does not exist, the subgradient 0.
+relu = Rule("relu", "y = max(x, 0);  dx = g where y > 0, else 0", lambda x: (y := kernels.relu(x), (y,)),
+    lambda g, saved, needs, overwrite_g=False: (relu_grad(g, y=saved[0], overwrite_g=overwrite_g),),
+    samples=signed, saves=CONSTANT, fresh=True, symmetric=True, overwrites=True, exact=True, method=True)
 
 relu_grad = Rule(
     "relu_grad", "y = g where the output of relu is > 0, else 0;  dg = v there, else 0, v the gradient in y",
-    _relu_grad, lambda v, saved, needs: (relu_grad(v, y=saved[0]),),
-    samples=lambda rng: [([rng.normal(size=(3, 4))], {"y": y}) for (y,), _ in _away_from_zero(rng)],
+    lambda g, *, y, overwrite_g=False: (kernels.relu_grad(g, y, overwrite_g=overwrite_g), (y,)),
+    lambda v, saved, needs: (relu_grad(v, y=saved[0]),),
+    samples=lambda rng: [([rng.normal(size=y.shape)], {"y": y}) for (y,), _ in signed(rng)],
     saves=CONSTANT, fresh=True, symmetric=True)
-
-
-def _relu_vjp(g, saved, needs, overwrite_g=False):
-    return (relu_grad(g, y=saved[0], overwrite_g=overwrite_g),)
-
-
-# At 0, where the derivative does not exist, the subgradient 0.
-relu = Rule(
-    "relu", "y = max(x, 0);  dx = g where y > 0, else 0", _relu, _relu_vjp,
-    samples=_away_from_zero, saves=CONSTANT, fresh=True, symmetric=True, overwrites=True,
-    exact=True, method=True)
 
 
 def _leaky_vjp(g, saved, needs):
     x, slope = saved
-    if not slope:
-        return (only(g, x > 0),)
-    return (g * ((x > 0).astype(g.dtype) * (1 - slope) + slope),)
+    return (g * ((x > 0).astype(g.dtype) * (1 - slope) + slope) if slope else only(g, x > 0),)
 
 
 # At 0 the slope of the left, as in PyTorch. Maas, Hannun & Ng, "Rectifier nonlinearities" (2013).
-leaky_relu = Rule(
-    "leaky_relu", "y = x where x > 0, else s·x;  dx = g there, else s·g",
+leaky_relu = Rule("leaky_relu", "y = x where x > 0, else s·x;  dx = g there, else s·g",
     lambda x, *, negative_slope=0.01: (np.where(x > 0, x, x * negative_slope), (x, negative_slope)),
-    _leaky_vjp,
-    samples=lambda rng: [(x, how) for (x, _), how in
-                         zip(signed(rng), ({}, {"negative_slope": 0.3}), strict=True)],
-    saves=CONSTANT, fresh=True, symmetric=True)
-
-
-def _silu(x):
-    s = logistic(np.asarray(x))
-    return x * s, (x, s)
-
-
-def _silu_vjp(g, saved, needs):
-    x, s = saved
-    return (g * s * (1 + x * (1 - s)),)
+    _leaky_vjp, samples=with_attrs(signed, {}, {"negative_slope": 0.3}), saves=CONSTANT, fresh=True,
+    symmetric=True)
 
 
 # Elfwing, Uchibe & Doya, "Sigmoid-weighted linear units" (2018), also known as swish.
-silu = Rule(
-    "silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))", _silu, _silu_vjp,
-    twin=lambda x: x * x.sigmoid(),
+silu = Rule("silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))",
+    lambda x: (x * (s := logistic(np.asarray(x))), (x, s)),
+    lambda g, saved, needs: (g * saved[1] * (1 + saved[0] * (1 - saved[1])),), twin=lambda x: x * x.sigmoid(),
     samples=signed, saves=(0, DERIVED), derive=lambda x: (x.sigmoid(),), fresh=True, symmetric=True)
 
 
 _ROOT, _CUBIC = math.sqrt(2 / math.pi), 0.044715
-
-
-def _gelu_tanh(x):
-    t = _inner(x)
-    return 0.5 * x * (1 + t), (x, t)
 
 
 def _inner(x):
@@ -96,9 +57,10 @@ def _gelu_tanh_vjp(g, saved, needs):
 
 gelu_tanh = Rule(
     "gelu_tanh", "y = x·(1 + t)/2, t = tanh √(2/π)(x + 0.044715·x³);  "
-    "dx = g·(1 + t + x·(1 − t²)·√(2/π)(1 + 0.134145·x²))/2", _gelu_tanh, _gelu_tanh_vjp,
-    twin=lambda x: 0.5 * x * (1 + _inner(x)),
-    samples=signed, saves=(0, DERIVED), derive=lambda x: (_inner(x),), fresh=True, symmetric=True)
+    "dx = g·(1 + t + x·(1 − t²)·√(2/π)(1 + 0.134145·x²))/2",
+    lambda x: (0.5 * x * (1 + (t := _inner(x))), (x, t)), _gelu_tanh_vjp,
+    twin=lambda x: 0.5 * x * (1 + _inner(x)), samples=signed, saves=(0, DERIVED),
+    derive=lambda x: (_inner(x),), fresh=True, symmetric=True)
 
 
 def _gelu_grad_vjp(v, saved, needs):
@@ -116,11 +78,10 @@ gelu_grad = Rule(
 
 
 # Hendrycks & Gimpel, "Gaussian error linear units" (2016).
-gelu = Rule(
-    "gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)",
+gelu = Rule("gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)",
     lambda x: of_each(kernels.gelu, x), lambda g, saved, needs: (gelu_grad(g, saved[0]),),
-    twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()),
-    samples=signed, saves=(0,), fresh=True, symmetric=True)
+    twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()), samples=signed, saves=(0,), fresh=True,
+    symmetric=True)
 
 
 def _softplus(x, *, beta=1.0, threshold=20.0):
@@ -135,21 +96,13 @@ def _softplus_vjp(g, saved, needs):
     return (g * (straight + (1 - straight) * logistic(x * beta)),)
 
 
-def _softplus_twin(x, *, beta=1.0, threshold=20.0):
-    return x.where(x * beta > threshold, -(x * -beta).logsigmoid() / beta)
-
-
 # Beyond the threshold, where y rounds to x, PyTorch takes x itself.
 softplus = Rule(
-    "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there",
-    _softplus, _softplus_vjp, twin=_softplus_twin,
-    samples=lambda rng: [(x, how) for (x, _), how in
-                         zip(signed(rng), ({}, {"beta": 2.0, "threshold": 1.0}), strict=True)],
-    saves=(0, CONSTANT, CONSTANT), fresh=True, symmetric=True)
-
-
-def _dropout_samples(rng):
-    return [([rng.normal(size=(3, 4)), rng.random((3, 4)) >= p], {"p": p}) for p in (0.0, 0.4)]
+    "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there", _softplus,
+    _softplus_vjp, twin=lambda x, *, beta=1.0, threshold=20.0: x.where(
+        x * beta > threshold, -(x * -beta).logsigmoid() / beta),
+    samples=with_attrs(signed, {}, {"beta": 2.0, "threshold": 1.0}), saves=(0, CONSTANT, CONSTANT),
+    fresh=True, symmetric=True)
 
 
 # Srivastava et al., "Dropout" (2014), inverted: what is kept is scaled up while training, so that
@@ -159,7 +112,6 @@ def _dropout(x, keep, *, p):
     return only(x * scale, keep), (keep, scale)
 
 
-dropout = Rule(
-    "dropout", "y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0", _dropout,
-    lambda g, saved, needs: (only(g * saved[1], saved[0]), None),
-    samples=_dropout_samples, saves=CONSTANT, fresh=True, symmetric=True)
+dropout = Rule("dropout", "y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0", _dropout,
+    lambda g, saved, needs: (only(g * saved[1], saved[0]), None), saves=CONSTANT, fresh=True, symmetric=True,
+    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.random((3, 4)) >= p], {"p": p}) for p in (0.0, 0.4)])

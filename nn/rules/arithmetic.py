@@ -7,6 +7,7 @@ import numpy as np
 from ..half import wide
 from .choices import only
 from .record import CONSTANT, OUTPUT, Rule
+from .samples import normal
 
 
 def _pair(rng):
@@ -15,47 +16,22 @@ def _pair(rng):
     return [([rng.uniform(0.5, 2, a), rng.uniform(-2, -0.5, b)], {}) for a, b in shapes]
 
 
-def _power(rng):
-    return [([rng.uniform(0.5, 2, (3, 4)), b], {}) for b in (rng.normal(size=4), 3, -1.5, 0)]
-
-
-def _one(rng):
-    return [([rng.uniform(0.5, 2, shape)], {}) for shape in ((3, 4), ())]
-
-
-add = Rule(
-    "add", "y = a + b;  da = g, db = g",
-    lambda a, b: (a + b, None),
-    lambda g, saved, needs: (g, g),
+add = Rule("add", "y = a + b;  da = g, db = g", lambda a, b: (a + b, None), lambda g, saved, needs: (g, g),
     samples=_pair, symmetric=True)
 
-sub = Rule(
-    "sub", "y = a − b;  da = g, db = −g",
-    lambda a, b: (a - b, None),
-    lambda g, saved, needs: (g, needs[1] and -g),
-    samples=_pair, symmetric=True)
+sub = Rule("sub", "y = a − b;  da = g, db = −g", lambda a, b: (a - b, None),
+    lambda g, saved, needs: (g, needs[1] and -g), samples=_pair, symmetric=True)
 
-mul = Rule(
-    "mul", "y = a·b;  da = g·b, db = g·a",
-    lambda a, b: (a * b, (a, b)),
-    lambda g, saved, needs: (needs[0] and g * saved[1], needs[1] and g * saved[0]),
-    samples=_pair, saves=(0, 1), fresh=True, symmetric=True)
+mul = Rule("mul", "y = a·b;  da = g·b, db = g·a", lambda a, b: (a * b, (a, b)),
+    lambda g, saved, needs: (needs[0] and g * saved[1], needs[1] and g * saved[0]), samples=_pair,
+    saves=(0, 1), fresh=True, symmetric=True)
 
-div = Rule(
-    "div", "y = a/b;  da = g/b, db = −g·y/b",
-    lambda a, b: (y := a / b, (b, y)),
-    lambda g, saved, needs: (needs[0] and g / saved[0], needs[1] and -g * saved[1] / saved[0]),
-    samples=_pair, saves=(1, OUTPUT), fresh=True, symmetric=True)
+div = Rule("div", "y = a/b;  da = g/b, db = −g·y/b", lambda a, b: (y := a / b, (b, y)),
+    lambda g, saved, needs: (needs[0] and g / saved[0], needs[1] and -g * saved[1] / saved[0]), samples=_pair,
+    saves=(1, OUTPUT), fresh=True, symmetric=True)
 
-neg = Rule(
-    "neg", "y = −x;  dx = −g",
-    lambda x: (-x, None),
-    lambda g, saved, needs: (-g,),
-    samples=_one, fresh=True, symmetric=True, exact=True)
-
-
-def _finite(x):
-    return np.isfinite(getattr(x, "_data", x))
+neg = Rule("neg", "y = −x;  dx = −g", lambda x: (-x, None), lambda g, saved, needs: (-g,),
+    samples=lambda rng: [(pair[1:], how) for pair, how in _pair(rng)], fresh=True, symmetric=True, exact=True)
 
 
 def _pow_vjp(g, saved, needs):
@@ -65,45 +41,25 @@ def _pow_vjp(g, saved, needs):
     da = db = None
     if needs[0]:  # 0 where b = 0; a = 0 becomes 1 there, so that its power is finite
         da = g * b * (a + (a == 0) * (b == 0)) ** (b - 1)
-        da = only(da, (b != 0) | _finite(g * a))  # (of finite numbers da is 0 already)
+        ga = g * a
+        da = only(da, (b != 0) | np.isfinite(getattr(ga, "_data", ga)))  # (of finite numbers da is 0 already)
     if needs[1]:  # 0 where y = 0ᵇ for all b ≥ 0; a = 0 becomes 1 there, so that log a is finite
         still = (a == 0) * (b >= 0)
         db = only(g * y * np.log(a + still), ~still)
     return da, db
 
 
-pow = Rule(
-    "pow", "y = aᵇ;  da = g·b·aᵇ⁻¹, db = g·y·log a",
-    lambda a, b: (y := a ** b, (a, b, y)), _pow_vjp,
-    samples=_power, saves=(0, 1, OUTPUT), fresh=True, symmetric=True)
-
-exp = Rule(
-    "exp", "y = eˣ;  dx = g·y",
-    lambda x: (y := np.exp(x), (y,)),
-    lambda g, saved, needs: (g * saved[0],),
-    samples=_one, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
-
-log = Rule(
-    "log", "y = log x;  dx = g/x",
-    lambda x: (np.log(x), (x,)),
-    lambda g, saved, needs: (g / saved[0],),
-    samples=_one, saves=(0,), fresh=True, symmetric=True, method=True)
-
-sqrt = Rule(
-    "sqrt", "y = √x;  dx = g/2y",
-    lambda x: (y := np.sqrt(x), (y,)),
-    lambda g, saved, needs: (g / (2 * saved[0]),),
-    samples=_one, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
+pow = Rule("pow", "y = aᵇ;  da = g·b·aᵇ⁻¹, db = g·y·log a", lambda a, b: (y := a ** b, (a, b, y)), _pow_vjp,
+    samples=lambda rng: [([rng.uniform(0.5, 2, (3, 4)), b], {}) for b in (rng.normal(size=4), 3, -1.5, 0)],
+    saves=(0, 1, OUTPUT), fresh=True, symmetric=True)
 
 cast = Rule(
     "cast", "y = x in another floating-point dtype;  dx = g in the dtype of x (float32 if that is float16)",
-    lambda x, *, dtype: (x.astype(dtype), (wide(x.dtype),)),
-    lambda g, saved, needs: (g.astype(saved[0]),),
-    samples=lambda rng: [([rng.normal(size=(2, 3))], {"dtype": np.dtype(np.float64)})], saves=CONSTANT,
-    fresh=True, linear=True, exact=True)
+    lambda x, *, dtype: (x.astype(dtype), (wide(x.dtype),)), lambda g, saved, needs: (g.astype(saved[0]),),
+    samples=normal(((2, 3), {"dtype": np.dtype(np.float64)})), saves=CONSTANT, fresh=True, linear=True,
+    exact=True)
 
-truncate = Rule(
-    "truncate", "y = x as integers or booleans: no gradient",
+truncate = Rule("truncate", "y = x as integers or booleans: no gradient",
     lambda x, *, dtype: (x.astype(dtype), None), exact=True)
 
 

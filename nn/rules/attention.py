@@ -7,6 +7,7 @@ import numpy as np
 
 from .choices import only
 from .record import Rule
+from .samples import normal
 from .softmax import softmax
 
 
@@ -38,15 +39,13 @@ def _attention(q, k, v, mask, *, is_causal=False, scale=None):
     scores = (q * scale) @ k.mT
     if bias is not None:
         scores = scores + bias  # it may broadcast
-    if not scores.size:
-        return scores @ v, (q, k, v, scores, scale, None)
     weights, _ = softmax.forward(scores, dim=-1)
     sees = None
-    if bias is not None:  # a query that may look nowhere gets 0, not 0/0
-        sees = np.maximum.reduce(scores, axis=-1, keepdims=True) != -np.inf
+    if bias is not None:
+        sees = np.maximum.reduce(scores, axis=-1, keepdims=True, initial=-np.inf) != -np.inf
         if sees.all():
             sees = None
-        else:
+        else:  # a query that may look nowhere gets 0, not 0/0
             weights = only(weights, sees)
     return weights @ v, (q, k, v, weights, scale, sees)
 
@@ -78,12 +77,9 @@ def _attention_twin(q, k, v, mask, *, is_causal=False, scale=None):
 
 
 def _samples(rng):
-    cases = (   # q, k, v, mask, how
-        ((2, 3, 4), (2, 5, 4), (2, 5, 3), None, {}),
-        ((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), None, {"is_causal": True}),
-        ((3, 4), (2, 5, 4), (5, 2), (3, 5), {"scale": 0.3}))
-    some = [([*(rng.normal(size=shape) for shape in shapes), mask and rng.normal(size=mask)], how)
-            for *shapes, mask, how in cases]
+    some = normal(((2, 3, 4), (2, 5, 4), (2, 5, 3), None, {}),
+                  ((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), None, {"is_causal": True}),
+                  ((3, 4), (2, 5, 4), (5, 2), (3, 5), {"scale": 0.3}))(rng)
     seen = rng.random((3, 5)) < 0.6
     seen[:, 0] = True
     return [*some, ([*some[0][0][:3], seen], {})]

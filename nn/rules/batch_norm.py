@@ -2,24 +2,25 @@
 
 Training: the mean and the variance are the batch's own, so every input moves every output. The kernels
 batch_norm and batch_norm_grad do it, on rows of pixels.
-Evaluation: they are given, and y is x times a constant plus a constant. It works on lines: one row holds the
-pixels of one line of an image, channels-last, because NumPy is fast along a row and slow from row to row, and
-the C numbers of a pixel make a short row.
+Evaluation: they are given, and y is x times a constant plus a constant. A row holds a line of an image here,
+channels-last: NumPy is slow from row to row, and the C numbers of a pixel make a short one.
 """
 
 import numpy as np
 
 from .. import kernels
 from ..kernels import channels_last
+from .checks import shape_is
 from .linear import column_sums
 from .record import Rule
 from .reductions import mean_of
+from .samples import normal
 
 
 def _lines(x):
-    """(N, C) or (N, C, …, W) → (N·…, W·C): a view where the memory is channels-last."""
+    """(N, C) or (N, C, …, W) → (N·…, W·C): a view where the memory is channels-last. Of no pixels, (0, C)."""
     _, c, *space = x.shape
-    return channels_last(x).reshape(-1, space[-1] * c if space else c)
+    return channels_last(x).reshape(-1, space[-1] * c if space and x.size else c)
 
 
 def _pixels(x):
@@ -54,45 +55,31 @@ def _check(op, x, **channels):
     if not x.shape[1]:
         raise ValueError(f"{op}: the input of shape {x.shape} has no channels")
     for name, array in channels.items():
-        if array is not None and array.shape != x.shape[1:2]:
-            raise ValueError(f"{op}: {name} has shape {array.shape}, wanted {x.shape[1:2]} "
-                             f"for an input of shape {x.shape}")
+        shape_is(op, name, array, x.shape[1:2], x.shape)
 
 
 def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):
     _check("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
-    if not x.size:  # an empty batch has no mean, and leaves the running one as it is
-        return _of_nothing(x, weight, bias)
-    n = x.size // x.shape[1]
-    if n < 2:
+    rows, n = _pixels(x), x.size // x.shape[1]
+    if n == 1:
         raise ValueError("batch_norm: training wants more than one value per channel, "
                          f"but the input has shape {x.shape}")
-    rows = _pixels(x)
+    if not n:  # an empty batch has no mean, and leaves the running one as it is
+        mean = inverse = np.ones(x.shape[1], x.dtype)
+        y = rows.astype(np.result_type(*(a for a in (x, weight, bias) if a is not None)))
+        return _image(y, x.shape), (rows, inverse, weight, x.shape, mean)
     y, mean, var, inverse = kernels.batch_norm(rows, weight, bias, eps=eps)
-    scale = inverse if weight is None else weight * inverse
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
     if running_var is not None:  # the running estimate is the unbiased one, as in PyTorch
         running_var += momentum * (var * (n / (n - 1)) - running_var)
-    return _image(y, x.shape), (rows, inverse, scale, weight, x.shape, mean)
-
-
-def _of_nothing(x, weight, bias):
-    """y and what to save, where there are no examples or no pixels."""
-    ones = np.ones(x.shape[1], x.dtype)
-    return x.astype(np.result_type(*(a for a in (x, weight, bias) if a is not None))), (
-        np.zeros((0, x.shape[1]), x.dtype), ones, ones if weight is None else weight, weight, x.shape, None)
-
-
-def _gradients_of_nothing(g):
-    """Zeros for x, and for all that has one number per channel: there is no example that depends on it."""
-    return np.zeros_like(g), *(np.zeros(g.shape[1], g.dtype) for _ in range(4))
+    return _image(y, x.shape), (rows, inverse, weight, x.shape, mean)
 
 
 def _batch_norm_vjp(g, saved, needs, overwrite_g=False):
-    rows, inverse, _, weight, _, mean = saved
+    rows, inverse, weight, _, mean = saved
     if not g.size:
-        return _gradients_of_nothing(g)[:3]
+        return np.zeros_like(g), *np.zeros((2, g.shape[1]), g.dtype)
     dx, dw, db = kernels.batch_norm_grad(_pixels(g), rows, mean, inverse, weight, dx=bool(needs[0]),
                                          overwrite_g=overwrite_g)
     return dx is not None and _image(dx, g.shape), dw, db
@@ -101,18 +88,14 @@ def _batch_norm_vjp(g, saved, needs, overwrite_g=False):
 def _batch_norm_jvp(t, i, saved, out, **attrs):
     """In x the Jacobian is symmetric; y is linear in w and in b."""
     rows, inverse, *_, mean = saved
-    if 0 in out:
-        return np.zeros(out, t.dtype)
     if i == 0:
         return _batch_norm_vjp(t, saved, (True,))[0]
-    if i == 2:
-        return _per_channel(t, len(out))
-    return _image((rows - mean) * _line(t * inverse, rows), out)
+    return _per_channel(t, len(out)) if i == 2 else _image((rows - mean) * _line(t * inverse, rows), out)
 
 
 def _batch_norm_inputs(saved):
     """Inputs of the same derivatives: x, the weight and any bias."""
-    rows, inverse, _, weight, shape, _ = saved
+    rows, inverse, weight, shape, _ = saved
     return _image(rows, shape), weight, inverse
 
 
@@ -122,24 +105,16 @@ def _batch_norm_twin(x, weight, bias, *, eps=1e-5, **running):
     return _batch_norm_eval_twin(x, weight, bias, mean, mean_of((x - mean) ** 2, dims), eps=eps)
 
 
-def _samples(rng):
-    return [([rng.normal(size=shape), rng.normal(size=3), rng.normal(size=3)], {"eps": eps})
-            for shape, eps in (((5, 3), 1e-5), ((2, 3, 2, 2), 0.1))]
-
-
 batch_norm = Rule(
     "batch_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (g − db/n − x̂·dw/n)·w/√(var x + ε)",
     _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin, restored=_batch_norm_inputs,
-    samples=lambda rng: [*_samples(rng), ([rng.normal(size=(5, 3)), None, None], {})],
-    fresh=True, overwrites=True)
+    samples=normal(((5, 3), (3,), (3,), {"eps": 1e-5}), ((2, 3, 2, 2), (3,), (3,), {"eps": 0.1}),
+                   ((5, 3), None, None, {})), fresh=True, overwrites=True)
 
 
 def _batch_norm_eval(x, weight, bias, mean, var, *, eps=1e-5):
     _check("batch_norm_eval", x, weight=weight, bias=bias, mean=mean, var=var)
-    if not x.size:
-        y, (lines, *_) = _of_nothing(x, weight, bias)
-        return y, (lines, mean, var, var)
     lines = _lines(x)
     inverse = 1 / np.sqrt(var + eps)
     scale = inverse if weight is None else weight * inverse
@@ -150,8 +125,6 @@ def _batch_norm_eval(x, weight, bias, mean, var, *, eps=1e-5):
 
 def _batch_norm_eval_vjp(g, saved, needs):
     lines, mean, inverse, scale = saved
-    if not g.size:
-        return _gradients_of_nothing(g)
     glines = _lines(g)
     db = _sums(glines, len(mean))
     dw = _sums(glines * (lines - _line(mean, lines)), len(mean)) * inverse
@@ -162,8 +135,6 @@ def _batch_norm_eval_vjp(g, saved, needs):
 def _batch_norm_eval_jvp(t, i, saved, out, **attrs):
     """y = (x − mean)·scale + b is linear in each of them but var."""
     lines, mean, inverse, scale = saved
-    if 0 in out:
-        return np.zeros(out, t.dtype)
     if i == 0:
         return t * _per_channel(scale, len(out))
     if i in (2, 3):
@@ -179,13 +150,9 @@ def _batch_norm_eval_twin(x, weight, bias, mean, var, *, eps=1e-5):
     return y if bias is None else y + _per_channel(bias, x.ndim)
 
 
-def _eval_samples(rng):
-    return [([*arrays, rng.normal(size=3), rng.uniform(0.5, 2, 3)], how)
-            for arrays, how in batch_norm.samples(rng)]
-
-
 batch_norm_eval = Rule(
     "batch_norm_eval", "y = w·x̂ + b, x̂ = (x − mean)/√(var + ε);  db = Σg, dw = Σg·x̂, "
     "dx = g·w/√(var + ε), dmean = −Σdx, dvar = −½·w·dw/(var + ε)",
     _batch_norm_eval, _batch_norm_eval_vjp, jvp=_batch_norm_eval_jvp, twin=_batch_norm_eval_twin,
-    samples=_eval_samples)
+    samples=lambda rng: [([*arrays, rng.normal(size=3), rng.uniform(0.5, 2, 3)], how)
+                         for arrays, how in batch_norm.samples(rng)])

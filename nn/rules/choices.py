@@ -45,18 +45,13 @@ def _where(condition, a, b):
     return np.where(condition, a, b), (condition,)
 
 
-def _where_vjp(g, saved, needs):
-    (condition,) = saved
-    return None, needs[1] and only(g, condition), needs[2] and without(g, condition)
-
-
 def _where_samples(rng):
     shapes = ((3, 4), (3, 4), (3, 4)), ((4,), (3, 1), ()), ((2, 3), (), (3,))
     return [([rng.random(c) < 0.5, rng.normal(size=a), rng.normal(size=b)], {}) for c, a, b in shapes]
 
 
-where = Rule(
-    "where", "y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0", _where, _where_vjp,
+where = Rule("where", "y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0", _where,
+    lambda g, saved, needs: (None, needs[1] and only(g, saved[0]), needs[2] and without(g, saved[0])),
     samples=_where_samples, saves=CONSTANT, fresh=True, symmetric=True, exact=True)
 
 

@@ -9,13 +9,15 @@ import numpy as np
 
 from .. import kernels
 from ..kernels import channels_last
+from .checks import parts
 from .linear import column_sums
 from .record import CONSTANT, Rule
+from .samples import normal
 from .windows import Windows
 
 
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
-    how = _geometry(x, w, b, stride, padding, dilation, groups)
+    how = _windows(x, w, b, stride, padding, dilation, groups).how | {"groups": groups}
     kernel, _, _, options = _kernels(x.shape[1], len(w), how)
     y = kernel(channels_last(x), w, b, **options)
     return y.transpose(0, 3, 1, 2), (x, w, how)
@@ -54,21 +56,9 @@ def _input_grad(g, w, *, size, **how):
     return dx.transpose(0, 3, 1, 2), (g, w, how)
 
 
-def _input_grad_vjp(v, saved, needs):
-    g, w, how = saved
-    return (needs[0] and conv2d(v, w, None, **how),
-            needs[1] and conv2d_weight_grad(v, g, size=w.shape[2:], **how))
-
-
 def _weight_grad(x, g, *, size, **how):
     _, _, kernel, options = _kernels(x.shape[1], g.shape[1], how)
     return kernel(channels_last(x), channels_last(g), size, **options), (x, g, how)
-
-
-def _weight_grad_vjp(v, saved, needs):
-    x, g, how = saved
-    return (needs[0] and conv2d_input_grad(g, v, size=x.shape[2:], **how),
-            needs[1] and conv2d(x, v, None, **how))
 
 
 def _kernels(channels, filters, how):
@@ -80,24 +70,29 @@ def _kernels(channels, filters, how):
     return kernels.conv2d, kernels.conv2d_input_grad, kernels.conv2d_weight_grad, how
 
 
-def _geometry(x, w, b, stride, padding, dilation, groups):
-    """Check that everything fits, and return the settings of the kernels."""
-    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
-        raise ValueError(f"conv2d: groups is {groups!r}, wanted an int of at least 1")
-    if w.ndim != 4 or x.ndim != 4 or x.shape[1] != w.shape[1] * groups or len(w) % groups:
-        raise ValueError(f"conv2d: x of shape {x.shape} does not fit a weight of shape {w.shape} in {groups} "
-                         "group(s); wanted (N, C, H, W) and (O, C/groups, kH, kW), O a multiple of groups")
-    if b is not None and b.shape != w.shape[:1]:
-        raise ValueError(f"conv2d: the bias has shape {b.shape}, wanted {w.shape[:1]} "
-                         f"for a weight of shape {w.shape}")
-    at = Windows("conv2d", x.shape, w.shape[2:], stride, padding, dilation)
-    return {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "groups": groups}
+def filters_fit(op, x, w, b, groups, *, transposed=False):
+    """Raise ValueError unless images x, filters w in `groups` parts, and the bias b fit each other."""
+    parts(op, "groups", groups)
+    if w.ndim != 4 or x.ndim != 4 or len(w) % groups or (
+            x.shape[1] != (len(w) if transposed else w.shape[1] * groups)):
+        first, second = "CO" if transposed else "OC"
+        raise ValueError(f"{op}: x of shape {x.shape} does not fit a weight of shape {w.shape} in {groups} "
+                         f"group(s); wanted (N, C, H, W) and ({first}, {second}/groups, kH, kW), {first} a "
+                         "multiple of groups")
+    out = w.shape[1] * groups if transposed else len(w)
+    if b is not None and b.shape != (out,):
+        raise ValueError(f"{op}: the bias has shape {b.shape}, wanted {(out,)} for a weight of shape "
+                         f"{w.shape} in {groups} group(s)")
+
+
+def _windows(x, w, b, stride, padding, dilation, groups):
+    filters_fit("conv2d", x, w, b, groups)
+    return Windows("conv2d", x.shape, w.shape[2:], stride, padding, dilation)
 
 
 def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     """Tap by tap: each w[:, :, i, j] times the pixels that it meets. Zero-padding is a linear map."""
-    _geometry(x, w, b, stride, padding, dilation, groups)
-    windows = Windows("conv2d", x.shape, w.shape[2:], stride, padding, dilation)
+    windows = _windows(x, w, b, stride, padding, dilation, groups)
     (top, left), (height, width) = windows.padding, x.shape[2:]
     padded = np.eye(height, height + 2 * top, top).T @ x @ np.eye(width, width + 2 * left, left)
     n, o, y = x.shape[0], w.shape[0], 0
@@ -108,45 +103,41 @@ def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     return y if b is None else y + b.reshape(-1, 1, 1)
 
 
-def _samples(rng):
-    cases = (   # x, w, bias?, how
-        ((2, 2, 4, 4), (3, 2, 3, 3), True, {"padding": 1}),
-        ((1, 2, 5, 6), (2, 2, 2, 3), False, {"stride": (2, 3), "padding": (0, 2)}),
-        ((1, 4, 5, 5), (2, 2, 2, 2), True, {"dilation": (2, 1), "groups": 2, "stride": 2}),
-        ((2, 3, 3, 3), (3, 1, 3, 3), True, {"padding": 1, "groups": 3}),
-        ((2, 3, 2, 2), (2, 3, 1, 1), False, {}))
-    return [([rng.normal(size=x), rng.normal(size=w), rng.normal(size=w[0]) if bias else None], how)
-            for x, w, bias, how in cases]
-
-
+_CASES = (
+    ((2, 2, 4, 4), (3, 2, 3, 3), (3,), {"padding": 1}),
+    ((1, 2, 5, 6), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2)}),
+    ((1, 4, 5, 5), (2, 2, 2, 2), (2,), {"dilation": (2, 1), "groups": 2, "stride": 2}),
+    ((2, 3, 3, 3), (3, 1, 3, 3), (3,), {"padding": 1, "groups": 3}),
+    ((2, 3, 2, 2), (2, 3, 1, 1), None, {}))
 conv2d = Rule(
     "conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps;  "
     "dx = Σ g·w[:, :, i, j] where it met x, dw[:, :, i, j] = Σ g·(the x it met), db = Σg",
-    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=_samples, saves=(0, 1, CONSTANT),
+    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=normal(*_CASES), saves=(0, 1, CONSTANT),
     fresh=True)
 
 
-def _gradient_samples(which):
-    """From the samples of conv2d, the arrays that one of its gradients is computed from."""
-    def samples(rng):
-        found = []
-        for (x, w, _), attrs in _samples(rng):
-            y, (_, _, how) = _conv2d(x, w, None, **attrs)
-            g = rng.normal(size=y.shape)
-            found.append(([g, w], how | {"size": x.shape[2:]}) if which == "input" else
-                         ([x, g], how | {"size": w.shape[2:]}))
-        return found
-    return samples
+def _gradient_samples(rng, *, of_input):
+    """The arrays that one of the gradients is computed from, in the samples of conv2d."""
+    for (x, w, _), attrs in conv2d.samples(rng):
+        y, (_, _, how) = _conv2d(x, w, None, **attrs)
+        g, size = rng.normal(size=y.shape), x.shape[2:] if of_input else w.shape[2:]
+        yield [g, w] if of_input else [x, g], how | {"size": size}
 
 
 conv2d_input_grad = Rule(
     "conv2d_input_grad", "y = Σ g·w[:, :, i, j] where it met x;  dg = conv2d(v, w), dw[:, :, i, j] = "
-    "Σ g·(the v it met), v the gradient in y", _input_grad, _input_grad_vjp,
+    "Σ g·(the v it met), v the gradient in y", _input_grad,
+    lambda v, saved, needs: (
+        needs[0] and conv2d(v, saved[1], None, **saved[2]),
+        needs[1] and conv2d_weight_grad(v, saved[0], size=saved[1].shape[2:], **saved[2])),
     jvp=lambda t, i, saved, out, **how: conv2d_input_grad(*((saved[0], t) if i else (t, saved[1])), **how),
-    samples=_gradient_samples("input"), saves=(0, 1, CONSTANT), fresh=True)
+    samples=lambda rng: list(_gradient_samples(rng, of_input=True)), saves=(0, 1, CONSTANT), fresh=True)
 
 conv2d_weight_grad = Rule(
     "conv2d_weight_grad", "y = Σ g·(the x it met), tap by tap;  dx = Σ g·v[:, :, i, j] where it met x, "
-    "dg = conv2d(x, v), v the gradient in y", _weight_grad, _weight_grad_vjp,
+    "dg = conv2d(x, v), v the gradient in y", _weight_grad,
+    lambda v, saved, needs: (
+        needs[0] and conv2d_input_grad(saved[1], v, size=saved[0].shape[2:], **saved[2]),
+        needs[1] and conv2d(saved[0], v, None, **saved[2])),
     jvp=lambda t, i, saved, out, **how: conv2d_weight_grad(*((saved[0], t) if i else (t, saved[1])), **how),
-    samples=_gradient_samples("weight"), saves=(0, 1, CONSTANT), fresh=True)
+    samples=lambda rng: list(_gradient_samples(rng, of_input=False)), saves=(0, 1, CONSTANT), fresh=True)

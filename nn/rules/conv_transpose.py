@@ -1,49 +1,37 @@
 """Transposed convolution: what backward does to the input of a convolution, as a layer that enlarges images.
 
-Zeiler, Krishnan, Taylor & Fergus, "Deconvolutional networks" (2010). ⟨conv(y, w), x⟩ = ⟨y, convᵀ(x, w)⟩:
-here x plays the gradient and y the image, so forward is the kernel of that gradient, and backward is the
-convolution itself.
+Zeiler, Krishnan, Taylor & Fergus, "Deconvolutional networks" (2010). ⟨conv(y, w), x⟩ = ⟨y, convᵀ(x, w)⟩: x is
+the gradient here and y the image, so forward is the kernel of that gradient and backward the convolution.
 """
 
-import numpy as np
-
 from ..geometry import pair
-from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, turned_once
-from .padding import pad
+from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, filters_fit, turned_once
 from .record import CONSTANT, Rule
+from .samples import normal
+from .shapes import pad
 from .windows import Windows
 
 
-def _geometry(x, w, b, stride, padding, output_padding, groups, dilation):
-    """Check that everything fits, and lay out the windows of the *output*: one for each pixel of x."""
-    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
-        raise ValueError(f"conv_transpose2d: groups is {groups!r}, wanted an int of at least 1")
-    if w.ndim != 4 or x.ndim != 4 or x.shape[1] != len(w) or len(w) % groups:
-        raise ValueError(f"conv_transpose2d: x of shape {x.shape} does not fit a weight of shape {w.shape} "
-                         f"in {groups} group(s); wanted (N, C, H, W) and (C, O/groups, kH, kW), C a "
-                         "multiple of groups")
-    o = w.shape[1] * groups
-    if b is not None and b.shape != (o,):
-        raise ValueError(f"conv_transpose2d: the bias has shape {b.shape}, wanted {(o,)} "
-                         f"for a weight of shape {w.shape} in {groups} group(s)")
-    stride = pair("conv_transpose2d", "stride", stride, 1)
-    padding = pair("conv_transpose2d", "padding", padding, 0)
-    dilation = pair("conv_transpose2d", "dilation", dilation, 1)
-    more = pair("conv_transpose2d", "output_padding", output_padding, 0)
+def _windows(x, w, b, stride, padding, output_padding, groups, dilation):
+    """The windows of the *output*, one for each pixel of x, once all is found to fit."""
+    op, pixels = "conv_transpose2d", x.shape[2:]
+    filters_fit(op, x, w, b, groups, transposed=True)
+    stride, dilation = pair(op, "stride", stride, 1), pair(op, "dilation", dilation, 1)
+    padding, more = pair(op, "padding", padding, 0), pair(op, "output_padding", output_padding, 0)
     if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
-        raise ValueError(f"conv_transpose2d: output_padding {more} must be smaller than the stride {stride} "
-                         f"or the dilation {dilation}")
+        raise ValueError(f"{op}: output_padding {more} must be smaller than the stride {stride} or the "
+                         f"dilation {dilation}")
     size = [(n - 1) * s - 2 * p + d * (k - 1) + m + 1 for n, s, p, d, k, m in
-            zip(x.shape[2:], stride, padding, dilation, w.shape[2:], more, strict=True)]
-    if min(*size, *x.shape[2:]) < 1:
-        raise ValueError(f"conv_transpose2d: an input of shape {x.shape} with padding {padding} gives an "
-                         f"image of {size[0]}×{size[1]}")
-    return Windows("conv_transpose2d", (len(x), o, *size), w.shape[2:], stride, padding, dilation)
+            zip(pixels, stride, padding, dilation, w.shape[2:], more, strict=True)]
+    if min(*size, *pixels) < 1:
+        raise ValueError(f"{op}: an input of shape {x.shape} with padding {padding} gives an image of "
+                         f"{size[0]}×{size[1]}")
+    return Windows(op, (len(x), w.shape[1] * groups, *size), w.shape[2:], stride, padding, dilation)
 
 
 def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    windows = _geometry(x, w, b, stride, padding, output_padding, groups, dilation)
-    how = {name: getattr(windows, name) for name in ("stride", "padding", "dilation")} | {"groups": groups}
+    windows = _windows(x, w, b, stride, padding, output_padding, groups, dilation)
+    how = windows.how | {"groups": groups}
     more = [out - n for out, n in zip(windows.out, x.shape[2:], strict=True)]
     y = conv2d_input_grad(_enlarged(x, more), w, size=windows.image[1:3], **how)
     return y if b is None else y + b[:, None, None], (x, w, how, more)
@@ -63,18 +51,12 @@ def _conv_transpose2d_vjp(g, saved, needs):
             needs[2] and channel_sums(g))
 
 
-def _samples(rng):
-    cases = (   # x, w, O, how
-        ((2, 2, 3, 3), (2, 3, 3, 3), 3, {"padding": 1}),
-        ((1, 2, 3, 2), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2), "output_padding": (1, 2)}),
-        ((1, 4, 2, 3), (4, 1, 2, 2), 2,
-         {"dilation": (3, 1), "groups": 2, "stride": 2, "output_padding": (2, 0)}),
-        ((2, 3, 2, 2), (3, 2, 1, 1), None, {}))
-    return [([rng.normal(size=x), rng.normal(size=w), o and rng.normal(size=o)], how)
-            for x, w, o, how in cases]
-
-
 conv_transpose2d = Rule(
     "conv_transpose2d", "y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
     "dx = Σ w[:, :, i, j]·(the g it met), dw[:, :, i, j] = Σ x·(the g it met), db = Σg",
-    _conv_transpose2d, _conv_transpose2d_vjp, samples=_samples, saves=(0, 1, CONSTANT, CONSTANT))
+    _conv_transpose2d, _conv_transpose2d_vjp, saves=(0, 1, CONSTANT, CONSTANT), samples=normal(
+        ((2, 2, 3, 3), (2, 3, 3, 3), (3,), {"padding": 1}),
+        ((1, 2, 3, 2), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2), "output_padding": (1, 2)}),
+        ((1, 4, 2, 3), (4, 1, 2, 2), (2,),
+         {"dilation": (3, 1), "groups": 2, "stride": 2, "output_padding": (2, 0)}),
+        ((2, 3, 2, 2), (3, 2, 1, 1), None, {})))

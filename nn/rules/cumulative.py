@@ -6,6 +6,7 @@ from . import shapes
 from .choices import only
 from .record import CONSTANT, Rule
 from .reductions import along, kept_shape
+from .samples import normal
 
 
 def _rows(x, dim):
@@ -16,11 +17,6 @@ def _rows(x, dim):
     kept = turned.shape[:x.ndim - len(axes)]
     rows = turned.reshape(*kept, int(np.prod(turned.shape[len(kept):])))
     return rows, (turned.shape, tuple(np.argsort(order)))
-
-
-def _prod(x, *, dim=None, keepdim=False):
-    y = np.multiply.reduce(x, axis=dim, keepdims=keepdim)
-    return y, (x, dim)
 
 
 def _prod_vjp(g, saved, needs):
@@ -54,9 +50,9 @@ def _samples(rng):
     return [*(([x], {"dim": dim, "keepdim": keepdim}) for dim, keepdim in ways), ([long], {"dim": 1})]
 
 
-prod = Rule(
-    "prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i", _prod, _prod_vjp, twin=_prod_twin,
-    samples=_samples, fresh=True)
+prod = Rule("prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i",
+    lambda x, *, dim=None, keepdim=False: (np.multiply.reduce(x, axis=dim, keepdims=keepdim), (x, dim)),
+    _prod_vjp, twin=_prod_twin, samples=_samples, fresh=True)
 
 
 def _cumsum_vjp(g, dims, needs):
@@ -74,10 +70,8 @@ def _cumsum(x, *, dim):
     return np.cumsum(x, axis=dim), (range(x.ndim)[dim],)
 
 
-cumsum = Rule(
-    "cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
-    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dim": dim}) for dim in (0, 1, -1)],
-    saves=CONSTANT, linear=True)
+cumsum = Rule("cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
+    samples=normal(*(((2, 3, 4), {"dim": dim}) for dim in (0, 1, -1))), saves=CONSTANT, linear=True)
 
 
 def _cumprod(x, *, dim):
@@ -110,7 +104,6 @@ def _cumprod_twin(x, *, dim):
     return y.movedim(0, dim).reshape(*x.shape)
 
 
-cumprod = Rule(
-    "cumprod", "y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod, _cumprod_vjp,
-    twin=_cumprod_twin, fresh=True,
+cumprod = Rule("cumprod", "y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod,
+    _cumprod_vjp, twin=_cumprod_twin, fresh=True,
     samples=lambda rng: [(x, {"dim": dim}) for x, _ in _samples(rng)[:1] for dim in (0, 1, -1)])

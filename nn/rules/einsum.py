@@ -9,6 +9,7 @@ import numpy as np
 
 from .choices import only
 from .record import CONSTANT, INPUTS, Rule
+from .samples import normal
 
 
 def _parse(equation, shapes):
@@ -148,17 +149,13 @@ def _diagonal(dx, term, shape):
     return only(dx, on)
 
 
-def _samples(rng):
-    cases = (("ij,jk->ik", (2, 3), (3, 4)), ("bij,bjk->bki", (2, 2, 3), (2, 3, 2)), ("ij->ji", (2, 3)),
-             ("ij->", (2, 3)), ("ii->i", (3, 3)), ("iij,j", (2, 2, 3), (3,)),
-             ("i,j,k->kji", (2,), (3,), (2,)),
-             ("...ij,...jk->...ik", (2, 1, 2, 3), (3, 3, 2)), ("ij,ij->j", (1, 3), (2, 3)),
-             ("ba,cb", (2, 3), (4, 2)), ("ij,jk,kl->l", (2, 3), (3, 2), (2, 2)))
-    return [([rng.normal(size=shape) for shape in shapes], {"equation": equation})
-            for equation, *shapes in cases]
-
+_SAMPLES = (
+    ("ij,jk->ik", (2, 3), (3, 4)), ("bij,bjk->bki", (2, 2, 3), (2, 3, 2)), ("ij->ji", (2, 3)),
+    ("ij->", (2, 3)), ("ii->i", (3, 3)), ("iij,j", (2, 2, 3), (3,)), ("i,j,k->kji", (2,), (3,), (2,)),
+    ("...ij,...jk->...ik", (2, 1, 2, 3), (3, 3, 2)), ("ij,ij->j", (1, 3), (2, 3)),
+    ("ba,cb", (2, 3), (4, 2)), ("ij,jk,kl->l", (2, 3), (3, 2), (2, 2)))
 
 einsum = Rule(
     "einsum", "y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ",
-    _einsum, _einsum_vjp, jvp=_einsum_jvp, samples=_samples,
-    saves=(CONSTANT, INPUTS))
+    _einsum, _einsum_vjp, jvp=_einsum_jvp, saves=(CONSTANT, INPUTS),
+    samples=normal(*((*shapes, {"equation": equation}) for equation, *shapes in _SAMPLES)))

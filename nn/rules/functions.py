@@ -7,19 +7,19 @@ import numpy as np
 from .. import kernels
 from .choices import without
 from .record import CONSTANT, OUTPUT, Rule
+from .samples import positive, signed
 
 
-def signed(rng):
-    """Numbers of both signs, none near 0."""
-    x = rng.uniform(0.1, 2, (3, 4))
-    return [([np.where(rng.random(x.shape) < 0.5, x, -x)], {}), ([rng.uniform(0.5, 2, ())], {})]
+def of_output(name, formula, f, slope, *, samples=signed, **more):
+    """The rule of y = f(x), whose gradient slope(g, y) is best computed from y."""
+    return Rule(name, formula, lambda x: (y := f(x), (y,)), lambda g, saved, needs: (slope(g, saved[0]),),
+                samples=samples, saves=(OUTPUT,), fresh=True, symmetric=True, method=True, **more)
 
 
-tanh = Rule(
-    "tanh", "y = tanh x;  dx = g·(1 − y²)",
-    lambda x: (y := np.tanh(x), (y,)),
-    lambda g, saved, needs: (g * (1 - saved[0] * saved[0]),),
-    samples=signed, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
+def of_input(name, formula, f, slope, *, samples=signed, saves=(0,), **more):
+    """The rule of y = f(x) with the gradient slope(g, x)."""
+    return Rule(name, formula, lambda x: (f(x), (x,)), lambda g, saved, needs: (slope(g, saved[0]),),
+                samples=samples, saves=saves, fresh=True, symmetric=True, method=True, **more)
 
 
 def logistic(x):
@@ -29,31 +29,18 @@ def logistic(x):
     return (1 - left + left * e) / (1 + e)
 
 
-sigmoid = Rule(
-    "sigmoid", "y = 1/(1 + e⁻ˣ);  dx = g·y·(1 − y)",
-    lambda x: (y := logistic(np.asarray(x)), (y,)),
-    lambda g, saved, needs: (g * saved[0] * (1 - saved[0]),),
-    twin=lambda x: 1 / (1 + (-x).exp()),
-    samples=signed, saves=(OUTPUT,), fresh=True, symmetric=True, method=True)
-
-logsigmoid = Rule(
+exp = of_output("exp", "y = eˣ;  dx = g·y", np.exp, lambda g, y: g * y, samples=positive)
+log = of_input("log", "y = log x;  dx = g/x", np.log, lambda g, x: g / x, samples=positive)
+sqrt = of_output("sqrt", "y = √x;  dx = g/2y", np.sqrt, lambda g, y: g / (2 * y), samples=positive)
+sin = of_input("sin", "y = sin x;  dx = g·cos x", np.sin, lambda g, x: g * np.cos(x))
+cos = of_input("cos", "y = cos x;  dx = −g·sin x", np.cos, lambda g, x: -g * np.sin(x))
+tanh = of_output("tanh", "y = tanh x;  dx = g·(1 − y²)", np.tanh, lambda g, y: g * (1 - y * y))
+sigmoid = of_output("sigmoid", "y = 1/(1 + e⁻ˣ);  dx = g·y·(1 − y)", lambda x: logistic(np.asarray(x)),
+                    lambda g, y: g * y * (1 - y), twin=lambda x: 1 / (1 + (-x).exp()))
+logsigmoid = of_input(
     "logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)",
-    lambda x: (np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), (x,)),
-    lambda g, saved, needs: (g * logistic(-saved[0]),),
-    twin=lambda x: x.sigmoid().log(),
-    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
-
-sin = Rule(
-    "sin", "y = sin x;  dx = g·cos x",
-    lambda x: (np.sin(x), (x,)),
-    lambda g, saved, needs: (g * np.cos(saved[0]),),
-    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
-
-cos = Rule(
-    "cos", "y = cos x;  dx = −g·sin x",
-    lambda x: (np.cos(x), (x,)),
-    lambda g, saved, needs: (-g * np.sin(saved[0]),),
-    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
+    lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), lambda g, x: g * logistic(-x),
+    twin=lambda x: x.sigmoid().log())
 
 
 def of_each(kernel, x):
@@ -63,15 +50,12 @@ def of_each(kernel, x):
     return kernel(x), (x,)
 
 
-# erf x = 2/√π ∫₀ˣ e^(−t²) dt, the error function.
-erf = Rule(
-    "erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)",
-    lambda x: of_each(kernels.erf, x),
-    lambda g, saved, needs: (g * np.exp(-saved[0] * saved[0]) * (2 / math.pi ** 0.5),),
-    samples=signed, saves=(0,), fresh=True, symmetric=True, method=True)
+# The error function.
+erf = Rule("erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)", lambda x: of_each(kernels.erf, x),
+    lambda g, saved, needs: (g * np.exp(-saved[0] * saved[0]) * (2 / math.pi ** 0.5),), samples=signed,
+    saves=(0,), fresh=True, symmetric=True, method=True)
 
-sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True,
-            method=True)
+sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True, method=True)
 
 
 def times_sign(g, x):
@@ -81,8 +65,4 @@ def times_sign(g, x):
 
 
 # At 0, where the derivative does not exist, the subgradient 0.
-abs = Rule(
-    "abs", "y = |x|;  dx = g·sign x",
-    lambda x: (np.abs(x), (x,)),
-    lambda g, saved, needs: (times_sign(g, saved[0]),),
-    samples=signed, saves=CONSTANT, fresh=True, symmetric=True, exact=True, method=True)
+abs = of_input("abs", "y = |x|;  dx = g·sign x", np.abs, times_sign, saves=CONSTANT, exact=True)

@@ -2,16 +2,15 @@
 
 import numpy as np
 
+from .checks import integers
 from .choices import without
-from .padding import pad
 from .record import CONSTANT, Rule
-from .shapes import index_grad
+from .shapes import index_grad, pad
 
 
 def _grid(op, x, index, dim):
     """The index of each entry of y in x: its own place, but `index` along dim."""
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"{op}: the index is {index.dtype}, wanted integers")
+    integers(op, "the index is", index)
     dim = range(x.ndim)[dim]
     fits = x.ndim == index.ndim and all(
         have <= n for axis, (have, n) in enumerate(zip(index.shape, x.shape, strict=True)) if axis != dim)
@@ -31,11 +30,6 @@ def _gather(x, index, *, dim):
     return x[grid], (x.shape, *grid)
 
 
-def _gather_vjp(g, saved, needs):
-    shape, *grid = saved
-    return index_grad(g, shape=shape, index=tuple(grid)), None
-
-
 def _gather_samples(rng):
     return [([rng.normal(size=(3, 4)), rng.integers(0, (3, 4)[dim], shape)], {"dim": dim})
             for dim, shape in ((0, (5, 4)), (1, (2, 3)), (-1, (3, 6)))]
@@ -43,7 +37,7 @@ def _gather_samples(rng):
 
 gather = Rule(
     "gather", "y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
-    _gather, _gather_vjp,
+    _gather, lambda g, saved, needs: (index_grad(g, shape=saved[0], index=tuple(saved[1:])), None),
     samples=_gather_samples, saves=CONSTANT, fresh=True, exact=True)
 
 
@@ -63,8 +57,7 @@ def _scatter_add_vjp(g, saved, needs):
     grid, part, shape = saved
     picked = g[grid]
     if picked.shape != shape:  # entries that the index leaves out have gradient 0
-        widths = [(0, n - have.stop) for n, have in zip(shape, part, strict=True)]
-        picked = pad(picked, widths=widths)
+        picked = pad(picked, widths=[(0, n - have.stop) for n, have in zip(shape, part, strict=True)])
     return g, None, picked
 
 
@@ -76,8 +69,7 @@ scatter_add = Rule(
 
 
 def _embedding(w, indices, *, padding_idx=None):
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"embedding: the indices are {indices.dtype}, wanted integers")
+    integers("embedding", "the indices are", indices)
     if w.ndim != 2:
         raise ValueError(f"embedding: the weight has shape {w.shape}, wanted (rows, width)")
     if indices.size and not 0 <= indices.min() <= indices.max() < len(w):
@@ -116,17 +108,12 @@ embedding_grad = Rule(
                          for (_, i), how in _embedding_samples(rng)])
 
 
-def _embedding_vjp(g, saved, needs):
-    rows, indices, padding_idx = saved
-    return embedding_grad(g, indices, rows=rows, padding_idx=padding_idx), None
-
-
 def _embedding_samples(rng):
     return [([rng.normal(size=(5, 3)), rng.integers(0, 5, shape)], how)
             for shape, how in (((4,), {}), ((2, 6), {"padding_idx": -2}), ((), {}))]
 
 
-embedding = Rule(
-    "embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding, _embedding_vjp,
+embedding = Rule("embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding,
+    lambda g, saved, needs: (embedding_grad(g, saved[1], rows=saved[0], padding_idx=saved[2]), None),
     jvp=lambda t, i, saved, out, **attrs: _learning_rows(t, saved), saves=CONSTANT,
     fresh=True, exact=True, samples=lambda rng: [(x, {}) for x, _ in _embedding_samples(rng)])

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..kernels import matmul as product
 from .record import Rule
+from .samples import normal
 
 
 def column_sums(rows):
@@ -28,23 +29,16 @@ def _matmul_vjp(g, saved, needs):
     row, column = a.ndim == 1, b.ndim == 1
     if column:  # NumPy takes a 1-D b as a column, and drops that axis from the result
         b, g = b[:, None], g[..., None]
-    if row:       # and a 1-D a as a row; the walk sums the axis of length 1 away again
+    if row:  # and a 1-D a as a row; the walk sums the axis of length 1 away again
         a, g = a[None], g[..., None, :]
     db = needs[1] and a.mT @ g
     return needs[0] and g @ b.mT, db[..., 0] if needs[1] and column else db
 
 
-def _matmul_samples(rng):
-    shapes = (((2, 3), (3, 4)), ((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((2, 2, 3), (3, 2)),
-              ((3,), (2, 3, 2)), ((2, 1, 2, 3), (2, 3, 2)), ((2, 2, 3), (3,)))
-    return [([rng.normal(size=a), rng.normal(size=b)], {}) for a, b in shapes]
-
-
-matmul = Rule(
-    "matmul", "y = a·b;  da = g·bᵀ, db = aᵀ·g",
-    _matmul, _matmul_vjp,
-    samples=_matmul_samples, saves=(0, 1), fresh=True,
-    jvp=lambda t, i, saved, out: saved[0] @ t if i else t @ saved[1])
+matmul = Rule("matmul", "y = a·b;  da = g·bᵀ, db = aᵀ·g", _matmul, _matmul_vjp, saves=(0, 1), fresh=True,
+    jvp=lambda t, i, saved, out: saved[0] @ t if i else t @ saved[1], samples=normal(
+        ((2, 3), (3, 4), {}), ((3,), (3,), {}), ((3,), (3, 4), {}), ((2, 3), (3,), {}), ((2, 2, 3), (3,), {}),
+        ((3,), (2, 3, 2), {}), ((2, 2, 3), (3, 2), {}), ((2, 1, 2, 3), (2, 3, 2), {})))
 
 
 def _linear(x, w, b):
@@ -52,8 +46,8 @@ def _linear(x, w, b):
         raise ValueError(f"linear: x of shape {x.shape} does not fit a weight of shape {w.shape}; "
                          "wanted (..., in) and (out, in)")
     if b is not None and b.shape != w.shape[:1]:
-        raise ValueError(f"linear: the bias has shape {b.shape}, wanted {w.shape[:1]} "
-                         f"for a weight of shape {w.shape}")
+        raise ValueError(f"linear: the bias has shape {b.shape}, wanted {w.shape[:1]} for a weight of shape "
+                         f"{w.shape}")
     y = product(x, w.T)
     if b is not None:
         y += b
@@ -69,18 +63,7 @@ def _linear_vjp(g, saved, needs):
             needs[2] and column_sums(rows))
 
 
-def _linear_jvp(t, i, saved, out):
-    x, w = saved
-    return t @ w.T if i == 0 else x @ t.T if i == 1 else t
-
-
-def _linear_samples(rng):
-    shapes = (5, 3), (3,), (2, 2, 3)
-    some = [([rng.normal(size=x), rng.normal(size=(4, 3)), rng.normal(size=4)], {}) for x in shapes]
-    return [*some, ([rng.normal(size=(5, 3)), rng.normal(size=(4, 3)), None], {})]
-
-
-linear = Rule(
-    "linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
-    twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b,
-    samples=_linear_samples, saves=(0, 1), fresh=True, jvp=_linear_jvp)
+linear = Rule("linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
+    twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b, saves=(0, 1), fresh=True,
+    jvp=lambda t, i, saved, out: t @ saved[1].T if i == 0 else saved[0] @ t.T if i == 1 else t,
+    samples=normal(*((x, (4, 3), (4,), {}) for x in ((5, 3), (3,), (2, 2, 3))), ((5, 3), (4, 3), None, {})))

@@ -3,27 +3,19 @@
 import numpy as np
 
 from .. import kernels
+from .checks import classes_fit
 from .functions import logistic, times_sign
 from .record import CONSTANT, DERIVED, Rule
+from .samples import normal
 
 
 def _cross_entropy(logits, classes):
     if logits.ndim != 2 or classes.shape != logits.shape[:1]:
         raise ValueError(f"cross_entropy: logits of shape {logits.shape} do not fit classes of shape "
                          f"{classes.shape}; wanted (N, C) and (N,)")
-    if classes.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: classes are {classes.dtype}, wanted integers")
-    n, c = logits.shape
-    if n and not 0 <= classes.min() <= classes.max() < c:
-        raise ValueError(f"cross_entropy: classes from {classes.min()} to {classes.max()} came, "
-                         f"but logits of shape {logits.shape} know 0 to {c - 1}")
+    classes_fit("cross_entropy", classes, logits)
     losses, p = kernels.softmax_cross_entropy(logits, classes)
     return losses, (p, classes.copy())  # a copy: they may be written to before backward
-
-
-def _cross_entropy_vjp(g, saved, needs):
-    p, classes = saved
-    return kernels.softmax_cross_entropy_grad(g, p, classes), None
 
 
 def _cross_entropy_jvp(t, i, saved, out):
@@ -38,46 +30,27 @@ def _cross_entropy_twin(logits, classes):
     return -log_p[np.arange(len(classes)), classes]
 
 
-cross_entropy = Rule(
-    "cross_entropy", "y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
-    _cross_entropy, _cross_entropy_vjp, jvp=_cross_entropy_jvp, twin=_cross_entropy_twin,
+cross_entropy = Rule("cross_entropy", "y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
+    _cross_entropy, lambda g, saved, needs: (kernels.softmax_cross_entropy_grad(g, *saved), None),
+    jvp=_cross_entropy_jvp, twin=_cross_entropy_twin,
     samples=lambda rng: [([rng.normal(size=(4, 5)) * 3, np.array([0, 4, 2, 2])], {})], fresh=True)
 
 
-def _mse(a, b):
-    if a.shape != b.shape:  # broadcasting would compare every prediction with every target
-        raise ValueError(f"mse: the input has shape {a.shape} and the target {b.shape}; they must be equal")
-    d = a - b
-    return d * d, (d,)
-
-
-def _mse_vjp(g, saved, needs):
-    da = 2 * g * saved[0]
-    return da, -da
-
-
-mse = Rule(
-    "mse", "y = (a − b)²;  da = 2g(a − b), db = −da", _mse, _mse_vjp,
-    twin=lambda a, b: (a - b) ** 2, saves=(DERIVED,), derive=lambda a, b: (a - b,),
-    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})], fresh=True,
-    symmetric=True)
-
-
 def _same(op, a, b):
-    if np.shape(a) != np.shape(b):  # broadcasting would compare every prediction with every target
-        raise ValueError(f"{op}: the input has shape {np.shape(a)} and the target {np.shape(b)}; they must "
-                         f"be equal")
+    a, b = getattr(a, "shape", ()), getattr(b, "shape", ())
+    if a != b:  # broadcasting would compare every prediction with every target
+        raise ValueError(f"{op}: the input has shape {a} and the target {b}; they must be equal")
 
 
-def _l1(a, b):
-    _same("l1", a, b)
-    return np.abs(a - b), (a, b)
+def _difference(op, a, b):
+    _same(op, a, b)
+    return a - b
 
 
-def _l1_vjp(g, saved, needs):
-    a, b = saved
-    da = times_sign(g, a - b)
-    return da, -da
+mse = Rule("mse", "y = (a − b)²;  da = 2g(a − b), db = −da",
+    lambda a, b: ((d := _difference("mse", a, b)) * d, (d,)),
+    lambda g, saved, needs: (da := 2 * g * saved[0], -da), twin=lambda a, b: (a - b) ** 2, saves=(DERIVED,),
+    derive=lambda a, b: (a - b,), samples=normal(((3, 4), (3, 4), {})), fresh=True, symmetric=True)
 
 
 def _apart(rng):
@@ -86,22 +59,16 @@ def _apart(rng):
     return b + rng.choice([-1.0, 1.0], (3, 4)) * np.where(rng.random((3, 4)) < 0.5, d, d + 1.0), b
 
 
-l1 = Rule(
-    "l1", "y = |a − b|;  da = g·sign(a − b), db = −da", _l1, _l1_vjp,
-    twin=lambda a, b: (a - b).abs(),
+l1 = Rule("l1", "y = |a − b|;  da = g·sign(a − b), db = −da",
+    lambda a, b: (np.abs(d := _difference("l1", a, b)), (d,)),
+    lambda g, saved, needs: (da := times_sign(g, saved[0]), -da), twin=lambda a, b: (a - b).abs(),
     samples=lambda rng: [(list(_apart(rng)), {})], saves=CONSTANT, fresh=True, symmetric=True)
 
 
 def _huber(a, b, *, delta=1.0):
-    _same("huber", a, b)
-    d = a - b
+    d = _difference("huber", a, b)
     cut = np.minimum(np.maximum(d, -delta), delta)
     return cut * (d - 0.5 * cut), (cut,)
-
-
-def _huber_vjp(g, saved, needs):
-    da = g * saved[0]
-    return da, -da
 
 
 def _huber_twin(a, b, *, delta=1.0):
@@ -112,10 +79,9 @@ def _huber_twin(a, b, *, delta=1.0):
 # Huber, "Robust estimation of a location parameter" (1964).
 huber = Rule(
     "huber", "y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
-    _huber, _huber_vjp, twin=_huber_twin,
-    samples=lambda rng: [(list(_apart(rng)), {}), (list(_apart(rng)), {"delta": 1.05})],
-    saves=(DERIVED,), derive=lambda a, b, *, delta=1.0: ((a - b).clamp(-delta, delta),),
-    fresh=True, symmetric=True)
+    _huber, lambda g, saved, needs: (da := g * saved[0], -da), twin=_huber_twin,
+    samples=lambda rng: [(list(_apart(rng)), {}), (list(_apart(rng)), {"delta": 1.05})], saves=(DERIVED,),
+    derive=lambda a, b, *, delta=1.0: ((a - b).clamp(-delta, delta),), fresh=True, symmetric=True)
 
 
 def _kl(x, t, *, log_target=False):
@@ -136,10 +102,6 @@ def _kl_vjp(g, saved, needs):
         return -g * t, needs[1] and g * (np.log(t) + 1 - x)
 
 
-def _kl_twin(x, t, *, log_target=False):
-    return t.exp() * (t - x) if log_target else t * (t.log() - x)
-
-
 def _kl_samples(rng):
     p, q = rng.uniform(0.1, 1, (2, 3, 4))
     return [([np.log(q), p], {}), ([np.log(q), np.log(p)], {"log_target": True})]
@@ -148,7 +110,8 @@ def _kl_samples(rng):
 # Kullback & Leibler, "On information and sufficiency" (1951).
 kl_div = Rule(
     "kl_div", "y = t·(log t − x), or eᵗ·(t − x) of a log target;  dx = −g·t, dt = g·(log t + 1 − x), "
-    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp, twin=_kl_twin, samples=_kl_samples,
+    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp, samples=_kl_samples,
+    twin=lambda x, t, *, log_target=False: t.exp() * (t - x) if log_target else t * (t.log() - x),
     saves=(0, 1, CONSTANT), fresh=True, symmetric=True)
 
 
@@ -178,8 +141,7 @@ def _bce_samples(rng):
     return [([x, t, None], {}), ([x, t, rng.uniform(0.5, 3, 4)], {})]
 
 
-binary_cross_entropy_with_logits = Rule(
-    "binary_cross_entropy_with_logits", "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  "
-    "dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
+binary_cross_entropy_with_logits = Rule("binary_cross_entropy_with_logits",
+    "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  " "dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
     _bce, _bce_vjp, twin=_bce_twin, samples=_bce_samples, saves=(0, 1, 2, DERIVED, DERIVED),
     derive=lambda x, t, pos_weight: (-x.logsigmoid(), x.sigmoid()), fresh=True, symmetric=True)

@@ -14,17 +14,7 @@ def _argsort(x, *, dim=-1, descending=False):
 
 
 argsort = Rule("argsort", "y = the places of the entries in the order of their size: no gradient", _argsort)
-
-
-def _argmax(x, *, dim=None, keepdim=False):
-    return np.argmax(x, axis=dim, keepdims=keepdim), None
-
-
-argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", _argmax, exact=True)
-
-
-def _argmin(x, *, dim=None, keepdim=False):
-    return np.argmin(x, axis=dim, keepdims=keepdim), None
-
-
-argmin = Rule("argmin", "y = the first i at which xᵢ is least: no gradient", _argmin, exact=True)
+argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", exact=True,
+    forward=lambda x, *, dim=None, keepdim=False: (np.argmax(x, axis=dim, keepdims=keepdim), None))
+argmin = Rule("argmin", "y = the first i at which xᵢ is least: no gradient", exact=True,
+    forward=lambda x, *, dim=None, keepdim=False: (np.argmin(x, axis=dim, keepdims=keepdim), None))

@@ -5,20 +5,27 @@ import numpy as np
 from .. import kernels
 from ..geometry import pair
 from ..kernels import channels_last
+from .checks import floats
 from .choices import only
 from .record import CONSTANT, Rule
 from .windows import Windows
 
 
+def settings(op, x, kernel_size, padding):
+    """kernel and padding as pairs, once they and the images are found to fit."""
+    if x.ndim != 4:
+        raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")
+    floats(op, x)
+    kernel, padding = pair(op, "kernel_size", kernel_size, 1), pair(op, "padding", padding, 0)
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        raise ValueError(f"{op}: padding {padding} is more than half of the kernel {kernel}, so a window "
+                         "could lie wholly outside the image")
+    return kernel, padding
+
+
 def _windows(op, x, kernel_size, stride, padding):
-    kernel = pair(op, "kernel_size", kernel_size, 1)
-    windows = Windows(op, x.shape, kernel, kernel if stride is None else stride, padding)
-    if any(2 * p > k for p, k in zip(windows.padding, kernel, strict=True)):
-        raise ValueError(f"{op}: padding {windows.padding} is more than half of the kernel {kernel}, "
-                         "so a window could lie wholly outside the image")
-    if x.dtype.kind != "f":
-        raise TypeError(f"{op}: the input is {x.dtype}; convert it to a floating-point dtype first")
-    return windows
+    kernel, padding = settings(op, x, kernel_size, padding)
+    return Windows(op, x.shape, kernel, kernel if stride is None else stride, padding)
 
 
 def _how(windows):
@@ -60,11 +67,8 @@ max_pool2d = Rule(
 
 def _winner_samples(rng, of_output=False):
     """Images, or of_output their pooled ones, and the winners of their windows (N, H', W', C)."""
-    found = []
-    for (x,), how in _max_samples(rng):
-        y, (winner, windows) = _max_pool2d(x, **how)
-        found.append(([y if of_output else x, winner], {"windows": windows}))
-    return found
+    pooled = [(x, *_max_pool2d(x, **how)) for (x,), how in _max_samples(rng)]
+    return [([y if of_output else x, winner], {"windows": windows}) for x, y, (winner, windows) in pooled]
 
 
 max_pool2d_grad = Rule(
@@ -73,9 +77,8 @@ max_pool2d_grad = Rule(
     jvp=lambda t, i, saved, out, **how: max_pool2d_grad(t, saved[0], **how), saves=CONSTANT,
     samples=lambda rng: _winner_samples(rng, of_output=True), fresh=True)
 
-max_pool2d_at = Rule(
-    "max_pool2d_at", "y = x at the winner of each window;  dx = zeros, with g added there", _at_winner,
-    lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]), None),
+max_pool2d_at = Rule("max_pool2d_at", "y = x at the winner of each window;  dx = zeros, with g added there",
+    _at_winner, lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]), None),
     jvp=lambda t, i, saved, out, **how: max_pool2d_at(t, saved[0], **how), saves=CONSTANT,
     samples=_winner_samples, fresh=True, exact=True)
 
@@ -95,9 +98,10 @@ avg_pool2d = Rule(
     _avg_pool2d, lambda g, saved, needs: (avg_pool2d_grad(g, windows=saved[0]),), samples=_max_samples,
     saves=CONSTANT, fresh=True, linear=True)
 
+
 def _avg_pool2d_grad_vjp(v, saved, needs):
-    kernel, stride, padding = _how(saved[0])
-    return (avg_pool2d(v, kernel_size=kernel, stride=stride, padding=padding),)
+    (at,) = saved
+    return (avg_pool2d(v, kernel_size=at.kernel, stride=at.stride, padding=at.padding),)
 
 
 avg_pool2d_grad = Rule(

@@ -24,26 +24,26 @@ class Rule:
     """One operation y = f(x₁, …, xₙ) and how derivatives pass through it, backwards and forwards.
 
     forward(*arrays, **attrs) -> (y, saved): saved is a flat tuple of what vjp needs, or None.
-    vjp(g, saved, needs) -> one gradient per input, given g = ∂L/∂y; it writes neither to g nor to
-        saved. Where needs[i] is false the i-th may be anything; None and False mean no gradient. Broadcasting
-        is not undone here: a gradient may have the shape of g, and where it is constant along an axis
-        length 1 there (or be a scalar): the walk sums and repeats. No vjp: not differentiable.
+    vjp(g, saved, needs) -> one gradient per input, given g = ∂L/∂y; it writes neither to g nor to saved.
+        Where needs[i] is false the i-th may be anything; None and False mean no gradient. Broadcasting is not
+        undone here: a gradient may have the shape of g, and length 1 along an axis where it is constant (or
+        be a scalar): the walk sums and repeats. No vjp: not differentiable.
     formula: y and the gradients, as on a blackboard; dx stands for ∂L/∂x.
     samples(rng) -> list of (arrays, attrs), float64 and away from kinks: what gradcheck runs.
     exact: the numbers of y are some of those of the inputs, perhaps negated, or truth values or places: right
         in any dtype, so that float16 goes in as it is. Any other rule gets it as float32 (nn/half.py).
-    twin(*tensors, **attrs): the same function composed of simpler operations: the specification of
-        a fused rule, and what it is tested against.
-    surrogate(*arrays, **attrs) -> function of the arrays: for a rule whose vjp is not its true
-        derivative (straight-through estimators), the smooth function whose derivative it is.
-    axes(shapes, attrs) -> for each input a tuple: for each of its axes the axis of y that it becomes, so that
-        entry i of y along the one comes from entry i of the input along the other alone; or None.
-        shapes: of the inputs. Without `axes` nothing is known.
+    twin(*tensors, **attrs): the same function composed of simpler operations: the specification of a fused
+        rule, and what it is tested against.
+    surrogate(*arrays, **attrs) -> function of the arrays: for a rule whose vjp is not its true derivative
+        (straight-through estimators), the smooth function whose derivative it is.
+    axes(shapes, attrs) -> for each input (shapes are theirs) and each of its axes the axis of y that it
+        becomes, so that entry i of y along the one comes from entry i of the input along the other alone; or
+        None. Without `axes` nothing is known.
     method: whether Tensor has a method of this name: x.name(*others, **attrs).
 
     On arrays alone:
-    fresh: vjp returns new arrays only, never g, something saved, a view of them or one array twice,
-        so that the walk may keep them and add into them.
+    fresh: vjp returns new arrays only, never g, something saved, a view of them or one array twice, so that
+        the walk may keep them and add into them.
     overwrites: vjp(g, saved, needs, overwrite_g=True) gives the same, and may write it into the memory of g;
         the walk calls it so where nothing else holds g.
 
@@ -59,8 +59,8 @@ class Rule:
     Forward mode (nn.jvp) needs ∂y/∂xᵢ·t for a tangent t of the i-th input; it adds up over i and repeats
     along axes of length 1. The first of these that a rule has is taken:
     jvp(t, i, saved, out, **attrs) -> that product; `out` is the shape of y.
-    symmetric: each ∂y/∂xᵢ is its own transpose, as that of any elementwise function (a diagonal
-        matrix) and of softmax; then the jvp is the vjp of the same lines.
+    symmetric: each ∂y/∂xᵢ is its own transpose, as that of any elementwise function (a diagonal matrix) and
+        of softmax; then the jvp is the vjp of the same lines.
     linear: y is linear in its one input; then the jvp is forward(t, **attrs). (max(x, 0) is not.)
     None of them: the vjp on Tensors, transposed (nn/forward_mode.py); or the twin, as above.
 
@@ -78,25 +78,11 @@ class Rule:
                  jvp: Callable | None = None, symmetric: bool = False, linear: bool = False,
                  surrogate: Callable | None = None, axes: Callable | None = None, method: bool = False,
                  fresh: bool = False, overwrites: bool = False, exact: bool = False) -> None:
-        self.name = name
-        self.formula = formula
-        self.forward = forward
-        self.vjp = vjp
-        self.samples = samples
-        self.saves = saves
-        self.derive = derive
-        self.twin = twin
-        self.restored = restored
-        self.double = double
-        self.jvp = jvp
-        self.symmetric = symmetric
-        self.linear = linear
-        self.surrogate = surrogate
-        self.axes = axes
-        self.method = method
-        self.fresh = fresh
-        self.overwrites = overwrites
-        self.exact = exact
+        self.name, self.formula, self.forward, self.vjp = name, formula, forward, vjp
+        self.samples, self.surrogate, self.axes, self.method = samples, surrogate, axes, method
+        self.saves, self.derive, self.twin, self.restored, self.double = saves, derive, twin, restored, double
+        self.jvp, self.symmetric, self.linear = jvp, symmetric, linear
+        self.fresh, self.overwrites, self.exact = fresh, overwrites, exact
         self._check()
         self.by_twin = twin is not None and saves is None and double is None  # at second order
         self.keeps_inputs = derive is not None or (self.by_twin and restored is None)

@@ -1,11 +1,12 @@
-"""Sums, means, variances and extremes. `dim` is an int, a tuple of ints, or None for all axes."""
+"""Sums, means, variances, extremes and norms. `dim` is an int, a tuple of ints, or None for all axes."""
 
 import math
 
 import numpy as np
 
+from .checks import floats
 from .choices import only, without
-from .record import CONSTANT, Rule
+from .record import CONSTANT, OUTPUT, Rule
 
 
 def kept_shape(shape, dim):
@@ -28,8 +29,7 @@ def mean_of(x, dims):
 
 def _count(x, total, dim, name):
     """How many numbers went into each entry of `total`."""
-    if x.dtype.kind != "f":
-        raise TypeError(f"{name}: the input is {x.dtype}; convert it to a floating-point dtype first")
+    floats(name, x)
     if x.size:
         return x.size // total.size
     axes = range(x.ndim) if dim is None else dim if isinstance(dim, tuple) else (dim,)
@@ -45,14 +45,10 @@ def _samples(rng, **more):
     return [([x], {"dim": dim, "keepdim": keepdim, **more}) for dim, keepdim in ways]
 
 
-def _sum(x, *, dim=None, keepdim=False):
-    return np.add.reduce(x, axis=dim, keepdims=keepdim), kept_shape(x.shape, dim)
-
-
 sum = Rule(
-    "sum", "y = Σxᵢ;  dxᵢ = g", _sum,
-    lambda g, kept, needs: (along(g, kept),),
-    samples=_samples, saves=CONSTANT, linear=True)
+    "sum", "y = Σxᵢ;  dxᵢ = g", lambda x, *, dim=None, keepdim=False: (
+        np.add.reduce(x, axis=dim, keepdims=keepdim), kept_shape(x.shape, dim)),
+    lambda g, kept, needs: (along(g, kept),), samples=_samples, saves=CONSTANT, linear=True)
 
 
 def _mean(x, *, dim=None, keepdim=False):
@@ -61,17 +57,15 @@ def _mean(x, *, dim=None, keepdim=False):
     return total / n, (n, *kept_shape(x.shape, dim))
 
 
-mean = Rule(
-    "mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
-    lambda g, saved, needs: (along(g, saved[1:]) / saved[0],),
-    samples=_samples, saves=CONSTANT, linear=True)
+mean = Rule("mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
+    lambda g, saved, needs: (along(g, saved[1:]) / saved[0],), samples=_samples, saves=CONSTANT, linear=True)
 
 
-def _var(x, *, dim=None, correction=1, keepdim=False):
+def _var(name, x, dim, correction, keepdim):
     total = np.add.reduce(x, axis=dim, keepdims=True)
-    n = _count(x, total, dim, "var")
+    n = _count(x, total, dim, name)
     if n <= correction:
-        raise ValueError(f"var: {n} values and a correction of {correction} leave no degree of freedom")
+        raise ValueError(f"{name}: {n} values and a correction of {correction} leave no degree of freedom")
     centred = x - total / n
     y = np.add.reduce(centred * centred, axis=dim, keepdims=keepdim) / (n - correction)
     return y, (centred, n - correction, *kept_shape(x.shape, dim))
@@ -82,21 +76,14 @@ def _var_twin(x, *, dim=None, correction=1, keepdim=False):
     return total / (x.size // (total.size or 1) - correction)
 
 
-def _var_vjp(g, saved, needs):
-    centred, freedom, *kept = saved
-    return (along(g, kept) * (2 / freedom) * centred,)
-
-
-var = Rule(
-    "var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)", _var, _var_vjp, twin=_var_twin,
+var = Rule("var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)",
+    lambda x, *, dim=None, correction=1, keepdim=False: _var("var", x, dim, correction, keepdim),
+    lambda g, saved, needs: (along(g, saved[2:]) * (2 / saved[1]) * saved[0],), twin=_var_twin,
     samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
 
 
 def _std(x, *, dim=None, correction=1, keepdim=False):
-    try:
-        y, saved = var.forward(x, dim=dim, correction=correction, keepdim=keepdim)
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("var:", "std:", 1)) from None
+    y, saved = _var("std", x, dim, correction, keepdim)
     y = np.sqrt(y)
     return y, (y, *saved)
 
@@ -113,9 +100,7 @@ def _std_twin(x, *, dim=None, correction=1, keepdim=False):
     return (var + (var == 0)).sqrt().where(var != 0, 0)  # √0 has no derivative; 0, as above
 
 
-std = Rule(
-    "std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp,
-    twin=_std_twin,
+std = Rule("std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp, twin=_std_twin,
     samples=var.samples, fresh=True)
 
 
@@ -154,3 +139,51 @@ any = Rule("any", "y = whether any entry is not 0: no gradient",
            lambda x, *, dim=None, keepdim=False: (np.any(x, axis=dim, keepdims=keepdim), None))
 all = Rule("all", "y = whether no entry is 0: no gradient",
            lambda x, *, dim=None, keepdim=False: (np.all(x, axis=dim, keepdims=keepdim), None))
+
+
+def _norm(x, *, p=2.0, dim=None, keepdim=False):
+    """Scaled by m, an extreme of |x|: m·(Σ(|xᵢ|/m)ᵖ)¹ᐟᵖ does not overflow. float16 is computed in float32."""
+    floats("norm", x)
+    dim = None if dim == () else dim  # as in PyTorch
+    wide = np.abs(x, dtype=np.float32 if x.dtype == np.float16 else x.dtype)
+    if p == 0:
+        y = np.add.reduce(wide != 0, axis=dim, keepdims=keepdim)
+    else:
+        least = {"initial": 0} if 0 < p < np.inf else {}  # of no numbers, the sum is 0
+        m = (np.maximum if p > 0 else np.minimum).reduce(wide, axis=dim, keepdims=True, **least)
+        scale = np.where(np.isfinite(m) & (m != 0), m, 1).astype(wide.dtype, copy=False)
+        if np.isinf(p):
+            y = m
+        else:
+            with np.errstate(divide="ignore", over="ignore"):  # 0ᵖ = ∞ for a negative p, and the norm is 0
+                y = np.add.reduce((wide / scale) ** p, axis=dim, keepdims=True) ** (1 / p) * scale
+        y = y if keepdim else y.squeeze(dim)
+    y = np.asarray(y).astype(x.dtype, copy=False)
+    return y, (x, y, p, dim, kept_shape(x.shape, dim))
+
+
+def _norm_vjp(g, saved, needs):
+    x, y, p, dim, kept = saved
+    g, y, slope = along(g, kept), along(y, kept), np.sign(x)
+    if p == 0:  # a count changes nowhere
+        return (g * slope * 0,)
+    if np.isinf(p):
+        ties = (np.abs(x) == y).astype(x.dtype)
+        return (g * slope * ties / along(ties.sum(dim), kept),)
+    if p != 1:  # 1 in the place of a 0, in |x| as in y: sign x is 0 there, and so is the gradient
+        slope = slope * ((np.abs(x) + (x == 0)) / (y + (y == 0))) ** (p - 1)
+    if p < 0:  # a single 0 makes y = 0, where PyTorch's gradient is 0
+        slope = slope * (y != 0)
+    return (g * slope,)
+
+
+def _norm_samples(rng):
+    x = rng.uniform(0.5, 2, (2, 3, 4)) * rng.choice([-1.0, 1.0], (2, 3, 4))
+    ways = ((2.0, None, False), (2.0, 1, True), (3.0, -1, False), (1.0, (0, 2), False), (1.5, (0, -1), True),
+            (-2.0, 1, False), (np.inf, 1, False), (-np.inf, (0, 1), True))
+    return [([x], {"p": p, "dim": dim, "keepdim": keepdim}) for p, dim, keepdim in ways]
+
+
+# Where x is 0 the norm has no derivative; the subgradient 0, as in PyTorch.
+norm = Rule("norm", "y = (Σ|xᵢ|ᵖ)¹ᐟᵖ;  dxᵢ = g·sign xᵢ·(|xᵢ|/y)ᵖ⁻¹, 0 where xᵢ = 0", _norm, _norm_vjp,
+    samples=_norm_samples, saves=(0, OUTPUT, CONSTANT, CONSTANT, CONSTANT), fresh=True)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .record import CONSTANT, Rule
+from .samples import normal
 
 
 def _reshape(x, *, shape):
@@ -12,11 +13,9 @@ def _reshape(x, *, shape):
     return y, x.shape
 
 
-reshape = Rule(
-    "reshape", "y = x in another shape;  dx = g in the shape of x", _reshape,
-    lambda g, shape, needs: (g.reshape(shape),),
-    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"shape": shape}) for shape in ((6, -1), (24,))],
-    saves=CONSTANT, linear=True, exact=True)
+reshape = Rule("reshape", "y = x in another shape;  dx = g in the shape of x", _reshape,
+    lambda g, shape, needs: (g.reshape(shape),), saves=CONSTANT, linear=True, exact=True,
+    samples=normal(((2, 3, 4), {"shape": (6, -1)}), ((2, 3, 4), {"shape": (24,)})))
 
 
 def _permute(x, *, dims):
@@ -24,19 +23,14 @@ def _permute(x, *, dims):
     return x.transpose(dims), tuple(sorted(range(x.ndim), key=order.__getitem__))  # the order that undoes it
 
 
-permute = Rule(
-    "permute", "y = x with its axes in the order dims;  dx = g with its axes put back", _permute,
-    lambda g, inverse, needs: (g.transpose(inverse),),
-    samples=lambda rng: [([rng.normal(size=(2, 3, 4))], {"dims": dims}) for dims in ((1, 2, 0), (0, -1, 1))],
-    saves=CONSTANT, linear=True, exact=True)
+permute = Rule("permute", "y = x with its axes in the order dims;  dx = g with its axes put back", _permute,
+    lambda g, inverse, needs: (g.transpose(inverse),), saves=CONSTANT, linear=True, exact=True,
+    samples=normal(((2, 3, 4), {"dims": (1, 2, 0)}), ((2, 3, 4), {"dims": (0, -1, 1)})))
 
 # The walk undoes broadcasting, so that g is the gradient as it is.
-expand = Rule(
-    "expand", "y = x repeated to a shape;  dx = Σg over the repeats",
-    lambda x, *, shape: (np.broadcast_to(x, shape), None),
-    lambda g, saved, needs: (g,),
-    samples=lambda rng: [([rng.normal(size=have)], {"shape": want})
-                         for have, want in (((3, 1), (2, 3, 4)), ((), (2,)))], linear=True, exact=True)
+expand = Rule("expand", "y = x repeated to a shape;  dx = Σg over the repeats",
+    lambda x, *, shape: (np.broadcast_to(x, shape), None), lambda g, saved, needs: (g,), linear=True,
+    samples=normal(((3, 1), {"shape": (2, 3, 4)}), ((), {"shape": (2,)})), exact=True)
 
 
 def _cat(*xs, dim=0):
@@ -46,11 +40,24 @@ def _cat(*xs, dim=0):
     return y, [(*before, slice(end - x.shape[dim], end)) for x, end in zip(xs, ends, strict=True)]
 
 
-cat = Rule(
-    "cat", "y = the xᵢ end to end along dim;  dxᵢ = its part of g", _cat,
-    lambda g, parts, needs: [g[part] for part in parts],
-    samples=lambda rng: [([rng.normal(size=(2, n, 3)) for n in (1, 4, 2)], {"dim": dim}) for dim in (1, -2)],
-    saves=CONSTANT, exact=True)
+cat = Rule("cat", "y = the xᵢ end to end along dim;  dxᵢ = its part of g", _cat,
+    lambda g, parts, needs: [g[part] for part in parts], saves=CONSTANT, exact=True,
+    samples=normal(*(((2, 1, 3), (2, 4, 3), (2, 2, 3), {"dim": dim}) for dim in (1, -2))))
+
+
+def _pad(x, *, widths, value=0):
+    if len(widths) != x.ndim:
+        raise ValueError(f"pad: {len(widths)} pairs of widths came for an input of shape {x.shape}")
+    y = np.full([left + n + right for n, (left, right) in zip(x.shape, widths, strict=True)], value, x.dtype)
+    inside = tuple(slice(left, left + n) for n, (left, _) in zip(x.shape, widths, strict=True))
+    y[inside] = x
+    return y, inside
+
+
+pad = Rule(
+    "pad", "y = x with `widths` entries of `value` before and behind, along each axis;  dx = g inside", _pad,
+    lambda g, inside, needs: (g[inside],), saves=CONSTANT, exact=True, samples=normal(
+        ((2, 3), {"widths": ((0, 0), (2, 1))}), ((2, 3), {"widths": ((1, 0), (0, 3)), "value": 0.5})))
 
 
 def _index_grad(g, *, shape, index):
@@ -76,19 +83,14 @@ index_grad = Rule(
                          for (x,), how in _index_samples(rng)],
     saves=CONSTANT, jvp=lambda t, i, saved, out, **attrs: index_grad(t, **attrs))
 
-index = Rule(
-    "index", "y = x[index];  dx = zeros, with g added at index",
+index = Rule("index", "y = x[index];  dx = zeros, with g added at index",
     lambda x, *, index: (x[index], (x.shape, *index)),
-    lambda g, saved, needs: (index_grad(g, shape=saved[0], index=tuple(saved[1:])),),
-    samples=_index_samples, saves=CONSTANT, jvp=lambda t, i, saved, out, *, index: t[index], fresh=True,
-    exact=True)
+    lambda g, saved, needs: (index_grad(g, shape=saved[0], index=tuple(saved[1:])),), samples=_index_samples,
+    saves=CONSTANT, jvp=lambda t, i, saved, out, *, index: t[index], fresh=True, exact=True)
 
 # In memory of its own, row by row.
-clone = Rule(
-    "clone", "y = a copy of x;  dx = g",
-    lambda x: (x.copy(), None),
-    lambda g, saved, needs: (g,),
-    samples=lambda rng: [([rng.normal(size=(2, 3))], {})], symmetric=True)
+clone = Rule("clone", "y = a copy of x;  dx = g", lambda x: (x.copy(), None), lambda g, saved, needs: (g,),
+    samples=normal(((2, 3), {})), symmetric=True)
 
 # It is a rule, and not just a flag of the tensor, so that a trace sees it.
 detach = Rule("detach", "y = x: no gradient", lambda x: (x, None), exact=True)

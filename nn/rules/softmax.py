@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from .checks import floats
 from .record import CONSTANT, OUTPUT, Rule
 from .reductions import along, kept_shape, sum
+from .samples import normal
 
-
-def _rows(rng):
-    return [([rng.normal(size=(3, 4))], {"dim": dim}) for dim in (-1, 0)]
+_samples = normal(*(((3, 4), {"dim": dim}) for dim in (-1, 0)))
 
 
 def _sum(x, dim):
@@ -26,19 +26,14 @@ def _softmax(x, *, dim=-1):
     return y, (y, dim)
 
 
-def _softmax_vjp(g, saved, needs):
-    y, dim = saved
-    return (y * (g - _sum(g * y, dim)),)
-
-
 def _softmax_twin(x, *, dim=-1):
     e = (x - x.amax(dim, keepdim=True).detach()).exp()
     return e / e.sum(dim, keepdim=True)
 
 
-softmax = Rule(
-    "softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax, _softmax_vjp, twin=_softmax_twin,
-    samples=_rows, saves=(OUTPUT, CONSTANT), fresh=True, symmetric=True)
+softmax = Rule("softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax,
+    lambda g, saved, needs: (saved[0] * (g - _sum(g * saved[0], saved[1])),), twin=_softmax_twin,
+    samples=_samples, saves=(OUTPUT, CONSTANT), fresh=True, symmetric=True)
 
 
 def _log_softmax(x, *, dim=-1):
@@ -48,24 +43,14 @@ def _log_softmax(x, *, dim=-1):
     return y, (y, dim)
 
 
-def _log_softmax_vjp(g, saved, needs):
-    y, dim = saved
-    return (g - np.exp(y) * _sum(g, dim),)
-
-
-def _log_softmax_jvp(t, i, saved, out, *, dim=-1):
-    return t - _sum(np.exp(saved[0]) * t, dim)
-
-
-log_softmax = Rule(
-    "log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax, _log_softmax_vjp,
-    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(),
-    samples=_rows, saves=(OUTPUT, CONSTANT), fresh=True, jvp=_log_softmax_jvp)
+log_softmax = Rule("log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax,
+    lambda g, saved, needs: (g - np.exp(saved[0]) * _sum(g, saved[1]),),
+    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(), samples=_samples, saves=(OUTPUT, CONSTANT),
+    fresh=True, jvp=lambda t, i, saved, out, *, dim=-1: t - _sum(np.exp(saved[0]) * t, dim))
 
 
 def _logsumexp(x, *, dim=None, keepdim=False):
-    if x.dtype.kind != "f":
-        raise TypeError(f"logsumexp: the input is {x.dtype}; convert it to a floating-point dtype first")
+    floats("logsumexp", x)
     top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.dtype, copy=False)  # ∞ − ∞ is no number
     with np.errstate(divide="ignore", over="ignore"):  # log 0 = −∞ and e^∞ = ∞ are right
@@ -83,9 +68,9 @@ def _logsumexp_vjp(g, saved, needs):
         return (along(g, kept) * np.exp(x - along(y, kept)),)
 
 
-def _logsumexp_jvp(t, i, saved, out, *, dim=None, keepdim=False):
+def _logsumexp_jvp(t, i, saved, out, **attrs):
     """Σ softmax(x)·t."""
-    x, y, _ = saved
+    x, y, dim = saved
     return (t * np.exp(x - along(y, kept_shape(x.shape, dim)))).sum(dim).reshape(out)
 
 
@@ -95,6 +80,5 @@ def _logsumexp_twin(x, *, dim=None, keepdim=False):
     return y + top.reshape(*y.shape)
 
 
-logsumexp = Rule(
-    "logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
+logsumexp = Rule("logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
     samples=sum.samples, saves=(0, OUTPUT, CONSTANT), fresh=True, jvp=_logsumexp_jvp)

@@ -12,7 +12,7 @@ from .record import Rule
 UFUNCS: dict[Callable, Rule] = {
     np.add: arithmetic.add, np.subtract: arithmetic.sub, np.multiply: arithmetic.mul,
     np.divide: arithmetic.div, np.negative: arithmetic.neg, np.power: arithmetic.pow,
-    np.exp: arithmetic.exp, np.log: arithmetic.log, np.sqrt: arithmetic.sqrt, np.matmul: linear.matmul,
+    np.exp: functions.exp, np.log: functions.log, np.sqrt: functions.sqrt, np.matmul: linear.matmul,
     np.tanh: functions.tanh, np.sin: functions.sin, np.cos: functions.cos, np.abs: functions.abs,
     np.sign: functions.sign, np.maximum: choices.maximum, np.minimum: choices.minimum,
     np.invert: choices.invert, np.bitwise_and: choices.both, np.bitwise_or: choices.either,

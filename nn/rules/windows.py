@@ -1,8 +1,7 @@
 """Sliding windows over images, shared by convolution and pooling.
 
-Images come and go in PyTorch's shape (N, C, H, W); inside they are channels-last, (N, H, W, C).
-A transpose is only a view, so where a rule returns one, the memory stays channels-last and the next
-rule gets it for nothing; the C numbers of a pixel lie side by side, for copies and products alike.
+Images come and go in PyTorch's shape (N, C, H, W); inside they are channels-last, (N, H, W, C), so that the C
+numbers of a pixel lie side by side. A rule returns a transposed view, and the next gets its memory as it is.
 """
 
 import numpy as np
@@ -13,21 +12,17 @@ from ..geometry import met, pair, positions
 class Windows:
     """The windows of size `kernel` in a batch of images: where they lie, and how to get at them.
 
-    Vertically and horizontally, there are out = ⌊(size + 2·padding − span)/stride⌋ + 1 of them, each
-    of which spans dilation·(kernel − 1) + 1 pixels.
+    There are out = ⌊(size + 2·padding − span)/stride⌋ + 1 on each axis; one spans dilation·(kernel − 1) + 1.
     """
 
     def __init__(self, op, shape, kernel, stride, padding, dilation=1):
-        if len(shape) != 4:
-            raise ValueError(f"{op}: the input has shape {shape}, wanted (N, C, H, W)")
         n, c, h, w = shape
         self.kernel = kh, kw = kernel
         self.stride = sh, sw = pair(op, "stride", stride, 1)
         self.padding = ph, pw = pair(op, "padding", padding, 0)
         self.dilation = dh, dw = pair(op, "dilation", dilation, 1)
-        self.size = kh * kw
+        self.how = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
         self.image = n, h, w, c
-        self.padded = n, h + 2 * ph, w + 2 * pw, c
         self.out = positions(h, kh, sh, ph, dh), positions(w, kw, sw, pw, dw)
         if min(self.out) < 1:
             raise ValueError(f"{op}: an input of shape {shape} with padding {self.padding} is smaller than a "
@@ -43,16 +38,9 @@ class Windows:
             for j in range(kw):
                 yield i, j, (slice(None), met(i, down, sh, dh), met(j, across, sw, dw))
 
-    def pad(self, x, value=0):
-        """x (N, C, H, W) → the padded images (N, H', W', C)."""
-        x = x.transpose(0, 2, 3, 1)
-        if self.padding == (0, 0):
-            return x
-        padded = np.full(self.padded, value, x.dtype)
-        self.inside(padded)[...] = x
+    def pad(self, x):
+        """x (N, C, H, W) → the images (N, H', W', C) with zeros around them."""
+        (top, left), (n, h, w, c) = self.padding, self.image
+        padded = np.zeros((n, h + 2 * top, w + 2 * left, c), x.dtype)
+        padded[:, top:top + h, left:left + w] = x.transpose(0, 2, 3, 1)
         return padded
-
-    def inside(self, padded):
-        """The images within their padding, as a view."""
-        (top, left), (_, h, w, _) = self.padding, self.image
-        return padded[:, top:top + h, left:left + w]

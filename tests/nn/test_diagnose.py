@@ -80,10 +80,10 @@ def softmax(sum_of):
 
 
 def batch_norm(g, saved, needs, mean=1, spread=1):
-    rows, inverse, scale, *_, mean_of_x = saved
+    rows, inverse, weight, *_, mean_of_x = saved
     x_hat = (rows - mean_of_x) * inverse
     dx = g - mean * g.mean(0) - spread * x_hat * (g * x_hat).mean(0)
-    return dx * scale, (g * x_hat).sum(0), g.sum(0)
+    return dx * weight * inverse, (g * x_hat).sum(0), g.sum(0)
 
 
 def conv2d(g, saved, needs):

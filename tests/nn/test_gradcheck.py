@@ -59,10 +59,10 @@ def _softmax(g, saved, needs, sign=1, sum_of=lambda g, y: g * y):
 
 
 def _batch_norm(g, saved, needs, mean=True, spread=True):
-    rows, inverse, scale, *_, mean_of_x = saved
+    rows, inverse, weight, *_, mean_of_x = saved
     x_hat = (rows - mean_of_x) * inverse
     dx = g - mean * g.mean(0) - spread * x_hat * (g * x_hat).mean(0)
-    return dx * scale, (g * x_hat).sum(0), g.sum(0)
+    return dx * weight * inverse, (g * x_hat).sum(0), g.sum(0)
 
 
 def _linear(g, saved, needs):

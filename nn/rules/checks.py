@@ -1,0 +1,37 @@
+"""What several operations ask of their inputs."""
+
+from ..arguments import is_int
+
+
+def floats(op, x):
+    """Raise TypeError unless x is of floats."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"{op}: the input is {x.dtype}; convert it to a floating-point dtype first")
+
+
+def integers(op, what, x):
+    """Raise TypeError unless x is of integers."""
+    if x.dtype.kind not in "iu":
+        raise TypeError(f"{op}: {what} {x.dtype}, wanted integers")
+
+
+def classes_fit(op, classes, logits):
+    """Raise TypeError or ValueError unless `classes` are integers that count the axis 1 (or 0) of logits."""
+    integers(op, "classes are", classes)
+    c = logits.shape[min(logits.ndim - 1, 1)]
+    if classes.size and not 0 <= classes.min() <= classes.max() < c:
+        raise ValueError(f"{op}: classes from {classes.min()} to {classes.max()} came, but logits of shape "
+                         f"{logits.shape} know 0 to {c - 1}")
+
+
+def parts(op, name, n):
+    """Raise ValueError unless n is an int of at least 1."""
+    if not is_int(n) or n < 1:
+        raise ValueError(f"{op}: {name} is {n!r}, wanted an int of at least 1")
+
+
+def shape_is(op, name, array, shape, of=None):
+    """Raise ValueError unless an array, or None, has this shape. of: the shape of the input."""
+    if array is not None and array.shape != shape:
+        why = f" for an input of shape {of}" if of else ""
+        raise ValueError(f"{op}: {name} has shape {array.shape}, wanted {shape}{why}")
