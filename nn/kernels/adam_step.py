@@ -11,7 +11,7 @@ from weakref import ref
 import numpy as np
 from numpy import ndarray
 
-from .arguments import F32, FLOATS, READABLE, WRITABLE, array, dense, integer, shares
+from .arguments import F32, FLOATS, READABLE, WRITABLE, array, dense, integer, number, shares
 from .kernel import kernel
 from .native import NUMPY, ffi, from_buffer, lib
 
@@ -34,8 +34,7 @@ def adam_step(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arra
     Hutter 2019).
 
     Every number is rounded to float32 after every operation, in the order of the lines below, so all variants
-    give the same bits. Raises TypeError for a wrong type or dtype, ValueError for a wrong shape, layout or
-    step: then nothing was written.
+    give the same bits. Where it raises, nothing was written.
     grads: the gradients g. lr: α. betas: (β₁, β₂). eps: ε.
     """
     beta1, beta2 = betas
@@ -184,8 +183,7 @@ def _fits_c(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray) -> bool:
 
 def _check_numbers(**given: Any) -> None:
     for name, x in given.items():
-        if type(x) is not float and (isinstance(x, bool) or not isinstance(x, (int, float, np.number))):
-            raise TypeError(f"adam_step: {name} must be a number, got {type(x).__name__}")
+        number("adam_step", name, x)
         if name.startswith("beta") and not 0 <= x < 1:
             raise ValueError(f"adam_step: {name} must be in [0, 1), got {x}")
 

@@ -33,6 +33,9 @@ DTYPES = {"f32": (F32,), "u8": (U8,), "s8": (I8,), "s32": (I32,), "s64": (I64,),
           "int": INTEGERS, "real": (*FLOATS, *INTEGERS)}
 _TYPE = re.compile(r"(number\|)?([a-z0-9]+(?:\|[a-z0-9]+)*)(?:\|\|([a-z0-9]+))?\[([^\]]*)\](\*?)(\??)"
                    r"(?: (rows|strided|pixels))?")
+_PAIR = "an integer, or a pair (vertical, horizontal)"
+_SAID = {"stride": _PAIR, "padding": _PAIR, "dilation": _PAIR, "kernel_size": f"of the windows: {_PAIR}",
+         "size": f"of the images: {_PAIR}", "groups": "how many there are, of channels and of filters"}
 _LASTING = {int, float, bool, str, NoneType, type}
 
 
@@ -84,6 +87,13 @@ def kind(name: str, text: str) -> Kind:
                 bool(optional), reading or "dense")
 
 
+class Result(NamedTuple):
+    """What the plan of a kernel that has no C says."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
 class Contract:
     """The arguments of one kernel: `arrays` by name, the names of its `attributes`, its `results`.
 
@@ -128,8 +138,8 @@ class Contract:
         return k is not None and k.reading == "dense" and k.dims is not None
 
     def describe(self) -> str:
-        """The arguments and results as documentation: one line of text each."""
-        said = []
+        """The arguments and results as documentation, a line of text each, and the errors of all kernels."""
+        said = [f"    {name}: {_SAID[name]}." for name in self.attributes if name in _SAID]
         for k in (*self.arrays.values(), *self.results):
             names = dict.fromkeys("integers" if k.dtypes == INTEGERS else d.name for d in k.dtypes[:k.native])
             shape = "of any shape" if k.dims is None else f"({', '.join(k.dims)}{',' * (len(k.dims) == 1)})"
@@ -140,6 +150,7 @@ class Contract:
             result = k in self.results
             said.append(f"    {k.name}: {'takes the result, ' * (result and self.out)}{what}"
                         f"{', sharing no memory with an input' * (result and self.out)}.")
+        said.append("    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.")
         return "\n".join(said)
 
     def plain(self, who: str, given: dict[str, Any]) -> tuple[dict[str, Any], bool]:

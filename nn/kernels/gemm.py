@@ -18,8 +18,7 @@ def gemm(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The product a · b of float32 matrices, (M, K) · (K, N) → (M, N).
 
     b may be packed (`gemm.pack(b)`). Each element is within γ_K · (|a| · |b|), γ_K = K·u / (1 − K·u), u =
-    2⁻²⁴, of the exact product (Higham 2002, eq. 3.5). Raises TypeError for a wrong type or dtype, ValueError
-    for a wrong shape.
+    2⁻²⁴, of the exact product (Higham 2002, eq. 3.5).
     """
     return a @ b
 

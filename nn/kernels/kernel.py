@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..context import Brief, Context, ambient, within
@@ -73,17 +74,20 @@ class Kernel:
             shape, a vector of an operand's kernel as itself), or one's dtype (`a_dtype`). It raises, or
             gives an object that the call text may read, with the result's `shape` where that is no named
             axes'. It is made once for each shapes and attributes, unless it asks for a vector.
+            Its first argument may be `who`: the kernel's name, for messages.
         pack, unpack: an operand of an array, and the way back. repack: the operand of what `unpack` gave and
             a shape, where that is not `pack`. seen_by_c: an operand's parts for C, once.
         unpacked: the C call of an operand that was not packed, where that needs no packing.
         takes: what must be true of the plan for C to take the call; else the specification runs.
-        values: raises where values of the arguments are wrong. C has looked; this says which.
+        values: a function of arguments that it names, as `plan`; raises where one's values are wrong. C has
+            looked; this says which.
         """
-        self.call, self.planner, self.packer, self.unpack = call, plan, pack, unpack
-        self.unpacked, self.values, self.takes = unpacked, values, takes
+        self.call, self.packer, self.unpack, self.unpacked, self.takes = call, pack, unpack, unpacked, takes
         self._repack, self._seen_by_c = repack, seen_by_c
+        (self.planner, named), (values, looks_at) = map(self._of_name, (plan, values))
+        at = [self.contract.parameters.index(name) for name in looks_at]
+        self.values = values and (lambda *given: values(*(given[i] for i in at)))
         self.packed_with = [n for n in (names_of(pack) if pack else ()) if n in self.contract.attributes]
-        named = names_of(plan) if plan else ()
         c = self.contract
         vectors = [k for k in c.arrays.values() if c.packed and (k.optional or k.number)
                    and k.name not in c.others]
@@ -103,6 +107,11 @@ class Kernel:
         self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if plan else None
         self._source = None
         type(self).__call__ = staticmethod(self._first_call)
+
+    def _of_name(self, function: Callable | None) -> tuple[Callable | None, tuple[str, ...]]:
+        """A function that may ask for the kernel's name, given that, and the names of its other arguments."""
+        names = names_of(function) if function else ()
+        return (partial(function, self.name), names[1:]) if names[:1] == ("who",) else (function, names)
 
     def _size_of(self, vector: Kind) -> tuple[int, int]:
         """Where among what a plan asks for the size of a vector is, and at which axis."""
@@ -206,7 +215,6 @@ class forcing(within):
 
     def __init__(self, forced: Forced | None) -> None:
         super().__init__("forced", forced)
-
 
     def __enter__(self) -> None:
         _count(1)

@@ -125,7 +125,7 @@ def strided(x: np.ndarray) -> tuple[Any, int, int]:
 
 
 def check(kernel: str, status: int) -> None:
-    """Raise what a C function's result says went wrong."""
+    """Raise what a C function's result says went wrong, if anything."""
     if status == lib.NN_NO_MEMORY:
         raise MemoryError(f"{kernel}: no memory for the C kernel's working space")
     if status == lib.NN_OVERLAP:

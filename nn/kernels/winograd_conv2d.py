@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import pair
+from ..geometry import Pair, pair
 from .arguments import F32, too_large
 from .contract import operand
-from .convolution import MOST, contiguous
+from .convolution import MOST, Plan, contiguous
 from .gemm import gemm
 from .kernel import kernel
 from .native import ffi, from_buffer
@@ -26,7 +26,7 @@ G_BACK = np.array([[1, 0, 0, 0], [0, 1, -1, 0], [0, 0, 0, 1]])   # · G = 1
 
 @kernel(x="f32[N,H,W,C] pixels", w=operand("f32[O,C,kH,kW]"), bias="f32[O]?", out="f32[N,H',W',O] pixels")
 def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *,
-                    padding: int | tuple[int, int] = 0, m: int = 2) -> np.ndarray:
+                    padding: int | Pair = 0, m: int = 2) -> np.ndarray:
     """The convolution (cross-correlation) of x with 3×3 filters, stride 1, by Winograd's F(m×m, 3×3).
 
     x float32 (N, H, W, C), w float32 (O, C, 3, 3), bias float32 (O,) or None → float32 (N, OH, OW, O),
@@ -39,7 +39,6 @@ def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None
     γ_{C+13}·(|Aᵀ|[Σ_C (|G||g||Gᵀ|) ⊙ (|Bᵀ||d||B|)]|A| + |bias|) of the exact one, plus what the rounded
     filters make of it; summed over 16 channels or more, F(2×2) is in practice more exact than the direct sum
     in float32 (Lavin & Gray 2016, table 6). An infinity or NaN spoils its whole tile.
-    Raises TypeError, ValueError.
     """
     (n, height, width, c), o, side = x.shape, len(w), m + 2
     top, left = (padding, padding) if isinstance(padding, int) else padding
@@ -121,34 +120,18 @@ def _out_shape(x: tuple[int, ...], w: tuple[int, ...], padding: tuple[int, int])
     return shape
 
 
-class Plan:
-    """The shapes of a call as C knows them, of arrays without gaps or `lying` otherwise."""
-
-    __slots__ = ("c", "padding", "shape", "x")
-
-    def __init__(self, x: tuple[int, ...], shape: tuple[int, ...], padding: tuple[int, int]) -> None:
-        self.x, self.shape, self.padding = x, shape, padding
-        if ffi is not None:
-            self._between(contiguous(x), contiguous(shape))
-
-    def _between(self, x_strides: tuple, y_strides: tuple) -> None:
-        numbers = (*self.x, *self.padding, *(s // 4 for s in x_strides[:3]), *self.shape[1:],
-                   *(s // 4 for s in y_strides[:3]))
-        self.c = ffi.new("nn_winograd *", numbers)
-
-    def lying(self, x_strides: tuple, y_strides: tuple) -> Plan:
-        """The same for arrays with these strides, channels adjacent."""
-        plan = Plan.__new__(Plan)
-        plan.x, plan.shape, plan.padding = self.x, self.shape, self.padding
-        plan._between(x_strides, y_strides)
-        return plan
-
-
 def _plan(x: tuple, w: tuple, padding: Any, m: Any) -> Plan:
     _filters("winograd_conv2d", w)
     _tile("winograd_conv2d", m)
     padding = pair("winograd_conv2d", "padding", padding, 0)
-    return Plan(x, _out_shape(x, w, padding), padding)
+    y = _out_shape(x, w, padding)
+
+    def between(x_strides: tuple, y_strides: tuple) -> tuple:
+        (*from_x, _), (*to_y, _) = x_strides, y_strides
+        return ffi.new("nn_winograd *", (*x, *padding, *(s // 4 for s in from_x), *y[1:],
+                                         *(s // 4 for s in to_y))), ()
+
+    return Plan(y, between, contiguous(x), contiguous(y))
 
 
 winograd_conv2d.runs("nn_winograd_conv2d(plan.c, x, w.c, bias, out)", plan=_plan, pack=_pack, unpack=_unpack,
