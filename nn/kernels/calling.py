@@ -32,16 +32,12 @@ def otherwise(kernel: Any, *given: Any) -> Any:
                             "another")
     found, other = c.plain(who, arguments)
     if kernel.choice != native.NUMPY and not other and kernel.call:
-        if kernel.values and any(found[k.name] is not None and found[k.name].dtype not in k.dtypes[:k.native]
-                               for k in c.alone if not k.number and not k.optional):
+        foreign = [k for k in c.alone if not k.number and found[k.name] is not None
+                   and found[k.name].dtype not in k.dtypes[:k.native]]
+        if foreign and kernel.values:
             kernel.values(*found.values())
-        for k in c.alone:
-            x = found[k.name]
-            if not k.number and x is not None and x.dtype not in k.dtypes[:k.native]:
-                found[k.name] = x.astype(k.usual)
-        return type(kernel).__call__(*(found[name] for name in c.parameters[:c.positional]),
-                                   **{name: found[name] for name in c.parameters[c.positional:]},
-                                   **({"out": out[0]} if out else {}))
+        found |= {k.name: found[k.name].astype(k.usual) for k in foreign}
+        return type(kernel).__call__(**found, **dict(zip(("out",), out, strict=False)))
     return _specified(kernel, found, other, *out)
 
 

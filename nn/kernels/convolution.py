@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import accumulate
 from math import prod
+from operator import mul
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,11 +72,11 @@ def taps(images: np.ndarray, kernel_size: int | Pair, stride: int | Pair, dilati
          ) -> Iterator[tuple[int, int, np.ndarray]]:
     """For each tap (a, b) of a window, in reading order: a, b, and a view (N, H', W', C) of the pixels of
     padded images that all positions meet there. The specifications read it, their gradients add to it."""
-    kernel_size, stride, dilation = both(kernel_size), both(stride), both(dilation)
-    down, across = map(positions, images.shape[1:3], kernel_size, stride, (0, 0), dilation)
-    for a in range(kernel_size[0]):
-        for b in range(kernel_size[1]):
-            yield a, b, images[:, met(a, down, stride[0], dilation[0]), met(b, across, stride[1], dilation[1])]
+    (kh, kw), (sh, sw), (dh, dw) = both(kernel_size), both(stride), both(dilation)
+    rows, columns = positions(images.shape[1], kh, sh, 0, dh), positions(images.shape[2], kw, sw, 0, dw)
+    for a in range(kh):
+        for b in range(kw):
+            yield a, b, images[:, met(a, rows, sh, dh), met(b, columns, sw, dw)]
 
 
 def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any,
@@ -147,11 +149,7 @@ def struct(x: tuple, x_strides: tuple, y: tuple, y_strides: tuple, stride: Pair,
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides, in bytes, of a contiguous float32 array."""
-    strides, step = [], 4
-    for size in shape[::-1]:
-        strides.insert(0, step)
-        step *= size
-    return tuple(strides)
+    return tuple(accumulate(shape[:0:-1], mul, initial=4))[::-1]
 
 
 class Plan:

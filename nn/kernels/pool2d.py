@@ -12,7 +12,6 @@ from .convolution import pad, padded_zeros, taps
 from .kernel import kernel
 from .native import ffi
 
-
 MOST = 256   # pixels of a window whose winner is one byte
 
 

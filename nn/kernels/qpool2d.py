@@ -38,7 +38,8 @@ def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
     y (N, H', W', C): round_half_even(float32(Σ/k) − zero) + zero for the k pixels of a window, padding with
     `zero`, which is in 0..255, included.
     """
-    total = sum(pixels.astype(np.float32) for _, _, pixels in taps(pad(x, padding, zero), kernel_size, stride))
+    padded = pad(x, padding, zero).astype(np.float32)
+    total = sum(pixels for _, _, pixels in taps(padded, kernel_size, stride))
     mean = total / np.float32(prod(both(kernel_size)))
     return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(np.uint8)
 
