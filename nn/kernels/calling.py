@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import repeat
 from marshal import dumps
 from typing import Any
@@ -71,26 +72,26 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
     if packed and type(found[packed]) is Operand:
         parts = found[packed].unpack()
         call |= dict(zip((packed, *c.others), parts if c.others else (parts,), strict=True))
+    result = partial(kernel.reference, **call)
     if not c.out:
-        return kernel.reference(**call)
+        return result()
     (k,) = c.results
     shape = (next(iter(shapes.values())) if k.dims is None else plan.shape if c.shaped_by_plan
              else tuple(sizes[d] for d in k.dims))
     kinds = [getattr(found[a.name], "dtype", k.usual) for a in c.arrays.values()
              if a.usual is k.usual and found[a.name] is not None]
     dtype = np.result_type(*kinds) if other and kinds else k.usual if k.native == 1 else plan.dtype
-    if out is None and (other or k.dims is None):
-        return kernel.reference(**call)
     if out is not None:
         output(kernel.name, out, shape, dtype, *inputs)
-        out[...] = kernel.reference(**call)
-        return out
-    try:
-        result = np.empty(shape, dtype)
-    except (MemoryError, ValueError) as error:
-        raise no_room(kernel.name, shape, error) from None
-    result[...] = kernel.reference(**call)
-    return result
+    elif other or k.dims is None:
+        return result()
+    else:
+        try:
+            out = np.empty(shape, dtype)
+        except (MemoryError, ValueError) as error:
+            raise no_room(kernel.name, shape, error) from None
+    out[...] = result()
+    return out
 
 
 def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:

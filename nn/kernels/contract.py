@@ -112,17 +112,13 @@ class Contract:
         self.packed, self.others = None, ()
         for name, text in types.items():
             if isinstance(text, operand):
-                self.packed, self.others = name, text.others
+                self.packed, self.others, types = name, text.others, {**types, name: text.text}
                 self.dims = tuple(text.shape.split(",")) if text.shape else kind(name, text.text).dims
-        texts = {name: text.text if isinstance(text, operand) else text for name, text in types.items()}
-        self.arrays = {name: kind(name, texts[name]) for name in self.parameters if name in texts}
+        self.arrays = {name: kind(name, types[name]) for name in self.parameters if name in types}
         self.attributes = [name for name in self.parameters if name not in self.arrays]
         self.alone = [k for k in self.arrays.values() if k.name not in (self.packed, *self.others)]
-        shaped = {name: k.dims for name, k in self.arrays.items()
-                  if name != self.packed and name not in self.others and not k.number and k.dims}
-        if self.packed:
-            shaped[self.packed] = self.dims
-        self.shaped = {name: shaped[name] for name in self.parameters if name in shaped}
+        self.shaped = {name: self.dims if name == self.packed else k.dims for name, k in self.arrays.items()
+                       if k.dims and not k.number and name not in self.others}
         optional = [name for name in self.shaped if self.arrays[name].optional]
         self.axes: dict[str, tuple[str, int]] = {}    # a name -> the argument and axis where it is first
         for name in sorted(self.shaped, key=optional.count):

@@ -94,4 +94,4 @@ def _plan(who: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any
 
 conv2d.runs("nn_conv2d(plan.c, x, w.c, bias, relu, out)",
             unpacked="nn_conv2d_packing(plan.c, x, w, bias, relu, out)",
-            plan=_plan, pack=_pack, unpack=_unpack, seen_by_c=lambda w: from_buffer(w.parts["panels"]))
+            plan=_plan, pack=_pack, unpack=_unpack)

@@ -11,7 +11,6 @@ from .arguments import F32
 from .contract import operand
 from .convolution import Geometry, Plan, geometry, pad, planned, taps
 from .kernel import kernel
-from .native import from_buffer
 from .operand import Operand, aligned
 
 
@@ -71,4 +70,4 @@ def _plan(who: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any
 
 
 depthwise_conv2d.runs("nn_depthwise_conv2d(plan.c, x, w.c, bias, relu, out)", plan=_plan, pack=_pack,
-                      unpack=_unpack, seen_by_c=lambda w: from_buffer(w.parts["taps"]))
+                      unpack=_unpack)

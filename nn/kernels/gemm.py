@@ -43,7 +43,7 @@ def _unpack(packed: Operand) -> np.ndarray:
 
 
 gemm.runs("nn_gemm(M, N, K, a, b.c, out)", unpacked="nn_gemm_packing(M, N, K, a, b, out)",
-          pack=_pack, unpack=_unpack, seen_by_c=lambda b: from_buffer(b.parts["panels"]))
+          pack=_pack, unpack=_unpack)
 
 
 # Multiply-accumulates for which `gemm` is sooner than NumPy's BLAS: it turns a small b sooner. Longer

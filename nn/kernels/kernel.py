@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..context import Brief, Context, ambient, within
 from . import native
 from .arguments import array
-from .contract import Contract, Kind, names_of
+from .contract import Contract, names_of
 from .gate import compiled
 from .operand import Operand
 
@@ -76,7 +76,8 @@ class Kernel:
             axes'. It is made once for each shapes and attributes, unless it asks for a vector.
             Its first argument may be `who`: the kernel's name, for messages.
         pack, unpack: an operand of an array, and the way back. repack: the operand of what `unpack` gave and
-            a shape, where that is not `pack`. seen_by_c: an operand's parts for C, once.
+            a shape, where that is not `pack`. seen_by_c: an operand's parts for C, once; if not given, the
+            first of them.
         unpacked: the C call of an operand that was not packed, where that needs no packing.
         takes: what must be true of the plan for C to take the call; else the specification runs.
         values: a function of arguments that it names, as `plan`; raises where one's values are wrong. C has
@@ -100,8 +101,11 @@ class Kernel:
         if plan and c.packed and f"{c.packed}.shape" not in self.asked:
             self.asked.append(f"{c.packed}.shape")
         self.asked += [k.name for k in self.pointed]
-        self.vectors = [(self.asked.index(k.name), k, self._size_of(k)) for k in vectors
-                        if k.name in self.asked]
+        self.vectors = []    # where each is among what a plan asks for, and where there its size is
+        for k in vectors:
+            if k.name in self.asked:
+                name, axis = c.axes[k.dims[0]]
+                self.vectors.append((self.asked.index(k.name), k, (self.asked.index(f"{name}.shape"), axis)))
         self.plain = [i for i, name in enumerate(self.asked) if name in c.attributes]
         self.operand_at = self.asked.index(f"{c.packed}.shape") if plan and c.packed else None
         self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if plan else None
@@ -112,11 +116,6 @@ class Kernel:
         """A function that may ask for the kernel's name, given that, and the names of its other arguments."""
         names = names_of(function) if function else ()
         return (partial(function, self.name), names[1:]) if names[:1] == ("who",) else (function, names)
-
-    def _size_of(self, vector: Kind) -> tuple[int, int]:
-        """Where among what a plan asks for the size of a vector is, and at which axis."""
-        name, axis = self.contract.axes[vector.dims[0]]
-        return self.asked.index(f"{name}.shape"), axis
 
     def _first_call(self, *args: Any, **kwargs: Any) -> Any:
         return self.__wrapped__(*args, **kwargs)
@@ -160,7 +159,9 @@ class Kernel:
 
     def seen_by_c(self, operand: Operand) -> Any:
         """An operand's parts as the C call wants them; None without C."""
-        return native.lib and self._seen_by_c and self._seen_by_c(operand)
+        if native.lib is None:
+            return None
+        return (self._seen_by_c or _first_part)(operand)
 
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
@@ -175,6 +176,10 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<kernel {self.name}>"
+
+
+def _first_part(operand: Operand) -> Any:
+    return native.from_buffer(next(iter(operand.parts.values())))
 
 
 def kernel(**types: Any) -> Callable[[Callable[..., Any]], Kernel]:
