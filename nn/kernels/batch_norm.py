@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class _Numbers(NamedTuple):
     eps: float
 
 
-def _plan(who: str, x: tuple[int, int], eps: Any) -> _Numbers:
+def _plan(who, x, eps) -> _Numbers:
     _rows(who, x)
     number(who, "eps", eps)
     if not 0 <= eps < math.inf:
@@ -66,7 +66,7 @@ def _plan(who: str, x: tuple[int, int], eps: Any) -> _Numbers:
     return _Numbers(float(eps))
 
 
-def _rows(who: str, x: tuple[int, int]) -> None:
+def _rows(who, x) -> None:
     if not x[0]:
         raise ValueError(f"{who}: x must have at least one row, got shape {x}")
 

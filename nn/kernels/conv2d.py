@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import Any
 
 import numpy as np
 
@@ -84,8 +83,7 @@ def _unpack(packed: Operand) -> np.ndarray:
     return np.ascontiguousarray(w.reshape(o, c, kh, kw))
 
 
-def _plan(who: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any, groups: Any, relu: Any
-          ) -> Plan:
+def _plan(who, x, w, stride, padding, dilation, groups, relu) -> Plan:
     if not isinstance(relu, bool):
         raise TypeError(f"{who}: relu must be True or False, got {type(relu).__name__}")
     at = geometry(who, x, w, stride, padding, dilation, groups)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -44,8 +44,7 @@ class _Plan(NamedTuple):
     phases: tuple[tuple, bool]
 
 
-def _plan(who: str, g: tuple, w: tuple, size: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-          ) -> _Plan:
+def _plan(who, g, w, size, stride, padding, dilation, groups) -> _Plan:
     size = pair(who, "size", size, 0)
     x = (g[0], *size, w[1] * groups if isinstance(groups, int) else w[1])
     at = transposed(who, g, geometry(who, x, w, stride, padding, dilation, groups))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -32,8 +31,7 @@ def conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: Pair, *, strid
     return gradient
 
 
-def _plan(who: str, x: tuple, g: tuple, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
-          groups: Any) -> Plan:
+def _plan(who, x, g, kernel_size, stride, padding, dilation, groups) -> Plan:
     kernel_size = pair(who, "kernel_size", kernel_size, 1)
     w = (g[3], x[3] // (groups if isinstance(groups, int) and groups > 0 else 1), *kernel_size)
     return planned(who, transposed(who, g, geometry(who, x, w, stride, padding, dilation, groups)), w)

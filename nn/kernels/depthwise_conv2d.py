@@ -62,7 +62,7 @@ def _unpack(packed: Operand) -> np.ndarray:
     return np.ascontiguousarray(packed.parts["taps"].T).reshape(packed.shape)
 
 
-def _plan(who: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any, relu: Any) -> Plan:
+def _plan(who, x, w, stride, padding, dilation, relu) -> Plan:
     if not isinstance(relu, bool):
         raise TypeError(f"{who}: relu must be True or False, got {type(relu).__name__}")
     at = depthwise(who, x, w, stride, padding, dilation)

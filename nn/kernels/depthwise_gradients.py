@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,8 +50,7 @@ class _InputPlan(NamedTuple):
     shape: tuple[int, ...]
 
 
-def _input_plan(who: str, g: tuple, w: tuple, size: Any, stride: Any, padding: Any, dilation: Any
-                ) -> _InputPlan:
+def _input_plan(who, g, w, size, stride, padding, dilation) -> _InputPlan:
     size = pair(who, "size", size, 0)
     at = transposed(who, g, depthwise(who, (g[0], *size, w[0]), w, stride, padding, dilation))
     return _InputPlan(at, at.x)
@@ -71,8 +70,7 @@ def _input_grad(choice: int, g: np.ndarray, w: np.ndarray, plan: _InputPlan, out
               lib.nn_depthwise_conv2d(choice, c, pointer(g), from_buffer(meet), NULL, False, pointer(dx)))
 
 
-def _weight_plan(who: str, x: tuple, g: tuple, kernel_size: Any, stride: Any, padding: Any, dilation: Any
-                 ) -> Plan:
+def _weight_plan(who, x, g, kernel_size, stride, padding, dilation) -> Plan:
     w = x[3], 1, *pair(who, "kernel_size", kernel_size, 1)
     return planned(who, transposed(who, g, depthwise(who, x, w, stride, padding, dilation)), w)
 

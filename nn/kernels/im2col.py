@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
@@ -32,8 +30,7 @@ def im2col(x: np.ndarray, kernel_size: Pair, *, stride: int | Pair = 1, padding:
     return patches.reshape(n, down, across, kh * kw * c)
 
 
-def _plan(who: str, x: tuple, x_dtype: np.dtype, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
-          fill: Any) -> Result:
+def _plan(who, x, x_dtype, kernel_size, stride, padding, dilation, fill) -> Result:
     (kh, kw), stride = pair(who, "kernel_size", kernel_size, 1), pair(who, "stride", stride, 1)
     padding, dilation = pair(who, "padding", padding, 0), pair(who, "dilation", dilation, 1)
     integer(who, "fill", fill, 0, 255)

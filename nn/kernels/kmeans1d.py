@@ -86,7 +86,7 @@ def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values).astype(np.uint8)
 
 
-def _values(who: str, values: np.ndarray, k: int) -> None:
+def _values(who, values, k) -> None:
     if not np.isfinite(values).all():
         raise ValueError(f"{who}: values must be finite, got NaN or infinity")
     distinct = len(np.unique(values))

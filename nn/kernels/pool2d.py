@@ -93,7 +93,7 @@ def pooled(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> t
     return counts, kernel_size, stride, padding
 
 
-def _plan(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> _Plan:
+def _plan(who, x, kernel_size, stride, padding) -> _Plan:
     """Of windows of images of shape x; shape: theirs."""
     counts, kernel_size, *how = pooled(who, x, kernel_size, stride, padding)
     taken = ffi is not None and (who.startswith("avg") or prod(kernel_size) <= MOST)
@@ -101,7 +101,7 @@ def _plan(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> _P
     return _Plan((x[0], *counts, x[3]), c)
 
 
-def _plan_back(who: str, g: tuple, size: Any, kernel_size: Any, stride: Any, padding: Any) -> _Plan:
+def _plan_back(who, g, size, kernel_size, stride, padding) -> _Plan:
     """Of the same for a gradient g of the windows; shape: the images'."""
     x = (g[0], *pair(who, "size", size, 0), g[3])
     plan = _plan(who, x, kernel_size, stride, padding)
@@ -110,8 +110,7 @@ def _plan_back(who: str, g: tuple, size: Any, kernel_size: Any, stride: Any, pad
     return plan._replace(shape=x)
 
 
-def _max_plan_back(who: str, g: tuple, winner: tuple, winner_dtype: np.dtype, size: Any, kernel_size: Any,
-                   stride: Any, padding: Any) -> _Plan:
+def _max_plan_back(who, g, winner, winner_dtype, size, kernel_size, stride, padding) -> _Plan:
     plan = _plan_back(who, g, size, kernel_size, stride, padding)
     if winner != g:
         raise ValueError(f"{who}: winner must have the shape {g} of g, got {winner}")

@@ -59,13 +59,11 @@ class _Plan(NamedTuple):
     dtype: np.dtype
 
 
-def _plan(who: str, x: tuple, w: tuple, x_zero: Any, stride: Any, padding: Any, dilation: Any, groups: Any,
-          scale: Any, out_zero: Any) -> _Plan:
+def _plan(who, x, w, x_zero, stride, padding, dilation, groups, scale, out_zero) -> _Plan:
     return _checked(who, geometry(who, x, w, stride, padding, dilation, groups), x_zero, scale, out_zero)
 
 
-def _depthwise_plan(who: str, x: tuple, w: tuple, x_zero: Any, stride: Any, padding: Any, dilation: Any,
-                    scale: Any, out_zero: Any) -> _Plan:
+def _depthwise_plan(who, x, w, x_zero, stride, padding, dilation, scale, out_zero) -> _Plan:
     return _checked(who, depthwise(who, x, w, stride, padding, dilation), x_zero, scale, out_zero)
 
 

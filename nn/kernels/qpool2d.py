@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -44,11 +43,11 @@ def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
     return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(np.uint8)
 
 
-def _max_plan(who: str, x: tuple, x_dtype: np.dtype, kernel_size: Any, stride: Any, padding: Any) -> Result:
+def _max_plan(who, x, x_dtype, kernel_size, stride, padding) -> Result:
     return Result((x[0], *pooled(who, x, kernel_size, stride, padding)[0], x[3]), x_dtype)
 
 
-def _avg_plan(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any, zero: Any) -> Result:
+def _avg_plan(who, x, kernel_size, stride, padding, zero) -> Result:
     integer(who, "zero", zero, 0, 255)
     return _max_plan(who, x, U8, kernel_size, stride, padding)
 

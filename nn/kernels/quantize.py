@@ -83,19 +83,18 @@ def per_channel(who: str, q: np.ndarray, scale: Any, zero: Any) -> None:
     integer(who, "zero", zero, 0, 255)
 
 
-def _values(who: str, x: np.ndarray, scale: float, zero: int) -> None:
+def _values(who, x, scale, zero) -> None:
     grid(who, scale, zero)
     if not np.isfinite(x).all():
         raise ValueError(f"{who}: x holds NaN or infinity; no integer stands for it")
 
 
-def _requantize_values(who: str, q: np.ndarray, scale: Any, zero: Any, out_zero: Any) -> None:
+def _requantize_values(who, q, scale, zero, out_zero) -> None:
     per_channel(who, q, scale, zero)
     integer(who, "out_zero", out_zero, 0, 255)
 
 
-def _qadd_values(who: str, a_scale: Any, a_zero: Any, b_scale: Any, b_zero: Any, scale: Any, zero: Any
-                 ) -> None:
+def _qadd_values(who, a_scale, a_zero, b_scale, b_zero, scale, zero) -> None:
     grid(who, a_scale, a_zero, "a_scale", "a_zero")
     grid(who, b_scale, b_zero, "b_scale", "b_zero")
     grid(who, scale, zero)

@@ -34,12 +34,12 @@ def softmax_cross_entropy_grad(g: np.ndarray, p: np.ndarray, classes: np.ndarray
     return dx
 
 
-def _columns(who: str, x: tuple[int, int], name: str = "x") -> None:
+def _columns(who, x, name="x") -> None:
     if not x[1]:
         raise ValueError(f"{who}: {name} must have at least one column, got shape {x}")
 
 
-def _known(who: str, x: np.ndarray, classes: np.ndarray) -> None:
+def _known(who, x, classes) -> None:
     if classes.size and not 0 <= classes.min() <= classes.max() < x.shape[1]:
         came = f"{classes.min()} to {classes.max()}"
         raise ValueError(f"{who}: classes must be in 0..{x.shape[1] - 1}, got {came}")

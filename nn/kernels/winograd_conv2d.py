@@ -103,7 +103,7 @@ def _unpack(packed: Operand) -> np.ndarray:
         return (G_BACK @ u @ G_BACK.T).astype(F32)
 
 
-def _plan(who: str, x: tuple, w: tuple, padding: Any, m: Any) -> Plan:
+def _plan(who, x, w, padding, m) -> Plan:
     _look(who, w, m)
     padding = pair(who, "padding", padding, 0)
     if x[3] != w[1]:
