@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -54,16 +53,12 @@ def batch_norm_grad(g: np.ndarray, x: np.ndarray, mean: np.ndarray, inverse: np.
     return out, dw.astype(g.dtype), db.astype(g.dtype)
 
 
-class _Numbers(NamedTuple):
-    eps: float
-
-
-def _plan(who, x, eps) -> _Numbers:
+def _plan(who, x, eps) -> float:
     _rows(who, x)
     number(who, "eps", eps)
     if not 0 <= eps < math.inf:
         raise ValueError(f"{who}: eps must be at least 0 and finite, got {eps}")
-    return _Numbers(float(eps))
+    return float(eps)
 
 
 def _rows(who, x) -> None:
@@ -71,5 +66,5 @@ def _rows(who, x) -> None:
         raise ValueError(f"{who}: x must have at least one row, got shape {x}")
 
 
-batch_norm.runs("nn_batch_norm(M, C, x, weight, bias, plan.eps, y, mean, var, inverse)", plan=_plan)
+batch_norm.runs("nn_batch_norm(M, C, x, weight, bias, plan, y, mean, var, inverse)", plan=_plan)
 batch_norm_grad.runs("nn_batch_norm_grad(M, C, g, x, mean, inverse, weight, dx, dw, db)", plan=_rows)

@@ -84,10 +84,8 @@ def _unpack(packed: Operand) -> np.ndarray:
 
 
 def _plan(who, x, w, stride, padding, dilation, groups, relu) -> Plan:
-    if not isinstance(relu, bool):
-        raise TypeError(f"{who}: relu must be True or False, got {type(relu).__name__}")
     at = geometry(who, x, w, stride, padding, dilation, groups)
-    return planned(who, at, at.y)
+    return planned(who, at, at.y, relu)
 
 
 conv2d.runs("nn_conv2d(plan.c, x, w.c, bias, relu, out)",

@@ -110,6 +110,20 @@ def transposed(kernel: str, g: tuple, at: Geometry) -> Geometry:
     return at
 
 
+class ImagesPlan(NamedTuple):
+    """A call that makes the gradient of images: their shape, and what `phases` says of them."""
+
+    geometry: Geometry
+    shape: tuple[int, ...]
+    phases: tuple[tuple, bool]
+
+
+def images_plan(kernel: str, g: tuple, at: Geometry) -> ImagesPlan:
+    """The plan of the gradient of the images, from one g of the result."""
+    at = transposed(kernel, g, at)
+    return ImagesPlan(at, at.x, phases(at.w[2:], at.x[1:3], at.stride, at.padding, at.dilation))
+
+
 @lru_cache(maxsize=256)
 def phases(kernel_size: Pair, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple[tuple, bool]:
     """What a gradient of the images is made of: the pixels (i + k·sh, j + l·sw), one phase of the stride, all
@@ -171,8 +185,11 @@ class Plan:
         return Plan(self.shape, self.between, x_strides, y_strides)
 
 
-def planned(kernel: str, at: Geometry, shape: tuple[int, ...]) -> Plan:
+def planned(kernel: str, at: Geometry, shape: tuple[int, ...], relu: Any = False) -> Plan:
     """The plan of a convolution whose result has this shape."""
+    if not isinstance(relu, bool):
+        raise TypeError(f"{kernel}: relu must be True or False, got {type(relu).__name__}")
+
     def between(x_strides: tuple, y_strides: tuple) -> tuple:
         return struct(at.x, x_strides, at.y, y_strides, at.stride, at.groups, at.offsets())
 

@@ -58,16 +58,10 @@ def _pack(w: np.ndarray) -> Operand:
     return Operand(depthwise_conv2d, w.shape, taps=by_tap(w))
 
 
-def _unpack(packed: Operand) -> np.ndarray:
-    return np.ascontiguousarray(packed.parts["taps"].T).reshape(packed.shape)
-
-
 def _plan(who, x, w, stride, padding, dilation, relu) -> Plan:
-    if not isinstance(relu, bool):
-        raise TypeError(f"{who}: relu must be True or False, got {type(relu).__name__}")
     at = depthwise(who, x, w, stride, padding, dilation)
-    return planned(who, at, at.y)
+    return planned(who, at, at.y, relu)
 
 
 depthwise_conv2d.runs("nn_depthwise_conv2d(plan.c, x, w.c, bias, relu, out)", plan=_plan, pack=_pack,
-                      unpack=_unpack)
+                      unpack=lambda w: np.ascontiguousarray(w.parts["taps"].T).reshape(w.shape))

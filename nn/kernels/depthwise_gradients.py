@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ..geometry import Pair, both, pair
-from .convolution import Geometry, Plan, pad, padded_zeros, phases, planned, struct, taps, transposed
+from .convolution import ImagesPlan, Plan, images_plan, pad, padded_zeros, planned, struct, taps, transposed
 from .depthwise_conv2d import by_tap, depthwise
 from .kernel import kernel
 from .native import NULL, check, from_buffer, lib, pointer
@@ -45,20 +43,13 @@ def depthwise_conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: Pair
     return gradient
 
 
-class _InputPlan(NamedTuple):
-    geometry: Geometry
-    shape: tuple[int, ...]
+def _input_plan(who, g, w, size, stride, padding, dilation) -> ImagesPlan:
+    x = (g[0], *pair(who, "size", size, 0), w[0])
+    return images_plan(who, g, depthwise(who, x, w, stride, padding, dilation))
 
 
-def _input_plan(who, g, w, size, stride, padding, dilation) -> _InputPlan:
-    size = pair(who, "size", size, 0)
-    at = transposed(who, g, depthwise(who, (g[0], *size, w[0]), w, stride, padding, dilation))
-    return _InputPlan(at, at.x)
-
-
-def _input_grad(choice: int, g: np.ndarray, w: np.ndarray, plan: _InputPlan, out: np.ndarray) -> None:
-    at = plan.geometry
-    some, complete = phases(at.w[2:], at.x[1:3], at.stride, at.padding, at.dilation)
+def _input_grad(choice: int, g: np.ndarray, w: np.ndarray, plan: ImagesPlan, out: np.ndarray) -> None:
+    at, (some, complete) = plan.geometry, plan.phases
     if not complete:
         out[...] = 0
     weights, (sh, sw) = by_tap(w), at.stride

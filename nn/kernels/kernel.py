@@ -48,7 +48,6 @@ class Kernel:
     choice = _Choice()
     __call__: Callable[..., Any]    # of each kernel's own class, where Python looks `kernel(...)` up
     call: Any = None                # the text of its C call, or a function that makes several
-    packer = unpack = planner = values = unpacked = takes = None
 
     def __init__(self, reference: Callable, types: dict[str, Any]) -> None:
         self.name = reference.__name__
@@ -84,6 +83,7 @@ class Kernel:
             looked; this says which.
         """
         self.call, self.packer, self.unpack, self.unpacked, self.takes = call, pack, unpack, unpacked, takes
+        self.pack = self._pack if pack else None
         self._repack, self._seen_by_c = repack, seen_by_c
         (self.planner, named), (values, looks_at) = map(self._of_name, (plan, values))
         at = [self.contract.parameters.index(name) for name in looks_at]
@@ -137,11 +137,6 @@ class Kernel:
     def gate(self) -> str:
         """The Python source of what a call runs."""
         return self.__wrapped__ and self._source
-
-    @property
-    def pack(self) -> Callable[..., Operand] | None:
-        """The packer of its operand, or None."""
-        return self._pack if self.packer else None
 
     def _pack(self, *given: Any, **more: Any) -> Operand:
         c, who = self.contract, f"{self.name}.pack"

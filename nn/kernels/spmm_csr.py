@@ -74,14 +74,7 @@ def _checked(who: str, values: Any, indices: Any, indptr: Any, k: Any) -> tuple[
     return tuple(np.require(v, requirements=["C", "ALIGNED"]) for v in (values, indices, indptr))
 
 
-def _unpack(packed: Operand) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    parts = packed.parts
-    return parts["values"], parts["indices"], parts["indptr"]
-
-
-def _repack(parts: tuple, shape: tuple[int, int]) -> Operand:
-    return spmm_csr.pack(*parts, shape[1])
-
-
-spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack, unpack=_unpack, repack=_repack,
+spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack,
+              unpack=lambda w: tuple(w.parts.values()),
+              repack=lambda parts, shape: spmm_csr.pack(*parts, shape[1]),
               seen_by_c=lambda w: (*map(from_buffer, w.unpack()), w.parts["indices"].dtype is I32))
