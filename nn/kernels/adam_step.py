@@ -77,7 +77,8 @@ def _run(choice: int, params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_s
             each.append((p, g, m, v, t))
             continue
         usual, (p, g, m, v) = False, _checked(i, p, g, m, v)
-        if choice != NUMPY and _fits_c(p, g, m, v):
+        if (choice != NUMPY and p.dtype is g.dtype is m.dtype is v.dtype is F32
+                and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE):
             each.append((p, dense(g), m, v, t))
         else:
             rest.append((p, g, m, v, t))
@@ -164,12 +165,6 @@ def _checked(i: int, *given: Any) -> tuple[np.ndarray, ...]:
         if not x.flags.writeable:
             raise ValueError(f"adam_step: {name}[{i}] must be writable, got strides {x.strides}, read-only")
     return p, g, m, v
-
-
-def _fits_c(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray) -> bool:
-    """Whether C takes a tensor: float32, what is written contiguous."""
-    return (p.dtype is g.dtype is m.dtype is v.dtype is F32
-            and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE)
 
 
 def _check_numbers(**given: Any) -> None:

@@ -56,8 +56,8 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
     if packed and (c.others or c.arrays[packed].many) and type(found[packed]) is not Operand:
         first = next(iter(found.values()))
         found = {**found, packed: kernel.packer(kernel.name, first, *(found[n] for n in (packed, *c.others)))}
-    found = {name: dense(x) if isinstance(x, np.ndarray) and c.is_dense(name) else x
-             for name, x in found.items()}
+    ends = {k.name for k in c.arrays.values() if k.reading == "dense" and k.dims}    # read from end to end
+    found = {name: dense(x) if name in ends and isinstance(x, np.ndarray) else x for name, x in found.items()}
     for name in kernel.packed_with if type(found.get(packed)) is Operand else ():
         _as_packed(kernel, found[packed], name, found[name])
     shapes = {name: x.shape for name, x in found.items() if name in c.arrays and hasattr(x, "shape")}

@@ -61,10 +61,6 @@ class Kind(NamedTuple):
         """The dtype that mostly comes."""
         return self.dtypes[0]
 
-    def accepted(self) -> tuple[np.dtype, ...]:
-        """Also the dtypes with which the specification runs: where float32 is wanted, any floats."""
-        return (*self.dtypes, *FLOATS) if self.dtypes[0] is F32 else self.dtypes
-
 
 class operand(NamedTuple):
     """An argument that may be packed. others: arguments that are in the same operand. shape: the names of the
@@ -128,11 +124,6 @@ class Contract:
         dims = [dim for k in self.results for dim in k.dims or ()]
         self.shaped_by_plan = not all(dim in self.axes for dim in dims)
 
-    def is_dense(self, name: str) -> bool:
-        """Whether an argument is an array that C reads from end to end."""
-        k = self.arrays.get(name)
-        return k is not None and k.reading == "dense" and k.dims is not None
-
     def describe(self) -> str:
         """The arguments and results as documentation, a line of text each, and the errors of all kernels."""
         said = [f"    {name}: {_SAID[name]}." for name in self.attributes if name in _SAID]
@@ -162,7 +153,8 @@ class Contract:
                 continue    # made into an operand by the kernel's own `pack`, which looks at them
             if k.number and not (isinstance(x, ndarray) and x.ndim):
                 continue
-            x = found[name] = array(who, name, x, k.rank, *k.accepted())
+            floats = FLOATS if k.usual is F32 else ()    # with which the specification runs
+            x = found[name] = array(who, name, x, k.rank, *k.dtypes, *floats)
             other = other or (k.usual is F32 and x.dtype not in k.dtypes[:k.native])
         return found, other
 

@@ -85,14 +85,14 @@ class _Writer:
     def signature(self) -> str:
         """The parameters with their defaults: those of the reference, and `out`."""
         reference, c = self.kernel.reference, self.contract
-        positional, parts = c.parameters[:c.positional], []
+        positional = c.parameters[:c.positional]
         defaults = dict(zip(positional[::-1], (reference.__defaults__ or ())[::-1], strict=False))
-        defaults |= {**(reference.__kwdefaults__ or {}), **dict.fromkeys(c.others)}
-        for name in c.parameters:
-            if name not in positional and "*" not in parts:
-                parts.append("*")
-            parts.append(f"{name}={defaults[name]!r}" if name in defaults else name)
-        return ", ".join([*parts, *(["*"] if c.out and "*" not in parts else []), *(["out=None"] * c.out)])
+        defaults |= {**(reference.__kwdefaults__ or {}), **dict.fromkeys((*c.others, "out"))}
+        parts = [f"{name}={defaults[name]!r}" if name in defaults else name
+                 for name in (*c.parameters, *(["out"] * c.out))]
+        if len(parts) > c.positional:
+            parts.insert(c.positional, "*")
+        return ", ".join(parts)
 
     def dtype(self, k: Kind) -> str:
         """The name in the gate of the dtype that mostly comes."""

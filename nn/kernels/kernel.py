@@ -110,15 +110,12 @@ class Kernel:
         self.operand_at = self.asked.index(f"{c.packed}.shape") if plan and c.packed else None
         self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if plan else None
         self._source = None
-        type(self).__call__ = staticmethod(self._first_call)
+        type(self).__call__ = staticmethod(lambda *args, **kwargs: self.__wrapped__(*args, **kwargs))
 
     def _of_name(self, function: Callable | None) -> tuple[Callable | None, tuple[str, ...]]:
         """A function that may ask for the kernel's name, given that, and the names of its other arguments."""
         names = names_of(function) if function else ()
         return (partial(function, self.name), names[1:]) if names[:1] == ("who",) else (function, names)
-
-    def _first_call(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__wrapped__(*args, **kwargs)
 
     @property
     def __wrapped__(self) -> Callable:
@@ -156,7 +153,9 @@ class Kernel:
         """An operand's parts as the C call wants them; None without C."""
         if native.lib is None:
             return None
-        return (self._seen_by_c or _first_part)(operand)
+        if self._seen_by_c:
+            return self._seen_by_c(operand)
+        return native.from_buffer(next(iter(operand.parts.values())))
 
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
@@ -171,10 +170,6 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<kernel {self.name}>"
-
-
-def _first_part(operand: Operand) -> Any:
-    return native.from_buffer(next(iter(operand.parts.values())))
 
 
 def kernel(**types: Any) -> Callable[[Callable[..., Any]], Kernel]:
