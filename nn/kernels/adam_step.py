@@ -11,12 +11,11 @@ from weakref import ref
 import numpy as np
 from numpy import ndarray
 
-from .arguments import F32, FLOATS, READABLE, WRITABLE, array, dense, integer, shares
+from .arguments import F32, FLOATS, READABLE, WRITABLE, array, dense, integer, number, shares
 from .kernel import kernel
 from .native import NUMPY, ffi, from_buffer, lib
 
 Arrays = Sequence[np.ndarray]
-LISTS = {list, tuple}
 NAMES = "params", "grads", "exp_avgs", "exp_avg_sqs"
 
 
@@ -34,8 +33,7 @@ def adam_step(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arra
     Hutter 2019).
 
     Every number is rounded to float32 after every operation, in the order of the lines below, so all variants
-    give the same bits. Raises TypeError for a wrong type or dtype, ValueError for a wrong shape, layout or
-    step: then nothing was written.
+    give the same bits. Where it raises, nothing was written.
     grads: the gradients g. lr: α. betas: (β₁, β₂). eps: ε.
     """
     beta1, beta2 = betas
@@ -70,37 +68,35 @@ def _run(choice: int, params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_s
     written = [*params, *exp_avgs, *exp_avg_sqs]
     known = _known.get(id(params[0]))
     seen = known is not None and known.holds(written)
-    each, rest, taken, usual = [], [], [], True
-    for i, (p, g, m, v) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, strict=True)):
+    each, rest, usual = [], [], True
+    for i, (p, g, m, v, t) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, steps, strict=True)):
         if (type(g) is ndarray and g.dtype is F32 and g.flags.num & READABLE == READABLE
                 and (seen or type(p) is type(m) is type(v) is ndarray)
                 and p.dtype is m.dtype is v.dtype is F32 and (seen or p.shape == m.shape == v.shape)
                 and p.shape == g.shape and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE):
-            each.append((p, g, m, v))
-            taken.append(steps[i])
+            each.append((p, g, m, v, t))
             continue
-        usual, checked = False, _checked(i, p, g, m, v)
-        if choice != NUMPY and _fits_c(*checked):
-            each.append((*checked[:1], dense(checked[1]), *checked[2:]))
-            taken.append(steps[i])
+        usual, (p, g, m, v) = False, _checked(i, p, g, m, v)
+        if (choice != NUMPY and p.dtype is g.dtype is m.dtype is v.dtype is F32
+                and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE):
+            each.append((p, dense(g), m, v, t))
         else:
-            rest.append((*checked, steps[i]))
+            rest.append((p, g, m, v, t))
     if choice == NUMPY:
-        rest, each = [*rest, *((*one, t) for one, t in zip(each, taken, strict=True))], []
+        rest, each = [*rest, *each], []
     for p, g, m, v, _ in rest:
         if any(shares(x, y) for x, y in ((p, g), (p, m), (p, v), (m, g), (v, g), (m, v))):
             raise _overlap()
     if each:
-        _in_c(choice, each, taken, known if seen and not rest else None, usual, float(lr), betas, float(eps),
+        _in_c(choice, each, known if seen and not rest else None, usual, float(lr), betas, float(eps),
               float(weight_decay), decoupled)
     if rest:
         adam_step.reference(*zip(*rest, strict=True), lr=float(lr), betas=betas, eps=float(eps),
                             decoupled=decoupled, weight_decay=float(weight_decay))
 
 
-def _in_c(choice: int, each: list[tuple[np.ndarray, ...]], steps: list[int], known: _Known | None,
-          usual: bool, lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
-          decoupled: bool) -> None:
+def _in_c(choice: int, each: list[tuple], known: _Known | None, usual: bool, lr: float,
+          betas: tuple[float, float], eps: float, weight_decay: float, decoupled: bool) -> None:
     """The step of tensors that C takes; known: the same ones, as a call before has seen them."""
     beta1, beta2 = betas
     if known is None:
@@ -109,10 +105,11 @@ def _in_c(choice: int, each: list[tuple[np.ndarray, ...]], steps: list[int], kno
             known.remember()
     l2, shrink = bool(weight_decay and not decoupled), 1 - lr * weight_decay if decoupled else 1.0
     how = ffi.new("nn_adam *", (beta1, beta2, 1 - beta1, 1 - beta2, eps, shrink, weight_decay, l2))
+    steps = [one[4] for one in each]
     factors = {t: (1 / sqrt(1 - beta2**t), lr / (1 - beta1**t)) for t in set(steps)}   # mostly one t for all
     corrections, rates = zip(*[factors[t] for t in steps], strict=True)
     p, m, v = known.pointers
-    status = lib.nn_adam_step(choice, len(each), p, [from_buffer(g) for _, g, _, _ in each], m, v,
+    status = lib.nn_adam_step(choice, len(each), p, [from_buffer(one[1]) for one in each], m, v,
                               known.sizes, how, corrections, rates)
     if status:
         raise _overlap()
@@ -129,8 +126,8 @@ class _Known:
 
     __slots__ = ("pointers", "refs", "sizes")
 
-    def __init__(self, each: list[tuple[np.ndarray, ...]]) -> None:
-        params, _, exp_avgs, exp_avg_sqs = zip(*each, strict=True)
+    def __init__(self, each: list[tuple]) -> None:
+        params, _, exp_avgs, exp_avg_sqs, _ = zip(*each, strict=True)
         self.refs = [ref(x) for x in (*params, *exp_avgs, *exp_avg_sqs)]
         self.pointers = [ffi.new("void *[]", [from_buffer(x) for x in some])
                          for some in (params, exp_avgs, exp_avg_sqs)]
@@ -149,12 +146,6 @@ class _Known:
 
 
 def _check_lists(*given: Any) -> None:
-    count = len(given[0]) if type(given[0]) in LISTS else 0
-    for some in given:
-        if type(some) not in LISTS or len(some) != count:
-            break
-    else:
-        return
     for name, some in zip((*NAMES, "steps"), given, strict=True):
         if not isinstance(some, (list, tuple)):
             raise TypeError(f"adam_step: {name} must be a list, got {type(some).__name__}")
@@ -176,16 +167,9 @@ def _checked(i: int, *given: Any) -> tuple[np.ndarray, ...]:
     return p, g, m, v
 
 
-def _fits_c(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray) -> bool:
-    """Whether C takes a tensor: float32, what is written contiguous."""
-    return (p.dtype is g.dtype is m.dtype is v.dtype is F32
-            and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE)
-
-
 def _check_numbers(**given: Any) -> None:
     for name, x in given.items():
-        if type(x) is not float and (isinstance(x, bool) or not isinstance(x, (int, float, np.number))):
-            raise TypeError(f"adam_step: {name} must be a number, got {type(x).__name__}")
+        number("adam_step", name, x)
         if name.startswith("beta") and not 0 <= x < 1:
             raise ValueError(f"adam_step: {name} must be in [0, 1), got {x}")
 

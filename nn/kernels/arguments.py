@@ -72,6 +72,12 @@ def integer(kernel: str, name: str, x: Any, low: int, high: int) -> int:
     return value
 
 
+def number(kernel: str, name: str, x: Any) -> None:
+    """Raise TypeError unless x is a real number."""
+    if isinstance(x, (bool, np.bool_)) or not isinstance(x, (int, float, np.number)):
+        raise TypeError(f"{kernel}: {name} must be a number, got {type(x).__name__}")
+
+
 def output(kernel: str, out: Any, shape: tuple[int, ...], dtype: np.dtype, *inputs: Any) -> np.ndarray:
     """`out` checked: shape, dtype, rows that lie apart, and no byte shared with an input that is an array."""
     out = array(kernel, "out", out, len(shape), dtype)

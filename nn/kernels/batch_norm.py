@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
 
 import numpy as np
 
+from .arguments import number
 from .kernel import kernel
 
 
@@ -20,8 +20,7 @@ def batch_norm(x: np.ndarray, weight: np.ndarray | None = None, bias: np.ndarray
     Szegedy 2015, algorithm 1; the rows are the pixels of channels-last images.)
 
     Sums are of x less its first row, so that a mean that is large beside the deviation costs no digits; the
-    bounds are in nn/testing/domain_norm.py.
-    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape, M = 0 or an eps < 0.
+    bounds are in nn/testing/domain_norm.py. M is at least 1, eps at least 0.
     """
     wide = x.astype(np.float64)
     mean = wide.mean(axis=0)
@@ -42,8 +41,7 @@ def batch_norm_grad(g: np.ndarray, x: np.ndarray, mean: np.ndarray, inverse: np.
         db = Σg    dw = Σ g·x̂    dx = (g − db/M − x̂·dw/M) · weight · inverse    x̂ = (x − mean) · inverse
 
     dx=False leaves dx out (None). With overwrite_g it is written into g, if that is contiguous and can be
-    written to; g must share no memory with the others then. Raises TypeError for a wrong type or dtype,
-    ValueError for a wrong shape.
+    written to; g must share no memory with the others then.
     """
     wide, n = g.astype(np.float64), len(g)
     normal = (x.astype(np.float64) - mean) * inverse
@@ -55,24 +53,18 @@ def batch_norm_grad(g: np.ndarray, x: np.ndarray, mean: np.ndarray, inverse: np.
     return out, dw.astype(g.dtype), db.astype(g.dtype)
 
 
-class _Numbers(NamedTuple):
-    eps: float
-
-
-def _plan(x: tuple[int, int], eps: Any) -> _Numbers:
-    _rows("batch_norm", x)
-    if isinstance(eps, bool) or not isinstance(eps, (int, float, np.number)):
-        raise TypeError(f"batch_norm: eps must be a number, got {type(eps).__name__}")
+def _plan(who, x, eps) -> float:
+    _rows(who, x)
+    number(who, "eps", eps)
     if not 0 <= eps < math.inf:
-        raise ValueError(f"batch_norm: eps must be at least 0 and finite, got {eps}")
-    return _Numbers(float(eps))
+        raise ValueError(f"{who}: eps must be at least 0 and finite, got {eps}")
+    return float(eps)
 
 
-def _rows(who: str, x: tuple[int, int]) -> None:
+def _rows(who, x) -> None:
     if not x[0]:
         raise ValueError(f"{who}: x must have at least one row, got shape {x}")
 
 
-batch_norm.runs("nn_batch_norm(M, C, x, weight, bias, plan.eps, y, mean, var, inverse)", plan=_plan)
-batch_norm_grad.runs("nn_batch_norm_grad(M, C, g, x, mean, inverse, weight, dx, dw, db)",
-                     plan=lambda x: _rows("batch_norm_grad", x))
+batch_norm.runs("nn_batch_norm(M, C, x, weight, bias, plan, y, mean, var, inverse)", plan=_plan)
+batch_norm_grad.runs("nn_batch_norm_grad(M, C, g, x, mean, inverse, weight, dx, dw, db)", plan=_rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import repeat
 from marshal import dumps
 from typing import Any
@@ -32,16 +33,12 @@ def otherwise(kernel: Any, *given: Any) -> Any:
                             "another")
     found, other = c.plain(who, arguments)
     if kernel.choice != native.NUMPY and not other and kernel.call:
-        if kernel.values and any(found[k.name] is not None and found[k.name].dtype not in k.dtypes[:k.native]
-                               for k in c.alone if not k.number and not k.optional):
+        foreign = [k for k in c.alone if not k.number and found[k.name] is not None
+                   and found[k.name].dtype not in k.dtypes[:k.native]]
+        if foreign and kernel.values:
             kernel.values(*found.values())
-        for k in c.alone:
-            x = found[k.name]
-            if not k.number and x is not None and x.dtype not in k.dtypes[:k.native]:
-                found[k.name] = x.astype(k.usual)
-        return type(kernel).__call__(*(found[name] for name in c.parameters[:c.positional]),
-                                   **{name: found[name] for name in c.parameters[c.positional:]},
-                                   **({"out": out[0]} if out else {}))
+        found |= {k.name: found[k.name].astype(k.usual) for k in foreign}
+        return type(kernel).__call__(**found, **dict(zip(("out",), out, strict=False)))
     return _specified(kernel, found, other, *out)
 
 
@@ -59,8 +56,8 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
     if packed and (c.others or c.arrays[packed].many) and type(found[packed]) is not Operand:
         first = next(iter(found.values()))
         found = {**found, packed: kernel.packer(kernel.name, first, *(found[n] for n in (packed, *c.others)))}
-    found = {name: dense(x) if isinstance(x, np.ndarray) and c.is_dense(name) else x
-             for name, x in found.items()}
+    ends = {k.name for k in c.arrays.values() if k.reading == "dense" and k.dims}    # read from end to end
+    found = {name: dense(x) if name in ends and isinstance(x, np.ndarray) else x for name, x in found.items()}
     for name in kernel.packed_with if type(found.get(packed)) is Operand else ():
         _as_packed(kernel, found[packed], name, found[name])
     shapes = {name: x.shape for name, x in found.items() if name in c.arrays and hasattr(x, "shape")}
@@ -75,26 +72,26 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
     if packed and type(found[packed]) is Operand:
         parts = found[packed].unpack()
         call |= dict(zip((packed, *c.others), parts if c.others else (parts,), strict=True))
+    result = partial(kernel.reference, **call)
     if not c.out:
-        return kernel.reference(**call)
+        return result()
     (k,) = c.results
     shape = (next(iter(shapes.values())) if k.dims is None else plan.shape if c.shaped_by_plan
              else tuple(sizes[d] for d in k.dims))
     kinds = [getattr(found[a.name], "dtype", k.usual) for a in c.arrays.values()
              if a.usual is k.usual and found[a.name] is not None]
     dtype = np.result_type(*kinds) if other and kinds else k.usual if k.native == 1 else plan.dtype
-    if out is None and (other or k.dims is None):
-        return kernel.reference(**call)
     if out is not None:
         output(kernel.name, out, shape, dtype, *inputs)
-        out[...] = kernel.reference(**call)
-        return out
-    try:
-        result = np.empty(shape, dtype)
-    except (MemoryError, ValueError) as error:
-        raise no_room(kernel.name, shape, error) from None
-    result[...] = kernel.reference(**call)
-    return result
+    elif other or k.dims is None:
+        return result()
+    else:
+        try:
+            out = np.empty(shape, dtype)
+        except (MemoryError, ValueError) as error:
+            raise no_room(kernel.name, shape, error) from None
+    out[...] = result()
+    return out
 
 
 def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:

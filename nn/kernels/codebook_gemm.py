@@ -24,27 +24,21 @@ def codebook_gemm(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> n
     indices uint8 (N, K); codebook float32, 1 to 256 numbers (Han, Mao & Dally 2016, §3).
     `codebook_gemm.pack(indices, codebook)` checks them once and keeps 4 bits an index where the codebook has
     at most 16 numbers, else 8; then call it as `codebook_gemm(x, packed)`. A dense W is never built. Each
-    element is within γ_K · (|x| · |W|ᵀ); variants with FMA give the bits of `gemm` with the dense W. Raises
-    TypeError, ValueError.
+    element is within γ_K · (|x| · |W|ᵀ); variants with FMA give the bits of `gemm` with the dense W.
     """
     return x @ codebook[indices].T
-
-
-def _checked(who: str, indices: Any, codebook: Any) -> tuple[np.ndarray, np.ndarray]:
-    indices = array(who, "indices", indices, 2, U8)
-    codebook = array(who, "codebook", codebook, 1, F32)
-    if not 1 <= len(codebook) <= 256:
-        raise ValueError(f"{who}: codebook must have 1 to 256 numbers, got {len(codebook)}")
-    if len(codebook) < 256 and indices.size and indices.max() >= len(codebook):
-        raise ValueError(f"{who}: indices must be in 0..{len(codebook) - 1}, got {indices.max()}")
-    return indices, codebook
 
 
 def _pack(who: str, x: Any, indices: Any, codebook: Any) -> Operand:
     """Panels of 16 rows of W: codes[p][k][c] = indices[16p + c, k]; of 4 bits two k in a byte, the even one
     low.
     """
-    indices, codebook = _checked(who, indices, codebook)
+    indices = array(who, "indices", indices, 2, U8)
+    codebook = array(who, "codebook", codebook, 1, F32)
+    if not 1 <= len(codebook) <= 256:
+        raise ValueError(f"{who}: codebook must have 1 to 256 numbers, got {len(codebook)}")
+    if len(codebook) < 256 and indices.size and indices.max() >= len(codebook):
+        raise ValueError(f"{who}: indices must be in 0..{len(codebook) - 1}, got {indices.max()}")
     n, k = indices.shape
     nibbles = len(codebook) <= NIBBLES
     codes = aligned((-(-n // PANEL), -(-k // 2) if nibbles else k, PANEL), U8)

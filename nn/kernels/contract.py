@@ -33,6 +33,9 @@ DTYPES = {"f32": (F32,), "u8": (U8,), "s8": (I8,), "s32": (I32,), "s64": (I64,),
           "int": INTEGERS, "real": (*FLOATS, *INTEGERS)}
 _TYPE = re.compile(r"(number\|)?([a-z0-9]+(?:\|[a-z0-9]+)*)(?:\|\|([a-z0-9]+))?\[([^\]]*)\](\*?)(\??)"
                    r"(?: (rows|strided|pixels))?")
+_PAIR = "an integer, or a pair (vertical, horizontal)"
+_SAID = {"stride": _PAIR, "padding": _PAIR, "dilation": _PAIR, "kernel_size": f"of the windows: {_PAIR}",
+         "size": f"of the images: {_PAIR}", "groups": "how many there are, of channels and of filters"}
 _LASTING = {int, float, bool, str, NoneType, type}
 
 
@@ -58,10 +61,6 @@ class Kind(NamedTuple):
         """The dtype that mostly comes."""
         return self.dtypes[0]
 
-    def accepted(self) -> tuple[np.dtype, ...]:
-        """Also the dtypes with which the specification runs: where float32 is wanted, any floats."""
-        return (*self.dtypes, *FLOATS) if self.dtypes[0] is F32 else self.dtypes
-
 
 class operand(NamedTuple):
     """An argument that may be packed. others: arguments that are in the same operand. shape: the names of the
@@ -84,6 +83,13 @@ def kind(name: str, text: str) -> Kind:
                 bool(optional), reading or "dense")
 
 
+class Result(NamedTuple):
+    """What the plan of a kernel that has no C says."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
 class Contract:
     """The arguments of one kernel: `arrays` by name, the names of its `attributes`, its `results`.
 
@@ -102,17 +108,13 @@ class Contract:
         self.packed, self.others = None, ()
         for name, text in types.items():
             if isinstance(text, operand):
-                self.packed, self.others = name, text.others
+                self.packed, self.others, types = name, text.others, {**types, name: text.text}
                 self.dims = tuple(text.shape.split(",")) if text.shape else kind(name, text.text).dims
-        texts = {name: text.text if isinstance(text, operand) else text for name, text in types.items()}
-        self.arrays = {name: kind(name, texts[name]) for name in self.parameters if name in texts}
+        self.arrays = {name: kind(name, types[name]) for name in self.parameters if name in types}
         self.attributes = [name for name in self.parameters if name not in self.arrays]
         self.alone = [k for k in self.arrays.values() if k.name not in (self.packed, *self.others)]
-        shaped = {name: k.dims for name, k in self.arrays.items()
-                  if name != self.packed and name not in self.others and not k.number and k.dims}
-        if self.packed:
-            shaped[self.packed] = self.dims
-        self.shaped = {name: shaped[name] for name in self.parameters if name in shaped}
+        self.shaped = {name: self.dims if name == self.packed else k.dims for name, k in self.arrays.items()
+                       if k.dims and not k.number and name not in self.others}
         optional = [name for name in self.shaped if self.arrays[name].optional]
         self.axes: dict[str, tuple[str, int]] = {}    # a name -> the argument and axis where it is first
         for name in sorted(self.shaped, key=optional.count):
@@ -122,14 +124,9 @@ class Contract:
         dims = [dim for k in self.results for dim in k.dims or ()]
         self.shaped_by_plan = not all(dim in self.axes for dim in dims)
 
-    def is_dense(self, name: str) -> bool:
-        """Whether an argument is an array that C reads from end to end."""
-        k = self.arrays.get(name)
-        return k is not None and k.reading == "dense" and k.dims is not None
-
     def describe(self) -> str:
-        """The arguments and results as documentation: one line of text each."""
-        said = []
+        """The arguments and results as documentation, a line of text each, and the errors of all kernels."""
+        said = [f"    {name}: {_SAID[name]}." for name in self.attributes if name in _SAID]
         for k in (*self.arrays.values(), *self.results):
             names = dict.fromkeys("integers" if k.dtypes == INTEGERS else d.name for d in k.dtypes[:k.native])
             shape = "of any shape" if k.dims is None else f"({', '.join(k.dims)}{',' * (len(k.dims) == 1)})"
@@ -140,6 +137,7 @@ class Contract:
             result = k in self.results
             said.append(f"    {k.name}: {'takes the result, ' * (result and self.out)}{what}"
                         f"{', sharing no memory with an input' * (result and self.out)}.")
+        said.append("    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.")
         return "\n".join(said)
 
     def plain(self, who: str, given: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -155,7 +153,8 @@ class Contract:
                 continue    # made into an operand by the kernel's own `pack`, which looks at them
             if k.number and not (isinstance(x, ndarray) and x.ndim):
                 continue
-            x = found[name] = array(who, name, x, k.rank, *k.accepted())
+            floats = FLOATS if k.usual is F32 else ()    # with which the specification runs
+            x = found[name] = array(who, name, x, k.rank, *k.dtypes, *floats)
             other = other or (k.usual is F32 and x.dtype not in k.dtypes[:k.native])
         return found, other
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import Any
 
 import numpy as np
 
-from ..geometry import LARGEST, both, met, positions
+from ..geometry import LARGEST, Pair
 from .arguments import F32, integer
 from .contract import operand
-from .convolution import Plan, geometry, pad
+from .convolution import Plan, geometry, pad, planned, taps
 from .kernel import kernel
 from .native import from_buffer, lib, pointer
 from .operand import Operand, aligned
@@ -21,32 +20,26 @@ PANEL = 16   # filters that lie together, tap by tap and channel by channel, whe
 
 @kernel(x="f32[N,H,W,C] pixels", w=operand("f32[O,C/groups,kH,kW]"), bias="f32[O]?",
         out="f32[N,H',W',O] pixels")
-def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, stride: int | tuple[int, int] = 1,
-           padding: int | tuple[int, int] = 0, dilation: int | tuple[int, int] = 1, groups: int = 1,
-           relu: bool = False) -> np.ndarray:
+def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, stride: int | Pair = 1,
+           padding: int | Pair = 0, dilation: int | Pair = 1, groups: int = 1, relu: bool = False
+           ) -> np.ndarray:
     """The convolution of float32 images x (N, H, W, C) with filters w (O, C/groups, kH, kW) → (N, H', W', O).
 
         y[n, i, j, o] = bias[o] + Σ_{a, b, c} w[o, c, a, b] · x[n, i·sh + a·dh − ph, j·sw + b·dw − pw, c]
 
     c runs over the channels of o's group; zeros stand around the images and take part like other numbers.
-    H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. stride, padding, dilation: integers or pairs (vertical,
-    horizontal). bias: float32 (O,). relu: the result is max(y, 0). w may be `conv2d.pack(w, groups)`.
-    x is read in place if its channels are adjacent. Each element is within γ_{K+1} · (|w|·|x| + |bias|), K =
-    kH·kW·C/groups.
-    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
+    H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. relu: the result is max(y, 0). w may be
+    `conv2d.pack(w, groups)`. x is read in place if its channels are adjacent. Each element is within
+    γ_{K+1} · (|w|·|x| + |bias|), K = kH·kW·C/groups.
     """
-    (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
-    o, c, kh, kw = w.shape
-    padded = pad(x, (ph, pw))
-    rows, columns = positions(x.shape[1], kh, sh, ph, dh), positions(x.shape[2], kw, sw, pw, dw)
-    count = len(x) * rows * columns
-    y = np.zeros((groups, count, o // groups), np.result_type(x, w))
-    for a in range(kh):
-        for b in range(kw):   # each tap is a product of matrices: the pixels that it meets, and its weights
-            pixels = padded[:, met(a, rows, sh, dh), met(b, columns, sw, dw)]
-            pixels = pixels.reshape(count, groups, c).transpose(1, 0, 2)
-            y += pixels @ w[:, :, a, b].reshape(groups, o // groups, c).mT
-    y = y.transpose(1, 0, 2).reshape(len(x), rows, columns, o)
+    o, c, *kernel_size = w.shape
+    y = np.zeros((), np.result_type(x, w))
+    # Each tap is a product of matrices: the pixels that it meets, and its weights.
+    for a, b, pixels in taps(pad(x, padding), kernel_size, stride, dilation):
+        n, rows, columns, _ = pixels.shape
+        pixels = pixels.reshape(n * rows * columns, groups, c).transpose(1, 0, 2)
+        y = y + pixels @ w[:, :, a, b].reshape(groups, o // groups, c).mT
+    y = y.transpose(1, 0, 2).reshape(n, rows, columns, o)
     if bias is not None:
         y += bias
     return np.maximum(y, 0) if relu else y
@@ -90,13 +83,11 @@ def _unpack(packed: Operand) -> np.ndarray:
     return np.ascontiguousarray(w.reshape(o, c, kh, kw))
 
 
-def _plan(x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any, groups: Any, relu: Any) -> Plan:
-    if not isinstance(relu, bool):
-        raise TypeError(f"conv2d: relu must be True or False, got {type(relu).__name__}")
-    at = geometry("conv2d", x, w, stride, padding, dilation, groups)
-    return Plan("conv2d", at, at.y)
+def _plan(who, x, w, stride, padding, dilation, groups, relu) -> Plan:
+    at = geometry(who, x, w, stride, padding, dilation, groups)
+    return planned(who, at, at.y, relu)
 
 
 conv2d.runs("nn_conv2d(plan.c, x, w.c, bias, relu, out)",
             unpacked="nn_conv2d_packing(plan.c, x, w, bias, relu, out)",
-            plan=_plan, pack=_pack, unpack=_unpack, seen_by_c=lambda w: from_buffer(w.parts["panels"]))
+            plan=_plan, pack=_pack, unpack=_unpack)

@@ -6,13 +6,16 @@ filter meet the pixel (i·sh + a·dh − ph, j·sw + b·dw − pw), or a zero of
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import accumulate
 from math import prod
+from operator import mul
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..geometry import LARGEST, Pair, pair, positions
+from ..geometry import LARGEST, Pair, both, met, pair, positions
 from .arguments import integer, no_room, too_large
 from .native import ffi, from_buffer
 
@@ -45,13 +48,35 @@ class Geometry(NamedTuple):
         return taps * np.array(self.dilation) - np.array(self.padding)
 
 
-def pad(x: np.ndarray, padding: Pair) -> np.ndarray:
-    """Images with zeros around them, as the specifications read them; MemoryError where there is no room."""
+def pad(x: np.ndarray, padding: int | Pair, fill: float = 0) -> np.ndarray:
+    """Images with `fill` around them, as the specifications read them; MemoryError where there is no room."""
+    padding = both(padding)
+    if padding == (0, 0):
+        return x
     try:
-        return np.pad(x, ((0, 0), *((p, p) for p in padding), (0, 0)))
+        return np.pad(x, ((0, 0), *((p, p) for p in padding), (0, 0)), constant_values=fill)
     except (MemoryError, ValueError):    # larger than the memory, or than an array can be
-        what = f"images of shape {x.shape} with the padding {tuple(padding)}"
+        what = f"images of shape {x.shape} with the padding {padding}"
         raise MemoryError(f"no memory for {what}") from None
+
+
+def padded_zeros(n: int, size: int | Pair, channels: int, padding: int | Pair, dtype: Any
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """Zeros for the gradient of padded images, and the view of them that is the images'."""
+    (h, w), (top, left) = both(size), both(padding)
+    padded = np.zeros((n, h + 2 * top, w + 2 * left, channels), dtype)
+    return padded, padded[:, top:top + h, left:left + w]
+
+
+def taps(images: np.ndarray, kernel_size: int | Pair, stride: int | Pair, dilation: int | Pair = 1
+         ) -> Iterator[tuple[int, int, np.ndarray]]:
+    """For each tap (a, b) of a window, in reading order: a, b, and a view (N, H', W', C) of the pixels of
+    padded images that all positions meet there. The specifications read it, their gradients add to it."""
+    (kh, kw), (sh, sw), (dh, dw) = both(kernel_size), both(stride), both(dilation)
+    rows, columns = positions(images.shape[1], kh, sh, 0, dh), positions(images.shape[2], kw, sw, 0, dw)
+    for a in range(kh):
+        for b in range(kw):
+            yield a, b, images[:, met(a, rows, sh, dh), met(b, columns, sw, dw)]
 
 
 def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any,
@@ -83,6 +108,20 @@ def transposed(kernel: str, g: tuple, at: Geometry) -> Geometry:
         raise ValueError(f"{kernel}: g must have shape {at.y}, that of the convolution of images of shape "
                          f"{at.x}, got {g}")
     return at
+
+
+class ImagesPlan(NamedTuple):
+    """A call that makes the gradient of images: their shape, and what `phases` says of them."""
+
+    geometry: Geometry
+    shape: tuple[int, ...]
+    phases: tuple[tuple, bool]
+
+
+def images_plan(kernel: str, g: tuple, at: Geometry) -> ImagesPlan:
+    """The plan of the gradient of the images, from one g of the result."""
+    at = transposed(kernel, g, at)
+    return ImagesPlan(at, at.x, phases(at.w[2:], at.x[1:3], at.stride, at.padding, at.dilation))
 
 
 @lru_cache(maxsize=256)
@@ -124,36 +163,37 @@ def struct(x: tuple, x_strides: tuple, y: tuple, y_strides: tuple, stride: Pair,
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides, in bytes, of a contiguous float32 array."""
-    strides, step = [], 4
-    for size in shape[::-1]:
-        strides.insert(0, step)
-        step *= size
-    return tuple(strides)
+    return tuple(accumulate(shape[:0:-1], mul, initial=4))[::-1]
 
 
 class Plan:
-    """The geometry of a call as C knows it (`c`): of images and positions without gaps, or `lying` otherwise.
+    """What C knows of a call, `c`: of images and positions without gaps, or `lying` otherwise.
 
-    shape: of the result.
+    shape: of the result. between: makes `c`, and what must stay alive with it, of the strides of both.
     """
 
-    __slots__ = ("c", "geometry", "keep", "shape")
+    __slots__ = ("between", "c", "keep", "shape")
 
-    def __init__(self, kernel: str, at: Geometry, shape: tuple[int, ...]) -> None:
-        self.geometry, self.shape = at, shape
+    def __init__(self, shape: tuple[int, ...], between: Callable[[tuple, tuple], tuple], x_strides: tuple,
+                 y_strides: tuple) -> None:
+        self.shape, self.between = shape, between
         if ffi is not None:
-            try:
-                self._between(contiguous(at.x), contiguous(at.y))
-            except (MemoryError, ValueError) as error:    # of more taps than there is memory for
-                raise no_room(kernel, shape, error) from None
-
-    def _between(self, x_strides: tuple, y_strides: tuple) -> None:
-        at = self.geometry
-        self.c, self.keep = struct(at.x, x_strides, at.y, y_strides, at.stride, at.groups, at.offsets())
+            self.c, self.keep = between(x_strides, y_strides)
 
     def lying(self, x_strides: tuple, y_strides: tuple) -> Plan:
         """The same for arrays with these strides, channels adjacent."""
-        plan = Plan.__new__(Plan)
-        plan.geometry, plan.shape = self.geometry, self.shape
-        plan._between(x_strides, y_strides)
-        return plan
+        return Plan(self.shape, self.between, x_strides, y_strides)
+
+
+def planned(kernel: str, at: Geometry, shape: tuple[int, ...], relu: Any = False) -> Plan:
+    """The plan of a convolution whose result has this shape."""
+    if not isinstance(relu, bool):
+        raise TypeError(f"{kernel}: relu must be True or False, got {type(relu).__name__}")
+
+    def between(x_strides: tuple, y_strides: tuple) -> tuple:
+        return struct(at.x, x_strides, at.y, y_strides, at.stride, at.groups, at.offsets())
+
+    try:
+        return Plan(shape, between, contiguous(at.x), contiguous(at.y))
+    except (MemoryError, ValueError) as error:    # of more taps than there is memory for
+        raise no_room(kernel, shape, error) from None

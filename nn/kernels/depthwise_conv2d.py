@@ -6,38 +6,30 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import both, met, positions
+from ..geometry import Pair
 from .arguments import F32
 from .contract import operand
-from .convolution import Geometry, Plan, geometry, pad
+from .convolution import Geometry, Plan, geometry, pad, planned, taps
 from .kernel import kernel
-from .native import from_buffer
 from .operand import Operand, aligned
 
 
 @kernel(x="f32[N,H,W,C] pixels", w=operand("f32[O,1,kH,kW]"), bias="f32[O]?", out="f32[N,H',W',C] pixels")
 def depthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *,
-                     stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
-                     dilation: int | tuple[int, int] = 1, relu: bool = False) -> np.ndarray:
+                     stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1,
+                     relu: bool = False) -> np.ndarray:
     """conv2d with groups = C = O: float32 images x (N, H, W, C), filters w (C, 1, kH, kW) → (N, H', W', C).
 
         y[n, i, j, c] = bias[c] + Σ_{a, b} w[c, 0, a, b] · x[n, i·sh + a·dh − ph, j·sw + b·dw − pw, c]
 
     Zeros stand around the images and take part like other numbers. (As the first half of a depthwise
-    separable convolution: Chollet 2017.) H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. stride, padding,
-    dilation: integers or pairs (vertical, horizontal). bias: float32 (C,). relu: the result is max(y, 0). w
-    may be `depthwise_conv2d.pack(w)`. x is read in place if its channels are adjacent. Each element is within
-    γ_{K+1} · (|w|·|x| + |bias|), K = kH·kW.
-    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
+    separable convolution: Chollet 2017.) H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. relu: the result is
+    max(y, 0). w may be `depthwise_conv2d.pack(w)`. x is read in place if its channels are adjacent. Each
+    element is within γ_{K+1} · (|w|·|x| + |bias|), K = kH·kW.
     """
-    (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
-    c, _, kh, kw = w.shape
-    padded = pad(x, (ph, pw))
-    rows, columns = positions(x.shape[1], kh, sh, ph, dh), positions(x.shape[2], kw, sw, pw, dw)
-    y = np.zeros((len(x), rows, columns, c), np.result_type(x, w))
-    for a in range(kh):
-        for b in range(kw):   # each tap weighs the pixels that it meets
-            y += padded[:, met(a, rows, sh, dh), met(b, columns, sw, dw)] * w[:, 0, a, b]
+    y = np.zeros((), np.result_type(x, w))
+    for a, b, pixels in taps(pad(x, padding), w.shape[2:], stride, dilation):
+        y = y + pixels * w[:, 0, a, b]
     if bias is not None:
         y += bias
     return np.maximum(y, 0) if relu else y
@@ -66,16 +58,10 @@ def _pack(w: np.ndarray) -> Operand:
     return Operand(depthwise_conv2d, w.shape, taps=by_tap(w))
 
 
-def _unpack(packed: Operand) -> np.ndarray:
-    return np.ascontiguousarray(packed.parts["taps"].T).reshape(packed.shape)
-
-
-def _plan(x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any, relu: Any) -> Plan:
-    if not isinstance(relu, bool):
-        raise TypeError(f"depthwise_conv2d: relu must be True or False, got {type(relu).__name__}")
-    at = depthwise("depthwise_conv2d", x, w, stride, padding, dilation)
-    return Plan("depthwise_conv2d", at, at.y)
+def _plan(who, x, w, stride, padding, dilation, relu) -> Plan:
+    at = depthwise(who, x, w, stride, padding, dilation)
+    return planned(who, at, at.y, relu)
 
 
 depthwise_conv2d.runs("nn_depthwise_conv2d(plan.c, x, w.c, bias, relu, out)", plan=_plan, pack=_pack,
-                      unpack=_unpack, seen_by_c=lambda w: from_buffer(w.parts["taps"]))
+                      unpack=lambda w: np.ascontiguousarray(w.parts["taps"].T).reshape(w.shape))

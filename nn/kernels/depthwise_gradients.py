@@ -2,110 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
-from ..geometry import both, met, pair
-from .convolution import Geometry, Plan, pad, phases, struct, transposed
+from ..geometry import Pair, both, pair
+from .convolution import ImagesPlan, Plan, images_plan, pad, padded_zeros, planned, struct, taps, transposed
 from .depthwise_conv2d import by_tap, depthwise
 from .kernel import kernel
 from .native import NULL, check, from_buffer, lib, pointer
 
 
 @kernel(g="f32[N,H',W',C] pixels", w="f32[C,1,kH,kW]", out="f32[N,H,W,C] pixels")
-def depthwise_conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: tuple[int, int], *,
-                                stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
-                                dilation: int | tuple[int, int] = 1) -> np.ndarray:
+def depthwise_conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: Pair, *, stride: int | Pair = 1,
+                                padding: int | Pair = 0, dilation: int | Pair = 1) -> np.ndarray:
     """∂(Σ g·y)/∂x for y = depthwise_conv2d(x, w, …): g (N, H', W', C), w (C, 1, kH, kW) → (N, H, W, C).
 
         dx[n, h, w, c] = Σ g[n, i, j, c] · w[c, 0, a, b] over the positions and taps that meet that pixel
 
     float32. size: (H, W) of the images; pixels that a stride left out at the end get 0. Each element is
     within γ_K · (|g| · |w|), K = kH·kW. w must be finite.
-    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
-    stride, padding, dilation: those of depthwise_conv2d.
     """
-    (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
-    size = both(size)
-    c, _, kh, kw = w.shape
-    n, rows, columns, _ = g.shape
-    padded = np.zeros((n, size[0] + 2 * ph, size[1] + 2 * pw, c), np.result_type(g, w))
-    for a in range(kh):
-        for b in range(kw):   # what each tap met gets g times that tap
-            padded[:, met(a, rows, sh, dh), met(b, columns, sw, dw)] += g * w[:, 0, a, b]
-    return padded[:, ph:ph + size[0], pw:pw + size[1]]
+    padded, dx = padded_zeros(len(g), size, len(w), padding, np.result_type(g, w))
+    for a, b, pixels in taps(padded, w.shape[2:], stride, dilation):   # what it met gets g times the tap
+        pixels += g * w[:, 0, a, b]
+    return dx
 
 
 @kernel(x="f32[N,H,W,C] pixels", g="f32[N,H',W',C] pixels", out="f32[C,1,kH,kW] rows")
-def depthwise_conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: tuple[int, int], *,
-                                 stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
-                                 dilation: int | tuple[int, int] = 1) -> np.ndarray:
+def depthwise_conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: Pair, *, stride: int | Pair = 1,
+                                 padding: int | Pair = 0, dilation: int | Pair = 1) -> np.ndarray:
     """∂(Σ g·y)/∂w for y = depthwise_conv2d(x, w, …): x (N, H, W, C), g (N, H', W', C) → (C, 1, kH, kW).
 
         dw[c, 0, a, b] = Σ_{n, i, j} g[n, i, j, c] · x[n, i·sh + a·dh − ph, j·sw + b·dw − pw, c]
 
-    float32. kernel_size: (kH, kW). Zeros stand around the images; whether a NaN or infinity in g meets those
-    is not said. Each element is within γ_M · (|g| · |x|), M = N·H'·W'. Raises TypeError, ValueError.
-    stride, padding, dilation: those of depthwise_conv2d.
+    float32. Zeros stand around the images; whether a NaN or infinity in g meets those is not said. Each
+    element is within γ_M · (|g| · |x|), M = N·H'·W'.
     """
-    (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
-    kernel_size = both(kernel_size)
-    _, rows, columns, c = g.shape
-    padded = pad(x, (ph, pw))
-    gradient = np.zeros((c, 1, *kernel_size), np.result_type(x, g))
-    for a in range(kernel_size[0]):
-        for b in range(kernel_size[1]):   # each tap gets the products of g and the pixels that it met
-            pixels = padded[:, met(a, rows, sh, dh), met(b, columns, sw, dw)]
-            gradient[:, 0, a, b] = (g * pixels).sum(axis=(0, 1, 2))
+    gradient = np.zeros((g.shape[3], 1, *both(kernel_size)), np.result_type(x, g))
+    for a, b, pixels in taps(pad(x, padding), kernel_size, stride, dilation):
+        gradient[:, 0, a, b] = (g * pixels).sum(axis=(0, 1, 2))
     return gradient
 
 
-class _InputPlan(NamedTuple):
-    geometry: Geometry
-    shape: tuple[int, ...]
+def _input_plan(who, g, w, size, stride, padding, dilation) -> ImagesPlan:
+    x = (g[0], *pair(who, "size", size, 0), w[0])
+    return images_plan(who, g, depthwise(who, x, w, stride, padding, dilation))
 
 
-def _input_plan(g: tuple, w: tuple, size: Any, stride: Any, padding: Any, dilation: Any) -> _InputPlan:
-    who = "depthwise_conv2d_input_grad"
-    size = pair(who, "size", size, 0)
-    at = transposed(who, g, depthwise(who, (g[0], *size, w[0]), w, stride, padding, dilation))
-    return _InputPlan(at, at.x)
-
-
-def _input_grad(choice: int, g: np.ndarray, w: np.ndarray, plan: _InputPlan, out: np.ndarray) -> None:
-    at = plan.geometry
-    some, complete = phases(at.w[2:], at.x[1:3], at.stride, at.padding, at.dilation)
+def _input_grad(choice: int, g: np.ndarray, w: np.ndarray, plan: ImagesPlan, out: np.ndarray) -> None:
+    at, (some, complete) = plan.geometry, plan.phases
     if not complete:
         out[...] = 0
     weights, (sh, sw) = by_tap(w), at.stride
-    for i, j, taps, positions in some:
-        meet = weights if len(taps) == len(weights) else weights[taps @ (at.w[3], 1)]
-        _convolve(choice, g, meet, positions, out[:, i::sh, j::sw])
+    for i, j, which, positions in some:    # dx = the convolution, with stride 1, of g with these taps
+        meet = weights if len(which) == len(weights) else weights[which @ (at.w[3], 1)]
+        dx = out[:, i::sh, j::sw]
+        c, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), g.shape[3], positions)
+        check("depthwise_conv2d_input_grad",
+              lib.nn_depthwise_conv2d(choice, c, pointer(g), from_buffer(meet), NULL, False, pointer(dx)))
 
 
-def _convolve(choice: int, g: np.ndarray, weights: np.ndarray, positions: np.ndarray, dx: np.ndarray) -> None:
-    """dx = the convolution, with stride 1, of g with these taps."""
-    c, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), g.shape[3], positions)
-    status = lib.nn_depthwise_conv2d(choice, c, pointer(g), from_buffer(weights), NULL, False,
-                                     pointer(dx))
-    if status:
-        check("depthwise_conv2d_input_grad", status)
-
-
-def _weight_plan(x: tuple, g: tuple, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> Plan:
-    who = "depthwise_conv2d_weight_grad"
+def _weight_plan(who, x, g, kernel_size, stride, padding, dilation) -> Plan:
     w = x[3], 1, *pair(who, "kernel_size", kernel_size, 1)
-    return Plan(who, transposed(who, g, depthwise(who, x, w, stride, padding, dilation)), w)
+    return planned(who, transposed(who, g, depthwise(who, x, w, stride, padding, dilation)), w)
 
 
 def _weight_grad(choice: int, x: np.ndarray, g: np.ndarray, plan: Plan, out: np.ndarray) -> None:
     c, _, kh, kw = out.shape
     totals = np.empty((kh, kw, c), out.dtype)
     plan = plan.lying(x.strides, g.strides)
-    status = lib.nn_depthwise_conv2d_weight_grad(choice, plan.c, pointer(x), pointer(g), from_buffer(totals))
-    if status:
-        check("depthwise_conv2d_weight_grad", status)
+    check("depthwise_conv2d_weight_grad", lib.nn_depthwise_conv2d_weight_grad(
+        choice, plan.c, pointer(x), pointer(g), from_buffer(totals)))
     out[:, 0] = totals.transpose(2, 0, 1)
 
 

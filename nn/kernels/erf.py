@@ -40,8 +40,8 @@ def _polynomial(coefficients, x):
 def erf(x: np.ndarray) -> np.ndarray:
     """The error function 2/√π ∫₀ˣ e^(−t²) dt of each entry, float32 of any shape.
 
-    Within 3 units in the last place, in NumPy within 6. The result lies in memory as x does. Raises TypeError
-    for a wrong type or dtype. The specification takes every floating dtype, and is as good in each.
+    Within 3 units in the last place, in NumPy within 6. The result lies in memory as x does. The
+    specification takes every floating dtype, and is as good in each.
     """
     if x.dtype == np.float16:    # whose largest number D(x) exceeds
         return erf.reference(x.astype(np.float32)).astype(np.float16)
@@ -61,8 +61,7 @@ def gelu(x: np.ndarray) -> np.ndarray:
     """x·Φ(x), where Φ(x) = (1 + erf(x/√2))/2 is the part of a normal distribution that lies below x.
 
     Hendrycks & Gimpel, "Gaussian error linear units" (2016). float32 of any shape; the result lies in memory
-    as x does, and is within 6u·|x|, u = 2⁻²⁴. −∞ gives NaN, as in PyTorch. Raises TypeError for a wrong type
-    or dtype.
+    as x does, and is within 6u·|x|, u = 2⁻²⁴. −∞ gives NaN, as in PyTorch.
     """
     return x * _below(x)
 
@@ -71,8 +70,7 @@ def gelu(x: np.ndarray) -> np.ndarray:
 def gelu_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """g·(Φ(x) + x·φ(x)), φ(x) = e^(−x²/2)/√2π: the gradient of gelu(x). float32, equal shapes.
 
-    Within 6u·|g|; ±∞ give the limits. The result lies in memory as x does. Raises TypeError for a wrong type
-    or dtype, ValueError for two shapes.
+    Within 6u·|g|; ±∞ give the limits. The result lies in memory as x does.
     """
     x = np.clip(x, -50, 50)    # φ(50) is 0
     return g * (_below(x) + x * np.exp(x * x * -0.5) * (1 / (2 * pi) ** 0.5))

@@ -20,11 +20,9 @@ from typing import Any
 
 from numpy import empty, empty_like, ndarray
 
-from . import native
-from .arguments import READABLE, WRITABLE, adjacent, dense, disagree, no_room, output
+from . import arguments, native
 from .calling import failed, otherwise, recall, specified
 from .contract import Kind, names_of
-from .native import NULL, NUMPY, from_buffer, pointer, rows, strided
 from .operand import Operand
 
 _TOLD = {"dense": ("{}_c",), "pixels": ("{}_c",), "rows": ("{}_c", "{}_row"),
@@ -46,11 +44,9 @@ class _Writer:
     def __init__(self, kernel: Any) -> None:
         self.kernel, self.contract, self.lines = kernel, kernel.contract, []
         self.scope: dict[str, Any] = {
-            "kernel": kernel, "ndarray": ndarray, "Operand": Operand, "empty": empty, "NUMPY": NUMPY,
-            "READABLE": READABLE, "WRITABLE": WRITABLE, "adjacent": adjacent, "dense": dense, "rows": rows,
-            "strided": strided, "pointer": pointer, "from_buffer": from_buffer, "NULL": NULL,
-            "output": output, "no_room": no_room, "disagree": disagree, "without_gaps": _without_gaps,
-            "lying_like": _lying_like, "pack": kernel.packer, "run": kernel.call,
+            **vars(arguments), **vars(native), "kernel": kernel, "ndarray": ndarray, "Operand": Operand,
+            "empty": empty, "without_gaps": _without_gaps, "lying_like": _lying_like, "pack": kernel.packer,
+            "run": kernel.call,
             **{f.__name__: partial(f, kernel) for f in (otherwise, specified, recall, failed)}}
         c = self.contract
         self.packed = c.packed
@@ -89,14 +85,14 @@ class _Writer:
     def signature(self) -> str:
         """The parameters with their defaults: those of the reference, and `out`."""
         reference, c = self.kernel.reference, self.contract
-        positional, parts = c.parameters[:c.positional], []
+        positional = c.parameters[:c.positional]
         defaults = dict(zip(positional[::-1], (reference.__defaults__ or ())[::-1], strict=False))
-        defaults |= {**(reference.__kwdefaults__ or {}), **dict.fromkeys(c.others)}
-        for name in c.parameters:
-            if name not in positional and "*" not in parts:
-                parts.append("*")
-            parts.append(f"{name}={defaults[name]!r}" if name in defaults else name)
-        return ", ".join([*parts, *(["*"] if c.out and "*" not in parts else []), *(["out=None"] * c.out)])
+        defaults |= {**(reference.__kwdefaults__ or {}), **dict.fromkeys((*c.others, "out"))}
+        parts = [f"{name}={defaults[name]!r}" if name in defaults else name
+                 for name in (*c.parameters, *(["out"] * c.out))]
+        if len(parts) > c.positional:
+            parts.insert(c.positional, "*")
+        return ", ".join(parts)
 
     def dtype(self, k: Kind) -> str:
         """The name in the gate of the dtype that mostly comes."""
@@ -130,7 +126,7 @@ class _Writer:
         self.say(f"    {self.otherwise}")
         if self.own_pack:    # several arrays, which the kernel's `pack` looks at
             arrays = ", ".join((self.packed, *c.others))
-            self.say(f"given = ({arrays},)", "if not packed:",
+            self.say("if not packed:", f"    given = ({arrays},)",
                      f"    {self.packed} = pack({self.kernel.name!r}, {self.arrays[0].name}, {arrays})")
 
     def sizes(self) -> None:
@@ -209,11 +205,10 @@ class _Writer:
             self.say(f"elif (packed and ready and type(out) is ndarray and out.dtype is {dtype}",
                      f"      and out.shape == {shape} and out.flags.num & WRITABLE == WRITABLE):",
                      "    result = out    # whether it overlaps an input C sees")
-        if self.packed:
-            if self.contract.arrays[self.packed].many:
-                inputs += ", *(() if packed else given[0])"
-            else:
-                inputs += ", *given" if self.own_pack else f", {self.packed}"
+        if self.own_pack:
+            inputs += f", *(() if packed else given{'[0]' * self.contract.arrays[self.packed].many})"
+        elif self.packed:
+            inputs += f", {self.packed}"
         self.say("else:", f"    result = output({self.kernel.name!r}, out, {shape}, {dtype}, {inputs})",
                  "    ready = ready and result.flags.num & WRITABLE == WRITABLE")
 
@@ -288,11 +283,10 @@ class _Writer:
 
     def call(self, text: str) -> str:
         """The text of a C call with what the gate calls its arguments."""
-        function, arguments = re.fullmatch(r"(\w+)\((.*)\)", text).groups()
-        self.scope[function] = getattr(native.lib, function, None)
+        function, arguments = self.parsed(text)
         kinds = {k.name: k for k in (*self.arrays, *self.contract.results)}
         said = ["choice"]
-        for one in arguments.split(", "):
+        for one in arguments:
             k = kinds.get(one)
             if one == self.packed:
                 strided_ = self.contract.arrays[one].reading == "strided"
@@ -302,6 +296,12 @@ class _Writer:
             else:
                 said += (form.format(one) for form in _TOLD["dense" if k.optional else k.reading])
         return f"{function}({', '.join(said)})"
+
+    def parsed(self, text: str) -> tuple[str, list[str]]:
+        """The function of a C call, which the gate gets to know, and its arguments."""
+        function, arguments = re.fullmatch(r"(\w+)\((.*)\)", text).groups()
+        self.scope[function] = getattr(native.lib, function, None)
+        return function, arguments.split(", ")
 
     def of_any_shape(self) -> None:
         """Arrays of any shape, number by number; the result lies in memory as the last of them does."""
@@ -318,11 +318,10 @@ class _Writer:
                  *(f"    {name} = lying_like({name}, {base})" for name in names[:-1]))
         if over:
             self.say(f"    result = {over}result")
-        function, arguments = re.fullmatch(r"(\w+)\((.*)\)", self.kernel.call).groups()
-        self.scope[function] = getattr(native.lib, function, None)
+        function, arguments = self.parsed(self.kernel.call)
         for test, how in (("if ready:", "from_buffer"), ("else:", "pointer")):
             said = [f"{how}({'result' if one == 'out' else one})" if one in (*names, "out") else one
-                    for one in arguments.split(", ")]
+                    for one in arguments]
             self.say(test, f"    {function}(choice, {', '.join(said)})")
         self.say("return result if out is None else out")
 

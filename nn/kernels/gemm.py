@@ -18,8 +18,7 @@ def gemm(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The product a · b of float32 matrices, (M, K) · (K, N) → (M, N).
 
     b may be packed (`gemm.pack(b)`). Each element is within γ_K · (|a| · |b|), γ_K = K·u / (1 − K·u), u =
-    2⁻²⁴, of the exact product (Higham 2002, eq. 3.5). Raises TypeError for a wrong type or dtype, ValueError
-    for a wrong shape.
+    2⁻²⁴, of the exact product (Higham 2002, eq. 3.5).
     """
     return a @ b
 
@@ -44,7 +43,7 @@ def _unpack(packed: Operand) -> np.ndarray:
 
 
 gemm.runs("nn_gemm(M, N, K, a, b.c, out)", unpacked="nn_gemm_packing(M, N, K, a, b, out)",
-          pack=_pack, unpack=_unpack, seen_by_c=lambda b: from_buffer(b.parts["panels"]))
+          pack=_pack, unpack=_unpack)
 
 
 # Multiply-accumulates for which `gemm` is sooner than NumPy's BLAS: it turns a small b sooner. Longer

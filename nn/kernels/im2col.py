@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..geometry import Pair, both, pair, positions
 from .arguments import integer
+from .contract import Result
+from .convolution import pad
 from .kernel import kernel
 
 
@@ -19,13 +19,9 @@ def im2col(x: np.ndarray, kernel_size: Pair, *, stride: int | Pair = 1, padding:
 
     A convolution is then one product of matrices (Chellapilla, Puri & Simard 2006), with filters as rows in
     the order kH, kW, C. H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. The padding holds `fill`: 0, or the
-    integer that stands for it, in 0..255. Raises TypeError for a wrong type or dtype, ValueError for a wrong
-    shape or value.
-    kernel_size, stride, padding, dilation: integers or pairs (vertical, horizontal).
+    integer that stands for it, in 0..255.
     """
-    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = both(kernel_size), both(stride), both(padding), both(dilation)
-    if ph or pw:
-        x = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=fill)
+    (kh, kw), (sh, sw), (dh, dw), x = both(kernel_size), both(stride), both(dilation), pad(x, padding, fill)
     n, height, width, c = x.shape
     down, across = positions(height, kh, sh, 0, dh), positions(width, kw, sw, 0, dw)
     image, row, pixel, channel = x.strides
@@ -34,21 +30,15 @@ def im2col(x: np.ndarray, kernel_size: Pair, *, stride: int | Pair = 1, padding:
     return patches.reshape(n, down, across, kh * kw * c)
 
 
-class _Plan(NamedTuple):
-    shape: tuple[int, int, int, int]
-    dtype: np.dtype
-
-
-def _plan(x: tuple, x_dtype: np.dtype, kernel_size: Any, stride: Any, padding: Any, dilation: Any, fill: Any
-          ) -> _Plan:
-    (kh, kw), stride = pair("im2col", "kernel_size", kernel_size, 1), pair("im2col", "stride", stride, 1)
-    padding, dilation = pair("im2col", "padding", padding, 0), pair("im2col", "dilation", dilation, 1)
-    integer("im2col", "fill", fill, 0, 255)
+def _plan(who, x, x_dtype, kernel_size, stride, padding, dilation, fill) -> Result:
+    (kh, kw), stride = pair(who, "kernel_size", kernel_size, 1), pair(who, "stride", stride, 1)
+    padding, dilation = pair(who, "padding", padding, 0), pair(who, "dilation", dilation, 1)
+    integer(who, "fill", fill, 0, 255)
     down, across = map(positions, x[1:3], (kh, kw), stride, padding, dilation)
     if min(down, across) < 1:
-        raise ValueError(f"im2col: kernel_size {(kh, kw)} with dilation {dilation} is larger than images "
+        raise ValueError(f"{who}: kernel_size {(kh, kw)} with dilation {dilation} is larger than images "
                          f"{x[1:3]} with padding {padding}")
-    return _Plan((x[0], down, across, kh * kw * x[3]), x_dtype)
+    return Result((x[0], down, across, kh * kw * x[3]), x_dtype)
 
 
 im2col.runs(None, plan=_plan)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..context import Brief, Context, ambient, within
 from . import native
 from .arguments import array
-from .contract import Contract, Kind, names_of
+from .contract import Contract, names_of
 from .gate import compiled
 from .operand import Operand
 
@@ -47,7 +48,6 @@ class Kernel:
     choice = _Choice()
     __call__: Callable[..., Any]    # of each kernel's own class, where Python looks `kernel(...)` up
     call: Any = None                # the text of its C call, or a function that makes several
-    packer = unpack = planner = values = unpacked = takes = None
 
     def __init__(self, reference: Callable, types: dict[str, Any]) -> None:
         self.name = reference.__name__
@@ -73,17 +73,22 @@ class Kernel:
             shape, a vector of an operand's kernel as itself), or one's dtype (`a_dtype`). It raises, or
             gives an object that the call text may read, with the result's `shape` where that is no named
             axes'. It is made once for each shapes and attributes, unless it asks for a vector.
+            Its first argument may be `who`: the kernel's name, for messages.
         pack, unpack: an operand of an array, and the way back. repack: the operand of what `unpack` gave and
-            a shape, where that is not `pack`. seen_by_c: an operand's parts for C, once.
+            a shape, where that is not `pack`. seen_by_c: an operand's parts for C, once; if not given, the
+            first of them.
         unpacked: the C call of an operand that was not packed, where that needs no packing.
         takes: what must be true of the plan for C to take the call; else the specification runs.
-        values: raises where values of the arguments are wrong. C has looked; this says which.
+        values: a function of arguments that it names, as `plan`; raises where one's values are wrong. C has
+            looked; this says which.
         """
-        self.call, self.planner, self.packer, self.unpack = call, plan, pack, unpack
-        self.unpacked, self.values, self.takes = unpacked, values, takes
+        self.call, self.packer, self.unpack, self.unpacked, self.takes = call, pack, unpack, unpacked, takes
+        self.pack = self._pack if pack else None
         self._repack, self._seen_by_c = repack, seen_by_c
+        (self.planner, named), (values, looks_at) = map(self._of_name, (plan, values))
+        at = [self.contract.parameters.index(name) for name in looks_at]
+        self.values = values and (lambda *given: values(*(given[i] for i in at)))
         self.packed_with = [n for n in (names_of(pack) if pack else ()) if n in self.contract.attributes]
-        named = names_of(plan) if plan else ()
         c = self.contract
         vectors = [k for k in c.arrays.values() if c.packed and (k.optional or k.number)
                    and k.name not in c.others]
@@ -96,21 +101,21 @@ class Kernel:
         if plan and c.packed and f"{c.packed}.shape" not in self.asked:
             self.asked.append(f"{c.packed}.shape")
         self.asked += [k.name for k in self.pointed]
-        self.vectors = [(self.asked.index(k.name), k, self._size_of(k)) for k in vectors
-                        if k.name in self.asked]
+        self.vectors = []    # where each is among what a plan asks for, and where there its size is
+        for k in vectors:
+            if k.name in self.asked:
+                name, axis = c.axes[k.dims[0]]
+                self.vectors.append((self.asked.index(k.name), k, (self.asked.index(f"{name}.shape"), axis)))
         self.plain = [i for i, name in enumerate(self.asked) if name in c.attributes]
         self.operand_at = self.asked.index(f"{c.packed}.shape") if plan and c.packed else None
         self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if plan else None
         self._source = None
-        type(self).__call__ = staticmethod(self._first_call)
+        type(self).__call__ = staticmethod(lambda *args, **kwargs: self.__wrapped__(*args, **kwargs))
 
-    def _size_of(self, vector: Kind) -> tuple[int, int]:
-        """Where among what a plan asks for the size of a vector is, and at which axis."""
-        name, axis = self.contract.axes[vector.dims[0]]
-        return self.asked.index(f"{name}.shape"), axis
-
-    def _first_call(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__wrapped__(*args, **kwargs)
+    def _of_name(self, function: Callable | None) -> tuple[Callable | None, tuple[str, ...]]:
+        """A function that may ask for the kernel's name, given that, and the names of its other arguments."""
+        names = names_of(function) if function else ()
+        return (partial(function, self.name), names[1:]) if names[:1] == ("who",) else (function, names)
 
     @property
     def __wrapped__(self) -> Callable:
@@ -130,11 +135,6 @@ class Kernel:
         """The Python source of what a call runs."""
         return self.__wrapped__ and self._source
 
-    @property
-    def pack(self) -> Callable[..., Operand] | None:
-        """The packer of its operand, or None."""
-        return self._pack if self.packer else None
-
     def _pack(self, *given: Any, **more: Any) -> Operand:
         c, who = self.contract, f"{self.name}.pack"
         k = c.arrays[c.packed]
@@ -151,7 +151,11 @@ class Kernel:
 
     def seen_by_c(self, operand: Operand) -> Any:
         """An operand's parts as the C call wants them; None without C."""
-        return native.lib and self._seen_by_c and self._seen_by_c(operand)
+        if native.lib is None:
+            return None
+        if self._seen_by_c:
+            return self._seen_by_c(operand)
+        return native.from_buffer(next(iter(operand.parts.values())))
 
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
@@ -206,7 +210,6 @@ class forcing(within):
 
     def __init__(self, forced: Forced | None) -> None:
         super().__init__("forced", forced)
-
 
     def __enter__(self) -> None:
         _count(1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .arguments import integer
@@ -25,7 +23,7 @@ def kmeans1d(values: np.ndarray, k: int) -> np.ndarray:
 
     Sums are float64, of the values less their mean: the cost exceeds the least one by no more than
     8·(n·√(W·k) + 8)·2⁻⁵³ · Σ (value − mean)², n the distinct values and W all of them.
-    Raises TypeError, ValueError: for NaN and infinities, and where there are fewer than k distinct values.
+    Raises ValueError for NaN and infinities, and where there are fewer than k distinct values.
     """
     points, counts = np.unique(values, return_counts=True)
     sums, weights = prefix_sums(points, counts)
@@ -51,9 +49,8 @@ def prefix_sums(points: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.
     return tuple(np.concatenate([[0.0], np.cumsum(each)]) for each in (counts * centred, counts))
 
 
-def one_cluster_more(
-    cost: np.ndarray, sums: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def one_cluster_more(cost: np.ndarray, sums: np.ndarray, weights: np.ndarray
+                     ) -> tuple[np.ndarray, np.ndarray]:
     """For every i the least cost[s] − S²/W over s < i, and the first s that has it.
 
     That s never falls as i grows, so those of two i bound the search for the i half-way between them. All of
@@ -89,31 +86,25 @@ def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values).astype(np.uint8)
 
 
-def _plan(k: Any) -> None:
-    integer("kmeans1d", "k", k, 1, LARGEST)
-
-
-def _values(values: np.ndarray, k: int) -> None:
+def _values(who, values, k) -> None:
     if not np.isfinite(values).all():
-        raise ValueError("kmeans1d: values must be finite, got NaN or infinity")
+        raise ValueError(f"{who}: values must be finite, got NaN or infinity")
     distinct = len(np.unique(values))
     if k > distinct:
-        raise ValueError(f"kmeans1d: k must be at most the number of distinct values, {distinct}, got {k}")
+        raise ValueError(f"{who}: k must be at most the number of distinct values, {distinct}, got {k}")
 
 
 def _run(choice: int, values: np.ndarray, k: int) -> np.ndarray:
     points, counts = np.unique(values, return_counts=True)
     if k > len(points) or not np.isfinite(points[[0, -1]]).all():    # infinities and NaN are at the ends
-        _values(values, k)
+        _values("kmeans1d", values, k)
     if len(points) > LARGEST:
         raise ValueError(f"kmeans1d: values must be fewer than 2^31 distinct ones, got {len(points)}")
     sums, weights = prefix_sums(points, counts)
     ends = np.empty(k, np.int64)
-    status = lib.nn_kmeans1d(choice, len(points), k, from_buffer(sums), from_buffer(weights),
-                             ffi.from_buffer("int64_t[]", ends))
-    if status:
-        check("kmeans1d", status)
+    check("kmeans1d", lib.nn_kmeans1d(choice, len(points), k, from_buffer(sums), from_buffer(weights),
+                                      ffi.from_buffer("int64_t[]", ends)))
     return means(points, counts, ends)
 
 
-kmeans1d.runs(_run, plan=_plan, values=_values)
+kmeans1d.runs(_run, plan=lambda who, k: integer(who, "k", k, 1, LARGEST), values=_values)

@@ -125,7 +125,7 @@ def strided(x: np.ndarray) -> tuple[Any, int, int]:
 
 
 def check(kernel: str, status: int) -> None:
-    """Raise what a C function's result says went wrong."""
+    """Raise what a C function's result says went wrong, if anything."""
     if status == lib.NN_NO_MEMORY:
         raise MemoryError(f"{kernel}: no memory for the C kernel's working space")
     if status == lib.NN_OVERLAP:
@@ -167,16 +167,10 @@ def runs(name: str) -> bool:
 
 
 @cache
-def _families() -> dict[str, int]:
-    """name -> the families that it chooses from, as bits, of every kernel of csrc/micro.def."""
-    each = (lib.nn_kernel_row(i) for i in range(lib.nn_kernel_count() if lib else 0))
-    return {_text(kernel.name): kernel.families for kernel in each}
-
-
-@cache
 def micro_kernels_of(kernel: str) -> tuple[MicroKernel, ...]:
-    """Those that a kernel can choose, on this machine or another."""
-    families = _families().get(kernel, 0)
+    """Those that a kernel can choose, on this machine or another: it has a bit for each of its families."""
+    each = (lib.nn_kernel_row(i) for i in range(lib.nn_kernel_count() if lib else 0))
+    families = next((row.families for row in each if _text(row.name) == kernel), 0)
     return tuple(row for row in micro_kernels().values() if families >> row.family & 1)
 
 

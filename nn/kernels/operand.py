@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,7 @@ LINE = 64  # bytes of a cache line, and of an AVX-512 register
 def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = True) -> np.ndarray:
     """Zeros (or whatever the memory held) from the start of a cache line on, so that no 64-byte load of a
     kernel straddles two."""
-    dtype = np.dtype(dtype)
-    size = dtype.itemsize
-    for extent in shape:
-        size *= extent
+    size = np.dtype(dtype).itemsize * prod(shape)
     raw = (np.zeros if zeros else np.empty)(size + LINE, np.uint8)
     start = -raw.__array_interface__["data"][0] % LINE
     return raw[start:start + size].view(dtype).reshape(shape)

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..geometry import Pair, both, met, pair, positions
-from .convolution import pad
+from ..geometry import Pair, both, pair, positions
+from .convolution import pad, padded_zeros, taps
 from .kernel import kernel
 from .native import ffi
-
-
-def windows(size: Pair, kernel_size: Pair, stride: Pair, padding: Pair) -> Pair:
-    """How many windows there are down and across."""
-    return tuple(map(positions, size, kernel_size, stride, padding))
-
-
-def taps(counts: Pair, kernel_size: Pair, stride: Pair) -> Iterator[tuple[slice, slice, slice]]:
-    """For each pixel of a window, in reading order: where all windows meet it in the padded images."""
-    for i in range(kernel_size[0]):
-        for j in range(kernel_size[1]):
-            yield slice(None), met(i, counts[0], stride[0]), met(j, counts[1], stride[1])
-
-
-def unpad(padded: np.ndarray, padding: Pair) -> np.ndarray:
-    """Images without what lies around them."""
-    (top, left), (_, h, w, _) = padding, padded.shape
-    return padded[:, top:h - top, left:w - left].copy()
-
 
 MOST = 256   # pixels of a window whose winner is one byte
 
@@ -43,20 +24,14 @@ def max_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
     reading order, y was found: of equal ones at the first; a NaN is greater than all, and of several the last
     one wins, as in PyTorch. It is uint8, and wider for windows of more than 256 pixels. At most half of a
     window is padding, which never wins; where an image has no height or no width, y is −∞ and the winner 0.
-    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or what does not fit.
-    kernel_size, stride, padding: pairs (vertical, horizontal).
     """
-    kernel_size, stride, padding = both(kernel_size), both(stride), both(padding)
-    counts = windows(x.shape[1:3], kernel_size, stride, padding)
-    padded, images = pad(x, padding), pad(np.ones((1, *x.shape[1:3], 1), bool), padding)
-    y = np.full((len(x), *counts, x.shape[3]), -np.inf, x.dtype)
-    dtype = np.min_scalar_type(kernel_size[0] * kernel_size[1] - 1)
-    winner, found = np.zeros(y.shape, dtype), np.zeros((1, *counts, 1), bool)
-    for tap, pixels in enumerate(taps(counts, kernel_size, stride)):
-        here, real = padded[pixels], images[pixels]
+    real = pad(np.ones((1, *x.shape[1:3], 1), bool), padding)    # whether a pixel is no padding
+    number = np.min_scalar_type(prod(both(kernel_size)) - 1).type
+    y, winner, found = x.dtype.type(-np.inf), number(0), np.False_
+    both_taps = zip(*(taps(images, kernel_size, stride) for images in (pad(x, padding), real)), strict=True)
+    for tap, ((_, _, here), (_, _, real)) in enumerate(both_taps):
         wins = real & ((here > y) | np.isnan(here) | ~found)
-        y, winner = np.where(wins, here, y), np.where(wins, dtype.type(tap), winner)
-        found |= real
+        y, winner, found = np.where(wins, here, y), np.where(wins, number(tap), winner), found | real
     return y, winner
 
 
@@ -66,30 +41,24 @@ def max_pool2d_grad(g: np.ndarray, winner: np.ndarray, size: Pair, kernel_size: 
     """dx (N, H, W, C), (H, W) = size: g (N, H', W', C), float32, sent back to where max_pool2d found y.
 
     What several windows send to one pixel is added in the order in which the windows are read. A winner that
-    names no pixel of the window sends nothing. Raises TypeError, ValueError as max_pool2d.
-    kernel_size, stride, padding: as of max_pool2d.
+    names no pixel of the window sends nothing.
     """
-    (h, w), (top, left), kernel_size, stride = both(size), both(padding), both(kernel_size), both(stride)
-    padded = np.zeros((len(g), h + 2 * top, w + 2 * left, g.shape[3]), g.dtype)
-    for tap, pixels in reversed(list(enumerate(taps(g.shape[1:3], kernel_size, stride)))):
-        padded[pixels] += np.where(winner == tap, g, g.dtype.type(0))
-    return unpad(padded, (top, left))
+    padded, dx = padded_zeros(len(g), size, g.shape[3], padding, g.dtype)
+    for tap, (_, _, pixels) in reversed(list(enumerate(taps(padded, kernel_size, stride)))):
+        pixels += np.where(winner == tap, g, g.dtype.type(0))
+    return dx.copy()
 
 
 @kernel(x="f32[N,H,W,C]", out="f32[N,H',W',C]")
 def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)) -> np.ndarray:
     """The mean of each window of x (N, H, W, C), float32, zeros of the padding included: y (N, H', W', C).
 
-    Its pixels are added in reading order, then divided by their number; a window may have any. Raises
-    TypeError, ValueError as max_pool2d.
-    kernel_size, stride, padding: pairs (vertical, horizontal).
+    Its pixels are added in reading order, then divided by their number; a window may have any.
     """
-    kernel_size, stride, padding = both(kernel_size), both(stride), both(padding)
-    counts = windows(x.shape[1:3], kernel_size, stride, padding)
-    padded, y = pad(x, padding), np.zeros((len(x), *counts, x.shape[3]), x.dtype)
-    for pixels in taps(counts, kernel_size, stride):
-        y += padded[pixels]
-    return y / (kernel_size[0] * kernel_size[1])
+    total = x.dtype.type(0)
+    for _, _, pixels in taps(pad(x, padding), kernel_size, stride):
+        total = total + pixels
+    return total / prod(both(kernel_size))
 
 
 @kernel(g="f32[N,H',W',C]", out="f32[N,H,W,C]")
@@ -97,16 +66,13 @@ def avg_pool2d_grad(g: np.ndarray, size: Pair, kernel_size: Pair, stride: Pair, 
                     ) -> np.ndarray:
     """dx (N, H, W, C), (H, W) = size: g/k of each window of k pixels to all of them, float32.
 
-    What several windows send to one pixel is added in the order in which the windows are read. Raises
-    TypeError, ValueError as max_pool2d.
-    kernel_size, stride, padding: as of avg_pool2d.
+    What several windows send to one pixel is added in the order in which the windows are read.
     """
-    (h, w), (top, left), kernel_size, stride = both(size), both(padding), both(kernel_size), both(stride)
-    padded = np.zeros((len(g), h + 2 * top, w + 2 * left, g.shape[3]), g.dtype)
-    share = g / (kernel_size[0] * kernel_size[1])
-    for pixels in reversed(list(taps(g.shape[1:3], kernel_size, stride))):
-        padded[pixels] += share
-    return unpad(padded, (top, left))
+    padded, dx = padded_zeros(len(g), size, g.shape[3], padding, g.dtype)
+    share = g / prod(both(kernel_size))
+    for _, _, pixels in reversed(list(taps(padded, kernel_size, stride))):
+        pixels += share
+    return dx.copy()
 
 
 class _Plan(NamedTuple):
@@ -120,22 +86,22 @@ def pooled(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> t
     padding = pair(who, "padding", padding, 0)
     if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
         raise ValueError(f"{who}: padding must be at most half of kernel_size {kernel_size}, got {padding}")
-    counts = windows(x[1:3], kernel_size, stride, padding)
+    counts = tuple(map(positions, x[1:3], kernel_size, stride, padding))
     if min(counts) < 1:
         raise ValueError(f"{who}: kernel_size {kernel_size} is larger than images {x[1:3]} with padding "
                          f"{padding}")
     return counts, kernel_size, stride, padding
 
 
-def _plan(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> _Plan:
+def _plan(who, x, kernel_size, stride, padding) -> _Plan:
     """Of windows of images of shape x; shape: theirs."""
     counts, kernel_size, *how = pooled(who, x, kernel_size, stride, padding)
-    taken = ffi is not None and (who.startswith("avg") or kernel_size[0] * kernel_size[1] <= MOST)
+    taken = ffi is not None and (who.startswith("avg") or prod(kernel_size) <= MOST)
     c = ffi.new("nn_pool *", (*x, *counts, *kernel_size, *how[0], *how[1])) if taken else None
     return _Plan((x[0], *counts, x[3]), c)
 
 
-def _plan_back(who: str, g: tuple, size: Any, kernel_size: Any, stride: Any, padding: Any) -> _Plan:
+def _plan_back(who, g, size, kernel_size, stride, padding) -> _Plan:
     """Of the same for a gradient g of the windows; shape: the images'."""
     x = (g[0], *pair(who, "size", size, 0), g[3])
     plan = _plan(who, x, kernel_size, stride, padding)
@@ -144,21 +110,14 @@ def _plan_back(who: str, g: tuple, size: Any, kernel_size: Any, stride: Any, pad
     return plan._replace(shape=x)
 
 
-def _max_plan_back(g: tuple, winner: tuple, winner_dtype: np.dtype, size: Any, kernel_size: Any, stride: Any,
-                   padding: Any) -> _Plan:
-    plan = _plan_back("max_pool2d_grad", g, size, kernel_size, stride, padding)
+def _max_plan_back(who, g, winner, winner_dtype, size, kernel_size, stride, padding) -> _Plan:
+    plan = _plan_back(who, g, size, kernel_size, stride, padding)
     if winner != g:
-        raise ValueError(f"max_pool2d_grad: winner must have the shape {g} of g, got {winner}")
+        raise ValueError(f"{who}: winner must have the shape {g} of g, got {winner}")
     return plan if winner_dtype == np.uint8 else plan._replace(c=None)
 
 
-max_pool2d.runs("nn_max_pool2d(plan.c, x, y, winner)", takes="plan.c",
-                plan=lambda x, kernel_size, stride, padding:
-                    _plan("max_pool2d", x, kernel_size, stride, padding))
+max_pool2d.runs("nn_max_pool2d(plan.c, x, y, winner)", plan=_plan, takes="plan.c")
 max_pool2d_grad.runs("nn_max_pool2d_grad(plan.c, g, winner, out)", plan=_max_plan_back, takes="plan.c")
-avg_pool2d.runs("nn_avg_pool2d(plan.c, x, out)",
-                plan=lambda x, kernel_size, stride, padding:
-                    _plan("avg_pool2d", x, kernel_size, stride, padding))
-avg_pool2d_grad.runs("nn_avg_pool2d_grad(plan.c, g, out)",
-                     plan=lambda g, size, kernel_size, stride, padding:
-                         _plan_back("avg_pool2d_grad", g, size, kernel_size, stride, padding))
+avg_pool2d.runs("nn_avg_pool2d(plan.c, x, out)", plan=_plan)
+avg_pool2d_grad.runs("nn_avg_pool2d_grad(plan.c, g, out)", plan=_plan_back)

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..geometry import LARGEST, Pair, both, met, positions
+from ..geometry import LARGEST, Pair
 from .arguments import I32, U8, integer
 from .contract import operand
 from .conv2d import conv2d
-from .convolution import Geometry, geometry, pad
+from .convolution import Geometry, geometry, pad, taps
 from .depthwise_conv2d import depthwise
 from .im2col import im2col
 from .kernel import kernel
@@ -29,8 +29,6 @@ def qconv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_z
     x: uint8 (N, H, W, C); around it lies x_zero, which stands for 0. w: int8 (O, C/groups, kH, kW), or
     `qconv2d.pack(w, groups)`. bias: int32 (O,). Without `scale` the result is int32; with scale, a positive
     finite number or float32 (O,), it is requantised as by qgemm, to uint8 with the zero point out_zero.
-    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
-    stride, padding, dilation, groups: those of conv2d.
     """
     # float64 holds every integer up to 2⁵³, so this is exact.
     acc = conv2d.reference(x.astype(np.float64) - x_zero, w.astype(np.float64), None, stride=stride,
@@ -45,17 +43,11 @@ def qdepthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = No
                       scale: float | np.ndarray | None = None, out_zero: int = 0) -> np.ndarray:
     """qconv2d with groups = C = O: one filter for each channel, w int8 (C, 1, kH, kW).
 
-    x, bias, x_zero, scale, out_zero: those of qconv2d. stride, padding, dilation: those of depthwise_conv2d.
-    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
+    x, bias, x_zero, scale, out_zero: those of qconv2d.
     """
-    (sh, sw), (ph, pw), (dh, dw) = both(stride), both(padding), both(dilation)
-    kh, kw = w.shape[2:]
-    padded = pad(x.astype(np.int32) - np.int32(x_zero), (ph, pw))
-    rows, columns = positions(x.shape[1], kh, sh, ph, dh), positions(x.shape[2], kw, sw, pw, dw)
-    acc = np.zeros((len(x), rows, columns, len(w)), np.int32)
-    for a in range(kh):
-        for b in range(kw):
-            acc += padded[:, met(a, rows, sh, dh), met(b, columns, sw, dw)] * w[:, 0, a, b].astype(np.int32)
+    padded, acc = pad(x.astype(np.int32) - np.int32(x_zero), padding), np.zeros((), np.int32)
+    for a, b, pixels in taps(padded, w.shape[2:], stride, dilation):
+        acc = acc + pixels * w[:, 0, a, b].astype(np.int32)
     if bias is not None:
         acc += bias
     return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
@@ -67,15 +59,11 @@ class _Plan(NamedTuple):
     dtype: np.dtype
 
 
-def _plan(x: tuple, w: tuple, x_zero: Any, stride: Any, padding: Any, dilation: Any, groups: Any, scale: Any,
-          out_zero: Any) -> _Plan:
-    return _checked("qconv2d", geometry("qconv2d", x, w, stride, padding, dilation, groups), x_zero, scale,
-                    out_zero)
+def _plan(who, x, w, x_zero, stride, padding, dilation, groups, scale, out_zero) -> _Plan:
+    return _checked(who, geometry(who, x, w, stride, padding, dilation, groups), x_zero, scale, out_zero)
 
 
-def _depthwise_plan(x: tuple, w: tuple, x_zero: Any, stride: Any, padding: Any, dilation: Any, scale: Any,
-                    out_zero: Any) -> _Plan:
-    who = "qdepthwise_conv2d"
+def _depthwise_plan(who, x, w, x_zero, stride, padding, dilation, scale, out_zero) -> _Plan:
     return _checked(who, depthwise(who, x, w, stride, padding, dilation), x_zero, scale, out_zero)
 
 
@@ -116,6 +104,5 @@ def _run(choice: int, x: np.ndarray, w: Operand, bias: np.ndarray | None, x_zero
 
 
 qconv2d.runs(_run, plan=_plan, pack=_pack, unpack=lambda w: w.parts["weights"], seen_by_c=_seen_by_c,
-             values=lambda *given: all_positive("qconv2d", given[8]))
-qdepthwise_conv2d.runs(None, plan=_depthwise_plan,
-                       values=lambda *given: all_positive("qdepthwise_conv2d", given[7]))
+             values=all_positive)
+qdepthwise_conv2d.runs(None, plan=_depthwise_plan, values=all_positive)

@@ -30,12 +30,10 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
     (N,), it is requantised (ONNX QLinearMatMul; Jacob et al. 2018, eq. 5):
         clamp(round_half_even(float32(acc) · float32(scale)) + out_zero)   as out_dtype, uint8 or int8 (a's)
     The int32 sum can't overflow for K ≤ 33025 (65793 if b_zero is 0), bias aside.
-    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.
     """
     # float64 holds every integer up to 2⁵³, so this product is exact, and it runs on BLAS.
     acc = (a.astype(np.float64) - a_zero) @ (b.astype(np.float64) - b_zero)
-    acc = acc.astype(np.int64) + (0 if bias is None else bias)
-    acc = acc.astype(np.int32)   # modulo 2³²
+    acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)    # modulo 2³²
     if scale is None:
         return acc
     return requantised(acc, scale, out_zero, np.dtype(a.dtype if out_dtype is None else out_dtype))
@@ -84,11 +82,9 @@ def _unpack(packed: Operand) -> np.ndarray:
 
 
 def _seen_by_c(b: Operand) -> Any:
-    plan = ffi.new("nn_qgemm_b *")
-    plan.panels, plan.sums = ffi.from_buffer(b.parts["panels"]), ffi.from_buffer(b.parts["sums"])
-    plan.k, plan.n = b.shape
-    plan.pairs_fit = b.parts["pairs_fit"]
-    return plan
+    panels, sums, fit = b.parts.values()
+    return ffi.new("nn_qgemm_b *", {"panels": from_buffer(panels), "sums": from_buffer(sums), "k": b.shape[0],
+                                    "n": b.shape[1], "pairs_fit": fit})
 
 
 class _Around:
@@ -108,26 +104,23 @@ class _Around:
         low = high = 0
         if scale is None:
             self.dtype = I32
-            if out_dtype is not None and _dtype(out_dtype) != I32:
-                raise ValueError(f"qgemm: without scale out_dtype is int32, got {_dtype(out_dtype)}")
+            if out_dtype is not None and (came := _dtype(out_dtype)) != I32:
+                raise ValueError(f"qgemm: without scale out_dtype is int32, got {came}")
             integer("qgemm", "out_zero without scale", out_zero, 0, 0)
         else:
             scale = positive("qgemm", scale) if not isinstance(scale, np.ndarray) or not scale.ndim else scale
-            self.dtype = a_dtype if out_dtype is None else _out_dtype(out_dtype)
+            self.dtype = a_dtype if out_dtype is None else _dtype(out_dtype)
+            if self.dtype not in RANGE:
+                raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {self.dtype}")
             low, high = RANGE[self.dtype]
             out_zero = integer("qgemm", "out_zero", out_zero, low, high)
         if ffi is None:
             return
-        c = self.c = ffi.new("nn_qgemm_around *")
-        c.a_signed, c.a_zero = a_dtype is I8, a_zero
-        c.out_size, c.out_zero, c.low, c.high = self.dtype.itemsize, out_zero, low, high
-        self.keep = []   # the buffers that the struct points to
-        for name, x in (("b_zero", b_zero), ("bias", bias), ("scales", scale)):
-            if isinstance(x, np.ndarray):
-                self.keep.append(ffi.from_buffer(x))
-                setattr(c, name, self.keep[-1])
-        if isinstance(scale, float):
-            c.scale = scale
+        vectors = {"b_zero": b_zero, "bias": bias, "scales": scale}    # whose buffers the struct points to
+        self.keep = {name: from_buffer(x) for name, x in vectors.items() if isinstance(x, np.ndarray)}
+        self.c = ffi.new("nn_qgemm_around *", {
+            "a_signed": a_dtype is I8, "a_zero": a_zero, "scale": scale if isinstance(scale, float) else 0,
+            "out_size": self.dtype.itemsize, "out_zero": out_zero, "low": low, "high": high, **self.keep})
 
 
 def _column_zeros(b_zero: Any, n: int) -> np.ndarray | None:
@@ -161,18 +154,13 @@ def all_positive(who: str, scale: Any) -> None:
 
 
 def _dtype(dtype: Any) -> np.dtype:
+    """A dtype, as the object of `RANGE` where it is one of those."""
     try:
-        return np.dtype(dtype)
+        found = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {dtype!r}") from None
-
-
-def _out_dtype(dtype: Any) -> np.dtype:
-    for known in RANGE:
-        if _dtype(dtype) == known:
-            return known
-    raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {_dtype(dtype)}")
+    return next((known for known in RANGE if known == found), found)
 
 
 qgemm.runs("nn_qgemm(M, b.c, plan.c, a, out)", plan=_Around, pack=_pack, unpack=_unpack, seen_by_c=_seen_by_c,
-           values=lambda *given: all_positive("qgemm", given[5]))
+           values=all_positive)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from math import prod
 
 import numpy as np
 
 from ..geometry import Pair, both
 from .arguments import U8, integer
+from .contract import Result
+from .convolution import pad, taps
 from .kernel import kernel
-from .pool2d import pooled, taps, windows
-
-
-class _Plan(NamedTuple):
-    shape: tuple[int, int, int, int]
-    dtype: np.dtype
+from .pool2d import pooled
 
 
 @kernel(x="u8|f32[N,H,W,C]", out="u8|f32[N,H',W',C]")
@@ -22,12 +19,12 @@ def qmax_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
     """The greatest value in each window of x (N, H, W, C), uint8 or float32, channel by channel.
 
     y (N, H', W', C), H' = ⌊(H + 2p − k)/s⌋ + 1. Padding never wins; a window that sees no pixel gives 0, or
-    −∞. Raises TypeError, ValueError as max_pool2d, which also says where it was found.
-    kernel_size, stride, padding: integers or pairs (vertical, horizontal).
+    −∞. (Where it was found, max_pool2d says.)
     """
-    first, *rest = _windows(x, 0 if x.dtype == np.uint8 else -np.inf, kernel_size, stride, padding)
+    padded = pad(x, padding, 0 if x.dtype == np.uint8 else -np.inf)
+    (_, _, first), *rest = taps(padded, kernel_size, stride)
     y = first.copy()
-    for pixels in rest:
+    for _, _, pixels in rest:
         np.maximum(y, pixels, out=y)
     return y
 
@@ -38,31 +35,21 @@ def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
     """The mean of each window of x (N, H, W, C), uint8, as an integer on the same grid: real 0 is `zero`.
 
     y (N, H', W', C): round_half_even(float32(Σ/k) − zero) + zero for the k pixels of a window, padding with
-    `zero` included. Raises TypeError, ValueError as avg_pool2d, ValueError for a zero that is not in 0..255.
-    kernel_size, stride, padding: integers or pairs (vertical, horizontal).
+    `zero`, which is in 0..255, included.
     """
-    total = sum(pixels.astype(np.float32) for pixels in _windows(x, zero, kernel_size, stride, padding))
-    down, across = both(kernel_size)
-    mean = total / np.float32(down * across)
+    padded = pad(x, padding, zero).astype(np.float32)
+    total = sum(pixels for _, _, pixels in taps(padded, kernel_size, stride))
+    mean = total / np.float32(prod(both(kernel_size)))
     return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(np.uint8)
 
 
-def _windows(x: np.ndarray, fill: float, kernel_size: Any, stride: Any, padding: Any) -> list[np.ndarray]:
-    """For each pixel of a window what all windows see there, as views."""
-    kernel_size, stride, (ph, pw) = both(kernel_size), both(stride), both(padding)
-    counts = windows(x.shape[1:3], kernel_size, stride, (ph, pw))
-    if ph or pw:
-        x = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=fill)
-    return [x[pixels] for pixels in taps(counts, kernel_size, stride)]
+def _max_plan(who, x, x_dtype, kernel_size, stride, padding) -> Result:
+    return Result((x[0], *pooled(who, x, kernel_size, stride, padding)[0], x[3]), x_dtype)
 
 
-def _max_plan(x: tuple, x_dtype: np.dtype, kernel_size: Any, stride: Any, padding: Any) -> _Plan:
-    return _Plan((x[0], *pooled("qmax_pool2d", x, kernel_size, stride, padding)[0], x[3]), x_dtype)
-
-
-def _avg_plan(x: tuple, kernel_size: Any, stride: Any, padding: Any, zero: Any) -> _Plan:
-    integer("qavg_pool2d", "zero", zero, 0, 255)
-    return _Plan((x[0], *pooled("qavg_pool2d", x, kernel_size, stride, padding)[0], x[3]), U8)
+def _avg_plan(who, x, kernel_size, stride, padding, zero) -> Result:
+    integer(who, "zero", zero, 0, 255)
+    return _max_plan(who, x, U8, kernel_size, stride, padding)
 
 
 qmax_pool2d.runs(None, plan=_max_plan)

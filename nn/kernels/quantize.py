@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import integer
+from .arguments import integer, number
 from .kernel import kernel
 from .qgemm import all_positive, requantised
 
@@ -20,8 +20,8 @@ TINY, LARGEST = (float(x) for x in (np.finfo(np.float32).tiny, np.finfo(np.float
 def quantize(x: np.ndarray, scale: float, zero: int) -> np.ndarray:
     """clamp(round_half_even(x / scale) + zero): float32 of any shape → uint8.
 
-    Raises TypeError for a wrong type or dtype; ValueError for NaN and infinity, for which no integer stands,
-    for a scale that is not positive and finite in float32, a zero not in 0..255.
+    scale: positive and finite in float32. zero: in 0..255. NaN and infinity, for which no integer stands,
+    raise ValueError.
     """
     with np.errstate(over="ignore"):    # what is too large is clamped
         q = np.rint(x / np.float32(scale)) + np.float32(zero)
@@ -32,9 +32,8 @@ def quantize(x: np.ndarray, scale: float, zero: int) -> np.ndarray:
 def dequantize(q: np.ndarray, scale: float | np.ndarray, zero: int = 0) -> np.ndarray:
     """scale · (q − zero): uint8 or int32 of any shape → float32.
 
-    scale: a number, or float32 (C,), one for each channel, the last axis of q. Raises TypeError for a wrong
-    type or dtype, ValueError for a scale that is not positive and finite in float32 or does not fit, a zero
-    that is not in 0..255.
+    scale: a number, or float32 (C,), one for each channel, the last axis of q; positive and finite in
+    float32. zero: in 0..255.
     """
     return (q.astype(np.float32) - np.float32(zero)) * np.asarray(scale, np.float32)
 
@@ -43,8 +42,8 @@ def dequantize(q: np.ndarray, scale: float | np.ndarray, zero: int = 0) -> np.nd
 def requantize(q: np.ndarray, scale: float | np.ndarray, zero: int = 0, out_zero: int = 0) -> np.ndarray:
     """clamp(round_half_even(float32(q − zero) · float32(scale)) + out_zero): uint8 or int32 → uint8.
 
-    From one grid to another, or from sums of products: scale is that of q divided by the result's, a number
-    or float32 (C,), one for each channel, the last axis of q. Raises as dequantize.
+    From one grid to another, or from sums of products: scale is that of q divided by the result's. It, zero
+    and out_zero may be what they may be for dequantize.
     """
     return requantised(q.astype(np.int64) - zero, scale, out_zero, np.dtype(np.uint8))
 
@@ -56,10 +55,9 @@ def qadd(a: np.ndarray, b: np.ndarray, a_scale: float, a_zero: int, b_scale: flo
 
         clamp(round_half_even((a − a_zero)·(a_scale/scale) + (b − b_zero)·(b_scale/scale)) + zero)
 
-    The quotients are rounded to float32, and so is every operation after them. Raises TypeError for a wrong
-    type or dtype, ValueError for two shapes, a scale that is not positive and finite in float32, a zero that
-    is not in 0..255.
-    a_scale, a_zero, b_scale, b_zero, scale, zero: the grids of a, of b and of the result.
+    The quotients are rounded to float32, and so is every operation after them.
+    a_scale, a_zero, b_scale, b_zero, scale, zero: the grids of a, of b and of the result, each scale positive
+    and finite in float32, each zero in 0..255.
     """
     left, right = np.float32(a_scale / scale), np.float32(b_scale / scale)
     total = (a.astype(np.float32) - a_zero) * left + (b.astype(np.float32) - b_zero) * right
@@ -68,8 +66,7 @@ def qadd(a: np.ndarray, b: np.ndarray, a_scale: float, a_zero: int, b_scale: flo
 
 def grid(who: str, scale: Any, zero: Any, scale_name: str = "scale", zero_name: str = "zero") -> None:
     """Raise unless scale and zero are those of a grid of uint8."""
-    if isinstance(scale, (bool, np.bool_)) or not isinstance(scale, (int, float, np.number)):
-        raise TypeError(f"{who}: {scale_name} must be a number, got {type(scale).__name__}")
+    number(who, scale_name, scale)
     if not TINY <= scale <= LARGEST:
         raise ValueError(f"{who}: {scale_name} must be positive and finite in float32, got {scale}")
     integer(who, zero_name, zero, 0, 255)
@@ -86,25 +83,24 @@ def per_channel(who: str, q: np.ndarray, scale: Any, zero: Any) -> None:
     integer(who, "zero", zero, 0, 255)
 
 
-def _values(x: np.ndarray, scale: float, zero: int) -> None:
-    grid("quantize", scale, zero)
+def _values(who, x, scale, zero) -> None:
+    grid(who, scale, zero)
     if not np.isfinite(x).all():
-        raise ValueError("quantize: x holds NaN or infinity; no integer stands for it")
+        raise ValueError(f"{who}: x holds NaN or infinity; no integer stands for it")
 
 
-def _requantize_values(q: np.ndarray, scale: Any, zero: Any, out_zero: Any) -> None:
-    per_channel("requantize", q, scale, zero)
-    integer("requantize", "out_zero", out_zero, 0, 255)
+def _requantize_values(who, q, scale, zero, out_zero) -> None:
+    per_channel(who, q, scale, zero)
+    integer(who, "out_zero", out_zero, 0, 255)
 
 
-def _qadd_values(a: np.ndarray, b: np.ndarray, a_scale: Any, a_zero: Any, b_scale: Any, b_zero: Any,
-                 scale: Any, zero: Any) -> None:
-    grid("qadd", a_scale, a_zero, "a_scale", "a_zero")
-    grid("qadd", b_scale, b_zero, "b_scale", "b_zero")
-    grid("qadd", scale, zero)
+def _qadd_values(who, a_scale, a_zero, b_scale, b_zero, scale, zero) -> None:
+    grid(who, a_scale, a_zero, "a_scale", "a_zero")
+    grid(who, b_scale, b_zero, "b_scale", "b_zero")
+    grid(who, scale, zero)
 
 
 quantize.runs(None, values=_values)
-dequantize.runs(None, values=lambda q, scale, zero: per_channel("dequantize", q, scale, zero))
+dequantize.runs(None, values=per_channel)
 requantize.runs(None, values=_requantize_values)
 qadd.runs(None, values=_qadd_values)

@@ -11,7 +11,7 @@ from .kernel import kernel
 def relu(x: np.ndarray) -> np.ndarray:
     """y = x where x > 0, else 0; NaN stays NaN, −0 becomes 0. float32 of any shape.
 
-    The result lies in memory as x does. Raises TypeError for a wrong type or dtype.
+    The result lies in memory as x does.
     """
     return np.where(x <= 0, x.dtype.type(0), x)
 
@@ -22,7 +22,6 @@ def relu_grad(g: np.ndarray, y: np.ndarray, *, overwrite_g: bool = False) -> np.
 
     The result lies in memory as y does. With overwrite_g it is written into g, if that lies so and can be
     written to: two arrays pass through the caches then, not three. It must share no memory with y.
-    Raises TypeError for a wrong type or dtype, ValueError for two shapes.
     """
     return np.where(y <= 0, g.dtype.type(0), g)
 

@@ -15,9 +15,7 @@ def softmax_cross_entropy(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarra
 
     Each row is taken less its largest entry, which changes neither and lets nothing overflow. Returns: losses
     (N,) and p (N, C). A row with a NaN, with +∞, or with nothing but −∞ gives NaN in both.
-    Bounds: nn/testing/domain_entropy.py. Raises TypeError for a wrong type or dtype, ValueError for a wrong
-    shape, for C = 0 and for a class that there is not.
-    classes: (N,), integers.
+    C is at least 1. Bounds: nn/testing/domain_entropy.py.
     """
     shifted = x - x.max(axis=1, keepdims=True)
     p = np.exp(shifted)
@@ -29,30 +27,26 @@ def softmax_cross_entropy(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarra
 def softmax_cross_entropy_grad(g: np.ndarray, p: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """dx = g·(p − onehot(class)), the gradient of the losses for g = ∂L/∂losses (N,); float32 (N, C).
 
-    g: (N,). p: (N, C), what softmax_cross_entropy gave. Raises as that does.
-    classes: (N,), as they were there.
+    p and classes are what softmax_cross_entropy gave, and what it was given.
     """
     dx = p * g[:, None]
     dx[np.arange(len(p)), classes] -= g
     return dx
 
 
-def _columns(who: str, name: str, x: tuple[int, int]) -> None:
+def _columns(who, x, name="x") -> None:
     if not x[1]:
         raise ValueError(f"{who}: {name} must have at least one column, got shape {x}")
 
 
-def _known(who: str, classes: np.ndarray, x: np.ndarray) -> None:
+def _known(who, x, classes) -> None:
     if classes.size and not 0 <= classes.min() <= classes.max() < x.shape[1]:
         came = f"{classes.min()} to {classes.max()}"
         raise ValueError(f"{who}: classes must be in 0..{x.shape[1] - 1}, got {came}")
 
 
-softmax_cross_entropy.runs(
-    "nn_softmax_cross_entropy(N, C, x, classes, losses, p)",
-    plan=lambda x: _columns("softmax_cross_entropy", "x", x),
-    values=lambda x, classes: _known("softmax_cross_entropy", classes, x))
-softmax_cross_entropy_grad.runs(
-    "nn_softmax_cross_entropy_grad(N, C, g, p, classes, out)",
-    plan=lambda p: _columns("softmax_cross_entropy_grad", "p", p),
-    values=lambda g, p, classes: _known("softmax_cross_entropy_grad", classes, p))
+softmax_cross_entropy.runs("nn_softmax_cross_entropy(N, C, x, classes, losses, p)",
+                           plan=lambda who, x: _columns(who, x), values=_known)
+softmax_cross_entropy_grad.runs("nn_softmax_cross_entropy_grad(N, C, g, p, classes, out)",
+                                plan=lambda who, p: _columns(who, p, "p"),
+                                values=lambda who, p, classes: _known(who, p, classes))

@@ -21,8 +21,7 @@ def spmm_csr(x: np.ndarray, values: np.ndarray, indices: np.ndarray, indptr: np.
     Row n of W has its non-zeros values[indptr[n]:indptr[n+1]] at the columns indices[same slice];
     values float32 (nnz,), indices uint16 or int32 (nnz,), indptr int32 (N+1,). A column named twice adds up.
     `spmm_csr.pack(w)` for a dense w (N, K), or `spmm_csr.pack(values, indices, indptr, k)`, checks them once;
-    then call it as `spmm_csr(x, packed)`. Each element is within γ_nnz(row) · (|x| · |W|ᵀ). Raises TypeError,
-    ValueError.
+    then call it as `spmm_csr(x, packed)`. Each element is within γ_nnz(row) · (|x| · |W|ᵀ).
     """
     columns = np.ascontiguousarray(x.T)   # a column of x becomes a row: picking columns is then copying rows
     y = np.empty((x.shape[0], len(indptr) - 1), np.result_type(x, values))
@@ -75,14 +74,7 @@ def _checked(who: str, values: Any, indices: Any, indptr: Any, k: Any) -> tuple[
     return tuple(np.require(v, requirements=["C", "ALIGNED"]) for v in (values, indices, indptr))
 
 
-def _unpack(packed: Operand) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    parts = packed.parts
-    return parts["values"], parts["indices"], parts["indptr"]
-
-
-def _repack(parts: tuple, shape: tuple[int, int]) -> Operand:
-    return spmm_csr.pack(*parts, shape[1])
-
-
-spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack, unpack=_unpack, repack=_repack,
+spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack,
+              unpack=lambda w: tuple(w.parts.values()),
+              repack=lambda parts, shape: spmm_csr.pack(*parts, shape[1]),
               seen_by_c=lambda w: (*map(from_buffer, w.unpack()), w.parts["indices"].dtype is I32))

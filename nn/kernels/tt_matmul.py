@@ -29,7 +29,7 @@ def tt_matmul(x: np.ndarray, cores: list[np.ndarray] | tuple[np.ndarray, ...]) -
 
     `tt_matmul.pack(cores)` checks them once; then call it as `tt_matmul(x, packed)`. The cores are taken from
     the first to the last or from the last to the first, whichever is fewer multiply-adds. Each element is
-    within (∏ₖ (1 + γ_{Kₖ}) − 1) · |x|·|G₁|·…·|G_d|, Kₖ = iₖ · max(rₖ₋₁, rₖ). Raises TypeError, ValueError.
+    within (∏ₖ (1 + γ_{Kₖ}) − 1) · |x|·|G₁|·…·|G_d|, Kₖ = iₖ · max(rₖ₋₁, rₖ).
     """
     z = x.reshape(len(x), *(core.shape[1] for core in cores), 1)   # row, i₁, …, i_d, rank
     for core in cores:                                             # row, iₖ, …, i_d, o₁, …, oₖ₋₁, rank
@@ -93,19 +93,13 @@ def _unpack(packed: Operand) -> tuple[np.ndarray, ...]:
     return tuple(cores if mirrored else cores[::-1])
 
 
-def _widest(sizes: np.ndarray, k: int) -> int:
-    """The most numbers that a row of x becomes between two cores."""
-    state = widest = k
-    for i, r, o, s in sizes.tolist():
-        state = state // (i * r) * (o * s)
-        widest = max(widest, state)
-    return widest
-
-
 def _seen_by_c(packed: Operand) -> tuple:
     """What it points to stays alive beside it."""
     sizes, (k, n) = packed.parts["sizes"], packed.shape
-    widest = 0 if packed.parts["empty"] else _widest(sizes, k)
+    state = widest = 0 if packed.parts["empty"] else k    # the most numbers that a row of x becomes
+    for i, r, o, s in [] if packed.parts["empty"] else sizes.tolist():
+        state = state // (i * r) * (o * s)
+        widest = max(widest, state)
     if widest >= 1 << 48:
         raise MemoryError(f"tt_matmul: a row of x would become {widest} numbers between two cores")
     kept = from_buffer(packed.parts["cores"]), from_buffer(sizes)

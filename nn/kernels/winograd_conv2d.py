@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import pair
+from ..geometry import Pair, pair
 from .arguments import F32, too_large
 from .contract import operand
-from .convolution import MOST, contiguous
+from .convolution import MOST, Plan, contiguous
 from .gemm import gemm
 from .kernel import kernel
-from .native import ffi, from_buffer
+from .native import ffi
 from .operand import Operand, aligned
 
 # F(2×2, 3×3): Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A for a filter g and a tile d of 4×4 pixels (Lavin & Gray 2016,
@@ -26,7 +26,7 @@ G_BACK = np.array([[1, 0, 0, 0], [0, 1, -1, 0], [0, 0, 0, 1]])   # · G = 1
 
 @kernel(x="f32[N,H,W,C] pixels", w=operand("f32[O,C,kH,kW]"), bias="f32[O]?", out="f32[N,H',W',O] pixels")
 def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *,
-                    padding: int | tuple[int, int] = 0, m: int = 2) -> np.ndarray:
+                    padding: int | Pair = 0, m: int = 2) -> np.ndarray:
     """The convolution (cross-correlation) of x with 3×3 filters, stride 1, by Winograd's F(m×m, 3×3).
 
     x float32 (N, H, W, C), w float32 (O, C, 3, 3), bias float32 (O,) or None → float32 (N, OH, OW, O),
@@ -39,7 +39,6 @@ def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None
     γ_{C+13}·(|Aᵀ|[Σ_C (|G||g||Gᵀ|) ⊙ (|Bᵀ||d||B|)]|A| + |bias|) of the exact one, plus what the rounded
     filters make of it; summed over 16 channels or more, F(2×2) is in practice more exact than the direct sum
     in float32 (Lavin & Gray 2016, table 6). An infinity or NaN spoils its whole tile.
-    Raises TypeError, ValueError.
     """
     (n, height, width, c), o, side = x.shape, len(w), m + 2
     top, left = (padding, padding) if isinstance(padding, int) else padding
@@ -77,8 +76,7 @@ def exactly_transformed(w: np.ndarray) -> np.ndarray:
 
 def _pack(w: np.ndarray, *, m: int = 2) -> Operand:
     """U = G g Gᵀ as 16 matrices (C, O), each in the panels of gemm: (16, ⌈O/16⌉, C, 16)."""
-    _tile("winograd_conv2d.pack", m)
-    _filters("winograd_conv2d.pack", w.shape)
+    _look("winograd_conv2d.pack", w.shape, m)
     with np.errstate(over="ignore", invalid="ignore"):
         u = (G @ exactly_transformed(w).astype(np.float64) @ G.T).astype(F32).reshape(*w.shape[:2], 16)
     panels = aligned((16, -(-w.shape[0] // 16), w.shape[1], 16), F32)
@@ -87,12 +85,10 @@ def _pack(w: np.ndarray, *, m: int = 2) -> Operand:
     return Operand(winograd_conv2d, w.shape, panels=panels)
 
 
-def _filters(who: str, w: tuple[int, ...]) -> None:
+def _look(who: str, w: tuple[int, ...], m: Any) -> None:
+    """Raise unless filters of shape w and tiles of m×m pixels are those of F(2×2, 3×3)."""
     if w[2:] != (3, 3):
         raise ValueError(f"{who}: w must be 3×3 filters, shape (O, C, 3, 3), got {w}")
-
-
-def _tile(who: str, m: Any) -> None:
     if not isinstance(m, (int, np.integer)) or isinstance(m, bool):
         raise TypeError(f"{who}: m must be an integer, got {type(m).__name__}")
     if m != 2:
@@ -107,49 +103,25 @@ def _unpack(packed: Operand) -> np.ndarray:
         return (G_BACK @ u @ G_BACK.T).astype(F32)
 
 
-def _out_shape(x: tuple[int, ...], w: tuple[int, ...], padding: tuple[int, int]) -> tuple[int, int, int, int]:
-    """(N, OH, OW, O), after a look at whether all of it fits."""
+def _plan(who, x, w, padding, m) -> Plan:
+    _look(who, w, m)
+    padding = pair(who, "padding", padding, 0)
     if x[3] != w[1]:
-        raise ValueError(f"winograd_conv2d: x and w must agree in the channels, got shapes {x} and {w}")
-    sizes = [x[axis] + 2 * padding[axis - 1] - 2 for axis in (1, 2)]
-    if any(size < 1 and x[axis] for axis, size in zip((1, 2), sizes, strict=True)):
-        raise ValueError(f"winograd_conv2d: x with its padding must be at least 3×3 pixels, got shape {x} "
+        raise ValueError(f"{who}: x and w must agree in the channels, got shapes {x} and {w}")
+    sizes = [size + 2 * p - 2 for size, p in zip(x[1:3], padding, strict=True)]
+    if any(size < 1 and of_x for size, of_x in zip(sizes, x[1:3], strict=True)):
+        raise ValueError(f"{who}: x with its padding must be at least 3×3 pixels, got shape {x} "
                          f"and padding {padding}")
-    shape = (x[0], max(sizes[0], 0), max(sizes[1], 0), w[0])
-    if prod(filter(None, shape)) >= MOST:
-        raise too_large("winograd_conv2d", shape)
-    return shape
+    y = x[0], *(max(size, 0) for size in sizes), w[0]
+    if prod(filter(None, y)) >= MOST:
+        raise too_large(who, y)
+
+    def between(x_strides: tuple, y_strides: tuple) -> tuple:
+        (*from_x, _), (*to_y, _) = x_strides, y_strides
+        return ffi.new("nn_winograd *", (*x, *padding, *(s // 4 for s in from_x), *y[1:],
+                                         *(s // 4 for s in to_y))), ()
+
+    return Plan(y, between, contiguous(x), contiguous(y))
 
 
-class Plan:
-    """The shapes of a call as C knows them, of arrays without gaps or `lying` otherwise."""
-
-    __slots__ = ("c", "padding", "shape", "x")
-
-    def __init__(self, x: tuple[int, ...], shape: tuple[int, ...], padding: tuple[int, int]) -> None:
-        self.x, self.shape, self.padding = x, shape, padding
-        if ffi is not None:
-            self._between(contiguous(x), contiguous(shape))
-
-    def _between(self, x_strides: tuple, y_strides: tuple) -> None:
-        numbers = (*self.x, *self.padding, *(s // 4 for s in x_strides[:3]), *self.shape[1:],
-                   *(s // 4 for s in y_strides[:3]))
-        self.c = ffi.new("nn_winograd *", numbers)
-
-    def lying(self, x_strides: tuple, y_strides: tuple) -> Plan:
-        """The same for arrays with these strides, channels adjacent."""
-        plan = Plan.__new__(Plan)
-        plan.x, plan.shape, plan.padding = self.x, self.shape, self.padding
-        plan._between(x_strides, y_strides)
-        return plan
-
-
-def _plan(x: tuple, w: tuple, padding: Any, m: Any) -> Plan:
-    _filters("winograd_conv2d", w)
-    _tile("winograd_conv2d", m)
-    padding = pair("winograd_conv2d", "padding", padding, 0)
-    return Plan(x, _out_shape(x, w, padding), padding)
-
-
-winograd_conv2d.runs("nn_winograd_conv2d(plan.c, x, w.c, bias, out)", plan=_plan, pack=_pack, unpack=_unpack,
-                     seen_by_c=lambda w: from_buffer(w.parts["panels"]))
+winograd_conv2d.runs("nn_winograd_conv2d(plan.c, x, w.c, bias, out)", plan=_plan, pack=_pack, unpack=_unpack)
