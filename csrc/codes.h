@@ -1,7 +1,6 @@
 /* The bodies of what reads codes into a codebook (codebook.c): decode a slice of a panel of 4-bit codes, or look the
  * codes up while multiplying. The words are those of the header vec_*.h that is included before this one. */
-#ifndef NN_CODES_H
-#define NN_CODES_H
+#pragma once
 
 #include "rows.h"
 
@@ -62,5 +61,3 @@ typedef decode_micro decode_u4_micro, decode_u8_micro;
         UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                    \
             STORE_F((float *)tile + i * NR + v * LANES, sum[i][v]);                                                \
     }
-
-#endif

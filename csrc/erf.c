@@ -49,6 +49,7 @@ LOOP bells(int64_t n, const float *restrict x, float most, float factor, float *
     }
 }
 
+/* y = x·Φ(x) */
 LOOP gelu_loop(int64_t n, const float *restrict x, float *restrict y)
 {
     for (int64_t i0 = 0; i0 < n; i0 += BLOCK, x += BLOCK, y += BLOCK) {
@@ -60,8 +61,9 @@ LOOP gelu_loop(int64_t n, const float *restrict x, float *restrict y)
         }
     }
 }
-COMPILE(pass_gelu, gelu_loop, (int64_t n, const float *x, float *y), (n, x, y))
+ONE_PASS(gelu, (int64_t n, const float *x, float *y), (n, x, y))
 
+/* dx = g·(Φ(x) + x·φ(x)) */
 LOOP gelu_grad_loop(int64_t n, const float *restrict g, const float *restrict x, float *restrict dx)
 {
     for (int64_t i0 = 0; i0 < n; i0 += BLOCK, g += BLOCK, x += BLOCK, dx += BLOCK) {
@@ -73,7 +75,7 @@ LOOP gelu_grad_loop(int64_t n, const float *restrict g, const float *restrict x,
         }
     }
 }
-COMPILE(pass_gelu_grad, gelu_grad_loop, (int64_t n, const float *g, const float *x, float *dx), (n, g, x, dx))
+ONE_PASS(gelu_grad, (int64_t n, const float *g, const float *x, float *dx), (n, g, x, dx))
 
 /* erf x = x·R(x²) for small x. */
 static INLINE float near_zero(float x)
@@ -87,6 +89,7 @@ static INLINE float near_zero(float x)
     return x * r;
 }
 
+/* y = erf x */
 LOOP erf_loop(int64_t n, const float *restrict x, float *restrict y)
 {
     for (int64_t i0 = 0; i0 < n; i0 += BLOCK, x += BLOCK, y += BLOCK) {
@@ -100,23 +103,4 @@ LOOP erf_loop(int64_t n, const float *restrict x, float *restrict y)
         }
     }
 }
-COMPILE(pass_erf, erf_loop, (int64_t n, const float *x, float *y), (n, x, y))
-
-/* y = erf x; y = x·Φ(x); dx = g·(Φ(x) + x·φ(x)). */
-API int nn_gelu(int variant, int64_t n, const void *x, void *y)
-{
-    PASS(gelu, variant)(n, x, y);
-    return 0;
-}
-
-API int nn_gelu_grad(int variant, int64_t n, const void *g, const void *x, void *dx)
-{
-    PASS(gelu_grad, variant)(n, g, x, dx);
-    return 0;
-}
-
-API int nn_erf(int variant, int64_t n, const void *x, void *y)
-{
-    PASS(erf, variant)(n, x, y);
-    return 0;
-}
+ONE_PASS(erf, (int64_t n, const float *x, float *y), (n, x, y))

@@ -6,8 +6,7 @@
  * functions, and nothing elsewhere (on arm64; with NN_NO_X86): there plain C remains.
  *
  * To add an instruction set: its bit and its set here, a question in isa.c, and a header of vector words. */
-#ifndef NN_ISA_H
-#define NN_ISA_H
+#pragma once
 
 #include <stdint.h>
 
@@ -57,5 +56,3 @@ enum {
 #endif
 
 int nn_features(void); /* those of this CPU that may be used (isa.c) */
-
-#endif

@@ -2,12 +2,11 @@
  * them: kernels that are one pass over their arrays, and what stores tiles.
  *
  *     LOOP relu_loop(int64_t n, ...) { for (int64_t i = 0; i < n; i++) ... }
- *     COMPILE(pass_relu, relu_loop, (int64_t n, ...), (n, ...))    defines pass_relu_scalar, _avx2 and _avx512
+ *     COMPILE(store_f32, store_loop, (int rows, ...), (rows, ...))    defines store_f32_scalar, _avx2 and _avx512
  *
  * Each element goes through the same operations in the same order in all of them (no contraction, no reordering),
  * and + - * / and square root are exactly rounded (IEEE 754), so all give the bits of the NumPy specification. */
-#ifndef NN_LOOPS_H
-#define NN_LOOPS_H
+#pragma once
 
 #include "scratch.h"
 
@@ -30,4 +29,12 @@
 /* The function of a kernel that is one pass: the forced one, or the best, since all cost the same for every shape. */
 #define PASS(kernel, variant) ((pass_##kernel##_micro *)nn_select(NN_##kernel, variant, 1, 1, 0)->run)
 
-#endif
+/* A kernel that is nothing but its kernel_loop: int nn_kernel(int variant, parameters), for Python. */
+#define ONE_PASS(kernel, parameters, arguments)                                                                    \
+    COMPILE(pass_##kernel, kernel##_loop, parameters, arguments)                                                   \
+    int nn_##kernel(int variant, WITHOUT_PARENTHESES parameters)                                                   \
+    {                                                                                                              \
+        PASS(kernel, variant) arguments;                                                                           \
+        return 0;                                                                                                  \
+    }
+#define WITHOUT_PARENTHESES(...) __VA_ARGS__

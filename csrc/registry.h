@@ -3,8 +3,7 @@
  * Functions that Python calls begin with API. They take plain pointers and numbers, which Python has checked. A matrix is
  * a pointer to its element [0][0] and the distance of its rows in elements, which may be negative or 0 in an input; its
  * columns are adjacent. What a function computes does not depend on how many threads share the work (pool.h). */
-#ifndef NN_REGISTRY_H
-#define NN_REGISTRY_H
+#pragma once
 
 #include "isa.h"
 
@@ -62,5 +61,3 @@ const nn_micro *nn_row(int i); /* row i of all */
 
 /* The function of the row that goes with `row`, as the type of its family. */
 #define BESIDE(family, row) ((family##_micro *)nn_beside(FAMILY_##family, row)->run)
-
-#endif

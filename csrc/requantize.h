@@ -10,8 +10,7 @@
  * One multiplication, nothing to fuse: every instruction set gives the same bits.
  *
  * Sixteen columns at a time, all rows of the tile: what belongs to the columns and the bounds stay in registers. */
-#ifndef NN_REQUANTIZE_H
-#define NN_REQUANTIZE_H
+#pragma once
 
 #include "qgemm.h"
 
@@ -55,5 +54,3 @@ typedef struct {
                 memcpy(to + i * ldo * size, y + i * PANEL * size, (size_t)((cols - j) * size));                    \
         }                                                                                                          \
     }
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Words end in _F for vectors of floats, in _I for vectors of int32. An aligned LOAD or STORE is from the start of a
  * cache line's vector, LOAD_SOME and STORE_SOME from anywhere: `whole` vectors, or the first `some` numbers of one. */
-#ifndef NN_VEC_SCALAR_H
-#define NN_VEC_SCALAR_H
+#pragma once
 
 #include "loops.h"
 
@@ -12,6 +11,7 @@ typedef float four __attribute__((vector_size(16)));
 typedef float four_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t four_ints __attribute__((vector_size(16)));
 
+#define TARGET TARGET_scalar
 enum { LANES = 4 };
 #define V_F four
 #define ZERO_F() (four){ 0 }
@@ -53,5 +53,3 @@ static INLINE void STORE_SOME(float *p, const int whole, int64_t some, four v)
 typedef const float *look_up_table;
 #define TABLE(codebook) (codebook)
 #define LOOK_UP(c, t) (four){ (t)[(c)[0] & 15], (t)[(c)[1] & 15], (t)[(c)[2] & 15], (t)[(c)[3] & 15] }
-
-#endif
