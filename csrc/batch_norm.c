@@ -65,9 +65,10 @@ LOOP moments(int64_t rows, int64_t channels, const float *restrict x, float *res
     }
 }
 
-LOOP batch_norm_loop(int64_t rows, int64_t channels, const float *restrict x, const float *restrict weight,
-                     const float *restrict bias, float eps, float *restrict y, float *restrict mean,
-                     float *restrict var, float *restrict inverse, double *restrict wide)
+EVERY_ISA(pass_batch_norm, (int64_t rows, int64_t channels, const float *restrict x, const float *restrict weight,
+           const float *restrict bias, float eps, float *restrict y, float *restrict mean, float *restrict var,
+           float *restrict inverse, double *restrict wide),
+          (rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide))
 {
     moments(rows, channels, x, mean, var, wide);
     float *scale = (float *)wide, *shift = scale + channels;
@@ -80,10 +81,6 @@ LOOP batch_norm_loop(int64_t rows, int64_t channels, const float *restrict x, co
         for (int64_t c = 0; c < channels; c++)
             y[i * channels + c] = (x[i * channels + c] - mean[c]) * scale[c] + shift[c];
 }
-COMPILE(pass_batch_norm, batch_norm_loop,
-        (int64_t rows, int64_t channels, const float *x, const float *weight, const float *bias, float eps, float *y,
-         float *mean, float *var, float *inverse, double *wide),
-        (rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide))
 
 /* db[c] += the sum of g, dw[c] += the sum of g (x - mean), of a block of rows. */
 LOOP gradient_sums(int64_t rows, int64_t channels, const float *restrict g, const float *restrict x,
@@ -107,9 +104,10 @@ LOOP gradient_sums(int64_t rows, int64_t channels, const float *restrict g, cons
 }
 
 /* dx = (g - db/n - (x - mean) · inverse · dw/n) · weight · inverse; dx may be g. */
-LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *g, const float *restrict x,
-                          const float *restrict mean, const float *restrict inverse, const float *restrict weight,
-                          float *dx, float *restrict dw, float *restrict db, double *restrict wide)
+EVERY_ISA(pass_batch_norm_grad, (int64_t rows, int64_t channels, const float *g, const float *restrict x,
+           const float *restrict mean, const float *restrict inverse, const float *restrict weight, float *dx,
+           float *restrict dw, float *restrict db, double *restrict wide),
+          (rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide))
 {
     double *all_dw = wide, *all_db = wide + channels;
     float *part_dw = (float *)(all_db + channels), *part_db = part_dw + channels;
@@ -135,10 +133,6 @@ LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *g, const 
         EACH_BY_ITSELF for (int64_t c = 0; c < channels; c++)
             dx[i + c] = (g[i + c] - drop[c] - (x[i + c] - mean[c]) * lean[c]) * scale[c];
 }
-COMPILE(pass_batch_norm_grad, batch_norm_grad_loop,
-        (int64_t rows, int64_t channels, const float *g, const float *x, const float *mean, const float *inverse,
-         const float *weight, float *dx, float *dw, float *db, double *wide),
-        (rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide))
 
 /* Batch normalisation of rows x channels by their own mean and variance, and its gradients. weight, bias:
  * or 0. inverse = 1/sqrt(var + eps). dx: or 0, if it is not wanted; or g itself. */

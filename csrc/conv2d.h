@@ -20,6 +20,15 @@ API typedef struct {
     const void *at;                        /* int64[taps][2] */
 } nn_conv2d_geometry;
 
+/* Whether the result shares memory with the images or the bias, where all lie without gaps. */
+static inline int nn_shares_memory(const nn_conv2d_geometry *g, const void *x, const void *bias, const void *out)
+{
+    return g->x_pixel == g->c && g->x_row == g->w * g->c && g->x_image == g->h * g->x_row && g->out_pixel == g->o &&
+           g->out_row == g->columns * g->o && g->out_image == g->rows * g->out_row &&
+           (overlap(x, 4 * g->n * g->x_image, out, 4 * g->n * g->out_image) ||
+            overlap(bias, 4 * g->o, out, 4 * g->n * g->out_image));
+}
+
 enum { FEW = 12 }; /* channels: more than the rows of the largest tile */
 
 /* Whether the pixels of a row are copied together. */

@@ -50,7 +50,7 @@ LOOP bells(int64_t n, const float *restrict x, float most, float factor, float *
 }
 
 /* y = x·Φ(x) */
-LOOP gelu_loop(int64_t n, const float *restrict x, float *restrict y)
+ONE_PASS(gelu, (int64_t n, const float *restrict x, float *restrict y), (n, x, y))
 {
     for (int64_t i0 = 0; i0 < n; i0 += BLOCK, x += BLOCK, y += BLOCK) {
         int64_t here = smaller(BLOCK, n - i0);
@@ -61,10 +61,9 @@ LOOP gelu_loop(int64_t n, const float *restrict x, float *restrict y)
         }
     }
 }
-ONE_PASS(gelu, (int64_t n, const float *x, float *y), (n, x, y))
 
 /* dx = g·(Φ(x) + x·φ(x)) */
-LOOP gelu_grad_loop(int64_t n, const float *restrict g, const float *restrict x, float *restrict dx)
+ONE_PASS(gelu_grad, (int64_t n, const float *restrict g, const float *restrict x, float *restrict dx), (n, g, x, dx))
 {
     for (int64_t i0 = 0; i0 < n; i0 += BLOCK, g += BLOCK, x += BLOCK, dx += BLOCK) {
         int64_t here = smaller(BLOCK, n - i0);
@@ -75,7 +74,6 @@ LOOP gelu_grad_loop(int64_t n, const float *restrict g, const float *restrict x,
         }
     }
 }
-ONE_PASS(gelu_grad, (int64_t n, const float *g, const float *x, float *dx), (n, g, x, dx))
 
 /* erf x = x·R(x²) for small x. */
 static INLINE float near_zero(float x)
@@ -90,7 +88,7 @@ static INLINE float near_zero(float x)
 }
 
 /* y = erf x */
-LOOP erf_loop(int64_t n, const float *restrict x, float *restrict y)
+ONE_PASS(erf, (int64_t n, const float *restrict x, float *restrict y), (n, x, y))
 {
     for (int64_t i0 = 0; i0 < n; i0 += BLOCK, x += BLOCK, y += BLOCK) {
         int64_t here = smaller(BLOCK, n - i0);
@@ -103,4 +101,3 @@ LOOP erf_loop(int64_t n, const float *restrict x, float *restrict y)
         }
     }
 }
-ONE_PASS(erf, (int64_t n, const float *x, float *y), (n, x, y))

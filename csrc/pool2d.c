@@ -45,7 +45,7 @@ LOOP max_tap(int64_t channels, const float *restrict x, int tap, float *restrict
 
 /* y: the greatest of each window; winner: its tap, the first of equals, the last NaN. It starts as the window's first
  * pixel, which wins even as -infinity. */
-LOOP max_pool2d_loop(const nn_pool *p, const float *x, float *y, uint8_t *winner)
+ONE_PASS(max_pool2d, (const nn_pool *p, const float *x, float *y, uint8_t *winner), (p, x, y, winner))
 {
     const int empty = !p->h || !p->w; /* padding is at most half of a window: only there are windows without pixels */
     for (int64_t n = 0; n < p->n; n++)
@@ -60,7 +60,6 @@ LOOP max_pool2d_loop(const nn_pool *p, const float *x, float *y, uint8_t *winner
                 max_tap(p->c, x + pixel, (int)tap, y + at, winner + at);
         }
 }
-ONE_PASS(max_pool2d, (const nn_pool *p, const float *x, float *y, uint8_t *winner), (p, x, y, winner))
 
 /* dx = 0 for image n: its zeros are still in a cache when gradients are added to them. */
 LOOP clear_image(const nn_pool *p, int64_t n, float *dx)
@@ -76,7 +75,7 @@ LOOP max_back(int64_t channels, const float *restrict g, const uint8_t *restrict
         dx[c] += winner[c] == tap ? g[c] : 0;
 }
 
-LOOP max_pool2d_grad_loop(const nn_pool *p, const float *g, const uint8_t *winner, float *dx)
+ONE_PASS(max_pool2d_grad, (const nn_pool *p, const float *g, const uint8_t *winner, float *dx), (p, g, winner, dx))
 {
     for (int64_t n = 0; n < p->n; n++) {
         clear_image(p, n, dx);
@@ -87,10 +86,9 @@ LOOP max_pool2d_grad_loop(const nn_pool *p, const float *g, const uint8_t *winne
         }
     }
 }
-ONE_PASS(max_pool2d_grad, (const nn_pool *p, const float *g, const uint8_t *winner, float *dx), (p, g, winner, dx))
 
 /* The mean of each window, padding counted as zeros. */
-LOOP avg_pool2d_loop(const nn_pool *p, const float *restrict x, float *restrict y)
+ONE_PASS(avg_pool2d, (const nn_pool *p, const float *restrict x, float *restrict y), (p, x, y))
 {
     float pixels = (float)(p->ky * p->kx);
     for (int64_t n = 0; n < p->n; n++)
@@ -104,9 +102,8 @@ LOOP avg_pool2d_loop(const nn_pool *p, const float *restrict x, float *restrict 
                 y[at + c] /= pixels;
         }
 }
-ONE_PASS(avg_pool2d, (const nn_pool *p, const float *x, float *y), (p, x, y))
 
-LOOP avg_pool2d_grad_loop(const nn_pool *p, const float *restrict g, float *restrict dx)
+ONE_PASS(avg_pool2d_grad, (const nn_pool *p, const float *restrict g, float *restrict dx), (p, g, dx))
 {
     float pixels = (float)(p->ky * p->kx);
     for (int64_t n = 0; n < p->n; n++) {
@@ -119,4 +116,3 @@ LOOP avg_pool2d_grad_loop(const nn_pool *p, const float *restrict g, float *rest
         }
     }
 }
-ONE_PASS(avg_pool2d_grad, (const nn_pool *p, const float *g, float *dx), (p, g, dx))

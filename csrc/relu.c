@@ -2,16 +2,14 @@
 #include "loops.h"
 
 /* y = x where x > 0 or NaN, else 0. As with NumPy's maximum and PyTorch's clamp, NaN stays NaN: the comparison that it fails gives x itself. */
-LOOP relu_loop(int64_t n, const float *restrict x, float *restrict y)
+ONE_PASS(relu, (int64_t n, const float *restrict x, float *restrict y), (n, x, y))
 {
     for (int64_t i = 0; i < n; i++)
         y[i] = x[i] <= 0 ? 0 : x[i];
 }
-ONE_PASS(relu, (int64_t n, const float *x, float *y), (n, x, y))
 
 /* dx = g where y > 0 or NaN, else 0. dx may be g itself. */
-LOOP relu_grad_loop(int64_t n, const float *g, const float *y, float *dx)
+ONE_PASS(relu_grad, (int64_t n, const float *g, const float *y, float *dx), (n, g, y, dx))
 {
     EACH_BY_ITSELF for (int64_t i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : g[i];
 }
-ONE_PASS(relu_grad, (int64_t n, const float *g, const float *y, float *dx), (n, g, y, dx))
