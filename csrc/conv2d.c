@@ -8,11 +8,9 @@
  *         for nr filters:              their panels, taps . channels lines of 64 bytes
  *             for mr positions:        micro-kernel -> tile -> + bias, ReLU -> out
  *
- * Positions follow each other across rows and images, so a tile is only cut short at the very end. Where a pixel has
- * few channels its rows are copied together first, block by block: a step of the micro-kernel costs less than a change
- * of tap; and where pixels lie a multiple of 4096 bytes apart, which share a set of the L1 cache. Taps at which a tile
- * meets nothing but padding are left out, and the positions of a batch are taken in an order for which there are more
- * of those (nn_together); not if a weight is infinite or NaN, since zero times that is NaN. A sum runs over the taps in
+ * Positions follow each other across rows and images, so a tile is only cut short at the very end. Taps at which a tile
+ * meets nothing but padding are left out, and the positions of a batch are taken in an order in which more tiles do
+ * (nn_together); but not if a weight is infinite or NaN, since zero times that is NaN. A sum runs over the taps in
  * order, over the channels within a tap, whatever the tile: all variants with FMA give the same bits. */
 #include "conv2d.h"
 #include "loops.h"

@@ -15,9 +15,10 @@ void nn_destinations(const nn_conv2d_geometry *g, int64_t together, int64_t i0, 
     }
 }
 
-LOOP look_up(const nn_conv2d_geometry *g, int64_t together, const int by_place, int64_t i0, int64_t count, int mr,
-             const float *x, const float *zeros, const void **pixels)
+void nn_look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr, const float *x,
+                const float *zeros, const void **pixels)
 {
+    const int by_place = together > 1;
     const int64_t *at = g->at, step = by_place ? g->x_image : g->across * g->x_pixel;
     int64_t tile = 0, lane = 0, run; /* pixels[(tile * taps + tap) * mr + lane] */
     place p = place_of(g, together, i0);
@@ -54,15 +55,6 @@ LOOP look_up(const nn_conv2d_geometry *g, int64_t together, const int by_place, 
     for (; lane % mr; lane++)
         for (int64_t t = 0; t < g->taps; t++)
             pixels[(tile * g->taps + t) * mr + lane] = zeros;
-}
-
-void nn_look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr, const float *x,
-                const float *zeros, const void **pixels)
-{
-    if (together > 1)
-        look_up(g, together, 1, i0, count, mr, x, zeros, pixels);
-    else
-        look_up(g, together, 0, i0, count, mr, x, zeros, pixels);
 }
 
 int nn_meets_padding(const nn_conv2d_geometry *g)

@@ -1,5 +1,6 @@
 /* The bodies of the depthwise micro-kernels: each channel has a filter of its own, so no sum runs over channels, and a
- * vector is LANES channels of one pixel. One for the convolution (and the gradient of its images), one for the gradient of its filters.
+ * vector is LANES channels of one pixel. One is for the convolution and the gradient of its images, one for the gradient
+ * of its filters.
  * Nine taps at a time stay in registers, as weights or as sums, while a row of positions p goes by:
  *
  *     out[p][c] += sum over t of w[t][c] · x_t[p][c]        total[t][c] += sum over p of g[p][c] · x_t[p][c]
@@ -21,6 +22,20 @@ typedef void depthwise_wgrad_f32_micro(int64_t count, int64_t channels, int64_t 
                                        int64_t step, const float *g, int64_t apart, float *const *total);
 
 #ifdef NAMED /* the words of an instruction set (vec_*.h) are known, and what to call the functions */
+/* A vector of channels: `whole`, or the first `some` of them. */
+TARGET static INLINE V_F LOAD_SOME(const float *p, const int whole, int64_t some)
+{
+    return whole ? LOAD_ANY(p) : LOAD_FIRST(p, some);
+}
+
+TARGET static INLINE void STORE_SOME(float *p, const int whole, int64_t some, V_F v)
+{
+    if (whole)
+        STORE_ANY(p, v);
+    else
+        STORE_FIRST(p, some, v);
+}
+
 /* N of the taps from t on, as long as there are N, for all channels. */
 #define BY(N, inner, ...)                                                                                          \
     for (; t + N <= taps; t += N) {                                                                                \

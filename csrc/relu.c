@@ -1,7 +1,8 @@
 /* relu and its gradient: one comparison an element, so that what they cost is the memory they touch. */
 #include "loops.h"
 
-/* y = x where x > 0 or NaN, else 0. As with NumPy's maximum and PyTorch's clamp, NaN stays NaN: the comparison that it fails gives x itself. */
+/* y = x where x > 0 or NaN, else 0. As with NumPy's maximum and PyTorch's clamp NaN stays NaN: the comparison that it
+ * fails gives x itself. */
 ONE_PASS(relu, (int64_t n, const float *restrict x, float *restrict y), (n, x, y))
 {
     for (int64_t i = 0; i < n; i++)

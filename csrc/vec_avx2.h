@@ -28,19 +28,10 @@ TARGET static INLINE __m256i first_lanes(int64_t some) /* all ones in so many la
     static const int32_t ones[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
     return _mm256_loadu_si256((const __m256i *)(ones + 8 - some));
 }
-
-TARGET static INLINE __m256 LOAD_SOME(const float *p, const int whole, int64_t some)
-{
-    return whole ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first_lanes(some));
-}
-
-TARGET static INLINE void STORE_SOME(float *p, const int whole, int64_t some, __m256 v)
-{
-    if (whole)
-        _mm256_storeu_ps(p, v);
-    else
-        _mm256_maskstore_ps(p, first_lanes(some), v);
-}
+#define LOAD_ANY(p) _mm256_loadu_ps(p)
+#define STORE_ANY(p, v) _mm256_storeu_ps(p, v)
+#define LOAD_FIRST(p, some) _mm256_maskload_ps(p, first_lanes(some))
+#define STORE_FIRST(p, some, v) _mm256_maskstore_ps(p, first_lanes(some), v)
 
 /* A codebook of 16 floats is two registers. vpermps looks at the lowest three bits of an index only, so the high half of a
  * byte need not be masked away. Bit 3, moved to the sign, chooses between the two. */

@@ -24,19 +24,10 @@ enum { LANES = 16 };
 #define SPREAD_I(word) _mm512_set1_epi32(word)
 
 TARGET static INLINE __mmask16 first_lanes(int64_t some) { return (__mmask16)((1 << some) - 1); }
-
-TARGET static INLINE __m512 LOAD_SOME(const float *p, const int whole, int64_t some)
-{
-    return whole ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(first_lanes(some), p);
-}
-
-TARGET static INLINE void STORE_SOME(float *p, const int whole, int64_t some, __m512 v)
-{
-    if (whole)
-        _mm512_storeu_ps(p, v);
-    else
-        _mm512_mask_storeu_ps(p, first_lanes(some), v);
-}
+#define LOAD_ANY(p) _mm512_loadu_ps(p)
+#define STORE_ANY(p, v) _mm512_storeu_ps(p, v)
+#define LOAD_FIRST(p, some) _mm512_maskz_loadu_ps(first_lanes(some), p)
+#define STORE_FIRST(p, some, v) _mm512_mask_storeu_ps(p, first_lanes(some), v)
 
 /* A codebook of 16 floats is one register, and vpermps looks at the lowest four bits of an index only. */
 #define CODES(p) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p)))
