@@ -16,7 +16,10 @@ static inline int64_t block_rows(int64_t channels)
     return rows < 4 ? 4 : rows > MOST_ROWS ? MOST_ROWS : rows;
 }
 
-static INLINE float away(float x, float from, const int squared) { return squared ? (x - from) * (x - from) : x - from; }
+static INLINE float away(float x, float from, const int squared)
+{
+    return squared ? (x - from) * (x - from) : x - from;
+}
 
 /* total[c] = the sum of x[i][c] - from[c] over the rows, in float, or of its squares. */
 LOOP column_sums(int64_t rows, int64_t channels, const float *x, const float *from, const int squared,

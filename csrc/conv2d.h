@@ -37,9 +37,9 @@ static inline int nn_copies(const nn_conv2d_geometry *g)
     return g->c / g->groups < FEW || g->x_pixel % 1024 == 0;
 }
 
-/* Positions come in one of two orders. The usual one, together = 1: across columns, rows and images. Or across `together`
- * images first, and across the places of an image after that: then the positions of a tile have one place and meet
- * padding at the same taps. (Of 2 x 2 pixels and 3 x 3 filters 20 taps of 36 do, of 16 x 16 pixels one in twelve.)
+/* Positions come in one of two orders. The usual one, together = 1: across columns, rows and images. Or across
+ * `together` images first, and across the places of an image after that: then the positions of a tile have one place and
+ * meet padding at the same taps. (Of 2 x 2 pixels and 3 x 3 filters 20 taps of 36 do, of 16 x 16 pixels one in twelve.)
  * nn_together says which: all images, if they are small; as many as a tile has rows, if not, so that a block is still a
  * few stretches of memory; 1 if there are few images. */
 int64_t nn_together(const nn_conv2d_geometry *g, int mr);

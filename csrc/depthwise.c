@@ -48,8 +48,8 @@ static int64_t pixel_of(int64_t channels)
     return channels < PANEL ? channels : whole % 512 ? whole : whole + PANEL;
 }
 
-/* Bytes of the copies; at most 2^47, which no machine has: a dilation far beyond the image could ask for more than can be
- * counted. */
+/* Bytes of the copies; at most 2^47, which no machine has: a dilation far beyond the image could ask for more than can
+ * be counted. */
 static int64_t bytes_of(const work *d)
 {
     const int64_t most = (int64_t)1 << 47;

@@ -1,6 +1,6 @@
 /* The bodies of the depthwise micro-kernels: each channel has a filter of its own, so no sum runs over channels, and a
- * vector is LANES channels of one pixel. One is for the convolution and the gradient of its images, one for the gradient
- * of its filters.
+ * vector is LANES channels of one pixel. One is for the convolution and the gradient of its images, one for the
+ * gradient of its filters.
  * Nine taps at a time stay in registers, as weights or as sums, while a row of positions p goes by:
  *
  *     out[p][c] += sum over t of w[t][c] · x_t[p][c]        total[t][c] += sum over p of g[p][c] · x_t[p][c]

@@ -14,8 +14,8 @@
  *     places = 0                               take blocks until none is left
  *     wait until inside = 0                    inside -= 1
  *
- * The pool serves one product at a time: another that comes meanwhile runs on the thread that called it. After fork() the
- * child has no threads and starts its own. Signals go to the program's threads. */
+ * The pool serves one product at a time: another that comes meanwhile runs on the thread that called it. After fork()
+ * the child has no threads and starts its own. Signals go to the program's threads. */
 #include "pool.h"
 
 #include <pthread.h>

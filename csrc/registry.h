@@ -1,8 +1,8 @@
 /* What micro.def becomes: enums here, the table and the choice among its rows in registry.c.
  *
- * Functions that Python calls begin with API. They take plain pointers and numbers, which Python has checked. A matrix is
- * a pointer to its element [0][0] and the distance of its rows in elements, which may be negative or 0 in an input; its
- * columns are adjacent. What a function computes does not depend on how many threads share the work (pool.h). */
+ * Functions that Python calls begin with API, or with ONE_PASS (loops.h). They take plain pointers and numbers, which
+ * Python has checked. A matrix is a pointer to its element [0][0] and the distance of its rows in elements, which may be
+ * negative or 0 in an input; its columns are adjacent. What a function computes does not depend on how many threads share the work (pool.h). */
 #pragma once
 
 #include "isa.h"
@@ -16,9 +16,9 @@ enum { MAX_NR = 64, MAX_TILE = 512 }; /* columns and elements of the largest til
 API enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3, NN_BAD_CLASS = 4 };
 
 /* `variant`, the first argument of every kernel, is what the caller's thread has forced: the number of a row of
- * micro.def, which runs if this kernel and its operands can use it; or, if negative,
- * a set of features, all bits above them set too: the cheapest row that needs no other feature; so -1 is the cheapest
- * of all. Nothing here remembers it, so that threads don't meddle with each other. */
+ * micro.def, which runs if this kernel and its operands can use it; or, if negative, a set of features, all bits above
+ * them set too: the cheapest row that needs no other feature; so -1 is the cheapest of all. Nothing here remembers it, so
+ * that threads don't meddle with each other. */
 
 #define FAMILY(family) FAMILY_##family,
 enum {

@@ -41,8 +41,8 @@ static INLINE int32_t four_bytes(const char *p)
     return word;
 }
 
-/* b = the panels of a tile of nr columns, from panel p0 on, of those that are `bytes` apart. Beyond the last panel stands
- * the last again: what it gives is not used. */
+/* b = the panels of a tile of nr columns, from panel p0 on, of those that are `bytes` apart. Beyond the last panel
+ * stands the last again: what it gives is not used. */
 static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0, int64_t last, int nr, const void **b)
 {
     for (int p = 0; p < nr / PANEL; p++)

@@ -1,5 +1,5 @@
-/* The body of the micro-kernels of a convolution: as in rows.h, but the rows of A lie anywhere, and elsewhere at each tap
- * of the filter.
+/* The body of the micro-kernels of a convolution: as in rows.h, but the rows of A lie anywhere, and elsewhere at each
+ * tap of the filter.
  *
  *     tile[MR][NR] = sum over the taps of  A_t . B_t     A_t: MR rows of `steps` floats, where rows[t][i] points
  *                                                        B_t: the next `steps` lines of each panel

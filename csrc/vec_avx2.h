@@ -33,8 +33,8 @@ TARGET static INLINE __m256i first_lanes(int64_t some) /* all ones in so many la
 #define LOAD_FIRST(p, some) _mm256_maskload_ps(p, first_lanes(some))
 #define STORE_FIRST(p, some, v) _mm256_maskstore_ps(p, first_lanes(some), v)
 
-/* A codebook of 16 floats is two registers. vpermps looks at the lowest three bits of an index only, so the high half of a
- * byte need not be masked away. Bit 3, moved to the sign, chooses between the two. */
+/* A codebook of 16 floats is two registers. vpermps looks at the lowest three bits of an index only, so the high half of
+ * a byte need not be masked away. Bit 3, moved to the sign, chooses between the two. */
 #define CODES(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p)))
 #define NEXT_CODES(c) _mm256_srli_epi32(c, 4)
 typedef struct {
