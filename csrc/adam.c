@@ -11,8 +11,8 @@ API typedef struct {
     float beta1, beta2, rest1, rest2, eps, shrink, decay;
     int l2;
 } nn_adam;
-LOOP adam_step_loop(int64_t n, float *restrict p, const float *restrict g, float *restrict m, float *restrict v,
-                    const nn_adam *how, float correction, float rate)
+EVERY_ISA(pass_adam_step, (int64_t n, float *restrict p, const float *restrict g, float *restrict m, float *restrict v,
+                           const nn_adam *how, float correction, float rate), (n, p, g, m, v, how, correction, rate))
 {
     float beta1 = how->beta1, beta2 = how->beta2, rest1 = how->rest1, rest2 = how->rest2, eps = how->eps;
     float shrink = how->shrink, decay = how->decay;
@@ -24,9 +24,6 @@ LOOP adam_step_loop(int64_t n, float *restrict p, const float *restrict g, float
         p[i] = x - m[i] / (__builtin_sqrtf(v[i]) * correction + eps) * rate;
     }
 }
-COMPILE(pass_adam_step, adam_step_loop,
-        (int64_t n, float *p, const float *g, float *m, float *v, const nn_adam *how, float correction, float rate),
-        (n, p, g, m, v, how, correction, rate))
 
 /* `count` tensors, in place on p, m and v; corrections, rates: 1/sqrt(1 - beta2^t) and lr/(1 - beta1^t) of each. */
 API int nn_adam_step(int variant, int64_t count, void *const *p, const void *const *g, void *const *m, void *const *v,

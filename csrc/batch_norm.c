@@ -16,41 +16,27 @@ static inline int64_t block_rows(int64_t channels)
     return rows < 4 ? 4 : rows > MOST_ROWS ? MOST_ROWS : rows;
 }
 
-/* total[c] = the sum of x[i][c] - first[c] over the rows, in float. */
-LOOP column_sums(int64_t rows, int64_t channels, const float *x, const float *first, float *restrict total)
+static INLINE float away(float x, float from, const int squared)
 {
-    int64_t i = 0;
-    for (int64_t c = 0; c < channels; c++)
-        total[c] = 0;
-    for (; i + 4 <= rows; i += 4) {
-        const float *a = x + i * channels, *b = a + channels, *d = b + channels, *e = d + channels;
-        for (int64_t c = 0; c < channels; c++)
-            total[c] += ((a[c] - first[c]) + (b[c] - first[c])) + ((d[c] - first[c]) + (e[c] - first[c]));
-    }
-    for (; i < rows; i++)
-        for (int64_t c = 0; c < channels; c++)
-            total[c] += x[i * channels + c] - first[c];
+    return squared ? (x - from) * (x - from) : x - from;
 }
 
-/* total[c] = the sum of (x[i][c] - around[c])² over the rows. */
-LOOP column_squares(int64_t rows, int64_t channels, const float *restrict x, const float *restrict around,
-                    float *restrict total)
+/* total[c] = the sum of x[i][c] - from[c] over the rows, in float, or of its squares. */
+LOOP column_sums(int64_t rows, int64_t channels, const float *x, const float *from, const int squared,
+                 float *restrict total)
 {
     int64_t i = 0;
     for (int64_t c = 0; c < channels; c++)
         total[c] = 0;
     for (; i + 4 <= rows; i += 4) {
         const float *a = x + i * channels, *b = a + channels, *d = b + channels, *e = d + channels;
-        for (int64_t c = 0; c < channels; c++) {
-            float m = around[c], p = a[c] - m, q = b[c] - m, r = d[c] - m, s = e[c] - m;
-            total[c] += (p * p + q * q) + (r * r + s * s);
-        }
+        for (int64_t c = 0; c < channels; c++)
+            total[c] += (away(a[c], from[c], squared) + away(b[c], from[c], squared)) +
+                        (away(d[c], from[c], squared) + away(e[c], from[c], squared));
     }
     for (; i < rows; i++)
-        for (int64_t c = 0; c < channels; c++) {
-            float p = x[i * channels + c] - around[c];
-            total[c] += p * p;
-        }
+        for (int64_t c = 0; c < channels; c++)
+            total[c] += away(x[i * channels + c], from[c], squared);
 }
 
 /* mean and var of each channel, rounded to float. work: 4 floats and 2 doubles a channel. */
@@ -65,10 +51,10 @@ LOOP moments(int64_t rows, int64_t channels, const float *restrict x, float *res
     for (int64_t i = 0; i < rows; i += step) {
         int64_t here = smaller(step, rows - i);
         double share = (double)here / (double)(i + here), weight = (double)i * share;
-        column_sums(here, channels, x + i * channels, x, sum);
+        column_sums(here, channels, x + i * channels, x, 0, sum);
         for (int64_t c = 0; c < channels; c++)
             around[c] = x[c] + sum[c] / (float)here;
-        column_squares(here, channels, x + i * channels, around, spread);
+        column_sums(here, channels, x + i * channels, around, 1, spread);
         for (int64_t c = 0; c < channels; c++) {
             /* `around` is the block's mean but for its rounding, which `rest` makes good. */
             double mine = (double)x[c] + (double)sum[c] / (double)here, rest = mine - around[c], off = mine - whole[c];
@@ -82,9 +68,10 @@ LOOP moments(int64_t rows, int64_t channels, const float *restrict x, float *res
     }
 }
 
-LOOP batch_norm_loop(int64_t rows, int64_t channels, const float *restrict x, const float *restrict weight,
-                     const float *restrict bias, float eps, float *restrict y, float *restrict mean,
-                     float *restrict var, float *restrict inverse, double *restrict wide)
+EVERY_ISA(pass_batch_norm, (int64_t rows, int64_t channels, const float *restrict x, const float *restrict weight,
+           const float *restrict bias, float eps, float *restrict y, float *restrict mean, float *restrict var,
+           float *restrict inverse, double *restrict wide),
+          (rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide))
 {
     moments(rows, channels, x, mean, var, wide);
     float *scale = (float *)wide, *shift = scale + channels;
@@ -97,10 +84,6 @@ LOOP batch_norm_loop(int64_t rows, int64_t channels, const float *restrict x, co
         for (int64_t c = 0; c < channels; c++)
             y[i * channels + c] = (x[i * channels + c] - mean[c]) * scale[c] + shift[c];
 }
-COMPILE(pass_batch_norm, batch_norm_loop,
-        (int64_t rows, int64_t channels, const float *x, const float *weight, const float *bias, float eps, float *y,
-         float *mean, float *var, float *inverse, double *wide),
-        (rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide))
 
 /* db[c] += the sum of g, dw[c] += the sum of g (x - mean), of a block of rows. */
 LOOP gradient_sums(int64_t rows, int64_t channels, const float *restrict g, const float *restrict x,
@@ -123,21 +106,11 @@ LOOP gradient_sums(int64_t rows, int64_t channels, const float *restrict g, cons
         }
 }
 
-/* dx = (g - drop - (x - mean) · lean) · scale; dx may be g. */
-LOOP lean_back(int64_t rows, int64_t channels, const float *g, const float *restrict x, const float *restrict mean,
-               const float *restrict drop, const float *restrict lean, const float *restrict scale, float *dx)
-{
-    for (int64_t i = 0; i < rows; i++) {
-        int64_t at = i * channels;
-        EACH_BY_ITSELF for (int64_t c = 0; c < channels; c++)
-            dx[at + c] = (g[at + c] - drop[c] - (x[at + c] - mean[c]) * lean[c]) * scale[c];
-    }
-}
-
-/* dx = (g - db/n - (x - mean) · inverse · dw/n) · weight · inverse. */
-LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *g, const float *restrict x,
-                          const float *restrict mean, const float *restrict inverse, const float *restrict weight,
-                          float *dx, float *restrict dw, float *restrict db, double *restrict wide)
+/* dx = (g - db/n - (x - mean) · inverse · dw/n) · weight · inverse; dx may be g. */
+EVERY_ISA(pass_batch_norm_grad, (int64_t rows, int64_t channels, const float *g, const float *restrict x,
+           const float *restrict mean, const float *restrict inverse, const float *restrict weight, float *dx,
+           float *restrict dw, float *restrict db, double *restrict wide),
+          (rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide))
 {
     double *all_dw = wide, *all_db = wide + channels;
     float *part_dw = (float *)(all_db + channels), *part_db = part_dw + channels;
@@ -157,16 +130,12 @@ LOOP batch_norm_grad_loop(int64_t rows, int64_t channels, const float *g, const 
         db[c] = (float)all_db[c];
         lean[c] = (float)(all_dw[c] * inverse[c] * inverse[c] / (double)rows);
         drop[c] = (float)(all_db[c] / (double)rows);
-    }
-    for (int64_t c = 0; c < channels; c++)
         scale[c] = weight ? weight[c] * inverse[c] : inverse[c];
-    if (dx)
-        lean_back(rows, channels, g, x, mean, drop, lean, scale, dx);
+    }
+    for (int64_t i = 0; dx && i < rows * channels; i += channels)
+        EACH_BY_ITSELF for (int64_t c = 0; c < channels; c++)
+            dx[i + c] = (g[i + c] - drop[c] - (x[i + c] - mean[c]) * lean[c]) * scale[c];
 }
-COMPILE(pass_batch_norm_grad, batch_norm_grad_loop,
-        (int64_t rows, int64_t channels, const float *g, const float *x, const float *mean, const float *inverse,
-         const float *weight, float *dx, float *dw, float *db, double *wide),
-        (rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide))
 
 /* Batch normalisation of rows x channels by their own mean and variance, and its gradients. weight, bias:
  * or 0. inverse = 1/sqrt(var + eps). dx: or 0, if it is not wanted; or g itself. */
@@ -177,8 +146,7 @@ API int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x
     double *wide = scratch(channels * 32, &memory);
     if (!wide)
         return NN_NO_MEMORY;
-    pass_batch_norm_micro *micro = PASS(batch_norm, variant);
-    micro(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
+    PASS(batch_norm, variant)(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
     free(memory);
     return 0;
 }
@@ -190,8 +158,7 @@ API int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const vo
     double *wide = scratch(channels * 32, &memory);
     if (!wide)
         return NN_NO_MEMORY;
-    pass_batch_norm_grad_micro *micro = PASS(batch_norm_grad, variant);
-    micro(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
+    PASS(batch_norm_grad, variant)(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
     free(memory);
     return 0;
 }

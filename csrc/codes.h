@@ -1,7 +1,6 @@
 /* The bodies of what reads codes into a codebook (codebook.c): decode a slice of a panel of 4-bit codes, or look the
  * codes up while multiplying. The words are those of the header vec_*.h that is included before this one. */
-#ifndef NN_CODES_H
-#define NN_CODES_H
+#pragma once
 
 #include "rows.h"
 
@@ -40,10 +39,12 @@ typedef decode_micro decode_u4_micro, decode_u8_micro;
         (void)add;                                                                                                 \
         UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                               \
         UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO_F();              \
-        for (int64_t s = 0; s + 1 < steps; s += 2) {                                                               \
+        for (int64_t s = 0; s < steps; s += 2) {                                                                   \
             V_I c[NV];                                                                                             \
             UNROLL for (int v = 0; v < NV; v++) c[v] = CODES(panel[v * LANES / PANEL] + 8 * s + v * LANES % PANEL);\
             UNROLL for (int half = 0; half < 2; half++) {                                                          \
+                if (s + half == steps)                                                                             \
+                    break; /* an odd number */                                                                     \
                 V_F w[NV];                                                                                         \
                 UNROLL for (int v = 0; v < NV; v++) w[v] = LOOK_UP(half ? NEXT_CODES(c[v]) : c[v], table);         \
                 UNROLL for (int i = 0; i < MR; i++) {                                                              \
@@ -52,15 +53,6 @@ typedef decode_micro decode_u4_micro, decode_u8_micro;
                 }                                                                                                  \
             }                                                                                                      \
         }                                                                                                          \
-        if (steps % 2)                                                                                             \
-            UNROLL for (int v = 0; v < NV; v++) {                                                                  \
-                V_I c = CODES(panel[v * LANES / PANEL] + 8 * (steps - 1) + v * LANES % PANEL);                     \
-                V_F w = LOOK_UP(c, table);                                                                         \
-                UNROLL for (int i = 0; i < MR; i++)                                                                \
-                    sum[i][v] = MULTIPLY_ADD_F(sum[i][v], SPREAD_F(four_bytes(row + i * lda + 4 * (steps - 1))), w);\
-            }                                                                                                      \
         UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                    \
             STORE_F((float *)tile + i * NR + v * LANES, sum[i][v]);                                                \
     }
-
-#endif

@@ -1,11 +1,6 @@
-/* Codes into a codebook with AVX-512, where 16 floats are one register. */
+/* Codes of 8 bits into a codebook with AVX-512. */
 #include "vec_avx512.h"
-
 #include "codes.h"
-
-DECODE_U4(avx512)
-ROWS_F32U4(4, 64, avx512)
-ROWS_F32U4(1, 64, avx512)
 
 #if NN_X86
 
@@ -37,10 +32,8 @@ DECODE_BYTES(decode_256, 8)
 decode_micro decode_u8_avx512;
 void decode_u8_avx512(int64_t kc, const uint8_t *codes, const float *codebook, int size, float *panel)
 {
-    (size <= 32    ? decode_32
-     : size <= 64  ? decode_64
-     : size <= 128 ? decode_128
-                   : decode_256)(kc, codes, codebook, panel);
+    (size <= 32 ? decode_32 : size <= 64 ? decode_64 : size <= 128 ? decode_128 : decode_256)(kc, codes, codebook,
+                                                                                              panel);
 }
 
 #endif

@@ -8,13 +8,10 @@
  *         for nr filters:              their panels, taps . channels lines of 64 bytes
  *             for mr positions:        micro-kernel -> tile -> + bias, ReLU -> out
  *
- * Positions follow each other across rows and images, so a tile is only cut short at the very end. Where a pixel has
- * few channels its rows are copied together first, block by block: a step of the micro-kernel costs less than a change
- * of tap; and where pixels lie a multiple of 4096 bytes apart, which share a set of the L1 cache.
- * Taps at which a tile meets nothing but padding are left out, and the positions of a batch are taken in an order for
- * which there are more of those (nn_together); not if a weight is infinite or NaN, since zero times that is NaN.
- * A sum runs over the taps in order, over the channels within a tap, whatever the tile: all variants with FMA give
- * the same bits. */
+ * Positions follow each other across rows and images, so a tile is only cut short at the very end. Taps at which a tile
+ * meets nothing but padding are left out, and the positions of a batch are taken in an order in which more tiles do
+ * (nn_together); but not if a weight is infinite or NaN, since zero times that is NaN. A sum runs over the taps in
+ * order, over the channels within a tap, whatever the tile: all variants with FMA give the same bits. */
 #include "conv2d.h"
 #include "loops.h"
 #include "pool.h"
@@ -22,8 +19,8 @@
 
 enum { BLOCK_BYTES = 256 * 1024 };
 
-LOOP store_body(int rows, int cols, int nr, const float *tile, const float *bias, const int relu, float *out,
-                const int64_t *to)
+EVERY_ISA(store_pixels_f32, (int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out,
+                             const int64_t *to), (rows, cols, nr, tile, bias, relu, out, to))
 {
     for (int i = 0; i < rows; i++, tile += nr) {
         float *line = out + to[i];
@@ -32,24 +29,6 @@ LOOP store_body(int rows, int cols, int nr, const float *tile, const float *bias
             line[j] = relu && y < 0 ? 0 : y; /* a NaN stays one */
         }
     }
-}
-
-LOOP store_loop(int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out,
-                const int64_t *to)
-{
-    if (relu)
-        store_body(rows, cols, nr, tile, bias, 1, out, to);
-    else
-        store_body(rows, cols, nr, tile, bias, 0, out, to);
-}
-COMPILE(store_pixels_f32, store_loop,
-        (int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out, const int64_t *to),
-        (rows, cols, nr, tile, bias, relu, out, to))
-
-static int contiguous(const nn_conv2d_geometry *g)
-{
-    return g->x_pixel == g->c && g->x_row == g->w * g->c && g->x_image == g->h * g->x_row && g->out_pixel == g->o &&
-           g->out_row == g->columns * g->o && g->out_image == g->rows * g->out_row;
 }
 
 /* One convolution under way. */
@@ -125,7 +104,7 @@ static int all_finite(const float *w, int64_t count)
 API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias, int relu,
                   void *out)
 {
-    if (contiguous(g) && overlap(x, 4 * g->n * g->x_image, out, 4 * g->n * g->out_image))
+    if (nn_shares_memory(g, x, bias, out))
         return NN_OVERLAP;
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
     if (!filters)

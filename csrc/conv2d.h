@@ -4,8 +4,7 @@
  * pointers to the pixels that it meets at each tap; or, where a pixel has few channels, copies of these pixels side by
  * side: a step of a micro-kernel costs less than a change of tap. They are copied too where pixels lie a multiple of
  * 4096 bytes apart, which fight for one set of the L1 cache. */
-#ifndef NN_CONV2D_H
-#define NN_CONV2D_H
+#pragma once
 
 #include "scratch.h"
 
@@ -21,6 +20,15 @@ API typedef struct {
     const void *at;                        /* int64[taps][2] */
 } nn_conv2d_geometry;
 
+/* Whether the result shares memory with the images or the bias, where all lie without gaps. */
+static inline int nn_shares_memory(const nn_conv2d_geometry *g, const void *x, const void *bias, const void *out)
+{
+    return g->x_pixel == g->c && g->x_row == g->w * g->c && g->x_image == g->h * g->x_row && g->out_pixel == g->o &&
+           g->out_row == g->columns * g->o && g->out_image == g->rows * g->out_row &&
+           (overlap(x, 4 * g->n * g->x_image, out, 4 * g->n * g->out_image) ||
+            overlap(bias, 4 * g->o, out, 4 * g->n * g->out_image));
+}
+
 enum { FEW = 12 }; /* channels: more than the rows of the largest tile */
 
 /* Whether the pixels of a row are copied together. */
@@ -29,33 +37,41 @@ static inline int nn_copies(const nn_conv2d_geometry *g)
     return g->c / g->groups < FEW || g->x_pixel % 1024 == 0;
 }
 
-/* Position i as column, row and image, and the step to the next. */
-typedef struct {
-    int64_t column, row, image;
-} position;
-
-static inline position position_of(const nn_conv2d_geometry *g, int64_t i)
-{
-    return (position){ i % g->columns, i / g->columns % g->rows, i / g->columns / g->rows };
-}
-
-static inline void next_position(const nn_conv2d_geometry *g, position *p)
-{
-    if (++p->column == g->columns) {
-        p->column = 0;
-        if (++p->row == g->rows) {
-            p->row = 0;
-            p->image++;
-        }
-    }
-}
-
-/* Positions come in one of two orders. The usual one, together = 1: across columns, rows and images. Or across `together`
- * images first, and across the places of an image after that: then the positions of a tile have one place and meet
- * padding at the same taps. (Of 2 x 2 pixels and 3 x 3 filters 20 taps of 36 do, of 16 x 16 pixels one in twelve.)
+/* Positions come in one of two orders. The usual one, together = 1: across columns, rows and images. Or across
+ * `together` images first, and across the places of an image after that: then the positions of a tile have one place and
+ * meet padding at the same taps. (Of 2 x 2 pixels and 3 x 3 filters 20 taps of 36 do, of 16 x 16 pixels one in twelve.)
  * nn_together says which: all images, if they are small; as many as a tile has rows, if not, so that a block is still a
  * few stretches of memory; 1 if there are few images. */
 int64_t nn_together(const nn_conv2d_geometry *g, int mr);
+
+/* The positions of a convolution in that order, as runs of neighbours along a row, or among images. */
+typedef struct {
+    int64_t column, row, image, left; /* left: of the run that begins here */
+} place;
+
+static inline place place_of(const nn_conv2d_geometry *g, int64_t together, int64_t i)
+{
+    int64_t all = together * g->rows * g->columns, first = i / all * together;
+    int64_t images = smaller(together, g->n - first), here = i % all / images;
+    place p = { here % g->columns, here / g->columns, first + i % all % images, 0 };
+    p.left = together > 1 ? images - i % all % images : g->columns - p.column;
+    return p;
+}
+
+/* The place behind the run that p begins. */
+static inline void next_run(const nn_conv2d_geometry *g, int64_t together, place *p)
+{
+    if (together > 1)
+        p->image -= p->image % together;
+    if (together == 1 || ++p->column == g->columns) {
+        p->column = 0;
+        if (++p->row == g->rows) {
+            p->row = 0;
+            p->image += together;
+        }
+    }
+    p->left = together > 1 ? smaller(together, g->n - p->image) : g->columns;
+}
 
 /* Where the results of the positions i0 .. i0 + count go: to[position], in elements. */
 void nn_destinations(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int64_t *to);
@@ -84,5 +100,3 @@ int64_t nn_stretches(const nn_conv2d_geometry *g, stretch *s);
  * further for each position. */
 void nn_copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t rows, const float *x, const stretch *s,
                   int64_t stretches, char *copy, int64_t row_bytes);
-
-#endif

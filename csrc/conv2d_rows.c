@@ -4,35 +4,6 @@
 
 enum { MANY = 128, SOME_IMAGES = 8, SMALL_IMAGE = 64 }; /* positions; images, and the positions of one */
 
-/* The positions of a convolution in their order (conv2d.h): runs of neighbours along a row, or among images. */
-typedef struct {
-    int64_t column, row, image, left; /* left: of the run that begins here */
-} place;
-
-static place place_of(const nn_conv2d_geometry *g, int64_t together, int64_t i)
-{
-    int64_t all = together * g->rows * g->columns, first = i / all * together;
-    int64_t images = smaller(together, g->n - first), here = i % all / images;
-    place p = { here % g->columns, here / g->columns, first + i % all % images, 0 };
-    p.left = together > 1 ? images - i % all % images : g->columns - p.column;
-    return p;
-}
-
-/* The place behind the run that p begins. */
-static void next_run(const nn_conv2d_geometry *g, int64_t together, place *p)
-{
-    if (together > 1)
-        p->image -= p->image % together;
-    if (together == 1 || ++p->column == g->columns) {
-        p->column = 0;
-        if (++p->row == g->rows) {
-            p->row = 0;
-            p->image += together;
-        }
-    }
-    p->left = together > 1 ? smaller(together, g->n - p->image) : g->columns;
-}
-
 void nn_destinations(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int64_t *to)
 {
     int64_t run, step = together > 1 ? g->out_image : g->out_pixel;
@@ -44,9 +15,10 @@ void nn_destinations(const nn_conv2d_geometry *g, int64_t together, int64_t i0, 
     }
 }
 
-LOOP look_up(const nn_conv2d_geometry *g, int64_t together, const int by_place, int64_t i0, int64_t count, int mr,
-             const float *x, const float *zeros, const void **pixels)
+void nn_look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr, const float *x,
+                const float *zeros, const void **pixels)
 {
+    const int by_place = together > 1;
     const int64_t *at = g->at, step = by_place ? g->x_image : g->across * g->x_pixel;
     int64_t tile = 0, lane = 0, run; /* pixels[(tile * taps + tap) * mr + lane] */
     place p = place_of(g, together, i0);
@@ -83,15 +55,6 @@ LOOP look_up(const nn_conv2d_geometry *g, int64_t together, const int by_place, 
     for (; lane % mr; lane++)
         for (int64_t t = 0; t < g->taps; t++)
             pixels[(tile * g->taps + t) * mr + lane] = zeros;
-}
-
-void nn_look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr, const float *x,
-                const float *zeros, const void **pixels)
-{
-    if (together > 1)
-        look_up(g, together, 1, i0, count, mr, x, zeros, pixels);
-    else
-        look_up(g, together, 0, i0, count, mr, x, zeros, pixels);
 }
 
 int nn_meets_padding(const nn_conv2d_geometry *g)
@@ -147,9 +110,11 @@ void nn_copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t rows, const f
                   int64_t stretches, char *copy, int64_t row_bytes)
 {
     int64_t channels = g->c / g->groups;
-    position p = position_of(g, i0);
-    for (int64_t r = 0; r < rows; r++, copy += row_bytes, next_position(g, &p)) {
+    place p = place_of(g, 1, i0);
+    for (; rows; rows--, copy += row_bytes, p.column++) {
         float *to = (float *)copy;
+        if (p.column == g->columns)
+            next_run(g, 1, &p);
         for (int64_t t = 0; t < stretches; t++) {
             int64_t i = p.row * g->down + s[t].i, j = p.column * g->across + s[t].j, pixels = s[t].pixels;
             int inside = i >= 0 && i < g->h;

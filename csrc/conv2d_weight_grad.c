@@ -42,9 +42,9 @@ static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int6
     int64_t down = at[2 * t], across = at[2 * t + 1], found = 0, run;
     int64_t first = across < 0 ? (g->across - 1 - across) / g->across : 0; /* columns that meet one: first .. end */
     int64_t end = across < g->w ? smaller(g->columns, (g->w - 1 - across) / g->across + 1) : 0;
-    position p = position_of(g, i0);
-    for (int64_t n = 0; n < count; n += run) {
-        run = smaller(g->columns - p.column, count - n); /* positions of one row */
+    place p = place_of(g, 1, i0);
+    for (int64_t n = 0; n < count; n += run, next_run(g, 1, &p)) {
+        run = smaller(p.left, count - n); /* positions of one row */
         int64_t i = p.row * g->down + down, j = p.column > first ? p.column : first;
         int64_t left = i >= 0 && i < g->h ? smaller(p.column + run, end) - j : 0;
         const float *from = x;
@@ -54,8 +54,6 @@ static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int6
             pixel[found] = from;
             line[found++] = l * LINE;
         }
-        p.column += run - 1;
-        next_position(g, &p);
     }
     return found;
 }

@@ -1,57 +1,47 @@
 /* The body of the micro-kernels of spmm_csr: yt[n][NR] = W · xt for the transpose xt[k][NR] of NR rows of x.
  *
  * The non-zeros of a row of W go SUMS at a time, each into a sum of its own, because a sum can only be added to again
- * after 4 cycles. That takes SUMS * NR/LANES + NR/LANES + 1 registers.
- *
- * spmm.c takes the type from here; a file csr_f32_*.c includes the words of its instruction set, defines TARGET, NAME,
- * NR and SUMS, and gets the function. */
-#include <stdint.h>
+ * after 4 cycles. That takes SUMS * NR/LANES + NR/LANES + 1 registers. */
+#pragma once
+
+#include "rows.h"
 
 /* wide: indices are int32, else uint16. */
 typedef void csr_f32_micro(int64_t n, const float *xt, const float *values, const void *indices, int wide,
                            const int32_t *indptr, float *yt);
 
-#ifdef TARGET
 /* sum += the non-zero j times the row of xt that it belongs to. */
-#define ADD_NONZERO(sum, j)                                                                                        \
+#define ADD_NONZERO(NR, INDEX, sum, j)                                                                             \
     do {                                                                                                           \
-        const float *x = xt + NR * (int64_t)(wide ? ((const int32_t *)indices)[j] : ((const uint16_t *)indices)[j]); \
-        V_F value = SPREAD_F(bits_of(values + (j)));                                                               \
+        const float *x = xt + NR * (int64_t)((const INDEX *)indices)[j];                                           \
+        V_F value = SPREAD_F(four_bytes((const char *)(values + (j))));                                            \
         UNROLL for (int v = 0; v < NV; v++) sum[v] = MULTIPLY_ADD_F(sum[v], value, LOAD_F(x + v * LANES));         \
     } while (0)
 
-static INLINE int32_t bits_of(const float *p)
-{
-    int32_t word;
-    memcpy(&word, p, sizeof word);
-    return word;
-}
-
-TARGET static INLINE void multiply(int64_t n, const float *xt, const float *values, const void *indices, const int wide,
-                                   const int32_t *indptr, float *yt)
-{
-    enum { NV = NR / LANES };
-    for (int64_t row = 0; row < n; row++, yt += NR) {
-        V_F sum[SUMS][NV];
-        UNROLL for (int u = 0; u < SUMS; u++) UNROLL for (int v = 0; v < NV; v++) sum[u][v] = ZERO_F();
-        int32_t j = indptr[row], end = indptr[row + 1];
-        for (; j + SUMS <= end; j += SUMS)
-            UNROLL for (int u = 0; u < SUMS; u++) ADD_NONZERO(sum[u], j + u);
-        for (; j < end; j++)
-            ADD_NONZERO(sum[0], j);
-        UNROLL for (int u = 1; u < SUMS; u++)
-            UNROLL for (int v = 0; v < NV; v++) sum[0][v] = ADD_F(sum[0][v], sum[u][v]);
-        UNROLL for (int v = 0; v < NV; v++) STORE_F(yt + v * LANES, sum[0][v]);
+#define CSR_ROWS(NR, SUMS, INDEX)                                                                                  \
+    for (int64_t row = 0; row < n; row++, yt += NR) {                                                              \
+        V_F sum[SUMS][NV];                                                                                         \
+        UNROLL for (int u = 0; u < SUMS; u++) UNROLL for (int v = 0; v < NV; v++) sum[u][v] = ZERO_F();            \
+        int32_t j = indptr[row], end = indptr[row + 1];                                                            \
+        for (; j + SUMS <= end; j += SUMS)                                                                         \
+            UNROLL for (int u = 0; u < SUMS; u++) ADD_NONZERO(NR, INDEX, sum[u], j + u);                           \
+        for (; j < end; j++)                                                                                       \
+            ADD_NONZERO(NR, INDEX, sum[0], j);                                                                     \
+        UNROLL for (int u = 1; u < SUMS; u++)                                                                      \
+            UNROLL for (int v = 0; v < NV; v++) sum[0][v] = ADD_F(sum[0][v], sum[u][v]);                           \
+        UNROLL for (int v = 0; v < NV; v++) STORE_F(yt + v * LANES, sum[0][v]);                                    \
     }
-}
 
-csr_f32_micro NAME;
-TARGET void NAME(int64_t n, const float *xt, const float *values, const void *indices, int wide, const int32_t *indptr,
-                 float *yt)
-{
-    if (wide)
-        multiply(n, xt, values, indices, 1, indptr, yt);
-    else
-        multiply(n, xt, values, indices, 0, indptr, yt);
-}
-#endif
+/* The micro-kernel csr_f32_NRx1_isa. */
+#define CSR_F32(NR, SUMS, isa) HAVE_##isa(CSR(csr_f32_##NR##x1_##isa, isa, NR, SUMS))
+#define CSR(NAME, ISA, NR, SUMS)                                                                                   \
+    csr_f32_micro NAME;                                                                                            \
+    TARGET_##ISA void NAME(int64_t n, const float *xt, const float *values, const void *indices, int wide,         \
+                           const int32_t *indptr, float *yt)                                                       \
+    {                                                                                                              \
+        enum { NV = NR / LANES };                                                                                  \
+        if (wide)                                                                                                  \
+            CSR_ROWS(NR, SUMS, int32_t)                                                                            \
+        else                                                                                                       \
+            CSR_ROWS(NR, SUMS, uint16_t)                                                                           \
+    }

@@ -48,8 +48,8 @@ static int64_t pixel_of(int64_t channels)
     return channels < PANEL ? channels : whole % 512 ? whole : whole + PANEL;
 }
 
-/* Bytes of the copies; at most 2^47, which no machine has: a dilation far beyond the image could ask for more than can be
- * counted. */
+/* Bytes of the copies; at most 2^47, which no machine has: a dilation far beyond the image could ask for more than can
+ * be counted. */
 static int64_t bytes_of(const work *d)
 {
     const int64_t most = (int64_t)1 << 47;
@@ -154,23 +154,13 @@ static void convolve(const void *product, char *scratch, int64_t r, int64_t end)
     }
 }
 
-/* Whether the result shares memory with the images or the bias, where all lie without gaps. */
-static int shares(const nn_conv2d_geometry *g, const void *x, const void *bias, const void *out)
-{
-    int64_t image = g->h * g->w * g->c, result = g->rows * g->columns * g->c;
-    if (g->x_pixel != g->c || g->x_row != g->w * g->c || g->x_image != image || g->out_pixel != g->c ||
-        g->out_row != g->columns * g->c || g->out_image != result)
-        return 0;
-    return overlap(x, 4 * g->n * image, out, 4 * g->n * result) || overlap(bias, 4 * g->c, out, 4 * g->n * result);
-}
-
 /* A filter for each channel: o = c = groups. w: [taps][c]. bias: float[c], or 0. */
 API int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
                             int relu, void *out)
 {
     if (!g->n || !g->c)
         return 0;
-    if (shares(g, x, bias, out))
+    if (nn_shares_memory(g, x, bias, out))
         return NN_OVERLAP;
     const nn_micro *by = nn_select(NN_depthwise_conv2d, variant, g->columns, g->c, 0);
     work d = { .g = g, .convolve = (depthwise_f32_micro *)by->run, .x = x, .w = w, .bias = bias, .out = out,

@@ -12,20 +12,21 @@
 #include "exp.h"
 #include "loops.h"
 
+/* c[0]·x^degree + ... + c[degree] (Horner). */
+static INLINE float polynomial(const int degree, const float *c, float x)
+{
+    float y = c[0];
+    UNROLL for (int i = 1; i <= degree; i++) y = y * x + c[i];
+    return y;
+}
+
 /* e^(t²/2)·Q(t) for 0 <= t <= 15; within 4 units in the last place. */
 static INLINE float scaled_tail(float t)
 {
-    float u = 1 / (1 + 0.3f * t), p = -0.02062867f;
-    p = p * u + 0.11246484f;
-    p = p * u - 0.22828492f;
-    p = p * u + 0.19188348f;
-    p = p * u - 0.07950934f;
-    p = p * u + 0.09620503f;
-    p = p * u + 0.078372182f;
-    p = p * u + 0.11023936f;
-    p = p * u + 0.11957132f;
-    p = p * u + 0.11968672f;
-    return p * u;
+    const float P[] = { -0.02062867f, 0.11246484f, -0.22828492f, 0.19188348f, -0.07950934f, 0.09620503f, 0.078372182f,
+                        0.11023936f,  0.11957132f, 0.11968672f };
+    float u = 1 / (1 + 0.3f * t);
+    return polynomial(9, P, u) * u;
 }
 
 static INLINE float magnitude(float x) { return x < 0 ? -x : x; }
@@ -49,7 +50,8 @@ LOOP bells(int64_t n, const float *restrict x, float most, float factor, float *
     }
 }
 
-LOOP gelu_loop(int64_t n, const float *restrict x, float *restrict y)
+/* y = x·Φ(x) */
+ONE_PASS(gelu, (int64_t n, const float *restrict x, float *restrict y), (n, x, y))
 {
     for (int64_t i0 = 0; i0 < n; i0 += BLOCK, x += BLOCK, y += BLOCK) {
         int64_t here = smaller(BLOCK, n - i0);
@@ -60,9 +62,9 @@ LOOP gelu_loop(int64_t n, const float *restrict x, float *restrict y)
         }
     }
 }
-COMPILE(pass_gelu, gelu_loop, (int64_t n, const float *x, float *y), (n, x, y))
 
-LOOP gelu_grad_loop(int64_t n, const float *restrict g, const float *restrict x, float *restrict dx)
+/* dx = g·(Φ(x) + x·φ(x)) */
+ONE_PASS(gelu_grad, (int64_t n, const float *restrict g, const float *restrict x, float *restrict dx), (n, g, x, dx))
 {
     for (int64_t i0 = 0; i0 < n; i0 += BLOCK, g += BLOCK, x += BLOCK, dx += BLOCK) {
         int64_t here = smaller(BLOCK, n - i0);
@@ -73,21 +75,16 @@ LOOP gelu_grad_loop(int64_t n, const float *restrict g, const float *restrict x,
         }
     }
 }
-COMPILE(pass_gelu_grad, gelu_grad_loop, (int64_t n, const float *g, const float *x, float *dx), (n, g, x, dx))
 
 /* erf x = x·R(x²) for small x. */
 static INLINE float near_zero(float x)
 {
-    float square = x * x, r = -0.0006315129f;
-    r = r * square + 0.0050510948f;
-    r = r * square - 0.026802548f;
-    r = r * square + 0.11282717f;
-    r = r * square - 0.37612572f;
-    r = r * square + 1.1283792f;
-    return x * r;
+    const float R[] = { -0.0006315129f, 0.0050510948f, -0.026802548f, 0.11282717f, -0.37612572f, 1.1283792f };
+    return x * polynomial(5, R, x * x);
 }
 
-LOOP erf_loop(int64_t n, const float *restrict x, float *restrict y)
+/* y = erf x */
+ONE_PASS(erf, (int64_t n, const float *restrict x, float *restrict y), (n, x, y))
 {
     for (int64_t i0 = 0; i0 < n; i0 += BLOCK, x += BLOCK, y += BLOCK) {
         int64_t here = smaller(BLOCK, n - i0);
@@ -99,24 +96,4 @@ LOOP erf_loop(int64_t n, const float *restrict x, float *restrict y)
             y[i] = magnitude(x[i]) < 0.85f ? near_zero(x[i]) : far;
         }
     }
-}
-COMPILE(pass_erf, erf_loop, (int64_t n, const float *x, float *y), (n, x, y))
-
-/* y = erf x; y = x·Φ(x); dx = g·(Φ(x) + x·φ(x)). */
-API int nn_gelu(int variant, int64_t n, const void *x, void *y)
-{
-    PASS(gelu, variant)(n, x, y);
-    return 0;
-}
-
-API int nn_gelu_grad(int variant, int64_t n, const void *g, const void *x, void *dx)
-{
-    PASS(gelu_grad, variant)(n, g, x, dx);
-    return 0;
-}
-
-API int nn_erf(int variant, int64_t n, const void *x, void *y)
-{
-    PASS(erf, variant)(n, x, y);
-    return 0;
 }

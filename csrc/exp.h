@@ -6,8 +6,7 @@
  * ln 2 is HIGH + LOW, where HIGH has so few bits that n·HIGH, and x less that, are exact. eʳ is its Taylor polynomial
  * of degree 7: what that leaves out, about r⁸/8!, is 0.1 units in the last place. All that is rounded makes the result
  * at most 1.03 units wrong, which was found by trying every x; subnormal results are rounded like others. */
-#ifndef NN_EXP_H
-#define NN_EXP_H
+#pragma once
 
 #include <stdint.h>
 #include <string.h>
@@ -39,5 +38,3 @@ static inline __attribute__((always_inline)) float exp_of_nonpositive(float x)
     memcpy(&b, &second, sizeof b);
     return y * a * b;
 }
-
-#endif

@@ -22,23 +22,17 @@
  * has more rows, and a may come from L3: 48 bytes of it in 12 cycles. */
 enum { MC_BYTES = 192 * 1024, MC_BYTES_DECODED = 768 * 1024 };
 
-LOOP store_body(int rows, int cols, int nr, const float *tile, const int add, float *out, int64_t ldo)
+EVERY_ISA(store_f32, (int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo),
+          (rows, cols, nr, tile, add, out, ldo))
 {
     for (int i = 0; i < rows; i++, tile += nr, out += ldo)
-        for (int j = 0; j < cols; j++)
-            out[j] = add ? out[j] + tile[j] : tile[j];
+        if (add)
+            for (int j = 0; j < cols; j++)
+                out[j] += tile[j];
+        else
+            for (int j = 0; j < cols; j++)
+                out[j] = tile[j];
 }
-
-LOOP store_loop(int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo)
-{
-    if (add)
-        store_body(rows, cols, nr, tile, 1, out, ldo);
-    else
-        store_body(rows, cols, nr, tile, 0, out, ldo);
-}
-COMPILE(store_f32, store_loop,
-        (int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo),
-        (rows, cols, nr, tile, add, out, ldo))
 
 typedef struct {
     rows_micro *multiply;
@@ -136,11 +130,8 @@ API int nn_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a, int
 {
     if (a_column == 1 && a_row == k && ldo == n && overlap(a, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
-    const nn_micro *last, *row;
-    if (m > 1)
-        row = nn_select_two(NN_gemm, variant, m, n, &last);
-    else /* of one row the choice of two would take longer than it saves */
-        row = last = nn_select(NN_gemm, variant, m, n, 0);
+    const nn_micro *last, *row; /* of one row the choice of two would take longer than it saves */
+    row = m > 1 ? nn_select_two(NN_gemm, variant, m, n, &last) : (last = nn_select(NN_gemm, variant, m, n, 0));
     nn_operands o = { .n = n, .k = k, .lda = a_row, .a_column = a_column, .ldo = ldo, .panel_bytes = k * PANEL * 4,
                       .a = a, .b = b, .out = out, .bits = 32 };
     return nn_product(row, last, m, &o);

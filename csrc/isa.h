@@ -6,8 +6,7 @@
  * functions, and nothing elsewhere (on arm64; with NN_NO_X86): there plain C remains.
  *
  * To add an instruction set: its bit and its set here, a question in isa.c, and a header of vector words. */
-#ifndef NN_ISA_H
-#define NN_ISA_H
+#pragma once
 
 #include <stdint.h>
 
@@ -42,7 +41,7 @@ enum {
 #define HAVE_avx512vnni(...)
 #endif
 
-/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: see rows_u8s8_avxvnni.c. */
+/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: see rows_u8s8_avx2.c. */
 #if NN_X86 && defined(__has_include)
 #if __has_include(<avxvnniintrin.h>)
 #define HAVE_avxvnni(...) __VA_ARGS__
@@ -57,5 +56,3 @@ enum {
 #endif
 
 int nn_features(void); /* those of this CPU that may be used (isa.c) */
-
-#endif

@@ -1,13 +1,12 @@
 /* Loops that are written once, in plain C, and compiled for each instruction set, where the compiler makes vectors of
  * them: kernels that are one pass over their arrays, and what stores tiles.
  *
- *     LOOP relu_loop(int64_t n, ...) { for (int64_t i = 0; i < n; i++) ... }
- *     COMPILE(pass_relu, relu_loop, (int64_t n, ...), (n, ...))    defines pass_relu_scalar, _avx2 and _avx512
+ *     EVERY_ISA(store_f32, (int rows, ...), (rows, ...)) { ... }    defines store_f32_scalar, _avx2 and _avx512
+ *     ONE_PASS(relu, (int64_t n, ...), (n, ...)) { ... }            the same of pass_relu, and nn_relu for Python
  *
  * Each element goes through the same operations in the same order in all of them (no contraction, no reordering),
  * and + - * / and square root are exactly rounded (IEEE 754), so all give the bits of the NumPy specification. */
-#ifndef NN_LOOPS_H
-#define NN_LOOPS_H
+#pragma once
 
 #include "scratch.h"
 
@@ -19,15 +18,31 @@
 /* Before a loop whose steps read nothing that another has written, even where an input is the result itself. */
 #define EACH_BY_ITSELF _Pragma("GCC ivdep")
 
-#define COMPILE_FOR(isa, name, loop, parameters, arguments)                                                        \
-    HAVE_##isa(TARGET_##isa void name##_##isa parameters { loop arguments; })
-#define COMPILE(name, loop, parameters, arguments)                                                                 \
+/* What follows is the body of the loop. */
+#define FOR_ISA(isa, name, parameters, arguments)                                                                  \
+    HAVE_##isa(TARGET_##isa void name##_##isa parameters { name##_loop arguments; })
+#define UP_TO_AVX2(name, parameters, arguments)                                                                    \
     typedef void name##_micro parameters;                                                                          \
-    COMPILE_FOR(scalar, name, loop, parameters, arguments)                                                         \
-    COMPILE_FOR(avx2, name, loop, parameters, arguments)                                                           \
-    COMPILE_FOR(avx512, name, loop, parameters, arguments)
+    static INLINE void name##_loop parameters;                                                                     \
+    FOR_ISA(scalar, name, parameters, arguments)                                                                   \
+    FOR_ISA(avx2, name, parameters, arguments)                                                                     \
+    LOOP name##_loop parameters
+#define EVERY_ISA(name, parameters, arguments)                                                                     \
+    static INLINE void name##_loop parameters;                                                                     \
+    FOR_ISA(avx512, name, parameters, arguments)                                                                   \
+    UP_TO_AVX2(name, parameters, arguments)
 
 /* The function of a kernel that is one pass: the forced one, or the best, since all cost the same for every shape. */
 #define PASS(kernel, variant) ((pass_##kernel##_micro *)nn_select(NN_##kernel, variant, 1, 1, 0)->run)
 
-#endif
+/* A kernel that is nothing but its loop. */
+#define ONE_PASS(kernel, parameters, arguments)                                                                    \
+    static INLINE void pass_##kernel##_loop parameters;                                                            \
+    typedef void pass_##kernel##_micro parameters;                                                                 \
+    int nn_##kernel(int variant, WITHOUT_PARENTHESES parameters)                                                   \
+    {                                                                                                              \
+        PASS(kernel, variant) arguments;                                                                           \
+        return 0;                                                                                                  \
+    }                                                                                                              \
+    EVERY_ISA(pass_##kernel, parameters, arguments)
+#define WITHOUT_PARENTHESES(...) __VA_ARGS__

@@ -10,8 +10,6 @@
 #include "product.h"
 #include "strided.h"
 
-#include <string.h>
-
 enum { TOGETHER = 4 }; /* panels: b is read in runs of several lines, which the hardware prefetches */
 
 API void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels)

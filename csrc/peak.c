@@ -6,10 +6,9 @@
 #include "registry.h"
 
 #define TWELVE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-#define LOOP(BODY, ...)                                                                                            \
-    for (int64_t i = 0; i < steps; i++)                                                                            \
-        __asm__ volatile(TWELVE(BODY)::: __VA_ARGS__, "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",     \
-                         "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
+#define REGISTERS                                                                                                  \
+    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",     \
+        "xmm13", "xmm14", "xmm15"
 
 #if NN_X86
 /* Operands: register 12 and 13; a product in 14. */
@@ -32,9 +31,9 @@
 #define PEAK_AS(NAME, ISA, BODY)                                                                                   \
     TARGET_##ISA void NAME(int64_t steps)                                                                          \
     {                                                                                                              \
-        __asm__ volatile(TWELVE(CLEAR) CLEAR(12) CLEAR(13) CLEAR(14)::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",    \
-                         "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14");     \
-        LOOP(BODY, "memory");                                                                                      \
+        __asm__ volatile(TWELVE(CLEAR) CLEAR(12) CLEAR(13) CLEAR(14)::: REGISTERS);                                \
+        for (int64_t i = 0; i < steps; i++)                                                                        \
+            __asm__ volatile(TWELVE(BODY)::: "memory", REGISTERS);                                                 \
         __asm__ volatile("vzeroupper" ::: "memory");                                                               \
     }
 PEAK(peak_fma_avx2, avx2, FMA_YMM)

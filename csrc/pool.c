@@ -14,8 +14,8 @@
  *     places = 0                               take blocks until none is left
  *     wait until inside = 0                    inside -= 1
  *
- * The pool serves one product at a time: another that comes meanwhile runs on the thread that called it. After fork() the
- * child has no threads and starts its own. Signals go to the program's threads. */
+ * The pool serves one product at a time: another that comes meanwhile runs on the thread that called it. After fork()
+ * the child has no threads and starts its own. Signals go to the program's threads. */
 #include "pool.h"
 
 #include <pthread.h>
@@ -32,7 +32,7 @@ static pthread_cond_t work = PTHREAD_COND_INITIALIZER, done = PTHREAD_COND_INITI
 static pthread_t threads[MOST_THREADS];
 static int started, ending;
 static int places, inside; /* threads that may still join, and that have joined */
-static struct {
+static struct job {
     nn_block *block;
     const void *product;
     char *scratch;
@@ -170,14 +170,7 @@ int nn_run_blocks(const nn_cut *cut, int64_t bytes, nn_block *block, const void 
     if (count > 1 && pthread_mutex_trylock(&busy) == 0) {
         start(count - 1);
         pthread_mutex_lock(&lock);
-        job.block = block;
-        job.product = product;
-        job.scratch = memory_of_all;
-        job.bytes = bytes;
-        job.next = 0;
-        job.end = cut->all;
-        job.rows = cut->rows;
-        job.number = 0;
+        job = (struct job){ block, product, memory_of_all, bytes, 0, cut->all, cut->rows, 0 };
         places = count - 1;
         pthread_cond_broadcast(&work);
         take_blocks();

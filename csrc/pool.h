@@ -1,6 +1,5 @@
 /* The rows of one product, cut into blocks and shared among threads (pool.c). */
-#ifndef NN_POOL_H
-#define NN_POOL_H
+#pragma once
 
 #include "scratch.h"
 
@@ -18,5 +17,3 @@ nn_cut nn_cut_rows(int64_t all, int64_t tile, int64_t most, double cycles);
  * Returns 0, or NN_NO_MEMORY before anything was computed. */
 typedef void nn_block(const void *product, char *scratch, int64_t i0, int64_t i1);
 int nn_run_blocks(const nn_cut *cut, int64_t bytes, nn_block *block, const void *product);
-
-#endif

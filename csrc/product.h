@@ -1,6 +1,5 @@
 /* The loops of a float product over its micro-kernels (gemm.c), for a b of floats and for one of codes. */
-#ifndef NN_PRODUCT_H
-#define NN_PRODUCT_H
+#pragma once
 
 #include "codes.h"
 
@@ -24,5 +23,3 @@ typedef struct {
 int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_operands *operands);
 
 void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels);
-
-#endif

@@ -1,7 +1,6 @@
 /* The parts of qgemm: what the loops (qgemm.c) hand to the copies (qgemm_copy.c) and to the end of a tile
  * (requantize.h). */
-#ifndef NN_QGEMM_H
-#define NN_QGEMM_H
+#pragma once
 
 #include "scratch.h"
 
@@ -38,5 +37,3 @@ typedef void widen_row_micro(int64_t k, const uint8_t *a, int is_signed, int zer
 typedef void widen_panel_micro(int64_t quads, const int8_t *panel, int16_t *restrict to);
 
 void nn_copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to);
-
-#endif

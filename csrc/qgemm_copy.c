@@ -15,7 +15,7 @@ void nn_copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
 }
 
 /* k bytes as int16 less their zero point, each cell in the order k0 k2 k1 k3, then zeros to a whole cell. */
-LOOP widen_row_loop(int64_t k, const uint8_t *a, int is_signed, int zero, int16_t *to)
+UP_TO_AVX2(widen_row, (int64_t k, const uint8_t *a, int is_signed, int zero, int16_t *to), (k, a, is_signed, zero, to))
 {
     int flip = is_signed ? 0x80 : 0, less = zero + flip;
     for (; k >= QUAD; k -= QUAD, a += QUAD, to += QUAD) {
@@ -30,15 +30,10 @@ LOOP widen_row_loop(int64_t k, const uint8_t *a, int is_signed, int zero, int16_
             to[i == 1 ? 2 : i == 2 ? 1 : 0] = (int16_t)((a[i] ^ flip) - less);
     }
 }
-#define WIDEN_ROW(isa)                                                                                             \
-    COMPILE_FOR(isa, widen_row, widen_row_loop, (int64_t k, const uint8_t *a, int is_signed, int zero, int16_t *to), \
-                (k, a, is_signed, zero, to))
-WIDEN_ROW(scalar)
-WIDEN_ROW(avx2)
 
 /* A panel in 16 bits: each row of 16 cells k0 k1 k2 k3 becomes 16 pairs k0 k2, then 16 pairs k1 k3. Seen as two 16-bit
  * numbers, little end first, a cell has k1 and k3 in their upper halves; shifts bring either half down with its sign. */
-LOOP widen_panel_loop(int64_t quads, const int8_t *panel, int16_t *restrict to)
+UP_TO_AVX2(widen_panel, (int64_t quads, const int8_t *panel, int16_t *restrict to), (quads, panel, to))
 {
     typedef int16_t halves __attribute__((may_alias, aligned(1)));
     for (const halves *half = (const halves *)panel; quads > 0; quads--, half += 2 * PANEL, to += 4 * PANEL)
@@ -47,8 +42,3 @@ LOOP widen_panel_loop(int64_t quads, const int8_t *panel, int16_t *restrict to)
             to[2 * PANEL + c] = half[c] >> 8;
         }
 }
-#define WIDEN_PANEL(isa)                                                                                           \
-    COMPILE_FOR(isa, widen_panel, widen_panel_loop, (int64_t quads, const int8_t *panel, int16_t *restrict to),    \
-                (quads, panel, to))
-WIDEN_PANEL(scalar)
-WIDEN_PANEL(avx2)

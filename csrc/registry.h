@@ -1,10 +1,9 @@
 /* What micro.def becomes: enums here, the table and the choice among its rows in registry.c.
  *
- * Functions that Python calls begin with API. They take plain pointers and numbers, which Python has checked. A matrix is
- * a pointer to its element [0][0] and the distance of its rows in elements, which may be negative or 0 in an input; its
- * columns are adjacent. What a function computes does not depend on how many threads share the work (pool.h). */
-#ifndef NN_REGISTRY_H
-#define NN_REGISTRY_H
+ * Functions that Python calls begin with API, or with ONE_PASS (loops.h). They take plain pointers and numbers, which
+ * Python has checked. A matrix is a pointer to its element [0][0] and the distance of its rows in elements, which may be
+ * negative or 0 in an input; its columns are adjacent. What a function computes does not depend on how many threads share the work (pool.h). */
+#pragma once
 
 #include "isa.h"
 
@@ -17,9 +16,9 @@ enum { MAX_NR = 64, MAX_TILE = 512 }; /* columns and elements of the largest til
 API enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3, NN_BAD_CLASS = 4 };
 
 /* `variant`, the first argument of every kernel, is what the caller's thread has forced: the number of a row of
- * micro.def, which runs if this kernel and its operands can use it; or, if negative,
- * a set of features, all bits above them set too: the cheapest row that needs no other feature; so -1 is the cheapest
- * of all. Nothing here remembers it, so that threads don't meddle with each other. */
+ * micro.def, which runs if this kernel and its operands can use it; or, if negative, a set of features, all bits above
+ * them set too: the cheapest row that needs no other feature; so -1 is the cheapest of all. Nothing here remembers it, so
+ * that threads don't meddle with each other. */
 
 #define FAMILY(family) FAMILY_##family,
 enum {
@@ -62,5 +61,3 @@ const nn_micro *nn_row(int i); /* row i of all */
 
 /* The function of the row that goes with `row`, as the type of its family. */
 #define BESIDE(family, row) ((family##_micro *)nn_beside(FAMILY_##family, row)->run)
-
-#endif

@@ -10,8 +10,7 @@
  * One multiplication, nothing to fuse: every instruction set gives the same bits.
  *
  * Sixteen columns at a time, all rows of the tile: what belongs to the columns and the bounds stay in registers. */
-#ifndef NN_REQUANTIZE_H
-#define NN_REQUANTIZE_H
+#pragma once
 
 #include "qgemm.h"
 
@@ -43,17 +42,8 @@ typedef struct {
             int whole = cols - j >= PANEL;                                                                         \
             sixteen t = { tile + j, rows, nr, c->add + j, c->zero + j, c->scale + j, whole ? to : y,               \
                           whole ? ldo * size : PANEL * size };                                                     \
-            if (size == 1 && !row_sums)                                                                            \
-                SIXTEEN(t, 0, 1, around);                                                                          \
-            else if (size == 1)                                                                                    \
-                SIXTEEN(t, row_sums, 1, around);                                                                   \
-            else if (!row_sums)                                                                                    \
-                SIXTEEN(t, 0, 0, around);                                                                          \
-            else                                                                                                   \
-                SIXTEEN(t, row_sums, 0, around);                                                                   \
+            SIXTEEN(t, row_sums, size == 1, around);                                                               \
             for (int i = 0; !whole && i < rows; i++)                                                               \
                 memcpy(to + i * ldo * size, y + i * PANEL * size, (size_t)((cols - j) * size));                    \
         }                                                                                                          \
     }
-
-#endif

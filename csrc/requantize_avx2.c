@@ -1,6 +1,5 @@
 /* requantize with AVX2. */
 #include "vec_avx2.h"
-
 #include "requantize.h"
 
 #if NN_X86

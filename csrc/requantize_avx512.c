@@ -1,6 +1,5 @@
 /* requantize with AVX-512. */
 #include "vec_avx512.h"
-
 #include "requantize.h"
 
 #if NN_X86

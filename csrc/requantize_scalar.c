@@ -1,6 +1,5 @@
 /* requantize in plain C, for every CPU: the one to read first. */
 #include "loops.h"
-
 #include "requantize.h"
 
 #define MAGIC 12582912.0f /* 1.5 * 2^23: bits 0x4B400000 */

@@ -24,8 +24,7 @@
  * AVX-512. Then nothing in the loop touches the stack; a test disassembles it to be sure.
  * The rows are addressed from every third one, because x86 addresses have the form base + index:
  * 12 rows are 4 bases and 3 indices instead of 12 pointers. */
-#ifndef NN_ROWS_H
-#define NN_ROWS_H
+#pragma once
 
 #include "loops.h"
 
@@ -42,8 +41,8 @@ static INLINE int32_t four_bytes(const char *p)
     return word;
 }
 
-/* b = the panels of a tile of nr columns, from panel p0 on, of those that are `bytes` apart. Beyond the last panel stands
- * the last again: what it gives is not used. */
+/* b = the panels of a tile of nr columns, from panel p0 on, of those that are `bytes` apart. Beyond the last panel
+ * stands the last again: what it gives is not used. */
 static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0, int64_t last, int nr, const void **b)
 {
     for (int p = 0; p < nr / PANEL; p++)
@@ -83,5 +82,3 @@ static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0,
 
 /* The same of integers; each instruction set says how it multiplies. */
 #define ROWS_I(family, MULTIPLY, MR, NR, isa) HAVE_##isa(ROWS(family##_##MR##x##NR##_##isa, isa, MR, NR, I, MULTIPLY))
-
-#endif

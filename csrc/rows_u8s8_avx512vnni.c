@@ -8,7 +8,6 @@
  *   4x64    16 + 4 + 1 = 21     four rows
  *   1x64    4 + 4 + 1 = 9       one row: bound by reading B, so four streams of it */
 #include "vec_avx512.h"
-
 #include "rows.h"
 
 #define VPDPBUSD(s, a, b) _mm512_dpbusd_epi32(s, a, b)

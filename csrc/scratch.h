@@ -1,6 +1,5 @@
 /* The memory that one call works in, and calculations with sizes that all loops need. */
-#ifndef NN_SCRATCH_H
-#define NN_SCRATCH_H
+#pragma once
 
 #include "registry.h"
 
@@ -36,5 +35,3 @@ static inline void *scratch(int64_t bytes, void **to_free)
     *to_free = malloc((size_t)bytes + LINE);
     return *to_free ? (void *)(((uintptr_t)*to_free + LINE - 1) & -(uintptr_t)LINE) : 0;
 }
-
-#endif

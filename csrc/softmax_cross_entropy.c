@@ -64,8 +64,8 @@ LOOP normalise(int64_t rows, int64_t n, float *restrict p, float *restrict total
 }
 
 /* losses: without the logarithm of the totals, which C's library takes, the same for every instruction set. */
-LOOP softmax_cross_entropy_loop(int64_t rows, int64_t n, const float *x, const int64_t *classes, float *losses,
-                                float *p, float *totals, float *half)
+EVERY_ISA(pass_softmax_cross_entropy, (int64_t rows, int64_t n, const float *x, const int64_t *classes, float *losses,
+           float *p, float *totals, float *half), (rows, n, x, classes, losses, p, totals, half))
 {
     int64_t step = n < BLOCK ? BLOCK / n : 1;
     for (int64_t i = 0; i < rows; i += step) {
@@ -75,14 +75,10 @@ LOOP softmax_cross_entropy_loop(int64_t rows, int64_t n, const float *x, const i
         normalise(here, n, p + i * n, totals + i, half);
     }
 }
-COMPILE(pass_softmax_cross_entropy, softmax_cross_entropy_loop,
-        (int64_t rows, int64_t n, const float *x, const int64_t *classes, float *losses, float *p, float *totals,
-         float *half),
-        (rows, n, x, classes, losses, p, totals, half))
 
 /* dx = p·g, less g at the right class. */
-LOOP softmax_cross_entropy_grad_loop(int64_t rows, int64_t n, const float *restrict g, const float *restrict p,
-                                     const int64_t *classes, float *restrict dx)
+EVERY_ISA(pass_softmax_cross_entropy_grad, (int64_t rows, int64_t n, const float *restrict g, const float *restrict p,
+                                            const int64_t *classes, float *restrict dx), (rows, n, g, p, classes, dx))
 {
     for (int64_t i = 0; i < rows; i++, p += n, dx += n) {
         for (int64_t c = 0; c < n; c++)
@@ -90,9 +86,6 @@ LOOP softmax_cross_entropy_grad_loop(int64_t rows, int64_t n, const float *restr
         dx[classes[i]] -= g[i];
     }
 }
-COMPILE(pass_softmax_cross_entropy_grad, softmax_cross_entropy_grad_loop,
-        (int64_t rows, int64_t n, const float *g, const float *p, const int64_t *classes, float *dx),
-        (rows, n, g, p, classes, dx))
 
 static int all_known(int64_t rows, int64_t n, const int64_t *classes)
 {

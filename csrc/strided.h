@@ -1,6 +1,5 @@
 /* Copies of float matrices that lie in any order. */
-#ifndef NN_STRIDED_H
-#define NN_STRIDED_H
+#pragma once
 
 #include <stdint.h>
 #include <string.h>
@@ -64,5 +63,3 @@ static inline void copy_strided(int64_t rows, int64_t columns, const float *from
         for (int64_t j = 0; j < columns; j++)
             to[i * to_row + j] = from[i * row + j * column];
 }
-
-#endif

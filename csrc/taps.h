@@ -1,5 +1,5 @@
-/* The body of the micro-kernels of a convolution: as in rows.h, but the rows of A lie anywhere, and elsewhere at each tap
- * of the filter.
+/* The body of the micro-kernels of a convolution: as in rows.h, but the rows of A lie anywhere, and elsewhere at each
+ * tap of the filter.
  *
  *     tile[MR][NR] = sum over the taps of  A_t . B_t     A_t: MR rows of `steps` floats, where rows[t][i] points
  *                                                        B_t: the next `steps` lines of each panel
@@ -7,8 +7,7 @@
  * A row is the pixel that one position of the result meets at this tap, read where it lies in the image (or a row of
  * zeros, where that is padding): no copy of it is made. A tap whose first row is 0 is left out. One counter serves all
  * row pointers, so MR + NR/16 + 2 general registers are enough, of 15. */
-#ifndef NN_TAPS_H
-#define NN_TAPS_H
+#pragma once
 
 #include "rows.h"
 
@@ -48,5 +47,3 @@ typedef void taps_micro(int64_t taps, int64_t steps, const void *const *rows, co
 
 /* The micro-kernel taps_f32_MRxNR_isa. */
 #define TAPS_F32(MR, NR, isa) HAVE_##isa(TAPS(taps_f32_##MR##x##NR##_##isa, isa, MR, NR))
-
-#endif

@@ -130,47 +130,39 @@ API int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int6
     const core_size *c = w->sizes;
     double cycles = 0; /* of 16 rows of x */
     int64_t numbers = 0;
-    for (int64_t s = 0; s < w->count; s++)
+    for (int64_t s = 0; s < w->count; s++) {
         if (!c[s].in || !c[s].rank_in || !c[s].rank_out) { /* a sum of nothing */
             for (int64_t i = 0; i < m; i++)
                 memset((float *)out + i * ldo, 0, (size_t)n * 4);
             return 0;
         }
-    void *memory, *memory_of_steps;
-    step *steps = scratch(w->count * (int64_t)sizeof *steps, &memory_of_steps);
+        numbers += (c[s].out * c[s].rank_out + MAX_TILE / PANEL) * c[s].in * c[s].rank_in;
+    }
+    void *memory;
+    step *steps = scratch(w->count * (int64_t)sizeof *steps + (n + k) * 8 + numbers * 4, &memory);
     if (!steps)
         return NN_NO_MEMORY;
+    int64_t *from = (int64_t *)(steps + w->count), *to = from + k;
+    places(c, w->count, 0, w->mirrored, from);
+    places(c, w->count, 1, w->mirrored, to);
+    const float *packed = w->cores;
+    float *core = (float *)(to + n);
     for (int64_t s = 0; s < w->count; s++) {
         int64_t rows = c[s].out * c[s].rank_out, inner = c[s].in * c[s].rank_in;
         panels /= c[s].in;
         const nn_micro *by = nn_select(NN_tt_matmul, variant, rows, panels * PANEL, 0);
-        steps[s] = (step){ by, 0, panels };
-        cycles += nn_cycles(by, rows, panels * PANEL, inner);
-        numbers += round_up(rows, by->mr) * inner;
-        panels *= c[s].out;
-    }
-    float *core = scratch((numbers + 1) * 4 + (n + k) * 8, &memory);
-    if (!core) {
-        free(memory_of_steps);
-        return NN_NO_MEMORY;
-    }
-    int64_t *from = (int64_t *)(core + (numbers + 1) / 2 * 2), *to = from + k;
-    places(c, w->count, 0, w->mirrored, from);
-    places(c, w->count, 1, w->mirrored, to);
-    const float *packed = w->cores;
-    for (int64_t s = 0; s < w->count; s++) {
-        int64_t rows = c[s].out * c[s].rank_out, inner = c[s].in * c[s].rank_in;
-        int64_t padded = round_up(rows, steps[s].by->mr);
-        steps[s].core = memcpy(core, packed, (size_t)(rows * inner) * 4);
+        int64_t padded = round_up(rows, by->mr);
+        steps[s] = (step){ by, memcpy(core, packed, (size_t)(rows * inner) * 4), panels };
         memset(core + rows * inner, 0, (size_t)((padded - rows) * inner) * 4);
+        cycles += nn_cycles(by, rows, panels * PANEL, inner);
         packed += rows * inner;
         core += padded * inner;
+        panels *= c[s].out;
     }
 
     product t = { w, x, steps, out, ldx, ldo, from, to };
     nn_cut cut = nn_cut_rows(m, PANEL, PANEL, cycles * (double)((m + PANEL - 1) / PANEL));
     int status = nn_run_blocks(&cut, 2 * w->widest * PANEL * 4, block, &t);
     free(memory);
-    free(memory_of_steps);
     return status;
 }

@@ -1,12 +1,12 @@
 /* The words of micro-kernels for AVX2 and FMA (vec_scalar.h says what they mean): eight floats or int32. */
-#ifndef NN_VEC_AVX2_H
-#define NN_VEC_AVX2_H
+#pragma once
 
 #include "loops.h"
 
 #if NN_X86
 #include <immintrin.h>
 
+#define TARGET TARGET_avx2
 enum { LANES = 8 };
 #define V_F __m256
 #define ZERO_F() _mm256_setzero_ps()
@@ -23,27 +23,18 @@ enum { LANES = 8 };
 #define STORE_I(p, v) _mm256_store_si256((__m256i *)(p), v)
 #define SPREAD_I(word) _mm256_set1_epi32(word)
 
-TARGET_avx2 static INLINE __m256i first_lanes(int64_t some) /* all ones in so many lanes, zeros in the others */
+TARGET static INLINE __m256i first_lanes(int64_t some) /* all ones in so many lanes, zeros in the others */
 {
     static const int32_t ones[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
     return _mm256_loadu_si256((const __m256i *)(ones + 8 - some));
 }
+#define LOAD_ANY(p) _mm256_loadu_ps(p)
+#define STORE_ANY(p, v) _mm256_storeu_ps(p, v)
+#define LOAD_FIRST(p, some) _mm256_maskload_ps(p, first_lanes(some))
+#define STORE_FIRST(p, some, v) _mm256_maskstore_ps(p, first_lanes(some), v)
 
-TARGET_avx2 static INLINE __m256 LOAD_SOME(const float *p, const int whole, int64_t some)
-{
-    return whole ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first_lanes(some));
-}
-
-TARGET_avx2 static INLINE void STORE_SOME(float *p, const int whole, int64_t some, __m256 v)
-{
-    if (whole)
-        _mm256_storeu_ps(p, v);
-    else
-        _mm256_maskstore_ps(p, first_lanes(some), v);
-}
-
-/* A codebook of 16 floats is two registers. vpermps looks at the lowest three bits of an index only, so the high half of a
- * byte need not be masked away. Bit 3, moved to the sign, chooses between the two. */
+/* A codebook of 16 floats is two registers. vpermps looks at the lowest three bits of an index only, so the high half of
+ * a byte need not be masked away. Bit 3, moved to the sign, chooses between the two. */
 #define CODES(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p)))
 #define NEXT_CODES(c) _mm256_srli_epi32(c, 4)
 typedef struct {
@@ -53,6 +44,4 @@ typedef struct {
 #define LOOK_UP(c, t)                                                                                              \
     _mm256_blendv_ps(_mm256_permutevar8x32_ps((t).low, c), _mm256_permutevar8x32_ps((t).high, c),                  \
                      _mm256_castsi256_ps(_mm256_slli_epi32(c, 28)))
-#endif
-
 #endif

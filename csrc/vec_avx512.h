@@ -1,12 +1,12 @@
 /* The words of micro-kernels for AVX-512 (vec_scalar.h says what they mean): sixteen floats or int32. */
-#ifndef NN_VEC_AVX512_H
-#define NN_VEC_AVX512_H
+#pragma once
 
 #include "loops.h"
 
 #if NN_X86
 #include <immintrin.h>
 
+#define TARGET TARGET_avx512
 enum { LANES = 16 };
 #define V_F __m512
 #define ZERO_F() _mm512_setzero_ps()
@@ -23,20 +23,11 @@ enum { LANES = 16 };
 #define STORE_I(p, v) _mm512_store_si512(p, v)
 #define SPREAD_I(word) _mm512_set1_epi32(word)
 
-TARGET_avx512 static INLINE __mmask16 first_lanes(int64_t some) { return (__mmask16)((1 << some) - 1); }
-
-TARGET_avx512 static INLINE __m512 LOAD_SOME(const float *p, const int whole, int64_t some)
-{
-    return whole ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(first_lanes(some), p);
-}
-
-TARGET_avx512 static INLINE void STORE_SOME(float *p, const int whole, int64_t some, __m512 v)
-{
-    if (whole)
-        _mm512_storeu_ps(p, v);
-    else
-        _mm512_mask_storeu_ps(p, first_lanes(some), v);
-}
+TARGET static INLINE __mmask16 first_lanes(int64_t some) { return (__mmask16)((1 << some) - 1); }
+#define LOAD_ANY(p) _mm512_loadu_ps(p)
+#define STORE_ANY(p, v) _mm512_storeu_ps(p, v)
+#define LOAD_FIRST(p, some) _mm512_maskz_loadu_ps(first_lanes(some), p)
+#define STORE_FIRST(p, some, v) _mm512_mask_storeu_ps(p, first_lanes(some), v)
 
 /* A codebook of 16 floats is one register, and vpermps looks at the lowest four bits of an index only. */
 #define CODES(p) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p)))
@@ -44,6 +35,4 @@ TARGET_avx512 static INLINE void STORE_SOME(float *p, const int whole, int64_t s
 typedef __m512 look_up_table;
 #define TABLE(codebook) _mm512_loadu_ps(codebook)
 #define LOOK_UP(c, t) _mm512_permutexvar_ps(c, t)
-#endif
-
 #endif

@@ -1,10 +1,9 @@
 /* The words in which micro-kernels are written, for any CPU: the compiler's own vectors of four floats, which every CPU
  * has (SSE, NEON). Without them it rearranges a loop until nothing stays in registers.
  *
- * Words end in _F for vectors of floats, in _I for vectors of int32. An aligned LOAD or STORE is from the start of a
- * cache line's vector, LOAD_SOME and STORE_SOME from anywhere: `whole` vectors, or the first `some` numbers of one. */
-#ifndef NN_VEC_SCALAR_H
-#define NN_VEC_SCALAR_H
+ * Words end in _F for vectors of floats, in _I for vectors of int32. LOAD_F and STORE_F are for addresses that are a
+ * multiple of a vector's size, LOAD_ANY and STORE_ANY for all; LOAD_FIRST and STORE_FIRST touch `some` numbers only. */
+#pragma once
 
 #include "loops.h"
 
@@ -12,6 +11,7 @@ typedef float four __attribute__((vector_size(16)));
 typedef float four_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t four_ints __attribute__((vector_size(16)));
 
+#define TARGET TARGET_scalar
 enum { LANES = 4 };
 #define V_F four
 #define ZERO_F() (four){ 0 }
@@ -30,20 +30,13 @@ static inline four spread(int32_t word)
 }
 #define SPREAD_F(word) spread(word)
 
-static INLINE four LOAD_SOME(const float *p, const int whole, int64_t some)
+#define LOAD_ANY(p) (four)(*(const four_anywhere *)(p))
+#define STORE_ANY(p, v) (*(four_anywhere *)(p) = (v))
+#define LOAD_FIRST(p, some) (four){ (p)[0], (some) > 1 ? (p)[1] : 0, (some) > 2 ? (p)[2] : 0, 0 }
+static INLINE void STORE_FIRST(float *p, int64_t some, four v)
 {
-    if (whole)
-        return *(const four_anywhere *)p;
-    return (four){ p[0], some > 1 ? p[1] : 0, some > 2 ? p[2] : 0, 0 };
-}
-
-static INLINE void STORE_SOME(float *p, const int whole, int64_t some, four v)
-{
-    if (whole)
-        *(four_anywhere *)p = v;
-    else
-        for (int i = 0; i < some; i++)
-            p[i] = v[i];
+    for (int i = 0; i < some; i++)
+        p[i] = v[i];
 }
 
 /* Codes of 4 bits (codes.h): bytes as int32, in each of which LOOK_UP finds the float of its low half. */
@@ -53,5 +46,3 @@ static INLINE void STORE_SOME(float *p, const int whole, int64_t some, four v)
 typedef const float *look_up_table;
 #define TABLE(codebook) (codebook)
 #define LOOK_UP(c, t) (four){ (t)[(c)[0] & 15], (t)[(c)[1] & 15], (t)[(c)[2] & 15], (t)[(c)[3] & 15] }
-
-#endif

@@ -7,8 +7,7 @@
  * In rows.h the MR factors of a step lie in MR rows; here they lie side by side, so one pointer serves all. They are a
  * small part of a pixel: every step reads another cache line, which the processor does not foresee as it does those of
  * the panels. So the line of AHEAD steps later is asked for. */
-#ifndef NN_WGRAD_H
-#define NN_WGRAD_H
+#pragma once
 
 #include "rows.h"
 
@@ -46,5 +45,3 @@ typedef void wgrad_micro(int64_t steps, const void *const *pixel, int64_t offset
 
 /* The micro-kernel wgrad_f32_MRxNR_isa. */
 #define WGRAD_F32(MR, NR, isa) HAVE_##isa(WGRAD(wgrad_f32_##MR##x##NR##_##isa, isa, MR, NR))
-
-#endif

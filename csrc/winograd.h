@@ -1,6 +1,5 @@
 /* What the loops of Winograd's algorithm (winograd.c) and its transforms (winograd_transform.c) agree on. */
-#ifndef NN_WINOGRAD_H
-#define NN_WINOGRAD_H
+#pragma once
 
 #include "scratch.h"
 
@@ -11,5 +10,3 @@ typedef void winograd_input_micro(const float *const *pixels, int64_t channels, 
 /* pixels[.][c] = (A' m A)[.] + bias[c] */
 typedef void winograd_output_micro(const float *m, int64_t plane, const float *bias, int64_t channels,
                                    float *const *pixels);
-
-#endif

@@ -1,4 +1,4 @@
-/* rows_f32 with AVX-512: 32 registers.
+/* The micro-kernels of floats with AVX-512: 32 registers, of which a codebook of 16 floats takes one.
  *
  *   tile    sums + B + A
  *   6x64    24 + 4 + 1 = 29     most products
@@ -8,8 +8,13 @@
  *   4x64    16 + 4 + 1 = 21     four rows
  *   1x64    4 + 4 + 1 = 9       one row: bound by reading B */
 #include "vec_avx512.h"
-
-#include "rows.h"
+#if NN_X86
+#define NAMED(family) family##_9x16_avx512
+#include "codes.h"
+#include "csr.h"
+#include "depthwise_f32.h"
+#include "taps.h"
+#include "wgrad.h"
 
 ROWS_F32(12, 32, avx512)
 ROWS_F32(6, 64, avx512)
@@ -17,3 +22,14 @@ ROWS_F32(8, 48, avx512)
 ROWS_F32(24, 16, avx512)
 ROWS_F32(4, 64, avx512)
 ROWS_F32(1, 64, avx512)
+TAPS_F32(6, 64, avx512)
+TAPS_F32(8, 32, avx512)
+TAPS_F32(4, 64, avx512)
+WGRAD_F32(6, 64, avx512)
+WGRAD_F32(8, 32, avx512)
+WGRAD_F32(4, 64, avx512)
+CSR_F32(32, 4, avx512)
+ROWS_F32U4(4, 64, avx512)
+ROWS_F32U4(1, 64, avx512)
+DECODE_U4(avx512)
+#endif
