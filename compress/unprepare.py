@@ -7,6 +7,8 @@ import numpy as np
 import nn
 from nn.context import no_grad
 
+from .prepare import prepared
+
 __all__ = ["unprepare"]
 
 
@@ -28,7 +30,7 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
         raise TypeError(f"unprepare: model must be an nn.Module; got {type(model).__name__}")
     parametrized = [parameter for _, parameter in model.named_parameters()
                     if parameter.parametrization is not None]
-    if not parametrized and not hasattr(model, "prepared"):
+    if not parametrized and prepared(model) is None:
         raise ValueError(f"unprepare: nothing is attached to this {type(model).__name__}; prepare does that")
     with no_grad():
         seen = [parameter.parametrization.project(parameter).data
@@ -41,7 +43,8 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
         for parameter, array in zip(parametrized, seen, strict=False):
             parameter.data = np.array(array, np.float32)
         model.parametrization = None
-        vars(model).pop("prepared", None)
+        if prepared(model) is not None:
+            del model.prepared
     except BaseException:  # Ctrl-C comes between any two lines
         for parameter, parametrization, array in before:
             parameter.parametrization = None
