@@ -14,6 +14,7 @@ import nn
 from .examples import Example, observe
 from .lower.lowering import lowered
 from .lower.numbers import Numbers
+from .prepare import prepared
 from .program.algorithms import ALGORITHMS
 from .program.program import Program
 from .rehearse import check_constants, check_folded
@@ -46,10 +47,10 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
         raise TypeError(f"convert: model must be an nn.Module; got {type(model).__name__}")
     if algorithm not in ALGORITHMS:
         raise ValueError(f"convert: algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}")
-    prepared, simulation = getattr(model, "prepared", None), model.parametrization
+    attached, simulation = prepared(model), model.parametrization
     ranges = simulation.ranges if isinstance(simulation, Simulation) and example is None else None
     if example is None:
-        example = prepared.example if prepared is not None else None
+        example = attached.example if attached is not None else None
         if example is None:
             raise ValueError("convert: needs an example batch, here or at prepare, for the network's shapes")
     example = Example.of("convert", example, dims, state)

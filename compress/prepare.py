@@ -16,7 +16,7 @@ from .rehearse import check_float32, check_layer, rehearse
 from .simulate import Simulation
 from .transform import Context
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "prepare", "prepared"]
 
 
 @dataclass
@@ -25,6 +25,12 @@ class Prepared:
 
     recipe: Recipe
     example: Example | None
+
+
+def prepared(model: nn.Module) -> Prepared | None:
+    """What prepare left on a model; None if it did not. A model may have a `prepared` of its own."""
+    found = vars(model).get("prepared")
+    return found if isinstance(found, Prepared) else None
 
 
 def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping[str, Any] | None = None,
@@ -57,8 +63,12 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
         raise TypeError(f"prepare: model must be an nn.Module; got {type(model).__name__}")
     recipe = recipe if isinstance(recipe, Recipe) else Recipe(recipe)
     graph = simulation = None
-    if example is None and hasattr(model, "prepared"):  # more layers of a model that has been here before
-        example, simulation = model.prepared.example, model.parametrization
+    already = prepared(model)
+    if already is None and hasattr(model, "prepared"):
+        raise ValueError(f"prepare: {type(model).__name__} has a 'prepared' of its own, which is the name of "
+                         "what prepare leaves on a model; choose another")
+    if example is None and already is not None:  # more layers of a model that has been here before
+        example, simulation = already.example, model.parametrization
     if example is not None:
         example = Example.of("prepare", example, dims, state)
         graph = example.trace(model)  # refuse now what could not be converted later

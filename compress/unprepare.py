@@ -8,6 +8,8 @@ import nn
 from nn.context import no_grad
 from nn.parametrize import Parametrization
 
+from .prepare import prepared
+
 __all__ = ["unprepare"]
 
 
@@ -27,7 +29,7 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
         raise TypeError(f"unprepare: model must be an nn.Module; got {type(model).__name__}")
     before = [(parameter, parameter.data, parameter.parametrization)
               for _, parameter in model.named_parameters() if parameter.parametrization is not None]
-    if not before and not hasattr(model, "prepared"):
+    if not before and prepared(model) is None:
         raise ValueError(f"unprepare: nothing is attached to this {type(model).__name__}; prepare does that")
     with no_grad():
         plain = [(parameter, np.array(parametrization.project(parameter).data if project else array,
@@ -36,7 +38,8 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
     try:
         _put(plain)
         model.parametrization = None
-        vars(model).pop("prepared", None)
+        if prepared(model) is not None:
+            del model.prepared
     except BaseException:  # Ctrl-C comes between any two lines
         _put(before)
         vars(model).update(attached)

@@ -80,7 +80,11 @@ def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, input_of: Ca
     if saved is None:
         return None
     origins = origins_of(rule, mode, saved)
-    derived = iter(rule.derive(*inputs(), **attrs) if DERIVED in origins else ())
+    derived = rule.derive(*inputs(), **attrs) if DERIVED in origins else ()
+    if not isinstance(derived, tuple) or len(derived) != origins.count(DERIVED):
+        came = f"tuple of {len(derived)}" if isinstance(derived, tuple) else type(derived).__name__
+        raise unable(rule, mode, f"derive= must give a tuple of {origins.count(DERIVED)}; it gave a {came}")
+    derived = iter(derived)
     return tuple(kept if origin is CONSTANT else next(derived) if origin is DERIVED else
                  output_of(kept) if origin is OUTPUT else input_of(origin, kept)
                  for origin, kept in zip(origins, saved, strict=True))

@@ -240,7 +240,9 @@ def _metadata(content: bytes) -> dict[str, str] | None:
             if _is_ours(text):
                 raise ValueError(
                     f"its text stands under {name!r:.60}, not under {_ENTRY!r}: the metadata is damaged, or "
-                    "a version before 0.2 wrote it (then: safetensors.numpy.load_file, and nn.save it anew)")
+                    "a version before 0.2 wrote it (then: weights are read by safetensors.numpy.load_file, "
+                    "for nn.save to write anew; a Program is converted anew from its network; a training is "
+                    "finished by the version that began it)")
         return None
     if len(entries) > 1:
         other = next(name for name in entries if name != _ENTRY)

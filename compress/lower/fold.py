@@ -47,6 +47,7 @@ class Folding:
     @classmethod
     def of(cls, graph: Graph) -> Folding:
         """Which norms of a traced graph are folded, and into what."""
+        graph = replace(graph, nodes=tuple(_reshaped(graph, node) for node in graph.nodes))
         taken, layers, nodes = set(graph.constants), {}, []
         for node in graph.nodes:
             x, read, own = (*node.inputs, None, None)[:3]
@@ -119,6 +120,16 @@ class Folding:
                 if layer.weight in chains:
                     chains[layer.weight] = chains[layer.weight].rescaled(factor)
             folded[layer.bias] = np.zeros(len(constants[layer.weight]), np.float32) if b is None else b
+
+
+def _reshaped(graph: Graph, node: Node) -> Node:
+    """The node; one that indexes only to add or drop axes of length 1, as squeeze does, as a reshape."""
+    plain = node.op == "index" and all(one is None or one is Ellipsis or type(one) is int or (
+        isinstance(one, slice) and one == slice(None)) for one in node.attrs["index"])
+    before = graph.value(node.inputs[0]).shape if plain else ()
+    if not plain or [n for n in before if n != 1] != [n for n in node.shape if n != 1]:
+        return node
+    return replace(node, op="reshape", attrs={"shape": node.shape})
 
 
 def fold_batch_norm(graph: Graph) -> Graph:

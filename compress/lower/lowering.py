@@ -87,11 +87,12 @@ def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = Fa
     """
     known = Known(Folding.of(graph), graph.parametrizations, Rules())
     lowering = Lowering(known, name, algorithm)
-    for node in known.nodes():
-        if node.output not in known.clips:
-            if integer and node.output not in known.integer:
-                lowering.check_integer(node)
-            known.row(node).emit(node, lowering)
+    nodes = [node for node in known.nodes() if node.output not in known.clips]
+    if integer:  # the causes first: those without an integer form
+        for node in sorted(nodes, key=lambda node: known.needs[node.output] is not Need.REALS):
+            lowering.check_integer(node)
+    for node in nodes:
+        known.row(node).emit(node, lowering)
     for output, value in known.graph.outputs.items():
         lowering.done.outputs[output] = lowering.read(value, identity(known.rank(value)))
     return lowering.done
@@ -113,7 +114,7 @@ class Lowering:
 
     def check_integer(self, node: Node) -> None:
         """Raise ValueError for a node that computes with reals; one that only moves them is none."""
-        if node.op not in ("reshape", "permute", "cat", "index"):
+        if not self.on_integers(node) and node.op not in ("reshape", "permute", "cat", "index"):
             where = f" in module {node.module!r}" if node.module else ""
             why = ("it has no integer form" if self.known.needs[node.output] is Need.REALS
                    else "what it reads, or what reads it, has no integer form")

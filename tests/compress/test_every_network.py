@@ -214,3 +214,18 @@ def test_state_is_kept_in_a_program(tmp_path):
     assert str(program).endswith("  total is total_out of the call before")
     compress.save(program, tmp_path / "p")
     assert compress.load(tmp_path / "p").state == program.state
+
+
+@pytest.mark.parametrize(("recipe", "kind"),
+                         [(Quantize(), "int8"), (Prune(0.5), "csr"), (Cluster(2), "shared")])
+def test_the_filters_of_a_signal_are_compressed(recipe, kind):
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Conv1d(4, 8, 3, padding=1, rng=rng), nn.BatchNorm1d(8), nn.ReLU(),
+                          nn.Conv1d(8, 4, 3, groups=2, rng=rng)).eval()
+    x = rng.normal(size=(6, 4, 10)).astype(np.float32)
+    compress.prepare(model, recipe, x)
+    program = compress.convert(model, integer=recipe == Quantize())
+    assert "numpy:" not in str(program)
+    stored = [one for one in program.constants.values() if isinstance(one, compress.Stored)]
+    assert [one.kind for one in stored] == [kind, kind]
+    close(program(x), outputs(model, (x,)))

@@ -212,6 +212,7 @@ def test_what_has_no_kernel_runs_its_rule_and_says_so(forward, shape, op):
 @pytest.mark.parametrize(("forward", "said"), [
     (lambda m, x: F.softmax(m.b(m.a(x))), "softmax: it has no integer form"),
     (lambda m, x: m.b(m.act(m.a(x))), "gelu in module 'act': it has no integer form"),
+    (lambda m, x: m.b(F.log_softmax(F.relu(m.a(x)) + m.a(x))), "log_softmax: it has no integer form"),
     (lambda m, x: m.b(m.plain(m.a(x))), "linear in module 'plain': it has no integer form"),
     (lambda m, x: F.relu(m.b(m.a(x)) + x), "add: what it reads, or what reads it, has no integer form"),
 ])
@@ -299,3 +300,14 @@ def test_a_network_that_is_pruned_first_is_observed_pruned():
     w = other[0].weight.data
     wanted = x @ (w * compress.techniques.prune.magnitude_mask(w, 0.8)).T + other[0].bias.data
     np.testing.assert_allclose(compress.convert(other, x)(x), wanted, atol=0.03 * np.abs(wanted).max())
+
+
+def test_a_model_keeps_a_prepared_of_its_own():
+    model = mlp()
+    model.prepared = "mine"
+    with pytest.raises(ValueError, match=r"prepare: .* has a 'prepared' of its own.*choose another"):
+        compress.prepare(model, compress.Quantize(), images())
+    with pytest.raises(ValueError, match="unprepare: nothing is attached"):
+        compress.unprepare(model)
+    assert compress.convert(model, images())(images()).shape == (4, 10)
+    assert model.prepared == "mine"

@@ -68,6 +68,13 @@ def test_a_wrong_declaration_is_found(saves, derive, order, words):
         nn.gradcheck(square(saves=saves, derive=derive), order=order)
 
 
+@pytest.mark.parametrize(("derive", "came"), [
+    (lambda x: 2 * x, "a Tensor"), (lambda x: (2 * x, x), "a tuple of 2"), (lambda x: (), "a tuple of 0")])
+def test_derive_gives_a_tuple_of_what_is_derived(derive, came):
+    with pytest.raises(RuntimeError, match=rf"^square: has no .* \(derive= must .* it gave {came}"):
+        second(square(saves=(DERIVED,), derive=derive))
+
+
 @pytest.mark.parametrize(("how", "words"), [
     ({"saves": (DERIVED,)}, "what is DERIVED in saves=.* and derive= belong together"),
     ({"saves": (0,), "derive": lambda x: (x,)}, "what is DERIVED in saves="),
