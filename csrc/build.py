@@ -45,13 +45,13 @@ def build_id() -> str:
 
 
 def declarations() -> str:
-    """What Python sees: every declaration that begins with API, types and enums before functions."""
+    """What Python sees: every declaration that begins with API or ONE_PASS, types first."""
     text = "\n".join(f.read_text(encoding="utf-8") for f in (*sorted(HERE.glob("*.h")), *SOURCES))
     types = re.findall(r"^API ((?:typedef struct|enum) \{.*?\}[^;]*;)", text, re.MULTILINE | re.DOTALL)
     functions = re.findall(r"^API ([^;{}]*?\))\s*\{", text, re.MULTILINE)
     one_pass = re.findall(r"^ONE_PASS\((\w+),\s*\((.*?)\)", text, re.MULTILINE | re.DOTALL)   # loops.h
-    functions += [f"int nn_{name}(int variant, {re.sub('(float|uint8_t) [*](restrict )?', 'void *', parameters)})"
-                  for name, parameters in one_pass]
+    functions += [f"int nn_{name}(int variant, {re.sub('(float|uint8_t) [*](restrict )?', 'void *', takes)})"
+                  for name, takes in one_pass]
     return "\n".join(["const char *nn_build_id(void);", *types, *(f"{function};" for function in functions)])
 
 
