@@ -13,32 +13,11 @@ import numpy as np
 import pytest
 
 from compress.cli import bench, command
-from compress.cli.bench import (
-    autograd,
-    call,
-    codebook_gemm,
-    conv2d,
-    conv2d_input_grad,
-    conv2d_weight_grad,
-    depthwise_conv2d,
-    depthwise_conv2d_input_grad,
-    depthwise_conv2d_weight_grad,
-    digits,
-    gemm,
-    kmeans1d,
-    modes,
-    one_pass,
-    peers,
-    qconv2d,
-    qdepthwise_conv2d,
-    qgemm,
-    spmm_csr,
-    timing,
-    tt_matmul,
-    two_threads,
-    variants,
-    winograd_conv2d,
-)
+from compress.cli.bench import (  # fmt: skip
+    autograd, call, codebook_gemm, conv2d, conv2d_input_grad, conv2d_weight_grad, depthwise_conv2d,
+    depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad, digits, gemm, kmeans1d, modes, one_pass,
+    peers, qconv2d, qdepthwise_conv2d, qgemm, spmm_csr, timing, tt_matmul, two_threads, variants,
+    winograd_conv2d)
 from compress.cli.bench.printing import AsJson, _measured
 from compress.cli.bench.row import AT_LEAST, AT_MOST, Row, verdicts
 from nn import kernels
