@@ -13,33 +13,17 @@ import numpy as np
 import pytest
 
 from compress.cli import bench, command
-from compress.cli.bench import (  # fmt: skip
-    autograd, call, codebook_gemm, conv2d, conv2d_input_grad, conv2d_weight_grad, depthwise_conv2d,
-    depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad, digits, gemm, kmeans1d, modes, one_pass,
-    peers, qconv2d, qdepthwise_conv2d, qgemm, spmm_csr, timing, tt_matmul, two_threads, variants,
-    winograd_conv2d)
+from compress.cli.bench import autograd, call, digits, gemm, modes, one_pass, peers, qgemm, timing, variants
 from compress.cli.bench.printing import AsJson, _measured
 from compress.cli.bench.row import AT_LEAST, AT_MOST, Row, verdicts
 from nn import kernels
 
 ROOT = Path(__file__).resolve().parents[3]
-MODULES = {
-    "gemm": gemm,
-    "qgemm": qgemm,
-    "spmm_csr": spmm_csr,
-    "tt_matmul": tt_matmul,
-    "conv2d": conv2d,
-    "conv2d_input_grad": conv2d_input_grad,
-    "conv2d_weight_grad": conv2d_weight_grad,
-    "depthwise_conv2d": depthwise_conv2d,
-    "depthwise_conv2d_input_grad": depthwise_conv2d_input_grad,
-    "depthwise_conv2d_weight_grad": depthwise_conv2d_weight_grad,
-    "winograd_conv2d": winograd_conv2d,
-    "qconv2d": qconv2d,
-    "qdepthwise_conv2d": qdepthwise_conv2d,
-    "codebook_gemm": codebook_gemm,
-    "kmeans1d": kmeans1d,
-}
+MODULES = {name: bench.group(name) for name in (
+    "gemm", "qgemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
+    "depthwise_conv2d", "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad",
+    "winograd_conv2d", "qconv2d", "qdepthwise_conv2d", "codebook_gemm", "kmeans1d")}
+two_threads = bench.group("two_threads")
 
 
 @pytest.fixture
