@@ -45,13 +45,17 @@ class Geometry(NamedTuple):
         return taps * np.array(self.dilation) - np.array(self.padding)
 
 
-def pad(x: np.ndarray, padding: Pair) -> np.ndarray:
-    """Images with zeros around them, as the specifications read them; MemoryError where there is no room."""
+def pad(x: np.ndarray, padding: Pair, fill: float = 0) -> np.ndarray:
+    """Images with `fill` around them, as the specifications read them; MemoryError where there is no room."""
+    (top, left), (n, h, w, c) = padding, x.shape
     try:
-        return np.pad(x, ((0, 0), *((p, p) for p in padding), (0, 0)))
+        padded = np.empty((n, h + 2 * top, w + 2 * left, c), x.dtype)
     except (MemoryError, ValueError):    # larger than the memory, or than an array can be
         what = f"images of shape {x.shape} with the padding {tuple(padding)}"
         raise MemoryError(f"no memory for {what}") from None
+    padded[...] = fill
+    padded[:, top:top + h, left:left + w] = x
+    return padded
 
 
 def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any,

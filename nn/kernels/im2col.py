@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ..geometry import Pair, both, pair, positions
 from .arguments import integer
+from .convolution import pad
 from .kernel import kernel
 
 
@@ -23,15 +24,20 @@ def im2col(x: np.ndarray, kernel_size: Pair, *, stride: int | Pair = 1, padding:
     shape or value.
     kernel_size, stride, padding, dilation: integers or pairs (vertical, horizontal).
     """
-    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = both(kernel_size), both(stride), both(padding), both(dilation)
-    if ph or pw:
-        x = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=fill)
+    view = patches(x, both(kernel_size), both(stride), both(padding), both(dilation), fill)
+    return view.reshape(*view.shape[:3], prod(view.shape[3:]))
+
+
+def patches(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, fill: int
+            ) -> np.ndarray:
+    """The same as a view (N, H', W', kH, kW, C) of the padded images: patches overlap in memory."""
+    (kh, kw), (sh, sw), (dh, dw) = kernel_size, stride, dilation
+    x = np.ascontiguousarray(pad(x, padding, fill) if any(padding) else x)
     n, height, width, c = x.shape
     down, across = positions(height, kh, sh, 0, dh), positions(width, kw, sw, 0, dw)
     image, row, pixel, channel = x.strides
-    patches = as_strided(x, (n, down, across, kh, kw, c),
-                         (image, row * sh, pixel * sw, row * dh, pixel * dw, channel))
-    return patches.reshape(n, down, across, kh * kw * c)
+    return np.ndarray((n, down, across, kh, kw, c), x.dtype, x, 0,
+                      (image, row * sh, pixel * sw, row * dh, pixel * dw, channel))
 
 
 class _Plan(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..geometry import Pair, both
 from .arguments import U8, integer
+from .convolution import pad
 from .kernel import kernel
 from .pool2d import pooled, taps, windows
 
@@ -25,7 +26,8 @@ def qmax_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
     −∞. Raises TypeError, ValueError as max_pool2d, which also says where it was found.
     kernel_size, stride, padding: integers or pairs (vertical, horizontal).
     """
-    first, *rest = _windows(x, 0 if x.dtype == np.uint8 else -np.inf, kernel_size, stride, padding)
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    first, *rest = _windows(x, lowest, kernel_size, stride, padding)
     y = first.copy()
     for pixels in rest:
         np.maximum(y, pixels, out=y)
@@ -44,15 +46,14 @@ def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
     total = sum(pixels.astype(np.float32) for pixels in _windows(x, zero, kernel_size, stride, padding))
     down, across = both(kernel_size)
     mean = total / np.float32(down * across)
-    return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(np.uint8)
+    return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(x.dtype)
 
 
 def _windows(x: np.ndarray, fill: float, kernel_size: Any, stride: Any, padding: Any) -> list[np.ndarray]:
     """For each pixel of a window what all windows see there, as views."""
-    kernel_size, stride, (ph, pw) = both(kernel_size), both(stride), both(padding)
-    counts = windows(x.shape[1:3], kernel_size, stride, (ph, pw))
-    if ph or pw:
-        x = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=fill)
+    kernel_size, stride, padding = both(kernel_size), both(stride), both(padding)
+    counts = windows(x.shape[1:3], kernel_size, stride, padding)
+    x = pad(x, padding, fill) if any(padding) else x
     return [x[pixels] for pixels in taps(counts, kernel_size, stride)]
 
 

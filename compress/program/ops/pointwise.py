@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...formats.format import SMALLEST
-from .. import kernels
 from ..op import Line, Op, Source, Step, clipped
 from ..value import Value
 
@@ -61,10 +60,9 @@ class Quantize(Op):
         (name,), output = line.call.inputs, line.call.output
 
         def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            try:
-                kernels.quantize(x, *held, out=out)
-            except ValueError as error:
-                raise ValueError(f"{line.call}: {name} {error}") from None
+            if not np.isfinite(x).all():
+                raise ValueError(f"{line.call}: {name} holds NaN or infinity; no integer stands for it")
+            np.copyto(out, held[0].quantize(x))
 
         return [Step("quantize", (name,), output, made, run,
                      load=lambda source: (check_grid(line, source.grid(output)),))]
@@ -81,7 +79,7 @@ class Dequantize(Op):
     def steps(self, line: Line, made: Value) -> list[Step]:
         (name,) = line.call.inputs
         return [Step("dequantize", (name,), line.call.output, made,
-                     lambda held, out, q: kernels.dequantize(q, *held, out=out),
+                     lambda held, out, q: np.copyto(out, held[0].dequantize(q)),
                      load=lambda source: (source.grid(name),))]
 
 
@@ -159,8 +157,12 @@ class Add(Op):
         clip, output = line["clip"], line.call.output
 
         def integers(held: tuple, out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-            *grids, ends = held
-            kernels.qadd(x, y, *grids, out=out)
+            of_x, of_y, grid, ends = held  # each is taken to the scale of the sum
+            total = (x.astype(np.float32) - np.float32(of_x.zero)) * np.float32(of_x.scale / grid.scale)
+            total += (y.astype(np.float32) - np.float32(of_y.zero)) * np.float32(of_y.scale / grid.scale)
+            low, high = grid.format.lowest - grid.zero, grid.format.highest - grid.zero
+            total = np.rint(np.minimum(np.maximum(total, low), high)) + np.float32(grid.zero)
+            np.copyto(out, total, casting="unsafe")
             clamp(out, ends)
 
         def reals(held: tuple, out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:

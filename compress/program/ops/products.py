@@ -16,9 +16,9 @@ import numpy as np
 
 from nn.geometry import positions
 from nn.kernels import conv2d, depthwise_conv2d, gemm, qconv2d, qdepthwise_conv2d, qgemm, winograd_conv2d
+from nn.kernels.im2col import patches
 
 from ...stored import Stored, as_matrix
-from .. import kernels
 from ..algorithms import ALGORITHMS, algorithm, filters
 from ..call import Call
 from ..nonfinite import not_finite
@@ -143,13 +143,17 @@ class Conv2d(_Product):
         kernel = filters(line.weight())[2:]
         if kernel == how["stride"] == (1, 1) and how["padding"] == (0, 0):
             return self.rows(line, name, made, macs)  # the patch under a position is the position itself
-        patches, fill = f"{line.call.output}.patches", 0 if x.grid is None else x.grid.zero
+        output, fill = f"{line.call.output}.patches", 0 if x.grid is None else x.grid.zero
         value = Value(x.dtype, (*made.shape[:3], prod(kernel) * x.shape[3]), x.grid)
         text = f", {kernel[0]}×{kernel[1]}{self.moved(line)}" + f" with {fill}" * any(how["padding"])
-        laid = Step("im2col", (name,), patches, value,
-                    lambda held, out, x: kernels.im2col(x, kernel, **how, fill=held[0], out=out), text,
+
+        def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
+            laid = patches(x, kernel, **how, fill=held[0])
+            np.copyto(out.reshape(laid.shape), laid)
+
+        laid = Step("im2col", (name,), output, value, run, text,
                     lambda source: (0 if x.grid is None else source.grid(name).zero,))
-        return [laid, *self.rows(line, patches, made, macs)]
+        return [laid, *self.rows(line, output, made, macs)]
 
     def by_direct(self, line: Line, made: Value, macs: int, how: dict) -> list[Step]:
         groups = line["groups"]
