@@ -30,13 +30,14 @@ class Symmetric(Format):
 
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
         """max|w| / highest."""
-        largest = np.abs(groups).max(axis=1, initial=0).astype(np.float32)
-        scales = np.maximum(largest / np.float32(self.highest), SMALLEST)
-        return np.where(largest > 0, scales, 1).astype(np.float32)
+        largest = np.maximum.reduce(np.abs(groups), axis=1, initial=0).astype(np.float32)
+        scales = np.maximum(largest / np.float32(self.highest), np.float32(SMALLEST))
+        scales[~(largest > 0)] = 1
+        return scales
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """clamp(round_half_even(x / scale), lowest…highest)."""
-        return np.clip(np.rint(x / scale), self.lowest, self.highest).astype(self.dtype)
+        return np.minimum(np.maximum(np.rint(x / scale), self.lowest), self.highest).astype(self.dtype)
 
     def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """code · scale."""
@@ -65,11 +66,12 @@ class Asymmetric(Format):
         scale = float(np.float32((high - low) / self.highest))
         if scale < SMALLEST:  # nothing but zeros was seen
             return Grid(self, 1.0, 0)
-        return Grid(self, scale, int(np.clip(np.rint(-low / scale), 0, self.highest)))
+        return Grid(self, scale, min(max(round(-low / scale), 0), self.highest))
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """clamp(round_half_even(x / scale) + zero)."""
-        return np.clip(np.rint(x / scale) + np.float32(zero), 0, self.highest).astype(self.dtype)
+        codes = np.rint(x / scale) + np.float32(zero)
+        return np.minimum(np.maximum(codes, 0), self.highest).astype(self.dtype)
 
     def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """scale · (code − zero)."""

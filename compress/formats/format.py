@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.tensor import Tensor, apply
+from nn.tensor import Tensor, apply, shared
 
 from ..stored import as_matrix, from_matrix, per_channel
 from .bits import check_bits, pack_bits, unpack_bits
@@ -199,4 +199,4 @@ class Grid:
 
     def straight_through(self, y: Tensor, target: np.ndarray) -> Tensor:
         """`target`, with the gradient of y; it ends where y is outside low…high."""
-        return apply(CLIPPED_STRAIGHT_THROUGH, y, Tensor(target), low=self.low, high=self.high)
+        return apply(CLIPPED_STRAIGHT_THROUGH, y, shared(target), low=self.low, high=self.high)

@@ -186,11 +186,11 @@ class Known:
         return classes
 
     def grids(self, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Grid]:
-        """The grid of each root. Raises ValueError for a value whose range is not finite."""
+        """The grid of each value that has one. Raises ValueError for a value whose range is not finite."""
         found = {}
         for root, (form, values) in self.classes.items():
             low, high = ranges[values[0]]
             for value in values[1:]:
                 low, high = min(low, ranges[value][0]), max(high, ranges[value][1])
             found[root] = form.fit(low, high)
-        return found
+        return found | {value: found[root] for value, root in self.roots.items() if root in found}

@@ -76,7 +76,7 @@ class Lowered:
     def made(self, numbers: Numbers) -> tuple[dict[str, Constant], dict[str, Any]]:
         """The constants and the grids of its Program, by name."""
         return ({name: make(numbers) for name, make in self.makers.items()},
-                {name: numbers.grid(value) for name, value in self.grids.items()})
+                {name: numbers.grids[value] for name, value in self.grids.items()})
 
 
 def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = False) -> Lowered:

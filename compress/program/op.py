@@ -28,18 +28,11 @@ Pair = tuple[int, int]
 
 
 class Source(NamedTuple):
-    """Where a step takes its numbers from: constants by name, grids by name, and for each value that is on a
-    grid the name of that.
-    """
+    """Where a step takes its numbers from: constants by name, and what the integers of each value stand for,
+    None for reals."""
 
     constants: Mapping[str, Any]
     grids: Mapping[str, Any]
-    chosen: Mapping[str, str]
-
-    def grid(self, value: str) -> Any:
-        """What the integers of a value stand for; None for reals."""
-        name = self.chosen.get(value)
-        return None if name is None else self.grids[name]
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ class Optimizer:
         """
         for weight, was, known in zip(self._weights, self._parametrizations, self._known, strict=True):
             changed = weight._parametrization is not was
-            if changed or (was is not None and any(p not in known for p in weight.trainables())):
+            if changed or (was is not None and not known.issuperset(weight.trainables())):
                 raise RuntimeError(f"{type(self).__name__}: a weight's parametrization changed after this "
                                    "optimizer was built, so it would train the wrong tensors: build the "
                                    "optimizer after preparing the model and its parametrizations")

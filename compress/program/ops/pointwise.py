@@ -65,7 +65,7 @@ class Quantize(Op):
             np.copyto(out, held[0].quantize(x))
 
         return [Step("quantize", (name,), output, made, run,
-                     load=lambda source: (check_grid(line, source.grid(output)),))]
+                     load=lambda source: (check_grid(line, source.grids.get(output)),))]
 
 
 class Dequantize(Op):
@@ -80,7 +80,7 @@ class Dequantize(Op):
         (name,) = line.call.inputs
         return [Step("dequantize", (name,), line.call.output, made,
                      lambda held, out, q: np.copyto(out, held[0].dequantize(q)),
-                     load=lambda source: (source.grid(name),))]
+                     load=lambda source: (source.grids.get(name),))]
 
 
 class Clip(Op):
@@ -104,7 +104,7 @@ class Clip(Op):
 
         kernel = "relu" if clip == (0.0, None) else "clip"
         return [Step(kernel, (name,), line.call.output, made, run, self.words(line.call), in_place=True,
-                     load=lambda source: (codes_of(clip, source.grid(name)),))]
+                     load=lambda source: (codes_of(clip, source.grids.get(name)),))]
 
     def said(self, call: Any) -> list[str]:
         return clipped(self.of(call, "clip"))
@@ -170,7 +170,7 @@ class Add(Op):
             clamp(out, clip)
 
         def load(source: Source) -> tuple:
-            grids = [source.grid(name) for name in (*line.call.inputs, output)]
+            grids = [source.grids.get(name) for name in (*line.call.inputs, output)]
             return *grids, codes_of(clip, grids[-1])
 
         kernel, run = ("add", reals) if made.grid is None else ("qadd", integers)

@@ -66,4 +66,4 @@ class AvgPool2d(_Pool):
                          lambda held, out, x: avg_pool2d(x, *how, out=out), self.words(line.call))]
         return [Step("qavg_pool2d", (name,), line.call.output, made,
                      lambda held, out, x: np.copyto(out, qavg_pool2d.reference(x, *how, held[0].zero)),
-                     self.words(line.call), load=lambda source: (source.grid(name),))]
+                     self.words(line.call), load=lambda source: (source.grids.get(name),))]

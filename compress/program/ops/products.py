@@ -152,7 +152,7 @@ class Conv2d(_Product):
             np.copyto(out.reshape(laid.shape), laid)
 
         laid = Step("im2col", (name,), output, value, run, text,
-                    lambda source: (0 if x.grid is None else source.grid(name).zero,))
+                    lambda source: (0 if x.grid is None else source.grids.get(name).zero,))
         return [laid, *self.rows(line, output, made, macs)]
 
     def by_direct(self, line: Line, made: Value, macs: int, how: dict) -> list[Step]:
@@ -240,7 +240,7 @@ def sums(line: Line, inputs: tuple[str, ...], made: Value, macs: int, kernel: st
 
     def load(source: Source) -> tuple:
         weight, bias = source.constants[names["weight"]], source.constants[names["bias"]]
-        of_x, grid = source.grid(x), source.grid(output)
+        of_x, grid = source.grids.get(x), source.grids.get(output)
         options = {"a_zero": of_x.zero, "bias": bias}
         if grid is not None:
             options |= {"scale": multiplier(line, weight, of_x, grid), "out_zero": grid.zero,
@@ -263,7 +263,7 @@ def sums(line: Line, inputs: tuple[str, ...], made: Value, macs: int, kernel: st
         clamp(out, clip)
 
     def unit(source: Source) -> tuple:
-        return (multiplier(line, source.constants[names["weight"]], source.grid(x), None),)
+        return (multiplier(line, source.constants[names["weight"]], source.grids.get(x), None),)
 
     of_weight = f", scale {line.inputs[0].grid.scale:.4g} × {names['weight']}.scale"
     return [Step(kernel, inputs, f"{output}.s32", Value("int32", made.shape), onto, f"{text}s32", load, macs),
