@@ -31,6 +31,10 @@ class Chain(Parametrization):
         self.stages = tuple(stages)
         self.states: tuple[Any, ...] | None = None
         self.check()
+        self.activations: Format | None = self.stages[-1].activations  # what the layer reads once converted
+        # Stages that train Tensors of their own in the weight's place.
+        self._owning = [i for i, stage in enumerate(self.stages)
+                        if type(stage).trainables is not Transform.trainables]
 
     def check(self) -> None:
         """Raise where a stage is no transform, or where it would destroy an invariant of an earlier one."""
@@ -69,11 +73,6 @@ class Chain(Parametrization):
         """The optimizer step at which the last schedule has ended; 0 without one."""
         return max(stage.end for stage in self.stages)
 
-    @property
-    def activations(self) -> Format | None:
-        """The Format of the numbers that the layer reads once it is converted, as the last stage says."""
-        return self.stages[-1].activations
-
     def fit(self, w: np.ndarray, context: Context) -> None:
         """Fit every stage to the weight as the stages before it leave it."""
         if not np.isfinite(w).all():
@@ -103,11 +102,15 @@ class Chain(Parametrization):
         Both, where there is a schedule or a stage `waits`: the same optimizer is right before and after one
         takes the place of the other.
         """
+        if not self._owning and self.states is not None:
+            return [parameter]
         owned = [tensor for stage, state in self._fitted() for tensor in stage.trainables(state)]
         return [parameter, *owned] if not owned or self.end or self._waits() else owned
 
     def active(self, parameter: Any) -> list[Tensor]:
         """Those of `trainables` that the layer sees now."""
+        if not self._owning and self.states is not None:
+            return [parameter]
         owned = [tensor for stage, state in self._fitted() if not stage.waits(state)
                  for tensor in stage.trainables(state)]
         return [parameter, *owned] if not owned or self._waits() else owned
@@ -117,10 +120,12 @@ class Chain(Parametrization):
 
     def update(self, parameter: Any, step: int) -> None:
         """After an optimizer step: every stage moves on, in place."""
-        w = shared(parameter.data)  # a stage may set its array, even where the weight's is read-only
+        array = parameter.data
+        w = shared(array)  # a stage may set its array, even where the weight's is read-only
         for stage, state in self._fitted():
             stage.update(state, w, step)
-        parameter.computed(w.data)
+        if self._owning or w.data is not array:
+            parameter.computed(w.data)
 
     # What the state of the model calls -----------------------------------------------------------
 
@@ -156,8 +161,8 @@ class Chain(Parametrization):
         return self._with(states)
 
     def _with(self, states: list[Any]) -> Chain:
-        chain = Chain(self.stages)
-        chain.states = tuple(states)
+        chain = Chain.__new__(Chain)
+        vars(chain).update(vars(self), states=tuple(states))
         return chain
 
     def ended(self, w: np.ndarray, context: Context) -> Chain:

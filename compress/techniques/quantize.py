@@ -72,8 +72,9 @@ class Quantize(Transform):
         factor.
         """
         own = self.weights.scales(w)
-        there = per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
-        written = (np.abs(own - state.scale) > 2.0**-20 * state.scale) & there
+        written = np.abs(own - state.scale) > 2.0**-20 * state.scale
+        if written.any():
+            written &= per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
         return QuantizeState(np.where(written, own, state.scale)) if written.any() else state
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
