@@ -43,7 +43,7 @@ class Known:
         self.after: dict[str, str] = {}
         self.clips: dict[str, tuple[float | None, float | None]] = {}
         for node in self.nodes():
-            if self.row(node).fuses(node, self):
+            if self.row(node).fuses:
                 self._fuse(node)
         self.needs = {node.output: self.row(node).formats(node, self) for node in self.nodes()
                       if node.output not in self.clips}
@@ -72,8 +72,9 @@ class Known:
         return [node for node in self.graph.nodes if node.output not in self.static]
 
     def row(self, node: Node) -> Any:
-        """How a node is lowered."""
-        return TABLE.get(node.op, self.fallback)
+        """How a node is lowered: the row of its op, if that takes it."""
+        row = TABLE.get(node.op, self.fallback)
+        return row if row.takes(node, self) else self.fallback
 
     def result(self, output: str) -> str:
         """The value that the calls of a node leave: its output, or that of the clip which they compute too.

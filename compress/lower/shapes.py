@@ -16,8 +16,7 @@ from .table import Lowers, Need, lowers
 class Permute(Lowers):
     """The axes in another order: the value lies where it lay."""
 
-    def formats(self, node: Any, known: Any) -> Need:
-        return Need.SAME
+    need = Need.SAME
 
     def emit(self, node: Any, lower: Any) -> None:
         (x,), rank = node.inputs, len(node.shape)
@@ -32,8 +31,7 @@ class Reshape(Lowers):
     """Another shape. Where only axes of length 1 come or go, the others stay in the order in which they lie.
     """
 
-    def formats(self, node: Any, known: Any) -> Need:
-        return Need.SAME
+    need = Need.SAME
 
     def emit(self, node: Any, lower: Any) -> None:
         (x,), integers = node.inputs, lower.on_integers(node)
@@ -69,13 +67,11 @@ class Reshape(Lowers):
 
 @lowers("cat")
 class Cat(Lowers):
-    """Values end to end; on integers all are on one grid."""
+    """Values end to end, whose length along the axis does not move; on integers all are on one grid."""
 
-    def formats(self, node: Any, known: Any) -> Need:
-        return Need.SAME if self.takes(node, known) else Need.REALS
+    need = Need.SAME
 
     def takes(self, node: Any, known: Any) -> bool:
-        """Whether all are values, and the length along the axis does not move."""
         axis = node.attrs["dim"] % len(node.shape)
         shapes = [known.graph.value(name).shape for name in node.inputs]
         moves = any(isinstance(shape[axis], Size) for shape in shapes)
@@ -83,9 +79,6 @@ class Cat(Lowers):
                 and len({known.graph.value(name).dtype for name in node.inputs}) == 1)
 
     def emit(self, node: Any, lower: Any) -> None:
-        if not self.takes(node, lower.known):
-            lower.known.fallback.emit(node, lower)
-            return
         layout = lower.layout(node.inputs[0], lower.on_integers(node))
         axis = layout.index(node.attrs["dim"] % len(layout))
         lower.write("cat", node, lower.arguments(node, layout), layout, axis=axis)
