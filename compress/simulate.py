@@ -157,8 +157,7 @@ class Simulation(ModuleParametrization):
 
 
 class _Run:
-    """One forward of a simulated network: its Program with the numbers of now, and the Tensors at its values.
-    """
+    """One forward of a simulated network: its Program with the numbers of now, and Tensors at its values."""
 
     def __init__(self, simulation: Simulation, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
         self.simulation, self.training = simulation, model.training

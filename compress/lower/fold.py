@@ -85,8 +85,7 @@ class Folding:
 
     @staticmethod
     def _made(graph: Graph, name: str) -> str:
-        """The value that this one is but for axes of length 1: an image one pixel high becomes a signal
-        again."""
+        """The value that this one is but for axes of length 1 (an image one pixel high becomes a signal)."""
         node = graph.producer(name)
         if node is None or node.op != "reshape" or graph.value(node.inputs[0]).shape[:2] != node.shape[:2]:
             return name

@@ -77,8 +77,7 @@ class Known:
         return row if row.takes(node, self) else self.fallback
 
     def result(self, output: str) -> str:
-        """The value that the calls of a node leave: its output, or that of the clip which they compute too.
-        """
+        """The value that the calls of a node leave: its output, or that of the clip that they compute."""
         return self.after.get(output, output)
 
     def rank(self, value: str) -> int:
@@ -120,8 +119,7 @@ class Known:
     # Which values are integers
 
     def _formats(self) -> dict[str, Format]:
-        """The format in which the integers of a value are wanted: by a layer that reads it, or what is made
-        of it."""
+        """The format that a layer wants of the integers of a value that it reads, or that is made of it."""
         formats: dict[str, Format] = {}
         for node in reversed(self.nodes()):
             need, result = self.needs.get(node.output, Need.REALS), self.result(node.output)
@@ -155,8 +153,7 @@ class Known:
         return self.needs[node.output] is Need.INTEGERS or inputs <= able
 
     def _read(self, value: str, able: set[str]) -> bool:
-        """Whether all that read a value take its integers, in one format: then it never becomes real again.
-        """
+        """Whether all that read a value take its integers, in one format: it never becomes real."""
         readers = [node for node in self.graph.users(value) if node.output not in self.clips]
         return bool(readers) and all(
             self.formats[value] == self.activations(node) if self.needs[node.output] is Need.INTEGERS else
@@ -175,8 +172,7 @@ class Known:
         return value
 
     def _classes(self) -> dict[str, tuple[Format, list[str]]]:
-        """For the root of every value that is read on a grid: its format, and the values whose ranges it
-        takes."""
+        """For the root of every value read on a grid: its format, and the values whose ranges it takes."""
         classes: dict[str, tuple[Format, list[str]]] = {}
         for node in self.nodes():
             value, need = self.result(node.output), self.needs.get(node.output)

@@ -162,8 +162,7 @@ class Lowering:
         return node.output in self.known.integer
 
     def arguments(self, node: Node, layout: Layout | None = None) -> tuple[str, ...]:
-        """The values that a node reads, each as it computes: on integers or reals, with its axes in this
-        order."""
+        """The values that a node reads, on integers or reals as it computes, their axes in this order."""
         return tuple(self.read(name, layout, self.on_integers(node)) for name in node.inputs
                      if name is not None and name not in self.known.static)
 
@@ -198,8 +197,7 @@ class Lowering:
         return output
 
     def constant(self, name: str, make: Maker) -> str:
-        """The name of a constant that `make` takes from the Numbers; a second wish for a name is for the
-        same."""
+        """The name of a constant that `make` takes from the Numbers; a name stands for one constant."""
         self.done.makers.setdefault(name, make)
         return name
 

@@ -47,8 +47,7 @@ class Numbers:
         return None
 
     def value(self, name: str) -> np.ndarray:
-        """A value that no input goes into: a constant, seen through its chain, or what is computed from some.
-        """
+        """A value that no input goes into: a constant seen through its chain, or computed from some."""
         if name not in self._values:
             node = self.known.graph.producer(name)
             if node is not None:

@@ -1,5 +1,4 @@
-"""Operations on every number by itself that have kernels: ReLU and other clips, sums, batch norms of their
-own."""
+"""Operations on every number by itself that have kernels: clips (ReLU), sums, batch norms not folded."""
 
 from __future__ import annotations
 
@@ -14,8 +13,7 @@ from .table import Lowers, Need, lowers
 
 @lowers("relu", "clamp")
 class Clip(Lowers):
-    """A float32 clip whose ends are numbers, where no layer computes it already; on integers, by the codes of
-    its ends."""
+    """A float32 clip between numbers that no layer computes; on integers, by the codes of its ends."""
 
     need = Need.SAME
 

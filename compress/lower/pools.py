@@ -1,5 +1,4 @@
-"""Pools: the largest or the mean of each window, of reals or of integers as they are; a mean of whole images
-is one."""
+"""Pools: the largest or the mean of each window, or of whole images; of reals, or of integers as they are."""
 
 from __future__ import annotations
 
@@ -31,8 +30,7 @@ class Pool(Lowers):
 
 @lowers("mean")
 class Mean(Lowers):
-    """The mean of whole images, over the two axes of (N, C, H, W): a global average pool. Any other mean is
-    its rule's."""
+    """The mean over the last two axes of (N, C, H, W), a global average pool; others are left to the rule."""
 
     need = Need.SAME
 

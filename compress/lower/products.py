@@ -1,5 +1,4 @@
-"""Layers: linear and conv2d with a weight that is a constant, multiplied in the form that its chain stores it
-in."""
+"""Layers: linear and conv2d whose weight is a constant, multiplied in the form in which it is stored."""
 
 from __future__ import annotations
 

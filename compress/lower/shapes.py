@@ -1,5 +1,4 @@
-"""Operations that move numbers: reals, or integers as they are. A permute moves nothing until somebody wants
-it."""
+"""Operations that move numbers, reals or integers. A permute moves nothing until somebody wants it."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ class Permute(Lowers):
 
 @lowers("reshape")
 class Reshape(Lowers):
-    """Another shape. Where only axes of length 1 come or go, the others stay in the order in which they lie.
-    """
+    """Another shape. Where only axes of length 1 come or go, the others stay as they lie."""
 
     need = Need.SAME
 
@@ -50,8 +48,7 @@ class Reshape(Lowers):
                     **({} if lies else {"axes": axes}))
 
     def kept(self, before: tuple, after: tuple, layout: tuple) -> tuple | None:
-        """The order in which the new axes lie if nothing moves; None where axes become one, or one becomes
-        several."""
+        """How the new axes lie if nothing moves; None where axes become one, or one becomes several."""
         becomes = {}
         for old, new in factors(before, after):
             old, new = [i for i in old if before[i] != 1], [i for i in new if after[i] != 1]

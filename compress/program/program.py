@@ -113,8 +113,7 @@ class Program:
         return self.inputs[self.input].shape[1:]
 
     def check(self, *arrays: np.ndarray, **named: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """The inputs by name, and the named lengths that they have. Raises TypeError or ValueError for what
-        is no input of this Program."""
+        """The inputs by name, and their named lengths. Raises TypeError, ValueError for what is no input."""
         if self._only is not None:  # as below, in a tenth of the time
             name, dtype, tail = self._only
             x = arrays[0] if arrays else named.get(name)

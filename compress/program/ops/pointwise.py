@@ -15,8 +15,7 @@ INTEGERS = ("uint8", "int8")
 
 
 def check_grid(line: Line, grid: Any) -> Any:
-    """A grid whose scale and zero point can stand for the codes of its format. Raises ProgramError for
-    another."""
+    """The grid. Raises ProgramError where its scale or zero point is none of its format."""
     if not (SMALLEST <= grid.scale <= LARGEST and grid.format.lowest <= grid.zero <= grid.format.highest):
         raise line.fail("a scale must be positive and finite in float32, a zero point in "
                         f"{grid.format.lowest}…{grid.format.highest}")
@@ -24,8 +23,7 @@ def check_grid(line: Line, grid: Any) -> Any:
 
 
 def codes_of(clip: tuple | None, grid: Any) -> tuple | None:
-    """The integers that stand for the ends of a clip; None for an end that the format has anyway. Reals keep
-    the clip."""
+    """The codes of a clip's ends, None for an end that the format has anyway; of reals the clip itself."""
     if clip is None or grid is None:
         return clip
     low, high = clip
@@ -84,8 +82,7 @@ class Dequantize(Op):
 
 
 class Clip(Op):
-    """max(x, low), then min(·, high); for integers the codes that stand for them. A ReLU has low = 0 and no
-    high."""
+    """min(max(x, low), high), for integers with the codes of both. A ReLU has low = 0 and no high."""
 
     name = "clip"
     attributes: ClassVar[dict[str, tuple[str, Any]]] = {"clip": ("clip", (0.0, None))}
@@ -111,8 +108,7 @@ class Clip(Op):
 
 
 class Scale(Op):
-    """x · scale + shift, per channel (the last dimension): a batch norm that could not be folded into a
-    layer."""
+    """x · scale + shift, per channel (the last dimension): a batch norm that no layer took in."""
 
     name = "scale"
     roles: ClassVar[dict[str, bool]] = {"scale": True, "shift": True}

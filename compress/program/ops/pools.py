@@ -1,5 +1,4 @@
-"""Pooling over windows of (N, H, W, C), reals or integers: both keep the scale and zero point of their input.
-"""
+"""Pooling over windows of (N, H, W, C), of reals or of integers, which stay on their grid."""
 
 from __future__ import annotations
 

@@ -52,8 +52,7 @@ class _Product(Op):
         return line.made(np.dtype(grid.format.dtype).name, shape, grid)
 
     def rows(self, line: Line, name: str, made: Value, macs: int) -> list[Step]:
-        """The product of the last dimension of the value `name` with the line's weight, and what comes after.
-        """
+        """The product of the last dimension of `name` with the line's weight, and what comes after."""
         kernel, constants, clip = line.weight().kernel, line.call.constants, line["clip"]
         if on_integers(line.weight()):
             return sums(line, (name,), made, macs, "qgemm", lambda weight: weight.operand(),
@@ -306,8 +305,7 @@ def on_integers(weight: Stored) -> bool:
 
 
 def largest_sum(weight: Stored, bias: np.ndarray, activations: Any) -> int:
-    """The largest |Σ (x − zero)·w + bias| that these activations could make: below 2³¹ the accumulator is
-    exact."""
+    """The largest |Σ (x − zero)·w + bias| of such activations: below 2³¹ the accumulator is exact."""
     sums = np.abs(weight.codes().astype(np.int64)).sum(axis=1)
     reach = (activations.highest - activations.lowest) * sums
     return int((reach + np.abs(bias.astype(np.int64))).max(initial=0))

@@ -38,8 +38,7 @@ class Permute(Op):
 
 
 class Reshape(Op):
-    """The same numbers in another shape, read in the order of `axes`, which is how they lie if it is left
-    out."""
+    """The same numbers in another shape, read in the order of `axes`, or as they lie."""
 
     name = "reshape"
     attributes: ClassVar[dict[str, tuple[str, Any]]] = {"shape": ("shape", ()), "axes": ("axes", None)}
