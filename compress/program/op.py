@@ -38,11 +38,10 @@ class Source(NamedTuple):
 class Step:
     """What one kernel does in a Program that is bound: all of it but the numbers.
 
-    load(source) makes what it keeps in memory (operands, biases, multipliers); run(held, out,
-                                                            *inputs) computes
-    with that into the array `out`, and where `sized` is told the named lengths too, as dims=. made: the value
-    that it writes. in_place: whether it may write where its first input lies. macs: multiply-adds for one
-    example.
+    load(source) makes what it keeps in memory (operands, biases, multipliers); run(held, out, *inputs)
+    computes with that into the array `out`, and where `sized` is told the named lengths too, as dims=. made:
+    the value that it writes. in_place: whether it may write where its first input lies. macs: multiply-adds
+    for one example.
     """
 
     kernel: str

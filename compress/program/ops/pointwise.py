@@ -22,6 +22,13 @@ def check_grid(line: Line, grid: Any) -> Any:
     return grid
 
 
+def on_grid(line: Line, shape: tuple) -> Value:
+    """The integers of this shape on the line's own grid. Raises ProgramError where it has none."""
+    if line.grid is None:
+        raise line.fail(f"{line.call.output} has no grid to be on")
+    return line.made(np.dtype(check_grid(line, line.grid).format.dtype).name, shape, line.grid)
+
+
 def codes_of(clip: tuple | None, grid: Any) -> tuple | None:
     """The codes of a clip's ends, None for an end that the format has anyway; of reals the clip itself."""
     if clip is None or grid is None:
@@ -48,11 +55,7 @@ class Quantize(Op):
     name = "quantize"
 
     def infer(self, line: Line) -> Value:
-        x = line.need(0, "float32")
-        if line.grid is None:
-            raise line.fail(f"{line.call.output} has no grid to be on")
-        grid = check_grid(line, line.grid)
-        return line.made(np.dtype(grid.format.dtype).name, x.shape, grid)
+        return on_grid(line, line.need(0, "float32").shape)
 
     def steps(self, line: Line, made: Value) -> list[Step]:
         (name,), output = line.call.inputs, line.call.output
@@ -142,12 +145,10 @@ class Add(Op):
             raise line.fail(f"needs two of float32 or two of integers; got {x.dtype} and {y.dtype}")
         if x.grid is None:
             return line.made("float32", x.shape)
-        if line.grid is None:
-            raise line.fail(f"{line.call.output} has no grid to be on")
-        grid = check_grid(line, line.grid)
-        if max(x.grid.scale, y.grid.scale) / grid.scale > LARGEST:
+        made = on_grid(line, x.shape)
+        if max(x.grid.scale, y.grid.scale) / made.grid.scale > LARGEST:
             raise line.fail("a scale of an input over that of the sum leaves float32")
-        return line.made(np.dtype(grid.format.dtype).name, x.shape, grid)
+        return made
 
     def steps(self, line: Line, made: Value) -> list[Step]:
         clip, output = line["clip"], line.call.output
@@ -170,8 +171,8 @@ class Add(Op):
             return *grids, codes_of(clip, grids[-1])
 
         kernel, run = ("add", reals) if made.grid is None else ("qadd", integers)
-        return [Step(kernel, line.call.inputs, output, made, run, self.words(line.call), in_place=True,
-                load=load)]
+        return [Step(kernel, line.call.inputs, output, made, run, self.words(line.call), load,
+                     in_place=True)]
 
     def said(self, call: Any) -> list[str]:
         return clipped(self.of(call, "clip"))

@@ -25,7 +25,7 @@ from ..nonfinite import not_finite
 from ..op import Line, Op, Source, Step, clipped, windows
 from ..released import released
 from ..value import Value
-from .pointwise import check_grid, clamp, codes_of
+from .pointwise import check_grid, clamp, codes_of, on_grid
 
 TINY = np.finfo(np.float32).tiny
 
@@ -46,17 +46,14 @@ class _Product(Op):
         if bias is None:
             raise line.fail("integers need a bias, if only of zeros")
         check_sums(line, weight, bias, x.grid, line.grid)
-        if line.grid is None:
-            return line.made("float32", shape)
-        grid = line.grid
-        return line.made(np.dtype(grid.format.dtype).name, shape, grid)
+        return line.made("float32", shape) if line.grid is None else on_grid(line, shape)
 
     def rows(self, line: Line, name: str, made: Value, macs: int) -> list[Step]:
         """The product of the last dimension of `name` with the line's weight, and what comes after."""
         kernel, constants, clip = line.weight().kernel, line.call.constants, line["clip"]
         if on_integers(line.weight()):
             return sums(line, (name,), made, macs, "qgemm", lambda weight: weight.operand(),
-                        on_rows_of_integers)
+                        lambda w, out, x, **options: on_rows(qgemm, out, x, w, **options))
         skips = line.weight().skips
 
         def load(source: Source) -> tuple:
@@ -173,8 +170,7 @@ class Conv2d(_Product):
                 clamp(out, clip)
 
         return [Step(kernel.name, line.call.inputs, line.call.output, made, run,
-                self.moved(line) + said(line),
-                     floats(line, pack), macs)]
+                     self.moved(line) + said(line), floats(line, pack), macs)]
 
     def by_winograd(self, line: Line, made: Value, macs: int, how: dict) -> list[Step]:
         """Images with NaN or infinity, which would spread over their tiles, are convolved directly."""
@@ -232,8 +228,7 @@ def floats(line: Line, pack: Callable[[np.ndarray], Any]) -> Callable[[Source], 
 
 
 def sums(line: Line, inputs: tuple[str, ...], made: Value, macs: int, kernel: str,
-         pack: Callable[[Stored], Any],
-         run: Callable[..., object]) -> list[Step]:
+         pack: Callable[[Stored], Any], run: Callable[..., object]) -> list[Step]:
     """The steps of a product of integers: onto the grid of `made`, or by its int32 sums to reals."""
     (x,), output, names, clip = line.call.inputs, line.call.output, line.call.constants, line["clip"]
 
@@ -244,10 +239,10 @@ def sums(line: Line, inputs: tuple[str, ...], made: Value, macs: int, kernel: st
         if grid is not None:
             options |= {"scale": multiplier(line, weight, of_x, grid), "out_zero": grid.zero,
                         "out_dtype": grid.format.dtype}
-        return pack(weight), bias, options.get("scale"), options, codes_of(clip, grid)
+        return pack(weight), bias, options.get("scale"), options, codes_of(clip, grid)  # arrays are counted
 
     def onto(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-        operand, _, _, options, ends = held
+        operand, *_, options, ends = held
         run(operand, out, x, **options)
         if made.grid is not None:
             clamp(out, ends)
@@ -315,11 +310,6 @@ def on_rows(kernel: Any, out: np.ndarray, x: np.ndarray, weight: Any, **options:
     """A kernel of matrices on the last dimension of x: (…, K) → out (…, N)."""
     rows = prod(x.shape[:-1])
     kernel(x.reshape(rows, x.shape[-1]), weight, out=out.reshape(rows, out.shape[-1]), **options)
-
-
-def on_rows_of_integers(operand: Any, out: np.ndarray, x: np.ndarray, **options: Any) -> None:
-    """qgemm on the last dimension of x."""
-    on_rows(qgemm, out, x, operand, **options)
 
 
 def densely(out: np.ndarray, x: np.ndarray, weight: Stored) -> None:
