@@ -207,7 +207,8 @@ class _Run:
 
     def _followed(self, value: str, y: np.ndarray) -> tuple[float, float]:
         (low, high), momentum = self.simulation.ranges[value], self.simulation.momentum
-        return low + momentum * (float(y.min()) - low), high + momentum * (float(y.max()) - high)
+        lowest, highest = float(np.minimum.reduce(y, None)), float(np.maximum.reduce(y, None))
+        return low + momentum * (lowest - low), high + momentum * (highest - high)
 
     # What leads back to the model's parameters
 

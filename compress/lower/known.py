@@ -54,9 +54,8 @@ class Known:
         self.roots: dict[str, str] = {}
         for node in self.nodes():
             if self.needs.get(node.output) is Need.SAME and node.output in self.integer:
-                for name in node.inputs:
-                    if name not in self.static and name is not None:
-                        self.roots[self._root(name)] = self._root(self.result(node.output))
+                for name in self.reads(node):
+                    self.roots[self._root(name)] = self._root(self.result(node.output))
         self.roots = {value: self._root(value) for value in self.roots}
         self.classes = self._classes()
         self.biases: dict[str, list[tuple[str, str]]] = {}
@@ -70,6 +69,10 @@ class Known:
     def nodes(self) -> list[Node]:
         """The nodes that compute something of an input, in order."""
         return [node for node in self.graph.nodes if node.output not in self.static]
+
+    def reads(self, node: Node) -> list[str]:
+        """The values that a node reads and that some input goes into, in order."""
+        return [name for name in node.inputs if name is not None and name not in self.static]
 
     def row(self, node: Node) -> Any:
         """How a node is lowered: the row of its op, if that takes it."""
@@ -136,8 +139,7 @@ class Known:
         able: set[str] = set()
         for node in self.nodes():
             need = self.needs.get(node.output, Need.REALS)
-            inputs = [name for name in node.inputs if name is not None and name not in self.static]
-            if need is Need.INTEGERS or (need is not Need.REALS and set(inputs) <= able):
+            if need is Need.INTEGERS or (need is not Need.REALS and set(self.reads(node)) <= able):
                 able.add(self.result(node.output))
         able -= set(self.graph.outputs.values())
         makers = {self.result(node.output): node for node in self.nodes() if node.output not in self.clips}
@@ -149,8 +151,7 @@ class Known:
 
     def _made(self, node: Node, able: set[str]) -> bool:
         """Whether the node can make integers: it wants some, or all its inputs are."""
-        inputs = {name for name in node.inputs if name is not None and name not in self.static}
-        return self.needs[node.output] is Need.INTEGERS or inputs <= able
+        return self.needs[node.output] is Need.INTEGERS or set(self.reads(node)) <= able
 
     def _read(self, value: str, able: set[str]) -> bool:
         """Whether all that read a value take its integers, in one format: it never becomes real."""

@@ -163,8 +163,7 @@ class Lowering:
 
     def arguments(self, node: Node, layout: Layout | None = None) -> tuple[str, ...]:
         """The values that a node reads, on integers or reals as it computes, their axes in this order."""
-        return tuple(self.read(name, layout, self.on_integers(node)) for name in node.inputs
-                     if name is not None and name not in self.known.static)
+        return tuple(self.read(name, layout, self.on_integers(node)) for name in self.known.reads(node))
 
     def place(self, node: Node, name: str, layout: Layout, grid: bool = False) -> None:
         """Note where the result of a node lies; grid: whether its call chose the grid that it is on."""
