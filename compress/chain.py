@@ -31,6 +31,10 @@ class Chain(Parametrization):
         self.stages = tuple(stages)
         self.states = None if states is None else tuple(states)
         self.check()
+        self.activations: Format | None = self.stages[-1].activations  # what the layer reads once converted
+        # Stages that train Tensors of their own in the weight's place.
+        self._owning = [i for i, stage in enumerate(self.stages)
+                        if type(stage).trainables is not Transform.trainables]
 
     def check(self) -> None:
         """Raise where a stage is no transform, or where it would destroy an invariant of an earlier one."""
@@ -66,11 +70,6 @@ class Chain(Parametrization):
         """The optimizer step at which the last schedule has ended; 0 without one."""
         return max(stage.end for stage in self.stages)
 
-    @property
-    def activations(self) -> Format | None:
-        """The Format of the numbers that the layer reads once it is converted, as the last stage says."""
-        return self.stages[-1].activations
-
     def fit(self, w: np.ndarray, context: Context) -> None:
         """Fit every stage to the weight as the stages before it leave it."""
         if not np.isfinite(w).all():
@@ -98,11 +97,15 @@ class Chain(Parametrization):
         """What the optimizer trains: what the stages own, or if they own nothing the weight itself.
 
         Both where there is a schedule or a stage `waits`: one optimizer is right before and after that."""
+        if not self._owning and self.states is not None:
+            return [parameter]
         owned = [tensor for stage, state in self._fitted() for tensor in stage.trainables(state)]
         return [parameter, *owned] if not owned or self.end or self._waits() else owned
 
     def active(self, parameter: Any) -> list[Tensor]:
         """Those of `trainables` that the layer sees now."""
+        if not self._owning and self.states is not None:
+            return [parameter]
         owned = [tensor for stage, state in self._fitted() if not stage.waits(state)
                  for tensor in stage.trainables(state)]
         return [parameter, *owned] if not owned or self._waits() else owned
@@ -112,10 +115,12 @@ class Chain(Parametrization):
 
     def update(self, parameter: Any, step: int) -> None:
         """After an optimizer step: every stage moves on, in place."""
-        w = shared(parameter.data)  # a stage may set its array, even where the weight's is read-only
+        array = parameter.data
+        w = shared(array)  # a stage may set its array, even where the weight's is read-only
         for stage, state in self._fitted():
             stage.update(state, w, step)
-        parameter.computed(w.data)
+        if self._owning or w.data is not array:
+            parameter.computed(w.data)
 
     # What the state of the model calls -----------------------------------------------------------
 
@@ -146,7 +151,12 @@ class Chain(Parametrization):
             states.append(stage.following(state, w))
             if len(states) < len(self.stages):
                 w = stage.project(Tensor(w), states[-1]).data
-        return Chain(self.stages, states)
+        return self._with(states)
+
+    def _with(self, states: list[Any]) -> Chain:
+        chain = Chain.__new__(Chain)
+        vars(chain).update(vars(self), states=tuple(states))
+        return chain
 
     def ended(self, w: np.ndarray, context: Context) -> Chain:
         """The chain as it will be when its schedules have ended, if the weight stays what it is now."""
@@ -166,7 +176,7 @@ class Chain(Parametrization):
 
     def rescaled(self, factor: np.ndarray) -> Chain:
         """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""
-        return Chain(self.stages, [stage.rescaled(state, factor) for stage, state in self._fitted()])
+        return self._with([stage.rescaled(state, factor) for stage, state in self._fitted()])
 
     def encode(self, w: np.ndarray, least: np.ndarray | None = None) -> Stored:
         """The weight in the stored form of the last stage, after the stages before it.

@@ -48,8 +48,7 @@ def check_float32(w: np.ndarray, name: str, who: str) -> None:
 
 
 def check_layer(chain: Chain, w: np.ndarray, name: str) -> None:
-    """Raise where a weight can't be converted with this chain, whatever its layer's input: `chain` has ended.
-    """
+    """Raise where a weight can't be converted with this chain, which has ended, whatever its layer reads."""
     if chain.activations is not None:
         most = chain.activations.highest - chain.activations.lowest
         most = (2**31 - 1) // (most * chain.encode(w).format.highest)  # products that always sum to an int32

@@ -20,9 +20,7 @@ __all__ = ["Report", "WeightError", "report", "weight_errors"]
 
 @dataclass(frozen=True)
 class Report:
-    """Bytes of a Program. `items` maps each constant to its stored bytes by part; the rest of the file is
-    its header.
-    """
+    """Bytes of a Program. items: those of each constant, by part; the rest of the file is header."""
 
     name: str
     items: dict[str, dict[str, int]]
@@ -38,8 +36,7 @@ class Report:
     @property
     def layers(self) -> dict[str, dict[str, int]]:
         """Bytes by the module that a constant belongs to, and by part; what is in no module, and the header,
-        under "file". They sum to `on_disk`.
-        """
+        under "file". They sum to `on_disk`."""
         layers: dict[str, dict[str, int]] = {}
         for name, parts in self.items.items():
             layer = layers.setdefault(name.rpartition(".")[0] or "file", {})
@@ -50,27 +47,19 @@ class Report:
 
     def to_json(self) -> dict[str, object]:
         """All figures as plain values."""
-        return {
-            "name": self.name,
-            "items": self.items,
-            "header": self.header,
-            "on_disk": self.on_disk,
-            "in_memory": self.in_memory,
-            "macs": self.macs,
-        }
+        return {"name": self.name, "items": self.items, "header": self.header, "on_disk": self.on_disk,
+                "in_memory": self.in_memory, "macs": self.macs}
 
     def __str__(self) -> str:
         parts = ["payload", "indices", "tables"]
         width = max([len("header"), *map(len, self.items)])
-        head = f"{'bytes':<{width}}" + "".join(f"{part:>12}" for part in [*parts, "sum"])
-        lines = [head]
+        lines = [f"{'bytes':<{width}}" + "".join(f"{part:>12}" for part in [*parts, "sum"])]
         for name, sizes in self.items.items():
             cells = [sizes.get(part, 0) for part in parts]
             lines.append(f"{name:<{width}}" + "".join(f"{cell:>12,}" for cell in [*cells, sum(cells)]))
-        lines.append(f"{'header':<{width}}" + f"{self.header:>48,}")
-        lines.append(f"{'file':<{width}}" + f"{self.on_disk:>48,}")
-        lines.append(f"in memory {self.in_memory:,} bytes; {self.macs:,} multiply-adds an example")
-        return "\n".join(lines)
+        return "\n".join([*lines, f"{'header':<{width}}{self.header:>48,}",
+                          f"{'file':<{width}}{self.on_disk:>48,}",
+                          f"in memory {self.in_memory:,} bytes; {self.macs:,} multiply-adds an example"])
 
 
 def report(program: Program) -> Report:
@@ -80,12 +69,8 @@ def report(program: Program) -> Report:
     """
     if not isinstance(program, Program):
         raise TypeError(f"report: wants a Program (from compress.convert); got {type(program).__name__}")
-    items = {}
-    for name, constant in program.constants.items():
-        if isinstance(constant, Stored):
-            items[name] = constant.itemised()
-        else:
-            items[name] = {"tables": constant.nbytes}
+    items = {name: one.itemised() if isinstance(one, Stored) else {"tables": one.nbytes}
+             for name, one in program.constants.items()}
     return Report(program.name, items, len(to_bytes(program)), program.nbytes, program.macs)
 
 
@@ -126,6 +111,5 @@ def weight_errors(model: nn.Module, program: Program | None = None) -> WeightErr
         measured += float(np.sum((w.astype(np.float64) - chain.encode(w).decode()) ** 2))
     if not norm:
         return WeightError(0.0, 0.0)
-    return WeightError(
-        None if math.isnan(certified) else math.sqrt(certified / norm), math.sqrt(measured / norm)
-    )
+    return WeightError(None if math.isnan(certified) else math.sqrt(certified / norm),
+                       math.sqrt(measured / norm))

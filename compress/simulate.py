@@ -23,7 +23,7 @@ from nn.graph import Graph, Node
 from nn.parametrize import ModuleParametrization
 from nn.rules import RULES, Rule
 from nn.sizes import at
-from nn.tensor import Tensor, apply
+from nn.tensor import Tensor, apply, shared
 
 from .formats.straight_through import STRAIGHT_THROUGH
 from .lower.lowering import Lowered, lowered
@@ -157,8 +157,7 @@ class Simulation(ModuleParametrization):
 
 
 class _Run:
-    """One forward of a simulated network: its Program with the numbers of now, and the Tensors at its values.
-    """
+    """One forward of a simulated network: its Program with the numbers of now, and Tensors at its values."""
 
     def __init__(self, simulation: Simulation, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
         self.simulation, self.training = simulation, model.training
@@ -192,28 +191,24 @@ class _Run:
             y = apply(RULES[node.op], *inputs, **(at(node.attrs, self.dims) if moves else node.attrs))
             if self.training and node.output in self.low.integers and y.size:
                 ranges[node.output] = self._followed(node.output, y.data)
-            real[node.output] = self._real(node.output, y)
             if integers and self.known.needs[node.output] is Need.SAME and RULES[node.op].exact:
                 grid[node.output] = y  # moved or chosen among integers, it stands for integers
+            place = self.low.reals.get(node.output)  # (none for a layer before its ReLU)
+            if place is not None and y.dtype == np.float32:  # the reals that the Program has for it
+                y = apply(STRAIGHT_THROUGH, y, shared(place.logical(self.made[place.name])))
+            real[node.output] = y
         self.simulation.ranges = ranges
         return {name: real[value] for name, value in self.known.graph.outputs.items()}
 
-    def _real(self, value: str, y: Tensor) -> Tensor:
-        """y with the reals that the Program has for it, if it has any (it has none for a layer before its
-        ReLU)."""
-        place = self.low.reals.get(value)
-        if place is None or y.dtype != np.float32:
-            return y
-        return apply(STRAIGHT_THROUGH, y, Tensor(place.logical(self.made[place.name])))
-
     def _on_grid(self, value: str, y: Tensor) -> Tensor:
         """y with what the Program's integers for it stand for; where they were clipped the gradient ends."""
-        place, grid = self.low.integers[value], self.numbers.grid(value)
+        place, grid = self.low.integers[value], self.numbers.grids[value]
         return grid.straight_through(y, place.logical(grid.dequantize(self.made[place.name])))
 
     def _followed(self, value: str, y: np.ndarray) -> tuple[float, float]:
         (low, high), momentum = self.simulation.ranges[value], self.simulation.momentum
-        return low + momentum * (float(y.min()) - low), high + momentum * (float(y.max()) - high)
+        lowest, highest = float(np.minimum.reduce(y, None)), float(np.maximum.reduce(y, None))
+        return low + momentum * (lowest - low), high + momentum * (highest - high)
 
     # What leads back to the model's parameters
 
@@ -242,7 +237,7 @@ class _Run:
         chain = w.parametrization
         if chain is not None:  # the last stage's own rounding is what the Program does
             w = chain.before_last(w) if chain.activations is not None else chain.project(w)
-        target = Tensor(self.numbers.stored(layer.weight).decode())
+        target = shared(self.numbers.stored(layer.weight).decode())
         if layer.norm is None:
             w = apply(STRAIGHT_THROUGH, w, target)
         else:
@@ -256,7 +251,7 @@ class _Run:
         _, gamma, beta, _, _ = layer.norm.inputs
         own = self.parameters.get  # of None it is None
         return apply(FOLDED_BIAS, own(layer.own), own(gamma), own(beta),
-                     Tensor(self.numbers.constants[layer.bias]), **self._statistics(layer))
+                     shared(self.numbers.constants[layer.bias]), **self._statistics(layer))
 
     def _statistics(self, layer: Any) -> dict[str, np.ndarray]:
         _, _, _, mean, variance = layer.norm.inputs

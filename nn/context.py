@@ -11,7 +11,6 @@ import inspect
 import threading
 import types
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -84,8 +83,10 @@ class Brief:
             self._lock = threading.RLock()
 
     def __exit__(self, *error: object) -> None:
-        with suppress(RuntimeError):    # of a lock that is another's: somebody took a new one meanwhile
+        try:
             self._lock.release()
+        except RuntimeError:    # of a lock that is another's: somebody took a new one meanwhile
+            pass
 
 
 class within:

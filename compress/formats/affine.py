@@ -23,7 +23,8 @@ class Affine(Format):
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """clamp(round_half_even(x / scale) + zero, lowest…highest)."""
-        return np.clip(np.rint(x / scale) + np.float32(zero), self.lowest, self.highest).astype(self.dtype)
+        codes = np.rint(x / scale) + np.float32(zero)
+        return np.minimum(np.maximum(codes, self.lowest), self.highest).astype(self.dtype)
 
     def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """scale · (code − zero)."""
@@ -39,9 +40,10 @@ class Symmetric(Affine):
 
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
         """max|w| / highest."""
-        largest = np.abs(groups).max(axis=1, initial=0).astype(np.float32)
-        scales = np.maximum(largest / np.float32(self.highest), SMALLEST)
-        return np.where(largest > 0, scales, 1).astype(np.float32)
+        largest = np.maximum.reduce(np.abs(groups), axis=1, initial=0).astype(np.float32)
+        scales = np.maximum(largest / np.float32(self.highest), np.float32(SMALLEST))
+        scales[~(largest > 0)] = 1
+        return scales
 
     def error(self, scales: np.ndarray) -> np.ndarray:
         """Half a step, and two float32 roundings of at most `highest` steps."""
@@ -63,7 +65,7 @@ class Asymmetric(Affine):
         scale = float(np.float32((high - low) / self.highest))
         if scale < SMALLEST:  # nothing but zeros was seen
             return Grid(self, 1.0, 0)
-        return Grid(self, scale, int(np.clip(np.rint(-low / scale), 0, self.highest)))
+        return Grid(self, scale, min(max(round(-low / scale), 0), self.highest))
 
 
 UINT8 = Asymmetric("uint8", bits=8)

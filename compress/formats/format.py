@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nn.arguments import is_int
-from nn.tensor import Tensor, apply
+from nn.tensor import Tensor, apply, shared
 
 from ..stored import as_matrix, complete, from_matrix, per_channel
 from .bits import check_bits, pack_bits, unpack_bits
@@ -183,4 +183,4 @@ class Grid:
     def straight_through(self, y: Tensor, target: np.ndarray) -> Tensor:
         """`target`, with the gradient of y, which ends where y is beyond the reals of the outermost codes."""
         low, high = (self.scale * (code - self.zero) for code in (self.format.lowest, self.format.highest))
-        return apply(CLIPPED_STRAIGHT_THROUGH, y, Tensor(target), low=low, high=high)
+        return apply(CLIPPED_STRAIGHT_THROUGH, y, shared(target), low=low, high=high)

@@ -33,7 +33,7 @@ class QuantizedWeight(Stored, abstract=True):
 
     def codes(self) -> np.ndarray:
         """The codes as the matrix (out, in) that multiplies."""
-        return self.format.unpack(self.held["values"], self.count()).reshape(self.shape[0], -1)
+        return self.format.unpack(self.held["values"], prod(self.shape)).reshape(self.shape[0], -1)
 
     def decode(self) -> np.ndarray:
         return self.format.to_reals(from_matrix(self.codes(), self.shape), self.held["scale"])
@@ -112,6 +112,6 @@ def define(format: Any) -> type[QuantizedWeight]:
 
 def smallest_form(codes: np.ndarray, scales: np.ndarray, format: Any) -> QuantizedWeight:
     """The form of these codes with the fewer bytes on disk."""
-    whole, left = (-(-count * format.bits // 8) for count in (codes.size, np.count_nonzero(codes)))
-    masked = bool(-(-codes.size // 8) + left < whole)
+    size, bits = codes.size, format.bits
+    masked = bool(-(-size // 8) - (-np.count_nonzero(codes) * bits // 8) < -(-size * bits // 8))
     return STORED[f"{format.name}{'-masked' * masked}"](codes, scales)

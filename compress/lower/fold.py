@@ -86,8 +86,7 @@ class Folding:
 
     @staticmethod
     def _made(graph: Graph, name: str) -> str:
-        """The value that this one is but for axes of length 1: an image one pixel high becomes a signal
-        again."""
+        """The value that this one is but for axes of length 1 (an image one pixel high becomes a signal)."""
         node = graph.producer(name)
         if node is None or node.op != "reshape" or graph.value(node.inputs[0]).shape[:2] != node.shape[:2]:
             return name
@@ -100,16 +99,11 @@ class Folding:
         names = {output, layer.weight, layer.own} - {None}
         return all(len(graph.users(name)) == 1 for name in names) and output not in graph.outputs.values()
 
+    @np.errstate(over="ignore")  # convert finds infinities
     def numbers(self, constants: Mapping[str, np.ndarray], chains: Mapping[str, Any]
                 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The constants of the folded graph, and the chains of its weights, from those of the network."""
         folded, chains = dict(constants), dict(chains)
-        with np.errstate(over="ignore"):  # convert finds infinities
-            self._fold(constants, folded, chains)
-        return folded, chains
-
-    def _fold(self, constants: Mapping[str, np.ndarray], folded: dict[str, np.ndarray], chains: dict[str, Any]
-              ) -> None:
         for layer in self.layers.values():
             b: Any = None if layer.own is None else constants[layer.own]
             if layer.norm is not None:
@@ -120,6 +114,7 @@ class Folding:
                 if layer.weight in chains:
                     chains[layer.weight] = chains[layer.weight].rescaled(factor)
             folded[layer.bias] = np.zeros(len(constants[layer.weight]), np.float32) if b is None else b
+        return folded, chains
 
 
 def _reshaped(graph: Graph, node: Node) -> Node:

@@ -43,7 +43,7 @@ class Known:
         self.after: dict[str, str] = {}
         self.clips: dict[str, tuple[float | None, float | None]] = {}
         for node in self.nodes():
-            if self.row(node).fuses(node, self):
+            if self.row(node).fuses:
                 self._fuse(node)
         self.needs = {node.output: self.row(node).formats(node, self) for node in self.nodes()
                       if node.output not in self.clips}
@@ -54,9 +54,8 @@ class Known:
         self.roots: dict[str, str] = {}
         for node in self.nodes():
             if self.needs.get(node.output) is Need.SAME and node.output in self.integer:
-                for name in node.inputs:
-                    if name not in self.static and name is not None:
-                        self.roots[self._root(name)] = self._root(self.result(node.output))
+                for name in self.reads(node):
+                    self.roots[self._root(name)] = self._root(self.result(node.output))
         self.roots = {value: self._root(value) for value in self.roots}
         self.classes = self._classes()
         self.biases: dict[str, list[tuple[str, str]]] = {}
@@ -71,13 +70,17 @@ class Known:
         """The nodes that compute something of an input, in order."""
         return [node for node in self.graph.nodes if node.output not in self.static]
 
+    def reads(self, node: Node) -> list[str]:
+        """The values that a node reads and that some input goes into, in order."""
+        return [name for name in node.inputs if name is not None and name not in self.static]
+
     def row(self, node: Node) -> Any:
-        """How a node is lowered."""
-        return TABLE.get(node.op, self.fallback)
+        """How a node is lowered: the row of its op, if that takes it."""
+        row = TABLE.get(node.op, self.fallback)
+        return row if row.takes(node, self) else self.fallback
 
     def result(self, output: str) -> str:
-        """The value that the calls of a node leave: its output, or that of the clip which they compute too.
-        """
+        """The value that the calls of a node leave: its output, or that of the clip that they compute."""
         return self.after.get(output, output)
 
     def rank(self, value: str) -> int:
@@ -119,8 +122,7 @@ class Known:
     # Which values are integers
 
     def _formats(self) -> dict[str, Format]:
-        """The format in which the integers of a value are wanted: by a layer that reads it, or what is made
-        of it."""
+        """The format that a layer wants of the integers of a value that it reads, or that is made of it."""
         formats: dict[str, Format] = {}
         for node in reversed(self.nodes()):
             need, result = self.needs.get(node.output, Need.REALS), self.result(node.output)
@@ -137,8 +139,7 @@ class Known:
         able: set[str] = set()
         for node in self.nodes():
             need = self.needs.get(node.output, Need.REALS)
-            inputs = [name for name in node.inputs if name is not None and name not in self.static]
-            if need is Need.INTEGERS or (need is not Need.REALS and set(inputs) <= able):
+            if need is Need.INTEGERS or (need is not Need.REALS and set(self.reads(node)) <= able):
                 able.add(self.result(node.output))
         able -= set(self.graph.outputs.values())
         makers = {self.result(node.output): node for node in self.nodes() if node.output not in self.clips}
@@ -150,12 +151,10 @@ class Known:
 
     def _made(self, node: Node, able: set[str]) -> bool:
         """Whether the node can make integers: it wants some, or all its inputs are."""
-        inputs = {name for name in node.inputs if name is not None and name not in self.static}
-        return self.needs[node.output] is Need.INTEGERS or inputs <= able
+        return self.needs[node.output] is Need.INTEGERS or set(self.reads(node)) <= able
 
     def _read(self, value: str, able: set[str]) -> bool:
-        """Whether all that read a value take its integers, in one format: then it never becomes real again.
-        """
+        """Whether all that read a value take its integers, in one format: it never becomes real."""
         readers = [node for node in self.graph.users(value) if node.output not in self.clips]
         return bool(readers) and all(
             self.formats[value] == self.activations(node) if self.needs[node.output] is Need.INTEGERS else
@@ -174,8 +173,7 @@ class Known:
         return value
 
     def _classes(self) -> dict[str, tuple[Format, list[str]]]:
-        """For the root of every value that is read on a grid: its format, and the values whose ranges it
-        takes."""
+        """For the root of every value read on a grid: its format, and the values whose ranges it takes."""
         classes: dict[str, tuple[Format, list[str]]] = {}
         for node in self.nodes():
             value, need = self.result(node.output), self.needs.get(node.output)
@@ -186,11 +184,11 @@ class Known:
         return classes
 
     def grids(self, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Grid]:
-        """The grid of each root. Raises ValueError for a value whose range is not finite."""
+        """The grid of each value that has one. Raises ValueError for a value whose range is not finite."""
         found = {}
         for root, (form, values) in self.classes.items():
             low, high = ranges[values[0]]
             for value in values[1:]:
                 low, high = min(low, ranges[value][0]), max(high, ranges[value][1])
             found[root] = form.fit(low, high)
-        return found
+        return found | {value: found[root] for value, root in self.roots.items() if root in found}

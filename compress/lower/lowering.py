@@ -76,7 +76,7 @@ class Lowered:
     def made(self, numbers: Numbers) -> tuple[dict[str, Constant], dict[str, Any]]:
         """The constants and the grids of its Program, by name."""
         return ({name: make(numbers) for name, make in self.makers.items()},
-                {name: numbers.grid(value) for name, value in self.grids.items()})
+                {name: numbers.grids[value] for name, value in self.grids.items()})
 
 
 def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = False) -> Lowered:
@@ -163,10 +163,8 @@ class Lowering:
         return node.output in self.known.integer
 
     def arguments(self, node: Node, layout: Layout | None = None) -> tuple[str, ...]:
-        """The values that a node reads, each as it computes: on integers or reals, with its axes in this
-        order."""
-        return tuple(self.read(name, layout, self.on_integers(node)) for name in node.inputs
-                     if name is not None and name not in self.known.static)
+        """The values that a node reads, on integers or reals as it computes, their axes in this order."""
+        return tuple(self.read(name, layout, self.on_integers(node)) for name in self.known.reads(node))
 
     def place(self, node: Node, name: str, layout: Layout, grid: bool = False) -> None:
         """Note where the result of a node lies; grid: whether its call chose the grid that it is on."""
@@ -199,8 +197,7 @@ class Lowering:
         return output
 
     def constant(self, name: str, make: Maker) -> str:
-        """The name of a constant that `make` takes from the Numbers; a second wish for a name is for the
-        same."""
+        """The name of a constant that `make` takes from the Numbers; a name stands for one constant."""
         self.done.makers.setdefault(name, make)
         return name
 

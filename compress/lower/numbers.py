@@ -47,8 +47,7 @@ class Numbers:
         return None
 
     def value(self, name: str) -> np.ndarray:
-        """A value that no input goes into: a constant, seen through its chain, or what is computed from some.
-        """
+        """A value that no input goes into: a constant seen through its chain, or computed from some."""
         if name not in self._values:
             node = self.known.graph.producer(name)
             if node is not None:
@@ -62,12 +61,8 @@ class Numbers:
 
     @cached_property
     def grids(self) -> dict[str, Any]:
-        """What integers stand for, by the root of their values."""
+        """What the integers of each value stand for."""
         return self.known.grids(self.ranges)
-
-    def grid(self, value: str) -> Any:
-        """What the integers of a value stand for."""
-        return self.grids[self.known.roots.get(value, value)]
 
     def stored(self, weight: str) -> Stored:
         """A weight in its stored form, one for all layers that read it."""
@@ -87,7 +82,7 @@ class Numbers:
 
     def integer_bias(self, weight: str, bias: str, x: str) -> np.ndarray:
         """A bias in units of x_scale · w_scale, int32."""
-        step = self.stored(weight).scale.astype(np.float64) * self.grid(x).scale
+        step = self.stored(weight).scale.astype(np.float64) * self.grids[x].scale
         return np.rint(self.constants[bias] / step).astype(np.int32)
 
     def calibration(self) -> Graph:

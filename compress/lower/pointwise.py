@@ -1,5 +1,4 @@
-"""Operations on every number by itself that have kernels: ReLU and other clips, sums, batch norms of their
-own."""
+"""Operations on every number by itself that have kernels: clips (ReLU), sums, batch norms not folded."""
 
 from __future__ import annotations
 
@@ -14,20 +13,14 @@ from .table import Lowers, Need, lowers
 
 @lowers("relu", "clamp")
 class Clip(Lowers):
-    """A clip whose ends are numbers, where no layer computes it already; on integers, by the codes of its
-    ends."""
+    """A float32 clip between numbers that no layer computes; on integers, by the codes of its ends."""
 
-    def formats(self, node: Any, known: Any) -> Need:
-        return Need.SAME if self.takes(node, known) else Need.REALS
+    need = Need.SAME
 
     def takes(self, node: Any, known: Any) -> bool:
-        """Whether it is float32, and its ends are numbers."""
         return node.dtype == np.float32 and known.ends(node) is not None
 
     def emit(self, node: Any, lower: Any) -> None:
-        if not self.takes(node, lower.known):
-            lower.known.fallback.emit(node, lower)
-            return
         ends, integers = lower.known.ends(node), lower.on_integers(node)
         layout = lower.layout(node.inputs[0], integers)
         attributes = {} if ends == (0.0, None) else {"clip": ends}
@@ -36,24 +29,16 @@ class Clip(Lowers):
 
 @lowers("add")
 class Add(Lowers):
-    """A residual connection: two values of one shape; on integers, two grids to a third."""
+    """A residual connection: two float32 values of one shape; on integers, two grids to a third."""
 
-    def fuses(self, node: Any, known: Any) -> bool:
-        return self.takes(node, known)
-
-    def formats(self, node: Any, known: Any) -> Need:
-        return Need.OWN if self.takes(node, known) else Need.REALS
+    fuses, need = True, Need.OWN
 
     def takes(self, node: Any, known: Any) -> bool:
-        """Whether two float32 values of one shape are added."""
         values = [known.graph.value(name) for name in node.inputs]
         return (node.dtype == np.float32 and not known.static & set(node.inputs)
                 and all((value.shape, value.dtype) == (node.shape, node.dtype) for value in values))
 
     def emit(self, node: Any, lower: Any) -> None:
-        if not self.takes(node, lower.known):
-            lower.known.fallback.emit(node, lower)
-            return
         layout = lower.layout(node.inputs[0], lower.on_integers(node))
         lower.write("add", node, lower.arguments(node, layout), layout, grid=True, **lower.clip(node))
 
@@ -62,16 +47,16 @@ class Add(Lowers):
 class BatchNorm(Lowers):
     """A batch norm that no layer took in: a factor and a shift for each channel."""
 
-    def emit(self, node: Any, lower: Any) -> None:
+    def takes(self, node: Any, known: Any) -> bool:
         x, *statistics = node.inputs
-        constant = set(statistics) - {None} <= lower.known.static
-        if node.dtype != np.float32 or x in lower.known.static or not constant:
-            lower.known.fallback.emit(node, lower)
-            return
+        constant = set(statistics) - {None} <= known.static
+        return node.dtype == np.float32 and x not in known.static and constant
+
+    def emit(self, node: Any, lower: Any) -> None:
         layout = last(1, len(node.shape))
         constants = {role: lower.constant(f"{node.output}.{role}", make(node, part))
                      for part, role in enumerate(("scale", "shift"))}
-        lower.write("scale", node, [lower.read(x, layout)], layout, constants)
+        lower.write("scale", node, [lower.read(node.inputs[0], layout)], layout, constants)
 
 
 def make(node: Any, part: int) -> Any:

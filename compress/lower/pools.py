@@ -1,5 +1,4 @@
-"""Pools: the largest or the mean of each window, of reals or of integers as they are; a mean of whole images
-is one."""
+"""Pools: the largest or the mean of each window, or of whole images; of reals, or of integers as they are."""
 
 from __future__ import annotations
 
@@ -13,13 +12,12 @@ from .table import Lowers, Need, lowers, pair, still
 class Pool(Lowers):
     """A window that moves over an image."""
 
-    def formats(self, node: Any, known: Any) -> Need:
-        return Need.SAME if still(node, known) else Need.REALS
+    need = Need.SAME
+
+    def takes(self, node: Any, known: Any) -> bool:
+        return still(node, known)
 
     def emit(self, node: Any, lower: Any) -> None:
-        if not still(node, lower.known):
-            lower.known.fallback.emit(node, lower)
-            return
         kernel, stride, padding = (None if node.attrs[name] is None else pair(node.attrs[name])
                                    for name in ("kernel_size", "stride", "padding"))
         attributes: dict[str, Any] = {"kernel": kernel}
@@ -32,21 +30,16 @@ class Pool(Lowers):
 
 @lowers("mean")
 class Mean(Lowers):
-    """The mean of whole images, a global average pool; any other mean is its rule's."""
+    """The mean over the last two axes of (N, C, H, W), a global average pool; others are left to the rule."""
 
-    def formats(self, node: Any, known: Any) -> Need:
-        return Need.SAME if self.whole_images(node, known) else Need.REALS
+    need = Need.SAME
 
-    def whole_images(self, node: Any, known: Any) -> bool:
-        """Whether the mean is that of the two axes of images (N, C, H, W)."""
+    def takes(self, node: Any, known: Any) -> bool:
         shape, dim = known.graph.value(node.inputs[0]).shape, node.attrs["dim"]
         both = isinstance(dim, tuple) and len(shape) == 4 and {d % 4 for d in dim} == {2, 3}
         return both and still(node, known)
 
     def emit(self, node: Any, lower: Any) -> None:
-        if not self.whole_images(node, lower.known):
-            lower.known.fallback.emit(node, lower)
-            return
         n, c, height, width = lower.shape(node.inputs[0])
         images = lower.arguments(node, CHANNELS_LAST)
         if node.attrs["keepdim"]:

@@ -1,5 +1,4 @@
-"""Layers: linear and conv2d with a weight that is a constant, multiplied in the form that its chain stores it
-in."""
+"""Layers: linear and conv2d whose weight is a constant, multiplied in the form in which it is stored."""
 
 from __future__ import annotations
 
@@ -12,18 +11,16 @@ from .table import Lowers, Need, lowers, pair, still
 
 
 class _Product(Lowers):
-    def fuses(self, node: Any, known: Any) -> bool:
-        return node.output in known.folding.layers and self.takes(node, known)
+    fuses = True
+
+    def takes(self, node: Any, known: Any) -> bool:
+        return node.output in known.folding.layers and node.dtype == np.float32
 
     def formats(self, node: Any, known: Any) -> Need:
-        integers = known.activations(node) is not None and self.takes(node, known)
-        return Need.INTEGERS if integers else Need.REALS
+        return Need.REALS if known.activations(node) is None else Need.INTEGERS
 
     def emit(self, node: Any, lower: Any) -> None:
-        layer = lower.known.folding.layers.get(node.output)
-        if not self.fuses(node, lower.known):
-            lower.known.fallback.emit(node, lower)
-            return
+        layer = lower.known.folding.layers[node.output]
         constants = {"weight": lower.constant(layer.weight, lambda numbers: numbers.stored(layer.weight))}
         if lower.on_integers(node):
             x = node.inputs[0]
@@ -34,10 +31,6 @@ class _Product(Lowers):
         elif layer.own is not None or layer.norm is not None:
             constants["bias"] = lower.constant(layer.bias, lambda numbers: numbers.constants[layer.bias])
         self.product(node, lower, constants)
-
-    def takes(self, node: Any, known: Any) -> bool:
-        """Whether a kernel multiplies what comes: float32."""
-        return node.dtype == np.float32
 
 
 @lowers("linear")
@@ -69,4 +62,4 @@ class Conv2d(_Product):
         lower.write("conv2d", node, [x], CHANNELS_LAST, constants, grid=True, **attributes)
 
     def takes(self, node: Any, known: Any) -> bool:
-        return still(node, known)
+        return super().takes(node, known) and still(node, known)

@@ -52,8 +52,7 @@ class Rules(Lowers):
             numbers.value(name).reshape(missing + numbers.value(name).shape).transpose(layout)))
 
     def _elementwise(self, node: Any, lower: Any) -> tuple[Layout, dict[int, Layout]] | None:
-        """The order in which an operation on every number by itself finds and leaves them; None for any
-        other."""
+        """The order of axes that an operation on every number by itself keeps; None for any other."""
         if node.op not in AXES:
             return None
         rank, shapes = len(node.shape), [None if name is None else lower.shape(name) for name in node.inputs]

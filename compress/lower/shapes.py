@@ -1,5 +1,4 @@
-"""Operations that move numbers: reals, or integers as they are. A permute moves nothing until somebody wants
-it."""
+"""Operations that move numbers, reals or integers. A permute moves nothing until somebody wants it."""
 
 from __future__ import annotations
 
@@ -16,8 +15,7 @@ from .table import Lowers, Need, lowers
 class Permute(Lowers):
     """The axes in another order: the value lies where it lay."""
 
-    def formats(self, node: Any, known: Any) -> Need:
-        return Need.SAME
+    need = Need.SAME
 
     def emit(self, node: Any, lower: Any) -> None:
         (x,), rank = node.inputs, len(node.shape)
@@ -29,11 +27,9 @@ class Permute(Lowers):
 
 @lowers("reshape")
 class Reshape(Lowers):
-    """Another shape. Where only axes of length 1 come or go, the others stay in the order in which they lie.
-    """
+    """Another shape. Where only axes of length 1 come or go, the others stay as they lie."""
 
-    def formats(self, node: Any, known: Any) -> Need:
-        return Need.SAME
+    need = Need.SAME
 
     def emit(self, node: Any, lower: Any) -> None:
         (x,), integers = node.inputs, lower.on_integers(node)
@@ -52,8 +48,7 @@ class Reshape(Lowers):
                     **({} if lies else {"axes": axes}))
 
     def kept(self, before: tuple, after: tuple, layout: tuple) -> tuple | None:
-        """The order in which the new axes lie if nothing moves; None where axes become one, or one becomes
-        several."""
+        """How the new axes lie if nothing moves; None where axes become one, or one becomes several."""
         becomes = {}
         for old, new in factors(before, after):
             old, new = [i for i in old if before[i] != 1], [i for i in new if after[i] != 1]
@@ -69,13 +64,11 @@ class Reshape(Lowers):
 
 @lowers("cat")
 class Cat(Lowers):
-    """Values end to end; on integers all are on one grid."""
+    """Values end to end, whose length along the axis does not move; on integers all are on one grid."""
 
-    def formats(self, node: Any, known: Any) -> Need:
-        return Need.SAME if self.takes(node, known) else Need.REALS
+    need = Need.SAME
 
     def takes(self, node: Any, known: Any) -> bool:
-        """Whether all are values, and the length along the axis does not move."""
         axis = node.attrs["dim"] % len(node.shape)
         shapes = [known.graph.value(name).shape for name in node.inputs]
         moves = any(isinstance(shape[axis], Size) for shape in shapes)
@@ -83,9 +76,6 @@ class Cat(Lowers):
                 and len({known.graph.value(name).dtype for name in node.inputs}) == 1)
 
     def emit(self, node: Any, lower: Any) -> None:
-        if not self.takes(node, lower.known):
-            lower.known.fallback.emit(node, lower)
-            return
         layout = lower.layout(node.inputs[0], lower.on_integers(node))
         axis = layout.index(node.attrs["dim"] % len(layout))
         lower.write("cat", node, lower.arguments(node, layout), layout, axis=axis)

@@ -1,16 +1,17 @@
-"""The table of how each operation is lowered: two functions an op.
+"""The table of how each operation is lowered: a row an op.
 
+    takes(node, known)    whether the row lowers this node
     formats(node, known)  what it does with integers (Need): asked for all nodes, before any call is there
     emit(node, lower)     the calls that compute it, told to a Lowering
 
-An operation that has no row runs its rule on NumPy (rules.py).
+A node that no row takes runs its rule on NumPy (rules.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,15 +28,19 @@ class Need(Enum):
 
 
 class Lowers:
-    """A row of the table."""
+    """A row of the table. fuses: whether its calls compute a ReLU or another clip as well, where that alone
+    reads the result. need: what its nodes do with integers."""
+
+    fuses: ClassVar[bool] = False
+    need: ClassVar[Need] = Need.REALS
+
+    def takes(self, node: Any, known: Any) -> bool:
+        """Whether it lowers this node; `known` tells what is known of the network (Known)."""
+        return True
 
     def formats(self, node: Any, known: Any) -> Need:
-        """What the node does with integers; `known` tells what is known of the network (Known)."""
-        return Need.REALS
-
-    def fuses(self, node: Any, known: Any) -> bool:
-        """Whether its calls compute a ReLU or another clip as well, where that alone reads the result."""
-        return False
+        """What the node does with integers, where that depends on more than its op."""
+        return self.need
 
     def emit(self, node: Any, lower: Any) -> None:
         """Tell `lower`, a Lowering, the calls that compute the node."""

@@ -56,8 +56,7 @@ def fits(w: np.ndarray) -> bool:
 
 
 def moved(w: np.ndarray) -> np.ndarray:
-    """How far Winograd's filters may move each weight: 2⁻²⁴·Σ|g|, or 2⁻¹⁴⁸ (see the kernel's
-    `exactly_transformed`)."""
+    """How far Winograd's filters may move a weight: 2⁻²⁴·Σ|g|, or 2⁻¹⁴⁸ (see `exactly_transformed`)."""
     total = np.abs(w, dtype=np.float64).sum(axis=(2, 3), keepdims=True)
     return np.broadcast_to(2.0**-24 * (1 + 2.0**-20) * total + 2.0**-148, w.shape)
 

@@ -46,7 +46,7 @@ class Bound:
         self._idle: list[tuple[dict[str, int], list[tuple]]] = []  # lengths, and plans that no run uses
 
     def _load(self, constants: Mapping[str, Any], grids: Mapping[str, Any]) -> None:
-        source = Source(constants, grids, self.chosen)
+        source = Source(constants, {value: grid and grids[grid] for value, grid in self.chosen.items()})
         with np.errstate(over="ignore"):  # what leaves float32 is refused
             self.held = {step.output: step.load(source) for step in self.steps}
 
@@ -84,7 +84,7 @@ class Bound:
         for step, shape in zip(self.steps, self._shapes(dims), strict=True):
             values[step.output] = out = np.empty(shape, step.made.dtype)
             more = {"dims": dims} if step.sized else {}
-            step.run(self.held[step.output], out, *[values[name] for name in step.inputs], **more)
+            step.run(self.held[step.output], out, *map(values.__getitem__, step.inputs), **more)
         return values
 
     def seconds(self, *arrays: np.ndarray, clock: Callable[[], float] = time.perf_counter) -> list[float]:

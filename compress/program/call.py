@@ -60,8 +60,7 @@ class Call:
 
 
 def call_from_json(said: Any) -> Call:
-    """The inverse of `to_json`, trusting nothing. Whether the op has such attributes is checked by the
-    Program."""
+    """The inverse of `to_json`, trusting nothing. The Program checks whether the op has such attributes."""
     wanted = {"op": str, "inputs": list, "output": str, "constants": dict, "attributes": dict}
     if not isinstance(said, dict) or not {"op", "inputs", "output"} <= said.keys() <= wanted.keys():
         raise ProgramError(f"not a call that this version knows: {str(said)[:80]!r}")

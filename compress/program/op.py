@@ -28,29 +28,20 @@ Pair = tuple[int, int]
 
 
 class Source(NamedTuple):
-    """Where a step takes its numbers from: constants by name, grids by name, and for each value that is on a
-    grid the name of that.
-    """
+    """Where a step has its numbers: constants by name, and the grid of each value that has one."""
 
     constants: Mapping[str, Any]
     grids: Mapping[str, Any]
-    chosen: Mapping[str, str]
-
-    def grid(self, value: str) -> Any:
-        """What the integers of a value stand for; None for reals."""
-        name = self.chosen.get(value)
-        return None if name is None else self.grids[name]
 
 
 @dataclass(frozen=True)
 class Step:
     """What one kernel does in a Program that is bound: all of it but the numbers.
 
-    load(source) makes what it keeps in memory (operands, biases, multipliers); run(held, out,
-                                                            *inputs) computes
-    with that into the array `out`, and where `sized` is told the named lengths too, as dims=. made: the value
-    that it writes. in_place: whether it may write where its first input lies. macs: multiply-adds for one
-    example.
+    load(source) makes what it keeps in memory (operands, biases, multipliers); run(held, out, *inputs)
+    computes with that into the array `out`, and where `sized` is told the named lengths too, as dims=. made:
+    the value that it writes. in_place: whether it may write where its first input lies. macs: multiply-adds
+    for one example.
     """
 
     kernel: str
@@ -69,8 +60,7 @@ class Step:
 
 
 class Line:
-    """A Call together with what its names stand for. `grid`: that of its output, where the Program names one.
-    """
+    """A Call with what its names stand for. `grid`: of its output, where the Program names one."""
 
     def __init__(self, call: Call, inputs: list[Value], constants: Mapping[str, Any], grid: Any,
                  names: set[str]) -> None:
@@ -91,8 +81,7 @@ class Line:
         return self.call.fail(why)
 
     def need(self, i: int, *dtypes: str, ndim: int | None = None) -> Value:
-        """Input number i, if it has one of these dtypes and so many dimensions. Raises ProgramError
-        otherwise."""
+        """Input number i. Raises ProgramError unless it has one of these dtypes and `ndim` dimensions."""
         value = self.inputs[i]
         if value.dtype not in dtypes:
             raise self.fail(f"needs {' or '.join(dtypes)}; got {value.dtype}")
@@ -110,8 +99,7 @@ class Line:
         return value
 
     def vector(self, role: str, size: int, dtype: Any = np.float32) -> np.ndarray | None:
-        """The constant in this role, a finite vector; None if there is none. Raises ProgramError for another.
-        """
+        """The finite vector in this role; None if there is none. Raises ProgramError for another."""
         array, name = self.constant(role), self.call.constants.get(role)
         if array is None:
             return None
@@ -123,8 +111,7 @@ class Line:
         return array
 
     def weight(self) -> Stored:
-        """The constant in the role "weight", a weight in its stored form. Raises ProgramError for anything
-        else."""
+        """The weight in its stored form. Raises ProgramError for a constant that is none."""
         weight = self.constant("weight")
         if not isinstance(weight, Stored):
             raise self.fail(f"{self.call.constants['weight']} must be a weight; got {type(weight).__name__}")

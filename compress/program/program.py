@@ -39,9 +39,8 @@ class Program:
     inputs: their names, and what each must be, in the order of arguments. outputs: their names, and the value
     that each is. calls: what is computed, in order. constants: the weights in their stored form, and other
     arrays, by name. grids: what the integers of a value stand for, where a line chooses that. state: which
-    output is to be which input, when the Program runs again. Once it is
-    bound, a weight is held as its operand only, where that tells it to the bit. Raises ProgramError.
-    """
+    output is to be which input, when the Program runs again. Once it is bound, a weight is held as its
+    operand only, where that tells it to the bit. Raises ProgramError."""
 
     def __init__(self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, str],
                  calls: Sequence[Call], constants: Mapping[str, Constant],
@@ -113,8 +112,7 @@ class Program:
         return self.inputs[self.input].shape[1:]
 
     def check(self, *arrays: np.ndarray, **named: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """The inputs by name, and the named lengths that they have. Raises TypeError or ValueError for what
-        is no input of this Program."""
+        """The inputs by name, and their named lengths. Raises TypeError, ValueError for what is no input."""
         if self._only is not None:  # as below, in a tenth of the time
             name, dtype, tail = self._only
             x = arrays[0] if arrays else named.get(name)
@@ -156,14 +154,11 @@ class Program:
     def __str__(self) -> str:
         rows = [(str(call), str(self.values[call.output]), self._weight(call)) for call in self.calls]
         inputs = ", ".join(f"{name} {value}" for name, value in self.inputs.items())
-        outputs = ", ".join(f"{name} {self._value(value)}" for name, value in self.outputs.items())
+        outputs = ", ".join(f"{name} {self.values[value]}" for name, value in self.outputs.items())
         head = (f"program {self.name}: {inputs} → {outputs}\n{len(self.calls)} calls, {self.macs:,} MACs an "
                 f"example, {self.nbytes:,} bytes of constants in memory")
         state = [f"  {given} is {made} of the call before" for made, given in self.state.items()]
         return "\n".join([head, *listing(rows), *state])
-
-    def _value(self, name: str) -> Value:
-        return self.inputs.get(name) or self.values[name]
 
     def _weight(self, call: Call) -> str:
         weight = self.constants.get(call.constants.get("weight", ""))

@@ -1,5 +1,4 @@
-"""A Value is what is known of an array before there is one: its dtype, its shape, and what its integers stand
-for."""
+"""A Value is what is known of an array before there is one: dtype, shape, and what its integers stand for."""
 
 from __future__ import annotations
 
@@ -19,8 +18,7 @@ SHORT = {"float16": "f16", "float32": "f32", "float64": "f64", "uint8": "u8", "i
 
 
 class ProgramError(ValueError):
-    """A Program that makes no sense: a line that reads what nobody made, shapes that do not fit, unknown
-    calls."""
+    """A Program that makes no sense: it reads what nobody made, shapes do not fit, a call is unknown."""
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,9 @@ class Quantize(Transform):
         """The State with the scale of its own range for every channel that was written to since. Elsewhere
         the two scales differ at most by the rounding of weights to their grid, or of a factor."""
         own = self.weights.scales(w)
-        there = per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
-        written = (np.abs(own - state.scale) > 2.0**-20 * state.scale) & there
+        written = np.abs(own - state.scale) > 2.0**-20 * state.scale
+        if written.any():
+            written &= per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
         return QuantizeState(np.where(written, own, state.scale)) if written.any() else state
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:

@@ -120,7 +120,7 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
     plan = _plan(kernel, given, asked)
     if operand is not None and kept and getattr(plan, "lasting", True):
         others = [value for i, value in enumerate(asked) if i != kernel.operand_at]
-        if all(map(lasting, (asked[i] for i in kernel.plain))):
+        if all(map(lasting, map(asked.__getitem__, kernel.plain))):
             operand._last = (plan, *found, *others)
     return plan, *found
 

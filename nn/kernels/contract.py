@@ -116,6 +116,7 @@ class Contract:
         self.shaped = {name: self.dims if name == self.packed else k.dims for name, k in self.arrays.items()
                        if k.dims and not k.number and name not in self.others}
         optional = [name for name in self.shaped if self.arrays[name].optional]
+        self.whole = [name for name, k in self.arrays.items() if k.dims is None]    # of any, equal shapes
         self.axes: dict[str, tuple[str, int]] = {}    # a name -> the argument and axis where it is first
         for name in sorted(self.shaped, key=optional.count):
             for axis, dim in enumerate(self.shaped[name]):
@@ -175,11 +176,10 @@ class Contract:
             if k.number and shapes.get(k.name) and shapes[k.name][0] != sizes.get(*k.dims, *shapes[k.name]):
                 first = self.axes[k.dims[0]][0]
                 raise disagree(who, k.dims[0], first, shapes[first], k.name, shapes[k.name])
-        if None in (k.dims for k in self.arrays.values()):
-            (first, shape), *rest = ((n, s) for n, s in shapes.items() if self.arrays[n].dims is None)
-            for name, other in rest:
-                if other != shape:
-                    raise disagree(who, "shape", first, shape, name, other)
+        first, *rest = [name for name in self.whole if name in shapes] or [None]
+        for name in rest:
+            if shapes[name] != shapes[first]:
+                raise disagree(who, "shape", first, shapes[first], name, shapes[name])
         return sizes
 
     def vector(self, who: str, k: Kind, x: Any, shapes: tuple, at: tuple[int, int]) -> ndarray | None:
@@ -204,5 +204,5 @@ def names_of(function: Callable) -> tuple[str, ...]:
 def lasting(value: Any) -> bool:
     """Whether an attribute is what it is for good, and may be remembered by its identity."""
     if type(value) is tuple:
-        return all(type(one) is int for one in value)
+        return set(map(type, value)) <= {int}
     return type(value) in _LASTING or isinstance(value, (np.generic, np.dtype))

@@ -50,14 +50,17 @@ class Geometry(NamedTuple):
 
 def pad(x: np.ndarray, padding: int | Pair, fill: float = 0) -> np.ndarray:
     """Images with `fill` around them, as the specifications read them; MemoryError where there is no room."""
-    padding = both(padding)
-    if padding == (0, 0):
+    (top, left), (n, h, w, c) = both(padding), x.shape
+    if not (top or left):
         return x
     try:
-        return np.pad(x, ((0, 0), *((p, p) for p in padding), (0, 0)), constant_values=fill)
+        padded = np.empty((n, h + 2 * top, w + 2 * left, c), x.dtype)
     except (MemoryError, ValueError):    # larger than the memory, or than an array can be
-        what = f"images of shape {x.shape} with the padding {padding}"
+        what = f"images of shape {x.shape} with the padding {(top, left)}"
         raise MemoryError(f"no memory for {what}") from None
+    padded[...] = fill
+    padded[:, top:top + h, left:left + w] = x
+    return padded
 
 
 def padded_zeros(n: int, size: int | Pair, channels: int, padding: int | Pair, dtype: Any

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ..geometry import Pair, both, pair, positions
 from .arguments import integer
@@ -21,13 +22,20 @@ def im2col(x: np.ndarray, kernel_size: Pair, *, stride: int | Pair = 1, padding:
     the order kH, kW, C. H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. The padding holds `fill`: 0, or the
     integer that stands for it, in 0..255.
     """
-    (kh, kw), (sh, sw), (dh, dw), x = both(kernel_size), both(stride), both(dilation), pad(x, padding, fill)
+    view = patches(x, both(kernel_size), both(stride), both(padding), both(dilation), fill)
+    return view.reshape(*view.shape[:3], prod(view.shape[3:]))
+
+
+def patches(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, fill: int
+            ) -> np.ndarray:
+    """The same as a view (N, H', W', kH, kW, C) of the padded images: patches overlap in memory."""
+    (kh, kw), (sh, sw), (dh, dw) = kernel_size, stride, dilation
+    x = np.ascontiguousarray(pad(x, padding, fill))
     n, height, width, c = x.shape
     down, across = positions(height, kh, sh, 0, dh), positions(width, kw, sw, 0, dw)
     image, row, pixel, channel = x.strides
-    patches = as_strided(x, (n, down, across, kh, kw, c),
-                         (image, row * sh, pixel * sw, row * dh, pixel * dw, channel))
-    return patches.reshape(n, down, across, kh * kw * c)
+    return np.ndarray((n, down, across, kh, kw, c), x.dtype, x, 0,
+                      (image, row * sh, pixel * sw, row * dh, pixel * dw, channel))
 
 
 def _plan(who, x, x_dtype, kernel_size, stride, padding, dilation, fill) -> Result:

@@ -21,7 +21,7 @@ def qmax_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
     y (N, H', W', C), H' = ⌊(H + 2p − k)/s⌋ + 1. Padding never wins; a window that sees no pixel gives 0, or
     −∞. (Where it was found, max_pool2d says.)
     """
-    padded = pad(x, padding, 0 if x.dtype == np.uint8 else -np.inf)
+    padded = pad(x, padding, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
     (_, _, first), *rest = taps(padded, kernel_size, stride)
     y = first.copy()
     for _, _, pixels in rest:
@@ -40,7 +40,7 @@ def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
     padded = pad(x, padding, zero).astype(np.float32)
     total = sum(pixels for _, _, pixels in taps(padded, kernel_size, stride))
     mean = total / np.float32(prod(both(kernel_size)))
-    return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(np.uint8)
+    return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(x.dtype)
 
 
 def _max_plan(who, x, x_dtype, kernel_size, stride, padding) -> Result:

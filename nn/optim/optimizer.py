@@ -118,8 +118,8 @@ class Optimizer:
         was given another dtype.
         """
         for weight, was, known in zip(self._weights, self._parametrizations, self._known, strict=True):
-            changed = weight.parametrization is not was
-            if changed or (was is not None and any(p not in known for p in weight.trainables())):
+            changed = weight._parametrization is not was
+            if changed or (was is not None and not known.issuperset(weight.trainables())):
                 raise RuntimeError(f"{type(self).__name__}: a weight's parametrization changed after this "
                                    "optimizer was built, so it would train the wrong tensors: build the "
                                    "optimizer after preparing the model and its parametrizations")
@@ -151,8 +151,8 @@ class Optimizer:
                 for update in updates:
                     wrote(update.p)
         for weight in dict.fromkeys(self._weights):  # once each, also where several Parameters train for it
-            if weight.parametrization is not None:
-                weight.parametrization.update(weight, self.steps)
+            if weight._parametrization is not None:
+                weight._parametrization.update(weight, self.steps)
 
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
         """Carry out these updates with the settings of the group."""

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...formats.format import SMALLEST
-from .. import kernels
 from ..op import Line, Op, Source, Step, clipped
 from ..value import Value
 
@@ -16,17 +15,22 @@ INTEGERS = ("uint8", "int8")
 
 
 def check_grid(line: Line, grid: Any) -> Any:
-    """A grid whose scale and zero point can stand for the codes of its format. Raises ProgramError for
-    another."""
+    """The grid. Raises ProgramError where its scale or zero point is none of its format."""
     if not (SMALLEST <= grid.scale <= LARGEST and grid.format.lowest <= grid.zero <= grid.format.highest):
         raise line.fail("a scale must be positive and finite in float32, a zero point in "
                         f"{grid.format.lowest}…{grid.format.highest}")
     return grid
 
 
+def on_grid(line: Line, shape: tuple) -> Value:
+    """The integers of this shape on the line's own grid. Raises ProgramError where it has none."""
+    if line.grid is None:
+        raise line.fail(f"{line.call.output} has no grid to be on")
+    return line.made(np.dtype(check_grid(line, line.grid).format.dtype).name, shape, line.grid)
+
+
 def codes_of(clip: tuple | None, grid: Any) -> tuple | None:
-    """The integers that stand for the ends of a clip; None for an end that the format has anyway. Reals keep
-    the clip."""
+    """The codes of a clip's ends, None for an end that the format has anyway; of reals the clip itself."""
     if clip is None or grid is None:
         return clip
     low, high = clip
@@ -51,23 +55,18 @@ class Quantize(Op):
     name = "quantize"
 
     def infer(self, line: Line) -> Value:
-        x = line.need(0, "float32")
-        if line.grid is None:
-            raise line.fail(f"{line.call.output} has no grid to be on")
-        grid = check_grid(line, line.grid)
-        return line.made(np.dtype(grid.format.dtype).name, x.shape, grid)
+        return on_grid(line, line.need(0, "float32").shape)
 
     def steps(self, line: Line, made: Value) -> list[Step]:
         (name,), output = line.call.inputs, line.call.output
 
         def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            try:
-                kernels.quantize(x, *held, out=out)
-            except ValueError as error:
-                raise ValueError(f"{line.call}: {name} {error}") from None
+            if not np.isfinite(x).all():
+                raise ValueError(f"{line.call}: {name} holds NaN or infinity; no integer stands for it")
+            np.copyto(out, held[0].quantize(x))
 
         return [Step("quantize", (name,), output, made, run,
-                     load=lambda source: (check_grid(line, source.grid(output)),))]
+                     load=lambda source: (check_grid(line, source.grids.get(output)),))]
 
 
 class Dequantize(Op):
@@ -81,13 +80,12 @@ class Dequantize(Op):
     def steps(self, line: Line, made: Value) -> list[Step]:
         (name,) = line.call.inputs
         return [Step("dequantize", (name,), line.call.output, made,
-                     lambda held, out, q: kernels.dequantize(q, *held, out=out),
-                     load=lambda source: (source.grid(name),))]
+                     lambda held, out, q: np.copyto(out, held[0].dequantize(q)),
+                     load=lambda source: (source.grids.get(name),))]
 
 
 class Clip(Op):
-    """max(x, low), then min(·, high); for integers the codes that stand for them. A ReLU has low = 0 and no
-    high."""
+    """min(max(x, low), high), for integers with the codes of both. A ReLU has low = 0 and no high."""
 
     name = "clip"
     attributes: ClassVar[dict[str, tuple[str, Any]]] = {"clip": ("clip", (0.0, None))}
@@ -106,15 +104,14 @@ class Clip(Op):
 
         kernel = "relu" if clip == (0.0, None) else "clip"
         return [Step(kernel, (name,), line.call.output, made, run, self.words(line.call), in_place=True,
-                     load=lambda source: (codes_of(clip, source.grid(name)),))]
+                     load=lambda source: (codes_of(clip, source.grids.get(name)),))]
 
     def said(self, call: Any) -> list[str]:
         return clipped(self.of(call, "clip"))
 
 
 class Scale(Op):
-    """x · scale + shift, per channel (the last dimension): a batch norm that could not be folded into a
-    layer."""
+    """x · scale + shift, per channel (the last dimension): a batch norm that no layer took in."""
 
     name = "scale"
     roles: ClassVar[dict[str, bool]] = {"scale": True, "shift": True}
@@ -148,19 +145,21 @@ class Add(Op):
             raise line.fail(f"needs two of float32 or two of integers; got {x.dtype} and {y.dtype}")
         if x.grid is None:
             return line.made("float32", x.shape)
-        if line.grid is None:
-            raise line.fail(f"{line.call.output} has no grid to be on")
-        grid = check_grid(line, line.grid)
-        if max(x.grid.scale, y.grid.scale) / grid.scale > LARGEST:
+        made = on_grid(line, x.shape)
+        if max(x.grid.scale, y.grid.scale) / made.grid.scale > LARGEST:
             raise line.fail("a scale of an input over that of the sum leaves float32")
-        return line.made(np.dtype(grid.format.dtype).name, x.shape, grid)
+        return made
 
     def steps(self, line: Line, made: Value) -> list[Step]:
         clip, output = line["clip"], line.call.output
 
         def integers(held: tuple, out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-            *grids, ends = held
-            kernels.qadd(x, y, *grids, out=out)
+            of_x, of_y, grid, ends = held  # each is taken to the scale of the sum
+            total = (x.astype(np.float32) - np.float32(of_x.zero)) * np.float32(of_x.scale / grid.scale)
+            total += (y.astype(np.float32) - np.float32(of_y.zero)) * np.float32(of_y.scale / grid.scale)
+            low, high = grid.format.lowest - grid.zero, grid.format.highest - grid.zero
+            total = np.rint(np.minimum(np.maximum(total, low), high)) + np.float32(grid.zero)
+            np.copyto(out, total, casting="unsafe")
             clamp(out, ends)
 
         def reals(held: tuple, out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
@@ -168,12 +167,12 @@ class Add(Op):
             clamp(out, clip)
 
         def load(source: Source) -> tuple:
-            grids = [source.grid(name) for name in (*line.call.inputs, output)]
+            grids = [source.grids.get(name) for name in (*line.call.inputs, output)]
             return *grids, codes_of(clip, grids[-1])
 
         kernel, run = ("add", reals) if made.grid is None else ("qadd", integers)
-        return [Step(kernel, line.call.inputs, output, made, run, self.words(line.call), in_place=True,
-                load=load)]
+        return [Step(kernel, line.call.inputs, output, made, run, self.words(line.call), load,
+                     in_place=True)]
 
     def said(self, call: Any) -> list[str]:
         return clipped(self.of(call, "clip"))

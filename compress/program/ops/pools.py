@@ -1,14 +1,14 @@
-"""Pooling over windows of (N, H, W, C), reals or integers: both keep the scale and zero point of their input.
-"""
+"""Pooling over windows of (N, H, W, C), of reals or of integers, which stay on their grid."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from nn.geometry import positions
-from nn.kernels import avg_pool2d
+import numpy as np
 
-from .. import kernels
+from nn.geometry import positions
+from nn.kernels import avg_pool2d, qavg_pool2d, qmax_pool2d
+
 from ..call import Call
 from ..op import Line, Op, Step, windows
 from ..value import Value
@@ -49,7 +49,8 @@ class MaxPool2d(_Pool):
     def steps(self, line: Line, made: Value) -> list[Step]:
         how = self.how(line)
         return [Step("max_pool2d", line.call.inputs, line.call.output, made,
-                     lambda held, out, x: kernels.max_pool2d(x, *how, out=out), self.words(line.call))]
+                     lambda held, out, x: np.copyto(out, qmax_pool2d.reference(x, *how)),
+                     self.words(line.call))]
 
 
 class AvgPool2d(_Pool):
@@ -63,5 +64,5 @@ class AvgPool2d(_Pool):
             return [Step("avg_pool2d", (name,), line.call.output, made,
                          lambda held, out, x: avg_pool2d(x, *how, out=out), self.words(line.call))]
         return [Step("qavg_pool2d", (name,), line.call.output, made,
-                     lambda held, out, x: kernels.qavg_pool2d(x, *how, held[0].zero, out=out),
-                     self.words(line.call), load=lambda source: (source.grid(name),))]
+                     lambda held, out, x: np.copyto(out, qavg_pool2d.reference(x, *how, held[0].zero)),
+                     self.words(line.call), load=lambda source: (source.grids.get(name),))]

@@ -16,16 +16,16 @@ import numpy as np
 
 from nn.geometry import positions
 from nn.kernels import conv2d, depthwise_conv2d, gemm, qconv2d, qdepthwise_conv2d, qgemm, winograd_conv2d
+from nn.kernels.im2col import patches
 
 from ...stored import Stored, as_matrix
-from .. import kernels
 from ..algorithms import ALGORITHMS, algorithm, filters
 from ..call import Call
 from ..nonfinite import not_finite
 from ..op import Line, Op, Source, Step, clipped, windows
 from ..released import released
 from ..value import Value
-from .pointwise import check_grid, clamp, codes_of
+from .pointwise import check_grid, clamp, codes_of, on_grid
 
 TINY = np.finfo(np.float32).tiny
 
@@ -46,18 +46,14 @@ class _Product(Op):
         if bias is None:
             raise line.fail("integers need a bias, if only of zeros")
         check_sums(line, weight, bias, x.grid, line.grid)
-        if line.grid is None:
-            return line.made("float32", shape)
-        grid = line.grid
-        return line.made(np.dtype(grid.format.dtype).name, shape, grid)
+        return line.made("float32", shape) if line.grid is None else on_grid(line, shape)
 
     def rows(self, line: Line, name: str, made: Value, macs: int) -> list[Step]:
-        """The product of the last dimension of the value `name` with the line's weight, and what comes after.
-        """
+        """The product of the last dimension of `name` with the line's weight, and what comes after."""
         kernel, constants, clip = line.weight().kernel, line.call.constants, line["clip"]
         if on_integers(line.weight()):
             return sums(line, (name,), made, macs, "qgemm", lambda weight: weight.operand(),
-                        on_rows_of_integers)
+                        lambda w, out, x, **options: on_rows(qgemm, out, x, w, **options))
         skips = line.weight().skips
 
         def load(source: Source) -> tuple:
@@ -143,13 +139,17 @@ class Conv2d(_Product):
         kernel = filters(line.weight())[2:]
         if kernel == how["stride"] == (1, 1) and how["padding"] == (0, 0):
             return self.rows(line, name, made, macs)  # the patch under a position is the position itself
-        patches, fill = f"{line.call.output}.patches", 0 if x.grid is None else x.grid.zero
+        output, fill = f"{line.call.output}.patches", 0 if x.grid is None else x.grid.zero
         value = Value(x.dtype, (*made.shape[:3], prod(kernel) * x.shape[3]), x.grid)
         text = f", {kernel[0]}×{kernel[1]}{self.moved(line)}" + f" with {fill}" * any(how["padding"])
-        laid = Step("im2col", (name,), patches, value,
-                    lambda held, out, x: kernels.im2col(x, kernel, **how, fill=held[0], out=out), text,
-                    lambda source: (0 if x.grid is None else source.grid(name).zero,))
-        return [laid, *self.rows(line, patches, made, macs)]
+
+        def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
+            laid = patches(x, kernel, **how, fill=held[0])
+            np.copyto(out.reshape(laid.shape), laid)
+
+        laid = Step("im2col", (name,), output, value, run, text,
+                    lambda source: (0 if x.grid is None else source.grids.get(name).zero,))
+        return [laid, *self.rows(line, output, made, macs)]
 
     def by_direct(self, line: Line, made: Value, macs: int, how: dict) -> list[Step]:
         groups = line["groups"]
@@ -170,8 +170,7 @@ class Conv2d(_Product):
                 clamp(out, clip)
 
         return [Step(kernel.name, line.call.inputs, line.call.output, made, run,
-                self.moved(line) + said(line),
-                     floats(line, pack), macs)]
+                     self.moved(line) + said(line), floats(line, pack), macs)]
 
     def by_winograd(self, line: Line, made: Value, macs: int, how: dict) -> list[Step]:
         """Images with NaN or infinity, which would spread over their tiles, are convolved directly."""
@@ -229,22 +228,21 @@ def floats(line: Line, pack: Callable[[np.ndarray], Any]) -> Callable[[Source], 
 
 
 def sums(line: Line, inputs: tuple[str, ...], made: Value, macs: int, kernel: str,
-         pack: Callable[[Stored], Any],
-         run: Callable[..., object]) -> list[Step]:
+         pack: Callable[[Stored], Any], run: Callable[..., object]) -> list[Step]:
     """The steps of a product of integers: onto the grid of `made`, or by its int32 sums to reals."""
     (x,), output, names, clip = line.call.inputs, line.call.output, line.call.constants, line["clip"]
 
     def load(source: Source) -> tuple:
         weight, bias = source.constants[names["weight"]], source.constants[names["bias"]]
-        of_x, grid = source.grid(x), source.grid(output)
+        of_x, grid = source.grids.get(x), source.grids.get(output)
         options = {"a_zero": of_x.zero, "bias": bias}
         if grid is not None:
             options |= {"scale": multiplier(line, weight, of_x, grid), "out_zero": grid.zero,
                         "out_dtype": grid.format.dtype}
-        return pack(weight), bias, options.get("scale"), options, codes_of(clip, grid)
+        return pack(weight), bias, options.get("scale"), options, codes_of(clip, grid)  # arrays are counted
 
     def onto(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-        operand, _, _, options, ends = held
+        operand, *_, options, ends = held
         run(operand, out, x, **options)
         if made.grid is not None:
             clamp(out, ends)
@@ -259,7 +257,7 @@ def sums(line: Line, inputs: tuple[str, ...], made: Value, macs: int, kernel: st
         clamp(out, clip)
 
     def unit(source: Source) -> tuple:
-        return (multiplier(line, source.constants[names["weight"]], source.grid(x), None),)
+        return (multiplier(line, source.constants[names["weight"]], source.grids.get(x), None),)
 
     of_weight = f", scale {line.inputs[0].grid.scale:.4g} × {names['weight']}.scale"
     return [Step(kernel, inputs, f"{output}.s32", Value("int32", made.shape), onto, f"{text}s32", load, macs),
@@ -302,8 +300,7 @@ def on_integers(weight: Stored) -> bool:
 
 
 def largest_sum(weight: Stored, bias: np.ndarray, activations: Any) -> int:
-    """The largest |Σ (x − zero)·w + bias| that these activations could make: below 2³¹ the accumulator is
-    exact."""
+    """The largest |Σ (x − zero)·w + bias| of such activations: below 2³¹ the accumulator is exact."""
     sums = np.abs(weight.codes().astype(np.int64)).sum(axis=1)
     reach = (activations.highest - activations.lowest) * sums
     return int((reach + np.abs(bias.astype(np.int64))).max(initial=0))
@@ -313,11 +310,6 @@ def on_rows(kernel: Any, out: np.ndarray, x: np.ndarray, weight: Any, **options:
     """A kernel of matrices on the last dimension of x: (…, K) → out (…, N)."""
     rows = prod(x.shape[:-1])
     kernel(x.reshape(rows, x.shape[-1]), weight, out=out.reshape(rows, out.shape[-1]), **options)
-
-
-def on_rows_of_integers(operand: Any, out: np.ndarray, x: np.ndarray, **options: Any) -> None:
-    """qgemm on the last dimension of x."""
-    on_rows(qgemm, out, x, operand, **options)
 
 
 def densely(out: np.ndarray, x: np.ndarray, weight: Stored) -> None:

@@ -84,8 +84,7 @@ class Numpy(Op):
                      lambda source: decoded(line, source.constants), self.macs(line, made), sized=True)]
 
     def macs(self, line: Line, made: Value) -> int:
-        """Multiply-adds of the rules that are products: for each number of the result, the length it sums
-        over."""
+        """Multiply-adds of the rules that are products: for each number made, the length it sums over."""
         if rule_of(line.call) not in SUMMING:
             return 0
         fixed, free, _ = places(line.call)
@@ -138,8 +137,7 @@ def constants_of(line: Line) -> tuple[np.ndarray, ...]:
 
 
 def decoded(line: Line, constants: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
-    """These constants of a line as arrays: a weight in a stored form that no kernel multiplies here is
-    decoded."""
+    """These constants of a line as arrays; weights are decoded, for no kernel multiplies them here."""
     found = (constants[name] for name in line.call.constants.values())
     return tuple(one.decode() if isinstance(one, Stored) else one for one in found)
 

@@ -29,17 +29,15 @@ class Permute(Op):
 
     def steps(self, line: Line, made: Value) -> list[Step]:
         axes = line["axes"]
-        return [Step("permute", line.call.inputs, line.call.output, made, lambda held, out,
-                x: turn(out, x, axes),
-                     self.words(line.call))]
+        return [Step("permute", line.call.inputs, line.call.output, made,
+                     lambda held, out, x: turn(out, x, axes), self.words(line.call))]
 
     def said(self, call: Call) -> list[str]:
         return [" ".join(map(str, self.of(call, "axes")))]
 
 
 class Reshape(Op):
-    """The same numbers in another shape, read in the order of `axes`, which is how they lie if it is left
-    out."""
+    """The same numbers in another shape, read in the order of `axes`, or as they lie."""
 
     name = "reshape"
     attributes: ClassVar[dict[str, tuple[str, Any]]] = {"shape": ("shape", ()), "axes": ("axes", None)}
@@ -84,15 +82,16 @@ class Cat(Op):
         first, axis = line.inputs[0], line["axis"]
         if not 0 <= axis < len(first.shape):
             raise line.fail(f"{first.shape} has no axis {axis}")
-        length: Any = 0
+        length = 0
         for value in line.inputs:
             if (value.dtype, value.grid) != (first.dtype, first.grid):
                 raise line.fail(f"the values differ in dtype or grid: {first} and {value}")
-            if not _equal_but(value.shape, first.shape, axis):
+            beside = [(*shape[:axis], *shape[axis + 1:]) for shape in (value.shape, first.shape)]
+            if len(value.shape) != len(first.shape) or beside[0] != beside[1]:
                 raise line.fail(f"shapes differ beside axis {axis}: {first.shape} and {value.shape}")
-            length = length + value.shape[axis] if not isinstance(value.shape[axis], Size) else None
-            if length is None:
+            if isinstance(value.shape[axis], Size):
                 raise line.fail(f"axis {axis} is of a length that moves")
+            length += value.shape[axis]
         shape = (*first.shape[:axis], length, *first.shape[axis + 1:])
         return line.made(first.dtype, shape, first.grid)
 
@@ -116,7 +115,3 @@ def check_order(line: Line, axes: tuple[int, ...]) -> None:
 def turn(out: np.ndarray, x: np.ndarray, axes: tuple[int, ...]) -> None:
     """x with its axes in this order, into `out`."""
     np.copyto(out, channels_last(x) if axes == (0, 2, 3, 1) else x.transpose(axes))
-
-
-def _equal_but(one: tuple, other: tuple, axis: int) -> bool:
-    return len(one) == len(other) and one[:axis] == other[:axis] and one[axis + 1:] == other[axis + 1:]
