@@ -47,7 +47,8 @@ class Folding:
     @classmethod
     def of(cls, graph: Graph) -> Folding:
         """Which norms of a traced graph are folded, and into what."""
-        graph = replace(graph, nodes=tuple(_reshaped(graph, node) for node in graph.nodes))
+        graph = replace(graph, nodes=tuple(
+            _reshaped(graph, one) for node in graph.nodes for one in _whole(graph, node)))
         taken, layers, nodes = set(graph.constants), {}, []
         for node in graph.nodes:
             x, read, own = (*node.inputs, None, None)[:3]
@@ -115,6 +116,25 @@ class Folding:
                     chains[layer.weight] = chains[layer.weight].rescaled(factor)
             folded[layer.bias] = np.zeros(len(constants[layer.weight]), np.float32) if b is None else b
         return folded, chains
+
+
+def _whole(graph: Graph, node: Node) -> tuple[Node, ...]:
+    """The nodes for this one: a linear layer with some rows of a weight that is stored compressed, as
+    cross-attention has them, is those outputs of the layer with the whole weight."""
+    cut = [graph.producer(name) for name in node.inputs[1:] if name is not None]
+    if node.op != "linear" or not cut or any(one is None or one.op != "index" for one in cut):
+        return (node,)
+    rows, rank = cut[0].attrs["index"], len(node.shape)
+    part = len(rows) == 1 and isinstance(rows[0], slice) and rows[0] != slice(None)
+    compressed = cut[0].inputs[0] in graph.parametrizations
+    if not (part and compressed) or any(one.attrs["index"] != rows for one in cut):
+        return (node,)
+    name = f"{node.output}@whole"
+    shape = (*node.shape[:-1], len(graph.constants[cut[0].inputs[0]]))
+    whole = replace(node, output=name, shape=shape,
+                    inputs=(node.inputs[0], *(one.inputs[0] for one in cut)))
+    index = (*[slice(None)] * (rank - 1), *rows)
+    return whole, replace(node, op="index", inputs=(name,), attrs={"index": index})
 
 
 def _reshaped(graph: Graph, node: Node) -> Node:

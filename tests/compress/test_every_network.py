@@ -229,3 +229,21 @@ def test_the_filters_of_a_signal_are_compressed(recipe, kind):
     stored = [one for one in program.constants.values() if isinstance(one, compress.Stored)]
     assert [one.kind for one in stored] == [kind, kind]
     close(program(x), outputs(model, (x,)))
+
+
+class Cross(nn.Module):
+    def __init__(self, rng):
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True, rng=rng)
+
+    def forward(self, x, y):
+        return self.attention(x, y, y)[0]
+
+
+@pytest.mark.parametrize(("recipe", "kind"), [(Quantize(), "int8"), (Cluster(2), "shared")])
+def test_the_projections_of_cross_attention_are_compressed(recipe, kind):
+    rng = np.random.default_rng(0)
+    model, x = Cross(rng).eval(), tuple(rng.normal(size=(4, s, 8)).astype(np.float32) for s in (3, 5))
+    compress.prepare(model, recipe, x)
+    program = compress.convert(model)
+    assert program.constants["attention.in_proj_weight"].kind == kind
+    close(program(*x), outputs(model, x))
