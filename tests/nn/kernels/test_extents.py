@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compress.program import kernels as of_programs
 from nn import kernels
 from nn.kernels.convolution import phases
 from nn.testing.case import for_all
@@ -93,8 +92,8 @@ def test_a_convolution_of_no_pixel_is_its_bias(kernel, variant, size):
 def test_the_pools_of_a_program_read_nothing_where_no_pixel_is(dtype, greatest):
     """A Program has no such images; its kernels are functions all the same."""
     how, x = ((2, 2), (2, 2), (1, 1)), np.zeros((3, 0, 2, 5), dtype)
-    mean = (of_programs.qavg_pool2d, (*how, 0)) if dtype == "uint8" else (kernels.avg_pool2d, how)
-    for (kernel, arguments), want in (((of_programs.max_pool2d, how), greatest), (mean, 0)):
+    mean = (kernels.qavg_pool2d, (*how, 0)) if dtype == "uint8" else (kernels.avg_pool2d, how)
+    for (kernel, arguments), want in (((kernels.qmax_pool2d, how), greatest), (mean, 0)):
         out = np.full((3, 1, 2, 5), 9, dtype)
         kernel(x, *arguments, out=out)
         assert (out == want).all()
