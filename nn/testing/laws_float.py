@@ -85,7 +85,9 @@ def reads_both_code_widths(f: Implementation, case: Case) -> None:
     for size in (16, 17, 33, 65, 129, 256):
         if size >= len(codebook):
             padded = np.concatenate([codebook, np.full(size - len(codebook), np.nan, np.float32)])
-            alike(f, f(case.on(x, indices, padded)), f(case), case, f"with {size} numbers in the codebook")
+            another = "f32u4" in f.name and size > 16  # a row that reads 4 bits leaves 8 to another row
+            alike(f, f(case.on(x, indices, padded)), f(case), case, f"with {size} numbers in the codebook",
+                  another)
 
 
 def renames_codes(f: Implementation, case: Case) -> None:
