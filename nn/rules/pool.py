@@ -5,6 +5,7 @@ import numpy as np
 from .. import kernels
 from ..geometry import pair
 from ..kernels import channels_last
+from ..kernels.convolution import pad, taps
 from .checks import floats
 from .choices import only
 from .record import CONSTANT, Rule
@@ -44,9 +45,9 @@ def _to_winner(g, winner, *, windows):
 
 
 def _at_winner(x, winner, *, windows):
-    padded, y = windows.pad(x), 0
-    for tap, (_, _, pixels) in enumerate(windows.taps()):
-        y = y + only(padded[pixels], winner == tap)
+    images = pad(x.transpose(0, 2, 3, 1), windows.padding)
+    met = enumerate(taps(images, windows.kernel, windows.stride))
+    y = sum(only(pixels, winner == tap) for tap, (_, _, pixels) in met)
     return y.transpose(0, 3, 1, 2), (winner, windows)
 
 

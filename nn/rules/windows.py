@@ -4,7 +4,6 @@ Images come and go in PyTorch's shape (N, C, H, W); inside they are channels-las
 numbers of a pixel lie side by side. A rule returns a transposed view, and the next gets its memory as it is.
 """
 
-import numpy as np
 
 from ..geometry import met, pair, positions
 
@@ -37,10 +36,3 @@ class Windows:
         for i in range(kh):
             for j in range(kw):
                 yield i, j, (slice(None), met(i, down, sh, dh), met(j, across, sw, dw))
-
-    def pad(self, x):
-        """x (N, C, H, W) → the images (N, H', W', C) with zeros around them."""
-        (top, left), (n, h, w, c) = self.padding, self.image
-        padded = np.zeros((n, h + 2 * top, w + 2 * left, c), x.dtype)
-        padded[:, top:top + h, left:left + w] = x.transpose(0, 2, 3, 1)
-        return padded

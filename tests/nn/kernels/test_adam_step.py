@@ -7,19 +7,13 @@ import warnings
 import numpy as np
 import pytest
 
-from nn import kernels
 from nn.kernels import adam_step, native
 
 NAMES = ("params", "grads", "exp_avgs", "exp_avg_sqs")
 SHARED = np.ones(20, np.float32)
 
 
-@pytest.fixture(params=["numpy", "c"], autouse=True)
-def backend(request):
-    if request.param == "c" and kernels.why_not_c():
-        pytest.skip(kernels.why_not_c())
-    with kernels.use(request.param):
-        yield
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def good():

@@ -159,14 +159,6 @@ ROWS = [pytest.param(kernel, argument, *row, id=f"{kernel}-{argument}-{i}")
         for (kernel, argument), rows in BAD.items() for i, row in enumerate(rows)]
 
 
-@pytest.fixture(params=["numpy", "c"])
-def backend(request):
-    if request.param == "c" and WHY_NOT_C:
-        pytest.skip(WHY_NOT_C)
-    with kernels.use(request.param):
-        yield
-
-
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "argument", "error", "value", "came"), ROWS)
 def test_bad_argument(kernel, argument, error, value, came):

@@ -56,12 +56,7 @@ BAD = [
 ]
 
 
-@pytest.fixture(params=["numpy", "c"], autouse=True)
-def backend(request):
-    if request.param == "c" and kernels.why_not_c():
-        pytest.skip(kernels.why_not_c())
-    with kernels.use(request.param):
-        yield
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 @pytest.mark.parametrize(("kernel", "name", "value", "error", "came"), BAD)

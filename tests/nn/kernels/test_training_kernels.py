@@ -36,12 +36,7 @@ ARRAYS = [(kernel, name) for kernel, good in GOOD.items() for name, x in good.it
           if isinstance(x, np.ndarray)]
 
 
-@pytest.fixture(params=["numpy", "c"], autouse=True)
-def backend(request):
-    if request.param == "c" and kernels.why_not_c():
-        pytest.skip(kernels.why_not_c())
-    with kernels.use(request.param):
-        yield request.param
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def call(kernel, **changes):
