@@ -28,7 +28,6 @@ GOOD = {
     "winograd_conv2d": {"x": IMAGE, "w": FILTERS, "padding": 1},
 }
 SHAPE = {**bad_convolution.SHAPE, "winograd_conv2d": (2, 3, 4, 5)}   # of the good result, if not (3, 5)
-WHY_NOT_C = kernels.why_not_c()
 SHARED = np.ones((8, 8), F)
 BYTES = np.zeros((8, 8), np.uint8)
 IMAGES = np.ones(240, F)
