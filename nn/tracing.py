@@ -111,8 +111,12 @@ class _Tracer:
         self.inputs = {name: self._name(tensor, name) for name, tensor in given.items()}
         self._made.update(self.inputs.values())
         tensors, named = list(given.values())[:by_position], dict(list(given.items())[by_position:])
-        with within("tracer", self), no_grad(), np.errstate(all="ignore"):
-            out = in_mode(model, False, lambda: model(*tensors, **named))
+
+        def run() -> Any:
+            with within("tracer", self), no_grad(), np.errstate(all="ignore"):
+                return model(*tensors, **named)
+
+        out = in_mode(model, False, run)  # around the blocks: it ends those that Ctrl-C leaves open
         reached = set(self.inputs.values())
         for node in self.nodes:
             if reached.intersection(node.inputs):

@@ -69,15 +69,18 @@ ACTIONS = {
 }
 
 
-def lines(action):
-    """How many lines it takes."""
-    model, seen = network(), 0
+def points(action, rng):
+    """Where to interrupt it: at the first and the last lines, at some between, and on the way into blocks and
+    out of them, where there is most to break."""
+    model, seen, blocks = network(), 0, []
 
     def count(frame, event, argument):
         nonlocal seen
         if not any(ours in frame.f_code.co_filename for ours in OURS):
             return None
         seen += 1
+        if frame.f_code.co_name in ("__enter__", "__exit__"):
+            blocks.append(seen)
         return count
 
     before = sys.gettrace()
@@ -86,17 +89,15 @@ def lines(action):
         action(model)
     finally:
         sys.settrace(before)
-    return seen
+    return sorted({*range(1, 10), *rng.integers(1, seen + 1, 20).tolist(),
+                   *rng.choice(blocks or [1], 20).tolist(), *range(max(1, seen - 30), seen + 1)})
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")    # what comes in a finaliser
 @pytest.mark.parametrize("name", ACTIONS)
 def test_a_model_that_is_interrupted_anywhere_is_as_it_was(name):
-    action, rng = ACTIONS[name], np.random.default_rng()
-    most = lines(action)
-    errstate = np.geterr()
-    points = {*rng.integers(1, most + 1, 20).tolist(), *range(1, 10), *range(max(1, most - 30), most + 1)}
-    for at in sorted(points):
+    action, errstate = ACTIONS[name], np.geterr()
+    for at in points(action, np.random.default_rng()):
         model = network()
         modes = [module.training for _, module in model.named_modules()]
         error = interrupted(lambda model=model: action(model), at)
