@@ -4,8 +4,6 @@ Trace the model to a Graph, lower its structure (lower/), and give it its number
 form, grids of its activations.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ The handler itself ends the process. An exception would have to find its way out
 changes it (a module half imported, a destructor, a thread that is waited for), and a second Ctrl-C would meet
 the clean-up of the first."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """prepare: attach a recipe's transforms to a model's weights, and note the ranges of its activations."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -6,8 +6,6 @@ A key is a module's name, a pattern for names, or a layer class. The most specif
 name before a pattern before a class; a pattern with more literal characters before one with fewer; a class
 before its bases. Two keys that are equally specific are an error, not a matter of order."""
 
-from __future__ import annotations
-
 from fnmatch import fnmatchcase
 from typing import Any
 

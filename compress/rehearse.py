@@ -4,8 +4,6 @@ A chain whose schedule has not ended is fitted once more as it will be in the en
 too few weights for the values that are to be shared are found before a step is trained.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What compression bought: bytes by what they are, and the errors of weights beside their certificates."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

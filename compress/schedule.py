@@ -1,7 +1,5 @@
 """When a technique tightens: the target as a function of the optimizer's step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nn.arguments import is_int

@@ -8,8 +8,6 @@ rounding counts as the identity (straight-through; Bengio, Léonard & Courville 
 and shift are trained (ibid., §3.2.2, after freezing).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace

@@ -3,8 +3,6 @@
 A State is made of dataclasses, tuples, lists and dicts, and in them arrays, Tensors, numbers and None, so
 that a technique need not say how its State is saved."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass

@@ -1,7 +1,5 @@
 """unprepare: take a model back to plain float weights."""
 
-from __future__ import annotations
-
 import numpy as np
 
 import nn

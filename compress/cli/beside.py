@@ -5,8 +5,6 @@ sides of a ratio alike. The clock is the thread's own, which stands still while 
 What that one does to caches and clock rates it can't see, so the share of the time that others had is kept.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Mapping

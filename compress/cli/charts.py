@@ -5,8 +5,6 @@ Every technique has a colour of its own, of those that Tol (2021, "muted") chose
 can tell them apart, a marker of its own, and its name beside it: a print without colour says the same.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`espalier doctor`: what this installation can do, and why not more."""
 
-from __future__ import annotations
-
 import importlib.util
 import platform
 from importlib.metadata import PackageNotFoundError, version

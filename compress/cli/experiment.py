@@ -5,8 +5,6 @@ transform attached, or without one for the float network. Choices are made with 
 images held out; the test images are read once, in `measure`, after all files are written.
 """
 
-from __future__ import annotations
-
 import copy
 import statistics
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What must be said of the times of a ledger: whether the machine was busy, and which rows did not pay."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

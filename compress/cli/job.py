@@ -1,8 +1,6 @@
 """The main job: choose on held-out images, train every row for every seed, load every file again, print
 one ledger."""
 
-from __future__ import annotations
-
 import json
 import platform
 from collections.abc import Iterator

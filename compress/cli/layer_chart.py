@@ -1,7 +1,5 @@
 """The chart of the bytes of each layer: where a technique saves, and what its indices and tables cost."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

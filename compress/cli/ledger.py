@@ -1,7 +1,5 @@
 """The ledger: what every technique cost and what it bought, as text and as JSON."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 

@@ -5,8 +5,6 @@ no outputs, and cells have the numbers of their places as ids, so that the same 
 It also holds a checksum: one in which somebody has written, computed or tagged since is not overwritten.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -5,8 +5,6 @@ wants to move (Christensen, Marks & Shieber 1995, §4: iterative local search). 
 points give the same picture.
 """
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Child processes of the command, which end when it does, however it ends."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import pickle

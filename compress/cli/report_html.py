@@ -4,8 +4,6 @@ Plain HTML without a script. It follows the reader's choice of light or dark, an
 unfolded.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from html import escape

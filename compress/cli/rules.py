@@ -3,8 +3,6 @@
 Everything is read from the rules themselves, or found by running them on their own samples.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path

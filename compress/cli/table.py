@@ -1,7 +1,5 @@
 """A table as text: whole where there is room for it, else without the columns that matter least."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 __all__ = ["narrowed", "whole"]

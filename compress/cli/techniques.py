@@ -1,7 +1,5 @@
 """The rows of the ledger: what is done to which network, and what validation may choose."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

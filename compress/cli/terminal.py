@@ -1,7 +1,5 @@
 """What the command prints, on the terminal that there is: with the letters and on the columns that it has."""
 
-from __future__ import annotations
-
 import codecs
 import re
 import shutil

@@ -1,7 +1,5 @@
 """A worker: a process that runs functions, one after the other, and sends back what they return or raise."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import traceback

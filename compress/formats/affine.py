@@ -3,8 +3,6 @@
 Weights are symmetric, a scale per output channel, integers −127…127 of 8 bits (Krishnamoorthi 2018, §3.1);
 activations are asymmetric, a scale and a zero point per tensor, integers 0…255 (Jacob et al. 2018)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

@@ -1,7 +1,5 @@
 """Numbers of a few bits without gaps between them, the lowest bit first: how small codes are stored."""
 
-from __future__ import annotations
-
 import numpy as np
 
 __all__ = ["check_bits", "pack_bits", "unpack_bits"]

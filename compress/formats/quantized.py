@@ -1,7 +1,5 @@
 """The stored forms of a weight in a number format: all codes, or a bit mask and those that are not 0."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any
 

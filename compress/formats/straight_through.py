@@ -3,8 +3,6 @@
 Forward is `target`, backward is that of the identity (Bengio, Léonard & Courville 2013); or, where a grid
 ends, that of clipping to its range (Krishnamoorthi 2018, §2.4)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from nn.rules.choices import only

@@ -3,8 +3,6 @@
 A file an op family; each adds its rows to the table (table.py) by being there.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from pkgutil import iter_modules
 

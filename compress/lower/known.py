@@ -6,8 +6,6 @@ can take them. Values that must have one grid (the inputs and the result of a co
 united.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Orders of axes: axis layout[i] of a value is axis i of the array in which it lies."""
 
-from __future__ import annotations
-
 __all__ = ["CHANNELS_LAST", "Layout", "identity", "last", "moves_nothing"]
 
 Layout = tuple[int, ...]

@@ -5,8 +5,6 @@ one order or another. Whoever reads it says what it wants; what is not there yet
 a dequantize or a permute.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property

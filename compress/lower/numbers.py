@@ -4,8 +4,6 @@ What is lowered is structure; a Program gets its numbers from here, and so does 
 simulates one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property

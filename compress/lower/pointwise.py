@@ -1,7 +1,5 @@
 """Operations on every number by itself that have kernels: clips (ReLU), sums, batch norms not folded."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

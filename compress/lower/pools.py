@@ -1,7 +1,5 @@
 """Pools: the largest or the mean of each window, or of whole images; of reals, or of integers as they are."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from .layouts import CHANNELS_LAST, identity

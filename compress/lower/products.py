@@ -1,7 +1,5 @@
 """Layers: linear and conv2d whose weight is a constant, multiplied in the form in which it is stored."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ A rule sees its arguments with their axes as the Graph has them; where it treats
 sums over axes, they stay in the order in which they lie.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Operations that move numbers, reals or integers. A permute moves nothing until somebody wants it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from nn.axes import factors

@@ -7,8 +7,6 @@
 A node that no row takes runs its rule on NumPy (rules.py).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, ClassVar

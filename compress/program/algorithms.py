@@ -11,8 +11,6 @@
 Winograd is no compression: in memory its filters take 16 numbers for 9, and they move by a rounding.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

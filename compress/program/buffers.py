@@ -4,8 +4,6 @@ Fresh memory is not free: the system hands it out page by page and clears every 
 many a kernel. So a Program keeps its buffers from one run to the next of the same lengths.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -5,8 +5,6 @@ The table of what each op is stands in ops/: which constants and attributes it h
 inputs, what it costs, and which kernels compute it.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Any

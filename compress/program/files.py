@@ -4,8 +4,6 @@ Loading runs no code and trusts nothing: every array, every call and every shape
 before the Program is built; what does not fit raises FileError with the file's name.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

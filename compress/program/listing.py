@@ -1,7 +1,5 @@
 """How a Program and a Bound are printed: a line for each call or step, folded where it would be too long."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ multiplies, gives something else. Rows of such inputs are multiplied once more, 
 neither: `quantize` refuses them.
 """
 
-from __future__ import annotations
-
 from math import isfinite
 
 import numpy as np

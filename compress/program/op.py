@@ -8,8 +8,6 @@
 A row enters the table by being defined: a file in ops/ is all that a new one needs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple

@@ -8,8 +8,6 @@ computed.
 It has no parameters, no modes and no gradients, and threads may share it.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -4,8 +4,6 @@ An operand is the weight to the bit, but for Winograd's, whose filters move by a
 arrays of the stored form are made from it whenever somebody asks, to save it or to print its bytes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from typing import Any

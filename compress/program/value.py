@@ -1,7 +1,5 @@
 """A Value is what is known of an array before there is one: dtype, shape, and what its integers stand for."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The weight as it is, in float32: what every other form is compared with."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any
 

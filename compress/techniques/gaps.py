@@ -5,8 +5,6 @@ zeros and nothing follows, for gaps that are longer. With g = 1 that is a bit fo
 best while every second weight lives. Where one in 20 does, 5 or 6 bits are best, 6.3 bits a weight beside the
 mask's 20. 16-bit columns as in CSR never win: they would be g = 16, and row pointers besides."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..formats.bits import pack_bits, unpack_bits

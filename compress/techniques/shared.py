@@ -1,7 +1,5 @@
 """The stored forms of a weight that shares few values: a code for each weight, or for each that is not 0."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any
 

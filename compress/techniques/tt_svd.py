@@ -1,7 +1,5 @@
 """TT-SVD: a tensor as a train of cores, and bounds of what the SVDs and float32 lose."""
 
-from __future__ import annotations
-
 from math import prod, sqrt
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Run the laws on a transform and report which it breaks, on which weight."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from nn.testing.case import for_all

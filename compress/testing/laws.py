@@ -5,8 +5,6 @@ broken.
 that can't fail proves nothing.
 """
 
-from __future__ import annotations
-
 import copy
 
 import numpy as np

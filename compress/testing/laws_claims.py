@@ -1,7 +1,5 @@
 """The laws of what a transform says of itself: it must be true, and close enough to be of use."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from nn.tensor import Tensor

@@ -2,8 +2,6 @@
 bytes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from nn.kernels import kmeans1d

@@ -1,7 +1,5 @@
 """What Prune promises beside the laws of every transform: exact counts."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from nn.testing.case import Case

@@ -1,7 +1,5 @@
 """What Quantize promises beside the laws of every transform: the grid of Krishnamoorthi (2018), §3.1."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from nn.testing.case import Case

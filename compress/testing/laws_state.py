@@ -1,7 +1,5 @@
 """The laws of a transform's State: encode and project read the same one, and update moves it on."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from nn.optim import SGD

@@ -1,7 +1,5 @@
 """The laws of a stored weight: its bytes, its way through a file, its product."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

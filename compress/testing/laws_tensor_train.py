@@ -1,7 +1,5 @@
 """What TensorTrain promises beside the laws of every transform: its error, its ranks, and what is trained."""
 
-from __future__ import annotations
-
 from math import prod
 
 import numpy as np

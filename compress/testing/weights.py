@@ -4,8 +4,6 @@ Hypothesis draws shape, style and seed, and shrinks them; NumPy's generator fill
 weight by itself would be slow).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -4,8 +4,6 @@ A message says which kernel, which argument, what came and what was wanted: Type
 dtype, ValueError for a wrong shape or value.
 """
 
-from __future__ import annotations
-
 import operator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """batch_norm, batch_norm_grad: columns normalised by their own mean and variance, and the way back."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

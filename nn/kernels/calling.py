@@ -1,7 +1,5 @@
 """What a gate leaves to others: calls that are not usual, the plans of calls, and what went wrong in C."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import repeat
 from marshal import dumps

@@ -1,7 +1,5 @@
 """channels_last: from PyTorch's order of the axes of images to the one in which kernels read them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .arguments import CONTIGUOUS, F32, READABLE

@@ -1,7 +1,5 @@
 """codebook_gemm: a float32 matrix times the transpose of one whose entries are codes into a codebook."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -16,8 +16,6 @@
 An argument that is no array here is an attribute: what it may be is said by the kernel's plan.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from types import NoneType

@@ -1,7 +1,5 @@
 """conv2d: the convolution of float32 images with filters, channels last."""
 
-from __future__ import annotations
-
 from functools import reduce
 from operator import or_
 

@@ -1,7 +1,5 @@
 """conv2d_input_grad: the gradient of a convolution's images; forwards, the transposed convolution."""
 
-from __future__ import annotations
-
 from math import prod
 
 import numpy as np

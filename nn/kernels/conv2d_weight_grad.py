@@ -1,7 +1,5 @@
 """conv2d_weight_grad: the gradient of a convolution's filters."""
 
-from __future__ import annotations
-
 from math import prod
 
 import numpy as np

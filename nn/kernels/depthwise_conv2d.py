@@ -1,7 +1,5 @@
 """depthwise_conv2d: the convolution of float32 images with one filter for each channel, channels last."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

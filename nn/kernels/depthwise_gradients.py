@@ -1,7 +1,5 @@
 """depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad: the gradients of a depthwise convolution."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..geometry import Pair, both, pair

@@ -6,8 +6,6 @@ quotient within 1e-16 of the truth, relatively. Cody has a third interval, from 
 what erf keeps of it there is 1.5e-8. (NumPy has no erf.)
 """
 
-from __future__ import annotations
-
 from math import pi
 
 import numpy as np

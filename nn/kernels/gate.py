@@ -11,8 +11,6 @@ its size; plan, the operand's `c` and attributes are themselves. `kernel.gate` s
 step into it like into any other file.
 """
 
-from __future__ import annotations
-
 import linecache
 import re
 from functools import partial

@@ -1,7 +1,5 @@
 """gemm: the float32 matrix product, (M, K) · (K, N) → (M, N)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .arguments import F32

@@ -1,7 +1,5 @@
 """im2col: the patch that a filter sees at each position, as one row."""
 
-from __future__ import annotations
-
 from math import prod
 
 import numpy as np

@@ -1,7 +1,5 @@
 """kmeans1d: the k numbers that best stand for many, a global optimum and not only a local one."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .arguments import integer

@@ -7,8 +7,6 @@ Environment, read once at import:
     NN_KERNELS=/path/to/_kernels.abi3.so   load this build (the sanitized one) instead of the installed
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings

@@ -1,7 +1,5 @@
 """max_pool2d, avg_pool2d and their gradients: windows of channels-last images."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any, NamedTuple
 

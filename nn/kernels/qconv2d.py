@@ -1,7 +1,5 @@
 """qconv2d, qdepthwise_conv2d: the exact convolution of uint8 images with int8 filters, and requantisation."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any, NamedTuple
 

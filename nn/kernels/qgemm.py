@@ -1,7 +1,5 @@
 """qgemm: the product of 8-bit integer matrices, exact, with zero points and requantisation."""
 
-from __future__ import annotations
-
 import numbers
 from typing import Any
 

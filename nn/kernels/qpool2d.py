@@ -1,7 +1,5 @@
 """qmax_pool2d and qavg_pool2d: windows of quantised images, on the grid on which they are."""
 
-from __future__ import annotations
-
 from math import prod
 
 import numpy as np

@@ -3,8 +3,6 @@
 real = scale · (integer − zero), as in Jacob et al. 2018, eq. 1.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """relu and relu_grad: max(x, 0), and what of a gradient comes through it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .kernel import kernel

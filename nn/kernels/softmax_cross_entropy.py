@@ -1,7 +1,5 @@
 """softmax_cross_entropy and its gradient: the loss of a classifier, from logits and the right classes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .kernel import kernel

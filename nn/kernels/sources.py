@@ -1,7 +1,5 @@
 """The C sources: where they are, their checksum, and what a compiler says to them."""
 
-from __future__ import annotations
-
 import os
 import zlib
 

@@ -1,7 +1,5 @@
 """spmm_csr: a float32 matrix times the transpose of a sparse one in compressed sparse rows (CSR)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """tt_matmul: a float32 matrix times one in the tensor-train format, which is never built."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any
 

@@ -1,7 +1,5 @@
 """winograd_conv2d: a 3×3 convolution with 2.25 times fewer multiplications (Lavin & Gray 2016)."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any
 

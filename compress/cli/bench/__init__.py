@@ -6,8 +6,6 @@ peers (PyTorch, onnxruntime, SciPy: the extra `bench`) too, and no library distu
 compare two threads with one say so.)
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import os

@@ -1,7 +1,5 @@
 """What the tape costs: four operations on ten floats and back, beside PyTorch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

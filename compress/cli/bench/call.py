@@ -1,7 +1,5 @@
 """What a call costs: checks, dispatch and C together, for a packed operand and next to no arithmetic."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

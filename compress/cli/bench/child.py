@@ -1,7 +1,5 @@
 """The process that measures one group, and writes each row as soon as it is measured, a line of JSON."""
 
-from __future__ import annotations
-
 import json
 import os
 

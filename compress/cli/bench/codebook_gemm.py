@@ -1,7 +1,5 @@
 """codebook_gemm: a shared weight of 4, 5 and 8 bits beside the dense product of NumPy, PyTorch and gemm."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from timeit import Timer
 

@@ -1,7 +1,5 @@
 """conv2d: float32 3×3 convolutions, channels last in and out, beside onnxruntime and PyTorch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from timeit import Timer
 

@@ -1,8 +1,6 @@
 """The gradients of a convolution as four groups measure them: the same layers, 64 images at a time; with a
 filter for each pair of channels, or (depthwise) one for each channel."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from timeit import Timer
 from typing import Any

@@ -1,7 +1,5 @@
 """depthwise_conv2d: a float32 3×3 filter for each channel, channels last, beside onnxruntime and PyTorch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from timeit import Timer
 

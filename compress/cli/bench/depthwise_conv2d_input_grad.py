@@ -1,7 +1,5 @@
 """The gradient of a depthwise convolution's images, beside the convolution and PyTorch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from . import conv2d_gradients

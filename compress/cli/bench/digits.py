@@ -4,8 +4,6 @@ Trained as the main job trains them, but each technique at the setting that its 
 validation would choose.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import statistics
 import tempfile

@@ -1,7 +1,5 @@
 """gemm: its share of the machine's float32 peak, beside NumPy, PyTorch and onnxruntime."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from timeit import Timer
 

@@ -1,7 +1,5 @@
 """kmeans1d: the best of all codebooks of a layer beside a good one, by Lloyd's iteration in scikit-learn."""
 
-from __future__ import annotations
-
 import importlib
 import time
 from collections.abc import Iterator

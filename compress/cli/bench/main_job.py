@@ -1,7 +1,5 @@
 """The whole of `python -m compress`, by the wall clock, from its start to its last file."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Modes of differentiation: where forward and reverse cross, and the cost of a product with the Hessian."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import pairwise
 from math import exp, log

@@ -1,7 +1,5 @@
 """Kernels that are a pass over their arrays, of training and of integers: every variant, NumPy too."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from timeit import Timer
 from typing import NamedTuple

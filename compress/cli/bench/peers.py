@@ -3,8 +3,6 @@
 They are optional (the extra `bench`) and imported only where a group asks for them.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import warnings
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """How the rows of a benchmark are printed, one by one as they are measured: as text, or as JSON."""
 
-from __future__ import annotations
-
 import json
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """qconv2d: a 3×3 convolution of uint8 images with int8 filters, requantised, beside the float one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """qdepthwise_conv2d: an int8 3×3 filter for each channel of uint8 images, requantised, and floats."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from nn import kernels

@@ -1,7 +1,5 @@
 """qgemm: its share of the machine's peak, and its speed against PyTorch and onnxruntime."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from timeit import Timer
 from typing import Any, NamedTuple

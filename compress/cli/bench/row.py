@@ -1,7 +1,5 @@
 """One line of the benchmark: what was measured, and the bar that it has to reach."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """spmm_csr: a pruned 1024×1024 weight times 64 inputs, beside SciPy, PyTorch and the dense product."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from timeit import Timer
 

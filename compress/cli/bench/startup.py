@@ -1,7 +1,5 @@
 """What `import nn` adds to `import numpy`, in fresh processes."""
 
-from __future__ import annotations
-
 import statistics
 import subprocess
 import sys

@@ -9,8 +9,6 @@ P A P A P. Both sides are means over turns of the same kind by the same clock. E
 against the two turns of the loop around it, which ran at its clock rate; the median of the rounds counts.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable, Mapping

@@ -5,8 +5,6 @@ first, and at its best: images channels last, the fused Adam. All share a proces
 nn.memory has told to keep what is freed: alone, PyTorch gets its memory from the system each time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from timeit import Timer

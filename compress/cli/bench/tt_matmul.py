@@ -1,7 +1,5 @@
 """tt_matmul: a tensor-train layer beside the dense product that it stands for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import prod
 from timeit import Timer

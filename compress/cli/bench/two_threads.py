@@ -1,7 +1,5 @@
 """How much faster two threads are that share one product."""
 
-from __future__ import annotations
-
 import os
 import time
 from typing import Any

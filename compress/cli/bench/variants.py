@@ -1,7 +1,5 @@
 """A row for every implementation of a kernel: all that csrc/micro.def lists and this machine can run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from timeit import Timer
 from typing import NamedTuple

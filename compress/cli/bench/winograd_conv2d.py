@@ -4,8 +4,6 @@ Speeds are those of the direct algorithm: its multiply-accumulates over the time
 can leave the peak of multiply-adds behind; this one does, because it multiplies 2.25 times less.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from timeit import Timer
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The table of what a Program may contain: every file here adds its rows by being there."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from pkgutil import iter_modules
 

@@ -1,7 +1,5 @@
 """Ops that treat every number by itself: between reals and integers, ReLU, a scale a channel, sums."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import numpy as np

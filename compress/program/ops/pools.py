@@ -1,7 +1,5 @@
 """Pooling over windows of (N, H, W, C), of reals or of integers, which stay on their grid."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import numpy as np

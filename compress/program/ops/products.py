@@ -6,8 +6,6 @@ w_scale. It becomes real by acc · x_scale · w_scale, or an integer of the next
     clamp(round_half_even(acc · (x_scale · w_scale / y_scale)) + y_zero)      (Jacob et al. 2018, eq. 5)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from math import prod
 from typing import Any, ClassVar

@@ -7,8 +7,6 @@ Which argument a constant is, is its role ("0", "1", …); arguments that are No
 numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any

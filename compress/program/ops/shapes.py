@@ -1,7 +1,5 @@
 """Ops that move numbers and compute nothing."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any, ClassVar
 
