@@ -126,7 +126,7 @@ def _ended(model: nn.Module) -> dict[int, Chain]:
 def _rehearsed(model: nn.Module, graph: Graph, simulation: Simulation, example: Example,
                last: dict[int, Chain]) -> Simulation | None:
     """Rehearse the conversion; the simulation with its ranges, or None where nothing is quantized."""
-    _, numbers, _ = simulation.now(model)
+    _, numbers, *_ = simulation.now(model)
     quantized = any(chain.activations is not None for chain in numbers.chains.values())
 
     def ranges() -> dict[str, tuple[float, float]]:

@@ -8,8 +8,6 @@ rounding counts as the identity (straight-through; Bengio, Léonard & Courville 
 and shift are trained (ibid., §3.2.2, after freezing).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
@@ -29,20 +27,16 @@ from .lower.numbers import Numbers
 from .lower.table import Need
 from .program.bound import Bound
 from .state import from_arrays, to_arrays
-from .stored import Stored
+from .stored import Stored, per_channel
 
 __all__ = ["FOLDED_BIAS", "FOLDED_WEIGHT", "Simulation"]
-
-
-def _along(per_channel: np.ndarray, ndim: int) -> np.ndarray:
-    return per_channel.reshape(-1, *[1] * (ndim - 1))
 
 
 def _weight_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple:
     """W′ = γ·s·W, with s = 1/√(σ² + ε)."""
     w, gamma, spread = saved
     factor = spread if gamma is None else gamma * spread
-    return (needs[0] and g * _along(factor, w.ndim),
+    return (needs[0] and g * per_channel(factor, w.ndim),
             needs[1] and (g * w).reshape(len(w), -1).sum(axis=1) * spread, None)
 
 
@@ -63,7 +57,7 @@ FOLDED_WEIGHT = Rule(
     lambda w, gamma, target, *, spread, mean: (target, (w, gamma, spread)), _weight_vjp,
     samples=_samples((3, 4), (3,), (3, 4)),
     surrogate=lambda w, gamma, target, spread, mean: lambda w, gamma,
-        target: w * _along(gamma * spread, w.ndim))
+        target: w * per_channel(gamma * spread, w.ndim))
 
 FOLDED_BIAS = Rule(
     "folded_bias", "y = target;  db = f·g, dγ = s·(b − μ)·g, dβ = g, as if y were f·(b − μ) + β, f = γ·s",
@@ -105,28 +99,32 @@ class Simulation(ModuleParametrization):
         run = _Run(self, model, arrays)
         return self._shaped(run.outputs(given))
 
-    def now(self, model: nn.Module) -> tuple[Lowered, Numbers, dict[str, nn.Parameter]]:
+    def now(self, model: nn.Module) -> tuple[Lowered, Numbers, dict[str, nn.Parameter], dict[str, Any]]:
         """The network lowered, once for each set of weights that can be stored, its numbers of this moment,
-        and the parameters that it reads. The weight of a schedule that has not ended is as it is seen."""
+        and by name the parameters that it reads and the chains that some are seen through. The weight of a
+        schedule that has not ended is as it is seen."""
         if self._names is None:
             known = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
             self._names = [name for name in self.graph.constants if name in known]
         owned = attrgetter(*self._names, "training")(model)
-        constants, parameters, chains = dict(self.graph.constants), {}, {}
+        constants, parameters, seen, chains = dict(self.graph.constants), {}, {}, {}
         for name, one in zip(self._names, owned, strict=False):
             constants[name] = one.data if isinstance(one, Tensor) else one
             if isinstance(one, nn.Parameter):
                 parameters[name], chain = one, one.parametrization
-                if chain is not None and (chain.activations is not None or chain.finished()):
+                if chain is None:
+                    continue
+                seen[name] = chain
+                if chain.activations is not None or chain.finished():
                     chains[name] = chain
-                elif chain is not None:  # it can't be stored yet: it is a float32 weight like any other
+                else:  # it can't be stored yet: it is a float32 weight like any other
                     constants[name] = chain.project(Tensor(one.data)).data
         key = tuple(chains)
         if self._lowered is None or self._lowered[0] != key:
             graph = replace(self.graph, parametrizations=chains)
             self._lowered, self._bound = (key, lowered(graph, type(model).__name__)), None
         low = self._lowered[1]
-        return low, Numbers(low.known, constants, chains, self.ranges), parameters
+        return low, Numbers(low.known, constants, chains, self.ranges), parameters, seen
 
     def bound(self, low: Lowered, numbers: Numbers) -> Bound:
         """What runs, with these numbers: bound once, then given others, unless a weight is now stored in a
@@ -159,16 +157,20 @@ class _Run:
 
     def __init__(self, simulation: Simulation, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
         self.simulation, self.training = simulation, model.training
-        with _divergence(model, arrays):
-            self.low, self.numbers, self.parameters = simulation.now(model)
+        try:
+            self.low, self.numbers, self.parameters, self.chains = simulation.now(model)
             self.known = self.low.known
             name = self.numbers.infinite()
             if name is not None:  # an integer would hide it
                 raise ValueError(f"{name} holds NaN or infinity")
             bound = simulation.bound(self.low, self.numbers)
+        except ValueError as error:
+            raise _out_of_range(error, model, arrays) from error
         _, self.dims = bound.check(**arrays)
-        with _divergence(model, arrays):
+        try:
             self.made = bound.every_value(**arrays)
+        except ValueError as error:
+            raise _out_of_range(error, model, arrays) from error
 
     def outputs(self, given: dict[str, Tensor]) -> dict[str, Tensor]:
         """The Tensors of the network's outputs. In training, the ranges follow."""
@@ -177,14 +179,16 @@ class _Run:
         ranges = dict(self.simulation.ranges)
         for node in self.known.nodes():
             integers = node.output in self.known.integer
-            inputs = []
-            for i, name in enumerate(node.inputs):
+            inputs, layer = [], self.known.folding.layers.get(node.output)
+            for name in node.inputs if layer is None else node.inputs[:1]:
                 if name in real:
                     if integers and name not in grid:
                         grid[name] = self._on_grid(name, real[name])
                     inputs.append(grid[name] if integers else real[name])
                 else:
-                    inputs.append(None if name is None else self._operand(node, i, name))
+                    inputs.append(None if name is None else self._static(name))
+            if layer is not None:
+                inputs += self._weight_and_bias(node, layer)
             moves = node.output in self.known.moving
             y = apply(RULES[node.op], *inputs, **(at(node.attrs, self.dims) if moves else node.attrs))
             if self.training and node.output in self.low.integers and y.size:
@@ -210,15 +214,6 @@ class _Run:
 
     # What leads back to the model's parameters
 
-    def _operand(self, node: Node, i: int, name: str) -> Tensor | np.ndarray:
-        """A constant that a node reads: the folded weight or bias of a layer, or what it is."""
-        layer = self.known.folding.layers.get(node.output)
-        if layer is None or i == 0:
-            return self._static(name)
-        if i == 1:
-            return self._weight(node, layer)
-        return self._bias(layer)
-
     def _static(self, name: str) -> Any:
         """A value that no input goes into, as a Tensor where parameters do."""
         node = self.known.graph.producer(name)
@@ -228,47 +223,33 @@ class _Run:
         w = self.parameters.get(name)
         if w is None:
             return self.numbers.constants[name]
-        return w if w.parametrization is None else w.parametrization.project(w)
+        return self.chains[name].project(w) if name in self.chains else w
 
-    def _weight(self, node: Node, layer: Any) -> Tensor:
-        w = self.parameters[layer.weight]
-        chain = w.parametrization
+    def _weight_and_bias(self, node: Node, layer: Any) -> tuple[Tensor, Any]:
+        """What a layer multiplies with and adds, with the norm after it folded in."""
+        w, chain, own = self.parameters[layer.weight], self.chains.get(layer.weight), self.parameters.get
         if chain is not None:  # the last stage's own rounding is what the Program does
             w = chain.before_last(w) if chain.activations is not None else chain.project(w)
         target = shared(self.numbers.stored(layer.weight).decode())
         if layer.norm is None:
-            w = apply(STRAIGHT_THROUGH, w, target)
+            w, b = apply(STRAIGHT_THROUGH, w, target), self._static(layer.bias)
         else:
-            own = self.parameters.get
-            w = apply(FOLDED_WEIGHT, w, own(layer.norm.inputs[1]), target, **self._statistics(layer))
-        return w if w.ndim == 2 or w.ndim == 4 else w.reshape(self.known.graph.value(node.inputs[1]).shape)
-
-    def _bias(self, layer: Any) -> Tensor:
-        if layer.norm is None:
-            return self._static(layer.bias)
-        _, gamma, beta, _, _ = layer.norm.inputs
-        own = self.parameters.get  # of None it is None
-        return apply(FOLDED_BIAS, own(layer.own), own(gamma), own(beta),
-                     shared(self.numbers.constants[layer.bias]), **self._statistics(layer))
-
-    def _statistics(self, layer: Any) -> dict[str, np.ndarray]:
-        _, _, _, mean, variance = layer.norm.inputs
-        constants = self.numbers.plain
-        spread = (1 / np.sqrt(constants[variance] + layer.norm.attrs["eps"])).astype(np.float32)
-        return {"spread": spread, "mean": constants[mean]}
+            _, gamma, beta, mean, variance = layer.norm.inputs
+            spread = (1 / np.sqrt(self.numbers.plain[variance] + layer.norm.attrs["eps"])).astype(np.float32)
+            how = {"spread": spread, "mean": self.numbers.plain[mean]}
+            w = apply(FOLDED_WEIGHT, w, own(gamma), target, **how)  # (own(None) is None)
+            b = apply(FOLDED_BIAS, own(layer.own), own(gamma), own(beta),
+                      shared(self.numbers.constants[layer.bias]), **how)
+        return w if w.ndim in (2, 4) else w.reshape(self.known.graph.value(node.inputs[1]).shape), b
 
 
-@contextmanager
-def _divergence(model: nn.Module, inputs: dict[str, np.ndarray]) -> Iterator[None]:
-    """In training, a number that no integer can stand for is divergence: all were in range when the model was
-    prepared, and training led them out of it. Otherwise it is a ValueError, as it is of a Program."""
-    try:
-        yield
-    except ValueError as error:
-        said = f"{type(model).__name__}: {error}"
-        if not model.training or not all(np.isfinite(x).all() for x in inputs.values()):
-            raise ValueError(said) from error
-        raise nn.train.Diverged(said, _first_not_finite(model)) from error
+def _out_of_range(error: ValueError, model: nn.Module, inputs: dict[str, np.ndarray]) -> ValueError:
+    """What a number that no integer can stand for is. In training divergence: all were in range when the
+    model was prepared, and training led them out of it. Otherwise a ValueError, as it is of a Program."""
+    said = f"{type(model).__name__}: {error}"
+    if not model.training or not all(np.isfinite(x).all() for x in inputs.values()):
+        return ValueError(said)
+    return nn.train.Diverged(said, _first_not_finite(model))
 
 
 def _first_not_finite(model: nn.Module) -> str | None:

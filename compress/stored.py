@@ -183,10 +183,10 @@ def as_matrix(w: np.ndarray) -> np.ndarray:
     """A weight as the matrix (out, in) that multiplies: (O,I,kH,kW) → (O, kH·kW·I), as in N,H,W,C im2col."""
     if w.ndim not in (2, 3, 4):
         raise ValueError(f"a weight has shape (out, in), (O, I, k) or (O, I, kH, kW); got {w.shape}")
-    return np.ascontiguousarray(np.moveaxis(w, 1, -1)).reshape(len(w), prod(w.shape[1:]))
+    return np.ascontiguousarray(w.transpose(0, *range(2, w.ndim), 1)).reshape(len(w), prod(w.shape[1:]))
 
 
 def from_matrix(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of `as_matrix` for a weight of the given shape."""
-    out, channels, *window = shape
-    return np.ascontiguousarray(np.moveaxis(matrix.reshape(out, *window, channels), -1, 1))
+    (out, channels, *window), last = shape, len(shape) - 1
+    return np.ascontiguousarray(matrix.reshape(out, *window, channels).transpose(0, last, *range(1, last)))

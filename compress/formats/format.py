@@ -17,7 +17,7 @@ import numpy as np
 from nn.arguments import is_int
 from nn.tensor import Tensor, apply, shared
 
-from ..stored import as_matrix, complete, from_matrix, per_channel
+from ..stored import as_matrix, complete, from_matrix
 from .bits import check_bits, pack_bits, unpack_bits
 from .quantized import define
 from .straight_through import CLIPPED_STRAIGHT_THROUGH, STRAIGHT_THROUGH
@@ -110,9 +110,9 @@ class Format:
 
     def scales(self, w: np.ndarray) -> np.ndarray:
         """The finest scale of each group, float32 (O,), or (O, blocks) of a format with blocks."""
-        rows = as_matrix(w)
         if self.grouping == "channel":
-            return self.fit_groups(rows)
+            return self.fit_groups(w.reshape(len(w), -1))
+        rows = as_matrix(w)
         blocks = -(-rows.shape[1] // self.grouping)
         padded = np.pad(rows, ((0, 0), (0, blocks * self.grouping - rows.shape[1])))
         return self.fit_groups(padded.reshape(len(rows) * blocks, self.grouping)).reshape(len(rows), blocks)
@@ -120,7 +120,7 @@ class Format:
     def spread(self, scales: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """The scale of every weight, so that it broadcasts against a weight of this shape."""
         if self.grouping == "channel":
-            return per_channel(scales, len(shape))
+            return scales.reshape(-1, *[1] * (len(shape) - 1))
         return from_matrix(np.repeat(scales, self.grouping, axis=1)[:, :prod(shape[1:])], shape)
 
     def to_codes(self, w: np.ndarray, scales: np.ndarray) -> np.ndarray:
@@ -182,5 +182,6 @@ class Grid:
 
     def straight_through(self, y: Tensor, target: np.ndarray) -> Tensor:
         """`target`, with the gradient of y, which ends where y is beyond the reals of the outermost codes."""
-        low, high = (self.scale * (code - self.zero) for code in (self.format.lowest, self.format.highest))
+        low = self.scale * (self.format.lowest - self.zero)
+        high = self.scale * (self.format.highest - self.zero)
         return apply(CLIPPED_STRAIGHT_THROUGH, y, shared(target), low=low, high=high)

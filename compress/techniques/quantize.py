@@ -69,9 +69,10 @@ class Quantize(Transform):
         the two scales differ at most by the rounding of weights to their grid, or of a factor."""
         own = self.weights.scales(w)
         written = np.abs(own - state.scale) > 2.0**-20 * state.scale
-        if written.any():
-            written &= per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
-        return QuantizeState(np.where(written, own, state.scale)) if written.any() else state
+        if not written.any():
+            return state
+        written &= per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
+        return QuantizeState(np.where(written, own, state.scale))
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
         state.scale = self.weights.scales(w.data)
@@ -84,9 +85,9 @@ class Quantize(Transform):
         """With scales of at least `least`, as a bias in their units may want; just that for channels of 0."""
         scale = self.following(state, w).scale
         if least is not None:
-            empty = per_channel(~w.reshape(len(w), -1).any(axis=1), scale.ndim)
-            least = per_channel(least, scale.ndim)
-            scale = np.maximum(np.where(empty, SMALLEST, scale), least).astype(np.float32)
+            scale = scale.copy()
+            scale[~w.reshape(len(w), -1).any(axis=1)] = SMALLEST
+            scale = np.maximum(scale, per_channel(least, scale.ndim)).astype(np.float32)
         return smallest_form(self.weights.to_codes(w, scale), scale, self.weights)
 
     def bound(self, w: np.ndarray, state: QuantizeState) -> float:

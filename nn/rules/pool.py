@@ -63,7 +63,7 @@ max_pool2d = Rule(
     "max_pool2d", "y = the greatest x in each window;  dx = g at the first place where x = y, else 0",
     _max_pool2d, lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]),),
     jvp=lambda t, i, saved, out, **how: max_pool2d_at(t, saved[0], windows=saved[1]), samples=_max_samples,
-    saves=CONSTANT, fresh=True)
+    saves=CONSTANT, fresh=True, exact=True)
 
 
 def _winner_samples(rng, of_output=False):
