@@ -30,8 +30,8 @@ class _Package(ModuleType):
             return import_module(".testing", self.__name__)
         if name == "__all__" or not name.startswith("__"):
             public = import_module(".public", self.__name__)  # `from . import public` would ask here first
-            offered = {one: getattr(public, one) for one in public.__all__}
-            vars(self).update(offered, __all__=public.__all__)
+            offered = {one: value for one, value in vars(public).items() if not one.startswith("_")}
+            vars(self).update(offered, __all__=sorted(offered))
             if name in vars(self):
                 return vars(self)[name]
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
@@ -47,5 +47,5 @@ class _Package(ModuleType):
         return sorted({*vars(self), *self.__all__})
 
 
-SHADOWED = ("convert", "prepare", "report", "unprepare")
+SHADOWED = ("convert", "prepare", "report")
 sys.modules[__name__].__class__ = _Package

@@ -13,8 +13,6 @@ from nn.graph import Graph
 
 from .lower.numbers import Numbers
 
-__all__ = ["Example", "observe"]
-
 ROWS = 256  # of a batch that is observed at once
 
 
@@ -43,9 +41,8 @@ class Example:
     def trace(self, model: nn.Module) -> Graph:
         """The graph of a model, from a few rows."""
         rows = slice(3) if self.dims is None else ...  # the batch comes first, or need not
-        named = {name: array[rows] for name, array in self.named.items()}
         return nn.trace(model, *(array[rows] for array in self.arrays), dims=self.dims, state=self.state,
-                        **named)
+                        **{name: array[rows] for name, array in self.named.items()})
 
     def batches(self, graph: Graph) -> Iterator[dict[str, np.ndarray]]:
         """The inputs of a graph by name, some rows at a time."""

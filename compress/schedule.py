@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from nn.arguments import is_int
 
-__all__ = ["Cubic", "Once"]
-
 
 @dataclass(frozen=True)
 class Once:

@@ -23,8 +23,6 @@ from .formats.format import Format
 from .schedule import Cubic, Once
 from .stored import Stored, complete
 
-__all__ = ["Context", "Invariant", "Transform"]
-
 
 class Invariant(Enum):
     """A property of a weight that one stage of a Chain makes and a later stage may destroy."""
@@ -71,7 +69,7 @@ class Transform:
         """Instances, or lists of stages, on which the laws of compress.testing are to hold."""
         return ()
 
-    # What it does to a weight -----------------------------------------------------------------------
+    # What it does to a weight
 
     def fit(self, w: np.ndarray, context: Context) -> Any:
         """A State for this weight."""
@@ -94,15 +92,11 @@ class Transform:
         """An upper bound of ‖w − project(w)‖₂ from theory, for the weight `state` was fitted to, if known."""
         return None
 
-    def following(self, state: Any, w: np.ndarray) -> Any:
-        """The State for a weight that may have been written to since the last update: by default the same."""
-        return state
-
     def prunes(self, w: np.ndarray) -> bool:
         """Whether it makes zeros of this weight that are to stay: by default if it makes SUPPORT or NM."""
         return bool(self.makes & {Invariant.SUPPORT, Invariant.NM})
 
-    # What a State trains, and whether it is done ------------------------------------------------------
+    # What a State trains, and whether it is done
 
     def trainables(self, state: Any) -> Sequence[Tensor]:
         """The Tensors that are trained in the weight's place: none, by default."""

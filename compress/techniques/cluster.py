@@ -21,8 +21,6 @@ from nn.train import Diverged
 from ..transform import Context, Invariant, Transform
 from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
 
-__all__ = ["SHARED", "Cluster"]
-
 
 def _shared_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple[np.ndarray]:
     codes, rates = saved
@@ -103,9 +101,9 @@ class Cluster(Transform):
         return not state.shares
 
     def fit(self, w: np.ndarray, context: Context) -> ClusterState:
-        codes, rates = np.zeros(w.shape, np.uint8), np.zeros(self.distinct, np.float32)
-        state = ClusterState(context.name, context.settled, Parameter(np.zeros_like(rates)), codes, rates,
-                             pruned=context.pruned)
+        zeros = np.zeros(self.distinct, np.float32)
+        state = ClusterState(context.name, context.settled, Parameter(zeros), np.zeros(w.shape, np.uint8),
+                             zeros, pruned=context.pruned)
         if not state.begin:
             self._share(w, state)
         return state
@@ -145,8 +143,7 @@ class Cluster(Transform):
     def project(self, w: Tensor, state: ClusterState) -> Tensor:
         if not state.shares:
             return w
-        seen = apply(SHARED, state.centroids, codes=state.codes, rates=state.rates)
-        return scaled(seen, state.scale)
+        return scaled(apply(SHARED, state.centroids, codes=state.codes, rates=state.rates), state.scale)
 
     def update(self, state: ClusterState, w: Tensor, step: int) -> None:
         """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded now."""
@@ -177,7 +174,6 @@ class Cluster(Transform):
         return smallest_form(state.codes, state.centroids.data, state.zero, state.scale)
 
     def check_finished(self, state: ClusterState) -> None:
-        """Raise ValueError while the stages before have not ended."""
         if not state.shares:
             raise ValueError(f"Cluster: {state.name} is shared from optimizer step {state.begin} on, when "
                              "the schedule before it ends; train on before converting")

@@ -9,8 +9,6 @@ import numpy as np
 
 from ..formats.bits import pack_bits, unpack_bits
 
-__all__ = ["gaps_of", "positions_of"]
-
 WIDEST = 16
 
 

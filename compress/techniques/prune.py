@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from nn.arguments import number
+from nn.arguments import instance, number
 from nn.kernels import spmm_csr
 from nn.tensor import Tensor
 
 from ..schedule import Cubic, Once
 from ..stored import Part, Stored, as_matrix, from_matrix
 from ..transform import Context, Invariant, Transform
-
-__all__ = ["Prune", "SparseWeight"]
 
 
 @dataclass
@@ -45,8 +43,7 @@ class Prune(Transform):
 
     def __post_init__(self) -> None:
         number("Prune", "sparsity", self.sparsity, 0, 1)
-        if not isinstance(self.schedule, (Once, Cubic)):
-            raise TypeError(f"Prune: schedule must be a Once or a Cubic; got {self.schedule!r}")
+        instance("Prune", "schedule", self.schedule, (Once, Cubic), "a Once or a Cubic")
 
     @classmethod
     def samples(cls) -> list[Prune]:
@@ -84,7 +81,6 @@ class Prune(Transform):
         return SparseWeight(w * state.mask)
 
     def check_finished(self, state: PruneState) -> None:
-        """Raise ValueError while the schedule has not ended."""
         if state.step < self.schedule.end:
             raise ValueError(
                 f"Prune: the schedule stands at step {state.step} of {self.schedule.end} and sparsity "
@@ -124,7 +120,7 @@ class SparseWeight(Stored):
     def __init__(self, w: np.ndarray) -> None:
         flat = as_matrix(w).ravel()
         positions = np.flatnonzero(flat)
-        self.hold(w.shape, rows_of(positions, flat[positions], w.shape))
+        self.hold(w.shape, dict(zip(self.parts, rows_of(positions, flat[positions], w.shape), strict=True)))
 
     def check(self, who: str) -> None:
         _, indices, indptr = self.rows()
@@ -137,7 +133,7 @@ class SparseWeight(Stored):
 
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(values, indices, indptr) of compressed sparse rows."""
-        return self.held["values"], self.held["indices"], self.held["indptr"]
+        return tuple(self.held.values())
 
     def decode(self) -> np.ndarray:
         values, indices, indptr = self.rows()
@@ -152,10 +148,9 @@ class SparseWeight(Stored):
         return len(self.rows()[0])
 
 
-def rows_of(positions: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def rows_of(positions: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """Compressed sparse rows of the values at these rising positions of a weight's matrix, row after row."""
     columns = prod(shape[1:])
-    indptr = np.zeros(shape[0] + 1, np.int32)
-    np.cumsum(np.bincount(positions // columns, minlength=shape[0]), out=indptr[1:])
     indices = (positions % columns).astype(np.uint16 if columns <= 2**16 else np.int32)
-    return {"values": values, "indices": indices, "indptr": indptr}
+    indptr = np.searchsorted(positions, columns * np.arange(shape[0] + 1)).astype(np.int32)
+    return values, indices, indptr

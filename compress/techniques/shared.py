@@ -12,8 +12,6 @@ from ..stored import Part, Stored, as_matrix, from_matrix, per_channel
 from .gaps import WIDEST, gaps_of, positions_of
 from .prune import SparseWeight, rows_of
 
-__all__ = ["PrunedSharedWeight", "SharedWeight", "smallest_form"]
-
 TABLES = {"codebook": Part("tables", np.float32, (None,)),
           "scale": Part("tables", np.float32, ("out",), optional=True)}
 
@@ -82,7 +80,7 @@ class PrunedSharedWeight(SparseWeight):
         values, scale = self.held["codebook"][codes_of(self.held, len(positions))], self.held["scale"]
         if scale.size:
             values = scaled(values, scale[positions // prod(self.shape[1:])])
-        return tuple(rows_of(positions, values, self.shape).values())
+        return rows_of(positions, values, self.shape)
 
     @property
     def scale(self) -> None:
