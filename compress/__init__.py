@@ -4,8 +4,7 @@
     ...                                                 # train on
     program = compress.convert(model)                   # a flat list of kernel calls
     compress.save(program, "small.safetensors")         # one file; compress.load(path)(x) runs it
-    print(compress.report(program))                     # what it bought
-"""
+    print(compress.report(program))                     # what it bought"""
 
 from __future__ import annotations
 
@@ -22,24 +21,22 @@ if TYPE_CHECKING:
 
 class _Package(ModuleType):
     """Loads all names, and what they import, when the first is asked for: `python -m compress` must answer
-    Ctrl-C before NumPy is loaded. `compress.testing` is loaded by itself, since it needs Hypothesis.
-    """
+    Ctrl-C before NumPy is loaded. `compress.testing` is loaded by itself, since it needs Hypothesis."""
 
     def __getattr__(self, name: str) -> Any:
         if name == "testing":
             return import_module(".testing", self.__name__)
         if name == "__all__" or not name.startswith("__"):
             public = import_module(".public", self.__name__)  # `from . import public` would ask here first
-            offered = {one: value for one, value in vars(public).items() if not one.startswith("_")}
-            vars(self).update(offered, __all__=sorted(offered))
+            offered = {one: getattr(public, one) for one in public.__all__}
+            vars(self).update(offered, __all__=public.__all__)
             if name in vars(self):
                 return vars(self)[name]
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, unless it is a module with the name of a function: `import compress.convert`
-        would put the module in the function's place.
-        """
+        would put the module in the function's place."""
         if not (isinstance(value, ModuleType) and name in SHADOWED):
             super().__setattr__(name, value)
 

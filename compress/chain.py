@@ -37,14 +37,14 @@ class Chain(Parametrization):
         if not self.stages:
             raise ValueError("Chain: needs at least one transform")
         for i, later in enumerate(self.stages):
-            if not isinstance(later, Transform) or isinstance(later, type):
+            if not isinstance(later, Transform):
                 raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an instance of "
                                 "a subclass of compress.Transform")
             for earlier in self.stages[:i]:
-                for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):
-                    raise ValueError(
-                        f"Chain: {type(later).__name__} after {type(earlier).__name__} would destroy "
-                        f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made")
+                if lost := earlier.makes - later.keeps:
+                    first, what = type(earlier).__name__, min(lost, key=lambda one: one.name)
+                    raise ValueError(f"Chain: {type(later).__name__} after {first} would destroy "
+                                     f"{what.value} ({what.name}), which {first} made")
 
     def attach(self, parameter: Any, context: Context) -> Chain:
         """Fit a fresh chain of the same transforms to `parameter` and make it its parametrization.
@@ -99,9 +99,9 @@ class Chain(Parametrization):
         return self._trained(parameter, later=False)
 
     def _trained(self, parameter: Any, later: bool) -> list[Tensor]:
-        fitted = self._fitted()
-        if not self._owns:
+        if not self._owns and self.states is not None:
             return [parameter]
+        fitted = self._fitted()
         waiting = [stage.waits(state) for stage, state in fitted]
         owned = [tensor for (stage, state), waits in zip(fitted, waiting, strict=True) if later or not waits
                  for tensor in stage.trainables(state)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,9 @@ class Example:
     dimensions are called, and which output becomes which input, as nn.trace wants them."""
 
     arrays: tuple[np.ndarray, ...]
-    named: dict[str, np.ndarray] = field(default_factory=dict)
-    dims: Mapping[str, Any] | None = None
-    state: Mapping[str, str] | None = None
+    named: dict[str, np.ndarray]
+    dims: Mapping[str, Any] | None
+    state: Mapping[str, str] | None
 
     @classmethod
     def of(cls, who: str, given: Any, dims: Any = None, state: Any = None) -> Example:
@@ -34,9 +34,19 @@ class Example:
             return given
         named = dict(given) if isinstance(given, Mapping) else {}
         arrays = list(named.values()) if named else given if isinstance(given, tuple) else (given,)
-        checked = [_checked(who, "example" if len(arrays) == 1 else f"example {i}", array)
-                   for i, array in enumerate(arrays)]
-        return cls(() if named else tuple(checked), dict(zip(named, checked, strict=False)), dims, state)
+        arrays = tuple(array.data if isinstance(array, nn.Tensor) else array for array in arrays)
+        for i, array in enumerate(arrays):
+            what = "example" if len(arrays) == 1 else f"example {i}"
+            is_array = isinstance(array, np.ndarray)
+            if not is_array or (array.dtype != np.float32 and array.dtype.kind not in "biu"):
+                got = array.dtype if is_array else type(array).__name__
+                raise TypeError(f"{who}: {what} must be a float32 array; got {got}")
+            if len(arrays) == 1 and (array.ndim < 2 or not array.size):
+                raise ValueError(f"{who}: {what} must be a batch of at least one input; got shape "
+                                 f"{array.shape}")
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"{who}: {what} holds NaN or infinity")
+        return cls(() if named else arrays, dict(zip(named, arrays, strict=False)), dims, state)
 
     def trace(self, model: nn.Module) -> Graph:
         """The graph of a model, from a few rows."""
@@ -54,19 +64,6 @@ class Example:
             some = range(start, min(start + ROWS, rows))
             yield {name: array if axes[name] is None else np.take(array, some, axes[name])
                    for name, array in given.items()}
-
-
-def _checked(who: str, what: str, array: Any) -> np.ndarray:
-    array = array.data if isinstance(array, nn.Tensor) else array
-    fits = isinstance(array, np.ndarray) and (array.dtype == np.float32 or array.dtype.kind in "biu")
-    if not fits:
-        got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{who}: {what} must be a float32 array; got {got}")
-    if what == "example" and (array.ndim < 2 or not array.size):
-        raise ValueError(f"{who}: {what} must be a batch of at least one input; got shape {array.shape}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{who}: {what} holds NaN or infinity")
-    return array
 
 
 def observe(numbers: Numbers, example: Example) -> dict[str, tuple[float, float]]:

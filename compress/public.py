@@ -1,5 +1,4 @@
-"""Everything that `compress` offers by name: what is imported here, and every technique there is."""
-# ruff: noqa: F401, F403
+"""Everything that `compress` offers by name: what stands here, and every technique there is."""
 
 from .chain import Chain
 from .convert import convert
@@ -12,5 +11,10 @@ from .recipe import Recipe
 from .report import report, weight_errors
 from .schedule import Cubic, Once
 from .stored import Stored
-from .techniques import *
+from .techniques import *  # noqa: F403
+from .techniques import __all__ as _techniques
 from .transform import Context, Invariant, Transform
+
+__all__ = ["Bound", "Chain", "Context", "Cubic", "Invariant", "Once", "Program", "ProgramError", "Recipe",
+           "Stored", "Transform", "convert", "load", "prepare", "report", "save", "unprepare",
+           "weight_errors", *_techniques]

@@ -147,12 +147,10 @@ class Cluster(Transform):
 
     def update(self, state: ClusterState, w: Tensor, step: int) -> None:
         """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded now."""
-        if not state.shares:
-            if step < state.begin:
-                return
+        if not state.shares and step >= state.begin:
             self._share(w.data, state)
-        w.data = scaled(state.centroids.data[state.codes], state.scale)
-        state.error = 0.0
+        if state.shares:
+            w.data, state.error = scaled(state.centroids.data[state.codes], state.scale), 0.0
 
     def check_state(self, loaded: ClusterState, own: ClusterState) -> None:
         """ValueError for codes that name no centroid, or sharing that begins at another step."""

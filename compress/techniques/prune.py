@@ -68,8 +68,8 @@ class Prune(Transform):
 
     def check_state(self, loaded: PruneState, own: PruneState) -> None:
         """ValueError for a mask that another sparsity or schedule made."""
-        wanted = to_prune(own.mask.size, self.sparsity * self.schedule.fraction(loaded.step))
-        pruned = np.count_nonzero(loaded.mask == 0)
+        fitting = magnitude_mask(loaded.mask, self.sparsity * self.schedule.fraction(loaded.step))
+        pruned, wanted = (np.count_nonzero(mask == 0) for mask in (loaded.mask, fitting))
         if pruned != wanted or not np.isin(loaded.mask, (0, 1)).all():
             raise ValueError(f"the mask prunes {pruned} weights at step {loaded.step}, where {self!r} prunes "
                              f"{wanted}")
@@ -97,14 +97,9 @@ class Prune(Transform):
 
 def magnitude_mask(w: np.ndarray, sparsity: float) -> np.ndarray:
     """1 where w stays, 0 for its `round(sparsity · n)` smallest; of equal ones the first go; one stays."""
-    mask = np.ones(w.size, w.dtype)
-    mask[np.argsort(np.abs(w), axis=None, kind="stable")[: to_prune(w.size, sparsity)]] = 0
+    mask, pruned = np.ones(w.size, w.dtype), max(min(round(sparsity * w.size), w.size - 1), 0)
+    mask[np.argsort(np.abs(w), axis=None, kind="stable")[:pruned]] = 0
     return mask.reshape(w.shape)
-
-
-def to_prune(size: int, sparsity: float) -> int:
-    """How many of `size` weights."""
-    return max(min(round(sparsity * size), size - 1), 0)
 
 
 class SparseWeight(Stored):

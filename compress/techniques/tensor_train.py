@@ -161,11 +161,6 @@ def product(cores: tuple[Tensor, ...], scale: np.ndarray | None = None) -> Tenso
     return w if scale is None else w * Tensor(scale.reshape(-1, 1))
 
 
-def shape_of(sizes: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """(out, in) of the weight whose cores have these sizes."""
-    return tuple(prod(size[axis] for size in sizes) for axis in (2, 1))
-
-
 class TensorTrainWeight(Stored):
     """The cores, and a scale for each row, if there is one."""
 
@@ -177,14 +172,15 @@ class TensorTrainWeight(Stored):
 
     def __init__(self, cores: list[np.ndarray], scale: np.ndarray | None = None) -> None:
         sizes = [core.shape for core in cores]
-        self.hold(shape_of(sizes), {"cores": np.concatenate([core.ravel() for core in cores]),
-                                    "shapes": np.array(sizes, np.int32), "scale": scale})
+        shape = tuple(prod(size[axis] for size in sizes) for axis in (2, 1))
+        self.hold(shape, {"cores": np.concatenate([core.ravel() for core in cores]),
+                          "shapes": np.array(sizes, np.int32), "scale": scale})
 
     def check(self, who: str) -> None:
         sizes = self.sizes_of_cores()
         if np.any(self.held["shapes"] < 1):
             raise ValueError(f"{who}: shapes must be positive; got {sizes!r:.80}")
-        if shape_of(sizes) != self.shape:
+        if tuple(prod(size[axis] for size in sizes) for axis in (2, 1)) != self.shape:
             raise ValueError(f"{who}: the modes {sizes!r:.80} do not multiply to it")
         if len(self.held["cores"]) != sum(map(prod, sizes)):
             raise ValueError(f"{who}: {len(self.held['cores'])} numbers do not fit {sizes!r:.80}")
