@@ -53,12 +53,12 @@ class Transform:
     dataclasses, tuples, lists and dicts, and in them arrays, Tensors, numbers and None: it is saved with the
     model. Raises TypeError when a subclass lacks one of the four."""
 
-    keeps: ClassVar[frozenset[Invariant]] = frozenset()   # of earlier stages
-    makes: ClassVar[frozenset[Invariant]] = frozenset()   # for later stages to keep
+    keeps: ClassVar[frozenset[Invariant]] = frozenset()  # of earlier stages
+    makes: ClassVar[frozenset[Invariant]] = frozenset()  # for later stages to keep
     dimensions: ClassVar[frozenset[int]] = frozenset({2, 4})  # of the weights that it takes
-    distinct: int = 0                                     # different values that a weight must have at least
-    activations: Format | None = None                     # of the numbers that its layer reads; None: reals
-    schedule: Once | Cubic = Once()                       # when it tightens
+    distinct: int = 0  # different values that a weight must have at least
+    activations: Format | None = None  # of the numbers that its layer reads; None: reals
+    schedule: Once | Cubic = Once()  # when it tightens
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -119,8 +119,6 @@ class Transform:
 
     def ended(self) -> Transform:
         """This transform as it will be when its schedule has ended."""
-        if not self.end:
-            return self
         last = copy.copy(self)
         object.__setattr__(last, "schedule", Once())  # a frozen one too: it is ours
         return last
