@@ -1,7 +1,5 @@
 """An example: a batch of typical inputs, to trace a network with and to calibrate its activations on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +25,7 @@ class Example:
     state: Mapping[str, str] | None
 
     @classmethod
-    def of(cls, who: str, given: Any, dims: Any = None, state: Any = None) -> Example:
+    def of(cls, who: str, given: Any, dims: Any = None, state: Any = None) -> "Example":
         """An array or Tensor, a tuple of them by position, or a dict by name. Raises TypeError or ValueError
         for what is no batch of finite numbers; the only input of a network must be float32 or integers."""
         if isinstance(given, Example):

@@ -7,8 +7,6 @@
 A Transform is configuration and never changes. What it finds out about one weight (a mask, a scale) is that
 weight's State, so that one Transform can serve many weights."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,7 +115,7 @@ class Transform:
         """The optimizer step at which its schedule ends; 0 without one."""
         return self.schedule.end
 
-    def ended(self) -> Transform:
+    def ended(self) -> "Transform":
         """This transform as it will be when its schedule has ended."""
         last = copy.copy(self)
         object.__setattr__(last, "schedule", Once())  # a frozen one too: it is ours

@@ -3,8 +3,6 @@
 Han, Mao & Dally (2016), §3. The values are found by k-means, here its global optimum (`kmeans1d`), so there
 is nothing to initialise. Which weight has which value stays as it is then, and the values are trained."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -91,7 +89,7 @@ class Cluster(Transform):
         return 2**self.bits
 
     @classmethod
-    def samples(cls) -> list[Cluster]:
+    def samples(cls) -> list["Cluster"]:
         return [cls(2), cls(3, gradient="mean"), cls(4), cls(8)]
 
     def trainables(self, state: ClusterState) -> tuple[Parameter, ...]:

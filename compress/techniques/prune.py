@@ -2,8 +2,6 @@
 
 Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) for the schedule."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from math import prod, sqrt
 from typing import Any
@@ -46,7 +44,7 @@ class Prune(Transform):
         instance("Prune", "schedule", self.schedule, (Once, Cubic), "a Once or a Cubic")
 
     @classmethod
-    def samples(cls) -> list[Prune]:
+    def samples(cls) -> list["Prune"]:
         return [cls(0.0), cls(0.5), cls(0.97), cls(0.8, Cubic(end=5, begin=1, every=2))]
 
     def prunes(self, w: np.ndarray) -> bool:
@@ -77,7 +75,7 @@ class Prune(Transform):
     def rescaled(self, state: PruneState, factor: np.ndarray) -> PruneState:
         return PruneState(state.mask, state.step)
 
-    def encode(self, w: np.ndarray, state: PruneState) -> SparseWeight:
+    def encode(self, w: np.ndarray, state: PruneState) -> "SparseWeight":
         return SparseWeight(w * state.mask)
 
     def check_finished(self, state: PruneState) -> None:

@@ -7,8 +7,6 @@ o₁·…·o_d an entry of the weight has d digits on either side, and
 
 Σ rₖ₋₁·iₖ·oₖ·rₖ numbers in place of in·out."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from math import prod, sqrt
 from typing import Any
@@ -76,7 +74,7 @@ class TensorTrain(Transform):
             number("TensorTrain", "eps", self.eps, 0, 1)
 
     @classmethod
-    def samples(cls) -> list[TensorTrain]:
+    def samples(cls) -> list["TensorTrain"]:
         return [cls(eps=0.0), cls(eps=0.3), cls(rank=1), cls(rank=1, cores=2)]
 
     def trainables(self, state: TensorTrainState) -> tuple[Parameter, ...]:
@@ -137,7 +135,7 @@ class TensorTrain(Transform):
         scale = factor if state.scale is None else state.scale * factor
         return replace(state, scale=np.asarray(scale, np.float32))
 
-    def encode(self, w: np.ndarray, state: TensorTrainState) -> TensorTrainWeight:
+    def encode(self, w: np.ndarray, state: TensorTrainState) -> "TensorTrainWeight":
         return TensorTrainWeight([core.data for core in state.cores], state.scale)
 
     def bound(self, w: np.ndarray, state: TensorTrainState) -> float:
