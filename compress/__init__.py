@@ -4,8 +4,7 @@
     ...                                                 # train on
     program = compress.convert(model)                   # a flat list of kernel calls
     compress.save(program, "small.safetensors")         # one file; compress.load(path)(x) runs it
-    print(compress.report(program))                     # what it bought
-"""
+    print(compress.report(program))                     # what it bought"""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
 class _Package(ModuleType):
     """Loads all names, and what they import, when the first is asked for: `python -m compress` must answer
-    Ctrl-C before NumPy is loaded. `compress.testing` is loaded by itself, since it needs Hypothesis.
-    """
+    Ctrl-C before NumPy is loaded. `compress.testing` is loaded by itself, since it needs Hypothesis."""
 
     def __getattr__(self, name: str) -> Any:
         if name == "testing":
@@ -38,8 +36,7 @@ class _Package(ModuleType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, unless it is a module with the name of a function: `import compress.convert`
-        would put the module in the function's place.
-        """
+        would put the module in the function's place."""
         if not (isinstance(value, ModuleType) and name in SHADOWED):
             super().__setattr__(name, value)
 
@@ -47,5 +44,5 @@ class _Package(ModuleType):
         return sorted({*vars(self), *self.__all__})
 
 
-SHADOWED = ("convert", "prepare", "report", "unprepare")
+SHADOWED = ("convert", "prepare", "report")
 sys.modules[__name__].__class__ = _Package

@@ -16,8 +16,6 @@ from .state import from_arrays, to_arrays
 from .stored import Stored
 from .transform import Context, Transform
 
-__all__ = ["Chain"]
-
 
 class Chain(Parametrization):
     """Transforms applied to one weight, one after the other.
@@ -32,23 +30,21 @@ class Chain(Parametrization):
         self.states = None if states is None else tuple(states)
         self.check()
         self.activations: Format | None = self.stages[-1].activations  # what the layer reads once converted
-        # Stages that train Tensors of their own in the weight's place.
-        self._owning = [i for i, stage in enumerate(self.stages)
-                        if type(stage).trainables is not Transform.trainables]
+        self._owns = any(type(stage).trainables is not Transform.trainables for stage in self.stages)
 
     def check(self) -> None:
         """Raise where a stage is no transform, or where it would destroy an invariant of an earlier one."""
         if not self.stages:
             raise ValueError("Chain: needs at least one transform")
         for i, later in enumerate(self.stages):
-            if not isinstance(later, Transform) or isinstance(later, type):
+            if not isinstance(later, Transform):
                 raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an instance of "
                                 "a subclass of compress.Transform")
             for earlier in self.stages[:i]:
-                for invariant in sorted(earlier.makes - later.keeps, key=lambda lost: lost.name):
-                    raise ValueError(
-                        f"Chain: {type(later).__name__} after {type(earlier).__name__} would destroy "
-                        f"{invariant.value} ({invariant.name}), which {type(earlier).__name__} made")
+                if lost := earlier.makes - later.keeps:
+                    first, what = type(earlier).__name__, min(lost, key=lambda one: one.name)
+                    raise ValueError(f"Chain: {type(later).__name__} after {first} would destroy "
+                                     f"{what.value} ({what.name}), which {first} made")
 
     def attach(self, parameter: Any, context: Context) -> Chain:
         """Fit a fresh chain of the same transforms to `parameter` and make it its parametrization.
@@ -76,16 +72,15 @@ class Chain(Parametrization):
             raise ValueError(f"{context.name}: the weight holds NaN or infinity")
         if not w.size:
             raise ValueError(f"{context.name}: the weight is empty (shape {w.shape})")
-        states, settled, zeros = [], context.settled, context.pruned
+        states = []
         for stage in self.stages:
-            state = stage.fit(w, replace(context, settled=settled, pruned=zeros))
-            zeros = zeros or stage.prunes(w)
-            w = stage.project(Tensor(w), state).data
-            settled = max(settled, stage.end)
-            states.append(state)
+            states.append(stage.fit(w, context))
+            context = replace(context, settled=max(context.settled, stage.end),
+                              pruned=context.pruned or stage.prunes(w))
+            w = stage.project(Tensor(w), states[-1]).data
         self.states = tuple(states)
 
-    # What a Parameter and an optimizer call -----------------------------------------------------
+    # What a Parameter and an optimizer call
 
     def project(self, w: Tensor) -> Tensor:
         """The weight as the layer sees it while it trains."""
@@ -97,21 +92,20 @@ class Chain(Parametrization):
         """What the optimizer trains: what the stages own, or if they own nothing the weight itself.
 
         Both where there is a schedule or a stage `waits`: one optimizer is right before and after that."""
-        if not self._owning and self.states is not None:
-            return [parameter]
-        owned = [tensor for stage, state in self._fitted() for tensor in stage.trainables(state)]
-        return [parameter, *owned] if not owned or self.end or self._waits() else owned
+        return self._trained(parameter, later=True)
 
     def active(self, parameter: Any) -> list[Tensor]:
         """Those of `trainables` that the layer sees now."""
-        if not self._owning and self.states is not None:
-            return [parameter]
-        owned = [tensor for stage, state in self._fitted() if not stage.waits(state)
-                 for tensor in stage.trainables(state)]
-        return [parameter, *owned] if not owned or self._waits() else owned
+        return self._trained(parameter, later=False)
 
-    def _waits(self) -> bool:
-        return any(stage.waits(state) for stage, state in self._fitted())
+    def _trained(self, parameter: Any, later: bool) -> list[Tensor]:
+        if not self._owns and self.states is not None:
+            return [parameter]
+        fitted = self._fitted()
+        waiting = [stage.waits(state) for stage, state in fitted]
+        owned = [tensor for (stage, state), waits in zip(fitted, waiting, strict=True) if later or not waits
+                 for tensor in stage.trainables(state)]
+        return [parameter, *owned] if not owned or any(waiting) or (later and self.end) else owned
 
     def update(self, parameter: Any, step: int) -> None:
         """After an optimizer step: every stage moves on, in place."""
@@ -119,10 +113,10 @@ class Chain(Parametrization):
         w = shared(array)  # a stage may set its array, even where the weight's is read-only
         for stage, state in self._fitted():
             stage.update(state, w, step)
-        if self._owning or w.data is not array:
+        if self._owns or w.data is not array:
             parameter.computed(w.data)
 
-    # What the state of the model calls -----------------------------------------------------------
+    # What the state of the model calls
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Copies of what the stages know of the weight, by name: a part of the model's state_dict."""
@@ -131,40 +125,18 @@ class Chain(Parametrization):
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Go on from the `state_arrays` of a chain of the same stages. Raises ValueError where names, shapes
         or dtypes are those of another, or a stage finds that they do not fit its settings."""
-        states = tuple(state for _, state in self._fitted())
-        loaded = from_arrays(states, arrays)
-        for stage, new, own in zip(self.stages, loaded, states, strict=True):
+        fitted = self._fitted()
+        loaded = from_arrays(tuple(state for _, state in fitted), arrays)
+        for (stage, own), new in zip(fitted, loaded, strict=True):
             stage.check_state(new, own)
         self.states = loaded
 
-    # What convert calls -------------------------------------------------------------------------
+    # What convert calls
 
     def check_finished(self) -> None:
         """Raise ValueError where a schedule has not ended: the weight is not yet what was asked for."""
         for stage, state in self._fitted():
             stage.check_finished(state)
-
-    def following(self, w: np.ndarray) -> Chain:
-        """The chain for a weight that may have been written to since its last update."""
-        states = []
-        for stage, state in self._fitted():
-            states.append(stage.following(state, w))
-            if len(states) < len(self.stages):
-                w = stage.project(Tensor(w), states[-1]).data
-        return self._with(states)
-
-    def _with(self, states: list[Any]) -> Chain:
-        chain = Chain.__new__(Chain)
-        vars(chain).update(vars(self), states=tuple(states))
-        return chain
-
-    def ended(self, w: np.ndarray, context: Context) -> Chain:
-        """The chain as it will be when its schedules have ended, if the weight stays what it is now."""
-        if not self.end:
-            return self
-        last = Chain([stage.ended() for stage in self.stages])
-        last.fit(w, context)
-        return last
 
     def finished(self) -> bool:
         """Whether all schedules have ended."""
@@ -174,9 +146,26 @@ class Chain(Parametrization):
             return False
         return True
 
+    def ended(self, w: np.ndarray, context: Context) -> Chain:
+        """The chain as it will be when its schedules have ended, if the weight stays what it is now."""
+        if not self.end:
+            return self
+        last = Chain([stage.ended() for stage in self.stages])
+        last.fit(w, context)
+        return last
+
     def rescaled(self, factor: np.ndarray) -> Chain:
         """The fitted chain of the same weight with its output channels multiplied by `factor` (O,)."""
-        return self._with([stage.rescaled(state, factor) for stage, state in self._fitted()])
+        chain = Chain.__new__(Chain)  # whose stages have been checked
+        rescaled = [stage.rescaled(state, factor) for stage, state in self._fitted()]
+        vars(chain).update(vars(self), states=tuple(rescaled))
+        return chain
+
+    def before_last(self, w: Tensor) -> Tensor:
+        """The weight as the stages before the last one leave it, differentiable."""
+        for stage, state in self._fitted()[:-1]:
+            w = stage.project(w, state)
+        return w
 
     def encode(self, w: np.ndarray, least: np.ndarray | None = None) -> Stored:
         """The weight in the stored form of the last stage, after the stages before it.
@@ -186,12 +175,6 @@ class Chain(Parametrization):
         for stage, earlier in before:
             w = stage.project(Tensor(w), earlier).data
         return last.encode(w, state) if least is None else last.encode(w, state, least)
-
-    def before_last(self, w: Tensor) -> Tensor:
-        """The weight as the stages before the last one leave it, differentiable."""
-        for stage, state in self._fitted()[:-1]:
-            w = stage.project(w, state)
-        return w
 
     def bound(self, w: np.ndarray) -> float | None:
         """Certified ‖w − project(w)‖₂: the sum of the stages' bounds (triangle inequality), or None."""

@@ -1,9 +1,7 @@
 """An example: a batch of typical inputs, to trace a network with and to calibrate its activations on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +10,6 @@ import nn
 from nn.graph import Graph
 
 from .lower.numbers import Numbers
-
-__all__ = ["Example", "observe"]
 
 ROWS = 256  # of a batch that is observed at once
 
@@ -24,28 +20,37 @@ class Example:
     dimensions are called, and which output becomes which input, as nn.trace wants them."""
 
     arrays: tuple[np.ndarray, ...]
-    named: dict[str, np.ndarray] = field(default_factory=dict)
-    dims: Mapping[str, Any] | None = None
-    state: Mapping[str, str] | None = None
+    named: dict[str, np.ndarray]
+    dims: Mapping[str, Any] | None
+    state: Mapping[str, str] | None
 
     @classmethod
-    def of(cls, who: str, given: Any, dims: Any = None, state: Any = None) -> Example:
+    def of(cls, who: str, given: Any, dims: Any = None, state: Any = None) -> "Example":
         """An array or Tensor, a tuple of them by position, or a dict by name. Raises TypeError or ValueError
         for what is no batch of finite numbers; the only input of a network must be float32 or integers."""
         if isinstance(given, Example):
             return given
         named = dict(given) if isinstance(given, Mapping) else {}
         arrays = list(named.values()) if named else given if isinstance(given, tuple) else (given,)
-        checked = [_checked(who, "example" if len(arrays) == 1 else f"example {i}", array)
-                   for i, array in enumerate(arrays)]
-        return cls(() if named else tuple(checked), dict(zip(named, checked, strict=False)), dims, state)
+        arrays = tuple(array.data if isinstance(array, nn.Tensor) else array for array in arrays)
+        for i, array in enumerate(arrays):
+            what = "example" if len(arrays) == 1 else f"example {i}"
+            is_array = isinstance(array, np.ndarray)
+            if not is_array or (array.dtype != np.float32 and array.dtype.kind not in "biu"):
+                got = array.dtype if is_array else type(array).__name__
+                raise TypeError(f"{who}: {what} must be a float32 array; got {got}")
+            if len(arrays) == 1 and (array.ndim < 2 or not array.size):
+                raise ValueError(f"{who}: {what} must be a batch of at least one input; got shape "
+                                 f"{array.shape}")
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"{who}: {what} holds NaN or infinity")
+        return cls(() if named else arrays, dict(zip(named, arrays, strict=False)), dims, state)
 
     def trace(self, model: nn.Module) -> Graph:
         """The graph of a model, from a few rows."""
         rows = slice(3) if self.dims is None else ...  # the batch comes first, or need not
-        named = {name: array[rows] for name, array in self.named.items()}
         return nn.trace(model, *(array[rows] for array in self.arrays), dims=self.dims, state=self.state,
-                        **named)
+                        **{name: array[rows] for name, array in self.named.items()})
 
     def batches(self, graph: Graph) -> Iterator[dict[str, np.ndarray]]:
         """The inputs of a graph by name, some rows at a time."""
@@ -57,19 +62,6 @@ class Example:
             some = range(start, min(start + ROWS, rows))
             yield {name: array if axes[name] is None else np.take(array, some, axes[name])
                    for name, array in given.items()}
-
-
-def _checked(who: str, what: str, array: Any) -> np.ndarray:
-    array = array.data if isinstance(array, nn.Tensor) else array
-    fits = isinstance(array, np.ndarray) and (array.dtype == np.float32 or array.dtype.kind in "biu")
-    if not fits:
-        got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{who}: {what} must be a float32 array; got {got}")
-    if what == "example" and (array.ndim < 2 or not array.size):
-        raise ValueError(f"{who}: {what} must be a batch of at least one input; got shape {array.shape}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{who}: {what} holds NaN or infinity")
-    return array
 
 
 def observe(numbers: Numbers, example: Example) -> dict[str, tuple[float, float]]:

@@ -9,8 +9,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["answer", "on_interrupt"]
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _acts: list[Callable[[], str | None]] = []

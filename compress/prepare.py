@@ -1,10 +1,16 @@
-"""prepare: attach a recipe's transforms to a model's weights, and note the ranges of its activations."""
+"""prepare attaches a recipe's transforms to a model's weights, and notes the ranges of its activations;
+unprepare takes them off again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
+
 import nn
+from nn.context import no_grad
 from nn.graph import Graph
 
 from .chain import Chain
@@ -13,8 +19,6 @@ from .recipe import Recipe
 from .rehearse import check_float32, check_layer, rehearse
 from .simulate import Simulation
 from .transform import Context
-
-__all__ = ["Prepared", "prepare", "prepared"]
 
 
 @dataclass
@@ -55,8 +59,7 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
     with an example, whatever its rehearsed conversion finds.
 
     Raises ValueError for that, for a recipe that fits no layer, a weight that has a parametrization already,
-    or an example with NaN or infinity; nothing is attached then.
-    """
+    or an example with NaN or infinity; nothing is attached then."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"prepare: model must be an nn.Module; got {type(model).__name__}")
     recipe = recipe if isinstance(recipe, Recipe) else Recipe(recipe)
@@ -74,31 +77,70 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
     if not chains:
         raise ValueError(f"prepare: {recipe!r} chooses no layer")
     weights = _weights(model, chains)
-    before = {name: vars(model)[name] for name in ("prepared", "parametrization") if name in vars(model)}
-    try:
-        for name, chain in chains.items():
-            chain.attach(weights[name], Context(name, _op(weights[name])))
-        last = _ended(model)
+    with _all_or_nothing(model, list(weights.values())):
+        for name, weight in weights.items():
+            chains[name].attach(weight, Context(name, _op(weight)))
+        last = {id(w): w.parametrization.ended(w.data, Context(path, _op(w)))
+                for path, w in model.named_parameters() if w.parametrization is not None}
         for name, weight in weights.items():
             check_layer(last[id(weight)], weight.data, name)
         if graph is not None:
             simulation = _rehearsed(model, graph, simulation or Simulation(graph, {}), example, last)
         model.prepared, model.parametrization = Prepared(recipe, example), simulation
-    except BaseException:  # Ctrl-C comes between any two lines: all that may have been attached goes
-        for weight in weights.values():
-            weight.parametrization = None
-        for name in {"prepared", "parametrization"} & vars(model).keys():
-            delattr(model, name)
-        vars(model).update(before)
-        raise
     return model
+
+
+def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
+    """Take what `prepare` attached off a model again, in place: its weights are plain float32 Parameters.
+
+    With `project` each weight becomes what its layer saw last: pruned weights are 0, shared ones equal, those
+    of a tensor train its product, quantized ones multiples of their scale. Nothing holds them there: from now
+    on the whole weight is trained (as after PyTorch's `remove_parametrizations` with
+    leave_parametrized=True). Without `project` each weight is the float behind its parametrization; Prune,
+    Cluster and TensorTrain overwrite that after each optimizer step. Activations are no longer rounded, and
+    batch norm and dropout work again as they did before. Build the optimizer afterwards. Returns the model,
+    which may be prepared anew.
+
+    Raises TypeError for what is no Module, ValueError for a model that nothing is attached to."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"unprepare: model must be an nn.Module; got {type(model).__name__}")
+    weights = [one for _, one in model.named_parameters() if one.parametrization is not None]
+    if not weights and prepared(model) is None:
+        raise ValueError(f"unprepare: nothing is attached to this {type(model).__name__}; prepare does that")
+    with no_grad():
+        seen = [w.parametrization.project(w).data if project else w.data for w in weights]
+    with _all_or_nothing(model, weights):
+        for weight, array in zip(weights, seen, strict=True):
+            weight.parametrization = None
+            weight.data = np.array(array, np.float32)
+        model.parametrization = None
+        if prepared(model) is not None:
+            del model.prepared
+    return model
+
+
+@contextmanager
+def _all_or_nothing(model: nn.Module, weights: list[nn.Parameter]) -> Iterator[None]:
+    """Where the block fails, all is as before: Ctrl-C, too, comes between any two lines."""
+    names = ("prepared", "parametrization")
+    attached = {name: vars(model)[name] for name in names if name in vars(model)}
+    before = [(weight, weight.data, weight.parametrization) for weight in weights]
+    try:
+        yield
+    except BaseException:
+        for weight, array, parametrization in before:
+            weight.parametrization = None
+            weight.data = array
+            weight.parametrization = parametrization  # last: one may make the array read-only
+        for name in names:
+            vars(model).pop(name, None)
+        vars(model).update(attached)
+        raise
 
 
 def _weights(model: nn.Module, chains: dict[str, Chain]) -> dict[str, nn.Parameter]:
     """The weights that are chosen, by name. Raises ValueError for one that can't be."""
-    parameters = {f"{module}.{own}" if module else own: parameter for module, owner in model.named_modules()
-                  for own, parameter in vars(owner).items() if isinstance(parameter, nn.Parameter)}
-    weights = {name: parameters[name] for name in chains}
+    weights = {name: attrgetter(name)(model) for name in chains}
     owners: dict[int, str] = {}
     for name, weight in weights.items():
         first = owners.setdefault(id(weight), name)
@@ -117,15 +159,10 @@ def _op(weight: nn.Parameter) -> str:
     return "linear" if weight.ndim == 2 else "conv2d"
 
 
-def _ended(model: nn.Module) -> dict[int, Chain]:
-    """The chains of all weights, by the weight's id, as they will be when their schedules have ended."""
-    return {id(w): w.parametrization.ended(w.data, Context(path, _op(w)))
-            for path, w in model.named_parameters() if w.parametrization is not None}
-
-
 def _rehearsed(model: nn.Module, graph: Graph, simulation: Simulation, example: Example,
                last: dict[int, Chain]) -> Simulation | None:
-    """Rehearse the conversion; the simulation with its ranges, or None where nothing is quantized."""
+    """Rehearse the conversion, each weight (by its id) seen through its chain as it will be when schedules
+    have ended; the simulation with its ranges, or None where nothing is quantized."""
     _, numbers, *_ = simulation.now(model)
     quantized = any(chain.activations is not None for chain in numbers.chains.values())
 

@@ -2,7 +2,7 @@
 
 from .chain import Chain
 from .convert import convert
-from .prepare import prepare
+from .prepare import prepare, unprepare
 from .program.bound import Bound
 from .program.files import load, save
 from .program.program import Program
@@ -14,7 +14,6 @@ from .stored import Stored
 from .techniques import *  # noqa: F403
 from .techniques import __all__ as _techniques
 from .transform import Context, Invariant, Transform
-from .unprepare import unprepare
 
 __all__ = ["Bound", "Chain", "Context", "Cubic", "Invariant", "Once", "Program", "ProgramError", "Recipe",
            "Stored", "Transform", "convert", "load", "prepare", "report", "save", "unprepare",

@@ -14,8 +14,6 @@ import nn
 from .chain import Chain
 from .transform import Transform
 
-__all__ = ["Recipe"]
-
 
 class Recipe:
     """Choices of transforms by name, pattern or layer class; a value is a transform, a list of them, a

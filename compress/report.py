@@ -1,7 +1,8 @@
 """What compression bought: bytes by what they are, and the errors of weights beside their certificates."""
 
-import math
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
+from math import isnan, nan, sqrt
 
 import numpy as np
 
@@ -12,8 +13,6 @@ from .program.algorithms import moved
 from .program.files import to_bytes
 from .program.program import Program
 from .stored import Stored
-
-__all__ = ["Report", "WeightError", "report", "weight_errors"]
 
 
 @dataclass(frozen=True)
@@ -35,18 +34,15 @@ class Report:
     def layers(self) -> dict[str, dict[str, int]]:
         """Bytes by the module that a constant belongs to, and by part; what is in no module, and the header,
         under "file". They sum to `on_disk`."""
-        layers: dict[str, dict[str, int]] = {}
+        layers: dict[str, Counter[str]] = defaultdict(Counter)
         for name, parts in self.items.items():
-            layer = layers.setdefault(name.rpartition(".")[0] or "file", {})
-            for part, size in parts.items():
-                layer[part] = layer.get(part, 0) + size
-        layers.setdefault("file", {})["header"] = self.header
-        return layers
+            layers[name.rpartition(".")[0] or "file"].update(parts)
+        layers["file"]["header"] = self.header
+        return {layer: dict(parts) for layer, parts in layers.items()}
 
     def to_json(self) -> dict[str, object]:
         """All figures as plain values."""
-        return {"name": self.name, "items": self.items, "header": self.header, "on_disk": self.on_disk,
-                "in_memory": self.in_memory, "macs": self.macs}
+        return {**asdict(self), "header": self.header}
 
     def __str__(self) -> str:
         parts = ["payload", "indices", "tables"]
@@ -63,8 +59,7 @@ class Report:
 def report(program: Program) -> Report:
     """The bytes of a Program on disk, itemised, and in memory, and its multiply-adds for one example.
 
-    program: what `convert` or `load` gave. Raises TypeError for anything else.
-    """
+    program: what `convert` or `load` gave. Raises TypeError for anything else."""
     if not isinstance(program, Program):
         raise TypeError(f"report: wants a Program (from compress.convert); got {type(program).__name__}")
     items = {name: one.itemised() if isinstance(one, Stored) else {"tables": one.nbytes}
@@ -86,28 +81,23 @@ def weight_errors(model: nn.Module, program: Program | None = None) -> WeightErr
 
     Weights without a parametrization are stored exactly and count with an error of 0, but for the filters
     that `program`, what the model was converted to, multiplies by Winograd's algorithm: those move by a
-    rounding when they are transformed.
-    Raises TypeError for what is no Module.
-    """
+    rounding when they are transformed. Raises TypeError for what is no Module."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"weight_errors: model must be an nn.Module; got {type(model).__name__}")
     transformed = set() if program is None else {
         call.constants["weight"] for call in program.calls
         for step in program.bound.calls[call.output] if step.kernel == "winograd_conv2d"}
-    norm = certified = measured = 0.0
+    norm = certified = measured = 0.0  # squares
     for name, parameter in model.named_parameters():
-        w = parameter.data
-        norm += float(np.sum(w.astype(np.float64) ** 2))
-        chain = getattr(parameter, "parametrization", None)
+        w, chain = parameter.data.astype(np.float64), parameter.parametrization
+        norm += float(np.sum(w**2))
         if name in transformed:
-            certified += float(np.sum(moved(w) ** 2))
-            measured += float(np.sum((w.astype(np.float64) - winograd_conv2d.pack(w).unpack()) ** 2))
-        if chain is None:
-            continue
-        bound = chain.bound(w)
-        certified = math.nan if bound is None else certified + bound**2
-        measured += float(np.sum((w.astype(np.float64) - chain.encode(w).decode()) ** 2))
+            certified += float(np.sum(moved(parameter.data) ** 2))
+            measured += float(np.sum((w - winograd_conv2d.pack(parameter.data).unpack()) ** 2))
+        if chain is not None:
+            bound = chain.bound(parameter.data)
+            certified += nan if bound is None else bound**2
+            measured += float(np.sum((w - chain.encode(parameter.data).decode()) ** 2))
     if not norm:
         return WeightError(0.0, 0.0)
-    return WeightError(None if math.isnan(certified) else math.sqrt(certified / norm),
-                       math.sqrt(measured / norm))
+    return WeightError(None if isnan(certified) else sqrt(certified / norm), sqrt(measured / norm))

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from nn.arguments import is_int
 
-__all__ = ["Cubic", "Once"]
-
 
 @dataclass(frozen=True)
 class Once:
@@ -31,10 +29,9 @@ class Cubic:
     every: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("begin", "end", "every"):
-            if not is_int(getattr(self, name)):
-                raise TypeError(f"Cubic: {name} counts optimizer steps and must be an int; got "
-                                f"{getattr(self, name)!r}")
+        for name, steps in vars(self).items():
+            if not is_int(steps):
+                raise TypeError(f"Cubic: {name} counts optimizer steps and must be an int; got {steps!r}")
         if not 0 <= self.begin < self.end:
             raise ValueError(f"Cubic: needs 0 <= begin < end; got begin={self.begin}, end={self.end}")
         if self.every < 1:

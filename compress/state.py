@@ -13,8 +13,6 @@ import numpy as np
 from nn.tensor import Tensor
 from nn.versions import wrote
 
-__all__ = ["from_arrays", "to_arrays"]
-
 
 def to_arrays(state: Any, name: str = "") -> dict[str, np.ndarray]:
     """Copies of all arrays, Tensors and numbers in `state`, by where they are: "0.mask", "0.step"."""
@@ -45,10 +43,8 @@ def _parts(state: Any, name: str) -> dict[str, Any] | None:
     """What a container called `name` holds, by where it is; None for anything else."""
     if is_dataclass(state):
         parts = {field.name: getattr(state, field.name) for field in fields(state)}
-    elif isinstance(state, (tuple, list)):
-        parts = dict(enumerate(state))
-    elif isinstance(state, dict):
-        parts = state
+    elif isinstance(state, (tuple, list, dict)):
+        parts = state if isinstance(state, dict) else dict(enumerate(state))
     else:
         return None
     return {f"{name}.{key}" if name else str(key): part for key, part in parts.items()}

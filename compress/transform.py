@@ -7,8 +7,6 @@
 A Transform is configuration and never changes. What it finds out about one weight (a mask, a scale) is that
 weight's State, so that one Transform can serve many weights."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +20,6 @@ from nn.tensor import Tensor
 from .formats.format import Format
 from .schedule import Cubic, Once
 from .stored import Stored, complete
-
-__all__ = ["Context", "Invariant", "Transform"]
 
 
 class Invariant(Enum):
@@ -55,12 +51,12 @@ class Transform:
     dataclasses, tuples, lists and dicts, and in them arrays, Tensors, numbers and None: it is saved with the
     model. Raises TypeError when a subclass lacks one of the four."""
 
-    keeps: ClassVar[frozenset[Invariant]] = frozenset()   # of earlier stages
-    makes: ClassVar[frozenset[Invariant]] = frozenset()   # for later stages to keep
+    keeps: ClassVar[frozenset[Invariant]] = frozenset()  # of earlier stages
+    makes: ClassVar[frozenset[Invariant]] = frozenset()  # for later stages to keep
     dimensions: ClassVar[frozenset[int]] = frozenset({2, 4})  # of the weights that it takes
-    distinct: int = 0                                     # different values that a weight must have at least
-    activations: Format | None = None                     # of the numbers that its layer reads; None: reals
-    schedule: Once | Cubic = Once()                       # when it tightens
+    distinct: int = 0  # different values that a weight must have at least
+    activations: Format | None = None  # of the numbers that its layer reads; None: reals
+    schedule: Once | Cubic = Once()  # when it tightens
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -71,7 +67,7 @@ class Transform:
         """Instances, or lists of stages, on which the laws of compress.testing are to hold."""
         return ()
 
-    # What it does to a weight -----------------------------------------------------------------------
+    # What it does to a weight
 
     def fit(self, w: np.ndarray, context: Context) -> Any:
         """A State for this weight."""
@@ -94,15 +90,11 @@ class Transform:
         """An upper bound of ‖w − project(w)‖₂ from theory, for the weight `state` was fitted to, if known."""
         return None
 
-    def following(self, state: Any, w: np.ndarray) -> Any:
-        """The State for a weight that may have been written to since the last update: by default the same."""
-        return state
-
     def prunes(self, w: np.ndarray) -> bool:
         """Whether it makes zeros of this weight that are to stay: by default if it makes SUPPORT or NM."""
         return bool(self.makes & {Invariant.SUPPORT, Invariant.NM})
 
-    # What a State trains, and whether it is done ------------------------------------------------------
+    # What a State trains, and whether it is done
 
     def trainables(self, state: Any) -> Sequence[Tensor]:
         """The Tensors that are trained in the weight's place: none, by default."""
@@ -123,10 +115,8 @@ class Transform:
         """The optimizer step at which its schedule ends; 0 without one."""
         return self.schedule.end
 
-    def ended(self) -> Transform:
+    def ended(self) -> "Transform":
         """This transform as it will be when its schedule has ended."""
-        if not self.end:
-            return self
         last = copy.copy(self)
         object.__setattr__(last, "schedule", Once())  # a frozen one too: it is ours
         return last

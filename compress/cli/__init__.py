@@ -1,8 +1,7 @@
 """The command `espalier` (= `python -m compress`): the main job, `doctor`, `bench`, `rules` and `notebooks`.
 
 Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback), 130 and 143
-cut off by Ctrl-C (SIGINT) and by SIGTERM.
-"""
+cut off by Ctrl-C (SIGINT) and by SIGTERM."""
 
 from __future__ import annotations
 

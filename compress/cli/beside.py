@@ -16,8 +16,6 @@ import numpy as np
 from .. import Program
 from .bench.timing import CLOCK
 
-__all__ = ["Beside", "Calls", "times"]
-
 Calls = dict[str, tuple[float, float]]  # kernel -> milliseconds of all its steps, their multiply-adds
 
 

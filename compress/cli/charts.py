@@ -2,8 +2,7 @@
 need the extra `plot`.
 
 Every technique has a colour of its own, of those that Tol (2021, "muted") chose so that colour-blind people
-can tell them apart, a marker of its own, and its name beside it: a print without colour says the same.
-"""
+can tell them apart, a marker of its own, and its name beside it: a print without colour says the same."""
 
 import io
 from collections.abc import Callable
@@ -18,8 +17,6 @@ from .layer_chart import layer_bytes
 from .ledger import Ledger, Row
 from .placing import apart, place
 from .techniques import NETWORKS, TECHNIQUES
-
-__all__ = ["draw", "figures"]
 
 COLOURS = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
 MARKERS = "osD^vPXp*h<>"

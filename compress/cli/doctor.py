@@ -9,8 +9,6 @@ import numpy as np
 import compress
 import nn
 
-__all__ = ["run"]
-
 EXTRAS = {"matplotlib": "charts (extra plot)", "hypothesis": "property tests (extra test)",
           "torch": "peer in bench (extra bench)", "onnxruntime": "peer in bench (extra bench)"}
 

@@ -2,8 +2,7 @@
 
 Whatever is compared is trained in the same two phases: `base` epochs from scratch, then `tune` epochs with a
 transform attached, or without one for the float network. Choices are made with the last part of the training
-images held out; the test images are read once, in `measure`, after all files are written.
-"""
+images held out; the test images are read once, in `measure`, after all files are written."""
 
 import copy
 import statistics
@@ -21,8 +20,6 @@ from . import beside, outputs
 from .beside import Beside
 from .ledger import Row
 from .techniques import NETWORKS, Technique
-
-__all__ = ["Budget", "Data", "Measured", "Result", "choose", "measure", "train"]
 
 Tick = Callable[[int], None]  # told the number of epochs done
 TOLERANCE = 0.003  # of the accuracy: what a choice may lose
@@ -172,8 +169,7 @@ def train(data: Data, budget: Budget, seed: int, rows: list[tuple[Technique, flo
     """All rows of one network for one seed: the float network, then everything that starts from it.
 
     Every Program is saved in `out`, once the files named `stale` are gone from it; returns label → Result,
-    for each row and each control.
-    """
+    for each row and each control."""
     trainer = Trainer(data.load(), budget, seed, tick)
     network = rows[0][0].network
     base = trainer.base(network)
@@ -205,8 +201,7 @@ def choose(data: Data, budget: Budget, seed: int, technique: Technique,
     of `budget.choosers` seeds from `seed` on.
 
     Returns it with the mean accuracies that it was chosen by. Where all lose more, the most accurate is
-    taken.
-    """
+    taken."""
     whole = data.load()
     held_out = whole.validation_split(ceil(len(whole.x_train) / 5))
     trainers = [Trainer(held_out, budget, seed + i, tick) for i in range(budget.choosers)]

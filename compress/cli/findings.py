@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["disturbed", "unpaid"]
-
 BUSY = 0.05  # of the time, that another program may have had the core
 WAVERING = 0.1  # of the float network's own ratio, turn against turn
 SHARE = 0.15  # of a Program's time: a kind of call that takes less is not named

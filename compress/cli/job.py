@@ -21,8 +21,6 @@ from .ledger import Ledger, Row
 from .techniques import TECHNIQUES, Technique
 from .workers import Workers
 
-__all__ = ["FULL", "NAMES", "QUICK", "Options", "run"]
-
 FULL = Budget(base=15, tune=10, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=25, choosers=4)
 NAMES = tuple(dict.fromkeys(technique.name for technique in TECHNIQUES))
 QUICK = Budget(base=2, tune=2, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=5)
@@ -51,8 +49,7 @@ def run(options: Options) -> Ledger:
 
     What an earlier run left there goes when the first network is written. Raises OSError or FileError for
     data that can't be read, a folder that can't be written or one that holds somebody else's files by these
-    names, before training; UnwrittenError for a report that can't be written after it.
-    """
+    names, before training; UnwrittenError for a report that can't be written after it."""
     techniques = _selected(options.technique)
     data = Data(options.data, limit=400 if options.quick else None)
     digits = data.load()

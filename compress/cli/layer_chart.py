@@ -7,8 +7,6 @@ import numpy as np
 from .ledger import Ledger, Row
 from .techniques import NETWORKS
 
-__all__ = ["layer_bytes"]
-
 PARTS = {  # what is stored: what it is, colour, hatch
     "payload": ("values, or their codes", "#0072B2", ""),
     "indices": ("indices: which weight a value is for", "#E69F00", "////"),

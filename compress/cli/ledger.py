@@ -6,8 +6,6 @@ from typing import Any, ClassVar
 from .findings import disturbed, unpaid
 from .table import narrowed, whole
 
-__all__ = ["Ledger", "Row"]
-
 
 @dataclass(frozen=True)
 class Row:

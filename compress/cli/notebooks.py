@@ -2,8 +2,7 @@
 
 The .py is the source: it runs as a script, and its changes can be read. The .ipynb is for opening; it holds
 no outputs, and cells have the numbers of their places as ids, so that the same source gives the same bytes.
-It also holds a checksum: one in which somebody has written, computed or tagged since is not overwritten.
-"""
+It also holds a checksum: one in which somebody has written, computed or tagged since is not overwritten."""
 
 import json
 import re
@@ -14,8 +13,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from nn.files import FileError, write_bytes
-
-__all__ = ["convert", "run"]
 
 CELL = re.compile(r"^# %%(?: \[(markdown)\])?[ ]*\n", re.MULTILINE)
 
@@ -34,8 +31,7 @@ def run(folder: Path, check: bool, force: bool = False) -> int:
     written anew.
 
     Raises FileError where there is none, or where one is not in the percent format or not UTF-8,
-    or where an .ipynb is a link into a folder that is not there.
-    """
+    or where an .ipynb is a link into a folder that is not there."""
     sources = sorted(folder.glob("*.py"))
     if not sources:
         raise FileError(f"{folder}: no notebook (.py) in it")
@@ -99,8 +95,7 @@ def _added(values: dict, known: Collection[str]) -> dict:
 def convert(text: str, name: str = "notebook") -> bytes:
     """The .ipynb (nbformat 4.5) of a notebook in the percent format; `name` is that of the source.
 
-    Cells begin with `# %%`, those of text with `# %% [markdown]` and every line of them with `#`.
-    """
+    Cells begin with `# %%`, those of text with `# %% [markdown]` and every line of them with `#`."""
     before, *rest = CELL.split(text)
     if before.strip() or not rest:
         raise FileError(f"{name}: the first line must be '# %%' or '# %% [markdown]'")

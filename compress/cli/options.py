@@ -9,8 +9,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-__all__ = ["Parser"]
-
 
 class Parser(argparse.ArgumentParser):
     """Blames an option that is none before what follows it: the parsers of the standard library take the

@@ -2,8 +2,7 @@
 
 An earlier run's ledger says which files it wrote. Only those are removed, and only when the new run has a
 network to put in their place; whatever else is there is somebody's, and a run that would have to overwrite it
-does not start.
-"""
+does not start."""
 
 from __future__ import annotations
 
@@ -22,8 +21,6 @@ import nn
 from .charts import CHARTS
 from .ledger import Row
 from .techniques import TECHNIQUES, Technique
-
-__all__ = ["LEDGER", "REPORT", "Folder", "check_writable", "clear", "program"]
 
 LEDGER, REPORT = "ledger.json", "report.html"
 PICTURES = [f"{chart}.png" for chart in (*(name for name, *_ in CHARTS), "layer-bytes")]

@@ -2,14 +2,11 @@
 
 Labels are placed one after another at the best of many candidates around their marks, and again until none
 wants to move (Christensen, Marks & Shieber 1995, §4: iterative local search). Nothing is random: the same
-points give the same picture.
-"""
+points give the same picture."""
 
 from itertools import combinations
 
 import numpy as np
-
-__all__ = ["apart", "crossed", "overlap", "place"]
 
 DIRECTIONS = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 DISTANCES = (1.0, 1.8, 2.8, 4.0, 5.5, 7.5, 10.0)  # from a mark to its label, in gaps
@@ -60,8 +57,7 @@ def place(points: np.ndarray, sizes: np.ndarray, taken: np.ndarray, frame: np.nd
     """Centres (n, 2) for labels of `sizes` (n, 2) beside `points` (n, 2), inside the box `frame` (4,).
 
     `taken` (m, 4) are the boxes of what must stay visible: marks, bars. `gap` is the least distance between a
-    point and its label. Where not everything fits, the most important stays free: labels, then marks.
-    """
+    point and its label. Where not everything fits, the most important stays free: labels, then marks."""
     around = np.array([(np.cos(a), np.sin(a), r) for r in DISTANCES for a in DIRECTIONS])
     reach = sizes[:, None] / 2 + gap * around[None, :, 2:]
     candidates = points[:, None] + around[None, :, :2] * reach  # (n, candidates, 2)

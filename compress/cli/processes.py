@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-__all__ = ["ONE_THREAD", "end", "inbox", "serve", "start"]
-
 BLAS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 ONE_THREAD = dict.fromkeys(("NN_THREADS", *BLAS), "1")  # the kernels' and BLAS's, as environment variables
 

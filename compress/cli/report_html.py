@@ -1,8 +1,7 @@
 """report.html: the ledger, its charts and every Program, in one file that needs nothing else.
 
 Plain HTML without a script. It follows the reader's choice of light or dark, and prints with the Programs
-unfolded.
-"""
+unfolded."""
 
 import base64
 import json
@@ -11,8 +10,6 @@ from html import escape
 from .findings import disturbed, unpaid
 from .ledger import Ledger, Row
 from .techniques import TECHNIQUES
-
-__all__ = ["page"]
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #222; --faint: #6a6a6a; --line: #d8d8d8; --well: #f5f5f2;

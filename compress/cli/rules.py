@@ -1,7 +1,6 @@
 """`espalier rules`: the table of operations as a page, each rule's formula, memory, modes and checks.
 
-Everything is read from the rules themselves, or found by running them on their own samples.
-"""
+Everything is read from the rules themselves, or found by running them on their own samples."""
 
 from collections.abc import Iterable
 from html import escape
@@ -19,8 +18,6 @@ from nn.versions import owner
 
 from .report_html import STYLE
 from .terminal import folded
-
-__all__ = ["Entry", "entries", "markdown", "page", "text", "write"]
 
 OWN, TWIN, NONE = "own", "by its twin", "none"
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-__all__ = ["narrowed", "whole"]
-
 Lines = Sequence[tuple[str, ...]]
 
 

@@ -7,8 +7,6 @@ import nn
 
 from .. import Cluster, Cubic, Prune, Quantize, Recipe, TensorTrain
 
-__all__ = ["NETWORKS", "TECHNIQUES", "Technique"]
-
 
 @dataclass(frozen=True)
 class Technique:

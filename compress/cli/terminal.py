@@ -7,8 +7,6 @@ import sys
 import textwrap
 from functools import partial
 
-__all__ = ["accept_every_letter", "folded", "width"]
-
 LIKE = {  # replacements of letters that a terminal can't show
     "×": "x", "→": "->", "←": "<-", "─": "-", "−": "-", "–": "-", "—": "-", "…": "...", "Δ": "d", "‖": "||",
     "·": "*", "≤": "<=", "≥": ">=", "±": "+-", "µ": "u", "∂": "d", "Σ": "sum", "√": "sqrt", "π": "pi",
@@ -27,8 +25,7 @@ POWER = re.compile(r"(?<=\^)−?\w{2,}")  # of the e^−βx that has no brackets
 def accept_every_letter() -> None:
     """Standard output and error replace a letter that they can't encode by the nearest that they can.
 
-    Every other letter becomes a backslash escape, which is the name of no other file; nothing fails.
-    """
+    Every other letter becomes a backslash escape, which is the name of no other file; nothing fails."""
     codecs.register_error("espalier.like", _like)
     for stream in (sys.stdout, sys.stderr):
         if not hasattr(stream, "reconfigure"):
@@ -95,8 +92,7 @@ def _apart(text: str, at: int) -> str:
 def width() -> int | None:
     """The columns of the terminal, by $COLUMNS first; None where standard output is none.
 
-    A terminal that doesn't know counts as 80.
-    """
+    A terminal that doesn't know counts as 80."""
     unknown = 80 if sys.stdout is not None and sys.stdout.isatty() else 0
     return shutil.get_terminal_size((unknown, 0)).columns or None
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from .processes import inbox
 
-__all__ = ["DONE", "FAILED", "TICK", "main"]
-
 TICK, DONE, FAILED = range(3)  # what an answer is
 
 

@@ -16,15 +16,12 @@ from ..interrupt import on_interrupt
 from . import processes
 from .worker import DONE, TICK
 
-__all__ = ["Workers"]
-
 
 class Workers:
     """Worker processes with one BLAS thread each, and a progress bar that they all move on.
 
     One thread each: a sum of floats in another order is another sum, and the ledger must not depend on
-    how many cores a machine has.
-    """
+    how many cores a machine has."""
 
     def __init__(self, workers: int | None, epochs: int) -> None:
         self.workers, self.epochs = workers or _cores(), epochs

@@ -3,8 +3,6 @@
 Han, Mao & Dally (2016), §3. The values are found by k-means, here its global optimum (`kmeans1d`), so there
 is nothing to initialise. Which weight has which value stays as it is then, and the values are trained."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -20,8 +18,6 @@ from nn.train import Diverged
 
 from ..transform import Context, Invariant, Transform
 from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
-
-__all__ = ["SHARED", "Cluster"]
 
 
 def _shared_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple[np.ndarray]:
@@ -93,7 +89,7 @@ class Cluster(Transform):
         return 2**self.bits
 
     @classmethod
-    def samples(cls) -> list[Cluster]:
+    def samples(cls) -> list["Cluster"]:
         return [cls(2), cls(3, gradient="mean"), cls(4), cls(8)]
 
     def trainables(self, state: ClusterState) -> tuple[Parameter, ...]:
@@ -103,9 +99,9 @@ class Cluster(Transform):
         return not state.shares
 
     def fit(self, w: np.ndarray, context: Context) -> ClusterState:
-        codes, rates = np.zeros(w.shape, np.uint8), np.zeros(self.distinct, np.float32)
-        state = ClusterState(context.name, context.settled, Parameter(np.zeros_like(rates)), codes, rates,
-                             pruned=context.pruned)
+        zeros = np.zeros(self.distinct, np.float32)
+        state = ClusterState(context.name, context.settled, Parameter(zeros), np.zeros(w.shape, np.uint8),
+                             zeros, pruned=context.pruned)
         if not state.begin:
             self._share(w, state)
         return state
@@ -145,17 +141,14 @@ class Cluster(Transform):
     def project(self, w: Tensor, state: ClusterState) -> Tensor:
         if not state.shares:
             return w
-        seen = apply(SHARED, state.centroids, codes=state.codes, rates=state.rates)
-        return scaled(seen, state.scale)
+        return scaled(apply(SHARED, state.centroids, codes=state.codes, rates=state.rates), state.scale)
 
     def update(self, state: ClusterState, w: Tensor, step: int) -> None:
         """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded now."""
-        if not state.shares:
-            if step < state.begin:
-                return
+        if not state.shares and step >= state.begin:
             self._share(w.data, state)
-        w.data = scaled(state.centroids.data[state.codes], state.scale)
-        state.error = 0.0
+        if state.shares:
+            w.data, state.error = scaled(state.centroids.data[state.codes], state.scale), 0.0
 
     def check_state(self, loaded: ClusterState, own: ClusterState) -> None:
         """ValueError for codes that name no centroid, or sharing that begins at another step."""
@@ -177,7 +170,6 @@ class Cluster(Transform):
         return smallest_form(state.codes, state.centroids.data, state.zero, state.scale)
 
     def check_finished(self, state: ClusterState) -> None:
-        """Raise ValueError while the stages before have not ended."""
         if not state.shares:
             raise ValueError(f"Cluster: {state.name} is shared from optimizer step {state.begin} on, when "
                              "the schedule before it ends; train on before converting")

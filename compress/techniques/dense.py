@@ -9,8 +9,6 @@ from nn.kernels import gemm
 
 from ..stored import Part, Stored, as_matrix
 
-__all__ = ["DenseWeight"]
-
 
 class DenseWeight(Stored):
     """A float32 weight in its own shape, for any kernel of floats: which one is chosen where it is run."""

@@ -2,23 +2,19 @@
 
 Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) for the schedule."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from math import prod, sqrt
 from typing import Any
 
 import numpy as np
 
-from nn.arguments import number
+from nn.arguments import instance, number
 from nn.kernels import spmm_csr
 from nn.tensor import Tensor
 
 from ..schedule import Cubic, Once
 from ..stored import Part, Stored, as_matrix, from_matrix
 from ..transform import Context, Invariant, Transform
-
-__all__ = ["Prune", "SparseWeight"]
 
 
 @dataclass
@@ -45,11 +41,10 @@ class Prune(Transform):
 
     def __post_init__(self) -> None:
         number("Prune", "sparsity", self.sparsity, 0, 1)
-        if not isinstance(self.schedule, (Once, Cubic)):
-            raise TypeError(f"Prune: schedule must be a Once or a Cubic; got {self.schedule!r}")
+        instance("Prune", "schedule", self.schedule, (Once, Cubic), "a Once or a Cubic")
 
     @classmethod
-    def samples(cls) -> list[Prune]:
+    def samples(cls) -> list["Prune"]:
         return [cls(0.0), cls(0.5), cls(0.97), cls(0.8, Cubic(end=5, begin=1, every=2))]
 
     def prunes(self, w: np.ndarray) -> bool:
@@ -71,8 +66,8 @@ class Prune(Transform):
 
     def check_state(self, loaded: PruneState, own: PruneState) -> None:
         """ValueError for a mask that another sparsity or schedule made."""
-        wanted = to_prune(own.mask.size, self.sparsity * self.schedule.fraction(loaded.step))
-        pruned = np.count_nonzero(loaded.mask == 0)
+        fitting = magnitude_mask(loaded.mask, self.sparsity * self.schedule.fraction(loaded.step))
+        pruned, wanted = (np.count_nonzero(mask == 0) for mask in (loaded.mask, fitting))
         if pruned != wanted or not np.isin(loaded.mask, (0, 1)).all():
             raise ValueError(f"the mask prunes {pruned} weights at step {loaded.step}, where {self!r} prunes "
                              f"{wanted}")
@@ -80,11 +75,10 @@ class Prune(Transform):
     def rescaled(self, state: PruneState, factor: np.ndarray) -> PruneState:
         return PruneState(state.mask, state.step)
 
-    def encode(self, w: np.ndarray, state: PruneState) -> SparseWeight:
+    def encode(self, w: np.ndarray, state: PruneState) -> "SparseWeight":
         return SparseWeight(w * state.mask)
 
     def check_finished(self, state: PruneState) -> None:
-        """Raise ValueError while the schedule has not ended."""
         if state.step < self.schedule.end:
             raise ValueError(
                 f"Prune: the schedule stands at step {state.step} of {self.schedule.end} and sparsity "
@@ -101,14 +95,9 @@ class Prune(Transform):
 
 def magnitude_mask(w: np.ndarray, sparsity: float) -> np.ndarray:
     """1 where w stays, 0 for its `round(sparsity · n)` smallest; of equal ones the first go; one stays."""
-    mask = np.ones(w.size, w.dtype)
-    mask[np.argsort(np.abs(w), axis=None, kind="stable")[: to_prune(w.size, sparsity)]] = 0
+    mask, pruned = np.ones(w.size, w.dtype), max(min(round(sparsity * w.size), w.size - 1), 0)
+    mask[np.argsort(np.abs(w), axis=None, kind="stable")[:pruned]] = 0
     return mask.reshape(w.shape)
-
-
-def to_prune(size: int, sparsity: float) -> int:
-    """How many of `size` weights."""
-    return max(min(round(sparsity * size), size - 1), 0)
 
 
 class SparseWeight(Stored):
@@ -124,7 +113,7 @@ class SparseWeight(Stored):
     def __init__(self, w: np.ndarray) -> None:
         flat = as_matrix(w).ravel()
         positions = np.flatnonzero(flat)
-        self.hold(w.shape, rows_of(positions, flat[positions], w.shape))
+        self.hold(w.shape, dict(zip(self.parts, rows_of(positions, flat[positions], w.shape), strict=True)))
 
     def check(self, who: str) -> None:
         _, indices, indptr = self.rows()
@@ -137,7 +126,7 @@ class SparseWeight(Stored):
 
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(values, indices, indptr) of compressed sparse rows."""
-        return self.held["values"], self.held["indices"], self.held["indptr"]
+        return tuple(self.held.values())
 
     def decode(self) -> np.ndarray:
         values, indices, indptr = self.rows()
@@ -152,10 +141,9 @@ class SparseWeight(Stored):
         return len(self.rows()[0])
 
 
-def rows_of(positions: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def rows_of(positions: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """Compressed sparse rows of the values at these rising positions of a weight's matrix, row after row."""
     columns = prod(shape[1:])
-    indptr = np.zeros(shape[0] + 1, np.int32)
-    np.cumsum(np.bincount(positions // columns, minlength=shape[0]), out=indptr[1:])
     indices = (positions % columns).astype(np.uint16 if columns <= 2**16 else np.int32)
-    return {"values": values, "indices": indices, "indptr": indptr}
+    indptr = np.searchsorted(positions, columns * np.arange(shape[0] + 1)).astype(np.int32)
+    return values, indices, indptr

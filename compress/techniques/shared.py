@@ -9,11 +9,9 @@ from nn.kernels import codebook_gemm
 
 from ..formats.bits import check_bits, pack_bits, unpack_bits
 from ..stored import Part, Stored, as_matrix, from_matrix, per_channel
-from .gaps import WIDEST, gaps_of, positions_of
 from .prune import SparseWeight, rows_of
 
-__all__ = ["PrunedSharedWeight", "SharedWeight", "smallest_form"]
-
+WIDEST = 16  # bits of a symbol that tells of gaps
 TABLES = {"codebook": Part("tables", np.float32, (None,)),
           "scale": Part("tables", np.float32, ("out",), optional=True)}
 
@@ -82,7 +80,7 @@ class PrunedSharedWeight(SparseWeight):
         values, scale = self.held["codebook"][codes_of(self.held, len(positions))], self.held["scale"]
         if scale.size:
             values = scaled(values, scale[positions // prod(self.shape[1:])])
-        return tuple(rows_of(positions, values, self.shape).values())
+        return rows_of(positions, values, self.shape)
 
     @property
     def scale(self) -> None:
@@ -125,3 +123,27 @@ def check_codes(who: str, held: dict[str, np.ndarray], count: int) -> None:
     if not 1 <= size <= 256:
         raise ValueError(f"{who}: a codebook has 1…256 numbers; got {size} numbers")
     check_bits(who, held["codes"], width_of(held["codebook"]), count, size)
+
+
+def gaps_of(positions: np.ndarray) -> tuple[int, np.ndarray]:
+    """Which weights are not zero, by the gaps between them (Han, Mao & Dally 2016, §2): (g, the symbols of g
+    bits packed to bytes) for rising positions; g is what takes the fewest bits.
+
+    A symbol below 2^g − 1 skips so many zeros, and a weight follows; the symbol 2^g − 1 skips 2^g − 1 zeros
+    and nothing follows, for gaps that are longer. With g = 1 that is a bit for every weight, the bit mask:
+    best while every second weight lives. Where one in 20 does, 5 or 6 bits are best, 6.3 bits a weight beside
+    the mask's 20. 16-bit columns as in CSR never win: they would be g = 16, and row pointers besides."""
+    zeros = np.diff(positions, prepend=-1) - 1
+    g = min(range(1, WIDEST + 1), key=lambda g: g * (len(zeros) + int(np.sum(zeros // (2**g - 1)))))
+    longest = 2**g - 1
+    fillers, rest = zeros // longest, zeros % longest
+    symbols = np.full(len(zeros) + int(fillers.sum()), longest, np.uint16)
+    symbols[np.cumsum(fillers + 1) - 1] = rest
+    return g, pack_bits(symbols, g, fill=1)  # what is left over of the last byte skips zeros too
+
+
+def positions_of(g: int, packed: np.ndarray) -> np.ndarray:
+    """The positions, rising; the inverse of `gaps_of`."""
+    symbols = unpack_bits(packed, g, 8 * len(packed) // g).astype(np.int64)
+    weights = symbols < 2**g - 1
+    return (np.cumsum(symbols + weights) - 1)[weights]

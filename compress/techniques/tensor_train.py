@@ -7,8 +7,6 @@ o₁·…·o_d an entry of the weight has d digits on either side, and
 
 Σ rₖ₋₁·iₖ·oₖ·rₖ numbers in place of in·out."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from math import prod, sqrt
 from typing import Any
@@ -25,8 +23,6 @@ from nn.tensor import Tensor
 from ..stored import Part, Stored
 from ..transform import Context, Invariant, Transform
 from .tt_svd import SMALLEST, balanced_modes, equalized, growth, magnitude, tt_svd, underflow
-
-__all__ = ["TensorTrain", "TensorTrainWeight"]
 
 
 @dataclass
@@ -64,19 +60,21 @@ class TensorTrain(Transform):
     def __post_init__(self) -> None:
         if (self.rank is None) == (self.eps is None):
             raise ValueError(f"TensorTrain: give either rank or eps; got {self.rank!r} and {self.eps!r}")
-        for name in ("in_modes", "out_modes"):
-            _check_sizes(name, getattr(self, name))
-        _check_sizes("cores", (self.cores,))
+        rank = self.rank if self.rank is None or isinstance(self.rank, tuple) else (self.rank,)
+        for name, sizes in {"in_modes": self.in_modes, "out_modes": self.out_modes, "cores": (self.cores,),
+                            "rank": rank}.items():
+            if sizes is not None and not (isinstance(sizes, tuple) and all(map(is_int, sizes))):
+                raise TypeError(f"TensorTrain: {name} must be whole numbers in a tuple; got {sizes!r}")
+            if sizes is not None and min(sizes, default=int(name == "rank")) < 1:  # one core has no ranks
+                raise ValueError(f"TensorTrain: {name} must be at least 1; got {sizes}")
         if self.in_modes and self.out_modes and len(self.in_modes) != len(self.out_modes):
             raise ValueError(f"TensorTrain: in_modes and out_modes must be equally many; got {self.in_modes} "
                              f"and {self.out_modes}")
-        if self.eps is None:
-            _check_sizes("rank", (self.rank,) if not isinstance(self.rank, tuple) else self.rank)
-        else:
+        if self.eps is not None:
             number("TensorTrain", "eps", self.eps, 0, 1)
 
     @classmethod
-    def samples(cls) -> list[TensorTrain]:
+    def samples(cls) -> list["TensorTrain"]:
         return [cls(eps=0.0), cls(eps=0.3), cls(rank=1), cls(rank=1, cores=2)]
 
     def trainables(self, state: TensorTrainState) -> tuple[Parameter, ...]:
@@ -87,8 +85,7 @@ class TensorTrain(Transform):
         if len(shape) != 2:
             raise ValueError(f"TensorTrain: {name} must be the weight (out, in) of a linear layer; got shape "
                              f"{shape}")
-        given = self.in_modes or self.out_modes
-        count = len(given) if given else self.cores
+        count = len(self.in_modes or self.out_modes or range(self.cores))
         outs = self.out_modes or balanced_modes(shape[0], count)
         ins = self.in_modes or balanced_modes(shape[1], count)[::-1]
         for which, modes, size in (("out_modes", outs, shape[0]), ("in_modes", ins, shape[1])):
@@ -111,9 +108,8 @@ class TensorTrain(Transform):
         """The rank of each bond; ValueError where an unfolding of these sizes has no such rank."""
         possible = [min(prod(sizes[:k]), prod(sizes[k:])) for k in range(1, len(sizes))]
         if not isinstance(self.rank, tuple):
-            if self.rank > max(possible, default=1):
-                raise ValueError(f"TensorTrain: {name}: rank {self.rank}; the largest possible is "
-                                 f"{max(possible, default=1)}")
+            if self.rank > (largest := max(possible, default=1)):
+                raise ValueError(f"TensorTrain: {name}: rank {self.rank}; the largest possible is {largest}")
             return tuple(min(self.rank, largest) for largest in possible)
         if len(self.rank) != len(possible):
             raise ValueError(f"TensorTrain: {name} has {len(possible)} ranks between its {len(sizes)} cores; "
@@ -139,7 +135,7 @@ class TensorTrain(Transform):
         scale = factor if state.scale is None else state.scale * factor
         return replace(state, scale=np.asarray(scale, np.float32))
 
-    def encode(self, w: np.ndarray, state: TensorTrainState) -> TensorTrainWeight:
+    def encode(self, w: np.ndarray, state: TensorTrainState) -> "TensorTrainWeight":
         return TensorTrainWeight([core.data for core in state.cores], state.scale)
 
     def bound(self, w: np.ndarray, state: TensorTrainState) -> float:
@@ -152,24 +148,14 @@ class TensorTrain(Transform):
         return float(np.abs(state.scale).max()) * (1 + 2.0**-22) * bound + sqrt(w.size) * SMALLEST
 
 
-def _check_sizes(name: str, sizes: tuple[int, ...] | None) -> None:
-    if sizes is None:
-        return
-    if not isinstance(sizes, tuple) or not all(map(is_int, sizes)):
-        raise TypeError(f"TensorTrain: {name} must be whole numbers in a tuple; got {sizes!r}")
-    if (not sizes and name != "rank") or any(n < 1 for n in sizes):
-        raise ValueError(f"TensorTrain: {name} must be at least 1; got {sizes}")
-
-
 def product(cores: tuple[Tensor, ...], scale: np.ndarray | None = None) -> Tensor:
     """The weight (out, in) of these cores, differentiable in them."""
     w = cores[0]
     for core in cores[1:]:  # (i₁o₁…, r) · (r, iₖoₖr′)
         w = w.reshape(-1, core.shape[0]) @ core.reshape(core.shape[0], -1)
-    ins, outs = ([core.shape[axis] for core in cores] for axis in (1, 2))
-    pairs = [size for pair in zip(ins, outs, strict=True) for size in pair]
-    axes = range(2 * len(cores))
-    w = w.reshape(*pairs).permute(*axes[1::2], *axes[::2]).reshape(prod(outs), prod(ins))
+    pairs = [size for core in cores for size in core.shape[1:3]]  # i₁ o₁ i₂ o₂ …
+    axes = range(len(pairs))
+    w = w.reshape(*pairs).permute(*axes[1::2], *axes[::2]).reshape(prod(pairs[1::2]), prod(pairs[::2]))
     return w if scale is None else w * Tensor(scale.reshape(-1, 1))
 
 
@@ -184,16 +170,15 @@ class TensorTrainWeight(Stored):
 
     def __init__(self, cores: list[np.ndarray], scale: np.ndarray | None = None) -> None:
         sizes = [core.shape for core in cores]
-        shape = prod(size[2] for size in sizes), prod(size[1] for size in sizes)
+        shape = tuple(prod(size[axis] for size in sizes) for axis in (2, 1))
         self.hold(shape, {"cores": np.concatenate([core.ravel() for core in cores]),
                           "shapes": np.array(sizes, np.int32), "scale": scale})
 
     def check(self, who: str) -> None:
-        shapes = self.held["shapes"]
-        if np.any(shapes < 1):
-            raise ValueError(f"{who}: shapes must be positive; got {shapes!r:.80}")
         sizes = self.sizes_of_cores()
-        if (prod(size[2] for size in sizes), prod(size[1] for size in sizes)) != self.shape:
+        if np.any(self.held["shapes"] < 1):
+            raise ValueError(f"{who}: shapes must be positive; got {sizes!r:.80}")
+        if tuple(prod(size[axis] for size in sizes) for axis in (2, 1)) != self.shape:
             raise ValueError(f"{who}: the modes {sizes!r:.80} do not multiply to it")
         if len(self.held["cores"]) != sum(map(prod, sizes)):
             raise ValueError(f"{who}: {len(self.held['cores'])} numbers do not fit {sizes!r:.80}")
@@ -206,12 +191,11 @@ class TensorTrainWeight(Stored):
     def cores(self) -> list[np.ndarray]:
         """The cores, read-only."""
         sizes = self.sizes_of_cores()
-        parts = np.split(self.held["cores"], np.cumsum([prod(size) for size in sizes])[:-1])
+        parts = np.split(self.held["cores"], np.cumsum(list(map(prod, sizes)))[:-1])
         return [part.reshape(size) for part, size in zip(parts, sizes, strict=True)]
 
     def decode(self) -> np.ndarray:
-        with no_grad():
-            return product(tuple(map(Tensor, self.cores())), self.scale).data
+        return product(tuple(map(Tensor, self.cores())), self.scale).data
 
     def operand(self, kernel: Any = None) -> Any:
         return (kernel or self.kernel).pack(self.cores())
@@ -219,8 +203,7 @@ class TensorTrainWeight(Stored):
     def product_bound(self, x: np.ndarray) -> np.ndarray:
         """Twice the rounding of a chain, the kernel's and that of decode(), and of the scale."""
         cores = self.cores()
-        with no_grad():
-            sizes = product(tuple(Tensor(np.abs(core, dtype=np.float64)) for core in cores)).data
+        sizes = product(tuple(Tensor(np.abs(core, dtype=np.float64)) for core in cores)).data
         scale = 1.0 if self.scale is None else np.abs(self.scale, dtype=np.float64)
         x = np.abs(x, dtype=np.float64)
         lost = (2 + x.sum(axis=1, keepdims=True)) * underflow(cores)

@@ -6,8 +6,6 @@ import numpy as np
 
 from ..stored import gamma
 
-__all__ = ["SMALLEST", "balanced_modes", "equalized", "growth", "magnitude", "tt_svd", "underflow"]
-
 SMALLEST = 2.0**-149  # of the subnormal float32: what an underflow may lose
 
 

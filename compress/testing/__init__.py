@@ -6,8 +6,7 @@
     >>> print(check([compress.Prune(0.9), my_transform]))   # stages of a Chain
 
 What a technique promises beside is in a file `laws_*.py` of this folder, which is loaded with it. Needs
-Hypothesis (the extra `test`).
-"""
+Hypothesis (the extra `test`)."""
 
 from importlib import import_module
 from pkgutil import iter_modules

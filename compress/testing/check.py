@@ -13,8 +13,6 @@ from .laws_stored import STORED_LAWS
 from .subject import Law, Subject, laws_of
 from .weights import weights
 
-__all__ = ["check", "holds", "laws_for"]
-
 
 def laws_for(subject: Subject) -> tuple[Law, ...]:
     """The laws of every transform, and those that the technique of the last stage has of its own."""
@@ -24,8 +22,7 @@ def laws_for(subject: Subject) -> tuple[Law, ...]:
 def holds(law: Law, subject: Subject, examples: int | None = None) -> None:
     """Run one law on drawn weights: as many as the Hypothesis profile says, or `examples`.
 
-    Raises AssertionError with what is wrong and the smallest weight found.
-    """
+    Raises AssertionError with what is wrong and the smallest weight found."""
     drawn = weights(dimensions=subject.dimensions).filter(lambda case: subject.takes(*case.args))
     for_all(drawn, lambda case: law(subject, case), examples)
 
@@ -34,8 +31,7 @@ def check(transform: Any, examples: int = 30) -> Report:
     """Check a transform, a list of them or a Chain; the report is true where all laws hold.
 
     `examples` is the number of weights drawn for each law. Raises TypeError for what is no transform and
-    ValueError for an order that Chain refuses.
-    """
+    ValueError for an order that Chain refuses."""
     subject = Subject.of(transform)
     Chain(subject.stages)
     report = Report(subject.name)

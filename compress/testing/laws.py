@@ -2,8 +2,7 @@
 broken.
 
 `case` holds one weight. Every law kills a mutant in tests/compress/test_laws_kill_mutants.py, since a law
-that can't fail proves nothing.
-"""
+that can't fail proves nothing."""
 
 import copy
 
@@ -18,8 +17,6 @@ from nn.testing.case import Case
 from ..stored import as_matrix, per_channel
 from ..transform import Context, Invariant
 from .subject import Law, Subject, largest, same, seen, through
-
-__all__ = ["LAWS"]
 
 
 def stored_equals_seen(subject: Subject, case: Case) -> None:
@@ -66,8 +63,7 @@ def keeps_its_word(subject: Subject, case: Case) -> None:
 
 def survives_training(subject: Subject, case: Case) -> None:
     """After every optimizer step, with momentum, averages and weight decay: what was pruned had no gradient
-    and is zero still, and at the end the stored weight is the seen one.
-    """
+    and is zero still, and at the end the stored weight is the seen one."""
     (w,) = case.args
     for build in (lambda p, rate, decay: SGD(p, lr=rate, momentum=0.9, weight_decay=decay),
                   lambda p, rate, decay: Adam(p, lr=rate, weight_decay=decay)):
@@ -135,8 +131,7 @@ def step(parameter: Parameter, optimizer: Optimizer, rng: np.random.Generator) -
 
 def rescales(subject: Subject, case: Case) -> None:
     """`rescaled(state, f)` fits f·w, channel by channel, whatever the sign and size of f: its error is that
-    of w, times |f|.
-    """
+    of w, times |f|."""
     parameter = subject.finished(*case.args)
     w = parameter.data
     difference = w - seen(parameter).astype(np.float64)

@@ -11,8 +11,6 @@ from .laws_stored import product
 from .subject import Law, Subject, same, seen, stored
 from .weights import inputs
 
-__all__ = ["CLAIM_LAWS"]
-
 GENEROUS = 2.0**10  # what a bound may be beyond the usual one: of a chain of products, say
 GENERIC = {2: (8, 512), 4: (8, 8, 8, 8)}  # weights so large that chance explains nothing
 
@@ -67,8 +65,7 @@ def bounds_the_weight_closely(subject: Subject, case: Case) -> None:
 def bounds_the_product_closely(subject: Subject, case: Case) -> None:
     """`product_bound` is no more than 2¹⁰ times γ_K·(|x|·|w|), the worst of a product in float32; or, of a
     form that rounds x more coarsely, whose errors are larger than that, than 1/128 of max|x|·Σ|w|. It is
-    never negative or NaN.
-    """
+    never negative or NaN."""
     packed, rng = stored(subject, case), case.rng()
     w = as_matrix(packed.decode()).astype(np.float64)
     probe = rng.standard_normal((16, w.shape[1])).astype(np.float32)
@@ -99,8 +96,7 @@ def counts_its_macs(subject: Subject, case: Case) -> None:
 def refuses_what_does_not_fit(subject: Subject, case: Case) -> None:
     """`from_arrays` raises ValueError (TypeError for a dtype) where an array has another length, rank or
     dtype, or holds NaN or infinity, or the shape is another. What it takes all the same is what `arrays()`
-    then gives, of the shape that was asked for.
-    """
+    then gives, of the shape that was asked for."""
     packed = stored(subject, case)
     arrays, shape = packed.arrays(), packed.shape
     spoiled = [(f"{name} {what}", {**arrays, name: array}, shape) for name in arrays

@@ -1,6 +1,5 @@
 """What Cluster promises beside the laws of every transform: few values, the best ones, exact zeros, small
-bytes.
-"""
+bytes."""
 
 import numpy as np
 

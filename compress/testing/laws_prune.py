@@ -11,8 +11,7 @@ from .subject import Subject, own_laws
 
 def prunes_exactly(subject: Subject, case: Case) -> None:
     """After every step round(sparsity · fraction · n) weights are pruned, but never all: the smallest, of
-    equal ones the first.
-    """
+    equal ones the first."""
     (w,) = case.args
     (stage,) = subject.stages
     parameter = subject.attached(w)

@@ -9,13 +9,10 @@ from ..transform import Invariant
 from .laws import step
 from .subject import Law, Subject, largest, same, seen, through
 
-__all__ = ["STATE_LAWS"]
-
 
 def encodes_what_it_projects(subject: Subject, case: Case) -> None:
     """At a fixed state decode(encode(w)) is project(w) for any w: for another weight than the state was
-    fitted to, and for weights on either side of a jump of project, where > and ≥ differ.
-    """
+    fitted to, and for weights on either side of a jump of project, where > and ≥ differ."""
     parameter = subject.finished(*case.args)
     chain, w = parameter.parametrization, parameter.data
     largest = np.float32(np.abs(w).max()) or np.float32(1)
@@ -29,8 +26,7 @@ def edges(chain: object, far: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """Neighbouring floats between 0 and `far`, entry by entry, between which what is seen of the entry jumps.
 
     By bisection, for all entries at once: magnitudes of floats are ordered as their bits are. (Where what is
-    seen of an entry depends on other entries, any floats are found; the law must hold for those too.)
-    """
+    seen of an entry depends on other entries, any floats are found; the law must hold for those too.)"""
     sign, low, high = np.sign(far), np.zeros(far.shape, np.int32), np.abs(far).view(np.int32)
 
     def weight(bits: np.ndarray) -> np.ndarray:
@@ -47,8 +43,7 @@ def edges(chain: object, far: np.ndarray) -> list[tuple[str, np.ndarray]]:
 def follows_the_weight(subject: Subject, case: Case) -> None:
     """After a step that made the weight four times as large, update has the state fit it: the error is within
     the bound, and no more than twice that of a state fitted anew. Where the state is trained in place of the
-    weight, the weight is what is seen after a step.
-    """
+    weight, the weight is what is seen after a step."""
     (w,) = case.args
     parameter = subject.finished(w)
     trained = parameter.trainables()

@@ -12,8 +12,6 @@ from ..stored import Stored, as_matrix
 from .subject import Law, Subject, same, stored
 from .weights import inputs
 
-__all__ = ["STORED_LAWS"]
-
 
 def product(stored: Stored, x: np.ndarray) -> np.ndarray:
     """x (batch, in) float32 times the weight's transpose → (batch, out) float32, by the kernel of its form.
@@ -63,8 +61,7 @@ def survives_a_file(subject: Subject, case: Case) -> None:
 
 def multiplies(subject: Subject, case: Case) -> None:
     """The product is x · decode()ᵀ in float64, within product_bound(x), whichever kernel runs; 0 for x = 0.
-    What a kernel of its own reads is made without decode().
-    """
+    What a kernel of its own reads is made without decode()."""
     packed = stored(subject, case)
     w = as_matrix(packed.decode()).astype(np.float64)
     sealed = packed if packed.kernel is gemm else without_decode(packed)

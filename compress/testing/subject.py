@@ -16,8 +16,6 @@ from ..chain import Chain
 from ..stored import Stored
 from ..transform import Context, Transform
 
-__all__ = ["Law", "Subject", "own_laws", "same", "subjects"]
-
 
 @dataclass(frozen=True)
 class Subject:
@@ -36,8 +34,7 @@ class Subject:
 
     def attached(self, w: np.ndarray, pruned: bool = False) -> Parameter:
         """A parameter with these values and the chain, as `prepare` leaves it; `pruned`: a stage before made
-        its zeros.
-        """
+        its zeros."""
         parameter, op = Parameter(w.copy()), "conv2d" if w.ndim == 4 else "linear"
         Chain(self.stages).attach(parameter, Context("weight", op, pruned=pruned))
         return parameter
@@ -56,8 +53,7 @@ class Subject:
 
     def takes(self, w: np.ndarray) -> bool:
         """Whether w can be fitted: it has as many `distinct` values as a stage must find, when the stages
-        before have left it.
-        """
+        before have left it."""
         for i, stage in enumerate(self.stages):
             needed = stage.distinct
             if needed and i:

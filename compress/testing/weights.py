@@ -1,8 +1,7 @@
 """Weights on which transforms go wrong: ties, zeros, one huge value, subnormal numbers, tiny shapes.
 
 Hypothesis draws shape, style and seed, and shrinks them; NumPy's generator fills the array (drawing every
-weight by itself would be slow).
-"""
+weight by itself would be slow)."""
 
 from collections.abc import Callable
 
@@ -12,8 +11,6 @@ from hypothesis import strategies as st
 from nn.testing.case import Case, near
 
 from ..stored import per_channel
-
-__all__ = ["STYLES", "inputs", "weights"]
 
 Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -79,8 +76,7 @@ STYLES: dict[str, Fill] = {fill.__name__: fill for fill in (normal, ties, consta
 def weights(styles: tuple[str, ...] = tuple(STYLES),
             dimensions: frozenset[int] = frozenset({2, 4})) -> st.SearchStrategy[Case]:
     """Weights (out, in) and (O, I, kH, kW), those of them with so many `dimensions`, float32, in one of these
-    styles; sizes of 1 and around the kernels' panels of 16.
-    """
+    styles; sizes of 1 and around the kernels' panels of 16."""
     sizes = near(16, most=33).filter(bool)
     few = st.integers(1, 4)
     shapes = {2: st.tuples(sizes, sizes), 4: st.tuples(sizes, few, few, few)}

@@ -19,9 +19,8 @@ from compress.stored import STORED
 from compress.testing import check, subjects
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-ROOMS = ["stored.py", "transform.py", "chain.py", "state.py", "recipe.py", "schedule.py", "unprepare.py",
-         "techniques", "testing", "lower", "program", "program/ops", "simulate.py", "prepare.py",
-             "convert.py",
+ROOMS = ["stored.py", "transform.py", "chain.py", "state.py", "recipe.py", "schedule.py", "techniques",
+         "testing", "lower", "program", "program/ops", "simulate.py", "prepare.py", "convert.py",
          "rehearse.py", "report.py", "examples.py"]
 
 
@@ -86,7 +85,7 @@ def test_a_number_format_is_one_file(added, images, tmp_path):
     assert weight.sizes()["payload"] == 10 * 72 * 4 // 8
     assert set(np.unique(weight.codes())) <= set(range(-7, 8))
     assert re.search(r"5 = linear\(.*int4 10×72", str(program))
-    assert re.search(r"5 = gemm\(", str(program.bound))    # it has no kernel, and is printed so
+    assert re.search(r"5 = gemm\(", str(program.bound))  # it has no kernel, and is printed so
     assert int4.kernel is None
 
 

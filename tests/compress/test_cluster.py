@@ -69,7 +69,7 @@ def test_zeros_that_nobody_pruned_are_weights_like_any_other(zeros):
 def test_zeros_after_pruning_stay_whoever_made_them(schedule):
     w = normal(8, 8)
     w.ravel()[:5] = 0
-    parameter = attached([Prune(0.05, schedule), Cluster(3)], w)    # prunes 3 of the 5 that are 0 already
+    parameter = attached([Prune(0.05, schedule), Cluster(3)], w)  # prunes 3 of the 5 that are 0 already
     for step in range(1, 4):
         parameter.parametrization.update(parameter, step)
     assert parameter.parametrization.states[1].zero >= 0
@@ -257,7 +257,7 @@ def test_weights_are_pruned_first_and_shared_when_the_schedule_ends():
     compress.prepare(model, {"fc1": [Prune(0.8, Cubic(end=12)), Cluster(3)]}, example)
     w, optimizer = model.fc1.weight, nn.optim.Adam(model.parameters(), lr=3e-3)
     before = w.data.copy()
-    digits(model, optimizer, epochs=1)    # 10 steps
+    digits(model, optimizer, epochs=1)  # 10 steps
     assert not w.parametrization.states[1].shares
     assert np.any(w.data != before)
     with pytest.raises(ValueError, match="schedule stands at step 10 of 12"):

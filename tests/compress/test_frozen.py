@@ -65,7 +65,7 @@ def test_nothing_trains_in_its_place_and_it_converts(recipe, when, which):
         with pytest.raises(ValueError, match=r"convert: 0\.weight: .*optimizer of all model.parameters\(\)"):
             compress.convert(model)
         train(model, nn.optim.AdamW(model.parameters(), 0.05), 4)
-    wanted = compress.prepare(nn.Sequential(nn.Linear(6, 8)), Prune(0.0))    # a fresh one, of w as it began
+    wanted = compress.prepare(nn.Sequential(nn.Linear(6, 8)), Prune(0.0))  # a fresh one, of w as it began
     wanted[0].weight.data = pruned(recipe, w)
     last = recipe[-1] if isinstance(recipe, list) else recipe
     if not isinstance(last, Prune):
@@ -96,3 +96,14 @@ def test_an_optimizer_that_counts_anew_takes_no_schedule_back():
     for layer, mask in zip((model[0], model[2]), masks, strict=True):
         assert not (layer.weight.parametrization.states[0].mask > mask).any()
     compress.convert(model, X)
+
+
+def test_a_prepare_that_is_refused_leaves_it_as_it_was():
+    model = network()
+    model[0].weight.requires_grad = False
+    before = model[0].weight.data.copy()
+    model[2].weight.data[...] = 1
+    with pytest.raises(ValueError, match=r"2\.weight has 1 different values"):
+        compress.prepare(model, {"0": Prune(0.5, Cubic(4)), "2": Cluster(2)})
+    np.testing.assert_array_equal(model[0].weight.data, before)
+    assert model[0].weight.parametrization is None

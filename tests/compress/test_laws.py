@@ -15,7 +15,7 @@ CHAINS = (
     [compress.Prune(0.8), compress.Cluster(2)],
     [compress.Prune(0.7, compress.Cubic(end=3)), compress.Cluster(3)],
 )
-SUBJECTS = [*subjects(), *map(Subject.of, CHAINS)]   # every technique, by being defined; and some chains
+SUBJECTS = [*subjects(), *map(Subject.of, CHAINS)]  # every technique, by being defined; and some chains
 
 
 def test_every_technique_says_what_the_laws_are_to_hold_on():

@@ -9,8 +9,7 @@ import compress
 import nn
 from compress import Cluster, Prune
 from compress.formats.bits import pack_bits, unpack_bits
-from compress.techniques.gaps import gaps_of, positions_of
-from compress.techniques.shared import PrunedSharedWeight, SharedWeight
+from compress.techniques.shared import PrunedSharedWeight, SharedWeight, gaps_of, positions_of
 from nn.tensor import Tensor
 from tests.compress.test_cluster import attached, normal
 

@@ -74,7 +74,7 @@ def test_another_model_that_takes_the_state_is_the_first(recipe, steps, tmp_path
         assert b.load_state_dict(nn.load(tmp_path / "state")) == ([], [])
         other.load_state_dict(how.state_dict())
         same(a, b)
-    late = adam(b)    # built once the state is there
+    late = adam(b)  # built once the state is there
     late.load_state_dict(how.state_dict())
     c, third = copy.deepcopy((b, late))
     for model, optimizer in ((a, how), (b, other), (c, third)):
@@ -180,7 +180,7 @@ def test_passing_over_names_passes_over_whole_views():
         "4.weight.parametrization.0.mask", "4.weight.parametrization.0.step", "2.weight"
     ]  # fmt: skip
     after = model.state_dict()
-    np.testing.assert_array_equal(after["2.weight"], shared)    # its values were not in the state
+    np.testing.assert_array_equal(after["2.weight"], shared)  # its values were not in the state
     for name in ("0.weight", "0.weight.parametrization.0.mask", "2.bias", "4.weight"):
         np.testing.assert_array_equal(after[name], state[name])
 

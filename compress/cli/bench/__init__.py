@@ -3,8 +3,7 @@
 A group of rows is a module here with a function `rows(seconds)`: the seconds are what each contestant of a
 comparison gets. Every group runs in a process of its own, so that one thread is all that anyone has, the
 peers (PyTorch, onnxruntime, SciPy: the extra `bench`) too, and no library disturbs the next group. (Rows that
-compare two threads with one say so.)
-"""
+compare two threads with one say so.)"""
 
 import importlib
 import json
@@ -37,8 +36,7 @@ def run(names: list[str], as_json: bool = False, columns: int | None = None) -> 
     """Measure the groups of these names (all of them if there is none) and print each row as it is measured.
 
     Returns 0 if every bar that could be measured is met, 1 if one is missed. A run that is cut off has
-    printed what it has measured, as JSON too.
-    """
+    printed what it has measured, as JSON too."""
     chosen = names or list(GROUPS)
     printer = (AsJson if as_json else AsText)({**_machine(), "load before": _load()}, columns)
     with on_interrupt(printer.cut_off):

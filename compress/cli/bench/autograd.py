@@ -10,8 +10,6 @@ from . import peers
 from .row import Row
 from .timing import context, interleaved, timer
 
-__all__ = ["rows"]
-
 STATEMENT = "a.grad = None; ((a*a + a)*a).sum().backward()"
 
 

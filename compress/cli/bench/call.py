@@ -11,8 +11,6 @@ from . import variants
 from .row import AT_MOST, Row
 from .timing import context, interleaved, timer
 
-__all__ = ["CALLS", "rows"]
-
 BAR = 2  # µs
 
 

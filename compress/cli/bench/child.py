@@ -7,8 +7,6 @@ import nn
 
 from . import group
 
-__all__ = ["main"]
-
 SECONDS = 1.0  # for each contestant of a comparison
 
 

@@ -11,8 +11,6 @@ from . import peers, variants
 from .row import Row
 from .timing import context, interleaved, timer
 
-__all__ = ["rows", "variant_rows"]
-
 SHAPES = ((1, 4096, 4096), (4, 4096, 4096), (64, 1024, 1024), (512, 1024, 1024))  # M, K, N
 NUMBERS = (16, 32, 256)  # in the codebook: 4, 5 and 8 bits
 

@@ -12,8 +12,6 @@ from .gemm import ROUTES
 from .row import Row
 from .timing import context, digits, interleaved, share_of_peak, timer
 
-__all__ = ["operands", "rows", "variant_rows"]
-
 # channels in and out, side of the image; N = 1
 SHAPES = ((64, 56), (128, 28), (256, 14), (64, 224), (512, 14))
 BAR = 0.95

@@ -15,8 +15,6 @@ from .conv2d import operands
 from .row import Row
 from .timing import context, interleaved, timer
 
-__all__ = ["beside_peers", "variant_rows"]
-
 LAYERS = ((64, 16), (128, 8))  # channels in and out, side of the image; 3×3, padding 1
 BATCH = 64
 ARGUMENTS = {"input_grad": ("g", "w", "size"), "weight_grad": ("x", "g", "kernel_size")}

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from . import conv2d_gradients
 from .row import Row
 
-__all__ = ["rows", "variant_rows"]
-
 
 def rows(seconds: float) -> Iterator[Row]:
     """Two layers of a training step, and the speed of every variant."""

@@ -11,8 +11,6 @@ from . import peers, variants
 from .row import Row
 from .timing import context, interleaved, timer
 
-__all__ = ["rows", "variant_rows"]
-
 # images, channels, side of an image: layers like those of MobileNet (Howard et al. 2017), and a batch
 SHAPES = ((1, 32, 112), (1, 128, 56), (1, 256, 56), (1, 256, 28), (1, 512, 14), (1, 1024, 7), (16, 64, 32))
 

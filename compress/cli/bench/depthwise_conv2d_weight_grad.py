@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from . import conv2d_gradients
 from .row import Row
 
-__all__ = ["rows", "variant_rows"]
-
 NAME = "depthwise_conv2d_weight_grad"
 
 

@@ -1,8 +1,7 @@
 """Accuracy of digits_cnn over eight seeds: float, and what each technique loses on the same seed.
 
 Trained as the main job trains them, but each technique at the setting that its bar is about, where the job's
-validation would choose.
-"""
+validation would choose."""
 
 import dataclasses
 import statistics
@@ -14,8 +13,6 @@ from .. import experiment, job
 from ..techniques import TECHNIQUES, Technique
 from ..workers import Workers
 from .row import AT_LEAST, Row
-
-__all__ = ["rows"]
 
 SEEDS = 8
 BARS = {"int8": None, "int8 trained": None, "pruned": 0.8, "shared": 4}  # techniques of digits_cnn: options

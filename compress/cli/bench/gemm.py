@@ -12,8 +12,6 @@ from .qgemm import peak_context
 from .row import Row
 from .timing import context, digits, interleaved, share_of_peak, timer
 
-__all__ = ["rows", "variant_rows"]
-
 ROUTES = ("fma_avx512", "fma_avx2")  # the peaks, the highest first
 
 

@@ -13,8 +13,6 @@ from . import peers
 from .row import Row
 from .timing import context, interleaved, timer
 
-__all__ = ["rows", "variant_rows"]
-
 LAYERS = ((100_000, 16, 20), (1_000_000, 16, 20), (1_000_000, 256, 5))  # values, k, Lloyd's iterations
 
 

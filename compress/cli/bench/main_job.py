@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from ..processes import ONE_THREAD
 from .row import AT_MOST, Row
 
-__all__ = ["rows"]
-
 
 def rows(seconds: float) -> Iterator[Row]:
     """One row. It gets all cores, as it does when a user types it."""

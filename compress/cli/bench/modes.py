@@ -12,8 +12,6 @@ import nn
 from .row import Row
 from .timing import Times, context, digits, interleaved, timer
 
-__all__ = ["SIDES", "rows"]
-
 SIDES = ((8, 128), (16, 64), (32, 32), (64, 16), (128, 8))  # inputs n and outputs m of the network
 HIDDEN = 64
 FORWARD, REVERSE = "forward", "reverse"

@@ -12,8 +12,6 @@ from nn.kernels import Kernel, Variant, adam_step, all_kernels, max_pool2d, use
 from .row import Row
 from .timing import context, interleaved, timer
 
-__all__ = ["KERNELS", "rows", "variant_rows"]
-
 
 class Pass(NamedTuple):
     """What to time: what it is, the bytes that it must read and write at least, and how."""

@@ -1,7 +1,6 @@
 """The same work done by other libraries, each at its best: weights packed once, one thread, no copies.
 
-They are optional (the extra `bench`) and imported only where a group asks for them.
-"""
+They are optional (the extra `bench`) and imported only where a group asks for them."""
 
 import importlib.util
 import warnings
@@ -13,9 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .timing import timer
-
-__all__ = ["Peer", "missing", "onnx_conv2d", "onnx_gemm", "onnx_qgemm", "quiet", "torch_conv2d",
-           "torch_qgemm"]
 
 TORCH_ENGINES = ("onednn", "x86", "fbgemm")  # the fourth, qnnpack, is for ARM
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from .row import Row, verdicts
 
-__all__ = ["AsJson", "AsText"]
-
 
 class AsText:
     """Rows as text, then the verdict and the machine."""

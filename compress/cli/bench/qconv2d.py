@@ -12,8 +12,6 @@ from .qgemm import _route
 from .row import Row
 from .timing import context, interleaved, timer
 
-__all__ = ["beside_float", "rows", "variant_rows", "variants_of"]
-
 
 def rows(seconds: float) -> Iterator[Row]:
     """Beside the float convolution of the same layer, and the speed of every variant."""

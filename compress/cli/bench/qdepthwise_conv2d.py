@@ -7,8 +7,6 @@ from nn import kernels
 from .qconv2d import beside_float, variants_of
 from .row import Row
 
-__all__ = ["rows", "variant_rows"]
-
 
 def rows(seconds: float) -> Iterator[Row]:
     """Beside the float convolution of the same layer, and the speed of every variant."""

@@ -12,8 +12,6 @@ from . import peers, two_threads, variants
 from .row import Row
 from .timing import Share, context, digits, interleaved, share_of_peak, timer
 
-__all__ = ["rows", "variant_rows"]
-
 SHAPES = ((1024, 1024, 1024), (64, 1024, 1024), (8, 4096, 1024), (1, 4096, 4096))
 
 # What is measured against which peak: instruction set allowed, weights in −limit..limit, bar in %.

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["AT_LEAST", "AT_MOST", "Row", "verdicts"]
-
 WIDTH = 110  # of a line where standard output is no terminal
 
 AT_LEAST, AT_MOST = "at least", "at most"
@@ -17,8 +15,7 @@ class Row:
     """A measured `value` in `unit`, and the `bar` it has to be at least or at most.
 
     Without a bar it is context for the rows around it. `value` is None where it could not be measured, and
-    `why` then says why not; such a row is neither met nor missed.
-    """
+    `why` then says why not; such a row is neither met nor missed."""
 
     group: str
     measure: str

@@ -11,8 +11,6 @@ from . import peers, variants
 from .row import Row
 from .timing import context, interleaved, timer
 
-__all__ = ["rows", "variant_rows"]
-
 N = K = 1024
 BATCH = 64
 

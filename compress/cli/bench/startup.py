@@ -7,8 +7,6 @@ from collections.abc import Iterator
 
 from .row import AT_MOST, Row
 
-__all__ = ["rows"]
-
 ROUNDS = 21
 
 # Seconds of processor time, so that what else the machine does is left out; and by the wall clock.

@@ -6,8 +6,7 @@ those in which another program took the core do not count, as long as enough oth
 
 A share of a peak is such a comparison too, with a loop that does nothing but multiply (csrc/peak.c), in turn:
 P A P A P. Both sides are means over turns of the same kind by the same clock. Each round holds the kernel
-against the two turns of the loop around it, which ran at its clock rate; the median of the rounds counts.
-"""
+against the two turns of the loop around it, which ran at its clock rate; the median of the rounds counts."""
 
 import statistics
 import time
@@ -16,8 +15,6 @@ from timeit import Timer
 from typing import Any, NamedTuple
 
 from nn import kernels
-
-__all__ = ["Share", "Times", "context", "digits", "interleaved", "share_of_peak", "timer"]
 
 TURN = 2e-3  # seconds of calls in one turn: long beside a tick of the clock, short beside a drift
 ROUNDS = 9  # at least
@@ -65,8 +62,7 @@ class Turn(NamedTuple):
 def timer(statement: str, /, clock: Callable[[], float] = CLOCK, **names: object) -> Timer:
     """A statement to be timed, and what its names mean. A statement, so that no call is timed around it.
 
-    `clock`: time.perf_counter for what several threads do, whose time the default does not see.
-    """
+    `clock`: time.perf_counter for what several threads do, whose time the default does not see."""
     return Timer(statement, globals=names, timer=clock)
 
 
@@ -74,8 +70,7 @@ def interleaved(contestants: Mapping[str, Timer], seconds: float) -> dict[str, T
     """The times of each, measured in turn, for about `seconds` for each of them.
 
     A turn begins with a call that does not count: it brings back into the caches what the turns of the
-    others have thrown out.
-    """
+    others have thrown out."""
     calls = {name: _calls(one) for name, one in contestants.items()}
     turns: dict[str, list[Turn]] = {name: [] for name in contestants}
     end = time.perf_counter() + seconds * len(contestants)

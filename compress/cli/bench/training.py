@@ -2,8 +2,7 @@
 
 Both libraries run the same lines on the same batches from the same weights. PyTorch runs as one writes it
 first, and at its best: images channels last, the fused Adam. All share a process, and with it the heap that
-nn.memory has told to keep what is freed: alone, PyTorch gets its memory from the system each time.
-"""
+nn.memory has told to keep what is freed: alone, PyTorch gets its memory from the system each time."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -19,8 +18,6 @@ from nn import functional as F
 from . import peers
 from .row import Row
 from .timing import Times, context, digits, interleaved, timer
-
-__all__ = ["rows"]
 
 BATCH = 64
 EPOCH = """

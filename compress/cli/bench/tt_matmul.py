@@ -12,8 +12,6 @@ from . import variants
 from .row import Row
 from .timing import context, interleaved, timer
 
-__all__ = ["rows", "variant_rows"]
-
 LAYERS = {  # name: modes of the input, of the output, rank
     "784→1024, rank 8": ((4, 7, 7, 4), (4, 8, 8, 4), 8),
     "25088→4096 (Novikov et al. 2015), rank 4": ((2, 7, 8, 8, 7, 4), (4,) * 6, 4),

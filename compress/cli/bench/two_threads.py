@@ -12,8 +12,6 @@ from . import variants
 from .row import Row
 from .timing import context, interleaved, timer
 
-__all__ = ["row"]
-
 NEVER = 1 << 60  # cycles that no product has: it runs on one thread, and the other one sleeps
 
 

@@ -9,8 +9,6 @@ from nn.kernels import Kernel, Variant, peak_routes, use, why_not_c
 from .row import AT_LEAST, Row
 from .timing import context, digits, interleaved, share_of_peak
 
-__all__ = ["SIDE", "Work", "no_kernels", "rows"]
-
 SIDE = 768  # of the matrices: a multiple of every tile
 
 

@@ -1,8 +1,7 @@
 """winograd_conv2d: 3×3 convolutions beside the direct algorithm, ours and the peers', and its error.
 
 Speeds are those of the direct algorithm: its multiply-accumulates over the time taken. No direct algorithm
-can leave the peak of multiply-adds behind; this one does, because it multiplies 2.25 times less.
-"""
+can leave the peak of multiply-adds behind; this one does, because it multiplies 2.25 times less."""
 
 from collections.abc import Iterator
 from timeit import Timer
@@ -17,8 +16,6 @@ from . import peers, variants
 from .gemm import ROUTES
 from .row import AT_MOST, Row
 from .timing import context, digits, interleaved, share_of_peak, timer
-
-__all__ = ["rows", "variant_rows"]
 
 LAYERS = ((64, 56), (128, 28), (256, 14), (512, 14), (64, 224))  # channels in and out, side of the image
 BAR = 100  # % of the peak of multiply-adds
