@@ -18,8 +18,6 @@ from .program.program import Program
 from .rehearse import check_constants, check_folded
 from .simulate import Simulation
 
-__all__ = ["convert"]
-
 
 def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", integer: bool = False,
             dims: Mapping[str, Any] | None = None, state: Mapping[str, str] | None = None) -> Program:

@@ -17,8 +17,6 @@ from .lower.fold import WEIGHTED
 from .lower.lowering import lowered
 from .lower.numbers import Numbers
 
-__all__ = ["check_constants", "check_float32", "check_folded", "check_layer", "rehearse"]
-
 
 def check_constants(graph: Graph, who: str) -> None:
     """Raise ValueError where the weight of a layer is not float32."""

@@ -29,8 +29,6 @@ from .program.bound import Bound
 from .state import from_arrays, to_arrays
 from .stored import Stored, per_channel
 
-__all__ = ["FOLDED_BIAS", "FOLDED_WEIGHT", "Simulation"]
-
 
 def _weight_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple:
     """W′ = γ·s·W, with s = 1/√(σ² + ε)."""

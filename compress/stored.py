@@ -19,8 +19,6 @@ import numpy as np
 
 from nn.files import arrays_to_bytes
 
-__all__ = ["STORED", "Part", "Stored", "as_matrix", "complete", "from_matrix", "gamma", "per_channel", "read"]
-
 STORED: dict[str, type[Stored]] = {}  # kind in a file -> class
 
 

@@ -13,8 +13,6 @@ from nn.kernels import qgemm
 
 from .format import SMALLEST, Format, Grid
 
-__all__ = ["INT8", "UINT8", "Affine", "Asymmetric", "Symmetric"]
-
 
 class Affine(Format):
     """Integers from `lowest` to `highest`, times a scale, around a zero point."""

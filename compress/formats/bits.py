@@ -2,8 +2,6 @@
 
 import numpy as np
 
-__all__ = ["check_bits", "pack_bits", "unpack_bits"]
-
 
 def pack_bits(numbers: np.ndarray, width: int, fill: int = 0) -> np.ndarray:
     """Numbers below 2^width as ⌈n·width/8⌉ bytes, uint8; the bits left over are all `fill`."""

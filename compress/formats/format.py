@@ -22,8 +22,6 @@ from .bits import check_bits, pack_bits, unpack_bits
 from .quantized import define
 from .straight_through import CLIPPED_STRAIGHT_THROUGH, STRAIGHT_THROUGH
 
-__all__ = ["FORMATS", "SMALLEST", "Format", "Grid", "format_named"]
-
 FORMATS: dict[str, Format] = {}  # by name
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # a scale below the normal numbers would lose its own digits

@@ -9,8 +9,6 @@ from nn.kernels import gemm
 
 from ..stored import STORED, Part, Stored, as_matrix, from_matrix, gamma, read
 
-__all__ = ["MaskedWeight", "QuantizedWeight", "define", "smallest_form"]
-
 
 class QuantizedWeight(Stored, abstract=True):
     """Codes of a Format and their scales. `define(format)` makes its subclass for that format."""

@@ -8,8 +8,6 @@ import numpy as np
 from nn.rules.choices import only
 from nn.rules.record import CONSTANT, Rule
 
-__all__ = ["CLIPPED_STRAIGHT_THROUGH", "STRAIGHT_THROUGH"]
-
 STRAIGHT_THROUGH = Rule("straight_through", "y = target;  dw = g, as if y were w",
                         lambda w, target: (target, None), lambda g, saved, needs: (g, None),
                         samples=lambda rng: [([rng.normal(size=(3, 4)), rng.normal(size=(3, 4))], {})],

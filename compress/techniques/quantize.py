@@ -14,8 +14,6 @@ from ..formats.quantized import QuantizedWeight, smallest_form
 from ..stored import per_channel
 from ..transform import Context, Invariant, Transform
 
-__all__ = ["Quantize"]
-
 
 @dataclass
 class QuantizeState:
