@@ -6,6 +6,7 @@ import copy
 import math
 import os
 from collections.abc import Callable, Generator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,8 +27,6 @@ from .tensor import Tensor
 
 if TYPE_CHECKING:
     from .data.augment import Augmentation
-
-__all__ = ["Diverged", "Epoch", "accuracy", "cosine", "fit"]
 
 
 class Epoch(NamedTuple):
@@ -77,9 +76,9 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     after every step, with steps counted from 1.
 
     `checkpoint` is a file for the state of the run, written at its beginning, every `every` steps and at its
-    end. If the file exists, the run goes on from it, to the same bits as if it had never been killed: call
-    fit with the same arguments, in the state that they had at first. Parameters, buffers, parametrizations,
-    the optimizer, the average, `rng`, nn.random and the log are restored; what a module of your own keeps
+    end. If it exists, the run goes on from it, to the same bits as if it had never been killed: call fit with
+    the same arguments, in the state that they had at first. Parameters, buffers, parametrizations, the
+    optimizer, the average, `rng`, nn.random and the log are restored; what a module of your own keeps
     elsewhere is not. The checkpoint before it is kept as `checkpoint`.previous, and used with a warning if
     the file is damaged.
 
@@ -94,29 +93,30 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
                                ("prefetch", prefetch, 0)):
         count("fit", name, value, least)
     optional = (Callable, type(None))
-    instance("fit", "augment", augment, optional, "a function (x, y, rng) → (x, y)")
-    instance("fit", "loss", loss, optional, "a function")
-    instance("fit", "penalty", penalty, optional, "a function")
-    instance("fit", "model", model, Module, "a Module")
-    instance("fit", "optimizer", optimizer, Optimizer, "an Optimizer")
-    instance("fit", "rng", rng, np.random.Generator, "a Generator")
+    for name, value, kind, wanted in (
+            ("augment", augment, optional, "a function (x, y, rng) → (x, y)"),
+            ("loss", loss, optional, "a function"), ("penalty", penalty, optional, "a function"),
+            ("model", model, Module, "a Module"), ("optimizer", optimizer, Optimizer, "an Optimizer"),
+            ("rng", rng, np.random.Generator, "a Generator")):
+        instance("fit", name, value, kind, wanted)
     if average is not None and (not isinstance(average, AveragedModel) or average.swapped):
         raise TypeError(f"fit: average must be an AveragedModel, not swapped in, got {average!r}")
     memory.keep_freed_for_training()
-    rates, at, saved = [group["lr"] for group in optimizer.param_groups], Progress(), None
     buffers = [(module, name) for _, module in model.named_modules() for name in buffers_of(module)]
+    an_epoch, at, saved, coming = math.ceil(len(x) / batch_size), Progress(), None, None
+    steps, rates = epochs * an_epoch, [group["lr"] for group in optimizer.param_groups]
     if checkpoint is not None:
         settings = {"x": fingerprint(x), "y": fingerprint(y), "epochs": str(epochs),
-                    "batch_size": str(batch_size), "schedule": sampled(schedule)}
-        if clip_norm is not None:
-            settings["clip_norm"] = str(clip_norm)
-        settings.update(described(augment=augment, loss=loss, penalty=penalty))
-        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average,
-                           epoch=math.ceil(len(x) / batch_size))
+                    "batch_size": str(batch_size), "schedule": sampled(schedule),
+                    **({} if clip_norm is None else {"clip_norm": str(clip_norm)}),
+                    **described(augment=augment, loss=loss, penalty=penalty)}
+        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average, an_epoch)
         at = saved.resume() or saved.write(at)
     objective = Objective(model, loss, penalty, counts=loss is None or y.dtype.kind in "iu")
-    steps = epochs * math.ceil(len(x) / batch_size)
-    coming = (nothing for nothing in ())
+
+    def set_rates(factor: float) -> None:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
 
     def train() -> None:
         nonlocal coming
@@ -128,9 +128,7 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
                     coming = data.prefetch(coming, prefetch)
                 for inputs, targets in coming:
                     if schedule is not None:
-                        factor = schedule(at.step / steps)
-                        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                            group["lr"] = rate * factor
+                        set_rates(schedule(at.step / steps))
                     optimizer.zero_grad()
                     total, value, right = _forward(objective, buffers, inputs, targets, at.step + 1)
                     total.backward()
@@ -141,8 +139,7 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
                         average.update_parameters()
                     at.step += 1
                     at.loss += value * len(inputs)  # weighted: the last batch may be shorter
-                    right = None if at.correct is None else right
-                    at.correct = None if right is None else at.correct + float(right)
+                    at.correct = None if None in (at.correct, right) else at.correct + float(right)
                     if on_step is not None:
                         on_step(at.step, value)
                     bar.update()
@@ -155,9 +152,9 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
                 bar.set_postfix(loss=f"{epoch.loss:.4f}", **told, refresh=False)
 
     def end() -> None:
-        coming.close()
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
+        if coming is not None:
+            coming.close()
+        set_rates(1)
 
     in_mode(model, True, undoing, end, train)
     return [Epoch(*means) for means in at.log]
@@ -252,9 +249,8 @@ def _check(model: Any, x: np.ndarray, y: np.ndarray, classes: bool = True) -> No
 def _forward(objective: Objective, buffers: list[tuple[Module, str]], inputs: np.ndarray, targets: np.ndarray,
              step: int) -> tuple[Tensor, float, int | None]:
     """The loss of a batch, its value, and how many rows are right; an error changes nothing."""
-    arrays = [getattr(module, name, None) for module, name in buffers]
+    model, arrays = objective.model, [getattr(module, name, None) for module, name in buffers]
     before = [copy.copy(array) for array in arrays]
-    model = objective.model
     parametrization = {} if model.parametrization is None else dict(vars(model.parametrization))
     try:
         try:
@@ -279,33 +275,29 @@ def _forward(objective: Objective, buffers: list[tuple[Module, str]], inputs: np
 
 def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:
     """Run the batch through a copy whose modules are watched, and name the first that fails."""
-    watched = copy.deepcopy(model)
-    watched.parametrization = None  # it would compute in place of forward
     first: list[str] = []
-    for path, module in list(watched.named_modules()):
-        module.forward = _watch(module.forward, path, first)
-    with no_grad(), np.errstate(all="ignore"):
-        watched(Tensor(inputs))
-    layer = first[0] if first else None
-    where = "every module's output is finite"
-    if layer is not None:
-        where = f"the first layer whose output is not finite is {layer or type(model).__name__!r}"
-    return Diverged(f"fit: the loss is {loss} at step {step}: {where}; try a smaller learning rate", layer)
 
-
-def _watch(forward: Callable[..., Tensor], path: str, first: list[str]) -> Callable[..., Tensor]:
-    def watching(*args: Any, **kwargs: Any) -> Tensor:
+    def watched(path: str, forward: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         out = forward(*args, **kwargs)
         if not all(np.isfinite(t.data).all() for t in leaves(out) if isinstance(t, Tensor)):
             first.append(path)
         return out
 
-    return watching
+    twin = copy.deepcopy(model)
+    twin.parametrization = None  # it would compute in place of forward
+    for path, module in list(twin.named_modules()):
+        module.forward = partial(watched, path, module.forward)
+    with no_grad(), np.errstate(all="ignore"):
+        twin(Tensor(inputs))
+    layer = first[0] if first else None
+    where = ("every module's output is finite" if layer is None else
+             f"the first layer whose output is not finite is {layer or type(model).__name__!r}")
+    return Diverged(f"fit: the loss is {loss} at step {step}: {where}; try a smaller learning rate", layer)
 
 
 def _bar(progress: bool | str | None, total: int, done: int) -> Any:
     from tqdm import tqdm
 
-    text = progress if isinstance(progress, str) else None
     hidden = None if progress is None else progress is False  # None: unless stderr is a terminal
-    return tqdm(total=total, initial=done, desc=text, disable=hidden, leave=False, unit="step")
+    return tqdm(total=total, initial=done, desc=progress if isinstance(progress, str) else None,
+                disable=hidden, leave=False, unit="step")
