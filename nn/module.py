@@ -154,13 +154,14 @@ class Module:
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for p in _with_trainables(self):
-            p.grad = None
+        for _, weight in Module.named_parameters(self):
+            for p in (weight, *weight.trainables()):
+                p.grad = None
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Whether the parameters get gradients; requires_grad=False freezes them. Returns the Module."""
-        for p in _with_trainables(self):
-            p.requires_grad = requires_grad
+        for _, weight in Module.named_parameters(self):
+            weight.requires_grad = requires_grad  # and that of what trains in its place
         return self
 
     def to(self: M, dtype: Any) -> M:
@@ -254,11 +255,6 @@ def _as_buffer(module, name, value):
 
 def _joined(path, name):
     return f"{path}.{name}" if path else name
-
-
-def _with_trainables(module):
-    """The Parameters and what is trained in their place."""
-    return [p for _, weight in Module.named_parameters(module) for p in (weight, *weight.trainables())]
 
 
 def _entries(module, path=""):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -101,7 +101,8 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
         instance("fit", name, value, kind, wanted)
     if average is not None and (not isinstance(average, AveragedModel) or average.swapped):
         raise TypeError(f"fit: average must be an AveragedModel, not swapped in, got {average!r}")
-    memory.keep_freed_for_training()
+    if not memory.chosen:
+        memory.keep_freed()
     buffers = [(module, name) for _, module in model.named_modules() for name in buffers_of(module)]
     an_epoch, at, saved, coming = math.ceil(len(x) / batch_size), Progress(), None, None
     steps, rates = epochs * an_epoch, [group["lr"] for group in optimizer.param_groups]
@@ -114,16 +115,16 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
         at = saved.resume() or saved.write(at)
     objective = Objective(model, loss, penalty, counts=loss is None or y.dtype.kind in "iu")
 
-    def set_rates(factor: float) -> None:
+    def set_rates(factor):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
 
-    def train() -> None:
+    def train():
         nonlocal coming
         quiet = np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite stops the training
         with _bar(progress, steps, at.step) as bar, quiet:
             while len(at.log) < epochs:
-                coming = _rest_of_epoch(x, y, batch_size, rng, at, augment, classes=loss is None)
+                coming = _rest_of_epoch(x, y, batch_size, rng, at, augment, loss is None)
                 if prefetch:
                     coming = data.prefetch(coming, prefetch)
                 for inputs, targets in coming:
@@ -151,7 +152,7 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
                 told = {} if epoch.accuracy is None else {"accuracy": f"{epoch.accuracy:.2%}"}
                 bar.set_postfix(loss=f"{epoch.loss:.4f}", **told, refresh=False)
 
-    def end() -> None:
+    def end():
         if coming is not None:
             coming.close()
         set_rates(1)
@@ -160,9 +161,7 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     return [Epoch(*means) for means in at.log]
 
 
-def _rest_of_epoch(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, at: Progress,
-                   augment: Augmentation | None = None,
-                   classes: bool = True) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+def _rest_of_epoch(x, y, size, rng, at, augment=None, classes=True):
     """The batches that are left of this epoch, in the order in which it was shuffled.
 
     Each is augmented with a Generator of its own, so that a prefetching thread, or a run that resumes within
@@ -182,8 +181,7 @@ def _rest_of_epoch(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Gener
             for i, (inputs, targets) in islice(enumerate(every), done, None))
 
 
-def _augmented(augment: Augmentation, inputs: np.ndarray, targets: np.ndarray, seed: list[int],
-               classes: bool) -> tuple[np.ndarray, np.ndarray]:
+def _augmented(augment, inputs, targets, seed, classes):
     made = augment(inputs, targets, np.random.default_rng(seed))
     if not isinstance(made, tuple) or len(made) != 2 or not all(isinstance(a, np.ndarray) for a in made):
         raise TypeError(f"fit: augment must return two arrays (x, y), got {type(made).__name__}")
@@ -209,15 +207,15 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
     _check(model, x, y)
     count("accuracy", "k", k)
 
-    def right() -> int:
+    def right():
         correct = 0
         with no_grad():
             for inputs, classes in batches(x, y, batch_size, np.random.default_rng(0), shuffle=False):
                 out = model(Tensor(inputs) if isinstance(model, Module) else inputs)
                 out = np.asarray(out.data if isinstance(out, Tensor) else out)
                 if out.ndim != 2 or len(out) != len(inputs):
-                    raise ValueError(
-                        f"the model must give (N, classes) for {len(inputs)} rows, got {out.shape}")
+                    raise ValueError(f"the model must give (N, classes) for {len(inputs)} rows, got "
+                                     f"{out.shape}")
                 if k > out.shape[1]:
                     raise ValueError(f"accuracy: k is {k}, but the model has {out.shape[1]} outputs")
                 best = out.argmax(axis=1, keepdims=True) if k == 1 else Tensor(out).topk(k, 1).indices.data
@@ -227,7 +225,7 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
     return in_mode(model, False, right) / len(x)
 
 
-def _check(model: Any, x: np.ndarray, y: np.ndarray, classes: bool = True) -> None:
+def _check(model, x, y, classes=True):
     if not callable(model):
         raise TypeError(f"model must be a Module or a callable, got {type(model).__name__}")
     targets = ("iu", "integer classes") if classes else ("fiub", "numbers")
@@ -246,8 +244,7 @@ def _check(model: Any, x: np.ndarray, y: np.ndarray, classes: bool = True) -> No
         raise ValueError(f"y has the class {y.min()}; classes count from 0")
 
 
-def _forward(objective: Objective, buffers: list[tuple[Module, str]], inputs: np.ndarray, targets: np.ndarray,
-             step: int) -> tuple[Tensor, float, int | None]:
+def _forward(objective, buffers, inputs, targets, step):
     """The loss of a batch, its value, and how many rows are right; an error changes nothing."""
     model, arrays = objective.model, [getattr(module, name, None) for module, name in buffers]
     before = [copy.copy(array) for array in arrays]
@@ -273,11 +270,11 @@ def _forward(objective: Objective, buffers: list[tuple[Module, str]], inputs: np
     return loss, value, right
 
 
-def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:
+def _diverged(model, inputs, loss, step):
     """Run the batch through a copy whose modules are watched, and name the first that fails."""
-    first: list[str] = []
+    first = []
 
-    def watched(path: str, forward: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    def watched(path, forward, *args, **kwargs):
         out = forward(*args, **kwargs)
         if not all(np.isfinite(t.data).all() for t in leaves(out) if isinstance(t, Tensor)):
             first.append(path)
@@ -295,7 +292,7 @@ def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Dive
     return Diverged(f"fit: the loss is {loss} at step {step}: {where}; try a smaller learning rate", layer)
 
 
-def _bar(progress: bool | str | None, total: int, done: int) -> Any:
+def _bar(progress, total, done):
     from tqdm import tqdm
 
     hidden = None if progress is None else progress is False  # None: unless stderr is a terminal

@@ -14,6 +14,8 @@ from ..parameter import Parameter
 from ..tensor import Tensor
 from ..versions import wrote
 
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+
 
 class Update(NamedTuple):
     """What one step does to one parameter: `p` and `moments` change in place; t counts its updates from 1."""
@@ -36,13 +38,13 @@ class Optimizer:
 
     A subclass names its `settings` and its arrays for each parameter (`moments`), and has the methods
     `_checked` and `_update`. Raises: TypeError for what is not a Tensor of floats, ValueError for no
-    parameters, one that comes twice, and settings that there are not or that are out of range.
+    parameters, one that comes twice, and settings that are unknown or out of range.
     """
 
     moments: tuple[str, ...] = ()
     settings: tuple[str, ...] = ("lr", "weight_decay")
 
-    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], **settings: Any) -> None:
+    def __init__(self, params: Params, **settings: Any) -> None:
         self.param_groups = self._grouped(params, settings)
         self.params = [p for group in self.param_groups for p in group["params"]]
         if not self.params:
@@ -56,10 +58,9 @@ class Optimizer:
         self._dtypes = [p._data.dtype for p in self.params]
         self.state: dict[str, list[np.ndarray]] = defaultdict(self._zeros)
         # The weights that these are or are trained for, and their parametrizations, to notice a change.
-        trained = [p for p in self.params if isinstance(p, Parameter)]
-        self._weights = [p if p.source is None else p.source for p in trained]
-        self._parametrizations = [weight.parametrization for weight in self._weights]
-        self._known = [set(weight.trainables()) for weight in self._weights]
+        weights = dict.fromkeys(p if p.source is None else p.source for p in self.params
+                                if isinstance(p, Parameter))
+        self._weights = [(weight, weight.parametrization, set(weight.trainables())) for weight in weights]
 
     def _grouped(self, params: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
         name = type(self).__name__
@@ -73,8 +74,7 @@ class Optimizer:
             if not isinstance(group, Mapping) or "params" not in group:
                 raise TypeError(f"{name}: params[{i}] must be a dict with 'params', as others here are, "
                                 f"got {type(group).__name__}")
-            unknown = group.keys() - {"params", *self.settings}
-            if unknown:
+            if unknown := group.keys() - {"params", *self.settings}:
                 raise ValueError(f"{name}: params[{i}] has the unknown {', '.join(map(str, unknown))}; "
                                  f"settings are {', '.join(self.settings)}")
             own = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
@@ -118,16 +118,16 @@ class Optimizer:
         optimizer was built, a parametrization was attached, removed or began to train others, or a parameter
         was given another dtype.
         """
-        for weight, was, known in zip(self._weights, self._parametrizations, self._known, strict=True):
+        for weight, was, known in self._weights:
             changed = weight._parametrization is not was
             if changed or (was is not None and not known.issuperset(weight.trainables())):
                 raise RuntimeError(f"{type(self).__name__}: a weight's parametrization changed after this "
                                    "optimizer was built, so it would train the wrong tensors: build the "
                                    "optimizer after preparing the model and its parametrizations")
         if [p._data.dtype for p in self.params] != self._dtypes:
-            raise RuntimeError(
-                f"{type(self).__name__}: a parameter's dtype changed after this optimizer was built, so its "
-                "state has the old one: build the optimizer after model.to(dtype)")
+            raise RuntimeError(f"{type(self).__name__}: a parameter's dtype changed after this optimizer was "
+                               "built, so its state has the old one: build the optimizer after "
+                               "model.to(dtype)")
         self.steps += 1
         moments, first = [self.state[key] for key in self.moments], 0
         for group in self.param_groups:
@@ -150,9 +150,9 @@ class Optimizer:
                     data[...] = stepped
                 for data in (*(data for data, _ in rounded), *(update.p for update in updates)):
                     wrote(data)
-        for weight in dict.fromkeys(self._weights):  # once each, also where several Parameters train for it
-            if weight._parametrization is not None:
-                weight._parametrization.update(weight, self.steps)
+        for weight, parametrization, _ in self._weights:
+            if parametrization is not None:
+                parametrization.update(weight, self.steps)
 
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
         """Carry out these updates with the settings of the group."""
@@ -205,9 +205,8 @@ class Optimizer:
                 array[...] = new[f"{key}.{i}"]
 
     def __repr__(self) -> str:
-        groups = ["(" + ", ".join(f"{key}={group[key]}" for key in self.settings) + ")"
-                  for group in self.param_groups]
-        return f"{type(self).__name__}{', '.join(groups)}, {len(self.params)} tensors"
+        each = (", ".join(f"{key}={group[key]}" for key in self.settings) for group in self.param_groups)
+        return f"{type(self).__name__}{', '.join(map('({})'.format, each))}, {len(self.params)} tensors"
 
 
 def _plain(array: np.ndarray, like: Any) -> Any:

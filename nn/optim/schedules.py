@@ -23,122 +23,111 @@ Schedule = Callable[[float], float]
 SLACK = 1e-9
 
 
-class _Settings:
-    """What a schedule is made of, checked: equal settings make equal schedules, which print as what builds
-    them. They don't change. (Dataclasses, which do the same, take half a millisecond each to import.)"""
+class _Made:
+    """A schedule: `factor`, with the function that built it and the settings. It prints as that call, equals
+    what the same call builds, is pickled as it, and does not change."""
 
-    def __init__(self, **settings: Any) -> None:
-        vars(self).update(settings)
+    def __init__(self, build: Callable[..., Schedule], factor: Schedule, **settings: Any) -> None:
+        vars(self).update(_build=build, _factor=factor, _settings=settings, **settings)
+
+    def __call__(self, progress: float) -> float:
+        return self._factor(progress)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{self!r} can't be changed: build another")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(other) == vars(self)
+        return type(other) is _Made and (other._build, other._settings) == (self._build, self._settings)
 
     def __hash__(self) -> int:
-        return hash((type(self), *vars(self).values()))
+        return hash((self._build, *self._settings.values()))
+
+    def __reduce__(self) -> tuple:
+        return self._build, tuple(self._settings.values())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in vars(self).items())})"
+        settings = ", ".join(f"{key}={value!r}" for key, value in self._settings.items())
+        return f"{self._build.__name__}({settings})"
 
 
-class Step(_Settings):
+def Step(every: float, gamma: float = 0.1) -> Schedule:
     """γ^⌊progress/every⌋: a fall by γ = `gamma` at every `every` of the run (StepLR)."""
-
-    def __init__(self, every: float, gamma: float = 0.1) -> None:
-        super().__init__(every=number("Step", "every", every, above=True),
-                         gamma=number("Step", "gamma", gamma))
-
-    def __call__(self, progress: float) -> float:
-        return self.gamma ** math.floor(progress / self.every + SLACK)
+    every, gamma = number("Step", "every", every, above=True), number("Step", "gamma", gamma)
+    return _Made(Step, lambda progress: gamma ** math.floor(progress / every + SLACK),
+                 every=every, gamma=gamma)
 
 
-class MultiStep(_Settings):
+def MultiStep(milestones: tuple[float, ...], gamma: float = 0.1) -> Schedule:
     """A fall by γ = `gamma` at each of the milestones, which are progress (MultiStepLR)."""
-
-    def __init__(self, milestones: tuple[float, ...], gamma: float = 0.1) -> None:
-        super().__init__(milestones=_rising("MultiStep", "milestones", milestones),
-                         gamma=number("MultiStep", "gamma", gamma))
-
-    def __call__(self, progress: float) -> float:
-        return self.gamma ** bisect_right(self.milestones, progress + SLACK)
+    milestones = _rising("MultiStep", "milestones", milestones)
+    gamma = number("MultiStep", "gamma", gamma)
+    return _Made(MultiStep, lambda progress: gamma ** bisect_right(milestones, progress + SLACK),
+                 milestones=milestones, gamma=gamma)
 
 
-class Linear(_Settings):
+def Linear(start: float = 1.0, end: float = 0.0) -> Schedule:
     """A straight line from `start` to `end` (LinearLR)."""
-
-    def __init__(self, start: float = 1.0, end: float = 0.0) -> None:
-        super().__init__(start=number("Linear", "start", start), end=number("Linear", "end", end))
-
-    def __call__(self, progress: float) -> float:
-        return self.start + (self.end - self.start) * progress
+    start, end = number("Linear", "start", start), number("Linear", "end", end)
+    return _Made(Linear, lambda progress: start + (end - start) * progress, start=start, end=end)
 
 
-class Cosine(_Settings):
+def Cosine(end: float = 0.0) -> Schedule:
     """Half a cosine from 1 to `end` (CosineAnnealingLR; Loshchilov & Hutter 2017, eq. 5, no restarts)."""
-
-    def __init__(self, end: float = 0.0) -> None:
-        super().__init__(end=number("Cosine", "end", end))
-
-    def __call__(self, progress: float) -> float:
-        return self.end + (1 - self.end) * (1 + math.cos(math.pi * progress)) / 2
+    end = number("Cosine", "end", end)
+    return _Made(Cosine, lambda progress: end + (1 - end) * (1 + math.cos(math.pi * progress)) / 2, end=end)
 
 
-class OneCycle(_Settings):
+def OneCycle(pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
+             linear: bool = False, steps: int | None = None) -> Schedule:
     """Up from 1/div_factor to 1 in the first `pct_start` of the run, in the rest down to 1/(div_factor ·
     final_div_factor), along half a cosine, or straight if `linear` (OneCycleLR without its momentum; Smith &
     Topin 2018).
 
     PyTorch's ends are reached at the step before the border; with `steps`, the number of steps of the run, so
     are ours, and without it, at the border. The optimizer's rate is max_lr.
-    Raises ValueError for invalid steps.
     """
+    settings = {"pct_start": number("OneCycle", "pct_start", pct_start, 0, 1, closed=True),
+                "div_factor": number("OneCycle", "div_factor", div_factor, above=True),
+                "final_div_factor": number("OneCycle", "final_div_factor", final_div_factor, above=True),
+                "linear": flag("OneCycle", "linear", linear),
+                "steps": None if steps is None else count("OneCycle", "steps", steps)}
+    one_step = 0.0 if steps is None else 1 / steps
+    top, bottom = pct_start - one_step, 1 - one_step
 
-    def __init__(self, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
-                 linear: bool = False, steps: int | None = None) -> None:
-        super().__init__(
-            pct_start=number("OneCycle", "pct_start", pct_start, 0, 1, closed=True),
-            div_factor=number("OneCycle", "div_factor", div_factor, above=True),
-            final_div_factor=number("OneCycle", "final_div_factor", final_div_factor, above=True),
-            linear=flag("OneCycle", "linear", linear),
-            steps=None if steps is None else count("OneCycle", "steps", steps))
+    def between(a, b, share):
+        return a + (b - a) * (share if linear else (1 - math.cos(math.pi * min(share, 1.0))) / 2)
 
-    def __call__(self, progress: float) -> float:
-        one_step = 0.0 if self.steps is None else 1 / self.steps
-        top, bottom = self.pct_start - one_step, 1 - one_step
-        first, last = 1 / self.div_factor, 1 / (self.div_factor * self.final_div_factor)
+    def factor(progress):
         if progress <= top + SLACK:
-            return self._between(first, 1.0, progress / top if top > 0 else 1.0)
-        return self._between(1.0, last, (progress - top) / (bottom - top) if bottom > top else 1.0)
+            return between(1 / div_factor, 1.0, progress / top if top > 0 else 1.0)
+        share = (progress - top) / (bottom - top) if bottom > top else 1.0
+        return between(1.0, 1 / (div_factor * final_div_factor), share)
 
-    def _between(self, a: float, b: float, share: float) -> float:
-        return a + (b - a) * (share if self.linear else (1 - math.cos(math.pi * min(share, 1.0))) / 2)
+    return _Made(OneCycle, factor, **settings)
 
 
-class Chain(_Settings):
+def Chain(schedules: tuple[Schedule, ...], borders: tuple[float, ...]) -> Schedule:
     """One schedule after the other, each from 0 to 1; the next takes over at a border (SequentialLR).
 
     schedules: functions of progress. borders: one fewer, in ascending order, where each but the first begins.
     Raises ValueError for borders that do not fit, TypeError for what is not a function.
     """
+    schedules, borders = _several("Chain", "schedules", schedules), _rising("Chain", "borders", borders)
+    for i, schedule in enumerate(schedules):
+        instance("Chain", f"schedules[{i}]", schedule, Callable, "a function")
+    if len(borders) != len(schedules) - 1:
+        raise ValueError(f"Chain: {len(schedules)} schedules have {len(schedules) - 1} borders, "
+                         f"got {len(borders)}")
 
-    def __init__(self, schedules: tuple[Schedule, ...], borders: tuple[float, ...]) -> None:
-        schedules = _several("Chain", "schedules", schedules)
-        for i, schedule in enumerate(schedules):
-            instance("Chain", f"schedules[{i}]", schedule, Callable, "a function")
-        wanted, borders = len(schedules) - 1, _rising("Chain", "borders", borders)
-        if len(borders) != wanted:
-            raise ValueError(f"Chain: {wanted + 1} schedules have {wanted} borders, got {len(borders)}")
-        super().__init__(schedules=schedules, borders=borders)
+    def factor(progress):
+        i = bisect_right(borders, progress + SLACK)
+        start, end = (0.0, *borders, 1.0)[i:i + 2]
+        return schedules[i](max(progress - start, 0.0) / (end - start))
 
-    def __call__(self, progress: float) -> float:
-        i = bisect_right(self.borders, progress + SLACK)
-        start, end = (0.0, *self.borders, 1.0)[i:i + 2]
-        return self.schedules[i](max(progress - start, 0.0) / (end - start))
+    return _Made(Chain, factor, schedules=schedules, borders=borders)
 
 
-def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
+def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Schedule:
     """A line from `start` up to 1 in the first `until` of the run, then `then` (Goyal et al. 2017). Raises
     TypeError for a `then` that is not a schedule, ValueError for numbers out of range."""
     instance("WarmUp", "then", then, Callable, "a function")

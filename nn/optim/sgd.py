@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from ..arguments import flag, number
-from ..tensor import Tensor
-from .optimizer import Optimizer, Update
+from .optimizer import Optimizer, Params, Update
 
 
 class SGD(Optimizer):
@@ -21,8 +19,8 @@ class SGD(Optimizer):
 
     settings = ("lr", "weight_decay", "momentum", "nesterov")
 
-    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], lr: float = 1e-3,
-                 momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False) -> None:
+    def __init__(self, params: Params, lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0,
+                 nesterov: bool = False) -> None:
         super().__init__(params, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov)
 
     @property
