@@ -107,11 +107,9 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                      generator: Generator | None = None) -> Tensor:
-    """Fill tensor from generator, uniform in ±gain·√(3/fan). He et al. (2015), eq. 10 and 15.
-
-    mode: "fan_in" keeps the variance forward, "fan_out" backward. nonlinearity: the unit that follows, which
-    decides the gain (calculate_gain). a: the negative slope of leaky_relu.
-    """
+    """Fill tensor from generator, uniform in ±gain·√(3/fan): He et al., "Delving deep into rectifiers", 2015,
+    eq. 10 and 15. mode: "fan_in" keeps the variance forward, "fan_out" backward. nonlinearity: the unit that
+    follows, which decides the gain (calculate_gain). a: the negative slope of leaky_relu."""
     bound = math.sqrt(3) * _kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
@@ -144,10 +142,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
 
 def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None, generator: Generator | None = None) -> Tensor:
     """Fill weight, and `bias` if there is one, from generator, uniform in ±1/√fan_in: how Linear and
-    convolutions start, as in PyTorch. Returns the weight.
-
-    That is the bound √(6/((1 + a²)·fan_in)) of He et al. (2015), eq. 14, with a = √5.
-    """
+    convolutions start, as in PyTorch. (It is the bound √(6/((1 + a²)·fan_in)) of He et al. (2015), eq. 14,
+    with a = √5.) Returns the weight."""
     bound = 1 / math.sqrt(max(_fans("fan_in_uniform_", weight)[0], 1))
     for tensor in (weight,) if bias is None else (weight, bias):
         uniform_(tensor, -bound, bound, generator)
@@ -155,11 +151,9 @@ def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None, generator: Gener
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """What the standard deviation of weights is multiplied by, for the unit `nonlinearity` that follows them.
-
-    param: the negative slope of "leaky_relu", 0.01 if left out. He et al. (2015), eq. 14. Raises ValueError
-    for a unit that is not known.
-    """
+    """What the standard deviation of weights is multiplied by, for the unit `nonlinearity` that follows them:
+    He et al. (2015), eq. 14. param: the negative slope of "leaky_relu", 0.01 if left out. Raises ValueError
+    for a unit that is not known."""
     linear = ("linear", *(f"{kind}{n}d" for kind in ("conv", "conv_transpose") for n in (1, 2, 3)), "sigmoid")
     gains = {**dict.fromkeys(linear, 1.0), "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
     if nonlinearity == "leaky_relu":

@@ -197,16 +197,14 @@ class Module:
     # State
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers by name, for `nn.save` and `load_state_dict`.
-
-        What a parametrization knows stands below the name of its weight, or of its Module:
-        "fc1.weight.parametrization.scale". Raises TypeError for a parametrization that can't say it.
-        """
+        """Copies of all parameters and buffers by name, for `nn.save` and `load_state_dict`; and of what
+        parametrizations know, below the name of their weight or Module: "fc1.weight.parametrization.scale".
+        Raises TypeError for a parametrization that can't say it."""
         return states.state_dict(_entries(self))
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Set all parameters and buffers, in place, and what parametrizations know, from arrays or Tensors by
-        name.
+        """Set all parameters and buffers, in place, and what parametrizations know, from a state of arrays or
+        Tensors by name.
 
         A model with parametrizations takes the state of one that has the same, and computes from then on what
         that one did. strict=False passes over names that only one side has, and returns them; a

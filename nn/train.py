@@ -37,10 +37,8 @@ class Epoch(NamedTuple):
 
 
 class Diverged(FloatingPointError):
-    """The loss became infinite or NaN. `layer` is the path of the first module with such an output.
-
-    message: the text of the error.
-    """
+    """The loss became infinite or NaN, as the message says. `layer` is the path of the first module with such
+    an output."""
 
     def __init__(self, message: str, layer: str | None) -> None:
         super().__init__(message)
@@ -162,11 +160,8 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
 
 
 def _rest_of_epoch(x, y, size, rng, at, augment=None, classes=True):
-    """The batches that are left of this epoch, in the order in which it was shuffled.
-
-    Each is augmented with a Generator of its own, so that a prefetching thread, or a run that resumes within
-    the epoch, makes the same batch.
-    """
+    """The batches that are left of this epoch, in the order in which it was shuffled. Each is augmented with
+    its own Generator, so that a prefetching thread, or a run that resumes here, makes the same batch."""
     done = at.step - len(at.log) * math.ceil(len(x) / size)
     now = rng.bit_generator.state
     if done:  # the run was killed within the epoch: shuffle again as it did
@@ -200,8 +195,7 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
 
     k=1: the largest, the usual accuracy; k=5: the top-5 accuracy of ImageNet. Of equal outputs those of the
     lower classes come first. `model` is a Module (measured in evaluation mode, without a graph; its mode is
-    restored) or anything that maps an array (N, …) to an array (N, classes). batch_size: how many rows go
-    through the model at a time.
+    restored) or anything that maps an array (N, …) to an array (N, classes), `batch_size` rows at a time.
     Raises: TypeError or ValueError for data that can't be measured on, and for a k that is not 1 … classes.
     """
     _check(model, x, y)

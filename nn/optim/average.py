@@ -93,10 +93,8 @@ class AveragedModel:
                    if average is not None}}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from the state_dict of an average of the same model.
-
-        Raises: ValueError if names, shapes or dtypes do not fit; then nothing was changed.
-        """
+        """Continue from the state_dict of an average of the same model. Raises ValueError if names, shapes or
+        dtypes do not fit; then nothing was changed."""
         self._not_swapped("load_state_dict")
         arrays, counts = [array for array, _ in self._arrays()], np.asarray(state.get("counts"))
         has = counts >= 0 if counts.shape == (len(arrays),) else [True] * len(arrays)
@@ -116,10 +114,8 @@ class AveragedModel:
         return f"AveragedModel(decay={self.decay}, use_buffers={self.use_buffers}), {arrays} arrays"
 
     def _arrays(self) -> list[tuple[np.ndarray, bool]]:
-        """The present arrays of what is averaged, and whether the layers see them now.
-
-        `p.data = ...` gives a weight another array, and a parametrization may compute it later from others.
-        """
+        """The present arrays of what is averaged, and whether the layers see them now: `p.data = ...` gives a
+        weight another array, and a parametrization may compute it later from others."""
         now = list(self._model.parameters())
         if [id(p) for p in now] != [id(p) for p in self._parameters]:
             raise RuntimeError("AveragedModel: the model trains other tensors than when this average was "
@@ -145,12 +141,10 @@ def _first(array: np.ndarray) -> np.ndarray:
 
 
 def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
-    """Set the running statistics of all batch norms to their means over the batches of x (N, …).
-
-    For weights that no forward pass has seen, such as averages (Izmailov et al. 2018, section 3.2). The
-    model's mode is restored; without a batch norm nothing is done.
-    Raises: ValueError for an empty x or a batch_size < 1.
-    """
+    """Set the running statistics of all batch norms in model to their means over the batches of x (N, …), for
+    weights that no forward pass has seen, such as averages (Izmailov et al. 2018, section 3.2). The model's
+    mode is restored; without a batch norm nothing is done. Raises ValueError for an empty x or a batch_size
+    < 1."""
     if not isinstance(x, np.ndarray) or x.ndim < 2 or not len(x):
         raise ValueError(f"update_bn: x must be an array of shape (N, …), N > 0, got {np.shape(x)}")
     count("update_bn", "batch_size", batch_size)

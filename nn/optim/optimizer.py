@@ -112,12 +112,9 @@ class Optimizer:
             group["lr"] = value
 
     def step(self) -> None:
-        """One update of every parameter that has a gradient, and then of the weights' parametrizations.
-
-        Those of frozen weights are updated too: their schedules go on. Raises RuntimeError if, since the
-        optimizer was built, a parametrization was attached, removed or began to train others, or a parameter
-        was given another dtype.
-        """
+        """One update of every parameter that has a gradient, and then of the weights' parametrizations, also
+        those of frozen ones: their schedules go on. Raises RuntimeError if, since the optimizer was built, a
+        parametrization was attached, removed or began to train others, or a dtype changed."""
         for weight, was, known in self._weights:
             changed = weight._parametrization is not was
             if changed or (was is not None and not known.issuperset(weight.trainables())):
@@ -133,12 +130,11 @@ class Optimizer:
         for group in self.param_groups:
             updates, rounded = [], []
             for i, p in enumerate(group["params"], start=first):
-                gradient = p.grad
-                if gradient is not None and p._data.flags.writeable:  # a computed weight's is not
+                data, gradient = p._data, p.grad
+                if gradient is not None and data.flags.writeable:  # a computed weight's is not
                     self.counts[i] += 1
                     if type(gradient) is not np.ndarray:
                         gradient = getattr(gradient, "_data", gradient)  # a Tensor, after create_graph=True
-                    data = p._data
                     if data.itemsize == 2:  # float16 is stepped in float32, and rounded once
                         data, gradient = data.astype(F32), gradient.astype(F32)
                         rounded.append((p._data, data))
@@ -175,17 +171,15 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict` of the same kind of optimizer over the same parameters and groups.
-
-        Raises: TypeError for what is not a mapping; ValueError listing missing and unexpected names, wrong
-        shapes, groups of other sizes, and invalid settings. Then nothing was changed.
-        """
+        Raises TypeError for what is not a mapping; ValueError listing missing and unexpected names, wrong
+        shapes, groups of other sizes, and invalid settings. Then nothing was changed."""
         name, own, groups = type(self).__name__, self.state_dict(), []
         instance(name, "the state", state, Mapping, "a dict of arrays")
         new, problems = fitting(own, state)
         for key, array in new.items():
             if key == "groups" and (array != own[key]).any():
-                problems.append(f"its groups have {array.tolist()} parameters, those here "
-                                f"{own[key].tolist()}")
+                there, here = array.tolist(), own[key].tolist()
+                problems.append(f"its groups have {there} parameters, those here {here}")
             elif ((array < 0).any() if key in ("steps", "counts") else
                   key.split(".")[0] in self.settings and not np.isfinite(array).all()):
                 problems.append(f"{key} is {array}")
