@@ -12,7 +12,6 @@ need a fan do so for fewer than two axes.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,11 +19,9 @@ from . import random
 from .context import no_grad
 from .tensor import Tensor
 
-if TYPE_CHECKING:  # to load numpy.random takes a third of the time of `import nn`
-    from numpy.random import Generator
 
-
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
+             generator: np.random.Generator | None = None) -> Tensor:
     """Fill tensor from generator, uniform between a and b. Raises ValueError for bounds without a <= b."""
     if not a <= b:
         raise ValueError(f"uniform_: a must be at most b, got {a} and {b}")
@@ -32,7 +29,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
-            generator: Generator | None = None) -> Tensor:
+            generator: np.random.Generator | None = None) -> Tensor:
     """Fill tensor from generator, normal with that mean and standard deviation. Raises ValueError for an std
     below 0."""
     if not std >= 0:
@@ -41,7 +38,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
-                  generator: Generator | None = None) -> Tensor:
+                  generator: np.random.Generator | None = None) -> Tensor:
     """Normal with that mean and standard deviation (before the cut), but only between a and b.
 
     By rejection (von Neumann 1951): of normal numbers where enough of them fall between the bounds, else of
@@ -93,20 +90,21 @@ def eye_(tensor: Tensor) -> Tensor:
     return _fill("eye_", tensor, lambda rng, shape: np.eye(*shape))
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0,
+                    generator: np.random.Generator | None = None) -> Tensor:
     """Fill tensor from generator, uniform in ±gain·√(6/(fan_in + fan_out)): Glorot & Bengio 2010, eq. 16."""
     bound = gain * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
     """Fill tensor from generator, normal with standard deviation gain·√(2/(fan_in + fan_out)): Glorot &
     Bengio 2010, eq. 12."""
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))), generator)
 
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
-                     generator: Generator | None = None) -> Tensor:
+                     generator: np.random.Generator | None = None) -> Tensor:
     """Fill tensor from generator, uniform in ±gain·√(3/fan): He et al., "Delving deep into rectifiers", 2015,
     eq. 10 and 15. mode: "fan_in" keeps the variance forward, "fan_out" backward. nonlinearity: the unit that
     follows, which decides the gain (calculate_gain). a: the negative slope of leaky_relu."""
@@ -115,13 +113,13 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonli
 
 
 def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
-                    generator: Generator | None = None) -> Tensor:
+                    generator: np.random.Generator | None = None) -> Tensor:
     """Fill tensor from generator, normal with standard deviation gain/√fan. He et al. (2015); a, mode and
     nonlinearity as in kaiming_uniform_."""
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 
 
-def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
     """Fill tensor from generator, as a matrix (out, in·Πk) with orthonormal rows, or columns if it is tall,
     times gain. Raises ValueError for fewer than two axes.
 
@@ -140,7 +138,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     return _fill("orthogonal_", tensor, numbers, generator)
 
 
-def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None, generator: Generator | None = None) -> Tensor:
+def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None,
+                    generator: np.random.Generator | None = None) -> Tensor:
     """Fill weight, and `bias` if there is one, from generator, uniform in ±1/√fan_in: how Linear and
     convolutions start, as in PyTorch. (It is the bound √(6/((1 + a²)·fan_in)) of He et al. (2015), eq. 14,
     with a = √5.) Returns the weight."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +15,7 @@ from ..tensor import Tensor
 from ..versions import wrote
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
-
-
-class Update(NamedTuple):
-    """What one step does to one parameter: `p` and `moments` change in place; t counts its updates from 1."""
-
-    p: np.ndarray
-    gradient: np.ndarray
-    t: int
-    moments: tuple[np.ndarray, ...]
+Update = tuple[np.ndarray, np.ndarray, int, list[np.ndarray]]
 
 
 class Optimizer:
@@ -138,20 +130,22 @@ class Optimizer:
                     if data.itemsize == 2:  # float16 is stepped in float32, and rounded once
                         data, gradient = data.astype(F32), gradient.astype(F32)
                         rounded.append((p._data, data))
-                    updates.append(Update(data, gradient, self.counts[i], [own[i] for own in moments]))
+                    updates.append((data, gradient, self.counts[i], [own[i] for own in moments]))
             first += len(group["params"])
             if updates:
                 self._update(updates, group)
                 for data, stepped in rounded:
                     data[...] = stepped
-                for data in (*(data for data, _ in rounded), *(update.p for update in updates)):
+                    wrote(data)
+                for data, *_ in updates:
                     wrote(data)
         for weight, parametrization, _ in self._weights:
             if parametrization is not None:
                 parametrization.update(weight, self.steps)
 
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
-        """Carry out these updates with the settings of the group."""
+        """Carry out these updates with the settings of the group. Each is (p, gradient, t, moments): p and
+        the moments change in place; t counts the updates of p, from 1."""
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
