@@ -30,8 +30,13 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     """
     number("clip_grad_norm_", "max_norm", max_norm, closed=True)
     number("clip_grad_norm_", "norm_type", norm_type, above=True, closed=True)
-    gradients = _gradients("clip_grad_norm_", parameters)
-    norm = _norm(gradients, float(norm_type))
+    gradients, p = _gradients("clip_grad_norm_", parameters), float(norm_type)
+    if p == math.inf:
+        norm = float(np.max([np.abs(g).max() for g in gradients if g.size], initial=0.0))  # NaN, if one is
+    else:
+        with np.errstate(over="ignore"):
+            magnitudes = (np.abs(g.ravel(), dtype=np.float64) for g in gradients)
+            norm = float(sum(float(g @ g if p == 2 else (g**p).sum()) for g in magnitudes) ** (1 / p))
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be clipped")
     factor = max_norm / (norm + 1e-6)
@@ -50,14 +55,6 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     for g in _gradients("clip_grad_value_", parameters):
         np.clip(g, -clip_value, clip_value, out=g, dtype=wide(g.dtype), casting="same_kind")
         wrote(g)
-
-
-def _norm(gradients: list[np.ndarray], p: float) -> float:
-    if p == math.inf:
-        return float(np.max([np.abs(g).max() for g in gradients if g.size], initial=0.0))  # NaN, if one is
-    with np.errstate(over="ignore"):
-        wide = (np.abs(g.ravel(), dtype=np.float64) for g in gradients)
-        return float(sum(float(g @ g if p == 2 else (g**p).sum()) for g in wide) ** (1 / p))
 
 
 def _gradients(who: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndarray]:
