@@ -23,7 +23,7 @@ Schedule = Callable[[float], float]
 SLACK = 1e-9
 
 
-class _Made:
+class _Schedule:
     """A schedule: `factor`, with the function that built it and the settings. It prints as that call, equals
     what the same call builds, is pickled as it, and does not change."""
 
@@ -37,7 +37,7 @@ class _Made:
         raise AttributeError(f"{self!r} can't be changed: build another")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is _Made and (other._build, other._settings) == (self._build, self._settings)
+        return type(other) is _Schedule and (other._build, other._settings) == (self._build, self._settings)
 
     def __hash__(self) -> int:
         return hash((self._build, *self._settings.values()))
@@ -53,28 +53,29 @@ class _Made:
 def Step(every: float, gamma: float = 0.1) -> Schedule:
     """γ^⌊progress/every⌋: a fall by γ = `gamma` at every `every` of the run (StepLR)."""
     every, gamma = number("Step", "every", every, above=True), number("Step", "gamma", gamma)
-    return _Made(Step, lambda progress: gamma ** math.floor(progress / every + SLACK),
-                 every=every, gamma=gamma)
+    return _Schedule(Step, lambda progress: gamma ** math.floor(progress / every + SLACK),
+                     every=every, gamma=gamma)
 
 
 def MultiStep(milestones: tuple[float, ...], gamma: float = 0.1) -> Schedule:
     """A fall by γ = `gamma` at each of the milestones, which are progress (MultiStepLR)."""
     milestones = _rising("MultiStep", "milestones", milestones)
     gamma = number("MultiStep", "gamma", gamma)
-    return _Made(MultiStep, lambda progress: gamma ** bisect_right(milestones, progress + SLACK),
-                 milestones=milestones, gamma=gamma)
+    return _Schedule(MultiStep, lambda progress: gamma ** bisect_right(milestones, progress + SLACK),
+                     milestones=milestones, gamma=gamma)
 
 
 def Linear(start: float = 1.0, end: float = 0.0) -> Schedule:
     """A straight line from `start` to `end` (LinearLR)."""
     start, end = number("Linear", "start", start), number("Linear", "end", end)
-    return _Made(Linear, lambda progress: start + (end - start) * progress, start=start, end=end)
+    return _Schedule(Linear, lambda progress: start + (end - start) * progress, start=start, end=end)
 
 
 def Cosine(end: float = 0.0) -> Schedule:
     """Half a cosine from 1 to `end` (CosineAnnealingLR; Loshchilov & Hutter 2017, eq. 5, no restarts)."""
     end = number("Cosine", "end", end)
-    return _Made(Cosine, lambda progress: end + (1 - end) * (1 + math.cos(math.pi * progress)) / 2, end=end)
+    return _Schedule(Cosine, lambda progress: end + (1 - end) * (1 + math.cos(math.pi * progress)) / 2,
+                     end=end)
 
 
 def OneCycle(pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
@@ -103,7 +104,7 @@ def OneCycle(pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor:
         share = (progress - top) / (bottom - top) if bottom > top else 1.0
         return between(1.0, 1 / (div_factor * final_div_factor), share)
 
-    return _Made(OneCycle, factor, **settings)
+    return _Schedule(OneCycle, factor, **settings)
 
 
 def Chain(schedules: tuple[Schedule, ...], borders: tuple[float, ...]) -> Schedule:
@@ -124,7 +125,7 @@ def Chain(schedules: tuple[Schedule, ...], borders: tuple[float, ...]) -> Schedu
         start, end = (0.0, *borders, 1.0)[i:i + 2]
         return schedules[i](max(progress - start, 0.0) / (end - start))
 
-    return _Made(Chain, factor, schedules=schedules, borders=borders)
+    return _Schedule(Chain, factor, schedules=schedules, borders=borders)
 
 
 def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Schedule:
