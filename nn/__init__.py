@@ -31,6 +31,7 @@ nn.functional; rng: a Generator):
 
 from importlib import import_module
 from pkgutil import extend_path
+from typing import TYPE_CHECKING
 
 # Run from a clone after `pip install .`: the source folder shadows the installed package, so
 # the compiled part (nn/_kernels) is looked for along the whole of sys.path.
@@ -38,7 +39,7 @@ __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.2.0"
 
-from . import data, functional, init, memory, models, optim, parametrize, profile, train
+from . import functional, init, parametrize
 from .backward import grad
 from .constructors import *
 from .context import no_grad
@@ -58,14 +59,20 @@ from .recompute import checkpoint, checkpoint_sequential
 from .tensor import Tensor, TraceError
 from .tracing import trace
 
-_MODULES = ("data", "functional", "init", "memory", "models", "optim", "parametrize", "profile", "tensor",
-            "train")
-__all__ = sorted(name for name, thing in globals().items()
-                 if name in _MODULES or getattr(thing, "__module__", "").startswith(f"{__name__}."))
+if TYPE_CHECKING:
+    from . import data, memory, models, optim, profile, train
+
+# Imported at their first use: they take a fifth of the time, and `testing` needs Hypothesis.
+_LATER = ("data", "memory", "models", "optim", "profile", "train", "testing")
+__all__ = sorted({"functional", "init", "parametrize", "tensor", *_LATER[:-1]} | {
+    name for name, thing in globals().items() if getattr(thing, "__module__", "").startswith(f"{__name__}.")})
 
 
 def __getattr__(name):
-    """`nn.testing` is imported at its first use: it needs Hypothesis, and the rest does not."""
-    if name == "testing":
-        return import_module("nn.testing")
-    raise AttributeError(f"module 'nn' has no attribute {name!r}")
+    if name in _LATER:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_LATER})

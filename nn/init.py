@@ -5,12 +5,13 @@
 All draw from `generator`, a numpy.random.Generator, or from the library's own, which nn.manual_seed seeds.
 fan_in and fan_out are the numbers of terms that a unit sums, forward and backward: for a weight (out, in, k…)
 they are in·Πk and out·Πk.
+All raise TypeError for what is not a Tensor of floats, and ValueError for settings out of range; those that
+need a fan do so for fewer than two axes.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,33 +19,26 @@ from . import random
 from .context import no_grad
 from .tensor import Tensor
 
-__all__ = ["calculate_gain", "constant_", "eye_", "fan_in_uniform_", "kaiming_normal_", "kaiming_uniform_",
-           "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_",
-           "xavier_uniform_", "zeros_"]
 
-if TYPE_CHECKING:  # to load numpy.random takes a third of the time of `import nn`
-    from numpy.random import Generator
-
-
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Entries of tensor uniform between a and b; returns it. Drawn from generator. Raises ValueError for
-    bounds without a <= b, TypeError for what is not a Tensor of floats."""
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
+             generator: np.random.Generator | None = None) -> Tensor:
+    """Fill tensor from generator, uniform between a and b. Raises ValueError for bounds without a <= b."""
     if not a <= b:
         raise ValueError(f"uniform_: a must be at most b, got {a} and {b}")
     return _fill("uniform_", tensor, lambda rng, shape: rng.uniform(a, b, shape), generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
-            generator: Generator | None = None) -> Tensor:
-    """Entries of tensor normal with that mean and standard deviation std; returns it. Drawn from generator.
-    Raises ValueError for an std below 0, TypeError for what is not a Tensor of floats."""
+            generator: np.random.Generator | None = None) -> Tensor:
+    """Fill tensor from generator, normal with that mean and standard deviation. Raises ValueError for an std
+    below 0."""
     if not std >= 0:
         raise ValueError(f"normal_: std must be >= 0, got {std}")
     return _fill("normal_", tensor, lambda rng, shape: rng.normal(mean, std, shape), generator)
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
-                  generator: Generator | None = None) -> Tensor:
+                  generator: np.random.Generator | None = None) -> Tensor:
     """Normal with that mean and standard deviation (before the cut), but only between a and b.
 
     By rejection (von Neumann 1951): of normal numbers where enough of them fall between the bounds, else of
@@ -74,68 +68,63 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """All entries of tensor val; returns it. Raises TypeError for what is not a Tensor of floats."""
+    """All entries of tensor val; returns it."""
     return _fill("constant_", tensor, lambda rng, shape: np.full(shape, val))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """All entries of tensor 0; returns it. Raises TypeError for what is not a Tensor of floats."""
+    """All entries of tensor 0; returns it."""
     return _fill("zeros_", tensor, lambda rng, shape: np.zeros(shape))
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """All entries of tensor 1; returns it. Raises TypeError for what is not a Tensor of floats."""
+    """All entries of tensor 1; returns it."""
     return _fill("ones_", tensor, lambda rng, shape: np.ones(shape))
 
 
 def eye_(tensor: Tensor) -> Tensor:
     """The matrix `tensor` with ones on its diagonal, zeros elsewhere; returns it. Raises ValueError for what
-    is not a matrix, TypeError for what is not a Tensor of floats."""
+    is not a matrix."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: the tensor has shape {tensor.shape}, wanted a matrix")
     return _fill("eye_", tensor, lambda rng, shape: np.eye(*shape))
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Uniform in ±gain·√(6/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 16. Fills tensor from generator.
-    Raises ValueError for fewer than two axes."""
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0,
+                    generator: np.random.Generator | None = None) -> Tensor:
+    """Fill tensor from generator, uniform in ±gain·√(6/(fan_in + fan_out)): Glorot & Bengio 2010, eq. 16."""
     bound = gain * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal with standard deviation gain·√(2/(fan_in + fan_out)). Glorot & Bengio (2010), eq. 12. Fills
-    tensor from generator. Raises ValueError for fewer than two axes."""
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+    """Fill tensor from generator, normal with standard deviation gain·√(2/(fan_in + fan_out)): Glorot &
+    Bengio 2010, eq. 12."""
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))), generator)
 
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
-                     generator: Generator | None = None) -> Tensor:
-    """Uniform in ±gain·√(3/fan). He et al., "Delving deep into rectifiers" (2015), eq. 10 and 15.
-
-    mode: "fan_in" keeps the variance forward, "fan_out" backward. a: the negative slope of leaky_relu.
-    nonlinearity: the unit that follows. Fills tensor from generator. Raises ValueError for an unknown mode or
-    unit, and for fewer than two axes.
-    """
+                     generator: np.random.Generator | None = None) -> Tensor:
+    """Fill tensor from generator, uniform in ±gain·√(3/fan): He et al., "Delving deep into rectifiers", 2015,
+    eq. 10 and 15. mode: "fan_in" keeps the variance forward, "fan_out" backward. nonlinearity: the unit that
+    follows, which decides the gain (calculate_gain). a: the negative slope of leaky_relu."""
     bound = math.sqrt(3) * _kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
 
 def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
-                    generator: Generator | None = None) -> Tensor:
-    """Normal with standard deviation gain/√fan. He et al. (2015); mode and a as in kaiming_uniform_.
-
-    nonlinearity: the unit that follows. Fills tensor from generator. Raises what kaiming_uniform_ does.
-    """
+                    generator: np.random.Generator | None = None) -> Tensor:
+    """Fill tensor from generator, normal with standard deviation gain/√fan. He et al. (2015); a, mode and
+    nonlinearity as in kaiming_uniform_."""
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 
 
-def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """A matrix (out, in·Πk) with orthonormal rows, or columns if it is tall, times gain.
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+    """Fill tensor from generator, as a matrix (out, in·Πk) with orthonormal rows, or columns if it is tall,
+    times gain. Raises ValueError for fewer than two axes.
 
     Q of the QR decomposition of normal numbers, with the signs that make it uniform among all such: Saxe,
-    McClelland & Ganguli (2014); Mezzadri, "How to generate random matrices" (2007). Fills tensor from
-    generator. Raises ValueError for fewer than two axes.
+    McClelland & Ganguli (2014); Mezzadri, "How to generate random matrices" (2007).
     """
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_: the tensor has shape {tensor.shape}, wanted at least 2 axes")
@@ -149,27 +138,23 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     return _fill("orthogonal_", tensor, numbers, generator)
 
 
-def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None, generator: Generator | None = None) -> Tensor:
-    """Uniform in ±1/√fan_in, `bias` too if there is one: how Linear and convolutions start, as in PyTorch.
-
-    That is the bound √(6/((1 + a²)·fan_in)) of He et al. (2015), eq. 14, with a = √5. Drawn from generator.
-    Returns the weight. Raises ValueError for a weight of fewer than two axes.
-    """
+def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None,
+                    generator: np.random.Generator | None = None) -> Tensor:
+    """Fill weight, and `bias` if there is one, from generator, uniform in ±1/√fan_in: how Linear and
+    convolutions start, as in PyTorch. (It is the bound √(6/((1 + a²)·fan_in)) of He et al. (2015), eq. 14,
+    with a = √5.) Returns the weight."""
     bound = 1 / math.sqrt(max(_fans("fan_in_uniform_", weight)[0], 1))
-    uniform_(weight, -bound, bound, generator)
-    if bias is not None:
-        uniform_(bias, -bound, bound, generator)
+    for tensor in (weight,) if bias is None else (weight, bias):
+        uniform_(tensor, -bound, bound, generator)
     return weight
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """What the standard deviation of weights is multiplied by, for the unit `nonlinearity` that follows them.
-
-    param: the negative slope of "leaky_relu", 0.01 if left out. He et al. (2015), eq. 14. Raises ValueError
-    for a unit that is not known.
-    """
-    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
-    gains.update({f"conv{n}d": 1.0 for n in (1, 2, 3)}, **{f"conv_transpose{n}d": 1.0 for n in (1, 2, 3)})
+    """What the standard deviation of weights is multiplied by, for the unit `nonlinearity` that follows them:
+    He et al. (2015), eq. 14. param: the negative slope of "leaky_relu", 0.01 if left out. Raises ValueError
+    for a unit that is not known."""
+    linear = ("linear", *(f"{kind}{n}d" for kind in ("conv", "conv_transpose") for n in (1, 2, 3)), "sigmoid")
+    gains = {**dict.fromkeys(linear, 1.0), "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
         if isinstance(slope, bool) or not isinstance(slope, (int, float)):

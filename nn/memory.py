@@ -10,7 +10,7 @@ from .arguments import is_int
 from .kernels.native import keep_freed_memory
 
 LARGEST = (1 << 31) - 1  # bytes: mallopt takes an int
-_chosen = False  # whether keep_freed was called
+chosen = False  # whether keep_freed was called
 
 
 def keep_freed(most: int = 1 << 30) -> None:
@@ -25,16 +25,10 @@ def keep_freed(most: int = 1 << 30) -> None:
     nn.train.fit calls this, unless you did. Thresholds that the environment sets (MALLOC_…, GLIBC_TUNABLES)
     stay as they are. Raises ValueError for a `most` that is not a whole number in 0..2³¹ − 1.
     """
-    global _chosen
+    global chosen
     if not is_int(most) or not 0 <= most <= LARGEST:
         raise ValueError(f"keep_freed: most must be a number of bytes in 0..{LARGEST}, got {most!r}")
-    _chosen = True
+    chosen = True
     if not any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         np.empty(31 << 20, np.uint8)
         keep_freed_memory(int(most))
-
-
-def keep_freed_for_training() -> None:
-    """keep_freed(), the first time; nothing where it has been called before."""
-    if not _chosen:
-        keep_freed()

@@ -2,7 +2,8 @@
 
 There is no registration: a Module's parameters are those of its attributes that are Parameters, its children
 those that are Modules, in the order in which they were set. So `copy.deepcopy(model)` is an ordinary copy.
-The walks through the tree are functions and not methods: a subclass may use any name that is not public here.
+What is no public method is a function: a subclass may use any name that is not public here, and override
+what is.
 """
 
 from __future__ import annotations
@@ -74,10 +75,8 @@ class Module:
 
     def register_buffer(self, name: str, array: np.ndarray | None) -> None:
         """Set an attribute that belongs to the state and is not trained: an array, changed in place, or None
-        for one that is not there (yet), which the state leaves out.
-
-        Raises: TypeError for anything else, ValueError for a name that something else has.
-        """
+        for one that is not there (yet), which the state leaves out. Raises TypeError for anything else,
+        ValueError for a name that something else has."""
         instance("register_buffer", "a name", name, str, "text")
         instance("register_buffer", name, array, (np.ndarray, type(None)), "a NumPy array")
         if name not in buffers_of(self):
@@ -89,36 +88,40 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The Modules among the attributes."""
-        return _children(self)
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def children(self) -> Iterator[Module]:
         """The Modules among the attributes, each once, without their names."""
-        return iter({id(child): child for _, child in _children(self)}.values())
+        return iter({id(child): child for _, child in Module.named_children(self)}.values())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This Module ('' or `prefix`) and all below it by dotted path, parents first, each once."""
+        seen, ahead = set(), [(prefix, self)]
+        while ahead:
+            path, module = ahead.pop()
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield path, module
+                ahead += [(_joined(path, name), child) for name, child in Module.named_children(module)][::-1]
 
     def modules(self) -> Iterator[Module]:
         """This Module and all below it, parents first, each once."""
-        return (module for _, module in _walk(self))
+        return (module for _, module in Module.named_modules(self))
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
-        """Call fn(module) for all Modules below this one, children first, and then for itself.
-
-        For instance to initialise weights in another way; what fn returns is ignored. A Module that has two
-        places is visited in both. Returns the Module.
-        """
+        """Call fn(module) for all Modules below this one, children first, and then for itself, for instance
+        to initialise weights in another way. What fn returns is ignored; a Module that has two places is
+        visited in both. Returns the Module."""
         for child in Module.children(self):
             Module.apply(child, fn)
         fn(self)
         return self
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This Module ('' or `prefix`) and all below it by dotted path, parents first, each once."""
-        return _walk(self, prefix)
-
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """The Parameters by dotted path, each once: the weights themselves, also where a parametrization
         trains others in their place."""
         seen = set()
-        for path, module in _walk(self):
+        for path, module in Module.named_modules(self):
             for name, value in vars(module).items():
                 if isinstance(value, Parameter) and id(value) not in seen:
                     seen.add(id(value))
@@ -131,7 +134,7 @@ class Module:
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
         """The arrays that are saved but not trained (running means, for instance) by dotted path."""
-        for path, module in _walk(self):
+        for path, module in Module.named_modules(self):
             for name in buffers_of(module):
                 array = states.plain(getattr(module, name, None))
                 if array is not None:
@@ -141,7 +144,7 @@ class Module:
 
     def train(self: M, mode: bool = True) -> M:
         """Training mode for this Module and all below it: batch statistics, dropout. Returns the Module."""
-        for _, module in _walk(self):
+        for module in Module.modules(self):
             module.training = mode
         return self
 
@@ -151,20 +154,21 @@ class Module:
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for p in _with_trainables(self):
-            p.grad = None
+        for _, weight in Module.named_parameters(self):
+            for p in (weight, *weight.trainables()):
+                p.grad = None
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Whether the parameters get gradients; requires_grad=False freezes them. Returns the Module."""
-        for p in _with_trainables(self):
-            p.requires_grad = requires_grad
+        for _, weight in Module.named_parameters(self):
+            weight.requires_grad = requires_grad  # and that of what trains in its place
         return self
 
     def to(self: M, dtype: Any) -> M:
         """Turn all float parameters, their gradients, and float buffers into another float dtype, in place.
 
-        Returns the Module. Buffers of integers stay. Optimizers and averages that were built before refuse to
-        go on, for their state has the old dtype: build them afterwards.
+        Returns the Module. Optimizers and averages that were built before refuse to go on, for their state
+        has the old dtype: build them afterwards.
         Raises: TypeError for what is not a float dtype (there is one device, the CPU); RuntimeError for a
         weight with a parametrization, which was made for its dtype. Then nothing was changed.
         """
@@ -172,16 +176,16 @@ class Module:
         parameters = list(Module.named_parameters(self))
         for path, parameter in parameters:
             if parameter.parametrization is not None:
-                raise RuntimeError(
-                    f"to: {path} has a {type(parameter.parametrization).__name__} for a parametrization, "
-                    f"which was made for {parameter.dtype}; turn the model into another dtype before it gets "
-                    "parametrizations (before compress.prepare)")
+                kind = type(parameter.parametrization).__name__
+                raise RuntimeError(f"to: {path} has a {kind} for a parametrization, which was made for "
+                                   f"{parameter.dtype}; turn the model into another dtype before it gets "
+                                   "parametrizations (before compress.prepare)")
         for _, parameter in parameters:
             if parameter.dtype.kind == "f" and parameter.dtype != dtype:
                 parameter.data = parameter.data.astype(dtype)
                 if parameter.grad is not None:
                     parameter.grad = states.plain(parameter.grad).astype(dtype)
-        for _, module in _walk(self):
+        for module in Module.modules(self):
             for name in buffers_of(module):
                 array = getattr(module, name, None)
                 if array is not None and array.dtype.kind == "f":
@@ -193,16 +197,14 @@ class Module:
     # State
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers by name, for `nn.save` and `load_state_dict`.
-
-        What a parametrization knows stands below the name of its weight, or of its Module:
-        "fc1.weight.parametrization.scale". Raises TypeError for a parametrization that can't say it.
-        """
+        """Copies of all parameters and buffers by name, for `nn.save` and `load_state_dict`; and of what
+        parametrizations know, below the name of their weight or Module: "fc1.weight.parametrization.scale".
+        Raises TypeError for a parametrization that can't say it."""
         return states.state_dict(_entries(self))
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Set all parameters and buffers, in place, and what parametrizations know, from arrays or Tensors by
-        name.
+        """Set all parameters and buffers, in place, and what parametrizations know, from a state of arrays or
+        Tensors by name.
 
         A model with parametrizations takes the state of one that has the same, and computes from then on what
         that one did. strict=False passes over names that only one side has, and returns them; a
@@ -220,11 +222,10 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in _children(self)]
+        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in Module.named_children(self)]
         if not lines:
             return f"{type(self).__name__}({self.extra_repr()})"
-        head = [self.extra_repr()] if self.extra_repr() else []
-        return "\n  ".join([f"{type(self).__name__}(", *head, *lines]) + "\n)"
+        return "\n  ".join(filter(None, [f"{type(self).__name__}(", self.extra_repr(), *lines])) + "\n)"
 
 
 def buffers_of(module: Module) -> tuple[str, ...]:
@@ -234,13 +235,11 @@ def buffers_of(module: Module) -> tuple[str, ...]:
 
 def _check_name(module, name):
     """Raise ValueError where a child, a Parameter or a buffer of this name would hide what is there."""
-    who = f"{type(module).__name__}: {name!r}"
+    who = f"{type(module).__name__}: {name!r} can't be the name of a child or parameter"
     if not name or "." in name:
-        raise ValueError(f"{who} can't be the name of a child or parameter: it must not be empty, and dots "
-                         "part the names of the state dict")
+        raise ValueError(f"{who}: it must not be empty, and dots part the names of the state dict")
     if hasattr(Module, name) or isinstance(getattr(type(module), name, None), FunctionType):
-        raise ValueError(f"{who} can't be the name of a child or parameter: it is that of a method or "
-                         "attribute of the Module itself; choose another")
+        raise ValueError(f"{who}: it is that of a method or attribute of the Module itself; choose another")
 
 
 def _as_buffer(module, name, value):
@@ -252,30 +251,8 @@ def _as_buffer(module, name, value):
     return new.astype(old.dtype) if keep else new
 
 
-# Walks: a Module may have any attributes of its own
-
-
 def _joined(path, name):
     return f"{path}.{name}" if path else name
-
-
-def _children(module):
-    return ((name, value) for name, value in vars(module).items() if isinstance(value, Module))
-
-
-def _walk(module, path="", seen=None):
-    """(path, Module) of this one and all below it, parents first, each once."""
-    seen = set() if seen is None else seen
-    if id(module) not in seen:
-        seen.add(id(module))
-        yield path, module
-        for name, child in _children(module):
-            yield from _walk(child, _joined(path, name), seen)
-
-
-def _with_trainables(module):
-    """The Parameters and what is trained in their place."""
-    return [p for _, weight in Module.named_parameters(module) for p in (weight, *weight.trainables())]
 
 
 def _entries(module, path=""):
@@ -289,5 +266,5 @@ def _entries(module, path=""):
             yield f"{path}{name}.{PARAMETRIZATION}", Known(value.parametrization, value)
     if module.parametrization is not None:
         yield path + PARAMETRIZATION, Known(module.parametrization, None)
-    for name, child in _children(module):
+    for name, child in Module.named_children(module):
         yield from _entries(child, f"{path}{name}.")

@@ -34,10 +34,9 @@ class Parameter(Tensor):
 
     @parametrization.setter
     def parametrization(self, parametrization: Parametrization | None) -> None:
-        if parametrization is not None:
-            instance("Parameter", "parametrization", parametrization, Parametrization,
-                     "an nn.parametrize.Parametrization or None")
-            _checked(parametrization, parametrization.trainables(self))
+        instance("Parameter", "parametrization", parametrization, (Parametrization, type(None)),
+                 "an nn.parametrize.Parametrization or None")
+        _trainables(parametrization, self)
         self._parametrization = parametrization
         if not self.requires_grad:
             self.requires_grad = False  # of what trains in its place, too
@@ -46,9 +45,8 @@ class Parameter(Tensor):
     @Tensor.requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         Tensor.requires_grad.fset(self, wanted)
-        for trainable in self.trainables():
-            if trainable is not self:
-                trainable.requires_grad = wanted
+        for other in self._others():
+            other.requires_grad = wanted
 
     def parametrized(self) -> Tensor:
         """What a layer multiplies by: the weight as its parametrization computes it. While a network is
@@ -60,9 +58,11 @@ class Parameter(Tensor):
     def trainables(self) -> list[Parameter]:
         """What an optimizer trains: this Parameter, or what its parametrization names instead. Raises
         TypeError if the parametrization names anything but Parameters."""
-        if self._parametrization is None:
-            return [self]
-        return _checked(self._parametrization, self._parametrization.trainables(self))
+        return _trainables(self._parametrization, self)
+
+    def _others(self):
+        """What trains in its place."""
+        return [trainable for trainable in self.trainables() if trainable is not self]
 
     def active(self) -> list[Parameter]:
         """Those of `trainables()` that the layer sees now."""
@@ -77,9 +77,8 @@ class Parameter(Tensor):
 
     def settle(self) -> None:
         """Follow a change of what the parametrization trains: a computed weight's array is read-only."""
-        for trainable in self.trainables():
-            if trainable is not self:
-                trainable.source = self
+        for other in self._others():
+            other.source = self
         if not self.trains:
             self._data.flags.writeable, self.grad = False, None
         elif not self._data.flags.writeable:
@@ -107,7 +106,7 @@ class Parameter(Tensor):
         Tensor.data.fset(self, value)
 
     def _check_own(self, operation):
-        if self._parametrization is not None and not self.trains:
+        if not self.trains:
             shapes = ", ".join(str(trainable.shape) for trainable in self.active())
             raise RuntimeError(
                 f"{operation}: this weight {self.shape} is computed, by {self._parametrization!r}, from "
@@ -131,9 +130,10 @@ def parametrized(weight: Parameter | None, bias: Parameter | None) -> tuple[Tens
     return None if weight is None else weight.parametrized(), None if bias is None else bias.parametrized()
 
 
-def _checked(parametrization, trainables):
-    for trainable in trainables:
+def _trainables(parametrization, weight):
+    found = [weight] if parametrization is None else parametrization.trainables(weight)
+    for trainable in found:
         if not isinstance(trainable, Parameter):
             raise TypeError(f"{type(parametrization).__name__}.trainables must give Parameters, got "
                             f"{type(trainable).__name__}")
-    return trainables
+    return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,8 +28,6 @@ from .tensor import Tensor
 if TYPE_CHECKING:
     from .data.augment import Augmentation
 
-__all__ = ["Diverged", "Epoch", "accuracy", "cosine", "fit"]
-
 
 class Epoch(NamedTuple):
     """Means over one pass through the data, measured while it trains."""
@@ -38,10 +37,8 @@ class Epoch(NamedTuple):
 
 
 class Diverged(FloatingPointError):
-    """The loss became infinite or NaN. `layer` is the path of the first module with such an output.
-
-    message: the text of the error.
-    """
+    """The loss became infinite or NaN, as the message says. `layer` is the path of the first module with such
+    an output."""
 
     def __init__(self, message: str, layer: str | None) -> None:
         super().__init__(message)
@@ -77,9 +74,9 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     after every step, with steps counted from 1.
 
     `checkpoint` is a file for the state of the run, written at its beginning, every `every` steps and at its
-    end. If the file exists, the run goes on from it, to the same bits as if it had never been killed: call
-    fit with the same arguments, in the state that they had at first. Parameters, buffers, parametrizations,
-    the optimizer, the average, `rng`, nn.random and the log are restored; what a module of your own keeps
+    end. If it exists, the run goes on from it, to the same bits as if it had never been killed: call fit with
+    the same arguments, in the state that they had at first. Parameters, buffers, parametrizations, the
+    optimizer, the average, `rng`, nn.random and the log are restored; what a module of your own keeps
     elsewhere is not. The checkpoint before it is kept as `checkpoint`.previous, and used with a warning if
     the file is damaged.
 
@@ -94,43 +91,43 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
                                ("prefetch", prefetch, 0)):
         count("fit", name, value, least)
     optional = (Callable, type(None))
-    instance("fit", "augment", augment, optional, "a function (x, y, rng) → (x, y)")
-    instance("fit", "loss", loss, optional, "a function")
-    instance("fit", "penalty", penalty, optional, "a function")
-    instance("fit", "model", model, Module, "a Module")
-    instance("fit", "optimizer", optimizer, Optimizer, "an Optimizer")
-    instance("fit", "rng", rng, np.random.Generator, "a Generator")
+    for name, value, kind, wanted in (
+            ("augment", augment, optional, "a function (x, y, rng) → (x, y)"),
+            ("loss", loss, optional, "a function"), ("penalty", penalty, optional, "a function"),
+            ("model", model, Module, "a Module"), ("optimizer", optimizer, Optimizer, "an Optimizer"),
+            ("rng", rng, np.random.Generator, "a Generator")):
+        instance("fit", name, value, kind, wanted)
     if average is not None and (not isinstance(average, AveragedModel) or average.swapped):
         raise TypeError(f"fit: average must be an AveragedModel, not swapped in, got {average!r}")
-    memory.keep_freed_for_training()
-    rates, at, saved = [group["lr"] for group in optimizer.param_groups], Progress(), None
+    if not memory.chosen:
+        memory.keep_freed()
     buffers = [(module, name) for _, module in model.named_modules() for name in buffers_of(module)]
+    an_epoch, at, saved, coming = math.ceil(len(x) / batch_size), Progress(), None, None
+    steps, rates = epochs * an_epoch, [group["lr"] for group in optimizer.param_groups]
     if checkpoint is not None:
         settings = {"x": fingerprint(x), "y": fingerprint(y), "epochs": str(epochs),
-                    "batch_size": str(batch_size), "schedule": sampled(schedule)}
-        if clip_norm is not None:
-            settings["clip_norm"] = str(clip_norm)
-        settings.update(described(augment=augment, loss=loss, penalty=penalty))
-        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average,
-                           epoch=math.ceil(len(x) / batch_size))
+                    "batch_size": str(batch_size), "schedule": sampled(schedule),
+                    **({} if clip_norm is None else {"clip_norm": str(clip_norm)}),
+                    **described(augment=augment, loss=loss, penalty=penalty)}
+        saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average, an_epoch)
         at = saved.resume() or saved.write(at)
     objective = Objective(model, loss, penalty, counts=loss is None or y.dtype.kind in "iu")
-    steps = epochs * math.ceil(len(x) / batch_size)
-    coming = (nothing for nothing in ())
 
-    def train() -> None:
+    def set_rates(factor):
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+
+    def train():
         nonlocal coming
         quiet = np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite stops the training
         with _bar(progress, steps, at.step) as bar, quiet:
             while len(at.log) < epochs:
-                coming = _rest_of_epoch(x, y, batch_size, rng, at, augment, classes=loss is None)
+                coming = _rest_of_epoch(x, y, batch_size, rng, at, augment, loss is None)
                 if prefetch:
                     coming = data.prefetch(coming, prefetch)
                 for inputs, targets in coming:
                     if schedule is not None:
-                        factor = schedule(at.step / steps)
-                        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                            group["lr"] = rate * factor
+                        set_rates(schedule(at.step / steps))
                     optimizer.zero_grad()
                     total, value, right = _forward(objective, buffers, inputs, targets, at.step + 1)
                     total.backward()
@@ -141,8 +138,7 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
                         average.update_parameters()
                     at.step += 1
                     at.loss += value * len(inputs)  # weighted: the last batch may be shorter
-                    right = None if at.correct is None else right
-                    at.correct = None if right is None else at.correct + float(right)
+                    at.correct = None if None in (at.correct, right) else at.correct + float(right)
                     if on_step is not None:
                         on_step(at.step, value)
                     bar.update()
@@ -154,23 +150,18 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
                 told = {} if epoch.accuracy is None else {"accuracy": f"{epoch.accuracy:.2%}"}
                 bar.set_postfix(loss=f"{epoch.loss:.4f}", **told, refresh=False)
 
-    def end() -> None:
-        coming.close()
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
+    def end():
+        if coming is not None:
+            coming.close()
+        set_rates(1)
 
     in_mode(model, True, undoing, end, train)
     return [Epoch(*means) for means in at.log]
 
 
-def _rest_of_epoch(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator, at: Progress,
-                   augment: Augmentation | None = None,
-                   classes: bool = True) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
-    """The batches that are left of this epoch, in the order in which it was shuffled.
-
-    Each is augmented with a Generator of its own, so that a prefetching thread, or a run that resumes within
-    the epoch, makes the same batch.
-    """
+def _rest_of_epoch(x, y, size, rng, at, augment=None, classes=True):
+    """The batches that are left of this epoch, in the order in which it was shuffled. Each is augmented with
+    its own Generator, so that a prefetching thread, or a run that resumes here, makes the same batch."""
     done = at.step - len(at.log) * math.ceil(len(x) / size)
     now = rng.bit_generator.state
     if done:  # the run was killed within the epoch: shuffle again as it did
@@ -185,8 +176,7 @@ def _rest_of_epoch(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Gener
             for i, (inputs, targets) in islice(enumerate(every), done, None))
 
 
-def _augmented(augment: Augmentation, inputs: np.ndarray, targets: np.ndarray, seed: list[int],
-               classes: bool) -> tuple[np.ndarray, np.ndarray]:
+def _augmented(augment, inputs, targets, seed, classes):
     made = augment(inputs, targets, np.random.default_rng(seed))
     if not isinstance(made, tuple) or len(made) != 2 or not all(isinstance(a, np.ndarray) for a in made):
         raise TypeError(f"fit: augment must return two arrays (x, y), got {type(made).__name__}")
@@ -205,22 +195,21 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
 
     k=1: the largest, the usual accuracy; k=5: the top-5 accuracy of ImageNet. Of equal outputs those of the
     lower classes come first. `model` is a Module (measured in evaluation mode, without a graph; its mode is
-    restored) or anything that maps an array (N, …) to an array (N, classes). batch_size: how many rows go
-    through the model at a time.
+    restored) or anything that maps an array (N, …) to an array (N, classes), `batch_size` rows at a time.
     Raises: TypeError or ValueError for data that can't be measured on, and for a k that is not 1 … classes.
     """
     _check(model, x, y)
     count("accuracy", "k", k)
 
-    def right() -> int:
+    def right():
         correct = 0
         with no_grad():
             for inputs, classes in batches(x, y, batch_size, np.random.default_rng(0), shuffle=False):
                 out = model(Tensor(inputs) if isinstance(model, Module) else inputs)
                 out = np.asarray(out.data if isinstance(out, Tensor) else out)
                 if out.ndim != 2 or len(out) != len(inputs):
-                    raise ValueError(
-                        f"the model must give (N, classes) for {len(inputs)} rows, got {out.shape}")
+                    raise ValueError(f"the model must give (N, classes) for {len(inputs)} rows, got "
+                                     f"{out.shape}")
                 if k > out.shape[1]:
                     raise ValueError(f"accuracy: k is {k}, but the model has {out.shape[1]} outputs")
                 best = out.argmax(axis=1, keepdims=True) if k == 1 else Tensor(out).topk(k, 1).indices.data
@@ -230,7 +219,7 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
     return in_mode(model, False, right) / len(x)
 
 
-def _check(model: Any, x: np.ndarray, y: np.ndarray, classes: bool = True) -> None:
+def _check(model, x, y, classes=True):
     if not callable(model):
         raise TypeError(f"model must be a Module or a callable, got {type(model).__name__}")
     targets = ("iu", "integer classes") if classes else ("fiub", "numbers")
@@ -249,12 +238,10 @@ def _check(model: Any, x: np.ndarray, y: np.ndarray, classes: bool = True) -> No
         raise ValueError(f"y has the class {y.min()}; classes count from 0")
 
 
-def _forward(objective: Objective, buffers: list[tuple[Module, str]], inputs: np.ndarray, targets: np.ndarray,
-             step: int) -> tuple[Tensor, float, int | None]:
+def _forward(objective, buffers, inputs, targets, step):
     """The loss of a batch, its value, and how many rows are right; an error changes nothing."""
-    arrays = [getattr(module, name, None) for module, name in buffers]
+    model, arrays = objective.model, [getattr(module, name, None) for module, name in buffers]
     before = [copy.copy(array) for array in arrays]
-    model = objective.model
     parametrization = {} if model.parametrization is None else dict(vars(model.parametrization))
     try:
         try:
@@ -277,35 +264,31 @@ def _forward(objective: Objective, buffers: list[tuple[Module, str]], inputs: np
     return loss, value, right
 
 
-def _diverged(model: Module, inputs: np.ndarray, loss: float, step: int) -> Diverged:
+def _diverged(model, inputs, loss, step):
     """Run the batch through a copy whose modules are watched, and name the first that fails."""
-    watched = copy.deepcopy(model)
-    watched.parametrization = None  # it would compute in place of forward
-    first: list[str] = []
-    for path, module in list(watched.named_modules()):
-        module.forward = _watch(module.forward, path, first)
-    with no_grad(), np.errstate(all="ignore"):
-        watched(Tensor(inputs))
-    layer = first[0] if first else None
-    where = "every module's output is finite"
-    if layer is not None:
-        where = f"the first layer whose output is not finite is {layer or type(model).__name__!r}"
-    return Diverged(f"fit: the loss is {loss} at step {step}: {where}; try a smaller learning rate", layer)
+    first = []
 
-
-def _watch(forward: Callable[..., Tensor], path: str, first: list[str]) -> Callable[..., Tensor]:
-    def watching(*args: Any, **kwargs: Any) -> Tensor:
+    def watched(path, forward, *args, **kwargs):
         out = forward(*args, **kwargs)
         if not all(np.isfinite(t.data).all() for t in leaves(out) if isinstance(t, Tensor)):
             first.append(path)
         return out
 
-    return watching
+    twin = copy.deepcopy(model)
+    twin.parametrization = None  # it would compute in place of forward
+    for path, module in list(twin.named_modules()):
+        module.forward = partial(watched, path, module.forward)
+    with no_grad(), np.errstate(all="ignore"):
+        twin(Tensor(inputs))
+    layer = first[0] if first else None
+    where = ("every module's output is finite" if layer is None else
+             f"the first layer whose output is not finite is {layer or type(model).__name__!r}")
+    return Diverged(f"fit: the loss is {loss} at step {step}: {where}; try a smaller learning rate", layer)
 
 
-def _bar(progress: bool | str | None, total: int, done: int) -> Any:
+def _bar(progress, total, done):
     from tqdm import tqdm
 
-    text = progress if isinstance(progress, str) else None
     hidden = None if progress is None else progress is False  # None: unless stderr is a terminal
-    return tqdm(total=total, initial=done, desc=text, disable=hidden, leave=False, unit="step")
+    return tqdm(total=total, initial=done, desc=progress if isinstance(progress, str) else None,
+                disable=hidden, leave=False, unit="step")

@@ -198,7 +198,15 @@ def test_importing_nn_loads_nothing_that_takes_long():
     program = "import sys, numpy; before = set(sys.modules); import nn; print(*set(sys.modules) - before)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not {"numpy.random", "inspect", "typing", "tqdm", "safetensors"} & set(done.stdout.split())
+    later = {f"nn.{name}" for name in nn._LATER}
+    assert not {"numpy.random", "inspect", "typing", "tqdm", "safetensors", *later} & set(done.stdout.split())
+
+
+def test_what_is_imported_later_is_there_from_the_start():
+    program = "import nn; print(nn.__all__ == [n for n in dir(nn) if n in nn.__all__], nn.train.fit.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "fit"]
 
 
 def test_importing_changes_nothing_in_the_process():

@@ -29,8 +29,8 @@ from .operand import Operand
 
 DTYPES = {"f32": (F32,), "u8": (U8,), "s8": (I8,), "s32": (I32,), "s64": (I64,), "u16": (U16,),
           "int": INTEGERS, "real": (*FLOATS, *INTEGERS)}
-_TYPE = re.compile(r"(number\|)?([a-z0-9]+(?:\|[a-z0-9]+)*)(?:\|\|([a-z0-9]+))?\[([^\]]*)\](\*?)(\??)"
-                   r"(?: (rows|strided|pixels))?")
+_TYPE = (r"(number\|)?([a-z0-9]+(?:\|[a-z0-9]+)*)(?:\|\|([a-z0-9]+))?\[([^\]]*)\](\*?)(\??)"
+         r"(?: (rows|strided|pixels))?")
 _PAIR = "an integer, or a pair (vertical, horizontal)"
 _SAID = {"stride": _PAIR, "padding": _PAIR, "dilation": _PAIR, "kernel_size": f"of the windows: {_PAIR}",
          "size": f"of the images: {_PAIR}", "groups": "how many there are, of channels and of filters"}
@@ -71,7 +71,7 @@ class operand(NamedTuple):
 
 def kind(name: str, text: str) -> Kind:
     """One argument's text, read."""
-    match = _TYPE.fullmatch(text)
+    match = re.fullmatch(_TYPE, text)
     if match is None:
         raise ValueError(f"kernel: {name} is declared as {text!r}, which is no type (nn/kernels/contract.py)")
     number, dtypes, others, dims, many, optional, reading = match.groups()

@@ -50,16 +50,17 @@ class Kernel:
     call: Any = None                # the text of its C call, or a function that makes several
 
     def __init__(self, reference: Callable, types: dict[str, Any]) -> None:
-        self.name = reference.__name__
-        self.reference = reference
-        self.contract = Contract(reference, types)
+        self.name, self.reference, self._types = reference.__name__, reference, types
         self.plans: dict[Any, Any] = {}
         with _lock:
             if not _blocks:
                 self.choice = native.default_choice()
-        self.__doc__ = f"{(reference.__doc__ or '').rstrip()}\n\n{self.contract.describe()}\n"
         self.__module__, self.__name__ = reference.__module__, self.name
         self.runs(None)
+
+    def documentation(self) -> str:
+        """What the reference says of itself, and the contract of the arguments."""
+        return f"{(self.reference.__doc__ or '').rstrip()}\n\n{self.contract.describe()}\n"
 
     def runs(self, call: str | Callable | None, *, plan: Callable | None = None,
              pack: Callable | None = None, unpack: Callable | None = None, repack: Callable | None = None,
@@ -84,33 +85,46 @@ class Kernel:
         """
         self.call, self.packer, self.unpack, self.unpacked, self.takes = call, pack, unpack, unpacked, takes
         self.pack = self._pack if pack else None
-        self._repack, self._seen_by_c = repack, seen_by_c
-        (self.planner, named), (values, looks_at) = map(self._of_name, (plan, values))
-        at = [self.contract.parameters.index(name) for name in looks_at]
-        self.values = values and (lambda *given: values(*(given[i] for i in at)))
-        self.packed_with = [n for n in (names_of(pack) if pack else ()) if n in self.contract.attributes]
-        c = self.contract
+        self._repack, self._seen_by_c, self._plan, self._values = repack, seen_by_c, plan, values
+        self._source = None
+        if "contract" in vars(self):  # it was read before
+            vars(self).update(self._read())
+        type(self).__call__ = staticmethod(lambda *args, **kwargs: self.__wrapped__(*args, **kwargs))
+
+    def __getattr__(self, name: str) -> Any:
+        """The contract, and what follows from it and from `runs`: read when first wanted, since a program
+        calls few of the kernels that it imports. Raises AttributeError for any other name."""
+        if "contract" not in vars(self):
+            vars(self).update(self._read())
+        if name not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return vars(self)[name]
+
+    def _read(self) -> dict[str, Any]:
+        c, plan = Contract(self.reference, self._types), self._plan
+        (planner, named), (values, looks_at) = map(self._of_name, (plan, self._values))
+        at = [c.parameters.index(name) for name in looks_at]
         vectors = [k for k in c.arrays.values() if c.packed and (k.optional or k.number)
                    and k.name not in c.others]
-        self.pointed = [k for k in vectors if k.name not in named and plan]
-        self.asked = [name.replace("_dtype", ".dtype") if name.endswith("_dtype") and name[:-6] in c.arrays
-                      else name if name in c.attributes or c.arrays[name].number or c.arrays[name] in vectors
-                      else f"{name}.shape"
-                      for name in named]
-        self.named = len(named)
-        if plan and c.packed and f"{c.packed}.shape" not in self.asked:
-            self.asked.append(f"{c.packed}.shape")
-        self.asked += [k.name for k in self.pointed]
-        self.vectors = []    # where each is among what a plan asks for, and where there its size is
-        for k in vectors:
-            if k.name in self.asked:
-                name, axis = c.axes[k.dims[0]]
-                self.vectors.append((self.asked.index(k.name), k, (self.asked.index(f"{name}.shape"), axis)))
-        self.plain = [i for i, name in enumerate(self.asked) if name in c.attributes]
-        self.operand_at = self.asked.index(f"{c.packed}.shape") if plan and c.packed else None
-        self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if plan else None
-        self._source = None
-        type(self).__call__ = staticmethod(lambda *args, **kwargs: self.__wrapped__(*args, **kwargs))
+        pointed = [k for k in vectors if k.name not in named and plan]
+        asked = [name.replace("_dtype", ".dtype") if name.endswith("_dtype") and name[:-6] in c.arrays
+                 else name if name in c.attributes or c.arrays[name].number or c.arrays[name] in vectors
+                 else f"{name}.shape" for name in named]
+        operand = f"{c.packed}.shape" if plan and c.packed else None
+        if operand and operand not in asked:
+            asked.append(operand)
+        asked += [k.name for k in pointed]
+        # Where each vector is among what a plan asks for, and where there its size is.
+        sizes = [(k, *c.axes[k.dims[0]]) for k in vectors if k.name in asked]
+        return {"contract": c, "planner": planner, "named": len(named), "asked": asked, "pointed": pointed,
+                "values": values and (lambda *given: values(*(given[i] for i in at))),
+                "packed_with": [n for n in (names_of(self.packer) if self.packer else ())
+                                if n in c.attributes],
+                "vectors": [(asked.index(k.name), k, (asked.index(f"{name}.shape"), axis))
+                            for k, name, axis in sizes],
+                "plain": [i for i, name in enumerate(asked) if name in c.attributes],
+                "operand_at": asked.index(operand) if operand else None,
+                "nothing": (...,) * (len(asked) + len(pointed)) if plan else None}
 
     def _of_name(self, function: Callable | None) -> tuple[Callable | None, tuple[str, ...]]:
         """A function that may ask for the kernel's name, given that, and the names of its other arguments."""
@@ -178,7 +192,8 @@ def kernel(**types: Any) -> Callable[[Callable[..., Any]], Kernel]:
     types: what each of its arrays is, and `out`, the result (nn/kernels/contract.py).
     """
     def make(reference: Callable[..., Any]) -> Kernel:
-        made = type(f"Kernel_{reference.__name__}", (Kernel,), {})(reference, types)
+        own = {"__doc__": property(Kernel.documentation)}
+        made = type(f"Kernel_{reference.__name__}", (Kernel,), own)(reference, types)
         _kernels[made.name] = made
         return made
     return make

@@ -19,6 +19,7 @@ from ..modes import in_mode
 from ..module import Module
 from ..tensor import Tensor
 from ..versions import wrote
+from .optimizer import fitting
 
 
 class AveragedModel:
@@ -44,25 +45,20 @@ class AveragedModel:
         self._model, self._parameters = model, list(model.parameters())
         # For each of _arrays() its average and the number of updates in it; None and -1 if it has none.
         self._averages: list[np.ndarray | None] = []
-        self._counts: list[int] = []
-        for array, seen in self._arrays():
-            self._averages.append(array.astype(wide(array.dtype)) if seen else None)
-            self._counts.append(0 if seen else -1)
-        self._unrounded: dict[int, np.ndarray] = {}  # averages of float16 weights while they are swapped in
+        self._averages = [_first(array) if seen else None for array, seen in self._arrays()]
+        self._counts = [-1 if average is None else 0 for average in self._averages]
+        self._unrounded: dict[int, np.ndarray] = {}  # what float16 weights are, rounded, since the last swap
 
     def update_parameters(self) -> None:
         """Add the present weights to the average. RuntimeError while the average is swapped in."""
         self._not_swapped("update_parameters")
         for i, (array, seen) in enumerate(self._arrays()):
-            n = self._counts[i]
-            if not seen:
-                self._averages[i], self._counts[i] = None, -1
-            elif n <= 0:
-                self._averages[i], self._counts[i] = array.astype(wide(array.dtype)), 1
-            else:
-                share = 1 / (n + 1) if self.decay is None else 1 - self.decay
+            n = self._counts[i] = max(self._counts[i], 0) + 1 if seen else -1
+            if n > 1:
+                share = 1 / n if self.decay is None else 1 - self.decay
                 self._averages[i] += share * (array - self._averages[i])
-                self._counts[i] = n + 1
+            else:
+                self._averages[i] = _first(array) if seen else None
         self.n_averaged += 1
 
     def swap(self) -> None:
@@ -70,23 +66,14 @@ class AveragedModel:
         for i, (average, (array, seen)) in enumerate(zip(self._averages, self._arrays(), strict=True)):
             if average is not None and seen:
                 now = array.astype(average.dtype)
-                array[...] = average
-                if array.dtype != average.dtype:
-                    now = self._restored(i, average, now, array.dtype)
-                average[...] = now
+                if array.dtype != average.dtype:  # where unchanged, with the digits that were rounded
+                    whole, self._unrounded[i] = self._unrounded.get(i, now), average.copy()
+                    now = np.where(whole.astype(array.dtype) == array, whole, now)
+                array[...], average[...] = average, now
                 wrote(array)
         for _, weight in self._model.named_parameters():
             weight.recompute()
         self.swapped = not self.swapped
-
-    def _restored(self, i: int, average: np.ndarray, now: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """The new value of average i, where `now` was in the model. An average that was rounded on its way
-        into the model gets its digits back, where the model was not changed since."""
-        if not self.swapped:
-            self._unrounded[i] = average.copy()
-            return now
-        whole = self._unrounded.pop(i)
-        return np.where(whole.astype(dtype) == now, whole, now)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -106,36 +93,29 @@ class AveragedModel:
                    if average is not None}}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from the state_dict of an average of the same model.
-
-        Raises: ValueError if names, shapes or dtypes do not fit; then nothing was changed.
-        """
+        """Continue from the state_dict of an average of the same model. Raises ValueError if names, shapes or
+        dtypes do not fit; then nothing was changed."""
         self._not_swapped("load_state_dict")
         arrays, counts = [array for array, _ in self._arrays()], np.asarray(state.get("counts"))
-        wanted = {"n_averaged": np.array(0), "counts": np.zeros(len(arrays), int)}
-        has = counts >= 0 if counts.shape == wanted["counts"].shape else [True] * len(arrays)
-        wanted.update((f"average.{i}", array) for i, array in enumerate(arrays) if has[i])
-        new = {key: np.asarray(state[key]) for key in wanted if key in state}
-        wrong = sorted(wanted.keys() ^ state.keys())
-        wrong += [key for key, array in new.items() if array.shape != wanted[key].shape
-                  or not np.can_cast(array.dtype, wide(wanted[key].dtype), "same_kind")]
-        if not wrong and new["n_averaged"] < 0:
-            wrong = ["n_averaged"]
-        if wrong:
-            raise ValueError(f"AveragedModel: the state does not fit in {', '.join(wrong)}")
+        has = counts >= 0 if counts.shape == (len(arrays),) else [True] * len(arrays)
+        own = {"n_averaged": np.array(0), "counts": np.array(self._counts),
+               **{f"average.{i}": _first(array) for i, array in enumerate(arrays) if has[i]}}
+        new, problems = fitting(own, state)
+        if new.get("n_averaged", 0) < 0:
+            problems.append(f"n_averaged is {new['n_averaged']}")
+        if problems:
+            raise ValueError(f"AveragedModel: the state does not fit: {'; '.join(problems)}")
         self.n_averaged, self._counts = int(new["n_averaged"]), counts.tolist()
-        self._averages = [new[f"average.{i}"].astype(wide(array.dtype)) if has[i] else None
-                          for i, array in enumerate(arrays)]
+        self._averages = [new[f"average.{i}"].astype(own[f"average.{i}"].dtype) if has[i] else None
+                          for i in range(len(arrays))]
 
     def __repr__(self) -> str:
         arrays = len(self._averages)
         return f"AveragedModel(decay={self.decay}, use_buffers={self.use_buffers}), {arrays} arrays"
 
     def _arrays(self) -> list[tuple[np.ndarray, bool]]:
-        """The present arrays of what is averaged, and whether the layers see them now.
-
-        `p.data = ...` gives a weight another array, and a parametrization may compute it later from others.
-        """
+        """The present arrays of what is averaged, and whether the layers see them now: `p.data = ...` gives a
+        weight another array, and a parametrization may compute it later from others."""
         now = list(self._model.parameters())
         if [id(p) for p in now] != [id(p) for p in self._parameters]:
             raise RuntimeError("AveragedModel: the model trains other tensors than when this average was "
@@ -144,10 +124,10 @@ class AveragedModel:
         buffers = self._model.named_buffers() if self.use_buffers else ()
         arrays = [*((p.data, id(p) in seen) for p in now),
                   *((b, True) for _, b in buffers if b.dtype.kind == "f")]
-        for (array, _), average in zip(arrays, self._averages, strict=False):  # none yet in __init__
-            if average is not None and average.dtype != wide(array.dtype):
-                raise RuntimeError("AveragedModel: a dtype changed after this average was begun; begin it "
-                                   "after model.to(dtype)")
+        if any(average is not None and average.dtype != wide(array.dtype)
+               for (array, _), average in zip(arrays, self._averages, strict=False)):  # none yet in __init__
+            raise RuntimeError("AveragedModel: a dtype changed after this average was begun; begin it after "
+                               "model.to(dtype)")
         return arrays
 
     def _not_swapped(self, what: str) -> None:
@@ -155,19 +135,20 @@ class AveragedModel:
             raise RuntimeError(f"AveragedModel: {what} while the average is swapped in; swap back first")
 
 
-def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
-    """Set the running statistics of all batch norms to their means over the batches of x (N, …).
+def _first(array: np.ndarray) -> np.ndarray:
+    """What an average begins with."""
+    return array.astype(wide(array.dtype))
 
-    For weights that no forward pass has seen, such as averages (Izmailov et al. 2018, section 3.2). The
-    model's mode is restored; without a batch norm nothing is done.
-    Raises: ValueError for an empty x or a batch_size < 1.
-    """
+
+def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
+    """Set the running statistics of all batch norms in model to their means over the batches of x (N, …), for
+    weights that no forward pass has seen, such as averages (Izmailov et al. 2018, section 3.2). The model's
+    mode is restored; without a batch norm nothing is done. Raises ValueError for an empty x or a batch_size
+    < 1."""
     if not isinstance(x, np.ndarray) or x.ndim < 2 or not len(x):
         raise ValueError(f"update_bn: x must be an array of shape (N, …), N > 0, got {np.shape(x)}")
     count("update_bn", "batch_size", batch_size)
     norms = [module for _, module in model.named_modules() if isinstance(module, (BatchNorm1d, BatchNorm2d))]
-    if not norms:
-        return
     momenta = [norm.momentum for norm in norms]
 
     def measure():
@@ -181,4 +162,5 @@ def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 
-    in_mode(model, True, undoing, as_before, measure)
+    if norms:
+        in_mode(model, True, undoing, as_before, measure)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +14,8 @@ from ..parameter import Parameter
 from ..tensor import Tensor
 from ..versions import wrote
 
-
-class Update(NamedTuple):
-    """What one step does to one parameter: `p` and `moments` change in place; t counts its updates from 1."""
-
-    p: np.ndarray
-    gradient: np.ndarray
-    t: int
-    moments: tuple[np.ndarray, ...]
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+Update = tuple[np.ndarray, np.ndarray, int, list[np.ndarray]]
 
 
 class Optimizer:
@@ -35,30 +30,29 @@ class Optimizer:
 
     A subclass names its `settings` and its arrays for each parameter (`moments`), and has the methods
     `_checked` and `_update`. Raises: TypeError for what is not a Tensor of floats, ValueError for no
-    parameters, one that comes twice, and settings that there are not.
+    parameters, one that comes twice, and settings that are unknown or out of range.
     """
 
     moments: tuple[str, ...] = ()
     settings: tuple[str, ...] = ("lr", "weight_decay")
 
-    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], **settings: Any) -> None:
+    def __init__(self, params: Params, **settings: Any) -> None:
         self.param_groups = self._grouped(params, settings)
         self.params = [p for group in self.param_groups for p in group["params"]]
-        name = type(self).__name__
         if not self.params:
-            raise ValueError(f"{name}: params is empty; there is nothing to train")
+            raise ValueError(f"{type(self).__name__}: params is empty; there is nothing to train")
         if len({id(p) for p in self.params}) < len(self.params):
-            raise ValueError(f"{name}: a parameter appears twice in params; it would be stepped twice")
+            raise ValueError(f"{type(self).__name__}: a parameter appears twice in params; it would be "
+                             "stepped twice")
         self.steps = 0
         # Steps of each parameter: one whose first gradient comes late starts its averages then.
         self.counts = [0] * len(self.params)
         self._dtypes = [p._data.dtype for p in self.params]
-        self.state = {key: self._zeros() for key in self.moments}
+        self.state: dict[str, list[np.ndarray]] = defaultdict(self._zeros)
         # The weights that these are or are trained for, and their parametrizations, to notice a change.
-        trained = [p for p in self.params if isinstance(p, Parameter)]
-        self._weights = [p if p.source is None else p.source for p in trained]
-        self._parametrizations = [weight.parametrization for weight in self._weights]
-        self._known = [set(weight.trainables()) for weight in self._weights]
+        weights = dict.fromkeys(p if p.source is None else p.source for p in self.params
+                                if isinstance(p, Parameter))
+        self._weights = [(weight, weight.parametrization, set(weight.trainables())) for weight in weights]
 
     def _grouped(self, params: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
         name = type(self).__name__
@@ -72,28 +66,27 @@ class Optimizer:
             if not isinstance(group, Mapping) or "params" not in group:
                 raise TypeError(f"{name}: params[{i}] must be a dict with 'params', as others here are, "
                                 f"got {type(group).__name__}")
-            unknown = group.keys() - {"params", *self.settings}
-            if unknown:
+            if unknown := group.keys() - {"params", *self.settings}:
                 raise ValueError(f"{name}: params[{i}] has the unknown {', '.join(map(str, unknown))}; "
                                  f"settings are {', '.join(self.settings)}")
-            own = group["params"]
-            own = [own] if isinstance(own, Tensor) else list(own)
+            own = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
             for j, p in enumerate(own):
                 at = f"params[{j}]" if len(given) == 1 else f"params[{i}]['params'][{j}]"
                 instance(name, at, p, Tensor, "a Tensor")
                 if not np.issubdtype(p.dtype, np.floating):
                     raise TypeError(f"{name}: {at} must be of a float dtype, got {p.dtype}")
-            chosen = {**settings, **{key: group[key] for key in self.settings if key in group}}
-            groups.append({"params": own, **self._checked(chosen)})
+            groups.append({**self._checked({**settings, **group}), "params": own})
         return groups
 
     def _zeros(self) -> list[np.ndarray]:
         """An array of zeros for each parameter; for one of float16 in float32, where squares have room."""
         return [np.zeros(p.shape, wide(p.dtype)) for p in self.params]
 
-    @staticmethod
-    def _checked(settings: dict[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def _checked(cls, settings: dict[str, Any]) -> dict[str, Any]:
         """The settings of a group, or an error that names the wrong one."""
+        for key in ("lr", "weight_decay"):
+            number(cls.__name__, key, settings[key])
         return settings
 
     @property
@@ -111,51 +104,48 @@ class Optimizer:
             group["lr"] = value
 
     def step(self) -> None:
-        """One update of every parameter that has a gradient, and then of the weights' parametrizations.
-
-        Those of frozen weights are updated too: their schedules go on. Raises RuntimeError if, since the
-        optimizer was built, a parametrization was attached, removed or began to train others, or a parameter
-        was given another dtype.
-        """
-        for weight, was, known in zip(self._weights, self._parametrizations, self._known, strict=True):
+        """One update of every parameter that has a gradient, and then of the weights' parametrizations, also
+        those of frozen ones: their schedules go on. Raises RuntimeError if, since the optimizer was built, a
+        parametrization was attached, removed or began to train others, or a dtype changed."""
+        for weight, was, known in self._weights:
             changed = weight._parametrization is not was
             if changed or (was is not None and not known.issuperset(weight.trainables())):
                 raise RuntimeError(f"{type(self).__name__}: a weight's parametrization changed after this "
                                    "optimizer was built, so it would train the wrong tensors: build the "
                                    "optimizer after preparing the model and its parametrizations")
         if [p._data.dtype for p in self.params] != self._dtypes:
-            raise RuntimeError(
-                f"{type(self).__name__}: a parameter's dtype changed after this optimizer was built, so its "
-                "state has the old one: build the optimizer after model.to(dtype)")
+            raise RuntimeError(f"{type(self).__name__}: a parameter's dtype changed after this optimizer was "
+                               "built, so its state has the old one: build the optimizer after "
+                               "model.to(dtype)")
         self.steps += 1
         moments, first = [self.state[key] for key in self.moments], 0
         for group in self.param_groups:
             updates, rounded = [], []
             for i, p in enumerate(group["params"], start=first):
-                gradient = p.grad
-                if gradient is not None and p._data.flags.writeable:  # a computed weight's is not
+                data, gradient = p._data, p.grad
+                if gradient is not None and data.flags.writeable:  # a computed weight's is not
                     self.counts[i] += 1
                     if type(gradient) is not np.ndarray:
                         gradient = getattr(gradient, "_data", gradient)  # a Tensor, after create_graph=True
-                    data = p._data
                     if data.itemsize == 2:  # float16 is stepped in float32, and rounded once
                         data, gradient = data.astype(F32), gradient.astype(F32)
                         rounded.append((p._data, data))
-                    updates.append(Update(data, gradient, self.counts[i], [own[i] for own in moments]))
+                    updates.append((data, gradient, self.counts[i], [own[i] for own in moments]))
             first += len(group["params"])
             if updates:
                 self._update(updates, group)
                 for data, stepped in rounded:
                     data[...] = stepped
                     wrote(data)
-                for update in updates:
-                    wrote(update.p)
-        for weight in dict.fromkeys(self._weights):  # once each, also where several Parameters train for it
-            if weight._parametrization is not None:
-                weight._parametrization.update(weight, self.steps)
+                for data, *_ in updates:
+                    wrote(data)
+        for weight, parametrization, _ in self._weights:
+            if parametrization is not None:
+                parametrization.update(weight, self.steps)
 
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
-        """Carry out these updates with the settings of the group."""
+        """Carry out these updates with the settings of the group. Each is (p, gradient, t, moments): p and
+        the moments change in place; t counts the updates of p, from 1."""
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -164,41 +154,35 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """All that `step` depends on, as named arrays: saved and loaded, training resumes bit for bit."""
-        state = {}
-        for i, group in enumerate(self.param_groups):
-            named = ((f"{key}.{i}" if i else key, group[key]) for key in self.settings)
-            state.update((name, np.array(value, np.float64)) for name, value in named)
+        state = {f"{key}.{i}" if i else key: np.array(group[key], np.float64)
+                 for i, group in enumerate(self.param_groups) for key in self.settings}
         if len(self.param_groups) > 1:
             state["groups"] = np.array([len(group["params"]) for group in self.param_groups])
-        state["steps"] = np.array(self.steps)
-        state["counts"] = np.array(self.counts)
+        state["steps"], state["counts"] = np.array(self.steps), np.array(self.counts)
         for key in self.moments:
             state.update((f"{key}.{i}", array.copy()) for i, array in enumerate(self.state[key]))
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict` of the same kind of optimizer over the same parameters and groups.
-
-        Raises: TypeError for what is not a mapping; ValueError listing missing and unexpected names, wrong
-        shapes, groups of other sizes, and invalid settings. Then nothing was changed.
-        """
-        name = type(self).__name__
+        Raises TypeError for what is not a mapping; ValueError listing missing and unexpected names, wrong
+        shapes, groups of other sizes, and invalid settings. Then nothing was changed."""
+        name, own, groups = type(self).__name__, self.state_dict(), []
         instance(name, "the state", state, Mapping, "a dict of arrays")
-        own = self.state_dict()
-        problems = [f"missing: {key}" for key in own if key not in state]
-        problems += [f"unexpected: {key}" for key in state if key not in own]
-        new = {key: np.asarray(state[key]) for key in own if key in state}
+        new, problems = fitting(own, state)
         for key, array in new.items():
-            old = own[key]
-            if array.shape != old.shape or not np.can_cast(array.dtype, old.dtype, "same_kind"):
-                problems.append(f"{key} is {old.dtype} {old.shape}, got {array.dtype} {array.shape}")
-            elif key == "groups" and (array != old).any():
-                problems.append(f"its groups have {array.tolist()} parameters, those here {old.tolist()}")
-            elif key.split(".")[0] in self.settings and not np.isfinite(array).all():
+            if key == "groups" and (array != own[key]).any():
+                there, here = array.tolist(), own[key].tolist()
+                problems.append(f"its groups have {there} parameters, those here {here}")
+            elif ((array < 0).any() if key in ("steps", "counts") else
+                  key.split(".")[0] in self.settings and not np.isfinite(array).all()):
                 problems.append(f"{key} is {array}")
-            elif key in ("steps", "counts") and (array < 0).any():
-                problems.append(f"{key} is {array}")
-        groups = [] if problems else self._loaded_settings(new, problems)
+        for i, group in enumerate(() if problems else self.param_groups):
+            found = {key: _plain(new[f"{key}.{i}" if i else key], group[key]) for key in self.settings}
+            try:
+                groups.append(self._checked(found))
+            except (TypeError, ValueError) as error:
+                problems.append(f"group {i}: {error}")
         if problems:
             raise ValueError(f"{name}: the state does not fit: {'; '.join(problems)}")
         for group, settings in zip(self.param_groups, groups, strict=True):
@@ -208,25 +192,23 @@ class Optimizer:
             for i, array in enumerate(self.state[key]):
                 array[...] = new[f"{key}.{i}"]
 
-    def _loaded_settings(self, new: Mapping[str, np.ndarray], problems: list[str]) -> list[dict[str, Any]]:
-        """Each group's settings from a state; errors of invalid ones are added to the problems."""
-        groups = []
-        for i, group in enumerate(self.param_groups):
-            found = {key: _plain(new[f"{key}.{i}" if i else key], group[key]) for key in self.settings}
-            try:
-                groups.append(self._checked(found))
-            except (TypeError, ValueError) as error:
-                problems.append(f"group {i}: {error}")
-        return groups
-
     def __repr__(self) -> str:
-        groups = ["(" + ", ".join(f"{key}={group[key]}" for key in self.settings) + ")"
-                  for group in self.param_groups]
-        return f"{type(self).__name__}{', '.join(groups)}, {len(self.params)} tensors"
+        each = (", ".join(f"{key}={group[key]}" for key in self.settings) for group in self.param_groups)
+        return f"{type(self).__name__}{', '.join(map('({})'.format, each))}, {len(self.params)} tensors"
 
 
 def _plain(array: np.ndarray, like: Any) -> Any:
     """An array of a state_dict as the Python number, bool or tuple that it was."""
-    if isinstance(like, bool):
-        return bool(array)
-    return tuple(array.tolist()) if array.ndim else array.item()
+    return (tuple if array.ndim else bool if isinstance(like, (bool, np.bool_)) else float)(array.tolist())
+
+
+def fitting(own: Mapping[str, np.ndarray], state: Mapping[str, Any]
+            ) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of a state that fit `own` in name, shape and dtype; and a text for each that does not."""
+    new = {key: np.asarray(state[key]) for key in own if key in state}
+    wrong = {key: f"{key} is {own[key].dtype} {own[key].shape}, got {array.dtype} {array.shape}"
+             for key, array in new.items() if array.shape != own[key].shape
+             or not np.can_cast(array.dtype, own[key].dtype, "same_kind")}
+    return ({key: array for key, array in new.items() if key not in wrong},
+            [*(f"missing: {key}" for key in own if key not in state),
+             *(f"unexpected: {key}" for key in state if key not in own), *wrong.values()])

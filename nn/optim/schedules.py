@@ -12,13 +12,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from ..arguments import count, flag, instance, number
-
-__all__ = ["Chain", "Cosine", "Linear", "MultiStep", "OneCycle", "Step", "WarmUp"]
 
 Schedule = Callable[[float], float]
 
@@ -26,132 +23,112 @@ Schedule = Callable[[float], float]
 SLACK = 1e-9
 
 
-@dataclass(frozen=True)
-class Step:
+class _Schedule:
+    """A schedule: `factor`, with the function that built it and the settings. It prints as that call, equals
+    what the same call builds, is pickled as it, and does not change."""
+
+    def __init__(self, build: Callable[..., Schedule], factor: Schedule, **settings: Any) -> None:
+        vars(self).update(_build=build, _factor=factor, _settings=settings, **settings)
+
+    def __call__(self, progress: float) -> float:
+        return self._factor(progress)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{self!r} can't be changed: build another")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _Schedule and (other._build, other._settings) == (self._build, self._settings)
+
+    def __hash__(self) -> int:
+        return hash((self._build, *self._settings.values()))
+
+    def __reduce__(self) -> tuple:
+        return self._build, tuple(self._settings.values())
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{key}={value!r}" for key, value in self._settings.items())
+        return f"{self._build.__name__}({settings})"
+
+
+def Step(every: float, gamma: float = 0.1) -> Schedule:
     """γ^⌊progress/every⌋: a fall by γ = `gamma` at every `every` of the run (StepLR)."""
-
-    every: float
-    gamma: float = 0.1
-
-    def __post_init__(self) -> None:
-        number("Step", "every", self.every, above=True)
-        number("Step", "gamma", self.gamma)
-
-    def __call__(self, progress: float) -> float:
-        return self.gamma ** math.floor(progress / self.every + SLACK)
+    every, gamma = number("Step", "every", every, above=True), number("Step", "gamma", gamma)
+    return _Schedule(Step, lambda progress: gamma ** math.floor(progress / every + SLACK),
+                     every=every, gamma=gamma)
 
 
-@dataclass(frozen=True)
-class MultiStep:
+def MultiStep(milestones: tuple[float, ...], gamma: float = 0.1) -> Schedule:
     """A fall by γ = `gamma` at each of the milestones, which are progress (MultiStepLR)."""
-
-    milestones: tuple[float, ...]
-    gamma: float = 0.1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "milestones", _rising("MultiStep", "milestones", self.milestones))
-        number("MultiStep", "gamma", self.gamma)
-
-    def __call__(self, progress: float) -> float:
-        return self.gamma ** bisect_right(self.milestones, progress + SLACK)
+    milestones = _rising("MultiStep", "milestones", milestones)
+    gamma = number("MultiStep", "gamma", gamma)
+    return _Schedule(MultiStep, lambda progress: gamma ** bisect_right(milestones, progress + SLACK),
+                     milestones=milestones, gamma=gamma)
 
 
-@dataclass(frozen=True)
-class Linear:
+def Linear(start: float = 1.0, end: float = 0.0) -> Schedule:
     """A straight line from `start` to `end` (LinearLR)."""
-
-    start: float = 1.0
-    end: float = 0.0
-
-    def __post_init__(self) -> None:
-        number("Linear", "start", self.start)
-        number("Linear", "end", self.end)
-
-    def __call__(self, progress: float) -> float:
-        return self.start + (self.end - self.start) * progress
+    start, end = number("Linear", "start", start), number("Linear", "end", end)
+    return _Schedule(Linear, lambda progress: start + (end - start) * progress, start=start, end=end)
 
 
-@dataclass(frozen=True)
-class Cosine:
+def Cosine(end: float = 0.0) -> Schedule:
     """Half a cosine from 1 to `end` (CosineAnnealingLR; Loshchilov & Hutter 2017, eq. 5, no restarts)."""
-
-    end: float = 0.0
-
-    def __post_init__(self) -> None:
-        number("Cosine", "end", self.end)
-
-    def __call__(self, progress: float) -> float:
-        """
-        progress: in 0..1."""
-        return self.end + (1 - self.end) * (1 + math.cos(math.pi * progress)) / 2
+    end = number("Cosine", "end", end)
+    return _Schedule(Cosine, lambda progress: end + (1 - end) * (1 + math.cos(math.pi * progress)) / 2,
+                     end=end)
 
 
-@dataclass(frozen=True)
-class OneCycle:
+def OneCycle(pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
+             linear: bool = False, steps: int | None = None) -> Schedule:
     """Up from 1/div_factor to 1 in the first `pct_start` of the run, in the rest down to 1/(div_factor ·
     final_div_factor), along half a cosine, or straight if `linear` (OneCycleLR without its momentum; Smith &
     Topin 2018).
 
     PyTorch's ends are reached at the step before the border; with `steps`, the number of steps of the run, so
     are ours, and without it, at the border. The optimizer's rate is max_lr.
-    Raises ValueError for invalid steps.
     """
+    settings = {"pct_start": number("OneCycle", "pct_start", pct_start, 0, 1, closed=True),
+                "div_factor": number("OneCycle", "div_factor", div_factor, above=True),
+                "final_div_factor": number("OneCycle", "final_div_factor", final_div_factor, above=True),
+                "linear": flag("OneCycle", "linear", linear),
+                "steps": None if steps is None else count("OneCycle", "steps", steps)}
+    one_step = 0.0 if steps is None else 1 / steps
+    top, bottom = pct_start - one_step, 1 - one_step
 
-    pct_start: float = 0.3
-    div_factor: float = 25.0
-    final_div_factor: float = 1e4
-    linear: bool = False
-    steps: int | None = None
+    def between(a, b, share):
+        return a + (b - a) * (share if linear else (1 - math.cos(math.pi * min(share, 1.0))) / 2)
 
-    def __post_init__(self) -> None:
-        number("OneCycle", "pct_start", self.pct_start, 0, 1, closed=True)
-        number("OneCycle", "div_factor", self.div_factor, above=True)
-        number("OneCycle", "final_div_factor", self.final_div_factor, above=True)
-        flag("OneCycle", "linear", self.linear)
-        if self.steps is not None:
-            count("OneCycle", "steps", self.steps)
-
-    def __call__(self, progress: float) -> float:
-        one_step = 0.0 if self.steps is None else 1 / self.steps
-        top, bottom = self.pct_start - one_step, 1 - one_step
-        first, last = 1 / self.div_factor, 1 / (self.div_factor * self.final_div_factor)
+    def factor(progress):
         if progress <= top + SLACK:
-            return self._between(first, 1.0, progress / top if top > 0 else 1.0)
-        return self._between(1.0, last, (progress - top) / (bottom - top) if bottom > top else 1.0)
+            return between(1 / div_factor, 1.0, progress / top if top > 0 else 1.0)
+        share = (progress - top) / (bottom - top) if bottom > top else 1.0
+        return between(1.0, 1 / (div_factor * final_div_factor), share)
 
-    def _between(self, a: float, b: float, share: float) -> float:
-        return a + (b - a) * (share if self.linear else (1 - math.cos(math.pi * min(share, 1.0))) / 2)
+    return _Schedule(OneCycle, factor, **settings)
 
 
-@dataclass(frozen=True)
-class Chain:
+def Chain(schedules: tuple[Schedule, ...], borders: tuple[float, ...]) -> Schedule:
     """One schedule after the other, each from 0 to 1; the next takes over at a border (SequentialLR).
 
     schedules: functions of progress. borders: one fewer, in ascending order, where each but the first begins.
     Raises ValueError for borders that do not fit, TypeError for what is not a function.
     """
+    schedules, borders = _several("Chain", "schedules", schedules), _rising("Chain", "borders", borders)
+    for i, schedule in enumerate(schedules):
+        instance("Chain", f"schedules[{i}]", schedule, Callable, "a function")
+    if len(borders) != len(schedules) - 1:
+        raise ValueError(f"Chain: {len(schedules)} schedules have {len(schedules) - 1} borders, "
+                         f"got {len(borders)}")
 
-    schedules: tuple[Schedule, ...]
-    borders: tuple[float, ...]
+    def factor(progress):
+        i = bisect_right(borders, progress + SLACK)
+        start, end = (0.0, *borders, 1.0)[i:i + 2]
+        return schedules[i](max(progress - start, 0.0) / (end - start))
 
-    def __post_init__(self) -> None:
-        schedules = _several("Chain", "schedules", self.schedules)
-        for i, schedule in enumerate(schedules):
-            instance("Chain", f"schedules[{i}]", schedule, Callable, "a function")
-        borders = _rising("Chain", "borders", self.borders)
-        if len(borders) != len(schedules) - 1:
-            raise ValueError(f"Chain: {len(schedules)} schedules have {len(schedules) - 1} borders, "
-                             f"got {len(borders)}")
-        object.__setattr__(self, "schedules", schedules)
-        object.__setattr__(self, "borders", borders)
-
-    def __call__(self, progress: float) -> float:
-        i = bisect_right(self.borders, progress + SLACK)
-        start, end = (0.0, *self.borders, 1.0)[i:i + 2]
-        return self.schedules[i](max(progress - start, 0.0) / (end - start))
+    return _Schedule(Chain, factor, schedules=schedules, borders=borders)
 
 
-def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Chain:
+def WarmUp(then: Schedule, until: float = 0.1, start: float = 0.0) -> Schedule:
     """A line from `start` up to 1 in the first `until` of the run, then `then` (Goyal et al. 2017). Raises
     TypeError for a `then` that is not a schedule, ValueError for numbers out of range."""
     instance("WarmUp", "then", then, Callable, "a function")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from ..arguments import flag, number
-from ..tensor import Tensor
-from .optimizer import Optimizer, Update
+from .optimizer import Optimizer, Params, Update
 
 
 class SGD(Optimizer):
@@ -21,30 +19,21 @@ class SGD(Optimizer):
 
     settings = ("lr", "weight_decay", "momentum", "nesterov")
 
-    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], lr: float = 1e-3,
-                 momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False) -> None:
+    def __init__(self, params: Params, lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0,
+                 nesterov: bool = False) -> None:
         super().__init__(params, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov)
-        self._begin()
 
-    def _begin(self) -> None:
-        """The buffers b = 0, as soon as a group has momentum."""
-        if not self.moments and any(group["momentum"] for group in self.param_groups):
-            self.moments = ("momentum_buffer",)
-            self.state = {"momentum_buffer": self._zeros()}
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """The buffer b, as soon as a group has momentum."""
+        begun = self.state or any(group["momentum"] for group in self.param_groups)
+        return ("momentum_buffer",) if begun else ()
 
-    def step(self) -> None:
-        self._begin()  # momentum may have been set in param_groups since
-        super().step()
-
-    step.__doc__ = Optimizer.step.__doc__
-
-    @staticmethod
-    def _checked(settings: dict[str, Any]) -> dict[str, Any]:
-        number("SGD", "lr", settings["lr"])
-        number("SGD", "weight_decay", settings["weight_decay"])
-        number("SGD", "momentum", settings["momentum"], 0, 1)
-        flag("SGD", "nesterov", settings["nesterov"])
-        if settings["nesterov"] and settings["momentum"] == 0:
+    @classmethod
+    def _checked(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        super()._checked(settings)
+        momentum = number("SGD", "momentum", settings["momentum"], 0, 1)
+        if flag("SGD", "nesterov", settings["nesterov"]) and momentum == 0:
             raise ValueError("SGD: nesterov=True needs a momentum > 0, got 0")
         return settings
 

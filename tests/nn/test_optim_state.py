@@ -66,7 +66,7 @@ def test_a_state_is_a_dict():
 def test_the_state_of_an_average_is_refused_whole(wrong):
     average = AveragedModel(nn.Linear(3, 2))
     before = average.state_dict()
-    with pytest.raises(ValueError, match=f"does not fit in {next(iter(wrong))}"):
+    with pytest.raises(ValueError, match=f"does not fit: {next(iter(wrong))} is"):
         average.load_state_dict({**{key: array + 1 for key, array in before.items()}, **wrong})
     after = average.state_dict()
     assert all(np.array_equal(before[key], after[key]) for key in before)
