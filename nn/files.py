@@ -18,13 +18,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .arguments import instance
 from .tensor import Tensor
 
 # The format's names for the dtypes that we read and write; BF16 is read only (as float32).
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.bool_, "I64": np.int64,
            "I32": np.int32, "I16": np.int16, "I8": np.int8, "U64": np.uint64, "U32": np.uint32,
            "U16": np.uint16, "U8": np.uint8}
-_KNOWN = frozenset(np.dtype(t) for t in _DTYPES.values())
+_KNOWN = {np.dtype(t) for t in _DTYPES.values()}
 
 # The format's metadata is a map of strings in any order. All of ours goes into one entry, so that the same
 # arrays always give the same bytes.
@@ -63,9 +64,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                if os.name != "nt":  # Windows renames no open file; elsewhere it stays locked until then
-                    os.replace(beside, target)
-            if os.name == "nt":
+                if os.name == "nt":  # Windows renames no open file; elsewhere it stays locked until then
+                    file.close()
                 os.replace(beside, target)
         except BaseException:
             with suppress(OSError):
@@ -109,11 +109,10 @@ def _lock(file: BinaryIO) -> bool:
         return True
     import fcntl
 
-    try:
+    with suppress(OSError):  # another process holds it, or the file system has no locks
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # another process holds it, or the file system has no locks
-        return False
-    return True
+        return True
+    return False
 
 
 def _sync_folder(folder: str) -> None:
@@ -133,14 +132,21 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def arrays_to_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
-    """The bytes of a safetensors file of named arrays (and text); the same arrays always give the same bytes.
+    """The bytes of a safetensors file of named arrays (and text): little-endian and C-contiguous, and of the
+    same arrays always the same bytes.
 
     Raises: TypeError for a name that is not text or an array of another dtype than float64/32/16, signed
     or unsigned integers and bool.
     """
     import safetensors.numpy
 
-    arrays = {name: _storable(name, array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if not isinstance(name, str) or name == "__metadata__":
+            raise TypeError(f"save: array names must be text other than '__metadata__', got {name!r}")
+        instance("save", repr(name), array, (np.ndarray, np.generic), "a NumPy array")
+        if array.dtype.newbyteorder("=") not in _KNOWN:
+            raise TypeError(f"save: {name!r} has dtype {array.dtype}; wanted a float, an integer or bool")
+    arrays = {name: np.asarray(array, array.dtype.newbyteorder("<"), "C") for name, array in arrays.items()}
     entry = {**(metadata or {}), "crc32": _checksum(arrays, metadata or {})}
     return safetensors.numpy.save(arrays, {_ENTRY: json.dumps(entry, sort_keys=True)})
 
@@ -189,8 +195,7 @@ def save(module_or_state: Any, path: str | os.PathLike[str]) -> None:
     Raises: TypeError for anything else; OSError, with nothing half-written, if the file can't be written.
     """
     state = module_or_state.state_dict() if hasattr(module_or_state, "state_dict") else module_or_state
-    if not isinstance(state, Mapping):
-        raise TypeError(f"save: wanted a Module or a mapping of names to arrays, got {type(state).__name__}")
+    instance("save", "module_or_state", state, Mapping, "a Module or a mapping of names to arrays")
     arrays = {name: value.data if isinstance(value, Tensor) else value for name, value in state.items()}
     write_arrays(path, arrays)
 
@@ -201,17 +206,6 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Raises FileError for a file at `path` that is truncated, was edited, or is another; OSError if unreadable.
     """
     return read_arrays(path)[0]
-
-
-def _storable(name: str, array: np.ndarray) -> np.ndarray:
-    """`array` as the file wants it: little-endian and C-contiguous."""
-    if not isinstance(name, str) or name == "__metadata__":
-        raise TypeError(f"save: array names must be text other than '__metadata__', got {name!r}")
-    if not isinstance(array, (np.ndarray, np.generic)):
-        raise TypeError(f"save: {name!r} must be a NumPy array, got {type(array).__name__}")
-    if array.dtype.newbyteorder("=") not in _KNOWN:
-        raise TypeError(f"save: {name!r} has dtype {array.dtype}; wanted a float, an integer or bool")
-    return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
 
 
 def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> np.ndarray:
@@ -233,25 +227,22 @@ def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> np.ndarr
 def _metadata(content: bytes) -> dict[str, str] | None:
     """Our entry of the header's metadata; None for a file from elsewhere. Raises ValueError for an entry that
     is damaged or has another name, since its checksum would be passed over."""
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")], object_pairs_hook=_once)
+    header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")], object_pairs_hook=_once)
     entries = _texts(header.get("__metadata__", {}))
-    if _ENTRY not in entries:
-        for name, text in entries.items():
-            if _is_ours(text):
-                raise ValueError(
-                    f"its text stands under {name!r:.60}, not under {_ENTRY!r}: the metadata is damaged, or "
-                    "a version before 0.2 wrote it (then: weights are read by safetensors.numpy.load_file, "
-                    "for nn.save to write anew; a Program is converted anew from its network; a training is "
-                    "finished by the version that began it)")
-        return None
-    if len(entries) > 1:
-        other = next(name for name in entries if name != _ENTRY)
-        raise ValueError(f"the metadata is damaged (beside {_ENTRY!r} there is {other!r:.60})")
+    ours = entries.pop(_ENTRY, None)
+    for name, text in entries.items():
+        if ours is not None:
+            raise ValueError(f"the metadata is damaged (beside {_ENTRY!r} there is {name!r:.60})")
+        if _is_ours(text):
+            raise ValueError(
+                f"its text stands under {name!r:.60}, not under {_ENTRY!r}: the metadata is damaged, or a "
+                "version before 0.2 wrote it (then: weights are read by safetensors.numpy.load_file, for "
+                "nn.save to write anew; a Program is converted anew from its network; a training is finished "
+                "by the version that began it)")
     try:
-        entry = json.loads(entries[_ENTRY], object_pairs_hook=_once)
+        return None if ours is None else _texts(json.loads(ours, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the metadata is damaged ({error})") from error
-    return _texts(entry)
 
 
 def _texts(given: Any) -> dict[str, str]:
@@ -262,20 +253,16 @@ def _texts(given: Any) -> dict[str, str]:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object without a name that comes twice: readers differ in which of the two they take."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    if len(dict(pairs)) < len(pairs):
         raise ValueError("a name comes twice in the header")
-    return made
+    return dict(pairs)
 
 
 def _is_ours(text: str) -> bool:
     """Whether this looks like our entry: a map of texts, one of them a checksum."""
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(entry, dict) and any(
-        isinstance(value, str) and re.fullmatch("[0-9a-f]{8}", value) for value in entry.values())
+    with suppress(ValueError, RecursionError):
+        return any(re.fullmatch("[0-9a-f]{8}", value) for value in _texts(json.loads(text)).values())
+    return False
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
