@@ -16,6 +16,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,8 +61,8 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     """
     parts = split(list(layers), segments)
     costs = _costs(parts, x)
-    given = [0, *(part[-1].output for part in costs)]    # to each segment; the first belongs to the caller
-    stored = np.cumsum(given) - given                    # those of the segments before, which wait
+    given = [0, *(part[-1].output for part in costs)]  # to each segment; the first belongs to the caller
+    stored = np.cumsum(given) - given  # those of the segments before, which wait
     last = len(parts) - 1
     moments = [_moments(part, given[i], i < last) for i, part in enumerate(costs)]
     peak = max(stored[i] + forward for i, part in enumerate(moments) for forward, _ in part)
@@ -87,14 +88,14 @@ def _tables(leaves: int) -> int:
 class _Cost(NamedTuple):
     """Bytes of one layer in a training step."""
 
-    output: int           # new memory that it gives on: none if its output is a view of its input
-    gradient: int         # of its output
-    saved: int            # what is left of it until its backward, input and output not counted
+    output: int  # new memory that it gives on: none if its output is a view of its input
+    gradient: int  # of its output
+    saved: int  # what is left of it until its backward, input and output not counted
     keeps_input: bool
     keeps_output: bool
-    forward: int          # at one time at most while it runs, its output included
-    backward: int         # at one time at most in its backward, above what there is when that begins
-    leaves: int           # the number of gradients of its parameters and, if it is a leaf, its input
+    forward: int  # at one time at most while it runs, its output included
+    backward: int  # at one time at most in its backward, above what there is when that begins
+    leaves: int  # the number of gradients of its parameters and, if it is a leaf, its input
 
 
 def _moments(part: list[_Cost], given: int, stays: bool) -> list[tuple[int, int]]:
@@ -113,15 +114,14 @@ def _moments(part: list[_Cost], given: int, stays: bool) -> list[tuple[int, int]
 
 def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
     """The cost of every layer, segment by segment."""
-    costs = []
+    costs, coming = [], islice(chain(*parts), 1, None)
     with _tracing(), replaying():
-        for part, later in zip(parts, [*parts[1:], None], strict=True):
+        for part in parts:
             costs.append([])
-            for i, layer in enumerate(part):
-                ends = i == len(part) - 1
-                follows = part[i + 1] if not ends else later[0] if later else None
-                cost, x = _cost(layer, x, follows, held=ends and later is not None,
-                                first=part is parts[0] and i == 0)
+            for i, layer in enumerate(part, start=1):
+                follows = next(coming, None)
+                held = i == len(part) and follows is not None
+                cost, x = _cost(layer, x, follows, held, first=costs == [[]])
                 costs[-1].append(cost)
     return costs
 
@@ -132,14 +132,14 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: boo
     follows: the next layer, for the memory layout of the gradient that it sends. held: whether something else
     holds that gradient. first: whether x is a leaf in the network, too.
     """
-    x = _leaf(x.detach(), x.requires_grad)
+    x = x.detach().requires_grad_(x.requires_grad)
     gauge = _Gauge()
     out = layer(x)
     root, array = out._operation, out._data
     into, onto = (id(owner(a)) for a in (x._data, array))
     output = 0 if into == onto else array.nbytes
     forward, saved, kept = gauge.most(), gauge.alive() - output, _owners(root)
-    copied = _leaf(Tensor(np.copy(array, order="K")), root is not None)
+    copied = Tensor(np.copy(array, order="K")).requires_grad_(root is not None)
     del out, array  # in a network only those who need it hold it
     g = [np.ones(copied.shape, copied.dtype) if follows is None else _gradient(follows, copied)]
     gradient, holder = owner(g[0]).nbytes, g[0] if held else None
@@ -157,11 +157,6 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: boo
 # A walk that begins here is the only holder of the gradient that it begins with.
 _START = Rule("start", "y = x;  dx = what was put here", lambda x: (x, None),
               lambda g, saved, needs: (saved.pop(),))
-
-
-def _leaf(x: Tensor, wants_gradient: bool) -> Tensor:
-    x.requires_grad = wants_gradient
-    return x
 
 
 def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
