@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-EXACT = 1e-6      # how well an explanation has to fit
+EXACT = 1e-6  # how well an explanation has to fit
 
 
 def same(a, b, scale):
@@ -21,13 +21,6 @@ def same(a, b, scale):
 def axes_named(axes):
     """Axes in words."""
     return ("axis " if len(axes) == 1 else "axes ") + ", ".join(map(str, axes))
-
-
-def only_entry(jacobian, axis, k):
-    """Zero but for entry k along an axis."""
-    keep = np.zeros(jacobian.shape[axis])
-    keep[k] = 1
-    return jacobian * keep.reshape(-1, *(1,) * (jacobian.ndim - axis - 1))
 
 
 def constant_factor(have, want, y, x):
@@ -105,12 +98,3 @@ def outer_product(have, want, y, x):
             return (f"a term is dropped, or one too many: the difference is an outer product along axis {a}, "
                     "as that of a term with a sum over it is")
     return None
-
-
-def not_transposed(have, want, y, x):
-    """Is it J·g in place of Jᵀ·g?"""
-    n = int(np.prod(x))
-    if y != x or not same(have, want.reshape(n, n).T.reshape(want.shape), want):
-        return None
-    return ("the Jacobian is not transposed: each entry gets from those that it depends on, not from those "
-            "that depend on it")
