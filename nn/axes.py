@@ -24,8 +24,6 @@ from .rules.einsum import _parse
 from .rules.record import elementwise
 from .sizes import at, names_in
 
-__all__ = ["AXES", "axes", "factors"]
-
 Shape = tuple[Any, ...]  # of ints and Sizes
 Map = tuple["int | None", ...]
 
@@ -71,23 +69,24 @@ _PRIMES = [10**6 + k for k in (3, 33, 37, 39, 81, 99)]
 # The families
 
 
+def _dims(node, shape):
+    """The axes `dim`, all of them for None."""
+    dim = node.attrs["dim"]
+    dims = range(len(shape)) if dim is None else dim if isinstance(dim, tuple) else (dim,) if shape else ()
+    return {dim % len(shape) for dim in dims}
+
+
 def _along(node, shapes):
     """Entry by entry, but for the axes `dim`, along which the operation acts."""
-    acts = {dim % len(shapes[0]) for dim in _dims(node.attrs["dim"], shapes[0])}
+    acts = _dims(node, shapes[0])
     return [[None if a in acts else a for a in range(len(shape))] for shape in shapes]
-
-
-def _dims(dim, shape):
-    return range(len(shape)) if dim is None else dim if isinstance(dim, tuple) else (dim,) if shape else ()
 
 
 def _reduction(node, shapes):
     """The axes that are left move up, unless keepdim leaves those that are gone at length 1."""
-    (shape,) = shapes
-    gone = {dim % len(shape) for dim in _dims(node.attrs["dim"], shape)}
-    left = [a for a in range(len(shape)) if a not in gone]
-    kept = range(len(shape)) if node.attrs["keepdim"] else left
-    return [[None if a in gone else kept.index(a) for a in range(len(shape))]]
+    axes, gone = range(len(shapes[0])), _dims(node, shapes[0])
+    kept = axes if node.attrs["keepdim"] else [a for a in axes if a not in gone]
+    return [[None if a in gone else kept.index(a) for a in axes]]
 
 
 def _layer_norm(node, shapes):
@@ -105,11 +104,6 @@ def _convolution(node, shapes):
     w = [None] * 4
     w[0 if alone or node.op == "conv2d" else 1] = made
     return [(0, 1 if alone else None, None, None), w, (made,)]
-
-
-def _linear(node, shapes):
-    n = len(shapes[0]) - 1
-    return [(*range(n), None), (n, None), (n,)]
 
 
 def _matmul(node, shapes):
@@ -137,17 +131,6 @@ def _attention(node, shapes):
     return [(*batch, *end) for batch, end in zip(ahead, ends, strict=True)]
 
 
-def _gather(node, shapes):
-    """x is looked up along dim, each index standing where its result will."""
-    dim = node.attrs["dim"] % len(shapes[0])
-    return [[None if a == dim else a for a in range(len(shapes[0]))], range(len(shapes[1]))]
-
-
-def _permute(node, shapes):
-    order = [dim % len(shapes[0]) for dim in node.attrs["dims"]]
-    return [[order.index(a) for a in range(len(order))]]
-
-
 def _index(node, shapes):
     """A slice that takes all of an axis keeps it; an array, an int or another slice picks entries."""
     (shape,), parts = shapes, list(node.attrs["index"])
@@ -168,15 +151,12 @@ def _index(node, shapes):
         if together and k in advanced[:1]:
             j += new
         if isinstance(part, slice):
-            found.append(j if _takes_all(part, shape[len(found)]) else None)
+            ends = part.start in (None, 0) and part.stop in (None, shape[len(found)])
+            found.append(j if ends and part.step in (None, 1) else None)
         else:
             found += [None] * taken(part)
         j += part is None or isinstance(part, slice)
     return [found]
-
-
-def _takes_all(part, length):
-    return part.start in (None, 0) and part.step in (None, 1) and part.stop in (None, length)
 
 
 def _reshape(node, shapes):
@@ -200,12 +180,16 @@ _FAMILIES: dict[Callable[[Any, Sequence[Shape | None]], list], str] = {
     lambda node, shapes: [(0, 1, None, None)]: "max_pool2d avg_pool2d",
     # Of normalisation by channel, all but the examples' and pixels' place belongs to axis 1.
     lambda node, shapes: [range(len(shapes[0])), *[(1,)] * 4]: "batch_norm_eval",
-    lambda node, shapes: [[1 if a == 1 else None for a in range(len(shapes[0]))], (1,), (1,)]: "batch_norm",
+    lambda node, shapes: [(None, 1, None, None)[:len(shapes[0])], (1,), (1,)]: "batch_norm",
     _layer_norm: "layer_norm",
     lambda node, shapes: [(0, None), (0,)]: "cross_entropy",
-    _linear: "linear", _matmul: "matmul", _einsum: "einsum", _attention: "scaled_dot_product_attention",
+    lambda node, shapes: [(*range(n := len(node.shape) - 1), None), (n, None), (n,)]: "linear",
+    _matmul: "matmul", _einsum: "einsum", _attention: "scaled_dot_product_attention",
     lambda node, shapes: [[a if w == (0, 0) else None for a, w in enumerate(node.attrs["widths"])]]: "pad",
-    _permute: "permute", _reshape: "reshape", _index: "index", _gather: "gather",
+    lambda node, shapes: [np.argsort(np.mod(node.attrs["dims"], len(shapes[0]) or 1)).tolist()]: "permute",
+    _reshape: "reshape", _index: "index",
+    # x is looked up along dim, each index standing where its result will.
+    lambda node, shapes: [*_along(node, shapes[:1]), range(len(shapes[1]))]: "gather",
     lambda node, shapes: [(None, len(shapes[1])), range(len(shapes[1]))]: "embedding",
 }
 AXES = {op: family for family, ops in _FAMILIES.items() for op in ops.split()}

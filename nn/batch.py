@@ -20,8 +20,6 @@ from .axes import axes, primes
 from .sizes import Size, length_of, names_in
 from .tensor import TraceError
 
-__all__ = ["BATCH", "merged", "refused", "rows_stay_apart"]
-
 BATCH = Size("N")  # how many rows there are
 SHAPING = {"reshape", "expand", "index"}  # what may be told the size of the batch: it is a length there
 Points = Sequence[Mapping[str, int]]  # how long each named dimension was, in each record

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from .explain import short
 from .rules import RULES
 from .sizes import Size, at
-
-__all__ = ["Graph", "Node", "Value"]
 
 Shape = tuple[int | Size, ...]
 
@@ -54,7 +53,7 @@ class Node:
     dtype: np.dtype
 
     def __str__(self) -> str:
-        attrs = "".join(f", {name}={_short(value)}" for name, value in self.attrs.items())
+        attrs = "".join(f", {name}={short(value)}" for name, value in self.attrs.items())
         return f"{self.output} = {self.op}({', '.join(map(str, self.inputs))}{attrs})"
 
 
@@ -179,12 +178,3 @@ def _only(what: str, names: Mapping[str, Any]) -> str:
     if len(names) != 1:
         raise ValueError(f"graph: it has {len(names)} {what}s ({', '.join(names)}), wanted one")
     return next(iter(names))
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, tuple) and any(isinstance(part, slice) for part in value):  # an index
-        return f"[{', '.join(map(_short, value))}]"
-    if isinstance(value, slice):
-        ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
-        return ":".join(ends if ends[2] else ends[:2])
-    return f"array{value.shape}" if isinstance(value, np.ndarray) else repr(value)

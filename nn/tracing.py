@@ -23,8 +23,6 @@ from .module import Module
 from .sizes import Size
 from .tensor import Tensor, TraceError
 
-__all__ = ["trace"]
-
 ROWS = 1, 2, 5  # batches that are traced beside the one that is given
 SAME = "clone", "detach"  # rules whose output is the value of their input: in a trace, that value itself
 
@@ -79,7 +77,14 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
                   constants, parametrizations, dict(state or {}))
     rows_stay_apart(graph)
     for made, taken in graph.state.items():
-        _check_state(graph, made, taken)
+        if made not in graph.outputs or taken not in graph.inputs:
+            outputs, inputs = ", ".join(graph.outputs), ", ".join(graph.inputs)
+            raise ValueError(f"trace: state has {made!r}: {taken!r}, wanted an output, of {outputs}, and the "
+                             f"input, of {inputs} for it")
+        left, right = graph.value(graph.outputs[made]), graph.value(taken)
+        if left != right:
+            raise ValueError(f"trace: state: the output {made!r} is {left.dtype} {left.shape}, but the input "
+                             f"{taken!r} that it becomes is {right.dtype} {right.shape}")
     return graph
 
 
@@ -87,29 +92,26 @@ class _Tracer:
     """What the engine reports to while a model is traced (`nn.context`)."""
 
     def __init__(self, model: Any) -> None:
-        self.nodes: list[Node] = []
-        self.constants: dict[str, np.ndarray] = {}
-        self.parametrizations: dict[str, Any] = {}
-        self.inputs: dict[str, str] = {}  # parameter of forward -> its name as a value
-        self.outputs: dict[str, str] = {}
+        self.nodes, self.constants, self.parametrizations = [], {}, {}
+        self.inputs, self.outputs = {}, {}  # parameter of forward, or name of an output: name as a value
         self._paths = {id(module): name for name, module in model.named_modules()}
         self._stack: list[str] = []
-        self._names: dict[int, str] = {}  # id of a Tensor or array -> its name
-        self._made: set[str] = set()  # names of values; all others are constants
-        self._alive: list[Any] = []  # what ids refer to must not be freed while we look at them
+        # The name of each Tensor or array, by its id, and itself: it must not be freed while we look at ids.
+        self._names: dict[int, tuple[str, Any]] = {}
         self._taken: set[str] = set()
-        for name, parameter in model.named_parameters():
-            self._name(parameter, name)
-            if getattr(parameter, "parametrization", None) is not None:
-                self.parametrizations[name] = parameter.parametrization
-        for name, buffer in model.named_buffers():
-            self._name(buffer, name)
+        self._made: set[str] = set()  # names of values; all others are constants
+        self._reached: set[str] = set()  # names of values that come from an input
+        for name, one in (*model.named_parameters(), *model.named_buffers()):
+            self._name(one, name)
+            if getattr(one, "parametrization", None) is not None:
+                self.parametrizations[name] = one.parametrization
 
     def follow(self, model: Any, arrays: Mapping[str, np.ndarray], by_position: int) -> None:
         """Run the model on these inputs, the first of them by position, and record it."""
         given = {name: Tensor(x) for name, x in arrays.items()}
         self.inputs = {name: self._name(tensor, name) for name, tensor in given.items()}
         self._made.update(self.inputs.values())
+        self._reached.update(self.inputs.values())
         tensors, named = list(given.values())[:by_position], dict(list(given.items())[by_position:])
 
         def run() -> Any:
@@ -117,13 +119,9 @@ class _Tracer:
                 return model(*tensors, **named)
 
         out = in_mode(model, False, run)  # around the blocks: it ends those that Ctrl-C leaves open
-        reached = set(self.inputs.values())
-        for node in self.nodes:
-            if reached.intersection(node.inputs):
-                reached.add(node.output)
         for name, tensor in _tensors(out, ""):
-            value = self._names.get(id(tensor))
-            if value not in reached:
+            value, _ = self._names.get(id(tensor), (None, None))
+            if value not in self._reached:
                 which = f" {name!r}" if name else ""
                 raise TraceError(f"trace: the model's output{which} does not come from its input through "
                                  "recorded ops (was it computed with NumPy on .data?)")
@@ -139,12 +137,13 @@ class _Tracer:
         dtypes = [value.dtype for value in inputs if isinstance(value, (Tensor, np.ndarray))]
         names = tuple(self._known(value, dtypes) for value in inputs)
         if rule.name in SAME:
-            self._names[id(out)] = names[0]
-            self._alive.append(out)
+            self._names[id(out)] = names[0], out
             return
         module = self._stack[-1] if self._stack else ""
         output = self._name(out, module or rule.name)
         self._made.add(output)
+        if self._reached.intersection(names):
+            self._reached.add(output)
         attrs = {**_defaults(rule), **attrs}
         self.nodes.append(Node(rule.name, names, output, attrs, out.shape, module, out.dtype))
 
@@ -162,12 +161,13 @@ class _Tracer:
         takes the dtype of what it meets."""
         if value is None:
             return None
-        name = self._names.get(id(value)) or self._name(value, "constant")
-        if name not in self._made and isinstance(value, (Tensor, np.ndarray)):
-            self.constants[name] = value.data if isinstance(value, Tensor) else value
-        elif name not in self._made:
-            value = value.item() if isinstance(value, np.generic) else value
-            self.constants[name] = np.asarray(value, np.result_type(*dtypes, value))
+        name = self._names[id(value)][0] if id(value) in self._names else self._name(value, "constant")
+        if name not in self._made:
+            value = value.data if isinstance(value, Tensor) else value
+            if not isinstance(value, np.ndarray):
+                value = value.item() if isinstance(value, np.generic) else value
+                value = np.asarray(value, np.result_type(*dtypes, value))
+            self.constants[name] = value
         return name
 
     def _name(self, value: Any, wanted: str) -> str:
@@ -175,8 +175,7 @@ class _Tracer:
         while name in self._taken:
             name, count = f"{wanted}_{count}", count + 1
         self._taken.add(name)
-        self._names[id(value)] = name
-        self._alive.append(value)
+        self._names[id(value)] = name, value
         return name
 
 
@@ -259,19 +258,8 @@ def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
             yield from _tensors(one, key)
 
 
-def _check_state(graph: Graph, made: str, taken: str) -> None:
-    if made not in graph.outputs or taken not in graph.inputs:
-        raise ValueError(f"trace: state has {made!r}: {taken!r}, wanted an output, of "
-                         f"{', '.join(graph.outputs)}, and the input, of {', '.join(graph.inputs)} for it")
-    left, right = graph.value(graph.outputs[made]), graph.value(taken)
-    if left != right:
-        raise ValueError(f"trace: state: the output {made!r} is {left.dtype} {left.shape}, but the input "
-                         f"{taken!r} that it becomes is {right.dtype} {right.shape}")
-
-
 @cache
 def _defaults(rule: Any) -> dict[str, Any]:
     """The attributes of a rule that a call may leave out: who walks over nodes finds all of them."""
-    named = inspect.signature(rule.forward).parameters.items()
-    return {name: one.default for name, one in named
+    return {name: one.default for name, one in inspect.signature(rule.forward).parameters.items()
             if one.kind is one.KEYWORD_ONLY and one.default is not one.empty}
