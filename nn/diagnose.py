@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import combinations, permutations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from . import jacobian_mistakes as mistakes
 from .arguments import is_floats
 from .context import within
-from .jacobian_mistakes import axes_named, same
+from .jacobian_mistakes import (axes_named, constant_factor, level_difference, missing_mask, outer_product,
+                                same, wrong_axis)
 from .jacobians import pulled_back
 from .operation import Operation, ancestors
 from .rules import Rule
@@ -38,11 +39,11 @@ def diagnose(check: Any, i: int) -> str | None:
         return (_undetached(check, i, right) or "it is zero: nothing is sent back (a None, a `needs` that is "
                                                 "misread, a cut graph?)")
     y, x = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays[i].shape
-    plain = mistakes.constant_factor(have, right, y, x)
+    plain = constant_factor(have, right, y, x)
     through = _dropped(check, i, have) or _undetached(check, i, right)
     if plain and not (through and "times" in plain):  # ½ and 2 may be a use of two
         return plain
-    found = through or _operand(check, i, right)
+    found = through or _operand(check, i, right, y)
     if found:
         return found
     for words, candidate in _candidates(check, i, want, y, x):
@@ -51,8 +52,8 @@ def diagnose(check: Any, i: int) -> str | None:
         for sign, flipped in (1, ""), (-1, ", and its sign is flipped"):
             if same(have, sign * candidate, right):
                 return words + flipped
-    return (mistakes.missing_mask(have, right) or mistakes.wrong_axis(have, right, y, x)
-            or mistakes.level_difference(have, right, y, x) or mistakes.outer_product(have, right, y, x))
+    return (missing_mask(have, right) or wrong_axis(have, right, y, x)
+            or level_difference(have, right, y, x) or outer_product(have, right, y, x))
 
 
 def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
@@ -120,12 +121,11 @@ def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
                 yield f"it is divided by {name}, not multiplied", right / factor / factor
 
 
-def _operand(check, i, right):
+def _operand(check, i, right, y):
     """Would the vjp be right if something that it multiplies by were transposed, or mirrored?"""
     if check.rule is None:
         return None
-    shape, arrays = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays
-    needs = [k == i for k in range(len(arrays))]
+    arrays, needs = check.arrays, [k == i for k in range(len(check.arrays))]
     try:
         _, saved = check.rule.forward(*arrays, **check.attrs)
         for j, kept in enumerate(saved or ()):
@@ -136,7 +136,7 @@ def _operand(check, i, right):
                                    ("mirrored, or not where it should be, is", kept[..., ::-1, ::-1])):
                 trial = (*saved[:j], changed, *saved[j + 1:])
                 if changed.shape == kept.shape and same(right, rows(
-                        lambda v, t=trial: check.rule.vjp(v, t, needs)[i], shape, arrays[i].shape), right):
+                        lambda v, t=trial: check.rule.vjp(v, t, needs)[i], y, arrays[i].shape), right):
                     return f"{words} {name}"
     except Exception:  # a wrong vjp may fail on this: then it is not the mistake
         return None
@@ -179,34 +179,25 @@ def _dropped(check, i, have):
     return None
 
 
-class _Attach:
-    """While it listens, detach() lets gradients through."""
-
-    found = False
-
-    def record(self, rule, inputs, attrs, out):
-        x = inputs[0]
-        if rule.name == "detach" and isinstance(x, Tensor) and x._operation is not None:
-            self.found = True
-            out._operation = Operation(_THROUGH, [x if x.is_leaf else x._operation], None, out.shape)
-
-    def enter(self, module):
-        """A module begins, which does not matter here."""
-
-    leave = enter
-
-
 _THROUGH = Rule("detach", "y = x;  dx = g", lambda x: (x, None), lambda g, saved, needs: (g,))
 
 
 def _undetached(check, i, right):
-    """Is the gradient right if detach() is taken out?"""
-    listener = _Attach()
+    """Is the gradient right if detach() lets it through?"""
+    found = []
+
+    def record(rule, inputs, attrs, out):
+        x = inputs[0]
+        if rule.name == "detach" and isinstance(x, Tensor) and x._operation is not None:
+            found.append(x)
+            out._operation = Operation(_THROUGH, [x if x.is_leaf else x._operation], None, out.shape)
+
+    listener = SimpleNamespace(record=record, enter=lambda module: None, leave=lambda: None)
     try:
         with within("tracer", listener):
             have, _ = check.jacobians(i)
     except (TraceError, TypeError):  # it asked for values, or for the next module's name
         return None
-    if listener.found and same(have, right, right):
+    if found and same(have, right, right):
         return f"a use of {check.argument(i)} is dropped: it goes through detach()"
     return None

@@ -24,7 +24,7 @@ from .tensor import Tensor
 # The format's names for the dtypes that we read and write; BF16 is read only (as float32).
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.bool_, "I64": np.int64,
            "I32": np.int32, "I16": np.int16, "I8": np.int8, "U64": np.uint64, "U32": np.uint32,
-           "U16": np.uint16, "U8": np.uint8}
+           "U16": np.uint16, "U8": np.uint8, "BF16": np.uint16}
 _KNOWN = {np.dtype(t) for t in _DTYPES.values()}
 
 # The format's metadata is a map of strings in any order. All of ours goes into one entry, so that the same
@@ -51,9 +51,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     The bytes go to a new file in the same folder (a rename between file systems would copy), are forced to
     the disk, and the file is renamed: a reader sees the old file or the new one, never a part. If the block
-    or the disk fails, the old file stays and the new one is removed. So are `.part` files that killed
-    processes left beside `path`.
-    Raises: OSError, with `path` in it, for a missing or unwritable folder or a full disk.
+    or the disk fails, the old file stays and the new one is removed, as are `.part` files that killed
+    processes left. Raises OSError, with `path` in it, for a missing or unwritable folder or a full disk.
     """
     target = os.path.realpath(os.fsdecode(path))  # a link stays a link: what it points to is replaced
     beside, file = _part(target, os.fsdecode(path))
@@ -153,10 +152,8 @@ def arrays_to_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
                  metadata: Mapping[str, str] | None = None) -> int:
-    """Write `arrays_to_bytes(arrays, metadata)` to `path`, whole or not at all. Returns its size in bytes.
-
-    Raises: TypeError as `arrays_to_bytes` does; OSError as `replacing` does.
-    """
+    """Write `arrays_to_bytes(arrays, metadata)` to `path`, whole or not at all, and give its size in bytes.
+    Raises what `arrays_to_bytes` and `replacing` do."""
     content = arrays_to_bytes(arrays, metadata)
     write_bytes(path, content)
     return len(content)
@@ -209,15 +206,13 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> np.ndarray:
+    if dtype not in _DTYPES:
+        raise ValueError(f"tensor {name!r:.60} has dtype {dtype}; wanted one of {', '.join(_DTYPES)}")
+    array = np.frombuffer(bytearray(data), np.dtype(_DTYPES[dtype]).newbyteorder("<"))
     if dtype == "BF16":  # the upper half of a float32
-        array = (np.frombuffer(data, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
-    elif dtype in _DTYPES:
-        array = np.frombuffer(bytearray(data), dtype=np.dtype(_DTYPES[dtype]).newbyteorder("<"))
-        if dtype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
-            raise ValueError(f"tensor {name!r:.60} has booleans that are neither 0 nor 1")
-    else:
-        known = ", ".join([*_DTYPES, "BF16"])
-        raise ValueError(f"tensor {name!r:.60} has dtype {dtype}; wanted one of {known}")
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    if dtype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
+        raise ValueError(f"tensor {name!r:.60} has booleans that are neither 0 nor 1")
     try:
         return array.reshape(shape)
     except ValueError as error:  # more dimensions than NumPy has, or an empty array of absurd lengths

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import instance
 from .batch import BATCH, merged, refused, rows_stay_apart
 from .context import no_grad, within
 from .graph import Graph, Node, Value
@@ -32,9 +33,8 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
           state: Mapping[str, str] | None = None, **named: np.ndarray | Tensor) -> Graph:
     """Write down what `model` does to its inputs in evaluation mode, as a Graph.
 
-    model: an nn.Module. examples, named: an example of each input, by position or by name, as forward takes
-        them: Tensors or arrays of any dtype. Their values do not matter, but must be such as it takes. The
-        model's mode is restored afterwards.
+    model: an nn.Module, whose mode is restored afterwards. examples, named: an example of each input, by
+        position or by name: Tensors or arrays of any dtype, with any values that forward takes.
     dims: for an input's name, the names of its dimensions from the first on: {"tokens": ("N", "S")}. A length
         that has a name may be another when the graph runs; None, an int or no entry leave it fixed. "N" is
         the batch. An input that is not in dims has the batch as its first dimension, ("N",).
@@ -49,8 +49,7 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
     Tensors, and tuples, lists and dicts of them. The operation and its module are named. ValueError for
     examples, dims or a state that do not fit, TypeError for what is no Module.
     """
-    if not isinstance(model, Module):
-        raise TypeError(f"trace: model must be an nn.Module; got {type(model).__name__}")
+    instance("trace", "model", model, Module, "an nn.Module")
     by_name = dict(zip(_parameters(model, len(examples)), examples, strict=True)) | named
     arrays = {name: x.data if isinstance(x, Tensor) else np.asarray(x) for name, x in by_name.items()}
     inputs, points = _inputs(arrays, dims or {})
@@ -63,13 +62,13 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
             if not tracers:
                 raise
             here, there = (", ".join(f"{name} = {n}" for name, n in p.items()) for p in (points[0], point))
-            why, nodes = f"it takes {here}, but of {there}: {error}", tracers[0].needed()
+            why, nodes = f"it takes {here}, but of {there}: {error}", tracers[0].nodes
             if len(tracer.nodes) < len(nodes):
                 raise refused(nodes[len(tracer.nodes)], why) from error
             raise TraceError(f"trace: {type(model).__name__}: {why}") from error
         tracers.append(tracer)
     first = tracers[0]
-    nodes = merged([(tracer.needed(), tracer.constants) for tracer in tracers], points)
+    nodes = merged([(tracer.nodes, tracer.constants) for tracer in tracers], points)
     used = {name for node in nodes for name in node.inputs}
     constants, parametrizations = ({name: one for name, one in every.items() if name in used}
                                    for every in (first.constants, first.parametrizations))
@@ -107,7 +106,7 @@ class _Tracer:
                 self.parametrizations[name] = one.parametrization
 
     def follow(self, model: Any, arrays: Mapping[str, np.ndarray], by_position: int) -> None:
-        """Run the model on these inputs, the first of them by position, and record it."""
+        """Run the model on these inputs, the first of them by position, and record what its outputs need."""
         given = {name: Tensor(x) for name, x in arrays.items()}
         self.inputs = {name: self._name(tensor, name) for name, tensor in given.items()}
         self._made.update(self.inputs.values())
@@ -126,6 +125,12 @@ class _Tracer:
                 raise TraceError(f"trace: the model's output{which} does not come from its input through "
                                  "recorded ops (was it computed with NumPy on .data?)")
             self.outputs[name or value] = value
+        needed, kept = set(self.outputs.values()), []
+        for node in reversed(self.nodes):
+            if node.output in needed:
+                needed.update(node.inputs)
+                kept.append(node)
+        self.nodes = kept[::-1]
 
     def enter(self, module: Any) -> None:
         self._stack.append(self._paths.get(id(module), ""))
@@ -146,15 +151,6 @@ class _Tracer:
             self._reached.add(output)
         attrs = {**_defaults(rule), **attrs}
         self.nodes.append(Node(rule.name, names, output, attrs, out.shape, module, out.dtype))
-
-    def needed(self) -> list[Node]:
-        """The nodes that the outputs depend on."""
-        needed, kept = set(self.outputs.values()), []
-        for node in reversed(self.nodes):
-            if node.output in needed:
-                needed.update(node.inputs)
-                kept.append(node)
-        return kept[::-1]
 
     def _known(self, value: Any, dtypes: list[np.dtype]) -> str | None:
         """The name of an operand; what no rule made and no module owns is a constant of its own. A number
