@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from . import jacobian_mistakes as mistakes
 from .arguments import is_floats
 from .context import within
-from .jacobian_mistakes import (axes_named, constant_factor, level_difference, missing_mask, outer_product,
-                                same, wrong_axis)
+from .jacobian_mistakes import axes_named, same
 from .jacobians import pulled_back
 from .operation import Operation, ancestors
 from .rules import Rule
@@ -39,7 +39,7 @@ def diagnose(check: Any, i: int) -> str | None:
         return (_undetached(check, i, right) or "it is zero: nothing is sent back (a None, a `needs` that is "
                                                 "misread, a cut graph?)")
     y, x = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays[i].shape
-    plain = constant_factor(have, right, y, x)
+    plain = mistakes.constant_factor(have, right, y, x)
     through = _dropped(check, i, have) or _undetached(check, i, right)
     if plain and not (through and "times" in plain):  # ½ and 2 may be a use of two
         return plain
@@ -52,8 +52,8 @@ def diagnose(check: Any, i: int) -> str | None:
         for sign, flipped in (1, ""), (-1, ", and its sign is flipped"):
             if same(have, sign * candidate, right):
                 return words + flipped
-    return (missing_mask(have, right) or wrong_axis(have, right, y, x)
-            or level_difference(have, right, y, x) or outer_product(have, right, y, x))
+    return (mistakes.missing_mask(have, right) or mistakes.wrong_axis(have, right, y, x)
+            or mistakes.level_difference(have, right, y, x) or mistakes.outer_product(have, right, y, x))
 
 
 def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import instance
 from .batch import BATCH, merged, refused, rows_stay_apart
 from .context import no_grad, within
 from .graph import Graph, Node, Value
@@ -49,7 +48,8 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
     Tensors, and tuples, lists and dicts of them. The operation and its module are named. ValueError for
     examples, dims or a state that do not fit, TypeError for what is no Module.
     """
-    instance("trace", "model", model, Module, "an nn.Module")
+    if not isinstance(model, Module):
+        raise TypeError(f"trace: model must be an nn.Module; got {type(model).__name__}")
     by_name = dict(zip(_parameters(model, len(examples)), examples, strict=True)) | named
     arrays = {name: x.data if isinstance(x, Tensor) else np.asarray(x) for name, x in by_name.items()}
     inputs, points = _inputs(arrays, dims or {})
