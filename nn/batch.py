@@ -42,17 +42,15 @@ def merged(records: Sequence[tuple[list[Any], dict[str, np.ndarray]]], points: P
     """
     nodes = []
     for twins in zip_longest(*(nodes for nodes, _ in records)):
-        done = [twin and (twin.op, twin.inputs) for twin in twins]
-        if which := _first_other(done):
-            ops = ["nothing" if node is None else node.op for node in twins]
-            why = "what is done depends on lengths or on values"
-            raise _unlike(twins[0] or twins[which], why, ops, points, which)
+        if which := _first_other([twin and (twin.op, twin.inputs) for twin in twins]):
+            raise _unlike(twins[0] or twins[which], "what is done depends on lengths or on values",
+                          ["nothing" if twin is None else twin.op for twin in twins], points, which)
         node = twins[0]
         for name in node.inputs:
             values = [constants.get(name) for _, constants in records]
             if which := _first_other(values):
-                why = f"it reads the constant {name!r}, which depends on lengths or on values"
-                raise _unlike(node, why, values, points, which)
+                raise _unlike(node, f"it reads the constant {name!r}, which depends on lengths or on values",
+                              values, points, which)
         why = "it mixes the rows of a batch, or drops some, or cuts up a length that moves: it makes"
         shape = _symbolic(node, why, [twin.shape for twin in twins], points)
         if node.op == "reshape":

@@ -10,6 +10,7 @@ nn/diagnose.py says what is wrong, if it is one of the usual mistakes.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -38,17 +39,17 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
               tolerance: float = 1e-6, order: int = 1, **attrs: Any) -> bool:
     """Check the derivatives of `function` with respect to each of its float64 inputs; returns True.
 
-    function: a Rule, on `inputs` or, without any, on the rule's own samples; or any function that
-        takes Tensors and returns one. A Rule with a surrogate is checked against the surrogate.
+    function: a Rule, on `inputs` or, without any, on the rule's own samples; or any function that takes
+        Tensors and returns one. A Rule with a surrogate is checked against the surrogate.
     inputs: float64 arrays or Tensors, every entry of which is tried (keep them small). What is not
         floating-point (class indices, None, numbers) is passed on as it is, and so are the attrs.
-    tolerance: relative to the greatest entry of the gradient.
-    order: 2 checks the double backward, too, and forward against reverse mode (which for a Rule that
-        says how its forward mode goes is checked at order 1 already). A surrogate is checked once.
-    Raises GradcheckError; TypeError for float32, which has too few digits for a difference;
-    ValueError if there is nothing to check, or equal inputs give unequal outputs; at order 2
-    RuntimeError for an operation without a forward mode or a double backward.
     rng: where the cotangent and the directions come from; the same each time if left out.
+    tolerance: relative to the greatest entry of the gradient.
+    order: 2 checks the double backward, too, and forward against reverse mode (which for a Rule that says how
+        its forward mode goes is checked at order 1 already). A surrogate is checked once.
+    Raises GradcheckError; TypeError for float32, which has too few digits for a difference; ValueError if
+    there is nothing to check, or equal inputs give unequal outputs; at order 2 RuntimeError for an operation
+    without a forward mode or a double backward.
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is {order!r}, wanted 1 or 2")
@@ -209,8 +210,8 @@ class _Check:
         want = {}
         for j in self.floats:
             x = self.arrays[j]
-            columns = [self.change(x, at) for at in np.ndindex(x.shape)]
-            want[j] = np.moveaxis(np.array(columns).reshape(x.size, *shape), 0, -1).reshape(*shape, *x.shape)
+            columns = np.array([self.change(x, at) for at in np.ndindex(x.shape)])
+            want[j] = columns.reshape(x.size, math.prod(shape)).T.reshape(*shape, *x.shape)
         return have, want
 
     def numeric(self, v, i):

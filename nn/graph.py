@@ -125,12 +125,11 @@ class Graph:
         for name, value in self.inputs.items():
             have = np.shape(arrays[name])
             fits = len(have) == len(value.shape) and all(
-                n == (sizes.setdefault(wanted, n) if isinstance(wanted, Size) else wanted)
-                for n, wanted in zip(have, value.shape, strict=True))
+                n == (sizes.setdefault(size, n) if isinstance(size, Size) else size)
+                for n, size in zip(have, value.shape, strict=True))
             if not fits:
-                known = ", ".join(f"{size} = {n}" for size, n in sizes.items())
-                raise ValueError(f"graph: the input {name!r} has shape {have}, wanted {value.shape}"
-                                 f"{f' with {known}' * bool(known)}")
+                known = f" with {', '.join(f'{size} = {n}' for size, n in sizes.items())}" * bool(sizes)
+                raise ValueError(f"graph: the input {name!r} has shape {have}, wanted {value.shape}{known}")
         return sizes
 
     def run(self, *arrays: np.ndarray, watch: Callable[[str, np.ndarray], None] | None = None,
@@ -147,21 +146,20 @@ class Graph:
             raise TypeError(f"graph: the inputs are {', '.join(self.inputs)}; {came} came")
         sizes = self.sizes(given)
         values: dict[str | None, Any] = {None: None, **self.constants, **given}
-        if watch:
-            for name in self.inputs:
-                watch(name, values[name])
+        for name in self.inputs if watch else ():
+            watch(name, values[name])
         last_use = {name: i for i, node in enumerate(self.nodes) for name in node.inputs}
+        last_use |= dict.fromkeys((None, *self.outputs.values()), len(self.nodes))
         for i, node in enumerate(self.nodes):
-            operands = (values[name] for name in node.inputs)
-            out, _ = RULES[node.op].forward(*operands, **at(node.attrs, sizes))
+            out, _ = RULES[node.op].forward(*(values[name] for name in node.inputs), **at(node.attrs, sizes))
             values[node.output] = out = np.asarray(out)
             if watch:
                 watch(node.output, out)
-            for name in node.inputs:  # free what nothing later reads
-                if last_use[name] == i and name is not None and name not in self.outputs.values():
-                    values.pop(name, None)
+            for name in {*node.inputs}:  # free what nothing later reads
+                if last_use[name] == i:
+                    del values[name]
         outputs = {name: values[value] for name, value in self.outputs.items()}
-        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+        return outputs.popitem()[1] if len(outputs) == 1 else outputs
 
     def __str__(self) -> str:
         width = max((len(str(node)) for node in self.nodes), default=0)
