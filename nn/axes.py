@@ -66,9 +66,6 @@ def primes(*shapes: Shape) -> tuple[tuple[int, ...], ...]:
 _PRIMES = [10**6 + k for k in (3, 33, 37, 39, 81, 99)]
 
 
-# The families
-
-
 def _dims(node, shape):
     """The axes `dim`, all of them for None."""
     dim = node.attrs["dim"]

@@ -31,9 +31,6 @@ def refused(node: Any, why: str) -> TraceError:
     return TraceError(f"trace: {node.op}{where}: {why}")
 
 
-# The same at all lengths
-
-
 def merged(records: Sequence[tuple[list[Any], dict[str, np.ndarray]]], points: Points) -> list[Any]:
     """The nodes of the first of several records, with Sizes for the lengths that are others in other records.
 
@@ -117,9 +114,6 @@ def _same(one: Any, other: Any) -> bool:
         same = one.shape == other.shape and one.dtype == other.dtype
         return one is other or (same and one.tobytes() == other.tobytes())
     return one is other or (type(one) is type(other) and bool(one == other or one != one))
-
-
-# Each row by itself
 
 
 def rows_stay_apart(graph: Any) -> None:

@@ -113,11 +113,11 @@ def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callab
 
 def leaves(who: str, x: Any) -> list[Tensor]:
     """What is differentiated with respect to: Tensors that require grad as they are, the rest as new ones."""
-    for i, t in enumerate(x if _many(x) else [x]):
+    given = x if _many(x) else [x]
+    for i, t in enumerate(given):
         if isinstance(t, Dual) or (isinstance(t, Tensor) and not t.is_leaf):
             raise TypeError(f"{who}: x[{i}] was computed (or carries a tangent); wanted a leaf or an array")
-    return [t if isinstance(t, Tensor) and t._operation is LEAF else Tensor(t, requires_grad=True)
-            for t in (x if _many(x) else [x])]
+    return [t if getattr(t, "_operation", None) is LEAF else Tensor(t, requires_grad=True) for t in given]
 
 
 def _many(x):

@@ -170,14 +170,10 @@ def sampled(schedule: Callable[[float], float] | None) -> str:
 
 def described(**functions: Callable[..., Any] | None) -> dict[str, str]:
     """Functions as text, since they can't be compared: how each prints, and a checksum of its code."""
-    text = {}
-    for name, function in functions.items():
-        if function is not None:
-            text[name] = _placeless(repr(function))
-            code = getattr(function, "__code__", None)
-            if code is not None:
-                text[f"{name}, the code"] = _crc(_content(function, code).encode())
-    return text
+    given = {name: function for name, function in functions.items() if function is not None}
+    return {name: _placeless(repr(function)) for name, function in given.items()} | {
+        f"{name}, the code": _crc(_content(function, function.__code__).encode())
+        for name, function in given.items() if hasattr(function, "__code__")}
 
 
 def _content(function, code):

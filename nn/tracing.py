@@ -215,8 +215,7 @@ def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[
     return inputs, [lengths, *(points or [lengths])]  # with other numbers, if all lengths are fixed
 
 
-def _examples(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Value],
-              point: Mapping[str, int]) -> dict[str, np.ndarray]:
+def _examples(arrays, inputs, point: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Inputs of other lengths like those of the example. Floats are other numbers, integers stand in other
     rows, so that a constant that a forward computes from them is another one."""
     rng, made = np.random.default_rng([0, *point.values()]), {}
