@@ -14,7 +14,11 @@ From this follow where the batch is (batch.py), how a layout is translated, and 
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -40,20 +44,12 @@ def axes(node: Any, shapes: Sequence[Shape | None]) -> list[Map]:
 def factors(before: Shape, after: Shape) -> list[tuple[range, range]]:
     """Which axes a reshape makes of which: the smallest groups of neighbours, before and after, that have the
     same number of entries. A length of 1 goes with its left neighbour, if there is one."""
-    before, after = primes(before, after)
+    before, after = ([*accumulate((n or _PRIMES[-1] for n in shape), mul)] for shape in primes(before, after))
     groups, i, j = [], 0, 0
-    while i < len(before) or j < len(after):
-        a, b, left, right = i, j, 1, 1
-        while left != right or (a, b) == (i, j):
-            if a < len(before) and (left <= right or b == len(after)):
-                left, a = left * before[a], a + 1
-            else:
-                right, b = right * after[b], b + 1
-        while a < len(before) and before[a] == 1:
-            a += 1
-        while b < len(after) and after[b] == 1:
-            b += 1
-        groups.append((range(i, a), range(j, b)))
+    for product in [*sorted({1, *after} & {*before}), math.inf]:  # groups end where the products meet
+        a, b = bisect_right(before, product), bisect_right(after, product)
+        if (a, b) != (i, j):
+            groups.append((range(i, a), range(j, b)))
         i, j = a, b
     return groups
 

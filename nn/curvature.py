@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from . import functional as F
-from .arguments import is_int
+from .arguments import instance, is_int
 from .jacobians import hessian_rows, leaves, pulled_back, units
 from .module import Module
 from .random import chosen
@@ -142,8 +142,7 @@ def _root(loss, out, y):
 
 def _ready(who, model, x, y):
     """The parameters by name, x and y as arrays; or why this can't be done."""
-    if not isinstance(model, Module):
-        raise TypeError(f"{who}: model must be an nn.Module, got {type(model).__name__}")
+    instance(who, "model", model, Module, "an nn.Module")
     for name, module in model.named_modules():
         if module.training and hasattr(module, "running_mean"):
             raise ValueError(f"{who}: batch norm {name or type(module).__name__!r} is in training mode, "

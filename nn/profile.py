@@ -4,9 +4,9 @@ In backward gradients are made one by one, while activations are freed. So at ea
 so far are subtracted from what is alive, and the figure is the largest rest. (That is one or two arrays more
 than the activations that are kept: temporary arrays of a layer count, too.)
 
-Every layer keeps what its backward will need. The prediction runs each layer alone, to measure what it keeps
-and what temporary arrays it makes, and then adds up what is alive at every moment of the whole step; at most
-two of the layers are in memory together. It is eq. 1 of Chen et al. (2016), with the constants.
+The prediction runs each layer alone, to measure what it keeps for its backward and what temporary arrays it
+makes, and adds up what is alive at every moment of the whole step; at most two of the layers are in memory
+together. It is eq. 1 of Chen et al. (2016), with the constants.
 """
 
 from __future__ import annotations
@@ -60,19 +60,18 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     Python's own objects, which matters only where the layers' arrays are as small.
     """
     parts = split(list(layers), segments)
-    costs = _costs(parts, x)
+    costs, last = _costs(parts, x), len(parts) - 1
     given = [0, *(part[-1].output for part in costs)]  # to each segment; the first belongs to the caller
     stored = np.cumsum(given) - given  # those of the segments before, which wait
-    last = len(parts) - 1
     moments = [_moments(part, given[i], i < last) for i, part in enumerate(costs)]
-    peak = max(stored[i] + forward for i, part in enumerate(moments) for forward, _ in part)
-    leaves = 0  # that have their gradient so far
+    runs = [max(forward for forward, _ in part) for part in moments]
+    peak, leaves = max(stored[i] + run for i, run in enumerate(runs)), 0  # leaves that have their gradient
     for i in reversed(range(len(parts))):
         # While a segment runs again, its caller holds the gradient of its output.
         g = costs[i][-1].gradient if i < last else 0
         before = stored[i] + g
         if i < last:
-            peak = max(peak, before + _tables(leaves) + max(forward for forward, _ in moments[i]))
+            peak = max(peak, before + _tables(leaves) + runs[i])
         for cost, (_, backward) in zip(costs[i][::-1], moments[i][::-1], strict=True):
             own = g if cost is costs[i][-1] else 0  # counted in that layer's own backward
             leaves += cost.leaves

@@ -56,12 +56,12 @@ class Checkpoint:
                     "beginning (weights, optimizer, rng)": _crc(beginning)}
 
     def resume(self) -> Progress | None:
-        """Set everything to the state of the checkpoint; None if there is no checkpoint.
+        """Set everything to the state of the checkpoint, or of the previous one, with a warning, if the file
+        is damaged or missing; None if there is no checkpoint.
 
-        If the file is damaged or missing, the previous one is used, with a warning.
         Raises: FileError if a file is damaged and there is no previous one, or if it is whole and no
-        checkpoint, or one whose content fits no run; ValueError, saying in what they differ, if it belongs to
-        another run. Then nothing was changed.
+        checkpoint that fits this run; ValueError, saying in what they differ, if it belongs to another run.
+        Then nothing was changed.
         """
         clear_leftovers(f"{self.path}.new")  # of a kill while writing
         faults = []

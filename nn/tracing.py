@@ -239,16 +239,16 @@ def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(out, Tensor):
         yield name, out
         return
-    named = []
+    named = {}
     if isinstance(out, Mapping) or hasattr(out, "_fields"):
-        parts = out.items() if isinstance(out, Mapping) else zip(out._fields, out, strict=True)
-        named = [(f"{name}.{key}" if name else str(key), one) for key, one in parts]
+        parts = out if isinstance(out, Mapping) else out._asdict()
+        named = {f"{name}.{key}" if name else str(key): one for key, one in parts.items()}
     elif isinstance(out, (tuple, list)):
-        named = [(f"{name or 'output'}_{i}", one) for i, one in enumerate(out)]
+        named = {f"{name or 'output'}_{i}": one for i, one in enumerate(out)}
     if not named:
         raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__} (a "
                          "tuple, list or dict of Tensors is right too)")
-    for key, one in named:
+    for key, one in named.items():
         if one is not None:  # as the weights of an attention that were not asked for
             yield from _tensors(one, key)
 
