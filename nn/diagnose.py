@@ -7,6 +7,7 @@ nonsense fits nothing here. The sign may be wrong besides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import combinations, permutations
 from types import SimpleNamespace
@@ -72,7 +73,7 @@ def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
 def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
     """(the mistake, the Jacobian it would give)"""
     right, name, index = want[i], check.argument(i), np.indices(want[i].shape, sparse=True)
-    less, more = np.prod(x) < np.prod(y), np.prod(x) > np.prod(y)
+    less, more = math.prod(x) < math.prod(y), math.prod(x) > math.prod(y)
     output = (y, 0, "the output", "counts: the sum over that axis is missing (a missing unbroadcast)",
               "it is summed over the wrong axis" if less else "the incoming gradient is transposed")
     argument = (x, len(y), name, "gets a gradient: it is not repeated along that axis",
@@ -93,7 +94,7 @@ def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
                 yield (f"it is the gradient of another argument, {check.argument(j)}, transposed",
                        other.swapaxes(-1, -2))
     if x == y:
-        n = int(np.prod(x))
+        n = math.prod(x)
         diagonal = np.eye(n).reshape(right.shape)
         yield ("a term is dropped: each entry feels only itself, what comes from the others is missing",
                right * diagonal)
@@ -145,7 +146,7 @@ def _operand(check, i, right, y):
 
 def rows(vjp: Callable, y: tuple, x: tuple) -> np.ndarray:
     """The Jacobian, a row for each unit cotangent."""
-    units = np.eye(int(np.prod(y))).reshape(-1, *y)
+    units = np.eye(math.prod(y)).reshape(-1, *y)
     return np.array([vjp(v) for v in units]).reshape(*y, *x)
 
 

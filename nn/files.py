@@ -75,7 +75,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             raise
         # A full disk reports no name, and a folder that became unwritable the name of the temporary file.
         raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
-    _sync_folder(os.path.dirname(target))
+    with suppress(OSError):  # the rename itself, on systems that can open a folder (not Windows)
+        folder = os.open(os.path.dirname(target), os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _part(target: str, path: str) -> tuple[str, BinaryIO]:
@@ -112,16 +117,6 @@ def _lock(file: BinaryIO) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
-
-
-def _sync_folder(folder: str) -> None:
-    """Force the rename itself to the disk, on systems that can open a folder (not Windows)."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
