@@ -125,31 +125,29 @@ def _attention(node, shapes):
 
 
 def _index(node, shapes):
-    """A slice that takes all of an axis keeps it; an array, an int or another slice picks entries."""
-    (shape,), parts = shapes, list(node.attrs["index"])
+    """A slice that takes all of an axis keeps it; an array, an int or another slice picks entries. Where
+    NumPy puts the axes shows on an array of as many, all of different lengths, of which entry 0 is picked."""
+    (shape,), parts, alike, axis = shapes, list(node.attrs["index"]), [], 0
+    lengths = (2, 3, 5, 7, 11, 13, 17, 19)[:len(shape)]
 
     def taken(part):  # of the axes of x: a mask takes as many as it has
         return part.ndim if isinstance(part, np.ndarray) and part.dtype == bool else int(part is not None)
 
     dots = next((k for k, part in enumerate(parts) if part is Ellipsis), len(parts))
     rest = len(shape) - sum(taken(part) for part in parts if part is not Ellipsis)
-    parts[dots:dots + 1] = [slice(None)] * rest
-    arrays = [part for part in parts if isinstance(part, np.ndarray)]
-    new = max((1 if part.dtype == bool else part.ndim for part in arrays), default=0)  # axes that they make
-    kinds = (np.ndarray, int) if arrays else np.ndarray
-    advanced = [k for k, part in enumerate(parts) if isinstance(part, kinds)]
-    together = not arrays or advanced == list(range(advanced[0], advanced[-1] + 1))
-    found, j = [], 0 if together else new  # NumPy puts their axes first if a slice stands between them
-    for k, part in enumerate(parts):
-        if together and k in advanced[:1]:
-            j += new
+    for part in (*parts[:dots], *[slice(None)] * rest, *parts[dots + 1:]):
+        own = lengths[axis:axis + taken(part)]
         if isinstance(part, slice):
-            ends = part.start in (None, 0) and part.stop in (None, shape[len(found)])
-            found.append(j if ends and part.step in (None, 1) else None)
+            ends = part.start in (None, 0) and part.stop in (None, shape[axis])
+            alike.append(slice(None) if ends and part.step in (None, 1) else slice(1))
+        elif isinstance(part, np.ndarray):
+            mask = np.arange(math.prod(own)).reshape(own) == 0
+            alike.append(mask if part.dtype == bool else np.zeros((1,) * part.ndim, int))
         else:
-            found += [None] * taken(part)
-        j += part is None or isinstance(part, slice)
-    return [found]
+            alike.append(part and 0)  # an int; None stays
+        axis += len(own)
+    made = np.broadcast_to(0, lengths)[tuple(alike)].shape
+    return [[made.index(n) if n in made else None for n in lengths]]
 
 
 def _reshape(node, shapes):
