@@ -118,10 +118,8 @@ def _same(one: Any, other: Any) -> bool:
 
 def rows_stay_apart(graph: Any) -> None:
     """Follow the batch through a graph; TraceError with the first operation in which one row touches another.
-
     An axis along which rows lie is before·N·behind long: a reshape of (5, N, 2) makes one of 10·N. What comes
-    together in an operation must have them at one place, in these three senses.
-    """
+    together in an operation must have them at one place, in these three senses."""
     rows = {name: (value.shape.index(BATCH), 1, 1)
             for name, value in graph.inputs.items() if BATCH in value.shape}
     wanted = set(rows.values())

@@ -127,11 +127,8 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 def arrays_to_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
     """The bytes of a safetensors file of named arrays (and text): little-endian and C-contiguous, and of the
-    same arrays always the same bytes.
-
-    Raises: TypeError for a name that is not text or an array of another dtype than float64/32/16, signed
-    or unsigned integers and bool.
-    """
+    same arrays always the same bytes. Raises TypeError for a name that is not text or an array of another
+    dtype than float64/32/16, signed or unsigned integers and bool."""
     import safetensors.numpy
 
     for name, array in arrays.items():
@@ -156,9 +153,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of a safetensors file, sorted by name, and the text that `write_arrays` put beside them.
-
-    Raises: FileError for a file that is truncated, was edited, or is another; OSError if it can't be read.
-    """
+    Raises FileError for a file that is truncated, was edited, or is another; OSError if it can't be read."""
     import safetensors
 
     with open(path, "rb") as file:
@@ -193,10 +188,8 @@ def save(module_or_state: Any, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file by name, for `Module.load_state_dict`. BF16 comes as float32.
-
-    Raises FileError for a file at `path` that is truncated, was edited, or is another; OSError if unreadable.
-    """
+    """The arrays of the safetensors file at `path` by name, for `Module.load_state_dict`. BF16 comes as
+    float32. Raises what `read_arrays` does: FileError for a damaged file, OSError."""
     return read_arrays(path)[0]
 
 

@@ -99,9 +99,7 @@ class _Cost(NamedTuple):
 
 def _moments(part: list[_Cost], given: int, stays: bool) -> list[tuple[int, int]]:
     """For each layer of a segment, the bytes of it that are alive while the layer and its backward run.
-
-    given: bytes of the segment's input; stays: whether the input is kept in any case.
-    """
+    given: bytes of the segment's input; stays: whether the input is kept in any case."""
     moments, kept = [], 0
     for cost in part:
         forward = kept + given + cost.forward
@@ -126,11 +124,9 @@ def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
 
 
 def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: bool) -> tuple[_Cost, Tensor]:
-    """The cost of a layer for the input x, and a copy of its output.
-
-    follows: the next layer, for the memory layout of the gradient that it sends. held: whether something else
-    holds that gradient. first: whether x is a leaf in the network, too.
-    """
+    """The cost of a layer for the input x, and a copy of its output. follows: the next layer, for the memory
+    layout of the gradient that it sends. held: whether something else holds that gradient. first: whether x
+    is a leaf in the network, too."""
     x = x.detach().requires_grad_(x.requires_grad)
     gauge = _Gauge()
     out = layer(x)
@@ -188,11 +184,9 @@ def _tracing() -> Iterator[None]:
 
 
 class _Gauge:
-    """What is allocated beyond what there was when this was made, without the gradients made so far.
-
-    tracemalloc knows the peak since its last reset. It is read and reset before each step of backward, when
-    the gradients that the step before has made are known.
-    """
+    """What is allocated beyond what there was when this was made, without the gradients made so far. The peak
+    since tracemalloc's last reset is read, and reset, before each step of backward, when the gradients that
+    the step before has made are known."""
 
     def __init__(self, apart_from: Tensor | None = None) -> None:
         self._no_leaf = apart_from

@@ -184,10 +184,8 @@ def _parameters(model: Module, count: int) -> list[str]:
 
 def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[dict[str, Value], list[dict]]:
     """The shape and dtype of each input, and the lengths at which the model is to be traced: those of the
-    example, others of one dimension, then others of several.
-
-    More rows and fewer, as any number is right. Of other lengths shorter ones: a network may have a longest.
-    """
+    example, others of one dimension, then others of several. More rows and fewer, as any number is right; of
+    other lengths shorter ones: a network may have a longest."""
     if not arrays or dims.keys() - arrays.keys():
         raise ValueError(f"trace: the inputs that came are {', '.join(arrays) or 'none'}, wanted at least "
                          f"one, and all that dims names ({', '.join(dims) or 'none'})")

@@ -45,9 +45,7 @@ class Compose:
 
 class _Change:
     """What the others share: their settings and the batch are checked, and then `_changed` makes the new one.
-
-    limits: for a setting the least and the largest number; a whole one if there is no largest.
-    """
+    limits: for a setting the least and the largest number; a whole one if there is no largest."""
 
     limits: dict[str, tuple[float, float | None]] = {}
 

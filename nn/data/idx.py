@@ -101,10 +101,8 @@ def mnist(folder: str | os.PathLike[str]) -> Digits:
 
 
 def find(folder: str | os.PathLike[str], names: list[str], below: list[str], wanted: tuple[str, ...]) -> str:
-    """The path of the first of `names` that is a file in `folder` or in a folder `below` it.
-
-    Raises FileNotFoundError that names them, and all files `wanted`.
-    """
+    """The path of the first of `names` that is a file in `folder` or in a folder `below` it. Raises
+    FileNotFoundError that names them, and all files `wanted`."""
     for place in ("", *below):
         for name in names:
             path = os.path.join(folder, place, name)
