@@ -180,8 +180,15 @@ class _Check:
             given = v.copy()
             try:
                 out.backward(given)
-            except Misfit as error:
-                self.unfit(error, v)
+            except Misfit as error:  # no broadcasting explains its shape: whose is it?
+                for i in self.floats:
+                    fits = self.arrays[i].shape == error.shape
+                    found = fits and diagnose_shape(np.asarray(error.gradient), self.numeric(v, i))
+                    if found:
+                        raise GradcheckError(
+                            f"{self.name}: the gradient of {self.argument(i)} has shape "
+                            f"{error.gradient.shape}, wanted {error.shape}: {found}") from error
+                raise
             if not np.array_equal(given, v):
                 raise GradcheckError(f"{self.name}: its vjp wrote into the gradient that it was given, which "
                                      "others may hold; it is to compute a new array")
@@ -192,16 +199,6 @@ class _Check:
                 raise GradcheckError(f"{self.name}: the gradient of {self.argument(i)} has shape "
                                      f"{tensor.grad.shape}, wanted {x.shape}")
         return [np.zeros(t.shape) if t.grad is None else t.grad for t in (tensors[i] for i in wanted)]
-
-    def unfit(self, error, v):
-        """A gradient of a shape that no broadcasting explains: find out whose it is, and raise."""
-        for i in self.floats:
-            fits = self.arrays[i].shape == error.shape
-            found = fits and diagnose_shape(np.asarray(error.gradient), self.numeric(v, i))
-            if found:
-                raise GradcheckError(f"{self.name}: the gradient of {self.argument(i)} has shape "
-                                     f"{error.gradient.shape}, wanted {error.shape}: {found}") from error
-        raise error
 
     def jacobians(self, i):
         """∂f/∂xᵢ as backward has it, row by row, and by differences of every argument, column by column."""

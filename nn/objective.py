@@ -25,10 +25,8 @@ class Objective:
         Raises ValueError for outputs that do not fit the targets, TypeError or ValueError for a loss or a
         penalty that is not a scalar Tensor."""
         outputs = self.model(Tensor(inputs))
-        if self.loss is None:
-            total = _cross_entropy(outputs, targets)
-        else:
-            total = _scalar("loss", self.loss(outputs, Tensor(targets)))
+        total = (_cross_entropy(outputs, targets) if self.loss is None else
+                 _scalar("loss", self.loss(outputs, Tensor(targets))))
         if self.penalty is not None:
             total = total + _scalar("penalty", self.penalty(self.model))
         return total, self._right(outputs, targets)

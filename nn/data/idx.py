@@ -33,9 +33,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     with open(path, "rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        if not compressed:
-            return _parse(path, raw)
-        with gzip.open(raw) as file:
+        with gzip.open(raw) if compressed else raw as file:
             try:
                 return _parse(path, file)
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
