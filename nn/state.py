@@ -66,11 +66,6 @@ class Known(NamedTuple):
         except TypeError as error:
             raise TypeError(f"state_dict: {name}: {error}") from error
 
-    def load(self, arrays: dict[str, np.ndarray]) -> None:
-        self.parametrization.load_state(arrays)
-        if self.weight is not None:
-            self.weight.settle()
-
 
 Entries = Iterable[tuple[str, Held | Known]]
 
@@ -146,7 +141,10 @@ def load_state_dict(who: str, entries: Entries, state: Mapping[str, Any], strict
             entry.set(new[name])
     for name, arrays in below.items():
         if arrays:
-            entries[name].load(arrays)
+            parametrization, weight = entries[name]
+            parametrization.load_state(arrays)
+            if weight is not None:
+                weight.settle()
     return IncompatibleKeys(missing, unexpected)
 
 

@@ -23,7 +23,9 @@ from ..arguments import instance, is_int, number
 
 Batch = tuple[np.ndarray, np.ndarray]
 Augmentation: TypeAlias = "Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]"
-_LARGEST = np.finfo(np.float32).max
+# The least and the largest number that a setting may be; of those without a largest, a whole one.
+_LIMITS = {"p": (0, 1), "size": (1, None), "padding": (0, None), "pixels": (0, None), "degrees": (0, 360),
+           "std": (0, np.finfo(np.float32).max), "classes": (1, None), "alpha": (0, np.finfo(np.float32).max)}
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,13 @@ class Compose:
 
 
 class _Change:
-    """What the others share: their settings and the batch are checked, and then `_changed` makes the new one.
-    limits: for a setting the least and the largest number; a whole one if there is no largest."""
-
-    limits: dict[str, tuple[float, float | None]] = {}
+    """What the others share: checks of the settings and of the batch, of which `_changed` makes a new one."""
 
     def __post_init__(self) -> None:
         who = type(self).__name__
-        for name, (least, most) in self.limits.items():
-            value = getattr(self, name)
-            if value is None is getattr(type(self), name, least):  # as it is by default
+        for name, value in vars(self).items():
+            least, most = _LIMITS[name]
+            if value is None and getattr(type(self), name, least) is None:  # as it is by default
                 continue
             if most is not None:
                 number(who, name, value, least, most, closed=True)
@@ -81,7 +80,6 @@ class Flip(_Change):
     """Left and right exchanged, with probability p."""
 
     p: float = 0.5
-    limits = {"p": (0, 1)}
 
     def _changed(self, x, y, rng):
         flipped = rng.random(len(x)) < self.p
@@ -96,7 +94,6 @@ class Crop(_Change):
 
     size: int | None = None
     padding: int = 4
-    limits = {"size": (1, None), "padding": (0, None)}
 
     def _changed(self, x, y, rng):
         p, (h, w) = self.padding, x.shape[2:]
@@ -113,7 +110,6 @@ class Shift(_Change):
     """Moved by a whole number of pixels, −pixels … pixels, down and across."""
 
     pixels: int = 1
-    limits = {"pixels": (0, None)}
 
     def _changed(self, x, y, rng):
         return Crop(None, self.pixels)._changed(x, y, rng)
@@ -124,7 +120,6 @@ class Rotate(_Change):
     """Turned about its centre by an angle in −degrees … degrees."""
 
     degrees: float = 10.0
-    limits = {"degrees": (0, 360)}
 
     def _changed(self, x, y, rng):
         return rotated(x, rng.uniform(-self.degrees, self.degrees, len(x))), y
@@ -136,7 +131,6 @@ class Noise(_Change):
     the slope of the network)."""
 
     std: float = 0.05
-    limits = {"std": (0, _LARGEST)}
 
     def _changed(self, x, y, rng):
         return x + (self.std * rng.standard_normal(x.shape)).astype(x.dtype), y
@@ -148,7 +142,6 @@ class Cutout(_Change):
     Taylor 2017)."""
 
     size: int = 8
-    limits = {"size": (1, None)}
 
     def _changed(self, x, y, rng):
         offsets = [np.arange(n) - (rng.integers(n, size=len(x)) - self.size // 2)[:, None]
@@ -168,7 +161,6 @@ class Mixup(_Change):
 
     classes: int
     alpha: float = 0.2
-    limits = {"classes": (1, None), "alpha": (0, _LARGEST)}
 
     def _changed(self, x, y, rng):
         share = x.dtype.type(rng.beta(self.alpha, self.alpha) if self.alpha else 1)  # Beta(0, 0): no mixing
