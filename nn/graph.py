@@ -96,17 +96,9 @@ class Graph:
     def _producers(self) -> dict[str, Node]:
         return {node.output: node for node in self.nodes}
 
-    @cached_property
-    def _users(self) -> dict[str, list[Node]]:
-        users: dict[str, list[Node]] = {}
-        for node in self.nodes:
-            for name in dict.fromkeys(node.inputs):
-                users.setdefault(name, []).append(node)
-        return users
-
     def users(self, value: str) -> list[Node]:
         """The nodes that read a value, in order."""
-        return list(self._users.get(value, ()))
+        return [node for node in self.nodes if value in node.inputs]
 
     def producer(self, value: str) -> Node | None:
         """The node that makes a value; None for inputs and constants."""

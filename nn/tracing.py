@@ -204,9 +204,8 @@ def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[
                              f"dimensions of its shape {x.shape}")
         shape = (Size(size) if isinstance(size, str) else n for size, n in zip(names, x.shape, strict=False))
         inputs[name] = Value(tuple(shape), x.dtype)
-    tried = {name: ROWS if name == BATCH else (n - 1, n // 2) if n > 2 else (n + 1, n + 2)
-             for name, n in lengths.items()}
-    others = {name: [m for m in tried[name] if m != n] for name, n in lengths.items()}
+    others = {name: [m for m in (ROWS if name == BATCH else (n - 1, n // 2) if n > 2 else (n + 1, n + 2))
+                     if m != n] for name, n in lengths.items()}
     points = [{**lengths, name: m} for name in lengths for m in others[name]]
     points += [{**lengths, **{name: others[name][-1] for name in several}}
                for k in range(2, len(lengths) + 1) for several in combinations(lengths, k)]
