@@ -55,8 +55,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     processes left. Raises OSError, with `path` in it, for a missing or unwritable folder or a full disk.
     """
     target = os.path.realpath(os.fsdecode(path))  # a link stays a link: what it points to is replaced
-    beside, file = _part(target, os.fsdecode(path))
     try:
+        beside, file = _part(target)
         try:
             with file:
                 clear_leftovers(target)
@@ -71,9 +71,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 os.unlink(beside)
             raise
     except OSError as error:
-        if error.errno is None or error.filename not in (None, beside):
+        # A full disk reports no name, and a folder that can't be written to the name of the new file.
+        if error.errno is None or (error.filename and not _is_part(str(error.filename), target)):
             raise
-        # A full disk reports no name, and a folder that became unwritable the name of the temporary file.
         raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
     with suppress(OSError):  # the rename itself, on systems that can open a folder (not Windows)
         folder = os.open(os.path.dirname(target), os.O_RDONLY)
@@ -83,25 +83,26 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.close(folder)
 
 
-def _part(target: str, path: str) -> tuple[str, BinaryIO]:
+def _part(target: str) -> tuple[str, BinaryIO]:
     """The name of a new file beside `target`, and the file: open, and locked until it is closed."""
     while True:
         beside = f"{target}.{os.urandom(4).hex()}.part"
-        try:
-            file = open(beside, "xb")
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, path) from error
+        file = open(beside, "xb")
         _lock(file)
         if os.fstat(file.fileno()).st_nlink:
             return beside, file
         file.close()  # another process removed it as a leftover before it was locked
 
 
+def _is_part(name: str, target: str) -> bool:
+    return name.startswith(target) and re.fullmatch(r"\.[0-9a-f]{8}\.part", name[len(target):]) is not None
+
+
 def clear_leftovers(target: str) -> None:
     """Remove the `.part` files of `target` that no process writes any more. A writer holds a lock, which the
     system releases however the process ends."""
     for part in glob.glob(f"{glob.escape(target)}.*.part"):
-        if re.fullmatch(r"\.[0-9a-f]{8}\.part", part[len(target):]):
+        if _is_part(part, target):
             with suppress(OSError), open(part, "rb") as file:
                 if _lock(file):
                     os.unlink(part)
