@@ -21,6 +21,7 @@ from .graph import Graph, Node, Value
 from .modes import in_mode
 from .module import Module
 from .sizes import Size
+from .state import plain
 from .tensor import Tensor, TraceError
 
 ROWS = 1, 2, 5  # batches that are traced beside the one that is given
@@ -51,7 +52,7 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
     if not isinstance(model, Module):
         raise TypeError(f"trace: model must be an nn.Module; got {type(model).__name__}")
     by_name = dict(zip(_parameters(model, len(examples)), examples, strict=True)) | named
-    arrays = {name: x.data if isinstance(x, Tensor) else np.asarray(x) for name, x in by_name.items()}
+    arrays = {name: np.asarray(plain(x)) for name, x in by_name.items()}
     inputs, points = _inputs(arrays, dims or {})
     tracers: list[_Tracer] = []
     for point in points:
@@ -96,12 +97,11 @@ class _Tracer:
         self._paths = {id(module): name for name, module in model.named_modules()}
         self._stack: list[str] = []
         # The name of each Tensor or array, by its id, and itself: it must not be freed while we look at ids.
-        self._names: dict[int, tuple[str, Any]] = {}
+        self._names: dict[Any, tuple[str, Any]] = {}
         self._taken: set[str] = set()
-        self._made: set[str] = set()  # names of values; all others are constants
         self._reached: set[str] = set()  # names of values that come from an input
         for name, one in (*model.named_parameters(), *model.named_buffers()):
-            self._name(one, name)
+            self.constants[self._name(one, name)] = plain(one)
             if getattr(one, "parametrization", None) is not None:
                 self.parametrizations[name] = one.parametrization
 
@@ -109,7 +109,6 @@ class _Tracer:
         """Run the model on these inputs, the first of them by position, and record what its outputs need."""
         given = {name: Tensor(x) for name, x in arrays.items()}
         self.inputs = {name: self._name(tensor, name) for name, tensor in given.items()}
-        self._made.update(self.inputs.values())
         self._reached.update(self.inputs.values())
         tensors, named = list(given.values())[:by_position], dict(list(given.items())[by_position:])
 
@@ -146,7 +145,6 @@ class _Tracer:
             return
         module = self._stack[-1] if self._stack else ""
         output = self._name(out, module or rule.name)
-        self._made.add(output)
         if self._reached.intersection(names):
             self._reached.add(output)
         attrs = {**_defaults(rule), **attrs}
@@ -157,21 +155,21 @@ class _Tracer:
         takes the dtype of what it meets."""
         if value is None:
             return None
-        name = self._names[id(value)][0] if id(value) in self._names else self._name(value, "constant")
-        if name not in self._made:
-            value = value.data if isinstance(value, Tensor) else value
-            if not isinstance(value, np.ndarray):
-                value = value.item() if isinstance(value, np.generic) else value
-                value = np.asarray(value, np.result_type(*dtypes, value))
-            self.constants[name] = value
-        return name
+        key, array = id(value), plain(value)
+        if not isinstance(array, np.ndarray):
+            array = array.item() if isinstance(array, np.generic) else array
+            array = np.asarray(array, np.result_type(*dtypes, array))
+            key = key, array.dtype
+        if key not in self._names:
+            self.constants[self._name(value, "constant", key)] = array
+        return self._names[key][0]
 
-    def _name(self, value: Any, wanted: str) -> str:
+    def _name(self, value: Any, wanted: str, key: Any = None) -> str:
         name, count = wanted, 1
         while name in self._taken:
             name, count = f"{wanted}_{count}", count + 1
         self._taken.add(name)
-        self._names[id(value)] = name, value
+        self._names[key or id(value)] = name, value
         return name
 
 
