@@ -71,8 +71,9 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
     first = tracers[0]
     nodes = merged([(tracer.nodes, tracer.constants) for tracer in tracers], points)
     used = {name for node in nodes for name in node.inputs}
-    constants, parametrizations = ({name: one for name, one in every.items() if name in used}
-                                   for every in (first.constants, first.parametrizations))
+    constants = {name: array for name, array in first.constants.items() if name in used}
+    parametrizations = {name: weight.parametrization for name, weight in model.named_parameters()
+                        if name in used and weight.parametrization is not None}
     graph = Graph({first.inputs[name]: value for name, value in inputs.items()}, first.outputs, tuple(nodes),
                   constants, parametrizations, dict(state or {}))
     rows_stay_apart(graph)
@@ -92,7 +93,7 @@ class _Tracer:
     """What the engine reports to while a model is traced (`nn.context`)."""
 
     def __init__(self, model: Any) -> None:
-        self.nodes, self.constants, self.parametrizations = [], {}, {}
+        self.nodes, self.constants = [], {}
         self.inputs, self.outputs = {}, {}  # parameter of forward, or name of an output: name as a value
         self._paths = {id(module): name for name, module in model.named_modules()}
         self._stack: list[str] = []
@@ -102,8 +103,6 @@ class _Tracer:
         self._reached: set[str] = set()  # names of values that come from an input
         for name, one in (*model.named_parameters(), *model.named_buffers()):
             self.constants[self._name(one, name)] = plain(one)
-            if getattr(one, "parametrization", None) is not None:
-                self.parametrizations[name] = one.parametrization
 
     def follow(self, model: Any, arrays: Mapping[str, np.ndarray], by_position: int) -> None:
         """Run the model on these inputs, the first of them by position, and record what its outputs need."""
