@@ -14,7 +14,11 @@ From this follow where the batch is (batch.py), how a layout is translated, and 
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -23,8 +27,6 @@ from .rules import RULES
 from .rules.einsum import _parse
 from .rules.record import elementwise
 from .sizes import at, names_in
-
-__all__ = ["AXES", "axes", "factors"]
 
 Shape = tuple[Any, ...]  # of ints and Sizes
 Map = tuple["int | None", ...]
@@ -42,20 +44,12 @@ def axes(node: Any, shapes: Sequence[Shape | None]) -> list[Map]:
 def factors(before: Shape, after: Shape) -> list[tuple[range, range]]:
     """Which axes a reshape makes of which: the smallest groups of neighbours, before and after, that have the
     same number of entries. A length of 1 goes with its left neighbour, if there is one."""
-    before, after = primes(before, after)
+    before, after = ([*accumulate((n or _PRIMES[-1] for n in shape), mul)] for shape in primes(before, after))
     groups, i, j = [], 0, 0
-    while i < len(before) or j < len(after):
-        a, b, left, right = i, j, 1, 1
-        while left != right or (a, b) == (i, j):
-            if a < len(before) and (left <= right or b == len(after)):
-                left, a = left * before[a], a + 1
-            else:
-                right, b = right * after[b], b + 1
-        while a < len(before) and before[a] == 1:
-            a += 1
-        while b < len(after) and after[b] == 1:
-            b += 1
-        groups.append((range(i, a), range(j, b)))
+    for product in [*sorted({1, *after} & {*before}), math.inf]:  # groups end where the products meet
+        a, b = bisect_right(before, product), bisect_right(after, product)
+        if (a, b) != (i, j):
+            groups.append((range(i, a), range(j, b)))
         i, j = a, b
     return groups
 
@@ -65,29 +59,27 @@ def primes(*shapes: Shape) -> tuple[tuple[int, ...], ...]:
     return at(shapes, dict(zip(sorted(names_in(shapes)), _PRIMES, strict=False)))
 
 
-_PRIMES = [10**6 + k for k in (3, 33, 37, 39, 81, 99)]
+_PRIMES = [10**6 + k for k in (3, 33, 37, 39, 81, 99, 117)]  # the last stands for 0
 
 
-# The families
+def _dims(node, shape):
+    """The axes `dim`, all of them for None."""
+    dim = node.attrs["dim"]
+    dims = range(len(shape)) if dim is None else dim if isinstance(dim, tuple) else (dim,) if shape else ()
+    return {dim % len(shape) for dim in dims}
 
 
 def _along(node, shapes):
     """Entry by entry, but for the axes `dim`, along which the operation acts."""
-    acts = {dim % len(shapes[0]) for dim in _dims(node.attrs["dim"], shapes[0])}
+    acts = _dims(node, shapes[0])
     return [[None if a in acts else a for a in range(len(shape))] for shape in shapes]
-
-
-def _dims(dim, shape):
-    return range(len(shape)) if dim is None else dim if isinstance(dim, tuple) else (dim,) if shape else ()
 
 
 def _reduction(node, shapes):
     """The axes that are left move up, unless keepdim leaves those that are gone at length 1."""
-    (shape,) = shapes
-    gone = {dim % len(shape) for dim in _dims(node.attrs["dim"], shape)}
-    left = [a for a in range(len(shape)) if a not in gone]
-    kept = range(len(shape)) if node.attrs["keepdim"] else left
-    return [[None if a in gone else kept.index(a) for a in range(len(shape))]]
+    axes, gone = range(len(shapes[0])), _dims(node, shapes[0])
+    kept = axes if node.attrs["keepdim"] else [a for a in axes if a not in gone]
+    return [[None if a in gone else kept.index(a) for a in axes]]
 
 
 def _layer_norm(node, shapes):
@@ -105,11 +97,6 @@ def _convolution(node, shapes):
     w = [None] * 4
     w[0 if alone or node.op == "conv2d" else 1] = made
     return [(0, 1 if alone else None, None, None), w, (made,)]
-
-
-def _linear(node, shapes):
-    n = len(shapes[0]) - 1
-    return [(*range(n), None), (n, None), (n,)]
 
 
 def _matmul(node, shapes):
@@ -137,46 +124,30 @@ def _attention(node, shapes):
     return [(*batch, *end) for batch, end in zip(ahead, ends, strict=True)]
 
 
-def _gather(node, shapes):
-    """x is looked up along dim, each index standing where its result will."""
-    dim = node.attrs["dim"] % len(shapes[0])
-    return [[None if a == dim else a for a in range(len(shapes[0]))], range(len(shapes[1]))]
-
-
-def _permute(node, shapes):
-    order = [dim % len(shapes[0]) for dim in node.attrs["dims"]]
-    return [[order.index(a) for a in range(len(order))]]
-
-
 def _index(node, shapes):
-    """A slice that takes all of an axis keeps it; an array, an int or another slice picks entries."""
-    (shape,), parts = shapes, list(node.attrs["index"])
+    """A slice that takes all of an axis keeps it; an array, an int or another slice picks entries. Where
+    NumPy puts the axes shows on an array of as many, all of different lengths, of which entry 0 is picked."""
+    (shape,), parts, alike, axis = shapes, list(node.attrs["index"]), [], 0
+    lengths = (2, 3, 5, 7, 11, 13, 17, 19)[:len(shape)]
 
     def taken(part):  # of the axes of x: a mask takes as many as it has
         return part.ndim if isinstance(part, np.ndarray) and part.dtype == bool else int(part is not None)
 
     dots = next((k for k, part in enumerate(parts) if part is Ellipsis), len(parts))
     rest = len(shape) - sum(taken(part) for part in parts if part is not Ellipsis)
-    parts[dots:dots + 1] = [slice(None)] * rest
-    arrays = [part for part in parts if isinstance(part, np.ndarray)]
-    new = max((1 if part.dtype == bool else part.ndim for part in arrays), default=0)  # axes that they make
-    kinds = (np.ndarray, int) if arrays else np.ndarray
-    advanced = [k for k, part in enumerate(parts) if isinstance(part, kinds)]
-    together = not arrays or advanced == list(range(advanced[0], advanced[-1] + 1))
-    found, j = [], 0 if together else new  # NumPy puts their axes first if a slice stands between them
-    for k, part in enumerate(parts):
-        if together and k in advanced[:1]:
-            j += new
+    for part in (*parts[:dots], *[slice(None)] * rest, *parts[dots + 1:]):
+        own = lengths[axis:axis + taken(part)]
         if isinstance(part, slice):
-            found.append(j if _takes_all(part, shape[len(found)]) else None)
+            ends = part.start in (None, 0) and part.stop in (None, shape[axis])
+            alike.append(slice(None) if ends and part.step in (None, 1) else slice(1))
+        elif isinstance(part, np.ndarray):
+            mask = np.arange(math.prod(own)).reshape(own) == 0
+            alike.append(mask if part.dtype == bool else np.zeros((1,) * part.ndim, int))
         else:
-            found += [None] * taken(part)
-        j += part is None or isinstance(part, slice)
-    return [found]
-
-
-def _takes_all(part, length):
-    return part.start in (None, 0) and part.step in (None, 1) and part.stop in (None, length)
+            alike.append(part and 0)  # an int; None stays
+        axis += len(own)
+    made = np.broadcast_to(0, lengths)[tuple(alike)].shape
+    return [[made.index(n) if n in made else None for n in lengths]]
 
 
 def _reshape(node, shapes):
@@ -200,12 +171,16 @@ _FAMILIES: dict[Callable[[Any, Sequence[Shape | None]], list], str] = {
     lambda node, shapes: [(0, 1, None, None)]: "max_pool2d avg_pool2d",
     # Of normalisation by channel, all but the examples' and pixels' place belongs to axis 1.
     lambda node, shapes: [range(len(shapes[0])), *[(1,)] * 4]: "batch_norm_eval",
-    lambda node, shapes: [[1 if a == 1 else None for a in range(len(shapes[0]))], (1,), (1,)]: "batch_norm",
+    lambda node, shapes: [(None, 1, None, None)[:len(shapes[0])], (1,), (1,)]: "batch_norm",
     _layer_norm: "layer_norm",
     lambda node, shapes: [(0, None), (0,)]: "cross_entropy",
-    _linear: "linear", _matmul: "matmul", _einsum: "einsum", _attention: "scaled_dot_product_attention",
+    lambda node, shapes: [(*range(n := len(node.shape) - 1), None), (n, None), (n,)]: "linear",
+    _matmul: "matmul", _einsum: "einsum", _attention: "scaled_dot_product_attention",
     lambda node, shapes: [[a if w == (0, 0) else None for a, w in enumerate(node.attrs["widths"])]]: "pad",
-    _permute: "permute", _reshape: "reshape", _index: "index", _gather: "gather",
+    lambda node, shapes: [np.argsort(np.mod(node.attrs["dims"], len(shapes[0]) or 1)).tolist()]: "permute",
+    _reshape: "reshape", _index: "index",
+    # x is looked up along dim, each index standing where its result will.
+    lambda node, shapes: [*_along(node, shapes[:1]), range(len(shapes[1]))]: "gather",
     lambda node, shapes: [(None, len(shapes[1])), range(len(shapes[1]))]: "embedding",
 }
 AXES = {op: family for family, ops in _FAMILIES.items() for op in ops.split()}

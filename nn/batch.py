@@ -20,8 +20,6 @@ from .axes import axes, primes
 from .sizes import Size, length_of, names_in
 from .tensor import TraceError
 
-__all__ = ["BATCH", "merged", "refused", "rows_stay_apart"]
-
 BATCH = Size("N")  # how many rows there are
 SHAPING = {"reshape", "expand", "index"}  # what may be told the size of the batch: it is a length there
 Points = Sequence[Mapping[str, int]]  # how long each named dimension was, in each record
@@ -33,9 +31,6 @@ def refused(node: Any, why: str) -> TraceError:
     return TraceError(f"trace: {node.op}{where}: {why}")
 
 
-# The same at all lengths
-
-
 def merged(records: Sequence[tuple[list[Any], dict[str, np.ndarray]]], points: Points) -> list[Any]:
     """The nodes of the first of several records, with Sizes for the lengths that are others in other records.
 
@@ -44,17 +39,15 @@ def merged(records: Sequence[tuple[list[Any], dict[str, np.ndarray]]], points: P
     """
     nodes = []
     for twins in zip_longest(*(nodes for nodes, _ in records)):
-        done = [twin and (twin.op, twin.inputs) for twin in twins]
-        if which := _first_other(done):
-            ops = ["nothing" if node is None else node.op for node in twins]
-            why = "what is done depends on lengths or on values"
-            raise _unlike(twins[0] or twins[which], why, ops, points, which)
+        if which := _first_other([twin and (twin.op, twin.inputs) for twin in twins]):
+            raise _unlike(twins[0] or twins[which], "what is done depends on lengths or on values",
+                          ["nothing" if twin is None else twin.op for twin in twins], points, which)
         node = twins[0]
         for name in node.inputs:
             values = [constants.get(name) for _, constants in records]
             if which := _first_other(values):
-                why = f"it reads the constant {name!r}, which depends on lengths or on values"
-                raise _unlike(node, why, values, points, which)
+                raise _unlike(node, f"it reads the constant {name!r}, which depends on lengths or on values",
+                              values, points, which)
         why = "it mixes the rows of a batch, or drops some, or cuts up a length that moves: it makes"
         shape = _symbolic(node, why, [twin.shape for twin in twins], points)
         if node.op == "reshape":
@@ -123,15 +116,10 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (type(one) is type(other) and bool(one == other or one != one))
 
 
-# Each row by itself
-
-
 def rows_stay_apart(graph: Any) -> None:
     """Follow the batch through a graph; TraceError with the first operation in which one row touches another.
-
     An axis along which rows lie is before·N·behind long: a reshape of (5, N, 2) makes one of 10·N. What comes
-    together in an operation must have them at one place, in these three senses.
-    """
+    together in an operation must have them at one place, in these three senses."""
     rows = {name: (value.shape.index(BATCH), 1, 1)
             for name, value in graph.inputs.items() if BATCH in value.shape}
     wanted = set(rows.values())

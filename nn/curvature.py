@@ -18,19 +18,19 @@ example has no gradient of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from . import functional as F
-from .arguments import is_int
-from .half import wide
-from .jacobians import hessian_rows, leaves
+from .arguments import instance, is_int
+from .jacobians import hessian_rows, leaves, pulled_back, units
 from .module import Module
-from .random import generator
+from .random import chosen
 from .tensor import Operand, Tensor
-from .walk import walk
 
 Loss = Callable[[Tensor, Any], Tensor]
 
@@ -48,17 +48,14 @@ def hessian_diag(f: Callable[..., Tensor], x: Operand | Sequence[Operand], sampl
     if samples is not None and not (is_int(samples) and samples >= 1):
         raise ValueError(f"hessian_diag: samples is {samples!r}, wanted None or an int of at least 1")
     xs = leaves("hessian_diag", x)
-    product = hessian_rows("hessian_diag", f, xs)
+    product, diagonal = hessian_rows("hessian_diag", f, xs), [np.zeros(t.shape, t.dtype) for t in xs]
     if samples is None:
-        diagonal = [np.empty(t.shape, t.dtype) for t in xs]
-        unit = [np.zeros(t.shape, t.dtype) for t in xs]
-        for k, (part, direction) in enumerate(zip(diagonal, unit, strict=True)):
-            for at in np.ndindex(part.shape):
-                direction[at] = 1
-                part[at] = product(unit)[k][at]
-                direction[at] = 0
+        zeros = [np.zeros(t.shape, t.dtype) for t in xs]
+        for k, part in enumerate(diagonal):
+            for at, unit in units(part):
+                part[at] = product([*zeros[:k], unit, *zeros[k + 1:]])[k][at]
     else:
-        rng, diagonal = generator() if rng is None else rng, [np.zeros(t.shape, t.dtype) for t in xs]
+        rng = chosen("hessian_diag", "rng", rng)
         for _ in range(samples):
             signs = [rng.choice(np.array([-1, 1], t.dtype), t.shape) for t in xs]
             for part, sign, row in zip(diagonal, signs, product(signs), strict=True):
@@ -79,7 +76,8 @@ def per_sample_grads(model: Module, loss: Loss, x: Operand, y: Any) -> dict[str,
         if not isinstance(value, Tensor) or value.size != 1:
             came = f"shape {value.shape}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
             raise ValueError(f"per_sample_grads: the loss gave {came}, wanted a Tensor of one element")
-        for name, g in _gradients(value, np.ones(value.shape), parameters):
+        found = pulled_back(value, parameters.values(), np.ones(value.shape))
+        for name, g in zip(parameters, found, strict=True):
             grads[name][n] = g
     return grads
 
@@ -93,19 +91,19 @@ def fisher_diag(model: Module, x: Operand, y: Any = None, samples: int = 1,
     empirical Fisher (see the top of this file).
     Raises ValueError or TypeError for logits or classes that do not fit.
     """
-    parameters, x, y = _ready("fisher_diag", model, x, y)
-    rng, total = generator() if rng is None else rng, _zeros(parameters)
-    for n in range(len(x)):
-        logits = model(Tensor(x[n:n + 1]))
+    rng = chosen("fisher_diag", "rng", rng)
+
+    def slopes(logits, classes):
         if logits.ndim != 2:
             raise ValueError(f"fisher_diag: the model gave shape {logits.shape}, wanted logits (N, C)")
-        p = F.softmax(logits.detach()).data[0].astype(np.float64)
-        labels = rng.choice(len(p), samples, p=p / p.sum()) if y is None else y[n:n + 1]
+        leaf = Tensor(logits.data, requires_grad=True)
+        p = F.softmax(leaf).data[0].astype(np.float64)
+        labels = rng.choice(len(p), samples, p=p / p.sum()) if classes is None else classes
         for label in labels:
-            value = F.cross_entropy(logits, np.array([label]))
-            for name, g in _gradients(value, np.ones(()), parameters):
-                total[name] += g * g / (len(x) * len(labels))
-    return _cast(total, parameters)
+            (slope,) = pulled_back(F.cross_entropy(leaf, np.array([label])), [leaf], 1)
+            yield slope / math.sqrt(len(labels))
+
+    return _mean_of_squares("fisher_diag", model, x, y, slopes)
 
 
 def gauss_newton_diag(model: Module, loss: Loss, x: Operand, y: Any) -> dict[str, np.ndarray]:
@@ -115,22 +113,27 @@ def gauss_newton_diag(model: Module, loss: Loss, x: Operand, y: Any) -> dict[str
     one here. It costs as many backward passes for each example as there are outputs.
     Raises ValueError if the loss is not convex at these outputs.
     """
-    parameters, x, y = _ready("gauss_newton_diag", model, x, y)
-    total = _zeros(parameters)
+    return _mean_of_squares("gauss_newton_diag", model, x, y, partial(_root, loss))
+
+
+def _mean_of_squares(who, model, x, y, vectors):
+    """The mean over the examples of Σ (v·∂out/∂w)² for each entry w of the parameters, and the vectors v that
+    vectors(out, y) gives for an example."""
+    parameters, x, y = _ready(who, model, x, y)
+    total = {name: np.zeros(p.shape) for name, p in parameters.items()}
     for n in range(len(x)):
         out = model(Tensor(x[n:n + 1]))
-        for v in _root(loss, out.data.astype(np.float64), y[n:n + 1]):
-            for name, g in _gradients(out, v, parameters):
-                total[name] += g * g / len(x)
-    return _cast(total, parameters)
+        for v in vectors(out, None if y is None else y[n:n + 1]):
+            for sum_, g in zip(total.values(), pulled_back(out, parameters.values(), v), strict=True):
+                sum_ += g * g / len(x)
+    return {name: array.astype(parameters[name].dtype) for name, array in total.items()}
 
 
 def _root(loss, out, y):
     """Vectors v with Σ v·vᵀ = H, the second derivatives of the loss in the outputs."""
-    leaf = Tensor(out, requires_grad=True)
+    leaf = Tensor(out.data.astype(np.float64), requires_grad=True)
     product = hessian_rows("gauss_newton_diag", lambda z: loss(z, y), [leaf])
-    units = np.eye(out.size).reshape(-1, *out.shape)
-    values, vectors = np.linalg.eigh(np.array([product([u])[0].ravel() for u in units]))
+    values, vectors = np.linalg.eigh(np.array([product([unit])[0].ravel() for _, unit in units(leaf)]))
     if values.min(initial=0) < -1e-8 * max(1, np.abs(values).max(initial=0)):
         raise ValueError("gauss_newton_diag: the loss is not convex in the outputs: its second derivative "
                          f"there has the eigenvalue {values.min():.3g}")
@@ -139,8 +142,7 @@ def _root(loss, out, y):
 
 def _ready(who, model, x, y):
     """The parameters by name, x and y as arrays; or why this can't be done."""
-    if not isinstance(model, Module):
-        raise TypeError(f"{who}: model must be an nn.Module, got {type(model).__name__}")
+    instance(who, "model", model, Module, "an nn.Module")
     for name, module in model.named_modules():
         if module.training and hasattr(module, "running_mean"):
             raise ValueError(f"{who}: batch norm {name or type(module).__name__!r} is in training mode, "
@@ -151,20 +153,3 @@ def _ready(who, model, x, y):
     if y is not None and (not y.ndim or len(y) != len(x)):
         raise ValueError(f"{who}: x has {len(x)} examples and y is of shape {y.shape}; wanted as many")
     return {name: p for name, p in model.named_parameters() if p.requires_grad}, x, y
-
-
-def _gradients(out, v, parameters) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, gradient of ⟨v, out⟩) for the parameters that it was computed from; the graph is kept."""
-    if out.requires_grad:
-        grads, _ = walk(out._operation, np.asarray(v, wide(out.dtype)), True)
-        for name, p in parameters.items():
-            if grads.get(p) is not None:
-                yield name, grads[p]
-
-
-def _zeros(parameters):
-    return {name: np.zeros(p.shape) for name, p in parameters.items()}
-
-
-def _cast(total, parameters):
-    return {name: array.astype(parameters[name].dtype) for name, array in total.items()}

@@ -7,8 +7,10 @@ nonsense fits nothing here. The sign may be wrong besides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import combinations, permutations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ import numpy as np
 from . import jacobian_mistakes as mistakes
 from .arguments import is_floats
 from .context import within
-from .jacobian_mistakes import axes_named, only_entry, same
+from .jacobian_mistakes import axes_named, same
+from .jacobians import pulled_back
 from .operation import Operation, ancestors
 from .rules import Rule
 from .tensor import Tensor, TraceError
@@ -34,25 +37,24 @@ def diagnose(check: Any, i: int) -> str | None:
         return "it is not finite"
     right = want[i]
     if same(have, 0 * have, right):
-        found = _undetached(check, i, right)
-        return found or "it is zero: nothing is sent back (a None, a `needs` that is misread, a cut graph?)"
+        return (_undetached(check, i, right) or "it is zero: nothing is sent back (a None, a `needs` that is "
+                                                "misread, a cut graph?)")
     y, x = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays[i].shape
     plain = mistakes.constant_factor(have, right, y, x)
     through = _dropped(check, i, have) or _undetached(check, i, right)
     if plain and not (through and "times" in plain):  # ½ and 2 may be a use of two
         return plain
-    if through:
-        return through
+    found = through or _operand(check, i, right, y)
+    if found:
+        return found
     for words, candidate in _candidates(check, i, want, y, x):
         if same(candidate, right, right):  # a symmetry of the right one explains nothing
             continue
-        flipped = _flipped(have, candidate, right)
-        if flipped is not None:
-            return words + flipped
-    return (_operand(check, i, right) or _scaled(check, have, right, y) or mistakes.missing_mask(have, right)
-            or mistakes.wrong_axis(have, right, y, x) or _half(check, i, have, right, y, x)
-            or mistakes.level_difference(have, right, y, x) or mistakes.outer_product(have, right, y, x)
-            or mistakes.not_transposed(have, right, y, x))
+        for sign, flipped in (1, ""), (-1, ", and its sign is flipped"):
+            if same(have, sign * candidate, right):
+                return words + flipped
+    return (mistakes.missing_mask(have, right) or mistakes.wrong_axis(have, right, y, x)
+            or mistakes.level_difference(have, right, y, x) or mistakes.outer_product(have, right, y, x))
 
 
 def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
@@ -68,34 +70,23 @@ def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
     return None
 
 
-def _flipped(have, candidate, want):
-    """What to say of the sign, where the candidate explains what came; None where it does not."""
-    if same(have, candidate, want):
-        return ""
-    return ", and its sign is flipped" if same(have, -candidate, want) else None
-
-
 def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
     """(the mistake, the Jacobian it would give)"""
-    right, name = want[i], check.argument(i)
-    for a, n in enumerate(y):
-        for k in range(n) if n > 1 else ():
-            yield (f"only entry {k} along axis {a} of the output counts: the sum over that axis is missing "
-                   "(a missing unbroadcast)", only_entry(right, a, k))
-    for a, n in enumerate(x):
-        for k in range(n) if n > 1 else ():
-            yield (f"only entry {k} along axis {a} of {name} gets a gradient: it is not repeated along that "
-                   "axis", only_entry(right, len(y) + a, k))
-    less, more = np.prod(x) < np.prod(y), np.prod(x) > np.prod(y)
-    spread = "it is spread along the wrong axis" if more else "it is transposed"
-    for a, b in combinations(range(len(x)), 2):
-        if x[a] == x[b]:
-            yield (f"{spread}: axes {a} and {b} of {name} are exchanged",
-                   right.swapaxes(len(y) + a, len(y) + b))
-    summed = "it is summed over the wrong axis" if less else "the incoming gradient is transposed"
-    for a, b in combinations(range(len(y)), 2):
-        if y[a] == y[b]:
-            yield f"{summed}: axes {a} and {b} of the output are exchanged", right.swapaxes(a, b)
+    right, name, index = want[i], check.argument(i), np.indices(want[i].shape, sparse=True)
+    less, more = math.prod(x) < math.prod(y), math.prod(x) > math.prod(y)
+    output = (y, 0, "the output", "counts: the sum over that axis is missing (a missing unbroadcast)",
+              "it is summed over the wrong axis" if less else "the incoming gradient is transposed")
+    argument = (x, len(y), name, "gets a gradient: it is not repeated along that axis",
+                "it is spread along the wrong axis" if more else "it is transposed")
+    for shape, first, whose, said, _ in output, argument:
+        for a, n in enumerate(shape):
+            for k in range(n) if n > 1 else ():
+                yield f"only entry {k} along axis {a} of {whose} {said}", right * (index[first + a] == k)
+    for shape, first, whose, _, said in argument, output:
+        for a, b in combinations(range(len(shape)), 2):
+            if shape[a] == shape[b]:
+                yield (f"{said}: axes {a} and {b} of {whose} are exchanged",
+                       right.swapaxes(first + a, first + b))
     for j, other in want.items():
         if j != i and other.size == right.size:
             yield f"it is the gradient of another argument, {check.argument(j)}", other.reshape(right.shape)
@@ -103,18 +94,39 @@ def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
                 yield (f"it is the gradient of another argument, {check.argument(j)}, transposed",
                        other.swapaxes(-1, -2))
     if x == y:
-        diagonal = np.eye(int(np.prod(x))).reshape(right.shape)
+        n = math.prod(x)
+        diagonal = np.eye(n).reshape(right.shape)
         yield ("a term is dropped: each entry feels only itself, what comes from the others is missing",
                right * diagonal)
         yield ("a term is dropped: each entry feels only the others, its own part is missing",
                right * (1 - diagonal))
+        if x and check.arrays[i].all():  # y = x·f(x) has the derivative f + x·f′
+            f = np.diag((check.value() / check.arrays[i]).ravel()).reshape(right.shape)
+            one = f"a term is dropped: of the two of the product rule, one, the output over {name}, is"
+            end = "comes from the derivative of the other factor"
+            yield f"{one} there; the other {end}", f
+            yield f"{one} missing; the other is there, which {end}", right - f
+        yield ("the Jacobian is not transposed: each entry gets from those that it depends on, not from "
+               "those that depend on it", right.reshape(n, n).T.reshape(right.shape))
+    for j in check.floats:  # too great, or too small, by an argument as a factor
+        a, name = check.arrays[j], check.argument(j)
+        for shape in ((*a.shape, *(1,) * len(x)), a.shape):  # along the axes of y, or of x
+            try:
+                factor = np.broadcast_to(a.reshape(shape), right.shape)
+            except ValueError:
+                continue
+            if factor.all() and np.ptp(factor):
+                yield f"a factor is missing: {name}", right / factor
+                yield f"a factor is one too many: {name}", right * factor
+                yield f"it is multiplied by {name}, not divided", right * factor * factor
+                yield f"it is divided by {name}, not multiplied", right / factor / factor
 
 
-def _operand(check, i, right):
+def _operand(check, i, right, y):
     """Would the vjp be right if something that it multiplies by were transposed, or mirrored?"""
     if check.rule is None:
         return None
-    shape, arrays = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays
+    arrays, needs = check.arrays, [k == i for k in range(len(check.arrays))]
     try:
         _, saved = check.rule.forward(*arrays, **check.attrs)
         for j, kept in enumerate(saved or ()):
@@ -123,12 +135,9 @@ def _operand(check, i, right):
             name = next((check.argument(k) for k, x in enumerate(arrays) if x is kept), f"saved[{j}]")
             for words, changed in (("a transpose is missing, or one too many, at", kept.mT),
                                    ("mirrored, or not where it should be, is", kept[..., ::-1, ::-1])):
-                if changed.shape != kept.shape:
-                    continue
                 trial = (*saved[:j], changed, *saved[j + 1:])
-                needs = [k == i for k in range(len(arrays))]
-                changed = rows(lambda v, t=trial, n=needs: check.rule.vjp(v, t, n)[i], shape, arrays[i].shape)
-                if same(changed, right, right):
+                if changed.shape == kept.shape and same(right, rows(
+                        lambda v, t=trial: check.rule.vjp(v, t, needs)[i], y, arrays[i].shape), right):
                     return f"{words} {name}"
     except Exception:  # a wrong vjp may fail on this: then it is not the mistake
         return None
@@ -137,47 +146,8 @@ def _operand(check, i, right):
 
 def rows(vjp: Callable, y: tuple, x: tuple) -> np.ndarray:
     """The Jacobian, a row for each unit cotangent."""
-    units = np.eye(int(np.prod(y))).reshape(-1, *y)
+    units = np.eye(math.prod(y)).reshape(-1, *y)
     return np.array([vjp(v) for v in units]).reshape(*y, *x)
-
-
-def _half(check, i, have, want, y, x):
-    """y = x·f(x) has the derivative f + x·f′: is it one of the two, and the other is missing?"""
-    if y != x or not x:
-        return None
-    value = check.value()
-    if np.shape(value) != y or not np.all(check.arrays[i]):
-        return None
-    f = np.diag((value / check.arrays[i]).ravel()).reshape(want.shape)
-    name = check.argument(i)
-    for candidate, words in ((f, f"the output over {name}, is there; the other"),
-                             (want - f, f"the output over {name}, is missing; the other is there, which")):
-        if same(have, candidate, want) and not same(candidate, 0 * want, want):
-            return (f"a term is dropped: of the two of the product rule, one, {words} comes from the "
-                    f"derivative of the other factor")
-    return None
-
-
-def _scaled(check, have, want, y):
-    """Is it too great, or too small, by an argument as a factor?"""
-    for j in check.floats:
-        a = check.arrays[j]
-        for shape in ((*a.shape, *(1,) * (want.ndim - len(y))), a.shape):  # along the axes of y, or of x
-            try:
-                factor = np.broadcast_to(a.reshape(shape), want.shape)
-            except ValueError:
-                continue
-            if not factor.all() or np.ptp(factor) == 0:
-                continue
-            name = check.argument(j)
-            for words, candidate in ((f"a factor is missing: {name}", want / factor),
-                                     (f"a factor is one too many: {name}", want * factor),
-                                     (f"it is multiplied by {name}, not divided", want * factor * factor),
-                                     (f"it is divided by {name}, not multiplied", want / factor / factor)):
-                flipped = _flipped(have, candidate, want)
-                if flipped is not None:
-                    return words + flipped
-    return None
 
 
 def _dropped(check, i, have):
@@ -191,63 +161,44 @@ def _dropped(check, i, have):
     y = rule.twin(*inputs, **check.attrs)
 
     def jacobian():
-        def gradient(v):
-            leaf.grad = None
-            y.backward(v, retain_graph=True)
-            return np.zeros(leaf.shape) if leaf.grad is None else leaf.grad
-        return rows(gradient, y.shape, leaf.shape)
+        return rows(lambda v: pulled_back(y, [leaf], v)[0], y.shape, leaf.shape)
 
     whole = jacobian()
-    for operation, k in _ways(y):
-        parent, operation.parents[k] = operation.parents[k], None
-        rest = jacobian()
-        operation.parents[k] = parent
-        if same(rest, whole, whole):
-            continue
-        formula = operation.rule.formula.split(";")[0]
-        words = f"the term that comes through {operation.rule.name} in its twin ({formula})"
-        if same(have, rest, whole):
-            return f"a term is dropped: {words} is missing"
-        if same(have, 2 * rest - whole, whole):
-            return f"{words} has its sign flipped"
+    for operation in ancestors(y._operation) if y.requires_grad else ():
+        for k, parent in enumerate(operation.parents):
+            operation.parents[k] = None
+            rest = jacobian()
+            operation.parents[k] = parent
+            if same(rest, whole, whole):
+                continue
+            formula = operation.rule.formula.split(";")[0]
+            words = f"the term that comes through {operation.rule.name} in its twin ({formula})"
+            if same(have, rest, whole):
+                return f"a term is dropped: {words} is missing"
+            if same(have, 2 * rest - whole, whole):
+                return f"{words} has its sign flipped"
     return None
-
-
-def _ways(y):
-    """(operation, k) for every input k through which a gradient of y flows."""
-    return ((operation, k) for operation in ancestors(y._operation)
-            for k, parent in enumerate(operation.parents) if parent is not None)
-
-
-class _Attach:
-    """While it listens, detach() lets gradients through."""
-
-    found = False
-
-    def record(self, rule, inputs, attrs, out):
-        x = inputs[0]
-        if rule.name == "detach" and isinstance(x, Tensor) and x._operation is not None:
-            self.found = True
-            parent = x if isinstance(x, Tensor) and x.is_leaf else x._operation
-            out._operation = Operation(_THROUGH, [parent], None, out.shape)
-
-    def enter(self, module):
-        """A module begins, which does not matter here."""
-
-    leave = enter
 
 
 _THROUGH = Rule("detach", "y = x;  dx = g", lambda x: (x, None), lambda g, saved, needs: (g,))
 
 
 def _undetached(check, i, right):
-    """Is the gradient right if detach() is taken out?"""
-    listener = _Attach()
+    """Is the gradient right if detach() lets it through?"""
+    found = []
+
+    def record(rule, inputs, attrs, out):
+        x = inputs[0]
+        if rule.name == "detach" and isinstance(x, Tensor) and x._operation is not None:
+            found.append(x)
+            out._operation = Operation(_THROUGH, [x if x.is_leaf else x._operation], None, out.shape)
+
+    listener = SimpleNamespace(record=record, enter=lambda module: None, leave=lambda: None)
     try:
         with within("tracer", listener):
             have, _ = check.jacobians(i)
     except (TraceError, TypeError):  # it asked for values, or for the next module's name
         return None
-    if listener.found and same(have, right, right):
+    if found and same(have, right, right):
         return f"a use of {check.argument(i)} is dropped: it goes through detach()"
     return None

@@ -33,7 +33,7 @@ def explain(output: Tensor) -> str:
     lines, seen = [], {id(owner(leaf._data)) for leaf in leaves}
     for one in operations:
         arguments = ["·" if parent is None else names[parent] for parent in one.parents]
-        arguments += [f"{key}={_short(value)}" for key, value in (one.attrs or {}).items()]
+        arguments += [f"{key}={short(value)}" for key, value in (one.attrs or {}).items()]
         made = f"{names[one]} = {one.rule.name}({', '.join(arguments)})"
         lines.append((made, str(one.shape), _bytes(one, seen), one.rule.formula))
     shown = lines[-MOST:]
@@ -64,11 +64,16 @@ def _in_order(root):
     return operations, leaves
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """An attribute of an operation: of an array the shape, of an index what stands between its brackets."""
     if isinstance(value, np.ndarray):
         return f"array{value.shape}"
+    if isinstance(value, slice):
+        ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
+        return ":".join(ends if ends[2] else ends[:2])
     if isinstance(value, tuple):
-        return "(" + ", ".join(map(_short, value)) + ("," if len(value) == 1 else "") + ")"
+        parts = ", ".join(map(short, value))
+        return f"[{parts}]" if ":" in parts else f"({parts},)" if len(value) == 1 else f"({parts})"
     return "…" if value is Ellipsis else str(value)
 
 

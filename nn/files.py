@@ -18,13 +18,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .arguments import instance
 from .tensor import Tensor
 
 # The format's names for the dtypes that we read and write; BF16 is read only (as float32).
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.bool_, "I64": np.int64,
            "I32": np.int32, "I16": np.int16, "I8": np.int8, "U64": np.uint64, "U32": np.uint32,
-           "U16": np.uint16, "U8": np.uint8}
-_KNOWN = frozenset(np.dtype(t) for t in _DTYPES.values())
+           "U16": np.uint16, "U8": np.uint8, "BF16": np.uint16}
+_KNOWN = {np.dtype(t) for t in _DTYPES.values()}
 
 # The format's metadata is a map of strings in any order. All of ours goes into one entry, so that the same
 # arrays always give the same bytes.
@@ -50,54 +51,58 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     The bytes go to a new file in the same folder (a rename between file systems would copy), are forced to
     the disk, and the file is renamed: a reader sees the old file or the new one, never a part. If the block
-    or the disk fails, the old file stays and the new one is removed. So are `.part` files that killed
-    processes left beside `path`.
-    Raises: OSError, with `path` in it, for a missing or unwritable folder or a full disk.
+    or the disk fails, the old file stays and the new one is removed, as are `.part` files that killed
+    processes left. Raises OSError, with `path` in it, for a missing or unwritable folder or a full disk.
     """
     target = os.path.realpath(os.fsdecode(path))  # a link stays a link: what it points to is replaced
-    beside, file = _part(target, os.fsdecode(path))
     try:
+        beside, file = _part(target)
         try:
             with file:
                 clear_leftovers(target)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                if os.name != "nt":  # Windows renames no open file; elsewhere it stays locked until then
-                    os.replace(beside, target)
-            if os.name == "nt":
+                if os.name == "nt":  # Windows renames no open file; elsewhere it stays locked until then
+                    file.close()
                 os.replace(beside, target)
         except BaseException:
             with suppress(OSError):
                 os.unlink(beside)
             raise
     except OSError as error:
-        if error.errno is None or error.filename not in (None, beside):
+        # A full disk reports no name, and a folder that can't be written to the name of the new file.
+        if error.errno is None or (error.filename and not _is_part(str(error.filename), target)):
             raise
-        # A full disk reports no name, and a folder that became unwritable the name of the temporary file.
         raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
-    _sync_folder(os.path.dirname(target))
+    with suppress(OSError):  # the rename itself, on systems that can open a folder (not Windows)
+        folder = os.open(os.path.dirname(target), os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
-def _part(target: str, path: str) -> tuple[str, BinaryIO]:
+def _part(target: str) -> tuple[str, BinaryIO]:
     """The name of a new file beside `target`, and the file: open, and locked until it is closed."""
     while True:
         beside = f"{target}.{os.urandom(4).hex()}.part"
-        try:
-            file = open(beside, "xb")
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, path) from error
+        file = open(beside, "xb")
         _lock(file)
         if os.fstat(file.fileno()).st_nlink:
             return beside, file
         file.close()  # another process removed it as a leftover before it was locked
 
 
+def _is_part(name: str, target: str) -> bool:
+    return name.startswith(target) and re.fullmatch(r"\.[0-9a-f]{8}\.part", name[len(target):]) is not None
+
+
 def clear_leftovers(target: str) -> None:
     """Remove the `.part` files of `target` that no process writes any more. A writer holds a lock, which the
     system releases however the process ends."""
     for part in glob.glob(f"{glob.escape(target)}.*.part"):
-        if re.fullmatch(r"\.[0-9a-f]{8}\.part", part[len(target):]):
+        if _is_part(part, target):
             with suppress(OSError), open(part, "rb") as file:
                 if _lock(file):
                     os.unlink(part)
@@ -109,21 +114,10 @@ def _lock(file: BinaryIO) -> bool:
         return True
     import fcntl
 
-    try:
+    with suppress(OSError):  # another process holds it, or the file system has no locks
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # another process holds it, or the file system has no locks
-        return False
-    return True
-
-
-def _sync_folder(folder: str) -> None:
-    """Force the rename itself to the disk, on systems that can open a folder (not Windows)."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        return True
+    return False
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -133,24 +127,26 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def arrays_to_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
-    """The bytes of a safetensors file of named arrays (and text); the same arrays always give the same bytes.
-
-    Raises: TypeError for a name that is not text or an array of another dtype than float64/32/16, signed
-    or unsigned integers and bool.
-    """
+    """The bytes of a safetensors file of named arrays (and text): little-endian and C-contiguous, and of the
+    same arrays always the same bytes. Raises TypeError for a name that is not text or an array of another
+    dtype than float64/32/16, signed or unsigned integers and bool."""
     import safetensors.numpy
 
-    arrays = {name: _storable(name, array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if not isinstance(name, str) or name == "__metadata__":
+            raise TypeError(f"save: array names must be text other than '__metadata__', got {name!r}")
+        instance("save", repr(name), array, (np.ndarray, np.generic), "a NumPy array")
+        if array.dtype.newbyteorder("=") not in _KNOWN:
+            raise TypeError(f"save: {name!r} has dtype {array.dtype}; wanted a float, an integer or bool")
+    arrays = {name: np.asarray(array, array.dtype.newbyteorder("<"), "C") for name, array in arrays.items()}
     entry = {**(metadata or {}), "crc32": _checksum(arrays, metadata or {})}
     return safetensors.numpy.save(arrays, {_ENTRY: json.dumps(entry, sort_keys=True)})
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
                  metadata: Mapping[str, str] | None = None) -> int:
-    """Write `arrays_to_bytes(arrays, metadata)` to `path`, whole or not at all. Returns its size in bytes.
-
-    Raises: TypeError as `arrays_to_bytes` does; OSError as `replacing` does.
-    """
+    """Write `arrays_to_bytes(arrays, metadata)` to `path`, whole or not at all, and give its size in bytes.
+    Raises what `arrays_to_bytes` and `replacing` do."""
     content = arrays_to_bytes(arrays, metadata)
     write_bytes(path, content)
     return len(content)
@@ -158,9 +154,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of a safetensors file, sorted by name, and the text that `write_arrays` put beside them.
-
-    Raises: FileError for a file that is truncated, was edited, or is another; OSError if it can't be read.
-    """
+    Raises FileError for a file that is truncated, was edited, or is another; OSError if it can't be read."""
     import safetensors
 
     with open(path, "rb") as file:
@@ -189,41 +183,25 @@ def save(module_or_state: Any, path: str | os.PathLike[str]) -> None:
     Raises: TypeError for anything else; OSError, with nothing half-written, if the file can't be written.
     """
     state = module_or_state.state_dict() if hasattr(module_or_state, "state_dict") else module_or_state
-    if not isinstance(state, Mapping):
-        raise TypeError(f"save: wanted a Module or a mapping of names to arrays, got {type(state).__name__}")
+    instance("save", "module_or_state", state, Mapping, "a Module or a mapping of names to arrays")
     arrays = {name: value.data if isinstance(value, Tensor) else value for name, value in state.items()}
     write_arrays(path, arrays)
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file by name, for `Module.load_state_dict`. BF16 comes as float32.
-
-    Raises FileError for a file at `path` that is truncated, was edited, or is another; OSError if unreadable.
-    """
+    """The arrays of the safetensors file at `path` by name, for `Module.load_state_dict`. BF16 comes as
+    float32. Raises what `read_arrays` does: FileError for a damaged file, OSError."""
     return read_arrays(path)[0]
 
 
-def _storable(name: str, array: np.ndarray) -> np.ndarray:
-    """`array` as the file wants it: little-endian and C-contiguous."""
-    if not isinstance(name, str) or name == "__metadata__":
-        raise TypeError(f"save: array names must be text other than '__metadata__', got {name!r}")
-    if not isinstance(array, (np.ndarray, np.generic)):
-        raise TypeError(f"save: {name!r} must be a NumPy array, got {type(array).__name__}")
-    if array.dtype.newbyteorder("=") not in _KNOWN:
-        raise TypeError(f"save: {name!r} has dtype {array.dtype}; wanted a float, an integer or bool")
-    return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
-
-
 def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> np.ndarray:
+    if dtype not in _DTYPES:
+        raise ValueError(f"tensor {name!r:.60} has dtype {dtype}; wanted one of {', '.join(_DTYPES)}")
+    array = np.frombuffer(bytearray(data), np.dtype(_DTYPES[dtype]).newbyteorder("<"))
     if dtype == "BF16":  # the upper half of a float32
-        array = (np.frombuffer(data, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
-    elif dtype in _DTYPES:
-        array = np.frombuffer(bytearray(data), dtype=np.dtype(_DTYPES[dtype]).newbyteorder("<"))
-        if dtype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
-            raise ValueError(f"tensor {name!r:.60} has booleans that are neither 0 nor 1")
-    else:
-        known = ", ".join([*_DTYPES, "BF16"])
-        raise ValueError(f"tensor {name!r:.60} has dtype {dtype}; wanted one of {known}")
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    if dtype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
+        raise ValueError(f"tensor {name!r:.60} has booleans that are neither 0 nor 1")
     try:
         return array.reshape(shape)
     except ValueError as error:  # more dimensions than NumPy has, or an empty array of absurd lengths
@@ -233,25 +211,22 @@ def _array(name: str, dtype: str, shape: list[int], data: bytearray) -> np.ndarr
 def _metadata(content: bytes) -> dict[str, str] | None:
     """Our entry of the header's metadata; None for a file from elsewhere. Raises ValueError for an entry that
     is damaged or has another name, since its checksum would be passed over."""
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")], object_pairs_hook=_once)
+    header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")], object_pairs_hook=_once)
     entries = _texts(header.get("__metadata__", {}))
-    if _ENTRY not in entries:
-        for name, text in entries.items():
-            if _is_ours(text):
-                raise ValueError(
-                    f"its text stands under {name!r:.60}, not under {_ENTRY!r}: the metadata is damaged, or "
-                    "a version before 0.2 wrote it (then: weights are read by safetensors.numpy.load_file, "
-                    "for nn.save to write anew; a Program is converted anew from its network; a training is "
-                    "finished by the version that began it)")
-        return None
-    if len(entries) > 1:
-        other = next(name for name in entries if name != _ENTRY)
-        raise ValueError(f"the metadata is damaged (beside {_ENTRY!r} there is {other!r:.60})")
+    ours = entries.pop(_ENTRY, None)
+    for name, text in entries.items():
+        if ours is not None:
+            raise ValueError(f"the metadata is damaged (beside {_ENTRY!r} there is {name!r:.60})")
+        if _is_ours(text):
+            raise ValueError(
+                f"its text stands under {name!r:.60}, not under {_ENTRY!r}: the metadata is damaged, or a "
+                "version before 0.2 wrote it (then: weights are read by safetensors.numpy.load_file, for "
+                "nn.save to write anew; a Program is converted anew from its network; a training is finished "
+                "by the version that began it)")
     try:
-        entry = json.loads(entries[_ENTRY], object_pairs_hook=_once)
+        return None if ours is None else _texts(json.loads(ours, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the metadata is damaged ({error})") from error
-    return _texts(entry)
 
 
 def _texts(given: Any) -> dict[str, str]:
@@ -262,20 +237,16 @@ def _texts(given: Any) -> dict[str, str]:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object without a name that comes twice: readers differ in which of the two they take."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    if len(dict(pairs)) < len(pairs):
         raise ValueError("a name comes twice in the header")
-    return made
+    return dict(pairs)
 
 
 def _is_ours(text: str) -> bool:
     """Whether this looks like our entry: a map of texts, one of them a checksum."""
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(entry, dict) and any(
-        isinstance(value, str) and re.fullmatch("[0-9a-f]{8}", value) for value in entry.values())
+    with suppress(ValueError, RecursionError):
+        return any(re.fullmatch("[0-9a-f]{8}", value) for value in _texts(json.loads(text)).values())
+    return False
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ nn/diagnose.py says what is wrong, if it is one of the usual mistakes.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -38,109 +39,103 @@ def gradcheck(function: Rule | Callable[..., Tensor], *inputs: Any, rng: np.rand
               tolerance: float = 1e-6, order: int = 1, **attrs: Any) -> bool:
     """Check the derivatives of `function` with respect to each of its float64 inputs; returns True.
 
-    function: a Rule, on `inputs` or, without any, on the rule's own samples; or any function that
-        takes Tensors and returns one. A Rule with a surrogate is checked against the surrogate.
+    function: a Rule, on `inputs` or, without any, on the rule's own samples; or any function that takes
+        Tensors and returns one. A Rule with a surrogate is checked against the surrogate.
     inputs: float64 arrays or Tensors, every entry of which is tried (keep them small). What is not
         floating-point (class indices, None, numbers) is passed on as it is, and so are the attrs.
-    tolerance: relative to the greatest entry of the gradient.
-    order: 2 checks the double backward, too, and forward against reverse mode (which for a Rule that
-        says how its forward mode goes is checked at order 1 already). A surrogate is checked once.
-    Raises GradcheckError; TypeError for float32, which has too few digits for a difference;
-    ValueError if there is nothing to check, or equal inputs give unequal outputs; at order 2
-    RuntimeError for an operation without a forward mode or a double backward.
     rng: where the cotangent and the directions come from; the same each time if left out.
+    tolerance: relative to the greatest entry of the gradient.
+    order: 2 checks the double backward, too, and forward against reverse mode (which for a Rule that says how
+        its forward mode goes is checked at order 1 already). A surrogate is checked once.
+    Raises GradcheckError; TypeError for float32, which has too few digits for a difference; ValueError if
+    there is nothing to check, or equal inputs give unequal outputs; at order 2 RuntimeError for an operation
+    without a forward mode or a double backward.
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is {order!r}, wanted 1 or 2")
     rng = np.random.default_rng(0) if rng is None else rng
-    if not isinstance(function, Rule):
-        name = getattr(function, "__name__", repr(function))
-        _Check(name, _names(function), function, inputs, attrs, tolerance).run(rng, order)
-        return True
-    rule = function
-    cases = [(inputs, attrs)] if inputs else rule.samples(rng)
-    if rule.vjp is None:
-        raise ValueError(f"gradcheck: {rule.name} has no gradient")
-    if not cases:
-        raise ValueError(f"gradcheck: {rule.name} has no samples; pass inputs")
+    cases = [(inputs, attrs)]
+    if isinstance(function, Rule):
+        cases = cases if inputs else function.samples(rng)
+        if function.vjp is None or not cases:
+            lacks = "samples; pass inputs" if function.vjp else "gradient"
+            raise ValueError(f"gradcheck: {function.name} has no {lacks}")
     for arrays, how in cases:
-        check = _Check(rule.name, _names(rule.forward), partial(apply, rule), arrays, how, tolerance)
-        check.rule = rule
-        if rule.surrogate:
-            check.smooth = rule.surrogate(*check.arrays, **how)
-        _check_saves(rule, check.arrays, how)
-        check.run(rng, order)
+        _Check(function, arrays, how, tolerance).run(rng, order)
     return True
-
-
-def _check_saves(rule, arrays, attrs):
-    """Raise GradcheckError unless what the rule saves is what its `saves` and `derive` say."""
-    y, saved = rule.forward(*arrays, **attrs)
-    if rule.saves is None or saved is None:
-        return
-    try:
-        origins = rule.origins(saved)
-        tensors = [_tensor(x) if np.asarray(x).dtype.kind == "f" else x for x in arrays]
-        derived = iter(rule.derive(*tensors, **attrs) if rule.derive else ())
-        want = [next(derived) if origin is DERIVED else arrays[origin] if isinstance(origin, int) else
-                y if origin is OUTPUT else kept for origin, kept in zip(origins, saved, strict=True)]
-    except (ValueError, IndexError, StopIteration) as error:
-        raise GradcheckError(f"{rule.name}: saves={rule.saves!r} does not fit what it saves: "
-                             f"{error}") from None
-    for j, (kept, one, origin) in enumerate(zip(saved, want, origins, strict=True)):
-        one = getattr(one, "data", one) if origin is DERIVED else one
-        if origin is not CONSTANT and kept is not None and not np.allclose(kept, one, 1e-9, 1e-12, True):
-            what = f"input {origin}" if isinstance(origin, int) else origin
-            raise GradcheckError(f"{rule.name}: saves[{j}] is the {what}, says the rule, but saved[{j}] is "
-                                 "another array")
 
 
 class _Check:
     """One function at one point."""
 
-    def __init__(self, name, names, function, inputs, attrs, tolerance):
-        self.name, self.names = name, names
-        self.function, self.attrs, self.tolerance = function, attrs, tolerance
-        self.smooth = None  # what differences are taken of, if not of the function
-        self.rule = None      # if the function is a rule
+    def __init__(self, function, inputs, attrs, tolerance):
+        self.rule = rule = function if isinstance(function, Rule) else None
+        self.name = rule.name if rule else getattr(function, "__name__", repr(function))
+        self.names = _names(rule.forward if rule else function)
+        self.function = partial(apply, rule) if rule else function
+        self.attrs, self.tolerance = attrs, tolerance
         inputs = [x.data if isinstance(x, Tensor) else x for x in inputs]
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
         self.floats = [i for i, x in enumerate(self.arrays) if is_floats(x)]
         if not self.floats:
-            raise ValueError(f"gradcheck: {name}: there is no floating-point array to check among the inputs")
+            raise ValueError(f"gradcheck: {self.name}: there is no floating-point array to check among the "
+                             "inputs")
         for i in self.floats:
             if self.arrays[i].dtype != np.float64:
-                raise TypeError(f"gradcheck: {name}: {self.argument(i)} is {self.arrays[i].dtype}; "
+                raise TypeError(f"gradcheck: {self.name}: {self.argument(i)} is {self.arrays[i].dtype}; "
                                 "differences need float64, pass x.astype(np.float64)")
+        # What differences are taken of, if not of the function.
+        self.smooth = rule.surrogate(*self.arrays, **attrs) if rule and rule.surrogate else None
 
     def argument(self, i):
         name = self.names[i] if i < len(self.names) else ""
         return name if " " in name else f"argument {i}" + (f" ({name})" if name else "")
 
     def run(self, rng, order=1):
+        rule = self.rule
+        if rule and rule.saves is not None:
+            self.check_saves()
         v = rng.normal(size=self.value().shape)
-        for i, together in zip(self.floats, self.gradients(v, self.floats), strict=True):
+        grads = self.gradients(v, self.floats)
+        for i, together in zip(self.floats, grads, strict=True):
             (alone,) = self.gradients(v, [i])  # a vjp may misread which gradients are wanted
             self.compare(i, alone, "asked for alone", together, "with the others")
-            x = self.arrays[i]
-            numeric = np.empty_like(x)
-            for at in np.ndindex(x.shape):
-                numeric[at] = self.slope(v, x, at)
-            self.compare(i, together, "backward gives", numeric, "differences", v)
-        rule = self.rule
+            self.compare(i, together, "backward gives", self.numeric(v, i), "differences", v)
         if order == 2 or (rule and (rule.jvp or rule.symmetric or rule.linear)):
-            self.forward_against_reverse(v, rng)
+            self.forward_against_reverse(v, grads, rng)
         if order == 2 and not self.smooth:
-            grads, start = self.gradient(Tensor(v), *map(_tensor, self.arrays)).data, 0
-            for i, g in zip(self.floats, self.gradients(v, self.floats), strict=True):
-                start, part = start + g.size, grads[start:start + g.size].reshape(g.shape)
-                self.compare(i, part, "with create_graph backward gives", g, "without")
-            names = ["the cotangent", *(self.argument(i) for i in range(len(self.arrays)))]
-            _Check(f"{self.name}, second order", names, self.gradient, [v, *self.arrays], {},
-                   self.tolerance).run(rng)
+            flat = self.gradient(Tensor(v), *map(_tensor, self.arrays)).data
+            ends = np.cumsum([g.size for g in grads])
+            for i, g, part in zip(self.floats, grads, np.split(flat, ends[:-1]), strict=True):
+                self.compare(i, part.reshape(g.shape), "with create_graph backward gives", g, "without")
+            second = _Check(self.gradient, [v, *self.arrays], {}, self.tolerance)
+            second.name = f"{self.name}, second order"
+            second.names = ["the cotangent", *map(self.argument, range(len(self.arrays)))]
+            second.run(rng)
 
-    def forward_against_reverse(self, v, rng):
-        for i, g in zip(self.floats, self.gradients(v, self.floats), strict=True):
+    def check_saves(self):
+        """Raise GradcheckError unless what the rule saves is what its `saves` and `derive` say."""
+        rule, arrays = self.rule, self.arrays
+        y, saved = rule.forward(*arrays, **self.attrs)
+        try:
+            origins = rule.origins(saved) if saved is not None else ()
+            tensors = [Tensor(x) if is_floats(x) else x for x in arrays]
+            derived = iter(rule.derive(*tensors, **self.attrs) if rule.derive else ())
+            for j, (kept, origin) in enumerate(zip(saved or (), origins, strict=True)):
+                if origin is CONSTANT:
+                    continue
+                want = next(derived) if origin is DERIVED else y if origin is OUTPUT else arrays[origin]
+                want = getattr(want, "data", want) if origin is DERIVED else want
+                if kept is not None and not np.allclose(kept, want, 1e-9, 1e-12, True):
+                    what = f"input {origin}" if isinstance(origin, int) else origin
+                    raise GradcheckError(f"{rule.name}: saves[{j}] is the {what}, says the rule, but "
+                                         f"saved[{j}] is another array")
+        except (ValueError, IndexError, StopIteration) as error:
+            raise GradcheckError(f"{rule.name}: saves={rule.saves!r} does not fit what it saves: "
+                                 f"{error}") from None
+
+    def forward_against_reverse(self, v, grads, rng):
+        for i, g in zip(self.floats, grads, strict=True):
             u, rest = rng.normal(size=self.arrays[i].shape), list(map(_tensor, self.arrays))
 
             def along(x, i=i, rest=rest):
@@ -185,8 +180,15 @@ class _Check:
             given = v.copy()
             try:
                 out.backward(given)
-            except Misfit as error:
-                self.unfit(error, v)
+            except Misfit as error:  # no broadcasting explains its shape: whose is it?
+                for i in self.floats:
+                    fits = self.arrays[i].shape == error.shape
+                    found = fits and diagnose_shape(np.asarray(error.gradient), self.numeric(v, i))
+                    if found:
+                        raise GradcheckError(
+                            f"{self.name}: the gradient of {self.argument(i)} has shape "
+                            f"{error.gradient.shape}, wanted {error.shape}: {found}") from error
+                raise
             if not np.array_equal(given, v):
                 raise GradcheckError(f"{self.name}: its vjp wrote into the gradient that it was given, which "
                                      "others may hold; it is to compute a new array")
@@ -198,18 +200,6 @@ class _Check:
                                      f"{tensor.grad.shape}, wanted {x.shape}")
         return [np.zeros(t.shape) if t.grad is None else t.grad for t in (tensors[i] for i in wanted)]
 
-    def unfit(self, error, v):
-        """A gradient of a shape that no broadcasting explains: find out whose it is, and raise."""
-        for i in self.floats:
-            x = self.arrays[i]
-            if x.shape == error.shape:
-                numeric = np.array([self.slope(v, x, at) for at in np.ndindex(x.shape)]).reshape(x.shape)
-                found = diagnose_shape(np.asarray(error.gradient), numeric)
-                if found:
-                    raise GradcheckError(f"{self.name}: the gradient of {self.argument(i)} has shape "
-                                         f"{error.gradient.shape}, wanted {x.shape}: {found}") from error
-        raise error
-
     def jacobians(self, i):
         """∂f/∂xᵢ as backward has it, row by row, and by differences of every argument, column by column."""
         shape = self.value().shape
@@ -217,9 +207,14 @@ class _Check:
         want = {}
         for j in self.floats:
             x = self.arrays[j]
-            columns = [self.change(x, at) for at in np.ndindex(x.shape)]
-            want[j] = np.moveaxis(np.array(columns).reshape(x.size, *shape), 0, -1).reshape(*shape, *x.shape)
+            columns = np.array([self.change(x, at) for at in np.ndindex(x.shape)])
+            want[j] = columns.reshape(x.size, math.prod(shape)).T.reshape(*shape, *x.shape)
         return have, want
+
+    def numeric(self, v, i):
+        """The gradient of ⟨v, f⟩ in input i by differences."""
+        x = self.arrays[i]
+        return np.array([self.slope(v, x, at) for at in np.ndindex(x.shape)]).reshape(x.shape)
 
     def slope(self, v, x, at, left=1, right=1):
         """The derivative of ⟨v, f⟩ by the entry `at` of x."""

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from .explain import short
 from .rules import RULES
 from .sizes import Size, at
-
-__all__ = ["Graph", "Node", "Value"]
 
 Shape = tuple[int | Size, ...]
 
@@ -54,7 +53,7 @@ class Node:
     dtype: np.dtype
 
     def __str__(self) -> str:
-        attrs = "".join(f", {name}={_short(value)}" for name, value in self.attrs.items())
+        attrs = "".join(f", {name}={short(value)}" for name, value in self.attrs.items())
         return f"{self.output} = {self.op}({', '.join(map(str, self.inputs))}{attrs})"
 
 
@@ -97,17 +96,9 @@ class Graph:
     def _producers(self) -> dict[str, Node]:
         return {node.output: node for node in self.nodes}
 
-    @cached_property
-    def _users(self) -> dict[str, list[Node]]:
-        users: dict[str, list[Node]] = {}
-        for node in self.nodes:
-            for name in dict.fromkeys(node.inputs):
-                users.setdefault(name, []).append(node)
-        return users
-
     def users(self, value: str) -> list[Node]:
         """The nodes that read a value, in order."""
-        return list(self._users.get(value, ()))
+        return [node for node in self.nodes if value in node.inputs]
 
     def producer(self, value: str) -> Node | None:
         """The node that makes a value; None for inputs and constants."""
@@ -126,12 +117,11 @@ class Graph:
         for name, value in self.inputs.items():
             have = np.shape(arrays[name])
             fits = len(have) == len(value.shape) and all(
-                n == (sizes.setdefault(wanted, n) if isinstance(wanted, Size) else wanted)
-                for n, wanted in zip(have, value.shape, strict=True))
+                n == (sizes.setdefault(size, n) if isinstance(size, Size) else size)
+                for n, size in zip(have, value.shape, strict=True))
             if not fits:
-                known = ", ".join(f"{size} = {n}" for size, n in sizes.items())
-                raise ValueError(f"graph: the input {name!r} has shape {have}, wanted {value.shape}"
-                                 f"{f' with {known}' * bool(known)}")
+                known = f" with {', '.join(f'{size} = {n}' for size, n in sizes.items())}" * bool(sizes)
+                raise ValueError(f"graph: the input {name!r} has shape {have}, wanted {value.shape}{known}")
         return sizes
 
     def run(self, *arrays: np.ndarray, watch: Callable[[str, np.ndarray], None] | None = None,
@@ -148,21 +138,20 @@ class Graph:
             raise TypeError(f"graph: the inputs are {', '.join(self.inputs)}; {came} came")
         sizes = self.sizes(given)
         values: dict[str | None, Any] = {None: None, **self.constants, **given}
-        if watch:
-            for name in self.inputs:
-                watch(name, values[name])
+        for name in self.inputs if watch else ():
+            watch(name, values[name])
         last_use = {name: i for i, node in enumerate(self.nodes) for name in node.inputs}
+        last_use |= dict.fromkeys((None, *self.outputs.values()), len(self.nodes))
         for i, node in enumerate(self.nodes):
-            operands = (values[name] for name in node.inputs)
-            out, _ = RULES[node.op].forward(*operands, **at(node.attrs, sizes))
+            out, _ = RULES[node.op].forward(*(values[name] for name in node.inputs), **at(node.attrs, sizes))
             values[node.output] = out = np.asarray(out)
             if watch:
                 watch(node.output, out)
-            for name in node.inputs:  # free what nothing later reads
-                if last_use[name] == i and name is not None and name not in self.outputs.values():
-                    values.pop(name, None)
+            for name in {*node.inputs}:  # free what nothing later reads
+                if last_use[name] == i:
+                    del values[name]
         outputs = {name: values[value] for name, value in self.outputs.items()}
-        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+        return outputs.popitem()[1] if len(outputs) == 1 else outputs
 
     def __str__(self) -> str:
         width = max((len(str(node)) for node in self.nodes), default=0)
@@ -179,12 +168,3 @@ def _only(what: str, names: Mapping[str, Any]) -> str:
     if len(names) != 1:
         raise ValueError(f"graph: it has {len(names)} {what}s ({', '.join(names)}), wanted one")
     return next(iter(names))
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, tuple) and any(isinstance(part, slice) for part in value):  # an index
-        return f"[{', '.join(map(_short, value))}]"
-    if isinstance(value, slice):
-        ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
-        return ":".join(ends if ends[2] else ends[:2])
-    return f"array{value.shape}" if isinstance(value, np.ndarray) else repr(value)

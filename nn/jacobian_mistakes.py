@@ -6,9 +6,11 @@ in words what is wrong, or None; nn/diagnose.py asks them in turn.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-EXACT = 1e-6      # how well an explanation has to fit
+EXACT = 1e-6  # how well an explanation has to fit
 
 
 def same(a, b, scale):
@@ -23,13 +25,6 @@ def axes_named(axes):
     return ("axis " if len(axes) == 1 else "axes ") + ", ".join(map(str, axes))
 
 
-def only_entry(jacobian, axis, k):
-    """Zero but for entry k along an axis."""
-    keep = np.zeros(jacobian.shape[axis])
-    keep[k] = 1
-    return jacobian * keep.reshape(-1, *(1,) * (jacobian.ndim - axis - 1))
-
-
 def constant_factor(have, want, y, x):
     """A constant factor, and what it may be."""
     total = np.vdot(want, want)
@@ -40,13 +35,12 @@ def constant_factor(have, want, y, x):
         return "its sign is flipped"
     known = {f"the length of axis {a} of {whose}" + ", the batch?" * (whose == "the output" and not a): n
              for whose, shape in (("the output", y), ("the argument", x)) for a, n in enumerate(shape)}
-    known |= {"the number of entries of the argument": int(np.prod(x)),
-              "the number of entries of the output": int(np.prod(y)), "the 2 of a square, or two uses?": 2}
+    known |= {"the number of entries of the argument": math.prod(x),
+              "the number of entries of the output": math.prod(y), "the 2 of a square, or two uses?": 2}
     for what, n in known.items():
-        for factor, ratio in ((n, "too many"), (1 / n, "missing")):
+        for factor, shown, ratio in (n, f"{n}", "too many"), (1 / n, f"1/{n}", "missing"):
             if n > 1 and abs(abs(c) - factor) < EXACT * factor:
                 sign = ", and its sign is flipped" if c < 0 else ""
-                shown = f"{n}" if factor == n else f"1/{n}"
                 return f"it is {shown} times the right one: a factor {n} ({what}) is {ratio}{sign}"
     # Two numbers always have a ratio: for a constant factor it takes more of them.
     if np.count_nonzero(np.abs(want) > EXACT * np.abs(want).max()) < 3:
@@ -95,7 +89,7 @@ def outer_product(have, want, y, x):
     missing = want - have
     scale = EXACT * max(np.abs(want).max(initial=0), 1e-9)
     for a in range(len(x)) if y == x else ():
-        others, n = int(np.prod(x)) // x[a], x[a]
+        others, n = math.prod(x) // x[a], x[a]
         blocks = np.moveaxis(missing, (a, len(y) + a), (len(y) - 1, -1)).reshape(others, n, others, n)
         own = np.arange(others)
         within = blocks[own, :, own]
@@ -105,12 +99,3 @@ def outer_product(have, want, y, x):
             return (f"a term is dropped, or one too many: the difference is an outer product along axis {a}, "
                     "as that of a term with a sum over it is")
     return None
-
-
-def not_transposed(have, want, y, x):
-    """Is it J·g in place of Jᵀ·g?"""
-    n = int(np.prod(x))
-    if y != x or not same(have, want.reshape(n, n).T.reshape(want.shape), want):
-        return None
-    return ("the Jacobian is not transposed: each entry gets from those that it depends on, not from those "
-            "that depend on it")

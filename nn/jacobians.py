@@ -7,7 +7,7 @@ cross. Griewank & Walther, "Evaluating derivatives" (2008), chapters 3 and 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,24 +43,28 @@ def jacobian(f: Callable[[Tensor], Tensor], x: Operand, mode: str = "auto") -> n
 
 
 def _columns(f, x, y):
-    jacobian = np.empty((*y.shape, x.size), y.dtype)
-    direction = np.zeros(x.shape, x.dtype)
+    jacobian = np.empty((*y.shape, *x.shape), y.dtype)
     with no_grad():
-        for j, at in enumerate(np.ndindex(x.shape)):
-            direction[at] = 1
-            jacobian[..., j] = jvp(f, x.detach(), direction)[1].data
-            direction[at] = 0
-    return jacobian.reshape(*y.shape, *x.shape)
+        for at, unit in units(x):
+            jacobian[(..., *at)] = jvp(f, x.detach(), unit)[1].data
+    return jacobian
 
 
 def _rows(f, x, y):
-    jacobian = np.zeros((*y.shape, *x.shape), x.dtype)
-    cotangent = np.zeros(y.shape, y.dtype)
-    for at in np.ndindex(y.shape) if y.requires_grad else ():
-        cotangent[at] = 1
-        (jacobian[at],) = _grads(y, [x], cotangent)
-        cotangent[at] = 0
+    jacobian = np.empty((*y.shape, *x.shape), x.dtype)
+    for at, unit in units(y):
+        (jacobian[at],) = pulled_back(y, [x], unit)
     return jacobian
+
+
+def units(like: Any) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """(index, unit vector) for each entry of an array or Tensor: an array of its shape and dtype with a 1 at
+    the index and 0 elsewhere, the same array each time."""
+    unit = np.zeros(like.shape, like.dtype)
+    for at in np.ndindex(unit.shape):
+        unit[at] = 1
+        yield at, unit
+        unit[at] = 0
 
 
 def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
@@ -100,8 +104,8 @@ def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callab
     def product(vs):
         total = [np.zeros(x.shape, wide(x.dtype)) for x in xs]
         for slope, v in zip(slopes, vs, strict=True):
-            if slope is not None and slope.requires_grad:  # or it is constant: f is linear in it
-                total = [a + b for a, b in zip(total, _grads(slope, xs, v), strict=True)]
+            if slope is not None:
+                total = [a + b for a, b in zip(total, pulled_back(slope, xs, v), strict=True)]
         return [part.astype(x.dtype, copy=False) for part, x in zip(total, xs, strict=True)]
 
     return product
@@ -109,24 +113,22 @@ def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callab
 
 def leaves(who: str, x: Any) -> list[Tensor]:
     """What is differentiated with respect to: Tensors that require grad as they are, the rest as new ones."""
-    for i, t in enumerate(x if _many(x) else [x]):
+    given = x if _many(x) else [x]
+    for i, t in enumerate(given):
         if isinstance(t, Dual) or (isinstance(t, Tensor) and not t.is_leaf):
             raise TypeError(f"{who}: x[{i}] was computed (or carries a tangent); wanted a leaf or an array")
-    return [t if isinstance(t, Tensor) and t._operation is LEAF else Tensor(t, requires_grad=True)
-            for t in (x if _many(x) else [x])]
+    return [t if getattr(t, "_operation", None) is LEAF else Tensor(t, requires_grad=True) for t in given]
 
 
 def _many(x):
     return isinstance(x, (tuple, list)) and any(isinstance(t, (Tensor, np.ndarray)) for t in x)
 
 
-def _grads(y, xs, cotangent):
-    """The gradients of y, zeros where there are none; the graph is kept."""
-    if y._operation is LEAF:
-        grads = {y: cotangent}
-    else:
-        grads, _ = walk(y._operation, np.asarray(cotangent, wide(y.dtype)), True)
-    return [np.zeros(x.shape, wide(x.dtype)) if grads.get(x) is None else grads[x] for x in xs]
+def pulled_back(y: Tensor, xs: Iterable[Tensor], v: Any) -> list[np.ndarray]:
+    """v·∂y/∂x for each x: zeros for one that y was not computed from. The graph is kept."""
+    v = np.asarray(v, wide(y.dtype))
+    found = {y: v} if y._operation is LEAF else walk(y._operation, v, True)[0] if y.requires_grad else {}
+    return [np.zeros(x.shape, wide(x.dtype)) if found.get(x) is None else found[x] for x in xs]
 
 
 def _tensor(who, y):

@@ -14,9 +14,7 @@ from .tensor import Tensor
 
 class Objective:
     """The loss of `model` for a batch: cross-entropy, or `loss(outputs, targets)`, plus `penalty(model)`.
-
-    counts: whether the targets are classes (or probabilities), so that outputs (N, classes) can be right.
-    """
+    counts: whether the targets are classes (or probabilities), so that outputs (N, classes) can be right."""
 
     def __init__(self, model: Module, loss: Callable[[Any, Tensor], Tensor] | None = None,
                  penalty: Callable[[Module], Tensor] | None = None, counts: bool = True) -> None:
@@ -24,15 +22,11 @@ class Objective:
 
     def __call__(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[Tensor, int | None]:
         """The loss, a scalar, and in how many rows the class has the largest output (None without classes).
-
-        Raises: ValueError for outputs that do not fit the targets, TypeError or ValueError for a loss or a
-        penalty that is not a scalar Tensor.
-        """
+        Raises ValueError for outputs that do not fit the targets, TypeError or ValueError for a loss or a
+        penalty that is not a scalar Tensor."""
         outputs = self.model(Tensor(inputs))
-        if self.loss is None:
-            total = _cross_entropy(outputs, targets)
-        else:
-            total = _scalar("loss", self.loss(outputs, Tensor(targets)))
+        total = (_cross_entropy(outputs, targets) if self.loss is None else
+                 _scalar("loss", self.loss(outputs, Tensor(targets))))
         if self.penalty is not None:
             total = total + _scalar("penalty", self.penalty(self.model))
         return total, self._right(outputs, targets)

@@ -4,9 +4,9 @@ In backward gradients are made one by one, while activations are freed. So at ea
 so far are subtracted from what is alive, and the figure is the largest rest. (That is one or two arrays more
 than the activations that are kept: temporary arrays of a layer count, too.)
 
-Every layer keeps what its backward will need. The prediction runs each layer alone, to measure what it keeps
-and what temporary arrays it makes, and then adds up what is alive at every moment of the whole step; at most
-two of the layers are in memory together. It is eq. 1 of Chen et al. (2016), with the constants.
+The prediction runs each layer alone, to measure what it keeps for its backward and what temporary arrays it
+makes, and adds up what is alive at every moment of the whole step; at most two of the layers are in memory
+together. It is eq. 1 of Chen et al. (2016), with the constants.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,19 +60,18 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     Python's own objects, which matters only where the layers' arrays are as small.
     """
     parts = split(list(layers), segments)
-    costs = _costs(parts, x)
-    given = [0, *(part[-1].output for part in costs)]    # to each segment; the first belongs to the caller
-    stored = np.cumsum(given) - given                    # those of the segments before, which wait
-    last = len(parts) - 1
+    costs, last = _costs(parts, x), len(parts) - 1
+    given = [0, *(part[-1].output for part in costs)]  # to each segment; the first belongs to the caller
+    stored = np.cumsum(given) - given  # those of the segments before, which wait
     moments = [_moments(part, given[i], i < last) for i, part in enumerate(costs)]
-    peak = max(stored[i] + forward for i, part in enumerate(moments) for forward, _ in part)
-    leaves = 0  # that have their gradient so far
+    runs = [max(forward for forward, _ in part) for part in moments]
+    peak, leaves = max(stored[i] + run for i, run in enumerate(runs)), 0  # leaves that have their gradient
     for i in reversed(range(len(parts))):
         # While a segment runs again, its caller holds the gradient of its output.
         g = costs[i][-1].gradient if i < last else 0
         before = stored[i] + g
         if i < last:
-            peak = max(peak, before + _tables(leaves) + max(forward for forward, _ in moments[i]))
+            peak = max(peak, before + _tables(leaves) + runs[i])
         for cost, (_, backward) in zip(costs[i][::-1], moments[i][::-1], strict=True):
             own = g if cost is costs[i][-1] else 0  # counted in that layer's own backward
             leaves += cost.leaves
@@ -87,21 +87,19 @@ def _tables(leaves: int) -> int:
 class _Cost(NamedTuple):
     """Bytes of one layer in a training step."""
 
-    output: int           # new memory that it gives on: none if its output is a view of its input
-    gradient: int         # of its output
-    saved: int            # what is left of it until its backward, input and output not counted
+    output: int  # new memory that it gives on: none if its output is a view of its input
+    gradient: int  # of its output
+    saved: int  # what is left of it until its backward, input and output not counted
     keeps_input: bool
     keeps_output: bool
-    forward: int          # at one time at most while it runs, its output included
-    backward: int         # at one time at most in its backward, above what there is when that begins
-    leaves: int           # the number of gradients of its parameters and, if it is a leaf, its input
+    forward: int  # at one time at most while it runs, its output included
+    backward: int  # at one time at most in its backward, above what there is when that begins
+    leaves: int  # the number of gradients of its parameters and, if it is a leaf, its input
 
 
 def _moments(part: list[_Cost], given: int, stays: bool) -> list[tuple[int, int]]:
     """For each layer of a segment, the bytes of it that are alive while the layer and its backward run.
-
-    given: bytes of the segment's input; stays: whether the input is kept in any case.
-    """
+    given: bytes of the segment's input; stays: whether the input is kept in any case."""
     moments, kept = [], 0
     for cost in part:
         forward = kept + given + cost.forward
@@ -113,33 +111,30 @@ def _moments(part: list[_Cost], given: int, stays: bool) -> list[tuple[int, int]
 
 def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
     """The cost of every layer, segment by segment."""
-    costs = []
+    costs, coming = [], islice(chain(*parts), 1, None)
     with _tracing(), replaying():
-        for part, later in zip(parts, [*parts[1:], None], strict=True):
+        for part in parts:
             costs.append([])
-            for i, layer in enumerate(part):
-                ends = i == len(part) - 1
-                follows = part[i + 1] if not ends else later[0] if later else None
-                cost, x = _cost(layer, x, follows, held=ends and later is not None,
-                                first=part is parts[0] and i == 0)
+            for i, layer in enumerate(part, start=1):
+                follows = next(coming, None)
+                held = i == len(part) and follows is not None
+                cost, x = _cost(layer, x, follows, held, first=costs == [[]])
                 costs[-1].append(cost)
     return costs
 
 
 def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: bool) -> tuple[_Cost, Tensor]:
-    """The cost of a layer for the input x, and a copy of its output.
-
-    follows: the next layer, for the memory layout of the gradient that it sends. held: whether something else
-    holds that gradient. first: whether x is a leaf in the network, too.
-    """
-    x = _leaf(x.detach(), x.requires_grad)
+    """The cost of a layer for the input x, and a copy of its output. follows: the next layer, for the memory
+    layout of the gradient that it sends. held: whether something else holds that gradient. first: whether x
+    is a leaf in the network, too."""
+    x = x.detach().requires_grad_(x.requires_grad)
     gauge = _Gauge()
     out = layer(x)
     root, array = out._operation, out._data
     into, onto = (id(owner(a)) for a in (x._data, array))
     output = 0 if into == onto else array.nbytes
     forward, saved, kept = gauge.most(), gauge.alive() - output, _owners(root)
-    copied = _leaf(Tensor(np.copy(array, order="K")), root is not None)
+    copied = Tensor(np.copy(array, order="K")).requires_grad_(root is not None)
     del out, array  # in a network only those who need it hold it
     g = [np.ones(copied.shape, copied.dtype) if follows is None else _gradient(follows, copied)]
     gradient, holder = owner(g[0]).nbytes, g[0] if held else None
@@ -157,11 +152,6 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: boo
 # A walk that begins here is the only holder of the gradient that it begins with.
 _START = Rule("start", "y = x;  dx = what was put here", lambda x: (x, None),
               lambda g, saved, needs: (saved.pop(),))
-
-
-def _leaf(x: Tensor, wants_gradient: bool) -> Tensor:
-    x.requires_grad = wants_gradient
-    return x
 
 
 def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
@@ -194,11 +184,9 @@ def _tracing() -> Iterator[None]:
 
 
 class _Gauge:
-    """What is allocated beyond what there was when this was made, without the gradients made so far.
-
-    tracemalloc knows the peak since its last reset. It is read and reset before each step of backward, when
-    the gradients that the step before has made are known.
-    """
+    """What is allocated beyond what there was when this was made, without the gradients made so far. The peak
+    since tracemalloc's last reset is read, and reset, before each step of backward, when the gradients that
+    the step before has made are known."""
 
     def __init__(self, apart_from: Tensor | None = None) -> None:
         self._no_leaf = apart_from

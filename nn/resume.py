@@ -17,7 +17,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,9 +35,9 @@ class Progress:
 
     step: int = 0
     log: list[tuple[float, ...]] = field(default_factory=list)  # of the epochs that are over
-    loss: float = 0.0                                           # of this epoch, summed over its rows
-    correct: float | None = 0.0                                 # None where the targets are not classes
-    shuffled_from: dict[str, Any] | None = None                 # the batch Generator as this epoch began
+    loss: float = 0.0  # of this epoch, summed over its rows
+    correct: float | None = 0.0  # None where the targets are not classes
+    shuffled_from: dict[str, Any] | None = None  # the batch Generator as this epoch began
 
 
 class Checkpoint:
@@ -56,28 +56,30 @@ class Checkpoint:
                     "beginning (weights, optimizer, rng)": _crc(beginning)}
 
     def resume(self) -> Progress | None:
-        """Set everything to the state of the checkpoint; None if there is no checkpoint.
+        """Set everything to the state of the checkpoint, or of the previous one, with a warning, if the file
+        is damaged or missing; None if there is no checkpoint.
 
-        If the file is damaged or missing, the previous one is used, with a warning.
         Raises: FileError if a file is damaged and there is no previous one, or if it is whole and no
-        checkpoint, or one whose content fits no run; ValueError, saying in what they differ, if it belongs to
-        another run. Then nothing was changed.
+        checkpoint that fits this run; ValueError, saying in what they differ, if it belongs to another run.
+        Then nothing was changed.
         """
         clear_leftovers(f"{self.path}.new")  # of a kill while writing
-        path = self.path
-        found, fault = _whole(path)
-        if found is None:
-            path = f"{self.path}.previous"
-            found, worse = _whole(path)
-            if found is None:
-                if fault or worse:
-                    raise fault or worse
-                return None
-        arrays, metadata = found
-        self._check(path, metadata)
+        faults = []
+        for path in (self.path, f"{self.path}.previous"):
+            try:
+                arrays, metadata = read_arrays(path)
+                break
+            except FileNotFoundError:
+                pass
+            except FileError as error:
+                faults.append(error)
+        else:
+            if faults:
+                raise faults[0]
+            return None
         now = self._checked(path, arrays, metadata)
         if path != self.path:
-            why = fault or f"{self.path} is missing"
+            why = faults[0] if faults else f"{self.path} is missing"
             warnings.warn(f"fit: {why}; going on from the checkpoint before it, {path}", stacklevel=3)
             os.replace(path, self.path)  # else the damaged one would become the previous one
         self._set(arrays)
@@ -87,7 +89,7 @@ class Checkpoint:
 
     def write(self, progress: Progress) -> Progress:
         """Write the state of the run to the file; the old file becomes the previous one."""
-        now = {**asdict(progress), "rng": self.rng.bit_generator.state, "nn.random": random.state()}
+        now = {**vars(progress), "rng": self.rng.bit_generator.state, "nn.random": random.state()}
         metadata = {"run": json.dumps(self.run), "progress": json.dumps(now, default=np.ndarray.tolist)}
         write_arrays(f"{self.path}.new", self._arrays(), metadata)
         with suppress(FileNotFoundError):
@@ -96,41 +98,34 @@ class Checkpoint:
         return progress
 
     def _checked(self, path, arrays, metadata):
-        """The progress in the file, once a copy of the run could load it; FileError if it does not fit."""
+        """The progress in the file, once a copy of the run could load it. FileError if it does not fit,
+        ValueError if it is another run's."""
+        if not {"run", "progress"} <= metadata.keys():
+            raise FileError.of(path, "a whole file, but no checkpoint of nn.train.fit; it is left as it is")
         twin = copy.deepcopy(self)
         try:
-            now = json.loads(metadata["progress"])
-            _check_progress(now, self.epoch)
-            for name, ours in (("rng", self.rng), ("nn.random", random.generator())):
-                _check_state(name, now[name], ours)
-            if now["shuffled_from"] is not None:
-                _check_state("shuffled_from", now["shuffled_from"], self.rng)
-            twin._set(arrays)
-            held = twin._arrays()
-            wrong = sorted(held.keys() ^ arrays.keys()) or [
-                name for name, array in held.items() if not _same(array, arrays[name])]
-            if wrong:
-                raise ValueError(f"what it says of {', '.join(wrong[:3])} is not what this run can hold")
-            if min(twin.optimizer.steps, *twin.optimizer.counts, 0) < 0:
-                raise ValueError("the optimizer has taken fewer than 0 steps")
+            was = json.loads(metadata["run"])
+            if was == self.run:
+                now = json.loads(metadata["progress"])
+                _check_progress(now, self.epoch)
+                for name in ("rng", "nn.random", "shuffled_from"):
+                    if name != "shuffled_from" or now[name] is not None:
+                        _check_state(name, now[name], random.generator() if name == "nn.random" else self.rng)
+                twin._set(arrays)
+                held = twin._arrays()
+                wrong = sorted(held.keys() ^ arrays.keys()) or [
+                    name for name, array in held.items() if fingerprint(array) != fingerprint(arrays[name])]
+                if wrong:
+                    raise ValueError(f"what it says of {', '.join(wrong[:3])} is not what this run can hold")
+                return now
+            keys = [key for key in {**self.run, **was} if was.get(key) != self.run.get(key)]
         except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
             raise FileError.of(path, f"a whole file, but no checkpoint that fits this run ({error}); nothing "
                                      "was changed") from error
-        return now
-
-    def _check(self, path, metadata):
-        try:
-            was = json.loads(metadata["run"])
-            if not isinstance(was, dict):
-                raise ValueError(f"a {type(was).__name__}, wanted what describes a run")
-        except (ValueError, RecursionError) as error:
-            raise FileError.of(path, f"a whole file, but no checkpoint of a run ({error})") from error
-        if was != self.run:
-            keys = [key for key in {**self.run, **was} if was.get(key) != self.run.get(key)]
-            differ = "; ".join(
-                f"{key:.80} was {was.get(key)!s:.200}, is {self.run.get(key)!s:.200}" for key in keys[:9])
-            raise ValueError(f"fit: the checkpoint {path} belongs to another run: {differ}; begin as that "
-                             "run did, or remove it and its .previous, or choose another path")
+        differ = "; ".join(f"{key:.80} was {was.get(key)!s:.200}, is {self.run.get(key)!s:.200}"
+                           for key in keys[:9])
+        raise ValueError(f"fit: the checkpoint {path} belongs to another run: {differ}; begin as that run "
+                         "did, or remove it and its .previous, or choose another path")
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Everything that training changes, by name."""
@@ -175,14 +170,10 @@ def sampled(schedule: Callable[[float], float] | None) -> str:
 
 def described(**functions: Callable[..., Any] | None) -> dict[str, str]:
     """Functions as text, since they can't be compared: how each prints, and a checksum of its code."""
-    text = {}
-    for name, function in functions.items():
-        if function is not None:
-            text[name] = _placeless(repr(function))
-            code = getattr(function, "__code__", None)
-            if code is not None:
-                text[f"{name}, the code"] = _crc(_content(function, code).encode())
-    return text
+    given = {name: function for name, function in functions.items() if function is not None}
+    return {name: _placeless(repr(function)) for name, function in given.items()} | {
+        f"{name}, the code": _crc(_content(function, function.__code__).encode())
+        for name, function in given.items() if hasattr(function, "__code__")}
 
 
 def _content(function, code):
@@ -206,22 +197,9 @@ def _placeless(text):
     return re.sub(r" at 0x[0-9a-fA-F]+", "", text)  # addresses differ between processes
 
 
-def _whole(path):
-    """(arrays and metadata, None) of a checkpoint; (None, its error) or, if there is none, (None, None)."""
-    try:
-        found = read_arrays(path)
-    except FileNotFoundError:
-        return None, None
-    except FileError as error:
-        return None, error
-    if not {"run", "progress"} <= found[1].keys():
-        raise FileError.of(path, "a whole file, but no checkpoint of nn.train.fit; it is left as it is")
-    return found, None
-
-
 def _check_progress(now, epoch):
     """Raise ValueError unless these are a Progress and the states of both sources of random numbers."""
-    wanted = {"rng", "nn.random", *(each.name for each in fields(Progress))}
+    wanted = {"rng", "nn.random", *vars(Progress())}
     if not isinstance(now, dict) or now.keys() != wanted:
         raise ValueError(f"the progress must have the entries {sorted(wanted)}")
     pairs = isinstance(now["log"], list) and all(
@@ -251,10 +229,6 @@ def _check_state(name, state, ours):
             raise ValueError("it becomes another one")
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"{name} is no state of a {type(ours.bit_generator).__name__} ({error})") from error
-
-
-def _same(a, b):
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
 def _json(rng):

@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Size", "at", "length_of", "names_in"]
-
 
 class Size(str):
     """A length as a polynomial in named dimensions: Size("N"), Size("4·N·S"), Size("S + 1")."""

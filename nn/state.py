@@ -66,15 +66,6 @@ class Known(NamedTuple):
         except TypeError as error:
             raise TypeError(f"state_dict: {name}: {error}") from error
 
-    def check(self, arrays: dict[str, np.ndarray]) -> None:
-        """ValueError where the parametrization could not load these: a copy of it tries."""
-        copy.deepcopy(self.parametrization).load_state(arrays)
-
-    def load(self, arrays: dict[str, np.ndarray]) -> None:
-        self.parametrization.load_state(arrays)
-        if self.weight is not None:
-            self.weight.settle()
-
 
 Entries = Iterable[tuple[str, Held | Known]]
 
@@ -93,36 +84,35 @@ def state_dict(entries: Entries) -> dict[str, np.ndarray]:
 def load_state_dict(who: str, entries: Entries, state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Module.load_state_dict of the Module `who`: everything is checked before anything is written."""
     instance("load_state_dict", "state", state, Mapping, "a mapping of names")
-    entries = dict(entries)
-    held = {name: entry for name, entry in entries.items() if isinstance(entry, Held)}
-    known = {name: entry for name, entry in entries.items() if isinstance(entry, Known)}
-    below: dict[str, dict[str, Any]] = {name: {} for name in known}
-    unexpected = []
-    for name in state:
+    entries, new, missing, unexpected = dict(entries), {}, [], []
+    below = {name: {} for name, entry in entries.items() if isinstance(entry, Known)}
+    for name, value in state.items():
         parametrization, key = _parted(name)
         if parametrization in below:
-            below[parametrization][key] = plain(state[name])
-        elif name not in held:
+            below[parametrization][key] = plain(value)
+        elif name in entries and name not in below:
+            new[name] = plain(value)
+        else:
             unexpected.append(name)
-    missing = [name for name in held if name not in state]
-    new = {name: plain(state[name]) for name in held if name in state}
     problems, advice = [], set()
 
-    for name, array in new.items():
-        old = held[name].array
-        if not isinstance(array, np.ndarray) or not np.can_cast(array.dtype, old.dtype, "same_kind"):
-            got = getattr(array, "dtype", type(array).__name__)
-            raise TypeError(f"load_state_dict: {name} must be a {old.dtype} array, got {got}")
-        if array.shape != old.shape:
-            problems.append(f"{name} has shape {old.shape}, got {array.shape}")
-
-    for name, entry in known.items():
+    for name, entry in entries.items():
+        if isinstance(entry, Held):
+            old, array = entry.array, new.get(name)
+            if name not in new:
+                missing.append(name)
+            elif not isinstance(array, np.ndarray) or not np.can_cast(array.dtype, old.dtype, "same_kind"):
+                got = getattr(array, "dtype", type(array).__name__)
+                raise TypeError(f"load_state_dict: {name} must be a {old.dtype} array, got {got}")
+            elif array.shape != old.shape:
+                problems.append(f"{name} has shape {old.shape}, got {array.shape}")
+            continue
         own, given = entry.arrays(name), below[name]
         for key, array in given.items():
             instance("load_state_dict", f"{name}.{key}", array, np.ndarray, "an array")
         try:
             if given or own:
-                entry.check(given)
+                copy.deepcopy(entry.parametrization).load_state(given)
             continue
         except ValueError as error:
             if given and (strict or given.keys() == own.keys()):
@@ -140,19 +130,21 @@ def load_state_dict(who: str, entries: Entries, state: Mapping[str, Any], strict
 
     if any(_parted(name)[0] for name in unexpected):
         advice.add(_OTHER)
-    if strict and unexpected:
-        problems.insert(0, f"unexpected: {_listed(unexpected)}")
-    if strict and missing:
-        problems.insert(0, f"missing: {_listed(missing)}")
+    names = {"missing": missing, "unexpected": unexpected} if strict else {}
+    problems = [f"{what}: {_listed(some)}" for what, some in names.items() if some] + problems
     if problems:
         fault = "; ".join([*problems, *sorted(advice)])
         raise ValueError(f"load_state_dict: the state does not fit {who}: {fault}")
 
-    for name, array in new.items():
-        held[name].set(array)
+    for name, entry in entries.items():
+        if name in new:
+            entry.set(new[name])
     for name, arrays in below.items():
         if arrays:
-            known[name].load(arrays)
+            parametrization, weight = entries[name]
+            parametrization.load_state(arrays)
+            if weight is not None:
+                weight.settle()
     return IncompatibleKeys(missing, unexpected)
 
 

@@ -21,9 +21,8 @@ from .graph import Graph, Node, Value
 from .modes import in_mode
 from .module import Module
 from .sizes import Size
+from .state import plain
 from .tensor import Tensor, TraceError
-
-__all__ = ["trace"]
 
 ROWS = 1, 2, 5  # batches that are traced beside the one that is given
 SAME = "clone", "detach"  # rules whose output is the value of their input: in a trace, that value itself
@@ -34,9 +33,8 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
           state: Mapping[str, str] | None = None, **named: np.ndarray | Tensor) -> Graph:
     """Write down what `model` does to its inputs in evaluation mode, as a Graph.
 
-    model: an nn.Module. examples, named: an example of each input, by position or by name, as forward takes
-        them: Tensors or arrays of any dtype. Their values do not matter, but must be such as it takes. The
-        model's mode is restored afterwards.
+    model: an nn.Module, whose mode is restored afterwards. examples, named: an example of each input, by
+        position or by name: Tensors or arrays of any dtype, with any values that forward takes.
     dims: for an input's name, the names of its dimensions from the first on: {"tokens": ("N", "S")}. A length
         that has a name may be another when the graph runs; None, an int or no entry leave it fixed. "N" is
         the batch. An input that is not in dims has the batch as its first dimension, ("N",).
@@ -54,7 +52,7 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
     if not isinstance(model, Module):
         raise TypeError(f"trace: model must be an nn.Module; got {type(model).__name__}")
     by_name = dict(zip(_parameters(model, len(examples)), examples, strict=True)) | named
-    arrays = {name: x.data if isinstance(x, Tensor) else np.asarray(x) for name, x in by_name.items()}
+    arrays = {name: np.asarray(plain(x)) for name, x in by_name.items()}
     inputs, points = _inputs(arrays, dims or {})
     tracers: list[_Tracer] = []
     for point in points:
@@ -65,21 +63,29 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
             if not tracers:
                 raise
             here, there = (", ".join(f"{name} = {n}" for name, n in p.items()) for p in (points[0], point))
-            why, nodes = f"it takes {here}, but of {there}: {error}", tracers[0].needed()
+            why, nodes = f"it takes {here}, but of {there}: {error}", tracers[0].nodes
             if len(tracer.nodes) < len(nodes):
                 raise refused(nodes[len(tracer.nodes)], why) from error
             raise TraceError(f"trace: {type(model).__name__}: {why}") from error
         tracers.append(tracer)
     first = tracers[0]
-    nodes = merged([(tracer.needed(), tracer.constants) for tracer in tracers], points)
+    nodes = merged([(tracer.nodes, tracer.constants) for tracer in tracers], points)
     used = {name for node in nodes for name in node.inputs}
-    constants, parametrizations = ({name: one for name, one in every.items() if name in used}
-                                   for every in (first.constants, first.parametrizations))
+    constants = {name: array for name, array in first.constants.items() if name in used}
+    parametrizations = {name: weight.parametrization for name, weight in model.named_parameters()
+                        if name in used and weight.parametrization is not None}
     graph = Graph({first.inputs[name]: value for name, value in inputs.items()}, first.outputs, tuple(nodes),
                   constants, parametrizations, dict(state or {}))
     rows_stay_apart(graph)
     for made, taken in graph.state.items():
-        _check_state(graph, made, taken)
+        if made not in graph.outputs or taken not in graph.inputs:
+            outputs, inputs = ", ".join(graph.outputs), ", ".join(graph.inputs)
+            raise ValueError(f"trace: state has {made!r}: {taken!r}, wanted an output, of {outputs}, and the "
+                             f"input, of {inputs} for it")
+        left, right = graph.value(graph.outputs[made]), graph.value(taken)
+        if left != right:
+            raise ValueError(f"trace: state: the output {made!r} is {left.dtype} {left.shape}, but the input "
+                             f"{taken!r} that it becomes is {right.dtype} {right.shape}")
     return graph
 
 
@@ -87,29 +93,22 @@ class _Tracer:
     """What the engine reports to while a model is traced (`nn.context`)."""
 
     def __init__(self, model: Any) -> None:
-        self.nodes: list[Node] = []
-        self.constants: dict[str, np.ndarray] = {}
-        self.parametrizations: dict[str, Any] = {}
-        self.inputs: dict[str, str] = {}  # parameter of forward -> its name as a value
-        self.outputs: dict[str, str] = {}
+        self.nodes, self.constants = [], {}
+        self.inputs, self.outputs = {}, {}  # parameter of forward, or name of an output: name as a value
         self._paths = {id(module): name for name, module in model.named_modules()}
         self._stack: list[str] = []
-        self._names: dict[int, str] = {}  # id of a Tensor or array -> its name
-        self._made: set[str] = set()  # names of values; all others are constants
-        self._alive: list[Any] = []  # what ids refer to must not be freed while we look at them
+        # The name of each Tensor or array, by its id, and itself: it must not be freed while we look at ids.
+        self._names: dict[Any, tuple[str, Any]] = {}
         self._taken: set[str] = set()
-        for name, parameter in model.named_parameters():
-            self._name(parameter, name)
-            if getattr(parameter, "parametrization", None) is not None:
-                self.parametrizations[name] = parameter.parametrization
-        for name, buffer in model.named_buffers():
-            self._name(buffer, name)
+        self._reached: set[str] = set()  # names of values that come from an input
+        for name, one in (*model.named_parameters(), *model.named_buffers()):
+            self.constants[self._name(one, name)] = plain(one)
 
     def follow(self, model: Any, arrays: Mapping[str, np.ndarray], by_position: int) -> None:
-        """Run the model on these inputs, the first of them by position, and record it."""
+        """Run the model on these inputs, the first of them by position, and record what its outputs need."""
         given = {name: Tensor(x) for name, x in arrays.items()}
         self.inputs = {name: self._name(tensor, name) for name, tensor in given.items()}
-        self._made.update(self.inputs.values())
+        self._reached.update(self.inputs.values())
         tensors, named = list(given.values())[:by_position], dict(list(given.items())[by_position:])
 
         def run() -> Any:
@@ -117,17 +116,19 @@ class _Tracer:
                 return model(*tensors, **named)
 
         out = in_mode(model, False, run)  # around the blocks: it ends those that Ctrl-C leaves open
-        reached = set(self.inputs.values())
-        for node in self.nodes:
-            if reached.intersection(node.inputs):
-                reached.add(node.output)
         for name, tensor in _tensors(out, ""):
-            value = self._names.get(id(tensor))
-            if value not in reached:
+            value, _ = self._names.get(id(tensor), (None, None))
+            if value not in self._reached:
                 which = f" {name!r}" if name else ""
                 raise TraceError(f"trace: the model's output{which} does not come from its input through "
                                  "recorded ops (was it computed with NumPy on .data?)")
             self.outputs[name or value] = value
+        needed, kept = set(self.outputs.values()), []
+        for node in reversed(self.nodes):
+            if node.output in needed:
+                needed.update(node.inputs)
+                kept.append(node)
+        self.nodes = kept[::-1]
 
     def enter(self, module: Any) -> None:
         self._stack.append(self._paths.get(id(module), ""))
@@ -139,44 +140,35 @@ class _Tracer:
         dtypes = [value.dtype for value in inputs if isinstance(value, (Tensor, np.ndarray))]
         names = tuple(self._known(value, dtypes) for value in inputs)
         if rule.name in SAME:
-            self._names[id(out)] = names[0]
-            self._alive.append(out)
+            self._names[id(out)] = names[0], out
             return
         module = self._stack[-1] if self._stack else ""
         output = self._name(out, module or rule.name)
-        self._made.add(output)
+        if self._reached.intersection(names):
+            self._reached.add(output)
         attrs = {**_defaults(rule), **attrs}
         self.nodes.append(Node(rule.name, names, output, attrs, out.shape, module, out.dtype))
-
-    def needed(self) -> list[Node]:
-        """The nodes that the outputs depend on."""
-        needed, kept = set(self.outputs.values()), []
-        for node in reversed(self.nodes):
-            if node.output in needed:
-                needed.update(node.inputs)
-                kept.append(node)
-        return kept[::-1]
 
     def _known(self, value: Any, dtypes: list[np.dtype]) -> str | None:
         """The name of an operand; what no rule made and no module owns is a constant of its own. A number
         takes the dtype of what it meets."""
         if value is None:
             return None
-        name = self._names.get(id(value)) or self._name(value, "constant")
-        if name not in self._made and isinstance(value, (Tensor, np.ndarray)):
-            self.constants[name] = value.data if isinstance(value, Tensor) else value
-        elif name not in self._made:
-            value = value.item() if isinstance(value, np.generic) else value
-            self.constants[name] = np.asarray(value, np.result_type(*dtypes, value))
-        return name
+        key, array = id(value), plain(value)
+        if not isinstance(array, np.ndarray):
+            array = array.item() if isinstance(array, np.generic) else array
+            array = np.asarray(array, np.result_type(*dtypes, array))
+            key = key, array.dtype
+        if key not in self._names:
+            self.constants[self._name(value, "constant", key)] = array
+        return self._names[key][0]
 
-    def _name(self, value: Any, wanted: str) -> str:
+    def _name(self, value: Any, wanted: str, key: Any = None) -> str:
         name, count = wanted, 1
         while name in self._taken:
             name, count = f"{wanted}_{count}", count + 1
         self._taken.add(name)
-        self._names[id(value)] = name
-        self._alive.append(value)
+        self._names[key or id(value)] = name, value
         return name
 
 
@@ -189,10 +181,8 @@ def _parameters(model: Module, count: int) -> list[str]:
 
 def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[dict[str, Value], list[dict]]:
     """The shape and dtype of each input, and the lengths at which the model is to be traced: those of the
-    example, others of one dimension, then others of several.
-
-    More rows and fewer, as any number is right. Of other lengths shorter ones: a network may have a longest.
-    """
+    example, others of one dimension, then others of several. More rows and fewer, as any number is right; of
+    other lengths shorter ones: a network may have a longest."""
     if not arrays or dims.keys() - arrays.keys():
         raise ValueError(f"trace: the inputs that came are {', '.join(arrays) or 'none'}, wanted at least "
                          f"one, and all that dims names ({', '.join(dims) or 'none'})")
@@ -211,17 +201,15 @@ def _inputs(arrays: Mapping[str, np.ndarray], dims: Mapping[str, Any]) -> tuple[
                              f"dimensions of its shape {x.shape}")
         shape = (Size(size) if isinstance(size, str) else n for size, n in zip(names, x.shape, strict=False))
         inputs[name] = Value(tuple(shape), x.dtype)
-    tried = {name: ROWS if name == BATCH else (n - 1, n // 2) if n > 2 else (n + 1, n + 2)
-             for name, n in lengths.items()}
-    others = {name: [m for m in tried[name] if m != n] for name, n in lengths.items()}
+    others = {name: [m for m in (ROWS if name == BATCH else (n - 1, n // 2) if n > 2 else (n + 1, n + 2))
+                     if m != n] for name, n in lengths.items()}
     points = [{**lengths, name: m} for name in lengths for m in others[name]]
     points += [{**lengths, **{name: others[name][-1] for name in several}}
                for k in range(2, len(lengths) + 1) for several in combinations(lengths, k)]
     return inputs, [lengths, *(points or [lengths])]  # with other numbers, if all lengths are fixed
 
 
-def _examples(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Value],
-              point: Mapping[str, int]) -> dict[str, np.ndarray]:
+def _examples(arrays, inputs, point: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Inputs of other lengths like those of the example. Floats are other numbers, integers stand in other
     rows, so that a constant that a forward computes from them is another one."""
     rng, made = np.random.default_rng([0, *point.values()]), {}
@@ -245,33 +233,22 @@ def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(out, Tensor):
         yield name, out
         return
-    named = []
+    named = {}
     if isinstance(out, Mapping) or hasattr(out, "_fields"):
-        parts = out.items() if isinstance(out, Mapping) else zip(out._fields, out, strict=True)
-        named = [(f"{name}.{key}" if name else str(key), one) for key, one in parts]
+        parts = out if isinstance(out, Mapping) else out._asdict()
+        named = {f"{name}.{key}" if name else str(key): one for key, one in parts.items()}
     elif isinstance(out, (tuple, list)):
-        named = [(f"{name or 'output'}_{i}", one) for i, one in enumerate(out)]
+        named = {f"{name or 'output'}_{i}": one for i, one in enumerate(out)}
     if not named:
         raise TraceError(f"trace: the model must return one Tensor; it returned {type(out).__name__} (a "
                          "tuple, list or dict of Tensors is right too)")
-    for key, one in named:
+    for key, one in named.items():
         if one is not None:  # as the weights of an attention that were not asked for
             yield from _tensors(one, key)
-
-
-def _check_state(graph: Graph, made: str, taken: str) -> None:
-    if made not in graph.outputs or taken not in graph.inputs:
-        raise ValueError(f"trace: state has {made!r}: {taken!r}, wanted an output, of "
-                         f"{', '.join(graph.outputs)}, and the input, of {', '.join(graph.inputs)} for it")
-    left, right = graph.value(graph.outputs[made]), graph.value(taken)
-    if left != right:
-        raise ValueError(f"trace: state: the output {made!r} is {left.dtype} {left.shape}, but the input "
-                         f"{taken!r} that it becomes is {right.dtype} {right.shape}")
 
 
 @cache
 def _defaults(rule: Any) -> dict[str, Any]:
     """The attributes of a rule that a call may leave out: who walks over nodes finds all of them."""
-    named = inspect.signature(rule.forward).parameters.items()
-    return {name: one.default for name, one in named
+    return {name: one.default for name, one in inspect.signature(rule.forward).parameters.items()
             if one.kind is one.KEYWORD_ONLY and one.default is not one.empty}

@@ -13,16 +13,15 @@ from .uci import Digits, digits
 __all__ = ["Digits", "augment", "batches", "cifar10", "digits", "mnist", "prefetch", "read_cifar10",
            "read_idx"]
 
-_LATER = {"cifar10": "nn.data.cifar", "read_cifar10": "nn.data.cifar", "prefetch": "nn.data.ahead"}
+_LATER = {"augment": "augment", "cifar10": "cifar", "read_cifar10": "cifar", "prefetch": "ahead"}
 
 
 def __getattr__(name: str) -> Any:
     """augment, cifar10, read_cifar10 and prefetch at their first use; afterwards they are attributes."""
-    if name == "augment":
-        return import_module("nn.data.augment")
     if name not in _LATER:
         raise AttributeError(f"module 'nn.data' has no attribute {name!r}")
-    globals()[name] = found = getattr(import_module(_LATER[name]), name)
+    module = import_module(f"nn.data.{_LATER[name]}")
+    globals()[name] = found = getattr(module, name, module)
     return found
 
 

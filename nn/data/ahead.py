@@ -13,7 +13,6 @@ from ..context import ambient, within
 from ..kernels.kernel import forcing
 
 T = TypeVar("T")
-_END = object()
 
 
 def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
@@ -28,7 +27,7 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
 
 
 def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
-    ready: SimpleQueue = SimpleQueue()  # of (item, None), at last (_END, None) or (_END, error)
+    ready: SimpleQueue = SimpleQueue()  # of (item, None), at last (None, StopIteration or another error)
     room, stopped = Semaphore(ahead), False
     here = ambient.context
     as_here = within("recording", here.recording), forcing(here.forced)  # but not the tracer
@@ -39,10 +38,8 @@ def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
                 source = iter(items)
                 while room.acquire() and not stopped:
                     ready.put((next(source), None))
-        except StopIteration:
-            ready.put((_END, None))
-        except BaseException as error:  # raised again in the thread that waits
-            ready.put((_END, error))
+        except BaseException as error:  # for the thread that waits
+            ready.put((None, error))
 
     thread = Thread(target=copy_context().run, args=(draw,), name="prefetch", daemon=True)  # np.errstate
 
@@ -58,10 +55,10 @@ def _prefetched(items: Iterable[T], ahead: int) -> Iterator[T]:
             thread.start()
             while True:
                 item, error = ready.get()
+                if isinstance(error, StopIteration):
+                    return
                 if error is not None:
                     raise error
-                if item is _END:
-                    return
                 room.release()
                 yield item
         finally:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -23,6 +23,9 @@ from ..arguments import instance, is_int, number
 
 Batch = tuple[np.ndarray, np.ndarray]
 Augmentation: TypeAlias = "Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]"
+# The least and the largest number that a setting may be; of those without a largest, a whole one.
+_LIMITS = {"p": (0, 1), "size": (1, None), "padding": (0, None), "pixels": (0, None), "degrees": (0, 360),
+           "std": (0, np.finfo(np.float32).max), "classes": (1, None), "alpha": (0, np.finfo(np.float32).max)}
 
 
 @dataclass(frozen=True)
@@ -42,23 +45,49 @@ class Compose:
         return x, y
 
 
+class _Change:
+    """What the others share: checks of the settings and of the batch, of which `_changed` makes a new one."""
+
+    def __post_init__(self) -> None:
+        who = type(self).__name__
+        for name, value in vars(self).items():
+            least, most = _LIMITS[name]
+            if value is None and getattr(type(self), name, least) is None:  # as it is by default
+                continue
+            if most is not None:
+                number(who, name, value, least, most, closed=True)
+            elif not is_int(value):
+                raise TypeError(f"{who}: {name} must be a whole number, got {value!r}")
+            elif value < least:
+                raise ValueError(f"{who}: {name} must be >= {least}, got {value}")
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
+        who = type(self).__name__
+        for name, array in (("x", x), ("y", y)):
+            instance(who, name, array, np.ndarray, "a NumPy array")
+        instance(who, "rng", rng, np.random.Generator, "a numpy.random.Generator")
+        if x.dtype.kind != "f":
+            raise TypeError(f"{who}: x must be floats, got {x.dtype}")
+        if x.ndim != 4 or 0 in x.shape[1:]:
+            raise ValueError(f"{who}: x must be images (N, C, H, W), got {x.shape}")
+        if y.ndim == 0 or len(y) != len(x):
+            raise ValueError(f"{who}: x and y must have equally many rows, got {x.shape} and {y.shape}")
+        return self._changed(x, y, rng)
+
+
 @dataclass(frozen=True)
-class Flip:
+class Flip(_Change):
     """Left and right exchanged, with probability p."""
 
     p: float = 0.5
 
-    def __post_init__(self) -> None:
-        number("Flip", "p", self.p, 0, 1, closed=True)
-
-    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
-        _check("Flip", x, y, rng)
+    def _changed(self, x, y, rng):
         flipped = rng.random(len(x)) < self.p
         return np.where(flipped[:, None, None, None], x[..., ::-1], x), y
 
 
 @dataclass(frozen=True)
-class Crop:
+class Crop(_Change):
     """A window of size×size pixels (None: of the image's own size) at a random place of the image with
     `padding` pixels of 0 around it (He et al. 2016, section 4.2).
     Raises ValueError for an invalid size or padding, or a window that is larger than the padded image."""
@@ -66,13 +95,7 @@ class Crop:
     size: int | None = None
     padding: int = 4
 
-    def __post_init__(self) -> None:
-        if self.size is not None:
-            _whole("Crop", "size", self.size, 1)
-        _whole("Crop", "padding", self.padding, 0)
-
-    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
-        _check("Crop", x, y, rng)
+    def _changed(self, x, y, rng):
         p, (h, w) = self.padding, x.shape[2:]
         high, wide = (h, w) if self.size is None else (self.size, self.size)
         if high > h + 2 * p or wide > w + 2 * p:
@@ -83,72 +106,52 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Shift:
+class Shift(_Change):
     """Moved by a whole number of pixels, −pixels … pixels, down and across."""
 
     pixels: int = 1
 
-    def __post_init__(self) -> None:
-        _whole("Shift", "pixels", self.pixels, 0)
-
-    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
-        _check("Shift", x, y, rng)
-        return Crop(None, self.pixels)(x, y, rng)
+    def _changed(self, x, y, rng):
+        return Crop(None, self.pixels)._changed(x, y, rng)
 
 
 @dataclass(frozen=True)
-class Rotate:
+class Rotate(_Change):
     """Turned about its centre by an angle in −degrees … degrees."""
 
     degrees: float = 10.0
 
-    def __post_init__(self) -> None:
-        number("Rotate", "degrees", self.degrees, 0, 360, closed=True)
-
-    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
-        _check("Rotate", x, y, rng)
+    def _changed(self, x, y, rng):
         return rotated(x, rng.uniform(-self.degrees, self.degrees, len(x))), y
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(_Change):
     """Normal noise of standard deviation std added to every pixel (Bishop 1995: for small std, a penalty on
     the slope of the network)."""
 
     std: float = 0.05
 
-    def __post_init__(self) -> None:
-        number("Noise", "std", self.std, 0, np.finfo(np.float32).max, closed=True)
-
-    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
-        _check("Noise", x, y, rng)
+    def _changed(self, x, y, rng):
         return x + (self.std * rng.standard_normal(x.shape)).astype(x.dtype), y
 
 
 @dataclass(frozen=True)
-class Cutout:
+class Cutout(_Change):
     """A square of size×size pixels set to 0, about a random pixel, cut off at the image's edges (DeVries &
     Taylor 2017)."""
 
     size: int = 8
 
-    def __post_init__(self) -> None:
-        _whole("Cutout", "size", self.size, 1)
-
-    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
-        _check("Cutout", x, y, rng)
-        down, across = (self._covered(rng.integers(n, size=len(x)), n) for n in x.shape[2:])
-        hole = down[:, None, :, None] & across[:, None, None, :]
-        return np.where(hole, x.dtype.type(0), x), y
-
-    def _covered(self, centre: np.ndarray, n: int) -> np.ndarray:
-        """(N, n): which of n rows or columns lie in the squares around these centres."""
-        offset = np.arange(n) - (centre - self.size // 2)[:, None]
-        return (offset >= 0) & (offset < self.size)
+    def _changed(self, x, y, rng):
+        offsets = [np.arange(n) - (rng.integers(n, size=len(x)) - self.size // 2)[:, None]
+                   for n in x.shape[2:]]  # (N, n): of each row or column from the square's first
+        down, across = ((offset >= 0) & (offset < self.size) for offset in offsets)
+        return np.where(down[:, None, :, None] & across[:, None, None, :], x.dtype.type(0), x), y
 
 
 @dataclass(frozen=True)
-class Mixup:
+class Mixup(_Change):
     """λ x + (1 − λ) x′, and the classes alike as probabilities, x′ being another image of the batch and
     λ ~ Beta(α, α), one for each batch (Zhang et al. 2018, eq. 1 and figure 1a).
 
@@ -159,17 +162,12 @@ class Mixup:
     classes: int
     alpha: float = 0.2
 
-    def __post_init__(self) -> None:
-        _whole("Mixup", "classes", self.classes, 1)
-        number("Mixup", "alpha", self.alpha, 0, np.finfo(np.float32).max, closed=True)
-
-    def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
-        _check("Mixup", x, y, rng)
+    def _changed(self, x, y, rng):
         share = x.dtype.type(rng.beta(self.alpha, self.alpha) if self.alpha else 1)  # Beta(0, 0): no mixing
         other, y = rng.permutation(len(x)), self._probabilities(y, x.dtype)
         return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
 
-    def _probabilities(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    def _probabilities(self, y, dtype):
         if y.ndim == 2 and y.dtype.kind == "f" and y.shape[1] == self.classes:
             return y.astype(dtype)
         if y.ndim != 1 or y.dtype.kind not in "iu":
@@ -197,22 +195,3 @@ def rotated(x: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
         pixels = padded[image, :, np.clip(row + 1, 0, h + 1), np.clip(column + 1, 0, w + 1)]
         out += weight[..., None] * pixels
     return out.transpose(0, 3, 1, 2).astype(x.dtype, order="C")
-
-
-def _check(who: str, x: Any, y: Any, rng: Any) -> None:
-    for name, array in (("x", x), ("y", y)):
-        instance(who, name, array, np.ndarray, "a NumPy array")
-    instance(who, "rng", rng, np.random.Generator, "a numpy.random.Generator")
-    if x.dtype.kind != "f":
-        raise TypeError(f"{who}: x must be floats, got {x.dtype}")
-    if x.ndim != 4 or 0 in x.shape[1:]:
-        raise ValueError(f"{who}: x must be images (N, C, H, W), got {x.shape}")
-    if y.ndim == 0 or len(y) != len(x):
-        raise ValueError(f"{who}: x and y must have equally many rows, got {x.shape} and {y.shape}")
-
-
-def _whole(who: str, name: str, value: Any, least: int) -> None:
-    if not is_int(value):
-        raise TypeError(f"{who}: {name} must be a whole number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{who}: {name} must be >= {least}, got {value}")

@@ -11,9 +11,9 @@ import os
 import numpy as np
 
 from ..files import FileError
+from .idx import find
 from .uci import Digits
 
-_SHAPE = (3, 32, 32)
 _RECORD = 1 + 3 * 32 * 32
 _TRAIN, _TEST = tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"
 
@@ -35,7 +35,7 @@ def read_cifar10(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     if classes.max() > 9:
         at = int(classes.argmax())
         raise FileError(f"{name}: record {at} has the class {classes[at]}; CIFAR-10 has 0..9")
-    return records[:, 1:].reshape(-1, *_SHAPE).copy(), classes
+    return records[:, 1:].reshape(-1, 3, 32, 32).copy(), classes
 
 
 def cifar10(folder: str | os.PathLike[str]) -> Digits:
@@ -44,21 +44,7 @@ def cifar10(folder: str | os.PathLike[str]) -> Digits:
     Returns: images (N, 3, 32, 32), float32 in 0..1 (value / 255), and classes (N,), int64.
     Raises: FileNotFoundError, naming the files wanted; FileError if one is not what its name says.
     """
-    *train, test = [_find(folder, name) for name in (*_TRAIN, _TEST)]
+    *train, test = [find(folder, [name], ["cifar-10-batches-bin"], (*_TRAIN, _TEST))
+                    for name in (*_TRAIN, _TEST)]
     images, classes = zip(*map(read_cifar10, train), strict=True)
-    x_test, y_test = read_cifar10(test)
-    return Digits(np.concatenate([_scaled(x) for x in images]), np.concatenate(classes).astype(np.int64),
-                  _scaled(x_test), y_test.astype(np.int64))
-
-
-def _scaled(images: np.ndarray) -> np.ndarray:
-    return images / np.float32(255)
-
-
-def _find(folder: str | os.PathLike[str], name: str) -> str:
-    for place in ("", "cifar-10-batches-bin"):
-        path = os.path.join(folder, place, name)
-        if os.path.isfile(path):
-            return path
-    raise FileNotFoundError(f"{os.fspath(folder)}: no {name} here or in cifar-10-batches-bin/; "
-                            f"wanted {', '.join((*_TRAIN, _TEST))}")
+    return Digits.scaled(np.concatenate(images), np.concatenate(classes), *read_cifar10(test), 255)

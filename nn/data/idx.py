@@ -16,6 +16,8 @@ import numpy as np
 from ..files import FileError
 from .uci import Digits
 
+_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+          "t10k-labels-idx1-ubyte")
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CHUNK = 1 << 20
 
@@ -31,9 +33,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     with open(path, "rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        if not compressed:
-            return _parse(path, raw)
-        with gzip.open(raw) as file:
+        with gzip.open(raw) if compressed else raw as file:
             try:
                 return _parse(path, file)
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -47,9 +47,9 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
     dtype = np.dtype(_DTYPES[magic[2]])
     dims = file.read(4 * magic[3])
     if len(dims) < 4 * magic[3]:
-        said = f"{magic[3]} dimensions and ends after {len(dims)} bytes"
-        raise FileError.of(path, f"the IDX header says {said}")
-    shape = tuple(int.from_bytes(dims[i : i + 4], "big") for i in range(0, len(dims), 4))
+        raise FileError.of(path, f"the IDX header says {magic[3]} dimensions and ends after {len(dims)} "
+                                 "bytes")
+    shape = tuple(int.from_bytes(dims[i:i + 4], "big") for i in range(0, len(dims), 4))
     size = math.prod(shape) * dtype.itemsize  # Python's integers do not overflow
     content = _read_at_most(file, size + 1)
     if len(content) != size:
@@ -59,8 +59,8 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
     try:
         return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
     except ValueError as error:  # more dimensions than NumPy has, or an empty array of absurd sizes
-        raise FileError.of(
-            path, f"the IDX header says {shape!s:.80}, which no array can have ({error})") from error
+        raise FileError.of(path, f"the IDX header says {shape!s:.80}, which no array can have "
+                                 f"({error})") from error
 
 
 def _read_at_most(file: BinaryIO, size: int) -> bytes:
@@ -79,36 +79,32 @@ def mnist(folder: str | os.PathLike[str]) -> Digits:
     Returns: images (N, 1, H, W), float32 in 0..1 (value / 255), and classes (N,), int64.
     Raises: FileNotFoundError, naming the files wanted; FileError if one of them is not what its name says.
     """
-    found = [_find(folder, name) for name in _FILES]
-    x_train, y_train, x_test, y_test = (read_idx(path) for path in found)
-    for images, labels, (images_path, labels_path) in ((x_train, y_train, found[:2]),
-                                                       (x_test, y_test, found[2:])):
+    found = []
+    for name in _FILES:
+        dotted = name.replace("-idx", ".idx")  # as some programs unpack them
+        names = [name, f"{name}.gz", dotted, f"{dotted}.gz"]
+        found.append(find(folder, names, ["raw", os.path.join("MNIST", "raw")], _FILES))
+    arrays = [read_idx(path) for path in found]
+    for images, labels, at, of in (*arrays[:2], *found[:2]), (*arrays[2:], *found[2:]):
         if images.dtype != np.uint8 or images.ndim != 3 or images.size == 0:
-            raise FileError(f"{images_path}: wanted uint8 images (N,H,W), got {images.dtype} {images.shape}")
+            raise FileError(f"{at}: wanted uint8 images (N,H,W), got {images.dtype} {images.shape}")
         if labels.dtype != np.uint8 or labels.ndim != 1:
-            raise FileError(f"{labels_path}: wanted uint8 labels (N,), got {labels.dtype} {labels.shape}")
+            raise FileError(f"{of}: wanted uint8 labels (N,), got {labels.dtype} {labels.shape}")
         if len(images) != len(labels):
-            raise FileError(f"{labels_path}: {len(labels)} labels for {len(images)} images in {images_path}")
+            raise FileError(f"{of}: {len(labels)} labels for {len(images)} images in {at}")
+    x_train, y_train, x_test, y_test = arrays
     if x_train.shape[1:] != x_test.shape[1:]:
         raise FileError(f"{found[2]}: images of {x_test.shape[1:]}, but {found[0]} has {x_train.shape[1:]}")
-    return Digits(_scale(x_train), y_train.astype(np.int64), _scale(x_test), y_test.astype(np.int64))
+    return Digits.scaled(x_train[:, None], y_train, x_test[:, None], y_test, 255)
 
 
-_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-          "t10k-labels-idx1-ubyte")
-
-
-def _scale(images: np.ndarray) -> np.ndarray:
-    return images[:, None] / np.float32(255)
-
-
-def _find(folder: str | os.PathLike[str], name: str) -> str:
-    dotted = name.replace("-idx", ".idx")  # as some programs unpack them
-    for place in ("", "raw", os.path.join("MNIST", "raw")):
-        for file in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
-            path = os.path.join(folder, place, file)
+def find(folder: str | os.PathLike[str], names: list[str], below: list[str], wanted: tuple[str, ...]) -> str:
+    """The path of the first of `names` that is a file in `folder` or in a folder `below` it. Raises
+    FileNotFoundError that names them, and all files `wanted`."""
+    for place in ("", *below):
+        for name in names:
+            path = os.path.join(folder, place, name)
             if os.path.isfile(path):
                 return path
-    raise FileNotFoundError(
-        f"{os.fspath(folder)}: no {name}[.gz] here, in raw/ or in MNIST/raw/, nor a {dotted}[.gz]; wanted "
-        f"{', '.join(_FILES)}")
+    raise FileNotFoundError(f"{os.fspath(folder)}: no {' or '.join(names)} here or in "
+                            f"{', '.join(f'{place}/' for place in below)}; wanted {', '.join(wanted)}")

@@ -23,6 +23,13 @@ class Digits(NamedTuple):
     x_test: np.ndarray
     y_test: np.ndarray
 
+    @classmethod
+    def scaled(cls, x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray,
+               largest: int) -> Digits:
+        """Of pixels x_train, x_test (N, C, H, W) in 0..largest, and classes y_train, y_test, all integers."""
+        return cls(x_train / np.float32(largest), y_train.astype(np.int64),
+                   x_test / np.float32(largest), y_test.astype(np.int64))
+
     def validation_split(self, size: int = 287) -> Digits:
         """The training part alone, with its last `size` images as the test part.
 
@@ -49,14 +56,9 @@ def digits() -> Digits:
             images, labels = file["images"], file["labels"]
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FileError(f"{path}: not the digits ({error})") from error
-    _check(path, "images", images, (1797, 8, 8), largest=16)
-    _check(path, "labels", labels, (1797,), largest=9)
-    x = (images[:, None] / np.float32(16)).astype(np.float32)
-    y = labels.astype(np.int64)
-    return Digits(x[:_TRAIN], y[:_TRAIN], x[_TRAIN:], y[_TRAIN:])
-
-
-def _check(path: str, name: str, array: np.ndarray, shape: tuple[int, ...], largest: int) -> None:
-    if array.dtype != np.uint8 or array.shape != shape or array.max() > largest:
-        raise FileError(f"{path}: {name} must be uint8 of shape {shape} with values 0..{largest}, "
-                        f"got {array.dtype} of shape {array.shape}")
+    for name, array, shape, largest in (("images", images, (1797, 8, 8), 16), ("labels", labels, (1797,), 9)):
+        if array.dtype != np.uint8 or array.shape != shape or array.max() > largest:
+            raise FileError(f"{path}: {name} must be uint8 of shape {shape} with values 0..{largest}, "
+                            f"got {array.dtype} of shape {array.shape}")
+    images = images[:, None]
+    return Digits.scaled(images[:_TRAIN], labels[:_TRAIN], images[_TRAIN:], labels[_TRAIN:], 16)

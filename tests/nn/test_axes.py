@@ -82,6 +82,9 @@ def test_a_reshape_is_a_list_of_groups():
     assert factors((N, S, 8), (Size("N·S"), 2, 4)) == [(range(0, 2), range(0, 1)), (range(2, 3), range(1, 3))]
     assert factors((1, N), (N,)) == [(range(0, 1), range(0, 0)), (range(1, 2), range(0, 1))]
     assert factors((), (1, 1)) == [(range(0, 0), range(0, 2))]
+    assert factors((3,), (1, 3)) == [(range(0, 1), range(0, 2))]
+    assert factors((0, 2), (0, 5)) == [(range(0, 1), range(0, 1)), (range(1, 2), range(1, 2))]
+    assert factors((2, 0), (0, 7)) == [(range(0, 2), range(0, 2))]
 
 
 def test_a_size_is_the_polynomial_through_what_was_seen():

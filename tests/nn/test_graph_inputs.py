@@ -259,3 +259,10 @@ def test_a_state_that_does_not_fit_is_refused(state, message):
 def test_examples_and_dims_that_do_not_fit_are_refused(examples, dims, message):
     with pytest.raises(ValueError, match=f"^trace: .*{message}"):
         nn.trace(Net(lambda m, *xs: sum(xs)), *examples, dims=dims)
+
+
+def test_a_number_takes_the_dtype_of_what_it_meets_each_time():
+    x, ids = np.ones((2, 3), np.float32), np.ones((2, 3), np.int64)
+    graph = nn.trace(Net(lambda m, x, ids: (x * 2, ids + 2)), x, ids)
+    assert sorted(str(array.dtype) for array in graph.constants.values()) == ["float32", "int64"]
+    assert [y.dtype for y in graph.run(x, ids).values()] == [np.float32, np.int64]
