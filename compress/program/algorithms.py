@@ -17,8 +17,6 @@ import numpy as np
 
 from ..stored import Stored
 
-__all__ = ["ALGORITHMS", "algorithm", "filters", "fits", "moved", "pays"]
-
 ALGORITHMS = ("auto", "winograd", "direct", "im2col")  # what `convert` may be told
 
 # What a multiply-add of one row costs is 1. The constants are measured (`espalier bench winograd_conv2d`).
@@ -31,7 +29,7 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     """The algorithm of a line conv2d whose result has this height and width."""
     weight, wanted, groups = line.weight(), line["algorithm"], line["groups"]
     shape = filters(weight)
-    if weight.format is not None and weight.format.activations is not None:
+    if on_integers(weight):
         return "im2col" if groups == 1 else "grouped"
     if groups > 1:
         return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"
@@ -41,6 +39,11 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     if plain and (wanted == "winograd" or pays(shape, *size)) and fits(weight.decode()):
         return "winograd"
     return "direct"
+
+
+def on_integers(weight: Stored) -> bool:
+    """Whether a weight is multiplied by integers."""
+    return weight.format is not None and weight.format.activations is not None
 
 
 def filters(weight: Stored) -> tuple[int, ...]:

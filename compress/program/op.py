@@ -2,15 +2,14 @@
 
     infer      what the line makes of its inputs, and so whether it is sound
     steps      which kernels compute it, with their operands (Step): asked when the Program is bound
-    macs       its multiply-adds for one example
-    arguments  how a student reads it
+    said       how a student reads its attributes
 
 A row enters the table by being defined: a file in ops/ is all that a new one needs.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,26 +19,17 @@ from ..stored import Stored
 from .call import OPS, Call
 from .value import LARGEST, ProgramError, Value
 
-__all__ = ["Line", "Op", "Source", "Step"]
-
-Pair = tuple[int, int]
-
-
-class Source(NamedTuple):
-    """Where a step has its numbers: constants by name, and the grid of each value that has one."""
-
-    constants: Mapping[str, Any]
-    grids: Mapping[str, Any]
+INTEGERS = ("uint8", "int8")
 
 
 @dataclass(frozen=True)
 class Step:
     """What one kernel does in a Program that is bound: all of it but the numbers.
 
-    load(source) makes what it keeps in memory (operands, biases, multipliers); run(held, out, *inputs)
-    computes with that into the array `out`, and where `sized` is told the named lengths too, as dims=. made:
-    the value that it writes. in_place: whether it may write where its first input lies. macs: multiply-adds
-    for one example.
+    load(constants, grids) makes what it keeps in memory (operands, biases, multipliers) of the constants by
+    name and the grid of each value that has one; run(held, out, *inputs) computes with that into the array
+    `out`, and where `sized` is told the named lengths too, as dims=. made: the value that it writes.
+    in_place: whether it may write where its first input lies. macs: multiply-adds for one example.
     """
 
     kernel: str
@@ -48,7 +38,7 @@ class Step:
     made: Value
     run: Callable[..., object]
     said: str = ""
-    load: Callable[[Source], tuple[Any, ...]] = lambda source: ()
+    load: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Any, ...]] = lambda constants, grids: ()
     macs: int = 0
     in_place: bool = False
     sized: bool = False
@@ -58,7 +48,10 @@ class Step:
 
 
 class Line:
-    """A Call with what its names stand for. `grid`: of its output, where the Program names one."""
+    """A Call with what its names stand for. inputs: the values that it reads. grid: of its output, where the
+    Program names one. names: of the lengths that may move. made: what it makes, once its op has said so."""
+
+    made: Value
 
     def __init__(self, call: Call, inputs: list[Value], constants: Mapping[str, Any], grid: Any,
                  names: set[str]) -> None:
@@ -79,22 +72,29 @@ class Line:
         return self.call.fail(why)
 
     def need(self, i: int, *dtypes: str, ndim: int | None = None) -> Value:
-        """Input number i. Raises ProgramError unless it has one of these dtypes and `ndim` dimensions."""
-        value = self.inputs[i]
+        """Input number i. Raises ProgramError unless it has one of these dtypes, if none is named float32 or
+        integers on a grid, and `ndim` dimensions."""
+        value, dtypes = self.inputs[i], dtypes or ("float32", *INTEGERS)
         if value.dtype not in dtypes:
             raise self.fail(f"needs {' or '.join(dtypes)}; got {value.dtype}")
         if ndim is not None and len(value.shape) != ndim:
             raise self.fail(f"needs {ndim} dimensions with the batch; got shape {value.shape}")
-        if value.dtype in ("uint8", "int8") and value.grid is None:
+        if value.dtype in INTEGERS and value.grid is None:
             raise self.fail(f"{self.call.inputs[i]} is on no grid: nothing says what its integers stand for")
         return value
 
-    def made(self, dtype: str, shape: tuple[int | Size, ...], grid: Any = None) -> Value:
+    def value(self, dtype: str, shape: tuple[int | Size, ...], grid: Any = None) -> Value:
         """A Value, after a look at its size."""
         value = Value(dtype, tuple(shape), grid)
         if any(type(size) is int and size < 1 for size in shape) or value.numbers() > LARGEST:
             raise self.fail(f"makes the shape {value.shape}, which is empty or too large")
         return value
+
+    def on_grid(self, shape: tuple[int | Size, ...]) -> Value:
+        """The integers of this shape on the line's own grid. Raises ProgramError where it has none."""
+        if self.grid is None:
+            raise self.fail(f"{self.call.output} has no grid to be on")
+        return self.value(np.dtype(self.grid.format.dtype).name, shape, self.grid)
 
     def vector(self, role: str, size: int, dtype: Any = np.float32) -> np.ndarray | None:
         """The finite vector in this role; None if there is none. Raises ProgramError for another."""
@@ -115,30 +115,71 @@ class Line:
             raise self.fail(f"{self.call.constants['weight']} must be a weight; got {type(weight).__name__}")
         return weight
 
+    def step(self, kernel: str, run: Callable[..., object], said: str | None = None, **more: Any) -> Step:
+        """A Step from its inputs to its output, unless `more` names others, read as the line is."""
+        if said is None:
+            said = behind(self.op.arguments(self.call)[len(self.call.inputs):])
+        usual = {"inputs": self.call.inputs, "output": self.call.output, "made": self.made}
+        return Step(kernel, run=run, said=said, **(usual | more))
 
-# What an attribute may be: its kind and its default stand in the row of its op.
+
+def behind(words: list[str]) -> str:
+    """Words as they stand behind the inputs of a printed line."""
+    return "".join(f", {word}" for word in words)
+
+
+def grids_of(*values: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Any, ...]]:
+    """The `load` of a step that keeps the grids of these values, None for one of reals."""
+    return lambda constants, grids: tuple(map(grids.get, values))
+
+
+def _all(holds: Callable[[Any], bool], value: Any) -> bool:
+    return isinstance(value, tuple) and all(map(holds, value))
 
 
 def _whole(value: Any) -> bool:
     return type(value) is int
 
 
-def _pair(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(map(_whole, value))
+def _end(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and type(value) is not bool
+                             and abs(value) < 1e39)
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e39
+def _across(pair: tuple[int, int]) -> str:
+    return f"{pair[0]}×{pair[1]}"
 
 
+def clipped(clip: tuple[float | None, float | None]) -> str:
+    """How a clip at the end of a line is read: relu, or its ends."""
+    low, high = clip
+    if high is None:
+        return "relu" if low == 0 else f"at least {low:g}"
+    return f"at most {high:g}" if low is None else f"clip {low:g}…{high:g}"
+
+
+# What an attribute may be.
 KINDS: dict[str, Callable[[Any], bool]] = {
     "int": _whole,
-    "pair": _pair,
-    "axes": lambda value: isinstance(value, tuple) and all(map(_whole, value)),
-    "shape": lambda value: isinstance(value, tuple) and all(_whole(n) or isinstance(n, Size) for n in value),
-    "clip": lambda value: isinstance(value, tuple) and len(value) == 2 and value != (None, None)
-    and all(end is None or _number(end) for end in value),
+    "pair": lambda value: _all(_whole, value) and len(value) == 2,
+    "axes": lambda value: _all(_whole, value),
+    "shape": lambda value: _all(lambda n: _whole(n) or isinstance(n, Size), value),
+    "clip": lambda value: _all(_end, value) and len(value) == 2 and value != (None, None),
     "text": lambda value: isinstance(value, str),
+}
+
+# Each attribute: its kind, and how it is read.
+ATTRIBUTES: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "kernel": ("pair", _across),
+    "stride": ("pair", lambda value: f"stride {_across(value)}"),
+    "dilation": ("pair", lambda value: f"dilation {_across(value)}"),
+    "padding": ("pair", lambda value: f"padded {_across(value)}"),
+    "groups": ("int", "groups {}".format),
+    "algorithm": ("text", "by {}".format),
+    "axis": ("int", "axis {}".format),
+    "axes": ("axes", lambda value: " ".join(map(str, value))),
+    "shape": ("shape", lambda value: "×".join(map(str, value))),
+    "clip": ("clip", clipped),
 }
 
 
@@ -146,77 +187,51 @@ class Op:
     """A row of the table; each row is the one object of its class.
 
     arity: how many values it reads, None for any number. roles: the constants that it reads, and whether it
-    must have each. attributes: the kind and the default of each.
+    must have each. attributes: what each is where a call does not say, in the order in which they are read.
     """
 
-    name: ClassVar[str] = ""
-    arity: ClassVar[int | None] = 1
-    roles: ClassVar[dict[str, bool]] = {}
-    attributes: ClassVar[dict[str, tuple[str, Any]]] = {}
+    name = ""
+    arity: int | None = 1
+    roles: dict[str, bool] = {}
+    attributes: dict[str, Any] = {}
 
     def __init_subclass__(cls) -> None:
         if cls.name:
             OPS[cls.name] = cls()
 
-    def check(self, call: Call) -> None:
-        """Raise ProgramError unless the call has what this op takes."""
-        if self.arity is not None and len(call.inputs) != self.arity:
-            raise call.fail(f"takes {self.arity} inputs")
+    def wrong(self, call: Call) -> str:
+        """What a call has that this op does not take, or lacks; "" where it is sound."""
+        if self.arity not in (None, len(call.inputs)):
+            return f"takes {self.arity} inputs"
         for name, value in call.attributes.items():
             if name not in self.attributes:
-                raise call.fail(f"has no attribute {name}")
-            if not KINDS[self.attributes[name][0]](value):
-                raise call.fail(f"{name} must be of the kind {self.attributes[name][0]}; got {value!r:.80}")
+                return f"has no attribute {name}"
+            kind, _ = ATTRIBUTES[name]
+            if not KINDS[kind](value):
+                return f"{name} must be of the kind {kind}; got {value!r:.80}"
         missing = [role for role, needed in self.roles.items() if needed and role not in call.constants]
         if missing or not call.constants.keys() <= self.roles.keys():
-            raise call.fail(f"takes the constants {', '.join(self.roles)}; got {', '.join(call.constants)}")
+            return f"takes the constants {', '.join(self.roles)}; got {', '.join(call.constants)}"
+        return ""
 
     def infer(self, line: Line) -> Value:
         """What the line makes. Raises ProgramError if it can't."""
         raise TypeError(f"{self.name} does not say what it makes")
 
-    def steps(self, line: Line, made: Value) -> list[Step]:
-        """The kernels that make the value `made`; the last of them writes it."""
+    def steps(self, line: Line) -> list[Step]:
+        """The kernels that compute the line; the last of them writes its output."""
         raise TypeError(f"{self.name} can't run")
 
-    def macs(self, line: Line, made: Value) -> int:
-        """Multiply-adds for one example."""
-        return 0
-
     def arguments(self, call: Call) -> list[str]:
-        """What stands between the parentheses of the printed line; an attribute that is none, as it came."""
-        sound = all(name in self.attributes and KINDS[self.attributes[name][0]](value)
-                    for name, value in call.attributes.items())
-        said = self.said(call) if sound else [f"{name}={value!r:.40}" for name, value in
-                                              call.attributes.items()]
-        return [*call.inputs, *call.constants.values(), *said]
+        """What stands between the parentheses of the printed line; of one that is wrong, all as it came."""
+        as_came = [f"{name}={value!r:.40}" for name, value in call.attributes.items()]
+        return [*call.inputs, *call.constants.values(), *(as_came if self.wrong(call) else self.said(call))]
 
-    def said(self, call: Call) -> list[str]:
-        """How its attributes are read."""
-        return []
-
-    def words(self, call: Call) -> str:
-        """How its attributes are read, behind the arguments of a step."""
-        return "".join(f", {word}" for word in self.said(call))
+    def said(self, call: Call, *names: str) -> list[str]:
+        """How its attributes, or those of these names, are read; those that are as usual are left out."""
+        return [ATTRIBUTES[name][1](self.of(call, name)) for name in names or self.attributes
+                if self.of(call, name) != self.attributes[name]]
 
     def of(self, call: Call, name: str) -> Any:
         """An attribute of a call, or its default."""
-        return call.attributes.get(name, self.attributes[name][1])
-
-
-def clipped(clip: tuple | None) -> list[str]:
-    """How a clip at the end of a line is read: relu, or its ends."""
-    if clip is None:
-        return []
-    low, high = clip
-    if high is None:
-        return ["relu" if low == 0 else f"at least {low:g}"]
-    return [f"at most {high:g}" if low is None else f"clip {low:g}…{high:g}"]
-
-
-def windows(op: Op, call: Call, *names: str) -> list[str]:
-    """How stride, padding and dilation are read, where they are not the usual ones."""
-    usual = {"stride": (1, 1), "dilation": (1, 1), "padding": (0, 0)}
-    said = {name: op.of(call, name) for name in names}
-    return [f"{'padded' if name == 'padding' else name} {value[0]}×{value[1]}"
-            for name, value in said.items() if value != usual[name]]
+        return call.attributes.get(name, self.attributes[name])

@@ -22,9 +22,7 @@ from .call import Call
 from .listing import listing
 from .op import Line
 from .released import released
-from .value import ProgramError, Value
-
-__all__ = ["Program"]
+from .value import ProgramError, Value, check_grids
 
 Constant = np.ndarray | Stored
 
@@ -57,12 +55,10 @@ class Program:
     def bind(self, target: str = "cpu") -> Bound:
         """The kernels that compute it, chosen by shapes, with their operands packed; made anew at each call.
 
-        target: "cpu". Raises ValueError for another.
-        """
+        target: "cpu". Raises ValueError for another."""
         if target not in TARGETS:
             raise ValueError(f"bind: target must be one of {', '.join(TARGETS)}; got {target!r}")
-        return Bound(self, {line.call.output: line.op.steps(line, self.values[line.call.output])
-                            for line in self.lines})
+        return Bound(self, {line.call.output: line.op.steps(line) for line in self.lines})
 
     @property
     def bound(self) -> Bound:
@@ -141,13 +137,8 @@ class Program:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds for one example."""
-        return sum(map(self.macs_of, self.calls))
-
-    def macs_of(self, call: Call) -> int:
-        """Multiply-adds of one call for one example."""
-        line = self.lines[self.calls.index(call)]
-        return line.op.macs(line, self.values[call.output])
+        """Multiply-adds for one example, by the algorithms of its Bound."""
+        return self.bound.macs
 
     def __str__(self) -> str:
         rows = [(str(call), str(self.values[call.output]), self._weight(call)) for call in self.calls]
@@ -167,48 +158,51 @@ class Program:
 
     def _checked(self) -> tuple[dict[str, Value], list[Line]]:
         """The value that each line makes, and the lines with what their names stand for."""
-        values, lines, grids = dict(self.inputs), [], dict(self.grids)
+        check_grids(self.name, self.grids)
+        values, lines = dict(self.inputs), []
         names = names_in([value.shape for value in values.values()])
         for call in self.calls:
             op = call.row()
-            if op is None:
-                raise call.fail("this version knows no such op")
-            op.check(call)
+            wrong = "this version knows no such op" if op is None else op.wrong(call)
             unknown = [name for name in call.inputs if name not in values]
+            missing = [name for name in call.constants.values() if name not in self.constants]
+            if wrong:
+                raise call.fail(wrong)
             if unknown:
                 raise call.fail(f"nothing before it makes {', '.join(unknown)}")
             if call.output in values:
                 raise call.fail(f"{call.output} was made before")
-            missing = [name for name in call.constants.values() if name not in self.constants]
             if missing:
                 raise call.fail(f"there is no constant {', '.join(missing)}")
-            grid = grids.pop(call.output, None)
+            grid = self.grids.get(call.output)
             line = Line(call, [values[name] for name in call.inputs], self.constants, grid, names)
-            values[call.output] = made = op.infer(line)
-            if grid is not None and made.grid is not grid:
+            values[call.output] = line.made = op.infer(line)
+            if grid is not None and line.made.grid is not grid:
                 raise call.fail(f"it chooses no grid; the Program names one for {call.output}")
-            if made.grid is not None:
+            if line.made.grid is not None:
                 before = next((self.chosen[name] for name in call.inputs if name in self.chosen), None)
                 self.chosen[call.output] = call.output if grid is not None else before
             lines.append(line)
+        if not self.outputs:
+            raise ProgramError(f"{self.name}: it has no output")
         for name, value in self.outputs.items():
             if value not in values:
                 raise ProgramError(f"{self.name}: nothing makes the output {name}")
             if values[value].grid is not None:
                 raise ProgramError(f"{self.name}: the output {name} is on a grid; it must be real")
-        if not self.outputs:
-            raise ProgramError(f"{self.name}: it has no output")
         for made, given in self.state.items():
             if given not in self.inputs or made not in self.outputs:
                 raise ProgramError(f"{self.name}: state {made} → {given} names no output and input")
-            if values[self.outputs[made]] != self.inputs[given] and not _moves(self.inputs[given]):
-                raise ProgramError(f"{self.name}: state {made} is {values[self.outputs[made]]}; {given} must "
-                                   f"be {self.inputs[given]}")
-        unused = set(self.constants) - {name for call in self.calls for name in call.constants.values()}
+            value, wanted = values[self.outputs[made]], self.inputs[given]
+            moves = any(isinstance(size, Size) and size != "N" for size in wanted.shape)
+            if value != wanted and not moves:
+                raise ProgramError(f"{self.name}: state {made} is {value}; {given} must be {wanted}")
+        unused = self.constants.keys() - {name for call in self.calls for name in call.constants.values()}
         if unused:
             raise ProgramError(f"{self.name}: nothing uses the constants {sorted(unused)}")
-        if grids:
-            raise ProgramError(f"{self.name}: nothing makes the values {sorted(grids)}, which have grids")
+        unmade = self.grids.keys() - {call.output for call in self.calls}
+        if unmade:
+            raise ProgramError(f"{self.name}: nothing makes the values {sorted(unmade)}, which have grids")
         return values, lines
 
     def manifest(self) -> dict[str, Any]:
@@ -234,10 +228,6 @@ def _fits(dims: dict[str, int]) -> Callable[[int, int | Size], bool]:
             return dims.setdefault(str(wanted), n) == n
         return names_in(wanted) <= dims.keys() and wanted.at(dims) == n
     return fits
-
-
-def _moves(value: Value) -> bool:
-    return any(isinstance(size, Size) and size != "N" for size in value.shape)
 
 
 def _only(program: str, what: str, names: Mapping[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """Ops that move numbers and compute nothing."""
 
 from math import prod
-from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,39 +17,35 @@ class Permute(Op):
     """x with its axes in another order: inside a Program channels lie last, as kernels want them."""
 
     name = "permute"
-    attributes: ClassVar[dict[str, tuple[str, Any]]] = {"axes": ("axes", ())}
+    attributes = {"axes": ()}
 
     def infer(self, line: Line) -> Value:
         x, axes = line.inputs[0], line["axes"]
         check_order(line, axes)
-        return line.made(x.dtype, tuple(x.shape[axis] for axis in axes), x.grid)
+        return line.value(x.dtype, tuple(x.shape[axis] for axis in axes), x.grid)
 
-    def steps(self, line: Line, made: Value) -> list[Step]:
+    def steps(self, line: Line) -> list[Step]:
         axes = line["axes"]
-        return [Step("permute", line.call.inputs, line.call.output, made,
-                     lambda held, out, x: turn(out, x, axes), self.words(line.call))]
-
-    def said(self, call: Call) -> list[str]:
-        return [" ".join(map(str, self.of(call, "axes")))]
+        return [line.step("permute", lambda held, out, x: turn(out, x, axes))]
 
 
 class Reshape(Op):
     """The same numbers in another shape, read in the order of `axes`, or as they lie."""
 
     name = "reshape"
-    attributes: ClassVar[dict[str, tuple[str, Any]]] = {"shape": ("shape", ()), "axes": ("axes", None)}
+    attributes = {"axes": None, "shape": ()}
 
     def infer(self, line: Line) -> Value:
         x, shape, axes = line.inputs[0], line["shape"], line["axes"]
         if axes is not None:
             check_order(line, axes)
-        made, given = line.made(x.dtype, shape, x.grid), line.made(x.dtype, x.shape)
+        made, given = line.value(x.dtype, shape, x.grid), line.value(x.dtype, x.shape)
         before, after = primes(given.shape, made.shape)
         if prod(before) != prod(after):
             raise line.fail(f"{x.shape} has not as many numbers as {shape}")
         return made
 
-    def steps(self, line: Line, made: Value) -> list[Step]:
+    def steps(self, line: Line) -> list[Step]:
         axes = line["axes"]
 
         def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
@@ -59,12 +54,10 @@ class Reshape(Op):
             elif out.base is None or out.base is not x.base:  # else it lies there already
                 np.copyto(out, x.reshape(out.shape))
 
-        return [Step("reshape", line.call.inputs, line.call.output, made, run,
-                     self.words(line.call), in_place=axes is None)]
+        return [line.step("reshape", run, in_place=axes is None)]
 
-    def said(self, call: Call) -> list[str]:
-        axes, shape = self.of(call, "axes"), "×".join(map(str, self.of(call, "shape")))
-        return [shape] if axes is None else [f"{' '.join(map(str, axes))} → {shape}"]
+    def said(self, call: Call, *names: str) -> list[str]:
+        return [" → ".join(super().said(call))]
 
 
 class Cat(Op):
@@ -72,7 +65,7 @@ class Cat(Op):
 
     name = "cat"
     arity = None
-    attributes: ClassVar[dict[str, tuple[str, Any]]] = {"axis": ("int", 0)}
+    attributes = {"axis": -1}  # which is none: a call names one
 
     def infer(self, line: Line) -> Value:
         if not line.inputs:
@@ -90,17 +83,11 @@ class Cat(Op):
             if isinstance(value.shape[axis], Size):
                 raise line.fail(f"axis {axis} is of a length that moves")
             length += value.shape[axis]
-        shape = (*first.shape[:axis], length, *first.shape[axis + 1:])
-        return line.made(first.dtype, shape, first.grid)
+        return line.value(first.dtype, (*first.shape[:axis], length, *first.shape[axis + 1:]), first.grid)
 
-    def steps(self, line: Line, made: Value) -> list[Step]:
+    def steps(self, line: Line) -> list[Step]:
         axis = line["axis"]
-        return [Step("cat", line.call.inputs, line.call.output, made,
-                     lambda held, out, *values: np.concatenate(values, axis=axis, out=out),
-                     self.words(line.call))]
-
-    def said(self, call: Call) -> list[str]:
-        return [f"axis {self.of(call, 'axis')}"]
+        return [line.step("cat", lambda held, out, *values: np.concatenate(values, axis=axis, out=out))]
 
 
 def check_order(line: Line, axes: tuple[int, ...]) -> None:
