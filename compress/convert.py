@@ -10,15 +10,12 @@ from typing import Any
 import nn
 
 from .examples import Example, observe
-from .lower.lowering import lowered
 from .lower.numbers import Numbers
 from .prepare import prepared
 from .program.algorithms import ALGORITHMS
 from .program.program import Program
-from .rehearse import check_constants, check_folded
+from .rehearse import program_of
 from .simulate import Simulation
-
-__all__ = ["convert"]
 
 
 def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", integer: bool = False,
@@ -45,12 +42,13 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
         raise TypeError(f"convert: model must be an nn.Module; got {type(model).__name__}")
     if algorithm not in ALGORITHMS:
         raise ValueError(f"convert: algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}")
-    attached, simulation = prepared(model), model.parametrization
-    ranges = simulation.ranges if isinstance(simulation, Simulation) and example is None else None
+    ranges = None
     if example is None:
-        example = attached.example if attached is not None else None
-        if example is None:
+        attached, simulation = prepared(model), model.parametrization
+        if attached is None or attached.example is None:
             raise ValueError("convert: needs an example batch, here or at prepare, for the network's shapes")
+        example = attached.example
+        ranges = simulation.ranges if isinstance(simulation, Simulation) else None
     example = Example.of("convert", example, dims, state)
     graph = example.trace(model)
     for name, chain in graph.parametrizations.items():
@@ -58,13 +56,11 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
             chain.check_finished()
         except ValueError as error:
             raise ValueError(f"convert: {name}: {error}{_if_frozen(model, name)}") from None
-    check_constants(graph, "convert")
-    low = lowered(graph, type(model).__name__, algorithm, integer)
-    numbers = Numbers(low.known, graph.constants, graph.parametrizations, ranges)
-    check_folded(numbers, "convert")
-    if ranges is None and low.known.integer:
-        numbers.ranges = observe(numbers, example)
-    return low.program(numbers)
+
+    def observed(numbers: Numbers) -> dict[str, tuple[float, float]] | None:
+        return observe(numbers, example) if ranges is None and numbers.known.integer else ranges
+
+    return program_of(graph, type(model).__name__, observed, algorithm, integer)
 
 
 def _if_frozen(model: nn.Module, name: str) -> str:

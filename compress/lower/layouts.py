@@ -1,7 +1,5 @@
 """Orders of axes: axis layout[i] of a value is axis i of the array in which it lies."""
 
-__all__ = ["CHANNELS_LAST", "Layout", "identity", "last", "moves_nothing"]
-
 Layout = tuple[int, ...]
 CHANNELS_LAST = (0, 2, 3, 1)  # of images N, C, H, W: how kernels want them
 

@@ -14,17 +14,14 @@ import numpy as np
 
 from nn.graph import Graph, Node
 
-from ..program.call import Call
+from ..program.call import OPS, Call
 from ..program.program import Constant, Program
 from ..program.value import Value
 from .fold import Folding
 from .known import Known
 from .layouts import CHANNELS_LAST, Layout, identity, moves_nothing
 from .numbers import Numbers
-from .rules import Rules
 from .table import Need
-
-__all__ = ["Lowered", "Lowering", "Place", "lowered"]
 
 Maker = Callable[[Numbers], Constant]
 
@@ -81,15 +78,13 @@ def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = Fa
     """Lower a traced graph, as the chains in `graph.parametrizations` say.
 
     name: of the Program. algorithm: of float convolutions. integer: whether to raise ValueError, with its
-    name, for an operation that would leave integers.
-    """
-    known = Known(Folding.of(graph), graph.parametrizations, Rules())
+    name, for an operation that would leave integers."""
+    known = Known(Folding.of(graph), graph.parametrizations)
     lowering = Lowering(known, name, algorithm)
-    nodes = [node for node in known.nodes() if node.output not in known.clips]
     if integer:  # the causes first: those without an integer form
-        for node in sorted(nodes, key=lambda node: known.needs[node.output] is not Need.REALS):
+        for node in sorted(known.calling, key=lambda node: known.needs[node.output] is not Need.REALS):
             lowering.check_integer(node)
-    for node in nodes:
+    for node in known.calling:
         known.row(node).emit(node, lowering)
     for output, value in known.graph.outputs.items():
         lowering.done.outputs[output] = lowering.read(value, identity(known.rank(value)))
@@ -103,10 +98,9 @@ class Lowering:
         self.known, self.graph, self.algorithm = known, known.graph, algorithm
         inputs = {given: Value(value.dtype.name, value.shape) for given, value in self.graph.inputs.items()}
         self.done = Lowered(known, name, inputs, {})
-        for given, value in inputs.items():
-            self.done.reals[given] = Place(given, identity(len(value.shape)))
+        self.done.reals.update({given: Place(given, identity(known.rank(given))) for given in inputs})
         self.biases: dict[str, str] = {}  # integer bias → the root of the grid that its layer reads
-        self._taken = {*self.graph.inputs, *(node.output for node in self.graph.nodes)}
+        self._taken = {*inputs, *(node.output for node in self.graph.nodes)}
         self._turned: dict[tuple[str, Layout], str] = {}  # name and an order → name of that in this order
         self._shapes = {given: value.shape for given, value in inputs.items()}
 
@@ -160,37 +154,42 @@ class Lowering:
         """Whether a node reads integers."""
         return node.output in self.known.integer
 
-    def arguments(self, node: Node, layout: Layout | None = None) -> tuple[str, ...]:
-        """The values that a node reads, on integers or reals as it computes, their axes in this order."""
-        return tuple(self.read(name, layout, self.on_integers(node)) for name in self.known.reads(node))
+    def arguments(self, node: Node, layout: Layout | None = None) -> tuple[tuple[str, ...], Layout]:
+        """The values that a node reads, on integers or reals as it computes, and the order of their axes:
+        this one, or that in which the first lies."""
+        names, integers = self.known.reads(node), self.on_integers(node)
+        layout = self.layout(names[0], integers) if layout is None else layout
+        return tuple(self.read(name, layout, integers) for name in names), layout
 
-    def place(self, node: Node, name: str, layout: Layout, grid: bool = False) -> None:
-        """Note where the result of a node lies; grid: whether its call chose the grid that it is on."""
+    def place(self, node: Node, name: str, layout: Layout) -> None:
+        """Note where the result of a node lies."""
         value = self.known.result(node.output)
-        places = self.done.integers if value in self.known.on_grid else self.done.reals
-        places[value] = Place(name, layout)
-        if grid and value in self.known.on_grid:
+        if value not in self.known.on_grid:
+            self.done.reals[value] = Place(name, layout)
+            return
+        self.done.integers[value] = Place(name, layout)
+        if self.known.needs[node.output] is not Need.SAME:  # its call chose the grid
             self.done.grids[name] = value
 
     def write(self, op: str, node: Node, inputs: Sequence[str], layout: Layout,
-              constants: dict[str, str] | None = None, grid: bool = False, **attributes: Any) -> None:
+              constants: dict[str, str] | None = None, **attributes: Any) -> None:
         """The call that makes the result of a node, with its axes in this order."""
         value = self.known.result(node.output)
         shape = tuple(self.shape(value)[axis] for axis in layout)
-        self.call(op, inputs, value, shape, constants, **attributes)
-        self.place(node, value, layout, grid)
+        self.place(node, self.call(op, inputs, value, shape, constants, **attributes), layout)
 
-    def clip(self, node: Node) -> dict[str, Any]:
-        """The clip that the calls of a node compute too, as an attribute; nothing if there is none."""
-        ends = self.known.clips.get(self.known.result(node.output))
-        return {} if ends is None else {"clip": ends}
+    def clip(self, node: Node) -> tuple[float | None, float | None] | None:
+        """The clip that the calls of a node compute too; None if there is none."""
+        return self.known.clips.get(self.known.result(node.output))
 
     # Calls and constants
 
     def call(self, op: str, inputs: Sequence[str], output: str, made: tuple,
              constants: dict[str, str] | None = None, **attributes: Any) -> str:
-        """Append a call that makes a value of the shape `made`."""
-        self.done.calls.append(Call(op, tuple(inputs), output, constants or {}, attributes))
+        """Append a call that makes a value of the shape `made`; an attribute that is as usual goes unsaid."""
+        usual = OPS[op.partition(": ")[0]].attributes
+        said = {name: one for name, one in attributes.items() if name not in usual or one != usual[name]}
+        self.done.calls.append(Call(op, tuple(inputs), output, constants or {}, said))
         self._shapes[output] = made
         return output
 

@@ -9,11 +9,9 @@ A node that no row takes runs its rule on NumPy (rules.py).
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-
-__all__ = ["TABLE", "Lowers", "Need", "lowers", "pair", "still"]
 
 
 class Need(Enum):
@@ -29,8 +27,8 @@ class Lowers:
     """A row of the table. fuses: whether its calls compute a ReLU or another clip as well, where that alone
     reads the result. need: what its nodes do with integers."""
 
-    fuses: ClassVar[bool] = False
-    need: ClassVar[Need] = Need.REALS
+    fuses = False
+    need = Need.REALS
 
     def takes(self, node: Any, known: Any) -> bool:
         """Whether it lowers this node; `known` tells what is known of the network (Known)."""
@@ -60,9 +58,3 @@ def still(node: Any, known: Any) -> bool:
     """Whether a node makes float32 of images whose sides do not move: what a kernel takes."""
     _, *sides = known.graph.value(node.inputs[0]).shape
     return node.dtype == np.float32 and all(type(side) is int for side in sides)
-
-
-def pair(value: Any) -> tuple[int, int]:
-    """3 → (3, 3); a pair as it is. Plain integers, whatever they were."""
-    first, second = value if isinstance(value, (tuple, list)) else (value, value)
-    return int(first), int(second)

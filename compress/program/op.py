@@ -186,18 +186,20 @@ ATTRIBUTES: dict[str, tuple[str, Callable[[Any], str]]] = {
 class Op:
     """A row of the table; each row is the one object of its class.
 
-    arity: how many values it reads, None for any number. roles: the constants that it reads, and whether it
-    must have each. attributes: what each is where a call does not say, in the order in which they are read.
+    name: in a Program; "" of a base of others. arity: how many values it reads, None for any number. roles:
+    the constants that it reads, and whether it must have each; those of the base if none are named.
+    attributes: what each is where a call does not say, in the order in which they are read.
     """
 
-    name = ""
-    arity: int | None = 1
     roles: dict[str, bool] = {}
     attributes: dict[str, Any] = {}
 
-    def __init_subclass__(cls) -> None:
-        if cls.name:
-            OPS[cls.name] = cls()
+    def __init_subclass__(cls, name: str = "", arity: int | None = 1, roles: dict[str, bool] | None = None,
+                          **attributes: Any) -> None:
+        cls.name, cls.arity, cls.roles = name, arity, roles or cls.roles
+        cls.attributes = cls.attributes | attributes
+        if name:
+            OPS[name] = cls()
 
     def wrong(self, call: Call) -> str:
         """What a call has that this op does not take, or lacks; "" where it is sound."""

@@ -30,10 +30,8 @@ def clamp(out: np.ndarray, clip: tuple | None) -> None:
             np.minimum(out, out.dtype.type(high), out=out)
 
 
-class Quantize(Op):
+class Quantize(Op, name="quantize"):
     """float32 → integers: clamp(round_half_even(x / scale) + zero); ValueError for NaN and infinity."""
-
-    name = "quantize"
 
     def infer(self, line: Line) -> Value:
         return line.on_grid(line.need(0, "float32").shape)
@@ -49,10 +47,8 @@ class Quantize(Op):
         return [line.step("quantize", run, load=grids_of(line.call.output))]
 
 
-class Dequantize(Op):
+class Dequantize(Op, name="dequantize"):
     """Integers → float32: scale · (q − zero)."""
-
-    name = "dequantize"
 
     def infer(self, line: Line) -> Value:
         return line.value("float32", line.need(0, *INTEGERS).shape)
@@ -62,11 +58,8 @@ class Dequantize(Op):
                           load=grids_of(*line.call.inputs))]
 
 
-class Clip(Op):
+class Clip(Op, name="clip", clip=(0.0, None)):
     """min(max(x, low), high), for integers with the codes of both. A ReLU has low = 0 and no high."""
-
-    name = "clip"
-    attributes = {"clip": (0.0, None)}
 
     def infer(self, line: Line) -> Value:
         x = line.need(0)
@@ -87,11 +80,8 @@ class Clip(Op):
         return [clipped(self.of(call, "clip"))]  # a ReLU too
 
 
-class Scale(Op):
+class Scale(Op, name="scale", roles={"scale": True, "shift": True}):
     """x · scale + shift, per channel (the last dimension): a batch norm that no layer took in."""
-
-    name = "scale"
-    roles = {"scale": True, "shift": True}
 
     def infer(self, line: Line) -> Value:
         x = line.need(0, "float32")
@@ -106,12 +96,8 @@ class Scale(Op):
                           in_place=True, load=lambda constants, grids: tuple(map(constants.get, names)))]
 
 
-class Add(Op):
+class Add(Op, name="add", arity=2, clip=None):
     """x + y, a residual connection, and a clip of that: in float32, or two grids to a third."""
-
-    name = "add"
-    arity = 2
-    attributes = {"clip": None}
 
     def infer(self, line: Line) -> Value:
         x, y = line.need(0), line.need(1)

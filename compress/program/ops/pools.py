@@ -9,9 +9,7 @@ from ..op import Line, Op, Step, grids_of
 from ..value import Value
 
 
-class _Pool(Op):
-    attributes = {"kernel": (0, 0), "stride": None, "padding": (0, 0)}
-
+class _Pool(Op, kernel=(0, 0), stride=None, padding=(0, 0)):
     def how(self, line: Line) -> tuple:
         """kernel, stride and padding."""
         return line["kernel"], line["kernel"] if line["stride"] is None else line["stride"], line["padding"]
@@ -30,20 +28,16 @@ class _Pool(Op):
         return line.value(x.dtype, (n, rows, columns, channels), x.grid)
 
 
-class MaxPool2d(_Pool):
+class MaxPool2d(_Pool, name="max_pool2d"):
     """The largest value under each window; padding never wins."""
-
-    name = "max_pool2d"
 
     def steps(self, line: Line) -> list[Step]:
         how = self.how(line)
         return [line.step("max_pool2d", lambda held, out, x: np.copyto(out, qmax_pool2d.reference(x, *how)))]
 
 
-class AvgPool2d(_Pool):
+class AvgPool2d(_Pool, name="avg_pool2d"):
     """The mean of each window, padding counted in with 0, or the integer that stands for it."""
-
-    name = "avg_pool2d"
 
     def steps(self, line: Line) -> list[Step]:
         how = self.how(line)

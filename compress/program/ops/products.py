@@ -28,10 +28,7 @@ KERNELS = {"direct": conv2d, "depthwise": depthwise_conv2d, "winograd": winograd
 TINY = np.finfo(np.float32).tiny
 
 
-class _Product(Op):
-    roles = {"weight": True, "bias": False}
-    attributes = {"clip": None}
-
+class _Product(Op, roles={"weight": True, "bias": False}):
     def result(self, line: Line, shape: tuple) -> Value:
         """The value of this shape, after a look at the numbers: on the line's grid, or real."""
         weight = line.weight()
@@ -73,10 +70,8 @@ class _Product(Op):
         return [line.step(kernel.name, run, said(line), load=load, macs=macs, **of)]
 
 
-class Linear(_Product):
+class Linear(_Product, name="linear", clip=None):
     """x · Wᵀ + bias on the last dimension of x, and a clip of that."""
-
-    name = "linear"
 
     def infer(self, line: Line) -> Value:
         weight, (x,) = line.weight(), line.inputs
@@ -89,15 +84,12 @@ class Linear(_Product):
         return self.rows(line, Value("", line.made.shape[:-1]).numbers() * line.weight().macs())
 
 
-class Conv2d(_Product):
+class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0, 0), groups=1,
+             algorithm="auto", clip=None):
     """Images (N, H, W, C) under filters of any size, plus the bias, and a clip of that.
 
     algorithm: what `convert` was told; "auto" leaves the choice to the binding (algorithms.py).
     """
-
-    name = "conv2d"
-    attributes = {"stride": (1, 1), "dilation": (1, 1), "padding": (0, 0), "groups": 1, "algorithm": "auto",
-                  "clip": None}
 
     def infer(self, line: Line) -> Value:
         x, weight, groups = line.need(0, ndim=4), line.weight(), line["groups"]

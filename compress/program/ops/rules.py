@@ -43,19 +43,16 @@ MACS: dict[str, Callable[..., int]] = {
 }
 
 
-class Numpy(Op):
+class Numpy(Op, name="numpy", arity=None, none=()):
     """`numpy: name(…)`: the rule of that name, on NumPy.
 
     makes: the dtype and the shape of the result, which says where its lengths move.
     """
 
-    name = "numpy"
-    arity = None
-
     def wrong(self, call: Call) -> str:
         if rule_of(call) not in RULES:
             return f"there is no rule {rule_of(call)!r}"
-        none, makes = call.attributes.get("none", ()), call.attributes.get("makes")
+        none, makes = self.of(call, "none"), call.attributes.get("makes")
         if not isinstance(none, tuple):
             return f"none must be places of arguments; got {none!r:.80}"
         places = [int(role) if role.isdecimal() else -1 for role in call.constants] + list(none)
@@ -113,9 +110,6 @@ class Numpy(Op):
         own = {name: value for name, value in call.attributes.items() if name not in OURS}
         return [*map(str, arranged(call, call.inputs, call.constants.values())),
                 *(f"{name}={_short(value)}" for name, value in own.items())]
-
-    def of(self, call: Call, name: str) -> Any:
-        return call.attributes[name]
 
 
 def rule_of(call: Call) -> str:

@@ -13,11 +13,8 @@ from ..op import Line, Op, Step
 from ..value import Value
 
 
-class Permute(Op):
+class Permute(Op, name="permute", axes=()):
     """x with its axes in another order: inside a Program channels lie last, as kernels want them."""
-
-    name = "permute"
-    attributes = {"axes": ()}
 
     def infer(self, line: Line) -> Value:
         x, axes = line.inputs[0], line["axes"]
@@ -29,11 +26,8 @@ class Permute(Op):
         return [line.step("permute", lambda held, out, x: turn(out, x, axes))]
 
 
-class Reshape(Op):
+class Reshape(Op, name="reshape", axes=None, shape=()):
     """The same numbers in another shape, read in the order of `axes`, or as they lie."""
-
-    name = "reshape"
-    attributes = {"axes": None, "shape": ()}
 
     def infer(self, line: Line) -> Value:
         x, shape, axes = line.inputs[0], line["shape"], line["axes"]
@@ -60,12 +54,8 @@ class Reshape(Op):
         return [" → ".join(super().said(call))]
 
 
-class Cat(Op):
-    """Values end to end along one axis; integers of one grid."""
-
-    name = "cat"
-    arity = None
-    attributes = {"axis": -1}  # which is none: a call names one
+class Cat(Op, name="cat", arity=None, axis=-1):
+    """Values end to end along one axis, which a call names; integers of one grid."""
 
     def infer(self, line: Line) -> Value:
         if not line.inputs:
