@@ -1,8 +1,7 @@
 """convert: lower a trained model to a Program, a flat list of calls that says what is computed.
 
 Trace the model to a Graph, lower its structure (lower/), and give it its numbers: weights in their stored
-form, grids of its activations.
-"""
+form, grids of its activations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,8 +35,7 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
     instead, and all else that would leave integers between the first layer and the last.
 
     Raises ValueError for that (named, with its module), where a pruning schedule has not ended, or where
-    there is no example; nn.TraceError where `forward` can't be written down as a list.
-    """
+    there is no example; nn.TraceError where `forward` can't be written down as a list."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"convert: model must be an nn.Module; got {type(model).__name__}")
     if algorithm not in ALGORITHMS:

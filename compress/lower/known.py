@@ -3,8 +3,7 @@ grid.
 
 All grids are solved first. A value stays on integers if what makes it can make integers and all that read it
 can take them. Values that must have one grid (the inputs and the result of a concatenation, of a pool) are
-united.
-"""
+united."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,8 +26,7 @@ class Known:
     static: values that no input goes into. moving: nodes with attributes that depend on named lengths. after:
     the result of a node that computes a clip too, by the node's own output; clips: the ends of that clip.
     calling: the nodes with calls of their own. integer: outputs of those that compute on integers. on_grid:
-    values that are integers.
-    """
+    values that are integers."""
 
     def __init__(self, folding: Folding, chains: Mapping[str, Any]) -> None:
         self.folding, self.graph, self.chains = folding, folding.graph, chains
@@ -124,8 +122,7 @@ class Known:
 
     def _staying(self) -> set[str]:
         """The values that are integers between their maker and all their readers: the greatest set that holds
-        together.
-        """
+        together."""
         outputs = set(self.graph.outputs.values())
         makers = {self.result(node.output): node for node in self.calling
                   if self.needs[node.output] is not Need.REALS and self.result(node.output) not in outputs}

@@ -2,8 +2,7 @@
 
 A value has a logical shape, that of the Graph, and lies in places: as reals and as integers, with its axes in
 one order or another. Whoever reads it says what it wants; what is not there yet is made once, by a quantize,
-a dequantize or a permute.
-"""
+a dequantize or a permute."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -48,8 +47,7 @@ class Lowered:
     """A network that is lowered: calls without numbers, and where those come from.
 
     known: its structure. reals, integers: where each value lies, if it lies anywhere as such. makers: what
-    each constant is. grids: the value of the Graph on whose grid a value of the Program is chosen to be.
-    """
+    each constant is. grids: the value of the Graph on whose grid a value of the Program is chosen to be."""
 
     known: Known
     name: str

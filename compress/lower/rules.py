@@ -1,8 +1,7 @@
 """Everything else: the operation's rule runs on NumPy.
 
 A rule sees its arguments with their axes as the Graph has them; where it treats every number by itself, or
-sums over axes, they stay in the order in which they lie.
-"""
+sums over axes, they stay in the order in which they lie."""
 
 from typing import Any
 

@@ -4,8 +4,7 @@
     formats(node, known)  what it does with integers (Need): asked for all nodes, before any call is there
     emit(node, lower)     the calls that compute it, told to a Lowering
 
-A node that no row takes runs its rule on NumPy (rules.py).
-"""
+A node that no row takes runs its rule on NumPy (rules.py)."""
 
 from collections.abc import Callable
 from enum import Enum

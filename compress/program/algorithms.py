@@ -8,8 +8,7 @@
     depthwise    a filter for each channel
     grouped      integers in groups: a product for each tap and group
 
-Winograd is no compression: in memory its filters take 16 numbers for 9, and they move by a rounding.
-"""
+Winograd is no compression: in memory its filters take 16 numbers for 9, and they move by a rounding."""
 
 from typing import Any
 
@@ -67,8 +66,7 @@ def pays(w: tuple[int, ...], height: int, width: int) -> bool:
 
     A model of one image on one core, with nothing timed, so that the same Program always runs the same way.
     Direct is, inside its kernel, a product with a row for every pixel; Winograd 16 products with a row for
-    every tile, and the transforms, which more channels on the other side make worthwhile.
-    """
+    every tile, and the transforms, which more channels on the other side make worthwhile."""
     o, c = w[:2]
     tiles = -(-height // 2) * -(-width // 2)
     direct = 9 * c * o * max(height * width, FEWEST_ROWS)

@@ -4,8 +4,7 @@
     print(bound)          # a line for every kernel
     logits = bound(x)
 
-No float copy of a packed weight is in it. Threads may share it.
-"""
+No float copy of a packed weight is in it. Threads may share it."""
 
 from __future__ import annotations
 

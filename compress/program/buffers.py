@@ -1,8 +1,7 @@
 """Where the values of a Program lie: in few buffers, each used again once nothing reads what is in it.
 
 Fresh memory is not free: the system hands it out page by page and clears every page, which takes longer than
-many a kernel. So a Program keeps its buffers from one run to the next of the same lengths.
-"""
+many a kernel. So a Program keeps its buffers from one run to the next of the same lengths."""
 
 from collections.abc import Mapping, Sequence
 

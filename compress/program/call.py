@@ -2,8 +2,7 @@
 not how.
 
 The table of what each op is stands in ops/: which constants and attributes it has, what it makes of its
-inputs, and which kernels compute it.
-"""
+inputs, and which kernels compute it."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,8 +1,7 @@
 """A Program in a file: one safetensors file with the stored form of every constant and the calls as JSON.
 
 Loading runs no code and trusts nothing: every array, every call and every shape is checked against the others
-before the Program is built; what does not fit raises FileError with the file's name.
-"""
+before the Program is built; what does not fit raises FileError with the file's name."""
 
 import json
 import os
@@ -33,8 +32,7 @@ def save(program: Program, path: str | os.PathLike[str]) -> int:
     """Write a Program to `path`, whole or not at all; returns the file's bytes.
 
     program: what `convert` gave. Raises TypeError for anything but a Program (weights of a model: `nn.save`),
-    OSError if it can't be written.
-    """
+    OSError if it can't be written."""
     return write_arrays(path, *_stored(program))
 
 
@@ -47,8 +45,7 @@ def load(path: str | os.PathLike[str]) -> Program:
     """The Program that `save` wrote to the file `path`.
 
     Raises FileError for a file that is truncated, was edited, or is not a Program; OSError if it can't be
-    read.
-    """
+    read."""
     arrays, metadata = read_arrays(path)
     try:
         _check_version(metadata.get("format", ""))

@@ -4,8 +4,7 @@
     steps      which kernels compute it, with their operands (Step): asked when the Program is bound
     said       how a student reads its attributes
 
-A row enters the table by being defined: a file in ops/ is all that a new one needs.
-"""
+A row enters the table by being defined: a file in ops/ is all that a new one needs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,8 +28,7 @@ class Step:
     load(constants, grids) makes what it keeps in memory (operands, biases, multipliers) of the constants by
     name and the grid of each value that has one; run(held, out, *inputs) computes with that into the array
     `out`, and where `sized` is told the named lengths too, as dims=. made: the value that it writes.
-    in_place: whether it may write where its first input lies. macs: multiply-adds for one example.
-    """
+    in_place: whether it may write where its first input lies. macs: multiply-adds for one example."""
 
     kernel: str
     inputs: tuple[str, ...]
@@ -188,8 +186,7 @@ class Op:
 
     name: in a Program; "" of a base of others. arity: how many values it reads, None for any number. roles:
     the constants that it reads, and whether it must have each; those of the base if none are named.
-    attributes: what each is where a call does not say, in the order in which they are read.
-    """
+    attributes: what each is where a call does not say, in the order in which they are read."""
 
     roles: dict[str, bool] = {}
     attributes: dict[str, Any] = {}

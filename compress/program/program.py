@@ -5,8 +5,7 @@ computed.
     print(program)          # a line for every call
     logits = program(x)     # binds it first (bound.py)
 
-It has no parameters, no modes and no gradients, and threads may share it.
-"""
+It has no parameters, no modes and no gradients, and threads may share it."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

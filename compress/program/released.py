@@ -1,8 +1,7 @@
 """Once a weight is packed for its kernel, what is stored of it is told from that: it is held once.
 
 An operand is the weight to the bit, but for Winograd's, whose filters move by a rounding. Where it is, the
-arrays of the stored form are made from it whenever somebody asks, to save it or to print its bytes.
-"""
+arrays of the stored form are made from it whenever somebody asks, to save it or to print its bytes."""
 
 from collections.abc import Iterator, Mapping
 from copy import copy

@@ -3,8 +3,7 @@
 On integers a sum of products is exact: acc = Σ (q − zero) · w + bias, with bias in units of x_scale ·
 w_scale. It becomes real by acc · x_scale · w_scale, or an integer of the next grid by
 
-    clamp(round_half_even(acc · (x_scale · w_scale / y_scale)) + y_zero)      (Jacob et al. 2018, eq. 5)
-"""
+    clamp(round_half_even(acc · (x_scale · w_scale / y_scale)) + y_zero)      (Jacob et al. 2018, eq. 5)"""
 
 from collections.abc import Callable, Mapping
 from math import prod
@@ -88,8 +87,7 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
              algorithm="auto", clip=None):
     """Images (N, H, W, C) under filters of any size, plus the bias, and a clip of that.
 
-    algorithm: what `convert` was told; "auto" leaves the choice to the binding (algorithms.py).
-    """
+    algorithm: what `convert` was told; "auto" leaves the choice to the binding (algorithms.py)."""
 
     def infer(self, line: Line) -> Value:
         x, weight, groups = line.need(0, ndim=4), line.weight(), line["groups"]

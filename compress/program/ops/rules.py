@@ -4,8 +4,7 @@
 
 Which argument a constant is, is its role ("0", "1", …); arguments that are None are named by the attribute
 `none`. What a rule makes of shapes is found out on examples of no rows: they have shapes and dtypes, and no
-numbers.
-"""
+numbers."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
@@ -46,8 +45,7 @@ MACS: dict[str, Callable[..., int]] = {
 class Numpy(Op, name="numpy", arity=None, none=()):
     """`numpy: name(…)`: the rule of that name, on NumPy.
 
-    makes: the dtype and the shape of the result, which says where its lengths move.
-    """
+    makes: the dtype and the shape of the result, which says where its lengths move."""
 
     def wrong(self, call: Call) -> str:
         if rule_of(call) not in RULES:
