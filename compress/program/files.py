@@ -13,7 +13,7 @@ import numpy as np
 from nn.files import FileError, arrays_to_bytes, read_arrays, write_arrays
 from nn.sizes import Size
 
-from ..formats.format import FORMATS, Grid
+from ..formats.format import Grid, format_named
 from ..stored import STORED, Stored, read
 from ..techniques import dense  # noqa: F401  (the files of that room define the stored forms)
 from .call import call_from_json, fits, size_from_json
@@ -23,7 +23,7 @@ from .value import LARGEST, ProgramError, Value
 VERSION = "2"
 DTYPES = ("float16", "float32", "float64", "bool", "int8", "int16", "int32", "int64", "uint8")
 # What `Program.manifest` gives, as `fits` (call.py) has it.
-MANIFEST = {"name": str, "inputs": {str: (str, list)}, "outputs": {str: str}, "state": {str: str},
+MANIFEST = {"name": str, "inputs": {str: (str, [int | str])}, "outputs": {str: str}, "state": {str: str},
             "calls": list, "grids": {str: (str, float | int, int)},
             "weights": {str: {"kind": str, "shape": [int]}}}
 
@@ -86,37 +86,25 @@ def _program(manifest: Any, arrays: dict[str, np.ndarray]) -> Program:
     for entry, wanted in MANIFEST.items():
         if not fits(manifest[entry], wanted):
             raise ProgramError(f"{entry}: not as this version knows them: {manifest[entry]!r:.80}")
-    inputs = {name: _value(name, *said) for name, said in manifest["inputs"].items()}
-    grids = {name: _grid(name, *said) for name, said in manifest["grids"].items()}
+    inputs = {name: Value(dtype, tuple(size_from_json(n) if isinstance(n, str) else n for n in shape))
+              for name, (dtype, shape) in manifest["inputs"].items()}
+    for name, value in inputs.items():
+        if value.dtype not in DTYPES or not _sound(value.shape):
+            raise ProgramError(f"the input {name} must be a dtype and a shape; got {value.dtype!r:.80}, "
+                               f"{value.shape!r:.80}")
+    grids = {name: Grid(format_named(form), scale, zero) for name, (form, scale, zero) in
+             manifest["grids"].items()}
     rest, weights = dict(arrays), {}
     for name, said in manifest["weights"].items():
-        kind, shape = said["kind"], said["shape"]
-        if kind not in STORED:
-            raise ProgramError(f"{name}: not a weight that this version knows: {kind!r:.80}")
-        if not 2 <= len(shape) <= 4 or not all(0 < size < LARGEST for size in shape):
-            raise ProgramError(f"{name}: a weight has 2 to 4 dimensions; got {shape!r:.80}")
-        parts = {part: rest.pop(f"{name}.{part}") for part in STORED[kind].parts}
-        weights[name] = read(kind, parts, tuple(shape))
+        kind, shape = said["kind"], tuple(said["shape"])
+        if kind not in STORED or not _sound(shape) or not 2 <= len(shape) <= 4:
+            raise ProgramError(f"{name} must be a weight of 2 to 4 dimensions that this version knows; got "
+                               f"{kind!r:.80} {shape!r:.80}")
+        weights[name] = read(kind, {part: rest.pop(f"{name}.{part}") for part in STORED[kind].parts}, shape)
     calls = [call_from_json(call) for call in manifest["calls"]]
     return Program(manifest["name"], inputs, manifest["outputs"], calls, weights | rest, grids,
                    manifest["state"])
 
 
-def _value(name: str, dtype: str, shape: list[Any]) -> Value:
-    if dtype not in DTYPES:
-        raise ProgramError(f"the input {name} has no dtype that this version knows: {dtype!r:.80}")
-    return Value(dtype, tuple(_length(size, name) for size in shape))
-
-
-def _length(said: Any, name: str) -> int | Size:
-    if isinstance(said, str):
-        return size_from_json(said)
-    if type(said) is not int or not 0 < said < LARGEST:
-        raise ProgramError(f"the input {name}: not a length: {said!r:.80}")
-    return said
-
-
-def _grid(name: str, form: str, scale: float, zero: int) -> Grid:
-    if form not in FORMATS:
-        raise ProgramError(f"the grid of {name} has no format that this version knows: {form!r:.80}")
-    return Grid(FORMATS[form], scale, zero)
+def _sound(shape: tuple[int | Size, ...]) -> bool:
+    return all(isinstance(size, Size) or 0 < size < LARGEST for size in shape)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.sizes import Size, names_in
+from nn.sizes import Size, at, names_in
 
 from ..stored import Stored
 from .bound import TARGETS, Bound
@@ -124,7 +124,10 @@ class Program:
                 got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
                 raise TypeError(f"{self.name}: {name} must be a {value.dtype} array; got {got}")
             known = "".join(f", {size} being {n}" for size, n in dims.items() if size in value.shape)
-            if len(x.shape) != len(value.shape) or not all(map(_fits(dims), x.shape, value.shape)):
+            for n, size in zip(x.shape, value.shape, strict=False):
+                if isinstance(size, Size) and size.isidentifier():
+                    dims.setdefault(str(size), n)  # that is met first gets it
+            if not names_in(value.shape) <= dims.keys() or at(value.shape, dims) != x.shape:
                 wanted = ", ".join(map(str, value.shape))
                 raise ValueError(f"{self.name}: {name} must have shape ({wanted}){known}; got {x.shape}")
         return given, dims
@@ -216,17 +219,6 @@ class Program:
             "weights": {name: {"kind": constant.kind, "shape": list(constant.shape)}
                         for name, constant in self.constants.items() if isinstance(constant, Stored)},
         }
-
-
-def _fits(dims: dict[str, int]) -> Callable[[int, int | Size], bool]:
-    """Whether a length is what a shape wants; a name that is met first gets it."""
-    def fits(n: int, wanted: int | Size) -> bool:
-        if not isinstance(wanted, Size):
-            return n == wanted
-        if wanted.isidentifier():
-            return dims.setdefault(str(wanted), n) == n
-        return names_in(wanted) <= dims.keys() and wanted.at(dims) == n
-    return fits
 
 
 def _only(program: str, what: str, names: Mapping[str, Any]) -> str:

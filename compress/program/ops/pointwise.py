@@ -115,21 +115,19 @@ class Add(Op, name="add", arity=2, clip=None):
     def steps(self, line: Line) -> list[Step]:
         clip, names = line["clip"], (*line.call.inputs, line.call.output)
 
-        def integers(held: tuple, out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-            of_x, of_y, grid, ends = held  # each is taken to the scale of the sum
-            total = (x.astype(np.float32) - np.float32(of_x.zero)) * np.float32(of_x.scale / grid.scale)
-            total += (y.astype(np.float32) - np.float32(of_y.zero)) * np.float32(of_y.scale / grid.scale)
-            low, high = grid.format.lowest - grid.zero, grid.format.highest - grid.zero
-            total = np.rint(np.minimum(np.maximum(total, low), high)) + np.float32(grid.zero)
-            np.copyto(out, total, casting="unsafe")
+        def run(held: tuple, out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+            of_x, of_y, grid, ends = held
+            if grid is None:
+                np.add(x, y, out=out)
+            else:  # each is taken to the scale of the sum
+                total = (x.astype(np.float32) - np.float32(of_x.zero)) * np.float32(of_x.scale / grid.scale)
+                total += (y.astype(np.float32) - np.float32(of_y.zero)) * np.float32(of_y.scale / grid.scale)
+                low, high = grid.format.lowest - grid.zero, grid.format.highest - grid.zero
+                total = np.rint(np.minimum(np.maximum(total, low), high)) + np.float32(grid.zero)
+                np.copyto(out, total, casting="unsafe")
             clamp(out, ends)
-
-        def reals(held: tuple, out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-            np.add(x, y, out=out)
-            clamp(out, clip)
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             return *map(grids.get, names), codes_of(clip, grids.get(line.call.output))
 
-        kernel, run = ("add", reals) if line.made.grid is None else ("qadd", integers)
-        return [line.step(kernel, run, load=load, in_place=True)]
+        return [line.step("add" if line.made.grid is None else "qadd", run, load=load, in_place=True)]

@@ -18,9 +18,7 @@ from nn.sizes import Size, at, names_in
 from ...stored import Stored
 from ..call import Call
 from ..op import Line, Op, Step
-from ..value import ONES, Value
-
-OURS = ("none", "makes")  # attributes that are not the rule's own
+from ..value import ONES, ProgramError, Value
 
 
 def _einsum(made: int, equation: str, *shapes: Sequence[int]) -> int:
@@ -74,23 +72,15 @@ class Numpy(Op, name="numpy", arity=None, none=()):
         examples = [np.zeros(at(value.shape, dims), value.dtype) for value in line.inputs]
         try:
             with np.errstate(all="ignore"):
-                got = run_rule(line)(constants_of(line), *examples, dims=dims)
+                runs(line)(constants_of(line), np.empty(at(shape, dims), made.dtype), *examples, dims=dims)
+        except ProgramError:
+            raise
         except Exception as error:
             raise line.fail(f"its rule refuses such inputs: {error}") from error
-        if got.shape != at(shape, dims) or got.dtype != np.dtype(made.dtype):
-            raise line.fail(f"makes {got.dtype} {got.shape}, not {made.dtype} {at(shape, dims)}")
         return made
 
     def steps(self, line: Line) -> list[Step]:
-        def run(held: tuple, out: np.ndarray, *inputs: np.ndarray, dims: dict[str, int]) -> None:
-            got = rule(held, *inputs, dims=dims)
-            if got.shape != out.shape or got.dtype != out.dtype:
-                raise ValueError(f"{line.call}: made {got.dtype} {got.shape}; it was to be {out.dtype} "
-                                 f"{out.shape}")
-            np.copyto(out, got)
-
-        rule = run_rule(line)
-        return [line.step(line.call.op, run, load=lambda constants, grids: decoded(line, constants),
+        return [line.step(line.call.op, runs(line), load=lambda constants, grids: decoded(line, constants),
                           macs=self.macs(line), sized=True)]
 
     def macs(self, line: Line) -> int:
@@ -105,14 +95,18 @@ class Numpy(Op, name="numpy", arity=None, none=()):
         """The arguments in the order of the rule, then what its attributes are."""
         if self.wrong(call):
             return super().arguments(call)
-        own = {name: value for name, value in call.attributes.items() if name not in OURS}
         return [*map(str, arranged(call, call.inputs, call.constants.values())),
-                *(f"{name}={_short(value)}" for name, value in own.items())]
+                *(f"{name}={_short(value)}" for name, value in own_of(call).items())]
 
 
 def rule_of(call: Call) -> str:
     """The name of the rule that a call runs."""
     return call.op.partition(": ")[2]
+
+
+def own_of(call: Call) -> dict[str, Any]:
+    """The attributes that are the rule's own."""
+    return {name: value for name, value in call.attributes.items() if name not in ("none", "makes")}
 
 
 def arranged(call: Call, inputs: Iterable[Any], constants: Iterable[Any]) -> list[Any]:
@@ -134,18 +128,22 @@ def decoded(line: Line, constants: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
     return tuple(one.decode() if isinstance(one, Stored) else one for one in found)
 
 
-def run_rule(line: Line) -> Callable[..., np.ndarray]:
-    """A function of the line's constants, its inputs and dims, the named lengths, that runs its rule."""
+def runs(line: Line) -> Callable[..., None]:
+    """The `run` of a step that runs the line's rule, with its constants as what is held."""
     rule, call = RULES[rule_of(line.call)], line.call
-    own = {name: value for name, value in call.attributes.items() if name not in OURS}
+    own = own_of(call)
     moves = bool(names_in(own))
-    held = range(1, 1 + len(call.constants))  # behind None, and before the inputs
-    order = arranged(call, range(held.stop, held.stop + len(call.inputs)), held)
-    order = [0 if i is None else i for i in order]
+    at_constants = range(1, 1 + len(call.constants))  # of what is given: None, the constants, the inputs
+    at_inputs = range(at_constants.stop, at_constants.stop + len(call.inputs))
+    order = [0 if i is None else i for i in arranged(call, at_inputs, at_constants)]
 
-    def run(held: tuple, *inputs: np.ndarray, dims: dict[str, int]) -> np.ndarray:
+    def run(held: tuple, out: np.ndarray, *inputs: np.ndarray, dims: dict[str, int]) -> None:
         given = None, *held, *inputs
-        return np.asarray(rule.forward(*[given[i] for i in order], **(at(own, dims) if moves else own))[0])
+        got, _ = rule.forward(*[given[i] for i in order], **(at(own, dims) if moves else own))
+        got = np.asarray(got)
+        if got.shape != out.shape or got.dtype != out.dtype:
+            raise line.fail(f"makes {got.dtype} {got.shape}, not {out.dtype} {out.shape}")
+        np.copyto(out, got)
 
     return run
 
