@@ -25,8 +25,11 @@ class Known:
 
     static: values that no input goes into. moving: nodes with attributes that depend on named lengths. after:
     the result of a node that computes a clip too, by the node's own output; clips: the ends of that clip.
-    calling: the nodes with calls of their own. integer: outputs of those that compute on integers. on_grid:
-    values that are integers."""
+    calling: the nodes with calls of their own, by the value that these leave. integer: outputs of those that
+    compute on integers. on_grid: values that are integers. roots: for each value that shares its grid the one
+    that stands for all that do. classes: for each root that is read on a grid its format, and the values
+    whose ranges it takes. biases: of the layers that read a weight on integers, with the root of what each
+    reads."""
 
     def __init__(self, folding: Folding, chains: Mapping[str, Any]) -> None:
         self.folding, self.graph, self.chains = folding, folding.graph, chains
@@ -41,16 +44,23 @@ class Known:
         for node in self.nodes():
             if self.row(node).fuses:
                 self._fuse(node)
-        self.calling = [node for node in self.nodes() if node.output not in self.clips]
-        self.needs = {node.output: self.row(node).formats(node, self) for node in self.calling}
+        self.calling = {self.result(node.output): node for node in self.nodes()
+                        if node.output not in self.clips}
+        self.needs = {node.output: self.row(node).formats(node, self) for node in self.calling.values()}
         self.formats = self._formats()
         self.on_grid = self._staying()
         self.integer = {output for output, need in self.needs.items() if need is Need.INTEGERS or (
             need is not Need.REALS and self.result(output) in self.on_grid)}
-        self.roots = self._united()
+        self.roots: dict[str, str] = {}
+        for value, node in self.calling.items():
+            if self.needs[node.output] is Need.SAME and node.output in self.integer:
+                united = {value, *self.reads(node)}
+                before = set(map(self.root, united))
+                united |= {one for one, root in self.roots.items() if root in before}
+                self.roots |= dict.fromkeys(united, value)
         self.classes = self._classes()
         self.biases: dict[str, list[tuple[str, str]]] = {}
-        for node in self.calling:
+        for node in self.calling.values():
             layer = folding.layers.get(node.output)
             if layer is not None and node.output in self.integer:
                 self.biases.setdefault(layer.weight, []).append((layer.bias, self.root(node.inputs[0])))
@@ -73,10 +83,6 @@ class Known:
     def result(self, output: str) -> str:
         """The value that the calls of a node leave: its output, or that of the clip that they compute."""
         return self.after.get(output, output)
-
-    def rank(self, value: str) -> int:
-        """The number of dimensions of a value."""
-        return len(self.graph.value(value).shape)
 
     def chain(self, node: Node) -> Any:
         """The chain of a layer's weight; None for a plain one, and for a node that is no layer."""
@@ -112,10 +118,9 @@ class Known:
     def _formats(self) -> dict[str, Format]:
         """The format that a layer wants of the integers of a value that it reads, or that is made of it."""
         formats: dict[str, Format] = {}
-        for node in reversed(self.calling):
+        for value, node in reversed(self.calling.items()):
             need = self.needs[node.output]
-            layer = need is Need.INTEGERS
-            wanted = self.activations(node) if layer else formats.get(self.result(node.output))
+            wanted = self.activations(node) if need is Need.INTEGERS else formats.get(value)
             if wanted is not None and need is not Need.REALS:
                 formats = dict.fromkeys(self.reads(node), wanted) | formats
         return formats
@@ -123,18 +128,16 @@ class Known:
     def _staying(self) -> set[str]:
         """The values that are integers between their maker and all their readers: the greatest set that holds
         together."""
-        outputs = set(self.graph.outputs.values())
-        makers = {self.result(node.output): node for node in self.calling
-                  if self.needs[node.output] is not Need.REALS and self.result(node.output) not in outputs}
-        able = set(makers)
-        while True:
-            kept = {value for value in able if self._made(makers[value], able) and self._read(value, able)}
-            if kept == able:
-                return able
-            able = kept
+        able = {value for value, node in self.calling.items() if self.needs[node.output] is not Need.REALS}
+        able, before = able - set(self.graph.outputs.values()), set()
+        while able != before:
+            before = able
+            able = {value for value in able if self._made(value, able) and self._read(value, able)}
+        return able
 
-    def _made(self, node: Node, able: set[str]) -> bool:
-        """Whether the node can make integers: it wants some, or all its inputs are."""
+    def _made(self, value: str, able: set[str]) -> bool:
+        """Whether its node can make integers: it wants some, or all its inputs are."""
+        node = self.calling[value]
         return self.needs[node.output] is Need.INTEGERS or set(self.reads(node)) <= able
 
     def _read(self, value: str, able: set[str]) -> bool:
@@ -151,28 +154,10 @@ class Known:
         """The value that stands for all that have one grid with this one."""
         return self.roots.get(value, value)
 
-    def _united(self) -> dict[str, str]:
-        """The root of each value that shares its grid with others."""
-        towards: dict[str, str] = {}
-
-        def root(value: str) -> str:
-            while value in towards:
-                value = towards[value]
-            return value
-
-        for node in self.calling:
-            if self.needs[node.output] is Need.SAME and node.output in self.integer:
-                for name in self.reads(node):
-                    of, result = root(name), root(self.result(node.output))
-                    if of != result:
-                        towards[of] = result
-        return {value: root(value) for value in towards}
-
     def _classes(self) -> dict[str, tuple[Format, list[str]]]:
-        """For the root of every value read on a grid: its format, and the values whose ranges it takes."""
         classes: dict[str, tuple[Format, list[str]]] = {}
-        for node in self.calling:
-            value, need = self.result(node.output), self.needs[node.output]
+        for value, node in self.calling.items():
+            need = self.needs[node.output]
             if value in self.on_grid and need in (Need.INTEGERS, Need.OWN):
                 classes.setdefault(self.root(value), (self.formats[value], []))[1].append(value)
             if need is Need.INTEGERS and node.inputs[0] not in self.on_grid:

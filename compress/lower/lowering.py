@@ -5,7 +5,7 @@ one order or another. Whoever reads it says what it wants; what is not there yet
 a dequantize or a permute."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -42,73 +42,39 @@ class Place:
         return array.transpose(self._back)
 
 
-@dataclass(frozen=True)
 class Lowered:
-    """A network that is lowered: calls without numbers, and where those come from.
+    """A network that is lowered: calls without numbers, and where those come from. While it is walked, a row
+    of the table says to it how its node is computed.
 
     known: its structure. reals, integers: where each value lies, if it lies anywhere as such. makers: what
-    each constant is. grids: the value of the Graph on whose grid a value of the Program is chosen to be."""
+    each constant is. grids: the value of the Graph on whose grid a value of the Program is chosen to be.
+    biases: the root of the grid that its layer reads, of each integer bias."""
 
-    known: Known
-    name: str
-    inputs: dict[str, Value]
-    outputs: dict[str, str]
-    calls: list[Call] = field(default_factory=list)
-    makers: dict[str, Maker] = field(default_factory=dict)
-    grids: dict[str, str] = field(default_factory=dict)
-    reals: dict[str, Place] = field(default_factory=dict)
-    integers: dict[str, Place] = field(default_factory=dict)
+    def __init__(self, graph: Graph, name: str, algorithm: str) -> None:
+        self.known = Known(Folding.of(graph), graph.parametrizations)
+        self.graph, self.name, self.algorithm = self.known.graph, name, algorithm
+        self.inputs = {given: Value(value.dtype.name, value.shape) for given, value in graph.inputs.items()}
+        self.outputs: dict[str, str] = {}
+        self.calls: list[Call] = []
+        self.makers: dict[str, Maker] = {}
+        self.grids: dict[str, str] = {}
+        self.reals = {given: Place(given, identity(len(value.shape))) for given, value in self.inputs.items()}
+        self.integers: dict[str, Place] = {}
+        self.biases: dict[str, str] = {}
+        self._taken = {*self.inputs, *(node.output for node in self.graph.nodes)}
+        self._turned: dict[tuple[str, Layout], str] = {}  # name and an order → name of that in this order
+        self._shapes = {given: value.shape for given, value in self.inputs.items()}
 
     def program(self, numbers: Numbers) -> Program:
         """The Program with these numbers, which shares no memory with the network."""
         made, grids = self.made(numbers)
         constants = {name: one.copy() if isinstance(one, np.ndarray) else one for name, one in made.items()}
-        return Program(self.name, self.inputs, self.outputs, self.calls, constants, grids,
-                       self.known.graph.state)
+        return Program(self.name, self.inputs, self.outputs, self.calls, constants, grids, self.graph.state)
 
     def made(self, numbers: Numbers) -> tuple[dict[str, Constant], dict[str, Any]]:
         """The constants and the grids of its Program, by name."""
         return ({name: make(numbers) for name, make in self.makers.items()},
                 {name: numbers.grids[value] for name, value in self.grids.items()})
-
-
-def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = False) -> Lowered:
-    """Lower a traced graph, as the chains in `graph.parametrizations` say.
-
-    name: of the Program. algorithm: of float convolutions. integer: whether to raise ValueError, with its
-    name, for an operation that would leave integers."""
-    known = Known(Folding.of(graph), graph.parametrizations)
-    lowering = Lowering(known, name, algorithm)
-    if integer:  # the causes first: those without an integer form
-        for node in sorted(known.calling, key=lambda node: known.needs[node.output] is not Need.REALS):
-            lowering.check_integer(node)
-    for node in known.calling:
-        known.row(node).emit(node, lowering)
-    for output, value in known.graph.outputs.items():
-        lowering.done.outputs[output] = lowering.read(value, identity(known.rank(value)))
-    return lowering.done
-
-
-class Lowering:
-    """What is lowered so far (`done`), and what a row of the table says of its node to."""
-
-    def __init__(self, known: Known, name: str, algorithm: str) -> None:
-        self.known, self.graph, self.algorithm = known, known.graph, algorithm
-        inputs = {given: Value(value.dtype.name, value.shape) for given, value in self.graph.inputs.items()}
-        self.done = Lowered(known, name, inputs, {})
-        self.done.reals.update({given: Place(given, identity(known.rank(given))) for given in inputs})
-        self.biases: dict[str, str] = {}  # integer bias → the root of the grid that its layer reads
-        self._taken = {*inputs, *(node.output for node in self.graph.nodes)}
-        self._turned: dict[tuple[str, Layout], str] = {}  # name and an order → name of that in this order
-        self._shapes = {given: value.shape for given, value in inputs.items()}
-
-    def check_integer(self, node: Node) -> None:
-        """Raise ValueError for a node that computes with reals; one that only moves them is none."""
-        if not self.on_integers(node) and node.op not in ("reshape", "permute", "cat", "index"):
-            where = f" in module {node.module!r}" if node.module else ""
-            why = ("it has no integer form" if self.known.needs[node.output] is Need.REALS
-                   else "what it reads, or what reads it, has no integer form")
-            raise ValueError(f"convert: {node.op}{where}: {why}, and integer=True was asked for")
 
     # Values
 
@@ -118,34 +84,30 @@ class Lowering:
 
     def layout(self, value: str, integers: bool = False) -> Layout:
         """The order of axes in which a value lies now, or would without anybody's wish."""
-        place = (self.done.integers if integers else self.done.reals).get(value)
-        place = place or self.done.integers.get(value) or self.done.reals[value]
-        return place.layout
+        places, others = (self.integers, self.reals) if integers else (self.reals, self.integers)
+        return (places.get(value) or others[value]).layout
 
-    def read(self, value: str, layout: Layout | None = None, integers: bool = False) -> str:
+    def read(self, value: str, layout: Layout, integers: bool = False) -> str:
         """The name under which a value lies as reals, or as integers, with its axes in this order."""
-        places = self.done.integers if integers else self.done.reals
+        places = self.integers if integers else self.reals
         if value not in places:
-            other = self.layout(value, not integers) if layout is None else layout
-            source = self.read(value, other, not integers)
+            source = self.read(value, layout, not integers)
             name = self.fresh(f"{value}.u8" if integers else f"{value}.f32")
             self.call("quantize" if integers else "dequantize", (source,), name, self._shapes[source])
             if integers:
-                self.done.grids[name] = value
-            places[value] = Place(name, other)
+                self.grids[name] = value
+            places[value] = Place(name, layout)
         place = places[value]
-        if layout is None or place.layout == layout:
+        if place.layout == layout:
             return place.name
         key = place.name, layout
         if key not in self._turned:
-            axes = tuple(place.layout.index(axis) for axis in layout)
-            shape = tuple(self._shapes[place.name][axis] for axis in axes)
+            before, axes = self._shapes[place.name], tuple(place.layout.index(axis) for axis in layout)
+            shape = tuple(before[axis] for axis in axes)
+            how = {"shape": shape} if moves_nothing(before, axes) else {"axes": axes}
             name = self.fresh(f"{place.name}.{'nhwc' if layout == CHANNELS_LAST else 'turned'}")
-            if moves_nothing(self._shapes[place.name], axes):
-                self.call("reshape", (place.name,), name, shape, shape=shape)
-            else:
-                self.call("permute", (place.name,), name, shape, axes=axes)
-            self._turned[key] = name
+            self._turned[key] = self.call("reshape" if "shape" in how else "permute", (place.name,), name,
+                                          shape, **how)
         return self._turned[key]
 
     def on_integers(self, node: Node) -> bool:
@@ -163,11 +125,11 @@ class Lowering:
         """Note where the result of a node lies."""
         value = self.known.result(node.output)
         if value not in self.known.on_grid:
-            self.done.reals[value] = Place(name, layout)
+            self.reals[value] = Place(name, layout)
             return
-        self.done.integers[value] = Place(name, layout)
+        self.integers[value] = Place(name, layout)
         if self.known.needs[node.output] is not Need.SAME:  # its call chose the grid
-            self.done.grids[name] = value
+            self.grids[name] = value
 
     def write(self, op: str, node: Node, inputs: Sequence[str], layout: Layout,
               constants: dict[str, str] | None = None, **attributes: Any) -> None:
@@ -187,13 +149,13 @@ class Lowering:
         """Append a call that makes a value of the shape `made`; an attribute that is as usual goes unsaid."""
         usual = OPS[op.partition(": ")[0]].attributes
         said = {name: one for name, one in attributes.items() if name not in usual or one != usual[name]}
-        self.done.calls.append(Call(op, tuple(inputs), output, constants or {}, said))
+        self.calls.append(Call(op, tuple(inputs), output, constants or {}, said))
         self._shapes[output] = made
         return output
 
     def constant(self, name: str, make: Maker) -> str:
         """The name of a constant that `make` takes from the Numbers; a name stands for one constant."""
-        self.done.makers.setdefault(name, make)
+        self.makers.setdefault(name, make)
         return name
 
     def fresh(self, name: str) -> str:
@@ -202,3 +164,25 @@ class Lowering:
             name += "_"
         self._taken.add(name)
         return name
+
+
+def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = False) -> Lowered:
+    """Lower a traced graph, as the chains in `graph.parametrizations` say.
+
+    name: of the Program. algorithm: of float convolutions. integer: whether to raise ValueError, with its
+    name, for an operation that would leave integers; one that only moves reals does not."""
+    lower = Lowered(graph, name, algorithm)
+    known = lower.known
+    reals = [node for node in known.calling.values() if node.output not in known.integer
+             and node.op not in ("reshape", "permute", "cat", "index")]
+    if integer and reals:  # the cause first: one without an integer form
+        node = min(reals, key=lambda node: known.needs[node.output] is not Need.REALS)
+        where = f" in module {node.module!r}" if node.module else ""
+        why = ("it has no integer form" if known.needs[node.output] is Need.REALS
+               else "what it reads, or what reads it, has no integer form")
+        raise ValueError(f"convert: {node.op}{where}: {why}, and integer=True was asked for")
+    for node in known.calling.values():
+        known.row(node).emit(node, lower)
+    for output, value in known.graph.outputs.items():
+        lower.outputs[output] = lower.read(value, identity(len(lower.shape(value))))
+    return lower

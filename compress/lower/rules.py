@@ -28,14 +28,14 @@ class Rules(Lowers):
             elif name in lower.known.static:
                 constants[str(i)] = self._constant(name, lower, order)
             else:
-                read.append(lower.read(name, order or identity(lower.known.rank(name))))
+                read.append(lower.read(name, order or identity(len(lower.shape(name)))))
         makes = node.dtype.name, tuple(node.shape[axis] for axis in layout)
         lower.write(f"numpy: {node.op}", node, read, layout, constants, **attributes, none=tuple(none),
                     makes=makes)
 
     def _constant(self, name: str, lower: Any, order: Layout | None) -> str:
         """A constant argument; turned like the values beside it."""
-        rank = lower.known.rank(name)
+        rank = len(lower.shape(name))
         if order is None or order == identity(len(order)) or rank == 0:
             if name in lower.known.chains:
                 return lower.constant(name, lambda numbers: numbers.stored(name))
@@ -52,7 +52,7 @@ class Rules(Lowers):
         alike = all(tuple(of) == tuple(range(rank - len(shape), rank)) for of, shape in
                     zip(axes(node, shapes), shapes, strict=True) if shape is not None)
         values = lower.known.reads(node)
-        if not alike or not values or not all(lower.known.rank(name) == rank for name in values):
+        if not alike or not values or not all(len(lower.shape(name)) == rank for name in values):
             return None
         layout = lower.layout(values[0])
         return layout, layout, node.attrs

@@ -2,7 +2,7 @@
 
     takes(node, known)    whether the row lowers this node
     formats(node, known)  what it does with integers (Need): asked for all nodes, before any call is there
-    emit(node, lower)     the calls that compute it, told to a Lowering
+    emit(node, lower)     the calls that compute it, told to a Lowered
 
 A node that no row takes runs its rule on NumPy (rules.py)."""
 
@@ -38,7 +38,7 @@ class Lowers:
         return self.need
 
     def emit(self, node: Any, lower: Any) -> None:
-        """Tell `lower`, a Lowering, the calls that compute the node."""
+        """Tell `lower`, a Lowered, the calls that compute the node."""
         raise TypeError(f"{type(self).__name__} does not say how {node.op} is lowered")
 
 
