@@ -1,8 +1,9 @@
 """An Op is one row of the table of what a Program may contain.
 
-    infer      what the line makes of its inputs, and so whether it is sound
-    steps      which kernels compute it, with their operands (Step): asked when the Program is bound
-    said       how a student reads its attributes
+    infer(line)    the Value that the line makes of its inputs; ProgramError where they are not sound
+    steps(line)    the kernels that compute it, with their operands (Step), the last of which writes its
+                   output: asked when the Program is bound
+    said(call)     how a student reads its attributes, where that is not as usual
 
 A row enters the table by being defined: a file in ops/ is all that a new one needs."""
 
@@ -16,7 +17,7 @@ from nn.sizes import Size
 
 from ..stored import Stored
 from .call import OPS, Call
-from .value import LARGEST, ProgramError, Value
+from .value import LARGEST, Value
 
 INTEGERS = ("uint8", "int8")
 
@@ -47,15 +48,15 @@ class Step:
 
 class Line:
     """A Call with what its names stand for. inputs: the values that it reads. grid: of its output, where the
-    Program names one. names: of the lengths that may move. made: what it makes, once its op has said so."""
+    Program names one. names: of the lengths that may move. made: what it makes, once its op has said so.
+    fail(why): the error that names this line."""
 
     made: Value
 
     def __init__(self, call: Call, inputs: list[Value], constants: Mapping[str, Any], grid: Any,
                  names: set[str]) -> None:
         self.call, self.inputs, self.grid, self.names = call, inputs, grid, names
-        self.op: Op = call.row()
-        self._constants = constants
+        self.op, self.fail, self._constants = call.row(), call.fail, constants
 
     def __getitem__(self, attribute: str) -> Any:
         return self.op.of(self.call, attribute)
@@ -65,18 +66,16 @@ class Line:
         name = self.call.constants.get(role)
         return None if name is None else self._constants[name]
 
-    def fail(self, why: str) -> ProgramError:
-        """The error that names this line."""
-        return self.call.fail(why)
-
-    def need(self, i: int, *dtypes: str, ndim: int | None = None) -> Value:
-        """Input number i. Raises ProgramError unless it has one of these dtypes, if none is named float32 or
-        integers on a grid, and `ndim` dimensions."""
+    def need(self, i: int, *dtypes: str, images: bool = False) -> Value:
+        """Input number i. Raises ProgramError unless it has one of these dtypes (if none is named: float32 or
+        integers), integers are on a grid, and images (N, H, W, C) have sides that do not move."""
         value, dtypes = self.inputs[i], dtypes or ("float32", *INTEGERS)
         if value.dtype not in dtypes:
             raise self.fail(f"needs {' or '.join(dtypes)}; got {value.dtype}")
-        if ndim is not None and len(value.shape) != ndim:
-            raise self.fail(f"needs {ndim} dimensions with the batch; got shape {value.shape}")
+        if images and len(value.shape) != 4:
+            raise self.fail(f"needs 4 dimensions with the batch; got shape {value.shape}")
+        if images and not all(type(side) is int for side in value.shape[1:3]):
+            raise self.fail(f"the height and width of images can't move; got {value.shape}")
         if value.dtype in INTEGERS and value.grid is None:
             raise self.fail(f"{self.call.inputs[i]} is on no grid: nothing says what its integers stand for")
         return value
@@ -131,21 +130,12 @@ def grids_of(*values: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], t
     return lambda constants, grids: tuple(map(grids.get, values))
 
 
-def _all(holds: Callable[[Any], bool], value: Any) -> bool:
-    return isinstance(value, tuple) and all(map(holds, value))
+def _tuple(value: Any, *types: type) -> bool:
+    return isinstance(value, tuple) and set(map(type, value)) <= set(types)
 
 
-def _whole(value: Any) -> bool:
-    return type(value) is int
-
-
-def _end(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and type(value) is not bool
-                             and abs(value) < 1e39)
-
-
-def _across(pair: tuple[int, int]) -> str:
-    return f"{pair[0]}×{pair[1]}"
+def _across(sizes: tuple[int | Size, ...]) -> str:
+    return "×".join(map(str, sizes))
 
 
 def clipped(clip: tuple[float | None, float | None]) -> str:
@@ -156,29 +146,21 @@ def clipped(clip: tuple[float | None, float | None]) -> str:
     return f"at most {high:g}" if low is None else f"clip {low:g}…{high:g}"
 
 
-# What an attribute may be.
-KINDS: dict[str, Callable[[Any], bool]] = {
-    "int": _whole,
-    "pair": lambda value: _all(_whole, value) and len(value) == 2,
-    "axes": lambda value: _all(_whole, value),
-    "shape": lambda value: _all(lambda n: _whole(n) or isinstance(n, Size), value),
-    "clip": lambda value: _all(_end, value) and len(value) == 2 and value != (None, None),
-    "text": lambda value: isinstance(value, str),
+# What an attribute may be, and how a student reads it.
+KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], str]]] = {
+    "int": (lambda value: type(value) is int, str),
+    "text": (lambda value: isinstance(value, str), str),
+    "pair": (lambda value: _tuple(value, int) and len(value) == 2, _across),
+    "axes": (lambda value: _tuple(value, int), lambda value: " ".join(map(str, value))),
+    "shape": (lambda value: _tuple(value, int, Size), _across),
+    "clip": (lambda value: _tuple(value, int, float, type(None)) and len(value) == 2
+             and value != (None, None) and all(abs(end or 0) < 1e39 for end in value), clipped),
 }
 
-# Each attribute: its kind, and how it is read.
-ATTRIBUTES: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "kernel": ("pair", _across),
-    "stride": ("pair", lambda value: f"stride {_across(value)}"),
-    "dilation": ("pair", lambda value: f"dilation {_across(value)}"),
-    "padding": ("pair", lambda value: f"padded {_across(value)}"),
-    "groups": ("int", "groups {}".format),
-    "algorithm": ("text", "by {}".format),
-    "axis": ("int", "axis {}".format),
-    "axes": ("axes", lambda value: " ".join(map(str, value))),
-    "shape": ("shape", lambda value: "×".join(map(str, value))),
-    "clip": ("clip", clipped),
-}
+# Each attribute: its kind, and the word before it.
+ATTRIBUTES = {"kernel": ("pair", ""), "stride": ("pair", "stride "), "dilation": ("pair", "dilation "),
+              "padding": ("pair", "padded "), "groups": ("int", "groups "), "algorithm": ("text", "by "),
+              "axis": ("int", "axis "), "axes": ("axes", ""), "shape": ("shape", ""), "clip": ("clip", "")}
 
 
 class Op:
@@ -206,20 +188,12 @@ class Op:
             if name not in self.attributes:
                 return f"has no attribute {name}"
             kind, _ = ATTRIBUTES[name]
-            if not KINDS[kind](value):
+            if not KINDS[kind][0](value):
                 return f"{name} must be of the kind {kind}; got {value!r:.80}"
         missing = [role for role, needed in self.roles.items() if needed and role not in call.constants]
         if missing or not call.constants.keys() <= self.roles.keys():
             return f"takes the constants {', '.join(self.roles)}; got {', '.join(call.constants)}"
         return ""
-
-    def infer(self, line: Line) -> Value:
-        """What the line makes. Raises ProgramError if it can't."""
-        raise TypeError(f"{self.name} does not say what it makes")
-
-    def steps(self, line: Line) -> list[Step]:
-        """The kernels that compute the line; the last of them writes its output."""
-        raise TypeError(f"{self.name} can't run")
 
     def arguments(self, call: Call) -> list[str]:
         """What stands between the parentheses of the printed line; of one that is wrong, all as it came."""
@@ -228,8 +202,9 @@ class Op:
 
     def said(self, call: Call, *names: str) -> list[str]:
         """How its attributes, or those of these names, are read; those that are as usual are left out."""
-        return [ATTRIBUTES[name][1](self.of(call, name)) for name in names or self.attributes
-                if self.of(call, name) != self.attributes[name]]
+        values = {name: self.of(call, name) for name in names or self.attributes}
+        return [ATTRIBUTES[name][1] + KINDS[ATTRIBUTES[name][0]][1](value) for name, value in values.items()
+                if value != self.attributes[name]]
 
     def of(self, call: Call, name: str) -> Any:
         """An attribute of a call, or its default."""

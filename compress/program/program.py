@@ -66,10 +66,8 @@ class Program:
             self._bound = bound = self.bind()
             for call in self.calls:  # what an operand tells is not held beside it
                 name = call.constants.get("weight")
-                if isinstance(self.constants.get(name), Stored):
-                    for step in bound.calls[call.output]:
-                        for one in bound.held[step.output][:1]:
-                            self.constants[name] = released(self.constants[name], one)
+                for step in bound.calls[call.output] if name is not None else ():
+                    self.constants[name] = released(self.constants[name], *bound.held[step.output][:1])
         return self._bound
 
     def __call__(self, *arrays: np.ndarray, **named: np.ndarray) -> Any:
@@ -152,11 +150,9 @@ class Program:
         return "\n".join([head, *listing(rows), *state])
 
     def _weight(self, call: Call) -> str:
-        weight = self.constants.get(call.constants.get("weight", ""))
-        if not isinstance(weight, Stored):
-            return ""
-        size = self.bound.nbytes_of(call.output)
-        return f"{weight.kind} {'×'.join(map(str, weight.shape))}, {size:,} bytes"
+        weight = self.constants.get(call.constants.get("weight"))
+        return "" if weight is None else (f"{weight.kind} {'×'.join(map(str, weight.shape))}, "
+                                          f"{self.bound.nbytes_of(call.output):,} bytes")
 
     def _checked(self) -> tuple[dict[str, Value], list[Line]]:
         """The value that each line makes, and the lines with what their names stand for."""
@@ -165,17 +161,14 @@ class Program:
         names = names_in([value.shape for value in values.values()])
         for call in self.calls:
             op = call.row()
-            wrong = "this version knows no such op" if op is None else op.wrong(call)
-            unknown = [name for name in call.inputs if name not in values]
-            missing = [name for name in call.constants.values() if name not in self.constants]
+            unknown = ", ".join(name for name in call.inputs if name not in values)
+            missing = ", ".join(name for name in call.constants.values() if name not in self.constants)
+            wrong = ("this version knows no such op" if op is None else op.wrong(call)
+                     or (unknown and f"nothing before it makes {unknown}")
+                     or (call.output in values and f"{call.output} was made before")
+                     or (missing and f"there is no constant {missing}"))
             if wrong:
                 raise call.fail(wrong)
-            if unknown:
-                raise call.fail(f"nothing before it makes {', '.join(unknown)}")
-            if call.output in values:
-                raise call.fail(f"{call.output} was made before")
-            if missing:
-                raise call.fail(f"there is no constant {', '.join(missing)}")
             grid = self.grids.get(call.output)
             line = Line(call, [values[name] for name in call.inputs], self.constants, grid, names)
             values[call.output] = line.made = op.infer(line)
@@ -212,13 +205,10 @@ class Program:
         return {
             "name": self.name,
             "inputs": {name: [value.dtype, list(value.shape)] for name, value in self.inputs.items()},
-            "outputs": self.outputs,
-            "state": self.state,
-            "calls": [call.to_json() for call in self.calls],
+            "outputs": self.outputs, "state": self.state, "calls": [call.to_json() for call in self.calls],
             "grids": {name: [grid.format.name, grid.scale, grid.zero] for name, grid in self.grids.items()},
             "weights": {name: {"kind": constant.kind, "shape": list(constant.shape)}
-                        for name, constant in self.constants.items() if isinstance(constant, Stored)},
-        }
+                        for name, constant in self.constants.items() if isinstance(constant, Stored)}}
 
 
 def _only(program: str, what: str, names: Mapping[str, Any]) -> str:

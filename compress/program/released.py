@@ -47,7 +47,7 @@ class _Told(Mapping):
         return len(self.there)
 
 
-def released(stored: Stored, operand: Any) -> Stored:
+def released(stored: Stored, operand: Any = None) -> Stored:
     """The stored form without the arrays that its operand tells; itself where it tells none."""
     kind = "codes" if stored.format is not None and stored.kind == stored.format.name else stored.kind
     told = TOLD.get((kind, getattr(operand, "kernel", None)))

@@ -15,17 +15,14 @@ class _Pool(Op, kernel=(0, 0), stride=None, padding=(0, 0)):
         return line["kernel"], line["kernel"] if line["stride"] is None else line["stride"], line["padding"]
 
     def infer(self, line: Line) -> Value:
-        x = line.need(0, ndim=4)
+        x = line.need(0, images=True)
         kernel, stride, padding = self.how(line)
         if min(padding) < 0:
             raise line.fail("padding must not be negative")
         if min(*kernel, *stride) < 1 or any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
             raise line.fail("kernel and stride must be positive, padding at most half the kernel")
-        n, height, width, channels = x.shape
-        if not type(height) is type(width) is int:
-            raise line.fail(f"the height and width of images can't move; got {x.shape}")
-        rows, columns = map(positions, (height, width), kernel, stride, padding, (1, 1))
-        return line.value(x.dtype, (n, rows, columns, channels), x.grid)
+        n, *size, channels = x.shape
+        return line.value(x.dtype, (n, *map(positions, size, kernel, stride, padding), channels), x.grid)
 
 
 class MaxPool2d(_Pool, name="max_pool2d"):

@@ -90,7 +90,7 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
     algorithm: what `convert` was told; "auto" leaves the choice to the binding (algorithms.py)."""
 
     def infer(self, line: Line) -> Value:
-        x, weight, groups = line.need(0, ndim=4), line.weight(), line["groups"]
+        x, weight, groups = line.need(0, images=True), line.weight(), line["groups"]
         n, *size, channels = x.shape
         stride, padding, dilation = line["stride"], line["padding"], line["dilation"]
         shape, name = filters(weight), line.call.constants["weight"]
@@ -101,13 +101,11 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
             raise line.fail("stride and dilation must be positive, padding not negative")
         if line["algorithm"] not in ALGORITHMS:
             raise line.fail(f"algorithm must be one of {', '.join(ALGORITHMS)}; got {line['algorithm']!r}")
-        if not all(type(side) is int for side in size):
-            raise line.fail(f"the height and width of images can't move; got {x.shape}")
         line.value(x.dtype, (n, *(s + 2 * p for s, p in zip(size, padding, strict=True)), channels))
-        rows, columns = map(positions, size, shape[2:], stride, padding, dilation)
-        made = self.result(line, (n, rows, columns, shape[0]))
-        if algorithm(line, (rows, columns)) == "im2col":
-            line.value(x.dtype, (n, rows, columns, prod(shape[1:])))
+        size = *map(positions, size, shape[2:], stride, padding, dilation),
+        made = self.result(line, (n, *size, shape[0]))
+        if algorithm(line, size) == "im2col":
+            line.value(x.dtype, (n, *size, prod(shape[1:])))
         return made
 
     def steps(self, line: Line) -> list[Step]:
