@@ -1,10 +1,5 @@
-"""The table of how each operation is lowered: a row an op.
-
-    takes(node, known)    whether the row lowers this node
-    formats(node, known)  what it does with integers (Need): asked for all nodes, before any call is there
-    emit(node, lower)     the calls that compute it, told to a Lowered
-
-A node that no row takes runs its rule on NumPy (rules.py)."""
+"""The table of how each operation is lowered: a row an op. A node that no row takes runs its rule on NumPy
+(rules.py)."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -34,7 +29,7 @@ class Lowers:
         return True
 
     def formats(self, node: Any, known: Any) -> Need:
-        """What the node does with integers, where that depends on more than its op."""
+        """What the node does with integers, where not its op alone says so; asked for all nodes first."""
         return self.need
 
     def emit(self, node: Any, lower: Any) -> None:

@@ -88,16 +88,6 @@ def size_from_json(text: Any) -> Size:
     raise ProgramError(f"not a length: {str(text)[:80]!r}")
 
 
-def _slice(said: Any) -> slice:
-    start, stop, step = map(_meant, said)
-    return slice(start, stop, step)
-
-
-def _array(said: Any) -> np.ndarray:
-    dtype, shape, numbers = said
-    return np.array(numbers, _numeric(dtype)).reshape(tuple(shape))
-
-
 def _numeric(said: Any) -> np.dtype:
     """A dtype of numbers or booleans."""
     dtype = np.dtype(said) if isinstance(said, (str, type, np.dtype)) else np.dtype(object)
@@ -110,9 +100,11 @@ def _numeric(said: Any) -> np.dtype:
 # what is said of one, and what that means.
 SAID: dict[str, tuple[Any, Any, Any]] = {
     "size": (Size, str, size_from_json),
-    "slice": (slice, lambda value: [_plain(end) for end in (value.start, value.stop, value.step)], _slice),
+    "slice": (slice, lambda value: [_plain(end) for end in (value.start, value.stop, value.step)],
+              lambda said: slice(*[_meant(said[i]) for i in range(3)])),
     "dots": (type(...), lambda value: 0, lambda said: ...),
-    "array": (np.ndarray, lambda value: [value.dtype.str, list(value.shape), value.ravel().tolist()], _array),
+    "array": (np.ndarray, lambda value: [value.dtype.str, list(value.shape), value.ravel().tolist()],
+              lambda said: np.array(said[2], _numeric(said[0])).reshape(tuple(said[1]))),
     "dtype": ((np.dtype, type), lambda value: _numeric(value).str, _numeric),
     "float": ((), str, float)}  # one that is not finite
 

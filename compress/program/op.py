@@ -47,16 +47,16 @@ class Step:
 
 
 class Line:
-    """A Call with what its names stand for. inputs: the values that it reads. grid: of its output, where the
-    Program names one. names: of the lengths that may move. made: what it makes, once its op has said so.
-    fail(why): the error that names this line."""
+    """A Call with what its names stand for. inputs: the values that it reads. constants: those there are,
+    by name. grid: of its output, where the Program names one. names: of the lengths that may move. made: what
+    it makes, once its op has said so. fail(why): the error that names this line."""
 
     made: Value
 
     def __init__(self, call: Call, inputs: list[Value], constants: Mapping[str, Any], grid: Any,
                  names: set[str]) -> None:
         self.call, self.inputs, self.grid, self.names = call, inputs, grid, names
-        self.op, self.fail, self._constants = call.row(), call.fail, constants
+        self.op, self.fail, self.constants = call.row(), call.fail, constants
 
     def __getitem__(self, attribute: str) -> Any:
         return self.op.of(self.call, attribute)
@@ -64,7 +64,7 @@ class Line:
     def constant(self, role: str) -> Any:
         """The array or Stored in this role; None if the line has none."""
         name = self.call.constants.get(role)
-        return None if name is None else self._constants[name]
+        return None if name is None else self.constants[name]
 
     def need(self, i: int, *dtypes: str, images: bool = False) -> Value:
         """Input number i. Raises ProgramError unless it has one of these dtypes (if none is named: float32 or

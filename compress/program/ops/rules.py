@@ -6,7 +6,9 @@ Which argument a constant is, is its role ("0", "1", …); arguments that are No
 `none`. What a rule makes of shapes is found out on examples of no rows: they have shapes and dtypes, and no
 numbers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -20,23 +22,16 @@ from ..call import Call
 from ..op import Line, Op, Step
 from ..value import ONES, ProgramError, Value
 
-
-def _einsum(made: int, equation: str, *shapes: Sequence[int]) -> int:
-    terms = equation.replace(" ", "").split("->")[0].split(",")
-    if "." in equation.split("->")[0]:
-        return 0
-    return prod({c: n for term, shape in zip(terms, shapes, strict=True)
-                 for c, n in zip(term, shape, strict=True)}.values())
-
-
-# Multiply-adds of the rules that are products: of how many numbers they make and their arguments' shapes.
+# Multiply-adds of the rules that are products, of the numbers they make, attributes, and arguments' shapes.
 MACS: dict[str, Callable[..., int]] = {
-    "matmul": lambda made, a, b: made * a[-1],
-    "linear": lambda made, x, w, *bias: made * x[-1],
-    "conv2d": lambda made, x, w, *bias: made * prod(w[1:]),
-    "conv_transpose2d": lambda made, x, w, *bias: prod(x) * prod(w[1:]),
-    "scaled_dot_product_attention": lambda made, q, k, v, *mask:
+    "matmul": lambda made, how, a, b: made * a[-1],
+    "linear": lambda made, how, x, w, *bias: made * x[-1],
+    "conv2d": lambda made, how, x, w, *bias: made * prod(w[1:]),
+    "conv_transpose2d": lambda made, how, x, w, *bias: prod(x) * prod(w[1:]),
+    "scaled_dot_product_attention": lambda made, how, q, k, v, *mask:
         made // max(v[-1], 1) * k[-2] * (q[-1] + v[-1]),
+    "einsum": lambda made, how, *shapes: 0 if "." in how["equation"] else prod(
+        dict(zip(re.sub("->.*|[ ,]", "", how["equation"]), chain(*shapes), strict=True)).values()),
 }
 
 
@@ -72,7 +67,8 @@ class Numpy(Op, name="numpy", arity=None, none=()):
         examples = [np.zeros(at(value.shape, dims), value.dtype) for value in line.inputs]
         try:
             with np.errstate(all="ignore"):
-                runs(line)(constants_of(line), np.empty(at(shape, dims), made.dtype), *examples, dims=dims)
+                out = np.empty(at(shape, dims), made.dtype)
+                runs(line)(decoded(line, line.constants), out, *examples, dims=dims)
         except ProgramError:
             raise
         except Exception as error:
@@ -85,11 +81,10 @@ class Numpy(Op, name="numpy", arity=None, none=()):
 
     def macs(self, line: Line) -> int:
         """Multiply-adds of a rule that is a product."""
-        read = arranged(line.call, line.inputs, constants_of(line))
+        read = arranged(line.call, line.inputs, decoded(line, line.constants))
         shapes = at([None if one is None else one.shape for one in read], ONES)
-        if rule_of(line.call) == "einsum":
-            return _einsum(line.made.numbers(), line.call.attributes["equation"], *shapes)
-        return MACS.get(rule_of(line.call), lambda made, *shapes: 0)(line.made.numbers(), *shapes)
+        count = MACS.get(rule_of(line.call), lambda *any: 0)
+        return count(line.made.numbers(), line.call.attributes, *shapes)
 
     def arguments(self, call: Call) -> list[str]:
         """The arguments in the order of the rule, then what its attributes are."""
@@ -115,11 +110,6 @@ def arranged(call: Call, inputs: Iterable[Any], constants: Iterable[Any]) -> lis
     places |= dict.fromkeys(call.attributes.get("none", ()))
     rest = iter(inputs)
     return [places[i] if i in places else next(rest) for i in range(len(call.inputs) + len(places))]
-
-
-def constants_of(line: Line) -> tuple[np.ndarray, ...]:
-    """The arrays of a line, in the order of its constants."""
-    return decoded(line, {name: line.constant(role) for role, name in line.call.constants.items()})
 
 
 def decoded(line: Line, constants: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
