@@ -10,24 +10,22 @@ from ..op import INTEGERS, Line, Op, Step, clipped, grids_of
 from ..value import FLOAT32_MAX, Value
 
 
-def codes_of(clip: tuple | None, grid: Any) -> tuple | None:
-    """The codes of a clip's ends, None for an end that the format has anyway; of reals the clip itself."""
-    if clip is None or grid is None:
-        return clip
-    low, high = clip
-    low = low if low is None else grid.zero if low == 0 else int(grid.quantize(np.float32(low)))
-    high = high if high is None else int(grid.quantize(np.float32(high)))
-    return None if low == grid.format.lowest else low, None if high == grid.format.highest else high
+def ends_of(clip: tuple | None, grid: Any = None) -> list[tuple[Any, Any]]:
+    """How numbers are clamped: np.maximum with the lower end of a clip, np.minimum with the upper; on a grid
+    with the codes of both, but for one at which the format ends anyway."""
+    ends, last = [], (None, None) if grid is None else (grid.format.lowest, grid.format.highest)
+    for choose, end, outermost in zip((np.maximum, np.minimum), clip or (), last, strict=False):
+        if end is not None:
+            real = np.float32(end)
+            code = real if grid is None else grid.zero if end == 0 else grid.quantize(real)
+            ends += [(choose, code)] * bool(code != outermost)
+    return ends
 
 
-def clamp(out: np.ndarray, clip: tuple | None) -> None:
+def clamp(out: np.ndarray, ends: list[tuple[Any, Any]]) -> None:
     """Numbers clamped in place; NaN stays NaN."""
-    if clip is not None:
-        low, high = clip
-        if low is not None:
-            np.maximum(out, out.dtype.type(low), out=out)
-        if high is not None:
-            np.minimum(out, out.dtype.type(high), out=out)
+    for choose, end in ends:
+        choose(out, end, out=out)
 
 
 class Quantize(Op, name="quantize"):
@@ -74,7 +72,7 @@ class Clip(Op, name="clip", clip=(0.0, None)):
             clamp(out, *held)
 
         return [line.step("relu" if clip == (0.0, None) else "clip", run, in_place=True,
-                          load=lambda constants, grids: (codes_of(clip, grids.get(name)),))]
+                          load=lambda constants, grids: (ends_of(clip, grids.get(name)),))]
 
     def said(self, call: Call, *names: str) -> list[str]:
         return [clipped(self.of(call, "clip"))]  # a ReLU too
@@ -128,6 +126,6 @@ class Add(Op, name="add", arity=2, clip=None):
             clamp(out, ends)
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
-            return *map(grids.get, names), codes_of(clip, grids.get(line.call.output))
+            return *map(grids.get, names), ends_of(clip, grids.get(line.call.output))
 
         return [line.step("add" if line.made.grid is None else "qadd", run, load=load, in_place=True)]

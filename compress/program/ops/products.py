@@ -21,7 +21,7 @@ from ..nonfinite import not_finite
 from ..op import INTEGERS, Line, Op, Step, behind
 from ..released import released
 from ..value import Value
-from .pointwise import clamp, codes_of
+from .pointwise import clamp, ends_of
 
 KERNELS = {"direct": conv2d, "depthwise": depthwise_conv2d, "winograd": winograd_conv2d}  # of float images
 TINY = np.finfo(np.float32).tiny
@@ -45,7 +45,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
 
     def rows(self, line: Line, macs: int, **of: Any) -> list[Step]:
         """The product of the last dimension of the line's input, or of another in `of`, with its weight."""
-        stored, clip = line.weight(), line["clip"]
+        stored, ends = line.weight(), ends_of(line["clip"])
         kernel, skips = stored.kernel, stored.skips
         if on_integers(stored):
             return sums(line, qgemm, lambda weight: weight.operand(), on_rows, macs, **of)
@@ -64,7 +64,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
                 densely(out, x, weight)
             if bias is not None:
                 np.add(out, bias, out=out)
-            clamp(out, clip)
+            clamp(out, ends)
 
         return [line.step(kernel.name, run, said(line), load=load, macs=macs, **of)]
 
@@ -117,17 +117,17 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
             return self.by_im2col(line, macs, how, windows)
         if by == "grouped":
             return self.by_groups(line, macs, how)
-        kernel, clip, groups = KERNELS[by], line["clip"], {"groups": line["groups"]} if by == "direct" else {}
-        relu = clip == (0.0, None)
+        kernel, groups = KERNELS[by], {"groups": line["groups"]} if by == "direct" else {}
+        relu = {"relu": True} if line["clip"] == (0.0, None) and by != "winograd" else {}
+        ends = [] if relu else ends_of(line["clip"])
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             weight, bias = numbers(line, constants)
             return kernel.pack(weight.decode().reshape(filters(weight)), **groups), bias
 
         def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            kernel(x, *held, out=out, relu=relu, **how, **groups)
-            if not relu:
-                clamp(out, clip)
+            kernel(x, *held, out=out, **relu, **how, **groups)
+            clamp(out, ends)
 
         def tiles(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
             winograd_conv2d(x, *held, padding=how["padding"], out=out)
@@ -135,7 +135,7 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
             if bad is not None:
                 with np.errstate(invalid="ignore", over="ignore"):
                     out[bad] = conv2d(x[bad], held[0].unpack(), held[1], padding=how["padding"])
-            clamp(out, clip)
+            clamp(out, ends)
 
         if by == "winograd":  # tiles that hang over cost whole tiles
             macs = -(-rows // 2) * -(-columns // 2) * 16 * prod(line.weight().shape[:2])
@@ -184,24 +184,23 @@ def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarra
 def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], run: Callable[..., object], macs: int,
          **of: Any) -> list[Step]:
     """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals."""
-    (x,), output, clip = line.call.inputs, line.call.output, line["clip"]
+    (x,), output = line.call.inputs, line.call.output
     of_x, grid = line.inputs[0].grid, line.made.grid
     zero = "a_zero" if kernel is qgemm else "x_zero"
 
     def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
         (weight, bias), grid = numbers(line, constants), grids.get(output)
-        options = {zero: grids.get(x).zero, "bias": bias}
+        options, ends = {zero: grids.get(x).zero, "bias": bias}, []
         if grid is not None:
             options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero}
-            if kernel is qgemm:
-                options["out_dtype"] = grid.format.dtype
-        return pack(weight), bias, options.get("scale"), options, codes_of(clip, grid)  # arrays are counted
+            options |= {"out_dtype": grid.format.dtype} if kernel is qgemm else {}
+            ends = ends_of(line["clip"], grid)
+        return pack(weight), bias, options.get("scale"), options, ends  # (arrays are counted)
 
     def onto(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
         operand, *_, options, ends = held
         run(kernel, out, x, operand, **options)
-        if grid is not None:
-            clamp(out, ends)
+        clamp(out, ends)
 
     text = f"{said(line)}, zero {of_x.zero} → "
     if grid is not None:
@@ -210,12 +209,12 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], run: Callable[.
 
     def to_reals(held: tuple, out: np.ndarray, q: np.ndarray) -> None:
         np.multiply(q, held[0], out=out, casting="unsafe", dtype=np.float32)
-        clamp(out, clip)
+        clamp(out, reals)
 
     def unit(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
         return (multiplier(line, numbers(line, constants)[0], grids.get(x), None),)
 
-    between = f"{output}.s32"
+    between, reals = f"{output}.s32", ends_of(line["clip"])
     of_weight = f", scale {of_x.scale:.4g} × {line.call.constants['weight']}.scale"
     return [line.step(kernel.name, onto, f"{text}s32", load=load, macs=macs, output=between,
                       made=Value("int32", line.made.shape), **of),
