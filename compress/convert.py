@@ -16,6 +16,10 @@ from .program.program import Program
 from .rehearse import program_of
 from .simulate import Simulation
 
+FROZEN = (" (the weight is frozen: an optimizer of all model.parameters() moves its schedule on without "
+          "training it, one of those that require a gradient does not; a weight that is frozen before prepare "
+          "has the end of its schedule at once)")
+
 
 def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", integer: bool = False,
             dims: Mapping[str, Any] | None = None, state: Mapping[str, str] | None = None) -> Program:
@@ -53,18 +57,10 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
         try:
             chain.check_finished()
         except ValueError as error:
-            raise ValueError(f"convert: {name}: {error}{_if_frozen(model, name)}") from None
+            frozen = not dict(model.named_parameters())[name].requires_grad
+            raise ValueError(f"convert: {name}: {error}{FROZEN * frozen}") from None
 
     def observed(numbers: Numbers) -> dict[str, tuple[float, float]] | None:
         return observe(numbers, example) if ranges is None and numbers.known.integer else ranges
 
     return program_of(graph, type(model).__name__, observed, algorithm, integer)
-
-
-def _if_frozen(model: nn.Module, name: str) -> str:
-    """What to do about the schedule of a weight that is frozen, for a message; else nothing."""
-    if dict(model.named_parameters())[name].requires_grad:
-        return ""
-    return (" (the weight is frozen: an optimizer of all model.parameters() moves its schedule on without "
-            "training it, one of those that require a gradient does not; a weight that is frozen before "
-            "prepare has the end of its schedule at once)")

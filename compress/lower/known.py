@@ -132,18 +132,15 @@ class Known:
         able, before = able - set(self.graph.outputs.values()), set()
         while able != before:
             before = able
-            able = {value for value in able if self._made(value, able) and self._read(value, able)}
+            able = {value for value in able if self._stays(value, able)}
         return able
 
-    def _made(self, value: str, able: set[str]) -> bool:
-        """Whether its node can make integers: it wants some, or all its inputs are."""
-        node = self.calling[value]
-        return self.needs[node.output] is Need.INTEGERS or set(self.reads(node)) <= able
-
-    def _read(self, value: str, able: set[str]) -> bool:
-        """Whether all that read a value take its integers, in one format: it never becomes real."""
-        readers = [node for node in self.graph.users(value) if node.output not in self.clips]
-        return bool(readers) and all(
+    def _stays(self, value: str, able: set[str]) -> bool:
+        """Whether a value's node can make integers, as it wants some or all its inputs are, and all that read
+        it take them, in one format: it never becomes real."""
+        node, readers = self.calling[value], self.graph.users(value)
+        makes = self.needs[node.output] is Need.INTEGERS or set(self.reads(node)) <= able
+        return makes and bool(readers) and all(
             self.formats[value] == self.activations(node) if self.needs[node.output] is Need.INTEGERS else
             self.needs[node.output] is not Need.REALS and self.result(node.output) in able
             for node in readers)

@@ -9,11 +9,6 @@ def identity(rank: int) -> Layout:
     return tuple(range(rank))
 
 
-def last(axis: int, rank: int) -> Layout:
-    """One axis behind the others."""
-    return (*(other for other in range(rank) if other != axis), axis)
-
-
 def moves_nothing(shape: tuple, axes: Layout) -> bool:
     """Whether a permute leaves all numbers where they lie: it moves axes of length 1 only."""
     long = [axis for axis in axes if shape[axis] != 1]

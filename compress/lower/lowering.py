@@ -110,14 +110,10 @@ class Lowered:
                                           shape, **how)
         return self._turned[key]
 
-    def on_integers(self, node: Node) -> bool:
-        """Whether a node reads integers."""
-        return node.output in self.known.integer
-
     def arguments(self, node: Node, layout: Layout | None = None) -> tuple[tuple[str, ...], Layout]:
         """The values that a node reads, on integers or reals as it computes, and the order of their axes:
         this one, or that in which the first lies."""
-        names, integers = self.known.reads(node), self.on_integers(node)
+        names, integers = self.known.reads(node), node.output in self.known.integer
         layout = self.layout(names[0], integers) if layout is None else layout
         return tuple(self.read(name, layout, integers) for name in names), layout
 
@@ -133,14 +129,11 @@ class Lowered:
 
     def write(self, op: str, node: Node, inputs: Sequence[str], layout: Layout,
               constants: dict[str, str] | None = None, **attributes: Any) -> None:
-        """The call that makes the result of a node, with its axes in this order."""
+        """The call that makes the result of a node, with its axes in this order, and a clip fused with it."""
         value = self.known.result(node.output)
+        attributes |= {"clip": self.known.clips[value]} if value in self.known.clips else {}
         shape = tuple(self.shape(value)[axis] for axis in layout)
         self.place(node, self.call(op, inputs, value, shape, constants, **attributes), layout)
-
-    def clip(self, node: Node) -> tuple[float | None, float | None] | None:
-        """The clip that the calls of a node compute too; None if there is none."""
-        return self.known.clips.get(self.known.result(node.output))
 
     # Calls and constants
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from .fold import normalisation
-from .layouts import last
 from .table import Lowers, Need, lowers
 
 
@@ -34,7 +33,7 @@ class Add(Lowers):
                 and all((value.shape, value.dtype) == (node.shape, node.dtype) for value in values))
 
     def emit(self, node: Any, lower: Any) -> None:
-        lower.write("add", node, *lower.arguments(node), clip=lower.clip(node))
+        lower.write("add", node, *lower.arguments(node))
 
 
 @lowers("batch_norm_eval")
@@ -47,11 +46,7 @@ class BatchNorm(Lowers):
         return node.dtype == np.float32 and x not in known.static and constant
 
     def emit(self, node: Any, lower: Any) -> None:
-        constants = {role: lower.constant(f"{node.output}.{role}", make(node, part))
-                     for part, role in enumerate(("scale", "shift"))}
-        lower.write("scale", node, *lower.arguments(node, last(1, len(node.shape))), constants)
-
-
-def make(node: Any, part: int) -> Any:
-    """What makes the factor or the shift of a batch norm."""
-    return lambda numbers: normalisation(numbers.plain, node)[part].astype(np.float32)
+        constants = {role: lower.constant(f"{node.output}.{role}", lambda numbers, part=part: normalisation(
+            numbers.plain, node)[part].astype(np.float32)) for part, role in enumerate(("scale", "shift"))}
+        channels_last = (0, *range(2, len(node.shape)), 1)
+        lower.write("scale", node, *lower.arguments(node, channels_last), constants)

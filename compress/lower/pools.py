@@ -18,10 +18,8 @@ class Pool(Lowers):
         return still(node, known)
 
     def emit(self, node: Any, lower: Any) -> None:
-        how = {"stride": None, **node.attrs}
-        how["stride"] = how["kernel_size"] if how["stride"] is None else how["stride"]
-        kernel, stride, padding = (pair("convert", name, how[name], 0) for name in
-                                   ("kernel_size", "stride", "padding"))
+        kernel, padding = (pair("convert", name, node.attrs[name], 0) for name in ("kernel_size", "padding"))
+        stride = pair("convert", "stride", node.attrs["stride"] or kernel, 0)
         images, layout = lower.arguments(node, CHANNELS_LAST)
         lower.write(node.op, node, images, layout, kernel=kernel, stride=None if stride == kernel else stride,
                     padding=padding)

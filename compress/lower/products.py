@@ -23,7 +23,7 @@ class _Product(Lowers):
         """The names of its weight, and of the bias that it has or that integers need."""
         layer = lower.known.folding.layers[node.output]
         constants = {"weight": lower.constant(layer.weight, lambda numbers: numbers.stored(layer.weight))}
-        if lower.on_integers(node):
+        if node.output in lower.known.integer:
             x = node.inputs[0]
             root = lower.known.root(x)  # another use of the layer, on another grid, has other integers
             name = layer.bias if lower.biases.setdefault(layer.bias, root) == root else f"{layer.bias}@{x}"
@@ -39,9 +39,9 @@ class Linear(_Product):
     """On the last axis of its input, whatever stands before it."""
 
     def emit(self, node: Any, lower: Any) -> None:
-        rank, layout = len(node.shape), lower.layout(node.inputs[0], lower.on_integers(node))
+        rank, layout = len(node.shape), lower.layout(node.inputs[0], node.output in lower.known.integer)
         rows = lower.arguments(node, layout if layout[-1] == rank - 1 else identity(rank))
-        lower.write("linear", node, *rows, self.constants(node, lower), clip=lower.clip(node))
+        lower.write("linear", node, *rows, self.constants(node, lower))
 
 
 @lowers("conv2d")
@@ -56,4 +56,4 @@ class Conv2d(_Product):
         algorithm = lower.algorithm if lower.known.chain(node) is None else "auto"
         images = lower.arguments(node, CHANNELS_LAST)
         lower.write("conv2d", node, *images, self.constants(node, lower), **how,
-                    groups=int(node.attrs["groups"]), algorithm=algorithm, clip=lower.clip(node))
+                    groups=int(node.attrs["groups"]), algorithm=algorithm)

@@ -35,9 +35,10 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     if weight.kind != "dense" or wanted == "im2col":
         return "im2col"
     plain = shape[2:] == (3, 3) and line["stride"] == line["dilation"] == (1, 1) and wanted != "direct"
-    if plain and (wanted == "winograd" or pays(shape, *size)) and fits(weight.decode()):
-        return "winograd"
-    return "direct"
+    if not plain or not (wanted == "winograd" or pays(shape, *size)):
+        return "direct"
+    largest = float(np.abs(weight.decode()).max(initial=0))  # transformed, it may grow to 9/4
+    return "winograd" if largest < 2.0**126 else "direct"
 
 
 def on_integers(weight: Stored) -> bool:
@@ -48,11 +49,6 @@ def on_integers(weight: Stored) -> bool:
 def filters(weight: Stored) -> tuple[int, ...]:
     """The shape of a weight as filters (O, I, kH, kW); those of a signal are one pixel high."""
     return weight.shape if len(weight.shape) != 3 else (*weight.shape[:2], 1, weight.shape[2])
-
-
-def fits(w: np.ndarray) -> bool:
-    """Whether the transformed filters, at most 9/4 of the largest weight, stay in float32."""
-    return float(np.abs(w).max(initial=0)) < 2.0**126
 
 
 def moved(w: np.ndarray) -> np.ndarray:
