@@ -17,8 +17,8 @@ from .rehearse import program_of
 from .simulate import Simulation
 
 FROZEN = (" (the weight is frozen: an optimizer of all model.parameters() moves its schedule on without "
-          "training it, one of those that require a gradient does not; a weight that is frozen before prepare "
-          "has the end of its schedule at once)")
+          "training it, one of those that require a gradient does not; a weight that is frozen before "
+          "prepare has the end of its schedule at once)")
 
 
 def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", integer: bool = False,

@@ -136,7 +136,7 @@ def _run(plan: list[tuple], values: dict[str, np.ndarray]) -> None:
     for run, held, inputs, output, out, shape, dtype, more in plan:
         if out is None:
             out = np.empty(shape, dtype)
-        run(held, out, *[values[name] for name in inputs], **more)
+        run(held, out, *map(values.__getitem__, inputs), **more)
         values[output] = out
 
 

@@ -184,7 +184,7 @@ def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarra
 def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], run: Callable[..., object], macs: int,
          **of: Any) -> list[Step]:
     """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals."""
-    (x,), output = line.call.inputs, line.call.output
+    (x,), output, clip = line.call.inputs, line.call.output, line["clip"]
     of_x, grid = line.inputs[0].grid, line.made.grid
     zero = "a_zero" if kernel is qgemm else "x_zero"
 
@@ -194,7 +194,7 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], run: Callable[.
         if grid is not None:
             options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero}
             options |= {"out_dtype": grid.format.dtype} if kernel is qgemm else {}
-            ends = ends_of(line["clip"], grid)
+            ends = ends_of(clip, grid)
         return pack(weight), bias, options.get("scale"), options, ends  # (arrays are counted)
 
     def onto(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
@@ -214,7 +214,7 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], run: Callable[.
     def unit(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
         return (multiplier(line, numbers(line, constants)[0], grids.get(x), None),)
 
-    between, reals = f"{output}.s32", ends_of(line["clip"])
+    between, reals = f"{output}.s32", ends_of(clip)
     of_weight = f", scale {of_x.scale:.4g} × {line.call.constants['weight']}.scale"
     return [line.step(kernel.name, onto, f"{text}s32", load=load, macs=macs, output=between,
                       made=Value("int32", line.made.shape), **of),
