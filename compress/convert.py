@@ -1,7 +1,6 @@
 """convert: lower a trained model to a Program, a flat list of calls that says what is computed.
 
-Trace the model to a Graph, lower its structure (lower/), and give it its numbers: weights in their stored
-form, grids of its activations."""
+Trace the model to a Graph, lower its structure (lower/), and give it weights in stored form, and grids."""
 
 from collections.abc import Mapping
 from typing import Any

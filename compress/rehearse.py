@@ -1,8 +1,7 @@
 """What `convert` does once a network is traced; when a model is prepared, that is rehearsed.
 
 So what `convert` would refuse is found before anything is trained. A chain whose schedule has not ended is
-fitted once more as it will be in the end, to the weight of now: too few weights for the values that are to be
-shared are found, too."""
+fitted once more as it will be in the end, to the weight of now: so too few weights to share are found."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,11 +50,14 @@ def check_float32(w: np.ndarray, name: str, who: str) -> None:
 
 
 def check_layer(chain: Chain, w: np.ndarray, name: str) -> None:
-    """Raise ValueError where a weight can't be converted with this chain, which has ended, whatever its layer
-    reads."""
+    """Raise ValueError where a weight can't be converted with this chain, ended, whatever its layer reads."""
+    try:
+        stored = chain.encode(w)
+    except ValueError as error:
+        raise ValueError(f"prepare: {name}: {error}") from error
     if chain.activations is not None:
         most = chain.activations.highest - chain.activations.lowest
-        most = (2**31 - 1) // (most * chain.encode(w).format.highest)  # products that always sum to an int32
+        most = (2**31 - 1) // (most * stored.format.highest)  # products that always sum to an int32
         left = chain.before_last(Tensor(w)).data.reshape(len(w), -1)
         count = int(np.count_nonzero(left, axis=1).max(initial=0))
         if count > most:
@@ -63,10 +65,6 @@ def check_layer(chain: Chain, w: np.ndarray, name: str) -> None:
                 f"prepare: {name} has {count:,} weights for one output; sums of more than {most:,} products "
                 f"of {chain.activations.bits} bits could leave int32; choose None for it in the recipe, or "
                 "prune it first")
-    try:
-        chain.encode(w)
-    except ValueError as error:
-        raise ValueError(f"prepare: {name}: {error}") from error
 
 
 def rehearse(graph: Graph, chains: dict[str, Chain], ranges: Callable[[], Ranges]) -> None:

@@ -35,8 +35,8 @@ class Layer:
 class Folding:
     """The same function without the batch norms that follow a convolution or linear layer nobody else reads.
 
-    graph: every conv2d and linear node with a constant weight has three inputs (x, weight, bias). layers:
-    those nodes, by their outputs."""
+    graph: each conv2d and linear node with a constant weight reads (x, weight, bias). layers: those nodes, by
+    their outputs."""
 
     graph: Graph
     layers: dict[str, Layer]

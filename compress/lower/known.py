@@ -2,8 +2,7 @@
 grid.
 
 All grids are solved first. A value stays on integers if what makes it can make integers and all that read it
-can take them. Values that must have one grid (the inputs and the result of a concatenation, of a pool) are
-united."""
+can take them. Values that must have one grid (the inputs and the result of a cat, of a pool) are united."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,8 +27,7 @@ class Known:
     calling: the nodes with calls of their own, by the value that these leave. integer: outputs of those that
     compute on integers. on_grid: values that are integers. roots: for each value that shares its grid the one
     that stands for all that do. classes: for each root that is read on a grid its format, and the values
-    whose ranges it takes. biases: of the layers that read a weight on integers, with the root of what each
-    reads."""
+    whose ranges it takes. biases: of a weight's layers on integers, with the root of what each reads."""
 
     def __init__(self, folding: Folding, chains: Mapping[str, Any]) -> None:
         self.folding, self.graph, self.chains = folding, folding.graph, chains
@@ -126,8 +124,7 @@ class Known:
         return formats
 
     def _staying(self) -> set[str]:
-        """The values that are integers between their maker and all their readers: the greatest set that holds
-        together."""
+        """The values that are integers from maker to all readers: the greatest set that holds together."""
         able = {value for value, node in self.calling.items() if self.needs[node.output] is not Need.REALS}
         able, before = able - set(self.graph.outputs.values()), set()
         while able != before:

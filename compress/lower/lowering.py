@@ -1,8 +1,8 @@
 """The walk that lowers a network to the calls of a Program, node by node.
 
 A value has a logical shape, that of the Graph, and lies in places: as reals and as integers, with its axes in
-one order or another. Whoever reads it says what it wants; what is not there yet is made once, by a quantize,
-a dequantize or a permute."""
+one order or another. Whoever reads it says what it wants; what is missing is made once, by a quantize, a
+dequantize or a permute."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,8 +27,7 @@ Maker = Callable[[Numbers], Constant]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value lies: the name that it has in the Program, and which of its axes stands where (axis
-    layout[i] of the value is axis i there)."""
+    """Where a value lies: its name in the Program, and its layout there (layouts.py)."""
 
     name: str
     layout: Layout

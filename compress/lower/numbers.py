@@ -1,7 +1,6 @@
 """The numbers of a network at one moment: its weights in their stored form, biases, grids.
 
-What is lowered is structure; a Program gets its numbers from here, and so does every step of a training that
-simulates one."""
+What is lowered is structure; a Program gets its numbers from here, as does a step that simulates one."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,5 +1,4 @@
-"""The table of how each operation is lowered: a row an op. A node that no row takes runs its rule on NumPy
-(rules.py)."""
+"""The table of how each operation is lowered: a row an op. What no row takes runs its rule (rules.py)."""
 
 from collections.abc import Callable
 from enum import Enum

@@ -29,8 +29,7 @@ TARGETS = ("cpu",)
 
 class Bound:
     """The steps of a Program, in order. program: what `convert` or `load` gave. calls: the steps of each of
-    its calls, by the value that it makes. held: by the value that it makes, what each step keeps in memory.
-    """
+    its calls; held: what each step keeps in memory; both by the value that is made."""
 
     def __init__(self, program: Any, calls: dict[str, list[Step]]) -> None:
         self.name, self.calls, self.steps = program.name, calls, tuple(chain.from_iterable(calls.values()))

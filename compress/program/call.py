@@ -1,8 +1,7 @@
 """A Call is one line of a Program: `output = op(inputs, constants, attributes)`. It says what is computed and
 not how.
 
-The table of what each op is stands in ops/: which constants and attributes it has, what it makes of its
-inputs, and which kernels compute it."""
+Which constants and attributes an op has, what it makes and which kernels compute it stands in ops/."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,8 +19,7 @@ OPS: dict[str, Any] = {}  # name -> Op: what a Program may contain; an op enters
 @dataclass(frozen=True)
 class Call:
     """inputs: the values it reads. constants: the role of each constant ("weight", "bias") and its name.
-    attributes: numbers, texts, tuples and slices; those that are not here have the default that the op names.
-    """
+    attributes: numbers, texts, tuples and slices; those that are not here have the defaults of the op."""
 
     op: str
     inputs: tuple[str, ...]

@@ -44,8 +44,7 @@ def to_bytes(program: Program) -> bytes:
 def load(path: str | os.PathLike[str]) -> Program:
     """The Program that `save` wrote to the file `path`.
 
-    Raises FileError for a file that is truncated, was edited, or is not a Program; OSError if it can't be
-    read."""
+    Raises FileError for what is truncated, was edited, or is no Program; OSError if it can't be read."""
     arrays, metadata = read_arrays(path)
     try:
         _check_version(metadata.get("format", ""))

@@ -1,8 +1,8 @@
 """What a Program makes of NaN and infinity: what the network makes of them.
 
 0·∞ is NaN, so a kernel that leaves out the zeros of a weight, or that adds and subtracts inputs before it
-multiplies, gives something else. Rows of such inputs are multiplied once more, densely. An integer stands for
-neither: `quantize` refuses them."""
+multiplies, gives something else. Rows of such inputs are multiplied once more, densely. No integer stands
+for them: `quantize` refuses them."""
 
 from math import isfinite
 

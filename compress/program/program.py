@@ -112,9 +112,8 @@ class Program:
                 return {name: x}, {"N": len(x)}
         given = dict(zip(self.inputs, arrays, strict=False)) | named
         if given.keys() != self.inputs.keys() or len(arrays) + len(named) != len(self.inputs):
-            came = [*map(str, range(len(arrays))), *named]
-            wanted = ", ".join(self.inputs)
-            raise TypeError(f"{self.name}: wants {wanted}; got {', '.join(came) or 'nothing'}")
+            came = ", ".join([*map(str, range(len(arrays))), *named]) or "nothing"
+            raise TypeError(f"{self.name}: wants {', '.join(self.inputs)}; got {came}")
         dims: dict[str, int] = {}
         for name, value in self.inputs.items():
             x = given[name]

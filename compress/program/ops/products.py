@@ -38,7 +38,9 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         grid, bias = line.need(0, *INTEGERS).grid, line.vector("bias", weight.shape[0], np.int32)
         if bias is None:
             raise line.fail("integers need a bias, if only of zeros")
-        if largest_sum(weight, bias, grid.format) >= 2**31:
+        reach, w = grid.format.highest - grid.format.lowest, weight.codes().astype(np.int64)
+        largest = reach * np.abs(w).sum(axis=1) + np.abs(bias.astype(np.int64))  # |Σ (x − zero)·w + bias|
+        if largest.max(initial=0) >= 2**31:
             raise line.fail("a sum of products and bias could leave int32")
         multiplier(line, weight, grid, line.grid)
         return line.value("float32", shape) if line.grid is None else line.on_grid(shape)
@@ -239,13 +241,6 @@ def multiplier(line: Line, weight: Stored, x: Any, grid: Any) -> np.ndarray:
     if not np.isfinite(made).all():
         raise line.fail(f"{said} leaves float32")
     return made
-
-
-def largest_sum(weight: Stored, bias: np.ndarray, activations: Any) -> int:
-    """The largest |Σ (x − zero)·w + bias| of such activations: below 2³¹ the accumulator is exact."""
-    sums = np.abs(weight.codes().astype(np.int64)).sum(axis=1)
-    reach = (activations.highest - activations.lowest) * sums
-    return int((reach + np.abs(bias.astype(np.int64))).max(initial=0))
 
 
 def on_rows(kernel: Any, out: np.ndarray, x: np.ndarray, weight: Any, **options: Any) -> None:

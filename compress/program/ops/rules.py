@@ -3,8 +3,7 @@
     fc.gelu = numpy: gelu(fc)
 
 Which argument a constant is, is its role ("0", "1", …); arguments that are None are named by the attribute
-`none`. What a rule makes of shapes is found out on examples of no rows: they have shapes and dtypes, and no
-numbers."""
+`none`. What a rule makes of shapes and dtypes is found out on examples of no rows."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping

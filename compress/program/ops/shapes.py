@@ -63,16 +63,14 @@ class Cat(Op, name="cat", arity=None, axis=-1):
         first, axis = line.inputs[0], line["axis"]
         if not 0 <= axis < len(first.shape):
             raise line.fail(f"{first.shape} has no axis {axis}")
-        length = 0
-        for value in line.inputs:
-            if (value.dtype, value.grid) != (first.dtype, first.grid):
-                raise line.fail(f"the values differ in dtype or grid: {first} and {value}")
-            beside = [(*shape[:axis], *shape[axis + 1:]) for shape in (value.shape, first.shape)]
-            if len(value.shape) != len(first.shape) or beside[0] != beside[1]:
-                raise line.fail(f"shapes differ beside axis {axis}: {first.shape} and {value.shape}")
-            if isinstance(value.shape[axis], Size):
-                raise line.fail(f"axis {axis} is of a length that moves")
-            length += value.shape[axis]
+        shapes, came = [value.shape for value in line.inputs], ", ".join(map(str, line.inputs))
+        if len({(value.dtype, value.grid) for value in line.inputs}) > 1:
+            raise line.fail(f"the values differ in dtype or grid: {came}")
+        if len({(len(shape), *shape[:axis], *shape[axis + 1:]) for shape in shapes}) > 1:
+            raise line.fail(f"shapes differ beside axis {axis}: {came}")
+        if any(isinstance(shape[axis], Size) for shape in shapes):
+            raise line.fail(f"axis {axis} is of a length that moves")
+        length = sum(shape[axis] for shape in shapes)
         return line.value(first.dtype, (*first.shape[:axis], length, *first.shape[axis + 1:]), first.grid)
 
     def steps(self, line: Line) -> list[Step]:
