@@ -119,12 +119,10 @@ class Lowered:
     def place(self, node: Node, name: str, layout: Layout) -> None:
         """Note where the result of a node lies."""
         value = self.known.result(node.output)
-        if value not in self.known.on_grid:
-            self.reals[value] = Place(name, layout)
-            return
-        self.integers[value] = Place(name, layout)
-        if self.known.needs[node.output] is not Need.SAME:  # its call chose the grid
-            self.grids[name] = value
+        places = self.integers if value in self.known.on_grid else self.reals
+        places[value] = Place(name, layout)
+        if places is self.integers and self.known.needs[node.output] is not Need.SAME:
+            self.grids[name] = value  # which its call chose
 
     def write(self, op: str, node: Node, inputs: Sequence[str], layout: Layout,
               constants: dict[str, str] | None = None, **attributes: Any) -> None:

@@ -61,11 +61,6 @@ class Line:
     def __getitem__(self, attribute: str) -> Any:
         return self.op.of(self.call, attribute)
 
-    def constant(self, role: str) -> Any:
-        """The array or Stored in this role; None if the line has none."""
-        name = self.call.constants.get(role)
-        return None if name is None else self.constants[name]
-
     def need(self, i: int, *dtypes: str, images: bool = False) -> Value:
         """Input number i. Raises ProgramError unless it has one of these dtypes (if none is named: float32 or
         integers), integers are on a grid, and images (N, H, W, C) have sides that do not move."""
@@ -95,9 +90,10 @@ class Line:
 
     def vector(self, role: str, size: int, dtype: Any = np.float32) -> np.ndarray | None:
         """The finite vector in this role; None if there is none. Raises ProgramError for another."""
-        array, name = self.constant(role), self.call.constants.get(role)
-        if array is None:
+        name = self.call.constants.get(role)
+        if name is None:
             return None
+        array = self.constants[name]
         if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != (size,):
             got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
             raise self.fail(f"{name} must be {np.dtype(dtype).name} ({size},); got {got}")
@@ -107,9 +103,10 @@ class Line:
 
     def weight(self) -> Stored:
         """The weight in its stored form. Raises ProgramError for a constant that is none."""
-        weight = self.constant("weight")
+        name = self.call.constants["weight"]
+        weight = self.constants[name]
         if not isinstance(weight, Stored):
-            raise self.fail(f"{self.call.constants['weight']} must be a weight; got {type(weight).__name__}")
+            raise self.fail(f"{name} must be a weight; got {type(weight).__name__}")
         return weight
 
     def step(self, kernel: str, run: Callable[..., object], said: str | None = None, **more: Any) -> Step:

@@ -6,7 +6,7 @@ w_scale. It becomes real by acc · x_scale · w_scale, or an integer of the next
     clamp(round_half_even(acc · (x_scale · w_scale / y_scale)) + y_zero)      (Jacob et al. 2018, eq. 5)"""
 
 from collections.abc import Callable, Mapping
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from nn.kernels.im2col import patches
 
 from ...stored import Stored, as_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
-from ..nonfinite import not_finite
 from ..op import INTEGERS, Line, Op, Step, behind
 from ..released import released
 from ..value import Value
@@ -257,6 +256,21 @@ def densely(out: np.ndarray, x: np.ndarray, weight: Stored) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
             dense = gemm(rows[bad], np.ascontiguousarray(as_matrix(weight.decode()).T))
         out.reshape(len(rows), out.shape[-1])[bad] = dense
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def not_finite(x: np.ndarray) -> np.ndarray | None:
+    """Which of the first axis of x hold NaN or infinity, as booleans (len(x),); None if none does.
+
+    0·∞ is NaN, so a kernel that leaves out the zeros of a weight, or that adds and subtracts inputs before it
+    multiplies, gives something else than the network: these are multiplied once more, densely. One sum of
+    squares, which is fast, answers for nearly all inputs: it is finite. (It may overflow where all are
+    finite; then a closer look says so.)"""
+    flat = x.reshape(-1)
+    if isfinite(flat.dot(flat)):
+        return None
+    bad = ~np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
+    return bad if bad.any() else None
 
 
 def from_rows(weight: Stored) -> np.ndarray:

@@ -43,12 +43,11 @@ class Numpy(Op, name="numpy", arity=None, none=()):
         if rule_of(call) not in RULES:
             return f"there is no rule {rule_of(call)!r}"
         none, makes = self.of(call, "none"), call.attributes.get("makes")
-        if not isinstance(none, tuple):
-            return f"none must be places of arguments; got {none!r:.80}"
-        places = [int(role) if role.isdecimal() else -1 for role in call.constants] + list(none)
+        places = [int(role) if role.isdecimal() else -1 for role in call.constants]
+        places += none if isinstance(none, tuple) else [-1]
         count = len(call.inputs) + len(places)
         if len(set(places)) < len(places) or not all(type(i) is int and 0 <= i < count for i in places):
-            return "its constants must be numbered by the arguments that they are"
+            return "its constants, and what is none, must be numbered by the arguments that they are"
         whole = isinstance(makes, tuple) and len(makes) == 2 and isinstance(makes[1], tuple)
         if not whole or not all(isinstance(n, Size) or (type(n) is int and n >= 0) for n in makes[1]):
             return f"makes must be a dtype and a shape; got {makes!r:.80}"
