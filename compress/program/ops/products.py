@@ -119,28 +119,24 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         if by == "grouped":
             return self.by_groups(line, macs, how)
         kernel, groups = KERNELS[by], {"groups": line["groups"]} if by == "direct" else {}
-        relu = {"relu": True} if line["clip"] == (0.0, None) and by != "winograd" else {}
-        ends = [] if relu else ends_of(line["clip"])
+        relu = line["clip"] == (0.0, None) and by != "winograd"
+        options, ends = {**how, **groups, "relu": relu}, [] if relu else ends_of(line["clip"])
+        if by == "winograd":  # tiles that hang over cost whole tiles
+            macs = -(-rows // 2) * -(-columns // 2) * 16 * prod(line.weight().shape[:2])
+            options, windows = {"padding": line["padding"]}, f", tiles of 2×2{windows}"
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             weight, bias = numbers(line, constants)
             return kernel.pack(weight.decode().reshape(filters(weight)), **groups), bias
 
         def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            kernel(x, *held, out=out, **relu, **how, **groups)
-            clamp(out, ends)
-
-        def tiles(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            winograd_conv2d(x, *held, padding=how["padding"], out=out)
-            bad = not_finite(x)  # it would spread over its tile: such images are convolved directly
-            if bad is not None:
+            kernel(x, *held, out=out, **options)
+            bad = not_finite(x) if by == "winograd" else None  # it would spread over its tile
+            if bad is not None:  # such images are convolved directly
                 with np.errstate(invalid="ignore", over="ignore"):
-                    out[bad] = conv2d(x[bad], held[0].unpack(), held[1], padding=how["padding"])
+                    out[bad] = conv2d(x[bad], held[0].unpack(), held[1], **options)
             clamp(out, ends)
 
-        if by == "winograd":  # tiles that hang over cost whole tiles
-            macs = -(-rows // 2) * -(-columns // 2) * 16 * prod(line.weight().shape[:2])
-            run, windows = tiles, f", tiles of 2×2{windows}"
         return [line.step(kernel.name, run, windows + said(line), load=load, macs=macs)]
 
     def by_im2col(self, line: Line, macs: int, how: dict, windows: str) -> list[Step]:
