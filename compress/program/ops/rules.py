@@ -88,8 +88,9 @@ class Numpy(Op, name="numpy", arity=None, none=()):
         """The arguments in the order of the rule, then what its attributes are."""
         if self.wrong(call):
             return super().arguments(call)
-        return [*map(str, arranged(call, call.inputs, call.constants.values())),
-                *(f"{name}={_short(value)}" for name, value in own_of(call).items())]
+        own = {name: f"array{value.shape}" if isinstance(value, np.ndarray) else str(value).replace(" ", "")
+               for name, value in own_of(call).items()}
+        return [*map(str, arranged(call, call.inputs, call.constants.values())), *map("=".join, own.items())]
 
 
 def rule_of(call: Call) -> str:
@@ -134,7 +135,3 @@ def runs(line: Line) -> Callable[..., None]:
         np.copyto(out, got)
 
     return run
-
-
-def _short(value: Any) -> str:
-    return f"array{value.shape}" if isinstance(value, np.ndarray) else str(value).replace(" ", "")
