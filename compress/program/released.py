@@ -4,7 +4,6 @@ An operand is the weight to the bit, but for Winograd's, whose filters move by a
 arrays of the stored form are made from it whenever somebody asks, to save it or to print its bytes."""
 
 from collections.abc import Iterator, Mapping
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -53,6 +52,6 @@ def released(stored: Stored, operand: Any = None) -> Stored:
     told = TOLD.get((kind, getattr(operand, "kernel", None)))
     if told is None:
         return stored
-    twin = copy(stored)
-    twin.held = _Told(stored, operand, told)
+    twin = type(stored).__new__(type(stored))
+    vars(twin).update(vars(stored), held=_Told(stored, operand, told))
     return twin

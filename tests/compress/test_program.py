@@ -97,8 +97,9 @@ def test_no_float_copy_of_a_packed_weight_is_anywhere_in_it(recipe, times):
         assert max(a.size for a in floats) <= 64  # scales and multipliers, one a channel
 
 
-@pytest.mark.parametrize("recipe", [None, compress.Quantize(), compress.Prune(0.9)],
-                         ids=["float", "int8", "csr"])
+@pytest.mark.parametrize("recipe", [None, compress.Quantize(), compress.Prune(0.9), compress.Cluster(4),
+                                    {nn.Linear: compress.TensorTrain(4)}],
+                         ids=["float", "int8", "csr", "shared", "tensor-train"])
 def test_a_weight_is_held_once_when_it_is_bound(recipe, tmp_path):
     made = program(recipe, width=1.0)
     before = compress.program.files.to_bytes(made)
