@@ -40,8 +40,11 @@ class Known:
         self.after: dict[str, str] = {}
         self.clips: dict[str, tuple[float | None, float | None]] = {}
         for node in self.nodes():
-            if self.row(node).fuses:
-                self._fuse(node)
+            readers = self.graph.users(node.output) if self.row(node).fuses else []
+            alone = len(readers) == 1 and node.output not in self.graph.outputs.values()
+            ends = self.ends(readers[0]) if alone and readers[0].inputs[0] == node.output else None
+            if ends is not None:
+                self.after[node.output], self.clips[readers[0].output] = readers[0].output, ends
         self.calling = {self.result(node.output): node for node in self.nodes()
                         if node.output not in self.clips}
         self.needs = {node.output: self.row(node).formats(node, self) for node in self.calling.values()}
@@ -102,14 +105,6 @@ class Known:
             return None
         low, high = (None if name is None else float(np.float32(constants[name].item())) for name in ends)
         return low, high
-
-    def _fuse(self, node: Node) -> None:
-        readers = self.graph.users(node.output)
-        alone = len(readers) == 1 and node.output not in self.graph.outputs.values()
-        ends = self.ends(readers[0]) if alone and readers[0].inputs[0] == node.output else None
-        if ends is not None:
-            self.after[node.output] = readers[0].output
-            self.clips[readers[0].output] = ends
 
     # Which values are integers
 

@@ -12,8 +12,6 @@ from nn.axes import AXES, axes
 from .layouts import Layout, identity
 from .table import Lowers
 
-Kept = tuple[Layout, Layout, dict[str, Any]]  # orders of what a rule makes and what it reads, attributes
-
 
 class Rules(Lowers):
     """A call of the rule itself."""
@@ -44,8 +42,9 @@ class Rules(Lowers):
         return lower.constant(f"{name}.{''.join(map(str, order))}", lambda numbers: np.ascontiguousarray(
             numbers.value(name).reshape(missing + numbers.value(name).shape).transpose(order)))
 
-    def _elementwise(self, node: Any, lower: Any) -> Kept | None:
-        """How an operation on every number by itself stays in the order of its input; None for any other."""
+    def _elementwise(self, node: Any, lower: Any) -> tuple[Layout, Layout, dict[str, Any]] | None:
+        """The orders of what an operation on every number by itself makes and of what it reads, that of its
+        input, and its attributes; None for any other."""
         if node.op not in AXES:
             return None
         rank, shapes = len(node.shape), [None if name is None else lower.shape(name) for name in node.inputs]
@@ -57,7 +56,7 @@ class Rules(Lowers):
         layout = lower.layout(values[0])
         return layout, layout, node.attrs
 
-    def _reduced(self, node: Any, lower: Any) -> Kept | None:
+    def _reduced(self, node: Any, lower: Any) -> tuple[Layout, Layout, dict[str, Any]] | None:
         """The same for an operation that sums over axes, and names them where they lie."""
         dim = node.attrs.get("dim")
         if "keepdim" not in node.attrs or dim is None or len(node.inputs) != 1:

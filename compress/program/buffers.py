@@ -20,27 +20,20 @@ def places(steps: Sequence[Step], outputs: frozenset[str]) -> dict[str, int]:
     suffices, or else the largest, or a new one; sizes are compared for one example."""
     last_read = {name: i for i, step in enumerate(steps) for name in step.inputs}
     place: dict[str, int] = {}
-    sizes: list[int] = []  # bytes of each buffer
+    sizes: dict[int, int] = {}  # bytes of each buffer
     free: list[int] = []
     for i, step in enumerate(steps):
         dying = [name for name in dict.fromkeys(step.inputs) if last_read[name] == i and name in place]
-        number = None
         if step.output not in outputs:
-            size = step.made.nbytes()
-            first = step.inputs[0] if step.in_place else None
-            if first in dying and sizes[place[first]] >= size:
-                number = place[first]
-            elif free:
-                number = min(free, key=lambda one: (sizes[one] < size, abs(sizes[one] - size)))
-                free.remove(number)
-                sizes[number] = max(sizes[number], size)
-            else:
-                number = len(sizes)
-                sizes.append(size)
+            size, first = step.made.nbytes(), step.inputs[0] if step.in_place else None
+            number = place[first] if first in dying and sizes[place[first]] >= size else min(
+                free, key=lambda one: (sizes[one] < size, abs(sizes[one] - size)), default=len(sizes))
+            free = [one for one in free if one != number]
+            sizes[number] = max(sizes.get(number, 0), size)
             place[step.output] = number
-        free += [place[name] for name in dying if place[name] != number]
-        if step.output not in last_read and number is not None:
-            free.append(number)  # nobody reads it
+        free += [place[name] for name in dying if place[name] != place.get(step.output)]
+        if step.output in place and step.output not in last_read:
+            free.append(place[step.output])  # nobody reads it
     return place
 
 

@@ -91,8 +91,7 @@ def _program(manifest: Any, arrays: dict[str, np.ndarray]) -> Program:
         if value.dtype not in DTYPES or not _sound(value.shape):
             raise ProgramError(f"the input {name} must be a dtype and a shape; got {value.dtype!r:.80}, "
                                f"{value.shape!r:.80}")
-    grids = {name: Grid(format_named(form), scale, zero) for name, (form, scale, zero) in
-             manifest["grids"].items()}
+    grids = {name: Grid(format_named(form), *of) for name, (form, *of) in manifest["grids"].items()}
     rest, weights = dict(arrays), {}
     for name, said in manifest["weights"].items():
         kind, shape = said["kind"], tuple(said["shape"])

@@ -51,12 +51,11 @@ class Line:
     by name. grid: of its output, where the Program names one. names: of the lengths that may move. made: what
     it makes, once its op has said so. fail(why): the error that names this line."""
 
-    made: Value
-
     def __init__(self, call: Call, inputs: list[Value], constants: Mapping[str, Any], grid: Any,
                  names: set[str]) -> None:
         self.call, self.inputs, self.grid, self.names = call, inputs, grid, names
         self.op, self.fail, self.constants = call.row(), call.fail, constants
+        self.made: Value | None = None
 
     def __getitem__(self, attribute: str) -> Any:
         return self.op.of(self.call, attribute)
