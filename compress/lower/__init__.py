@@ -1,5 +1,4 @@
-"""From the Graph of a network to the calls of a Program: a file an op family, whose rows are in the table
-(table.py) by its being there."""
+"""From a Graph to the calls of a Program: a file an op family, in the table (table.py) by being there."""
 
 from importlib import import_module
 from pkgutil import iter_modules

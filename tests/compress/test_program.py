@@ -174,6 +174,11 @@ def test_print_of_every_attribute(call, said):
     assert str(call) == said
 
 
+def test_print_of_a_pool_whose_windows_overlap():
+    call = Call("max_pool2d", ("x",), "y", {}, {"kernel": (3, 3), "stride": (1, 1)})
+    assert str(call) == "y = max_pool2d(x, 3×3, stride 1×1)"
+
+
 def test_print_of_values():
     assert str(Value("int32", (Size("N"), 3, 4))) == "s32 (N, 3, 4)"
     assert str(Value("int64", (Size("4·N"),))) == "s64 (4·N)"
