@@ -1,8 +1,6 @@
 """convert: lower a trained model to a Program, a flat list of calls that says what is computed.
 
-Trace the model to a Graph, lower its structure (lower/), and give it its numbers: weights in their stored
-form, grids of its activations.
-"""
+Trace the model to a Graph, lower its structure (lower/), and give it weights in stored form, and grids."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +8,16 @@ from typing import Any
 import nn
 
 from .examples import Example, observe
-from .lower.lowering import lowered
 from .lower.numbers import Numbers
 from .prepare import prepared
 from .program.algorithms import ALGORITHMS
 from .program.program import Program
-from .rehearse import check_constants, check_folded
+from .rehearse import program_of
 from .simulate import Simulation
+
+FROZEN = (" (the weight is frozen: an optimizer of all model.parameters() moves its schedule on without "
+          "training it, one of those that require a gradient does not; a weight that is frozen before "
+          "prepare has the end of its schedule at once)")
 
 
 def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", integer: bool = False,
@@ -37,38 +38,28 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
     instead, and all else that would leave integers between the first layer and the last.
 
     Raises ValueError for that (named, with its module), where a pruning schedule has not ended, or where
-    there is no example; nn.TraceError where `forward` can't be written down as a list.
-    """
+    there is no example; nn.TraceError where `forward` can't be written down as a list."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"convert: model must be an nn.Module; got {type(model).__name__}")
     if algorithm not in ALGORITHMS:
         raise ValueError(f"convert: algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}")
-    attached, simulation = prepared(model), model.parametrization
-    ranges = simulation.ranges if isinstance(simulation, Simulation) and example is None else None
+    ranges = None
     if example is None:
-        example = attached.example if attached is not None else None
-        if example is None:
+        attached, simulation = prepared(model), model.parametrization
+        if attached is None or attached.example is None:
             raise ValueError("convert: needs an example batch, here or at prepare, for the network's shapes")
+        example = attached.example
+        ranges = simulation.ranges if isinstance(simulation, Simulation) else None
     example = Example.of("convert", example, dims, state)
     graph = example.trace(model)
     for name, chain in graph.parametrizations.items():
         try:
             chain.check_finished()
         except ValueError as error:
-            raise ValueError(f"convert: {name}: {error}{_if_frozen(model, name)}") from None
-    check_constants(graph, "convert")
-    low = lowered(graph, type(model).__name__, algorithm, integer)
-    numbers = Numbers(low.known, graph.constants, graph.parametrizations, ranges)
-    check_folded(numbers, "convert")
-    if ranges is None and low.known.integer:
-        numbers.ranges = observe(numbers, example)
-    return low.program(numbers)
+            frozen = not dict(model.named_parameters())[name].requires_grad
+            raise ValueError(f"convert: {name}: {error}{FROZEN * frozen}") from None
 
+    def observed(numbers: Numbers) -> dict[str, tuple[float, float]] | None:
+        return observe(numbers, example) if ranges is None and numbers.known.integer else ranges
 
-def _if_frozen(model: nn.Module, name: str) -> str:
-    """What to do about the schedule of a weight that is frozen, for a message; else nothing."""
-    if dict(model.named_parameters())[name].requires_grad:
-        return ""
-    return (" (the weight is frozen: an optimizer of all model.parameters() moves its schedule on without "
-            "training it, one of those that require a gradient does not; a weight that is frozen before "
-            "prepare has the end of its schedule at once)")
+    return program_of(graph, type(model).__name__, observed, algorithm, integer)

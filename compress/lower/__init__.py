@@ -1,7 +1,4 @@
-"""Lowering: from the Graph of a network to the calls of a Program.
-
-A file an op family; each adds its rows to the table (table.py) by being there.
-"""
+"""From a Graph to the calls of a Program: a file an op family, in the table (table.py) by being there."""
 
 from importlib import import_module
 from pkgutil import iter_modules

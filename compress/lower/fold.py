@@ -4,8 +4,7 @@ both.
     y = γ·(W·x + b − μ)/√(σ² + ε) + β = (f·W)·x + (f·(b − μ) + β),   f = γ/√(σ² + ε)
 
 (Jacob et al. 2018, §3.2). Folding comes before any scale is chosen: it is what spreads the channels' ranges.
-Which norms are folded is found once (Folding); with which numbers, whenever the weights have changed.
-"""
+Which norms are folded is found once (Folding); with which numbers, whenever the weights have changed."""
 
 from __future__ import annotations
 
@@ -17,9 +16,8 @@ import numpy as np
 
 from nn.graph import Graph, Node
 
-__all__ = ["WEIGHTED", "Folding", "Layer", "fold_batch_norm", "normalisation"]
-
 WEIGHTED = {"conv2d", "linear"}
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,8 @@ class Layer:
 class Folding:
     """The same function without the batch norms that follow a convolution or linear layer nobody else reads.
 
-    graph: every conv2d and linear node with a constant weight has three inputs (x, weight, bias). layers:
-    those nodes, by their outputs.
-    """
+    graph: each conv2d and linear node with a constant weight reads (x, weight, bias). layers: those nodes, by
+    their outputs."""
 
     graph: Graph
     layers: dict[str, Layer]
@@ -52,7 +49,7 @@ class Folding:
         taken, layers, nodes = set(graph.constants), {}, []
         for node in graph.nodes:
             x, read, own = (*node.inputs, None, None)[:3]
-            weight = cls._weight(graph, read)
+            weight = _signal(graph, read)
             if node.op in WEIGHTED and weight in graph.constants and (own is None or own in graph.constants):
                 bias = own
                 if own is None:
@@ -65,40 +62,19 @@ class Folding:
             nodes.append(node)
         renamed: dict[str, str] = {}
         for norm in [node for node in nodes if node.op == "batch_norm_eval"]:
-            before = norm.inputs[0]
-            name = cls._made(graph, before)
-            free = name in layers and layers[name].norm is None and set(norm.inputs[1:]) - {None} <= taken
-            if free and all(cls._alone(graph, one, layers[name]) for one in (name, before)):
-                layers[name] = replace(layers[name], norm=norm)
-                renamed[norm.output] = before
+            name, layer = _signal(graph, norm.inputs[0]), layers.get(_signal(graph, norm.inputs[0]))
+            if layer is None or layer.norm is not None or not set(norm.inputs[1:]) - {None} <= taken:
+                continue
+            rows = graph.producer(name).op == "linear" and len(graph.value(name).shape) > 2
+            both = {name, norm.inputs[0]}  # what two share can't be scaled for one of them
+            alone = all(len(graph.users(one)) == 1 for one in both | {layer.weight, layer.own} - {None})
+            if alone and not rows and not both & set(graph.outputs.values()):  # (axis 1 of rows: no channel)
+                layers[name] = replace(layer, norm=norm)
+                renamed[norm.output] = norm.inputs[0]
         kept = tuple(replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
                      for node in nodes if node.output not in renamed)
         outputs = {name: renamed.get(value, value) for name, value in graph.outputs.items()}
         return cls(replace(graph, nodes=kept, outputs=outputs), layers)
-
-    @staticmethod
-    def _weight(graph: Graph, name: str | None) -> str | None:
-        """The constant that a weight is: the filters of a signal become those of an image one pixel high."""
-        node = graph.producer(name)
-        if node is None or node.op != "reshape" or node.inputs[0] not in graph.constants:
-            return name
-        (o, *rest), shape = graph.constants[node.inputs[0]].shape, node.shape
-        return node.inputs[0] if len(rest) == 2 and shape == (o, rest[0], 1, rest[1]) else name
-
-    @staticmethod
-    def _made(graph: Graph, name: str) -> str:
-        """The value that this one is but for axes of length 1 (an image one pixel high becomes a signal)."""
-        node = graph.producer(name)
-        if node is None or node.op != "reshape" or graph.value(node.inputs[0]).shape[:2] != node.shape[:2]:
-            return name
-        before = graph.value(node.inputs[0]).shape
-        return node.inputs[0] if len(before) == 4 and len(node.shape) == 3 and before[2] == 1 else name
-
-    @staticmethod
-    def _alone(graph: Graph, output: str, layer: Layer) -> bool:
-        """Whether nobody else reads the layer: what two share can't be scaled for one of them."""
-        names = {output, layer.weight, layer.own} - {None}
-        return all(len(graph.users(name)) == 1 for name in names) and output not in graph.outputs.values()
 
     @np.errstate(over="ignore")  # convert finds infinities
     def numbers(self, constants: Mapping[str, np.ndarray], chains: Mapping[str, Any]
@@ -118,40 +94,40 @@ class Folding:
         return folded, chains
 
 
+def _signal(graph: Graph, name: str | None) -> str | None:
+    """The value that this one is but for the height of images one pixel high: so signals are convolved."""
+    node = graph.producer(name)
+    if node is None or node.op != "reshape":
+        return name
+    flat, high = sorted((graph.value(node.inputs[0]).shape, node.shape), key=len)
+    return node.inputs[0] if len(high) == 4 and high[2] == 1 and flat == (*high[:2], high[3]) else name
+
+
 def _whole(graph: Graph, node: Node) -> tuple[Node, ...]:
     """The nodes for this one: a linear layer with some rows of a weight that is stored compressed, as
     cross-attention has them, is those outputs of the layer with the whole weight."""
     cut = [graph.producer(name) for name in node.inputs[1:] if name is not None]
     if node.op != "linear" or not cut or any(one is None or one.op != "index" for one in cut):
         return (node,)
-    rows, rank = cut[0].attrs["index"], len(node.shape)
-    part = len(rows) == 1 and isinstance(rows[0], slice) and rows[0] != slice(None)
+    rows = cut[0].attrs["index"]
+    part = len(rows) == 1 and isinstance(rows[0], slice) and rows[0] != ALL
     compressed = cut[0].inputs[0] in graph.parametrizations
     if not (part and compressed) or any(one.attrs["index"] != rows for one in cut):
         return (node,)
-    name = f"{node.output}@whole"
     shape = (*node.shape[:-1], len(graph.constants[cut[0].inputs[0]]))
-    whole = replace(node, output=name, shape=shape,
+    whole = replace(node, output=f"{node.output}@whole", shape=shape,
                     inputs=(node.inputs[0], *(one.inputs[0] for one in cut)))
-    index = (*[slice(None)] * (rank - 1), *rows)
-    return whole, replace(node, op="index", inputs=(name,), attrs={"index": index})
+    index = (*[ALL] * (len(node.shape) - 1), *rows)
+    return whole, replace(node, op="index", inputs=(whole.output,), attrs={"index": index})
 
 
 def _reshaped(graph: Graph, node: Node) -> Node:
     """The node; one that indexes only to add or drop axes of length 1, as squeeze does, as a reshape."""
-    plain = node.op == "index" and all(one is None or one is Ellipsis or type(one) is int or (
-        isinstance(one, slice) and one == slice(None)) for one in node.attrs["index"])
-    before = graph.value(node.inputs[0]).shape if plain else ()
-    if not plain or [n for n in before if n != 1] != [n for n in node.shape if n != 1]:
+    if node.op != "index" or not all(one is None or one is Ellipsis or type(one) is int or (
+            isinstance(one, slice) and one == ALL) for one in node.attrs["index"]):
         return node
-    return replace(node, op="reshape", attrs={"shape": node.shape})
-
-
-def fold_batch_norm(graph: Graph) -> Graph:
-    """The graph with its norms folded, and its constants and chains."""
-    folding = Folding.of(graph)
-    constants, chains = folding.numbers(graph.constants, graph.parametrizations)
-    return replace(folding.graph, constants=constants, parametrizations=chains)
+    long, left = ([n for n in shape if n != 1] for shape in (graph.value(node.inputs[0]).shape, node.shape))
+    return replace(node, op="reshape", attrs={"shape": node.shape}) if long == left else node
 
 
 def normalisation(constants: Mapping[str, np.ndarray], norm: Node) -> tuple[np.ndarray, np.ndarray]:

@@ -2,9 +2,7 @@
 grid.
 
 All grids are solved first. A value stays on integers if what makes it can make integers and all that read it
-can take them. Values that must have one grid (the inputs and the result of a concatenation, of a pool) are
-united.
-"""
+can take them. Values that must have one grid (the inputs and the result of a cat, of a pool) are united."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,9 +14,8 @@ from nn.sizes import names_in
 
 from ..formats.format import Format, Grid
 from .fold import Folding
-from .table import TABLE, Need
-
-__all__ = ["Known"]
+from .rules import NUMPY
+from .table import TABLE, Lowers, Need
 
 
 class Known:
@@ -27,11 +24,13 @@ class Known:
 
     static: values that no input goes into. moving: nodes with attributes that depend on named lengths. after:
     the result of a node that computes a clip too, by the node's own output; clips: the ends of that clip.
-    integer: outputs of the nodes that compute on integers. on_grid: values that are integers.
-    """
+    calling: the nodes with calls of their own, by the value that these leave. integer: outputs of those that
+    compute on integers. on_grid: values that are integers. roots: for each value that shares its grid the one
+    that stands for all that do. classes: for each root that is read on a grid its format, and the values
+    whose ranges it takes. biases: of a weight's layers on integers, with the root of what each reads."""
 
-    def __init__(self, folding: Folding, chains: Mapping[str, Any], fallback: Any) -> None:
-        self.folding, self.graph, self.chains, self.fallback = folding, folding.graph, chains, fallback
+    def __init__(self, folding: Folding, chains: Mapping[str, Any]) -> None:
+        self.folding, self.graph, self.chains = folding, folding.graph, chains
         self.moving = {node.output for node in self.graph.nodes if names_in(node.attrs)}
         self.static = set(self.graph.constants) | {layer.bias for layer in folding.layers.values()}
         for node in self.graph.nodes:
@@ -41,23 +40,28 @@ class Known:
         self.after: dict[str, str] = {}
         self.clips: dict[str, tuple[float | None, float | None]] = {}
         for node in self.nodes():
-            if self.row(node).fuses:
-                self._fuse(node)
-        self.needs = {node.output: self.row(node).formats(node, self) for node in self.nodes()
-                      if node.output not in self.clips}
+            readers = self.graph.users(node.output) if self.row(node).fuses else []
+            alone = len(readers) == 1 and node.output not in self.graph.outputs.values()
+            ends = self.ends(readers[0]) if alone and readers[0].inputs[0] == node.output else None
+            if ends is not None:
+                self.after[node.output], self.clips[readers[0].output] = readers[0].output, ends
+        self.calling = {self.result(node.output): node for node in self.nodes()
+                        if node.output not in self.clips}
+        self.needs = {node.output: self.row(node).formats(node, self) for node in self.calling.values()}
         self.formats = self._formats()
         self.on_grid = self._staying()
         self.integer = {output for output, need in self.needs.items() if need is Need.INTEGERS or (
             need is not Need.REALS and self.result(output) in self.on_grid)}
         self.roots: dict[str, str] = {}
-        for node in self.nodes():
-            if self.needs.get(node.output) is Need.SAME and node.output in self.integer:
-                for name in self.reads(node):
-                    self.roots[self._root(name)] = self._root(self.result(node.output))
-        self.roots = {value: self._root(value) for value in self.roots}
+        for value, node in self.calling.items():
+            if self.needs[node.output] is Need.SAME and node.output in self.integer:
+                united = {value, *self.reads(node)}
+                before = set(map(self.root, united))
+                united |= {one for one, root in self.roots.items() if root in before}
+                self.roots |= dict.fromkeys(united, value)
         self.classes = self._classes()
         self.biases: dict[str, list[tuple[str, str]]] = {}
-        for node in self.nodes():
+        for node in self.calling.values():
             layer = folding.layers.get(node.output)
             if layer is not None and node.output in self.integer:
                 self.biases.setdefault(layer.weight, []).append((layer.bias, self.root(node.inputs[0])))
@@ -72,18 +76,14 @@ class Known:
         """The values that a node reads and that some input goes into, in order."""
         return [name for name in node.inputs if name is not None and name not in self.static]
 
-    def row(self, node: Node) -> Any:
+    def row(self, node: Node) -> Lowers:
         """How a node is lowered: the row of its op, if that takes it."""
-        row = TABLE.get(node.op, self.fallback)
-        return row if row.takes(node, self) else self.fallback
+        row = TABLE.get(node.op, NUMPY)
+        return row if row.takes(node, self) else NUMPY
 
     def result(self, output: str) -> str:
         """The value that the calls of a node leave: its output, or that of the clip that they compute."""
         return self.after.get(output, output)
-
-    def rank(self, value: str) -> int:
-        """The number of dimensions of a value."""
-        return len(self.graph.value(value).shape)
 
     def chain(self, node: Node) -> Any:
         """The chain of a layer's weight; None for a plain one, and for a node that is no layer."""
@@ -99,62 +99,40 @@ class Known:
         """The ends of a node that is a clip, as numbers; None for any other."""
         if node.op == "relu":
             return 0.0, None
-        if node.op != "clamp" or node.dtype != np.float32:
+        constants, ends = self.graph.constants, node.inputs[1:]
+        if node.op != "clamp" or node.dtype != np.float32 or not all(
+                name is None or (name in constants and constants[name].size == 1) for name in ends):
             return None
-        ends = [None if name is None else self.graph.constants.get(name) for name in node.inputs[1:]]
-        if any(name is not None and (end is None or end.size != 1) for name, end in
-               zip(node.inputs[1:], ends, strict=True)):
-            return None
-        low, high = (None if end is None else float(np.float32(end.item())) for end in ends)
+        low, high = (None if name is None else float(np.float32(constants[name].item())) for name in ends)
         return low, high
-
-    def _fuse(self, node: Node) -> None:
-        readers = self.graph.users(node.output)
-        alone = len(readers) == 1 and node.output not in self.graph.outputs.values()
-        if alone and readers[0].inputs[0] == node.output:
-            ends = self.ends(readers[0])
-            if ends is not None:
-                self.after[node.output] = readers[0].output
-                self.clips[readers[0].output] = ends
 
     # Which values are integers
 
     def _formats(self) -> dict[str, Format]:
         """The format that a layer wants of the integers of a value that it reads, or that is made of it."""
         formats: dict[str, Format] = {}
-        for node in reversed(self.nodes()):
-            need, result = self.needs.get(node.output, Need.REALS), self.result(node.output)
-            wanted = self.activations(node) if need is Need.INTEGERS else formats.get(result)
+        for value, node in reversed(self.calling.items()):
+            need = self.needs[node.output]
+            wanted = self.activations(node) if need is Need.INTEGERS else formats.get(value)
             if wanted is not None and need is not Need.REALS:
-                for name in node.inputs[:1] if need is Need.INTEGERS else node.inputs:
-                    formats.setdefault(name, wanted)
+                formats = dict.fromkeys(self.reads(node), wanted) | formats
         return formats
 
     def _staying(self) -> set[str]:
-        """The values that are integers between their maker and all their readers: the greatest set that holds
-        together.
-        """
-        able: set[str] = set()
-        for node in self.nodes():
-            need = self.needs.get(node.output, Need.REALS)
-            if need is Need.INTEGERS or (need is not Need.REALS and set(self.reads(node)) <= able):
-                able.add(self.result(node.output))
-        able -= set(self.graph.outputs.values())
-        makers = {self.result(node.output): node for node in self.nodes() if node.output not in self.clips}
-        while True:
-            kept = {value for value in able if self._made(makers[value], able) and self._read(value, able)}
-            if kept == able:
-                return able
-            able = kept
+        """The values that are integers from maker to all readers: the greatest set that holds together."""
+        able = {value for value, node in self.calling.items() if self.needs[node.output] is not Need.REALS}
+        able, before = able - set(self.graph.outputs.values()), set()
+        while able != before:
+            before = able
+            able = {value for value in able if self._stays(value, able)}
+        return able
 
-    def _made(self, node: Node, able: set[str]) -> bool:
-        """Whether the node can make integers: it wants some, or all its inputs are."""
-        return self.needs[node.output] is Need.INTEGERS or set(self.reads(node)) <= able
-
-    def _read(self, value: str, able: set[str]) -> bool:
-        """Whether all that read a value take its integers, in one format: it never becomes real."""
-        readers = [node for node in self.graph.users(value) if node.output not in self.clips]
-        return bool(readers) and all(
+    def _stays(self, value: str, able: set[str]) -> bool:
+        """Whether a value's node can make integers, as it wants some or all its inputs are, and all that read
+        it take them, in one format: it never becomes real."""
+        node, readers = self.calling[value], self.graph.users(value)
+        makes = self.needs[node.output] is Need.INTEGERS or set(self.reads(node)) <= able
+        return makes and bool(readers) and all(
             self.formats[value] == self.activations(node) if self.needs[node.output] is Need.INTEGERS else
             self.needs[node.output] is not Need.REALS and self.result(node.output) in able
             for node in readers)
@@ -165,16 +143,10 @@ class Known:
         """The value that stands for all that have one grid with this one."""
         return self.roots.get(value, value)
 
-    def _root(self, value: str) -> str:
-        while self.roots.get(value, value) != value:
-            value = self.roots[value]
-        return value
-
     def _classes(self) -> dict[str, tuple[Format, list[str]]]:
-        """For the root of every value read on a grid: its format, and the values whose ranges it takes."""
         classes: dict[str, tuple[Format, list[str]]] = {}
-        for node in self.nodes():
-            value, need = self.result(node.output), self.needs.get(node.output)
+        for value, node in self.calling.items():
+            need = self.needs[node.output]
             if value in self.on_grid and need in (Need.INTEGERS, Need.OWN):
                 classes.setdefault(self.root(value), (self.formats[value], []))[1].append(value)
             if need is Need.INTEGERS and node.inputs[0] not in self.on_grid:
@@ -185,8 +157,6 @@ class Known:
         """The grid of each value that has one. Raises ValueError for a value whose range is not finite."""
         found = {}
         for root, (form, values) in self.classes.items():
-            low, high = ranges[values[0]]
-            for value in values[1:]:
-                low, high = min(low, ranges[value][0]), max(high, ranges[value][1])
-            found[root] = form.fit(low, high)
+            lows, highs = zip(*map(ranges.__getitem__, values), strict=True)
+            found[root] = form.fit(min(lows), max(highs))
         return found | {value: found[root] for value, root in self.roots.items() if root in found}

@@ -1,7 +1,5 @@
 """Orders of axes: axis layout[i] of a value is axis i of the array in which it lies."""
 
-__all__ = ["CHANNELS_LAST", "Layout", "identity", "last", "moves_nothing"]
-
 Layout = tuple[int, ...]
 CHANNELS_LAST = (0, 2, 3, 1)  # of images N, C, H, W: how kernels want them
 
@@ -9,11 +7,6 @@ CHANNELS_LAST = (0, 2, 3, 1)  # of images N, C, H, W: how kernels want them
 def identity(rank: int) -> Layout:
     """The axes as the Graph has them."""
     return tuple(range(rank))
-
-
-def last(axis: int, rank: int) -> Layout:
-    """One axis behind the others."""
-    return (*(other for other in range(rank) if other != axis), axis)
 
 
 def moves_nothing(shape: tuple, axes: Layout) -> bool:

@@ -1,12 +1,11 @@
 """The walk that lowers a network to the calls of a Program, node by node.
 
 A value has a logical shape, that of the Graph, and lies in places: as reals and as integers, with its axes in
-one order or another. Whoever reads it says what it wants; what is not there yet is made once, by a quantize,
-a dequantize or a permute.
-"""
+one order or another. Whoever reads it says what it wants; what is missing is made once, by a quantize, a
+dequantize or a permute."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,25 +13,21 @@ import numpy as np
 
 from nn.graph import Graph, Node
 
-from ..program.call import Call
+from ..program.call import OPS, Call
 from ..program.program import Constant, Program
 from ..program.value import Value
 from .fold import Folding
 from .known import Known
 from .layouts import CHANNELS_LAST, Layout, identity, moves_nothing
 from .numbers import Numbers
-from .rules import Rules
 from .table import Need
-
-__all__ = ["Lowered", "Lowering", "Place", "lowered"]
 
 Maker = Callable[[Numbers], Constant]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value lies: the name that it has in the Program, and which of its axes stands where (axis
-    layout[i] of the value is axis i there)."""
+    """Where a value lies: its name in the Program, and its layout there (layouts.py)."""
 
     name: str
     layout: Layout
@@ -46,77 +41,39 @@ class Place:
         return array.transpose(self._back)
 
 
-@dataclass(frozen=True)
 class Lowered:
-    """A network that is lowered: calls without numbers, and where those come from.
+    """A network that is lowered: calls without numbers, and where those come from. While it is walked, a row
+    of the table says to it how its node is computed.
 
     known: its structure. reals, integers: where each value lies, if it lies anywhere as such. makers: what
     each constant is. grids: the value of the Graph on whose grid a value of the Program is chosen to be.
-    """
+    biases: the root of the grid that its layer reads, of each integer bias."""
 
-    known: Known
-    name: str
-    inputs: dict[str, Value]
-    outputs: dict[str, str]
-    calls: list[Call] = field(default_factory=list)
-    makers: dict[str, Maker] = field(default_factory=dict)
-    grids: dict[str, str] = field(default_factory=dict)
-    reals: dict[str, Place] = field(default_factory=dict)
-    integers: dict[str, Place] = field(default_factory=dict)
+    def __init__(self, graph: Graph, name: str, algorithm: str) -> None:
+        self.known = Known(Folding.of(graph), graph.parametrizations)
+        self.graph, self.name, self.algorithm = self.known.graph, name, algorithm
+        self.inputs = {given: Value(value.dtype.name, value.shape) for given, value in graph.inputs.items()}
+        self.outputs: dict[str, str] = {}
+        self.calls: list[Call] = []
+        self.makers: dict[str, Maker] = {}
+        self.grids: dict[str, str] = {}
+        self.reals = {given: Place(given, identity(len(value.shape))) for given, value in self.inputs.items()}
+        self.integers: dict[str, Place] = {}
+        self.biases: dict[str, str] = {}
+        self._taken = {*self.inputs, *(node.output for node in self.graph.nodes)}
+        self._turned: dict[tuple[str, Layout], str] = {}  # name and an order → name of that in this order
+        self._shapes = {given: value.shape for given, value in self.inputs.items()}
 
     def program(self, numbers: Numbers) -> Program:
         """The Program with these numbers, which shares no memory with the network."""
         made, grids = self.made(numbers)
         constants = {name: one.copy() if isinstance(one, np.ndarray) else one for name, one in made.items()}
-        return Program(self.name, self.inputs, self.outputs, self.calls, constants, grids,
-                       self.known.graph.state)
+        return Program(self.name, self.inputs, self.outputs, self.calls, constants, grids, self.graph.state)
 
     def made(self, numbers: Numbers) -> tuple[dict[str, Constant], dict[str, Any]]:
         """The constants and the grids of its Program, by name."""
         return ({name: make(numbers) for name, make in self.makers.items()},
                 {name: numbers.grids[value] for name, value in self.grids.items()})
-
-
-def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = False) -> Lowered:
-    """Lower a traced graph, as the chains in `graph.parametrizations` say.
-
-    name: of the Program. algorithm: of float convolutions. integer: whether to raise ValueError, with its
-    name, for an operation that would leave integers.
-    """
-    known = Known(Folding.of(graph), graph.parametrizations, Rules())
-    lowering = Lowering(known, name, algorithm)
-    nodes = [node for node in known.nodes() if node.output not in known.clips]
-    if integer:  # the causes first: those without an integer form
-        for node in sorted(nodes, key=lambda node: known.needs[node.output] is not Need.REALS):
-            lowering.check_integer(node)
-    for node in nodes:
-        known.row(node).emit(node, lowering)
-    for output, value in known.graph.outputs.items():
-        lowering.done.outputs[output] = lowering.read(value, identity(known.rank(value)))
-    return lowering.done
-
-
-class Lowering:
-    """What is lowered so far (`done`), and what a row of the table says of its node to."""
-
-    def __init__(self, known: Known, name: str, algorithm: str) -> None:
-        self.known, self.graph, self.algorithm = known, known.graph, algorithm
-        inputs = {given: Value(value.dtype.name, value.shape) for given, value in self.graph.inputs.items()}
-        self.done = Lowered(known, name, inputs, {})
-        for given, value in inputs.items():
-            self.done.reals[given] = Place(given, identity(len(value.shape)))
-        self.biases: dict[str, str] = {}  # integer bias → the root of the grid that its layer reads
-        self._taken = {*self.graph.inputs, *(node.output for node in self.graph.nodes)}
-        self._turned: dict[tuple[str, Layout], str] = {}  # name and an order → name of that in this order
-        self._shapes = {given: value.shape for given, value in inputs.items()}
-
-    def check_integer(self, node: Node) -> None:
-        """Raise ValueError for a node that computes with reals; one that only moves them is none."""
-        if not self.on_integers(node) and node.op not in ("reshape", "permute", "cat", "index"):
-            where = f" in module {node.module!r}" if node.module else ""
-            why = ("it has no integer form" if self.known.needs[node.output] is Need.REALS
-                   else "what it reads, or what reads it, has no integer form")
-            raise ValueError(f"convert: {node.op}{where}: {why}, and integer=True was asked for")
 
     # Values
 
@@ -126,77 +83,69 @@ class Lowering:
 
     def layout(self, value: str, integers: bool = False) -> Layout:
         """The order of axes in which a value lies now, or would without anybody's wish."""
-        place = (self.done.integers if integers else self.done.reals).get(value)
-        place = place or self.done.integers.get(value) or self.done.reals[value]
-        return place.layout
+        places, others = (self.integers, self.reals) if integers else (self.reals, self.integers)
+        return (places.get(value) or others[value]).layout
 
-    def read(self, value: str, layout: Layout | None = None, integers: bool = False) -> str:
+    def read(self, value: str, layout: Layout, integers: bool = False) -> str:
         """The name under which a value lies as reals, or as integers, with its axes in this order."""
-        places = self.done.integers if integers else self.done.reals
+        places = self.integers if integers else self.reals
         if value not in places:
-            other = self.layout(value, not integers) if layout is None else layout
-            source = self.read(value, other, not integers)
+            source = self.read(value, layout, not integers)
             name = self.fresh(f"{value}.u8" if integers else f"{value}.f32")
             self.call("quantize" if integers else "dequantize", (source,), name, self._shapes[source])
             if integers:
-                self.done.grids[name] = value
-            places[value] = Place(name, other)
+                self.grids[name] = value
+            places[value] = Place(name, layout)
         place = places[value]
-        if layout is None or place.layout == layout:
+        if place.layout == layout:
             return place.name
         key = place.name, layout
         if key not in self._turned:
-            axes = tuple(place.layout.index(axis) for axis in layout)
-            shape = tuple(self._shapes[place.name][axis] for axis in axes)
+            before, axes = self._shapes[place.name], tuple(place.layout.index(axis) for axis in layout)
+            shape = tuple(before[axis] for axis in axes)
+            how = {"shape": shape} if moves_nothing(before, axes) else {"axes": axes}
             name = self.fresh(f"{place.name}.{'nhwc' if layout == CHANNELS_LAST else 'turned'}")
-            if moves_nothing(self._shapes[place.name], axes):
-                self.call("reshape", (place.name,), name, shape, shape=shape)
-            else:
-                self.call("permute", (place.name,), name, shape, axes=axes)
-            self._turned[key] = name
+            self._turned[key] = self.call("reshape" if "shape" in how else "permute", (place.name,), name,
+                                          shape, **how)
         return self._turned[key]
 
-    def on_integers(self, node: Node) -> bool:
-        """Whether a node reads integers."""
-        return node.output in self.known.integer
+    def arguments(self, node: Node, layout: Layout | None = None) -> tuple[tuple[str, ...], Layout]:
+        """The values that a node reads, on integers or reals as it computes, and the order of their axes:
+        this one, or that in which the first lies."""
+        names, integers = self.known.reads(node), node.output in self.known.integer
+        layout = self.layout(names[0], integers) if layout is None else layout
+        return tuple(self.read(name, layout, integers) for name in names), layout
 
-    def arguments(self, node: Node, layout: Layout | None = None) -> tuple[str, ...]:
-        """The values that a node reads, on integers or reals as it computes, their axes in this order."""
-        return tuple(self.read(name, layout, self.on_integers(node)) for name in self.known.reads(node))
-
-    def place(self, node: Node, name: str, layout: Layout, grid: bool = False) -> None:
-        """Note where the result of a node lies; grid: whether its call chose the grid that it is on."""
+    def place(self, node: Node, name: str, layout: Layout) -> None:
+        """Note where the result of a node lies."""
         value = self.known.result(node.output)
-        places = self.done.integers if value in self.known.on_grid else self.done.reals
+        places = self.integers if value in self.known.on_grid else self.reals
         places[value] = Place(name, layout)
-        if grid and value in self.known.on_grid:
-            self.done.grids[name] = value
+        if places is self.integers and self.known.needs[node.output] is not Need.SAME:
+            self.grids[name] = value  # which its call chose
 
     def write(self, op: str, node: Node, inputs: Sequence[str], layout: Layout,
-              constants: dict[str, str] | None = None, grid: bool = False, **attributes: Any) -> None:
-        """The call that makes the result of a node, with its axes in this order."""
+              constants: dict[str, str] | None = None, **attributes: Any) -> None:
+        """The call that makes the result of a node, with its axes in this order, and a clip fused with it."""
         value = self.known.result(node.output)
+        attributes |= {"clip": self.known.clips[value]} if value in self.known.clips else {}
         shape = tuple(self.shape(value)[axis] for axis in layout)
-        self.call(op, inputs, value, shape, constants, **attributes)
-        self.place(node, value, layout, grid)
-
-    def clip(self, node: Node) -> dict[str, Any]:
-        """The clip that the calls of a node compute too, as an attribute; nothing if there is none."""
-        ends = self.known.clips.get(self.known.result(node.output))
-        return {} if ends is None else {"clip": ends}
+        self.place(node, self.call(op, inputs, value, shape, constants, **attributes), layout)
 
     # Calls and constants
 
     def call(self, op: str, inputs: Sequence[str], output: str, made: tuple,
              constants: dict[str, str] | None = None, **attributes: Any) -> str:
-        """Append a call that makes a value of the shape `made`."""
-        self.done.calls.append(Call(op, tuple(inputs), output, constants or {}, attributes))
+        """Append a call that makes a value of the shape `made`; an attribute that is as usual goes unsaid."""
+        usual = OPS[op.partition(": ")[0]].attributes
+        said = {name: one for name, one in attributes.items() if name not in usual or one != usual[name]}
+        self.calls.append(Call(op, tuple(inputs), output, constants or {}, said))
         self._shapes[output] = made
         return output
 
     def constant(self, name: str, make: Maker) -> str:
         """The name of a constant that `make` takes from the Numbers; a name stands for one constant."""
-        self.done.makers.setdefault(name, make)
+        self.makers.setdefault(name, make)
         return name
 
     def fresh(self, name: str) -> str:
@@ -205,3 +154,25 @@ class Lowering:
             name += "_"
         self._taken.add(name)
         return name
+
+
+def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = False) -> Lowered:
+    """Lower a traced graph, as the chains in `graph.parametrizations` say.
+
+    name: of the Program. algorithm: of float convolutions. integer: whether to raise ValueError, with its
+    name, for an operation that would leave integers; one that only moves reals does not."""
+    lower = Lowered(graph, name, algorithm)
+    known = lower.known
+    reals = [node for node in known.calling.values() if node.output not in known.integer
+             and node.op not in ("reshape", "permute", "cat", "index")]
+    if integer and reals:  # the cause first: one without an integer form
+        node = min(reals, key=lambda node: known.needs[node.output] is not Need.REALS)
+        where = f" in module {node.module!r}" if node.module else ""
+        why = ("it has no integer form" if known.needs[node.output] is Need.REALS
+               else "what it reads, or what reads it, has no integer form")
+        raise ValueError(f"convert: {node.op}{where}: {why}, and integer=True was asked for")
+    for node in known.calling.values():
+        known.row(node).emit(node, lower)
+    for output, value in known.graph.outputs.items():
+        lower.outputs[output] = lower.read(value, identity(len(lower.shape(value))))
+    return lower

@@ -1,8 +1,6 @@
 """The numbers of a network at one moment: its weights in their stored form, biases, grids.
 
-What is lowered is structure; a Program gets its numbers from here, and so does every step of a training that
-simulates one.
-"""
+What is lowered is structure; a Program gets its numbers from here, as does a step that simulates one."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,8 +18,6 @@ from ..stored import Stored
 from ..techniques.dense import DenseWeight
 from .known import Known
 
-__all__ = ["Numbers"]
-
 
 class Numbers:
     """constants and chains: those of the network, before norms are folded. ranges: of its activations."""
@@ -31,7 +27,7 @@ class Numbers:
         self.known, self.plain, self.ranges = known, constants, ranges
         self.constants, self.chains = known.folding.numbers(constants, chains)
         self._stored: dict[str, Stored] = {}
-        self._values: dict[str, np.ndarray] = {}
+        self._computed: dict[str, np.ndarray] = {}
 
     def infinite(self, folded: bool = True) -> str | None:
         """The first parameter or buffer that is not finite, before or after norms are folded; what a forward
@@ -46,16 +42,13 @@ class Numbers:
 
     def value(self, name: str) -> np.ndarray:
         """A value that no input goes into: a constant seen through its chain, or computed from some."""
-        if name not in self._values:
-            node = self.known.graph.producer(name)
-            if node is not None:
-                arguments = [None if one is None else self.value(one) for one in node.inputs]
-                self._values[name] = np.asarray(RULES[node.op].forward(*arguments, **node.attrs)[0])
-            elif name in self.chains:
-                self._values[name] = self.stored(name).decode()
-            else:
-                self._values[name] = self.constants[name]
-        return self._values[name]
+        node = self.known.graph.producer(name)
+        if node is None:
+            return self.stored(name).decode() if name in self.chains else self.constants[name]
+        if name not in self._computed:
+            arguments = [None if one is None else self.value(one) for one in node.inputs]
+            self._computed[name] = np.asarray(RULES[node.op].forward(*arguments, **node.attrs)[0])
+        return self._computed[name]
 
     @cached_property
     def grids(self) -> dict[str, Any]:
@@ -72,11 +65,9 @@ class Numbers:
     def _least(self, weight: str) -> np.ndarray | None:
         """The smallest scale for each output channel, so that no bias in units of x_scale · w_scale takes
         more than half of int32; None where nothing reads the weight on integers."""
-        least = None
-        for bias, x in self.known.biases.get(weight, ()):
-            floor = np.abs(self.constants[bias].astype(np.float64)) / (self.grids[x].scale * 2.0**30)
-            least = floor if least is None else np.maximum(least, floor)
-        return least
+        floors = [np.abs(self.constants[bias].astype(np.float64)) / (self.grids[x].scale * 2.0**30)
+                  for bias, x in self.known.biases.get(weight, ())]
+        return np.maximum.reduce(floors) if floors else None
 
     def integer_bias(self, weight: str, bias: str, x: str) -> np.ndarray:
         """A bias in units of x_scale · w_scale, int32."""

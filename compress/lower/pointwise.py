@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from .fold import normalisation
-from .layouts import last
 from .table import Lowers, Need, lowers
 
 
@@ -19,10 +18,7 @@ class Clip(Lowers):
         return node.dtype == np.float32 and known.ends(node) is not None
 
     def emit(self, node: Any, lower: Any) -> None:
-        ends, integers = lower.known.ends(node), lower.on_integers(node)
-        layout = lower.layout(node.inputs[0], integers)
-        attributes = {} if ends == (0.0, None) else {"clip": ends}
-        lower.write("clip", node, [lower.read(node.inputs[0], layout, integers)], layout, **attributes)
+        lower.write("clip", node, *lower.arguments(node), clip=lower.known.ends(node))
 
 
 @lowers("add")
@@ -37,8 +33,7 @@ class Add(Lowers):
                 and all((value.shape, value.dtype) == (node.shape, node.dtype) for value in values))
 
     def emit(self, node: Any, lower: Any) -> None:
-        layout = lower.layout(node.inputs[0], lower.on_integers(node))
-        lower.write("add", node, lower.arguments(node, layout), layout, grid=True, **lower.clip(node))
+        lower.write("add", node, *lower.arguments(node))
 
 
 @lowers("batch_norm_eval")
@@ -51,12 +46,7 @@ class BatchNorm(Lowers):
         return node.dtype == np.float32 and x not in known.static and constant
 
     def emit(self, node: Any, lower: Any) -> None:
-        layout = last(1, len(node.shape))
-        constants = {role: lower.constant(f"{node.output}.{role}", make(node, part))
-                     for part, role in enumerate(("scale", "shift"))}
-        lower.write("scale", node, [lower.read(node.inputs[0], layout)], layout, constants)
-
-
-def make(node: Any, part: int) -> Any:
-    """What makes the factor or the shift of a batch norm."""
-    return lambda numbers: normalisation(numbers.plain, node)[part].astype(np.float32)
+        constants = {role: lower.constant(f"{node.output}.{role}", lambda numbers, part=part: normalisation(
+            numbers.plain, node)[part].astype(np.float32)) for part, role in enumerate(("scale", "shift"))}
+        channels_last = (0, *range(2, len(node.shape)), 1)
+        lower.write("scale", node, *lower.arguments(node, channels_last), constants)

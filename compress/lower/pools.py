@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from nn.geometry import pair
+
 from .layouts import CHANNELS_LAST, identity
-from .table import Lowers, Need, lowers, pair, still
+from .table import Lowers, Need, lowers, still
 
 
 @lowers("max_pool2d", "avg_pool2d")
@@ -16,14 +18,11 @@ class Pool(Lowers):
         return still(node, known)
 
     def emit(self, node: Any, lower: Any) -> None:
-        kernel, stride, padding = (None if node.attrs[name] is None else pair(node.attrs[name])
-                                   for name in ("kernel_size", "stride", "padding"))
-        attributes: dict[str, Any] = {"kernel": kernel}
-        if stride not in (None, kernel):
-            attributes["stride"] = stride
-        if padding != (0, 0):
-            attributes["padding"] = padding
-        lower.write(node.op, node, lower.arguments(node, CHANNELS_LAST), CHANNELS_LAST, **attributes)
+        kernel, padding = (pair("convert", name, node.attrs[name], 0) for name in ("kernel_size", "padding"))
+        stride = pair("convert", "stride", node.attrs["stride"] or kernel, 0)
+        images, layout = lower.arguments(node, CHANNELS_LAST)
+        lower.write(node.op, node, images, layout, kernel=kernel, stride=None if stride == kernel else stride,
+                    padding=padding)
 
 
 @lowers("mean")
@@ -38,11 +37,11 @@ class Mean(Lowers):
         return both and still(node, known)
 
     def emit(self, node: Any, lower: Any) -> None:
-        n, c, height, width = lower.shape(node.inputs[0])
-        images = lower.arguments(node, CHANNELS_LAST)
+        n, c, *kernel = lower.shape(node.inputs[0])
+        images, layout = lower.arguments(node, CHANNELS_LAST)
         if node.attrs["keepdim"]:
-            lower.write("avg_pool2d", node, images, CHANNELS_LAST, kernel=(height, width))
+            lower.write("avg_pool2d", node, images, layout, kernel=tuple(kernel))
             return
         pooled = lower.call("avg_pool2d", images, lower.fresh(f"{node.output}.pooled"), (n, 1, 1, c),
-                            kernel=(height, width))
+                            kernel=tuple(kernel))
         lower.write("reshape", node, [pooled], identity(2), shape=(n, c))

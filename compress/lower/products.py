@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from nn.geometry import pair
+
 from .layouts import CHANNELS_LAST, identity
-from .table import Lowers, Need, lowers, pair, still
+from .table import Lowers, Need, lowers, still
 
 
 class _Product(Lowers):
@@ -17,10 +19,11 @@ class _Product(Lowers):
     def formats(self, node: Any, known: Any) -> Need:
         return Need.REALS if known.activations(node) is None else Need.INTEGERS
 
-    def emit(self, node: Any, lower: Any) -> None:
+    def constants(self, node: Any, lower: Any) -> dict[str, str]:
+        """The names of its weight, and of the bias that it has or that integers need."""
         layer = lower.known.folding.layers[node.output]
         constants = {"weight": lower.constant(layer.weight, lambda numbers: numbers.stored(layer.weight))}
-        if lower.on_integers(node):
+        if node.output in lower.known.integer:
             x = node.inputs[0]
             root = lower.known.root(x)  # another use of the layer, on another grid, has other integers
             name = layer.bias if lower.biases.setdefault(layer.bias, root) == root else f"{layer.bias}@{x}"
@@ -28,36 +31,29 @@ class _Product(Lowers):
                 name, lambda numbers: numbers.integer_bias(layer.weight, layer.bias, x))
         elif layer.own is not None or layer.norm is not None:
             constants["bias"] = lower.constant(layer.bias, lambda numbers: numbers.constants[layer.bias])
-        self.product(node, lower, constants)
+        return constants
 
 
 @lowers("linear")
 class Linear(_Product):
     """On the last axis of its input, whatever stands before it."""
 
-    def product(self, node: Any, lower: Any, constants: dict[str, str]) -> None:
-        rank, integers = len(node.shape), lower.on_integers(node)
-        layout = lower.layout(node.inputs[0], integers)
-        layout = layout if layout[-1] == rank - 1 else identity(rank)
-        x = lower.read(node.inputs[0], layout, integers)
-        lower.write("linear", node, [x], layout, constants, grid=True, **lower.clip(node))
+    def emit(self, node: Any, lower: Any) -> None:
+        rank, layout = len(node.shape), lower.layout(node.inputs[0], node.output in lower.known.integer)
+        rows = lower.arguments(node, layout if layout[-1] == rank - 1 else identity(rank))
+        lower.write("linear", node, *rows, self.constants(node, lower))
 
 
 @lowers("conv2d")
 class Conv2d(_Product):
     """On images; a signal is an image one pixel high."""
 
-    def product(self, node: Any, lower: Any, constants: dict[str, str]) -> None:
-        attributes = {name: pair(node.attrs[name]) for name in ("stride", "padding", "dilation")}
-        usual = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
-        attributes = {name: value for name, value in attributes.items() if value != usual[name]}
-        if node.attrs["groups"] != 1:
-            attributes["groups"] = int(node.attrs["groups"])
-        if lower.algorithm != "auto" and lower.known.chain(node) is None:
-            attributes["algorithm"] = lower.algorithm
-        attributes |= lower.clip(node)
-        x = lower.read(node.inputs[0], CHANNELS_LAST, lower.on_integers(node))
-        lower.write("conv2d", node, [x], CHANNELS_LAST, constants, grid=True, **attributes)
-
     def takes(self, node: Any, known: Any) -> bool:
         return super().takes(node, known) and still(node, known)
+
+    def emit(self, node: Any, lower: Any) -> None:
+        how = {name: pair("convert", name, node.attrs[name], 0) for name in ("stride", "padding", "dilation")}
+        algorithm = lower.algorithm if lower.known.chain(node) is None else "auto"
+        images = lower.arguments(node, CHANNELS_LAST)
+        lower.write("conv2d", node, *images, self.constants(node, lower), **how,
+                    groups=int(node.attrs["groups"]), algorithm=algorithm)

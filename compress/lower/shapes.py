@@ -16,11 +16,9 @@ class Permute(Lowers):
     need = Need.SAME
 
     def emit(self, node: Any, lower: Any) -> None:
-        (x,), rank = node.inputs, len(node.shape)
-        dims = [dim % rank for dim in node.attrs["dims"]]
-        integers = lower.on_integers(node)
-        layout = lower.layout(x, integers)
-        lower.place(node, lower.read(x, layout, integers), tuple(dims.index(axis) for axis in layout))
+        (x,), layout = lower.arguments(node)
+        dims = [dim % len(layout) for dim in node.attrs["dims"]]
+        lower.place(node, x, tuple(dims.index(axis) for axis in layout))
 
 
 @lowers("reshape")
@@ -30,20 +28,17 @@ class Reshape(Lowers):
     need = Need.SAME
 
     def emit(self, node: Any, lower: Any) -> None:
-        (x,), integers = node.inputs, lower.on_integers(node)
-        before, layout = lower.shape(x), lower.layout(x, integers)
-        source = lower.read(x, layout, integers)
+        before, (read, layout) = lower.shape(node.inputs[0]), lower.arguments(node)
         kept = self.kept(before, node.shape, layout)
-        if kept is not None:
-            if before == node.shape:  # a Flatten of what is flat
-                lower.place(node, source, layout)
-            else:
-                lower.write("reshape", node, [source], kept, shape=tuple(node.shape[axis] for axis in kept))
-            return
-        axes = tuple(layout.index(axis) for axis in identity(len(before)))
-        lies = moves_nothing(tuple(before[axis] for axis in layout), axes)
-        lower.write("reshape", node, [source], identity(len(node.shape)), shape=node.shape,
-                    **({} if lies else {"axes": axes}))
+        if before == node.shape:  # a Flatten of what is flat
+            lower.place(node, *read, layout)
+        elif kept is not None:
+            lower.write("reshape", node, read, kept, shape=tuple(node.shape[axis] for axis in kept))
+        else:
+            axes = tuple(layout.index(axis) for axis in identity(len(before)))
+            lies = moves_nothing(tuple(before[axis] for axis in layout), axes)
+            lower.write("reshape", node, read, identity(len(node.shape)), shape=node.shape,
+                        axes=None if lies else axes)
 
     def kept(self, before: tuple, after: tuple, layout: tuple) -> tuple | None:
         """How the new axes lie if nothing moves; None where axes become one, or one becomes several."""
@@ -68,12 +63,10 @@ class Cat(Lowers):
 
     def takes(self, node: Any, known: Any) -> bool:
         axis = node.attrs["dim"] % len(node.shape)
-        shapes = [known.graph.value(name).shape for name in node.inputs]
-        moves = any(isinstance(shape[axis], Size) for shape in shapes)
-        return (not moves and not known.static & set(node.inputs)
-                and len({known.graph.value(name).dtype for name in node.inputs}) == 1)
+        values = [known.graph.value(name) for name in node.inputs]
+        return (not any(isinstance(value.shape[axis], Size) for value in values)
+                and not known.static & set(node.inputs) and len({value.dtype for value in values}) == 1)
 
     def emit(self, node: Any, lower: Any) -> None:
-        layout = lower.layout(node.inputs[0], lower.on_integers(node))
-        axis = layout.index(node.attrs["dim"] % len(layout))
-        lower.write("cat", node, lower.arguments(node, layout), layout, axis=axis)
+        read, layout = lower.arguments(node)
+        lower.write("cat", node, read, layout, axis=layout.index(node.attrs["dim"] % len(layout)))

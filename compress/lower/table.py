@@ -1,19 +1,10 @@
-"""The table of how each operation is lowered: a row an op.
-
-    takes(node, known)    whether the row lowers this node
-    formats(node, known)  what it does with integers (Need): asked for all nodes, before any call is there
-    emit(node, lower)     the calls that compute it, told to a Lowering
-
-A node that no row takes runs its rule on NumPy (rules.py).
-"""
+"""The table of how each operation is lowered: a row an op. What no row takes runs its rule (rules.py)."""
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-
-__all__ = ["TABLE", "Lowers", "Need", "lowers", "pair", "still"]
 
 
 class Need(Enum):
@@ -29,19 +20,19 @@ class Lowers:
     """A row of the table. fuses: whether its calls compute a ReLU or another clip as well, where that alone
     reads the result. need: what its nodes do with integers."""
 
-    fuses: ClassVar[bool] = False
-    need: ClassVar[Need] = Need.REALS
+    fuses = False
+    need = Need.REALS
 
     def takes(self, node: Any, known: Any) -> bool:
         """Whether it lowers this node; `known` tells what is known of the network (Known)."""
         return True
 
     def formats(self, node: Any, known: Any) -> Need:
-        """What the node does with integers, where that depends on more than its op."""
+        """What the node does with integers, where not its op alone says so; asked for all nodes first."""
         return self.need
 
     def emit(self, node: Any, lower: Any) -> None:
-        """Tell `lower`, a Lowering, the calls that compute the node."""
+        """Tell `lower`, a Lowered, the calls that compute the node."""
         raise TypeError(f"{type(self).__name__} does not say how {node.op} is lowered")
 
 
@@ -60,9 +51,3 @@ def still(node: Any, known: Any) -> bool:
     """Whether a node makes float32 of images whose sides do not move: what a kernel takes."""
     _, *sides = known.graph.value(node.inputs[0]).shape
     return node.dtype == np.float32 and all(type(side) is int for side in sides)
-
-
-def pair(value: Any) -> tuple[int, int]:
-    """3 → (3, 3); a pair as it is. Plain integers, whatever they were."""
-    first, second = value if isinstance(value, (tuple, list)) else (value, value)
-    return int(first), int(second)

@@ -1,5 +1,3 @@
 """What runs: a Program, its calls, and the kernels that it is bound to."""
 
-from . import ops  # fills the table of ops
-
-__all__ = ["ops"]
+from . import ops  # noqa: F401  (fills the table of ops)

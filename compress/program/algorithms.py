@@ -8,16 +8,13 @@
     depthwise    a filter for each channel
     grouped      integers in groups: a product for each tap and group
 
-Winograd is no compression: in memory its filters take 16 numbers for 9, and they move by a rounding.
-"""
+Winograd is no compression: in memory its filters take 16 numbers for 9, and they move by a rounding."""
 
 from typing import Any
 
 import numpy as np
 
 from ..stored import Stored
-
-__all__ = ["ALGORITHMS", "algorithm", "filters", "fits", "moved", "pays"]
 
 ALGORITHMS = ("auto", "winograd", "direct", "im2col")  # what `convert` may be told
 
@@ -31,26 +28,27 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     """The algorithm of a line conv2d whose result has this height and width."""
     weight, wanted, groups = line.weight(), line["algorithm"], line["groups"]
     shape = filters(weight)
-    if weight.format is not None and weight.format.activations is not None:
+    if on_integers(weight):
         return "im2col" if groups == 1 else "grouped"
     if groups > 1:
         return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"
     if weight.kind != "dense" or wanted == "im2col":
         return "im2col"
     plain = shape[2:] == (3, 3) and line["stride"] == line["dilation"] == (1, 1) and wanted != "direct"
-    if plain and (wanted == "winograd" or pays(shape, *size)) and fits(weight.decode()):
-        return "winograd"
-    return "direct"
+    if not plain or not (wanted == "winograd" or pays(shape, *size)):
+        return "direct"
+    largest = float(np.abs(weight.decode()).max(initial=0))  # transformed, it may grow to 9/4
+    return "winograd" if largest < 2.0**126 else "direct"
+
+
+def on_integers(weight: Stored) -> bool:
+    """Whether a weight is multiplied by integers."""
+    return weight.format is not None and weight.format.activations is not None
 
 
 def filters(weight: Stored) -> tuple[int, ...]:
     """The shape of a weight as filters (O, I, kH, kW); those of a signal are one pixel high."""
     return weight.shape if len(weight.shape) != 3 else (*weight.shape[:2], 1, weight.shape[2])
-
-
-def fits(w: np.ndarray) -> bool:
-    """Whether the transformed filters, at most 9/4 of the largest weight, stay in float32."""
-    return float(np.abs(w).max(initial=0)) < 2.0**126
 
 
 def moved(w: np.ndarray) -> np.ndarray:
@@ -64,8 +62,7 @@ def pays(w: tuple[int, ...], height: int, width: int) -> bool:
 
     A model of one image on one core, with nothing timed, so that the same Program always runs the same way.
     Direct is, inside its kernel, a product with a row for every pixel; Winograd 16 products with a row for
-    every tile, and the transforms, which more channels on the other side make worthwhile.
-    """
+    every tile, and the transforms, which more channels on the other side make worthwhile."""
     o, c = w[:2]
     tiles = -(-height // 2) * -(-width // 2)
     direct = 9 * c * o * max(height * width, FEWEST_ROWS)

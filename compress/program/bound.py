@@ -4,8 +4,7 @@
     print(bound)          # a line for every kernel
     logits = bound(x)
 
-No float copy of a packed weight is in it. Threads may share it.
-"""
+No float copy of a packed weight is in it. Threads may share it."""
 
 from __future__ import annotations
 
@@ -20,19 +19,17 @@ import numpy as np
 from nn.kernels import Operand, isa
 from nn.sizes import at
 
-from .buffers import Buffers
+from .buffers import fresh, places
 from .listing import listing
-from .op import Source, Step
-
-__all__ = ["TARGETS", "Bound"]
+from .op import Step
+from .value import check_grids
 
 TARGETS = ("cpu",)
 
 
 class Bound:
     """The steps of a Program, in order. program: what `convert` or `load` gave. calls: the steps of each of
-    its calls, by the value that it makes. held: by the value that it makes, what each step keeps in memory.
-    """
+    its calls; held: what each step keeps in memory; both by the value that is made."""
 
     def __init__(self, program: Any, calls: dict[str, list[Step]]) -> None:
         self.name, self.calls, self.steps = program.name, calls, tuple(chain.from_iterable(calls.values()))
@@ -40,20 +37,20 @@ class Bound:
         self.chosen = program.chosen
         made = set(self.outputs.values()) - self.inputs.keys()
         self._result = made.pop() if len(self.outputs) == len(made) == 1 else None  # where there is only one
-        self._buffers: Buffers | None = None
+        self._place: dict[str, int] | None = None  # the buffer of each value, once it runs
         self._last: tuple[dict[str, int] | None, list[tuple[int, ...]]] = None, []  # lengths, and shapes then
         self._load(program.constants, program.grids)
-        self._idle: list[tuple[dict[str, int], list[tuple]]] = []  # lengths, and plans that no run uses
 
     def _load(self, constants: Mapping[str, Any], grids: Mapping[str, Any]) -> None:
-        source = Source(constants, {value: grid and grids[grid] for value, grid in self.chosen.items()})
+        self._idle: list[tuple[dict[str, int], list[tuple]]] = []  # lengths, and plans that no run uses
+        check_grids(self.name, grids)
+        grids = {value: grid and grids[grid] for value, grid in self.chosen.items()}
         with np.errstate(over="ignore"):  # what leaves float32 is refused
-            self.held = {step.output: step.load(source) for step in self.steps}
+            self.held = {step.output: step.load(constants, grids) for step in self.steps}
 
     def renewed(self, constants: Mapping[str, Any], grids: Mapping[str, Any]) -> Bound:
         """The same steps with other numbers: constants and grids of the same names, kinds and shapes."""
         other = copy(self)
-        other._idle = []  # which hold the numbers of this one
         other._load(constants, grids)
         return other
 
@@ -61,37 +58,33 @@ class Bound:
         """Run on the inputs, in their order or by name: the output, or several in a dict by name.
 
         NaN and infinity become what the network makes of them; where they meet integers, which can't stand
-        for them, they are a ValueError. Raises TypeError or ValueError where an input does not fit.
-        """
+        for them, they are a ValueError. Raises TypeError or ValueError where an input does not fit."""
         values, dims = self.check(*arrays, **named)
         try:
             lengths, plan = self._idle.pop()
         except IndexError:  # the first run, or other threads are running
             lengths, plan = None, []
         if lengths != dims:
-            plan = self._plan(dims, self.buffers.arrays(dims))
-        for run, held, inputs, output, out, shape, dtype, more in plan:
-            if out is None:
-                out = np.empty(shape, dtype)
-            run(held, out, *[values[name] for name in inputs], **more)
-            values[output] = out
+            plan = self._plan(dims, self._buffers(dims))
+        _run(plan, values)
         self._idle.append((dims, plan))
-        return self._given(values)
+        if self._result is not None:
+            return values[self._result]
+        found = {name: values[value].copy() if value in self.inputs else values[value]  # the caller's own
+                 for name, value in self.outputs.items()}
+        return next(iter(found.values())) if len(found) == 1 else found
 
     def every_value(self, *arrays: np.ndarray, **named: np.ndarray) -> dict[str, np.ndarray]:
         """All values that a run makes, by name, each in memory of its own."""
         values, dims = self.check(*arrays, **named)
-        for step, shape in zip(self.steps, self._shapes(dims), strict=True):
-            values[step.output] = out = np.empty(shape, step.made.dtype)
-            more = {"dims": dims} if step.sized else {}
-            step.run(self.held[step.output], out, *map(values.__getitem__, step.inputs), **more)
+        _run(self._plan(dims, [None] * len(self.steps)), values)
         return values
 
     def seconds(self, *arrays: np.ndarray, clock: Callable[[], float] = time.perf_counter) -> list[float]:
         """The time that each step takes in one run, in their order."""
         values, dims = self.check(*arrays)
         taken = []
-        for run, held, inputs, output, out, shape, dtype, more in self._plan(dims, self.buffers.arrays(dims)):
+        for run, held, inputs, output, out, shape, dtype, more in self._plan(dims, self._buffers(dims)):
             values[output] = out = np.empty(shape, dtype) if out is None else out
             out.fill(0)  # memory that was never touched costs its first user
             arguments, start = [values[name] for name in inputs], clock()
@@ -101,32 +94,18 @@ class Bound:
 
     def _plan(self, dims: dict[str, int], buffers: list[np.ndarray | None]) -> list[tuple]:
         """What a run with these lengths does, step by step."""
-        return [(step.run, self.held[step.output], step.inputs, step.output, buffer, shape, step.made.dtype,
-                 {"dims": dims} if step.sized else {})
-                for step, buffer, shape in zip(self.steps, buffers, self._shapes(dims), strict=True)]
-
-    def _shapes(self, dims: dict[str, int]) -> list[tuple[int, ...]]:
-        """The shape of what each step makes where the named lengths are these."""
         lengths, shapes = self._last
         if lengths != dims:
             shapes = [at(step.made.shape, dims) for step in self.steps]
             self._last = dims, shapes
-        return shapes
+        return [(step.run, self.held[step.output], step.inputs, step.output, buffer, shape, step.made.dtype,
+                 {"dims": dims} if step.sized else {})
+                for step, buffer, shape in zip(self.steps, buffers, shapes, strict=True)]
 
-    def _given(self, values: dict[str, np.ndarray]) -> Any:
-        """The outputs for the caller: one as it is, several by name. What came in goes out as a copy."""
-        if self._result is not None:
-            return values[self._result]
-        found = {name: values[value].copy() if value in self.inputs else values[value]
-                 for name, value in self.outputs.items()}
-        return next(iter(found.values())) if len(found) == 1 else found
-
-    @property
-    def buffers(self) -> Buffers:
-        """The plan of its buffers, made when it first runs."""
-        if self._buffers is None:
-            self._buffers = Buffers(self.steps, frozenset(self.outputs.values()))
-        return self._buffers
+    def _buffers(self, dims: dict[str, int]) -> list[np.ndarray | None]:
+        if self._place is None:
+            self._place = places(self.steps, frozenset(self.outputs.values()))
+        return fresh(self.steps, self._place, dims)
 
     def nbytes_of(self, call: str) -> int:
         """Bytes of what the steps of one call hold, by the value that it makes."""
@@ -143,12 +122,21 @@ class Bound:
         return sum(step.macs for step in self.steps)
 
     def __str__(self) -> str:
-        sizes = {step.output: _nbytes(self.held[step.output]) for step in self.steps}
-        rows = [(str(step), str(step.made), f"{sizes[step.output]:,} bytes" * bool(sizes[step.output]))
-                for step in self.steps]
+        sizes = [_nbytes(self.held[step.output]) for step in self.steps]
+        rows = [(str(step), str(step.made), f"{size:,} bytes" * bool(size))
+                for step, size in zip(self.steps, sizes, strict=True)]
         head = (f"{self.name}, bound for the CPU ({isa()})\n{len(self.steps)} steps, {self.macs:,} MACs an "
                 f"example, {self.nbytes:,} bytes of operands in memory")
         return "\n".join([head, *listing(rows)])
+
+
+def _run(plan: list[tuple], values: dict[str, np.ndarray]) -> None:
+    """Run a plan, which adds what each step makes to the values."""
+    for run, held, inputs, output, out, shape, dtype, more in plan:
+        if out is None:
+            out = np.empty(shape, dtype)
+        run(held, out, *map(values.__getitem__, inputs), **more)
+        values[output] = out
 
 
 def _nbytes(held: Iterable[Any]) -> int:

@@ -1,9 +1,7 @@
 """A Call is one line of a Program: `output = op(inputs, constants, attributes)`. It says what is computed and
 not how.
 
-The table of what each op is stands in ops/: which constants and attributes it has, what it makes of its
-inputs, what it costs, and which kernels compute it.
-"""
+Which constants and attributes an op has, what it makes and which kernels compute it stands in ops/."""
 
 import math
 from dataclasses import dataclass, field
@@ -13,20 +11,15 @@ import numpy as np
 
 from nn.sizes import Size, names_in
 
-from .value import ProgramError
-
-__all__ = ["OPS", "Call", "call_from_json"]
+from .value import LARGEST, ONES, ProgramError
 
 OPS: dict[str, Any] = {}  # name -> Op: what a Program may contain; an op enters by being defined (op.py)
-
-MOST = 2**31  # of an integer among the attributes
 
 
 @dataclass(frozen=True)
 class Call:
     """inputs: the values it reads. constants: the role of each constant ("weight", "bias") and its name.
-    attributes: numbers, texts, tuples and slices; those that are not here have the default that the op names.
-    """
+    attributes: numbers, texts, tuples and slices; those that are not here have the defaults of the op."""
 
     op: str
     inputs: tuple[str, ...]
@@ -57,41 +50,72 @@ class Call:
         return ProgramError(f"{self}: {why}")
 
 
+# What `to_json` gives, as `fits` has it.
+CALL = {"op": str, "inputs": [str], "output": str, "constants": {str: str}, "attributes": dict}
+
+
 def call_from_json(said: Any) -> Call:
     """The inverse of `to_json`, trusting nothing. The Program checks whether the op has such attributes."""
-    wanted = {"op": str, "inputs": list, "output": str, "constants": dict, "attributes": dict}
-    if not isinstance(said, dict) or not {"op", "inputs", "output"} <= said.keys() <= wanted.keys():
+    whole = {"constants": {}, "attributes": {}} | said if isinstance(said, dict) else said
+    if not fits(whole, CALL):
         raise ProgramError(f"not a call that this version knows: {str(said)[:80]!r}")
-    for name, value in said.items():
-        if not isinstance(value, wanted[name]):
-            raise ProgramError(f"call: {name} must be a {wanted[name].__name__}; got {str(value)[:80]!r}")
-    names = [*said["inputs"], *said.get("constants", {}).values()]
-    if not all(isinstance(name, str) for name in names):
-        raise ProgramError(f"call: its inputs and constants must be names; got {str(names)[:80]!r}")
-    attributes = {name: _meant(value) for name, value in said.get("attributes", {}).items()}
-    return Call(said["op"], tuple(said["inputs"]), said["output"], said.get("constants", {}), attributes)
+    attributes = {name: _meant(value) for name, value in whole["attributes"].items()}
+    return Call(said["op"], tuple(said["inputs"]), said["output"], whole["constants"], attributes)
 
 
-# What JSON has no word for is an object with one entry, whose name says what it is.
+def fits(said: Any, wanted: Any) -> bool:
+    """Whether a JSON value is what is wanted: of a type; a list of any length [of]; a list of these (a, b);
+    an object of any names {str: of}, or of exactly these {"a": of, "b": of}."""
+    if isinstance(wanted, dict):
+        of = dict.fromkeys(said, wanted[str]) if str in wanted and isinstance(said, dict) else wanted
+        return isinstance(said, dict) and said.keys() == of.keys() and all(fits(said[n], of[n]) for n in of)
+    if isinstance(wanted, (list, tuple)):
+        of = wanted * len(said) if isinstance(wanted, list) and isinstance(said, list) else wanted
+        return isinstance(said, list) and len(said) == len(of) and all(map(fits, said, of))
+    return isinstance(said, wanted) and not isinstance(said, bool)
+
+
+def size_from_json(text: Any) -> Size:
+    """A length that moves, from its text. Raises ProgramError for what is none."""
+    try:
+        size = Size(text) if type(text) is str and len(text) < 200 else None
+        if size is not None and names_in(size) and abs(size.at(ONES)) < LARGEST:
+            return size
+    except ValueError:
+        pass
+    raise ProgramError(f"not a length: {str(text)[:80]!r}")
+
+
+def _numeric(said: Any) -> np.dtype:
+    """A dtype of numbers or booleans."""
+    dtype = np.dtype(said) if isinstance(said, (str, type, np.dtype)) else np.dtype(object)
+    if dtype.kind not in "biuf":
+        raise ProgramError(f"{said!r:.80} is no dtype of numbers")
+    return dtype
+
+
+# What JSON has no word for is an object with one entry, whose name says what it is: the types of such values,
+# what is said of one, and what that means.
+SAID: dict[str, tuple[Any, Any, Any]] = {
+    "size": (Size, str, size_from_json),
+    "slice": (slice, lambda value: [_plain(end) for end in (value.start, value.stop, value.step)],
+              lambda said: slice(*[_meant(said[i]) for i in range(3)])),
+    "dots": (type(...), lambda value: 0, lambda said: ...),
+    "array": (np.ndarray, lambda value: [value.dtype.str, list(value.shape), value.ravel().tolist()],
+              lambda said: np.array(said[2], _numeric(said[0])).reshape(tuple(said[1]))),
+    "dtype": ((np.dtype, type), lambda value: _numeric(value).str, _numeric),
+    "float": ((), str, float)}  # one that is not finite
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Size):
-        return {"size": str(value)}
-    if isinstance(value, (tuple, list)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, slice):
-        return {"slice": [_plain(end) for end in (value.start, value.stop, value.step)]}
-    if value is Ellipsis:
-        return {"dots": 0}
-    if isinstance(value, np.ndarray):
-        return {"array": [value.dtype.str, list(value.shape), value.ravel().tolist()]}
-    if isinstance(value, np.generic):
-        return _plain(value.item())
+    value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
-    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
-        return {"dtype": np.dtype(value).str}
+    for kind, (of, say, _) in SAID.items():
+        if isinstance(value, of):
+            return {kind: say(value)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(entry) for entry in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise ProgramError(f"a call can't have {value!r:.80} among its attributes")
@@ -100,37 +124,14 @@ def _plain(value: Any) -> Any:
 def _meant(said: Any) -> Any:
     if isinstance(said, list):
         return tuple(_meant(entry) for entry in said)
-    if isinstance(said, dict):
-        ((kind, value),) = said.items() if len(said) == 1 else ((None, None),)
-        try:
-            if kind == "size":
-                return Size(value) if names_in(Size(value)) else _bad(said)
-            if kind == "slice":
-                start, stop, step = map(_meant, value)
-                return slice(start, stop, step)
-            if kind == "dots":
-                return Ellipsis
-            if kind == "float":
-                return float(value)
-            if kind == "dtype":
-                return _numeric(value)
-            if kind == "array":
-                dtype, shape, numbers = value
-                return np.array(numbers, _numeric(dtype)).reshape(tuple(shape))
-        except (TypeError, ValueError, AttributeError, OverflowError):
-            pass
-        return _bad(said)
     if isinstance(said, bool) or said is None or isinstance(said, str):
         return said
-    fine = math.isfinite(said) if isinstance(said, float) else abs(said) < MOST
-    return said if fine else _bad(said)
-
-
-def _numeric(said: Any) -> np.dtype:
-    """A dtype of numbers or booleans, by its NumPy code."""
-    dtype = np.dtype(said) if isinstance(said, str) else np.dtype(object)
-    return dtype if dtype.kind in "biuf" else _bad(said)
-
-
-def _bad(said: Any) -> Any:
+    try:
+        if isinstance(said, dict):
+            ((kind, value),) = said.items()
+            return SAID[kind][2](value)
+        if abs(said) < LARGEST or (isinstance(said, float) and math.isfinite(said)):
+            return said
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+        pass
     raise ProgramError(f"call: {str(said)[:80]!r} is no attribute")

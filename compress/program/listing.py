@@ -3,8 +3,6 @@
 import re
 from collections.abc import Sequence
 
-__all__ = ["WIDTH", "listing"]
-
 WIDTH = 100  # of a printed line
 
 

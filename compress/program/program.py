@@ -5,8 +5,7 @@ computed.
     print(program)          # a line for every call
     logits = program(x)     # binds it first (bound.py)
 
-It has no parameters, no modes and no gradients, and threads may share it.
-"""
+It has no parameters, no modes and no gradients, and threads may share it."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.sizes import Size, names_in
+from nn.sizes import Size, at, names_in
 
 from ..stored import Stored
 from .bound import TARGETS, Bound
@@ -22,9 +21,7 @@ from .call import Call
 from .listing import listing
 from .op import Line
 from .released import released
-from .value import ProgramError, Value
-
-__all__ = ["Program"]
+from .value import ProgramError, Value, check_grids
 
 Constant = np.ndarray | Stored
 
@@ -57,12 +54,10 @@ class Program:
     def bind(self, target: str = "cpu") -> Bound:
         """The kernels that compute it, chosen by shapes, with their operands packed; made anew at each call.
 
-        target: "cpu". Raises ValueError for another.
-        """
+        target: "cpu". Raises ValueError for another."""
         if target not in TARGETS:
             raise ValueError(f"bind: target must be one of {', '.join(TARGETS)}; got {target!r}")
-        return Bound(self, {line.call.output: line.op.steps(line, self.values[line.call.output])
-                            for line in self.lines})
+        return Bound(self, {line.call.output: line.op.steps(line) for line in self.lines})
 
     @property
     def bound(self) -> Bound:
@@ -71,10 +66,8 @@ class Program:
             self._bound = bound = self.bind()
             for call in self.calls:  # what an operand tells is not held beside it
                 name = call.constants.get("weight")
-                if isinstance(self.constants.get(name), Stored):
-                    for step in bound.calls[call.output]:
-                        for one in bound.held[step.output][:1]:
-                            self.constants[name] = released(self.constants[name], one)
+                for step in bound.calls[call.output] if name is not None else ():
+                    self.constants[name] = released(self.constants[name], *bound.held[step.output][:1])
         return self._bound
 
     def __call__(self, *arrays: np.ndarray, **named: np.ndarray) -> Any:
@@ -119,9 +112,8 @@ class Program:
                 return {name: x}, {"N": len(x)}
         given = dict(zip(self.inputs, arrays, strict=False)) | named
         if given.keys() != self.inputs.keys() or len(arrays) + len(named) != len(self.inputs):
-            came = [*map(str, range(len(arrays))), *named]
-            wanted = ", ".join(self.inputs)
-            raise TypeError(f"{self.name}: wants {wanted}; got {', '.join(came) or 'nothing'}")
+            came = ", ".join([*map(str, range(len(arrays))), *named]) or "nothing"
+            raise TypeError(f"{self.name}: wants {', '.join(self.inputs)}; got {came}")
         dims: dict[str, int] = {}
         for name, value in self.inputs.items():
             x = given[name]
@@ -129,7 +121,10 @@ class Program:
                 got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
                 raise TypeError(f"{self.name}: {name} must be a {value.dtype} array; got {got}")
             known = "".join(f", {size} being {n}" for size, n in dims.items() if size in value.shape)
-            if len(x.shape) != len(value.shape) or not all(map(_fits(dims), x.shape, value.shape)):
+            for n, size in zip(x.shape, value.shape, strict=False):
+                if isinstance(size, Size) and size.isidentifier():
+                    dims.setdefault(str(size), n)  # that is met first gets it
+            if not names_in(value.shape) <= dims.keys() or at(value.shape, dims) != x.shape:
                 wanted = ", ".join(map(str, value.shape))
                 raise ValueError(f"{self.name}: {name} must have shape ({wanted}){known}; got {x.shape}")
         return given, dims
@@ -141,13 +136,8 @@ class Program:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds for one example."""
-        return sum(map(self.macs_of, self.calls))
-
-    def macs_of(self, call: Call) -> int:
-        """Multiply-adds of one call for one example."""
-        line = self.lines[self.calls.index(call)]
-        return line.op.macs(line, self.values[call.output])
+        """Multiply-adds for one example, by the algorithms of its Bound."""
+        return self.bound.macs
 
     def __str__(self) -> str:
         rows = [(str(call), str(self.values[call.output]), self._weight(call)) for call in self.calls]
@@ -159,56 +149,54 @@ class Program:
         return "\n".join([head, *listing(rows), *state])
 
     def _weight(self, call: Call) -> str:
-        weight = self.constants.get(call.constants.get("weight", ""))
-        if not isinstance(weight, Stored):
-            return ""
-        size = self.bound.nbytes_of(call.output)
-        return f"{weight.kind} {'×'.join(map(str, weight.shape))}, {size:,} bytes"
+        weight = self.constants.get(call.constants.get("weight"))
+        return "" if weight is None else (f"{weight.kind} {'×'.join(map(str, weight.shape))}, "
+                                          f"{self.bound.nbytes_of(call.output):,} bytes")
 
     def _checked(self) -> tuple[dict[str, Value], list[Line]]:
         """The value that each line makes, and the lines with what their names stand for."""
-        values, lines, grids = dict(self.inputs), [], dict(self.grids)
+        check_grids(self.name, self.grids)
+        values, lines = dict(self.inputs), []
         names = names_in([value.shape for value in values.values()])
         for call in self.calls:
             op = call.row()
-            if op is None:
-                raise call.fail("this version knows no such op")
-            op.check(call)
-            unknown = [name for name in call.inputs if name not in values]
-            if unknown:
-                raise call.fail(f"nothing before it makes {', '.join(unknown)}")
-            if call.output in values:
-                raise call.fail(f"{call.output} was made before")
-            missing = [name for name in call.constants.values() if name not in self.constants]
-            if missing:
-                raise call.fail(f"there is no constant {', '.join(missing)}")
-            grid = grids.pop(call.output, None)
+            unknown = ", ".join(name for name in call.inputs if name not in values)
+            missing = ", ".join(name for name in call.constants.values() if name not in self.constants)
+            wrong = ("this version knows no such op" if op is None else op.wrong(call)
+                     or (unknown and f"nothing before it makes {unknown}")
+                     or (call.output in values and f"{call.output} was made before")
+                     or (missing and f"there is no constant {missing}"))
+            if wrong:
+                raise call.fail(wrong)
+            grid = self.grids.get(call.output)
             line = Line(call, [values[name] for name in call.inputs], self.constants, grid, names)
-            values[call.output] = made = op.infer(line)
-            if grid is not None and made.grid is not grid:
+            values[call.output] = line.made = op.infer(line)
+            if grid is not None and line.made.grid is not grid:
                 raise call.fail(f"it chooses no grid; the Program names one for {call.output}")
-            if made.grid is not None:
+            if line.made.grid is not None:
                 before = next((self.chosen[name] for name in call.inputs if name in self.chosen), None)
                 self.chosen[call.output] = call.output if grid is not None else before
             lines.append(line)
+        if not self.outputs:
+            raise ProgramError(f"{self.name}: it has no output")
         for name, value in self.outputs.items():
             if value not in values:
                 raise ProgramError(f"{self.name}: nothing makes the output {name}")
             if values[value].grid is not None:
                 raise ProgramError(f"{self.name}: the output {name} is on a grid; it must be real")
-        if not self.outputs:
-            raise ProgramError(f"{self.name}: it has no output")
         for made, given in self.state.items():
             if given not in self.inputs or made not in self.outputs:
                 raise ProgramError(f"{self.name}: state {made} → {given} names no output and input")
-            if values[self.outputs[made]] != self.inputs[given] and not _moves(self.inputs[given]):
-                raise ProgramError(f"{self.name}: state {made} is {values[self.outputs[made]]}; {given} must "
-                                   f"be {self.inputs[given]}")
-        unused = set(self.constants) - {name for call in self.calls for name in call.constants.values()}
+            value, wanted = values[self.outputs[made]], self.inputs[given]
+            moves = any(isinstance(size, Size) and size != "N" for size in wanted.shape)
+            if value != wanted and not moves:
+                raise ProgramError(f"{self.name}: state {made} is {value}; {given} must be {wanted}")
+        unused = self.constants.keys() - {name for call in self.calls for name in call.constants.values()}
         if unused:
             raise ProgramError(f"{self.name}: nothing uses the constants {sorted(unused)}")
-        if grids:
-            raise ProgramError(f"{self.name}: nothing makes the values {sorted(grids)}, which have grids")
+        unmade = self.grids.keys() - {call.output for call in self.calls}
+        if unmade:
+            raise ProgramError(f"{self.name}: nothing makes the values {sorted(unmade)}, which have grids")
         return values, lines
 
     def manifest(self) -> dict[str, Any]:
@@ -216,28 +204,10 @@ class Program:
         return {
             "name": self.name,
             "inputs": {name: [value.dtype, list(value.shape)] for name, value in self.inputs.items()},
-            "outputs": self.outputs,
-            "state": self.state,
-            "calls": [call.to_json() for call in self.calls],
+            "outputs": self.outputs, "state": self.state, "calls": [call.to_json() for call in self.calls],
             "grids": {name: [grid.format.name, grid.scale, grid.zero] for name, grid in self.grids.items()},
             "weights": {name: {"kind": constant.kind, "shape": list(constant.shape)}
-                        for name, constant in self.constants.items() if isinstance(constant, Stored)},
-        }
-
-
-def _fits(dims: dict[str, int]) -> Callable[[int, int | Size], bool]:
-    """Whether a length is what a shape wants; a name that is met first gets it."""
-    def fits(n: int, wanted: int | Size) -> bool:
-        if not isinstance(wanted, Size):
-            return n == wanted
-        if wanted.isidentifier():
-            return dims.setdefault(str(wanted), n) == n
-        return names_in(wanted) <= dims.keys() and wanted.at(dims) == n
-    return fits
-
-
-def _moves(value: Value) -> bool:
-    return any(isinstance(size, Size) and size != "N" for size in value.shape)
+                        for name, constant in self.constants.items() if isinstance(constant, Stored)}}
 
 
 def _only(program: str, what: str, names: Mapping[str, Any]) -> str:

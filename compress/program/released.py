@@ -1,59 +1,57 @@
 """Once a weight is packed for its kernel, what is stored of it is told from that: it is held once.
 
 An operand is the weight to the bit, but for Winograd's, whose filters move by a rounding. Where it is, the
-arrays of the stored form are made from it whenever somebody asks, to save it or to print its bytes.
-"""
+arrays of the stored form are made from it whenever somebody asks, to save it or to print its bytes."""
 
-from collections.abc import Callable, Iterator, Mapping
-from copy import copy
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from nn.kernels import conv2d, depthwise_conv2d, gemm, qgemm, spmm_csr
+from nn.kernels import codebook_gemm, conv2d, depthwise_conv2d, gemm, qgemm, spmm_csr, tt_matmul
 
+from ..formats.bits import pack_bits
 from ..stored import Stored, from_matrix
+from ..techniques.shared import width_of
 
-__all__ = ["released"]
+# A kind of stored form and the kernel of an operand: what that tells, of its `unpack()` and the stored form's
+# shape and format. The kind of all codes of a Format is called "codes" here.
+TOLD: dict[tuple[str, Any], dict[str, Any]] = {
+    ("dense", gemm): {"values": lambda w, shape, _: from_matrix(np.ascontiguousarray(w.T), shape)},
+    ("dense", conv2d): {"values": lambda w, shape, _: w.reshape(shape)},
+    ("dense", depthwise_conv2d): {"values": lambda w, shape, _: w.reshape(shape)},
+    ("codes", qgemm): {"values": lambda w, shape, format: format.pack(np.ascontiguousarray(w.T))},
+    ("csr", spmm_csr): {name: lambda w, shape, _, i=i: w[i] for i, name in
+                        enumerate(("values", "indices", "indptr"))},
+    ("shared", codebook_gemm): {"codes": lambda w, shape, _: pack_bits(w[0], width_of(w[1]))},
+    ("tensor train", tt_matmul): {"cores": lambda w, shape, _: np.concatenate([core.ravel() for core in w])},
+}
 
 
 class _Told(Mapping):
-    """The arrays of a stored form: some that are there, others told from an operand."""
+    """The arrays of a stored form: those that are there, and those that its operand tells."""
 
-    def __init__(self, there: Mapping[str, np.ndarray], told: Callable[[], dict[str, np.ndarray]],
-                 names: tuple[str, ...]) -> None:
-        self.there = {name: array for name, array in there.items() if name not in names}
-        self.names, self.told = tuple(there), told
+    def __init__(self, stored: Stored, operand: Any, told: Mapping[str, Any]) -> None:
+        self.there = {name: None if name in told else array for name, array in stored.held.items()}
+        self.told, self.operand, self.of = told, operand, (stored.shape, stored.format)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self.there[name] if name in self.there else self.told()[name]
+        array = self.there[name]
+        return self.told[name](self.operand.unpack(), *self.of) if array is None else array
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+        return iter(self.there)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.there)
 
 
-def released(stored: Stored, operand: Any) -> Stored:
+def released(stored: Stored, operand: Any = None) -> Stored:
     """The stored form without the arrays that its operand tells; itself where it tells none."""
-    kernel, shape, names = getattr(operand, "kernel", None), stored.shape, ("values",)
-    if stored.kind == "dense" and kernel is gemm:
-        def told() -> dict[str, np.ndarray]:
-            return {"values": from_matrix(np.ascontiguousarray(operand.unpack().T), shape)}
-    elif stored.kind == "dense" and kernel in (conv2d, depthwise_conv2d):
-        def told() -> dict[str, np.ndarray]:
-            return {"values": operand.unpack().reshape(shape)}
-    elif stored.format is not None and stored.kind == stored.format.name and kernel is qgemm:
-        def told() -> dict[str, np.ndarray]:
-            return {"values": np.ascontiguousarray(operand.unpack().T)}
-    elif stored.kind == "csr" and kernel is spmm_csr:
-        names = ("values", "indices", "indptr")
-
-        def told() -> dict[str, np.ndarray]:
-            return dict(zip(names, operand.unpack(), strict=True))
-    else:
+    kind = "codes" if stored.format is not None and stored.kind == stored.format.name else stored.kind
+    told = TOLD.get((kind, getattr(operand, "kernel", None)))
+    if told is None:
         return stored
-    twin = copy(stored)
-    twin.held = _Told(stored.held, told, names)
+    twin = type(stored).__new__(type(stored))
+    vars(twin).update(vars(stored), held=_Told(stored, operand, told))
     return twin

@@ -1,16 +1,20 @@
 """A Value is what is known of an array before there is one: dtype, shape, and what its integers stand for."""
 
 import math
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nn.sizes import Size, names_in
+from nn.sizes import Size, at
 
-__all__ = ["LARGEST", "ProgramError", "Value", "shape_from_json"]
+from ..formats.format import SMALLEST
 
 LARGEST = 2**31  # numbers of one value for one example: more is a mistake, or an edited file
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+ONES: Mapping[str, int] = defaultdict(lambda: 1)  # the named lengths of one example
 SHORT = {"float16": "f16", "float32": "f32", "float64": "f64", "uint8": "u8", "int8": "s8", "int32": "s32",
          "int64": "s64"}
 
@@ -34,31 +38,19 @@ class Value:
             return said
         return f"{said} × {self.grid.scale:.4g}" + (f", zero {self.grid.zero}" if self.grid.zero else "")
 
-    def numbers(self) -> int:
-        """How many numbers it holds for one example, every named length being 1."""
-        lengths = dict.fromkeys(names_in(self.shape), 1)
-        return math.prod(size.at(lengths) if isinstance(size, Size) else size for size in self.shape)
+    def numbers(self, dims: Mapping[str, int] = ONES) -> int:
+        """How many numbers it holds where the named lengths are these."""
+        return math.prod(at(self.shape, dims))
 
-    def nbytes(self, dims: dict[str, int]) -> int:
-        """Bytes where the named lengths are these."""
-        numbers = math.prod(size.at(dims) if isinstance(size, Size) else size for size in self.shape)
-        return numbers * np.dtype(self.dtype).itemsize
+    def nbytes(self, dims: Mapping[str, int] = ONES) -> int:
+        """Their bytes."""
+        return self.numbers(dims) * np.dtype(self.dtype).itemsize
 
 
-def shape_from_json(said: Any, what: str) -> tuple[int | Size, ...]:
-    """A shape as JSON has it, ints and texts of Sizes. Raises ProgramError for anything else."""
-    if not isinstance(said, list):
-        raise ProgramError(f"{what}: not a shape: {said!r:.80}")
-    return tuple(_length(size, what) for size in said)
-
-
-def _length(said: Any, what: str) -> int | Size:
-    if type(said) is int and 0 < said < 2**31:
-        return said
-    try:
-        size = Size(said) if type(said) is str and len(said) < 200 else None
-        if size is not None and names_in(size) and abs(size.at(dict.fromkeys(names_in(size), 1))) < 2**31:
-            return size
-    except ValueError:
-        pass
-    raise ProgramError(f"{what}: not a length: {said!r:.80}")
+def check_grids(who: str, grids: Mapping[str, Any]) -> None:
+    """Raise ProgramError where the scale or the zero point of a value's grid is none of its format."""
+    for name, grid in grids.items():
+        low, high = grid.format.lowest, grid.format.highest
+        if not (SMALLEST <= grid.scale <= FLOAT32_MAX and low <= grid.zero <= high):
+            raise ProgramError(f"{who}: {name} is on a grid of scale {grid.scale}, zero {grid.zero}; a scale "
+                               f"must be positive and finite in float32, a zero point in {low}…{high}")

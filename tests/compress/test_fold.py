@@ -7,9 +7,16 @@ import pytest
 
 import compress
 import nn
-from compress.lower.fold import fold_batch_norm
+from compress.lower.fold import Folding
 from nn import functional as F
 from tests.compress.networks import exactly, statistics
+
+
+def fold_batch_norm(graph):
+    """The graph with its norms folded, and its constants and chains."""
+    folding = Folding.of(graph)
+    constants, chains = folding.numbers(graph.constants, graph.parametrizations)
+    return replace(folding.graph, constants=constants, parametrizations=chains)
 
 
 def graph_of(model, shape, rng=None):
@@ -141,3 +148,15 @@ def test_a_batch_norm_after_a_relu_is_not_moved_before_it():
     folded = fold_batch_norm(graph_of(model, (3,)))
     assert ops(folded) == ["linear", "relu", "batch_norm_eval"]
     same_function(model, folded, (3,))
+
+
+def test_a_norm_over_another_axis_than_that_of_the_layers_outputs_stays():
+    """Of rows (N, S, C) a batch norm takes S for the channels; a linear layer makes C, here as many."""
+    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5))
+    graph = graph_of(model, (5, 4))
+    assert ops(fold_batch_norm(graph)) == ["linear", "batch_norm_eval"]
+    same_function(model, fold_batch_norm(graph), (5, 4))
+    x = np.random.default_rng(1).normal(size=(3, 5, 4)).astype(np.float32)
+    with nn.no_grad():
+        wanted = model(nn.Tensor(x)).data
+    np.testing.assert_allclose(compress.convert(model, x)(x), wanted, rtol=1e-4, atol=1e-4)

@@ -97,8 +97,9 @@ def test_no_float_copy_of_a_packed_weight_is_anywhere_in_it(recipe, times):
         assert max(a.size for a in floats) <= 64  # scales and multipliers, one a channel
 
 
-@pytest.mark.parametrize("recipe", [None, compress.Quantize(), compress.Prune(0.9)],
-                         ids=["float", "int8", "csr"])
+@pytest.mark.parametrize("recipe", [None, compress.Quantize(), compress.Prune(0.9), compress.Cluster(4),
+                                    {nn.Linear: compress.TensorTrain(4)}],
+                         ids=["float", "int8", "csr", "shared", "tensor-train"])
 def test_a_weight_is_held_once_when_it_is_bound(recipe, tmp_path):
     made = program(recipe, width=1.0)
     before = compress.program.files.to_bytes(made)
@@ -171,6 +172,11 @@ def test_another_target_is_refused(int8):
 ], ids=lambda one: one.op if isinstance(one, Call) else "")
 def test_print_of_every_attribute(call, said):
     assert str(call) == said
+
+
+def test_print_of_a_pool_whose_windows_overlap():
+    call = Call("max_pool2d", ("x",), "y", {}, {"kernel": (3, 3), "stride": (1, 1)})
+    assert str(call) == "y = max_pool2d(x, 3×3, stride 1×1)"
 
 
 def test_print_of_values():

@@ -3,11 +3,11 @@
     fc.gelu = numpy: gelu(fc)
 
 Which argument a constant is, is its role ("0", "1", …); arguments that are None are named by the attribute
-`none`. What a rule makes of shapes is found out on examples of no rows: they have shapes and dtypes, and no
-numbers.
-"""
+`none`. What a rule makes of shapes and dtypes is found out on examples of no rows."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -19,102 +19,78 @@ from nn.sizes import Size, at, names_in
 from ...stored import Stored
 from ..call import Call
 from ..op import Line, Op, Step
-from ..value import Value
+from ..value import ONES, ProgramError, Value
 
-OURS = ("none", "makes")  # attributes that are not the rule's own
-SUMMING = {"matmul", "linear", "conv2d", "conv_transpose2d", "scaled_dot_product_attention", "einsum"}
+# Multiply-adds of the rules that are products, of the numbers they make, attributes, and arguments' shapes.
+MACS: dict[str, Callable[..., int]] = {
+    "matmul": lambda made, how, a, b: made * a[-1],
+    "linear": lambda made, how, x, w, *bias: made * x[-1],
+    "conv2d": lambda made, how, x, w, *bias: made * prod(w[1:]),
+    "conv_transpose2d": lambda made, how, x, w, *bias: prod(x) * prod(w[1:]),
+    "scaled_dot_product_attention": lambda made, how, q, k, v, *mask:
+        made // max(v[-1], 1) * k[-2] * (q[-1] + v[-1]),
+    "einsum": lambda made, how, *shapes: 0 if "." in how["equation"] else prod(
+        dict(zip(re.sub("->.*|[ ,]", "", how["equation"]), chain(*shapes), strict=True)).values()),
+}
 
 
-class Numpy(Op):
+class Numpy(Op, name="numpy", arity=None, none=()):
     """`numpy: name(…)`: the rule of that name, on NumPy.
 
-    makes: the dtype and the shape of the result, which says where its lengths move.
-    """
+    makes: the dtype and the shape of the result, which says where its lengths move."""
 
-    name = "numpy"
-    arity = None
-
-    def check(self, call: Call) -> None:
+    def wrong(self, call: Call) -> str:
         if rule_of(call) not in RULES:
-            raise call.fail(f"there is no rule {rule_of(call)!r}")
-        none, makes = call.attributes.get("none", ()), call.attributes.get("makes")
-        if not isinstance(none, tuple):
-            raise call.fail(f"none must be places of arguments; got {none!r:.80}")
-        places = [int(role) if role.isdecimal() else -1 for role in call.constants] + list(none)
+            return f"there is no rule {rule_of(call)!r}"
+        none, makes = self.of(call, "none"), call.attributes.get("makes")
+        places = [int(role) if role.isdecimal() else -1 for role in call.constants]
+        places += none if isinstance(none, tuple) else [-1]
         count = len(call.inputs) + len(places)
         if len(set(places)) < len(places) or not all(type(i) is int and 0 <= i < count for i in places):
-            raise call.fail("its constants must be numbered by the arguments that they are")
+            return "its constants, and what is none, must be numbered by the arguments that they are"
         whole = isinstance(makes, tuple) and len(makes) == 2 and isinstance(makes[1], tuple)
         if not whole or not all(isinstance(n, Size) or (type(n) is int and n >= 0) for n in makes[1]):
-            raise call.fail(f"makes must be a dtype and a shape; got {makes!r:.80}")
+            return f"makes must be a dtype and a shape; got {makes!r:.80}"
+        return ""
 
     def infer(self, line: Line) -> Value:
         for name, value in zip(line.call.inputs, line.inputs, strict=True):
             if value.grid is not None:
                 raise line.fail(f"needs reals; {name} is on a grid")
         dtype, shape = line.call.attributes["makes"]
-        empty = 0 in shape
-        made = Value(str(dtype), shape) if empty else line.made(str(dtype), shape)
+        made = Value(str(dtype), shape) if 0 in shape else line.value(str(dtype), shape)
         if not names_in(shape) <= line.names:
             raise line.fail(f"makes the shape {shape}, with lengths that no input has")
         dims = {name: 0 if name == "N" else 2 for name in line.names}
         examples = [np.zeros(at(value.shape, dims), value.dtype) for value in line.inputs]
         try:
             with np.errstate(all="ignore"):
-                got = run_rule(line)(tuple(constants_of(line)), *examples, dims=dims)
+                out = np.empty(at(shape, dims), made.dtype)
+                runs(line)(decoded(line, line.constants), out, *examples, dims=dims)
+        except ProgramError:
+            raise
         except Exception as error:
             raise line.fail(f"its rule refuses such inputs: {error}") from error
-        if got.shape != at(shape, dims) or got.dtype != np.dtype(made.dtype):
-            raise line.fail(f"makes {got.dtype} {got.shape}, not {made.dtype} {at(shape, dims)}")
         return made
 
-    def steps(self, line: Line, made: Value) -> list[Step]:
-        def run(held: tuple, out: np.ndarray, *inputs: np.ndarray, dims: dict[str, int]) -> None:
-            got = rule(held, *inputs, dims=dims)
-            if got.shape != out.shape or got.dtype != out.dtype:
-                raise ValueError(f"{line.call}: made {got.dtype} {got.shape}; it was to be {out.dtype} "
-                                 f"{out.shape}")
-            np.copyto(out, got)
+    def steps(self, line: Line) -> list[Step]:
+        return [line.step(line.call.op, runs(line), load=lambda constants, grids: decoded(line, constants),
+                          macs=self.macs(line), sized=True)]
 
-        rule = run_rule(line)
-        text = "".join(f", {word}" for word in self.arguments(line.call)[len(line.call.inputs):])
-        return [Step(line.call.op, line.call.inputs, line.call.output, made, run, text,
-                     lambda source: decoded(line, source.constants), self.macs(line, made), sized=True)]
-
-    def macs(self, line: Line, made: Value) -> int:
-        """Multiply-adds of the rules that are products: for each number made, the length it sums over."""
-        if rule_of(line.call) not in SUMMING:
-            return 0
-        fixed, free, _ = places(line.call)
-        by_place = dict(zip((*free, *fixed), (*line.inputs, *constants_of(line)), strict=True))
-        shapes = [by_place[i].shape for i in sorted(by_place)]
-        numbers, ones = made.numbers(), dict.fromkeys(names_in(shapes), 1)
-        sizes = [at(shape, ones) for shape in shapes]
-        if rule_of(line.call) == "scaled_dot_product_attention":
-            keys = sizes[1][-2]
-            return numbers // max(sizes[2][-1], 1) * keys * (sizes[0][-1] + sizes[2][-1])
-        if rule_of(line.call) == "conv_transpose2d":
-            return prod(sizes[0]) * prod(sizes[1][1:])
-        if rule_of(line.call) == "einsum":
-            equation = line.call.attributes["equation"].replace(" ", "").split("->")[0].split(",")
-            if any("." in term for term in equation):
-                return 0
-            return prod({c: n for term, size in zip(equation, sizes, strict=True)
-                         for c, n in zip(term, size, strict=True)}.values())
-        return numbers * (prod(sizes[1][1:]) if rule_of(line.call) == "conv2d" else sizes[0][-1])
+    def macs(self, line: Line) -> int:
+        """Multiply-adds of a rule that is a product."""
+        read = arranged(line.call, line.inputs, decoded(line, line.constants))
+        shapes = at([None if one is None else one.shape for one in read], ONES)
+        count = MACS.get(rule_of(line.call), lambda *any: 0)
+        return count(line.made.numbers(), line.call.attributes, *shapes)
 
     def arguments(self, call: Call) -> list[str]:
         """The arguments in the order of the rule, then what its attributes are."""
-        values, none = iter(call.inputs), call.attributes.get("none", ())
-        none = none if isinstance(none, tuple) else ()
-        count = len(call.inputs) + len(call.constants) + len(none)
-        names = [call.constants.get(str(i)) or ("None" if i in none else next(values, "?"))
-                 for i in range(count)]
-        own = {name: value for name, value in call.attributes.items() if name not in OURS}
-        return [*names, *(f"{name}={_short(value)}" for name, value in own.items())]
-
-    def of(self, call: Call, name: str) -> Any:
-        return call.attributes[name]
+        if self.wrong(call):
+            return super().arguments(call)
+        own = {name: f"array{value.shape}" if isinstance(value, np.ndarray) else str(value).replace(" ", "")
+               for name, value in own_of(call).items()}
+        return [*map(str, arranged(call, call.inputs, call.constants.values())), *map("=".join, own.items())]
 
 
 def rule_of(call: Call) -> str:
@@ -122,16 +98,17 @@ def rule_of(call: Call) -> str:
     return call.op.partition(": ")[2]
 
 
-def places(call: Call) -> tuple[list[int], list[int], int]:
-    """Which arguments of the rule are constants, which are values, and how many there are."""
-    fixed, none = [int(role) for role in call.constants], call.attributes.get("none", ())
-    count = len(call.inputs) + len(fixed) + len(none)
-    return fixed, [i for i in range(count) if i not in fixed and i not in none], count
+def own_of(call: Call) -> dict[str, Any]:
+    """The attributes that are the rule's own."""
+    return {name: value for name, value in call.attributes.items() if name not in ("none", "makes")}
 
 
-def constants_of(line: Line) -> tuple[np.ndarray, ...]:
-    """The arrays of a line, in the order of its constants."""
-    return decoded(line, {name: line.constant(role) for role, name in line.call.constants.items()})
+def arranged(call: Call, inputs: Iterable[Any], constants: Iterable[Any]) -> list[Any]:
+    """What a call reads, in the order of its rule's arguments; one that is None is None."""
+    places = dict(zip(map(int, call.constants), constants, strict=True))
+    places |= dict.fromkeys(call.attributes.get("none", ()))
+    rest = iter(inputs)
+    return [places[i] if i in places else next(rest) for i in range(len(call.inputs) + len(places))]
 
 
 def decoded(line: Line, constants: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
@@ -140,21 +117,21 @@ def decoded(line: Line, constants: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
     return tuple(one.decode() if isinstance(one, Stored) else one for one in found)
 
 
-def run_rule(line: Line) -> Callable[..., np.ndarray]:
-    """A function of the line's constants, its inputs and dims, the named lengths, that runs its rule."""
+def runs(line: Line) -> Callable[..., None]:
+    """The `run` of a step that runs the line's rule, with its constants as what is held."""
     rule, call = RULES[rule_of(line.call)], line.call
-    fixed, free, count = places(call)
-    own = {name: value for name, value in call.attributes.items() if name not in OURS}
+    own = own_of(call)
     moves = bool(names_in(own))
+    at_constants = range(1, 1 + len(call.constants))  # of what is given: None, the constants, the inputs
+    at_inputs = range(at_constants.stop, at_constants.stop + len(call.inputs))
+    order = [0 if i is None else i for i in arranged(call, at_inputs, at_constants)]
 
-    def run(held: tuple, *inputs: np.ndarray, dims: dict[str, int]) -> np.ndarray:
-        arguments = [None] * count
-        for i, array in (*zip(fixed, held, strict=True), *zip(free, inputs, strict=True)):
-            arguments[i] = array
-        return np.asarray(rule.forward(*arguments, **(at(own, dims) if moves else own))[0])
+    def run(held: tuple, out: np.ndarray, *inputs: np.ndarray, dims: dict[str, int]) -> None:
+        given = None, *held, *inputs
+        got, _ = rule.forward(*[given[i] for i in order], **(at(own, dims) if moves else own))
+        got = np.asarray(got)
+        if got.shape != out.shape or got.dtype != out.dtype:
+            raise line.fail(f"makes {got.dtype} {got.shape}, not {out.dtype} {out.shape}")
+        np.copyto(out, got)
 
     return run
-
-
-def _short(value: Any) -> str:
-    return f"array{value.shape}" if isinstance(value, np.ndarray) else str(value).replace(" ", "")

@@ -1,7 +1,6 @@
 """Ops that move numbers and compute nothing."""
 
 from math import prod
-from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,43 +13,33 @@ from ..op import Line, Op, Step
 from ..value import Value
 
 
-class Permute(Op):
+class Permute(Op, name="permute", axes=()):
     """x with its axes in another order: inside a Program channels lie last, as kernels want them."""
-
-    name = "permute"
-    attributes: ClassVar[dict[str, tuple[str, Any]]] = {"axes": ("axes", ())}
 
     def infer(self, line: Line) -> Value:
         x, axes = line.inputs[0], line["axes"]
         check_order(line, axes)
-        return line.made(x.dtype, tuple(x.shape[axis] for axis in axes), x.grid)
+        return line.value(x.dtype, tuple(x.shape[axis] for axis in axes), x.grid)
 
-    def steps(self, line: Line, made: Value) -> list[Step]:
+    def steps(self, line: Line) -> list[Step]:
         axes = line["axes"]
-        return [Step("permute", line.call.inputs, line.call.output, made,
-                     lambda held, out, x: turn(out, x, axes), self.words(line.call))]
-
-    def said(self, call: Call) -> list[str]:
-        return [" ".join(map(str, self.of(call, "axes")))]
+        return [line.step("permute", lambda held, out, x: turn(out, x, axes))]
 
 
-class Reshape(Op):
+class Reshape(Op, name="reshape", axes=None, shape=()):
     """The same numbers in another shape, read in the order of `axes`, or as they lie."""
-
-    name = "reshape"
-    attributes: ClassVar[dict[str, tuple[str, Any]]] = {"shape": ("shape", ()), "axes": ("axes", None)}
 
     def infer(self, line: Line) -> Value:
         x, shape, axes = line.inputs[0], line["shape"], line["axes"]
         if axes is not None:
             check_order(line, axes)
-        made, given = line.made(x.dtype, shape, x.grid), line.made(x.dtype, x.shape)
+        made, given = line.value(x.dtype, shape, x.grid), line.value(x.dtype, x.shape)
         before, after = primes(given.shape, made.shape)
         if prod(before) != prod(after):
             raise line.fail(f"{x.shape} has not as many numbers as {shape}")
         return made
 
-    def steps(self, line: Line, made: Value) -> list[Step]:
+    def steps(self, line: Line) -> list[Step]:
         axes = line["axes"]
 
         def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
@@ -59,20 +48,14 @@ class Reshape(Op):
             elif out.base is None or out.base is not x.base:  # else it lies there already
                 np.copyto(out, x.reshape(out.shape))
 
-        return [Step("reshape", line.call.inputs, line.call.output, made, run,
-                     self.words(line.call), in_place=axes is None)]
+        return [line.step("reshape", run, in_place=axes is None)]
 
-    def said(self, call: Call) -> list[str]:
-        axes, shape = self.of(call, "axes"), "×".join(map(str, self.of(call, "shape")))
-        return [shape] if axes is None else [f"{' '.join(map(str, axes))} → {shape}"]
+    def said(self, call: Call, *names: str) -> list[str]:
+        return [" → ".join(super().said(call))]
 
 
-class Cat(Op):
-    """Values end to end along one axis; integers of one grid."""
-
-    name = "cat"
-    arity = None
-    attributes: ClassVar[dict[str, tuple[str, Any]]] = {"axis": ("int", 0)}
+class Cat(Op, name="cat", arity=None, axis=-1):
+    """Values end to end along one axis, which a call names; integers of one grid."""
 
     def infer(self, line: Line) -> Value:
         if not line.inputs:
@@ -80,27 +63,19 @@ class Cat(Op):
         first, axis = line.inputs[0], line["axis"]
         if not 0 <= axis < len(first.shape):
             raise line.fail(f"{first.shape} has no axis {axis}")
-        length = 0
-        for value in line.inputs:
-            if (value.dtype, value.grid) != (first.dtype, first.grid):
-                raise line.fail(f"the values differ in dtype or grid: {first} and {value}")
-            beside = [(*shape[:axis], *shape[axis + 1:]) for shape in (value.shape, first.shape)]
-            if len(value.shape) != len(first.shape) or beside[0] != beside[1]:
-                raise line.fail(f"shapes differ beside axis {axis}: {first.shape} and {value.shape}")
-            if isinstance(value.shape[axis], Size):
-                raise line.fail(f"axis {axis} is of a length that moves")
-            length += value.shape[axis]
-        shape = (*first.shape[:axis], length, *first.shape[axis + 1:])
-        return line.made(first.dtype, shape, first.grid)
+        shapes, came = [value.shape for value in line.inputs], ", ".join(map(str, line.inputs))
+        if len({(value.dtype, value.grid) for value in line.inputs}) > 1:
+            raise line.fail(f"the values differ in dtype or grid: {came}")
+        if len({(len(shape), *shape[:axis], *shape[axis + 1:]) for shape in shapes}) > 1:
+            raise line.fail(f"shapes differ beside axis {axis}: {came}")
+        if any(isinstance(shape[axis], Size) for shape in shapes):
+            raise line.fail(f"axis {axis} is of a length that moves")
+        length = sum(shape[axis] for shape in shapes)
+        return line.value(first.dtype, (*first.shape[:axis], length, *first.shape[axis + 1:]), first.grid)
 
-    def steps(self, line: Line, made: Value) -> list[Step]:
+    def steps(self, line: Line) -> list[Step]:
         axis = line["axis"]
-        return [Step("cat", line.call.inputs, line.call.output, made,
-                     lambda held, out, *values: np.concatenate(values, axis=axis, out=out),
-                     self.words(line.call))]
-
-    def said(self, call: Call) -> list[str]:
-        return [f"axis {self.of(call, 'axis')}"]
+        return [line.step("cat", lambda held, out, *values: np.concatenate(values, axis=axis, out=out))]
 
 
 def check_order(line: Line, axes: tuple[int, ...]) -> None:
