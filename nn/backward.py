@@ -14,7 +14,7 @@ from .arguments import Tensor
 from .context import ambient
 from .double_backward import in_dtype, vjp_on_tensors
 from .half import wide
-from .operation import LEAF, Operation
+from .operation import LEAF
 from .rules.shapes import clone
 from .walk import walk
 
@@ -22,17 +22,17 @@ from .walk import walk
 def backward(output: Tensor, grad: Any = None, retain_graph: bool | None = None,
              create_graph: bool = False) -> None:
     """Tensor.backward: add the gradient of `output` to the .grad of every leaf it was computed from."""
-    if create_graph:
-        for leaf, g in gradients("backward", output, grad, retain_graph).items():
-            leaf.grad = copied(g, leaf.dtype) if leaf.grad is None else in_dtype(leaf.dtype, leaf.grad + g)
-        return
-    seed = _seed("backward", output, grad)
-    if output._operation is LEAF:
-        _give(output, seed, owned=False)
-        return
-    grads, owned = walk(output._operation, seed, retain_graph)
+    grads, owned = gradients("backward", output, grad, retain_graph, (), create_graph)
     for leaf, g in grads.items():  # after the walk, so that one that fails leaves every .grad as it was
-        _give(leaf, g, leaf in owned)
+        held, dtype = leaf.grad, leaf._data.dtype
+        if create_graph:
+            leaf.grad = copied(g, dtype) if held is None else in_dtype(dtype, held + g)
+        elif held is not None:  # (its array, should a backward with create_graph have left a Tensor there)
+            leaf.grad = np.asarray(getattr(held, "_data", held) + g, dtype)
+        elif leaf in owned and type(g) is np.ndarray and g.dtype == dtype:
+            leaf.grad = g  # for nobody else has it
+        else:
+            leaf.grad = np.array(g, dtype, order="C")
 
 
 def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output: Any = None,
@@ -52,35 +52,42 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output: Any = N
         if not hasattr(t, "_operation"):
             raise TypeError(f"grad: output and inputs must be Tensors, got {type(t).__name__}")
     keys = [t if t._operation is LEAF else t._operation for t in inputs]
-    if create_graph:
-        grads = gradients("grad", output, grad_output, retain_graph, set(keys))
-    else:
-        seed = _seed("grad", output, grad_output)
-        grads = {output: seed}
-        if output._operation is not LEAF:
-            grads, _ = walk(output._operation, seed, retain_graph, set(keys))
-    for i, (t, key) in enumerate(zip(inputs, keys, strict=True)):
-        if grads.get(key) is None and not (allow_unused and t.requires_grad):
+    grads, _ = gradients("grad", output, grad_output, retain_graph, set(keys), create_graph)
+    found, copy = [grads.get(key) for key in keys], copied if create_graph else np.array
+    for i, (t, g) in enumerate(zip(inputs, found, strict=True)):
+        if g is None and not (allow_unused and t.requires_grad):
             why = "" if t.requires_grad else ", which requires no grad"
             raise RuntimeError(f"grad: the output was not computed from input {i}, of shape {t.shape}{why}")
-    copy = copied if create_graph else np.array
-    return tuple(None if grads.get(key) is None else copy(grads[key], t.dtype)
-                 for t, key in zip(inputs, keys, strict=True))
+    return tuple(None if g is None else copy(g, t.dtype) for t, g in zip(inputs, found, strict=True))
 
 
 def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = None,
-              wanted: set = frozenset()) -> dict[Tensor | Operation, Tensor]:
-    """{leaf or wanted operation: the gradient of `output` there}, each a Tensor with a graph of its own."""
-    if not ambient.context.recording:
+              wanted: Iterable = (), create_graph: bool = True) -> tuple[dict, set]:
+    """({leaf or wanted operation: the gradient of `output` there}, owned), as `walk` gives them.
+
+    grad: the gradient to begin with; None for 1. With create_graph they are Tensors with a graph of their own.
+    """
+    if create_graph and not ambient.context.recording:
         raise RuntimeError(f"{who}: create_graph=True inside no_grad, where no graph can be created")
-    seed = _seed(who, output, grad)
-    if hasattr(grad, "_operation"):
-        seed = in_dtype(wide(output.dtype), grad)
+    operation, shape, dtype = output._operation, output._data.shape, wide(output._data.dtype)
+    if operation is None:
+        raise RuntimeError(f"{who}: the tensor requires no grad; it was not computed from a tensor with "
+                           "requires_grad=True, or it was computed inside no_grad or detached")
+    if grad is not None:
+        seed = np.asarray(getattr(grad, "_data", grad), dtype)
+        if seed.shape != shape:
+            raise ValueError(f"{who}: the gradient given has shape {seed.shape}, wanted {shape}, its own")
+    elif output.size != 1:
+        raise RuntimeError(f"{who}: the tensor has shape {shape}, and only of one element is the gradient "
+                           "known to be 1; pass one of that shape, or reduce first, by .sum()")
     else:
-        seed = output._shared(np.array(seed))
-    if output._operation is LEAF:
-        return {output: seed}
-    return walk(output._operation, seed, retain_graph is not False, wanted, vjp_on_tensors)[0]
+        seed = np.ones(shape, dtype) if shape else dtype.type(1)
+    if create_graph:
+        seed = in_dtype(dtype, grad) if hasattr(grad, "_operation") else output._shared(np.array(seed))
+        retain_graph = retain_graph is not False
+    if operation is LEAF:
+        return {output: seed}, set()
+    return walk(operation, seed, retain_graph, wanted, vjp_on_tensors if create_graph else None)
 
 
 def copied(g: Tensor, dtype: np.dtype) -> Tensor:
@@ -90,31 +97,3 @@ def copied(g: Tensor, dtype: np.dtype) -> Tensor:
     gradient of the output, and its copy has to lead back to it.
     """
     return clone(in_dtype(dtype, g))
-
-
-def _seed(who, output, grad):
-    """The gradient to begin with: 1, or what was given."""
-    if output._operation is None:
-        raise RuntimeError(f"{who}: the tensor requires no grad; it was not computed from a tensor with "
-                           "requires_grad=True, or it was computed inside no_grad or detached")
-    if grad is None:
-        if output.size != 1:
-            raise RuntimeError(f"{who}: the tensor has shape {output.shape}, and only of one element is the "
-                               "gradient known to be 1; pass one of that shape, or reduce first, by .sum()")
-        dtype = wide(output.dtype)
-        return np.ones(output.shape, dtype) if output.ndim else dtype.type(1)
-    grad = np.asarray(getattr(grad, "_data", grad), wide(output.dtype))
-    if grad.shape != output.shape:
-        raise ValueError(f"{who}: the gradient given has shape {grad.shape}, wanted {output.shape}, its own")
-    return grad
-
-
-def _give(leaf, g, owned):
-    """Add g to leaf.grad. The array itself becomes leaf.grad only if nobody else has it."""
-    dtype = leaf._data.dtype
-    if leaf.grad is not None:  # (its array, should a backward with create_graph have left a Tensor there)
-        leaf.grad = np.asarray(getattr(leaf.grad, "_data", leaf.grad) + g, dtype)
-    elif owned and type(g) is np.ndarray and g.dtype == dtype:
-        leaf.grad = g
-    else:
-        leaf.grad = np.array(g, dtype, order="C")

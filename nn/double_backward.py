@@ -14,7 +14,7 @@ Nothing here imports Tensor, which is above: new ones are made by `g._shared`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -37,10 +37,21 @@ def vjp_on_tensors(operation: Operation, g: Any, needs: list[bool]) -> list:
         operation.check_unwritten(operation.inputs)
     if rule.by_twin:
         return _through_twin(operation, g)
-    saved = _linked_saved(operation, g)
-    parts = calling_on_tensors(rule, "double backward", g, saved, needs)
+
+    def input_of(i, kept):
+        parent = operation.parents[i]
+        if parent is None or kept is None:
+            return kept
+        if type(parent) is not Operation:
+            if parent._data is kept:
+                return parent
+            parent = Operation(clone, [parent], None, parent.shape)  # hands g on as it is
+        return g._shared(np.asarray(kept), parent)
+
+    saved = linked(rule, "double backward", operation.saved, operation.attrs or {}, operation.inputs,
+                   input_of, lambda kept: g._shared(np.asarray(kept), operation))
     return [g._shared(np.asarray(part)) if isinstance(part, (np.ndarray, np.generic)) else part
-            for part in parts]
+            for part in calling_on_tensors(rule, "double backward", g, saved, needs)]
 
 
 def calling_on_tensors(rule: Rule, mode: str, g: Any, saved: Any, needs: list[bool]) -> Any:
@@ -51,39 +62,23 @@ def calling_on_tensors(rule: Rule, mode: str, g: Any, saved: Any, needs: list[bo
         raise unable(rule, mode, f"its vjp does not run on Tensors: {error}") from error
 
 
-def _linked_saved(operation, g):
-    """What the operation saved, as its vjp needs it to be differentiated."""
-    parents, shared = operation.parents, g._shared
-
-    def input_of(i, kept):
-        parent = parents[i]
-        if parent is None or kept is None:
-            return kept
-        if type(parent) is Operation:
-            return shared(np.asarray(kept), parent)
-        if parent._data is kept:
-            return parent
-        return shared(np.asarray(kept), Operation(clone, [parent], None, parent.shape))  # hands g on as it is
-
-    return linked(operation.rule, "double backward", operation.saved, operation.attrs or {}, input_of,
-                  lambda kept: shared(np.asarray(kept), operation),
-                  lambda: [input_of(i, x) if is_floats(x) else x for i, x in enumerate(operation.inputs)])
-
-
-def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, input_of: Callable[[int, Any], Any],
-           output_of: Callable[[Any], Any], inputs: Callable[[], list]) -> tuple | None:
+def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, inputs: Iterable | None,
+           input_of: Callable[[int, Any], Any], output_of: Callable[[Any], Any]) -> tuple | None:
     """What a rule saved, with Tensors for all in it that depends on the inputs.
 
-    input_of(i, array), output_of(array): the Tensors that stand for the input i and the output. inputs(): all
-    inputs, for rule.derive. Raises RuntimeError, with the rule and `mode`, if it does not say what it saves.
+    input_of(i, array), output_of(array): the Tensors that stand for the input i and the output. inputs: all
+    of them, for rule.derive. Raises RuntimeError, with the rule and `mode`, if it does not say what it saves.
     """
     if saved is None:
         return None
-    origins = origins_of(rule, mode, saved)
-    derived = rule.derive(*inputs(), **attrs) if DERIVED in origins else ()
-    if not isinstance(derived, tuple) or len(derived) != origins.count(DERIVED):
-        came = f"tuple of {len(derived)}" if isinstance(derived, tuple) else type(derived).__name__
-        raise unable(rule, mode, f"derive= must give a tuple of {origins.count(DERIVED)}; it gave a {came}")
+    origins, derived = origins_of(rule, mode, saved), ()
+    if DERIVED in origins:
+        inputs = [input_of(i, x) if is_floats(x) else x for i, x in enumerate(inputs)]
+        derived = rule.derive(*inputs, **attrs)
+        if not isinstance(derived, tuple) or len(derived) != origins.count(DERIVED):
+            came = f"tuple of {len(derived)}" if isinstance(derived, tuple) else type(derived).__name__
+            raise unable(rule, mode,
+                         f"derive= must give a tuple of {origins.count(DERIVED)}; it gave a {came}")
     derived = iter(derived)
     return tuple(kept if origin is CONSTANT else next(derived) if origin is DERIVED else
                  output_of(kept) if origin is OUTPUT else input_of(origin, kept)
@@ -129,7 +124,4 @@ def unable(rule: Rule, mode: str, why: str) -> RuntimeError:
     """The error for a rule that has no such mode: it names the rule, and says what to use."""
     use = "compute the same from simpler operations" if rule.twin is None else \
         f"use what it is composed of, RULES[{rule.name!r}].twin"
-    if rule.name == "jvp":
-        why = "it carries a tangent of nn.jvp, which backward would lose"
-        use = "take the gradient of a jvp, nn.grad outside and nn.jvp inside, or nn.hvp"
     return RuntimeError(f"{rule.name}: has no {mode} ({why}); {use}")
