@@ -102,7 +102,7 @@ class Brief:
 
 
 class within:
-    """`with within("recording", False):` sets a slot of this thread's Context for the block, which ends in the
+    """`with within("recording", False):` sets a slot of this thread's Context for the block. It ends in the
     Context in which it began, whichever thread closes it."""
 
     def __init__(self, slot: str, value: Any) -> None:

@@ -69,7 +69,7 @@ def _pairs(primals, tangents):
 
 
 def _parts(y, level):
-    """The primal and the tangent of y in the call of this level; the tangent is 0 if it does not depend on it."""
+    """The primal and the tangent of y in the call number `level`; 0 if y does not depend on its primals."""
     if isinstance(y, Dual) and y.level == level:
         return y.primal, y.tangent
     return y, shared(np.zeros(y.shape, y.dtype))
