@@ -65,7 +65,7 @@ def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = N
               wanted: Iterable = (), create_graph: bool = True) -> tuple[dict, set]:
     """({leaf or wanted operation: the gradient of `output` there}, owned), as `walk` gives them.
 
-    grad: the gradient to begin with; None for 1. With create_graph all are Tensors, with a graph of their own.
+    grad: the gradient to begin with; None for 1. With create_graph all are Tensors, with a graph behind them.
     """
     if create_graph and not ambient.context.recording:
         raise RuntimeError(f"{who}: create_graph=True inside no_grad, where no graph can be created")
