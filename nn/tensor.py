@@ -21,7 +21,6 @@ from .half import F16, F32, any_half, is_half
 from .methods import Methods
 from .operation import LEAF, Operation
 from .operators import Operators
-from .ordering import Ordering
 from .rules import Rule, arithmetic, linear, shapes
 from .rules.ufuncs import UFUNCS
 from .shaping import Shaping
@@ -110,7 +109,7 @@ def shared(array: np.ndarray, operation: Operation | bool | None = None) -> Tens
     return out
 
 
-class Tensor(Operators, Methods, Ordering, Shaping, Converting):
+class Tensor(Operators, Methods, Shaping, Converting):
     """An array, its gradient, and how it was computed.
 
     data: an array (copied, its dtype kept), or numbers and nested lists of numbers (floats become
@@ -267,12 +266,12 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
             raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient would flow through; "
                                "write inside `with nn.no_grad():`, or compute a new tensor (t * mask + v)")
 
-    def _axis(self, dim, ndim=None):
+    def _axis(self, dim, ndim=None, who=""):
         ndim = ndim or self.ndim or 1  # a scalar has an axis to flatten
         if not is_int(dim):
-            raise TypeError(f"an axis must be an int, got {type(dim).__name__}")
+            raise TypeError(f"{who}an axis must be an int, got {type(dim).__name__}")
         if not -ndim <= dim < ndim:  # it is an IndexError, as in PyTorch, and a ValueError, as in NumPy
-            raise np.exceptions.AxisError(f"axis {dim} came, but the tensor has shape {self.shape}")
+            raise np.exceptions.AxisError(f"{who}axis {dim} came, but the tensor has shape {self.shape}")
         return dim % ndim
 
     def _axes(self, dim):
