@@ -29,13 +29,10 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """
     if dtype is None:
         return Tensor(data, requires_grad)
-    dtype = numeric("tensor", dtype)
+    dtype, made = numeric("tensor", dtype), Tensor(data).data
     if hasattr(data, "_operation") or isinstance(data, (np.ndarray, np.generic)) or dtype.kind != "f":
-        made = Tensor(data).data.astype(dtype, copy=False)
-    else:  # straight from Python's numbers, or float64 would have lost half of its digits on the way
-        Tensor(data)
-        made = np.array(data, dtype)
-    return _made(made, requires_grad)
+        return _made(made.astype(dtype, copy=False), requires_grad)
+    return _made(np.array(data, dtype), requires_grad)  # float32 has lost half of their digits
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -53,14 +50,13 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 def _pair(name, what, numbers, kinds="fiub"):
     """The functions `name` and `name`_like: numbers(shape, dtype) of a given shape, or that of another."""
-    floats = "of floats, " if kinds == "f" else ""
-
     def shaped(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
         return _made(numbers(sizes(name, size), numeric(name, dtype, kinds)), requires_grad)
 
     def like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         return _made(numbers(*_like(f"{name}_like", input, dtype, kinds)), requires_grad)
 
+    floats = "floats only, " if kinds == "f" else ""
     shaped.__doc__ = f"""{what}, of the shape `size` (ints, or one tuple).
 
     dtype: {floats}float32 if left out; requires_grad: floats only. Raises TypeError for an invalid size or
@@ -86,6 +82,10 @@ def _normal(shape, dtype):
     return np.asarray(generator().standard_normal(shape, _drawn(dtype))).astype(dtype)
 
 
+def _drawn(dtype):
+    return np.float64 if dtype.itemsize > 4 else np.float32
+
+
 zeros, zeros_like = _pair("zeros", "Zeros", np.zeros)
 ones, ones_like = _pair("ones", "Ones", np.ones)
 rand, rand_like = _pair("rand", "Random numbers, uniform in [0, 1)", _uniform, "f")
@@ -100,7 +100,7 @@ def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
     floats only. Raises TypeError for an invalid size or dtype, ValueError for a length below 0.
     """
     number = _number("full", "fill_value", fill_value)
-    usual = np.bool_ if isinstance(number, bool) else np.int64 if isinstance(number, int) else np.float32
+    usual = {bool: np.bool_, int: np.int64}.get(type(number), np.float32)
     dtype = usual if dtype is None else numeric("full", dtype)
     return _made(np.full(sizes("full", (size,)), number).astype(dtype), requires_grad)
 
@@ -142,8 +142,8 @@ def linspace(start: float, end: float, steps: int, dtype: Any = np.float32,
     ValueError for steps below 0.
     """
     ends = _number("linspace", "start", start), _number("linspace", "end", end)
-    (steps,) = sizes("linspace", (steps,))
-    return _made(np.linspace(*ends, steps).astype(numeric("linspace", dtype)), requires_grad)
+    made = np.linspace(*ends, *sizes("linspace", (steps,)))
+    return _made(made.astype(numeric("linspace", dtype)), requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
@@ -173,15 +173,11 @@ def randint(low: int, high: int | tuple[int, ...], size: tuple[int, ...] | None 
 
 def randperm(n: int) -> Tensor:
     """The integers 0 to n − 1 (int64) in random order. TypeError, ValueError for an invalid n."""
-    (n,) = sizes("randperm", (n,))
-    return _made(generator().permutation(n), False)
+    return shared(generator().permutation(*sizes("randperm", (n,))))
 
 
 def _made(array, requires_grad):
-    out = shared(np.asarray(array))
-    if requires_grad:
-        out.requires_grad = True
-    return out
+    return shared(np.asarray(array)).requires_grad_(requires_grad)
 
 
 def _like(who, input, dtype, kinds="fiub"):
@@ -200,17 +196,10 @@ def _number(who, name, value):
     return value
 
 
-def _drawn(dtype):
-    return np.float64 if dtype.itemsize > 4 else np.float32
-
-
 class _Module(ModuleType):
     """The module nn.tensor, which is also PyTorch's function of that name: the two share the name in `nn`."""
 
-    def __call__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        return tensor(data, dtype, requires_grad)
-
-    __call__.__doc__ = tensor.__doc__  # (help(nn.tensor) is of the module, which says so)
+    __call__ = staticmethod(tensor)  # (help(nn.tensor) is of the module, which says so)
 
 
 sys.modules["nn.tensor"].__class__ = _Module

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -62,15 +61,6 @@ def state() -> dict[str, Any]:
     return generator().bit_generator.state
 
 
-@cache
-def _no_seed():
-    """Seeds for a Generator whose state will be set; making real ones would take most of the time."""
-    class Zeros(np.random.bit_generator.ISeedSequence):
-        def generate_state(self, n_words, dtype=np.uint32):
-            return np.zeros(n_words, dtype)
-    return Zeros()
-
-
 class Run:
     """The random numbers of one run of a function that must run again with the same numbers.
 
@@ -80,13 +70,13 @@ class Run:
     after the run's numbers, as if they had come from it.
 
     outer: the run that this one is part of, or None. start: the state before the first number; None while
-    nothing has been drawn.
+    nothing has been drawn. replay: whether these are the numbers of an earlier run, again.
     """
 
-    __slots__ = ("ahead", "generator", "origin", "outer", "seeded", "start")
+    __slots__ = ("ahead", "generator", "origin", "outer", "replay", "seeded", "start")
 
-    def __init__(self, outer: Run | None, start: dict[str, Any] | None = None) -> None:
-        self.outer, self.start = outer, start
+    def __init__(self, outer: Run | None, start: dict[str, Any] | None = None, replay: bool = False) -> None:
+        self.outer, self.start, self.replay = outer, start, replay
         self.generator = self.origin = self.ahead = None
         self.seeded = False  # by manual_seed, within the run
 
@@ -95,7 +85,8 @@ class Run:
         if self.generator is None:
             if self.start is None:
                 self._branch_off()
-            self.generator = np.random.Generator(np.random.PCG64(_no_seed()))
+            any_seed = _shared().bit_generator.seed_seq  # the state is set next
+            self.generator = np.random.Generator(np.random.PCG64(any_seed))
             self.generator.bit_generator.state = self.start
         return self.generator
 
@@ -107,31 +98,22 @@ class Run:
             self.ahead = self.origin.state
 
     def over(self) -> None:
-        """Let the Generator that the run began from go on where the run ended."""
+        """Let the Generator that the run began from go on where the run ended; after a replay, as if that had
+        not been."""
         global _generator
-        if self.seeded:
+        if self.seeded and not self.replay:
             if self.outer is None:
                 _generator = self.generator
             else:
                 self.outer.generator, self.outer.seeded = self.generator, True
-        elif self.generator is not None:
-            self._go_on(self.generator.bit_generator.state)
-
-    def back(self) -> None:
-        """Let it go on as if the run had not been."""
-        self._go_on(self.start)
-
-    def _go_on(self, state):
-        if self.origin is not None:
+        elif self.origin is not None:
             with self.origin.lock:
                 if self.origin.state == self.ahead:
-                    self.origin.state = state
+                    self.origin.state = self.start if self.replay else self.generator.bit_generator.state
 
 
 @contextmanager
-def noted() -> Iterator[Run]:
-    """A block whose random numbers `replayed(run)` repeats, for the Run that this yields."""
-    run = Run(ambient.context.numbers)
+def _running(run: Run) -> Iterator[Run]:
     try:
         with within("numbers", run):
             yield run
@@ -139,13 +121,12 @@ def noted() -> Iterator[Run]:
         run.over()
 
 
-@contextmanager
-def replayed(run: Run | None = None) -> Iterator[None]:
+def noted() -> AbstractContextManager[Run]:
+    """A block whose random numbers `replayed(run)` repeats, for the Run that this yields."""
+    return _running(Run(ambient.context.numbers))
+
+
+def replayed(run: Run | None = None) -> AbstractContextManager[Run]:
     """A block with the random numbers of `run` again, or those that would come next without one; afterwards
     all goes on as if nothing had been drawn."""
-    again = Run(ambient.context.numbers, run and run.start)
-    try:
-        with within("numbers", again):
-            yield
-    finally:
-        again.back()
+    return _running(Run(ambient.context.numbers, run and run.start, replay=True))

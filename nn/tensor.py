@@ -16,7 +16,6 @@ import numpy as np
 from .arguments import ERRORS, PLAIN, Operand, as_array, as_index, is_int, named, plain
 from .backward import backward
 from .context import ambient
-from .converting import Converting
 from .half import F16, F32, any_half, is_half
 from .methods import Methods
 from .operation import LEAF, Operation
@@ -109,7 +108,7 @@ def shared(array: np.ndarray, operation: Operation | bool | None = None) -> Tens
     return out
 
 
-class Tensor(Operators, Methods, Shaping, Converting):
+class Tensor(Operators, Methods, Shaping):
     """An array, its gradient, and how it was computed.
 
     data: an array (copied, its dtype kept), or numbers and nested lists of numbers (floats become
