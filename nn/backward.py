@@ -21,7 +21,16 @@ from .walk import walk
 
 def backward(output: Tensor, grad: Any = None, retain_graph: bool | None = None,
              create_graph: bool = False) -> None:
-    """Tensor.backward: add the gradient of `output` to the .grad of every leaf it was computed from."""
+    """Add ∂(output)/∂(leaf) to the .grad of every leaf that output, this tensor, was computed from.
+
+    grad: the gradient of something in output, of its shape; for one element, 1 if left out.
+    retain_graph: keep what was saved, so that backward can come through here once more.
+    create_graph: leave Tensors in .grad that can be differentiated once more (and retain the graph, unless
+        told otherwise). Such a .grad and its leaf hold each other: set it to None when done, or use nn.grad,
+        which leaves nothing behind.
+    Raises RuntimeError if nothing here requires grad, if backward was here before, if an array it needs has
+    been overwritten since, or if create_graph meets no_grad or an operation that has no second derivative.
+    """
     grads, owned = gradients("backward", output, grad, retain_graph, (), create_graph)
     for leaf, g in grads.items():  # after the walk, so that one that fails leaves every .grad as it was
         held, dtype = leaf.grad, leaf._data.dtype

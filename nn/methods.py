@@ -80,11 +80,7 @@ def _extreme(best, places, two, which):
         x, dim = _row(self), self._axis(dim, who=f"{name}: ")
         if not x.shape[dim]:
             raise IndexError(f"{name}: axis {dim} of the shape {self.shape} has no entries")
-        at = x._apply(places, x, dim=dim, keepdim=True)
-        values = x._apply(gathering.gather, x, at, dim=dim)
-        if not keep:
-            values, at = values.squeeze(dim), at.squeeze(dim)
-        return Ordered(*(t.reshape(*self.shape) if not self.ndim else t for t in (values, at)))
+        return _ordered(self, x._apply(places, x, dim=dim, keepdim=True), dim, squeezed=not keep)
 
     method.__doc__ = f"""The {which} entry.
 
@@ -103,6 +99,18 @@ def _row(x):
     if isinstance(x, (int, float)):
         return np.array([x])
     return x if getattr(x, "ndim", 1) else x.reshape(1)
+
+
+def _sorted(x, dim, descending):
+    return x._apply(order.argsort, _row(x), dim=dim, descending=bool(descending))
+
+
+def _ordered(x, at, dim, squeezed=False):
+    """The entries at these places along dim, and the places; both without that axis if `squeezed`."""
+    values = x._apply(gathering.gather, _row(x), at, dim=dim)
+    if squeezed or (not x.ndim and at.size == 1):
+        values, at = values.squeeze(dim), at.squeeze(dim)
+    return Ordered(values, at)
 
 
 class Methods:
@@ -193,7 +201,8 @@ class Methods:
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
         """The entries along `dim` in ascending or descending order: the named tuple (values, indices). Equals
         keep their order, whatever `stable` says. NaN counts as greater than all."""
-        return self._first(None, self._axis(dim, who="sort: "), descending)
+        dim = self._axis(dim, who="sort: ")
+        return _ordered(self, _sorted(self, dim, descending), dim)
 
     def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
         """The indices of `sort`, whose dim, descending and stable these are."""
@@ -210,22 +219,10 @@ class Methods:
         if not is_int(k) or not 0 <= k <= n:
             raise ValueError(f"topk: k is {k!r}, wanted an int from 0 to {n}, the length of axis {dim} of "
                              f"the shape {self.shape}")
-        return self._first(k, dim, largest)
+        at = _sorted(self, dim, largest)
+        return _ordered(self, at if k == n else at[(slice(None),) * dim + (slice(k),)], dim)
 
-    def _first(self, k, dim, descending):
-        """The first k entries along `dim`, or all, in order."""
-        x = _row(self)
-        at = x._apply(order.argsort, x, dim=dim, descending=bool(descending))
-        if k is not None and k < x.shape[dim]:
-            at = at[(slice(None),) * dim + (slice(k),)]
-        values = x._apply(gathering.gather, x, at, dim=dim)
-        if not self.ndim and at.size == 1:
-            values, at = values.reshape(()), at.reshape(())
-        return Ordered(values, at)
-
-    def explain(self) -> str:
-        """How this was computed, and how backward goes through it, as text: see nn.explain."""
-        return explain(self)
+    explain = explain
 
 
 for _rule in RULES.values():

@@ -234,6 +234,8 @@ class Tensor(Operators, Methods, Shaping):
     # Modules below this one compute with Tensors, and make them, by these two.
     _apply, _shared = staticmethod(apply), staticmethod(shared)
 
+    backward = backward
+
     def __getitem__(self, index: Any) -> Tensor:
         return apply(shapes.index, self, index=as_index(index))
 
@@ -284,18 +286,3 @@ class Tensor(Operators, Methods, Shaping):
         if not axes or not self.ndim:
             return None
         return axes if several else axes[0]
-
-    def backward(self, grad: Operand | None = None, retain_graph: bool | None = None,
-                 create_graph: bool = False) -> None:
-        """Add ∂(this)/∂(leaf) to the .grad of every leaf it was computed from.
-
-        grad: the gradient of something in this tensor, of its shape; for one element, 1 if left out.
-        retain_graph: keep what was saved, so that backward can come through here once more.
-        create_graph: leave Tensors in .grad that can be differentiated once more (and retain the graph,
-            unless told otherwise). Such a .grad and its leaf hold each other: set it to None when
-            done, or use nn.grad, which leaves nothing behind.
-        Raises RuntimeError if nothing here requires grad, if backward was here before, if an array
-        it needs has been overwritten since, or if create_graph meets no_grad or an operation that
-        has no second derivative.
-        """
-        backward(self, grad, retain_graph, create_graph)
