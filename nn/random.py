@@ -9,24 +9,22 @@ from typing import Any
 import numpy as np
 
 from .arguments import instance, is_int
-from .context import Brief, ambient, within
+from .context import ambient, within
 
 FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835  # 2¹²⁸/φ: steps of this size through 2¹²⁸ states stay far apart
-_lock = Brief()
-_generator = None
+_here: dict[str, np.random.Generator] = {}  # "shared": the library's Generator, once one is needed
 
 
 def manual_seed(seed: int | None) -> np.random.Generator:
     """Start the library's random numbers afresh from `seed`, an int (None: unpredictable). Raises ValueError
     for anything else."""
-    global _generator
     if seed is not None and not (is_int(seed) and seed >= 0):
         raise ValueError(f"manual_seed: seed is {seed!r}, wanted an int of at least 0")
     made, run = np.random.default_rng(seed), ambient.context.numbers
     if run is not None:
         run.generator, run.seeded = made, True
     else:
-        _generator = made
+        _here["shared"] = made
     return made
 
 
@@ -48,12 +46,9 @@ def chosen(who: str, name: str, given: np.random.Generator | None) -> np.random.
 
 
 def _shared():
-    global _generator
-    if _generator is None:
-        with _lock:
-            if _generator is None:
-                _generator = np.random.default_rng()
-    return _generator
+    if "shared" not in _here:
+        _here.setdefault("shared", np.random.default_rng())  # (another thread may have been quicker)
+    return _here["shared"]
 
 
 def state() -> dict[str, Any]:
@@ -100,10 +95,9 @@ class Run:
     def over(self) -> None:
         """Let the Generator that the run began from go on where the run ended; after a replay, as if that had
         not been."""
-        global _generator
         if self.seeded and not self.replay:
             if self.outer is None:
-                _generator = self.generator
+                _here["shared"] = self.generator
             else:
                 self.outer.generator, self.outer.seeded = self.generator, True
         elif self.origin is not None:

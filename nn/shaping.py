@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from .arguments import Tensor, as_ints, is_int, numeric, sizes, whole
-from .rules import arithmetic, shapes
+from .rules import arithmetic, checks, shapes
 
 
-def _to(dtype, doc):
+def _to(dtype, how=""):
     def method(self) -> Tensor:
         return self.astype(dtype)
-    method.__doc__ = doc
+    method.__doc__ = f"As {dtype.__name__}{how}."
     return method
 
 
@@ -125,10 +125,8 @@ class Shaping:
         dims = [self._axis(dim) for dim in (*whole("flip", "dims", axes), *whole("flip", "dims", (dims,)))]
         if len(set(dims)) < len(dims):
             raise ValueError(f"flip: the axes {dims} name one twice")
-        if not self.ndim:
-            return self.clone()
-        back = slice(None, None, -1)
-        return self[tuple(back if axis in dims else slice(None) for axis in range(self.ndim))].clone()
+        steps = (-1 if axis in dims else None for axis in range(self.ndim))
+        return self[tuple(slice(None, None, step) for step in steps)].clone()
 
     def t(self) -> Tensor:
         """A matrix transposed; a vector or a scalar as it is. Raises ValueError for more axes, of which T
@@ -178,8 +176,7 @@ class Shaping:
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         """At most `chunks` parts along `dim`, all of the same length but perhaps the last. Raises ValueError
         for fewer than one."""
-        if not is_int(chunks) or chunks < 1:
-            raise ValueError(f"chunk: chunks is {chunks!r}, wanted an int of at least 1")
+        checks.parts("chunk", "chunks", chunks)
         n = self.shape[self._axis_of_parts("chunk", dim)]
         return self.split(-(-n // chunks), dim) if n else self.split([0] * chunks, dim)
 
@@ -204,12 +201,9 @@ class Shaping:
         """The same array, out of the graph: no gradient flows back through it."""
         return self._apply(shapes.detach, self)
 
-    float = _to(np.float32, "As float32.")
-    double = _to(np.float64, "As float64.")
-    half = _to(np.float16, "As float16.")
-    int = _to(np.int32, "As int32, cut off towards 0: no gradient.")
-    long = _to(np.int64, "As int64, cut off towards 0: no gradient.")
-    bool = _to(np.bool_, "Whether each entry is not 0: no gradient.")
+    float, double, half = map(_to, (np.float32, np.float64, np.float16))
+    int, long = (_to(dtype, ", cut off towards 0: no gradient") for dtype in (np.int32, np.int64))
+    bool = _to(np.bool_, ": whether each entry is not 0; no gradient")
 
     def to(self, dtype: Any) -> Tensor:
         """In another dtype, one of NumPy's or another tensor's; the tensor itself if it has that already.
