@@ -12,7 +12,7 @@ from .arguments import instance, is_int
 from .context import ambient, within
 
 FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835  # 2¹²⁸/φ: steps of this size through 2¹²⁸ states stay far apart
-_here: dict[str, np.random.Generator] = {}  # "shared": the library's Generator, once one is needed
+_made: dict[str, np.random.Generator] = {}  # "shared": the library's Generator, once one is needed
 
 
 def manual_seed(seed: int | None) -> np.random.Generator:
@@ -24,7 +24,7 @@ def manual_seed(seed: int | None) -> np.random.Generator:
     if run is not None:
         run.generator, run.seeded = made, True
     else:
-        _here["shared"] = made
+        _made["shared"] = made
     return made
 
 
@@ -46,9 +46,9 @@ def chosen(who: str, name: str, given: np.random.Generator | None) -> np.random.
 
 
 def _shared():
-    if "shared" not in _here:
-        _here.setdefault("shared", np.random.default_rng())  # (another thread may have been quicker)
-    return _here["shared"]
+    if "shared" not in _made:
+        _made.setdefault("shared", np.random.default_rng())  # (another thread may have been quicker)
+    return _made["shared"]
 
 
 def state() -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Run:
         not been."""
         if self.seeded and not self.replay:
             if self.outer is None:
-                _here["shared"] = self.generator
+                _made["shared"] = self.generator
             else:
                 self.outer.generator, self.outer.seeded = self.generator, True
         elif self.origin is not None:

@@ -8,7 +8,6 @@ is one more forward pass. Chen, Xu, Zhang & Guestrin, "Training deep nets with s
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +24,7 @@ from .bundles import joined, leaves, parted
 from .context import ambient, within
 from .double_backward import END, back_to
 from .kernels.kernel import forcing
-from .operation import Operation, ancestors, count_consumers
+from .operation import Operation, ancestors
 from .rules import Rule
 from .tensor import Tensor
 from .versions import tick
@@ -87,7 +86,7 @@ def checkpoint_sequential(modules: Iterable[Callable[[Tensor], Tensor]], segment
 def split(layers: list, segments: int | None = None) -> list[list]:
     """The layers in √n segments, or as many as are wanted, of lengths that differ by one at most."""
     n = len(layers)
-    segments = max(1, round(math.sqrt(n))) if segments is None else segments
+    segments = max(1, round(n**0.5)) if segments is None else segments
     if not is_int(segments) or not 1 <= segments <= n:
         raise ValueError(f"checkpoint_sequential: segments is {segments!r}, wanted an int from 1 to {n}, the "
                          "number of modules")
@@ -172,18 +171,8 @@ def _in_order(root, ends):
     Backward goes on with the last of a node's parents. So it takes the same way through the rest of the graph
     with and without a checkpoint, and adds up gradients in the same order.
     """
-    stand_for = {end: parent for parent, end in ends.items()}
-    pending, found, ready = count_consumers(root), [], [root]
-    while ready:
-        node = ready.pop()
-        if node in stand_for:
-            found.append(stand_for[node])
-        for parent in node.parents:
-            if parent is not None:
-                pending[parent] -= 1
-                if not pending[parent]:
-                    ready.append(parent)
-    return found[::-1]
+    met, _ = walk(root, True, True, set(ends.values()), lambda operation, g, needs: [None] * len(needs))
+    return [end.attrs["of"] for end in met][::-1]
 
 
 def _one_tensor(y):
