@@ -71,26 +71,21 @@ def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, inputs: Iter
     """
     if saved is None:
         return None
-    origins, derived = origins_of(rule, mode, saved), ()
+    try:
+        origins, derived = rule.origins(saved), ()
+    except ValueError as error:
+        raise unable(rule, mode, str(error)) from None
     if DERIVED in origins:
         inputs = [input_of(i, x) if is_floats(x) else x for i, x in enumerate(inputs)]
         derived = rule.derive(*inputs, **attrs)
-        if not isinstance(derived, tuple) or len(derived) != origins.count(DERIVED):
-            came = f"tuple of {len(derived)}" if isinstance(derived, tuple) else type(derived).__name__
-            raise unable(rule, mode,
-                         f"derive= must give a tuple of {origins.count(DERIVED)}; it gave a {came}")
+        came = f"tuple of {len(derived)}" if isinstance(derived, tuple) else type(derived).__name__
+        wanted = f"tuple of {origins.count(DERIVED)}"
+        if came != wanted:
+            raise unable(rule, mode, f"derive= must give a {wanted}; it gave a {came}")
     derived = iter(derived)
     return tuple(kept if origin is CONSTANT else next(derived) if origin is DERIVED else
                  output_of(kept) if origin is OUTPUT else input_of(origin, kept)
                  for origin, kept in zip(origins, saved, strict=True))
-
-
-def origins_of(rule: Rule, mode: str, saved: tuple) -> tuple:
-    """rule.origins(saved); RuntimeError, which names the rule and `mode`, if it has not declared them."""
-    try:
-        return rule.origins(saved)
-    except ValueError as error:
-        raise unable(rule, mode, str(error)) from None
 
 
 def _through_twin(operation, g):

@@ -20,7 +20,7 @@ import numpy as np
 from .arguments import ERRORS, is_floats, named, plain
 from .backward import grad, gradients
 from .context import ambient, within
-from .double_backward import calling_on_tensors, in_dtype, linked, origins_of, unable
+from .double_backward import calling_on_tensors, in_dtype, linked, unable
 from .half import any_half
 from .operation import Operation
 from .rules import Rule
@@ -173,11 +173,10 @@ def _tangent(rule, t, i, n, saved, out, attrs):
     if rule.symmetric:
         part = rule.vjp(t, saved, needs)[i]
     elif rule.linear and n == 1:
-        if saved is not None:  # a function that is linear in all that it takes saves only shapes and places
-            origins_of(rule, "forward mode", saved)
-            if any(isinstance(kept, np.ndarray) for kept in saved):
-                raise unable(rule, "forward mode", "it says that it is linear in its input, but saves an "
-                             "array; max(x, 0), for one, is not linear: give a jvp, or symmetric=True")
+        # A function that is linear in all that it takes has only shapes and places to save.
+        if any(isinstance(kept, np.ndarray) for kept in saved or ()):
+            raise unable(rule, "forward mode", "it says that it is linear in its input, but saves an array; "
+                         "max(x, 0), for one, is not linear: give a jvp, or symmetric=True")
         part = rule(t, **attrs)
     else:
         part = _transposed_vjp(rule, t, i, needs, saved, out)
