@@ -1,7 +1,4 @@
-"""backward and grad: from a Tensor, the gradients of all that it was computed from.
-
-Nothing here imports Tensor, which is above: new ones are made by the output's own `_shared`.
-"""
+"""backward and grad: from a Tensor, the gradients of all that it was computed from."""
 
 from __future__ import annotations
 
@@ -23,11 +20,10 @@ def backward(output: Tensor, grad: Any = None, retain_graph: bool | None = None,
              create_graph: bool = False) -> None:
     """Add ∂(output)/∂(leaf) to the .grad of every leaf that output, this tensor, was computed from.
 
-    grad: the gradient of something in output, of its shape; for one element, 1 if left out.
-    retain_graph: keep what was saved, so that backward can come through here once more.
-    create_graph: leave Tensors in .grad that can be differentiated once more (and retain the graph, unless
-        told otherwise). Such a .grad and its leaf hold each other: set it to None when done, or use nn.grad,
-        which leaves nothing behind.
+    grad: the gradient of something in output, of its shape; for one element, 1 if left out. retain_graph:
+    keep what was saved, so that backward can come through here once more. create_graph: leave Tensors in
+    .grad that can be differentiated once more (and retain the graph, unless told otherwise). Such a .grad and
+    its leaf hold each other: set it to None when done, or use nn.grad, which leaves nothing behind.
     Raises RuntimeError if nothing here requires grad, if backward was here before, if an array it needs has
     been overwritten since, or if create_graph meets no_grad or an operation that has no second derivative.
     """
@@ -49,10 +45,10 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output: Any = N
          allow_unused: bool = False) -> tuple[np.ndarray | Tensor | None, ...]:
     """∂(output)/∂(each of the inputs), as a tuple of arrays; no .grad is touched.
 
-    inputs: a Tensor or several, leaves or not. grad_output: as the grad of Tensor.backward.
-    create_graph: return Tensors that know how they were computed, so that they can be differentiated
-        once more; retain_graph is then on, unless it is set.
-    allow_unused: return None for an input that output was not computed from; else that is an error.
+    inputs: a Tensor or several, leaves or not. grad_output: as the grad of Tensor.backward. create_graph:
+    return Tensors that know how they were computed, so that they can be differentiated once more;
+    retain_graph is then on, unless it is set. allow_unused: return None for an input that output was not
+    computed from; else that is an error.
     Raises RuntimeError for such an input and for one that requires no grad, TypeError for what is no Tensor;
     with create_graph, RuntimeError inside no_grad, and for an operation that has no second derivative.
     """
@@ -91,7 +87,7 @@ def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = N
                            "known to be 1; pass one of that shape, or reduce first, by .sum()")
     else:
         seed = np.ones(shape, dtype) if shape else dtype.type(1)
-    if create_graph:
+    if create_graph:  # (Tensor is above this: new ones are made by the output's own `_shared`)
         seed = in_dtype(dtype, grad) if hasattr(grad, "_operation") else output._shared(np.array(seed))
         retain_graph = retain_graph is not False
     if operation is LEAF:
@@ -100,9 +96,6 @@ def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = N
 
 
 def copied(g: Tensor, dtype: np.dtype) -> Tensor:
-    """The same gradient in memory of its own: what is handed out is nobody else's.
-
-    By an operation: where nothing happened on the way back, g is the very tensor that was given as the
-    gradient of the output, and its copy has to lead back to it.
-    """
+    """The same gradient in memory of its own: what is handed out is nobody else's. By an operation, for where
+    nothing happened on the way back g is the tensor that was given, and its copy has to lead back to it."""
     return clone(in_dtype(dtype, g))

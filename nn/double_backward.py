@@ -4,12 +4,11 @@ A vjp is lines of arithmetic, and the same lines run on Tensors. They are given 
 forward pass saved, linked to the graph again as the rule's `saves` tells: where an input was saved, a Tensor
 that stands where that input stood; where the output was, one that comes out of the operation itself; what was
 derived from the inputs is derived from these once more. So the gradient of a gradient finds its way back.
-A rule whose vjp has no such lines runs its composed twin instead, and goes back through that.
+A rule whose vjp has no such lines runs its composed twin instead, and goes back through that. (Tensor is
+above this: new ones are made by `g._shared`.)
 
 Pearlmutter, "Fast exact multiplication by the Hessian" (1994); Griewank & Walther, "Evaluating derivatives"
 (2008), chapter 3.
-
-Nothing here imports Tensor, which is above: new ones are made by `g._shared`.
 """
 
 from __future__ import annotations
@@ -117,6 +116,6 @@ def in_dtype(dtype: np.dtype, t: Any) -> Any:
 
 def unable(rule: Rule, mode: str, why: str) -> RuntimeError:
     """The error for a rule that has no such mode: it names the rule, and says what to use."""
-    use = "compute the same from simpler operations" if rule.twin is None else \
-        f"use what it is composed of, RULES[{rule.name!r}].twin"
+    use = f"use what it is composed of, RULES[{rule.name!r}].twin" if rule.twin else \
+        "compute the same from simpler operations"
     return RuntimeError(f"{rule.name}: has no {mode} ({why}); {use}")

@@ -1,10 +1,9 @@
 """Reverse mode: the walk that carries a gradient through a graph, from an output to the leaves.
 
-Reverse accumulation: Linnainmaa, "Taylor expansion of the accumulated rounding error" (1976).
-The order of the walk: Kahn, "Topological sorting of large networks" (1962).
-
-There is one walk. Gradients are arrays in it, or, for derivatives of derivatives, Tensors: a vjp uses only
-operators, methods and rules that the two share (nn/double_backward.py says how it is called then).
+Reverse accumulation: Linnainmaa, "Taylor expansion of the accumulated rounding error" (1976). The order of
+the walk: Kahn, "Topological sorting of large networks" (1962). Gradients are arrays, or, for derivatives
+of derivatives, Tensors: a vjp uses only operators, methods and rules that the two share
+(nn/double_backward.py says how it is called then).
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ def walk(root: Operation, seed: Any, retain_graph: bool | None = None, wanted: I
 
     Returns ({leaf or wanted operation: gradient}, owned): the gradients of the keys in `owned` are arrays
     that nothing else holds. An operation is visited once, after all its consumers, however many paths lead to
-    it, and what it saved is dropped as soon as it has been used.
-    on_tensors(operation, g, needs): calls its vjp where gradients are Tensors; None where they are arrays.
+    it, and what it saved is dropped as soon as it has been used, unless retain_graph. on_tensors(operation,
+    g, needs): calls its vjp where gradients are Tensors; None where they are arrays.
     """
     pending, grads, owned, ready = count_consumers(root), {root: seed}, set(), [root]
     gauge = ambient.context.gauge if on_tensors is None else None
