@@ -50,10 +50,8 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
             if data.itemsize == 2:
                 short = True
             source = x._operation
-            if source is None:
-                parents.append(None)
-            else:
-                parents.append(x if source is LEAF else source)
+            parents.append(x if source is LEAF else source)
+            if source is not None:
                 recorded = True
         else:
             arrays.append(x if type(x) in PLAIN else plain(rule, x))
@@ -69,13 +67,10 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     if type(y) is not np.ndarray:  # NumPy makes a scalar of a 0-d result
         y = np.asarray(y)
     out = _new(Tensor)
-    out._data = y
-    out.grad = None
+    out._data, out._operation, out.grad = y, None, None
     if recorded and context.recording and rule.vjp is not None:
-        inputs_kept = arrays if rule.keeps_inputs else None
-        out._operation = Operation(rule, parents, saved, y.shape, attrs, inputs_kept)
-    else:
-        out._operation = None
+        kept = arrays if rule.keeps_inputs else None
+        out._operation = Operation(rule, parents, saved, y.shape, attrs, kept)
     if context.tracer is not None:
         context.tracer.record(rule, inputs, attrs, out)
     return out
