@@ -41,9 +41,7 @@ def vjp_on_tensors(operation: Operation, g: Any, needs: list[bool]) -> list:
         parent = operation.parents[i]
         if parent is None or kept is None:
             return kept
-        if type(parent) is not Operation:
-            if parent._data is kept:
-                return parent
+        if type(parent) is not Operation:  # but a leaf, perhaps with another array by now
             parent = Operation(clone, [parent], None, parent.shape)  # hands g on as it is
         return g._shared(np.asarray(kept), parent)
 
@@ -97,8 +95,7 @@ def _through_twin(operation, g):
     y = rule.twin(*inputs, **(operation.attrs or {}))
     parents = {end: parent for end, parent in zip(ends, operation.parents, strict=True) if end is not None}
     grads = back_to(parents, y._operation, g)
-    parts = [grads.get(end) for end in ends]
-    return [part if part is None else in_dtype(g.dtype, part) for part in parts]
+    return [None if grads.get(end) is None else in_dtype(g.dtype, grads[end]) for end in ends]
 
 
 def back_to(ends: dict[Operation, Any], root: Operation | None, g: Any) -> dict[Operation, Any]:

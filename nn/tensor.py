@@ -1,7 +1,6 @@
 """Tensor: an array that remembers how it was computed. apply: what every operation goes through.
 
-The module can be called, as PyTorch's function of its name: nn.tensor(data, dtype=None, requires_grad=False)
-is a Tensor of a copy of `data` (nn/constructors.py).
+The module is a function, too: nn.tensor(data, dtype=None, requires_grad=False), as in nn/constructors.py.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ class TraceError(RuntimeError):
 def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     """rule(*inputs, **attrs) as a Tensor, recorded if an input wants a gradient and no_grad is not on.
 
-    Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of
-    what it meets. An error of the rule's forward is raised with the operation's name and the shapes.
-    float16 is computed with in float32, and rounded once (nn/half.py).
+    Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of what it
+    meets. An error of the rule's forward is raised with the operation's name and the shapes. float16 is
+    computed with in float32, and rounded once (nn/half.py).
     """
     context = ambient.context
     if context.lift is not None:
@@ -106,11 +105,9 @@ def shared(array: np.ndarray, operation: Operation | bool | None = None) -> Tens
 class Tensor(Operators, Methods, Shaping):
     """An array, its gradient, and how it was computed.
 
-    data: an array (copied, its dtype kept), or numbers and nested lists of numbers (floats become
-        float32). Booleans, integers and floats.
-    requires_grad: whether backward is to leave ∂(output)/∂(this) in .grad; floats only.
-
-    .grad is None or an array of the tensor's shape and dtype; only leaves get one, which are the
+    data: booleans, integers or floats: an array (copied, its dtype kept), or numbers and nested lists of
+    numbers (floats become float32). requires_grad: whether backward is to leave ∂(output)/∂(this) in .grad;
+    floats only. That is None or an array of the tensor's shape and dtype; only leaves get one, which are the
     tensors that were made, not computed. Arithmetic follows NumPy's broadcasting and promotion; float16 is
     computed with in float32, and rounded once (nn/half.py). Raises TypeError for data that is not numeric and
     for integers that require grad, ValueError for lists of unequal lengths; each method says what it raises.
@@ -147,14 +144,13 @@ class Tensor(Operators, Methods, Shaping):
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if not self.is_leaf:
-            if wanted:  # a gradient does flow through it
-                return
-            raise RuntimeError(f"requires_grad: this tensor was computed (by {self._operation.rule.name}), "
-                               "and only for a leaf can it be set; use .detach()")
         if wanted and self._data.dtype.kind != "f":
             raise TypeError(f"requires_grad: the tensor is {self.dtype}; only floats have gradients")
-        self._operation = LEAF if wanted else None
+        if self.is_leaf:
+            self._operation = LEAF if wanted else None
+        elif not wanted:  # and a gradient does flow through it
+            raise RuntimeError(f"requires_grad: this tensor was computed (by {self._operation.rule.name}), "
+                               "and only for a leaf can it be set; use .detach()")
 
     shape = property(attrgetter("_data.shape"), doc="The length of each axis, a tuple of ints.")
     ndim = property(attrgetter("_data.ndim"), doc="How many axes; PyTorch's dim() too.")
