@@ -38,10 +38,8 @@ _AS_IT_IS = {int, type(None), type(Ellipsis)}
 
 def as_index(index: Any) -> tuple:
     """An index as a tuple of ints, slices of ints, None, Ellipsis, and arrays for all that NumPy takes as one
-    (lists, tuples within the tuple, ranges, buffers, Tensors): new ones, for backward will need them.
-
-    Raises ValueError for what makes no array, TypeError for a slice whose bounds are not integers.
-    """
+    (lists, tuples within the tuple, ranges, buffers, Tensors): new ones, for backward will need them. Raises
+    ValueError for what makes no array, TypeError for a slice whose bounds are not integers."""
     index = index if isinstance(index, tuple) else (index,)
     return tuple(i if type(i) in _AS_IT_IS else _part(i) for i in index)
 
@@ -98,10 +96,8 @@ def is_floats(value: Any) -> bool:
 
 def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *,
            above: bool = False, closed: bool = False) -> float:
-    """`value` as a float in [low, high): without `low` if `above`, with `high` if `closed`.
-
-    Raises: TypeError for what is not a number, ValueError for one outside, each naming `who` and `name`.
-    """
+    """`value` as a float in [low, high): without `low` if `above`, with `high` if `closed`. Raises: TypeError
+    for what is not a number, ValueError for one outside, each naming `who` and `name`."""
     if not is_number(value):
         raise TypeError(f"{who}: {name} must be a number, got {value!r}")
     if not ((low < value if above else low <= value) and (value <= high if closed else value < high)):

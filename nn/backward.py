@@ -68,10 +68,8 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output: Any = N
 
 def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = None,
               wanted: Iterable = (), create_graph: bool = True) -> tuple[dict, set]:
-    """({leaf or wanted operation: the gradient of `output` there}, owned), as `walk` gives them.
-
-    grad: the gradient to begin with; None for 1. With create_graph all are Tensors, with a graph behind them.
-    """
+    """({leaf or wanted operation: the gradient of `output` there}, owned), as `walk` gives them. grad: the
+    gradient to begin with; None for 1. With create_graph all are Tensors, with a graph behind them."""
     if create_graph and not ambient.context.recording:
         raise RuntimeError(f"{who}: create_graph=True inside no_grad, where no graph can be created")
     operation, shape, dtype = output._operation, output._data.shape, wide(output._data.dtype)

@@ -22,11 +22,9 @@ __all__ = ["arange", "eye", "from_numpy", "full", "full_like", "linspace", "ones
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A Tensor of a copy of `data`: a number, nested lists of numbers, an array or a Tensor.
-
-    dtype: that of an array if left out; float32 for Python's floats, int64 for its ints. requires_grad:
-    floats only. Raises TypeError for what is not numeric, ValueError for lists of unequal lengths.
-    """
+    """A Tensor of a copy of `data`: a number, nested lists of numbers, an array or a Tensor. dtype: that of
+    an array if left out; float32 for Python's floats, int64 for its ints. requires_grad: floats only. Raises
+    TypeError for what is not numeric, ValueError for lists of unequal lengths."""
     if dtype is None:
         return Tensor(data, requires_grad)
     dtype, made = numeric("tensor", dtype), Tensor(data).data
@@ -36,11 +34,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A Tensor of this very array, not of a copy: what is written into one is in the other.
-
-    Backward does not notice what is written into the array from outside. Raises TypeError for anything but an
-    array of floats, integers or booleans.
-    """
+    """A Tensor of this very array, not of a copy: what is written into one is in the other. Backward does not
+    notice what is written into the array from outside. Raises TypeError for anything but an array of floats,
+    integers or booleans."""
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"from_numpy: got a {type(array).__name__}, wanted a NumPy array; nn.tensor takes "
                         "a copy of anything numeric")
@@ -94,11 +90,9 @@ randn, randn_like = _pair("randn", "Random numbers, normal with mean 0 and varia
 
 def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
          requires_grad: bool = False) -> Tensor:
-    """The number `fill_value` everywhere, in the shape `size`, an int or a tuple.
-
-    dtype: float32, int64 or bool if left out, as the number is a float, an int or a bool. requires_grad:
-    floats only. Raises TypeError for an invalid size or dtype, ValueError for a length below 0.
-    """
+    """The number `fill_value` everywhere, in the shape `size`, an int or a tuple. dtype: float32, int64 or
+    bool if left out, as the number is a float, an int or a bool. requires_grad: floats only. Raises TypeError
+    for an invalid size or dtype, ValueError for a length below 0."""
     number = _number("full", "fill_value", fill_value)
     usual = {bool: np.bool_, int: np.int64}.get(type(number), np.float32)
     dtype = usual if dtype is None else numeric("full", dtype)
@@ -107,20 +101,16 @@ def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
 
 def full_like(input: Operand, fill_value: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """The number `fill_value` in the shape and dtype of `input`, a tensor or an array, or in another dtype.
-
-    requires_grad: floats only. Raises TypeError for anything but a number, an array and a dtype.
-    """
+    requires_grad: floats only. Raises TypeError for anything but a number, an array and a dtype."""
     shape, dtype = _like("full_like", input, dtype)
     return _made(np.full(shape, _number("full_like", "fill_value", fill_value)).astype(dtype), requires_grad)
 
 
 def arange(start: float, end: float | None = None, step: float = 1, dtype: Any = None,
            requires_grad: bool = False) -> Tensor:
-    """start, start + step, … up to `end` exclusively; arange(n) is 0, 1, …, n − 1.
-
-    dtype: int64 if all three are ints, else float32, if left out. requires_grad: floats only. Raises
-    TypeError for what is not a number, ValueError for a step of 0 or one that leads away from `end`.
-    """
+    """start, start + step, … up to `end` exclusively; arange(n) is 0, 1, …, n − 1. dtype: int64 if all three
+    are ints, else float32, if left out. requires_grad: floats only. Raises TypeError for what is not a
+    number, ValueError for a step of 0 or one that leads away from `end`."""
     start, end = (0, start) if end is None else (start, end)
     given = {"start": start, "end": end, "step": step}
     numbers = [_number("arange", name, number) for name, number in given.items()]
@@ -136,32 +126,25 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
 
 def linspace(start: float, end: float, steps: int, dtype: Any = np.float32,
              requires_grad: bool = False) -> Tensor:
-    """`steps` numbers at equal distances from `start` to `end`, both included.
-
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for what is not a number,
-    ValueError for steps below 0.
-    """
+    """`steps` numbers at equal distances from `start` to `end`, both included. dtype: float32 if left out;
+    requires_grad: floats only. Raises TypeError for what is not a number, ValueError for steps below 0."""
     ends = _number("linspace", "start", start), _number("linspace", "end", end)
     made = np.linspace(*ends, *sizes("linspace", (steps,)))
     return _made(made.astype(numeric("linspace", dtype)), requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """The n×n identity matrix, or n×m, with ones at [i, i].
-
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError or ValueError for other sizes.
-    """
+    """The n×n identity matrix, or n×m, with ones at [i, i]. dtype: float32 if left out; requires_grad: floats
+    only. Raises TypeError or ValueError for other sizes."""
     rows, columns = sizes("eye", (n, n if m is None else m))
     return _made(np.eye(rows, columns, dtype=numeric("eye", dtype)), requires_grad)
 
 
 def randint(low: int, high: int | tuple[int, ...], size: tuple[int, ...] | None = None,
             dtype: Any = np.int64) -> Tensor:
-    """Random integers, uniform from `low` to `high` − 1, of the shape `size`, a tuple.
-
-    randint(high, size) begins at 0. dtype: int64 if left out. Raises TypeError for anything but ints,
-    ValueError if there is no integer to draw.
-    """
+    """Random integers, uniform from `low` to `high` − 1, of the shape `size`, a tuple. randint(high, size)
+    begins at 0. dtype: int64 if left out. Raises TypeError for anything but ints, ValueError if there is no
+    integer to draw."""
     if size is None:
         low, high, size = 0, low, high
     low, high = whole("randint", "low, high", (low, high))

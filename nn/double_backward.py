@@ -61,11 +61,9 @@ def calling_on_tensors(rule: Rule, mode: str, g: Any, saved: Any, needs: list[bo
 
 def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, inputs: Iterable | None,
            input_of: Callable[[int, Any], Any], output_of: Callable[[Any], Any]) -> tuple | None:
-    """What a rule saved, with Tensors for all in it that depends on the inputs.
-
-    input_of(i, array), output_of(array): the Tensors that stand for the input i and the output. inputs: all
-    of them, for rule.derive. Raises RuntimeError, with the rule and `mode`, if it does not say what it saves.
-    """
+    """What a rule saved, with Tensors for all in it that depends on the inputs. input_of(i, array),
+    output_of(array): the Tensors that stand for the input i and the output. inputs: all of them, for
+    rule.derive. Raises RuntimeError, with the rule and `mode`, if it does not say what it saves."""
     if saved is None:
         return None
     try:

@@ -104,10 +104,8 @@ class Dual(Tensor):
 
 
 def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
-    """What apply does where some inputs carry a tangent; None if none does.
-
-    Tangents are computed on bare arrays, or, if a graph or an outer jvp is to see that, by operations.
-    """
+    """What apply does where some inputs carry a tangent; None if none does. Tangents are computed on bare
+    arrays, or, if a graph or an outer jvp is to see that, by operations."""
     level = max((x.level for x in inputs if isinstance(x, Dual)), default=0)
     if not level:
         return None
@@ -163,10 +161,8 @@ def _on_tensors(rule, primals, attrs):
 
 def _tangent(rule, t, i, n, saved, out, attrs):
     """∂y/∂xᵢ·t, perhaps with axes of length 1 still to be repeated: the forward mode of a rule of n inputs.
-
     On arrays, or (with what was saved linked to the graph) on Tensors. out: the shape of y. Raises
-    RuntimeError if the rule has no forward mode.
-    """
+    RuntimeError if the rule has no forward mode."""
     if rule.jvp is not None:
         return rule.jvp(t, i, saved, out, **attrs)
     needs = [k == i for k in range(n)]
@@ -184,11 +180,9 @@ def _tangent(rule, t, i, n, saved, out, attrs):
 
 
 def _transposed_vjp(rule, t, i, needs, saved, out):
-    """The vjp as a function of its cotangent u is u ↦ Jᵀ·u; the vjp of that function is t ↦ J·t.
-
-    It is linear, so its derivative is the same at any u. Townsend, "A new trick
-    for calculating Jacobian vector products" (2017).
-    """
+    """The vjp as a function of its cotangent u is u ↦ Jᵀ·u; the vjp of that function is t ↦ J·t. It is
+    linear, so its derivative is the same at any u. Townsend, "A new trick for calculating Jacobian vector
+    products" (2017)."""
     u = Tensor(np.zeros(out, t.dtype), requires_grad=True)
     with within("recording", True), np.errstate(all="ignore"):
         part = calling_on_tensors(rule, "forward mode", u, saved, needs)[i]

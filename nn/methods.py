@@ -209,11 +209,9 @@ class Methods:
         return self.sort(dim, descending).indices
 
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Ordered:
-        """The k greatest entries along `dim`, or the least if not `largest`: the tuple (values, indices).
-
-        Of equals the first come first (PyTorch does not say which); they are in order whatever `sorted` says.
-        NaN counts as greater than all. Raises ValueError for a k not from 0 to the axis's length.
-        """
+        """The k greatest entries along `dim`, or the least if not `largest`: the tuple (values, indices). Of
+        equals the first come first (PyTorch does not say which); they are in order whatever `sorted` says.
+        NaN counts as greater than all. Raises ValueError for a k not from 0 to the axis's length."""
         dim = self._axis(dim, who="topk: ")
         n = self.shape[dim] if self.ndim else 1
         if not is_int(k) or not 0 <= k <= n:

@@ -29,11 +29,9 @@ def manual_seed(seed: int | None) -> np.random.Generator:
 
 
 def generator() -> np.random.Generator:
-    """The Generator that dropout and the initialisers draw from; unpredictable until it is seeded.
-
-    All threads share it: their order decides who gets which numbers. Inside nn.checkpoint each call has its
-    own.
-    """
+    """The Generator that dropout and the initialisers draw from; unpredictable until it is seeded. All
+    threads share it: their order decides who gets which numbers. Inside nn.checkpoint each call has its
+    own."""
     run = ambient.context.numbers
     return _shared() if run is None else run.draw_from()
 

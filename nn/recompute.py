@@ -160,10 +160,8 @@ def _cut(root, since):
 
 def _in_order(root, ends):
     """The parents outside f that the ends stand for; the one that a walk back through f meets first is last.
-
     Backward goes on with the last of a node's parents. So it takes the same way through the rest of the graph
-    with and without a checkpoint, and adds up gradients in the same order.
-    """
+    with and without a checkpoint, and adds up gradients in the same order."""
     met, _ = walk(root, True, True, set(ends.values()), lambda operation, g, needs: [None] * len(needs))
     return [end.attrs["of"] for end in met][::-1]
 

@@ -104,11 +104,9 @@ class Shaping:
         return self if self._data.flags.c_contiguous else self.clone()
 
     def repeat(self, *sizes: int) -> Tensor:
-        """Copies side by side, sizes[i] of them along axis i: NumPy's np.tile, not its np.repeat.
-
-        sizes: ints of at least 0, one for each axis, or more, of which the first are for new axes in front.
-        Raises ValueError for fewer or negative ones.
-        """
+        """Copies side by side, sizes[i] of them along axis i: NumPy's np.tile, not its np.repeat. sizes: ints
+        of at least 0, one for each axis, or more, of which the first are for new axes in front. Raises
+        ValueError for fewer or negative ones."""
         sizes = whole("repeat", "sizes", sizes)
         new = len(sizes) - self.ndim
         if new < 0 or min(sizes, default=0) < 0:
@@ -206,10 +204,8 @@ class Shaping:
     bool = _to(np.bool_, ": whether each entry is not 0; no gradient")
 
     def to(self, dtype: Any) -> Tensor:
-        """In another dtype, one of NumPy's or another tensor's; the tensor itself if it has that already.
-
-        No gradient flows through integers and booleans. Raises TypeError for what is no dtype (nor device).
-        """
+        """In another dtype, one of NumPy's or another tensor's; the tensor itself if it has that already. No
+        gradient flows through integers and booleans. Raises TypeError for what is no dtype (nor device)."""
         dtype = numeric("to", dtype.dtype if hasattr(dtype, "_operation") else dtype)
         return self if dtype == self.dtype else self.astype(dtype)
 
@@ -230,11 +226,8 @@ class Shaping:
 
     def new_full(self, size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
                  requires_grad: bool = False) -> Tensor:
-        """The number `fill_value` in the shape `size`, in this tensor's dtype or another.
-
-        requires_grad: floats only. Raises TypeError for what is not a size or a dtype, ValueError for a
-        length below 0.
-        """
+        """The number `fill_value` in the shape `size`, in this tensor's dtype or another. requires_grad:
+        floats only. Raises TypeError for what is not a size or a dtype, ValueError for a length below 0."""
         return _filled(self, "new_full", (size,), fill_value, dtype, requires_grad)
 
     new_zeros, new_ones = _new("new_zeros", 0), _new("new_ones", 1)

@@ -90,11 +90,9 @@ class Misfit(RuntimeError):
 
 
 def fit(g: Any, shape: tuple[int, ...], rule: Any) -> Any:
-    """Undo broadcasting, here and nowhere else: give `g` the shape of the input it is the gradient of.
-
-    An axis along which the input was repeated is summed over. An axis along which the rule left g
-    at length 1 (sum's gradient is the same for every term) is repeated.
-    """
+    """Undo broadcasting, here and nowhere else: give `g` the shape of the input it is the gradient of. An
+    axis along which the input was repeated is summed over. An axis along which the rule left g at length 1
+    (sum's gradient is the same for every term) is repeated."""
     given, extra = g, g.ndim - len(shape)
     if extra > 0:
         g = g.sum(tuple(range(extra)))
