@@ -162,21 +162,19 @@ class Methods:
     def index_select(self, dim: int, index: Operand) -> Tensor:
         """The slices of `dim` that `index`, a list of integers, names, in its order. Raises TypeError for
         anything but such a list, IndexError for an integer that is not there."""
-        dim = self._axis(dim)
-        index = as_indices(index)
+        dim, x, index = self._axis(dim), _row(self), as_indices(index)
         index = index.numpy() if hasattr(index, "_operation") else index
         if index.dtype.kind not in "iu" or index.ndim > 1:
             raise TypeError(f"index_select: the index is {index.dtype} of shape {index.shape}, wanted a "
                             "list of integers")
-        if not self.ndim:
-            if index.size != 1:
-                raise ValueError(f"index_select: the tensor is a scalar, from which one index selects, "
-                                 f"{index.size} came")
-            return self.reshape(1).index_select(0, index).reshape(())
-        if index.size and not 0 <= index.min() <= index.max() < self.shape[dim]:
+        if not self.ndim and index.size != 1:
+            raise ValueError(f"index_select: the tensor is a scalar, from which one index selects, "
+                             f"{index.size} came")
+        if index.size and not 0 <= index.min() <= index.max() < x.shape[dim]:
             raise IndexError(f"index_select: the index goes from {index.min()} to {index.max()}, but axis "
-                             f"{dim} of the shape {self.shape} from 0 to {self.shape[dim] - 1}")
-        return self[(slice(None),) * dim + (index.reshape(-1),)]
+                             f"{dim} of the shape {self.shape} from 0 to {x.shape[dim] - 1}")
+        y = x[(slice(None),) * dim + (index.reshape(-1),)]
+        return y if self.ndim else y.reshape(())
 
     def gather(self, dim: int, index: Operand) -> Tensor:
         """y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on."""

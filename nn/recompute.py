@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import partial, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -92,9 +92,7 @@ def split(layers: list, segments: int | None = None) -> list[list]:
 
 
 def _one_after_another(modules, x):
-    for module in modules:
-        x = module(x)
-    return x
+    return reduce(lambda x, module: module(x), modules, x)
 
 
 @contextmanager

@@ -130,10 +130,9 @@ class Tensor(Operators, Methods, Shaping):
 
     @data.setter
     def data(self, value: np.ndarray) -> None:
-        if value is not self._data:
-            value = value if isinstance(value, np.ndarray) else as_array(value)
-            if self._operation is not None and value.dtype.kind != "f":
-                raise TypeError(f"data: {value.dtype} came for a tensor that requires grad, wanted floats")
+        value = value if isinstance(value, np.ndarray) else as_array(value)
+        if self._operation is not None and value.dtype.kind != "f":
+            raise TypeError(f"data: {value.dtype} came for a tensor that requires grad, wanted floats")
         wrote(self._data)
         self._data = value
 
