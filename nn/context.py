@@ -27,22 +27,20 @@ DEFAULTS = {
 
 
 class Block:
-    """A while in which `slot` of `owner` has another value. `open`: the blocks that have begun and not ended.
+    """A while in which `slot` of `owner` is `value`. open: all blocks that have begun and not ended; mine: a
+    list that gets this block before anything is changed.
 
-    They need not end in the order in which they began: two generators may hold one each. Of those that have
+    Blocks need not end in the order in which they began: two generators may hold one each. Of those that have
     not ended the one that began last decides.
     """
 
     __slots__ = ("found", "open", "owner", "slot")
 
-    def __init__(self, owner: Any, slot: str, open: list[Block]) -> None:
-        self.owner, self.slot, self.open = owner, slot, open
-
-    def begin(self, value: Any) -> None:
-        """Set the slot to `value`."""
-        self.found = getattr(self.owner, self.slot)
-        self.open.append(self)
-        setattr(self.owner, self.slot, value)
+    def __init__(self, owner: Any, slot: str, value: Any, open: list[Block], mine: list[Block]) -> None:
+        self.owner, self.slot, self.open, self.found = owner, slot, open, getattr(owner, slot)
+        mine.append(self)
+        open.append(self)
+        setattr(owner, slot, value)
 
     def end(self) -> None:
         """Set it back, unless that is done. If there is a block that began later, it will do that in turn."""
@@ -115,15 +113,14 @@ class within:
 
     def __enter__(self) -> None:
         context = ambient.context
-        block = Block(context, self._slot, context.blocks)
-        self._entered.append(block)
-        block.begin(self.value(context))
+        Block(context, self._slot, self.value(context), context.blocks, self._entered)
 
     def __exit__(self, *error: object) -> None:
-        here = ambient.context
-        block = ([block for block in self._entered if block.owner is here] or self._entered)[-1]
-        block.end()
-        self._entered.remove(block)
+        entered = self._entered
+        if len(entered) > 1:
+            entered = [block for block in entered if block.owner is ambient.context] or entered
+        entered[-1].end()
+        self._entered.remove(entered[-1])
 
     def __del__(self) -> None:
         for block in getattr(self, "_entered", ()):  # Ctrl-C came before the first line of __exit__

@@ -18,12 +18,12 @@ def in_mode(model: Any, training: bool, body: Callable[..., Any], *args: Any) ->
     end restores the modes that the first found."""
     with _lock:  # which keeps the others from adding to the attributes that this goes through
         modules = [module for _, module in model.named_modules()] if isinstance(model, Module) else []
-    blocks = [Block(module, "training", _open) for module in modules]
+    blocks: list[Block] = []
 
     def switched() -> Any:
-        for block in blocks:
+        for module in modules:
             with _lock:
-                block.begin(training)
+                Block(module, "training", training, _open, blocks)
         return body(*args)
 
     def back() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,15 @@ def state() -> dict[str, Any]:
     return generator().bit_generator.state
 
 
+@cache
+def _no_seed():
+    """Seeds for a Generator whose state will be set; making real ones would take most of the time."""
+    class Zeros(np.random.bit_generator.ISeedSequence):
+        def generate_state(self, n_words, dtype=np.uint32):
+            return np.zeros(n_words, dtype)
+    return Zeros()
+
+
 class Run:
     """The random numbers of one run of a function that must run again with the same numbers.
 
@@ -78,8 +88,7 @@ class Run:
         if self.generator is None:
             if self.start is None:
                 self._branch_off()
-            any_seed = _shared().bit_generator.seed_seq  # the state is set next
-            self.generator = np.random.Generator(np.random.PCG64(any_seed))
+            self.generator = np.random.Generator(np.random.PCG64(_no_seed()))
             self.generator.bit_generator.state = self.start
         return self.generator
 
