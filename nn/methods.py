@@ -45,13 +45,14 @@ def _along(rule, axis="_axis"):
     return method
 
 
-def _triangle(cut, doc):
+def _triangle(name, upper, doc):
     def method(self, diagonal: int = 0) -> Tensor:
         if not is_int(diagonal):
-            raise TypeError(f"{cut.__name__}: diagonal is {diagonal!r}, wanted an int")
+            raise TypeError(f"{name}: diagonal is {diagonal!r}, wanted an int")
         if self.ndim < 2:
-            raise ValueError(f"{cut.__name__}: the tensor has shape {self.shape}, wanted (…, M, N)")
-        return self.where(cut(np.ones(self.shape[-2:], bool), diagonal), np.zeros((), self.dtype))
+            raise ValueError(f"{name}: the tensor has shape {self.shape}, wanted (…, M, N)")
+        lower = np.tri(*self.shape[-2:], diagonal - upper, dtype=bool)
+        return self.where(lower != upper, np.zeros((), self.dtype))
     method.__doc__ = f"{doc} `diagonal`. Raises TypeError for no int, ValueError for fewer than two axes."
     return method
 
@@ -188,8 +189,8 @@ class Methods:
         y = self._apply(gathering.scatter_add, x, _row(index), _row(src), dim=self._axis(dim))
         return y if self.ndim else y.reshape(())
 
-    tril = _triangle(np.tril, "The lower triangle of each matrix, zeros above")
-    triu = _triangle(np.triu, "The upper triangle of each matrix, zeros below")
+    tril = _triangle("tril", False, "The lower triangle of each matrix, zeros above")
+    triu = _triangle("triu", True, "The upper triangle of each matrix, zeros below")
 
     # In the order of their size
 

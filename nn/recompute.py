@@ -128,8 +128,10 @@ def _replayed(f, inputs, named, parents, drawn, forced, fingerprint):
     root = None if y is None else y._operation
     ends = _cut(root, since) if _recorded(root, since) else {}
     if y is None or _fingerprint(y._data) != fingerprint or ends.keys() != set(parents):
+        f = f.args[0] if isinstance(f, partial) else f
+        name = getattr(f, "__qualname__", None) or repr(f)
         raise RuntimeError(
-            f"checkpoint: {_name(f)} gave another result when backward ran it again. It may depend on its "
+            f"checkpoint: {name} gave another result when backward ran it again. It may depend on its "
             "inputs, on parameters and on numbers of nn.random.generator(): has it another source of "
             "randomness, or was a module switched between train() and eval() since?")
     return root, [ends[parent] for parent in parents]  # unless f's last operation saved it, y goes now
@@ -177,8 +179,3 @@ def _one_tensor(y):
 def _fingerprint(array):
     """A checksum of the bits, in the order in which they lie in memory."""
     return array.dtype, array.shape, zlib.crc32(array.ravel(order="K").view(np.uint8))
-
-
-def _name(f):
-    f = f.args[0] if isinstance(f, partial) else f
-    return getattr(f, "__qualname__", None) or repr(f)
