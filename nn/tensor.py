@@ -276,3 +276,9 @@ class Tensor(Operators, Methods, Shaping):
         if not axes or not self.ndim:
             return None
         return axes if several else axes[0]
+
+
+for _part in (Operators, Methods, Shaping):  # those of their methods that are made by functions, for help()
+    for _name, _method in vars(_part).items():
+        if getattr(_method, "__name__", "") == "method":
+            _method.__name__, _method.__qualname__ = _name, f"{_part.__name__}.{_name}"
