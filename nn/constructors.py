@@ -28,9 +28,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     if dtype is None:
         return Tensor(data, requires_grad)
     dtype, made = numeric("tensor", dtype), Tensor(data).data
-    if hasattr(data, "_operation") or isinstance(data, (np.ndarray, np.generic)) or dtype.kind != "f":
-        return _made(made.astype(dtype, copy=False), requires_grad)
-    return _made(np.array(data, dtype), requires_grad)  # float32 has lost half of their digits
+    if not (hasattr(data, "_operation") or isinstance(data, (np.ndarray, np.generic))) and dtype.kind == "f":
+        made = np.array(data)  # Python's floats, of which a Tensor's float32 has lost half the digits
+    return _made(made.astype(dtype, copy=False), requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -53,16 +53,11 @@ def _pair(name, what, numbers, kinds="fiub"):
         return _made(numbers(*_like(f"{name}_like", input, dtype, kinds)), requires_grad)
 
     floats = "floats only, " if kinds == "f" else ""
-    shaped.__doc__ = f"""{what}, of the shape `size` (ints, or one tuple).
-
-    dtype: {floats}float32 if left out; requires_grad: floats only. Raises TypeError for an invalid size or
-    dtype, ValueError for a length below 0.
-    """
-    like.__doc__ = f"""{what}, of the shape of `input`, a tensor or an array.
-
-    dtype: {floats}that of `input` if left out; requires_grad: floats only. Raises TypeError for anything but
-    an array and a dtype.
-    """
+    shaped.__doc__ = f"""{what}, of the shape `size` (ints, or one tuple). dtype: {floats}float32 if left
+    out; requires_grad: floats only. Raises TypeError for an invalid size or dtype, ValueError for a length
+    below 0."""
+    like.__doc__ = f"""{what}, of the shape of `input`, a tensor or an array. dtype: {floats}that of `input`
+    if left out; requires_grad: floats only. Raises TypeError for anything but an array and a dtype."""
     shaped.__name__ = shaped.__qualname__ = name
     like.__name__ = like.__qualname__ = f"{name}_like"
     return shaped, like

@@ -87,8 +87,7 @@ def _through_twin(operation, g):
     """Run the twin on the inputs and go back from g to where it began, which is then linked to the graph."""
     rule = operation.rule
     arrays = rule.restored(operation.saved) if rule.restored else operation.inputs
-    ends = [None if parent is None else Operation(END, (), None, parent.shape)
-            for parent in operation.parents]
+    ends = [None if p is None else Operation(END, (), None, p.shape) for p in operation.parents]
     inputs = [g._shared(x, end) if is_floats(x) else x for x, end in zip(arrays, ends, strict=True)]
     y = rule.twin(*inputs, **(operation.attrs or {}))
     parents = {end: parent for end, parent in zip(ends, operation.parents, strict=True) if end is not None}
