@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from .arguments import instance, is_int
-from .context import ambient, within
+from .context import Brief, ambient, within
 
 FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835  # 2¹²⁸/φ: steps of this size through 2¹²⁸ states stay far apart
-_made: dict[str, np.random.Generator] = {}  # "shared": the library's Generator, once one is needed
+_lock = Brief()
 
 
 def manual_seed(seed: int | None) -> np.random.Generator:
@@ -21,20 +21,16 @@ def manual_seed(seed: int | None) -> np.random.Generator:
     for anything else."""
     if seed is not None and not (is_int(seed) and seed >= 0):
         raise ValueError(f"manual_seed: seed is {seed!r}, wanted an int of at least 0")
-    made, run = np.random.default_rng(seed), ambient.context.numbers
-    if run is not None:
-        run.generator, run.seeded = made, True
-    else:
-        _made["shared"] = made
-    return made
+    run = ambient.context.numbers or _LIBRARY
+    run.generator, run.seeded = np.random.default_rng(seed), True
+    return run.generator
 
 
 def generator() -> np.random.Generator:
     """The Generator that dropout and the initialisers draw from; unpredictable until it is seeded. All
     threads share it: their order decides who gets which numbers. Inside nn.checkpoint each call has its
     own."""
-    run = ambient.context.numbers
-    return _shared() if run is None else run.draw_from()
+    return (ambient.context.numbers or _LIBRARY).draw_from()
 
 
 def chosen(who: str, name: str, given: np.random.Generator | None) -> np.random.Generator:
@@ -42,12 +38,6 @@ def chosen(who: str, name: str, given: np.random.Generator | None) -> np.random.
     function `who` and its argument `name`, for anything else."""
     return instance(who, name, generator() if given is None else given, np.random.Generator,
                     "a numpy.random.Generator")
-
-
-def _shared():
-    if "shared" not in _made:
-        _made.setdefault("shared", np.random.default_rng())  # (another thread may have been quicker)
-    return _made["shared"]
 
 
 def state() -> dict[str, Any]:
@@ -72,8 +62,9 @@ class Run:
     draw other numbers meanwhile. If no other has drawn when the run is over, the shared Generator goes on
     after the run's numbers, as if they had come from it.
 
-    outer: the run that this one is part of, or None. start: the state before the first number; None while
-    nothing has been drawn. replay: whether these are the numbers of an earlier run, again.
+    outer: the run that this one is part of; None for the outermost, whose Generator is the shared one. start:
+    the state before the first number; None while nothing has been drawn. replay: whether these are the
+    numbers of an earlier run, again.
     """
 
     __slots__ = ("ahead", "generator", "origin", "outer", "replay", "seeded", "start")
@@ -85,7 +76,10 @@ class Run:
 
     def draw_from(self) -> np.random.Generator:
         """The run's own Generator."""
-        if self.generator is None:
+        if self.generator is None and self.outer is None:
+            with _lock:
+                self.generator = self.generator or np.random.default_rng()
+        elif self.generator is None:
             if self.start is None:
                 self._branch_off()
             self.generator = np.random.Generator(np.random.PCG64(_no_seed()))
@@ -93,7 +87,7 @@ class Run:
         return self.generator
 
     def _branch_off(self):
-        self.origin = (_shared() if self.outer is None else self.outer.draw_from()).bit_generator
+        self.origin = self.outer.draw_from().bit_generator
         with self.origin.lock:  # every draw takes it
             self.start = self.origin.state
             self.origin.advance(FAR)
@@ -103,14 +97,14 @@ class Run:
         """Let the Generator that the run began from go on where the run ended; after a replay, as if that had
         not been."""
         if self.seeded and not self.replay:
-            if self.outer is None:
-                _made["shared"] = self.generator
-            else:
-                self.outer.generator, self.outer.seeded = self.generator, True
+            self.outer.generator, self.outer.seeded = self.generator, True
         elif self.origin is not None:
             with self.origin.lock:
                 if self.origin.state == self.ahead:
                     self.origin.state = self.start if self.replay else self.generator.bit_generator.state
+
+
+_LIBRARY = Run(None)
 
 
 @contextmanager
@@ -124,10 +118,10 @@ def _running(run: Run) -> Iterator[Run]:
 
 def noted() -> AbstractContextManager[Run]:
     """A block whose random numbers `replayed(run)` repeats, for the Run that this yields."""
-    return _running(Run(ambient.context.numbers))
+    return _running(Run(ambient.context.numbers or _LIBRARY))
 
 
 def replayed(run: Run | None = None) -> AbstractContextManager[Run]:
     """A block with the random numbers of `run` again, or those that would come next without one; afterwards
     all goes on as if nothing had been drawn."""
-    return _running(Run(ambient.context.numbers, run and run.start, replay=True))
+    return _running(Run(ambient.context.numbers or _LIBRARY, run and run.start, replay=True))
