@@ -81,17 +81,14 @@ class Run:
                 self.generator = self.generator or np.random.default_rng()
         elif self.generator is None:
             if self.start is None:
-                self._branch_off()
+                self.origin = self.outer.draw_from().bit_generator
+                with self.origin.lock:  # every draw takes it
+                    self.start = self.origin.state
+                    self.origin.advance(FAR)
+                    self.ahead = self.origin.state
             self.generator = np.random.Generator(np.random.PCG64(_no_seed()))
             self.generator.bit_generator.state = self.start
         return self.generator
-
-    def _branch_off(self):
-        self.origin = self.outer.draw_from().bit_generator
-        with self.origin.lock:  # every draw takes it
-            self.start = self.origin.state
-            self.origin.advance(FAR)
-            self.ahead = self.origin.state
 
     def over(self) -> None:
         """Let the Generator that the run began from go on where the run ended; after a replay, as if that had
