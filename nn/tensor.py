@@ -107,7 +107,7 @@ class Tensor(Operators, Methods, Shaping):
 
     data: booleans, integers or floats: an array (copied, its dtype kept), or numbers and nested lists of
     numbers (floats become float32). requires_grad: whether backward is to leave ∂(output)/∂(this) in .grad;
-    floats only. That is None or an array of the tensor's shape and dtype; only leaves get one, which are the
+    floats only. The .grad is None or an array of this shape and dtype; only leaves get one, which are the
     tensors that were made, not computed. Arithmetic follows NumPy's broadcasting and promotion; float16 is
     computed with in float32, and rounded once (nn/half.py). Raises TypeError for data that is not numeric and
     for integers that require grad, ValueError for lists of unequal lengths; each method says what it raises.
