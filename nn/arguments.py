@@ -25,10 +25,7 @@ def as_array(data: Any) -> np.ndarray:
     data = data._data if hasattr(data, "_operation") else data  # (a masked array has a _data too)
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError("Tensor: the data is a masked array, and a Tensor has no mask; wanted a plain array")
-    try:
-        array = np.array(data)
-    except ValueError as error:
-        raise ValueError(f"Tensor: the data does not make an array: {error}") from None
+    array = _array("Tensor: the data", data)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"Tensor: the data is {array.dtype}, wanted floats, integers or booleans")
     if array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
@@ -36,26 +33,25 @@ def as_array(data: Any) -> np.ndarray:
     return array
 
 
+_AS_IT_IS = {int, type(None), type(Ellipsis)}
+
+
 def as_index(index: Any) -> tuple:
     """An index as a tuple of ints, slices of ints, None, Ellipsis, and arrays for all that NumPy takes as one
-    (lists, tuples within the tuple, ranges, buffers, Tensors): new ones, for backward will need them.
-
-    Raises ValueError for what makes no array, TypeError for a slice whose bounds are not integers.
-    """
+    (lists, tuples within the tuple, ranges, buffers, Tensors): new ones, for backward will need them. Raises
+    ValueError for what makes no array, TypeError for a slice whose bounds are not integers."""
     index = index if isinstance(index, tuple) else (index,)
     return tuple(i if type(i) in _AS_IT_IS else _part(i) for i in index)
-
-
-_AS_IT_IS = {int, type(None), type(Ellipsis)}
 
 
 def _part(i):
     """One of the parts of an index, of which there may be one for each axis."""
     if isinstance(i, slice):
-        if {type(i.start), type(i.stop), type(i.step)} <= _AS_IT_IS:
+        bounds = i.start, i.stop, i.step
+        if _AS_IT_IS.issuperset(map(type, bounds)):
             return i
         try:
-            return slice(*(b if b is None else operator.index(b) for b in (i.start, i.stop, i.step)))
+            return slice(*(b if b is None else operator.index(b) for b in bounds))
         except TypeError:
             raise TypeError(f"index: the bounds of {i} must be integers or None") from None
     i = i.numpy() if hasattr(i, "_operation") else i
@@ -72,11 +68,15 @@ def as_indices(given: Any) -> Any:
     one; of nothing, it would have no dtype, but is meant as integers."""
     if isinstance(given, np.ndarray) or hasattr(given, "_operation"):
         return given
-    try:
-        array = np.array(given)
-    except ValueError as error:
-        raise ValueError(f"index: a {type(given).__name__} does not make an array: {error}") from None
+    array = _array(f"index: a {type(given).__name__}", given)
     return array if array.size else array.astype(np.intp)
+
+
+def _array(what, given):
+    try:
+        return np.array(given)
+    except ValueError as error:
+        raise ValueError(f"{what} does not make an array: {error}") from None
 
 
 def is_number(value: Any) -> bool:
@@ -96,26 +96,20 @@ def is_floats(value: Any) -> bool:
 
 def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *,
            above: bool = False, closed: bool = False) -> float:
-    """`value` as a float in [low, high): without `low` if `above`, with `high` if `closed`.
-
-    Raises: TypeError for what is not a number, ValueError for one outside, each naming `who` and `name`.
-    """
+    """`value` as a float in [low, high): without `low` if `above`, with `high` if `closed`. Raises: TypeError
+    for what is not a number, ValueError for one outside, each naming `who` and `name`."""
     if not is_number(value):
         raise TypeError(f"{who}: {name} must be a number, got {value!r}")
     if not ((low < value if above else low <= value) and (value <= high if closed else value < high)):
-        if high == math.inf:
-            wanted = f"{'>' if above else '>='} {low:g}" + (" and finite" if not closed else "")
-        else:
-            wanted = f"in {'(' if above else '['}{low:g}, {high:g}{']' if closed else ')'}"
+        wanted = f"in {'(' if above else '['}{low:g}, {high:g}{']' if closed else ')'}" if high < math.inf \
+            else f"{'>' if above else '>='} {low:g}" + ("" if closed else " and finite")
         raise ValueError(f"{who}: {name} must be {wanted}, got {value}")
     return float(value)
 
 
 def flag(who: str, name: str, value: Any) -> bool:
     """`value` as a bool; TypeError for what is not a truth value."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{who}: {name} must be True or False, got {value!r}")
-    return bool(value)
+    return bool(instance(who, name, value, (bool, np.bool_), "True or False"))
 
 
 def instance(who: str, name: str, value: Any, kind: Any, wanted: str) -> Any:
@@ -155,8 +149,8 @@ def named(rule, arrays, error):
         return error
     came = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
     # (An OverflowError is of an integer that no size or axis can be.)
-    kind = ValueError if isinstance(error, (ValueError, OverflowError)) else \
-        IndexError if isinstance(error, IndexError) else TypeError
+    value = isinstance(error, (ValueError, OverflowError))
+    kind = ValueError if value else IndexError if isinstance(error, IndexError) else TypeError
     return kind(f"{rule.name}: {error} (the inputs: {came})")
 
 
@@ -178,11 +172,9 @@ def sizes(who: str, given: tuple) -> tuple[int, ...]:
 
 def numeric(who: str, dtype: Any, kinds: str = "fiub") -> np.dtype:
     """A dtype of a tensor; TypeError for anything else."""
-    try:
+    with suppress(TypeError):
         found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or found.kind not in kinds:
-        wanted = "floats" if kinds == "f" else "floats, integers or booleans"
-        raise TypeError(f"{who}: dtype is {dtype!r}, wanted one of NumPy's: {wanted}")
-    return found
+        if found.kind in kinds:
+            return found
+    wanted = "floats" if kinds == "f" else "floats, integers or booleans"
+    raise TypeError(f"{who}: dtype is {dtype!r}, wanted one of NumPy's: {wanted}")

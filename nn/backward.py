@@ -1,7 +1,4 @@
-"""backward and grad: from a Tensor, the gradients of all that it was computed from.
-
-Nothing here imports Tensor, which is above: new ones are made by the output's own `_shared`.
-"""
+"""backward and grad: from a Tensor, the gradients of all that it was computed from."""
 
 from __future__ import annotations
 
@@ -14,25 +11,33 @@ from .arguments import Tensor
 from .context import ambient
 from .double_backward import in_dtype, vjp_on_tensors
 from .half import wide
-from .operation import LEAF, Operation
+from .operation import LEAF
 from .rules.shapes import clone
 from .walk import walk
 
 
 def backward(output: Tensor, grad: Any = None, retain_graph: bool | None = None,
              create_graph: bool = False) -> None:
-    """Tensor.backward: add the gradient of `output` to the .grad of every leaf it was computed from."""
-    if create_graph:
-        for leaf, g in gradients("backward", output, grad, retain_graph).items():
-            leaf.grad = copied(g, leaf.dtype) if leaf.grad is None else in_dtype(leaf.dtype, leaf.grad + g)
-        return
-    seed = _seed("backward", output, grad)
-    if output._operation is LEAF:
-        _give(output, seed, owned=False)
-        return
-    grads, owned = walk(output._operation, seed, retain_graph)
+    """Add ∂(output)/∂(leaf) to the .grad of every leaf that output, this tensor, was computed from.
+
+    grad: the gradient of something in output, of its shape; for one element, 1 if left out. retain_graph:
+    keep what was saved, so that backward can come through here once more. create_graph: leave Tensors in
+    .grad that can be differentiated once more (and retain the graph, unless told otherwise). Such a .grad and
+    its leaf hold each other: set it to None when done, or use nn.grad, which leaves nothing behind.
+    Raises RuntimeError if nothing here requires grad, if backward was here before, if an array it needs has
+    been overwritten since, or if create_graph meets no_grad or an operation that has no second derivative.
+    """
+    grads, owned = gradients("backward", output, grad, retain_graph, (), create_graph)
     for leaf, g in grads.items():  # after the walk, so that one that fails leaves every .grad as it was
-        _give(leaf, g, leaf in owned)
+        held, dtype = leaf.grad, leaf._data.dtype
+        if create_graph:
+            leaf.grad = copied(g, dtype) if held is None else in_dtype(dtype, held + g)
+        elif held is not None:  # (its array, should a backward with create_graph have left a Tensor there)
+            leaf.grad = np.asarray(getattr(held, "_data", held) + g, dtype)
+        elif leaf in owned and type(g) is np.ndarray and g.dtype == dtype:
+            leaf.grad = g  # for nobody else has it
+        else:
+            leaf.grad = np.array(g, dtype, order="C")
 
 
 def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output: Any = None,
@@ -40,10 +45,10 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output: Any = N
          allow_unused: bool = False) -> tuple[np.ndarray | Tensor | None, ...]:
     """∂(output)/∂(each of the inputs), as a tuple of arrays; no .grad is touched.
 
-    inputs: a Tensor or several, leaves or not. grad_output: as the grad of Tensor.backward.
-    create_graph: return Tensors that know how they were computed, so that they can be differentiated
-        once more; retain_graph is then on, unless it is set.
-    allow_unused: return None for an input that output was not computed from; else that is an error.
+    inputs: a Tensor or several, leaves or not. grad_output: as the grad of Tensor.backward. create_graph:
+    return Tensors that know how they were computed, so that they can be differentiated once more;
+    retain_graph is then on, unless it is set. allow_unused: return None for an input that output was not
+    computed from; else that is an error.
     Raises RuntimeError for such an input and for one that requires no grad, TypeError for what is no Tensor;
     with create_graph, RuntimeError inside no_grad, and for an operation that has no second derivative.
     """
@@ -52,69 +57,43 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output: Any = N
         if not hasattr(t, "_operation"):
             raise TypeError(f"grad: output and inputs must be Tensors, got {type(t).__name__}")
     keys = [t if t._operation is LEAF else t._operation for t in inputs]
-    if create_graph:
-        grads = gradients("grad", output, grad_output, retain_graph, set(keys))
-    else:
-        seed = _seed("grad", output, grad_output)
-        grads = {output: seed}
-        if output._operation is not LEAF:
-            grads, _ = walk(output._operation, seed, retain_graph, set(keys))
-    for i, (t, key) in enumerate(zip(inputs, keys, strict=True)):
-        if grads.get(key) is None and not (allow_unused and t.requires_grad):
+    grads, _ = gradients("grad", output, grad_output, retain_graph, set(keys), create_graph)
+    found, copy = [grads.get(key) for key in keys], copied if create_graph else np.array
+    for i, (t, g) in enumerate(zip(inputs, found, strict=True)):
+        if g is None and not (allow_unused and t.requires_grad):
             why = "" if t.requires_grad else ", which requires no grad"
             raise RuntimeError(f"grad: the output was not computed from input {i}, of shape {t.shape}{why}")
-    copy = copied if create_graph else np.array
-    return tuple(None if grads.get(key) is None else copy(grads[key], t.dtype)
-                 for t, key in zip(inputs, keys, strict=True))
+    return tuple(None if g is None else copy(g, t.dtype) for t, g in zip(inputs, found, strict=True))
 
 
 def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = None,
-              wanted: set = frozenset()) -> dict[Tensor | Operation, Tensor]:
-    """{leaf or wanted operation: the gradient of `output` there}, each a Tensor with a graph of its own."""
-    if not ambient.context.recording:
+              wanted: Iterable = (), create_graph: bool = True) -> tuple[dict, set]:
+    """({leaf or wanted operation: the gradient of `output` there}, owned), as `walk` gives them. grad: the
+    gradient to begin with; None for 1. With create_graph all are Tensors, with a graph behind them."""
+    if create_graph and not ambient.context.recording:
         raise RuntimeError(f"{who}: create_graph=True inside no_grad, where no graph can be created")
-    seed = _seed(who, output, grad)
-    if hasattr(grad, "_operation"):
-        seed = in_dtype(wide(output.dtype), grad)
+    operation, shape, dtype = output._operation, output._data.shape, wide(output._data.dtype)
+    if operation is None:
+        raise RuntimeError(f"{who}: the tensor requires no grad; it was not computed from a tensor with "
+                           "requires_grad=True, or it was computed inside no_grad or detached")
+    if grad is not None:
+        seed = np.asarray(getattr(grad, "_data", grad), dtype)
+        if seed.shape != shape:
+            raise ValueError(f"{who}: the gradient given has shape {seed.shape}, wanted {shape}, its own")
+    elif output.size != 1:
+        raise RuntimeError(f"{who}: the tensor has shape {shape}, and only of one element is the gradient "
+                           "known to be 1; pass one of that shape, or reduce first, by .sum()")
     else:
-        seed = output._shared(np.array(seed))
-    if output._operation is LEAF:
-        return {output: seed}
-    return walk(output._operation, seed, retain_graph is not False, wanted, vjp_on_tensors)[0]
+        seed = np.ones(shape, dtype) if shape else dtype.type(1)
+    if create_graph:  # (Tensor is above this: new ones are made by the output's own `_shared`)
+        seed = in_dtype(dtype, grad) if hasattr(grad, "_operation") else output._shared(np.array(seed))
+        retain_graph = retain_graph is not False
+    if operation is LEAF:
+        return {output: seed}, set()
+    return walk(operation, seed, retain_graph, wanted, vjp_on_tensors if create_graph else None)
 
 
 def copied(g: Tensor, dtype: np.dtype) -> Tensor:
-    """The same gradient in memory of its own: what is handed out is nobody else's.
-
-    By an operation: where nothing happened on the way back, g is the very tensor that was given as the
-    gradient of the output, and its copy has to lead back to it.
-    """
+    """The same gradient in memory of its own: what is handed out is nobody else's. By an operation, for where
+    nothing happened on the way back g is the tensor that was given, and its copy has to lead back to it."""
     return clone(in_dtype(dtype, g))
-
-
-def _seed(who, output, grad):
-    """The gradient to begin with: 1, or what was given."""
-    if output._operation is None:
-        raise RuntimeError(f"{who}: the tensor requires no grad; it was not computed from a tensor with "
-                           "requires_grad=True, or it was computed inside no_grad or detached")
-    if grad is None:
-        if output.size != 1:
-            raise RuntimeError(f"{who}: the tensor has shape {output.shape}, and only of one element is the "
-                               "gradient known to be 1; pass one of that shape, or reduce first, by .sum()")
-        dtype = wide(output.dtype)
-        return np.ones(output.shape, dtype) if output.ndim else dtype.type(1)
-    grad = np.asarray(getattr(grad, "_data", grad), wide(output.dtype))
-    if grad.shape != output.shape:
-        raise ValueError(f"{who}: the gradient given has shape {grad.shape}, wanted {output.shape}, its own")
-    return grad
-
-
-def _give(leaf, g, owned):
-    """Add g to leaf.grad. The array itself becomes leaf.grad only if nobody else has it."""
-    dtype = leaf._data.dtype
-    if leaf.grad is not None:  # (its array, should a backward with create_graph have left a Tensor there)
-        leaf.grad = np.asarray(getattr(leaf.grad, "_data", leaf.grad) + g, dtype)
-    elif owned and type(g) is np.ndarray and g.dtype == dtype:
-        leaf.grad = g
-    else:
-        leaf.grad = np.array(g, dtype, order="C")

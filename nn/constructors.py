@@ -22,28 +22,21 @@ __all__ = ["arange", "eye", "from_numpy", "full", "full_like", "linspace", "ones
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A Tensor of a copy of `data`: a number, nested lists of numbers, an array or a Tensor.
-
-    dtype: that of an array if left out; float32 for Python's floats, int64 for its ints. requires_grad:
-    floats only. Raises TypeError for what is not numeric, ValueError for lists of unequal lengths.
-    """
+    """A Tensor of a copy of `data`: a number, nested lists of numbers, an array or a Tensor. dtype: that of
+    an array if left out; float32 for Python's floats, int64 for its ints. requires_grad: floats only. Raises
+    TypeError for what is not numeric, ValueError for lists of unequal lengths."""
     if dtype is None:
         return Tensor(data, requires_grad)
-    dtype = numeric("tensor", dtype)
-    if hasattr(data, "_operation") or isinstance(data, (np.ndarray, np.generic)) or dtype.kind != "f":
-        made = Tensor(data).data.astype(dtype, copy=False)
-    else:  # straight from Python's numbers, or float64 would have lost half of its digits on the way
-        Tensor(data)
-        made = np.array(data, dtype)
-    return _made(made, requires_grad)
+    dtype, made = numeric("tensor", dtype), Tensor(data).data
+    if not (hasattr(data, "_operation") or isinstance(data, (np.ndarray, np.generic))) and dtype.kind == "f":
+        made = np.array(data)  # Python's floats, of which a Tensor's float32 has lost half the digits
+    return _made(made.astype(dtype, copy=False), requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A Tensor of this very array, not of a copy: what is written into one is in the other.
-
-    Backward does not notice what is written into the array from outside. Raises TypeError for anything but an
-    array of floats, integers or booleans.
-    """
+    """A Tensor of this very array, not of a copy: what is written into one is in the other. Backward does not
+    notice what is written into the array from outside. Raises TypeError for anything but an array of floats,
+    integers or booleans."""
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"from_numpy: got a {type(array).__name__}, wanted a NumPy array; nn.tensor takes "
                         "a copy of anything numeric")
@@ -53,24 +46,18 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 def _pair(name, what, numbers, kinds="fiub"):
     """The functions `name` and `name`_like: numbers(shape, dtype) of a given shape, or that of another."""
-    floats = "of floats, " if kinds == "f" else ""
-
     def shaped(*size: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
         return _made(numbers(sizes(name, size), numeric(name, dtype, kinds)), requires_grad)
 
     def like(input: Operand, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         return _made(numbers(*_like(f"{name}_like", input, dtype, kinds)), requires_grad)
 
-    shaped.__doc__ = f"""{what}, of the shape `size` (ints, or one tuple).
-
-    dtype: {floats}float32 if left out; requires_grad: floats only. Raises TypeError for an invalid size or
-    dtype, ValueError for a length below 0.
-    """
-    like.__doc__ = f"""{what}, of the shape of `input`, a tensor or an array.
-
-    dtype: {floats}that of `input` if left out; requires_grad: floats only. Raises TypeError for anything but
-    an array and a dtype.
-    """
+    floats = "floats only, " if kinds == "f" else ""
+    shaped.__doc__ = f"""{what}, of the shape `size` (ints, or one tuple). dtype: {floats}float32 if left
+    out; requires_grad: floats only. Raises TypeError for an invalid size or dtype, ValueError for a length
+    below 0."""
+    like.__doc__ = f"""{what}, of the shape of `input`, a tensor or an array. dtype: {floats}that of `input`
+    if left out; requires_grad: floats only. Raises TypeError for anything but an array and a dtype."""
     shaped.__name__ = shaped.__qualname__ = name
     like.__name__ = like.__qualname__ = f"{name}_like"
     return shaped, like
@@ -86,6 +73,10 @@ def _normal(shape, dtype):
     return np.asarray(generator().standard_normal(shape, _drawn(dtype))).astype(dtype)
 
 
+def _drawn(dtype):
+    return np.float64 if dtype.itemsize > 4 else np.float32
+
+
 zeros, zeros_like = _pair("zeros", "Zeros", np.zeros)
 ones, ones_like = _pair("ones", "Ones", np.ones)
 rand, rand_like = _pair("rand", "Random numbers, uniform in [0, 1)", _uniform, "f")
@@ -94,33 +85,27 @@ randn, randn_like = _pair("randn", "Random numbers, normal with mean 0 and varia
 
 def full(size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
          requires_grad: bool = False) -> Tensor:
-    """The number `fill_value` everywhere, in the shape `size`, an int or a tuple.
-
-    dtype: float32, int64 or bool if left out, as the number is a float, an int or a bool. requires_grad:
-    floats only. Raises TypeError for an invalid size or dtype, ValueError for a length below 0.
-    """
+    """The number `fill_value` everywhere, in the shape `size`, an int or a tuple. dtype: float32, int64 or
+    bool if left out, as the number is a float, an int or a bool. requires_grad: floats only. Raises TypeError
+    for an invalid size or dtype, ValueError for a length below 0."""
     number = _number("full", "fill_value", fill_value)
-    usual = np.bool_ if isinstance(number, bool) else np.int64 if isinstance(number, int) else np.float32
+    usual = {bool: np.bool_, int: np.int64}.get(type(number), np.float32)
     dtype = usual if dtype is None else numeric("full", dtype)
     return _made(np.full(sizes("full", (size,)), number).astype(dtype), requires_grad)
 
 
 def full_like(input: Operand, fill_value: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """The number `fill_value` in the shape and dtype of `input`, a tensor or an array, or in another dtype.
-
-    requires_grad: floats only. Raises TypeError for anything but a number, an array and a dtype.
-    """
+    requires_grad: floats only. Raises TypeError for anything but a number, an array and a dtype."""
     shape, dtype = _like("full_like", input, dtype)
     return _made(np.full(shape, _number("full_like", "fill_value", fill_value)).astype(dtype), requires_grad)
 
 
 def arange(start: float, end: float | None = None, step: float = 1, dtype: Any = None,
            requires_grad: bool = False) -> Tensor:
-    """start, start + step, … up to `end` exclusively; arange(n) is 0, 1, …, n − 1.
-
-    dtype: int64 if all three are ints, else float32, if left out. requires_grad: floats only. Raises
-    TypeError for what is not a number, ValueError for a step of 0 or one that leads away from `end`.
-    """
+    """start, start + step, … up to `end` exclusively; arange(n) is 0, 1, …, n − 1. dtype: int64 if all three
+    are ints, else float32, if left out. requires_grad: floats only. Raises TypeError for what is not a
+    number, ValueError for a step of 0 or one that leads away from `end`."""
     start, end = (0, start) if end is None else (start, end)
     given = {"start": start, "end": end, "step": step}
     numbers = [_number("arange", name, number) for name, number in given.items()]
@@ -136,32 +121,25 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
 
 def linspace(start: float, end: float, steps: int, dtype: Any = np.float32,
              requires_grad: bool = False) -> Tensor:
-    """`steps` numbers at equal distances from `start` to `end`, both included.
-
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError for what is not a number,
-    ValueError for steps below 0.
-    """
+    """`steps` numbers at equal distances from `start` to `end`, both included. dtype: float32 if left out;
+    requires_grad: floats only. Raises TypeError for what is not a number, ValueError for steps below 0."""
     ends = _number("linspace", "start", start), _number("linspace", "end", end)
-    (steps,) = sizes("linspace", (steps,))
-    return _made(np.linspace(*ends, steps).astype(numeric("linspace", dtype)), requires_grad)
+    made = np.linspace(*ends, *sizes("linspace", (steps,)))
+    return _made(made.astype(numeric("linspace", dtype)), requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """The n×n identity matrix, or n×m, with ones at [i, i].
-
-    dtype: float32 if left out; requires_grad: floats only. Raises TypeError or ValueError for other sizes.
-    """
+    """The n×n identity matrix, or n×m, with ones at [i, i]. dtype: float32 if left out; requires_grad: floats
+    only. Raises TypeError or ValueError for other sizes."""
     rows, columns = sizes("eye", (n, n if m is None else m))
     return _made(np.eye(rows, columns, dtype=numeric("eye", dtype)), requires_grad)
 
 
 def randint(low: int, high: int | tuple[int, ...], size: tuple[int, ...] | None = None,
             dtype: Any = np.int64) -> Tensor:
-    """Random integers, uniform from `low` to `high` − 1, of the shape `size`, a tuple.
-
-    randint(high, size) begins at 0. dtype: int64 if left out. Raises TypeError for anything but ints,
-    ValueError if there is no integer to draw.
-    """
+    """Random integers, uniform from `low` to `high` − 1, of the shape `size`, a tuple. randint(high, size)
+    begins at 0. dtype: int64 if left out. Raises TypeError for anything but ints, ValueError if there is no
+    integer to draw."""
     if size is None:
         low, high, size = 0, low, high
     low, high = whole("randint", "low, high", (low, high))
@@ -173,15 +151,11 @@ def randint(low: int, high: int | tuple[int, ...], size: tuple[int, ...] | None 
 
 def randperm(n: int) -> Tensor:
     """The integers 0 to n − 1 (int64) in random order. TypeError, ValueError for an invalid n."""
-    (n,) = sizes("randperm", (n,))
-    return _made(generator().permutation(n), False)
+    return shared(generator().permutation(*sizes("randperm", (n,))))
 
 
 def _made(array, requires_grad):
-    out = shared(np.asarray(array))
-    if requires_grad:
-        out.requires_grad = True
-    return out
+    return shared(np.asarray(array)).requires_grad_(requires_grad)
 
 
 def _like(who, input, dtype, kinds="fiub"):
@@ -200,17 +174,10 @@ def _number(who, name, value):
     return value
 
 
-def _drawn(dtype):
-    return np.float64 if dtype.itemsize > 4 else np.float32
-
-
 class _Module(ModuleType):
     """The module nn.tensor, which is also PyTorch's function of that name: the two share the name in `nn`."""
 
-    def __call__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        return tensor(data, dtype, requires_grad)
-
-    __call__.__doc__ = tensor.__doc__  # (help(nn.tensor) is of the module, which says so)
+    __call__ = staticmethod(tensor)  # (help(nn.tensor) is of the module, which says so)
 
 
 sys.modules["nn.tensor"].__class__ = _Module

@@ -26,30 +26,46 @@ DEFAULTS = {
 }
 
 
+class Block:
+    """A while in which `slot` of `owner` is `value`. open: all blocks that have begun and not ended; mine: a
+    list that gets this block before anything is changed.
+
+    Blocks need not end in the order in which they began: two generators may hold one each. Of those that have
+    not ended the one that began last decides.
+    """
+
+    __slots__ = ("found", "open", "owner", "slot")
+
+    def __init__(self, owner: Any, slot: str, value: Any, open: list[Block], mine: list[Block]) -> None:
+        self.owner, self.slot, self.open, self.found = owner, slot, open, getattr(owner, slot)
+        mine.append(self)
+        open.append(self)
+        setattr(owner, slot, value)
+
+    def end(self) -> None:
+        """Set it back, unless that is done. If there is a block that began later, it will do that in turn."""
+        later = None
+        for block in reversed(self.open):
+            if block is self:
+                if later is None:
+                    setattr(self.owner, self.slot, self.found)
+                else:
+                    later.found = self.found
+                self.open.remove(self)
+                break
+            if block.owner is self.owner and block.slot == self.slot:
+                later = block
+
+
 class Context:
     """What is ambient in one thread: a slot for each of DEFAULTS, and the blocks that have not ended."""
 
     __slots__ = ("blocks", *DEFAULTS)
 
     def __init__(self) -> None:
-        self.blocks: list[_Block] = []
+        self.blocks: list[Block] = []
         for name, value in DEFAULTS.items():
             setattr(self, name, value)
-
-    def leave(self, block: _Block) -> None:
-        """End a block. One that began later, with the same slot, will go back to what this one has found."""
-        blocks = self.blocks
-        if blocks and blocks[-1] is block:
-            setattr(self, block.slot, block.found)
-            blocks.pop()
-        elif block in blocks:
-            for later in blocks[blocks.index(block) + 1:]:
-                if later.slot == block.slot:
-                    later.found = block.found
-                    break
-            else:
-                setattr(self, block.slot, block.found)
-            blocks.remove(block)
 
 
 class _Local(threading.local):
@@ -58,12 +74,6 @@ class _Local(threading.local):
 
 
 ambient = _Local()
-
-
-class _Block:
-    """A `with` block that has begun: what it has changed, and what it found there."""
-
-    __slots__ = ("context", "found", "slot")
 
 
 class Brief:
@@ -85,46 +95,36 @@ class Brief:
     def __exit__(self, *error: object) -> None:
         try:
             self._lock.release()
-        except RuntimeError:    # of a lock that is another's: somebody took a new one meanwhile
+        except RuntimeError:  # of a lock that is another's: somebody took a new one meanwhile
             pass
 
 
 class within:
-    """`with within("recording", False):` sets a slot of this thread's Context for the block.
-
-    Blocks need not end in the order in which they began: two generators may hold one each. Of those that have
-    not ended the one that began last decides, and what it began in it ends in, whichever thread closes it.
-    """
+    """`with within("recording", False):` sets a slot of this thread's Context for the block. It ends in the
+    Context in which it began, whichever thread closes it."""
 
     def __init__(self, slot: str, value: Any) -> None:
         self._slot, self._value = slot, value
-        self._entered: list[_Block] = []
+        self._entered: list[Block] = []  # several, if one object is entered again, perhaps in several threads
 
     def value(self, context: Context) -> Any:
         """What is set in `context`, in which the block begins."""
         return self._value
 
     def __enter__(self) -> None:
-        block = _Block()
-        block.context = context = ambient.context
-        block.slot = slot = self._slot
-        block.found = getattr(context, slot)
-        self._entered.append(block)
-        context.blocks.append(block)
-        setattr(context, slot, self.value(context))
+        context = ambient.context
+        Block(context, self._slot, self.value(context), context.blocks, self._entered)
 
     def __exit__(self, *error: object) -> None:
         entered = self._entered
-        block = entered[-1]
-        if len(entered) > 1:    # of one object, perhaps in several threads
-            here = ambient.context
-            block = next((b for b in reversed(entered) if b.context is here), block)
-        block.context.leave(block)
-        entered.remove(block)
+        if len(entered) > 1:
+            entered = [block for block in entered if block.owner is ambient.context] or entered
+        entered[-1].end()
+        self._entered.remove(entered[-1])
 
     def __del__(self) -> None:
-        for block in getattr(self, "_entered", ()):    # Ctrl-C came before the first line of __exit__
-            block.context.leave(block)
+        for block in getattr(self, "_entered", ()):  # Ctrl-C came before the first line of __exit__
+            block.end()
 
 
 class no_grad(within):
@@ -165,7 +165,7 @@ class no_grad(within):
 
 def _is(kind, function):
     """Whether it is a function of that kind, or an object whose __call__ is."""
-    return kind(function) or kind(getattr(function, "__call__", None))    # noqa: B004 -- not whether: which
+    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 -- not whether: which
 
 
 def _stepped(body):
@@ -178,7 +178,7 @@ def _stepped(body):
                 given = step()
             try:
                 step = functools.partial(body.send, (yield given))
-            except BaseException as error:    # also GeneratorExit, of a close(): the body's to handle
+            except BaseException as error:  # also GeneratorExit, of a close(): the body's to handle
                 step = functools.partial(body.throw, error)
     except StopIteration as done:
         return done.value
@@ -194,8 +194,8 @@ def undoing(undo: Callable[[], None], body: Callable[..., Any], *args: Any) -> A
     on the way into an `__exit__`, and then a `with` block is left open. So what must not stay changed is
     changed in `body` and changed back here, twice if need be; and blocks that are left open are ended.
     """
-    context, errors = ambient.context, np.geterr()
-    blocks = tuple(context.blocks)
+    open, errors = ambient.context.blocks, np.geterr()
+    before = tuple(open)
     try:
         try:
             return body(*args)
@@ -203,8 +203,8 @@ def undoing(undo: Callable[[], None], body: Callable[..., Any], *args: Any) -> A
             undo()
     except BaseException:
         undo()
-        for block in reversed(context.blocks):
-            if block not in blocks:
-                context.leave(block)
+        for block in reversed(open):
+            if block not in before:
+                block.end()
         np.seterr(**errors)
         raise

@@ -4,17 +4,16 @@ A vjp is lines of arithmetic, and the same lines run on Tensors. They are given 
 forward pass saved, linked to the graph again as the rule's `saves` tells: where an input was saved, a Tensor
 that stands where that input stood; where the output was, one that comes out of the operation itself; what was
 derived from the inputs is derived from these once more. So the gradient of a gradient finds its way back.
-A rule whose vjp has no such lines runs its composed twin instead, and goes back through that.
+A rule whose vjp has no such lines runs its composed twin instead, and goes back through that. (Tensor is
+above this: new ones are made by `g._shared`.)
 
 Pearlmutter, "Fast exact multiplication by the Hessian" (1994); Griewank & Walther, "Evaluating derivatives"
 (2008), chapter 3.
-
-Nothing here imports Tensor, which is above: new ones are made by `g._shared`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -37,10 +36,19 @@ def vjp_on_tensors(operation: Operation, g: Any, needs: list[bool]) -> list:
         operation.check_unwritten(operation.inputs)
     if rule.by_twin:
         return _through_twin(operation, g)
-    saved = _linked_saved(operation, g)
-    parts = calling_on_tensors(rule, "double backward", g, saved, needs)
+
+    def input_of(i, kept):
+        parent = operation.parents[i]
+        if parent is None or kept is None:
+            return kept
+        if type(parent) is not Operation:  # but a leaf, perhaps with another array by now
+            parent = Operation(clone, [parent], None, parent.shape)  # hands g on as it is
+        return g._shared(np.asarray(kept), parent)
+
+    saved = linked(rule, "double backward", operation.saved, operation.attrs or {}, operation.inputs,
+                   input_of, lambda kept: g._shared(np.asarray(kept), operation))
     return [g._shared(np.asarray(part)) if isinstance(part, (np.ndarray, np.generic)) else part
-            for part in parts]
+            for part in calling_on_tensors(rule, "double backward", g, saved, needs)]
 
 
 def calling_on_tensors(rule: Rule, mode: str, g: Any, saved: Any, needs: list[bool]) -> Any:
@@ -51,65 +59,40 @@ def calling_on_tensors(rule: Rule, mode: str, g: Any, saved: Any, needs: list[bo
         raise unable(rule, mode, f"its vjp does not run on Tensors: {error}") from error
 
 
-def _linked_saved(operation, g):
-    """What the operation saved, as its vjp needs it to be differentiated."""
-    parents, shared = operation.parents, g._shared
-
-    def input_of(i, kept):
-        parent = parents[i]
-        if parent is None or kept is None:
-            return kept
-        if type(parent) is Operation:
-            return shared(np.asarray(kept), parent)
-        if parent._data is kept:
-            return parent
-        return shared(np.asarray(kept), Operation(clone, [parent], None, parent.shape))  # hands g on as it is
-
-    return linked(operation.rule, "double backward", operation.saved, operation.attrs or {}, input_of,
-                  lambda kept: shared(np.asarray(kept), operation),
-                  lambda: [input_of(i, x) if is_floats(x) else x for i, x in enumerate(operation.inputs)])
-
-
-def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, input_of: Callable[[int, Any], Any],
-           output_of: Callable[[Any], Any], inputs: Callable[[], list]) -> tuple | None:
-    """What a rule saved, with Tensors for all in it that depends on the inputs.
-
-    input_of(i, array), output_of(array): the Tensors that stand for the input i and the output. inputs(): all
-    inputs, for rule.derive. Raises RuntimeError, with the rule and `mode`, if it does not say what it saves.
-    """
+def linked(rule: Rule, mode: str, saved: tuple | None, attrs: dict, inputs: Iterable | None,
+           input_of: Callable[[int, Any], Any], output_of: Callable[[Any], Any]) -> tuple | None:
+    """What a rule saved, with Tensors for all in it that depends on the inputs. input_of(i, array),
+    output_of(array): the Tensors that stand for the input i and the output. inputs: all of them, for
+    rule.derive. Raises RuntimeError, with the rule and `mode`, if it does not say what it saves."""
     if saved is None:
         return None
-    origins = origins_of(rule, mode, saved)
-    derived = rule.derive(*inputs(), **attrs) if DERIVED in origins else ()
-    if not isinstance(derived, tuple) or len(derived) != origins.count(DERIVED):
+    try:
+        origins, derived = rule.origins(saved), ()
+    except ValueError as error:
+        raise unable(rule, mode, str(error)) from None
+    if DERIVED in origins:
+        inputs = [input_of(i, x) if is_floats(x) else x for i, x in enumerate(inputs)]
+        derived = rule.derive(*inputs, **attrs)
         came = f"tuple of {len(derived)}" if isinstance(derived, tuple) else type(derived).__name__
-        raise unable(rule, mode, f"derive= must give a tuple of {origins.count(DERIVED)}; it gave a {came}")
+        wanted = f"tuple of {origins.count(DERIVED)}"
+        if came != wanted:
+            raise unable(rule, mode, f"derive= must give a {wanted}; it gave a {came}")
     derived = iter(derived)
     return tuple(kept if origin is CONSTANT else next(derived) if origin is DERIVED else
                  output_of(kept) if origin is OUTPUT else input_of(origin, kept)
                  for origin, kept in zip(origins, saved, strict=True))
 
 
-def origins_of(rule: Rule, mode: str, saved: tuple) -> tuple:
-    """rule.origins(saved); RuntimeError, which names the rule and `mode`, if it has not declared them."""
-    try:
-        return rule.origins(saved)
-    except ValueError as error:
-        raise unable(rule, mode, str(error)) from None
-
-
 def _through_twin(operation, g):
     """Run the twin on the inputs and go back from g to where it began, which is then linked to the graph."""
     rule = operation.rule
     arrays = rule.restored(operation.saved) if rule.restored else operation.inputs
-    ends = [None if parent is None else Operation(END, (), None, parent.shape)
-            for parent in operation.parents]
+    ends = [None if p is None else Operation(END, (), None, p.shape) for p in operation.parents]
     inputs = [g._shared(x, end) if is_floats(x) else x for x, end in zip(arrays, ends, strict=True)]
     y = rule.twin(*inputs, **(operation.attrs or {}))
     parents = {end: parent for end, parent in zip(ends, operation.parents, strict=True) if end is not None}
     grads = back_to(parents, y._operation, g)
-    parts = [grads.get(end) for end in ends]
-    return [part if part is None else in_dtype(g.dtype, part) for part in parts]
+    return [None if grads.get(end) is None else in_dtype(g.dtype, grads[end]) for end in ends]
 
 
 def back_to(ends: dict[Operation, Any], root: Operation | None, g: Any) -> dict[Operation, Any]:
@@ -127,9 +110,6 @@ def in_dtype(dtype: np.dtype, t: Any) -> Any:
 
 def unable(rule: Rule, mode: str, why: str) -> RuntimeError:
     """The error for a rule that has no such mode: it names the rule, and says what to use."""
-    use = "compute the same from simpler operations" if rule.twin is None else \
-        f"use what it is composed of, RULES[{rule.name!r}].twin"
-    if rule.name == "jvp":
-        why = "it carries a tangent of nn.jvp, which backward would lose"
-        use = "take the gradient of a jvp, nn.grad outside and nn.jvp inside, or nn.hvp"
+    use = f"use what it is composed of, RULES[{rule.name!r}].twin" if rule.twin else \
+        "compute the same from simpler operations"
     return RuntimeError(f"{rule.name}: has no {mode} ({why}); {use}")

@@ -20,7 +20,7 @@ import numpy as np
 from .arguments import ERRORS, is_floats, named, plain
 from .backward import grad, gradients
 from .context import ambient, within
-from .double_backward import calling_on_tensors, linked, origins_of, unable
+from .double_backward import calling_on_tensors, in_dtype, linked, unable
 from .half import any_half
 from .operation import Operation
 from .rules import Rule
@@ -39,44 +39,50 @@ def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
     Raises TypeError or ValueError for tangents that do not fit, TypeError if f gives no Tensor, and
     RuntimeError for an operation without a forward mode, or if f itself calls backward on what it is given.
     """
-    primals, tangents = _pairs(primals, tangents)
-    level = next(_levels)
+    pairs, level = _pairs(primals, tangents), next(_levels)
     with within("lift", _lift):  # nn.tensor.apply calls it first
-        y = f(*(Dual(x, t, level) for x, t in zip(primals, tangents, strict=True)))
+        y = f(*(Dual(x, t, level) for x, t in pairs))
     if not isinstance(y, Tensor):
         raise TypeError(f"jvp: f must give one Tensor, it gave a {type(y).__name__}")
-    if isinstance(y, Dual) and y.level == level:
-        return y.primal, y.tangent
-    return y, shared(np.zeros(y.shape, y.dtype))  # it does not depend on the primals
+    return _parts(y, level)
 
 
 def _pairs(primals, tangents):
-    """Both as lists of Tensors that fit."""
+    """The pairs of a primal and its tangent, Tensors that fit."""
     both = [list(x) if isinstance(x, (tuple, list)) else [x] for x in (primals, tangents)]
     for name, given in zip(("primals", "tangents"), both, strict=True):
         for i, x in enumerate(given):
             if not isinstance(x, (Tensor, np.ndarray, float, np.floating)):
                 raise TypeError(f"jvp: {name}[{i}] is a {type(x).__name__}, wanted a Tensor or an array")
-        given[:] = [x if isinstance(x, Tensor) else Tensor(x) for x in given]
+            given[i] = x if isinstance(x, Tensor) else Tensor(x)
     if len(both[0]) != len(both[1]):
         raise ValueError(f"jvp: {len(both[0])} primals and {len(both[1])} tangents came; wanted as many")
-    for i, (x, t) in enumerate(zip(*both, strict=True)):
+    pairs = list(zip(*both, strict=True))
+    for i, (x, t) in enumerate(pairs):
         if x.dtype.kind != "f":
             raise TypeError(f"jvp: primals[{i}] is {x.dtype}; only floats have derivatives")
         if t.shape != x.shape:
             raise ValueError(f"jvp: tangents[{i}] has shape {t.shape}, wanted {x.shape}, that of its primal")
         if t.dtype != x.dtype:
             raise TypeError(f"jvp: tangents[{i}] is {t.dtype}, wanted {x.dtype}, the dtype of its primal")
-    return both
+    return pairs
 
 
-def _refuse(g, saved, needs):
+def _parts(y, level):
+    """The primal and the tangent of y in the call number `level`; 0 if y does not depend on its primals."""
+    if isinstance(y, Dual) and y.level == level:
+        return y.primal, y.tangent
+    return y, shared(np.zeros(y.shape, y.dtype))
+
+
+def _refuse(*given):
     raise RuntimeError("backward: this tensor carries a tangent of nn.jvp, and backward inside a function "
                        "given to jvp would lose it; take the gradient of a jvp instead (nn.grad outside, "
                        "nn.jvp inside), or nn.hvp")
 
 
-_CARRIED = Operation(Rule("jvp", "y = x, with a tangent", lambda x: (x, None), _refuse), (None,), None, ())
+_CARRIED = Operation(Rule("jvp", "y = x, with a tangent", lambda x: (x, None), _refuse, double=_refuse),
+                     (None,), None, ())
 _levels = count(1)
 
 
@@ -98,7 +104,8 @@ class Dual(Tensor):
 
 
 def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
-    """What apply does where some inputs carry a tangent; None if none does."""
+    """What apply does where some inputs carry a tangent; None if none does. Tangents are computed on bare
+    arrays, or, if a graph or an outer jvp is to see that, by operations."""
     level = max((x.level for x in inputs if isinstance(x, Dual)), default=0)
     if not level:
         return None
@@ -108,58 +115,81 @@ def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
     primals = [x.primal if i in moving else x for i, x in enumerate(inputs)]
     if rule.vjp is None:
         return apply(rule, *primals, **attrs)
-    watched = any(_watched(x) for x in (*primals, *moving.values()))
-    own = rule.jvp or rule.symmetric or rule.linear  # or else the vjp is transposed
-    if rule.by_twin and (watched or not own):
-        return Dual(*_through_twin(rule, inputs, primals, attrs, level), level)
-    return Dual(*(_on_tensors if watched else _on_arrays)(rule, primals, moving, attrs), level)
+    seen = Tensor if ambient.context.recording else Dual
+    watched = any(isinstance(x, seen) and x._operation is not None for x in (*primals, *moving.values()))
+    if rule.by_twin and (watched or not (rule.jvp or rule.symmetric or rule.linear)):
+        y = apply(rule, *primals, **attrs)
+        twin = rule.twin(*(shared(x) if is_floats(x) else x for x in inputs), **attrs)
+        return Dual(y, in_dtype(y.dtype, _parts(twin, level)[1]), level)
+    y, saved = (_on_tensors if watched else _on_arrays)(rule, primals, attrs)
+    change = None
+    for i, t in moving.items():
+        part = _tangent(rule, t if watched else t._data, i, len(primals), saved, y.shape, attrs)
+        change = part if change is None else change + part
+    try:
+        change = change if change.shape == y.shape else repeat(change, y.shape)
+    except ValueError:
+        raise RuntimeError(f"{rule.name}: its jvp gave a tangent of shape {change.shape}, which does not "
+                           f"broadcast to {y.shape}, the shape of the output") from None
+    change = change if isinstance(change, Tensor) else shared(np.asarray(change, y.dtype))
+    return Dual(y, in_dtype(y.dtype, change), level)
 
 
-def tangent(rule: Rule, t: Any, i: int, n: int, saved: Any, attrs: dict, out: tuple, slope: Callable) -> Any:
-    """∂y/∂xᵢ·t, perhaps with axes of length 1 still to be repeated: the forward mode of one rule.
+def _on_arrays(rule, primals, attrs):
+    """y and what was saved: rule.forward on arrays, its errors named as those of apply."""
+    arrays = [x._data if isinstance(x, Tensor) else plain(rule, x) for x in primals]
+    try:
+        y, saved = rule.forward(*arrays, **attrs)
+    except ERRORS as error:
+        raise named(rule, arrays, error) from error
+    return shared(np.asarray(y)), saved
 
-    On arrays, or (with what was saved linked to the graph) on Tensors. slope(y, x, v): the gradient of ⟨v, y⟩
-    in x, of the kind that t is. Raises RuntimeError if the rule has no forward mode.
-    """
+
+def _on_tensors(rule, primals, attrs):
+    """y by an operation, and what that saved, linked to the graph."""
+    y = apply(rule, *primals, **attrs)
+    made = y._operation
+    ours = type(made) is Operation and made.rule is rule
+    saved = made.saved if ours else _on_arrays(rule, primals, attrs)[1]
+
+    def input_of(i, kept):
+        x = primals[i]
+        return x if isinstance(x, Tensor) else shared(kept) if is_floats(kept) else kept
+
+    return y, linked(rule, "forward mode", saved, attrs, primals, input_of, lambda kept: y)
+
+
+def _tangent(rule, t, i, n, saved, out, attrs):
+    """∂y/∂xᵢ·t, perhaps with axes of length 1 still to be repeated: the forward mode of a rule of n inputs.
+    On arrays, or (with what was saved linked to the graph) on Tensors. out: the shape of y. Raises
+    RuntimeError if the rule has no forward mode."""
     if rule.jvp is not None:
         return rule.jvp(t, i, saved, out, **attrs)
+    needs = [k == i for k in range(n)]
     if rule.symmetric:
-        return _or_zero(rule.vjp(t, saved, _one(i, n))[i], t)
-    if rule.linear and n == 1:
-        _check_linear(rule, saved)
-        return rule(t, **attrs)
-    return _transposed_vjp(rule, t, i, n, saved, out, slope)
-
-
-def _check_linear(rule, saved):
-    """A function that is linear in all that it takes has only shapes and places to save."""
-    if saved is not None:
-        origins_of(rule, "forward mode", saved)
-        if any(isinstance(kept, np.ndarray) for kept in saved):
+        part = rule.vjp(t, saved, needs)[i]
+    elif rule.linear and n == 1:
+        # A function that is linear in all that it takes has only shapes and places to save.
+        if any(isinstance(kept, np.ndarray) for kept in saved or ()):
             raise unable(rule, "forward mode", "it says that it is linear in its input, but saves an array; "
                          "max(x, 0), for one, is not linear: give a jvp, or symmetric=True")
-
-
-def _transposed_vjp(rule, t, i, n, saved, out, slope):
-    """The vjp as a function of its cotangent u is u ↦ Jᵀ·u; the vjp of that function is t ↦ J·t.
-
-    It is linear, so its derivative is the same at any u. Townsend, "A new trick
-    for calculating Jacobian vector products" (2017).
-    """
-    u = Tensor(np.zeros(out, t.dtype), requires_grad=True)
-    with within("recording", True), np.errstate(all="ignore"):
-        part = calling_on_tensors(rule, "forward mode", u, saved, _one(i, n))[i]
-        if not isinstance(part, Tensor) or part._operation is None:
-            return _or_zero(None, t)
-        return slope(fit(part, t.shape, rule), u, t)
-
-
-def _or_zero(part, t):
+        part = rule(t, **attrs)
+    else:
+        part = _transposed_vjp(rule, t, i, needs, saved, out)
     return t.dtype.type(0) if part is None or part is False else part
 
 
-def _one(i, n):
-    return [k == i for k in range(n)]
+def _transposed_vjp(rule, t, i, needs, saved, out):
+    """The vjp as a function of its cotangent u is u ↦ Jᵀ·u; the vjp of that function is t ↦ J·t. It is
+    linear, so its derivative is the same at any u. Townsend, "A new trick for calculating Jacobian vector
+    products" (2017)."""
+    u = Tensor(np.zeros(out, t.dtype), requires_grad=True)
+    with within("recording", True), np.errstate(all="ignore"):
+        part = calling_on_tensors(rule, "forward mode", u, saved, needs)[i]
+        if not isinstance(part, Tensor) or part._operation is None:
+            return None
+        part = fit(part, t.shape, rule)
+        return _slope(part, u, t) if isinstance(t, Tensor) else grad(part, u, t)[0]
 
 
 def _slope(y, x, v):
@@ -167,74 +197,9 @@ def _slope(y, x, v):
     is the gradient of ⟨v, ẏ⟩ + ⟨v̇, y⟩, as derivatives may be taken in any order."""
     level = max(t.level if isinstance(t, Dual) else 0 for t in (y, v))
     if not level:
-        g = gradients("jvp", y, v).get(x) if y.requires_grad else None
+        g = gradients("jvp", y, v)[0].get(x) if y.requires_grad else None
         return shared(np.zeros(x.shape, x.dtype)) if g is None else g
     (y, dy), (v, dv) = ((t.primal, t.tangent) if isinstance(t, Dual) and t.level == level else (t, None)
                         for t in (y, v))
     changes = [_slope(a, x, b) for a, b in ((dy, v), (y, dv)) if a is not None and b is not None]
     return Dual(_slope(y, x, v), changes[0] if len(changes) == 1 else changes[0] + changes[1], level)
-
-
-def _through_twin(rule, inputs, primals, attrs, level):
-    """The rule's own value, and the tangent of its twin, whose rules have a forward mode."""
-    y = apply(rule, *primals, **attrs)
-    twins = rule.twin(*(shared(x) if is_floats(x) else x for x in inputs), **attrs)
-    if not (isinstance(twins, Dual) and twins.level == level):
-        return y, shared(np.zeros(y.shape, y.dtype))
-    return y, twins.tangent if twins.dtype == y.dtype else twins.tangent.astype(y.dtype)
-
-
-def _watched(x):
-    """Whether what is computed from x belongs in a graph, or to another call of jvp."""
-    recorded = isinstance(x, Tensor) and x._operation is not None and ambient.context.recording
-    return recorded or isinstance(x, Dual)
-
-
-def _forward(rule, primals, attrs):
-    """rule.forward on their arrays, its errors named as those of apply."""
-    arrays = [x._data if isinstance(x, Tensor) else plain(rule, x) for x in primals]
-    try:
-        y, saved = rule.forward(*arrays, **attrs)
-    except ERRORS as error:
-        raise named(rule, arrays, error) from error
-    return np.asarray(y), saved
-
-
-def _on_arrays(rule, primals, moving, attrs):
-    """The usual case: forward, and its jvp, on bare arrays."""
-    y, saved = _forward(rule, primals, attrs)
-    change, n = None, len(primals)
-    for i, t in moving.items():
-        part = tangent(rule, t._data, i, n, saved, attrs, y.shape, lambda y, x, v: grad(y, x, v)[0])
-        change = part if change is None else change + part
-    return shared(y), shared(np.asarray(_repeated(rule, change, y.shape), y.dtype))
-
-
-def _on_tensors(rule, primals, moving, attrs):
-    """The tangent is computed by operations, that a graph or an outer jvp sees."""
-    y, n = apply(rule, *primals, **attrs), len(primals)
-    if type(y._operation) is Operation and y._operation.rule is rule:
-        saved = y._operation.saved
-    else:
-        _, saved = _forward(rule, primals, attrs)
-    saved = linked(rule, "forward mode", saved, attrs,
-                   lambda i, kept: primals[i] if isinstance(primals[i], Tensor) else kept, lambda kept: y,
-                   lambda: [shared(x) if is_floats(x) else x for x in primals])
-    change = None
-    for i, t in moving.items():
-        part = tangent(rule, t, i, n, saved, attrs, y.shape, _slope)
-        part = part if isinstance(part, Tensor) else shared(np.asarray(part, y.dtype))
-        change = part if change is None else change + part
-    change = _repeated(rule, change, y.shape)
-    return y, change if change.dtype == y.dtype else change.astype(y.dtype)
-
-
-def _repeated(rule, t, out):
-    """A tangent, an array or a Tensor, repeated to the shape of the output."""
-    if t.shape == out:
-        return t
-    try:
-        return repeat(t, out)
-    except ValueError:
-        raise RuntimeError(f"{rule.name}: its jvp gave a tangent of shape {t.shape}, which does not "
-                           f"broadcast to {out}, the shape of the output") from None

@@ -156,7 +156,7 @@ class _Check:
             v, *inputs = (Tensor(x, True) if isinstance(x, Tensor) and x.dtype.kind == "f"
                           and not x.requires_grad else x for x in (v, *inputs))
             out = self.function(*inputs, **self.attrs)
-            grads = gradients("gradcheck", out, v, None) if out.requires_grad else {}
+            grads = gradients("gradcheck", out, v)[0] if out.requires_grad else {}
             flat = [grads[x].reshape(-1) if x in grads else Tensor(np.zeros(x.size))
                     for x in (inputs[i] for i in self.floats)]
             return apply(RULES["cat"], *flat)

@@ -98,7 +98,7 @@ def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callab
         y = _tensor(who, f(*xs))
         if y.size != 1:
             raise ValueError(f"{who}: f gave shape {y.shape}, wanted one element, which alone has a Hessian")
-        found = gradients(who, y, np.ones(y.shape), True) if y.requires_grad else {}
+        found = gradients(who, y, np.ones(y.shape), True)[0] if y.requires_grad else {}
     slopes = [found.get(x) for x in xs]
 
     def product(vs):

@@ -54,8 +54,7 @@ def ancestors(root: Operation) -> Iterator[Operation]:
 
 def count_consumers(root: Operation) -> dict[Operation, int]:
     """{operation: how many recorded inputs it feeds} for every operation that leads to `root`."""
-    pending = {root: 0}
-    stack = [root]
+    pending, stack = {root: 0}, [root]
     while stack:
         operation = stack.pop()
         if operation.saved is FREED:

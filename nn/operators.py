@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from .arguments import Operand, Tensor
 from .context import ambient
 from .half import F32, is_half
 from .operation import LEAF
-from .rules import Rule, arithmetic, choices, functions, linear
+from .rules import arithmetic, choices, functions, linear
 from .versions import wrote
 
 
-def _unary(rule: Rule) -> Callable[..., Tensor]:
+def _unary(rule):
     def method(self) -> Tensor:
         return self._apply(rule, self)
     method.__doc__ = rule.formula
@@ -43,9 +41,19 @@ def _product(name, axes, doc):
     return method
 
 
+def _write(tensor, name, ufunc, other):
+    array, other, dtype = tensor._data, getattr(other, "_data", other), F32 if is_half(tensor) else None
+    try:
+        ufunc(array, other, out=array, casting="same_kind", dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{name}: {error}") from None
+    wrote(array)
+    return tensor
+
+
 def _augmented(ufunc, sign):
     """t += v and the like write where nothing is recorded. Elsewhere Python computes t = t + v."""
-    def write(self, other):
+    def method(self, other):
         context = ambient.context
         if self._operation is LEAF and context.recording:
             raise RuntimeError(f"t {sign} v: a leaf that requires grad cannot be written to while operations "
@@ -54,42 +62,27 @@ def _augmented(ufunc, sign):
                 context.recording and (self._operation or getattr(other, "_operation", None))):
             return NotImplemented
         self._check_own(f"t {sign} v")
-        dtype = F32 if is_half(self) else None
-        ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind", dtype=dtype)
-        wrote(self._data)
-        return self
-    return write
+        return _write(self, f"t {sign} v", ufunc, other)
+    return method
 
 
-def _written(name, ufunc, doc):
+def _in_place(name, ufunc, doc):
     def method(self, other: Operand) -> Tensor:
+        self._check_writable(name, other)
         return _write(self, name, ufunc, other)
-    method.__doc__ = f"{doc}, {_IN_PLACE}"
+    method.__doc__ = f"""{doc}, in place, where nothing is recorded; returns self.
+
+    other: a tensor, an array or a number that broadcasts to this one. Raises RuntimeError for a tensor that
+    requires grad outside nn.no_grad(), for a write cannot be recorded; TypeError for floats into integers.
+    """
     return method
 
 
-def _written_times(name, ufunc, doc):
+def _times_alpha(write):
     def method(self, other: Operand, *, alpha: float = 1) -> Tensor:
-        return _write(self, name, ufunc, other if alpha == 1 else alpha * getattr(other, "_data", other))
-    method.__doc__ = f"{doc}, alpha a number, {_IN_PLACE}"
+        return write(self, other if alpha == 1 else alpha * getattr(other, "_data", other))
+    method.__doc__ = write.__doc__.replace("other", "alpha·other (alpha a number)", 1)
     return method
-
-
-_IN_PLACE = """in place, where nothing is recorded; returns self.
-
-other: a tensor, an array or a number that broadcasts to this one. Raises RuntimeError for a tensor that
-requires grad outside nn.no_grad(), for a write cannot be recorded; TypeError for floats into integers."""
-
-
-def _write(self, name, ufunc, other):
-    self._check_writable(name, other)
-    try:
-        ufunc(self._data, getattr(other, "_data", other), out=self._data, casting="same_kind")
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name}: {error}") from None
-    wrote(self._data)
-    return self
 
 
 class Operators:
@@ -135,10 +128,9 @@ class Operators:
 
     # In place
 
-    add_ = _written_times("add_", np.add, "self + alpha·other")
-    sub_ = _written_times("sub_", np.subtract, "self − alpha·other")
-    mul_ = _written("mul_", np.multiply, "self·other")
-    div_ = _written("div_", np.divide, "self/other")
+    mul_, div_ = _in_place("mul_", np.multiply, "self·other"), _in_place("div_", np.divide, "self/other")
+    add_ = _times_alpha(_in_place("add_", np.add, "self + other"))
+    sub_ = _times_alpha(_in_place("sub_", np.subtract, "self − other"))
 
     def fill_(self, value: float) -> Tensor:
         """Every entry set to `value`, a number, in place, as copy_; returns self."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
@@ -14,31 +14,23 @@ from .context import Brief, ambient, within
 
 FAR = 0x9E3779B97F4A7C15F39CC0605CEDC835  # 2¹²⁸/φ: steps of this size through 2¹²⁸ states stay far apart
 _lock = Brief()
-_generator = None
 
 
 def manual_seed(seed: int | None) -> np.random.Generator:
     """Start the library's random numbers afresh from `seed`, an int (None: unpredictable). Raises ValueError
     for anything else."""
-    global _generator
     if seed is not None and not (is_int(seed) and seed >= 0):
         raise ValueError(f"manual_seed: seed is {seed!r}, wanted an int of at least 0")
-    made, run = np.random.default_rng(seed), ambient.context.numbers
-    if run is not None:
-        run.generator, run.seeded = made, True
-    else:
-        _generator = made
-    return made
+    run = ambient.context.numbers or _LIBRARY
+    run.generator, run.seeded = np.random.default_rng(seed), True
+    return run.generator
 
 
 def generator() -> np.random.Generator:
-    """The Generator that dropout and the initialisers draw from; unpredictable until it is seeded.
-
-    All threads share it: their order decides who gets which numbers. Inside nn.checkpoint each call has its
-    own.
-    """
-    run = ambient.context.numbers
-    return _shared() if run is None else run.draw_from()
+    """The Generator that dropout and the initialisers draw from; unpredictable until it is seeded. All
+    threads share it: their order decides who gets which numbers. Inside nn.checkpoint each call has its
+    own."""
+    return (ambient.context.numbers or _LIBRARY).draw_from()
 
 
 def chosen(who: str, name: str, given: np.random.Generator | None) -> np.random.Generator:
@@ -46,15 +38,6 @@ def chosen(who: str, name: str, given: np.random.Generator | None) -> np.random.
     function `who` and its argument `name`, for anything else."""
     return instance(who, name, generator() if given is None else given, np.random.Generator,
                     "a numpy.random.Generator")
-
-
-def _shared():
-    global _generator
-    if _generator is None:
-        with _lock:
-            if _generator is None:
-                _generator = np.random.default_rng()
-    return _generator
 
 
 def state() -> dict[str, Any]:
@@ -79,59 +62,50 @@ class Run:
     draw other numbers meanwhile. If no other has drawn when the run is over, the shared Generator goes on
     after the run's numbers, as if they had come from it.
 
-    outer: the run that this one is part of, or None. start: the state before the first number; None while
-    nothing has been drawn.
+    outer: the run that this one is part of; None for the outermost, whose Generator is the shared one. start:
+    the state before the first number; None while nothing has been drawn. replay: whether these are the
+    numbers of an earlier run, again.
     """
 
-    __slots__ = ("ahead", "generator", "origin", "outer", "seeded", "start")
+    __slots__ = ("ahead", "generator", "origin", "outer", "replay", "seeded", "start")
 
-    def __init__(self, outer: Run | None, start: dict[str, Any] | None = None) -> None:
-        self.outer, self.start = outer, start
+    def __init__(self, outer: Run | None, start: dict[str, Any] | None = None, replay: bool = False) -> None:
+        self.outer, self.start, self.replay = outer, start, replay
         self.generator = self.origin = self.ahead = None
         self.seeded = False  # by manual_seed, within the run
 
     def draw_from(self) -> np.random.Generator:
         """The run's own Generator."""
-        if self.generator is None:
+        if self.generator is None and self.outer is None:
+            with _lock:
+                self.generator = self.generator or np.random.default_rng()
+        elif self.generator is None:
             if self.start is None:
-                self._branch_off()
+                self.origin = self.outer.draw_from().bit_generator
+                with self.origin.lock:  # every draw takes it
+                    self.start = self.origin.state
+                    self.origin.advance(FAR)
+                    self.ahead = self.origin.state
             self.generator = np.random.Generator(np.random.PCG64(_no_seed()))
             self.generator.bit_generator.state = self.start
         return self.generator
 
-    def _branch_off(self):
-        self.origin = (_shared() if self.outer is None else self.outer.draw_from()).bit_generator
-        with self.origin.lock:  # every draw takes it
-            self.start = self.origin.state
-            self.origin.advance(FAR)
-            self.ahead = self.origin.state
-
     def over(self) -> None:
-        """Let the Generator that the run began from go on where the run ended."""
-        global _generator
-        if self.seeded:
-            if self.outer is None:
-                _generator = self.generator
-            else:
-                self.outer.generator, self.outer.seeded = self.generator, True
-        elif self.generator is not None:
-            self._go_on(self.generator.bit_generator.state)
-
-    def back(self) -> None:
-        """Let it go on as if the run had not been."""
-        self._go_on(self.start)
-
-    def _go_on(self, state):
-        if self.origin is not None:
+        """Let the Generator that the run began from go on where the run ended; after a replay, as if that had
+        not been."""
+        if self.seeded and not self.replay:
+            self.outer.generator, self.outer.seeded = self.generator, True
+        elif self.origin is not None:
             with self.origin.lock:
                 if self.origin.state == self.ahead:
-                    self.origin.state = state
+                    self.origin.state = self.start if self.replay else self.generator.bit_generator.state
+
+
+_LIBRARY = Run(None)
 
 
 @contextmanager
-def noted() -> Iterator[Run]:
-    """A block whose random numbers `replayed(run)` repeats, for the Run that this yields."""
-    run = Run(ambient.context.numbers)
+def _running(run: Run) -> Iterator[Run]:
     try:
         with within("numbers", run):
             yield run
@@ -139,13 +113,12 @@ def noted() -> Iterator[Run]:
         run.over()
 
 
-@contextmanager
-def replayed(run: Run | None = None) -> Iterator[None]:
+def noted() -> AbstractContextManager[Run]:
+    """A block whose random numbers `replayed(run)` repeats, for the Run that this yields."""
+    return _running(Run(ambient.context.numbers or _LIBRARY))
+
+
+def replayed(run: Run | None = None) -> AbstractContextManager[Run]:
     """A block with the random numbers of `run` again, or those that would come next without one; afterwards
     all goes on as if nothing had been drawn."""
-    again = Run(ambient.context.numbers, run and run.start)
-    try:
-        with within("numbers", again):
-            yield
-    finally:
-        again.back()
+    return _running(Run(ambient.context.numbers or _LIBRARY, run and run.start, replay=True))

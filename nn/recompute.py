@@ -8,12 +8,10 @@ is one more forward pass. Chen, Xu, Zhang & Guestrin, "Training deep nets with s
 
 from __future__ import annotations
 
-import math
 import zlib
-from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import partial, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -25,7 +23,7 @@ from .bundles import joined, leaves, parted
 from .context import ambient, within
 from .double_backward import END, back_to
 from .kernels.kernel import forcing
-from .operation import Operation, ancestors, count_consumers
+from .operation import Operation, ancestors
 from .rules import Rule
 from .tensor import Tensor
 from .versions import tick
@@ -36,12 +34,11 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     """f(*inputs, **named), keeping only the inputs for backward, which runs f again.
 
     f: gives a Tensor, or a tuple, a list or a dict of them; anything else in it is passed on from the first
-        run. It may depend only on its inputs, on Tensors that it closes over (parameters, for instance) and
-        on random numbers of nn.random.generator(), which are replayed. Whatever of these requires a gradient
-        gets one.
-    inputs, named: the arguments of f, Tensors or anything else. Where nothing is recorded (in no_grad or a
-        trace) this is f(*inputs, **named).
-    use_reentrant: PyTorch's switch; both of its values mean what False means there.
+    run. It may depend only on its inputs, on Tensors that it closes over (parameters, for instance) and on
+    random numbers of nn.random.generator(), which are replayed. Whatever of these requires a gradient gets
+    one. inputs, named: the arguments of f, Tensors or anything else. Where nothing is recorded (in no_grad or
+    a trace) this is f(*inputs, **named). use_reentrant: PyTorch's switch; both of its values mean what False
+    means there.
 
     The gradients are those of f(*inputs), bit for bit, unless a tensor is used several times in f and outside
     it too: then its gradients are added in another order. Batch norm counts the batch once; an f of your own
@@ -61,12 +58,11 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     if y is None or not _recorded(y._operation, since):
         return result  # f computed nothing that a gradient flows through
     parents = _in_order(y._operation, _cut(y._operation, since))
-    # The operation saves what f reads as arrays, so that backward notices if one is overwritten.
+    again = partial(_replayed, f, inputs, named, tuple(parents), drawn, context.forced, _fingerprint(y._data))
+    # The operation saves what f reads as arrays, too, so that backward notices if one is overwritten.
     arrays = [getattr(read, "_data", read) for read in (*leaves((inputs, named)), *parents)]
-    call = _Call(f, inputs, named, tuple(parents), drawn, context.forced, _fingerprint(y._data))
-    saved = (call, *arrays)
     out = y.detach()
-    out._operation = Operation(_RULE, parents, saved, y.shape)
+    out._operation = Operation(_RULE, parents, (again, *arrays), y.shape)
     return out if y is result else parted(result, out)
 
 
@@ -87,7 +83,7 @@ def checkpoint_sequential(modules: Iterable[Callable[[Tensor], Tensor]], segment
 def split(layers: list, segments: int | None = None) -> list[list]:
     """The layers in √n segments, or as many as are wanted, of lengths that differ by one at most."""
     n = len(layers)
-    segments = max(1, round(math.sqrt(n))) if segments is None else segments
+    segments = max(1, round(n**0.5)) if segments is None else segments
     if not is_int(segments) or not 1 <= segments <= n:
         raise ValueError(f"checkpoint_sequential: segments is {segments!r}, wanted an int from 1 to {n}, the "
                          "number of modules")
@@ -96,13 +92,7 @@ def split(layers: list, segments: int | None = None) -> list[list]:
 
 
 def _one_after_another(modules, x):
-    for module in modules:
-        x = module(x)
-    return x
-
-
-# What is needed to run f again and to check that it gives the same.
-_Call = namedtuple("_Call", "f inputs named parents drawn forced fingerprint")
+    return reduce(lambda x, module: module(x), modules, x)
 
 
 @contextmanager
@@ -116,33 +106,35 @@ def replaying(drawn: random.Run | None = None) -> Iterator[None]:
 
 def _again(g, saved, needs):
     """The vjp of checkpoint: f once more, and the gradient g back through it to where it began."""
-    call, (root, ends) = saved[0], _replayed(saved[0])
-    grads, owned = walk(root, g, wanted=set(ends.values()))
-    found = [(ends[parent] in owned, grads.get(ends[parent])) for parent in call.parents]
-    return [part if part is None or own else np.array(part) for own, part in found]
+    root, ends = saved[0]()
+    grads, owned = walk(root, g, wanted=set(ends))
+    parts = [(end in owned, grads.get(end)) for end in ends]
+    return [part if part is None or own else np.array(part) for own, part in parts]
 
 
-def _again_recorded(node, g):
+def _again_recorded(operation, g):
     """The same with create_graph: what f records now stays in the graph."""
-    call, (root, ends) = node.saved[0], _replayed(node.saved[0])
-    grads = back_to({end: parent for parent, end in ends.items()}, root, g)
-    return [grads.get(ends[parent]) for parent in call.parents]
+    root, ends = operation.saved[0]()
+    grads = back_to({end: end.attrs["of"] for end in ends}, root, g)
+    return [grads.get(end) for end in ends]
 
 
-def _replayed(call):
-    """Run f again: (its last operation, {parent outside f: the end put in its place in f's graph})."""
+def _replayed(f, inputs, named, parents, drawn, forced, fingerprint):
+    """Run f again: (its last operation, the ends put in the places of `parents` in its graph)."""
     since = tick()
-    same = nullcontext() if ambient.context.forced is call.forced else forcing(call.forced)
-    with replaying(call.drawn), same:  # other kernels would round in other places
-        y = _one_tensor(call.f(*call.inputs, **call.named))
+    same = nullcontext() if ambient.context.forced is forced else forcing(forced)
+    with replaying(drawn), same:  # other kernels would round in other places
+        y = _one_tensor(f(*inputs, **named))
     root = None if y is None else y._operation
     ends = _cut(root, since) if _recorded(root, since) else {}
-    if y is None or _fingerprint(y._data) != call.fingerprint or ends.keys() != set(call.parents):
+    if y is None or _fingerprint(y._data) != fingerprint or ends.keys() != set(parents):
+        f = f.args[0] if isinstance(f, partial) else f
+        name = getattr(f, "__qualname__", None) or repr(f)
         raise RuntimeError(
-            f"checkpoint: {_name(call.f)} gave another result when backward ran it again. It may depend on "
-            "its inputs, on parameters and on numbers of nn.random.generator(): has it another source of "
+            f"checkpoint: {name} gave another result when backward ran it again. It may depend on its "
+            "inputs, on parameters and on numbers of nn.random.generator(): has it another source of "
             "randomness, or was a module switched between train() and eval() since?")
-    return root, ends  # unless f's last operation saved it, the array of y goes now
+    return root, [ends[parent] for parent in parents]  # unless f's last operation saved it, y goes now
 
 
 _RULE = Rule("checkpoint", "y = f(x);  dx = g·∂f/∂x, for which f runs again",
@@ -168,22 +160,10 @@ def _cut(root, since):
 
 def _in_order(root, ends):
     """The parents outside f that the ends stand for; the one that a walk back through f meets first is last.
-
     Backward goes on with the last of a node's parents. So it takes the same way through the rest of the graph
-    with and without a checkpoint, and adds up gradients in the same order.
-    """
-    stand_for = {end: parent for parent, end in ends.items()}
-    pending, found, ready = count_consumers(root), [], [root]
-    while ready:
-        node = ready.pop()
-        if node in stand_for:
-            found.append(stand_for[node])
-        for parent in node.parents:
-            if parent is not None:
-                pending[parent] -= 1
-                if not pending[parent]:
-                    ready.append(parent)
-    return found[::-1]
+    with and without a checkpoint, and adds up gradients in the same order."""
+    met, _ = walk(root, True, True, set(ends.values()), lambda operation, g, needs: [None] * len(needs))
+    return [end.attrs["of"] for end in met][::-1]
 
 
 def _one_tensor(y):
@@ -199,8 +179,3 @@ def _one_tensor(y):
 def _fingerprint(array):
     """A checksum of the bits, in the order in which they lie in memory."""
     return array.dtype, array.shape, zlib.crc32(array.ravel(order="K").view(np.uint8))
-
-
-def _name(f):
-    f = f.args[0] if isinstance(f, partial) else f
-    return getattr(f, "__qualname__", None) or repr(f)

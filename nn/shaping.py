@@ -1,14 +1,34 @@
-"""The methods of a Tensor that move its entries about, with PyTorch's names: shapes, copies, parts."""
+"""The methods of a Tensor that compute nothing, with PyTorch's names: other shapes, copies, parts, dtypes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .arguments import Tensor, as_ints, is_int, whole
-from .rules import shapes
+from .arguments import Tensor, as_ints, is_int, numeric, sizes, whole
+from .rules import arithmetic, checks, shapes
+
+
+def _to(dtype, how=""):
+    def method(self) -> Tensor:
+        return self.astype(dtype)
+    method.__doc__ = f"As {dtype.__name__}{how}."
+    return method
+
+
+def _new(name, number):
+    def method(self, *size: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        return _filled(self, name, size, number, dtype, requires_grad)
+    method.__doc__ = f"new_full(size, {number}, dtype, requires_grad); the size as ints or as one tuple."
+    return method
+
+
+def _filled(like, who, size, number, dtype, requires_grad):
+    dtype = like.dtype if dtype is None else numeric(who, dtype)
+    return like._shared(np.full(sizes(who, size), number).astype(dtype)).requires_grad_(requires_grad)
 
 
 class Shaping:
@@ -34,9 +54,8 @@ class Shaping:
         if len(dims) != 2:
             raise TypeError(f"transpose: {len(dims)} axes came, wanted two, or a tuple of all")
         order, (a, b) = list(range(self.ndim)), map(self._axis, dims)
-        if not order:
-            return self.permute(())
-        order[a], order[b] = order[b], order[a]
+        if order:
+            order[a], order[b] = order[b], order[a]
         return self.permute(order)
 
     T = property(lambda self: self.permute(*reversed(range(self.ndim))), doc="All axes reversed.")
@@ -48,7 +67,7 @@ class Shaping:
         order = list(range(self.ndim))
         if order:
             order.insert(destination, order.pop(source))
-        return self._apply(shapes.permute, self, dims=tuple(order))
+        return self.permute(order)
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """The axes start_dim to end_dim as one. Raises ValueError for missing or exchanged axes."""
@@ -71,9 +90,9 @@ class Shaping:
     def expand(self, *shape: int) -> Tensor:
         """Repeated, without a copy, to a shape it broadcasts to; -1 keeps a length."""
         shape = as_ints(shape)
-        have = (None,) * (len(shape) - self.ndim) + self.shape
+        have = (-1,) * (len(shape) - self.ndim) + self.shape
         if len(have) == len(shape):
-            shape = tuple(h if n == -1 and h is not None else n for n, h in zip(shape, have, strict=True))
+            shape = tuple(h if n == -1 else n for n, h in zip(shape, have, strict=True))
         return self._apply(shapes.expand, self, shape=shape)
 
     def clone(self) -> Tensor:
@@ -85,11 +104,9 @@ class Shaping:
         return self if self._data.flags.c_contiguous else self.clone()
 
     def repeat(self, *sizes: int) -> Tensor:
-        """Copies side by side, sizes[i] of them along axis i: NumPy's np.tile, not its np.repeat.
-
-        sizes: ints of at least 0, one for each axis, or more, of which the first are for new axes in front.
-        Raises ValueError for fewer or negative ones.
-        """
+        """Copies side by side, sizes[i] of them along axis i: NumPy's np.tile, not its np.repeat. sizes: ints
+        of at least 0, one for each axis, or more, of which the first are for new axes in front. Raises
+        ValueError for fewer or negative ones."""
         sizes = whole("repeat", "sizes", sizes)
         new = len(sizes) - self.ndim
         if new < 0 or min(sizes, default=0) < 0:
@@ -106,17 +123,15 @@ class Shaping:
         dims = [self._axis(dim) for dim in (*whole("flip", "dims", axes), *whole("flip", "dims", (dims,)))]
         if len(set(dims)) < len(dims):
             raise ValueError(f"flip: the axes {dims} name one twice")
-        if not self.ndim:
-            return self.clone()
-        back = slice(None, None, -1)
-        return self[tuple(back if axis in dims else slice(None) for axis in range(self.ndim))].clone()
+        steps = (-1 if axis in dims else None for axis in range(self.ndim))
+        return self[tuple(slice(None, None, step) for step in steps)].clone()
 
     def t(self) -> Tensor:
         """A matrix transposed; a vector or a scalar as it is. Raises ValueError for more axes, of which T
         reverses all and mT exchanges the last two."""
         if self.ndim > 2:
             raise ValueError(f"t: the tensor has shape {self.shape}, wanted at most 2 axes")
-        return self.permute(*reversed(range(self.ndim)))
+        return self.T
 
     def view_as(self, other: Tensor) -> Tensor:
         """In the shape of `other`."""
@@ -159,8 +174,7 @@ class Shaping:
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         """At most `chunks` parts along `dim`, all of the same length but perhaps the last. Raises ValueError
         for fewer than one."""
-        if not is_int(chunks) or chunks < 1:
-            raise ValueError(f"chunk: chunks is {chunks!r}, wanted an int of at least 1")
+        checks.parts("chunk", "chunks", chunks)
         n = self.shape[self._axis_of_parts("chunk", dim)]
         return self.split(-(-n // chunks), dim) if n else self.split([0] * chunks, dim)
 
@@ -173,3 +187,47 @@ class Shaping:
         if not self.ndim:
             raise ValueError(f"{op}: the tensor is a scalar, which has no parts; wanted at least one axis")
         return self._axis(dim)
+
+    # In another dtype, as Python's numbers, and new ones
+
+    def astype(self, dtype: Any) -> Tensor:
+        """In another dtype; no gradient flows through integers and booleans."""
+        dtype = np.dtype(dtype)
+        return self._apply(arithmetic.cast if dtype.kind == "f" else arithmetic.truncate, self, dtype=dtype)
+
+    def detach(self) -> Tensor:
+        """The same array, out of the graph: no gradient flows back through it."""
+        return self._apply(shapes.detach, self)
+
+    float, double, half = map(_to, (np.float32, np.float64, np.float16))
+    int, long = (_to(dtype, ", cut off towards 0: no gradient") for dtype in (np.int32, np.int64))
+    bool = _to(np.bool_, ": whether each entry is not 0; no gradient")
+
+    def to(self, dtype: Any) -> Tensor:
+        """In another dtype, one of NumPy's or another tensor's; the tensor itself if it has that already. No
+        gradient flows through integers and booleans. Raises TypeError for what is no dtype (nor device)."""
+        dtype = numeric("to", dtype.dtype if hasattr(dtype, "_operation") else dtype)
+        return self if dtype == self.dtype else self.astype(dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """In the dtype of `other`."""
+        return self.to(other.dtype)
+
+    def tolist(self) -> Any:
+        """The entries as Python's numbers, in nested lists; of a scalar, the number. Raises nn.TraceError
+        while a network is traced, which may not depend on values."""
+        return self._value("tolist()").tolist()
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set requires_grad, and return this tensor. RuntimeError if it was computed, TypeError if it does
+        not hold floats."""
+        self.requires_grad = requires_grad
+        return self
+
+    def new_full(self, size: int | tuple[int, ...], fill_value: float, dtype: Any = None,
+                 requires_grad: bool = False) -> Tensor:
+        """The number `fill_value` in the shape `size`, in this tensor's dtype or another. requires_grad:
+        floats only. Raises TypeError for what is not a size or a dtype, ValueError for a length below 0."""
+        return _filled(self, "new_full", (size,), fill_value, dtype, requires_grad)
+
+    new_zeros, new_ones = _new("new_zeros", 0), _new("new_ones", 1)

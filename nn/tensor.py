@@ -1,7 +1,6 @@
 """Tensor: an array that remembers how it was computed. apply: what every operation goes through.
 
-The module can be called, as PyTorch's function of its name: nn.tensor(data, dtype=None, requires_grad=False)
-is a Tensor of a copy of `data` (nn/constructors.py).
+The module is a function, too: nn.tensor(data, dtype=None, requires_grad=False), as in nn/constructors.py.
 """
 
 from __future__ import annotations
@@ -16,12 +15,10 @@ import numpy as np
 from .arguments import ERRORS, PLAIN, Operand, as_array, as_index, is_int, named, plain
 from .backward import backward
 from .context import ambient
-from .converting import Converting
 from .half import F16, F32, any_half, is_half
 from .methods import Methods
 from .operation import LEAF, Operation
 from .operators import Operators
-from .ordering import Ordering
 from .rules import Rule, arithmetic, linear, shapes
 from .rules.ufuncs import UFUNCS
 from .shaping import Shaping
@@ -35,9 +32,9 @@ class TraceError(RuntimeError):
 def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     """rule(*inputs, **attrs) as a Tensor, recorded if an input wants a gradient and no_grad is not on.
 
-    Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of
-    what it meets. An error of the rule's forward is raised with the operation's name and the shapes.
-    float16 is computed with in float32, and rounded once (nn/half.py).
+    Inputs: Tensors, arrays, numbers, or None where the rule allows it; a number takes the dtype of what it
+    meets. An error of the rule's forward is raised with the operation's name and the shapes. float16 is
+    computed with in float32, and rounded once (nn/half.py).
     """
     context = ambient.context
     if context.lift is not None:
@@ -52,10 +49,8 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
             if data.itemsize == 2:
                 short = True
             source = x._operation
-            if source is None:
-                parents.append(None)
-            else:
-                parents.append(x if source is LEAF else source)
+            parents.append(x if source is LEAF else source)
+            if source is not None:
                 recorded = True
         else:
             arrays.append(x if type(x) in PLAIN else plain(rule, x))
@@ -71,13 +66,10 @@ def apply(rule: Rule, *inputs: Operand | None, **attrs: Any) -> Tensor:
     if type(y) is not np.ndarray:  # NumPy makes a scalar of a 0-d result
         y = np.asarray(y)
     out = _new(Tensor)
-    out._data = y
-    out.grad = None
+    out._data, out._operation, out.grad = y, None, None
     if recorded and context.recording and rule.vjp is not None:
-        inputs_kept = arrays if rule.keeps_inputs else None
-        out._operation = Operation(rule, parents, saved, y.shape, attrs, inputs_kept)
-    else:
-        out._operation = None
+        kept = arrays if rule.keeps_inputs else None
+        out._operation = Operation(rule, parents, saved, y.shape, attrs, kept)
     if context.tracer is not None:
         context.tracer.record(rule, inputs, attrs, out)
     return out
@@ -110,14 +102,12 @@ def shared(array: np.ndarray, operation: Operation | bool | None = None) -> Tens
     return out
 
 
-class Tensor(Operators, Methods, Ordering, Shaping, Converting):
+class Tensor(Operators, Methods, Shaping):
     """An array, its gradient, and how it was computed.
 
-    data: an array (copied, its dtype kept), or numbers and nested lists of numbers (floats become
-        float32). Booleans, integers and floats.
-    requires_grad: whether backward is to leave ∂(output)/∂(this) in .grad; floats only.
-
-    .grad is None or an array of the tensor's shape and dtype; only leaves get one, which are the
+    data: booleans, integers or floats: an array (copied, its dtype kept), or numbers and nested lists of
+    numbers (floats become float32). requires_grad: whether backward is to leave ∂(output)/∂(this) in .grad;
+    floats only. The .grad is None or an array of this shape and dtype; only leaves get one, which are the
     tensors that were made, not computed. Arithmetic follows NumPy's broadcasting and promotion; float16 is
     computed with in float32, and rounded once (nn/half.py). Raises TypeError for data that is not numeric and
     for integers that require grad, ValueError for lists of unequal lengths; each method says what it raises.
@@ -140,10 +130,9 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
 
     @data.setter
     def data(self, value: np.ndarray) -> None:
-        if value is not self._data:
-            value = value if isinstance(value, np.ndarray) else as_array(value)
-            if self._operation is not None and value.dtype.kind != "f":
-                raise TypeError(f"data: {value.dtype} came for a tensor that requires grad, wanted floats")
+        value = value if isinstance(value, np.ndarray) else as_array(value)
+        if self._operation is not None and value.dtype.kind != "f":
+            raise TypeError(f"data: {value.dtype} came for a tensor that requires grad, wanted floats")
         wrote(self._data)
         self._data = value
 
@@ -154,14 +143,13 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if not self.is_leaf:
-            if wanted:  # a gradient does flow through it
-                return
-            raise RuntimeError(f"requires_grad: this tensor was computed (by {self._operation.rule.name}), "
-                               "and only for a leaf can it be set; use .detach()")
         if wanted and self._data.dtype.kind != "f":
             raise TypeError(f"requires_grad: the tensor is {self.dtype}; only floats have gradients")
-        self._operation = LEAF if wanted else None
+        if self.is_leaf:
+            self._operation = LEAF if wanted else None
+        elif not wanted:  # and a gradient does flow through it
+            raise RuntimeError(f"requires_grad: this tensor was computed (by {self._operation.rule.name}), "
+                               "and only for a leaf can it be set; use .detach()")
 
     shape = property(attrgetter("_data.shape"), doc="The length of each axis, a tuple of ints.")
     ndim = property(attrgetter("_data.ndim"), doc="How many axes; PyTorch's dim() too.")
@@ -236,6 +224,8 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
     # Modules below this one compute with Tensors, and make them, by these two.
     _apply, _shared = staticmethod(apply), staticmethod(shared)
 
+    backward = backward
+
     def __getitem__(self, index: Any) -> Tensor:
         return apply(shapes.index, self, index=as_index(index))
 
@@ -267,12 +257,12 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
             raise RuntimeError(f"{operation}: a write cannot be recorded, so no gradient would flow through; "
                                "write inside `with nn.no_grad():`, or compute a new tensor (t * mask + v)")
 
-    def _axis(self, dim, ndim=None):
+    def _axis(self, dim, ndim=None, who=""):
         ndim = ndim or self.ndim or 1  # a scalar has an axis to flatten
         if not is_int(dim):
-            raise TypeError(f"an axis must be an int, got {type(dim).__name__}")
+            raise TypeError(f"{who}an axis must be an int, got {type(dim).__name__}")
         if not -ndim <= dim < ndim:  # it is an IndexError, as in PyTorch, and a ValueError, as in NumPy
-            raise np.exceptions.AxisError(f"axis {dim} came, but the tensor has shape {self.shape}")
+            raise np.exceptions.AxisError(f"{who}axis {dim} came, but the tensor has shape {self.shape}")
         return dim % ndim
 
     def _axes(self, dim):
@@ -287,17 +277,8 @@ class Tensor(Operators, Methods, Ordering, Shaping, Converting):
             return None
         return axes if several else axes[0]
 
-    def backward(self, grad: Operand | None = None, retain_graph: bool | None = None,
-                 create_graph: bool = False) -> None:
-        """Add ∂(this)/∂(leaf) to the .grad of every leaf it was computed from.
 
-        grad: the gradient of something in this tensor, of its shape; for one element, 1 if left out.
-        retain_graph: keep what was saved, so that backward can come through here once more.
-        create_graph: leave Tensors in .grad that can be differentiated once more (and retain the graph,
-            unless told otherwise). Such a .grad and its leaf hold each other: set it to None when
-            done, or use nn.grad, which leaves nothing behind.
-        Raises RuntimeError if nothing here requires grad, if backward was here before, if an array
-        it needs has been overwritten since, or if create_graph meets no_grad or an operation that
-        has no second derivative.
-        """
-        backward(self, grad, retain_graph, create_graph)
+for _part in (Operators, Methods, Shaping):  # those of their methods that are made by functions, for help()
+    for _name, _method in vars(_part).items():
+        if getattr(_method, "__name__", "") == "method":
+            _method.__name__, _method.__qualname__ = _name, f"{_part.__name__}.{_name}"

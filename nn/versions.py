@@ -17,11 +17,10 @@ from .context import Brief
 class _Clock:
     """`now` is the number of writes so far. Only this module moves it."""
 
-    __slots__ = ("now",)  # which every operation reads: a slot, for speed
+    now = 0
 
 
 clock = _Clock()
-clock.now = 0
 _written = {}  # id of the ndarray that owns the memory: (time, weak reference that clears the entry)
 _lock = Brief()  # two threads that write must not read one time from the clock
 

@@ -1,10 +1,9 @@
 """Reverse mode: the walk that carries a gradient through a graph, from an output to the leaves.
 
-Reverse accumulation: Linnainmaa, "Taylor expansion of the accumulated rounding error" (1976).
-The order of the walk: Kahn, "Topological sorting of large networks" (1962).
-
-There is one walk. Gradients are arrays in it, or, for derivatives of derivatives, Tensors: a vjp uses only
-operators, methods and rules that the two share (nn/double_backward.py says how it is called then).
+Reverse accumulation: Linnainmaa, "Taylor expansion of the accumulated rounding error" (1976). The order of
+the walk: Kahn, "Topological sorting of large networks" (1962). Gradients are arrays, or, for derivatives
+of derivatives, Tensors: a vjp uses only operators, methods and rules that the two share
+(nn/double_backward.py says how it is called then).
 """
 
 from __future__ import annotations
@@ -25,23 +24,22 @@ def walk(root: Operation, seed: Any, retain_graph: bool | None = None, wanted: I
 
     Returns ({leaf or wanted operation: gradient}, owned): the gradients of the keys in `owned` are arrays
     that nothing else holds. An operation is visited once, after all its consumers, however many paths lead to
-    it, and what it saved is dropped as soon as it has been used.
-    on_tensors(operation, g, needs): calls its vjp where gradients are Tensors; None where they are arrays.
+    it, and what it saved is dropped as soon as it has been used, unless retain_graph. on_tensors(operation,
+    g, needs): calls its vjp where gradients are Tensors; None where they are arrays.
     """
-    pending = count_consumers(root)
-    grads, owned, found = {root: seed}, set(), {}
-    on_arrays = on_tensors is None
-    ready, gauge = [root], ambient.context.gauge if on_arrays else None
+    pending, grads, owned, ready = count_consumers(root), {root: seed}, set(), [root]
+    gauge = ambient.context.gauge if on_tensors is None else None
     while ready:
         operation = ready.pop()
         rule, parents = operation.rule, operation.parents
         g = grads.pop(operation, None)  # None: no consumer had anything to send
-        if operation in wanted:
-            found[operation] = g
+        kept = operation in wanted
+        if kept:
+            grads[operation] = g
             if gauge is not None:
                 gauge.made(operation, g)
         if g is None:
-            parts = parents
+            parts = [None] * len(parents)
         else:
             if gauge is not None:
                 gauge.next()
@@ -49,39 +47,36 @@ def walk(root: Operation, seed: Any, retain_graph: bool | None = None, wanted: I
                 operation.check_unwritten(operation.saved)
             # (A comprehension is a call: 0.2 µs.)
             needs = [True] if len(parents) == 1 else [parent is not None for parent in parents]
-            if rule.overwrites and operation in owned and operation not in wanted:
-                parts = rule.vjp(g, operation.saved, needs, overwrite_g=True)
-            elif on_arrays:
-                parts = rule.vjp(g, operation.saved, needs)
-            else:
+            if on_tensors is not None:
                 parts = on_tensors(operation, g, needs)
+            elif rule.overwrites and operation in owned and not kept:
+                parts = rule.vjp(g, operation.saved, needs, overwrite_g=True)
+            else:
+                parts = rule.vjp(g, operation.saved, needs)
         if not retain_graph:
             operation.saved, operation.parents, operation.inputs = FREED, (), None
         for parent, part in zip(parents, parts, strict=True):
             if parent is None:
                 continue
-            if g is not None and part is not None and part is not False:
+            if part is not None and part is not False:
                 if part.shape != parent.shape:
                     part = fit(part, parent.shape, rule)
-                held = grads.get(parent)
+                held, new = grads.get(parent), rule.fresh
                 if held is None:
                     grads[parent] = part
-                    if rule.fresh and on_arrays:
-                        owned.add(parent)
                 elif parent in owned:
                     held += part
-                    grads[parent] = held     # a NumPy scalar does not change in place
-                else:                        # never add into an array that may be someone else's
-                    grads[parent] = held + part
-                    if on_arrays:
-                        owned.add(parent)
+                    grads[parent] = held  # a NumPy scalar does not change in place
+                else:  # never add into an array that may be someone else's
+                    grads[parent], new = held + part, True
+                if new and on_tensors is None:
+                    owned.add(parent)
             if type(parent) is Operation:
                 left = pending[parent] = pending[parent] - 1
                 if not left:
                     ready.append(parent)
             elif gauge is not None:
                 gauge.made(parent, grads.get(parent))
-    grads.update(found)
     return grads, owned
 
 
@@ -95,11 +90,9 @@ class Misfit(RuntimeError):
 
 
 def fit(g: Any, shape: tuple[int, ...], rule: Any) -> Any:
-    """Undo broadcasting, here and nowhere else: give `g` the shape of the input it is the gradient of.
-
-    An axis along which the input was repeated is summed over. An axis along which the rule left g
-    at length 1 (sum's gradient is the same for every term) is repeated.
-    """
+    """Undo broadcasting, here and nowhere else: give `g` the shape of the input it is the gradient of. An
+    axis along which the input was repeated is summed over. An axis along which the rule left g at length 1
+    (sum's gradient is the same for every term) is repeated."""
     given, extra = g, g.ndim - len(shape)
     if extra > 0:
         g = g.sum(tuple(range(extra)))
