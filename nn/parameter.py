@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 
 from .arguments import instance
@@ -27,10 +29,7 @@ class Parameter(Tensor):
         self.source: Parameter | None = None
         super().__init__(data, requires_grad)
 
-    @property
-    def parametrization(self) -> Parametrization | None:
-        """What stands between this Parameter and its layer."""
-        return self._parametrization
+    parametrization = property(attrgetter("_parametrization"), doc="What stands between it and its layer.")
 
     @parametrization.setter
     def parametrization(self, parametrization: Parametrization | None) -> None:

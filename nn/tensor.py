@@ -123,10 +123,8 @@ class Tensor(Operators, Methods, Shaping):
         if requires_grad:
             self.requires_grad = True
 
-    @property
-    def data(self) -> np.ndarray:
-        """The array itself. Assigning it, or t.data *= 2, is a write that backward will notice."""
-        return self._data
+    data = property(attrgetter("_data"), doc="The array itself. Assigning it, or t.data *= 2, is a write that "
+                                             "backward will notice.")
 
     @data.setter
     def data(self, value: np.ndarray) -> None:
