@@ -10,9 +10,9 @@ from .linear import Embedding, Linear
 from .losses import (BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, KLDivLoss, L1Loss, MSELoss, NLLLoss,
                      SmoothL1Loss)
 from .normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
-from .pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from .pooling import (AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d,
+                      Upsample)
 from .transformer import TransformerEncoderLayer
-from .upsampling import Upsample
 
 __all__ = sorted(name for name, thing in globals().items()
                  if getattr(thing, "__module__", "").startswith(f"{__name__}."))

@@ -35,3 +35,11 @@ def shape_is(op, name, array, shape, of=None):
     if array is not None and array.shape != shape:
         why = f" for an input of shape {of}" if of else ""
         raise ValueError(f"{op}: {name} has shape {array.shape}, wanted {shape}{why}")
+
+
+def one_of(op, name, value, names):
+    """`value`, if it is one of the names; ValueError for any other."""
+    if not isinstance(value, str) or value not in names:
+        *others, last = map(repr, names)
+        raise ValueError(f"{op}: {name} is {value!r}, wanted {', '.join(others)} or {last}")
+    return value
