@@ -22,8 +22,7 @@ from .methods import Methods
 from .operation import LEAF, Operation
 from .operators import Operators
 from .ordering import Ordering
-from .rules import Rule, arithmetic, linear, shapes
-from .rules.ufuncs import UFUNCS
+from .rules import UFUNCS, Rule, arithmetic, linear, shapes
 from .shaping import Shaping
 from .versions import wrote
 

@@ -11,29 +11,27 @@ from ..tensor import Operand, Tensor, apply
 from .shapes import as_tensor
 
 
-def relu(input: Operand) -> Tensor:
-    """max(x, 0) of each entry x of input; the gradient at 0 is 0."""
-    return apply(rules.activations.relu, input)
+def _of_each(rule, what, more=""):
+    def function(input: Operand) -> Tensor:
+        return apply(rule, input)
+    function.__name__ = function.__qualname__ = rule.name
+    function.__doc__ = f"{what} of each entry x of input{more}."
+    return function
+
+
+relu = _of_each(rules.activations.relu, "max(x, 0)", "; the gradient at 0 is 0")
+tanh = _of_each(rules.functions.tanh, "The hyperbolic tangent")
+sigmoid = _of_each(rules.functions.sigmoid, "1/(1 + e⁻ˣ)", ", without overflow at either end")
+logsigmoid = _of_each(rules.functions.logsigmoid, "log 1/(1 + e⁻ˣ)", ", without overflow at either end")
+silu = _of_each(rules.activations.silu, "x·σ(x)", ", also known as swish. Elfwing, Uchibe & Doya (2018)")
 
 
 def leaky_relu(input: Operand, negative_slope: float = 0.01) -> Tensor:
-    """input where it is positive, else negative_slope·input; at 0 the gradient is that of the left."""
+    """x where x > 0, else negative_slope·x, of each entry x of input; at 0 the gradient is that of the left.
+
+    Maas, Hannun & Ng (2013).
+    """
     return apply(rules.activations.leaky_relu, input, negative_slope=negative_slope)
-
-
-def tanh(input: Operand) -> Tensor:
-    """The hyperbolic tangent of each entry of input."""
-    return apply(rules.functions.tanh, input)
-
-
-def sigmoid(input: Operand) -> Tensor:
-    """1/(1 + e⁻ˣ) of each entry x of input, without overflow at either end."""
-    return apply(rules.functions.sigmoid, input)
-
-
-def logsigmoid(input: Operand) -> Tensor:
-    """log 1/(1 + e⁻ˣ) of each entry x of input, without overflow at either end."""
-    return apply(rules.functions.logsigmoid, input)
 
 
 def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -45,11 +43,6 @@ def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Tens
     if not is_number(beta) or not beta > 0:
         raise ValueError(f"softplus: beta is {beta!r}, wanted a number > 0")
     return apply(rules.activations.softplus, input, beta=beta, threshold=threshold)
-
-
-def silu(input: Operand) -> Tensor:
-    """x·σ(x) of each entry x of input. Elfwing, Uchibe & Doya (2018)."""
-    return apply(rules.activations.silu, input)
 
 
 def gelu(input: Operand, approximate: str = "none") -> Tensor:

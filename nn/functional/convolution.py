@@ -37,13 +37,11 @@ def conv1d(input: Operand, weight: Operand, bias: Operand | None = None, stride:
     if x.ndim != 3 or w.ndim != 3:
         raise ValueError(f"conv1d: x of shape {x.shape} does not fit a weight of shape {w.shape}; "
                          "wanted (N, C, L) and (O, C/groups, k)")
-    (stride,) = several("conv1d", "stride", stride, 1, 1)
-    (dilation,) = several("conv1d", "dilation", dilation, 1, 1)
     if isinstance(padding, str):
-        x, padding = _by_name("conv1d", x, w, (stride,), padding, (dilation,))
-    (padding,) = several("conv1d", "padding", padding, 0, 1)
-    y = conv2d(x.unsqueeze(2), w.unsqueeze(2), bias, (1, stride), (0, padding), (1, dilation), groups)
-    return y.squeeze(2)
+        x, padding = _by_name("conv1d", x, w, stride, padding, dilation)
+    s, p, d = (several("conv1d", name, value, least, 1)[0] for name, value, least in
+               (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1)))
+    return conv2d(x.unsqueeze(2), w.unsqueeze(2), bias, (1, s), (0, p), (1, d), groups).squeeze(2)
 
 
 def conv_transpose2d(input: Operand, weight: Operand, bias: Operand | None = None,

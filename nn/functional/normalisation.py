@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from .. import rules
 from ..context import ambient
+from ..rules.layer_norm import scaled
 from ..tensor import Operand, Tensor, apply
 from ..versions import wrote
 from .half import rounded_once
@@ -34,10 +36,10 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
         return apply(rules.batch_norm.batch_norm_eval, input, weight, bias, running_mean, running_var,
                      eps=eps)
     once = not ambient.context.replaying
-    running = [getattr(r, "_data", r) if once else None for r in (running_mean, running_var)]
-    out = apply(rules.batch_norm.batch_norm, input, weight, bias,
-                running_mean=running[0], running_var=running[1], momentum=momentum, eps=eps)
-    for array in running:
+    mean, var = (getattr(r, "_data", r) if once else None for r in (running_mean, running_var))
+    out = apply(rules.batch_norm.batch_norm, input, weight, bias, running_mean=mean, running_var=var,
+                momentum=momentum, eps=eps)
+    for array in (mean, var):
         if array is not None:
             wrote(array)
     return out
@@ -73,8 +75,6 @@ def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, b
     weight, bias = (array if array is None else as_tensor(array) for array in (weight, bias))
     for name, array in (("weight", weight), ("bias", bias)):
         rules.checks.shape_is("group_norm", name, array, (c,), x.shape)
-    width = c // num_groups * int(np.prod(space))
-    y = layer_norm(x.reshape(n, num_groups, width), (width,), eps=eps).reshape(*x.shape)
-    channel = (c, *(1 for _ in space))
-    y = y if weight is None else y * weight.reshape(*channel)
-    return y if bias is None else y + bias.reshape(*channel)
+    width = c // num_groups * math.prod(space)
+    y = layer_norm(x.reshape(n, num_groups, width), width, eps=eps).reshape(*x.shape)
+    return scaled(y, *(a if a is None else a.reshape(c, *(1,) * len(space)) for a in (weight, bias)))

@@ -9,26 +9,26 @@ from .function import FunctionLayer
 
 
 class ReLU(FunctionLayer, function=F.relu):
-    """max(x, 0) of each entry: x of any shape, its gradient at 0 is 0."""
+    __doc__ = F.relu.__doc__
 
 
 class LeakyReLU(FunctionLayer, function=F.leaky_relu):
-    """x where it is positive, else negative_slope·x, of each entry. Maas, Hannun & Ng (2013)."""
+    __doc__ = F.leaky_relu.__doc__
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = number(self, "negative_slope", negative_slope)
 
 
 class Tanh(FunctionLayer, function=F.tanh):
-    """The hyperbolic tangent of each entry."""
+    __doc__ = F.tanh.__doc__
 
 
 class Sigmoid(FunctionLayer, function=F.sigmoid):
-    """1/(1 + e⁻ˣ) of each entry, without overflow at either end."""
+    __doc__ = F.sigmoid.__doc__
 
 
 class LogSigmoid(FunctionLayer, function=F.logsigmoid):
-    """log 1/(1 + e⁻ˣ) of each entry, without overflow at either end."""
+    __doc__ = F.logsigmoid.__doc__
 
 
 class Softplus(FunctionLayer, function=F.softplus):
@@ -40,7 +40,7 @@ class Softplus(FunctionLayer, function=F.softplus):
 
 
 class SiLU(FunctionLayer, function=F.silu):
-    """x·σ(x) of each entry, also known as swish. Elfwing, Uchibe & Doya (2018)."""
+    __doc__ = F.silu.__doc__
 
 
 class GELU(FunctionLayer, function=F.gelu):

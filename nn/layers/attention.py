@@ -37,12 +37,12 @@ class MultiheadAttention(Module):
         self.embed_dim, self.num_heads, self.kdim, self.vdim = embed_dim, num_heads, kdim, vdim
         self.dropout, self.batch_first = dropout, batch_first
         rng = source(self, rng)
-        widths = {"q": embed_dim, "k": kdim, "v": vdim}
+        shapes = {"q": (embed_dim, embed_dim), "k": (embed_dim, kdim), "v": (embed_dim, vdim)}
         if kdim == vdim == embed_dim:
-            widths = {"in": embed_dim}
-        for name, width in widths.items():
-            weight = Parameter(np.empty((embed_dim * (3 if name == "in" else 1), width), np.float32))
-            setattr(self, f"{name}_proj_weight", init.xavier_uniform_(weight, generator=rng))
+            shapes = {"in": (3 * embed_dim, embed_dim)}
+        for name, shape in shapes.items():
+            weight = init.xavier_uniform_(Parameter(np.empty(shape, np.float32)), generator=rng)
+            setattr(self, f"{name}_proj_weight", weight)
         self.in_proj_bias = Parameter(np.zeros(3 * embed_dim, np.float32)) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng)
         if bias:
@@ -74,11 +74,7 @@ class MultiheadAttention(Module):
         else:
             found = F.scaled_dot_product_attention(q, k, v, mask, p, causal)
         found = self.out_proj(found.permute(0, 2, 1, 3).reshape(n, length, self.embed_dim))
-        if single:
-            found = found.squeeze(0)
-        elif not self.batch_first:
-            found = found.transpose(0, 1)
-        return found, weights
+        return found.squeeze(0) if single else found if self.batch_first else found.transpose(0, 1), weights
 
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, {self.num_heads}, dropout={self.dropout}, batch_first={self.batch_first}"
@@ -102,22 +98,15 @@ def _projected(attention, query, key, value, single):
         raise ValueError(f"MultiheadAttention: query {query.shape}, key {key.shape} and value {value.shape} "
                          "do not fit; wanted one batch for all, and one length for key and value")
     bias = None if attention.in_proj_bias is None else attention.in_proj_bias.parametrized()
-    if hasattr(attention, "in_proj_weight"):
-        weight = attention.in_proj_weight.parametrized()
-        if same:
-            made = F.linear(inputs[0], weight, bias).chunk(3, -1)
-            return [_heads(x, attention.num_heads) for x in made]
-        weights = weight.chunk(3)
+    names, heads = ("in",) if hasattr(attention, "in_proj_weight") else "qkv", attention.num_heads
+    weights = [getattr(attention, f"{name}_proj_weight").parametrized() for name in names]
+    if same and len(weights) == 1:
+        made = F.linear(inputs[0], *weights, bias).chunk(3, -1)
     else:
-        weights = [getattr(attention, f"{name}_proj_weight").parametrized() for name in "qkv"]
-    biases = (None,) * 3 if bias is None else bias.chunk(3)
-    made = (F.linear(*each) for each in zip(inputs, weights, biases, strict=True))
-    return [_heads(x, attention.num_heads) for x in made]
-
-
-def _heads(x, count):
-    n, length, width = x.shape
-    return x.reshape(n, length, count, width // count).permute(0, 2, 1, 3)
+        weights = weights[0].chunk(3) if len(weights) == 1 else weights
+        biases = (None,) * 3 if bias is None else bias.chunk(3)
+        made = (F.linear(*each) for each in zip(inputs, weights, biases, strict=True))
+    return [x.reshape(*x.shape[:2], heads, x.shape[2] // heads).permute(0, 2, 1, 3) for x in made]
 
 
 def _mask(q, k, key_padding_mask, attn_mask, is_causal):

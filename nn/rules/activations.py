@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from .choices import only
-from .functions import logistic, of_each
+from .functions import floating, logistic, of_input
 from .record import CONSTANT, DERIVED, Rule
 from .samples import signed, with_attrs
 
@@ -42,16 +42,13 @@ silu = Rule("silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))",
     samples=signed, saves=(0, DERIVED), derive=lambda x: (x.sigmoid(),), fresh=True, symmetric=True)
 
 
-_ROOT, _CUBIC = math.sqrt(2 / math.pi), 0.044715
-
-
 def _inner(x):
-    return np.tanh(_ROOT * (x + _CUBIC * (x * x * x)))
+    return np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))
 
 
 def _gelu_tanh_vjp(g, saved, needs):
     x, t = saved
-    slope = _ROOT * (1 + 3 * _CUBIC * (x * x))
+    slope = math.sqrt(2 / math.pi) * (1 + 0.134145 * (x * x))
     return (g * 0.5 * (1 + t + x * (1 - t * t) * slope),)
 
 
@@ -78,10 +75,9 @@ gelu_grad = Rule(
 
 
 # Hendrycks & Gimpel, "Gaussian error linear units" (2016).
-gelu = Rule("gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)",
-    lambda x: of_each(kernels.gelu, x), lambda g, saved, needs: (gelu_grad(g, saved[0]),),
-    twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()), samples=signed, saves=(0,), fresh=True,
-    symmetric=True)
+gelu = of_input("gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)",
+                lambda x: kernels.gelu(floating(x)), lambda g, x: gelu_grad(g, x), method=False,
+                twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()))
 
 
 def _softplus(x, *, beta=1.0, threshold=20.0):

@@ -16,10 +16,10 @@ def of_output(name, formula, f, slope, *, samples=signed, **more):
                 samples=samples, saves=(OUTPUT,), fresh=True, symmetric=True, method=True, **more)
 
 
-def of_input(name, formula, f, slope, *, samples=signed, saves=(0,), **more):
+def of_input(name, formula, f, slope, *, samples=signed, saves=(0,), method=True, **more):
     """The rule of y = f(x) with the gradient slope(g, x)."""
     return Rule(name, formula, lambda x: (f(x), (x,)), lambda g, saved, needs: (slope(g, saved[0]),),
-                samples=samples, saves=saves, fresh=True, symmetric=True, method=True, **more)
+                samples=samples, saves=saves, fresh=True, symmetric=True, method=method, **more)
 
 
 def logistic(x):
@@ -43,17 +43,14 @@ logsigmoid = of_input(
     twin=lambda x: x.sigmoid().log())
 
 
-def of_each(kernel, x):
-    """What `kernel` makes of each entry of x, as the forward of a rule."""
+def floating(x):
+    """x as floats, as NumPy's own functions do with integers."""
     x = np.asarray(x)
-    x = x if x.dtype.kind == "f" else x.astype(np.float64)  # as NumPy's own functions do with integers
-    return kernel(x), (x,)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
-# The error function.
-erf = Rule("erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)", lambda x: of_each(kernels.erf, x),
-    lambda g, saved, needs: (g * np.exp(-saved[0] * saved[0]) * (2 / math.pi ** 0.5),), samples=signed,
-    saves=(0,), fresh=True, symmetric=True, method=True)
+erf = of_input("erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)", lambda x: kernels.erf(floating(x)),
+               lambda g, x: g * np.exp(-x * x) * (2 / math.pi ** 0.5))
 
 sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True, method=True)
 

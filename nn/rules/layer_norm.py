@@ -27,7 +27,7 @@ def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
     normal = rows - _mean(rows)
     inverse = 1 / np.sqrt(_mean(normal * normal) + x.dtype.type(eps))
     normal *= inverse
-    return _scaled(normal.reshape(x.shape), weight, bias), (normal, inverse, weight, x.shape)
+    return scaled(normal.reshape(x.shape), weight, bias), (normal, inverse, weight, x.shape)
 
 
 def _mean(rows):
@@ -35,7 +35,8 @@ def _mean(rows):
     return np.add.reduce(rows, axis=-1, keepdims=True) / max(rows.shape[-1], 1)
 
 
-def _scaled(y, weight, bias):
+def scaled(y, weight, bias):
+    """y·weight + bias, of what there is of the two."""
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
 
@@ -68,7 +69,7 @@ def _layer_norm_inputs(saved):
 def _layer_norm_twin(x, weight, bias, *, normalized_shape, eps=1e-5):
     dims = tuple(range(-len(normalized_shape), 0))
     centred = x - mean_of(x, dims)
-    return _scaled(centred / (mean_of(centred * centred, dims) + eps).sqrt(), weight, bias)
+    return scaled(centred / (mean_of(centred * centred, dims) + eps).sqrt(), weight, bias)
 
 
 layer_norm = Rule(

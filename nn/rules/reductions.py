@@ -84,15 +84,13 @@ var = Rule("var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)
 
 def _std(x, *, dim=None, correction=1, keepdim=False):
     y, saved = _var("std", x, dim, correction, keepdim)
-    y = np.sqrt(y)
-    return y, (y, *saved)
+    return (y := np.sqrt(y)), (y, *saved)
 
 
 def _std_vjp(g, saved, needs):
     y, centred, freedom, *kept = saved
     equal = y == 0  # all xᵢ are equal: the gradient is 0, as in PyTorch
-    g = without(g / (freedom * (y + equal)), equal)
-    return (along(g, kept) * centred,)
+    return (along(without(g / (freedom * (y + equal)), equal), kept) * centred,)
 
 
 def _std_twin(x, *, dim=None, correction=1, keepdim=False):
@@ -104,10 +102,11 @@ std = Rule("std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − 
     samples=var.samples, fresh=True)
 
 
-def _ties(x, y):
-    """Where x is its extreme y. If there is a NaN it is the extreme, though it equals nothing."""
+def _ties(dtype, x, y, dim):
+    """Where x is its extreme y, and how often along `dim`. A NaN is the extreme, though it equals nothing."""
     ties = x == y
-    return ties | np.isnan(x) if np.isnan(y).any() else ties
+    ties = ties | np.isnan(x) if np.isnan(y).any() else ties
+    return ties, np.add.reduce(ties.astype(dtype), axis=dim)
 
 
 def _extreme(name, reduce):
@@ -116,16 +115,12 @@ def _extreme(name, reduce):
         return y if keepdim else y.squeeze(dim), (x, y, dim)
 
     def vjp(g, saved, needs):
-        x, y, dim = saved
-        kept, ties = kept_shape(x.shape, dim), _ties(x, y)
-        count = np.add.reduce(ties.astype(g.dtype), axis=dim)
+        kept, (ties, count) = kept_shape(saved[0].shape, saved[2]), _ties(g.dtype, *saved)
         return (only(along(g, kept) / along(count, kept), ties),)
 
-    def jvp(t, i, saved, out, *, dim=None, keepdim=False):
-        x, y, _ = saved
-        ties = _ties(x, y)
-        count = np.add.reduce(ties.astype(t.dtype), axis=dim, keepdims=keepdim)
-        return only(t, ties).sum(dim, keepdims=keepdim) / count
+    def jvp(t, i, saved, out, **attrs):
+        ties, count = _ties(t.dtype, *saved)
+        return (only(t, ties).sum(saved[2]) / count).reshape(out)
 
     return Rule(name, f"y = {name} xᵢ;  dxᵢ = g/(number of ties) where xᵢ = y, else 0", forward, vjp,
                 samples=_samples, saves=CONSTANT, fresh=True, jvp=jvp, exact=True)
@@ -135,10 +130,13 @@ def _extreme(name, reduce):
 max = _extreme("max", np.maximum.reduce)
 min = _extreme("min", np.minimum.reduce)
 
-any = Rule("any", "y = whether any entry is not 0: no gradient",
-           lambda x, *, dim=None, keepdim=False: (np.any(x, axis=dim, keepdims=keepdim), None))
-all = Rule("all", "y = whether no entry is 0: no gradient",
-           lambda x, *, dim=None, keepdim=False: (np.all(x, axis=dim, keepdims=keepdim), None))
+
+def _truth(name, which, test):
+    return Rule(name, f"y = whether {which}: no gradient",
+                lambda x, *, dim=None, keepdim=False: (test(x, axis=dim, keepdims=keepdim), None))
+
+
+any, all = _truth("any", "any entry is not 0", np.any), _truth("all", "no entry is 0", np.all)
 
 
 def _norm(x, *, p=2.0, dim=None, keepdim=False):
