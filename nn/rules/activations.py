@@ -8,7 +8,7 @@ from .. import kernels
 from .choices import only
 from .functions import floating, logistic, of_input
 from .record import CONSTANT, DERIVED, Rule
-from .samples import signed, with_attrs
+from .samples import APART, booleans, cases, signed
 
 # At 0, where the derivative does not exist, the subgradient 0.
 relu = Rule("relu", "y = max(x, 0);  dx = g where y > 0, else 0", lambda x: (y := kernels.relu(x), (y,)),
@@ -19,8 +19,8 @@ relu_grad = Rule(
     "relu_grad", "y = g where the output of relu is > 0, else 0;  dg = v there, else 0, v the gradient in y",
     lambda g, *, y, overwrite_g=False: (kernels.relu_grad(g, y, overwrite_g=overwrite_g), (y,)),
     lambda v, saved, needs: (relu_grad(v, y=saved[0]),),
-    samples=lambda rng: [([rng.normal(size=y.shape)], {"y": y}) for (y,), _ in signed(rng)],
-    saves=CONSTANT, fresh=True, symmetric=True)
+    samples=cases(((3, 4), {"y": np.arange(-6.0, 6).reshape(3, 4)})), saves=CONSTANT, fresh=True,
+    symmetric=True)
 
 
 def _leaky_vjp(g, saved, needs):
@@ -31,7 +31,7 @@ def _leaky_vjp(g, saved, needs):
 # At 0 the slope of the left, as in PyTorch. Maas, Hannun & Ng, "Rectifier nonlinearities" (2013).
 leaky_relu = Rule("leaky_relu", "y = x where x > 0, else s·x;  dx = g there, else s·g",
     lambda x, *, negative_slope=0.01: (np.where(x > 0, x, x * negative_slope), (x, negative_slope)),
-    _leaky_vjp, samples=with_attrs(signed, {}, {"negative_slope": 0.3}), saves=CONSTANT, fresh=True,
+    _leaky_vjp, samples=cases((APART, {}), (APART, {"negative_slope": 0.3})), saves=CONSTANT, fresh=True,
     symmetric=True)
 
 
@@ -70,8 +70,7 @@ gelu_grad = Rule(
     "gelu_grad", "y = g·(Φ(x) + x·φ(x)), φ(x) = e^(−x²/2)/√2π;  dg = v·(Φ(x) + x·φ(x)), "
     "dx = v·g·φ(x)·(2 − x²), v the gradient in y",
     lambda g, x: (kernels.gelu_grad(*np.broadcast_arrays(g, x)), (g, x)), _gelu_grad_vjp,
-    samples=lambda rng: [([rng.normal(size=x.shape), x], {}) for (x,), _ in signed(rng)],
-    saves=(0, 1), fresh=True, symmetric=True)
+    samples=cases(((3, 4), APART, {})), saves=(0, 1), fresh=True, symmetric=True)
 
 
 # Hendrycks & Gimpel, "Gaussian error linear units" (2016).
@@ -97,7 +96,7 @@ softplus = Rule(
     "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there", _softplus,
     _softplus_vjp, twin=lambda x, *, beta=1.0, threshold=20.0: x.where(
         x * beta > threshold, -(x * -beta).logsigmoid() / beta),
-    samples=with_attrs(signed, {}, {"beta": 2.0, "threshold": 1.0}), saves=(0, CONSTANT, CONSTANT),
+    samples=cases((APART, {}), (APART, {"beta": 2.0, "threshold": 1.0})), saves=(0, CONSTANT, CONSTANT),
     fresh=True, symmetric=True)
 
 
@@ -110,4 +109,4 @@ def _dropout(x, keep, *, p):
 
 dropout = Rule("dropout", "y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0", _dropout,
     lambda g, saved, needs: (only(g * saved[1], saved[0]), None), saves=CONSTANT, fresh=True, symmetric=True,
-    samples=lambda rng: [([rng.normal(size=(3, 4)), rng.random((3, 4)) >= p], {"p": p}) for p in (0.0, 0.4)])
+    samples=cases(*(((3, 4), booleans((3, 4), 1 - p), {"p": p}) for p in (0.0, 0.4))))

@@ -7,7 +7,7 @@ import numpy as np
 
 from .choices import only
 from .record import Rule
-from .samples import normal
+from .samples import cases
 from .softmax import softmax
 
 
@@ -76,16 +76,11 @@ def _attention_twin(q, k, v, mask, *, is_causal=False, scale=None):
     return scores.masked_fill(~sees, 0).softmax(-1).where(sees, 0) @ v
 
 
-def _samples(rng):
-    some = normal(((2, 3, 4), (2, 5, 4), (2, 5, 3), None, {}),
-                  ((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), None, {"is_causal": True}),
-                  ((3, 4), (2, 5, 4), (5, 2), (3, 5), {"scale": 0.3}))(rng)
-    seen = rng.random((3, 5)) < 0.6
-    seen[:, 0] = True
-    return [*some, ([*some[0][0][:3], seen], {})]
-
-
 scaled_dot_product_attention = Rule(
     "scaled_dot_product_attention", "y = p·v, p = softmax(s), s = q·kᵀ/√E + mask;  "
     "dv = pᵀ·g, ds = p·(g·vᵀ − Σp·g·vᵀ), dq = ds·k/√E, dk = dsᵀ·q/√E, dmask = ds",
-    _attention, _attention_vjp, twin=_attention_twin, samples=_samples, fresh=True)
+    _attention, _attention_vjp, twin=_attention_twin, fresh=True, samples=cases(
+        ((2, 3, 4), (2, 5, 4), (2, 5, 3), None, {}),
+        ((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), None, {"is_causal": True}),
+        ((3, 4), (2, 5, 4), (5, 2), (3, 5), {"scale": 0.3}),
+        ((2, 3, 4), (2, 5, 4), (2, 5, 3), np.arange(15).reshape(3, 5) % 4 < 3, {})))

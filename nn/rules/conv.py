@@ -12,7 +12,7 @@ from ..kernels import channels_last
 from .checks import parts
 from .linear import column_sums
 from .record import CONSTANT, Rule
-from .samples import normal
+from .samples import cases
 from .windows import Windows
 
 
@@ -112,7 +112,7 @@ _CASES = (
 conv2d = Rule(
     "conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps;  "
     "dx = Σ g·w[:, :, i, j] where it met x, dw[:, :, i, j] = Σ g·(the x it met), db = Σg",
-    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=normal(*_CASES), saves=(0, 1, CONSTANT),
+    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=cases(*_CASES), saves=(0, 1, CONSTANT),
     fresh=True)
 
 

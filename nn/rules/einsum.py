@@ -9,7 +9,7 @@ import numpy as np
 
 from .choices import only
 from .record import CONSTANT, INPUTS, Rule
-from .samples import normal
+from .samples import cases
 
 
 def _parse(equation, shapes):
@@ -110,28 +110,19 @@ def _multiply(x, a, y, b, needed):
 
 def _einsum(*xs, equation):
     labels, out = _parse(equation, [x.shape for x in xs])
-    return _contract([_once(x, term) for x, term in zip(xs, labels, strict=True)], out), (equation, *xs)
+    return _contract([*map(_once, xs, labels)], out), (equation, *xs)
 
 
 def _einsum_vjp(g, saved, needs):
     equation, *xs = saved
     labels, out = _parse(equation, [x.shape for x in xs])
-    operands = [_once(x, term) for x, term in zip(xs, labels, strict=True)]
-    grads = []
+    operands = [*map(_once, xs, labels)]
+    grads = [None] * len(xs)
     for i, term in enumerate(labels):
-        if not needs[i]:
-            grads.append(None)
-            continue
-        others = operands[:i] + operands[i + 1:]
-        dx = _contract([(g, out), *others], "".join(dict.fromkeys(term)))
-        grads.append(dx if len(set(term)) == len(term) else _diagonal(dx, term, xs[i].shape))
+        if needs[i]:
+            dx = _contract([(g, out), *operands[:i], *operands[i + 1:]], "".join(dict.fromkeys(term)))
+            grads[i] = dx if len(set(term)) == len(term) else _diagonal(dx, term, xs[i].shape)
     return grads
-
-
-def _einsum_jvp(t, i, saved, out, *, equation):
-    """y is linear in each operand."""
-    xs = [t if j == i else x for j, x in enumerate(saved[1:])]
-    return _einsum(*xs, equation=equation)[0]
 
 
 def _diagonal(dx, term, shape):
@@ -157,5 +148,6 @@ _SAMPLES = (
 
 einsum = Rule(
     "einsum", "y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ",
-    _einsum, _einsum_vjp, jvp=_einsum_jvp, saves=(CONSTANT, INPUTS),
-    samples=normal(*((*shapes, {"equation": equation}) for equation, *shapes in _SAMPLES)))
+    _einsum, _einsum_vjp, saves=(CONSTANT, INPUTS),
+    jvp=lambda t, i, saved, out, **equation: einsum(*saved[1:i + 1], t, *saved[i + 2:], **equation),
+    samples=cases(*((*shapes, {"equation": equation}) for equation, *shapes in _SAMPLES)))

@@ -5,6 +5,7 @@ import numpy as np
 from .checks import integers
 from .choices import without
 from .record import CONSTANT, Rule
+from .samples import cases, whole
 from .shapes import index_grad, pad
 
 
@@ -30,15 +31,11 @@ def _gather(x, index, *, dim):
     return x[grid], (x.shape, *grid)
 
 
-def _gather_samples(rng):
-    return [([rng.normal(size=(3, 4)), rng.integers(0, (3, 4)[dim], shape)], {"dim": dim})
-            for dim, shape in ((0, (5, 4)), (1, (2, 3)), (-1, (3, 6)))]
-
-
+_places = (whole(3, (5, 4)), {"dim": 0}), (whole(4, (2, 3)), {"dim": 1}), (whole(4, (3, 6)), {"dim": -1})
 gather = Rule(
     "gather", "y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
     _gather, lambda g, saved, needs: (index_grad(g, shape=saved[0], index=tuple(saved[1:])), None),
-    samples=_gather_samples, saves=CONSTANT, fresh=True, exact=True)
+    samples=cases(*(((3, 4), *place) for place in _places)), saves=CONSTANT, fresh=True, exact=True)
 
 
 def _scatter_add(x, index, source, *, dim):
@@ -64,8 +61,8 @@ def _scatter_add_vjp(g, saved, needs):
 scatter_add = Rule(
     "scatter_add", "y = x, with s added at index along dim;  dx = g, ds = g at index", _scatter_add,
     _scatter_add_vjp, saves=CONSTANT,
-    samples=lambda rng: [([x, index, rng.normal(size=size)], how) for ((x, index), how), size in
-                         zip(_gather_samples(rng), ((5, 4), (3, 3), (3, 6)), strict=True)])
+    samples=cases(*(((3, 4), index, size, how) for (index, how), size in
+                    zip(_places, ((5, 4), (3, 3), (3, 6)), strict=True))))
 
 
 def _embedding(w, indices, *, padding_idx=None):
@@ -104,16 +101,10 @@ embedding_grad = Rule(
     "embedding_grad", "y = zeros, with g added at i (0 at padding_idx);  dg = v[i], v the gradient in y",
     _embedding_grad, lambda v, saved, needs: (_learning_rows(v, saved), None), saves=CONSTANT,
     jvp=lambda t, i, saved, out, **attrs: embedding_grad(t, saved[1], **attrs), fresh=True,
-    samples=lambda rng: [([rng.normal(size=(*i.shape, 3)), i], {"rows": 5, **how})
-                         for (_, i), how in _embedding_samples(rng)])
-
-
-def _embedding_samples(rng):
-    return [([rng.normal(size=(5, 3)), rng.integers(0, 5, shape)], how)
-            for shape, how in (((4,), {}), ((2, 6), {"padding_idx": -2}), ((), {}))]
-
+    samples=cases(*(((*shape, 3), whole(5, shape), {"rows": 5, **how})
+                    for shape, how in (((4,), {}), ((2, 6), {"padding_idx": -2}), ((), {})))))
 
 embedding = Rule("embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding,
     lambda g, saved, needs: (embedding_grad(g, saved[1], rows=saved[0], padding_idx=saved[2]), None),
     jvp=lambda t, i, saved, out, **attrs: _learning_rows(t, saved), saves=CONSTANT,
-    fresh=True, exact=True, samples=lambda rng: [(x, {}) for x, _ in _embedding_samples(rng)])
+    fresh=True, exact=True, samples=cases(*(((5, 3), whole(5, shape), {}) for shape in ((4,), (2, 6), ()))))

@@ -9,6 +9,7 @@ from ..kernels.convolution import pad, taps
 from .checks import floats
 from .choices import only
 from .record import CONSTANT, Rule
+from .samples import cases
 from .windows import Windows
 
 
@@ -51,12 +52,14 @@ def _at_winner(x, winner, *, windows):
     return y.transpose(0, 3, 1, 2), (winner, windows)
 
 
-def _max_samples(rng):
+def _apart(*shape):
     """Distinct values, far enough apart that a small step changes no winner."""
-    return [([rng.permutation(np.prod(shape)).reshape(shape) / 10], how) for shape, how in (
-        ((2, 3, 4, 4), {"kernel_size": 2}),
-        ((1, 2, 5, 6), {"kernel_size": (3, 2), "stride": 1, "padding": 1}),
-        ((1, 2, 7, 5), {"kernel_size": 2, "stride": 3}))]
+    return lambda rng: rng.permutation(np.prod(shape)).reshape(shape) / 10
+
+
+_max_samples = cases((_apart(2, 3, 4, 4), {"kernel_size": 2}),
+                     (_apart(1, 2, 5, 6), {"kernel_size": (3, 2), "stride": 1, "padding": 1}),
+                     (_apart(1, 2, 7, 5), {"kernel_size": 2, "stride": 3}))
 
 
 max_pool2d = Rule(

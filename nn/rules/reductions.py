@@ -7,6 +7,7 @@ import numpy as np
 from .checks import floats
 from .choices import only, without
 from .record import CONSTANT, OUTPUT, Rule
+from .samples import beside, cases
 
 
 def kept_shape(shape, dim):
@@ -39,10 +40,9 @@ def _count(x, total, dim, name):
     return n  # `total` has no entries
 
 
-def _samples(rng, **more):
-    x = rng.normal(size=(2, 3, 4))
-    ways = ((None, False), (None, True), (1, False), (-1, True), ((0, 2), False), ((0, -1), True))
-    return [([x], {"dim": dim, "keepdim": keepdim, **more}) for dim, keepdim in ways]
+_WAYS = [{"dim": dim, "keepdim": keepdim} for dim, keepdim in (
+    (None, False), (None, True), (1, False), (-1, True), ((0, 2), False), ((0, -1), True))]
+_samples = cases(*(((2, 3, 4), way) for way in _WAYS))
 
 
 sum = Rule(
@@ -79,7 +79,8 @@ def _var_twin(x, *, dim=None, correction=1, keepdim=False):
 var = Rule("var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)",
     lambda x, *, dim=None, correction=1, keepdim=False: _var("var", x, dim, correction, keepdim),
     lambda g, saved, needs: (along(g, saved[2:]) * (2 / saved[1]) * saved[0],), twin=_var_twin,
-    samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
+    samples=cases(*(((2, 3, 4), {**way, **more}) for more in ({}, {"correction": 0}) for way in _WAYS)),
+    fresh=True)
 
 
 def _std(x, *, dim=None, correction=1, keepdim=False):
@@ -175,13 +176,9 @@ def _norm_vjp(g, saved, needs):
     return (g * slope,)
 
 
-def _norm_samples(rng):
-    x = rng.uniform(0.5, 2, (2, 3, 4)) * rng.choice([-1.0, 1.0], (2, 3, 4))
-    ways = ((2.0, None, False), (2.0, 1, True), (3.0, -1, False), (1.0, (0, 2), False), (1.5, (0, -1), True),
-            (-2.0, 1, False), (np.inf, 1, False), (-np.inf, (0, 1), True))
-    return [([x], {"p": p, "dim": dim, "keepdim": keepdim}) for p, dim, keepdim in ways]
-
-
 # Where x is 0 the norm has no derivative; the subgradient 0, as in PyTorch.
 norm = Rule("norm", "y = (Σ|xᵢ|ᵖ)¹ᐟᵖ;  dxᵢ = g·sign xᵢ·(|xᵢ|/y)ᵖ⁻¹, 0 where xᵢ = 0", _norm, _norm_vjp,
-    samples=_norm_samples, saves=(0, OUTPUT, CONSTANT, CONSTANT, CONSTANT), fresh=True)
+    saves=(0, OUTPUT, CONSTANT, CONSTANT, CONSTANT), fresh=True, samples=cases(
+        *((beside(0.5, 2, (2, 3, 4)), {"p": p, "dim": dim, "keepdim": keepdim}) for p, dim, keepdim in (
+            (2.0, None, False), (2.0, 1, True), (3.0, -1, False), (1.0, (0, 2), False), (1.5, (0, -1), True),
+            (-2.0, 1, False), (np.inf, 1, False), (-np.inf, (0, 1), True)))))
