@@ -19,11 +19,11 @@ def _of_each(rule, what, more=""):
     return function
 
 
-relu = _of_each(rules.activations.relu, "max(x, 0)", "; the gradient at 0 is 0")
+relu = _of_each(rules.functions.relu, "max(x, 0)", "; the gradient at 0 is 0")
 tanh = _of_each(rules.functions.tanh, "The hyperbolic tangent")
 sigmoid = _of_each(rules.functions.sigmoid, "1/(1 + e⁻ˣ)", ", without overflow at either end")
 logsigmoid = _of_each(rules.functions.logsigmoid, "log 1/(1 + e⁻ˣ)", ", without overflow at either end")
-silu = _of_each(rules.activations.silu, "x·σ(x)", ", also known as swish. Elfwing, Uchibe & Doya (2018)")
+silu = _of_each(rules.functions.silu, "x·σ(x)", ", also known as swish. Elfwing, Uchibe & Doya (2018)")
 
 
 def leaky_relu(input: Operand, negative_slope: float = 0.01) -> Tensor:
@@ -31,7 +31,7 @@ def leaky_relu(input: Operand, negative_slope: float = 0.01) -> Tensor:
 
     Maas, Hannun & Ng (2013).
     """
-    return apply(rules.activations.leaky_relu, input, negative_slope=negative_slope)
+    return apply(rules.functions.leaky_relu, input, negative_slope=negative_slope)
 
 
 def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -42,7 +42,7 @@ def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Tens
     """
     if not is_number(beta) or not beta > 0:
         raise ValueError(f"softplus: beta is {beta!r}, wanted a number > 0")
-    return apply(rules.activations.softplus, input, beta=beta, threshold=threshold)
+    return apply(rules.functions.softplus, input, beta=beta, threshold=threshold)
 
 
 def gelu(input: Operand, approximate: str = "none") -> Tensor:
@@ -51,7 +51,7 @@ def gelu(input: Operand, approximate: str = "none") -> Tensor:
     approximate: "none", exact by erf, or "tanh", GPT-2's approximation. Raises ValueError for another.
     """
     rules.checks.one_of("gelu", "approximate", approximate, ("none", "tanh"))
-    return apply(rules.activations.gelu if approximate == "none" else rules.activations.gelu_tanh, input)
+    return apply(rules.functions.gelu if approximate == "none" else rules.functions.gelu_tanh, input)
 
 
 def softmax(input: Operand, dim: int = -1) -> Tensor:
@@ -79,4 +79,4 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
         return as_tensor(input)
     rules.checks.floats("dropout", input)  # 1/(1 − p) is no integer
     keep = generator().random(input.shape, dtype=np.float32) >= p
-    return apply(rules.activations.dropout, input, keep, p=p)
+    return apply(rules.choices.dropout, input, keep, p=p)

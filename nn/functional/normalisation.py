@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import rules
 from ..context import ambient
-from ..rules.layer_norm import scaled
+from ..rules.normalisation import scaled
 from ..tensor import Operand, Tensor, apply
 from ..versions import wrote
 from .half import rounded_once
@@ -33,11 +33,11 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are wanted in evaluation")
-        return apply(rules.batch_norm.batch_norm_eval, input, weight, bias, running_mean, running_var,
+        return apply(rules.normalisation.batch_norm_eval, input, weight, bias, running_mean, running_var,
                      eps=eps)
     once = not ambient.context.replaying
     mean, var = (getattr(r, "_data", r) if once else None for r in (running_mean, running_var))
-    out = apply(rules.batch_norm.batch_norm, input, weight, bias, running_mean=mean, running_var=var,
+    out = apply(rules.normalisation.batch_norm, input, weight, bias, running_mean=mean, running_var=var,
                 momentum=momentum, eps=eps)
     for array in (mean, var):
         if array is not None:
@@ -54,7 +54,7 @@ def layer_norm(input: Operand, normalized_shape: Sequence[int], weight: Operand 
     """
     if not isinstance(normalized_shape, (tuple, list)):
         normalized_shape = (normalized_shape,)
-    return apply(rules.layer_norm.layer_norm, input, weight, bias,
+    return apply(rules.normalisation.layer_norm, input, weight, bias,
                  normalized_shape=tuple(normalized_shape), eps=eps)
 
 

@@ -1,4 +1,4 @@
-"""Choosing between numbers, entry by entry: where, maximum, minimum, clamp; and logic on booleans.
+"""Choosing between numbers, entry by entry: where, maximum, minimum, clamp, dropout; logic on booleans.
 
 What was not chosen has the derivative 0, however great the gradient from above. That of √max(x, 0), for
 instance, is ∞ at a negative x, and a product with the mask would make 0·∞ = NaN of it. So it is selected.
@@ -111,3 +111,15 @@ both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (opera
             exact=True)
 either = Rule("either", "y = a or b, of booleans: no gradient", lambda a, b: (operator.or_(a, b), None),
               exact=True)
+
+
+# Srivastava et al., "Dropout" (2014), inverted: what is kept is scaled up while training, so that
+# evaluation has nothing to do. `keep` is an input: drawn outside, it makes the rule a function.
+def _dropout(x, keep, *, p):
+    scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
+    return only(x * scale, keep), (keep, scale)
+
+
+dropout = Rule("dropout", "y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0", _dropout,
+    lambda g, saved, needs: (only(g * saved[1], saved[0]), None), saves=CONSTANT, fresh=True, symmetric=True,
+    samples=cases(*(((3, 4), booleans((3, 4), 1 - p), {"p": p}) for p in (0.0, 0.4))))
