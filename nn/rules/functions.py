@@ -9,17 +9,16 @@ from .choices import only, without
 from .record import CONSTANT, DERIVED, OUTPUT, Rule
 from .samples import APART, cases, positive, signed
 
-
-def of_output(name, formula, f, slope, *, samples=signed, **more):
-    """The rule of y = f(x), whose gradient slope(g, y) is best computed from y."""
-    return Rule(name, formula, lambda x: (y := f(x), (y,)), lambda g, saved, needs: (slope(g, saved[0]),),
-                samples=samples, saves=(OUTPUT,), fresh=True, symmetric=True, method=True, **more)
+_Y = (OUTPUT,)
 
 
-def of_input(name, formula, f, slope, *, samples=signed, saves=(0,), method=True, **more):
-    """The rule of y = f(x) with the gradient slope(g, x)."""
-    return Rule(name, formula, lambda x: (f(x), (x,)), lambda g, saved, needs: (slope(g, saved[0]),),
-                samples=samples, saves=saves, fresh=True, symmetric=True, method=method, **more)
+def of_each(name, formula, f, slope, *, saves=(0,), samples=signed, method=True, **more):
+    """The rule of y = f(x) with the gradient slope(g, x), or slope(g, y) if that is what it saves, OUTPUT."""
+    def forward(x):
+        y = f(x)
+        return y, (y if saves is _Y else x,)
+    return Rule(name, formula, forward, lambda g, saved, needs: (slope(g, saved[0]),), samples=samples,
+                saves=saves, fresh=True, symmetric=True, method=method, **more)
 
 
 def logistic(x):
@@ -29,18 +28,17 @@ def logistic(x):
     return (1 - left + left * e) / (1 + e)
 
 
-exp = of_output("exp", "y = eˣ;  dx = g·y", np.exp, lambda g, y: g * y, samples=positive)
-log = of_input("log", "y = log x;  dx = g/x", np.log, lambda g, x: g / x, samples=positive)
-sqrt = of_output("sqrt", "y = √x;  dx = g/2y", np.sqrt, lambda g, y: g / (2 * y), samples=positive)
-sin = of_input("sin", "y = sin x;  dx = g·cos x", np.sin, lambda g, x: g * np.cos(x))
-cos = of_input("cos", "y = cos x;  dx = −g·sin x", np.cos, lambda g, x: -g * np.sin(x))
-tanh = of_output("tanh", "y = tanh x;  dx = g·(1 − y²)", np.tanh, lambda g, y: g * (1 - y * y))
-sigmoid = of_output("sigmoid", "y = 1/(1 + e⁻ˣ);  dx = g·y·(1 − y)", lambda x: logistic(np.asarray(x)),
-                    lambda g, y: g * y * (1 - y), twin=lambda x: 1 / (1 + (-x).exp()))
-logsigmoid = of_input(
-    "logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)",
-    lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), lambda g, x: g * logistic(-x),
-    twin=lambda x: x.sigmoid().log())
+exp = of_each("exp", "y = eˣ;  dx = g·y", np.exp, lambda g, y: g * y, saves=_Y, samples=positive)
+log = of_each("log", "y = log x;  dx = g/x", np.log, lambda g, x: g / x, samples=positive)
+sqrt = of_each("sqrt", "y = √x;  dx = g/2y", np.sqrt, lambda g, y: g / (2 * y), saves=_Y, samples=positive)
+sin = of_each("sin", "y = sin x;  dx = g·cos x", np.sin, lambda g, x: g * np.cos(x))
+cos = of_each("cos", "y = cos x;  dx = −g·sin x", np.cos, lambda g, x: -g * np.sin(x))
+tanh = of_each("tanh", "y = tanh x;  dx = g·(1 − y²)", np.tanh, lambda g, y: g * (1 - y * y), saves=_Y)
+sigmoid = of_each("sigmoid", "y = 1/(1 + e⁻ˣ);  dx = g·y·(1 − y)", lambda x: logistic(np.asarray(x)),
+                  lambda g, y: g * y * (1 - y), saves=_Y, twin=lambda x: 1 / (1 + (-x).exp()))
+logsigmoid = of_each("logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)",
+                     lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
+                     lambda g, x: g * logistic(-x), twin=lambda x: x.sigmoid().log())
 
 
 def floating(x):
@@ -49,8 +47,8 @@ def floating(x):
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
-erf = of_input("erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)", lambda x: kernels.erf(floating(x)),
-               lambda g, x: g * np.exp(-x * x) * (2 / math.pi ** 0.5))
+erf = of_each("erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)", lambda x: kernels.erf(floating(x)),
+              lambda g, x: g * np.exp(-x * x) * (2 / math.pi ** 0.5))
 
 sign = Rule("sign", "y = −1, 0 or 1: no gradient", lambda x: (np.sign(x), None), exact=True, method=True)
 
@@ -61,10 +59,9 @@ def times_sign(g, x):
     return without(y, zeros) if zeros.any() else y
 
 
-# At 0, where the derivative does not exist, the subgradient 0.
-abs = of_input("abs", "y = |x|;  dx = g·sign x", np.abs, times_sign, saves=CONSTANT, exact=True)
+# At 0, where they have no derivative, the subgradient 0.
+abs = of_each("abs", "y = |x|;  dx = g·sign x", np.abs, times_sign, saves=CONSTANT, exact=True)
 
-# At 0, where the derivative does not exist, the subgradient 0.
 relu = Rule("relu", "y = max(x, 0);  dx = g where y > 0, else 0", lambda x: (y := kernels.relu(x), (y,)),
     lambda g, saved, needs, overwrite_g=False: (relu_grad(g, y=saved[0], overwrite_g=overwrite_g),),
     samples=signed, saves=CONSTANT, fresh=True, symmetric=True, overwrites=True, exact=True, method=True)
@@ -87,7 +84,6 @@ leaky_relu = Rule("leaky_relu", "y = x where x > 0, else s·x;  dx = g there, el
     lambda x, *, negative_slope=0.01: (np.where(x > 0, x, x * negative_slope), (x, negative_slope)),
     _leaky_vjp, samples=cases((APART, {}), (APART, {"negative_slope": 0.3})), saves=CONSTANT, fresh=True,
     symmetric=True)
-
 
 # Elfwing, Uchibe & Doya, "Sigmoid-weighted linear units" (2018), also known as swish.
 silu = Rule("silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))",
@@ -128,9 +124,9 @@ gelu_grad = Rule(
 
 
 # Hendrycks & Gimpel, "Gaussian error linear units" (2016).
-gelu = of_input("gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)",
-                lambda x: kernels.gelu(floating(x)), lambda g, x: gelu_grad(g, x), method=False,
-                twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()))
+gelu = of_each("gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x) + x·e^(−x²/2)/√2π)",
+               lambda x: kernels.gelu(floating(x)), lambda g, x: gelu_grad(g, x), method=False,
+               twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()))
 
 
 def _softplus(x, *, beta=1.0, threshold=20.0):

@@ -1,5 +1,7 @@
 """Looking entries up by an array of integers that is an input: gather along an axis, and embedding."""
 
+import operator
+
 import numpy as np
 
 from .checks import integers
@@ -39,8 +41,7 @@ gather = Rule(
 
 
 def _scatter_add(x, index, source, *, dim):
-    if source.ndim != index.ndim or any(
-            n < have for have, n in zip(index.shape, source.shape, strict=True)):
+    if source.ndim != index.ndim or any(map(operator.lt, source.shape, index.shape)):
         raise ValueError(f"scatter_add: the source of shape {source.shape} is smaller than the index of "
                          f"shape {index.shape}")
     grid = _grid("scatter_add", x, index.copy(), dim)

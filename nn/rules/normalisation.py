@@ -111,8 +111,7 @@ def _batch_norm_twin(x, weight, bias, *, eps=1e-5, **running):
     return _batch_norm_eval_twin(x, weight, bias, mean, mean_of((x - mean) ** 2, dims), eps=eps)
 
 
-batch_norm = Rule(
-    "batch_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
+batch_norm = Rule("batch_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (g − db/n − x̂·dw/n)·w/√(var x + ε)",
     _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin, restored=_batch_norm_inputs,
     samples=cases(((5, 3), (3,), (3,), {"eps": 1e-5}), ((2, 3, 2, 2), (3,), (3,), {"eps": 0.1}),
@@ -221,11 +220,9 @@ def _layer_norm_twin(x, weight, bias, *, normalized_shape, eps=1e-5):
     return scaled(centred / (mean_of(centred * centred, dims) + eps).sqrt(), weight, bias)
 
 
-layer_norm = Rule(
-    "layer_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
+layer_norm = Rule("layer_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (gw − mean gw − x̂·mean(gw·x̂))/√(var x + ε), gw = g·w",
-    _layer_norm, _layer_norm_vjp, twin=_layer_norm_twin, restored=_layer_norm_inputs,
-    samples=cases(
+    _layer_norm, _layer_norm_vjp, twin=_layer_norm_twin, restored=_layer_norm_inputs, samples=cases(
         ((4, 5), (5,), (5,), {"normalized_shape": (5,), "eps": 0.1}),
         ((2, 3, 4), (3, 4), (3, 4), {"normalized_shape": (3, 4), "eps": 0.1}),
         ((2, 3, 4), None, None, {"normalized_shape": (4,), "eps": 0.1}),
