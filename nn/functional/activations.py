@@ -68,8 +68,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Each entry of input is 0 with probability p and scaled by 1/(1 − p) otherwise.
 
     training: False gives input itself. Drawn from nn.random.generator(), which nn.manual_seed seeds.
-    Srivastava et al., "Dropout" (2014). Raises ValueError for a p outside 0..1, TypeError for an input of
-    integers.
+    Srivastava et al., "Dropout" (2014), with the scaling moved from evaluation to training. Raises ValueError
+    for a p outside 0..1, TypeError for an input of integers.
     """
     if not is_number(p) or not 0 <= p <= 1:
         raise ValueError(f"dropout: p is {p!r}, wanted a probability from 0 to 1")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import rules
+from ..arguments import count
 from ..context import ambient
 from ..rules.normalisation import scaled
 from ..tensor import Operand, Tensor, apply
@@ -67,7 +68,7 @@ def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, b
     normalization" (2018). It is layer_norm of the groups. Raises ValueError for shapes that do not fit.
     """
     x = as_tensor(input)
-    rules.checks.parts("group_norm", "num_groups", num_groups)
+    count("group_norm", "num_groups", num_groups)
     if x.ndim < 2 or x.shape[1] % num_groups:
         raise ValueError(f"group_norm: the input has shape {x.shape}, wanted (N, C, …), C a multiple of "
                          f"{num_groups}")

@@ -62,11 +62,7 @@ class LogSoftmax(Softmax, function=F.log_softmax):
 
 
 class Dropout(FunctionLayer, function=F.dropout):
-    """While training, zero each value with probability p and scale the others by 1/(1−p).
-
-    Raises ValueError for a p outside 0..1. The numbers come from nn.random.generator(), which nn.manual_seed
-    seeds. Srivastava et al. (2014), with the scaling moved from evaluation to training.
-    """
+    __doc__ = F.dropout.__doc__
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = number(self, "p", p, 0, 1)

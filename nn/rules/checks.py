@@ -1,7 +1,5 @@
 """What several operations ask of their inputs."""
 
-from ..arguments import is_int
-
 
 def floats(op, x):
     """Raise TypeError unless x is of floats."""
@@ -22,12 +20,6 @@ def classes_fit(op, classes, logits):
     if classes.size and not 0 <= classes.min() <= classes.max() < c:
         raise ValueError(f"{op}: classes from {classes.min()} to {classes.max()} came, but logits of shape "
                          f"{logits.shape} know 0 to {c - 1}")
-
-
-def parts(op, name, n):
-    """Raise ValueError unless n is an int of at least 1."""
-    if not is_int(n) or n < 1:
-        raise ValueError(f"{op}: {name} is {n!r}, wanted an int of at least 1")
 
 
 def shape_is(op, name, array, shape, of=None):

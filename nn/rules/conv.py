@@ -8,8 +8,8 @@ import math
 import numpy as np
 
 from .. import kernels
+from ..arguments import count
 from ..kernels import channels_last
-from .checks import parts
 from .linear import column_sums
 from .record import CONSTANT, Rule
 from .samples import cases
@@ -72,7 +72,7 @@ def _kernels(channels, filters, how):
 
 def filters_fit(op, x, w, b, groups, *, transposed=False):
     """Raise ValueError unless images x, filters w in `groups` parts, and the bias b fit each other."""
-    parts(op, "groups", groups)
+    count(op, "groups", groups)
     if w.ndim != 4 or x.ndim != 4 or len(w) % groups or (
             x.shape[1] != (len(w) if transposed else w.shape[1] * groups)):
         first, second = "CO" if transposed else "OC"

@@ -18,21 +18,10 @@ def _cross_entropy(logits, classes):
     return losses, (p, classes.copy())  # a copy: they may be written to before backward
 
 
-def _cross_entropy_jvp(t, i, saved, out):
-    p, classes = saved
-    return (p * t).sum(1) - t[np.arange(len(p)), classes]
-
-
-def _cross_entropy_twin(logits, classes):
-    """logits minus their log-sum-exp, at the right class, negated."""
-    shifted = logits - logits.amax(1, keepdim=True).detach()
-    log_p = shifted - shifted.exp().sum(1, keepdim=True).log()
-    return -log_p[np.arange(len(classes)), classes]
-
-
 cross_entropy = Rule("cross_entropy", "y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
     _cross_entropy, lambda g, saved, needs: (kernels.softmax_cross_entropy_grad(g, *saved), None),
-    jvp=_cross_entropy_jvp, twin=_cross_entropy_twin, fresh=True,
+    jvp=lambda t, i, saved, out: (saved[0] * t).sum(1) - t[np.arange(len(saved[0])), saved[1]],
+    twin=lambda logits, classes: -logits.log_softmax(1)[np.arange(len(classes)), classes], fresh=True,
     samples=cases((beside(0, 6, (4, 5)), np.array([0, 4, 2, 2]), {})))
 
 
@@ -100,6 +89,7 @@ def _kl_vjp(g, saved, needs):
 
 
 _logs = between(-2.3, 0, (3, 4))
+
 # Kullback & Leibler, "On information and sufficiency" (1951).
 kl_div = Rule(
     "kl_div", "y = t·(log t − x), or eᵗ·(t − x) of a log target;  dx = −g·t, dt = g·(log t + 1 − x), "
@@ -125,13 +115,9 @@ def _bce_vjp(g, saved, needs):
             needs[2] and g * t * softplus)
 
 
-def _bce_twin(x, t, pos_weight):
-    ones = x.logsigmoid() * t
-    return -(ones if pos_weight is None else ones * pos_weight) - (1 - t) * (-x).logsigmoid()
-
-
 binary_cross_entropy_with_logits = Rule("binary_cross_entropy_with_logits",
-    "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  " "dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
-    _bce, _bce_vjp, twin=_bce_twin, saves=(0, 1, 2, DERIVED, DERIVED),
+    "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
+    _bce, _bce_vjp, saves=(0, 1, 2, DERIVED, DERIVED), twin=lambda x, t, p: (
+        -(1 if p is None else p) * t * x.logsigmoid() - (1 - t) * (-x).logsigmoid()),
     samples=cases(*(((3, 4), between(0, 1, (3, 4)), p, {}) for p in (None, between(0.5, 3, (4,))))),
     derive=lambda x, t, pos_weight: (-x.logsigmoid(), x.sigmoid()), fresh=True, symmetric=True)
