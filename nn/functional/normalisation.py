@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import rules
 from ..arguments import count
 from ..context import ambient
-from ..rules.normalisation import scaled
+from ..rules import checks, normalisation
 from ..tensor import Operand, Tensor, apply
 from ..versions import wrote
 from .half import rounded_once
@@ -34,11 +33,10 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are wanted in evaluation")
-        return apply(rules.normalisation.batch_norm_eval, input, weight, bias, running_mean, running_var,
-                     eps=eps)
+        return apply(normalisation.batch_norm_eval, input, weight, bias, running_mean, running_var, eps=eps)
     once = not ambient.context.replaying
     mean, var = (getattr(r, "_data", r) if once else None for r in (running_mean, running_var))
-    out = apply(rules.normalisation.batch_norm, input, weight, bias, running_mean=mean, running_var=var,
+    out = apply(normalisation.batch_norm, input, weight, bias, running_mean=mean, running_var=var,
                 momentum=momentum, eps=eps)
     for array in (mean, var):
         if array is not None:
@@ -55,8 +53,8 @@ def layer_norm(input: Operand, normalized_shape: Sequence[int], weight: Operand 
     """
     if not isinstance(normalized_shape, (tuple, list)):
         normalized_shape = (normalized_shape,)
-    return apply(rules.normalisation.layer_norm, input, weight, bias,
-                 normalized_shape=tuple(normalized_shape), eps=eps)
+    shape = tuple(normalized_shape)
+    return apply(normalisation.layer_norm, input, weight, bias, normalized_shape=shape, eps=eps)
 
 
 @rounded_once
@@ -74,8 +72,8 @@ def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, b
                          f"{num_groups}")
     n, c, *space = x.shape
     weight, bias = (array if array is None else as_tensor(array) for array in (weight, bias))
-    for name, array in (("weight", weight), ("bias", bias)):
-        rules.checks.shape_is("group_norm", name, array, (c,), x.shape)
+    checks.shape_is("group_norm", (c,), x.shape, weight=weight, bias=bias)
     width = c // num_groups * math.prod(space)
     y = layer_norm(x.reshape(n, num_groups, width), width, eps=eps).reshape(*x.shape)
-    return scaled(y, *(a if a is None else a.reshape(c, *(1,) * len(space)) for a in (weight, bias)))
+    each = (a if a is None else a.reshape(c, *(1,) * len(space)) for a in (weight, bias))
+    return normalisation.scaled(y, *each)

@@ -21,6 +21,7 @@ class _Conv(Module):
                  padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
                  padding_mode: str = "zeros", *, rng: np.random.Generator | None = None) -> None:
         name, axes = type(self).__name__, 1 if isinstance(self, Conv1d) else 2
+        transposes = isinstance(self, ConvTranspose2d)
         flags(self, bias=bias)
         positive(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
@@ -28,16 +29,16 @@ class _Conv(Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = sizes(self, "kernel_size", kernel_size, 1, axes)
         self.stride = sizes(self, "stride", stride, 1, axes)
-        self.padding = (one_of(name, "padding", padding, ("valid", "same")) if isinstance(padding, str) else
+        self.padding = (one_of(name, "padding", padding, ("valid", "same"))
+                        if isinstance(padding, str) and not transposes else
                         sizes(self, "padding", padding, 0, axes))
         self.dilation = sizes(self, "dilation", dilation, 1, axes)
         if padding == "same" and set(self.stride) != {1}:
             raise ValueError(f"{name}: padding='same' wants a stride of 1, got {self.stride}")
         self.padding_mode = one_of(name, "padding_mode", padding_mode, _MODES)
-        channels = out_channels, in_channels
-        if isinstance(self, ConvTranspose2d):  # whose weight is that of the convolution that it transposes
-            channels = in_channels, out_channels
-        self.weight = Parameter(np.empty((channels[0], channels[1] // groups, *self.kernel_size), np.float32))
+        # The weight of a transposed convolution is that of the convolution.
+        first, second = (in_channels, out_channels) if transposes else (out_channels, in_channels)
+        self.weight = Parameter(np.empty((first, second // groups, *self.kernel_size), np.float32))
         self.bias = Parameter(np.empty(out_channels, np.float32)) if bias else None
         init.fan_in_uniform_(self.weight, self.bias, source(self, rng))
 
@@ -91,8 +92,6 @@ class ConvTranspose2d(_Conv):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
                  padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, bias: bool = True,
                  dilation: Sizes = 1, *, rng: np.random.Generator | None = None) -> None:
-        if isinstance(padding, str):
-            raise ValueError(f"ConvTranspose2d: padding must be one or two whole numbers, got {padding!r}")
         self.output_padding = sizes(self, "output_padding", output_padding, 0)
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
                          rng=rng)

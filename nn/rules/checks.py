@@ -22,11 +22,12 @@ def classes_fit(op, classes, logits):
                          f"{logits.shape} know 0 to {c - 1}")
 
 
-def shape_is(op, name, array, shape, of=None):
-    """Raise ValueError unless an array, or None, has this shape. of: the shape of the input."""
-    if array is not None and array.shape != shape:
-        why = f" for an input of shape {of}" if of else ""
-        raise ValueError(f"{op}: {name} has shape {array.shape}, wanted {shape}{why}")
+def shape_is(op, shape, of, **arrays):
+    """Raise ValueError unless arrays, if they are not None, have this shape. of: the shape of the input."""
+    for name, array in arrays.items():
+        if array is not None and array.shape != shape:
+            raise ValueError(f"{op}: {name} has shape {array.shape}, wanted {shape} for an input of shape "
+                             f"{of}")
 
 
 def one_of(op, name, value, names):

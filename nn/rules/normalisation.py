@@ -60,16 +60,14 @@ def _check(op, x, **channels):
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C) or (N, C, H, W)")
     if not x.shape[1]:
         raise ValueError(f"{op}: the input of shape {x.shape} has no channels")
-    for name, array in channels.items():
-        shape_is(op, name, array, x.shape[1:2], x.shape)
+    shape_is(op, x.shape[1:2], x.shape, **channels)
 
 
 def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):
     _check("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     rows, n = _pixels(x), x.size // x.shape[1]
     if n == 1:
-        raise ValueError("batch_norm: training wants more than one value per channel, "
-                         f"but the input has shape {x.shape}")
+        raise ValueError(f"batch_norm: training wants more than one value per channel, got shape {x.shape}")
     if not n:  # an empty batch has no mean, and leaves the running one as it is
         mean = inverse = np.ones(x.shape[1], x.dtype)
         y = rows.astype(np.result_type(*(a for a in (x, weight, bias) if a is not None)))
@@ -168,8 +166,7 @@ def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
     if not shape or x.shape[-len(shape):] != shape:
         raise ValueError(f"layer_norm: the input has shape {x.shape}, wanted (…, "
                          f"{', '.join(map(str, shape))})")
-    for name, array in (("weight", weight), ("bias", bias)):
-        shape_is("layer_norm", name, array, shape)
+    shape_is("layer_norm", shape, x.shape, weight=weight, bias=bias)
     floats("layer_norm", x)
     rows = x.reshape(*x.shape[:x.ndim - len(shape)], math.prod(shape))
     normal = rows - _mean(rows)

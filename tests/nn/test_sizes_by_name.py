@@ -75,7 +75,7 @@ x44, w22 = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 2, 2), np.float32)
     (ValueError, "Conv2d: padding='same' wants a stride of 1", lambda: nn.Conv2d(1, 1, 3, 2, "same")),
     (ValueError, "Conv1d: padding is 'half', wanted 'valid'", lambda: nn.Conv1d(1, 1, 3, padding="half")),
     (ValueError, "Conv2d: padding_mode is 'wrap', want", lambda: nn.Conv2d(1, 1, 3, padding_mode="wrap")),
-    (ValueError, "ConvTranspose2d: padding must be", lambda: nn.ConvTranspose2d(1, 1, 3, padding="same")),
+    (ValueError, "ConvTranspose2d: padding is 'same'", lambda: nn.ConvTranspose2d(1, 1, 3, padding="same")),
     (ValueError, "conv2d: padding='same' came with a stride", lambda: F.conv2d(x44, w22, None, 2, "same")),
     (ValueError, "conv2d: padding is 'half'", lambda: F.conv2d(x44, w22, padding="half")),
     (TypeError, "conv2d: dilation is 'x'", lambda: F.conv2d(x44, w22, padding="same", dilation="x")),
