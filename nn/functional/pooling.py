@@ -20,7 +20,7 @@ Pair = int | tuple[int, int]
 
 def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
                dilation: Pair = 1, ceil_mode: bool = False) -> Tensor:
-    """The greatest value in each window of input (N, C, H, W); stride is kernel_size if left out.
+    """The greatest value in each window: input (N, C, H, W) → (N, C, H', W'); stride is kernel_size if None.
 
     All sizes are ints or pairs (vertical, horizontal). padding: on all sides, never the greatest. Of equal
     values the first, in reading order, takes the gradient. dilation: the distance of a window's pixels.
@@ -43,7 +43,7 @@ def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
 def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
                ceil_mode: bool = False, count_include_pad: bool = True,
                divisor_override: int | None = None) -> Tensor:
-    """The mean of each window of input (N, C, H, W); stride is kernel_size if left out.
+    """The mean of each window: input (N, C, H, W) → (N, C, H', W'); stride is kernel_size if None.
 
     All sizes are ints or pairs (vertical, horizontal). The zeros of the padding count unless
     count_include_pad is false; what ceil_mode adds beyond them never counts. divisor_override: what to divide
@@ -69,7 +69,7 @@ def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
 
 @rounded_once
 def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
-    """The mean of each of H'×W' windows that cover input (N, C, H, W).
+    """The mean of each of H'×W' windows that cover input: (N, C, H, W) → (N, C, H', W').
 
     The i-th goes from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉. output_size: (H', W'), an int for both, None for the
     input's size. Raises ValueError or TypeError for anything else.
@@ -82,14 +82,14 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int
 def adaptive_max_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
     """The greatest of each of H'×W' windows that cover input (N, C, H, W), as in adaptive_avg_pool2d.
 
-    output_size is the same. Raises ValueError or TypeError for anything else.
+    output_size: as there. Raises ValueError or TypeError for anything else.
     """
     return _adaptive(rules.pool.max_pool2d, input, output_size, -np.inf)[0]
 
 
 def max_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padding: int = 0,
                dilation: int = 1, ceil_mode: bool = False) -> Tensor:
-    """The greatest value in each window of input (N, C, L): max_pool2d of an image one pixel high.
+    """The greatest value in each window, (N, C, L) → (N, C, L'): max_pool2d of an input one pixel high.
 
     kernel_size, stride, padding, dilation, ceil_mode: as there, ints. Raises what that raises.
     """
@@ -99,7 +99,7 @@ def max_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padd
 
 def avg_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padding: int = 0,
                ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
-    """The mean of each window of input (N, C, L): avg_pool2d of an image one pixel high.
+    """The mean of each window, (N, C, L) → (N, C, L'): avg_pool2d of an input one pixel high.
 
     kernel_size, stride, padding, ceil_mode, count_include_pad: as there, ints. Raises what that raises.
     """
