@@ -57,15 +57,11 @@ def _huber(a, b, *, delta=1.0):
     return cut * (d - 0.5 * cut), (cut,)
 
 
-def _huber_twin(a, b, *, delta=1.0):
-    d = a - b
-    return (0.5 * d * d).where(d.abs() <= delta, delta * (d.abs() - 0.5 * delta))
-
-
 # Huber, "Robust estimation of a location parameter" (1964).
 huber = Rule(
     "huber", "y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
-    _huber, lambda g, saved, needs: (da := g * saved[0], -da), twin=_huber_twin,
+    _huber, lambda g, saved, needs: (da := g * saved[0], -da), twin=lambda a, b, *, delta=1.0: (
+        0.5 * (a - b) ** 2).where((a - b).abs() <= delta, delta * ((a - b).abs() - 0.5 * delta)),
     samples=cases((*_near, {}), (*_far, {}), (*_far, {"delta": 1.05})), saves=(DERIVED,),
     derive=lambda a, b, *, delta=1.0: ((a - b).clamp(-delta, delta),), fresh=True, symmetric=True)
 

@@ -97,12 +97,6 @@ def _batch_norm_jvp(t, i, saved, out, **attrs):
     return _per_channel(t, len(out)) if i == 2 else _image((rows - mean) * _line(t * inverse, rows), out)
 
 
-def _batch_norm_inputs(saved):
-    """Inputs of the same derivatives: x, the weight and any bias."""
-    rows, inverse, weight, shape, _ = saved
-    return _image(rows, shape), weight, inverse
-
-
 def _batch_norm_twin(x, weight, bias, *, eps=1e-5, **running):
     dims = (0, *range(2, x.ndim))
     mean = mean_of(x, dims)
@@ -111,7 +105,8 @@ def _batch_norm_twin(x, weight, bias, *, eps=1e-5, **running):
 
 batch_norm = Rule("batch_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (g − db/n − x̂·dw/n)·w/√(var x + ε)",
-    _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin, restored=_batch_norm_inputs,
+    _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin,
+    restored=lambda saved: (_image(saved[0], saved[3]), saved[2], saved[1]),  # x, the weight, and any bias
     samples=cases(((5, 3), (3,), (3,), {"eps": 1e-5}), ((2, 3, 2, 2), (3,), (3,), {"eps": 0.1}),
                    ((5, 3), None, None, {})), fresh=True, overwrites=True)
 

@@ -94,12 +94,8 @@ def _std_vjp(g, saved, needs):
     return (along(without(g / (freedom * (y + equal)), equal), kept) * centred,)
 
 
-def _std_twin(x, *, dim=None, correction=1, keepdim=False):
-    var = x.var(dim, correction, keepdim)
-    return (var + (var == 0)).sqrt().where(var != 0, 0)  # √0 has no derivative; 0, as above
-
-
-std = Rule("std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp, twin=_std_twin,
+std = Rule("std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp,
+    twin=lambda x, **how: ((v := x.var(**how)) + (v == 0)).sqrt().where(v != 0, 0),  # 0 for √0, as above
     samples=var.samples, fresh=True)
 
 
