@@ -8,7 +8,7 @@ import operator
 
 import numpy as np
 
-from .record import CONSTANT, Rule
+from .record import CONSTANT, Rule, rule
 from .samples import beside, between, booleans, cases
 
 _ZERO = {code: np.zeros((), code) for code in np.typecodes["Float"]}  # arrays: np.where is faster with them
@@ -40,17 +40,15 @@ def _and(g, ones):
     return np.bitwise_and(g.view(_BITS[g.itemsize]), ones).view(g.dtype)
 
 
-def _where(condition, a, b):
-    if np.asarray(condition).dtype != bool:
-        raise TypeError(f"where: the condition is {np.asarray(condition).dtype}, wanted booleans")
-    return np.where(condition, a, b), (condition,)
-
-
-where = Rule("where", "y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0", _where,
+@rule("y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0",
     lambda g, saved, needs: (None, needs[1] and only(g, saved[0]), needs[2] and without(g, saved[0])),
     saves=CONSTANT, fresh=True, symmetric=True, exact=True, samples=cases(
         (booleans((3, 4)), (3, 4), (3, 4), {}), (booleans((4,)), (3, 1), (), {}),
         (booleans((2, 3)), (), (3,), {})))
+def where(condition, a, b):
+    if np.asarray(condition).dtype != bool:
+        raise TypeError(f"where: the condition is {np.asarray(condition).dtype}, wanted booleans")
+    return np.where(condition, a, b), (condition,)
 
 
 def _greater(name, choose, loses):
@@ -115,11 +113,11 @@ either = Rule("either", "y = a or b, of booleans: no gradient", lambda a, b: (op
 
 # Srivastava et al., "Dropout" (2014), inverted: what is kept is scaled up while training, so that
 # evaluation has nothing to do. `keep` is an input: drawn outside, it makes the rule a function.
-def _dropout(x, keep, *, p):
-    scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
-    return only(x * scale, keep), (keep, scale)
 
 
-dropout = Rule("dropout", "y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0", _dropout,
+@rule("y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0",
     lambda g, saved, needs: (only(g * saved[1], saved[0]), None), saves=CONSTANT, fresh=True, symmetric=True,
     samples=cases(*(((3, 4), booleans((3, 4), 1 - p), {"p": p}) for p in (0.0, 0.4))))
+def dropout(x, keep, *, p):
+    scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
+    return only(x * scale, keep), (keep, scale)

@@ -5,24 +5,22 @@ import numpy as np
 from .. import kernels
 from .checks import classes_fit
 from .functions import logistic, times_sign
-from .record import CONSTANT, DERIVED, Rule
+from .record import CONSTANT, DERIVED, Rule, rule
 from .samples import beside, between, cases
 
 
-def _cross_entropy(logits, classes):
+@rule("y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
+    lambda g, saved, needs: (kernels.softmax_cross_entropy_grad(g, *saved), None),
+    jvp=lambda t, i, saved, out: (saved[0] * t).sum(1) - t[np.arange(len(saved[0])), saved[1]],
+    twin=lambda logits, classes: -logits.log_softmax(1)[np.arange(len(classes)), classes], fresh=True,
+    samples=cases((beside(0, 6, (4, 5)), np.array([0, 4, 2, 2]), {})))
+def cross_entropy(logits, classes):
     if logits.ndim != 2 or classes.shape != logits.shape[:1]:
         raise ValueError(f"cross_entropy: logits of shape {logits.shape} do not fit classes of shape "
                          f"{classes.shape}; wanted (N, C) and (N,)")
     classes_fit("cross_entropy", classes, logits)
     losses, p = kernels.softmax_cross_entropy(logits, classes)
     return losses, (p, classes.copy())  # a copy: they may be written to before backward
-
-
-cross_entropy = Rule("cross_entropy", "y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
-    _cross_entropy, lambda g, saved, needs: (kernels.softmax_cross_entropy_grad(g, *saved), None),
-    jvp=lambda t, i, saved, out: (saved[0] * t).sum(1) - t[np.arange(len(saved[0])), saved[1]],
-    twin=lambda logits, classes: -logits.log_softmax(1)[np.arange(len(classes)), classes], fresh=True,
-    samples=cases((beside(0, 6, (4, 5)), np.array([0, 4, 2, 2]), {})))
 
 
 def _same(op, a, b):
@@ -51,19 +49,16 @@ l1 = Rule("l1", "y = |a − b|;  da = g·sign(a − b), db = −da",
     samples=cases((*_near, {})), saves=CONSTANT, fresh=True, symmetric=True)
 
 
-def _huber(a, b, *, delta=1.0):
-    d = _difference("huber", a, b)
-    cut = np.minimum(np.maximum(d, -delta), delta)
-    return cut * (d - 0.5 * cut), (cut,)
-
-
 # Huber, "Robust estimation of a location parameter" (1964).
-huber = Rule(
-    "huber", "y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
-    _huber, lambda g, saved, needs: (da := g * saved[0], -da), twin=lambda a, b, *, delta=1.0: (
+@rule("y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
+    lambda g, saved, needs: (da := g * saved[0], -da), twin=lambda a, b, *, delta=1.0: (
         0.5 * (a - b) ** 2).where((a - b).abs() <= delta, delta * ((a - b).abs() - 0.5 * delta)),
     samples=cases((*_near, {}), (*_far, {}), (*_far, {"delta": 1.05})), saves=(DERIVED,),
     derive=lambda a, b, *, delta=1.0: ((a - b).clamp(-delta, delta),), fresh=True, symmetric=True)
+def huber(a, b, *, delta=1.0):
+    d = _difference("huber", a, b)
+    cut = np.minimum(np.maximum(d, -delta), delta)
+    return cut * (d - 0.5 * cut), (cut,)
 
 
 def _kl(x, t, *, log_target=False):

@@ -130,3 +130,8 @@ class Rule:
 
     def __repr__(self) -> str:
         return f"Rule({self.name}: {self.formula})"
+
+
+def rule(formula: str, vjp: Callable | None = None, **more: Any) -> Callable[[Callable], Rule]:
+    """Makes the Rule of a forward, with its name: @rule(formula, vjp, …); the words are those of Rule."""
+    return lambda forward: Rule(forward.__name__, formula, forward, vjp, **more)

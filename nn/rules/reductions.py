@@ -6,7 +6,7 @@ import numpy as np
 
 from .checks import floats
 from .choices import only, without
-from .record import CONSTANT, OUTPUT, Rule
+from .record import CONSTANT, OUTPUT, Rule, rule
 from .samples import beside, cases
 
 
@@ -51,14 +51,12 @@ sum = Rule(
     lambda g, kept, needs: (along(g, kept),), samples=_samples, saves=CONSTANT, linear=True)
 
 
-def _mean(x, *, dim=None, keepdim=False):
+@rule("y = (Σxᵢ)/n;  dxᵢ = g/n", lambda g, saved, needs: (along(g, saved[1:]) / saved[0],), samples=_samples,
+    saves=CONSTANT, linear=True)
+def mean(x, *, dim=None, keepdim=False):
     total = np.add.reduce(x, axis=dim, keepdims=keepdim)
     n = _count(x, total, dim, "mean")
     return total / n, (n, *kept_shape(x.shape, dim))
-
-
-mean = Rule("mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
-    lambda g, saved, needs: (along(g, saved[1:]) / saved[0],), samples=_samples, saves=CONSTANT, linear=True)
 
 
 def _var(name, x, dim, correction, keepdim):
