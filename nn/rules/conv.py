@@ -11,7 +11,7 @@ from .. import kernels
 from ..arguments import count
 from ..kernels import channels_last
 from .linear import column_sums
-from .record import CONSTANT, Rule
+from .record import CONSTANT, Rule, rule
 from .samples import cases
 from .windows import Windows
 
@@ -46,19 +46,6 @@ def channel_sums(g):
     """Σ over all pixels of images (N, C, H, W): a number for each channel."""
     pixels = channels_last(g) if isinstance(g, np.ndarray) else g.transpose((0, 2, 3, 1))
     return column_sums(pixels.reshape(-1, g.shape[1]))
-
-
-# The two gradients are bilinear too, and their own gradients are again among these three rules.
-
-def _input_grad(g, w, *, size, **how):
-    _, kernel, _, options = _kernels(w.shape[1] * how["groups"], len(w), how)
-    dx = kernel(channels_last(g), w, size, **options)
-    return dx.transpose(0, 3, 1, 2), (g, w, how)
-
-
-def _weight_grad(x, g, *, size, **how):
-    _, _, kernel, options = _kernels(x.shape[1], g.shape[1], how)
-    return kernel(channels_last(x), channels_last(g), size, **options), (x, g, how)
 
 
 def _kernels(channels, filters, how):
@@ -124,20 +111,27 @@ def _gradient_samples(rng, *, of_input):
         yield [g, w] if of_input else [x, g], how | {"size": size}
 
 
-conv2d_input_grad = Rule(
-    "conv2d_input_grad", "y = Σ g·w[:, :, i, j] where it met x;  dg = conv2d(v, w), dw[:, :, i, j] = "
-    "Σ g·(the v it met), v the gradient in y", _input_grad,
+# The two gradients are bilinear too, and their own gradients are again among these three rules.
+@rule("y = Σ g·w[:, :, i, j] where it met x;  dg = conv2d(v, w), dw[:, :, i, j] = Σ g·(the v it met), "
+    "v the gradient in y",
     lambda v, saved, needs: (
         needs[0] and conv2d(v, saved[1], None, **saved[2]),
         needs[1] and conv2d_weight_grad(v, saved[0], size=saved[1].shape[2:], **saved[2])),
     jvp=lambda t, i, saved, out, **how: conv2d_input_grad(*((saved[0], t) if i else (t, saved[1])), **how),
     samples=lambda rng: list(_gradient_samples(rng, of_input=True)), saves=(0, 1, CONSTANT), fresh=True)
+def conv2d_input_grad(g, w, *, size, **how):
+    _, kernel, _, options = _kernels(w.shape[1] * how["groups"], len(w), how)
+    dx = kernel(channels_last(g), w, size, **options)
+    return dx.transpose(0, 3, 1, 2), (g, w, how)
 
-conv2d_weight_grad = Rule(
-    "conv2d_weight_grad", "y = Σ g·(the x it met), tap by tap;  dx = Σ g·v[:, :, i, j] where it met x, "
-    "dg = conv2d(x, v), v the gradient in y", _weight_grad,
+
+@rule("y = Σ g·(the x it met), tap by tap;  dx = Σ g·v[:, :, i, j] where it met x, dg = conv2d(x, v), "
+    "v the gradient in y",
     lambda v, saved, needs: (
         needs[0] and conv2d_input_grad(saved[1], v, size=saved[0].shape[2:], **saved[2]),
         needs[1] and conv2d(saved[0], v, None, **saved[2])),
     jvp=lambda t, i, saved, out, **how: conv2d_weight_grad(*((saved[0], t) if i else (t, saved[1])), **how),
     samples=lambda rng: list(_gradient_samples(rng, of_input=False)), saves=(0, 1, CONSTANT), fresh=True)
+def conv2d_weight_grad(x, g, *, size, **how):
+    _, _, kernel, options = _kernels(x.shape[1], g.shape[1], how)
+    return kernel(channels_last(x), channels_last(g), size, **options), (x, g, how)
