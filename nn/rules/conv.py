@@ -27,8 +27,7 @@ def _conv2d_vjp(g, saved, needs):
     x, w, how = saved
     g = turned_once(g)
     return (needs[0] and conv2d_input_grad(g, w, size=x.shape[2:], **how),
-            needs[1] and conv2d_weight_grad(x, g, size=w.shape[2:], **how),
-            needs[2] and channel_sums(g))
+            needs[1] and conv2d_weight_grad(x, g, size=w.shape[2:], **how), needs[2] and channel_sums(g))
 
 
 def _conv2d_jvp(t, i, saved, out, **attrs):
@@ -90,17 +89,14 @@ def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     return y if b is None else y + b.reshape(-1, 1, 1)
 
 
-_CASES = (
-    ((2, 2, 4, 4), (3, 2, 3, 3), (3,), {"padding": 1}),
-    ((1, 2, 5, 6), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2)}),
-    ((1, 4, 5, 5), (2, 2, 2, 2), (2,), {"dilation": (2, 1), "groups": 2, "stride": 2}),
-    ((2, 3, 3, 3), (3, 1, 3, 3), (3,), {"padding": 1, "groups": 3}),
-    ((2, 3, 2, 2), (2, 3, 1, 1), None, {}))
-conv2d = Rule(
-    "conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps;  "
+conv2d = Rule("conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps;  "
     "dx = Σ g·w[:, :, i, j] where it met x, dw[:, :, i, j] = Σ g·(the x it met), db = Σg",
-    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=cases(*_CASES), saves=(0, 1, CONSTANT),
-    fresh=True)
+    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, saves=(0, 1, CONSTANT), fresh=True,
+    samples=cases(
+        ((2, 2, 4, 4), (3, 2, 3, 3), (3,), {"padding": 1}), ((2, 3, 2, 2), (2, 3, 1, 1), None, {}),
+        ((1, 2, 5, 6), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2)}),
+        ((1, 4, 5, 5), (2, 2, 2, 2), (2,), {"dilation": (2, 1), "groups": 2, "stride": 2}),
+        ((2, 3, 3, 3), (3, 1, 3, 3), (3,), {"padding": 1, "groups": 3})))
 
 
 def _gradient_samples(rng, *, of_input):
