@@ -19,8 +19,7 @@ from .half import F16, F32, any_half, is_half
 from .methods import Methods
 from .operation import LEAF, Operation
 from .operators import Operators
-from .rules import Rule, arithmetic, linear, shapes
-from .rules.ufuncs import UFUNCS
+from .rules import UFUNCS, Rule, arithmetic, linear, shapes
 from .shaping import Shaping
 from .versions import wrote
 
@@ -123,8 +122,8 @@ class Tensor(Operators, Methods, Shaping):
         if requires_grad:
             self.requires_grad = True
 
-    data = property(attrgetter("_data"), doc="The array itself. Assigning it, or t.data *= 2, is a write that "
-                                             "backward will notice.")
+    data = property(attrgetter("_data"), doc="The array itself. Assigning it, or t.data *= 2, is a write "
+                                             "that backward will notice.")
 
     @data.setter
     def data(self, value: np.ndarray) -> None:

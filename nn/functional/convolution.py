@@ -37,13 +37,11 @@ def conv1d(input: Operand, weight: Operand, bias: Operand | None = None, stride:
     if x.ndim != 3 or w.ndim != 3:
         raise ValueError(f"conv1d: x of shape {x.shape} does not fit a weight of shape {w.shape}; "
                          "wanted (N, C, L) and (O, C/groups, k)")
-    (stride,) = several("conv1d", "stride", stride, 1, 1)
-    (dilation,) = several("conv1d", "dilation", dilation, 1, 1)
     if isinstance(padding, str):
-        x, padding = _by_name("conv1d", x, w, (stride,), padding, (dilation,))
-    (padding,) = several("conv1d", "padding", padding, 0, 1)
-    y = conv2d(x.unsqueeze(2), w.unsqueeze(2), bias, (1, stride), (0, padding), (1, dilation), groups)
-    return y.squeeze(2)
+        x, padding = _by_name("conv1d", x, w, stride, padding, dilation)
+    s, p, d = (several("conv1d", name, value, least, 1)[0] for name, value, least in
+               (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1)))
+    return conv2d(x.unsqueeze(2), w.unsqueeze(2), bias, (1, s), (0, p), (1, d), groups).squeeze(2)
 
 
 def conv_transpose2d(input: Operand, weight: Operand, bias: Operand | None = None,
@@ -69,8 +67,7 @@ def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[tup
 def _by_name(op, x, w, stride, padding, dilation):
     """The input and the padding in numbers that "valid" or "same" mean; what is uneven is padded here."""
     kernel = w.shape[2:]
-    if padding not in ("valid", "same"):
-        raise ValueError(f"{op}: padding is {padding!r}, wanted 'valid', 'same' or numbers")
+    rules.checks.one_of(op, "padding", padding, ("valid", "same"))
     if padding == "valid" or not kernel:
         return x, (0,) * len(kernel)
     if any(n != 1 for n in (stride if isinstance(stride, (tuple, list)) else (stride,))):

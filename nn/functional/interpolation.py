@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..rules.checks import floats
+from ..rules.checks import floats, one_of
 from ..tensor import Operand, Tensor
 from .half import rounded_once
 from .shapes import as_tensor
@@ -30,8 +30,7 @@ def interpolate(input: Operand, size: int | Sequence[int] | None = None,
     Raises ValueError or TypeError, naming what came, for sizes, modes and shapes that do not fit.
     """
     x = as_tensor(input)
-    if mode not in _AXES:
-        raise ValueError(f"interpolate: mode is {mode!r}, wanted one of {', '.join(_AXES)}")
+    one_of("interpolate", "mode", mode, _AXES)
     axes = x.ndim - 2
     if axes not in (1, 2) or _AXES[mode] not in (None, axes):
         wanted = {None: "(N, C, L) or (N, C, H, W)", 1: "(N, C, L)", 2: "(N, C, H, W)"}[_AXES[mode]]

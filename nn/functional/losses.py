@@ -23,14 +23,12 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
     evenly over all classes (Szegedy et al., "Rethinking the Inception architecture", 2016).
     Raises ValueError for a class outside 0 … C − 1, ValueError or TypeError for whatever else does not fit.
     """
-    _known("cross_entropy", reduction, ignore_index)
+    known("cross_entropy", reduction, ignore_index)
     x, t = as_tensor(input), target if type(target) is np.ndarray else as_tensor(target)  # not copied
     if not is_number(label_smoothing) or not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing!r}, wanted 0 to 1")
-    if t.dtype.kind == "f" and x.ndim and t.shape == x.shape:
-        return _soft_cross_entropy(x, as_tensor(t), weight, reduction, label_smoothing)
-    data = x._data
-    if weight is None and not label_smoothing and data.ndim == 2 and data.dtype.kind == "f":
+    data, soft = x._data, t.dtype.kind == "f" and x.ndim and t.shape == x.shape
+    if not soft and weight is None and not label_smoothing and data.ndim == 2 and data.dtype.kind == "f":
         no_class = not 0 <= ignore_index < data.shape[1]  # then the rule refuses it itself
         if no_class or not _holds(t, ignore_index):
             try:
@@ -38,8 +36,15 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
             except ValueError:
                 if not _holds(t, ignore_index):
                     raise
-    log_p = log_softmax(x, _class_axis("cross_entropy", x))
-    return _class_loss("cross_entropy", log_p, as_tensor(t), weight, ignore_index, reduction, label_smoothing)
+    axis, t = _class_axis("cross_entropy", x), as_tensor(t)
+    log_p = log_softmax(x, axis)
+    if not soft:
+        return _class_loss("cross_entropy", log_p, t, weight, ignore_index, reduction, label_smoothing)
+    if label_smoothing:
+        t = t * (1 - label_smoothing) + label_smoothing / x.shape[axis]
+    if weight is not None:
+        log_p = log_p * _factors("cross_entropy", weight, log_p, axis)
+    return _reduced("cross_entropy", -(log_p * t).sum(axis), reduction)
 
 
 @rounded_once
@@ -49,9 +54,8 @@ def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, 
 
     weight, ignore_index and reduction are those of cross_entropy. Raises what that raises.
     """
-    _known("nll_loss", reduction, ignore_index)
-    x, t = as_tensor(input), as_tensor(target)
-    return _class_loss("nll_loss", x, t, weight, ignore_index, reduction, 0.0)
+    known("nll_loss", reduction, ignore_index)
+    return _class_loss("nll_loss", as_tensor(input), as_tensor(target), weight, ignore_index, reduction, 0.0)
 
 
 def _holds(target, ignore_index):
@@ -66,8 +70,7 @@ def _class_axis(op, x):
 
 def _class_loss(op, log_p, target, weight, ignore_index, reduction, smoothing):
     """The loss of log-probabilities for classes given as integers."""
-    axis = _class_axis(op, log_p)
-    classes, c = target._data, log_p.shape[axis]
+    axis, classes = _class_axis(op, log_p), target._data
     rules.checks.integers(op, "classes are", classes)
     if classes.shape != (*log_p.shape[:axis], *log_p.shape[axis + 1:]):
         raise ValueError(f"{op}: logits of shape {log_p.shape} do not fit classes of shape {classes.shape}; "
@@ -75,37 +78,26 @@ def _class_loss(op, log_p, target, weight, ignore_index, reduction, smoothing):
     counts = classes != ignore_index
     classes = np.where(counts, classes, 0)
     rules.checks.classes_fit(op, classes, log_p)
-    factors = _factors(op, weight, c, log_p.dtype)
-    each = np.where(counts, factors[classes], 0).astype(log_p.dtype)  # the weight of each example
+    factors = _factors(op, weight, log_p, axis)
+    each = np.where(counts, factors.ravel()[classes], 0).astype(log_p.dtype)  # the weight of each example
     losses = -log_p.gather(axis, np.expand_dims(classes, axis)).squeeze(axis)
     losses = losses.where(counts, 0) * each  # selected first: 0·∞ would be NaN
     if smoothing:
-        spread = -(log_p * factors.reshape(-1, *(1,) * (log_p.ndim - axis - 1))).sum(axis).where(counts, 0)
-        losses = losses * (1 - smoothing) + spread * (smoothing / c)
+        spread = -(log_p * factors).sum(axis).where(counts, 0)
+        losses = losses * (1 - smoothing) + spread * (smoothing / log_p.shape[axis])
     if reduction != "mean":
         return _reduced(op, losses, reduction)
     total = each.sum()
     return losses.sum() / total if total else losses.sum() + np.nan  # no example counts: NaN, with gradient 0
 
 
-def _soft_cross_entropy(x, target, weight, reduction, smoothing):
-    axis = _class_axis("cross_entropy", x)
-    c = x.shape[axis]
-    if smoothing:
-        target = target * (1 - smoothing) + smoothing / c
-    log_p = log_softmax(x, axis)
-    if weight is not None:
-        factors = _factors("cross_entropy", weight, c, x.dtype)
-        log_p = log_p * factors.reshape(-1, *(1,) * (x.ndim - axis - 1))
-    losses = -(log_p * target).sum(axis)
-    return _reduced("cross_entropy", losses, reduction)
-
-
-def _factors(op, weight, c, dtype):
-    factors = np.ones(c, dtype) if weight is None else np.asarray(getattr(weight, "_data", weight), dtype)
+def _factors(op, weight, log_p, axis):
+    """The weights of the classes, 1 if left out, in a shape that broadcasts along their axis of log_p."""
+    c = log_p.shape[axis]
+    factors = np.asarray(np.ones(c) if weight is None else getattr(weight, "_data", weight), log_p.dtype)
     if factors.shape != (c,):
         raise ValueError(f"{op}: weight has shape {factors.shape}, wanted {(c,)}, one for each class")
-    return factors
+    return factors.reshape(-1, *(1,) * (log_p.ndim - axis - 1))
 
 
 @rounded_once
@@ -161,7 +153,7 @@ def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target:
     entries = apply(rules.losses.kl_div, input, target, log_target=log_target)
     if reduction == "batchmean":
         return entries.sum() / (entries.shape[0] if entries.ndim else 1)
-    return _reduced("kl_div", entries, reduction)
+    return _reduced("kl_div", entries, reduction, ("batchmean",))
 
 
 @rounded_once
@@ -177,13 +169,13 @@ def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Op
     return _reduced("binary_cross_entropy_with_logits", losses, reduction)
 
 
-def _known(op, reduction, ignore_index=0):
-    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{op}: reduction is {reduction!r}, wanted 'mean', 'sum' or 'none'")
+def known(op: str, reduction: str, ignore_index: int = 0, more: tuple[str, ...] = ()) -> str:
+    """The reduction. Raises ValueError for what is none, TypeError for an ignore_index that is no int."""
     if not is_int(ignore_index):
         raise TypeError(f"{op}: ignore_index is {ignore_index!r}, wanted an int")
+    return rules.checks.one_of(op, "reduction", reduction, ("mean", *more, "sum", "none"))
 
 
-def _reduced(op, losses, reduction):
-    _known(op, reduction)
+def _reduced(op, losses, reduction, more=()):
+    known(op, reduction, more=more)
     return losses if reduction == "none" else getattr(losses, reduction)()

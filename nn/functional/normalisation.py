@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from .. import rules
+from ..arguments import count
 from ..context import ambient
+from ..rules import checks, normalisation
 from ..tensor import Operand, Tensor, apply
 from ..versions import wrote
 from .half import rounded_once
@@ -31,13 +33,12 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are wanted in evaluation")
-        return apply(rules.batch_norm.batch_norm_eval, input, weight, bias, running_mean, running_var,
-                     eps=eps)
+        return apply(normalisation.batch_norm_eval, input, weight, bias, running_mean, running_var, eps=eps)
     once = not ambient.context.replaying
-    running = [getattr(r, "_data", r) if once else None for r in (running_mean, running_var)]
-    out = apply(rules.batch_norm.batch_norm, input, weight, bias,
-                running_mean=running[0], running_var=running[1], momentum=momentum, eps=eps)
-    for array in running:
+    mean, var = (getattr(r, "_data", r) if once else None for r in (running_mean, running_var))
+    out = apply(normalisation.batch_norm, input, weight, bias, running_mean=mean, running_var=var,
+                momentum=momentum, eps=eps)
+    for array in (mean, var):
         if array is not None:
             wrote(array)
     return out
@@ -52,8 +53,8 @@ def layer_norm(input: Operand, normalized_shape: Sequence[int], weight: Operand 
     """
     if not isinstance(normalized_shape, (tuple, list)):
         normalized_shape = (normalized_shape,)
-    return apply(rules.layer_norm.layer_norm, input, weight, bias,
-                 normalized_shape=tuple(normalized_shape), eps=eps)
+    shape = tuple(normalized_shape)
+    return apply(normalisation.layer_norm, input, weight, bias, normalized_shape=shape, eps=eps)
 
 
 @rounded_once
@@ -65,16 +66,14 @@ def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, b
     normalization" (2018). It is layer_norm of the groups. Raises ValueError for shapes that do not fit.
     """
     x = as_tensor(input)
-    rules.checks.parts("group_norm", "num_groups", num_groups)
+    count("group_norm", "num_groups", num_groups)
     if x.ndim < 2 or x.shape[1] % num_groups:
         raise ValueError(f"group_norm: the input has shape {x.shape}, wanted (N, C, …), C a multiple of "
                          f"{num_groups}")
     n, c, *space = x.shape
     weight, bias = (array if array is None else as_tensor(array) for array in (weight, bias))
-    for name, array in (("weight", weight), ("bias", bias)):
-        rules.checks.shape_is("group_norm", name, array, (c,), x.shape)
-    width = c // num_groups * int(np.prod(space))
-    y = layer_norm(x.reshape(n, num_groups, width), (width,), eps=eps).reshape(*x.shape)
-    channel = (c, *(1 for _ in space))
-    y = y if weight is None else y * weight.reshape(*channel)
-    return y if bias is None else y + bias.reshape(*channel)
+    checks.shape_is("group_norm", (c,), x.shape, weight=weight, bias=bias)
+    width = c // num_groups * math.prod(space)
+    y = layer_norm(x.reshape(n, num_groups, width), width, eps=eps).reshape(*x.shape)
+    each = (a if a is None else a.reshape(c, *(1,) * len(space)) for a in (weight, bias))
+    return normalisation.scaled(y, *each)

@@ -31,10 +31,8 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
     if any(min(left, 0) + min(right, 0) + n < 0 or left + right + n < 0
            for n, (left, right) in zip(x.shape, widths, strict=True)):
         raise ValueError(f"pad: the widths {tuple(pad)} leave nothing of an input of shape {x.shape}")
-    if mode in _MODES:
+    if rules.checks.one_of("pad", "mode", mode, ("constant", *_MODES)) != "constant":
         return _mirrored(x, widths, mode)
-    if mode != "constant":
-        raise ValueError(f"pad: mode is {mode!r}, wanted 'constant', 'reflect', 'replicate' or 'circular'")
     if min(pad, default=0) < 0:
         x = x[tuple(slice(max(-left, 0), n - max(-right, 0))
                     for n, (left, right) in zip(x.shape, widths, strict=True))]

@@ -20,7 +20,7 @@ Pair = int | tuple[int, int]
 
 def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
                dilation: Pair = 1, ceil_mode: bool = False) -> Tensor:
-    """The greatest value in each window of input (N, C, H, W); stride is kernel_size if left out.
+    """The greatest value in each window: input (N, C, H, W) → (N, C, H', W'); stride is kernel_size if None.
 
     All sizes are ints or pairs (vertical, horizontal). padding: on all sides, never the greatest. Of equal
     values the first, in reading order, takes the gradient. dilation: the distance of a window's pixels.
@@ -30,14 +30,12 @@ def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
     rule = rules.pool.max_pool2d
     if not ceil_mode and dilation in (1, (1, 1)):
         return apply(rule, input, kernel_size=kernel_size, stride=stride, padding=padding)
-    x, kernel, stride, padding, dilation = _checked(rule.name, input, kernel_size, stride, padding, dilation)
-    windows = [_along(rule.name, *axis, ceil_mode) for axis in
-               zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)]
-    x = _padded(x, windows, -np.inf)
+    x, kernel, stride, dilation, counts = _padded(rule.name, input, kernel_size, stride, padding, dilation,
+                                                  ceil_mode, -np.inf)
     if dilation == (1, 1):
         return apply(rule, x, kernel_size=kernel, stride=stride)
-    entries = [s * np.arange(n)[:, None] + d * np.arange(k) for (n, _), s, d, k in
-               zip(windows, stride, dilation, kernel, strict=True)]
+    entries = [s * np.arange(n)[:, None] + d * np.arange(k) for n, s, d, k in
+               zip(counts, stride, dilation, kernel, strict=True)]
     return apply(rule, _side_by_side(x, *entries), kernel_size=kernel)
 
 
@@ -45,7 +43,7 @@ def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
 def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
                ceil_mode: bool = False, count_include_pad: bool = True,
                divisor_override: int | None = None) -> Tensor:
-    """The mean of each window of input (N, C, H, W); stride is kernel_size if left out.
+    """The mean of each window: input (N, C, H, W) → (N, C, H', W'); stride is kernel_size if None.
 
     All sizes are ints or pairs (vertical, horizontal). The zeros of the padding count unless
     count_include_pad is false; what ceil_mode adds beyond them never counts. divisor_override: what to divide
@@ -56,50 +54,42 @@ def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
         raise ValueError("avg_pool2d: divisor_override is 0")
     if not ceil_mode and (count_include_pad or not np.any(padding)) and divisor_override is None:
         return apply(rule, input, kernel_size=kernel_size, stride=stride, padding=padding)
-    x, kernel, stride, padding, _ = _checked(rule.name, input, kernel_size, stride, padding, 1)
-    windows, counts = [], []
-    for n, k, s, p in zip(x.shape[2:], kernel, stride, padding, strict=True):
-        windows.append(_along(rule.name, n, k, s, p, 1, ceil_mode))
-        start = s * np.arange(windows[-1][0]) - p
-        end = np.minimum(start + k, n + p)
-        counts.append(end - start if count_include_pad else np.minimum(end, n) - np.maximum(start, 0))
-    y = apply(rule, _padded(x, windows, 0), kernel_size=kernel, stride=stride)
-    count = np.outer(*counts) if divisor_override is None else divisor_override
-    return y * (kernel[0] * kernel[1] / np.asarray(count)).astype(x.dtype)
+    x, kernel, stride, _, counts = _padded(rule.name, input, kernel_size, stride, padding, 1, ceil_mode, 0)
+    y = apply(rule, x, kernel_size=kernel, stride=stride)
+    if divisor_override is None:
+        pixels, sizes = [], np.shape(getattr(input, "_data", input))[2:]
+        for count, n, k, s, p in zip(counts, sizes, kernel, stride, pair(rule.name, "padding", padding, 0),
+                                     strict=True):
+            start = s * np.arange(count) - p
+            end = np.minimum(start + k, n + p)
+            pixels.append(end - start if count_include_pad else np.minimum(end, n) - np.maximum(start, 0))
+        divisor_override = np.outer(*pixels)
+    return y * (kernel[0] * kernel[1] / np.asarray(divisor_override)).astype(x.dtype)
 
 
 @rounded_once
 def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
-    """The mean of each of H'×W' windows that cover input (N, C, H, W).
+    """The mean of each of H'×W' windows that cover input: (N, C, H, W) → (N, C, H', W').
 
     The i-th goes from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉. output_size: (H', W'), an int for both, None for the
     input's size. Raises ValueError or TypeError for anything else.
     """
-    rule = rules.pool.avg_pool2d
-    x, bounds = _adaptive("adaptive_avg_pool2d", input, output_size)
-    lengths = [end - start for start, end in bounds]
-    kernel = tuple(int(length.max()) for length in lengths)
-    if all(k * len(length) == n for k, length, n in zip(kernel, lengths, x.shape[2:], strict=True)):
-        return apply(rule, x, kernel_size=kernel)
-    y = apply(rule, _unequal(x, bounds, 0), kernel_size=kernel)
-    return y * (kernel[0] * kernel[1] / np.outer(*lengths)).astype(x.dtype)
+    y, kernel, lengths = _adaptive(rules.pool.avg_pool2d, input, output_size, 0)
+    pixels, most = np.outer(*lengths), kernel[0] * kernel[1]
+    return y if (pixels == most).all() else y * (most / pixels).astype(y.dtype)
 
 
 def adaptive_max_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
     """The greatest of each of H'×W' windows that cover input (N, C, H, W), as in adaptive_avg_pool2d.
 
-    output_size is the same. Raises ValueError or TypeError for anything else.
+    output_size: as there. Raises ValueError or TypeError for anything else.
     """
-    x, bounds = _adaptive("adaptive_max_pool2d", input, output_size)
-    kernel = tuple(int((end - start).max()) for start, end in bounds)
-    if any(k * len(start) != n for k, (start, _), n in zip(kernel, bounds, x.shape[2:], strict=True)):
-        x = _unequal(x, bounds, -np.inf)
-    return apply(rules.pool.max_pool2d, x, kernel_size=kernel)
+    return _adaptive(rules.pool.max_pool2d, input, output_size, -np.inf)[0]
 
 
 def max_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padding: int = 0,
                dilation: int = 1, ceil_mode: bool = False) -> Tensor:
-    """The greatest value in each window of input (N, C, L): max_pool2d of an image one pixel high.
+    """The greatest value in each window, (N, C, L) → (N, C, L'): max_pool2d of an input one pixel high.
 
     kernel_size, stride, padding, dilation, ceil_mode: as there, ints. Raises what that raises.
     """
@@ -109,7 +99,7 @@ def max_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padd
 
 def avg_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padding: int = 0,
                ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
-    """The mean of each window of input (N, C, L): avg_pool2d of an image one pixel high.
+    """The mean of each window, (N, C, L) → (N, C, L'): avg_pool2d of an input one pixel high.
 
     kernel_size, stride, padding, ceil_mode, count_include_pad: as there, ints. Raises what that raises.
     """
@@ -117,28 +107,24 @@ def avg_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padd
     return avg_pool2d(x, (1, k), (1, s), (0, p), ceil_mode, count_include_pad).squeeze(2)
 
 
-def _checked(op, input, kernel_size, stride, padding, dilation):
-    x = as_tensor(input)
+def _padded(op, input, kernel_size, stride, padding, dilation, ceil_mode, value):
+    """The image, padded with `value` for all of its windows; kernel, stride and dilation as pairs; and along
+    both axes the number of windows."""
+    x, counts, widths = as_tensor(input), [], []
     kernel, padding = rules.pool.settings(op, x, kernel_size, padding)
     stride = kernel if stride is None else pair(op, "stride", stride, 1)
-    return x, kernel, stride, padding, pair(op, "dilation", dilation, 1)
-
-
-def _along(op, n, k, s, p, d, ceil_mode):
-    """Along one axis: (how many windows, (what to pad before, and behind))."""
-    span = d * (k - 1) + 1
-    out = positions(n + (s - 1 if ceil_mode else 0), k, s, p, d)  # rounded up: as of s − 1 more pixels
-    if ceil_mode and (out - 1) * s >= n + p:  # it would begin in the padding behind the image
-        out -= 1
-    if (n + 2 * p < span and not ceil_mode) or out < 1:
-        raise ValueError(f"{op}: {n} pixels with padding {p} are smaller than a window of kernel {k} and "
-                         f"dilation {d}")
-    return out, (p, max(p, (out - 1) * s + span - n - p))
-
-
-def _padded(x, windows, value):
-    (_, (top, bottom)), (_, (left, right)) = windows
-    return pad(x, (left, right, top, bottom), value=value)
+    dilation = pair(op, "dilation", dilation, 1)
+    for n, k, s, p, d in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True):
+        span = d * (k - 1) + 1
+        out = positions(n + (s - 1 if ceil_mode else 0), k, s, p, d)  # rounded up: as of s − 1 more pixels
+        if ceil_mode and (out - 1) * s >= n + p:  # it would begin in the padding behind the image
+            out -= 1
+        if (n + 2 * p < span and not ceil_mode) or out < 1:
+            raise ValueError(f"{op}: {n} pixels with padding {p} are smaller than a window of kernel {k} and "
+                             f"dilation {d}")
+        counts.append(out)
+        widths = [p, max(p, (out - 1) * s + span - n - p), *widths]  # of the last axis first
+    return pad(x, widths, value=value), kernel, stride, dilation, counts
 
 
 def _side_by_side(x, rows, columns):
@@ -146,28 +132,28 @@ def _side_by_side(x, rows, columns):
     return x.index_select(2, rows.ravel()).index_select(3, columns.ravel())
 
 
-def _adaptive(op, input, output_size):
-    """The image, and for both axes where the windows start and end."""
-    x = as_tensor(input)
+def _adaptive(rule, input, output_size, value):
+    """The rule of unequal windows that cover the image; the largest; and the lengths of all along both axes.
+
+    They are laid side by side, all as large as the largest: what one lacks comes from a border of `value`.
+    """
+    op, x = f"adaptive_{rule.name}", as_tensor(input)
     if x.ndim != 4 or not x.shape[2] or not x.shape[3]:
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")
     rules.checks.floats(op, x)
     both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
     both = tuple(n if wanted is None else wanted for wanted, n in zip(both, x.shape[2:], strict=False))
-    bounds = []
+    entries, lengths = [], []
     for out, n in zip(pair(op, "output_size", both, 1), x.shape[2:], strict=True):
         i = np.arange(out)
-        bounds.append((i * n // out, -(-(i + 1) * n // out)))
-    return x, bounds
-
-
-def _unequal(x, bounds, value):
-    """Windows side by side, all as large as the largest: what one lacks comes from a border of `value`."""
-    entries = []
-    for (start, end), n in zip(bounds, x.shape[2:], strict=True):
-        places = start[:, None] + np.arange((end - start).max())
+        start, end = i * n // out, -(-(i + 1) * n // out)
+        lengths.append(end - start)
+        places = start[:, None] + np.arange(lengths[-1].max())
         entries.append(np.where(places < end[:, None], places, n))
-    return _side_by_side(pad(x, (0, 1, 0, 1), value=value), *entries)
+    if any(places.size != n for places, n in zip(entries, x.shape[2:], strict=True)):
+        x = _side_by_side(pad(x, (0, 1, 0, 1), value=value), *entries)
+    kernel = tuple(places.shape[1] for places in entries)
+    return apply(rule, x, kernel_size=kernel), kernel, lengths
 
 
 def _signal(op, input, kernel_size, stride, padding, dilation):

@@ -3,16 +3,15 @@
 
 from .activations import (GELU, Dropout, LeakyReLU, LogSigmoid, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax,
                           Softplus, Tanh)
-from .attention import MultiheadAttention
+from .attention import MultiheadAttention, TransformerEncoderLayer
 from .containers import Flatten, Identity, ModuleList, Sequential
 from .convolution import Conv1d, Conv2d, ConvTranspose2d
 from .linear import Embedding, Linear
 from .losses import (BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, KLDivLoss, L1Loss, MSELoss, NLLLoss,
                      SmoothL1Loss)
 from .normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
-from .pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
-from .transformer import TransformerEncoderLayer
-from .upsampling import Upsample
+from .pooling import (AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d,
+                      Upsample)
 
 __all__ = sorted(name for name, thing in globals().items()
                  if getattr(thing, "__module__", "").startswith(f"{__name__}."))

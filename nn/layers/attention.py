@@ -1,6 +1,9 @@
-"""Multi-head attention: Vaswani et al., "Attention is all you need" (2017), §3.2.2."""
+"""Multi-head attention, and a layer of a transformer's encoder: Vaswani et al., "Attention is all you need"
+(2017), §3.2.2 and §3.1."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,8 +12,10 @@ from .. import init
 from ..module import Module
 from ..parameter import Parameter
 from ..tensor import Tensor
+from .activations import Dropout
 from .checks import flags, number, positive, shape_of, source, wrong_input
 from .linear import Linear
+from .normalisation import LayerNorm
 
 Mask = Tensor | np.ndarray | None
 
@@ -37,12 +42,12 @@ class MultiheadAttention(Module):
         self.embed_dim, self.num_heads, self.kdim, self.vdim = embed_dim, num_heads, kdim, vdim
         self.dropout, self.batch_first = dropout, batch_first
         rng = source(self, rng)
-        widths = {"q": embed_dim, "k": kdim, "v": vdim}
+        shapes = {"q": (embed_dim, embed_dim), "k": (embed_dim, kdim), "v": (embed_dim, vdim)}
         if kdim == vdim == embed_dim:
-            widths = {"in": embed_dim}
-        for name, width in widths.items():
-            weight = Parameter(np.empty((embed_dim * (3 if name == "in" else 1), width), np.float32))
-            setattr(self, f"{name}_proj_weight", init.xavier_uniform_(weight, generator=rng))
+            shapes = {"in": (3 * embed_dim, embed_dim)}
+        for name, shape in shapes.items():
+            weight = init.xavier_uniform_(Parameter(np.empty(shape, np.float32)), generator=rng)
+            setattr(self, f"{name}_proj_weight", weight)
         self.in_proj_bias = Parameter(np.zeros(3 * embed_dim, np.float32)) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng)
         if bias:
@@ -74,11 +79,7 @@ class MultiheadAttention(Module):
         else:
             found = F.scaled_dot_product_attention(q, k, v, mask, p, causal)
         found = self.out_proj(found.permute(0, 2, 1, 3).reshape(n, length, self.embed_dim))
-        if single:
-            found = found.squeeze(0)
-        elif not self.batch_first:
-            found = found.transpose(0, 1)
-        return found, weights
+        return found.squeeze(0) if single else found if self.batch_first else found.transpose(0, 1), weights
 
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, {self.num_heads}, dropout={self.dropout}, batch_first={self.batch_first}"
@@ -102,22 +103,15 @@ def _projected(attention, query, key, value, single):
         raise ValueError(f"MultiheadAttention: query {query.shape}, key {key.shape} and value {value.shape} "
                          "do not fit; wanted one batch for all, and one length for key and value")
     bias = None if attention.in_proj_bias is None else attention.in_proj_bias.parametrized()
-    if hasattr(attention, "in_proj_weight"):
-        weight = attention.in_proj_weight.parametrized()
-        if same:
-            made = F.linear(inputs[0], weight, bias).chunk(3, -1)
-            return [_heads(x, attention.num_heads) for x in made]
-        weights = weight.chunk(3)
+    names, heads = ("in",) if hasattr(attention, "in_proj_weight") else "qkv", attention.num_heads
+    weights = [getattr(attention, f"{name}_proj_weight").parametrized() for name in names]
+    if same and len(weights) == 1:
+        made = F.linear(inputs[0], *weights, bias).chunk(3, -1)
     else:
-        weights = [getattr(attention, f"{name}_proj_weight").parametrized() for name in "qkv"]
-    biases = (None,) * 3 if bias is None else bias.chunk(3)
-    made = (F.linear(*each) for each in zip(inputs, weights, biases, strict=True))
-    return [_heads(x, attention.num_heads) for x in made]
-
-
-def _heads(x, count):
-    n, length, width = x.shape
-    return x.reshape(n, length, count, width // count).permute(0, 2, 1, 3)
+        weights = weights[0].chunk(3) if len(weights) == 1 else weights
+        biases = (None,) * 3 if bias is None else bias.chunk(3)
+        made = (F.linear(*each) for each in zip(inputs, weights, biases, strict=True))
+    return [x.reshape(*x.shape[:2], heads, x.shape[2] // heads).permute(0, 2, 1, 3) for x in made]
 
 
 def _mask(q, k, key_padding_mask, attn_mask, is_causal):
@@ -143,3 +137,60 @@ def _mask(q, k, key_padding_mask, attn_mask, is_causal):
         mask = mask.reshape(shapes[mask.shape])
         total = mask if total is None else total + mask
     return total
+
+
+_ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+
+
+class TransformerEncoderLayer(Module):
+    """x + attention(x), normalised; then x + linear2(activation(linear1(x))), normalised.
+
+    d_model: the width E of x (L, N, E), or (N, L, E) with batch_first. nhead: heads of the attention, a
+    divisor of d_model. dim_feedforward: the width between linear1 and linear2. dropout: the probability in
+    all three places. activation: "relu", "gelu" or any function of a Tensor. layer_norm_eps: what the norms
+    add to a variance. norm_first: normalise the input of each part instead of its output (Xiong et al. 2020),
+    which trains without a warm-up. bias: whether Linear layers and norms have one. rng: draws the first
+    weights; nn.random.generator() if left out.
+    Raises ValueError for invalid sizes and activations, and for inputs of other shapes.
+    """
+
+    def __init__(self, d_model: int, nhead: int, dim_feedforward: int = 2048, dropout: float = 0.1,
+                 activation: str | Callable[[Tensor], Tensor] = "relu", layer_norm_eps: float = 1e-5,
+                 batch_first: bool = False, norm_first: bool = False, bias: bool = True, *,
+                 rng: np.random.Generator | None = None) -> None:
+        positive(self, d_model=d_model, nhead=nhead, dim_feedforward=dim_feedforward)
+        if d_model % nhead:
+            raise ValueError(f"TransformerEncoderLayer: nhead={nhead} must divide d_model={d_model}")
+        number(self, "dropout", dropout, 0, 1)
+        number(self, "layer_norm_eps", layer_norm_eps, 0)
+        flags(self, batch_first=batch_first, norm_first=norm_first, bias=bias)
+        if not callable(activation) and not (isinstance(activation, str) and activation in _ACTIVATIONS):
+            raise ValueError(f"TransformerEncoderLayer: activation must be 'relu', 'gelu' or a function, got "
+                             f"{activation!r}")
+        rng = source(self, rng)
+        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, rng=rng)
+        self.linear1 = Linear(d_model, dim_feedforward, bias, rng=rng)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, rng=rng)
+        self.norm_first = norm_first
+        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias)
+        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias)
+        self.dropout1 = Dropout(dropout)
+        self.dropout2 = Dropout(dropout)
+        self.activation = _ACTIVATIONS.get(activation, activation)
+
+    def forward(self, src: Tensor, src_mask: Mask = None, src_key_padding_mask: Mask = None,
+                is_causal: bool = False) -> Tensor:
+        """src (L, N, d_model), or (N, L, d_model) with batch_first; masks as in MultiheadAttention."""
+        def attended(x):
+            found, _ = self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, is_causal=is_causal)
+            return self.dropout1(found)
+
+        def fed_forward(x):
+            return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+
+        if self.norm_first:
+            x = src + attended(self.norm1(src))
+            return x + fed_forward(self.norm2(x))
+        x = self.norm1(src + attended(src))
+        return self.norm2(x + fed_forward(x))

@@ -25,7 +25,7 @@ def sizes(module: Module, name: str, value: Sizes, least: int, axes: int = 2) ->
     """One number for each axis of an image or a signal, given as such, or as one for all."""
     try:
         return several(type(module).__name__, name, value, least, axes)
-    except TypeError as error:    # of a setting of a layer whatever is wrong is a ValueError
+    except TypeError as error:  # of a setting of a layer whatever is wrong is a ValueError
         raise ValueError(str(error)) from None
 
 
@@ -37,6 +37,13 @@ def number(module: Module, name: str, value: float, low: float = -math.inf, high
         wanted = f" {'>' if above else '>='} {low:g}" if math.isfinite(low) else ""
         wanted = f" in {low:g}..{high:g}" if math.isfinite(high) else wanted
         raise ValueError(f"{type(module).__name__}: {name} must be a number{wanted}, got {value!r}")
+    return value
+
+
+def integer(module: Module, name: str, value: int) -> int:
+    """Check that a setting is an int."""
+    if not is_int(value):
+        raise TypeError(f"{type(module).__name__}: {name} must be an int, got {value!r}")
     return value
 
 

@@ -6,12 +6,36 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import functional as F
-from ..arguments import instance, is_int
+from ..arguments import instance
 from ..module import Module
 from ..tensor import Tensor
+from .checks import integer
+from .function import FunctionLayer
 
 
-class Sequential(Module):
+def _put(container, name, module):
+    setattr(container, name, instance(type(container).__name__, name, module, Module, "a Module"))
+
+
+class _Container(Module):
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self.named_children())
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __getitem__(self, index: int | slice) -> Module:
+        """A Module; of a slice, a container of the Modules themselves. Those of a Sequential keep their
+        names, those of a ModuleList are named from "0" on."""
+        if not isinstance(index, slice):
+            return list(self)[index]
+        kind, base = type(self), Sequential if isinstance(self, Sequential) else ModuleList
+        kind = kind if kind.__init__ is base.__init__ else base  # unless it is built from other things
+        chosen = dict(list(self.named_children())[index])
+        return kind(chosen if base is Sequential else chosen.values())
+
+
+class Sequential(_Container):
     """Modules one after another, named "0", "1", … or by the keys of one mapping.
 
     modules: any number of them, or one mapping of names to them. Raises TypeError for what is not a Module.
@@ -24,27 +48,15 @@ class Sequential(Module):
         for name, module in named.items():
             if not isinstance(name, str):
                 raise TypeError(f"Sequential: names must be text, got {name!r}")
-            setattr(self, name, instance("Sequential", name, module, Module, "a Module"))
+            _put(self, name, module)
 
     def forward(self, x: Tensor) -> Tensor:
         for module in self:
             x = module(x)
         return x
 
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.named_children())
 
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def __getitem__(self, index: int | slice) -> Module:
-        """A Module; of a slice, a Sequential of the Modules themselves, which keep their names."""
-        if isinstance(index, slice):
-            return _alike(self, Sequential)(dict(list(self.named_children())[index]))
-        return list(self)[index]
-
-
-class ModuleList(Module):
+class ModuleList(_Container):
     """A list of Modules, named "0", "1", …, for a forward of your own.
 
     modules: any iterable of the first ones. Raises TypeError for what is not a Module.
@@ -55,8 +67,7 @@ class ModuleList(Module):
 
     def append(self, module: Module) -> ModuleList:
         """One more `module` at the end; returns the list. Raises TypeError for what is not a Module."""
-        name = str(len(self))
-        setattr(self, name, instance("ModuleList", name, module, Module, "a Module"))
+        _put(self, str(len(self)), module)
         return self
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
@@ -65,28 +76,9 @@ class ModuleList(Module):
             self.append(module)
         return self
 
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.named_children())
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def __getitem__(self, index: int | slice) -> Module:
-        """A Module; of a slice, a ModuleList of the Modules themselves, named from "0" on."""
-        if isinstance(index, slice):
-            return _alike(self, ModuleList)(list(self)[index])
-        return list(self)[index]
-
-
-def _alike(container: Module, base: type[Module]) -> type[Module]:
-    """The class of a slice: the container's own, unless that is built from other things than `base` is."""
-    own = type(container)
-    return own if own.__init__ is base.__init__ else base
-
 
 class Identity(Module):
-    """x itself; the args and kwargs that it is built with are ignored, so that it can stand in for any layer.
-    """
+    """x itself; the args and kwargs that it is built with are ignored: it can stand in for any layer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
@@ -95,17 +87,9 @@ class Identity(Module):
         return x
 
 
-class Flatten(Module):
+class Flatten(FunctionLayer, function=F.flatten):
     """Dimensions start_dim to end_dim as one; by default all but the batch. Raises TypeError for no int."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        for name, dim in (("start_dim", start_dim), ("end_dim", end_dim)):
-            if not is_int(dim):
-                raise TypeError(f"Flatten: {name} must be an int, got {dim!r}")
-        self.start_dim, self.end_dim = start_dim, end_dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.flatten(x, self.start_dim, self.end_dim)
-
-    def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+        self.start_dim = integer(self, "start_dim", start_dim)
+        self.end_dim = integer(self, "end_dim", end_dim)

@@ -9,6 +9,7 @@ from .. import init
 from ..functional.convolution import same_padding
 from ..module import Module
 from ..parameter import Parameter, parametrized
+from ..rules.checks import one_of
 from ..tensor import Tensor
 from .checks import Sizes, flags, positive, shape_of, sizes, source, wrong_input
 
@@ -20,6 +21,7 @@ class _Conv(Module):
                  padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True,
                  padding_mode: str = "zeros", *, rng: np.random.Generator | None = None) -> None:
         name, axes = type(self).__name__, 1 if isinstance(self, Conv1d) else 2
+        transposes = isinstance(self, ConvTranspose2d)
         flags(self, bias=bias)
         positive(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
@@ -27,18 +29,15 @@ class _Conv(Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = sizes(self, "kernel_size", kernel_size, 1, axes)
         self.stride = sizes(self, "stride", stride, 1, axes)
-        self.padding = padding if isinstance(padding, str) else sizes(self, "padding", padding, 0, axes)
+        self.padding = (one_of(name, "padding", padding, ("valid", "same"))
+                        if isinstance(padding, str) and not transposes else
+                        sizes(self, "padding", padding, 0, axes))
         self.dilation = sizes(self, "dilation", dilation, 1, axes)
-        if isinstance(padding, str) and padding not in ("valid", "same"):
-            raise ValueError(f"{name}: padding must be 'valid', 'same' or numbers, got {padding!r}")
         if padding == "same" and set(self.stride) != {1}:
             raise ValueError(f"{name}: padding='same' wants a stride of 1, got {self.stride}")
-        if padding_mode not in _MODES:
-            raise ValueError(f"{name}: padding_mode must be one of {', '.join(_MODES)}, got {padding_mode!r}")
-        self.padding_mode = padding_mode
-        first, second = out_channels, in_channels
-        if isinstance(self, ConvTranspose2d):  # whose weight is that of the convolution that it transposes
-            first, second = in_channels, out_channels
+        self.padding_mode = one_of(name, "padding_mode", padding_mode, _MODES)
+        # The weight of a transposed convolution is that of the convolution.
+        first, second = (in_channels, out_channels) if transposes else (out_channels, in_channels)
         self.weight = Parameter(np.empty((first, second // groups, *self.kernel_size), np.float32))
         self.bias = Parameter(np.empty(out_channels, np.float32)) if bias else None
         init.fan_in_uniform_(self.weight, self.bias, source(self, rng))
@@ -46,25 +45,23 @@ class _Conv(Module):
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}"
         text += f", kernel_size={self.kernel_size}, stride={self.stride}"
-        usual = {"padding": 0, "dilation": 1, "output_padding": 0}
-        others = ("groups", 1), ("padding_mode", "zeros")
-        for name, value in [*((name, (n,) * len(self.stride)) for name, n in usual.items()), *others]:
-            if getattr(self, name, value) != value:
-                text += f", {name}={getattr(self, name)}"
+        usual = {"padding": 0, "dilation": 1, "output_padding": 0, "groups": 1, "padding_mode": "zeros"}
+        for name, value in usual.items():
+            have = getattr(self, name, value)
+            if have not in (value, (value,) * len(self.stride)):
+                text += f", {name}={have}"
         return text + ("" if self.bias is not None else ", bias=False")
 
 
 class Conv2d(_Conv):
-    """Cross-correlation: x (N, in_channels, H, W) → (N, out_channels, H', W').
+    """F.conv2d of x (N, in_channels, H, W) → (N, out_channels, H', W'), with a weight and a bias of its own.
 
-    H' = ⌊(H + 2p − d(kH − 1) − 1)/s⌋ + 1, W' alike, for kernel_size (kH, kW), stride s, padding p and
-    dilation d: pairs, or one number for both axes.
-    padding: of how many pixels on all sides; or "valid", none, or "same", so that H' = H (for a stride of 1).
-    padding_mode: with what: "zeros", "reflect" (mirrored, the edge not repeated), "replicate" (the edge),
-    "circular" (from the other side).
-    groups: into how many groups the channels are divided, each convolved by itself. bias: whether a number is
-    added for each output channel. weight (out_channels, in_channels/groups, kH, kW)
-    and bias (out_channels,) start uniform in ±1/√fan_in, drawn from rng, or from nn.random.generator().
+    kernel_size, stride, padding and dilation: pairs (vertical, horizontal), or one number for both, as there.
+    padding_mode: what to pad with: "zeros", "reflect" (mirrored, the edge not repeated), "replicate" (the
+    edge), "circular" (from the other side). groups: how many parts the channels are in, each convolved by
+    itself. bias: whether a number is added for each output channel. weight (out_channels, in_channels/groups,
+    kH, kW) and bias (out_channels,) start uniform in ±1/√fan_in, drawn from rng, or from
+    nn.random.generator().
     Raises ValueError for invalid sizes and names, and for an input of another shape; TypeError for an rng or
     an input of the wrong type.
     """
@@ -74,11 +71,10 @@ class Conv2d(_Conv):
 
 
 class Conv1d(_Conv):
-    """Cross-correlation: x (N, in_channels, L) → (N, out_channels, L').
+    """F.conv1d of x (N, in_channels, L) → (N, out_channels, L'), with a weight and a bias of its own.
 
-    L' = ⌊(L + 2p − d(k − 1) − 1)/s⌋ + 1 for ints kernel_size k, stride s, padding p, dilation d. padding,
-    padding_mode, groups, bias and rng are as in Conv2d; weight is (out_channels, in_channels/groups, k).
-    Raises what Conv2d raises.
+    kernel_size, stride, padding and dilation are ints; padding_mode, groups, bias and rng are as in Conv2d;
+    weight is (out_channels, in_channels/groups, k). Raises what Conv2d raises.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,22 +82,16 @@ class Conv1d(_Conv):
 
 
 class ConvTranspose2d(_Conv):
-    """Transposed convolution: x (N, in_channels, H, W) → (N, out_channels, H', W').
+    """F.conv_transpose2d of x (N, in_channels, H, W) → (N, out_channels, H', W'), with a weight of its own.
 
-    H' = (H − 1)s − 2p + d(kH − 1) + o + 1, W' alike, for kernel_size (kH, kW), stride s, padding p, dilation
-    d and output_padding o: pairs, or one number for both axes. o chooses among the sizes that a convolution
-    with this stride takes to H. groups: into how many groups the channels are divided. bias: whether a number
-    is added for each output channel. weight (in_channels, out_channels/groups, kH, kW) and bias
-    (out_channels,) start uniform in ±1/√fan_in, drawn from rng, or from nn.random.generator().
-    Raises ValueError for sizes that are invalid or do not fit, and for an input of another shape; TypeError
-    for an rng or an input of the wrong type.
+    kernel_size, stride, padding, output_padding and dilation: pairs, or one number for both axes, as there.
+    groups, bias and rng are as in Conv2d; weight is (in_channels, out_channels/groups, kH, kW). Raises what
+    Conv2d raises.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
                  padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, bias: bool = True,
                  dilation: Sizes = 1, *, rng: np.random.Generator | None = None) -> None:
-        if isinstance(padding, str):
-            raise ValueError(f"ConvTranspose2d: padding must be one or two whole numbers, got {padding!r}")
         self.output_padding = sizes(self, "output_padding", output_padding, 0)
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
                          rng=rng)

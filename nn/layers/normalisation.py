@@ -14,6 +14,12 @@ from ..tensor import Tensor
 from .checks import flags, number, positive, shape_of, wrong_input
 
 
+def _start(norm, shape, affine, bias=True):
+    """Its weight, of ones, and its bias, of zeros, if there is to be one."""
+    norm.weight = Parameter(np.ones(shape, np.float32)) if affine else None
+    norm.bias = Parameter(np.zeros(shape, np.float32)) if affine and bias else None
+
+
 class _BatchNorm(Module):
     """Batch normalisation of each of num_features channels (Ioffe & Szegedy 2015, algorithms 1 and 2).
 
@@ -28,13 +34,11 @@ class _BatchNorm(Module):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1,
                  affine: bool = True) -> None:
         positive(self, num_features=num_features)
-        number(self, "eps", eps, 0, above=True)
-        if momentum is not None:
-            number(self, "momentum", momentum, 0, 1)
+        self.num_features, self.eps = num_features, number(self, "eps", eps, 0, above=True)
+        self.momentum = momentum if momentum is None else number(self, "momentum", momentum, 0, 1)
         flags(self, affine=affine)
-        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
-        self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
-        self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
+        self.affine = affine
+        _start(self, num_features, affine)
         self.register_buffer("running_mean", np.zeros(num_features, np.float32))
         self.register_buffer("running_var", np.ones(num_features, np.float32))
         self.register_buffer("num_batches_tracked", np.zeros((), np.int64))
@@ -77,11 +81,10 @@ class LayerNorm(Module):
         shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         for size in shape or (0,):
             positive(self, normalized_shape=size)
-        flags(self, elementwise_affine=elementwise_affine, bias=bias)
         self.normalized_shape, self.eps = tuple(map(int, shape)), number(self, "eps", eps, 0)
+        flags(self, elementwise_affine=elementwise_affine, bias=bias)
         self.elementwise_affine = elementwise_affine
-        self.weight = Parameter(np.ones(shape, np.float32)) if elementwise_affine else None
-        self.bias = Parameter(np.zeros(shape, np.float32)) if elementwise_affine and bias else None
+        _start(self, shape, elementwise_affine, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if shape_of(self, x)[-len(self.normalized_shape):] != self.normalized_shape:
@@ -93,11 +96,10 @@ class LayerNorm(Module):
 
 
 class GroupNorm(Module):
-    """Each group of channels of each example by its own mean and variance (Wu & He 2018): x (N, num_channels,
-    …).
+    """Each group of channels of each example x (N, num_channels, …) by its own mean and variance.
 
     num_groups: a divisor of num_channels. eps: what is added to the variance. affine: whether there are a
-    weight and a bias (num_channels,), from 1 and 0.
+    weight and a bias (num_channels,), from 1 and 0. Wu & He (2018).
     Raises ValueError for invalid sizes and settings, and for an input of another shape.
     """
 
@@ -106,10 +108,9 @@ class GroupNorm(Module):
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide {num_channels} channels")
         self.num_groups, self.num_channels, self.affine = num_groups, num_channels, affine
-        flags(self, affine=affine)
         self.eps = number(self, "eps", eps, 0)
-        self.weight = Parameter(np.ones(num_channels, np.float32)) if affine else None
-        self.bias = Parameter(np.zeros(num_channels, np.float32)) if affine else None
+        flags(self, affine=affine)
+        _start(self, num_channels, affine)
 
     def forward(self, x: Tensor) -> Tensor:
         shape = shape_of(self, x)

@@ -63,18 +63,16 @@ class DigitsMLP(Module):
 def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsCNN:
     """Convolutions 1-32-64-64, then 256 → 10: 58,474 parameters.
 
-    `width` scales the numbers of channels; `size` is the side of the images, at least 4 (MNIST has 28).
-    rng: draws the first weights; nn.random.generator() if left out. Raises ValueError for an invalid width or
-    size.
+    `width` scales the numbers of channels; `size` is the side of the images, at least 4 (MNIST has 28). rng
+    as in DigitsCNN. Raises ValueError for an invalid width or size.
     """
     return DigitsCNN(_scaled(width, 32, 64, 64), rng, count("digits_cnn", "size", size, 4))
 
 
 def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsMLP:
-    """64-300-100-10: 50,610 parameters. `width` scales the hidden layers; `size` is the images' side.
+    """64-300-100-10: 50,610 parameters. `width` scales the hidden layers; size and rng as in DigitsMLP.
 
-    rng: draws the first weights; nn.random.generator() if left out. Raises ValueError for an invalid width or
-    size.
+    Raises ValueError for an invalid width or size.
     """
     return DigitsMLP(_scaled(width, 300, 100), rng, count("digits_mlp", "size", size))
 

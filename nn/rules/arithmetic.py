@@ -7,14 +7,11 @@ import numpy as np
 from ..half import wide
 from .choices import only
 from .record import CONSTANT, OUTPUT, Rule
-from .samples import normal
+from .samples import between, cases, signed
 
-
-def _pair(rng):
-    """Two operands: equal shapes, a matrix and a row, a column and a row, a scalar and a matrix."""
-    shapes = ((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((), (2, 3))
-    return [([rng.uniform(0.5, 2, a), rng.uniform(-2, -0.5, b)], {}) for a, b in shapes]
-
+# Two operands: equal shapes, a matrix and a row, a column and a row, a scalar and a matrix.
+_pair = cases(*((between(0.5, 2, a), between(-2, -0.5, b), {}) for a, b in (
+    ((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((), (2, 3)))))
 
 add = Rule("add", "y = a + b;  da = g, db = g", lambda a, b: (a + b, None), lambda g, saved, needs: (g, g),
     samples=_pair, symmetric=True)
@@ -31,7 +28,7 @@ div = Rule("div", "y = a/b;  da = g/b, db = −g·y/b", lambda a, b: (y := a / b
     saves=(1, OUTPUT), fresh=True, symmetric=True)
 
 neg = Rule("neg", "y = −x;  dx = −g", lambda x: (-x, None), lambda g, saved, needs: (-g,),
-    samples=lambda rng: [(pair[1:], how) for pair, how in _pair(rng)], fresh=True, symmetric=True, exact=True)
+    samples=signed, fresh=True, symmetric=True, exact=True)
 
 
 def _pow_vjp(g, saved, needs):
@@ -50,13 +47,13 @@ def _pow_vjp(g, saved, needs):
 
 
 pow = Rule("pow", "y = aᵇ;  da = g·b·aᵇ⁻¹, db = g·y·log a", lambda a, b: (y := a ** b, (a, b, y)), _pow_vjp,
-    samples=lambda rng: [([rng.uniform(0.5, 2, (3, 4)), b], {}) for b in (rng.normal(size=4), 3, -1.5, 0)],
+    samples=cases(*((between(0.5, 2, (3, 4)), b, {}) for b in ((4,), 3, -1.5, 0))),
     saves=(0, 1, OUTPUT), fresh=True, symmetric=True)
 
 cast = Rule(
     "cast", "y = x in another floating-point dtype;  dx = g in the dtype of x (float32 if that is float16)",
     lambda x, *, dtype: (x.astype(dtype), (wide(x.dtype),)), lambda g, saved, needs: (g.astype(saved[0]),),
-    samples=normal(((2, 3), {"dtype": np.dtype(np.float64)})), saves=CONSTANT, fresh=True, linear=True,
+    samples=cases(((2, 3), {"dtype": np.dtype(np.float64)})), saves=CONSTANT, fresh=True, linear=True,
     exact=True)
 
 truncate = Rule("truncate", "y = x as integers or booleans: no gradient",

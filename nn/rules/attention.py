@@ -7,7 +7,7 @@ import numpy as np
 
 from .choices import only
 from .record import Rule
-from .samples import normal
+from .samples import cases
 from .softmax import softmax
 
 
@@ -32,21 +32,30 @@ def bias_of(q, k, mask, is_causal):
     return mask
 
 
+def _weights(q, k, mask, is_causal, scale):
+    """(How much each query looks at each key, which queries look anywhere, or None if all do).
+
+    On arrays or Tensors. A query that may look nowhere gets 0, not 0/0.
+    """
+    values = mask if mask is None or isinstance(mask, np.ndarray) else mask.data
+    bias, scores = bias_of(q, k, values, is_causal), (q * scale) @ k.mT
+    if bias is None:
+        return softmax(scores, dim=-1), None
+    scores = scores + (mask if bias is values else bias)  # it may broadcast
+    sees = (bias != -np.inf).any(-1, keepdims=True)
+    if sees.all():
+        return softmax(scores, dim=-1), None
+    return only(softmax(only(scores, sees), dim=-1), sees), sees
+
+
+def _scale(q, scale):
+    return (q.shape[-1] or 1) ** -0.5 if scale is None else float(scale)
+
+
 def _attention(q, k, v, mask, *, is_causal=False, scale=None):
     _check(q, k, v, mask, is_causal)
-    scale = (q.shape[-1] or 1) ** -0.5 if scale is None else float(scale)
-    bias = bias_of(q, k, mask, is_causal)
-    scores = (q * scale) @ k.mT
-    if bias is not None:
-        scores = scores + bias  # it may broadcast
-    weights, _ = softmax.forward(scores, dim=-1)
-    sees = None
-    if bias is not None:
-        sees = np.maximum.reduce(scores, axis=-1, keepdims=True, initial=-np.inf) != -np.inf
-        if sees.all():
-            sees = None
-        else:  # a query that may look nowhere gets 0, not 0/0
-            weights = only(weights, sees)
+    scale = _scale(q, scale)
+    weights, sees = _weights(q, k, mask, is_causal, scale)
     return weights @ v, (q, k, v, weights, scale, sees)
 
 
@@ -64,28 +73,12 @@ def _attention_vjp(g, saved, needs):
     return dq, dk, dv, dscores
 
 
-def _attention_twin(q, k, v, mask, *, is_causal=False, scale=None):
-    scale = (q.shape[-1] or 1) ** -0.5 if scale is None else scale
-    values = mask if mask is None or isinstance(mask, np.ndarray) else mask.data
-    bias = bias_of(q, k, values, is_causal)
-    scores = q @ k.mT * scale
-    if bias is None:
-        return scores.softmax(-1) @ v
-    sees = (bias != -np.inf).any(-1, keepdims=True)  # a query that may look nowhere gets 0
-    scores = scores + (mask if bias is values else bias)
-    return scores.masked_fill(~sees, 0).softmax(-1).where(sees, 0) @ v
-
-
-def _samples(rng):
-    some = normal(((2, 3, 4), (2, 5, 4), (2, 5, 3), None, {}),
-                  ((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), None, {"is_causal": True}),
-                  ((3, 4), (2, 5, 4), (5, 2), (3, 5), {"scale": 0.3}))(rng)
-    seen = rng.random((3, 5)) < 0.6
-    seen[:, 0] = True
-    return [*some, ([*some[0][0][:3], seen], {})]
-
-
 scaled_dot_product_attention = Rule(
     "scaled_dot_product_attention", "y = p·v, p = softmax(s), s = q·kᵀ/√E + mask;  "
     "dv = pᵀ·g, ds = p·(g·vᵀ − Σp·g·vᵀ), dq = ds·k/√E, dk = dsᵀ·q/√E, dmask = ds",
-    _attention, _attention_vjp, twin=_attention_twin, samples=_samples, fresh=True)
+    _attention, _attention_vjp, fresh=True, twin=lambda q, k, v, mask, *, is_causal=False, scale=None: (
+        _weights(q, k, mask, is_causal, _scale(q, scale))[0] @ v), samples=cases(
+        ((2, 3, 4), (2, 5, 4), (2, 5, 3), None, {}),
+        ((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), None, {"is_causal": True}),
+        ((3, 4), (2, 5, 4), (5, 2), (3, 5), {"scale": 0.3}),
+        ((2, 3, 4), (2, 5, 4), (2, 5, 3), np.arange(15).reshape(3, 5) % 4 < 3, {})))

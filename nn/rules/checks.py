@@ -1,7 +1,5 @@
 """What several operations ask of their inputs."""
 
-from ..arguments import is_int
-
 
 def floats(op, x):
     """Raise TypeError unless x is of floats."""
@@ -24,14 +22,17 @@ def classes_fit(op, classes, logits):
                          f"{logits.shape} know 0 to {c - 1}")
 
 
-def parts(op, name, n):
-    """Raise ValueError unless n is an int of at least 1."""
-    if not is_int(n) or n < 1:
-        raise ValueError(f"{op}: {name} is {n!r}, wanted an int of at least 1")
+def shape_is(op, shape, of, **arrays):
+    """Raise ValueError unless arrays, if they are not None, have this shape. of: the shape of the input."""
+    for name, array in arrays.items():
+        if array is not None and array.shape != shape:
+            raise ValueError(f"{op}: {name} has shape {array.shape}, wanted {shape} for an input of shape "
+                             f"{of}")
 
 
-def shape_is(op, name, array, shape, of=None):
-    """Raise ValueError unless an array, or None, has this shape. of: the shape of the input."""
-    if array is not None and array.shape != shape:
-        why = f" for an input of shape {of}" if of else ""
-        raise ValueError(f"{op}: {name} has shape {array.shape}, wanted {shape}{why}")
+def one_of(op, name, value, names):
+    """`value`, if it is one of the names; ValueError for any other."""
+    if not isinstance(value, str) or value not in names:
+        *others, last = map(repr, names)
+        raise ValueError(f"{op}: {name} is {value!r}, wanted {', '.join(others)} or {last}")
+    return value

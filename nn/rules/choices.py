@@ -1,4 +1,4 @@
-"""Choosing between numbers, entry by entry: where, maximum, minimum, clamp; and logic on booleans.
+"""Choosing between numbers, entry by entry: where, maximum, minimum, clamp, dropout; logic on booleans.
 
 What was not chosen has the derivative 0, however great the gradient from above. That of √max(x, 0), for
 instance, is ∞ at a negative x, and a product with the mask would make 0·∞ = NaN of it. So it is selected.
@@ -8,7 +8,8 @@ import operator
 
 import numpy as np
 
-from .record import CONSTANT, Rule
+from .record import CONSTANT, Rule, rule
+from .samples import beside, between, booleans, cases
 
 _ZERO = {code: np.zeros((), code) for code in np.typecodes["Float"]}  # arrays: np.where is faster with them
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
@@ -39,27 +40,15 @@ def _and(g, ones):
     return np.bitwise_and(g.view(_BITS[g.itemsize]), ones).view(g.dtype)
 
 
-def _where(condition, a, b):
+@rule("y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0",
+    lambda g, saved, needs: (None, needs[1] and only(g, saved[0]), needs[2] and without(g, saved[0])),
+    saves=CONSTANT, fresh=True, symmetric=True, exact=True, samples=cases(
+        (booleans((3, 4)), (3, 4), (3, 4), {}), (booleans((4,)), (3, 1), (), {}),
+        (booleans((2, 3)), (), (3,), {})))
+def where(condition, a, b):
     if np.asarray(condition).dtype != bool:
         raise TypeError(f"where: the condition is {np.asarray(condition).dtype}, wanted booleans")
     return np.where(condition, a, b), (condition,)
-
-
-def _where_samples(rng):
-    shapes = ((3, 4), (3, 4), (3, 4)), ((4,), (3, 1), ()), ((2, 3), (), (3,))
-    return [([rng.random(c) < 0.5, rng.normal(size=a), rng.normal(size=b)], {}) for c, a, b in shapes]
-
-
-where = Rule("where", "y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0", _where,
-    lambda g, saved, needs: (None, needs[1] and only(g, saved[0]), needs[2] and without(g, saved[0])),
-    samples=_where_samples, saves=CONSTANT, fresh=True, symmetric=True, exact=True)
-
-
-def _pairs(rng):
-    """Operands that broadcast, at least 0.1 apart everywhere."""
-    shapes = ((3, 4), (3, 4)), ((3, 4), (4,)), ((), (2, 3))
-    return [([rng.choice([-1.0, 1.0], a) * rng.uniform(0.6, 1, a), rng.uniform(-0.5, 0.5, b)], {})
-            for a, b in shapes]
 
 
 def _greater(name, choose, loses):
@@ -77,7 +66,9 @@ def _greater(name, choose, loses):
 
     return Rule(name, f"y = {name[:3]}(a, b);  da = g where y = a ≠ b, g/2 where a = b, else 0, db alike",
                 lambda a, b: (choose(a, b), (a, b)), vjp,
-                samples=_pairs, saves=CONSTANT, fresh=True, symmetric=True)
+                saves=CONSTANT, fresh=True, symmetric=True,  # what is compared is at least 0.1 apart
+                samples=cases(*((beside(0.6, 1, a), between(-0.5, 0.5, b), {}) for a, b in (
+                    ((3, 4), (3, 4)), ((3, 4), (4,)), ((), (2, 3))))))
 
 
 # Where both are equal there is no derivative. Of the subgradients this is the symmetric one.
@@ -106,18 +97,27 @@ def _clamp_vjp(g, saved, needs):
     return dx, dlow, dhigh
 
 
-def _clamp_samples(rng):
-    x = np.array([[-2.0, -0.4, 0.3, 1.7], [0.9, 2.2, -1.6, 0.1]])
-    low, high = rng.uniform(-1.4, -0.6, 4), rng.uniform(1.1, 1.5, (2, 1))
-    return [([x, *bounds], {}) for bounds in ((-1.0, 1.0), (None, 1.0), (low, None), (low, high))]
-
-
+_low, _high = between(-1.4, -0.6, (4,)), between(1.1, 1.5, (2, 1))
 clamp = Rule(
     "clamp", "y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
-    _clamp, _clamp_vjp, samples=_clamp_samples, saves=CONSTANT, fresh=True, symmetric=True)
+    _clamp, _clamp_vjp, saves=CONSTANT, fresh=True, symmetric=True, samples=cases(
+        *((np.array([[-2.0, -0.4, 0.3, 1.7], [0.9, 2.2, -1.6, 0.1]]), *bounds, {})
+          for bounds in ((-1.0, 1.0), (None, 1.0), (_low, None), (_low, _high)))))
 
 invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None), exact=True)
 both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None),
             exact=True)
 either = Rule("either", "y = a or b, of booleans: no gradient", lambda a, b: (operator.or_(a, b), None),
               exact=True)
+
+
+# Srivastava et al., "Dropout" (2014), inverted: what is kept is scaled up while training, so that
+# evaluation has nothing to do. `keep` is an input: drawn outside, it makes the rule a function.
+
+
+@rule("y = x/(1 − p) where kept, else 0;  dx = g/(1 − p) there, else 0",
+    lambda g, saved, needs: (only(g * saved[1], saved[0]), None), saves=CONSTANT, fresh=True, symmetric=True,
+    samples=cases(*(((3, 4), booleans((3, 4), 1 - p), {"p": p}) for p in (0.0, 0.4))))
+def dropout(x, keep, *, p):
+    scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
+    return only(x * scale, keep), (keep, scale)

@@ -8,11 +8,11 @@ import math
 import numpy as np
 
 from .. import kernels
+from ..arguments import count
 from ..kernels import channels_last
-from .checks import parts
 from .linear import column_sums
-from .record import CONSTANT, Rule
-from .samples import normal
+from .record import CONSTANT, Rule, rule
+from .samples import cases
 from .windows import Windows
 
 
@@ -27,8 +27,7 @@ def _conv2d_vjp(g, saved, needs):
     x, w, how = saved
     g = turned_once(g)
     return (needs[0] and conv2d_input_grad(g, w, size=x.shape[2:], **how),
-            needs[1] and conv2d_weight_grad(x, g, size=w.shape[2:], **how),
-            needs[2] and channel_sums(g))
+            needs[1] and conv2d_weight_grad(x, g, size=w.shape[2:], **how), needs[2] and channel_sums(g))
 
 
 def _conv2d_jvp(t, i, saved, out, **attrs):
@@ -48,19 +47,6 @@ def channel_sums(g):
     return column_sums(pixels.reshape(-1, g.shape[1]))
 
 
-# The two gradients are bilinear too, and their own gradients are again among these three rules.
-
-def _input_grad(g, w, *, size, **how):
-    _, kernel, _, options = _kernels(w.shape[1] * how["groups"], len(w), how)
-    dx = kernel(channels_last(g), w, size, **options)
-    return dx.transpose(0, 3, 1, 2), (g, w, how)
-
-
-def _weight_grad(x, g, *, size, **how):
-    _, _, kernel, options = _kernels(x.shape[1], g.shape[1], how)
-    return kernel(channels_last(x), channels_last(g), size, **options), (x, g, how)
-
-
 def _kernels(channels, filters, how):
     """The kernels of this convolution and of its two gradients, and their settings."""
     if how["groups"] > 1 and channels == filters == how["groups"]:
@@ -72,7 +58,7 @@ def _kernels(channels, filters, how):
 
 def filters_fit(op, x, w, b, groups, *, transposed=False):
     """Raise ValueError unless images x, filters w in `groups` parts, and the bias b fit each other."""
-    parts(op, "groups", groups)
+    count(op, "groups", groups)
     if w.ndim != 4 or x.ndim != 4 or len(w) % groups or (
             x.shape[1] != (len(w) if transposed else w.shape[1] * groups)):
         first, second = "CO" if transposed else "OC"
@@ -103,17 +89,14 @@ def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     return y if b is None else y + b.reshape(-1, 1, 1)
 
 
-_CASES = (
-    ((2, 2, 4, 4), (3, 2, 3, 3), (3,), {"padding": 1}),
-    ((1, 2, 5, 6), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2)}),
-    ((1, 4, 5, 5), (2, 2, 2, 2), (2,), {"dilation": (2, 1), "groups": 2, "stride": 2}),
-    ((2, 3, 3, 3), (3, 1, 3, 3), (3,), {"padding": 1, "groups": 3}),
-    ((2, 3, 2, 2), (2, 3, 1, 1), None, {}))
-conv2d = Rule(
-    "conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps;  "
+conv2d = Rule("conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps;  "
     "dx = Σ g·w[:, :, i, j] where it met x, dw[:, :, i, j] = Σ g·(the x it met), db = Σg",
-    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, samples=normal(*_CASES), saves=(0, 1, CONSTANT),
-    fresh=True)
+    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, saves=(0, 1, CONSTANT), fresh=True,
+    samples=cases(
+        ((2, 2, 4, 4), (3, 2, 3, 3), (3,), {"padding": 1}), ((2, 3, 2, 2), (2, 3, 1, 1), None, {}),
+        ((1, 2, 5, 6), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2)}),
+        ((1, 4, 5, 5), (2, 2, 2, 2), (2,), {"dilation": (2, 1), "groups": 2, "stride": 2}),
+        ((2, 3, 3, 3), (3, 1, 3, 3), (3,), {"padding": 1, "groups": 3})))
 
 
 def _gradient_samples(rng, *, of_input):
@@ -124,20 +107,27 @@ def _gradient_samples(rng, *, of_input):
         yield [g, w] if of_input else [x, g], how | {"size": size}
 
 
-conv2d_input_grad = Rule(
-    "conv2d_input_grad", "y = Σ g·w[:, :, i, j] where it met x;  dg = conv2d(v, w), dw[:, :, i, j] = "
-    "Σ g·(the v it met), v the gradient in y", _input_grad,
+# The two gradients are bilinear too, and their own gradients are again among these three rules.
+@rule("y = Σ g·w[:, :, i, j] where it met x;  dg = conv2d(v, w), dw[:, :, i, j] = Σ g·(the v it met), "
+    "v the gradient in y",
     lambda v, saved, needs: (
         needs[0] and conv2d(v, saved[1], None, **saved[2]),
         needs[1] and conv2d_weight_grad(v, saved[0], size=saved[1].shape[2:], **saved[2])),
     jvp=lambda t, i, saved, out, **how: conv2d_input_grad(*((saved[0], t) if i else (t, saved[1])), **how),
     samples=lambda rng: list(_gradient_samples(rng, of_input=True)), saves=(0, 1, CONSTANT), fresh=True)
+def conv2d_input_grad(g, w, *, size, **how):
+    _, kernel, _, options = _kernels(w.shape[1] * how["groups"], len(w), how)
+    dx = kernel(channels_last(g), w, size, **options)
+    return dx.transpose(0, 3, 1, 2), (g, w, how)
 
-conv2d_weight_grad = Rule(
-    "conv2d_weight_grad", "y = Σ g·(the x it met), tap by tap;  dx = Σ g·v[:, :, i, j] where it met x, "
-    "dg = conv2d(x, v), v the gradient in y", _weight_grad,
+
+@rule("y = Σ g·(the x it met), tap by tap;  dx = Σ g·v[:, :, i, j] where it met x, dg = conv2d(x, v), "
+    "v the gradient in y",
     lambda v, saved, needs: (
         needs[0] and conv2d_input_grad(saved[1], v, size=saved[0].shape[2:], **saved[2]),
         needs[1] and conv2d(saved[0], v, None, **saved[2])),
     jvp=lambda t, i, saved, out, **how: conv2d_weight_grad(*((saved[0], t) if i else (t, saved[1])), **how),
     samples=lambda rng: list(_gradient_samples(rng, of_input=False)), saves=(0, 1, CONSTANT), fresh=True)
+def conv2d_weight_grad(x, g, *, size, **how):
+    _, _, kernel, options = _kernels(x.shape[1], g.shape[1], how)
+    return kernel(channels_last(x), channels_last(g), size, **options), (x, g, how)

@@ -7,7 +7,7 @@ the gradient here and y the image, so forward is the kernel of that gradient and
 from ..geometry import pair
 from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, filters_fit, turned_once
 from .record import CONSTANT, Rule
-from .samples import normal
+from .samples import cases
 from .shapes import pad
 from .windows import Windows
 
@@ -54,7 +54,7 @@ def _conv_transpose2d_vjp(g, saved, needs):
 conv_transpose2d = Rule(
     "conv_transpose2d", "y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
     "dx = Σ w[:, :, i, j]·(the g it met), dw[:, :, i, j] = Σ x·(the g it met), db = Σg",
-    _conv_transpose2d, _conv_transpose2d_vjp, saves=(0, 1, CONSTANT, CONSTANT), samples=normal(
+    _conv_transpose2d, _conv_transpose2d_vjp, saves=(0, 1, CONSTANT, CONSTANT), samples=cases(
         ((2, 2, 3, 3), (2, 3, 3, 3), (3,), {"padding": 1}),
         ((1, 2, 3, 2), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2), "output_padding": (1, 2)}),
         ((1, 4, 2, 3), (4, 1, 2, 2), (2,),

@@ -6,7 +6,7 @@ from . import shapes
 from .choices import only
 from .record import CONSTANT, Rule
 from .reductions import along, kept_shape
-from .samples import normal
+from .samples import beside, between, cases
 
 
 def _rows(x, dim):
@@ -31,28 +31,23 @@ def _prod_vjp(g, saved, needs):
 
 
 def _prod_twin(x, *, dim=None, keepdim=False):
-    """The two halves are multiplied until one number is left. A number without a partner waits."""
+    """The last of the running products; of nothing it is 1."""
     kept, (rows, _) = kept_shape(x.shape, dim) or (1,) * x.ndim, _rows(x, dim)
-    waiting = rows[..., :0].sum(-1, True) + 1  # the product of nothing
-    while (n := rows.shape[-1]) > 1:
-        if n % 2:
-            waiting = waiting * rows[..., n - 1:]
-        rows = rows[..., :n // 2] * rows[..., n // 2:n // 2 * 2]
-    y = rows * waiting if rows.shape[-1] else waiting
-    return y.reshape(*kept) if keepdim else y[..., 0]
+    y = cumprod(rows, dim=-1)[..., -1] if rows.shape[-1] else rows.sum(-1) + 1
+    return y.reshape(*kept) if keepdim else y
 
 
-def _samples(rng):
-    x = rng.uniform(0.5, 2, (2, 3, 4)) * rng.choice([-1.0, 1.0], (2, 3, 4))
+def _with_a_zero(rng):
+    x = beside(0.5, 2, (2, 3, 4))(rng)
     x[0, 1, 2] = 0
-    ways = ((None, False), (1, False), (-1, True), ((0, 2), False), ((0, 1), True))
-    long = rng.uniform(0.5, 2, (2, 7))  # 3 pairs and 1, 1 pair and 1
-    return [*(([x], {"dim": dim, "keepdim": keepdim}) for dim, keepdim in ways), ([long], {"dim": 1})]
+    return x
 
 
 prod = Rule("prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i",
     lambda x, *, dim=None, keepdim=False: (np.multiply.reduce(x, axis=dim, keepdims=keepdim), (x, dim)),
-    _prod_vjp, twin=_prod_twin, samples=_samples, fresh=True)
+    _prod_vjp, twin=_prod_twin, fresh=True, samples=cases(
+        *((_with_a_zero, {"dim": dim, "keepdim": keepdim}) for dim, keepdim in (
+            (None, False), (1, False), (-1, True), ((0, 2), False), ((0, 1), True)))))
 
 
 def _cumsum_vjp(g, dims, needs):
@@ -71,7 +66,7 @@ def _cumsum(x, *, dim):
 
 
 cumsum = Rule("cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
-    samples=normal(*(((2, 3, 4), {"dim": dim}) for dim in (0, 1, -1))), saves=CONSTANT, linear=True)
+    samples=cases(*(((2, 3, 4), {"dim": dim}) for dim in (0, 1, -1))), saves=CONSTANT, linear=True)
 
 
 def _cumprod(x, *, dim):
@@ -105,5 +100,5 @@ def _cumprod_twin(x, *, dim):
 
 
 cumprod = Rule("cumprod", "y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod,
-    _cumprod_vjp, twin=_cumprod_twin, fresh=True,
-    samples=lambda rng: [(x, {"dim": dim}) for x, _ in _samples(rng)[:1] for dim in (0, 1, -1)])
+    _cumprod_vjp, twin=_cumprod_twin, fresh=True, samples=cases(
+        *((_with_a_zero, {"dim": dim}) for dim in (0, 1, -1)), (between(0.5, 2, (2, 7)), {"dim": 1})))

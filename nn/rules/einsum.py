@@ -7,9 +7,9 @@ gradient of an operand is an einsum again, of g and the other operands, with its
 
 import numpy as np
 
-from .choices import only
 from .record import CONSTANT, INPUTS, Rule
-from .samples import normal
+from .samples import cases
+from .shapes import index_grad
 
 
 def _parse(equation, shapes):
@@ -50,19 +50,17 @@ def _parse(equation, shapes):
     return labels, out
 
 
-def _once(x, labels):
-    """x with each label once: an axis that is named twice gives way to its diagonal."""
-    for label in sorted(set(labels)):
-        while labels.count(label) > 1:
-            first = labels.index(label)
-            second = labels.index(label, first + 1)
-            order = [a for a in range(x.ndim) if a not in (first, second)]
-            x = x.transpose((first, second, *order))
-            n = max(x.shape[:2])
-            i = np.arange(n)
-            x = x[tuple(i if length == n else i * 0 for length in x.shape[:2])]
-            labels = label + "".join(labels[a] for a in order)
-    return x, labels
+def _diagonal(term, shape):
+    """The index that leaves an operand one axis for each label: of axes with the same label, the diagonal."""
+    lengths = {label: max(n for one, n in zip(term, shape, strict=True) if one == label) for label in term}
+    place = dict(zip(lengths, np.ogrid[tuple(map(slice, lengths.values()))], strict=True))
+    return tuple(place[label] * (n != 1) for label, n in zip(term, shape, strict=True))
+
+
+def _once(x, term):
+    """(x with each label once, those labels)."""
+    once = "".join(dict.fromkeys(term))
+    return (x if once == term else x[_diagonal(term, x.shape)]), once
 
 
 def _contract(operands, out):
@@ -110,43 +108,20 @@ def _multiply(x, a, y, b, needed):
 
 def _einsum(*xs, equation):
     labels, out = _parse(equation, [x.shape for x in xs])
-    return _contract([_once(x, term) for x, term in zip(xs, labels, strict=True)], out), (equation, *xs)
+    return _contract([*map(_once, xs, labels)], out), (equation, *xs)
 
 
 def _einsum_vjp(g, saved, needs):
     equation, *xs = saved
     labels, out = _parse(equation, [x.shape for x in xs])
-    operands = [_once(x, term) for x, term in zip(xs, labels, strict=True)]
-    grads = []
+    operands = [*map(_once, xs, labels)]
+    grads = [None] * len(xs)
     for i, term in enumerate(labels):
-        if not needs[i]:
-            grads.append(None)
-            continue
-        others = operands[:i] + operands[i + 1:]
-        dx = _contract([(g, out), *others], "".join(dict.fromkeys(term)))
-        grads.append(dx if len(set(term)) == len(term) else _diagonal(dx, term, xs[i].shape))
+        if needs[i]:
+            once, shape = operands[i][1], xs[i].shape
+            dx = _contract([(g, out), *operands[:i], *operands[i + 1:]], once)
+            grads[i] = dx if once == term else index_grad(dx, shape=shape, index=_diagonal(term, shape))
     return grads
-
-
-def _einsum_jvp(t, i, saved, out, *, equation):
-    """y is linear in each operand."""
-    xs = [t if j == i else x for j, x in enumerate(saved[1:])]
-    return _einsum(*xs, equation=equation)[0]
-
-
-def _diagonal(dx, term, shape):
-    """dx, one axis for each label, back on the diagonals it was taken from, with zeros around."""
-    lengths, on = iter(dx.shape), True
-    dx = dx.reshape([1 if label in term[:axis] else next(lengths) for axis, label in enumerate(term)])
-    place = np.ogrid[tuple(slice(n) for n in shape)]
-    for axis, label in enumerate(term):
-        first = term.index(label)
-        if first < axis and shape[first] == shape[axis]:
-            on = on & (place[first] == place[axis])
-        elif first < axis:
-            raise ValueError(f"einsum: the axes {first} and {axis} of one operand of shape {shape} have one "
-                             f"label")
-    return only(dx, on)
 
 
 _SAMPLES = (
@@ -157,5 +132,6 @@ _SAMPLES = (
 
 einsum = Rule(
     "einsum", "y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ",
-    _einsum, _einsum_vjp, jvp=_einsum_jvp, saves=(CONSTANT, INPUTS),
-    samples=normal(*((*shapes, {"equation": equation}) for equation, *shapes in _SAMPLES)))
+    _einsum, _einsum_vjp, saves=(CONSTANT, INPUTS),
+    jvp=lambda t, i, saved, out, **equation: einsum(*saved[1:i + 1], t, *saved[i + 2:], **equation),
+    samples=cases(*((*shapes, {"equation": equation}) for equation, *shapes in _SAMPLES)))

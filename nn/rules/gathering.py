@@ -1,10 +1,13 @@
 """Looking entries up by an array of integers that is an input: gather along an axis, and embedding."""
 
+import operator
+
 import numpy as np
 
 from .checks import integers
 from .choices import without
-from .record import CONSTANT, Rule
+from .record import CONSTANT, Rule, rule
+from .samples import cases, whole
 from .shapes import index_grad, pad
 
 
@@ -25,25 +28,19 @@ def _grid(op, x, index, dim):
     return tuple(grid)
 
 
-def _gather(x, index, *, dim):
+_places = (whole(3, (5, 4)), {"dim": 0}), (whole(4, (2, 3)), {"dim": 1}), (whole(4, (3, 6)), {"dim": -1})
+
+
+@rule("y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
+    lambda g, saved, needs: (index_grad(g, shape=saved[0], index=tuple(saved[1:])), None),
+    samples=cases(*(((3, 4), *place) for place in _places)), saves=CONSTANT, fresh=True, exact=True)
+def gather(x, index, *, dim):
     grid = _grid("gather", x, index.copy(), dim)  # a copy: it may be written to before backward
     return x[grid], (x.shape, *grid)
 
 
-def _gather_samples(rng):
-    return [([rng.normal(size=(3, 4)), rng.integers(0, (3, 4)[dim], shape)], {"dim": dim})
-            for dim, shape in ((0, (5, 4)), (1, (2, 3)), (-1, (3, 6)))]
-
-
-gather = Rule(
-    "gather", "y = x[i, index] (of an axis dim = 1, i the place of y);  dx = zeros, with g added there",
-    _gather, lambda g, saved, needs: (index_grad(g, shape=saved[0], index=tuple(saved[1:])), None),
-    samples=_gather_samples, saves=CONSTANT, fresh=True, exact=True)
-
-
 def _scatter_add(x, index, source, *, dim):
-    if source.ndim != index.ndim or any(
-            n < have for have, n in zip(index.shape, source.shape, strict=True)):
+    if source.ndim != index.ndim or any(map(operator.lt, source.shape, index.shape)):
         raise ValueError(f"scatter_add: the source of shape {source.shape} is smaller than the index of "
                          f"shape {index.shape}")
     grid = _grid("scatter_add", x, index.copy(), dim)
@@ -64,21 +61,23 @@ def _scatter_add_vjp(g, saved, needs):
 scatter_add = Rule(
     "scatter_add", "y = x, with s added at index along dim;  dx = g, ds = g at index", _scatter_add,
     _scatter_add_vjp, saves=CONSTANT,
-    samples=lambda rng: [([x, index, rng.normal(size=size)], how) for ((x, index), how), size in
-                         zip(_gather_samples(rng), ((5, 4), (3, 3), (3, 6)), strict=True)])
+    samples=cases(*(((3, 4), index, size, how) for (index, how), size in
+                    zip(_places, ((5, 4), (3, 3), (3, 6)), strict=True))))
 
 
-def _embedding(w, indices, *, padding_idx=None):
-    integers("embedding", "the indices are", indices)
-    if w.ndim != 2:
-        raise ValueError(f"embedding: the weight has shape {w.shape}, wanted (rows, width)")
-    if indices.size and not 0 <= indices.min() <= indices.max() < len(w):
-        raise IndexError(f"embedding: indices from {indices.min()} to {indices.max()} came, but a weight of "
-                         f"shape {w.shape} has rows 0 to {len(w) - 1}")
-    return w[indices], (len(w), indices.copy(), padding_idx)  # a copy, as above
+def _learning_rows(w, saved):
+    """The rows of w that `indices` name, but zeros for padding_idx, which has no gradient."""
+    rows, indices, padding_idx = saved
+    y = w[indices]
+    return y if padding_idx is None else without(y, (indices == padding_idx % rows)[..., None])
 
 
-def _embedding_grad(g, indices, *, rows, padding_idx=None):
+@rule("y = zeros, with g added at i (0 at padding_idx);  dg = v[i], v the gradient in y",
+    lambda v, saved, needs: (_learning_rows(v, saved), None), saves=CONSTANT,
+    jvp=lambda t, i, saved, out, **attrs: embedding_grad(t, saved[1], **attrs), fresh=True,
+    samples=cases(*(((*shape, 3), whole(5, shape), {"rows": 5, **how})
+                    for shape, how in (((4,), {}), ((2, 6), {"padding_idx": -2}), ((), {})))))
+def embedding_grad(g, indices, *, rows, padding_idx=None):
     """Sorted by row, the gradients of one row lie side by side: one sum each."""
     width = g.shape[-1]
     dw = np.zeros((rows, width), g.dtype)
@@ -93,27 +92,15 @@ def _embedding_grad(g, indices, *, rows, padding_idx=None):
     return dw, (rows, indices, padding_idx)
 
 
-def _learning_rows(w, saved):
-    """The rows of w that `indices` name, but zeros for padding_idx, which has no gradient."""
-    rows, indices, padding_idx = saved
-    y = w[indices]
-    return y if padding_idx is None else without(y, (indices == padding_idx % rows)[..., None])
-
-
-embedding_grad = Rule(
-    "embedding_grad", "y = zeros, with g added at i (0 at padding_idx);  dg = v[i], v the gradient in y",
-    _embedding_grad, lambda v, saved, needs: (_learning_rows(v, saved), None), saves=CONSTANT,
-    jvp=lambda t, i, saved, out, **attrs: embedding_grad(t, saved[1], **attrs), fresh=True,
-    samples=lambda rng: [([rng.normal(size=(*i.shape, 3)), i], {"rows": 5, **how})
-                         for (_, i), how in _embedding_samples(rng)])
-
-
-def _embedding_samples(rng):
-    return [([rng.normal(size=(5, 3)), rng.integers(0, 5, shape)], how)
-            for shape, how in (((4,), {}), ((2, 6), {"padding_idx": -2}), ((), {}))]
-
-
-embedding = Rule("embedding", "y = w[i];  dw = zeros, with g added at i (0 at padding_idx)", _embedding,
+@rule("y = w[i];  dw = zeros, with g added at i (0 at padding_idx)",
     lambda g, saved, needs: (embedding_grad(g, saved[1], rows=saved[0], padding_idx=saved[2]), None),
-    jvp=lambda t, i, saved, out, **attrs: _learning_rows(t, saved), saves=CONSTANT,
-    fresh=True, exact=True, samples=lambda rng: [(x, {}) for x, _ in _embedding_samples(rng)])
+    jvp=lambda t, i, saved, out, **attrs: _learning_rows(t, saved), saves=CONSTANT, fresh=True, exact=True,
+    samples=cases(*(((5, 3), whole(5, shape), {}) for shape in ((4,), (2, 6), ()))))
+def embedding(w, indices, *, padding_idx=None):
+    integers("embedding", "the indices are", indices)
+    if w.ndim != 2:
+        raise ValueError(f"embedding: the weight has shape {w.shape}, wanted (rows, width)")
+    if indices.size and not 0 <= indices.min() <= indices.max() < len(w):
+        raise IndexError(f"embedding: indices from {indices.min()} to {indices.max()} came, but a weight of "
+                         f"shape {w.shape} has rows 0 to {len(w) - 1}")
+    return w[indices], (len(w), indices.copy(), padding_idx)  # a copy, as above

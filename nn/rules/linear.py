@@ -6,7 +6,7 @@ import numpy as np
 
 from ..kernels import matmul as product
 from .record import Rule
-from .samples import normal
+from .samples import cases
 
 
 def column_sums(rows):
@@ -36,7 +36,7 @@ def _matmul_vjp(g, saved, needs):
 
 
 matmul = Rule("matmul", "y = a·b;  da = g·bᵀ, db = aᵀ·g", _matmul, _matmul_vjp, saves=(0, 1), fresh=True,
-    jvp=lambda t, i, saved, out: saved[0] @ t if i else t @ saved[1], samples=normal(
+    jvp=lambda t, i, saved, out: saved[0] @ t if i else t @ saved[1], samples=cases(
         ((2, 3), (3, 4), {}), ((3,), (3,), {}), ((3,), (3, 4), {}), ((2, 3), (3,), {}), ((2, 2, 3), (3,), {}),
         ((3,), (2, 3, 2), {}), ((2, 2, 3), (3, 2), {}), ((2, 1, 2, 3), (2, 3, 2), {})))
 
@@ -58,12 +58,11 @@ def _linear_vjp(g, saved, needs):
     x, w = saved
     n = math.prod(x.shape[:-1])  # -1 in a reshape is ambiguous where there are no inputs or no outputs
     rows = g.reshape(n, w.shape[0])
-    return (needs[0] and g @ w,
-            needs[1] and rows.T @ x.reshape(n, w.shape[1]),
+    return (needs[0] and g @ w, needs[1] and rows.T @ x.reshape(n, w.shape[1]),
             needs[2] and column_sums(rows))
 
 
 linear = Rule("linear", "y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear, _linear_vjp,
     twin=lambda x, w, b: x @ w.T if b is None else x @ w.T + b, saves=(0, 1), fresh=True,
     jvp=lambda t, i, saved, out: t @ saved[1].T if i == 0 else saved[0] @ t.T if i == 1 else t,
-    samples=normal(*((x, (4, 3), (4,), {}) for x in ((5, 3), (3,), (2, 2, 3))), ((5, 3), (4, 3), None, {})))
+    samples=cases(*((x, (4, 3), (4,), {}) for x in ((5, 3), (3,), (2, 2, 3))), ((5, 3), (4, 3), None, {})))

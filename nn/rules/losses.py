@@ -5,35 +5,22 @@ import numpy as np
 from .. import kernels
 from .checks import classes_fit
 from .functions import logistic, times_sign
-from .record import CONSTANT, DERIVED, Rule
-from .samples import normal
+from .record import CONSTANT, DERIVED, Rule, rule
+from .samples import beside, between, cases
 
 
-def _cross_entropy(logits, classes):
+@rule("y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
+    lambda g, saved, needs: (kernels.softmax_cross_entropy_grad(g, *saved), None),
+    jvp=lambda t, i, saved, out: (saved[0] * t).sum(1) - t[np.arange(len(saved[0])), saved[1]],
+    twin=lambda logits, classes: -logits.log_softmax(1)[np.arange(len(classes)), classes], fresh=True,
+    samples=cases((beside(0, 6, (4, 5)), np.array([0, 4, 2, 2]), {})))
+def cross_entropy(logits, classes):
     if logits.ndim != 2 or classes.shape != logits.shape[:1]:
         raise ValueError(f"cross_entropy: logits of shape {logits.shape} do not fit classes of shape "
                          f"{classes.shape}; wanted (N, C) and (N,)")
     classes_fit("cross_entropy", classes, logits)
     losses, p = kernels.softmax_cross_entropy(logits, classes)
     return losses, (p, classes.copy())  # a copy: they may be written to before backward
-
-
-def _cross_entropy_jvp(t, i, saved, out):
-    p, classes = saved
-    return (p * t).sum(1) - t[np.arange(len(p)), classes]
-
-
-def _cross_entropy_twin(logits, classes):
-    """logits minus their log-sum-exp, at the right class, negated."""
-    shifted = logits - logits.amax(1, keepdim=True).detach()
-    log_p = shifted - shifted.exp().sum(1, keepdim=True).log()
-    return -log_p[np.arange(len(classes)), classes]
-
-
-cross_entropy = Rule("cross_entropy", "y = log Σeˣ − x[class];  dx = g·(softmax(x) − onehot(class))",
-    _cross_entropy, lambda g, saved, needs: (kernels.softmax_cross_entropy_grad(g, *saved), None),
-    jvp=_cross_entropy_jvp, twin=_cross_entropy_twin,
-    samples=lambda rng: [([rng.normal(size=(4, 5)) * 3, np.array([0, 4, 2, 2])], {})], fresh=True)
 
 
 def _same(op, a, b):
@@ -50,38 +37,28 @@ def _difference(op, a, b):
 mse = Rule("mse", "y = (a − b)²;  da = 2g(a − b), db = −da",
     lambda a, b: ((d := _difference("mse", a, b)) * d, (d,)),
     lambda g, saved, needs: (da := 2 * g * saved[0], -da), twin=lambda a, b: (a - b) ** 2, saves=(DERIVED,),
-    derive=lambda a, b: (a - b,), samples=normal(((3, 4), (3, 4), {})), fresh=True, symmetric=True)
+    derive=lambda a, b: (a - b,), samples=cases(((3, 4), (3, 4), {})), fresh=True, symmetric=True)
 
 
-def _apart(rng):
-    """Two arrays whose entries differ by 0.1 to 0.9 or by 1.1 to 2."""
-    b, d = rng.normal(size=(3, 4)), rng.uniform(0.1, 0.9, (3, 4))
-    return b + rng.choice([-1.0, 1.0], (3, 4)) * np.where(rng.random((3, 4)) < 0.5, d, d + 1.0), b
-
+# Two arrays whose entries differ by 0.1 to 0.9, or by 1.1 to 2.
+_near, _far = ((beside(low + 0.2, low + 0.8, (3, 4)), between(-0.1, 0.1, (3, 4))) for low in (0, 1.0))
 
 l1 = Rule("l1", "y = |a − b|;  da = g·sign(a − b), db = −da",
     lambda a, b: (np.abs(d := _difference("l1", a, b)), (d,)),
     lambda g, saved, needs: (da := times_sign(g, saved[0]), -da), twin=lambda a, b: (a - b).abs(),
-    samples=lambda rng: [(list(_apart(rng)), {})], saves=CONSTANT, fresh=True, symmetric=True)
-
-
-def _huber(a, b, *, delta=1.0):
-    d = _difference("huber", a, b)
-    cut = np.minimum(np.maximum(d, -delta), delta)
-    return cut * (d - 0.5 * cut), (cut,)
-
-
-def _huber_twin(a, b, *, delta=1.0):
-    d = a - b
-    return (0.5 * d * d).where(d.abs() <= delta, delta * (d.abs() - 0.5 * delta))
+    samples=cases((*_near, {})), saves=CONSTANT, fresh=True, symmetric=True)
 
 
 # Huber, "Robust estimation of a location parameter" (1964).
-huber = Rule(
-    "huber", "y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
-    _huber, lambda g, saved, needs: (da := g * saved[0], -da), twin=_huber_twin,
-    samples=lambda rng: [(list(_apart(rng)), {}), (list(_apart(rng)), {"delta": 1.05})], saves=(DERIVED,),
+@rule("y = d²/2 where |d| ≤ δ, else δ(|d| − δ/2), d = a − b;  da = g·min(max(d, −δ), δ), db = −da",
+    lambda g, saved, needs: (da := g * saved[0], -da), twin=lambda a, b, *, delta=1.0: (
+        0.5 * (a - b) ** 2).where((a - b).abs() <= delta, delta * ((a - b).abs() - 0.5 * delta)),
+    samples=cases((*_near, {}), (*_far, {}), (*_far, {"delta": 1.05})), saves=(DERIVED,),
     derive=lambda a, b, *, delta=1.0: ((a - b).clamp(-delta, delta),), fresh=True, symmetric=True)
+def huber(a, b, *, delta=1.0):
+    d = _difference("huber", a, b)
+    cut = np.minimum(np.maximum(d, -delta), delta)
+    return cut * (d - 0.5 * cut), (cut,)
 
 
 def _kl(x, t, *, log_target=False):
@@ -102,15 +79,13 @@ def _kl_vjp(g, saved, needs):
         return -g * t, needs[1] and g * (np.log(t) + 1 - x)
 
 
-def _kl_samples(rng):
-    p, q = rng.uniform(0.1, 1, (2, 3, 4))
-    return [([np.log(q), p], {}), ([np.log(q), np.log(p)], {"log_target": True})]
-
+_logs = between(-2.3, 0, (3, 4))
 
 # Kullback & Leibler, "On information and sufficiency" (1951).
 kl_div = Rule(
     "kl_div", "y = t·(log t − x), or eᵗ·(t − x) of a log target;  dx = −g·t, dt = g·(log t + 1 − x), "
-    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp, samples=_kl_samples,
+    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp,
+    samples=cases((_logs, between(0.1, 1, (3, 4)), {}), (_logs, _logs, {"log_target": True})),
     twin=lambda x, t, *, log_target=False: t.exp() * (t - x) if log_target else t * (t.log() - x),
     saves=(0, 1, CONSTANT), fresh=True, symmetric=True)
 
@@ -131,17 +106,9 @@ def _bce_vjp(g, saved, needs):
             needs[2] and g * t * softplus)
 
 
-def _bce_twin(x, t, pos_weight):
-    ones = x.logsigmoid() * t
-    return -(ones if pos_weight is None else ones * pos_weight) - (1 - t) * (-x).logsigmoid()
-
-
-def _bce_samples(rng):
-    x, t = rng.normal(size=(3, 4)) * 2, rng.random((3, 4))
-    return [([x, t, None], {}), ([x, t, rng.uniform(0.5, 3, 4)], {})]
-
-
 binary_cross_entropy_with_logits = Rule("binary_cross_entropy_with_logits",
-    "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  " "dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
-    _bce, _bce_vjp, twin=_bce_twin, samples=_bce_samples, saves=(0, 1, 2, DERIVED, DERIVED),
+    "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
+    _bce, _bce_vjp, saves=(0, 1, 2, DERIVED, DERIVED), twin=lambda x, t, p: (
+        -(1 if p is None else p) * t * x.logsigmoid() - (1 - t) * (-x).logsigmoid()),
+    samples=cases(*(((3, 4), between(0, 1, (3, 4)), p, {}) for p in (None, between(0.5, 3, (4,))))),
     derive=lambda x, t, pos_weight: (-x.logsigmoid(), x.sigmoid()), fresh=True, symmetric=True)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from .record import Rule
+from .record import Rule, rule
 
 
-def _argsort(x, *, dim=-1, descending=False):
+@rule("y = the places of the entries in the order of their size: no gradient")
+def argsort(x, *, dim=-1, descending=False):
     """Equal entries keep their order, either way; NaN counts as greater than all."""
     if not descending:
         return np.argsort(x, axis=dim, kind="stable"), None
@@ -13,7 +14,6 @@ def _argsort(x, *, dim=-1, descending=False):
     return x.shape[dim] - 1 - np.flip(backwards, dim), None
 
 
-argsort = Rule("argsort", "y = the places of the entries in the order of their size: no gradient", _argsort)
 argmax = Rule("argmax", "y = the first i at which xᵢ is greatest: no gradient", exact=True,
     forward=lambda x, *, dim=None, keepdim=False: (np.argmax(x, axis=dim, keepdims=keepdim), None))
 argmin = Rule("argmin", "y = the first i at which xᵢ is least: no gradient", exact=True,

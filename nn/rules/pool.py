@@ -8,7 +8,8 @@ from ..kernels import channels_last
 from ..kernels.convolution import pad, taps
 from .checks import floats
 from .choices import only
-from .record import CONSTANT, Rule
+from .record import CONSTANT, Rule, rule
+from .samples import cases
 from .windows import Windows
 
 
@@ -39,24 +40,14 @@ def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
     return y.transpose(0, 3, 1, 2), (winner, windows)
 
 
-def _to_winner(g, winner, *, windows):
-    dx = kernels.max_pool2d_grad(channels_last(g), winner, windows.image[1:3], *_how(windows))
-    return dx.transpose(0, 3, 1, 2), (winner, windows)
-
-
-def _at_winner(x, winner, *, windows):
-    images = pad(x.transpose(0, 2, 3, 1), windows.padding)
-    met = enumerate(taps(images, windows.kernel, windows.stride))
-    y = sum(only(pixels, winner == tap) for tap, (_, _, pixels) in met)
-    return y.transpose(0, 3, 1, 2), (winner, windows)
-
-
-def _max_samples(rng):
+def _apart(*shape):
     """Distinct values, far enough apart that a small step changes no winner."""
-    return [([rng.permutation(np.prod(shape)).reshape(shape) / 10], how) for shape, how in (
-        ((2, 3, 4, 4), {"kernel_size": 2}),
-        ((1, 2, 5, 6), {"kernel_size": (3, 2), "stride": 1, "padding": 1}),
-        ((1, 2, 7, 5), {"kernel_size": 2, "stride": 3}))]
+    return lambda rng: rng.permutation(np.prod(shape)).reshape(shape) / 10
+
+
+_max_samples = cases((_apart(2, 3, 4, 4), {"kernel_size": 2}),
+                     (_apart(1, 2, 5, 6), {"kernel_size": (3, 2), "stride": 1, "padding": 1}),
+                     (_apart(1, 2, 7, 5), {"kernel_size": 2, "stride": 3}))
 
 
 max_pool2d = Rule(
@@ -72,41 +63,39 @@ def _winner_samples(rng, of_output=False):
     return [([y if of_output else x, winner], {"windows": windows}) for x, y, (winner, windows) in pooled]
 
 
-max_pool2d_grad = Rule(
-    "max_pool2d_grad", "y = zeros, with g added at the winner of its window;  dg = v at the winner, v the "
-    "gradient in y", _to_winner, lambda v, saved, needs: (max_pool2d_at(v, saved[0], windows=saved[1]), None),
+@rule("y = zeros, with g added at the winner of its window;  dg = v at the winner, v the gradient in y",
+    lambda v, saved, needs: (max_pool2d_at(v, saved[0], windows=saved[1]), None),
     jvp=lambda t, i, saved, out, **how: max_pool2d_grad(t, saved[0], **how), saves=CONSTANT,
     samples=lambda rng: _winner_samples(rng, of_output=True), fresh=True)
+def max_pool2d_grad(g, winner, *, windows):
+    dx = kernels.max_pool2d_grad(channels_last(g), winner, windows.image[1:3], *_how(windows))
+    return dx.transpose(0, 3, 1, 2), (winner, windows)
 
-max_pool2d_at = Rule("max_pool2d_at", "y = x at the winner of each window;  dx = zeros, with g added there",
-    _at_winner, lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]), None),
+
+@rule("y = x at the winner of each window;  dx = zeros, with g added there",
+    lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]), None),
     jvp=lambda t, i, saved, out, **how: max_pool2d_at(t, saved[0], **how), saves=CONSTANT,
     samples=_winner_samples, fresh=True, exact=True)
+def max_pool2d_at(x, winner, *, windows):
+    images = pad(x.transpose(0, 2, 3, 1), windows.padding)
+    met = enumerate(taps(images, windows.kernel, windows.stride))
+    y = sum(only(pixels, winner == tap) for tap, (_, _, pixels) in met)
+    return y.transpose(0, 3, 1, 2), (winner, windows)
 
 
-def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
+@rule("y = (Σx)/k in each window of k pixels, padding included;  dx = Σ g/k over its windows",
+    lambda g, saved, needs: (avg_pool2d_grad(g, windows=saved[0]),), samples=_max_samples, saves=CONSTANT,
+    fresh=True, linear=True)
+def avg_pool2d(x, *, kernel_size, stride=None, padding=0):
     windows = _windows("avg_pool2d", x, kernel_size, stride, padding)
     return kernels.avg_pool2d(channels_last(x), *_how(windows)).transpose(0, 3, 1, 2), (windows,)
 
 
-def _avg_pool2d_grad(g, *, windows):
-    dx = kernels.avg_pool2d_grad(channels_last(g), windows.image[1:3], *_how(windows))
-    return dx.transpose(0, 3, 1, 2), (windows,)
-
-
-avg_pool2d = Rule(
-    "avg_pool2d", "y = (Σx)/k in each window of k pixels, padding included;  dx = Σ g/k over its windows",
-    _avg_pool2d, lambda g, saved, needs: (avg_pool2d_grad(g, windows=saved[0]),), samples=_max_samples,
-    saves=CONSTANT, fresh=True, linear=True)
-
-
-def _avg_pool2d_grad_vjp(v, saved, needs):
-    (at,) = saved
-    return (avg_pool2d(v, kernel_size=at.kernel, stride=at.stride, padding=at.padding),)
-
-
-avg_pool2d_grad = Rule(
-    "avg_pool2d_grad", "y = Σ g/k over the windows of k pixels that a pixel is in;  dg = avg_pool2d(v), v "
-    "the gradient in y", _avg_pool2d_grad, _avg_pool2d_grad_vjp,
+@rule("y = Σ g/k over the windows of k pixels that a pixel is in;  dg = avg_pool2d(v), v the gradient in y",
+    lambda v, saved, needs: (avg_pool2d(
+        v, kernel_size=saved[0].kernel, stride=saved[0].stride, padding=saved[0].padding),),
     samples=lambda rng: [([arrays[0]], how) for arrays, how in _winner_samples(rng, of_output=True)],
     saves=CONSTANT, fresh=True, linear=True)
+def avg_pool2d_grad(g, *, windows):
+    dx = kernels.avg_pool2d_grad(channels_last(g), windows.image[1:3], *_how(windows))
+    return dx.transpose(0, 3, 1, 2), (windows,)

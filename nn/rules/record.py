@@ -92,9 +92,8 @@ class Rule:
         if not isinstance(saves, tuple):
             raise ValueError(f"{self.name}: saves is {saves!r}, wanted a tuple, or CONSTANT")
         for k, one in enumerate(saves):
-            last = k == len(saves) - 1
             if not ((type(one) is int and one >= 0) or one in (OUTPUT, CONSTANT, DERIVED)
-                    or (one is INPUTS and last)):
+                    or (one is INPUTS and k == len(saves) - 1)):
                 raise ValueError(f"{self.name}: saves[{k}] is {one!r}, wanted the number of an input, "
                                  "OUTPUT, CONSTANT, DERIVED, or INPUTS at the end")
         if (DERIVED in saves) != (self.derive is not None):
@@ -131,3 +130,8 @@ class Rule:
 
     def __repr__(self) -> str:
         return f"Rule({self.name}: {self.formula})"
+
+
+def rule(formula: str, vjp: Callable | None = None, **more: Any) -> Callable[[Callable], Rule]:
+    """Makes the Rule of a forward, with its name: @rule(formula, vjp, …); the words are those of Rule."""
+    return lambda forward: Rule(forward.__name__, formula, forward, vjp, **more)

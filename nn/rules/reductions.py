@@ -6,7 +6,8 @@ import numpy as np
 
 from .checks import floats
 from .choices import only, without
-from .record import CONSTANT, OUTPUT, Rule
+from .record import CONSTANT, OUTPUT, Rule, rule
+from .samples import beside, cases
 
 
 def kept_shape(shape, dim):
@@ -39,10 +40,9 @@ def _count(x, total, dim, name):
     return n  # `total` has no entries
 
 
-def _samples(rng, **more):
-    x = rng.normal(size=(2, 3, 4))
-    ways = ((None, False), (None, True), (1, False), (-1, True), ((0, 2), False), ((0, -1), True))
-    return [([x], {"dim": dim, "keepdim": keepdim, **more}) for dim, keepdim in ways]
+_WAYS = [{"dim": dim, "keepdim": keepdim} for dim, keepdim in (
+    (None, False), (None, True), (1, False), (-1, True), ((0, 2), False), ((0, -1), True))]
+_samples = cases(*(((2, 3, 4), way) for way in _WAYS))
 
 
 sum = Rule(
@@ -51,14 +51,12 @@ sum = Rule(
     lambda g, kept, needs: (along(g, kept),), samples=_samples, saves=CONSTANT, linear=True)
 
 
-def _mean(x, *, dim=None, keepdim=False):
+@rule("y = (Σxᵢ)/n;  dxᵢ = g/n", lambda g, saved, needs: (along(g, saved[1:]) / saved[0],), samples=_samples,
+    saves=CONSTANT, linear=True)
+def mean(x, *, dim=None, keepdim=False):
     total = np.add.reduce(x, axis=dim, keepdims=keepdim)
     n = _count(x, total, dim, "mean")
     return total / n, (n, *kept_shape(x.shape, dim))
-
-
-mean = Rule("mean", "y = (Σxᵢ)/n;  dxᵢ = g/n", _mean,
-    lambda g, saved, needs: (along(g, saved[1:]) / saved[0],), samples=_samples, saves=CONSTANT, linear=True)
 
 
 def _var(name, x, dim, correction, keepdim):
@@ -79,35 +77,31 @@ def _var_twin(x, *, dim=None, correction=1, keepdim=False):
 var = Rule("var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)/(n − c)",
     lambda x, *, dim=None, correction=1, keepdim=False: _var("var", x, dim, correction, keepdim),
     lambda g, saved, needs: (along(g, saved[2:]) * (2 / saved[1]) * saved[0],), twin=_var_twin,
-    samples=lambda rng: _samples(rng) + _samples(rng, correction=0), fresh=True)
+    samples=cases(*(((2, 3, 4), {**way, **more}) for more in ({}, {"correction": 0}) for way in _WAYS)),
+    fresh=True)
 
 
 def _std(x, *, dim=None, correction=1, keepdim=False):
     y, saved = _var("std", x, dim, correction, keepdim)
-    y = np.sqrt(y)
-    return y, (y, *saved)
+    return (y := np.sqrt(y)), (y, *saved)
 
 
 def _std_vjp(g, saved, needs):
     y, centred, freedom, *kept = saved
     equal = y == 0  # all xᵢ are equal: the gradient is 0, as in PyTorch
-    g = without(g / (freedom * (y + equal)), equal)
-    return (along(g, kept) * centred,)
+    return (along(without(g / (freedom * (y + equal)), equal), kept) * centred,)
 
 
-def _std_twin(x, *, dim=None, correction=1, keepdim=False):
-    var = x.var(dim, correction, keepdim)
-    return (var + (var == 0)).sqrt().where(var != 0, 0)  # √0 has no derivative; 0, as above
-
-
-std = Rule("std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp, twin=_std_twin,
+std = Rule("std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp,
+    twin=lambda x, **how: ((v := x.var(**how)) + (v == 0)).sqrt().where(v != 0, 0),  # 0 for √0, as above
     samples=var.samples, fresh=True)
 
 
-def _ties(x, y):
-    """Where x is its extreme y. If there is a NaN it is the extreme, though it equals nothing."""
+def _ties(dtype, x, y, dim):
+    """Where x is its extreme y, and how often along `dim`. A NaN is the extreme, though it equals nothing."""
     ties = x == y
-    return ties | np.isnan(x) if np.isnan(y).any() else ties
+    ties = ties | np.isnan(x) if np.isnan(y).any() else ties
+    return ties, np.add.reduce(ties.astype(dtype), axis=dim)
 
 
 def _extreme(name, reduce):
@@ -116,16 +110,12 @@ def _extreme(name, reduce):
         return y if keepdim else y.squeeze(dim), (x, y, dim)
 
     def vjp(g, saved, needs):
-        x, y, dim = saved
-        kept, ties = kept_shape(x.shape, dim), _ties(x, y)
-        count = np.add.reduce(ties.astype(g.dtype), axis=dim)
+        kept, (ties, count) = kept_shape(saved[0].shape, saved[2]), _ties(g.dtype, *saved)
         return (only(along(g, kept) / along(count, kept), ties),)
 
-    def jvp(t, i, saved, out, *, dim=None, keepdim=False):
-        x, y, _ = saved
-        ties = _ties(x, y)
-        count = np.add.reduce(ties.astype(t.dtype), axis=dim, keepdims=keepdim)
-        return only(t, ties).sum(dim, keepdims=keepdim) / count
+    def jvp(t, i, saved, out, **attrs):
+        ties, count = _ties(t.dtype, *saved)
+        return (only(t, ties).sum(saved[2]) / count).reshape(out)
 
     return Rule(name, f"y = {name} xᵢ;  dxᵢ = g/(number of ties) where xᵢ = y, else 0", forward, vjp,
                 samples=_samples, saves=CONSTANT, fresh=True, jvp=jvp, exact=True)
@@ -135,10 +125,13 @@ def _extreme(name, reduce):
 max = _extreme("max", np.maximum.reduce)
 min = _extreme("min", np.minimum.reduce)
 
-any = Rule("any", "y = whether any entry is not 0: no gradient",
-           lambda x, *, dim=None, keepdim=False: (np.any(x, axis=dim, keepdims=keepdim), None))
-all = Rule("all", "y = whether no entry is 0: no gradient",
-           lambda x, *, dim=None, keepdim=False: (np.all(x, axis=dim, keepdims=keepdim), None))
+
+def _truth(name, which, test):
+    return Rule(name, f"y = whether {which}: no gradient",
+                lambda x, *, dim=None, keepdim=False: (test(x, axis=dim, keepdims=keepdim), None))
+
+
+any, all = _truth("any", "any entry is not 0", np.any), _truth("all", "no entry is 0", np.all)
 
 
 def _norm(x, *, p=2.0, dim=None, keepdim=False):
@@ -177,13 +170,9 @@ def _norm_vjp(g, saved, needs):
     return (g * slope,)
 
 
-def _norm_samples(rng):
-    x = rng.uniform(0.5, 2, (2, 3, 4)) * rng.choice([-1.0, 1.0], (2, 3, 4))
-    ways = ((2.0, None, False), (2.0, 1, True), (3.0, -1, False), (1.0, (0, 2), False), (1.5, (0, -1), True),
-            (-2.0, 1, False), (np.inf, 1, False), (-np.inf, (0, 1), True))
-    return [([x], {"p": p, "dim": dim, "keepdim": keepdim}) for p, dim, keepdim in ways]
-
-
 # Where x is 0 the norm has no derivative; the subgradient 0, as in PyTorch.
 norm = Rule("norm", "y = (Σ|xᵢ|ᵖ)¹ᐟᵖ;  dxᵢ = g·sign xᵢ·(|xᵢ|/y)ᵖ⁻¹, 0 where xᵢ = 0", _norm, _norm_vjp,
-    samples=_norm_samples, saves=(0, OUTPUT, CONSTANT, CONSTANT, CONSTANT), fresh=True)
+    saves=(0, OUTPUT, CONSTANT, CONSTANT, CONSTANT), fresh=True, samples=cases(
+        *((beside(0.5, 2, (2, 3, 4)), {"p": p, "dim": dim, "keepdim": keepdim}) for p, dim, keepdim in (
+            (2.0, None, False), (2.0, 1, True), (3.0, -1, False), (1.0, (0, 2), False), (1.5, (0, -1), True),
+            (-2.0, 1, False), (np.inf, 1, False), (-np.inf, (0, 1), True)))))

@@ -3,11 +3,11 @@
 import numpy as np
 
 from .checks import floats
-from .record import CONSTANT, OUTPUT, Rule
+from .record import CONSTANT, OUTPUT, rule
 from .reductions import along, kept_shape, sum
-from .samples import normal
+from .samples import cases
 
-_samples = normal(*(((3, 4), {"dim": dim}) for dim in (-1, 0)))
+_samples = cases(*(((3, 4), {"dim": dim}) for dim in (-1, 0)))
 
 
 def _sum(x, dim):
@@ -19,59 +19,35 @@ def _greatest(x, dim):
     return np.maximum.reduce(x, axis=dim, keepdims=True, initial=None if x.size else 0)  # 0 for an empty x
 
 
-def _softmax(x, *, dim=-1):
+def _softmax_twin(x, *, dim=-1):
+    e = (x - x.amax(dim, keepdim=True).detach()).exp()
+    return e / e.sum(dim, keepdim=True)
+
+
+@rule("y = eˣ/Σeˣ;  dx = y·(g − Σg·y)",
+    lambda g, saved, needs: (saved[0] * (g - _sum(g * saved[0], saved[1])),), twin=_softmax_twin,
+    samples=_samples, saves=(OUTPUT, CONSTANT), fresh=True, symmetric=True)
+def softmax(x, *, dim=-1):
     with np.errstate(invalid="ignore"):  # a row of −∞ alone, or with ∞ in it, is NaN, as in PyTorch
         y = np.exp(x - _greatest(x, dim))  # the shift cancels; no overflow
     y /= np.add.reduce(y, axis=dim, keepdims=True)
     return y, (y, dim)
 
 
-def _softmax_twin(x, *, dim=-1):
-    e = (x - x.amax(dim, keepdim=True).detach()).exp()
-    return e / e.sum(dim, keepdim=True)
-
-
-softmax = Rule("softmax", "y = eˣ/Σeˣ;  dx = y·(g − Σg·y)", _softmax,
-    lambda g, saved, needs: (saved[0] * (g - _sum(g * saved[0], saved[1])),), twin=_softmax_twin,
-    samples=_samples, saves=(OUTPUT, CONSTANT), fresh=True, symmetric=True)
-
-
-def _log_softmax(x, *, dim=-1):
+@rule("y = x − log Σeˣ;  dx = g − eʸ·Σg", lambda g, saved, needs: (g - np.exp(saved[0]) * _sum(g, saved[1]),),
+    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(), samples=_samples, saves=(OUTPUT, CONSTANT),
+    fresh=True, jvp=lambda t, i, saved, out, *, dim=-1: t - _sum(np.exp(saved[0]) * t, dim))
+def log_softmax(x, *, dim=-1):
     with np.errstate(invalid="ignore", divide="ignore"):  # only an empty sum is 0
         shifted = x - _greatest(x, dim)
         y = shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
     return y, (y, dim)
 
 
-log_softmax = Rule("log_softmax", "y = x − log Σeˣ;  dx = g − eʸ·Σg", _log_softmax,
-    lambda g, saved, needs: (g - np.exp(saved[0]) * _sum(g, saved[1]),),
-    twin=lambda x, *, dim=-1: _softmax_twin(x, dim=dim).log(), samples=_samples, saves=(OUTPUT, CONSTANT),
-    fresh=True, jvp=lambda t, i, saved, out, *, dim=-1: t - _sum(np.exp(saved[0]) * t, dim))
-
-
-def _logsumexp(x, *, dim=None, keepdim=False):
-    floats("logsumexp", x)
-    top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
-    top = np.where(np.isfinite(top), top, 0).astype(x.dtype, copy=False)  # ∞ − ∞ is no number
-    with np.errstate(divide="ignore", over="ignore"):  # log 0 = −∞ and e^∞ = ∞ are right
-        y = np.log(np.add.reduce(np.exp(x - top), axis=dim, keepdims=True))
-    y += top
-    if not keepdim:
-        y = y.squeeze(tuple(range(x.ndim)) if dim is None else dim)
-    return y, (x, y, dim)
-
-
-def _logsumexp_vjp(g, saved, needs):
-    x, y, dim = saved
-    kept = kept_shape(x.shape, dim)
-    with np.errstate(invalid="ignore"):  # where y is ±∞ there is no derivative: NaN, as in PyTorch
-        return (along(g, kept) * np.exp(x - along(y, kept)),)
-
-
-def _logsumexp_jvp(t, i, saved, out, **attrs):
-    """Σ softmax(x)·t."""
-    x, y, dim = saved
-    return (t * np.exp(x - along(y, kept_shape(x.shape, dim)))).sum(dim).reshape(out)
+def _shares(x, y, dim):
+    """∂y/∂x = eˣ⁻ʸ; where y is ±∞ there is no derivative: NaN, as in PyTorch."""
+    with np.errstate(invalid="ignore"):
+        return np.exp(x - along(y, kept_shape(x.shape, dim)))
 
 
 def _logsumexp_twin(x, *, dim=None, keepdim=False):
@@ -80,5 +56,15 @@ def _logsumexp_twin(x, *, dim=None, keepdim=False):
     return y + top.reshape(*y.shape)
 
 
-logsumexp = Rule("logsumexp", "y = log Σeˣ;  dx = g·eˣ⁻ʸ", _logsumexp, _logsumexp_vjp, twin=_logsumexp_twin,
-    samples=sum.samples, saves=(0, OUTPUT, CONSTANT), fresh=True, jvp=_logsumexp_jvp)
+@rule("y = log Σeˣ;  dx = g·eˣ⁻ʸ",
+    lambda g, saved, needs: (along(g, kept_shape(saved[0].shape, saved[2])) * _shares(*saved),),
+    jvp=lambda t, i, saved, out, **attrs: (t * _shares(*saved)).sum(saved[2]).reshape(out),
+    twin=_logsumexp_twin, samples=sum.samples, saves=(0, OUTPUT, CONSTANT), fresh=True)
+def logsumexp(x, *, dim=None, keepdim=False):
+    floats("logsumexp", x)
+    top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0).astype(x.dtype, copy=False)  # ∞ − ∞ is no number
+    with np.errstate(divide="ignore", over="ignore"):  # log 0 = −∞ and e^∞ = ∞ are right
+        y = np.log(np.add.reduce(np.exp(x - top), axis=dim, keepdims=True))
+    y = y + top if keepdim else (y + top).squeeze(dim)
+    return y, (x, y, dim)

@@ -222,7 +222,7 @@ def biased(original, x, weight, bias, **how):
     return y * (1 - 1 / x[0].size), saved
 
 
-class_loss = losses._class_loss
+class_loss, side_by_side, index_grad = losses._class_loss, pooling._side_by_side, einsum.index_grad
 
 
 parse, erf = einsum._parse, sys.modules["nn.kernels.erf"]
@@ -233,9 +233,8 @@ def unsorted(equation, shapes):
     return labels, out if "->" in equation else "".join(sorted(out, key="".join(labels).index))
 
 
-def everywhere(dx, term, shape):
-    lengths = iter(dx.shape)
-    return dx.reshape([1 if label in term[:at] else next(lengths) for at, label in enumerate(term)])
+def everywhere(g, **where):
+    return np.zeros(where["shape"]) + index_grad(g, **where).sum(0)
 
 
 def half_smoothed(*arguments):
@@ -250,14 +249,13 @@ MUTANTS = {
     "einsum: without an arrow, the letters in the order they came": (
         einsum_is_numpys, (einsum, "_parse", unsorted)),
     "einsum: the gradient of a diagonal off the diagonal too": (
-        einsum_is_numpys, (einsum, "_diagonal", everywhere)),
+        einsum_is_numpys, (einsum, "index_grad", everywhere)),
     "conv_transpose2d: the image one row down": (
         transposed_convolution_is_the_adjoint, forward(RULES["conv_transpose2d"], off_by_a_row)),
     "adaptive pools: windows of one size": (
         adaptive_pools_take_each_window,
-        (pooling, "_unequal", lambda x, bounds, value: pooling._side_by_side(x, *(
-            np.minimum(start[:, None] + np.arange((end - start).max()), n - 1)
-            for (start, end), n in zip(bounds, x.shape[2:], strict=True))))),
+        (pooling, "_side_by_side", lambda x, *places: side_by_side(x, *(
+            np.minimum(place, n - 2) for place, n in zip(places, x.shape[2:], strict=True))))),
     "attention: the future is seen": (
         attention_is_a_mean_that_looks_where_it_may,
         (attention, "bias_of", lambda q, k, mask, is_causal: None)),

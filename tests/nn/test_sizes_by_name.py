@@ -73,9 +73,9 @@ x44, w22 = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 2, 2), np.float32)
 
 @pytest.mark.parametrize(("error", "message", "call"), [
     (ValueError, "Conv2d: padding='same' wants a stride of 1", lambda: nn.Conv2d(1, 1, 3, 2, "same")),
-    (ValueError, "Conv1d: padding must be 'valid', 'same'", lambda: nn.Conv1d(1, 1, 3, padding="half")),
-    (ValueError, "Conv2d: padding_mode must be one", lambda: nn.Conv2d(1, 1, 3, padding_mode="wrap")),
-    (ValueError, "ConvTranspose2d: padding must be", lambda: nn.ConvTranspose2d(1, 1, 3, padding="same")),
+    (ValueError, "Conv1d: padding is 'half', wanted 'valid'", lambda: nn.Conv1d(1, 1, 3, padding="half")),
+    (ValueError, "Conv2d: padding_mode is 'wrap', want", lambda: nn.Conv2d(1, 1, 3, padding_mode="wrap")),
+    (ValueError, "ConvTranspose2d: padding is 'same'", lambda: nn.ConvTranspose2d(1, 1, 3, padding="same")),
     (ValueError, "conv2d: padding='same' came with a stride", lambda: F.conv2d(x44, w22, None, 2, "same")),
     (ValueError, "conv2d: padding is 'half'", lambda: F.conv2d(x44, w22, padding="half")),
     (TypeError, "conv2d: dilation is 'x'", lambda: F.conv2d(x44, w22, padding="same", dilation="x")),
@@ -130,7 +130,7 @@ def test_upsample_is_interpolate():
     layer = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
     want = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
     np.testing.assert_array_equal(layer(nn.tensor(x)).data, want.data)
-    assert repr(layer) == "Upsample(scale_factor=2, mode='bilinear')"
+    assert repr(layer) == "Upsample(scale_factor=2, mode='bilinear', align_corners=True)"
     np.testing.assert_array_equal(nn.Upsample((6, 8))(x).data, x.repeat(2, 2).repeat(2, 3))
 
 

@@ -1,20 +1,26 @@
-"""Batch normalisation: Ioffe & Szegedy, "Batch normalization" (2015). There are two rules for two functions.
+"""Normalisation: by the batch, or each example by itself.
 
+Ioffe & Szegedy, "Batch normalization" (2015). There are two rules for two functions.
 Training: the mean and the variance are the batch's own, so every input moves every output. The kernels
 batch_norm and batch_norm_grad do it, on rows of pixels.
 Evaluation: they are given, and y is x times a constant plus a constant. A row holds a line of an image here,
 channels-last: NumPy is slow from row to row, and the C numbers of a pixel make a short one.
+
+Ba, Kiros & Hinton, "Layer normalization" (2016): each example by its own mean and variance, so that a batch
+of one will do, and training and evaluation are the same function.
 """
+
+import math
 
 import numpy as np
 
 from .. import kernels
 from ..kernels import channels_last
-from .checks import shape_is
+from .checks import floats, shape_is
 from .linear import column_sums
 from .record import Rule
 from .reductions import mean_of
-from .samples import normal
+from .samples import cases
 
 
 def _lines(x):
@@ -54,25 +60,23 @@ def _check(op, x, **channels):
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C) or (N, C, H, W)")
     if not x.shape[1]:
         raise ValueError(f"{op}: the input of shape {x.shape} has no channels")
-    for name, array in channels.items():
-        shape_is(op, name, array, x.shape[1:2], x.shape)
+    shape_is(op, x.shape[1:2], x.shape, **channels)
 
 
 def _batch_norm(x, weight, bias, *, running_mean=None, running_var=None, momentum=0.1, eps=1e-5):
     _check("batch_norm", x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     rows, n = _pixels(x), x.size // x.shape[1]
     if n == 1:
-        raise ValueError("batch_norm: training wants more than one value per channel, "
-                         f"but the input has shape {x.shape}")
+        raise ValueError(f"batch_norm: training wants more than one value per channel, got shape {x.shape}")
     if not n:  # an empty batch has no mean, and leaves the running one as it is
         mean = inverse = np.ones(x.shape[1], x.dtype)
         y = rows.astype(np.result_type(*(a for a in (x, weight, bias) if a is not None)))
         return _image(y, x.shape), (rows, inverse, weight, x.shape, mean)
     y, mean, var, inverse = kernels.batch_norm(rows, weight, bias, eps=eps)
-    if running_mean is not None:
-        running_mean += momentum * (mean - running_mean)
-    if running_var is not None:  # the running estimate is the unbiased one, as in PyTorch
-        running_var += momentum * (var * (n / (n - 1)) - running_var)
+    # The running variance is the unbiased estimate, as in PyTorch.
+    for running, now in ((running_mean, mean), (running_var, var * (n / (n - 1)))):
+        if running is not None:
+            running += momentum * (now - running)
     return _image(y, x.shape), (rows, inverse, weight, x.shape, mean)
 
 
@@ -93,23 +97,17 @@ def _batch_norm_jvp(t, i, saved, out, **attrs):
     return _per_channel(t, len(out)) if i == 2 else _image((rows - mean) * _line(t * inverse, rows), out)
 
 
-def _batch_norm_inputs(saved):
-    """Inputs of the same derivatives: x, the weight and any bias."""
-    rows, inverse, weight, shape, _ = saved
-    return _image(rows, shape), weight, inverse
-
-
 def _batch_norm_twin(x, weight, bias, *, eps=1e-5, **running):
     dims = (0, *range(2, x.ndim))
     mean = mean_of(x, dims)
     return _batch_norm_eval_twin(x, weight, bias, mean, mean_of((x - mean) ** 2, dims), eps=eps)
 
 
-batch_norm = Rule(
-    "batch_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
+batch_norm = Rule("batch_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
     "db = Σg, dw = Σg·x̂, dx = (g − db/n − x̂·dw/n)·w/√(var x + ε)",
-    _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin, restored=_batch_norm_inputs,
-    samples=normal(((5, 3), (3,), (3,), {"eps": 1e-5}), ((2, 3, 2, 2), (3,), (3,), {"eps": 0.1}),
+    _batch_norm, _batch_norm_vjp, jvp=_batch_norm_jvp, twin=_batch_norm_twin,
+    restored=lambda saved: (_image(saved[0], saved[3]), saved[2], saved[1]),  # x, the weight, and any bias
+    samples=cases(((5, 3), (3,), (3,), {"eps": 1e-5}), ((2, 3, 2, 2), (3,), (3,), {"eps": 0.1}),
                    ((5, 3), None, None, {})), fresh=True, overwrites=True)
 
 
@@ -156,3 +154,68 @@ batch_norm_eval = Rule(
     _batch_norm_eval, _batch_norm_eval_vjp, jvp=_batch_norm_eval_jvp, twin=_batch_norm_eval_twin,
     samples=lambda rng: [([*arrays, rng.normal(size=3), rng.uniform(0.5, 2, 3)], how)
                          for arrays, how in batch_norm.samples(rng)])
+
+
+def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
+    shape = tuple(normalized_shape)
+    if not shape or x.shape[-len(shape):] != shape:
+        raise ValueError(f"layer_norm: the input has shape {x.shape}, wanted (…, "
+                         f"{', '.join(map(str, shape))})")
+    shape_is("layer_norm", shape, x.shape, weight=weight, bias=bias)
+    floats("layer_norm", x)
+    rows = x.reshape(*x.shape[:x.ndim - len(shape)], math.prod(shape))
+    normal = rows - _mean(rows)
+    inverse = 1 / np.sqrt(_mean(normal * normal) + x.dtype.type(eps))
+    normal *= inverse
+    return scaled(normal.reshape(x.shape), weight, bias), (normal, inverse, weight, x.shape)
+
+
+def _mean(rows):
+    """Of each row, as a column; 0 for rows of nothing."""
+    return np.add.reduce(rows, axis=-1, keepdims=True) / max(rows.shape[-1], 1)
+
+
+def scaled(y, weight, bias):
+    """y·weight + bias, of what there is of the two."""
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+def _layer_norm_vjp(g, saved, needs):
+    normal, inverse, weight, _ = saved
+    rows, shape = g.reshape(normal.shape), g.shape[normal.ndim - 1:]
+    flat = math.prod(normal.shape[:-1]), normal.shape[-1]
+    dx = dw = db = None
+    if needs[0]:
+        gw = rows if weight is None else rows * weight.reshape(-1)
+        dx = normal * -_mean(gw * normal)
+        dx += gw
+        dx -= _mean(gw)
+        dx *= inverse
+        dx = dx.reshape(g.shape)
+    if needs[1]:
+        dw = column_sums((rows * normal).reshape(flat)).reshape(shape)
+    if needs[2]:
+        db = column_sums(rows.reshape(flat)).reshape(shape)
+    return dx, dw, db
+
+
+def _layer_norm_inputs(saved):
+    """Inputs with the same derivatives: x but for a shift, which changes nothing, and any bias."""
+    normal, inverse, weight, shape = saved
+    return (normal / inverse).reshape(shape), weight, np.zeros(shape[normal.ndim - 1:], normal.dtype)
+
+
+def _layer_norm_twin(x, weight, bias, *, normalized_shape, eps=1e-5):
+    dims = tuple(range(-len(normalized_shape), 0))
+    centred = x - mean_of(x, dims)
+    return scaled(centred / (mean_of(centred * centred, dims) + eps).sqrt(), weight, bias)
+
+
+layer_norm = Rule("layer_norm", "y = w·x̂ + b, x̂ = (x − mean x)/√(var x + ε);  "
+    "db = Σg, dw = Σg·x̂, dx = (gw − mean gw − x̂·mean(gw·x̂))/√(var x + ε), gw = g·w",
+    _layer_norm, _layer_norm_vjp, twin=_layer_norm_twin, restored=_layer_norm_inputs, samples=cases(
+        ((4, 5), (5,), (5,), {"normalized_shape": (5,), "eps": 0.1}),
+        ((2, 3, 4), (3, 4), (3, 4), {"normalized_shape": (3, 4), "eps": 0.1}),
+        ((2, 3, 4), None, None, {"normalized_shape": (4,), "eps": 0.1}),
+        ((6,), (6,), None, {"normalized_shape": (6,), "eps": 0.1})))
