@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import Tensor, as_ints, is_int, numeric, sizes, whole
-from .rules import arithmetic, checks, shapes
+from .arguments import Tensor, as_ints, count, is_int, numeric, sizes, whole
+from .rules import arithmetic, shapes
 
 
 def _to(dtype, how=""):
@@ -174,7 +174,7 @@ class Shaping:
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         """At most `chunks` parts along `dim`, all of the same length but perhaps the last. Raises ValueError
         for fewer than one."""
-        checks.parts("chunk", "chunks", chunks)
+        chunks = count("chunk", "chunks", chunks)
         n = self.shape[self._axis_of_parts("chunk", dim)]
         return self.split(-(-n // chunks), dim) if n else self.split([0] * chunks, dim)
 
