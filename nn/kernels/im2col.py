@@ -6,7 +6,7 @@ import numpy as np
 
 from ..geometry import Pair, both, pair, positions
 from .arguments import integer
-from .contract import Result
+from .contract import Plan
 from .convolution import pad
 from .kernel import kernel
 
@@ -36,7 +36,7 @@ def patches(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilat
                       (image, row * sh, pixel * sw, row * dh, pixel * dw, channel))
 
 
-def _plan(who, x, x_dtype, kernel_size, stride, padding, dilation, fill) -> Result:
+def _plan(who, x, x_dtype, kernel_size, stride, padding, dilation, fill) -> Plan:
     (kh, kw), stride = pair(who, "kernel_size", kernel_size, 1), pair(who, "stride", stride, 1)
     padding, dilation = pair(who, "padding", padding, 0), pair(who, "dilation", dilation, 1)
     integer(who, "fill", fill, 0, 255)
@@ -44,7 +44,7 @@ def _plan(who, x, x_dtype, kernel_size, stride, padding, dilation, fill) -> Resu
     if min(down, across) < 1:
         raise ValueError(f"{who}: kernel_size {(kh, kw)} with dilation {dilation} is larger than images "
                          f"{x[1:3]} with padding {padding}")
-    return Result((x[0], down, across, kh * kw * x[3]), x_dtype)
+    return Plan((x[0], down, across, kh * kw * x[3]), x_dtype)
 
 
 im2col.runs(None, plan=_plan)

@@ -62,53 +62,44 @@ class Kernel:
         self.runs(None)
 
     def runs(self, call: str | Callable | None, *, plan: Callable | None = None,
-             pack: Callable | None = None, unpack: Callable | None = None, repack: Callable | None = None,
-             seen_by_c: Callable | None = None, unpacked: str | None = None, values: Callable | None = None,
-             takes: str | None = None) -> None:
+             pack: Callable | None = None, unpack: Callable | None = None, seen_by_c: Callable | None = None,
+             unpacked: str | None = None, values: Callable | None = None) -> None:
         """How the kernel runs in C.
 
         call: the C call, as a gate has it (nn/kernels/gate.py); or a function of the checked arguments that
             it names, after the choice, which makes several calls.
         plan: what the types can't say. A function of what it names: arguments (an array is given as its
-            shape, a vector of an operand's kernel as itself), or one's dtype (`a_dtype`). It raises, or
-            gives an object that the call text may read, with the result's `shape` where that is no named
-            axes'. It is made once for each shapes and attributes, unless it asks for a vector.
-            Its first argument may be `who`: the kernel's name, for messages.
-        pack, unpack: an operand of an array, and the way back. repack: the operand of what `unpack` gave and
-            a shape, where that is not `pack`. seen_by_c: an operand's parts for C, once; if not given, the
-            first of them.
+            shape, a vector or None as itself), or one's dtype (`a_dtype`). It raises, or gives an object with
+            what the call reads (contract.py's Plan is one). It is made once for each shapes and attributes,
+            unless it asks for a vector. Its first argument may be `who`: the kernel's name, for messages.
+        pack, unpack: an operand of an array, and the way back. seen_by_c: an operand's parts for C, once; if
+            not given, the first of them.
         unpacked: the C call of an operand that was not packed, where that needs no packing.
-        takes: what must be true of the plan for C to take the call; else the specification runs.
         values: a function of arguments that it names, as `plan`; raises where one's values are wrong. C has
             looked; this says which.
         """
-        self.call, self.packer, self.unpack, self.unpacked, self.takes = call, pack, unpack, unpacked, takes
-        self.pack = self._pack if pack else None
-        self._repack, self._seen_by_c = repack, seen_by_c
-        (self.planner, named), (values, looks_at) = map(self._of_name, (plan, values))
-        at = [self.contract.parameters.index(name) for name in looks_at]
-        self.values = values and (lambda *given: values(*(given[i] for i in at)))
-        self.packed_with = [n for n in (names_of(pack) if pack else ()) if n in self.contract.attributes]
         c = self.contract
-        vectors = [k for k in c.arrays.values() if c.packed and (k.optional or k.number)
-                   and k.name not in c.others]
-        self.pointed = [k for k in vectors if k.name not in named and plan]
-        self.asked = [name.replace("_dtype", ".dtype") if name.endswith("_dtype") and name[:-6] in c.arrays
-                      else name if name in c.attributes or c.arrays[name].number or c.arrays[name] in vectors
-                      else f"{name}.shape"
-                      for name in named]
-        self.named = len(named)
-        if plan and c.packed and f"{c.packed}.shape" not in self.asked:
-            self.asked.append(f"{c.packed}.shape")
-        self.asked += [k.name for k in self.pointed]
-        self.vectors = []    # where each is among what a plan asks for, and where there its size is
-        for k in vectors:
-            if k.name in self.asked:
-                name, axis = c.axes[k.dims[0]]
-                self.vectors.append((self.asked.index(k.name), k, (self.asked.index(f"{name}.shape"), axis)))
-        self.plain = [i for i, name in enumerate(self.asked) if name in c.attributes]
-        self.operand_at = self.asked.index(f"{c.packed}.shape") if plan and c.packed else None
-        self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if plan else None
+        self.call, self.packer, self.unpack, self.unpacked = call, pack, unpack, unpacked
+        self.pack = self._pack if pack else None
+        self._seen_by_c = seen_by_c or (lambda w: native.from_buffer(next(iter(w.parts.values()))))
+        self.packed_with = [n for n in (names_of(pack) if pack else ()) if n in c.attributes]
+        values, looks_at = self._of_name(values)
+        at = [c.parameters.index(name) for name in looks_at]
+        self.values = values and (lambda *given: values(*(given[i] for i in at)))
+        # What a call's plan hangs on, as a gate has it: the shape of an operand, which stays the same; what
+        # else the planner asks for, `named` so there; how long vectors must be; vectors that only C reads.
+        vectors = {k.name: k for k in c.alone if k.optional or k.number}
+        self.planner, named = self._of_name(plan or (call and vectors and (lambda: None)) or None)
+        self.named = sorted(named, key=lambda name: name != c.packed)
+        asked = [name if name in c.attributes or name in vectors else f"{name}.shape" if name in c.arrays
+                 else f"{name[:-6]}.dtype" for name in self.named]
+        lengths = {name: f"{c.axes[k.dims[0]][0]}.shape" for name, k in vectors.items() if call}
+        self.pointed = [name for name in lengths if name not in asked]
+        self.asked = list(dict.fromkeys([*asked, *lengths.values(), *self.pointed]))
+        self.only_in_c = len(self.asked) - len(self.pointed)
+        self.vectors = [(self.asked.index(name), vectors[name], self.asked.index(length))
+                        for name, length in lengths.items()]
+        self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if self.planner else None
         self._source = None
         type(self).__call__ = staticmethod(lambda *args, **kwargs: self.__wrapped__(*args, **kwargs))
 
@@ -137,25 +128,15 @@ class Kernel:
 
     def _pack(self, *given: Any, **more: Any) -> Operand:
         c, who = self.contract, f"{self.name}.pack"
-        k = c.arrays[c.packed]
-        if k.many or c.others:
+        if c.looked_at:
             return self.packer(who, None, *given, **more)
+        k = c.arrays[c.packed]
         x = array(who, k.name, given[0] if given else more.pop(k.name), k.rank, *k.dtypes)
         return self.packer(x, *given[1:], **more)
 
-    def repack(self, unpacked: Any, shape: tuple[int, ...], how: dict[str, Any]) -> Operand:
-        """The operand of what `unpack` gave, as a pickle has it."""
-        if self._repack:
-            return self._repack(unpacked, shape)
-        return self._pack(*(unpacked if self.contract.others else (unpacked,)), **how)
-
     def seen_by_c(self, operand: Operand) -> Any:
         """An operand's parts as the C call wants them; None without C."""
-        if native.lib is None:
-            return None
-        if self._seen_by_c:
-            return self._seen_by_c(operand)
-        return native.from_buffer(next(iter(operand.parts.values())))
+        return self._seen_by_c(operand) if native.lib else None
 
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""

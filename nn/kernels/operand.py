@@ -57,9 +57,16 @@ class Operand:
         return self   # nothing in it can change
 
     def __reduce__(self) -> tuple:
-        how = {name: self.parts[name] for name in self.kernel.packed_with}
-        return self.kernel.repack, (self.unpack(), self.shape, how)
+        return _unpickled, (self.kernel, self.shape, self.parts)
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.shape))
         return f"<{self.kernel.name} operand {shape}, {self.nbytes} bytes>"
+
+
+def _unpickled(kernel: Any, shape: tuple[int, ...], parts: dict[str, Any]) -> Operand:
+    for name, part in parts.items():
+        if isinstance(part, np.ndarray):
+            parts[name] = aligned(part.shape, part.dtype.str, zeros=False)
+            parts[name][...] = part
+    return Operand(kernel, shape, **parts)

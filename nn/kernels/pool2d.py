@@ -1,11 +1,12 @@
 """max_pool2d, avg_pool2d and their gradients: windows of channels-last images."""
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..geometry import Pair, both, pair, positions
+from .contract import Plan
 from .convolution import pad, padded_zeros, taps
 from .kernel import kernel
 from .native import ffi
@@ -73,11 +74,6 @@ def avg_pool2d_grad(g: np.ndarray, size: Pair, kernel_size: Pair, stride: Pair, 
     return dx.copy()
 
 
-class _Plan(NamedTuple):
-    shape: tuple[int, int, int, int]    # of the result
-    c: Any                              # the windows as C knows them; None where a winner is more than a byte
-
-
 def pooled(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair, Pair]:
     """How many windows of images of shape x there are, and the three pairs, or an error that names one."""
     kernel_size, stride = pair(who, "kernel_size", kernel_size, 1), pair(who, "stride", stride, 1)
@@ -91,15 +87,15 @@ def pooled(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> t
     return counts, kernel_size, stride, padding
 
 
-def _plan(who, x, kernel_size, stride, padding) -> _Plan:
+def _plan(who, x, kernel_size, stride, padding) -> Plan:
     """Of windows of images of shape x; shape: theirs."""
     counts, kernel_size, *how = pooled(who, x, kernel_size, stride, padding)
     taken = ffi is not None and (who.startswith("avg") or prod(kernel_size) <= MOST)
     c = ffi.new("nn_pool *", (*x, *counts, *kernel_size, *how[0], *how[1])) if taken else None
-    return _Plan((x[0], *counts, x[3]), c)
+    return Plan((x[0], *counts, x[3]), c=c)
 
 
-def _plan_back(who, g, size, kernel_size, stride, padding) -> _Plan:
+def _plan_back(who, g, size, kernel_size, stride, padding) -> Plan:
     """Of the same for a gradient g of the windows; shape: the images'."""
     x = (g[0], *pair(who, "size", size, 0), g[3])
     plan = _plan(who, x, kernel_size, stride, padding)
@@ -108,14 +104,14 @@ def _plan_back(who, g, size, kernel_size, stride, padding) -> _Plan:
     return plan._replace(shape=x)
 
 
-def _max_plan_back(who, g, winner, winner_dtype, size, kernel_size, stride, padding) -> _Plan:
+def _max_plan_back(who, g, winner, winner_dtype, size, kernel_size, stride, padding) -> Plan:
     plan = _plan_back(who, g, size, kernel_size, stride, padding)
     if winner != g:
         raise ValueError(f"{who}: winner must have the shape {g} of g, got {winner}")
     return plan if winner_dtype == np.uint8 else plan._replace(c=None)
 
 
-max_pool2d.runs("nn_max_pool2d(plan.c, x, y, winner)", plan=_plan, takes="plan.c")
-max_pool2d_grad.runs("nn_max_pool2d_grad(plan.c, g, winner, out)", plan=_max_plan_back, takes="plan.c")
+max_pool2d.runs("nn_max_pool2d(plan.c, x, y, winner)", plan=_plan)
+max_pool2d_grad.runs("nn_max_pool2d_grad(plan.c, g, winner, out)", plan=_max_plan_back)
 avg_pool2d.runs("nn_avg_pool2d(plan.c, x, out)", plan=_plan)
 avg_pool2d_grad.runs("nn_avg_pool2d_grad(plan.c, g, out)", plan=_plan_back)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..geometry import Pair, both
 from .arguments import U8, integer
-from .contract import Result
+from .contract import Plan
 from .convolution import pad, taps
 from .kernel import kernel
 from .pool2d import pooled
@@ -41,11 +41,11 @@ def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
     return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(x.dtype)
 
 
-def _max_plan(who, x, x_dtype, kernel_size, stride, padding) -> Result:
-    return Result((x[0], *pooled(who, x, kernel_size, stride, padding)[0], x[3]), x_dtype)
+def _max_plan(who, x, x_dtype, kernel_size, stride, padding) -> Plan:
+    return Plan((x[0], *pooled(who, x, kernel_size, stride, padding)[0], x[3]), x_dtype)
 
 
-def _avg_plan(who, x, kernel_size, stride, padding, zero) -> Result:
+def _avg_plan(who, x, kernel_size, stride, padding, zero) -> Plan:
     integer(who, "zero", zero, 0, 255)
     return _max_plan(who, x, U8, kernel_size, stride, padding)
 

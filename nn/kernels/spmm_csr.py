@@ -74,5 +74,4 @@ def _checked(who: str, values: Any, indices: Any, indptr: Any, k: Any) -> tuple[
 
 spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack,
               unpack=lambda w: tuple(w.parts.values()),
-              repack=lambda parts, shape: spmm_csr.pack(*parts, shape[1]),
               seen_by_c=lambda w: (*map(from_buffer, w.unpack()), w.parts["indices"].dtype is I32))
