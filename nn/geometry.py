@@ -6,6 +6,7 @@ Dimensions come in pairs, (vertical, horizontal).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -59,3 +60,36 @@ def positions(size: int, kernel: int, stride: int = 1, padding: int = 0, dilatio
 def met(tap: int, count: int, stride: int, dilation: int = 1) -> slice:
     """The pixels of a padded image, along one axis, that `count` positions meet at one tap of a window."""
     return slice(tap * dilation, tap * dilation + stride * (count - 1) + 1, stride)
+
+
+class Windows:
+    """Windows of `kernel` pixels that slide over images of `size` pixels, as `how` says: stride, padding and
+    dilation. There are `out` = ⌊(size + 2·padding − span)/stride⌋ + 1 on each axis; one spans
+    dilation·(kernel − 1) + 1.
+
+    shape: of the images, for the message; (N, C, H, W), unless `size` is given. w: the shape of filters whose
+    windows these are. Raises as `several`, and ValueError for images smaller than a window.
+    """
+
+    def __init__(self, who: str, shape: tuple, kernel: Any, stride: Any, padding: Any, dilation: Any = 1,
+                 size: Pair | None = None, w: tuple | None = None) -> None:
+        self.size = size = shape[2:] if size is None else size
+        self.kernel = kernel = pair(who, "kernel_size", kernel, 1)
+        self.stride, self.padding = pair(who, "stride", stride, 1), pair(who, "padding", padding, 0)
+        self.dilation = pair(who, "dilation", dilation, 1)
+        self.how = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        self.out = tuple(map(positions, size, kernel, self.stride, self.padding, self.dilation))
+        if min(self.out) < 1:
+            window = f"kernel_size {kernel}" if w is None else f"w, of shape {w},"
+            raise ValueError(f"{who}: x of shape {shape} with padding {self.padding} is smaller than a "
+                             f"window of {window} and dilation {self.dilation}")
+
+    def __repr__(self) -> str:
+        return f"Windows({self.kernel}, stride={self.stride}, padding={self.padding})"
+
+    def taps(self) -> Iterator[tuple[int, int, slice, slice]]:
+        """For each tap (a, b) of a window, in reading order: a, b, and the rows and the columns of the padded
+        images that the windows meet there."""
+        for a in range(self.kernel[0]):
+            for b in range(self.kernel[1]):
+                yield a, b, *map(met, (a, b), self.out, self.stride, self.dilation)

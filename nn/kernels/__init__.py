@@ -38,10 +38,9 @@ from .kernel import Kernel, Variant, all_kernels, isa, kernel, use
 from .kmeans1d import kmeans1d
 from .native import peak, peak_loop, peak_routes, why_not_c
 from .operand import Operand
-from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
+from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, qavg_pool2d, qmax_pool2d
 from .qconv2d import qconv2d, qdepthwise_conv2d
 from .qgemm import qgemm
-from .qpool2d import qavg_pool2d, qmax_pool2d
 from .quantize import dequantize, qadd, quantize, requantize
 from .relu import relu, relu_grad
 from .softmax_cross_entropy import softmax_cross_entropy, softmax_cross_entropy_grad

@@ -111,8 +111,8 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
     plan = kernel.plans.get(key, ...)
     if plan is ...:
         plan = _plan(kernel, key, given)
-    if (operand is not None and all(map(lasting, asked)) and all(map(is_, given, asked))
-            and getattr(plan, "lasting", True)):
+    if (operand is not None and getattr(plan, "lasting", True) and all(map(lasting, asked))
+            and all(map(is_, given, asked))):
         operand._last = (plan, *found, *asked[1:])
     return plan, *found
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy import ndarray
 
 from .arguments import F32, FLOATS, I8, I32, I64, INTEGERS, U8, U16, array, dense, disagree
+from .native import ffi
 from .operand import Operand
 
 DTYPES = {"f32": (F32,), "u8": (U8,), "s8": (I8,), "s32": (I32,), "s64": (I64,), "u16": (U16,),
@@ -74,7 +75,18 @@ class Plan(NamedTuple):
 
     shape: tuple[int, ...] = ()     # of the result, where that is no named axes'
     dtype: np.dtype | None = None   # of the result, where it may be one of several
-    c: Any = None                   # what C is told; where it is None, the specification runs
+    c: Any = None                   # a struct for C; where it is None, the specification runs
+    kept: Any = None                # what must stay alive with that
+    geometry: Any = None            # what a function of the kernel's own reads
+    lasting: bool = True            # an operand may remember it, for a call with the same arguments
+
+    def lying(self, x: tuple[int, ...], out: tuple[int, ...]) -> "Plan":
+        """The same for images with these strides, in bytes, and the same of the result: float32, channels
+        adjacent. (As it is made, it is for arrays without gaps.)"""
+        c = ffi.new(ffi.typeof(self.c), self.c[0])
+        c.x_image, c.x_row, c.x_pixel = x[0] // 4, x[1] // 4, x[2] // 4
+        c.out_image, c.out_row, c.out_pixel = out[0] // 4, out[1] // 4, out[2] // 4
+        return self._replace(c=c)
 
 
 def kind(name: str, text: str) -> Kind:

@@ -7,13 +7,11 @@ import numpy as np
 
 from ..geometry import LARGEST, Pair
 from .arguments import F32, integer
-from .contract import operand
-from .convolution import Plan, geometry, pad, planned, taps
+from .contract import Plan, operand
+from .convolution import geometry, pad, planned, taps
 from .kernel import kernel
 from .native import from_buffer, lib, pointer
-from .operand import Operand, aligned
-
-PANEL = 16   # filters that lie together, tap by tap and channel by channel, when packed
+from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
 
 @kernel(x="f32[N,H,W,C] pixels", w=operand("f32[O,C/groups,kH,kW]"), bias="f32[O]?",
@@ -50,15 +48,13 @@ def _pack(w: np.ndarray, groups: int = 1) -> Operand:
     if o % groups:
         raise ValueError(f"conv2d.pack: w must have a multiple of groups={groups} filters, got {o}")
     filters = o // groups
-    panels = aligned((groups, -(-filters // PANEL), kh * kw, c, PANEL), F32)
+    panels = aligned((groups, -(-filters // PANEL), kh * kw, c, PANEL), F32, zeros=False)
+    by_group = w.reshape(groups, filters, c, kh, kw)
     if lib is not None:
-        by_group = w.reshape(groups, filters, c, kh, kw)
         pack_taps(by_group, np.indices((kh, kw), np.int64).reshape(2, -1).T, panels)
-    else:
-        taps = w.reshape(groups, filters, c, kh * kw).transpose(0, 3, 2, 1)
-        for p in range(panels.shape[1]):
-            some = taps[..., PANEL * p:PANEL * (p + 1)]
-            panels[:, p, ..., :some.shape[-1]] = some
+    else:    # by taps, then by panels of them
+        taps = by_group.reshape(groups, filters, c, kh * kw).transpose(0, 3, 2, 1)
+        panels[...] = in_panels(taps)[..., 0].swapaxes(1, 2)
     return Operand(conv2d, w.shape, panels=panels, groups=groups)
 
 
@@ -74,11 +70,10 @@ def pack_taps(w: np.ndarray, taps: np.ndarray, panels: np.ndarray) -> None:
 
 
 def _unpack(packed: Operand) -> np.ndarray:
-    o, _, kh, kw = packed.shape
-    panels = packed.parts["panels"]
-    groups, width, taps, c, _ = panels.shape
-    w = panels.transpose(0, 1, 4, 3, 2).reshape(groups, width * PANEL, c, taps)[:, :o // groups]
-    return np.ascontiguousarray(w.reshape(o, c, kh, kw))
+    o, c, _, _ = packed.shape
+    taps = packed.parts["panels"].swapaxes(1, 2)[..., None]
+    w = from_panels(taps, c, o // packed.parts["groups"])    # (groups, taps, c, filters)
+    return np.ascontiguousarray(w.transpose(0, 3, 2, 1)).reshape(packed.shape)
 
 
 def _plan(who, x, w, stride, padding, dilation, groups, relu) -> Plan:

@@ -7,11 +7,12 @@ from numpy.lib.stride_tricks import as_strided
 
 from ..geometry import Pair, pair
 from .arguments import F32
-from .conv2d import PANEL, pack_taps
-from .convolution import ImagesPlan, geometry, images_plan, padded_zeros, phases, struct, taps
+from .contract import Plan
+from .conv2d import pack_taps
+from .convolution import geometry, padded_zeros, phases, struct, taps
 from .kernel import kernel
 from .native import NULL, check, from_buffer, lib, pointer
-from .operand import aligned
+from .operand import PANEL, aligned
 
 
 @kernel(g="f32[N,H',W',O] pixels", w="f32[O,C/groups,kH,kW]", out="f32[N,H,W,C] pixels")
@@ -34,10 +35,9 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: Pair, *, stride: int |
     return dx
 
 
-def _plan(who, g, w, size, stride, padding, dilation, groups) -> ImagesPlan:
-    size = pair(who, "size", size, 0)
-    x = (g[0], *size, w[1] * groups if isinstance(groups, int) else w[1])
-    return images_plan(who, g, geometry(who, x, w, stride, padding, dilation, groups))
+def _plan(who, g, w, size, stride, padding, dilation, groups) -> Plan:
+    x = (g[0], *pair(who, "size", size, 0), w[1] * groups if isinstance(groups, int) else w[1])
+    return Plan(x, geometry=geometry(who, x, w, stride, padding, dilation, groups, g))
 
 
 # Patches: where windows side by side share no pixel, a position alone makes the kW·C numbers of each line of
@@ -46,8 +46,8 @@ def _plan(who, g, w, size, stride, padding, dilation, groups) -> ImagesPlan:
 # With padding the outermost windows are not whole, with groups a line is not dense: then the gradient of the
 # padded images of one group is made so, and copied.
 
-def _run(choice: int, g: np.ndarray, w: np.ndarray, plan: ImagesPlan, out: np.ndarray) -> None:
-    at, (some, complete) = plan.geometry, plan.phases
+def _run(choice: int, g: np.ndarray, w: np.ndarray, plan: Plan, out: np.ndarray) -> None:
+    at = plan.geometry
     (o, c, kh, kw), (sh, sw), (ph, pw), (_, height, width, _) = at.w, at.stride, at.padding, at.x
     shares_no_column = at.dilation[1] == 1 and 1 < kw <= sw
     apart = shares_no_column and not pw and at.groups == 1 and (
@@ -63,6 +63,7 @@ def _run(choice: int, g: np.ndarray, w: np.ndarray, plan: ImagesPlan, out: np.nd
         complete = complete and at.y[2] * kw == width    # the lines of the windows are all pixels
         exchanged = np.ascontiguousarray(w.transpose(3, 1, 0, 2)).reshape(1, kw * c, o, kh, 1)
     else:        # (groups, O/groups, C/groups, kH, kW) → (groups, C/groups, O/groups, kH, kW)
+        some, complete = phases(at.w[2:], at.x[1:3], at.stride, at.padding, at.dilation)
         exchanged = w.reshape(at.groups, o // at.groups, c, kh, kw).swapaxes(1, 2)
     if not complete:
         out[...] = 0

@@ -5,7 +5,8 @@ from math import prod
 import numpy as np
 
 from ..geometry import Pair, both, pair
-from .convolution import Plan, geometry, pad, planned, taps, transposed
+from .contract import Plan
+from .convolution import geometry, pad, planned, taps
 from .kernel import kernel
 
 
@@ -32,7 +33,7 @@ def conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: Pair, *, strid
 def _plan(who, x, g, kernel_size, stride, padding, dilation, groups) -> Plan:
     kernel_size = pair(who, "kernel_size", kernel_size, 1)
     w = (g[3], x[3] // (groups if isinstance(groups, int) and groups > 0 else 1), *kernel_size)
-    return planned(who, transposed(who, g, geometry(who, x, w, stride, padding, dilation, groups)), w)
+    return planned(who, geometry(who, x, w, stride, padding, dilation, groups, g), w)
 
 
 conv2d_weight_grad.runs("nn_conv2d_weight_grad(plan.c, x, g, out)", plan=_plan)

@@ -6,7 +6,7 @@ filter meet the pixel (i·sh + a·dh − ph, j·sw + b·dw − pw), or a zero of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
 from math import prod
@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..geometry import LARGEST, Pair, both, met, pair, positions
+from ..geometry import LARGEST, Pair, Windows, both
 from .arguments import integer, no_room, too_large
+from .contract import Plan
 from .native import ffi, from_buffer
 
 MOST = 2**61          # numbers of a result: beyond, C could not count its bytes
@@ -75,56 +76,31 @@ def taps(images: np.ndarray, kernel_size: int | Pair, stride: int | Pair, dilati
          ) -> Iterator[tuple[int, int, np.ndarray]]:
     """For each tap (a, b) of a window, in reading order: a, b, and a view (N, H', W', C) of the pixels of
     padded images that all positions meet there. The specifications read it, their gradients add to it."""
-    (kh, kw), (sh, sw), (dh, dw) = both(kernel_size), both(stride), both(dilation)
-    rows, columns = positions(images.shape[1], kh, sh, 0, dh), positions(images.shape[2], kw, sw, 0, dw)
-    for a in range(kh):
-        for b in range(kw):
-            yield a, b, images[:, met(a, rows, sh, dh), met(b, columns, sw, dw)]
+    shape = images.shape
+    for a, b, rows, columns in Windows("taps", shape, kernel_size, stride, 0, dilation, shape[1:3]).taps():
+        yield a, b, images[:, rows, columns]
 
 
-def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any,
-             groups: Any) -> Geometry:
-    """The geometry of images of shape x and filters of shape w, or an error that says what does not fit."""
-    stride, dilation = pair(kernel, "stride", stride, 1), pair(kernel, "dilation", dilation, 1)
-    padding = pair(kernel, "padding", padding, 0)
+def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any, groups: Any,
+             g: tuple | None = None) -> Geometry:
+    """The geometry of images of shape x and filters of shape w, with a gradient of the result of shape g if
+    there is one, or an error that says what does not fit."""
     groups = integer(kernel, "groups", groups, 1, LARGEST)
+    if min(w[2:]) < 1:
+        raise ValueError(f"{kernel}: w must have filters of at least one tap, got shape {w}")
+    windows = Windows(kernel, x, w[2:], stride, padding, dilation, x[1:3], w)
     if x[3] != w[1] * groups:
         raise ValueError(f"{kernel}: x of shape {x} must have {w[1] * groups} channels, as w of shape {w} "
                          f"with groups={groups} takes")
     if w[0] % groups:
         raise ValueError(f"{kernel}: w of shape {w} must have a multiple of groups={groups} filters")
-    if min(w[2:]) < 1:
-        raise ValueError(f"{kernel}: w must have filters of at least one tap, got shape {w}")
-    down, across = map(positions, x[1:3], w[2:], stride, padding, dilation)
-    if min(down, across) < 1:
-        raise ValueError(f"{kernel}: x of shape {x} with padding {padding} is smaller than a window of w, "
-                         f"of shape {w} and dilation {dilation}")
-    y = x[0], down, across, w[0]
+    y = x[0], *windows.out, w[0]
     if prod(filter(None, y)) >= MOST:
         raise too_large(kernel, y)
-    return Geometry(x, w, y, stride, padding, dilation, groups)
-
-
-def transposed(kernel: str, g: tuple, at: Geometry) -> Geometry:
-    """The geometry of a convolution whose result has the gradient g, found to have that shape."""
-    if g != at.y:
-        raise ValueError(f"{kernel}: g must have shape {at.y}, that of the convolution of images of shape "
-                         f"{at.x}, got {g}")
-    return at
-
-
-class ImagesPlan(NamedTuple):
-    """A call that makes the gradient of images: their shape, and what `phases` says of them."""
-
-    geometry: Geometry
-    shape: tuple[int, ...]
-    phases: tuple[tuple, bool]
-
-
-def images_plan(kernel: str, g: tuple, at: Geometry) -> ImagesPlan:
-    """The plan of the gradient of the images, from one g of the result."""
-    at = transposed(kernel, g, at)
-    return ImagesPlan(at, at.x, phases(at.w[2:], at.x[1:3], at.stride, at.padding, at.dilation))
+    if g not in (None, y):
+        raise ValueError(f"{kernel}: g must have shape {y}, that of the convolution of images of shape {x}, "
+                         f"got {g}")
+    return Geometry(x, w, y, windows.stride, windows.padding, windows.dilation, groups)
 
 
 @lru_cache(maxsize=256)
@@ -169,34 +145,13 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(accumulate(shape[:0:-1], mul, initial=4))[::-1]
 
 
-class Plan:
-    """What C knows of a call, `c`: of images and positions without gaps, or `lying` otherwise.
-
-    shape: of the result. between: makes `c`, and what must stay alive with it, of the strides of both.
-    """
-
-    __slots__ = ("between", "c", "keep", "shape")
-
-    def __init__(self, shape: tuple[int, ...], between: Callable[[tuple, tuple], tuple], x_strides: tuple,
-                 y_strides: tuple) -> None:
-        self.shape, self.between = shape, between
-        if ffi is not None:
-            self.c, self.keep = between(x_strides, y_strides)
-
-    def lying(self, x_strides: tuple, y_strides: tuple) -> Plan:
-        """The same for arrays with these strides, channels adjacent."""
-        return Plan(self.shape, self.between, x_strides, y_strides)
-
-
 def planned(kernel: str, at: Geometry, shape: tuple[int, ...], relu: Any = False) -> Plan:
     """The plan of a convolution whose result has this shape."""
     if not isinstance(relu, bool):
         raise TypeError(f"{kernel}: relu must be True or False, got {type(relu).__name__}")
-
-    def between(x_strides: tuple, y_strides: tuple) -> tuple:
-        return struct(at.x, x_strides, at.y, y_strides, at.stride, at.groups, at.offsets())
-
     try:
-        return Plan(shape, between, contiguous(at.x), contiguous(at.y))
+        made = ffi and struct(at.x, contiguous(at.x), at.y, contiguous(at.y), at.stride, at.groups,
+                              at.offsets())
     except (MemoryError, ValueError) as error:    # of more taps than there is memory for
         raise no_room(kernel, shape, error) from None
+    return Plan(shape, None, *(made or ()))

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..geometry import Pair
 from .arguments import F32
-from .contract import operand
-from .convolution import Geometry, Plan, geometry, pad, planned, taps
+from .contract import Plan, operand
+from .convolution import Geometry, geometry, pad, planned, taps
 from .kernel import kernel
 from .operand import Operand, aligned
 
@@ -33,13 +33,13 @@ def depthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = Non
     return np.maximum(y, 0) if relu else y
 
 
-def depthwise(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any) -> Geometry:
-    """The geometry of images of shape x and filters of shape w, one for each channel, or an error."""
-    if w != (x[3], 1, *w[2:]):
-        raise ValueError(f"{kernel}: w must have shape ({x[3]}, 1, kH, kW), a filter for each channel of x "
-                         f"of shape {x}, got {w}")
+def depthwise(kernel: str, x: tuple, w: tuple, *how: Any, g: tuple | None = None) -> Geometry:
+    """The `geometry` of images of shape x and filters of shape w, one for each channel, or an error."""
     c = x[3]
-    return geometry(kernel, x, (c, min(c, 1), *w[2:]), stride, padding, dilation, max(c, 1))
+    if w != (c, 1, *w[2:]):
+        raise ValueError(f"{kernel}: w must have shape ({c}, 1, kH, kW), a filter for each channel of x of "
+                         f"shape {x}, got {w}")
+    return geometry(kernel, x, (c, min(c, 1), *w[2:]), *how, max(c, 1), g)
 
 
 def by_tap(w: np.ndarray) -> np.ndarray:

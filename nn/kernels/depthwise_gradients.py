@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..geometry import Pair, both, pair
-from .convolution import ImagesPlan, Plan, images_plan, pad, padded_zeros, planned, struct, taps, transposed
+from .contract import Plan
+from .convolution import pad, padded_zeros, phases, planned, struct, taps
 from .depthwise_conv2d import by_tap, depthwise
 from .kernel import kernel
 from .native import NULL, check, from_buffer, lib, pointer
@@ -41,13 +42,14 @@ def depthwise_conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: Pair
     return gradient
 
 
-def _input_plan(who, g, w, size, stride, padding, dilation) -> ImagesPlan:
+def _input_plan(who, g, w, size, stride, padding, dilation) -> Plan:
     x = (g[0], *pair(who, "size", size, 0), w[0])
-    return images_plan(who, g, depthwise(who, x, w, stride, padding, dilation))
+    return Plan(x, geometry=depthwise(who, x, w, stride, padding, dilation, g=g))
 
 
-def _input_grad(choice: int, g: np.ndarray, w: np.ndarray, plan: ImagesPlan, out: np.ndarray) -> None:
-    at, (some, complete) = plan.geometry, plan.phases
+def _input_grad(choice: int, g: np.ndarray, w: np.ndarray, plan: Plan, out: np.ndarray) -> None:
+    at = plan.geometry
+    some, complete = phases(at.w[2:], at.x[1:3], at.stride, at.padding, at.dilation)
     if not complete:
         out[...] = 0
     weights, (sh, sw) = by_tap(w), at.stride
@@ -61,7 +63,7 @@ def _input_grad(choice: int, g: np.ndarray, w: np.ndarray, plan: ImagesPlan, out
 
 def _weight_plan(who, x, g, kernel_size, stride, padding, dilation) -> Plan:
     w = x[3], 1, *pair(who, "kernel_size", kernel_size, 1)
-    return planned(who, transposed(who, g, depthwise(who, x, w, stride, padding, dilation)), w)
+    return planned(who, depthwise(who, x, w, stride, padding, dilation, g=g), w)
 
 
 def _weight_grad(choice: int, x: np.ndarray, g: np.ndarray, plan: Plan, out: np.ndarray) -> None:

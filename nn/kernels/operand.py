@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-LINE = 64  # bytes of a cache line, and of an AVX-512 register
+LINE = 64    # bytes of a cache line, and of an AVX-512 register
+PANEL = 16   # columns that lie together when a matrix is packed: as many floats as a line has
+AXES = (-2, -4, -1, -3), (-4, -3, -2, -1)   # of cells, their rows, panels, columns; and where they go then
 
 
 def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = True) -> np.ndarray:
@@ -17,6 +19,23 @@ def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = True) -> np.ndarra
     raw = (np.zeros if zeros else np.empty)(size + LINE, np.uint8)
     start = -raw.__array_interface__["data"][0] % LINE
     return raw[start:start + size].view(dtype).reshape(shape)
+
+
+def in_panels(b: np.ndarray, step: int = 1) -> np.ndarray:
+    """Matrices (…, K, N) in panels of 16 columns and cells of `step` rows: b[…, step·q + i, 16p + c] is at
+    […, p, q, c, i] of an array (…, ⌈N/16⌉, ⌈K/step⌉, 16, step), with zeros where b has no number."""
+    *others, k, n = b.shape
+    cells, panels = -(-k // step), -(-n // PANEL)
+    padded = np.zeros((*others, cells * step, panels * PANEL), b.dtype)
+    padded[..., :k, :n] = b
+    return np.moveaxis(padded.reshape(*others, cells, step, panels, PANEL), *AXES)
+
+
+def from_panels(panels: np.ndarray, k: int, n: int) -> np.ndarray:
+    """The way back: contiguous matrices (…, k, n)."""
+    *others, width, cells, _, step = panels.shape
+    whole = np.moveaxis(panels, *AXES[::-1]).reshape(*others, cells * step, width * PANEL)
+    return np.ascontiguousarray(whole[..., :k, :n])
 
 
 def _frozen(part: Any) -> Any:

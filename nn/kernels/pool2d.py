@@ -1,11 +1,12 @@
-"""max_pool2d, avg_pool2d and their gradients: windows of channels-last images."""
+"""Windows of channels-last images: max_pool2d, avg_pool2d, their gradients; and, of quantised images on their
+grid, qmax_pool2d and qavg_pool2d."""
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
-from ..geometry import Pair, both, pair, positions
+from ..geometry import Pair, Windows, both, pair
+from .arguments import integer
 from .contract import Plan
 from .convolution import pad, padded_zeros, taps
 from .kernel import kernel
@@ -74,25 +75,43 @@ def avg_pool2d_grad(g: np.ndarray, size: Pair, kernel_size: Pair, stride: Pair, 
     return dx.copy()
 
 
-def pooled(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair, Pair]:
-    """How many windows of images of shape x there are, and the three pairs, or an error that names one."""
-    kernel_size, stride = pair(who, "kernel_size", kernel_size, 1), pair(who, "stride", stride, 1)
-    padding = pair(who, "padding", padding, 0)
-    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
-        raise ValueError(f"{who}: padding must be at most half of kernel_size {kernel_size}, got {padding}")
-    counts = tuple(map(positions, x[1:3], kernel_size, stride, padding))
-    if min(counts) < 1:
-        raise ValueError(f"{who}: kernel_size {kernel_size} is larger than images {x[1:3]} with padding "
-                         f"{padding}")
-    return counts, kernel_size, stride, padding
+@kernel(x="u8|f32[N,H,W,C]", out="u8|f32[N,H',W',C]")
+def qmax_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)) -> np.ndarray:
+    """The greatest value in each window of x (N, H, W, C), uint8 or float32, channel by channel.
+
+    y (N, H', W', C), H' = ⌊(H + 2p − k)/s⌋ + 1. Padding never wins; a window that sees no pixel gives 0, or
+    −∞. (Where it was found, max_pool2d says.)
+    """
+    padded = pad(x, padding, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
+    (_, _, first), *rest = taps(padded, kernel_size, stride)
+    y = first.copy()
+    for _, _, pixels in rest:
+        np.maximum(y, pixels, out=y)
+    return y
+
+
+@kernel(x="u8[N,H,W,C]", out="u8[N,H',W',C]")
+def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0), zero: int = 0
+                ) -> np.ndarray:
+    """The mean of each window of x (N, H, W, C), uint8, as an integer on the same grid: real 0 is `zero`.
+
+    y (N, H', W', C): round_half_even(float32(Σ/k) − zero) + zero for the k pixels of a window, padding with
+    `zero`, which is in 0..255, included.
+    """
+    padded = pad(x, padding, zero).astype(np.float32)
+    total = sum(pixels for _, _, pixels in taps(padded, kernel_size, stride))
+    mean = total / np.float32(prod(both(kernel_size)))
+    return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(x.dtype)
 
 
 def _plan(who, x, kernel_size, stride, padding) -> Plan:
     """Of windows of images of shape x; shape: theirs."""
-    counts, kernel_size, *how = pooled(who, x, kernel_size, stride, padding)
-    taken = ffi is not None and (who.startswith("avg") or prod(kernel_size) <= MOST)
-    c = ffi.new("nn_pool *", (*x, *counts, *kernel_size, *how[0], *how[1])) if taken else None
-    return Plan((x[0], *counts, x[3]), c=c)
+    at = Windows(who, x, kernel_size, stride, padding, size=x[1:3])
+    if any(2 * p > k for p, k in zip(at.padding, at.kernel, strict=True)):
+        raise ValueError(f"{who}: padding must be at most half of kernel_size {at.kernel}, got {at.padding}")
+    taken = ffi is not None and (who.startswith("avg") or prod(at.kernel) <= MOST)
+    c = ffi.new("nn_pool *", (*x, *at.out, *at.kernel, *at.stride, *at.padding)) if taken else None
+    return Plan((x[0], *at.out, x[3]), c=c)
 
 
 def _plan_back(who, g, size, kernel_size, stride, padding) -> Plan:
@@ -111,7 +130,13 @@ def _max_plan_back(who, g, winner, winner_dtype, size, kernel_size, stride, padd
     return plan if winner_dtype == np.uint8 else plan._replace(c=None)
 
 
+def _qmax_plan(who, x, x_dtype, kernel_size, stride, padding) -> Plan:
+    return _plan(who, x, kernel_size, stride, padding)._replace(dtype=x_dtype)
+
+
 max_pool2d.runs("nn_max_pool2d(plan.c, x, y, winner)", plan=_plan)
 max_pool2d_grad.runs("nn_max_pool2d_grad(plan.c, g, winner, out)", plan=_max_plan_back)
 avg_pool2d.runs("nn_avg_pool2d(plan.c, x, out)", plan=_plan)
 avg_pool2d_grad.runs("nn_avg_pool2d_grad(plan.c, g, out)", plan=_plan_back)
+qmax_pool2d.runs(None, plan=_qmax_plan)
+qavg_pool2d.runs(None, plan=_plan, values=lambda who, zero: integer(who, "zero", zero, 0, 255))

@@ -1,13 +1,13 @@
 """qconv2d, qdepthwise_conv2d: the exact convolution of uint8 images with int8 filters, and requantisation."""
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..geometry import LARGEST, Pair
 from .arguments import I32, U8, integer
-from .contract import operand
+from .contract import Plan, operand
 from .conv2d import conv2d
 from .convolution import Geometry, geometry, pad, taps
 from .depthwise_conv2d import depthwise
@@ -51,26 +51,20 @@ def qdepthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = No
     return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
 
 
-class _Plan(NamedTuple):
-    geometry: Geometry
-    shape: tuple[int, int, int, int]
-    dtype: np.dtype
-
-
-def _plan(who, x, w, x_zero, stride, padding, dilation, groups, scale, out_zero) -> _Plan:
+def _plan(who, x, w, x_zero, stride, padding, dilation, groups, scale, out_zero) -> Plan:
     return _checked(who, geometry(who, x, w, stride, padding, dilation, groups), x_zero, scale, out_zero)
 
 
-def _depthwise_plan(who, x, w, x_zero, stride, padding, dilation, scale, out_zero) -> _Plan:
+def _depthwise_plan(who, x, w, x_zero, stride, padding, dilation, scale, out_zero) -> Plan:
     return _checked(who, depthwise(who, x, w, stride, padding, dilation), x_zero, scale, out_zero)
 
 
-def _checked(who: str, at: Geometry, x_zero: Any, scale: Any, out_zero: Any) -> _Plan:
+def _checked(who: str, at: Geometry, x_zero: Any, scale: Any, out_zero: Any) -> Plan:
     integer(who, "x_zero", x_zero, 0, 255)
     if scale is not None and not (isinstance(scale, np.ndarray) and scale.ndim):
         positive(who, scale)
     integer(who, "out_zero", out_zero, 0, 0 if scale is None else 255)
-    return _Plan(at, at.y, I32 if scale is None else U8)
+    return Plan(at.y, I32 if scale is None else U8, geometry=at)
 
 
 def _pack(w: np.ndarray, groups: int = 1) -> Operand:
@@ -88,7 +82,7 @@ def _seen_by_c(w: Operand) -> list[Operand]:
 
 
 def _run(choice: int, x: np.ndarray, w: Operand, bias: np.ndarray | None, x_zero: int, scale: Any,
-         out_zero: int, plan: _Plan, out: np.ndarray) -> None:
+         out_zero: int, plan: Plan, out: np.ndarray) -> None:
     all_positive("qconv2d", scale)
     at = plan.geometry
     how = {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "fill": x_zero}

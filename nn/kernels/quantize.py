@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import integer, number
+from .arguments import integer
 from .kernel import kernel
-from .qgemm import all_positive, requantised
-
-TINY, LARGEST = (float(x) for x in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
+from .qgemm import all_positive, positive, requantised
 
 
 @kernel(x="f32[...]", out="u8[...]")
@@ -62,23 +60,21 @@ def qadd(a: np.ndarray, b: np.ndarray, a_scale: float, a_zero: int, b_scale: flo
     return (np.rint(np.clip(total, -zero, 255 - zero)) + zero).astype(np.uint8)
 
 
-def grid(who: str, scale: Any, zero: Any, scale_name: str = "scale", zero_name: str = "zero") -> None:
+def grid(who: str, scale: Any, zero: Any, of: str = "") -> None:
     """Raise unless scale and zero are those of a grid of uint8."""
-    number(who, scale_name, scale)
-    if not TINY <= scale <= LARGEST:
-        raise ValueError(f"{who}: {scale_name} must be positive and finite in float32, got {scale}")
-    integer(who, zero_name, zero, 0, 255)
+    positive(who, scale, f"{of}scale", float(np.finfo(np.float32).tiny))
+    integer(who, f"{of}zero", zero, 0, 255)
 
 
 def per_channel(who: str, q: np.ndarray, scale: Any, zero: Any) -> None:
     """The same where there may be a scale for each channel, the last axis of q."""
-    if not (isinstance(scale, np.ndarray) and scale.ndim):
-        grid(who, scale, zero)
-    elif not q.ndim or len(scale) != q.shape[-1]:
-        raise ValueError(f"{who}: scale must have a number for each channel of q of shape {q.shape}, got "
-                         f"shape {scale.shape}")
-    all_positive(who, scale)
-    integer(who, "zero", zero, 0, 255)
+    if isinstance(scale, np.ndarray) and scale.ndim:
+        if not q.ndim or len(scale) != q.shape[-1]:
+            raise ValueError(f"{who}: scale must have a number for each channel of q of shape {q.shape}, got "
+                             f"shape {scale.shape}")
+        all_positive(who, scale)
+        scale = 1.0
+    grid(who, scale, zero)
 
 
 def _values(who, x, scale, zero) -> None:
@@ -93,8 +89,8 @@ def _requantize_values(who, q, scale, zero, out_zero) -> None:
 
 
 def _qadd_values(who, a_scale, a_zero, b_scale, b_zero, scale, zero) -> None:
-    grid(who, a_scale, a_zero, "a_scale", "a_zero")
-    grid(who, b_scale, b_zero, "b_scale", "b_zero")
+    grid(who, a_scale, a_zero, "a_")
+    grid(who, b_scale, b_zero, "b_")
     grid(who, scale, zero)
 
 

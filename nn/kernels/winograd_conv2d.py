@@ -7,12 +7,11 @@ import numpy as np
 
 from ..geometry import Pair, pair
 from .arguments import F32, too_large
-from .contract import operand
-from .convolution import MOST, Plan, contiguous
-from .gemm import gemm
+from .contract import Plan, operand
+from .convolution import MOST, contiguous
 from .kernel import kernel
 from .native import ffi
-from .operand import Operand, aligned
+from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
 # F(2×2, 3×3): Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A for a filter g and a tile d of 4×4 pixels (Lavin & Gray 2016,
 # eq. 8 and 9).
@@ -77,9 +76,8 @@ def _pack(w: np.ndarray, *, m: int = 2) -> Operand:
     _look("winograd_conv2d.pack", w.shape, m)
     with np.errstate(over="ignore", invalid="ignore"):
         u = (G @ exactly_transformed(w).astype(np.float64) @ G.T).astype(F32).reshape(*w.shape[:2], 16)
-    panels = aligned((16, -(-w.shape[0] // 16), w.shape[1], 16), F32)
-    for xi in range(16):
-        panels[xi] = gemm.pack(u[:, :, xi].T).parts["panels"]
+    panels = aligned((16, -(-w.shape[0] // PANEL), w.shape[1], PANEL), F32, zeros=False)
+    panels[...] = in_panels(u.transpose(2, 1, 0))[..., 0]
     return Operand(winograd_conv2d, w.shape, panels=panels)
 
 
@@ -95,10 +93,9 @@ def _look(who: str, w: tuple[int, ...], m: Any) -> None:
 
 def _unpack(packed: Operand) -> np.ndarray:
     o, c = packed.shape[:2]
-    u = packed.parts["panels"].transpose(1, 3, 2, 0)               # ⌈O/16⌉, 16, C, 16
-    u = u.reshape(u.shape[0] * 16, c, 4, 4)[:o].astype(np.float64)
+    u = from_panels(packed.parts["panels"][..., None], c, o).transpose(2, 1, 0).reshape(o, c, 4, 4)
     with np.errstate(invalid="ignore"):
-        return (G_BACK @ u @ G_BACK.T).astype(F32)
+        return (G_BACK @ u.astype(np.float64) @ G_BACK.T).astype(F32)
 
 
 def _plan(who, x, w, padding, m) -> Plan:
@@ -114,12 +111,8 @@ def _plan(who, x, w, padding, m) -> Plan:
     if prod(filter(None, y)) >= MOST:
         raise too_large(who, y)
 
-    def between(x_strides: tuple, y_strides: tuple) -> tuple:
-        (*from_x, _), (*to_y, _) = x_strides, y_strides
-        return ffi.new("nn_winograd *", (*x, *padding, *(s // 4 for s in from_x), *y[1:],
-                                         *(s // 4 for s in to_y))), ()
-
-    return Plan(y, between, contiguous(x), contiguous(y))
+    plan = Plan(y, c=ffi and ffi.new("nn_winograd *", (*x, *padding, 0, 0, 0, *y[1:])))
+    return plan.lying(contiguous(x), contiguous(y)) if ffi else plan
 
 
 winograd_conv2d.runs("nn_winograd_conv2d(plan.c, x, w.c, bias, out)", plan=_plan, pack=_pack, unpack=_unpack)

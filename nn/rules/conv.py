@@ -8,12 +8,12 @@ import math
 import numpy as np
 
 from .. import kernels
+from ..geometry import Windows
 from ..kernels import channels_last
 from .checks import parts
 from .linear import column_sums
 from .record import CONSTANT, Rule
 from .samples import normal
-from .windows import Windows
 
 
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
@@ -96,7 +96,7 @@ def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     (top, left), (height, width) = windows.padding, x.shape[2:]
     padded = np.eye(height, height + 2 * top, top).T @ x @ np.eye(width, width + 2 * left, left)
     n, o, y = x.shape[0], w.shape[0], 0
-    for i, j, (_, down, across) in windows.taps():
+    for i, j, down, across in windows.taps():
         pixels = padded[:, :, down, across].reshape(n, groups, w.shape[1], math.prod(windows.out))
         y = y + w[:, :, i, j].reshape(groups, o // groups, w.shape[1]) @ pixels
     y = y.reshape(n, o, *windows.out)

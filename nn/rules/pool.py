@@ -3,13 +3,12 @@
 import numpy as np
 
 from .. import kernels
-from ..geometry import pair
+from ..geometry import Windows, pair
 from ..kernels import channels_last
 from ..kernels.convolution import pad, taps
 from .checks import floats
 from .choices import only
 from .record import CONSTANT, Rule
-from .windows import Windows
 
 
 def settings(op, x, kernel_size, padding):
@@ -40,7 +39,7 @@ def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
 
 
 def _to_winner(g, winner, *, windows):
-    dx = kernels.max_pool2d_grad(channels_last(g), winner, windows.image[1:3], *_how(windows))
+    dx = kernels.max_pool2d_grad(channels_last(g), winner, windows.size, *_how(windows))
     return dx.transpose(0, 3, 1, 2), (winner, windows)
 
 
@@ -90,7 +89,7 @@ def _avg_pool2d(x, *, kernel_size, stride=None, padding=0):
 
 
 def _avg_pool2d_grad(g, *, windows):
-    dx = kernels.avg_pool2d_grad(channels_last(g), windows.image[1:3], *_how(windows))
+    dx = kernels.avg_pool2d_grad(channels_last(g), windows.size, *_how(windows))
     return dx.transpose(0, 3, 1, 2), (windows,)
 
 
