@@ -49,16 +49,8 @@ class Kind(NamedTuple):
     many: bool
     optional: bool
     reading: str                       # "dense", "rows", "strided", "pixels"
-
-    @property
-    def rank(self) -> int | None:
-        """How many axes, or None for any number."""
-        return None if self.dims is None else len(self.dims)
-
-    @property
-    def usual(self) -> np.dtype:
-        """The dtype that mostly comes."""
-        return self.dtypes[0]
+    rank: int | None                   # how many axes, or None for any number
+    usual: np.dtype                    # the dtype that mostly comes
 
 
 class operand(NamedTuple):
@@ -98,7 +90,7 @@ def kind(name: str, text: str) -> Kind:
     found = tuple(d for name in dtypes.split("|") for d in DTYPES[name])
     axes = None if dims == "..." else tuple(dims.split(","))
     return Kind(name, (*found, *DTYPES.get(others, ())), len(found), axes, bool(number), bool(many),
-                bool(optional), reading or "dense")
+                bool(optional), reading or "dense", axes and len(axes), found[0])
 
 
 class Contract:
@@ -202,10 +194,8 @@ def in_brackets(names: Sequence[str]) -> str:
 
 
 def names_of(function: Callable) -> tuple[str, ...]:
-    """The names of a function's arguments; of a class's, those of the instances that it makes."""
-    made = isinstance(function, type)
-    code = (function.__init__ if made else function).__code__
-    return code.co_varnames[made:code.co_argcount]
+    """The names of a function's arguments."""
+    return function.__code__.co_varnames[:function.__code__.co_argcount]
 
 
 def lasting(value: Any) -> bool:

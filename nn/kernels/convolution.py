@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..geometry import LARGEST, Pair, Windows, both
-from .arguments import integer, no_room, too_large
+from .arguments import integer, no_room
 from .contract import Plan
 from .native import ffi, from_buffer
 
@@ -96,7 +96,7 @@ def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilatio
         raise ValueError(f"{kernel}: w of shape {w} must have a multiple of groups={groups} filters")
     y = x[0], *windows.out, w[0]
     if prod(filter(None, y)) >= MOST:
-        raise too_large(kernel, y)
+        raise no_room(kernel, y)
     if g not in (None, y):
         raise ValueError(f"{kernel}: g must have shape {y}, that of the convolution of images of shape {x}, "
                          f"got {g}")

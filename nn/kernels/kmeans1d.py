@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from ..geometry import LARGEST
 from .arguments import integer
 from .kernel import kernel
 from .native import check, ffi, from_buffer, lib
-
-LARGEST = 2**31 - 1
 
 
 @kernel(values="f32[n]", out=("centroids: f32[k]",))

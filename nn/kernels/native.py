@@ -10,6 +10,7 @@ Environment, read once at import:
 import os
 import sys
 import warnings
+import zlib
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
@@ -19,13 +20,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arguments import ALIGNED, CONTIGUOUS, READABLE, TURNED
-from .sources import build_id, csrc, try_to_build
 
 NUMPY, BEST = -1 << 32, -1    # Kernel.choice, besides the number of a row of csrc/micro.def and capped(level)
 ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # caps, from poor to rich (csrc/isa.c)
 BACKENDS = ("numpy", "c")
 MOST_THREADS = 256
 PEAK = "peak_"                # of the names of the rows that are loops to measure against
+
+
+def csrc() -> str | None:
+    """The folder of the C sources: beside `nn` in a checkout, inside it when installed from a wheel."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    places = os.path.join(os.path.dirname(package), "csrc"), os.path.join(package, "csrc")
+    return next((folder for folder in places if os.path.isfile(os.path.join(folder, "micro.def"))), None)
+
+
+def build_id(folder: str) -> str:
+    """Checksum of all that decides what the compiled kernels are; csrc/build.py compiles the same in."""
+    crc = 0
+    for name in sorted(os.listdir(folder)):
+        if name.endswith((".c", ".h", ".def")) or name == "build.py":
+            with open(os.path.join(folder, name), "rb") as file:
+                crc = zlib.crc32(name.encode() + file.read().replace(b"\r\n", b"\n"), crc)
+    return f"{crc:08x}"
 
 
 def _environment(variable: str, known: tuple[str, ...]) -> str | None:
@@ -216,8 +233,16 @@ def why_not_c() -> str | None:
     folder = csrc()
     if folder is None:
         return "The C kernels were not built and their sources (csrc/) are not installed."
-    said = try_to_build(folder)
-    if said is None:
-        script = os.path.join(folder, "build.py")
+    # Imported here, because these two take longer to import than all of nn.kernels.
+    import subprocess
+    import tempfile
+
+    script = os.path.join(folder, "build.py")
+    with tempfile.TemporaryDirectory() as scratch:    # the result is thrown away
+        tried = subprocess.run([sys.executable, script, "--out", scratch], capture_output=True, text=True,
+                               check=False)
+    if tried.returncode == 0:
         return f"The C kernels were not built, but they can be: run `python {script}`."
+    lines = tried.stderr.strip().splitlines() or ["the compiler said nothing"]
+    said = next((line for line in lines if "error" in line.lower()), lines[-1]).strip()
     return f"The C kernels could not be built: {said}"

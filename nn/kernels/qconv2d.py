@@ -9,8 +9,8 @@ from ..geometry import LARGEST, Pair
 from .arguments import I32, U8, integer
 from .contract import Plan, operand
 from .conv2d import conv2d
-from .convolution import Geometry, geometry, pad, taps
-from .depthwise_conv2d import depthwise
+from .convolution import Geometry, geometry
+from .depthwise_conv2d import depthwise, depthwise_conv2d
 from .im2col import im2col
 from .kernel import kernel
 from .operand import Operand
@@ -43,11 +43,8 @@ def qdepthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = No
 
     x, bias, x_zero, scale, out_zero: those of qconv2d.
     """
-    padded, acc = pad(x.astype(np.int32) - np.int32(x_zero), padding), np.zeros((), np.int32)
-    for a, b, pixels in taps(padded, w.shape[2:], stride, dilation):
-        acc = acc + pixels * w[:, 0, a, b].astype(np.int32)
-    if bias is not None:
-        acc += bias
+    acc = depthwise_conv2d.reference(x.astype(np.int32) - np.int32(x_zero), w.astype(np.int32), bias,
+                                     stride=stride, padding=padding, dilation=dilation)
     return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
 
 

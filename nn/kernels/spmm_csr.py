@@ -31,15 +31,28 @@ def spmm_csr(x: np.ndarray, values: np.ndarray, indices: np.ndarray, indptr: np.
 
 def _pack(who: str, x: Any, *given: Any) -> Operand:
     """`pack(w)`, w float32 (N, K), or `pack(values, indices, indptr, k)`; a call has k from x."""
-    if x is not None:
-        return _packed(*_checked(who, *given, x.shape[1]), x.shape[1])
-    if len(given) == 1:
+    if x is None and len(given) == 1:
         return _pack_dense(array(who, "w", given[0], 2, F32))
-    if len(given) != 4:
+    if x is None and len(given) != 4:
         raise TypeError(f"{who}: the arguments must be w, or values, indices, indptr, k, "
                         f"got {len(given)} of them")
-    k = integer(who, "k", given[3], 0, 1 << 31)
-    return _packed(*(array.copy() for array in _checked(who, *given[:3], k)), k)
+    values, indices, indptr = given[:3]
+    k = integer(who, "k", given[3], 0, 1 << 31) if x is None else x.shape[1]
+    indptr = array(who, "indptr", indptr, 1, I32)
+    if len(indptr) == 0 or indptr[0] != 0 or np.any(np.diff(indptr) < 0):
+        raise ValueError(f"{who}: indptr must start with 0 and never fall")
+    indices = array(who, "indices", indices, 1, U16, I32)
+    if len(indices) != indptr[-1]:
+        raise ValueError(f"{who}: indices must have indptr[-1] = {indptr[-1]} elements, got {len(indices)}")
+    if len(indices) and not (indices.min() >= 0 and indices.max() < k):
+        raise ValueError(f"{who}: indices must be in 0..{k - 1}, got {indices.min()}..{indices.max()}")
+    values = array(who, "values", values, 1, F32)
+    if len(values) != len(indices):
+        raise ValueError(f"{who}: values must have {len(indices)} elements, like indices, got {len(values)}")
+    # An operand owns its memory; that of one call may be the caller's.
+    parts = (np.require(part, requirements=["C", "ALIGNED"]) if x is not None else part.copy()
+             for part in (values, indices, indptr))
+    return _packed(*parts, k)
 
 
 def _pack_dense(w: np.ndarray) -> Operand:
@@ -56,22 +69,5 @@ def _packed(values: np.ndarray, indices: np.ndarray, indptr: np.ndarray, k: int)
     return Operand(spmm_csr, (len(indptr) - 1, k), values=values, indices=indices, indptr=indptr)
 
 
-def _checked(who: str, values: Any, indices: Any, indptr: Any, k: Any) -> tuple[np.ndarray, ...]:
-    """The three arrays of a valid CSR matrix with k columns, contiguous, or an error saying what is wrong."""
-    indptr = array(who, "indptr", indptr, 1, I32)
-    if len(indptr) == 0 or indptr[0] != 0 or np.any(np.diff(indptr) < 0):
-        raise ValueError(f"{who}: indptr must start with 0 and never fall")
-    indices = array(who, "indices", indices, 1, U16, I32)
-    if len(indices) != indptr[-1]:
-        raise ValueError(f"{who}: indices must have indptr[-1] = {indptr[-1]} elements, got {len(indices)}")
-    if len(indices) and not (indices.min() >= 0 and indices.max() < k):
-        raise ValueError(f"{who}: indices must be in 0..{k - 1}, got {indices.min()}..{indices.max()}")
-    values = array(who, "values", values, 1, F32)
-    if len(values) != len(indices):
-        raise ValueError(f"{who}: values must have {len(indices)} elements, like indices, got {len(values)}")
-    return tuple(np.require(v, requirements=["C", "ALIGNED"]) for v in (values, indices, indptr))
-
-
-spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack,
-              unpack=lambda w: tuple(w.parts.values()),
+spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack, unpack=lambda w: tuple(w.parts.values()),
               seen_by_c=lambda w: (*map(from_buffer, w.unpack()), w.parts["indices"].dtype is I32))

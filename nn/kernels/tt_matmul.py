@@ -49,7 +49,8 @@ def multiply_adds(shapes: Shapes, mirrored: bool) -> int:
     return total
 
 
-def _checked(who: str, cores: Any) -> list[np.ndarray]:
+def _pack(who: str, x: Any, cores: Any) -> Operand:
+    """The cores as the matrices of the products, in the order of the cheaper contraction (csrc/tt.c)."""
     if not isinstance(cores, (list, tuple)):
         came = "nothing" if cores is None else type(cores).__name__
         raise TypeError(f"{who}: cores must be a list of NumPy arrays, got {came}")
@@ -64,18 +65,12 @@ def _checked(who: str, cores: Any) -> list[np.ndarray]:
         checked.append(core)
     if rank != 1:
         raise ValueError(f"{who}: cores[{len(cores) - 1}] must end with the rank 1, got shape {core.shape}")
-    return checked
-
-
-def _pack(who: str, x: Any, cores: Any) -> Operand:
-    """The cores as the matrices of the products, in the order of the cheaper contraction (csrc/tt.c)."""
-    cores = _checked(who, cores)
-    shapes: Shapes = [core.shape for core in cores]
+    shapes: Shapes = [core.shape for core in checked]
     k, n = (prod(shape[axis] for shape in shapes) for axis in (1, 2))
     forwards, backwards = (multiply_adds(shapes, first) for first in (True, False))
     mirrored = forwards < backwards
     axes = (2, 3, 1, 0) if mirrored else (2, 0, 1, 3)   # (o, rank after; i, rank before) of the contraction
-    matrices = [core.transpose(axes) for core in (cores if mirrored else cores[::-1])]
+    matrices = [core.transpose(axes) for core in (checked if mirrored else checked[::-1])]
     sizes = np.array([(i, r, o, s) for o, s, i, r in (matrix.shape for matrix in matrices)], np.int64)
     flat = np.concatenate([matrix.ravel() for matrix in matrices])
     return Operand(tt_matmul, (k, n), cores=flat, sizes=sizes, mirrored=mirrored,
@@ -92,15 +87,14 @@ def _unpack(packed: Operand) -> tuple[np.ndarray, ...]:
 
 
 def _seen_by_c(packed: Operand) -> tuple:
-    """What it points to stays alive beside it."""
     sizes, (k, n) = packed.parts["sizes"], packed.shape
-    state = widest = 0 if packed.parts["empty"] else k    # the most numbers that a row of x becomes
-    for i, r, o, s in [] if packed.parts["empty"] else sizes.tolist():
-        state = state // (i * r) * (o * s)
+    state = widest = k * (not packed.parts["empty"])    # the most numbers that a row of x becomes
+    for i, r, o, s in sizes.tolist():
+        state = state and state // (i * r) * (o * s)
         widest = max(widest, state)
     if widest >= 1 << 48:
         raise MemoryError(f"tt_matmul: a row of x would become {widest} numbers between two cores")
-    kept = from_buffer(packed.parts["cores"]), from_buffer(sizes)
+    kept = from_buffer(packed.parts["cores"]), from_buffer(sizes)    # alive beside what points to them
     return ffi.new("nn_tt *", (n, k, widest, len(sizes), packed.parts["mirrored"], *kept)), kept
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry import Pair, pair
-from .arguments import F32, too_large
+from .arguments import F32, no_room
 from .contract import Plan, operand
 from .convolution import MOST, contiguous
 from .kernel import kernel
@@ -109,7 +109,7 @@ def _plan(who, x, w, padding, m) -> Plan:
                          f"and padding {padding}")
     y = x[0], *(max(size, 0) for size in sizes), w[0]
     if prod(filter(None, y)) >= MOST:
-        raise too_large(who, y)
+        raise no_room(who, y)
 
     plan = Plan(y, c=ffi and ffi.new("nn_winograd *", (*x, *padding, 0, 0, 0, *y[1:])))
     return plan.lying(contiguous(x), contiguous(y)) if ffi else plan
