@@ -25,14 +25,12 @@ def adam_step(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arra
 
         m ← β₁ m + (1 − β₁) g        v ← β₂ v + (1 − β₂) g²        p ← p − α/(1 − β₁ᵗ) · m/(√v/√(1 − β₂ᵗ) + ε)
 
-    Four lists of float32 arrays of equal shapes; `steps` has the t ≥ 1 of each. Written in place are params,
-    exp_avgs and exp_avg_sqs; C takes contiguous ones. A gradient may lie anyhow, and none may share memory
-    with what is written. weight_decay λ: g ← g + λp first, or, `decoupled`, p ← (1 − αλ) p (Loshchilov &
-    Hutter 2019).
-
+    `steps` has the t ≥ 1 of each tensor; grads: the gradients g. lr: α. betas: (β₁, β₂). eps: ε.
+    weight_decay λ: g ← g + λp first, or, `decoupled`, p ← (1 − αλ) p (Loshchilov & Hutter 2019).
+    Written in place are params, exp_avgs and exp_avg_sqs; C takes contiguous ones. A gradient may lie anyhow,
+    and none may share memory with what is written. Where it raises, nothing was written.
     Every number is rounded to float32 after every operation, in the order of the lines below, so all variants
-    give the same bits. Where it raises, nothing was written.
-    grads: the gradients g. lr: α. betas: (β₁, β₂). eps: ε.
+    give the same bits.
     """
     beta1, beta2 = betas
     for p, g, m, v, t in zip(params, grads, exp_avgs, exp_avg_sqs, steps, strict=True):
@@ -48,9 +46,7 @@ def adam_step(params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arra
         p -= m / rms * (lr / (1 - beta1**t))
 
 
-def _run(choice: int, params: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays,
-         steps: Sequence[int], lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
-         decoupled: bool) -> None:
+def _run(choice, params, grads, exp_avgs, exp_avg_sqs, steps, lr, betas, eps, weight_decay, decoupled):
     for name, some in zip((*NAMES, "steps"), (params, grads, exp_avgs, exp_avg_sqs, steps), strict=True):
         if not isinstance(some, (list, tuple)):
             raise TypeError(f"adam_step: {name} must be a list, got {type(some).__name__}")

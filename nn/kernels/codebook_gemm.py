@@ -18,10 +18,9 @@ NIBBLES = 16   # floats of a codebook whose codes are packed to 4 bits; others t
 def codebook_gemm(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     """x · Wᵀ for x float32 (M, K) and W = codebook[indices] (N, K) → float32 (M, N).
 
-    indices uint8 (N, K); codebook float32, 1 to 256 numbers (Han, Mao & Dally 2016, §3).
-    `codebook_gemm.pack(indices, codebook)` checks them once and keeps 4 bits an index where the codebook has
-    at most 16 numbers, else 8; then call it as `codebook_gemm(x, packed)`. A dense W is never built. Each
-    element is within γ_K · (|x| · |W|ᵀ); variants with FMA give the bits of `gemm` with the dense W.
+    The codebook has 1 to 256 numbers (Han, Mao & Dally 2016, §3). `codebook_gemm.pack(indices, codebook)`
+    checks them once, and keeps 4 bits an index where it has at most 16, else 8. A dense W is never built.
+    Each element is within γ_K · (|x| · |W|ᵀ); variants with FMA give the bits of `gemm` with the dense W.
     """
     return x @ codebook[indices].T
 

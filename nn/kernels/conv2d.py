@@ -24,9 +24,9 @@ def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, stri
         y[n, i, j, o] = bias[o] + Σ_{a, b, c} w[o, c, a, b] · x[n, i·sh + a·dh − ph, j·sw + b·dw − pw, c]
 
     c runs over the channels of o's group; zeros stand around the images and take part like other numbers.
-    H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. relu: the result is max(y, 0). w may be
-    `conv2d.pack(w, groups)`. x is read in place if its channels are adjacent. Each element is within
-    γ_{K+1} · (|w|·|x| + |bias|), K = kH·kW·C/groups.
+    H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. relu: the result is max(y, 0). `pack` takes w and groups. x is
+    read in place if its channels are adjacent. Each element is within γ_{K+1} · (|w|·|x| + |bias|) of the
+    exact one, K = kH·kW·C/groups.
     """
     o, c, *kernel_size = w.shape
     y = np.zeros((), np.result_type(x, w))

@@ -46,7 +46,7 @@ def _plan(who, g, w, size, stride, padding, dilation, groups) -> Plan:
 # With padding the outermost windows are not whole, with groups a line is not dense: then the gradient of the
 # padded images of one group is made so, and copied.
 
-def _run(choice: int, g: np.ndarray, w: np.ndarray, plan: Plan, out: np.ndarray) -> None:
+def _run(choice, g, w, plan, out) -> None:
     at = plan.geometry
     (o, c, kh, kw), (sh, sw), (ph, pw), (_, height, width, _) = at.w, at.stride, at.padding, at.x
     shares_no_column = at.dilation[1] == 1 and 1 < kw <= sw

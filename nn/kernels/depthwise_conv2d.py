@@ -21,16 +21,11 @@ def depthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = Non
 
         y[n, i, j, c] = bias[c] + Σ_{a, b} w[c, 0, a, b] · x[n, i·sh + a·dh − ph, j·sw + b·dw − pw, c]
 
-    Zeros stand around the images and take part like other numbers. (As the first half of a depthwise
-    separable convolution: Chollet 2017.) H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. relu: the result is
-    max(y, 0). w may be `depthwise_conv2d.pack(w)`. x is read in place if its channels are adjacent. Each
-    element is within γ_{K+1} · (|w|·|x| + |bias|), K = kH·kW.
+    The first half of a depthwise separable convolution (Chollet 2017). relu and all else is as conv2d says,
+    K = kH·kW.
     """
-    y = np.zeros((), np.result_type(x, w))
-    for a, b, pixels in taps(pad(x, padding), w.shape[2:], stride, dilation):
-        y = y + pixels * w[:, 0, a, b]
-    if bias is not None:
-        y += bias
+    met = taps(pad(x, padding), w.shape[2:], stride, dilation)
+    y = sum(pixels * w[:, 0, a, b] for a, b, pixels in met) + (0 if bias is None else bias)
     return np.maximum(y, 0) if relu else y
 
 
@@ -73,8 +68,7 @@ def depthwise_conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: Pair, *, str
 
         dx[n, h, w, c] = Σ g[n, i, j, c] · w[c, 0, a, b] over the positions and taps that meet that pixel
 
-    float32. size: (H, W) of the images; pixels that a stride left out at the end get 0. Each element is
-    within γ_K · (|g| · |w|), K = kH·kW. w must be finite.
+    As conv2d_input_grad says, K = kH·kW.
     """
     padded, dx = padded_zeros(len(g), size, len(w), padding, np.result_type(g, w))
     for a, b, pixels in taps(padded, w.shape[2:], stride, dilation):   # what it met gets g times the tap
@@ -89,8 +83,7 @@ def depthwise_conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: Pair
 
         dw[c, 0, a, b] = Σ_{n, i, j} g[n, i, j, c] · x[n, i·sh + a·dh − ph, j·sw + b·dw − pw, c]
 
-    float32. Zeros stand around the images; whether a NaN or infinity in g meets those is not said. Each
-    element is within γ_M · (|g| · |x|), M = N·H'·W'.
+    As conv2d_weight_grad says.
     """
     gradient = np.zeros((g.shape[3], 1, *both(kernel_size)), np.result_type(x, g))
     for a, b, pixels in taps(pad(x, padding), kernel_size, stride, dilation):
@@ -103,7 +96,7 @@ def _input_plan(who, g, w, size, stride, padding, dilation) -> Plan:
     return Plan(x, geometry=depthwise(who, x, w, stride, padding, dilation, g=g))
 
 
-def _input_grad(choice: int, g: np.ndarray, w: np.ndarray, plan: Plan, out: np.ndarray) -> None:
+def _input_grad(choice, g, w, plan, out) -> None:
     at = plan.geometry
     some, complete = phases(at.w[2:], at.x[1:3], at.stride, at.padding, at.dilation)
     if not complete:
@@ -122,7 +115,7 @@ def _weight_plan(who, x, g, kernel_size, stride, padding, dilation) -> Plan:
     return planned(who, depthwise(who, x, w, stride, padding, dilation, g=g), w)
 
 
-def _weight_grad(choice: int, x: np.ndarray, g: np.ndarray, plan: Plan, out: np.ndarray) -> None:
+def _weight_grad(choice, x, g, plan, out) -> None:
     c, _, kh, kw = out.shape
     totals = np.empty((kh, kw, c), out.dtype)
     plan = plan.lying(x.strides, g.strides)

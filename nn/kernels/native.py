@@ -47,7 +47,7 @@ def build_id(folder: str) -> str:
 
 def _environment(variable: str, known: tuple[str, ...]) -> str | None:
     value = os.environ.get(variable) or None
-    if value == "cuda" and variable == "NN_BACKEND":
+    if value == "cuda" and known is BACKENDS:
         raise ValueError("NN_BACKEND=cuda: there are no CUDA kernels in this version, use numpy or c")
     if value is not None and value not in known:
         raise ValueError(f"{variable} must be one of {', '.join(known)}, got {value!r}")
@@ -118,14 +118,6 @@ def pointer(x: np.ndarray) -> Any:
     return ffi.cast("void *", x.__array_interface__["data"][0])
 
 
-def rows(x: np.ndarray) -> tuple[Any, int]:
-    """The address of a matrix for C, and the distance of its rows in elements. (`from_buffer` keeps a
-    contiguous one alive; the caller keeps the others.)"""
-    if x.flags.num & CONTIGUOUS:
-        return ffi.from_buffer(x), x.shape[1]
-    return pointer(x), x.strides[0] // x.itemsize
-
-
 def strided(x: np.ndarray) -> tuple[Any, int, int]:
     """The address of a matrix for C, and the distances of its rows and of its columns in elements. (The
     caller keeps it alive.)"""
@@ -137,6 +129,11 @@ def strided(x: np.ndarray) -> tuple[Any, int, int]:
     if not flags & ALIGNED:
         x = x.copy()
     return pointer(x), x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
+
+
+def rows(x: np.ndarray) -> tuple[Any, int]:
+    """The same without that of its columns, which are adjacent."""
+    return strided(x)[:2]
 
 
 def check(kernel: str, status: int) -> None:
@@ -158,7 +155,7 @@ def capped(level: int) -> int:
 
 
 class MicroKernel(NamedTuple):
-    """A row of csrc/micro.def: its number, its name, its family, the features that it needs, its tile."""
+    """A row of csrc/micro.def; the features that it needs are there by name, and as bits."""
 
     number: int
     name: str
@@ -200,8 +197,7 @@ def peak(route: str) -> float:
     loop, best = peak_loop(route), 0.0
     for _ in range(20):
         start = perf_counter()
-        macs = loop(200_000)
-        best = max(best, macs / (perf_counter() - start))
+        best = max(best, loop(200_000) / (perf_counter() - start))
     return best
 
 

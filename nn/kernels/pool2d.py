@@ -40,8 +40,7 @@ def max_pool2d_grad(g: np.ndarray, winner: np.ndarray, size: Pair, kernel_size: 
                     padding: Pair = (0, 0)) -> np.ndarray:
     """dx (N, H, W, C), (H, W) = size: g (N, H', W', C), float32, sent back to where max_pool2d found y.
 
-    What several windows send to one pixel is added in the order in which the windows are read. A winner that
-    names no pixel of the window sends nothing.
+    What several windows send to a pixel is added in their order. A winner that names no pixel sends nothing.
     """
     padded, dx = padded_zeros(len(g), size, g.shape[3], padding, g.dtype)
     for tap, (_, _, pixels) in reversed(list(enumerate(taps(padded, kernel_size, stride)))):
@@ -55,19 +54,14 @@ def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
 
     Its pixels are added in reading order, then divided by their number; a window may have any.
     """
-    total = x.dtype.type(0)
-    for _, _, pixels in taps(pad(x, padding), kernel_size, stride):
-        total = total + pixels
+    total = sum(pixels for _, _, pixels in taps(pad(x, padding), kernel_size, stride))
     return total / prod(both(kernel_size))
 
 
 @kernel(g="f32[N,H',W',C]", out="f32[N,H,W,C]")
 def avg_pool2d_grad(g: np.ndarray, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)
                     ) -> np.ndarray:
-    """dx (N, H, W, C), (H, W) = size: g/k of each window of k pixels to all of them, float32.
-
-    What several windows send to one pixel is added in the order in which the windows are read.
-    """
+    """dx (N, H, W, C), (H, W) = size: g/k of each window of k pixels to all of them, added in their order."""
     padded, dx = padded_zeros(len(g), size, g.shape[3], padding, g.dtype)
     share = g / prod(both(kernel_size))
     for _, _, pixels in reversed(list(taps(padded, kernel_size, stride))):
@@ -79,8 +73,7 @@ def avg_pool2d_grad(g: np.ndarray, size: Pair, kernel_size: Pair, stride: Pair, 
 def qmax_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)) -> np.ndarray:
     """The greatest value in each window of x (N, H, W, C), uint8 or float32, channel by channel.
 
-    y (N, H', W', C), H' = ⌊(H + 2p − k)/s⌋ + 1. Padding never wins; a window that sees no pixel gives 0, or
-    −∞. (Where it was found, max_pool2d says.)
+    Padding never wins; a window that sees no pixel gives 0, or −∞. (Where y was found, max_pool2d says.)
     """
     padded = pad(x, padding, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
     (_, _, first), *rest = taps(padded, kernel_size, stride)
@@ -95,8 +88,7 @@ def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
                 ) -> np.ndarray:
     """The mean of each window of x (N, H, W, C), uint8, as an integer on the same grid: real 0 is `zero`.
 
-    y (N, H', W', C): round_half_even(float32(Σ/k) − zero) + zero for the k pixels of a window, padding with
-    `zero`, which is in 0..255, included.
+    round_half_even(float32(Σ/k) − zero) + zero for its k pixels, padding with `zero`, in 0..255, included.
     """
     padded = pad(x, padding, zero).astype(np.float32)
     total = sum(pixels for _, _, pixels in taps(padded, kernel_size, stride))

@@ -24,9 +24,8 @@ def qconv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_z
             scale: float | np.ndarray | None = None, out_zero: int = 0) -> np.ndarray:
     """conv2d in integers: Σ (x − x_zero)·w + bias over taps and channels, exact modulo 2³².
 
-    x: uint8 (N, H, W, C); around it lies x_zero, which stands for 0. w: int8 (O, C/groups, kH, kW), or
-    `qconv2d.pack(w, groups)`. bias: int32 (O,). Without `scale` the result is int32; with scale, a positive
-    finite number or float32 (O,), it is requantised as by qgemm, to uint8 with the zero point out_zero.
+    Around x lies x_zero, which stands for 0. `qconv2d.pack(w, groups)` packs w. Without `scale` the result is
+    int32; with scale, positive and finite, it is requantised as by qgemm, to uint8 with out_zero for 0.
     """
     # float64 holds every integer up to 2⁵³, so this is exact.
     acc = conv2d.reference(x.astype(np.float64) - x_zero, w.astype(np.float64), None, stride=stride,
@@ -39,10 +38,7 @@ def qconv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_z
 def qdepthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_zero: int = 0,
                       stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1,
                       scale: float | np.ndarray | None = None, out_zero: int = 0) -> np.ndarray:
-    """qconv2d with groups = C = O: one filter for each channel, w int8 (C, 1, kH, kW).
-
-    x, bias, x_zero, scale, out_zero: those of qconv2d.
-    """
+    """qconv2d with groups = C = O, one filter for each channel; x_zero, scale, out_zero as there."""
     acc = depthwise_conv2d.reference(x.astype(np.int32) - np.int32(x_zero), w.astype(np.int32), bias,
                                      stride=stride, padding=padding, dilation=dilation)
     return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
@@ -78,8 +74,7 @@ def _seen_by_c(w: Operand) -> list[Operand]:
             for some in np.split(filters, w.parts["groups"])]
 
 
-def _run(choice: int, x: np.ndarray, w: Operand, bias: np.ndarray | None, x_zero: int, scale: Any,
-         out_zero: int, plan: Plan, out: np.ndarray) -> None:
+def _run(choice, x, w, bias, x_zero, scale, out_zero, plan, out) -> None:
     all_positive("qconv2d", scale)
     at = plan.geometry
     how = {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "fill": x_zero}

@@ -21,10 +21,8 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
           out_dtype: Any = None) -> np.ndarray:
     """The integer product Σ_k (a − a_zero)(b − b_zero) + bias, (M, K) · (K, N) → (M, N); exact modulo 2³².
 
-    a: uint8 or int8 (M, K). b: int8 (K, N), or packed (`qgemm.pack(b)`). a_zero: integer in a's range.
-    b_zero: integer in −128..127, or N of them. bias: int32 (N,).
-    Without `scale` the result is int32 (ONNX MatMulInteger). With scale, a positive finite number or float32
-    (N,), it is requantised (ONNX QLinearMatMul; Jacob et al. 2018, eq. 5):
+    a_zero is in a's range, b_zero in −128..127. Without `scale` the result is int32 (ONNX MatMulInteger).
+    With scale, positive and finite, it is requantised (ONNX QLinearMatMul; Jacob et al. 2018, eq. 5):
         clamp(round_half_even(float32(acc) · float32(scale)) + out_zero)   as out_dtype, uint8 or int8 (a's)
     The int32 sum can't overflow for K ≤ 33025 (65793 if b_zero is 0), bias aside.
     """

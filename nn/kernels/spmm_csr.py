@@ -16,10 +16,9 @@ from .operand import Operand
 def spmm_csr(x: np.ndarray, values: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     """x · Wᵀ for x float32 (M, K) and W (N, K) in CSR → float32 (M, N).
 
-    Row n of W has its non-zeros values[indptr[n]:indptr[n+1]] at the columns indices[same slice];
-    values float32 (nnz,), indices uint16 or int32 (nnz,), indptr int32 (N+1,). A column named twice adds up.
-    `spmm_csr.pack(w)` for a dense w (N, K), or `spmm_csr.pack(values, indices, indptr, k)`, checks them once;
-    then call it as `spmm_csr(x, packed)`. Each element is within γ_nnz(row) · (|x| · |W|ᵀ).
+    Row n of W has its non-zeros values[indptr[n]:indptr[n+1]] at the columns indices[same slice]. A column
+    named twice adds up. `spmm_csr.pack(w)` of a dense w (N, K), or `spmm_csr.pack(values, indices, indptr,
+    k)`, checks them once. Each element is within γ_nnz(row) · (|x| · |W|ᵀ).
     """
     columns = np.ascontiguousarray(x.T)   # a column of x becomes a row: picking columns is then copying rows
     y = np.empty((x.shape[0], len(indptr) - 1), np.result_type(x, values))

@@ -25,9 +25,9 @@ def tt_matmul(x: np.ndarray, cores: list[np.ndarray] | tuple[np.ndarray, ...]) -
 
         W[i₁…i_d, o₁…o_d] = G₁[:, i₁, o₁, :] · G₂[:, i₂, o₂, :] · … · G_d[:, i_d, o_d, :]
 
-    `tt_matmul.pack(cores)` checks them once; then call it as `tt_matmul(x, packed)`. The cores are taken from
-    the first to the last or from the last to the first, whichever is fewer multiply-adds. Each element is
-    within (∏ₖ (1 + γ_{Kₖ}) − 1) · |x|·|G₁|·…·|G_d|, Kₖ = iₖ · max(rₖ₋₁, rₖ).
+    `tt_matmul.pack(cores)` checks them once. The cores are taken from the first to the last or from the last
+    to the first, whichever is fewer multiply-adds. Each element is within (∏ₖ (1 + γ_{Kₖ}) − 1) ·
+    |x|·|G₁|·…·|G_d|, Kₖ = iₖ · max(rₖ₋₁, rₖ).
     """
     z = x.reshape(len(x), *(core.shape[1] for core in cores), 1)   # row, i₁, …, i_d, rank
     for core in cores:                                             # row, iₖ, …, i_d, o₁, …, oₖ₋₁, rank

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import Pair, pair
+from ..geometry import Pair, pair, several
 from .arguments import F32, no_room
 from .contract import Plan, operand
 from .convolution import MOST, contiguous
@@ -26,9 +26,8 @@ def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None
                     padding: int | Pair = 0, m: int = 2) -> np.ndarray:
     """The convolution (cross-correlation) of x with 3×3 filters, stride 1, by Winograd's F(m×m, 3×3).
 
-    x float32 (N, H, W, C), w float32 (O, C, 3, 3), bias float32 (O,) or None → float32 (N, OH, OW, O),
-    OH = H + 2·padding − 2. `padding` is the number of zeros around x, or a pair (rows, columns); m is 2.
-    Where no pixel is left (OH < 1) x must be empty, and so is the result.
+    `padding` zeros stand around x; m is 2. Where no pixel is left (H' = H + 2·padding − 2 < 1)
+    x must be empty, and so is the result.
 
     `winograd_conv2d.pack(w)` transforms the filters once: 16 numbers for 9, so 1.78 times their bytes. First
     it rounds each filter g to the multiples of a power of two on which G g Gᵀ is exact in float32, which
@@ -85,9 +84,7 @@ def _look(who: str, w: tuple[int, ...], m: Any) -> None:
     """Raise unless filters of shape w and tiles of m×m pixels are those of F(2×2, 3×3)."""
     if w[2:] != (3, 3):
         raise ValueError(f"{who}: w must be 3×3 filters, shape (O, C, 3, 3), got {w}")
-    if not isinstance(m, (int, np.integer)) or isinstance(m, bool):
-        raise TypeError(f"{who}: m must be an integer, got {type(m).__name__}")
-    if m != 2:
+    if several(who, "m", m, 1, 1) != (2,):
         raise ValueError(f"{who}: m must be 2, the tiles of F(2×2, 3×3), got {m}")
 
 
