@@ -11,19 +11,10 @@ from . import native
 from .arguments import array
 from .contract import Contract, names_of
 from .gate import compiled
+from .native import Variant
 from .operand import Operand
 
 _kernels: dict[str, Kernel] = {}
-
-
-class Variant(NamedTuple):
-    """One implementation of a kernel: its specification, or a micro-kernel that others may share. `tile`
-    is the block of the result that one call of the micro-kernel computes."""
-
-    name: str                       # "gemm_numpy", or a row of csrc/micro.def: "rows_f32_6x16_avx2"
-    backend: str                    # "numpy" or "c"
-    isa: str                        # "any", "scalar", "avx2", "avxvnni", "avx512" or "avx512vnni"
-    tile: tuple[int, int] | None
 
 
 class _Choice:
@@ -140,11 +131,11 @@ class Kernel:
 
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
-        return tuple(v for v in self._all_variants() if native.runs(v.name))
+        return tuple(v for v in self._all_variants() if v.here)
 
     def _all_variants(self) -> list[Variant]:
-        return [Variant(f"{self.name}_numpy", "numpy", "any", None),
-                *(Variant(m.name, "c", m.features, m.tile) for m in native.micro_kernels_of(self.name))]
+        specification = Variant(f"{self.name}_numpy", "numpy", "any", None, native.NUMPY, -1, 0)
+        return [specification, *native.micro_kernels_of(self.name)]
 
     def __reduce__(self) -> str:
         return self.name   # a kernel is pickled as the name it has in its module
@@ -232,21 +223,17 @@ class use(forcing):
         name = what.name if isinstance(what, Variant) else what
         if not isinstance(name, str):
             raise TypeError(f"use: wanted a name or a Variant, got {type(what).__name__}")
-        variants = {v.name for k in _kernels.values() for v in k._all_variants()}
-        known = [*native.ISAS, *native.BACKENDS, *sorted(variants)]
+        every = [(k, v) for k in _kernels.values() for v in k._all_variants()]
+        known = [*native.ISAS, *native.BACKENDS, *sorted({v.name for _, v in every})]
         if name not in known:
             raise ValueError(f"use: {name!r} is none of {', '.join(known)}")
-        self.name, self.cap, self.only = name, None, {}
-        if name in native.micro_kernels():
-            row = native.micro_kernels()[name]
-            if not native.runs(name):
-                raise RuntimeError(f"use: this CPU (or NN_ISA) has no {row.features}, which {name} needs")
-            self.only = {k: row.number for k in _kernels.values() if row in native.micro_kernels_of(k.name)}
-        elif name in variants:
-            self.only = {k: native.NUMPY for k in _kernels.values() if name == f"{k.name}_numpy"}
-        elif name != "numpy" and native.lib is None:
+        self.name, self.cap, self.only = name, None, {k: v.number for k, v in every if v.name == name}
+        if any(v.name == name and not v.here for _, v in every):
+            isa = native.micro_kernels()[name].isa
+            raise RuntimeError(f"use: this CPU (or NN_ISA) has no {isa}, which {name} needs")
+        if not self.only and name != "numpy" and native.lib is None:
             raise RuntimeError(f"use: {name!r} needs the C kernels. {native.why_not_c()}")
-        elif name in native.ISAS:
+        if name in native.ISAS:
             self.cap = native.ISAS.index(name)
             if not native.has(self.cap):
                 raise RuntimeError(f"use: this CPU (or NN_ISA) has no {name}")

@@ -154,32 +154,35 @@ def capped(level: int) -> int:
     return lib.nn_isa_allows(level) - (1 << 31)
 
 
-class MicroKernel(NamedTuple):
-    """A row of csrc/micro.def; the features that it needs are there by name, and as bits."""
+class Variant(NamedTuple):
+    """One implementation of a kernel: its specification, or a micro-kernel that others may share. `tile` is
+    the block of the result that one call of the micro-kernel computes."""
 
-    number: int
-    name: str
-    family: int
-    features: str
-    needs: int
-    tile: tuple[int, int]
+    name: str                       # "gemm_numpy", or a row of csrc/micro.def: "rows_f32_6x16_avx2"
+    backend: str                    # "numpy" or "c"
+    isa: str                        # "any", "scalar", "avx2", "avxvnni", "avx512" or "avx512vnni"
+    tile: tuple[int, int] | None
+    number: int                     # of the row, or NUMPY
+    family: int                     # of micro-kernels
+    needs: int                      # what the CPU must have, as bits
+
+    @property
+    def here(self) -> bool:
+        """Whether this CPU, under NN_ISA, has what it needs."""
+        return not self.needs & ~_machine
 
 
 @cache
-def micro_kernels() -> dict[str, MicroKernel]:
+def micro_kernels() -> dict[str, Variant]:
     """name -> each micro-kernel, in the order of csrc/micro.def."""
-    each = ((i, lib.nn_row(i)) for i in range(lib.nn_row_count() if lib else 0))
-    return {_text(r.name): MicroKernel(i, _text(r.name), r.family, _text(r.features), r.needs, (r.mr, r.nr))
-            for i, r in each}
-
-
-def runs(name: str) -> bool:
-    """Whether this CPU, under NN_ISA, has the features that the variant called `name` needs."""
-    return name not in micro_kernels() or not micro_kernels()[name].needs & ~_machine
+    rows = (lib.nn_row(i) for i in range(lib.nn_row_count() if lib else 0))
+    each = (Variant(_text(r.name), "c", _text(r.features), (r.mr, r.nr), i, r.family, r.needs)
+            for i, r in enumerate(rows))
+    return {row.name: row for row in each}
 
 
 @cache
-def micro_kernels_of(kernel: str) -> tuple[MicroKernel, ...]:
+def micro_kernels_of(kernel: str) -> tuple[Variant, ...]:
     """Those that a kernel can choose, on this machine or another: it has a bit for each of its families."""
     each = (lib.nn_kernel_row(i) for i in range(lib.nn_kernel_count() if lib else 0))
     families = next((row.families for row in each if _text(row.name) == kernel), 0)
@@ -214,7 +217,8 @@ def peak_loop(route: str) -> Callable[[int], float]:
 
 def peak_routes() -> tuple[str, ...]:
     """The routes whose peak can be measured on this machine."""
-    return tuple(name[len(PEAK):] for name in micro_kernels() if name.startswith(PEAK) and runs(name))
+    return tuple(row.name[len(PEAK):] for row in micro_kernels().values()
+                 if row.name.startswith(PEAK) and row.here)
 
 
 def why_not_c() -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 from ..context import Brief
 from .arguments import integer
 from .native import MOST_THREADS, lib
@@ -25,60 +27,70 @@ class threads:
         if least_cycles is not None:
             least_cycles = integer("threads", "least_cycles", least_cycles, 0, 1 << 62)
         self.least_cycles = least_cycles
-        self._entered: list[_Block] = []
-        with _lock:    # what counted before the call, and the block in which it was made
-            self._call = _process.counts, *_process.blocks[-1:]
-            self._say()
+        self._said: list[_Said] = []    # what this has said, the last of which a block that ends takes back
+        self._say()
 
     def _say(self) -> None:
-        """Let this count from now on."""
-        least_cycles = _process.counts[1] if self.least_cycles is None else self.least_cycles
-        _process.obey((self.n, least_cycles))
+        with _lock:
+            self._said.append(_Said(self))
+            _list.append(self._said[-1])
+            _obey()
 
     def __enter__(self) -> threads:
         with _lock:
-            found, *inside = self._call or (None, None)    # of the first block, if that has not ended
-            block = _Block(found if {*inside} <= {*_process.blocks} else _process.counts)
-            self._call = None
-            self._say()
-            self._entered.append(block)
-            _process.blocks.append(block)
+            if not (self._said and _list[-1:] == self._said[-1:] and not _list[-1].entered):
+                self._say()    # kept and entered later, or once more
+            self._said[-1].entered = True
         return self
 
     def __exit__(self, *error: object) -> None:
         with _lock:
-            block, blocks = self._entered.pop(), _process.blocks
-            at = blocks.index(block)
-            blocks.remove(block)
-            if at == len(blocks):
-                _process.obey(block.found)
-            else:    # the next one, which has not ended, will go back to that
-                blocks[at].found = block.found
+            _take_back(self._said.pop())
+            if self._said and not self._said[-1].entered:    # the call, whose block this was
+                _take_back(self._said.pop())
+            _obey()
 
 
-class _Block:
-    """A `with` block that has not ended, and what counted before it."""
+class _Said:
+    """One call of threads(...), or one more block of the same object."""
 
-    def __init__(self, found: tuple[int, int]) -> None:
-        self.found = found
+    __slots__ = ("entered", "least_cycles", "n", "who")
 
+    def __init__(self, who: threads) -> None:
+        self.n, self.least_cycles, self.entered, self.who = who.n, who.least_cycles, False, ref(who)
 
-class _Process:
-    """What counts now, (threads, least cycles), and the blocks that have not ended, as they began."""
-
-    def __init__(self) -> None:
-        self.blocks: list[_Block] = []
-        self.obey((lib.nn_threads(0), lib.nn_thread_cycles(0)) if lib else (1, 0))    # asking has set them
-
-    def obey(self, counts: tuple[int, int]) -> None:
-        """Let these count."""
-        self.counts = counts
-        if lib is not None:
-            lib.nn_threads(counts[0])
-            lib.nn_thread_cycles(counts[1])
+    def stays(self) -> bool:
+        """Whether this was a call and no block, and nobody is left who could make it one."""
+        return not self.entered and self.who() is None
 
 
-_lock, _process = Brief(), _Process()
+_lock = Brief()
+_default = (lib.nn_threads(0), lib.nn_thread_cycles(0)) if lib else (1, 0)
+if lib:
+    lib.nn_thread_cycles(_default[1])    # asking for it has set it
+_list: list[_Said] = []                  # what was said and not taken back; the last counts
+
+
+def _take_back(one: _Said) -> None:
+    """Out of the list with it, and with the calls without a block that were made in its block."""
+    if one in _list:    # it may have been one of those
+        begin = _list.index(one)
+        end = begin + 1
+        while end < len(_list) and not _list[end].entered:
+            end += 1
+        del _list[begin:end]
+
+
+def _obey() -> None:
+    # Of calls that stay, one after the other, those before the last can never count again.
+    _list[:] = [one for one, after in zip(_list, [*_list, None][1:], strict=True)
+                if after is None or not (one.stays() and after.stays())]
+    if lib is not None:
+        n, least_cycles = _default
+        for one in _list:
+            n, least_cycles = one.n, least_cycles if one.least_cycles is None else one.least_cycles
+        lib.nn_threads(n)
+        lib.nn_thread_cycles(least_cycles)
 
 
 def thread_count() -> int:

@@ -9,7 +9,7 @@ import pytest
 import nn
 from nn import kernels
 from nn.context import Brief
-from nn.kernels.threads import _process
+from nn.kernels.threads import _list as said
 from tests.nn.at_once import NEEDS_AVX, NEEDS_C, in_threads, in_turn, often_switched  # noqa: F401
 
 
@@ -86,7 +86,7 @@ def test_calls_and_blocks_of_many_threads_end_in_what_was_before():
 
     in_threads(*[work] * 5)
     assert kernels.thread_count() == 1
-    assert not _process.blocks
+    assert not said
 
 
 # Blocks that generators hold
