@@ -16,10 +16,10 @@ operand into the layout the C code reads, once; `kernel.reference` is the NumPy 
 
 from .adam_step import adam_step
 from .batch_norm import batch_norm, batch_norm_grad
-from .channels_last import channels_last
 from .codebook_gemm import codebook_gemm
 from .conv2d import conv2d
 from .conv2d_gradients import conv2d_input_grad, conv2d_weight_grad
+from .convolution import channels_last
 from .depthwise_conv2d import depthwise_conv2d, depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
 from .erf import erf, gelu, gelu_grad
 from .gemm import gemm, matmul

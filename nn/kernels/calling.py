@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import native
-from .arguments import dense, no_room, output
+from .arguments import dense, disagree, no_room, output
 from .contract import lasting
 from .operand import Operand
 
@@ -91,13 +91,16 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
     Plans are kept by the values of shapes and attributes; an operand remembers, by identity, what its last
     call was given, where that can't change.
     """
-    given, found, key = list(asked), [], None
+    who, c, given, found, key = kernel.name, kernel.contract, list(asked), [], None
     for i, k, length in kernel.vectors:
         x = asked[i]
         if x is not None and not (k.number and not getattr(x, "ndim", 0)):
-            given[i] = x = kernel.contract.vector(kernel.name, k, x, asked[length])
-            if x is None:
+            if type(x) is not np.ndarray or x.dtype not in k.dtypes or x.ndim != 1:
                 return None
+            first, axis = c.axes[k.dims[0]]
+            if len(x) != asked[length][axis]:
+                raise disagree(who, k.dims[0], first, asked[length], k.name, x.shape)
+            given[i] = x = dense(x)
         if i >= kernel.only_in_c:
             found.append(native.NULL if x is None else native.from_buffer(x))
     if operand is not None:
@@ -110,7 +113,13 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
             key = repr(wanted) if all(map(lasting, wanted)) else None
     plan = kernel.plans.get(key, ...)
     if plan is ...:
-        plan = _plan(kernel, key, given)
+        asked_for = zip(kernel.asked, asked, strict=True)
+        c.agree(who, {name[:-6]: x for name, x in asked_for if name.endswith(".shape")})
+        plan = kernel.planner(**dict(zip(kernel.named, given, strict=False)))
+        if key is not None:    # it says everything that the plan was made of
+            if len(kernel.plans) >= MOST_PLANS:
+                kernel.plans.clear()
+            kernel.plans[key] = plan
     if (operand is not None and getattr(plan, "lasting", True) and all(map(lasting, asked))
             and all(map(is_, given, asked))):
         operand._last = (plan, *found, *asked[1:])
@@ -124,18 +133,6 @@ def _as_packed(kernel: Any, operand: Any, asked: Any) -> None:
         if value != operand.parts[name]:
             raise ValueError(f"{kernel.name}: {name} must be {operand.parts[name]}, as "
                              f"{kernel.contract.packed} was packed, got {value}")
-
-
-def _plan(kernel: Any, key: Any, given: list) -> Any:
-    """A new plan, which is kept where its key says everything that it was made of."""
-    kernel.contract.agree(kernel.name, {
-        name[:-6]: x for name, x in zip(kernel.asked, given, strict=True) if name.endswith(".shape")})
-    plan = kernel.planner(**dict(zip(kernel.named, given, strict=False)))
-    if key is not None:
-        if len(kernel.plans) >= MOST_PLANS:
-            kernel.plans.clear()
-        kernel.plans[key] = plan
-    return plan
 
 
 def failed(kernel: Any, status: int, *arguments: Any) -> None:

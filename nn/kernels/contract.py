@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from .arguments import F32, FLOATS, I8, I32, I64, INTEGERS, U8, U16, array, dense, disagree
+from .arguments import F32, FLOATS, I8, I32, I64, INTEGERS, U8, U16, array, disagree
 from .native import ffi
 from .operand import Operand
 
@@ -174,18 +174,6 @@ class Contract:
             if shapes[name] != shapes[first]:
                 raise disagree(who, "shape", first, shapes[first], name, shapes[name])
         return sizes
-
-    def vector(self, who: str, k: Kind, x: Any, shape: tuple[int, ...]) -> ndarray | None:
-        """A vector of a number for each column, as C can read it; None if it is no plain one.
-
-        shape: of the argument whose axis says how many there must be.
-        """
-        if type(x) is not ndarray or x.dtype not in k.dtypes or x.ndim != 1:
-            return None
-        first, axis = self.axes[k.dims[0]]
-        if len(x) != shape[axis]:
-            raise disagree(who, k.dims[0], first, shape, k.name, x.shape)
-        return dense(x)
 
 
 def in_brackets(names: Sequence[str]) -> str:

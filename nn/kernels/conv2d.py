@@ -48,7 +48,7 @@ def _pack(w: np.ndarray, groups: int = 1) -> Operand:
     if o % groups:
         raise ValueError(f"conv2d.pack: w must have a multiple of groups={groups} filters, got {o}")
     filters = o // groups
-    panels = aligned((groups, -(-filters // PANEL), kh * kw, c, PANEL), F32, zeros=False)
+    panels = aligned((groups, -(-filters // PANEL), kh * kw, c, PANEL), F32)
     by_group = w.reshape(groups, filters, c, kh, kw)
     if lib is not None:
         pack_taps(by_group, np.indices((kh, kw), np.int64).reshape(2, -1).T, panels)

@@ -9,7 +9,7 @@ from ..geometry import Pair, both, pair
 from .arguments import F32
 from .contract import Plan
 from .conv2d import pack_taps
-from .convolution import geometry, pad, padded_zeros, phases, planned, struct, taps
+from .convolution import geometry, pad, padded, phases, planned, struct, taps
 from .kernel import kernel
 from .native import NULL, check, from_buffer, lib, pointer
 from .operand import PANEL, aligned
@@ -27,9 +27,9 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: Pair, *, stride: int |
     Each element is within γ_K · (|g| · |w|), K = kH·kW·O/groups. w must be finite.
     """
     o, c, *kernel_size = w.shape
-    padded, dx = padded_zeros(len(g), size, groups * c, padding, np.result_type(g, w))
+    whole, dx = padded((len(g), *both(size), groups * c), padding, np.result_type(g, w))
     by_group = g.reshape(prod(g.shape[:3]), groups, o // groups).transpose(1, 0, 2)
-    for a, b, pixels in taps(padded, kernel_size, stride, dilation):   # what it met gets g times the tap
+    for a, b, pixels in taps(whole, kernel_size, stride, dilation):   # what it met gets g times the tap
         gradients = by_group @ w[:, :, a, b].reshape(groups, o // groups, c)
         pixels += gradients.transpose(1, 0, 2).reshape(pixels.shape)
     return dx
@@ -74,7 +74,7 @@ def _run(choice, g, w, plan, out) -> None:
             rows = out[:, i::sh]
             image, row, pixel, number = rows.strides
             dx = as_strided(rows, (*rows.shape[:2], at.y[2], kw * c), (image, row, sw * pixel, number))
-        panels = aligned((groups, -(-filters // PANEL), len(which), channels, PANEL), F32, zeros=False)
+        panels = aligned((groups, -(-filters // PANEL), len(which), channels, PANEL), F32)
         pack_taps(exchanged, which, panels)
         c_geometry, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), groups, positions)
         check("conv2d_input_grad",

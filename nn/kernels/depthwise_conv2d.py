@@ -7,7 +7,7 @@ import numpy as np
 from ..geometry import Pair, both, pair
 from .arguments import F32
 from .contract import Plan, operand
-from .convolution import Geometry, geometry, pad, padded_zeros, phases, planned, struct, taps
+from .convolution import Geometry, geometry, pad, padded, phases, planned, struct, taps
 from .kernel import kernel
 from .native import NULL, check, from_buffer, lib, pointer
 from .operand import Operand, aligned
@@ -41,7 +41,7 @@ def depthwise(kernel: str, x: tuple, w: tuple, *how: Any, g: tuple | None = None
 def by_tap(w: np.ndarray) -> np.ndarray:
     """(C, 1, kH, kW) → (kH·kW, C), as the C code reads it: all channels of a tap together."""
     c, _, kh, kw = w.shape
-    taps = aligned((kh * kw, c), F32, zeros=False)
+    taps = aligned((kh * kw, c), F32)
     taps[...] = w.reshape(c, kh * kw).T
     return taps
 
@@ -70,8 +70,8 @@ def depthwise_conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: Pair, *, str
 
     As conv2d_input_grad says, K = kH·kW.
     """
-    padded, dx = padded_zeros(len(g), size, len(w), padding, np.result_type(g, w))
-    for a, b, pixels in taps(padded, w.shape[2:], stride, dilation):   # what it met gets g times the tap
+    whole, dx = padded((len(g), *both(size), len(w)), padding, np.result_type(g, w))
+    for a, b, pixels in taps(whole, w.shape[2:], stride, dilation):   # what it met gets g times the tap
         pixels += g * w[:, 0, a, b]
     return dx
 

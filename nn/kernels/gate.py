@@ -102,11 +102,6 @@ class _Writer:
             parts.insert(c.positional, "*")
         return ", ".join(parts)
 
-    def dtype(self, k: Kind) -> str:
-        """The name in the gate of the dtype of a result."""
-        self.scope[k.usual.name] = k.usual
-        return k.usual.name if k.native == 1 else "plan.dtype"
-
     def unusual(self, k: Kind) -> str:
         """A test whether an array is not as most are."""
         taken = k.dtypes[:k.native]
@@ -178,18 +173,16 @@ class _Writer:
         if self.many and "out" not in self.run:
             return
         for k in c.results:
-            self.say(*self.room_for(k, self.locals[k.name], self.shape(k), self.dtype(k)))
+            self.say(*self.room_for(k, self.locals[k.name]))
 
-    def shape(self, k: Kind) -> str:
-        """The shape of a result, as an expression."""
-        if k.dims is None:
-            return f"{self.whole[-1]}.shape"
-        return "plan.shape" if self.contract.shaped_by_plan else in_brackets(k.dims)
-
-    def room_for(self, k: Kind, local: str, shape: str, dtype: str) -> list[str]:
+    def room_for(self, k: Kind, local: str) -> list[str]:
         """Where one result goes. One with the name of an argument is made where that is true; the first may
         go where the argument is that may be overwritten."""
         who, c = self.kernel.name, self.contract
+        shape = (f"{self.whole[-1]}.shape" if k.dims is None else
+                 "plan.shape" if c.shaped_by_plan else in_brackets(k.dims))
+        dtype = k.usual.name if k.native == 1 else "plan.dtype"
+        self.scope[k.usual.name] = k.usual
         lines = [*_under("try:", [f"{local} = empty({shape}, {dtype})"]),
                  *_under("except (MemoryError, ValueError) as error:",
                          [f"raise no_room({who!r}, {shape}, error) from None"])]
@@ -229,7 +222,10 @@ class _Writer:
             told = [k for k in (*self.arrays, *c.results) if k.name not in c.parameters or k in self.arrays]
             names, ready, other = (", ".join(self.told(k)[i] for k in told) for i in range(3))
             self.say("if ready:", f"    {names} = {ready}",
-                     *_under("else:", [*self.made_ready(), f"{names} = {other}", *self.lying()]))
+                     *_under("else:", [*self.made_ready(), f"{names} = {other}"]))
+            distances = [f"{self.locals[k.name]}.strides" for k in told if k.reading == "pixels"]
+            if distances:
+                self.say(f"    plan = plan.lying({', '.join(distances)})")
             self.say(*(f"{k.name}_c = NULL if {k.name}_ is None else from_buffer({k.name}_)"
                        for k in c.results if k not in told))
             call = f"status = {self.call(kernel.call)}"
@@ -259,11 +255,6 @@ class _Writer:
                               for i, name in enumerate(c.parameters) if name != self.over)
             lines = [*_under("if out is not None:", [f"result[...] = kernel({again})", "return out"]), *lines]
         return lines
-
-    def lying(self) -> list[str]:
-        """The plan for arrays whose distances it has to know."""
-        them = [self.locals[k.name] for k in (*self.arrays, *self.contract.results) if k.reading == "pixels"]
-        return [f"plan = plan.lying({', '.join(f'{name}.strides' for name in them)})"] * bool(them)
 
     def told(self, k: Kind) -> list[str]:
         """What C is told of an array: names in the gate, what they are when it is ready, and when not."""

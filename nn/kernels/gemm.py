@@ -22,7 +22,7 @@ def gemm(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _pack(b: np.ndarray) -> Operand:
     """Panels of 16 columns: panels[p][k][c] = b[k, 16p + c], zero where there is no such column."""
     k, n = b.shape
-    panels = aligned((-(-n // PANEL), k, PANEL), F32, zeros=False)
+    panels = aligned((-(-n // PANEL), k, PANEL), F32)
     if lib is not None:
         lib.nn_gemm_pack(k, n, *strided(b), from_buffer(panels))
     else:

@@ -22,7 +22,7 @@ class _Choice:
 
     def __get__(self, kernel: Kernel, owner: type) -> int:
         forced = ambient.context.forced
-        return native.default_choice() if forced is None else forced.of(kernel)
+        return native.DEFAULT if forced is None else forced.of(kernel)
 
 
 class Kernel:
@@ -47,7 +47,7 @@ class Kernel:
         self.plans: dict[Any, Any] = {}
         with _lock:
             if not _blocks:
-                self.choice = native.default_choice()
+                self.choice = native.DEFAULT
         self.__doc__ = f"{(reference.__doc__ or '').rstrip()}\n\n{self.contract.describe()}\n"
         self.__module__, self.__name__ = reference.__module__, self.name
         self.runs(None)
@@ -72,7 +72,7 @@ class Kernel:
         c = self.contract
         self.call, self.packer, self.unpack, self.unpacked = call, pack, unpack, unpacked
         self.pack = self._pack if pack else None
-        self._seen_by_c = seen_by_c or (lambda w: native.from_buffer(next(iter(w.parts.values()))))
+        self.seen_by_c = seen_by_c or (lambda w: native.from_buffer(next(iter(w.parts.values()))))
         self.packed_with = [n for n in (names_of(pack) if pack else ()) if n in c.attributes]
         values, looks_at = self._of_name(values)
         at = [c.parameters.index(name) for name in looks_at]
@@ -124,10 +124,6 @@ class Kernel:
         k = c.arrays[c.packed]
         x = array(who, k.name, given[0] if given else more.pop(k.name), k.rank, *k.dtypes)
         return self.packer(x, *given[1:], **more)
-
-    def seen_by_c(self, operand: Operand) -> Any:
-        """An operand's parts as the C call wants them; None without C."""
-        return self._seen_by_c(operand) if native.lib else None
 
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
@@ -206,7 +202,7 @@ def _count(more: int) -> None:
                 vars(k).pop("choice", None)
         elif before and not _blocks:
             for k in _kernels.values():
-                k.choice = native.default_choice()
+                k.choice = native.DEFAULT
 
 
 class use(forcing):
@@ -240,7 +236,7 @@ class use(forcing):
 
     def value(self, context: Context) -> Forced:
         """This, on top of what the thread has forced already."""
-        before = context.forced or Forced({}, native.default_choice(), None)
+        before = context.forced or Forced({}, native.DEFAULT, None)
         if self.only:
             return before._replace(choices={**before.choices, **self.only})
         cap = before.cap if self.cap is None else self.cap

@@ -98,6 +98,7 @@ _count = _threads()
 if lib is not None and _count > 1:
     lib.nn_threads(_count)
 _machine = lib.nn_features() if lib else 0          # what the CPU has and NN_ISA allows, as bits
+DEFAULT = NUMPY if lib is None else BEST            # what a kernel runs when nothing is forced
 
 
 def keep_freed_memory(most: int) -> None:
@@ -142,11 +143,6 @@ def check(kernel: str, status: int) -> None:
         raise MemoryError(f"{kernel}: no memory for the C kernel's working space")
     if status == lib.NN_OVERLAP:
         raise ValueError(f"{kernel}: out must not overlap an input")
-
-
-def default_choice() -> int:
-    """What a kernel runs when nothing is forced."""
-    return NUMPY if lib is None else BEST
 
 
 def capped(level: int) -> int:

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from .native import lib
+
 LINE = 64    # bytes of a cache line, and of an AVX-512 register
 PANEL = 16   # columns that lie together when a matrix is packed: as many floats as a line has
 AXES = (-2, -4, -1, -3), (-4, -3, -2, -1)   # of cells, their rows, panels, columns; and where they go then
 
 
-def aligned(shape: tuple[int, ...], dtype: Any, zeros: bool = True) -> np.ndarray:
-    """Zeros (or whatever the memory held) from the start of a cache line on, so that no 64-byte load of a
-    kernel straddles two."""
+def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Zeros from the start of a cache line on, so that no 64-byte load of a kernel straddles two."""
     size = np.dtype(dtype).itemsize * prod(shape)
-    raw = (np.zeros if zeros else np.empty)(size + LINE, np.uint8)
+    raw = np.zeros(size + LINE, np.uint8)
     start = -raw.__array_interface__["data"][0] % LINE
     return raw[start:start + size].view(dtype).reshape(shape)
 
@@ -38,14 +39,6 @@ def from_panels(panels: np.ndarray, k: int, n: int) -> np.ndarray:
     return np.ascontiguousarray(whole[..., :k, :n])
 
 
-def _frozen(part: Any) -> Any:
-    """A read-only view of an array: what was checked when it was packed stays true."""
-    if isinstance(part, np.ndarray):
-        part = part.view()
-        part.flags.writeable = False
-    return part
-
-
 class Operand:
     """One operand of one kernel, packed: made by `kernel.pack(...)`, passed in its place, immutable.
 
@@ -59,8 +52,12 @@ class Operand:
     def __init__(self, kernel: Any, shape: tuple[int, ...], **parts: Any) -> None:
         self.kernel = kernel
         self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight; or of filters
-        self.parts = {name: _frozen(part) for name, part in parts.items()}
-        self.c = kernel.seen_by_c(self)
+        for name, part in parts.items():    # what was checked when it was packed stays true
+            if isinstance(part, np.ndarray):
+                parts[name] = part.view()
+                parts[name].flags.writeable = False
+        self.parts = parts
+        self.c = kernel.seen_by_c(self) if lib else None
         self._last = kernel.nothing    # the last call's plan, and what it was made for: the kernel's memory
 
     @property
@@ -86,6 +83,6 @@ class Operand:
 def _unpickled(kernel: Any, shape: tuple[int, ...], parts: dict[str, Any]) -> Operand:
     for name, part in parts.items():
         if isinstance(part, np.ndarray):
-            parts[name] = aligned(part.shape, part.dtype.str, zeros=False)
+            parts[name] = aligned(part.shape, part.dtype.str)
             parts[name][...] = part
     return Operand(kernel, shape, **parts)

@@ -8,7 +8,7 @@ import numpy as np
 from ..geometry import Pair, Windows, both, pair
 from .arguments import integer
 from .contract import Plan
-from .convolution import pad, padded_zeros, taps
+from .convolution import pad, padded, taps
 from .kernel import kernel
 from .native import ffi
 
@@ -42,8 +42,8 @@ def max_pool2d_grad(g: np.ndarray, winner: np.ndarray, size: Pair, kernel_size: 
 
     What several windows send to a pixel is added in their order. A winner that names no pixel sends nothing.
     """
-    padded, dx = padded_zeros(len(g), size, g.shape[3], padding, g.dtype)
-    for tap, (_, _, pixels) in reversed(list(enumerate(taps(padded, kernel_size, stride)))):
+    whole, dx = padded((len(g), *both(size), g.shape[3]), padding, g.dtype)
+    for tap, (_, _, pixels) in reversed(list(enumerate(taps(whole, kernel_size, stride)))):
         pixels += np.where(winner == tap, g, g.dtype.type(0))
     return dx.copy()
 
@@ -62,9 +62,9 @@ def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
 def avg_pool2d_grad(g: np.ndarray, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)
                     ) -> np.ndarray:
     """dx (N, H, W, C), (H, W) = size: g/k of each window of k pixels to all of them, added in their order."""
-    padded, dx = padded_zeros(len(g), size, g.shape[3], padding, g.dtype)
+    whole, dx = padded((len(g), *both(size), g.shape[3]), padding, g.dtype)
     share = g / prod(both(kernel_size))
-    for _, _, pixels in reversed(list(taps(padded, kernel_size, stride))):
+    for _, _, pixels in reversed(list(taps(whole, kernel_size, stride))):
         pixels += share
     return dx.copy()
 
@@ -75,8 +75,8 @@ def qmax_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
 
     Padding never wins; a window that sees no pixel gives 0, or −∞. (Where y was found, max_pool2d says.)
     """
-    padded = pad(x, padding, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
-    (_, _, first), *rest = taps(padded, kernel_size, stride)
+    images = pad(x, padding, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
+    (_, _, first), *rest = taps(images, kernel_size, stride)
     y = first.copy()
     for _, _, pixels in rest:
         np.maximum(y, pixels, out=y)
@@ -90,8 +90,8 @@ def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
 
     round_half_even(float32(Σ/k) − zero) + zero for its k pixels, padding with `zero`, in 0..255, included.
     """
-    padded = pad(x, padding, zero).astype(np.float32)
-    total = sum(pixels for _, _, pixels in taps(padded, kernel_size, stride))
+    images = pad(x, padding, zero).astype(np.float32)
+    total = sum(pixels for _, _, pixels in taps(images, kernel_size, stride))
     mean = total / np.float32(prod(both(kernel_size)))
     return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(x.dtype)
 

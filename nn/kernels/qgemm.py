@@ -46,8 +46,8 @@ def requantised(acc: np.ndarray, scale: float | np.ndarray, out_zero: int, dtype
 def _pack(b: np.ndarray) -> Operand:
     """Cells of 16 columns × 4 k: panels[p][q][c][i] = b[4q + i, 16p + c], zero outside b; and column sums."""
     k, n = b.shape
-    panels = aligned((-(-n // PANEL), -(-k // QUAD), PANEL, QUAD), I8, zeros=False)
-    sums = aligned((len(panels) * PANEL,), I32, zeros=False)
+    panels = aligned((-(-n // PANEL), -(-k // QUAD), PANEL, QUAD), I8)
+    sums = aligned((len(panels) * PANEL,), I32)
     if lib is not None:
         fit = bool(lib.nn_qgemm_pack(k, n, *strided(b), from_buffer(panels), from_buffer(sums)))
     else:
@@ -77,8 +77,14 @@ def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype) -> Plan:
     A layer calls with the same zero points, bias and scale again and again: they are checked and handed to C
     once. (What the arrays hold may change in between: C reads them, and looks at the scales, in each call.)
     """
-    a_zero, zeros = integer("qgemm", "a_zero", a_zero, *RANGE[a_dtype]), _column_zeros(b_zero, b[1])
-    low = high = 0
+    a_zero, low, high = integer("qgemm", "a_zero", a_zero, *RANGE[a_dtype]), 0, 0
+    if isinstance(b_zero, np.ndarray) and b_zero.ndim:
+        if b[1] and not (b_zero.min() >= -128 and b_zero.max() <= 127):
+            raise ValueError(f"qgemm: b_zero must be in -128..127, got {b_zero.min()}..{b_zero.max()}")
+        zeros = b_zero.astype(I32)
+    else:    # None if all are 0
+        zero = integer("qgemm", "b_zero", b_zero, -128, 127)
+        zeros = np.full(b[1], zero, I32) if zero else None
     if scale is None:
         dtype = I32
         if out_dtype is not None and (came := _dtype(out_dtype)) != I32:
@@ -99,16 +105,6 @@ def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype) -> Plan:
         "a_signed": a_dtype is I8, "a_zero": a_zero, "scale": scale if isinstance(scale, float) else 0,
         "out_size": dtype.itemsize, "out_zero": out_zero, "low": low, "high": high, **kept})
     return Plan((), dtype, c, kept, lasting=not isinstance(b_zero, np.ndarray))
-
-
-def _column_zeros(b_zero: Any, n: int) -> np.ndarray | None:
-    """Zero points as C wants them, one for each column; None if all are 0."""
-    if not isinstance(b_zero, np.ndarray) or b_zero.ndim == 0:
-        b_zero = integer("qgemm", "b_zero", b_zero, -128, 127)
-        return np.full(n, b_zero, I32) if b_zero else None
-    if n and not (b_zero.min() >= -128 and b_zero.max() <= 127):
-        raise ValueError(f"qgemm: b_zero must be in -128..127, got {b_zero.min()}..{b_zero.max()}")
-    return b_zero.astype(I32)
 
 
 def positive(who: str, scale: Any, name: str = "scale", least: float = 2.0**-149) -> float:

@@ -49,9 +49,9 @@ def _pack(who: str, x: Any, *given: Any) -> Operand:
     if len(values) != len(indices):
         raise ValueError(f"{who}: values must have {len(indices)} elements, like indices, got {len(values)}")
     # An operand owns its memory; that of one call may be the caller's.
-    parts = (np.require(part, requirements=["C", "ALIGNED"]) if x is not None else part.copy()
-             for part in (values, indices, indptr))
-    return _packed(*parts, k)
+    values, indices, indptr = (np.require(part, requirements=["C", "ALIGNED"]) if x is not None
+                               else part.copy() for part in (values, indices, indptr))
+    return Operand(spmm_csr, (len(indptr) - 1, k), values=values, indices=indices, indptr=indptr)
 
 
 def _pack_dense(w: np.ndarray) -> Operand:
@@ -61,11 +61,8 @@ def _pack_dense(w: np.ndarray) -> Operand:
         raise ValueError(f"spmm_csr.pack: w must have fewer than 2^31 non-zeros, got {len(rows)}")
     indptr = np.zeros(n + 1, I32)
     np.cumsum(np.bincount(rows, minlength=n), out=indptr[1:])
-    return _packed(w[rows, columns], columns.astype(U16 if k <= 1 << 16 else I32), indptr, k)
-
-
-def _packed(values: np.ndarray, indices: np.ndarray, indptr: np.ndarray, k: int) -> Operand:
-    return Operand(spmm_csr, (len(indptr) - 1, k), values=values, indices=indices, indptr=indptr)
+    indices = columns.astype(U16 if k <= 1 << 16 else I32)
+    return Operand(spmm_csr, (n, k), values=w[rows, columns], indices=indices, indptr=indptr)
 
 
 spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack, unpack=lambda w: tuple(w.parts.values()),

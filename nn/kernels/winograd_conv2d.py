@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import Pair, pair, several
+from ..geometry import Pair, both, pair, several
 from .arguments import F32, no_room
 from .contract import Plan, operand
 from .convolution import MOST, contiguous
+from .im2col import patches
 from .kernel import kernel
 from .native import ffi
 from .operand import PANEL, Operand, aligned, from_panels, in_panels
@@ -36,18 +37,16 @@ def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None
     filters make of it; summed over 16 channels or more, F(2×2) is in practice more exact than the direct sum
     in float32 (Lavin & Gray 2016, table 6). An infinity or NaN spoils its whole tile.
     """
-    (n, height, width, c), o, side = x.shape, len(w), m + 2
-    top, left = (padding, padding) if isinstance(padding, int) else padding
+    (n, height, width, c), o, (top, left) = x.shape, len(w), both(padding)
     out_height, out_width = max(height + 2 * top - 2, 0), max(width + 2 * left - 2, 0)
     down, across = -(-out_height // m), -(-out_width // m)         # tiles; the last ones may hang over
 
-    padded = np.zeros((n, c, down * m + 2, across * m + 2), np.result_type(x, w))
-    padded[:, :, top:top + height, left:left + width] = x.transpose(0, 3, 1, 2)
-    i, j = (m * np.arange(count)[:, None] + np.arange(side) for count in (down, across))
-    d = padded[:, :, i[:, None, :, None], j[None, :, None, :]]     # n, c, down, across, 4, 4
+    padded = np.zeros((n, down * m + 2, across * m + 2, c), np.result_type(x, w))
+    padded[:, top:top + height, left:left + width] = x
+    d = patches(padded, (m + 2, m + 2), (m, m), (0, 0), (1, 1), 0).transpose(0, 1, 2, 5, 3, 4)
 
-    u, v = G @ w @ G.T, BT @ d @ BT.T
-    v = v.transpose(4, 5, 0, 2, 3, 1).reshape(side, side, n * down * across, c)
+    u, v = G @ w @ G.T, BT @ d @ BT.T                              # v: n, down, across, c, 4, 4
+    v = v.transpose(4, 5, 0, 1, 2, 3).reshape(m + 2, m + 2, n * down * across, c)
     products = v @ u.transpose(2, 3, 1, 0)                         # 4, 4, tiles, o
     y = AT @ products.transpose(2, 3, 0, 1) @ AT.T                 # tiles, o, m, m
 
@@ -75,7 +74,7 @@ def _pack(w: np.ndarray, *, m: int = 2) -> Operand:
     _look("winograd_conv2d.pack", w.shape, m)
     with np.errstate(over="ignore", invalid="ignore"):
         u = (G @ exactly_transformed(w).astype(np.float64) @ G.T).astype(F32).reshape(*w.shape[:2], 16)
-    panels = aligned((16, -(-w.shape[0] // PANEL), w.shape[1], PANEL), F32, zeros=False)
+    panels = aligned((16, -(-w.shape[0] // PANEL), w.shape[1], PANEL), F32)
     panels[...] = in_panels(u.transpose(2, 1, 0))[..., 0]
     return Operand(winograd_conv2d, w.shape, panels=panels)
 
@@ -98,8 +97,6 @@ def _unpack(packed: Operand) -> np.ndarray:
 def _plan(who, x, w, padding, m) -> Plan:
     _look(who, w, m)
     padding = pair(who, "padding", padding, 0)
-    if x[3] != w[1]:
-        raise ValueError(f"{who}: x and w must agree in the channels, got shapes {x} and {w}")
     sizes = [size + 2 * p - 2 for size, p in zip(x[1:3], padding, strict=True)]
     if any(size < 1 and of_x for size, of_x in zip(sizes, x[1:3], strict=True)):
         raise ValueError(f"{who}: x with its padding must be at least 3×3 pixels, got shape {x} "
