@@ -6,7 +6,6 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
 from .arguments import F32, FLOATS, READABLE, WRITABLE, array, dense, integer, number, shares
 from .kernel import kernel
@@ -62,7 +61,7 @@ def _run(choice, params, grads, exp_avgs, exp_avg_sqs, steps, lr, betas, eps, we
             raise ValueError(f"adam_step: {name} must be in [0, 1), got {x}")
     in_c, rest = [], []
     for i, (p, g, m, v, t) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, steps, strict=True)):
-        if not (type(p) is type(g) is type(m) is type(v) is ndarray and type(t) is int and t > 0
+        if not (type(p) is type(g) is type(m) is type(v) is np.ndarray and type(t) is int and t > 0
                 and p.dtype is g.dtype is m.dtype is v.dtype is F32 and g.flags.num & READABLE == READABLE
                 and p.shape == g.shape == m.shape == v.shape and choice != NUMPY
                 and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE):

@@ -22,7 +22,6 @@ from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy import ndarray
 
 from .arguments import F32, FLOATS, I8, I32, I64, INTEGERS, U8, U16, array, disagree
 from .native import ffi
@@ -151,7 +150,7 @@ class Contract:
         found, other = dict(given), False
         for name, k in self.arrays.items():
             x = given[name]
-            if ((x is None and k.optional) or (k.number and not (isinstance(x, ndarray) and x.ndim))
+            if ((x is None and k.optional) or (k.number and not (isinstance(x, np.ndarray) and x.ndim))
                     or (name in (self.packed, *self.others)
                         and (self.looked_at or type(given[self.packed]) is Operand))):
                 continue
@@ -192,4 +191,4 @@ def lasting(value: Any) -> bool:
     if type(value) is tuple:
         return set(map(type, value)) <= {int}
     return type(value) in _LASTING or isinstance(value, (np.generic, np.dtype)) or (
-        isinstance(value, ndarray) and value.ndim > 0)
+        isinstance(value, np.ndarray) and value.ndim > 0)

@@ -8,7 +8,7 @@ import numpy as np
 from ..geometry import LARGEST, Pair
 from .arguments import F32, integer
 from .contract import Plan, operand
-from .convolution import geometry, pad, planned, taps
+from .convolution import geometry, pad, planned, taps, taps_of
 from .kernel import kernel
 from .native import from_buffer, lib, pointer
 from .operand import PANEL, Operand, aligned, from_panels, in_panels
@@ -51,10 +51,10 @@ def _pack(w: np.ndarray, groups: int = 1) -> Operand:
     panels = aligned((groups, -(-filters // PANEL), kh * kw, c, PANEL), F32)
     by_group = w.reshape(groups, filters, c, kh, kw)
     if lib is not None:
-        pack_taps(by_group, np.indices((kh, kw), np.int64).reshape(2, -1).T, panels)
-    else:    # by taps, then by panels of them
-        taps = by_group.reshape(groups, filters, c, kh * kw).transpose(0, 3, 2, 1)
-        panels[...] = in_panels(taps)[..., 0].swapaxes(1, 2)
+        pack_taps(by_group, taps_of((kh, kw)), panels)
+    else:
+        by_tap = by_group.reshape(groups, filters, c, kh * kw).transpose(0, 3, 2, 1)
+        panels[...] = in_panels(by_tap)[..., 0].swapaxes(1, 2)
     return Operand(conv2d, w.shape, panels=panels, groups=groups)
 
 
@@ -77,8 +77,7 @@ def _unpack(packed: Operand) -> np.ndarray:
 
 
 def _plan(who, x, w, stride, padding, dilation, groups, relu) -> Plan:
-    at = geometry(who, x, w, stride, padding, dilation, groups)
-    return planned(who, at, at.y, relu)
+    return planned(who, geometry(who, x, w, stride, padding, dilation, groups), relu=relu)
 
 
 conv2d.runs("nn_conv2d(plan.c, x, w.c, bias, relu, out)",

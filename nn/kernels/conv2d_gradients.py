@@ -9,7 +9,7 @@ from ..geometry import Pair, both, pair
 from .arguments import F32
 from .contract import Plan
 from .conv2d import pack_taps
-from .convolution import geometry, pad, padded, phases, planned, struct, taps
+from .convolution import geometry, pad, padded, part, phases, planned, struct, taps
 from .kernel import kernel
 from .native import NULL, check, from_buffer, lib, pointer
 from .operand import PANEL, aligned
@@ -54,9 +54,10 @@ def _run(choice, g, w, plan, out) -> None:
         not out.size or out.strides[2:] == (4 * c, 4))
     if shares_no_column and not apart and pw <= width and at.groups <= c:
         for i in range(at.groups):
-            wide = conv2d_input_grad(g[..., at.filters(i)], w[at.filters(i)], (height, width + 2 * pw),
-                                     stride=at.stride, padding=(ph, 0), dilation=at.dilation)
-            out[..., at.channels(i)] = wide[:, :, pw:pw + width]
+            some = part(i, o // at.groups)
+            wide = conv2d_input_grad(g[..., some], w[some], (height, width + 2 * pw), stride=at.stride,
+                                     padding=(ph, 0), dilation=at.dilation)
+            out[..., part(i, c)] = wide[:, :, pw:pw + width]
         return
     if apart:    # the phases of rows; filters (1, kW·C, O, kH, 1)
         some, complete = phases((kh, 1), (height, 1), (sh, 1), (ph, 0), (at.dilation[0], 1))

@@ -34,19 +34,10 @@ class Geometry(NamedTuple):
     dilation: Pair
     groups: int
 
-    def channels(self, group: int) -> slice:
-        """The channels of the images in a group."""
-        return slice(group * self.w[1], (group + 1) * self.w[1])
 
-    def filters(self, group: int) -> slice:
-        """The filters in a group, which are channels of the result."""
-        n = self.w[0] // self.groups
-        return slice(group * n, (group + 1) * n)
-
-    def offsets(self) -> np.ndarray:
-        """For each tap the place (vertical, horizontal) of its pixel, for the position (0, 0)."""
-        taps = np.indices(self.w[2:], np.int64).reshape(2, -1).T
-        return taps * np.array(self.dilation) - np.array(self.padding)
+def part(group: int, size: int) -> slice:
+    """The channels, or the filters, of one of the groups that have so many each."""
+    return slice(group * size, (group + 1) * size)
 
 
 def padded(shape: tuple, padding: int | Pair, dtype: Any, fill: float = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -142,16 +133,21 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(accumulate(shape[:0:-1], mul, initial=4))[::-1]
 
 
-def planned(kernel: str, at: Geometry, shape: tuple[int, ...], relu: Any = False) -> Plan:
-    """The plan of a convolution whose result has this shape."""
+def planned(kernel: str, at: Geometry, shape: tuple[int, ...] | None = None, relu: Any = False) -> Plan:
+    """The plan of a convolution, or of a call with its geometry whose result has another shape."""
     if not isinstance(relu, bool):
         raise TypeError(f"{kernel}: relu must be True or False, got {type(relu).__name__}")
-    try:
-        made = ffi and struct(at.x, contiguous(at.x), at.y, contiguous(at.y), at.stride, at.groups,
-                              at.offsets())
+    try:    # offsets: for each tap the place of its pixel, for the position (0, 0)
+        offsets = taps_of(at.w[2:]) * np.array(at.dilation) - np.array(at.padding)
+        made = ffi and struct(at.x, contiguous(at.x), at.y, contiguous(at.y), at.stride, at.groups, offsets)
     except (MemoryError, ValueError) as error:    # of more taps than there is memory for
-        raise no_room(kernel, shape, error) from None
-    return Plan(shape, None, *(made or ()))
+        raise no_room(kernel, shape or at.y, error) from None
+    return Plan(shape or at.y, None, *(made or ()))
+
+
+def taps_of(kernel_size: Pair) -> np.ndarray:
+    """The taps (a, b) of a window, in reading order: int64 (T, 2)."""
+    return np.indices(kernel_size, np.int64).reshape(2, -1).T
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:

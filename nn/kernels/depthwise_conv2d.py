@@ -53,8 +53,7 @@ def _pack(w: np.ndarray) -> Operand:
 
 
 def _plan(who, x, w, stride, padding, dilation, relu) -> Plan:
-    at = depthwise(who, x, w, stride, padding, dilation)
-    return planned(who, at, at.y, relu)
+    return planned(who, depthwise(who, x, w, stride, padding, dilation), relu=relu)
 
 
 depthwise_conv2d.runs("nn_depthwise_conv2d(plan.c, x, w.c, bias, relu, out)", plan=_plan, pack=_pack,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from ..context import Brief, Context, ambient, within
@@ -91,7 +91,7 @@ class Kernel:
         self.vectors = [(self.asked.index(name), vectors[name], self.asked.index(length))
                         for name, length in lengths.items()]
         self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if self.planner else None
-        self._source = None
+        vars(self).pop("__wrapped__", None)
         type(self).__call__ = staticmethod(lambda *args, **kwargs: self.__wrapped__(*args, **kwargs))
 
     def _of_name(self, function: Callable | None) -> tuple[Callable | None, tuple[str, ...]]:
@@ -99,18 +99,14 @@ class Kernel:
         names = names_of(function) if function else ()
         return (partial(function, self.name), names[1:]) if names[:1] == ("who",) else (function, names)
 
-    @property
+    @cached_property
     def __wrapped__(self) -> Callable:
         """The gate, written when it is first wanted; inspect.signature and help() look here too."""
-        if self._source is None:
-            source, made = compiled(self)
-            annotations = dict(self.reference.__annotations__)
-            if self.contract.out:
-                annotations["out"] = "np.ndarray | None"
-            made.__annotations__, made.__doc__, made.__module__ = annotations, self.__doc__, self.__module__
-            type(self).__call__ = staticmethod(made)
-            self._source, self._gate = source, made
-        return self._gate
+        self._source, made = compiled(self)
+        out = {"out": "np.ndarray | None"} if self.contract.out else {}
+        made.__annotations__, made.__doc__ = {**self.reference.__annotations__, **out}, self.__doc__
+        made.__module__, type(self).__call__ = self.__module__, staticmethod(made)
+        return made
 
     @property
     def gate(self) -> str:

@@ -9,7 +9,7 @@ from ..geometry import LARGEST, Pair
 from .arguments import I32, U8, integer
 from .contract import Plan, operand
 from .conv2d import conv2d
-from .convolution import Geometry, geometry
+from .convolution import Geometry, geometry, part
 from .depthwise_conv2d import depthwise, depthwise_conv2d
 from .im2col import im2col
 from .kernel import kernel
@@ -79,10 +79,10 @@ def _run(choice, x, w, bias, x_zero, scale, out_zero, plan, out) -> None:
     at = plan.geometry
     how = {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "fill": x_zero}
     for i, b in enumerate(w.c):
-        some = at.filters(i)
+        some = part(i, b.shape[1])
         each = {"scale": scale[some] if isinstance(scale, np.ndarray) and scale.ndim else scale,
                 "bias": None if bias is None else bias[some], "a_zero": x_zero, "out_zero": out_zero}
-        rows = im2col(x[..., at.channels(i)], at.w[2:], **how)
+        rows = im2col(x[..., part(i, at.w[1])], at.w[2:], **how)
         y = qgemm(rows.reshape(prod(rows.shape[:3]), b.shape[0]), b, **each)
         out[..., some] = y.reshape(*at.y[:3], b.shape[1])
 
