@@ -45,26 +45,18 @@ def build_id(folder: str) -> str:
     return f"{crc:08x}"
 
 
-def _environment(variable: str, known: tuple[str, ...]) -> str | None:
+def _environment(variable: str, known: tuple[str, ...], wanted: str = "") -> str | None:
     value = os.environ.get(variable) or None
     if value == "cuda" and known is BACKENDS:
         raise ValueError("NN_BACKEND=cuda: there are no CUDA kernels in this version, use numpy or c")
     if value is not None and value not in known:
-        raise ValueError(f"{variable} must be one of {', '.join(known)}, got {value!r}")
+        raise ValueError(f"{variable} must be {wanted or 'one of ' + ', '.join(known)}, got {value!r}")
     return value
-
-
-def _threads() -> int:
-    value = os.environ.get("NN_THREADS") or "1"
-    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= MOST_THREADS):
-        raise ValueError(f"NN_THREADS must be an integer in 1..{MOST_THREADS}, got {value!r}")
-    return int(value)
 
 
 def _load() -> Any:
     """The cffi module, or None where it was never built. Any other import error goes through."""
-    path = os.environ.get("NN_KERNELS")
-    if path:
+    if path := os.environ.get("NN_KERNELS"):
         from importlib.util import module_from_spec, spec_from_file_location
 
         spec = spec_from_file_location("nn._kernels", path)
@@ -85,6 +77,8 @@ def _load() -> Any:
 
 _backend = _environment("NN_BACKEND", BACKENDS)
 _cap = _environment("NN_ISA", ISAS)
+_count = _environment("NN_THREADS", tuple(map(str, range(1, MOST_THREADS + 1))),
+                      f"an integer in 1..{MOST_THREADS}")
 _module = None if _backend == "numpy" else _load()
 lib = _module and _module.lib
 ffi = _module and _module.ffi
@@ -94,9 +88,8 @@ if lib is None and _backend == "c":
     raise RuntimeError("NN_BACKEND=c, but the C kernels are not built; run `python csrc/build.py`")
 if lib is not None and _cap is not None:
     lib.nn_allow_features(lib.nn_isa_allows(ISAS.index(_cap)))
-_count = _threads()
-if lib is not None and _count > 1:
-    lib.nn_threads(_count)
+if lib is not None and _count is not None:
+    lib.nn_threads(int(_count))
 _machine = lib.nn_features() if lib else 0          # what the CPU has and NN_ISA allows, as bits
 DEFAULT = NUMPY if lib is None else BEST            # what a kernel runs when nothing is forced
 

@@ -28,8 +28,8 @@ def quantize(x: np.ndarray, scale: float, zero: int) -> np.ndarray:
 def dequantize(q: np.ndarray, scale: float | np.ndarray, zero: int = 0) -> np.ndarray:
     """scale · (q − zero): uint8 or int32 of any shape → float32.
 
-    scale: a number, or float32 (C,), one for each channel, the last axis of q; positive and finite in
-    float32. zero: in 0..255.
+    scale: positive and finite in float32, one number or one for each channel, the last axis of q. zero:
+    in 0..255.
     """
     return (q.astype(np.float32) - np.float32(zero)) * np.asarray(scale, np.float32)
 
@@ -83,18 +83,13 @@ def _values(who, x, scale, zero) -> None:
         raise ValueError(f"{who}: x holds NaN or infinity; no integer stands for it")
 
 
-def _requantize_values(who, q, scale, zero, out_zero) -> None:
-    per_channel(who, q, scale, zero)
-    integer(who, "out_zero", out_zero, 0, 255)
-
-
 def _qadd_values(who, a_scale, a_zero, b_scale, b_zero, scale, zero) -> None:
-    grid(who, a_scale, a_zero, "a_")
-    grid(who, b_scale, b_zero, "b_")
-    grid(who, scale, zero)
+    for of, *its in ("a_", a_scale, a_zero), ("b_", b_scale, b_zero), ("", scale, zero):
+        grid(who, *its, of)
 
 
 quantize.runs(None, values=_values)
 dequantize.runs(None, values=per_channel)
-requantize.runs(None, values=_requantize_values)
+requantize.runs(None, values=per_channel,
+                plan=lambda who, out_zero: integer(who, "out_zero", out_zero, 0, 255))
 qadd.runs(None, values=_qadd_values)
