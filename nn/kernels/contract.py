@@ -95,10 +95,9 @@ def kind(name: str, text: str) -> Kind:
 class Contract:
     """The arguments of one kernel: `arrays` by name, the names of its `attributes`, its `results`.
 
-    parameters: the names of all, in order. packed: the name of the operand, or None. others: what is packed
-    with it. looked_at: whether the kernel's own `pack` looks at them, as there are several. alone: the rest.
-    out: whether the caller may say where the result goes: where there is one, and it is an array of the
-    kernel's making. shaped: the names of the axes of each array that has some.
+    parameters: the names of all. packed: the name of the operand, or None; others: what is packed with it;
+    looked_at: whether the kernel's own `pack` looks at them, as there are several; alone: the other arrays.
+    out: whether the caller may say where the result goes. shaped: the names of the axes of each array.
     """
 
     def __init__(self, reference: Callable, types: dict[str, Any]) -> None:

@@ -40,13 +40,12 @@ def _plan(who, g, w, size, stride, padding, dilation, groups) -> Plan:
     return Plan(x, geometry=geometry(who, x, w, stride, padding, dilation, groups, g))
 
 
-# Patches: where windows side by side share no pixel, a position alone makes the kW·C numbers of each line of
-# its window, and they lie side by side: columns of one product. (As kW phases they would be kW products of C
-# columns each, in tiles of 16 or more.) That needs every line of a window in the image, and without gaps.
-# With padding the outermost windows are not whole, with groups a line is not dense: then the gradient of the
-# padded images of one group is made so, and copied.
-
 def _run(choice, g, w, plan, out) -> None:
+    # Patches: where windows side by side share no pixel, a position alone makes the kW·C numbers of each line
+    # of its window, and they lie side by side: columns of one product. (As kW phases they would be kW
+    # products of C columns each, in tiles of 16 or more.) That needs every line of a window in the image,
+    # without gaps. With padding the outermost windows are not whole, with groups a line is not dense: then
+    # the gradient of the padded images of one group is made so, and copied.
     at = plan.geometry
     (o, c, kh, kw), (sh, sw), (ph, pw), (_, height, width, _) = at.w, at.stride, at.padding, at.x
     shares_no_column = at.dilation[1] == 1 and 1 < kw <= sw

@@ -27,13 +27,11 @@ class _Choice:
 
 class Kernel:
     """A callable kernel. Its attributes: `name`, `reference` (the NumPy body, the oracle of every test),
-    `contract` (what it asks of its arguments), `gate` (the source of what a call runs). `kernel` makes one of
-    a function, the reference, and the types of its arrays.
+    `contract` (what it asks of its arguments), `gate` (the source of what a call runs).
 
     `choice` is what runs: NUMPY (the reference), BEST (the C side picks by its cost model), BEST under a cap
     (native.capped) or the number of a row of csrc/micro.def; the thread that asks may have forced it. That is
-    slower to find than an attribute, so as long as no thread forces anything each kernel has the attribute,
-    and Python never comes to this class's.
+    slower to find than an attribute, so each kernel has the attribute as long as no thread forces anything.
     """
 
     choice = _Choice()
@@ -41,10 +39,8 @@ class Kernel:
     call: Any = None                # the text of its C call, or a function that makes several
 
     def __init__(self, reference: Callable, types: dict[str, Any]) -> None:
-        self.name = reference.__name__
-        self.reference = reference
-        self.contract = Contract(reference, types)
-        self.plans: dict[Any, Any] = {}
+        self.name, self.reference = reference.__name__, reference
+        self.contract, self.plans = Contract(reference, types), {}
         with _lock:
             if not _blocks:
                 self.choice = native.DEFAULT
@@ -59,15 +55,13 @@ class Kernel:
 
         call: the C call, as a gate has it (nn/kernels/gate.py); or a function of the checked arguments that
             it names, after the choice, which makes several calls.
-        plan: what the types can't say. A function of what it names: arguments (an array is given as its
-            shape, a vector or None as itself), or one's dtype (`a_dtype`). It raises, or gives an object with
-            what the call reads (contract.py's Plan is one). It is made once for each shapes and attributes,
-            unless it asks for a vector. Its first argument may be `who`: the kernel's name, for messages.
-        pack, unpack: an operand of an array, and the way back. seen_by_c: an operand's parts for C, once; if
-            not given, the first of them.
+        plan: what the types can't say. A function of what it names: `who` (the kernel's name), then arguments
+            (an array is given as its shape, a vector or None as itself), or one's dtype (`a_dtype`). It
+            raises, or gives an object with what the call reads (contract.Plan is one), once for each shapes
+            and attributes, unless it asks for a vector.
+        values: the same of values; raises where one is wrong. C has looked; this says which.
+        pack, unpack: an operand of an array, and the way back. seen_by_c: its parts for C; else the first.
         unpacked: the C call of an operand that was not packed, where that needs no packing.
-        values: a function of arguments that it names, as `plan`; raises where one's values are wrong. C has
-            looked; this says which.
         """
         c = self.contract
         self.call, self.packer, self.unpack, self.unpacked = call, pack, unpack, unpacked
@@ -169,8 +163,8 @@ class Forced(NamedTuple):
 
 
 class forcing(within):
-    """`with forcing(forced):` a block in which this thread's kernels run as they did where `forced` was
-    ambient.context.forced: in another thread, or at another time."""
+    """A block in which this thread's kernels run as they did where `forced` was ambient.context.forced: in
+    another thread, or at another time."""
 
     def __init__(self, forced: Forced | None) -> None:
         super().__init__("forced", forced)

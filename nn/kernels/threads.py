@@ -54,8 +54,6 @@ class threads:
 class _Said:
     """One call of threads(...), or one more block of the same object."""
 
-    __slots__ = ("entered", "least_cycles", "n", "who")
-
     def __init__(self, who: threads) -> None:
         self.n, self.least_cycles, self.entered, self.who = who.n, who.least_cycles, False, ref(who)
 
@@ -75,10 +73,9 @@ def _take_back(one: _Said) -> None:
     """Out of the list with it, and with the calls without a block that were made in its block."""
     if one in _list:    # it may have been one of those
         begin = _list.index(one)
-        end = begin + 1
-        while end < len(_list) and not _list[end].entered:
-            end += 1
-        del _list[begin:end]
+        _list.remove(one)
+        while begin < len(_list) and not _list[begin].entered:
+            del _list[begin]
 
 
 def _obey() -> None:
