@@ -62,6 +62,16 @@ def met(tap: int, count: int, stride: int, dilation: int = 1) -> slice:
     return slice(tap * dilation, tap * dilation + stride * (count - 1) + 1, stride)
 
 
+def met_by_tap(kernel: Pair, counts: Pair, stride: Pair, dilation: Pair = (1, 1)
+               ) -> Iterator[tuple[int, int, slice, slice]]:
+    """For each tap (a, b) of windows, in reading order: a, b, and the rows and the columns of padded images
+    that so many positions meet there."""
+    for a in range(kernel[0]):
+        rows = met(a, counts[0], stride[0], dilation[0])
+        for b in range(kernel[1]):
+            yield a, b, rows, met(b, counts[1], stride[1], dilation[1])
+
+
 class Windows:
     """Windows of `kernel` pixels that slide over images of `size` pixels, as `how` says: stride, padding and
     dilation. There are `out` = ⌊(size + 2·padding − span)/stride⌋ + 1 on each axis; one spans
@@ -86,10 +96,3 @@ class Windows:
 
     def __repr__(self) -> str:
         return f"Windows({self.kernel}, stride={self.stride}, padding={self.padding})"
-
-    def taps(self) -> Iterator[tuple[int, int, slice, slice]]:
-        """For each tap (a, b) of a window, in reading order: a, b, and the rows and the columns of the padded
-        images that the windows meet there."""
-        for a in range(self.kernel[0]):
-            for b in range(self.kernel[1]):
-                yield a, b, *map(met, (a, b), self.out, self.stride, self.dilation)

@@ -53,8 +53,7 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
     shapes = {name: x.shape for name, x in found.items() if name in c.arrays and hasattr(x, "shape")}
     sizes, plan = c.agree(kernel.name, shapes), None
     if kernel.planner:
-        asked = [getattr(found[name], what) if what else found[name]
-                 for name, _, what in (one.partition(".") for one in kernel.asked)]
+        asked = [getattr(found[name], what) if what else found[name] for name, _, what in kernel.asks]
         _as_packed(kernel, found.get(packed), asked)
         plan = kernel.planner(**dict(zip(kernel.named, asked, strict=False)))
     if kernel.values:

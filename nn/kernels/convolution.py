@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..geometry import LARGEST, Pair, Windows, both
+from ..geometry import LARGEST, Pair, Windows, both, met_by_tap, positions
 from .arguments import CONTIGUOUS, F32, READABLE, integer, no_room
 from .contract import Plan
 from .native import ffi, from_buffer, lib
@@ -64,8 +64,9 @@ def taps(images: np.ndarray, kernel_size: int | Pair, stride: int | Pair, dilati
          ) -> Iterator[tuple[int, int, np.ndarray]]:
     """For each tap (a, b) of a window, in reading order: a, b, and a view (N, H', W', C) of the pixels of
     padded images that all positions meet there. The specifications read it, their gradients add to it."""
-    shape = images.shape
-    for a, b, rows, columns in Windows("taps", shape, kernel_size, stride, 0, dilation, shape[1:3]).taps():
+    kernel_size, stride, dilation = both(kernel_size), both(stride), both(dilation)
+    counts = tuple(map(positions, images.shape[1:3], kernel_size, stride, (0, 0), dilation))
+    for a, b, rows, columns in met_by_tap(kernel_size, counts, stride, dilation):
         yield a, b, images[:, rows, columns]
 
 

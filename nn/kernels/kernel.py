@@ -81,6 +81,7 @@ class Kernel:
         lengths = {name: f"{c.axes[k.dims[0]][0]}.shape" for name, k in vectors.items() if call}
         self.pointed = [name for name in lengths if name not in asked]
         self.asked = list(dict.fromkeys([*asked, *lengths.values(), *self.pointed]))
+        self.asks = [one.partition(".") for one in self.asked]
         self.only_in_c = len(self.asked) - len(self.pointed)
         self.vectors = [(self.asked.index(name), vectors[name], self.asked.index(length))
                         for name, length in lengths.items()]

@@ -81,8 +81,9 @@ class Operand:
 
 
 def _unpickled(kernel: Any, shape: tuple[int, ...], parts: dict[str, Any]) -> Operand:
+    copies = dict(parts)
     for name, part in parts.items():
         if isinstance(part, np.ndarray):
-            parts[name] = aligned(part.shape, part.dtype.str)
-            parts[name][...] = part
-    return Operand(kernel, shape, **parts)
+            copies[name] = aligned(part.shape, part.dtype.str)
+            copies[name][...] = part
+    return Operand(kernel, shape, **copies)

@@ -101,9 +101,10 @@ def _plan(who, x, kernel_size, stride, padding) -> Plan:
     at = Windows(who, x, kernel_size, stride, padding, size=x[1:3])
     if any(2 * p > k for p, k in zip(at.padding, at.kernel, strict=True)):
         raise ValueError(f"{who}: padding must be at most half of kernel_size {at.kernel}, got {at.padding}")
-    taken = ffi is not None and (who.startswith("avg") or prod(at.kernel) <= MOST)
-    c = ffi.new("nn_pool *", (*x, *at.out, *at.kernel, *at.stride, *at.padding)) if taken else None
-    return Plan((x[0], *at.out, x[3]), c=c)
+    y = (x[0], *at.out, x[3])
+    if ffi is None or who.startswith("q") or (who.startswith("max") and prod(at.kernel) > MOST):
+        return Plan(y)
+    return Plan(y, c=ffi.new("nn_pool *", (*x, *at.out, *at.kernel, *at.stride, *at.padding)))
 
 
 def _plan_back(who, g, size, kernel_size, stride, padding) -> Plan:

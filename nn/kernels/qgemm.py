@@ -110,6 +110,8 @@ def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype) -> Plan:
 def positive(who: str, scale: Any, name: str = "scale", least: float = 2.0**-149) -> float:
     """The float32 nearest to a scale, found to be a positive and finite number, and not below `least`."""
     number(who, name, scale[()] if isinstance(scale, np.ndarray) else scale)
+    if 2.0**-126 <= scale < 2.0**127:    # the usual case, in which nothing can overflow
+        return float(np.float32(scale))
     with np.errstate(over="ignore", under="ignore"):
         nearest = float(np.float32(scale))
     if not least <= nearest < np.inf:

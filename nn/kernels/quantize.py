@@ -62,7 +62,7 @@ def qadd(a: np.ndarray, b: np.ndarray, a_scale: float, a_zero: int, b_scale: flo
 
 def grid(who: str, scale: Any, zero: Any, of: str = "") -> None:
     """Raise unless scale and zero are those of a grid of uint8."""
-    positive(who, scale, f"{of}scale", float(np.finfo(np.float32).tiny))
+    positive(who, scale, f"{of}scale", 2.0**-126)    # the least float32 with all its digits
     integer(who, f"{of}zero", zero, 0, 255)
 
 
