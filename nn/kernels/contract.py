@@ -61,15 +61,20 @@ class operand(NamedTuple):
     shape: str = ""
 
 
-class Plan(NamedTuple):
-    """What a kernel's plan may say of a call."""
+class Plan:
+    """What a kernel's plan may say of a call.
 
-    shape: tuple[int, ...] = ()     # of the result, where that is no named axes'
-    dtype: np.dtype | None = None   # of the result, where it may be one of several
-    c: Any = None                   # a struct for C; where it is None, the specification runs
-    kept: Any = None                # what must stay alive with that
-    geometry: Any = None            # what a function of the kernel's own reads
-    lasting: bool = True            # an operand may remember it, for a call with the same arguments
+    shape, dtype: of the result, where no named axes, and not its type alone, say them. c: a struct for C
+    (where it is None, the specification runs), with what must be `kept` alive for it. geometry: what a
+    function of the kernel's own reads. lasting: whether an operand may remember it.
+    """
+
+    __slots__ = ("c", "dtype", "geometry", "kept", "lasting", "shape")
+
+    def __init__(self, shape: tuple[int, ...] = (), dtype: np.dtype | None = None, c: Any = None,
+                 kept: Any = None, geometry: Any = None, lasting: bool = True) -> None:
+        self.shape, self.dtype, self.c, self.kept = shape, dtype, c, kept
+        self.geometry, self.lasting = geometry, lasting
 
     def lying(self, x: tuple[int, ...], out: tuple[int, ...]) -> "Plan":
         """The same for images with these strides, in bytes, and the same of the result: float32, channels
@@ -77,7 +82,7 @@ class Plan(NamedTuple):
         c = ffi.new(ffi.typeof(self.c), self.c[0])
         c.x_image, c.x_row, c.x_pixel = x[0] // 4, x[1] // 4, x[2] // 4
         c.out_image, c.out_row, c.out_pixel = out[0] // 4, out[1] // 4, out[2] // 4
-        return self._replace(c=c)
+        return Plan(self.shape, self.dtype, c, self.kept)
 
 
 def kind(name: str, text: str) -> Kind:

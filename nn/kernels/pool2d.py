@@ -113,18 +113,18 @@ def _plan_back(who, g, size, kernel_size, stride, padding) -> Plan:
     plan = _plan(who, x, kernel_size, stride, padding)
     if g != plan.shape:
         raise ValueError(f"{who}: g must have {plan.shape[1:3]} windows for size {x[1:3]}, got shape {g}")
-    return plan._replace(shape=x)
+    return Plan(x, c=plan.c)
 
 
 def _max_plan_back(who, g, winner, winner_dtype, size, kernel_size, stride, padding) -> Plan:
     plan = _plan_back(who, g, size, kernel_size, stride, padding)
     if winner != g:
         raise ValueError(f"{who}: winner must have the shape {g} of g, got {winner}")
-    return plan if winner_dtype == np.uint8 else plan._replace(c=None)
+    return plan if winner_dtype == np.uint8 else Plan(plan.shape)
 
 
 def _qmax_plan(who, x, x_dtype, kernel_size, stride, padding) -> Plan:
-    return _plan(who, x, kernel_size, stride, padding)._replace(dtype=x_dtype)
+    return Plan(_plan(who, x, kernel_size, stride, padding).shape, x_dtype)
 
 
 max_pool2d.runs("nn_max_pool2d(plan.c, x, y, winner)", plan=_plan)
