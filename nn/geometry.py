@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-LARGEST = 2**31 - 1   # of a size, a stride, a padding, a dilation
+LARGEST = 2**31 - 1  # of a size, a stride, a padding, a dilation
 Pair = tuple[int, int]
 
 

@@ -77,7 +77,7 @@ def _run(choice, params, grads, exp_avgs, exp_avg_sqs, steps, lr, betas, eps, we
         how = ffi.new("nn_adam *", (beta1, beta2, 1 - beta1, 1 - beta2, eps, shrink, weight_decay, l2))
         *four, steps = zip(*in_c, strict=True)
         p, g, m, v = (list(map(from_buffer, some)) for some in four)
-        factors = {t: (1 / sqrt(1 - beta2**t), lr / (1 - beta1**t)) for t in set(steps)}   # mostly of one t
+        factors = {t: (1 / sqrt(1 - beta2**t), lr / (1 - beta1**t)) for t in set(steps)}  # mostly of one t
         overlap = lib.nn_adam_step(choice, len(in_c), p, g, m, v, [x.size for x in four[0]], how,
                                    *zip(*[factors[t] for t in steps], strict=True))
     if overlap:

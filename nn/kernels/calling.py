@@ -13,7 +13,7 @@ from .arguments import dense, disagree, no_room, output
 from .contract import lasting
 from .operand import Operand
 
-MOST_PLANS = 256    # of one kernel that are kept
+MOST_PLANS = 256  # of one kernel that are kept
 ARRAYS = repeat(np.ndarray)
 
 
@@ -48,7 +48,7 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
     if c.looked_at and type(found[packed]) is not Operand:
         first = next(iter(found.values()))
         found = {**found, packed: kernel.packer(kernel.name, first, *(found[n] for n in (packed, *c.others)))}
-    ends = {k.name for k in c.arrays.values() if k.reading == "dense" and k.dims}    # read from end to end
+    ends = {k.name for k in c.arrays.values() if k.reading == "dense" and k.dims}  # read from end to end
     found = {name: dense(x) if name in ends and isinstance(x, np.ndarray) else x for name, x in found.items()}
     shapes = {name: x.shape for name, x in found.items() if name in c.arrays and hasattr(x, "shape")}
     sizes, plan = c.agree(kernel.name, shapes), None
@@ -108,14 +108,14 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
     if not any(map(isinstance, wanted, ARRAYS)):
         try:
             key = dumps(wanted, 2)
-        except ValueError:    # of a dtype, which has no bytes, or of an object of a user's
+        except ValueError:  # of a dtype, which has no bytes, or of an object of a user's
             key = repr(wanted) if all(map(lasting, wanted)) else None
     plan = kernel.plans.get(key, ...)
     if plan is ...:
         asked_for = zip(kernel.asked, asked, strict=True)
         c.agree(who, {name[:-6]: x for name, x in asked_for if name.endswith(".shape")})
         plan = kernel.planner(**dict(zip(kernel.named, given, strict=False)))
-        if key is not None:    # it says everything that the plan was made of
+        if key is not None:  # it says everything that the plan was made of
             if len(kernel.plans) >= MOST_PLANS:
                 kernel.plans.clear()
             kernel.plans[key] = plan

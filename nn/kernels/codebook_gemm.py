@@ -10,7 +10,7 @@ from .kernel import kernel
 from .native import from_buffer, lib, strided
 from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
-NIBBLES = 16   # floats of a codebook whose codes are packed to 4 bits; others take 8
+NIBBLES = 16  # floats of a codebook whose codes are packed to 4 bits; others take 8
 
 
 @kernel(x="f32[M,K] rows", indices=operand("u8[N,K]", ("codebook",)), codebook="f32[size]",

@@ -123,8 +123,8 @@ class Contract:
         self.looked_at = bool(self.packed) and (bool(self.others) or self.arrays[self.packed].many)
         self.shaped = {name: tuple(shape.split(",")) if shape and name == self.packed else k.dims
                        for name, k in self.arrays.items() if k.dims and name not in self.others}
-        self.whole = [name for name, k in self.arrays.items() if k.dims is None]    # of any, equal shapes
-        self.axes: dict[str, tuple[str, int]] = {}    # a name -> the argument and axis where it is first
+        self.whole = [name for name, k in self.arrays.items() if k.dims is None]  # of any, equal shapes
+        self.axes: dict[str, tuple[str, int]] = {}  # a name -> the argument and axis where it is first
         surely = sorted(self.shaped, key=lambda n: self.arrays[n].optional + self.arrays[n].number)
         for name in surely:
             for axis, dim in enumerate(self.shaped[name]):
@@ -158,7 +158,7 @@ class Contract:
                     or (name in (self.packed, *self.others)
                         and (self.looked_at or type(given[self.packed]) is Operand))):
                 continue
-            floats = FLOATS if k.usual is F32 else ()    # with which the specification runs
+            floats = FLOATS if k.usual is F32 else ()  # with which the specification runs
             x = found[name] = array(who, name, x, k.rank, *k.dtypes, *floats)
             other = other or (k.usual is F32 and x.dtype not in k.dtypes[:k.native])
         return found, other

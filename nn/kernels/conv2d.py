@@ -72,7 +72,7 @@ def pack_taps(w: np.ndarray, taps: np.ndarray, panels: np.ndarray) -> None:
 def _unpack(packed: Operand) -> np.ndarray:
     o, c, _, _ = packed.shape
     taps = packed.parts["panels"].swapaxes(1, 2)[..., None]
-    w = from_panels(taps, c, o // packed.parts["groups"])    # (groups, taps, c, filters)
+    w = from_panels(taps, c, o // packed.parts["groups"])  # (groups, taps, c, filters)
     return np.ascontiguousarray(w.transpose(0, 3, 2, 1)).reshape(packed.shape)
 
 

@@ -29,7 +29,7 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: Pair, *, stride: int |
     o, c, *kernel_size = w.shape
     whole, dx = padded((len(g), *both(size), groups * c), padding, np.result_type(g, w))
     by_group = g.reshape(prod(g.shape[:3]), groups, o // groups).transpose(1, 0, 2)
-    for a, b, pixels in taps(whole, kernel_size, stride, dilation):   # what it met gets g times the tap
+    for a, b, pixels in taps(whole, kernel_size, stride, dilation):  # what it met gets g times the tap
         gradients = by_group @ w[:, :, a, b].reshape(groups, o // groups, c)
         pixels += gradients.transpose(1, 0, 2).reshape(pixels.shape)
     return dx
@@ -58,9 +58,9 @@ def _run(choice, g, w, plan, out) -> None:
                                      padding=(ph, 0), dilation=at.dilation)
             out[..., part(i, c)] = wide[:, :, pw:pw + width]
         return
-    if apart:    # the phases of rows; filters (1, kW·C, O, kH, 1)
+    if apart:  # the phases of rows; filters (1, kW·C, O, kH, 1)
         some, complete = phases((kh, 1), (height, 1), (sh, 1), (ph, 0), (at.dilation[0], 1))
-        complete = complete and at.y[2] * kw == width    # the lines of the windows are all pixels
+        complete = complete and at.y[2] * kw == width  # the lines of the windows are all pixels
         exchanged = np.ascontiguousarray(w.transpose(3, 1, 0, 2)).reshape(1, kw * c, o, kh, 1)
     else:        # (groups, O/groups, C/groups, kH, kW) → (groups, C/groups, O/groups, kH, kW)
         some, complete = phases(at.w[2:], at.x[1:3], at.stride, at.padding, at.dilation)
@@ -68,9 +68,9 @@ def _run(choice, g, w, plan, out) -> None:
     if not complete:
         out[...] = 0
     groups, filters, channels = exchanged.shape[:3]
-    for i, j, which, positions in some:    # dx = the convolution, with stride 1, of g with these taps
+    for i, j, which, positions in some:  # dx = the convolution, with stride 1, of g with these taps
         dx = out[:, i::sh, j::sw]
-        if apart:    # rows of images (N, H, W, C) as the lines of windows, (N, H, W', kW·C)
+        if apart:  # rows of images (N, H, W, C) as the lines of windows, (N, H, W', kW·C)
             rows = out[:, i::sh]
             image, row, pixel, number = rows.strides
             dx = as_strided(rows, (*rows.shape[:2], at.y[2], kw * c), (image, row, sw * pixel, number))

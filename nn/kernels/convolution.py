@@ -45,7 +45,7 @@ def padded(shape: tuple, padding: int | Pair, dtype: Any, fill: float = 0) -> tu
     (top, left), (n, h, w, c) = both(padding), shape
     try:
         whole = np.full((n, h + 2 * top, w + 2 * left, c), fill, dtype)
-    except (MemoryError, ValueError):    # larger than the memory, or than an array can be
+    except (MemoryError, ValueError):  # larger than the memory, or than an array can be
         what = f"images of shape {shape} with the padding {(top, left)}"
         raise MemoryError(f"no memory for {what}") from None
     return whole, whole[:, top:top + h, left:left + w]
@@ -138,10 +138,10 @@ def planned(kernel: str, at: Geometry, shape: tuple[int, ...] | None = None, rel
     """The plan of a convolution, or of a call with its geometry whose result has another shape."""
     if not isinstance(relu, bool):
         raise TypeError(f"{kernel}: relu must be True or False, got {type(relu).__name__}")
-    try:    # offsets: for each tap the place of its pixel, for the position (0, 0)
+    try:  # offsets: for each tap the place of its pixel, for the position (0, 0)
         offsets = taps_of(at.w[2:]) * np.array(at.dilation) - np.array(at.padding)
         made = ffi and struct(at.x, contiguous(at.x), at.y, contiguous(at.y), at.stride, at.groups, offsets)
-    except (MemoryError, ValueError) as error:    # of more taps than there is memory for
+    except (MemoryError, ValueError) as error:  # of more taps than there is memory for
         raise no_room(kernel, shape or at.y, error) from None
     return Plan(shape or at.y, None, *(made or ()))
 

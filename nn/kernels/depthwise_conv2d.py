@@ -70,7 +70,7 @@ def depthwise_conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: Pair, *, str
     As conv2d_input_grad says, K = kH·kW.
     """
     whole, dx = padded((len(g), *both(size), len(w)), padding, np.result_type(g, w))
-    for a, b, pixels in taps(whole, w.shape[2:], stride, dilation):   # what it met gets g times the tap
+    for a, b, pixels in taps(whole, w.shape[2:], stride, dilation):  # what it met gets g times the tap
         pixels += g * w[:, 0, a, b]
     return dx
 
@@ -101,7 +101,7 @@ def _input_grad(choice, g, w, plan, out) -> None:
     if not complete:
         out[...] = 0
     weights, (sh, sw) = by_tap(w), at.stride
-    for i, j, which, positions in some:    # dx = the convolution, with stride 1, of g with these taps
+    for i, j, which, positions in some:  # dx = the convolution, with stride 1, of g with these taps
         meet = weights if len(which) == len(weights) else weights[which @ (at.w[3], 1)]
         dx = out[:, i::sh, j::sw]
         c, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), g.shape[3], positions)

@@ -61,15 +61,15 @@ class _Writer:
             "empty": empty, "without_gaps": _without_gaps, "lying_like": _lying_like, "pack": kernel.packer,
             "run": kernel.call, **{f.__name__: partial(f, kernel) for f in (otherwise, recall, failed)}}
         self.packed = c.packed
-        self.arrays = [k for k in c.alone if not (k.optional or k.number)]    # `recall` looks at the others
-        self.whole = [k.name for k in self.arrays if k.dims is None]    # read number by number
+        self.arrays = [k for k in c.alone if not (k.optional or k.number)]  # `recall` looks at the others
+        self.whole = [k.name for k in self.arrays if k.dims is None]  # read number by number
         self.over = next((name for name in c.parameters if name.startswith("overwrite_")), "")
         self.into = self.over.removeprefix("overwrite_")
         self.locals = {k.name: k.name for k in self.arrays} | {
             k.name: "result" if c.out else f"{k.name}_" for k in c.results}
         self.given = ", ".join(c.parameters)
         self.otherwise = f"return otherwise({self.given}{', out' * c.out}"
-        self.many = not isinstance(kernel.call, str)    # several calls of C, in a function of the kernel's
+        self.many = not isinstance(kernel.call, str)  # several calls of C, in a function of the kernel's
         self.run = names_of(kernel.call)[1:] if kernel.call and self.many else ()
 
     def say(self, *lines: str) -> None:
@@ -121,7 +121,7 @@ class _Writer:
             tests.append(f"packed and ({foreign})" if c.looked_at else
                          f"({foreign} if packed else {self.unusual(c.arrays[self.packed])})")
         self.say(*_under(_if(["choice == NUMPY", *tests]), [f"{self.otherwise})"]))
-        if c.looked_at:    # several arrays, which the kernel's `pack` looks at
+        if c.looked_at:  # several arrays, which the kernel's `pack` looks at
             arrays = ", ".join((self.packed, *c.others))
             self.say("if not packed:", f"    given = ({arrays},)",
                      f"    {self.packed} = pack({self.kernel.name!r}, {self.arrays[0].name}, {arrays})")
@@ -156,7 +156,7 @@ class _Writer:
         lines = [f"found = recall({operand}, {', '.join(kernel.asked)})",
                  *_under("if found is None:", [f"{self.otherwise})"]), f"{found}, = found"]
         if self.packed:
-            remembered = kernel.asked[1:]    # without the operand's own shape
+            remembered = kernel.asked[1:]  # without the operand's own shape
             mine = [f"of_{name.replace('.', '_')}" for name in remembered]
             differ = [f"{a} != {b}" if b.endswith(".shape") else f"{a} is not {b}"
                       for a, b in zip(mine, remembered, strict=True)]
@@ -242,7 +242,7 @@ class _Writer:
     def made_ready(self) -> list[str]:
         """What is done where C can't take everything as it lies."""
         c = self.contract
-        if self.whole:    # the result lies in memory as the last of them does
+        if self.whole:  # the result lies in memory as the last of them does
             *others, base = self.whole
             lines = [f"{base}, result = without_gaps({base})",
                      *(f"{name} = lying_like({name}, {base})" for name in others)]

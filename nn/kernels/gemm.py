@@ -42,6 +42,6 @@ SHORT, LONG = 1 << 18, 1 << 21
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a @ b, for a of any shape (…, K) and b (K, N), any dtypes: by `gemm` where that is sooner."""
     if (SHORT <= a.size * b.shape[1] <= LONG and a.ndim == 2 and a.dtype == b.dtype == F32
-            and gemm.choice != NUMPY and has(1)):    # scalar C is slower than BLAS
+            and gemm.choice != NUMPY and has(1)):  # scalar C is slower than BLAS
         return gemm(a, b)
     return a @ b

@@ -125,7 +125,7 @@ class Kernel:
         return [specification, *native.micro_kernels_of(self.name)]
 
     def __reduce__(self) -> str:
-        return self.name   # a kernel is pickled as the name it has in its module
+        return self.name  # a kernel is pickled as the name it has in its module
 
     def __repr__(self) -> str:
         return f"<kernel {self.name}>"
@@ -148,7 +148,7 @@ def all_kernels() -> tuple[Kernel, ...]:
     return tuple(_kernels.values())
 
 
-_lock, _blocks = Brief(), 0   # how many blocks force something now, in all threads
+_lock, _blocks = Brief(), 0  # how many blocks force something now, in all threads
 
 
 class Forced(NamedTuple):

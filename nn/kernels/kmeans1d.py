@@ -74,7 +74,7 @@ def means(points: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> np.ndarra
     """The weighted mean of each cluster, of the points' dtype."""
     dtype, starts, points = points.dtype, np.concatenate([[0], ends[:-1]]), points.astype(np.float64)
     total, weight = np.add.reduceat(points * counts, starts), np.add.reduceat(counts, starts)
-    return (total / weight + 0.0).astype(dtype)   # no −0
+    return (total / weight + 0.0).astype(dtype)  # no −0
 
 
 def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -86,7 +86,7 @@ def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 def _distinct(who, values, k) -> tuple[np.ndarray, np.ndarray]:
     """The distinct values, and how many there are of each; ValueError if there is no k-means of them."""
     points, counts = np.unique(values, return_counts=True)
-    if len(points) and not np.isfinite(points[[0, -1]]).all():    # infinities and NaN are at the ends
+    if len(points) and not np.isfinite(points[[0, -1]]).all():  # infinities and NaN are at the ends
         raise ValueError(f"{who}: values must be finite, got NaN or infinity")
     if k > len(points):
         raise ValueError(f"{who}: k must be at most the number of distinct values, {len(points)}, got {k}")

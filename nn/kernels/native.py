@@ -21,7 +21,7 @@ import numpy as np
 
 from .arguments import ALIGNED, CONTIGUOUS, READABLE, TURNED
 
-NUMPY, BEST = -1 << 32, -1    # Kernel.choice, besides the number of a row of csrc/micro.def and capped(level)
+NUMPY, BEST = -1 << 32, -1  # Kernel.choice, besides the number of a row of csrc/micro.def and capped(level)
 ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # caps, from poor to rich (csrc/isa.c)
 BACKENDS = ("numpy", "c")
 MOST_THREADS = 256
@@ -116,7 +116,7 @@ def strided(x: np.ndarray) -> tuple[Any, int, int]:
     """The address of a matrix for C, and the distances of its rows and of its columns in elements. (The
     caller keeps it alive.)"""
     flags = x.flags.num
-    if flags & READABLE == READABLE:   # these two are found sooner
+    if flags & READABLE == READABLE:  # these two are found sooner
         return ffi.from_buffer(x), x.shape[1], 1
     if flags & TURNED == TURNED:
         return ffi.from_buffer(x.T), 1, x.shape[0]
@@ -227,7 +227,7 @@ def why_not_c() -> str | None:
     import tempfile
 
     script = os.path.join(folder, "build.py")
-    with tempfile.TemporaryDirectory() as scratch:    # the result is thrown away
+    with tempfile.TemporaryDirectory() as scratch:  # the result is thrown away
         tried = subprocess.run([sys.executable, script, "--out", scratch], capture_output=True, text=True,
                                check=False)
     if tried.returncode == 0:

@@ -11,7 +11,7 @@ from .native import lib
 
 LINE = 64    # bytes of a cache line, and of an AVX-512 register
 PANEL = 16   # columns that lie together when a matrix is packed: as many floats as a line has
-AXES = (-2, -4, -1, -3), (-4, -3, -2, -1)   # of cells, their rows, panels, columns; and where they go then
+AXES = (-2, -4, -1, -3), (-4, -3, -2, -1)  # of cells, their rows, panels, columns; and where they go then
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -51,14 +51,14 @@ class Operand:
 
     def __init__(self, kernel: Any, shape: tuple[int, ...], **parts: Any) -> None:
         self.kernel = kernel
-        self.shape = shape    # of the matrix: (K, N), or (N, K) for a sparse weight; or of filters
-        for name, part in parts.items():    # what was checked when it was packed stays true
+        self.shape = shape  # of the matrix: (K, N), or (N, K) for a sparse weight; or of filters
+        for name, part in parts.items():  # what was checked when it was packed stays true
             if isinstance(part, np.ndarray):
                 parts[name] = part.view()
                 parts[name].flags.writeable = False
         self.parts = parts
         self.c = kernel.seen_by_c(self) if lib else None
-        self._last = kernel.nothing    # the last call's plan, and what it was made for: the kernel's memory
+        self._last = kernel.nothing  # the last call's plan, and what it was made for: the kernel's memory
 
     @property
     def nbytes(self) -> int:
@@ -70,7 +70,7 @@ class Operand:
         return self.kernel.unpack(self)
 
     def __deepcopy__(self, memo: dict) -> Operand:
-        return self   # nothing in it can change
+        return self  # nothing in it can change
 
     def __reduce__(self) -> tuple:
         return _unpickled, (self.kernel, self.shape, self.parts)

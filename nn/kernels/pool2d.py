@@ -12,7 +12,7 @@ from .convolution import pad, padded, taps
 from .kernel import kernel
 from .native import ffi
 
-MOST = 256   # pixels of a window whose winner is one byte
+MOST = 256  # pixels of a window whose winner is one byte
 
 
 @kernel(x="f32[N,H,W,C]", out=("y: f32[N,H',W',C]", "winner: u8[N,H',W',C]"))
@@ -25,7 +25,7 @@ def max_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
     one wins, as in PyTorch. It is uint8, and wider for windows of more than 256 pixels. At most half of a
     window is padding, which never wins; where an image has no height or no width, y is −∞ and the winner 0.
     """
-    real = pad(np.ones((1, *x.shape[1:3], 1), bool), padding)    # whether a pixel is no padding
+    real = pad(np.ones((1, *x.shape[1:3], 1), bool), padding)  # whether a pixel is no padding
     number = np.min_scalar_type(prod(both(kernel_size)) - 1).type
     y, winner, found = x.dtype.type(-np.inf), number(0), np.False_
     both_taps = zip(*(taps(images, kernel_size, stride) for images in (pad(x, padding), real)), strict=True)

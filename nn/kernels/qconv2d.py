@@ -30,7 +30,7 @@ def qconv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_z
     # float64 holds every integer up to 2⁵³, so this is exact.
     acc = conv2d.reference(x.astype(np.float64) - x_zero, w.astype(np.float64), None, stride=stride,
                            padding=padding, dilation=dilation, groups=groups)
-    acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)    # modulo 2³²
+    acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)  # modulo 2³²
     return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
 
 

@@ -10,7 +10,7 @@ from .kernel import kernel
 from .native import ffi, from_buffer, lib, strided
 from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
-QUAD = 4   # rows of a packed cell, which with its 16 columns is one 64-byte register
+QUAD = 4  # rows of a packed cell, which with its 16 columns is one 64-byte register
 RANGE = {U8: (0, 255), I8: (-128, 127)}
 
 
@@ -28,7 +28,7 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
     """
     # float64 holds every integer up to 2⁵³, so this product is exact, and it runs on BLAS.
     acc = (a.astype(np.float64) - a_zero) @ (b.astype(np.float64) - b_zero)
-    acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)    # modulo 2³²
+    acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)  # modulo 2³²
     if scale is None:
         return acc
     return requantised(acc, scale, out_zero, np.dtype(a.dtype if out_dtype is None else out_dtype))
@@ -37,7 +37,7 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
 def requantised(acc: np.ndarray, scale: float | np.ndarray, out_zero: int, dtype: np.dtype) -> np.ndarray:
     """clamp(round_half_even(float32(acc) · float32(scale)) + out_zero), as uint8 or int8."""
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-    with np.errstate(over="ignore"):   # infinity is clamped like any other large number
+    with np.errstate(over="ignore"):  # infinity is clamped like any other large number
         scaled = acc.astype(np.float32) * np.float32(scale)
     # Clamping before rounding is the same, since the bounds are integers, and can't lose bits to a large sum.
     return (np.rint(np.clip(scaled, low - out_zero, high - out_zero)) + out_zero).astype(dtype)
@@ -82,7 +82,7 @@ def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype) -> Plan:
         if b[1] and not (b_zero.min() >= -128 and b_zero.max() <= 127):
             raise ValueError(f"qgemm: b_zero must be in -128..127, got {b_zero.min()}..{b_zero.max()}")
         zeros = b_zero.astype(I32)
-    else:    # None if all are 0
+    else:  # None if all are 0
         zero = integer("qgemm", "b_zero", b_zero, -128, 127)
         zeros = np.full(b[1], zero, I32) if zero else None
     if scale is None:
@@ -99,7 +99,7 @@ def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype) -> Plan:
         out_zero = integer("qgemm", "out_zero", out_zero, low, high)
     if ffi is None:
         return Plan((), dtype)
-    vectors = {"b_zero": zeros, "bias": bias, "scales": scale}    # whose buffers the struct points to
+    vectors = {"b_zero": zeros, "bias": bias, "scales": scale}  # whose buffers the struct points to
     kept = {name: from_buffer(x) for name, x in vectors.items() if isinstance(x, np.ndarray)}
     c = ffi.new("nn_qgemm_around *", {
         "a_signed": a_dtype is I8, "a_zero": a_zero, "scale": scale if isinstance(scale, float) else 0,
@@ -110,7 +110,7 @@ def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype) -> Plan:
 def positive(who: str, scale: Any, name: str = "scale", least: float = 2.0**-149) -> float:
     """The float32 nearest to a scale, found to be a positive and finite number, and not below `least`."""
     number(who, name, scale[()] if isinstance(scale, np.ndarray) else scale)
-    if 2.0**-126 <= scale < 2.0**127:    # the usual case, in which nothing can overflow
+    if 2.0**-126 <= scale < 2.0**127:  # the usual case, in which nothing can overflow
         return float(np.float32(scale))
     with np.errstate(over="ignore", under="ignore"):
         nearest = float(np.float32(scale))

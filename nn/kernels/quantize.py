@@ -19,7 +19,7 @@ def quantize(x: np.ndarray, scale: float, zero: int) -> np.ndarray:
     scale: positive and finite in float32. zero: in 0..255. NaN and infinity, for which no integer stands,
     raise ValueError.
     """
-    with np.errstate(over="ignore"):    # what is too large is clamped
+    with np.errstate(over="ignore"):  # what is too large is clamped
         q = np.rint(x / np.float32(scale)) + np.float32(zero)
     return np.clip(q, 0, 255).astype(np.uint8)
 
@@ -62,7 +62,7 @@ def qadd(a: np.ndarray, b: np.ndarray, a_scale: float, a_zero: int, b_scale: flo
 
 def grid(who: str, scale: Any, zero: Any, of: str = "") -> None:
     """Raise unless scale and zero are those of a grid of uint8."""
-    positive(who, scale, f"{of}scale", 2.0**-126)    # the least float32 with all its digits
+    positive(who, scale, f"{of}scale", 2.0**-126)  # the least float32 with all its digits
     integer(who, f"{of}zero", zero, 0, 255)
 
 

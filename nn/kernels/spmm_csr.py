@@ -20,7 +20,7 @@ def spmm_csr(x: np.ndarray, values: np.ndarray, indices: np.ndarray, indptr: np.
     named twice adds up. `spmm_csr.pack(w)` of a dense w (N, K), or `spmm_csr.pack(values, indices, indptr,
     k)`, checks them once. Each element is within γ_nnz(row) · (|x| · |W|ᵀ).
     """
-    columns = np.ascontiguousarray(x.T)   # a column of x becomes a row: picking columns is then copying rows
+    columns = np.ascontiguousarray(x.T)  # a column of x becomes a row: picking columns is then copying rows
     y = np.empty((x.shape[0], len(indptr) - 1), np.result_type(x, values))
     for n in range(len(indptr) - 1):
         row = slice(indptr[n], indptr[n + 1])

@@ -11,7 +11,7 @@ from .kernel import kernel
 from .native import ffi, from_buffer
 from .operand import Operand
 
-MOST = 32   # cores: NumPy has arrays of up to 64 axes
+MOST = 32  # cores: NumPy has arrays of up to 64 axes
 Shapes = list[tuple[int, int, int, int]]
 
 
@@ -34,14 +34,14 @@ def tt_matmul(x: np.ndarray, cores: list[np.ndarray] | tuple[np.ndarray, ...]) -
         r, i, o, s = core.shape
         z = np.moveaxis(z, 1, -1)
         others = z.shape[:-2]
-        z = z.reshape(prod(others), r * i) @ core.reshape(r * i, o * s)   # np.dot would lose 0 · NaN
+        z = z.reshape(prod(others), r * i) @ core.reshape(r * i, o * s)  # np.dot would lose 0 · NaN
         z = z.reshape(*others, o, s)
     return z.reshape(len(x), prod(core.shape[2] for core in cores))
 
 
 def multiply_adds(shapes: Shapes, mirrored: bool) -> int:
     """Multiply-adds for one row of x, the first core first (`mirrored`) or the last one first."""
-    left, right, total = prod(shape[1] for shape in shapes), 1, 0   # of the row still, of the result already
+    left, right, total = prod(shape[1] for shape in shapes), 1, 0  # of the row still, of the result already
     for r, i, o, s in shapes if mirrored else shapes[::-1]:
         left = left // i if i else 0
         total += left * right * (r * i * o * s)
@@ -69,7 +69,7 @@ def _pack(who: str, x: Any, cores: Any) -> Operand:
     k, n = (prod(shape[axis] for shape in shapes) for axis in (1, 2))
     forwards, backwards = (multiply_adds(shapes, first) for first in (True, False))
     mirrored = forwards < backwards
-    axes = (2, 3, 1, 0) if mirrored else (2, 0, 1, 3)   # (o, rank after; i, rank before) of the contraction
+    axes = (2, 3, 1, 0) if mirrored else (2, 0, 1, 3)  # (o, rank after; i, rank before) of the contraction
     matrices = [core.transpose(axes) for core in (checked if mirrored else checked[::-1])]
     sizes = np.array([(i, r, o, s) for o, s, i, r in (matrix.shape for matrix in matrices)], np.int64)
     flat = np.concatenate([matrix.ravel() for matrix in matrices])
@@ -88,13 +88,13 @@ def _unpack(packed: Operand) -> tuple[np.ndarray, ...]:
 
 def _seen_by_c(packed: Operand) -> tuple:
     sizes, (k, n) = packed.parts["sizes"], packed.shape
-    state = widest = k * (not packed.parts["empty"])    # the most numbers that a row of x becomes
+    state = widest = k * (not packed.parts["empty"])  # the most numbers that a row of x becomes
     for i, r, o, s in sizes.tolist():
         state = state and state // (i * r) * (o * s)
         widest = max(widest, state)
     if widest >= 1 << 48:
         raise MemoryError(f"tt_matmul: a row of x would become {widest} numbers between two cores")
-    kept = from_buffer(packed.parts["cores"]), from_buffer(sizes)    # alive beside what points to them
+    kept = from_buffer(packed.parts["cores"]), from_buffer(sizes)  # alive beside what points to them
     return ffi.new("nn_tt *", (n, k, widest, len(sizes), packed.parts["mirrored"], *kept)), kept
 
 
