@@ -100,7 +100,7 @@ static int all_finite(const float *w, int64_t count)
 
 /* w: panels [groups][ceil(o/groups/16)][taps][c/groups][16]. bias: float[o], or 0. relu: max(y, 0) of the result. The
  * gradient of images is a convolution too, of the gradients with the filters turned round (Dumoulin & Visin 2016,
- * section 4): nn/kernels/conv2d_input_grad.py says which, and calls this. */
+ * section 4): nn/kernels/conv2d_gradients.py says which, and calls this. */
 API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias, int relu,
                   void *out)
 {

@@ -6,11 +6,12 @@ Dimensions come in pairs, (vertical, horizontal).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-LARGEST = 2**31 - 1   # of a size, a stride, a padding, a dilation
+LARGEST = 2**31 - 1  # of a size, a stride, a padding, a dilation
 Pair = tuple[int, int]
 
 
@@ -59,3 +60,39 @@ def positions(size: int, kernel: int, stride: int = 1, padding: int = 0, dilatio
 def met(tap: int, count: int, stride: int, dilation: int = 1) -> slice:
     """The pixels of a padded image, along one axis, that `count` positions meet at one tap of a window."""
     return slice(tap * dilation, tap * dilation + stride * (count - 1) + 1, stride)
+
+
+def met_by_tap(kernel: Pair, counts: Pair, stride: Pair, dilation: Pair = (1, 1)
+               ) -> Iterator[tuple[int, int, slice, slice]]:
+    """For each tap (a, b) of windows, in reading order: a, b, and the rows and the columns of padded images
+    that so many positions meet there."""
+    for a in range(kernel[0]):
+        rows = met(a, counts[0], stride[0], dilation[0])
+        for b in range(kernel[1]):
+            yield a, b, rows, met(b, counts[1], stride[1], dilation[1])
+
+
+class Windows:
+    """Windows of `kernel` pixels that slide over images of `size` pixels, as `how` says: stride, padding and
+    dilation. There are `out` = ⌊(size + 2·padding − span)/stride⌋ + 1 on each axis; one spans
+    dilation·(kernel − 1) + 1.
+
+    shape: of the images, for the message; (N, C, H, W), unless `size` is given. w: the shape of filters whose
+    windows these are. Raises as `several`, and ValueError for images smaller than a window.
+    """
+
+    def __init__(self, who: str, shape: tuple, kernel: Any, stride: Any, padding: Any, dilation: Any = 1,
+                 size: Pair | None = None, w: tuple | None = None) -> None:
+        self.size = size = shape[2:] if size is None else size
+        self.kernel = kernel = pair(who, "kernel_size", kernel, 1)
+        self.stride, self.padding = pair(who, "stride", stride, 1), pair(who, "padding", padding, 0)
+        self.dilation = pair(who, "dilation", dilation, 1)
+        self.how = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        self.out = tuple(map(positions, size, kernel, self.stride, self.padding, self.dilation))
+        if min(self.out) < 1:
+            window = f"kernel_size {kernel}" if w is None else f"w, of shape {w},"
+            raise ValueError(f"{who}: x of shape {shape} with padding {self.padding} is smaller than a "
+                             f"window of {window} and dilation {self.dilation}")
+
+    def __repr__(self) -> str:
+        return f"Windows({self.kernel}, stride={self.stride}, padding={self.padding})"

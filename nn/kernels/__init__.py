@@ -1,20 +1,12 @@
 """The kernels: each one file that defines it in NumPy, checks its arguments, and calls its C.
 
-    gemm(a, b)                  f32 matrix product
-    qgemm(a, b, ...)            8-bit integer product, exact, with requantisation
-    spmm_csr(x, w)              f32 product with a sparse matrix
-    tt_matmul(x, cores)         f32 product with a matrix in the tensor-train format
-    conv2d(x, w, ...)           f32 convolution, channels last
-    conv2d_input_grad(g, w, size, ...), conv2d_weight_grad(x, g, kernel_size, ...)    its gradients
-    depthwise_conv2d(x, w, ...), depthwise_conv2d_input_grad, ..._weight_grad    one filter for each channel
-    winograd_conv2d(x, w)       f32 3×3 convolution with fewer multiplications
-    adam_step(params, ...)      a step of Adam or AdamW, in place
-    codebook_gemm(x, ...)       f32 product with a matrix of codes into a codebook
-    kmeans1d(values, k)         the best codebook for many numbers
-    relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d; relu_grad, gelu_grad, ...: layers, and the way back
-    quantize, dequantize, requantize, qadd, qmax_pool2d, qavg_pool2d, im2col    the other calls of a Program
-    qconv2d(x, w, ...), qdepthwise_conv2d    8-bit integer convolution, exact, with requantisation
-    softmax_cross_entropy(x, classes), softmax_cross_entropy_grad(g, p, classes)    a classifier's loss
+    products        gemm(a, b); qgemm, of 8-bit integers, exact; and with a matrix that is sparse (spmm_csr),
+                    of codes into a codebook (codebook_gemm), or in the tensor-train format (tt_matmul)
+    convolutions    conv2d(x, w, ...), depthwise_conv2d, winograd_conv2d; qconv2d and qdepthwise_conv2d; all
+                    channels last; the gradients of the first two; im2col
+    layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy; relu_grad, ...
+    integers        quantize, dequantize, requantize, qadd, qmax_pool2d, qavg_pool2d
+    in training     adam_step(params, ...), in place; kmeans1d(values, k), the best codebook
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
@@ -24,13 +16,11 @@ operand into the layout the C code reads, once; `kernel.reference` is the NumPy 
 
 from .adam_step import adam_step
 from .batch_norm import batch_norm, batch_norm_grad
-from .channels_last import channels_last
 from .codebook_gemm import codebook_gemm
 from .conv2d import conv2d
-from .conv2d_input_grad import conv2d_input_grad
-from .conv2d_weight_grad import conv2d_weight_grad
-from .depthwise_conv2d import depthwise_conv2d
-from .depthwise_gradients import depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
+from .conv2d_gradients import conv2d_input_grad, conv2d_weight_grad
+from .convolution import channels_last
+from .depthwise_conv2d import depthwise_conv2d, depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
 from .erf import erf, gelu, gelu_grad
 from .gemm import gemm, matmul
 from .im2col import im2col
@@ -38,10 +28,9 @@ from .kernel import Kernel, Variant, all_kernels, isa, kernel, use
 from .kmeans1d import kmeans1d
 from .native import peak, peak_loop, peak_routes, why_not_c
 from .operand import Operand
-from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
+from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, qavg_pool2d, qmax_pool2d
 from .qconv2d import qconv2d, qdepthwise_conv2d
 from .qgemm import qgemm
-from .qpool2d import qavg_pool2d, qmax_pool2d
 from .quantize import dequantize, qadd, quantize, requantize
 from .relu import relu, relu_grad
 from .softmax_cross_entropy import softmax_cross_entropy, softmax_cross_entropy_grad

@@ -10,35 +10,34 @@ from typing import Any
 import numpy as np
 
 F32, F16, F64, I64, I32, I8, U8, U16 = (np.dtype(t) for t in ("f4", "f2", "f8", "i8", "i4", "i1", "u1", "u2"))
-FLOATS = F16, F64    # which a specification takes where C wants float32
+FLOATS = F16, F64  # which a specification takes where C wants float32
 INTEGERS = tuple(np.dtype(t) for t in "bBhHiIlLqQ")
 
 # Bits of ndarray.flags.num, asked for together because each question costs 60 ns.
 CONTIGUOUS, F_CONTIGUOUS, ALIGNED, WRITEABLE = 0x001, 0x002, 0x100, 0x400
 READABLE, WRITABLE = CONTIGUOUS | ALIGNED, CONTIGUOUS | ALIGNED | WRITEABLE
-TURNED = F_CONTIGUOUS | ALIGNED    # its transpose is READABLE
+TURNED = F_CONTIGUOUS | ALIGNED  # its transpose is READABLE
 
 
 def array(kernel: str, name: str, x: Any, rank: int | None, *dtypes: np.dtype) -> np.ndarray:
     """`x` as a plain array of this rank (None: of any) and one of these dtypes."""
     if rank is None and isinstance(x, np.generic):
-        x = np.asarray(x)    # a number of NumPy's is an array of no axes
-    if not isinstance(x, np.ndarray):
-        came = "nothing" if x is None else type(x).__name__
+        x = np.asarray(x)  # a number of NumPy's is an array of no axes
+    if not isinstance(x, np.ndarray) or isinstance(x, np.ma.MaskedArray):
+        masked = isinstance(x, np.ma.MaskedArray)
+        came = "nothing" if x is None else "a masked one" if masked else type(x).__name__
         raise TypeError(f"{kernel}: {name} must be a NumPy array, got {came}")
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{kernel}: {name} must be a plain NumPy array, got a masked array")
     if type(x) is not np.ndarray:
-        x = np.asarray(x)   # the base class: a subclass may lie about its shape
+        x = np.asarray(x)  # the base class: a subclass may lie about its shape
     known = next((d for d in dtypes if d == x.dtype), None)
     if known is None:
         wanted = "integers" if dtypes is INTEGERS else " or ".join(d.name for d in dtypes)
-        came = x.dtype.name if x.dtype.isnative else f"byte-swapped {x.dtype.name}"
+        came = f"{'byte-swapped ' * (not x.dtype.isnative)}{x.dtype.name}"
         raise TypeError(f"{kernel}: {name} must be {wanted}, got {came}")
     if rank is not None and x.ndim != rank:
         dimensions = "1 dimension" if rank == 1 else f"{rank} dimensions"
         raise ValueError(f"{kernel}: {name} must have {dimensions}, got shape {x.shape}")
-    return x if x.dtype is known else x.view(known)   # equal dtypes may be different objects (metadata)
+    return x if x.dtype is known else x.view(known)  # equal dtypes may be different objects (metadata)
 
 
 def dense(x: np.ndarray) -> np.ndarray:
@@ -84,34 +83,28 @@ def output(kernel: str, out: Any, shape: tuple[int, ...], dtype: np.dtype, *inpu
     if not out.flags.writeable:
         raise ValueError(f"{kernel}: out must be writable, got a read-only array")
     size, width = dtype.itemsize, shape[-1] * dtype.itemsize
-    apart, reach = shape[-1] <= 1 or out.strides[-1] == size, width   # bytes from its first to its last
+    apart, reach = shape[-1] <= 1 or out.strides[-1] == size, width  # bytes from its first to its last
     for extent, stride in zip(shape[-2::-1], out.strides[-2::-1], strict=True):
         if extent > 1:
             apart, reach = apart and stride >= reach, reach + (extent - 1) * stride
     if out.size and not (apart and out.flags.aligned):
         raise ValueError(f"{kernel}: out must be aligned, with inner stride {size} and rows at least "
                          f"{width} bytes apart, got strides {out.strides}")
-    for x in inputs:
-        if isinstance(x, np.ndarray) and np.may_share_memory(out, x) and shares(out, x):
-            raise ValueError(f"{kernel}: out must not overlap an input")
+    if any(isinstance(x, np.ndarray) and shares(out, x) for x in inputs):
+        raise ValueError(f"{kernel}: out must not overlap an input")
     return out
 
 
 def shares(x: np.ndarray, y: np.ndarray) -> bool:
     """Whether two arrays truly share a byte; where that is too hard to say, yes."""
     try:
-        return np.shares_memory(x, y, max_work=10_000)
+        return np.may_share_memory(x, y) and np.shares_memory(x, y, max_work=10_000)
     except np.exceptions.TooHardError:
         return True
 
 
-def no_room(kernel: str, shape: tuple[int, ...], error: Exception) -> Exception:
+def no_room(kernel: str, shape: tuple[int, ...], error: Exception | None = None) -> Exception:
     """The error for a result that there is no room for: on this machine, or in any array."""
     if isinstance(error, MemoryError):
         return MemoryError(f"{kernel}: no memory for a result of shape {shape}")
-    return too_large(kernel, shape)
-
-
-def too_large(kernel: str, shape: tuple[int, ...]) -> ValueError:
-    """The error for a result that no array can hold."""
     return ValueError(f"{kernel}: a result of shape {shape} is larger than an array can be")

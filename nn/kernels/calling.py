@@ -3,21 +3,23 @@
 from functools import partial
 from itertools import repeat
 from marshal import dumps
+from operator import is_
 from typing import Any
 
 import numpy as np
 
 from . import native
-from .arguments import dense, no_room, output
+from .arguments import dense, disagree, no_room, output
 from .contract import lasting
 from .operand import Operand
 
-MOST_PLANS = 256    # of one kernel that are kept
+MOST_PLANS = 256  # of one kernel that are kept
 ARRAYS = repeat(np.ndarray)
 
 
-def otherwise(kernel: Any, *given: Any) -> Any:
-    """A call that is not usual: an error, or arrays in disguise, or the specification's to compute."""
+def otherwise(kernel: Any, *given: Any, by_c: bool = True) -> Any:
+    """A call that is not usual: an error, or arrays in disguise, or (without by_c always) the specification's
+    to compute."""
     c, who = kernel.contract, kernel.name
     arguments, out = dict(zip(c.parameters, given, strict=False)), given[len(c.parameters):]
     packed = arguments.get(c.packed)
@@ -25,12 +27,11 @@ def otherwise(kernel: Any, *given: Any) -> Any:
         if packed.kernel is not kernel:
             raise TypeError(f"{who}: {c.packed} must be packed by {who}.pack, got one packed by "
                             f"{packed.kernel.name}.pack")
-        more = [name for name in c.others if arguments[name] is not None]
-        if more:
-            raise TypeError(f"{who}: packed {c.packed} have their {' and '.join(more)} with them, got "
+        if any(arguments[name] is not None for name in c.others):
+            raise TypeError(f"{who}: packed {c.packed} have their {' and '.join(c.others)} with them, got "
                             "another")
     found, other = c.plain(who, arguments)
-    if kernel.choice != native.NUMPY and not other and kernel.call:
+    if by_c and kernel.choice != native.NUMPY and not other and kernel.call:
         foreign = [k for k in c.alone if not k.number and found[k.name] is not None
                    and found[k.name].dtype not in k.dtypes[:k.native]]
         if foreign and kernel.values:
@@ -40,30 +41,21 @@ def otherwise(kernel: Any, *given: Any) -> Any:
     return _specified(kernel, found, other, *out)
 
 
-def specified(kernel: Any, *given: Any) -> Any:
-    """What the specification makes of a call that C does not take, whose arrays are plain."""
-    names = kernel.contract.parameters
-    found = dict(zip(names, given[:len(names)], strict=True))
-    return _specified(kernel, found, False, *given[len(names):])
-
-
 def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None) -> Any:
-    """What the specification makes of checked arrays."""
+    """What the specification makes of checked arrays; other: one is of a dtype that C does not take."""
     c, packed = kernel.contract, kernel.contract.packed
     inputs = [y for x in found.values() for y in (x if isinstance(x, (list, tuple)) else (x,))]
-    if packed and (c.others or c.arrays[packed].many) and type(found[packed]) is not Operand:
+    if c.looked_at and type(found[packed]) is not Operand:
         first = next(iter(found.values()))
         found = {**found, packed: kernel.packer(kernel.name, first, *(found[n] for n in (packed, *c.others)))}
-    ends = {k.name for k in c.arrays.values() if k.reading == "dense" and k.dims}    # read from end to end
+    ends = {k.name for k in c.arrays.values() if k.reading == "dense" and k.dims}  # read from end to end
     found = {name: dense(x) if name in ends and isinstance(x, np.ndarray) else x for name, x in found.items()}
-    for name in kernel.packed_with if type(found.get(packed)) is Operand else ():
-        _as_packed(kernel, found[packed], name, found[name])
     shapes = {name: x.shape for name, x in found.items() if name in c.arrays and hasattr(x, "shape")}
     sizes, plan = c.agree(kernel.name, shapes), None
     if kernel.planner:
-        plan = kernel.planner(*(shapes[name[:-6]] if name.endswith(".shape") else
-                              found[name[:-6]].dtype if name.endswith(".dtype") else found[name]
-                              for name in kernel.asked[:kernel.named]))
+        asked = [getattr(found[name], what) if what else found[name] for name, _, what in kernel.asks]
+        _as_packed(kernel, found.get(packed), asked)
+        plan = kernel.planner(**dict(zip(kernel.named, asked, strict=False)))
     if kernel.values:
         kernel.values(*found.values())
     call = dict(found)
@@ -93,63 +85,53 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
 
 
 def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
-    """The plan of a call, and addresses of its vectors; None if one is no plain vector.
+    """The plan of a call, and the addresses of vectors that only C reads; None if one is no plain vector.
 
     Plans are kept by the values of shapes and attributes; an operand remembers, by identity, what its last
     call was given, where that can't change.
     """
-    given, kept, found = list(asked), True, []
-    for i, k, axis in kernel.vectors:    # axis: where among the shapes its size is
+    who, c, given, found, key = kernel.name, kernel.contract, list(asked), [], None
+    for i, k, length in kernel.vectors:
         x = asked[i]
-        if isinstance(x, np.ndarray) and (x.ndim or not k.number):
-            x = kernel.contract.vector(kernel.name, k, x, asked, axis)
-            if x is None:
+        if x is not None and not (k.number and not getattr(x, "ndim", 0)):
+            if type(x) is not np.ndarray or x.dtype not in k.dtypes or x.ndim != 1:
                 return None
-            given[i], kept = x, kept and x is asked[i]
-        elif x is not None and not k.number:
-            return None
-        else:
-            kept = kept and (x is None or lasting(x))
-        if i >= kernel.named:
+            first, axis = c.axes[k.dims[0]]
+            if len(x) != asked[length][axis]:
+                raise disagree(who, k.dims[0], first, asked[length], k.name, x.shape)
+            given[i] = x = dense(x)
+        if i >= kernel.only_in_c:
             found.append(native.NULL if x is None else native.from_buffer(x))
     if operand is not None:
-        for name in kernel.packed_with:
-            _as_packed(kernel, operand, name, asked[kernel.asked.index(name)])
-    plan = _plan(kernel, given, asked)
-    if operand is not None and kept and getattr(plan, "lasting", True):
-        others = [value for i, value in enumerate(asked) if i != kernel.operand_at]
-        if all(map(lasting, map(asked.__getitem__, kernel.plain))):
-            operand._last = (plan, *found, *others)
-    return plan, *found
-
-
-def _as_packed(kernel: Any, operand: Operand, name: str, value: Any) -> None:
-    """Raise unless an attribute is what an operand was packed for: its layout depends on it."""
-    if value != operand.parts[name]:
-        raise ValueError(f"{kernel.name}: {name} must be {operand.parts[name]}, as {kernel.contract.packed} "
-                         f"was packed, got {value}")
-
-
-def _plan(kernel: Any, given: list, asked: tuple) -> Any:
-    """The plan of what it asks for: one made before, or a new one, kept where its key says everything."""
-    wanted, key = given[:kernel.named], None
+        _as_packed(kernel, operand, asked)
+    wanted = given[:len(kernel.named)]
     if not any(map(isinstance, wanted, ARRAYS)):
         try:
             key = dumps(wanted, 2)
-        except ValueError:    # of a dtype, which has no bytes, or of an object of a user's
+        except ValueError:  # of a dtype, which has no bytes, or of an object of a user's
             key = repr(wanted) if all(map(lasting, wanted)) else None
-        plan = kernel.plans.get(key, ...)
-        if plan is not ...:
-            return plan
-    asked_by_name = zip(kernel.asked, asked, strict=True)
-    shapes = {name[:-6]: x for name, x in asked_by_name if name.endswith(".shape")}
-    kernel.contract.agree(kernel.name, shapes)
-    plan = kernel.planner(*wanted)
-    if key is not None:
-        if len(kernel.plans) >= MOST_PLANS:
-            kernel.plans.clear()
-        kernel.plans[key] = plan
-    return plan
+    plan = kernel.plans.get(key, ...)
+    if plan is ...:
+        asked_for = zip(kernel.asked, asked, strict=True)
+        c.agree(who, {name[:-6]: x for name, x in asked_for if name.endswith(".shape")})
+        plan = kernel.planner(**dict(zip(kernel.named, given, strict=False)))
+        if key is not None:  # it says everything that the plan was made of
+            if len(kernel.plans) >= MOST_PLANS:
+                kernel.plans.clear()
+            kernel.plans[key] = plan
+    if (operand is not None and getattr(plan, "lasting", True) and all(map(lasting, asked))
+            and all(map(is_, given, asked))):
+        operand._last = (plan, *found, *asked[1:])
+    return plan, *found
+
+
+def _as_packed(kernel: Any, operand: Any, asked: Any) -> None:
+    """Raise unless the attributes are those that an operand was packed for: its layout depends on them."""
+    for name in kernel.packed_with if type(operand) is Operand else ():
+        value = asked[kernel.asked.index(name)]
+        if value != operand.parts[name]:
+            raise ValueError(f"{kernel.name}: {name} must be {operand.parts[name]}, as "
+                             f"{kernel.contract.packed} was packed, got {value}")
 
 
 def failed(kernel: Any, status: int, *arguments: Any) -> None:

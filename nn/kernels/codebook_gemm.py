@@ -8,10 +8,9 @@ from .arguments import F32, U8, array
 from .contract import operand
 from .kernel import kernel
 from .native import from_buffer, lib, strided
-from .operand import Operand, aligned
+from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
-PANEL = 16     # rows of W that lie together when packed
-NIBBLES = 16   # floats of a codebook whose codes are packed to 4 bits; others take 8
+NIBBLES = 16  # floats of a codebook whose codes are packed to 4 bits; others take 8
 
 
 @kernel(x="f32[M,K] rows", indices=operand("u8[N,K]", ("codebook",)), codebook="f32[size]",
@@ -19,10 +18,9 @@ NIBBLES = 16   # floats of a codebook whose codes are packed to 4 bits; others t
 def codebook_gemm(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     """x · Wᵀ for x float32 (M, K) and W = codebook[indices] (N, K) → float32 (M, N).
 
-    indices uint8 (N, K); codebook float32, 1 to 256 numbers (Han, Mao & Dally 2016, §3).
-    `codebook_gemm.pack(indices, codebook)` checks them once and keeps 4 bits an index where the codebook has
-    at most 16 numbers, else 8; then call it as `codebook_gemm(x, packed)`. A dense W is never built. Each
-    element is within γ_K · (|x| · |W|ᵀ); variants with FMA give the bits of `gemm` with the dense W.
+    The codebook has 1 to 256 numbers (Han, Mao & Dally 2016, §3). `codebook_gemm.pack(indices, codebook)`
+    checks them once, and keeps 4 bits an index where it has at most 16, else 8. A dense W is never built.
+    Each element is within γ_K · (|x| · |W|ᵀ); variants with FMA give the bits of `gemm` with the dense W.
     """
     return x @ codebook[indices].T
 
@@ -43,22 +41,17 @@ def _pack(who: str, x: Any, indices: Any, codebook: Any) -> Operand:
     if lib is not None:
         lib.nn_codebook_pack(n, k, *strided(indices), len(codebook), from_buffer(codes))
     else:
-        width = codes.shape[1] * (2 if nibbles else 1)
-        padded = np.zeros((len(codes) * PANEL, width), np.uint8)
-        padded[:n, :k] = indices
-        panels = padded.reshape(len(codes), PANEL, width).transpose(0, 2, 1)
-        codes[...] = panels[:, ::2] | panels[:, 1::2] << 4 if nibbles else panels
+        panels = in_panels(indices.T, 2 if nibbles else 1)
+        codes[...] = panels[..., 0] | panels[..., -1] << 4 if nibbles else panels[..., 0]
     table = aligned((NIBBLES if nibbles else 256,), F32)
     table[:len(codebook)] = codebook
     return Operand(codebook_gemm, (n, k), codes=codes, codebook=table, nibbles=nibbles, size=len(codebook))
 
 
 def _unpack(packed: Operand) -> tuple[np.ndarray, np.ndarray]:
-    (n, k), codes = packed.shape, packed.parts["codes"]
-    if packed.parts["nibbles"]:
-        codes = np.stack([codes & 15, codes >> 4], axis=2).reshape(len(codes), 2 * codes.shape[1], PANEL)
-    indices = codes.transpose(0, 2, 1).reshape(len(codes) * PANEL, codes.shape[1])[:n, :k]
-    return np.ascontiguousarray(indices), packed.parts["codebook"][:packed.parts["size"]].copy()
+    (n, k), (codes, codebook, nibbles, size) = packed.shape, packed.parts.values()
+    panels = np.stack([codes & 15, codes >> 4] if nibbles else [codes], axis=-1)
+    return np.ascontiguousarray(from_panels(panels, k, n).T), codebook[:size].copy()
 
 
 codebook_gemm.runs("nn_codebook_gemm(M, N, K, x, *indices.c, out)", pack=_pack, unpack=_unpack,

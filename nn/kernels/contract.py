@@ -17,14 +17,14 @@ An argument that is no array here is an attribute: what it may be is said by the
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy import ndarray
 
-from .arguments import F32, FLOATS, I8, I32, I64, INTEGERS, U8, U16, array, dense, disagree
+from .arguments import F32, FLOATS, I8, I32, I64, INTEGERS, U8, U16, array, disagree
+from .native import ffi
 from .operand import Operand
 
 DTYPES = {"f32": (F32,), "u8": (U8,), "s8": (I8,), "s32": (I32,), "s64": (I64,), "u16": (U16,),
@@ -48,16 +48,8 @@ class Kind(NamedTuple):
     many: bool
     optional: bool
     reading: str                       # "dense", "rows", "strided", "pixels"
-
-    @property
-    def rank(self) -> int | None:
-        """How many axes, or None for any number."""
-        return None if self.dims is None else len(self.dims)
-
-    @property
-    def usual(self) -> np.dtype:
-        """The dtype that mostly comes."""
-        return self.dtypes[0]
+    rank: int | None                   # how many axes, or None for any number
+    usual: np.dtype                    # the dtype that mostly comes
 
 
 class operand(NamedTuple):
@@ -69,6 +61,30 @@ class operand(NamedTuple):
     shape: str = ""
 
 
+class Plan:
+    """What a kernel's plan may say of a call.
+
+    shape, dtype: of the result, where no named axes, and not its type alone, say them. c: a struct for C
+    (where it is None, the specification runs), with what must be `kept` alive for it. geometry: what a
+    function of the kernel's own reads. lasting: whether an operand may remember it.
+    """
+
+    __slots__ = ("c", "dtype", "geometry", "kept", "lasting", "shape")
+
+    def __init__(self, shape: tuple[int, ...] = (), dtype: np.dtype | None = None, c: Any = None,
+                 kept: Any = None, geometry: Any = None, lasting: bool = True) -> None:
+        self.shape, self.dtype, self.c, self.kept = shape, dtype, c, kept
+        self.geometry, self.lasting = geometry, lasting
+
+    def lying(self, x: tuple[int, ...], out: tuple[int, ...]) -> "Plan":
+        """The same for images with these strides, in bytes, and the same of the result: float32, channels
+        adjacent. (As it is made, it is for arrays without gaps.)"""
+        c = ffi.new(ffi.typeof(self.c), self.c[0])
+        c.x_image, c.x_row, c.x_pixel = x[0] // 4, x[1] // 4, x[2] // 4
+        c.out_image, c.out_row, c.out_pixel = out[0] // 4, out[1] // 4, out[2] // 4
+        return Plan(self.shape, self.dtype, c, self.kept)
+
+
 def kind(name: str, text: str) -> Kind:
     """One argument's text, read."""
     match = re.fullmatch(_TYPE, text)
@@ -78,21 +94,15 @@ def kind(name: str, text: str) -> Kind:
     found = tuple(d for name in dtypes.split("|") for d in DTYPES[name])
     axes = None if dims == "..." else tuple(dims.split(","))
     return Kind(name, (*found, *DTYPES.get(others, ())), len(found), axes, bool(number), bool(many),
-                bool(optional), reading or "dense")
-
-
-class Result(NamedTuple):
-    """What the plan of a kernel that has no C says."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
+                bool(optional), reading or "dense", axes and len(axes), found[0])
 
 
 class Contract:
     """The arguments of one kernel: `arrays` by name, the names of its `attributes`, its `results`.
 
-    parameters: the names of all, in order. packed: the name of the operand, or None. out: whether the caller
-    may say where the result goes: where there is one, and it is an array of the kernel's making.
+    parameters: the names of all. packed: the name of the operand, or None; others: what is packed with it;
+    looked_at: whether the kernel's own `pack` looks at them, as there are several; alone: the other arrays.
+    out: whether the caller may say where the result goes. shaped: the names of the axes of each array.
     """
 
     def __init__(self, reference: Callable, types: dict[str, Any]) -> None:
@@ -100,42 +110,41 @@ class Contract:
         self.parameters = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
         self.positional = code.co_argcount
         results = types.pop("out", ())
-        self.results = [kind("out", results)] if isinstance(results, str) else [
-            kind(*text.split(": ")) for text in results]
         self.out = isinstance(results, str)
-        self.packed, self.others = None, ()
+        self.results = [kind(*text.split(": ")) for text in ([f"out: {results}"] if self.out else results)]
+        self.packed, self.others, shape = None, (), ""
         for name, text in types.items():
             if isinstance(text, operand):
-                self.packed, self.others, types = name, text.others, {**types, name: text.text}
-                self.dims = tuple(text.shape.split(",")) if text.shape else kind(name, text.text).dims
+                self.packed, (text, self.others, shape) = name, text
+                types = {**types, name: text}
         self.arrays = {name: kind(name, types[name]) for name in self.parameters if name in types}
         self.attributes = [name for name in self.parameters if name not in self.arrays]
         self.alone = [k for k in self.arrays.values() if k.name not in (self.packed, *self.others)]
-        self.shaped = {name: self.dims if name == self.packed else k.dims for name, k in self.arrays.items()
-                       if k.dims and not k.number and name not in self.others}
-        optional = [name for name in self.shaped if self.arrays[name].optional]
-        self.whole = [name for name, k in self.arrays.items() if k.dims is None]    # of any, equal shapes
-        self.axes: dict[str, tuple[str, int]] = {}    # a name -> the argument and axis where it is first
-        for name in sorted(self.shaped, key=optional.count):
+        self.looked_at = bool(self.packed) and (bool(self.others) or self.arrays[self.packed].many)
+        self.shaped = {name: tuple(shape.split(",")) if shape and name == self.packed else k.dims
+                       for name, k in self.arrays.items() if k.dims and name not in self.others}
+        self.whole = [name for name, k in self.arrays.items() if k.dims is None]  # of any, equal shapes
+        self.axes: dict[str, tuple[str, int]] = {}  # a name -> the argument and axis where it is first
+        surely = sorted(self.shaped, key=lambda n: self.arrays[n].optional + self.arrays[n].number)
+        for name in surely:
             for axis, dim in enumerate(self.shaped[name]):
                 if dim.isidentifier():
                     self.axes.setdefault(dim, (name, axis))
-        dims = [dim for k in self.results for dim in k.dims or ()]
-        self.shaped_by_plan = not all(dim in self.axes for dim in dims)
+        self.shaped_by_plan = not all(dim in self.axes for k in self.results for dim in k.dims or ())
 
     def describe(self) -> str:
         """The arguments and results as documentation, a line of text each, and the errors of all kernels."""
         said = [f"    {name}: {_SAID[name]}." for name in self.attributes if name in _SAID]
         for k in (*self.arrays.values(), *self.results):
             names = dict.fromkeys("integers" if k.dtypes == INTEGERS else d.name for d in k.dtypes[:k.native])
-            shape = "of any shape" if k.dims is None else f"({', '.join(k.dims)}{',' * (len(k.dims) == 1)})"
+            shape = "of any shape" if k.dims is None else in_brackets(k.dims)
             what = f"{'a number, or ' * k.number}{'a list of ' * k.many}{' or '.join(names)} {shape}"
             what += ", or None" * k.optional
             if k.name == self.packed:
                 what += f", or `pack`ed{' with ' * bool(self.others)}{' and '.join(self.others)}"
-            result = k in self.results
-            said.append(f"    {k.name}: {'takes the result, ' * (result and self.out)}{what}"
-                        f"{', sharing no memory with an input' * (result and self.out)}.")
+            if k.name == "out":
+                what = f"takes the result, {what}, sharing no memory with an input"
+            said.append(f"    {k.name}: {what}.")
         said.append("    Raises TypeError for a wrong type or dtype, ValueError for a wrong shape or value.")
         return "\n".join(said)
 
@@ -143,16 +152,13 @@ class Contract:
         """The arguments as plain arrays, or an error that says which one is none, and what was wanted; and
         whether there is one of a dtype that only the specification takes."""
         found, other = dict(given), False
-        packed = type(given.get(self.packed)) is Operand
         for name, k in self.arrays.items():
             x = given[name]
-            if (packed and name in (self.packed, *self.others)) or (x is None and k.optional):
+            if ((x is None and k.optional) or (k.number and not (isinstance(x, np.ndarray) and x.ndim))
+                    or (name in (self.packed, *self.others)
+                        and (self.looked_at or type(given[self.packed]) is Operand))):
                 continue
-            if name in (self.packed, *self.others) and (k.many or self.others):
-                continue    # made into an operand by the kernel's own `pack`, which looks at them
-            if k.number and not (isinstance(x, ndarray) and x.ndim):
-                continue
-            floats = FLOATS if k.usual is F32 else ()    # with which the specification runs
+            floats = FLOATS if k.usual is F32 else ()  # with which the specification runs
             x = found[name] = array(who, name, x, k.rank, *k.dtypes, *floats)
             other = other or (k.usual is F32 and x.dtype not in k.dtypes[:k.native])
         return found, other
@@ -161,46 +167,32 @@ class Contract:
         """The size of each named axis, or an error that names two arguments that differ."""
         sizes: dict[str, int] = {}
         for name, dims in self.shaped.items():
-            if shapes.get(name) is None:
-                continue
-            for axis, dim in enumerate(dims):
-                first, at = self.axes.get(dim, (name, axis))
-                if shapes.get(first) is None:
-                    continue
-                if shapes[name][axis] != shapes[first][at]:
-                    raise disagree(who, dim, first, shapes[first], name, shapes[name])
-                sizes[dim] = shapes[name][axis]
-        for k in self.arrays.values():
-            if k.number and shapes.get(k.name) and shapes[k.name][0] != sizes.get(*k.dims, *shapes[k.name]):
-                first = self.axes[k.dims[0]][0]
-                raise disagree(who, k.dims[0], first, shapes[first], k.name, shapes[k.name])
+            for axis, size in enumerate(shapes.get(name) or ()):
+                first, at = self.axes.get(dims[axis], (name, axis))
+                if shapes.get(first) and size != shapes[first][at]:
+                    raise disagree(who, dims[axis], first, shapes[first], name, shapes[name])
+                sizes[dims[axis]] = size
         first, *rest = [name for name in self.whole if name in shapes] or [None]
         for name in rest:
             if shapes[name] != shapes[first]:
                 raise disagree(who, "shape", first, shapes[first], name, shapes[name])
         return sizes
 
-    def vector(self, who: str, k: Kind, x: Any, shapes: tuple, at: tuple[int, int]) -> ndarray | None:
-        """A vector of a number for each column, as C can read it; None if it is no plain one.
 
-        shapes[at[0]][at[1]] is how many there must be.
-        """
-        if type(x) is not ndarray or x.dtype not in k.dtypes or x.ndim != 1:
-            return None
-        if len(x) != shapes[at[0]][at[1]]:
-            raise disagree(who, k.dims[0], self.axes[k.dims[0]][0], shapes[at[0]], k.name, x.shape)
-        return dense(x)
+def in_brackets(names: Sequence[str]) -> str:
+    """Names as Python writes a tuple."""
+    return f"({', '.join(names)}{',' * (len(names) == 1)})"
 
 
 def names_of(function: Callable) -> tuple[str, ...]:
-    """The names of a function's arguments; of a class's, those of the instances that it makes."""
-    made = isinstance(function, type)
-    code = (function.__init__ if made else function).__code__
-    return code.co_varnames[made:code.co_argcount]
+    """The names of a function's arguments."""
+    return function.__code__.co_varnames[:function.__code__.co_argcount]
 
 
 def lasting(value: Any) -> bool:
-    """Whether an attribute is what it is for good, and may be remembered by its identity."""
+    """Whether an argument is what it is for good, and may be remembered by its identity: an attribute that
+    can't change, or a vector, which C reads anew."""
     if type(value) is tuple:
         return set(map(type, value)) <= {int}
-    return type(value) in _LASTING or isinstance(value, (np.generic, np.dtype))
+    return type(value) in _LASTING or isinstance(value, (np.generic, np.dtype)) or (
+        isinstance(value, np.ndarray) and value.ndim > 0)

@@ -7,13 +7,11 @@ import numpy as np
 
 from ..geometry import LARGEST, Pair
 from .arguments import F32, integer
-from .contract import operand
-from .convolution import Plan, geometry, pad, planned, taps
+from .contract import Plan, operand
+from .convolution import geometry, pad, planned, taps, taps_of
 from .kernel import kernel
 from .native import from_buffer, lib, pointer
-from .operand import Operand, aligned
-
-PANEL = 16   # filters that lie together, tap by tap and channel by channel, when packed
+from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
 
 @kernel(x="f32[N,H,W,C] pixels", w=operand("f32[O,C/groups,kH,kW]"), bias="f32[O]?",
@@ -26,9 +24,9 @@ def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, stri
         y[n, i, j, o] = bias[o] + Σ_{a, b, c} w[o, c, a, b] · x[n, i·sh + a·dh − ph, j·sw + b·dw − pw, c]
 
     c runs over the channels of o's group; zeros stand around the images and take part like other numbers.
-    H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. relu: the result is max(y, 0). w may be
-    `conv2d.pack(w, groups)`. x is read in place if its channels are adjacent. Each element is within
-    γ_{K+1} · (|w|·|x| + |bias|), K = kH·kW·C/groups.
+    H' = ⌊(H + 2·ph − dh·(kH − 1) − 1)/sh⌋ + 1. relu: the result is max(y, 0). `pack` takes w and groups. x is
+    read in place if its channels are adjacent. Each element is within γ_{K+1} · (|w|·|x| + |bias|) of the
+    exact one, K = kH·kW·C/groups.
     """
     o, c, *kernel_size = w.shape
     y = np.zeros((), np.result_type(x, w))
@@ -51,14 +49,12 @@ def _pack(w: np.ndarray, groups: int = 1) -> Operand:
         raise ValueError(f"conv2d.pack: w must have a multiple of groups={groups} filters, got {o}")
     filters = o // groups
     panels = aligned((groups, -(-filters // PANEL), kh * kw, c, PANEL), F32)
+    by_group = w.reshape(groups, filters, c, kh, kw)
     if lib is not None:
-        by_group = w.reshape(groups, filters, c, kh, kw)
-        pack_taps(by_group, np.indices((kh, kw), np.int64).reshape(2, -1).T, panels)
+        pack_taps(by_group, taps_of((kh, kw)), panels)
     else:
-        taps = w.reshape(groups, filters, c, kh * kw).transpose(0, 3, 2, 1)
-        for p in range(panels.shape[1]):
-            some = taps[..., PANEL * p:PANEL * (p + 1)]
-            panels[:, p, ..., :some.shape[-1]] = some
+        by_tap = by_group.reshape(groups, filters, c, kh * kw).transpose(0, 3, 2, 1)
+        panels[...] = in_panels(by_tap)[..., 0].swapaxes(1, 2)
     return Operand(conv2d, w.shape, panels=panels, groups=groups)
 
 
@@ -74,16 +70,14 @@ def pack_taps(w: np.ndarray, taps: np.ndarray, panels: np.ndarray) -> None:
 
 
 def _unpack(packed: Operand) -> np.ndarray:
-    o, _, kh, kw = packed.shape
-    panels = packed.parts["panels"]
-    groups, width, taps, c, _ = panels.shape
-    w = panels.transpose(0, 1, 4, 3, 2).reshape(groups, width * PANEL, c, taps)[:, :o // groups]
-    return np.ascontiguousarray(w.reshape(o, c, kh, kw))
+    o, c, _, _ = packed.shape
+    taps = packed.parts["panels"].swapaxes(1, 2)[..., None]
+    w = from_panels(taps, c, o // packed.parts["groups"])  # (groups, taps, c, filters)
+    return np.ascontiguousarray(w.transpose(0, 3, 2, 1)).reshape(packed.shape)
 
 
 def _plan(who, x, w, stride, padding, dilation, groups, relu) -> Plan:
-    at = geometry(who, x, w, stride, padding, dilation, groups)
-    return planned(who, at, at.y, relu)
+    return planned(who, geometry(who, x, w, stride, padding, dilation, groups), relu=relu)
 
 
 conv2d.runs("nn_conv2d(plan.c, x, w.c, bias, relu, out)",

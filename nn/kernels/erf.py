@@ -41,9 +41,9 @@ def erf(x: np.ndarray) -> np.ndarray:
     Within 3 units in the last place, in NumPy within 6. The result lies in memory as x does. The
     specification takes every floating dtype, and is as good in each.
     """
-    if x.dtype == np.float16:    # whose largest number D(x) exceeds
+    if x.dtype == np.float16:  # whose largest number D(x) exceeds
         return erf.reference(x.astype(np.float32)).astype(np.float16)
-    far = np.minimum(np.abs(x), 6)    # from 5.93 on, erf is 1 in float64; NaN stays NaN
+    far = np.minimum(np.abs(x), 6)  # from 5.93 on, erf is 1 in float64; NaN stays NaN
     square = far * far
     y = np.empty_like(x)
     np.copysign(1 - np.exp(-square) * (_polynomial(_C, far) / _polynomial(_D, far)), x, out=y)
@@ -70,7 +70,7 @@ def gelu_grad(g: np.ndarray, x: np.ndarray) -> np.ndarray:
 
     Within 6u·|g|; ±∞ give the limits. The result lies in memory as x does.
     """
-    x = np.clip(x, -50, 50)    # φ(50) is 0
+    x = np.clip(x, -50, 50)  # φ(50) is 0
     return g * (_below(x) + x * np.exp(x * x * -0.5) * (1 / (2 * pi) ** 0.5))
 
 

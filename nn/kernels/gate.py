@@ -19,12 +19,16 @@ from typing import Any
 from numpy import empty, empty_like, ndarray
 
 from . import arguments, native
-from .calling import failed, otherwise, recall, specified
-from .contract import Kind, names_of
+from .calling import failed, otherwise, recall
+from .contract import Kind, in_brackets, names_of
 from .operand import Operand
 
-_TOLD = {"dense": ("{}_c",), "pixels": ("{}_c",), "rows": ("{}_c", "{}_row"),
-         "strided": ("{}_c", "{}_row", "{}_column")}    # what C is told of an array, as names in the gate
+# What C is told of an array: names in the gate; what they are where it has no gaps, {1} being the size of its
+# last axis; what they are elsewhere; and what it is made there first.
+_TOLD = {"dense": ("{0}_c", "from_buffer({0})", "pointer({0})", "dense({0})"),
+         "pixels": ("{0}_c", "from_buffer({0})", "pointer({0})", "adjacent({0})"),
+         "rows": ("{0}_c, {0}_row", "from_buffer({0}), {1}", "*rows({0})", "adjacent({0})"),
+         "strided": ("{0}_c, {0}_row, {0}_column", "from_buffer({0}), {1}, 1", "*strided({0})", "")}
 
 
 def compiled(kernel: Any) -> tuple[str, Any]:
@@ -36,27 +40,36 @@ def compiled(kernel: Any) -> tuple[str, Any]:
     return source, writer.scope[kernel.name]
 
 
+def _if(tests: list[str]) -> str:
+    """The first lines of a block that is for calls of which one of these is true."""
+    return "if (" + "\n            or ".join(tests) + "):"
+
+
+def _under(head: str, lines: list[str]) -> list[str]:
+    """The lines of a block."""
+    return [head, *(f"    {line}" for line in lines)]
+
+
 class _Writer:
     """The lines of one gate, and what its names stand for."""
 
     def __init__(self, kernel: Any) -> None:
-        self.kernel, self.contract, self.lines = kernel, kernel.contract, []
+        self.kernel, self.lines = kernel, []
+        self.contract = c = kernel.contract
         self.scope: dict[str, Any] = {
             **vars(arguments), **vars(native), "kernel": kernel, "ndarray": ndarray, "Operand": Operand,
             "empty": empty, "without_gaps": _without_gaps, "lying_like": _lying_like, "pack": kernel.packer,
-            "run": kernel.call,
-            **{f.__name__: partial(f, kernel) for f in (otherwise, specified, recall, failed)}}
-        c = self.contract
+            "run": kernel.call, **{f.__name__: partial(f, kernel) for f in (otherwise, recall, failed)}}
         self.packed = c.packed
-        self.own_pack = bool(self.packed) and (c.arrays[self.packed].many or bool(c.others))
-        self.arrays = [k for k in c.arrays.values() if k.name not in (self.packed, *c.others)]
-        self.recalled = [k for k in self.arrays
-                         if self.packed and kernel.planner and (k.optional or k.number)]
-        self.fixed = [k for k in self.arrays if k not in self.recalled and not k.optional]
+        self.arrays = [k for k in c.alone if not (k.optional or k.number)]  # `recall` looks at the others
+        self.whole = [k.name for k in self.arrays if k.dims is None]  # read number by number
         self.over = next((name for name in c.parameters if name.startswith("overwrite_")), "")
+        self.into = self.over.removeprefix("overwrite_")
+        self.locals = {k.name: k.name for k in self.arrays} | {
+            k.name: "result" if c.out else f"{k.name}_" for k in c.results}
         self.given = ", ".join(c.parameters)
-        self.otherwise = f"return otherwise({self.given}{', out' * c.out})"
-        self.many = not isinstance(kernel.call, str)    # several calls of C, in a function of the kernel's
+        self.otherwise = f"return otherwise({self.given}{', out' * c.out}"
+        self.many = not isinstance(kernel.call, str)  # several calls of C, in a function of the kernel's
         self.run = names_of(kernel.call)[1:] if kernel.call and self.many else ()
 
     def say(self, *lines: str) -> None:
@@ -66,18 +79,15 @@ class _Writer:
     def source(self) -> str:
         """All of it."""
         if not self.kernel.call:
-            self.say(f"{self.otherwise}    # there is no C for it")
+            self.say(f"{self.otherwise})    # there is no C for it")
         elif any(k.many for k in self.arrays):
             self.say(f"return run(kernel.choice, {self.given})    # which looks at arrays by the list")
         else:
             self.usual()
             self.sizes()
-            if any(k.dims is None for k in self.fixed):
-                self.of_any_shape()
-            else:
-                self.planned()
-                self.room()
-                self.to_c()
+            self.planned()
+            self.room()
+            self.to_c()
         return "\n".join([f"def {self.kernel.name}({self.signature()}):", *self.lines]) + "\n"
 
     def signature(self) -> str:
@@ -92,11 +102,6 @@ class _Writer:
             parts.insert(c.positional, "*")
         return ", ".join(parts)
 
-    def dtype(self, k: Kind) -> str:
-        """The name in the gate of the dtype that mostly comes."""
-        self.scope[k.usual.name] = k.usual
-        return k.usual.name
-
     def unusual(self, k: Kind) -> str:
         """A test whether an array is not as most are."""
         taken = k.dtypes[:k.native]
@@ -107,22 +112,16 @@ class _Writer:
 
     def usual(self) -> None:
         """What is not usual leaves here."""
-        c, tests = self.contract, []
+        c, tests = self.contract, [self.unusual(k) for k in self.arrays]
         self.say("choice = kernel.choice")
-        for k in self.arrays:
-            if k not in self.recalled:
-                test = self.unusual(k)
-                tests.append(f"({k.name} is not None and ({test}))" if k.optional else test)
         if self.packed:
             self.say(f"packed = type({self.packed}) is Operand")
-            more = (f"{name} is not None" for name in c.others)
-            foreign = " or ".join([f"{self.packed}.kernel is not kernel", *more])
-            tests.append(f"packed and ({foreign})" if self.own_pack else
+            foreign = " or ".join([f"{self.packed}.kernel is not kernel",
+                                   *(f"{name} is not None" for name in c.others)])
+            tests.append(f"packed and ({foreign})" if c.looked_at else
                          f"({foreign} if packed else {self.unusual(c.arrays[self.packed])})")
-        self.say("if (choice == NUMPY", *(f"        or {test}" for test in tests))
-        self.lines[-1] += "):"
-        self.say(f"    {self.otherwise}")
-        if self.own_pack:    # several arrays, which the kernel's `pack` looks at
+        self.say(*_under(_if(["choice == NUMPY", *tests]), [f"{self.otherwise})"]))
+        if c.looked_at:  # several arrays, which the kernel's `pack` looks at
             arrays = ", ".join((self.packed, *c.others))
             self.say("if not packed:", f"    given = ({arrays},)",
                      f"    {self.packed} = pack({self.kernel.name!r}, {self.arrays[0].name}, {arrays})")
@@ -130,23 +129,19 @@ class _Writer:
     def sizes(self) -> None:
         """The sizes of axes, and that equal names are of equal size. (Where a plan gives the result's shape,
         that was looked at when it was made.)"""
-        c, known = self.contract, {}
+        c, known, looked = self.contract, {}, [*self.locals, self.packed]
         for name, dims in ({} if c.shaped_by_plan else c.shaped).items():
-            k = c.arrays[name]
-            if k in self.recalled:
+            if name not in looked:
                 continue
             here = ["_" if not d.isidentifier() else d if d not in known else f"{d}_of_{name}" for d in dims]
-            if not k.optional:
-                self.say(f"{', '.join(here)}{',' * (len(here) == 1)} = {name}.shape")
+            self.say(f"{in_brackets(here)} = {name}.shape")
             for dim, local in zip(dims, here, strict=True):
                 if dim in known:
-                    there = f"{name} is not None and len({name})" if k.optional else local
-                    self.differ(f"{there} != {dim}", dim, known[dim], name)
+                    self.differ(f"{local} != {dim}", dim, known[dim], name)
                 elif dim.isidentifier():
                     known[dim] = name
-        first, *others = (k.name for k in self.fixed)
-        for other in others if self.contract.arrays[first].dims is None else ():
-            self.differ(f"{other}.shape != {first}.shape", "shape", first, other)
+        for other in self.whole[1:]:
+            self.differ(f"{other}.shape != {self.whole[0]}.shape", "shape", self.whole[0], other)
 
     def differ(self, test: str, dim: str, a: str, b: str) -> None:
         self.say(f"if {test}:",
@@ -154,174 +149,135 @@ class _Writer:
 
     def planned(self) -> None:
         """The plan of the call: what the operand remembers, if it was made for this; or one of those kept."""
-        kernel = self.kernel
+        kernel, operand = self.kernel, f"{self.packed} if packed else None" if self.packed else "None"
         if not kernel.planner:
             return
-        found = ", ".join(["plan", *(f"{k.name}_c" for k in kernel.pointed)])
-        asked = ", ".join(kernel.asked)
-        if not self.packed:
-            self.say(f"{found}, = recall(None, {asked})")
-            if kernel.takes:
-                self.say(f"if not {kernel.takes}:",
-                         f"    return specified({self.given}{', out' * self.contract.out})")
-            return
-        remembered = [name for name in kernel.asked if name != f"{self.packed}.shape"]
-        mine = [f"of_{name.replace('.', '_')}" for name in remembered]
-        differ = [f"{a} != {b}" if b.endswith(".shape") else f"{a} is not {b}"
-                  for a, b in zip(mine, remembered, strict=True)]
-        self.say("if packed:", f"    {found}, {', '.join(mine)} = {self.packed}._last",
-                 f"if not packed or ({differ[0]}", *(f"        or {test}" for test in differ[1:]))
-        self.lines[-1] += "):"
-        self.say(f"    found = recall({self.packed} if packed else None, {asked})", "    if found is None:",
-                 f"        {self.otherwise}", f"    {found}{',' * (found == 'plan')} = found")
-
-    def shape(self, k: Kind) -> str:
-        """The shape of a result, as an expression."""
-        if self.contract.shaped_by_plan:
-            return "plan.shape"
-        return f"({', '.join(k.dims)}{',' * (len(k.dims) == 1)})"
-
-    def made(self, name: str, shape: str, dtype: str) -> list[str]:
-        """Lines that make an array for a result."""
-        return ["try:", f"    {name} = empty({shape}, {dtype})", "except (MemoryError, ValueError) as error:",
-                f"    raise no_room({self.kernel.name!r}, {shape}, error) from None"]
+        found = ", ".join(["plan", *(f"{name}_c" for name in kernel.pointed)])
+        lines = [f"found = recall({operand}, {', '.join(kernel.asked)})",
+                 *_under("if found is None:", [f"{self.otherwise})"]), f"{found}, = found"]
+        if self.packed:
+            remembered = kernel.asked[1:]  # without the operand's own shape
+            mine = [f"of_{name.replace('.', '_')}" for name in remembered]
+            differ = [f"{a} != {b}" if b.endswith(".shape") else f"{a} is not {b}"
+                      for a, b in zip(mine, remembered, strict=True)]
+            self.say("if packed:", f"    {found}, {', '.join(mine)} = {self.packed}._last")
+            lines = _under(_if(["not packed", *differ]), lines)
+        self.say(*lines)
+        if not self.many and not self.packed and "plan.c" in kernel.call:
+            self.say("if plan.c is None:", f"    {self.otherwise}, by_c=False)")
 
     def room(self) -> None:
         """Whether C can take everything as it lies, and where the results go."""
-        self.say(f"ready = {' & '.join(f'{k.name}.flags.num' for k in self.fixed)} & READABLE == READABLE")
+        c = self.contract
+        self.say(f"ready = {' & '.join(f'{k.name}.flags.num' for k in self.arrays)} & READABLE == READABLE")
         if self.many and "out" not in self.run:
             return
-        if not self.contract.out:
-            for k in self.contract.results:
-                self.room_for(k)
-            return
-        (k,) = self.contract.results
-        dtype, shape = self.dtype(k) if k.native == 1 else "plan.dtype", self.shape(k)
-        self.say("if out is None:", *(f"    {line}" for line in self.made("result", shape, dtype)))
-        inputs = ", ".join(k.name for k in self.arrays)
-        if self.packed and not self.many:
-            self.say(f"elif (packed and ready and type(out) is ndarray and out.dtype is {dtype}",
-                     f"      and out.shape == {shape} and out.flags.num & WRITABLE == WRITABLE):",
-                     "    result = out    # whether it overlaps an input C sees")
-        if self.own_pack:
-            inputs += f", *(() if packed else given{'[0]' * self.contract.arrays[self.packed].many})"
-        elif self.packed:
-            inputs += f", {self.packed}"
-        self.say("else:", f"    result = output({self.kernel.name!r}, out, {shape}, {dtype}, {inputs})",
-                 "    ready = ready and result.flags.num & WRITABLE == WRITABLE")
+        for k in c.results:
+            self.say(*self.room_for(k, self.locals[k.name]))
 
-    def room_for(self, k: Kind) -> None:
-        """One of several results. One with the name of an argument is made where that is true; the first may
+    def room_for(self, k: Kind, local: str) -> list[str]:
+        """Where one result goes. One with the name of an argument is made where that is true; the first may
         go where the argument is that may be overwritten."""
-        lines = self.made(f"{k.name}_", self.shape(k), self.dtype(k))
-        if self.over and k is self.contract.results[0]:
-            into = self.over.removeprefix("overwrite_")
-            lines = [f"if {self.over} and ready and {into}.flags.writeable:", f"    {k.name}_ = {into}",
-                     "else:", *(f"    {line}" for line in lines)]
-        if k.name in self.contract.parameters:
-            lines = [f"{k.name}_ = None", f"if {k.name}:", *(f"    {line}" for line in lines)]
-        self.say(*lines)
+        who, c = self.kernel.name, self.contract
+        shape = (f"{self.whole[-1]}.shape" if k.dims is None else
+                 "plan.shape" if c.shaped_by_plan else in_brackets(k.dims))
+        dtype = k.usual.name if k.native == 1 else "plan.dtype"
+        self.scope[k.usual.name] = k.usual
+        lines = [*_under("try:", [f"{local} = empty({shape}, {dtype})"]),
+                 *_under("except (MemoryError, ValueError) as error:",
+                         [f"raise no_room({who!r}, {shape}, error) from None"])]
+        if self.over and k is c.results[0]:
+            lines = [*_under(f"if {self.over} and ready and {self.into}.flags.writeable:",
+                             [f"{local} = {self.into}"]), *_under("else:", lines)]
+        if k.name in c.parameters:
+            lines = [f"{local} = None", *_under(f"if {k.name}:", lines)]
+        if not c.out:
+            return lines
+        lines = _under(f"if out is None{' and ready' if self.whole else ''}:", lines)
+        if self.packed and not self.many:
+            lines += [f"elif (packed and ready and type(out) is ndarray and out.dtype is {dtype}",
+                      f"      and out.shape == {shape} and out.flags.num & WRITABLE == WRITABLE):",
+                      "    result = out    # whether it overlaps an input C sees"]
+        inputs = ", ".join(k.name for k in (c.alone if c.looked_at else c.arrays.values()))
+        if c.looked_at:
+            inputs += f", *(() if packed else given{'[0]' * c.arrays[self.packed].many})"
+        return [*lines, *_under("elif out is not None:" if self.whole else "else:", [
+            f"result = output({who!r}, out, {shape}, {dtype}, {inputs})",
+            "ready = ready and result.flags.num & WRITABLE == WRITABLE"])]
 
     def to_c(self) -> None:
         """The call, and what comes of it."""
-        kernel, c, result = self.kernel, self.contract, self.contract.results[0]
-        if self.packed and not self.own_pack and not kernel.unpacked:
+        kernel, c = self.kernel, self.contract
+        if self.packed and not c.looked_at and not kernel.unpacked:
             self.say("if not packed:",
                      f"    {self.packed} = pack({', '.join((self.packed, *kernel.packed_with))})")
-        into_place = [f"{k.name} = {'dense' if k.reading == 'dense' else 'adjacent'}({k.name})"
-                      for k in self.fixed if k.reading != "strided"]
         if self.many:
-            named = ", ".join("result" if name == "out" else name for name in self.run)
-            self.say("if not ready:", *(f"    {line}" for line in into_place),
-                     *([f"run(choice, {named})", "return result if out is None else out"] if "out" in self.run
-                       else [f"return run(choice, {named})"]))
-            return
-        copied = c.out and result.reading == "dense"
-        if copied:
-            self.say("into = None")
-            into_place += ["if result.flags.num & WRITABLE != WRITABLE:",
-                           "    into, result = result, empty(result.shape, result.dtype)"]
-        told = [self.told(k, k.name, k.name) for k in self.fixed]
-        told += [self.told(k, k.name, "result" if c.out else f"{k.name}_")
-                 for k in c.results if k.name not in c.parameters]
-        names, ready, other = (", ".join(column) for column in zip(*told, strict=True))
-        self.say("if ready:", f"    {names} = {ready}", "else:", *(f"    {line}" for line in into_place),
-                 f"    {names} = {other}")
-        lying = [k.name for k in self.fixed if k.reading == "pixels"]
-        if lying:
-            lying += ["result"] * (c.out and result.reading == "pixels")
-            self.say(f"    plan = plan.lying({', '.join(f'{name}.strides' for name in lying)})")
-        for k in (*self.arrays, *c.results):
-            if k.optional and k not in self.recalled:
-                self.say(f"{k.name}_c = NULL if {k.name} is None else from_buffer(dense({k.name}))")
-            elif k in c.results and k.name in c.parameters:
-                self.say(f"{k.name}_c = NULL if {k.name}_ is None else from_buffer({k.name}_)")
-        call = f"status = {self.call(kernel.call)}"
-        if not kernel.unpacked:
-            self.say(call)
+            run = f"run(choice, {', '.join(self.locals.get(name, name) for name in self.run)})"
+            self.say(*_under("if not ready:", self.made_ready()))
+            if "out" not in self.run:
+                self.say(f"return {run}")
+                return
+            self.say(run)
         else:
-            self.say("if packed:", f"    {call}", "else:")
-            if c.arrays[self.packed].reading != "strided":
-                self.say(f"    {self.packed} = dense({self.packed})")
-            self.say(f"    status = {self.call(kernel.unpacked)}")
-        self.say("if status:", f"    failed(status, {self.given})")
-        if copied:
-            self.say("if into is not None:", "    into[...] = result")
+            told = [k for k in (*self.arrays, *c.results) if k.name not in c.parameters or k in self.arrays]
+            names, ready, other = (", ".join(self.told(k)[i] for k in told) for i in range(3))
+            self.say("if ready:", f"    {names} = {ready}",
+                     *_under("else:", [*self.made_ready(), f"{names} = {other}"]))
+            distances = [f"{self.locals[k.name]}.strides" for k in told if k.reading == "pixels"]
+            if distances:
+                self.say(f"    plan = plan.lying({', '.join(distances)})")
+            self.say(*(f"{k.name}_c = NULL if {k.name}_ is None else from_buffer({k.name}_)"
+                       for k in c.results if k not in told))
+            call = f"status = {self.call(kernel.call)}"
+            if kernel.unpacked:
+                dense = [f"{self.packed} = dense({self.packed})"] * (c.arrays[self.packed].reading == "dense")
+                self.say("if packed:", f"    {call}",
+                         *_under("else:", [*dense, f"status = {self.call(kernel.unpacked)}"]))
+            else:
+                self.say(call)
+            self.say("if status:", f"    failed(status, {self.given})")
         self.say("return result if out is None else out" if c.out else
-                 f"return {', '.join(f'{k.name}_' for k in c.results)}")
+                 f"return {', '.join(self.locals[k.name] for k in c.results)}")
 
-    def told(self, k: Kind, label: str, array: str) -> tuple[str, str, str]:
+    def made_ready(self) -> list[str]:
+        """What is done where C can't take everything as it lies."""
+        c = self.contract
+        if self.whole:  # the result lies in memory as the last of them does
+            *others, base = self.whole
+            lines = [f"{base}, result = without_gaps({base})",
+                     *(f"{name} = lying_like({name}, {base})" for name in others)]
+            if self.over:
+                lines += _under(f"if {self.over} and {self.into}.flags.writeable:", [f"result = {self.into}"])
+        else:
+            lines = [f"{k.name} = {how.format(k.name)}" for k in self.arrays if (how := _TOLD[k.reading][3])]
+        if c.out and c.results[0].reading == "dense" and not self.many:
+            again = ", ".join(name if i < c.positional else f"{name}={name}"
+                              for i, name in enumerate(c.parameters) if name != self.over)
+            lines = [*_under("if out is not None:", [f"result[...] = kernel({again})", "return out"]), *lines]
+        return lines
+
+    def told(self, k: Kind) -> list[str]:
         """What C is told of an array: names in the gate, what they are when it is ready, and when not."""
-        names = ", ".join(form.format(label) for form in _TOLD[k.reading])
-        last = k.dims[-1] if not self.contract.shaped_by_plan else f"{array}.shape[-1]"
-        ready = {"rows": f", {last}", "strided": f", {last}, 1"}.get(k.reading, "")
-        how = k.reading if k.reading in ("rows", "strided") else "pointer"
-        other = f"{'*' * (how != 'pointer')}{how}({array})"
-        return names, f"from_buffer({array}){ready}", other
+        local = self.locals[k.name]
+        last = f"{local}.shape[-1]" if self.contract.shaped_by_plan or not k.dims else k.dims[-1]
+        names, ready, other, _ = _TOLD[k.reading]
+        return [names.format(k.name), ready.format(local, last), other.format(local)]
 
     def call(self, text: str) -> str:
         """The text of a C call with what the gate calls its arguments."""
-        function, arguments = self.parsed(text)
-        kinds = {k.name: k for k in (*self.arrays, *self.contract.results)}
-        said = ["choice"]
-        for one in arguments:
-            k = kinds.get(one)
-            if one == self.packed:
-                strided_ = self.contract.arrays[one].reading == "strided"
-                said.append(f"*strided({one})" if strided_ else f"from_buffer({one})")
-            elif k is None:
-                said.append(one)
-            else:
-                said += (form.format(one) for form in _TOLD["dense" if k.optional else k.reading])
-        return f"{function}({', '.join(said)})"
-
-    def parsed(self, text: str) -> tuple[str, list[str]]:
-        """The function of a C call, which the gate gets to know, and its arguments."""
         function, arguments = re.fullmatch(r"(\w+)\((.*)\)", text).groups()
         self.scope[function] = getattr(native.lib, function, None)
-        return function, arguments.split(", ")
-
-    def of_any_shape(self) -> None:
-        """Arrays of any shape, number by number; the result lies in memory as the last of them does."""
-        names, who = [k.name for k in self.fixed], repr(self.kernel.name)
-        first, base, dtype = names[0], names[-1], self.dtype(self.contract.results[0])
-        over = f"{first} if {self.over} and {first}.flags.writeable else " if self.over else ""
-        self.say(f"ready = {' & '.join(f'{name}.flags.num' for name in names)} & READABLE == READABLE",
-                 "if out is not None:",
-                 f"    result = output({who}, out, {base}.shape, {dtype}, {', '.join(names)})",
-                 "    if not ready or result.flags.num & WRITABLE != WRITABLE:",
-                 f"        result[...] = kernel({', '.join(names)})", "        return out",
-                 "elif ready:", f"    result = {over}empty({base}.shape, {dtype})",
-                 "else:", f"    {base}, result = without_gaps({base})",
-                 *(f"    {name} = lying_like({name}, {base})" for name in names[:-1]))
-        if over:
-            self.say(f"    result = {over}result")
-        function, arguments = self.parsed(self.kernel.call)
-        for test, how in (("if ready:", "from_buffer"), ("else:", "pointer")):
-            said = [f"{how}({'result' if one == 'out' else one})" if one in (*names, "out") else one
-                    for one in arguments]
-            self.say(test, f"    {function}(choice, {', '.join(said)})")
-        self.say("return result if out is None else out")
+        kinds = {k.name: k for k in (*self.arrays, *self.contract.results)}
+        said = ["choice"]
+        for one in arguments.split(", "):
+            if one == self.packed:
+                strided = self.contract.arrays[one].reading == "strided"
+                said.append(f"*strided({one})" if strided else f"from_buffer({one})")
+            elif one in kinds:
+                said.append(_TOLD[kinds[one].reading][0].format(one))
+            else:
+                said.append(f"{one}_c" if one in self.kernel.pointed else one)
+        return f"{function}({', '.join(said)})"
 
 
 def _without_gaps(x: ndarray) -> tuple[ndarray, ndarray]:

@@ -6,9 +6,7 @@ from .arguments import F32
 from .contract import operand
 from .kernel import kernel
 from .native import NUMPY, from_buffer, has, lib, strided
-from .operand import Operand, aligned
-
-PANEL = 16  # columns of b that lie together, element by element of K, when packed
+from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
 
 @kernel(a="f32[M,K] strided", b=operand("f32[K,N] strided"), out="f32[M,N] rows")
@@ -24,24 +22,16 @@ def gemm(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _pack(b: np.ndarray) -> Operand:
     """Panels of 16 columns: panels[p][k][c] = b[k, 16p + c], zero where there is no such column."""
     k, n = b.shape
-    panels = aligned((-(-n // PANEL), k, PANEL), F32, zeros=lib is None)   # C writes all of it
+    panels = aligned((-(-n // PANEL), k, PANEL), F32)
     if lib is not None:
         lib.nn_gemm_pack(k, n, *strided(b), from_buffer(panels))
     else:
-        whole = n // PANEL
-        panels[:whole] = b[:, :whole * PANEL].reshape(k, whole, PANEL).transpose(1, 0, 2)
-        panels[whole:, :, :n % PANEL] = b[:, whole * PANEL:]
+        panels[...] = in_panels(b)[..., 0]
     return Operand(gemm, (k, n), panels=panels)
 
 
-def _unpack(packed: Operand) -> np.ndarray:
-    k, n = packed.shape
-    panels = packed.parts["panels"]
-    return np.ascontiguousarray(panels.transpose(1, 0, 2).reshape(k, len(panels) * PANEL)[:, :n])
-
-
-gemm.runs("nn_gemm(M, N, K, a, b.c, out)", unpacked="nn_gemm_packing(M, N, K, a, b, out)",
-          pack=_pack, unpack=_unpack)
+gemm.runs("nn_gemm(M, N, K, a, b.c, out)", unpacked="nn_gemm_packing(M, N, K, a, b, out)", pack=_pack,
+          unpack=lambda b: from_panels(b.parts["panels"][..., None], *b.shape))
 
 
 # Multiply-accumulates for which `gemm` is sooner than NumPy's BLAS: it turns a small b sooner. Longer
@@ -52,6 +42,6 @@ SHORT, LONG = 1 << 18, 1 << 21
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a @ b, for a of any shape (…, K) and b (K, N), any dtypes: by `gemm` where that is sooner."""
     if (SHORT <= a.size * b.shape[1] <= LONG and a.ndim == 2 and a.dtype == b.dtype == F32
-            and gemm.choice != NUMPY and has(1)):    # scalar C is slower than BLAS
+            and gemm.choice != NUMPY and has(1)):  # scalar C is slower than BLAS
         return gemm(a, b)
     return a @ b

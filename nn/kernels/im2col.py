@@ -4,9 +4,9 @@ from math import prod
 
 import numpy as np
 
-from ..geometry import Pair, both, pair, positions
+from ..geometry import Pair, Windows, both, positions
 from .arguments import integer
-from .contract import Result
+from .contract import Plan
 from .convolution import pad
 from .kernel import kernel
 
@@ -36,15 +36,10 @@ def patches(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilat
                       (image, row * sh, pixel * sw, row * dh, pixel * dw, channel))
 
 
-def _plan(who, x, x_dtype, kernel_size, stride, padding, dilation, fill) -> Result:
-    (kh, kw), stride = pair(who, "kernel_size", kernel_size, 1), pair(who, "stride", stride, 1)
-    padding, dilation = pair(who, "padding", padding, 0), pair(who, "dilation", dilation, 1)
+def _plan(who, x, x_dtype, kernel_size, stride, padding, dilation, fill) -> Plan:
+    at = Windows(who, x, kernel_size, stride, padding, dilation, x[1:3])
     integer(who, "fill", fill, 0, 255)
-    down, across = map(positions, x[1:3], (kh, kw), stride, padding, dilation)
-    if min(down, across) < 1:
-        raise ValueError(f"{who}: kernel_size {(kh, kw)} with dilation {dilation} is larger than images "
-                         f"{x[1:3]} with padding {padding}")
-    return Result((x[0], down, across, kh * kw * x[3]), x_dtype)
+    return Plan((x[0], *at.out, prod(at.kernel) * x[3]), x_dtype)
 
 
 im2col.runs(None, plan=_plan)

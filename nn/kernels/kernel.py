@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from ..context import Brief, Context, ambient, within
@@ -11,19 +11,10 @@ from . import native
 from .arguments import array
 from .contract import Contract, names_of
 from .gate import compiled
+from .native import Variant
 from .operand import Operand
 
 _kernels: dict[str, Kernel] = {}
-
-
-class Variant(NamedTuple):
-    """One implementation of a kernel: its specification, or a micro-kernel that others may share. `tile`
-    is the block of the result that one call of the micro-kernel computes."""
-
-    name: str                       # "gemm_numpy", or a row of csrc/micro.def: "rows_f32_6x16_avx2"
-    backend: str                    # "numpy" or "c"
-    isa: str                        # "any", "scalar", "avx2", "avxvnni", "avx512" or "avx512vnni"
-    tile: tuple[int, int] | None
 
 
 class _Choice:
@@ -31,18 +22,16 @@ class _Choice:
 
     def __get__(self, kernel: Kernel, owner: type) -> int:
         forced = ambient.context.forced
-        return native.default_choice() if forced is None else forced.of(kernel)
+        return native.DEFAULT if forced is None else forced.of(kernel)
 
 
 class Kernel:
     """A callable kernel. Its attributes: `name`, `reference` (the NumPy body, the oracle of every test),
-    `contract` (what it asks of its arguments), `gate` (the source of what a call runs). `kernel` makes one of
-    a function, the reference, and the types of its arrays.
+    `contract` (what it asks of its arguments), `gate` (the source of what a call runs).
 
     `choice` is what runs: NUMPY (the reference), BEST (the C side picks by its cost model), BEST under a cap
     (native.capped) or the number of a row of csrc/micro.def; the thread that asks may have forced it. That is
-    slower to find than an attribute, so as long as no thread forces anything each kernel has the attribute,
-    and Python never comes to this class's.
+    slower to find than an attribute, so each kernel has the attribute as long as no thread forces anything.
     """
 
     choice = _Choice()
@@ -54,7 +43,7 @@ class Kernel:
         self.plans: dict[Any, Any] = {}
         with _lock:
             if not _blocks:
-                self.choice = native.default_choice()
+                self.choice = native.DEFAULT
         self.__module__, self.__name__ = reference.__module__, self.name
         self.runs(None)
 
@@ -63,86 +52,71 @@ class Kernel:
         return f"{(self.reference.__doc__ or '').rstrip()}\n\n{self.contract.describe()}\n"
 
     def runs(self, call: str | Callable | None, *, plan: Callable | None = None,
-             pack: Callable | None = None, unpack: Callable | None = None, repack: Callable | None = None,
-             seen_by_c: Callable | None = None, unpacked: str | None = None, values: Callable | None = None,
-             takes: str | None = None) -> None:
+             pack: Callable | None = None, unpack: Callable | None = None, seen_by_c: Callable | None = None,
+             unpacked: str | None = None, values: Callable | None = None) -> None:
         """How the kernel runs in C.
 
         call: the C call, as a gate has it (nn/kernels/gate.py); or a function of the checked arguments that
             it names, after the choice, which makes several calls.
-        plan: what the types can't say. A function of what it names: arguments (an array is given as its
-            shape, a vector of an operand's kernel as itself), or one's dtype (`a_dtype`). It raises, or
-            gives an object that the call text may read, with the result's `shape` where that is no named
-            axes'. It is made once for each shapes and attributes, unless it asks for a vector.
-            Its first argument may be `who`: the kernel's name, for messages.
-        pack, unpack: an operand of an array, and the way back. repack: the operand of what `unpack` gave and
-            a shape, where that is not `pack`. seen_by_c: an operand's parts for C, once; if not given, the
-            first of them.
+        plan: what the types can't say. A function of what it names: `who` (the kernel's name), then arguments
+            (an array is given as its shape, a vector or None as itself), or one's dtype (`a_dtype`). It
+            raises, or gives an object with what the call reads (contract.Plan is one), once for each shapes
+            and attributes, unless it asks for a vector.
+        values: the same of values; raises where one is wrong. C has looked; this says which.
+        pack, unpack: an operand of an array, and the way back. seen_by_c: its parts for C; else the first.
         unpacked: the C call of an operand that was not packed, where that needs no packing.
-        takes: what must be true of the plan for C to take the call; else the specification runs.
-        values: a function of arguments that it names, as `plan`; raises where one's values are wrong. C has
-            looked; this says which.
         """
-        self.call, self.packer, self.unpack, self.unpacked, self.takes = call, pack, unpack, unpacked, takes
-        self.pack = self._pack if pack else None
-        self._repack, self._seen_by_c, self._plan, self._values = repack, seen_by_c, plan, values
-        self._source = None
-        if "contract" in vars(self):  # it was read before
-            vars(self).update(self._read())
+        self.call, self.packer, self.unpack, self.unpacked = call, pack, unpack, unpacked
+        self.pack, self._plan, self._values = self._pack if pack else None, plan, values
+        self.seen_by_c = seen_by_c or (lambda w: native.from_buffer(next(iter(w.parts.values()))))
+        for made in ("contract", "__wrapped__"):  # of what was said before
+            vars(self).pop(made, None)
         type(self).__call__ = staticmethod(lambda *args, **kwargs: self.__wrapped__(*args, **kwargs))
 
     def __getattr__(self, name: str) -> Any:
         """The contract, and what follows from it and from `runs`: read when first wanted, since a program
         calls few of the kernels that it imports. Raises AttributeError for any other name."""
         if "contract" not in vars(self):
-            vars(self).update(self._read())
+            self._read()
         if name not in vars(self):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return vars(self)[name]
 
-    def _read(self) -> dict[str, Any]:
-        c, plan = Contract(self.reference, self._types), self._plan
-        (planner, named), (values, looks_at) = map(self._of_name, (plan, self._values))
+    def _read(self) -> None:
+        c = self.contract = Contract(self.reference, self._types)
+        self.packed_with = [n for n in (names_of(self.packer) if self.packer else ()) if n in c.attributes]
+        values, looks_at = self._of_name(self._values)
         at = [c.parameters.index(name) for name in looks_at]
-        vectors = [k for k in c.arrays.values() if c.packed and (k.optional or k.number)
-                   and k.name not in c.others]
-        pointed = [k for k in vectors if k.name not in named and plan]
-        asked = [name.replace("_dtype", ".dtype") if name.endswith("_dtype") and name[:-6] in c.arrays
-                 else name if name in c.attributes or c.arrays[name].number or c.arrays[name] in vectors
-                 else f"{name}.shape" for name in named]
-        operand = f"{c.packed}.shape" if plan and c.packed else None
-        if operand and operand not in asked:
-            asked.append(operand)
-        asked += [k.name for k in pointed]
-        # Where each vector is among what a plan asks for, and where there its size is.
-        sizes = [(k, *c.axes[k.dims[0]]) for k in vectors if k.name in asked]
-        return {"contract": c, "planner": planner, "named": len(named), "asked": asked, "pointed": pointed,
-                "values": values and (lambda *given: values(*(given[i] for i in at))),
-                "packed_with": [n for n in (names_of(self.packer) if self.packer else ())
-                                if n in c.attributes],
-                "vectors": [(asked.index(k.name), k, (asked.index(f"{name}.shape"), axis))
-                            for k, name, axis in sizes],
-                "plain": [i for i, name in enumerate(asked) if name in c.attributes],
-                "operand_at": asked.index(operand) if operand else None,
-                "nothing": (...,) * (len(asked) + len(pointed)) if plan else None}
+        self.values = values and (lambda *given: values(*(given[i] for i in at)))
+        # What a call's plan hangs on, as a gate has it: the shape of an operand, which stays the same; what
+        # else the planner asks for, `named` so there; how long vectors must be; vectors that only C reads.
+        vectors = {k.name: k for k in c.alone if k.optional or k.number}
+        self.planner, named = self._of_name(self._plan or (self.call and vectors and (lambda: None)) or None)
+        self.named = sorted(named, key=lambda name: name != c.packed)
+        asked = [name if name in c.attributes or name in vectors else f"{name}.shape" if name in c.arrays
+                 else f"{name[:-6]}.dtype" for name in self.named]
+        lengths = {name: f"{c.axes[k.dims[0]][0]}.shape" for name, k in vectors.items() if self.call}
+        self.pointed = [name for name in lengths if name not in asked]
+        self.asked = list(dict.fromkeys([*asked, *lengths.values(), *self.pointed]))
+        self.asks = [one.partition(".") for one in self.asked]
+        self.only_in_c = len(self.asked) - len(self.pointed)
+        self.vectors = [(self.asked.index(name), vectors[name], self.asked.index(length))
+                        for name, length in lengths.items()]
+        self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if self.planner else None
 
     def _of_name(self, function: Callable | None) -> tuple[Callable | None, tuple[str, ...]]:
         """A function that may ask for the kernel's name, given that, and the names of its other arguments."""
         names = names_of(function) if function else ()
         return (partial(function, self.name), names[1:]) if names[:1] == ("who",) else (function, names)
 
-    @property
+    @cached_property
     def __wrapped__(self) -> Callable:
         """The gate, written when it is first wanted; inspect.signature and help() look here too."""
-        if self._source is None:
-            source, made = compiled(self)
-            annotations = dict(self.reference.__annotations__)
-            if self.contract.out:
-                annotations["out"] = "np.ndarray | None"
-            made.__annotations__, made.__doc__, made.__module__ = annotations, self.__doc__, self.__module__
-            type(self).__call__ = staticmethod(made)
-            self._source, self._gate = source, made
-        return self._gate
+        self._source, made = compiled(self)
+        out = {"out": "np.ndarray | None"} if self.contract.out else {}
+        made.__annotations__, made.__doc__ = {**self.reference.__annotations__, **out}, self.__doc__
+        made.__module__, type(self).__call__ = self.__module__, staticmethod(made)
+        return made
 
     @property
     def gate(self) -> str:
@@ -151,36 +125,22 @@ class Kernel:
 
     def _pack(self, *given: Any, **more: Any) -> Operand:
         c, who = self.contract, f"{self.name}.pack"
-        k = c.arrays[c.packed]
-        if k.many or c.others:
+        if c.looked_at:
             return self.packer(who, None, *given, **more)
+        k = c.arrays[c.packed]
         x = array(who, k.name, given[0] if given else more.pop(k.name), k.rank, *k.dtypes)
         return self.packer(x, *given[1:], **more)
 
-    def repack(self, unpacked: Any, shape: tuple[int, ...], how: dict[str, Any]) -> Operand:
-        """The operand of what `unpack` gave, as a pickle has it."""
-        if self._repack:
-            return self._repack(unpacked, shape)
-        return self._pack(*(unpacked if self.contract.others else (unpacked,)), **how)
-
-    def seen_by_c(self, operand: Operand) -> Any:
-        """An operand's parts as the C call wants them; None without C."""
-        if native.lib is None:
-            return None
-        if self._seen_by_c:
-            return self._seen_by_c(operand)
-        return native.from_buffer(next(iter(operand.parts.values())))
-
     def variants(self) -> tuple[Variant, ...]:
         """Every implementation that can run on this machine, the NumPy specification first."""
-        return tuple(v for v in self._all_variants() if native.runs(v.name))
+        return tuple(v for v in self._all_variants() if v.here)
 
     def _all_variants(self) -> list[Variant]:
-        return [Variant(f"{self.name}_numpy", "numpy", "any", None),
-                *(Variant(m.name, "c", m.features, m.tile) for m in native.micro_kernels_of(self.name))]
+        specification = Variant(f"{self.name}_numpy", "numpy", "any", None, native.NUMPY, -1, 0)
+        return [specification, *native.micro_kernels_of(self.name)]
 
     def __reduce__(self) -> str:
-        return self.name   # a kernel is pickled as the name it has in its module
+        return self.name  # a kernel is pickled as the name it has in its module
 
     def __repr__(self) -> str:
         return f"<kernel {self.name}>"
@@ -204,7 +164,7 @@ def all_kernels() -> tuple[Kernel, ...]:
     return tuple(_kernels.values())
 
 
-_lock, _blocks = Brief(), 0   # how many blocks force something now, in all threads
+_lock, _blocks = Brief(), 0  # how many blocks force something now, in all threads
 
 
 class Forced(NamedTuple):
@@ -220,8 +180,8 @@ class Forced(NamedTuple):
 
 
 class forcing(within):
-    """`with forcing(forced):` a block in which this thread's kernels run as they did where `forced` was
-    ambient.context.forced: in another thread, or at another time."""
+    """A block in which this thread's kernels run as they did where `forced` was ambient.context.forced: in
+    another thread, or at another time."""
 
     def __init__(self, forced: Forced | None) -> None:
         super().__init__("forced", forced)
@@ -249,7 +209,7 @@ def _count(more: int) -> None:
                 vars(k).pop("choice", None)
         elif before and not _blocks:
             for k in _kernels.values():
-                k.choice = native.default_choice()
+                k.choice = native.DEFAULT
 
 
 class use(forcing):
@@ -266,28 +226,24 @@ class use(forcing):
         name = what.name if isinstance(what, Variant) else what
         if not isinstance(name, str):
             raise TypeError(f"use: wanted a name or a Variant, got {type(what).__name__}")
-        variants = {v.name for k in _kernels.values() for v in k._all_variants()}
-        known = [*native.ISAS, *native.BACKENDS, *sorted(variants)]
+        every = [(k, v) for k in _kernels.values() for v in k._all_variants()]
+        known = [*native.ISAS, *native.BACKENDS, *sorted({v.name for _, v in every})]
         if name not in known:
             raise ValueError(f"use: {name!r} is none of {', '.join(known)}")
-        self.name, self.cap, self.only = name, None, {}
-        if name in native.micro_kernels():
-            row = native.micro_kernels()[name]
-            if not native.runs(name):
-                raise RuntimeError(f"use: this CPU (or NN_ISA) has no {row.features}, which {name} needs")
-            self.only = {k: row.number for k in _kernels.values() if row in native.micro_kernels_of(k.name)}
-        elif name in variants:
-            self.only = {k: native.NUMPY for k in _kernels.values() if name == f"{k.name}_numpy"}
-        elif name != "numpy" and native.lib is None:
+        self.name, self.cap, self.only = name, None, {k: v.number for k, v in every if v.name == name}
+        if any(v.name == name and not v.here for _, v in every):
+            isa = native.micro_kernels()[name].isa
+            raise RuntimeError(f"use: this CPU (or NN_ISA) has no {isa}, which {name} needs")
+        if not self.only and name != "numpy" and native.lib is None:
             raise RuntimeError(f"use: {name!r} needs the C kernels. {native.why_not_c()}")
-        elif name in native.ISAS:
+        if name in native.ISAS:
             self.cap = native.ISAS.index(name)
             if not native.has(self.cap):
                 raise RuntimeError(f"use: this CPU (or NN_ISA) has no {name}")
 
     def value(self, context: Context) -> Forced:
         """This, on top of what the thread has forced already."""
-        before = context.forced or Forced({}, native.default_choice(), None)
+        before = context.forced or Forced({}, native.DEFAULT, None)
         if self.only:
             return before._replace(choices={**before.choices, **self.only})
         cap = before.cap if self.cap is None else self.cap

@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from ..geometry import LARGEST
 from .arguments import integer
 from .kernel import kernel
 from .native import check, ffi, from_buffer, lib
-
-LARGEST = 2**31 - 1
 
 
 @kernel(values="f32[n]", out=("centroids: f32[k]",))
@@ -75,7 +74,7 @@ def means(points: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> np.ndarra
     """The weighted mean of each cluster, of the points' dtype."""
     dtype, starts, points = points.dtype, np.concatenate([[0], ends[:-1]]), points.astype(np.float64)
     total, weight = np.add.reduceat(points * counts, starts), np.add.reduceat(counts, starts)
-    return (total / weight + 0.0).astype(dtype)   # no −0
+    return (total / weight + 0.0).astype(dtype)  # no −0
 
 
 def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -84,18 +83,18 @@ def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values).astype(np.uint8)
 
 
-def _values(who, values, k) -> None:
-    if not np.isfinite(values).all():
-        raise ValueError(f"{who}: values must be finite, got NaN or infinity")
-    distinct = len(np.unique(values))
-    if k > distinct:
-        raise ValueError(f"{who}: k must be at most the number of distinct values, {distinct}, got {k}")
-
-
-def _run(choice: int, values: np.ndarray, k: int) -> np.ndarray:
+def _distinct(who, values, k) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct values, and how many there are of each; ValueError if there is no k-means of them."""
     points, counts = np.unique(values, return_counts=True)
-    if k > len(points) or not np.isfinite(points[[0, -1]]).all():    # infinities and NaN are at the ends
-        _values("kmeans1d", values, k)
+    if len(points) and not np.isfinite(points[[0, -1]]).all():  # infinities and NaN are at the ends
+        raise ValueError(f"{who}: values must be finite, got NaN or infinity")
+    if k > len(points):
+        raise ValueError(f"{who}: k must be at most the number of distinct values, {len(points)}, got {k}")
+    return points, counts
+
+
+def _run(choice, values, k) -> np.ndarray:
+    points, counts = _distinct("kmeans1d", values, k)
     if len(points) > LARGEST:
         raise ValueError(f"kmeans1d: values must be fewer than 2^31 distinct ones, got {len(points)}")
     sums, weights = prefix_sums(points, counts)
@@ -105,4 +104,4 @@ def _run(choice: int, values: np.ndarray, k: int) -> np.ndarray:
     return means(points, counts, ends)
 
 
-kmeans1d.runs(_run, plan=lambda who, k: integer(who, "k", k, 1, LARGEST), values=_values)
+kmeans1d.runs(_run, plan=lambda who, k: integer(who, "k", k, 1, LARGEST), values=_distinct)

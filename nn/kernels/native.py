@@ -10,6 +10,7 @@ Environment, read once at import:
 import os
 import sys
 import warnings
+import zlib
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
@@ -19,35 +20,43 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arguments import ALIGNED, CONTIGUOUS, READABLE, TURNED
-from .sources import build_id, csrc, try_to_build
 
-NUMPY, BEST = -1 << 32, -1    # Kernel.choice, besides the number of a row of csrc/micro.def and capped(level)
+NUMPY, BEST = -1 << 32, -1  # Kernel.choice, besides the number of a row of csrc/micro.def and capped(level)
 ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # caps, from poor to rich (csrc/isa.c)
 BACKENDS = ("numpy", "c")
 MOST_THREADS = 256
 PEAK = "peak_"                # of the names of the rows that are loops to measure against
 
 
-def _environment(variable: str, known: tuple[str, ...]) -> str | None:
+def csrc() -> str | None:
+    """The folder of the C sources: beside `nn` in a checkout, inside it when installed from a wheel."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    places = os.path.join(os.path.dirname(package), "csrc"), os.path.join(package, "csrc")
+    return next((folder for folder in places if os.path.isfile(os.path.join(folder, "micro.def"))), None)
+
+
+def build_id(folder: str) -> str:
+    """Checksum of all that decides what the compiled kernels are; csrc/build.py compiles the same in."""
+    crc = 0
+    for name in sorted(os.listdir(folder)):
+        if name.endswith((".c", ".h", ".def")) or name == "build.py":
+            with open(os.path.join(folder, name), "rb") as file:
+                crc = zlib.crc32(name.encode() + file.read().replace(b"\r\n", b"\n"), crc)
+    return f"{crc:08x}"
+
+
+def _environment(variable: str, known: tuple[str, ...], wanted: str = "") -> str | None:
     value = os.environ.get(variable) or None
-    if value == "cuda" and variable == "NN_BACKEND":
+    if value == "cuda" and known is BACKENDS:
         raise ValueError("NN_BACKEND=cuda: there are no CUDA kernels in this version, use numpy or c")
     if value is not None and value not in known:
-        raise ValueError(f"{variable} must be one of {', '.join(known)}, got {value!r}")
+        raise ValueError(f"{variable} must be {wanted or 'one of ' + ', '.join(known)}, got {value!r}")
     return value
-
-
-def _threads() -> int:
-    value = os.environ.get("NN_THREADS") or "1"
-    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= MOST_THREADS):
-        raise ValueError(f"NN_THREADS must be an integer in 1..{MOST_THREADS}, got {value!r}")
-    return int(value)
 
 
 def _load() -> Any:
     """The cffi module, or None where it was never built. Any other import error goes through."""
-    path = os.environ.get("NN_KERNELS")
-    if path:
+    if path := os.environ.get("NN_KERNELS"):
         from importlib.util import module_from_spec, spec_from_file_location
 
         spec = spec_from_file_location("nn._kernels", path)
@@ -68,6 +77,8 @@ def _load() -> Any:
 
 _backend = _environment("NN_BACKEND", BACKENDS)
 _cap = _environment("NN_ISA", ISAS)
+_count = _environment("NN_THREADS", tuple(map(str, range(1, MOST_THREADS + 1))),
+                      f"an integer in 1..{MOST_THREADS}")
 _module = None if _backend == "numpy" else _load()
 lib = _module and _module.lib
 ffi = _module and _module.ffi
@@ -77,10 +88,10 @@ if lib is None and _backend == "c":
     raise RuntimeError("NN_BACKEND=c, but the C kernels are not built; run `python csrc/build.py`")
 if lib is not None and _cap is not None:
     lib.nn_allow_features(lib.nn_isa_allows(ISAS.index(_cap)))
-_count = _threads()
-if lib is not None and _count > 1:
-    lib.nn_threads(_count)
+if lib is not None and _count is not None:
+    lib.nn_threads(int(_count))
 _machine = lib.nn_features() if lib else 0          # what the CPU has and NN_ISA allows, as bits
+DEFAULT = NUMPY if lib is None else BEST            # what a kernel runs when nothing is forced
 
 
 def keep_freed_memory(most: int) -> None:
@@ -101,25 +112,22 @@ def pointer(x: np.ndarray) -> Any:
     return ffi.cast("void *", x.__array_interface__["data"][0])
 
 
-def rows(x: np.ndarray) -> tuple[Any, int]:
-    """The address of a matrix for C, and the distance of its rows in elements. (`from_buffer` keeps a
-    contiguous one alive; the caller keeps the others.)"""
-    if x.flags.num & CONTIGUOUS:
-        return ffi.from_buffer(x), x.shape[1]
-    return pointer(x), x.strides[0] // x.itemsize
-
-
 def strided(x: np.ndarray) -> tuple[Any, int, int]:
     """The address of a matrix for C, and the distances of its rows and of its columns in elements. (The
     caller keeps it alive.)"""
     flags = x.flags.num
-    if flags & READABLE == READABLE:   # these two are found sooner
+    if flags & READABLE == READABLE:  # these two are found sooner
         return ffi.from_buffer(x), x.shape[1], 1
     if flags & TURNED == TURNED:
         return ffi.from_buffer(x.T), 1, x.shape[0]
     if not flags & ALIGNED:
         x = x.copy()
     return pointer(x), x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
+
+
+def rows(x: np.ndarray) -> tuple[Any, int]:
+    """The same without that of its columns, which are adjacent."""
+    return strided(x)[:2]
 
 
 def check(kernel: str, status: int) -> None:
@@ -130,42 +138,40 @@ def check(kernel: str, status: int) -> None:
         raise ValueError(f"{kernel}: out must not overlap an input")
 
 
-def default_choice() -> int:
-    """What a kernel runs when nothing is forced."""
-    return NUMPY if lib is None else BEST
-
-
 def capped(level: int) -> int:
     """The choice of the best row that needs no feature beyond those that the cap ISAS[level] allows."""
     return lib.nn_isa_allows(level) - (1 << 31)
 
 
-class MicroKernel(NamedTuple):
-    """A row of csrc/micro.def: its number, its name, its family, the features that it needs, its tile."""
+class Variant(NamedTuple):
+    """One implementation of a kernel: its specification, or a micro-kernel that others may share. `tile` is
+    the block of the result that one call of the micro-kernel computes."""
 
-    number: int
-    name: str
-    family: int
-    features: str
-    needs: int
-    tile: tuple[int, int]
+    name: str                       # "gemm_numpy", or a row of csrc/micro.def: "rows_f32_6x16_avx2"
+    backend: str                    # "numpy" or "c"
+    isa: str                        # "any", "scalar", "avx2", "avxvnni", "avx512" or "avx512vnni"
+    tile: tuple[int, int] | None
+    number: int                     # of the row, or NUMPY
+    family: int                     # of micro-kernels
+    needs: int                      # what the CPU must have, as bits
+
+    @property
+    def here(self) -> bool:
+        """Whether this CPU, under NN_ISA, has what it needs."""
+        return not self.needs & ~_machine
 
 
 @cache
-def micro_kernels() -> dict[str, MicroKernel]:
+def micro_kernels() -> dict[str, Variant]:
     """name -> each micro-kernel, in the order of csrc/micro.def."""
-    each = ((i, lib.nn_row(i)) for i in range(lib.nn_row_count() if lib else 0))
-    return {_text(r.name): MicroKernel(i, _text(r.name), r.family, _text(r.features), r.needs, (r.mr, r.nr))
-            for i, r in each}
-
-
-def runs(name: str) -> bool:
-    """Whether this CPU, under NN_ISA, has the features that the variant called `name` needs."""
-    return name not in micro_kernels() or not micro_kernels()[name].needs & ~_machine
+    rows = (lib.nn_row(i) for i in range(lib.nn_row_count() if lib else 0))
+    each = (Variant(_text(r.name), "c", _text(r.features), (r.mr, r.nr), i, r.family, r.needs)
+            for i, r in enumerate(rows))
+    return {row.name: row for row in each}
 
 
 @cache
-def micro_kernels_of(kernel: str) -> tuple[MicroKernel, ...]:
+def micro_kernels_of(kernel: str) -> tuple[Variant, ...]:
     """Those that a kernel can choose, on this machine or another: it has a bit for each of its families."""
     each = (lib.nn_kernel_row(i) for i in range(lib.nn_kernel_count() if lib else 0))
     families = next((row.families for row in each if _text(row.name) == kernel), 0)
@@ -183,8 +189,7 @@ def peak(route: str) -> float:
     loop, best = peak_loop(route), 0.0
     for _ in range(20):
         start = perf_counter()
-        macs = loop(200_000)
-        best = max(best, macs / (perf_counter() - start))
+        best = max(best, loop(200_000) / (perf_counter() - start))
     return best
 
 
@@ -201,7 +206,8 @@ def peak_loop(route: str) -> Callable[[int], float]:
 
 def peak_routes() -> tuple[str, ...]:
     """The routes whose peak can be measured on this machine."""
-    return tuple(name[len(PEAK):] for name in micro_kernels() if name.startswith(PEAK) and runs(name))
+    return tuple(row.name[len(PEAK):] for row in micro_kernels().values()
+                 if row.name.startswith(PEAK) and row.here)
 
 
 def why_not_c() -> str | None:
@@ -216,8 +222,16 @@ def why_not_c() -> str | None:
     folder = csrc()
     if folder is None:
         return "The C kernels were not built and their sources (csrc/) are not installed."
-    said = try_to_build(folder)
-    if said is None:
-        script = os.path.join(folder, "build.py")
+    # Imported here, because these two take longer to import than all of nn.kernels.
+    import subprocess
+    import tempfile
+
+    script = os.path.join(folder, "build.py")
+    with tempfile.TemporaryDirectory() as scratch:  # the result is thrown away
+        tried = subprocess.run([sys.executable, script, "--out", scratch], capture_output=True, text=True,
+                               check=False)
+    if tried.returncode == 0:
         return f"The C kernels were not built, but they can be: run `python {script}`."
+    lines = tried.stderr.strip().splitlines() or ["the compiler said nothing"]
+    said = next((line for line in lines if "error" in line.lower()), lines[-1]).strip()
     return f"The C kernels could not be built: {said}"

@@ -1,16 +1,18 @@
-"""max_pool2d, avg_pool2d and their gradients: windows of channels-last images."""
+"""Windows of channels-last images: max_pool2d, avg_pool2d, their gradients; and, of quantised images on their
+grid, qmax_pool2d and qavg_pool2d."""
 
 from math import prod
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..geometry import Pair, both, pair, positions
-from .convolution import pad, padded_zeros, taps
+from ..geometry import Pair, Windows, both, pair
+from .arguments import integer
+from .contract import Plan
+from .convolution import pad, padded, taps
 from .kernel import kernel
 from .native import ffi
 
-MOST = 256   # pixels of a window whose winner is one byte
+MOST = 256  # pixels of a window whose winner is one byte
 
 
 @kernel(x="f32[N,H,W,C]", out=("y: f32[N,H',W',C]", "winner: u8[N,H',W',C]"))
@@ -23,7 +25,7 @@ def max_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
     one wins, as in PyTorch. It is uint8, and wider for windows of more than 256 pixels. At most half of a
     window is padding, which never wins; where an image has no height or no width, y is −∞ and the winner 0.
     """
-    real = pad(np.ones((1, *x.shape[1:3], 1), bool), padding)    # whether a pixel is no padding
+    real = pad(np.ones((1, *x.shape[1:3], 1), bool), padding)  # whether a pixel is no padding
     number = np.min_scalar_type(prod(both(kernel_size)) - 1).type
     y, winner, found = x.dtype.type(-np.inf), number(0), np.False_
     both_taps = zip(*(taps(images, kernel_size, stride) for images in (pad(x, padding), real)), strict=True)
@@ -38,11 +40,10 @@ def max_pool2d_grad(g: np.ndarray, winner: np.ndarray, size: Pair, kernel_size: 
                     padding: Pair = (0, 0)) -> np.ndarray:
     """dx (N, H, W, C), (H, W) = size: g (N, H', W', C), float32, sent back to where max_pool2d found y.
 
-    What several windows send to one pixel is added in the order in which the windows are read. A winner that
-    names no pixel of the window sends nothing.
+    What several windows send to a pixel is added in their order. A winner that names no pixel sends nothing.
     """
-    padded, dx = padded_zeros(len(g), size, g.shape[3], padding, g.dtype)
-    for tap, (_, _, pixels) in reversed(list(enumerate(taps(padded, kernel_size, stride)))):
+    whole, dx = padded((len(g), *both(size), g.shape[3]), padding, g.dtype)
+    for tap, (_, _, pixels) in reversed(list(enumerate(taps(whole, kernel_size, stride)))):
         pixels += np.where(winner == tap, g, g.dtype.type(0))
     return dx.copy()
 
@@ -53,69 +54,82 @@ def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (
 
     Its pixels are added in reading order, then divided by their number; a window may have any.
     """
-    total = x.dtype.type(0)
-    for _, _, pixels in taps(pad(x, padding), kernel_size, stride):
-        total = total + pixels
+    total = sum(pixels for _, _, pixels in taps(pad(x, padding), kernel_size, stride))
     return total / prod(both(kernel_size))
 
 
 @kernel(g="f32[N,H',W',C]", out="f32[N,H,W,C]")
 def avg_pool2d_grad(g: np.ndarray, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)
                     ) -> np.ndarray:
-    """dx (N, H, W, C), (H, W) = size: g/k of each window of k pixels to all of them, float32.
-
-    What several windows send to one pixel is added in the order in which the windows are read.
-    """
-    padded, dx = padded_zeros(len(g), size, g.shape[3], padding, g.dtype)
+    """dx (N, H, W, C), (H, W) = size: g/k of each window of k pixels to all of them, added in their order."""
+    whole, dx = padded((len(g), *both(size), g.shape[3]), padding, g.dtype)
     share = g / prod(both(kernel_size))
-    for _, _, pixels in reversed(list(taps(padded, kernel_size, stride))):
+    for _, _, pixels in reversed(list(taps(whole, kernel_size, stride))):
         pixels += share
     return dx.copy()
 
 
-class _Plan(NamedTuple):
-    shape: tuple[int, int, int, int]    # of the result
-    c: Any                              # the windows as C knows them; None where a winner is more than a byte
+@kernel(x="u8|f32[N,H,W,C]", out="u8|f32[N,H',W',C]")
+def qmax_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0)) -> np.ndarray:
+    """The greatest value in each window of x (N, H, W, C), uint8 or float32, channel by channel.
+
+    Padding never wins; a window that sees no pixel gives 0, or −∞. (Where y was found, max_pool2d says.)
+    """
+    images = pad(x, padding, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
+    (_, _, first), *rest = taps(images, kernel_size, stride)
+    y = first.copy()
+    for _, _, pixels in rest:
+        np.maximum(y, pixels, out=y)
+    return y
 
 
-def pooled(who: str, x: tuple, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair, Pair]:
-    """How many windows of images of shape x there are, and the three pairs, or an error that names one."""
-    kernel_size, stride = pair(who, "kernel_size", kernel_size, 1), pair(who, "stride", stride, 1)
-    padding = pair(who, "padding", padding, 0)
-    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
-        raise ValueError(f"{who}: padding must be at most half of kernel_size {kernel_size}, got {padding}")
-    counts = tuple(map(positions, x[1:3], kernel_size, stride, padding))
-    if min(counts) < 1:
-        raise ValueError(f"{who}: kernel_size {kernel_size} is larger than images {x[1:3]} with padding "
-                         f"{padding}")
-    return counts, kernel_size, stride, padding
+@kernel(x="u8[N,H,W,C]", out="u8[N,H',W',C]")
+def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0), zero: int = 0
+                ) -> np.ndarray:
+    """The mean of each window of x (N, H, W, C), uint8, as an integer on the same grid: real 0 is `zero`.
+
+    round_half_even(float32(Σ/k) − zero) + zero for its k pixels, padding with `zero`, in 0..255, included.
+    """
+    images = pad(x, padding, zero).astype(np.float32)
+    total = sum(pixels for _, _, pixels in taps(images, kernel_size, stride))
+    mean = total / np.float32(prod(both(kernel_size)))
+    return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(x.dtype)
 
 
-def _plan(who, x, kernel_size, stride, padding) -> _Plan:
+def _plan(who, x, kernel_size, stride, padding) -> Plan:
     """Of windows of images of shape x; shape: theirs."""
-    counts, kernel_size, *how = pooled(who, x, kernel_size, stride, padding)
-    taken = ffi is not None and (who.startswith("avg") or prod(kernel_size) <= MOST)
-    c = ffi.new("nn_pool *", (*x, *counts, *kernel_size, *how[0], *how[1])) if taken else None
-    return _Plan((x[0], *counts, x[3]), c)
+    at = Windows(who, x, kernel_size, stride, padding, size=x[1:3])
+    if any(2 * p > k for p, k in zip(at.padding, at.kernel, strict=True)):
+        raise ValueError(f"{who}: padding must be at most half of kernel_size {at.kernel}, got {at.padding}")
+    y = (x[0], *at.out, x[3])
+    if ffi is None or who.startswith("q") or (who.startswith("max") and prod(at.kernel) > MOST):
+        return Plan(y)
+    return Plan(y, c=ffi.new("nn_pool *", (*x, *at.out, *at.kernel, *at.stride, *at.padding)))
 
 
-def _plan_back(who, g, size, kernel_size, stride, padding) -> _Plan:
+def _plan_back(who, g, size, kernel_size, stride, padding) -> Plan:
     """Of the same for a gradient g of the windows; shape: the images'."""
     x = (g[0], *pair(who, "size", size, 0), g[3])
     plan = _plan(who, x, kernel_size, stride, padding)
     if g != plan.shape:
         raise ValueError(f"{who}: g must have {plan.shape[1:3]} windows for size {x[1:3]}, got shape {g}")
-    return plan._replace(shape=x)
+    return Plan(x, c=plan.c)
 
 
-def _max_plan_back(who, g, winner, winner_dtype, size, kernel_size, stride, padding) -> _Plan:
+def _max_plan_back(who, g, winner, winner_dtype, size, kernel_size, stride, padding) -> Plan:
     plan = _plan_back(who, g, size, kernel_size, stride, padding)
     if winner != g:
         raise ValueError(f"{who}: winner must have the shape {g} of g, got {winner}")
-    return plan if winner_dtype == np.uint8 else plan._replace(c=None)
+    return plan if winner_dtype == np.uint8 else Plan(plan.shape)
 
 
-max_pool2d.runs("nn_max_pool2d(plan.c, x, y, winner)", plan=_plan, takes="plan.c")
-max_pool2d_grad.runs("nn_max_pool2d_grad(plan.c, g, winner, out)", plan=_max_plan_back, takes="plan.c")
+def _qmax_plan(who, x, x_dtype, kernel_size, stride, padding) -> Plan:
+    return Plan(_plan(who, x, kernel_size, stride, padding).shape, x_dtype)
+
+
+max_pool2d.runs("nn_max_pool2d(plan.c, x, y, winner)", plan=_plan)
+max_pool2d_grad.runs("nn_max_pool2d_grad(plan.c, g, winner, out)", plan=_max_plan_back)
 avg_pool2d.runs("nn_avg_pool2d(plan.c, x, out)", plan=_plan)
 avg_pool2d_grad.runs("nn_avg_pool2d_grad(plan.c, g, out)", plan=_plan_back)
+qmax_pool2d.runs(None, plan=_qmax_plan)
+qavg_pool2d.runs(None, plan=_plan, values=lambda who, zero: integer(who, "zero", zero, 0, 255))

@@ -1,16 +1,16 @@
 """qconv2d, qdepthwise_conv2d: the exact convolution of uint8 images with int8 filters, and requantisation."""
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..geometry import LARGEST, Pair
 from .arguments import I32, U8, integer
-from .contract import operand
+from .contract import Plan, operand
 from .conv2d import conv2d
-from .convolution import Geometry, geometry, pad, taps
-from .depthwise_conv2d import depthwise
+from .convolution import Geometry, geometry, part
+from .depthwise_conv2d import depthwise, depthwise_conv2d
 from .im2col import im2col
 from .kernel import kernel
 from .operand import Operand
@@ -24,14 +24,13 @@ def qconv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_z
             scale: float | np.ndarray | None = None, out_zero: int = 0) -> np.ndarray:
     """conv2d in integers: Σ (x − x_zero)·w + bias over taps and channels, exact modulo 2³².
 
-    x: uint8 (N, H, W, C); around it lies x_zero, which stands for 0. w: int8 (O, C/groups, kH, kW), or
-    `qconv2d.pack(w, groups)`. bias: int32 (O,). Without `scale` the result is int32; with scale, a positive
-    finite number or float32 (O,), it is requantised as by qgemm, to uint8 with the zero point out_zero.
+    Around x lies x_zero, which stands for 0. `qconv2d.pack(w, groups)` packs w. Without `scale` the result is
+    int32; with scale, positive and finite, it is requantised as by qgemm, to uint8 with out_zero for 0.
     """
     # float64 holds every integer up to 2⁵³, so this is exact.
     acc = conv2d.reference(x.astype(np.float64) - x_zero, w.astype(np.float64), None, stride=stride,
                            padding=padding, dilation=dilation, groups=groups)
-    acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)    # modulo 2³²
+    acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)  # modulo 2³²
     return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
 
 
@@ -39,38 +38,26 @@ def qconv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_z
 def qdepthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_zero: int = 0,
                       stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1,
                       scale: float | np.ndarray | None = None, out_zero: int = 0) -> np.ndarray:
-    """qconv2d with groups = C = O: one filter for each channel, w int8 (C, 1, kH, kW).
-
-    x, bias, x_zero, scale, out_zero: those of qconv2d.
-    """
-    padded, acc = pad(x.astype(np.int32) - np.int32(x_zero), padding), np.zeros((), np.int32)
-    for a, b, pixels in taps(padded, w.shape[2:], stride, dilation):
-        acc = acc + pixels * w[:, 0, a, b].astype(np.int32)
-    if bias is not None:
-        acc += bias
+    """qconv2d with groups = C = O, one filter for each channel; x_zero, scale, out_zero as there."""
+    acc = depthwise_conv2d.reference(x.astype(np.int32) - np.int32(x_zero), w.astype(np.int32), bias,
+                                     stride=stride, padding=padding, dilation=dilation)
     return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
 
 
-class _Plan(NamedTuple):
-    geometry: Geometry
-    shape: tuple[int, int, int, int]
-    dtype: np.dtype
-
-
-def _plan(who, x, w, x_zero, stride, padding, dilation, groups, scale, out_zero) -> _Plan:
+def _plan(who, x, w, x_zero, stride, padding, dilation, groups, scale, out_zero) -> Plan:
     return _checked(who, geometry(who, x, w, stride, padding, dilation, groups), x_zero, scale, out_zero)
 
 
-def _depthwise_plan(who, x, w, x_zero, stride, padding, dilation, scale, out_zero) -> _Plan:
+def _depthwise_plan(who, x, w, x_zero, stride, padding, dilation, scale, out_zero) -> Plan:
     return _checked(who, depthwise(who, x, w, stride, padding, dilation), x_zero, scale, out_zero)
 
 
-def _checked(who: str, at: Geometry, x_zero: Any, scale: Any, out_zero: Any) -> _Plan:
+def _checked(who: str, at: Geometry, x_zero: Any, scale: Any, out_zero: Any) -> Plan:
     integer(who, "x_zero", x_zero, 0, 255)
     if scale is not None and not (isinstance(scale, np.ndarray) and scale.ndim):
         positive(who, scale)
     integer(who, "out_zero", out_zero, 0, 0 if scale is None else 255)
-    return _Plan(at, at.y, I32 if scale is None else U8)
+    return Plan(at.y, I32 if scale is None else U8, geometry=at)
 
 
 def _pack(w: np.ndarray, groups: int = 1) -> Operand:
@@ -87,16 +74,15 @@ def _seen_by_c(w: Operand) -> list[Operand]:
             for some in np.split(filters, w.parts["groups"])]
 
 
-def _run(choice: int, x: np.ndarray, w: Operand, bias: np.ndarray | None, x_zero: int, scale: Any,
-         out_zero: int, plan: _Plan, out: np.ndarray) -> None:
+def _run(choice, x, w, bias, x_zero, scale, out_zero, plan, out) -> None:
     all_positive("qconv2d", scale)
     at = plan.geometry
     how = {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "fill": x_zero}
     for i, b in enumerate(w.c):
-        some = at.filters(i)
+        some = part(i, b.shape[1])
         each = {"scale": scale[some] if isinstance(scale, np.ndarray) and scale.ndim else scale,
                 "bias": None if bias is None else bias[some], "a_zero": x_zero, "out_zero": out_zero}
-        rows = im2col(x[..., at.channels(i)], at.w[2:], **how)
+        rows = im2col(x[..., part(i, at.w[1])], at.w[2:], **how)
         y = qgemm(rows.reshape(prod(rows.shape[:3]), b.shape[0]), b, **each)
         out[..., some] = y.reshape(*at.y[:3], b.shape[1])
 

@@ -1,17 +1,16 @@
 """qgemm: the product of 8-bit integer matrices, exact, with zero points and requantisation."""
 
-import numbers
 from typing import Any
 
 import numpy as np
 
-from .arguments import I8, I32, U8, integer
-from .contract import operand
+from .arguments import I8, I32, U8, integer, number
+from .contract import Plan, operand
 from .kernel import kernel
 from .native import ffi, from_buffer, lib, strided
-from .operand import Operand, aligned
+from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
-PANEL, QUAD = 16, 4   # a packed cell is 16 columns × 4 steps of K: one 64-byte register
+QUAD = 4  # rows of a packed cell, which with its 16 columns is one 64-byte register
 RANGE = {U8: (0, 255), I8: (-128, 127)}
 
 
@@ -22,16 +21,14 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
           out_dtype: Any = None) -> np.ndarray:
     """The integer product Σ_k (a − a_zero)(b − b_zero) + bias, (M, K) · (K, N) → (M, N); exact modulo 2³².
 
-    a: uint8 or int8 (M, K). b: int8 (K, N), or packed (`qgemm.pack(b)`). a_zero: integer in a's range.
-    b_zero: integer in −128..127, or N of them. bias: int32 (N,).
-    Without `scale` the result is int32 (ONNX MatMulInteger). With scale, a positive finite number or float32
-    (N,), it is requantised (ONNX QLinearMatMul; Jacob et al. 2018, eq. 5):
+    a_zero is in a's range, b_zero in −128..127. Without `scale` the result is int32 (ONNX MatMulInteger).
+    With scale, positive and finite, it is requantised (ONNX QLinearMatMul; Jacob et al. 2018, eq. 5):
         clamp(round_half_even(float32(acc) · float32(scale)) + out_zero)   as out_dtype, uint8 or int8 (a's)
     The int32 sum can't overflow for K ≤ 33025 (65793 if b_zero is 0), bias aside.
     """
     # float64 holds every integer up to 2⁵³, so this product is exact, and it runs on BLAS.
     acc = (a.astype(np.float64) - a_zero) @ (b.astype(np.float64) - b_zero)
-    acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)    # modulo 2³²
+    acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)  # modulo 2³²
     if scale is None:
         return acc
     return requantised(acc, scale, out_zero, np.dtype(a.dtype if out_dtype is None else out_dtype))
@@ -40,7 +37,7 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
 def requantised(acc: np.ndarray, scale: float | np.ndarray, out_zero: int, dtype: np.dtype) -> np.ndarray:
     """clamp(round_half_even(float32(acc) · float32(scale)) + out_zero), as uint8 or int8."""
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-    with np.errstate(over="ignore"):   # infinity is clamped like any other large number
+    with np.errstate(over="ignore"):  # infinity is clamped like any other large number
         scaled = acc.astype(np.float32) * np.float32(scale)
     # Clamping before rounding is the same, since the bounds are integers, and can't lose bits to a large sum.
     return (np.rint(np.clip(scaled, low - out_zero, high - out_zero)) + out_zero).astype(dtype)
@@ -49,18 +46,14 @@ def requantised(acc: np.ndarray, scale: float | np.ndarray, out_zero: int, dtype
 def _pack(b: np.ndarray) -> Operand:
     """Cells of 16 columns × 4 k: panels[p][q][c][i] = b[4q + i, 16p + c], zero outside b; and column sums."""
     k, n = b.shape
-    width, quads = -(-n // PANEL), -(-k // QUAD)
-    zeros = lib is None   # C writes all of it
-    panels = aligned((width, quads, PANEL, QUAD), I8, zeros)
-    sums = aligned((width * PANEL,), I32, zeros)
+    panels = aligned((-(-n // PANEL), -(-k // QUAD), PANEL, QUAD), I8)
+    sums = aligned((len(panels) * PANEL,), I32)
     if lib is not None:
         fit = bool(lib.nn_qgemm_pack(k, n, *strided(b), from_buffer(panels), from_buffer(sums)))
     else:
-        padded = np.zeros((quads * QUAD, width * PANEL), I8)
-        padded[:k, :n] = b
-        panels[...] = padded.reshape(quads, QUAD, width, PANEL).transpose(2, 0, 3, 1)
-        sums[...] = padded.sum(axis=0, dtype=I32)
-        fit = _pairs_fit(padded)
+        panels[...] = in_panels(b, QUAD)
+        sums[...] = panels.sum(axis=(1, 3), dtype=I32).ravel()
+        fit = _pairs_fit(np.pad(b, ((0, k % 2), (0, 0))))
     return Operand(qgemm, (k, n), panels=panels, sums=sums, pairs_fit=fit)
 
 
@@ -72,73 +65,57 @@ def _pairs_fit(b: np.ndarray) -> bool:
     return bool(max(positive.max(initial=0), negative.max(initial=0)) <= 128)
 
 
-def _unpack(packed: Operand) -> np.ndarray:
-    k, n = packed.shape
-    panels = packed.parts["panels"]
-    width, quads = panels.shape[:2]
-    return np.ascontiguousarray(panels.transpose(1, 3, 0, 2).reshape(quads * QUAD, width * PANEL)[:k, :n])
-
-
 def _seen_by_c(b: Operand) -> Any:
     panels, sums, fit = b.parts.values()
     return ffi.new("nn_qgemm_b *", {"panels": from_buffer(panels), "sums": from_buffer(sums), "k": b.shape[0],
                                     "n": b.shape[1], "pairs_fit": fit})
 
 
-class _Around:
-    """What happens around the sum of products, checked, as C knows it: `c`. dtype: of the result.
+def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype) -> Plan:
+    """What happens around the sum of products, checked, as C knows it.
 
     A layer calls with the same zero points, bias and scale again and again: they are checked and handed to C
     once. (What the arrays hold may change in between: C reads them, and looks at the scales, in each call.)
     """
-
-    __slots__ = ("c", "dtype", "keep", "lasting")
-
-    def __init__(self, a_dtype: np.dtype, b: tuple[int, int], a_zero: Any, b_zero: Any, bias: Any, scale: Any,
-                 out_zero: Any, out_dtype: Any) -> None:
-        n = b[1]
-        self.lasting = not isinstance(b_zero, np.ndarray)
-        a_zero, b_zero = integer("qgemm", "a_zero", a_zero, *RANGE[a_dtype]), _column_zeros(b_zero, n)
-        low = high = 0
-        if scale is None:
-            self.dtype = I32
-            if out_dtype is not None and (came := _dtype(out_dtype)) != I32:
-                raise ValueError(f"qgemm: without scale out_dtype is int32, got {came}")
-            integer("qgemm", "out_zero without scale", out_zero, 0, 0)
-        else:
-            scale = positive("qgemm", scale) if not isinstance(scale, np.ndarray) or not scale.ndim else scale
-            self.dtype = a_dtype if out_dtype is None else _dtype(out_dtype)
-            if self.dtype not in RANGE:
-                raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {self.dtype}")
-            low, high = RANGE[self.dtype]
-            out_zero = integer("qgemm", "out_zero", out_zero, low, high)
-        if ffi is None:
-            return
-        vectors = {"b_zero": b_zero, "bias": bias, "scales": scale}    # whose buffers the struct points to
-        self.keep = {name: from_buffer(x) for name, x in vectors.items() if isinstance(x, np.ndarray)}
-        self.c = ffi.new("nn_qgemm_around *", {
-            "a_signed": a_dtype is I8, "a_zero": a_zero, "scale": scale if isinstance(scale, float) else 0,
-            "out_size": self.dtype.itemsize, "out_zero": out_zero, "low": low, "high": high, **self.keep})
-
-
-def _column_zeros(b_zero: Any, n: int) -> np.ndarray | None:
-    """Zero points as C wants them, one for each column; None if all are 0."""
-    if not isinstance(b_zero, np.ndarray) or b_zero.ndim == 0:
-        b_zero = integer("qgemm", "b_zero", b_zero, -128, 127)
-        return np.full(n, b_zero, I32) if b_zero else None
-    if n and not (b_zero.min() >= -128 and b_zero.max() <= 127):
-        raise ValueError(f"qgemm: b_zero must be in -128..127, got {b_zero.min()}..{b_zero.max()}")
-    return b_zero.astype(I32)
+    a_zero, low, high = integer("qgemm", "a_zero", a_zero, *RANGE[a_dtype]), 0, 0
+    if isinstance(b_zero, np.ndarray) and b_zero.ndim:
+        if b[1] and not (b_zero.min() >= -128 and b_zero.max() <= 127):
+            raise ValueError(f"qgemm: b_zero must be in -128..127, got {b_zero.min()}..{b_zero.max()}")
+        zeros = b_zero.astype(I32)
+    else:  # None if all are 0
+        zero = integer("qgemm", "b_zero", b_zero, -128, 127)
+        zeros = np.full(b[1], zero, I32) if zero else None
+    if scale is None:
+        dtype = I32
+        if out_dtype is not None and (came := _dtype(out_dtype)) != I32:
+            raise ValueError(f"qgemm: without scale out_dtype is int32, got {came}")
+        integer("qgemm", "out_zero without scale", out_zero, 0, 0)
+    else:
+        scale = positive("qgemm", scale) if not isinstance(scale, np.ndarray) or not scale.ndim else scale
+        dtype = a_dtype if out_dtype is None else _dtype(out_dtype)
+        if dtype not in RANGE:
+            raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {dtype}")
+        low, high = RANGE[dtype]
+        out_zero = integer("qgemm", "out_zero", out_zero, low, high)
+    if ffi is None:
+        return Plan((), dtype)
+    vectors = {"b_zero": zeros, "bias": bias, "scales": scale}  # whose buffers the struct points to
+    kept = {name: from_buffer(x) for name, x in vectors.items() if isinstance(x, np.ndarray)}
+    c = ffi.new("nn_qgemm_around *", {
+        "a_signed": a_dtype is I8, "a_zero": a_zero, "scale": scale if isinstance(scale, float) else 0,
+        "out_size": dtype.itemsize, "out_zero": out_zero, "low": low, "high": high, **kept})
+    return Plan((), dtype, c, kept, lasting=not isinstance(b_zero, np.ndarray))
 
 
-def positive(who: str, scale: Any) -> float:
-    """The float32 nearest to a scale, found to be positive and finite."""
-    if not isinstance(scale, (numbers.Real, np.ndarray)):
-        raise TypeError(f"{who}: scale must be a number or a float32 array, got {type(scale).__name__}")
+def positive(who: str, scale: Any, name: str = "scale", least: float = 2.0**-149) -> float:
+    """The float32 nearest to a scale, found to be a positive and finite number, and not below `least`."""
+    number(who, name, scale[()] if isinstance(scale, np.ndarray) else scale)
+    if 2.0**-126 <= scale < 2.0**127:  # the usual case, in which nothing can overflow
+        return float(np.float32(scale))
     with np.errstate(over="ignore", under="ignore"):
         nearest = float(np.float32(scale))
-    if not 0 < nearest < np.inf:
-        raise ValueError(f"{who}: scale must be positive and finite in float32, got {scale}")
+    if not least <= nearest < np.inf:
+        raise ValueError(f"{who}: {name} must be positive and finite in float32, got {scale}")
     return nearest
 
 
@@ -154,11 +131,10 @@ def all_positive(who: str, scale: Any) -> None:
 def _dtype(dtype: Any) -> np.dtype:
     """A dtype, as the object of `RANGE` where it is one of those."""
     try:
-        found = np.dtype(dtype)
+        return next((known for known in RANGE if known == dtype), np.dtype(dtype))
     except TypeError:
         raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {dtype!r}") from None
-    return next((known for known in RANGE if known == found), found)
 
 
-qgemm.runs("nn_qgemm(M, b.c, plan.c, a, out)", plan=_Around, pack=_pack, unpack=_unpack, seen_by_c=_seen_by_c,
-           values=all_positive)
+qgemm.runs("nn_qgemm(M, b.c, plan.c, a, out)", plan=_plan, pack=_pack, seen_by_c=_seen_by_c,
+           unpack=lambda b: from_panels(b.parts["panels"], *b.shape), values=all_positive)

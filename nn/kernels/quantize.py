@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import integer, number
+from .arguments import integer
 from .kernel import kernel
-from .qgemm import all_positive, requantised
-
-TINY, LARGEST = (float(x) for x in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
+from .qgemm import all_positive, positive, requantised
 
 
 @kernel(x="f32[...]", out="u8[...]")
@@ -21,7 +19,7 @@ def quantize(x: np.ndarray, scale: float, zero: int) -> np.ndarray:
     scale: positive and finite in float32. zero: in 0..255. NaN and infinity, for which no integer stands,
     raise ValueError.
     """
-    with np.errstate(over="ignore"):    # what is too large is clamped
+    with np.errstate(over="ignore"):  # what is too large is clamped
         q = np.rint(x / np.float32(scale)) + np.float32(zero)
     return np.clip(q, 0, 255).astype(np.uint8)
 
@@ -30,8 +28,8 @@ def quantize(x: np.ndarray, scale: float, zero: int) -> np.ndarray:
 def dequantize(q: np.ndarray, scale: float | np.ndarray, zero: int = 0) -> np.ndarray:
     """scale · (q − zero): uint8 or int32 of any shape → float32.
 
-    scale: a number, or float32 (C,), one for each channel, the last axis of q; positive and finite in
-    float32. zero: in 0..255.
+    scale: positive and finite in float32, one number or one for each channel, the last axis of q. zero:
+    in 0..255.
     """
     return (q.astype(np.float32) - np.float32(zero)) * np.asarray(scale, np.float32)
 
@@ -62,23 +60,21 @@ def qadd(a: np.ndarray, b: np.ndarray, a_scale: float, a_zero: int, b_scale: flo
     return (np.rint(np.clip(total, -zero, 255 - zero)) + zero).astype(np.uint8)
 
 
-def grid(who: str, scale: Any, zero: Any, scale_name: str = "scale", zero_name: str = "zero") -> None:
+def grid(who: str, scale: Any, zero: Any, of: str = "") -> None:
     """Raise unless scale and zero are those of a grid of uint8."""
-    number(who, scale_name, scale)
-    if not TINY <= scale <= LARGEST:
-        raise ValueError(f"{who}: {scale_name} must be positive and finite in float32, got {scale}")
-    integer(who, zero_name, zero, 0, 255)
+    positive(who, scale, f"{of}scale", 2.0**-126)  # the least float32 with all its digits
+    integer(who, f"{of}zero", zero, 0, 255)
 
 
 def per_channel(who: str, q: np.ndarray, scale: Any, zero: Any) -> None:
     """The same where there may be a scale for each channel, the last axis of q."""
-    if not (isinstance(scale, np.ndarray) and scale.ndim):
-        grid(who, scale, zero)
-    elif not q.ndim or len(scale) != q.shape[-1]:
-        raise ValueError(f"{who}: scale must have a number for each channel of q of shape {q.shape}, got "
-                         f"shape {scale.shape}")
-    all_positive(who, scale)
-    integer(who, "zero", zero, 0, 255)
+    if isinstance(scale, np.ndarray) and scale.ndim:
+        if not q.ndim or len(scale) != q.shape[-1]:
+            raise ValueError(f"{who}: scale must have a number for each channel of q of shape {q.shape}, got "
+                             f"shape {scale.shape}")
+        all_positive(who, scale)
+        scale = 1.0
+    grid(who, scale, zero)
 
 
 def _values(who, x, scale, zero) -> None:
@@ -87,18 +83,13 @@ def _values(who, x, scale, zero) -> None:
         raise ValueError(f"{who}: x holds NaN or infinity; no integer stands for it")
 
 
-def _requantize_values(who, q, scale, zero, out_zero) -> None:
-    per_channel(who, q, scale, zero)
-    integer(who, "out_zero", out_zero, 0, 255)
-
-
 def _qadd_values(who, a_scale, a_zero, b_scale, b_zero, scale, zero) -> None:
-    grid(who, a_scale, a_zero, "a_scale", "a_zero")
-    grid(who, b_scale, b_zero, "b_scale", "b_zero")
-    grid(who, scale, zero)
+    for of, *its in ("a_", a_scale, a_zero), ("b_", b_scale, b_zero), ("", scale, zero):
+        grid(who, *its, of)
 
 
 quantize.runs(None, values=_values)
 dequantize.runs(None, values=per_channel)
-requantize.runs(None, values=_requantize_values)
+requantize.runs(None, values=per_channel,
+                plan=lambda who, out_zero: integer(who, "out_zero", out_zero, 0, 255))
 qadd.runs(None, values=_qadd_values)

@@ -16,12 +16,11 @@ from .operand import Operand
 def spmm_csr(x: np.ndarray, values: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     """x · Wᵀ for x float32 (M, K) and W (N, K) in CSR → float32 (M, N).
 
-    Row n of W has its non-zeros values[indptr[n]:indptr[n+1]] at the columns indices[same slice];
-    values float32 (nnz,), indices uint16 or int32 (nnz,), indptr int32 (N+1,). A column named twice adds up.
-    `spmm_csr.pack(w)` for a dense w (N, K), or `spmm_csr.pack(values, indices, indptr, k)`, checks them once;
-    then call it as `spmm_csr(x, packed)`. Each element is within γ_nnz(row) · (|x| · |W|ᵀ).
+    Row n of W has its non-zeros values[indptr[n]:indptr[n+1]] at the columns indices[same slice]. A column
+    named twice adds up. `spmm_csr.pack(w)` of a dense w (N, K), or `spmm_csr.pack(values, indices, indptr,
+    k)`, checks them once. Each element is within γ_nnz(row) · (|x| · |W|ᵀ).
     """
-    columns = np.ascontiguousarray(x.T)   # a column of x becomes a row: picking columns is then copying rows
+    columns = np.ascontiguousarray(x.T)  # a column of x becomes a row: picking columns is then copying rows
     y = np.empty((x.shape[0], len(indptr) - 1), np.result_type(x, values))
     for n in range(len(indptr) - 1):
         row = slice(indptr[n], indptr[n + 1])
@@ -31,33 +30,13 @@ def spmm_csr(x: np.ndarray, values: np.ndarray, indices: np.ndarray, indptr: np.
 
 def _pack(who: str, x: Any, *given: Any) -> Operand:
     """`pack(w)`, w float32 (N, K), or `pack(values, indices, indptr, k)`; a call has k from x."""
-    if x is not None:
-        return _packed(*_checked(who, *given, x.shape[1]), x.shape[1])
-    if len(given) == 1:
+    if x is None and len(given) == 1:
         return _pack_dense(array(who, "w", given[0], 2, F32))
-    if len(given) != 4:
+    if x is None and len(given) != 4:
         raise TypeError(f"{who}: the arguments must be w, or values, indices, indptr, k, "
                         f"got {len(given)} of them")
-    k = integer(who, "k", given[3], 0, 1 << 31)
-    return _packed(*(array.copy() for array in _checked(who, *given[:3], k)), k)
-
-
-def _pack_dense(w: np.ndarray) -> Operand:
-    n, k = w.shape
-    rows, columns = np.nonzero(w)
-    if len(rows) > np.iinfo(I32).max:
-        raise ValueError(f"spmm_csr.pack: w must have fewer than 2^31 non-zeros, got {len(rows)}")
-    indptr = np.zeros(n + 1, I32)
-    np.cumsum(np.bincount(rows, minlength=n), out=indptr[1:])
-    return _packed(w[rows, columns], columns.astype(U16 if k <= 1 << 16 else I32), indptr, k)
-
-
-def _packed(values: np.ndarray, indices: np.ndarray, indptr: np.ndarray, k: int) -> Operand:
-    return Operand(spmm_csr, (len(indptr) - 1, k), values=values, indices=indices, indptr=indptr)
-
-
-def _checked(who: str, values: Any, indices: Any, indptr: Any, k: Any) -> tuple[np.ndarray, ...]:
-    """The three arrays of a valid CSR matrix with k columns, contiguous, or an error saying what is wrong."""
+    values, indices, indptr = given[:3]
+    k = integer(who, "k", given[3], 0, 1 << 31) if x is None else x.shape[1]
     indptr = array(who, "indptr", indptr, 1, I32)
     if len(indptr) == 0 or indptr[0] != 0 or np.any(np.diff(indptr) < 0):
         raise ValueError(f"{who}: indptr must start with 0 and never fall")
@@ -69,10 +48,22 @@ def _checked(who: str, values: Any, indices: Any, indptr: Any, k: Any) -> tuple[
     values = array(who, "values", values, 1, F32)
     if len(values) != len(indices):
         raise ValueError(f"{who}: values must have {len(indices)} elements, like indices, got {len(values)}")
-    return tuple(np.require(v, requirements=["C", "ALIGNED"]) for v in (values, indices, indptr))
+    # An operand owns its memory; that of one call may be the caller's.
+    values, indices, indptr = (np.require(part, requirements=["C", "ALIGNED"]) if x is not None
+                               else part.copy() for part in (values, indices, indptr))
+    return Operand(spmm_csr, (len(indptr) - 1, k), values=values, indices=indices, indptr=indptr)
 
 
-spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack,
-              unpack=lambda w: tuple(w.parts.values()),
-              repack=lambda parts, shape: spmm_csr.pack(*parts, shape[1]),
+def _pack_dense(w: np.ndarray) -> Operand:
+    n, k = w.shape
+    rows, columns = np.nonzero(w)
+    if len(rows) > np.iinfo(I32).max:
+        raise ValueError(f"spmm_csr.pack: w must have fewer than 2^31 non-zeros, got {len(rows)}")
+    indptr = np.zeros(n + 1, I32)
+    np.cumsum(np.bincount(rows, minlength=n), out=indptr[1:])
+    indices = columns.astype(U16 if k <= 1 << 16 else I32)
+    return Operand(spmm_csr, (n, k), values=w[rows, columns], indices=indices, indptr=indptr)
+
+
+spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack, unpack=lambda w: tuple(w.parts.values()),
               seen_by_c=lambda w: (*map(from_buffer, w.unpack()), w.parts["indices"].dtype is I32))

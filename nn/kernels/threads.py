@@ -27,7 +27,7 @@ class threads:
         if least_cycles is not None:
             least_cycles = integer("threads", "least_cycles", least_cycles, 0, 1 << 62)
         self.least_cycles = least_cycles
-        self._said: list[_Said] = []    # what this has said, the last of which a block that ends takes back
+        self._said: list[_Said] = []  # what this has said, the last of which a block that ends takes back
         self._say()
 
     def _say(self) -> None:
@@ -39,22 +39,20 @@ class threads:
     def __enter__(self) -> threads:
         with _lock:
             if not (self._said and _list[-1:] == self._said[-1:] and not _list[-1].entered):
-                self._say()    # kept and entered later, or once more
+                self._say()  # kept and entered later, or once more
             self._said[-1].entered = True
         return self
 
     def __exit__(self, *error: object) -> None:
         with _lock:
             _take_back(self._said.pop())
-            if self._said and not self._said[-1].entered:    # the call, whose block this was
+            if self._said and not self._said[-1].entered:  # the call, whose block this was
                 _take_back(self._said.pop())
             _obey()
 
 
 class _Said:
     """One call of threads(...), or one more block of the same object."""
-
-    __slots__ = ("entered", "least_cycles", "n", "who")
 
     def __init__(self, who: threads) -> None:
         self.n, self.least_cycles, self.entered, self.who = who.n, who.least_cycles, False, ref(who)
@@ -73,12 +71,11 @@ _list: list[_Said] = []                  # what was said and not taken back; the
 
 def _take_back(one: _Said) -> None:
     """Out of the list with it, and with the calls without a block that were made in its block."""
-    if one in _list:    # it may have been one of those
+    if one in _list:  # it may have been one of those
         begin = _list.index(one)
-        end = begin + 1
-        while end < len(_list) and not _list[end].entered:
-            end += 1
-        del _list[begin:end]
+        _list.remove(one)
+        while begin < len(_list) and not _list[begin].entered:
+            del _list[begin]
 
 
 def _obey() -> None:

@@ -11,7 +11,7 @@ from .kernel import kernel
 from .native import ffi, from_buffer
 from .operand import Operand
 
-MOST = 32   # cores: NumPy has arrays of up to 64 axes
+MOST = 32  # cores: NumPy has arrays of up to 64 axes
 Shapes = list[tuple[int, int, int, int]]
 
 
@@ -25,23 +25,23 @@ def tt_matmul(x: np.ndarray, cores: list[np.ndarray] | tuple[np.ndarray, ...]) -
 
         W[i₁…i_d, o₁…o_d] = G₁[:, i₁, o₁, :] · G₂[:, i₂, o₂, :] · … · G_d[:, i_d, o_d, :]
 
-    `tt_matmul.pack(cores)` checks them once; then call it as `tt_matmul(x, packed)`. The cores are taken from
-    the first to the last or from the last to the first, whichever is fewer multiply-adds. Each element is
-    within (∏ₖ (1 + γ_{Kₖ}) − 1) · |x|·|G₁|·…·|G_d|, Kₖ = iₖ · max(rₖ₋₁, rₖ).
+    `tt_matmul.pack(cores)` checks them once. The cores are taken from the first to the last or from the last
+    to the first, whichever is fewer multiply-adds. Each element is within (∏ₖ (1 + γ_{Kₖ}) − 1) ·
+    |x|·|G₁|·…·|G_d|, Kₖ = iₖ · max(rₖ₋₁, rₖ).
     """
     z = x.reshape(len(x), *(core.shape[1] for core in cores), 1)   # row, i₁, …, i_d, rank
     for core in cores:                                             # row, iₖ, …, i_d, o₁, …, oₖ₋₁, rank
         r, i, o, s = core.shape
         z = np.moveaxis(z, 1, -1)
         others = z.shape[:-2]
-        z = z.reshape(prod(others), r * i) @ core.reshape(r * i, o * s)   # np.dot would lose 0 · NaN
+        z = z.reshape(prod(others), r * i) @ core.reshape(r * i, o * s)  # np.dot would lose 0 · NaN
         z = z.reshape(*others, o, s)
     return z.reshape(len(x), prod(core.shape[2] for core in cores))
 
 
 def multiply_adds(shapes: Shapes, mirrored: bool) -> int:
     """Multiply-adds for one row of x, the first core first (`mirrored`) or the last one first."""
-    left, right, total = prod(shape[1] for shape in shapes), 1, 0   # of the row still, of the result already
+    left, right, total = prod(shape[1] for shape in shapes), 1, 0  # of the row still, of the result already
     for r, i, o, s in shapes if mirrored else shapes[::-1]:
         left = left // i if i else 0
         total += left * right * (r * i * o * s)
@@ -49,7 +49,8 @@ def multiply_adds(shapes: Shapes, mirrored: bool) -> int:
     return total
 
 
-def _checked(who: str, cores: Any) -> list[np.ndarray]:
+def _pack(who: str, x: Any, cores: Any) -> Operand:
+    """The cores as the matrices of the products, in the order of the cheaper contraction (csrc/tt.c)."""
     if not isinstance(cores, (list, tuple)):
         came = "nothing" if cores is None else type(cores).__name__
         raise TypeError(f"{who}: cores must be a list of NumPy arrays, got {came}")
@@ -64,18 +65,12 @@ def _checked(who: str, cores: Any) -> list[np.ndarray]:
         checked.append(core)
     if rank != 1:
         raise ValueError(f"{who}: cores[{len(cores) - 1}] must end with the rank 1, got shape {core.shape}")
-    return checked
-
-
-def _pack(who: str, x: Any, cores: Any) -> Operand:
-    """The cores as the matrices of the products, in the order of the cheaper contraction (csrc/tt.c)."""
-    cores = _checked(who, cores)
-    shapes: Shapes = [core.shape for core in cores]
+    shapes: Shapes = [core.shape for core in checked]
     k, n = (prod(shape[axis] for shape in shapes) for axis in (1, 2))
     forwards, backwards = (multiply_adds(shapes, first) for first in (True, False))
     mirrored = forwards < backwards
-    axes = (2, 3, 1, 0) if mirrored else (2, 0, 1, 3)   # (o, rank after; i, rank before) of the contraction
-    matrices = [core.transpose(axes) for core in (cores if mirrored else cores[::-1])]
+    axes = (2, 3, 1, 0) if mirrored else (2, 0, 1, 3)  # (o, rank after; i, rank before) of the contraction
+    matrices = [core.transpose(axes) for core in (checked if mirrored else checked[::-1])]
     sizes = np.array([(i, r, o, s) for o, s, i, r in (matrix.shape for matrix in matrices)], np.int64)
     flat = np.concatenate([matrix.ravel() for matrix in matrices])
     return Operand(tt_matmul, (k, n), cores=flat, sizes=sizes, mirrored=mirrored,
@@ -92,15 +87,14 @@ def _unpack(packed: Operand) -> tuple[np.ndarray, ...]:
 
 
 def _seen_by_c(packed: Operand) -> tuple:
-    """What it points to stays alive beside it."""
     sizes, (k, n) = packed.parts["sizes"], packed.shape
-    state = widest = 0 if packed.parts["empty"] else k    # the most numbers that a row of x becomes
-    for i, r, o, s in [] if packed.parts["empty"] else sizes.tolist():
-        state = state // (i * r) * (o * s)
+    state = widest = k * (not packed.parts["empty"])  # the most numbers that a row of x becomes
+    for i, r, o, s in sizes.tolist():
+        state = state and state // (i * r) * (o * s)
         widest = max(widest, state)
     if widest >= 1 << 48:
         raise MemoryError(f"tt_matmul: a row of x would become {widest} numbers between two cores")
-    kept = from_buffer(packed.parts["cores"]), from_buffer(sizes)
+    kept = from_buffer(packed.parts["cores"]), from_buffer(sizes)  # alive beside what points to them
     return ffi.new("nn_tt *", (n, k, widest, len(sizes), packed.parts["mirrored"], *kept)), kept
 
 

@@ -5,21 +5,21 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import Pair, pair
-from .arguments import F32, too_large
-from .contract import operand
-from .convolution import MOST, Plan, contiguous
-from .gemm import gemm
+from ..geometry import Pair, both, pair, several
+from .arguments import F32, no_room
+from .contract import Plan, operand
+from .convolution import MOST, contiguous
+from .im2col import patches
 from .kernel import kernel
 from .native import ffi
-from .operand import Operand, aligned
+from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
 # F(2×2, 3×3): Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A for a filter g and a tile d of 4×4 pixels (Lavin & Gray 2016,
 # eq. 8 and 9).
 BT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], F32)
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], F32)
 AT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], F32)
-G_BACK = np.array([[1, 0, 0, 0], [0, 1, -1, 0], [0, 0, 0, 1]])   # · G = 1
+G_BACK = np.array([[1, 0, 0, 0], [0, 1, -1, 0], [0, 0, 0, 1]])  # · G = 1
 
 
 @kernel(x="f32[N,H,W,C] pixels", w=operand("f32[O,C,kH,kW]"), bias="f32[O]?", out="f32[N,H',W',O] pixels")
@@ -27,9 +27,8 @@ def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None
                     padding: int | Pair = 0, m: int = 2) -> np.ndarray:
     """The convolution (cross-correlation) of x with 3×3 filters, stride 1, by Winograd's F(m×m, 3×3).
 
-    x float32 (N, H, W, C), w float32 (O, C, 3, 3), bias float32 (O,) or None → float32 (N, OH, OW, O),
-    OH = H + 2·padding − 2. `padding` is the number of zeros around x, or a pair (rows, columns); m is 2.
-    Where no pixel is left (OH < 1) x must be empty, and so is the result.
+    `padding` zeros stand around x; m is 2. Where no pixel is left (H' = H + 2·padding − 2 < 1)
+    x must be empty, and so is the result.
 
     `winograd_conv2d.pack(w)` transforms the filters once: 16 numbers for 9, so 1.78 times their bytes. First
     it rounds each filter g to the multiples of a power of two on which G g Gᵀ is exact in float32, which
@@ -38,18 +37,16 @@ def winograd_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None
     filters make of it; summed over 16 channels or more, F(2×2) is in practice more exact than the direct sum
     in float32 (Lavin & Gray 2016, table 6). An infinity or NaN spoils its whole tile.
     """
-    (n, height, width, c), o, side = x.shape, len(w), m + 2
-    top, left = (padding, padding) if isinstance(padding, int) else padding
+    (n, height, width, c), o, (top, left) = x.shape, len(w), both(padding)
     out_height, out_width = max(height + 2 * top - 2, 0), max(width + 2 * left - 2, 0)
     down, across = -(-out_height // m), -(-out_width // m)         # tiles; the last ones may hang over
 
-    padded = np.zeros((n, c, down * m + 2, across * m + 2), np.result_type(x, w))
-    padded[:, :, top:top + height, left:left + width] = x.transpose(0, 3, 1, 2)
-    i, j = (m * np.arange(count)[:, None] + np.arange(side) for count in (down, across))
-    d = padded[:, :, i[:, None, :, None], j[None, :, None, :]]     # n, c, down, across, 4, 4
+    padded = np.zeros((n, down * m + 2, across * m + 2, c), np.result_type(x, w))
+    padded[:, top:top + height, left:left + width] = x
+    d = patches(padded, (m + 2, m + 2), (m, m), (0, 0), (1, 1), 0).transpose(0, 1, 2, 5, 3, 4)
 
-    u, v = G @ w @ G.T, BT @ d @ BT.T
-    v = v.transpose(4, 5, 0, 2, 3, 1).reshape(side, side, n * down * across, c)
+    u, v = G @ w @ G.T, BT @ d @ BT.T                              # v: n, down, across, c, 4, 4
+    v = v.transpose(4, 5, 0, 1, 2, 3).reshape(m + 2, m + 2, n * down * across, c)
     products = v @ u.transpose(2, 3, 1, 0)                         # 4, 4, tiles, o
     y = AT @ products.transpose(2, 3, 0, 1) @ AT.T                 # tiles, o, m, m
 
@@ -77,9 +74,8 @@ def _pack(w: np.ndarray, *, m: int = 2) -> Operand:
     _look("winograd_conv2d.pack", w.shape, m)
     with np.errstate(over="ignore", invalid="ignore"):
         u = (G @ exactly_transformed(w).astype(np.float64) @ G.T).astype(F32).reshape(*w.shape[:2], 16)
-    panels = aligned((16, -(-w.shape[0] // 16), w.shape[1], 16), F32)
-    for xi in range(16):
-        panels[xi] = gemm.pack(u[:, :, xi].T).parts["panels"]
+    panels = aligned((16, -(-w.shape[0] // PANEL), w.shape[1], PANEL), F32)
+    panels[...] = in_panels(u.transpose(2, 1, 0))[..., 0]
     return Operand(winograd_conv2d, w.shape, panels=panels)
 
 
@@ -87,39 +83,30 @@ def _look(who: str, w: tuple[int, ...], m: Any) -> None:
     """Raise unless filters of shape w and tiles of m×m pixels are those of F(2×2, 3×3)."""
     if w[2:] != (3, 3):
         raise ValueError(f"{who}: w must be 3×3 filters, shape (O, C, 3, 3), got {w}")
-    if not isinstance(m, (int, np.integer)) or isinstance(m, bool):
-        raise TypeError(f"{who}: m must be an integer, got {type(m).__name__}")
-    if m != 2:
+    if several(who, "m", m, 1, 1) != (2,):
         raise ValueError(f"{who}: m must be 2, the tiles of F(2×2, 3×3), got {m}")
 
 
 def _unpack(packed: Operand) -> np.ndarray:
     o, c = packed.shape[:2]
-    u = packed.parts["panels"].transpose(1, 3, 2, 0)               # ⌈O/16⌉, 16, C, 16
-    u = u.reshape(u.shape[0] * 16, c, 4, 4)[:o].astype(np.float64)
+    u = from_panels(packed.parts["panels"][..., None], c, o).transpose(2, 1, 0).reshape(o, c, 4, 4)
     with np.errstate(invalid="ignore"):
-        return (G_BACK @ u @ G_BACK.T).astype(F32)
+        return (G_BACK @ u.astype(np.float64) @ G_BACK.T).astype(F32)
 
 
 def _plan(who, x, w, padding, m) -> Plan:
     _look(who, w, m)
     padding = pair(who, "padding", padding, 0)
-    if x[3] != w[1]:
-        raise ValueError(f"{who}: x and w must agree in the channels, got shapes {x} and {w}")
     sizes = [size + 2 * p - 2 for size, p in zip(x[1:3], padding, strict=True)]
     if any(size < 1 and of_x for size, of_x in zip(sizes, x[1:3], strict=True)):
         raise ValueError(f"{who}: x with its padding must be at least 3×3 pixels, got shape {x} "
                          f"and padding {padding}")
     y = x[0], *(max(size, 0) for size in sizes), w[0]
     if prod(filter(None, y)) >= MOST:
-        raise too_large(who, y)
+        raise no_room(who, y)
 
-    def between(x_strides: tuple, y_strides: tuple) -> tuple:
-        (*from_x, _), (*to_y, _) = x_strides, y_strides
-        return ffi.new("nn_winograd *", (*x, *padding, *(s // 4 for s in from_x), *y[1:],
-                                         *(s // 4 for s in to_y))), ()
-
-    return Plan(y, between, contiguous(x), contiguous(y))
+    plan = Plan(y, c=ffi and ffi.new("nn_winograd *", (*x, *padding, 0, 0, 0, *y[1:])))
+    return plan.lying(contiguous(x), contiguous(y)) if ffi else plan
 
 
 winograd_conv2d.runs("nn_winograd_conv2d(plan.c, x, w.c, bias, out)", plan=_plan, pack=_pack, unpack=_unpack)

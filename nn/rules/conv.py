@@ -9,11 +9,11 @@ import numpy as np
 
 from .. import kernels
 from ..arguments import count
+from ..geometry import Windows, met_by_tap
 from ..kernels import channels_last
 from .linear import column_sums
 from .record import CONSTANT, Rule, rule
 from .samples import cases
-from .windows import Windows
 
 
 def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
@@ -82,7 +82,7 @@ def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     (top, left), (height, width) = windows.padding, x.shape[2:]
     padded = np.eye(height, height + 2 * top, top).T @ x @ np.eye(width, width + 2 * left, left)
     n, o, y = x.shape[0], w.shape[0], 0
-    for i, j, (_, down, across) in windows.taps():
+    for i, j, down, across in met_by_tap(windows.kernel, windows.out, windows.stride, windows.dilation):
         pixels = padded[:, :, down, across].reshape(n, groups, w.shape[1], math.prod(windows.out))
         y = y + w[:, :, i, j].reshape(groups, o // groups, w.shape[1]) @ pixels
     y = y.reshape(n, o, *windows.out)

@@ -4,12 +4,11 @@ Zeiler, Krishnan, Taylor & Fergus, "Deconvolutional networks" (2010). ⟨conv(y,
 the gradient here and y the image, so forward is the kernel of that gradient and backward the convolution.
 """
 
-from ..geometry import pair
+from ..geometry import Windows, pair
 from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, filters_fit, turned_once
 from .record import CONSTANT, Rule
 from .samples import cases
 from .shapes import pad
-from .windows import Windows
 
 
 def _windows(x, w, b, stride, padding, output_padding, groups, dilation):
@@ -33,7 +32,7 @@ def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=
     windows = _windows(x, w, b, stride, padding, output_padding, groups, dilation)
     how = windows.how | {"groups": groups}
     more = [out - n for out, n in zip(windows.out, x.shape[2:], strict=True)]
-    y = conv2d_input_grad(_enlarged(x, more), w, size=windows.image[1:3], **how)
+    y = conv2d_input_grad(_enlarged(x, more), w, size=windows.size, **how)
     return y if b is None else y + b[:, None, None], (x, w, how, more)
 
 

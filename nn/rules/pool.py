@@ -3,14 +3,13 @@
 import numpy as np
 
 from .. import kernels
-from ..geometry import pair
+from ..geometry import Windows, pair
 from ..kernels import channels_last
 from ..kernels.convolution import pad, taps
 from .checks import floats
 from .choices import only
 from .record import CONSTANT, Rule, rule
 from .samples import cases
-from .windows import Windows
 
 
 def settings(op, x, kernel_size, padding):
@@ -68,7 +67,7 @@ def _winner_samples(rng, of_output=False):
     jvp=lambda t, i, saved, out, **how: max_pool2d_grad(t, saved[0], **how), saves=CONSTANT,
     samples=lambda rng: _winner_samples(rng, of_output=True), fresh=True)
 def max_pool2d_grad(g, winner, *, windows):
-    dx = kernels.max_pool2d_grad(channels_last(g), winner, windows.image[1:3], *_how(windows))
+    dx = kernels.max_pool2d_grad(channels_last(g), winner, windows.size, *_how(windows))
     return dx.transpose(0, 3, 1, 2), (winner, windows)
 
 
@@ -97,5 +96,5 @@ def avg_pool2d(x, *, kernel_size, stride=None, padding=0):
     samples=lambda rng: [([arrays[0]], how) for arrays, how in _winner_samples(rng, of_output=True)],
     saves=CONSTANT, fresh=True, linear=True)
 def avg_pool2d_grad(g, *, windows):
-    dx = kernels.avg_pool2d_grad(channels_last(g), windows.image[1:3], *_how(windows))
+    dx = kernels.avg_pool2d_grad(channels_last(g), windows.size, *_how(windows))
     return dx.transpose(0, 3, 1, 2), (windows,)

@@ -66,8 +66,8 @@ def test_every_row_runs_when_some_variant_is_forced():
 def test_variants_are_the_rows_that_can_run(kernel):
     numpy, *c = kernel.variants()
     assert (numpy.name, numpy.backend, numpy.tile) == (f"{kernel.name}_numpy", "numpy", None)
-    rows = [row for row in native.micro_kernels_of(kernel.name) if native.runs(row.name)]
-    assert [(v.name, v.isa, v.tile) for v in c] == [(row.name, row.features, row.tile) for row in rows]
+    rows = [row for row in native.micro_kernels_of(kernel.name) if row.here]
+    assert [(v.name, v.isa, v.tile) for v in c] == [(row.name, row.isa, row.tile) for row in rows]
     assert "scalar" in {v.isa for v in c}
     if kernels.isa() == "avx512" and kernel.name != "kmeans1d":   # a search, one step after the other
         assert {v.isa for v in c} >= {"scalar", "avx2"}
