@@ -146,7 +146,7 @@ API int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x
     double *wide = scratch(channels * 32, &memory);
     if (!wide)
         return NN_NO_MEMORY;
-    PASS(batch_norm, variant)(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
+    PASS_OF(batch_norm, variant)(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
     free(memory);
     return 0;
 }
@@ -158,7 +158,7 @@ API int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const vo
     double *wide = scratch(channels * 32, &memory);
     if (!wide)
         return NN_NO_MEMORY;
-    PASS(batch_norm_grad, variant)(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
+    PASS_OF(batch_norm_grad, variant)(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
     free(memory);
     return 0;
 }

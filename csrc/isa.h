@@ -41,7 +41,7 @@ enum {
 #define HAVE_avx512vnni(...)
 #endif
 
-/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: see rows_u8s8_avx2.c. */
+/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: see vec_avx2.h. */
 #if NN_X86 && defined(__has_include)
 #if __has_include(<avxvnniintrin.h>)
 #define HAVE_avxvnni(...) __VA_ARGS__

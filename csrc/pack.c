@@ -39,7 +39,7 @@ API void nn_channels_last(int64_t images, int64_t channels, int64_t pixels, cons
         copy_strided(pixels, channels, (const float *)x + i * size, 1, pixels, (float *)y + i * size, channels);
 }
 
-/* Whether the pairs of a cell are small enough for vpmaddubsw: see rows_u8s8_avx2.c. */
+/* Whether the pairs of a cell are small enough for vpmaddubsw: see vec_avx2.h. */
 static inline int pair_fits(int b0, int b1)
 {
     int positive = (b0 > 0 ? b0 : 0) + (b1 > 0 ? b1 : 0), negative = (b0 < 0 ? b0 : 0) + (b1 < 0 ? b1 : 0);

@@ -24,12 +24,55 @@
  * Measured, 1024 x 1024 x 1024 requantised to uint8, one thread of a Zen 4 EPYC at 3.7 GHz, of the peak of the
  * same instructions (peak.c): AVX512-VNNI 94 %, AVX2 94 % (rows_u8s7) and 92 % (rows_s16s16). `espalier bench qgemm`
  * measures it. */
+#include "loops.h"
 #include "pool.h"
-#include "qgemm.h"
-#include "rows.h"
+#include "requantize.h"
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
 enum { SLICE = 2048, SLICE_S16 = 512 }; /* steps; 512 are 32 KB of a widened panel: L1, or read from L2 in one run */
+
+/* b of qgemm: panels [ceil(n/16)][ceil(k/4)][16][4] of int8 and the sums of their columns. */
+API typedef struct {
+    const void *panels, *sums;
+    int64_t n, k;
+    int pairs_fit;             /* vpmaddubsw is exact with this b */
+} nn_qgemm_b;
+
+/* A row of a as rows_u8s8 reads it: k bytes, then zeros to a whole cell. flip = 0x80 turns int8 into a + 128. */
+static void copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
+{
+    memcpy(to, a, (size_t)k);
+    for (int64_t i = 0; flip && i < k; i++)
+        to[i] ^= flip;
+    for (int64_t i = k; i % QUAD; i++)
+        to[i] = 0;
+}
+
+/* A row of a as rows_s16s16 reads it: k bytes as int16 less their zero point, each cell in the order k0 k2 k1 k3, then
+ * zeros to a whole cell. */
+UP_TO_AVX2(widen_row, (int64_t k, const uint8_t *a, int flip, int less, int16_t *to), (k, a, flip, less, to))
+{
+    for (; k >= QUAD; k -= QUAD, a += QUAD, to += QUAD) {
+        to[0] = (int16_t)((a[0] ^ flip) - less);
+        to[1] = (int16_t)((a[2] ^ flip) - less);
+        to[2] = (int16_t)((a[1] ^ flip) - less);
+        to[3] = (int16_t)((a[3] ^ flip) - less);
+    }
+    for (int i = 0; k > 0 && i < QUAD; i++)
+        to[i % 2 * 2 + i / 2] = i < k ? (int16_t)((a[i] ^ flip) - less) : 0;
+}
+
+/* A panel in 16 bits: each row of 16 cells k0 k1 k2 k3 becomes 16 pairs k0 k2, then 16 pairs k1 k3. Seen as two 16-bit
+ * numbers, little end first, a cell has k1 and k3 in their upper halves; shifts bring either half down with its sign. */
+UP_TO_AVX2(widen_panel, (int64_t quads, const int8_t *panel, int16_t *restrict to), (quads, panel, to))
+{
+    typedef int16_t halves __attribute__((may_alias, aligned(1)));
+    for (const halves *half = (const halves *)panel; quads > 0; quads--, half += 2 * PANEL, to += 4 * PANEL)
+        for (int c = 0; c < 2 * PANEL; c++) {
+            to[c] = (int16_t)((uint16_t)half[c] << 8) >> 8;
+            to[2 * PANEL + c] = half[c] >> 8;
+        }
+}
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
 static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide,
@@ -44,7 +87,7 @@ static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int
         uint32_t add = inside && bias ? (uint32_t)bias[n] : 0;
         add -= (uint32_t)z * (inside ? (uint32_t)sums[n] : 0);
         c->add[j] = add + (uint32_t)b->k * (uint32_t)z * wn;
-        c->zero[j] = wn;
+        c->minus[j] = -wn;
         c->scale[j] = inside && scales ? scales[n] : around->scale;
     }
 }
@@ -81,12 +124,13 @@ typedef struct {
 /* `rows` rows of a, as the micro-kernel reads them, then zeros up to a multiple of mr. */
 static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t lda)
 {
+    const int flip = t->around->a_signed ? 0x80 : 0;
     char *to = t->copy;
     for (int64_t i = 0; i < rows; i++, a += lda, to += t->row_bytes) {
         if (t->wide)
-            t->widen_row(t->b->k, a, t->around->a_signed, t->around->a_zero, (int16_t *)to);
+            t->widen_row(t->b->k, a, flip, t->around->a_zero + flip, (int16_t *)to);
         else
-            nn_copy_bytes(t->b->k, a, t->around->a_signed ? 0x80 : 0, (uint8_t *)to);
+            copy_bytes(t->b->k, a, (uint8_t)flip, (uint8_t *)to);
         if (t->around->b_zero) {
             uint32_t sum = 0;
             for (int64_t k = 0; k < t->steps * 4 >> t->wide; k++) /* the padding is zero */

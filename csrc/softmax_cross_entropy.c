@@ -105,7 +105,7 @@ API int nn_softmax_cross_entropy(int variant, int64_t rows, int64_t n, const voi
     float *totals = scratch((rows + (n + 1) / 2) * (int64_t)sizeof(float), &memory);
     if (!totals)
         return NN_NO_MEMORY;
-    PASS(softmax_cross_entropy, variant)(rows, n, x, classes, losses, p, totals, totals + rows);
+    PASS_OF(softmax_cross_entropy, variant)(rows, n, x, classes, losses, p, totals, totals + rows);
     for (int64_t i = 0; i < rows; i++)
         ((float *)losses)[i] += logf(totals[i]);
     free(memory);
@@ -117,7 +117,7 @@ API int nn_softmax_cross_entropy_grad(int variant, int64_t rows, int64_t n, cons
 {
     if (!all_known(rows, n, classes))
         return NN_BAD_CLASS;
-    PASS(softmax_cross_entropy_grad, variant)(rows, n, g, p, classes, dx);
+    PASS_OF(softmax_cross_entropy_grad, variant)(rows, n, g, p, classes, dx);
     return 0;
 }
 

@@ -14,15 +14,11 @@
 /* rows: [taps][mr] pointers to rows of `steps` floats; b: the nr/16 panels of taps·steps lines. */
 typedef void taps_micro(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile);
 
-#define TAPS(NAME, ISA, MR, NR)                                                                                    \
+#define BODY_taps_f32(NAME, ISA, MR, NR)                                                                           \
     taps_micro NAME;                                                                                               \
     TARGET_##ISA void NAME(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile) \
     {                                                                                                              \
-        enum { NV = NR / LANES };                                                                                  \
-        const char *panel[NR / PANEL];                                                                             \
-        V_F sum[MR][NV];                                                                                           \
-        UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                               \
-        UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO_F();              \
+        TILE(MR, NR, F)                                                                                            \
         for (int64_t t = 0; t < taps; t++, rows += MR) {                                                           \
             if (!rows[0]) { /* nothing but padding */                                                              \
                 UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] += 4 * PANEL * steps;                         \
@@ -31,19 +27,9 @@ typedef void taps_micro(int64_t taps, int64_t steps, const void *const *rows, co
             const char *row[MR];                                                                                   \
             UNROLL for (int i = 0; i < MR; i++) row[i] = rows[i];                                                  \
             for (int64_t s = 0; s < steps; s++) {                                                                  \
-                V_F bv[NV];                                                                                        \
-                UNROLL for (int v = 0; v < NV; v++)                                                                \
-                    bv[v] = LOAD_F(panel[v * LANES / PANEL] + 4 * (v * LANES % PANEL));                            \
+                STEP(MR, F, MULTIPLY_ADD_F, row[i] + 4 * s, LOAD_F(IN_PANEL(0)))                                   \
                 UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] += 4 * PANEL;                                 \
-                UNROLL for (int i = 0; i < MR; i++) {                                                              \
-                    V_F av = SPREAD_F(four_bytes(row[i] + 4 * s));                                                 \
-                    UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY_ADD_F(sum[i][v], av, bv[v]);          \
-                }                                                                                                  \
             }                                                                                                      \
         }                                                                                                          \
-        UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                    \
-            STORE_F((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                           \
+        EACH_SUM(MR) STORE_F(IN_TILE(NR), sum[i][v]);                                                              \
     }
-
-/* The micro-kernel taps_f32_MRxNR_isa. */
-#define TAPS_F32(MR, NR, isa) HAVE_##isa(TAPS(taps_f32_##MR##x##NR##_##isa, isa, MR, NR))
