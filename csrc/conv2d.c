@@ -15,6 +15,7 @@
 #include "conv2d.h"
 #include "loops.h"
 #include "pool.h"
+#include "strided.h"
 #include "taps.h"
 
 enum { BLOCK_BYTES = 256 * 1024 };
@@ -132,19 +133,13 @@ API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64
 {
     float *to = panels;
     for (int64_t i = 0; i < groups; i++)
-        for (int64_t n0 = 0; n0 < filters; n0 += PANEL, to += taps * channels * PANEL) {
+        for (int64_t n0 = 0; n0 < filters; n0 += PANEL) {
             int64_t here = smaller(PANEL, filters - n0);
             if (here < PANEL)
                 memset(to, 0, (size_t)(taps * channels * PANEL) * 4);
-            for (int64_t j = 0; j < here; j++) {
-                const float *filter = (const float *)from + i * group + (n0 + j) * o;
-                for (int64_t t = 0; t < taps; t++) {
-                    const float *line = filter + ((const int64_t *)offset)[t];
-                    float *lane = to + t * channels * PANEL + j;
-                    for (int64_t q = 0; q < channels; q++)
-                        lane[q * PANEL] = line[q * c];
-                }
-            }
+            for (int64_t t = 0; t < taps; t++, to += channels * PANEL)
+                copy_strided(channels, here, (const float *)from + i * group + n0 * o + ((const int64_t *)offset)[t], c,
+                             o, to, PANEL);
         }
 }
 

@@ -18,34 +18,22 @@ void nn_destinations(const nn_conv2d_geometry *g, int64_t together, int64_t i0, 
 void nn_look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr, const float *x,
                 const float *zeros, const void **pixels)
 {
-    const int by_place = together > 1;
-    const int64_t *at = g->at, step = by_place ? g->x_image : g->across * g->x_pixel;
+    const int64_t *at = g->at, across = together > 1 ? 0 : g->across; /* between neighbours of a run */
+    const uintptr_t step = 4 * (uintptr_t)(together > 1 ? g->x_image : across * g->x_pixel);
     int64_t tile = 0, lane = 0, run; /* pixels[(tile * taps + tap) * mr + lane] */
     place p = place_of(g, together, i0);
     for (int64_t done = 0; done < count; done += run, next_run(g, together, &p)) {
         run = smaller(count - done, p.left);
         for (int64_t t = 0; t < g->taps; t++) {
             int64_t i = p.row * g->down + at[2 * t], j = p.column * g->across + at[2 * t + 1], l = lane;
-            int64_t first = 0, end = run; /* those of the run that meet a pixel: only of these it has a number */
-            if (i < 0 || i >= g->h || j >= g->w || (by_place && j < 0))
-                end = 0;
-            else if (!by_place) {
-                first = j < 0 ? (g->across - 1 - j) / g->across : 0;
-                end = smaller(run, (g->w - 1 - j) / g->across + 1);
-            }
-            const float *from = x;
-            if (first < end)
-                from += p.image * g->x_image + i * g->x_row + (j + first * g->across) * g->x_pixel;
+            const uint64_t width = i >= 0 && i < g->h ? (uint64_t)g->w : 0;
+            uintptr_t from = (uintptr_t)x + 4 * (uintptr_t)(p.image * g->x_image + i * g->x_row + j * g->x_pixel);
             const void **to = pixels + (tile * g->taps + t) * mr;
-            for (int64_t r = 0; r < run;) { /* zeros, pixels, zeros */
-                int meets = r >= first && r < end;
-                int64_t until = r < first ? smaller(first, run) : meets ? end : run, by = meets ? step : 0;
-                for (const float *here = meets ? from : zeros; r < until; r++, here += by) {
-                    to[l] = here;
-                    if (++l == mr) {
-                        l = 0;
-                        to += g->taps * mr;
-                    }
+            for (int64_t r = 0; r < run; r++, j += across, from += step) {
+                to[l] = (uint64_t)j < width ? (const void *)from : zeros; /* only there it is a pixel's address */
+                if (++l == mr) {
+                    l = 0;
+                    to += g->taps * mr;
                 }
             }
         }

@@ -35,24 +35,22 @@ static void pack_gradients(const float *y, const int64_t *from, int64_t count, i
 }
 
 /* The positions that meet a pixel at tap t: their pixels, and the bytes to their line in a panel. */
-static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t t, const float *x,
+static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t t, const char *x,
                     const void **pixel, int64_t *line)
 {
-    const int64_t *at = g->at;
-    int64_t down = at[2 * t], across = at[2 * t + 1], found = 0, run;
-    int64_t first = across < 0 ? (g->across - 1 - across) / g->across : 0; /* columns that meet one: first .. end */
-    int64_t end = across < g->w ? smaller(g->columns, (g->w - 1 - across) / g->across + 1) : 0;
+    const int64_t *at = (const int64_t *)g->at + 2 * t;
+    int64_t found = 0, run;
     place p = place_of(g, 1, i0);
     for (int64_t n = 0; n < count; n += run, next_run(g, 1, &p)) {
         run = smaller(p.left, count - n); /* positions of one row */
-        int64_t i = p.row * g->down + down, j = p.column > first ? p.column : first;
-        int64_t left = i >= 0 && i < g->h ? smaller(p.column + run, end) - j : 0;
-        const float *from = x;
-        if (left > 0)
-            from += p.image * g->x_image + i * g->x_row + (j * g->across + across) * g->x_pixel;
-        for (int64_t l = n + j - p.column; left > 0; left--, l++, from += g->across * g->x_pixel) {
-            pixel[found] = from;
-            line[found++] = l * LINE;
+        int64_t i = p.row * g->down + at[0], j = p.column * g->across + at[1];
+        if (i < 0 || i >= g->h)
+            continue;
+        int64_t from = 4 * (p.image * g->x_image + i * g->x_row + j * g->x_pixel), step = 4 * g->across * g->x_pixel;
+        for (int64_t l = n; l < n + run; l++, j += g->across, from += step) {
+            pixel[found] = (const void *)((uintptr_t)x + (uintptr_t)from); /* overwritten by the next if it is none */
+            line[found] = l * LINE;
+            found += (uint64_t)j < (uint64_t)g->w;
         }
     }
     return found;
@@ -98,14 +96,11 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
             if (copies)
                 nn_copy_rows(g, i0, count, images, s, stretches, copy, row_bytes);
             for (int64_t t = 0; t < taps; t++) {
-                int64_t met = count;
-                if (copies)
-                    for (int64_t i = 0; i < count; i++) {
-                        pixel[i] = copy + i * row_bytes;
-                        line[i] = i * LINE;
-                    }
-                else
-                    met = list(g, i0, count, t, images, pixel, line);
+                int64_t met = copies ? count : list(g, i0, count, t, (const char *)images, pixel, line);
+                for (int64_t i = 0; copies && i < count; i++) {
+                    pixel[i] = copy + i * row_bytes;
+                    line[i] = i * LINE;
+                }
                 for (int i = 0; i < AHEAD; i++)
                     pixel[met + i] = images; /* only ever asked for, not used */
                 float *tile = sum + t * across * down * size;

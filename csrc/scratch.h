@@ -8,6 +8,7 @@
 enum { LINE = 64 }; /* bytes of a cache line */
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
 /* The distance of rows copied for a micro-kernel: whole lines, an odd number of them. A cache finds a line's set

@@ -23,8 +23,9 @@ typedef void wgrad_micro(int64_t steps, const void *const *pixel, int64_t offset
     {                                                                                                              \
         TILE(MR, NR, F)                                                                                            \
         for (int64_t s = 0; s < steps; s++) {                                                                      \
+            const char *x = (const char *)pixel[s] + offset;                                                       \
             __builtin_prefetch((const char *)pixel[s + AHEAD] + offset);                                           \
-            STEP(MR, F, MULTIPLY_ADD_F, (const char *)pixel[s] + offset + 4 * i, LOAD_F(IN_PANEL(line[s])))        \
+            STEP(MR, F, MULTIPLY_ADD_F, x + 4 * i, LOAD_F(IN_PANEL(line[s])))                                      \
         }                                                                                                          \
         EACH_SUM(MR) STORE_F(IN_TILE(NR), ADD_F(LOAD_F(IN_TILE(NR)), sum[i][v]));                                  \
     }

@@ -8,10 +8,9 @@ import numpy as np
 from ..geometry import Pair, pair
 from .arguments import F32, too_large
 from .contract import operand
-from .convolution import MOST, Plan, contiguous
+from .convolution import MOST, Plan, contiguous, struct
 from .gemm import gemm
 from .kernel import kernel
-from .native import ffi
 from .operand import Operand, aligned
 
 # F(2×2, 3×3): Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A for a filter g and a tile d of 4×4 pixels (Lavin & Gray 2016,
@@ -115,9 +114,7 @@ def _plan(who, x, w, padding, m) -> Plan:
         raise too_large(who, y)
 
     def between(x_strides: tuple, y_strides: tuple) -> tuple:
-        (*from_x, _), (*to_y, _) = x_strides, y_strides
-        return ffi.new("nn_winograd *", (*x, *padding, *(s // 4 for s in from_x), *y[1:],
-                                         *(s // 4 for s in to_y))), ()
+        return struct(x, x_strides, y, y_strides, (1, 1), 1, np.negative([padding]))
 
     return Plan(y, between, contiguous(x), contiguous(y))
 
