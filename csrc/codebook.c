@@ -22,10 +22,10 @@ API int nn_codebook_gemm(int variant, int64_t m, int64_t n, int64_t k, const voi
     const int nibbles = size <= NIBBLES;
     if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
-    const nn_micro *row = nn_select(NN_codebook_gemm, variant, m, n, OF(rows_f32u4)), *look_up = 0;
+    const nn_micro *row = nn_select(NN_codebook_gemm, variant, m, n, OF(rows_f32u4), 0), *look_up = 0;
     const nn_micro *decoder = nn_beside(nibbles ? FAMILY_decode_u4 : FAMILY_decode_u8, row);
     if (nibbles)
-        look_up = nn_select(NN_codebook_gemm, variant, m, n, variant < 0 ? OF(rows_f32) : 0);
+        look_up = nn_select(NN_codebook_gemm, variant, m, n, variant < 0 ? OF(rows_f32) : 0, 0);
     /* Each panel is decoded once for all rows, which is added to what the rows cost. */
     double decoding = nn_cycles(row, m, n, 1) + nn_cycles(decoder, 1, n, 1);
     if (look_up && (variant >= 0 || nn_cycles(look_up, m, n, 1) < decoding))

@@ -10,7 +10,7 @@
  *
  * Positions follow each other across rows and images, so a tile is only cut short at the very end. Taps at which a tile
  * meets nothing but padding are left out, and the positions of a batch are taken in an order in which more tiles do
- * (nn_together); but not if a weight is infinite or NaN, since zero times that is NaN. A sum runs over the taps in
+ * (images_together); but not if a weight is infinite or NaN, since zero times that is NaN. A sum runs over the taps in
  * order, over the channels within a tap, whatever the tile: all variants with FMA give the same bits. */
 #include "conv2d.h"
 #include "loops.h"
@@ -58,8 +58,8 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
     stretch *s = (stretch *)(to + t->rows);
     float *zeros = (float *)(s + g->taps);
 
-    int64_t stretches = nn_stretches(g, s);
-    nn_destinations(g, t->together, i0, count, to);
+    int64_t stretches = stretches_of(g, s);
+    destinations(g, t->together, i0, count, to);
     memset(zeros, 0, (size_t)t->channels * 4);
     for (int64_t i = 0; t->copies && i < padded; i++)
         place[i] = copy + i * t->row_bytes;
@@ -67,12 +67,12 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
         const float *images = t->x + group * t->channels;
         const float *panels = t->w + group * (round_up(t->filters, PANEL) * t->k);
         if (t->copies) {
-            nn_copy_rows(g, i0, count, images, s, stretches, copy, t->row_bytes);
+            copy_rows(g, i0, count, images, s, stretches, copy, t->row_bytes);
             memset(copy + count * t->row_bytes, 0, (size_t)((padded - count) * t->row_bytes));
         } else
-            nn_look_up(g, t->together, i0, count, mr, images, zeros, place);
+            look_up(g, t->together, i0, count, mr, images, zeros, place);
         if (t->leaves_out)
-            nn_leave_out(g, count, mr, zeros, place);
+            leave_out(g, count, mr, zeros, place);
         for (int64_t n0 = 0; n0 < t->filters; n0 += nr) {
             _Alignas(LINE) float tile[MAX_TILE];
             const void *b[MAX_NR / PANEL];
@@ -105,17 +105,17 @@ static int all_finite(const float *w, int64_t count)
 API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias, int relu,
                   void *out)
 {
-    if (nn_shares_memory(g, x, bias, out))
+    if (shares_memory(g, x, bias, out))
         return NN_OVERLAP;
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
     if (!filters)
         return 0; /* there may be any number of positions then, and no memory for them */
     int64_t positions = g->n * g->rows * g->columns;
-    const nn_micro *row = nn_select(NN_conv2d, variant, positions, filters, 0);
-    int copies = nn_copies(g);
-    int leaves_out = nn_meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
+    const nn_micro *row = nn_select(NN_conv2d, variant, positions, filters, 0, 0);
+    int copies = copies_rows(g);
+    int leaves_out = meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
     product t = { g, (taps_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out, relu,
-                  leaves_out ? nn_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
+                  leaves_out ? images_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
                   copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w, bias, out };
     int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
     double cycles = (double)g->groups * nn_cycles(row, positions, filters, k);

@@ -62,9 +62,9 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
     if (!k || !filters)
         return 0;
-    int copies = nn_copies(g);
+    int copies = copies_rows(g);
     int64_t taps = copies ? 1 : g->taps, width = copies ? k : channels; /* as the micro-kernel sees it */
-    const nn_micro *by = nn_select(NN_conv2d_weight_grad, variant, width, filters, 0);
+    const nn_micro *by = nn_select(NN_conv2d_weight_grad, variant, width, filters, 0, 0);
     wgrad_micro *multiply = (wgrad_micro *)by->run;
     int mr = by->mr, nr = by->nr;
 
@@ -83,7 +83,7 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
     const void **pixel = (const void **)(copy + block * row_bytes);
     int64_t *line = (int64_t *)(pixel + block + AHEAD), *from = line + block;
     stretch *s = (stretch *)(from + block);
-    int64_t stretches = nn_stretches(g, s);
+    int64_t stretches = stretches_of(g, s);
     memset(copy, 0, (size_t)(block * row_bytes)); /* the ends of the rows stay zero */
 
     for (int64_t group = 0; group < g->groups; group++) {
@@ -91,10 +91,10 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
         memset(sum, 0, (size_t)sums * 4);
         for (int64_t i0 = 0; i0 < positions; i0 += block) {
             int64_t count = smaller(block, positions - i0);
-            nn_destinations(g, 1, i0, count, from);
+            destinations(g, 1, i0, count, from);
             pack_gradients((const float *)y + group * filters, from, count, filters, block, packed);
             if (copies)
-                nn_copy_rows(g, i0, count, images, s, stretches, copy, row_bytes);
+                copy_rows(g, i0, count, images, s, stretches, copy, row_bytes);
             for (int64_t t = 0; t < taps; t++) {
                 int64_t met = copies ? count : list(g, i0, count, t, (const char *)images, pixel, line);
                 for (int64_t i = 0; copies && i < count; i++) {

@@ -163,9 +163,9 @@ API int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void
 {
     if (!g->n || !g->c)
         return 0;
-    if (nn_shares_memory(g, x, bias, out))
+    if (shares_memory(g, x, bias, out))
         return NN_OVERLAP;
-    const nn_micro *by = nn_select(NN_depthwise_conv2d, variant, g->columns, g->c, 0);
+    const nn_micro *by = nn_select(NN_depthwise_conv2d, variant, g->columns, g->c, 0, 0);
     work d = { .g = g, .convolve = (depthwise_f32_micro *)by->run, .x = x, .w = w, .bias = bias, .out = out,
                .relu = relu };
     plan(&d);
@@ -178,7 +178,7 @@ API int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void
 API int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y,
                                         void *out)
 {
-    const nn_micro *by = nn_select(NN_depthwise_conv2d_weight_grad, variant, g->taps, g->c, 0);
+    const nn_micro *by = nn_select(NN_depthwise_conv2d_weight_grad, variant, g->taps, g->c, 0, 0);
     work d = { .g = g, .add = (depthwise_wgrad_f32_micro *)by->run, .x = x, .y = y, .out = out };
     memset(out, 0, (size_t)(g->taps * g->c) * 4);
     if (!g->n || !g->c)

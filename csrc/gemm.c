@@ -55,29 +55,24 @@ typedef struct {
 /* The rows i0 .. i1 of a slice of a, as the micro-kernels read them, then zeros up to multiples of either mr. */
 static void copy_rows(const product *t, int64_t i0, int64_t i1, int64_t k0, int64_t kc, char *to)
 {
-    int64_t rows = i1 - i0, padded = round_up(rows, t->whole.mr), other = round_up(rows, t->last.mr);
+    int64_t rows = i1 - i0, padded = larger(round_up(rows, t->whole.mr), round_up(rows, t->last.mr));
     const float *from = t->o.a + i0 * t->o.lda + k0 * t->o.a_column;
     copy_strided(rows, kc, from, t->o.lda, t->o.a_column, (float *)to, t->row_bytes / 4);
-    padded = padded > other ? padded : other;
     memset(to + rows * t->row_bytes, 0, (size_t)((padded - rows) * t->row_bytes));
 }
 
-/* The kc elements from k0 on of the panels from p0 on, for one tile; decoded, if they are to be, to `decoded`. */
-static void find_panels(const nn_operands *o, int count, int64_t p0, int64_t k0, int64_t kc, float *decoded,
+/* The kc elements from k0 on of the panels from p0 on, for a tile of nr columns; decoded, if they are to be. */
+static void find_panels(const nn_operands *o, int nr, int64_t p0, int64_t k0, int64_t kc, float *decoded,
                         const void **panels)
 {
     int64_t last = (o->n - 1) / PANEL;
-    for (int p = 0; p < count; p++, decoded += KC * PANEL) {
-        if (p0 + p > last) { /* beyond the last panel: the last again, result not used */
-            panels[p] = panels[p - 1];
-            continue;
-        }
-        const uint8_t *slice = o->b + (p0 + p) * o->panel_bytes + k0 * PANEL * o->bits / 8;
-        panels[p] = o->decode ? (const void *)decoded : slice;
-        if (o->decode)
-            o->decode(kc, slice, o->codebook, o->size, decoded);
+    panels_of_tile(o->b + k0 * PANEL * o->bits / 8, o->panel_bytes, p0, last, nr, panels);
+    for (int p = 0; o->decode && p < nr / PANEL; p++) {
+        if (p0 + p <= last)
+            o->decode(kc, panels[p], o->codebook, o->size, decoded + p * KC * PANEL);
+        panels[p] = decoded + smaller(p, last - p0) * KC * PANEL;
     }
-    panels[count] = o->codebook;
+    panels[nr / PANEL] = o->codebook;
 }
 
 /* The rows i0 .. i1 and columns n0 .. n1 of the result, by one kind of tile. */
@@ -88,7 +83,7 @@ static void columns(const product *t, tiles by, char *copy, int64_t i0, int64_t 
     for (; n0 < n1; n0 += by.nr) {
         _Alignas(LINE) float tile[MAX_TILE];
         const void *panels[MAX_NR / PANEL + 1];
-        find_panels(&t->o, by.nr / PANEL, n0 / PANEL, k0, kc, (float *)(copy + t->copy_bytes), panels);
+        find_panels(&t->o, by.nr, n0 / PANEL, k0, kc, (float *)(copy + t->copy_bytes), panels);
         int64_t wide = smaller(by.nr, n1 - n0);
         for (int64_t i = i0; i < i1; i += by.mr) {
             float *to = t->o.out + i * ldo + n0;
@@ -130,11 +125,11 @@ API int nn_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a, int
 {
     if (a_column == 1 && a_row == k && ldo == n && overlap(a, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
-    const nn_micro *last, *row; /* of one row the choice of two would take longer than it saves */
-    row = m > 1 ? nn_select_two(NN_gemm, variant, m, n, &last) : (last = nn_select(NN_gemm, variant, m, n, 0));
+    const nn_micro *last = 0; /* for one row the choice of two would take longer than it saves */
+    const nn_micro *row = nn_select(NN_gemm, variant, m, n, 0, m > 1 ? &last : 0);
     nn_operands o = { .n = n, .k = k, .lda = a_row, .a_column = a_column, .ldo = ldo, .panel_bytes = k * PANEL * 4,
                       .a = a, .b = b, .out = out, .bits = 32 };
-    return nn_product(row, last, m, &o);
+    return nn_product(row, last ? last : row, m, &o);
 }
 
 /* The same for a b that lies like a: its rows b_row elements apart, its columns b_column. */

@@ -208,7 +208,7 @@ API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_aro
 
     if (!b->n)
         return 0;
-    const nn_micro *by = nn_select(NN_qgemm, variant, m, b->n, b->pairs_fit ? 0 : OF(rows_u8s7));
+    const nn_micro *by = nn_select(NN_qgemm, variant, m, b->n, b->pairs_fit ? 0 : OF(rows_u8s7), 0);
     const int wide = by->family == FAMILY_rows_s16s16;
     product t = { .by = by, .b = b, .around = around, .multiply = (rows_micro *)by->run,
                   .requantize = BESIDE(requantize, by), .widen_row = BESIDE(widen_row, by),

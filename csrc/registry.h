@@ -45,11 +45,9 @@ API typedef struct {
 } nn_kernel;
 
 /* The row of this kernel that computes m x n results at the least cost under `variant`, but none of the families
- * `without`, which these operands can't use. */
-const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without);
-
-/* The same; and *last, the row for the columns that its tiles leave over, which may be narrower. */
-const nn_micro *nn_select_two(int kernel, int variant, int64_t m, int64_t n, const nn_micro **last);
+ * `without`, which these operands can't use. *last, if not 0: the row for the columns that its tiles leave over, which
+ * may be narrower. */
+const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without, const nn_micro **last);
 
 /* The best row of a family that goes with `row`: it needs no feature that `row` does not. */
 const nn_micro *nn_beside(int family, const nn_micro *row);

@@ -84,13 +84,13 @@ static void block(const void *work_, char *scratch, int64_t t0, int64_t t1)
     float *v = (float *)scratch, *m = v + XI * w->v_plane, *zeros = m + XI * w->m_plane, *unread = zeros + w->c;
     const void **pixels = (const void **)(unread + round_up(w->c + w->o, 2) - w->c);
     memset(zeros, 0, (size_t)w->c * 4);
-    nn_look_up(&w->inputs, 1, t0, tiles, 1, w->x, zeros, pixels);
+    look_up(&w->inputs, 1, t0, tiles, 1, w->x, zeros, pixels);
     for (int64_t t = 0; t < tiles; t++)
         w->input((const float *const *)(pixels + t * XI), w->c, v + t * w->pitch, w->v_plane);
     for (int xi = 0; xi < XI; xi++) /* rows that fill the last tile of the micro-kernel */
         memset(v + xi * w->v_plane + tiles * w->pitch, 0, (size_t)((rows - tiles) * w->pitch) * 4);
     multiply(w, rows, v, m);
-    nn_look_up(&w->outputs, 1, t0, tiles, 1, w->out, unread, pixels);
+    look_up(&w->outputs, 1, t0, tiles, 1, w->out, unread, pixels);
     for (int64_t t = 0; t < tiles; t++, pixels += OUTPUTS * OUTPUTS)
         for (int64_t n0 = 0; n0 < w->o; n0 += w->nr) {
             float *to[OUTPUTS * OUTPUTS];
@@ -105,7 +105,7 @@ static void block(const void *work_, char *scratch, int64_t t0, int64_t t1)
 API int nn_winograd_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *u, const void *bias,
                            void *out)
 {
-    if (nn_shares_memory(g, x, bias, out))
+    if (shares_memory(g, x, bias, out))
         return NN_OVERLAP;
     const int64_t down = (g->rows + OUTPUTS - 1) / OUTPUTS, across = (g->columns + OUTPUTS - 1) / OUTPUTS;
     const int64_t all = g->n * down * across, *padding = g->at, c = g->c, o = g->o;
@@ -113,7 +113,7 @@ API int nn_winograd_conv2d(int variant, const nn_conv2d_geometry *g, const void 
         return 0;
     int64_t bytes = XI * 4 * (copied_row_bytes(4 * c) / 4 + round_up(o, PANEL));
     int64_t most = smaller(all, larger(BLOCK_BYTES / bytes, FEWEST_TILES));
-    const nn_micro *row = nn_select(NN_winograd_conv2d, variant, most, o, 0);
+    const nn_micro *row = nn_select(NN_winograd_conv2d, variant, most, o, 0, 0);
     work w = { *g, *g, x, u, bias, out, BESIDE(winograd_input, row), BESIDE(winograd_output, row),
                (rows_micro *)row->run, row->mr, row->nr, c, o, copied_row_bytes(4 * c) / 4, 0, 0 };
     int64_t of_input[XI][2], of_output[OUTPUTS * OUTPUTS][2];
