@@ -127,7 +127,7 @@ API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const
 
 /* The filters of each group as panels[group][ceil(filters/16)][tap][channel][16]: what the micro-kernels read. `from`
  * points to filter 0, channel 0; `group`, o and c are the distances of groups, filters and channels in elements, and
- * tap t begins at offset[t], int64[taps]. */
+ * tap t begins at offset[t], int64[taps], or if that is 0 at t. */
 API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t taps, const void *from,
                         int64_t group, int64_t o, int64_t c, const void *offset, void *panels)
 {
@@ -137,9 +137,10 @@ API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64
             int64_t here = smaller(PANEL, filters - n0);
             if (here < PANEL)
                 memset(to, 0, (size_t)(taps * channels * PANEL) * 4);
-            for (int64_t t = 0; t < taps; t++, to += channels * PANEL)
-                copy_strided(channels, here, (const float *)from + i * group + n0 * o + ((const int64_t *)offset)[t], c,
-                             o, to, PANEL);
+            for (int64_t t = 0; t < taps; t++, to += channels * PANEL) {
+                const float *tap = (const float *)from + (offset ? ((const int64_t *)offset)[t] : t);
+                copy_strided(channels, here, tap + i * group + n0 * o, c, o, to, PANEL);
+            }
         }
 }
 
@@ -147,17 +148,11 @@ API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64
 API int nn_conv2d_packing(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
                           int relu, void *out)
 {
-    int64_t filters = g->o / g->groups, channels = g->c / g->groups;
-    int64_t panels = g->groups * round_up(filters, PANEL) * g->taps * channels * 4;
-    void *memory;
-    char *packed = scratch(panels + g->taps * 8, &memory);
+    int64_t filters = g->o / g->groups, channels = g->c / g->groups, k = channels * g->taps;
+    void *memory, *packed = scratch(g->groups * round_up(filters, PANEL) * k * 4, &memory);
     if (!packed)
         return NN_NO_MEMORY;
-    int64_t *offset = (int64_t *)(packed + panels);
-    for (int64_t t = 0; t < g->taps; t++)
-        offset[t] = t;
-    nn_conv2d_pack(g->groups, filters, channels, g->taps, w, filters * channels * g->taps, channels * g->taps, g->taps,
-                   offset, packed);
+    nn_conv2d_pack(g->groups, filters, channels, g->taps, w, filters * k, k, g->taps, 0, packed);
     int status = nn_conv2d(variant, g, x, packed, bias, relu, out);
     free(memory);
     return status;

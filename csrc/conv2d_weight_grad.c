@@ -70,11 +70,11 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
 
     int64_t positions = g->n * g->rows * g->columns, row_bytes = copies ? copied_row_bytes(4 * (k + FEW)) : 0;
     int64_t block = BLOCK_BYTES / (4 * filters + (copies ? row_bytes : 4 * channels) + 1);
-    block = smaller(positions, block < LEAST ? LEAST : block);
+    block = smaller(positions, larger(block, LEAST));
     int64_t across = (filters + nr - 1) / nr, down = (width + mr - 1) / mr, size = mr * nr;
-    int64_t sums = taps * across * down * size, panels = (filters + PANEL - 1) / PANEL * PANEL;
-    void *memory;
+    int64_t sums = taps * across * down * size, panels = round_up(filters, PANEL);
     int64_t lists = 24 * block + 8 * AHEAD + 24 * g->taps;
+    void *memory;
     float *sum = scratch(4 * (sums + panels * block) + block * row_bytes + lists, &memory);
     if (!sum)
         return NN_NO_MEMORY;

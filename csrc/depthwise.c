@@ -81,15 +81,10 @@ static void plan(work *d)
 
 static copies begin(const work *d, char *scratch, int64_t c0, int64_t c1)
 {
-    const nn_conv2d_geometry *g = d->g;
-    copies k;
-    k.x = (const float **)scratch;
-    k.total = (float **)(k.x + g->taps);
-    k.held = (int64_t *)(k.total + g->taps);
+    copies k = { .x = (const float **)scratch, .c0 = c0, .channels = c1 - c0, .pixel = pixel_of(c1 - c0) };
+    k.total = (float **)(k.x + d->g->taps);
+    k.held = (int64_t *)(k.total + d->g->taps);
     k.zeros = (float *)(((uintptr_t)(k.held + d->slots) + LINE - 1) & -(uintptr_t)LINE);
-    k.c0 = c0;
-    k.channels = c1 - c0;
-    k.pixel = pixel_of(k.channels);
     k.rows = k.zeros + d->width * k.pixel;
     memset(k.held, -1, (size_t)d->slots * sizeof *k.held);
     memset(k.zeros, 0, (size_t)(k.pixel * (1 + d->slots) * d->width) * sizeof *k.zeros);

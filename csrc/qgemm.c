@@ -81,12 +81,10 @@ static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int
     const int32_t *sums = b->sums, *bias = around->bias, *w = around->b_zero;
     const float *scales = around->scales;
     for (int64_t j = 0; j < wide; j++) {
-        int64_t n = n0 + j;
-        int inside = n < b->n;
-        uint32_t wn = inside && w ? (uint32_t)w[n] : 0;
-        uint32_t add = inside && bias ? (uint32_t)bias[n] : 0;
-        add -= (uint32_t)z * (inside ? (uint32_t)sums[n] : 0);
-        c->add[j] = add + (uint32_t)b->k * (uint32_t)z * wn;
+        const int64_t n = n0 + j;
+        const int inside = n < b->n;
+        const uint32_t wn = inside && w ? (uint32_t)w[n] : 0, sum = inside ? (uint32_t)sums[n] : 0;
+        c->add[j] = (inside && bias ? (uint32_t)bias[n] : 0) + (uint32_t)z * ((uint32_t)b->k * wn - sum);
         c->minus[j] = -wn;
         c->scale[j] = inside && scales ? scales[n] : around->scale;
     }

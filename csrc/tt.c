@@ -106,9 +106,9 @@ static void block(const void *product_, char *scratch, int64_t i0, int64_t i1)
     }
     for (int64_t i = 0; i < t->w->count; i++) {
         contract(&c[i], &t->steps[i], state, next);
-        float *filled = next;
-        next = state;
-        state = filled;
+        float *read = state;
+        state = next;
+        next = read;
     }
     for (int64_t j = 0; j < n; j++)
         for (int64_t i = 0; i < rows; i++)

@@ -41,7 +41,86 @@
 #include "conv2d.h"
 #include "pool.h"
 #include "rows.h"
-#include "winograd.h"
+
+enum { OUTPUTS = 2, SIDE = OUTPUTS + 2, XI = SIDE * SIDE }; /* of a tile in one direction; inputs; products */
+
+/* v[xi][c] = (B' d B)[xi] of every channel c, the planes of v `plane` floats apart. */
+typedef void winograd_input_micro(const float *const *pixels, int64_t channels, float *v, int64_t plane);
+/* pixels[.][c] = (A' m A)[.] + bias[c] */
+typedef void winograd_output_micro(const float *m, int64_t plane, const float *bias, int64_t channels,
+                                   float *const *pixels);
+
+/* All channels go side by side in the vectors, as wide ones as the instruction set has, then narrower ones: vectors as
+ * the compiler knows them, whose + and - are those of float. */
+#define VECTOR(lanes) typedef float x##lanes __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
+VECTOR(4)
+HAVE_avx2(VECTOR(8))
+HAVE_avx512(VECTOR(16))
+typedef float x1;
+
+/* t = B' d */
+#define INPUT_1D(t, t_step, d, d_step)                                                                             \
+    do {                                                                                                           \
+        (t)[0] = (d)[0] - (d)[2 * d_step];                                                                         \
+        (t)[t_step] = (d)[d_step] + (d)[2 * d_step];                                                               \
+        (t)[2 * t_step] = (d)[2 * d_step] - (d)[d_step];                                                           \
+        (t)[3 * t_step] = (d)[d_step] - (d)[3 * d_step];                                                           \
+    } while (0)
+
+/* y = A' m */
+#define OUTPUT_1D(y, y_step, m, m_step)                                                                            \
+    do {                                                                                                           \
+        (y)[0] = (m)[0] + (m)[m_step] + (m)[2 * m_step];                                                           \
+        (y)[y_step] = (m)[m_step] - (m)[2 * m_step] - (m)[3 * m_step];                                             \
+    } while (0)
+
+/* Channels from c on, `lanes` at a time: columns first, then rows. */
+#define INPUT(lanes)                                                                                               \
+    for (; c + lanes <= channels; c += lanes) {                                                                    \
+        x##lanes d[XI], t[XI], row[SIDE];                                                                          \
+        UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const x##lanes *)(pixels[xi] + c);                        \
+        UNROLL for (int j = 0; j < SIDE; j++) INPUT_1D(t + j, SIDE, d + j, SIDE);                                  \
+        UNROLL for (int i = 0; i < SIDE; i++) {                                                                    \
+            INPUT_1D(row, 1, t + i * SIDE, 1);                                                                     \
+            UNROLL for (int j = 0; j < SIDE; j++) *(x##lanes *)(v + (i * SIDE + j) * plane + c) = row[j];          \
+        }                                                                                                          \
+    }
+
+#define OUTPUT(lanes)                                                                                              \
+    for (; c + lanes <= channels; c += lanes) {                                                                    \
+        x##lanes d[XI], t[OUTPUTS * SIDE], y[OUTPUTS], b = { 0 };                                                  \
+        if (bias)                                                                                                  \
+            b = *(const x##lanes *)(bias + c);                                                                     \
+        UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const x##lanes *)(m + xi * plane + c);                    \
+        UNROLL for (int j = 0; j < SIDE; j++) OUTPUT_1D(t + j, SIDE, d + j, SIDE);                                 \
+        UNROLL for (int i = 0; i < OUTPUTS; i++) {                                                                 \
+            OUTPUT_1D(y, 1, t + i * SIDE, 1);                                                                      \
+            UNROLL for (int j = 0; j < OUTPUTS; j++)                                                               \
+                *(x##lanes *)(pixels[i * OUTPUTS + j] + c) = y[j] + b;                                             \
+        }                                                                                                          \
+    }
+
+#define TRANSFORMS(isa, WIDEST)                                                                                    \
+    winograd_input_micro winograd_input_##isa;                                                                     \
+    winograd_output_micro winograd_output_##isa;                                                                   \
+    TARGET_##isa void winograd_input_##isa(const float *const *pixels, int64_t channels, float *v, int64_t plane)  \
+    {                                                                                                              \
+        int64_t c = 0;                                                                                             \
+        WIDEST(INPUT) INPUT(4) INPUT(1)                                                                            \
+    }                                                                                                              \
+    TARGET_##isa void winograd_output_##isa(const float *m, int64_t plane, const float *bias, int64_t channels,    \
+                                            float *const *pixels)                                                  \
+    {                                                                                                              \
+        int64_t c = 0;                                                                                             \
+        WIDEST(OUTPUT) OUTPUT(4) OUTPUT(1)                                                                         \
+    }
+
+#define FROM_4(DO)
+#define FROM_8(DO) DO(8)
+#define FROM_16(DO) DO(16) DO(8)
+TRANSFORMS(scalar, FROM_4)
+HAVE_avx2(TRANSFORMS(avx2, FROM_8))
+HAVE_avx512(TRANSFORMS(avx512, FROM_16))
 
 /* Memory that a block of tiles takes: V and M, together in the L2 cache, unless U is so large that reading it again
  * for every block would cost more. */
@@ -114,16 +193,13 @@ API int nn_winograd_conv2d(int variant, const nn_conv2d_geometry *g, const void 
     int64_t bytes = XI * 4 * (copied_row_bytes(4 * c) / 4 + round_up(o, PANEL));
     int64_t most = smaller(all, larger(BLOCK_BYTES / bytes, FEWEST_TILES));
     const nn_micro *row = nn_select(NN_winograd_conv2d, variant, most, o, 0, 0);
-    work w = { *g, *g, x, u, bias, out, BESIDE(winograd_input, row), BESIDE(winograd_output, row),
+    work w = { { 0 }, { 0 }, x, u, bias, out, BESIDE(winograd_input, row), BESIDE(winograd_output, row),
                (rows_micro *)row->run, row->mr, row->nr, c, o, copied_row_bytes(4 * c) / 4, 0, 0 };
-    int64_t of_input[XI][2], of_output[OUTPUTS * OUTPUTS][2];
+    static const int64_t of_output[OUTPUTS * OUTPUTS][2] = { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } };
+    int64_t of_input[XI][2];
     for (int i = 0; i < XI; i++) {
         of_input[i][0] = i / SIDE + padding[0];
         of_input[i][1] = i % SIDE + padding[1];
-    }
-    for (int i = 0; i < OUTPUTS * OUTPUTS; i++) {
-        of_output[i][0] = i / OUTPUTS;
-        of_output[i][1] = i % OUTPUTS;
     }
     w.inputs = (nn_conv2d_geometry){ g->n, g->h, g->w, c, g->x_image, g->x_row, g->x_pixel, down, across, o, 0, 0, 0,
                                      OUTPUTS, OUTPUTS, 1, XI, of_input };
