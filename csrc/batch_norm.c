@@ -142,23 +142,15 @@ EVERY_ISA(pass_batch_norm_grad, (int64_t rows, int64_t channels, const float *g,
 API int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x, const void *weight, const void *bias,
                   float eps, void *y, void *mean, void *var, void *inverse)
 {
-    void *memory;
-    double *wide = scratch(channels * 32, &memory);
-    if (!wide)
-        return NN_NO_MEMORY;
+    SCRATCH(double, wide, channels * 32);
     PASS_OF(batch_norm, variant)(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
-    free(memory);
     return 0;
 }
 
 API int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const void *g, const void *x, const void *mean,
                        const void *inverse, const void *weight, void *dx, void *dw, void *db)
 {
-    void *memory;
-    double *wide = scratch(channels * 32, &memory);
-    if (!wide)
-        return NN_NO_MEMORY;
+    SCRATCH(double, wide, channels * 32);
     PASS_OF(batch_norm_grad, variant)(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
-    free(memory);
     return 0;
 }

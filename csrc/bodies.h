@@ -3,12 +3,12 @@
 #pragma once
 
 #include "codes.h"
+#include "conv2d_f32.h"
 #include "csr.h"
 #include "depthwise_f32.h"
 #include "requantize.h"
-#include "taps.h"
-#include "wgrad.h"
 
-#define MICRO(family, mr, nr, features, step) \
-    IN_##features(BODY_##family(family##_##mr##x##nr##_##features, features, mr, nr))
+#define MICRO(family, mr, nr, features, step)                                                                      \
+    IN_##features(family##_micro family##_##mr##x##nr##_##features;                                                \
+                  BODY_##family(family##_##mr##x##nr##_##features, features, mr, nr))
 #include "micro.def"

@@ -9,7 +9,6 @@ typedef void decode_micro(int64_t kc, const uint8_t *codes, const float *codeboo
 typedef decode_micro decode_u4_micro, decode_u8_micro;
 
 #define BODY_decode_u4(NAME, ISA, MR, NR)                                                                          \
-    decode_micro NAME;                                                                                             \
     TARGET_##ISA void NAME(int64_t kc, const uint8_t *codes, const float *codebook, int size, float *panel)        \
     {                                                                                                              \
         look_up_table table = TABLE(codebook);                                                                     \
@@ -25,7 +24,6 @@ typedef decode_micro decode_u4_micro, decode_u8_micro;
 /* As ROWS (rows.h), two steps at a time: the codes of both are in the bytes that are loaded once. Registers: MR * NV
  * sums, NV of codes, NV of weights, 1 of A and the codebook. */
 #define BODY_rows_f32u4(NAME, ISA, MR, NR)                                                                         \
-    rows_micro NAME;                                                                                               \
     TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
     {                                                                                                              \
         look_up_table table = TABLE((const float *)b[NR / PANEL]);                                                 \

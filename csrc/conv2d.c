@@ -13,10 +13,10 @@
  * (images_together); but not if a weight is infinite or NaN, since zero times that is NaN. A sum runs over the taps in
  * order, over the channels within a tap, whatever the tile: all variants with FMA give the same bits. */
 #include "conv2d.h"
+#include "conv2d_f32.h"
 #include "loops.h"
 #include "pool.h"
 #include "strided.h"
-#include "taps.h"
 
 enum { BLOCK_BYTES = 256 * 1024 };
 
@@ -35,7 +35,7 @@ EVERY_ISA(store_pixels_f32, (int rows, int cols, int nr, const float *tile, cons
 /* One convolution under way. */
 typedef struct {
     const nn_conv2d_geometry *g;
-    taps_micro *multiply;
+    taps_f32_micro *multiply;
     store_pixels_f32_micro *store;
     int mr, nr, copies, leaves_out, relu;
     int64_t together;                /* images, for the order of the positions; 1 is the usual one */
@@ -114,7 +114,7 @@ API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const
     const nn_micro *row = nn_select(NN_conv2d, variant, positions, filters, 0, 0);
     int copies = copies_rows(g);
     int leaves_out = meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
-    product t = { g, (taps_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out, relu,
+    product t = { g, (taps_f32_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out, relu,
                   leaves_out ? images_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
                   copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w, bias, out };
     int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
@@ -149,11 +149,14 @@ API int nn_conv2d_packing(int variant, const nn_conv2d_geometry *g, const void *
                           int relu, void *out)
 {
     int64_t filters = g->o / g->groups, channels = g->c / g->groups, k = channels * g->taps;
-    void *memory, *packed = scratch(g->groups * round_up(filters, PANEL) * k * 4, &memory);
-    if (!packed)
-        return NN_NO_MEMORY;
+    SCRATCH(float, packed, g->groups * round_up(filters, PANEL) * k * 4);
     nn_conv2d_pack(g->groups, filters, channels, g->taps, w, filters * k, k, g->taps, 0, packed);
-    int status = nn_conv2d(variant, g, x, packed, bias, relu, out);
-    free(memory);
-    return status;
+    return nn_conv2d(variant, g, x, packed, bias, relu, out);
+}
+
+/* Images with a plane for each channel, as images whose pixels have their channels side by side. */
+API void nn_channels_last(int64_t images, int64_t channels, int64_t pixels, const void *x, void *y)
+{
+    for (int64_t i = 0, size = channels * pixels; i < images; i++)
+        copy_strided(pixels, channels, (const float *)x + i * size, 1, pixels, (float *)y + i * size, channels);
 }

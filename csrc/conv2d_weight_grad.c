@@ -12,7 +12,7 @@
  * whose errors add up instead of those of every position (pairwise summation in two levels; Higham 2002, section 4.2).
  * Blocks depend on the shape alone, so all variants with FMA give the same bits. */
 #include "conv2d.h"
-#include "wgrad.h"
+#include "conv2d_f32.h"
 
 enum { BLOCK_BYTES = 512 * 1024, LEAST = 256, SOON = 8192 }; /* of x and g in a block; positions; bytes */
 
@@ -65,7 +65,7 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
     int copies = copies_rows(g);
     int64_t taps = copies ? 1 : g->taps, width = copies ? k : channels; /* as the micro-kernel sees it */
     const nn_micro *by = nn_select(NN_conv2d_weight_grad, variant, width, filters, 0, 0);
-    wgrad_micro *multiply = (wgrad_micro *)by->run;
+    wgrad_f32_micro *multiply = (wgrad_f32_micro *)by->run;
     int mr = by->mr, nr = by->nr;
 
     int64_t positions = g->n * g->rows * g->columns, row_bytes = copies ? copied_row_bytes(4 * (k + FEW)) : 0;
@@ -74,10 +74,7 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
     int64_t across = (filters + nr - 1) / nr, down = (width + mr - 1) / mr, size = mr * nr;
     int64_t sums = taps * across * down * size, panels = round_up(filters, PANEL);
     int64_t lists = 24 * block + 8 * AHEAD + 24 * g->taps;
-    void *memory;
-    float *sum = scratch(4 * (sums + panels * block) + block * row_bytes + lists, &memory);
-    if (!sum)
-        return NN_NO_MEMORY;
+    SCRATCH(float, sum, 4 * (sums + panels * block) + block * row_bytes + lists);
     float *packed = sum + sums;
     char *copy = (char *)(packed + panels * block);
     const void **pixel = (const void **)(copy + block * row_bytes);
@@ -123,6 +120,5 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
                                 o % nr];
                 }
     }
-    free(memory);
     return 0;
 }

@@ -19,7 +19,6 @@ typedef void csr_f32_micro(int64_t n, const float *xt, const float *values, cons
     }
 
 #define BODY_csr_f32(NAME, ISA, NR, ONE)                                                                           \
-    csr_f32_micro NAME;                                                                                            \
     TARGET_##ISA void NAME(int64_t n, const float *xt, const float *values, const void *indices, int wide,         \
                            const int32_t *indptr, float *yt)                                                       \
     {                                                                                                              \

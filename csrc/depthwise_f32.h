@@ -71,7 +71,6 @@ TARGET static INLINE void weigh(const int n, const int whole, int64_t some, int6
     BY(N, weigh, count, x + t, step, w + t * channels, channels, t + N < taps ? 0 : bias, t == 0,                  \
        relu && t + N == taps, out, apart)
 #define BODY_depthwise_f32(NAME, ISA, MR, NR)                                                                      \
-    depthwise_f32_micro NAME;                                                                                      \
     TARGET_##ISA void NAME(int64_t count, int64_t channels, int64_t taps, const float *const *x, int64_t step,     \
                            const float *w, const float *bias, int relu, float *out, int64_t apart)                 \
     {                                                                                                              \
@@ -99,7 +98,6 @@ TARGET static INLINE void sum_up(const int n, const int whole, int64_t some, int
 
 #define SUM_UP(N) BY(N, sum_up, count, x + t, step, g, apart, total + t)
 #define BODY_depthwise_wgrad_f32(NAME, ISA, MR, NR)                                                                \
-    depthwise_wgrad_f32_micro NAME;                                                                                \
     TARGET_##ISA void NAME(int64_t count, int64_t channels, int64_t taps, const float *const *x, int64_t step,     \
                            const float *g, int64_t apart, float *const *total)                                     \
     {                                                                                                              \

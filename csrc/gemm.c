@@ -119,6 +119,34 @@ int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_op
     return nn_run_blocks(&cut, t.copy_bytes + (o->decode ? row->nr * KC * 4 : 0), block, &t);
 }
 
+enum { TOGETHER = 4 }; /* panels: b is read in runs of several lines, which the hardware prefetches */
+
+/* b, k x n with its rows `row` and its columns `column` elements apart, in any order and direction, as the micro-kernels
+ * read it, once for a weight (nn/kernels/gemm.py says the same in NumPy). Panel p has the columns 16p .. 16p+15, and zeros
+ * where b has no such column:
+ *
+ *     k=0 | b b b ... b |  16 floats, one line
+ *     k=1 | b b b ... b | */
+API void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels)
+{
+    const float *from = b;
+    float *to = panels;
+    int64_t whole = n / PANEL * PANEL;
+    if (column == 1)
+        for (int64_t first = 0; first < whole; first += TOGETHER * PANEL)
+            for (int64_t i = 0; i < k; i++)
+                for (int64_t n0 = first; n0 < smaller(first + TOGETHER * PANEL, whole); n0 += PANEL)
+                    memcpy(to + n0 * k + i * PANEL, from + i * row + n0, PANEL * sizeof *to);
+    else
+        for (int64_t n0 = 0; n0 < whole; n0 += PANEL)
+            copy_strided(k, PANEL, from + n0 * column, row, column, to + n0 * k, PANEL);
+    if (whole == n)
+        return;
+    copy_strided(k, n - whole, from + whole * column, row, column, to + whole * k, PANEL);
+    for (int64_t i = 0; i < k; i++)
+        memset(to + whole * k + i * PANEL + n - whole, 0, (size_t)(whole + PANEL - n) * sizeof *to);
+}
+
 /* out = a . b, float32. a: its rows a_row elements apart, its columns a_column. b: panels [ceil(n/16)][k][16]. */
 API int nn_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
                 const void *b, void *out, int64_t ldo)
@@ -136,14 +164,10 @@ API int nn_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a, int
 API int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
                         const void *b, int64_t b_row, int64_t b_column, void *out, int64_t ldo)
 {
-    void *memory, *panels = 0;
     int64_t columns = round_up(n, PANEL);
-    if (k <= INT64_MAX / 8 / (columns + 1)) /* a row repeated 2^60 times takes no memory; its panels would */
-        panels = scratch(columns * k * 4, &memory);
-    if (!panels)
+    if (k > INT64_MAX / 8 / (columns + 1)) /* a row repeated 2^60 times takes no memory; its panels would */
         return NN_NO_MEMORY;
+    SCRATCH(float, panels, columns * k * 4);
     nn_gemm_pack(k, n, b, b_row, b_column, panels);
-    int status = nn_gemm(variant, m, n, k, a, a_row, a_column, panels, out, ldo);
-    free(memory);
-    return status;
+    return nn_gemm(variant, m, n, k, a, a_row, a_column, panels, out, ldo);
 }

@@ -163,13 +163,9 @@ static void search(const points *p, int64_t k, clusters_f64_micro *cheapest, int
  * double[n + 1]: of weight times point, and of weights, up to each point. */
 API int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void *weights, int64_t *ends)
 {
-    void *memory;
-    double *cost = scratch((n + 1) * (8 + 6 * 4), &memory);
-    if (!cost)
-        return NN_NO_MEMORY;
+    SCRATCH(double, cost, (n + 1) * (8 + 6 * 4));
     int32_t *room = (int32_t *)(cost + n + 1);
     points p = { n, sums, weights, cost, room, room + n + 1, room + 2 * (n + 1) };
     search(&p, k, (clusters_f64_micro *)nn_select(NN_kmeans1d, variant, 1, 1, 0, 0)->run, room + 3 * (n + 1), ends);
-    free(memory);
     return 0;
 }

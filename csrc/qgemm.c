@@ -223,3 +223,43 @@ API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_aro
     t.b16_bytes = wide ? SLICE_S16 * by->nr * 4 : 0;
     return nn_run_blocks(&cut, t.copy_bytes + t.tile_bytes + t.b16_bytes + cut.rows * 4, block, &t);
 }
+
+/* Whether the pairs of a cell are small enough for vpmaddubsw: see vec_avx2.h. */
+static inline int pair_fits(int b0, int b1)
+{
+    int positive = (b0 > 0 ? b0 : 0) + (b1 > 0 ? b1 : 0), negative = (b0 < 0 ? b0 : 0) + (b1 < 0 ? b1 : 0);
+    return (positive <= 128) & (negative >= -128);
+}
+
+/* b, k x n with its rows `row` and its columns `column` elements apart, in any order and direction, as the micro-kernels
+ * read it, once for a weight (nn/kernels/qgemm.py says the same in NumPy): panels of 16 columns, four k together in a
+ * cell, and zeros where b has no such column or k. Returns pairs_fit.
+ *
+ *     k=0..3 | bbbb bbbb ... bbbb |  16 cells, one line
+ *     k=4..7 | bbbb bbbb ... bbbb | */
+API int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums)
+{
+    const int8_t *from = b;
+    int8_t *to = panels;
+    uint32_t *sum = sums; /* modulo 2^32, like the products */
+    int fit = 1;
+    for (int64_t n0 = 0; n0 < n; n0 += PANEL, from += PANEL * column, sum += PANEL) {
+        memset(sum, 0, PANEL * sizeof *sum);
+        for (int64_t i = 0; i < k; i += QUAD, to += PANEL * QUAD) {
+            if (n - n0 >= PANEL && k - i >= QUAD)
+                for (int j = 0; j < PANEL; j++)
+                    for (int s = 0; s < QUAD; s++)
+                        to[j * QUAD + s] = from[(i + s) * row + j * column];
+            else
+                for (int64_t j = 0; j < PANEL; j++)
+                    for (int64_t s = 0; s < QUAD; s++)
+                        to[j * QUAD + s] = n0 + j < n && i + s < k ? from[(i + s) * row + j * column] : 0;
+            for (int j = 0; j < PANEL; j++) {
+                const int8_t *cell = to + j * QUAD;
+                sum[j] += (uint32_t)(cell[0] + cell[1] + cell[2] + cell[3]);
+                fit &= pair_fits(cell[0], cell[1]) & pair_fits(cell[2], cell[3]);
+            }
+        }
+    }
+    return fit;
+}

@@ -34,7 +34,6 @@ typedef void requantize_micro(int rows, int cols, int nr, const int32_t *tile, c
 /* Sixteen columns at a time, all rows of the tile: what belongs to the columns and the bounds stay in registers. A last
  * piece that is narrower goes by way of `piece`. */
 #define BODY_requantize(NAME, ISA, MR, NR)                                                                         \
-    requantize_micro NAME;                                                                                         \
     TARGET_##ISA void NAME(int rows, int cols, int nr, const int32_t *tile, const uint32_t *row_sums,              \
                            const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo)                \
     {                                                                                                              \

@@ -32,6 +32,7 @@
  * A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of 4 bytes of each row and 64 bytes of each panel
  * (of rows_f32u4: 8 bytes of a panel, and behind the panels stands the codebook). */
 typedef void rows_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
+typedef rows_micro rows_f32_micro, rows_f32u4_micro, rows_u8s8_micro, rows_u8s7_micro, rows_s16s16_micro;
 
 /* Four bytes as they lie. */
 static INLINE int32_t four_bytes(const char *p)
@@ -72,7 +73,6 @@ static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0,
 
 /* MULTIPLY(s, a, b): s + a·b. */
 #define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                       \
-    rows_micro NAME;                                                                                               \
     TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
     {                                                                                                              \
         const char *rows[(MR + 2) / 3];                                                                            \

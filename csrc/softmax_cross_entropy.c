@@ -88,16 +88,12 @@ static int all_known(int64_t rows, int64_t n, const int64_t *classes)
 API int nn_softmax_cross_entropy(int variant, int64_t rows, int64_t n, const void *x, const void *classes, void *losses,
                              void *p)
 {
-    void *memory;
     if (!all_known(rows, n, classes))
         return NN_BAD_CLASS;
-    float *totals = scratch((rows + (n + 1) / 2) * (int64_t)sizeof(float), &memory);
-    if (!totals)
-        return NN_NO_MEMORY;
+    SCRATCH(float, totals, (rows + (n + 1) / 2) * 4);
     PASS_OF(softmax_cross_entropy, variant)(rows, n, x, classes, losses, p, totals, totals + rows);
     for (int64_t i = 0; i < rows; i++)
         ((float *)losses)[i] += logf(totals[i]);
-    free(memory);
     return 0;
 }
 

@@ -134,10 +134,7 @@ API int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int6
         }
         numbers += (c[s].out * c[s].rank_out + MAX_TILE / PANEL) * c[s].in * c[s].rank_in;
     }
-    void *memory;
-    step *steps = scratch(w->count * (int64_t)sizeof *steps + (n + k) * 8 + numbers * 4, &memory);
-    if (!steps)
-        return NN_NO_MEMORY;
+    SCRATCH(step, steps, w->count * (int64_t)sizeof(step) + (n + k) * 8 + numbers * 4);
     int64_t *from = (int64_t *)(steps + w->count), *to = from + k;
     places(c, w->count, 0, w->mirrored, k, from);
     places(c, w->count, 1, w->mirrored, n, to);
@@ -158,7 +155,5 @@ API int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int6
 
     product t = { w, x, steps, out, ldx, ldo, from, to };
     nn_cut cut = nn_cut_rows(m, PANEL, PANEL, cycles * (double)((m + PANEL - 1) / PANEL));
-    int status = nn_run_blocks(&cut, 2 * w->widest * PANEL * 4, block, &t);
-    free(memory);
-    return status;
+    return nn_run_blocks(&cut, 2 * w->widest * PANEL * 4, block, &t);
 }
