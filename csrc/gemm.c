@@ -34,20 +34,10 @@ EVERY_ISA(store_f32, (int rows, int cols, int nr, const float *tile, int add, fl
                 out[j] = tile[j];
 }
 
-typedef struct {
-    rows_micro *multiply;
-    store_f32_micro *store;
-    int mr, nr;
-} tiles;
-
-static tiles tiles_of(const nn_micro *row)
-{
-    return (tiles){ (rows_micro *)row->run, BESIDE(store_f32, row), row->mr, row->nr };
-}
-
 /* One product under way. */
 typedef struct {
-    tiles whole, last;             /* for the columns of whole tiles, and for those left over */
+    const nn_micro *whole, *last;  /* for the columns of whole tiles, and for those left over */
+    store_f32_micro *store;
     int64_t row_bytes, copy_bytes; /* from one row of the copy of a to the next; of all of it */
     nn_operands o;
 } product;
@@ -55,7 +45,7 @@ typedef struct {
 /* The rows i0 .. i1 of a slice of a, as the micro-kernels read them, then zeros up to multiples of either mr. */
 static void copy_rows(const product *t, int64_t i0, int64_t i1, int64_t k0, int64_t kc, char *to)
 {
-    int64_t rows = i1 - i0, padded = larger(round_up(rows, t->whole.mr), round_up(rows, t->last.mr));
+    int64_t rows = i1 - i0, padded = larger(round_up(rows, t->whole->mr), round_up(rows, t->last->mr));
     const float *from = t->o.a + i0 * t->o.lda + k0 * t->o.a_column;
     copy_strided(rows, kc, from, t->o.lda, t->o.a_column, (float *)to, t->row_bytes / 4);
     memset(to + rows * t->row_bytes, 0, (size_t)((padded - rows) * t->row_bytes));
@@ -76,21 +66,23 @@ static void find_panels(const nn_operands *o, int nr, int64_t p0, int64_t k0, in
 }
 
 /* The rows i0 .. i1 and columns n0 .. n1 of the result, by one kind of tile. */
-static void columns(const product *t, tiles by, char *copy, int64_t i0, int64_t i1, int64_t n0, int64_t n1, int64_t k0,
-                    int64_t kc)
+static void columns(const product *t, const nn_micro *by, char *copy, int64_t i0, int64_t i1, int64_t n0, int64_t n1,
+                    int64_t k0, int64_t kc)
 {
     const int64_t ldo = t->o.ldo;
-    for (; n0 < n1; n0 += by.nr) {
+    const int mr = by->mr, nr = by->nr;
+    rows_micro *multiply = (rows_micro *)by->run;
+    for (; n0 < n1; n0 += nr) {
         _Alignas(LINE) float tile[MAX_TILE];
         const void *panels[MAX_NR / PANEL + 1];
-        find_panels(&t->o, by.nr, n0 / PANEL, k0, kc, (float *)(copy + t->copy_bytes), panels);
-        int64_t wide = smaller(by.nr, n1 - n0);
-        for (int64_t i = i0; i < i1; i += by.mr) {
+        find_panels(&t->o, nr, n0 / PANEL, k0, kc, (float *)(copy + t->copy_bytes), panels);
+        int64_t wide = smaller(nr, n1 - n0);
+        for (int64_t i = i0; i < i1; i += mr) {
             float *to = t->o.out + i * ldo + n0;
-            int64_t high = smaller(by.mr, i1 - i);
+            int64_t high = smaller(mr, i1 - i);
             prefetch_rows(high, wide * 4, to, ldo * 4);
-            by.multiply(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
-            by.store((int)high, (int)wide, by.nr, tile, k0 > 0, to, ldo);
+            multiply(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
+            t->store((int)high, (int)wide, nr, tile, k0 > 0, to, ldo);
         }
     }
 }
@@ -99,7 +91,7 @@ static void columns(const product *t, tiles by, char *copy, int64_t i0, int64_t 
 static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
 {
     const product *t = product_;
-    const int64_t n = t->o.n, k = t->o.k, whole = n - n % t->whole.nr;
+    const int64_t n = t->o.n, k = t->o.k, whole = n - n % t->whole->nr;
     for (int64_t k0 = 0; k0 < k || k0 == 0; k0 += KC) {
         int64_t kc = smaller(KC, k - k0);
         copy_rows(t, i0, i1, k0, kc, copy);
@@ -112,7 +104,7 @@ int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_op
 {
     if (!o->n)
         return 0; /* without columns there may be any number of rows, and no end of looping over them */
-    product t = { tiles_of(row), tiles_of(last), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
+    product t = { row, last, BESIDE(store_f32, row), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
     int64_t most = (o->decode ? MC_BYTES_DECODED : MC_BYTES) / t.row_bytes;
     nn_cut cut = nn_cut_rows(m, row->mr, most, nn_cycles(row, m, o->n, o->k));
     t.copy_bytes = (cut.rows + last->mr - 1) * t.row_bytes;

@@ -131,10 +131,7 @@ API int nn_threads(int count)
 }
 
 /* The least work that each of them must get. Returns what was before. */
-API int64_t nn_thread_cycles(int64_t cycles)
-{
-    return atomic_exchange(&least_cycles, cycles);
-}
+API int64_t nn_thread_cycles(int64_t cycles) { return atomic_exchange(&least_cycles, cycles); }
 
 __attribute__((destructor)) static void at_exit(void)
 {
