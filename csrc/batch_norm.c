@@ -12,8 +12,7 @@ enum { BLOCK = 1 << 13, MOST_ROWS = 128 }; /* numbers, and rows, of a block */
 
 static inline int64_t block_rows(int64_t channels)
 {
-    int64_t rows = BLOCK / (channels ? channels : 1) / 4 * 4;
-    return rows < 4 ? 4 : rows > MOST_ROWS ? MOST_ROWS : rows;
+    return larger(4, smaller(BLOCK / larger(channels, 1) / 4 * 4, MOST_ROWS));
 }
 
 static INLINE float away(float x, float from, const int squared)

@@ -114,8 +114,8 @@ API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const
     const nn_micro *row = nn_select(NN_conv2d, variant, positions, filters, 0, 0);
     int copies = copies_rows(g);
     int leaves_out = meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
-    product t = { g, (taps_f32_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out, relu,
-                  leaves_out ? images_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
+    product t = { g, (taps_f32_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out,
+                  relu, leaves_out ? images_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
                   copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w, bias, out };
     int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
     double cycles = (double)g->groups * nn_cycles(row, positions, filters, k);

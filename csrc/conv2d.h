@@ -33,7 +33,10 @@ enum { FEW = 12 }; /* channels: more than the rows of the largest tile */
 enum { MANY = 128, SOME_IMAGES = 8, SMALL_IMAGE = 64 }; /* positions; images, and the positions of one */
 
 /* Whether the pixels of a row are copied together. */
-static inline int copies_rows(const nn_conv2d_geometry *g) { return g->c / g->groups < FEW || g->x_pixel % 1024 == 0; }
+static inline int copies_rows(const nn_conv2d_geometry *g)
+{
+    return g->c / g->groups < FEW || g->x_pixel % 1024 == 0;
+}
 
 /* Positions come in one of two orders. The usual one, together = 1: across columns, rows and images. Or across
  * `together` images first, and across the places of an image after that: then the positions of a tile have one place and
@@ -88,8 +91,8 @@ static inline void destinations(const nn_conv2d_geometry *g, int64_t together, i
 
 /* The pixels that those positions meet, pixels[tile][tap][mr]. x points into the channels of a group. Where there is
  * no pixel, and beyond the last position: zeros. */
-static inline void look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr, const float *x,
-                const float *zeros, const void **pixels)
+static inline void look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr,
+                           const float *x, const float *zeros, const void **pixels)
 {
     const int64_t *at = g->at, across = together > 1 ? 0 : g->across; /* between neighbours of a run */
     const uintptr_t step = 4 * (uintptr_t)(together > 1 ? g->x_image : across * g->x_pixel);
@@ -174,7 +177,7 @@ static inline int64_t stretches_of(const nn_conv2d_geometry *g, stretch *s)
 /* The pixels of the positions i0 .. i0 + rows copied together: those of all taps, one after the other, a row_bytes
  * further for each position. */
 static inline void copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t rows, const float *x, const stretch *s,
-                  int64_t stretches, char *copy, int64_t row_bytes)
+                             int64_t stretches, char *copy, int64_t row_bytes)
 {
     int64_t channels = g->c / g->groups;
     place p = place_of(g, 1, i0);

@@ -113,9 +113,8 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
         for (int64_t o = 0; o < filters; o++)
             for (int64_t c = 0; c < channels; c++)
                 for (int64_t t = 0; t < g->taps; t++) {
-                    int64_t row = copies ? t * channels + c : c, tile = row / mr, first = tile * mr;
-                    if (!copies && first > width - mr)
-                        first = width - mr; /* the last tile ends where the pixel does */
+                    int64_t row = copies ? t * channels + c : c, tile = row / mr; /* the last ends where the pixel does */
+                    int64_t first = copies ? tile * mr : smaller(tile * mr, width - mr);
                     *to++ = sum[(((copies ? 0 : t) * across + o / nr) * down + tile) * size + (row - first) * nr +
                                 o % nr];
                 }

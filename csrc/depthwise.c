@@ -121,7 +121,7 @@ static inline const float *meets(const work *d, const copies *k, int64_t image, 
     return i < 0 || i >= d->g->h ? 0 : row_of(d, k, image, i) + (at[2 * t + 1] - d->left) * k->pixel;
 }
 
-/* The rows i0 .. i1 of the result; or, without `convolve`, the gradient of the filters of the channels i0 .. i1. There a
+/* The rows i0 .. i1 of the result; or, without `convolve`, the gradient of the filters of channels i0 .. i1. There a
  * stretch is summed by itself and then added, so that the errors of stretches add up instead of those of positions
  * (Higham 2002, section 4.2). */
 static void block(const void *work_, char *scratch, int64_t i0, int64_t i1)

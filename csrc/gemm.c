@@ -113,9 +113,9 @@ int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_op
 
 enum { TOGETHER = 4 }; /* panels: b is read in runs of several lines, which the hardware prefetches */
 
-/* b, k x n with its rows `row` and its columns `column` elements apart, in any order and direction, as the micro-kernels
- * read it, once for a weight (nn/kernels/gemm.py says the same in NumPy). Panel p has the columns 16p .. 16p+15, and zeros
- * where b has no such column:
+/* b, k x n with its rows `row` and its columns `column` elements apart, in any order and direction, as micro-kernels
+ * read it, once for a weight (nn/kernels/gemm.py says the same in NumPy). Panel p has the columns 16p .. 16p+15, and
+ * zeros where b has no such column:
  *
  *     k=0 | b b b ... b |  16 floats, one line
  *     k=1 | b b b ... b | */

@@ -113,8 +113,7 @@ typedef struct {
     int64_t row_bytes;            /* from one row of the copy of a to the next */
     const char *a;
     char *out;
-    int64_t lda, ldo;
-    int64_t copy_bytes, tile_bytes, b16_bytes;
+    int64_t lda, ldo, copy_bytes, tile_bytes, b16_bytes;
     char *copy, *tiles, *b16;     /* a thread's scratch: a'; the sums of a group of columns; its panels in 16 bits */
     uint32_t *row_sums;           /* of the copy, if b has zero points */
 } product;
@@ -231,7 +230,7 @@ static inline int pair_fits(int b0, int b1)
     return (positive <= 128) & (negative >= -128);
 }
 
-/* b, k x n with its rows `row` and its columns `column` elements apart, in any order and direction, as the micro-kernels
+/* b, k x n with its rows `row` and its columns `column` elements apart, in any order and direction, as micro-kernels
  * read it, once for a weight (nn/kernels/qgemm.py says the same in NumPy): panels of 16 columns, four k together in a
  * cell, and zeros where b has no such column or k. Returns pairs_fit.
  *

@@ -1,8 +1,9 @@
 /* What micro.def becomes: enums here, the table and the choice among its rows in registry.c.
  *
  * Functions that Python calls begin with API, or with ONE_PASS (loops.h). They take plain pointers and numbers, which
- * Python has checked. A matrix is a pointer to its element [0][0] and the distance of its rows in elements, which may be
- * negative or 0 in an input; its columns are adjacent. What a function computes does not depend on how many threads share the work (pool.h). */
+ * Python has checked. A matrix is a pointer to its element [0][0] and the distance of its rows in elements, which may
+ * be negative or 0 in an input; its columns are adjacent. What a function computes does not depend on how many threads
+ * share the work (pool.h). */
 #pragma once
 
 #include "isa.h"

@@ -31,15 +31,11 @@ enum { LANES = 4 };
 #define MULTIPLY_ADD_F(s, a, b) ((s) + (a) * (b))
 #define GREATER_F(a, b) choose((a) > (b), a, b) /* or b, if one is NaN */
 #define LESSER_F(a, b) choose((a) < (b), a, b)
-
 static INLINE four choose(four_ints which, four a, four b)
 {
     return (four)(((four_ints)a & which) | ((four_ints)b & ~which));
 }
-
-/* The float whose bits these are, in all lanes. */
-#define SPREAD_F(word) (four)SPREAD_I(word)
-
+#define SPREAD_F(word) (four)SPREAD_I(word) /* the float whose bits these are */
 #define LOAD_ANY(p) (four)(*(const four_anywhere *)(p))
 #define STORE_ANY(p, v) (*(four_anywhere *)(p) = (v))
 #define LOAD_FIRST(p, some) (four){ (p)[0], (some) > 1 ? (p)[1] : 0, (some) > 2 ? (p)[2] : 0, 0 }
@@ -55,11 +51,9 @@ static INLINE void STORE_FIRST(float *p, int64_t some, four v)
 #define LOAD_I(p) (*(const four_ints *)(p))
 #define STORE_I(p, v) (*(four_ints *)(p) = (v))
 #define STORE_ANY_I(p, v) (*(four_ints_anywhere *)(p) = (v))
-#define SPREAD_I(word) spread(word)
+#define SPREAD_I(word) ((four_ints){ 0 } + (word))
 #define ADD_I(a, b) (four_ints)((four_words)(a) + (four_words)(b))
 #define MULTIPLY_I(a, b) (four_ints)((four_words)(a) * (four_words)(b))
-
-static INLINE four_ints spread(int32_t word) { return (four_ints){ word, word, word, word }; }
 
 /* Int32 as floats, and back: nothing in plain C rounds half to even, but adding 1.5 * 2^23 rounds to a multiple of 1 and
  * leaves the integer in the low bits of the float. */
@@ -77,9 +71,8 @@ static INLINE four_ints add_halves(four_ints s, eight products)
     return ADD_I(s, ADD_I((four_ints)((four_words)products << 16) >> 16, (four_ints)products >> 16));
 }
 #define MULTIPLY_ADD_S16S16(s, a, b) add_halves(s, (eight)(a) * (eight)(b))
-#define MULTIPLY_ADD_U8S8(s, a, b) u8s8(s, a, b)
-#define MULTIPLY_ADD_U8S7(s, a, b) u8s8(s, a, b)
-static INLINE four_ints u8s8(four_ints s, four_ints a, four_ints b)
+#define MULTIPLY_ADD_U8S7 MULTIPLY_ADD_U8S8
+static INLINE four_ints MULTIPLY_ADD_U8S8(four_ints s, four_ints a, four_ints b)
 {
     eight even = ((eight)a & 255) * ((eight)((four_words)b << 8 & 0xff00ff00u) >> 8);
     return add_halves(add_halves(s, even), ((eight)a >> 8 & 255) * ((eight)b >> 8));

@@ -175,7 +175,8 @@ static void block(const void *work_, char *scratch, int64_t t0, int64_t t1)
             float *to[OUTPUTS * OUTPUTS];
             for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
                 to[i] = (float *)pixels[i] + n0;
-            w->output(m + n0 * rows + t * w->nr, w->m_plane, w->bias ? w->bias + n0 : 0, smaller(w->nr, w->o - n0), to);
+            const float *bias = w->bias ? w->bias + n0 : 0;
+            w->output(m + n0 * rows + t * w->nr, w->m_plane, bias, smaller(w->nr, w->o - n0), to);
         }
 }
 
