@@ -36,7 +36,7 @@ API int nn_adam_step(int variant, int64_t count, void *const *p, const void *con
                 if (overlap(each[a], sizes[i] * 4, each[b], sizes[i] * 4))
                     return NN_OVERLAP;
     }
-    pass_adam_step_micro *step = PASS(adam_step, variant);
+    pass_adam_step_micro *step = PASS_OF(adam_step, variant);
     for (int64_t i = 0; i < count; i++)
         step(sizes[i], p[i], g[i], m[i], v[i], how, corrections[i], rates[i]);
     return 0;

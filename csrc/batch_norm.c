@@ -12,8 +12,7 @@ enum { BLOCK = 1 << 13, MOST_ROWS = 128 }; /* numbers, and rows, of a block */
 
 static inline int64_t block_rows(int64_t channels)
 {
-    int64_t rows = BLOCK / (channels ? channels : 1) / 4 * 4;
-    return rows < 4 ? 4 : rows > MOST_ROWS ? MOST_ROWS : rows;
+    return larger(4, smaller(BLOCK / larger(channels, 1) / 4 * 4, MOST_ROWS));
 }
 
 static INLINE float away(float x, float from, const int squared)
@@ -142,23 +141,15 @@ EVERY_ISA(pass_batch_norm_grad, (int64_t rows, int64_t channels, const float *g,
 API int nn_batch_norm(int variant, int64_t rows, int64_t channels, const void *x, const void *weight, const void *bias,
                   float eps, void *y, void *mean, void *var, void *inverse)
 {
-    void *memory;
-    double *wide = scratch(channels * 32, &memory);
-    if (!wide)
-        return NN_NO_MEMORY;
-    PASS(batch_norm, variant)(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
-    free(memory);
+    SCRATCH(double, wide, channels * 32);
+    PASS_OF(batch_norm, variant)(rows, channels, x, weight, bias, eps, y, mean, var, inverse, wide);
     return 0;
 }
 
 API int nn_batch_norm_grad(int variant, int64_t rows, int64_t channels, const void *g, const void *x, const void *mean,
                        const void *inverse, const void *weight, void *dx, void *dw, void *db)
 {
-    void *memory;
-    double *wide = scratch(channels * 32, &memory);
-    if (!wide)
-        return NN_NO_MEMORY;
-    PASS(batch_norm_grad, variant)(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
-    free(memory);
+    SCRATCH(double, wide, channels * 32);
+    PASS_OF(batch_norm_grad, variant)(rows, channels, g, x, mean, inverse, weight, dx, dw, db, wide);
     return 0;
 }

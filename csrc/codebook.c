@@ -22,14 +22,14 @@ API int nn_codebook_gemm(int variant, int64_t m, int64_t n, int64_t k, const voi
     const int nibbles = size <= NIBBLES;
     if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
-    const nn_micro *row = nn_select(NN_codebook_gemm, variant, m, n, OF(rows_f32u4)), *look_up = 0;
+    const nn_micro *row = nn_select(NN_codebook_gemm, variant, m, n, OF(rows_f32u4), 0);
     const nn_micro *decoder = nn_beside(nibbles ? FAMILY_decode_u4 : FAMILY_decode_u8, row);
-    if (nibbles)
-        look_up = nn_select(NN_codebook_gemm, variant, m, n, variant < 0 ? OF(rows_f32) : 0);
-    /* Each panel is decoded once for all rows, which is added to what the rows cost. */
-    double decoding = nn_cycles(row, m, n, 1) + nn_cycles(decoder, 1, n, 1);
-    if (look_up && (variant >= 0 || nn_cycles(look_up, m, n, 1) < decoding))
-        row = look_up;
+    if (nibbles) {
+        const nn_micro *look_up = nn_select(NN_codebook_gemm, variant, m, n, variant < 0 ? OF(rows_f32) : 0, 0);
+        /* Each panel is decoded once for all rows, which is added to what the rows cost. */
+        if (variant >= 0 || nn_cycles(look_up, m, n, 1) < nn_cycles(row, m, n, 1) + nn_cycles(decoder, 1, n, 1))
+            row = look_up;
+    }
     nn_operands o = { .n = n, .k = k, .lda = ldx, .a_column = 1, .ldo = ldo,
                       .panel_bytes = (nibbles ? (k + 1) / 2 : k) * PANEL, .a = x, .b = codes, .out = out,
                       .bits = nibbles ? 4 : 8, .codebook = codebook, .size = size,
@@ -37,16 +37,14 @@ API int nn_codebook_gemm(int variant, int64_t m, int64_t n, int64_t k, const voi
     return nn_product(row, row, m, &o);
 }
 
-API void nn_codebook_pack(int64_t n, int64_t k, const void *codes, int64_t row, int64_t column,
-                          int size, void *panels)
+API void nn_codebook_pack(int64_t n, int64_t k, const void *codes, int64_t row, int64_t column, int size, void *panels)
 {
-    const uint8_t *from = codes;
     uint8_t *to = panels;
-    int nibbles = size <= NIBBLES, together = nibbles ? 2 : 1;
+    const int nibbles = size <= NIBBLES;
     for (int64_t n0 = 0; n0 < n; n0 += PANEL)
-        for (int64_t i = 0; i < k; i += together, to += PANEL)
+        for (int64_t i = 0; i < k; i += 1 + nibbles, to += PANEL)
             for (int64_t j = 0; j < PANEL; j++) {
-                const uint8_t *code = from + (n0 + j) * row + i * column;
+                const uint8_t *code = (const uint8_t *)codes + (n0 + j) * row + i * column;
                 int here = n0 + j < n, both = here && nibbles && i + 1 < k;
                 to[j] = (uint8_t)((here ? code[0] : 0) | (both ? code[column] << 4 : 0));
             }

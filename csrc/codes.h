@@ -8,9 +8,7 @@
 typedef void decode_micro(int64_t kc, const uint8_t *codes, const float *codebook, int size, float *panel);
 typedef decode_micro decode_u4_micro, decode_u8_micro;
 
-#define DECODE_U4(isa) HAVE_##isa(DECODE(decode_u4_##isa, isa))
-#define DECODE(NAME, ISA)                                                                                          \
-    decode_micro NAME;                                                                                             \
+#define BODY_decode_u4(NAME, ISA, MR, NR)                                                                          \
     TARGET_##ISA void NAME(int64_t kc, const uint8_t *codes, const float *codebook, int size, float *panel)        \
     {                                                                                                              \
         look_up_table table = TABLE(codebook);                                                                     \
@@ -25,34 +23,22 @@ typedef decode_micro decode_u4_micro, decode_u8_micro;
 
 /* As ROWS (rows.h), two steps at a time: the codes of both are in the bytes that are loaded once. Registers: MR * NV
  * sums, NV of codes, NV of weights, 1 of A and the codebook. */
-#define ROWS_F32U4(MR, NR, isa) HAVE_##isa(CODES_ROWS(rows_f32u4_##MR##x##NR##_##isa, isa, MR, NR))
-#define CODES_ROWS(NAME, ISA, MR, NR)                                                                              \
-    rows_micro NAME;                                                                                               \
+#define BODY_rows_f32u4(NAME, ISA, MR, NR)                                                                         \
     TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
     {                                                                                                              \
-        enum { NV = NR / LANES };                                                                                  \
-        const float *codebook = b[NR / PANEL];                                                                     \
-        const char *row = a;                                                                                       \
-        const uint8_t *panel[NR / PANEL];                                                                          \
-        V_F sum[MR][NV];                                                                                           \
-        look_up_table table = TABLE(codebook);                                                                     \
+        look_up_table table = TABLE((const float *)b[NR / PANEL]);                                                 \
+        TILE(MR, NR, F)                                                                                            \
         (void)add;                                                                                                 \
-        UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                               \
-        UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO_F();              \
         for (int64_t s = 0; s < steps; s += 2) {                                                                   \
             V_I c[NV];                                                                                             \
-            UNROLL for (int v = 0; v < NV; v++) c[v] = CODES(panel[v * LANES / PANEL] + 8 * s + v * LANES % PANEL);\
+            UNROLL for (int v = 0; v < NV; v++)                                                                    \
+                c[v] = CODES((const uint8_t *)panel[v * LANES / PANEL] + 8 * s + v * LANES % PANEL);               \
             UNROLL for (int half = 0; half < 2; half++) {                                                          \
                 if (s + half == steps)                                                                             \
                     break; /* an odd number */                                                                     \
-                V_F w[NV];                                                                                         \
-                UNROLL for (int v = 0; v < NV; v++) w[v] = LOOK_UP(half ? NEXT_CODES(c[v]) : c[v], table);         \
-                UNROLL for (int i = 0; i < MR; i++) {                                                              \
-                    V_F av = SPREAD_F(four_bytes(row + i * lda + 4 * (s + half)));                                 \
-                    UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY_ADD_F(sum[i][v], av, w[v]);           \
-                }                                                                                                  \
+                STEP(MR, F, MULTIPLY_ADD_F, (const char *)a + i * lda + 4 * (s + half),                            \
+                     LOOK_UP(half ? NEXT_CODES(c[v]) : c[v], table))                                               \
             }                                                                                                      \
         }                                                                                                          \
-        UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                    \
-            STORE_F((float *)tile + i * NR + v * LANES, sum[i][v]);                                                \
+        EACH_SUM(MR) STORE_F(IN_TILE(NR), sum[i][v]);                                                              \
     }

@@ -10,12 +10,13 @@
  *
  * Positions follow each other across rows and images, so a tile is only cut short at the very end. Taps at which a tile
  * meets nothing but padding are left out, and the positions of a batch are taken in an order in which more tiles do
- * (nn_together); but not if a weight is infinite or NaN, since zero times that is NaN. A sum runs over the taps in
+ * (images_together); but not if a weight is infinite or NaN, since zero times that is NaN. A sum runs over the taps in
  * order, over the channels within a tap, whatever the tile: all variants with FMA give the same bits. */
 #include "conv2d.h"
+#include "conv2d_f32.h"
 #include "loops.h"
 #include "pool.h"
-#include "taps.h"
+#include "strided.h"
 
 enum { BLOCK_BYTES = 256 * 1024 };
 
@@ -34,7 +35,7 @@ EVERY_ISA(store_pixels_f32, (int rows, int cols, int nr, const float *tile, cons
 /* One convolution under way. */
 typedef struct {
     const nn_conv2d_geometry *g;
-    taps_micro *multiply;
+    taps_f32_micro *multiply;
     store_pixels_f32_micro *store;
     int mr, nr, copies, leaves_out, relu;
     int64_t together;                /* images, for the order of the positions; 1 is the usual one */
@@ -57,8 +58,8 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
     stretch *s = (stretch *)(to + t->rows);
     float *zeros = (float *)(s + g->taps);
 
-    int64_t stretches = nn_stretches(g, s);
-    nn_destinations(g, t->together, i0, count, to);
+    int64_t stretches = stretches_of(g, s);
+    destinations(g, t->together, i0, count, to);
     memset(zeros, 0, (size_t)t->channels * 4);
     for (int64_t i = 0; t->copies && i < padded; i++)
         place[i] = copy + i * t->row_bytes;
@@ -66,12 +67,12 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
         const float *images = t->x + group * t->channels;
         const float *panels = t->w + group * (round_up(t->filters, PANEL) * t->k);
         if (t->copies) {
-            nn_copy_rows(g, i0, count, images, s, stretches, copy, t->row_bytes);
+            copy_rows(g, i0, count, images, s, stretches, copy, t->row_bytes);
             memset(copy + count * t->row_bytes, 0, (size_t)((padded - count) * t->row_bytes));
         } else
-            nn_look_up(g, t->together, i0, count, mr, images, zeros, place);
+            look_up(g, t->together, i0, count, mr, images, zeros, place);
         if (t->leaves_out)
-            nn_leave_out(g, count, mr, zeros, place);
+            leave_out(g, count, mr, zeros, place);
         for (int64_t n0 = 0; n0 < t->filters; n0 += nr) {
             _Alignas(LINE) float tile[MAX_TILE];
             const void *b[MAX_NR / PANEL];
@@ -104,17 +105,17 @@ static int all_finite(const float *w, int64_t count)
 API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias, int relu,
                   void *out)
 {
-    if (nn_shares_memory(g, x, bias, out))
+    if (shares_memory(g, x, bias, out))
         return NN_OVERLAP;
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
     if (!filters)
         return 0; /* there may be any number of positions then, and no memory for them */
     int64_t positions = g->n * g->rows * g->columns;
-    const nn_micro *row = nn_select(NN_conv2d, variant, positions, filters, 0);
-    int copies = nn_copies(g);
-    int leaves_out = nn_meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
-    product t = { g, (taps_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out, relu,
-                  leaves_out ? nn_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
+    const nn_micro *row = nn_select(NN_conv2d, variant, positions, filters, 0, 0);
+    int copies = copies_rows(g);
+    int leaves_out = meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
+    product t = { g, (taps_f32_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out,
+                  relu, leaves_out ? images_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
                   copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w, bias, out };
     int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
     double cycles = (double)g->groups * nn_cycles(row, positions, filters, k);
@@ -126,24 +127,19 @@ API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const
 
 /* The filters of each group as panels[group][ceil(filters/16)][tap][channel][16]: what the micro-kernels read. `from`
  * points to filter 0, channel 0; `group`, o and c are the distances of groups, filters and channels in elements, and
- * tap t begins at offset[t], int64[taps]. */
+ * tap t begins at offset[t], int64[taps], or if that is 0 at t. */
 API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t taps, const void *from,
                         int64_t group, int64_t o, int64_t c, const void *offset, void *panels)
 {
     float *to = panels;
     for (int64_t i = 0; i < groups; i++)
-        for (int64_t n0 = 0; n0 < filters; n0 += PANEL, to += taps * channels * PANEL) {
+        for (int64_t n0 = 0; n0 < filters; n0 += PANEL) {
             int64_t here = smaller(PANEL, filters - n0);
             if (here < PANEL)
                 memset(to, 0, (size_t)(taps * channels * PANEL) * 4);
-            for (int64_t j = 0; j < here; j++) {
-                const float *filter = (const float *)from + i * group + (n0 + j) * o;
-                for (int64_t t = 0; t < taps; t++) {
-                    const float *line = filter + ((const int64_t *)offset)[t];
-                    float *lane = to + t * channels * PANEL + j;
-                    for (int64_t q = 0; q < channels; q++)
-                        lane[q * PANEL] = line[q * c];
-                }
+            for (int64_t t = 0; t < taps; t++, to += channels * PANEL) {
+                const float *tap = (const float *)from + (offset ? ((const int64_t *)offset)[t] : t);
+                copy_strided(channels, here, tap + i * group + n0 * o, c, o, to, PANEL);
             }
         }
 }
@@ -152,18 +148,15 @@ API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64
 API int nn_conv2d_packing(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias,
                           int relu, void *out)
 {
-    int64_t filters = g->o / g->groups, channels = g->c / g->groups;
-    int64_t panels = g->groups * round_up(filters, PANEL) * g->taps * channels * 4;
-    void *memory;
-    char *packed = scratch(panels + g->taps * 8, &memory);
-    if (!packed)
-        return NN_NO_MEMORY;
-    int64_t *offset = (int64_t *)(packed + panels);
-    for (int64_t t = 0; t < g->taps; t++)
-        offset[t] = t;
-    nn_conv2d_pack(g->groups, filters, channels, g->taps, w, filters * channels * g->taps, channels * g->taps, g->taps,
-                   offset, packed);
-    int status = nn_conv2d(variant, g, x, packed, bias, relu, out);
-    free(memory);
-    return status;
+    int64_t filters = g->o / g->groups, channels = g->c / g->groups, k = channels * g->taps;
+    SCRATCH(float, packed, g->groups * round_up(filters, PANEL) * k * 4);
+    nn_conv2d_pack(g->groups, filters, channels, g->taps, w, filters * k, k, g->taps, 0, packed);
+    return nn_conv2d(variant, g, x, packed, bias, relu, out);
+}
+
+/* Images with a plane for each channel, as images whose pixels have their channels side by side. */
+API void nn_channels_last(int64_t images, int64_t channels, int64_t pixels, const void *x, void *y)
+{
+    for (int64_t i = 0, size = channels * pixels; i < images; i++)
+        copy_strided(pixels, channels, (const float *)x + i * size, 1, pixels, (float *)y + i * size, channels);
 }

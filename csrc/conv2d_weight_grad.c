@@ -12,7 +12,7 @@
  * whose errors add up instead of those of every position (pairwise summation in two levels; Higham 2002, section 4.2).
  * Blocks depend on the shape alone, so all variants with FMA give the same bits. */
 #include "conv2d.h"
-#include "wgrad.h"
+#include "conv2d_f32.h"
 
 enum { BLOCK_BYTES = 512 * 1024, LEAST = 256, SOON = 8192 }; /* of x and g in a block; positions; bytes */
 
@@ -35,24 +35,22 @@ static void pack_gradients(const float *y, const int64_t *from, int64_t count, i
 }
 
 /* The positions that meet a pixel at tap t: their pixels, and the bytes to their line in a panel. */
-static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t t, const float *x,
+static int64_t list(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int64_t t, const char *x,
                     const void **pixel, int64_t *line)
 {
-    const int64_t *at = g->at;
-    int64_t down = at[2 * t], across = at[2 * t + 1], found = 0, run;
-    int64_t first = across < 0 ? (g->across - 1 - across) / g->across : 0; /* columns that meet one: first .. end */
-    int64_t end = across < g->w ? smaller(g->columns, (g->w - 1 - across) / g->across + 1) : 0;
+    const int64_t *at = (const int64_t *)g->at + 2 * t;
+    int64_t found = 0, run;
     place p = place_of(g, 1, i0);
     for (int64_t n = 0; n < count; n += run, next_run(g, 1, &p)) {
         run = smaller(p.left, count - n); /* positions of one row */
-        int64_t i = p.row * g->down + down, j = p.column > first ? p.column : first;
-        int64_t left = i >= 0 && i < g->h ? smaller(p.column + run, end) - j : 0;
-        const float *from = x;
-        if (left > 0)
-            from += p.image * g->x_image + i * g->x_row + (j * g->across + across) * g->x_pixel;
-        for (int64_t l = n + j - p.column; left > 0; left--, l++, from += g->across * g->x_pixel) {
-            pixel[found] = from;
-            line[found++] = l * LINE;
+        int64_t i = p.row * g->down + at[0], j = p.column * g->across + at[1];
+        if (i < 0 || i >= g->h)
+            continue;
+        int64_t from = 4 * (p.image * g->x_image + i * g->x_row + j * g->x_pixel), step = 4 * g->across * g->x_pixel;
+        for (int64_t l = n; l < n + run; l++, j += g->across, from += step) {
+            pixel[found] = (const void *)((uintptr_t)x + (uintptr_t)from); /* overwritten by the next if it is none */
+            line[found] = l * LINE;
+            found += (uint64_t)j < (uint64_t)g->w;
         }
     }
     return found;
@@ -64,28 +62,25 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
     int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
     if (!k || !filters)
         return 0;
-    int copies = nn_copies(g);
+    int copies = copies_rows(g);
     int64_t taps = copies ? 1 : g->taps, width = copies ? k : channels; /* as the micro-kernel sees it */
-    const nn_micro *by = nn_select(NN_conv2d_weight_grad, variant, width, filters, 0);
-    wgrad_micro *multiply = (wgrad_micro *)by->run;
+    const nn_micro *by = nn_select(NN_conv2d_weight_grad, variant, width, filters, 0, 0);
+    wgrad_f32_micro *multiply = (wgrad_f32_micro *)by->run;
     int mr = by->mr, nr = by->nr;
 
     int64_t positions = g->n * g->rows * g->columns, row_bytes = copies ? copied_row_bytes(4 * (k + FEW)) : 0;
     int64_t block = BLOCK_BYTES / (4 * filters + (copies ? row_bytes : 4 * channels) + 1);
-    block = smaller(positions, block < LEAST ? LEAST : block);
+    block = smaller(positions, larger(block, LEAST));
     int64_t across = (filters + nr - 1) / nr, down = (width + mr - 1) / mr, size = mr * nr;
-    int64_t sums = taps * across * down * size, panels = (filters + PANEL - 1) / PANEL * PANEL;
-    void *memory;
+    int64_t sums = taps * across * down * size, panels = round_up(filters, PANEL);
     int64_t lists = 24 * block + 8 * AHEAD + 24 * g->taps;
-    float *sum = scratch(4 * (sums + panels * block) + block * row_bytes + lists, &memory);
-    if (!sum)
-        return NN_NO_MEMORY;
+    SCRATCH(float, sum, 4 * (sums + panels * block) + block * row_bytes + lists);
     float *packed = sum + sums;
     char *copy = (char *)(packed + panels * block);
     const void **pixel = (const void **)(copy + block * row_bytes);
     int64_t *line = (int64_t *)(pixel + block + AHEAD), *from = line + block;
     stretch *s = (stretch *)(from + block);
-    int64_t stretches = nn_stretches(g, s);
+    int64_t stretches = stretches_of(g, s);
     memset(copy, 0, (size_t)(block * row_bytes)); /* the ends of the rows stay zero */
 
     for (int64_t group = 0; group < g->groups; group++) {
@@ -93,19 +88,16 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
         memset(sum, 0, (size_t)sums * 4);
         for (int64_t i0 = 0; i0 < positions; i0 += block) {
             int64_t count = smaller(block, positions - i0);
-            nn_destinations(g, 1, i0, count, from);
+            destinations(g, 1, i0, count, from);
             pack_gradients((const float *)y + group * filters, from, count, filters, block, packed);
             if (copies)
-                nn_copy_rows(g, i0, count, images, s, stretches, copy, row_bytes);
+                copy_rows(g, i0, count, images, s, stretches, copy, row_bytes);
             for (int64_t t = 0; t < taps; t++) {
-                int64_t met = count;
-                if (copies)
-                    for (int64_t i = 0; i < count; i++) {
-                        pixel[i] = copy + i * row_bytes;
-                        line[i] = i * LINE;
-                    }
-                else
-                    met = list(g, i0, count, t, images, pixel, line);
+                int64_t met = copies ? count : list(g, i0, count, t, (const char *)images, pixel, line);
+                for (int64_t i = 0; copies && i < count; i++) {
+                    pixel[i] = copy + i * row_bytes;
+                    line[i] = i * LINE;
+                }
                 for (int i = 0; i < AHEAD; i++)
                     pixel[met + i] = images; /* only ever asked for, not used */
                 float *tile = sum + t * across * down * size;
@@ -121,13 +113,11 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
         for (int64_t o = 0; o < filters; o++)
             for (int64_t c = 0; c < channels; c++)
                 for (int64_t t = 0; t < g->taps; t++) {
-                    int64_t row = copies ? t * channels + c : c, tile = row / mr, first = tile * mr;
-                    if (!copies && first > width - mr)
-                        first = width - mr; /* the last tile ends where the pixel does */
+                    int64_t row = copies ? t * channels + c : c, tile = row / mr; /* the last ends where the pixel does */
+                    int64_t first = copies ? tile * mr : smaller(tile * mr, width - mr);
                     *to++ = sum[(((copies ? 0 : t) * across + o / nr) * down + tile) * size + (row - first) * nr +
                                 o % nr];
                 }
     }
-    free(memory);
     return 0;
 }

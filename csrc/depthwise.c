@@ -62,12 +62,12 @@ static void plan(work *d)
 {
     const nn_conv2d_geometry *g = d->g;
     const int64_t *at = g->at;
-    int64_t top = 0, bottom = 0, left = 0, right = 0;
-    for (int64_t t = 0; t < g->taps; t++) {
-        top = t && top < at[2 * t] ? top : at[2 * t];
-        bottom = t && bottom > at[2 * t] ? bottom : at[2 * t];
-        left = t && left < at[2 * t + 1] ? left : at[2 * t + 1];
-        right = t && right > at[2 * t + 1] ? right : at[2 * t + 1];
+    int64_t top = at[0], bottom = top, left = at[1], right = left;
+    for (int64_t t = 1; t < g->taps; t++) {
+        top = smaller(top, at[2 * t]);
+        bottom = larger(bottom, at[2 * t]);
+        left = smaller(left, at[2 * t + 1]);
+        right = larger(right, at[2 * t + 1]);
     }
     d->slots = smaller(bottom - top + 1, g->h);
     d->left = left;
@@ -81,46 +81,34 @@ static void plan(work *d)
 
 static copies begin(const work *d, char *scratch, int64_t c0, int64_t c1)
 {
-    const nn_conv2d_geometry *g = d->g;
-    copies k;
-    k.x = (const float **)scratch;
-    k.total = (float **)(k.x + g->taps);
-    k.held = (int64_t *)(k.total + g->taps);
+    copies k = { .x = (const float **)scratch, .c0 = c0, .channels = c1 - c0, .pixel = pixel_of(c1 - c0) };
+    k.total = (float **)(k.x + d->g->taps);
+    k.held = (int64_t *)(k.total + d->g->taps);
     k.zeros = (float *)(((uintptr_t)(k.held + d->slots) + LINE - 1) & -(uintptr_t)LINE);
-    k.c0 = c0;
-    k.channels = c1 - c0;
-    k.pixel = pixel_of(k.channels);
     k.rows = k.zeros + d->width * k.pixel;
     memset(k.held, -1, (size_t)d->slots * sizeof *k.held);
     memset(k.zeros, 0, (size_t)(k.pixel * (1 + d->slots) * d->width) * sizeof *k.zeros);
     return k;
 }
 
-/* The pixels of a row of the image from column j0 on, `count` of them, to `copy`; what is not in the image stays 0. */
-static void copy_pixels(const work *d, const copies *k, const float *row, int64_t j0, int64_t count, float *copy)
-{
-    const nn_conv2d_geometry *g = d->g;
-    int64_t j = j0 < 0 ? 0 : j0, end = smaller(g->w, j0 + count);
-    if (g->x_pixel == k->pixel && j < end)
-        memcpy(copy + (j - j0) * k->pixel, row + j * k->pixel, (size_t)((end - j) * k->pixel) * sizeof *row);
-    else
-        for (; j < end; j++)
-            memcpy(copy + (j - j0) * k->pixel, row + j * g->x_pixel, (size_t)k->channels * sizeof *row);
-}
-
-/* Row i of an image, as a copy. */
+/* Row i of an image, as a copy; what is not in the image stays 0. */
 static const float *row_of(const work *d, const copies *k, int64_t image, int64_t i)
 {
     const nn_conv2d_geometry *g = d->g;
     float *copy = k->rows + i % d->slots * d->width * k->pixel;
-    if (k->held[i % d->slots] != image * g->h + i) {
-        const float *x = d->x + image * g->x_image + i * g->x_row + k->c0;
-        if (d->step == g->across)
-            copy_pixels(d, k, x, d->left, d->width, copy);
+    if (k->held[i % d->slots] == image * g->h + i)
+        return copy;
+    k->held[i % d->slots] = image * g->h + i;
+    const float *row = d->x + image * g->x_image + i * g->x_row + k->c0;
+    const int apart = d->step < g->across; /* windows: each is copied by itself */
+    for (int64_t o = 0; o < (apart ? g->columns : 1); o++) {
+        int64_t j0 = o * g->across + d->left, j = larger(j0, 0), end = smaller(g->w, j0 + (apart ? d->span : d->width));
+        float *to = copy + (o * d->step + j - j0) * k->pixel;
+        if (g->x_pixel == k->pixel && j < end)
+            memcpy(to, row + j * k->pixel, (size_t)((end - j) * k->pixel) * sizeof *row);
         else
-            for (int64_t o = 0; o < g->columns; o++)
-                copy_pixels(d, k, x, o * g->across + d->left, d->span, copy + o * d->step * k->pixel);
-        k->held[i % d->slots] = image * g->h + i;
+            for (; j < end; j++, to += k->pixel)
+                memcpy(to, row + j * g->x_pixel, (size_t)k->channels * sizeof *row);
     }
     return copy;
 }
@@ -133,22 +121,32 @@ static inline const float *meets(const work *d, const copies *k, int64_t image, 
     return i < 0 || i >= d->g->h ? 0 : row_of(d, k, image, i) + (at[2 * t + 1] - d->left) * k->pixel;
 }
 
-static void convolve(const void *product, char *scratch, int64_t r, int64_t end)
+/* The rows i0 .. i1 of the result; or, without `convolve`, the gradient of the filters of channels i0 .. i1. There a
+ * stretch is summed by itself and then added, so that the errors of stretches add up instead of those of positions
+ * (Higham 2002, section 4.2). */
+static void block(const void *work_, char *scratch, int64_t i0, int64_t i1)
 {
-    const work *d = product;
+    const work *d = work_;
     const nn_conv2d_geometry *g = d->g;
-    copies k = begin(d, scratch, 0, g->c);
-    for (; r < end; r++) {
-        int64_t image = r / g->rows, row = r % g->rows;
+    const int convolves = d->convolve != 0;
+    copies k = begin(d, scratch, convolves ? 0 : i0, convolves ? g->c : i1);
+    for (int64_t r = convolves ? i0 : 0; r < (convolves ? i1 : g->n * g->rows); r++) {
+        int64_t image = r / g->rows, row = r % g->rows, taps = 0, place = image * g->out_image + row * g->out_row;
         for (int64_t t = 0; t < g->taps; t++) {
             const float *x = meets(d, &k, image, row, t);
-            k.x[t] = x ? x : k.zeros;
+            if (!x && !convolves)
+                continue;
+            k.total[taps] = convolves ? 0 : d->out + t * g->c + k.c0;
+            k.x[taps++] = x ? x : k.zeros;
         }
-        float *out = d->out + image * g->out_image + row * g->out_row;
-        for (int64_t j = 0; j < g->columns; j += d->stretch) {
-            d->convolve(smaller(d->stretch, g->columns - j), g->c, g->taps, k.x, d->step * k.pixel, d->w, d->bias,
-                        d->relu, out + j * g->out_pixel, g->out_pixel);
-            for (int64_t t = 0; t < g->taps; t++)
+        for (int64_t j = 0; j < g->columns; j += d->stretch, place += d->stretch * g->out_pixel) {
+            int64_t count = smaller(d->stretch, g->columns - j);
+            if (convolves)
+                d->convolve(count, g->c, taps, k.x, d->step * k.pixel, d->w, d->bias, d->relu, d->out + place,
+                            g->out_pixel);
+            else
+                d->add(count, k.channels, taps, k.x, d->step * k.pixel, d->y + place + k.c0, g->out_pixel, k.total);
+            for (int64_t t = 0; t < taps; t++)
                 k.x[t] += d->stretch * d->step * k.pixel;
         }
     }
@@ -160,45 +158,22 @@ API int nn_depthwise_conv2d(int variant, const nn_conv2d_geometry *g, const void
 {
     if (!g->n || !g->c)
         return 0;
-    if (nn_shares_memory(g, x, bias, out))
+    if (shares_memory(g, x, bias, out))
         return NN_OVERLAP;
-    const nn_micro *by = nn_select(NN_depthwise_conv2d, variant, g->columns, g->c, 0);
+    const nn_micro *by = nn_select(NN_depthwise_conv2d, variant, g->columns, g->c, 0, 0);
     work d = { .g = g, .convolve = (depthwise_f32_micro *)by->run, .x = x, .w = w, .bias = bias, .out = out,
                .relu = relu };
     plan(&d);
     int64_t rows = g->n * g->rows;
     nn_cut cut = nn_cut_rows(rows, 1, rows ? rows : 1, (double)rows * nn_cycles(by, g->columns, g->c, g->taps));
-    return nn_run_blocks(&cut, bytes_of(&d), convolve, &d);
-}
-
-/* For the channels c0 <= c < c1. A stretch is summed by itself and then added, so that the errors of stretches add up
- * instead of those of positions (Higham 2002, section 4.2). */
-static void add_products(const void *product, char *scratch, int64_t c0, int64_t c1)
-{
-    const work *d = product;
-    const nn_conv2d_geometry *g = d->g;
-    copies k = begin(d, scratch, c0, c1);
-    for (int64_t image = 0; image < g->n; image++)
-        for (int64_t row = 0; row < g->rows; row++) {
-            int64_t taps = 0;
-            for (int64_t t = 0; t < g->taps; t++)
-                if ((k.x[taps] = meets(d, &k, image, row, t)))
-                    k.total[taps++] = d->out + t * g->c + c0;
-            const float *y = d->y + image * g->out_image + row * g->out_row + c0;
-            for (int64_t j = 0; j < g->columns; j += d->stretch) {
-                d->add(smaller(d->stretch, g->columns - j), k.channels, taps, k.x, d->step * k.pixel,
-                       y + j * g->out_pixel, g->out_pixel, k.total);
-                for (int64_t t = 0; t < taps; t++)
-                    k.x[t] += d->stretch * d->step * k.pixel;
-            }
-        }
+    return nn_run_blocks(&cut, bytes_of(&d), block, &d);
 }
 
 /* From y, the gradient of the result, that of w: out[taps][c]. */
 API int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const void *x, const void *y,
                                         void *out)
 {
-    const nn_micro *by = nn_select(NN_depthwise_conv2d_weight_grad, variant, g->taps, g->c, 0);
+    const nn_micro *by = nn_select(NN_depthwise_conv2d_weight_grad, variant, g->taps, g->c, 0, 0);
     work d = { .g = g, .add = (depthwise_wgrad_f32_micro *)by->run, .x = x, .y = y, .out = out };
     memset(out, 0, (size_t)(g->taps * g->c) * 4);
     if (!g->n || !g->c)
@@ -206,5 +181,5 @@ API int nn_depthwise_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g
     plan(&d);
     nn_cut cut = nn_cut_rows(g->c, PANEL, g->c ? g->c : 1,
                              (double)(g->n * g->rows) * nn_cycles(by, g->taps, g->c, g->columns));
-    return nn_run_blocks(&cut, bytes_of(&d), add_products, &d);
+    return nn_run_blocks(&cut, bytes_of(&d), block, &d);
 }

@@ -21,7 +21,7 @@ typedef void depthwise_f32_micro(int64_t count, int64_t channels, int64_t taps, 
 typedef void depthwise_wgrad_f32_micro(int64_t count, int64_t channels, int64_t taps, const float *const *x,
                                        int64_t step, const float *g, int64_t apart, float *const *total);
 
-#ifdef NAMED /* the words of an instruction set (vec_*.h) are known, and what to call the functions */
+#ifdef TARGET /* the words of an instruction set are known (vec_*.h) */
 /* A vector of channels: `whole`, or the first `some` of them. */
 TARGET static INLINE V_F LOAD_SOME(const float *p, const int whole, int64_t some)
 {
@@ -62,21 +62,21 @@ TARGET static INLINE void weigh(const int n, const int whole, int64_t some, int6
             sum[q] = MULTIPLY_ADD_F(sum[q], weight[i], LOAD_SOME(pixel[i] + at[q] * step, whole, some));
         UNROLL for (int q = 0; q < 2; q++) {
             sum[q] = ADD_F(sum[q], added);
-            STORE_SOME(out + at[q] * apart, whole, some, relu ? POSITIVE_F(sum[q]) : sum[q]);
+            STORE_SOME(out + at[q] * apart, whole, some, relu ? GREATER_F(ZERO_F(), sum[q]) : sum[q]);
         }
     }
 }
 
-depthwise_f32_micro NAMED(depthwise_f32);
-TARGET void NAMED(depthwise_f32)(int64_t count, int64_t channels, int64_t taps, const float *const *x, int64_t step,
-                                  const float *w, const float *bias, int relu, float *out, int64_t apart)
-{
-    int64_t t = 0;
 #define WEIGH(N)                                                                                                   \
     BY(N, weigh, count, x + t, step, w + t * channels, channels, t + N < taps ? 0 : bias, t == 0,                  \
        relu && t + N == taps, out, apart)
-    WEIGH(9) WEIGH(4) WEIGH(2) WEIGH(1)
-}
+#define BODY_depthwise_f32(NAME, ISA, MR, NR)                                                                      \
+    TARGET_##ISA void NAME(int64_t count, int64_t channels, int64_t taps, const float *const *x, int64_t step,     \
+                           const float *w, const float *bias, int relu, float *out, int64_t apart)                 \
+    {                                                                                                              \
+        int64_t t = 0;                                                                                             \
+        WEIGH(9) WEIGH(4) WEIGH(2) WEIGH(1)                                                                        \
+    }
 
 TARGET static INLINE void sum_up(const int n, const int whole, int64_t some, int64_t c, int64_t count,
                               const float *const *x, int64_t step, const float *g, int64_t apart,
@@ -96,12 +96,12 @@ TARGET static INLINE void sum_up(const int n, const int whole, int64_t some, int
         STORE_SOME(total[i] + c, whole, some, ADD_F(LOAD_SOME(total[i] + c, whole, some), sum[i]));
 }
 
-depthwise_wgrad_f32_micro NAMED(depthwise_wgrad_f32);
-TARGET void NAMED(depthwise_wgrad_f32)(int64_t count, int64_t channels, int64_t taps, const float *const *x,
-                                        int64_t step, const float *g, int64_t apart, float *const *total)
-{
-    int64_t t = 0;
 #define SUM_UP(N) BY(N, sum_up, count, x + t, step, g, apart, total + t)
-    SUM_UP(9) SUM_UP(4) SUM_UP(2) SUM_UP(1)
-}
+#define BODY_depthwise_wgrad_f32(NAME, ISA, MR, NR)                                                                \
+    TARGET_##ISA void NAME(int64_t count, int64_t channels, int64_t taps, const float *const *x, int64_t step,     \
+                           const float *g, int64_t apart, float *const *total)                                     \
+    {                                                                                                              \
+        int64_t t = 0;                                                                                             \
+        SUM_UP(9) SUM_UP(4) SUM_UP(2) SUM_UP(1)                                                                    \
+    }
 #endif

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <stdint.h>
-#include <string.h>
 
 /* NaN gives NaN: it fails the comparison and is a factor of the result. */
 static inline __attribute__((always_inline)) float exp_of_nonpositive(float x)
@@ -26,15 +25,12 @@ static inline __attribute__((always_inline)) float exp_of_nonpositive(float x)
     y = 1 + (r + r * r * y);
     /* The sum is 1.5·2²³ + n: its bits are those of 1.5·2²³, plus n. 2ⁿ is made in two factors, as it may be too
      * small for one, from the bits of their exponents, which are stored with 127 added. */
-    uint32_t bits, first, second;
-    float a, b;
-    memcpy(&bits, &sum, sizeof bits);
-    bits -= 0x4b400000 - 2 * 127;
-    first = bits >> 1;
-    second = bits - first;
-    first <<= 23;
-    second <<= 23;
-    memcpy(&a, &first, sizeof a);
-    memcpy(&b, &second, sizeof b);
-    return y * a * b;
+    union {
+        float value;
+        uint32_t bits;
+    } both = { sum }, first, second;
+    both.bits -= 0x4b400000 - 2 * 127;
+    first.bits = both.bits >> 1 << 23;
+    second.bits = (both.bits - (both.bits >> 1)) << 23;
+    return y * first.value * second.value;
 }

@@ -34,20 +34,10 @@ EVERY_ISA(store_f32, (int rows, int cols, int nr, const float *tile, int add, fl
                 out[j] = tile[j];
 }
 
-typedef struct {
-    rows_micro *multiply;
-    store_f32_micro *store;
-    int mr, nr;
-} tiles;
-
-static tiles tiles_of(const nn_micro *row)
-{
-    return (tiles){ (rows_micro *)row->run, BESIDE(store_f32, row), row->mr, row->nr };
-}
-
 /* One product under way. */
 typedef struct {
-    tiles whole, last;             /* for the columns of whole tiles, and for those left over */
+    const nn_micro *whole, *last;  /* for the columns of whole tiles, and for those left over */
+    store_f32_micro *store;
     int64_t row_bytes, copy_bytes; /* from one row of the copy of a to the next; of all of it */
     nn_operands o;
 } product;
@@ -55,47 +45,44 @@ typedef struct {
 /* The rows i0 .. i1 of a slice of a, as the micro-kernels read them, then zeros up to multiples of either mr. */
 static void copy_rows(const product *t, int64_t i0, int64_t i1, int64_t k0, int64_t kc, char *to)
 {
-    int64_t rows = i1 - i0, padded = round_up(rows, t->whole.mr), other = round_up(rows, t->last.mr);
+    int64_t rows = i1 - i0, padded = larger(round_up(rows, t->whole->mr), round_up(rows, t->last->mr));
     const float *from = t->o.a + i0 * t->o.lda + k0 * t->o.a_column;
     copy_strided(rows, kc, from, t->o.lda, t->o.a_column, (float *)to, t->row_bytes / 4);
-    padded = padded > other ? padded : other;
     memset(to + rows * t->row_bytes, 0, (size_t)((padded - rows) * t->row_bytes));
 }
 
-/* The kc elements from k0 on of the panels from p0 on, for one tile; decoded, if they are to be, to `decoded`. */
-static void find_panels(const nn_operands *o, int count, int64_t p0, int64_t k0, int64_t kc, float *decoded,
+/* The kc elements from k0 on of the panels from p0 on, for a tile of nr columns; decoded, if they are to be. */
+static void find_panels(const nn_operands *o, int nr, int64_t p0, int64_t k0, int64_t kc, float *decoded,
                         const void **panels)
 {
     int64_t last = (o->n - 1) / PANEL;
-    for (int p = 0; p < count; p++, decoded += KC * PANEL) {
-        if (p0 + p > last) { /* beyond the last panel: the last again, result not used */
-            panels[p] = panels[p - 1];
-            continue;
-        }
-        const uint8_t *slice = o->b + (p0 + p) * o->panel_bytes + k0 * PANEL * o->bits / 8;
-        panels[p] = o->decode ? (const void *)decoded : slice;
-        if (o->decode)
-            o->decode(kc, slice, o->codebook, o->size, decoded);
+    panels_of_tile(o->b + k0 * PANEL * o->bits / 8, o->panel_bytes, p0, last, nr, panels);
+    for (int p = 0; o->decode && p < nr / PANEL; p++) {
+        if (p0 + p <= last)
+            o->decode(kc, panels[p], o->codebook, o->size, decoded + p * KC * PANEL);
+        panels[p] = decoded + smaller(p, last - p0) * KC * PANEL;
     }
-    panels[count] = o->codebook;
+    panels[nr / PANEL] = o->codebook;
 }
 
 /* The rows i0 .. i1 and columns n0 .. n1 of the result, by one kind of tile. */
-static void columns(const product *t, tiles by, char *copy, int64_t i0, int64_t i1, int64_t n0, int64_t n1, int64_t k0,
-                    int64_t kc)
+static void columns(const product *t, const nn_micro *by, char *copy, int64_t i0, int64_t i1, int64_t n0, int64_t n1,
+                    int64_t k0, int64_t kc)
 {
     const int64_t ldo = t->o.ldo;
-    for (; n0 < n1; n0 += by.nr) {
+    const int mr = by->mr, nr = by->nr;
+    rows_micro *multiply = (rows_micro *)by->run;
+    for (; n0 < n1; n0 += nr) {
         _Alignas(LINE) float tile[MAX_TILE];
         const void *panels[MAX_NR / PANEL + 1];
-        find_panels(&t->o, by.nr / PANEL, n0 / PANEL, k0, kc, (float *)(copy + t->copy_bytes), panels);
-        int64_t wide = smaller(by.nr, n1 - n0);
-        for (int64_t i = i0; i < i1; i += by.mr) {
+        find_panels(&t->o, nr, n0 / PANEL, k0, kc, (float *)(copy + t->copy_bytes), panels);
+        int64_t wide = smaller(nr, n1 - n0);
+        for (int64_t i = i0; i < i1; i += mr) {
             float *to = t->o.out + i * ldo + n0;
-            int64_t high = smaller(by.mr, i1 - i);
+            int64_t high = smaller(mr, i1 - i);
             prefetch_rows(high, wide * 4, to, ldo * 4);
-            by.multiply(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
-            by.store((int)high, (int)wide, by.nr, tile, k0 > 0, to, ldo);
+            multiply(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
+            t->store((int)high, (int)wide, nr, tile, k0 > 0, to, ldo);
         }
     }
 }
@@ -104,7 +91,7 @@ static void columns(const product *t, tiles by, char *copy, int64_t i0, int64_t 
 static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
 {
     const product *t = product_;
-    const int64_t n = t->o.n, k = t->o.k, whole = n - n % t->whole.nr;
+    const int64_t n = t->o.n, k = t->o.k, whole = n - n % t->whole->nr;
     for (int64_t k0 = 0; k0 < k || k0 == 0; k0 += KC) {
         int64_t kc = smaller(KC, k - k0);
         copy_rows(t, i0, i1, k0, kc, copy);
@@ -117,11 +104,39 @@ int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_op
 {
     if (!o->n)
         return 0; /* without columns there may be any number of rows, and no end of looping over them */
-    product t = { tiles_of(row), tiles_of(last), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
+    product t = { row, last, BESIDE(store_f32, row), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
     int64_t most = (o->decode ? MC_BYTES_DECODED : MC_BYTES) / t.row_bytes;
     nn_cut cut = nn_cut_rows(m, row->mr, most, nn_cycles(row, m, o->n, o->k));
     t.copy_bytes = (cut.rows + last->mr - 1) * t.row_bytes;
     return nn_run_blocks(&cut, t.copy_bytes + (o->decode ? row->nr * KC * 4 : 0), block, &t);
+}
+
+enum { TOGETHER = 4 }; /* panels: b is read in runs of several lines, which the hardware prefetches */
+
+/* b, k x n with its rows `row` and its columns `column` elements apart, in any order and direction, as micro-kernels
+ * read it, once for a weight (nn/kernels/gemm.py says the same in NumPy). Panel p has the columns 16p .. 16p+15, and
+ * zeros where b has no such column:
+ *
+ *     k=0 | b b b ... b |  16 floats, one line
+ *     k=1 | b b b ... b | */
+API void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels)
+{
+    const float *from = b;
+    float *to = panels;
+    int64_t whole = n / PANEL * PANEL;
+    if (column == 1)
+        for (int64_t first = 0; first < whole; first += TOGETHER * PANEL)
+            for (int64_t i = 0; i < k; i++)
+                for (int64_t n0 = first; n0 < smaller(first + TOGETHER * PANEL, whole); n0 += PANEL)
+                    memcpy(to + n0 * k + i * PANEL, from + i * row + n0, PANEL * sizeof *to);
+    else
+        for (int64_t n0 = 0; n0 < whole; n0 += PANEL)
+            copy_strided(k, PANEL, from + n0 * column, row, column, to + n0 * k, PANEL);
+    if (whole == n)
+        return;
+    copy_strided(k, n - whole, from + whole * column, row, column, to + whole * k, PANEL);
+    for (int64_t i = 0; i < k; i++)
+        memset(to + whole * k + i * PANEL + n - whole, 0, (size_t)(whole + PANEL - n) * sizeof *to);
 }
 
 /* out = a . b, float32. a: its rows a_row elements apart, its columns a_column. b: panels [ceil(n/16)][k][16]. */
@@ -130,25 +145,21 @@ API int nn_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a, int
 {
     if (a_column == 1 && a_row == k && ldo == n && overlap(a, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
-    const nn_micro *last, *row; /* of one row the choice of two would take longer than it saves */
-    row = m > 1 ? nn_select_two(NN_gemm, variant, m, n, &last) : (last = nn_select(NN_gemm, variant, m, n, 0));
+    const nn_micro *last = 0; /* for one row the choice of two would take longer than it saves */
+    const nn_micro *row = nn_select(NN_gemm, variant, m, n, 0, m > 1 ? &last : 0);
     nn_operands o = { .n = n, .k = k, .lda = a_row, .a_column = a_column, .ldo = ldo, .panel_bytes = k * PANEL * 4,
                       .a = a, .b = b, .out = out, .bits = 32 };
-    return nn_product(row, last, m, &o);
+    return nn_product(row, last ? last : row, m, &o);
 }
 
 /* The same for a b that lies like a: its rows b_row elements apart, its columns b_column. */
 API int nn_gemm_packing(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_column,
                         const void *b, int64_t b_row, int64_t b_column, void *out, int64_t ldo)
 {
-    void *memory, *panels = 0;
     int64_t columns = round_up(n, PANEL);
-    if (k <= INT64_MAX / 8 / (columns + 1)) /* a row repeated 2^60 times takes no memory; its panels would */
-        panels = scratch(columns * k * 4, &memory);
-    if (!panels)
+    if (k > INT64_MAX / 8 / (columns + 1)) /* a row repeated 2^60 times takes no memory; its panels would */
         return NN_NO_MEMORY;
+    SCRATCH(float, panels, columns * k * 4);
     nn_gemm_pack(k, n, b, b_row, b_column, panels);
-    int status = nn_gemm(variant, m, n, k, a, a_row, a_column, panels, out, ldo);
-    free(memory);
-    return status;
+    return nn_gemm(variant, m, n, k, a, a_row, a_column, panels, out, ldo);
 }

@@ -23,28 +23,26 @@ enum {
     NEEDS_avx512vnni = AVX2 | AVX512 | AVX512VNNI,
 };
 
-#define HAVE_scalar(...) __VA_ARGS__
-#define TARGET_scalar
-
 #if defined(__x86_64__) && !defined(NN_NO_X86)
 #define NN_X86 1
-#define HAVE_avx2(...) __VA_ARGS__
-#define HAVE_avx512(...) __VA_ARGS__
-#define HAVE_avx512vnni(...) __VA_ARGS__
+#define ON_X86(...) __VA_ARGS__
+#else
+#define NN_X86 0
+#define ON_X86(...)
+#endif
+#define HAVE_scalar(...) __VA_ARGS__
+#define HAVE_avx2 ON_X86
+#define HAVE_avx512 ON_X86
+#define HAVE_avx512vnni ON_X86
+#define TARGET_scalar
 #define TARGET_avx2 __attribute__((target("avx2,fma")))
 #define TARGET_avx512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
 #define TARGET_avx512vnni __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
-#else
-#define NN_X86 0
-#define HAVE_avx2(...)
-#define HAVE_avx512(...)
-#define HAVE_avx512vnni(...)
-#endif
 
-/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: see rows_u8s8_avx2.c. */
+/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: see vec_avx2.h. */
 #if NN_X86 && defined(__has_include)
 #if __has_include(<avxvnniintrin.h>)
-#define HAVE_avxvnni(...) __VA_ARGS__
+#define HAVE_avxvnni ON_X86
 #endif
 #endif
 #ifndef HAVE_avxvnni

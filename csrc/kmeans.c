@@ -22,8 +22,10 @@
 #include <string.h>
 
 typedef struct {
-    int64_t n;
+    int64_t n;                        /* points */
     const double *sums, *weights;
+    double *cost;                     /* cost[i]: of the cheapest path to i */
+    int32_t *from, *queue, *start;    /* from[i]: where its last step begins */
 } points;
 
 typedef struct {
@@ -32,24 +34,25 @@ typedef struct {
     int32_t *ends;   /* ends[0] = 0, ends[j]: where cluster j ends */
 } partition;
 
-static inline double step(const double *sums, const double *weights, int64_t s, int64_t i)
+static inline double step(const points *p, int64_t s, int64_t i)
 {
-    double sum = sums[i] - sums[s];
-    return -(sum * sum / (weights[i] - weights[s]));
+    double sum = p->sums[i] - p->sums[s];
+    return -(sum * sum / (p->weights[i] - p->weights[s]));
 }
 
-/* The cheapest path through n points at `price` a cluster; returns the number of its clusters. */
-typedef int64_t clusters_f64_micro(int64_t n, double price, const double *sums, const double *weights, double *cost,
-                                   int32_t *from, int32_t *queue, int32_t *start);
+/* The cheapest path through all points at `price` a cluster: its cost and its steps. */
+typedef void clusters_f64_micro(const points *p, double price);
 
 /* Candidates for the last step before i .. n, in a queue: queue[j] is the best of them for i from start[j] to where the
  * next one's starts. A new one goes behind, where it beats the last; the place is near where the last one starts, so
  * it is sought in steps of 1, 2, 4, ... from there, and between the last two of these by halving. */
-int64_t clusters_f64_scalar(int64_t n, double price, const double *sums, const double *weights, double *cost,
-                            int32_t *from, int32_t *queue, int32_t *start)
+void clusters_f64_scalar(const points *p, double price)
 {
-#define VIA(s, i) (cost[s] + step(sums, weights, s, i))
-    int64_t head = 0, tail = 1, count = 0;
+#define VIA(s, i) (cost[s] + step(p, s, i))
+    const int64_t n = p->n;
+    double *cost = p->cost;
+    int32_t *from = p->from, *queue = p->queue, *start = p->start;
+    int64_t head = 0, tail = 1;
     cost[0] = 0;
     queue[0] = 0;
     start[0] = 1;
@@ -88,22 +91,20 @@ int64_t clusters_f64_scalar(int64_t n, double price, const double *sums, const d
             start[tail++] = (int32_t)at;
         }
     }
-    for (int64_t i = n; i > 0; i = from[i])
-        count++;
-    return count;
 #undef VIA
 }
 
-/* The path that `from` leads back from n. */
-static void follow(const points *p, int64_t count, const int32_t *from, partition *path)
+/* The path that `from` leads back from the last point. */
+static void follow(const points *p, partition *path)
 {
-    path->count = count;
+    path->count = 0;
     path->cost = 0;
-    for (int64_t i = p->n, j = count;; i = from[i]) {
+    for (int64_t i = p->n; i > 0; i = p->from[i])
+        path->count++;
+    path->ends[0] = 0;
+    for (int64_t i = p->n, j = path->count; j > 0; i = p->from[i]) {
         path->ends[j--] = (int32_t)i;
-        if (i == 0)
-            break;
-        path->cost += step(p->sums, p->weights, from[i], i);
+        path->cost += step(p, p->from[i], i);
     }
 }
 
@@ -111,74 +112,60 @@ static void follow(const points *p, int64_t count, const int32_t *from, partitio
  * from the one to the other puts crossing steps in the place of nested ones. */
 static void splice(const partition *few, const partition *many, int64_t k, int64_t *ends)
 {
-    int64_t more = many->count - k, i = 0;
-    while (few->ends[i + 1] <= many->ends[i + 1 + more])
+    int64_t more = many->count - k, i = few->count == k ? k : 0;
+    while (i < k && more && few->ends[i + 1] <= many->ends[i + 1 + more])
         i++;
     for (int64_t j = 1; j <= k; j++)
         ends[j - 1] = j <= i ? few->ends[j] : many->ends[j + more];
 }
 
 /* The prices: at first by the law of fine partitions, price ~ 1/k³ (Panter & Dite 1951), which a few probes make true;
- * then the slope from f(k1) to f(k2), which finds something between the two or proves that f is a line there. */
-static void search(const points *p, int64_t k, clusters_f64_micro *cheapest, partition *few, partition *many,
-                   partition *new, double *cost, int32_t *from, int32_t *queue, int32_t *start, int64_t *ends)
+ * then the slope from f(k1) to f(k2), which finds something between the two or proves that f is a line there. `ends`:
+ * room for three partitions. */
+static void search(const points *p, int64_t k, clusters_f64_micro *cheapest, int32_t *room, int64_t *ends)
 {
-    double total = 0; /* the gain of n clusters: all there is */
-    for (int64_t i = 0; i <= p->n; i++) {
-        many->ends[i] = (int32_t)i;
-        if (i)
-            total -= step(p->sums, p->weights, i - 1, i);
+    partition few = { 1, step(p, 0, p->n), room }, many = { p->n, 0, room + p->n + 1 };
+    partition new = { 0, 0, many.ends + p->n + 1 };
+    many.ends[0] = few.ends[0] = 0;
+    few.ends[1] = (int32_t)p->n;
+    for (int64_t i = 1; i <= p->n; i++) {
+        many.ends[i] = (int32_t)i;
+        many.cost += step(p, i - 1, i);
     }
-    *many = (partition){ p->n, -total, many->ends };
-    *few = (partition){ 1, step(p->sums, p->weights, 0, p->n), few->ends };
-    few->ends[0] = 0;
-    few->ends[1] = (int32_t)p->n;
-    const double least = total * 0x1p-48; /* below it is the rounding of the sums */
-    double price = 4 * total / ((double)k * k * k);
+    const double least = -many.cost * 0x1p-48; /* of the gain of n clusters, all there is: the rounding of the sums */
+    double price = -4 * many.cost / ((double)k * k * k);
     int guessing = 1;
-    while (few->count < k && many->count > k) {
-        follow(p, cheapest(p->n, price, p->sums, p->weights, cost, from, queue, start), from, new);
-        int between = few->count < new->count && new->count < many->count;
+    while (few.count < k && many.count > k) {
+        cheapest(p, price);
+        follow(p, &new);
+        int between = few.count < new.count && new.count < many.count;
         if (!guessing) {
-            double line = few->cost + price * few->count;
-            between = between && line - (new->cost + price * new->count) > least;
+            double line = few.cost + price * few.count;
+            between = between && line - (new.cost + price * new.count) > least;
             if (!between)
                 break;
         }
         if (between) {
-            partition *old = new->count <= k ? few : many, swap = *old;
-            double ratio = (double)new->count / (double)k;
-            *old = *new;
-            *new = swap;
+            partition *old = new.count <= k ? &few : &many, swap = *old;
+            double ratio = (double)new.count / (double)k;
+            *old = new;
+            new = swap;
             price *= ratio * ratio * ratio;
         }
         guessing = guessing && between;
         if (!guessing)
-            price = (few->cost - many->cost) / (double)(many->count - few->count);
+            price = (few.cost - many.cost) / (double)(many.count - few.count);
     }
-    if (few->count == k || many->count == k) {
-        const partition *found = few->count == k ? few : many;
-        for (int64_t j = 0; j < k; j++)
-            ends[j] = found->ends[j + 1];
-    } else
-        splice(few, many, k, ends);
+    splice(&few, &many, k, ends);
 }
 
 /* ends[k]: where the clusters of the cheapest partition of n sorted points end; 1 <= k <= n < 2^31. sums and weights,
  * double[n + 1]: of weight times point, and of weights, up to each point. */
 API int nn_kmeans1d(int variant, int64_t n, int64_t k, const void *sums, const void *weights, int64_t *ends)
 {
-    points p = { n, sums, weights };
-    void *memory;
-    double *cost = scratch((n + 1) * (8 + 6 * 4), &memory);
-    if (!cost)
-        return NN_NO_MEMORY;
-    int32_t *part[6];
-    for (int i = 0; i < 6; i++)
-        part[i] = (int32_t *)(cost + n + 1) + i * (n + 1);
-    partition few = { .ends = part[3] }, many = { .ends = part[4] }, new = { .ends = part[5] };
-    clusters_f64_micro *cheapest = (clusters_f64_micro *)nn_select(NN_kmeans1d, variant, 1, 1, 0)->run;
-    search(&p, k, cheapest, &few, &many, &new, cost, part[0], part[1], part[2], ends);
-    free(memory);
+    SCRATCH(double, cost, (n + 1) * (8 + 6 * 4));
+    int32_t *room = (int32_t *)(cost + n + 1);
+    points p = { n, sums, weights, cost, room, room + n + 1, room + 2 * (n + 1) };
+    search(&p, k, (clusters_f64_micro *)nn_select(NN_kmeans1d, variant, 1, 1, 0, 0)->run, room + 3 * (n + 1), ends);
     return 0;
 }

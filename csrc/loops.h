@@ -33,7 +33,7 @@
     UP_TO_AVX2(name, parameters, arguments)
 
 /* The function of a kernel that is one pass: the forced one, or the best, since all cost the same for every shape. */
-#define PASS(kernel, variant) ((pass_##kernel##_micro *)nn_select(NN_##kernel, variant, 1, 1, 0)->run)
+#define PASS_OF(kernel, variant) ((pass_##kernel##_micro *)nn_select(NN_##kernel, variant, 1, 1, 0, 0)->run)
 
 /* A kernel that is nothing but its loop. */
 #define ONE_PASS(kernel, parameters, arguments)                                                                    \
@@ -41,7 +41,7 @@
     typedef void pass_##kernel##_micro parameters;                                                                 \
     int nn_##kernel(int variant, WITHOUT_PARENTHESES parameters)                                                   \
     {                                                                                                              \
-        PASS(kernel, variant) arguments;                                                                           \
+        PASS_OF(kernel, variant) arguments;                                                                           \
         return 0;                                                                                                  \
     }                                                                                                              \
     EVERY_ISA(pass_##kernel, parameters, arguments)

@@ -131,10 +131,7 @@ API int nn_threads(int count)
 }
 
 /* The least work that each of them must get. Returns what was before. */
-API int64_t nn_thread_cycles(int64_t cycles)
-{
-    return atomic_exchange(&least_cycles, cycles);
-}
+API int64_t nn_thread_cycles(int64_t cycles) { return atomic_exchange(&least_cycles, cycles); }
 
 __attribute__((destructor)) static void at_exit(void)
 {
@@ -162,15 +159,12 @@ nn_cut nn_cut_rows(int64_t all, int64_t tile, int64_t most, double cycles)
 int nn_run_blocks(const nn_cut *cut, int64_t bytes, nn_block *block, const void *product)
 {
     int count = cut->threads;
-    void *memory;
     bytes = round_up(bytes, LINE);
-    char *memory_of_all = scratch(count * bytes, &memory);
-    if (!memory_of_all)
-        return NN_NO_MEMORY;
+    SCRATCH(char, scratch, count * bytes);
     if (count > 1 && pthread_mutex_trylock(&busy) == 0) {
         start(count - 1);
         pthread_mutex_lock(&lock);
-        job = (struct job){ block, product, memory_of_all, bytes, 0, cut->all, cut->rows, 0 };
+        job = (struct job){ block, product, scratch, bytes, 0, cut->all, cut->rows, 0 };
         places = count - 1;
         pthread_cond_broadcast(&work);
         take_blocks();
@@ -181,7 +175,6 @@ int nn_run_blocks(const nn_cut *cut, int64_t bytes, nn_block *block, const void 
         pthread_mutex_unlock(&busy);
     } else
         for (int64_t i0 = 0; i0 < cut->all; i0 += cut->rows)
-            block(product, memory_of_all, i0, smaller(i0 + cut->rows, cut->all));
-    free(memory);
+            block(product, scratch, i0, smaller(i0 + cut->rows, cut->all));
     return 0;
 }

@@ -24,12 +24,55 @@
  * Measured, 1024 x 1024 x 1024 requantised to uint8, one thread of a Zen 4 EPYC at 3.7 GHz, of the peak of the
  * same instructions (peak.c): AVX512-VNNI 94 %, AVX2 94 % (rows_u8s7) and 92 % (rows_s16s16). `espalier bench qgemm`
  * measures it. */
+#include "loops.h"
 #include "pool.h"
-#include "qgemm.h"
-#include "rows.h"
+#include "requantize.h"
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
 enum { SLICE = 2048, SLICE_S16 = 512 }; /* steps; 512 are 32 KB of a widened panel: L1, or read from L2 in one run */
+
+/* b of qgemm: panels [ceil(n/16)][ceil(k/4)][16][4] of int8 and the sums of their columns. */
+API typedef struct {
+    const void *panels, *sums;
+    int64_t n, k;
+    int pairs_fit;             /* vpmaddubsw is exact with this b */
+} nn_qgemm_b;
+
+/* A row of a as rows_u8s8 reads it: k bytes, then zeros to a whole cell. flip = 0x80 turns int8 into a + 128. */
+static void copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
+{
+    memcpy(to, a, (size_t)k);
+    for (int64_t i = 0; flip && i < k; i++)
+        to[i] ^= flip;
+    for (int64_t i = k; i % QUAD; i++)
+        to[i] = 0;
+}
+
+/* A row of a as rows_s16s16 reads it: k bytes as int16 less their zero point, each cell in the order k0 k2 k1 k3, then
+ * zeros to a whole cell. */
+UP_TO_AVX2(widen_row, (int64_t k, const uint8_t *a, int flip, int less, int16_t *to), (k, a, flip, less, to))
+{
+    for (; k >= QUAD; k -= QUAD, a += QUAD, to += QUAD) {
+        to[0] = (int16_t)((a[0] ^ flip) - less);
+        to[1] = (int16_t)((a[2] ^ flip) - less);
+        to[2] = (int16_t)((a[1] ^ flip) - less);
+        to[3] = (int16_t)((a[3] ^ flip) - less);
+    }
+    for (int i = 0; k > 0 && i < QUAD; i++)
+        to[i % 2 * 2 + i / 2] = i < k ? (int16_t)((a[i] ^ flip) - less) : 0;
+}
+
+/* A panel in 16 bits: each row of 16 cells k0 k1 k2 k3 becomes 16 pairs k0 k2, then 16 pairs k1 k3. Seen as two 16-bit
+ * numbers, little end first, a cell has k1 and k3 in their upper halves; shifts bring either half down with its sign. */
+UP_TO_AVX2(widen_panel, (int64_t quads, const int8_t *panel, int16_t *restrict to), (quads, panel, to))
+{
+    typedef int16_t halves __attribute__((may_alias, aligned(1)));
+    for (const halves *half = (const halves *)panel; quads > 0; quads--, half += 2 * PANEL, to += 4 * PANEL)
+        for (int c = 0; c < 2 * PANEL; c++) {
+            to[c] = (int16_t)((uint16_t)half[c] << 8) >> 8;
+            to[2 * PANEL + c] = half[c] >> 8;
+        }
+}
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
 static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide,
@@ -38,13 +81,11 @@ static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int
     const int32_t *sums = b->sums, *bias = around->bias, *w = around->b_zero;
     const float *scales = around->scales;
     for (int64_t j = 0; j < wide; j++) {
-        int64_t n = n0 + j;
-        int inside = n < b->n;
-        uint32_t wn = inside && w ? (uint32_t)w[n] : 0;
-        uint32_t add = inside && bias ? (uint32_t)bias[n] : 0;
-        add -= (uint32_t)z * (inside ? (uint32_t)sums[n] : 0);
-        c->add[j] = add + (uint32_t)b->k * (uint32_t)z * wn;
-        c->zero[j] = wn;
+        const int64_t n = n0 + j;
+        const int inside = n < b->n;
+        const uint32_t wn = inside && w ? (uint32_t)w[n] : 0, sum = inside ? (uint32_t)sums[n] : 0;
+        c->add[j] = (inside && bias ? (uint32_t)bias[n] : 0) + (uint32_t)z * ((uint32_t)b->k * wn - sum);
+        c->minus[j] = -wn;
         c->scale[j] = inside && scales ? scales[n] : around->scale;
     }
 }
@@ -72,8 +113,7 @@ typedef struct {
     int64_t row_bytes;            /* from one row of the copy of a to the next */
     const char *a;
     char *out;
-    int64_t lda, ldo;
-    int64_t copy_bytes, tile_bytes, b16_bytes;
+    int64_t lda, ldo, copy_bytes, tile_bytes, b16_bytes;
     char *copy, *tiles, *b16;     /* a thread's scratch: a'; the sums of a group of columns; its panels in 16 bits */
     uint32_t *row_sums;           /* of the copy, if b has zero points */
 } product;
@@ -81,12 +121,13 @@ typedef struct {
 /* `rows` rows of a, as the micro-kernel reads them, then zeros up to a multiple of mr. */
 static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t lda)
 {
+    const int flip = t->around->a_signed ? 0x80 : 0;
     char *to = t->copy;
     for (int64_t i = 0; i < rows; i++, a += lda, to += t->row_bytes) {
         if (t->wide)
-            t->widen_row(t->b->k, a, t->around->a_signed, t->around->a_zero, (int16_t *)to);
+            t->widen_row(t->b->k, a, flip, t->around->a_zero + flip, (int16_t *)to);
         else
-            nn_copy_bytes(t->b->k, a, t->around->a_signed ? 0x80 : 0, (uint8_t *)to);
+            copy_bytes(t->b->k, a, (uint8_t)flip, (uint8_t *)to);
         if (t->around->b_zero) {
             uint32_t sum = 0;
             for (int64_t k = 0; k < t->steps * 4 >> t->wide; k++) /* the padding is zero */
@@ -164,7 +205,7 @@ API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_aro
 
     if (!b->n)
         return 0;
-    const nn_micro *by = nn_select(NN_qgemm, variant, m, b->n, b->pairs_fit ? 0 : OF(rows_u8s7));
+    const nn_micro *by = nn_select(NN_qgemm, variant, m, b->n, b->pairs_fit ? 0 : OF(rows_u8s7), 0);
     const int wide = by->family == FAMILY_rows_s16s16;
     product t = { .by = by, .b = b, .around = around, .multiply = (rows_micro *)by->run,
                   .requantize = BESIDE(requantize, by), .widen_row = BESIDE(widen_row, by),
@@ -180,4 +221,44 @@ API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_aro
     t.tile_bytes = (t.steps <= t.slice ? by->mr : cut.rows) * by->nr * 4;
     t.b16_bytes = wide ? SLICE_S16 * by->nr * 4 : 0;
     return nn_run_blocks(&cut, t.copy_bytes + t.tile_bytes + t.b16_bytes + cut.rows * 4, block, &t);
+}
+
+/* Whether the pairs of a cell are small enough for vpmaddubsw: see vec_avx2.h. */
+static inline int pair_fits(int b0, int b1)
+{
+    int positive = (b0 > 0 ? b0 : 0) + (b1 > 0 ? b1 : 0), negative = (b0 < 0 ? b0 : 0) + (b1 < 0 ? b1 : 0);
+    return (positive <= 128) & (negative >= -128);
+}
+
+/* b, k x n with its rows `row` and its columns `column` elements apart, in any order and direction, as micro-kernels
+ * read it, once for a weight (nn/kernels/qgemm.py says the same in NumPy): panels of 16 columns, four k together in a
+ * cell, and zeros where b has no such column or k. Returns pairs_fit.
+ *
+ *     k=0..3 | bbbb bbbb ... bbbb |  16 cells, one line
+ *     k=4..7 | bbbb bbbb ... bbbb | */
+API int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums)
+{
+    const int8_t *from = b;
+    int8_t *to = panels;
+    uint32_t *sum = sums; /* modulo 2^32, like the products */
+    int fit = 1;
+    for (int64_t n0 = 0; n0 < n; n0 += PANEL, from += PANEL * column, sum += PANEL) {
+        memset(sum, 0, PANEL * sizeof *sum);
+        for (int64_t i = 0; i < k; i += QUAD, to += PANEL * QUAD) {
+            if (n - n0 >= PANEL && k - i >= QUAD)
+                for (int j = 0; j < PANEL; j++)
+                    for (int s = 0; s < QUAD; s++)
+                        to[j * QUAD + s] = from[(i + s) * row + j * column];
+            else
+                for (int64_t j = 0; j < PANEL; j++)
+                    for (int64_t s = 0; s < QUAD; s++)
+                        to[j * QUAD + s] = n0 + j < n && i + s < k ? from[(i + s) * row + j * column] : 0;
+            for (int j = 0; j < PANEL; j++) {
+                const int8_t *cell = to + j * QUAD;
+                sum[j] += (uint32_t)(cell[0] + cell[1] + cell[2] + cell[3]);
+                fit &= pair_fits(cell[0], cell[1]) & pair_fits(cell[2], cell[3]);
+            }
+        }
+    }
+    return fit;
 }

@@ -78,26 +78,14 @@ static const nn_micro *cheapest(uint64_t families, int has, int64_t m, int64_t n
 }
 
 /* The row that was forced, if it may run; else the cheapest. */
-static const nn_micro *select(uint64_t families, int variant, int64_t m, int64_t n, const nn_micro **last)
+const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without, const nn_micro **last)
 {
-    if (variant < 0)
-        return cheapest(families, nn_features() & variant, m, n, last);
-    const nn_micro *row = &rows[variant];
-    if (!(families >> row->family & 1))
-        return cheapest(families, nn_features(), m, n, last);
+    uint64_t families = kernels[kernel].families & ~without;
+    if (variant < 0 || !(families >> rows[variant].family & 1))
+        return cheapest(families, nn_features() & (variant < 0 ? variant : -1), m, n, last);
     if (last)
-        *last = row;
-    return row;
-}
-
-const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without)
-{
-    return select(kernels[kernel].families & ~without, variant, m, n, 0);
-}
-
-const nn_micro *nn_select_two(int kernel, int variant, int64_t m, int64_t n, const nn_micro **last)
-{
-    return select(kernels[kernel].families, variant, m, n, last);
+        *last = &rows[variant];
+    return &rows[variant];
 }
 
 const nn_micro *nn_beside(int family, const nn_micro *row)

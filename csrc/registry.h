@@ -1,8 +1,9 @@
 /* What micro.def becomes: enums here, the table and the choice among its rows in registry.c.
  *
  * Functions that Python calls begin with API, or with ONE_PASS (loops.h). They take plain pointers and numbers, which
- * Python has checked. A matrix is a pointer to its element [0][0] and the distance of its rows in elements, which may be
- * negative or 0 in an input; its columns are adjacent. What a function computes does not depend on how many threads share the work (pool.h). */
+ * Python has checked. A matrix is a pointer to its element [0][0] and the distance of its rows in elements, which may
+ * be negative or 0 in an input; its columns are adjacent. What a function computes does not depend on how many threads
+ * share the work (pool.h). */
 #pragma once
 
 #include "isa.h"
@@ -45,11 +46,9 @@ API typedef struct {
 } nn_kernel;
 
 /* The row of this kernel that computes m x n results at the least cost under `variant`, but none of the families
- * `without`, which these operands can't use. */
-const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without);
-
-/* The same; and *last, the row for the columns that its tiles leave over, which may be narrower. */
-const nn_micro *nn_select_two(int kernel, int variant, int64_t m, int64_t n, const nn_micro **last);
+ * `without`, which these operands can't use. *last, if not 0: the row for the columns that its tiles leave over, which
+ * may be narrower. */
+const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without, const nn_micro **last);
 
 /* The best row of a family that goes with `row`: it needs no feature that `row` does not. */
 const nn_micro *nn_beside(int family, const nn_micro *row);

@@ -1,49 +1,71 @@
-/* The epilogue of qgemm: a tile of sums becomes a tile of the result.
+/* The end of a tile of qgemm: its sums, with all that belongs to their rows and columns, become a tile of the result,
+ * int32 or requantised to 8 bits (Jacob et al. 2018, eq. 5, with a float scale):
  *
- * Requantisation (Jacob et al. 2018, eq. 5, with a float scale):
- *
- *     y = clamp(round_half_even((float)acc * scale) + zero, low, high)
+ *     y = clamp(round_half_even((float)sum * scale) + zero, low, high)
  *
  * Clamping first, to low - zero .. high - zero, gives the same, since the bounds are integers; then |x| <= 510, and
- * the conversion to an integer, which rounds half to even, can't overflow. In plain C there is no such conversion,
- * but adding 1.5 * 2^23 rounds to a multiple of 1 and leaves the integer in the low bits of the float.
- * One multiplication, nothing to fuse: every instruction set gives the same bits.
- *
- * Sixteen columns at a time, all rows of the tile: what belongs to the columns and the bounds stay in registers. */
+ * the conversion to an integer can't overflow. One multiplication, nothing to fuse: every instruction set gives the
+ * same bits. */
 #pragma once
 
-#include "qgemm.h"
+#include "rows.h"
 
-/* Sixteen columns of a tile, and their place in the result: rows of the tile are nr elements apart, of the result
- * `stride` bytes. */
-typedef struct {
-    const int32_t *tile;
-    int rows, nr;
-    const uint32_t *add, *zero;
-    const float *scale;
-    char *out;
-    int64_t stride;
-} sixteen;
+/* What happens around the sum of products of qgemm. Absent vectors are 0. */
+API typedef struct {
+    int a_signed, a_zero;
+    const void *b_zero, *bias; /* int32[n] */
+    const void *scales;        /* float[n], or 0: `scale` for all columns */
+    float scale;
+    int out_size;              /* 4: the int32 sum itself; 1: requantised to 8 bits, clamped to low..high */
+    int out_zero, low, high;
+} nn_qgemm_around;
 
-/* Each instruction set has its own SIXTEEN(t, row_sums, bytes, around). row_sums: 0, or a sum for each row. bytes:
- * requantise, else the result is int32. (Both are known where it is inlined.) */
+typedef struct {          /* of the columns of a tile */
+    _Alignas(LINE) uint32_t add[MAX_NR]; /* added to each sum of products: bias - z Σ b + K z w */
+    uint32_t minus[MAX_NR];              /* -w, to be multiplied by the sum of the row */
+    float scale[MAX_NR];
+} columns;
 
-/* The whole tile; a last piece that is narrower than sixteen goes by way of `y`. */
-#define REQUANTIZE(isa, SIXTEEN) HAVE_##isa(REQUANTIZE_AS(requantize_##isa, isa, SIXTEEN)) 
-#define REQUANTIZE_AS(NAME, ISA, SIXTEEN)                                                                          \
-    requantize_micro NAME;                                                                                         \
+/* rows x cols of a tile, whose rows are nr numbers apart, to their place in the result, whose rows are ldo apart.
+ * row_sums: 0, or Σ a' of each row. */
+typedef void requantize_micro(int rows, int cols, int nr, const int32_t *tile, const uint32_t *row_sums,
+                              const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo);
+
+/* Sixteen columns at a time, all rows of the tile: what belongs to the columns and the bounds stay in registers. A last
+ * piece that is narrower goes by way of `piece`. */
+#define BODY_requantize(NAME, ISA, MR, NR)                                                                         \
     TARGET_##ISA void NAME(int rows, int cols, int nr, const int32_t *tile, const uint32_t *row_sums,              \
-                             const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo)              \
+                           const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo)                \
     {                                                                                                              \
+        enum { NV = PANEL / LANES };                                                                               \
         const int size = around->out_size;                                                                         \
-        char y[4 * MAX_TILE];                                                                                      \
+        const V_F low = FLOATS(SPREAD_I(around->low - around->out_zero));                                          \
+        const V_F high = FLOATS(SPREAD_I(around->high - around->out_zero));                                        \
+        const V_I out_zero = SPREAD_I(around->out_zero);                                                           \
+        char piece[4 * MAX_TILE];                                                                                  \
         for (int j = 0; j < cols; j += PANEL) {                                                                    \
-            char *to = (char *)out + j * size;                                                                     \
             int whole = cols - j >= PANEL;                                                                         \
-            sixteen t = { tile + j, rows, nr, c->add + j, c->zero + j, c->scale + j, whole ? to : y,               \
-                          whole ? ldo * size : PANEL * size };                                                     \
-            SIXTEEN(t, row_sums, size == 1, around);                                                               \
+            char *y = whole ? (char *)out + j * size : piece;                                                      \
+            int64_t stride = size * (whole ? ldo : PANEL);                                                         \
+            V_I add[NV], minus[NV], sum[NV];                                                                       \
+            V_F scale[NV];                                                                                         \
+            UNROLL for (int v = 0; v < NV; v++) add[v] = LOAD_I(c->add + j + v * LANES);                           \
+            UNROLL for (int v = 0; v < NV; v++) minus[v] = LOAD_I(c->minus + j + v * LANES);                       \
+            UNROLL for (int v = 0; v < NV; v++) scale[v] = LOAD_F(c->scale + j + v * LANES);                       \
+            for (int i = 0; i < rows; i++, y += stride) {                                                          \
+                UNROLL for (int v = 0; v < NV; v++)                                                                \
+                    sum[v] = ADD_I(LOAD_I(tile + i * nr + j + v * LANES), add[v]);                                 \
+                if (row_sums)                                                                                      \
+                    UNROLL for (int v = 0; v < NV; v++)                                                            \
+                        sum[v] = ADD_I(sum[v], MULTIPLY_I(SPREAD_I((int)row_sums[i]), minus[v]));                  \
+                UNROLL for (int v = 0; v < NV; v++)                                                                \
+                    if (size == 1) {                                                                               \
+                        V_F x = MULTIPLY_F(FLOATS(sum[v]), scale[v]);                                              \
+                        STORE_BYTES(y + v * LANES, ADD_I(ROUNDED(LESSER_F(GREATER_F(x, low), high)), out_zero));   \
+                    } else                                                                                         \
+                        STORE_ANY_I(y + 4 * v * LANES, sum[v]);                                                    \
+            }                                                                                                      \
             for (int i = 0; !whole && i < rows; i++)                                                               \
-                memcpy(to + i * ldo * size, y + i * PANEL * size, (size_t)((cols - j) * size));                    \
+                memcpy((char *)out + (i * ldo + j) * size, piece + i * PANEL * size, (size_t)((cols - j) * size)); \
         }                                                                                                          \
     }

@@ -32,6 +32,7 @@
  * A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of 4 bytes of each row and 64 bytes of each panel
  * (of rows_f32u4: 8 bytes of a panel, and behind the panels stands the codebook). */
 typedef void rows_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
+typedef rows_micro rows_f32_micro, rows_f32u4_micro, rows_u8s8_micro, rows_u8s7_micro, rows_s16s16_micro;
 
 /* Four bytes as they lie. */
 static INLINE int32_t four_bytes(const char *p)
@@ -49,36 +50,41 @@ static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0,
         b[p] = (const char *)panels + smaller(p0 + p, last) * bytes;
 }
 
-/* W: F for vectors of floats, I of int32. MULTIPLY(s, a, b): s + a·b. */
-#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                       \
-    rows_micro NAME;                                                                                               \
-    TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
+/* What the bodies are made of; W: F for vectors of floats, I of int32. The panels of B and the sums, zero; each of the
+ * sums; the vector v of a line of B; a step, for the four bytes at A of each row i and the vector B for each v. */
+#define TILE(MR, NR, W)                                                                                            \
+    enum { NV = NR / LANES };                                                                                      \
+    const char *panel[NR / PANEL];                                                                                 \
+    V_##W sum[MR][NV];                                                                                             \
+    UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                                   \
+    EACH_SUM(MR) sum[i][v] = ZERO_##W();
+#define EACH_SUM(MR) UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)
+#define IN_TILE(NR) ((char *)tile + 4 * (i * NR + v * LANES))
+#define IN_PANEL(bytes) (panel[v * LANES / PANEL] + (bytes) + 4 * (v * LANES % PANEL))
+#define STEP(MR, W, MULTIPLY, A, B)                                                                                \
     {                                                                                                              \
-        enum { NV = NR / LANES };                                                                                  \
-        const char *rows[(MR + 2) / 3], *panel[NR / PANEL];                                                        \
-        V_##W sum[MR][NV];                                                                                         \
-        UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;                     \
-        UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] = b[p];                                               \
-        if (add)                                                                                                   \
-            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                \
-                sum[i][v] = LOAD_##W((char *)tile + 4 * (i * NR + v * LANES));                                     \
-        else                                                                                                       \
-            UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++) sum[i][v] = ZERO_##W();        \
-        for (int64_t s = 0; s < steps; s++) {                                                                      \
-            V_##W bv[NV];                                                                                          \
-            UNROLL for (int v = 0; v < NV; v++)                                                                    \
-                bv[v] = LOAD_##W(panel[v * LANES / PANEL] + 64 * s + 4 * (v * LANES % PANEL));                     \
-            UNROLL for (int i = 0; i < MR; i++) {                                                                  \
-                V_##W av = SPREAD_##W(four_bytes(rows[i / 3] + i % 3 * lda + 4 * s));                              \
-                UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY(sum[i][v], av, bv[v]);                    \
-            }                                                                                                      \
+        V_##W bv[NV];                                                                                              \
+        UNROLL for (int v = 0; v < NV; v++) bv[v] = B;                                                             \
+        UNROLL for (int i = 0; i < MR; i++) {                                                                      \
+            V_##W av = SPREAD_##W(four_bytes(A));                                                                  \
+            UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY(sum[i][v], av, bv[v]);                        \
         }                                                                                                          \
-        UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)                                    \
-            STORE_##W((char *)tile + 4 * (i * NR + v * LANES), sum[i][v]);                                         \
     }
 
-/* The micro-kernel rows_f32_MRxNR_isa. */
-#define ROWS_F32(MR, NR, isa) HAVE_##isa(ROWS(rows_f32_##MR##x##NR##_##isa, isa, MR, NR, F, MULTIPLY_ADD_F))
-
-/* The same of integers; each instruction set says how it multiplies. */
-#define ROWS_I(family, MULTIPLY, MR, NR, isa) HAVE_##isa(ROWS(family##_##MR##x##NR##_##isa, isa, MR, NR, I, MULTIPLY))
+/* MULTIPLY(s, a, b): s + a·b. */
+#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                       \
+    TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
+    {                                                                                                              \
+        const char *rows[(MR + 2) / 3];                                                                            \
+        TILE(MR, NR, W)                                                                                            \
+        UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;                     \
+        if (add)                                                                                                   \
+            EACH_SUM(MR) sum[i][v] = LOAD_##W(IN_TILE(NR));                                                        \
+        for (int64_t s = 0; s < steps; s++)                                                                        \
+            STEP(MR, W, MULTIPLY, rows[i / 3] + i % 3 * lda + 4 * s, LOAD_##W(IN_PANEL(64 * s)))                   \
+        EACH_SUM(MR) STORE_##W(IN_TILE(NR), sum[i][v]);                                                            \
+    }
+#define BODY_rows_f32(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, F, MULTIPLY_ADD_F)
+#define BODY_rows_u8s8(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S8)
+#define BODY_rows_u8s7(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S7)
+#define BODY_rows_s16s16(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_S16S16)

@@ -8,6 +8,7 @@
 enum { LINE = 64 }; /* bytes of a cache line */
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
 /* The distance of rows copied for a micro-kernel: whole lines, an odd number of them. A cache finds a line's set
@@ -29,9 +30,11 @@ static inline int overlap(const void *x, int64_t x_bytes, const void *y, int64_t
     return x && y && x_bytes > 0 && y_bytes > 0 && a < b + (uintptr_t)y_bytes && b < a + (uintptr_t)x_bytes;
 }
 
-/* `bytes` of memory from a line's start, or 0. `to_free` is what to give to free(). */
-static inline void *scratch(int64_t bytes, void **to_free)
-{
-    *to_free = malloc((size_t)bytes + LINE);
-    return *to_free ? (void *)(((uintptr_t)*to_free + LINE - 1) & -(uintptr_t)LINE) : 0;
-}
+/* type *name = `bytes` of memory from a line's start, which is freed where the block around it ends. If there is none,
+ * the function returns NN_NO_MEMORY. */
+#define SCRATCH(type, name, bytes)                                                                                 \
+    __attribute__((cleanup(free_scratch))) void *name##_memory = malloc((size_t)(bytes) + LINE);                   \
+    if (!name##_memory)                                                                                            \
+        return NN_NO_MEMORY;                                                                                       \
+    type *name = (type *)(((uintptr_t)name##_memory + LINE - 1) & -(uintptr_t)LINE)
+static inline void free_scratch(void **memory) { free(*memory); }

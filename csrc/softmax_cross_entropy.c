@@ -17,13 +17,13 @@ enum { BLOCK = 1 << 12, FEW = 16 }; /* numbers of a block; that no longer fold *
 
 /* x[0] ∘ … ∘ x[n-1], n > 0. half: room for (n + 1)/2 floats. */
 #define FOLD(name, OF)                                                                                             \
-    static INLINE float name(int64_t n, const float *x, float *half)                \
+    static INLINE float name(int64_t n, const float *x, float *half)                                               \
     {                                                                                                              \
         for (int64_t rest; n > FEW; n = rest, x = half) {                                                          \
             int64_t pairs = n / 2;                                                                                 \
             rest = n - pairs;                                                                                      \
             const float *back = x + rest;                                                                          \
-            EACH_BY_ITSELF for (int64_t i = 0; i < pairs; i++) half[i] = OF(x[i], back[i]);                  \
+            EACH_BY_ITSELF for (int64_t i = 0; i < pairs; i++) half[i] = OF(x[i], back[i]);                        \
             if (rest > pairs)                                                                                      \
                 half[pairs] = x[pairs];                                                                            \
         }                                                                                                          \
@@ -35,44 +35,33 @@ enum { BLOCK = 1 << 12, FEW = 16 }; /* numbers of a block; that no longer fold *
 FOLD(largest, LARGER)
 FOLD(sum, PLUS)
 
-/* p = x less the largest of its row, so that nothing overflows; losses = -p at the right class. NaN and infinities need
- * no care: one of them that is lost as the largest still makes a NaN of its own difference, and so of the sum. */
-LOOP shift(int64_t rows, int64_t n, const float *restrict x, const int64_t *classes, float *restrict losses,
-           float *restrict p, float *restrict half)
-{
-    for (int64_t i = 0; i < rows; i++, x += n, p += n) {
-        float top = largest(n, x, half);
-        for (int64_t c = 0; c < n; c++)
-            p[c] = x[c] - top;
-        losses[i] = -p[classes[i]];
-    }
-}
-
 LOOP exponentials(int64_t n, float *p)
 {
     for (int64_t i = 0; i < n; i++)
         p[i] = exp_of_nonpositive(p[i]);
 }
 
-LOOP normalise(int64_t rows, int64_t n, float *restrict p, float *restrict totals, float *restrict half)
-{
-    for (int64_t i = 0; i < rows; i++, p += n) {
-        float total = totals[i] = sum(n, p, half);
-        for (int64_t c = 0; c < n; c++)
-            p[c] /= total;
-    }
-}
-
-/* losses: without the logarithm of the totals, which C's library takes, the same for every instruction set. */
-EVERY_ISA(pass_softmax_cross_entropy, (int64_t rows, int64_t n, const float *x, const int64_t *classes, float *losses,
-           float *p, float *totals, float *half), (rows, n, x, classes, losses, p, totals, half))
+/* losses: without the logarithm of the totals, which C's library takes, the same for every instruction set. First p = x
+ * less the largest of its row, so that nothing overflows; losses = -p at the right class. NaN and infinities need no
+ * care: one of them that is lost as the largest still makes a NaN of its own difference, and so of the sum. */
+EVERY_ISA(pass_softmax_cross_entropy, (int64_t rows, int64_t n, const float *restrict x, const int64_t *classes,
+           float *restrict losses, float *restrict p, float *restrict totals, float *restrict half),
+          (rows, n, x, classes, losses, p, totals, half))
 {
     int64_t step = n < BLOCK ? BLOCK / n : 1;
-    for (int64_t i = 0; i < rows; i += step) {
-        int64_t here = smaller(step, rows - i);
-        shift(here, n, x + i * n, classes + i, losses + i, p + i * n, half);
-        exponentials(here * n, p + i * n);
-        normalise(here, n, p + i * n, totals + i, half);
+    for (int64_t i0 = 0, end = smaller(step, rows); i0 < rows; i0 = end, end = smaller(end + step, rows)) {
+        for (int64_t i = i0; i < end; i++) {
+            float top = largest(n, x + i * n, half);
+            for (int64_t c = 0; c < n; c++)
+                p[i * n + c] = x[i * n + c] - top;
+            losses[i] = -p[i * n + classes[i]];
+        }
+        exponentials((end - i0) * n, p + i0 * n);
+        for (int64_t i = i0; i < end; i++) {
+            float total = totals[i] = sum(n, p + i * n, half);
+            for (int64_t c = 0; c < n; c++)
+                p[i * n + c] /= total;
+        }
     }
 }
 
@@ -99,16 +88,12 @@ static int all_known(int64_t rows, int64_t n, const int64_t *classes)
 API int nn_softmax_cross_entropy(int variant, int64_t rows, int64_t n, const void *x, const void *classes, void *losses,
                              void *p)
 {
-    void *memory;
     if (!all_known(rows, n, classes))
         return NN_BAD_CLASS;
-    float *totals = scratch((rows + (n + 1) / 2) * (int64_t)sizeof(float), &memory);
-    if (!totals)
-        return NN_NO_MEMORY;
-    PASS(softmax_cross_entropy, variant)(rows, n, x, classes, losses, p, totals, totals + rows);
+    SCRATCH(float, totals, (rows + (n + 1) / 2) * 4);
+    PASS_OF(softmax_cross_entropy, variant)(rows, n, x, classes, losses, p, totals, totals + rows);
     for (int64_t i = 0; i < rows; i++)
         ((float *)losses)[i] += logf(totals[i]);
-    free(memory);
     return 0;
 }
 
@@ -117,7 +102,7 @@ API int nn_softmax_cross_entropy_grad(int variant, int64_t rows, int64_t n, cons
 {
     if (!all_known(rows, n, classes))
         return NN_BAD_CLASS;
-    PASS(softmax_cross_entropy_grad, variant)(rows, n, g, p, classes, dx);
+    PASS_OF(softmax_cross_entropy_grad, variant)(rows, n, g, p, classes, dx);
     return 0;
 }
 

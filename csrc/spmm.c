@@ -44,7 +44,7 @@ API int nn_spmm_csr(int variant, int64_t m, int64_t n, int64_t k, const void *x,
         return NN_OVERLAP;
     if (!n)
         return 0;
-    const nn_micro *row = nn_select(NN_spmm_csr, variant, m, 1, 0);
+    const nn_micro *row = nn_select(NN_spmm_csr, variant, m, 1, 0, 0);
     int nr = row->mr;
     product t = { (csr_f32_micro *)row->run, nr, wide, n, k, ldx, ldo, x, values, indices, indptr, out };
     nn_cut cut = nn_cut_rows(m, nr, nr, nn_cycles(row, m, 1, t.indptr[n]));

@@ -65,21 +65,17 @@ static void contract(const core_size *c, const step *s, const float *state, floa
     }
 }
 
-/* place[j]: where number j of a row lies in a state; itself, or with the digits of j (the modes) reversed. */
-static void places(const core_size *c, int64_t count, int out, int mirrored, int64_t *place)
+/* place[j]: where number j of `all` in a row lies in a state; itself, or with the digits of j (the modes) reversed. */
+static void places(const core_size *c, int64_t count, int out, int mirrored, int64_t all, int64_t *place)
 {
     int64_t length = 1;
     place[0] = 0;
     for (int64_t digit = 0; digit < count; digit++) { /* from the fastest digit of j to the slowest */
-        int64_t at = mirrored ? count - 1 - digit : digit, size = out ? c[at].out : c[at].in, step = length;
-        if (mirrored) {
-            step = 1;
-            for (int64_t slower = 0; slower < at; slower++)
-                step *= out ? c[slower].out : c[slower].in;
-        }
+        int64_t at = mirrored ? count - 1 - digit : digit, size = out ? c[at].out : c[at].in;
+        all /= size; /* the digits that are left: where they are reversed, one step of this one */
         for (int64_t i = 1; i < size; i++)
             for (int64_t j = 0; j < length; j++)
-                place[i * length + j] = place[j] + i * step;
+                place[i * length + j] = place[j] + i * (mirrored ? all : length);
         length *= size;
     }
 }
@@ -110,9 +106,9 @@ static void block(const void *product_, char *scratch, int64_t i0, int64_t i1)
     }
     for (int64_t i = 0; i < t->w->count; i++) {
         contract(&c[i], &t->steps[i], state, next);
-        float *filled = next;
-        next = state;
-        state = filled;
+        float *read = state;
+        state = next;
+        next = read;
     }
     for (int64_t j = 0; j < n; j++)
         for (int64_t i = 0; i < rows; i++)
@@ -138,19 +134,16 @@ API int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int6
         }
         numbers += (c[s].out * c[s].rank_out + MAX_TILE / PANEL) * c[s].in * c[s].rank_in;
     }
-    void *memory;
-    step *steps = scratch(w->count * (int64_t)sizeof *steps + (n + k) * 8 + numbers * 4, &memory);
-    if (!steps)
-        return NN_NO_MEMORY;
+    SCRATCH(step, steps, w->count * (int64_t)sizeof(step) + (n + k) * 8 + numbers * 4);
     int64_t *from = (int64_t *)(steps + w->count), *to = from + k;
-    places(c, w->count, 0, w->mirrored, from);
-    places(c, w->count, 1, w->mirrored, to);
+    places(c, w->count, 0, w->mirrored, k, from);
+    places(c, w->count, 1, w->mirrored, n, to);
     const float *packed = w->cores;
     float *core = (float *)(to + n);
     for (int64_t s = 0; s < w->count; s++) {
         int64_t rows = c[s].out * c[s].rank_out, inner = c[s].in * c[s].rank_in;
         panels /= c[s].in;
-        const nn_micro *by = nn_select(NN_tt_matmul, variant, rows, panels * PANEL, 0);
+        const nn_micro *by = nn_select(NN_tt_matmul, variant, rows, panels * PANEL, 0, 0);
         int64_t padded = round_up(rows, by->mr);
         steps[s] = (step){ by, memcpy(core, packed, (size_t)(rows * inner) * 4), panels };
         memset(core + rows * inner, 0, (size_t)((padded - rows) * inner) * 4);
@@ -162,7 +155,5 @@ API int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int6
 
     product t = { w, x, steps, out, ldx, ldo, from, to };
     nn_cut cut = nn_cut_rows(m, PANEL, PANEL, cycles * (double)((m + PANEL - 1) / PANEL));
-    int status = nn_run_blocks(&cut, 2 * w->widest * PANEL * 4, block, &t);
-    free(memory);
-    return status;
+    return nn_run_blocks(&cut, 2 * w->widest * PANEL * 4, block, &t);
 }

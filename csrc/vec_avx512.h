@@ -6,6 +6,11 @@
 #if NN_X86
 #include <immintrin.h>
 
+#define IN_scalar(...)
+#define IN_avx2(...)
+#define IN_avxvnni(...)
+#define IN_avx512 HAVE_avx512
+#define IN_avx512vnni HAVE_avx512vnni
 #define TARGET TARGET_avx512
 enum { LANES = 16 };
 #define V_F __m512
@@ -15,13 +20,22 @@ enum { LANES = 16 };
 #define SPREAD_F(word) _mm512_castsi512_ps(_mm512_set1_epi32(word))
 #define ADD_F(a, b) _mm512_add_ps(a, b)
 #define MULTIPLY_ADD_F(s, a, b) _mm512_fmadd_ps(a, b, s)
-#define POSITIVE_F(v) _mm512_max_ps(_mm512_setzero_ps(), v) /* or v, if it is NaN */
+#define MULTIPLY_F(a, b) _mm512_mul_ps(a, b)
+#define GREATER_F(a, b) _mm512_max_ps(a, b)
+#define LESSER_F(a, b) _mm512_min_ps(a, b)
 
 #define V_I __m512i
 #define ZERO_I() _mm512_setzero_si512()
 #define LOAD_I(p) _mm512_load_si512(p)
 #define STORE_I(p, v) _mm512_store_si512(p, v)
+#define STORE_ANY_I(p, v) _mm512_storeu_si512(p, v)
 #define SPREAD_I(word) _mm512_set1_epi32(word)
+#define ADD_I(a, b) _mm512_add_epi32(a, b)
+#define MULTIPLY_I(a, b) _mm512_mullo_epi32(a, b)
+#define FLOATS(v) _mm512_cvtepi32_ps(v)
+#define ROUNDED(x) _mm512_cvtps_epi32(x)
+#define STORE_BYTES(p, v) _mm_storeu_si128((__m128i *)(p), _mm512_cvtepi32_epi8(v))
+#define MULTIPLY_ADD_U8S8(s, a, b) _mm512_dpbusd_epi32(s, a, b) /* exact: the four products are summed in 32 bits */
 
 TARGET static INLINE __mmask16 first_lanes(int64_t some) { return (__mmask16)((1 << some) - 1); }
 #define LOAD_ANY(p) _mm512_loadu_ps(p)

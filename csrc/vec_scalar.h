@@ -1,8 +1,9 @@
 /* The words in which micro-kernels are written, for any CPU: the compiler's own vectors of four floats, which every CPU
  * has (SSE, NEON). Without them it rearranges a loop until nothing stays in registers.
  *
- * Words end in _F for vectors of floats, in _I for vectors of int32. LOAD_F and STORE_F are for addresses that are a
- * multiple of a vector's size, LOAD_ANY and STORE_ANY for all; LOAD_FIRST and STORE_FIRST touch `some` numbers only. */
+ * Words end in _F for vectors of floats, in _I for vectors of int32. LOAD_F, STORE_F, LOAD_I and STORE_I are for
+ * addresses that are a multiple of a vector's size, those with ANY for all; LOAD_FIRST and STORE_FIRST touch `some`
+ * numbers only. IN_isa(text) is the text in the file that has the micro-kernels of that instruction set (bodies.h). */
 #pragma once
 
 #include "loops.h"
@@ -10,7 +11,15 @@
 typedef float four __attribute__((vector_size(16)));
 typedef float four_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t four_ints __attribute__((vector_size(16)));
+typedef uint32_t four_words __attribute__((vector_size(16)));
+typedef int32_t four_ints_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int16_t eight __attribute__((vector_size(16)));
 
+#define IN_scalar(...) __VA_ARGS__
+#define IN_avx2(...)
+#define IN_avxvnni(...)
+#define IN_avx512(...)
+#define IN_avx512vnni(...)
 #define TARGET TARGET_scalar
 enum { LANES = 4 };
 #define V_F four
@@ -18,18 +27,15 @@ enum { LANES = 4 };
 #define LOAD_F(p) (*(const four *)(p))
 #define STORE_F(p, v) (*(four *)(p) = (v))
 #define ADD_F(a, b) ((a) + (b))
+#define MULTIPLY_F(a, b) ((a) * (b))
 #define MULTIPLY_ADD_F(s, a, b) ((s) + (a) * (b))
-#define POSITIVE_F(v) (four)((four_ints)(v) & (((v) > (four){ 0 }) | ((v) != (v)))) /* NaN stays NaN */
-
-/* The float whose bits these are, in all lanes. */
-static inline four spread(int32_t word)
+#define GREATER_F(a, b) choose((a) > (b), a, b) /* or b, if one is NaN */
+#define LESSER_F(a, b) choose((a) < (b), a, b)
+static INLINE four choose(four_ints which, four a, four b)
 {
-    float x;
-    memcpy(&x, &word, sizeof x);
-    return (four){ x, x, x, x };
+    return (four)(((four_ints)a & which) | ((four_ints)b & ~which));
 }
-#define SPREAD_F(word) spread(word)
-
+#define SPREAD_F(word) (four)SPREAD_I(word) /* the float whose bits these are */
 #define LOAD_ANY(p) (four)(*(const four_anywhere *)(p))
 #define STORE_ANY(p, v) (*(four_anywhere *)(p) = (v))
 #define LOAD_FIRST(p, some) (four){ (p)[0], (some) > 1 ? (p)[1] : 0, (some) > 2 ? (p)[2] : 0, 0 }
@@ -39,8 +45,40 @@ static INLINE void STORE_FIRST(float *p, int64_t some, four v)
         p[i] = v[i];
 }
 
-/* Codes of 4 bits (codes.h): bytes as int32, in each of which LOOK_UP finds the float of its low half. */
+/* Sums are modulo 2^32. */
 #define V_I four_ints
+#define ZERO_I() (four_ints){ 0 }
+#define LOAD_I(p) (*(const four_ints *)(p))
+#define STORE_I(p, v) (*(four_ints *)(p) = (v))
+#define STORE_ANY_I(p, v) (*(four_ints_anywhere *)(p) = (v))
+#define SPREAD_I(word) ((four_ints){ 0 } + (word))
+#define ADD_I(a, b) (four_ints)((four_words)(a) + (four_words)(b))
+#define MULTIPLY_I(a, b) (four_ints)((four_words)(a) * (four_words)(b))
+
+/* Int32 as floats, and back: nothing in plain C rounds half to even, but adding 1.5 * 2^23 rounds to a multiple of 1 and
+ * leaves the integer in the low bits of the float. */
+#define FLOATS(v) __builtin_convertvector(v, four)
+#define ROUNDED(x) ((four_ints)((x) + 0x1.8p23f) - 0x4b400000)
+static INLINE void STORE_BYTES(char *p, four_ints v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (char)v[i];
+}
+
+/* Products of bytes, and of int16 that come from bytes, fit in 16 bits; their halves are added in 32. */
+static INLINE four_ints add_halves(four_ints s, eight products)
+{
+    return ADD_I(s, ADD_I((four_ints)((four_words)products << 16) >> 16, (four_ints)products >> 16));
+}
+#define MULTIPLY_ADD_S16S16(s, a, b) add_halves(s, (eight)(a) * (eight)(b))
+#define MULTIPLY_ADD_U8S7 MULTIPLY_ADD_U8S8
+static INLINE four_ints MULTIPLY_ADD_U8S8(four_ints s, four_ints a, four_ints b)
+{
+    eight even = ((eight)a & 255) * ((eight)((four_words)b << 8 & 0xff00ff00u) >> 8);
+    return add_halves(add_halves(s, even), ((eight)a >> 8 & 255) * ((eight)b >> 8));
+}
+
+/* Codes of 4 bits (codes.h): bytes as int32, in each of which LOOK_UP finds the float of its low half. */
 #define CODES(p) (four_ints){ (p)[0], (p)[1], (p)[2], (p)[3] }
 #define NEXT_CODES(c) ((c) >> 4)
 typedef const float *look_up_table;

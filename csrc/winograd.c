@@ -27,8 +27,9 @@
  *     M  [xi][O/nr][T/mr][mr][nr]   the micro-kernel's tiles just where it writes them, never copied
  *     out  N,OH,OW,O    A' M A + bias of each tile -> its 4 pixels
  *
- * Pixels of a tile that are not in the image are read from a line of zeros and written to a line that nobody reads:
- * so a tile at an edge is like any other, and padding may be as wide as it likes.
+ * Tiles are positions of a convolution (conv2d.h) that meet 16 pixels of x and 4 of the result; where there is none, a
+ * line of zeros is read and a line written that nobody reads: so a tile at an edge is like any other, and padding may be
+ * as wide as it likes.
  *
  * Measured, one image, one thread of a Zen 4 EPYC, in multiply-adds of the direct algorithm, of the peak of FMA: 64
  * channels at 56 x 56 pixels 186 %, 128 at 28 x 28 200 %, 256 at 14 x 14 184 %. Of the time 82 to 87 % are the
@@ -37,18 +38,89 @@
  *
  * A number of the result depends on its own tile only, and sums run over C in order: how tiles are cut into blocks,
  * or among threads, changes no bit, and all variants with FMA give the same bits. */
-#include "winograd.h"
+#include "conv2d.h"
+#include "pool.h"
 #include "rows.h"
 
-/* A 3 x 3 convolution with stride 1. Activations lie N,H,W,C, a pixel's channels adjacent; the distances
- * of images, rows and pixels are in elements. */
-API typedef struct {
-    int64_t n, height, width, c;           /* images of x, their pixels and channels */
-    int64_t top, left;                     /* pixels of padding */
-    int64_t x_image, x_row, x_pixel;
-    int64_t out_height, out_width, o;
-    int64_t out_image, out_row, out_pixel;
-} nn_winograd;
+enum { OUTPUTS = 2, SIDE = OUTPUTS + 2, XI = SIDE * SIDE }; /* of a tile in one direction; inputs; products */
+
+/* v[xi][c] = (B' d B)[xi] of every channel c, the planes of v `plane` floats apart. */
+typedef void winograd_input_micro(const float *const *pixels, int64_t channels, float *v, int64_t plane);
+/* pixels[.][c] = (A' m A)[.] + bias[c] */
+typedef void winograd_output_micro(const float *m, int64_t plane, const float *bias, int64_t channels,
+                                   float *const *pixels);
+
+/* All channels go side by side in the vectors, as wide ones as the instruction set has, then narrower ones: vectors as
+ * the compiler knows them, whose + and - are those of float. */
+#define VECTOR(lanes) typedef float x##lanes __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
+VECTOR(4)
+HAVE_avx2(VECTOR(8))
+HAVE_avx512(VECTOR(16))
+typedef float x1;
+
+/* t = B' d */
+#define INPUT_1D(t, t_step, d, d_step)                                                                             \
+    do {                                                                                                           \
+        (t)[0] = (d)[0] - (d)[2 * d_step];                                                                         \
+        (t)[t_step] = (d)[d_step] + (d)[2 * d_step];                                                               \
+        (t)[2 * t_step] = (d)[2 * d_step] - (d)[d_step];                                                           \
+        (t)[3 * t_step] = (d)[d_step] - (d)[3 * d_step];                                                           \
+    } while (0)
+
+/* y = A' m */
+#define OUTPUT_1D(y, y_step, m, m_step)                                                                            \
+    do {                                                                                                           \
+        (y)[0] = (m)[0] + (m)[m_step] + (m)[2 * m_step];                                                           \
+        (y)[y_step] = (m)[m_step] - (m)[2 * m_step] - (m)[3 * m_step];                                             \
+    } while (0)
+
+/* Channels from c on, `lanes` at a time: columns first, then rows. */
+#define INPUT(lanes)                                                                                               \
+    for (; c + lanes <= channels; c += lanes) {                                                                    \
+        x##lanes d[XI], t[XI], row[SIDE];                                                                          \
+        UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const x##lanes *)(pixels[xi] + c);                        \
+        UNROLL for (int j = 0; j < SIDE; j++) INPUT_1D(t + j, SIDE, d + j, SIDE);                                  \
+        UNROLL for (int i = 0; i < SIDE; i++) {                                                                    \
+            INPUT_1D(row, 1, t + i * SIDE, 1);                                                                     \
+            UNROLL for (int j = 0; j < SIDE; j++) *(x##lanes *)(v + (i * SIDE + j) * plane + c) = row[j];          \
+        }                                                                                                          \
+    }
+
+#define OUTPUT(lanes)                                                                                              \
+    for (; c + lanes <= channels; c += lanes) {                                                                    \
+        x##lanes d[XI], t[OUTPUTS * SIDE], y[OUTPUTS], b = { 0 };                                                  \
+        if (bias)                                                                                                  \
+            b = *(const x##lanes *)(bias + c);                                                                     \
+        UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const x##lanes *)(m + xi * plane + c);                    \
+        UNROLL for (int j = 0; j < SIDE; j++) OUTPUT_1D(t + j, SIDE, d + j, SIDE);                                 \
+        UNROLL for (int i = 0; i < OUTPUTS; i++) {                                                                 \
+            OUTPUT_1D(y, 1, t + i * SIDE, 1);                                                                      \
+            UNROLL for (int j = 0; j < OUTPUTS; j++)                                                               \
+                *(x##lanes *)(pixels[i * OUTPUTS + j] + c) = y[j] + b;                                             \
+        }                                                                                                          \
+    }
+
+#define TRANSFORMS(isa, WIDEST)                                                                                    \
+    winograd_input_micro winograd_input_##isa;                                                                     \
+    winograd_output_micro winograd_output_##isa;                                                                   \
+    TARGET_##isa void winograd_input_##isa(const float *const *pixels, int64_t channels, float *v, int64_t plane)  \
+    {                                                                                                              \
+        int64_t c = 0;                                                                                             \
+        WIDEST(INPUT) INPUT(4) INPUT(1)                                                                            \
+    }                                                                                                              \
+    TARGET_##isa void winograd_output_##isa(const float *m, int64_t plane, const float *bias, int64_t channels,    \
+                                            float *const *pixels)                                                  \
+    {                                                                                                              \
+        int64_t c = 0;                                                                                             \
+        WIDEST(OUTPUT) OUTPUT(4) OUTPUT(1)                                                                         \
+    }
+
+#define FROM_4(DO)
+#define FROM_8(DO) DO(8)
+#define FROM_16(DO) DO(16) DO(8)
+TRANSFORMS(scalar, FROM_4)
+HAVE_avx2(TRANSFORMS(avx2, FROM_8))
+HAVE_avx512(TRANSFORMS(avx512, FROM_16))
 
 /* Memory that a block of tiles takes: V and M, together in the L2 cache, unless U is so large that reading it again
  * for every block would cost more. */
@@ -56,120 +128,86 @@ enum { BLOCK_BYTES = 512 * 1024, FEWEST_TILES = 48 };
 
 /* What one call works with. */
 typedef struct {
-    const nn_winograd *s;
-    const float *u;                     /* the transformed filters */
+    nn_conv2d_geometry inputs, outputs; /* of the tiles, as positions: the XI pixels that each meets; its pixels of out */
+    const float *x, *u, *bias;          /* u: the transformed filters */
+    float *out;
     winograd_input_micro *input;
     winograd_output_micro *output;
     rows_micro *multiply;
     int mr, nr;
-    int64_t down, across;               /* tiles of an image */
+    int64_t c, o;
     int64_t pitch, v_plane, m_plane;    /* floats from row to row and from xi to xi */
-    float *v, *m, *zeros, *unread;
 } work;
 
-/* The tiles of a block as rows of V. */
-static void transform_input(const work *w, const float *x, int64_t t0, int64_t tiles)
-{
-    const nn_winograd *s = w->s;
-    for (int64_t t = 0; t < tiles; t++) {
-        int64_t image = (t0 + t) / w->across / w->down;
-        int64_t i0 = (t0 + t) / w->across % w->down * OUTPUTS - s->top, j0 = (t0 + t) % w->across * OUTPUTS - s->left;
-        const float *pixels[XI];
-        for (int i = 0; i < SIDE; i++)
-            for (int j = 0; j < SIDE; j++) {
-                int inside = i0 + i >= 0 && i0 + i < s->height && j0 + j >= 0 && j0 + j < s->width;
-                pixels[i * SIDE + j] =
-                    inside ? x + image * s->x_image + (i0 + i) * s->x_row + (j0 + j) * s->x_pixel : w->zeros;
-            }
-        w->input(pixels, s->c, w->v + t * w->pitch, w->v_plane);
-    }
-}
-
 /* M[xi] = V[xi] . U[xi] for every xi. */
-static void multiply(const work *w, int64_t tiles)
+static void multiply(const work *w, int64_t rows, const float *v, float *m_planes)
 {
-    const nn_winograd *s = w->s;
     const float *u = w->u;
-    int64_t panels = (s->o + PANEL - 1) / PANEL, rows = round_up(tiles, w->mr);
-    for (int xi = 0; xi < XI; xi++, u += panels * s->c * PANEL) {
-        float *m = w->m + xi * w->m_plane;
+    int64_t panels = (w->o + PANEL - 1) / PANEL;
+    for (int xi = 0; xi < XI; xi++, u += panels * w->c * PANEL, v += w->v_plane) {
+        float *m = m_planes + xi * w->m_plane;
         for (int64_t p0 = 0; p0 < panels; p0 += w->nr / PANEL) {
             const void *b[MAX_NR / PANEL];
-            panels_of_tile(u, s->c * PANEL * 4, p0, panels - 1, w->nr, b);
+            panels_of_tile(u, w->c * PANEL * 4, p0, panels - 1, w->nr, b);
             for (int64_t i = 0; i < rows; i += w->mr, m += w->mr * w->nr)
-                w->multiply(s->c, w->v + xi * w->v_plane + i * w->pitch, w->pitch * 4, b, 0, m);
+                w->multiply(w->c, v + i * w->pitch, w->pitch * 4, b, 0, m);
         }
     }
 }
 
-/* The rows of M as the pixels of their tiles. */
-static void transform_output(const work *w, const float *bias, float *out, int64_t t0, int64_t tiles)
+/* The tiles t0 .. t1. */
+static void block(const void *work_, char *scratch, int64_t t0, int64_t t1)
 {
-    const nn_winograd *s = w->s;
-    int64_t rows = round_up(tiles, w->mr);
-    for (int64_t t = 0; t < tiles; t++) {
-        int64_t image = (t0 + t) / w->across / w->down;
-        int64_t i0 = (t0 + t) / w->across % w->down * OUTPUTS, j0 = (t0 + t) % w->across * OUTPUTS;
-        for (int64_t n0 = 0; n0 < s->o; n0 += w->nr) {
-            float *pixels[OUTPUTS * OUTPUTS];
-            for (int i = 0; i < OUTPUTS; i++)
-                for (int j = 0; j < OUTPUTS; j++)
-                    pixels[i * OUTPUTS + j] =
-                        i0 + i < s->out_height && j0 + j < s->out_width
-                            ? out + image * s->out_image + (i0 + i) * s->out_row + (j0 + j) * s->out_pixel + n0
-                            : w->unread;
-            w->output(w->m + n0 * rows + t * w->nr, w->m_plane, bias ? bias + n0 : 0, smaller(w->nr, s->o - n0),
-                      pixels);
+    const work *w = work_;
+    int64_t tiles = t1 - t0, rows = round_up(tiles, w->mr);
+    float *v = (float *)scratch, *m = v + XI * w->v_plane, *zeros = m + XI * w->m_plane, *unread = zeros + w->c;
+    const void **pixels = (const void **)(unread + round_up(w->c + w->o, 2) - w->c);
+    memset(zeros, 0, (size_t)w->c * 4);
+    look_up(&w->inputs, 1, t0, tiles, 1, w->x, zeros, pixels);
+    for (int64_t t = 0; t < tiles; t++)
+        w->input((const float *const *)(pixels + t * XI), w->c, v + t * w->pitch, w->v_plane);
+    for (int xi = 0; xi < XI; xi++) /* rows that fill the last tile of the micro-kernel */
+        memset(v + xi * w->v_plane + tiles * w->pitch, 0, (size_t)((rows - tiles) * w->pitch) * 4);
+    multiply(w, rows, v, m);
+    look_up(&w->outputs, 1, t0, tiles, 1, w->out, unread, pixels);
+    for (int64_t t = 0; t < tiles; t++, pixels += OUTPUTS * OUTPUTS)
+        for (int64_t n0 = 0; n0 < w->o; n0 += w->nr) {
+            float *to[OUTPUTS * OUTPUTS];
+            for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
+                to[i] = (float *)pixels[i] + n0;
+            const float *bias = w->bias ? w->bias + n0 : 0;
+            w->output(m + n0 * rows + t * w->nr, w->m_plane, bias, smaller(w->nr, w->o - n0), to);
         }
-    }
 }
 
-/* out = x convolved + bias, which is float[o], or 0. u: the transformed filters, 16 matrices c x o in the panels of
- * gemm. */
-API int nn_winograd_conv2d(int variant, const nn_winograd *s, const void *x, const void *u, const void *bias, void *out)
+/* out = x convolved with 3 x 3 filters, stride 1, + bias, which is float[o], or 0. u: the transformed filters, 16
+ * matrices c x o in the panels of gemm. */
+API int nn_winograd_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *u, const void *bias,
+                           void *out)
 {
-    int64_t pixels = s->n * s->height * s->width, out_pixels = s->n * s->out_height * s->out_width;
-    if (s->x_pixel == s->c && s->x_row == s->width * s->c && s->x_image == s->height * s->x_row &&
-        s->out_pixel == s->o && s->out_row == s->out_width * s->o && s->out_image == s->out_height * s->out_row &&
-        (overlap(x, pixels * s->c * 4, out, out_pixels * s->o * 4) ||
-         overlap(bias, s->o * 4, out, out_pixels * s->o * 4)))
+    if (shares_memory(g, x, bias, out))
         return NN_OVERLAP;
-    work w = { .s = s, .u = u };
-    w.down = (s->out_height + OUTPUTS - 1) / OUTPUTS;
-    w.across = (s->out_width + OUTPUTS - 1) / OUTPUTS;
-    int64_t all = s->n * w.down * w.across;
-    if (all == 0 || s->o == 0)
+    const int64_t down = (g->rows + OUTPUTS - 1) / OUTPUTS, across = (g->columns + OUTPUTS - 1) / OUTPUTS;
+    const int64_t all = g->n * down * across, *padding = g->at, c = g->c, o = g->o;
+    if (!all || !o)
         return 0;
-    w.pitch = copied_row_bytes(4 * s->c) / 4;
-    int64_t bytes = XI * 4 * (w.pitch + round_up(s->o, PANEL));
-    int64_t most = smaller(all, BLOCK_BYTES / bytes > FEWEST_TILES ? BLOCK_BYTES / bytes : FEWEST_TILES);
-    const nn_micro *row = nn_select(NN_winograd_conv2d, variant, most, s->o, 0);
-    w.multiply = (rows_micro *)row->run;
-    w.input = BESIDE(winograd_input, row);
-    w.output = BESIDE(winograd_output, row);
-    w.mr = row->mr;
-    w.nr = row->nr;
-    most = round_up(most, w.mr);
-    w.v_plane = most * w.pitch + LINE / 4; /* not a multiple of 4096 bytes either */
-    w.m_plane = most * round_up(s->o, w.nr) + LINE / 4;
-    void *memory;
-    w.v = scratch((XI * (w.v_plane + w.m_plane) + s->c + w.nr) * 4, &memory);
-    if (!w.v)
-        return NN_NO_MEMORY;
-    w.m = w.v + XI * w.v_plane;
-    w.unread = w.m + XI * w.m_plane;
-    w.zeros = w.unread + w.nr;
-    memset(w.zeros, 0, (size_t)s->c * 4);
-
-    for (int64_t t = 0; t < all; t += most) {
-        int64_t tiles = smaller(most, all - t);
-        transform_input(&w, x, t, tiles);
-        int64_t missing = round_up(tiles, w.mr) - tiles; /* rows that fill the last tile of the micro-kernel */
-        for (int xi = 0; missing && xi < XI; xi++)
-            memset(w.v + xi * w.v_plane + tiles * w.pitch, 0, (size_t)(missing * w.pitch) * 4);
-        multiply(&w, tiles);
-        transform_output(&w, bias, out, t, tiles);
+    int64_t bytes = XI * 4 * (copied_row_bytes(4 * c) / 4 + round_up(o, PANEL));
+    int64_t most = smaller(all, larger(BLOCK_BYTES / bytes, FEWEST_TILES));
+    const nn_micro *row = nn_select(NN_winograd_conv2d, variant, most, o, 0, 0);
+    work w = { { 0 }, { 0 }, x, u, bias, out, BESIDE(winograd_input, row), BESIDE(winograd_output, row),
+               (rows_micro *)row->run, row->mr, row->nr, c, o, copied_row_bytes(4 * c) / 4, 0, 0 };
+    static const int64_t of_output[OUTPUTS * OUTPUTS][2] = { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } };
+    int64_t of_input[XI][2];
+    for (int i = 0; i < XI; i++) {
+        of_input[i][0] = i / SIDE + padding[0];
+        of_input[i][1] = i % SIDE + padding[1];
     }
-    free(memory);
-    return 0;
+    w.inputs = (nn_conv2d_geometry){ g->n, g->h, g->w, c, g->x_image, g->x_row, g->x_pixel, down, across, o, 0, 0, 0,
+                                     OUTPUTS, OUTPUTS, 1, XI, of_input };
+    w.outputs = (nn_conv2d_geometry){ g->n, g->rows, g->columns, o, g->out_image, g->out_row, g->out_pixel, down,
+                                      across, o, 0, 0, 0, OUTPUTS, OUTPUTS, 1, OUTPUTS * OUTPUTS, of_output };
+    nn_cut cut = nn_cut_rows(all, w.mr, most, XI * nn_cycles(row, all, o, c));
+    w.v_plane = round_up(cut.rows, w.mr) * w.pitch + LINE / 4; /* not a multiple of 4096 bytes either */
+    w.m_plane = round_up(cut.rows, w.mr) * round_up(o, w.nr) + LINE / 4;
+    return nn_run_blocks(&cut, 4 * (XI * (w.v_plane + w.m_plane) + c + o + 1) + 8 * XI * cut.rows, block, &w);
 }

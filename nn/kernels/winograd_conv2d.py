@@ -8,7 +8,7 @@ import numpy as np
 from ..geometry import Pair, both, pair, several
 from .arguments import F32, no_room
 from .contract import Plan, operand
-from .convolution import MOST, contiguous
+from .convolution import MOST, contiguous, struct
 from .im2col import patches
 from .kernel import kernel
 from .native import ffi
@@ -105,8 +105,10 @@ def _plan(who, x, w, padding, m) -> Plan:
     if prod(filter(None, y)) >= MOST:
         raise no_room(who, y)
 
-    plan = Plan(y, c=ffi and ffi.new("nn_winograd *", (*x, *padding, 0, 0, 0, *y[1:])))
-    return plan.lying(contiguous(x), contiguous(y)) if ffi else plan
+    if ffi is None:
+        return Plan(y)
+    c, kept = struct(x, contiguous(x), y, contiguous(y), (1, 1), 1, np.negative([padding]))
+    return Plan(y, c=c, kept=kept)
 
 
 winograd_conv2d.runs("nn_winograd_conv2d(plan.c, x, w.c, bias, out)", plan=_plan, pack=_pack, unpack=_unpack)

@@ -11,7 +11,7 @@ from nn.kernels import native
 from nn.testing.check import DOMAINS, LAWS_OF, implementations
 
 TEXT = Path(native.csrc(), "micro.def").read_text(encoding="utf-8") if native.csrc() else ""
-LISTED = re.findall(r"^([A-Z]+)\((\w+)(?:, (.*))?\)$", TEXT, re.MULTILINE)
+LISTED = re.findall(r"^([A-Z]+)\((\w+)(?:, (.*))?\)(?: *\/\*.*)?$", TEXT, re.MULTILINE)
 KERNELS = {name: rest for kind, name, rest in LISTED if kind == "KERNEL"}
 KERNELS |= {name: f"OF(pass_{name}), 0" for kind, name, _ in LISTED if kind == "PASS"}
 OF_OTHERS = {"qconv2d"}    # made of calls of other kernels

@@ -1,8 +1,7 @@
-/* Codes of 8 bits into a codebook with AVX-512. */
+/* The micro-kernels with AVX-512, and those with AVX512-VNNI: 32 registers. */
 #include "vec_avx512.h"
-#include "codes.h"
-
 #if NN_X86
+#include "bodies.h"
 
 /* A codebook of 256 floats fits into registers too: vpermi2ps looks up in 32 floats by the lowest five bits of a code,
  * and bits 5, 6, 7 choose among the up to 8 such pairs of registers (0.05 to 0.22 ns a code). */
@@ -35,5 +34,4 @@ void decode_u8_avx512(int64_t kc, const uint8_t *codes, const float *codebook, i
     (size <= 32 ? decode_32 : size <= 64 ? decode_64 : size <= 128 ? decode_128 : decode_256)(kc, codes, codebook,
                                                                                               panel);
 }
-
 #endif

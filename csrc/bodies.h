@@ -1,0 +1,14 @@
+/* The bodies of all families of micro-kernels, and of each the tiles that micro.def lists for an instruction set, whose
+ * words the header vec_*.h that was included before this one defines. */
+#pragma once
+
+#include "codes.h"
+#include "conv2d_f32.h"
+#include "csr.h"
+#include "depthwise_f32.h"
+#include "requantize.h"
+
+#define MICRO(family, mr, nr, features, step)                                                                      \
+    IN_##features(family##_micro family##_##mr##x##nr##_##features;                                                \
+                  BODY_##family(family##_##mr##x##nr##_##features, features, mr, nr))
+#include "micro.def"
