@@ -35,7 +35,7 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: Pair, *, stride: int |
     return dx
 
 
-def _of_images(who, g, w, size, stride, padding, dilation, groups) -> Plan:
+def _input_plan(who, g, w, size, stride, padding, dilation, groups) -> Plan:
     x = (g[0], *pair(who, "size", size, 0), w[1] * groups if isinstance(groups, int) else w[1])
     return Plan(x, geometry=geometry(who, x, w, stride, padding, dilation, groups, g))
 
@@ -81,7 +81,7 @@ def _run(choice, g, w, plan, out) -> None:
               lib.nn_conv2d(choice, c_geometry, pointer(g), from_buffer(panels), NULL, False, pointer(dx)))
 
 
-conv2d_input_grad.runs(_run, plan=_of_images)
+conv2d_input_grad.runs(_run, plan=_input_plan)
 
 
 @kernel(x="f32[N,H,W,C] pixels", g="f32[N,H',W',O] pixels", out="f32[O,C/groups,kH,kW]")
@@ -104,10 +104,10 @@ def conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: Pair, *, strid
     return gradient
 
 
-def _of_filters(who, x, g, kernel_size, stride, padding, dilation, groups) -> Plan:
+def _weight_plan(who, x, g, kernel_size, stride, padding, dilation, groups) -> Plan:
     kernel_size = pair(who, "kernel_size", kernel_size, 1)
     w = (g[3], x[3] // (groups if isinstance(groups, int) and groups > 0 else 1), *kernel_size)
     return planned(who, geometry(who, x, w, stride, padding, dilation, groups, g), w)
 
 
-conv2d_weight_grad.runs("nn_conv2d_weight_grad(plan.c, x, g, out)", plan=_of_filters)
+conv2d_weight_grad.runs("nn_conv2d_weight_grad(plan.c, x, g, out)", plan=_weight_plan)

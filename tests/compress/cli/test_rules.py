@@ -124,7 +124,7 @@ def test_check_of_some_passes_and_a_wrong_one_is_a_failed_check(capsys, monkeypa
 
 def test_bad_input(tmp_path, capsys):
     assert command(["rules", "nothing"]) == 2
-    assert "rules: 'nothing' is not one of relu, " in capsys.readouterr().err
+    assert "rules: 'nothing' is not one of add, sub, " in capsys.readouterr().err
     assert command(["rules", "add", "--out", str(tmp_path / "page.txt")]) == 2
     assert "--out wants a file ending in .md or .html" in capsys.readouterr().err
     assert command(["rules", "add", "--out", str(tmp_path / "none" / "page.md")]) == 2

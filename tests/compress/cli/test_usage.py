@@ -82,7 +82,7 @@ def test_no_option_is_proposed_that_would_not_be_valid_there(options, capsys):
         (["--data", "digits"], "--data: wants mnist:DIR; got 'digits'"),
         (["--data", "mnist:"], "--data: wants mnist:DIR; got 'mnist:'"),
         (["--data", "cifar:here"], "--data: wants mnist:DIR"),
-        (["--data", "mnist:nowhere"], "nowhere: no train-images-idx3-ubyte or train-images-idx3-ubyte.gz or "),
+        (["--data", "mnist:nowhere"], "nowhere: no train-images-idx3-ubyte or train-images-idx3-ubyte.gz "),
         (["bench", "everything"], "bench: 'everything' is not one of "),
     ],
     ids=" ".join,
