@@ -227,7 +227,8 @@ class _Run:
         """What a layer multiplies with and adds, with the norm after it folded in."""
         w, chain, own = self.parameters[layer.weight], self.chains.get(layer.weight), self.parameters.get
         if chain is not None:  # the last stage's own rounding is what the Program does
-            w = chain.before_last(w) if chain.activations is not None else chain.project(w)
+            whole = chain.activations is None
+            w = chain.project(w) if whole else chain.before_last(w) if len(chain.stages) > 1 else w
         target = shared(self.numbers.stored(layer.weight).decode())
         if layer.norm is None:
             w, b = apply(STRAIGHT_THROUGH, w, target), self._static(layer.bias)

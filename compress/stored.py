@@ -60,7 +60,10 @@ class Stored:
     format: ClassVar[Any] = None          # the number Format of the weight; None for reals
     skips: ClassVar[bool] = False         # the kernel leaves out zeros, or adds before it multiplies: rows of
     #                                       x with NaN or infinity want the dense product
+    rescales: ClassVar[bool] = True       # whether the product's columns are multiplied by what is stored as
+    #                                       "scale", if it is there
     shape: tuple[int, ...]                # of the weight, as in nn
+    scale: np.ndarray | None              # (out,) float32: what multiplies those columns, or None
     held: dict[str, np.ndarray]           # what is stored, read-only, by the names of `parts`
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
@@ -80,6 +83,8 @@ class Stored:
             array = np.zeros(0, part.dtype) if arrays[name] is None else arrays[name]
             self.held[name] = np.array(array, order="C") if copy else np.ascontiguousarray(array).view()
             self.held[name].flags.writeable = False
+        scale = self.held.get("scale") if self.rescales else None
+        self.scale = scale if scale is not None and scale.size else None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is stored: exactly these arrays, read-only."""
@@ -106,12 +111,6 @@ class Stored:
 
     def macs(self) -> int:
         """Multiply-adds for one row of x: at least one for each row and each column that is not all 0."""
-
-    @property
-    def scale(self) -> np.ndarray | None:
-        """(out,) float32: the product's columns are multiplied by it afterwards; None: they are not."""
-        scale = self.held.get("scale")
-        return scale if scale is not None and scale.size else None
 
     def product_bound(self, x: np.ndarray) -> np.ndarray:
         """Element-wise bound of what the kernel's product and x·decode()ᵀ differ by, (batch, out) float64; a

@@ -6,7 +6,7 @@ Dimensions come in pairs, (vertical, horizontal).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,19 +57,19 @@ def positions(size: int, kernel: int, stride: int = 1, padding: int = 0, dilatio
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def met(tap: int, count: int, stride: int, dilation: int = 1) -> slice:
-    """The pixels of a padded image, along one axis, that `count` positions meet at one tap of a window."""
-    return slice(tap * dilation, tap * dilation + stride * (count - 1) + 1, stride)
+@lru_cache(maxsize=256)
+def met(kernel: int, count: int, stride: int, dilation: int = 1) -> tuple[slice, ...]:
+    """The pixels of a padded image, along one axis, that `count` positions meet at each tap of a window."""
+    reach = stride * (count - 1) + 1
+    return tuple(slice(first, first + reach, stride) for first in range(0, kernel * dilation, dilation))
 
 
 def met_by_tap(kernel: Pair, counts: Pair, stride: Pair, dilation: Pair = (1, 1)
-               ) -> Iterator[tuple[int, int, slice, slice]]:
+               ) -> list[tuple[int, int, slice, slice]]:
     """For each tap (a, b) of windows, in reading order: a, b, and the rows and the columns of padded images
     that so many positions meet there."""
-    for a in range(kernel[0]):
-        rows = met(a, counts[0], stride[0], dilation[0])
-        for b in range(kernel[1]):
-            yield a, b, rows, met(b, counts[1], stride[1], dilation[1])
+    rows, columns = map(met, kernel, counts, stride, dilation)
+    return [(a, b, down, across) for a, down in enumerate(rows) for b, across in enumerate(columns)]
 
 
 class Windows:

@@ -40,10 +40,6 @@ class QuantizedWeight(Stored, abstract=True):
             return gemm.pack(as_matrix(self.decode()).T)
         return (kernel or self.kernel).pack(self.codes().T)
 
-    @property
-    def scale(self) -> np.ndarray | None:
-        return None if self.format.kernel is None else self.held["scale"]
-
     def product_bound(self, x: np.ndarray) -> np.ndarray:
         """Half a step of x through Σ|w|, and float32 rounding of the product (the integers are exact)."""
         if self.format.activations is None:
@@ -99,7 +95,7 @@ def define(format: Any) -> type[QuantizedWeight]:
     left = Part("payload", values.dtype, (None,))
     scale = Part("tables", np.float32, ("out",) if format.grouping == "channel" else ("out", None))
     mask = Part("indices", np.uint8, (None,))
-    own = {"format": format, "kernel": format.kernel or gemm}
+    own = {"format": format, "kernel": format.kernel or gemm, "rescales": format.kernel is not None}
     type("MaskedWeight", (MaskedWeight,),
          own | {"kind": f"{format.name}-masked", "parts": {"values": left, "mask": mask, "scale": scale}})
     return type("QuantizedWeight", (QuantizedWeight,),
@@ -109,5 +105,6 @@ def define(format: Any) -> type[QuantizedWeight]:
 def smallest_form(codes: np.ndarray, scales: np.ndarray, format: Any) -> QuantizedWeight:
     """The form of these codes with the fewer bytes on disk."""
     size, bits = codes.size, format.bits
-    masked = bool(-(-size // 8) - (-np.count_nonzero(codes) * bits // 8) < -(-size * bits // 8))
+    alive = int(np.add.reduce(codes != 0, axis=None))
+    masked = -(-size // 8) - (-alive * bits // 8) < -(-size * bits // 8)
     return STORED[f"{format.name}{'-masked' * masked}"](codes, scales)

@@ -65,9 +65,11 @@ class Numbers:
     def _least(self, weight: str) -> np.ndarray | None:
         """The smallest scale for each output channel, so that no bias in units of x_scale · w_scale takes
         more than half of int32; None where nothing reads the weight on integers."""
-        floors = [np.abs(self.constants[bias].astype(np.float64)) / (self.grids[x].scale * 2.0**30)
-                  for bias, x in self.known.biases.get(weight, ())]
-        return np.maximum.reduce(floors) if floors else None
+        least = None
+        for bias, x in self.known.biases.get(weight, ()):
+            floor = np.abs(self.constants[bias].astype(np.float64)) / (self.grids[x].scale * 2.0**30)
+            least = floor if least is None else np.maximum(least, floor)
+        return least
 
     def integer_bias(self, weight: str, bias: str, x: str) -> np.ndarray:
         """A bias in units of x_scale · w_scale, int32."""

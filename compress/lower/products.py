@@ -1,5 +1,6 @@
 """Layers: linear and conv2d whose weight is a constant, multiplied in the form in which it is stored."""
 
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,13 @@ class _Product(Lowers):
     def constants(self, node: Any, lower: Any) -> dict[str, str]:
         """The names of its weight, and of the bias that it has or that integers need."""
         layer = lower.known.folding.layers[node.output]
-        constants = {"weight": lower.constant(layer.weight, lambda numbers: numbers.stored(layer.weight))}
+        constants = {"weight": lower.constant(layer.weight, methodcaller("stored", layer.weight))}
         if node.output in lower.known.integer:
             x = node.inputs[0]
             root = lower.known.root(x)  # another use of the layer, on another grid, has other integers
             name = layer.bias if lower.biases.setdefault(layer.bias, root) == root else f"{layer.bias}@{x}"
-            constants["bias"] = lower.constant(
-                name, lambda numbers: numbers.integer_bias(layer.weight, layer.bias, x))
+            bias = methodcaller("integer_bias", layer.weight, layer.bias, x)
+            constants["bias"] = lower.constant(name, bias)
         elif layer.own is not None or layer.norm is not None:
             constants["bias"] = lower.constant(layer.bias, lambda numbers: numbers.constants[layer.bias])
         return constants

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from copy import copy
 from itertools import chain
 from typing import Any
 
@@ -46,11 +45,12 @@ class Bound:
         check_grids(self.name, grids)
         grids = {value: grid and grids[grid] for value, grid in self.chosen.items()}
         with np.errstate(over="ignore"):  # what leaves float32 is refused
-            self.held = {step.output: step.load(constants, grids) for step in self.steps}
+            self.held = {step.output: step.load(constants, grids) if step.load else () for step in self.steps}
 
     def renewed(self, constants: Mapping[str, Any], grids: Mapping[str, Any]) -> Bound:
         """The same steps with other numbers: constants and grids of the same names, kinds and shapes."""
-        other = copy(self)
+        other = Bound.__new__(Bound)
+        vars(other).update(vars(self))
         other._load(constants, grids)
         return other
 

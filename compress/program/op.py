@@ -37,7 +37,7 @@ class Step:
     made: Value
     run: Callable[..., object]
     said: str = ""
-    load: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Any, ...]] = lambda constants, grids: ()
+    load: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Any, ...]] | None = None
     macs: int = 0
     in_place: bool = False
     sized: bool = False

@@ -11,7 +11,6 @@ from nn.tensor import Tensor
 from ..formats.affine import INT8
 from ..formats.format import FORMATS, SMALLEST, Format, format_named
 from ..formats.quantized import QuantizedWeight, smallest_form
-from ..stored import per_channel
 from ..transform import Context, Invariant, Transform
 
 
@@ -67,16 +66,16 @@ class Quantize(Transform):
         the two scales differ at most by the rounding of weights to their grid, or of a factor."""
         own = self.weights.scales(w)
         written = np.abs(own - state.scale) > 2.0**-20 * state.scale
-        if not written.any():
+        if not np.logical_or.reduce(written, axis=None):
             return state
-        written &= per_channel(w.reshape(len(w), -1).any(axis=1), own.ndim)
+        written.T[:] &= np.logical_or.reduce(w.reshape(len(w), -1), axis=1)
         return QuantizeState(np.where(written, own, state.scale))
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
         state.scale = self.weights.scales(w.data)
 
     def rescaled(self, state: QuantizeState, factor: np.ndarray) -> QuantizeState:
-        scale = state.scale * per_channel(np.abs(factor), state.scale.ndim)
+        scale = (state.scale.T * np.abs(factor)).T  # (of blocks, too)
         return QuantizeState(np.maximum(scale, SMALLEST).astype(np.float32))
 
     def encode(self, w: np.ndarray, state: QuantizeState, least: np.ndarray | None = None) -> QuantizedWeight:
@@ -84,8 +83,8 @@ class Quantize(Transform):
         scale = self.following(state, w).scale
         if least is not None:
             scale = scale.copy()
-            scale[~w.reshape(len(w), -1).any(axis=1)] = SMALLEST
-            scale = np.maximum(scale, per_channel(least, scale.ndim)).astype(np.float32)
+            scale[~np.logical_or.reduce(w.reshape(len(w), -1), axis=1)] = SMALLEST
+            scale = np.maximum(scale.T, least).T.astype(np.float32)
         return smallest_form(self.weights.to_codes(w, scale), scale, self.weights)
 
     def bound(self, w: np.ndarray, state: QuantizeState) -> float:

@@ -55,6 +55,7 @@ class PrunedSharedWeight(SparseWeight):
     kind = "pruned-shared"
     parts = {"codes": Part("payload", np.uint8, (None,)), "gaps": Part("indices", np.uint8, (None,)),
              "width": Part("tables", np.uint8, (1,)), **TABLES}
+    rescales = False  # the scale is in the values that the kernel reads
 
     def __init__(self, positions: np.ndarray, codes: np.ndarray, codebook: np.ndarray, shape: tuple[int, ...],
                  scale: np.ndarray | None = None) -> None:
@@ -81,11 +82,6 @@ class PrunedSharedWeight(SparseWeight):
         if scale.size:
             values = scaled(values, scale[positions // prod(self.shape[1:])])
         return rows_of(positions, values, self.shape)
-
-    @property
-    def scale(self) -> None:
-        """None: it is in the values that the kernel reads."""
-        return None
 
 
 def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int,

@@ -29,14 +29,14 @@ def array(kernel: str, name: str, x: Any, rank: int | None, *dtypes: np.dtype) -
         raise TypeError(f"{kernel}: {name} must be a NumPy array, got {came}")
     if type(x) is not np.ndarray:
         x = np.asarray(x)  # the base class: a subclass may lie about its shape
-    known = next((d for d in dtypes if d == x.dtype), None)
-    if known is None:
+    if x.dtype not in dtypes:
         wanted = "integers" if dtypes is INTEGERS else " or ".join(d.name for d in dtypes)
         came = f"{'byte-swapped ' * (not x.dtype.isnative)}{x.dtype.name}"
         raise TypeError(f"{kernel}: {name} must be {wanted}, got {came}")
     if rank is not None and x.ndim != rank:
         dimensions = "1 dimension" if rank == 1 else f"{rank} dimensions"
         raise ValueError(f"{kernel}: {name} must have {dimensions}, got shape {x.shape}")
+    known = dtypes[dtypes.index(x.dtype)]
     return x if x.dtype is known else x.view(known)  # equal dtypes may be different objects (metadata)
 
 

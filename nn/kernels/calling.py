@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import native
-from .arguments import dense, disagree, no_room, output
+from .arguments import READABLE, dense, disagree, no_room, output
 from .contract import lasting
 from .operand import Operand
 
@@ -99,17 +99,18 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
             first, axis = c.axes[k.dims[0]]
             if len(x) != asked[length][axis]:
                 raise disagree(who, k.dims[0], first, asked[length], k.name, x.shape)
-            given[i] = x = dense(x)
+            if x.flags.num & READABLE != READABLE:
+                given[i] = x = dense(x)
         if i >= kernel.only_in_c:
             found.append(native.NULL if x is None else native.from_buffer(x))
-    if operand is not None:
+    if operand is not None and kernel.packed_with:
         _as_packed(kernel, operand, asked)
     wanted = given[:len(kernel.named)]
     if not any(map(isinstance, wanted, ARRAYS)):
         try:
             key = dumps(wanted, 2)
         except ValueError:  # of a dtype, which has no bytes, or of an object of a user's
-            key = repr(wanted) if all(map(lasting, wanted)) else None
+            key = repr(wanted) if lasting(wanted) else None
     plan = kernel.plans.get(key, ...)
     if plan is ...:
         asked_for = zip(kernel.asked, asked, strict=True)
@@ -119,8 +120,8 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
             if len(kernel.plans) >= MOST_PLANS:
                 kernel.plans.clear()
             kernel.plans[key] = plan
-    if (operand is not None and getattr(plan, "lasting", True) and all(map(lasting, asked))
-            and all(map(is_, given, asked))):
+    if (operand is not None and getattr(plan, "lasting", True) and all(map(is_, given, asked))
+            and lasting(asked)):
         operand._last = (plan, *found, *asked[1:])
     return plan, *found
 

@@ -172,10 +172,12 @@ class Contract:
                 if shapes.get(first) and size != shapes[first][at]:
                     raise disagree(who, dims[axis], first, shapes[first], name, shapes[name])
                 sizes[dims[axis]] = size
-        first, *rest = [name for name in self.whole if name in shapes] or [None]
-        for name in rest:
-            if shapes[name] != shapes[first]:
-                raise disagree(who, "shape", first, shapes[first], name, shapes[name])
+        first = None
+        for name in self.whole:
+            if name in shapes:
+                first = first or name
+                if shapes[name] != shapes[first]:
+                    raise disagree(who, "shape", first, shapes[first], name, shapes[name])
         return sizes
 
 
@@ -189,10 +191,11 @@ def names_of(function: Callable) -> tuple[str, ...]:
     return function.__code__.co_varnames[:function.__code__.co_argcount]
 
 
-def lasting(value: Any) -> bool:
-    """Whether an argument is what it is for good, and may be remembered by its identity: an attribute that
-    can't change, or a vector, which C reads anew."""
-    if type(value) is tuple:
-        return set(map(type, value)) <= {int}
-    return type(value) in _LASTING or isinstance(value, (np.generic, np.dtype)) or (
-        isinstance(value, np.ndarray) and value.ndim > 0)
+def lasting(values: Sequence[Any]) -> bool:
+    """Whether all arguments are what they are for good, and may be remembered by their identity: attributes
+    that can't change, and vectors, which C reads anew."""
+    for x in values:
+        if not (type(x) in _LASTING or isinstance(x, (np.generic, np.dtype)) or (
+                set(map(type, x)) <= {int} if type(x) is tuple else isinstance(x, np.ndarray) and x.ndim)):
+            return False
+    return True

@@ -6,7 +6,6 @@ filter meet the pixel (i·sh + a·dh − ph, j·sw + b·dw − pw), or a zero of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
 from math import prod
@@ -44,16 +43,17 @@ def padded(shape: tuple, padding: int | Pair, dtype: Any, fill: float = 0) -> tu
     """`fill` in the shape of padded images, and the view of it that is the images', of this shape."""
     (top, left), (n, h, w, c) = both(padding), shape
     try:
-        whole = np.full((n, h + 2 * top, w + 2 * left, c), fill, dtype)
+        whole = np.empty((n, h + 2 * top, w + 2 * left, c), dtype)
     except (MemoryError, ValueError):  # larger than the memory, or than an array can be
         what = f"images of shape {shape} with the padding {(top, left)}"
         raise MemoryError(f"no memory for {what}") from None
+    whole[...] = fill
     return whole, whole[:, top:top + h, left:left + w]
 
 
 def pad(x: np.ndarray, padding: int | Pair, fill: float = 0) -> np.ndarray:
     """Images with `fill` around them, as the specifications read them; MemoryError where there is no room."""
-    if not any(both(padding)):
+    if padding in (0, (0, 0)):
         return x
     whole, images = padded(x.shape, padding, x.dtype, fill)
     images[...] = x
@@ -61,13 +61,13 @@ def pad(x: np.ndarray, padding: int | Pair, fill: float = 0) -> np.ndarray:
 
 
 def taps(images: np.ndarray, kernel_size: int | Pair, stride: int | Pair, dilation: int | Pair = 1
-         ) -> Iterator[tuple[int, int, np.ndarray]]:
+         ) -> list[tuple[int, int, np.ndarray]]:
     """For each tap (a, b) of a window, in reading order: a, b, and a view (N, H', W', C) of the pixels of
     padded images that all positions meet there. The specifications read it, their gradients add to it."""
     kernel_size, stride, dilation = both(kernel_size), both(stride), both(dilation)
     counts = tuple(map(positions, images.shape[1:3], kernel_size, stride, (0, 0), dilation))
-    for a, b, rows, columns in met_by_tap(kernel_size, counts, stride, dilation):
-        yield a, b, images[:, rows, columns]
+    met = met_by_tap(kernel_size, counts, stride, dilation)
+    return [(a, b, images[:, rows, columns]) for a, b, rows, columns in met]
 
 
 def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilation: Any, groups: Any,

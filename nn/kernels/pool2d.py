@@ -64,7 +64,7 @@ def avg_pool2d_grad(g: np.ndarray, size: Pair, kernel_size: Pair, stride: Pair, 
     """dx (N, H, W, C), (H, W) = size: g/k of each window of k pixels to all of them, added in their order."""
     whole, dx = padded((len(g), *both(size), g.shape[3]), padding, g.dtype)
     share = g / prod(both(kernel_size))
-    for _, _, pixels in reversed(list(taps(whole, kernel_size, stride))):
+    for _, _, pixels in reversed(taps(whole, kernel_size, stride)):
         pixels += share
     return dx.copy()
 

@@ -12,6 +12,7 @@ from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
 QUAD = 4  # rows of a packed cell, which with its 16 columns is one 64-byte register
 RANGE = {U8: (0, 255), I8: (-128, 127)}
+OWN = {dtype: dtype for dtype in RANGE}  # of equal dtypes the object that is compared by identity
 
 
 @kernel(a="u8|s8[M,K] rows", b=operand("s8[K,N] strided"), b_zero="number|int[N]", bias="s32[N]?",
@@ -82,9 +83,10 @@ def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype) -> Plan:
         if b[1] and not (b_zero.min() >= -128 and b_zero.max() <= 127):
             raise ValueError(f"qgemm: b_zero must be in -128..127, got {b_zero.min()}..{b_zero.max()}")
         zeros = b_zero.astype(I32)
-    else:  # None if all are 0
-        zero = integer("qgemm", "b_zero", b_zero, -128, 127)
-        zeros = np.full(b[1], zero, I32) if zero else None
+    elif type(b_zero) is int and not b_zero:
+        zeros = None
+    else:
+        zeros = np.full(b[1], integer("qgemm", "b_zero", b_zero, -128, 127), I32)
     if scale is None:
         dtype = I32
         if out_dtype is not None and (came := _dtype(out_dtype)) != I32:
@@ -131,7 +133,7 @@ def all_positive(who: str, scale: Any) -> None:
 def _dtype(dtype: Any) -> np.dtype:
     """A dtype, as the object of `RANGE` where it is one of those."""
     try:
-        return next((known for known in RANGE if known == dtype), np.dtype(dtype))
+        return OWN.get(found := np.dtype(dtype), found)
     except TypeError:
         raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {dtype!r}") from None
 

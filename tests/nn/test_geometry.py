@@ -41,8 +41,8 @@ def test_positions_are_those_of_a_window_that_slides(size, kernel, stride, paddi
     starts = [i for i in range(0, padded, stride) if i + span <= padded]
     if padded >= span:
         assert positions(size, kernel, stride, padding, dilation) == len(starts)
-        for tap in range(kernel):
-            pixels = np.arange(padded)[met(tap, len(starts), stride, dilation)]
+        for tap, pixels in enumerate(met(kernel, len(starts), stride, dilation)):
+            pixels = np.arange(padded)[pixels]
             assert pixels.tolist() == [start + tap * dilation for start in starts]
     else:
         assert positions(size, kernel, stride, padding, dilation) < 1

@@ -40,7 +40,7 @@ class Quantize(Op, name="quantize"):
         def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
             if not np.isfinite(x).all():
                 raise ValueError(f"{line.call}: {name} holds NaN or infinity; no integer stands for it")
-            np.copyto(out, held[0].quantize(x))
+            out[...] = held[0].quantize(x)
 
         return [line.step("quantize", run, load=grids_of(line.call.output))]
 

@@ -7,6 +7,7 @@ w_scale. It becomes real by acc · x_scale · w_scale, or an integer of the next
 
 from collections.abc import Callable, Mapping
 from math import isfinite, prod
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         stored, ends = line.weight(), ends_of(line["clip"])
         kernel, skips = stored.kernel, stored.skips
         if on_integers(stored):
-            return sums(line, qgemm, lambda weight: weight.operand(), on_rows, macs, **of)
+            return sums(line, qgemm, methodcaller("operand"), on_rows, macs, **of)
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             weight, bias = numbers(line, constants)
@@ -150,7 +151,7 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
 
         def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
             laid = patches(x, kernel, **how, fill=held[0])
-            np.copyto(out.reshape(laid.shape), laid)
+            out.reshape(laid.shape)[...] = laid
 
         laid = line.step("im2col", run, text, output=output,
                          made=Value(x.dtype, (*line.made.shape[:3], prod(kernel) * x.shape[3]), x.grid),
@@ -181,12 +182,12 @@ def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarra
 def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], run: Callable[..., object], macs: int,
          **of: Any) -> list[Step]:
     """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals."""
-    (x,), output, clip = line.call.inputs, line.call.output, line["clip"]
+    (x,), output, clip, names = line.call.inputs, line.call.output, line["clip"], line.call.constants
     of_x, grid = line.inputs[0].grid, line.made.grid
     zero = "a_zero" if kernel is qgemm else "x_zero"
 
     def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
-        (weight, bias), grid = numbers(line, constants), grids.get(output)
+        weight, bias, grid = constants[names["weight"]], constants[names["bias"]], grids.get(output)
         options, ends = {zero: grids.get(x).zero, "bias": bias}, []
         if grid is not None:
             options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero}
@@ -197,7 +198,8 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], run: Callable[.
     def onto(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
         operand, *_, options, ends = held
         run(kernel, out, x, operand, **options)
-        clamp(out, ends)
+        if ends:
+            clamp(out, ends)
 
     text = f"{said(line)}, zero {of_x.zero} → "
     if grid is not None:
@@ -209,10 +211,10 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], run: Callable[.
         clamp(out, reals)
 
     def unit(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
-        return (multiplier(line, numbers(line, constants)[0], grids.get(x), None),)
+        return (multiplier(line, constants[names["weight"]], grids.get(x), None),)
 
     between, reals = f"{output}.s32", ends_of(clip)
-    of_weight = f", scale {of_x.scale:.4g} × {line.call.constants['weight']}.scale"
+    of_weight = f", scale {of_x.scale:.4g} × {names['weight']}.scale"
     return [line.step(kernel.name, onto, f"{text}s32", load=load, macs=macs, output=between,
                       made=Value("int32", line.made.shape), **of),
             line.step("dequantize", to_reals, of_weight, load=unit, inputs=(between,))]
@@ -233,7 +235,7 @@ def multiplier(line: Line, weight: Stored, x: Any, grid: Any) -> np.ndarray:
     else:
         exact = weight.scale.astype(np.float64) * x.scale / grid.scale
         made, said = np.maximum(exact, TINY).astype(np.float32), "x_scale · w_scale / y_scale"
-    if not np.isfinite(made).all():
+    if not np.maximum.reduce(made, initial=0) < np.inf:
         raise line.fail(f"{said} leaves float32")
     return made
 

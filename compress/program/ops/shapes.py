@@ -46,7 +46,7 @@ class Reshape(Op, name="reshape", axes=None, shape=()):
             if axes is not None:
                 turn(out.reshape([x.shape[axis] for axis in axes]), x, axes)
             elif out.base is None or out.base is not x.base:  # else it lies there already
-                np.copyto(out, x.reshape(out.shape))
+                out[...] = x.reshape(out.shape)
 
         return [line.step("reshape", run, in_place=axes is None)]
 
@@ -87,4 +87,4 @@ def check_order(line: Line, axes: tuple[int, ...]) -> None:
 
 def turn(out: np.ndarray, x: np.ndarray, axes: tuple[int, ...]) -> None:
     """x with its axes in this order, into `out`."""
-    np.copyto(out, channels_last(x) if axes == (0, 2, 3, 1) else x.transpose(axes))
+    out[...] = channels_last(x) if axes == (0, 2, 3, 1) else x.transpose(axes)
