@@ -274,7 +274,9 @@ class BuildsTheDenseWeight(Prune):
 
 
 class Wide(SparseWeight):
-    scale = np.float64(1)
+    def hold(self, *given, **how):
+        super().hold(*given, **how)
+        self.scale = np.float64(1)
 
 
 @killed_by(laws_stored.multiplies, 0.5)
