@@ -134,7 +134,7 @@ def normalisation(constants: Mapping[str, np.ndarray], norm: Node) -> tuple[np.n
     """Batch norm in evaluation mode as (factor, shift) per channel, float64: y = factor·x + shift."""
     _, gamma, beta, mean, variance = norm.inputs
     spread = constants[variance].astype(np.float64) + norm.attrs["eps"]
-    if not np.minimum.reduce(spread, initial=np.inf) > 0:
+    if np.minimum.reduce(spread, initial=np.inf) <= 0:
         raise ValueError(f"fold: {variance} holds a variance below 0, which has no root")
     factor = (1.0 if gamma is None else constants[gamma].astype(np.float64)) / np.sqrt(spread)
     return factor, (0.0 if beta is None else constants[beta]) - constants[mean].astype(np.float64) * factor
