@@ -55,12 +55,14 @@ def gelu(input: Operand, approximate: str = "none") -> Tensor:
 
 
 def softmax(input: Operand, dim: int = -1) -> Tensor:
-    """eˣ/Σeˣ of input x over the axis `dim`; NaN where all is −∞, as in PyTorch."""
+    """eˣ/Σeˣ of input x over the axis `dim`: positive numbers of sum 1; NaN where all is −∞, as in PyTorch.
+    Raises TypeError for a dim that is no int, ValueError for one that is not there."""
     return as_tensor(input).softmax(dim)
 
 
 def log_softmax(input: Operand, dim: int = -1) -> Tensor:
-    """x − log Σeˣ of input x over the axis `dim`: the logarithm of softmax, without its underflow."""
+    """x − log Σeˣ of input x over the axis `dim`: the logarithm of softmax, without its underflow.
+    Raises what that raises."""
     return as_tensor(input).log_softmax(dim)
 
 

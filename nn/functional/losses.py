@@ -18,9 +18,10 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
     """−log softmax(input) at the right class: logits (N, C) or (N, C, d…), classes (N,) or (N, d…).
 
     Or logits (C,) and a class (). target: integers, or probabilities (floats of the shape of input). weight:
-    (C,), a factor for each class; the mean is then over the weights. ignore_index: a class whose examples do
-    not count. reduction: "mean", "sum" or "none". label_smoothing: the part of the target that is spread
-    evenly over all classes (Szegedy et al., "Rethinking the Inception architecture", 2016).
+    (C,), a factor for each class (of a layer a buffer, not trained); the mean is then over the weights.
+    ignore_index: a class whose examples do not count. reduction: "mean", "sum" or "none". label_smoothing:
+    the part of the target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
+    architecture", 2016).
     Raises ValueError for a class outside 0 … C − 1, ValueError or TypeError for whatever else does not fit.
     """
     known("cross_entropy", reduction, ignore_index)
@@ -161,7 +162,8 @@ def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Op
                                      reduction: str = "mean", pos_weight: Operand | None = None) -> Tensor:
     """−t·log σ(x) − (1 − t)·log σ(−x) of logits x = input and probabilities t = target, of equal shapes.
 
-    weight: a factor for each entry; pos_weight: one for the first term. Both broadcast. reduction: "mean",
+    weight: a factor for each entry; pos_weight: one for the first term. Both broadcast, and are buffers of a
+    layer, not trained. reduction: "mean",
     "sum" or "none". Raises ValueError for another, and for shapes that do not fit.
     """
     losses = apply(rules.losses.binary_cross_entropy_with_logits, input, target, pos_weight)

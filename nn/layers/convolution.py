@@ -9,9 +9,10 @@ from .. import init
 from ..functional.convolution import same_padding
 from ..module import Module
 from ..parameter import Parameter, parametrized
+from ..random import chosen
 from ..rules.checks import one_of
 from ..tensor import Tensor
-from .checks import Sizes, flags, positive, shape_of, sizes, source, wrong_input
+from .checks import Sizes, flags, positive, shape_of, sizes, wrong_input
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -40,7 +41,7 @@ class _Conv(Module):
         first, second = (in_channels, out_channels) if transposes else (out_channels, in_channels)
         self.weight = Parameter(np.empty((first, second // groups, *self.kernel_size), np.float32))
         self.bias = Parameter(np.empty(out_channels, np.float32)) if bias else None
-        init.fan_in_uniform_(self.weight, self.bias, source(self, rng))
+        init.fan_in_uniform_(self.weight, self.bias, chosen(name, "rng", rng))
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}"

@@ -9,8 +9,9 @@ from .. import init
 from ..arguments import is_int
 from ..module import Module
 from ..parameter import Parameter, parametrized
+from ..random import chosen
 from ..tensor import Tensor
-from .checks import flags, positive, shape_of, source, wrong_input
+from .checks import flags, positive, shape_of, wrong_input
 
 
 class Linear(Module):
@@ -28,7 +29,7 @@ class Linear(Module):
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(np.empty((out_features, in_features), np.float32))
         self.bias = Parameter(np.empty(out_features, np.float32)) if bias else None
-        init.fan_in_uniform_(self.weight, self.bias, source(self, rng))
+        init.fan_in_uniform_(self.weight, self.bias, chosen(type(self).__name__, "rng", rng))
 
     def forward(self, x: Tensor) -> Tensor:
         shape = shape_of(self, x)
@@ -57,7 +58,7 @@ class Embedding(Module):
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.weight = Parameter(np.empty((num_embeddings, embedding_dim), np.float32))
-        init.normal_(self.weight, generator=source(self, rng))
+        init.normal_(self.weight, generator=chosen(type(self).__name__, "rng", rng))
         if padding_idx is not None:
             self.weight.data[padding_idx] = 0
 
