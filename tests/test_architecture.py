@@ -179,7 +179,7 @@ def test_a_file_reads_in_one_sitting_and_is_finished(path):
 
 
 def documented(node: ast.AST) -> bool:
-    """Whether a class or function has a docstring; a class may also set __doc__, a rule has its formula, and a
+    """Whether a class or function has a docstring; a class may also set __doc__, a rule has its formula, a
     layer of a function the docstring of that."""
     sets_doc = any("__doc__" in ast.unparse(s.targets) for s in node.body if isinstance(s, ast.Assign))
     is_rule = any(ast.unparse(decorator).startswith("rule('y = ") for decorator in node.decorator_list)

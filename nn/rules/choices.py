@@ -21,23 +21,15 @@ def only(g, mask):
     if type(g) is not np.ndarray and hasattr(g, "_operation"):  # a vjp on Tensors (nn/double_backward.py)
         return g.where(mask, 0)
     if g.size > SMALL and type(mask) is np.ndarray and g.itemsize in _BITS:
-        return _and(g, np.negative(mask.view(np.int8)))
+        # g AND −1 or 0, all bits or none, takes as long as a product with the mask. np.where branches at
+        # each number, which takes 17 times as long where the mask is irregular.
+        return np.bitwise_and(g.view(_BITS[g.itemsize]), np.negative(mask.view(np.int8))).view(g.dtype)
     return np.where(mask, g, _ZERO[g.dtype.char])
 
 
 def without(g, mask):
-    """0 where the mask holds, else g: as `only`."""
-    if type(g) is not np.ndarray and hasattr(g, "_operation"):
-        return g.masked_fill(mask, 0)
-    if g.size > SMALL and type(mask) is np.ndarray and g.itemsize in _BITS:
-        return _and(g, np.subtract(mask.view(np.int8), np.int8(1)))
-    return np.where(mask, _ZERO[g.dtype.char], g)
-
-
-def _and(g, ones):
-    """g AND `ones`, bit by bit: −1 has all bits set, 0 none. It takes as long as a product with the mask.
-    np.where branches at each number, which takes 17 times as long where the mask is irregular."""
-    return np.bitwise_and(g.view(_BITS[g.itemsize]), ones).view(g.dtype)
+    """0 where the mask (an array, or a truth value) holds, else g: as `only`."""
+    return only(g, np.logical_not(mask))
 
 
 @rule("y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0",

@@ -70,24 +70,19 @@ cumsum = Rule("cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ"
 
 
 def _cumprod(x, *, dim):
-    y = np.multiply.accumulate(np.atleast_1d(_wide(x)), axis=dim).reshape(x.shape)
-    return y.astype(x.dtype) if x.dtype == np.float16 else y, (x, range(x.ndim or 1)[dim])
-
-
-def _wide(x):
-    """float16 as float32: ten products in float16 already lose a digit."""
-    return x.astype(np.float32) if x.dtype == np.float16 else x
+    y = np.multiply.accumulate(np.atleast_1d(x), axis=dim).reshape(x.shape)
+    return y, (x, range(x.ndim or 1)[dim])
 
 
 def _cumprod_vjp(g, saved, needs):
     """Horner's scheme from the end, sᵢ = gᵢ + xᵢ₊₁·sᵢ₊₁, times the product before: right beside zeros."""
     x, dim = saved
-    x, dx = (np.moveaxis(np.atleast_1d(_wide(a)), dim, 0) for a in (x, g))
+    x, dx = (np.moveaxis(np.atleast_1d(a), dim, 0) for a in (x, g))
     dx = np.array(dx)
     for i in range(len(x) - 2, -1, -1):
         dx[i] += x[i + 1] * dx[i + 1]
     dx[1:] *= np.multiply.accumulate(x[:-1], axis=0)
-    return (np.moveaxis(dx, 0, dim).reshape(g.shape).astype(g.dtype, copy=False),)
+    return (np.moveaxis(dx, 0, dim).reshape(g.shape),)
 
 
 def _cumprod_twin(x, *, dim):
