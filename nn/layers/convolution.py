@@ -73,10 +73,8 @@ class Conv2d(_Conv):
 
 class Conv1d(_Conv):
     """F.conv1d of x (N, in_channels, L) → (N, out_channels, L'), with a weight and a bias of its own.
-
     kernel_size, stride, padding and dilation are ints; padding_mode, groups, bias and rng are as in Conv2d;
-    weight is (out_channels, in_channels/groups, k). Raises what Conv2d raises.
-    """
+    weight is (out_channels, in_channels/groups, k). Raises what Conv2d raises."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv1d(*_operands(self, x), self.dilation, self.groups)
@@ -84,11 +82,9 @@ class Conv1d(_Conv):
 
 class ConvTranspose2d(_Conv):
     """F.conv_transpose2d of x (N, in_channels, H, W) → (N, out_channels, H', W'), with a weight of its own.
-
     kernel_size, stride, padding, output_padding and dilation: pairs, or one number for both axes, as there.
     groups, bias and rng are as in Conv2d; weight is (in_channels, out_channels/groups, kH, kW). Raises what
-    Conv2d raises.
-    """
+    Conv2d raises."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
                  padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, bias: bool = True,

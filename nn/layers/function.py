@@ -15,12 +15,10 @@ OF = "nn.function"  # the class attribute of the function and its settings: no u
 
 
 class FunctionLayer(Module):
-    """y = function(x, …): what the function takes behind its input are attributes of the layer.
-
-    A subclass is given its function, `class Softmax(FunctionLayer, function=F.softmax)`, whose docstring it
-    takes if it has none, and sets in its __init__, once they are checked, an attribute of the same name for
-    each argument that follows x.
-    """
+    """y = function(x, …): what the function takes behind its input are attributes of the layer. A subclass is
+    given its function, `class Softmax(FunctionLayer, function=F.softmax)`, whose docstring it takes if it has
+    none, and sets in its __init__, once they are checked, an attribute of the same name for each argument
+    that follows x."""
 
     def __init_subclass__(cls, function: Callable[..., Tensor] | None = None, **more: Any) -> None:
         super().__init_subclass__(**more)

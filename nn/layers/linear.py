@@ -15,12 +15,10 @@ from .checks import flags, positive, shape_of, wrong_input
 
 
 class Linear(Module):
-    """y = x Wᵀ + b: x (…, in_features) → (…, out_features).
-
-    bias: whether there is a b. weight W (out_features, in_features) and bias (out_features,) start uniform in
-    ±1/√in_features, drawn from rng, or from nn.random.generator().
-    Raises ValueError for invalid sizes, and for an input of another shape; TypeError for another rng.
-    """
+    """y = x Wᵀ + b: x (…, in_features) → (…, out_features). bias: whether there is a b. weight W
+    (out_features, in_features) and bias (out_features,) start uniform in ±1/√in_features, drawn from rng, or
+    from nn.random.generator(). Raises ValueError for invalid sizes, and for an input of another shape;
+    TypeError for another rng."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *,
                  rng: np.random.Generator | None = None) -> None:
@@ -44,10 +42,8 @@ class Linear(Module):
 
 class Embedding(Module):
     """The rows of weight (num_embeddings, embedding_dim) that integers (…) name → (…, embedding_dim).
-
     padding_idx: a row that stays 0. The others start normal, drawn from rng, or from nn.random.generator().
-    Raises ValueError for invalid sizes, IndexError for an integer that names no row, TypeError for others.
-    """
+    Raises ValueError for invalid sizes, IndexError for an integer that names no row, TypeError for others."""
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *,
                  rng: np.random.Generator | None = None) -> None:

@@ -33,10 +33,8 @@ def bias_of(q, k, mask, is_causal):
 
 
 def _weights(q, k, mask, is_causal, scale):
-    """(How much each query looks at each key, which queries look anywhere, or None if all do).
-
-    On arrays or Tensors. A query that may look nowhere gets 0, not 0/0.
-    """
+    """(How much each query looks at each key, which queries look anywhere, or None if all do). On arrays or
+    Tensors. A query that may look nowhere gets 0, not 0/0."""
     values = mask if mask is None or isinstance(mask, np.ndarray) else mask.data
     bias, scores = bias_of(q, k, values, is_causal), (q * scale) @ k.mT
     if bias is None:

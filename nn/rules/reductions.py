@@ -1,4 +1,4 @@
-"""Sums, means, variances, extremes, places and norms. `dim` is an int, a tuple of ints, or None for all axes."""
+"""Sums, means, variances, extremes, places, norms. `dim` is an int, a tuple of ints, or None for all axes."""
 
 import math
 
