@@ -6,7 +6,7 @@ Each query is compared with all keys, and gets the mean of their values, weighte
 import numpy as np
 
 from .choices import only
-from .record import Rule
+from .record import rule
 from .samples import cases
 from .softmax import softmax
 
@@ -50,13 +50,6 @@ def _scale(q, scale):
     return (q.shape[-1] or 1) ** -0.5 if scale is None else float(scale)
 
 
-def _attention(q, k, v, mask, *, is_causal=False, scale=None):
-    _check(q, k, v, mask, is_causal)
-    scale = _scale(q, scale)
-    weights, sees = _weights(q, k, mask, is_causal, scale)
-    return weights @ v, (q, k, v, weights, scale, sees)
-
-
 def _attention_vjp(g, saved, needs):
     q, k, v, weights, scale, sees = saved
     if sees is not None:
@@ -71,12 +64,16 @@ def _attention_vjp(g, saved, needs):
     return dq, dk, dv, dscores
 
 
-scaled_dot_product_attention = Rule(
-    "scaled_dot_product_attention", "y = p·v, p = softmax(s), s = q·kᵀ/√E + mask;  "
-    "dv = pᵀ·g, ds = p·(g·vᵀ − Σp·g·vᵀ), dq = ds·k/√E, dk = dsᵀ·q/√E, dmask = ds",
-    _attention, _attention_vjp, fresh=True, twin=lambda q, k, v, mask, *, is_causal=False, scale=None: (
+@rule("y = p·v, p = softmax(s), s = q·kᵀ/√E + mask;  "
+    "dv = pᵀ·g, ds = p·(g·vᵀ − Σp·g·vᵀ), dq = ds·k/√E, dk = dsᵀ·q/√E, dmask = ds", _attention_vjp, fresh=True,
+    twin=lambda q, k, v, mask, *, is_causal=False, scale=None: (
         _weights(q, k, mask, is_causal, _scale(q, scale))[0] @ v), samples=cases(
         ((2, 3, 4), (2, 5, 4), (2, 5, 3), None, {}),
         ((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), None, {"is_causal": True}),
         ((3, 4), (2, 5, 4), (5, 2), (3, 5), {"scale": 0.3}),
         ((2, 3, 4), (2, 5, 4), (2, 5, 3), np.arange(15).reshape(3, 5) % 4 < 3, {})))
+def scaled_dot_product_attention(q, k, v, mask, *, is_causal=False, scale=None):
+    _check(q, k, v, mask, is_causal)
+    scale = _scale(q, scale)
+    weights, sees = _weights(q, k, mask, is_causal, scale)
+    return weights @ v, (q, k, v, weights, scale, sees)

@@ -68,13 +68,6 @@ maximum = _greater("maximum", np.maximum, operator.lt)
 minimum = _greater("minimum", np.minimum, operator.gt)
 
 
-def _clamp(x, low, high):
-    if low is None and high is None:
-        raise ValueError("clamp: min and max are both None, wanted at least one bound")
-    y = x if low is None else np.maximum(x, low)
-    return y if high is None else np.minimum(y, high), (x, low, high)
-
-
 def _clamp_vjp(g, saved, needs):
     """A bound gets the gradient of what it cuts off. An x equal to its bound is not cut off."""
     x, low, high = saved
@@ -90,11 +83,15 @@ def _clamp_vjp(g, saved, needs):
 
 
 _low, _high = between(-1.4, -0.6, (4,)), between(1.1, 1.5, (2, 1))
-clamp = Rule(
-    "clamp", "y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
-    _clamp, _clamp_vjp, saves=CONSTANT, fresh=True, symmetric=True, samples=cases(
+@rule("y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
+    _clamp_vjp, saves=CONSTANT, fresh=True, symmetric=True, samples=cases(
         *((np.array([[-2.0, -0.4, 0.3, 1.7], [0.9, 2.2, -1.6, 0.1]]), *bounds, {})
           for bounds in ((-1.0, 1.0), (None, 1.0), (_low, None), (_low, _high)))))
+def clamp(x, low, high):
+    if low is None and high is None:
+        raise ValueError("clamp: min and max are both None, wanted at least one bound")
+    y = x if low is None else np.maximum(x, low)
+    return y if high is None else np.minimum(y, high), (x, low, high)
 
 invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None), exact=True)
 both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None),

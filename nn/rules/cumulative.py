@@ -4,7 +4,7 @@ import numpy as np
 
 from . import shapes
 from .choices import only
-from .record import CONSTANT, Rule
+from .record import CONSTANT, Rule, rule
 from .reductions import along, kept_shape
 from .samples import beside, between, cases
 
@@ -59,19 +59,12 @@ def _cumsum_vjp(g, dims, needs):
     return (g[turn].cumsum(dim)[turn],)
 
 
-def _cumsum(x, *, dim):
+@rule("y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum_vjp,
+    samples=cases(*(((2, 3, 4), {"dim": dim}) for dim in (0, 1, -1))), saves=CONSTANT, linear=True)
+def cumsum(x, *, dim):
     if not x.ndim:  # as in PyTorch, a scalar counts as a vector of one
         return x.copy(), ()
     return np.cumsum(x, axis=dim), (range(x.ndim)[dim],)
-
-
-cumsum = Rule("cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
-    samples=cases(*(((2, 3, 4), {"dim": dim}) for dim in (0, 1, -1))), saves=CONSTANT, linear=True)
-
-
-def _cumprod(x, *, dim):
-    y = np.multiply.accumulate(np.atleast_1d(x), axis=dim).reshape(x.shape)
-    return y, (x, range(x.ndim or 1)[dim])
 
 
 def _cumprod_vjp(g, saved, needs):
@@ -94,6 +87,9 @@ def _cumprod_twin(x, *, dim):
     return y.movedim(0, dim).reshape(*x.shape)
 
 
-cumprod = Rule("cumprod", "y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod,
-    _cumprod_vjp, twin=_cumprod_twin, fresh=True, samples=cases(
+@rule("y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod_vjp, twin=_cumprod_twin,
+    fresh=True, samples=cases(
         *((_with_a_zero, {"dim": dim}) for dim in (0, 1, -1)), (between(0.5, 2, (2, 7)), {"dim": 1})))
+def cumprod(x, *, dim):
+    y = np.multiply.accumulate(np.atleast_1d(x), axis=dim).reshape(x.shape)
+    return y, (x, range(x.ndim or 1)[dim])

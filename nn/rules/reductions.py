@@ -81,20 +81,18 @@ var = Rule("var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)
     fresh=True)
 
 
-def _std(x, *, dim=None, correction=1, keepdim=False):
-    y, saved = _var("std", x, dim, correction, keepdim)
-    return (y := np.sqrt(y)), (y, *saved)
-
-
 def _std_vjp(g, saved, needs):
     y, centred, freedom, *kept = saved
     equal = y == 0  # all xᵢ are equal: the gradient is 0, as in PyTorch
     return (along(without(g / (freedom * (y + equal)), equal), kept) * centred,)
 
 
-std = Rule("std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp,
+@rule("y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std_vjp,
     twin=lambda x, **how: ((v := x.var(**how)) + (v == 0)).sqrt().where(v != 0, 0),  # 0 for √0, as above
     samples=var.samples, fresh=True)
+def std(x, *, dim=None, correction=1, keepdim=False):
+    y, saved = _var("std", x, dim, correction, keepdim)
+    return (y := np.sqrt(y)), (y, *saved)
 
 
 def _extreme(name, reduce):
@@ -137,7 +135,28 @@ def argsort(x, *, dim=-1, descending=False):
     return x.shape[dim] - 1 - np.flip(backwards, dim), None
 
 
-def _norm(x, *, p=2.0, dim=None, keepdim=False):
+def _norm_vjp(g, saved, needs):
+    x, y, p, dim, kept = saved
+    g, y, slope = along(g, kept), along(y, kept), np.sign(x)
+    if p == 0:  # a count changes nowhere
+        return (g * slope * 0,)
+    if np.isinf(p):
+        ties = (np.abs(x) == y).astype(x.dtype)
+        return (g * slope * ties / along(ties.sum(dim), kept),)
+    if p != 1:  # 1 in the place of a 0, in |x| as in y: sign x is 0 there, and so is the gradient
+        slope = slope * ((np.abs(x) + (x == 0)) / (y + (y == 0))) ** (p - 1)
+    if p < 0:  # a single 0 makes y = 0, where PyTorch's gradient is 0
+        slope = slope * (y != 0)
+    return (g * slope,)
+
+
+# Where x is 0 the norm has no derivative; the subgradient 0, as in PyTorch.
+@rule("y = (Σ|xᵢ|ᵖ)¹ᐟᵖ;  dxᵢ = g·sign xᵢ·(|xᵢ|/y)ᵖ⁻¹, 0 where xᵢ = 0", _norm_vjp,
+    saves=(0, OUTPUT, CONSTANT, CONSTANT, CONSTANT), fresh=True, samples=cases(
+        *((beside(0.5, 2, (2, 3, 4)), {"p": p, "dim": dim, "keepdim": keepdim}) for p, dim, keepdim in (
+            (2.0, None, False), (2.0, 1, True), (3.0, -1, False), (1.0, (0, 2), False), (1.5, (0, -1), True),
+            (-2.0, 1, False), (np.inf, 1, False), (-np.inf, (0, 1), True)))))
+def norm(x, *, p=2.0, dim=None, keepdim=False):
     """Scaled by m, an extreme of |x|: m·(Σ(|xᵢ|/m)ᵖ)¹ᐟᵖ does not overflow."""
     floats("norm", x)
     dim = None if dim == () else dim  # as in PyTorch
@@ -156,26 +175,3 @@ def _norm(x, *, p=2.0, dim=None, keepdim=False):
         y = y if keepdim else y.squeeze(dim)
     y = np.asarray(y).astype(x.dtype, copy=False)
     return y, (x, y, p, dim, kept_shape(x.shape, dim))
-
-
-def _norm_vjp(g, saved, needs):
-    x, y, p, dim, kept = saved
-    g, y, slope = along(g, kept), along(y, kept), np.sign(x)
-    if p == 0:  # a count changes nowhere
-        return (g * slope * 0,)
-    if np.isinf(p):
-        ties = (np.abs(x) == y).astype(x.dtype)
-        return (g * slope * ties / along(ties.sum(dim), kept),)
-    if p != 1:  # 1 in the place of a 0, in |x| as in y: sign x is 0 there, and so is the gradient
-        slope = slope * ((np.abs(x) + (x == 0)) / (y + (y == 0))) ** (p - 1)
-    if p < 0:  # a single 0 makes y = 0, where PyTorch's gradient is 0
-        slope = slope * (y != 0)
-    return (g * slope,)
-
-
-# Where x is 0 the norm has no derivative; the subgradient 0, as in PyTorch.
-norm = Rule("norm", "y = (Σ|xᵢ|ᵖ)¹ᐟᵖ;  dxᵢ = g·sign xᵢ·(|xᵢ|/y)ᵖ⁻¹, 0 where xᵢ = 0", _norm, _norm_vjp,
-    saves=(0, OUTPUT, CONSTANT, CONSTANT, CONSTANT), fresh=True, samples=cases(
-        *((beside(0.5, 2, (2, 3, 4)), {"p": p, "dim": dim, "keepdim": keepdim}) for p, dim, keepdim in (
-            (2.0, None, False), (2.0, 1, True), (3.0, -1, False), (1.0, (0, 2), False), (1.5, (0, -1), True),
-            (-2.0, 1, False), (np.inf, 1, False), (-np.inf, (0, 1), True)))))
