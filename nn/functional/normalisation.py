@@ -71,5 +71,4 @@ def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, b
     checks.shape_is("group_norm", (c,), x.shape, weight=weight, bias=bias)
     width = c // num_groups * math.prod(space)
     y = layer_norm(x.reshape(n, num_groups, width), width, eps=eps).reshape(*x.shape)
-    each = (a if a is None else a.reshape(c, *(1,) * len(space)) for a in (weight, bias))
-    return normalisation.scaled(y, *each)
+    return normalisation.scaled(y, *(normalisation.per_channel(a, x.ndim) for a in (weight, bias)))

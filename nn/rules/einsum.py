@@ -80,9 +80,8 @@ def _contract(operands, out):
 
 def _squeezed(x, labels):
     """Without the axes of length 1, which broadcast."""
-    kept = [n != 1 for n in x.shape]
-    return (x.reshape([n for n in x.shape if n != 1]),
-            "".join(label for label, keep in zip(labels, kept, strict=True) if keep))
+    left = "".join(label for label, n in zip(labels, x.shape, strict=True) if n != 1)
+    return x.reshape([n for n in x.shape if n != 1]), left
 
 
 def _summed(x, labels, needed):

@@ -50,9 +50,9 @@ def _image(lines, shape):
     return lines.reshape(n, *space, c).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
 
 
-def _per_channel(v, ndim):
-    """One number per channel, in a shape that broadcasts against images of so many axes."""
-    return v.reshape(1, -1, *(1,) * (ndim - 2))
+def per_channel(v, ndim):
+    """One number per channel, in a shape that broadcasts against images of so many axes; None stays."""
+    return v if v is None else v.reshape(1, -1, *(1,) * (ndim - 2))
 
 
 def _check(op, x, **channels):
@@ -77,7 +77,7 @@ def _batch_norm_jvp(t, i, saved, out, **attrs):
     rows, inverse, *_, mean = saved
     if i == 0:
         return _batch_norm_vjp(t, saved, (True,))[0]
-    return _per_channel(t, len(out)) if i == 2 else _image((rows - mean) * _line(t * inverse, rows), out)
+    return per_channel(t, len(out)) if i == 2 else _image((rows - mean) * _line(t * inverse, rows), out)
 
 
 def _batch_norm_twin(x, weight, bias, *, eps=1e-5, **running):
@@ -122,18 +122,17 @@ def _batch_norm_eval_jvp(t, i, saved, out, **attrs):
     """y = (x − mean)·scale + b is linear in each of them but var."""
     lines, mean, inverse, scale = saved
     if i == 0:
-        return t * _per_channel(scale, len(out))
+        return t * per_channel(scale, len(out))
     if i in (2, 3):
-        return _per_channel(t if i == 2 else -scale * t, len(out))
+        return per_channel(t if i == 2 else -scale * t, len(out))
     change = t * inverse if i == 1 else -0.5 * scale * inverse**2 * t
     return _image((lines - _line(mean, lines)) * _line(change, lines), out)
 
 
 def _batch_norm_eval_twin(x, weight, bias, mean, var, *, eps=1e-5):
     """Used for training too, with the batch's own mean and variance."""
-    y = (x - _per_channel(mean, x.ndim)) / (_per_channel(var, x.ndim) + eps).sqrt()
-    y = y if weight is None else y * _per_channel(weight, x.ndim)
-    return y if bias is None else y + _per_channel(bias, x.ndim)
+    y = (x - per_channel(mean, x.ndim)) / (per_channel(var, x.ndim) + eps).sqrt()
+    return scaled(y, per_channel(weight, x.ndim), per_channel(bias, x.ndim))
 
 
 @rule("y = w·x̂ + b, x̂ = (x − mean)/√(var + ε);  db = Σg, dw = Σg·x̂, "
