@@ -48,13 +48,10 @@ def _greater(name, choose, loses):
     def vjp(g, saved, needs):
         a, b = saved
         ties = a == b
-        half = only(g * 0.5, ties) if ties.any() else None
-
-        def share(loser):  # a NaN loses to nothing, so beside one both get g
-            part = without(g, loser | ties)
-            return part if half is None else part + half
-
-        return needs[0] and share(loses(a, b)), needs[1] and share(loses(b, a))
+        if ties.any():
+            g = without(g, ties) + only(g * 0.5, ties)
+        # A NaN loses to nothing, so beside one both get g.
+        return needs[0] and without(g, loses(a, b)), needs[1] and without(g, loses(b, a))
 
     return Rule(name, f"y = {name[:3]}(a, b);  da = g where y = a ≠ b, g/2 where a = b, else 0, db alike",
                 lambda a, b: (choose(a, b), (a, b)), vjp,

@@ -50,21 +50,19 @@ prod = Rule("prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i",
             (None, False), (1, False), (-1, True), ((0, 2), False), ((0, 1), True)))))
 
 
-def _cumsum_vjp(g, dims, needs):
+def _cumsum_vjp(g, saved, needs):
     """Each x is part of its own sum and of all behind it: a running sum from the other end."""
-    if not dims:
+    if not g.ndim:
         return (g,)
-    (dim,) = dims
+    (dim,) = saved
     turn = (slice(None),) * dim + (slice(None, None, -1),)
     return (g[turn].cumsum(dim)[turn],)
 
 
 @rule("y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum_vjp,
     samples=cases(*(((2, 3, 4), {"dim": dim}) for dim in (0, 1, -1))), saves=CONSTANT, linear=True)
-def cumsum(x, *, dim):
-    if not x.ndim:  # as in PyTorch, a scalar counts as a vector of one
-        return x.copy(), ()
-    return np.cumsum(x, axis=dim), (range(x.ndim)[dim],)
+def cumsum(x, *, dim):  # as in PyTorch, a scalar counts as a vector of one
+    return np.cumsum(np.atleast_1d(x), axis=dim).reshape(x.shape), (range(x.ndim or 1)[dim],)
 
 
 def _cumprod_vjp(g, saved, needs):
