@@ -80,6 +80,8 @@ def _clamp_vjp(g, saved, needs):
 
 
 _low, _high = between(-1.4, -0.6, (4,)), between(1.1, 1.5, (2, 1))
+
+
 @rule("y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
     _clamp_vjp, saves=CONSTANT, fresh=True, symmetric=True, samples=cases(
         *((np.array([[-2.0, -0.4, 0.3, 1.7], [0.9, 2.2, -1.6, 0.1]]), *bounds, {})
@@ -89,6 +91,7 @@ def clamp(x, low, high):
         raise ValueError("clamp: min and max are both None, wanted at least one bound")
     y = x if low is None else np.maximum(x, low)
     return y if high is None else np.minimum(y, high), (x, low, high)
+
 
 invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None), exact=True)
 both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None),

@@ -124,6 +124,7 @@ _SAMPLES = (
     ("...ij,...jk->...ik", (2, 1, 2, 3), (3, 3, 2)), ("ij,ij->j", (1, 3), (2, 3)),
     ("ba,cb", (2, 3), (4, 2)), ("ij,jk,kl->l", (2, 3), (3, 2), (2, 2)))
 
+
 @rule("y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ", _einsum_vjp,
     saves=(CONSTANT, INPUTS),
     jvp=lambda t, i, saved, out, **equation: einsum(*saved[1:i + 1], t, *saved[i + 2:], **equation),

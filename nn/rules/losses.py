@@ -72,6 +72,7 @@ def _kl_vjp(g, saved, needs):
 
 _logs = between(-2.3, 0, (3, 4))
 
+
 # Kullback & Leibler, "On information and sufficiency" (1951).
 @rule("y = t·(log t − x), or eᵗ·(t − x) of a log target;  dx = −g·t, dt = g·(log t + 1 − x), "
     "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl_vjp,
