@@ -8,7 +8,7 @@ import numpy as np
 
 from .arguments import Dims, Operand, Tensor, as_indices, is_int, is_number
 from .explain import explain
-from .rules import RULES, choices, cumulative, gathering, order, reductions, softmax
+from .rules import RULES, choices, cumulative, gathering, reductions, softmax
 
 AXES = """dim: an axis, a tuple of axes, or None for all. keepdim: whether those stay, at length 1."""
 
@@ -103,7 +103,7 @@ def _row(x):
 
 
 def _sorted(x, dim, descending):
-    return x._apply(order.argsort, _row(x), dim=dim, descending=bool(descending))
+    return x._apply(reductions.argsort, _row(x), dim=dim, descending=bool(descending))
 
 
 def _ordered(x, at, dim, squeezed=False):
@@ -138,7 +138,7 @@ class Methods:
 
     sum, mean, prod = map(_reduction, (reductions.sum, reductions.mean, cumulative.prod))
     amax, amin, logsumexp = map(_reduction, (reductions.max, reductions.min, softmax.logsumexp))
-    argmax, argmin = map(_reduction, (order.argmax, order.argmin))
+    argmax, argmin = map(_reduction, (reductions.argmax, reductions.argmin))
     any, all = map(_reduction, (reductions.any, reductions.all))
 
     var, std = map(_spread, (reductions.var, reductions.std))
@@ -194,8 +194,8 @@ class Methods:
 
     # In the order of their size
 
-    max = _extreme(reductions.max, order.argmax, choices.maximum, "greatest")
-    min = _extreme(reductions.min, order.argmin, choices.minimum, "least")
+    max = _extreme(reductions.max, reductions.argmax, choices.maximum, "greatest")
+    min = _extreme(reductions.min, reductions.argmin, choices.minimum, "least")
 
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
         """The entries along `dim` in ascending or descending order: the named tuple (values, indices). Equals

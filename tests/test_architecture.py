@@ -179,10 +179,12 @@ def test_a_file_reads_in_one_sitting_and_is_finished(path):
 
 
 def documented(node: ast.AST) -> bool:
-    """Whether a class or function has a docstring; a class may also set __doc__, a rule has its formula."""
+    """Whether a class or function has a docstring; a class may also set __doc__, a rule has its formula, a
+    layer of a function the docstring of that."""
     sets_doc = any("__doc__" in ast.unparse(s.targets) for s in node.body if isinstance(s, ast.Assign))
     is_rule = any(ast.unparse(decorator).startswith("rule('y = ") for decorator in node.decorator_list)
-    return sets_doc or is_rule or ast.get_docstring(node) is not None
+    of_function = any(keyword.arg == "function" for keyword in getattr(node, "keywords", ()))
+    return sets_doc or is_rule or of_function or ast.get_docstring(node) is not None
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if not name.endswith("__main__")])

@@ -7,10 +7,8 @@ from ..tensor import Operand, Tensor, apply
 
 
 def where(condition: Operand, input: Operand, other: Operand) -> Tensor:
-    """input where the condition (booleans) holds, else other; all three broadcast.
-
-    Raises TypeError for a condition of numbers, ValueError for shapes that do not broadcast.
-    """
+    """input where the condition (booleans) holds, else other; all three broadcast. Raises TypeError for a
+    condition of numbers, ValueError for shapes that do not broadcast."""
     return apply(rules.choices.where, condition, input, other)
 
 
@@ -25,9 +23,6 @@ def minimum(input: Operand, other: Operand) -> Tensor:
 
 
 def clamp(input: Operand, min: Operand | None = None, max: Operand | None = None) -> Tensor:
-    """Each entry of input, but at least min and at most max.
-
-    The bounds are numbers or tensors that broadcast, or None; the result is max where min > max. Raises
-    ValueError if both are None.
-    """
+    """Each entry of input, but at least min and at most max. The bounds are numbers or tensors that
+    broadcast, or None; the result is max where min > max. Raises ValueError if both are None."""
     return apply(rules.choices.clamp, input, min, max)

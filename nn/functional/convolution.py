@@ -28,11 +28,9 @@ def conv2d(input: Operand, weight: Operand, bias: Operand | None = None, stride:
 
 def conv1d(input: Operand, weight: Operand, bias: Operand | None = None, stride: int | tuple[int] = 1,
            padding: int | tuple[int] | str = 0, dilation: int | tuple[int] = 1, groups: int = 1) -> Tensor:
-    """(N, C, L), (O, C/groups, k), (O,) → (N, O, L'): conv2d of images that are one pixel high.
-
-    Those are input, weight and bias. stride, padding, dilation and groups as there, ints. Raises ValueError
-    or TypeError likewise.
-    """
+    """(N, C, L), (O, C/groups, k), (O,) → (N, O, L'): conv2d of images that are one pixel high. Those are
+    input, weight and bias. stride, padding, dilation and groups as there, ints. Raises ValueError or
+    TypeError likewise."""
     x, w = as_tensor(input), as_tensor(weight)
     if x.ndim != 3 or w.ndim != 3:
         raise ValueError(f"conv1d: x of shape {x.shape} does not fit a weight of shape {w.shape}; "
@@ -49,11 +47,9 @@ def conv_transpose2d(input: Operand, weight: Operand, bias: Operand | None = Non
                      output_padding: int | tuple[int, int] = 0, groups: int = 1,
                      dilation: int | tuple[int, int] = 1) -> Tensor:
     """(N, C, H, W), (C, O/groups, kH, kW), (O,) → (N, O, H', W'), H' = (H − 1)s − 2p + d(kH − 1) + o + 1.
-
     Those are input, weight and bias. The gradient of conv2d with respect to its input, as a function of its
     own, for the same stride s, padding p, dilation d and groups; output_padding o chooses among the sizes of
-    image that conv2d takes to H. Raises ValueError or TypeError for shapes or settings that do not fit.
-    """
+    image that conv2d takes to H. Raises ValueError or TypeError for shapes or settings that do not fit."""
     return apply(rules.conv_transpose.conv_transpose2d, input, weight, bias, stride=stride, padding=padding,
                  output_padding=output_padding, groups=groups, dilation=dilation)
 

@@ -14,9 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def rounded_once(function: F) -> F:
     """The function, not rounded to float16 after each step: a sum may overflow where the mean does not.
-
-    Arguments may be Tensors or arrays; the result is a Tensor, of float16 unless one of them is wider.
-    """
+    Arguments may be Tensors or arrays; the result is a Tensor, of float16 unless one of them is wider."""
     @wraps(function)
     def rounded(*given, **named):
         if not any_half(given) and not (named and any_half(named.values())):

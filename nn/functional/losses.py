@@ -18,9 +18,10 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
     """−log softmax(input) at the right class: logits (N, C) or (N, C, d…), classes (N,) or (N, d…).
 
     Or logits (C,) and a class (). target: integers, or probabilities (floats of the shape of input). weight:
-    (C,), a factor for each class; the mean is then over the weights. ignore_index: a class whose examples do
-    not count. reduction: "mean", "sum" or "none". label_smoothing: the part of the target that is spread
-    evenly over all classes (Szegedy et al., "Rethinking the Inception architecture", 2016).
+    (C,), a factor for each class (of a layer a buffer, not trained); the mean is then over the weights.
+    ignore_index: a class whose examples do not count. reduction: "mean", "sum" or "none". label_smoothing:
+    the part of the target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
+    architecture", 2016).
     Raises ValueError for a class outside 0 … C − 1, ValueError or TypeError for whatever else does not fit.
     """
     known("cross_entropy", reduction, ignore_index)
@@ -50,10 +51,8 @@ def cross_entropy(input: Operand, target: Operand, weight: Operand | None = None
 @rounded_once
 def nll_loss(input: Operand, target: Operand, weight: Operand | None = None, *, ignore_index: int = -100,
              reduction: str = "mean") -> Tensor:
-    """−input at the class `target`, of log-probabilities (N, C), (N, C, d…) or (C,).
-
-    weight, ignore_index and reduction are those of cross_entropy. Raises what that raises.
-    """
+    """−input at the class `target`, of log-probabilities (N, C), (N, C, d…) or (C,). weight, ignore_index and
+    reduction are those of cross_entropy. Raises what that raises."""
     known("nll_loss", reduction, ignore_index)
     return _class_loss("nll_loss", as_tensor(input), as_tensor(target), weight, ignore_index, reduction, 0.0)
 
@@ -102,29 +101,22 @@ def _factors(op, weight, log_p, axis):
 
 @rounded_once
 def mse_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
-    """(input − target)², of equal shapes.
-
-    reduction: "mean", "sum" or "none". Raises ValueError for another, and for shapes that differ.
-    """
+    """(input − target)², of equal shapes. reduction: "mean", "sum" or "none". Raises ValueError for another,
+    and for shapes that differ."""
     return _reduced("mse_loss", apply(rules.losses.mse, input, target), reduction)
 
 
 @rounded_once
 def l1_loss(input: Operand, target: Operand, reduction: str = "mean") -> Tensor:
-    """|input − target|, of equal shapes; where they are equal the gradient is 0.
-
-    reduction: "mean", "sum" or "none". Raises ValueError for another, and for shapes that differ.
-    """
+    """|input − target|, of equal shapes; where they are equal the gradient is 0. reduction: "mean", "sum" or
+    "none". Raises ValueError for another, and for shapes that differ."""
     return _reduced("l1_loss", apply(rules.losses.l1, input, target), reduction)
 
 
 @rounded_once
 def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: float = 1.0) -> Tensor:
-    """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target, of equal shapes.
-
-    reduction: "mean", "sum" or "none". Raises ValueError for another, for a delta not > 0 and shapes that
-    differ.
-    """
+    """d²/2 where |d| ≤ delta, else delta·(|d| − delta/2), d = input − target, of equal shapes. reduction:
+    "mean", "sum" or "none". Raises ValueError for another, for a delta not > 0 and shapes that differ."""
     if not is_number(delta) or not delta > 0:
         raise ValueError(f"huber_loss: delta is {delta!r}, wanted a number > 0")
     return _reduced("huber_loss", apply(rules.losses.huber, input, target, delta=delta), reduction)
@@ -132,11 +124,9 @@ def huber_loss(input: Operand, target: Operand, reduction: str = "mean", delta: 
 
 @rounded_once
 def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", beta: float = 1.0) -> Tensor:
-    """d²/2β where |d| ≤ beta, else |d| − β/2, d = input − target: huber_loss divided by beta.
-
-    beta: 0 for l1_loss. reduction: "mean", "sum" or "none". Raises ValueError for another, for a beta < 0 and
-    shapes that differ.
-    """
+    """d²/2β where |d| ≤ beta, else |d| − β/2, d = input − target: huber_loss divided by beta. beta: 0 for
+    l1_loss. reduction: "mean", "sum" or "none". Raises ValueError for another, for a beta < 0 and shapes that
+    differ."""
     if not is_number(beta) or not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta is {beta!r}, wanted a number >= 0")
     return huber_loss(input, target, reduction, beta) / beta if beta else l1_loss(input, target, reduction)
@@ -145,11 +135,9 @@ def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", bet
 @rounded_once
 def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target·(log target − input): the divergence of log-probabilities `input` from probabilities `target`.
-
     log_target: the target is log-probabilities too. reduction may also be "batchmean", the sum over the
-    number of examples, which is the mathematical one; "mean" is over all entries.
-    Raises ValueError for another reduction, and for shapes that differ.
-    """
+    number of examples, which is the mathematical one; "mean" is over all entries. Raises ValueError for
+    another reduction, and for shapes that differ."""
     entries = apply(rules.losses.kl_div, input, target, log_target=log_target)
     if reduction == "batchmean":
         return entries.sum() / (entries.shape[0] if entries.ndim else 1)
@@ -160,10 +148,9 @@ def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target:
 def binary_cross_entropy_with_logits(input: Operand, target: Operand, weight: Operand | None = None,
                                      reduction: str = "mean", pos_weight: Operand | None = None) -> Tensor:
     """−t·log σ(x) − (1 − t)·log σ(−x) of logits x = input and probabilities t = target, of equal shapes.
-
-    weight: a factor for each entry; pos_weight: one for the first term. Both broadcast. reduction: "mean",
-    "sum" or "none". Raises ValueError for another, and for shapes that do not fit.
-    """
+    weight: a factor for each entry; pos_weight: one for the first term. Both broadcast, and are buffers of a
+    layer, not trained. reduction: "mean", "sum" or "none". Raises ValueError for another, and for shapes that
+    do not fit."""
     losses = apply(rules.losses.binary_cross_entropy_with_logits, input, target, pos_weight)
     losses = losses if weight is None else losses * weight
     return _reduced("binary_cross_entropy_with_logits", losses, reduction)

@@ -46,11 +46,9 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
 
 def layer_norm(input: Operand, normalized_shape: Sequence[int], weight: Operand | None = None,
                bias: Operand | None = None, eps: float = 1e-5) -> Tensor:
-    """Normalise each example of input over its last axes to mean 0 and variance 1.
-
-    normalized_shape: those axes; weight and bias, if given, have that shape. eps is added to the variance.
-    Ba, Kiros & Hinton (2016). Raises ValueError for shapes that do not fit.
-    """
+    """Normalise each example of input over its last axes to mean 0 and variance 1. normalized_shape: those
+    axes; weight and bias, if given, have that shape. eps is added to the variance. Ba, Kiros & Hinton (2016).
+    Raises ValueError for shapes that do not fit."""
     if not isinstance(normalized_shape, (tuple, list)):
         normalized_shape = (normalized_shape,)
     shape = tuple(normalized_shape)
@@ -61,10 +59,8 @@ def layer_norm(input: Operand, normalized_shape: Sequence[int], weight: Operand 
 def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, bias: Operand | None = None,
                eps: float = 1e-5) -> Tensor:
     """Normalise each example of input over each of num_groups groups of channels (axis 1) and all pixels.
-
     weight and bias, if given, have a number for each channel. eps is added to the variance. Wu & He, "Group
-    normalization" (2018). It is layer_norm of the groups. Raises ValueError for shapes that do not fit.
-    """
+    normalization" (2018). It is layer_norm of the groups. Raises ValueError for shapes that do not fit."""
     x = as_tensor(input)
     count("group_norm", "num_groups", num_groups)
     if x.ndim < 2 or x.shape[1] % num_groups:
@@ -75,5 +71,4 @@ def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, b
     checks.shape_is("group_norm", (c,), x.shape, weight=weight, bias=bias)
     width = c // num_groups * math.prod(space)
     y = layer_norm(x.reshape(n, num_groups, width), width, eps=eps).reshape(*x.shape)
-    each = (a if a is None else a.reshape(c, *(1,) * len(space)) for a in (weight, bias))
-    return normalisation.scaled(y, *each)
+    return normalisation.scaled(y, *(normalisation.per_channel(a, x.ndim) for a in (weight, bias)))

@@ -15,12 +15,10 @@ _MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTo
 
 
 def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """`input` with entries added along its last axes, pad = (left, right, top, bottom, …) from the last on.
-
-    A negative number cuts entries off. mode: "constant" (with `value`, 0 if left out), or what lies inside
-    once more: "reflect" (mirrored, the edge not repeated), "replicate" (the edge), "circular" (from the other
-    side). Raises TypeError for widths that are no ints, ValueError for another mode and what does not fit.
-    """
+    """`input` with entries added along its last axes, pad = (left, right, top, bottom, …) from the last on. A
+    negative number cuts entries off. mode: "constant" (with `value`, 0 if left out), or what lies inside once
+    more: "reflect" (mirrored, the edge not repeated), "replicate" (the edge), "circular" (from the other
+    side). Raises TypeError for widths that are no ints, ValueError for another mode and what does not fit."""
     x = as_tensor(input)
     if not isinstance(pad, (tuple, list)) or not all(map(is_int, pad)):
         raise TypeError(f"pad: the widths are {pad!r}, wanted a list of ints")
@@ -41,10 +39,8 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
 
 
 def _mirrored(x, widths, mode):
-    """Padded with what lies inside: a selection of the axis's own entries.
-
-    Entries that are cut off on one side still count on the other, except for "circular", as in PyTorch.
-    """
+    """Padded with what lies inside: a selection of the axis's own entries. Entries that are cut off on one
+    side still count on the other, except for "circular", as in PyTorch."""
     for axis, (left, right) in enumerate(widths):
         if mode == "circular" and min(left, right) < 0:
             cut = slice(max(-left, 0), x.shape[axis] - max(-right, 0))

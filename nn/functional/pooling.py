@@ -43,12 +43,10 @@ def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
 def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
                ceil_mode: bool = False, count_include_pad: bool = True,
                divisor_override: int | None = None) -> Tensor:
-    """The mean of each window: input (N, C, H, W) → (N, C, H', W'); stride is kernel_size if None.
-
-    All sizes are ints or pairs (vertical, horizontal). The zeros of the padding count unless
-    count_include_pad is false; what ceil_mode adds beyond them never counts. divisor_override: what to divide
-    each sum by instead. Raises ValueError or TypeError for sizes and shapes that do not fit.
-    """
+    """The mean of each window: input (N, C, H, W) → (N, C, H', W'); stride is kernel_size if None. All sizes
+    are ints or pairs (vertical, horizontal). The zeros of the padding count unless count_include_pad is
+    false; what ceil_mode adds beyond them never counts. divisor_override: what to divide each sum by instead.
+    Raises ValueError or TypeError for sizes and shapes that do not fit."""
     rule = rules.pool.avg_pool2d
     if divisor_override is not None and not divisor_override:
         raise ValueError("avg_pool2d: divisor_override is 0")
@@ -69,11 +67,9 @@ def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
 
 @rounded_once
 def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
-    """The mean of each of H'×W' windows that cover input: (N, C, H, W) → (N, C, H', W').
-
-    The i-th goes from ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉. output_size: (H', W'), an int for both, None for the
-    input's size. Raises ValueError or TypeError for anything else.
-    """
+    """The mean of each of H'×W' windows that cover input: (N, C, H, W) → (N, C, H', W'). The i-th goes from
+    ⌊i·H/H'⌋ to ⌈(i + 1)·H/H'⌉. output_size: (H', W'), an int for both, None for the input's size. Raises
+    ValueError or TypeError for anything else."""
     y, kernel, lengths = _adaptive(rules.pool.avg_pool2d, input, output_size, 0)
     pixels, most = np.outer(*lengths), kernel[0] * kernel[1]
     return y if (pixels == most).all() else y * (most / pixels).astype(y.dtype)
@@ -81,28 +77,22 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | tuple[int | None, int
 
 def adaptive_max_pool2d(input: Operand, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
     """The greatest of each of H'×W' windows that cover input (N, C, H, W), as in adaptive_avg_pool2d.
-
-    output_size: as there. Raises ValueError or TypeError for anything else.
-    """
+    output_size: as there. Raises ValueError or TypeError for anything else."""
     return _adaptive(rules.pool.max_pool2d, input, output_size, -np.inf)[0]
 
 
 def max_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padding: int = 0,
                dilation: int = 1, ceil_mode: bool = False) -> Tensor:
     """The greatest value in each window, (N, C, L) → (N, C, L'): max_pool2d of an input one pixel high.
-
-    kernel_size, stride, padding, dilation, ceil_mode: as there, ints. Raises what that raises.
-    """
+    kernel_size, stride, padding, dilation, ceil_mode: as there, ints. Raises what that raises."""
     x, (k, s, p, d) = _signal("max_pool1d", input, kernel_size, stride, padding, dilation)
     return max_pool2d(x, (1, k), (1, s), (0, p), (1, d), ceil_mode).squeeze(2)
 
 
 def avg_pool1d(input: Operand, kernel_size: int, stride: int | None = None, padding: int = 0,
                ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
-    """The mean of each window, (N, C, L) → (N, C, L'): avg_pool2d of an input one pixel high.
-
-    kernel_size, stride, padding, ceil_mode, count_include_pad: as there, ints. Raises what that raises.
-    """
+    """The mean of each window, (N, C, L) → (N, C, L'): avg_pool2d of an input one pixel high. kernel_size,
+    stride, padding, ceil_mode, count_include_pad: as there, ints. Raises what that raises."""
     x, (k, s, p, _) = _signal("avg_pool1d", input, kernel_size, stride, padding, 1)
     return avg_pool2d(x, (1, k), (1, s), (0, p), ceil_mode, count_include_pad).squeeze(2)
 
@@ -134,9 +124,7 @@ def _side_by_side(x, rows, columns):
 
 def _adaptive(rule, input, output_size, value):
     """The rule of unequal windows that cover the image; the largest; and the lengths of all along both axes.
-
-    They are laid side by side, all as large as the largest: what one lacks comes from a border of `value`.
-    """
+    They are laid side by side, all as large as the largest: what one lacks comes from a border of `value`."""
     op, x = f"adaptive_{rule.name}", as_tensor(input)
     if x.ndim != 4 or not x.shape[2] or not x.shape[3]:
         raise ValueError(f"{op}: the input has shape {x.shape}, wanted (N, C, H, W)")

@@ -17,10 +17,8 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Tens
 
 
 def matmul(input: Operand, other: Operand) -> Tensor:
-    """The matrix product of input and other; axes before the last two are a batch, and broadcast.
-
-    A vector is a row on the left and a column on the right. Raises ValueError for shapes that do not fit.
-    """
+    """The matrix product of input and other; axes before the last two are a batch, and broadcast. A vector is
+    a row on the left and a column on the right. Raises ValueError for shapes that do not fit."""
     return apply(rules.linear.matmul, input, other)
 
 

@@ -22,18 +22,14 @@ def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def cat(tensors: Sequence[Operand], dim: int = 0) -> Tensor:
-    """The tensors end to end along `dim`; their other axes must agree.
-
-    Raises ValueError where they do not, TypeError for what is no list.
-    """
+    """The tensors end to end along `dim`; their other axes must agree. Raises ValueError where they do not,
+    TypeError for what is no list."""
     return apply(rules.shapes.cat, *_several("cat", tensors), dim=dim)
 
 
 def stack(tensors: Sequence[Operand], dim: int = 0) -> Tensor:
-    """The tensors side by side along a new axis `dim`.
-
-    Raises ValueError unless they are of one shape, TypeError for what is no list.
-    """
+    """The tensors side by side along a new axis `dim`. Raises ValueError unless they are of one shape,
+    TypeError for what is no list."""
     tensors = [as_tensor(t) for t in _several("stack", tensors)]
     shapes = dict.fromkeys(t.shape for t in tensors)
     if len(shapes) > 1:
@@ -52,37 +48,29 @@ def _several(op, tensors):
 
 
 def split(tensor: Operand, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of `tensor` along `dim`, of lengths that add up to its own.
-
-    split_size_or_sections: the length of each part (the last may be shorter), or the list of their lengths.
-    Raises ValueError or TypeError for lengths that do not fit.
-    """
+    """Parts of `tensor` along `dim`, of lengths that add up to its own. split_size_or_sections: the length of
+    each part (the last may be shorter), or the list of their lengths. Raises ValueError or TypeError for
+    lengths that do not fit."""
     return as_tensor(tensor).split(split_size_or_sections, dim)
 
 
 def chunk(input: Operand, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` parts of `input` along `dim`, all of the same length but perhaps the last.
-
-    Raises ValueError for fewer than one, or an axis that there is not.
-    """
+    """At most `chunks` parts of `input` along `dim`, all of the same length but perhaps the last. Raises
+    ValueError for fewer than one, or an axis that there is not."""
     return as_tensor(input).chunk(chunks, dim)
 
 
 def gather(input: Operand, dim: int, index: Operand) -> Tensor:
-    """Of `input` x: y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on.
-
-    index: integers, as many axes as x has. Raises TypeError for what are none, IndexError for one that is not
-    there, ValueError for a shape that does not fit.
-    """
+    """Of `input` x: y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on. index:
+    integers, as many axes as x has. Raises TypeError for what are none, IndexError for one that is not there,
+    ValueError for a shape that does not fit."""
     return as_tensor(input).gather(dim, index)
 
 
 def embedding(input: Operand, weight: Operand, padding_idx: int | None = None) -> Tensor:
-    """The rows of weight (rows, width) that the integers `input` (…) name → (…, width).
-
-    padding_idx: a row that gets no gradient. Raises IndexError for an integer that is no row, TypeError for
-    what is no integer, ValueError for a padding_idx or a weight that does not fit.
-    """
+    """The rows of weight (rows, width) that the integers `input` (…) name → (…, width). padding_idx: a row
+    that gets no gradient. Raises IndexError for an integer that is no row, TypeError for what is no integer,
+    ValueError for a padding_idx or a weight that does not fit."""
     rows = np.shape(getattr(weight, "_data", weight))[0]
     if padding_idx is not None and not (is_int(padding_idx) and -rows <= padding_idx < rows):
         raise ValueError(f"embedding: padding_idx is {padding_idx!r}, but the weight has {rows} rows")
@@ -90,11 +78,9 @@ def embedding(input: Operand, weight: Operand, padding_idx: int | None = None) -
 
 
 def one_hot(tensor: Operand, num_classes: int = -1) -> Tensor:
-    """Integers `tensor` (…) → (…, num_classes), int64: 1 at the integer and 0 elsewhere.
-
-    num_classes: -1 for as many as are needed. Raises TypeError for what are no integers, ValueError for one
-    that is not in 0 … num_classes − 1.
-    """
+    """Integers `tensor` (…) → (…, num_classes), int64: 1 at the integer and 0 elsewhere. num_classes: -1 for
+    as many as are needed. Raises TypeError for what are no integers, ValueError for one that is not in 0 …
+    num_classes − 1."""
     if not is_int(num_classes):
         raise TypeError(f"one_hot: num_classes is {num_classes!r}, wanted an int")
     given = as_tensor(as_indices(tensor))

@@ -11,9 +11,10 @@ from .. import functional as F
 from .. import init
 from ..module import Module
 from ..parameter import Parameter
+from ..random import chosen
 from ..tensor import Tensor
 from .activations import Dropout
-from .checks import flags, number, positive, shape_of, source, wrong_input
+from .checks import flags, number, positive, shape_of, wrong_input
 from .linear import Linear
 from .normalisation import LayerNorm
 
@@ -41,7 +42,7 @@ class MultiheadAttention(Module):
         flags(self, bias=bias, batch_first=batch_first)
         self.embed_dim, self.num_heads, self.kdim, self.vdim = embed_dim, num_heads, kdim, vdim
         self.dropout, self.batch_first = dropout, batch_first
-        rng = source(self, rng)
+        rng = chosen(type(self).__name__, "rng", rng)
         shapes = {"q": (embed_dim, embed_dim), "k": (embed_dim, kdim), "v": (embed_dim, vdim)}
         if kdim == vdim == embed_dim:
             shapes = {"in": (3 * embed_dim, embed_dim)}
@@ -167,7 +168,7 @@ class TransformerEncoderLayer(Module):
         if not callable(activation) and not (isinstance(activation, str) and activation in _ACTIVATIONS):
             raise ValueError(f"TransformerEncoderLayer: activation must be 'relu', 'gelu' or a function, got "
                              f"{activation!r}")
-        rng = source(self, rng)
+        rng = chosen(type(self).__name__, "rng", rng)
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, rng=rng)
         self.linear1 = Linear(d_model, dim_feedforward, bias, rng=rng)
         self.dropout = Dropout(dropout)

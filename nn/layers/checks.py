@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from .. import random
 from ..arguments import count, is_int, is_number
 from ..geometry import several
 from ..module import Module
@@ -64,8 +63,3 @@ def shape_of(module: Module, x: Tensor) -> tuple[int, ...]:
 def wrong_input(module: Module, x: Tensor, wanted: str) -> ValueError:
     """The error of an input whose shape does not fit."""
     return ValueError(f"{module!r}: wanted an input of shape {wanted}, got {tuple(x.shape)}")
-
-
-def source(module: Module, rng: np.random.Generator | None) -> np.random.Generator:
-    """The Generator that first weights are drawn from: the given one, or the library's own."""
-    return random.chosen(type(module).__name__, "rng", rng)

@@ -36,10 +36,8 @@ class _Container(Module):
 
 
 class Sequential(_Container):
-    """Modules one after another, named "0", "1", … or by the keys of one mapping.
-
-    modules: any number of them, or one mapping of names to them. Raises TypeError for what is not a Module.
-    """
+    """Modules one after another, named "0", "1", … or by the keys of one mapping. modules: any number of
+    them, or one mapping of names to them. Raises TypeError for what is not a Module."""
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         named: Mapping[str, object] = {str(i): module for i, module in enumerate(modules)}
@@ -57,10 +55,8 @@ class Sequential(_Container):
 
 
 class ModuleList(_Container):
-    """A list of Modules, named "0", "1", …, for a forward of your own.
-
-    modules: any iterable of the first ones. Raises TypeError for what is not a Module.
-    """
+    """A list of Modules, named "0", "1", …, for a forward of your own. modules: any iterable of the first
+    ones. Raises TypeError for what is not a Module."""
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)

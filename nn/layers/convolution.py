@@ -9,9 +9,10 @@ from .. import init
 from ..functional.convolution import same_padding
 from ..module import Module
 from ..parameter import Parameter, parametrized
+from ..random import chosen
 from ..rules.checks import one_of
 from ..tensor import Tensor
-from .checks import Sizes, flags, positive, shape_of, sizes, source, wrong_input
+from .checks import Sizes, flags, positive, shape_of, sizes, wrong_input
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -40,7 +41,7 @@ class _Conv(Module):
         first, second = (in_channels, out_channels) if transposes else (out_channels, in_channels)
         self.weight = Parameter(np.empty((first, second // groups, *self.kernel_size), np.float32))
         self.bias = Parameter(np.empty(out_channels, np.float32)) if bias else None
-        init.fan_in_uniform_(self.weight, self.bias, source(self, rng))
+        init.fan_in_uniform_(self.weight, self.bias, chosen(name, "rng", rng))
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}"
@@ -72,10 +73,8 @@ class Conv2d(_Conv):
 
 class Conv1d(_Conv):
     """F.conv1d of x (N, in_channels, L) → (N, out_channels, L'), with a weight and a bias of its own.
-
     kernel_size, stride, padding and dilation are ints; padding_mode, groups, bias and rng are as in Conv2d;
-    weight is (out_channels, in_channels/groups, k). Raises what Conv2d raises.
-    """
+    weight is (out_channels, in_channels/groups, k). Raises what Conv2d raises."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv1d(*_operands(self, x), self.dilation, self.groups)
@@ -83,11 +82,9 @@ class Conv1d(_Conv):
 
 class ConvTranspose2d(_Conv):
     """F.conv_transpose2d of x (N, in_channels, H, W) → (N, out_channels, H', W'), with a weight of its own.
-
     kernel_size, stride, padding, output_padding and dilation: pairs, or one number for both axes, as there.
     groups, bias and rng are as in Conv2d; weight is (in_channels, out_channels/groups, kH, kW). Raises what
-    Conv2d raises.
-    """
+    Conv2d raises."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1,
                  padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, bias: bool = True,

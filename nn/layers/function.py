@@ -15,17 +15,17 @@ OF = "nn.function"  # the class attribute of the function and its settings: no u
 
 
 class FunctionLayer(Module):
-    """y = function(x, …): what the function takes behind its input are attributes of the layer.
-
-    A subclass is given its function, `class Softmax(FunctionLayer, function=F.softmax)`, and sets in its
-    __init__, once they are checked, an attribute of the same name for each argument that follows x.
-    """
+    """y = function(x, …): what the function takes behind its input are attributes of the layer. A subclass is
+    given its function, `class Softmax(FunctionLayer, function=F.softmax)`, whose docstring it takes if it has
+    none, and sets in its __init__, once they are checked, an attribute of the same name for each argument
+    that follows x."""
 
     def __init_subclass__(cls, function: Callable[..., Tensor] | None = None, **more: Any) -> None:
         super().__init_subclass__(**more)
         if function is not None:
             inputs = cls.forward.__code__.co_argcount - 1
             setattr(cls, OF, (function, tuple(signature(function).parameters)[inputs:]))
+            cls.__doc__ = cls.__doc__ or function.__doc__
 
     def forward(self, x: Tensor) -> Tensor:
         function, names = getattr(self, OF)

@@ -11,7 +11,6 @@ from .checks import flags, integer, number
 from .function import OF, FunctionLayer
 
 Weights = np.ndarray | Tensor | None
-_STATE = "\n    Here the weights are part of the state, and not trained.\n"
 
 
 class _Loss(FunctionLayer):
@@ -36,52 +35,42 @@ def _register(loss, **weights):
 
 
 class NLLLoss(_Loss, function=F.nll_loss):
-    __doc__ = f"{F.nll_loss.__doc__}{_STATE}"
-
     def __init__(self, weight: Weights = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        _Loss.__init__(self, reduction)  # not super(): for CrossEntropyLoss
         _register(self, weight=weight)
         if self.weight is not None and self.weight.ndim != 1:
             raise ValueError(f"{type(self).__name__}: weight must have shape (C,), got {self.weight.shape}")
         self.ignore_index = integer(self, "ignore_index", ignore_index)
 
 
-class CrossEntropyLoss(NLLLoss, function=F.cross_entropy):
-    __doc__ = f"{F.cross_entropy.__doc__}{_STATE}"
-
+class CrossEntropyLoss(_Loss, function=F.cross_entropy):
     def __init__(self, weight: Weights = None, *, ignore_index: int = -100, reduction: str = "mean",
                  label_smoothing: float = 0.0) -> None:
-        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
+        NLLLoss.__init__(self, weight, ignore_index=ignore_index, reduction=reduction)
         self.label_smoothing = number(self, "label_smoothing", label_smoothing, 0, 1)
 
 
 class MSELoss(_Loss, function=F.mse_loss):
-    __doc__ = F.mse_loss.__doc__
+    pass
 
 
 class L1Loss(_Loss, function=F.l1_loss):
-    __doc__ = F.l1_loss.__doc__
+    pass
 
 
 class SmoothL1Loss(_Loss, function=F.smooth_l1_loss):
-    __doc__ = F.smooth_l1_loss.__doc__
-
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
         self.beta = number(self, "beta", beta, 0)
 
 
 class HuberLoss(_Loss, function=F.huber_loss):
-    __doc__ = F.huber_loss.__doc__
-
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
         self.delta = number(self, "delta", delta, 0, above=True)
 
 
 class KLDivLoss(_Loss, function=F.kl_div):
-    __doc__ = F.kl_div.__doc__
-
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)
         flags(self, log_target=log_target)
@@ -89,8 +78,6 @@ class KLDivLoss(_Loss, function=F.kl_div):
 
 
 class BCEWithLogitsLoss(_Loss, function=F.binary_cross_entropy_with_logits):
-    __doc__ = f"{F.binary_cross_entropy_with_logits.__doc__}{_STATE}"
-
     def __init__(self, weight: Weights = None, reduction: str = "mean", pos_weight: Weights = None) -> None:
         super().__init__(reduction)
         _register(self, weight=weight, pos_weight=pos_weight)

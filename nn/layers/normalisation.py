@@ -70,11 +70,9 @@ class BatchNorm2d(_BatchNorm):
 
 class LayerNorm(Module):
     """Each example by its own mean and variance over the last axes (Ba, Kiros & Hinton 2016).
-
     normalized_shape: those axes, an int or a tuple; x is (…, *normalized_shape). eps: what is added to the
     variance. elementwise_affine: whether there are a weight of that shape, 1, and, if `bias`, a bias, 0.
-    Raises ValueError for invalid sizes and settings, and for an input of another shape.
-    """
+    Raises ValueError for invalid sizes and settings, and for an input of another shape."""
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5,
                  elementwise_affine: bool = True, bias: bool = True) -> None:
@@ -96,12 +94,10 @@ class LayerNorm(Module):
 
 
 class GroupNorm(Module):
-    """Each group of channels of each example x (N, num_channels, …) by its own mean and variance.
-
-    num_groups: a divisor of num_channels. eps: what is added to the variance. affine: whether there are a
-    weight and a bias (num_channels,), from 1 and 0. Wu & He (2018).
-    Raises ValueError for invalid sizes and settings, and for an input of another shape.
-    """
+    """Each group of channels of each example x (N, num_channels, …) by its own mean and variance. num_groups:
+    a divisor of num_channels. eps: what is added to the variance. affine: whether there are a weight and a
+    bias (num_channels,), from 1 and 0. Wu & He (2018). Raises ValueError for invalid sizes and settings, and
+    for an input of another shape."""
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         positive(self, num_groups=num_groups, num_channels=num_channels)

@@ -33,21 +33,17 @@ class _Pool(FunctionLayer):
 
 
 class MaxPool2d(_Pool, function=F.max_pool2d):
-    __doc__ = F.max_pool2d.__doc__
-
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
                  dilation: Sizes = 1, *, ceil_mode: bool = False) -> None:
-        super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode)
+        _Pool.__init__(self, kernel_size, stride, padding, ceil_mode=ceil_mode)  # not super(): for MaxPool1d
         self.dilation = sizes(self, "dilation", dilation, 1, _axes(self))
 
 
-class MaxPool1d(MaxPool2d, function=F.max_pool1d):
-    __doc__ = F.max_pool1d.__doc__
+class MaxPool1d(_Pool, function=F.max_pool1d):
+    __init__ = MaxPool2d.__init__
 
 
 class AvgPool2d(_Pool, function=F.avg_pool2d):
-    __doc__ = F.avg_pool2d.__doc__
-
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
                  ceil_mode: bool = False, count_include_pad: bool = True,
                  divisor_override: int | None = None) -> None:
@@ -59,30 +55,25 @@ class AvgPool2d(_Pool, function=F.avg_pool2d):
         self.divisor_override = divisor_override
 
 
-class AvgPool1d(AvgPool2d, function=F.avg_pool1d):
-    __doc__ = F.avg_pool1d.__doc__
-
+class AvgPool1d(_Pool, function=F.avg_pool1d):
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
                  ceil_mode: bool = False, count_include_pad: bool = True) -> None:
-        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+        super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode,
+                         count_include_pad=count_include_pad)
 
 
 class AdaptiveAvgPool2d(FunctionLayer, function=F.adaptive_avg_pool2d):
-    __doc__ = F.adaptive_avg_pool2d.__doc__
-
     def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
         sizes(self, "output_size", tuple(1 if n is None else n for n in both), 1)
         self.output_size = tuple(both)
 
 
-class AdaptiveMaxPool2d(AdaptiveAvgPool2d, function=F.adaptive_max_pool2d):
-    __doc__ = F.adaptive_max_pool2d.__doc__
+class AdaptiveMaxPool2d(FunctionLayer, function=F.adaptive_max_pool2d):
+    __init__ = AdaptiveAvgPool2d.__init__
 
 
 class Upsample(FunctionLayer, function=F.interpolate):
-    __doc__ = F.interpolate.__doc__
-
     def __init__(self, size: int | tuple[int, ...] | None = None,
                  scale_factor: float | tuple[float, ...] | None = None, mode: str = "nearest",
                  align_corners: bool | None = None) -> None:

@@ -15,10 +15,8 @@ from ..tensor import Tensor
 
 class DigitsCNN(Module):
     """Three 3×3 convolutions with batch norm and ReLU, 2×2 max-pool after the first two, one Linear.
-
     channels: of the three convolutions. rng: draws the first weights; nn.random.generator() if left out.
-    size: the side of the images (N, 1, size, size) → logits (N, 10). Raises ValueError for invalid sizes.
-    """
+    size: the side of the images (N, 1, size, size) → logits (N, 10). Raises ValueError for invalid sizes."""
 
     def __init__(self, channels: tuple[int, int, int], rng: np.random.Generator | None = None,
                  size: int = 8) -> None:
@@ -41,11 +39,9 @@ class DigitsCNN(Module):
 
 
 class DigitsMLP(Module):
-    """Two hidden layers with ReLU (LeNet-300-100, LeCun et al. 1998, on 64 pixels).
-
-    hidden: the widths of the two. rng: draws the first weights; nn.random.generator() if left out. size: the
-    side of the images (N, 1, size, size) → logits (N, 10). Raises ValueError for invalid sizes.
-    """
+    """Two hidden layers with ReLU (LeNet-300-100, LeCun et al. 1998, on 64 pixels). hidden: the widths of the
+    two. rng: draws the first weights; nn.random.generator() if left out. size: the side of the images (N, 1,
+    size, size) → logits (N, 10). Raises ValueError for invalid sizes."""
 
     def __init__(self, hidden: tuple[int, int], rng: np.random.Generator | None = None,
                  size: int = 8) -> None:
@@ -61,19 +57,15 @@ class DigitsMLP(Module):
 
 
 def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsCNN:
-    """Convolutions 1-32-64-64, then 256 → 10: 58,474 parameters.
-
-    `width` scales the numbers of channels; `size` is the side of the images, at least 4 (MNIST has 28). rng
-    as in DigitsCNN. Raises ValueError for an invalid width or size.
-    """
+    """Convolutions 1-32-64-64, then 256 → 10: 58,474 parameters. `width` scales the numbers of channels;
+    `size` is the side of the images, at least 4 (MNIST has 28). rng as in DigitsCNN. Raises ValueError for an
+    invalid width or size."""
     return DigitsCNN(_scaled(width, 32, 64, 64), rng, count("digits_cnn", "size", size, 4))
 
 
 def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsMLP:
     """64-300-100-10: 50,610 parameters. `width` scales the hidden layers; size and rng as in DigitsMLP.
-
-    Raises ValueError for an invalid width or size.
-    """
+    Raises ValueError for an invalid width or size."""
     return DigitsMLP(_scaled(width, 300, 100), rng, count("digits_mlp", "size", size))
 
 

@@ -6,7 +6,7 @@ Each query is compared with all keys, and gets the mean of their values, weighte
 import numpy as np
 
 from .choices import only
-from .record import Rule
+from .record import rule
 from .samples import cases
 from .softmax import softmax
 
@@ -23,40 +23,23 @@ def _check(q, k, v, mask, is_causal):
                         f"add")
 
 
-def bias_of(q, k, mask, is_causal):
-    """What is added to the scores, in the dtype of q: 0 where a query may look, −∞ where not; or None."""
-    if is_causal:  # query i sees the keys 0 … i
-        mask = np.arange(k.shape[-2]) <= np.arange(q.shape[-2])[:, None]
-    if mask is not None and mask.dtype == bool:
-        return np.where(mask, 0, -np.inf).astype(q.dtype)
-    return mask
-
-
 def _weights(q, k, mask, is_causal, scale):
-    """(How much each query looks at each key, which queries look anywhere, or None if all do).
-
-    On arrays or Tensors. A query that may look nowhere gets 0, not 0/0.
-    """
+    """(How much each query looks at each key, the scale, which queries look anywhere, or None if all do). On
+    arrays or Tensors. A query that may look nowhere gets 0, not 0/0."""
+    scale = (q.shape[-1] or 1) ** -0.5 if scale is None else float(scale)
     values = mask if mask is None or isinstance(mask, np.ndarray) else mask.data
-    bias, scores = bias_of(q, k, values, is_causal), (q * scale) @ k.mT
+    if is_causal:  # query i sees the keys 0 … i
+        values = np.arange(k.shape[-2]) <= np.arange(q.shape[-2])[:, None]
+    bias, scores = values, (q * scale) @ k.mT
+    if values is not None and values.dtype == bool:  # 0 is added where a query may look, −∞ where not
+        bias = np.where(values, 0, -np.inf).astype(q.dtype)
     if bias is None:
-        return softmax(scores, dim=-1), None
+        return softmax(scores, dim=-1), scale, None
     scores = scores + (mask if bias is values else bias)  # it may broadcast
     sees = (bias != -np.inf).any(-1, keepdims=True)
     if sees.all():
-        return softmax(scores, dim=-1), None
-    return only(softmax(only(scores, sees), dim=-1), sees), sees
-
-
-def _scale(q, scale):
-    return (q.shape[-1] or 1) ** -0.5 if scale is None else float(scale)
-
-
-def _attention(q, k, v, mask, *, is_causal=False, scale=None):
-    _check(q, k, v, mask, is_causal)
-    scale = _scale(q, scale)
-    weights, sees = _weights(q, k, mask, is_causal, scale)
-    return weights @ v, (q, k, v, weights, scale, sees)
+        return softmax(scores, dim=-1), scale, None
+    return only(softmax(only(scores, sees), dim=-1), sees), scale, sees
 
 
 def _attention_vjp(g, saved, needs):
@@ -73,12 +56,15 @@ def _attention_vjp(g, saved, needs):
     return dq, dk, dv, dscores
 
 
-scaled_dot_product_attention = Rule(
-    "scaled_dot_product_attention", "y = p·v, p = softmax(s), s = q·kᵀ/√E + mask;  "
-    "dv = pᵀ·g, ds = p·(g·vᵀ − Σp·g·vᵀ), dq = ds·k/√E, dk = dsᵀ·q/√E, dmask = ds",
-    _attention, _attention_vjp, fresh=True, twin=lambda q, k, v, mask, *, is_causal=False, scale=None: (
-        _weights(q, k, mask, is_causal, _scale(q, scale))[0] @ v), samples=cases(
+@rule("y = p·v, p = softmax(s), s = q·kᵀ/√E + mask;  "
+    "dv = pᵀ·g, ds = p·(g·vᵀ − Σp·g·vᵀ), dq = ds·k/√E, dk = dsᵀ·q/√E, dmask = ds", _attention_vjp, fresh=True,
+    twin=lambda q, k, v, mask, *, is_causal=False, scale=None: (
+        _weights(q, k, mask, is_causal, scale)[0] @ v), samples=cases(
         ((2, 3, 4), (2, 5, 4), (2, 5, 3), None, {}),
         ((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), None, {"is_causal": True}),
         ((3, 4), (2, 5, 4), (5, 2), (3, 5), {"scale": 0.3}),
         ((2, 3, 4), (2, 5, 4), (2, 5, 3), np.arange(15).reshape(3, 5) % 4 < 3, {})))
+def scaled_dot_product_attention(q, k, v, mask, *, is_causal=False, scale=None):
+    _check(q, k, v, mask, is_causal)
+    weights, scale, sees = _weights(q, k, mask, is_causal, scale)
+    return weights @ v, (q, k, v, weights, scale, sees)

@@ -21,23 +21,15 @@ def only(g, mask):
     if type(g) is not np.ndarray and hasattr(g, "_operation"):  # a vjp on Tensors (nn/double_backward.py)
         return g.where(mask, 0)
     if g.size > SMALL and type(mask) is np.ndarray and g.itemsize in _BITS:
-        return _and(g, np.negative(mask.view(np.int8)))
+        # g AND −1 or 0, all bits or none, takes as long as a product with the mask. np.where branches at
+        # each number, which takes 17 times as long where the mask is irregular.
+        return np.bitwise_and(g.view(_BITS[g.itemsize]), np.negative(mask.view(np.int8))).view(g.dtype)
     return np.where(mask, g, _ZERO[g.dtype.char])
 
 
 def without(g, mask):
-    """0 where the mask holds, else g: as `only`."""
-    if type(g) is not np.ndarray and hasattr(g, "_operation"):
-        return g.masked_fill(mask, 0)
-    if g.size > SMALL and type(mask) is np.ndarray and g.itemsize in _BITS:
-        return _and(g, np.subtract(mask.view(np.int8), np.int8(1)))
-    return np.where(mask, _ZERO[g.dtype.char], g)
-
-
-def _and(g, ones):
-    """g AND `ones`, bit by bit: −1 has all bits set, 0 none. It takes as long as a product with the mask.
-    np.where branches at each number, which takes 17 times as long where the mask is irregular."""
-    return np.bitwise_and(g.view(_BITS[g.itemsize]), ones).view(g.dtype)
+    """0 where the mask (an array, or a truth value) holds, else g: as `only`."""
+    return only(g, np.logical_not(mask))
 
 
 @rule("y = a where c, else b;  da = g where c, else 0, db = g where not c, else 0",
@@ -56,13 +48,10 @@ def _greater(name, choose, loses):
     def vjp(g, saved, needs):
         a, b = saved
         ties = a == b
-        half = only(g * 0.5, ties) if ties.any() else None
-
-        def share(loser):  # a NaN loses to nothing, so beside one both get g
-            part = without(g, loser | ties)
-            return part if half is None else part + half
-
-        return needs[0] and share(loses(a, b)), needs[1] and share(loses(b, a))
+        if ties.any():
+            g = without(g, ties) + only(g * 0.5, ties)
+        # A NaN loses to nothing, so beside one both get g.
+        return needs[0] and without(g, loses(a, b)), needs[1] and without(g, loses(b, a))
 
     return Rule(name, f"y = {name[:3]}(a, b);  da = g where y = a ≠ b, g/2 where a = b, else 0, db alike",
                 lambda a, b: (choose(a, b), (a, b)), vjp,
@@ -74,13 +63,6 @@ def _greater(name, choose, loses):
 # Where both are equal there is no derivative. Of the subgradients this is the symmetric one.
 maximum = _greater("maximum", np.maximum, operator.lt)
 minimum = _greater("minimum", np.minimum, operator.gt)
-
-
-def _clamp(x, low, high):
-    if low is None and high is None:
-        raise ValueError("clamp: min and max are both None, wanted at least one bound")
-    y = x if low is None else np.maximum(x, low)
-    return y if high is None else np.minimum(y, high), (x, low, high)
 
 
 def _clamp_vjp(g, saved, needs):
@@ -98,11 +80,18 @@ def _clamp_vjp(g, saved, needs):
 
 
 _low, _high = between(-1.4, -0.6, (4,)), between(1.1, 1.5, (2, 1))
-clamp = Rule(
-    "clamp", "y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
-    _clamp, _clamp_vjp, saves=CONSTANT, fresh=True, symmetric=True, samples=cases(
+
+
+@rule("y = min(max(x, l), h);  dx = g where l ≤ x ≤ h, dl = g where x < l, dh = g where x > h, else 0",
+    _clamp_vjp, saves=CONSTANT, fresh=True, symmetric=True, samples=cases(
         *((np.array([[-2.0, -0.4, 0.3, 1.7], [0.9, 2.2, -1.6, 0.1]]), *bounds, {})
           for bounds in ((-1.0, 1.0), (None, 1.0), (_low, None), (_low, _high)))))
+def clamp(x, low, high):
+    if low is None and high is None:
+        raise ValueError("clamp: min and max are both None, wanted at least one bound")
+    y = x if low is None else np.maximum(x, low)
+    return y if high is None else np.minimum(y, high), (x, low, high)
+
 
 invert = Rule("invert", "y = not a, of booleans: no gradient", lambda a: (np.invert(a), None), exact=True)
 both = Rule("both", "y = a and b, of booleans: no gradient", lambda a, b: (operator.and_(a, b), None),

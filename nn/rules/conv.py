@@ -12,15 +12,8 @@ from ..arguments import count
 from ..geometry import Windows, met_by_tap
 from ..kernels import channels_last
 from .linear import column_sums
-from .record import CONSTANT, Rule, rule
+from .record import CONSTANT, rule
 from .samples import cases
-
-
-def _conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
-    how = _windows(x, w, b, stride, padding, dilation, groups).how | {"groups": groups}
-    kernel, _, _, options = _kernels(x.shape[1], len(w), how)
-    y = kernel(channels_last(x), w, b, **options)
-    return y.transpose(0, 3, 1, 2), (x, w, how)
 
 
 def _conv2d_vjp(g, saved, needs):
@@ -89,20 +82,24 @@ def _conv2d_twin(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     return y if b is None else y + b.reshape(-1, 1, 1)
 
 
-conv2d = Rule("conv2d", "y = Σ w[:, :, i, j]·(the x it meets) + b over the taps;  "
-    "dx = Σ g·w[:, :, i, j] where it met x, dw[:, :, i, j] = Σ g·(the x it met), db = Σg",
-    _conv2d, _conv2d_vjp, jvp=_conv2d_jvp, twin=_conv2d_twin, saves=(0, 1, CONSTANT), fresh=True,
-    samples=cases(
+@rule("y = Σ w[:, :, i, j]·(the x it meets) + b over the taps;  "
+    "dx = Σ g·w[:, :, i, j] where it met x, dw[:, :, i, j] = Σ g·(the x it met), db = Σg", _conv2d_vjp,
+    jvp=_conv2d_jvp, twin=_conv2d_twin, saves=(0, 1, CONSTANT), fresh=True, samples=cases(
         ((2, 2, 4, 4), (3, 2, 3, 3), (3,), {"padding": 1}), ((2, 3, 2, 2), (2, 3, 1, 1), None, {}),
         ((1, 2, 5, 6), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2)}),
         ((1, 4, 5, 5), (2, 2, 2, 2), (2,), {"dilation": (2, 1), "groups": 2, "stride": 2}),
         ((2, 3, 3, 3), (3, 1, 3, 3), (3,), {"padding": 1, "groups": 3})))
+def conv2d(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
+    how = _windows(x, w, b, stride, padding, dilation, groups).how | {"groups": groups}
+    kernel, _, _, options = _kernels(x.shape[1], len(w), how)
+    y = kernel(channels_last(x), w, b, **options)
+    return y.transpose(0, 3, 1, 2), (x, w, how)
 
 
 def _gradient_samples(rng, *, of_input):
     """The arrays that one of the gradients is computed from, in the samples of conv2d."""
     for (x, w, _), attrs in conv2d.samples(rng):
-        y, (_, _, how) = _conv2d(x, w, None, **attrs)
+        y, (_, _, how) = conv2d.forward(x, w, None, **attrs)
         g, size = rng.normal(size=y.shape), x.shape[2:] if of_input else w.shape[2:]
         yield [g, w] if of_input else [x, g], how | {"size": size}
 

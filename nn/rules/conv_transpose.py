@@ -6,7 +6,7 @@ the gradient here and y the image, so forward is the kernel of that gradient and
 
 from ..geometry import Windows, pair
 from .conv import channel_sums, conv2d, conv2d_input_grad, conv2d_weight_grad, filters_fit, turned_once
-from .record import CONSTANT, Rule
+from .record import CONSTANT, rule
 from .samples import cases
 from .shapes import pad
 
@@ -28,14 +28,6 @@ def _windows(x, w, b, stride, padding, output_padding, groups, dilation):
     return Windows(op, (len(x), w.shape[1] * groups, *size), w.shape[2:], stride, padding, dilation)
 
 
-def _conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    windows = _windows(x, w, b, stride, padding, output_padding, groups, dilation)
-    how = windows.how | {"groups": groups}
-    more = [out - n for out, n in zip(windows.out, x.shape[2:], strict=True)]
-    y = conv2d_input_grad(_enlarged(x, more), w, size=windows.size, **how)
-    return y if b is None else y + b[:, None, None], (x, w, how, more)
-
-
 def _enlarged(x, more):
     """x with zeros behind it, where the convolution has more positions than x has pixels. (It can, by
     output_padding, if the dilation is larger than the stride.)"""
@@ -50,12 +42,17 @@ def _conv_transpose2d_vjp(g, saved, needs):
             needs[2] and channel_sums(g))
 
 
-conv_transpose2d = Rule(
-    "conv_transpose2d", "y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
+@rule("y = Σ x·w[:, :, i, j] where the tap puts it + b;  "
     "dx = Σ w[:, :, i, j]·(the g it met), dw[:, :, i, j] = Σ x·(the g it met), db = Σg",
-    _conv_transpose2d, _conv_transpose2d_vjp, saves=(0, 1, CONSTANT, CONSTANT), samples=cases(
+    _conv_transpose2d_vjp, saves=(0, 1, CONSTANT, CONSTANT), samples=cases(
         ((2, 2, 3, 3), (2, 3, 3, 3), (3,), {"padding": 1}),
         ((1, 2, 3, 2), (2, 2, 2, 3), None, {"stride": (2, 3), "padding": (0, 2), "output_padding": (1, 2)}),
         ((1, 4, 2, 3), (4, 1, 2, 2), (2,),
          {"dilation": (3, 1), "groups": 2, "stride": 2, "output_padding": (2, 0)}),
         ((2, 3, 2, 2), (3, 2, 1, 1), None, {})))
+def conv_transpose2d(x, w, b, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    windows = _windows(x, w, b, stride, padding, output_padding, groups, dilation)
+    how = windows.how | {"groups": groups}
+    more = [out - n for out, n in zip(windows.out, x.shape[2:], strict=True)]
+    y = conv2d_input_grad(_enlarged(x, more), w, size=windows.size, **how)
+    return y if b is None else y + b[:, None, None], (x, w, how, more)

@@ -4,7 +4,7 @@ import numpy as np
 
 from . import shapes
 from .choices import only
-from .record import CONSTANT, Rule
+from .record import CONSTANT, Rule, rule
 from .reductions import along, kept_shape
 from .samples import beside, between, cases
 
@@ -50,44 +50,30 @@ prod = Rule("prod", "y = Πxᵢ;  dxᵢ = g·Πxⱼ over j ≠ i",
             (None, False), (1, False), (-1, True), ((0, 2), False), ((0, 1), True)))))
 
 
-def _cumsum_vjp(g, dims, needs):
+def _cumsum_vjp(g, saved, needs):
     """Each x is part of its own sum and of all behind it: a running sum from the other end."""
-    if not dims:
+    if not g.ndim:
         return (g,)
-    (dim,) = dims
+    (dim,) = saved
     turn = (slice(None),) * dim + (slice(None, None, -1),)
     return (g[turn].cumsum(dim)[turn],)
 
 
-def _cumsum(x, *, dim):
-    if not x.ndim:  # as in PyTorch, a scalar counts as a vector of one
-        return x.copy(), ()
-    return np.cumsum(x, axis=dim), (range(x.ndim)[dim],)
-
-
-cumsum = Rule("cumsum", "y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum, _cumsum_vjp,
+@rule("y = x₁ + … + xᵢ at i;  dxᵢ = gᵢ + … + gₙ", _cumsum_vjp,
     samples=cases(*(((2, 3, 4), {"dim": dim}) for dim in (0, 1, -1))), saves=CONSTANT, linear=True)
-
-
-def _cumprod(x, *, dim):
-    y = np.multiply.accumulate(np.atleast_1d(_wide(x)), axis=dim).reshape(x.shape)
-    return y.astype(x.dtype) if x.dtype == np.float16 else y, (x, range(x.ndim or 1)[dim])
-
-
-def _wide(x):
-    """float16 as float32: ten products in float16 already lose a digit."""
-    return x.astype(np.float32) if x.dtype == np.float16 else x
+def cumsum(x, *, dim):  # as in PyTorch, a scalar counts as a vector of one
+    return np.cumsum(np.atleast_1d(x), axis=dim).reshape(x.shape), (range(x.ndim or 1)[dim],)
 
 
 def _cumprod_vjp(g, saved, needs):
     """Horner's scheme from the end, sᵢ = gᵢ + xᵢ₊₁·sᵢ₊₁, times the product before: right beside zeros."""
     x, dim = saved
-    x, dx = (np.moveaxis(np.atleast_1d(_wide(a)), dim, 0) for a in (x, g))
+    x, dx = (np.moveaxis(np.atleast_1d(a), dim, 0) for a in (x, g))
     dx = np.array(dx)
     for i in range(len(x) - 2, -1, -1):
         dx[i] += x[i + 1] * dx[i + 1]
     dx[1:] *= np.multiply.accumulate(x[:-1], axis=0)
-    return (np.moveaxis(dx, 0, dim).reshape(g.shape).astype(g.dtype, copy=False),)
+    return (np.moveaxis(dx, 0, dim).reshape(g.shape),)
 
 
 def _cumprod_twin(x, *, dim):
@@ -99,6 +85,9 @@ def _cumprod_twin(x, *, dim):
     return y.movedim(0, dim).reshape(*x.shape)
 
 
-cumprod = Rule("cumprod", "y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod,
-    _cumprod_vjp, twin=_cumprod_twin, fresh=True, samples=cases(
+@rule("y = x₁·…·xᵢ at i;  dxₖ = Σgᵢ·Πxⱼ over i ≥ k and j ≤ i, j ≠ k", _cumprod_vjp, twin=_cumprod_twin,
+    fresh=True, samples=cases(
         *((_with_a_zero, {"dim": dim}) for dim in (0, 1, -1)), (between(0.5, 2, (2, 7)), {"dim": 1})))
+def cumprod(x, *, dim):
+    y = np.multiply.accumulate(np.atleast_1d(x), axis=dim).reshape(x.shape)
+    return y, (x, range(x.ndim or 1)[dim])

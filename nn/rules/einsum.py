@@ -7,7 +7,7 @@ gradient of an operand is an einsum again, of g and the other operands, with its
 
 import numpy as np
 
-from .record import CONSTANT, INPUTS, Rule
+from .record import CONSTANT, INPUTS, rule
 from .samples import cases
 from .shapes import index_grad
 
@@ -80,9 +80,8 @@ def _contract(operands, out):
 
 def _squeezed(x, labels):
     """Without the axes of length 1, which broadcast."""
-    kept = [n != 1 for n in x.shape]
-    return (x.reshape([n for n in x.shape if n != 1]),
-            "".join(label for label, keep in zip(labels, kept, strict=True) if keep))
+    left = "".join(label for label, n in zip(labels, x.shape, strict=True) if n != 1)
+    return x.reshape([n for n in x.shape if n != 1]), left
 
 
 def _summed(x, labels, needed):
@@ -106,11 +105,6 @@ def _multiply(x, a, y, b, needed):
     return product.reshape(shape), batch + rows + columns
 
 
-def _einsum(*xs, equation):
-    labels, out = _parse(equation, [x.shape for x in xs])
-    return _contract([*map(_once, xs, labels)], out), (equation, *xs)
-
-
 def _einsum_vjp(g, saved, needs):
     equation, *xs = saved
     labels, out = _parse(equation, [x.shape for x in xs])
@@ -130,8 +124,11 @@ _SAMPLES = (
     ("...ij,...jk->...ik", (2, 1, 2, 3), (3, 3, 2)), ("ij,ij->j", (1, 3), (2, 3)),
     ("ba,cb", (2, 3), (4, 2)), ("ij,jk,kl->l", (2, 3), (3, 2), (2, 2)))
 
-einsum = Rule(
-    "einsum", "y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ",
-    _einsum, _einsum_vjp, saves=(CONSTANT, INPUTS),
+
+@rule("y = Σ Πxᵢ over the axes that are not in y;  dxᵢ = Σ g·Πxⱼ, j ≠ i, over those not in xᵢ", _einsum_vjp,
+    saves=(CONSTANT, INPUTS),
     jvp=lambda t, i, saved, out, **equation: einsum(*saved[1:i + 1], t, *saved[i + 2:], **equation),
     samples=cases(*((*shapes, {"equation": equation}) for equation, *shapes in _SAMPLES)))
+def einsum(*xs, equation):
+    labels, out = _parse(equation, [x.shape for x in xs])
+    return _contract([*map(_once, xs, labels)], out), (equation, *xs)

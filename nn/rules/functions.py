@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from .choices import only, without
-from .record import CONSTANT, DERIVED, OUTPUT, Rule
+from .record import CONSTANT, DERIVED, OUTPUT, Rule, rule
 from .samples import APART, cases, positive, signed
 
 _Y = (OUTPUT,)
@@ -129,12 +129,6 @@ gelu = of_each("gelu", "y = x·Φ(x), Φ(x) = (1 + erf x/√2)/2;  dx = g·(Φ(x
                twin=lambda x: x * 0.5 * (1 + (x * 0.5 ** 0.5).erf()))
 
 
-def _softplus(x, *, beta=1.0, threshold=20.0):
-    bx = x * beta
-    y = np.where(bx > threshold, x, np.log1p(np.exp(np.minimum(bx, threshold))) / beta)
-    return y, (x, beta, threshold)
-
-
 def _softplus_vjp(g, saved, needs):
     x, beta, threshold = saved
     straight = (x * beta > threshold).astype(x.dtype)
@@ -142,9 +136,12 @@ def _softplus_vjp(g, saved, needs):
 
 
 # Beyond the threshold, where y rounds to x, PyTorch takes x itself.
-softplus = Rule(
-    "softplus", "y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there", _softplus,
-    _softplus_vjp, twin=lambda x, *, beta=1.0, threshold=20.0: x.where(
+@rule("y = log(1 + e^βx)/β, x where βx > threshold;  dx = g/(1 + e^−βx), g there", _softplus_vjp,
+    twin=lambda x, *, beta=1.0, threshold=20.0: x.where(
         x * beta > threshold, -(x * -beta).logsigmoid() / beta),
     samples=cases((APART, {}), (APART, {"beta": 2.0, "threshold": 1.0})), saves=(0, CONSTANT, CONSTANT),
     fresh=True, symmetric=True)
+def softplus(x, *, beta=1.0, threshold=20.0):
+    bx = x * beta
+    y = np.where(bx > threshold, x, np.log1p(np.exp(np.minimum(bx, threshold))) / beta)
+    return y, (x, beta, threshold)

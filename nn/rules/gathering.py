@@ -6,7 +6,7 @@ import numpy as np
 
 from .checks import integers
 from .choices import without
-from .record import CONSTANT, Rule, rule
+from .record import CONSTANT, rule
 from .samples import cases, whole
 from .shapes import index_grad, pad
 
@@ -39,17 +39,6 @@ def gather(x, index, *, dim):
     return x[grid], (x.shape, *grid)
 
 
-def _scatter_add(x, index, source, *, dim):
-    if source.ndim != index.ndim or any(map(operator.lt, source.shape, index.shape)):
-        raise ValueError(f"scatter_add: the source of shape {source.shape} is smaller than the index of "
-                         f"shape {index.shape}")
-    grid = _grid("scatter_add", x, index.copy(), dim)
-    part = tuple(slice(n) for n in index.shape)
-    y = x.astype(np.result_type(x, source))
-    np.add.at(y, grid, source[part])
-    return y, (grid, part, source.shape)
-
-
 def _scatter_add_vjp(g, saved, needs):
     grid, part, shape = saved
     picked = g[grid]
@@ -58,11 +47,18 @@ def _scatter_add_vjp(g, saved, needs):
     return g, None, picked
 
 
-scatter_add = Rule(
-    "scatter_add", "y = x, with s added at index along dim;  dx = g, ds = g at index", _scatter_add,
-    _scatter_add_vjp, saves=CONSTANT,
+@rule("y = x, with s added at index along dim;  dx = g, ds = g at index", _scatter_add_vjp, saves=CONSTANT,
     samples=cases(*(((3, 4), index, size, how) for (index, how), size in
                     zip(_places, ((5, 4), (3, 3), (3, 6)), strict=True))))
+def scatter_add(x, index, source, *, dim):
+    if source.ndim != index.ndim or any(map(operator.lt, source.shape, index.shape)):
+        raise ValueError(f"scatter_add: the source of shape {source.shape} is smaller than the index of "
+                         f"shape {index.shape}")
+    grid = _grid("scatter_add", x, index.copy(), dim)
+    part = tuple(slice(n) for n in index.shape)
+    y = x.astype(np.result_type(x, source))
+    np.add.at(y, grid, source[part])
+    return y, (grid, part, source.shape)
 
 
 def _learning_rows(w, saved):

@@ -61,15 +61,6 @@ def huber(a, b, *, delta=1.0):
     return cut * (d - 0.5 * cut), (cut,)
 
 
-def _kl(x, t, *, log_target=False):
-    _same("kl_div", x, t)
-    if log_target:
-        return np.exp(t) * (t - x), (x, t, True)
-    with np.errstate(divide="ignore", invalid="ignore"):  # t·log t is 0 at t = 0
-        y = np.where(t == 0, 0, t * np.log(t)) - t * x
-    return y, (x, t, False)
-
-
 def _kl_vjp(g, saved, needs):
     x, t, log_target = saved
     if log_target:
@@ -81,21 +72,20 @@ def _kl_vjp(g, saved, needs):
 
 _logs = between(-2.3, 0, (3, 4))
 
+
 # Kullback & Leibler, "On information and sufficiency" (1951).
-kl_div = Rule(
-    "kl_div", "y = t·(log t − x), or eᵗ·(t − x) of a log target;  dx = −g·t, dt = g·(log t + 1 − x), "
-    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl, _kl_vjp,
+@rule("y = t·(log t − x), or eᵗ·(t − x) of a log target;  dx = −g·t, dt = g·(log t + 1 − x), "
+    "or −g·eᵗ and g·eᵗ·(t − x + 1)", _kl_vjp,
     samples=cases((_logs, between(0.1, 1, (3, 4)), {}), (_logs, _logs, {"log_target": True})),
     twin=lambda x, t, *, log_target=False: t.exp() * (t - x) if log_target else t * (t.log() - x),
     saves=(0, 1, CONSTANT), fresh=True, symmetric=True)
-
-
-def _bce(x, t, pos_weight):
-    """(1 − t)·x + (1 + (p − 1)·t)·log(1 + e⁻ˣ), the logarithm without overflow."""
-    _same("binary_cross_entropy_with_logits", x, t)
-    softplus = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
-    scaled = softplus if pos_weight is None else softplus * (1 + (pos_weight - 1) * t)
-    return (1 - t) * x + scaled, (x, t, pos_weight, softplus, logistic(x))
+def kl_div(x, t, *, log_target=False):
+    _same("kl_div", x, t)
+    if log_target:
+        return np.exp(t) * (t - x), (x, t, True)
+    with np.errstate(divide="ignore", invalid="ignore"):  # t·log t is 0 at t = 0
+        y = np.where(t == 0, 0, t * np.log(t)) - t * x
+    return y, (x, t, False)
 
 
 def _bce_vjp(g, saved, needs):
@@ -106,9 +96,14 @@ def _bce_vjp(g, saved, needs):
             needs[2] and g * t * softplus)
 
 
-binary_cross_entropy_with_logits = Rule("binary_cross_entropy_with_logits",
-    "y = −p·t·log σ(x) − (1 − t)·log σ(−x);  dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
-    _bce, _bce_vjp, saves=(0, 1, 2, DERIVED, DERIVED), twin=lambda x, t, p: (
+@rule("y = −p·t·log σ(x) − (1 − t)·log σ(−x);  dx = g·(σ(x) − t) (p = 1), dt = −g·x, dp = −g·t·log σ(x)",
+    _bce_vjp, saves=(0, 1, 2, DERIVED, DERIVED), twin=lambda x, t, p: (
         -(1 if p is None else p) * t * x.logsigmoid() - (1 - t) * (-x).logsigmoid()),
     samples=cases(*(((3, 4), between(0, 1, (3, 4)), p, {}) for p in (None, between(0.5, 3, (4,))))),
     derive=lambda x, t, pos_weight: (-x.logsigmoid(), x.sigmoid()), fresh=True, symmetric=True)
+def binary_cross_entropy_with_logits(x, t, pos_weight):
+    """(1 − t)·x + (1 + (p − 1)·t)·log(1 + e⁻ˣ), the logarithm without overflow."""
+    _same("binary_cross_entropy_with_logits", x, t)
+    softplus = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
+    scaled = softplus if pos_weight is None else softplus * (1 + (pos_weight - 1) * t)
+    return (1 - t) * x + scaled, (x, t, pos_weight, softplus, logistic(x))

@@ -8,7 +8,7 @@ from ..kernels import channels_last
 from ..kernels.convolution import pad, taps
 from .checks import floats
 from .choices import only
-from .record import CONSTANT, Rule, rule
+from .record import CONSTANT, rule
 from .samples import cases
 
 
@@ -33,12 +33,6 @@ def _how(windows):
     return windows.kernel, windows.stride, windows.padding
 
 
-def _max_pool2d(x, *, kernel_size, stride=None, padding=0):
-    windows = _windows("max_pool2d", x, kernel_size, stride, padding)
-    y, winner = kernels.max_pool2d(channels_last(x), *_how(windows))
-    return y.transpose(0, 3, 1, 2), (winner, windows)
-
-
 def _apart(*shape):
     """Distinct values, far enough apart that a small step changes no winner."""
     return lambda rng: rng.permutation(np.prod(shape)).reshape(shape) / 10
@@ -49,16 +43,19 @@ _max_samples = cases((_apart(2, 3, 4, 4), {"kernel_size": 2}),
                      (_apart(1, 2, 7, 5), {"kernel_size": 2, "stride": 3}))
 
 
-max_pool2d = Rule(
-    "max_pool2d", "y = the greatest x in each window;  dx = g at the first place where x = y, else 0",
-    _max_pool2d, lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]),),
+@rule("y = the greatest x in each window;  dx = g at the first place where x = y, else 0",
+    lambda g, saved, needs: (max_pool2d_grad(g, saved[0], windows=saved[1]),),
     jvp=lambda t, i, saved, out, **how: max_pool2d_at(t, saved[0], windows=saved[1]), samples=_max_samples,
     saves=CONSTANT, fresh=True, exact=True)
+def max_pool2d(x, *, kernel_size, stride=None, padding=0):
+    windows = _windows("max_pool2d", x, kernel_size, stride, padding)
+    y, winner = kernels.max_pool2d(channels_last(x), *_how(windows))
+    return y.transpose(0, 3, 1, 2), (winner, windows)
 
 
 def _winner_samples(rng, of_output=False):
     """Images, or of_output their pooled ones, and the winners of their windows (N, H', W', C)."""
-    pooled = [(x, *_max_pool2d(x, **how)) for (x,), how in _max_samples(rng)]
+    pooled = [(x, *max_pool2d.forward(x, **how)) for (x,), how in _max_samples(rng)]
     return [([y if of_output else x, winner], {"windows": windows}) for x, y, (winner, windows) in pooled]
 
 

@@ -106,10 +106,8 @@ class Rule:
             raise ValueError(f"{self.name}: restored= gives the inputs of a twin that stands in for saves=")
 
     def origins(self, saved: tuple) -> tuple:
-        """For each thing in `saved`, where it comes from: `saves`, spelled out.
-
-        Raises ValueError if `saves` is missing, or names another number of things.
-        """
+        """For each thing in `saved`, where it comes from: `saves`, spelled out. Raises ValueError if `saves`
+        is missing, or names another number of things."""
         saves, n = self.saves, len(saved)
         if saves is CONSTANT:
             return (CONSTANT,) * n

@@ -1,4 +1,4 @@
-"""Sums, means, variances, extremes and norms. `dim` is an int, a tuple of ints, or None for all axes."""
+"""Sums, means, variances, extremes, places, norms. `dim` is an int, a tuple of ints, or None for all axes."""
 
 import math
 
@@ -81,27 +81,18 @@ var = Rule("var", "y = Σ(xᵢ − x̄)²/(n − c);  dxᵢ = g·2(xᵢ − x̄)
     fresh=True)
 
 
-def _std(x, *, dim=None, correction=1, keepdim=False):
-    y, saved = _var("std", x, dim, correction, keepdim)
-    return (y := np.sqrt(y)), (y, *saved)
-
-
 def _std_vjp(g, saved, needs):
     y, centred, freedom, *kept = saved
     equal = y == 0  # all xᵢ are equal: the gradient is 0, as in PyTorch
     return (along(without(g / (freedom * (y + equal)), equal), kept) * centred,)
 
 
-std = Rule("std", "y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std, _std_vjp,
+@rule("y = √(Σ(xᵢ − x̄)²/(n − c));  dxᵢ = g·(xᵢ − x̄)/(n − c)/y", _std_vjp,
     twin=lambda x, **how: ((v := x.var(**how)) + (v == 0)).sqrt().where(v != 0, 0),  # 0 for √0, as above
     samples=var.samples, fresh=True)
-
-
-def _ties(dtype, x, y, dim):
-    """Where x is its extreme y, and how often along `dim`. A NaN is the extreme, though it equals nothing."""
-    ties = x == y
-    ties = ties | np.isnan(x) if np.isnan(y).any() else ties
-    return ties, np.add.reduce(ties.astype(dtype), axis=dim)
+def std(x, *, dim=None, correction=1, keepdim=False):
+    y, saved = _var("std", x, dim, correction, keepdim)
+    return (y := np.sqrt(y)), (y, *saved)
 
 
 def _extreme(name, reduce):
@@ -110,15 +101,13 @@ def _extreme(name, reduce):
         return y if keepdim else y.squeeze(dim), (x, y, dim)
 
     def vjp(g, saved, needs):
-        kept, (ties, count) = kept_shape(saved[0].shape, saved[2]), _ties(g.dtype, *saved)
-        return (only(along(g, kept) / along(count, kept), ties),)
-
-    def jvp(t, i, saved, out, **attrs):
-        ties, count = _ties(t.dtype, *saved)
-        return (only(t, ties).sum(saved[2]) / count).reshape(out)
+        x, y, dim = saved
+        ties, kept = x == y, kept_shape(x.shape, dim)
+        ties = ties | np.isnan(x) if np.isnan(y).any() else ties  # a NaN is the extreme, but equals nothing
+        return (only(along(g, kept) / along(np.add.reduce(ties.astype(g.dtype), axis=dim), kept), ties),)
 
     return Rule(name, f"y = {name} xᵢ;  dxᵢ = g/(number of ties) where xᵢ = y, else 0", forward, vjp,
-                samples=_samples, saves=CONSTANT, fresh=True, jvp=jvp, exact=True)
+                samples=_samples, saves=CONSTANT, fresh=True, exact=True)
 
 
 # An extreme that k entries share has no derivative. Of its subgradients this is the symmetric one.
@@ -126,33 +115,24 @@ max = _extreme("max", np.maximum.reduce)
 min = _extreme("min", np.minimum.reduce)
 
 
-def _truth(name, which, test):
-    return Rule(name, f"y = whether {which}: no gradient",
-                lambda x, *, dim=None, keepdim=False: (test(x, axis=dim, keepdims=keepdim), None))
+def _found(name, what, find):
+    return Rule(name, f"y = {what}: no gradient", exact=True,
+                forward=lambda x, *, dim=None, keepdim=False: (find(x, axis=dim, keepdims=keepdim), None))
 
 
-any, all = _truth("any", "any entry is not 0", np.any), _truth("all", "no entry is 0", np.all)
+any = _found("any", "whether any entry is not 0", np.any)
+all = _found("all", "whether no entry is 0", np.all)
+argmax = _found("argmax", "the first i at which xᵢ is greatest", np.argmax)
+argmin = _found("argmin", "the first i at which xᵢ is least", np.argmin)
 
 
-def _norm(x, *, p=2.0, dim=None, keepdim=False):
-    """Scaled by m, an extreme of |x|: m·(Σ(|xᵢ|/m)ᵖ)¹ᐟᵖ does not overflow. float16 is computed in float32."""
-    floats("norm", x)
-    dim = None if dim == () else dim  # as in PyTorch
-    wide = np.abs(x, dtype=np.float32 if x.dtype == np.float16 else x.dtype)
-    if p == 0:
-        y = np.add.reduce(wide != 0, axis=dim, keepdims=keepdim)
-    else:
-        least = {"initial": 0} if 0 < p < np.inf else {}  # of no numbers, the sum is 0
-        m = (np.maximum if p > 0 else np.minimum).reduce(wide, axis=dim, keepdims=True, **least)
-        scale = np.where(np.isfinite(m) & (m != 0), m, 1).astype(wide.dtype, copy=False)
-        if np.isinf(p):
-            y = m
-        else:
-            with np.errstate(divide="ignore", over="ignore"):  # 0ᵖ = ∞ for a negative p, and the norm is 0
-                y = np.add.reduce((wide / scale) ** p, axis=dim, keepdims=True) ** (1 / p) * scale
-        y = y if keepdim else y.squeeze(dim)
-    y = np.asarray(y).astype(x.dtype, copy=False)
-    return y, (x, y, p, dim, kept_shape(x.shape, dim))
+@rule("y = the places of the entries in the order of their size: no gradient")
+def argsort(x, *, dim=-1, descending=False):
+    """Equal entries keep their order, either way; NaN counts as greater than all."""
+    if not descending:
+        return np.argsort(x, axis=dim, kind="stable"), None
+    backwards = np.argsort(np.flip(x, dim), axis=dim, kind="stable")
+    return x.shape[dim] - 1 - np.flip(backwards, dim), None
 
 
 def _norm_vjp(g, saved, needs):
@@ -171,8 +151,27 @@ def _norm_vjp(g, saved, needs):
 
 
 # Where x is 0 the norm has no derivative; the subgradient 0, as in PyTorch.
-norm = Rule("norm", "y = (Σ|xᵢ|ᵖ)¹ᐟᵖ;  dxᵢ = g·sign xᵢ·(|xᵢ|/y)ᵖ⁻¹, 0 where xᵢ = 0", _norm, _norm_vjp,
+@rule("y = (Σ|xᵢ|ᵖ)¹ᐟᵖ;  dxᵢ = g·sign xᵢ·(|xᵢ|/y)ᵖ⁻¹, 0 where xᵢ = 0", _norm_vjp,
     saves=(0, OUTPUT, CONSTANT, CONSTANT, CONSTANT), fresh=True, samples=cases(
         *((beside(0.5, 2, (2, 3, 4)), {"p": p, "dim": dim, "keepdim": keepdim}) for p, dim, keepdim in (
             (2.0, None, False), (2.0, 1, True), (3.0, -1, False), (1.0, (0, 2), False), (1.5, (0, -1), True),
             (-2.0, 1, False), (np.inf, 1, False), (-np.inf, (0, 1), True)))))
+def norm(x, *, p=2.0, dim=None, keepdim=False):
+    """Scaled by m, an extreme of |x|: m·(Σ(|xᵢ|/m)ᵖ)¹ᐟᵖ does not overflow."""
+    floats("norm", x)
+    dim = None if dim == () else dim  # as in PyTorch
+    size = np.abs(x)
+    if p == 0:
+        y = np.add.reduce(size != 0, axis=dim, keepdims=keepdim)
+    else:
+        least = {"initial": 0} if 0 < p < np.inf else {}  # of no numbers, the sum is 0
+        m = (np.maximum if p > 0 else np.minimum).reduce(size, axis=dim, keepdims=True, **least)
+        scale = np.where(np.isfinite(m) & (m != 0), m, 1).astype(x.dtype, copy=False)
+        if np.isinf(p):
+            y = m
+        else:
+            with np.errstate(divide="ignore", over="ignore"):  # 0ᵖ = ∞ for a negative p, and the norm is 0
+                y = np.add.reduce((size / scale) ** p, axis=dim, keepdims=True) ** (1 / p) * scale
+        y = y if keepdim else y.squeeze(dim)
+    y = np.asarray(y).astype(x.dtype, copy=False)
+    return y, (x, y, p, dim, kept_shape(x.shape, dim))

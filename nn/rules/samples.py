@@ -2,11 +2,9 @@
 
 
 def cases(*rows):
-    """The `samples` of a rule. A row has an item for each input, and then attributes.
-
-    An item is a shape, of normal numbers; a function of a Generator, which draws the input; or the input
-    itself: an array, a number, or None where it is left out.
-    """
+    """The `samples` of a rule. A row has an item for each input, and then attributes. An item is a shape, of
+    normal numbers; a function of a Generator, which draws the input; or the input itself: an array, a number,
+    or None where it is left out."""
     def drawn(item, rng):
         return rng.normal(size=item) if isinstance(item, tuple) else item(rng) if callable(item) else item
     return lambda rng: [([drawn(item, rng) for item in items], dict(how)) for *items, how in rows]
