@@ -9,8 +9,6 @@ makes, and adds up what is alive at every moment of the whole step; at most two 
 together. It is eq. 1 of Chen et al. (2016), with the constants.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 import tracemalloc

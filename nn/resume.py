@@ -6,8 +6,6 @@ The checkpoint before it is kept as `path.previous`. A new file replaces the old
 on the disk.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import math

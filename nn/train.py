@@ -1,14 +1,12 @@
 """The training loop, and the accuracy of a network."""
 
-from __future__ import annotations
-
 import copy
 import math
 import os
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from . import data, memory
 from .arguments import count, instance
 from .bundles import leaves
 from .context import no_grad, undoing
-from .data.minibatches import batches
+from .data.minibatches import Augmentation, batches
 from .modes import in_mode
 from .module import Module, buffers_of
 from .objective import Objective
@@ -24,9 +22,6 @@ from .optim import AveragedModel, Optimizer, clip_grad_norm_
 from .optim.schedules import Cosine, Schedule
 from .resume import Checkpoint, Progress, described, fingerprint, sampled
 from .tensor import Tensor
-
-if TYPE_CHECKING:
-    from .data.augment import Augmentation
 
 
 class Epoch(NamedTuple):

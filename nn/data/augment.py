@@ -10,19 +10,15 @@ are drawn for each image by itself, and shared by its channels. Pixels outside a
 All raise TypeError or ValueError: for their settings when they are built, for a batch when they are called.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..arguments import instance, is_int, number
+from .minibatches import Augmentation, Batch
 
-Batch = tuple[np.ndarray, np.ndarray]
-Augmentation: TypeAlias = "Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]"
 # The least and the largest number that a setting may be; of those without a largest, a whole one.
 _LIMITS = {"p": (0, 1), "size": (1, None), "padding": (0, None), "pixels": (0, None), "degrees": (0, 360),
            "std": (0, np.finfo(np.float32).max), "classes": (1, None), "alpha": (0, np.finfo(np.float32).max)}

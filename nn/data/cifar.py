@@ -4,8 +4,6 @@ A file is a sequence of records of 3073 bytes without a header: the class, and t
 plane, each row by row. A file of another format shows by its length, or by a class that is not in 0..9.
 """
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

@@ -4,8 +4,6 @@ Two zero bytes, a byte for the dtype, a byte for the number of dimensions, each 
 the values; all big-endian. The header is checked against the number of bytes that follow.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import zlib

@@ -1,7 +1,5 @@
 """1797 real handwritten digits, 8×8 pixels (Alpaydin & Kaynak 1998; see LICENSE-digits.txt)."""
 
-from __future__ import annotations
-
 import os
 from typing import NamedTuple
 
@@ -25,12 +23,12 @@ class Digits(NamedTuple):
 
     @classmethod
     def scaled(cls, x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray,
-               largest: int) -> Digits:
+               largest: int) -> "Digits":
         """Of pixels x_train, x_test (N, C, H, W) in 0..largest, and classes y_train, y_test, all integers."""
         return cls(x_train / np.float32(largest), y_train.astype(np.int64),
                    x_test / np.float32(largest), y_test.astype(np.int64))
 
-    def validation_split(self, size: int = 287) -> Digits:
+    def validation_split(self, size: int = 287) -> "Digits":
         """The training part alone, with its last `size` images as the test part.
 
         Choices (when to stop, a learning rate) are made on this, and so can't see the test images. Raises

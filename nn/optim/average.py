@@ -4,8 +4,6 @@ Polyak & Juditsky, "Acceleration of stochastic approximation by averaging" (1992
 weights leads to wider optima and better generalization" (2018).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 

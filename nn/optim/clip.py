@@ -3,8 +3,6 @@
 Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks" (2013), algorithm 1.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

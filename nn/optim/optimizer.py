@@ -1,7 +1,5 @@
 """What all optimizers share: groups of parameters, their state, and the parametrizations of the weights."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any

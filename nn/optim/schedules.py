@@ -7,8 +7,6 @@ Step k of T is at progress k/T, so that a schedule need not know of batches and 
 factor is that of the PyTorch scheduler named in brackets.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 from collections.abc import Callable
