@@ -4,6 +4,7 @@ Two zero bytes, a byte for the dtype, a byte for the number of dimensions, each 
 the values; all big-endian. The header is checked against the number of bytes that follow.
 """
 
+import gzip
 import math
 import os
 import zlib
@@ -26,8 +27,6 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     path: the file. Returns: uint8, int8, int16, int32, float32 or float64, in this machine's byte order.
     Raises: FileError if the header is not IDX or lies about the size; OSError if the file can't be read.
     """
-    import gzip
-
     with open(path, "rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
@@ -79,8 +78,7 @@ def mnist(folder: str | os.PathLike[str]) -> Digits:
     """
     found = []
     for name in _FILES:
-        dotted = name.replace("-idx", ".idx")  # as some programs unpack them
-        names = [name, f"{name}.gz", dotted, f"{dotted}.gz"]
+        names = [f"{stem}{end}" for stem in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")]
         found.append(find(folder, names, ["raw", os.path.join("MNIST", "raw")], _FILES))
     arrays = [read_idx(path) for path in found]
     for images, labels, at, of in (*arrays[:2], *found[:2]), (*arrays[2:], *found[2:]):

@@ -1,6 +1,8 @@
 """1797 real handwritten digits, 8×8 pixels (Alpaydin & Kaynak 1998; see LICENSE-digits.txt)."""
 
 import os
+import zipfile
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -45,9 +47,6 @@ def digits() -> Digits:
     They are not shuffled first: on a random split the same network scores 99.4 % instead of 97.1 %, because
     it is then tested on the handwriting of people it learned from. Raises FileError for a damaged file.
     """
-    import zipfile
-    import zlib
-
     path = os.path.join(os.path.dirname(__file__), "digits.npz")
     try:
         with np.load(path, allow_pickle=False) as file:
