@@ -4,9 +4,8 @@
 
 All draw from `generator`, a numpy.random.Generator, or from the library's own, which nn.manual_seed seeds.
 fan_in and fan_out are the numbers of terms that a unit sums, forward and backward: for a weight (out, in, k…)
-they are in·Πk and out·Πk.
-All raise TypeError for what is not a Tensor of floats, and ValueError for settings out of range; those that
-need a fan do so for fewer than two axes.
+they are in·Πk and out·Πk. All raise TypeError for what is not a Tensor of floats, and ValueError for settings
+out of range; those that need a fan do so for fewer than two axes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 A checkpoint holds all that the rest of a run depends on: the model's state (weights, buffers, what their
 parametrizations know), the optimizer, the place in the epoch, the log, and both sources of random numbers.
-The checkpoint before it is kept as `path.previous`. A new file replaces the old one only when it is whole and
-on the disk.
+A new file replaces the old one, kept as `path.previous`, only when it is whole and on the disk.
 """
 
 import copy
@@ -44,8 +43,7 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], model: Module, optimizer: Optimizer,
                  rng: np.random.Generator, settings: Mapping[str, str],
                  average: AveragedModel | None = None, epoch: int | None = None) -> None:
-        self.epoch = epoch  # its number of steps, if it is known
-        self.path = os.path.realpath(os.fsdecode(path))
+        self.path, self.epoch = os.path.realpath(os.fsdecode(path)), epoch  # its steps, if they are known
         self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
         beginning = arrays_to_bytes(self._arrays(), {"rng": _json(rng)})
         self.run = {"model": f"{type(model).__name__} {_crc(self._description().encode())}",
@@ -55,12 +53,9 @@ class Checkpoint:
 
     def resume(self) -> Progress | None:
         """Set everything to the state of the checkpoint, or of the previous one, with a warning, if the file
-        is damaged or missing; None if there is no checkpoint.
-
-        Raises: FileError if a file is damaged and there is no previous one, or if it is whole and no
-        checkpoint that fits this run; ValueError, saying in what they differ, if it belongs to another run.
-        Then nothing was changed.
-        """
+        is damaged or missing; None if there is no checkpoint. Raises FileError if a file is damaged and there
+        is no previous one, or if it is whole and no checkpoint that fits this run; ValueError, saying in what
+        they differ, if it belongs to another run. Then nothing was changed."""
         clear_leftovers(f"{self.path}.new")  # of a kill while writing
         faults = []
         for path in (self.path, f"{self.path}.previous"):
@@ -120,10 +115,9 @@ class Checkpoint:
         except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
             raise FileError.of(path, f"a whole file, but no checkpoint that fits this run ({error}); nothing "
                                      "was changed") from error
-        differ = "; ".join(f"{key:.80} was {was.get(key)!s:.200}, is {self.run.get(key)!s:.200}"
-                           for key in keys[:9])
-        raise ValueError(f"fit: the checkpoint {path} belongs to another run: {differ}; begin as that run "
-                         "did, or remove it and its .previous, or choose another path")
+        differ = (f"{key:.80} was {was.get(key)!s:.200}, is {self.run.get(key)!s:.200}" for key in keys[:9])
+        raise ValueError(f"fit: the checkpoint {path} belongs to another run: {'; '.join(differ)}; begin as "
+                         "that run did, or remove it and its .previous, or choose another path")
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Everything that training changes, by name."""
@@ -168,10 +162,9 @@ def sampled(schedule: Callable[[float], float] | None) -> str:
 
 def described(**functions: Callable[..., Any] | None) -> dict[str, str]:
     """Functions as text, since they can't be compared: how each prints, and a checksum of its code."""
-    given = {name: function for name, function in functions.items() if function is not None}
-    return {name: _placeless(repr(function)) for name, function in given.items()} | {
-        f"{name}, the code": _crc(_content(function, function.__code__).encode())
-        for name, function in given.items() if hasattr(function, "__code__")}
+    texts = {name: _placeless(repr(function)) for name, function in functions.items() if function is not None}
+    return texts | {f"{name}, the code": _crc(_content(function, function.__code__).encode())
+                    for name, function in functions.items() if hasattr(function, "__code__")}
 
 
 def _content(function, code):

@@ -32,8 +32,7 @@ class Epoch(NamedTuple):
 
 
 class Diverged(FloatingPointError):
-    """The loss became infinite or NaN, as the message says. `layer` is the path of the first module with such
-    an output."""
+    """The loss became infinite or NaN. `layer` is the path of the first module with such an output."""
 
     def __init__(self, message: str, layer: str | None) -> None:
         super().__init__(message)
@@ -217,18 +216,16 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
 def _check(model, x, y, classes=True):
     if not callable(model):
         raise TypeError(f"model must be a Module or a callable, got {type(model).__name__}")
-    targets = ("iu", "integer classes") if classes else ("fiub", "numbers")
+    *targets, rows = ("iu", "integer classes", "(N,)") if classes else ("fiub", "numbers", "(N, …)")
     for name, array, kinds, wanted in (("x", x, "f", "floats"), ("y", y, *targets)):
         if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
             got = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{name} must be an array of {wanted}, got {got}")
     if x.ndim < 2 or not (y.ndim == 1 if classes else y.ndim) or len(x) != len(y) or len(x) == 0:
-        rows = "(N,)" if classes else "(N, …)"
         raise ValueError(f"x must be (N, …) and y {rows} with the same N > 0, got {x.shape} and {y.shape}")
     for name, array in (("x", x), ("y", y)):
         if not np.isfinite(array).all():
-            row = int(np.argwhere(~np.isfinite(array))[0, 0])
-            raise ValueError(f"{name} has NaN or infinity in row {row}")
+            raise ValueError(f"{name} has NaN or infinity in row {np.argwhere(~np.isfinite(array))[0, 0]}")
     if classes and y.min() < 0:
         raise ValueError(f"y has the class {y.min()}; classes count from 0")
 
@@ -284,6 +281,5 @@ def _diverged(model, inputs, loss, step):
 def _bar(progress, total, done):
     from tqdm import tqdm
 
-    hidden = None if progress is None else progress is False  # None: unless stderr is a terminal
-    return tqdm(total=total, initial=done, desc=progress if isinstance(progress, str) else None,
-                disable=hidden, leave=False, unit="step")
+    return tqdm(total=total, initial=done, desc=progress if isinstance(progress, str) else None, leave=False,
+                unit="step", disable=None if progress is None else progress is False)  # None: on no terminal

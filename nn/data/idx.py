@@ -44,8 +44,7 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
     dtype = np.dtype(_DTYPES[magic[2]])
     dims = file.read(4 * magic[3])
     if len(dims) < 4 * magic[3]:
-        raise FileError.of(path, f"the IDX header says {magic[3]} dimensions and ends after {len(dims)} "
-                                 "bytes")
+        raise FileError.of(path, f"the IDX header of {magic[3]} dimensions ends after {len(dims)} bytes")
     shape = tuple(int.from_bytes(dims[i:i + 4], "big") for i in range(0, len(dims), 4))
     size = math.prod(shape) * dtype.itemsize  # Python's integers do not overflow
     content = _read_at_most(file, size + 1)
