@@ -29,8 +29,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
             generator: np.random.Generator | None = None) -> Tensor:
-    """Fill tensor from generator, normal with that mean and standard deviation. Raises ValueError for an std
-    below 0."""
+    """Fill tensor from generator, normal with mean and standard deviation. Raises ValueError for std < 0."""
     if not std >= 0:
         raise ValueError(f"normal_: std must be >= 0, got {std}")
     return _fill("normal_", tensor, lambda rng, shape: rng.normal(mean, std, shape), generator)
@@ -82,8 +81,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The matrix `tensor` with ones on its diagonal, zeros elsewhere; returns it. Raises ValueError for what
-    is not a matrix."""
+    """The matrix `tensor`: ones on its diagonal, zeros elsewhere. Raises ValueError for other shapes."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: the tensor has shape {tensor.shape}, wanted a matrix")
     return _fill("eye_", tensor, lambda rng, shape: np.eye(*shape))

@@ -65,8 +65,7 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     runs = [max(forward for forward, _ in part) for part in moments]
     peak, leaves = max(stored[i] + run for i, run in enumerate(runs)), 0  # leaves that have their gradient
     for i in reversed(range(len(parts))):
-        # While a segment runs again, its caller holds the gradient of its output.
-        g = costs[i][-1].gradient if i < last else 0
+        g = costs[i][-1].gradient if i < last else 0  # while it runs again, its caller holds this
         before = stored[i] + g
         if i < last:
             peak = max(peak, before + _tables(leaves) + runs[i])
@@ -115,8 +114,7 @@ def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
             costs.append([])
             for i, layer in enumerate(part, start=1):
                 follows = next(coming, None)
-                held = i == len(part) and follows is not None
-                cost, x = _cost(layer, x, follows, held, first=costs == [[]])
+                cost, x = _cost(layer, x, follows, i == len(part) and follows is not None, costs == [[]])
                 costs[-1].append(cost)
     return costs
 
@@ -140,16 +138,14 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: boo
     if type(root) is Operation:
         with within("gauge", gauge):
             grads, _ = walk(Operation(_START, [root], g, ()), g[0].dtype.type(1))
-    cost = _Cost(output=output, gradient=gradient, saved=saved, keeps_input=into in kept or into == onto,
-                 keeps_output=onto in kept and into != onto, forward=forward, backward=gauge.most(),
-                 leaves=len(grads))
+    cost = _Cost(output, gradient, saved, keeps_input=into in kept or into == onto, forward=forward,
+                 keeps_output=onto in kept and into != onto, backward=gauge.most(), leaves=len(grads))
     del holder
     return cost, copied
 
 
 # A walk that begins here is the only holder of the gradient that it begins with.
-_START = Rule("start", "y = x;  dx = what was put here", lambda x: (x, None),
-              lambda g, saved, needs: (saved.pop(),))
+_START = Rule("start", "y = x;  dx = saved", lambda x: (x, None), lambda g, saved, needs: (saved.pop(),))
 
 
 def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
@@ -209,10 +205,9 @@ class _Gauge:
         if type(leaf) is Operation or g is None or leaf is self._no_leaf:
             return
         if leaf not in self._known:
-            before = sys.getsizeof(self._known)
+            self._gradients += sys.getsizeof(owner(np.asarray(g))) - sys.getsizeof(self._known)
             self._known.add(leaf)
-            self._gradients += sys.getsizeof(owner(np.asarray(g)))
-            self._gradients += sys.getsizeof(self._known) - before  # the set's memory is not the step's
+            self._gradients += sys.getsizeof(self._known)  # as the set's memory is not the step's
 
     def alive(self) -> int:
         return tracemalloc.get_traced_memory()[0] - self.begin

@@ -40,8 +40,7 @@ class Optimizer:
         if not self.params:
             raise ValueError(f"{type(self).__name__}: params is empty; there is nothing to train")
         if len({id(p) for p in self.params}) < len(self.params):
-            raise ValueError(f"{type(self).__name__}: a parameter appears twice in params; it would be "
-                             "stepped twice")
+            raise ValueError(f"{type(self).__name__}: a parameter appears twice in params")
         self.steps = 0
         # Steps of each parameter: one whose first gradient comes late starts its averages then.
         self.counts = [0] * len(self.params)
@@ -113,8 +112,7 @@ class Optimizer:
                                    "optimizer after preparing the model and its parametrizations")
         if [p._data.dtype for p in self.params] != self._dtypes:
             raise RuntimeError(f"{type(self).__name__}: a parameter's dtype changed after this optimizer was "
-                               "built, so its state has the old one: build the optimizer after "
-                               "model.to(dtype)")
+                               "built with a state of the old one: build the optimizer after model.to(dtype)")
         self.steps += 1
         moments, first = [self.state[key] for key in self.moments], 0
         for group in self.param_groups:

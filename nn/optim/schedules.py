@@ -51,14 +51,12 @@ class _Schedule:
 def Step(every: float, gamma: float = 0.1) -> Schedule:
     """γ^⌊progress/every⌋: a fall by γ = `gamma` at every `every` of the run (StepLR)."""
     every, gamma = number("Step", "every", every, above=True), number("Step", "gamma", gamma)
-    return _Schedule(Step, lambda progress: gamma ** math.floor(progress / every + SLACK),
-                     every=every, gamma=gamma)
+    return _Schedule(Step, lambda share: gamma ** math.floor(share / every + SLACK), every=every, gamma=gamma)
 
 
 def MultiStep(milestones: tuple[float, ...], gamma: float = 0.1) -> Schedule:
     """A fall by γ = `gamma` at each of the milestones, which are progress (MultiStepLR)."""
-    milestones = _rising("MultiStep", "milestones", milestones)
-    gamma = number("MultiStep", "gamma", gamma)
+    milestones, gamma = _rising("MultiStep", "milestones", milestones), number("MultiStep", "gamma", gamma)
     return _Schedule(MultiStep, lambda progress: gamma ** bisect_right(milestones, progress + SLACK),
                      milestones=milestones, gamma=gamma)
 
@@ -72,8 +70,7 @@ def Linear(start: float = 1.0, end: float = 0.0) -> Schedule:
 def Cosine(end: float = 0.0) -> Schedule:
     """Half a cosine from 1 to `end` (CosineAnnealingLR; Loshchilov & Hutter 2017, eq. 5, no restarts)."""
     end = number("Cosine", "end", end)
-    return _Schedule(Cosine, lambda progress: end + (1 - end) * (1 + math.cos(math.pi * progress)) / 2,
-                     end=end)
+    return _Schedule(Cosine, lambda share: end + (1 - end) * (1 + math.cos(math.pi * share)) / 2, end=end)
 
 
 def OneCycle(pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
