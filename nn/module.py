@@ -44,8 +44,7 @@ class Module:
     parametrization: ModuleParametrization | None = None
 
     def forward(self, *args: Any) -> Tensor:
-        """What the module computes of its args; every subclass has its own. Raises TypeError in one that has
-        none."""
+        """What the module computes of its args. Raises TypeError in a subclass without one of its own."""
         raise TypeError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -203,8 +202,7 @@ class Module:
         return states.state_dict(_entries(self))
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Set all parameters and buffers, in place, and what parametrizations know, from a state of arrays or
-        Tensors by name.
+        """Set all parameters and buffers, in place, and what parametrizations know, from a state by name.
 
         A model with parametrizations takes the state of one that has the same, and computes from then on what
         that one did. strict=False passes over names that only one side has, and returns them; a

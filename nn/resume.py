@@ -47,8 +47,7 @@ class Checkpoint:
         self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
         beginning = arrays_to_bytes(self._arrays(), {"rng": _json(rng)})
         self.run = {"model": f"{type(model).__name__} {_crc(self._description().encode())}",
-                    "optimizer": repr(optimizer), **settings,
-                    **({} if average is None else {"average": repr(average)}),
+                    "optimizer": repr(optimizer), **settings, **described(average=average),
                     "beginning (weights, optimizer, rng)": _crc(beginning)}
 
     def resume(self) -> Progress | None:
@@ -160,11 +159,12 @@ def sampled(schedule: Callable[[float], float] | None) -> str:
     return "none" if schedule is None else str([round(float(schedule(i / 16)), 12) for i in range(16)])
 
 
-def described(**functions: Callable[..., Any] | None) -> dict[str, str]:
-    """Functions as text, since they can't be compared: how each prints, and a checksum of its code."""
-    texts = {name: _placeless(repr(function)) for name, function in functions.items() if function is not None}
-    return texts | {f"{name}, the code": _crc(_content(function, function.__code__).encode())
-                    for name, function in functions.items() if hasattr(function, "__code__")}
+def described(**given: Any) -> dict[str, str]:
+    """What is not None as text: how it prints, and for a function, which can't be compared, a checksum of its
+    code."""
+    texts = {name: _placeless(repr(value)) for name, value in given.items() if value is not None}
+    return texts | {f"{name}, the code": _crc(_content(value, value.__code__).encode())
+                    for name, value in given.items() if hasattr(value, "__code__")}
 
 
 def _content(function, code):

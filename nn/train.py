@@ -32,7 +32,7 @@ class Epoch(NamedTuple):
 
 
 class Diverged(FloatingPointError):
-    """The loss became infinite or NaN. `layer` is the path of the first module with such an output."""
+    """The loss is infinite or NaN (`message`). `layer`: path of the first module whose output is, or None."""
 
     def __init__(self, message: str, layer: str | None) -> None:
         super().__init__(message)
@@ -57,25 +57,22 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     Parameters: x (N, …) float, y (N,) integer classes, which pass through the model `epochs` times, in
     batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to minimise instead of
     F.cross_entropy, from the model's output for a batch and the batch's rows of y (a Tensor); y (N, …) may
-    then be any numbers, as for a regression by F.mse_loss. `penalty(model)` gives a scalar Tensor that is
-    added to each batch's loss (and counts in Epoch.loss). `schedule` gives the factor of the learning rate
-    (of each of the optimizer's groups) for a progress in [0, 1); the rate is restored at the end. `clip_norm`
-    is the norm that gradients are clipped to before a step; `average` is updated after it.
-    `augment(x, y, rng)` gives what to train on instead of each batch (nn.data.augment), y as classes or as
-    probabilities (N, classes), with a Generator for each batch. `prefetch` is how many batches are made in
-    the background before they are needed, which changes no bit. `progress` shows a bar on stderr: True,
-    False, a text to put before it, or None for "if stderr is a terminal". `on_step(step, loss)` is called
-    after every step, with steps counted from 1.
+    then be any numbers, as for a regression by F.mse_loss. `penalty(model)` gives a scalar Tensor to add to
+    the loss (and to Epoch.loss). `schedule` gives the factor of the learning rate (of all of the optimizer's
+    groups) for a progress in [0, 1); the rate is restored at the end. `clip_norm` is the norm that gradients
+    are clipped to before a step; `average` is updated after it. `augment(x, y, rng)` gives what to train on
+    instead of each batch (nn.data.augment), y as classes or as probabilities (N, classes), with a Generator
+    for each batch. `prefetch` is how many batches are made in the background before they are needed, which
+    changes no bit. `progress` shows a bar on stderr: True, False, a text to put before it, or None for "if
+    stderr is a terminal". `on_step(step, loss)` is called after every step, with steps counted from 1.
 
     `checkpoint` is a file for the state of the run, written at its beginning, every `every` steps and at its
     end. If it exists, the run goes on from it, to the same bits as if it had never been killed: call fit with
-    the same arguments, in the state that they had at first. Parameters, buffers, parametrizations, the
-    optimizer, the average, `rng`, nn.random and the log are restored; what a module of your own keeps
-    elsewhere is not. The checkpoint before it is kept as `checkpoint`.previous, and used with a warning if
-    the file is damaged.
+    the same arguments in their first state. Parameters, buffers, parametrizations, the optimizer, the
+    average, `rng`, nn.random and the log are restored; what a module of your own keeps elsewhere is not. The
+    checkpoint before it is kept as `checkpoint`.previous, and used, with a warning, for a damaged one.
 
-    The model is trained in training mode, and its mode is restored. glibc keeps freed memory from here on
-    (nn.memory).
+    The model trains in training mode; its mode is restored. glibc keeps freed memory from now on (nn.memory).
     Raises: TypeError or ValueError for data that can't be trained on; Diverged (a FloatingPointError) naming
     the layer when the loss is no longer finite: the model is then as it was before that step. ValueError for
     a checkpoint of another run (it says what differs), nn.FileError for one that is damaged and the only one.
@@ -101,8 +98,7 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     if checkpoint is not None:
         settings = {"x": fingerprint(x), "y": fingerprint(y), "epochs": str(epochs),
                     "batch_size": str(batch_size), "schedule": sampled(schedule),
-                    **({} if clip_norm is None else {"clip_norm": str(clip_norm)}),
-                    **described(augment=augment, loss=loss, penalty=penalty)}
+                    **described(clip_norm=clip_norm, augment=augment, loss=loss, penalty=penalty)}
         saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average, an_epoch)
         at = saved.resume() or saved.write(at)
     objective = Objective(model, loss, penalty, counts=loss is None or y.dtype.kind in "iu")

@@ -131,8 +131,7 @@ class Noise(_Change):
 
 @dataclass(frozen=True)
 class Cutout(_Change):
-    """A square of size×size pixels set to 0, about a random pixel, cut off at the image's edges (DeVries &
-    Taylor 2017)."""
+    """A square of size×size pixels about a random one, cut at the edges, is 0 (DeVries & Taylor 2017)."""
 
     size: int = 8
 

@@ -141,8 +141,7 @@ def _first(array: np.ndarray) -> np.ndarray:
 def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
     """Set the running statistics of all batch norms in model to their means over the batches of x (N, …), for
     weights that no forward pass has seen, such as averages (Izmailov et al. 2018, section 3.2). The model's
-    mode is restored; without a batch norm nothing is done. Raises ValueError for an empty x or a batch_size
-    < 1."""
+    mode is restored; without batch norm nothing is done. Raises ValueError for an empty x, batch_size < 1."""
     if not isinstance(x, np.ndarray) or x.ndim < 2 or not len(x):
         raise ValueError(f"update_bn: x must be an array of shape (N, …), N > 0, got {np.shape(x)}")
     count("update_bn", "batch_size", batch_size)

@@ -75,9 +75,8 @@ def Cosine(end: float = 0.0) -> Schedule:
 
 def OneCycle(pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
              linear: bool = False, steps: int | None = None) -> Schedule:
-    """Up from 1/div_factor to 1 in the first `pct_start` of the run, in the rest down to 1/(div_factor ·
-    final_div_factor), along half a cosine, or straight if `linear` (OneCycleLR without its momentum; Smith &
-    Topin 2018).
+    """Up from 1/div_factor to 1 in the first `pct_start` of the run, then down to 1/(div_factor ·
+    final_div_factor): half cosines, or lines if `linear` (OneCycleLR but its momentum; Smith & Topin 2018).
 
     PyTorch's ends are reached at the step before the border; with `steps`, the number of steps of the run, so
     are ours, and without it, at the border. The optimizer's rate is max_lr.
