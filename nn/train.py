@@ -154,10 +154,9 @@ def _rest_of_epoch(x, y, size, rng, at, augment=None, classes=True):
     its own Generator, so that a prefetching thread, or a run that resumes here, makes the same batch."""
     done = at.step - len(at.log) * math.ceil(len(x) / size)
     now = rng.bit_generator.state
-    if done:  # the run was killed within the epoch: shuffle again as it did
-        rng.bit_generator.state = at.shuffled_from
-    else:
+    if not done:  # else the run was killed within the epoch, and shuffles again as it did
         at.shuffled_from = now
+    rng.bit_generator.state = at.shuffled_from
     every = batches(x, y, size, rng)
     key = None if augment is None else int(rng.integers(1 << 63))
     if done:
@@ -198,8 +197,7 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
                 out = model(Tensor(inputs) if isinstance(model, Module) else inputs)
                 out = np.asarray(out.data if isinstance(out, Tensor) else out)
                 if out.ndim != 2 or len(out) != len(inputs):
-                    raise ValueError(f"the model must give (N, classes) for {len(inputs)} rows, got "
-                                     f"{out.shape}")
+                    raise ValueError(f"the model must give ({len(inputs)}, classes), got {out.shape}")
                 if k > out.shape[1]:
                     raise ValueError(f"accuracy: k is {k}, but the model has {out.shape[1]} outputs")
                 best = out.argmax(axis=1, keepdims=True) if k == 1 else Tensor(out).topk(k, 1).indices.data

@@ -7,5 +7,4 @@ from .idx import mnist, read_idx
 from .minibatches import batches
 from .uci import Digits, digits
 
-__all__ = ["Digits", "augment", "batches", "cifar10", "digits", "mnist", "prefetch", "read_cifar10",
-           "read_idx"]
+__all__ = "Digits", "augment", "batches", "cifar10", "digits", "mnist", "prefetch", "read_cifar10", "read_idx"

@@ -15,8 +15,7 @@ import numpy as np
 from ..files import FileError
 from .uci import Digits
 
-_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-          "t10k-labels-idx1-ubyte")
+_FILES = tuple(f"{part}-{of}-ubyte" for part in ("train", "t10k") for of in ("images-idx3", "labels-idx1"))
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CHUNK = 1 << 20
 
@@ -55,8 +54,7 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
     try:
         return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
     except ValueError as error:  # more dimensions than NumPy has, or an empty array of absurd sizes
-        raise FileError.of(path, f"the IDX header says {shape!s:.80}, which no array can have "
-                                 f"({error})") from error
+        raise FileError.of(path, f"the IDX header says {shape!s:.80}, impossible ({error})") from error
 
 
 def _read_at_most(file: BinaryIO, size: int) -> bytes:

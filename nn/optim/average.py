@@ -87,8 +87,7 @@ class AveragedModel:
         """The averages and how many updates are in them, as named arrays. RuntimeError while swapped in."""
         self._not_swapped("state_dict")
         return {"n_averaged": np.array(self.n_averaged), "counts": np.array(self._counts),
-                **{f"average.{i}": average.copy() for i, average in enumerate(self._averages)
-                   if average is not None}}
+                **{f"average.{i}": mean.copy() for i, mean in enumerate(self._averages) if mean is not None}}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from the state_dict of an average of the same model. Raises ValueError if names, shapes or
