@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import random
+from .arguments import count, instance, number
 from .files import FileError, arrays_to_bytes, clear_leftovers, read_arrays, write_arrays
 from .module import Module
 from .optim import AveragedModel, Optimizer
@@ -189,26 +190,18 @@ def _placeless(text):
 
 
 def _check_progress(now, epoch):
-    """Raise ValueError unless these are a Progress and the states of both sources of random numbers."""
+    """Raise ValueError or TypeError unless these are a Progress and the states of both Generators."""
     wanted = {"rng", "nn.random", *vars(Progress())}
     if not isinstance(now, dict) or now.keys() != wanted:
         raise ValueError(f"the progress must have the entries {sorted(wanted)}")
-    pairs = isinstance(now["log"], list) and all(
-        isinstance(each, list) and len(each) == 2 and _is_number(each[0]) and _is_number(each[1], True)
-        for each in now["log"])
-    for name, fits, wanted in (("step", type(now["step"]) is int and now["step"] >= 0, "a whole number >= 0"),
-                               ("log", pairs, "a list of pairs of numbers"),
-                               ("loss", _is_number(now["loss"]), "a number"),
-                               ("correct", _is_number(now["correct"], True), "a number or null")):
-        if not fits:
-            raise ValueError(f"{name} must be {wanted}, got {now[name]!r:.40}")
+    count("the progress", "step", now["step"], 0)
+    instance("the progress", "log", now["log"], list, "a list of pairs of numbers")
+    for loss, correct in (*now["log"], (now["loss"], now["correct"])):
+        number("the progress", "a loss", loss, -math.inf)
+        number("the progress", "the count of correct rows", 0 if correct is None else correct, -math.inf)
     done = now["step"] - len(now["log"]) * (epoch or 0)  # in this epoch
     if epoch and (not 0 <= done <= epoch or (done and now["shuffled_from"] is None)):
         raise ValueError(f"step {now['step']} is not in the epoch after those of the log")
-
-
-def _is_number(x, or_none=False):
-    return or_none if x is None else type(x) in (int, float) and math.isfinite(x)
 
 
 def _check_state(name, state, ours):
