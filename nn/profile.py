@@ -120,9 +120,8 @@ def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
 
 
 def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: bool) -> tuple[_Cost, Tensor]:
-    """The cost of a layer for the input x, and a copy of its output. follows: the next layer, for the memory
-    layout of the gradient that it sends. held: whether something else holds that gradient. first: whether x
-    is a leaf in the network, too."""
+    """The cost of a layer for the input x, and a copy of its output. follows: the next layer, for the layout
+    of the gradient that it sends. held: whether others hold it. first: whether x is a leaf in the network."""
     x = x.detach().requires_grad_(x.requires_grad)
     gauge = _Gauge()
     out = layer(x)
@@ -149,8 +148,7 @@ _START = Rule("start", "y = x;  dx = saved", lambda x: (x, None), lambda g, save
 
 
 def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
-    """∂(sum of the layer's output)/∂x, in the memory layout that backward gives it where the gradient of the
-    output has the layout of the output."""
+    """∂(sum of the layer's output)/∂x, laid out as backward does for a gradient laid out as the output."""
     y = layer(x)
     root, seed, ones = y._operation, np.ones_like(y._data), np.ones_like(x._data)
     del y
@@ -178,9 +176,8 @@ def _tracing() -> Iterator[None]:
 
 
 class _Gauge:
-    """What is allocated beyond what there was when this was made, without the gradients made so far. The peak
-    since tracemalloc's last reset is read, and reset, before each step of backward, when the gradients that
-    the step before has made are known."""
+    """What is allocated since this was made, without the gradients made so far. The peak since tracemalloc's
+    last reset is read, and reset, before each step of backward, when the last one's gradients are known."""
 
     def __init__(self, apart_from: Tensor | None = None) -> None:
         self._no_leaf = apart_from

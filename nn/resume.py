@@ -161,8 +161,7 @@ def sampled(schedule: Callable[[float], float] | None) -> str:
 
 
 def described(**given: Any) -> dict[str, str]:
-    """What is not None as text: how it prints, and for a function, which can't be compared, a checksum of its
-    code."""
+    """What is not None, as text to compare: how it prints, and for a function a checksum of its code."""
     texts = {name: _placeless(repr(value)) for name, value in given.items() if value is not None}
     return texts | {f"{name}, the code": _crc(_content(value, value.__code__).encode())
                     for name, value in given.items() if hasattr(value, "__code__")}

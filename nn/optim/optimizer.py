@@ -20,8 +20,7 @@ class Optimizer:
     """Base of SGD, Adam and AdamW.
 
     `params` is an iterable of Tensors, or of dicts as in PyTorch: {"params": Tensors, "lr": ..., ...}. Each
-    dict is a group, whose own settings come before the optimizer's. `param_groups` is the list of groups; a
-    change there holds from the next step on.
+    dict is a group, with settings of its own; a change of `param_groups`, their list, holds from then on.
 
     A float16 parameter is stepped in float32, the dtype of its moments, and then rounded: a step of less than
     half a unit in its last place changes nothing.
