@@ -51,7 +51,8 @@ class _Schedule:
 def Step(every: float, gamma: float = 0.1) -> Schedule:
     """γ^⌊progress/every⌋: a fall by γ = `gamma` at every `every` of the run (StepLR)."""
     every, gamma = number("Step", "every", every, above=True), number("Step", "gamma", gamma)
-    return _Schedule(Step, lambda share: gamma ** math.floor(share / every + SLACK), every=every, gamma=gamma)
+    return _Schedule(Step, lambda progress: gamma ** math.floor(progress / every + SLACK),
+                     every=every, gamma=gamma)
 
 
 def MultiStep(milestones: tuple[float, ...], gamma: float = 0.1) -> Schedule:
@@ -70,13 +71,14 @@ def Linear(start: float = 1.0, end: float = 0.0) -> Schedule:
 def Cosine(end: float = 0.0) -> Schedule:
     """Half a cosine from 1 to `end` (CosineAnnealingLR; Loshchilov & Hutter 2017, eq. 5, no restarts)."""
     end = number("Cosine", "end", end)
-    return _Schedule(Cosine, lambda share: end + (1 - end) * (1 + math.cos(math.pi * share)) / 2, end=end)
+    return _Schedule(Cosine, lambda progress: end + (1 - end) * (1 + math.cos(math.pi * progress)) / 2,
+                     end=end)
 
 
 def OneCycle(pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
              linear: bool = False, steps: int | None = None) -> Schedule:
     """Up from 1/div_factor to 1 in the first `pct_start` of the run, then down to 1/(div_factor ·
-    final_div_factor): half cosines, or lines if `linear` (OneCycleLR but its momentum; Smith & Topin 2018).
+    final_div_factor): half cosines, or lines if `linear` (OneCycleLR, no momentum; Smith & Topin 2018).
 
     PyTorch's ends are reached at the step before the border; with `steps`, the number of steps of the run, so
     are ours, and without it, at the border. The optimizer's rate is max_lr.
