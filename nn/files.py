@@ -27,8 +27,7 @@ _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.b
            "U16": np.uint16, "U8": np.uint8, "BF16": np.uint16}
 _KNOWN = {np.dtype(t) for t in _DTYPES.values()}
 
-# The format's metadata is a map of strings in any order. All of ours goes into one entry, so that the same
-# arrays always give the same bytes.
+# The metadata is a map of strings in any order: ours is one entry, so that equal arrays give equal bytes.
 _ENTRY = "espalier"
 _MOST = 200  # characters of a message beside the file's name, for what it quotes may be megabytes
 
@@ -218,11 +217,10 @@ def _metadata(content: bytes) -> dict[str, str] | None:
         if ours is not None:
             raise ValueError(f"the metadata is damaged (beside {_ENTRY!r} there is {name!r:.60})")
         if _is_ours(text):
-            raise ValueError(
-                f"its text stands under {name!r:.60}, not under {_ENTRY!r}: the metadata is damaged, or a "
-                "version before 0.2 wrote it (then: weights are read by safetensors.numpy.load_file, for "
-                "nn.save to write anew; a Program is converted anew from its network; a training is finished "
-                "by the version that began it)")
+            raise ValueError(f"its text stands under {name!r:.60}, not {_ENTRY!r}: the metadata is damaged, "
+                             "or a version before 0.2 wrote it (then: safetensors.numpy.load_file reads "
+                             "weights, for nn.save to write anew; a Program is converted anew from its "
+                             "network; a training is finished by the version that began it)")
     try:
         return None if ours is None else _texts(json.loads(ours, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:

@@ -4,9 +4,8 @@
 
 All draw from `generator`, a numpy.random.Generator, or from the library's own, which nn.manual_seed seeds.
 fan_in and fan_out are the numbers of terms that a unit sums, forward and backward: for a weight (out, in, k…)
-they are in·Πk and out·Πk.
-All raise TypeError for what is not a Tensor of floats, and ValueError for settings out of range; those that
-need a fan do so for fewer than two axes.
+they are in·Πk and out·Πk. All raise TypeError for what is not a Tensor of floats, and ValueError for settings
+out of range; those that need a fan do so for fewer than two axes.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0,
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0,
             generator: np.random.Generator | None = None) -> Tensor:
-    """Fill tensor from generator, normal with that mean and standard deviation. Raises ValueError for an std
-    below 0."""
+    """Fill tensor from generator, normal with mean and standard deviation. Raises ValueError for std < 0."""
     if not std >= 0:
         raise ValueError(f"normal_: std must be >= 0, got {std}")
     return _fill("normal_", tensor, lambda rng, shape: rng.normal(mean, std, shape), generator)
@@ -83,8 +81,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The matrix `tensor` with ones on its diagonal, zeros elsewhere; returns it. Raises ValueError for what
-    is not a matrix."""
+    """The matrix `tensor`: ones on its diagonal, zeros elsewhere. Raises ValueError for other shapes."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: the tensor has shape {tensor.shape}, wanted a matrix")
     return _fill("eye_", tensor, lambda rng, shape: np.eye(*shape))
@@ -98,8 +95,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0,
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
-    """Fill tensor from generator, normal with standard deviation gain·√(2/(fan_in + fan_out)): Glorot &
-    Bengio 2010, eq. 12."""
+    """Fill tensor from generator, normal, std gain·√(2/(fan_in + fan_out)): Glorot & Bengio 2010, eq. 12."""
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))), generator)
 
 
@@ -114,8 +110,7 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonli
 
 def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                     generator: np.random.Generator | None = None) -> Tensor:
-    """Fill tensor from generator, normal with standard deviation gain/√fan. He et al. (2015); a, mode and
-    nonlinearity as in kaiming_uniform_."""
+    """Fill tensor from generator, normal, std gain/√fan; a, mode and nonlinearity as in kaiming_uniform_."""
     return normal_(tensor, 0.0, _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 
 
@@ -150,9 +145,8 @@ def fan_in_uniform_(weight: Tensor, bias: Tensor | None = None,
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """What the standard deviation of weights is multiplied by, for the unit `nonlinearity` that follows them:
-    He et al. (2015), eq. 14. param: the negative slope of "leaky_relu", 0.01 if left out. Raises ValueError
-    for a unit that is not known."""
+    """The factor of the weights' standard deviation for the unit `nonlinearity` after them: He et al. (2015),
+    eq. 14. param: the negative slope of "leaky_relu", 0.01 by default. Raises ValueError for another unit."""
     linear = ("linear", *(f"{kind}{n}d" for kind in ("conv", "conv_transpose") for n in (1, 2, 3)), "sigmoid")
     gains = {**dict.fromkeys(linear, 1.0), "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
     if nonlinearity == "leaky_relu":

@@ -1,13 +1,11 @@
 """Freed memory that the process keeps, so that the next training step need not ask the system for it."""
 
-from __future__ import annotations
-
 import os
 
 import numpy as np
 
 from .arguments import is_int
-from .kernels.native import keep_freed_memory
+from .kernels.native import lib
 
 LARGEST = (1 << 31) - 1  # bytes: mallopt takes an int
 chosen = False  # whether keep_freed was called
@@ -31,4 +29,5 @@ def keep_freed(most: int = 1 << 30) -> None:
     chosen = True
     if not any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         np.empty(31 << 20, np.uint8)
-        keep_freed_memory(int(most))
+        if lib is not None:
+            lib.nn_keep_freed_memory(int(most))

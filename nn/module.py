@@ -2,8 +2,7 @@
 
 There is no registration: a Module's parameters are those of its attributes that are Parameters, its children
 those that are Modules, in the order in which they were set. So `copy.deepcopy(model)` is an ordinary copy.
-What is no public method is a function: a subclass may use any name that is not public here, and override
-what is.
+Only what is public is a method: a subclass may use all other names, and override those.
 """
 
 from __future__ import annotations
@@ -36,16 +35,14 @@ def _as(dtype):
 class Module:
     """Base class of everything with parameters: set attributes in `__init__`, compute in `forward`.
 
-    `training` says in which mode it is. `parametrization`, if it is not None, computes in place of forward.
-    Raises: each method says what.
+    `training` is its mode. `parametrization`, if not None, computes in place of forward. Raises: see methods.
     """
 
     training: bool = True
     parametrization: ModuleParametrization | None = None
 
     def forward(self, *args: Any) -> Tensor:
-        """What the module computes of its args; every subclass has its own. Raises TypeError in one that has
-        none."""
+        """What the module computes of its args. Raises TypeError in a subclass without one of its own."""
         raise TypeError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -109,17 +106,15 @@ class Module:
         return (module for _, module in Module.named_modules(self))
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
-        """Call fn(module) for all Modules below this one, children first, and then for itself, for instance
-        to initialise weights in another way. What fn returns is ignored; a Module that has two places is
-        visited in both. Returns the Module."""
+        """Call fn(module) for all Modules below this one, children first, and then for itself (to initialise
+        weights, say), in each place of a shared Module. What fn returns is ignored. Returns the Module."""
         for child in Module.children(self):
             Module.apply(child, fn)
         fn(self)
         return self
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """The Parameters by dotted path, each once: the weights themselves, also where a parametrization
-        trains others in their place."""
+        """The Parameters by dotted path, each once: the weights, even where others train in their place."""
         seen = set()
         for path, module in Module.named_modules(self):
             for name, value in vars(module).items():
@@ -203,15 +198,13 @@ class Module:
         return states.state_dict(_entries(self))
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Set all parameters and buffers, in place, and what parametrizations know, from a state of arrays or
-        Tensors by name.
+        """Set all parameters and buffers, in place, and what parametrizations know, from a state by name.
 
         A model with parametrizations takes the state of one that has the same, and computes from then on what
         that one did. strict=False passes over names that only one side has, and returns them; a
         parametrization is passed over as a whole, and with it a weight that it computes.
-        Raises: TypeError for values that are not arrays, or of a dtype that can't become the parameter's;
-        ValueError listing missing and unexpected names, wrong shapes, and what a parametrization refuses.
-        Then nothing was changed.
+        Raises, with nothing changed: TypeError for what is no array, or of a dtype that can't become the
+        parameter's; ValueError listing missing and unexpected names, wrong shapes, refused parametrizations.
         """
         return states.load_state_dict(type(self).__name__, _entries(self), state, strict)
 

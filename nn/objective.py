@@ -1,7 +1,5 @@
 """What training makes small: a loss of the outputs for a batch, and perhaps a penalty on the model itself."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

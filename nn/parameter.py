@@ -44,8 +44,9 @@ class Parameter(Tensor):
     @Tensor.requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         Tensor.requires_grad.fset(self, wanted)
-        for other in self._others():
-            other.requires_grad = wanted
+        for other in self.trainables():
+            if other is not self:
+                other.requires_grad = wanted
 
     def parametrized(self) -> Tensor:
         """What a layer multiplies by: the weight as its parametrization computes it. While a network is
@@ -58,10 +59,6 @@ class Parameter(Tensor):
         """What an optimizer trains: this Parameter, or what its parametrization names instead. Raises
         TypeError if the parametrization names anything but Parameters."""
         return _trainables(self._parametrization, self)
-
-    def _others(self):
-        """What trains in its place."""
-        return [trainable for trainable in self.trainables() if trainable is not self]
 
     def active(self) -> list[Parameter]:
         """Those of `trainables()` that the layer sees now."""
@@ -76,8 +73,9 @@ class Parameter(Tensor):
 
     def settle(self) -> None:
         """Follow a change of what the parametrization trains: a computed weight's array is read-only."""
-        for other in self._others():
-            other.source = self
+        for other in self.trainables():
+            if other is not self:
+                other.source = self
         if not self.trains:
             self._data.flags.writeable, self.grad = False, None
         elif not self._data.flags.writeable:

@@ -9,8 +9,6 @@ makes, and adds up what is alive at every moment of the whole step; at most two 
 together. It is eq. 1 of Chen et al. (2016), with the constants.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 import tracemalloc
@@ -67,8 +65,7 @@ def predicted_peak(layers: Iterable[Layer], x: Tensor, segments: int | None = No
     runs = [max(forward for forward, _ in part) for part in moments]
     peak, leaves = max(stored[i] + run for i, run in enumerate(runs)), 0  # leaves that have their gradient
     for i in reversed(range(len(parts))):
-        # While a segment runs again, its caller holds the gradient of its output.
-        g = costs[i][-1].gradient if i < last else 0
+        g = costs[i][-1].gradient if i < last else 0  # while it runs again, its caller holds this
         before = stored[i] + g
         if i < last:
             peak = max(peak, before + _tables(leaves) + runs[i])
@@ -117,16 +114,14 @@ def _costs(parts: list[list[Layer]], x: Tensor) -> list[list[_Cost]]:
             costs.append([])
             for i, layer in enumerate(part, start=1):
                 follows = next(coming, None)
-                held = i == len(part) and follows is not None
-                cost, x = _cost(layer, x, follows, held, first=costs == [[]])
+                cost, x = _cost(layer, x, follows, i == len(part) and follows is not None, costs == [[]])
                 costs[-1].append(cost)
     return costs
 
 
 def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: bool) -> tuple[_Cost, Tensor]:
-    """The cost of a layer for the input x, and a copy of its output. follows: the next layer, for the memory
-    layout of the gradient that it sends. held: whether something else holds that gradient. first: whether x
-    is a leaf in the network, too."""
+    """The cost of a layer for the input x, and a copy of its output. follows: the next layer, for the layout
+    of the gradient that it sends. held: whether others hold it. first: whether x is a leaf in the network."""
     x = x.detach().requires_grad_(x.requires_grad)
     gauge = _Gauge()
     out = layer(x)
@@ -142,21 +137,18 @@ def _cost(layer: Layer, x: Tensor, follows: Layer | None, held: bool, first: boo
     if type(root) is Operation:
         with within("gauge", gauge):
             grads, _ = walk(Operation(_START, [root], g, ()), g[0].dtype.type(1))
-    cost = _Cost(output=output, gradient=gradient, saved=saved, keeps_input=into in kept or into == onto,
-                 keeps_output=onto in kept and into != onto, forward=forward, backward=gauge.most(),
-                 leaves=len(grads))
+    cost = _Cost(output, gradient, saved, keeps_input=into in kept or into == onto, forward=forward,
+                 keeps_output=onto in kept and into != onto, backward=gauge.most(), leaves=len(grads))
     del holder
     return cost, copied
 
 
 # A walk that begins here is the only holder of the gradient that it begins with.
-_START = Rule("start", "y = x;  dx = what was put here", lambda x: (x, None),
-              lambda g, saved, needs: (saved.pop(),))
+_START = Rule("start", "y = x;  dx = saved", lambda x: (x, None), lambda g, saved, needs: (saved.pop(),))
 
 
 def _gradient(layer: Layer, x: Tensor) -> np.ndarray:
-    """∂(sum of the layer's output)/∂x, in the memory layout that backward gives it where the gradient of the
-    output has the layout of the output."""
+    """∂(sum of the layer's output)/∂x, laid out as backward does for a gradient laid out as the output."""
     y = layer(x)
     root, seed, ones = y._operation, np.ones_like(y._data), np.ones_like(x._data)
     del y
@@ -184,9 +176,8 @@ def _tracing() -> Iterator[None]:
 
 
 class _Gauge:
-    """What is allocated beyond what there was when this was made, without the gradients made so far. The peak
-    since tracemalloc's last reset is read, and reset, before each step of backward, when the gradients that
-    the step before has made are known."""
+    """What is allocated since this was made, without the gradients made so far. The peak since tracemalloc's
+    last reset is read, and reset, before each step of backward, when the last one's gradients are known."""
 
     def __init__(self, apart_from: Tensor | None = None) -> None:
         self._no_leaf = apart_from
@@ -211,10 +202,9 @@ class _Gauge:
         if type(leaf) is Operation or g is None or leaf is self._no_leaf:
             return
         if leaf not in self._known:
-            before = sys.getsizeof(self._known)
+            self._gradients += sys.getsizeof(owner(np.asarray(g))) - sys.getsizeof(self._known)
             self._known.add(leaf)
-            self._gradients += sys.getsizeof(owner(np.asarray(g)))
-            self._gradients += sys.getsizeof(self._known) - before  # the set's memory is not the step's
+            self._gradients += sys.getsizeof(self._known)  # as the set's memory is not the step's
 
     def alive(self) -> int:
         return tracemalloc.get_traced_memory()[0] - self.begin

@@ -2,11 +2,8 @@
 
 A checkpoint holds all that the rest of a run depends on: the model's state (weights, buffers, what their
 parametrizations know), the optimizer, the place in the epoch, the log, and both sources of random numbers.
-The checkpoint before it is kept as `path.previous`. A new file replaces the old one only when it is whole and
-on the disk.
+A new file replaces the old one, kept as `path.previous`, only when it is whole and on the disk.
 """
-
-from __future__ import annotations
 
 import copy
 import json
@@ -23,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import random
+from .arguments import count, instance, number
 from .files import FileError, arrays_to_bytes, clear_leftovers, read_arrays, write_arrays
 from .module import Module
 from .optim import AveragedModel, Optimizer
@@ -46,23 +44,18 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], model: Module, optimizer: Optimizer,
                  rng: np.random.Generator, settings: Mapping[str, str],
                  average: AveragedModel | None = None, epoch: int | None = None) -> None:
-        self.epoch = epoch  # its number of steps, if it is known
-        self.path = os.path.realpath(os.fsdecode(path))
+        self.path, self.epoch = os.path.realpath(os.fsdecode(path)), epoch  # its steps, if they are known
         self.model, self.optimizer, self.rng, self.average = model, optimizer, rng, average
         beginning = arrays_to_bytes(self._arrays(), {"rng": _json(rng)})
         self.run = {"model": f"{type(model).__name__} {_crc(self._description().encode())}",
-                    "optimizer": repr(optimizer), **settings,
-                    **({} if average is None else {"average": repr(average)}),
+                    "optimizer": repr(optimizer), **settings, **described(average=average),
                     "beginning (weights, optimizer, rng)": _crc(beginning)}
 
     def resume(self) -> Progress | None:
         """Set everything to the state of the checkpoint, or of the previous one, with a warning, if the file
-        is damaged or missing; None if there is no checkpoint.
-
-        Raises: FileError if a file is damaged and there is no previous one, or if it is whole and no
-        checkpoint that fits this run; ValueError, saying in what they differ, if it belongs to another run.
-        Then nothing was changed.
-        """
+        is damaged or missing; None if there is no checkpoint. Raises FileError if a file is damaged and there
+        is no previous one, or if it is whole and no checkpoint that fits this run; ValueError, saying in what
+        they differ, if it belongs to another run. Then nothing was changed."""
         clear_leftovers(f"{self.path}.new")  # of a kill while writing
         faults = []
         for path in (self.path, f"{self.path}.previous"):
@@ -122,10 +115,9 @@ class Checkpoint:
         except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
             raise FileError.of(path, f"a whole file, but no checkpoint that fits this run ({error}); nothing "
                                      "was changed") from error
-        differ = "; ".join(f"{key:.80} was {was.get(key)!s:.200}, is {self.run.get(key)!s:.200}"
-                           for key in keys[:9])
-        raise ValueError(f"fit: the checkpoint {path} belongs to another run: {differ}; begin as that run "
-                         "did, or remove it and its .previous, or choose another path")
+        differ = (f"{key:.80} was {was.get(key)!s:.200}, is {self.run.get(key)!s:.200}" for key in keys[:9])
+        raise ValueError(f"fit: the checkpoint {path} belongs to another run: {'; '.join(differ)}; begin as "
+                         "that run did, or remove it and its .previous, or choose another path")
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Everything that training changes, by name."""
@@ -168,12 +160,11 @@ def sampled(schedule: Callable[[float], float] | None) -> str:
     return "none" if schedule is None else str([round(float(schedule(i / 16)), 12) for i in range(16)])
 
 
-def described(**functions: Callable[..., Any] | None) -> dict[str, str]:
-    """Functions as text, since they can't be compared: how each prints, and a checksum of its code."""
-    given = {name: function for name, function in functions.items() if function is not None}
-    return {name: _placeless(repr(function)) for name, function in given.items()} | {
-        f"{name}, the code": _crc(_content(function, function.__code__).encode())
-        for name, function in given.items() if hasattr(function, "__code__")}
+def described(**given: Any) -> dict[str, str]:
+    """What is not None, as text to compare: how it prints, and for a function a checksum of its code."""
+    texts = {name: _placeless(repr(value)) for name, value in given.items() if value is not None}
+    return texts | {f"{name}, the code": _crc(_content(value, value.__code__).encode())
+                    for name, value in given.items() if hasattr(value, "__code__")}
 
 
 def _content(function, code):
@@ -198,26 +189,18 @@ def _placeless(text):
 
 
 def _check_progress(now, epoch):
-    """Raise ValueError unless these are a Progress and the states of both sources of random numbers."""
+    """Raise ValueError or TypeError unless these are a Progress and the states of both Generators."""
     wanted = {"rng", "nn.random", *vars(Progress())}
     if not isinstance(now, dict) or now.keys() != wanted:
         raise ValueError(f"the progress must have the entries {sorted(wanted)}")
-    pairs = isinstance(now["log"], list) and all(
-        isinstance(each, list) and len(each) == 2 and _is_number(each[0]) and _is_number(each[1], True)
-        for each in now["log"])
-    for name, fits, wanted in (("step", type(now["step"]) is int and now["step"] >= 0, "a whole number >= 0"),
-                               ("log", pairs, "a list of pairs of numbers"),
-                               ("loss", _is_number(now["loss"]), "a number"),
-                               ("correct", _is_number(now["correct"], True), "a number or null")):
-        if not fits:
-            raise ValueError(f"{name} must be {wanted}, got {now[name]!r:.40}")
+    count("the progress", "step", now["step"], 0)
+    instance("the progress", "log", now["log"], list, "a list of pairs of numbers")
+    for loss, correct in (*now["log"], (now["loss"], now["correct"])):
+        number("the progress", "a loss", loss, -math.inf)
+        number("the progress", "the count of correct rows", 0 if correct is None else correct, -math.inf)
     done = now["step"] - len(now["log"]) * (epoch or 0)  # in this epoch
     if epoch and (not 0 <= done <= epoch or (done and now["shuffled_from"] is None)):
         raise ValueError(f"step {now['step']} is not in the epoch after those of the log")
-
-
-def _is_number(x, or_none=False):
-    return or_none if x is None else type(x) in (int, float) and math.isfinite(x)
 
 
 def _check_state(name, state, ours):

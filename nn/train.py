@@ -1,14 +1,12 @@
 """The training loop, and the accuracy of a network."""
 
-from __future__ import annotations
-
 import copy
 import math
 import os
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from . import data, memory
 from .arguments import count, instance
 from .bundles import leaves
 from .context import no_grad, undoing
-from .data.minibatches import batches
+from .data.minibatches import Augmentation, batches
 from .modes import in_mode
 from .module import Module, buffers_of
 from .objective import Objective
@@ -24,9 +22,6 @@ from .optim import AveragedModel, Optimizer, clip_grad_norm_
 from .optim.schedules import Cosine, Schedule
 from .resume import Checkpoint, Progress, described, fingerprint, sampled
 from .tensor import Tensor
-
-if TYPE_CHECKING:
-    from .data.augment import Augmentation
 
 
 class Epoch(NamedTuple):
@@ -37,8 +32,7 @@ class Epoch(NamedTuple):
 
 
 class Diverged(FloatingPointError):
-    """The loss became infinite or NaN, as the message says. `layer` is the path of the first module with such
-    an output."""
+    """The loss is infinite or NaN (`message`). `layer`: path of the first module whose output is, or None."""
 
     def __init__(self, message: str, layer: str | None) -> None:
         super().__init__(message)
@@ -63,25 +57,22 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     Parameters: x (N, …) float, y (N,) integer classes, which pass through the model `epochs` times, in
     batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to minimise instead of
     F.cross_entropy, from the model's output for a batch and the batch's rows of y (a Tensor); y (N, …) may
-    then be any numbers, as for a regression by F.mse_loss. `penalty(model)` gives a scalar Tensor that is
-    added to each batch's loss (and counts in Epoch.loss). `schedule` gives the factor of the learning rate
-    (of each of the optimizer's groups) for a progress in [0, 1); the rate is restored at the end. `clip_norm`
-    is the norm that gradients are clipped to before a step; `average` is updated after it.
-    `augment(x, y, rng)` gives what to train on instead of each batch (nn.data.augment), y as classes or as
-    probabilities (N, classes), with a Generator for each batch. `prefetch` is how many batches are made in
-    the background before they are needed, which changes no bit. `progress` shows a bar on stderr: True,
-    False, a text to put before it, or None for "if stderr is a terminal". `on_step(step, loss)` is called
-    after every step, with steps counted from 1.
+    then be any numbers, as for a regression by F.mse_loss. `penalty(model)` gives a scalar Tensor to add to
+    the loss (and to Epoch.loss). `schedule` gives the factor of the learning rate (of all of the optimizer's
+    groups) for a progress in [0, 1); the rate is restored at the end. `clip_norm` is the norm that gradients
+    are clipped to before a step; `average` is updated after it. `augment(x, y, rng)` gives what to train on
+    instead of each batch (nn.data.augment), y as classes or as probabilities (N, classes), with a Generator
+    for each batch. `prefetch` is how many batches are made in the background before they are needed, which
+    changes no bit. `progress` shows a bar on stderr: True, False, a text to put before it, or None for "if
+    stderr is a terminal". `on_step(step, loss)` is called after every step, with steps counted from 1.
 
     `checkpoint` is a file for the state of the run, written at its beginning, every `every` steps and at its
     end. If it exists, the run goes on from it, to the same bits as if it had never been killed: call fit with
-    the same arguments, in the state that they had at first. Parameters, buffers, parametrizations, the
-    optimizer, the average, `rng`, nn.random and the log are restored; what a module of your own keeps
-    elsewhere is not. The checkpoint before it is kept as `checkpoint`.previous, and used with a warning if
-    the file is damaged.
+    the same arguments in their first state. Parameters, buffers, parametrizations, the optimizer, the
+    average, `rng`, nn.random and the log are restored; what a module of your own keeps elsewhere is not. The
+    checkpoint before it is kept as `checkpoint`.previous, and used, with a warning, for a damaged one.
 
-    The model is trained in training mode, and its mode is restored. glibc keeps freed memory from here on
-    (nn.memory).
+    The model trains in training mode; its mode is restored. glibc keeps freed memory from now on (nn.memory).
     Raises: TypeError or ValueError for data that can't be trained on; Diverged (a FloatingPointError) naming
     the layer when the loss is no longer finite: the model is then as it was before that step. ValueError for
     a checkpoint of another run (it says what differs), nn.FileError for one that is damaged and the only one.
@@ -107,8 +98,7 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     if checkpoint is not None:
         settings = {"x": fingerprint(x), "y": fingerprint(y), "epochs": str(epochs),
                     "batch_size": str(batch_size), "schedule": sampled(schedule),
-                    **({} if clip_norm is None else {"clip_norm": str(clip_norm)}),
-                    **described(augment=augment, loss=loss, penalty=penalty)}
+                    **described(clip_norm=clip_norm, augment=augment, loss=loss, penalty=penalty)}
         saved = Checkpoint(checkpoint, model, optimizer, rng, settings, average, an_epoch)
         at = saved.resume() or saved.write(at)
     objective = Objective(model, loss, penalty, counts=loss is None or y.dtype.kind in "iu")
@@ -164,10 +154,9 @@ def _rest_of_epoch(x, y, size, rng, at, augment=None, classes=True):
     its own Generator, so that a prefetching thread, or a run that resumes here, makes the same batch."""
     done = at.step - len(at.log) * math.ceil(len(x) / size)
     now = rng.bit_generator.state
-    if done:  # the run was killed within the epoch: shuffle again as it did
-        rng.bit_generator.state = at.shuffled_from
-    else:
+    if not done:  # else the run was killed within the epoch, and shuffles again as it did
         at.shuffled_from = now
+    rng.bit_generator.state = at.shuffled_from
     every = batches(x, y, size, rng)
     key = None if augment is None else int(rng.integers(1 << 63))
     if done:
@@ -208,8 +197,7 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
                 out = model(Tensor(inputs) if isinstance(model, Module) else inputs)
                 out = np.asarray(out.data if isinstance(out, Tensor) else out)
                 if out.ndim != 2 or len(out) != len(inputs):
-                    raise ValueError(f"the model must give (N, classes) for {len(inputs)} rows, got "
-                                     f"{out.shape}")
+                    raise ValueError(f"the model must give ({len(inputs)}, classes), got {out.shape}")
                 if k > out.shape[1]:
                     raise ValueError(f"accuracy: k is {k}, but the model has {out.shape[1]} outputs")
                 best = out.argmax(axis=1, keepdims=True) if k == 1 else Tensor(out).topk(k, 1).indices.data
@@ -222,18 +210,16 @@ def accuracy(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, *, batch
 def _check(model, x, y, classes=True):
     if not callable(model):
         raise TypeError(f"model must be a Module or a callable, got {type(model).__name__}")
-    targets = ("iu", "integer classes") if classes else ("fiub", "numbers")
+    *targets, rows = ("iu", "integer classes", "(N,)") if classes else ("fiub", "numbers", "(N, …)")
     for name, array, kinds, wanted in (("x", x, "f", "floats"), ("y", y, *targets)):
         if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
             got = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{name} must be an array of {wanted}, got {got}")
     if x.ndim < 2 or not (y.ndim == 1 if classes else y.ndim) or len(x) != len(y) or len(x) == 0:
-        rows = "(N,)" if classes else "(N, …)"
         raise ValueError(f"x must be (N, …) and y {rows} with the same N > 0, got {x.shape} and {y.shape}")
     for name, array in (("x", x), ("y", y)):
         if not np.isfinite(array).all():
-            row = int(np.argwhere(~np.isfinite(array))[0, 0])
-            raise ValueError(f"{name} has NaN or infinity in row {row}")
+            raise ValueError(f"{name} has NaN or infinity in row {np.argwhere(~np.isfinite(array))[0, 0]}")
     if classes and y.min() < 0:
         raise ValueError(f"y has the class {y.min()}; classes count from 0")
 
@@ -289,6 +275,5 @@ def _diverged(model, inputs, loss, step):
 def _bar(progress, total, done):
     from tqdm import tqdm
 
-    hidden = None if progress is None else progress is False  # None: unless stderr is a terminal
-    return tqdm(total=total, initial=done, desc=progress if isinstance(progress, str) else None,
-                disable=hidden, leave=False, unit="step")
+    return tqdm(total=total, initial=done, desc=progress if isinstance(progress, str) else None, leave=False,
+                unit="step", disable=None if progress is None else progress is False)  # None: on no terminal

@@ -1,7 +1,5 @@
 """Prefetching: items are made in the background while those before them are used."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextvars import copy_context
 from queue import SimpleQueue

@@ -10,22 +10,18 @@ are drawn for each image by itself, and shared by its channels. Pixels outside a
 All raise TypeError or ValueError: for their settings when they are built, for a batch when they are called.
 """
 
-from __future__ import annotations
-
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..arguments import instance, is_int, number
+from .minibatches import Augmentation, Batch
 
-Batch = tuple[np.ndarray, np.ndarray]
-Augmentation: TypeAlias = "Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]"
-# The least and the largest number that a setting may be; of those without a largest, a whole one.
-_LIMITS = {"p": (0, 1), "size": (1, None), "padding": (0, None), "pixels": (0, None), "degrees": (0, 360),
-           "std": (0, np.finfo(np.float32).max), "classes": (1, None), "alpha": (0, np.finfo(np.float32).max)}
+# The largest number that a setting may be; those without one are whole numbers. None is below 0.
+_MOST = {"p": 1, "degrees": 360, "std": np.finfo(np.float32).max, "alpha": np.finfo(np.float32).max}
 
 
 @dataclass(frozen=True)
@@ -51,15 +47,12 @@ class _Change:
     def __post_init__(self) -> None:
         who = type(self).__name__
         for name, value in vars(self).items():
-            least, most = _LIMITS[name]
-            if value is None and getattr(type(self), name, least) is None:  # as it is by default
+            if value is None and getattr(type(self), name, 0) is None:  # as it is by default
                 continue
-            if most is not None:
-                number(who, name, value, least, most, closed=True)
-            elif not is_int(value):
+            least = 1 if name in ("size", "classes") else 0
+            number(who, name, value, least, _MOST.get(name, math.inf), closed=True)
+            if name not in _MOST and not is_int(value):
                 raise TypeError(f"{who}: {name} must be a whole number, got {value!r}")
-            elif value < least:
-                raise ValueError(f"{who}: {name} must be >= {least}, got {value}")
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         who = type(self).__name__
@@ -138,8 +131,7 @@ class Noise(_Change):
 
 @dataclass(frozen=True)
 class Cutout(_Change):
-    """A square of size×size pixels set to 0, about a random pixel, cut off at the image's edges (DeVries &
-    Taylor 2017)."""
+    """A square of size×size pixels about a random one, cut at the edges, is 0 (DeVries & Taylor 2017)."""
 
     size: int = 8
 
@@ -163,19 +155,16 @@ class Mixup(_Change):
     alpha: float = 0.2
 
     def _changed(self, x, y, rng):
-        share = x.dtype.type(rng.beta(self.alpha, self.alpha) if self.alpha else 1)  # Beta(0, 0): no mixing
-        other, y = rng.permutation(len(x)), self._probabilities(y, x.dtype)
-        return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
-
-    def _probabilities(self, y, dtype):
-        if y.ndim == 2 and y.dtype.kind == "f" and y.shape[1] == self.classes:
-            return y.astype(dtype)
-        if y.ndim != 1 or y.dtype.kind not in "iu":
+        if y.ndim == 1 and y.dtype.kind in "iu":
+            if len(y) and not 0 <= y.min() <= y.max() < self.classes:
+                raise ValueError(f"Mixup: y must be in 0..{self.classes - 1}, got {y.min()}..{y.max()}")
+            y = y[:, None] == np.arange(self.classes)
+        elif y.ndim != 2 or y.dtype.kind != "f" or y.shape[1] != self.classes:
             raise ValueError(f"Mixup: y must be integers (N,) or probabilities (N, {self.classes}), "
                              f"got {y.dtype} {y.shape}")
-        if len(y) and not 0 <= y.min() <= y.max() < self.classes:
-            raise ValueError(f"Mixup: y must be in 0..{self.classes - 1}, got {y.min()}..{y.max()}")
-        return (y[:, None] == np.arange(self.classes)).astype(dtype)
+        share = x.dtype.type(rng.beta(self.alpha, self.alpha) if self.alpha else 1)  # Beta(0, 0): no mixing
+        other, y = rng.permutation(len(x)), y.astype(x.dtype)
+        return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
 
 
 def rotated(x: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:

@@ -4,8 +4,6 @@ A file is a sequence of records of 3073 bytes without a header: the class, and t
 plane, each row by row. A file of another format shows by its length, or by a class that is not in 0..9.
 """
 
-from __future__ import annotations
-
 import os
 
 import numpy as np
@@ -15,7 +13,7 @@ from .idx import find
 from .uci import Digits
 
 _RECORD = 1 + 3 * 32 * 32
-_TRAIN, _TEST = tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"
+_FILES = *(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"
 
 
 def read_cifar10(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -26,15 +24,14 @@ def read_cifar10(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     with open(path, "rb") as file:
         content = file.read()
-    name = os.fspath(path)
     if not content or len(content) % _RECORD:
-        raise FileError(f"{name}: not a binary file of CIFAR-10: wanted records of {_RECORD} bytes, "
-                        f"got {len(content)} bytes")
+        raise FileError.of(path, f"not a binary file of CIFAR-10: wanted records of {_RECORD} bytes, "
+                                 f"got {len(content)} bytes")
     records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
     classes = records[:, 0].copy()
     if classes.max() > 9:
-        at = int(classes.argmax())
-        raise FileError(f"{name}: record {at} has the class {classes[at]}; CIFAR-10 has 0..9")
+        at = classes.argmax()
+        raise FileError.of(path, f"record {at} has the class {classes[at]}; CIFAR-10 has 0..9")
     return records[:, 1:].reshape(-1, 3, 32, 32).copy(), classes
 
 
@@ -44,7 +41,6 @@ def cifar10(folder: str | os.PathLike[str]) -> Digits:
     Returns: images (N, 3, 32, 32), float32 in 0..1 (value / 255), and classes (N,), int64.
     Raises: FileNotFoundError, naming the files wanted; FileError if one is not what its name says.
     """
-    *train, test = [find(folder, [name], ["cifar-10-batches-bin"], (*_TRAIN, _TEST))
-                    for name in (*_TRAIN, _TEST)]
+    *train, test = [find(folder, [name], ["cifar-10-batches-bin"], _FILES) for name in _FILES]
     images, classes = zip(*map(read_cifar10, train), strict=True)
     return Digits.scaled(np.concatenate(images), np.concatenate(classes), *read_cifar10(test), 255)

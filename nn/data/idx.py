@@ -4,8 +4,7 @@ Two zero bytes, a byte for the dtype, a byte for the number of dimensions, each 
 the values; all big-endian. The header is checked against the number of bytes that follow.
 """
 
-from __future__ import annotations
-
+import gzip
 import math
 import os
 import zlib
@@ -16,8 +15,7 @@ import numpy as np
 from ..files import FileError
 from .uci import Digits
 
-_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-          "t10k-labels-idx1-ubyte")
+_FILES = tuple(f"{part}-{of}-ubyte" for part in ("train", "t10k") for of in ("images-idx3", "labels-idx1"))
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CHUNK = 1 << 20
 
@@ -28,8 +26,6 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     path: the file. Returns: uint8, int8, int16, int32, float32 or float64, in this machine's byte order.
     Raises: FileError if the header is not IDX or lies about the size; OSError if the file can't be read.
     """
-    import gzip
-
     with open(path, "rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
@@ -47,8 +43,7 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
     dtype = np.dtype(_DTYPES[magic[2]])
     dims = file.read(4 * magic[3])
     if len(dims) < 4 * magic[3]:
-        raise FileError.of(path, f"the IDX header says {magic[3]} dimensions and ends after {len(dims)} "
-                                 "bytes")
+        raise FileError.of(path, f"the IDX header of {magic[3]} dimensions ends after {len(dims)} bytes")
     shape = tuple(int.from_bytes(dims[i:i + 4], "big") for i in range(0, len(dims), 4))
     size = math.prod(shape) * dtype.itemsize  # Python's integers do not overflow
     content = _read_at_most(file, size + 1)
@@ -59,8 +54,7 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
     try:
         return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
     except ValueError as error:  # more dimensions than NumPy has, or an empty array of absurd sizes
-        raise FileError.of(path, f"the IDX header says {shape!s:.80}, which no array can have "
-                                 f"({error})") from error
+        raise FileError.of(path, f"the IDX header says {shape!s:.80}, impossible ({error})") from error
 
 
 def _read_at_most(file: BinaryIO, size: int) -> bytes:
@@ -81,8 +75,7 @@ def mnist(folder: str | os.PathLike[str]) -> Digits:
     """
     found = []
     for name in _FILES:
-        dotted = name.replace("-idx", ".idx")  # as some programs unpack them
-        names = [name, f"{name}.gz", dotted, f"{dotted}.gz"]
+        names = [f"{stem}{end}" for stem in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")]
         found.append(find(folder, names, ["raw", os.path.join("MNIST", "raw")], _FILES))
     arrays = [read_idx(path) for path in found]
     for images, labels, at, of in (*arrays[:2], *found[:2]), (*arrays[2:], *found[2:]):

@@ -1,16 +1,17 @@
 """Mini-batches in an order that a Generator decides."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from ..arguments import count, instance
 
+Batch = tuple[np.ndarray, np.ndarray]
+Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]
+
 
 def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
-            shuffle: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            shuffle: bool = True) -> Iterator[Batch]:
     """Pairs (x[rows], y[rows]) of `size` rows that pass once over the data; the last pair may be shorter.
 
     It is kept, since dropping it would hide the same rows from every unshuffled pass; so weight a mean over

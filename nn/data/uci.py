@@ -1,8 +1,8 @@
 """1797 real handwritten digits, 8×8 pixels (Alpaydin & Kaynak 1998; see LICENSE-digits.txt)."""
 
-from __future__ import annotations
-
 import os
+import zipfile
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -25,12 +25,12 @@ class Digits(NamedTuple):
 
     @classmethod
     def scaled(cls, x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray,
-               largest: int) -> Digits:
+               largest: int) -> "Digits":
         """Of pixels x_train, x_test (N, C, H, W) in 0..largest, and classes y_train, y_test, all integers."""
         return cls(x_train / np.float32(largest), y_train.astype(np.int64),
                    x_test / np.float32(largest), y_test.astype(np.int64))
 
-    def validation_split(self, size: int = 287) -> Digits:
+    def validation_split(self, size: int = 287) -> "Digits":
         """The training part alone, with its last `size` images as the test part.
 
         Choices (when to stop, a learning rate) are made on this, and so can't see the test images. Raises
@@ -47,9 +47,6 @@ def digits() -> Digits:
     They are not shuffled first: on a random split the same network scores 99.4 % instead of 97.1 %, because
     it is then tested on the handwriting of people it learned from. Raises FileError for a damaged file.
     """
-    import zipfile
-    import zlib
-
     path = os.path.join(os.path.dirname(__file__), "digits.npz")
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -94,12 +94,6 @@ _machine = lib.nn_features() if lib else 0          # what the CPU has and NN_IS
 DEFAULT = NUMPY if lib is None else BEST            # what a kernel runs when nothing is forced
 
 
-def keep_freed_memory(most: int) -> None:
-    """Let the C library keep up to `most` bytes that are freed for the next who wants some (csrc/heap.c)."""
-    if lib is not None:
-        lib.nn_keep_freed_memory(most)
-
-
 def has(level: int) -> bool:
     """Whether the instruction set ISAS[level] is there (and not capped by NN_ISA)."""
     return level == 0 or (lib is not None and not lib.nn_isa_needs(level) & ~_machine)

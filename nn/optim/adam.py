@@ -1,7 +1,5 @@
 """Adam (Kingma & Ba 2015) and AdamW, which decays weights by themselves (Loshchilov & Hutter 2019)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..arguments import number

@@ -4,8 +4,6 @@ Polyak & Juditsky, "Acceleration of stochastic approximation by averaging" (1992
 weights leads to wider optima and better generalization" (2018).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -89,8 +87,7 @@ class AveragedModel:
         """The averages and how many updates are in them, as named arrays. RuntimeError while swapped in."""
         self._not_swapped("state_dict")
         return {"n_averaged": np.array(self.n_averaged), "counts": np.array(self._counts),
-                **{f"average.{i}": average.copy() for i, average in enumerate(self._averages)
-                   if average is not None}}
+                **{f"average.{i}": mean.copy() for i, mean in enumerate(self._averages) if mean is not None}}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from the state_dict of an average of the same model. Raises ValueError if names, shapes or
@@ -143,8 +140,7 @@ def _first(array: np.ndarray) -> np.ndarray:
 def update_bn(model: Module, x: np.ndarray, batch_size: int = 256) -> None:
     """Set the running statistics of all batch norms in model to their means over the batches of x (N, …), for
     weights that no forward pass has seen, such as averages (Izmailov et al. 2018, section 3.2). The model's
-    mode is restored; without a batch norm nothing is done. Raises ValueError for an empty x or a batch_size
-    < 1."""
+    mode is restored; without batch norm nothing is done. Raises ValueError for an empty x, batch_size < 1."""
     if not isinstance(x, np.ndarray) or x.ndim < 2 or not len(x):
         raise ValueError(f"update_bn: x must be an array of shape (N, …), N > 0, got {np.shape(x)}")
     count("update_bn", "batch_size", batch_size)

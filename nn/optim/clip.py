@@ -3,8 +3,6 @@
 Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks" (2013), algorithm 1.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 
@@ -23,10 +21,9 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     As in PyTorch the factor is min(1, max_norm / (norm + 10⁻⁶)): the direction stays. norm_type is p > 0 of
     (Σ|g|ᵖ)^(1/p), or infinity for the largest magnitude; sums are in float64. A missing gradient counts as 0.
     parameters: a Tensor or several, whether or not they require a gradient. Returns the norm as it was before
-    (0.0 if there is no gradient).
-    Raises: TypeError for what is not a Tensor or number, ValueError for a max_norm < 0 or norm_type not > 0;
-    RuntimeError for a norm that is infinite or NaN, if error_if_nonfinite: then nothing was changed. Without
-    it such a norm makes gradients 0 or NaN.
+    (0.0 if there is no gradient). Raises: TypeError for what is not a Tensor or number, ValueError for a
+    max_norm < 0 or norm_type not > 0; RuntimeError for a norm that is infinite or NaN, if error_if_nonfinite:
+    then nothing was changed. Without it such a norm makes gradients 0 or NaN.
     """
     number("clip_grad_norm_", "max_norm", max_norm, closed=True)
     number("clip_grad_norm_", "norm_type", norm_type, above=True, closed=True)

@@ -1,7 +1,5 @@
 """What all optimizers share: groups of parameters, their state, and the parametrizations of the weights."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,8 +20,7 @@ class Optimizer:
     """Base of SGD, Adam and AdamW.
 
     `params` is an iterable of Tensors, or of dicts as in PyTorch: {"params": Tensors, "lr": ..., ...}. Each
-    dict is a group, whose own settings come before the optimizer's. `param_groups` is the list of groups; a
-    change there holds from the next step on.
+    dict is a group, with settings of its own; a change of `param_groups`, their list, holds from then on.
 
     A float16 parameter is stepped in float32, the dtype of its moments, and then rounded: a step of less than
     half a unit in its last place changes nothing.
@@ -42,8 +39,7 @@ class Optimizer:
         if not self.params:
             raise ValueError(f"{type(self).__name__}: params is empty; there is nothing to train")
         if len({id(p) for p in self.params}) < len(self.params):
-            raise ValueError(f"{type(self).__name__}: a parameter appears twice in params; it would be "
-                             "stepped twice")
+            raise ValueError(f"{type(self).__name__}: a parameter appears twice in params")
         self.steps = 0
         # Steps of each parameter: one whose first gradient comes late starts its averages then.
         self.counts = [0] * len(self.params)
@@ -115,8 +111,7 @@ class Optimizer:
                                    "optimizer after preparing the model and its parametrizations")
         if [p._data.dtype for p in self.params] != self._dtypes:
             raise RuntimeError(f"{type(self).__name__}: a parameter's dtype changed after this optimizer was "
-                               "built, so its state has the old one: build the optimizer after "
-                               "model.to(dtype)")
+                               "built with a state of the old one: build the optimizer after model.to(dtype)")
         self.steps += 1
         moments, first = [self.state[key] for key in self.moments], 0
         for group in self.param_groups:

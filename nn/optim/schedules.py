@@ -7,8 +7,6 @@ Step k of T is at progress k/T, so that a schedule need not know of batches and 
 factor is that of the PyTorch scheduler named in brackets.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 from collections.abc import Callable
@@ -59,8 +57,7 @@ def Step(every: float, gamma: float = 0.1) -> Schedule:
 
 def MultiStep(milestones: tuple[float, ...], gamma: float = 0.1) -> Schedule:
     """A fall by γ = `gamma` at each of the milestones, which are progress (MultiStepLR)."""
-    milestones = _rising("MultiStep", "milestones", milestones)
-    gamma = number("MultiStep", "gamma", gamma)
+    milestones, gamma = _rising("MultiStep", "milestones", milestones), number("MultiStep", "gamma", gamma)
     return _Schedule(MultiStep, lambda progress: gamma ** bisect_right(milestones, progress + SLACK),
                      milestones=milestones, gamma=gamma)
 
@@ -80,9 +77,8 @@ def Cosine(end: float = 0.0) -> Schedule:
 
 def OneCycle(pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
              linear: bool = False, steps: int | None = None) -> Schedule:
-    """Up from 1/div_factor to 1 in the first `pct_start` of the run, in the rest down to 1/(div_factor ·
-    final_div_factor), along half a cosine, or straight if `linear` (OneCycleLR without its momentum; Smith &
-    Topin 2018).
+    """Up from 1/div_factor to 1 in the first `pct_start` of the run, then down to 1/(div_factor ·
+    final_div_factor): half cosines, or lines if `linear` (OneCycleLR, no momentum; Smith & Topin 2018).
 
     PyTorch's ends are reached at the step before the border; with `steps`, the number of steps of the run, so
     are ours, and without it, at the border. The optimizer's rate is max_lr.

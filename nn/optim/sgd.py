@@ -1,7 +1,5 @@
 """Stochastic gradient descent: Robbins & Monro, "A stochastic approximation method" (1951)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..arguments import flag, number
