@@ -8,11 +8,11 @@ from typing import Any
 import nn
 
 from .examples import Example, observe
+from .lower.lowering import program_of
 from .lower.numbers import Numbers
 from .prepare import prepared
 from .program.algorithms import ALGORITHMS
 from .program.program import Program
-from .rehearse import program_of
 from .simulate import Simulation
 
 FROZEN = (" (the weight is frozen: an optimizer of all model.parameters() moves its schedule on without "

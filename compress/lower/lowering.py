@@ -4,7 +4,7 @@ A value has a logical shape, that of the Graph, and lies in places: as reals and
 one order or another. Whoever reads it says what it wants; what is missing is made once, by a quantize, a
 dequantize or a permute."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from nn.graph import Graph, Node
 from ..program.call import OPS, Call
 from ..program.program import Constant, Program
 from ..program.value import Value
-from .fold import Folding
+from .fold import WEIGHTED, Folding
 from .known import Known
 from .layouts import CHANNELS_LAST, Layout, identity, moves_nothing
 from .numbers import Numbers
@@ -176,3 +176,32 @@ def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = Fa
     for output, value in known.graph.outputs.items():
         lower.outputs[output] = lower.read(value, identity(len(lower.shape(value))))
     return lower
+
+
+def program_of(graph: Graph, name: str, ranges: Callable[[Numbers], Mapping | None], algorithm: str = "auto",
+               integer: bool = False) -> Program:
+    """The Program of a traced graph, each weight in the stored form of its chain.
+
+    ranges: gives those of the activations, of the Numbers; asked when everything else is known to be sound.
+    name, algorithm, integer: see `lowered`. Raises ValueError where a weight of a layer is not float32, a
+    parameter or buffer is not finite, before or after norms are folded in, and as the lowering does."""
+    for node in graph.nodes:  # a layer in float16 casts its weight
+        w = node.inputs[1] if node.op in WEIGHTED else node.inputs[0] if node.op == "cast" else None
+        if w in graph.constants:
+            check_float32(graph.constants[w], w, "convert")
+    low = lowered(graph, name, algorithm, integer)
+    numbers = Numbers(low.known, graph.constants, graph.parametrizations)
+    for folded, why in ((False, "holds NaN or infinity"),
+                        (True, "leaves float32 when the batch norm after it is folded into it")):
+        found = numbers.infinite(folded)
+        if found is not None:
+            raise ValueError(f"convert: {found} {why}")
+    numbers.ranges = ranges(numbers)
+    return low.program(numbers)
+
+
+def check_float32(w: np.ndarray, name: str, who: str) -> None:
+    """Raise ValueError unless a weight is float32, as all reals of a Program are."""
+    if w.dtype != np.float32 and w.dtype.kind == "f":
+        raise ValueError(f"{who}: {name} is {w.dtype}, and a Program computes in float32; make the model "
+                         "float32 first: model.to(np.float32)")
