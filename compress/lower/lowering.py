@@ -6,7 +6,6 @@ dequantize or a permute."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,13 +31,9 @@ class Place:
     name: str
     layout: Layout
 
-    @cached_property
-    def _back(self) -> Layout:
-        return tuple(self.layout.index(axis) for axis in range(len(self.layout)))
-
     def logical(self, array: np.ndarray) -> np.ndarray:
         """The array with its axes as the Graph has them."""
-        return array.transpose(self._back)
+        return array.transpose(*map(self.layout.index, identity(len(self.layout))))
 
 
 class Lowered:
