@@ -26,8 +26,8 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
 
     `example`, float32 (N, …) or integers, gives the shapes and calibrates quantized activations; the one
     given to `prepare` is used if there is none here. A network of several inputs takes a tuple of arrays, or
-    a dict by name; dims names their dimensions and state the outputs that become inputs, as in nn.trace. The
-    model is not changed.
+    a dict by name; dims names their dimensions and state the outputs that become inputs, as in nn.trace. It
+    does not change the model.
 
     `algorithm` says how float32 convolutions multiply: all as they are written down ("direct"), or as
     products with their patches ("im2col"); by Winograd's algorithm wherever it is possible (3×3 filters,

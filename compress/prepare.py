@@ -1,9 +1,8 @@
 """prepare attaches a recipe's transforms to a model's weights, and notes the ranges of its activations;
 unprepare takes them off again.
 
-The conversion is rehearsed, so that what `convert` would refuse is found before anything is trained. A chain
-whose schedule has not ended is fitted once more as it will be in the end, to the weight of now: so too few
-weights to share are found."""
+The conversion is rehearsed, so that what `convert` would refuse is found before training. A chain whose
+schedule goes on is fitted as it will be in the end, to the weight of now, to see whether that is possible."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -76,8 +76,7 @@ class WeightError:
 
 
 def weight_errors(model: nn.Module, program: Program | None = None) -> WeightError:
-    """The error that storing the weights of a prepared model makes, relative to the weights as they were
-    trained.
+    """The error that storing the weights of a prepared model makes, relative to the weights as trained.
 
     Weights without a parametrization are stored exactly and count with an error of 0, but for the filters
     that `program`, what the model was converted to, multiplies by Winograd's algorithm: those move by a

@@ -1,8 +1,7 @@
 """The walk that lowers a network to the calls of a Program, node by node.
 
 A value has a logical shape, that of the Graph, and lies in places: as reals and as integers, with its axes in
-one order or another. Whoever reads it says what it wants; what is missing is made once, by a quantize, a
-dequantize or a permute."""
+one order or another. Who reads it says what it wants; a quantize, dequantize or permute makes that, once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,16 +16,15 @@ from ..program.program import Constant, Program
 from ..program.value import Value
 from .fold import WEIGHTED, Folding
 from .known import Known
-from .layouts import CHANNELS_LAST, Layout, identity, moves_nothing
 from .numbers import Numbers
-from .table import Need
+from .table import CHANNELS_LAST, Layout, Need, identity, moves_nothing
 
 Maker = Callable[[Numbers], Constant]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value lies: its name in the Program, and its layout there (layouts.py)."""
+    """Where a value lies: its name in the Program, and its layout there."""
 
     name: str
     layout: Layout
@@ -98,10 +96,11 @@ class Lowered:
         if key not in self._turned:
             before, axes = self._shapes[place.name], tuple(place.layout.index(axis) for axis in layout)
             shape = tuple(before[axis] for axis in axes)
-            how = {"shape": shape} if moves_nothing(before, axes) else {"axes": axes}
+            op, how = "permute", {"axes": axes}
+            if moves_nothing(before, axes):
+                op, how = "reshape", {"shape": shape}
             name = self.fresh(f"{place.name}.{'nhwc' if layout == CHANNELS_LAST else 'turned'}")
-            self._turned[key] = self.call("reshape" if "shape" in how else "permute", (place.name,), name,
-                                          shape, **how)
+            self._turned[key] = self.call(op, (place.name,), name, shape, **how)
         return self._turned[key]
 
     def arguments(self, node: Node, layout: Layout | None = None) -> tuple[tuple[str, ...], Layout]:

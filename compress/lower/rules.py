@@ -9,8 +9,7 @@ import numpy as np
 
 from nn.axes import AXES, axes
 
-from .layouts import Layout, identity
-from .table import Lowers
+from .table import Layout, Lowers, identity
 
 
 class Rules(Lowers):
@@ -43,8 +42,7 @@ class Rules(Lowers):
 
     def _kept(self, node: Any, lower: Any) -> tuple[Layout, Layout, dict[str, Any]] | None:
         """The orders of what an operation on every number by itself makes and of what it reads, that of its
-        input, and its attributes; of one that sums over axes too, which it then names where they lie; None
-        for any other."""
+        input, and its attributes; the same of a sum over axes, named where they lie; None for any other."""
         rank, values = len(node.shape), lower.known.reads(node)
         shapes = [None if name is None else lower.shape(name) for name in node.inputs]
         if node.op in AXES and values and all(len(lower.shape(name)) == rank for name in values) and all(

@@ -1,5 +1,4 @@
-"""A Program: a converted network as constants in stored form, and a flat list of calls that says what is
-computed.
+"""A Program: a converted network as constants in stored form, and a flat list of calls: what is computed.
 
     program = compress.convert(model)
     print(program)          # a line for every call
