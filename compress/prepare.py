@@ -55,8 +55,7 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
     either, and has the end of their schedules at once.
 
     With Quantize and an example the model computes from here on what its Program will compute, in training
-    too (simulate.py): dropout does nothing any more and the statistics of batch norm stand still. So train
-    the float network first.
+    too (simulate.py): dropout does nothing and batch norm's statistics stand still. Train it as floats first.
 
     What `convert` would refuse is refused here, as far as it can be known, with the way out: too few weights
     for the values that are to be shared once the schedules have ended, a dtype that no kernel takes, and,
@@ -99,11 +98,10 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
 
     With `project` each weight becomes what its layer saw last: pruned weights are 0, shared ones equal, those
     of a tensor train its product, quantized ones multiples of their scale. Nothing holds them there: from now
-    on the whole weight is trained (as after PyTorch's `remove_parametrizations` with
-    leave_parametrized=True). Without `project` each weight is the float behind its parametrization; Prune,
-    Cluster and TensorTrain overwrite that after each optimizer step. Activations are no longer rounded, and
-    batch norm and dropout work again as they did before. Build the optimizer afterwards. Returns the model,
-    which may be prepared anew.
+    on the whole weight is trained (as after PyTorch's remove_parametrizations with leave_parametrized=True).
+    Without `project` each weight is the float behind its parametrization; Prune, Cluster and TensorTrain
+    overwrite that after each optimizer step. Activations are no longer rounded, and batch norm and dropout
+    work as before. Build the optimizer afterwards. Returns the model, which may be prepared anew.
 
     Raises TypeError for what is no Module, ValueError for a model that nothing is attached to."""
     if not isinstance(model, nn.Module):

@@ -32,8 +32,7 @@ class Report:
 
     @property
     def layers(self) -> dict[str, dict[str, int]]:
-        """Bytes by the module that a constant belongs to, and by part; what is in no module, and the header,
-        under "file". They sum to `on_disk`."""
+        """Bytes by a constant's module and by part; the rest, and the header, under "file". Sum: `on_disk`."""
         layers: dict[str, Counter[str]] = defaultdict(Counter)
         for name, parts in self.items.items():
             layers[name.rpartition(".")[0] or "file"].update(parts)

@@ -35,8 +35,8 @@ class Place:
 
 
 class Lowered:
-    """A network that is lowered: calls without numbers, and where those come from. While it is walked, a row
-    of the table says to it how its node is computed.
+    """A network that is lowered: calls without numbers, and where those come from. A row of the table tells
+    it how a node is computed.
 
     known: its structure. reals, integers: where each value lies, if it lies anywhere as such. makers: what
     each constant is. grids: the value of the Graph on whose grid a value of the Program is chosen to be.

@@ -38,12 +38,10 @@ class Call:
 
     def to_json(self) -> dict[str, Any]:
         """The call as plain JSON values."""
-        said: dict[str, Any] = {"op": self.op, "inputs": list(self.inputs), "output": self.output}
-        if self.constants:
-            said["constants"] = dict(self.constants)
-        if self.attributes:
-            said["attributes"] = {name: _plain(value) for name, value in self.attributes.items()}
-        return said
+        attributes = {name: _plain(value) for name, value in self.attributes.items()}
+        optional = {"constants": dict(self.constants), "attributes": attributes}
+        return {"op": self.op, "inputs": list(self.inputs), "output": self.output,
+                **{name: said for name, said in optional.items() if said}}
 
     def fail(self, why: str) -> ProgramError:
         """The error that names this line."""

@@ -39,8 +39,7 @@ class ClusterState:
     """`centroids` (2^bits,), rising at first, are trained; `codes`, in the weight's shape: the centroid of
     each weight; `rates`: see SHARED; `zero`: the code of the zeros that stay, or −1; `error`: a bound of what
     sharing changed; `scale` (out,): a factor for each row, after the centroids, or None; `pruned`: whether
-    zeros are to stay. Until optimizer step `begin` nothing is shared yet (`shares` is false) and the weight
-    itself is trained."""
+    zeros are to stay. Until optimizer step `begin` nothing is shared (not `shares`): the weight trains."""
 
     name: str
     begin: int

@@ -82,10 +82,7 @@ class PrunedSharedWeight(SparseWeight):
             values = scaled(values, scale[positions // prod(self.shape[1:])])
         return rows_of(positions, values, self.shape)
 
-    @property
-    def scale(self) -> None:
-        """None: it is in the values that the kernel reads."""
-        return None
+    scale = None  # it is in the values that the kernel reads
 
 
 def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int,

@@ -53,7 +53,6 @@ class TensorTrain(Transform):
     out_modes: tuple[int, ...] | None = None
     cores: int = 3
 
-    keeps = frozenset()
     makes = frozenset({Invariant.RANK})
     dimensions = frozenset({2})
 

@@ -30,8 +30,7 @@ MACS: dict[str, Callable[..., int]] = {
     "scaled_dot_product_attention": lambda made, how, q, k, v, *mask:
         made // max(v[-1], 1) * k[-2] * (q[-1] + v[-1]),
     "einsum": lambda made, how, *shapes: 0 if "." in how["equation"] else prod(
-        dict(zip(re.sub("->.*|[ ,]", "", how["equation"]), chain(*shapes), strict=True)).values()),
-}
+        dict(zip(re.sub("->.*|[ ,]", "", how["equation"]), chain(*shapes), strict=True)).values())}
 
 
 class Numpy(Op, name="numpy", arity=None, none=()):
