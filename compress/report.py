@@ -32,7 +32,7 @@ class Report:
 
     @property
     def layers(self) -> dict[str, dict[str, int]]:
-        """Bytes by a constant's module and by part; the rest, and the header, under "file". Sum: `on_disk`."""
+        """Bytes by a constant's module and part; the rest, and the header, under "file". Sum: `on_disk`."""
         layers: dict[str, Counter[str]] = defaultdict(Counter)
         for name, parts in self.items.items():
             layers[name.rpartition(".")[0] or "file"].update(parts)
