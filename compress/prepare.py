@@ -1,5 +1,4 @@
-"""prepare attaches a recipe's transforms to a model's weights, and notes the ranges of its activations;
-unprepare takes them off again.
+"""prepare attaches a recipe's transforms to a model's weights, unprepare takes them off again.
 
 The conversion is rehearsed, so that what `convert` would refuse is found before training. A chain whose
 schedule goes on is fitted as it will be in the end, to the weight of now, to see whether that is possible."""
@@ -147,9 +146,8 @@ def _weights(model: nn.Module, chains: dict[str, Chain]) -> dict[str, nn.Paramet
     for name, weight in weights.items():
         first = owners.setdefault(id(weight), name)
         if first != name:
-            both = (one.removesuffix(".weight") for one in (first, name))
-            raise ValueError(f"prepare: {' and '.join(both)} have one weight between them; choose for one of "
-                             "them")
+            both = " and ".join(one.removesuffix(".weight") for one in (first, name))
+            raise ValueError(f"prepare: {both} have one weight between them; choose for one of them")
         check_float32(weight.data, name, "prepare")
         if weight.parametrization is not None:
             raise ValueError(f"prepare: {name} has a parametrization already ({weight.parametrization!r}); "

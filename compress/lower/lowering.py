@@ -104,8 +104,7 @@ class Lowered:
         return self._turned[key]
 
     def arguments(self, node: Node, layout: Layout | None = None) -> tuple[tuple[str, ...], Layout]:
-        """The values that a node reads, on integers or reals as it computes, and the order of their axes:
-        this one, or that in which the first lies."""
+        """The values that a node reads, as integers or reals, and their layout: this one, or the first's."""
         names, integers = self.known.reads(node), node.output in self.known.integer
         layout = self.layout(names[0], integers) if layout is None else layout
         return tuple(self.read(name, layout, integers) for name in names), layout

@@ -35,8 +35,8 @@ class Mean(Lowers):
         return both and still(node, known)
 
     def emit(self, node: Any, lower: Any) -> None:
-        (n, c, *sides), (images, layout) = lower.shape(node.inputs[0]), lower.arguments(node, CHANNELS_LAST)
-        kernel = tuple(sides)
+        n, c, *sides = lower.shape(node.inputs[0])
+        (images, layout), kernel = lower.arguments(node, CHANNELS_LAST), tuple(sides)
         if node.attrs["keepdim"]:
             lower.write("avg_pool2d", node, images, layout, kernel=kernel)
             return

@@ -17,17 +17,15 @@ class Rules(Lowers):
 
     def emit(self, node: Any, lower: Any) -> None:
         layout, order, attributes = self._kept(node, lower) or (identity(len(node.shape)), None, node.attrs)
-        read, constants, none = [], {}, []
+        read, constants = [], {}
+        none = tuple(i for i, name in enumerate(node.inputs) if name is None)
         for i, name in enumerate(node.inputs):
-            if name is None:
-                none.append(i)
-            elif name in lower.known.static:
+            if name in lower.known.static:
                 constants[str(i)] = self._constant(name, lower, order)
-            else:
+            elif name is not None:
                 read.append(lower.read(name, order or identity(len(lower.shape(name)))))
         makes = node.dtype.name, tuple(node.shape[axis] for axis in layout)
-        lower.write(f"numpy: {node.op}", node, read, layout, constants, **attributes, none=tuple(none),
-                    makes=makes)
+        lower.write(f"numpy: {node.op}", node, read, layout, constants, **attributes, none=none, makes=makes)
 
     def _constant(self, name: str, lower: Any, order: Layout | None) -> str:
         """A constant argument; turned like the values beside it."""

@@ -1,7 +1,6 @@
 """The table of how each operation is lowered: a row an op. What no row takes runs its rule (rules.py).
 
-A row says in which order the axes of what it reads and makes lie: axis layout[i] of a value is axis i of the
-array in which it lies."""
+A row says in which orders axes lie: axis layout[i] of a value is axis i of the array in which it lies."""
 
 from collections.abc import Callable
 from enum import Enum
