@@ -8,11 +8,11 @@ from typing import Any
 import nn
 
 from .examples import Example, observe
+from .lower.lowering import program_of
 from .lower.numbers import Numbers
 from .prepare import prepared
 from .program.algorithms import ALGORITHMS
 from .program.program import Program
-from .rehearse import program_of
 from .simulate import Simulation
 
 FROZEN = (" (the weight is frozen: an optimizer of all model.parameters() moves its schedule on without "
@@ -26,13 +26,11 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
 
     `example`, float32 (N, …) or integers, gives the shapes and calibrates quantized activations; the one
     given to `prepare` is used if there is none here. A network of several inputs takes a tuple of arrays, or
-    a dict by name; dims names their dimensions and state the outputs that become inputs, as in nn.trace. The
-    model is not changed.
+    a dict by name; dims and state as in nn.trace. The model is not changed.
 
     `algorithm` says how float32 convolutions multiply: all as they are written down ("direct"), or as
     products with their patches ("im2col"); by Winograd's algorithm wherever it is possible (3×3 filters,
-    stride 1, dilation 1) and directly elsewhere ("winograd"); or as a model of the costs says when the
-    Program is bound ("auto").
+    stride 1, dilation 1), else directly ("winograd"); or as a model of costs says at binding ("auto").
 
     An operation without a kernel runs its rule on NumPy, and the Program's lines say so; `integer` refuses it
     instead, and all else that would leave integers between the first layer and the last.

@@ -33,16 +33,14 @@ class Example:
         named = dict(given) if isinstance(given, Mapping) else {}
         arrays = list(named.values()) if named else given if isinstance(given, tuple) else (given,)
         arrays = tuple(array.data if isinstance(array, nn.Tensor) else array for array in arrays)
-        for i, array in enumerate(arrays):
+        for i, x in enumerate(arrays):
             what = "example" if len(arrays) == 1 else f"example {i}"
-            is_array = isinstance(array, np.ndarray)
-            if not is_array or (array.dtype != np.float32 and array.dtype.kind not in "biu"):
-                got = array.dtype if is_array else type(array).__name__
+            if not isinstance(x, np.ndarray) or (x.dtype != np.float32 and x.dtype.kind not in "biu"):
+                got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
                 raise TypeError(f"{who}: {what} must be a float32 array; got {got}")
-            if len(arrays) == 1 and (array.ndim < 2 or not array.size):
-                raise ValueError(f"{who}: {what} must be a batch of at least one input; got shape "
-                                 f"{array.shape}")
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
+            if len(arrays) == 1 and (x.ndim < 2 or not x.size):
+                raise ValueError(f"{who}: {what} must be a batch of at least one input; got shape {x.shape}")
+            if x.dtype.kind == "f" and not np.isfinite(x).all():
                 raise ValueError(f"{who}: {what} holds NaN or infinity")
         return cls(() if named else arrays, dict(zip(named, arrays, strict=False)), dims, state)
 

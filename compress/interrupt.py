@@ -1,8 +1,7 @@
 """Ctrl-C and SIGTERM end the command at once and in a line or two, whatever it is doing.
 
 The handler itself ends the process. An exception would have to find its way out through code that swallows or
-changes it (a module half imported, a destructor, a thread that is waited for), and a second Ctrl-C would meet
-the clean-up of the first."""
+changes it (a module half imported, a destructor, a thread waited for); a second would meet its clean-up."""
 
 import os
 import signal
@@ -25,8 +24,7 @@ def answer() -> None:
 def on_interrupt(act: Callable[[], str | None]) -> Iterator[None]:
     """While the block runs, an interrupt first calls `act`, which may return what to tell the user.
 
-    The last act comes first. They run between two instructions of whatever is interrupted: they may not wait
-    for anything that it holds."""
+    The last act comes first. They run between two instructions of other code, and may not wait for it."""
     _acts.append(act)
     try:
         yield

@@ -1,9 +1,11 @@
-"""prepare attaches a recipe's transforms to a model's weights, and notes the ranges of its activations;
-unprepare takes them off again."""
+"""prepare attaches a recipe's transforms to a model's weights, unprepare takes them off again.
+
+The conversion is rehearsed, so that what `convert` would refuse is found before training. A chain whose
+schedule goes on is fitted as it will be in the end, to the weight of now, to see whether that is possible."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -15,8 +17,9 @@ from nn.graph import Graph
 
 from .chain import Chain
 from .examples import Example, observe
+from .lower.lowering import check_float32, program_of
+from .lower.numbers import Numbers
 from .recipe import Recipe
-from .rehearse import check_float32, check_layer, rehearse
 from .simulate import Simulation
 from .transform import Context
 
@@ -51,8 +54,7 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
     either, and has the end of their schedules at once.
 
     With Quantize and an example the model computes from here on what its Program will compute, in training
-    too (simulate.py): dropout does nothing any more and the statistics of batch norm stand still. So train
-    the float network first.
+    too (simulate.py): dropout does nothing and batch norm's statistics stand still. Train it as floats first.
 
     What `convert` would refuse is refused here, as far as it can be known, with the way out: too few weights
     for the values that are to be shared once the schedules have ended, a dtype that no kernel takes, and,
@@ -83,7 +85,7 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
         last = {id(w): w.parametrization.ended(w.data, Context(path, _op(w)))
                 for path, w in model.named_parameters() if w.parametrization is not None}
         for name, weight in weights.items():
-            check_layer(last[id(weight)], weight.data, name)
+            _check_layer(last[id(weight)], weight.data, name)
         if graph is not None:
             simulation = _rehearsed(model, graph, simulation or Simulation(graph, {}), example, last)
         model.prepared, model.parametrization = Prepared(recipe, example), simulation
@@ -95,11 +97,10 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
 
     With `project` each weight becomes what its layer saw last: pruned weights are 0, shared ones equal, those
     of a tensor train its product, quantized ones multiples of their scale. Nothing holds them there: from now
-    on the whole weight is trained (as after PyTorch's `remove_parametrizations` with
-    leave_parametrized=True). Without `project` each weight is the float behind its parametrization; Prune,
-    Cluster and TensorTrain overwrite that after each optimizer step. Activations are no longer rounded, and
-    batch norm and dropout work again as they did before. Build the optimizer afterwards. Returns the model,
-    which may be prepared anew.
+    on the whole weight is trained (as after PyTorch's remove_parametrizations with leave_parametrized=True).
+    Without `project` each weight is the float behind its parametrization; Prune, Cluster and TensorTrain
+    overwrite that after each optimizer step. Activations are no longer rounded, and batch norm and dropout
+    work as before. Build the optimizer afterwards. Returns the model, which may be prepared anew.
 
     Raises TypeError for what is no Module, ValueError for a model that nothing is attached to."""
     if not isinstance(model, nn.Module):
@@ -145,9 +146,8 @@ def _weights(model: nn.Module, chains: dict[str, Chain]) -> dict[str, nn.Paramet
     for name, weight in weights.items():
         first = owners.setdefault(id(weight), name)
         if first != name:
-            both = (one.removesuffix(".weight") for one in (first, name))
-            raise ValueError(f"prepare: {' and '.join(both)} have one weight between them; choose for one of "
-                             "them")
+            both = " and ".join(one.removesuffix(".weight") for one in (first, name))
+            raise ValueError(f"prepare: {both} have one weight between them; choose for one of them")
         check_float32(weight.data, name, "prepare")
         if weight.parametrization is not None:
             raise ValueError(f"prepare: {name} has a parametrization already ({weight.parametrization!r}); "
@@ -159,17 +159,42 @@ def _op(weight: nn.Parameter) -> str:
     return "linear" if weight.ndim == 2 else "conv2d"
 
 
+def _check_layer(chain: Chain, w: np.ndarray, name: str) -> None:
+    """Raise ValueError where a weight can't be converted with this chain, ended, whatever its layer reads."""
+    try:
+        stored = chain.encode(w)
+    except ValueError as error:
+        raise ValueError(f"prepare: {name}: {error}") from error
+    if chain.activations is not None:
+        most = chain.activations.highest - chain.activations.lowest
+        most = (2**31 - 1) // (most * stored.format.highest)  # products that always sum to an int32
+        left = chain.before_last(nn.Tensor(w)).data.reshape(len(w), -1)
+        count = int(np.count_nonzero(left, axis=1).max(initial=0))
+        if count > most:
+            raise ValueError(
+                f"prepare: {name} has {count:,} weights for one output; sums of more than {most:,} products "
+                f"of {chain.activations.bits} bits could leave int32; choose None for it in the recipe, or "
+                "prune it first")
+
+
 def _rehearsed(model: nn.Module, graph: Graph, simulation: Simulation, example: Example,
                last: dict[int, Chain]) -> Simulation | None:
-    """Rehearse the conversion, each weight (by its id) seen through its chain as it will be when schedules
-    have ended; the simulation with its ranges, or None where nothing is quantized."""
+    """Convert to a Program that nobody keeps, each weight (by its id) seen through its chain as it will be
+    when schedules have ended; the simulation with its ranges, or None where nothing is quantized."""
     _, numbers, *_ = simulation.now(model)
     quantized = any(chain.activations is not None for chain in numbers.chains.values())
 
-    def ranges() -> dict[str, tuple[float, float]]:
+    def ranges(_: Numbers) -> dict[str, tuple[float, float]]:
         if quantized and not simulation.ranges:
             simulation.ranges = observe(numbers, example)
         return simulation.ranges
 
-    rehearse(graph, {path: last[id(w)] for path, w in model.named_parameters() if id(w) in last}, ranges)
+    chains = {path: last[id(w)] for path, w in model.named_parameters()
+              if id(w) in last and path in graph.constants}
+    try:
+        program_of(replace(graph, parametrizations=chains), "rehearsal", ranges)
+    except ValueError as error:
+        why = str(error).removeprefix("convert: ")
+        raise ValueError(f"prepare: {why}; convert would refuse the network for that. Prepare it without an "
+                         "example to train it only") from error
     return simulation if quantized else None

@@ -16,8 +16,8 @@ from .transform import Transform
 
 
 class Recipe:
-    """Choices of transforms by name, pattern or layer class; a value is a transform, a list of them, a
-    Chain, or None.
+    """Choices by name, pattern or layer class; a value is a transform, a list of them, a Chain, or None.
+
     choices: such a mapping, or one transform for all. Raises TypeError for what is none. `prepare` raises
     ValueError for a name or a pattern that no layer has, and for two that fit one equally well."""
 

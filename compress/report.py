@@ -32,8 +32,7 @@ class Report:
 
     @property
     def layers(self) -> dict[str, dict[str, int]]:
-        """Bytes by the module that a constant belongs to, and by part; what is in no module, and the header,
-        under "file". They sum to `on_disk`."""
+        """Bytes by a constant's module and part; the rest, and the header, under "file". Sum: `on_disk`."""
         layers: dict[str, Counter[str]] = defaultdict(Counter)
         for name, parts in self.items.items():
             layers[name.rpartition(".")[0] or "file"].update(parts)
@@ -76,8 +75,7 @@ class WeightError:
 
 
 def weight_errors(model: nn.Module, program: Program | None = None) -> WeightError:
-    """The error that storing the weights of a prepared model makes, relative to the weights as they were
-    trained.
+    """The error that storing the weights of a prepared model makes, relative to the weights as trained.
 
     Weights without a parametrization are stored exactly and count with an error of 0, but for the filters
     that `program`, what the model was converted to, multiplies by Winograd's algorithm: those move by a

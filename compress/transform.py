@@ -87,7 +87,7 @@ class Transform:
         One with `activations` takes `least` too, (O,) or None: the smallest scale that a channel may have."""
 
     def bound(self, w: np.ndarray, state: Any) -> float | None:
-        """An upper bound of ‖w − project(w)‖₂ from theory, for the weight `state` was fitted to, if known."""
+        """An upper bound of ‖w − project(w)‖₂ from theory, if known; `state` was fitted to w, not scaled."""
         return None
 
     def prunes(self, w: np.ndarray) -> bool:

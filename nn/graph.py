@@ -18,7 +18,7 @@ import numpy as np
 
 from .explain import short
 from .rules import RULES
-from .sizes import Size, at
+from .sizes import Size, at, names_in
 
 Shape = tuple[int | Size, ...]
 
@@ -57,8 +57,52 @@ class Node:
         return f"{self.output} = {self.op}({', '.join(map(str, self.inputs))}{attrs})"
 
 
+class Signature:
+    """Named inputs and outputs: of a Graph, and of what is made of one. inputs: by name what has a shape, of
+    numbers and Sizes; outputs: by name the value that each is; name: begins its errors."""
+
+    name = "graph"
+
+    @property
+    def input(self) -> str:
+        """The name of the only input. Raises ValueError if there are several."""
+        return self._only("input", self.inputs)
+
+    @property
+    def output(self) -> str:
+        """The only value that is an output. Raises ValueError if there are several."""
+        return self.outputs[self._only("output", self.outputs)]
+
+    def _only(self, what: str, names: Mapping[str, Any]) -> str:
+        if len(names) != 1:
+            raise ValueError(f"{self.name}: it has {len(names)} {what}s ({', '.join(names)}), wanted one")
+        return next(iter(names))
+
+    def given(self, arrays: tuple, named: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs by name, of those that came in order and by name. Raises TypeError for others."""
+        given = dict(zip(self.inputs, arrays, strict=False)) | named
+        if given.keys() != self.inputs.keys() or len(arrays) + len(named) != len(self.inputs):
+            came = ", ".join([*map(str, range(len(arrays))), *named]) or "nothing"
+            raise TypeError(f"{self.name}: wants {', '.join(self.inputs)}; got {came}")
+        return given
+
+    def sizes(self, given: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """How long each named dimension is in these inputs. Raises ValueError for shapes that do not fit."""
+        sizes: dict[str, int] = {}
+        for name, value in self.inputs.items():
+            have = np.shape(given[name])
+            known = "".join(f", {size} being {n}" for size, n in sizes.items() if size in value.shape)
+            for n, size in zip(have, value.shape, strict=False):
+                if isinstance(size, Size) and size.isidentifier():
+                    sizes.setdefault(str(size), n)  # that is met first gets it
+            if not names_in(value.shape) <= sizes.keys() or at(value.shape, sizes) != have:
+                wanted = ", ".join(map(str, value.shape))
+                raise ValueError(f"{self.name}: {name} must have shape ({wanted}){known}; got {have}")
+        return sizes
+
+
 @dataclass(frozen=True, eq=False)
-class Graph:
+class Graph(Signature):
     """A straight list of nodes from inputs to outputs. It never changes: dataclasses.replace makes another.
 
     inputs: the name of each parameter of forward that came, and its shape and dtype.
@@ -76,16 +120,6 @@ class Graph:
     constants: dict[str, np.ndarray]
     parametrizations: dict[str, Any] = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def input(self) -> str:
-        """The name of the only input. Raises ValueError if there are several."""
-        return _only("input", self.inputs)
-
-    @property
-    def output(self) -> str:
-        """The only value that is an output. Raises ValueError if there are several."""
-        return self.outputs[_only("output", self.outputs)]
 
     @property
     def input_shape(self) -> Shape:
@@ -111,19 +145,6 @@ class Graph:
         made = np.asarray(self.constants[name]) if name in self.constants else self._producers[name]
         return Value(made.shape, made.dtype)
 
-    def sizes(self, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
-        """How long each named dimension is in these inputs. Raises ValueError for shapes that do not fit."""
-        sizes: dict[str, int] = {}
-        for name, value in self.inputs.items():
-            have = np.shape(arrays[name])
-            fits = len(have) == len(value.shape) and all(
-                n == (sizes.setdefault(size, n) if isinstance(size, Size) else size)
-                for n, size in zip(have, value.shape, strict=True))
-            if not fits:
-                known = f" with {', '.join(f'{size} = {n}' for size, n in sizes.items())}" * bool(sizes)
-                raise ValueError(f"graph: the input {name!r} has shape {have}, wanted {value.shape}{known}")
-        return sizes
-
     def run(self, *arrays: np.ndarray, watch: Callable[[str, np.ndarray], None] | None = None,
             **named: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """The output, or a dict of several, of bare arrays in the order of `inputs` or by name.
@@ -132,10 +153,7 @@ class Graph:
         float array, whatever parametrization is attached to it. Raises TypeError for an input that is
         missing, ValueError for one whose shape does not fit.
         """
-        given = {**dict(zip(self.inputs, arrays, strict=False)), **named}
-        if given.keys() != self.inputs.keys() or len(arrays) + len(named) != len(self.inputs):
-            came = f"{len(arrays)} by position" + f" and {', '.join(named)}" * bool(named)
-            raise TypeError(f"graph: the inputs are {', '.join(self.inputs)}; {came} came")
+        given = self.given(arrays, named)
         sizes = self.sizes(given)
         values: dict[str | None, Any] = {None: None, **self.constants, **given}
         for name in self.inputs if watch else ():
@@ -162,9 +180,3 @@ class Graph:
         lines += [f"  {node!s:<{width}}  {Value(node.shape, node.dtype)}" for node in self.nodes]
         lines += [f"  {taken} is {made} of the call before" for made, taken in self.state.items()]
         return "\n".join(lines)
-
-
-def _only(what: str, names: Mapping[str, Any]) -> str:
-    if len(names) != 1:
-        raise ValueError(f"graph: it has {len(names)} {what}s ({', '.join(names)}), wanted one")
-    return next(iter(names))

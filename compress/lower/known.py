@@ -1,5 +1,4 @@
-"""What is known of a network before it is lowered: which values are constant, and which integers are on which
-grid.
+"""What is known of a network before it is lowered: which values are constant, and on which grid integers are.
 
 All grids are solved first. A value stays on integers if what makes it can make integers and all that read it
 can take them. Values that must have one grid (the inputs and the result of a cat, of a pool) are united."""
@@ -19,8 +18,7 @@ from .table import TABLE, Lowers, Need
 
 
 class Known:
-    """The structure of a folded network. chains: the names of weights and the chains that they are seen
-    through.
+    """The structure of a folded network. chains: those that weights are seen through, by the weights' names.
 
     static: values that no input goes into. moving: nodes with attributes that depend on named lengths. after:
     the result of a node that computes a clip too, by the node's own output; clips: the ends of that clip.

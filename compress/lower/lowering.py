@@ -1,12 +1,10 @@
 """The walk that lowers a network to the calls of a Program, node by node.
 
 A value has a logical shape, that of the Graph, and lies in places: as reals and as integers, with its axes in
-one order or another. Whoever reads it says what it wants; what is missing is made once, by a quantize, a
-dequantize or a permute."""
+one order or another. Who reads it says what it wants; a quantize, dequantize or permute makes that, once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,34 +14,29 @@ from nn.graph import Graph, Node
 from ..program.call import OPS, Call
 from ..program.program import Constant, Program
 from ..program.value import Value
-from .fold import Folding
+from .fold import WEIGHTED, Folding
 from .known import Known
-from .layouts import CHANNELS_LAST, Layout, identity, moves_nothing
 from .numbers import Numbers
-from .table import Need
+from .table import CHANNELS_LAST, Layout, Need, identity, moves_nothing
 
 Maker = Callable[[Numbers], Constant]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value lies: its name in the Program, and its layout there (layouts.py)."""
+    """Where a value lies: its name in the Program, and its layout there."""
 
     name: str
     layout: Layout
 
-    @cached_property
-    def _back(self) -> Layout:
-        return tuple(self.layout.index(axis) for axis in range(len(self.layout)))
-
     def logical(self, array: np.ndarray) -> np.ndarray:
         """The array with its axes as the Graph has them."""
-        return array.transpose(self._back)
+        return array.transpose(*map(self.layout.index, identity(len(self.layout))))
 
 
 class Lowered:
-    """A network that is lowered: calls without numbers, and where those come from. While it is walked, a row
-    of the table says to it how its node is computed.
+    """A network that is lowered: calls without numbers, and where those come from. A row of the table tells
+    it how a node is computed.
 
     known: its structure. reals, integers: where each value lies, if it lies anywhere as such. makers: what
     each constant is. grids: the value of the Graph on whose grid a value of the Program is chosen to be.
@@ -103,15 +96,15 @@ class Lowered:
         if key not in self._turned:
             before, axes = self._shapes[place.name], tuple(place.layout.index(axis) for axis in layout)
             shape = tuple(before[axis] for axis in axes)
-            how = {"shape": shape} if moves_nothing(before, axes) else {"axes": axes}
+            op, how = "permute", {"axes": axes}
+            if moves_nothing(before, axes):
+                op, how = "reshape", {"shape": shape}
             name = self.fresh(f"{place.name}.{'nhwc' if layout == CHANNELS_LAST else 'turned'}")
-            self._turned[key] = self.call("reshape" if "shape" in how else "permute", (place.name,), name,
-                                          shape, **how)
+            self._turned[key] = self.call(op, (place.name,), name, shape, **how)
         return self._turned[key]
 
     def arguments(self, node: Node, layout: Layout | None = None) -> tuple[tuple[str, ...], Layout]:
-        """The values that a node reads, on integers or reals as it computes, and the order of their axes:
-        this one, or that in which the first lies."""
+        """The values that a node reads, as integers or reals, and their layout: this one, or the first's."""
         names, integers = self.known.reads(node), node.output in self.known.integer
         layout = self.layout(names[0], integers) if layout is None else layout
         return tuple(self.read(name, layout, integers) for name in names), layout
@@ -176,3 +169,32 @@ def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = Fa
     for output, value in known.graph.outputs.items():
         lower.outputs[output] = lower.read(value, identity(len(lower.shape(value))))
     return lower
+
+
+def program_of(graph: Graph, name: str, ranges: Callable[[Numbers], Mapping | None], algorithm: str = "auto",
+               integer: bool = False) -> Program:
+    """The Program of a traced graph, each weight in the stored form of its chain.
+
+    ranges: gives those of the activations, of the Numbers; asked when everything else is known to be sound.
+    name, algorithm, integer: see `lowered`. Raises ValueError where a weight of a layer is not float32, a
+    parameter or buffer is not finite, before or after norms are folded in, and as the lowering does."""
+    for node in graph.nodes:  # a layer in float16 casts its weight
+        w = node.inputs[1] if node.op in WEIGHTED else node.inputs[0] if node.op == "cast" else None
+        if w in graph.constants:
+            check_float32(graph.constants[w], w, "convert")
+    low = lowered(graph, name, algorithm, integer)
+    numbers = Numbers(low.known, graph.constants, graph.parametrizations)
+    for folded, why in ((False, "holds NaN or infinity"),
+                        (True, "leaves float32 when the batch norm after it is folded into it")):
+        found = numbers.infinite(folded)
+        if found is not None:
+            raise ValueError(f"convert: {found} {why}")
+    numbers.ranges = ranges(numbers)
+    return low.program(numbers)
+
+
+def check_float32(w: np.ndarray, name: str, who: str) -> None:
+    """Raise ValueError unless a weight is float32, as all reals of a Program are."""
+    if w.dtype != np.float32 and w.dtype.kind == "f":
+        raise ValueError(f"{who}: {name} is {w.dtype}, and a Program computes in float32; make the model "
+                         "float32 first: model.to(np.float32)")

@@ -4,8 +4,7 @@ from typing import Any
 
 from nn.geometry import pair
 
-from .layouts import CHANNELS_LAST, identity
-from .table import Lowers, Need, lowers, still
+from .table import CHANNELS_LAST, Lowers, Need, identity, lowers, still
 
 
 @lowers("max_pool2d", "avg_pool2d")
@@ -20,9 +19,8 @@ class Pool(Lowers):
     def emit(self, node: Any, lower: Any) -> None:
         kernel, padding = (pair("convert", name, node.attrs[name], 0) for name in ("kernel_size", "padding"))
         stride = pair("convert", "stride", node.attrs["stride"] or kernel, 0)
-        images, layout = lower.arguments(node, CHANNELS_LAST)
-        lower.write(node.op, node, images, layout, kernel=kernel, stride=None if stride == kernel else stride,
-                    padding=padding)
+        lower.write(node.op, node, *lower.arguments(node, CHANNELS_LAST), kernel=kernel, padding=padding,
+                    stride=None if stride == kernel else stride)
 
 
 @lowers("mean")
@@ -37,11 +35,11 @@ class Mean(Lowers):
         return both and still(node, known)
 
     def emit(self, node: Any, lower: Any) -> None:
-        n, c, *kernel = lower.shape(node.inputs[0])
-        images, layout = lower.arguments(node, CHANNELS_LAST)
+        n, c, *sides = lower.shape(node.inputs[0])
+        (images, layout), kernel = lower.arguments(node, CHANNELS_LAST), tuple(sides)
         if node.attrs["keepdim"]:
-            lower.write("avg_pool2d", node, images, layout, kernel=tuple(kernel))
+            lower.write("avg_pool2d", node, images, layout, kernel=kernel)
             return
-        pooled = lower.call("avg_pool2d", images, lower.fresh(f"{node.output}.pooled"), (n, 1, 1, c),
-                            kernel=tuple(kernel))
+        pooled = lower.fresh(f"{node.output}.pooled")
+        lower.call("avg_pool2d", images, pooled, (n, 1, 1, c), kernel=kernel)
         lower.write("reshape", node, [pooled], identity(2), shape=(n, c))

@@ -7,8 +7,7 @@ import numpy as np
 
 from nn.geometry import pair
 
-from .layouts import CHANNELS_LAST, identity
-from .table import Lowers, Need, lowers, still
+from .table import CHANNELS_LAST, Lowers, Need, identity, lowers, still
 
 
 class _Product(Lowers):

@@ -9,27 +9,23 @@ import numpy as np
 
 from nn.axes import AXES, axes
 
-from .layouts import Layout, identity
-from .table import Lowers
+from .table import Layout, Lowers, identity
 
 
 class Rules(Lowers):
     """A call of the rule itself."""
 
     def emit(self, node: Any, lower: Any) -> None:
-        kept = self._elementwise(node, lower) or self._reduced(node, lower)
-        layout, order, attributes = kept or (identity(len(node.shape)), None, node.attrs)
-        read, constants, none = [], {}, []
+        layout, order, attributes = self._kept(node, lower) or (identity(len(node.shape)), None, node.attrs)
+        read, constants = [], {}
+        none = tuple(i for i, name in enumerate(node.inputs) if name is None)
         for i, name in enumerate(node.inputs):
-            if name is None:
-                none.append(i)
-            elif name in lower.known.static:
+            if name in lower.known.static:
                 constants[str(i)] = self._constant(name, lower, order)
-            else:
+            elif name is not None:
                 read.append(lower.read(name, order or identity(len(lower.shape(name)))))
         makes = node.dtype.name, tuple(node.shape[axis] for axis in layout)
-        lower.write(f"numpy: {node.op}", node, read, layout, constants, **attributes, none=tuple(none),
-                    makes=makes)
+        lower.write(f"numpy: {node.op}", node, read, layout, constants, **attributes, none=none, makes=makes)
 
     def _constant(self, name: str, lower: Any, order: Layout | None) -> str:
         """A constant argument; turned like the values beside it."""
@@ -42,22 +38,16 @@ class Rules(Lowers):
         return lower.constant(f"{name}.{''.join(map(str, order))}", lambda numbers: np.ascontiguousarray(
             numbers.value(name).reshape(missing + numbers.value(name).shape).transpose(order)))
 
-    def _elementwise(self, node: Any, lower: Any) -> tuple[Layout, Layout, dict[str, Any]] | None:
+    def _kept(self, node: Any, lower: Any) -> tuple[Layout, Layout, dict[str, Any]] | None:
         """The orders of what an operation on every number by itself makes and of what it reads, that of its
-        input, and its attributes; None for any other."""
-        if node.op not in AXES:
-            return None
-        rank, shapes = len(node.shape), [None if name is None else lower.shape(name) for name in node.inputs]
-        alike = all(tuple(of) == tuple(range(rank - len(shape), rank)) for of, shape in
-                    zip(axes(node, shapes), shapes, strict=True) if shape is not None)
-        values = lower.known.reads(node)
-        if not alike or not values or not all(len(lower.shape(name)) == rank for name in values):
-            return None
-        layout = lower.layout(values[0])
-        return layout, layout, node.attrs
-
-    def _reduced(self, node: Any, lower: Any) -> tuple[Layout, Layout, dict[str, Any]] | None:
-        """The same for an operation that sums over axes, and names them where they lie."""
+        input, and its attributes; the same of a sum over axes, named where they lie; None for any other."""
+        rank, values = len(node.shape), lower.known.reads(node)
+        shapes = [None if name is None else lower.shape(name) for name in node.inputs]
+        if node.op in AXES and values and all(len(lower.shape(name)) == rank for name in values) and all(
+                tuple(of) == tuple(range(rank - len(shape), rank)) for of, shape in
+                zip(axes(node, shapes), shapes, strict=True) if shape is not None):
+            layout = lower.layout(values[0])
+            return layout, layout, node.attrs
         dim = node.attrs.get("dim")
         if "keepdim" not in node.attrs or dim is None or len(node.inputs) != 1:
             return None

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from nn.axes import factors
+from nn.axes import axes
 from nn.sizes import Size
 
-from .layouts import identity, moves_nothing
-from .table import Lowers, Need, lowers
+from .table import Lowers, Need, identity, lowers, moves_nothing
 
 
 @lowers("permute")
@@ -29,28 +28,25 @@ class Reshape(Lowers):
 
     def emit(self, node: Any, lower: Any) -> None:
         before, (read, layout) = lower.shape(node.inputs[0]), lower.arguments(node)
-        kept = self.kept(before, node.shape, layout)
+        kept = self.kept(node, before, layout)
         if before == node.shape:  # a Flatten of what is flat
             lower.place(node, *read, layout)
         elif kept is not None:
             lower.write("reshape", node, read, kept, shape=tuple(node.shape[axis] for axis in kept))
         else:
-            axes = tuple(layout.index(axis) for axis in identity(len(before)))
-            lies = moves_nothing(tuple(before[axis] for axis in layout), axes)
+            order = tuple(layout.index(axis) for axis in identity(len(before)))
+            lies = moves_nothing(tuple(before[axis] for axis in layout), order)
             lower.write("reshape", node, read, identity(len(node.shape)), shape=node.shape,
-                        axes=None if lies else axes)
+                        axes=None if lies else order)
 
-    def kept(self, before: tuple, after: tuple, layout: tuple) -> tuple | None:
+    def kept(self, node: Any, before: tuple, layout: tuple) -> tuple | None:
         """How the new axes lie if nothing moves; None where axes become one, or one becomes several."""
-        becomes = {}
-        for old, new in factors(before, after):
-            old, new = [i for i in old if before[i] != 1], [i for i in new if after[i] != 1]
-            if len(old) > 1 or len(new) > 1:
-                return None
-            becomes.update(zip(old, new, strict=True))
-        order = [becomes[axis] for axis in layout if axis in becomes]
-        for axis in range(len(after)):
-            if after[axis] == 1:
+        (becomes,) = axes(node, [before])
+        if any(new is None and size != 1 for new, size in zip(becomes, before, strict=True)):
+            return None
+        order = [becomes[axis] for axis in layout if becomes[axis] is not None]
+        for axis, size in enumerate(node.shape):
+            if size == 1:
                 order.insert(order.index(axis - 1) + 1 if axis - 1 in order else 0, axis)
         return tuple(order)
 

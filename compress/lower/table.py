@@ -1,10 +1,15 @@
-"""The table of how each operation is lowered: a row an op. What no row takes runs its rule (rules.py)."""
+"""The table of how each operation is lowered: a row an op. What no row takes runs its rule (rules.py).
+
+A row says in which orders axes lie: axis layout[i] of a value is axis i of the array in which it lies."""
 
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
 import numpy as np
+
+Layout = tuple[int, ...]
+CHANNELS_LAST = (0, 2, 3, 1)  # of images N, C, H, W: how kernels want them
 
 
 class Need(Enum):
@@ -51,3 +56,14 @@ def still(node: Any, known: Any) -> bool:
     """Whether a node makes float32 of images whose sides do not move: what a kernel takes."""
     _, *sides = known.graph.value(node.inputs[0]).shape
     return node.dtype == np.float32 and all(type(side) is int for side in sides)
+
+
+def identity(rank: int) -> Layout:
+    """The axes as the Graph has them."""
+    return tuple(range(rank))
+
+
+def moves_nothing(shape: tuple, axes: Layout) -> bool:
+    """Whether a permute leaves all numbers where they lie: it moves axes of length 1 only."""
+    long = [axis for axis in axes if shape[axis] != 1]
+    return long == sorted(long)

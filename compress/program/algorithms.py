@@ -1,10 +1,8 @@
 """By which algorithm a convolution is computed: chosen by shapes, when a Program is bound.
 
     direct       float32 filters, implicit GEMM (Chetlur et al. 2014): no patches are laid out
-    winograd     float32 3×3 filters: 16 multiplications for a tile of 2×2 outputs where the direct sum has
-                 36 (Lavin & Gray 2016)
-    im2col       any weight that a kernel multiplies: patches are laid out as rows (Chellapilla, Puri &
-                 Simard 2006)
+    winograd     float32 3×3 filters: 16 multiplications for 2×2 outputs, directly 36 (Lavin & Gray 2016)
+    im2col       any weight: patches are laid out as rows (Chellapilla, Puri & Simard 2006)
     depthwise    a filter for each channel
     grouped      integers in groups: a product for each tap and group
 

@@ -1,9 +1,9 @@
-"""A Call is one line of a Program: `output = op(inputs, constants, attributes)`. It says what is computed and
-not how.
+"""A Call is one line of a Program: `output = op(inputs, constants, attributes)`. It says what, not how.
 
 Which constants and attributes an op has, what it makes and which kernels compute it stands in ops/."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,12 +38,10 @@ class Call:
 
     def to_json(self) -> dict[str, Any]:
         """The call as plain JSON values."""
-        said: dict[str, Any] = {"op": self.op, "inputs": list(self.inputs), "output": self.output}
-        if self.constants:
-            said["constants"] = dict(self.constants)
-        if self.attributes:
-            said["attributes"] = {name: _plain(value) for name, value in self.attributes.items()}
-        return said
+        attributes = {name: _plain(value) for name, value in self.attributes.items()}
+        optional = {"constants": dict(self.constants), "attributes": attributes}
+        return {"op": self.op, "inputs": list(self.inputs), "output": self.output,
+                **{name: said for name, said in optional.items() if said}}
 
     def fail(self, why: str) -> ProgramError:
         """The error that names this line."""
@@ -77,12 +75,10 @@ def fits(said: Any, wanted: Any) -> bool:
 
 def size_from_json(text: Any) -> Size:
     """A length that moves, from its text. Raises ProgramError for what is none."""
-    try:
+    with suppress(ValueError):
         size = Size(text) if type(text) is str and len(text) < 200 else None
         if size is not None and names_in(size) and abs(size.at(ONES)) < LARGEST:
             return size
-    except ValueError:
-        pass
     raise ProgramError(f"not a length: {str(text)[:80]!r}")
 
 
@@ -126,12 +122,10 @@ def _meant(said: Any) -> Any:
         return tuple(_meant(entry) for entry in said)
     if isinstance(said, bool) or said is None or isinstance(said, str):
         return said
-    try:
+    with suppress(TypeError, ValueError, LookupError, AttributeError, OverflowError):
         if isinstance(said, dict):
             ((kind, value),) = said.items()
             return SAID[kind][2](value)
         if abs(said) < LARGEST or (isinstance(said, float) and math.isfinite(said)):
             return said
-    except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
-        pass
     raise ProgramError(f"call: {str(said)[:80]!r} is no attribute")

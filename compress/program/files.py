@@ -21,6 +21,7 @@ from .program import Program
 from .value import LARGEST, ProgramError, Value
 
 VERSION = "2"
+FORMAT = f"espalier program {VERSION}"
 DTYPES = ("float16", "float32", "float64", "bool", "int8", "int16", "int32", "int64", "uint8")
 # What `Program.manifest` gives, as `fits` (call.py) has it.
 MANIFEST = {"name": str, "inputs": {str: (str, [int | str])}, "outputs": {str: str}, "state": {str: str},
@@ -47,21 +48,17 @@ def load(path: str | os.PathLike[str]) -> Program:
     Raises FileError for what is truncated, was edited, or is no Program; OSError if it can't be read."""
     arrays, metadata = read_arrays(path)
     try:
-        _check_version(metadata.get("format", ""))
+        said = re.fullmatch(r"(\w+) program (\d+)", metadata.get("format", ""))
+        if said is None:
+            raise ProgramError(f"holds no Program of format {VERSION} (compress.save writes one, nn.save "
+                               "does not)")
+        if said[0] != FORMAT:
+            raise ProgramError(f"holds a Program of format {said[2]} ({said[1]}), and this version reads "
+                               f"format {VERSION}; make it anew, from the trained model, by compress.convert "
+                               "and compress.save")
         return _program(json.loads(metadata["program"]), arrays)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FileError.of(path, f"{error} is missing" if isinstance(error, KeyError) else error) from error
-
-
-def _check_version(said: str) -> None:
-    if said == f"espalier program {VERSION}":
-        return
-    before = re.fullmatch(r"(\w+) program (\d+)", said)
-    if before is not None:
-        raise ProgramError(
-            f"holds a Program of format {before[2]} ({before[1]}), and this version reads format {VERSION}; "
-            "make it anew, from the trained model, by compress.convert and compress.save")
-    raise ProgramError(f"holds no Program of format {VERSION} (compress.save writes one, nn.save does not)")
 
 
 def _stored(program: Program) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -75,7 +72,7 @@ def _stored(program: Program) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         else:
             arrays[name] = constant
     manifest = json.dumps(program.manifest(), separators=(",", ":"), allow_nan=False)
-    return arrays, {"format": f"espalier program {VERSION}", "program": manifest}
+    return arrays, {"format": FORMAT, "program": manifest}
 
 
 def _program(manifest: Any, arrays: dict[str, np.ndarray]) -> Program:
@@ -99,9 +96,8 @@ def _program(manifest: Any, arrays: dict[str, np.ndarray]) -> Program:
             raise ProgramError(f"{name} must be a weight of 2 to 4 dimensions that this version knows; got "
                                f"{kind!r:.80} {shape!r:.80}")
         weights[name] = read(kind, {part: rest.pop(f"{name}.{part}") for part in STORED[kind].parts}, shape)
-    calls = [call_from_json(call) for call in manifest["calls"]]
-    return Program(manifest["name"], inputs, manifest["outputs"], calls, weights | rest, grids,
-                   manifest["state"])
+    return Program(manifest["name"], inputs, manifest["outputs"], [*map(call_from_json, manifest["calls"])],
+                   weights | rest, grids, manifest["state"])
 
 
 def _sound(shape: tuple[int | Size, ...]) -> bool:

@@ -51,8 +51,7 @@ class Line:
     by name. grid: of its output, where the Program names one. names: of the lengths that may move. made: what
     it makes, once its op has said so. fail(why): the error that names this line."""
 
-    def __init__(self, call: Call, inputs: list[Value], constants: Mapping[str, Any], grid: Any,
-                 names: set[str]) -> None:
+    def __init__(self, call: Call, inputs: list[Value], constants: Mapping, grid: Any, names: set) -> None:
         self.call, self.inputs, self.grid, self.names = call, inputs, grid, names
         self.op, self.fail, self.constants = call.row(), call.fail, constants
         self.made: Value | None = None
@@ -150,8 +149,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], str]]] = {
     "axes": (lambda value: _tuple(value, int), lambda value: " ".join(map(str, value))),
     "shape": (lambda value: _tuple(value, int, Size), _across),
     "clip": (lambda value: _tuple(value, int, float, type(None)) and len(value) == 2
-             and value != (None, None) and all(abs(end or 0) < 1e39 for end in value), clipped),
-}
+             and value != (None, None) and all(abs(end or 0) < 1e39 for end in value), clipped)}
 
 # Each attribute: its kind, and the word before it.
 ATTRIBUTES = {"kernel": ("pair", ""), "stride": ("pair", "stride "), "dilation": ("pair", "dilation "),

@@ -1,5 +1,4 @@
-"""A Program: a converted network as constants in stored form, and a flat list of calls that says what is
-computed.
+"""A Program: a converted network as constants in stored form, and a flat list of calls: what is computed.
 
     program = compress.convert(model)
     print(program)          # a line for every call
@@ -13,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from nn.sizes import Size, at, names_in
+from nn.graph import Signature
+from nn.sizes import Size, names_in
 
 from ..stored import Stored
 from .bound import TARGETS, Bound
@@ -26,7 +26,7 @@ from .value import ProgramError, Value, check_grids
 Constant = np.ndarray | Stored
 
 
-class Program:
+class Program(Signature):
     """Calls from the named inputs to the named outputs.
 
     Building one checks it: every value read was made before, no value is made twice, every dtype and shape
@@ -49,7 +49,7 @@ class Program:
         self._bound: Bound | None = None
         first, *others = self.inputs.items()
         plain = not others and first[1].shape[:1] == ("N",) and not names_in(first[1].shape[1:])
-        self._only = (first[0], np.dtype(first[1].dtype), first[1].shape[1:]) if plain else None
+        self._plain = (first[0], np.dtype(first[1].dtype), first[1].shape[1:]) if plain else None
 
     def bind(self, target: str = "cpu") -> Bound:
         """The kernels that compute it, chosen by shapes, with their operands packed; made anew at each call.
@@ -88,46 +88,25 @@ class Program:
         return Program, made_of
 
     @property
-    def input(self) -> str:
-        """The name of its only input. Raises ValueError if there are several."""
-        return _only(self.name, "input", self.inputs)
-
-    @property
-    def output(self) -> str:
-        """The value that is its only output. Raises ValueError if there are several."""
-        return self.outputs[_only(self.name, "output", self.outputs)]
-
-    @property
     def input_shape(self) -> tuple[int | Size, ...]:
         """The shape of an example of its only input."""
         return self.inputs[self.input].shape[1:]
 
     def check(self, *arrays: np.ndarray, **named: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """The inputs by name, and their named lengths. Raises TypeError, ValueError for what is no input."""
-        if self._only is not None:  # as below, in a tenth of the time
-            name, dtype, tail = self._only
+        if self._plain is not None:  # as below, in a tenth of the time
+            name, dtype, tail = self._plain
             x = arrays[0] if arrays else named.get(name)
             alone = len(arrays) + len(named) == 1 and type(x) is np.ndarray and x.ndim == 1 + len(tail)
             if alone and x.dtype == dtype and x.shape[1:] == tail:
                 return {name: x}, {"N": len(x)}
-        given = dict(zip(self.inputs, arrays, strict=False)) | named
-        if given.keys() != self.inputs.keys() or len(arrays) + len(named) != len(self.inputs):
-            came = ", ".join([*map(str, range(len(arrays))), *named]) or "nothing"
-            raise TypeError(f"{self.name}: wants {', '.join(self.inputs)}; got {came}")
-        dims: dict[str, int] = {}
+        given = self.given(arrays, named)
         for name, value in self.inputs.items():
             x = given[name]
             if not isinstance(x, np.ndarray) or x.dtype != value.dtype:
                 got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
                 raise TypeError(f"{self.name}: {name} must be a {value.dtype} array; got {got}")
-            known = "".join(f", {size} being {n}" for size, n in dims.items() if size in value.shape)
-            for n, size in zip(x.shape, value.shape, strict=False):
-                if isinstance(size, Size) and size.isidentifier():
-                    dims.setdefault(str(size), n)  # that is met first gets it
-            if not names_in(value.shape) <= dims.keys() or at(value.shape, dims) != x.shape:
-                wanted = ", ".join(map(str, value.shape))
-                raise ValueError(f"{self.name}: {name} must have shape ({wanted}){known}; got {x.shape}")
-        return given, dims
+        return given, self.sizes(given)
 
     @property
     def nbytes(self) -> int:
@@ -208,9 +187,3 @@ class Program:
             "grids": {name: [grid.format.name, grid.scale, grid.zero] for name, grid in self.grids.items()},
             "weights": {name: {"kind": constant.kind, "shape": list(constant.shape)}
                         for name, constant in self.constants.items() if isinstance(constant, Stored)}}
-
-
-def _only(program: str, what: str, names: Mapping[str, Any]) -> str:
-    if len(names) != 1:
-        raise ValueError(f"{program}: it has {len(names)} {what}s ({', '.join(names)}), wanted one")
-    return next(iter(names))

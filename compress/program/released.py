@@ -24,8 +24,7 @@ TOLD: dict[tuple[str, Any], dict[str, Any]] = {
     ("csr", spmm_csr): {name: lambda w, shape, _, i=i: w[i] for i, name in
                         enumerate(("values", "indices", "indptr"))},
     ("shared", codebook_gemm): {"codes": lambda w, shape, _: pack_bits(w[0], width_of(w[1]))},
-    ("tensor train", tt_matmul): {"cores": lambda w, shape, _: np.concatenate([core.ravel() for core in w])},
-}
+    ("tensor train", tt_matmul): {"cores": lambda w, shape, _: np.concatenate([core.ravel() for core in w])}}
 
 
 class _Told(Mapping):

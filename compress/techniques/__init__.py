@@ -7,12 +7,8 @@ from pkgutil import iter_modules
 
 from ..transform import Transform
 
-__all__ = []
-
-for _found in iter_modules(__path__):
-    _module = import_module(f"{__name__}.{_found.name}")
-    for _name, _value in vars(_module).items():
-        if (isinstance(_value, type) and issubclass(_value, Transform)
-                and _value.__module__ == _module.__name__):
-            globals()[_name] = _value
-            __all__.append(_name)
+_files = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+_transforms = {name: value for file in _files for name, value in vars(file).items() if isinstance(value, type)
+               and issubclass(value, Transform) and value.__module__ == file.__name__}
+globals().update(_transforms)
+__all__ = [*_transforms]

@@ -39,8 +39,7 @@ class ClusterState:
     """`centroids` (2^bits,), rising at first, are trained; `codes`, in the weight's shape: the centroid of
     each weight; `rates`: see SHARED; `zero`: the code of the zeros that stay, or −1; `error`: a bound of what
     sharing changed; `scale` (out,): a factor for each row, after the centroids, or None; `pruned`: whether
-    zeros are to stay. Until optimizer step `begin` nothing is shared yet (`shares` is false) and the weight
-    itself is trained."""
+    zeros are to stay. Until optimizer step `begin` nothing is shared (not `shares`): the weight trains."""
 
     name: str
     begin: int
@@ -176,10 +175,7 @@ class Cluster(Transform):
 
     def bound(self, w: np.ndarray, state: ClusterState) -> float:
         """√(n·(range/2k)²): the optimum is no worse than k equal parts of the range of its n weights."""
-        if state.scale is None:
-            return state.error
-        largest, norm = float(np.abs(state.scale).max()), float(np.linalg.norm(w.astype(np.float64)))
-        return largest * state.error * (1 + 2.0**-22) + 2.0**-22 * norm + sqrt(w.size) * 2.0**-149
+        return state.error
 
 
 def error_at_most(values: np.ndarray, k: int) -> float:

@@ -53,7 +53,6 @@ class TensorTrain(Transform):
     out_modes: tuple[int, ...] | None = None
     cores: int = 3
 
-    keeps = frozenset()
     makes = frozenset({Invariant.RANK})
     dimensions = frozenset({2})
 
@@ -142,10 +141,7 @@ class TensorTrain(Transform):
         """√(Σ εₖ²) of what was cut off (Oseledets 2011, theorem 2.2), and float32 rounding of the product."""
         cores = [core.data for core in state.cores]
         cut = state.error + 1e-12 * float(np.linalg.norm(w.astype(np.float64)))  # the SVD's own rounding
-        bound = cut + growth(cores) * magnitude(cores) + sqrt(w.size) * underflow(cores)
-        if state.scale is None:
-            return bound
-        return float(np.abs(state.scale).max()) * (1 + 2.0**-22) * bound + sqrt(w.size) * SMALLEST
+        return cut + growth(cores) * magnitude(cores) + sqrt(w.size) * underflow(cores)
 
 
 def product(cores: tuple[Tensor, ...], scale: np.ndarray | None = None) -> Tensor:

@@ -24,8 +24,7 @@ def tt_svd(tensor: np.ndarray, ranks: tuple[int, ...] | None, eps: float) -> tup
     """The cores (rₖ₋₁, nₖ, rₖ) of a float64 tensor, and √(Σ εₖ²) (Oseledets 2011, algorithm 1).
 
     One SVD a bond, from left to right, of what the SVDs before it left. `ranks` are kept, or else the fewest
-    singular values with εₖ ≤ δ = eps/√(d−1)·‖A‖, so that the whole error is at most eps·‖A‖; one at least,
-    and none that is rounding noise."""
+    singular values with εₖ ≤ δ = eps/√(d−1)·‖A‖ (whole error ≤ eps·‖A‖); one at least, no rounding noise."""
     sizes, cores, discarded, rank = tensor.shape, [], 0.0, 1
     delta = eps / sqrt(max(len(sizes) - 1, 1)) * float(np.linalg.norm(tensor))
     rest = tensor

@@ -21,7 +21,7 @@ from compress.testing import check, subjects
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 ROOMS = ["stored.py", "transform.py", "chain.py", "state.py", "recipe.py", "schedule.py", "techniques",
          "testing", "lower", "program", "program/ops", "simulate.py", "prepare.py", "convert.py",
-         "rehearse.py", "report.py", "examples.py"]
+         "report.py", "examples.py"]
 
 
 @pytest.fixture

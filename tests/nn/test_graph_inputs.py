@@ -195,11 +195,11 @@ def test_a_graph_of_several_has_no_only_input():
 
 
 @pytest.mark.parametrize(("arrays", "named", "error", "message"), [
-    ([floats(2, 3)], {}, TypeError, "the inputs are x, x_1; 1 by position came"),
-    ([floats(2, 3)] * 3, {}, TypeError, "3 by position came"),
-    ([floats(2, 3)], {"y": floats(2, 3)}, TypeError, "1 by position and y came"),
-    ([floats(2, 3), floats(2, 4)], {}, ValueError, r"'x_1' has shape \(2, 4\), wanted \(N, 3\) with N = 2"),
-    ([floats(2, 3), floats(4, 3)], {}, ValueError, r"'x_1' has shape \(4, 3\), wanted \(N, 3\) with N = 2"),
+    ([floats(2, 3)], {}, TypeError, "wants x, x_1; got 0"),
+    ([floats(2, 3)] * 3, {}, TypeError, "wants x, x_1; got 0, 1, 2"),
+    ([floats(2, 3)], {"y": floats(2, 3)}, TypeError, "wants x, x_1; got 0, y"),
+    ([floats(2, 3), floats(2, 4)], {}, ValueError, r"x_1 must have shape \(N, 3\), N being 2; got \(2, 4\)"),
+    ([floats(2, 3), floats(4, 3)], {}, ValueError, r"x_1 must have shape \(N, 3\), N being 2; got \(4, 3\)"),
 ])
 def test_inputs_that_do_not_fit_are_refused_when_it_runs(arrays, named, error, message):
     graph = nn.trace(Net(lambda m, x, y: x + y), floats(2, 3), floats(2, 3))

@@ -30,8 +30,7 @@ MACS: dict[str, Callable[..., int]] = {
     "scaled_dot_product_attention": lambda made, how, q, k, v, *mask:
         made // max(v[-1], 1) * k[-2] * (q[-1] + v[-1]),
     "einsum": lambda made, how, *shapes: 0 if "." in how["equation"] else prod(
-        dict(zip(re.sub("->.*|[ ,]", "", how["equation"]), chain(*shapes), strict=True)).values()),
-}
+        dict(zip(re.sub("->.*|[ ,]", "", how["equation"]), chain(*shapes), strict=True)).values())}
 
 
 class Numpy(Op, name="numpy", arity=None, none=()):
@@ -74,15 +73,11 @@ class Numpy(Op, name="numpy", arity=None, none=()):
         return made
 
     def steps(self, line: Line) -> list[Step]:
-        return [line.step(line.call.op, runs(line), load=lambda constants, grids: decoded(line, constants),
-                          macs=self.macs(line), sized=True)]
-
-    def macs(self, line: Line) -> int:
-        """Multiply-adds of a rule that is a product."""
         read = arranged(line.call, line.inputs, decoded(line, line.constants))
         shapes = at([None if one is None else one.shape for one in read], ONES)
-        count = MACS.get(rule_of(line.call), lambda *any: 0)
-        return count(line.made.numbers(), line.call.attributes, *shapes)
+        macs = MACS.get(rule_of(line.call), lambda *any: 0)
+        return [line.step(line.call.op, runs(line), load=lambda constants, grids: decoded(line, constants),
+                          macs=macs(line.made.numbers(), line.call.attributes, *shapes), sized=True)]
 
     def arguments(self, call: Call) -> list[str]:
         """The arguments in the order of the rule, then what its attributes are."""
