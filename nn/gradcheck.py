@@ -78,8 +78,7 @@ class _Check:
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
         self.floats = [i for i, x in enumerate(self.arrays) if is_floats(x)]
         if not self.floats:
-            raise ValueError(f"gradcheck: {self.name}: there is no floating-point array to check among the "
-                             "inputs")
+            raise ValueError(f"gradcheck: {self.name}: no input is a floating-point array, to be checked")
         for i in self.floats:
             if self.arrays[i].dtype != np.float64:
                 raise TypeError(f"gradcheck: {self.name}: {self.argument(i)} is {self.arrays[i].dtype}; "
@@ -119,14 +118,13 @@ class _Check:
         y, saved = rule.forward(*arrays, **self.attrs)
         try:
             origins = rule.origins(saved) if saved is not None else ()
-            tensors = [Tensor(x) if is_floats(x) else x for x in arrays]
+            tensors = list(map(_tensor, arrays))
             derived = iter(rule.derive(*tensors, **self.attrs) if rule.derive else ())
             for j, (kept, origin) in enumerate(zip(saved or (), origins, strict=True)):
                 if origin is CONSTANT:
                     continue
                 want = next(derived) if origin is DERIVED else y if origin is OUTPUT else arrays[origin]
-                want = getattr(want, "data", want) if origin is DERIVED else want
-                if kept is not None and not np.allclose(kept, want, 1e-9, 1e-12, True):
+                if kept is not None and not np.allclose(kept, getattr(want, "_data", want), 1e-9, 1e-12, True):
                     what = f"input {origin}" if isinstance(origin, int) else origin
                     raise GradcheckError(f"{rule.name}: saves[{j}] is the {what}, says the rule, but "
                                          f"saved[{j}] is another array")

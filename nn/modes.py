@@ -16,8 +16,7 @@ def in_mode(model: Any, training: bool, body: Callable[..., Any], *args: Any) ->
     """body(*args) with all of `model` in one mode, if it is a Module; then each module has the mode it had.
     That holds if Ctrl-C ends the call at any point. If calls of two threads on one model overlap, the last to
     end restores the modes that the first found."""
-    with _lock:  # which keeps the others from adding to the attributes that this goes through
-        modules = [module for _, module in model.named_modules()] if isinstance(model, Module) else []
+    modules = list(Module.modules(model)) if isinstance(model, Module) else []
     blocks: list[Block] = []
 
     def switched() -> Any:

@@ -88,7 +88,7 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The Modules among the attributes."""
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+        return ((name, value) for name, value in vars(self).copy().items() if isinstance(value, Module))
 
     def children(self) -> Iterator[Module]:
         """The Modules among the attributes, each once, without their names."""

@@ -14,7 +14,6 @@ import numpy as np
 
 from . import data, memory
 from .arguments import count, instance
-from .bundles import leaves
 from .context import no_grad, undoing
 from .data.minibatches import batches
 from .modes import in_mode
@@ -22,6 +21,7 @@ from .module import Module, buffers_of
 from .objective import Objective
 from .optim import AveragedModel, Optimizer, clip_grad_norm_
 from .optim.schedules import Cosine, Schedule
+from .recompute import leaves
 from .resume import Checkpoint, Progress, described, fingerprint, sampled
 from .tensor import Tensor
 
