@@ -78,7 +78,7 @@ class _Check:
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
         self.floats = [i for i, x in enumerate(self.arrays) if is_floats(x)]
         if not self.floats:
-            raise ValueError(f"gradcheck: {self.name}: no input is a floating-point array, to be checked")
+            raise ValueError(f"gradcheck: {self.name}: there is no floating-point array among the inputs")
         for i in self.floats:
             if self.arrays[i].dtype != np.float64:
                 raise TypeError(f"gradcheck: {self.name}: {self.argument(i)} is {self.arrays[i].dtype}; "
@@ -124,7 +124,8 @@ class _Check:
                 if origin is CONSTANT:
                     continue
                 want = next(derived) if origin is DERIVED else y if origin is OUTPUT else arrays[origin]
-                if kept is not None and not np.allclose(kept, getattr(want, "_data", want), 1e-9, 1e-12, True):
+                want = getattr(want, "_data", want)
+                if kept is not None and not np.allclose(kept, want, 1e-9, 1e-12, equal_nan=True):
                     what = f"input {origin}" if isinstance(origin, int) else origin
                     raise GradcheckError(f"{rule.name}: saves[{j}] is the {what}, says the rule, but "
                                          f"saved[{j}] is another array")
@@ -183,9 +184,7 @@ class _Check:
                     fits = self.arrays[i].shape == error.shape
                     found = fits and diagnose_shape(np.asarray(error.gradient), self.numeric(v, i))
                     if found:
-                        raise GradcheckError(
-                            f"{self.name}: the gradient of {self.argument(i)} has shape "
-                            f"{error.gradient.shape}, wanted {error.shape}: {found}") from error
+                        raise self.misshapen(i, error.gradient, f": {found}") from error
                 raise
             if not np.array_equal(given, v):
                 raise GradcheckError(f"{self.name}: its vjp wrote into the gradient that it was given, which "
@@ -194,9 +193,12 @@ class _Check:
             if isinstance(tensor, Tensor) and not np.array_equal(tensor.data, x):
                 raise GradcheckError(f"{self.name}: {self.argument(i)} was overwritten")
             if isinstance(tensor, Tensor) and tensor.grad is not None and tensor.grad.shape != x.shape:
-                raise GradcheckError(f"{self.name}: the gradient of {self.argument(i)} has shape "
-                                     f"{tensor.grad.shape}, wanted {x.shape}")
+                raise self.misshapen(i, tensor.grad)
         return [np.zeros(t.shape) if t.grad is None else t.grad for t in (tensors[i] for i in wanted)]
+
+    def misshapen(self, i, g, why=""):
+        return GradcheckError(f"{self.name}: the gradient of {self.argument(i)} has shape {g.shape}, wanted "
+                              f"{self.arrays[i].shape}{why}")
 
     def jacobians(self, i):
         """∂f/∂xᵢ as backward has it, row by row, and by differences of every argument, column by column."""
@@ -220,9 +222,8 @@ class _Check:
 
     def change(self, x, at, left=1, right=1):
         """f(x + right·h) − f(x − left·h) over the distance of the two, for the entry `at` of x."""
-        here = x[at]
+        here, values = x[at], []
         h = STEP * max(1, abs(here))
-        values = []
         for moved in (here + right * h, here - left * h):
             x[at] = moved
             with no_grad():
@@ -232,8 +233,7 @@ class _Check:
         return (values[0] - values[1]) / ((left + right) * h)
 
     def compare(self, i, have, who, want, whom, v=None):
-        difference = np.abs(have - want)
-        difference = np.where(np.isnan(difference), np.inf, difference)
+        difference = np.nan_to_num(np.abs(have - want), nan=np.inf, posinf=np.inf)
         wrong = difference > self.tolerance * max(np.abs(want).max(initial=0), 1e-2)
         if not wrong.any():
             return

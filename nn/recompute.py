@@ -52,7 +52,7 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
         return f(*inputs, **named)
     since = tick()
     # Recorded the first time too: its graph tells what f closes over. Backward will need that room anyway.
-    with random.noted() as drawn:
+    with random.running() as drawn:
         result = f(*inputs, **named)
         y = _one_tensor(result)
     if y is None or not _recorded(y._operation, since):
@@ -100,7 +100,7 @@ def replaying(drawn: random.Run | None = None) -> Iterator[None]:
     """Inside, operations are recorded and the random numbers of `drawn` come again (or those that come next,
     if it is None), but a forward pass changes nothing that outlives it, neither running statistics nor the
     state of the random numbers."""
-    with within("recording", True), within("replaying", True), random.replayed(drawn):
+    with within("recording", True), within("replaying", True), random.running(drawn, replay=True):
         yield
 
 
