@@ -44,8 +44,7 @@ def diagnose(check: Any, i: int) -> str | None:
     through = _dropped(check, i, have) or _undetached(check, i, right)
     if plain and not (through and "times" in plain):  # ½ and 2 may be a use of two
         return plain
-    found = through or _operand(check, i, right, y)
-    if found:
+    if found := through or _operand(check, i, right, y):
         return found
     for words, candidate in _candidates(check, i, want, y, x):
         if same(candidate, right, right):  # a symmetry of the right one explains nothing
@@ -89,17 +88,15 @@ def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
                        right.swapaxes(first + a, first + b))
     for j, other in want.items():
         if j != i and other.size == right.size:
-            yield f"it is the gradient of another argument, {check.argument(j)}", other.reshape(right.shape)
+            words = f"it is the gradient of another argument, {check.argument(j)}"
+            yield words, other.reshape(right.shape)
             if len(x) == 2 and check.arrays[j].shape == x[::-1]:
-                yield (f"it is the gradient of another argument, {check.argument(j)}, transposed",
-                       other.swapaxes(-1, -2))
+                yield f"{words}, transposed", other.swapaxes(-1, -2)
     if x == y:
-        n = math.prod(x)
+        n, only = math.prod(x), "a term is dropped: each entry feels only"
         diagonal = np.eye(n).reshape(right.shape)
-        yield ("a term is dropped: each entry feels only itself, what comes from the others is missing",
-               right * diagonal)
-        yield ("a term is dropped: each entry feels only the others, its own part is missing",
-               right * (1 - diagonal))
+        yield f"{only} itself, what comes from the others is missing", right * diagonal
+        yield f"{only} the others, its own part is missing", right * (1 - diagonal)
         if x and check.arrays[i].all():  # y = x·f(x) has the derivative f + x·f′
             f = np.diag((check.value() / check.arrays[i]).ravel()).reshape(right.shape)
             one = f"a term is dropped: of the two of the product rule, one, the output over {name}, is"
@@ -155,13 +152,11 @@ def _dropped(check, i, have):
     rule = check.rule
     if rule is None or rule.twin is None:
         return None
-    leaf = Tensor(check.arrays[i], requires_grad=True)
-    inputs = [Tensor(x) if is_floats(x) else x for x in check.arrays]
-    inputs[i] = leaf
+    inputs = [Tensor(x, j == i) if is_floats(x) else x for j, x in enumerate(check.arrays)]
     y = rule.twin(*inputs, **check.attrs)
 
     def jacobian():
-        return rows(lambda v: pulled_back(y, [leaf], v)[0], y.shape, leaf.shape)
+        return rows(lambda v: pulled_back(y, [inputs[i]], v)[0], y.shape, inputs[i].shape)
 
     whole = jacobian()
     for operation in ancestors(y._operation) if y.requires_grad else ():
@@ -199,6 +194,5 @@ def _undetached(check, i, right):
             have, _ = check.jacobians(i)
     except (TraceError, TypeError):  # it asked for values, or for the next module's name
         return None
-    if found and same(have, right, right):
-        return f"a use of {check.argument(i)} is dropped: it goes through detach()"
-    return None
+    dropped = found and same(have, right, right)
+    return f"a use of {check.argument(i)} is dropped: it goes through detach()" if dropped else None

@@ -11,13 +11,13 @@ import math
 import numpy as np
 
 EXACT = 1e-6  # how well an explanation has to fit
+TERM = "a term is dropped, or one too many: the difference is"
 
 
 def same(a, b, scale):
     """Whether a and b are equal, to within a millionth of the greatest entry of `scale`."""
-    if a.shape != b.shape:
-        return False
-    return np.abs(a - b).max(initial=0) <= EXACT * max(np.abs(scale).max(initial=0), 1e-9)
+    limit = EXACT * max(np.abs(scale).max(initial=0), 1e-9)
+    return a.shape == b.shape and np.abs(a - b).max(initial=0) <= limit
 
 
 def axes_named(axes):
@@ -43,9 +43,8 @@ def constant_factor(have, want, y, x):
                 sign = ", and its sign is flipped" if c < 0 else ""
                 return f"it is {shown} times the right one: a factor {n} ({what}) is {ratio}{sign}"
     # Two numbers always have a ratio: for a constant factor it takes more of them.
-    if np.count_nonzero(np.abs(want) > EXACT * np.abs(want).max()) < 3:
-        return None
-    return f"it is {c:.6g} times the right one"
+    several = np.count_nonzero(np.abs(want) > EXACT * np.abs(want).max()) > 2
+    return f"it is {c:.6g} times the right one" if several else None
 
 
 def missing_mask(have, want):
@@ -79,8 +78,7 @@ def level_difference(have, want, y, x):
     for a, n in enumerate(x):
         level = np.broadcast_to(missing.mean(len(y) + a, keepdims=True), missing.shape)
         if n > 1 and same(missing, level, want):
-            return (f"a term is dropped, or one too many: the difference is the same all along axis {a}, as "
-                    "a sum or mean over it is")
+            return f"{TERM} the same all along axis {a}, as a sum or mean over it is"
     return None
 
 
@@ -96,6 +94,5 @@ def outer_product(have, want, y, x):
         if n < 3 or np.abs(blocks).max() <= scale or np.abs(blocks).sum() - np.abs(within).sum() > scale:
             continue
         if (np.linalg.svd(within, compute_uv=False)[:, 1:] <= scale).all():
-            return (f"a term is dropped, or one too many: the difference is an outer product along axis {a}, "
-                    "as that of a term with a sum over it is")
+            return f"{TERM} an outer product along axis {a}, as that of a term with a sum over it is"
     return None

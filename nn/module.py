@@ -16,7 +16,7 @@ import numpy as np
 
 from . import state as states
 from .arguments import instance, numeric
-from .context import ambient
+from .context import Block, Brief, ambient, undoing
 from .parameter import Parameter
 from .parametrize import ModuleParametrization
 from .state import PARAMETRIZATION, Held, IncompatibleKeys, Known
@@ -268,3 +268,28 @@ def _entries(module, path=""):
         yield path + PARAMETRIZATION, Known(module.parametrization, None)
     for name, child in Module.named_children(module):
         yield from _entries(child, f"{path}{name}.")
+
+
+_lock = Brief()
+_open: list[Block] = []  # modules that are in a mode for a while, of all threads
+
+
+def in_mode(model: Any, training: bool, body: Callable[..., Any], *args: Any) -> Any:
+    """body(*args) with all of `model` in one mode, if it is a Module; then each module has the mode it had.
+    That holds if Ctrl-C ends the call at any point. If calls of two threads on one model overlap, the last to
+    end restores the modes that the first found."""
+    modules = list(Module.modules(model)) if isinstance(model, Module) else []
+    blocks: list[Block] = []
+
+    def switched() -> Any:
+        for module in modules:
+            with _lock:
+                Block(module, "training", training, _open, blocks)
+        return body(*args)
+
+    def back() -> None:
+        for block in reversed(blocks):
+            with _lock:
+                block.end()
+
+    return undoing(back, switched)

@@ -18,8 +18,7 @@ import numpy as np
 from .batch import BATCH, merged, refused, rows_stay_apart
 from .context import no_grad, within
 from .graph import Graph, Node, Value
-from .modes import in_mode
-from .module import Module
+from .module import Module, in_mode
 from .sizes import Size
 from .state import plain
 from .tensor import Tensor, TraceError

@@ -16,8 +16,7 @@ from . import data, memory
 from .arguments import count, instance
 from .context import no_grad, undoing
 from .data.minibatches import batches
-from .modes import in_mode
-from .module import Module, buffers_of
+from .module import Module, buffers_of, in_mode
 from .objective import Objective
 from .optim import AveragedModel, Optimizer, clip_grad_norm_
 from .optim.schedules import Cosine, Schedule

@@ -45,7 +45,8 @@ def test_auto_goes_the_cheaper_way(monkeypatch):
     went = []
     for name in ("jvp", "pulled_back"):
         real = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *args, name=name, real=real: went.append(name) or real(*args))
+        monkeypatch.setattr(module, name,
+                            lambda *args, name=name, real=real: went.append(name) or real(*args))
     few, many = np.ones(3), np.ones(40)
     nn.jacobian(lambda x: x.sum().expand(30), few)
     nn.jacobian(lambda x: x[:3], many)
