@@ -44,17 +44,14 @@ class Block:
 
     def end(self) -> None:
         """Set it back, unless that is done. If there is a block that began later, it will do that in turn."""
-        later = None
-        for block in reversed(self.open):
-            if block is self:
-                if later is None:
-                    setattr(self.owner, self.slot, self.found)
-                else:
-                    later.found = self.found
-                self.open.remove(self)
-                break
-            if block.owner is self.owner and block.slot == self.slot:
-                later = block
+        if self in self.open:
+            later = (block for block in self.open[self.open.index(self) + 1:]
+                     if block.owner is self.owner and block.slot == self.slot)
+            if (above := next(later, None)) is None:
+                setattr(self.owner, self.slot, self.found)
+            else:
+                above.found = self.found
+            self.open.remove(self)
 
 
 class Context:

@@ -81,9 +81,8 @@ def _bytes(operation, seen):
     """The bytes that an operation keeps alive and none before it does."""
     if operation.saved is FREED:
         return "freed"
-    size = 0
-    for array in (*(operation.saved or ()), *(operation.inputs or ())):
-        if isinstance(array, np.ndarray) and id(owner(array)) not in seen:
-            seen.add(id(owner(array)))
-            size += owner(array).nbytes
+    kept = (*(operation.saved or ()), *(operation.inputs or ()))
+    memory = {id(owner(x)): owner(x).nbytes for x in kept if isinstance(x, np.ndarray)}
+    size = sum(n for key, n in memory.items() if key not in seen)
+    seen.update(memory)
     return f"{size:,} B"

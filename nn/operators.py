@@ -73,8 +73,7 @@ def _in_place(name, ufunc, doc):
     method.__doc__ = f"""{doc}, in place, where nothing is recorded; returns self.
 
     other: a tensor, an array or a number that broadcasts to this one. Raises RuntimeError for a tensor that
-    requires grad outside nn.no_grad(), for a write cannot be recorded; TypeError for floats into integers.
-    """
+    requires grad outside nn.no_grad(), for a write cannot be recorded; TypeError for floats into integers."""
     return method
 
 

@@ -232,10 +232,9 @@ def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(out, Tensor):
         yield name, out
         return
-    named = {}
-    if isinstance(out, Mapping) or hasattr(out, "_fields"):
-        parts = out if isinstance(out, Mapping) else out._asdict()
-        named = {f"{name}.{key}" if name else str(key): one for key, one in parts.items()}
+    out, named = out._asdict() if hasattr(out, "_fields") else out, {}
+    if isinstance(out, Mapping):
+        named = {f"{name}.{key}" if name else str(key): one for key, one in out.items()}
     elif isinstance(out, (tuple, list)):
         named = {f"{name or 'output'}_{i}": one for i, one in enumerate(out)}
     if not named:
