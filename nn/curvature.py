@@ -77,8 +77,8 @@ def per_sample_grads(model: Module, loss: Loss, x: Operand, y: Any) -> dict[str,
             came = f"shape {value.shape}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
             raise ValueError(f"per_sample_grads: the loss gave {came}, wanted a Tensor of one element")
         found = pulled_back(value, parameters.values(), np.ones(value.shape))
-        for all_, g in zip(grads.values(), found, strict=True):
-            all_[n] = g
+        for name, g in zip(grads, found, strict=True):
+            grads[name][n] = g
     return grads
 
 

@@ -32,7 +32,7 @@ def explain(output: Tensor) -> str:
     names |= {operation: f"t{i}" for i, operation in enumerate(operations, 1)}
     lines, seen = [], {id(owner(leaf._data)) for leaf in leaves}
     for one in operations:
-        arguments = ["·" if parent is None else names[parent] for parent in one.parents]
+        arguments = [names.get(parent, "·") for parent in one.parents]
         arguments += [f"{key}={short(value)}" for key, value in (one.attrs or {}).items()]
         made = f"{names[one]} = {one.rule.name}({', '.join(arguments)})"
         lines.append((made, str(one.shape), _bytes(one, seen), one.rule.formula))

@@ -42,9 +42,14 @@ def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
     pairs, level = _pairs(primals, tangents), next(_levels)
     with within("lift", _lift):  # nn.tensor.apply calls it first
         y = f(*(Dual(x, t, level) for x, t in pairs))
+    return _parts(one_tensor("jvp", y), level)
+
+
+def one_tensor(who: str, y: Any) -> Tensor:
+    """What a function gave, if that is a Tensor; TypeError for anything else."""
     if not isinstance(y, Tensor):
-        raise TypeError(f"jvp: f must give one Tensor, it gave a {type(y).__name__}")
-    return _parts(y, level)
+        raise TypeError(f"{who}: f must give one Tensor, it gave a {type(y).__name__}")
+    return y
 
 
 def _pairs(primals, tangents):

@@ -134,14 +134,12 @@ class _Check:
                                  f"{error}") from None
 
     def forward_against_reverse(self, v, grads, rng):
+        tensors = list(map(_tensor, self.arrays))
         for i, g in zip(self.floats, grads, strict=True):
-            u, rest = rng.normal(size=self.arrays[i].shape), list(map(_tensor, self.arrays))
-
-            def along(x, i=i, rest=rest):
-                return self.function(*rest[:i], x, *rest[i + 1:], **self.attrs)
-
+            u = rng.normal(size=self.arrays[i].shape)
             with no_grad():
-                _, change = jvp(along, rest[i], u)
+                _, change = jvp(lambda x, i=i: self.function(*tensors[:i], x, *tensors[i + 1:], **self.attrs),
+                                tensors[i], u)
             forward, backward = np.vdot(v, change.data), np.vdot(g, u)
             size = np.linalg.norm(g) * np.linalg.norm(u) + np.linalg.norm(v) * np.linalg.norm(change.data)
             if not abs(forward - backward) <= self.tolerance * max(size, 1e-2):

@@ -14,7 +14,7 @@ import numpy as np
 
 from .backward import gradients
 from .context import no_grad, within
-from .forward_mode import Dual, jvp
+from .forward_mode import Dual, jvp, one_tensor
 from .half import wide
 from .operation import LEAF
 from .tensor import Operand, Tensor
@@ -35,7 +35,7 @@ def jacobian(f: Callable[[Tensor], Tensor], x: Operand, mode: str = "auto") -> n
         raise ValueError(f"jacobian: mode is {mode!r}, wanted 'auto', 'forward' or 'reverse'")
     leaf = Tensor(x, requires_grad=True)
     with within("recording", True):
-        y = _tensor("jacobian", f(leaf))
+        y = one_tensor("jacobian", f(leaf))
     forward = mode == "forward" or (mode == "auto" and FORWARD_COSTS * leaf.size < y.size)
     made = np.empty((*y.shape, *leaf.shape), y.dtype if forward else leaf.dtype)
     for at, unit in units(leaf if forward else y):
@@ -85,7 +85,7 @@ def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
 def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callable[[list], list[np.ndarray]]:
     """v ↦ H·v for f at xs. The gradient is computed once, however many v there are."""
     with within("recording", True):
-        y = _tensor(who, f(*xs))
+        y = one_tensor(who, f(*xs))
         if y.size != 1:
             raise ValueError(f"{who}: f gave shape {y.shape}, wanted one element, which alone has a Hessian")
         found = gradients(who, y, np.ones(y.shape), True)[0] if y.requires_grad else {}
@@ -118,9 +118,3 @@ def pulled_back(y: Tensor, xs: Iterable[Tensor], v: Any) -> list[np.ndarray]:
     """v·∂y/∂x for each x: zeros for one that y was not computed from. The graph is kept."""
     found = gradients("jacobian", y, v, True, create_graph=False)[0] if y.requires_grad else {}
     return [np.zeros(x.shape, wide(x.dtype)) if found.get(x) is None else found[x] for x in xs]
-
-
-def _tensor(who, y):
-    if not isinstance(y, Tensor):
-        raise TypeError(f"{who}: f must give one Tensor, it gave a {type(y).__name__}")
-    return y

@@ -78,9 +78,8 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
     rows_stay_apart(graph)
     for made, taken in graph.state.items():
         if made not in graph.outputs or taken not in graph.inputs:
-            outputs, inputs = ", ".join(graph.outputs), ", ".join(graph.inputs)
-            raise ValueError(f"trace: state has {made!r}: {taken!r}, wanted an output, of {outputs}, and the "
-                             f"input, of {inputs} for it")
+            raise ValueError(f"trace: state has {made!r}: {taken!r}, wanted an output, of "
+                             f"{', '.join(graph.outputs)}, and the input, of {', '.join(graph.inputs)}")
         left, right = graph.value(graph.outputs[made]), graph.value(taken)
         if left != right:
             raise ValueError(f"trace: state: the output {made!r} is {left.dtype} {left.shape}, but the input "
