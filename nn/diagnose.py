@@ -53,7 +53,7 @@ def diagnose(check: Any, i: int) -> str | None:
             if _same(have, sign * candidate, right):
                 return words + flipped
     return (_missing_mask(have, right) or _wrong_axis(have, right, y, x)
-            or _level_difference(have, right, y, x) or _outer_product(have, right, y, x))
+            or _dropped_term(have, right, y, x))
 
 
 def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
@@ -258,22 +258,16 @@ def _wrong_axis(have, want, y, x):
     return f"the wrong axis: a sum in it runs over {wrong} where it should over {right}"
 
 
-def _level_difference(have, want, y, x):
-    """Is what is missing the same all along an axis, as a sum or mean over it is?"""
-    missing = want - have
+def _dropped_term(have, want, y, x):
+    """Is what is missing the same all along an axis, as a sum or mean over it is? Or an outer product along
+    an axis, as a term is that has a sum along it?"""
+    missing, scale = want - have, EXACT * max(np.abs(want).max(initial=0), 1e-9)
     for a, n in enumerate(x):
         level = np.broadcast_to(missing.mean(len(y) + a, keepdims=True), missing.shape)
         if n > 1 and _same(missing, level, want):
             return f"{TERM} the same all along axis {a}, as a sum or mean over it is"
-    return None
-
-
-def _outer_product(have, want, y, x):
-    """Is what is missing an outer product along an axis, as a term is that has a sum along it?"""
-    missing = want - have
-    scale = EXACT * max(np.abs(want).max(initial=0), 1e-9)
-    for a in range(len(x)) if y == x else ():
-        others, n = math.prod(x) // x[a], x[a]
+    for a, n in enumerate(x) if y == x else ():
+        others = math.prod(x) // n
         blocks = np.moveaxis(missing, (a, len(y) + a), (len(y) - 1, -1)).reshape(others, n, others, n)
         own = np.arange(others)
         within = blocks[own, :, own]
