@@ -8,16 +8,10 @@ import numpy as np
 
 from .arguments import Dims, Operand, Tensor, as_indices, is_int, is_number
 from .explain import explain
+from .operators import of_rule
 from .rules import RULES, choices, cumulative, gathering, order, reductions, softmax
 
 AXES = """dim: an axis, a tuple of axes, or None for all. keepdim: whether those stay, at length 1."""
-
-
-def _of_rule(rule):
-    def method(self, *args: Operand, **kwargs: object) -> Tensor:
-        return self._apply(rule, self, *args, **kwargs)
-    method.__doc__ = rule.formula
-    return method
 
 
 def _reduction(rule):
@@ -219,4 +213,4 @@ class Methods:
 
 for _rule in RULES.values():
     if _rule.method:
-        setattr(Methods, _rule.name, _of_rule(_rule))
+        setattr(Methods, _rule.name, of_rule(_rule))
