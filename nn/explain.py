@@ -37,7 +37,7 @@ def explain(output: Tensor) -> str:
         made = f"{names[one]} = {one.rule.name}({', '.join(arguments)})"
         lines.append((made, str(one.shape), _bytes(one, seen), one.rule.formula))
     shown = lines[-MOST:]
-    wide = [min(WIDTH, max(len(line[k]) for line in shown)) for k in range(3)]
+    wide = [min(WIDTH, max(map(len, column))) for column in zip(*shown, strict=True)]
     head = [f"{len(operations)} operations from {len(leaves)} tensors that require grad; "
             f"dx stands for the gradient of {names[output._operation]} in x, g for that in y"]
     head += [f"  {names[leaf]}: {leaf.shape} {leaf.dtype}" for leaf in leaves]
