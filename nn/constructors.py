@@ -66,15 +66,12 @@ def _pair(name, what, numbers, kinds="fiub"):
 def _uniform(shape, dtype):
     if dtype == np.float16:  # whose rounding would make a 1 of the greatest: multiples of 2⁻¹¹
         return (generator().integers(0, 1 << 11, shape) / (1 << 11)).astype(dtype)
-    return generator().random(shape, _drawn(dtype))
+    return generator().random(shape, np.float64 if dtype.itemsize > 4 else np.float32)
 
 
 def _normal(shape, dtype):
-    return np.asarray(generator().standard_normal(shape, _drawn(dtype))).astype(dtype)
-
-
-def _drawn(dtype):
-    return np.float64 if dtype.itemsize > 4 else np.float32
+    drawn = generator().standard_normal(shape, np.float64 if dtype.itemsize > 4 else np.float32)
+    return np.asarray(drawn).astype(dtype)
 
 
 zeros, zeros_like = _pair("zeros", "Zeros", np.zeros)

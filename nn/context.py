@@ -44,17 +44,14 @@ class Block:
 
     def end(self) -> None:
         """Set it back, unless that is done. If there is a block that began later, it will do that in turn."""
-        later = None
-        for block in reversed(self.open):
-            if block is self:
-                if later is None:
-                    setattr(self.owner, self.slot, self.found)
-                else:
-                    later.found = self.found
-                self.open.remove(self)
-                break
-            if block.owner is self.owner and block.slot == self.slot:
-                later = block
+        if self in self.open:
+            later = (block for block in self.open[self.open.index(self) + 1:]
+                     if block.owner is self.owner and block.slot == self.slot)
+            if (above := next(later, None)) is None:
+                setattr(self.owner, self.slot, self.found)
+            else:
+                above.found = self.found
+            self.open.remove(self)
 
 
 class Context:
@@ -147,13 +144,14 @@ class no_grad(within):
         if isinstance(function, type) or not callable(function):
             what = f"the class {function.__name__}" if isinstance(function, type) else type(function).__name__
             raise TypeError(f"no_grad: got {what}, wanted a function or a method to decorate")
-        if _is(inspect.isasyncgenfunction, function):
+        bodies = function, getattr(function, "__call__", None)  # noqa: B004 -- an object's own may be a generator
+        if any(map(inspect.isasyncgenfunction, bodies)):
             raise TypeError(f"no_grad: {function!r} is an async generator, which cannot be decorated; write "
                             "`with nn.no_grad():` in it, around what stands between its yields")
-        if _is(inspect.isgeneratorfunction, function):
+        if any(map(inspect.isgeneratorfunction, bodies)):
             def quiet(*args, **kwargs):
                 return (yield from _stepped(function(*args, **kwargs)))
-        elif _is(inspect.iscoroutinefunction, function):
+        elif any(map(inspect.iscoroutinefunction, bodies)):
             async def quiet(*args, **kwargs):
                 return await _awaited(function(*args, **kwargs))
         else:
@@ -161,11 +159,6 @@ class no_grad(within):
                 with no_grad():
                     return function(*args, **kwargs)
         return functools.wraps(function)(quiet)
-
-
-def _is(kind, function):
-    """Whether it is a function of that kind, or an object whose __call__ is."""
-    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 -- not whether: which
 
 
 def _stepped(body):

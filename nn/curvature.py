@@ -48,9 +48,9 @@ def hessian_diag(f: Callable[..., Tensor], x: Operand | Sequence[Operand], sampl
     if samples is not None and not (is_int(samples) and samples >= 1):
         raise ValueError(f"hessian_diag: samples is {samples!r}, wanted None or an int of at least 1")
     xs = leaves("hessian_diag", x)
-    product, diagonal = hessian_rows("hessian_diag", f, xs), [np.zeros(t.shape, t.dtype) for t in xs]
+    product = hessian_rows("hessian_diag", f, xs)
+    diagonal, zeros = ([np.zeros(t.shape, t.dtype) for t in xs] for _ in range(2))
     if samples is None:
-        zeros = [np.zeros(t.shape, t.dtype) for t in xs]
         for k, part in enumerate(diagonal):
             for at, unit in units(part):
                 part[at] = product([*zeros[:k], unit, *zeros[k + 1:]])[k][at]
@@ -77,7 +77,7 @@ def per_sample_grads(model: Module, loss: Loss, x: Operand, y: Any) -> dict[str,
             came = f"shape {value.shape}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
             raise ValueError(f"per_sample_grads: the loss gave {came}, wanted a Tensor of one element")
         found = pulled_back(value, parameters.values(), np.ones(value.shape))
-        for name, g in zip(parameters, found, strict=True):
+        for name, g in zip(grads, found, strict=True):
             grads[name][n] = g
     return grads
 

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from . import jacobian_mistakes as mistakes
 from .arguments import is_floats
 from .context import within
-from .jacobian_mistakes import axes_named, same
 from .jacobians import pulled_back
 from .operation import Operation, ancestors
 from .rules import Rule
 from .tensor import Tensor, TraceError
 
 MOST = 200_000  # entries of a Jacobian that is looked at
+EXACT = 1e-6  # how well an explanation has to fit
+TERM = "a term is dropped, or one too many: the difference is"
 
 
 def diagnose(check: Any, i: int) -> str | None:
@@ -36,37 +36,36 @@ def diagnose(check: Any, i: int) -> str | None:
     if not np.isfinite(have).all():
         return "it is not finite"
     right = want[i]
-    if same(have, 0 * have, right):
+    if _same(have, 0 * have, right):
         return (_undetached(check, i, right) or "it is zero: nothing is sent back (a None, a `needs` that is "
                                                 "misread, a cut graph?)")
     y, x = right.shape[:right.ndim - check.arrays[i].ndim], check.arrays[i].shape
-    plain = mistakes.constant_factor(have, right, y, x)
+    plain = _constant_factor(have, right, y, x)
     through = _dropped(check, i, have) or _undetached(check, i, right)
     if plain and not (through and "times" in plain):  # ½ and 2 may be a use of two
         return plain
-    found = through or _operand(check, i, right, y)
-    if found:
+    if found := through or _operand(check, i, right, y):
         return found
     for words, candidate in _candidates(check, i, want, y, x):
-        if same(candidate, right, right):  # a symmetry of the right one explains nothing
+        if _same(candidate, right, right):  # a symmetry of the right one explains nothing
             continue
         for sign, flipped in (1, ""), (-1, ", and its sign is flipped"):
-            if same(have, sign * candidate, right):
+            if _same(have, sign * candidate, right):
                 return words + flipped
-    return (mistakes.missing_mask(have, right) or mistakes.wrong_axis(have, right, y, x)
-            or mistakes.level_difference(have, right, y, x) or mistakes.outer_product(have, right, y, x))
+    return (_missing_mask(have, right) or _wrong_axis(have, right, y, x)
+            or _dropped_term(have, right, y, x))
 
 
 def diagnose_shape(have: np.ndarray, want: np.ndarray) -> str | None:
     """What explains a gradient of another shape than the right one, `want`, or None."""
     for order in permutations(range(have.ndim)) if have.ndim <= 4 else ():
-        if order != tuple(range(have.ndim)) and same(have.transpose(order), want, want):
+        if order != tuple(range(have.ndim)) and _same(have.transpose(order), want, want):
             return "it is transposed"
     for many in range(1, have.ndim + 1):
         for axes in combinations(range(have.ndim), many):
             for keep in (False, True):
-                if same(have.sum(axes, keepdims=keep), want, want):
-                    return f"the sum over {axes_named(axes)} of it is missing (a missing unbroadcast)"
+                if _same(have.sum(axes, keepdims=keep), want, want):
+                    return f"the sum over {_axes_named(axes)} of it is missing (a missing unbroadcast)"
     return None
 
 
@@ -89,17 +88,15 @@ def _candidates(check, i, want, y, x) -> Iterator[tuple[str, np.ndarray]]:
                        right.swapaxes(first + a, first + b))
     for j, other in want.items():
         if j != i and other.size == right.size:
-            yield f"it is the gradient of another argument, {check.argument(j)}", other.reshape(right.shape)
+            words = f"it is the gradient of another argument, {check.argument(j)}"
+            yield words, other.reshape(right.shape)
             if len(x) == 2 and check.arrays[j].shape == x[::-1]:
-                yield (f"it is the gradient of another argument, {check.argument(j)}, transposed",
-                       other.swapaxes(-1, -2))
+                yield f"{words}, transposed", other.swapaxes(-1, -2)
     if x == y:
-        n = math.prod(x)
+        n, only = math.prod(x), "a term is dropped: each entry feels only"
         diagonal = np.eye(n).reshape(right.shape)
-        yield ("a term is dropped: each entry feels only itself, what comes from the others is missing",
-               right * diagonal)
-        yield ("a term is dropped: each entry feels only the others, its own part is missing",
-               right * (1 - diagonal))
+        yield f"{only} itself, what comes from the others is missing", right * diagonal
+        yield f"{only} the others, its own part is missing", right * (1 - diagonal)
         if x and check.arrays[i].all():  # y = x·f(x) has the derivative f + x·f′
             f = np.diag((check.value() / check.arrays[i]).ravel()).reshape(right.shape)
             one = f"a term is dropped: of the two of the product rule, one, the output over {name}, is"
@@ -136,7 +133,7 @@ def _operand(check, i, right, y):
             for words, changed in (("a transpose is missing, or one too many, at", kept.mT),
                                    ("mirrored, or not where it should be, is", kept[..., ::-1, ::-1])):
                 trial = (*saved[:j], changed, *saved[j + 1:])
-                if changed.shape == kept.shape and same(right, rows(
+                if changed.shape == kept.shape and _same(right, rows(
                         lambda v, t=trial: check.rule.vjp(v, t, needs)[i], y, arrays[i].shape), right):
                     return f"{words} {name}"
     except Exception:  # a wrong vjp may fail on this: then it is not the mistake
@@ -155,13 +152,11 @@ def _dropped(check, i, have):
     rule = check.rule
     if rule is None or rule.twin is None:
         return None
-    leaf = Tensor(check.arrays[i], requires_grad=True)
-    inputs = [Tensor(x) if is_floats(x) else x for x in check.arrays]
-    inputs[i] = leaf
+    inputs = [Tensor(x, j == i) if is_floats(x) else x for j, x in enumerate(check.arrays)]
     y = rule.twin(*inputs, **check.attrs)
 
     def jacobian():
-        return rows(lambda v: pulled_back(y, [leaf], v)[0], y.shape, leaf.shape)
+        return rows(lambda v: pulled_back(y, [inputs[i]], v)[0], y.shape, inputs[i].shape)
 
     whole = jacobian()
     for operation in ancestors(y._operation) if y.requires_grad else ():
@@ -169,13 +164,13 @@ def _dropped(check, i, have):
             operation.parents[k] = None
             rest = jacobian()
             operation.parents[k] = parent
-            if same(rest, whole, whole):
+            if _same(rest, whole, whole):
                 continue
             formula = operation.rule.formula.split(";")[0]
             words = f"the term that comes through {operation.rule.name} in its twin ({formula})"
-            if same(have, rest, whole):
+            if _same(have, rest, whole):
                 return f"a term is dropped: {words} is missing"
-            if same(have, 2 * rest - whole, whole):
+            if _same(have, 2 * rest - whole, whole):
                 return f"{words} has its sign flipped"
     return None
 
@@ -199,6 +194,85 @@ def _undetached(check, i, right):
             have, _ = check.jacobians(i)
     except (TraceError, TypeError):  # it asked for values, or for the next module's name
         return None
-    if found and same(have, right, right):
-        return f"a use of {check.argument(i)} is dropped: it goes through detach()"
+    dropped = found and _same(have, right, right)
+    return f"a use of {check.argument(i)} is dropped: it goes through detach()" if dropped else None
+
+
+# Mistakes that show in a wrong Jacobian beside the right one. y, x: the shapes of output and argument.
+
+def _same(a, b, scale):
+    """Whether a and b are equal, to within a millionth of the greatest entry of `scale`."""
+    limit = EXACT * max(np.abs(scale).max(initial=0), 1e-9)
+    return a.shape == b.shape and np.abs(a - b).max(initial=0) <= limit
+
+
+def _axes_named(axes):
+    """Axes in words."""
+    return ("axis " if len(axes) == 1 else "axes ") + ", ".join(map(str, axes))
+
+
+def _constant_factor(have, want, y, x):
+    """A constant factor, and what it may be."""
+    total = np.vdot(want, want)
+    c = np.vdot(want, have) / total if total else 0
+    if not c or not _same(have, c * want, have):
+        return None
+    if abs(c + 1) < EXACT:
+        return "its sign is flipped"
+    known = {f"the length of axis {a} of {whose}" + ", the batch?" * (whose == "the output" and not a): n
+             for whose, shape in (("the output", y), ("the argument", x)) for a, n in enumerate(shape)}
+    known |= {"the number of entries of the argument": math.prod(x),
+              "the number of entries of the output": math.prod(y), "the 2 of a square, or two uses?": 2}
+    for what, n in known.items():
+        for factor, shown, ratio in (n, f"{n}", "too many"), (1 / n, f"1/{n}", "missing"):
+            if n > 1 and abs(abs(c) - factor) < EXACT * factor:
+                sign = ", and its sign is flipped" if c < 0 else ""
+                return f"it is {shown} times the right one: a factor {n} ({what}) is {ratio}{sign}"
+    # Two numbers always have a ratio: for a constant factor it takes more of them.
+    several = np.count_nonzero(np.abs(want) > EXACT * np.abs(want).max()) > 2
+    return f"it is {c:.6g} times the right one" if several else None
+
+
+def _missing_mask(have, want):
+    """Is it right wherever the right one is not zero?"""
+    there = np.abs(want) > EXACT * np.abs(want).max(initial=0)
+    if np.count_nonzero(there) > 2 and _same(have * there, want * there, want):
+        return ("it is right where the right one is not zero, but does not vanish elsewhere: a mask is "
+                "missing, or a term too many")
+    return None
+
+
+def _wrong_axis(have, want, y, x):
+    """Where y and x have the same axes: do entries depend on each other along others than they should?"""
+    if y != x or not x:
+        return None
+    mixing = []
+    for jacobian in (have, want):
+        scale = EXACT * np.abs(jacobian).max(initial=0)
+        index = np.indices(jacobian.shape, sparse=True)
+        mixing.append({a for a in range(len(x))
+                       if np.abs(jacobian * (index[a] != index[len(x) + a])).max(initial=0) > scale})
+    if mixing[0] == mixing[1] or len(mixing[0]) != len(mixing[1]):
+        return None
+    wrong, right = (_axes_named(sorted(axes)) for axes in mixing)
+    return f"the wrong axis: a sum in it runs over {wrong} where it should over {right}"
+
+
+def _dropped_term(have, want, y, x):
+    """Is what is missing the same all along an axis, as a sum or mean over it is? Or an outer product along
+    an axis, as a term is that has a sum along it?"""
+    missing, scale = want - have, EXACT * max(np.abs(want).max(initial=0), 1e-9)
+    for a, n in enumerate(x):
+        level = np.broadcast_to(missing.mean(len(y) + a, keepdims=True), missing.shape)
+        if n > 1 and _same(missing, level, want):
+            return f"{TERM} the same all along axis {a}, as a sum or mean over it is"
+    for a, n in enumerate(x) if y == x else ():
+        others = math.prod(x) // n
+        blocks = np.moveaxis(missing, (a, len(y) + a), (len(y) - 1, -1)).reshape(others, n, others, n)
+        own = np.arange(others)
+        within = blocks[own, :, own]
+        if n < 3 or np.abs(blocks).max() <= scale or np.abs(blocks).sum() - np.abs(within).sum() > scale:
+            continue
+        if (np.linalg.svd(within, compute_uv=False)[:, 1:] <= scale).all():
+            return f"{TERM} an outer product along axis {a}, as that of a term with a sum over it is"
     return None

@@ -32,12 +32,12 @@ def explain(output: Tensor) -> str:
     names |= {operation: f"t{i}" for i, operation in enumerate(operations, 1)}
     lines, seen = [], {id(owner(leaf._data)) for leaf in leaves}
     for one in operations:
-        arguments = ["·" if parent is None else names[parent] for parent in one.parents]
+        arguments = [names.get(parent, "·") for parent in one.parents]
         arguments += [f"{key}={short(value)}" for key, value in (one.attrs or {}).items()]
         made = f"{names[one]} = {one.rule.name}({', '.join(arguments)})"
         lines.append((made, str(one.shape), _bytes(one, seen), one.rule.formula))
     shown = lines[-MOST:]
-    wide = [min(WIDTH, max(len(line[k]) for line in shown)) for k in range(3)]
+    wide = [min(WIDTH, max(map(len, column))) for column in zip(*shown, strict=True)]
     head = [f"{len(operations)} operations from {len(leaves)} tensors that require grad; "
             f"dx stands for the gradient of {names[output._operation]} in x, g for that in y"]
     head += [f"  {names[leaf]}: {leaf.shape} {leaf.dtype}" for leaf in leaves]
@@ -81,9 +81,8 @@ def _bytes(operation, seen):
     """The bytes that an operation keeps alive and none before it does."""
     if operation.saved is FREED:
         return "freed"
-    size = 0
-    for array in (*(operation.saved or ()), *(operation.inputs or ())):
-        if isinstance(array, np.ndarray) and id(owner(array)) not in seen:
-            seen.add(id(owner(array)))
-            size += owner(array).nbytes
+    kept = (*(operation.saved or ()), *(operation.inputs or ()))
+    memory = {id(owner(x)): owner(x).nbytes for x in kept if isinstance(x, np.ndarray)}
+    size = sum(n for key, n in memory.items() if key not in seen)
+    seen.update(memory)
     return f"{size:,} B"

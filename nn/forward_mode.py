@@ -12,7 +12,9 @@ on tensors of several calls serves the innermost one first, to which the others 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import count
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -42,9 +44,14 @@ def jvp(f: Callable[..., Tensor], primals: Operand | Sequence[Operand],
     pairs, level = _pairs(primals, tangents), next(_levels)
     with within("lift", _lift):  # nn.tensor.apply calls it first
         y = f(*(Dual(x, t, level) for x, t in pairs))
+    return _parts(one_tensor("jvp", y), level)
+
+
+def one_tensor(who: str, y: Any) -> Tensor:
+    """What a function gave, if that is a Tensor; TypeError for anything else."""
     if not isinstance(y, Tensor):
-        raise TypeError(f"jvp: f must give one Tensor, it gave a {type(y).__name__}")
-    return _parts(y, level)
+        raise TypeError(f"{who}: f must give one Tensor, it gave a {type(y).__name__}")
+    return y
 
 
 def _pairs(primals, tangents):
@@ -122,10 +129,8 @@ def _lift(rule: Rule, inputs: tuple, attrs: dict[str, Any]) -> Tensor | None:
         twin = rule.twin(*(shared(x) if is_floats(x) else x for x in inputs), **attrs)
         return Dual(y, in_dtype(y.dtype, _parts(twin, level)[1]), level)
     y, saved = (_on_tensors if watched else _on_arrays)(rule, primals, attrs)
-    change = None
-    for i, t in moving.items():
-        part = _tangent(rule, t if watched else t._data, i, len(primals), saved, y.shape, attrs)
-        change = part if change is None else change + part
+    change = reduce(add, (_tangent(rule, t if watched else t._data, i, len(primals), saved, y.shape, attrs)
+                          for i, t in moving.items()))
     try:
         change = change if change.shape == y.shape else repeat(change, y.shape)
     except ValueError:

@@ -78,8 +78,7 @@ class _Check:
         self.arrays = [np.array(x) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
         self.floats = [i for i, x in enumerate(self.arrays) if is_floats(x)]
         if not self.floats:
-            raise ValueError(f"gradcheck: {self.name}: there is no floating-point array to check among the "
-                             "inputs")
+            raise ValueError(f"gradcheck: {self.name}: there is no floating-point array among the inputs")
         for i in self.floats:
             if self.arrays[i].dtype != np.float64:
                 raise TypeError(f"gradcheck: {self.name}: {self.argument(i)} is {self.arrays[i].dtype}; "
@@ -119,14 +118,14 @@ class _Check:
         y, saved = rule.forward(*arrays, **self.attrs)
         try:
             origins = rule.origins(saved) if saved is not None else ()
-            tensors = [Tensor(x) if is_floats(x) else x for x in arrays]
+            tensors = list(map(_tensor, arrays))
             derived = iter(rule.derive(*tensors, **self.attrs) if rule.derive else ())
             for j, (kept, origin) in enumerate(zip(saved or (), origins, strict=True)):
                 if origin is CONSTANT:
                     continue
                 want = next(derived) if origin is DERIVED else y if origin is OUTPUT else arrays[origin]
-                want = getattr(want, "data", want) if origin is DERIVED else want
-                if kept is not None and not np.allclose(kept, want, 1e-9, 1e-12, True):
+                want = getattr(want, "_data", want)
+                if kept is not None and not np.allclose(kept, want, 1e-9, 1e-12, equal_nan=True):
                     what = f"input {origin}" if isinstance(origin, int) else origin
                     raise GradcheckError(f"{rule.name}: saves[{j}] is the {what}, says the rule, but "
                                          f"saved[{j}] is another array")
@@ -135,14 +134,12 @@ class _Check:
                                  f"{error}") from None
 
     def forward_against_reverse(self, v, grads, rng):
+        tensors = list(map(_tensor, self.arrays))
         for i, g in zip(self.floats, grads, strict=True):
-            u, rest = rng.normal(size=self.arrays[i].shape), list(map(_tensor, self.arrays))
-
-            def along(x, i=i, rest=rest):
-                return self.function(*rest[:i], x, *rest[i + 1:], **self.attrs)
-
+            u = rng.normal(size=self.arrays[i].shape)
             with no_grad():
-                _, change = jvp(along, rest[i], u)
+                _, change = jvp(lambda x, i=i: self.function(*tensors[:i], x, *tensors[i + 1:], **self.attrs),
+                                tensors[i], u)
             forward, backward = np.vdot(v, change.data), np.vdot(g, u)
             size = np.linalg.norm(g) * np.linalg.norm(u) + np.linalg.norm(v) * np.linalg.norm(change.data)
             if not abs(forward - backward) <= self.tolerance * max(size, 1e-2):
@@ -185,9 +182,7 @@ class _Check:
                     fits = self.arrays[i].shape == error.shape
                     found = fits and diagnose_shape(np.asarray(error.gradient), self.numeric(v, i))
                     if found:
-                        raise GradcheckError(
-                            f"{self.name}: the gradient of {self.argument(i)} has shape "
-                            f"{error.gradient.shape}, wanted {error.shape}: {found}") from error
+                        raise self.misshapen(i, error.gradient, f": {found}") from error
                 raise
             if not np.array_equal(given, v):
                 raise GradcheckError(f"{self.name}: its vjp wrote into the gradient that it was given, which "
@@ -196,9 +191,12 @@ class _Check:
             if isinstance(tensor, Tensor) and not np.array_equal(tensor.data, x):
                 raise GradcheckError(f"{self.name}: {self.argument(i)} was overwritten")
             if isinstance(tensor, Tensor) and tensor.grad is not None and tensor.grad.shape != x.shape:
-                raise GradcheckError(f"{self.name}: the gradient of {self.argument(i)} has shape "
-                                     f"{tensor.grad.shape}, wanted {x.shape}")
+                raise self.misshapen(i, tensor.grad)
         return [np.zeros(t.shape) if t.grad is None else t.grad for t in (tensors[i] for i in wanted)]
+
+    def misshapen(self, i, g, why=""):
+        return GradcheckError(f"{self.name}: the gradient of {self.argument(i)} has shape {g.shape}, wanted "
+                              f"{self.arrays[i].shape}{why}")
 
     def jacobians(self, i):
         """∂f/∂xᵢ as backward has it, row by row, and by differences of every argument, column by column."""
@@ -222,9 +220,8 @@ class _Check:
 
     def change(self, x, at, left=1, right=1):
         """f(x + right·h) − f(x − left·h) over the distance of the two, for the entry `at` of x."""
-        here = x[at]
+        here, values = x[at], []
         h = STEP * max(1, abs(here))
-        values = []
         for moved in (here + right * h, here - left * h):
             x[at] = moved
             with no_grad():
@@ -234,8 +231,7 @@ class _Check:
         return (values[0] - values[1]) / ((left + right) * h)
 
     def compare(self, i, have, who, want, whom, v=None):
-        difference = np.abs(have - want)
-        difference = np.where(np.isnan(difference), np.inf, difference)
+        difference = np.nan_to_num(np.abs(have - want), nan=np.inf, posinf=np.inf)
         wrong = difference > self.tolerance * max(np.abs(want).max(initial=0), 1e-2)
         if not wrong.any():
             return

@@ -174,8 +174,7 @@ class Graph(Signature):
     def __str__(self) -> str:
         width = max((len(str(node)) for node in self.nodes), default=0)
         inputs = ", ".join(f"{name} {value}" for name, value in self.inputs.items())
-        outputs = ", ".join(name if name == value else f"{name} = {value}"
-                            for name, value in self.outputs.items())
+        outputs = ", ".join(k if k == v else f"{k} = {v}" for k, v in self.outputs.items())
         lines = [f"graph: {inputs} → {outputs}, {len(self.nodes)} nodes"]
         lines += [f"  {node!s:<{width}}  {Value(node.shape, node.dtype)}" for node in self.nodes]
         lines += [f"  {taken} is {made} of the call before" for made, taken in self.state.items()]

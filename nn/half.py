@@ -17,8 +17,7 @@ F16, F32 = np.dtype(np.float16), np.dtype(np.float32)
 
 def is_half(x: Any) -> bool:
     """Whether x is a Tensor or an array of float16. (NumPy's scalars are numbers here.)"""
-    half = getattr(getattr(x, "dtype", None), "type", None) is np.float16
-    return half and not isinstance(x, np.generic)
+    return getattr(getattr(x, "dtype", None), "type", None) is np.float16 and not isinstance(x, np.generic)
 
 
 def any_half(given: Iterable[Any]) -> bool:

@@ -14,11 +14,10 @@ import numpy as np
 
 from .backward import gradients
 from .context import no_grad, within
-from .forward_mode import Dual, jvp
+from .forward_mode import Dual, jvp, one_tensor
 from .half import wide
 from .operation import LEAF
 from .tensor import Operand, Tensor
-from .walk import walk
 
 # What a pass forward costs in passes back: 2, measured by `espalier bench modes` on a small network. It runs
 # f anew for each column, where a pass back finds all that it needs from the one pass forward.
@@ -36,25 +35,16 @@ def jacobian(f: Callable[[Tensor], Tensor], x: Operand, mode: str = "auto") -> n
         raise ValueError(f"jacobian: mode is {mode!r}, wanted 'auto', 'forward' or 'reverse'")
     leaf = Tensor(x, requires_grad=True)
     with within("recording", True):
-        y = _tensor("jacobian", f(leaf))
-    if mode == "auto":
-        mode = "forward" if FORWARD_COSTS * leaf.size < y.size else "reverse"
-    return (_columns if mode == "forward" else _rows)(f, leaf, y)
-
-
-def _columns(f, x, y):
-    jacobian = np.empty((*y.shape, *x.shape), y.dtype)
-    with no_grad():
-        for at, unit in units(x):
-            jacobian[(..., *at)] = jvp(f, x.detach(), unit)[1].data
-    return jacobian
-
-
-def _rows(f, x, y):
-    jacobian = np.empty((*y.shape, *x.shape), x.dtype)
-    for at, unit in units(y):
-        (jacobian[at],) = pulled_back(y, [x], unit)
-    return jacobian
+        y = one_tensor("jacobian", f(leaf))
+    forward = mode == "forward" or (mode == "auto" and FORWARD_COSTS * leaf.size < y.size)
+    made = np.empty((*y.shape, *leaf.shape), y.dtype if forward else leaf.dtype)
+    for at, unit in units(leaf if forward else y):
+        if forward:
+            with no_grad():
+                made[(..., *at)] = jvp(f, leaf.detach(), unit)[1].data
+        else:
+            (made[at],) = pulled_back(y, [leaf], unit)
+    return made
 
 
 def units(like: Any) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
@@ -95,7 +85,7 @@ def hvp(f: Callable[..., Tensor], x: Operand | Sequence[Operand],
 def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callable[[list], list[np.ndarray]]:
     """v ↦ H·v for f at xs. The gradient is computed once, however many v there are."""
     with within("recording", True):
-        y = _tensor(who, f(*xs))
+        y = one_tensor(who, f(*xs))
         if y.size != 1:
             raise ValueError(f"{who}: f gave shape {y.shape}, wanted one element, which alone has a Hessian")
         found = gradients(who, y, np.ones(y.shape), True)[0] if y.requires_grad else {}
@@ -126,12 +116,5 @@ def _many(x):
 
 def pulled_back(y: Tensor, xs: Iterable[Tensor], v: Any) -> list[np.ndarray]:
     """v·∂y/∂x for each x: zeros for one that y was not computed from. The graph is kept."""
-    v = np.asarray(v, wide(y.dtype))
-    found = {y: v} if y._operation is LEAF else walk(y._operation, v, True)[0] if y.requires_grad else {}
+    found = gradients("jacobian", y, v, True, create_graph=False)[0] if y.requires_grad else {}
     return [np.zeros(x.shape, wide(x.dtype)) if found.get(x) is None else found[x] for x in xs]
-
-
-def _tensor(who, y):
-    if not isinstance(y, Tensor):
-        raise TypeError(f"{who}: f must give one Tensor, it gave a {type(y).__name__}")
-    return y

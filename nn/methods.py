@@ -8,16 +8,10 @@ import numpy as np
 
 from .arguments import Dims, Operand, Tensor, as_indices, is_int, is_number
 from .explain import explain
+from .operators import of_rule
 from .rules import RULES, choices, cumulative, gathering, reductions, softmax
 
 AXES = """dim: an axis, a tuple of axes, or None for all. keepdim: whether those stay, at length 1."""
-
-
-def _of_rule(rule):
-    def method(self, *args: Operand, **kwargs: object) -> Tensor:
-        return self._apply(rule, self, *args, **kwargs)
-    method.__doc__ = rule.formula
-    return method
 
 
 def _reduction(rule):
@@ -102,10 +96,6 @@ def _row(x):
     return x if getattr(x, "ndim", 1) else x.reshape(1)
 
 
-def _sorted(x, dim, descending):
-    return x._apply(reductions.argsort, _row(x), dim=dim, descending=bool(descending))
-
-
 def _ordered(x, at, dim, squeezed=False):
     """The entries at these places along dim, and the places; both without that axis if `squeezed`."""
     values = x._apply(gathering.gather, _row(x), at, dim=dim)
@@ -136,11 +126,9 @@ class Methods:
 
     # Over axes
 
-    sum, mean, prod = map(_reduction, (reductions.sum, reductions.mean, cumulative.prod))
+    sum, mean, any, all = map(_reduction, (reductions.sum, reductions.mean, reductions.any, reductions.all))
     amax, amin, logsumexp = map(_reduction, (reductions.max, reductions.min, softmax.logsumexp))
-    argmax, argmin = map(_reduction, (reductions.argmax, reductions.argmin))
-    any, all = map(_reduction, (reductions.any, reductions.all))
-
+    argmax, argmin, prod = map(_reduction, (reductions.argmax, reductions.argmin, cumulative.prod))
     var, std = map(_spread, (reductions.var, reductions.std))
 
     def norm(self, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -201,7 +189,8 @@ class Methods:
         """The entries along `dim` in ascending or descending order: the named tuple (values, indices). Equals
         keep their order, whatever `stable` says. NaN counts as greater than all."""
         dim = self._axis(dim, who="sort: ")
-        return _ordered(self, _sorted(self, dim, descending), dim)
+        at = self._apply(reductions.argsort, _row(self), dim=dim, descending=bool(descending))
+        return _ordered(self, at, dim)
 
     def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
         """The indices of `sort`, whose dim, descending and stable these are."""
@@ -216,7 +205,7 @@ class Methods:
         if not is_int(k) or not 0 <= k <= n:
             raise ValueError(f"topk: k is {k!r}, wanted an int from 0 to {n}, the length of axis {dim} of "
                              f"the shape {self.shape}")
-        at = _sorted(self, dim, largest)
+        at = self._apply(reductions.argsort, _row(self), dim=dim, descending=bool(largest))
         return _ordered(self, at if k == n else at[(slice(None),) * dim + (slice(k),)], dim)
 
     explain = explain
@@ -224,4 +213,4 @@ class Methods:
 
 for _rule in RULES.values():
     if _rule.method:
-        setattr(Methods, _rule.name, _of_rule(_rule))
+        setattr(Methods, _rule.name, of_rule(_rule))

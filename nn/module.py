@@ -15,7 +15,7 @@ import numpy as np
 
 from . import state as states
 from .arguments import instance, numeric
-from .context import ambient
+from .context import Block, Brief, ambient, undoing
 from .parameter import Parameter
 from .parametrize import ModuleParametrization
 from .state import PARAMETRIZATION, Held, IncompatibleKeys, Known
@@ -85,7 +85,7 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The Modules among the attributes."""
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+        return ((name, value) for name, value in vars(self).copy().items() if isinstance(value, Module))
 
     def children(self) -> Iterator[Module]:
         """The Modules among the attributes, each once, without their names."""
@@ -117,7 +117,7 @@ class Module:
         """The Parameters by dotted path, each once: the weights, even where others train in their place."""
         seen = set()
         for path, module in Module.named_modules(self):
-            for name, value in vars(module).items():
+            for name, value in vars(module).copy().items():
                 if isinstance(value, Parameter) and id(value) not in seen:
                     seen.add(id(value))
                     yield _joined(path, name), value
@@ -250,7 +250,7 @@ def _joined(path, name):
 
 def _entries(module, path=""):
     """The state in PyTorch's order: parameters, buffers, children. A shared Module is under each name."""
-    own = {name: value for name, value in vars(module).items() if isinstance(value, Parameter)}
+    own = {name: value for name, value in vars(module).copy().items() if isinstance(value, Parameter)}
     own.update((name, getattr(module, name, None)) for name in buffers_of(module))
     for name, value in own.items():
         if value is not None:
@@ -261,3 +261,28 @@ def _entries(module, path=""):
         yield path + PARAMETRIZATION, Known(module.parametrization, None)
     for name, child in Module.named_children(module):
         yield from _entries(child, f"{path}{name}.")
+
+
+_lock = Brief()
+_open: list[Block] = []  # modules that are in a mode for a while, of all threads
+
+
+def in_mode(model: Any, training: bool, body: Callable[..., Any], *args: Any) -> Any:
+    """body(*args) with all of `model` in one mode, if it is a Module; then each module has the mode it had.
+    That holds if Ctrl-C ends the call at any point. If calls of two threads on one model overlap, the last to
+    end restores the modes that the first found."""
+    modules = list(Module.modules(model)) if isinstance(model, Module) else []
+    blocks: list[Block] = []
+
+    def switched() -> Any:
+        for module in modules:
+            with _lock:
+                Block(module, "training", training, _open, blocks)
+        return body(*args)
+
+    def back() -> None:
+        for block in reversed(blocks):
+            with _lock:
+                block.end()
+
+    return undoing(back, switched)

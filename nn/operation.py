@@ -54,18 +54,13 @@ def ancestors(root: Operation) -> Iterator[Operation]:
 
 def count_consumers(root: Operation) -> dict[Operation, int]:
     """{operation: how many recorded inputs it feeds} for every operation that leads to `root`."""
-    pending, stack = {root: 0}, [root]
-    while stack:
-        operation = stack.pop()
+    pending = {root: 0}
+    for operation in ancestors(root):
         if operation.saved is FREED:
             raise RuntimeError(
                 f"{operation.rule.name}: backward has been through this operation already and dropped what "
                 "it saved; call the first backward with retain_graph=True, or run the forward pass again")
         for parent in operation.parents:
             if type(parent) is Operation:
-                if parent in pending:
-                    pending[parent] += 1
-                else:
-                    pending[parent] = 1
-                    stack.append(parent)
+                pending[parent] = pending.get(parent, 0) + 1
     return pending

@@ -12,9 +12,10 @@ from .rules import arithmetic, choices, functions, linear
 from .versions import wrote
 
 
-def _unary(rule):
-    def method(self) -> Tensor:
-        return self._apply(rule, self)
+def of_rule(rule):
+    """A method that applies a rule to the tensor, and to what else the rule takes."""
+    def method(self, *args: Operand, **kwargs: object) -> Tensor:
+        return self._apply(rule, self, *args, **kwargs)
     method.__doc__ = rule.formula
     return method
 
@@ -73,8 +74,7 @@ def _in_place(name, ufunc, doc):
     method.__doc__ = f"""{doc}, in place, where nothing is recorded; returns self.
 
     other: a tensor, an array or a number that broadcasts to this one. Raises RuntimeError for a tensor that
-    requires grad outside nn.no_grad(), for a write cannot be recorded; TypeError for floats into integers.
-    """
+    requires grad outside nn.no_grad(), for a write cannot be recorded; TypeError for floats into integers."""
     return method
 
 
@@ -90,7 +90,7 @@ class Operators:
 
     __slots__ = ()
 
-    __neg__, __abs__, __invert__ = map(_unary, (arithmetic.neg, functions.abs, choices.invert))
+    __neg__, __abs__, __invert__ = map(of_rule, (arithmetic.neg, functions.abs, choices.invert))
     __add__, __sub__, __mul__ = map(_binary, (arithmetic.add, arithmetic.sub, arithmetic.mul))
     __truediv__, __pow__, __matmul__ = map(_binary, (arithmetic.div, arithmetic.pow, linear.matmul))
     __radd__, __rsub__, __rmul__ = map(_swapped, (arithmetic.add, arithmetic.sub, arithmetic.mul))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -105,20 +105,12 @@ _LIBRARY = Run(None)
 
 
 @contextmanager
-def _running(run: Run) -> Iterator[Run]:
+def running(again: Run | None = None, replay: bool = False) -> Iterator[Run]:
+    """A block with the random numbers that come next, as the Run that this yields, or with those of the Run
+    `again`. After a replay all goes on as if nothing had been drawn."""
+    run = Run(ambient.context.numbers or _LIBRARY, again and again.start, replay)
     try:
         with within("numbers", run):
             yield run
     finally:
         run.over()
-
-
-def noted() -> AbstractContextManager[Run]:
-    """A block whose random numbers `replayed(run)` repeats, for the Run that this yields."""
-    return _running(Run(ambient.context.numbers or _LIBRARY))
-
-
-def replayed(run: Run | None = None) -> AbstractContextManager[Run]:
-    """A block with the random numbers of `run` again, or those that would come next without one; afterwards
-    all goes on as if nothing had been drawn."""
-    return _running(Run(ambient.context.numbers or _LIBRARY, run and run.start, replay=True))

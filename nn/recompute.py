@@ -19,9 +19,9 @@ import numpy as np
 
 from . import random
 from .arguments import instance, is_int
-from .bundles import joined, leaves, parted
 from .context import ambient, within
 from .double_backward import END, back_to
+from .functional.shapes import cat
 from .kernels.kernel import forcing
 from .operation import Operation, ancestors
 from .rules import Rule
@@ -52,7 +52,7 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
         return f(*inputs, **named)
     since = tick()
     # Recorded the first time too: its graph tells what f closes over. Backward will need that room anyway.
-    with random.noted() as drawn:
+    with random.running() as drawn:
         result = f(*inputs, **named)
         y = _one_tensor(result)
     if y is None or not _recorded(y._operation, since):
@@ -63,7 +63,7 @@ def checkpoint(f: Callable[..., Any], *inputs: Any, use_reentrant: bool = False,
     arrays = [getattr(read, "_data", read) for read in (*leaves((inputs, named)), *parents)]
     out = y.detach()
     out._operation = Operation(_RULE, parents, (again, *arrays), y.shape)
-    return out if y is result else parted(result, out)
+    return out if y is result else _parted(result, iter(out.split([x.size for x in _differentiable(result)])))
 
 
 def checkpoint_sequential(modules: Iterable[Callable[[Tensor], Tensor]], segments: int | None,
@@ -100,7 +100,7 @@ def replaying(drawn: random.Run | None = None) -> Iterator[None]:
     """Inside, operations are recorded and the random numbers of `drawn` come again (or those that come next,
     if it is None), but a forward pass changes nothing that outlives it, neither running statistics nor the
     state of the random numbers."""
-    with within("recording", True), within("replaying", True), random.replayed(drawn):
+    with within("recording", True), within("replaying", True), random.running(drawn, replay=True):
         yield
 
 
@@ -167,13 +167,38 @@ def _in_order(root, ends):
 
 
 def _one_tensor(y):
-    """The result of f as one Tensor; None if it is several of which none has a gradient."""
+    """The result of f as one Tensor, for an operation has one output: of several those that require grad, end
+    to end, in the widest of their dtypes; None if it is several of which none does."""
     if isinstance(y, Tensor):
         return y
     if not any(isinstance(part, Tensor) for part in leaves(y)):
         raise TypeError(f"checkpoint: f must give one Tensor, it gave a {type(y).__name__}; a tuple, list or "
                         "dict of Tensors will do, too")
-    return joined(y)
+    flat = [x.reshape(-1) for x in _differentiable(y)]
+    return cat(flat) if flat else None
+
+
+def leaves(x: Any) -> Iterator[Any]:
+    """All that is in tuples, lists and dicts, however deep; anything else is a leaf itself."""
+    if isinstance(x, (tuple, list, dict)):
+        for part in x.values() if isinstance(x, dict) else x:
+            yield from leaves(part)
+    else:
+        yield x
+
+
+def _differentiable(bundle):
+    return [x for x in leaves(bundle) if isinstance(x, Tensor) and x.requires_grad]
+
+
+def _parted(bundle, parts):
+    """The result of f with the next of `parts` in the place of each Tensor that requires grad."""
+    if isinstance(bundle, dict):
+        return {key: _parted(value, parts) for key, value in bundle.items()}
+    if isinstance(bundle, (tuple, list)):
+        made = [_parted(value, parts) for value in bundle]
+        return type(bundle)(*made) if hasattr(bundle, "_fields") else type(bundle)(made)
+    return next(parts).reshape(*bundle.shape).to(bundle.dtype) if _differentiable(bundle) else bundle
 
 
 def _fingerprint(array):

@@ -80,9 +80,8 @@ def in_float32(function: Callable[..., Tensor], inputs: Sequence[Any], kinds: st
     y = function(*(apply(arithmetic.cast, x, dtype=F32) if is_half(x) else x for x in inputs))
     arrays = (x for x in inputs if hasattr(x, "dtype") and not isinstance(x, np.generic))
     dtypes = [x.dtype for x in arrays if x.dtype.kind in kinds]
-    if y.dtype == F32 and np.result_type(*dtypes) == F16:
-        return apply(arithmetic.cast, y, dtype=F16)
-    return y
+    short = y.dtype == F32 and np.result_type(*dtypes) == F16
+    return apply(arithmetic.cast, y, dtype=F16) if short else y
 
 
 def rule_in_float32(rule: Rule, inputs: Sequence[Any], attrs: dict[str, Any]) -> Tensor:

@@ -18,8 +18,7 @@ import numpy as np
 from .batch import BATCH, merged, refused, rows_stay_apart
 from .context import no_grad, within
 from .graph import Graph, Node, Value
-from .modes import in_mode
-from .module import Module
+from .module import Module, in_mode
 from .sizes import Size
 from .state import plain
 from .tensor import Tensor, TraceError
@@ -79,9 +78,8 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
     rows_stay_apart(graph)
     for made, taken in graph.state.items():
         if made not in graph.outputs or taken not in graph.inputs:
-            outputs, inputs = ", ".join(graph.outputs), ", ".join(graph.inputs)
-            raise ValueError(f"trace: state has {made!r}: {taken!r}, wanted an output, of {outputs}, and the "
-                             f"input, of {inputs} for it")
+            raise ValueError(f"trace: state has {made!r}: {taken!r}, wanted an output, of "
+                             f"{', '.join(graph.outputs)}, and the input, of {', '.join(graph.inputs)}")
         left, right = graph.value(graph.outputs[made]), graph.value(taken)
         if left != right:
             raise ValueError(f"trace: state: the output {made!r} is {left.dtype} {left.shape}, but the input "
@@ -233,10 +231,9 @@ def _tensors(out: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(out, Tensor):
         yield name, out
         return
-    named = {}
-    if isinstance(out, Mapping) or hasattr(out, "_fields"):
-        parts = out if isinstance(out, Mapping) else out._asdict()
-        named = {f"{name}.{key}" if name else str(key): one for key, one in parts.items()}
+    out, named = out._asdict() if hasattr(out, "_fields") else out, {}
+    if isinstance(out, Mapping):
+        named = {f"{name}.{key}" if name else str(key): one for key, one in out.items()}
     elif isinstance(out, (tuple, list)):
         named = {f"{name or 'output'}_{i}": one for i, one in enumerate(out)}
     if not named:

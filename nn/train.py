@@ -12,14 +12,13 @@ import numpy as np
 
 from . import data, memory
 from .arguments import count, instance
-from .bundles import leaves
 from .context import no_grad, undoing
 from .data.minibatches import Augmentation, batches
-from .modes import in_mode
-from .module import Module, buffers_of
+from .module import Module, buffers_of, in_mode
 from .objective import Objective
 from .optim import AveragedModel, Optimizer, clip_grad_norm_
 from .optim.schedules import Cosine, Schedule
+from .recompute import leaves
 from .resume import Checkpoint, Progress, described, fingerprint, sampled
 from .tensor import Tensor
 

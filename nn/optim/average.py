@@ -13,8 +13,7 @@ from ..arguments import count, flag, instance, number
 from ..context import no_grad, undoing
 from ..half import wide
 from ..layers import BatchNorm1d, BatchNorm2d
-from ..modes import in_mode
-from ..module import Module
+from ..module import Module, in_mode
 from ..tensor import Tensor
 from ..versions import wrote
 from .optimizer import fitting
