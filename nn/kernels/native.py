@@ -95,9 +95,15 @@ DEFAULT = NUMPY if lib is None else BEST            # what a kernel runs when no
 
 
 def keep_freed_memory(most: int) -> None:
-    """Let the C library keep up to `most` bytes that are freed for the next who wants some (csrc/heap.c)."""
-    if lib is not None:
-        lib.nn_keep_freed_memory(most)
+    """Let glibc keep up to `most` freed bytes that it would give back to the system (mallopt(3)). Other C
+    libraries need no telling."""
+    if sys.platform == "linux":
+        from ctypes import CDLL
+
+        libc = CDLL(None)
+        if hasattr(libc, "gnu_get_libc_version"):
+            libc.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, at its most: smaller blocks come from the heap
+            libc.mallopt(-1, most)      # M_TRIM_THRESHOLD: of which so much may lie free at its end
 
 
 def has(level: int) -> bool:
