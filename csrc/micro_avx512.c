@@ -1,6 +1,9 @@
 /* The micro-kernels with AVX-512, and those with AVX512-VNNI: 32 registers. */
-#include "vec_avx512.h"
+#include "isa.h"
+
 #if NN_X86
+#include "vec_avx512.h"
+
 #include "bodies.h"
 
 /* A codebook of 256 floats fits into registers too: vpermi2ps looks up in 32 floats by the lowest five bits of a code,

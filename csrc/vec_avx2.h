@@ -3,7 +3,6 @@
 
 #include "loops.h"
 
-#if NN_X86
 #include <immintrin.h>
 
 #define IN_scalar(...)
@@ -89,4 +88,3 @@ typedef struct {
 #define LOOK_UP(c, t)                                                                                              \
     _mm256_blendv_ps(_mm256_permutevar8x32_ps((t).low, c), _mm256_permutevar8x32_ps((t).high, c),                  \
                      _mm256_castsi256_ps(_mm256_slli_epi32(c, 28)))
-#endif

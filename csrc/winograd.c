@@ -77,32 +77,25 @@ typedef float x1;
 /* Channels from c on, `lanes` at a time: columns first, then rows. */
 #define INPUT(lanes)                                                                                               \
     for (; c + lanes <= channels; c += lanes) {                                                                    \
-        x##lanes d[XI], t[XI], row[SIDE];                                                                          \
+        x##lanes d[XI], t[XI];                                                                                     \
         UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const x##lanes *)(pixels[xi] + c);                        \
         UNROLL for (int j = 0; j < SIDE; j++) INPUT_1D(t + j, SIDE, d + j, SIDE);                                  \
-        UNROLL for (int i = 0; i < SIDE; i++) {                                                                    \
-            INPUT_1D(row, 1, t + i * SIDE, 1);                                                                     \
-            UNROLL for (int j = 0; j < SIDE; j++) *(x##lanes *)(v + (i * SIDE + j) * plane + c) = row[j];          \
-        }                                                                                                          \
+        UNROLL for (int i = 0; i < XI; i += SIDE) INPUT_1D(d + i, 1, t + i, 1);                                    \
+        UNROLL for (int xi = 0; xi < XI; xi++) *(x##lanes *)(v + xi * plane + c) = d[xi];                          \
     }
 
 #define OUTPUT(lanes)                                                                                              \
     for (; c + lanes <= channels; c += lanes) {                                                                    \
-        x##lanes d[XI], t[OUTPUTS * SIDE], y[OUTPUTS], b = { 0 };                                                  \
+        x##lanes d[XI], t[OUTPUTS * SIDE], y[OUTPUTS * OUTPUTS], b = { 0 };                                        \
         if (bias)                                                                                                  \
             b = *(const x##lanes *)(bias + c);                                                                     \
         UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const x##lanes *)(m + xi * plane + c);                    \
         UNROLL for (int j = 0; j < SIDE; j++) OUTPUT_1D(t + j, SIDE, d + j, SIDE);                                 \
-        UNROLL for (int i = 0; i < OUTPUTS; i++) {                                                                 \
-            OUTPUT_1D(y, 1, t + i * SIDE, 1);                                                                      \
-            UNROLL for (int j = 0; j < OUTPUTS; j++)                                                               \
-                *(x##lanes *)(pixels[i * OUTPUTS + j] + c) = y[j] + b;                                             \
-        }                                                                                                          \
+        UNROLL for (int i = 0; i < OUTPUTS; i++) OUTPUT_1D(y + i * OUTPUTS, 1, t + i * SIDE, 1);                   \
+        UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) *(x##lanes *)(pixels[i] + c) = y[i] + b;                \
     }
 
 #define TRANSFORMS(isa, WIDEST)                                                                                    \
-    winograd_input_micro winograd_input_##isa;                                                                     \
-    winograd_output_micro winograd_output_##isa;                                                                   \
     TARGET_##isa void winograd_input_##isa(const float *const *pixels, int64_t channels, float *v, int64_t plane)  \
     {                                                                                                              \
         int64_t c = 0;                                                                                             \
