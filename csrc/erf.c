@@ -76,16 +76,10 @@ ONE_PASS(gelu_grad, (int64_t n, const float *restrict g, const float *restrict x
     }
 }
 
-/* erf x = x·R(x²) for small x. */
-static INLINE float near_zero(float x)
-{
-    const float R[] = { -0.0006315129f, 0.0050510948f, -0.026802548f, 0.11282717f, -0.37612572f, 1.1283792f };
-    return x * polynomial(5, R, x * x);
-}
-
 /* y = erf x */
 ONE_PASS(erf, (int64_t n, const float *restrict x, float *restrict y), (n, x, y))
 {
+    const float R[] = { -0.0006315129f, 0.0050510948f, -0.026802548f, 0.11282717f, -0.37612572f, 1.1283792f };
     for (int64_t i0 = 0; i0 < n; i0 += BLOCK, x += BLOCK, y += BLOCK) {
         int64_t here = smaller(BLOCK, n - i0);
         bells(here, x, ONE, 1, y);
@@ -93,7 +87,7 @@ ONE_PASS(erf, (int64_t n, const float *restrict x, float *restrict y), (n, x, y)
             y[i] = 1 - 2 * y[i] * scaled_tail(within(x[i], ONE) * 1.4142135f);
         for (int64_t i = 0; i < here; i++) {
             float far = x[i] < 0 ? -y[i] : y[i];
-            y[i] = magnitude(x[i]) < 0.85f ? near_zero(x[i]) : far;
+            y[i] = magnitude(x[i]) < 0.85f ? x[i] * polynomial(5, R, x[i] * x[i]) : far;
         }
     }
 }
