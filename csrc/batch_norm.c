@@ -3,8 +3,8 @@
  *
  * The mean and the variance are found in one pass over memory: a block of rows that fits the first cache is read twice,
  * for its own mean and for the squares around it, and is then merged with the blocks before it, in double precision
- * (Chan, Golub & LeVeque 1983, eq. 2.1); sums are of x less the first row, or they would lose the digits by which a
- * large mean hides a small variance. The textbook's other single pass, E[x²] - E[x]², cancels there.
+ * (Chan, Golub & LeVeque 1983, eq. 2.1); sums are of x less the first row, because beside a large mean the
+ * digits of a small variance would be lost. The textbook's other single pass, E[x²] - E[x]², cancels there.
  * Sums run along the channels, four rows at a time, so that their order is the same for every instruction set. */
 #include "loops.h"
 

@@ -38,7 +38,7 @@ static INLINE float within(float x, float most)
     return t > most ? most : t;
 }
 
-/* Loops are kept short, so that all their constants have a register, and go over blocks that stay in the L1 cache. */
+/* Loops are kept short, so that all their constants stay in registers, and go over blocks that fit the L1 cache. */
 enum { BLOCK = 1024, FAR = 15, ONE = 10 }; /* Q(FAR) is 0 in float, erf(ONE) is 1 */
 
 /* e = e^(−x²·factor) */

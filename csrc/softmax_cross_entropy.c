@@ -39,7 +39,7 @@ LOOP exponentials(int64_t n, float *p)
 
 /* losses: without the logarithm of the totals, which C's library takes, the same for every instruction set. First p = x
  * less the largest of its row, so that nothing overflows; losses = -p at the right class. NaN and infinities need no
- * care: one of them that is lost as the largest still makes a NaN of its own difference, and so of the sum. */
+ * special case: where `fold` misses a NaN, its own difference is NaN, and so is the sum. */
 EVERY_ISA(pass_softmax_cross_entropy, (int64_t rows, int64_t n, const float *restrict x, const int64_t *classes,
            float *restrict losses, float *restrict p, float *restrict totals, float *restrict half),
           (rows, n, x, classes, losses, p, totals, half))
