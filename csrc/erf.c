@@ -29,12 +29,10 @@ static INLINE float scaled_tail(float t)
     return polynomial(9, P, u) * u;
 }
 
-static INLINE float magnitude(float x) { return x < 0 ? -x : x; }
-
 /* |x|, or `most` if that is less. NaN stays NaN. */
 static INLINE float within(float x, float most)
 {
-    float t = magnitude(x);
+    float t = __builtin_fabsf(x);
     return t > most ? most : t;
 }
 
@@ -87,7 +85,7 @@ ONE_PASS(erf, (int64_t n, const float *restrict x, float *restrict y), (n, x, y)
             y[i] = 1 - 2 * y[i] * scaled_tail(within(x[i], ONE) * 1.4142135f);
         for (int64_t i = 0; i < here; i++) {
             float far = x[i] < 0 ? -y[i] : y[i];
-            y[i] = magnitude(x[i]) < 0.85f ? x[i] * polynomial(5, R, x[i] * x[i]) : far;
+            y[i] = __builtin_fabsf(x[i]) < 0.85f ? x[i] * polynomial(5, R, x[i] * x[i]) : far;
         }
     }
 }

@@ -20,7 +20,7 @@ def keep_freed(most: int = 1 << 30) -> None:
     and beyond twice that at the end of the heap. The next training step gets it back page by page, and the
     system clears each page: 30 % of an epoch of digits_cnn. Freeing a larger block raises the threshold to
     its size, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD), so a block is made and freed here; it is never
-    written to and takes no memory. How much stays at the end of the heap (M_TRIM_THRESHOLD) is set in C.
+    written to and takes no memory. How much stays at the end of the heap (M_TRIM_THRESHOLD) is set too.
 
     nn.train.fit calls this, unless you did. Thresholds that the environment sets (MALLOC_…, GLIBC_TUNABLES)
     stay as they are. Raises ValueError for a `most` that is not a whole number in 0..2³¹ − 1.
