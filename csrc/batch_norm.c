@@ -3,8 +3,8 @@
  *
  * The mean and the variance are found in one pass over memory: a block of rows that fits the first cache is read twice,
  * for its own mean and for the squares around it, and is then merged with the blocks before it, in double precision
- * (Chan, Golub & LeVeque 1983, eq. 2.1); sums are of x less the first row, or they would lose the digits by which a
- * large mean hides a small variance. The textbook's other single pass, E[x²] - E[x]², cancels there.
+ * (Chan, Golub & LeVeque 1983, eq. 2.1); sums are of x less the first row, because beside a large mean the
+ * digits of a small variance would be lost. The textbook's other single pass, E[x²] - E[x]², cancels there.
  * Sums run along the channels, four rows at a time, so that their order is the same for every instruction set. */
 #include "loops.h"
 
@@ -24,18 +24,15 @@ static INLINE float away(float x, float from, const int squared)
 LOOP column_sums(int64_t rows, int64_t channels, const float *x, const float *from, const int squared,
                  float *restrict total)
 {
-    int64_t i = 0;
     for (int64_t c = 0; c < channels; c++)
         total[c] = 0;
-    for (; i + 4 <= rows; i += 4) {
-        const float *a = x + i * channels, *b = a + channels, *d = b + channels, *e = d + channels;
+    for (int64_t i = 0; i < rows; i += 4) {
+        const float *a[4]; /* beyond the last row `from`, which adds nothing */
+        UNROLL for (int r = 0; r < 4; r++) a[r] = i + r < rows ? x + (i + r) * channels : from;
         for (int64_t c = 0; c < channels; c++)
-            total[c] += (away(a[c], from[c], squared) + away(b[c], from[c], squared)) +
-                        (away(d[c], from[c], squared) + away(e[c], from[c], squared));
+            total[c] += (away(a[0][c], from[c], squared) + away(a[1][c], from[c], squared)) +
+                        (away(a[2][c], from[c], squared) + away(a[3][c], from[c], squared));
     }
-    for (; i < rows; i++)
-        for (int64_t c = 0; c < channels; c++)
-            total[c] += away(x[i * channels + c], from[c], squared);
 }
 
 /* mean and var of each channel, rounded to float. work: 4 floats and 2 doubles a channel. */

@@ -13,9 +13,8 @@
 
 enum { NIBBLES = 16 }; /* codes into a codebook of at most so many floats take 4 bits */
 
-/* out = x . W^T, float32, W n x k as codes into a codebook of `size` floats. Up to 16 of them: panels
- * [ceil(n/16)][ceil(k/2)][16] of bytes with two codes each, and the codebook has room for 16 floats; more: panels
- * [ceil(n/16)][k][16] of bytes, and room for 256. */
+/* out = x . W^T, float32, W n x k as panels of codes into a codebook of `size` floats, which has room for 16, or where
+ * codes take 8 bits for 256. */
 API int nn_codebook_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *x, int64_t ldx, const void *codes,
                          const void *codebook, int size, void *out, int64_t ldo)
 {

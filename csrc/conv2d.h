@@ -2,8 +2,8 @@
  *
  * Positions are numbered across columns, rows and images. The rows of the implicit matrix, one for each position, are
  * pointers to the pixels that it meets at each tap; or, where a pixel has few channels, copies of these pixels side by
- * side: a step of a micro-kernel costs less than a change of tap. They are copied too where pixels lie a multiple of
- * 4096 bytes apart, which fight for one set of the L1 cache. */
+ * side, so that a micro-kernel changes taps less often. They are copied too where pixels lie a multiple of 4096 bytes
+ * apart: the L1 cache has only one set for all of these. */
 #pragma once
 
 #include "loops.h"

@@ -113,14 +113,6 @@ static const float *row_of(const work *d, const copies *k, int64_t image, int64_
     return copy;
 }
 
-/* Where the first position of a row of the result meets the image at tap t, or 0. */
-static inline const float *meets(const work *d, const copies *k, int64_t image, int64_t row, int64_t t)
-{
-    const int64_t *at = d->g->at;
-    int64_t i = row * d->g->down + at[2 * t];
-    return i < 0 || i >= d->g->h ? 0 : row_of(d, k, image, i) + (at[2 * t + 1] - d->left) * k->pixel;
-}
-
 /* The rows i0 .. i1 of the result; or, without `convolve`, the gradient of the filters of channels i0 .. i1. There a
  * stretch is summed by itself and then added, so that the errors of stretches add up instead of those of positions
  * (Higham 2002, section 4.2). */
@@ -133,11 +125,12 @@ static void block(const void *work_, char *scratch, int64_t i0, int64_t i1)
     for (int64_t r = convolves ? i0 : 0; r < (convolves ? i1 : g->n * g->rows); r++) {
         int64_t image = r / g->rows, row = r % g->rows, taps = 0, place = image * g->out_image + row * g->out_row;
         for (int64_t t = 0; t < g->taps; t++) {
-            const float *x = meets(d, &k, image, row, t);
-            if (!x && !convolves)
+            const int64_t *at = (const int64_t *)g->at + 2 * t, i = row * g->down + at[0];
+            const int inside = i >= 0 && i < g->h;
+            if (!inside && !convolves)
                 continue;
             k.total[taps] = convolves ? 0 : d->out + t * g->c + k.c0;
-            k.x[taps++] = x ? x : k.zeros;
+            k.x[taps++] = inside ? row_of(d, &k, image, i) + (at[1] - d->left) * k.pixel : k.zeros;
         }
         for (int64_t j = 0; j < g->columns; j += d->stretch, place += d->stretch * g->out_pixel) {
             int64_t count = smaller(d->stretch, g->columns - j);

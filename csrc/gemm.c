@@ -10,8 +10,8 @@
  * rows with FMA give the same bits.
  *
  * Measured, 1024 x 1024 x 1024, one thread of a Zen 4 EPYC at 3.7 GHz, b packed, of the peak of FMA (peak.c):
- * AVX-512 96 %, AVX2 94 %. `espalier bench gemm` measures it. What a tile costs beside its products (its sums stored,
- * then added to the result, which has left the caches) is why the slices are long: with 256 of K it is 92 %. */
+ * AVX-512 96 %, AVX2 94 %. `espalier bench gemm` measures it. The slices of K are long because each of them stores the
+ * sums of a tile and adds them to the result, which has left the caches: with slices of 256 it is 92 %. */
 #include "loops.h"
 #include "pool.h"
 #include "product.h"

@@ -33,8 +33,8 @@ static int detect(void)
 static int detect(void) { return 0; }
 #endif
 
-/* The names that NN_ISA and `use` know, in the order of nn/kernels/native.py: scalar, avx2, avxvnni, avx512. What a
- * CPU must have to be called so, and the features that remain allowed under that cap. */
+/* The caps that NN_ISA and `use` know, in the order of nn/kernels/native.py: scalar, avx2, avxvnni, avx512. For each,
+ * the features that a CPU must have before the cap may be named, and those that it allows. */
 static const struct {
     int needs, allows;
 } caps[] = { { 0, 0 },

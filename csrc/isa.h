@@ -49,8 +49,12 @@ enum {
 #define HAVE_avxvnni(...)
 #elif defined(NN_AVXVNNI_BY_EVEX)
 #define TARGET_avxvnni TARGET_avx512vnni
+#define VPDPBUSD_YMM(s, a, b) _mm256_dpbusd_epi32(s, a, b)
+#define VPDPBUSD_ENCODING "%{evex%}"
 #else
 #define TARGET_avxvnni __attribute__((target("avx2,fma,avxvnni")))
+#define VPDPBUSD_YMM(s, a, b) _mm256_dpbusd_avx_epi32(s, a, b)
+#define VPDPBUSD_ENCODING "%{vex%}"
 #endif
 
 int nn_features(void); /* those of this CPU that may be used (isa.c) */

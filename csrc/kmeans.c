@@ -7,15 +7,15 @@
  *     c(a,c) + c(b,d) <= c(a,d) + c(b,c)   for a <= b <= c <= d,
  *
  * and two theorems follow from that.
- * 1. The cost f(k) of the best k clusters is convex in k (Aggarwal, Schieber & Tokuyama 1994). So ask no number of
- *    clusters but a price for each: the cheapest path under a price is the best of all with as many clusters as it has,
- *    and the higher the price the fewer they are. We look for the price that makes them k. Its cost does not depend
- *    on k (Grønlund et al. 2017).
+ * 1. The cost f(k) of the best k clusters is convex in k (Aggarwal, Schieber & Tokuyama 1994). So the number of
+ *    clusters is not fixed; each has a price. The cheapest path under a price is the best of all with as many clusters
+ *    as it has, and the higher the price the fewer they are. We search for the price at which there are k. The time for
+ *    one price does not depend on k (Grønlund et al. 2017).
  * 2. Under a price the best last step to i comes from no earlier point than the best last step to i - 1 does, and once
  *    a later starting point beats an earlier one it does so for good (Hirschberg & Larmore 1987; Galil & Park 1992).
  *
- * Where f is a straight line from k1 < k to k2 > k clusters, as between evenly spaced points, a price gives k1 or k2 and
- * may never give k; then a path with k clusters is spliced of those two at no more cost (splice). */
+ * Where f is a straight line from k1 < k to k2 > k clusters, as for evenly spaced points, a price gives k1 or k2 and
+ * may never give k; then parts of those two paths make one with k clusters at no more cost (splice). */
 #include "scratch.h"
 
 #include <math.h>
@@ -43,9 +43,9 @@ static inline double step(const points *p, int64_t s, int64_t i)
 /* The cheapest path through all points at `price` a cluster: its cost and its steps. */
 typedef void clusters_f64_micro(const points *p, double price);
 
-/* Candidates for the last step before i .. n, in a queue: queue[j] is the best of them for i from start[j] to where the
- * next one's starts. A new one goes behind, where it beats the last; the place is near where the last one starts, so
- * it is sought in steps of 1, 2, 4, ... from there, and between the last two of these by halving. */
+/* The points where the last step to i .. n may begin, in a queue: queue[j] is the best of them for every i from
+ * start[j] up to start[j + 1]. A new point goes to the end, for those i where it beats the last one. The first such i
+ * is near where the last one starts, so it is sought in steps of 1, 2, 4, ... from there, and then by halving. */
 void clusters_f64_scalar(const points *p, double price)
 {
 #define VIA(s, i) (cost[s] + step(p, s, i))
@@ -119,9 +119,9 @@ static void splice(const partition *few, const partition *many, int64_t k, int64
         ends[j - 1] = j <= i ? few->ends[j] : many->ends[j + more];
 }
 
-/* The prices: at first by the law of fine partitions, price ~ 1/k³ (Panter & Dite 1951), which a few probes make true;
- * then the slope from f(k1) to f(k2), which finds something between the two or proves that f is a line there. `ends`:
- * room for three partitions. */
+/* The prices: at first price ~ 1/k³, the law of fine partitions (Panter & Dite 1951), whose factor a few probes
+ * correct; then the slope from f(k1) to f(k2), which finds a path between the two or proves that f is a line there.
+ * room: for the ends of three partitions. */
 static void search(const points *p, int64_t k, clusters_f64_micro *cheapest, int32_t *room, int64_t *ends)
 {
     partition few = { 1, step(p, 0, p->n), room }, many = { p->n, 0, room + p->n + 1 };

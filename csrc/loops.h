@@ -37,11 +37,10 @@
 
 /* A kernel that is nothing but its loop. */
 #define ONE_PASS(kernel, parameters, arguments)                                                                    \
-    static INLINE void pass_##kernel##_loop parameters;                                                            \
     typedef void pass_##kernel##_micro parameters;                                                                 \
     int nn_##kernel(int variant, WITHOUT_PARENTHESES parameters)                                                   \
     {                                                                                                              \
-        PASS_OF(kernel, variant) arguments;                                                                           \
+        PASS_OF(kernel, variant) arguments;                                                                        \
         return 0;                                                                                                  \
     }                                                                                                              \
     EVERY_ISA(pass_##kernel, parameters, arguments)

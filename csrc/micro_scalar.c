@@ -8,6 +8,6 @@ decode_micro decode_u8_scalar;
 void decode_u8_scalar(int64_t kc, const uint8_t *codes, const float *codebook, int size, float *panel)
 {
     (void)size;
-    for (int64_t i = 0; i < kc * PANEL; i++)
-        panel[i] = codebook[codes[i]];
+    for (int64_t k = 0; k < kc; k++, codes += PANEL, panel += PANEL)
+        UNROLL for (int j = 0; j < PANEL; j++) panel[j] = codebook[codes[j]];
 }

@@ -19,11 +19,7 @@
     "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\n vpmaddwd %%ymm12, %%ymm14, %%ymm14\n vpaddd %%ymm14, %%ymm" #r         \
     ", %%ymm" #r "\n"
 #define VNNI_ZMM(r) "vpdpbusd %%zmm12, %%zmm13, %%zmm" #r "\n"
-#ifdef NN_AVXVNNI_BY_EVEX
-#define VNNI_YMM(r) "%{evex%} vpdpbusd %%ymm12, %%ymm13, %%ymm" #r "\n"
-#else
-#define VNNI_YMM(r) "%{vex%} vpdpbusd %%ymm12, %%ymm13, %%ymm" #r "\n"
-#endif
+#define VNNI_YMM(r) VPDPBUSD_ENCODING " vpdpbusd %%ymm12, %%ymm13, %%ymm" #r "\n"
 #define CLEAR(r) "vxorps %%xmm" #r ", %%xmm" #r ", %%xmm" #r "\n"
 
 /* zeros: no denormal or special value slows the loop down */

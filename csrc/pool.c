@@ -5,8 +5,8 @@
  *
  * The threads are started by the first product that is worth it, sleep between products, and end when nn_threads(1)
  * is called or the process ends. The calling thread computes too, and never waits for a thread that has not begun:
- * when no block is left it closes the doors, and waits only for those inside. So threads that can't be started, or
- * that the system does not run, cost time and nothing else.
+ * when no block is left it lets no other thread join, and waits only for those that have joined. So threads that
+ * can't be started, or that the system does not run, cost time and nothing else.
  *
  *     caller                                   thread of the pool
  *     places = threads - 1, wake all           sleep until places > 0

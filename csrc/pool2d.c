@@ -61,13 +61,6 @@ ONE_PASS(max_pool2d, (const nn_pool *p, const float *x, float *y, uint8_t *winne
         }
 }
 
-/* dx = 0 for image n: its zeros are still in a cache when gradients are added to them. */
-LOOP clear_image(const nn_pool *p, int64_t n, float *dx)
-{
-    int64_t size = p->h * p->w * p->c;
-    memset(dx + n * size, 0, (size_t)size * sizeof *dx);
-}
-
 /* dx += g in the channels that this tap won. */
 LOOP max_back(int64_t channels, const float *restrict g, const uint8_t *restrict winner, int tap, float *restrict dx)
 {
@@ -77,8 +70,9 @@ LOOP max_back(int64_t channels, const float *restrict g, const uint8_t *restrict
 
 ONE_PASS(max_pool2d_grad, (const nn_pool *p, const float *g, const uint8_t *winner, float *dx), (p, g, winner, dx))
 {
+    const int64_t size = p->h * p->w * p->c;
     for (int64_t n = 0; n < p->n; n++) {
-        clear_image(p, n, dx);
+        memset(dx + n * size, 0, (size_t)size * sizeof *dx); /* here: it is still in a cache when gradients are added */
         EACH_WINDOW(p, n) {
             window w = window_at(p, n, oy, ox);
             EACH_TAP(p, w)
@@ -105,9 +99,10 @@ ONE_PASS(avg_pool2d, (const nn_pool *p, const float *restrict x, float *restrict
 
 ONE_PASS(avg_pool2d_grad, (const nn_pool *p, const float *restrict g, float *restrict dx), (p, g, dx))
 {
-    float pixels = (float)(p->ky * p->kx);
+    const float pixels = (float)(p->ky * p->kx);
+    const int64_t size = p->h * p->w * p->c;
     for (int64_t n = 0; n < p->n; n++) {
-        clear_image(p, n, dx);
+        memset(dx + n * size, 0, (size_t)size * sizeof *dx);
         EACH_WINDOW(p, n) {
             window w = window_at(p, n, oy, ox);
             EACH_TAP(p, w)

@@ -138,19 +138,16 @@ static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t 
     memset(to, 0, (size_t)((round_up(rows, t->by->mr) - rows) * t->row_bytes));
 }
 
-/* The panels of the columns from n0, from step s on; for rows_s16s16, `length` steps of them widened to 16 bits. Beyond
- * the last panel stands the last again: what it gives is not used. */
+/* The panels of the columns from n0, from step s on; for rows_s16s16, `length` steps of them widened to 16 bits. */
 static void find_panels(const product *t, int64_t n0, int64_t s, int64_t length, const void **panels)
 {
-    int64_t quads = (t->b->k + QUAD - 1) / QUAD, last = (t->b->n - 1) / PANEL;
-    for (int p = 0; p < t->by->nr / PANEL; p++) {
-        int64_t first_cell = smaller(n0 / PANEL + p, last) * quads + (s >> t->wide);
-        panels[p] = (const int8_t *)t->b->panels + first_cell * PANEL * QUAD;
-        if (t->wide) {
-            int16_t *widened = (int16_t *)(t->b16 + p * SLICE_S16 * PANEL * 4);
-            t->widen_panel(length >> 1, panels[p], widened);
-            panels[p] = widened;
-        }
+    const int64_t bytes = round_up(t->b->k, QUAD) * PANEL; /* of a panel */
+    const int8_t *from = (const int8_t *)t->b->panels + (s >> t->wide) * PANEL * QUAD;
+    panels_of_tile(from, bytes, n0 / PANEL, (t->b->n - 1) / PANEL, t->by->nr, panels);
+    for (int p = 0; t->wide && p < t->by->nr / PANEL; p++) {
+        int16_t *widened = (int16_t *)(t->b16 + p * SLICE_S16 * PANEL * 4);
+        t->widen_panel(length >> 1, panels[p], widened);
+        panels[p] = widened;
     }
 }
 

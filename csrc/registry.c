@@ -77,7 +77,6 @@ static const nn_micro *cheapest(uint64_t families, int has, int64_t m, int64_t n
     return best;
 }
 
-/* The row that was forced, if it may run; else the cheapest. */
 const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without, const nn_micro **last)
 {
     uint64_t families = kernels[kernel].families & ~without;

@@ -18,8 +18,8 @@ API enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3, NN_BAD_CLASS = 4 
 
 /* `variant`, the first argument of every kernel, is what the caller's thread has forced: the number of a row of
  * micro.def, which runs if this kernel and its operands can use it; or, if negative, a set of features, all bits above
- * them set too: the cheapest row that needs no other feature; so -1 is the cheapest of all. Nothing here remembers it, so
- * that threads don't meddle with each other. */
+ * them set too: the cheapest row that needs no other feature; so -1 is the cheapest of all. It is stored nowhere, so
+ * threads do not affect each other. */
 
 #define FAMILY(family) FAMILY_##family,
 enum {

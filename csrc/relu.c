@@ -1,8 +1,8 @@
-/* relu and its gradient: one comparison an element, so that what they cost is the memory they touch. */
+/* relu and its gradient: one comparison an element, so reading and writing memory is all that they cost. */
 #include "loops.h"
 
-/* y = x where x > 0 or NaN, else 0. As with NumPy's maximum and PyTorch's clamp NaN stays NaN: the comparison that it
- * fails gives x itself. */
+/* y = x where x > 0 or NaN, else 0. NaN stays NaN, as in NumPy's maximum and PyTorch's clamp: it fails the comparison,
+ * and then y is x. */
 ONE_PASS(relu, (int64_t n, const float *restrict x, float *restrict y), (n, x, y))
 {
     for (int64_t i = 0; i < n; i++)

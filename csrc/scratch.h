@@ -11,8 +11,8 @@ static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
-/* The distance of rows copied for a micro-kernel: whole lines, an odd number of them. A cache finds a line's set
- * by its low address bits; rows 4096 bytes apart (K = 1024 floats) would all fight for the 8 ways of one set. */
+/* The distance of rows copied for a micro-kernel: whole lines, an odd number of them. The low bits of an
+ * address decide a line's set in the cache: rows 4096 bytes apart (K = 1024 floats) would share one set of 8 lines. */
 static inline int64_t copied_row_bytes(int64_t bytes) { return ((bytes + LINE - 1) / LINE | 1) * LINE; }
 
 /* Ask for the rows of a tile of the result early: they are a stride apart, which no hardware prefetcher foresees. */

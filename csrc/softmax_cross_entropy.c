@@ -12,28 +12,24 @@
 
 enum { BLOCK = 1 << 12, FEW = 16 }; /* numbers of a block; that no longer fold */
 
-#define LARGER(a, b) ((a) > (b) ? (a) : (b))
-#define PLUS(a, b) ((a) + (b))
-
-/* x[0] ∘ … ∘ x[n-1], n > 0. half: room for (n + 1)/2 floats. */
-#define FOLD(name, OF)                                                                                             \
-    static INLINE float name(int64_t n, const float *x, float *half)                                               \
-    {                                                                                                              \
-        for (int64_t rest; n > FEW; n = rest, x = half) {                                                          \
-            int64_t pairs = n / 2;                                                                                 \
-            rest = n - pairs;                                                                                      \
-            const float *back = x + rest;                                                                          \
-            EACH_BY_ITSELF for (int64_t i = 0; i < pairs; i++) half[i] = OF(x[i], back[i]);                        \
-            if (rest > pairs)                                                                                      \
-                half[pairs] = x[pairs];                                                                            \
-        }                                                                                                          \
-        float all = *x;                                                                                            \
-        for (int64_t i = 1; i < n; i++)                                                                            \
-            all = OF(all, x[i]);                                                                                   \
-        return all;                                                                                                \
+/* The sum of x[0] … x[n-1], or the largest of them, n > 0. half: room for (n + 1)/2 floats. */
+static INLINE float fold(int64_t n, const float *x, float *half, const int sum)
+{
+#define JOIN(a, b) (sum ? (a) + (b) : (a) > (b) ? (a) : (b))
+    for (int64_t rest; n > FEW; n = rest, x = half) {
+        int64_t pairs = n / 2;
+        rest = n - pairs;
+        const float *back = x + rest;
+        EACH_BY_ITSELF for (int64_t i = 0; i < pairs; i++) half[i] = JOIN(x[i], back[i]);
+        if (rest > pairs)
+            half[pairs] = x[pairs];
     }
-FOLD(largest, LARGER)
-FOLD(sum, PLUS)
+    float all = *x;
+    for (int64_t i = 1; i < n; i++)
+        all = JOIN(all, x[i]);
+    return all;
+#undef JOIN
+}
 
 LOOP exponentials(int64_t n, float *p)
 {
@@ -43,7 +39,7 @@ LOOP exponentials(int64_t n, float *p)
 
 /* losses: without the logarithm of the totals, which C's library takes, the same for every instruction set. First p = x
  * less the largest of its row, so that nothing overflows; losses = -p at the right class. NaN and infinities need no
- * care: one of them that is lost as the largest still makes a NaN of its own difference, and so of the sum. */
+ * special case: where `fold` misses a NaN, its own difference is NaN, and so is the sum. */
 EVERY_ISA(pass_softmax_cross_entropy, (int64_t rows, int64_t n, const float *restrict x, const int64_t *classes,
            float *restrict losses, float *restrict p, float *restrict totals, float *restrict half),
           (rows, n, x, classes, losses, p, totals, half))
@@ -51,14 +47,14 @@ EVERY_ISA(pass_softmax_cross_entropy, (int64_t rows, int64_t n, const float *res
     int64_t step = n < BLOCK ? BLOCK / n : 1;
     for (int64_t i0 = 0, end = smaller(step, rows); i0 < rows; i0 = end, end = smaller(end + step, rows)) {
         for (int64_t i = i0; i < end; i++) {
-            float top = largest(n, x + i * n, half);
+            float top = fold(n, x + i * n, half, 0);
             for (int64_t c = 0; c < n; c++)
                 p[i * n + c] = x[i * n + c] - top;
             losses[i] = -p[i * n + classes[i]];
         }
         exponentials((end - i0) * n, p + i0 * n);
         for (int64_t i = i0; i < end; i++) {
-            float total = totals[i] = sum(n, p + i * n, half);
+            float total = totals[i] = fold(n, p + i * n, half, 1);
             for (int64_t c = 0; c < n; c++)
                 p[i * n + c] /= total;
         }

@@ -22,7 +22,7 @@
  * `cores`: one after the other, each as a matrix (out · rank_out, in · rank_in). */
 API typedef struct {
     int64_t n, k;              /* products of the modes out and in */
-    int64_t widest;            /* the most numbers that a row of x becomes between two cores */
+    int64_t widest;            /* the most numbers that a row of x becomes between two cores; 0 if a size is 0 */
     int64_t count;             /* of the cores */
     int mirrored;              /* the first core belongs to the first (slowest) mode, not to the last */
     const void *cores, *sizes;
@@ -123,17 +123,15 @@ API int nn_tt_matmul(int variant, int64_t m, const nn_tt *w, const void *x, int6
         return NN_OVERLAP;
     if (!n)
         return 0;
+    for (int64_t i = 0; !w->widest && i < m; i++) /* sums of nothing */
+        memset((float *)out + i * ldo, 0, (size_t)n * 4);
+    if (!w->widest)
+        return 0;
     const core_size *c = w->sizes;
     double cycles = 0; /* of 16 rows of x */
     int64_t numbers = 0;
-    for (int64_t s = 0; s < w->count; s++) {
-        if (!c[s].in || !c[s].rank_in || !c[s].rank_out) { /* a sum of nothing */
-            for (int64_t i = 0; i < m; i++)
-                memset((float *)out + i * ldo, 0, (size_t)n * 4);
-            return 0;
-        }
+    for (int64_t s = 0; s < w->count; s++)
         numbers += (c[s].out * c[s].rank_out + MAX_TILE / PANEL) * c[s].in * c[s].rank_in;
-    }
     SCRATCH(step, steps, w->count * (int64_t)sizeof(step) + (n + k) * 8 + numbers * 4);
     int64_t *from = (int64_t *)(steps + w->count), *to = from + k;
     places(c, w->count, 0, w->mirrored, k, from);

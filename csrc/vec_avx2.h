@@ -3,7 +3,6 @@
 
 #include "loops.h"
 
-#if NN_X86
 #include <immintrin.h>
 
 #define IN_scalar(...)
@@ -62,11 +61,7 @@ TARGET static INLINE void STORE_BYTES(char *p, __m256i v) /* the lowest of each 
 #define MULTIPLY_ADD_S16S16(s, a, b) _mm256_add_epi32(s, _mm256_madd_epi16(a, b))
 #define MULTIPLY_ADD_U8S7(s, a, b) \
     _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)))
-#ifdef NN_AVXVNNI_BY_EVEX
-#define MULTIPLY_ADD_U8S8(s, a, b) _mm256_dpbusd_epi32(s, a, b)
-#else
-#define MULTIPLY_ADD_U8S8(s, a, b) _mm256_dpbusd_avx_epi32(s, a, b)
-#endif
+#define MULTIPLY_ADD_U8S8(s, a, b) VPDPBUSD_YMM(s, a, b)
 
 TARGET static INLINE __m256i first_lanes(int64_t some) /* all ones in so many lanes, zeros in the others */
 {
@@ -89,4 +84,3 @@ typedef struct {
 #define LOOK_UP(c, t)                                                                                              \
     _mm256_blendv_ps(_mm256_permutevar8x32_ps((t).low, c), _mm256_permutevar8x32_ps((t).high, c),                  \
                      _mm256_castsi256_ps(_mm256_slli_epi32(c, 28)))
-#endif

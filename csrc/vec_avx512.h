@@ -3,7 +3,6 @@
 
 #include "loops.h"
 
-#if NN_X86
 #include <immintrin.h>
 
 #define IN_scalar(...)
@@ -49,4 +48,3 @@ TARGET static INLINE __mmask16 first_lanes(int64_t some) { return (__mmask16)((1
 typedef __m512 look_up_table;
 #define TABLE(codebook) _mm512_loadu_ps(codebook)
 #define LOOK_UP(c, t) _mm512_permutexvar_ps(c, t)
-#endif

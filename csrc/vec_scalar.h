@@ -1,5 +1,5 @@
 /* The words in which micro-kernels are written, for any CPU: the compiler's own vectors of four floats, which every CPU
- * has (SSE, NEON). Without them it rearranges a loop until nothing stays in registers.
+ * has (SSE, NEON). Loops over plain floats it would rearrange until nothing stays in registers.
  *
  * Words end in _F for vectors of floats, in _I for vectors of int32. LOAD_F, STORE_F, LOAD_I and STORE_I are for
  * addresses that are a multiple of a vector's size, those with ANY for all; LOAD_FIRST and STORE_FIRST touch `some`

@@ -26,9 +26,7 @@ def codebook_gemm(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> n
 
 
 def _pack(who: str, x: Any, indices: Any, codebook: Any) -> Operand:
-    """Panels of 16 rows of W: codes[p][k][c] = indices[16p + c, k]; of 4 bits two k in a byte, the even one
-    low.
-    """
+    """Panels of 16 rows of W: codes[p][k][c] = indices[16p + c, k]; of 4 bits two k a byte, even ones low."""
     indices = array(who, "indices", indices, 2, U8)
     codebook = array(who, "codebook", codebook, 1, F32)
     if not 1 <= len(codebook) <= 256:

@@ -59,8 +59,7 @@ def _pack(w: np.ndarray, groups: int = 1) -> Operand:
 
 
 def pack_taps(w: np.ndarray, taps: np.ndarray, panels: np.ndarray) -> None:
-    """Fill panels [groups][ceil(O/16)][taps][C][16] with these taps (T, 2) of w (groups, O, C, kH, kW), in C.
-    """
+    """Fill panels [groups][⌈O/16⌉][T][C][16] with the taps (T, 2) of w (groups, O, C, kH, kW), in C."""
     if not w.flags.aligned or reduce(or_, w.strides) % 4:
         w = w.copy()
     group, o, c, down, across = w.strides

@@ -74,7 +74,7 @@ def _pack(who: str, x: Any, cores: Any) -> Operand:
     sizes = np.array([(i, r, o, s) for o, s, i, r in (matrix.shape for matrix in matrices)], np.int64)
     flat = np.concatenate([matrix.ravel() for matrix in matrices])
     return Operand(tt_matmul, (k, n), cores=flat, sizes=sizes, mirrored=mirrored,
-                  empty=not sizes.all(), macs=min(forwards, backwards))
+                   macs=min(forwards, backwards))
 
 
 def _unpack(packed: Operand) -> tuple[np.ndarray, ...]:
@@ -88,7 +88,7 @@ def _unpack(packed: Operand) -> tuple[np.ndarray, ...]:
 
 def _seen_by_c(packed: Operand) -> tuple:
     sizes, (k, n) = packed.parts["sizes"], packed.shape
-    state = widest = k * (not packed.parts["empty"])  # the most numbers that a row of x becomes
+    state = widest = k * bool(sizes.all())  # the most numbers that a row of x becomes
     for i, r, o, s in sizes.tolist():
         state = state and state // (i * r) * (o * s)
         widest = max(widest, state)
