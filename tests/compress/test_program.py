@@ -14,6 +14,7 @@ import compress
 import nn
 from compress.program.call import Call
 from compress.program.value import Value
+from nn.kernels.kernel import Kernel
 from nn.sizes import Size
 
 
@@ -62,11 +63,11 @@ def test_nbytes_are_those_of_the_constants_as_kernels_hold_them(int8):
 
 
 def reachable(start):
-    """Every object that can be got at from here, modules and classes aside."""
+    """Every object that can be got at from here, but for modules, classes, and kernels with their plans."""
     seen, stack, alive = set(), [start], []
     while stack:
         thing = stack.pop()
-        if id(thing) in seen or isinstance(thing, (types.ModuleType, type)):
+        if id(thing) in seen or isinstance(thing, (types.ModuleType, type, Kernel)):
             continue
         seen.add(id(thing))
         alive.append(thing)
