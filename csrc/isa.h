@@ -5,7 +5,8 @@
  * and is called only after CPUID (isa.c) has said yes. HAVE_avx2(text) is the text where the compiler can make such
  * functions, and nothing elsewhere (on arm64; with NN_NO_X86): there plain C remains.
  *
- * To add an instruction set: its bit and its set here, a question in isa.c, and a header of vector words. */
+ * To add an instruction set: its bit, its set and its three macros here, a question in isa.c, a header of vector words
+ * (vec_*.h), and the file that takes up its rows of micro.def (micro_*.c). */
 #pragma once
 
 #include <stdint.h>
@@ -56,5 +57,12 @@ enum {
 #define VPDPBUSD_YMM(s, a, b) _mm256_dpbusd_avx_epi32(s, a, b)
 #define VPDPBUSD_ENCODING "%{vex%}"
 #endif
+
+/* In which file the micro-kernels of an instruction set are compiled: the header of its words says so (vec_*.h). */
+#define IN_scalar(...)
+#define IN_avx2(...)
+#define IN_avxvnni(...)
+#define IN_avx512(...)
+#define IN_avx512vnni(...)
 
 int nn_features(void); /* those of this CPU that may be used (isa.c) */

@@ -5,11 +5,10 @@
 
 #include <immintrin.h>
 
-#define IN_scalar(...)
+#undef IN_avx2
 #define IN_avx2 HAVE_avx2
+#undef IN_avxvnni
 #define IN_avxvnni HAVE_avxvnni
-#define IN_avx512(...)
-#define IN_avx512vnni(...)
 #define TARGET TARGET_avx2
 enum { LANES = 8 };
 #define V_F __m256

@@ -5,10 +5,9 @@
 
 #include <immintrin.h>
 
-#define IN_scalar(...)
-#define IN_avx2(...)
-#define IN_avxvnni(...)
+#undef IN_avx512
 #define IN_avx512 HAVE_avx512
+#undef IN_avx512vnni
 #define IN_avx512vnni HAVE_avx512vnni
 #define TARGET TARGET_avx512
 enum { LANES = 16 };

@@ -15,11 +15,8 @@ typedef uint32_t four_words __attribute__((vector_size(16)));
 typedef int32_t four_ints_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int16_t eight __attribute__((vector_size(16)));
 
-#define IN_scalar(...) __VA_ARGS__
-#define IN_avx2(...)
-#define IN_avxvnni(...)
-#define IN_avx512(...)
-#define IN_avx512vnni(...)
+#undef IN_scalar
+#define IN_scalar HAVE_scalar
 #define TARGET TARGET_scalar
 enum { LANES = 4 };
 #define V_F four

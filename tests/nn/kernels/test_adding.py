@@ -1,4 +1,4 @@
-"""A micro-kernel and a kernel are added as README.md says, in a copy, with nothing else."""
+"""A micro-kernel, an instruction set and a kernel are added as README.md says, in a copy of the sources."""
 
 import os
 import re
@@ -32,7 +32,7 @@ print(kernels.native.micro_kernels()["{name}"].tile)
                     reason="needs README.md, the C sources and AVX2")
 def test_a_micro_kernel_is_a_row(tmp_path):
     section = README.read_text(encoding="utf-8").split("### To add a micro-kernel")[1].split("\n### ")[0]
-    (row,) = re.findall(r"```c\n(.*?)```", section, re.DOTALL)
+    (row,) = re.findall(r"```c\n(MICRO.*?)```", section, re.DOTALL)
     name = "{}_{}x{}_{}".format(*re.match(r"MICRO\((\w+), (\d+), (\d+), (\w+),", row).groups())
     folder = shutil.copytree(native.csrc(), tmp_path / "csrc")
     table = (folder / "micro.def").read_text(encoding="utf-8")
@@ -45,6 +45,38 @@ def test_a_micro_kernel_is_a_row(tmp_path):
                          check=False, env=environment, cwd=README.parent)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == ["(3,", "16)"]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not README.is_file() or kernels.isa() == "scalar" or bool(os.environ.get("NN_KERNELS")),
+                    reason="needs README.md, the C sources and AVX2")
+def test_an_instruction_set_is_a_feature_a_header_and_a_file(tmp_path):
+    section = README.read_text(encoding="utf-8").split("### To add a micro-kernel")[1].split("\n### ")[0]
+    (feature,) = re.findall(r"```c\n(enum.*?)```", section, re.DOTALL)
+    folder = shutil.copytree(native.csrc(), tmp_path / "csrc")
+
+    def write(name, of, *changes):
+        text = (folder / of).read_text(encoding="utf-8")
+        for before, after in changes:
+            assert len(re.findall(before, text, re.MULTILINE)) == 1, before
+            text = re.sub(before, lambda found, after=after: found.expand(after), text, flags=re.MULTILINE)
+        (folder / name).write_text(text, encoding="utf-8")
+
+    write("isa.h", "isa.h", (r"^int nn_features", feature.replace("\\", r"\\") + r"\g<0>"))
+    write("isa.c", "isa.c", ("int found = AVX2;", "int found = AVX2 | MORE;"))    # it asks nothing more
+    write("vec_more.h", "vec_avx2.h", (r"(#undef IN_\w+\n#define IN_\w+ HAVE_\w+\n)+",
+                                       "#undef IN_more\n#define IN_more HAVE_more\n"),
+          ("TARGET TARGET_avx2", "TARGET TARGET_more"))
+    write("micro_more.c", "micro_avx2.c", ("vec_avx2", "vec_more"))
+    write("micro.def", "micro.def", (r"^MICRO\(rows_f32, 4, 16, avx2.*\n",
+                                     r"\g<0>MICRO(rows_f32, 5, 16, more, 50)\n"))
+    build = [sys.executable, str(folder / "build.py"), "--werror", "--out", str(tmp_path)]
+    subprocess.run(build, check=True, capture_output=True)
+    environment = {**os.environ, "NN_KERNELS": str(tmp_path / "_kernels.abi3.so")}
+    run = subprocess.run([sys.executable, "-c", CHILD.format(name="rows_f32_5x16_more")], capture_output=True,
+                         text=True, check=False, env=environment, cwd=README.parent)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["(5,", "16)"]
 
 
 KERNEL = """
