@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arguments import Dims, Operand, Tensor, as_indices, is_int, is_number
+from .arguments import Dims, Operand, Tensor, as_indices, flag, is_int, is_number
 from .explain import explain
 from .operators import of_rule
 from .rules import RULES, choices, cumulative, gathering, reductions, softmax
@@ -61,9 +61,9 @@ class Ordered(NamedTuple):
 def _extreme(best, places, two, which):
     def method(self, dim: int | Operand | None = None, keepdim: bool = False, *, axis: Dims = None,
                keepdims: bool = False) -> Tensor | Ordered:
-        name, keep = best.name, keepdim or keepdims
+        name = best.name
         if dim is None:
-            return self._apply(best, self, dim=axis, keepdim=keep)
+            return self._apply(best, self, dim=axis, keepdim=keepdim or keepdims)
         if axis is not None:
             raise TypeError(f"{name}: both dim and axis came; dim, PyTorch's, gives (values, indices), axis, "
                             "NumPy's, the values")
@@ -75,6 +75,7 @@ def _extreme(best, places, two, which):
         x, dim = _row(self), self._axis(dim, who=f"{name}: ")
         if not x.shape[dim]:
             raise IndexError(f"{name}: axis {dim} of the shape {self.shape} has no entries")
+        keep = flag(name, "keepdim", keepdim) or flag(name, "keepdims", keepdims)
         return _ordered(self, x._apply(places, x, dim=dim, keepdim=True), dim, squeezed=not keep)
 
     method.__doc__ = f"""The {which} entry.

@@ -63,7 +63,7 @@ def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[tup
 def _by_name(op, x, w, stride, padding, dilation):
     """The input and the padding in numbers that "valid" or "same" mean; what is uneven is padded here."""
     kernel = w.shape[2:]
-    rules.checks.one_of(op, "padding", padding, ("valid", "same"))
+    rules.checks.one_of(op, "padding", padding, ("valid", "same"), "numbers")
     if padding == "valid" or not kernel:
         return x, (0,) * len(kernel)
     if any(n != 1 for n in (stride if isinstance(stride, (tuple, list)) else (stride,))):

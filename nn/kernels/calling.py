@@ -10,7 +10,7 @@ import numpy as np
 
 from . import native
 from .arguments import READABLE, dense, disagree, no_room, output
-from .contract import lasting
+from .contract import lasting, plain
 from .operand import Operand
 
 MOST_PLANS = 256  # of one kernel that are kept
@@ -107,10 +107,7 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
         _as_packed(kernel, operand, asked)
     wanted = given[:len(kernel.named)]
     if not any(map(isinstance, wanted, ARRAYS)):
-        try:
-            key = dumps(wanted, 2)
-        except ValueError:  # of a dtype, which has no bytes, or of an object of a user's
-            key = repr(wanted) if lasting(wanted) else None
+        key = dumps(wanted, 2) if plain(wanted) else repr(wanted) if lasting(wanted) else None
     plan = kernel.plans.get(key, ...)
     if plan is ...:
         asked_for = zip(kernel.asked, asked, strict=True)

@@ -34,7 +34,7 @@ _TYPE = (r"(number\|)?([a-z0-9]+(?:\|[a-z0-9]+)*)(?:\|\|([a-z0-9]+))?\[([^\]]*)\
 _PAIR = "an integer, or a pair (vertical, horizontal)"
 _SAID = {"stride": _PAIR, "padding": _PAIR, "dilation": _PAIR, "kernel_size": f"of the windows: {_PAIR}",
          "size": f"of the images: {_PAIR}", "groups": "how many there are, of channels and of filters"}
-_LASTING = {int, float, bool, str, NoneType, type}
+_PLAIN = {int, float, bool, str, NoneType}
 
 
 class Kind(NamedTuple):
@@ -109,6 +109,7 @@ class Contract:
         code = reference.__code__
         self.parameters = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
         self.positional = code.co_argcount
+        types = dict(types)
         results = types.pop("out", ())
         self.out = isinstance(results, str)
         self.results = [kind(*text.split(": ")) for text in ([f"out: {results}"] if self.out else results)]
@@ -191,11 +192,20 @@ def names_of(function: Callable) -> tuple[str, ...]:
     return function.__code__.co_varnames[:function.__code__.co_argcount]
 
 
+def plain(values: Sequence[Any]) -> bool:
+    """Whether all arguments are Python's numbers, texts and None, and tuples of ints: marshal tells these
+    apart. (Of a NumPy number it writes the bytes and not the type.)"""
+    for x in values:
+        if type(x) not in _PLAIN and not (type(x) is tuple and set(map(type, x)) <= {int}):
+            return False
+    return True
+
+
 def lasting(values: Sequence[Any]) -> bool:
     """Whether all arguments are what they are for good, and may be remembered by their identity: attributes
     that can't change, and vectors, which C reads anew."""
     for x in values:
-        if not (type(x) in _LASTING or isinstance(x, (np.generic, np.dtype)) or (
+        if not (type(x) in _PLAIN or isinstance(x, (np.generic, np.dtype, type)) or (
                 set(map(type, x)) <= {int} if type(x) is tuple else isinstance(x, np.ndarray) and x.ndim)):
             return False
     return True

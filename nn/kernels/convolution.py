@@ -53,7 +53,7 @@ def padded(shape: tuple, padding: int | Pair, dtype: Any, fill: float = 0) -> tu
 
 def pad(x: np.ndarray, padding: int | Pair, fill: float = 0) -> np.ndarray:
     """Images with `fill` around them, as the specifications read them; MemoryError where there is no room."""
-    if padding in (0, (0, 0)):
+    if not (any(padding) if isinstance(padding, (tuple, list)) else padding):
         return x
     whole, images = padded(x.shape, padding, x.dtype, fill)
     images[...] = x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ..context import Brief, Context, ambient, within
@@ -36,6 +37,7 @@ class Kernel:
 
     choice = _Choice()
     __call__: Callable[..., Any]    # of each kernel's own class, where Python looks `kernel(...)` up
+    _followed: tuple[str, ...] = ()  # names of attributes that follow from the contract and from `runs`
     call: Any = None                # the text of its C call, or a function that makes several
 
     def __init__(self, reference: Callable, types: dict[str, Any]) -> None:
@@ -69,40 +71,43 @@ class Kernel:
         self.call, self.packer, self.unpack, self.unpacked = call, pack, unpack, unpacked
         self.pack, self._plan, self._values = self._pack if pack else None, plan, values
         self.seen_by_c = seen_by_c or (lambda w: native.from_buffer(next(iter(w.parts.values()))))
-        for made in ("contract", "__wrapped__"):  # of what was said before
-            vars(self).pop(made, None)
+        for name in (*self._followed, "__wrapped__"):  # of what was said before
+            vars(self).pop(name, None)
         type(self).__call__ = staticmethod(lambda *args, **kwargs: self.__wrapped__(*args, **kwargs))
 
     def __getattr__(self, name: str) -> Any:
         """The contract, and what follows from it and from `runs`: read when first wanted, since a program
         calls few of the kernels that it imports. Raises AttributeError for any other name."""
         if "contract" not in vars(self):
-            self._read()
+            made = vars(self._read())
+            vars(self).update(made, _followed=tuple(made))  # at once: other threads see all of it or nothing
         if name not in vars(self):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return vars(self)[name]
 
-    def _read(self) -> None:
-        c = self.contract = Contract(self.reference, self._types)
-        self.packed_with = [n for n in (names_of(self.packer) if self.packer else ()) if n in c.attributes]
+    def _read(self) -> SimpleNamespace:
+        read = SimpleNamespace()
+        c = read.contract = Contract(self.reference, self._types)
+        read.packed_with = [n for n in (names_of(self.packer) if self.packer else ()) if n in c.attributes]
         values, looks_at = self._of_name(self._values)
         at = [c.parameters.index(name) for name in looks_at]
-        self.values = values and (lambda *given: values(*(given[i] for i in at)))
-        # What a call's plan hangs on, as a gate has it: the shape of an operand, which stays the same; what
-        # else the planner asks for, `named` so there; how long vectors must be; vectors that only C reads.
+        read.values = values and (lambda *given: values(*(given[i] for i in at)))
+        # A call's plan depends on: the shape of an operand, which stays the same; the planner's other
+        # arguments (`named`); the lengths that vectors must have; the vectors that only C reads.
         vectors = {k.name: k for k in c.alone if k.optional or k.number}
-        self.planner, named = self._of_name(self._plan or (self.call and vectors and (lambda: None)) or None)
-        self.named = sorted(named, key=lambda name: name != c.packed)
+        read.planner, named = self._of_name(self._plan or (self.call and vectors and (lambda: None)) or None)
+        read.named = sorted(named, key=lambda name: name != c.packed)
         asked = [name if name in c.attributes or name in vectors else f"{name}.shape" if name in c.arrays
-                 else f"{name[:-6]}.dtype" for name in self.named]
+                 else f"{name[:-6]}.dtype" for name in read.named]
         lengths = {name: f"{c.axes[k.dims[0]][0]}.shape" for name, k in vectors.items() if self.call}
-        self.pointed = [name for name in lengths if name not in asked]
-        self.asked = list(dict.fromkeys([*asked, *lengths.values(), *self.pointed]))
-        self.asks = [one.partition(".") for one in self.asked]
-        self.only_in_c = len(self.asked) - len(self.pointed)
-        self.vectors = [(self.asked.index(name), vectors[name], self.asked.index(length))
+        read.pointed = [name for name in lengths if name not in asked]
+        read.asked = list(dict.fromkeys([*asked, *lengths.values(), *read.pointed]))
+        read.asks = [one.partition(".") for one in read.asked]
+        read.only_in_c = len(read.asked) - len(read.pointed)
+        read.vectors = [(read.asked.index(name), vectors[name], read.asked.index(length))
                         for name, length in lengths.items()]
-        self.nothing = (...,) * (len(self.asked) + len(self.pointed)) if self.planner else None
+        read.nothing = (...,) * (len(read.asked) + len(read.pointed)) if read.planner else None
+        return read
 
     def _of_name(self, function: Callable | None) -> tuple[Callable | None, tuple[str, ...]]:
         """A function that may ask for the kernel's name, given that, and the names of its other arguments."""

@@ -30,7 +30,7 @@ class _Conv(Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = sizes(self, "kernel_size", kernel_size, 1, axes)
         self.stride = sizes(self, "stride", stride, 1, axes)
-        self.padding = (one_of(name, "padding", padding, ("valid", "same"))
+        self.padding = (one_of(name, "padding", padding, ("valid", "same"), "numbers")
                         if isinstance(padding, str) and not transposes else
                         sizes(self, "padding", padding, 0, axes))
         self.dilation = sizes(self, "dilation", dilation, 1, axes)

@@ -30,9 +30,9 @@ def shape_is(op, shape, of, **arrays):
                              f"{of}")
 
 
-def one_of(op, name, value, names):
-    """`value`, if it is one of the names; ValueError for any other."""
+def one_of(op, name, value, names, *others):
+    """`value`, if it is one of the names; ValueError for any other. others: what else the message offers."""
     if not isinstance(value, str) or value not in names:
-        *others, last = map(repr, names)
-        raise ValueError(f"{op}: {name} is {value!r}, wanted {', '.join(others)} or {last}")
+        *first, last = *map(repr, names), *others
+        raise ValueError(f"{op}: {name} is {value!r}, wanted {', '.join(first)} or {last}")
     return value

@@ -2,6 +2,7 @@
 
 import inspect
 import linecache
+import subprocess
 import sys
 import traceback
 
@@ -187,3 +188,49 @@ def test_a_convolution_passes_few_calls_on_its_way_to_c_and_back():
         backward, _ = calls(lambda y=y: y.backward(g))
     assert forward <= 45
     assert backward <= 70
+
+
+def test_a_kernel_may_say_anew_how_it_runs_after_it_was_used():
+    def rectified(x):
+        return np.maximum(x, 0)
+
+    rectified = type("Kernel_rectified", (Kernel,), {})(rectified, {"x": "f32[...]", "out": "f32[...]"})
+    x = np.array([-1, 2], np.float32)
+    assert rectified.contract.out and rectified(x).tolist() == [0, 2]
+    for call in (None, "nn_relu(x.size, x, out)"):
+        rectified.runs(call)
+        assert rectified(x, out=np.empty_like(x)).tolist() == [0, 2]
+
+
+FIRST_USES = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from nn import kernels
+failed = []
+def use(name):
+    try:
+        one = getattr(kernels, name)
+        one.pack, one.nothing, one.gate
+    except Exception as error:
+        failed.append(repr(error))
+threads = [threading.Thread(target=use, args=(name,)) for name in ("gemm", "qgemm", "conv2d") * 4]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert not failed, failed
+"""
+
+
+def test_threads_may_use_a_kernel_for_the_first_time_at_once():
+    run = subprocess.run([sys.executable, "-c", FIRST_USES], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_of_numpy_are_whole_numbers_and_each_its_own(dtype):
+    x, w = np.ones((1, 5, 5, 2), dtype), np.ones((4, 2, 3, 3), dtype)
+    one = np.int64(1)
+    np.testing.assert_array_equal(kernels.conv2d(x, w, stride=one, padding=one), kernels.conv2d(x, w, stride=1, padding=1))
+    np.testing.assert_array_equal(kernels.avg_pool2d(x, 2, 2, one), kernels.avg_pool2d(x, 2, 2, 1))
+    kernels.conv2d(x, w, padding=np.uint8(255))    # whose byte is that of int8 -1
+    with pytest.raises(ValueError, match="padding"):
+        kernels.conv2d(x, w, padding=np.int8(-1))
