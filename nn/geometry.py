@@ -48,8 +48,9 @@ def pair(who: str, name: str, value: Any, least: int) -> Pair:
 
 
 def both(value: int | Pair) -> Pair:
-    """3 → (3, 3); a pair as it is: of what has been checked."""
-    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    """3 → (3, 3); a pair as it is: of what has been checked. Python's integers, which don't overflow."""
+    down, across = value if isinstance(value, (tuple, list)) else (value, value)
+    return int(down), int(across)
 
 
 def positions(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
