@@ -121,7 +121,8 @@ def linspace(start: float, end: float, steps: int, dtype: Any = np.float32,
     """`steps` numbers at equal distances from `start` to `end`, both included. dtype: float32 if left out;
     requires_grad: floats only. Raises TypeError for what is not a number, ValueError for steps below 0."""
     ends = _number("linspace", "start", start), _number("linspace", "end", end)
-    made = np.linspace(*ends, *sizes("linspace", (steps,)))
+    (steps,) = sizes("linspace", ([steps],))  # (a tuple alone would be taken for a shape)
+    made = np.linspace(*ends, steps)
     return _made(made.astype(numeric("linspace", dtype)), requires_grad)
 
 
@@ -148,7 +149,8 @@ def randint(low: int, high: int | tuple[int, ...], size: tuple[int, ...] | None 
 
 def randperm(n: int) -> Tensor:
     """The integers 0 to n − 1 (int64) in random order. TypeError, ValueError for an invalid n."""
-    return shared(generator().permutation(*sizes("randperm", (n,))))
+    (n,) = sizes("randperm", ([n],))
+    return shared(generator().permutation(n))
 
 
 def _made(array, requires_grad):

@@ -95,7 +95,7 @@ def hessian_rows(who: str, f: Callable[..., Tensor], xs: list[Tensor]) -> Callab
         total = [np.zeros(x.shape, wide(x.dtype)) for x in xs]
         for slope, v in zip(slopes, vs, strict=True):
             if slope is not None:
-                total = [a + b for a, b in zip(total, pulled_back(slope, xs, v), strict=True)]
+                total = [np.asarray(a + b) for a, b in zip(total, pulled_back(slope, xs, v), strict=True)]
         return [part.astype(x.dtype, copy=False) for part, x in zip(total, xs, strict=True)]
 
     return product

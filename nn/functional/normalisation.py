@@ -71,4 +71,5 @@ def group_norm(input: Operand, num_groups: int, weight: Operand | None = None, b
     checks.shape_is("group_norm", (c,), x.shape, weight=weight, bias=bias)
     width = c // num_groups * math.prod(space)
     y = layer_norm(x.reshape(n, num_groups, width), width, eps=eps).reshape(*x.shape)
-    return normalisation.scaled(y, *(normalisation.per_channel(a, x.ndim) for a in (weight, bias)))
+    y = y if weight is None else y * normalisation.per_channel(weight, x.ndim)
+    return y if bias is None else y + normalisation.per_channel(bias, x.ndim)

@@ -1,6 +1,5 @@
 """What all optimizers share: groups of parameters, their state, and the parametrizations of the weights."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -44,7 +43,9 @@ class Optimizer:
         # Steps of each parameter: one whose first gradient comes late starts its averages then.
         self.counts = [0] * len(self.params)
         self._dtypes = [p._data.dtype for p in self.params]
-        self.state: dict[str, list[np.ndarray]] = defaultdict(self._zeros)
+        self.state: dict[str, list[np.ndarray]] = {}
+        for key in self.moments:
+            self._moment(key)
         # The weights that these are or are trained for, and their parametrizations, to notice a change.
         weights = dict.fromkeys(p if p.source is None else p.source for p in self.params
                                 if isinstance(p, Parameter))
@@ -74,9 +75,11 @@ class Optimizer:
             groups.append({**self._checked({**settings, **group}), "params": own})
         return groups
 
-    def _zeros(self) -> list[np.ndarray]:
-        """An array of zeros for each parameter; for one of float16 in float32, where squares have room."""
-        return [np.zeros(p.shape, wide(p.dtype)) for p in self.params]
+    def _moment(self, key: str) -> list[np.ndarray]:
+        """An array for each parameter, at first zeros; for float16 in float32, where squares have room."""
+        if key not in self.state:
+            self.state[key] = [np.zeros(p.shape, wide(p.dtype)) for p in self.params]
+        return self.state[key]
 
     @classmethod
     def _checked(cls, settings: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +116,7 @@ class Optimizer:
             raise RuntimeError(f"{type(self).__name__}: a parameter's dtype changed after this optimizer was "
                                "built with a state of the old one: build the optimizer after model.to(dtype)")
         self.steps += 1
-        moments, first = [self.state[key] for key in self.moments], 0
+        moments, first = [self._moment(key) for key in self.moments], 0
         for group in self.param_groups:
             updates, rounded = [], []
             for i, p in enumerate(group["params"], start=first):
@@ -155,7 +158,7 @@ class Optimizer:
             state["groups"] = np.array([len(group["params"]) for group in self.param_groups])
         state["steps"], state["counts"] = np.array(self.steps), np.array(self.counts)
         for key in self.moments:
-            state.update((f"{key}.{i}", array.copy()) for i, array in enumerate(self.state[key]))
+            state.update((f"{key}.{i}", array.copy()) for i, array in enumerate(self._moment(key)))
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -184,7 +187,7 @@ class Optimizer:
             group.update(settings)
         self.steps, self.counts = int(new["steps"]), [int(n) for n in new["counts"]]
         for key in self.moments:
-            for i, array in enumerate(self.state[key]):
+            for i, array in enumerate(self._moment(key)):
                 array[...] = new[f"{key}.{i}"]
 
     def __repr__(self) -> str:

@@ -1,5 +1,8 @@
 """States that do not fit an optimizer, or an average of weights: refused whole."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -70,3 +73,19 @@ def test_the_state_of_an_average_is_refused_whole(wrong):
         average.load_state_dict({**{key: array + 1 for key, array in before.items()}, **wrong})
     after = average.state_dict()
     assert all(np.array_equal(before[key], after[key]) for key in before)
+
+
+def test_an_optimizer_that_nobody_needs_is_freed_at_once_and_a_look_adds_nothing_to_its_state():
+    model = nn.Linear(2, 2)
+    plain, adam = nn.optim.SGD(model.parameters(), lr=0.1), nn.optim.Adam(model.parameters())
+    assert list(plain.state) == []
+    assert list(adam.state) == ["exp_avg", "exp_avg_sq"]
+    with pytest.raises(KeyError):
+        plain.state["typo"]
+    gone = weakref.ref(adam)
+    gc.disable()
+    try:
+        del adam
+        assert gone() is None
+    finally:
+        gc.enable()
