@@ -50,19 +50,25 @@ def _samples(*shapes: tuple[int, ...]) -> Any:
                          {"spread": rng.uniform(0.5, 2, 3), "mean": rng.normal(size=3)})]
 
 
+def _as_if_scaled(s: np.ndarray) -> Any:
+    return lambda w, gamma, target: w * per_channel(gamma * s, w.ndim)
+
+
+def _as_if_shifted(s: np.ndarray, mu: np.ndarray) -> Any:
+    return lambda b, gamma, beta, target: gamma * s * (b - mu) + beta
+
+
 FOLDED_WEIGHT = Rule(
     "folded_weight", "y = target;  dw = f·g, dγ = s·Σ w·g, as if y were f·w, f = γ·s, s = 1/√(σ² + ε)",
     lambda w, gamma, target, *, spread, mean: (target, (w, gamma, spread)), _weight_vjp,
     samples=_samples((3, 4), (3,), (3, 4)),
-    surrogate=lambda w, gamma, target, spread, mean: lambda w, gamma,
-        target: w * per_channel(gamma * spread, w.ndim))
+    surrogate=lambda w, gamma, target, spread, mean: _as_if_scaled(spread))
 
 FOLDED_BIAS = Rule(
     "folded_bias", "y = target;  db = f·g, dγ = s·(b − μ)·g, dβ = g, as if y were f·(b − μ) + β, f = γ·s",
     lambda b, gamma, beta, target, *, spread, mean: (target, (b, gamma, spread, mean)), _bias_vjp,
     samples=_samples((3,), (3,), (3,), (3,)),
-    surrogate=lambda b, gamma, beta, target, spread, mean: lambda b, gamma, beta, target:
-        gamma * spread * (b - mean) + beta)
+    surrogate=lambda b, gamma, beta, target, spread, mean: _as_if_shifted(spread, mean))
 
 
 @dataclass
@@ -81,7 +87,7 @@ class Simulation(ModuleParametrization):
     momentum: float = 0.01
 
     def __post_init__(self) -> None:
-        self._lowered: tuple[tuple[str, ...], Lowered] | None = None
+        self._lowered: tuple[tuple, Lowered] | None = None
         self._bound: tuple[list[Any], Bound] | None = None
         self._names: list[str] | None = None  # of the constants that are parameters and buffers of the model
 
@@ -98,9 +104,9 @@ class Simulation(ModuleParametrization):
         return self._shaped(run.outputs(given))
 
     def now(self, model: nn.Module) -> tuple[Lowered, Numbers, dict[str, nn.Parameter], dict[str, Any]]:
-        """The network lowered, once for each set of weights that can be stored, its numbers of this moment,
-        and by name the parameters that it reads and the chains that some are seen through. The weight of a
-        schedule that has not ended is as it is seen."""
+        """The network lowered, once for each set of weights that can be stored and their techniques, its numbers
+        of this moment, and by name the parameters that it reads and the chains that some are seen through.
+        The weight of a schedule that has not ended is as it is seen."""
         if self._names is None:
             known = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
             self._names = [name for name in self.graph.constants if name in known]
@@ -117,7 +123,7 @@ class Simulation(ModuleParametrization):
                     chains[name] = chain
                 else:  # it can't be stored yet: it is a float32 weight like any other
                     constants[name] = chain.project(Tensor(one.data)).data
-        key = tuple(chains)
+        key = tuple((name, chain.stages) for name, chain in chains.items())
         if self._lowered is None or self._lowered[0] != key:
             graph = replace(self.graph, parametrizations=chains)
             self._lowered, self._bound = (key, lowered(graph, type(model).__name__)), None

@@ -40,7 +40,7 @@ enum {
 #define TARGET_avx512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
 #define TARGET_avx512vnni __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 
-/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: see vec_avx2.h. */
+/* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: vec_avx2.h says why. */
 #if NN_X86 && defined(__has_include)
 #if __has_include(<avxvnniintrin.h>)
 #define HAVE_avxvnni ON_X86

@@ -42,7 +42,6 @@ class Kernel:
 
     def __init__(self, reference: Callable, types: dict[str, Any]) -> None:
         self.name, self.reference, self._types = reference.__name__, reference, types
-        self.plans: dict[Any, Any] = {}
         with _lock:
             if not _blocks:
                 self.choice = native.DEFAULT
@@ -71,6 +70,7 @@ class Kernel:
         self.call, self.packer, self.unpack, self.unpacked = call, pack, unpack, unpacked
         self.pack, self._plan, self._values = self._pack if pack else None, plan, values
         self.seen_by_c = seen_by_c or (lambda w: native.from_buffer(next(iter(w.parts.values()))))
+        self.plans: dict[Any, Any] = {}
         for name in (*self._followed, "__wrapped__"):  # of what was said before
             vars(self).pop(name, None)
         type(self).__call__ = staticmethod(lambda *args, **kwargs: self.__wrapped__(*args, **kwargs))

@@ -27,9 +27,24 @@ print(kernels.native.micro_kernels()["{name}"].tile)
 """
 
 
+NEEDS_AVX2 = pytest.mark.skipif(
+    not README.is_file() or kernels.isa() == "scalar" or bool(os.environ.get("NN_KERNELS")),
+    reason="needs README.md, the C sources and AVX2")
+
+
+def built_and_lawful(csrc, name, tile):
+    """These sources compile without a warning, and the micro-kernel of this name and tile holds every law."""
+    build = [sys.executable, str(csrc / "build.py"), "--werror", "--out", str(csrc.parent)]
+    subprocess.run(build, check=True, capture_output=True)
+    environment = {**os.environ, "NN_KERNELS": str(csrc.parent / "_kernels.abi3.so")}
+    run = subprocess.run([sys.executable, "-c", CHILD.format(name=name)], capture_output=True, text=True,
+                         check=False, env=environment, cwd=README.parent)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == tile
+
+
 @pytest.mark.long
-@pytest.mark.skipif(not README.is_file() or kernels.isa() == "scalar" or bool(os.environ.get("NN_KERNELS")),
-                    reason="needs README.md, the C sources and AVX2")
+@NEEDS_AVX2
 def test_a_micro_kernel_is_a_row(tmp_path):
     section = README.read_text(encoding="utf-8").split("### To add a micro-kernel")[1].split("\n### ")[0]
     (row,) = re.findall(r"```c\n(MICRO.*?)```", section, re.DOTALL)
@@ -38,18 +53,11 @@ def test_a_micro_kernel_is_a_row(tmp_path):
     table = (folder / "micro.def").read_text(encoding="utf-8")
     last = re.findall(r"^MICRO\(rows_f32,.*\n", table, re.MULTILINE)[-1]
     (folder / "micro.def").write_text(table.replace(last, last + row), encoding="utf-8")
-    build = [sys.executable, str(folder / "build.py"), "--werror", "--out", str(tmp_path)]
-    subprocess.run(build, check=True, capture_output=True)
-    environment = {**os.environ, "NN_KERNELS": str(tmp_path / "_kernels.abi3.so")}
-    run = subprocess.run([sys.executable, "-c", CHILD.format(name=name)], capture_output=True, text=True,
-                         check=False, env=environment, cwd=README.parent)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == ["(3,", "16)"]
+    built_and_lawful(folder, name, "(3, 16)")
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not README.is_file() or kernels.isa() == "scalar" or bool(os.environ.get("NN_KERNELS")),
-                    reason="needs README.md, the C sources and AVX2")
+@NEEDS_AVX2
 def test_an_instruction_set_is_a_feature_a_header_and_a_file(tmp_path):
     section = README.read_text(encoding="utf-8").split("### To add a micro-kernel")[1].split("\n### ")[0]
     (feature,) = re.findall(r"```c\n(enum.*?)```", section, re.DOTALL)
@@ -70,13 +78,7 @@ def test_an_instruction_set_is_a_feature_a_header_and_a_file(tmp_path):
     write("micro_more.c", "micro_avx2.c", ("vec_avx2", "vec_more"))
     write("micro.def", "micro.def", (r"^MICRO\(rows_f32, 4, 16, avx2.*\n",
                                      r"\g<0>MICRO(rows_f32, 5, 16, more, 50)\n"))
-    build = [sys.executable, str(folder / "build.py"), "--werror", "--out", str(tmp_path)]
-    subprocess.run(build, check=True, capture_output=True)
-    environment = {**os.environ, "NN_KERNELS": str(tmp_path / "_kernels.abi3.so")}
-    run = subprocess.run([sys.executable, "-c", CHILD.format(name="rows_f32_5x16_more")], capture_output=True,
-                         text=True, check=False, env=environment, cwd=README.parent)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == ["(5,", "16)"]
+    built_and_lawful(folder, "rows_f32_5x16_more", "(5, 16)")
 
 
 KERNEL = """
