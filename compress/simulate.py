@@ -104,8 +104,8 @@ class Simulation(ModuleParametrization):
         return self._shaped(run.outputs(given))
 
     def now(self, model: nn.Module) -> tuple[Lowered, Numbers, dict[str, nn.Parameter], dict[str, Any]]:
-        """The network lowered, once for each set of weights that can be stored and their techniques, its numbers
-        of this moment, and by name the parameters that it reads and the chains that some are seen through.
+        """The network lowered, once for each set of weights that can be stored and their techniques, its
+        numbers of now, and by name the parameters that it reads and the chains that some are seen through.
         The weight of a schedule that has not ended is as it is seen."""
         if self._names is None:
             known = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
