@@ -173,8 +173,11 @@ class Methods:
         return y if index.ndim else y.reshape(())
 
     def scatter_add(self, dim: int, index: Operand, src: Operand) -> Tensor:
-        """This with src[i, j] added at [index[i, j], j] for dim 0, [i, index[i, j]] for dim 1, and so on."""
+        """This with src[i, j] added at [index[i, j], j] for dim 0, [i, index[i, j]] for dim 1, and so on.
+        Raises TypeError for a src that is a number, ValueError for one that is smaller than the index."""
         x, index = _row(self), as_indices(index)
+        if is_number(src) and self.ndim and index.ndim:
+            raise TypeError(f"scatter_add: src is {src!r}, wanted a tensor or an array")
         y = self._apply(gathering.scatter_add, x, _row(index), _row(src), dim=self._axis(dim))
         return y if self.ndim else y.reshape(())
 

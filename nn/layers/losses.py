@@ -34,19 +34,23 @@ def _register(loss, **weights):
         loss.register_buffer(name, array)
 
 
-class NLLLoss(_Loss, function=F.nll_loss):
+class _ClassLoss(_Loss):
     def __init__(self, weight: Weights = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
-        _Loss.__init__(self, reduction)  # not super(): for CrossEntropyLoss
+        super().__init__(reduction)
         _register(self, weight=weight)
         if self.weight is not None and self.weight.ndim != 1:
             raise ValueError(f"{type(self).__name__}: weight must have shape (C,), got {self.weight.shape}")
         self.ignore_index = integer(self, "ignore_index", ignore_index)
 
 
-class CrossEntropyLoss(_Loss, function=F.cross_entropy):
+class NLLLoss(_ClassLoss, function=F.nll_loss):
+    pass
+
+
+class CrossEntropyLoss(_ClassLoss, function=F.cross_entropy):
     def __init__(self, weight: Weights = None, *, ignore_index: int = -100, reduction: str = "mean",
                  label_smoothing: float = 0.0) -> None:
-        NLLLoss.__init__(self, weight, ignore_index=ignore_index, reduction=reduction)
+        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
         self.label_smoothing = number(self, "label_smoothing", label_smoothing, 0, 1)
 
 

@@ -32,15 +32,19 @@ class _Pool(FunctionLayer):
         return super().forward(x)
 
 
-class MaxPool2d(_Pool, function=F.max_pool2d):
+class _MaxPool(_Pool):
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0,
                  dilation: Sizes = 1, *, ceil_mode: bool = False) -> None:
-        _Pool.__init__(self, kernel_size, stride, padding, ceil_mode=ceil_mode)  # not super(): for MaxPool1d
+        super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode)
         self.dilation = sizes(self, "dilation", dilation, 1, _axes(self))
 
 
-class MaxPool1d(_Pool, function=F.max_pool1d):
-    __init__ = MaxPool2d.__init__
+class MaxPool2d(_MaxPool, function=F.max_pool2d):
+    pass
+
+
+class MaxPool1d(_MaxPool, function=F.max_pool1d):
+    pass
 
 
 class AvgPool2d(_Pool, function=F.avg_pool2d):
@@ -62,15 +66,19 @@ class AvgPool1d(_Pool, function=F.avg_pool1d):
                          count_include_pad=count_include_pad)
 
 
-class AdaptiveAvgPool2d(FunctionLayer, function=F.adaptive_avg_pool2d):
+class _AdaptivePool(FunctionLayer):
     def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
         sizes(self, "output_size", tuple(1 if n is None else n for n in both), 1)
         self.output_size = tuple(both)
 
 
-class AdaptiveMaxPool2d(FunctionLayer, function=F.adaptive_max_pool2d):
-    __init__ = AdaptiveAvgPool2d.__init__
+class AdaptiveAvgPool2d(_AdaptivePool, function=F.adaptive_avg_pool2d):
+    pass
+
+
+class AdaptiveMaxPool2d(_AdaptivePool, function=F.adaptive_max_pool2d):
+    pass
 
 
 class Upsample(FunctionLayer, function=F.interpolate):

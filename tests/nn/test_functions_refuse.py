@@ -29,6 +29,7 @@ REFUSED = [
     (ValueError, "split: the length of a part is 0", lambda: t.split(0)),
     (ValueError, "chunk: chunks must be a whole number >= 1, got 0", lambda: t.chunk(0)),
     (IndexError, "index_select: the index goes from 0 to 3", lambda: t.index_select(0, [0, 3])),
+    (TypeError, "scatter_add: src is 0.5", lambda: t.scatter_add(0, [0], 0.5)),
     (IndexError, r"gather: the index goes from -1 to 0", lambda: t.gather(0, np.array([[0, -1]]))),
     (TypeError, "gather: the index is float64", lambda: t.gather(0, one((1, 1)))),
     (ValueError, r"gather: the index has shape \(1,\)", lambda: t.gather(0, np.array([0]))),
