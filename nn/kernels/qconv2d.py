@@ -1,4 +1,4 @@
-"""qconv2d, qdepthwise_conv2d: the exact convolution of uint8 images with int8 filters, and requantisation."""
+"""qconv2d: the exact convolution of uint8 images with int8 filters, and requantisation."""
 
 from math import prod
 from typing import Any
@@ -10,7 +10,6 @@ from .arguments import I32, U8, integer
 from .contract import Plan, operand
 from .conv2d import conv2d
 from .convolution import Geometry, geometry, part
-from .depthwise_conv2d import depthwise, depthwise_conv2d
 from .im2col import im2col
 from .kernel import kernel
 from .operand import Operand
@@ -34,25 +33,12 @@ def qconv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_z
     return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
 
 
-@kernel(x="u8[N,H,W,C]", w="s8[C,1,kH,kW]", bias="s32[C]?", scale="number|f32[C]?", out="s32|u8[N,H',W',C]")
-def qdepthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_zero: int = 0,
-                      stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1,
-                      scale: float | np.ndarray | None = None, out_zero: int = 0) -> np.ndarray:
-    """qconv2d with groups = C = O, one filter for each channel; x_zero, scale, out_zero as there."""
-    acc = depthwise_conv2d.reference(x.astype(np.int32) - np.int32(x_zero), w.astype(np.int32), bias,
-                                     stride=stride, padding=padding, dilation=dilation)
-    return acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8))
-
-
 def _plan(who, x, w, x_zero, stride, padding, dilation, groups, scale, out_zero) -> Plan:
-    return _checked(who, geometry(who, x, w, stride, padding, dilation, groups), x_zero, scale, out_zero)
+    return checked(who, geometry(who, x, w, stride, padding, dilation, groups), x_zero, scale, out_zero)
 
 
-def _depthwise_plan(who, x, w, x_zero, stride, padding, dilation, scale, out_zero) -> Plan:
-    return _checked(who, depthwise(who, x, w, stride, padding, dilation), x_zero, scale, out_zero)
-
-
-def _checked(who: str, at: Geometry, x_zero: Any, scale: Any, out_zero: Any) -> Plan:
+def checked(who: str, at: Geometry, x_zero: Any, scale: Any, out_zero: Any) -> Plan:
+    """The plan of a convolution of integers, its zero points and its scale checked."""
     integer(who, "x_zero", x_zero, 0, 255)
     if scale is not None and not (isinstance(scale, np.ndarray) and scale.ndim):
         positive(who, scale)
@@ -89,4 +75,3 @@ def _run(choice, x, w, bias, x_zero, scale, out_zero, plan, out) -> None:
 
 qconv2d.runs(_run, plan=_plan, pack=_pack, unpack=lambda w: w.parts["weights"], seen_by_c=_seen_by_c,
              values=all_positive)
-qdepthwise_conv2d.runs(None, plan=_depthwise_plan, values=all_positive)
