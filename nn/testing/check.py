@@ -63,6 +63,7 @@ from .laws_pass import (
     PATCHES_LAWS,
     POOL_GRAD_LAWS,
     RELU_LAWS,
+    has_the_same_bits_on_any_threads,
     packs_filters,
     permutes_filters,
 )
@@ -137,8 +138,9 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "erf": ERF_LAWS,
     "gelu": PASS_LAWS,
     "gelu_grad": PASS_LAWS,
-    **dict.fromkeys(("quantize", "dequantize", "requantize", "qadd", "qmax_pool2d", "qavg_pool2d",
-                     "qdepthwise_conv2d"), INTEGER_LAWS),
+    **dict.fromkeys(("quantize", "dequantize", "requantize", "qadd", "qmax_pool2d", "qavg_pool2d"),
+                    INTEGER_LAWS),
+    "qdepthwise_conv2d": (*INTEGER_LAWS, packs_filters, has_the_same_bits_on_any_threads),
     "im2col": PATCHES_LAWS,
     "qconv2d": (*PATCHES_LAWS, permutes_filters, packs_filters),
 }

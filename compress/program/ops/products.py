@@ -162,7 +162,7 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         """Integers under a filter for each channel, or in groups."""
         groups, (o, i, *_) = line["groups"], filters(line.weight())
         if i == 1 and groups == o:
-            kernel, pack = qdepthwise_conv2d, from_rows
+            kernel, pack = qdepthwise_conv2d, lambda weight: qdepthwise_conv2d.pack(from_rows(weight))
         else:
             kernel, how = qconv2d, {**how, "groups": groups}
             pack = lambda weight: qconv2d.pack(from_rows(weight), groups)  # noqa: E731
