@@ -1,7 +1,8 @@
 /* The bodies of the micro-kernels of a convolution: one for the convolution and the gradient of its images, one for the
  * gradient of its filters.
  *
- * taps_f32. As in rows.h, but the rows of A lie anywhere, and elsewhere at each tap of the filter.
+ * taps_f32, and with the multiplies of rows.h for integers taps_u8s8, taps_u8s7 and taps_s16s16. As in rows.h, but the
+ * rows of A lie anywhere, and elsewhere at each tap of the filter.
  *
  *     tile[MR][NR] = sum over the taps of  A_t . B_t     A_t: MR rows of `steps` floats, where rows[t][i] points
  *                                                        B_t: the next `steps` lines of each panel
@@ -22,13 +23,14 @@
 
 #include "rows.h"
 
-/* rows: [taps][mr] pointers to rows of `steps` floats; b: the nr/16 panels of taps·steps lines. */
-typedef void taps_f32_micro(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile);
+/* rows: [taps][mr] pointers to rows of `steps` times four bytes; b: the nr/16 panels of taps·steps lines. */
+typedef void taps_micro(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile);
+typedef taps_micro taps_f32_micro, taps_u8s8_micro, taps_u8s7_micro, taps_s16s16_micro;
 
-#define BODY_taps_f32(NAME, ISA, MR, NR)                                                                           \
+#define TAPS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                       \
     TARGET_##ISA void NAME(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile) \
     {                                                                                                              \
-        TILE(MR, NR, F)                                                                                            \
+        TILE(MR, NR, W)                                                                                            \
         for (int64_t t = 0; t < taps; t++, rows += MR) {                                                           \
             if (!rows[0]) { /* nothing but padding */                                                              \
                 UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] += 4 * PANEL * steps;                         \
@@ -37,12 +39,16 @@ typedef void taps_f32_micro(int64_t taps, int64_t steps, const void *const *rows
             const char *row[MR];                                                                                   \
             UNROLL for (int i = 0; i < MR; i++) row[i] = rows[i];                                                  \
             for (int64_t s = 0; s < steps; s++) {                                                                  \
-                STEP(MR, F, MULTIPLY_ADD_F, row[i] + 4 * s, LOAD_F(IN_PANEL(0)))                                   \
+                STEP(MR, W, MULTIPLY, row[i] + 4 * s, LOAD_##W(IN_PANEL(0)))                                       \
                 UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] += 4 * PANEL;                                 \
             }                                                                                                      \
         }                                                                                                          \
-        EACH_SUM(MR) STORE_F(IN_TILE(NR), sum[i][v]);                                                              \
+        EACH_SUM(MR) STORE_##W(IN_TILE(NR), sum[i][v]);                                                            \
     }
+#define BODY_taps_f32(NAME, ISA, MR, NR) TAPS(NAME, ISA, MR, NR, F, MULTIPLY_ADD_F)
+#define BODY_taps_u8s8(NAME, ISA, MR, NR) TAPS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S8)
+#define BODY_taps_u8s7(NAME, ISA, MR, NR) TAPS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S7)
+#define BODY_taps_s16s16(NAME, ISA, MR, NR) TAPS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_S16S16)
 
 enum { AHEAD = 16 }; /* steps between asking for memory and reading it */
 

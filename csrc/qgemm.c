@@ -24,19 +24,13 @@
  * Measured, 1024 x 1024 x 1024 requantised to uint8, one thread of a Zen 4 EPYC at 3.7 GHz, of the peak of the
  * same instructions (peak.c): AVX512-VNNI 94 %, AVX2 94 % (rows_u8s7) and 92 % (rows_s16s16). `espalier bench qgemm`
  * measures it. */
+#include "qgemm.h"
+
 #include "loops.h"
 #include "pool.h"
-#include "requantize.h"
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
 enum { SLICE = 2048, SLICE_S16 = 512 }; /* steps; 512 are 32 KB of a widened panel: L1, or read from L2 in one run */
-
-/* b of qgemm: panels [ceil(n/16)][ceil(k/4)][16][4] of int8 and the sums of their columns. */
-API typedef struct {
-    const void *panels, *sums;
-    int64_t n, k;
-    int pairs_fit;             /* vpmaddubsw is exact with this b */
-} nn_qgemm_b;
 
 /* A row of a as rows_u8s8 reads it: k bytes, then zeros to a whole cell. flip = 0x80 turns int8 into a + 128. */
 static void copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
@@ -75,8 +69,7 @@ UP_TO_AVX2(widen_panel, (int64_t quads, const int8_t *panel, int16_t *restrict t
 }
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
-static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide,
-                         columns *c)
+void nn_column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide, columns *c)
 {
     const int32_t *sums = b->sums, *bias = around->bias, *w = around->b_zero;
     const float *scales = around->scales;
@@ -90,7 +83,7 @@ static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int
     }
 }
 
-static int scales_are_good(int64_t n, const float *scales)
+int nn_scales_are_good(int64_t n, const float *scales)
 {
     int bad = 0;
     for (int64_t i = 0; i < n; i++)
@@ -159,7 +152,7 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
     const int size = t->around->out_size;
     const int new_line = n0 * size % LINE == 0; /* else the columns before have asked for it */
     columns c;
-    column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
+    nn_column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
     for (int64_t s = 0; s == 0 || s < t->steps; s += t->slice) {
         int64_t length = smaller(t->slice, t->steps - s);
         int last = s + length == t->steps, only = last && s == 0;
@@ -197,7 +190,7 @@ API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_aro
     if (overlap(around->bias, b->n * 4, out, out_bytes) || overlap(around->scales, b->n * 4, out, out_bytes) ||
         (lda == b->k && overlap(a, m * lda, out, out_bytes)))
         return NN_OVERLAP;
-    if (around->scales && !scales_are_good(b->n, around->scales))
+    if (around->scales && !nn_scales_are_good(b->n, around->scales))
         return NN_BAD_SCALE;
 
     if (!b->n)

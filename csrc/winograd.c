@@ -156,13 +156,13 @@ static void block(const void *work_, char *scratch, int64_t t0, int64_t t1)
     float *v = (float *)scratch, *m = v + XI * w->v_plane, *zeros = m + XI * w->m_plane, *unread = zeros + w->c;
     const void **pixels = (const void **)(unread + round_up(w->c + w->o, 2) - w->c);
     memset(zeros, 0, (size_t)w->c * 4);
-    look_up(&w->inputs, 1, t0, tiles, 1, w->x, zeros, pixels);
+    look_up(&w->inputs, 1, t0, tiles, 1, w->x, 4, zeros, pixels);
     for (int64_t t = 0; t < tiles; t++)
         w->input((const float *const *)(pixels + t * XI), w->c, v + t * w->pitch, w->v_plane);
     for (int xi = 0; xi < XI; xi++) /* rows that fill the last tile of the micro-kernel */
         memset(v + xi * w->v_plane + tiles * w->pitch, 0, (size_t)((rows - tiles) * w->pitch) * 4);
     multiply(w, rows, v, m);
-    look_up(&w->outputs, 1, t0, tiles, 1, w->out, unread, pixels);
+    look_up(&w->outputs, 1, t0, tiles, 1, w->out, 4, unread, pixels);
     for (int64_t t = 0; t < tiles; t++, pixels += OUTPUTS * OUTPUTS)
         for (int64_t n0 = 0; n0 < w->o; n0 += w->nr) {
             float *to[OUTPUTS * OUTPUTS];

@@ -1,0 +1,21 @@
+/* What the products of integers share: qgemm.c, and qconv2d.c, whose filters are packed as matrices of qgemm. */
+#pragma once
+
+#include "requantize.h"
+
+/* b of qgemm: panels [ceil(n/16)][ceil(k/4)][16][4] of int8 and the sums of their columns. */
+API typedef struct {
+    const void *panels, *sums;
+    int64_t n, k;
+    int pairs_fit;             /* vpmaddubsw is exact with this b */
+} nn_qgemm_b;
+
+/* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
+void nn_column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide, columns *c);
+
+/* Whether all are positive and finite. */
+int nn_scales_are_good(int64_t n, const float *scales);
+
+/* Bytes into 16 bits, as the families s16s16 read them (qgemm.c): k bytes of a row less their zero point, and a panel. */
+typedef void widen_row_micro(int64_t k, const uint8_t *a, int flip, int less, int16_t *to);
+typedef void widen_panel_micro(int64_t quads, const int8_t *panel, int16_t *restrict to);
