@@ -20,7 +20,7 @@
 #include "conv2d.h"
 #include "conv2d_f32.h"
 #include "pool.h"
-#include "qgemm.h"
+#include "qwinograd.h"
 
 enum { BLOCK_BYTES = 256 * 1024, WIDENED_BYTES = 384 * 1024 }; /* of a block's pixels, of an L2 cache of 1 MB */
 enum { FEWEST = 16 };                                            /* channels of pixels that are read in place */
@@ -121,9 +121,7 @@ static void multiply(const convolution *t, int64_t group, int64_t n0, int64_t co
     const nn_qgemm_b *w = t->w + group;
     const int mr = t->by->mr, nr = t->by->nr, cols = (int)smaller(nr, t->filters - n0);
     const int64_t first = group * t->filters, cells = (w->k + QUAD - 1) / QUAD, bytes = cells * PANEL * QUAD;
-    nn_qgemm_around around = *t->around;
-    around.bias = around.bias ? (const int32_t *)around.bias + first : 0;
-    around.scales = around.scales ? (const float *)around.scales + first : 0;
+    const nn_qgemm_around around = of_group(t->around, first);
     columns c;
     nn_column_terms(w, &around, t->z, n0, round_up(cols, PANEL), &c);
     const void *b[MAX_NR / PANEL];
@@ -203,7 +201,15 @@ API int nn_qconv2d(int variant, const nn_qconv2d_how *how, const nn_qgemm_b *w, 
     for (int64_t i = 0; i < g->groups; i++)
         fit &= w[i].pairs_fit;
     const int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
-    const nn_micro *by = nn_select(NN_qconv2d, variant, positions, filters, fit ? 0 : OF(taps_u8s7), 0);
+    const uint64_t cannot = (fit ? 0 : OF(taps_u8s7)) | (nn_can_winograd(g) ? 0 : OF(rows_s16s16));
+    const nn_micro *by = nn_select(NN_qconv2d, variant, positions, filters, cannot | (variant < 0 ? OF(rows_s16s16) : 0), 0);
+    if (variant < 0 && !(cannot & OF(rows_s16s16))) {
+        const nn_micro *other = nn_select(NN_qconv2d, variant, positions, filters, ~OF(rows_s16s16), 0);
+        if (nn_winograd_cycles(g, other) < (double)g->groups * nn_cycles(by, positions, filters, (k + QUAD - 1) / QUAD))
+            by = other;
+    }
+    if (by->family == FAMILY_rows_s16s16)
+        return nn_qconv2d_by_winograd(by, g, around, w, x, out);
     const int size = by->family == FAMILY_taps_s16s16 ? 2 : 1;
     const int copies = channels % QUAD || channels < FEWEST || g->x_pixel * size % 4096 == 0;
     convolution t = { .g = g, .around = around, .w = w, .x = x, .out = out, .by = by,

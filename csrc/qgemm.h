@@ -13,6 +13,15 @@ API typedef struct {
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
 void nn_column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide, columns *c);
 
+/* What happens around the product of a group of filters, the first of which has this number. */
+static inline nn_qgemm_around of_group(const nn_qgemm_around *around, int64_t first)
+{
+    nn_qgemm_around of = *around;
+    of.bias = of.bias ? (const int32_t *)of.bias + first : 0;
+    of.scales = of.scales ? (const float *)of.scales + first : 0;
+    return of;
+}
+
 /* Whether all are positive and finite. */
 int nn_scales_are_good(int64_t n, const float *scales);
 

@@ -62,12 +62,16 @@ static INLINE void STORE_BYTES(char *p, four_ints v)
         p[i] = (char)v[i];
 }
 
-/* Products of bytes, and of int16 that come from bytes, fit in 16 bits; their halves are added in 32. */
+/* Products of bytes fit in 16 bits; their halves are added in 32. Those of int16 do not. */
 static INLINE four_ints add_halves(four_ints s, eight products)
 {
     return ADD_I(s, ADD_I((four_ints)((four_words)products << 16) >> 16, (four_ints)products >> 16));
 }
-#define MULTIPLY_ADD_S16S16(s, a, b) add_halves(s, (eight)(a) * (eight)(b))
+static INLINE four_ints MULTIPLY_ADD_S16S16(four_ints s, four_ints a, four_ints b)
+{
+    four_ints low = ((four_ints)((four_words)a << 16) >> 16) * ((four_ints)((four_words)b << 16) >> 16);
+    return ADD_I(ADD_I(s, low), (a >> 16) * (b >> 16));
+}
 #define MULTIPLY_ADD_U8S7 MULTIPLY_ADD_U8S8
 static INLINE four_ints MULTIPLY_ADD_U8S8(four_ints s, four_ints a, four_ints b)
 {

@@ -51,9 +51,10 @@ def _plan(who, x, w, bias, x_zero, stride, padding, dilation, groups, scale, out
     vectors = {"bias": bias, "scales": scale}  # whose buffers the struct points to
     kept = {name: from_buffer(v) for name, v in vectors.items() if isinstance(v, np.ndarray) and v.ndim}
     one = 0 if scale is None or "scales" in kept else positive(who, scale)
-    around = {"a_zero": x_zero, "scale": one, "out_size": plan.dtype.itemsize, "out_zero": out_zero, "high": 255}
+    around = {"a_zero": x_zero, "scale": one, "out_size": plan.dtype.itemsize, "out_zero": out_zero,
+              "high": 255, **kept}
     g = planned(who, at)
-    c = ffi.new("nn_qconv2d_how *", {"g": g.c[0], "around": {**around, **kept}})
+    c = ffi.new("nn_qconv2d_how *", {"g": g.c[0], "around": around})
     return Plan(at.y, plan.dtype, c, (g, kept))
 
 

@@ -11,7 +11,8 @@ from nn.kernels import native
 from nn.testing.check import DOMAINS, LAWS_OF, implementations
 
 TEXT = Path(native.csrc(), "micro.def").read_text(encoding="utf-8") if native.csrc() else ""
-LISTED = re.findall(r"^([A-Z]+)\((\w+)(?:, (.*))?\)(?: *\/\*.*)?$", TEXT, re.MULTILINE)
+LINES = re.sub(r"\n {2,}", " ", TEXT)    # those that go on in the next one
+LISTED = re.findall(r"^([A-Z]+)\((\w+)(?:, (.*))?\)(?: *\/\*.*)?$", LINES, re.MULTILINE)
 KERNELS = {name: rest for kind, name, rest in LISTED if kind == "KERNEL"}
 KERNELS |= {name: f"OF(pass_{name}), 0" for kind, name, _ in LISTED if kind == "PASS"}
 
