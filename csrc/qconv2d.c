@@ -191,9 +191,9 @@ API int nn_qconv2d(int variant, const nn_qconv2d_how *how, const nn_qgemm_b *w, 
     const nn_qgemm_around *around = &how->around;
     const int64_t positions = g->n * g->rows * g->columns, bytes = positions * g->o * around->out_size;
     if (overlap(x, g->n * g->x_image, out, bytes) || overlap(around->bias, 4 * g->o, out, bytes) ||
-        overlap(around->scales, 4 * g->o, out, bytes))
+        overlap(around->scales, 4 * g->o, out, bytes) || overlap(around->doubles, 8 * g->o, out, bytes))
         return NN_OVERLAP;
-    if (around->scales && !nn_scales_are_good(g->o, around->scales))
+    if (!scales_are_good(g->o, around))
         return NN_BAD_SCALE;
     if (!positions || !g->o)
         return 0;

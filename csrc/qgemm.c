@@ -72,23 +72,14 @@ UP_TO_AVX2(widen_panel, (int64_t quads, const int8_t *panel, int16_t *restrict t
 void nn_column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide, columns *c)
 {
     const int32_t *sums = b->sums, *bias = around->bias, *w = around->b_zero;
-    const float *scales = around->scales;
+    scale_columns(around, b->n, n0, wide, c);
     for (int64_t j = 0; j < wide; j++) {
         const int64_t n = n0 + j;
         const int inside = n < b->n;
         const uint32_t wn = inside && w ? (uint32_t)w[n] : 0, sum = inside ? (uint32_t)sums[n] : 0;
         c->add[j] = (inside && bias ? (uint32_t)bias[n] : 0) + (uint32_t)z * ((uint32_t)b->k * wn - sum);
         c->minus[j] = -wn;
-        c->scale[j] = inside && scales ? scales[n] : around->scale;
     }
-}
-
-int nn_scales_are_good(int64_t n, const float *scales)
-{
-    int bad = 0;
-    for (int64_t i = 0; i < n; i++)
-        bad |= !(scales[i] > 0 && scales[i] <= 3.402823466e38f);
-    return !bad;
 }
 
 /* One product under way. */
@@ -188,9 +179,10 @@ API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_aro
 {
     int64_t out_bytes = ldo == b->n ? m * ldo * around->out_size : 0; /* 0: rows with gaps, not looked at */
     if (overlap(around->bias, b->n * 4, out, out_bytes) || overlap(around->scales, b->n * 4, out, out_bytes) ||
+        overlap(around->doubles, b->n * 8, out, out_bytes) ||
         (lda == b->k && overlap(a, m * lda, out, out_bytes)))
         return NN_OVERLAP;
-    if (around->scales && !nn_scales_are_good(b->n, around->scales))
+    if (!scales_are_good(b->n, around))
         return NN_BAD_SCALE;
 
     if (!b->n)

@@ -19,11 +19,9 @@ static inline nn_qgemm_around of_group(const nn_qgemm_around *around, int64_t fi
     nn_qgemm_around of = *around;
     of.bias = of.bias ? (const int32_t *)of.bias + first : 0;
     of.scales = of.scales ? (const float *)of.scales + first : 0;
+    of.doubles = of.doubles ? (const double *)of.doubles + first : 0;
     return of;
 }
-
-/* Whether all are positive and finite. */
-int nn_scales_are_good(int64_t n, const float *scales);
 
 /* Bytes into 16 bits, as the families s16s16 read them (qgemm.c): k bytes of a row less their zero point, and a panel. */
 typedef void widen_row_micro(int64_t k, const uint8_t *a, int flip, int less, int16_t *to);

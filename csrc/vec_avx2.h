@@ -30,6 +30,19 @@ enum { LANES = 8 };
 #define SPREAD_I(word) _mm256_set1_epi32(word)
 #define ADD_I(a, b) _mm256_add_epi32(a, b)
 #define MULTIPLY_I(a, b) _mm256_mullo_epi32(a, b)
+#define GREATER_I(a, b) _mm256_max_epi32(a, b)
+#define LESSER_I(a, b) _mm256_min_epi32(a, b)
+#define SHIFT_LEFT_I(v, by) _mm256_sllv_epi32(v, by)
+#define SHIFT_RIGHT_I(v, by) _mm256_srlv_epi32(v, by)
+#define ABSOLUTE_I(v) _mm256_abs_epi32(v)
+#define SIGNED_AS(v, sign) _mm256_sign_epi32(v, sign) /* (0 where the sign is: there v is 0 too) */
+TARGET static INLINE __m256i UPPER_PRODUCT(__m256i a, __m256i b) /* the products of even lanes, of odd ones, together */
+{
+    const __m256i half = _mm256_set1_epi64x(1 << 30);
+    __m256i even = _mm256_add_epi64(_mm256_mul_epi32(a, b), half);
+    __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32)), half);
+    return _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
+}
 #define FLOATS(v) _mm256_cvtepi32_ps(v)
 #define ROUNDED(x) _mm256_cvtps_epi32(x)
 TARGET static INLINE void STORE_BYTES(char *p, __m256i v) /* the lowest of each number: gathered in either half */

@@ -51,6 +51,23 @@ static INLINE void STORE_FIRST(float *p, int64_t some, four v)
 #define SPREAD_I(word) ((four_ints){ 0 } + (word))
 #define ADD_I(a, b) (four_ints)((four_words)(a) + (four_words)(b))
 #define MULTIPLY_I(a, b) (four_ints)((four_words)(a) * (four_words)(b))
+#define GREATER_I(a, b) choose_ints((a) > (b), a, b)
+#define LESSER_I(a, b) choose_ints((a) < (b), a, b)
+#define SHIFT_LEFT_I(v, by) (four_ints)((four_words)(v) << (four_words)(by)) /* each by its own 0..31, with zeros */
+#define SHIFT_RIGHT_I(v, by) (four_ints)((four_words)(v) >> (four_words)(by))
+#define ABSOLUTE_I(v) SIGNED_AS(v, v) /* which are not -2^31 */
+static INLINE four_ints choose_ints(four_ints which, four_ints a, four_ints b) { return (a & which) | (b & ~which); }
+static INLINE four_ints SIGNED_AS(four_ints v, four_ints sign) /* -v where sign < 0 */
+{
+    sign = sign >> 31;
+    return ADD_I(v ^ sign, (four_ints)((four_words)sign >> 31));
+}
+static INLINE four_ints UPPER_PRODUCT(four_ints a, four_ints b) /* floor((a * b + 2^30) / 2^31) */
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = (int32_t)(((int64_t)a[i] * b[i] + (1 << 30)) >> 31);
+    return a;
+}
 
 /* Int32 as floats, and back: nothing in plain C rounds half to even, but adding 1.5 * 2^23 rounds to a multiple of 1 and
  * leaves the integer in the low bits of the float. */

@@ -9,7 +9,7 @@ import numpy as np
 
 from .arguments import integer
 from .kernel import kernel
-from .qgemm import all_positive, positive, requantised
+from .requantization import all_positive, positive, requantised
 
 
 @kernel(x="f32[...]", out="u8[...]")
