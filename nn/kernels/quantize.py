@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import integer
+from .arguments import U8, integer
 from .contract import Plan
 from .kernel import kernel
 from .native import ffi, from_buffer
-from .qgemm import all_positive, positive, requantised
+from .requantization import all_positive, codes, positive, requantised
 
 MOST = 2.0**120  # of a scale over another in qadd: 255 times that is the last that float32 can hold
 
@@ -44,11 +44,10 @@ def requantize(q: np.ndarray, scale: float | np.ndarray, zero: int = 0, out_zero
     """clamp(round_half_even(float32(q − zero) · float32(scale)) + out_zero): uint8 or int32 → uint8.
 
     From one grid to another, or from sums of products: scale is that of q divided by the result's. It, zero
-    and out_zero may be what they may be for dequantize. clip: the least and the greatest code of the result,
-    as those of a ReLU, (out_zero, 255); None for 0 and 255.
+    and out_zero may be what they may be for dequantize. clip: the codes (low, high) that the result is clamped
+    to, those of a ReLU being (out_zero, 255); None: (0, 255).
     """
-    y = requantised(q.astype(np.int64) - zero, scale, out_zero, np.dtype(np.uint8))
-    return y if clip is None else np.clip(y, *clip)
+    return requantised(q.astype(np.int64) - zero, scale, out_zero, U8, clip)
 
 
 @kernel(a="u8[...]", b="u8[...]", out="u8[...]")
@@ -61,30 +60,18 @@ def qadd(a: np.ndarray, b: np.ndarray, a_scale: float, a_zero: int, b_scale: flo
     The quotients are rounded to float32, and so is every operation after them.
     a_scale, a_zero, b_scale, b_zero, scale, zero: the grids of a, of b and of the result, each scale positive
     and finite in float32, each zero in 0..255; neither quotient above 2¹²⁰, so that the sum is a number.
-    clip: the least and the greatest code of the sum, as those of a ReLU, (zero, 255); None for 0 and 255.
+    clip: the codes (low, high) that it is clamped to, those of a ReLU being (zero, 255); None: (0, 255).
     """
     left, right = (np.float32(float(own) / float(scale)) for own in (a_scale, b_scale))
     total = (a.astype(np.float32) - a_zero) * left + (b.astype(np.float32) - b_zero) * right
-    y = (np.rint(np.clip(total, -zero, 255 - zero)) + zero).astype(np.uint8)
-    return y if clip is None else np.clip(y, *clip)
+    low, high = (0, 255) if clip is None else clip
+    return (np.rint(np.clip(total, low - zero, high - zero)) + zero).astype(np.uint8)
 
 
 def grid(who: str, scale: Any, zero: Any, of: str = "") -> None:
     """Raise unless scale and zero are those of a grid of uint8."""
     positive(who, scale, f"{of}scale", 2.0**-126)  # the least float32 with all its digits
     integer(who, f"{of}zero", zero, 0, 255)
-
-
-def codes(who: str, clip: Any) -> tuple[int, int]:
-    """The least and the greatest code of a result, or an error that says why they are none."""
-    if clip is None:
-        return 0, 255
-    if not isinstance(clip, tuple) or len(clip) != 2:
-        raise TypeError(f"{who}: clip must be a pair of codes (low, high), or None, got {clip!r}")
-    low, high = (integer(who, "clip", end, 0, 255) for end in clip)
-    if low > high:
-        raise ValueError(f"{who}: clip must be (low, high) with low <= high, got {clip}")
-    return low, high
 
 
 def per_channel(who: str, q: np.ndarray, scale: Any) -> None:
@@ -108,7 +95,8 @@ def _scaling(who, q, scale, zero, out_zero=0, clip=None) -> Plan:
     """What C knows of the scales of q and of the codes of the result. It looks at the scales in each call."""
     vector = isinstance(scale, np.ndarray) and scale.ndim
     grid(who, 1.0 if vector else scale, zero)
-    out_zero, (low, high) = integer(who, "out_zero", out_zero, 0, 255), codes(who, clip)
+    out_zero = integer(who, "out_zero", out_zero, 0, 255)
+    low, high = (0, 255) if clip is None else codes(who, clip, 0, 255)
     if ffi is None:
         return Plan()
     pointer = from_buffer(scale) if vector else ffi.NULL
@@ -128,7 +116,8 @@ def _qadd_plan(who, a_scale, a_zero, b_scale, b_zero, scale, zero, clip) -> Plan
     for name, own, quotient in zip(("a_scale", "b_scale"), (a_scale, b_scale), quotients, strict=True):
         if quotient > MOST:
             raise ValueError(f"{who}: {name} / scale must be at most 2**120, got {own} / {scale}")
-    numbers = *quotients, int(a_zero), int(b_zero), int(zero), *codes(who, clip)
+    ends = (0, 255) if clip is None else codes(who, clip, 0, 255)
+    numbers = *quotients, int(a_zero), int(b_zero), int(zero), *ends
     return Plan(c=ffi and ffi.new("nn_qadd_grids *", numbers))
 
 

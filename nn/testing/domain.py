@@ -154,7 +154,11 @@ class Qgemm(Gemm):
                 options["out_dtype"] = rng.choice([np.uint8, np.int8])
             options["out_zero"] = int(integers(rng, (), options.get("out_dtype", dtype), "corners"))
         a = integers(rng, (m, k), dtype, a_style)
-        return Case((a, integers(rng, (k, n), np.int8, b_style)), options, seed)
+        b = integers(rng, (k, n), np.int8, b_style)
+        if scale and rng.random() < 0.3:
+            ends = integers(rng, 2, options.get("out_dtype", dtype), "corners")
+            options["clip"] = tuple(np.sort(ends).tolist())
+        return Case((a, b), options, seed)
 
     def bound(self, case: Case) -> float:
         """Zero: integers are exact."""

@@ -139,11 +139,12 @@ class QdepthwiseConv2d(Pass):
 
     @staticmethod
     def _around(rng, o: int, seed: int) -> dict:
-        """bias, scale and out_zero, or not."""
+        """bias, scale, out_zero and clip, or not."""
         more = {"bias": rng.integers(-999, 999, o).astype(np.int32)} if seed % 3 else {}
         if seed % 4:
             scale = rng.uniform(1e-4, 1e-2, o).astype(np.float32) if seed % 4 > 1 else 3e-3
             more |= {"scale": scale, "out_zero": seed % 99}
+            more |= {"clip": tuple(sorted((seed % 99, seed % 256)))} if seed % 5 > 2 else {}
         return more
 
     def take(self, case: Case, index: np.ndarray) -> Case:

@@ -66,7 +66,7 @@ def wraps_modulo_2_32(f: Implementation, case: Case) -> None:
     a, b = (x.astype(np.int64) for x in case.args)
     product = (a - case.options.get("a_zero", 0)) @ (b - case.options.get("b_zero", np.int64(0)))
     want = (product + bias).astype(np.uint64).astype(np.uint32).view(np.int32)
-    got = f(case.on(*case.args, bias=bias, scale=None, out_zero=0, out_dtype=None))
+    got = f(case.on(*case.args, bias=bias, scale=None, out_zero=0, out_dtype=None, clip=None))
     same(got, want, "with a bias at the ends of int32")
 
 
@@ -142,6 +142,16 @@ def requantises_in_float32(f: Implementation, case: Case) -> None:
     same(got, want, "each accumulator with a scale of its own")
 
 
+def clips_to_codes(f: Implementation, case: Case) -> None:
+    """clip=(low, high) clamps what there is without it to these codes: with low = out_zero, a ReLU."""
+    rng, out_dtype = case.rng(), case.options.get("out_dtype", case.args[0].dtype)
+    ends = np.iinfo(out_dtype)
+    low, high = np.sort(rng.integers(ends.min, ends.max, 2, endpoint=True)).tolist()
+    case = case.on(*case.args, scale=case.options.get("scale", 0.01), clip=None)
+    same(f(case.on(*case.args, clip=(low, high))), np.clip(f(case), low, high), f"clip=({low}, {high})")
+
+
 QGEMM_LAWS: tuple[Law, ...] = (*LAWS, shifts_zero_points, signed_equals_unsigned, never_saturates,
                                wraps_modulo_2_32, is_linear_in_weights, reads_options_anew,
-                               rounds_ties_to_even, requantises_monotonically, requantises_in_float32)
+                               rounds_ties_to_even, requantises_monotonically, requantises_in_float32,
+                               clips_to_codes)

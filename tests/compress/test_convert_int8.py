@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import compress
 import nn
-from compress.formats.affine import INT8
+from compress.formats.affine import INT8, UINT8
 from compress.formats.format import Grid
+from compress.program.ops.pointwise import codes_of
 from tests.compress.networks import every_value, networks
 from tests.compress.simulation import integers
 
@@ -244,3 +245,11 @@ def test_adaptive_pools_that_divide_the_image(kind, recipe):
         np.testing.assert_allclose(program(x), model.eval()(nn.Tensor(x)).data, rtol=1e-4, atol=1e-5)
         if isinstance(recipe, compress.Quantize):
             agrees(model, compress.convert(model), x)
+
+
+@pytest.mark.parametrize(("clip", "codes"), [
+    (None, None), ((0.0, None), (50, 255)), ((0.0, 6.0), (50, 62)), ((None, 6.0), (0, 62)),
+    ((-1e9, 1e9), (0, 255)), ((9.0, 6.0), (62, 62))], ids=str)
+def test_a_clip_is_a_range_of_codes(clip, codes):
+    """Where its ends cross, the upper one is what min(max(x, low), high) gives."""
+    assert codes_of(clip, Grid(UINT8, 0.5, 50)) == codes

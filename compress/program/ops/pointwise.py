@@ -22,6 +22,15 @@ def ends_of(clip: tuple | None, grid: Any = None) -> list[tuple[Any, Any]]:
     return ends
 
 
+def codes_of(clip: tuple | None, grid: Any) -> tuple[int, int] | None:
+    """The codes, the lowest and the highest, that a clip leaves of a grid; None without a clip."""
+    if clip is None:
+        return None
+    ends = dict(ends_of(clip, grid))
+    high = int(ends.get(np.minimum, grid.format.highest))
+    return min(int(ends.get(np.maximum, grid.format.lowest)), high), high  # the upper end, where both cross
+
+
 def clamp(out: np.ndarray, ends: list[tuple[Any, Any]]) -> None:
     """Numbers clamped in place; NaN stays NaN."""
     for choose, end in ends:

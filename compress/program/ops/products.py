@@ -21,7 +21,7 @@ from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
 from ..op import INTEGERS, Line, Op, Step, behind
 from ..released import released
 from ..value import Value
-from .pointwise import clamp, ends_of
+from .pointwise import clamp, codes_of, ends_of
 
 KERNELS = {"direct": conv2d, "depthwise": depthwise_conv2d, "winograd": winograd_conv2d}  # of float images
 TINY = np.finfo(np.float32).tiny
@@ -188,18 +188,16 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], run: Callable[.
 
     def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
         weight, bias, grid = constants[names["weight"]], constants[names["bias"]], grids.get(output)
-        options, ends = {zero: grids.get(x).zero, "bias": bias}, []
+        options = {zero: grids.get(x).zero, "bias": bias}
         if grid is not None:
-            options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero}
+            options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero,
+                        "clip": codes_of(clip, grid)}
             options |= {"out_dtype": grid.format.dtype} if kernel is qgemm else {}
-            ends = ends_of(clip, grid)
-        return pack(weight), bias, options.get("scale"), options, ends  # (arrays are counted)
+        return pack(weight), bias, options.get("scale"), options  # (arrays are counted)
 
     def onto(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-        operand, *_, options, ends = held
+        operand, *_, options = held
         run(kernel, out, x, operand, **options)
-        if ends:
-            clamp(out, ends)
 
     text = f"{said(line)}, zero {of_x.zero} → "
     if grid is not None:

@@ -50,6 +50,11 @@ def pads_with_zeros_that_are_not_0(right, x, w, padding, **how):
     return right(padded, w, padding=0, **how)
 
 
+@kills(laws_pass.agrees_with_the_specification, kernels.qconv2d, kernels.qdepthwise_conv2d)
+def ignores_the_clip(right, x, w, clip=None, **how):
+    return right(x, w, **how)
+
+
 @kills(laws_pass.agrees_with_the_specification, kernels.qdepthwise_conv2d)
 def turns_the_filters(right, x, w, **how):
     return right(x, w[:, :, ::-1, ::-1], **how)

@@ -66,9 +66,9 @@ def test_guard_pages_kill(run, where):
 
 
 def test_check_reports_law_implementation_and_case():
-    def my_qgemm(a, b, *, a_zero=0, b_zero=0, bias=None, scale=None, out_zero=0, out_dtype=None):
+    def my_qgemm(a, b, *, a_zero=0, b_zero=0, bias=None, scale=None, out_zero=0, out_dtype=None, clip=None):
         return qgemm.reference(a, b, a_zero=0, b_zero=b_zero, bias=bias, scale=scale, out_zero=out_zero,
-                               out_dtype=out_dtype)
+                               out_dtype=out_dtype, clip=clip)
 
     report = check(my_qgemm, like=qgemm, examples=15)
     assert not report
