@@ -3,6 +3,7 @@
     bound = program.bind()
     print(bound)          # a line for every kernel
     logits = bound(x)
+    print(bound.profile(x))
 
 No float copy of a packed weight is in it. Threads may share it."""
 
@@ -21,7 +22,8 @@ from nn.sizes import at
 from .buffers import fresh, places
 from .listing import listing
 from .op import Step
-from .value import check_grids
+from .profile import Profile, StepProfile, profiled
+from .value import Value, check_grids
 
 TARGETS = ("cpu",)
 
@@ -80,17 +82,24 @@ class Bound:
         _run(self._plan(dims, [None] * len(self.steps)), values)
         return values
 
-    def seconds(self, *arrays: np.ndarray, clock: Callable[[], float] = time.perf_counter) -> list[float]:
-        """The time that each step takes in one run, in their order."""
+    def profile(self, *arrays: np.ndarray, rounds: int = 200, seconds: float = 0.5,
+                clock: Callable[[], float] = time.perf_counter) -> Profile:
+        """What each step costs on these inputs (in their order): its time, its multiply-adds and bytes, and
+        what this machine could do at best.
+
+        rounds: how often it is measured, but only for so many seconds, and at least five times. clock: gives
+        the time in seconds. Raises what a call raises, and ValueError for rounds below 1."""
+        if rounds < 1:
+            raise ValueError(f"profile: rounds must be at least 1, got {rounds}")
         values, dims = self.check(*arrays)
-        taken = []
-        for run, held, inputs, output, out, shape, dtype, more in self._plan(dims, self._buffers(dims)):
-            values[output] = out = np.empty(shape, dtype) if out is None else out
-            out.fill(0)  # memory that was never touched costs its first user
-            arguments, start = [values[name] for name in inputs], clock()
-            run(held, out, *arguments, **more)
-            taken.append(clock() - start)
-        return taken
+        plan = self._plan(dims, self._buffers(dims))
+        made = {**self.inputs, **{step.output: step.made for step in self.steps}}
+        steps = [StepProfile(step.output, step.kernel, str(Value(step.made.dtype, step.made.shape)), call,
+                             step.macs_at(dims), sum(made[name].nbytes(dims) for name in step.inputs),
+                             _nbytes(self.held[step.output]), step.made.nbytes(dims))
+                 for call, some in self.calls.items() for step in some]
+        return profiled(self.name, dims, steps, lambda: self(*arrays),
+                        lambda: _timed(plan, dict(values), clock), rounds, seconds, clock)
 
     def _plan(self, dims: dict[str, int], buffers: list[np.ndarray | None]) -> list[tuple]:
         """What a run with these lengths does, step by step."""
@@ -137,6 +146,16 @@ def _run(plan: list[tuple], values: dict[str, np.ndarray]) -> None:
             out = np.empty(shape, dtype)
         run(held, out, *map(values.__getitem__, inputs), **more)
         values[output] = out
+
+
+def _timed(plan: list[tuple], values: dict[str, np.ndarray], clock: Callable[[], float]) -> list[float]:
+    """The time that each step takes in such a run."""
+    taken = []
+    for entry in plan:
+        start = clock()
+        _run((entry,), values)
+        taken.append(clock() - start)
+    return taken
 
 
 def _nbytes(held: Iterable[Any]) -> int:
