@@ -7,7 +7,7 @@
 API typedef struct {
     const void *panels, *sums;
     int64_t n, k;
-    int pairs_fit;             /* vpmaddubsw is exact with this b */
+    int fold;                  /* so many steps may be added in 16 bits (vec_avx2.h); 0: pairs don't fit */
 } nn_qgemm_b;
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
@@ -23,6 +23,5 @@ static inline nn_qgemm_around of_group(const nn_qgemm_around *around, int64_t fi
     return of;
 }
 
-/* Bytes into 16 bits, as the families s16s16 read them (qgemm.c): k bytes of a row less their zero point, and a panel. */
-typedef void widen_row_micro(int64_t k, const uint8_t *a, int flip, int less, int16_t *to);
-typedef void widen_panel_micro(int64_t quads, const int8_t *panel, int16_t *restrict to);
+/* k bytes as the families s8s8 read them (qgemm.c): HEAD bytes, then cells of CELL_S8. */
+typedef void magnitudes_micro(int64_t k, const uint8_t *a, uint8_t flip, char *to);

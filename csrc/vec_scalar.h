@@ -68,6 +68,7 @@ static INLINE four_ints UPPER_PRODUCT(four_ints a, four_ints b) /* floor((a * b 
         a[i] = (int32_t)(((int64_t)a[i] * b[i] + (1 << 30)) >> 31);
     return a;
 }
+#define XOR_I(a, b) ((a) ^ (b))
 
 /* Int32 as floats, and back: nothing in plain C rounds half to even, but adding 1.5 * 2^23 rounds to a multiple of 1 and
  * leaves the integer in the low bits of the float. */
@@ -89,12 +90,18 @@ static INLINE four_ints MULTIPLY_ADD_S16S16(four_ints s, four_ints a, four_ints 
     four_ints low = ((four_ints)((four_words)a << 16) >> 16) * ((four_ints)((four_words)b << 16) >> 16);
     return ADD_I(ADD_I(s, low), (a >> 16) * (b >> 16));
 }
-#define MULTIPLY_ADD_U8S7 MULTIPLY_ADD_U8S8
-static INLINE four_ints MULTIPLY_ADD_U8S8(four_ints s, four_ints a, four_ints b)
+static INLINE eight even_products(four_ints a, four_ints b)
 {
-    eight even = ((eight)a & 255) * ((eight)((four_words)b << 8 & 0xff00ff00u) >> 8);
-    return add_halves(add_halves(s, even), ((eight)a >> 8 & 255) * ((eight)b >> 8));
+    return ((eight)a & 255) * ((eight)((four_words)b << 8 & 0xff00ff00u) >> 8);
 }
+static INLINE eight odd_products(four_ints a, four_ints b) { return ((eight)a >> 8 & 255) * ((eight)b >> 8); }
+#define MULTIPLY_ADD_U8S8(s, a, b) add_halves(add_halves(s, even_products(a, b)), odd_products(a, b))
+#define MULTIPLY_ADD_U8S7 MULTIPLY_ADD_U8S8
+
+/* Where pairs of products fit in 16 bits, too. */
+#define PAIRS(a, b) (four_ints)(even_products(a, b) + odd_products(a, b))
+#define MULTIPLY_ADD_PAIRS(s, a, b) (four_ints)((eight)(s) + (eight)PAIRS(a, b))
+#define ADD_PAIRS(s, pairs) add_halves(s, (eight)(pairs))
 
 /* Codes of 4 bits (codes.h): bytes as int32, in each of which LOOK_UP finds the float of its low half. */
 #define CODES(p) (four_ints){ (p)[0], (p)[1], (p)[2], (p)[3] }
