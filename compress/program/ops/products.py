@@ -129,8 +129,8 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         windows = behind(self.said(line.call, "stride", "dilation", "padding"))
         if by == "im2col":
             return self.by_im2col(line, macs, how, windows)
-        if by == "grouped":
-            return self.by_groups(line, macs, how)
+        if on_integers(line.weight()):
+            return self.of_integers(line, by, macs, how, windows)
         kernel, groups = KERNELS[by], {"groups": line["groups"]} if by == "direct" else {}
         relu = line["clip"] == (0.0, None) and by != "winograd"
         options, ends = {**how, **groups, "relu": relu}, [] if relu else ends_of(line["clip"])
@@ -174,16 +174,13 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
                          load=lambda constants, grids: (0 if x.grid is None else grids.get(name).zero,))
         return [laid, *self.rows(line, macs, inputs=(output,))]
 
-    def by_groups(self, line: Line, macs: int, how: dict) -> list[Step]:
-        """Integers under a filter for each channel, or in groups."""
-        groups, (o, i, *_) = line["groups"], filters(line.weight())
-        if i == 1 and groups == o:
-            kernel, pack = qdepthwise_conv2d, from_rows
-        else:
-            kernel, how = qconv2d, {**how, "groups": groups}
-            pack = lambda weight: qconv2d.pack(from_rows(weight), groups)  # noqa: E731
-
-        return sums(line, kernel, pack, macs, how)
+    def of_integers(self, line: Line, by: str, macs: int, how: dict, windows: str) -> list[Step]:
+        """One step, whatever the geometry."""
+        if by == "depthwise":
+            return sums(line, qdepthwise_conv2d, from_rows, macs, how, windows)
+        groups = {"groups": line["groups"]}
+        return sums(line, qconv2d, lambda weight: qconv2d.pack(from_rows(weight), **groups), macs,
+                    {**how, **groups}, windows)
 
 
 def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarray | None]:
@@ -193,10 +190,10 @@ def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarra
 
 
 def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how: Mapping[str, Any],
-         **of: Any) -> list[Step]:
+         windows: str = "", **of: Any) -> list[Step]:
     """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals.
 
-    how: options of the kernel that are no numbers."""
+    how: options of the kernel that are no numbers; windows: what of them is printed."""
     (x,), output, clip, names = line.call.inputs, line.call.output, line["clip"], line.call.constants
     of_x, grid = line.inputs[0].grid, line.made.grid
     zero = "a_zero" if kernel is qgemm else "x_zero"
@@ -216,7 +213,7 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how:
         return kernel, (x, operand), {**options, **how, "out": out}
 
     onto = KernelCall(says)
-    text = f"{said(line)}, zero {of_x.zero} → "
+    text = f"{windows}{said(line)}, zero {of_x.zero} → "
     if grid is not None:
         text += f"scale {grid.scale:.4g}, zero {grid.zero}"
         return [line.step(kernel.name, onto, text, load=load, macs=macs, **of)]
