@@ -205,3 +205,67 @@ static inline void copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t ro
         }
     }
 }
+
+/* Whether the taps are stretches of equal lengths, of more than one pixel. */
+static inline int in_stretches(const stretch *s, int64_t stretches)
+{
+    int64_t t = 0;
+    while (t < stretches && s[t].pixels == s->pixels && s[t].j == s->j)
+        t++;
+    return t == stretches && stretches && s->pixels > 1;
+}
+
+/* How many positions of a row meet stretches that lie partly beside the image. */
+static inline int64_t at_edges(const nn_conv2d_geometry *g, const stretch *s)
+{
+    int64_t count = 0;
+    for (int64_t column = 0; column < g->columns; column++) {
+        int64_t j = column * g->across + s->j;
+        count += j > -s->pixels && j < g->w && (j < 0 || j + s->pixels > g->w);
+    }
+    return count;
+}
+
+/* look_up in the usual order, of whole stretches: fewer pointers, and longer rows. Those that lie partly beside the image
+ * are copied to `edges`, with bytes `zero` where there is no pixel. */
+static inline void look_up_stretches(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, const void *x,
+                                     int size, int zero, const stretch *s, int64_t stretches, const void *zeros,
+                                     char *edges, const void **pixels)
+{
+    const int64_t length = s->pixels, step = g->across * g->x_pixel * size, bytes = g->c / g->groups * size;
+    int64_t tile = 0, lane = 0, run; /* pixels[(tile * stretches + t) * mr + lane] */
+    place p = place_of(g, 1, i0);
+    for (int64_t done = 0; done < count; done += run, next_run(g, 1, &p)) {
+        run = smaller(count - done, p.left);
+        for (int64_t t = 0; t < stretches; t++) {
+            int64_t i = p.row * g->down + s[t].i, j = p.column * g->across + s[t].j, l = lane;
+            const int inside = i >= 0 && i < g->h;
+            const int64_t first = (p.image * g->x_image + i * g->x_row + j * g->x_pixel) * size;
+            uintptr_t from = (uintptr_t)x + (uintptr_t)first;
+            const void **to = pixels + (tile * stretches + t) * mr;
+            for (int64_t r = 0; r < run; r++, j += g->across, from += (uintptr_t)step) {
+                if (inside && j >= 0 && j + length <= g->w)
+                    to[l] = (const void *)from;
+                else if (!inside || j <= -length || j >= g->w)
+                    to[l] = zeros;
+                else {
+                    to[l] = edges;
+                    for (int64_t q = 0; q < length; q++, edges += bytes)
+                        if (j + q >= 0 && j + q < g->w)
+                            memcpy(edges, (const char *)(from + (uintptr_t)(q * g->x_pixel * size)), (size_t)bytes);
+                        else
+                            memset(edges, zero, (size_t)bytes);
+                }
+                if (++l == mr) {
+                    l = 0;
+                    to += stretches * mr;
+                }
+            }
+        }
+        tile += (lane + run) / mr;
+        lane = (lane + run) % mr;
+    }
+    for (; lane % mr; lane++)
+        for (int64_t t = 0; t < stretches; t++)
+            pixels[(tile * stretches + t) * mr + lane] = zeros;
+}

@@ -22,7 +22,8 @@
 #include "qwinograd.h"
 
 enum { BLOCK_BYTES = 256 * 1024, SIGNED_BYTES = 384 * 1024 }; /* of a block's pixels, of an L2 cache of 1 MB */
-enum { FEWEST = 16 };                                           /* channels of pixels that are read in place */
+enum { MEDIUM_IMAGE = 256 }; /* positions of one: of more, too few taps are left out to pay for pointers to each */
+enum { FEWEST = 16, MOST_TAPS = 64 }; /* channels of pixels that are read in place; taps that are seen as stretches */
 
 /* A convolution, as Python describes it: out is dense, its distances in elements. */
 API typedef struct {
@@ -43,13 +44,14 @@ typedef struct {
     requantize_micro *requantize;
     magnitudes_micro *magnitudes; /* how taps_s8s8 reads pixels; else 0 */
     int copies, leaves_out;
+    int whole;                    /* whether pixels are looked up by stretches of taps */
     int32_t z;                    /* zero of what is multiplied */
     int64_t together;             /* images, for the order of positions; 1 is the usual one */
     int64_t channels, filters;    /* of a group */
     int64_t taps, steps;          /* as the micro-kernel sees them */
     int64_t pixel_bytes;          /* of a group */
     int64_t row_bytes;            /* from one copied row to the next, or 0 */
-    int64_t rows, image_bytes;    /* of a block at most: positions; its pixels, where they are not read in x */
+    int64_t rows, image_bytes, copy_bytes; /* of a block at most: positions; its pixels; copied rows and edges */
 } convolution;
 
 /* The rows of all images, numbered across them, that the positions i0 .. i1 meet: first .. last. */
@@ -88,8 +90,11 @@ static void find_pixels(const convolution *t, int64_t i0, int64_t count, const v
     const int mr = t->by->mr;
     if (!t->copies) {
         const void *x = (const void *)((uintptr_t)images + (uintptr_t)(group * t->pixel_bytes));
-        look_up(&t->seen, t->together, i0, count, mr, x, 1, zeros, place);
-        if (t->leaves_out)
+        if (t->whole)
+            look_up_stretches(t->g, i0, count, mr, x, 1, t->around->a_zero, s, stretches, zeros, copy, place);
+        else
+            look_up(&t->seen, t->together, i0, count, mr, x, 1, zeros, place);
+        if (t->leaves_out && !t->whole)
             leave_out(&t->seen, count, mr, zeros, place);
         return;
     }
@@ -148,14 +153,14 @@ static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
     const nn_conv2d_geometry *g = t->g;
     const int64_t count = i1 - i0;
     char *copy = scratch + t->image_bytes;
-    const void **place = (const void **)(copy + (t->rows + 1) * t->row_bytes);
+    const void **place = (const void **)(copy + t->copy_bytes);
     int64_t *to = (int64_t *)(place + t->rows * t->taps);
     stretch *s = (stretch *)(to + t->rows);
     char *zeros = (char *)(s + g->taps), *zero = zeros + (t->magnitudes ? t->pixel_bytes : 0);
 
     const int64_t stretches = stretches_of(g, s);
     destinations(g, t->together, i0, count, to);
-    memset(zero, t->around->a_zero, (size_t)t->channels);
+    memset(zero, t->around->a_zero, (size_t)(t->whole ? t->steps * QUAD : t->channels));
     const void *images = t->x;
     if (t->magnitudes && !t->copies) {
         int64_t first, last;
@@ -238,18 +243,33 @@ API int nn_qconv2d(int variant, const nn_qconv2d_how *how, const nn_qgemm_b *w, 
     t.leaves_out = !t.z && meets_padding(g, copies);
     const double cycles = (double)g->groups * nn_cycles(by, positions, filters, (k + QUAD - 1) / QUAD);
     nn_cut cut;
+    int64_t edges = 0;
     if (is_signed && !copies) {
         t.seen.x_pixel = g->groups * t.pixel_bytes;
         t.seen.x_row = g->w * t.seen.x_pixel;
         t.seen.x_image = g->h * t.seen.x_row;
         cut = cut_signed(&t, positions, cycles);
     } else {
-        if (t.leaves_out)
+        if (t.leaves_out && g->rows * g->columns <= MEDIUM_IMAGE)
             t.together = images_together(g, by->mr);
+        if (t.together == 1 && !copies && g->taps <= MOST_TAPS) {
+            stretch s[MOST_TAPS];
+            int64_t stretches = stretches_of(g, s);
+            t.whole = in_stretches(s, stretches);
+            if (t.whole) {
+                edges = at_edges(g, s);
+                t.taps = stretches;
+                t.steps = s->pixels * channels / QUAD;
+            }
+        }
         int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : channels + 8 * t.taps);
         cut = nn_cut_rows(positions, by->mr, most, cycles);
     }
     t.rows = round_up(cut.rows, by->mr);
+    t.copy_bytes = (t.rows + 1) * t.row_bytes;
+    if (t.whole)
+        t.copy_bytes = round_up((cut.rows / g->columns + 2) * edges * t.taps * t.steps * QUAD, LINE);
     int64_t lists = t.rows * 8 * (t.taps + 1) + (int64_t)sizeof(stretch) * g->taps;
-    return nn_run_blocks(&cut, t.image_bytes + (t.rows + 1) * t.row_bytes + lists + t.pixel_bytes + channels, block, &t);
+    int64_t zeros = t.pixel_bytes + larger(channels, t.steps * QUAD);
+    return nn_run_blocks(&cut, t.image_bytes + t.copy_bytes + lists + zeros, block, &t);
 }
