@@ -45,6 +45,7 @@ from .domain_quantized import (
     QmaxPool2d,
     Quantize,
     Requantize,
+    Transpose,
 )
 from .domain_tt import TtMatmul
 from .domain_winograd import WinogradConv2d
@@ -109,6 +110,7 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     QmaxPool2d(),
     QavgPool2d(),
     Im2col(),
+    Transpose(),
     Qconv2d(),
     QdepthwiseConv2d(),
 )}
@@ -147,6 +149,7 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "qadd": (*INTEGER_LAWS, clips_codes, commutes),
     "qavg_pool2d": (*INTEGER_LAWS, keeps_constant_images),
     "im2col": PATCHES_LAWS,
+    "transpose": PATCHES_LAWS,
     "qconv2d": (*PATCHES_LAWS, permutes_filters, packs_filters),
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from .case import STYLES, Case, floats, integers
+from .case import STYLES, Case, floats, integers, near
 from .domain import SEEDS
 from .domain_conv import PAIRS
 from .domain_pass import CHANNELS, Pass
@@ -134,6 +134,22 @@ class Im2col(QmaxPool2d):
         room = zip(size, how["kernel_size"], how["padding"], strict=True)
         dilation = tuple(int(rng.integers(1, 3)) if 2 * k - 1 <= s + 2 * p else 1 for s, k, p in room)
         return {"fill": zero_point(rng), "dilation": dilation}
+
+
+class Transpose(QmaxPool2d):
+    """The last two axes exchanged: results along the last axis are no channels."""
+
+    name = "transpose"
+
+    def cases(self) -> st.SearchStrategy[Case]:
+        """Rows and columns around the blocks that are turned at once."""
+        return st.builds(self._turn, st.integers(0, 3), near(4, 8, most=17), near(16, most=49),
+                         st.sampled_from(STYLES), SEEDS)
+
+    def _turn(self, n: int, rows: int, columns: int, style: str, seed: int) -> Case:
+        rng, shape = np.random.default_rng(seed), (n, rows, columns)
+        x = floats(rng, shape, style) if seed % 2 else integers(rng, shape, np.uint8, style)
+        return Case((x,), {}, seed)
 
 
 class QdepthwiseConv2d(Pass):
