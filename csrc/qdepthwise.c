@@ -29,6 +29,7 @@ API typedef struct {
     int64_t n, h, w, c;    /* images, and the size of one */
     int64_t rows, columns; /* positions in one image */
     int64_t kh, kw, down, across, top, left, dh, dw;
+    nn_qgemm_around around; /* its a_zero is x_zero; what it says of b has no meaning here */
 } nn_qdepthwise;
 
 /* A filter for each channel: int8[kh·kw][c], and the sum of each, int32[c]. */
@@ -209,10 +210,9 @@ static void block(const void *work_, char *scratch, int64_t i0, int64_t i1)
     }
 }
 
-/* around: its a_zero is x_zero; what it says of b has no meaning here. */
-API int nn_qdepthwise_conv2d(int variant, const nn_qdepthwise *g, const nn_qgemm_around *around, const void *x,
-                             const nn_qdepthwise_w *w, void *out)
+API int nn_qdepthwise_conv2d(int variant, const nn_qdepthwise *g, const void *x, const nn_qdepthwise_w *w, void *out)
 {
+    const nn_qgemm_around *around = &g->around;
     const int64_t rows = g->n * g->rows, out_bytes = rows * g->columns * g->c * around->out_size;
     if (overlap(x, g->n * g->h * g->w * g->c, out, out_bytes) || overlap(around->bias, 4 * g->c, out, out_bytes) ||
         overlap(around->scales, 4 * g->c, out, out_bytes) || overlap(around->doubles, 8 * g->c, out, out_bytes))

@@ -69,24 +69,35 @@ static INLINE four_ints UPPER_PRODUCT(four_ints a, four_ints b) /* floor((a * b 
         a[i] = (int32_t)(((int64_t)a[i] * b[i] + (1 << 30)) >> 31);
     return a;
 }
+#define XOR_I(a, b) ((a) ^ (b))
 
 /* Int32 as floats, and back: nothing in plain C rounds half to even, but adding 1.5 * 2^23 rounds to a multiple of 1 and
  * leaves the integer in the low bits of the float. */
 #define FLOATS(v) __builtin_convertvector(v, four)
 #define ROUNDED(x) ((four_ints)((x) + 0x1.8p23f) - 0x4b400000)
 
-/* Products of bytes, and of int16 that come from bytes, fit in 16 bits; their halves are added in 32. */
+/* Products of bytes fit in 16 bits; their halves are added in 32. Those of int16 do not. */
 static INLINE four_ints add_halves(four_ints s, eight products)
 {
     return ADD_I(s, ADD_I((four_ints)((four_words)products << 16) >> 16, (four_ints)products >> 16));
 }
-#define MULTIPLY_ADD_S16S16(s, a, b) add_halves(s, (eight)(a) * (eight)(b))
-#define MULTIPLY_ADD_U8S7 MULTIPLY_ADD_U8S8
-static INLINE four_ints MULTIPLY_ADD_U8S8(four_ints s, four_ints a, four_ints b)
+static INLINE four_ints MULTIPLY_ADD_S16S16(four_ints s, four_ints a, four_ints b)
 {
-    eight even = ((eight)a & 255) * ((eight)((four_words)b << 8 & 0xff00ff00u) >> 8);
-    return add_halves(add_halves(s, even), ((eight)a >> 8 & 255) * ((eight)b >> 8));
+    four_ints low = ((four_ints)((four_words)a << 16) >> 16) * ((four_ints)((four_words)b << 16) >> 16);
+    return ADD_I(ADD_I(s, low), (a >> 16) * (b >> 16));
 }
+static INLINE eight even_products(four_ints a, four_ints b)
+{
+    return ((eight)a & 255) * ((eight)((four_words)b << 8 & 0xff00ff00u) >> 8);
+}
+static INLINE eight odd_products(four_ints a, four_ints b) { return ((eight)a >> 8 & 255) * ((eight)b >> 8); }
+#define MULTIPLY_ADD_U8S8(s, a, b) add_halves(add_halves(s, even_products(a, b)), odd_products(a, b))
+#define MULTIPLY_ADD_U8S7 MULTIPLY_ADD_U8S8
+
+/* Where pairs of products fit in 16 bits, too. */
+#define PAIRS(a, b) (four_ints)(even_products(a, b) + odd_products(a, b))
+#define MULTIPLY_ADD_PAIRS(s, a, b) (four_ints)((eight)(s) + (eight)PAIRS(a, b))
+#define ADD_PAIRS(s, pairs) add_halves(s, (eight)(pairs))
 
 /* Four vectors of int32 as bytes, more by `zero` (int16), clamped to 0..255; and the 16 bytes of row r of these: all of
  * them. ROUNDED_FROM(low, x): ROUNDED of what may be less than `low`. */

@@ -1,6 +1,5 @@
 """qconv2d: the exact convolution of uint8 images with int8 filters, and requantisation."""
 
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,9 +8,9 @@ from ..geometry import LARGEST, Pair
 from .arguments import U8, integer
 from .contract import Plan, operand
 from .conv2d import conv2d
-from .convolution import Geometry, geometry, part
-from .im2col import im2col
+from .convolution import Geometry, geometry, part, planned
 from .kernel import kernel
+from .native import ffi
 from .operand import Operand
 from .qgemm import qgemm
 from .requantization import all_positive, around, requantised
@@ -36,46 +35,56 @@ def qconv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_z
     return acc if scale is None else requantised(acc, scale, out_zero, U8, clip, rounding)
 
 
-def _plan(who, x, w, x_zero, stride, padding, dilation, groups, scale, out_zero, clip, rounding) -> Plan:
+def _plan(who, x, w, bias, x_zero, stride, padding, dilation, groups, scale, out_zero, clip, rounding
+          ) -> Plan:
     at = geometry(who, x, w, stride, padding, dilation, groups)
-    return checked(who, at, x_zero, scale, out_zero, clip, rounding)
+    plan = checked(who, at, x_zero, scale, out_zero, clip, rounding, bias)
+    if ffi is not None:
+        g = planned(who, at)
+        plan.kept = plan.kept, g.kept
+        plan.c = ffi.new("nn_qconv2d_how *", {"g": g.c[0], "around": plan.c[0]})
+    return plan
 
 
-def checked(who: str, at: Geometry, x_zero: Any, scale: Any, out_zero: Any, clip: Any, rounding: Any) -> Plan:
+def checked(who: str, at: Geometry, x_zero: Any, scale: Any, out_zero: Any, clip: Any, rounding: Any,
+            bias: np.ndarray | None = None) -> Plan:
     """The plan of a convolution of integers, what is around its sums checked."""
     integer(who, "x_zero", x_zero, 0, 255)
-    plan = around(who, scale, out_zero, clip, rounding)
+    plan = around(who, scale, out_zero, clip, rounding, a_zero=x_zero, bias=bias)
     plan.shape, plan.geometry = at.y, at
     return plan
 
 
 def _pack(w: np.ndarray, groups: int = 1) -> Operand:
-    """For each group its filters as the columns of a matrix, in qgemm's panels, in the order of im2col."""
+    """The filters of each group as the columns of a matrix of qgemm, whose rows are taps and channels."""
     groups = integer("qconv2d.pack", "groups", groups, 1, LARGEST)
-    if len(w) % groups:
-        raise ValueError(f"qconv2d.pack: w must have a multiple of groups={groups} filters, got {len(w)}")
-    return Operand(qconv2d, w.shape, weights=w.copy(), groups=groups)
+    o, c, kh, kw = w.shape
+    if o % groups:
+        raise ValueError(f"qconv2d.pack: w must have a multiple of groups={groups} filters, got {o}")
+    by_tap = w.transpose(2, 3, 1, 0).reshape(kh * kw * c, o)
+    each = [qgemm.pack(by_tap[:, part(group, o // groups)]) for group in range(groups)]
+    parts = {f"{name} {i}": part for i, b in enumerate(each) for name, part in b.parts.items()}
+    return Operand(qconv2d, w.shape, groups=groups, **parts)
 
 
-def _seen_by_c(w: Operand) -> list[Operand]:
-    filters = w.parts["weights"].transpose(0, 2, 3, 1)
-    return [qgemm.pack(some.reshape(len(some), prod(some.shape[1:])).T)
-            for some in np.split(filters, w.parts["groups"])]
+def _matrices(w: Operand) -> list[Operand]:
+    """The operands of qgemm that packed filters consist of, one for each group."""
+    o, c, kh, kw = w.shape
+    groups = w.parts["groups"]
+    return [Operand(qgemm, (kh * kw * c, o // groups), **{
+        name.rpartition(" ")[0]: part for name, part in w.parts.items() if name.endswith(f" {i}")})
+        for i in range(groups)]
 
 
-def _run(choice, x, w, bias, x_zero, scale, out_zero, clip, rounding, plan, out) -> None:
-    all_positive("qconv2d", scale, rounding)
-    at = plan.geometry
-    how = {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "fill": x_zero}
-    for i, b in enumerate(w.c):
-        some = part(i, b.shape[1])
-        each = {"scale": scale[some] if isinstance(scale, np.ndarray) and scale.ndim else scale,
-                "bias": None if bias is None else bias[some], "a_zero": x_zero, "out_zero": out_zero,
-                "clip": clip, "rounding": rounding}
-        rows = im2col(x[..., part(i, at.w[1])], at.w[2:], **how)
-        y = qgemm(rows.reshape(prod(rows.shape[:3]), b.shape[0]), b, **each)
-        out[..., some] = y.reshape(*at.y[:3], b.shape[1])
+def _unpack(w: Operand) -> np.ndarray:
+    o, c, kh, kw = w.shape
+    by_tap = np.concatenate([b.unpack() for b in _matrices(w)], axis=1).reshape(kh, kw, c, o)
+    return np.ascontiguousarray(by_tap.transpose(3, 2, 0, 1))
 
 
-qconv2d.runs(_run, plan=_plan, pack=_pack, unpack=lambda w: w.parts["weights"], seen_by_c=_seen_by_c,
+def _seen_by_c(w: Operand) -> Any:
+    return ffi.new("nn_qgemm_b[]", [b.c[0] for b in _matrices(w)])
+
+
+qconv2d.runs("nn_qconv2d(plan.c, w.c, x, out)", plan=_plan, pack=_pack, unpack=_unpack, seen_by_c=_seen_by_c,
              values=all_positive)

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from ..geometry import Pair
-from .arguments import I8, I32, U8, integer
+from .arguments import I8, I32, U8
 from .contract import Plan, operand
 from .depthwise_conv2d import depthwise, depthwise_conv2d
 from .kernel import kernel
 from .native import ffi, from_buffer
 from .operand import Operand, aligned
-from .requantization import all_positive, around, requantised
+from .qconv2d import checked
+from .requantization import all_positive, requantised
 
 
 @kernel(x="u8[N,H,W,C]", w=operand("s8[C,1,kH,kW]"), bias="s32[C]?", scale="number|f32|f64[C]?",
@@ -44,15 +45,13 @@ def _seen_by_c(w: Operand) -> Any:
 
 def _plan(who, x, w, bias, x_zero, stride, padding, dilation, scale, out_zero, clip, rounding) -> Plan:
     at = depthwise(who, x, w, stride, padding, dilation)
-    x_zero = integer(who, "x_zero", x_zero, 0, 255)
-    plan = around(who, scale, out_zero, clip, rounding, a_zero=x_zero, bias=bias)
-    plan.shape, plan.geometry = at.y, plan.c
+    plan = checked(who, at, x_zero, scale, out_zero, clip, rounding, bias)
     if ffi is not None:
         numbers = *at.x, *at.y[1:3], *at.w[2:], *at.stride, *at.padding, *at.dilation
-        plan.c = ffi.new("nn_qdepthwise *", numbers)
+        plan.c = ffi.new("nn_qdepthwise *", (*numbers, plan.c[0]))
     return plan
 
 
-qdepthwise_conv2d.runs("nn_qdepthwise_conv2d(plan.c, plan.geometry, x, w.c, out)", plan=_plan, pack=_pack,
+qdepthwise_conv2d.runs("nn_qdepthwise_conv2d(plan.c, x, w.c, out)", plan=_plan, pack=_pack,
                        unpack=lambda w: np.ascontiguousarray(w.parts["taps"].T).reshape(w.shape),
                        seen_by_c=_seen_by_c, values=all_positive)

@@ -45,6 +45,7 @@ from .domain_quantized import (
     QmaxPool2d,
     Quantize,
     Requantize,
+    Transpose,
 )
 from .domain_tt import TtMatmul
 from .domain_winograd import WinogradConv2d
@@ -62,8 +63,12 @@ from .laws_pass import (
     PASS_LAWS,
     PATCHES_LAWS,
     POOL_GRAD_LAWS,
+    QUANTIZE_LAWS,
     RELU_LAWS,
+    clips_codes,
+    commutes,
     has_the_same_bits_on_any_threads,
+    keeps_constant_images,
     packs_filters,
     permutes_filters,
 )
@@ -106,6 +111,7 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     QmaxPool2d(),
     QavgPool2d(),
     Im2col(),
+    Transpose(),
     Qconv2d(),
     QdepthwiseConv2d(),
 )}
@@ -138,10 +144,14 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "erf": ERF_LAWS,
     "gelu": PASS_LAWS,
     "gelu_grad": PASS_LAWS,
-    **dict.fromkeys(("quantize", "dequantize", "requantize", "qadd", "qmax_pool2d", "qavg_pool2d"),
-                    INTEGER_LAWS),
+    **dict.fromkeys(("dequantize", "qmax_pool2d"), INTEGER_LAWS),
+    "quantize": QUANTIZE_LAWS,
+    "requantize": (*INTEGER_LAWS, clips_codes),
+    "qadd": (*INTEGER_LAWS, clips_codes, commutes),
+    "qavg_pool2d": (*INTEGER_LAWS, keeps_constant_images),
     "qdepthwise_conv2d": (*INTEGER_LAWS, packs_filters, has_the_same_bits_on_any_threads),
     "im2col": PATCHES_LAWS,
+    "transpose": PATCHES_LAWS,
     "qconv2d": (*PATCHES_LAWS, permutes_filters, packs_filters),
 }
 
