@@ -18,6 +18,7 @@
 #pragma once
 
 #include "rows.h"
+#include "strided.h"
 
 enum { GROUP = 8, IN_CHUNK = 4, MANY_GROUPS = 4 };
 
@@ -57,10 +58,7 @@ TARGET static INLINE void lost(int64_t chunks, const nn_chunk *chunk, const char
             UNROLL for (int v = 0; v < NV; v++)
                 STORE_I(of_column[g] + v * LANES, SIGNED_PAIRS(LOAD_I(of_column[g] + v * LANES), total[g][v], one));
     }
-    for (int g = 0; g < groups; g++)
-        for (int i = 0; i < GROUP; i++)
-            for (int j = 0; j < PANEL; j++)
-                tile[(g * GROUP + i) * PANEL + j] = sum[j][g][i];
+    copy_strided(groups * GROUP, PANEL, (const float *)sum, 1, MANY_GROUPS * GROUP, (float *)tile, PANEL);
 }
 
 #define BODY_saturated(NAME, ISA, MR, NR)                                                                          \
