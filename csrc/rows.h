@@ -101,7 +101,7 @@ static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0,
 #define NOTHING(NR)
 #define ASK_FOR_B(NR)                                                                                              \
     UNROLL for (int p = 0; p < NR / PANEL; p++) __builtin_prefetch(panel[p] + 64 * s + FAR_AHEAD, 0, 2);
-enum { FAR_AHEAD = 16 * 1024 };
+enum { FAR_AHEAD = 32 * 1024 };
 #define ROWS_OF(MR)                                                                                                \
     const char *rows[(MR + 2) / 3];                                                                                \
     UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;
