@@ -8,6 +8,7 @@
 #include "depthwise_f32.h"
 #include "depthwise_u8s8.h"
 #include "requantize.h"
+#include "saturated.h"
 
 #define MICRO(family, mr, nr, features, step)                                                                      \
     IN_##features(family##_micro family##_##mr##x##nr##_##features;                                                \

@@ -26,9 +26,13 @@ MEASURED */
 
 #include "loops.h"
 #include "pool.h"
+#include "saturated.h"
+#include "strided.h"
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
+enum { FEW_PAIRS = 20 };           /* one in so many is few */
 enum { SLICE = 2048 };             /* steps of four k */
+enum { TOGETHER = 512 };           /* sums that are requantised together, if a tile has not more */
 
 /* A row of a: k bytes, then zeros to a whole cell. flip = 0x80 turns int8 into a + 128. */
 static void copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
@@ -95,17 +99,19 @@ typedef struct {
     const nn_qgemm_around *around;
     requantize_micro *requantize;
     magnitudes_micro *magnitudes; /* how rows_s8s8 reads a; else 0 */
+    saturated_micro *saturated;   /* if b has pairs that do not fit rows_u8s7; else 0 */
     int32_t z;                    /* zero of a' */
     int64_t steps;                /* of the loop over K, four k each */
     int64_t head, cell, row_bytes; /* of a row of the copy of a: before its first step, of a step, to the next row */
     const char *a;
     char *out;
-    int64_t lda, ldo, copy_bytes, tile_bytes;
+    int64_t lda, ldo, copied, together; /* rows that a copy has room for; of those that are requantised together */
     char *copy, *tiles;           /* a thread's scratch: a'; the sums of a group of columns */
     uint32_t *row_sums;           /* of the copy, if b has zero points */
+    char *complement;             /* of the copy, in groups of eight rows, for `saturated` */
 } product;
 
-/* `rows` rows of a, as the micro-kernel reads them, then zeros up to a multiple of mr. */
+/* `rows` rows of a, as the micro-kernel reads them, then zeros up to a multiple of mr, or of a group. */
 static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t lda)
 {
     const uint8_t flip = !t->around->a_signed == !t->magnitudes ? 0 : 0x80;
@@ -122,7 +128,13 @@ static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t 
             t->row_sums[i] = sum;
         }
     }
-    memset(to, 0, (size_t)((round_up(rows, t->by->mr) - rows) * t->row_bytes));
+    const int64_t all = round_up(rows, t->saturated ? GROUP : t->by->mr);
+    memset(to, 0, (size_t)((all - rows) * t->row_bytes));
+    for (int64_t i = 0; t->saturated && i < all; i += GROUP)
+        copy_strided(t->steps, GROUP, (const float *)(t->copy + i * t->row_bytes), 1, t->row_bytes / 4,
+                     (float *)(t->complement + i * t->steps * QUAD), GROUP);
+    for (int64_t i = 0; t->saturated && i < all * t->steps * QUAD; i++)
+        t->complement[i] = (char)~t->complement[i];
 }
 
 /* `steps` steps of a tile: see rows.h. */
@@ -142,6 +154,8 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
     const int size = t->around->out_size;
     const int new_line = n0 * size % LINE == 0; /* else the columns before have asked for it */
     const int64_t bytes = round_up(t->b->k, QUAD) * PANEL; /* of a panel */
+    const nn_chunk *chunks = t->b->chunks;
+    const int32_t *first = t->b->first;
     columns c;
     nn_column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
     for (int64_t s = 0; s == 0 || s < t->steps; s += SLICE) {
@@ -149,16 +163,29 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
         int last = s + length == t->steps, only = last && s == 0;
         const void *panels[MAX_NR / PANEL];
         panels_of_tile((const char *)t->b->panels + s * PANEL * QUAD, bytes, n0 / PANEL, (t->b->n - 1) / PANEL, nr, panels);
-        for (int64_t i = 0; i < rows; i += mr) {
-            void *tile = t->tiles + (only ? 0 : i * nr * 4);
+        for (int64_t i0 = 0; i0 < rows; i0 += t->together) {
+            int64_t some = smaller(t->together, rows - i0);
+            char *tiles = t->tiles + (only ? 0 : i0 * nr * 4);
             if (last && new_line)
-                prefetch_rows(smaller(mr, rows - i), cols * size, out + i * t->ldo * size, t->ldo * size);
-            multiply_rows(t, length, t->copy + i * t->row_bytes + s * t->cell, panels, s > 0, tile);
+                prefetch_rows(some, cols * size, out + i0 * t->ldo * size, t->ldo * size);
+            if (t->saturated && s == 0)
+                t->saturated(first[n0 / PANEL + 1] - first[n0 / PANEL], chunks + first[n0 / PANEL],
+                             t->complement + i0 * t->steps * QUAD, GROUP * t->steps * QUAD,
+                             (int)(round_up(some, GROUP) / GROUP), (int32_t *)tiles);
+            for (int64_t i = i0; i < i0 + some; i += mr)
+                multiply_rows(t, length, t->copy + i * t->row_bytes + s * t->cell, panels, t->saturated || s > 0,
+                              tiles + (i - i0) * nr * 4);
             if (last)
-                t->requantize((int)smaller(mr, rows - i), cols, nr, tile, t->around->b_zero ? t->row_sums + i : 0, &c,
-                          t->around, out + i * t->ldo * size, t->ldo);
+                t->requantize((int)some, cols, nr, (const int32_t *)tiles, t->around->b_zero ? t->row_sums + i0 : 0, &c,
+                              t->around, out + i0 * t->ldo * size, t->ldo);
         }
     }
+}
+
+/* The sums of rows that are requantised together; of a K of several slices, of all rows. */
+static int64_t tile_bytes(const product *t)
+{
+    return (t->steps <= SLICE ? t->together : t->copied) * t->by->nr * 4;
 }
 
 /* The rows i0 .. i1 of the result. */
@@ -166,20 +193,37 @@ static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
 {
     product t = *(const product *)shared;
     t.copy = scratch;
-    t.tiles = t.copy + t.copy_bytes;
-    t.row_sums = (uint32_t *)(t.tiles + t.tile_bytes);
+    t.tiles = t.copy + t.copied * t.row_bytes;
+    t.row_sums = (uint32_t *)(t.tiles + tile_bytes(&t));
+    t.complement = t.tiles + tile_bytes(&t) + round_up(t.copied * 4, LINE);
     copy_rows(&t, i1 - i0, (const uint8_t *)t.a + i0 * t.lda, t.lda);
     for (int64_t n0 = 0; n0 < t.b->n; n0 += t.by->nr)
         multiply(&t, i1 - i0, n0, t.out + (i0 * t.ldo + n0) * t.around->out_size);
 }
 
-enum { MANY_SUMS = 6 }; /* of fewer steps in 16 bits, rows_u8s6 is faster than rows_u8s4 */
+enum { MANY_SUMS = 6, CHUNK_CYCLES = 5 }; /* of fewer steps in 16 bits, rows_u8s6 is faster than rows_u8s4 */
 
-/* The families that b is too large for. */
+/* The families that are not exact with b by themselves. */
 static uint64_t too_narrow(const nn_qgemm_b *b)
 {
     return (b->fold < 1 ? OF(rows_u8s7) : 0) | (b->fold < 2 ? OF(rows_u8s6) : 0) |
            (b->fold < MANY_SUMS ? OF(rows_u8s4) : 0);
+}
+
+/* What multiplies m rows by b: rows_u8s7 with what that loses added, if it is the cheapest; it comes in groups of rows. */
+static const nn_micro *selected(int variant, int64_t m, const nn_qgemm_b *b)
+{
+    const nn_micro *exact = nn_select(NN_qgemm, variant, m, b->n, too_narrow(b), 0);
+    if (b->fold || !b->chunks)
+        return exact;
+    const int64_t groups = (m + GROUP - 1) / GROUP, steps = (b->k + QUAD - 1) / QUAD;
+    const nn_micro *quick = nn_select(NN_qgemm, variant, groups * GROUP, b->n, ~OF(rows_u8s7), 0);
+    const int32_t *first = b->first;
+    double cycles = nn_cycles(quick, groups * GROUP, b->n, steps) +
+                    (double)(groups * first[(b->n + PANEL - 1) / PANEL] * CHUNK_CYCLES);
+    if (variant >= 0 ? quick == nn_row(variant) : cycles < nn_cycles(exact, m, b->n, steps))
+        return quick->mr > 1 ? quick : exact;
+    return exact;
 }
 
 API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_around *around,
@@ -195,19 +239,21 @@ API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_aro
 
     if (!b->n)
         return 0;
-    const nn_micro *by = nn_select(NN_qgemm, variant, m, b->n, too_narrow(b), 0);
-    const int of_signed = by->family == FAMILY_rows_s8s8;
+    const nn_micro *by = selected(variant, m, b);
+    const int of_signed = by->family == FAMILY_rows_s8s8, loses = by->family == FAMILY_rows_u8s7 && !b->fold;
     product t = { .by = by, .b = b, .around = around, .requantize = BESIDE(requantize, by),
-                  .magnitudes = of_signed ? BESIDE(magnitudes, by) : 0, .head = of_signed ? HEAD : 0,
-                  .cell = of_signed ? CELL_S8 : QUAD, .steps = (b->k + QUAD - 1) / QUAD, .a = a, .out = out,
-                  .lda = lda, .ldo = ldo };
+                  .magnitudes = of_signed ? BESIDE(magnitudes, by) : 0, .saturated = loses ? BESIDE(saturated, by) : 0,
+                  .head = of_signed ? HEAD : 0, .cell = of_signed ? CELL_S8 : QUAD, .steps = (b->k + QUAD - 1) / QUAD,
+                  .a = a, .out = out, .lda = lda, .ldo = ldo };
     t.z = around->a_zero + (around->a_signed ? 128 : 0) - (of_signed ? 128 : 0);
     t.row_bytes = copied_row_bytes(t.head + t.steps * t.cell);
+    t.together = larger(TOGETHER / by->nr / by->mr, 1) * by->mr;
 
-    nn_cut cut = nn_cut_rows(m, by->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(by, m, b->n, t.steps));
-    t.copy_bytes = cut.rows * t.row_bytes;
-    t.tile_bytes = (t.steps <= SLICE ? by->mr : cut.rows) * by->nr * 4;
-    return nn_run_blocks(&cut, t.copy_bytes + t.tile_bytes + cut.rows * 4, block, &t);
+    int64_t block_bytes = loses ? BLOCK_BYTES / 2 : BLOCK_BYTES; /* a copy for the micro-kernel, one of complements */
+    nn_cut cut = nn_cut_rows(m, loses ? GROUP : by->mr, 1 + block_bytes / t.row_bytes, nn_cycles(by, m, b->n, t.steps));
+    t.copied = round_up(cut.rows, loses ? GROUP : by->mr);
+    int64_t bytes = t.copied * t.row_bytes + tile_bytes(&t) + round_up(t.copied * 4, LINE);
+    return nn_run_blocks(&cut, bytes + (loses ? t.copied * t.steps * QUAD : 0), block, &t);
 }
 
 /* The larger of the positive and the negative part of what two neighbouring k of a column have. */
@@ -250,4 +296,52 @@ API int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t 
         }
     }
     return 128 / largest;
+}
+
+/* The pairs of b that rows_u8s7 is not exact with, panel by panel, from the panels that nn_qgemm_pack made: first[p] of
+ * each panel and at the end how many chunks there are; and the chunks, if `to` is not 0. Returns how many; 0 if nothing
+ * that may run wants them: under `variant` there is vpdpbusd, or there are so many that rows_s8s8 is faster, or a weight
+ * is -128, whose magnitude is no int8. */
+API int64_t nn_qgemm_saturating(int variant, int64_t k, int64_t n, const void *panels, void *first, void *to)
+{
+    const int family = variant < 0 ? nn_select(NN_qgemm, variant, 64, n, OF(rows_u8s7) | OF(rows_u8s6) | OF(rows_u8s4), 0)->family
+                                   : FAMILY_rows_s8s8;
+    const int64_t steps = (k + QUAD - 1) / QUAD;
+    const int8_t *cells = panels;
+    nn_chunk *chunk = to;
+    int64_t count = 0, pairs = 0;
+    for (int64_t n0 = 0, p = 0; n0 < n; n0 += PANEL, p++, cells += steps * PANEL * QUAD) {
+        ((int32_t *)first)[p] = (int32_t)count;
+        for (int column = 0; column < PANEL; column++)
+            for (int sign = 1; sign >= -1; sign -= 2) {
+                int used = IN_CHUNK, sum[2] = { 0 };
+                for (int64_t at = 0; at < 2 * steps; at++) {
+                    const int8_t *b = cells + at / 2 * PANEL * QUAD + column * QUAD + at % 2 * 2;
+                    const int b0 = sign * b[0], b1 = sign * b[1], lane = at % 2, shift = 16 * lane;
+                    if (b0 <= 0 || b1 <= 0 || b0 + b1 <= 128)
+                        continue;
+                    if (b0 > 127 || b1 > 127)
+                        return 0;
+                    const int excess = 255 * (b0 + b1) - (sign > 0 ? 32767 : 32768);
+                    pairs++;
+                    if (used == IN_CHUNK || sum[lane] + excess > 32767) { /* another chunk */
+                        count++;
+                        used = sum[0] = sum[1] = 0;
+                        if (to && count > 1)
+                            chunk++;
+                        if (to)
+                            *chunk = (nn_chunk){ .one = sign > 0 ? 0x00010001 : 0xffffffff, .column = column };
+                    }
+                    sum[lane] += excess;
+                    if (to) {
+                        chunk->cell[used] = (int32_t)(at / 2 * GROUP * QUAD);
+                        chunk->b[used] = (uint32_t)(b0 | b1 << 8) << shift;
+                        chunk->excess[used] = (uint32_t)excess << shift;
+                    }
+                    used++;
+                }
+            }
+        ((int32_t *)first)[p + 1] = (int32_t)count;
+    }
+    return family == FAMILY_rows_s8s8 && (variant >= 0 || pairs * FEW_PAIRS < k * n / 2) ? count : 0;
 }

@@ -63,7 +63,7 @@ static inline int32_t fixed_point(double scale, int *shift)
     return (int32_t)(multiplier - (over << 30));
 }
 
-/* What multiplies the sums of the columns from n0 on, of n: `wide` columns, a multiple of 16; beyond n it is not used. */
+/* What multiplies the sums of the columns from n0 on, of n: `wide` columns, a multiple of 16. */
 static inline void scale_columns(const nn_qgemm_around *around, int64_t n, int64_t n0, int64_t wide, columns *c)
 {
     const float *floats = around->scales;
@@ -92,8 +92,8 @@ typedef void requantize_micro(int rows, int cols, int nr, const int32_t *tile, c
                               const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo);
 
 #ifdef TARGET /* the words of an instruction set are known (vec_*.h) */
-/* v * 2^left, saturated to int32. (Where that shift leaves the range, so does the result that of 8 bits, wherever the
- * numbers are clamped before: at 2^31 - 2^left, not at 2^31 - 1.) */
+/* v * 2^left; what leaves int32 becomes -2^31 or 2^31 - 2^left. (That is less than 2^31 - 1, to which gemmlowp
+ * saturates, but times a multiplier of 2^30 / 2^31 or more far beyond 8 bits all the same.) */
 #define SHIFTED_LEFT(v, left) SHIFT_LEFT_I(LESSER_I(GREATER_I(v, ~MOST_LEFT(left)), MOST_LEFT(left)), left)
 #define MOST_LEFT(left) SHIFT_RIGHT_I(SPREAD_I(INT32_MAX), left)
 

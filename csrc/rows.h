@@ -84,26 +84,34 @@ static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0,
         }                                                                                                          \
     }
 
-/* MULTIPLY(s, a, b): s + a·b. */
-#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                       \
+/* MULTIPLY(s, a, b): s + a·b. SOON: what else a step does. */
+#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY, SOON)                                                                 \
     TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
     {                                                                                                              \
         TILE(MR, NR, W)                                                                                            \
         ROWS_OF(MR)                                                                                                \
         if (add)                                                                                                   \
             EACH_SUM(MR) sum[i][v] = LOAD_##W(IN_TILE(NR));                                                        \
-        for (int64_t s = 0; s < steps; s++)                                                                        \
+        for (int64_t s = 0; s < steps; s++) {                                                                      \
+            SOON(NR)                                                                                               \
             STEP(MR, W, MULTIPLY, IN_ROW(4 * s), LOAD_##W(IN_PANEL(64 * s)))                                       \
+        }                                                                                                          \
         EACH_SUM(MR) STORE_##W(IN_TILE(NR), sum[i][v]);                                                            \
     }
+/* With few rows a product waits for B: its next lines are asked for, from a slower cache into L2. (Panels follow each
+ * other in memory; where there is nothing behind them, asking does no harm.) */
+#define NOTHING(NR)
+#define ASK_FOR_B(NR)                                                                                              \
+    UNROLL for (int p = 0; p < NR / PANEL; p++) __builtin_prefetch(panel[p] + 64 * s + FAR_AHEAD, 0, 2);
+enum { FAR_AHEAD = 32 * 1024 };
 #define ROWS_OF(MR)                                                                                                \
     const char *rows[(MR + 2) / 3];                                                                                \
     UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;
 #define IN_ROW(bytes) rows[i / 3] + i % 3 * lda + (bytes)
-#define BODY_rows_f32(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, F, MULTIPLY_ADD_F)
-#define BODY_rows_u8s8(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S8)
-#define BODY_rows_u8s7(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S7)
-#define BODY_rows_s16s16(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_S16S16)
+#define BODY_rows_f32(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, F, MULTIPLY_ADD_F, NOTHING)
+#define BODY_rows_u8s8(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S8, NOTHING)
+#define BODY_rows_u8s7(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S7, ASK_FOR_B)
+#define BODY_rows_s16s16(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_S16S16, NOTHING)
 
 /* Rows of int8 without int16: vpmaddubsw wants its first operand unsigned, so A comes as magnitudes |a|, and B gets the
  * sign of a. A mask s of the signs, ones where a < 0, complements b there, one instruction for all columns:
@@ -122,8 +130,10 @@ static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0,
             EACH_SUM(MR) sum[i][v] = LOAD_I(IN_TILE(NR));                                                          \
         else                                                                                                       \
             EACH_SUM(MR) sum[i][v] = SPREAD_I(four_bytes(IN_ROW(0)));                                              \
-        for (int64_t s = 0; s < steps; s++)                                                                        \
+        for (int64_t s = 0; s < steps; s++) {                                                                      \
+            ASK_FOR_B(NR)                                                                                          \
             STEP_S8S8(MR, IN_ROW(HEAD + CELL_S8 * s), LOAD_I(IN_PANEL(64 * s)))                                    \
+        }                                                                                                          \
         EACH_SUM(MR) STORE_I(IN_TILE(NR), sum[i][v]);                                                              \
     }
 #define STEP_S8S8(MR, A, B)                                                                                        \
@@ -149,6 +159,7 @@ enum { CELL_S8 = 8, HEAD = 8 };
             EACH_SUM(MR) sum[i][v] = LOAD_I(IN_TILE(NR));                                                          \
         int64_t s = 0;                                                                                             \
         for (; s + 1 < steps; s += 2) {                                                                            \
+            ASK_FOR_B(NR)                                                                                          \
             V_I b0[NV], b1[NV];                                                                                    \
             UNROLL for (int v = 0; v < NV; v++) b0[v] = LOAD_I(IN_PANEL(64 * s));                                  \
             UNROLL for (int v = 0; v < NV; v++) b1[v] = LOAD_I(IN_PANEL(64 * s + 64));                             \

@@ -15,6 +15,7 @@ typedef uint32_t four_words __attribute__((vector_size(16)));
 typedef int32_t four_ints_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int16_t eight __attribute__((vector_size(16)));
 typedef uint8_t sixteen __attribute__((vector_size(16)));
+typedef uint16_t eight_words __attribute__((vector_size(16)));
 
 #undef IN_scalar
 #define IN_scalar HAVE_scalar
@@ -92,12 +93,26 @@ static INLINE eight even_products(four_ints a, four_ints b)
 }
 static INLINE eight odd_products(four_ints a, four_ints b) { return ((eight)a >> 8 & 255) * ((eight)b >> 8); }
 #define MULTIPLY_ADD_U8S8(s, a, b) add_halves(add_halves(s, even_products(a, b)), odd_products(a, b))
-#define MULTIPLY_ADD_U8S7 MULTIPLY_ADD_U8S8
 
-/* Where pairs of products fit in 16 bits, too. */
-#define PAIRS(a, b) (four_ints)(even_products(a, b) + odd_products(a, b))
-#define MULTIPLY_ADD_PAIRS(s, a, b) (four_ints)((eight)(s) + (eight)PAIRS(a, b))
+/* Sums of pairs of products in 16 bits, which saturate as those of vpmaddubsw do: where both products have the sign that
+ * their sum has not, it is the largest or the least number there is. */
+static INLINE four_ints PAIRS(four_ints a, four_ints b)
+{
+    eight even = even_products(a, b), odd = odd_products(a, b), sum = (eight)((eight_words)even + (eight_words)odd);
+    eight over = ~(even ^ odd) & (even ^ sum);
+    over >>= 15;
+    return (four_ints)((sum & ~over) | ((even >> 15 ^ 32767) & over));
+}
+#define ADD_16(a, b) (four_ints)((eight_words)(a) + (eight_words)(b))
+#define MULTIPLY_ADD_PAIRS(s, a, b) ADD_16(s, PAIRS(a, b))
 #define ADD_PAIRS(s, pairs) add_halves(s, (eight)(pairs))
+#define MULTIPLY_ADD_U8S7(s, a, b) ADD_PAIRS(s, PAIRS(a, b))
+#define SIGNED_PAIRS(s, pairs, one) add_halves(s, (eight)(pairs) * (eight)(one))
+static INLINE four_ints ABOVE(four_ints excess, four_ints c, four_ints b) /* max(excess - c·b, 0) */
+{
+    eight_words e = (eight_words)excess, sum = (eight_words)PAIRS(c, b);
+    return (four_ints)((e - sum) & (eight_words)(e > sum));
+}
 
 /* Four vectors of int32 as bytes, more by `zero` (int16), clamped to 0..255; and the 16 bytes of row r of these: all of
  * them. ROUNDED_FROM(low, x): ROUNDED of what may be less than `low`. */

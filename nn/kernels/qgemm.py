@@ -7,10 +7,11 @@ import numpy as np
 from .arguments import I8, I32, integer
 from .contract import Plan, operand
 from .kernel import kernel
-from .native import ffi, from_buffer, lib, strided
+from .native import NUMPY, ffi, from_buffer, lib, strided
 from .operand import PANEL, Operand, aligned, from_panels, in_panels
 from .requantization import OWN, RANGE, all_positive, around, requantised
 
+CHUNK = 16  # words of an nn_chunk
 QUAD = 4  # rows of a packed cell, which with its 16 columns is one 64-byte register
 
 
@@ -49,7 +50,20 @@ def _pack(b: np.ndarray) -> Operand:
         panels[...] = in_panels(b, QUAD)
         sums[...] = panels.sum(axis=(1, 3), dtype=I32).ravel()
         fold = _fold(np.pad(b, ((0, k % 2), (0, 0))))
-    return Operand(qgemm, (k, n), panels=panels, sums=sums, fold=fold)
+    return Operand(qgemm, (k, n), panels=panels, sums=sums, fold=fold, **_saturating(k, n, panels, fold))
+
+
+def _saturating(k: int, n: int, panels: np.ndarray, fold: int) -> dict[str, np.ndarray]:
+    """The pairs with which vpmaddubsw is not exact, for a machine that has nothing better (csrc/saturated.h)."""
+    if fold or lib is None or qgemm.choice == NUMPY:
+        return {}
+    first = np.zeros(len(panels) + 1, I32)
+    of = qgemm.choice, k, n, from_buffer(panels), from_buffer(first)
+    chunks = aligned((lib.nn_qgemm_saturating(*of, ffi.NULL), CHUNK), I32)
+    if not len(chunks):
+        return {}
+    lib.nn_qgemm_saturating(*of, from_buffer(chunks))
+    return {"chunks": chunks, "first": first}
 
 
 def _fold(b: np.ndarray) -> int:
@@ -62,9 +76,8 @@ def _fold(b: np.ndarray) -> int:
 
 
 def _seen_by_c(b: Operand) -> Any:
-    panels, sums, fold = b.parts.values()
-    return ffi.new("nn_qgemm_b *", {"panels": from_buffer(panels), "sums": from_buffer(sums), "k": b.shape[0],
-                                    "n": b.shape[1], "fold": fold})
+    parts = {name: from_buffer(part) if isinstance(part, np.ndarray) else part for name, part in b.parts.items()}
+    return ffi.new("nn_qgemm_b *", {**parts, "k": b.shape[0], "n": b.shape[1]})
 
 
 def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype, clip, rounding) -> Plan:

@@ -3,7 +3,9 @@
 On integers a sum of products is exact: acc = Σ (q − zero) · w + bias, with bias in units of x_scale ·
 w_scale. It becomes real by acc · x_scale · w_scale, or an integer of the next grid by
 
-    clamp(round_half_even(acc · (x_scale · w_scale / y_scale)) + y_zero)      (Jacob et al. 2018, eq. 5)"""
+    clamp(round_half_even(acc · (x_scale · w_scale / y_scale)) + y_zero)      (Jacob et al. 2018, eq. 5)
+
+or, where a line has the rounding "fixed-point", by a multiplier and a shift (nn/kernels/fixed_point.py)."""
 
 from collections.abc import Callable, Mapping
 from math import isfinite, prod
@@ -24,6 +26,8 @@ from nn.kernels import (
     qgemm,
     winograd_conv2d,
 )
+from nn.kernels.fixed_point import LEAST, MOST
+from nn.kernels.requantization import ROUNDINGS
 
 from ...stored import Stored, as_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
@@ -41,6 +45,10 @@ class _Product(Op, roles={"weight": True, "bias": False}):
     def result(self, line: Line, shape: tuple) -> Value:
         """The value of this shape, after a look at the numbers: on the line's grid, or real."""
         weight = line.weight()
+        if line["rounding"] not in ROUNDINGS:
+            raise line.fail(f"rounding must be one of {', '.join(ROUNDINGS)}; got {line['rounding']!r:.80}")
+        if line["rounding"] != "float" and (line.grid is None or not on_integers(weight)):
+            raise line.fail("rounding is of sums of integers that go to a grid")
         if not on_integers(weight):
             line.need(0, "float32")
             line.vector("bias", weight.shape[0])
@@ -83,7 +91,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         return [line.step(kernel.name, KernelCall(says, then), said(line), load=load, macs=macs, **of)]
 
 
-class Linear(_Product, name="linear", clip=None):
+class Linear(_Product, name="linear", clip=None, rounding="float"):
     """x · Wᵀ + bias on the last dimension of x, and a clip of that."""
 
     def infer(self, line: Line) -> Value:
@@ -98,7 +106,7 @@ class Linear(_Product, name="linear", clip=None):
 
 
 class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0, 0), groups=1,
-             algorithm="auto", clip=None):
+             algorithm="auto", clip=None, rounding="float"):
     """Images (N, H, W, C) under filters of any size, plus the bias, and a clip of that.
 
     algorithm: what `convert` was told; "auto" leaves the choice to the binding (algorithms.py)."""
@@ -204,7 +212,7 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how:
         options = {zero: grids.get(x).zero, "bias": bias}
         if grid is not None:
             options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero,
-                        "clip": codes_of(clip, grid)}
+                        "clip": codes_of(clip, grid), "rounding": line["rounding"]}
             options |= {"out_dtype": grid.format.dtype} if kernel is qgemm else {}
         return pack(weight), bias, options.get("scale"), options  # (arrays are counted)
 
@@ -239,19 +247,24 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how:
 
 def said(line: Line) -> str:
     """The constants of a step, and what of its line is done in it."""
-    clip = line.op.said(line.call, "clip") if line.inputs[0].grid is None else []
-    return behind([*line.call.constants.values(), *clip])
+    done = line.op.said(line.call, "clip" if line.inputs[0].grid is None else "rounding")
+    return behind([*line.call.constants.values(), *done])
 
 
 def multiplier(line: Line, weight: Stored, x: Any, grid: Any) -> np.ndarray:
     """What a sum is multiplied by, per channel: x_scale · w_scale on the way to reals, over y_scale on the
-    way to a grid; there it is rounded to float32 once, and never to 0, which would mean no scale. Raises
-    ProgramError where that leaves float32."""
+    way to a grid; there it is rounded to float32 once, and never to 0, which would mean no scale, or kept as
+    it is for fixed point, and never below the least that has a shift. Raises ProgramError where that leaves
+    float32, or the range of fixed point."""
     if grid is None:
         made, said = weight.scale * np.float32(x.scale), f"scale · {line.call.constants['weight']}.scale"
     else:
-        exact = weight.scale.astype(np.float64) * x.scale / grid.scale
-        made, said = np.maximum(exact, TINY).astype(np.float32), "x_scale · w_scale / y_scale"
+        exact, said = weight.scale.astype(np.float64) * x.scale / grid.scale, "x_scale · w_scale / y_scale"
+        if line["rounding"] == "fixed-point":
+            if np.maximum.reduce(exact, initial=0) > MOST:
+                raise line.fail(f"{said} is more than 2^29, the most that fixed-point rounding takes")
+            return np.maximum(exact, LEAST)
+        made = np.maximum(exact, TINY).astype(np.float32)
     if not np.maximum.reduce(made, initial=0) < np.inf:
         raise line.fail(f"{said} leaves float32")
     return made
