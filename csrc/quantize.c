@@ -4,7 +4,7 @@
 
 API typedef struct {
     float scale;
-    int zero;
+    int zero, low, high; /* the codes that a result may have */
 } nn_grid;
 
 /* y = clamp(round_half_even(x / scale) + zero). *bad: whether an x is NaN or infinity; for others x - x is +0, whose
@@ -13,7 +13,7 @@ EVERY_ISA(pass_quantize, (int64_t n, const nn_grid *grid, const float *restrict 
           (n, grid, x, y, bad))
 {
     const float scale = grid->scale;
-    const code_range range = codes_between(0, 255, grid->zero);
+    const code_range range = codes_between(grid->low, grid->high, grid->zero);
     uint32_t wrong = 0;
     for (int64_t i = 0; i < n; i++) {
         union {

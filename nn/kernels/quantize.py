@@ -17,15 +17,16 @@ MOST = 2.0**120  # of a scale over another in qadd: 255 times that is the last t
 
 
 @kernel(x="f32[...]", out="u8[...]")
-def quantize(x: np.ndarray, scale: float, zero: int) -> np.ndarray:
+def quantize(x: np.ndarray, scale: float, zero: int, *, clip: tuple[int, int] | None = None) -> np.ndarray:
     """clamp(round_half_even(x / scale) + zero): float32 of any shape → uint8.
 
-    scale: positive and finite in float32. zero: in 0..255. NaN and infinity, for which no integer stands,
-    raise ValueError.
+    scale: positive and finite in float32. zero: in 0..255. clip: the codes (low, high) that the result is
+    clamped to; None: (0, 255). NaN and infinity, for which no integer stands, raise ValueError.
     """
+    low, high = (0, 255) if clip is None else clip
     with np.errstate(over="ignore"):  # what is too large is clamped
         q = np.rint(x / np.float32(scale)) + np.float32(zero)
-    return np.clip(q, 0, 255).astype(np.uint8)
+    return np.clip(q, low, high).astype(np.uint8)
 
 
 @kernel(q="u8|s32[...,C]", scale="number|f32[C]", out="f32[...]")
@@ -35,7 +36,8 @@ def dequantize(q: np.ndarray, scale: float | np.ndarray, zero: int = 0) -> np.nd
     scale: positive and finite in float32, one number or one for each channel, the last axis of q. zero:
     in 0..255.
     """
-    return (q.astype(np.float32) - np.float32(zero)) * np.asarray(scale, np.float32)
+    with np.errstate(over="ignore"):  # a sum times a large scale is infinity
+        return (q.astype(np.float32) - np.float32(zero)) * np.asarray(scale, np.float32)
 
 
 @kernel(q="u8|s32[...,C]", scale="number|f32[C]", out="u8[...]")
@@ -44,8 +46,8 @@ def requantize(q: np.ndarray, scale: float | np.ndarray, zero: int = 0, out_zero
     """clamp(round_half_even(float32(q − zero) · float32(scale)) + out_zero): uint8 or int32 → uint8.
 
     From one grid to another, or from sums of products: scale is that of q divided by the result's. It, zero
-    and out_zero may be what they may be for dequantize. clip: the codes (low, high) that the result is clamped
-    to, those of a ReLU being (out_zero, 255); None: (0, 255).
+    and out_zero may be what they may be for dequantize. clip: the codes (low, high) that the result is
+    clamped to, those of a ReLU being (out_zero, 255); None: (0, 255).
     """
     return requantised(q.astype(np.int64) - zero, scale, out_zero, U8, clip)
 
@@ -63,9 +65,10 @@ def qadd(a: np.ndarray, b: np.ndarray, a_scale: float, a_zero: int, b_scale: flo
     clip: the codes (low, high) that it is clamped to, those of a ReLU being (zero, 255); None: (0, 255).
     """
     left, right = (np.float32(float(own) / float(scale)) for own in (a_scale, b_scale))
-    total = (a.astype(np.float32) - a_zero) * left + (b.astype(np.float32) - b_zero) * right
     low, high = (0, 255) if clip is None else clip
-    return (np.rint(np.clip(total, low - zero, high - zero)) + zero).astype(np.uint8)
+    with np.errstate(over="ignore"):  # what is too large is clamped
+        total = (a.astype(np.float32) - int(a_zero)) * left + (b.astype(np.float32) - int(b_zero)) * right
+    return (np.rint(np.clip(total, low - int(zero), high - int(zero))) + int(zero)).astype(np.uint8)
 
 
 def grid(who: str, scale: Any, zero: Any, of: str = "") -> None:
@@ -81,14 +84,19 @@ def per_channel(who: str, q: np.ndarray, scale: Any) -> None:
     all_positive(who, scale)
 
 
+def ends(who: str, clip: Any) -> tuple[int, int]:
+    """The least and the greatest code of a result that is clipped, or not."""
+    return (0, 255) if clip is None else codes(who, clip, 0, 255)
+
+
 def _finite(who, x) -> None:
     if not np.isfinite(x).all():
         raise ValueError(f"{who}: x holds NaN or infinity; no integer stands for it")
 
 
-def _quantize_plan(who, scale, zero) -> Plan:
+def _quantize_plan(who, scale, zero, clip) -> Plan:
     grid(who, scale, zero)
-    return Plan(c=ffi and ffi.new("nn_grid *", (float(scale), int(zero))))
+    return Plan(c=ffi and ffi.new("nn_grid *", (float(scale), int(zero), *ends(who, clip))))
 
 
 def _scaling(who, q, scale, zero, out_zero=0, clip=None) -> Plan:
@@ -96,7 +104,7 @@ def _scaling(who, q, scale, zero, out_zero=0, clip=None) -> Plan:
     vector = isinstance(scale, np.ndarray) and scale.ndim
     grid(who, 1.0 if vector else scale, zero)
     out_zero = integer(who, "out_zero", out_zero, 0, 255)
-    low, high = (0, 255) if clip is None else codes(who, clip, 0, 255)
+    low, high = ends(who, clip)
     if ffi is None:
         return Plan()
     pointer = from_buffer(scale) if vector else ffi.NULL
@@ -116,8 +124,7 @@ def _qadd_plan(who, a_scale, a_zero, b_scale, b_zero, scale, zero, clip) -> Plan
     for name, own, quotient in zip(("a_scale", "b_scale"), (a_scale, b_scale), quotients, strict=True):
         if quotient > MOST:
             raise ValueError(f"{who}: {name} / scale must be at most 2**120, got {own} / {scale}")
-    ends = (0, 255) if clip is None else codes(who, clip, 0, 255)
-    numbers = *quotients, int(a_zero), int(b_zero), int(zero), *ends
+    numbers = *quotients, int(a_zero), int(b_zero), int(zero), *ends(who, clip)
     return Plan(c=ffi and ffi.new("nn_qadd_grids *", numbers))
 
 

@@ -202,8 +202,9 @@ def test_the_result_is_the_callers(int8):
     before = first.copy()
     int8(1 - images())
     np.testing.assert_array_equal(first, before)
-    buffers = [step[4] for _, plan in int8.bound._idle for step in plan]
-    assert not any(np.shares_memory(first, buffer) for buffer in buffers if buffer is not None)
+    buffers = [buffer for _, ready in int8.bound._idle for buffer in ready.arrays.values()]
+    assert buffers
+    assert not any(np.shares_memory(first, buffer) for buffer in buffers)
 
 
 def test_the_input_stays(int8):
