@@ -153,10 +153,3 @@ API int nn_conv2d_packing(int variant, const nn_conv2d_geometry *g, const void *
     nn_conv2d_pack(g->groups, filters, channels, g->taps, w, filters * k, k, g->taps, 0, packed);
     return nn_conv2d(variant, g, x, packed, bias, relu, out);
 }
-
-/* Images with a plane for each channel, as images whose pixels have their channels side by side. */
-API void nn_channels_last(int64_t images, int64_t channels, int64_t pixels, const void *x, void *y)
-{
-    for (int64_t i = 0, size = channels * pixels; i < images; i++)
-        copy_strided(pixels, channels, (const float *)x + i * size, 1, pixels, (float *)y + i * size, channels);
-}

@@ -31,32 +31,60 @@ LOOP copy_bytes(int64_t bytes, const char *restrict from, char *restrict to)
         to[i] = from[i];
 }
 
-/* filling: fill, for all taps of a row. */
-EVERY_ISA(pass_im2col, (const nn_patches *how, const char *x, char *filling, char *y), (how, x, filling, y))
+/* The same for pieces of at most `wide` bytes, if that is not 0: as many are copied. What is written too far comes before
+ * its time, since y is written from its first byte to its last; only at the ends of x and of y is there no room. */
+typedef struct {
+    const char *x, *y;
+} ends;
+LOOP move(const int wide, int64_t bytes, const char *from, char *to, const ends *e)
+{
+    if (wide && e->x - from >= wide && e->y - to >= wide)
+        memcpy(to, from, (size_t)wide);
+    else
+        copy_bytes(bytes, from, to);
+}
+
+LOOP patches(const int wide, const nn_patches *how, const char *x, const char *filling, char *y)
 {
     const nn_pool *p = &how->p;
-    const int64_t pixel = p->c, piece = p->kx * pixel, patch = p->ky * piece, dx = how->dx;
-    for (int64_t i = 0; i < piece; i++)
-        filling[i] = how->fill[i % how->bytes];
+    const int64_t pixel = p->c, piece = p->kx * pixel, dx = how->dx;
+    const ends e = { x + p->n * p->h * p->w * pixel, y + p->n * p->oh * p->ow * p->ky * piece };
     for (int64_t n = 0; n < p->n; n++)
-        for (int64_t oy = 0; oy < p->oh; oy++, y += p->ow * patch)
-            for (int64_t a = 0; a < p->ky; a++) {
-                const int64_t iy = oy * p->sy - p->py + a * how->dy;
-                const char *line = iy >= 0 && iy < p->h ? x + (n * p->h + iy) * p->w * pixel : 0;
-                char *to = y + a * piece;
-                for (int64_t ox = 0; ox < p->ow; ox++, to += patch) {
-                    const int64_t left = ox * p->sx - p->px;
-                    if (!line)
-                        copy_bytes(piece, filling, to);
-                    else if (dx == 1 && left >= 0 && left + p->kx <= p->w)
-                        copy_bytes(piece, line + left * pixel, to);
+        for (int64_t oy = 0; oy < p->oh; oy++)
+            for (int64_t ox = 0; ox < p->ow; ox++) {
+                const int64_t left = ox * p->sx - p->px;
+                const int whole = dx == 1 && left >= 0 && left + p->kx <= p->w;
+                for (int64_t a = 0; a < p->ky; a++, y += piece) {
+                    const int64_t iy = oy * p->sy - p->py + a * how->dy;
+                    const char *line = x + (n * p->h + iy) * p->w * pixel;
+                    if (iy < 0 || iy >= p->h)
+                        copy_bytes(piece, filling, y);
+                    else if (whole)
+                        move(wide, piece, line + left * pixel, y, &e);
                     else
                         for (int64_t b = 0; b < p->kx; b++) {
                             const int64_t ix = left + b * dx;
-                            copy_bytes(pixel, ix >= 0 && ix < p->w ? line + ix * pixel : filling, to + b * pixel);
+                            if (ix < 0 || ix >= p->w)
+                                copy_bytes(pixel, filling, y + b * pixel);
+                            else
+                                move(wide, pixel, line + ix * pixel, y + b * pixel, &e);
                         }
                 }
             }
+}
+
+/* filling: fill, for all taps of a row. */
+EVERY_ISA(pass_im2col, (const nn_patches *how, const char *x, char *filling, char *y), (how, x, filling, y))
+{
+    const int64_t piece = how->p.kx * how->p.c;
+    for (int64_t i = 0; i < piece; i++)
+        filling[i] = how->fill[i % how->bytes];
+    if (piece <= 4)
+        patches(4, how, x, filling, y);
+    else if (piece <= 16)
+        patches(16, how, x, filling, y);
+    else
+        patches(0, how, x, filling, y);
 }
 
 API int nn_im2col(int variant, const nn_patches *how, const void *x, void *y)

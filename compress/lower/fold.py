@@ -74,7 +74,7 @@ class Folding:
         kept = tuple(replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
                      for node in nodes if node.output not in renamed)
         outputs = {name: renamed.get(value, value) for name, value in graph.outputs.items()}
-        return cls(replace(graph, nodes=kept, outputs=outputs), layers)
+        return cls(_clipped_high(replace(graph, nodes=kept, outputs=outputs), layers), layers)
 
     @np.errstate(over="ignore")  # convert finds infinities
     def numbers(self, constants: Mapping[str, np.ndarray], chains: Mapping[str, Any]
@@ -101,6 +101,22 @@ def _signal(graph: Graph, name: str | None) -> str | None:
         return name
     flat, high = sorted((graph.value(node.inputs[0]).shape, node.shape), key=len)
     return node.inputs[0] if len(high) == 4 and high[2] == 1 and flat == (*high[:2], high[3]) else name
+
+
+def _clipped_high(graph: Graph, layers: Mapping[str, Layer]) -> Graph:
+    """The graph in which what clips the signal of a convolution clips it while it is an image one pixel high,
+    where the convolution can do that itself: relu(reshape(y)) is reshape(relu(y))."""
+    nodes = {node.output: node for node in graph.nodes}
+    for flat in graph.nodes:
+        image, clips = flat.inputs[0] if flat.inputs else None, graph.users(flat.output)
+        if (flat.op != "reshape" or image not in layers or _signal(graph, flat.output) != image
+                or len(graph.users(image)) != 1 or len(clips) != 1 or clips[0].op not in ("relu", "clamp")
+                or clips[0].inputs[0] != flat.output or {image, flat.output} & set(graph.outputs.values())):
+            continue
+        (clip,), shape = clips, nodes[image].shape
+        nodes[flat.output] = replace(clip, output=flat.output, shape=shape, inputs=(image, *clip.inputs[1:]))
+        nodes[clip.output] = replace(flat, output=clip.output, inputs=(flat.output,))
+    return replace(graph, nodes=tuple(nodes.values()))
 
 
 def _whole(graph: Graph, node: Node) -> tuple[Node, ...]:

@@ -129,11 +129,19 @@ class Known:
         """Whether a value's node can make integers, as it wants some or all its inputs are, and all that read
         it take them, in one format: it never becomes real."""
         node, readers = self.calling[value], self.graph.users(value)
-        makes = self.needs[node.output] is Need.INTEGERS or set(self.reads(node)) <= able
+        need, read = self.needs[node.output], set(self.reads(node))
+        if need is Need.OWN:  # on any grids: also that of an input, of which a layer wants such integers
+            read = {name for name in read if self._taken_in(name) is not self.formats.get(value)}
+        makes = need is Need.INTEGERS or read <= able
         return makes and bool(readers) and all(
             self.formats[value] == self.activations(node) if self.needs[node.output] is Need.INTEGERS else
             self.needs[node.output] is not Need.REALS and self.result(node.output) in able
             for node in readers)
+
+    def _taken_in(self, name: str) -> Format | None:
+        """The format of the integers that layers make of an input of the network; None if none does."""
+        layers = [node for node in self.graph.users(name) if self.needs.get(node.output) is Need.INTEGERS]
+        return self.activations(layers[0]) if name in self.graph.inputs and layers else None
 
     # On which grid
 

@@ -25,21 +25,28 @@ class Pool(Lowers):
 
 @lowers("mean")
 class Mean(Lowers):
-    """The mean over the last two axes of (N, C, H, W), a global average pool; others are left to the rule."""
+    """The mean over the last two axes of (N, C, H, W), or the last of (N, C, L), which is an image one pixel
+    high: a global average pool; others are left to the rule."""
 
     need = Need.SAME
 
     def takes(self, node: Any, known: Any) -> bool:
         shape, dim = known.graph.value(node.inputs[0]).shape, node.attrs["dim"]
-        both = isinstance(dim, tuple) and len(shape) == 4 and {d % 4 for d in dim} == {2, 3}
-        return both and still(node, known)
+        rank, dims = len(shape), dim if isinstance(dim, tuple) else (dim,)
+        whole = rank in (3, 4) and None not in dims and {d % rank for d in dims} == set(range(2, rank))
+        return whole and still(node, known)
 
     def emit(self, node: Any, lower: Any) -> None:
         n, c, *sides = lower.shape(node.inputs[0])
-        (images, layout), kernel = lower.arguments(node, CHANNELS_LAST), tuple(sides)
-        if node.attrs["keepdim"]:
+        images, layout = lower.arguments(node, (0, *range(2, 2 + len(sides)), 1))
+        kernel = (1, *sides)[-2:]
+        if len(sides) == 1:
+            high = lower.fresh(f"{node.output}.high")
+            images = [lower.call("reshape", images, high, (n, *kernel, c), shape=(n, *kernel, c))]
+        elif node.attrs["keepdim"]:
             lower.write("avg_pool2d", node, images, layout, kernel=kernel)
             return
         pooled = lower.fresh(f"{node.output}.pooled")
         lower.call("avg_pool2d", images, pooled, (n, 1, 1, c), kernel=kernel)
-        lower.write("reshape", node, [pooled], identity(2), shape=(n, c))
+        layout = layout if node.attrs["keepdim"] else identity(2)
+        lower.write("reshape", node, [pooled], layout, shape=tuple(node.shape[axis] for axis in layout))

@@ -50,6 +50,12 @@ class KernelCall:
             self.then(*given)
 
 
+def as_it_lies(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
+    """The `run` of a step that changes nothing but the shape."""
+    if out.base is None or out.base is not x.base:  # else it lies there already
+        out[...] = x.reshape(out.shape)
+
+
 class Ready:
     """The plan of a Bound for some lengths, and its buffers. plan: for each step its run, what it holds, the
     values that it reads, the one that it makes, a buffer for that or None, its shape and dtype, and what else
@@ -64,6 +70,10 @@ class Ready:
                 if out is None and isinstance(run, KernelCall)}
         self.taken = {name: np.empty(*inputs[name]) for name in read & inputs.keys() if _small(*inputs[name])}
         self.given = {name: np.empty(*kind) for name, kind in made.items() if _small(*kind)}
+        for run, _, names, _, out, *_ in plan:  # an input that is only given a shape is copied there
+            if run is as_it_lies and out is not None and names[0] in inputs and sum(
+                    names[0] in others for _, _, others, *_ in plan) == 1:
+                self.taken[names[0]] = out.reshape(inputs[names[0]][0])
         self.arrays |= self.taken | self.given
         self.steps = [(self._again(entry), entry) for entry in plan]
         outside = [names for again, (_, _, names, *_) in self.steps if again is None]
@@ -75,6 +85,8 @@ class Ready:
         if output not in self.arrays or not all(name in self.arrays for name in names):
             return None
         given = held, self.arrays[output], *(self.arrays[name] for name in names)
+        if run is as_it_lies and given[1].base is given[2].base is not None:
+            return _nothing
         return run.prepared(*given) if isinstance(run, KernelCall) else partial(run, *given, **more)
 
     def __call__(self, values: dict[str, np.ndarray]) -> None:
@@ -118,6 +130,10 @@ class Ready:
             out = np.empty(shape, dtype)
         run(held, out, *map(values.__getitem__, names), **more)
         values[output] = out
+
+
+def _nothing() -> None:
+    """A step whose result lies there already."""
 
 
 def _small(shape: tuple[int, ...], dtype: str) -> bool:

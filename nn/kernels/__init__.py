@@ -5,7 +5,7 @@
     convolutions    conv2d(x, w, ...), depthwise_conv2d, winograd_conv2d; qconv2d and qdepthwise_conv2d; all
                     channels last; the gradients of the first two; im2col
     layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy; relu_grad, ...
-    integers        quantize, dequantize, requantize, qadd, qmax_pool2d, qavg_pool2d
+    integers        quantize, dequantize, requantize, qadd, qmax_pool2d, qavg_pool2d; transpose
     in training     adam_step(params, ...), in place; kmeans1d(values, k), the best codebook
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
@@ -37,6 +37,7 @@ from .relu import relu, relu_grad
 from .softmax_cross_entropy import softmax_cross_entropy, softmax_cross_entropy_grad
 from .spmm_csr import spmm_csr
 from .threads import thread_count, threads
+from .transpose import transpose
 from .tt_matmul import tt_matmul
 from .winograd_conv2d import winograd_conv2d
 
@@ -48,5 +49,5 @@ __all__ = [
     "gelu_grad", "gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d", "max_pool2d_grad",
     "peak", "peak_loop", "peak_routes", "qadd", "qavg_pool2d", "qconv2d", "qdepthwise_conv2d", "qgemm",
     "qmax_pool2d", "quantize", "relu", "relu_grad", "requantize", "route_of", "softmax_cross_entropy",
-    "softmax_cross_entropy_grad", "spmm_csr", "thread_count", "threads", "tt_matmul", "use", "why_not_c",
-    "winograd_conv2d"]
+    "softmax_cross_entropy_grad", "spmm_csr", "thread_count", "threads", "transpose", "tt_matmul", "use",
+    "why_not_c", "winograd_conv2d"]

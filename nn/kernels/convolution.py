@@ -17,7 +17,7 @@ import numpy as np
 from ..geometry import LARGEST, Pair, Windows, both, met_by_tap, positions
 from .arguments import CONTIGUOUS, F32, READABLE, integer, no_room
 from .contract import Plan
-from .native import ffi, from_buffer, lib
+from .native import BEST, ffi, from_buffer, lib
 
 MOST = 2**61          # numbers of a result: beyond, C could not count its bytes
 
@@ -163,5 +163,5 @@ def channels_last(x: np.ndarray) -> np.ndarray:
         return view
     n, c = x.shape[:2]
     copy = np.empty(view.shape, F32)
-    lib.nn_channels_last(n, c, x.size // (n * c), from_buffer(x), from_buffer(copy))
+    lib.nn_transpose(BEST, n, c, x.size // (n * c), x.itemsize, from_buffer(x), from_buffer(copy))
     return copy

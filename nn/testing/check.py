@@ -45,6 +45,7 @@ from .domain_quantized import (
     QmaxPool2d,
     Quantize,
     Requantize,
+    Transpose,
 )
 from .domain_tt import TtMatmul
 from .domain_winograd import WinogradConv2d
@@ -62,7 +63,11 @@ from .laws_pass import (
     PASS_LAWS,
     PATCHES_LAWS,
     POOL_GRAD_LAWS,
+    QUANTIZE_LAWS,
     RELU_LAWS,
+    clips_codes,
+    commutes,
+    keeps_constant_images,
     packs_filters,
     permutes_filters,
 )
@@ -105,6 +110,7 @@ DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (
     QmaxPool2d(),
     QavgPool2d(),
     Im2col(),
+    Transpose(),
     Qconv2d(),
     QdepthwiseConv2d(),
 )}
@@ -137,9 +143,13 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {
     "erf": ERF_LAWS,
     "gelu": PASS_LAWS,
     "gelu_grad": PASS_LAWS,
-    **dict.fromkeys(("quantize", "dequantize", "requantize", "qadd", "qmax_pool2d", "qavg_pool2d",
-                     "qdepthwise_conv2d"), INTEGER_LAWS),
+    **dict.fromkeys(("dequantize", "qmax_pool2d", "qdepthwise_conv2d"), INTEGER_LAWS),
+    "quantize": QUANTIZE_LAWS,
+    "requantize": (*INTEGER_LAWS, clips_codes),
+    "qadd": (*INTEGER_LAWS, clips_codes, commutes),
+    "qavg_pool2d": (*INTEGER_LAWS, keeps_constant_images),
     "im2col": PATCHES_LAWS,
+    "transpose": PATCHES_LAWS,
     "qconv2d": (*PATCHES_LAWS, permutes_filters, packs_filters),
 }
 

@@ -9,13 +9,25 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from .case import STYLES, Case, floats, integers
+from .case import STYLES, Case, floats, integers, near
 from .domain import SEEDS
 from .domain_conv import PAIRS
 from .domain_pass import CHANNELS, Pass
 from .domain_pool import AXIS, _fits
 
-SCALES = st.sampled_from([1.0, 0.5, 0.0173, 3e-5, 250.0])
+TINIEST, HUGE = 2.0**-126, 1e34  # of the scales: with the first, numbers of a grid are subnormal
+SCALES = st.sampled_from([1.0, 0.5, 0.0173, 3e-5, 250.0, TINIEST, 1e-20, HUGE])
+
+
+def zero_point(rng: np.random.Generator) -> int:
+    """A zero point, often at an end."""
+    return int(rng.choice([0, 255, 1, 128, rng.integers(256)]))
+
+
+def clipped(rng: np.random.Generator) -> dict[str, tuple[int, int]]:
+    """A clip, in two of three cases."""
+    low, high = sorted(rng.choice([0, 255, *rng.integers(0, 256, 4)], 2).tolist())
+    return {"clip": (low, high)} if rng.random() < 0.67 else {}
 
 
 class Quantize(Pass):
@@ -28,10 +40,11 @@ class Quantize(Pass):
         return st.builds(self._make, st.integers(0, 4), CHANNELS, SCALES, st.sampled_from(STYLES), SEEDS)
 
     def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
-        rng, zero = np.random.default_rng(seed), seed % 256
-        x = (rng.uniform(-30, 290, (m, c)) - zero) * scale
-        x = np.round(x * 2 / scale) * scale / 2 if seed % 3 else floats(rng, (m, c), style)    # also ties
-        return Case((x.astype(np.float32),), {"scale": scale, "zero": zero}, seed)
+        rng = np.random.default_rng(seed)
+        zero, scale = zero_point(rng), float(np.float32(scale))
+        x = np.round((rng.uniform(-30, 290, (m, c)) - zero) * 2) / 2 * scale    # ties too
+        x = x if seed % 3 else floats(rng, (m, c), style)
+        return Case((x.astype(np.float32),), {"scale": scale, "zero": zero, **clipped(rng)}, seed)
 
 
 class Dequantize(Quantize):
@@ -41,21 +54,24 @@ class Dequantize(Quantize):
 
     def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
         rng = np.random.default_rng(seed)
-        q = integers(rng, (m, c), np.uint8, style)
-        q = q if seed % 2 else (q.astype(np.int32) - 100) * 7919
-        more = (rng.uniform(0.5, 2, c).astype(np.float32),) if seed % 3 else (scale,)
-        return Case((q, *more) if seed % 3 else (q,), {"zero": seed % 200} if seed % 3 else
-                    {"scale": scale, "zero": seed % 200}, seed)
+        q = integers(rng, (m, c), (np.uint8, np.int32)[seed % 2], style)
+        if seed % 2 and style == "uniform":  # sums, that need not leave the grid
+            q = q >> np.int32(rng.integers(0, 24))
+        zero = zero_point(rng)
+        if seed % 3:
+            return Case((q, (rng.uniform(0.5, 2, c) * scale).astype(np.float32)), {"zero": zero}, seed)
+        return Case((q,), {"scale": scale, "zero": zero}, seed)
 
 
 class Requantize(Dequantize):
-    """uint8 or int32 → uint8."""
+    """uint8 or int32 → uint8; halves, whose results are ties."""
 
     name = "requantize"
 
     def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
         case = super()._make(m, c, scale, style, seed)
-        return case.on(*case.args, out_zero=seed % 251)
+        rng = case.rng()
+        return case.on(*case.args, out_zero=zero_point(rng), **clipped(rng))
 
 
 class Qadd(Quantize):
@@ -66,8 +82,12 @@ class Qadd(Quantize):
     def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
         rng = np.random.default_rng(seed)
         a, b = (integers(rng, (m, c), np.uint8, style) for _ in range(2))
-        zeros = dict(zip(("a_zero", "b_zero", "zero"), rng.integers(0, 256, 3).tolist(), strict=True))
-        return Case((a, b), {"a_scale": scale, "b_scale": scale * 1.7, "scale": scale * 2.1, **zeros}, seed)
+        zeros = {name: zero_point(rng) for name in ("a_zero", "b_zero", "zero")}
+        scales = dict(zip(("a_scale", "b_scale"), rng.choice([0.5, 1, 1.7, 2.5, 2.0**120, 1e-25], 2).tolist(),
+                          strict=True))
+        scale = min(max(scale, 1e-8), 100.0)
+        return Case((a, b), {**{name: x * scale for name, x in scales.items()}, "scale": scale, **zeros,
+                             **clipped(rng)}, seed)
 
 
 class QmaxPool2d(Pass):
@@ -85,9 +105,11 @@ class QmaxPool2d(Pass):
         rng, shape, dtype = np.random.default_rng(seed), (n, h, w, c), self.types[seed % len(self.types)]
         x = floats(rng, shape, style) if dtype is np.float32 else integers(rng, shape, dtype, style)
         how = dict(zip(("kernel_size", "stride", "padding"), pairs, strict=True))
-        return Case((x,), {**how, **self.more(seed)}, seed)
+        if h and w and rng.random() < 0.2:  # a global pool
+            how |= {"kernel_size": (h, w), "padding": (0, 0)}
+        return Case((x,), {**how, **self.more(rng, (h, w), **how)}, seed)
 
-    def more(self, seed: int) -> dict:
+    def more(self, rng: np.random.Generator, size: tuple[int, int], **how: tuple[int, int]) -> dict:
         """Further options."""
         return {}
 
@@ -97,9 +119,9 @@ class QavgPool2d(QmaxPool2d):
 
     name, types = "qavg_pool2d", (np.uint8,)
 
-    def more(self, seed: int) -> dict:
+    def more(self, rng: np.random.Generator, size: tuple[int, int], **how: tuple[int, int]) -> dict:
         """Where 0 is."""
-        return {"zero": seed % 256}
+        return {"zero": zero_point(rng)}
 
 
 class Im2col(QmaxPool2d):
@@ -107,9 +129,27 @@ class Im2col(QmaxPool2d):
 
     name = "im2col"
 
-    def more(self, seed: int) -> dict:
-        """What lies around the images."""
-        return {"fill": seed % 256}
+    def more(self, rng: np.random.Generator, size: tuple[int, int], **how: tuple[int, int]) -> dict:
+        """What lies around the images, and taps that are apart where there is room."""
+        room = zip(size, how["kernel_size"], how["padding"], strict=True)
+        dilation = tuple(int(rng.integers(1, 3)) if 2 * k - 1 <= s + 2 * p else 1 for s, k, p in room)
+        return {"fill": zero_point(rng), "dilation": dilation}
+
+
+class Transpose(QmaxPool2d):
+    """The last two axes exchanged: results along the last axis are no channels."""
+
+    name = "transpose"
+
+    def cases(self) -> st.SearchStrategy[Case]:
+        """Rows and columns around the blocks that are turned at once."""
+        return st.builds(self._turn, st.integers(0, 3), near(4, 8, most=17), near(16, most=49),
+                         st.sampled_from(STYLES), SEEDS)
+
+    def _turn(self, n: int, rows: int, columns: int, style: str, seed: int) -> Case:
+        rng, shape = np.random.default_rng(seed), (n, rows, columns)
+        x = floats(rng, shape, style) if seed % 2 else integers(rng, shape, np.uint8, style)
+        return Case((x,), {}, seed)
 
 
 class QdepthwiseConv2d(Pass):

@@ -81,7 +81,31 @@ class Dense(nn.Module):
         return self.fc(F.flatten(x, 1))
 
 
-NETWORKS = [Residual, Inverted, Dense]
+class Around(nn.Module):
+    """A residual sum with the network's own input."""
+
+    def __init__(self, rng):
+        self.conv, self.fc = nn.Conv2d(1, 1, 3, padding=1, rng=rng), nn.Linear(64, 10, rng=rng)
+
+    def forward(self, x):
+        return self.fc(F.flatten(F.relu(self.conv(x) + x), 1))
+
+
+class Signals(nn.Module):
+    """The rows of an image as a signal of 8 channels: convolutions with norms and clips, and a mean."""
+
+    def __init__(self, rng, keepdim=False):
+        self.a, self.norm = nn.Conv1d(8, 6, 3, padding=1, bias=False, rng=rng), nn.BatchNorm1d(6)
+        self.b, self.fc, self.keepdim = nn.Conv1d(6, 5, 3, rng=rng), nn.Linear(5, 10, rng=rng), keepdim
+
+    def forward(self, x):
+        x = F.relu(self.norm(self.a(F.flatten(x, 1, 2))))
+        x = F.clamp(self.b(x), -1.0, 2.0).mean(-1, keepdim=self.keepdim)
+        return self.fc(F.flatten(x, 1))
+
+
+IMAGES = [Residual, Inverted, Dense, Around]
+NETWORKS = [*IMAGES, Signals, lambda rng: Signals(rng, keepdim=True)]
 
 
 def prepared(build, seed=0):
@@ -100,11 +124,13 @@ def prepared(build, seed=0):
 def test_it_stays_on_integers(build):
     model, x = prepared(build)
     program = compress.convert(model, integer=True)
-    before, *between, sums, last = [step.made.dtype for step in program.bound.steps]
-    assert (before, sums, last) == ("float32", "int32",
-                                    "float32")    # the image with its channels last; logits
-    assert set(between) == {"uint8"}
-    for name, (wanted, got) in integers(model, program, 1.3 * x).items():
+    dtypes = [step.made.dtype for step in program.bound.steps]
+    start = dtypes.index("uint8")
+    assert set(dtypes[:start]) == {"float32"}    # the image with its channels last
+    assert [step.kernel for step in program.bound.steps][start] == "quantize"
+    assert set(dtypes[start:-2]) == {"uint8"}
+    assert dtypes[-2:] == ["int32", "float32"]    # logits
+    for name, (wanted, got) in integers(model, program, 1.3 * x).items() if build in IMAGES else ():
         np.testing.assert_array_equal(got, wanted, err_msg=name)
 
 
@@ -124,6 +150,21 @@ def test_what_is_simulated_is_what_runs(build, steps, tmp_path):
         np.testing.assert_array_equal(program(x), model(nn.Tensor(x)).data)
     compress.save(program, tmp_path / "p")
     np.testing.assert_array_equal(compress.load(tmp_path / "p")(x), program(x))
+
+
+def test_a_clip_after_the_convolution_of_a_signal_is_its_own():
+    model, _ = prepared(Signals)
+    program = compress.convert(model, integer=True)
+    assert [call.op for call in program.calls if "clip" in call.attributes] == ["conv2d", "conv2d"]
+    assert "clip" not in {call.op for call in program.calls}
+    assert [step.kernel for step in program.bound.steps if "pool" in step.kernel] == ["qavg_pool2d"]
+
+
+def test_the_sum_with_the_networks_own_input_reads_what_the_layer_reads():
+    model, _ = prepared(Around)
+    kernels = [step.kernel for step in compress.convert(model, integer=True).bound.steps]
+    assert kernels.count("quantize") == 1
+    assert "qadd" in kernels
 
 
 @pytest.mark.parametrize("build", NETWORKS)

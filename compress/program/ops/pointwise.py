@@ -28,7 +28,7 @@ def ends_of(clip: tuple | None, grid: Any = None) -> list[tuple[Any, Any]]:
 
 
 def codes_of(clip: tuple | None, grid: Any) -> tuple[int, int] | None:
-    """The codes, the lowest and the highest, that a clip leaves of a grid; None where that is all of uint8."""
+    """The codes, the lowest and the highest, that a clip leaves of a grid; None for all that a byte has."""
     if clip is None:
         codes = grid.format.lowest, grid.format.highest
         return None if codes in ((0, 255), (-128, 127)) else codes

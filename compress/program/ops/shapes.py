@@ -5,11 +5,12 @@ from math import prod
 import numpy as np
 
 from nn.axes import primes
-from nn.kernels import channels_last
+from nn.kernels import transpose
 from nn.sizes import Size
 
 from ..call import Call
 from ..op import Line, Op, Step
+from ..ready import KernelCall, Said, as_it_lies
 from ..value import Value
 
 
@@ -23,7 +24,7 @@ class Permute(Op, name="permute", axes=()):
 
     def steps(self, line: Line) -> list[Step]:
         axes = line["axes"]
-        return [line.step("permute", lambda held, out, x: turn(out, x, axes))]
+        return [line.step("permute", KernelCall(lambda held, out, x: turned(out, x, axes)))]
 
 
 class Reshape(Op, name="reshape", axes=None, shape=()):
@@ -41,14 +42,9 @@ class Reshape(Op, name="reshape", axes=None, shape=()):
 
     def steps(self, line: Line) -> list[Step]:
         axes = line["axes"]
-
-        def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            if axes is not None:
-                turn(out.reshape([x.shape[axis] for axis in axes]), x, axes)
-            elif out.base is None or out.base is not x.base:  # else it lies there already
-                out[...] = x.reshape(out.shape)
-
-        return [line.step("reshape", run, in_place=axes is None)]
+        if axes is None:
+            return [line.step("reshape", as_it_lies, in_place=True)]
+        return [line.step("reshape", KernelCall(lambda held, out, x: turned(out, x, axes)))]
 
     def said(self, call: Call, *names: str) -> list[str]:
         return [" → ".join(super().said(call))]
@@ -85,6 +81,12 @@ def check_order(line: Line, axes: tuple[int, ...]) -> None:
         raise line.fail(f"axes {axes} are no order of the {ndim} dimensions of {line.call.inputs[0]}")
 
 
-def turn(out: np.ndarray, x: np.ndarray, axes: tuple[int, ...]) -> None:
-    """x with its axes in this order, into `out`."""
-    out[...] = channels_last(x) if axes == (0, 2, 3, 1) else x.transpose(axes)
+def turned(out: np.ndarray, x: np.ndarray, axes: tuple[int, ...]) -> Said:
+    """The call that puts x with its axes in this order into `out`, whatever its shape."""
+    first = axes[1] if len(axes) > 1 else 0  # the batch first, then all from this axis on: two blocks of axes
+    if x.itemsize in (1, 4) and first and axes == (0, *range(first, len(axes)), *range(1, first)):
+        dtype = np.uint8 if x.itemsize == 1 else np.float32  # bytes are bytes
+        blocks = len(x), prod(x.shape[1:first]), prod(x.shape[first:])
+        return transpose, (x.view(dtype).reshape(blocks),), {
+            "out": out.view(dtype).reshape(blocks[0], blocks[2], blocks[1])}
+    return np.copyto, (out.reshape([x.shape[axis] for axis in axes]), x.transpose(axes)), {}

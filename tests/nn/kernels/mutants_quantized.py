@@ -17,8 +17,79 @@ def is_off_by_one_somewhere(right, *arrays, **options):
 
 
 @kills(laws_pass.agrees_with_the_specification, kernels.quantize)
-def rounds_half_up(right, x, scale, zero):
-    return (np.clip(np.floor(x / np.float32(scale) + np.float32(0.5)) + zero, 0, 255).astype(np.uint8),)
+def rounds_half_up(right, x, scale, zero, clip=None):
+    codes = np.floor(x / np.float32(scale) + np.float32(0.5)) + zero
+    return (np.clip(codes, *(clip or (0, 255))).astype(np.uint8),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.quantize)
+def multiplies_by_the_reciprocal(right, x, scale, zero, clip=None):
+    codes = np.rint(x * (np.float32(1) / np.float32(scale))) + zero
+    return (np.clip(codes, *(clip or (0, 255))).astype(np.uint8),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.requantize)
+def rounds_half_away(right, q, scale, zero=0, out_zero=0, clip=None):
+    real = (q.astype(np.int64) - zero).astype(np.float32) * np.float32(scale)
+    codes = np.trunc(np.clip(real, -999, 999) + np.copysign(np.float32(0.5), real)) + out_zero
+    return (np.clip(codes, *(clip or (0, 255))).astype(np.uint8),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.requantize)
+def subtracts_in_32_bits(right, q, scale, zero=0, **options):
+    with np.errstate(over="ignore"):
+        return right((q.astype(np.int32) - np.int32(zero)).astype(np.int32), scale, 0, **options)
+
+
+@kills(laws_pass.refuses_what_is_no_number, kernels.quantize)
+def takes_nan_for_a_number(right, x, **grid):
+    return right(np.nan_to_num(x), **grid)
+
+
+@kills(laws_pass.refuses_what_is_no_number, kernels.quantize)
+def looks_for_nan_only(right, x, **grid):
+    if np.isnan(x).any():
+        raise ValueError
+    return right(np.nan_to_num(x), **grid)
+
+
+@kills(laws_pass.keeps_what_is_on_the_grid, kernels.quantize)
+def puts_0_at_the_lowest_code(right, x, scale, zero, clip=None):
+    return right(x, scale, 0, clip=clip)
+
+
+@kills(laws_pass.clips_codes, kernels.quantize, kernels.requantize, kernels.qadd)
+def clips_below_only(right, *arrays, clip=None, **options):
+    return right(*arrays, **options, clip=clip and (clip[0], 255))
+
+
+@kills(laws_pass.clips_codes, kernels.quantize, kernels.requantize, kernels.qadd)
+def rounds_again_after_the_clip(right, *arrays, clip=None, **options):
+    (y,) = right(*arrays, **options)
+    return (np.clip(y // 2 * 2, *(clip or (0, 255))).astype(np.uint8) if clip else y,)
+
+
+@kills(laws_pass.commutes, kernels.qadd)
+def takes_the_grid_of_a_for_both(right, a, b, **grids):
+    return right(a, b, **{**grids, "b_scale": grids["a_scale"], "b_zero": grids["a_zero"]})
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.qadd)
+def rounds_each_summand(right, a, b, a_scale, a_zero, b_scale, b_zero, scale, zero, clip=None):
+    total = sum(np.rint((x.astype(np.float32) - z) * np.float32(s / scale))
+                for x, s, z in ((a, a_scale, a_zero), (b, b_scale, b_zero)))
+    return (np.clip(total + zero, *(clip or (0, 255))).astype(np.uint8),)
+
+
+@kills(laws_pass.keeps_constant_images, kernels.qavg_pool2d)
+def pads_the_mean_with_0(right, x, zero=0, **how):
+    return right(x, zero=0, **how)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.qmax_pool2d)
+def lets_the_padding_be_the_greatest(right, x, padding, **how):
+    (top, left) = padding
+    return right(np.pad(x, ((0, 0), (top, top), (left, left), (0, 0))), padding=(0, 0), **how)
 
 
 @kills(laws_pass.agrees_with_the_specification, kernels.quantize, kernels.requantize, kernels.qadd)
@@ -36,6 +107,13 @@ def forgets_the_zero_point(right, *arrays, **options):
 def rounds_down(right, x, kernel_size, zero=0, **how):
     y = kernels.avg_pool2d.reference(x.astype(np.float64) - zero, kernel_size, **how)
     return ((np.floor(y) + zero).astype(np.uint8),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.transpose)
+def turns_whole_blocks_only(right, x):
+    (y,) = (np.array(y) for y in right(x))
+    y[:, 16 * (y.shape[1] // 16):] = 0
+    return (y,)
 
 
 @kills(laws_pass.agrees_with_the_specification, kernels.im2col)
