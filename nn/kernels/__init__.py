@@ -11,6 +11,7 @@
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;
 `kernel.variants()` is every implementation that can run here; `with use("avx2"):` forces one.
+`again = kernel.prepare(x, ..., out=out)` asks once what each call asks, and `again()` is the call of C.
 `threads(n)` lets up to n threads share a product.
 """
 

@@ -128,8 +128,9 @@ class Kernel:
         """A call made ready: `again = kernel.prepare(x, ..., out=out)` takes the kernel's own arguments and
         gives a function of nothing that computes the same, each time from what the arrays hold then.
 
-        All checks are done here, but for those that C makes; `again()` costs a tenth of a call. The shapes of
-        the arrays, and where they lie, must not change. What is not usual is looked at in each call.
+        All checks are done here, but for those that C makes: `again()` costs a third to a tenth of a call.
+        The shapes of the arrays, and where they lie, must not change. What is not usual (no C, an array with
+        gaps) is looked at in each call.
         """
         _, made = compiled(self, prepares=True)
         made.__doc__, made.__module__ = type(self).prepare.__doc__, self.__module__

@@ -9,6 +9,7 @@ import numpy as np
 from nn import kernels
 from nn.kernels import Kernel, Variant, adam_step, all_kernels, max_pool2d, use
 
+from . import integer_passes
 from .row import Row
 from .timing import context, interleaved, timer
 
@@ -22,8 +23,9 @@ class Pass(NamedTuple):
 
 
 def rows(seconds: float) -> Iterator[Row]:
-    """A row for every variant of every kernel."""
-    return (row for name in KERNELS for row in variant_rows(name, seconds / 4 / len(KERNELS)))
+    """A row for every variant of every kernel; those of integers also beside their peers."""
+    yield from (row for name in KERNELS for row in variant_rows(name, seconds / 4 / len(KERNELS)))
+    yield from integer_passes.rows(seconds)
 
 
 def variant_rows(name: str, seconds: float) -> Iterator[Row]:
@@ -116,4 +118,5 @@ KERNELS: dict[str, Callable[[], Pass]] = {
     "qadd": lambda: _pass("qadd", lambda rng: (_bytes(rng), _bytes(rng), 0.02, 9, 0.03, 8, 0.04, 7), 3),
     "qmax_pool2d": lambda: _pass("qmax_pool2d", lambda rng: (_bytes(rng), *HOW.values()), 1),
     "qavg_pool2d": lambda: _pass("qavg_pool2d", lambda rng: (_bytes(rng), *HOW.values()), 1),
-    "im2col": lambda: _pass("im2col", lambda rng: (_bytes(rng), (3, 3)), 10)}
+    "im2col": lambda: _pass("im2col", lambda rng: (_bytes(rng), (3, 3)), 10),
+    "transpose": lambda: _pass("transpose", lambda rng: (_bytes(rng).reshape(64, 64, 32),), 2)}

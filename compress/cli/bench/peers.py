@@ -72,6 +72,11 @@ def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
     return _onnx("MatMul", a, {"b": b}, np.zeros((a.shape[0], b.shape[1]), np.float32))
 
 
+def onnx_pass(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray, **attributes: Any) -> Timer:
+    """One operator of onnxruntime, its inputs `a` and then the constants, its output (like y) bound."""
+    return _onnx(op, a, constants, y, **attributes).timer
+
+
 def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Peer]:
     """onnxruntime's Conv of x (N,H,W,C) by a constant w (O,C/groups,3,3), padding 1, its output bound: in its
     own layout N,C,H,W, and N,H,W,C in and out by a Transpose before and after, which it may move or fuse."""
@@ -119,8 +124,8 @@ def onnx_network(nodes: list[Any], a: np.ndarray, constants: dict[str, Any], y: 
 
     stored = [numpy_helper.from_array(np.asarray(x), name) for name, x in constants.items()]
     graph = helper.make_graph(nodes, nodes[0].op_type, [described("a", a)], [described("y", y)], stored)
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    domains = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=domains, ir_version=9)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
