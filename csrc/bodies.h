@@ -7,6 +7,7 @@
 #include "csr.h"
 #include "depthwise_f32.h"
 #include "requantize.h"
+#include "saturated.h"
 
 #define MICRO(family, mr, nr, features, step)                                                                      \
     IN_##features(family##_micro family##_##mr##x##nr##_##features;                                                \

@@ -6,8 +6,8 @@
  *
  * Σ a'b is the micro-kernel's. Σ b is a sum of a column of b, taken once when b is packed; bias - z Σ b + K z w is
  * one number a column; Σ a', a sum of a row, is needed only where w is not 0. So zero points cost nothing in the
- * loop over K. int8 a becomes uint8 by flipping the top bit: a' = a + 128, z = a_zero + 128.
- * For rows_s16s16, a' = a - a_zero is already in 16 bits and z = 0.
+ * loop over K. The micro-kernels want a' unsigned: int8 a becomes uint8 by flipping the top bit, a' = a + 128,
+ * z = a_zero + 128. But rows_s8s8 wants it signed: from uint8, a' = a - 128, z = a_zero - 128.
  *
  * The loops. A block of rows of a is copied: padded with zeros to whole cells, and to a distance that does not put
  * all rows into the same cache set; so the micro-kernel sees no tail, no stride and no sign. Then, for each group of
@@ -19,26 +19,29 @@
  *                 for mr rows:  micro-kernel -> tile -> finish      the tile in registers, then 2 KB of L1
  *
  * A slice is all of K up to 8192, and the sums stay in registers from the first k to the last: no int32 matrix is
- * ever in memory. For rows_s16s16 it is 1024, so that the widened panels stay small, and the sums wait in tiles.
+ * ever in memory.
  *
- * Measured, 1024 x 1024 x 1024 requantised to uint8, one thread of a Zen 4 EPYC at 3.7 GHz, of the peak of the
- * same instructions (peak.c): AVX512-VNNI 94 %, AVX2 94 % (rows_u8s7) and 92 % (rows_s16s16). `espalier bench qgemm`
- * measures it. */
+MEASURED */
 #include "loops.h"
 #include "pool.h"
 #include "requantize.h"
+#include "saturated.h"
+#include "strided.h"
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
-enum { SLICE = 2048, SLICE_S16 = 512 }; /* steps; 512 are 32 KB of a widened panel: L1, or read from L2 in one run */
+enum { FEW_PAIRS = 20 };           /* one in so many is few */
+enum { SLICE = 2048 };             /* steps of four k */
+enum { TOGETHER = 512 };           /* sums that are requantised together, if a tile has not more */
 
 /* b of qgemm: panels [ceil(n/16)][ceil(k/4)][16][4] of int8 and the sums of their columns. */
 API typedef struct {
     const void *panels, *sums;
     int64_t n, k;
-    int pairs_fit;             /* vpmaddubsw is exact with this b */
+    int fold;                  /* so many steps may be added in 16 bits (vec_avx2.h); 0: pairs don't fit, */
+    const void *chunks, *first; /* and are here, those of panel p from first[p] on (saturated.h), or these are 0 */
 } nn_qgemm_b;
 
-/* A row of a as rows_u8s8 reads it: k bytes, then zeros to a whole cell. flip = 0x80 turns int8 into a + 128. */
+/* A row of a: k bytes, then zeros to a whole cell. flip = 0x80 turns int8 into a + 128. */
 static void copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
 {
     memcpy(to, a, (size_t)k);
@@ -48,30 +51,38 @@ static void copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
         to[i] = 0;
 }
 
-/* A row of a as rows_s16s16 reads it: k bytes as int16 less their zero point, each cell in the order k0 k2 k1 k3, then
- * zeros to a whole cell. */
-UP_TO_AVX2(widen_row, (int64_t k, const uint8_t *a, int flip, int less, int16_t *to), (k, a, flip, less, to))
+/* A row of a as rows_s8s8 reads it: the sum of the magnitudes with a negative sign, then for each four k, of which the
+ * last may be zeros, their magnitudes and their signs. flip = 0x80 turns uint8 into a - 128. */
+UP_TO_AVX2(magnitudes, (int64_t k, const uint8_t *a, uint8_t flip, char *to), (k, a, flip, to))
 {
-    for (; k >= QUAD; k -= QUAD, a += QUAD, to += QUAD) {
-        to[0] = (int16_t)((a[0] ^ flip) - less);
-        to[1] = (int16_t)((a[2] ^ flip) - less);
-        to[2] = (int16_t)((a[1] ^ flip) - less);
-        to[3] = (int16_t)((a[3] ^ flip) - less);
-    }
-    for (int i = 0; k > 0 && i < QUAD; i++)
-        to[i % 2 * 2 + i / 2] = i < k ? (int16_t)((a[i] ^ flip) - less) : 0;
-}
-
-/* A panel in 16 bits: each row of 16 cells k0 k1 k2 k3 becomes 16 pairs k0 k2, then 16 pairs k1 k3. Seen as two 16-bit
- * numbers, little end first, a cell has k1 and k3 in their upper halves; shifts bring either half down with its sign. */
-UP_TO_AVX2(widen_panel, (int64_t quads, const int8_t *panel, int16_t *restrict to), (quads, panel, to))
-{
-    typedef int16_t halves __attribute__((may_alias, aligned(1)));
-    for (const halves *half = (const halves *)panel; quads > 0; quads--, half += 2 * PANEL, to += 4 * PANEL)
-        for (int c = 0; c < 2 * PANEL; c++) {
-            to[c] = (int16_t)((uint16_t)half[c] << 8) >> 8;
-            to[2 * PANEL + c] = half[c] >> 8;
+    enum { FEW = 32 };
+    int32_t sum = 0;
+    char *cell = to + HEAD;
+    for (int64_t k0 = 0; k0 < k; k0 += FEW, cell += 2 * FEW) {
+        uint8_t sign[FEW], magnitude[FEW];
+        int16_t negative = 0; /* at most 32 · 128 */
+        if (k - k0 >= FEW) {
+            for (int i = 0; i < FEW; i++) {
+                int8_t x = (int8_t)(a[k0 + i] ^ flip);
+                sign[i] = x < 0 ? 0xff : 0;
+                magnitude[i] = (uint8_t)(x < 0 ? -x : x);
+            }
+        } else
+            for (int i = 0; i < FEW; i++) {
+                int8_t x = k0 + i < k ? (int8_t)(a[k0 + i] ^ flip) : 0;
+                sign[i] = x < 0 ? 0xff : 0;
+                magnitude[i] = (uint8_t)(x < 0 ? -x : x);
+            }
+        for (int i = 0; i < FEW; i++)
+            negative += magnitude[i] & sign[i];
+        sum += negative;
+        const int64_t cells = smaller((k - k0 + QUAD - 1) / QUAD, FEW / QUAD);
+        for (int64_t c = 0; c < cells; c++) {
+            memcpy(cell + CELL_S8 * c, magnitude + QUAD * c, QUAD);
+            memcpy(cell + CELL_S8 * c + QUAD, sign + QUAD * c, QUAD);
         }
+    }
+    memcpy(to, &sum, sizeof sum);
 }
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
@@ -103,52 +114,53 @@ typedef struct {
     const nn_micro *by;
     const nn_qgemm_b *b;
     const nn_qgemm_around *around;
-    rows_micro *multiply;
     requantize_micro *requantize;
-    widen_row_micro *widen_row;
-    widen_panel_micro *widen_panel;
-    int wide;                     /* 1: rows_s16s16, two steps to a cell of four k; else 0 */
+    magnitudes_micro *magnitudes; /* how rows_s8s8 reads a; else 0 */
+    saturated_micro *saturated;   /* if b has pairs that do not fit rows_u8s7; else 0 */
     int32_t z;                    /* zero of a' */
-    int64_t steps, slice;         /* of the loop over K: all, and in one slice */
-    int64_t row_bytes;            /* from one row of the copy of a to the next */
+    int64_t steps;                /* of the loop over K, four k each */
+    int64_t head, cell, row_bytes; /* of a row of the copy of a: before its first step, of a step, to the next row */
     const char *a;
     char *out;
-    int64_t lda, ldo, copy_bytes, tile_bytes, b16_bytes;
-    char *copy, *tiles, *b16;     /* a thread's scratch: a'; the sums of a group of columns; its panels in 16 bits */
+    int64_t lda, ldo, copied, together; /* rows that a copy has room for; of those that are requantised together */
+    char *copy, *tiles;           /* a thread's scratch: a'; the sums of a group of columns */
     uint32_t *row_sums;           /* of the copy, if b has zero points */
+    char *complement;             /* of the copy, in groups of eight rows, for `saturated` */
 } product;
 
-/* `rows` rows of a, as the micro-kernel reads them, then zeros up to a multiple of mr. */
+/* `rows` rows of a, as the micro-kernel reads them, then zeros up to a multiple of mr, or of a group. */
 static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t lda)
 {
-    const int flip = t->around->a_signed ? 0x80 : 0;
+    const uint8_t flip = !t->around->a_signed == !t->magnitudes ? 0 : 0x80;
     char *to = t->copy;
     for (int64_t i = 0; i < rows; i++, a += lda, to += t->row_bytes) {
-        if (t->wide)
-            t->widen_row(t->b->k, a, flip, t->around->a_zero + flip, (int16_t *)to);
+        if (t->magnitudes)
+            t->magnitudes(t->b->k, a, flip, to);
         else
-            copy_bytes(t->b->k, a, (uint8_t)flip, (uint8_t *)to);
+            copy_bytes(t->b->k, a, flip, (uint8_t *)to);
         if (t->around->b_zero) {
             uint32_t sum = 0;
-            for (int64_t k = 0; k < t->steps * 4 >> t->wide; k++) /* the padding is zero */
-                sum += t->wide ? (uint32_t)((int16_t *)to)[k] : ((uint8_t *)to)[k];
+            for (int64_t k = 0; k < t->b->k; k++)
+                sum += t->magnitudes ? (uint32_t)(int8_t)(a[k] ^ flip) : a[k] ^ flip;
             t->row_sums[i] = sum;
         }
     }
-    memset(to, 0, (size_t)((round_up(rows, t->by->mr) - rows) * t->row_bytes));
+    const int64_t all = round_up(rows, t->saturated ? GROUP : t->by->mr);
+    memset(to, 0, (size_t)((all - rows) * t->row_bytes));
+    for (int64_t i = 0; t->saturated && i < all; i += GROUP)
+        copy_strided(t->steps, GROUP, (const float *)(t->copy + i * t->row_bytes), 1, t->row_bytes / 4,
+                     (float *)(t->complement + i * t->steps * QUAD), GROUP);
+    for (int64_t i = 0; t->saturated && i < all * t->steps * QUAD; i++)
+        t->complement[i] = (char)~t->complement[i];
 }
 
-/* The panels of the columns from n0, from step s on; for rows_s16s16, `length` steps of them widened to 16 bits. */
-static void find_panels(const product *t, int64_t n0, int64_t s, int64_t length, const void **panels)
+/* `steps` steps of a tile: see rows.h. */
+static void multiply_rows(const product *t, int64_t steps, const char *a, const void *const *panels, int add, void *tile)
 {
-    const int64_t bytes = round_up(t->b->k, QUAD) * PANEL; /* of a panel */
-    const int8_t *from = (const int8_t *)t->b->panels + (s >> t->wide) * PANEL * QUAD;
-    panels_of_tile(from, bytes, n0 / PANEL, (t->b->n - 1) / PANEL, t->by->nr, panels);
-    for (int p = 0; t->wide && p < t->by->nr / PANEL; p++) {
-        int16_t *widened = (int16_t *)(t->b16 + p * SLICE_S16 * PANEL * 4);
-        t->widen_panel(length >> 1, panels[p], widened);
-        panels[p] = widened;
-    }
+    if (t->by->family == FAMILY_rows_u8s4)
+        ((rows_u8s4_micro *)t->by->run)(steps, t->b->fold, a, t->row_bytes, panels, add, tile);
+    else
+        ((rows_micro *)t->by->run)(steps, a, t->row_bytes, panels, add, tile);
 }
 
 /* The block of rows that is in the copy, times the columns from n0; `out` is their place in the result. */
@@ -158,23 +170,39 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
     const int cols = (int)smaller(nr, t->b->n - n0);
     const int size = t->around->out_size;
     const int new_line = n0 * size % LINE == 0; /* else the columns before have asked for it */
+    const int64_t bytes = round_up(t->b->k, QUAD) * PANEL; /* of a panel */
+    const nn_chunk *chunks = t->b->chunks;
+    const int32_t *first = t->b->first;
     columns c;
     column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
-    for (int64_t s = 0; s == 0 || s < t->steps; s += t->slice) {
-        int64_t length = smaller(t->slice, t->steps - s);
+    for (int64_t s = 0; s == 0 || s < t->steps; s += SLICE) {
+        int64_t length = smaller(SLICE, t->steps - s);
         int last = s + length == t->steps, only = last && s == 0;
         const void *panels[MAX_NR / PANEL];
-        find_panels(t, n0, s, length, panels);
-        for (int64_t i = 0; i < rows; i += mr) {
-            void *tile = t->tiles + (only ? 0 : i * nr * 4);
+        panels_of_tile((const char *)t->b->panels + s * PANEL * QUAD, bytes, n0 / PANEL, (t->b->n - 1) / PANEL, nr, panels);
+        for (int64_t i0 = 0; i0 < rows; i0 += t->together) {
+            int64_t some = smaller(t->together, rows - i0);
+            char *tiles = t->tiles + (only ? 0 : i0 * nr * 4);
             if (last && new_line)
-                prefetch_rows(smaller(mr, rows - i), cols * size, out + i * t->ldo * size, t->ldo * size);
-            t->multiply(length, t->copy + i * t->row_bytes + s * 4, t->row_bytes, panels, s > 0, tile);
+                prefetch_rows(some, cols * size, out + i0 * t->ldo * size, t->ldo * size);
+            if (t->saturated && s == 0)
+                t->saturated(first[n0 / PANEL + 1] - first[n0 / PANEL], chunks + first[n0 / PANEL],
+                             t->complement + i0 * t->steps * QUAD, GROUP * t->steps * QUAD,
+                             (int)(round_up(some, GROUP) / GROUP), (int32_t *)tiles);
+            for (int64_t i = i0; i < i0 + some; i += mr)
+                multiply_rows(t, length, t->copy + i * t->row_bytes + s * t->cell, panels, t->saturated || s > 0,
+                              tiles + (i - i0) * nr * 4);
             if (last)
-                t->requantize((int)smaller(mr, rows - i), cols, nr, tile, t->around->b_zero ? t->row_sums + i : 0, &c,
-                          t->around, out + i * t->ldo * size, t->ldo);
+                t->requantize((int)some, cols, nr, (const int32_t *)tiles, t->around->b_zero ? t->row_sums + i0 : 0, &c,
+                              t->around, out + i0 * t->ldo * size, t->ldo);
         }
     }
+}
+
+/* The sums of rows that are requantised together; of a K of several slices, of all rows. */
+static int64_t tile_bytes(const product *t)
+{
+    return (t->steps <= SLICE ? t->together : t->copied) * t->by->nr * 4;
 }
 
 /* The rows i0 .. i1 of the result. */
@@ -182,12 +210,37 @@ static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
 {
     product t = *(const product *)shared;
     t.copy = scratch;
-    t.tiles = t.copy + t.copy_bytes;
-    t.b16 = t.tiles + t.tile_bytes;
-    t.row_sums = (uint32_t *)(t.b16 + t.b16_bytes);
+    t.tiles = t.copy + t.copied * t.row_bytes;
+    t.row_sums = (uint32_t *)(t.tiles + tile_bytes(&t));
+    t.complement = t.tiles + tile_bytes(&t) + round_up(t.copied * 4, LINE);
     copy_rows(&t, i1 - i0, (const uint8_t *)t.a + i0 * t.lda, t.lda);
     for (int64_t n0 = 0; n0 < t.b->n; n0 += t.by->nr)
         multiply(&t, i1 - i0, n0, t.out + (i0 * t.ldo + n0) * t.around->out_size);
+}
+
+enum { MANY_SUMS = 6, CHUNK_CYCLES = 5 }; /* of fewer steps in 16 bits, rows_u8s6 is faster than rows_u8s4 */
+
+/* The families that are not exact with b by themselves. */
+static uint64_t too_narrow(const nn_qgemm_b *b)
+{
+    return (b->fold < 1 ? OF(rows_u8s7) : 0) | (b->fold < 2 ? OF(rows_u8s6) : 0) |
+           (b->fold < MANY_SUMS ? OF(rows_u8s4) : 0);
+}
+
+/* What multiplies m rows by b: rows_u8s7 with what that loses added, if it is the cheapest; it comes in groups of rows. */
+static const nn_micro *selected(int variant, int64_t m, const nn_qgemm_b *b)
+{
+    const nn_micro *exact = nn_select(NN_qgemm, variant, m, b->n, too_narrow(b), 0);
+    if (b->fold || !b->chunks)
+        return exact;
+    const int64_t groups = (m + GROUP - 1) / GROUP, steps = (b->k + QUAD - 1) / QUAD;
+    const nn_micro *quick = nn_select(NN_qgemm, variant, groups * GROUP, b->n, ~OF(rows_u8s7), 0);
+    const int32_t *first = b->first;
+    double cycles = nn_cycles(quick, groups * GROUP, b->n, steps) +
+                    (double)(groups * first[(b->n + PANEL - 1) / PANEL] * CHUNK_CYCLES);
+    if (variant >= 0 ? quick == nn_row(variant) : cycles < nn_cycles(exact, m, b->n, steps))
+        return quick->mr > 1 ? quick : exact;
+    return exact;
 }
 
 API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_around *around,
@@ -202,34 +255,33 @@ API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_aro
 
     if (!b->n)
         return 0;
-    const nn_micro *by = nn_select(NN_qgemm, variant, m, b->n, b->pairs_fit ? 0 : OF(rows_u8s7), 0);
-    const int wide = by->family == FAMILY_rows_s16s16;
-    product t = { .by = by, .b = b, .around = around, .multiply = (rows_micro *)by->run,
-                  .requantize = BESIDE(requantize, by), .widen_row = BESIDE(widen_row, by),
-                  .widen_panel = BESIDE(widen_panel, by), .wide = wide, .slice = wide ? SLICE_S16 : SLICE, .a = a,
-                  .out = out, .lda = lda, .ldo = ldo };
-    int64_t quads = (b->k + QUAD - 1) / QUAD;
-    t.z = t.wide ? 0 : around->a_zero + (around->a_signed ? 128 : 0);
-    t.steps = quads << t.wide;
-    t.row_bytes = copied_row_bytes(t.steps * 4);
+    const nn_micro *by = selected(variant, m, b);
+    const int of_signed = by->family == FAMILY_rows_s8s8, loses = by->family == FAMILY_rows_u8s7 && !b->fold;
+    product t = { .by = by, .b = b, .around = around, .requantize = BESIDE(requantize, by),
+                  .magnitudes = of_signed ? BESIDE(magnitudes, by) : 0, .saturated = loses ? BESIDE(saturated, by) : 0,
+                  .head = of_signed ? HEAD : 0, .cell = of_signed ? CELL_S8 : QUAD, .steps = (b->k + QUAD - 1) / QUAD,
+                  .a = a, .out = out, .lda = lda, .ldo = ldo };
+    t.z = around->a_zero + (around->a_signed ? 128 : 0) - (of_signed ? 128 : 0);
+    t.row_bytes = copied_row_bytes(t.head + t.steps * t.cell);
+    t.together = larger(TOGETHER / by->nr / by->mr, 1) * by->mr;
 
-    nn_cut cut = nn_cut_rows(m, by->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(by, m, b->n, quads));
-    t.copy_bytes = cut.rows * t.row_bytes;
-    t.tile_bytes = (t.steps <= t.slice ? by->mr : cut.rows) * by->nr * 4;
-    t.b16_bytes = wide ? SLICE_S16 * by->nr * 4 : 0;
-    return nn_run_blocks(&cut, t.copy_bytes + t.tile_bytes + t.b16_bytes + cut.rows * 4, block, &t);
+    int64_t block_bytes = loses ? BLOCK_BYTES / 2 : BLOCK_BYTES; /* a copy for the micro-kernel, one of complements */
+    nn_cut cut = nn_cut_rows(m, loses ? GROUP : by->mr, 1 + block_bytes / t.row_bytes, nn_cycles(by, m, b->n, t.steps));
+    t.copied = round_up(cut.rows, loses ? GROUP : by->mr);
+    int64_t bytes = t.copied * t.row_bytes + tile_bytes(&t) + round_up(t.copied * 4, LINE);
+    return nn_run_blocks(&cut, bytes + (loses ? t.copied * t.steps * QUAD : 0), block, &t);
 }
 
-/* Whether the pairs of a cell are small enough for vpmaddubsw: see vec_avx2.h. */
-static inline int pair_fits(int b0, int b1)
+/* The larger of the positive and the negative part of what two neighbouring k of a column have. */
+static inline int pair(int b0, int b1)
 {
     int positive = (b0 > 0 ? b0 : 0) + (b1 > 0 ? b1 : 0), negative = (b0 < 0 ? b0 : 0) + (b1 < 0 ? b1 : 0);
-    return (positive <= 128) & (negative >= -128);
+    return positive > -negative ? positive : -negative;
 }
 
 /* b, k x n with its rows `row` and its columns `column` elements apart, in any order and direction, as micro-kernels
  * read it, once for a weight (nn/kernels/qgemm.py says the same in NumPy): panels of 16 columns, four k together in a
- * cell, and zeros where b has no such column or k. Returns pairs_fit.
+ * cell, and zeros where b has no such column or k. Returns the fold: a sum of that many pairs keeps within 255 · 128.
  *
  *     k=0..3 | bbbb bbbb ... bbbb |  16 cells, one line
  *     k=4..7 | bbbb bbbb ... bbbb | */
@@ -238,7 +290,7 @@ API int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t 
     const int8_t *from = b;
     int8_t *to = panels;
     uint32_t *sum = sums; /* modulo 2^32, like the products */
-    int fit = 1;
+    int largest = 1;
     for (int64_t n0 = 0; n0 < n; n0 += PANEL, from += PANEL * column, sum += PANEL) {
         memset(sum, 0, PANEL * sizeof *sum);
         for (int64_t i = 0; i < k; i += QUAD, to += PANEL * QUAD) {
@@ -253,9 +305,59 @@ API int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t 
             for (int j = 0; j < PANEL; j++) {
                 const int8_t *cell = to + j * QUAD;
                 sum[j] += (uint32_t)(cell[0] + cell[1] + cell[2] + cell[3]);
-                fit &= pair_fits(cell[0], cell[1]) & pair_fits(cell[2], cell[3]);
+                int one = pair(cell[0], cell[1]), other = pair(cell[2], cell[3]);
+                largest = one > largest ? one : largest;
+                largest = other > largest ? other : largest;
             }
         }
     }
-    return fit;
+    return 128 / largest;
+}
+
+/* The pairs of b that rows_u8s7 is not exact with, panel by panel, from the panels that nn_qgemm_pack made: first[p] of
+ * each panel and at the end how many chunks there are; and the chunks, if `to` is not 0. Returns how many; 0 if nothing
+ * that may run wants them: under `variant` there is vpdpbusd, or there are so many that rows_s8s8 is faster, or a weight
+ * is -128, whose magnitude is no int8. */
+API int64_t nn_qgemm_saturating(int variant, int64_t k, int64_t n, const void *panels, void *first, void *to)
+{
+    const int family = variant < 0 ? nn_select(NN_qgemm, variant, 64, n, OF(rows_u8s7) | OF(rows_u8s6) | OF(rows_u8s4), 0)->family
+                                   : FAMILY_rows_s8s8;
+    const int64_t steps = (k + QUAD - 1) / QUAD;
+    const int8_t *cells = panels;
+    nn_chunk *chunk = to;
+    int64_t count = 0, pairs = 0;
+    for (int64_t n0 = 0, p = 0; n0 < n; n0 += PANEL, p++, cells += steps * PANEL * QUAD) {
+        ((int32_t *)first)[p] = (int32_t)count;
+        for (int column = 0; column < PANEL; column++)
+            for (int sign = 1; sign >= -1; sign -= 2) {
+                int used = IN_CHUNK, sum[2] = { 0 };
+                for (int64_t at = 0; at < 2 * steps; at++) {
+                    const int8_t *b = cells + at / 2 * PANEL * QUAD + column * QUAD + at % 2 * 2;
+                    const int b0 = sign * b[0], b1 = sign * b[1], lane = at % 2, shift = 16 * lane;
+                    if (b0 <= 0 || b1 <= 0 || b0 + b1 <= 128)
+                        continue;
+                    if (b0 > 127 || b1 > 127)
+                        return 0;
+                    const int excess = 255 * (b0 + b1) - (sign > 0 ? 32767 : 32768);
+                    pairs++;
+                    if (used == IN_CHUNK || sum[lane] + excess > 32767) { /* another chunk */
+                        count++;
+                        used = sum[0] = sum[1] = 0;
+                        if (to && count > 1)
+                            chunk++;
+                        if (to)
+                            *chunk = (nn_chunk){ .one = sign > 0 ? 0x00010001 : 0xffffffff, .column = column };
+                    }
+                    sum[lane] += excess;
+                    if (to) {
+                        chunk->cell[used] = (int32_t)(at / 2 * GROUP * QUAD);
+                        chunk->b[used] = (uint32_t)(b0 | b1 << 8) << shift;
+                        chunk->excess[used] = (uint32_t)excess << shift;
+                    }
+                    used++;
+                }
+            }
+        ((int32_t *)first)[p + 1] = (int32_t)count;
+    }
+    return family == FAMILY_rows_s8s8 && (variant >= 0 || pairs * FEW_PAIRS < k * n / 2) ? count : 0;
 }

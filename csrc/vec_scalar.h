@@ -14,6 +14,7 @@ typedef int32_t four_ints __attribute__((vector_size(16)));
 typedef uint32_t four_words __attribute__((vector_size(16)));
 typedef int32_t four_ints_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int16_t eight __attribute__((vector_size(16)));
+typedef uint16_t eight_words __attribute__((vector_size(16)));
 
 #undef IN_scalar
 #define IN_scalar HAVE_scalar
@@ -51,6 +52,7 @@ static INLINE void STORE_FIRST(float *p, int64_t some, four v)
 #define SPREAD_I(word) ((four_ints){ 0 } + (word))
 #define ADD_I(a, b) (four_ints)((four_words)(a) + (four_words)(b))
 #define MULTIPLY_I(a, b) (four_ints)((four_words)(a) * (four_words)(b))
+#define XOR_I(a, b) ((a) ^ (b))
 
 /* Int32 as floats, and back: nothing in plain C rounds half to even, but adding 1.5 * 2^23 rounds to a multiple of 1 and
  * leaves the integer in the low bits of the float. */
@@ -67,12 +69,31 @@ static INLINE four_ints add_halves(four_ints s, eight products)
 {
     return ADD_I(s, ADD_I((four_ints)((four_words)products << 16) >> 16, (four_ints)products >> 16));
 }
-#define MULTIPLY_ADD_S16S16(s, a, b) add_halves(s, (eight)(a) * (eight)(b))
-#define MULTIPLY_ADD_U8S7 MULTIPLY_ADD_U8S8
-static INLINE four_ints MULTIPLY_ADD_U8S8(four_ints s, four_ints a, four_ints b)
+static INLINE eight even_products(four_ints a, four_ints b)
 {
-    eight even = ((eight)a & 255) * ((eight)((four_words)b << 8 & 0xff00ff00u) >> 8);
-    return add_halves(add_halves(s, even), ((eight)a >> 8 & 255) * ((eight)b >> 8));
+    return ((eight)a & 255) * ((eight)((four_words)b << 8 & 0xff00ff00u) >> 8);
+}
+static INLINE eight odd_products(four_ints a, four_ints b) { return ((eight)a >> 8 & 255) * ((eight)b >> 8); }
+#define MULTIPLY_ADD_U8S8(s, a, b) add_halves(add_halves(s, even_products(a, b)), odd_products(a, b))
+
+/* Sums of pairs of products in 16 bits, which saturate as those of vpmaddubsw do: where both products have the sign that
+ * their sum has not, it is the largest or the least number there is. */
+static INLINE four_ints PAIRS(four_ints a, four_ints b)
+{
+    eight even = even_products(a, b), odd = odd_products(a, b), sum = (eight)((eight_words)even + (eight_words)odd);
+    eight over = ~(even ^ odd) & (even ^ sum);
+    over >>= 15;
+    return (four_ints)((sum & ~over) | ((even >> 15 ^ 32767) & over));
+}
+#define ADD_16(a, b) (four_ints)((eight_words)(a) + (eight_words)(b))
+#define MULTIPLY_ADD_PAIRS(s, a, b) ADD_16(s, PAIRS(a, b))
+#define ADD_PAIRS(s, pairs) add_halves(s, (eight)(pairs))
+#define MULTIPLY_ADD_U8S7(s, a, b) ADD_PAIRS(s, PAIRS(a, b))
+#define SIGNED_PAIRS(s, pairs, one) add_halves(s, (eight)(pairs) * (eight)(one))
+static INLINE four_ints ABOVE(four_ints excess, four_ints c, four_ints b) /* max(excess - c·b, 0) */
+{
+    eight_words e = (eight_words)excess, sum = (eight_words)PAIRS(c, b);
+    return (four_ints)((e - sum) & (eight_words)(e > sum));
 }
 
 /* Codes of 4 bits (codes.h): bytes as int32, in each of which LOOK_UP finds the float of its low half. */

@@ -7,10 +7,11 @@ import numpy as np
 from .arguments import I8, I32, integer
 from .contract import Plan, operand
 from .kernel import kernel
-from .native import ffi, from_buffer, lib, strided
+from .native import NUMPY, ffi, from_buffer, lib, strided
 from .operand import PANEL, Operand, aligned, from_panels, in_panels
 from .requantization import OWN, RANGE, all_positive, around, requantised
 
+CHUNK = 16  # words of an nn_chunk
 QUAD = 4  # rows of a packed cell, which with its 16 columns is one 64-byte register
 
 
@@ -41,26 +42,39 @@ def _pack(b: np.ndarray) -> Operand:
     panels = aligned((-(-n // PANEL), -(-k // QUAD), PANEL, QUAD), I8)
     sums = aligned((len(panels) * PANEL,), I32)
     if lib is not None:
-        fit = bool(lib.nn_qgemm_pack(k, n, *strided(b), from_buffer(panels), from_buffer(sums)))
+        fold = lib.nn_qgemm_pack(k, n, *strided(b), from_buffer(panels), from_buffer(sums))
     else:
         panels[...] = in_panels(b, QUAD)
         sums[...] = panels.sum(axis=(1, 3), dtype=I32).ravel()
-        fit = _pairs_fit(np.pad(b, ((0, k % 2), (0, 0))))
-    return Operand(qgemm, (k, n), panels=panels, sums=sums, pairs_fit=fit)
+        fold = _fold(np.pad(b, ((0, k % 2), (0, 0))))
+    return Operand(qgemm, (k, n), panels=panels, sums=sums, fold=fold, **_saturating(k, n, panels, fold))
 
 
-def _pairs_fit(b: np.ndarray) -> bool:
-    """Whether vpmaddubsw is exact for every uint8 a: it adds two products in 16 bits, and
-    255·(b₀⁺ + b₁⁺) ≤ 2¹⁵ − 1 and 255·(b₀⁻ + b₁⁻) ≤ 2¹⁵ hold if and only if both sums are at most 128."""
+def _saturating(k: int, n: int, panels: np.ndarray, fold: int) -> dict[str, np.ndarray]:
+    """The pairs with which vpmaddubsw is not exact, for a machine that has nothing better (csrc/saturated.h)."""
+    if fold or lib is None or qgemm.choice == NUMPY:
+        return {}
+    first = np.zeros(len(panels) + 1, I32)
+    of = qgemm.choice, k, n, from_buffer(panels), from_buffer(first)
+    chunks = aligned((lib.nn_qgemm_saturating(*of, ffi.NULL), CHUNK), I32)
+    if not len(chunks):
+        return {}
+    lib.nn_qgemm_saturating(*of, from_buffer(chunks))
+    return {"chunks": chunks, "first": first}
+
+
+def _fold(b: np.ndarray) -> int:
+    """How many pairs of products of uint8 a with neighbouring rows of b may be added in 16 bits, for every a;
+    0 if not even one fits. A pair lies between 255·(b₀⁺ + b₁⁺) and −255·(b₀⁻ + b₁⁻), and 255·128 < 2¹⁵ <
+    255·129, so it is 128 divided by the largest of these sums."""
     pairs = b.reshape(b.shape[0] // 2, 2, b.shape[1]).astype(np.int16)
     positive, negative = np.maximum(pairs, 0).sum(axis=1), np.maximum(-pairs, 0).sum(axis=1)
-    return bool(max(positive.max(initial=0), negative.max(initial=0)) <= 128)
+    return int(128 // max(positive.max(initial=1), negative.max(initial=1)))
 
 
 def _seen_by_c(b: Operand) -> Any:
-    panels, sums, fit = b.parts.values()
-    return ffi.new("nn_qgemm_b *", {"panels": from_buffer(panels), "sums": from_buffer(sums), "k": b.shape[0],
-                                    "n": b.shape[1], "pairs_fit": fit})
+    parts = {name: from_buffer(part) if isinstance(part, np.ndarray) else part for name, part in b.parts.items()}
+    return ffi.new("nn_qgemm_b *", {**parts, "k": b.shape[0], "n": b.shape[1]})
 
 
 def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype, clip) -> Plan:
