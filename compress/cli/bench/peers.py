@@ -109,7 +109,7 @@ def onnx_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
     first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
     planes = _onnx("QLinearConv", first, constants, y_first, **attributes)
     return {"onnxruntime N,C,H,W": planes._replace(result=lambda: planes.result().transpose(0, 2, 3, 1)),
-            "onnxruntime N,H,W,C": _onnx_network(nodes, x, constants, y)}
+            "onnxruntime N,H,W,C": onnx_network(nodes, x, constants, y)}
 
 
 def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
