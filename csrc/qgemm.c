@@ -52,20 +52,19 @@ UP_TO_AVX2(magnitudes, (int64_t k, const uint8_t *a, uint8_t flip, char *to), (k
     int32_t sum = 0;
     char *cell = to + HEAD;
     for (int64_t k0 = 0; k0 < k; k0 += FEW, cell += 2 * FEW) {
-        uint8_t sign[FEW], magnitude[FEW];
+        uint8_t sign[FEW], magnitude[FEW], last[FEW];
         int16_t negative = 0; /* at most 32 · 128 */
-        if (k - k0 >= FEW) {
-            for (int i = 0; i < FEW; i++) {
-                int8_t x = (int8_t)(a[k0 + i] ^ flip);
-                sign[i] = x < 0 ? 0xff : 0;
-                magnitude[i] = (uint8_t)(x < 0 ? -x : x);
-            }
-        } else
-            for (int i = 0; i < FEW; i++) {
-                int8_t x = k0 + i < k ? (int8_t)(a[k0 + i] ^ flip) : 0;
-                sign[i] = x < 0 ? 0xff : 0;
-                magnitude[i] = (uint8_t)(x < 0 ? -x : x);
-            }
+        const uint8_t *from = a + k0;
+        if (k - k0 < FEW) { /* a question for each byte would keep the loop from vectors, and guess at each sign */
+            memset(last, flip, FEW);
+            memcpy(last, from, (size_t)(k - k0));
+            from = last;
+        }
+        for (int i = 0; i < FEW; i++) {
+            int8_t x = (int8_t)(from[i] ^ flip);
+            sign[i] = x < 0 ? 0xff : 0;
+            magnitude[i] = (uint8_t)(x < 0 ? -x : x);
+        }
         for (int i = 0; i < FEW; i++)
             negative += magnitude[i] & sign[i];
         sum += negative;

@@ -109,7 +109,7 @@ def onnx_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
     first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
     planes = _onnx("QLinearConv", first, constants, y_first, **attributes)
     return {"onnxruntime N,C,H,W": planes._replace(result=lambda: planes.result().transpose(0, 2, 3, 1)),
-            "onnxruntime N,H,W,C": _onnx_network(nodes, x, constants, y)}
+            "onnxruntime N,H,W,C": onnx_network(nodes, x, constants, y)}
 
 
 def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
@@ -134,7 +134,7 @@ def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Peer]:
              helper.make_node("Transpose", ["y_first"], ["y"], perm=[0, 2, 3, 1])]
     first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
     return {"onnxruntime N,C,H,W": _onnx("Conv", first, {"w": w}, y_first, **attributes),
-            "onnxruntime N,H,W,C": _onnx_network(nodes, x, {"w": w}, y)}
+            "onnxruntime N,H,W,C": onnx_network(nodes, x, {"w": w}, y)}
 
 
 def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
@@ -156,10 +156,10 @@ def _onnx(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray, **at
     """A network of one operator: inputs `a` and the constants in this order, output like `y`."""
     from onnx import helper
 
-    return _onnx_network([helper.make_node(op, ["a", *constants], ["y"], **attributes)], a, constants, y)
+    return onnx_network([helper.make_node(op, ["a", *constants], ["y"], **attributes)], a, constants, y)
 
 
-def _onnx_network(nodes: list[Any], a: np.ndarray, constants: dict[str, Any], y: np.ndarray) -> Peer:
+def onnx_network(nodes: list[Any], a: np.ndarray, constants: dict[str, Any], y: np.ndarray) -> Peer:
     """A network with the input `a`, these constants, and an output `y`, both bound."""
     import onnxruntime
     from onnx import helper, numpy_helper
