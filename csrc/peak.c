@@ -11,13 +11,25 @@
         "xmm13", "xmm14", "xmm15"
 
 #if NN_X86
-/* Operands: register 12 and 13; a product in 14. */
+/* Operands: registers 12 and 13; products in 14 and 15. */
 #define FMA_YMM(r) "vfmadd231ps %%ymm12, %%ymm13, %%ymm" #r "\n"
 #define FMA_ZMM(r) "vfmadd231ps %%zmm12, %%zmm13, %%zmm" #r "\n"
 #define MADD16(r) "vpmaddwd %%ymm12, %%ymm13, %%ymm14\n vpaddd %%ymm14, %%ymm" #r ", %%ymm" #r "\n"
 #define MADDUBS(r)                                                                                                 \
     "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\n vpmaddwd %%ymm12, %%ymm14, %%ymm14\n vpaddd %%ymm14, %%ymm" #r         \
     ", %%ymm" #r "\n"
+#define SIGNED(r)                                                                                                  \
+    "vpxor %%ymm12, %%ymm13, %%ymm14\n vpmaddubsw %%ymm14, %%ymm12, %%ymm14\n vpmaddwd %%ymm12, %%ymm14, %%ymm14\n" \
+    "vpaddd %%ymm14, %%ymm" #r ", %%ymm" #r "\n"
+#define TWO(r)                                                                                                     \
+    "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\n vpmaddubsw %%ymm12, %%ymm13, %%ymm15\n vpaddw %%ymm15, %%ymm14, %%ymm14\n" \
+    "vpmaddwd %%ymm12, %%ymm14, %%ymm14\n vpaddd %%ymm14, %%ymm" #r ", %%ymm" #r "\n"
+/* Nine sums in a register r of 0 ... 5, then to r + 6. */
+#define ADD_16(r) "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\n vpaddw %%ymm14, %%ymm" #r ", %%ymm" #r "\n"
+#define SIX(X) X(0) X(1) X(2) X(3) X(4) X(5)
+#define NINE SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16)
+#define INTO_32(r, s)                                                                                              \
+    "vpmaddwd %%ymm12, %%ymm" #r ", %%ymm14\n vpaddd %%ymm14, %%ymm" #s ", %%ymm" #s "\n"
 #define VNNI_ZMM(r) "vpdpbusd %%zmm12, %%zmm13, %%zmm" #r "\n"
 #define VNNI_YMM(r) VPDPBUSD_ENCODING " vpdpbusd %%ymm12, %%ymm13, %%ymm" #r "\n"
 #define CLEAR(r) "vxorps %%xmm" #r ", %%xmm" #r ", %%xmm" #r "\n"
@@ -27,22 +39,25 @@
 #define PEAK_AS(NAME, ISA, BODY)                                                                                   \
     TARGET_##ISA void NAME(int64_t steps)                                                                          \
     {                                                                                                              \
-        __asm__ volatile(TWELVE(CLEAR) CLEAR(12) CLEAR(13) CLEAR(14)::: REGISTERS);                                \
+        __asm__ volatile(TWELVE(CLEAR) CLEAR(12) CLEAR(13) CLEAR(14) CLEAR(15)::: REGISTERS);                      \
         for (int64_t i = 0; i < steps; i++)                                                                        \
-            __asm__ volatile(TWELVE(BODY)::: "memory", REGISTERS);                                                 \
+            __asm__ volatile(BODY::: "memory", REGISTERS);                                                 \
         __asm__ volatile("vzeroupper" ::: "memory");                                                               \
     }
-PEAK(peak_fma_avx2, avx2, FMA_YMM)
-PEAK(peak_madd16_avx2, avx2, MADD16)
-PEAK(peak_maddubs_avx2, avx2, MADDUBS)
-PEAK(peak_vnni_avxvnni, avxvnni, VNNI_YMM)
-PEAK(peak_fma_avx512, avx512, FMA_ZMM)
-PEAK(peak_vnni_avx512, avx512vnni, VNNI_ZMM)
+PEAK(peak_fma_avx2, avx2, TWELVE(FMA_YMM))
+PEAK(peak_madd16_avx2, avx2, TWELVE(MADD16))
+PEAK(peak_signed_avx2, avx2, TWELVE(SIGNED))
+PEAK(peak_maddubs_avx2, avx2, TWELVE(MADDUBS))
+PEAK(peak_two_avx2, avx2, TWELVE(TWO))
+PEAK(peak_nine_avx2, avx2, NINE INTO_32(0, 6) INTO_32(1, 7) INTO_32(2, 8) INTO_32(3, 9) INTO_32(4, 10) INTO_32(5, 11))
+PEAK(peak_vnni_avxvnni, avxvnni, TWELVE(VNNI_YMM))
+PEAK(peak_fma_avx512, avx512, TWELVE(FMA_ZMM))
+PEAK(peak_vnni_avx512, avx512vnni, TWELVE(VNNI_ZMM))
 #endif
 
 /* Runs the loop of a row of the family peak; returns the multiply-accumulates done. */
 API double nn_peak(int row, int64_t steps)
 {
     ((void (*)(int64_t))nn_row(row)->run)(steps);
-    return 12.0 * nn_row(row)->nr * (double)steps;
+    return 12.0 * nn_row(row)->mr * nn_row(row)->nr * (double)steps;
 }

@@ -3,13 +3,14 @@
  *
  *     tile[MR][NR] (+)= A · B    A: MR rows, lda bytes apart     B: NR/16 panels of 16 columns
  *
- * In every family one step reads 4 bytes of each row of A and 64 bytes of each panel of B, 4 for each column:
+ * In every family one step reads 64 bytes of each panel of B, 4 for each column, and a cell of each row of A:
  *
- *                              k in a step   4 bytes of A, of B        multiply
- *     float                    1             a float                   sum += a * b           fma
- *     uint8 · int8, VNNI       4             k0 k1 k2 k3               sum += a0 b0 + ... + a3 b3
- *     uint8 · int8, maddubs    4             k0 k1 k2 k3               the same in three instructions
- *     int16 · int16            2             k0 k1                     sum += a0 b0 + a1 b1
+ *                  k in a step   cell of A, of B          multiply
+ *     f32          1             a float                  sum += a * b           fma
+ *     u8s8         4             k0 k1 k2 k3              sum += a0 b0 + ... + a3 b3 (vpdpbusd)
+ *     s8s8         4             magnitudes, signs        the same in four instructions
+ *     s16s16       2             k0 k1                    sum += a0 b0 + a1 b1
+ *     u8s7, s6, s4 4             k0 k1 k2 k3              in three, two and a half, two and a little
  *
  *                        panel 0           panel 1
  *                     +---------------+---------------+
@@ -29,10 +30,22 @@
 #include "loops.h"
 
 /* tile[mr][nr] = A · B, or with `add` += A · B, from the start of a cache line: floats, or int32 modulo 2^32.
- * A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of 4 bytes of each row and 64 bytes of each panel
+ * A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of a cell of each row and 64 bytes of each panel
  * (of rows_f32u4: 8 bytes of a panel, and behind the panels stands the codebook). */
 typedef void rows_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
-typedef rows_micro rows_f32_micro, rows_f32u4_micro, rows_u8s8_micro, rows_u8s7_micro, rows_s16s16_micro;
+typedef rows_micro rows_f32_micro, rows_f32u4_micro, rows_u8s8_micro, rows_s8s8_micro, rows_u8s7_micro, rows_u8s6_micro,
+    rows_s16s16_micro;
+/* The same; so many steps may be added in 16 bits. */
+typedef void rows_u8s4_micro(int64_t steps, int64_t fold, const void *a, int64_t lda, const void *const *b, int add,
+                             void *tile);
+
+/* Whole numbers may be added in any order, so a compiler adds what several steps give first, and runs out of registers: it
+ * must have this sum here. */
+#if NN_X86
+#define IN_THIS_ORDER(v) __asm__("" : "+x"(v))
+#else
+#define IN_THIS_ORDER(v) (void)(v)
+#endif
 
 /* Four bytes as they lie. */
 static INLINE int32_t four_bytes(const char *p)
@@ -75,16 +88,103 @@ static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0,
 #define ROWS(NAME, ISA, MR, NR, W, MULTIPLY)                                                                       \
     TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
     {                                                                                                              \
-        const char *rows[(MR + 2) / 3];                                                                            \
         TILE(MR, NR, W)                                                                                            \
-        UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;                     \
+        ROWS_OF(MR)                                                                                                \
         if (add)                                                                                                   \
             EACH_SUM(MR) sum[i][v] = LOAD_##W(IN_TILE(NR));                                                        \
         for (int64_t s = 0; s < steps; s++)                                                                        \
-            STEP(MR, W, MULTIPLY, rows[i / 3] + i % 3 * lda + 4 * s, LOAD_##W(IN_PANEL(64 * s)))                   \
+            STEP(MR, W, MULTIPLY, IN_ROW(4 * s), LOAD_##W(IN_PANEL(64 * s)))                                       \
         EACH_SUM(MR) STORE_##W(IN_TILE(NR), sum[i][v]);                                                            \
     }
+#define ROWS_OF(MR)                                                                                                \
+    const char *rows[(MR + 2) / 3];                                                                                \
+    UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;
+#define IN_ROW(bytes) rows[i / 3] + i % 3 * lda + (bytes)
 #define BODY_rows_f32(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, F, MULTIPLY_ADD_F)
 #define BODY_rows_u8s8(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S8)
 #define BODY_rows_u8s7(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S7)
 #define BODY_rows_s16s16(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_S16S16)
+
+/* Rows of int8 without int16: vpmaddubsw wants its first operand unsigned, so A comes as magnitudes |a|, and B gets the
+ * sign of a. A mask s of the signs, ones where a < 0, complements b there, one instruction for all columns:
+ *
+ *     |a| (b ^ s)  =  |a| b        where a >= 0
+ *                     |a| (-b - 1) = a b - |a|   where a < 0
+ *
+ * so a row of sums starts with the sum of its |a| with a < 0, which stands before its cells (MAGNITUDES). A pair of
+ * products lies between 2 · 128 · -128 = -2^15 and 2 · 128 · 127 and never saturates, whatever a and b. */
+#define BODY_rows_s8s8(NAME, ISA, MR, NR)                                                                          \
+    TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
+    {                                                                                                              \
+        TILE(MR, NR, I)                                                                                            \
+        ROWS_OF(MR)                                                                                                \
+        if (add)                                                                                                   \
+            EACH_SUM(MR) sum[i][v] = LOAD_I(IN_TILE(NR));                                                          \
+        else                                                                                                       \
+            EACH_SUM(MR) sum[i][v] = SPREAD_I(four_bytes(IN_ROW(0)));                                              \
+        for (int64_t s = 0; s < steps; s++)                                                                        \
+            STEP_S8S8(MR, IN_ROW(HEAD + CELL_S8 * s), LOAD_I(IN_PANEL(64 * s)))                                    \
+        EACH_SUM(MR) STORE_I(IN_TILE(NR), sum[i][v]);                                                              \
+    }
+#define STEP_S8S8(MR, A, B)                                                                                        \
+    {                                                                                                              \
+        V_I bv[NV];                                                                                                \
+        UNROLL for (int v = 0; v < NV; v++) bv[v] = B;                                                             \
+        UNROLL for (int i = 0; i < MR; i++) {                                                                      \
+            V_I magnitude = SPREAD_I(four_bytes(A)), sign = SPREAD_I(four_bytes(A + 4));                           \
+            UNROLL for (int v = 0; v < NV; v++)                                                                    \
+                sum[i][v] = MULTIPLY_ADD_U8S7(sum[i][v], magnitude, XOR_I(bv[v], sign));                           \
+        }                                                                                                          \
+    }
+/* Bytes of a cell of four k, and of what stands before the first of a row. */
+enum { CELL_S8 = 8, HEAD = 8 };
+
+/* Two steps at a time: their pairs are added in 16 bits first. */
+#define BODY_rows_u8s6(NAME, ISA, MR, NR)                                                                          \
+    TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
+    {                                                                                                              \
+        TILE(MR, NR, I)                                                                                            \
+        ROWS_OF(MR)                                                                                                \
+        if (add)                                                                                                   \
+            EACH_SUM(MR) sum[i][v] = LOAD_I(IN_TILE(NR));                                                          \
+        int64_t s = 0;                                                                                             \
+        for (; s + 1 < steps; s += 2) {                                                                            \
+            V_I b0[NV], b1[NV];                                                                                    \
+            UNROLL for (int v = 0; v < NV; v++) b0[v] = LOAD_I(IN_PANEL(64 * s));                                  \
+            UNROLL for (int v = 0; v < NV; v++) b1[v] = LOAD_I(IN_PANEL(64 * s + 64));                             \
+            UNROLL for (int i = 0; i < MR; i++) {                                                                  \
+                V_I a0 = SPREAD_I(four_bytes(IN_ROW(4 * s))), a1 = SPREAD_I(four_bytes(IN_ROW(4 * s + 4)));        \
+                UNROLL for (int v = 0; v < NV; v++)                                                                \
+                    sum[i][v] = ADD_PAIRS(sum[i][v], MULTIPLY_ADD_PAIRS(PAIRS(a0, b0[v]), a1, b1[v]));             \
+            }                                                                                                      \
+        }                                                                                                          \
+        if (s < steps)                                                                                             \
+            STEP(MR, I, MULTIPLY_ADD_U8S7, IN_ROW(4 * s), LOAD_I(IN_PANEL(64 * s)))                                \
+        EACH_SUM(MR) STORE_I(IN_TILE(NR), sum[i][v]);                                                              \
+    }
+
+/* `fold` steps at a time: their pairs are added in 16 bits, in registers; the sums of 32 bits are in the tile. */
+#define BODY_rows_u8s4(NAME, ISA, MR, NR)                                                                          \
+    TARGET_##ISA void NAME(int64_t steps, int64_t fold, const void *a, int64_t lda, const void *const *b, int add, \
+                           void *tile)                                                                             \
+    {                                                                                                              \
+        TILE(MR, NR, I)                                                                                            \
+        ROWS_OF(MR)                                                                                                \
+        if (!add)                                                                                                  \
+            EACH_SUM(MR) STORE_I(IN_TILE(NR), sum[i][v]);                                                          \
+        for (int64_t s = 0; s < steps;) {                                                                          \
+            const int64_t end = s + fold < steps ? s + fold : steps;                                               \
+            EACH_SUM(MR) sum[i][v] = ZERO_I();                                                                     \
+            for (; s + 2 < end; s += 3)                                                                            \
+                UNROLL for (int u = 0; u < 3; u++)                                                                 \
+                    STEP_S4(MR, IN_ROW(4 * (s + u)), LOAD_I(IN_PANEL(64 * (s + u))))                               \
+            for (; s < end; s++)                                                                                   \
+                STEP_S4(MR, IN_ROW(4 * s), LOAD_I(IN_PANEL(64 * s)))                                               \
+            EACH_SUM(MR) STORE_I(IN_TILE(NR), ADD_PAIRS(LOAD_I(IN_TILE(NR)), sum[i][v]));                          \
+        }                                                                                                          \
+    }
+#define STEP_S4(MR, A, B)                                                                                          \
+    {                                                                                                              \
+        STEP(MR, I, MULTIPLY_ADD_PAIRS, A, B)                                                                      \
+        EACH_SUM(MR) IN_THIS_ORDER(sum[i][v]);                                                                     \
+    }

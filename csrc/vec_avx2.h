@@ -30,6 +30,20 @@ enum { LANES = 8 };
 #define SPREAD_I(word) _mm256_set1_epi32(word)
 #define ADD_I(a, b) _mm256_add_epi32(a, b)
 #define MULTIPLY_I(a, b) _mm256_mullo_epi32(a, b)
+#define GREATER_I(a, b) _mm256_max_epi32(a, b)
+#define LESSER_I(a, b) _mm256_min_epi32(a, b)
+#define SHIFT_LEFT_I(v, by) _mm256_sllv_epi32(v, by)
+#define SHIFT_RIGHT_I(v, by) _mm256_srlv_epi32(v, by)
+#define ABSOLUTE_I(v) _mm256_abs_epi32(v)
+#define SIGNED_AS(v, sign) _mm256_sign_epi32(v, sign) /* (0 where the sign is: there v is 0 too) */
+TARGET static INLINE __m256i UPPER_PRODUCT(__m256i a, __m256i b) /* the products of even lanes, of odd ones, together */
+{
+    const __m256i half = _mm256_set1_epi64x(1 << 30);
+    __m256i even = _mm256_add_epi64(_mm256_mul_epi32(a, b), half);
+    __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32)), half);
+    return _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
+}
+#define XOR_I(a, b) _mm256_xor_si256(a, b)
 #define FLOATS(v) _mm256_cvtepi32_ps(v)
 #define ROUNDED(x) _mm256_cvtps_epi32(x)
 TARGET static INLINE void STORE_BYTES(char *p, __m256i v) /* the lowest of each number: gathered in either half */
@@ -38,28 +52,28 @@ TARGET static INLINE void STORE_BYTES(char *p, __m256i v) /* the lowest of each 
     _mm_storel_epi64((__m128i *)p, _mm_unpacklo_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
 }
 
-/* Rows of 8-bit integers by three routes, all exact.
+/* Rows of 8-bit integers, all exact.
  *
- * rows_s16s16. Both operands in 16 bits: vpmaddwd adds two products of int16 to an int32. |a - z| <= 255, |b| <= 128,
- * so a pair is at most 65280: exact for any operands.
- *
- * rows_u8s7. vpmaddubsw multiplies uint8 by int8 and adds pairs, twice the work of vpmaddwd, but in 16 bits with
- * saturation: 255·127 + 255·127 = 64770 becomes 32767, silently. It is exact for every a if and only if each
- * pair b0, b1 of neighbouring k has
+ * vpmaddubsw multiplies uint8 by int8 and adds the products of two neighbouring k, but in 16 bits with saturation: 255·127
+ * + 255·127 = 64770 becomes 32767, silently. It is exact for every a if and only if each pair b0, b1 has
  *
  *     b0⁺ + b1⁺ <= 128   and   b0⁻ + b1⁻ <= 128          (positive and negative parts)
  *
  * since the sum lies between -255 (b0⁻ + b1⁻) and 255 (b0⁺ + b1⁺), both are reached, 255·128 = 32640 fits and
- * 255·129 = 32895 does not. |b| <= 64 (7-bit weights) is enough. nn_qgemm_pack looks; where it does not hold, another
- * family is taken. vpmaddwd by ones then adds the two pairs of a cell.
+ * 255·129 = 32895 does not. |b| <= 64 (7-bit weights) is enough: rows_u8s7. vpmaddwd by ones then adds the two pairs of a
+ * cell. Of two cells the pairs may be added before that, in 16 bits, if all four numbers keep to this bound: |b| <= 32
+ * is enough, rows_u8s6; of `fold` cells if pairs keep to 128 / fold: |b| <= 7 allows nine, rows_u8s4, ternary weights
+ * 64. nn_qgemm_pack looks; where pairs do not fit, or a is signed, rows_s8s8 (rows.h) multiplies magnitudes.
  *
  * rows_u8s8 with AVX-VNNI: vpdpbusd, as in AVX512-VNNI, for CPUs without AVX-512. The same instruction exists in the
  * encoding of AVX-512: with NN_AVXVNNI_BY_EVEX it is compiled to that one, and a machine with AVX512-VNNI tests and
  * times it as if it had AVX-VNNI (isa.c). Measured so on a Zen 4 EPYC at 3.7 GHz, 1024 x 1024 x 1024 requantised to
  * uint8, one thread: 94 % of the peak. */
 #define MULTIPLY_ADD_S16S16(s, a, b) _mm256_add_epi32(s, _mm256_madd_epi16(a, b))
-#define MULTIPLY_ADD_U8S7(s, a, b) \
-    _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)))
+#define PAIRS(a, b) _mm256_maddubs_epi16(a, b)
+#define MULTIPLY_ADD_PAIRS(s, a, b) _mm256_add_epi16(s, PAIRS(a, b))
+#define ADD_PAIRS(s, pairs) _mm256_add_epi32(s, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+#define MULTIPLY_ADD_U8S7(s, a, b) ADD_PAIRS(s, PAIRS(a, b))
 #define MULTIPLY_ADD_U8S8(s, a, b) VPDPBUSD_YMM(s, a, b)
 
 TARGET static INLINE __m256i first_lanes(int64_t some) /* all ones in so many lanes, zeros in the others */

@@ -1,4 +1,5 @@
 """How much memory a training step needs beside its parameters and their gradients: predicted, and measured.
+(Where the time of a converted network goes, and what bounds it, is its Program's `profile`.)
 
 In backward gradients are made one by one, while activations are freed. So at each moment the gradients made
 so far are subtracted from what is alive, and the figure is the largest rest. (That is one or two arrays more

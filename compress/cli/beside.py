@@ -14,21 +14,22 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import Program
+from ..program.profile import Profile
 from .bench.timing import CLOCK
 
-Calls = dict[str, tuple[float, float]]  # kernel -> milliseconds of all its steps, their multiply-adds
+PROFILED = 9  # rounds, at most
 
 
 class Beside(NamedTuple):
     """A Program's time. `faster`: how many times as fast as its float network, the median of the rounds, ±
     `spread` (half of their middle half); `milliseconds`: the float network's median over that; `busy`: the
-    share of its turns in which another program had the core."""
+    share of its turns in which another program had the core; `profile`: where the time goes."""
 
     milliseconds: float
     faster: float
     spread: float
     busy: float
-    calls: Calls
+    profile: Profile
 
 
 class Turn(NamedTuple):
@@ -58,8 +59,8 @@ def times(programs: Mapping[Path, Program], x: np.ndarray, rounds: int) -> dict[
         low, middle, high = statistics.quantiles(ratios[path], n=4)
         faster = 1.0 if path in first.values() else middle
         busy = 1 - min(1, sum(turn.own for turn in turns[path]) / sum(turn.wall for turn in turns[path]))
-        calls = _calls(program, x, min(rounds, 9))
-        found[path] = Beside(base / faster, faster, (high - low) / 2, busy, calls)
+        profile = program.profile(x, rounds=min(rounds, PROFILED), clock=CLOCK)
+        found[path] = Beside(base / faster, faster, (high - low) / 2, busy, profile)
     return found
 
 
@@ -68,13 +69,3 @@ def _turn(program: Program, x: np.ndarray) -> Turn:
     wall, own = time.perf_counter(), CLOCK()
     program(x)
     return Turn(CLOCK() - own, time.perf_counter() - wall)
-
-
-def _calls(program: Program, x: np.ndarray, rounds: int) -> Calls:
-    """Where the time goes: of each kernel, the medians of its steps."""
-    taken = np.median([program.seconds(x, CLOCK) for _ in range(rounds)], axis=0)
-    calls: Calls = {}
-    for step, seconds in zip(program.bound.steps, taken, strict=True):
-        milliseconds, macs = calls.get(step.kernel, (0.0, 0.0))
-        calls[step.kernel] = (milliseconds + 1000 * float(seconds), macs + len(x) * step.macs)
-    return dict(sorted(calls.items(), key=lambda one: -one[1][0]))

@@ -1,11 +1,13 @@
 """What must be said of the times of a ledger: whether the machine was busy, and which rows did not pay."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from ..program.profile import StepProfile
 
 BUSY = 0.05  # of the time, that another program may have had the core
 WAVERING = 0.1  # of the float network's own ratio, turn against turn
-SHARE = 0.15  # of a Program's time: a kind of call that takes less is not named
+SHARE = 0.15  # of a Program's time: a kernel that takes less is not named
 
 
 def disturbed(rows: Sequence[Any], busy: float) -> list[str]:
@@ -24,34 +26,77 @@ def disturbed(rows: Sequence[Any], busy: float) -> list[str]:
             f"run it again {when}."]
 
 
-def unpaid(rows: Sequence[Any], kernels: str) -> list[str]:
-    """The rows that are slower than their float network here, in a line, and where the time of each goes."""
+class Slow(NamedTuple):
+    """The call in which a row loses the most time to its float network: both times of it, in seconds, the
+    kernels that compute it here and there (none where float has no such call), and its slowest step."""
+
+    call: str
+    seconds: float
+    float_seconds: float
+    kernels: str
+    float_kernels: str
+    step: StepProfile
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures as plain values."""
+        return {**self._asdict(), "step": self.step.to_json()}
+
+    def __str__(self) -> str:
+        there = f"float {1e3 * self.float_seconds:.2f} ms ({self.float_kernels})"
+        there = there if self.float_kernels else "float has no such call"
+        return (f"{self.call} takes {1e3 * self.seconds:.2f} ms ({self.kernels}), {there}; "
+                f"{self.step.kernel}: {self.step.why()}")
+
+
+def slow_calls(rows: Sequence[Any]) -> dict[int, Slow]:
+    """Of each row that is slower than its float network, by its place: where it loses the most time."""
     floats = {row.network: row for row in rows if row.technique == "float"}
-    slow = [row for row in rows if row.faster < 1 and row.technique != "float"]
+    found = {}
+    for i, row in enumerate(rows):
+        base = floats.get(row.network)
+        if row.faster >= 1 or row is base or base is None or not (row.profile and base.profile):
+            continue
+        mine, theirs = row.profile.by("call"), base.profile.by("call")
+        lost = {name: one.seconds - (theirs[name].seconds if name in theirs else 0)
+                for name, one in mine.items()}
+        call = max(lost, key=lost.__getitem__)
+        steps, there = [step for step in row.profile.steps if step.call == call], theirs.get(call)
+        found[i] = Slow(call, mine[call].seconds, there.seconds if there else 0.0, mine[call].kernel,
+                        there.kernel if there else "", max(steps, key=lambda step: step.seconds))
+    return found
+
+
+def unpaid(rows: Sequence[Any], kernels: str) -> list[str]:
+    """The rows that are slower than their float network here, in a line; then where the time of each goes,
+    and which call is slow, and why."""
+    floats = {row.network: row for row in rows if row.technique == "float"}
+    slow = [(i, row) for i, row in enumerate(rows) if row.faster < 1 and row.technique != "float"]
     if not slow:
         return []
-    names = ", ".join(f"{row.network} {row.technique} ({row.faster:.2f}×)" for row in slow)
+    names = ", ".join(f"{row.network} {row.technique} ({row.faster:.2f}×)" for _, row in slow)
     lines = [f"slower than float here (kernels {kernels}): {names}"]
-    told: set[str] = set()
-    for row in slow:
-        base = floats.get(row.network)
-        if base is None or not row.calls or not base.calls:
+    calls, told = slow_calls(rows), set()
+    for i, row in slow:
+        if i not in calls:
             continue
+        base = floats[row.network]
         if row.network not in told:
             lines.append(f"  {row.network} float: {_where(base)}")
             told.add(row.network)
         fewer = row.macs / base.macs
         lines.append(f"  {row.network} {row.technique}: {fewer:.2f}× the multiply-adds; {_where(row)}")
+        lines.append(f"    slow: {calls[i]}")
     return lines
 
 
 def _where(row: Any) -> str:
-    """Which kinds of calls take a Program's time, and how fast they multiply."""
-    total = sum(milliseconds for milliseconds, _ in row.calls.values())
+    """Which kernels take a Program's time, and how fast they multiply."""
+    total = row.profile.total
     parts = []
-    for op, (milliseconds, macs) in row.calls.items():
-        if milliseconds >= SHARE * total:
-            speed = macs / milliseconds / 1e6
-            said = f" at {speed:{'.0f' if speed >= 10 else '.2g'}} GMAC/s" if macs else ""
-            parts.append(f"{milliseconds / total:.0%} {op}{said}")
+    for kernel, one in row.profile.by("kernel").items():
+        if one.seconds >= SHARE * total.seconds:
+            speed = one.macs_per_second / 1e9
+            said = f" at {speed:{'.0f' if speed >= 10 else '.2g'}} GMAC/s" if one.macs else ""
+            said += f" ({one.of_peak:.0%} of peak)" if one.of_peak is not None else ""
+            parts.append(f"{one.seconds / total.seconds:.0%} {kernel}{said}")
     return f"{row.milliseconds:.2f} ms: {', '.join(parts)}"

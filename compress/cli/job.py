@@ -139,7 +139,7 @@ def _rows(results: Results, measured: dict[Path, Measured], seeds: tuple[int, ..
                       memory=_mean([one.memory for one in mine]), macs=_mean([one.macs for one in mine]),
                       milliseconds=mine[0].milliseconds, faster=mine[0].times.faster,
                       certified=result.certified, measured=result.measured, layers=mine[0].layers,
-                      spread=mine[0].times.spread, calls=mine[0].times.calls)
+                      spread=mine[0].times.spread, profile=mine[0].times.profile)
 
 
 def _busy(measured: dict[Path, Measured]) -> float:

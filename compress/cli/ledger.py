@@ -1,18 +1,19 @@
 """The ledger: what every technique cost and what it bought, as text and as JSON."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from .findings import disturbed, unpaid
-from .table import narrowed, whole
+from ..program.profile import Profile
+from ..table import narrowed, whole
+from .findings import disturbed, slow_calls, unpaid
 
 
 @dataclass(frozen=True)
 class Row:
     """One network compressed by one technique. Bytes and accuracies are means over the seeds, paired
-    differences are to the float network of the same seed; times (see `beside.Beside`), `calls` (kind of call
-    → its milliseconds and multiply-adds) and `layers` (layer → part of it → bytes on disk, see
-    `compress.Report.layers`) are those of the first seed's file; accuracies are fractions."""
+    differences are to the float network of the same seed; times (see `beside.Beside`), `profile` (of 256
+    images) and `layers` (layer → part of it → bytes on disk, see `compress.Report.layers`) are those of the
+    first seed's file; accuracies are fractions."""
 
     CONTROL: ClassVar[str] = ", dense control"  # ends the name of a row that is a control
 
@@ -30,7 +31,7 @@ class Row:
     measured: float | None
     layers: dict[str, dict[str, int]]
     spread: float = 0.0
-    calls: dict[str, tuple[float, float]] = field(default_factory=dict)
+    profile: Profile | None = None
 
     @property
     def control(self) -> bool:
@@ -101,7 +102,10 @@ class Ledger:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
-        rows = [{**asdict(row), "accuracy": row.accuracy, "difference": row.difference} for row in self.rows]
+        slow = slow_calls(self.rows)
+        rows = [{**asdict(row), "accuracy": row.accuracy, "difference": row.difference,
+                 "profile": row.profile and row.profile.to_json(),
+                 "slow": slow[i].to_json() if i in slow else None} for i, row in enumerate(self.rows)]
         return {"rows": rows, "seeds": list(self.seeds), "chosen": self.chosen, "machine": self.machine,
                 "settings": self.settings, "busy": self.busy}
 

@@ -3,6 +3,7 @@
     bound = program.bind()
     print(bound)          # a line for every kernel
     logits = bound(x)
+    print(bound.profile(x))
 
 No float copy of a packed weight is in it. Threads may share it."""
 
@@ -21,7 +22,9 @@ from nn.sizes import at
 from .buffers import fresh, places
 from .listing import listing
 from .op import Step
-from .value import check_grids
+from .profile import Profile, StepProfile, profiled
+from .ready import Ready
+from .value import Value, check_grids
 
 TARGETS = ("cpu",)
 
@@ -41,7 +44,7 @@ class Bound:
         self._load(program.constants, program.grids)
 
     def _load(self, constants: Mapping[str, Any], grids: Mapping[str, Any]) -> None:
-        self._idle: list[tuple[dict[str, int], list[tuple]]] = []  # lengths, and plans that no run uses
+        self._idle: list[tuple[dict[str, int], Ready]] = []  # lengths, and what is ready and no run uses
         check_grids(self.name, grids)
         grids = {value: grid and grids[grid] for value, grid in self.chosen.items()}
         with np.errstate(over="ignore"):  # what leaves float32 is refused
@@ -61,13 +64,13 @@ class Bound:
         for them, they are a ValueError. Raises TypeError or ValueError where an input does not fit."""
         values, dims = self.check(*arrays, **named)
         try:
-            lengths, plan = self._idle.pop()
+            lengths, run = self._idle.pop()
         except IndexError:  # the first run, or other threads are running
-            lengths, plan = None, []
+            lengths, run = None, None
         if lengths != dims:
-            plan = self._plan(dims, self._buffers(dims))
-        _run(plan, values)
-        self._idle.append((dims, plan))
+            run = self._ready(dims)
+        run(values)
+        self._idle.append((dims, run))
         if self._result is not None:
             return values[self._result]
         found = {name: values[value].copy() if value in self.inputs else values[value]  # the caller's own
@@ -77,20 +80,28 @@ class Bound:
     def every_value(self, *arrays: np.ndarray, **named: np.ndarray) -> dict[str, np.ndarray]:
         """All values that a run makes, by name, each in memory of its own."""
         values, dims = self.check(*arrays, **named)
-        _run(self._plan(dims, [None] * len(self.steps)), values)
+        for entry in self._plan(dims, [None] * len(self.steps)):
+            Ready.step(entry, values)
         return values
 
-    def seconds(self, *arrays: np.ndarray, clock: Callable[[], float] = time.perf_counter) -> list[float]:
-        """The time that each step takes in one run, in their order."""
+    def profile(self, *arrays: np.ndarray, rounds: int = 200, seconds: float = 0.5,
+                clock: Callable[[], float] = time.perf_counter) -> Profile:
+        """What each step costs on these inputs (in their order): its time, its multiply-adds and bytes, and
+        what this machine could do at best.
+
+        rounds: how often it is measured, but only for so many seconds, and at least five times. clock: gives
+        the time in seconds. Raises what a call raises, and ValueError for rounds below 1."""
+        if rounds < 1:
+            raise ValueError(f"profile: rounds must be at least 1, got {rounds}")
         values, dims = self.check(*arrays)
-        taken = []
-        for run, held, inputs, output, out, shape, dtype, more in self._plan(dims, self._buffers(dims)):
-            values[output] = out = np.empty(shape, dtype) if out is None else out
-            out.fill(0)  # memory that was never touched costs its first user
-            arguments, start = [values[name] for name in inputs], clock()
-            run(held, out, *arguments, **more)
-            taken.append(clock() - start)
-        return taken
+        run = self._ready(dims)
+        made = {**self.inputs, **{step.output: step.made for step in self.steps}}
+        steps = [StepProfile(step.output, step.kernel, str(Value(step.made.dtype, step.made.shape)), call,
+                             step.macs_at(dims), sum(made[name].nbytes(dims) for name in step.inputs),
+                             _nbytes(self.held[step.output]), step.made.nbytes(dims))
+                 for call, some in self.calls.items() for step in some]
+        return profiled(self.name, dims, steps, lambda: self(*arrays),
+                        lambda: run.timed(dict(values), clock), rounds, seconds, clock)
 
     def _plan(self, dims: dict[str, int], buffers: list[np.ndarray | None]) -> list[tuple]:
         """What a run with these lengths does, step by step."""
@@ -102,10 +113,13 @@ class Bound:
                  {"dims": dims} if step.sized else {})
                 for step, buffer, shape in zip(self.steps, buffers, shapes, strict=True)]
 
-    def _buffers(self, dims: dict[str, int]) -> list[np.ndarray | None]:
+    def _ready(self, dims: dict[str, int]) -> Ready:
+        """A run with these lengths, in buffers of its own."""
         if self._place is None:
             self._place = places(self.steps, frozenset(self.outputs.values()))
-        return fresh(self.steps, self._place, dims)
+        buffers = fresh(self.steps, self._place, dims)
+        inputs = {name: (at(value.shape, dims), value.dtype) for name, value in self.inputs.items()}
+        return Ready(self._plan(dims, buffers), inputs)
 
     def nbytes_of(self, call: str) -> int:
         """Bytes of what the steps of one call hold, by the value that it makes."""
@@ -128,15 +142,6 @@ class Bound:
         head = (f"{self.name}, bound for the CPU ({isa()})\n{len(self.steps)} steps, {self.macs:,} MACs an "
                 f"example, {self.nbytes:,} bytes of operands in memory")
         return "\n".join([head, *listing(rows)])
-
-
-def _run(plan: list[tuple], values: dict[str, np.ndarray]) -> None:
-    """Run a plan, which adds what each step makes to the values."""
-    for run, held, inputs, output, out, shape, dtype, more in plan:
-        if out is None:
-            out = np.empty(shape, dtype)
-        run(held, out, *map(values.__getitem__, inputs), **more)
-        values[output] = out
 
 
 def _nbytes(held: Iterable[Any]) -> int:

@@ -29,7 +29,8 @@ class Step:
     load(constants, grids) makes what it keeps in memory (operands, biases, multipliers) of the constants by
     name and the grid of each value that has one; run(held, out, *inputs) computes with that into the array
     `out`, and where `sized` is told the named lengths too, as dims=. made: the value that it writes.
-    in_place: whether it may write where its first input lies. macs: multiply-adds for one example."""
+    in_place: whether it may write where its first input lies. macs: multiply-adds for one example, by which
+    those of more go as the numbers that it writes; where they do not, multiplies(lengths) says how many."""
 
     kernel: str
     inputs: tuple[str, ...]
@@ -41,6 +42,13 @@ class Step:
     macs: int = 0
     in_place: bool = False
     sized: bool = False
+    multiplies: Callable[[Mapping[str, int]], int] | None = None
+
+    def macs_at(self, dims: Mapping[str, int]) -> int:
+        """Multiply-adds where the named lengths are these."""
+        if self.multiplies is not None:
+            return self.multiplies(dims)
+        return self.macs * self.made.numbers(dims) // max(self.made.numbers(), 1)
 
     def __str__(self) -> str:
         return f"{self.output} = {self.kernel}({', '.join(self.inputs)}{self.said})"

@@ -3,11 +3,11 @@
     program = compress.convert(model)
     print(program)          # a line for every call
     logits = program(x)     # binds it first (bound.py)
+    print(program.profile(x))   # where its time goes (profile.py)
 
 It has no parameters, no modes and no gradients, and threads may share it."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from .bound import TARGETS, Bound
 from .call import Call
 from .listing import listing
 from .op import Line
+from .profile import Profile
 from .released import released
 from .value import ProgramError, Value, check_grids
 
@@ -78,9 +79,9 @@ class Program(Signature):
         """All values that a run makes, by name, those between the kernels too."""
         return self.bound.every_value(*arrays, **named)
 
-    def seconds(self, x: np.ndarray, clock: Callable[[], float] = time.perf_counter) -> list[float]:
-        """The time that each step of its Bound takes in one run on x."""
-        return self.bound.seconds(x, clock=clock)
+    def profile(self, *arrays: np.ndarray, **how: Any) -> Profile:
+        """What each step of its Bound costs on these inputs; how: rounds, seconds, clock. See Bound."""
+        return self.bound.profile(*arrays, **how)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was built from: it is bound again where it runs."""

@@ -26,10 +26,12 @@ from .gemm import gemm, matmul
 from .im2col import im2col
 from .kernel import Kernel, Variant, all_kernels, isa, kernel, use
 from .kmeans1d import kmeans1d
-from .native import peak, peak_loop, peak_routes, why_not_c
+from .native import why_not_c
 from .operand import Operand
+from .peaks import best_route, call_cost, copy_speed, peak, peak_loop, peak_routes, route_of
 from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, qavg_pool2d, qmax_pool2d
-from .qconv2d import qconv2d, qdepthwise_conv2d
+from .qconv2d import qconv2d
+from .qdepthwise_conv2d import qdepthwise_conv2d
 from .qgemm import qgemm
 from .quantize import dequantize, qadd, quantize, requantize
 from .relu import relu, relu_grad
@@ -40,11 +42,12 @@ from .tt_matmul import tt_matmul
 from .winograd_conv2d import winograd_conv2d
 
 __all__ = [
-    "Kernel", "Operand", "Variant", "adam_step", "all_kernels", "avg_pool2d", "avg_pool2d_grad", "batch_norm",
-    "batch_norm_grad", "channels_last", "codebook_gemm", "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
-    "depthwise_conv2d", "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad", "dequantize", "erf",
-    "gelu", "gelu_grad", "gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d",
-    "max_pool2d_grad", "peak", "peak_loop", "peak_routes", "qadd", "qavg_pool2d", "qconv2d",
-    "qdepthwise_conv2d", "qgemm", "qmax_pool2d", "quantize", "relu", "relu_grad", "requantize",
-    "softmax_cross_entropy", "softmax_cross_entropy_grad", "spmm_csr", "thread_count", "threads", "tt_matmul",
-    "use", "why_not_c", "winograd_conv2d"]
+    "Kernel", "Operand", "Variant", "adam_step", "all_kernels", "avg_pool2d", "avg_pool2d_grad",
+    "batch_norm", "batch_norm_grad", "best_route", "call_cost", "channels_last", "codebook_gemm",
+    "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "copy_speed", "depthwise_conv2d",
+    "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad", "dequantize", "erf", "gelu",
+    "gelu_grad", "gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d", "max_pool2d_grad",
+    "peak", "peak_loop", "peak_routes", "qadd", "qavg_pool2d", "qconv2d", "qdepthwise_conv2d", "qgemm",
+    "qmax_pool2d", "quantize", "relu", "relu_grad", "requantize", "route_of", "softmax_cross_entropy",
+    "softmax_cross_entropy_grad", "spmm_csr", "thread_count", "threads", "tt_matmul", "use", "why_not_c",
+    "winograd_conv2d"]

@@ -97,7 +97,7 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
             if type(x) is not np.ndarray or x.dtype not in k.dtypes or x.ndim != 1:
                 return None
             first, axis = c.axes[k.dims[0]]
-            if len(x) != asked[length][axis]:
+            if asked[length][axis:][:1] != x.shape:  # (of an array of no axes there is none)
                 raise disagree(who, k.dims[0], first, asked[length], k.name, x.shape)
             if x.flags.num & READABLE != READABLE:
                 given[i] = x = dense(x)
@@ -105,7 +105,7 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
             found.append(native.NULL if x is None else native.from_buffer(x))
     if operand is not None and kernel.packed_with:
         _as_packed(kernel, operand, asked)
-    wanted = given[:len(kernel.named)]
+    wanted = [x.char if isinstance(x, np.dtype) else x for x in given[:len(kernel.named)]]
     if not any(map(isinstance, wanted, ARRAYS)):
         key = dumps(wanted, 2) if plain(wanted) else repr(wanted) if lasting(wanted) else None
     plan = kernel.plans.get(key, ...)

@@ -5,6 +5,7 @@
     "u8|s8[M,K]"          one of several dtypes
     "s64||int[N]"         C gets those behind || as those before; where it wants floats the specification runs
     "f32[...]"            any shape, of which all such arguments have the same
+    "f32[...,C]"          the same, and its last axis has a name
     "f32[O]?"             may be None
     "number|f32[N]"       a number, or a vector
     "f32[r,i,o,s]*"       a list of arrays
@@ -23,11 +24,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arguments import F32, FLOATS, I8, I32, I64, INTEGERS, U8, U16, array, disagree
+from .arguments import F32, F64, FLOATS, I8, I32, I64, INTEGERS, U8, U16, array, disagree
 from .native import ffi
 from .operand import Operand
 
-DTYPES = {"f32": (F32,), "u8": (U8,), "s8": (I8,), "s32": (I32,), "s64": (I64,), "u16": (U16,),
+DTYPES = {"f32": (F32,), "f64": (F64,), "u8": (U8,), "s8": (I8,), "s32": (I32,), "s64": (I64,), "u16": (U16,),
           "int": INTEGERS, "real": (*FLOATS, *INTEGERS)}
 _TYPE = (r"(number\|)?([a-z0-9]+(?:\|[a-z0-9]+)*)(?:\|\|([a-z0-9]+))?\[([^\]]*)\](\*?)(\??)"
          r"(?: (rows|strided|pixels))?")
@@ -50,6 +51,7 @@ class Kind(NamedTuple):
     reading: str                       # "dense", "rows", "strided", "pixels"
     rank: int | None                   # how many axes, or None for any number
     usual: np.dtype                    # the dtype that mostly comes
+    last: str = ""                     # the name of the last axis, where there are any number
 
 
 class operand(NamedTuple):
@@ -92,9 +94,10 @@ def kind(name: str, text: str) -> Kind:
         raise ValueError(f"kernel: {name} is declared as {text!r}, which is no type (nn/kernels/contract.py)")
     number, dtypes, others, dims, many, optional, reading = match.groups()
     found = tuple(d for name in dtypes.split("|") for d in DTYPES[name])
-    axes = None if dims == "..." else tuple(dims.split(","))
+    any_shape, _, last = dims.partition(",") if dims.startswith("...") else ("", "", "")
+    axes = None if any_shape else tuple(dims.split(","))
     return Kind(name, (*found, *DTYPES.get(others, ())), len(found), axes, bool(number), bool(many),
-                bool(optional), reading or "dense", axes and len(axes), found[0])
+                bool(optional), reading or "dense", axes and len(axes), found[0], last)
 
 
 class Contract:
@@ -125,7 +128,8 @@ class Contract:
         self.shaped = {name: tuple(shape.split(",")) if shape and name == self.packed else k.dims
                        for name, k in self.arrays.items() if k.dims and name not in self.others}
         self.whole = [name for name, k in self.arrays.items() if k.dims is None]  # of any, equal shapes
-        self.axes: dict[str, tuple[str, int]] = {}  # a name -> the argument and axis where it is first
+        # A name of an axis -> the argument and the axis where it is first.
+        self.axes: dict[str, tuple[str, int]] = {k.last: (k.name, -1) for k in self.arrays.values() if k.last}
         surely = sorted(self.shaped, key=lambda n: self.arrays[n].optional + self.arrays[n].number)
         for name in surely:
             for axis, dim in enumerate(self.shaped[name]):

@@ -9,6 +9,8 @@ specification. Then come sizes, plan, room for the result, and the one C call, w
 There an array's name becomes its address and what C must know of its strides, and the name of an axis is
 its size; plan, the operand's `c` and attributes are themselves. `kernel.gate` shows the result, and debuggers
 step into it like into any other file.
+
+The same lines, but for the last, are `kernel.prepare`: what it returns makes only the C call.
 """
 
 import linecache
@@ -16,7 +18,7 @@ import re
 from functools import partial
 from typing import Any
 
-from numpy import empty, empty_like, ndarray
+from numpy import dtype, empty, empty_like, may_share_memory, ndarray
 
 from . import arguments, native
 from .calling import failed, otherwise, recall
@@ -31,10 +33,10 @@ _TOLD = {"dense": ("{0}_c", "from_buffer({0})", "pointer({0})", "dense({0})"),
          "strided": ("{0}_c, {0}_row, {0}_column", "from_buffer({0}), {1}, 1", "*strided({0})", "")}
 
 
-def compiled(kernel: Any) -> tuple[str, Any]:
-    """The source of a kernel's gate, and the function."""
-    writer = _Writer(kernel)
-    source, name = writer.source(), f"<gate of {kernel.name}>"
+def compiled(kernel: Any, prepares: bool = False) -> tuple[str, Any]:
+    """The source of a kernel's gate, and the function; or of its `prepare`."""
+    writer = _Writer(kernel, prepares)
+    source, name = writer.source(), f"<{'prepare' if prepares else 'gate'} of {kernel.name}>"
     linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name
     exec(compile(source, name, "exec"), writer.scope)
     return source, writer.scope[kernel.name]
@@ -53,13 +55,14 @@ def _under(head: str, lines: list[str]) -> list[str]:
 class _Writer:
     """The lines of one gate, and what its names stand for."""
 
-    def __init__(self, kernel: Any) -> None:
-        self.kernel, self.lines = kernel, []
+    def __init__(self, kernel: Any, prepares: bool = False) -> None:
+        self.kernel, self.lines, self.prepares = kernel, [], prepares
         self.contract = c = kernel.contract
         self.scope: dict[str, Any] = {
             **vars(arguments), **vars(native), "kernel": kernel, "ndarray": ndarray, "Operand": Operand,
             "empty": empty, "without_gaps": _without_gaps, "lying_like": _lying_like, "pack": kernel.packer,
-            "run": kernel.call, **{f.__name__: partial(f, kernel) for f in (otherwise, recall, failed)}}
+            "may_share_memory": may_share_memory, "partial": partial, "run": kernel.call,
+            **{f.__name__: partial(f, kernel) for f in (otherwise, recall, failed)}}
         self.packed = c.packed
         self.arrays = [k for k in c.alone if not (k.optional or k.number)]  # `recall` looks at the others
         self.whole = [k.name for k in self.arrays if k.dims is None]  # read number by number
@@ -68,7 +71,8 @@ class _Writer:
         self.locals = {k.name: k.name for k in self.arrays} | {
             k.name: "result" if c.out else f"{k.name}_" for k in c.results}
         self.given = ", ".join(c.parameters)
-        self.otherwise = f"return otherwise({self.given}{', out' * c.out}"
+        self.again = ", ".join(name if i < c.positional else f"{name}={name}"
+                               for i, name in enumerate(c.parameters) if name != self.over)
         self.many = not isinstance(kernel.call, str)  # several calls of C, in a function of the kernel's
         self.run = names_of(kernel.call)[1:] if kernel.call and self.many else ()
 
@@ -76,10 +80,17 @@ class _Writer:
         """Add lines to the body of the function."""
         self.lines += (f"    {line}" for line in lines)
 
+    def otherwise(self, more: str = "") -> str:
+        """A call that is not usual leaves here."""
+        out = ", out" * self.contract.out
+        return "return plainly" if self.prepares else f"return otherwise({self.given}{out}{more})"
+
     def source(self) -> str:
         """All of it."""
-        if not self.kernel.call:
-            self.say(f"{self.otherwise})    # there is no C for it")
+        if self.prepares:
+            self.say(f"plainly = partial(kernel, {self.again}{', out=out' * self.contract.out})")
+        if not self.kernel.call or (self.prepares and (self.many or not self.contract.out)):
+            self.say(f"{self.otherwise()}    # there is no one call of C for it")
         elif any(k.many for k in self.arrays):
             self.say(f"return run(kernel.choice, {self.given})    # which looks at arrays by the list")
         else:
@@ -120,7 +131,7 @@ class _Writer:
                                    *(f"{name} is not None" for name in c.others)])
             tests.append(f"packed and ({foreign})" if c.looked_at else
                          f"({foreign} if packed else {self.unusual(c.arrays[self.packed])})")
-        self.say(*_under(_if(["choice == NUMPY", *tests]), [f"{self.otherwise})"]))
+        self.say(*_under(_if(["choice == NUMPY", *tests]), [self.otherwise()]))
         if c.looked_at:  # several arrays, which the kernel's `pack` looks at
             arrays = ", ".join((self.packed, *c.others))
             self.say("if not packed:", f"    given = ({arrays},)",
@@ -154,7 +165,7 @@ class _Writer:
             return
         found = ", ".join(["plan", *(f"{name}_c" for name in kernel.pointed)])
         lines = [f"found = recall({operand}, {', '.join(kernel.asked)})",
-                 *_under("if found is None:", [f"{self.otherwise})"]), f"{found}, = found"]
+                 *_under("if found is None:", [self.otherwise()]), f"{found}, = found"]
         if self.packed:
             remembered = kernel.asked[1:]  # without the operand's own shape
             mine = [f"of_{name.replace('.', '_')}" for name in remembered]
@@ -164,7 +175,7 @@ class _Writer:
             lines = _under(_if(["not packed", *differ]), lines)
         self.say(*lines)
         if not self.many and not self.packed and "plan.c" in kernel.call:
-            self.say("if plan.c is None:", f"    {self.otherwise}, by_c=False)")
+            self.say("if plan.c is None:", f"    {self.otherwise(', by_c=False')}")
 
     def room(self) -> None:
         """Whether C can take everything as it lies, and where the results go."""
@@ -194,10 +205,15 @@ class _Writer:
         if not c.out:
             return lines
         lines = _under(f"if out is None{' and ready' if self.whole else ''}:", lines)
-        if self.packed and not self.many:
-            lines += [f"elif (packed and ready and type(out) is ndarray and out.dtype is {dtype}",
-                      f"      and out.shape == {shape} and out.flags.num & WRITABLE == WRITABLE):",
-                      "    result = out    # whether it overlaps an input C sees"]
+        if not self.many:
+            plain = [f"ready and type(out) is ndarray and out.dtype is {dtype}",
+                     f"      and out.shape == {shape} and out.flags.num & WRITABLE == WRITABLE"]
+            if self.packed:
+                lines += [f"elif (packed and {plain[0]}", f"{plain[1]}):",
+                          "    result = out    # whether it overlaps an input C sees"]
+            elif len(self.arrays) == len(c.arrays):
+                apart = " and ".join(f"not may_share_memory({k.name}, out)" for k in self.arrays)
+                lines += [f"elif ({plain[0]}", plain[1], f"      and {apart}):", "    result = out"]
         inputs = ", ".join(k.name for k in (c.alone if c.looked_at else c.arrays.values()))
         if c.looked_at:
             inputs += f", *(() if packed else given{'[0]' * c.arrays[self.packed].many})"
@@ -208,6 +224,9 @@ class _Writer:
     def to_c(self) -> None:
         """The call, and what comes of it."""
         kernel, c = self.kernel, self.contract
+        if self.prepares:
+            self.once_for_all()
+            return
         if self.packed and not c.looked_at and not kernel.unpacked:
             self.say("if not packed:",
                      f"    {self.packed} = pack({', '.join((self.packed, *kernel.packed_with))})")
@@ -228,32 +247,48 @@ class _Writer:
                 self.say(f"    plan = plan.lying({', '.join(distances)})")
             self.say(*(f"{k.name}_c = NULL if {k.name}_ is None else from_buffer({k.name}_)"
                        for k in c.results if k not in told))
-            call = f"status = {self.call(kernel.call)}"
+            call = "status = {}(choice, {})"
             if kernel.unpacked:
                 dense = [f"{self.packed} = dense({self.packed})"] * (c.arrays[self.packed].reading == "dense")
-                self.say("if packed:", f"    {call}",
-                         *_under("else:", [*dense, f"status = {self.call(kernel.unpacked)}"]))
+                self.say("if packed:", f"    {call.format(*self.call(kernel.call))}",
+                         *_under("else:", [*dense, call.format(*self.call(kernel.unpacked))]))
             else:
-                self.say(call)
+                self.say(call.format(*self.call(kernel.call)))
             self.say("if status:", f"    failed(status, {self.given})")
         self.say("return result if out is None else out" if c.out else
                  f"return {', '.join(self.locals[k.name] for k in c.results)}")
 
+    def once_for_all(self) -> None:
+        """A function that makes the C call on these arrays, whose memory it keeps."""
+        kernel, c = self.kernel, self.contract
+        told = [*self.arrays, *c.results]
+        names, ready = (", ".join(self.told(one)[i] for one in told) for i in range(2))
+        function, arguments = self.call(kernel.call)
+        self.say(*_under(_if(["not ready", "out is None", *(["not packed"] if self.packed else [])]),
+                         ["return plainly"]),
+                 f"{names} = {ready}", f"given = ({arguments},)",
+                 *_under(f"def again(kept={'plan' if kernel.planner else None}):", [
+                     "choice = kernel.choice", *_under("if choice == NUMPY:", ["return plainly()"]),
+                     f"status = {function}(choice, *given)",
+                     *_under("if status:", [f"failed(status, {self.given})"]), "return out"]),
+                 "return again")
+
     def made_ready(self) -> list[str]:
         """What is done where C can't take everything as it lies."""
         c = self.contract
-        if self.whole:  # the result lies in memory as the last of them does
+        if self.whole:  # the result lies in memory as the last of them does, if axes may lie in any order
             *others, base = self.whole
-            lines = [f"{base}, result = without_gaps({base})",
+            dtype = c.results[0].usual.name
+            lines = [*([f"{base} = dense({base})", f"result = empty({base}.shape, {dtype})"]
+                       if c.arrays[base].last else [f"{base}, result = without_gaps({base}, {dtype})"]),
                      *(f"{name} = lying_like({name}, {base})" for name in others)]
             if self.over:
                 lines += _under(f"if {self.over} and {self.into}.flags.writeable:", [f"result = {self.into}"])
         else:
             lines = [f"{k.name} = {how.format(k.name)}" for k in self.arrays if (how := _TOLD[k.reading][3])]
         if c.out and c.results[0].reading == "dense" and not self.many:
-            again = ", ".join(name if i < c.positional else f"{name}={name}"
-                              for i, name in enumerate(c.parameters) if name != self.over)
-            lines = [*_under("if out is not None:", [f"result[...] = kernel({again})", "return out"]), *lines]
+            lines = [*_under("if out is not None:", [f"result[...] = kernel({self.again})", "return out"]),
+                     *lines]
         return lines
 
     def told(self, k: Kind) -> list[str]:
@@ -263,12 +298,12 @@ class _Writer:
         names, ready, other, _ = _TOLD[k.reading]
         return [names.format(k.name), ready.format(local, last), other.format(local)]
 
-    def call(self, text: str) -> str:
-        """The text of a C call with what the gate calls its arguments."""
+    def call(self, text: str) -> tuple[str, str]:
+        """The function of a C call, and its arguments by the names that they have in the gate."""
         function, arguments = re.fullmatch(r"(\w+)\((.*)\)", text).groups()
         self.scope[function] = getattr(native.lib, function, None)
         kinds = {k.name: k for k in (*self.arrays, *self.contract.results)}
-        said = ["choice"]
+        said = []
         for one in arguments.split(", "):
             if one == self.packed:
                 strided = self.contract.arrays[one].reading == "strided"
@@ -277,16 +312,15 @@ class _Writer:
                 said.append(_TOLD[kinds[one].reading][0].format(one))
             else:
                 said.append(f"{one}_c" if one in self.kernel.pointed else one)
-        return f"{function}({', '.join(said)})"
+        return function, ", ".join(said)
 
 
-def _without_gaps(x: ndarray) -> tuple[ndarray, ndarray]:
-    """x as an array without gaps whose axes lie in any order, and an empty array that lies like it."""
-    out = empty_like(x, subok=False)
-    if x.strides != out.strides or not x.flags.aligned:
+def _without_gaps(x: ndarray, of: dtype) -> tuple[ndarray, ndarray]:
+    """x as an array without gaps whose axes lie in any order, and an empty one of this dtype that lies so."""
+    like = empty_like(x, subok=False)
+    if x.strides != like.strides or not x.flags.aligned:
         x = x.copy(order="K")
-        out = empty_like(x)
-    return x, out
+    return x, empty_like(x, of, subok=False)
 
 
 def _lying_like(g: ndarray, x: ndarray) -> ndarray:

@@ -9,6 +9,7 @@ from .arguments import integer
 from .contract import Plan
 from .convolution import pad
 from .kernel import kernel
+from .native import ffi
 
 
 @kernel(x="u8|f32[N,H,W,C]", out="u8|f32[N,H',W',K]")
@@ -38,8 +39,12 @@ def patches(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilat
 
 def _plan(who, x, x_dtype, kernel_size, stride, padding, dilation, fill) -> Plan:
     at = Windows(who, x, kernel_size, stride, padding, dilation, x[1:3])
-    integer(who, "fill", fill, 0, 255)
-    return Plan((x[0], *at.out, prod(at.kernel) * x[3]), x_dtype)
+    fill = np.array(integer(who, "fill", fill, 0, 255), x_dtype).tobytes()
+    y = x[0], *at.out, prod(at.kernel) * x[3]
+    if ffi is None:
+        return Plan(y, x_dtype)
+    windows = *x[:3], x[3] * x_dtype.itemsize, *at.out, *at.kernel, *at.stride, *at.padding
+    return Plan(y, x_dtype, ffi.new("nn_patches *", (windows, *at.dilation, x_dtype.itemsize, fill)))
 
 
-im2col.runs(None, plan=_plan)
+im2col.runs("nn_im2col(plan.c, x, out)", plan=_plan)

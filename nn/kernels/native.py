@@ -11,10 +11,8 @@ import os
 import sys
 import warnings
 import zlib
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +23,6 @@ NUMPY, BEST = -1 << 32, -1  # Kernel.choice, besides the number of a row of csrc
 ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # caps, from poor to rich (csrc/isa.c)
 BACKENDS = ("numpy", "c")
 MOST_THREADS = 256
-PEAK = "peak_"                # of the names of the rows that are loops to measure against
 
 
 def csrc() -> str | None:
@@ -174,34 +171,6 @@ def micro_kernels_of(kernel: str) -> tuple[Variant, ...]:
 
 def _text(name: Any) -> str:
     return ffi.string(name).decode()
-
-
-def peak(route: str) -> float:
-    """Multiply-accumulates a second of a register-only loop with the instructions of `route`: the ceiling
-    that the kernels of that route are measured against. One thread, the best of 20 runs of about a
-    millisecond, short enough that some are not interrupted. Routes: `peak_routes()`."""
-    loop, best = peak_loop(route), 0.0
-    for _ in range(20):
-        start = perf_counter()
-        best = max(best, loop(200_000) / (perf_counter() - start))
-    return best
-
-
-def peak_loop(route: str) -> Callable[[int], float]:
-    """That loop: a function that goes round it so many times (each takes some nanoseconds) and returns the
-    multiply-accumulates done. It costs next to nothing itself, which would make the peak look lower.
-    route: the name of the loop, as `peak_routes` lists them. Raises ValueError for one that is not there.
-    """
-    if route not in peak_routes():
-        known = ", ".join(peak_routes()) or "(no C kernels here)"
-        raise ValueError(f"peak: route must be one of {known}, got {route!r}")
-    return partial(lib.nn_peak, micro_kernels()[PEAK + route].number)
-
-
-def peak_routes() -> tuple[str, ...]:
-    """The routes whose peak can be measured on this machine."""
-    return tuple(row.name[len(PEAK):] for row in micro_kernels().values()
-                 if row.name.startswith(PEAK) and row.here)
 
 
 def why_not_c() -> str | None:

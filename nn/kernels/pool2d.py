@@ -13,6 +13,7 @@ from .kernel import kernel
 from .native import ffi
 
 MOST = 256  # pixels of a window whose winner is one byte
+MOST_SUMMED = (2**31 - 1) // 255  # uint8 pixels whose sum is an int32
 
 
 @kernel(x="f32[N,H,W,C]", out=("y: f32[N,H',W',C]", "winner: u8[N,H',W',C]"))
@@ -88,12 +89,16 @@ def qavg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair = 
                 ) -> np.ndarray:
     """The mean of each window of x (N, H, W, C), uint8, as an integer on the same grid: real 0 is `zero`.
 
-    round_half_even(float32(Σ/k) − zero) + zero for its k pixels, padding with `zero`, in 0..255, included.
+    round_half_even(float32(Σ)/k − zero) + zero for its k pixels, padding with `zero`, in 0..255, included.
+    The sum is exact; the quotient is rounded to float32.
     """
-    images = pad(x, padding, zero).astype(np.float32)
+    images = pad(x, padding, zero).astype(np.int64)
     total = sum(pixels for _, _, pixels in taps(images, kernel_size, stride))
-    mean = total / np.float32(prod(both(kernel_size)))
+    mean = total.astype(np.float32) / np.float32(prod(both(kernel_size)))
     return (np.rint(mean - np.float32(zero)) + np.float32(zero)).astype(x.dtype)
+
+
+_MOST = {"max_pool2d": MOST, "max_pool2d_grad": MOST, "qavg_pool2d": MOST_SUMMED}  # pixels of a window in C
 
 
 def _plan(who, x, kernel_size, stride, padding) -> Plan:
@@ -102,7 +107,7 @@ def _plan(who, x, kernel_size, stride, padding) -> Plan:
     if any(2 * p > k for p, k in zip(at.padding, at.kernel, strict=True)):
         raise ValueError(f"{who}: padding must be at most half of kernel_size {at.kernel}, got {at.padding}")
     y = (x[0], *at.out, x[3])
-    if ffi is None or who.startswith("q") or (who.startswith("max") and prod(at.kernel) > MOST):
+    if ffi is None or prod(at.kernel) > _MOST.get(who, prod(at.kernel)):
         return Plan(y)
     return Plan(y, c=ffi.new("nn_pool *", (*x, *at.out, *at.kernel, *at.stride, *at.padding)))
 
@@ -124,12 +129,18 @@ def _max_plan_back(who, g, winner, winner_dtype, size, kernel_size, stride, padd
 
 
 def _qmax_plan(who, x, x_dtype, kernel_size, stride, padding) -> Plan:
-    return Plan(_plan(who, x, kernel_size, stride, padding).shape, x_dtype)
+    plan = _plan(who, x, kernel_size, stride, padding)
+    return Plan(plan.shape, x_dtype, plan.c)
+
+
+def _qavg_plan(who, x, kernel_size, stride, padding, zero) -> Plan:
+    integer(who, "zero", zero, 0, 255)
+    return _plan(who, x, kernel_size, stride, padding)
 
 
 max_pool2d.runs("nn_max_pool2d(plan.c, x, y, winner)", plan=_plan)
 max_pool2d_grad.runs("nn_max_pool2d_grad(plan.c, g, winner, out)", plan=_max_plan_back)
 avg_pool2d.runs("nn_avg_pool2d(plan.c, x, out)", plan=_plan)
 avg_pool2d_grad.runs("nn_avg_pool2d_grad(plan.c, g, out)", plan=_plan_back)
-qmax_pool2d.runs(None, plan=_qmax_plan)
-qavg_pool2d.runs(None, plan=_plan, values=lambda who, zero: integer(who, "zero", zero, 0, 255))
+qmax_pool2d.runs("nn_qmax_pool2d(plan.c, x.itemsize, x, out)", plan=_qmax_plan)
+qavg_pool2d.runs("nn_qavg_pool2d(plan.c, x, zero, out)", plan=_qavg_plan)

@@ -4,27 +4,29 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import I8, I32, U8, integer, number
+from .arguments import I8, I32, integer
 from .contract import Plan, operand
 from .kernel import kernel
 from .native import ffi, from_buffer, lib, strided
 from .operand import PANEL, Operand, aligned, from_panels, in_panels
+from .requantization import OWN, RANGE, all_positive, around, requantised
 
 QUAD = 4  # rows of a packed cell, which with its 16 columns is one 64-byte register
-RANGE = {U8: (0, 255), I8: (-128, 127)}
-OWN = {dtype: dtype for dtype in RANGE}  # of equal dtypes the object that is compared by identity
 
 
 @kernel(a="u8|s8[M,K] rows", b=operand("s8[K,N] strided"), b_zero="number|int[N]", bias="s32[N]?",
-        scale="number|f32[N]?", out="s32|u8|s8[M,N] rows")
+        scale="number|f32|f64[N]?", out="s32|u8|s8[M,N] rows")
 def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.ndarray = 0,
           bias: np.ndarray | None = None, scale: float | np.ndarray | None = None, out_zero: int = 0,
-          out_dtype: Any = None) -> np.ndarray:
+          out_dtype: Any = None, clip: tuple[int, int] | None = None, rounding: str = "float") -> np.ndarray:
     """The integer product Σ_k (a − a_zero)(b − b_zero) + bias, (M, K) · (K, N) → (M, N); exact modulo 2³².
 
     a_zero is in a's range, b_zero in −128..127. Without `scale` the result is int32 (ONNX MatMulInteger).
     With scale, positive and finite, it is requantised (ONNX QLinearMatMul; Jacob et al. 2018, eq. 5):
         clamp(round_half_even(float32(acc) · float32(scale)) + out_zero)   as out_dtype, uint8 or int8 (a's)
+    to the codes clip = (low, high), or to all that there are. (out_zero, 255) is a ReLU.
+    rounding: "float" is that; "fixed-point" multiplies by an integer and shifts, as gemmlowp and TFLite do,
+    for scales in 2⁻³²..2²⁹ (nn/kernels/fixed_point.py). It rounds twice: 1 · ¼ is 1 · ½ → 1, and 1/2 → 1.
     The int32 sum can't overflow for K ≤ 33025 (65793 if b_zero is 0), bias aside.
     """
     # float64 holds every integer up to 2⁵³, so this product is exact, and it runs on BLAS.
@@ -32,16 +34,8 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
     acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)  # modulo 2³²
     if scale is None:
         return acc
-    return requantised(acc, scale, out_zero, np.dtype(a.dtype if out_dtype is None else out_dtype))
-
-
-def requantised(acc: np.ndarray, scale: float | np.ndarray, out_zero: int, dtype: np.dtype) -> np.ndarray:
-    """clamp(round_half_even(float32(acc) · float32(scale)) + out_zero), as uint8 or int8."""
-    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-    with np.errstate(over="ignore"):  # infinity is clamped like any other large number
-        scaled = acc.astype(np.float32) * np.float32(scale)
-    # Clamping before rounding is the same, since the bounds are integers, and can't lose bits to a large sum.
-    return (np.rint(np.clip(scaled, low - out_zero, high - out_zero)) + out_zero).astype(dtype)
+    return requantised(acc, scale, out_zero, np.dtype(a.dtype if out_dtype is None else out_dtype), clip,
+                       rounding)
 
 
 def _pack(b: np.ndarray) -> Operand:
@@ -50,35 +44,36 @@ def _pack(b: np.ndarray) -> Operand:
     panels = aligned((-(-n // PANEL), -(-k // QUAD), PANEL, QUAD), I8)
     sums = aligned((len(panels) * PANEL,), I32)
     if lib is not None:
-        fit = bool(lib.nn_qgemm_pack(k, n, *strided(b), from_buffer(panels), from_buffer(sums)))
+        fold = lib.nn_qgemm_pack(k, n, *strided(b), from_buffer(panels), from_buffer(sums))
     else:
         panels[...] = in_panels(b, QUAD)
         sums[...] = panels.sum(axis=(1, 3), dtype=I32).ravel()
-        fit = _pairs_fit(np.pad(b, ((0, k % 2), (0, 0))))
-    return Operand(qgemm, (k, n), panels=panels, sums=sums, pairs_fit=fit)
+        fold = _fold(np.pad(b, ((0, k % 2), (0, 0))))
+    return Operand(qgemm, (k, n), panels=panels, sums=sums, fold=fold)
 
 
-def _pairs_fit(b: np.ndarray) -> bool:
-    """Whether vpmaddubsw is exact for every uint8 a: it adds two products in 16 bits, and
-    255·(b₀⁺ + b₁⁺) ≤ 2¹⁵ − 1 and 255·(b₀⁻ + b₁⁻) ≤ 2¹⁵ hold if and only if both sums are at most 128."""
+def _fold(b: np.ndarray) -> int:
+    """How many pairs of products of uint8 a with neighbouring rows of b may be added in 16 bits, for every a;
+    0 if not even one fits. A pair lies between 255·(b₀⁺ + b₁⁺) and −255·(b₀⁻ + b₁⁻), and 255·128 < 2¹⁵ <
+    255·129, so it is 128 divided by the largest of these sums."""
     pairs = b.reshape(b.shape[0] // 2, 2, b.shape[1]).astype(np.int16)
     positive, negative = np.maximum(pairs, 0).sum(axis=1), np.maximum(-pairs, 0).sum(axis=1)
-    return bool(max(positive.max(initial=0), negative.max(initial=0)) <= 128)
+    return int(128 // max(positive.max(initial=1), negative.max(initial=1)))
 
 
 def _seen_by_c(b: Operand) -> Any:
-    panels, sums, fit = b.parts.values()
+    panels, sums, fold = b.parts.values()
     return ffi.new("nn_qgemm_b *", {"panels": from_buffer(panels), "sums": from_buffer(sums), "k": b.shape[0],
-                                    "n": b.shape[1], "pairs_fit": fit})
+                                    "n": b.shape[1], "fold": fold})
 
 
-def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype) -> Plan:
+def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype, clip, rounding) -> Plan:
     """What happens around the sum of products, checked, as C knows it.
 
     A layer calls with the same zero points, bias and scale again and again: they are checked and handed to C
     once. (What the arrays hold may change in between: C reads them, and looks at the scales, in each call.)
     """
-    a_zero, low, high = integer("qgemm", "a_zero", a_zero, *RANGE[a_dtype]), 0, 0
+    a_zero = integer("qgemm", "a_zero", a_zero, *RANGE[a_dtype])
     if isinstance(b_zero, np.ndarray) and b_zero.ndim:
         if b[1] and not (b_zero.min() >= -128 and b_zero.max() <= 127):
             raise ValueError(f"qgemm: b_zero must be in -128..127, got {b_zero.min()}..{b_zero.max()}")
@@ -87,47 +82,15 @@ def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype) -> Plan:
         zeros = None
     else:
         zeros = np.full(b[1], integer("qgemm", "b_zero", b_zero, -128, 127), I32)
-    if scale is None:
-        dtype = I32
-        if out_dtype is not None and (came := _dtype(out_dtype)) != I32:
-            raise ValueError(f"qgemm: without scale out_dtype is int32, got {came}")
-        integer("qgemm", "out_zero without scale", out_zero, 0, 0)
-    else:
-        scale = positive("qgemm", scale) if not isinstance(scale, np.ndarray) or not scale.ndim else scale
-        dtype = a_dtype if out_dtype is None else _dtype(out_dtype)
-        if dtype not in RANGE:
-            raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {dtype}")
-        low, high = RANGE[dtype]
-        out_zero = integer("qgemm", "out_zero", out_zero, low, high)
-    if ffi is None:
-        return Plan((), dtype)
-    vectors = {"b_zero": zeros, "bias": bias, "scales": scale}  # whose buffers the struct points to
-    kept = {name: from_buffer(x) for name, x in vectors.items() if isinstance(x, np.ndarray)}
-    c = ffi.new("nn_qgemm_around *", {
-        "a_signed": a_dtype is I8, "a_zero": a_zero, "scale": scale if isinstance(scale, float) else 0,
-        "out_size": dtype.itemsize, "out_zero": out_zero, "low": low, "high": high, **kept})
-    return Plan((), dtype, c, kept, lasting=not isinstance(b_zero, np.ndarray))
-
-
-def positive(who: str, scale: Any, name: str = "scale", least: float = 2.0**-149) -> float:
-    """The float32 nearest to a scale, found to be a positive and finite number, and not below `least`."""
-    number(who, name, scale[()] if isinstance(scale, np.ndarray) else scale)
-    if 2.0**-126 <= scale < 2.0**127:  # the usual case, in which nothing can overflow
-        return float(np.float32(scale))
-    with np.errstate(over="ignore", under="ignore"):
-        nearest = float(np.float32(scale))
-    if not least <= nearest < np.inf:
-        raise ValueError(f"{who}: {name} must be positive and finite in float32, got {scale}")
-    return nearest
-
-
-def all_positive(who: str, scale: Any) -> None:
-    """Raise if a scale is a vector with a number that is not positive and finite, and say which."""
-    if isinstance(scale, np.ndarray) and scale.ndim:
-        good = (scale > 0) & (scale < np.inf)
-        if not good.all():
-            raise ValueError(f"{who}: every scale must be positive and finite, got {scale[~good][0]} "
-                             f"at column {int(np.argmin(good))}")
+    dtype = a_dtype if out_dtype is None else _dtype(out_dtype)
+    if scale is None and out_dtype is not None and dtype != I32:
+        raise ValueError(f"qgemm: without scale out_dtype is int32, got {dtype}")
+    if scale is not None and dtype not in RANGE:
+        raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {dtype}")
+    plan = around("qgemm", scale, out_zero, clip, rounding, dtype, a_signed=a_dtype is I8, a_zero=a_zero,
+                  b_zero=zeros, bias=bias)
+    plan.lasting = not isinstance(b_zero, np.ndarray)
+    return plan
 
 
 def _dtype(dtype: Any) -> np.dtype:

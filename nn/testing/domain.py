@@ -154,7 +154,14 @@ class Qgemm(Gemm):
                 options["out_dtype"] = rng.choice([np.uint8, np.int8])
             options["out_zero"] = int(integers(rng, (), options.get("out_dtype", dtype), "corners"))
         a = integers(rng, (m, k), dtype, a_style)
-        return Case((a, integers(rng, (k, n), np.int8, b_style)), options, seed)
+        b = integers(rng, (k, n), np.int8, b_style)
+        if scale and rng.random() < 0.3:
+            ends = integers(rng, 2, options.get("out_dtype", dtype), "corners")
+            options["clip"] = tuple(np.sort(ends).tolist())
+        if scale and rng.random() < 0.3:
+            options["rounding"] = "fixed-point"
+            options["scale"] = np.float64(options["scale"]) if scale == "column" else options["scale"]
+        return Case((a, b), options, seed)
 
     def bound(self, case: Case) -> float:
         """Zero: integers are exact."""

@@ -15,7 +15,19 @@ from .domain_conv import PAIRS
 from .domain_pass import CHANNELS, Pass
 from .domain_pool import AXIS, _fits
 
-SCALES = st.sampled_from([1.0, 0.5, 0.0173, 3e-5, 250.0])
+TINIEST, HUGE = 2.0**-126, 1e34  # of the scales: with the first, numbers of a grid are subnormal
+SCALES = st.sampled_from([1.0, 0.5, 0.0173, 3e-5, 250.0, TINIEST, 1e-20, HUGE])
+
+
+def zero_point(rng: np.random.Generator) -> int:
+    """A zero point, often at an end."""
+    return int(rng.choice([0, 255, 1, 128, rng.integers(256)]))
+
+
+def clipped(rng: np.random.Generator) -> dict[str, tuple[int, int]]:
+    """A clip, in two of three cases."""
+    low, high = sorted(rng.choice([0, 255, *rng.integers(0, 256, 4)], 2).tolist())
+    return {"clip": (low, high)} if rng.random() < 0.67 else {}
 
 
 class Quantize(Pass):
@@ -28,10 +40,11 @@ class Quantize(Pass):
         return st.builds(self._make, st.integers(0, 4), CHANNELS, SCALES, st.sampled_from(STYLES), SEEDS)
 
     def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
-        rng, zero = np.random.default_rng(seed), seed % 256
-        x = (rng.uniform(-30, 290, (m, c)) - zero) * scale
-        x = np.round(x * 2 / scale) * scale / 2 if seed % 3 else floats(rng, (m, c), style)    # also ties
-        return Case((x.astype(np.float32),), {"scale": scale, "zero": zero}, seed)
+        rng = np.random.default_rng(seed)
+        zero, scale = zero_point(rng), float(np.float32(scale))
+        x = np.round((rng.uniform(-30, 290, (m, c)) - zero) * 2) / 2 * scale    # ties too
+        x = x if seed % 3 else floats(rng, (m, c), style)
+        return Case((x.astype(np.float32),), {"scale": scale, "zero": zero, **clipped(rng)}, seed)
 
 
 class Dequantize(Quantize):
@@ -41,21 +54,24 @@ class Dequantize(Quantize):
 
     def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
         rng = np.random.default_rng(seed)
-        q = integers(rng, (m, c), np.uint8, style)
-        q = q if seed % 2 else (q.astype(np.int32) - 100) * 7919
-        more = (rng.uniform(0.5, 2, c).astype(np.float32),) if seed % 3 else (scale,)
-        return Case((q, *more) if seed % 3 else (q,), {"zero": seed % 200} if seed % 3 else
-                    {"scale": scale, "zero": seed % 200}, seed)
+        q = integers(rng, (m, c), (np.uint8, np.int32)[seed % 2], style)
+        if seed % 2 and style == "uniform":  # sums, that need not leave the grid
+            q = q >> np.int32(rng.integers(0, 24))
+        zero = zero_point(rng)
+        if seed % 3:
+            return Case((q, (rng.uniform(0.5, 2, c) * scale).astype(np.float32)), {"zero": zero}, seed)
+        return Case((q,), {"scale": scale, "zero": zero}, seed)
 
 
 class Requantize(Dequantize):
-    """uint8 or int32 → uint8."""
+    """uint8 or int32 → uint8; halves, whose results are ties."""
 
     name = "requantize"
 
     def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
         case = super()._make(m, c, scale, style, seed)
-        return case.on(*case.args, out_zero=seed % 251)
+        rng = case.rng()
+        return case.on(*case.args, out_zero=zero_point(rng), **clipped(rng))
 
 
 class Qadd(Quantize):
@@ -66,8 +82,12 @@ class Qadd(Quantize):
     def _make(self, m: int, c: int, scale: float, style: str, seed: int) -> Case:
         rng = np.random.default_rng(seed)
         a, b = (integers(rng, (m, c), np.uint8, style) for _ in range(2))
-        zeros = dict(zip(("a_zero", "b_zero", "zero"), rng.integers(0, 256, 3).tolist(), strict=True))
-        return Case((a, b), {"a_scale": scale, "b_scale": scale * 1.7, "scale": scale * 2.1, **zeros}, seed)
+        zeros = {name: zero_point(rng) for name in ("a_zero", "b_zero", "zero")}
+        scales = dict(zip(("a_scale", "b_scale"), rng.choice([0.5, 1, 1.7, 2.5, 2.0**120, 1e-25], 2).tolist(),
+                          strict=True))
+        scale = min(max(scale, 1e-8), 100.0)
+        return Case((a, b), {**{name: x * scale for name, x in scales.items()}, "scale": scale, **zeros,
+                             **clipped(rng)}, seed)
 
 
 class QmaxPool2d(Pass):
@@ -85,9 +105,11 @@ class QmaxPool2d(Pass):
         rng, shape, dtype = np.random.default_rng(seed), (n, h, w, c), self.types[seed % len(self.types)]
         x = floats(rng, shape, style) if dtype is np.float32 else integers(rng, shape, dtype, style)
         how = dict(zip(("kernel_size", "stride", "padding"), pairs, strict=True))
-        return Case((x,), {**how, **self.more(seed)}, seed)
+        if h and w and rng.random() < 0.2:  # a global pool
+            how |= {"kernel_size": (h, w), "padding": (0, 0)}
+        return Case((x,), {**how, **self.more(rng, (h, w), **how)}, seed)
 
-    def more(self, seed: int) -> dict:
+    def more(self, rng: np.random.Generator, size: tuple[int, int], **how: tuple[int, int]) -> dict:
         """Further options."""
         return {}
 
@@ -97,9 +119,9 @@ class QavgPool2d(QmaxPool2d):
 
     name, types = "qavg_pool2d", (np.uint8,)
 
-    def more(self, seed: int) -> dict:
+    def more(self, rng: np.random.Generator, size: tuple[int, int], **how: tuple[int, int]) -> dict:
         """Where 0 is."""
-        return {"zero": seed % 256}
+        return {"zero": zero_point(rng)}
 
 
 class Im2col(QmaxPool2d):
@@ -107,9 +129,11 @@ class Im2col(QmaxPool2d):
 
     name = "im2col"
 
-    def more(self, seed: int) -> dict:
-        """What lies around the images."""
-        return {"fill": seed % 256}
+    def more(self, rng: np.random.Generator, size: tuple[int, int], **how: tuple[int, int]) -> dict:
+        """What lies around the images, and taps that are apart where there is room."""
+        room = zip(size, how["kernel_size"], how["padding"], strict=True)
+        dilation = tuple(int(rng.integers(1, 3)) if 2 * k - 1 <= s + 2 * p else 1 for s, k, p in room)
+        return {"fill": zero_point(rng), "dilation": dilation}
 
 
 class QdepthwiseConv2d(Pass):
@@ -139,11 +163,13 @@ class QdepthwiseConv2d(Pass):
 
     @staticmethod
     def _around(rng, o: int, seed: int) -> dict:
-        """bias, scale and out_zero, or not."""
+        """bias, scale, out_zero and clip, or not."""
         more = {"bias": rng.integers(-999, 999, o).astype(np.int32)} if seed % 3 else {}
         if seed % 4:
             scale = rng.uniform(1e-4, 1e-2, o).astype(np.float32) if seed % 4 > 1 else 3e-3
             more |= {"scale": scale, "out_zero": seed % 99}
+            more |= {"clip": tuple(sorted((seed % 99, seed % 256)))} if seed % 5 > 2 else {}
+            more |= {"rounding": "fixed-point"} if seed % 7 > 4 else {}
         return more
 
     def take(self, case: Case, index: np.ndarray) -> Case:
@@ -153,16 +179,29 @@ class QdepthwiseConv2d(Pass):
 
 
 class Qconv2d(QdepthwiseConv2d):
-    """uint8 images and int8 filters, in groups."""
+    """uint8 images and int8 filters, in groups: of channels that fill cells of four, and others; of filters
+    that fill a panel; batches that are taken across images. A quarter can be left to Winograd's algorithm."""
 
     name = "qconv2d"
 
+    def cases(self) -> st.SearchStrategy[Case]:
+        """As of one filter for each channel; the widths of cells and panels; biases at the ends of int32."""
+        size, channels = st.integers(0, 6), st.sampled_from([1, 2, 3, 5, 12, 16, 16, 20, 32, 48])
+        kernel = st.sampled_from([(3, 3), (3, 3), (3, 3), (1, 1), (1, 3), (2, 2)])
+        return st.builds(self._draw, st.sampled_from([1, 2, 9]), st.tuples(size, size), channels, kernel,
+                         st.sampled_from(STYLES), SEEDS)
+
     def _make(self, rng, n, size, c, kernel, how, style, seed) -> Case:
-        groups, c = 1 + seed % 3, 1 + c % 5
-        o = groups * (1 + seed % 7)
+        if kernel == (3, 3) and seed % 4:
+            how = {**how, "stride": (1, 1), "dilation": (1, 1)}
+        groups, o = int(rng.choice([1, 1, 2, 3])), int(rng.choice([1, 3, 7, 16, 17, 65]))
+        c, o = (min(c, 20), groups * min(o, 17)) if groups > 1 else (c, o)
         x = integers(rng, (n, *size, groups * c), np.uint8, style)
         w = integers(rng, (o, c, *kernel), np.int8, style)
-        return Case((x, w), {**how, "groups": groups, **self._around(rng, o, seed)}, seed)
+        around = self._around(rng, o, seed)
+        if "bias" in around and seed % 2:
+            around["bias"] = rng.choice(np.array([-2**31, -2**30, 5, 2**30, 2**31 - 1], np.int32), o)
+        return Case((x, w), {**how, "groups": groups, **around}, seed)
 
     def weight(self, case: Case) -> tuple[np.ndarray, ...]:
         """What is packed, and what `unpack` must give back."""

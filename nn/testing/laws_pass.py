@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import avg_pool2d, max_pool2d
+from ..kernels import avg_pool2d, dequantize, max_pool2d
 from . import layouts
 from .case import Case
 from .guard import Frame
@@ -149,6 +149,53 @@ def takes_out(f: Implementation, case: Case) -> None:
     all_equal((np.ascontiguousarray(got),), (want,), "into a strided `out`")
 
 
+def refuses_what_is_no_number(f: Implementation, case: Case) -> None:
+    """NaN or an infinity anywhere among the reals raises ValueError: no integer stands for it."""
+    (x,), rng = (case.args[0].copy(),), case.rng()
+    if not x.size:
+        return
+    x[tuple(rng.integers(0, x.shape))] = what = rng.choice([np.nan, np.inf, -np.inf])
+    try:
+        f(case.on(x))
+    except ValueError:
+        return
+    raise AssertionError(f"{what} became an integer")
+
+
+def keeps_what_is_on_the_grid(f: Implementation, case: Case) -> None:
+    """quantize(dequantize(q)) = q for every code q."""
+    scale, zero = case.options["scale"], case.options["zero"]
+    codes = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    x = dequantize.reference(codes, scale, zero)
+    all_equal(f(case.on(x, clip=None)), (codes,), "of the reals that codes stand for")
+
+
+def clips_codes(f: Implementation, case: Case) -> None:
+    """A clip is that of the codes, at its ends and between: what a ReLU after the rounding would do, so that
+    nothing is rounded twice."""
+    (whole,) = f(case.on(*case.args, clip=None))
+    low, high = sorted(case.rng().integers(0, 256, 2).tolist())
+    for clip in ((low, high), (high, high), (low, 255), (0, high)):
+        want = np.clip(whole, *clip).astype(np.uint8)
+        all_equal(f(case.on(*case.args, clip=clip)), (want,), f"clipped to {clip}")
+
+
+def commutes(f: Implementation, case: Case) -> None:
+    """a + b = b + a, each on its own grid."""
+    a, b = case.args
+    names = [f"{x}_{of}" for x in "ab" for of in ("scale", "zero")]
+    turned = {name: case.options[other] for name, other in zip(names, names[2:] + names[:2], strict=True)}
+    all_equal(f(case.on(b, a, **turned)), f(case), "with a and b exchanged")
+
+
+def keeps_constant_images(f: Implementation, case: Case) -> None:
+    """The pool of an image of one code is that code, where what lies around is that code too."""
+    code = case.options.get("zero", 0)
+    x = np.full_like(case.args[0], code)
+    (y,) = f(case.on(x))
+    all_equal((y,), (np.full_like(y, code),), f"of images of nothing but {code}")
+
+
 def permutes_filters(f: Implementation, case: Case) -> None:
     """All filters as those of one group, with zeros where they were not in it, in any order: the same."""
     order = case.rng().permutation(len(case.args[1]))
@@ -167,6 +214,7 @@ CONTRACT_LAWS = (agrees_with_the_specification, leaves_arguments, repeats, ignor
 PATCHES_LAWS = (agrees_with_the_specification, leaves_arguments, repeats, ignores_layout, handles_empty,
                 takes_out)
 INTEGER_LAWS = (*PATCHES_LAWS, permutes)
+QUANTIZE_LAWS = (*INTEGER_LAWS, refuses_what_is_no_number, keeps_what_is_on_the_grid, clips_codes)
 RELU_LAWS, POOL_GRAD_LAWS = (*PASS_LAWS, is_idempotent), (*PASS_LAWS, is_the_adjoint)
 OVERWRITING_LAWS = (*PASS_LAWS, may_overwrite_its_gradient)
 ERF_LAWS = (*PASS_LAWS, is_odd_and_within_one)

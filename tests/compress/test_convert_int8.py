@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import compress
 import nn
-from compress.formats.affine import INT8
+from compress.formats.affine import INT8, UINT8
 from compress.formats.format import Grid
+from compress.program.ops.pointwise import codes_of
 from tests.compress.networks import every_value, networks
 from tests.compress.simulation import integers
 
@@ -35,7 +36,7 @@ def test_int8_program_equals_the_simulation(drawn):
     program = compress.convert(drawn.model)
     agrees(drawn.model, program, drawn.x)
     agrees(drawn.model, program, drawn.example)
-    assert sum(step.kernel == "qgemm" for step in program.bound.steps) == len(drawn.layers())
+    assert sum(step.kernel in ("qgemm", "qconv2d") for step in program.bound.steps) == len(drawn.layers())
 
 
 @given(networks(), st.randoms(use_true_random=False))
@@ -61,7 +62,7 @@ def test_digits_cnn_stays_on_integers_from_the_first_layer_to_the_last():
     program = compress.convert(model)
     agrees(model, program, nn.data.digits().x_test[:32])
     dtypes = [step.made.dtype for step in program.bound.steps]
-    assert dtypes == ["float32"] + ["uint8"] * 10 + ["int32", "float32"]
+    assert dtypes == ["float32"] + ["uint8"] * 7 + ["int32", "float32"]
 
 
 def test_the_sum_of_a_residual_is_one_of_integers():
@@ -244,3 +245,11 @@ def test_adaptive_pools_that_divide_the_image(kind, recipe):
         np.testing.assert_allclose(program(x), model.eval()(nn.Tensor(x)).data, rtol=1e-4, atol=1e-5)
         if isinstance(recipe, compress.Quantize):
             agrees(model, compress.convert(model), x)
+
+
+@pytest.mark.parametrize(("clip", "codes"), [
+    (None, None), ((0.0, None), (50, 255)), ((0.0, 6.0), (50, 62)), ((None, 6.0), (0, 62)),
+    ((-1e9, 1e9), (0, 255)), ((9.0, 6.0), (62, 62))], ids=str)
+def test_a_clip_is_a_range_of_codes(clip, codes):
+    """Where its ends cross, the upper one is what min(max(x, low), high) gives."""
+    assert codes_of(clip, Grid(UINT8, 0.5, 50)) == codes

@@ -27,10 +27,3 @@ def test_it_fits_in_a_hundred_columns_and_loses_nothing(network, recipe):
         else:
             calls.append(cell)
     assert calls == [str(call) for call in program.calls]
-
-
-def test_the_times_of_its_calls():
-    x = nn.data.digits().x_train[:64]
-    program = compress.convert(nn.models.digits_mlp(rng=np.random.default_rng(0)), x)
-    clock = iter(range(1000))
-    assert program.seconds(x, lambda: next(clock)) == [1] * len(program.bound.steps)

@@ -1,13 +1,18 @@
 """Ops that treat every number by itself: between reals and integers, ReLU, a scale a channel, sums."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from nn.kernels import dequantize, qadd, quantize
+from nn.kernels.quantize import MOST
+
+from ...formats.affine import Affine
 from ..call import Call
 from ..op import INTEGERS, Line, Op, Step, clipped, grids_of
-from ..value import FLOAT32_MAX, Value
+from ..ready import KernelCall, Said
+from ..value import Value
 
 
 def ends_of(clip: tuple | None, grid: Any = None) -> list[tuple[Any, Any]]:
@@ -22,10 +27,25 @@ def ends_of(clip: tuple | None, grid: Any = None) -> list[tuple[Any, Any]]:
     return ends
 
 
+def codes_of(clip: tuple | None, grid: Any) -> tuple[int, int] | None:
+    """The codes, the lowest and the highest, that a clip leaves of a grid; None for all that a byte has."""
+    if clip is None:
+        codes = grid.format.lowest, grid.format.highest
+        return None if codes in ((0, 255), (-128, 127)) else codes
+    ends = dict(ends_of(clip, grid))
+    high = int(ends.get(np.minimum, grid.format.highest))
+    return min(int(ends.get(np.maximum, grid.format.lowest)), high), high  # the upper end, where both cross
+
+
 def clamp(out: np.ndarray, ends: list[tuple[Any, Any]]) -> None:
     """Numbers clamped in place; NaN stays NaN."""
     for choose, end in ends:
         choose(out, end, out=out)
+
+
+def of_bytes(grid: Any) -> bool:
+    """Whether the kernels of integers take a grid: scale · (uint8 − zero)."""
+    return isinstance(grid.format, Affine) and grid.format.dtype is np.uint8
 
 
 class Quantize(Op, name="quantize"):
@@ -37,12 +57,21 @@ class Quantize(Op, name="quantize"):
     def steps(self, line: Line) -> list[Step]:
         (name,) = line.call.inputs
 
-        def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            if not np.isfinite(x).all():
-                raise ValueError(f"{line.call}: {name} holds NaN or infinity; no integer stands for it")
-            out[...] = held[0].quantize(x)
+        def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
+            (grid,) = held
+            if of_bytes(grid):
+                return quantize, (x, grid.scale, grid.zero), {"clip": codes_of(None, grid), "out": out}
+            return as_numpy, (grid.quantize, x, out), {}
 
-        return [line.step("quantize", run, load=grids_of(line.call.output))]
+        refused = f"{line.call}: {name} holds NaN or infinity; no integer stands for it"
+        return [line.step("quantize", KernelCall(says, refused=refused), load=grids_of(line.call.output))]
+
+
+def as_numpy(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray, out: np.ndarray) -> None:
+    """What a format that no kernel knows makes of x. Raises ValueError for NaN and infinity."""
+    if not np.isfinite(x).all():
+        raise ValueError
+    out[...] = function(x)
 
 
 class Dequantize(Op, name="dequantize"):
@@ -52,8 +81,13 @@ class Dequantize(Op, name="dequantize"):
         return line.value("float32", line.need(0, *INTEGERS).shape)
 
     def steps(self, line: Line) -> list[Step]:
-        return [line.step("dequantize", lambda held, out, q: np.copyto(out, held[0].dequantize(q)),
-                          load=grids_of(*line.call.inputs))]
+        def says(held: tuple, out: np.ndarray, q: np.ndarray) -> Said:
+            (grid,) = held
+            if of_bytes(grid):
+                return dequantize, (q, grid.scale, grid.zero), {"out": out}
+            return as_numpy, (grid.dequantize, q, out), {}
+
+        return [line.step("dequantize", KernelCall(says), load=grids_of(*line.call.inputs))]
 
 
 class Clip(Op, name="clip", clip=(0.0, None)):
@@ -106,26 +140,23 @@ class Add(Op, name="add", arity=2, clip=None):
         if x.grid is None:
             return line.value("float32", x.shape)
         made = line.on_grid(x.shape)
-        if max(x.grid.scale, y.grid.scale) / made.grid.scale > FLOAT32_MAX:
+        if max(x.grid.scale, y.grid.scale) / made.grid.scale > MOST:
             raise line.fail("a scale of an input over that of the sum leaves float32")
+        if not all(map(of_bytes, (x.grid, y.grid, made.grid))):
+            raise line.fail(f"adds integers of uint8; got {x.dtype} and {y.dtype} to {made.dtype}")
         return made
 
     def steps(self, line: Line) -> list[Step]:
         clip, names = line["clip"], (*line.call.inputs, line.call.output)
 
-        def run(held: tuple, out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-            of_x, of_y, grid, ends = held
-            if grid is None:
-                np.add(x, y, out=out)
-            else:  # each is taken to the scale of the sum
-                total = (x.astype(np.float32) - np.float32(of_x.zero)) * np.float32(of_x.scale / grid.scale)
-                total += (y.astype(np.float32) - np.float32(of_y.zero)) * np.float32(of_y.scale / grid.scale)
-                low, high = grid.format.lowest - grid.zero, grid.format.highest - grid.zero
-                total = np.rint(np.minimum(np.maximum(total, low), high)) + np.float32(grid.zero)
-                np.copyto(out, total, casting="unsafe")
-            clamp(out, ends)
+        def of_reals(held: tuple, out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+            np.add(x, y, out=out)
+            clamp(out, ends_of(clip))
 
-        def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
-            return *map(grids.get, names), ends_of(clip, grids.get(line.call.output))
+        def says(held: tuple, out: np.ndarray, x: np.ndarray, y: np.ndarray) -> Said:
+            grids = [number for grid in held for number in (grid.scale, grid.zero)]
+            return qadd, (x, y, *grids), {"clip": codes_of(clip, held[-1]), "out": out}
 
-        return [line.step("add" if line.made.grid is None else "qadd", run, load=load, in_place=True)]
+        if line.made.grid is None:
+            return [line.step("add", of_reals, in_place=True)]
+        return [line.step("qadd", KernelCall(says), load=grids_of(*names))]

@@ -1,11 +1,15 @@
 """Pooling over windows of (N, H, W, C), of reals or of integers, which stay on their grid."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from nn.geometry import positions
 from nn.kernels import avg_pool2d, qavg_pool2d, qmax_pool2d
 
 from ..op import Line, Op, Step, grids_of
+from ..ready import KernelCall, Said
 from ..value import Value
 
 
@@ -30,7 +34,11 @@ class MaxPool2d(_Pool, name="max_pool2d"):
 
     def steps(self, line: Line) -> list[Step]:
         how = self.how(line)
-        return [line.step("max_pool2d", lambda held, out, x: np.copyto(out, qmax_pool2d.reference(x, *how)))]
+
+        def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
+            return _for(x, qmax_pool2d), (x, *how), {"out": out}
+
+        return [line.step("max_pool2d", KernelCall(says))]
 
 
 class AvgPool2d(_Pool, name="avg_pool2d"):
@@ -39,7 +47,15 @@ class AvgPool2d(_Pool, name="avg_pool2d"):
     def steps(self, line: Line) -> list[Step]:
         how = self.how(line)
         if line.made.grid is None:
-            return [line.step("avg_pool2d", lambda held, out, x: avg_pool2d(x, *how, out=out))]
-        return [line.step("qavg_pool2d",
-                          lambda held, out, x: np.copyto(out, qavg_pool2d.reference(x, *how, held[0].zero)),
-                          load=grids_of(*line.call.inputs))]
+            run = KernelCall(lambda held, out, x: (avg_pool2d, (x, *how), {"out": out}))
+            return [line.step("avg_pool2d", run)]
+
+        def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
+            return _for(x, qavg_pool2d), (x, *how, held[0].zero), {"out": out}
+
+        return [line.step("qavg_pool2d", KernelCall(says), load=grids_of(*line.call.inputs))]
+
+
+def _for(x: np.ndarray, kernel: Any) -> Callable[..., object]:
+    """The kernel; for int8, which it does not take, its specification."""
+    return kernel if x.dtype != np.int8 else lambda *given, out: np.copyto(out, kernel.reference(*given))

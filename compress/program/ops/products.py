@@ -13,15 +13,25 @@ from typing import Any
 import numpy as np
 
 from nn.geometry import positions
-from nn.kernels import conv2d, depthwise_conv2d, gemm, qconv2d, qdepthwise_conv2d, qgemm, winograd_conv2d
-from nn.kernels.im2col import patches
+from nn.kernels import (
+    conv2d,
+    depthwise_conv2d,
+    dequantize,
+    gemm,
+    im2col,
+    qconv2d,
+    qdepthwise_conv2d,
+    qgemm,
+    winograd_conv2d,
+)
 
 from ...stored import Stored, as_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
 from ..op import INTEGERS, Line, Op, Step, behind
+from ..ready import KernelCall, Said
 from ..released import released
 from ..value import Value
-from .pointwise import clamp, ends_of
+from .pointwise import clamp, codes_of, ends_of
 
 KERNELS = {"direct": conv2d, "depthwise": depthwise_conv2d, "winograd": winograd_conv2d}  # of float images
 TINY = np.finfo(np.float32).tiny
@@ -50,16 +60,18 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         stored, ends = line.weight(), ends_of(line["clip"])
         kernel, skips = stored.kernel, stored.skips
         if on_integers(stored):
-            return sums(line, qgemm, methodcaller("operand"), on_rows, macs, **of)
+            return sums(line, qgemm, methodcaller("operand"), macs, {}, **of)
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             weight, bias = numbers(line, constants)
             operand = weight.operand()
             return operand, weight.scale, bias, released(weight, operand) if skips else None
 
-        def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            operand, scale, bias, weight = held
-            on_rows(kernel, out, x, operand)
+        def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
+            return kernel, (as_rows(x), held[0]), {"out": as_rows(out)}
+
+        def then(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
+            _, scale, bias, weight = held
             if scale is not None:
                 np.multiply(out, scale, out=out)
             if skips:
@@ -68,7 +80,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
                 np.add(out, bias, out=out)
             clamp(out, ends)
 
-        return [line.step(kernel.name, run, said(line), load=load, macs=macs, **of)]
+        return [line.step(kernel.name, KernelCall(says, then), said(line), load=load, macs=macs, **of)]
 
 
 class Linear(_Product, name="linear", clip=None):
@@ -117,8 +129,8 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         windows = behind(self.said(line.call, "stride", "dilation", "padding"))
         if by == "im2col":
             return self.by_im2col(line, macs, how, windows)
-        if by == "grouped":
-            return self.by_groups(line, macs, how)
+        if on_integers(line.weight()):
+            return self.of_integers(line, by, macs, how, windows)
         kernel, groups = KERNELS[by], {"groups": line["groups"]} if by == "direct" else {}
         relu = line["clip"] == (0.0, None) and by != "winograd"
         options, ends = {**how, **groups, "relu": relu}, [] if relu else ends_of(line["clip"])
@@ -130,14 +142,17 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
             weight, bias = numbers(line, constants)
             return kernel.pack(weight.decode().reshape(filters(weight)), **groups), bias
 
-        def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            kernel(x, *held, out=out, **options)
+        def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
+            return kernel, (x, *held), {**options, "out": out}
+
+        def then(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
             bad = not_finite(x) if by == "winograd" else None  # it would spread over its tile
             if bad is not None:  # such images are convolved directly
                 with np.errstate(invalid="ignore", over="ignore"):
                     out[bad] = conv2d(x[bad], held[0].unpack(), held[1], **options)
             clamp(out, ends)
 
+        run = KernelCall(says, then if ends or by == "winograd" else None)
         return [line.step(kernel.name, run, windows + said(line), load=load, macs=macs)]
 
     def by_im2col(self, line: Line, macs: int, how: dict, windows: str) -> list[Step]:
@@ -149,28 +164,23 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         output, fill = f"{line.call.output}.patches", 0 if x.grid is None else x.grid.zero
         text = f", {kernel[0]}×{kernel[1]}{windows}" + f" with {fill}" * any(how["padding"])
 
-        def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            laid = patches(x, kernel, **how, fill=held[0])
-            out.reshape(laid.shape)[...] = laid
+        def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
+            if x.dtype == np.int8:  # bytes are bytes
+                x, out = x.view(np.uint8), out.view(np.uint8)
+            return im2col, (x, kernel), {**how, "fill": held[0] % 256, "out": out}
 
-        laid = line.step("im2col", run, text, output=output,
+        laid = line.step("im2col", KernelCall(says), text, output=output,
                          made=Value(x.dtype, (*line.made.shape[:3], prod(kernel) * x.shape[3]), x.grid),
                          load=lambda constants, grids: (0 if x.grid is None else grids.get(name).zero,))
         return [laid, *self.rows(line, macs, inputs=(output,))]
 
-    def by_groups(self, line: Line, macs: int, how: dict) -> list[Step]:
-        """Integers under a filter for each channel, or in groups."""
-        groups, (o, i, *_) = line["groups"], filters(line.weight())
-        if i == 1 and groups == o:
-            kernel, pack = qdepthwise_conv2d, from_rows
-        else:
-            kernel, how = qconv2d, {**how, "groups": groups}
-            pack = lambda weight: qconv2d.pack(from_rows(weight), groups)  # noqa: E731
-
-        def run(kernel: Any, out: np.ndarray, x: np.ndarray, w: Any, **options: Any) -> None:
-            kernel(x, w, out=out, **options, **how)
-
-        return sums(line, kernel, pack, run, macs)
+    def of_integers(self, line: Line, by: str, macs: int, how: dict, windows: str) -> list[Step]:
+        """One step, whatever the geometry."""
+        if by == "depthwise":
+            return sums(line, qdepthwise_conv2d, from_rows, macs, how, windows)
+        groups = {"groups": line["groups"]}
+        return sums(line, qconv2d, lambda weight: qconv2d.pack(from_rows(weight), **groups), macs,
+                    {**how, **groups}, windows)
 
 
 def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarray | None]:
@@ -179,41 +189,47 @@ def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarra
     return constants[names["weight"]], constants.get(names.get("bias"))
 
 
-def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], run: Callable[..., object], macs: int,
-         **of: Any) -> list[Step]:
-    """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals."""
+def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how: Mapping[str, Any],
+         windows: str = "", **of: Any) -> list[Step]:
+    """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals.
+
+    how: options of the kernel that are no numbers; windows: what of them is printed."""
     (x,), output, clip, names = line.call.inputs, line.call.output, line["clip"], line.call.constants
     of_x, grid = line.inputs[0].grid, line.made.grid
     zero = "a_zero" if kernel is qgemm else "x_zero"
 
     def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
         weight, bias, grid = constants[names["weight"]], constants[names["bias"]], grids.get(output)
-        options, ends = {zero: grids.get(x).zero, "bias": bias}, []
+        options = {zero: grids.get(x).zero, "bias": bias}
         if grid is not None:
-            options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero}
+            options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero,
+                        "clip": codes_of(clip, grid)}
             options |= {"out_dtype": grid.format.dtype} if kernel is qgemm else {}
-            ends = ends_of(clip, grid)
-        return pack(weight), bias, options.get("scale"), options, ends  # (arrays are counted)
+        return pack(weight), bias, options.get("scale"), options  # (arrays are counted)
 
-    def onto(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-        operand, *_, options, ends = held
-        run(kernel, out, x, operand, **options)
-        if ends:
-            clamp(out, ends)
+    def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
+        operand, *_, options = held
+        x, out = (as_rows(x), as_rows(out)) if kernel is qgemm else (x, out)
+        return kernel, (x, operand), {**options, **how, "out": out}
 
-    text = f"{said(line)}, zero {of_x.zero} → "
+    onto = KernelCall(says)
+    text = f"{windows}{said(line)}, zero {of_x.zero} → "
     if grid is not None:
         text += f"scale {grid.scale:.4g}, zero {grid.zero}"
         return [line.step(kernel.name, onto, text, load=load, macs=macs, **of)]
 
-    def to_reals(held: tuple, out: np.ndarray, q: np.ndarray) -> None:
-        np.multiply(q, held[0], out=out, casting="unsafe", dtype=np.float32)
-        clamp(out, reals)
+    def real(held: tuple, out: np.ndarray, q: np.ndarray) -> Said:
+        scale, positive = held
+        if positive:
+            return dequantize, (q, scale), {"out": out}
+        return np.multiply, (q, scale), {"out": out, "casting": "unsafe", "dtype": np.float32}
 
     def unit(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
-        return (multiplier(line, constants[names["weight"]], grids.get(x), None),)
+        scale = multiplier(line, constants[names["weight"]], grids.get(x), None)
+        return scale, bool(scale.all())  # where one has underflowed to 0, it is the sum's as well
 
     between, reals = f"{output}.s32", ends_of(clip)
+    to_reals = KernelCall(real, (lambda held, out, q: clamp(out, reals)) if reals else None)
     of_weight = f", scale {of_x.scale:.4g} × {names['weight']}.scale"
     return [line.step(kernel.name, onto, f"{text}s32", load=load, macs=macs, output=between,
                       made=Value("int32", line.made.shape), **of),
@@ -240,10 +256,9 @@ def multiplier(line: Line, weight: Stored, x: Any, grid: Any) -> np.ndarray:
     return made
 
 
-def on_rows(kernel: Any, out: np.ndarray, x: np.ndarray, weight: Any, **options: Any) -> None:
-    """A kernel of matrices on the last dimension of x: (…, K) → out (…, N)."""
-    rows = prod(x.shape[:-1])
-    kernel(x.reshape(rows, x.shape[-1]), weight, out=out.reshape(rows, out.shape[-1]), **options)
+def as_rows(x: np.ndarray) -> np.ndarray:
+    """(…, K) as the matrix of its rows."""
+    return x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 def densely(out: np.ndarray, x: np.ndarray, weight: Stored) -> None:

@@ -74,10 +74,14 @@ class Numpy(Op, name="numpy", arity=None, none=()):
 
     def steps(self, line: Line) -> list[Step]:
         read = arranged(line.call, line.inputs, decoded(line, line.constants))
-        shapes = at([None if one is None else one.shape for one in read], ONES)
+        shapes = [None if one is None else one.shape for one in read]
         macs = MACS.get(rule_of(line.call), lambda *any: 0)
+
+        def multiplies(dims: Mapping[str, int]) -> int:
+            return macs(line.made.numbers(dims), line.call.attributes, *at(shapes, dims))
+
         return [line.step(line.call.op, runs(line), load=lambda constants, grids: decoded(line, constants),
-                          macs=macs(line.made.numbers(), line.call.attributes, *shapes), sized=True)]
+                          macs=multiplies(ONES), multiplies=multiplies, sized=True)]
 
     def arguments(self, call: Call) -> list[str]:
         """The arguments in the order of the rule, then what its attributes are."""

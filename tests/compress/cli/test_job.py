@@ -21,9 +21,9 @@ from compress.cli.techniques import TECHNIQUES
 ROOT = Path(compress.__file__).parents[1]
 ROW = {
     "network", "technique", "accuracies", "differences", "disk", "smaller", "memory", "macs", "milliseconds",
-    "faster", "certified", "measured", "accuracy", "difference", "layers", "spread", "calls",
+    "faster", "certified", "measured", "accuracy", "difference", "layers", "spread", "profile", "slow",
 }  # fmt: skip
-TIMES = {"milliseconds", "faster", "spread", "calls"}
+TIMES = {"milliseconds", "faster", "spread", "profile", "slow"}
 
 
 def environment():
@@ -77,8 +77,9 @@ def test_every_row_has_every_figure(quick):
         assert 0 <= row["accuracy"] <= 1
         assert row["milliseconds"] > 0
         assert row["spread"] >= 0
-        assert sum(macs for _, macs in row["calls"].values()) == 256 * row["macs"]
-        assert sum(ms for ms, _ in row["calls"].values()) == pytest.approx(row["milliseconds"], rel=3)
+        assert row["profile"]["total"]["macs"] == 256 * row["macs"]
+        assert 1e3 * row["profile"]["total"]["seconds"] == pytest.approx(row["milliseconds"], rel=3)
+        assert bool(row["slow"]) == (row["faster"] < 1 and row["technique"] != "float")
         assert row["measured"] <= row["certified"]
         assert sum(sum(parts.values()) for parts in row["layers"].values()) == row["disk"]
 

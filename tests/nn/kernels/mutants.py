@@ -261,6 +261,17 @@ for law, spoil, name in (
     output(law, qgemm)(spoil)
 
 
+@arguments(laws_qgemm.clips_to_codes, qgemm)
+def ignores_the_clip(a, b, clip=None, **options):
+    return (a, b), options
+
+
+@arguments(laws_qgemm.clips_to_codes, qgemm)
+def clips_without_the_zero_point(a, b, clip=None, out_zero=0, **options):
+    clip = clip and tuple(int(end) - out_zero for end in clip)
+    return (a, b), {**options, "out_zero": out_zero, "clip": clip}
+
+
 LAST = {}
 
 

@@ -90,6 +90,9 @@ BAD = {
         (VALUE, np.array([1, 1, np.nan, 1, 1], F), "nan"), (VALUE, np.zeros(5, F), "0"),
         (VALUE, np.ones(6, F), "6"), (VALUE, 1e-60, "1e-60|0"), (VALUE, 1e60, r"1e\+60|inf")],
     ("qgemm", "out_zero"): [(TYPE, 0.5, "float"), (VALUE, 256, "256"), (VALUE, -1, "-1")],
+    ("qgemm", "clip"): [
+        (TYPE, 3, "3"), (TYPE, (3, 4, 5), r"\(3, 4, 5\)"), (TYPE, (0, 4.5), "float"), (VALUE, (-1, 4), "-1"),
+        (VALUE, (0, 256), "256"), (VALUE, (5, 4), r"\(5, 4\)")],
     ("qgemm", "out_dtype"): [
         (TYPE, np.int32, "int32"), (TYPE, F, "float32"), (TYPE, "no such", "no such"), (TYPE, 7, "7|int")],
     ("qgemm", "out"): bad_out(np.uint8, np.int8),
@@ -314,7 +317,7 @@ def test_bad_values_and_k(values, k, error, message):
 
 
 def test_without_a_scale_there_is_no_output_dtype_or_zero():
-    for bad in ({"out_zero": 3}, {"out_dtype": np.int8}):
+    for bad in ({"out_zero": 3}, {"out_dtype": np.int8}, {"clip": (0, 255)}):
         with pytest.raises(ValueError, match=r"^qgemm: .*scale"):
             kernels.qgemm(A8, W8, **bad)
 

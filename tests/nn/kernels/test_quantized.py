@@ -22,7 +22,7 @@ GOOD = {
     "qavg_pool2d": {"x": IMAGES, **HOW, "zero": 3},
     "im2col": {"x": IMAGES, "kernel_size": 2, "fill": 3},
     "qconv2d": {"x": IMAGES, "w": FILTERS, "bias": np.ones(6, np.int32), "groups": 2, "scale": SCALES,
-                "out_zero": 3},
+                "out_zero": 3, "clip": (3, 200)},
     "qdepthwise_conv2d": {"x": IMAGES, "w": FILTERS[:, :1], "bias": np.ones(6, np.int32), "scale": SCALES},
 }
 BAD = [
@@ -32,6 +32,9 @@ BAD = [
     ("quantize", "scale", 1e-42, ValueError, "1e-42"), ("quantize", "scale", 1e39, ValueError, r"1e\+39"),
     ("quantize", "scale", "1", TypeError, "str"), ("quantize", "zero", 256, ValueError, "256"),
     ("quantize", "zero", 1.5, TypeError, "float"),
+    ("quantize", "clip", (3, 2), ValueError, r"\(3, 2\)"), ("quantize", "clip", (0, 256), ValueError, "256"),
+    ("requantize", "clip", 7, TypeError, "7"), ("qadd", "clip", (0, 1.5), TypeError, "float"),
+    ("qadd", "a_scale", 2.0**121, ValueError, r"e\+36"), ("qadd", "b_scale", 1e38, ValueError, r"1e\+38"),
     ("dequantize", "q", X, TypeError, "float32"), ("dequantize", "scale", SCALES[:5], ValueError, r"\(5,\)"),
     ("dequantize", "scale", SCALES * 0, ValueError, "0.0"), ("dequantize", "zero", -1, ValueError, "-1"),
     ("requantize", "out_zero", 300, ValueError, "300"),
@@ -50,9 +53,13 @@ BAD = [
     ("qconv2d", "scale", SCALES[:5], ValueError, r"\(5,\)"),
     ("qconv2d", "scale", -SCALES, ValueError, "-1.0"), ("qconv2d", "scale", 0.0, ValueError, "0.0"),
     ("qconv2d", "x_zero", 256, ValueError, "256"), ("qconv2d", "out_zero", -1, ValueError, "-1"),
+    ("qconv2d", "clip", (3, 256), ValueError, "256"), ("qconv2d", "clip", (9, 3), ValueError, r"\(9, 3\)"),
+    ("qconv2d", "clip", 9, TypeError, "9"),
     ("qdepthwise_conv2d", "w", FILTERS, ValueError, r"\(6, 3, 2, 2\)"),
     ("qdepthwise_conv2d", "scale", SCALES[:5], ValueError, r"\(5,\)"),
     ("qdepthwise_conv2d", "stride", 0, ValueError, "0"),
+    ("qdepthwise_conv2d", "clip", (3, 256), ValueError, "256"),
+    ("qdepthwise_conv2d", "clip", (3, None), TypeError, "NoneType"),
 ]
 
 
@@ -65,6 +72,14 @@ def test_a_bad_argument_is_refused(kernel, name, value, error, came):
     call(**GOOD[kernel])
     with pytest.raises(error, match=rf"(?s)^{kernel}: .*(?<!\w){name}(?!\w).*{came}|{came}.*{name}"):
         call(**{**GOOD[kernel], name: value})
+
+
+@pytest.mark.parametrize("kernel", ["qconv2d", "qdepthwise_conv2d"])
+def test_without_a_scale_nothing_is_clipped(kernel):
+    sums = {**GOOD[kernel], "scale": None, "out_zero": 0, "clip": None}
+    assert getattr(kernels, kernel)(**sums).dtype == np.int32
+    with pytest.raises(ValueError, match=rf"^{kernel}: clip without scale must be None, got \(3, 9\)"):
+        getattr(kernels, kernel)(**{**sums, "clip": (3, 9)})
 
 
 @pytest.mark.parametrize("kernel", GOOD)

@@ -1,0 +1,124 @@
+"""A run made ready: what a Bound does with inputs of the same lengths, again and again, in the same buffers.
+
+With few examples most of the time would go into questions: may the kernel take these arrays, where does its
+result go? The answers are those of the run before, so each step asks once: what is left of one that is a
+kernel's call (KernelCall) is the call of C. Only what comes in and goes out lies elsewhere in each run. Where
+that is small it is copied, which costs less than to ask; where it is large, such steps ask again."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nn.kernels import Kernel
+
+SMALL = 1 << 15  # bytes that are copied sooner than a kernel has looked at its arguments
+
+Said = tuple[Callable[..., object], tuple, dict[str, Any]]
+
+
+class KernelCall:
+    """The `run` of a step that is the call of a kernel. says(held, out, *inputs): the kernel, or where it
+    does not take these numbers a function that does, its arguments and options, `out` among them. then: what
+    follows on the result in place, of the same arguments. refused: what a ValueError of the call says."""
+
+    def __init__(self, says: Callable[..., Said], then: Callable[..., object] | None = None,
+                 refused: str = "") -> None:
+        self.says, self.then, self.refused = says, then, refused
+
+    def __call__(self, *given: Any) -> None:
+        function, arguments, options = self.says(*given)
+        self._run(partial(function, *arguments, **options), given)
+
+    def prepared(self, *given: Any) -> Callable[[], object]:
+        """The same as a function of nothing, with the questions that the kernel asks answered."""
+        function, arguments, options = self.says(*given)
+        make = function.prepare if isinstance(function, Kernel) else partial(partial, function)
+        again = make(*arguments, **options)
+        return again if self.then is None and not self.refused else partial(self._run, again, given)
+
+    def _run(self, call: Callable[[], object], given: tuple) -> None:
+        try:
+            call()
+        except ValueError:
+            if not self.refused:
+                raise
+            raise ValueError(self.refused) from None
+        if self.then is not None:
+            self.then(*given)
+
+
+class Ready:
+    """The plan of a Bound for some lengths, and its buffers. plan: for each step its run, what it holds, the
+    values that it reads, the one that it makes, a buffer for that or None, its shape and dtype, and what else
+    `run` takes. inputs: shape and dtype of the Program's inputs.
+
+    arrays: where each value lies that lies in the same place in each run."""
+
+    def __init__(self, plan: list[tuple], inputs: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+        self.arrays = {output: out for *_, output, out, _, _, _ in plan if out is not None}
+        read = {name for run, _, names, *_ in plan if isinstance(run, KernelCall) for name in names}
+        made = {output: (shape, dtype) for run, _, _, output, out, shape, dtype, _ in plan
+                if out is None and isinstance(run, KernelCall)}
+        self.taken = {name: np.empty(*inputs[name]) for name in read & inputs.keys() if _small(*inputs[name])}
+        self.given = {name: np.empty(*kind) for name, kind in made.items() if _small(*kind)}
+        self.arrays |= self.taken | self.given
+        self.steps = [(self._again(entry), entry) for entry in plan]
+        outside = [names for again, (_, _, names, *_) in self.steps if again is None]
+        self.shared = {name: self.arrays[name] for names in outside for name in names if name in self.arrays}
+
+    def _again(self, entry: tuple) -> Callable[[], object] | None:
+        """A step as a function of nothing; None where one of its arrays is another in each run."""
+        run, held, names, output, _, _, _, more = entry
+        if output not in self.arrays or not all(name in self.arrays for name in names):
+            return None
+        given = held, self.arrays[output], *(self.arrays[name] for name in names)
+        return run.prepared(*given) if isinstance(run, KernelCall) else partial(run, *given, **more)
+
+    def __call__(self, values: dict[str, np.ndarray]) -> None:
+        """Run on the Program's inputs, to which its outputs are added."""
+        self._take(values)
+        for again, entry in self.steps:
+            if again is not None:
+                again()
+            else:
+                self.step(entry, values)
+        self._give(values)
+
+    def timed(self, values: dict[str, np.ndarray], clock: Callable[[], float]) -> list[float]:
+        """The same, and the time that each step takes."""
+        self._take(values)
+        taken = []
+        for again, entry in self.steps:
+            start = clock()
+            if again is not None:
+                again()
+            else:
+                self.step(entry, values)
+            taken.append(clock() - start)
+        self._give(values)
+        return taken
+
+    def _take(self, values: dict[str, np.ndarray]) -> None:
+        for name, room in self.taken.items():
+            room[...] = values[name]
+        values.update(self.shared)
+
+    def _give(self, values: dict[str, np.ndarray]) -> None:
+        for name, room in self.given.items():
+            values[name] = room.copy()
+
+    @staticmethod
+    def step(entry: tuple, values: dict[str, np.ndarray]) -> None:
+        """A step whose arrays are looked up."""
+        run, held, names, output, out, shape, dtype, more = entry
+        if out is None:
+            out = np.empty(shape, dtype)
+        run(held, out, *map(values.__getitem__, names), **more)
+        values[output] = out
+
+
+def _small(shape: tuple[int, ...], dtype: str) -> bool:
+    return np.dtype(dtype).itemsize * prod(shape) <= SMALL

@@ -1,0 +1,82 @@
+"""What a Bound asks once for inputs of the same lengths, and what it must not share with its caller."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import compress
+import nn
+from compress.program.ready import SMALL, KernelCall
+from nn import kernels
+
+
+@pytest.fixture(scope="module")
+def int8():
+    """A network of rows, whose first step quantizes the input itself and whose last writes the output."""
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(64, 32, rng=rng), nn.ReLU(), nn.Linear(32, 64, rng=rng))
+    x = rng.normal(size=(64, 64)).astype(np.float32)
+    compress.prepare(model, compress.Quantize(), x)
+    return compress.convert(model)
+
+
+def inputs(n, seed=1):
+    return np.random.default_rng(seed).normal(size=(n, 64)).astype(np.float32)
+
+
+FEW, MANY = 2, SMALL // 128    # examples; of the latter, the input and the output are too large to be copied
+
+
+@pytest.mark.parametrize("n", [0, 1, FEW, MANY])
+def test_it_gives_what_its_steps_give_one_by_one(int8, n):
+    for seed in range(3):
+        x = inputs(n, seed)
+        np.testing.assert_array_equal(int8(x), int8.every_value(x)[int8.output])
+
+
+@pytest.mark.parametrize("n", [FEW, MANY])
+def test_what_goes_in_and_out_is_the_callers(int8, n):
+    x = inputs(n)
+    before, first = x.copy(), int8(x)
+    kept = first.copy()
+    first[...] = 7
+    np.testing.assert_array_equal(int8(x), kept)
+    np.testing.assert_array_equal(x, before)
+    (_, ready), = int8.bound._idle
+    assert bool(ready.taken and ready.given) == (n == FEW)
+    assert all(isinstance(step.run, KernelCall) for step in int8.bound.steps)
+
+
+@pytest.mark.parametrize("n", [FEW, MANY])
+def test_its_kernels_are_chosen_when_it_runs(int8, n):
+    x = inputs(n)
+    want = int8(x)
+    for what in ("numpy", "c", "scalar"):
+        if what == "numpy" or not kernels.why_not_c():
+            with kernels.use(what):
+                np.testing.assert_array_equal(int8(x), want)
+
+
+@pytest.mark.parametrize("n", [FEW, MANY])
+def test_after_a_refusal_it_runs_on(int8, n):
+    x = inputs(n)
+    want, bad = int8(x), x.copy()
+    bad[-1, -1] = np.nan
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"x\.u8 = quantize\(x\): x holds NaN or infinity; no integer"):
+            int8(bad)
+    np.testing.assert_array_equal(int8(x), want)
+
+
+@pytest.mark.skipif(kernels.why_not_c() is not None, reason="there is no C")
+def test_a_run_on_few_examples_asks_nothing_again(int8):
+    """Its Python calls: those of the check of the input, and one or two a step."""
+    x, seen = inputs(1), []
+    int8(x)
+    sys.setprofile(lambda frame, event, _: event == "call" and seen.append(frame.f_code.co_name))
+    try:
+        int8(x)
+    finally:
+        sys.setprofile(None)
+    assert len(seen) <= 6 + 2 * len(int8.bound.steps), seen
