@@ -168,14 +168,14 @@ def _pairs(w: np.ndarray, low: Any, high: Any) -> Iterator[np.ndarray]:
     missing = -len(w) % STEP
     for end in products(w, low, high):
         whole = np.concatenate([end, np.zeros((missing, end.shape[1]), end.dtype)])
-        yield whole.reshape(-1, 2, 2, end.shape[1]).sum(axis=2, dtype=np.int32)
+        yield whole.reshape(len(whole) // STEP, 2, 2, end.shape[1]).sum(axis=2, dtype=np.int32)
 
 
 def _windows(pairs: np.ndarray, length: int) -> np.ndarray:
     """Their sums over windows of `length` steps: (windows, 2, N)."""
     missing = -len(pairs) % length
     whole = np.concatenate([pairs, np.zeros((missing, *pairs.shape[1:]), pairs.dtype)])
-    return whole.reshape(-1, length, *pairs.shape[1:]).sum(axis=1, dtype=np.int64)
+    return whole.reshape(len(whole) // length, length, *pairs.shape[1:]).sum(axis=1, dtype=np.int64)
 
 
 def _worst(bits: int, least: np.ndarray, greatest: np.ndarray, axes: int = 1

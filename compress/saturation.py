@@ -95,7 +95,7 @@ def wrong(computed: np.ndarray, right: np.ndarray) -> Wrong:
 def _added(a: np.ndarray, b: np.ndarray, dtype: type, some: int) -> np.ndarray:
     """The sums of so many neighbouring products."""
     made = a.astype(dtype) * b
-    return made.reshape(*made.shape[:-1], -1, some).sum(axis=-1, dtype=dtype)
+    return made.reshape(*made.shape[:-1], made.shape[-1] // some, some).sum(axis=-1, dtype=dtype)
 
 
 def _saturated(exact: np.ndarray, bits: int) -> np.ndarray:
