@@ -162,7 +162,7 @@ class Certificate:
         return all(self.layers.values())
 
     def __str__(self) -> str:
-        head = ("layer", "op", "K", "codes", "int32: largest sum", "room", "int16: two products", "fits")
+        head = ("layer", "op", "K", "codes", "largest sum", "int32 room", "of two products", "in 16 bits")
         lines = [head, *map(_cells, self.layers.values())]
         wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
         left = (0, 1, 7)  # columns of text
@@ -192,10 +192,10 @@ def headroom(layer: Layer) -> str:
 
 
 def fits(layer: Layer) -> str:
-    """Whether the int16 sums of a layer of integers fit, in words: how many may be added, or how many not."""
+    """Whether the int16 sums of a layer of integers fit, and how many may be added, or how many do not."""
     if not layer.int16.holds:
         return f"saturates ({100 * layer.saturating:.2g} % of the pairs)"
-    return "yes" if layer.fold < 2 else f"yes, {layer.fold} added" if layer.fold < len(layer.folds) else "all"
+    return f"fits, {layer.fold} added" if layer.fold > 1 else "fits"
 
 
 def certify(program: Program) -> Certificate:

@@ -133,7 +133,7 @@ def test_it_is_read_as_a_table():
     certificate = certify(program)
     head, columns, *lines = str(certificate).splitlines()
     assert head == "certificate of DigitsCNN: no int32 sum can overflow; vpmaddubsw can saturate in conv1, fc"
-    assert columns.split() == "layer op K codes int32: largest sum room int16: two products fits".split()
+    assert columns.split() == "layer op K codes largest sum int32 room of two products in 16 bits".split()
     assert [line.split()[0] for line in lines] == ["conv1", "conv2", "conv3", "fc"]
     assert lines[1].endswith("reals: nothing to prove")
     assert certificate.layers["conv2"].int32 is certificate.layers["conv2"].int16 is None

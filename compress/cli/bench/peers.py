@@ -67,6 +67,11 @@ def onnx_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray, out
     return _onnx("QLinearMatMul", a, constants, np.zeros((len(a), len(scale)), np.uint8))
 
 
+def onnx_sums(a: np.ndarray, b: np.ndarray) -> Peer:
+    """onnxruntime's MatMulInteger u8 · s8 → s32 with a constant b, which it packs, and its output bound."""
+    return _onnx("MatMulInteger", a, {"b": b}, np.zeros((len(a), b.shape[1]), np.int32))
+
+
 def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
     """onnxruntime's float MatMul with a constant b, which it packs, and its output bound."""
     return _onnx("MatMul", a, {"b": b}, np.zeros((a.shape[0], b.shape[1]), np.float32))
