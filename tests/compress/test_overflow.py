@@ -179,10 +179,12 @@ def test_narrower_codes_never_need_more_room(w, codes):
 
 @given(matrices(most=30), st.booleans())
 def test_it_agrees_with_what_packing_finds(w, grow):
-    """`pairs_fit`, by which qgemm chooses its route, in C and in NumPy: pairs whose sums of positive and of
-    negative weights are at most 128."""
+    """The number by which qgemm chooses its route, in C and in NumPy: whether pairs fit, or how many of them
+    may be added wherever a window begins. It is 0 if and only if one can saturate, and never too large."""
     w = np.repeat(w, 6, axis=1) if grow else w    # more than one panel
-    assert qgemm.pack(w).parts["pairs_fit"] == int16_sums(w, 0, 255).holds
+    (found,) = (int(part) for part in qgemm.pack(w).parts.values() if not isinstance(part, np.ndarray))
+    assert (found > 0) == int16_sums(w, 0, 255).holds
+    assert folds(w, 0, 255)[:found].all()
 
 
 def test_fold_of_bits():
