@@ -94,9 +94,11 @@ def int32_sums(w: np.ndarray, low: Any, high: Any, zero: int, bias: np.ndarray |
     """The sums Σ (x − zero)·w + bias of w (K, N), integers, for codes x in low…high, each a number or (K,).
 
     bias: (N,) integers. The counter-input is the row of codes (K,)."""
-    least, greatest = (each.sum(axis=0, dtype=np.int64) for each in products(w, low, high, zero))
-    if bias is not None:
-        least, greatest = least + bias, greatest + bias
+    rising, falling = np.maximum(w, 0), np.minimum(w, 0)
+    low_end, high_end = (np.asarray(end, np.int64) - zero for end in (low, high))
+    added = 0 if bias is None else bias.astype(np.int64)
+    least = _weighted(low_end, rising) + _weighted(high_end, falling) + added
+    greatest = _weighted(high_end, rising) + _weighted(low_end, falling) + added
     worst, up, (column,) = _worst(32, least, greatest)
     return _sums(32, worst, column, range(len(w)), w, low, high, up)
 
@@ -130,13 +132,13 @@ def folds(w: np.ndarray, low: Any, high: Any) -> np.ndarray:
     steps = -(-len(w) // STEP)
     fits = np.ones(steps, bool)
     for end, limit in zip(_pairs(w, low, high), limits(16), strict=True):
-        total = np.concatenate([np.zeros((1, *end.shape[1:]), np.int64), end.cumsum(axis=0, dtype=np.int64)])
-        sign = 1 if limit > 0 else -1
-        fits &= bool((sign * end <= sign * limit).all())  # each by itself, because vpmaddubsw saturates
+        end *= 1 if limit > 0 else -1
+        fits &= bool((end <= abs(limit)).all())  # each by itself, because vpmaddubsw saturates
+        total = np.zeros((steps + 1, *end.shape[1:]), np.int32 if len(w) <= largest_k(128) else np.int64)
+        np.cumsum(end, axis=0, out=total[1:])
         for f in np.flatnonzero(fits) + 1:
-            until = total[[*range(f, steps, f), steps]]
-            since = total[0:steps:f]
-            fits[f - 1] = bool((sign * (until - since) <= sign * limit).all())
+            windows = total[[*range(f, steps, f), steps]] - total[0:steps:f]
+            fits[f - 1] = bool((windows <= abs(limit)).all())
     return fits
 
 
@@ -155,24 +157,28 @@ def saturating_pairs(w: np.ndarray, low: Any = 0, high: Any = 255) -> float:
     return int(saturate.sum()) / count if count else 0.0
 
 
-def products(w: np.ndarray, low: Any, high: Any, zero: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the greatest that each product (x − zero)·w can be, int32: w (K, N), low and high (K,) or
-    numbers."""
-    w, ends = w.astype(np.int32), [np.asarray(end, np.int32).reshape(-1, 1) - zero for end in (low, high)]
-    low_end, high_end = w * ends[0], w * ends[1]
-    return np.minimum(low_end, high_end), np.maximum(low_end, high_end)
+def _weighted(codes: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Σ codes·w for each column, int64; codes, one or (K,), are mostly all the same."""
+    if codes.size and (codes == codes.flat[0]).all():
+        return codes.flat[0] * w.sum(axis=0, dtype=np.int64)
+    return codes @ w
 
 
 def _pairs(w: np.ndarray, low: Any, high: Any) -> Iterator[np.ndarray]:
     """The least and the greatest sum of each pair of neighbours in k: (steps, 2, N) each."""
-    missing = -len(w) % STEP
-    for end in products(w, low, high):
-        whole = np.concatenate([end, np.zeros((missing, end.shape[1]), end.dtype)])
-        yield whole.reshape(len(whole) // STEP, 2, 2, end.shape[1]).sum(axis=2, dtype=np.int32)
+    size, w = len(w), np.pad(w.astype(np.int32), ((0, -len(w) % STEP), (0, 0)))
+    low, high = (np.pad(np.broadcast_to(np.asarray(end, np.int32), size), (0, len(w) - size))[:, None]
+                 for end in (low, high))
+    at_low, at_high = w * low, w * high
+    for choose in (np.minimum, np.maximum):
+        products = choose(at_low, at_high).reshape(len(w) // STEP, 2, 2, w.shape[1])
+        yield products[:, :, 0] + products[:, :, 1]
 
 
 def _windows(pairs: np.ndarray, length: int) -> np.ndarray:
     """Their sums over windows of `length` steps: (windows, 2, N)."""
+    if length == 1:
+        return pairs
     missing = -len(pairs) % length
     whole = np.concatenate([pairs, np.zeros((missing, *pairs.shape[1:]), pairs.dtype)])
     return whole.reshape(len(whole) // length, length, *pairs.shape[1:]).sum(axis=1, dtype=np.int64)
