@@ -166,7 +166,7 @@ def _weighted(codes: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 def _pairs(w: np.ndarray, low: Any, high: Any) -> Iterator[np.ndarray]:
     """The least and the greatest sum of each pair of neighbours in k: (steps, 2, N) each."""
-    size, w = len(w), np.pad(w.astype(np.int32), ((0, -len(w) % STEP), (0, 0)))
+    size, w = len(w), np.pad(np.ascontiguousarray(w, np.int32), ((0, -len(w) % STEP), (0, 0)))
     low, high = (np.pad(np.broadcast_to(np.asarray(end, np.int32), size), (0, len(w) - size))[:, None]
                  for end in (low, high))
     at_low, at_high = w * low, w * high
