@@ -17,6 +17,7 @@ from compress.saturation import saturating_qgemm
 from nn import functional as F
 from nn.kernels import gemm, qconv2d, qdepthwise_conv2d, qgemm
 from nn.sizes import Size
+from tests.compress.networks import networks
 from tests.compress.test_integer_networks import NETWORKS, prepared
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -41,22 +42,47 @@ def inputs_of(program, x):
 # Programs
 
 
-@pytest.mark.parametrize("build", NETWORKS)
-def test_what_is_claimed_holds_in_a_run(build):
-    model, x = prepared(build)
-    program = compress.convert(model)
+def holds_in_a_run(program, x):
+    """No code outside its range, no sum beyond the worst, none that saturates where none can."""
     certificate = certify(program)
     certificate.check(32)
     assert len(certificate.layers) == sum("weight" in call.constants for call in program.calls)
-    read = inputs_of(program, 3 * x)
+    read = inputs_of(program, x)
     for name, layer in certificate.layers.items():
-        sums, codes = layer.sums(read[name]), layer.meets.codes
-        assert codes.low <= read[name].min() <= read[name].max() <= codes.high
-        less_zero = sums - layer.zero * layer.w.sum(axis=0, dtype=np.int64) + layer.bias
-        assert np.abs(less_zero).max(initial=0) <= 2**31 - layer.int32.room
-        if not np.any(layer.saturating_sums(read[name]) - sums):
+        if layer.w is None:
             continue
-        assert not layer.int16.holds
+        codes, sums = layer.meets.codes, layer.sums(read[name])
+        assert codes.low <= read[name].min(initial=255) or not read[name].size
+        assert read[name].max(initial=0) <= codes.high
+        true = sums - layer.zero * layer.w.sum(axis=0, dtype=np.int64) + layer.bias
+        assert np.abs(true).max(initial=0) <= 2**31 - layer.int32.room
+        for fold in {1, 2, layer.fold} - {0}:
+            if (layer.saturating_sums(read[name], fold) != sums).any():
+                assert not layer.folded(fold).holds
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+def test_what_is_claimed_holds_in_a_run(build):
+    model, x = prepared(build)
+    holds_in_a_run(compress.convert(model), 3 * x)
+
+
+@given(networks())
+def test_what_is_claimed_of_any_network_holds_in_a_run(drawn):
+    if drawn.layers():
+        compress.prepare(drawn.model, compress.Quantize(), drawn.example)
+        holds_in_a_run(compress.convert(drawn.model), drawn.x)
+
+
+def test_signals_are_images_one_pixel_high():
+    model = nn.Sequential(nn.Conv1d(2, 3, 3, padding=1, rng=np.random.default_rng(0)), nn.ReLU(),
+                          nn.Conv1d(3, 6, 3, stride=2, groups=3, rng=np.random.default_rng(1)))
+    x = np.random.default_rng(2).normal(size=(8, 2, 9)).astype(np.float32)
+    program = compress.convert(compress.prepare(model, compress.Quantize(), x))
+    holds_in_a_run(program, 2 * x)
+    first, second = certify(program).layers.values()
+    assert (first.int16.counter_input.shape, second.op) == ((1, 1, 9, 2), "conv2d, groups 3")
+    assert (first.sums(first.int16.counter_input) != first.saturating_sums(first.int16.counter_input)).any()
 
 
 @pytest.mark.parametrize("build", NETWORKS)
