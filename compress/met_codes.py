@@ -112,12 +112,13 @@ class Patches:
         return [Place(at, *both) for at, both in ends.items()]
 
     def _taps(self, axis: int) -> list[tuple[int, np.ndarray]]:
-        """Along an axis, the first position for each set of taps that meet pixels, and that set."""
+        """Along an axis each set of taps that meet pixels, and the middle position of those where it does."""
         kernel, stride, padding, dilation = (one[axis] for one in self.how.values())
         count = (self.image[1 + axis] + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
         pixels = np.arange(count)[:, None] * stride + np.arange(kernel) * dilation - padding
-        sets, first = np.unique((pixels >= 0) & (pixels < self.image[1 + axis]), axis=0, return_index=True)
-        return list(zip(first.tolist(), sets, strict=True))
+        inside = (pixels >= 0) & (pixels < self.image[1 + axis])
+        found = [(np.flatnonzero((inside == some).all(axis=1)), some) for some in np.unique(inside, axis=0)]
+        return [(int(at[len(at) // 2]), some) for at, some in found]
 
     def input(self, place: Place, row: np.ndarray, column: int) -> np.ndarray:
         """The image, (1, H, W, C), in which a column meets this row, at this place."""
