@@ -131,6 +131,10 @@ BAD_LINES = {
     "scale of zero": (quantized(q=grid(0.0)), INTEGER, FLAT, "scale must be positive"),
     "negative scale": (quantized(y=grid(-1.0)), INTEGER, FLAT, "scale must be positive"),
     "scale that is no number": (quantized(y=grid(float("nan"))), INTEGER, FLAT, "scale must be positive"),
+    "weight with a scale of zero": (
+        quantized(), {"w": int8_weight(scale=0.0), "b": BIAS}, FLAT, "w has the scale 0.0; scales must be"),
+    "weight with a scale that is no number": (
+        quantized(), {"w": int8_weight(scale=float("nan")), "b": BIAS}, FLAT, "w has the scale nan; scales"),
     "zero point out of range": (quantized(q=grid(zero=256)), INTEGER, FLAT, "zero point in 0…255"),
     "negative zero point": (quantized(y=grid(zero=-1)), INTEGER, FLAT, "zero point in 0…255"),
     "grid of nobody": (([line("clip")], {"z": grid()}), {}, FLAT, r"nothing makes the values \['z'\]"),

@@ -39,6 +39,9 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         grid, bias = line.need(0, *INTEGERS).grid, line.vector("bias", weight.shape[0], np.int32)
         if bias is None:
             raise line.fail("integers need a bias, if only of zeros")
+        if not (weight.scale > 0).all():
+            name = line.call.constants["weight"]
+            raise line.fail(f"{name} has the scale {weight.scale.min()}; scales must be positive")
         sums = int32_sums(weight.codes().T, grid.format.lowest, grid.format.highest, grid.zero, bias)
         if not sums.holds:
             raise line.fail(f"a sum of products and bias could leave int32: {sums}")
