@@ -92,7 +92,7 @@ def test_counter_inputs_of_networks_saturate(build):
     model, _ = prepared(build)
     certificate = certify(compress.convert(model))
     wrong = [layer for layer in certificate.layers.values() if not layer.int16.holds]
-    assert len(wrong) > 2
+    assert wrong
     for layer in wrong:
         x, column = layer.int16.counter_input, layer.int16.column
         right, computed = layer.sums(x), layer.saturating_sums(x)
