@@ -201,9 +201,9 @@ def fits(layer: Layer) -> str:
 def certify(program: Program) -> Certificate:
     """What is proved about the integer sums of a Program, layer by layer, from its weights, biases and grids.
 
-    program: what `convert` or `load` gave. A layer is called as its module is; its second use, on another
-    value, has that behind it: "fc@relu". Those of reals are listed too. Raises TypeError for anything else
-    but a Program."""
+    program: what `convert` or `load` gave. A layer is called as its module is; where it is used again, the
+    value that it makes there stands behind it: "fc@relu". Those of reals are listed too. Raises TypeError for
+    anything but a Program."""
     if not isinstance(program, Program):
         raise TypeError(f"certify: wants a Program (from compress.convert); got {type(program).__name__}")
     ranges, layers = code_ranges(program), {}
@@ -214,7 +214,7 @@ def certify(program: Program) -> Certificate:
                 layers[call.output] = Layer(call.output, call.op)
             continue
         name = call.constants["weight"].removesuffix(".weight")
-        name = f"{name}@{call.inputs[0]}" if name in layers else name
+        name = f"{name}@{call.output}" if name in layers else name
         op = call.op if line.op.attributes.get("groups") is None or line["groups"] == 1 else (
             f"{call.op}, groups {line['groups']}")
         if not on_integers(weight):
@@ -256,7 +256,7 @@ def _matrix(w: Any) -> np.ndarray:
     if isinstance(w, Operand) and w.kernel is qgemm:
         return w.unpack()
     if isinstance(w, np.ndarray) and w.dtype == np.int8 and 2 <= w.ndim <= 4:
-        return w if w.ndim == 2 else as_matrix(w).T
+        return w.copy() if w.ndim == 2 else as_matrix(w).T
     got = f"{w.dtype} {w.shape}" if isinstance(w, np.ndarray) else f"{w!r:.80}"
     raise TypeError("certify_weights: w must be int8, (K, N) or (O, I, kH, kW), an operand of qgemm or a "
                     f"stored weight of integers; got {got}")

@@ -35,7 +35,7 @@ def inputs_of(program, x):
     for call in program.calls:
         if "weight" in call.constants:
             name = call.constants["weight"].removesuffix(".weight")
-            names[f"{name}@{call.inputs[0]}" if name in names else name] = values[call.inputs[0]]
+            names[f"{name}@{call.output}" if name in names else name] = values[call.inputs[0]]
     return names
 
 
@@ -197,18 +197,20 @@ def test_products_without_a_kernel_are_listed():
     assert all(layers.values())
 
 
-def test_a_layer_that_is_used_twice_is_certified_twice():
-    class Twice(nn.Module):
+def test_a_layer_is_certified_as_often_as_it_is_used():
+    class Thrice(nn.Module):
         def __init__(self):
             self.fc = nn.Linear(4, 4, rng=np.random.default_rng(0))
 
         def forward(self, x):
-            return self.fc(F.relu(self.fc(x)))
+            y = F.relu(self.fc(x))
+            return self.fc(y) + self.fc(y)
 
     x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
-    program = compress.convert(compress.prepare(Twice(), compress.Quantize(), x))
-    first, second = certify(program).layers
-    assert (first, second) == ("fc", f"fc@{program.calls[-1].inputs[0]}")
+    program = compress.convert(compress.prepare(Thrice(), compress.Quantize(), x))
+    calls = [call.output for call in program.calls if "weight" in call.constants]
+    assert list(certify(program).layers) == ["fc", f"fc@{calls[1]}", f"fc@{calls[2]}"]
+    assert list(compress.report(program).sums) == ["fc.weight"]
 
 
 def test_it_reads_what_was_saved_and_what_has_run(tmp_path):
