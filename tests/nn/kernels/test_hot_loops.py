@@ -12,7 +12,8 @@ from nn.kernels import native
 
 OPTIMIZED = native.lib is not None and not os.environ.get("NN_KERNELS")
 READABLE = platform.machine() in ("x86_64", "AMD64") and shutil.which("objdump")
-MOVES = ("store_", "decode_", "widen_", "winograd_", "peak_")   # no loop of multiplies in these
+MOVES = ("store_", "decode_", "magnitudes_", "winograd_", "peak_", # no loop of multiplies in these; or its
+         "saturated_")                                           # sums are in an array
 VECTORS = [name for name, row in native.micro_kernels().items() if row.isa != "scalar"
            and not name.startswith(MOVES)]      # also those for other CPUs: reading needs no CPU
 MULTIPLIES = re.compile(r"vpdpbusd|vpmadd|vfmadd|vdivps|vmulps")
