@@ -9,7 +9,7 @@
  * loop over K. The micro-kernels want a' unsigned: int8 a becomes uint8 by flipping the top bit, a' = a + 128,
  * z = a_zero + 128. But rows_s8s8 wants it signed: from uint8, a' = a - 128, z = a_zero - 128.
  *
- * The loops. A block of rows of a is copied: padded with zeros to whole cells, and to a distance that does not put
+ * The loops. A block of rows of a is copied, unless it can be read where it lies: padded with zeros to whole cells, and to a distance that does not put
  * all rows into the same cache set; so the micro-kernel sees no tail, no stride and no sign. Then, for each group of
  * nr columns, the group's panels stay in a cache near the core while the rows go by:
  *
@@ -31,6 +31,7 @@ MEASURED */
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
 enum { FEW_PAIRS = 20 };           /* one in so many is few */
+enum { FEW_COLUMNS = 256 };
 enum { SLICE = 2048 };             /* steps of four k */
 enum { TOGETHER = 512 };           /* sums that are requantised together, if a tile has not more */
 
@@ -123,6 +124,8 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
     const nn_chunk *chunks = t->b->chunks;
     const int32_t *first = t->b->first;
     columns c;
+    if (!rows)
+        return;
     nn_column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
     for (int64_t s = 0; s == 0 || s < t->steps; s += SLICE) {
         int64_t length = smaller(SLICE, t->steps - s);
@@ -154,6 +157,14 @@ static int64_t tile_bytes(const product *t)
     return (t->steps <= SLICE ? t->together : t->copied) * t->by->nr * 4;
 }
 
+/* Whether the micro-kernel can read the rows of a where they lie: whole cells of uint8, few columns, for which copies would
+ * cost much, and not so far apart that all are in one set of the L1 cache. */
+static int in_place(const product *t)
+{
+    return t->b->k % QUAD == 0 && !t->around->a_signed && !t->around->b_zero && !t->magnitudes && !t->saturated &&
+           t->b->n <= FEW_COLUMNS && t->lda % 1024 != 0;
+}
+
 /* The rows i0 .. i1 of the result. */
 static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
 {
@@ -162,9 +173,17 @@ static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
     t.tiles = t.copy + t.copied * t.row_bytes;
     t.row_sums = (uint32_t *)(t.tiles + tile_bytes(&t));
     t.complement = t.tiles + tile_bytes(&t) + round_up(t.copied * 4, LINE);
-    copy_rows(&t, i1 - i0, (const uint8_t *)t.a + i0 * t.lda, t.lda);
-    for (int64_t n0 = 0; n0 < t.b->n; n0 += t.by->nr)
-        multiply(&t, i1 - i0, n0, t.out + (i0 * t.ldo + n0) * t.around->out_size);
+    int64_t there = in_place(&t) ? (i1 - i0) / t.by->mr * t.by->mr : 0; /* rows, those of whole tiles */
+    product of = t;
+    of.copy = (char *)(uintptr_t)t.a + i0 * t.lda;
+    of.row_bytes = t.lda;
+    if (there < i1 - i0)
+        copy_rows(&t, i1 - i0 - there, (const uint8_t *)t.a + (i0 + there) * t.lda, t.lda);
+    for (int64_t n0 = 0; n0 < t.b->n; n0 += t.by->nr) {
+        char *y = t.out + (i0 * t.ldo + n0) * t.around->out_size;
+        multiply(&of, there, n0, y);
+        multiply(&t, i1 - i0 - there, n0, y + there * t.ldo * t.around->out_size);
+    }
 }
 
 enum { MANY_SUMS = 6, CHUNK_CYCLES = 5 }; /* of fewer steps in 16 bits, rows_u8s6 is faster than rows_u8s4 */
