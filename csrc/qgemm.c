@@ -75,7 +75,7 @@ typedef struct {
     int64_t lda, ldo, copied, together; /* rows that a copy has room for; of those that are requantised together */
     char *copy, *tiles;           /* a thread's scratch: a'; the sums of a group of columns */
     uint32_t *row_sums;           /* of the copy, if b has zero points */
-    char *complement;             /* of the copy, in groups of eight rows, for `saturated` */
+    char *complement;             /* of the copy, in groups of 16 rows, for `saturated` */
 } product;
 
 /* `rows` rows of a, as the micro-kernel reads them, then zeros up to a multiple of mr, or of a group. */
@@ -98,10 +98,7 @@ static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t 
     const int64_t all = round_up(rows, t->saturated ? GROUP : t->by->mr);
     memset(to, 0, (size_t)((all - rows) * t->row_bytes));
     for (int64_t i = 0; t->saturated && i < all; i += GROUP)
-        copy_strided(t->steps, GROUP, (const float *)(t->copy + i * t->row_bytes), 1, t->row_bytes / 4,
-                     (float *)(t->complement + i * t->steps * QUAD), GROUP);
-    for (int64_t i = 0; t->saturated && i < all * t->steps * QUAD; i++)
-        t->complement[i] = (char)~t->complement[i];
+        complement_pairs(t->steps, t->copy + i * t->row_bytes, t->row_bytes, t->complement + i * t->steps * QUAD);
 }
 
 /* `steps` steps of a tile: see rows.h. */
@@ -186,7 +183,7 @@ static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
     }
 }
 
-enum { MANY_SUMS = 6, CHUNK_CYCLES = 5 }; /* of fewer steps in 16 bits, rows_u8s6 is faster than rows_u8s4 */
+enum { MANY_SUMS = 6, CHUNK_CYCLES = 10, FEW_ROWS = 8 }; /* of fewer steps in 16 bits, rows_u8s6 is faster than rows_u8s4 */
 
 /* The families that are not exact with b by themselves. */
 static uint64_t too_narrow(const nn_qgemm_b *b)
@@ -202,9 +199,9 @@ static const nn_micro *selected(int variant, int64_t m, const nn_qgemm_b *b)
     if (b->fold || !b->chunks)
         return exact;
     const int64_t groups = (m + GROUP - 1) / GROUP, steps = (b->k + QUAD - 1) / QUAD;
-    const nn_micro *quick = nn_select(NN_qgemm, variant, groups * GROUP, b->n, ~OF(rows_u8s7), 0);
+    const nn_micro *quick = nn_select(NN_qgemm, variant, larger(m, FEW_ROWS), b->n, ~OF(rows_u8s7), 0);
     const int32_t *first = b->first;
-    double cycles = nn_cycles(quick, groups * GROUP, b->n, steps) +
+    double cycles = nn_cycles(quick, m, b->n, steps) +
                     (double)(groups * first[(b->n + PANEL - 1) / PANEL] * CHUNK_CYCLES);
     if (variant >= 0 ? quick == nn_row(variant) : cycles < nn_cycles(exact, m, b->n, steps))
         return quick->mr > 1 ? quick : exact;
@@ -302,14 +299,14 @@ API int64_t nn_qgemm_saturating(int variant, int64_t k, int64_t n, const void *p
                 int used = IN_CHUNK, sum[2] = { 0 };
                 for (int64_t at = 0; at < 2 * steps; at++) {
                     const int8_t *b = cells + at / 2 * PANEL * QUAD + column * QUAD + at % 2 * 2;
-                    const int b0 = sign * b[0], b1 = sign * b[1], lane = at % 2, shift = 16 * lane;
+                    const int b0 = sign * b[0], b1 = sign * b[1];
                     if (b0 <= 0 || b1 <= 0 || b0 + b1 <= 128)
                         continue;
                     if (b0 > 127 || b1 > 127)
                         return 0;
                     const int excess = 255 * (b0 + b1) - (sign > 0 ? 32767 : 32768);
                     pairs++;
-                    if (used == IN_CHUNK || sum[lane] + excess > 32767) { /* another chunk */
+                    if (used == IN_CHUNK || sum[used / 2] + excess > 32767) { /* another chunk */
                         count++;
                         used = sum[0] = sum[1] = 0;
                         if (to && count > 1)
@@ -317,11 +314,11 @@ API int64_t nn_qgemm_saturating(int variant, int64_t k, int64_t n, const void *p
                         if (to)
                             *chunk = (nn_chunk){ .one = sign > 0 ? 0x00010001 : 0xffffffff, .column = column };
                     }
-                    sum[lane] += excess;
+                    sum[used / 2] += excess; /* two at a time are added in 16 bits */
                     if (to) {
-                        chunk->cell[used] = (int32_t)(at / 2 * GROUP * QUAD);
-                        chunk->b[used] = (uint32_t)(b0 | b1 << 8) << shift;
-                        chunk->excess[used] = (uint32_t)excess << shift;
+                        chunk->pair[used] = (int32_t)(at * GROUP * 2);
+                        chunk->b[used] = (uint32_t)(b0 | b1 << 8) * 0x10001;
+                        chunk->excess[used] = (uint32_t)excess * 0x10001;
                     }
                     used++;
                 }

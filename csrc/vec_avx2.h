@@ -72,6 +72,7 @@ TARGET static INLINE __m256i UPPER_PRODUCT(__m256i a, __m256i b) /* the products
 #define MULTIPLY_ADD_U8S8(s, a, b) VPDPBUSD_YMM(s, a, b)
 #define ADD_16(a, b) _mm256_add_epi16(a, b)
 #define ABOVE(excess, c, b) _mm256_subs_epu16(excess, PAIRS(c, b))
+#define UNPACKED(half, a, b) ((half) ? _mm256_unpackhi_epi16(a, b) : _mm256_unpacklo_epi16(a, b))
 #define SIGNED_PAIRS(s, pairs, one) _mm256_add_epi32(s, _mm256_madd_epi16(pairs, one))
 
 TARGET static INLINE __m256i first_lanes(int64_t some) /* all ones in so many lanes, zeros in the others */

@@ -107,6 +107,15 @@ static INLINE four_ints PAIRS(four_ints a, four_ints b)
 #define MULTIPLY_ADD_PAIRS(s, a, b) ADD_16(s, PAIRS(a, b))
 #define ADD_PAIRS(s, pairs) add_halves(s, (eight)(pairs))
 #define MULTIPLY_ADD_U8S7(s, a, b) ADD_PAIRS(s, PAIRS(a, b))
+static INLINE four_ints UNPACKED(int half, four_ints a, four_ints b) /* the low or the high halves, in turn */
+{
+    eight low = (eight)a, high = (eight)b, both = { 0 };
+    for (int i = 0; i < 4; i++) {
+        both[2 * i] = low[4 * half + i];
+        both[2 * i + 1] = high[4 * half + i];
+    }
+    return (four_ints)both;
+}
 #define SIGNED_PAIRS(s, pairs, one) add_halves(s, (eight)(pairs) * (eight)(one))
 static INLINE four_ints ABOVE(four_ints excess, four_ints c, four_ints b) /* max(excess - c·b, 0) */
 {
