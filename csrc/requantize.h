@@ -106,29 +106,28 @@ TARGET static INLINE V_I in_fixed_point(V_I sum, V_I multiplier, V_I right, V_I 
     return LESSER_I(SIGNED_AS(SHIFT_RIGHT_I(ADD_I(ABSOLUTE_I(x), half), right), x), high);
 }
 
-/* The sums of 16 columns, from column j on, as bytes to y, whose rows are `stride` apart. What belongs to the columns and
- * the bounds stay in registers. Four vectors become one of bytes, which are 1, 2 or 4 rows (the last of them may have been
- * there before); int8 are made as uint8, 128 more. */
-#define EACH_VECTOR UNROLL for (int v = 0; v < NV; v++)
-TARGET static INLINE void to_bytes(const int fixed, const int with_rows, int rows, int nr, const int32_t *tile,
-                                   const uint32_t *row_sums, const columns *c, int j, const nn_qgemm_around *around,
-                                   char *y, int64_t stride)
+/* The sums of nv vectors of columns, from column j on, as bytes to y, whose rows are `stride` apart. What belongs to the
+ * columns and the bounds stay in registers. Four vectors become one of bytes: a row of four, or as many rows of 16 columns
+ * (of the last of these some may have been there before). They are made as uint8 less `low`, which ends them at 0. */
+#define EACH_VECTOR(NV) UNROLL for (int v = 0; v < NV; v++)
+TARGET static INLINE void to_bytes(const int nv, const int fixed, const int with_rows, int rows, int nr,
+                                   const int32_t *tile, const uint32_t *row_sums, const columns *c, int j,
+                                   const nn_qgemm_around *around, char *y, int64_t stride)
 {
-    enum { NV = PANEL / LANES, ROWS = 4 / NV };
-    const int offset = around->low < 0 ? 128 : 0, bounded = around->low != 0;
-    const V_I high = SPREAD_I(around->high - around->out_zero), flip = SPREAD_I(offset * 0x01010101);
-    const V_I zero = SPREAD_I((int)((unsigned)(around->out_zero + offset) % 0x10000 * 0x10001u));
-    const V_I least = SPREAD_I((int)((unsigned)(around->low + offset) * 0x01010101u));
+    const int at_once = 4 / nv;
+    const V_I high = SPREAD_I(around->high - around->out_zero);
+    const V_I zero = SPREAD_I((int)((unsigned)(around->out_zero - around->low) % 0x10000 * 0x10001u));
+    const V_I low = SPREAD_I((int)((unsigned)around->low % 0x100 * 0x01010101u));
     const V_F lowest = FLOATS(SPREAD_I(around->low - around->out_zero)), highest = FLOATS(high);
     const int32_t *left = c->any_left ? c->left + j : 0;
-    V_I add[NV], multiplier[NV], right[NV], half[NV];
-    V_F scale[NV];
-    int64_t from[ROWS], to[ROWS];
-    UNROLL for (int r = 0; r < ROWS; r++) {
+    V_I add[4], multiplier[4], right[4], half[4];
+    V_F scale[4];
+    int64_t from[4], to[4];
+    UNROLL for (int r = 0; r < at_once; r++) {
         from[r] = smaller(r, rows - 1) * nr;
         to[r] = smaller(r, rows - 1) * stride;
     }
-    EACH_VECTOR {
+    EACH_VECTOR(nv) {
         add[v] = LOAD_I(c->add + j + v * LANES);
         scale[v] = LOAD_F(c->scale + j + v * LANES);
         multiplier[v] = LOAD_I(c->multiplier + j + v * LANES);
@@ -136,25 +135,34 @@ TARGET static INLINE void to_bytes(const int fixed, const int with_rows, int row
         half[v] = SHIFT_RIGHT_I(SHIFT_LEFT_I(SPREAD_I(1), right[v]), SPREAD_I(1));
     }
     tile += j;
-    for (int i = 0; i < rows; i += ROWS, tile += ROWS * nr, y += ROWS * stride) {
+    for (int i = 0; i < rows; i += at_once, tile += at_once * nr, y += at_once * stride) {
         V_I q[4];
-        if (i + ROWS > rows && rows > ROWS) {
-            tile -= (i + ROWS - rows) * nr;
-            y -= (i + ROWS - rows) * stride;
-            i = rows - ROWS;
+        if (i + at_once > rows && rows > at_once) {
+            tile -= (i + at_once - rows) * nr;
+            y -= (i + at_once - rows) * stride;
+            i = rows - at_once;
         }
-        UNROLL for (int r = 0; r < ROWS; r++) EACH_VECTOR {
+        UNROLL for (int r = 0; r < at_once; r++) EACH_VECTOR(nv) {
             V_I sum = ADD_I(LOAD_I(tile + from[r] + v * LANES), add[v]);
             if (with_rows)
                 sum = ADD_I(sum, MULTIPLY_I(SPREAD_I((int)row_sums[smaller(i + r, rows - 1)]),
                                             LOAD_I(c->minus + j + v * LANES)));
-            q[r * NV + v] = fixed ? in_fixed_point(sum, multiplier[v], right[v], half[v], left ? left + v * LANES : 0, high)
-                                  : ROUNDED_FROM(lowest, LESSER_F(MULTIPLY_F(FLOATS(sum), scale[v]), highest));
+            if (fixed)
+                q[r * nv + v] = in_fixed_point(sum, multiplier[v], right[v], half[v], left ? left + v * LANES : 0, high);
+            else
+                q[r * nv + v] = ROUNDED_FROM(lowest, LESSER_F(MULTIPLY_F(FLOATS(sum), scale[v]), highest));
         }
-        V_I all = BYTES_OF_FOUR(q[0], q[1], q[2], q[3], zero);
-        if (bounded)
-            all = EXCLUSIVE_OR(GREATER_BYTES(all, least), flip);
-        UNROLL for (int r = 0; r < ROWS; r++) STORE_PANEL(y + to[r], all, r);
+        const V_I all = ADD_BYTES(BYTES_OF_FOUR(q[0], q[1], q[2], q[3], zero), low);
+        if (at_once == 1)
+            STORE_ANY_I(y, all);
+        else {
+            STORE_PANEL(y + to[0], all, 0);
+            STORE_PANEL(y + to[1], all, 1);
+            if (at_once == 4) {
+                STORE_PANEL(y + to[2], all, 2);
+                STORE_PANEL(y + to[3], all, 3);
+            }
+        }
     }
 }
 
@@ -164,38 +172,42 @@ TARGET static INLINE void as_they_are(int rows, int nr, const int32_t *tile, con
 {
     enum { NV = PANEL / LANES };
     V_I add[NV], minus[NV];
-    EACH_VECTOR {
+    EACH_VECTOR(NV) {
         add[v] = LOAD_I(c->add + j + v * LANES);
         minus[v] = LOAD_I(c->minus + j + v * LANES);
     }
     for (int i = 0; i < rows; i++, y += stride) {
         const V_I row_sum = SPREAD_I(row_sums ? (int)row_sums[i] : 0);
-        EACH_VECTOR {
+        EACH_VECTOR(NV) {
             V_I sum = ADD_I(LOAD_I(tile + i * nr + j + v * LANES), add[v]);
             STORE_ANY_I(y + 4 * v * LANES, row_sums ? ADD_I(sum, MULTIPLY_I(row_sum, minus[v])) : sum);
         }
     }
 }
 
-/* Sixteen columns at a time, all rows of the tile. A last piece that is narrower goes by way of `piece`. */
+/* Four vectors of columns at a time, if not too much belongs to them; then 16 columns. A last piece that is narrower goes
+ * by way of `piece`. */
 #define BODY_requantize(NAME, ISA, MR, NR)                                                                         \
     TARGET_##ISA void NAME(int rows, int cols, int nr, const int32_t *tile, const uint32_t *row_sums,              \
                            const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo)                \
     {                                                                                                              \
         const int size = around->out_size;                                                                         \
         char piece[4 * MAX_TILE];                                                                                  \
-        for (int j = 0; j < cols; j += PANEL) {                                                                    \
+        int j = 0;                                                                                                 \
+        for (; size == 1 && !around->fixed && !row_sums && j + 4 * LANES <= cols; j += 4 * LANES)                  \
+            to_bytes(4, 0, 0, rows, nr, tile, 0, c, j, around, (char *)out + j, ldo);                              \
+        for (; j < cols; j += PANEL) {                                                                             \
             int whole = cols - j >= PANEL;                                                                         \
             char *y = whole ? (char *)out + j * size : piece;                                                      \
             int64_t stride = size * (whole ? ldo : PANEL);                                                         \
             if (size == 4)                                                                                         \
                 as_they_are(rows, nr, tile, row_sums, c, j, y, stride);                                            \
             else if (around->fixed)                                                                                \
-                to_bytes(1, row_sums != 0, rows, nr, tile, row_sums, c, j, around, y, stride);                     \
+                to_bytes(PANEL / LANES, 1, row_sums != 0, rows, nr, tile, row_sums, c, j, around, y, stride);      \
             else if (row_sums)                                                                                     \
-                to_bytes(0, 1, rows, nr, tile, row_sums, c, j, around, y, stride);                                 \
+                to_bytes(PANEL / LANES, 0, 1, rows, nr, tile, row_sums, c, j, around, y, stride);                  \
             else                                                                                                   \
-                to_bytes(0, 0, rows, nr, tile, 0, c, j, around, y, stride);                                        \
+                to_bytes(PANEL / LANES, 0, 0, rows, nr, tile, 0, c, j, around, y, stride);                         \
             for (int i = 0; !whole && i < rows; i++)                                                               \
                 memcpy((char *)out + (i * ldo + j) * size, piece + i * PANEL * size, (size_t)((cols - j) * size)); \
         }                                                                                                          \

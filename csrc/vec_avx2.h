@@ -98,8 +98,7 @@ TARGET static INLINE __m256i BYTES_OF_FOUR(__m256i v0, __m256i v1, __m256i v2, _
     v2 = _mm256_adds_epi16(_mm256_packs_epi32(v2, v3), zero);
     return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(v0, v2), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
-#define GREATER_BYTES(a, b) _mm256_max_epu8(a, b)
-#define EXCLUSIVE_OR(a, b) _mm256_xor_si256(a, b)
+#define ADD_BYTES(a, b) _mm256_add_epi8(a, b)
 #define STORE_PANEL(p, bytes, r) _mm_storeu_si128((__m128i *)(p), _mm256_extracti128_si256(bytes, r))
 
 /* Cells (depthwise_u8s8.h) of 32 channels, of bytes: two times bytes are interleaved, within the halves of a vector, so

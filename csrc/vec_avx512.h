@@ -67,8 +67,7 @@ TARGET static INLINE __m512i BYTES_OF_FOUR(__m512i v0, __m512i v1, __m512i v2, _
     return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
                                     _mm512_packus_epi16(v0, v2));
 }
-#define GREATER_BYTES(a, b) _mm512_max_epu8(a, b)
-#define EXCLUSIVE_OR(a, b) _mm512_xor_si512(a, b)
+#define ADD_BYTES(a, b) _mm512_add_epi8(a, b)
 #define STORE_PANEL(p, bytes, r) _mm_storeu_si128((__m128i *)(p), _mm512_extracti32x4_epi32(bytes, r))
 
 /* A codebook of 16 floats is one register, and vpermps looks at the lowest four bits of an index only. */

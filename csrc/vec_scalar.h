@@ -138,13 +138,7 @@ static INLINE four_ints BYTES_OF_FOUR(four_ints v0, four_ints v1, four_ints v2, 
     memcpy(&y, bytes, sizeof y);
     return y;
 }
-#define GREATER_BYTES(a, b) (four_ints)greater_bytes((sixteen)(a), (sixteen)(b))
-static INLINE sixteen greater_bytes(sixteen a, sixteen b)
-{
-    const sixteen which = (sixteen)(a > b);
-    return (a & which) | (b & ~which);
-}
-#define EXCLUSIVE_OR(a, b) ((a) ^ (b))
+#define ADD_BYTES(a, b) (four_ints)((sixteen)(a) + (sixteen)(b))
 #define STORE_PANEL(p, bytes, r) memcpy(p, &(bytes), sizeof(bytes))
 
 /* Cells of 32 and of 16 channels (depthwise_u8s8.h): bytes of rows are interleaved, or int16. */
