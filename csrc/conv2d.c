@@ -6,19 +6,27 @@
  *         look up the pixels that they meet, a pointer for each position and tap (Dukhan 2019, the indirect
  *         convolution algorithm); padding is a row of zeros
  *         for nr filters:              their panels, taps . channels lines of 64 bytes
- *             for mr positions:        micro-kernel -> tile -> + bias, ReLU -> out
+ *             for a slice of the taps:       128 KB of a panel, which stay in L2 too
+ *                 for mr positions:    micro-kernel -> tile; with the last slice + bias, ReLU -> out
  *
  * Positions follow each other across rows and images, so a tile is only cut short at the very end. Taps at which a tile
  * meets nothing but padding are left out, and the positions of a batch are taken in an order in which more tiles do
  * (images_together); but not if a weight is infinite or NaN, since zero times that is NaN. A sum runs over the taps in
- * order, over the channels within a tap, whatever the tile: all variants with FMA give the same bits. */
+ * order, over the channels within a tap, whatever the tile and the slices: all variants with FMA give the same bits.
+ *
+ * Measured, one thread of a Zen 4 EPYC with other programs on its cores, against the same without slices, without
+ * asking for the next panel early and with a look through the weights in every call: 512 channels at 14 x 14 pixels 1.08
+ * times as fast with AVX2 and 1.09 with AVX-512, 64 channels at 56 x 56 and 224 x 224 with AVX2 1.03 and 1.04.
+ * `espalier bench conv2d` measures it beside other libraries. */
 #include "conv2d.h"
 #include "conv2d_f32.h"
 #include "loops.h"
 #include "pool.h"
 #include "strided.h"
 
-enum { BLOCK_BYTES = 256 * 1024 };
+/* A block's pixels; more where the filters do not stay in the L2 cache, and reading them again for every block would
+ * cost more. SLICE: lines of a panel, 128 KB. */
+enum { BLOCK_BYTES = 256 * 1024, LARGE_BLOCK_BYTES = 512 * 1024, LARGE_FILTERS = 4 << 20, SLICE = 2048 };
 
 EVERY_ISA(store_pixels_f32, (int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out,
                              const int64_t *to), (rows, cols, nr, tile, bias, relu, out, to))
@@ -50,6 +58,7 @@ typedef struct {
     int64_t together;                /* images, for the order of the positions; 1 is the usual one */
     int64_t channels, filters, k;    /* of a group; taps · channels */
     int64_t taps, steps, row_bytes;  /* as the micro-kernel sees them; from one copied row to the next, or 0 */
+    int64_t slice;                   /* taps that all tiles of a block meet before the next */
     int64_t rows;                    /* of a block at most */
     const float *x, *w, *bias;
     float *out;
@@ -62,7 +71,8 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
     const nn_conv2d_geometry *g = t->g;
     const int mr = t->mr, nr = t->nr;
     int64_t count = i1 - i0, padded = round_up(count, mr);
-    const void **place = (const void **)(copy + t->rows * t->row_bytes);
+    float *tiles = (float *)(copy + t->rows * t->row_bytes);
+    const void **place = (const void **)(tiles + t->rows * nr);
     int64_t *to = (int64_t *)(place + t->rows * t->taps);
     stretch *s = (stretch *)(to + t->rows);
     float *zeros = (float *)(s + g->taps);
@@ -83,14 +93,27 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
         if (t->leaves_out)
             leave_out(g, count, mr, zeros, place);
         for (int64_t n0 = 0; n0 < t->filters; n0 += nr) {
-            _Alignas(LINE) float tile[MAX_TILE];
             const void *b[MAX_NR / PANEL];
             panels_of_tile(panels, t->k * PANEL * 4, n0 / PANEL, (t->filters - 1) / PANEL, nr, b);
             int64_t cols = smaller(nr, t->filters - n0), first = group * t->filters + n0;
             const float *bias = t->bias ? t->bias + first : 0;
-            for (int64_t i = 0; i < count; i += mr) {
-                t->multiply(t->taps, t->steps, place + i * t->taps, b, tile);
-                t->store((int)smaller(mr, count - i), (int)cols, nr, tile, bias, t->relu, t->out + first, to + i);
+            for (int64_t t0 = 0; t0 < t->taps; t0 += t->slice) {
+                int64_t taps = smaller(t->slice, t->taps - t0), bytes = taps * t->steps * LINE;
+                int64_t soon = share_of_tile(bytes, padded / mr), further = bytes;
+                int last = t0 + taps == t->taps;
+                if (last) /* the next panels begin behind those of this tile */
+                    further += n0 + 2 * nr <= t->filters ? (nr / PANEL - 1) * t->k * LINE : -bytes;
+                for (int64_t i = 0; i < count; i += mr) {
+                    float *tile = tiles + (t->slice < t->taps ? i * nr : 0);
+                    for (int p = 0; further && p < nr / PANEL; p++)
+                        prefetch_lines((const char *)b[p] + further + i / mr * soon, soon);
+                    t->multiply(taps, t->steps, place + i * t->taps + t0 * mr, b, t0 > 0, tile);
+                    if (last)
+                        t->store((int)smaller(mr, count - i), (int)cols, nr, tile, bias, t->relu, t->out + first,
+                                 to + i);
+                }
+                for (int p = 0; p < nr / PANEL; p++)
+                    b[p] = (const char *)b[p] + bytes;
             }
         }
     }
@@ -132,12 +155,15 @@ API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const
     int leaves_out = w->finite && meets_padding(g, copies);
     product t = { g, (taps_f32_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out,
                   relu, leaves_out ? images_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
-                  copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w->panels, bias, out };
-    int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
+                  copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, 0, x, w->panels, bias, out };
+    int64_t block_bytes = 4 * filters * k > LARGE_FILTERS ? LARGE_BLOCK_BYTES : BLOCK_BYTES;
+    int64_t most = 1 + block_bytes / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
     double cycles = (double)g->groups * nn_cycles(row, positions, filters, k);
     nn_cut cut = nn_cut_rows(positions, row->mr, most, cycles);
     t.rows = round_up(cut.rows, row->mr);
-    int64_t bytes = t.rows * (t.row_bytes + 8 * t.taps + 8) + 24 * g->taps + 4 * channels;
+    int64_t slices = larger(1, (k + SLICE / 2) / SLICE);
+    t.slice = (t.taps + slices - 1) / slices;
+    int64_t bytes = t.rows * (t.row_bytes + 4 * t.nr + 8 * t.taps + 8) + 24 * g->taps + 4 * channels;
     return nn_run_blocks(&cut, round_up(bytes, LINE), block, &t);
 }
 
