@@ -9,7 +9,7 @@
  * loop over K. The micro-kernels want a' unsigned: int8 a becomes uint8 by flipping the top bit, a' = a + 128,
  * z = a_zero + 128. But rows_s8s8 wants it signed: from uint8, a' = a - 128, z = a_zero - 128.
  *
- * The loops. A block of rows of a is copied: padded with zeros to whole cells, and to a distance that does not put
+ * The loops. A block of rows of a is copied, unless it can be read where it lies: padded with zeros to whole cells, and to a distance that does not put
  * all rows into the same cache set; so the micro-kernel sees no tail, no stride and no sign. Then, for each group of
  * nr columns, the group's panels stay in a cache near the core while the rows go by:
  *
@@ -31,6 +31,7 @@ MEASURED */
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
 enum { FEW_PAIRS = 20 };           /* one in so many is few */
+enum { FEW_COLUMNS = 256 };
 enum { SLICE = 2048 };             /* steps of four k */
 enum { TOGETHER = 512 };           /* sums that are requantised together, if a tile has not more */
 
@@ -42,39 +43,6 @@ static void copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
         to[i] ^= flip;
     for (int64_t i = k; i % QUAD; i++)
         to[i] = 0;
-}
-
-/* A row of a as rows_s8s8 reads it: the sum of the magnitudes with a negative sign, then for each four k, of which the
- * last may be zeros, their magnitudes and their signs. flip = 0x80 turns uint8 into a - 128. */
-UP_TO_AVX2(magnitudes, (int64_t k, const uint8_t *a, uint8_t flip, char *to), (k, a, flip, to))
-{
-    enum { FEW = 32 };
-    int32_t sum = 0;
-    char *cell = to + HEAD;
-    for (int64_t k0 = 0; k0 < k; k0 += FEW, cell += 2 * FEW) {
-        uint8_t sign[FEW], magnitude[FEW], last[FEW];
-        int16_t negative = 0; /* at most 32 · 128 */
-        const uint8_t *from = a + k0;
-        if (k - k0 < FEW) { /* a question for each byte would keep the loop from vectors, and guess at each sign */
-            memset(last, flip, FEW);
-            memcpy(last, from, (size_t)(k - k0));
-            from = last;
-        }
-        for (int i = 0; i < FEW; i++) {
-            int8_t x = (int8_t)(from[i] ^ flip);
-            sign[i] = x < 0 ? 0xff : 0;
-            magnitude[i] = (uint8_t)(x < 0 ? -x : x);
-        }
-        for (int i = 0; i < FEW; i++)
-            negative += magnitude[i] & sign[i];
-        sum += negative;
-        const int64_t cells = smaller((k - k0 + QUAD - 1) / QUAD, FEW / QUAD);
-        for (int64_t c = 0; c < cells; c++) {
-            memcpy(cell + CELL_S8 * c, magnitude + QUAD * c, QUAD);
-            memcpy(cell + CELL_S8 * c + QUAD, sign + QUAD * c, QUAD);
-        }
-    }
-    memcpy(to, &sum, sizeof sum);
 }
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
@@ -156,6 +124,8 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
     const nn_chunk *chunks = t->b->chunks;
     const int32_t *first = t->b->first;
     columns c;
+    if (!rows)
+        return;
     nn_column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
     for (int64_t s = 0; s == 0 || s < t->steps; s += SLICE) {
         int64_t length = smaller(SLICE, t->steps - s);
@@ -187,6 +157,14 @@ static int64_t tile_bytes(const product *t)
     return (t->steps <= SLICE ? t->together : t->copied) * t->by->nr * 4;
 }
 
+/* Whether the micro-kernel can read the rows of a where they lie: whole cells of uint8, few columns, for which copies would
+ * cost much, and not so far apart that all are in one set of the L1 cache. */
+static int in_place(const product *t)
+{
+    return t->b->k % QUAD == 0 && !t->around->a_signed && !t->around->b_zero && !t->magnitudes && !t->saturated &&
+           t->b->n <= FEW_COLUMNS && t->lda % 1024 != 0;
+}
+
 /* The rows i0 .. i1 of the result. */
 static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
 {
@@ -195,9 +173,17 @@ static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
     t.tiles = t.copy + t.copied * t.row_bytes;
     t.row_sums = (uint32_t *)(t.tiles + tile_bytes(&t));
     t.complement = t.tiles + tile_bytes(&t) + round_up(t.copied * 4, LINE);
-    copy_rows(&t, i1 - i0, (const uint8_t *)t.a + i0 * t.lda, t.lda);
-    for (int64_t n0 = 0; n0 < t.b->n; n0 += t.by->nr)
-        multiply(&t, i1 - i0, n0, t.out + (i0 * t.ldo + n0) * t.around->out_size);
+    int64_t there = in_place(&t) ? (i1 - i0) / t.by->mr * t.by->mr : 0; /* rows, those of whole tiles */
+    product of = t;
+    of.copy = (char *)(uintptr_t)t.a + i0 * t.lda;
+    of.row_bytes = t.lda;
+    if (there < i1 - i0)
+        copy_rows(&t, i1 - i0 - there, (const uint8_t *)t.a + (i0 + there) * t.lda, t.lda);
+    for (int64_t n0 = 0; n0 < t.b->n; n0 += t.by->nr) {
+        char *y = t.out + (i0 * t.ldo + n0) * t.around->out_size;
+        multiply(&of, there, n0, y);
+        multiply(&t, i1 - i0 - there, n0, y + there * t.ldo * t.around->out_size);
+    }
 }
 
 enum { MANY_SUMS = 6, CHUNK_CYCLES = 5 }; /* of fewer steps in 16 bits, rows_u8s6 is faster than rows_u8s4 */

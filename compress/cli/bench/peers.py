@@ -59,6 +59,11 @@ def torch_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray,
     return peers
 
 
+def onnx_sums(a: np.ndarray, b: np.ndarray) -> Peer:
+    """onnxruntime's MatMulInteger u8 · s8 → s32 with a constant b, which it packs, and its output bound."""
+    return _onnx("MatMulInteger", a, {"b": b}, np.zeros((len(a), b.shape[1]), np.int32))
+
+
 def onnx_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray, out_zero: int) -> Peer:
     """onnxruntime's QLinearMatMul u8 · s8 → u8 with a constant b, which it packs, and its output bound."""
     constants = {"a_scale": np.float32(1), "a_zero": np.uint8(a_zero), "b": b, "b_scale": scale,
