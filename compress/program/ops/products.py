@@ -176,7 +176,7 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         text = f", {kernel[0]}×{kernel[1]}{windows}" + f" with {fill}" * any(how["padding"])
 
         def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
-            if x.dtype == np.int8:  # bytes are bytes
+            if x.dtype.kind == "i":  # bytes are bytes
                 x, out = x.view(np.uint8), out.view(np.uint8)
             return im2col, (x, kernel), {**how, "fill": held[0] % 256, "out": out}
 
