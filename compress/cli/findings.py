@@ -97,6 +97,7 @@ def _where(row: Any) -> str:
         if one.seconds >= SHARE * total.seconds:
             speed = one.macs_per_second / 1e9
             said = f" at {speed:{'.0f' if speed >= 10 else '.2g'}} GMAC/s" if one.macs else ""
-            said += f" ({one.of_peak:.0%} of peak)" if one.of_peak is not None else ""
+            if one.of_peak is not None:
+                said += f" ({one.of_peak:.0%} of peak{', padding left out' * (one.of_peak > 1.05)})"
             parts.append(f"{one.seconds / total.seconds:.0%} {kernel}{said}")
     return f"{row.milliseconds:.2f} ms: {', '.join(parts)}"

@@ -32,7 +32,8 @@ class StepProfile:
     written: the bytes of the values that it reads, of what it holds (weight, bias, scales), and of what it
     writes. seconds, best: median and least of the rounds. route: that of its multiplies (see
     nn.kernels.best_route), None where it has none; peak: what that reaches, in MACs a second, measured in the
-    same rounds. copy: bytes a second of a copy of about as many bytes. empty: seconds of an empty call."""
+    same rounds. copy: bytes a second of a copy of about as many bytes. empty: seconds of an empty call, if it
+    takes as long."""
 
     output: str
     kernel: str
@@ -217,9 +218,10 @@ def profiled(name: str, dims: Mapping[str, int], steps: list[StepProfile], run: 
         each()
         taken.append(each())
     peak = {route: statistics.median(found) for route, found in peaks.items()}
-    made = [replace(step, seconds=statistics.median(column), best=min(column), route=route,
-                    peak=peak.get(route, 0.0), copy=copy_speed(step.nbytes), empty=call_cost())
-            for step, column, route in zip(steps, zip(*taken, strict=True), routes, strict=True)]
+    made = [replace(step, seconds=middle, best=min(column), route=route, peak=peak.get(route, 0.0),
+                    copy=copy_speed(step.nbytes), empty=min(call_cost(), middle))
+            for step, column, route in zip(steps, zip(*taken, strict=True), routes, strict=True)
+            for middle in [statistics.median(column)]]
     return Profile(name, dict(dims), isa(), tuple(made), statistics.median(wholes), min(wholes), len(taken))
 
 

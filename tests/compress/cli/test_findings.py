@@ -42,7 +42,7 @@ def test_what_did_not_pay_is_told_with_where_its_time_goes():
     assert first == "slower than float here (kernels C (avx2)): cnn winograd (0.96×)"
     assert base == "  cnn float: 3.00 ms: 80% conv2d at 100 GMAC/s (100% of peak), 17% max_pool"
     assert where == ("  cnn winograd: 0.50× the multiply-adds; 3.00 ms: 58% winograd_conv2d at 6.7 GMAC/s "
-                     "(7% of peak), 29% conv2d at 111 GMAC/s (111% of peak)")
+                     "(7% of peak), 29% conv2d at 111 GMAC/s (111% of peak, padding left out)")
     assert why == ("    slow: two takes 2.10 ms (im2col and winograd_conv2d), float 1.40 ms (conv2d); "
                    "winograd_conv2d: far from every bound, the nearest is compute: at 7% of the peak of "
                    "fma_avx2 (100 GMAC/s)")
