@@ -56,6 +56,7 @@ class Transform:
     dimensions: ClassVar[frozenset[int]] = frozenset({2, 4})  # of the weights that it takes
     distinct: int = 0  # different values that a weight must have at least
     activations: Format | None = None  # of the numbers that its layer reads; None: reals
+    rounding: str = "float"  # how sums of their products are requantised (nn.kernels.qgemm)
     schedule: Once | Cubic = Once()  # when it tightens
 
     def __init_subclass__(cls) -> None:

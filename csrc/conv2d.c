@@ -67,10 +67,10 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
         const float *images = t->x + group * t->channels;
         const float *panels = t->w + group * (round_up(t->filters, PANEL) * t->k);
         if (t->copies) {
-            copy_rows(g, i0, count, images, s, stretches, copy, t->row_bytes);
+            copy_rows(g, i0, count, images, 4, 0, s, stretches, copy, t->row_bytes);
             memset(copy + count * t->row_bytes, 0, (size_t)((padded - count) * t->row_bytes));
         } else
-            look_up(g, t->together, i0, count, mr, images, zeros, place);
+            look_up(g, t->together, i0, count, mr, images, 4, zeros, place);
         if (t->leaves_out)
             leave_out(g, count, mr, zeros, place);
         for (int64_t n0 = 0; n0 < t->filters; n0 += nr) {
@@ -113,7 +113,7 @@ API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const
     int64_t positions = g->n * g->rows * g->columns;
     const nn_micro *row = nn_select(NN_conv2d, variant, positions, filters, 0, 0);
     int copies = copies_rows(g);
-    int leaves_out = meets_padding(g) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
+    int leaves_out = meets_padding(g, copies) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
     product t = { g, (taps_f32_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out,
                   relu, leaves_out ? images_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
                   copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w, bias, out };

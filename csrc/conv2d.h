@@ -89,13 +89,13 @@ static inline void destinations(const nn_conv2d_geometry *g, int64_t together, i
     }
 }
 
-/* The pixels that those positions meet, pixels[tile][tap][mr]. x points into the channels of a group. Where there is
- * no pixel, and beyond the last position: zeros. */
+/* The pixels that those positions meet, pixels[tile][tap][mr]. x points into the channels of a group, whose numbers have
+ * `size` bytes. Where there is no pixel, and beyond the last position: zeros. */
 static inline void look_up(const nn_conv2d_geometry *g, int64_t together, int64_t i0, int64_t count, int mr,
-                           const float *x, const float *zeros, const void **pixels)
+                           const void *x, int size, const void *zeros, const void **pixels)
 {
     const int64_t *at = g->at, across = together > 1 ? 0 : g->across; /* between neighbours of a run */
-    const uintptr_t step = 4 * (uintptr_t)(together > 1 ? g->x_image : across * g->x_pixel);
+    const uintptr_t step = (uintptr_t)size * (uintptr_t)(together > 1 ? g->x_image : across * g->x_pixel);
     int64_t tile = 0, lane = 0, run; /* pixels[(tile * taps + tap) * mr + lane] */
     place p = place_of(g, together, i0);
     for (int64_t done = 0; done < count; done += run, next_run(g, together, &p)) {
@@ -103,7 +103,8 @@ static inline void look_up(const nn_conv2d_geometry *g, int64_t together, int64_
         for (int64_t t = 0; t < g->taps; t++) {
             int64_t i = p.row * g->down + at[2 * t], j = p.column * g->across + at[2 * t + 1], l = lane;
             const uint64_t width = i >= 0 && i < g->h ? (uint64_t)g->w : 0;
-            uintptr_t from = (uintptr_t)x + 4 * (uintptr_t)(p.image * g->x_image + i * g->x_row + j * g->x_pixel);
+            int64_t first = p.image * g->x_image + i * g->x_row + j * g->x_pixel;
+            uintptr_t from = (uintptr_t)x + (uintptr_t)size * (uintptr_t)first;
             const void **to = pixels + (tile * g->taps + t) * mr;
             for (int64_t r = 0; r < run; r++, j += across, from += step) {
                 to[l] = (uint64_t)j < width ? (const void *)from : zeros; /* only there it is a pixel's address */
@@ -123,18 +124,18 @@ static inline void look_up(const nn_conv2d_geometry *g, int64_t together, int64_
 
 /* Whether positions meet padding whose multiplication can be left out: not if rows are copied; and there must be enough
  * positions that it pays to look through the weights for infinite ones first. */
-static inline int meets_padding(const nn_conv2d_geometry *g)
+static inline int meets_padding(const nn_conv2d_geometry *g, int copies)
 {
     const int64_t *at = g->at;
     int padding = 0;
     for (int64_t t = 0; t < g->taps; t++)
         padding |= at[2 * t] < 0 || at[2 * t + 1] < 0 || (g->rows - 1) * g->down + at[2 * t] >= g->h ||
                    (g->columns - 1) * g->across + at[2 * t + 1] >= g->w;
-    return padding && !copies_rows(g) && (g->n >= SOME_IMAGES || g->n * g->rows * g->columns >= MANY);
+    return padding && !copies && (g->n >= SOME_IMAGES || g->n * g->rows * g->columns >= MANY);
 }
 
 /* Of what was looked up, for that: the first pointer of a tap becomes 0 where all of a tile's are zeros. */
-static inline void leave_out(const nn_conv2d_geometry *g, int64_t count, int mr, const float *zeros, const void **place)
+static inline void leave_out(const nn_conv2d_geometry *g, int64_t count, int mr, const void *zeros, const void **place)
 {
     for (int64_t rows = round_up(count, mr) * g->taps; rows; rows -= mr, place += mr) {
         int l = 0;
@@ -145,12 +146,14 @@ static inline void leave_out(const nn_conv2d_geometry *g, int64_t count, int mr,
     }
 }
 
-/* A few floats. (memcpy of a length that is not known costs more than these.) */
-LOOP copy_few(float *to, const float *from, int64_t count)
+/* A few bytes. (memcpy of a length that is not known costs more than these.) */
+LOOP copy_few(char *to, const char *from, int64_t bytes)
 {
-    for (; count >= 4; count -= 4, to += 4, from += 4)
+    for (; bytes >= 16; bytes -= 16, to += 16, from += 16)
         memcpy(to, from, 16);
-    for (; count > 0; count--)
+    for (; bytes >= 4; bytes -= 4, to += 4, from += 4)
+        memcpy(to, from, 4);
+    for (; bytes > 0; bytes--)
         *to++ = *from++;
 }
 
@@ -175,30 +178,94 @@ static inline int64_t stretches_of(const nn_conv2d_geometry *g, stretch *s)
 }
 
 /* The pixels of the positions i0 .. i0 + rows copied together: those of all taps, one after the other, a row_bytes
- * further for each position. */
-static inline void copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t rows, const float *x, const stretch *s,
-                             int64_t stretches, char *copy, int64_t row_bytes)
+ * further for each position. A number has `size` bytes, each of which is `zero` in the padding. */
+static inline void copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t rows, const void *x, int size, int zero,
+                             const stretch *s, int64_t stretches, char *copy, int64_t row_bytes)
 {
-    int64_t channels = g->c / g->groups;
+    const int64_t bytes = g->c / g->groups * size; /* of a pixel */
     place p = place_of(g, 1, i0);
     for (; rows; rows--, copy += row_bytes, p.column++) {
-        float *to = (float *)copy;
+        char *to = copy;
         if (p.column == g->columns)
             next_run(g, 1, &p);
         for (int64_t t = 0; t < stretches; t++) {
             int64_t i = p.row * g->down + s[t].i, j = p.column * g->across + s[t].j, pixels = s[t].pixels;
             int inside = i >= 0 && i < g->h;
-            int64_t from = inside ? p.image * g->x_image + i * g->x_row + j * g->x_pixel : 0;
+            int64_t from = inside ? (p.image * g->x_image + i * g->x_row + j * g->x_pixel) * size : 0;
             if (inside && j >= 0 && j + pixels <= g->w) {
-                copy_few(to, x + from, pixels * channels);
-                to += pixels * channels;
+                copy_few(to, (const char *)x + from, pixels * bytes);
+                to += pixels * bytes;
             } else
-                for (; pixels; pixels--, j++, from += g->x_pixel, to += channels)
+                for (; pixels; pixels--, j++, from += g->x_pixel * size, to += bytes)
                     if (inside && j >= 0 && j < g->w)
-                        copy_few(to, x + from, channels);
+                        copy_few(to, (const char *)x + from, bytes);
                     else
-                        for (int64_t c = 0; c < channels; c++)
-                            to[c] = 0;
+                        for (int64_t c = 0; c < bytes; c++)
+                            to[c] = (char)zero;
         }
     }
+}
+
+/* Whether the taps are stretches of equal lengths, of more than one pixel. */
+static inline int in_stretches(const stretch *s, int64_t stretches)
+{
+    int64_t t = 0;
+    while (t < stretches && s[t].pixels == s->pixels && s[t].j == s->j)
+        t++;
+    return t == stretches && stretches && s->pixels > 1;
+}
+
+/* How many positions of a row meet stretches that lie partly beside the image. */
+static inline int64_t at_edges(const nn_conv2d_geometry *g, const stretch *s)
+{
+    int64_t count = 0;
+    for (int64_t column = 0; column < g->columns; column++) {
+        int64_t j = column * g->across + s->j;
+        count += j > -s->pixels && j < g->w && (j < 0 || j + s->pixels > g->w);
+    }
+    return count;
+}
+
+/* look_up in the usual order, of whole stretches: fewer pointers, and longer rows. Those that lie partly beside the image
+ * are copied to `edges`, with bytes `zero` where there is no pixel. */
+static inline void look_up_stretches(const nn_conv2d_geometry *g, int64_t i0, int64_t count, int mr, const void *x,
+                                     int size, int zero, const stretch *s, int64_t stretches, const void *zeros,
+                                     char *edges, const void **pixels)
+{
+    const int64_t length = s->pixels, step = g->across * g->x_pixel * size, bytes = g->c / g->groups * size;
+    int64_t tile = 0, lane = 0, run; /* pixels[(tile * stretches + t) * mr + lane] */
+    place p = place_of(g, 1, i0);
+    for (int64_t done = 0; done < count; done += run, next_run(g, 1, &p)) {
+        run = smaller(count - done, p.left);
+        for (int64_t t = 0; t < stretches; t++) {
+            int64_t i = p.row * g->down + s[t].i, j = p.column * g->across + s[t].j, l = lane;
+            const int inside = i >= 0 && i < g->h;
+            const int64_t first = (p.image * g->x_image + i * g->x_row + j * g->x_pixel) * size;
+            uintptr_t from = (uintptr_t)x + (uintptr_t)first;
+            const void **to = pixels + (tile * stretches + t) * mr;
+            for (int64_t r = 0; r < run; r++, j += g->across, from += (uintptr_t)step) {
+                if (inside && j >= 0 && j + length <= g->w)
+                    to[l] = (const void *)from;
+                else if (!inside || j <= -length || j >= g->w)
+                    to[l] = zeros;
+                else {
+                    to[l] = edges;
+                    for (int64_t q = 0; q < length; q++, edges += bytes)
+                        if (j + q >= 0 && j + q < g->w)
+                            memcpy(edges, (const char *)(from + (uintptr_t)(q * g->x_pixel * size)), (size_t)bytes);
+                        else
+                            memset(edges, zero, (size_t)bytes);
+                }
+                if (++l == mr) {
+                    l = 0;
+                    to += stretches * mr;
+                }
+            }
+        }
+        tile += (lane + run) / mr;
+        lane = (lane + run) % mr;
+    }
+    for (; lane % mr; lane++)
+        for (int64_t t = 0; t < stretches; t++)
+            pixels[(tile * stretches + t) * mr + lane] = zeros;
 }

@@ -1,7 +1,8 @@
 /* The bodies of the micro-kernels of a convolution: one for the convolution and the gradient of its images, one for the
  * gradient of its filters.
  *
- * taps_f32. As in rows.h, but the rows of A lie anywhere, and elsewhere at each tap of the filter.
+ * taps_f32, and with the multiplies of rows.h for integers taps_u8s8 and taps_u8s7. As in rows.h, but the
+ * rows of A lie anywhere, and elsewhere at each tap of the filter.
  *
  *     tile[MR][NR] = sum over the taps of  A_t . B_t     A_t: MR rows of `steps` floats, where rows[t][i] points
  *                                                        B_t: the next `steps` lines of each panel
@@ -22,13 +23,15 @@
 
 #include "rows.h"
 
-/* rows: [taps][mr] pointers to rows of `steps` floats; b: the nr/16 panels of taps·steps lines. */
-typedef void taps_f32_micro(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile);
+/* rows: [taps][mr] pointers to rows of `steps` times four bytes; b: the nr/16 panels of taps·steps lines. */
+typedef void taps_micro(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile);
+typedef taps_micro taps_f32_micro, taps_u8s8_micro, taps_u8s7_micro, taps_s8s8_micro;
 
-#define BODY_taps_f32(NAME, ISA, MR, NR)                                                                           \
+/* FIRST: what comes before the steps of a tap; EACH: a step. */
+#define TAPS(NAME, ISA, MR, NR, W, FIRST, EACH)                                                                     \
     TARGET_##ISA void NAME(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile) \
     {                                                                                                              \
-        TILE(MR, NR, F)                                                                                            \
+        TILE(MR, NR, W)                                                                                            \
         for (int64_t t = 0; t < taps; t++, rows += MR) {                                                           \
             if (!rows[0]) { /* nothing but padding */                                                              \
                 UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] += 4 * PANEL * steps;                         \
@@ -36,13 +39,24 @@ typedef void taps_f32_micro(int64_t taps, int64_t steps, const void *const *rows
             }                                                                                                      \
             const char *row[MR];                                                                                   \
             UNROLL for (int i = 0; i < MR; i++) row[i] = rows[i];                                                  \
+            FIRST(MR)                                                                                              \
             for (int64_t s = 0; s < steps; s++) {                                                                  \
-                STEP(MR, F, MULTIPLY_ADD_F, row[i] + 4 * s, LOAD_F(IN_PANEL(0)))                                   \
+                EACH(MR)                                                                                           \
                 UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] += 4 * PANEL;                                 \
             }                                                                                                      \
         }                                                                                                          \
-        EACH_SUM(MR) STORE_F(IN_TILE(NR), sum[i][v]);                                                              \
+        EACH_SUM(MR) STORE_##W(IN_TILE(NR), sum[i][v]);                                                            \
     }
+#define NO_HEAD(MR)
+#define TAPS_STEP_f32(MR) STEP(MR, F, MULTIPLY_ADD_F, row[i] + 4 * s, LOAD_F(IN_PANEL(0)))
+#define TAPS_STEP_u8s8(MR) STEP(MR, I, MULTIPLY_ADD_U8S8, row[i] + 4 * s, LOAD_I(IN_PANEL(0)))
+#define TAPS_STEP_u8s7(MR) STEP(MR, I, MULTIPLY_ADD_U8S7, row[i] + 4 * s, LOAD_I(IN_PANEL(0)))
+#define TAPS_STEP_s8s8(MR) STEP_S8S8(MR, row[i] + HEAD + CELL_S8 * s, LOAD_I(IN_PANEL(0)))
+#define TAPS_HEAD_s8s8(MR) EACH_SUM(MR) sum[i][v] = ADD_I(sum[i][v], SPREAD_I(four_bytes(row[i])));
+#define BODY_taps_f32(NAME, ISA, MR, NR) TAPS(NAME, ISA, MR, NR, F, NO_HEAD, TAPS_STEP_f32)
+#define BODY_taps_u8s8(NAME, ISA, MR, NR) TAPS(NAME, ISA, MR, NR, I, NO_HEAD, TAPS_STEP_u8s8)
+#define BODY_taps_u8s7(NAME, ISA, MR, NR) TAPS(NAME, ISA, MR, NR, I, NO_HEAD, TAPS_STEP_u8s7)
+#define BODY_taps_s8s8(NAME, ISA, MR, NR) TAPS(NAME, ISA, MR, NR, I, TAPS_HEAD_s8s8, TAPS_STEP_s8s8)
 
 enum { AHEAD = 16 }; /* steps between asking for memory and reading it */
 

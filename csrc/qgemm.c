@@ -22,9 +22,10 @@
  * ever in memory.
  *
 MEASURED */
+#include "qgemm.h"
+
 #include "loops.h"
 #include "pool.h"
-#include "requantize.h"
 #include "saturated.h"
 #include "strided.h"
 
@@ -32,14 +33,6 @@ enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
 enum { FEW_PAIRS = 20 };           /* one in so many is few */
 enum { SLICE = 2048 };             /* steps of four k */
 enum { TOGETHER = 512 };           /* sums that are requantised together, if a tile has not more */
-
-/* b of qgemm: panels [ceil(n/16)][ceil(k/4)][16][4] of int8 and the sums of their columns. */
-API typedef struct {
-    const void *panels, *sums;
-    int64_t n, k;
-    int fold;                  /* so many steps may be added in 16 bits (vec_avx2.h); 0: pairs don't fit, */
-    const void *chunks, *first; /* and are here, those of panel p from first[p] on (saturated.h), or these are 0 */
-} nn_qgemm_b;
 
 /* A row of a: k bytes, then zeros to a whole cell. flip = 0x80 turns int8 into a + 128. */
 static void copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
@@ -85,27 +78,17 @@ UP_TO_AVX2(magnitudes, (int64_t k, const uint8_t *a, uint8_t flip, char *to), (k
 }
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
-static void column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide,
-                         columns *c)
+void nn_column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide, columns *c)
 {
     const int32_t *sums = b->sums, *bias = around->bias, *w = around->b_zero;
-    const float *scales = around->scales;
+    scale_columns(around, b->n, n0, wide, c);
     for (int64_t j = 0; j < wide; j++) {
         const int64_t n = n0 + j;
         const int inside = n < b->n;
         const uint32_t wn = inside && w ? (uint32_t)w[n] : 0, sum = inside ? (uint32_t)sums[n] : 0;
         c->add[j] = (inside && bias ? (uint32_t)bias[n] : 0) + (uint32_t)z * ((uint32_t)b->k * wn - sum);
         c->minus[j] = -wn;
-        c->scale[j] = inside && scales ? scales[n] : around->scale;
     }
-}
-
-static int scales_are_good(int64_t n, const float *scales)
-{
-    int bad = 0;
-    for (int64_t i = 0; i < n; i++)
-        bad |= !(scales[i] > 0 && scales[i] <= 3.402823466e38f);
-    return !bad;
 }
 
 /* One product under way. */
@@ -173,7 +156,7 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
     const nn_chunk *chunks = t->b->chunks;
     const int32_t *first = t->b->first;
     columns c;
-    column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
+    nn_column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
     for (int64_t s = 0; s == 0 || s < t->steps; s += SLICE) {
         int64_t length = smaller(SLICE, t->steps - s);
         int last = s + length == t->steps, only = last && s == 0;
@@ -247,9 +230,10 @@ API int nn_qgemm(int variant, int64_t m, const nn_qgemm_b *b, const nn_qgemm_aro
 {
     int64_t out_bytes = ldo == b->n ? m * ldo * around->out_size : 0; /* 0: rows with gaps, not looked at */
     if (overlap(around->bias, b->n * 4, out, out_bytes) || overlap(around->scales, b->n * 4, out, out_bytes) ||
+        overlap(around->doubles, b->n * 8, out, out_bytes) ||
         (lda == b->k && overlap(a, m * lda, out, out_bytes)))
         return NN_OVERLAP;
-    if (around->scales && !scales_are_good(b->n, around->scales))
+    if (!scales_are_good(b->n, around))
         return NN_BAD_SCALE;
 
     if (!b->n)

@@ -9,6 +9,7 @@
  *     f32          1             a float                  sum += a * b           fma
  *     u8s8         4             k0 k1 k2 k3              sum += a0 b0 + ... + a3 b3 (vpdpbusd)
  *     s8s8         4             magnitudes, signs        the same in four instructions
+ *     s16s16       2             k0 k1                    sum += a0 b0 + a1 b1
  *     u8s7, s6, s4 4             k0 k1 k2 k3              in three, two and a half, two and a little
  *
  *                        panel 0           panel 1
@@ -32,7 +33,8 @@
  * A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of a cell of each row and 64 bytes of each panel
  * (of rows_f32u4: 8 bytes of a panel, and behind the panels stands the codebook). */
 typedef void rows_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
-typedef rows_micro rows_f32_micro, rows_f32u4_micro, rows_u8s8_micro, rows_s8s8_micro, rows_u8s7_micro, rows_u8s6_micro;
+typedef rows_micro rows_f32_micro, rows_f32u4_micro, rows_u8s8_micro, rows_s8s8_micro, rows_u8s7_micro, rows_u8s6_micro,
+    rows_s16s16_micro;
 /* The same; so many steps may be added in 16 bits. */
 typedef void rows_u8s4_micro(int64_t steps, int64_t fold, const void *a, int64_t lda, const void *const *b, int add,
                              void *tile);
@@ -109,6 +111,7 @@ enum { FAR_AHEAD = 32 * 1024 };
 #define BODY_rows_f32(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, F, MULTIPLY_ADD_F, NOTHING)
 #define BODY_rows_u8s8(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S8, NOTHING)
 #define BODY_rows_u8s7(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S7, ASK_FOR_B)
+#define BODY_rows_s16s16(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_S16S16, NOTHING)
 
 /* Rows of int8 without int16: vpmaddubsw wants its first operand unsigned, so A comes as magnitudes |a|, and B gets the
  * sign of a. A mask s of the signs, ones where a < 0, complements b there, one instruction for all columns:

@@ -30,6 +30,19 @@ enum { LANES = 16 };
 #define SPREAD_I(word) _mm512_set1_epi32(word)
 #define ADD_I(a, b) _mm512_add_epi32(a, b)
 #define MULTIPLY_I(a, b) _mm512_mullo_epi32(a, b)
+#define GREATER_I(a, b) _mm512_max_epi32(a, b)
+#define LESSER_I(a, b) _mm512_min_epi32(a, b)
+#define SHIFT_LEFT_I(v, by) _mm512_sllv_epi32(v, by)
+#define SHIFT_RIGHT_I(v, by) _mm512_srlv_epi32(v, by)
+#define ABSOLUTE_I(v) _mm512_abs_epi32(v)
+#define SIGNED_AS(v, sign) _mm512_mask_sub_epi32(v, _mm512_movepi32_mask(sign), ZERO_I(), v)
+TARGET static INLINE __m512i UPPER_PRODUCT(__m512i a, __m512i b) /* the products of even lanes, of odd ones, together */
+{
+    const __m512i half = _mm512_set1_epi64(1 << 30);
+    __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, b), half);
+    __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32)), half);
+    return _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1));
+}
 #define FLOATS(v) _mm512_cvtepi32_ps(v)
 #define ROUNDED(x) _mm512_cvtps_epi32(x)
 #define STORE_BYTES(p, v) _mm_storeu_si128((__m128i *)(p), _mm512_cvtepi32_epi8(v))

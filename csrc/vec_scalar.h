@@ -52,6 +52,23 @@ static INLINE void STORE_FIRST(float *p, int64_t some, four v)
 #define SPREAD_I(word) ((four_ints){ 0 } + (word))
 #define ADD_I(a, b) (four_ints)((four_words)(a) + (four_words)(b))
 #define MULTIPLY_I(a, b) (four_ints)((four_words)(a) * (four_words)(b))
+#define GREATER_I(a, b) choose_ints((a) > (b), a, b)
+#define LESSER_I(a, b) choose_ints((a) < (b), a, b)
+#define SHIFT_LEFT_I(v, by) (four_ints)((four_words)(v) << (four_words)(by)) /* each by its own 0..31, with zeros */
+#define SHIFT_RIGHT_I(v, by) (four_ints)((four_words)(v) >> (four_words)(by))
+#define ABSOLUTE_I(v) SIGNED_AS(v, v) /* which are not -2^31 */
+static INLINE four_ints choose_ints(four_ints which, four_ints a, four_ints b) { return (a & which) | (b & ~which); }
+static INLINE four_ints SIGNED_AS(four_ints v, four_ints sign) /* -v where sign < 0 */
+{
+    sign = sign >> 31;
+    return ADD_I(v ^ sign, (four_ints)((four_words)sign >> 31));
+}
+static INLINE four_ints UPPER_PRODUCT(four_ints a, four_ints b) /* floor((a * b + 2^30) / 2^31) */
+{
+    for (int i = 0; i < 4; i++)
+        a[i] = (int32_t)(((int64_t)a[i] * b[i] + (1 << 30)) >> 31);
+    return a;
+}
 #define XOR_I(a, b) ((a) ^ (b))
 
 /* Int32 as floats, and back: nothing in plain C rounds half to even, but adding 1.5 * 2^23 rounds to a multiple of 1 and
@@ -64,10 +81,15 @@ static INLINE void STORE_BYTES(char *p, four_ints v)
         p[i] = (char)v[i];
 }
 
-/* Products of bytes, and of int16 that come from bytes, fit in 16 bits; their halves are added in 32. */
+/* Products of bytes fit in 16 bits; their halves are added in 32. Those of int16 do not. */
 static INLINE four_ints add_halves(four_ints s, eight products)
 {
     return ADD_I(s, ADD_I((four_ints)((four_words)products << 16) >> 16, (four_ints)products >> 16));
+}
+static INLINE four_ints MULTIPLY_ADD_S16S16(four_ints s, four_ints a, four_ints b)
+{
+    four_ints low = ((four_ints)((four_words)a << 16) >> 16) * ((four_ints)((four_words)b << 16) >> 16);
+    return ADD_I(ADD_I(s, low), (a >> 16) * (b >> 16));
 }
 static INLINE eight even_products(four_ints a, four_ints b)
 {

@@ -41,8 +41,7 @@
 #include "conv2d.h"
 #include "pool.h"
 #include "rows.h"
-
-enum { OUTPUTS = 2, SIDE = OUTPUTS + 2, XI = SIDE * SIDE }; /* of a tile in one direction; inputs; products */
+#include "winograd.h"
 
 /* v[xi][c] = (B' d B)[xi] of every channel c, the planes of v `plane` floats apart. */
 typedef void winograd_input_micro(const float *const *pixels, int64_t channels, float *v, int64_t plane);
@@ -57,22 +56,6 @@ VECTOR(4)
 HAVE_avx2(VECTOR(8))
 HAVE_avx512(VECTOR(16))
 typedef float x1;
-
-/* t = B' d */
-#define INPUT_1D(t, t_step, d, d_step)                                                                             \
-    do {                                                                                                           \
-        (t)[0] = (d)[0] - (d)[2 * d_step];                                                                         \
-        (t)[t_step] = (d)[d_step] + (d)[2 * d_step];                                                               \
-        (t)[2 * t_step] = (d)[2 * d_step] - (d)[d_step];                                                           \
-        (t)[3 * t_step] = (d)[d_step] - (d)[3 * d_step];                                                           \
-    } while (0)
-
-/* y = A' m */
-#define OUTPUT_1D(y, y_step, m, m_step)                                                                            \
-    do {                                                                                                           \
-        (y)[0] = (m)[0] + (m)[m_step] + (m)[2 * m_step];                                                           \
-        (y)[y_step] = (m)[m_step] - (m)[2 * m_step] - (m)[3 * m_step];                                             \
-    } while (0)
 
 /* Channels from c on, `lanes` at a time: columns first, then rows. */
 #define INPUT(lanes)                                                                                               \
@@ -156,13 +139,13 @@ static void block(const void *work_, char *scratch, int64_t t0, int64_t t1)
     float *v = (float *)scratch, *m = v + XI * w->v_plane, *zeros = m + XI * w->m_plane, *unread = zeros + w->c;
     const void **pixels = (const void **)(unread + round_up(w->c + w->o, 2) - w->c);
     memset(zeros, 0, (size_t)w->c * 4);
-    look_up(&w->inputs, 1, t0, tiles, 1, w->x, zeros, pixels);
+    look_up(&w->inputs, 1, t0, tiles, 1, w->x, 4, zeros, pixels);
     for (int64_t t = 0; t < tiles; t++)
         w->input((const float *const *)(pixels + t * XI), w->c, v + t * w->pitch, w->v_plane);
     for (int xi = 0; xi < XI; xi++) /* rows that fill the last tile of the micro-kernel */
         memset(v + xi * w->v_plane + tiles * w->pitch, 0, (size_t)((rows - tiles) * w->pitch) * 4);
     multiply(w, rows, v, m);
-    look_up(&w->outputs, 1, t0, tiles, 1, w->out, unread, pixels);
+    look_up(&w->outputs, 1, t0, tiles, 1, w->out, 4, unread, pixels);
     for (int64_t t = 0; t < tiles; t++, pixels += OUTPUTS * OUTPUTS)
         for (int64_t n0 = 0; n0 < w->o; n0 += w->nr) {
             float *to[OUTPUTS * OUTPUTS];
@@ -181,7 +164,7 @@ API int nn_winograd_conv2d(int variant, const nn_conv2d_geometry *g, const void 
     if (shares_memory(g, x, bias, out))
         return NN_OVERLAP;
     const int64_t down = (g->rows + OUTPUTS - 1) / OUTPUTS, across = (g->columns + OUTPUTS - 1) / OUTPUTS;
-    const int64_t all = g->n * down * across, *padding = g->at, c = g->c, o = g->o;
+    const int64_t all = g->n * down * across, c = g->c, o = g->o;
     if (!all || !o)
         return 0;
     int64_t bytes = XI * 4 * (copied_row_bytes(4 * c) / 4 + round_up(o, PANEL));
@@ -191,12 +174,7 @@ API int nn_winograd_conv2d(int variant, const nn_conv2d_geometry *g, const void 
                (rows_micro *)row->run, row->mr, row->nr, c, o, copied_row_bytes(4 * c) / 4, 0, 0 };
     static const int64_t of_output[OUTPUTS * OUTPUTS][2] = { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } };
     int64_t of_input[XI][2];
-    for (int i = 0; i < XI; i++) {
-        of_input[i][0] = i / SIDE + padding[0];
-        of_input[i][1] = i % SIDE + padding[1];
-    }
-    w.inputs = (nn_conv2d_geometry){ g->n, g->h, g->w, c, g->x_image, g->x_row, g->x_pixel, down, across, o, 0, 0, 0,
-                                     OUTPUTS, OUTPUTS, 1, XI, of_input };
+    w.inputs = tiles_of(g, of_input);
     w.outputs = (nn_conv2d_geometry){ g->n, g->rows, g->columns, o, g->out_image, g->out_row, g->out_pixel, down,
                                       across, o, 0, 0, 0, OUTPUTS, OUTPUTS, 1, OUTPUTS * OUTPUTS, of_output };
     nn_cut cut = nn_cut_rows(all, w.mr, most, XI * nn_cycles(row, all, o, c));

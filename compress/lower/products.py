@@ -19,6 +19,12 @@ class _Product(Lowers):
     def formats(self, node: Any, known: Any) -> Need:
         return Need.REALS if known.activations(node) is None else Need.INTEGERS
 
+    def rounding(self, node: Any, lower: Any) -> str:
+        """How its sums become integers of the next grid; as usual where they don't."""
+        known = lower.known
+        onto = node.output in known.integer and known.result(node.output) in known.on_grid
+        return known.chain(node).rounding if onto else "float"
+
     def constants(self, node: Any, lower: Any) -> dict[str, str]:
         """The names of its weight, and of the bias that it has or that integers need."""
         layer = lower.known.folding.layers[node.output]
@@ -41,7 +47,7 @@ class Linear(_Product):
     def emit(self, node: Any, lower: Any) -> None:
         rank, layout = len(node.shape), lower.layout(node.inputs[0], node.output in lower.known.integer)
         rows = lower.arguments(node, layout if layout[-1] == rank - 1 else identity(rank))
-        lower.write("linear", node, *rows, self.constants(node, lower))
+        lower.write("linear", node, *rows, self.constants(node, lower), rounding=self.rounding(node, lower))
 
 
 @lowers("conv2d")
@@ -56,4 +62,5 @@ class Conv2d(_Product):
         algorithm = lower.algorithm if lower.known.chain(node) is None else "auto"
         images = lower.arguments(node, CHANNELS_LAST)
         lower.write("conv2d", node, *images, self.constants(node, lower), **how,
-                    groups=int(node.attrs["groups"]), algorithm=algorithm)
+                    groups=int(node.attrs["groups"]), algorithm=algorithm,
+                    rounding=self.rounding(node, lower))

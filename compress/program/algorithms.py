@@ -1,10 +1,9 @@
 """By which algorithm a convolution is computed: chosen by shapes, when a Program is bound.
 
-    direct       float32 filters, implicit GEMM (Chetlur et al. 2014): no patches are laid out
+    direct       filters of float32 or integers, implicit GEMM (Chetlur et al. 2014): no patches are laid out
     winograd     float32 3×3 filters: 16 multiplications for 2×2 outputs, directly 36 (Lavin & Gray 2016)
     im2col       any weight: patches are laid out as rows (Chellapilla, Puri & Simard 2006)
     depthwise    a filter for each channel
-    grouped      integers in groups: a product for each tap and group
 
 Winograd is no compression: in memory its filters take 16 numbers for 9, and they move by a rounding."""
 
@@ -27,7 +26,12 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     weight, wanted, groups = line.weight(), line["algorithm"], line["groups"]
     shape = filters(weight)
     if on_integers(weight):
-        return "im2col" if groups == 1 else "grouped"
+        if groups > 1:
+            return "depthwise" if shape[1] == 1 and shape[0] == groups else "direct"
+        pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
+        grids = [grid for grid in (line.inputs[0].grid, line.grid) if grid is not None]
+        unsigned = all(np.dtype(grid.format.dtype) == np.uint8 for grid in grids)
+        return "direct" if unsigned and not pointwise and wanted != "im2col" else "im2col"
     if groups > 1:
         return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"
     if weight.kind != "dense" or wanted == "im2col":

@@ -162,7 +162,8 @@ KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], str]]] = {
 # Each attribute: its kind, and the word before it.
 ATTRIBUTES = {"kernel": ("pair", ""), "stride": ("pair", "stride "), "dilation": ("pair", "dilation "),
               "padding": ("pair", "padded "), "groups": ("int", "groups "), "algorithm": ("text", "by "),
-              "axis": ("int", "axis "), "axes": ("axes", ""), "shape": ("shape", ""), "clip": ("clip", "")}
+              "axis": ("int", "axis "), "axes": ("axes", ""), "shape": ("shape", ""), "clip": ("clip", ""),
+              "rounding": ("text", "")}
 
 
 class Op:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
 
 from ..formats.affine import INT8
@@ -27,11 +28,14 @@ class Quantize(Transform):
 
     Where the format has a kernel of integers, as int8 has `qgemm`, the activations that a converted layer
     reads are 8-bit integers too. Where it has none, the Program multiplies with the dequantized weights.
-    bits: 8, the width that has a kernel. weights: another Format, or its name. Raises ValueError for other
-    bits and for a name that is no format of weights, TypeError for what is none."""
+    bits: 8, the width that has a kernel. weights: another Format, or its name. rounding: how sums of products
+    become 8-bit integers, in training and in the Program: by a float32 scale ("float"), or in integers alone
+    ("fixed-point", rounded twice, as in TFLite; nn/kernels/fixed_point.py). Raises ValueError for other bits,
+    another rounding, and for a name that is no format of weights, TypeError for what is none."""
 
     bits: int = 8
     weights: Format | str = INT8
+    rounding: str = "float"
 
     keeps = frozenset({Invariant.SUPPORT, Invariant.NM})
     makes = frozenset({Invariant.GRID})
@@ -46,10 +50,16 @@ class Quantize(Transform):
         if weights.grouping == "tensor":
             raise ValueError(f"Quantize: {weights} is a format of activations, not of weights")
         object.__setattr__(self, "weights", weights)
+        if self.rounding not in ROUNDINGS:
+            raise ValueError(f"Quantize: rounding must be one of {', '.join(ROUNDINGS)}; got "
+                             f"{self.rounding!r}")
+        if self.rounding != "float" and weights.activations is None:
+            raise ValueError(f"Quantize: rounding is of sums of integers; {weights} weights multiply reals")
 
     @classmethod
     def samples(cls) -> list[Quantize]:
-        return [cls(weights=format) for format in FORMATS.values() if format.grouping != "tensor"]
+        return [cls(weights=format) for format in FORMATS.values() if format.grouping != "tensor"] + [
+            cls(rounding="fixed-point")]
 
     @property
     def activations(self) -> Format | None:
@@ -94,4 +104,5 @@ class Quantize(Transform):
 
     def __repr__(self) -> str:
         said = f"bits={self.bits}" if self.weights is INT8 else f"weights={self.weights.name!r}"
+        said += f", rounding={self.rounding!r}" * (self.rounding != "float")
         return f"{type(self).__qualname__}({said})"

@@ -31,7 +31,8 @@ from .native import why_not_c
 from .operand import Operand
 from .peaks import best_route, call_cost, copy_speed, peak, peak_loop, peak_routes, route_of
 from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, qavg_pool2d, qmax_pool2d
-from .qconv2d import qconv2d, qdepthwise_conv2d
+from .qconv2d import qconv2d
+from .qdepthwise_conv2d import qdepthwise_conv2d
 from .qgemm import qgemm
 from .quantize import dequantize, qadd, quantize, requantize
 from .relu import relu, relu_grad

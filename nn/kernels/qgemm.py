@@ -16,16 +16,18 @@ QUAD = 4  # rows of a packed cell, which with its 16 columns is one 64-byte regi
 
 
 @kernel(a="u8|s8[M,K] rows", b=operand("s8[K,N] strided"), b_zero="number|int[N]", bias="s32[N]?",
-        scale="number|f32[N]?", out="s32|u8|s8[M,N] rows")
+        scale="number|f32|f64[N]?", out="s32|u8|s8[M,N] rows")
 def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.ndarray = 0,
           bias: np.ndarray | None = None, scale: float | np.ndarray | None = None, out_zero: int = 0,
-          out_dtype: Any = None, clip: tuple[int, int] | None = None) -> np.ndarray:
+          out_dtype: Any = None, clip: tuple[int, int] | None = None, rounding: str = "float") -> np.ndarray:
     """The integer product Σ_k (a − a_zero)(b − b_zero) + bias, (M, K) · (K, N) → (M, N); exact modulo 2³².
 
     a_zero is in a's range, b_zero in −128..127. Without `scale` the result is int32 (ONNX MatMulInteger).
     With scale, positive and finite, it is requantised (ONNX QLinearMatMul; Jacob et al. 2018, eq. 5):
         clamp(round_half_even(float32(acc) · float32(scale)) + out_zero)   as out_dtype, uint8 or int8 (a's)
     to the codes clip = (low, high), or to all that there are. (out_zero, 255) is a ReLU.
+    rounding: "float" is that; "fixed-point" multiplies by an integer and shifts, as gemmlowp and TFLite do,
+    for scales in 2⁻³²..2²⁹ (nn/kernels/fixed_point.py). It rounds twice: 1 · ¼ is 1 · ½ → 1, and 1/2 → 1.
     The int32 sum can't overflow for K ≤ 33025 (65793 if b_zero is 0), bias aside.
     """
     # float64 holds every integer up to 2⁵³, so this product is exact, and it runs on BLAS.
@@ -33,7 +35,8 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
     acc = (acc.astype(np.int64) + (0 if bias is None else bias)).astype(np.int32)  # modulo 2³²
     if scale is None:
         return acc
-    return requantised(acc, scale, out_zero, np.dtype(a.dtype if out_dtype is None else out_dtype), clip)
+    return requantised(acc, scale, out_zero, np.dtype(a.dtype if out_dtype is None else out_dtype), clip,
+                       rounding)
 
 
 def _pack(b: np.ndarray) -> Operand:
@@ -77,7 +80,7 @@ def _seen_by_c(b: Operand) -> Any:
     return ffi.new("nn_qgemm_b *", {**parts, "k": b.shape[0], "n": b.shape[1]})
 
 
-def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype, clip) -> Plan:
+def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype, clip, rounding) -> Plan:
     """What happens around the sum of products, checked, as C knows it.
 
     A layer calls with the same zero points, bias and scale again and again: they are checked and handed to C
@@ -97,8 +100,8 @@ def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype, clip) ->
         raise ValueError(f"qgemm: without scale out_dtype is int32, got {dtype}")
     if scale is not None and dtype not in RANGE:
         raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {dtype}")
-    plan = around("qgemm", scale, out_zero, clip, dtype, a_signed=a_dtype is I8, a_zero=a_zero, b_zero=zeros,
-                  bias=bias)
+    plan = around("qgemm", scale, out_zero, clip, rounding, dtype, a_signed=a_dtype is I8, a_zero=a_zero,
+                  b_zero=zeros, bias=bias)
     plan.lasting = not isinstance(b_zero, np.ndarray)
     return plan
 

@@ -2,34 +2,39 @@
 
 qgemm, qconv2d and qdepthwise_conv2d end with it; here are its specification, the checks of its arguments, and
 the struct in which C is told of them (csrc/requantize.h).
+
+    rounding="float"          clamp(round_half_even(float32(acc) · float32(scale)) + out_zero)
+    rounding="fixed-point"    clamp(the product of fixed_point.py, rounded twice in integers, + out_zero)
 """
 
 from typing import Any
 
 import numpy as np
 
-from .arguments import I8, I32, U8, integer, number
+from .arguments import F32, I8, I32, U8, integer, number
 from .contract import Plan
+from .fixed_point import LEAST, MOST, multiplied, multiplier_of
 from .native import ffi, from_buffer
 
 RANGE = {U8: (0, 255), I8: (-128, 127)}
 OWN = {dtype: dtype for dtype in RANGE}  # of equal dtypes the object that is compared by identity
+ROUNDINGS = ("float", "fixed-point")
 
 
 def requantised(acc: np.ndarray, scale: float | np.ndarray, out_zero: int, dtype: np.dtype,
-                clip: tuple[int, int] | None = None) -> np.ndarray:
-    """clamp(round_half_even(float32(acc) · float32(scale)) + out_zero), as uint8 or int8.
-
-    clip: the codes that it is clamped to; by default all that the dtype has.
-    """
-    low, high = map(int, RANGE[dtype] if clip is None else clip)
+                clip: tuple[int, int] | None = None, rounding: str = "float") -> np.ndarray:
+    """int32 sums as uint8 or int8, clamped to the codes `clip`, or to all of the dtype."""
+    low, high = (end - int(out_zero) for end in map(int, RANGE[dtype] if clip is None else clip))
+    if rounding == "fixed-point":
+        return (np.clip(multiplied(acc, *multiplier_of(scale)), low, high) + int(out_zero)).astype(dtype)
     with np.errstate(over="ignore"):  # infinity is clamped like any other large number
         scaled = acc.astype(np.float32) * np.float32(scale)
     # Clamping before rounding is the same, since the bounds are integers, and can't lose bits to a large sum.
-    return (np.rint(np.clip(scaled, low - int(out_zero), high - int(out_zero))) + int(out_zero)).astype(dtype)
+    return (np.rint(np.clip(scaled, low, high)) + int(out_zero)).astype(dtype)
 
 
-def around(who: str, scale: Any, out_zero: Any, clip: Any, dtype: Any = U8, **more: Any) -> Plan:
+def around(who: str, scale: Any, out_zero: Any, clip: Any, rounding: Any, dtype: Any = U8, **more: Any
+           ) -> Plan:
     """What happens around a sum of products, checked: a Plan with the result's dtype, and with the struct
     `nn_qgemm_around` for C.
 
@@ -37,25 +42,30 @@ def around(who: str, scale: Any, out_zero: Any, clip: Any, dtype: Any = U8, **mo
     None. The vectors are not copied: C reads them, and looks at the scales, in each call.
     """
     low = high = 0
+    if not isinstance(rounding, str) or rounding not in ROUNDINGS:
+        raise ValueError(f"{who}: rounding must be one of {', '.join(ROUNDINGS)}, got {rounding!r:.80}")
+    fixed = rounding == "fixed-point"
     if scale is None:
         dtype = I32
         integer(who, "out_zero without scale", out_zero, 0, 0)
-        if clip is not None:
-            raise ValueError(f"{who}: clip without scale must be None, got {clip!r:.80}")
+        if clip is not None or fixed:
+            name, usual, came = ("clip", None, clip) if clip is not None else ("rounding", "float", rounding)
+            raise ValueError(f"{who}: {name} without scale must be {usual}, got {came!r:.80}")
     else:
-        scale = positive(who, scale) if not isinstance(scale, np.ndarray) or not scale.ndim else scale
+        if not isinstance(scale, np.ndarray) or not scale.ndim:
+            scale = in_fixed_point(who, scale) if fixed else positive(who, scale)
         low, high = RANGE[dtype]
         out_zero = integer(who, "out_zero", out_zero, low, high)
         if clip is not None:
             low, high = codes(who, clip, low, high)
     if ffi is None:
         return Plan((), dtype)
-    vectors = {"scales": scale, **more}
+    vectors = {"scales" if getattr(scale, "dtype", F32) == F32 else "doubles": scale, **more}
     kept = {name: from_buffer(x) for name, x in vectors.items() if isinstance(x, np.ndarray)}
     numbers = {name: x for name, x in more.items() if x is not None and name not in kept}
     c = ffi.new("nn_qgemm_around *", {
         "scale": scale if isinstance(scale, float) else 0, "out_size": dtype.itemsize, "out_zero": out_zero,
-        "low": low, "high": high, **numbers, **kept})
+        "low": low, "high": high, "fixed": fixed, **numbers, **kept})
     return Plan((), dtype, c, kept)
 
 
@@ -81,10 +91,25 @@ def positive(who: str, scale: Any, name: str = "scale", least: float = 2.0**-149
     return nearest
 
 
-def all_positive(who: str, scale: Any) -> None:
-    """Raise if a scale is a vector with a number that is not positive and finite, and say which."""
+def in_fixed_point(who: str, scale: Any) -> float:
+    """A scale, found to be a number that fixed-point rounding has a multiplier and a shift for."""
+    number(who, "scale", scale[()] if isinstance(scale, np.ndarray) else scale)
+    if not LEAST <= scale <= MOST:
+        raise ValueError(f"{who}: scale must be in 2^-32..2^29 for fixed-point rounding, got {scale}")
+    return float(scale)
+
+
+def all_positive(who: str, scale: Any, rounding: str = "float") -> None:
+    """Raise if a scale is a vector with a number that is not positive and finite in float32, or for which
+    fixed-point rounding has no multiplier, and say which."""
     if isinstance(scale, np.ndarray) and scale.ndim:
-        good = (scale > 0) & (scale < np.inf)
+        wanted = "positive and finite in float32"
+        if rounding == "fixed-point":
+            good, wanted = (scale >= LEAST) & (scale <= MOST), "in 2^-32..2^29 for fixed-point rounding"
+        else:
+            with np.errstate(over="ignore", under="ignore"):
+                nearest = scale.astype(F32)
+            good = (nearest > 0) & (nearest < np.inf)
         if not good.all():
-            raise ValueError(f"{who}: every scale must be positive and finite, got {scale[~good][0]} "
-                             f"at column {int(np.argmin(good))}")
+            raise ValueError(f"{who}: every scale must be {wanted}, got {scale[~good][0]} at column "
+                             f"{int(np.argmin(good))}")

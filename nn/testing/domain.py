@@ -158,6 +158,9 @@ class Qgemm(Gemm):
         if scale and rng.random() < 0.3:
             ends = integers(rng, 2, options.get("out_dtype", dtype), "corners")
             options["clip"] = tuple(np.sort(ends).tolist())
+        if scale and rng.random() < 0.3:
+            options["rounding"] = "fixed-point"
+            options["scale"] = np.float64(options["scale"]) if scale == "column" else options["scale"]
         return Case((a, b), options, seed)
 
     def bound(self, case: Case) -> float:

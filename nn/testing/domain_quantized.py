@@ -185,6 +185,7 @@ class QdepthwiseConv2d(Pass):
             scale = rng.uniform(1e-4, 1e-2, o).astype(np.float32) if seed % 4 > 1 else 3e-3
             more |= {"scale": scale, "out_zero": seed % 99}
             more |= {"clip": tuple(sorted((seed % 99, seed % 256)))} if seed % 5 > 2 else {}
+            more |= {"rounding": "fixed-point"} if seed % 7 > 4 else {}
         return more
 
     def take(self, case: Case, index: np.ndarray) -> Case:
@@ -194,16 +195,29 @@ class QdepthwiseConv2d(Pass):
 
 
 class Qconv2d(QdepthwiseConv2d):
-    """uint8 images and int8 filters, in groups."""
+    """uint8 images and int8 filters, in groups: of channels that fill cells of four, and others; of filters
+    that fill a panel; batches that are taken across images. A quarter can be left to Winograd's algorithm."""
 
     name = "qconv2d"
 
+    def cases(self) -> st.SearchStrategy[Case]:
+        """As of one filter for each channel; the widths of cells and panels; biases at the ends of int32."""
+        size, channels = st.integers(0, 6), st.sampled_from([1, 2, 3, 5, 12, 16, 16, 20, 32, 48])
+        kernel = st.sampled_from([(3, 3), (3, 3), (3, 3), (1, 1), (1, 3), (2, 2)])
+        return st.builds(self._draw, st.sampled_from([1, 2, 9]), st.tuples(size, size), channels, kernel,
+                         st.sampled_from(STYLES), SEEDS)
+
     def _make(self, rng, n, size, c, kernel, how, style, seed) -> Case:
-        groups, c = 1 + seed % 3, 1 + c % 5
-        o = groups * (1 + seed % 7)
+        if kernel == (3, 3) and seed % 4:
+            how = {**how, "stride": (1, 1), "dilation": (1, 1)}
+        groups, o = int(rng.choice([1, 1, 2, 3])), int(rng.choice([1, 3, 7, 16, 17, 65]))
+        c, o = (min(c, 20), groups * min(o, 17)) if groups > 1 else (c, o)
         x = integers(rng, (n, *size, groups * c), np.uint8, style)
         w = integers(rng, (o, c, *kernel), np.int8, style)
-        return Case((x, w), {**how, "groups": groups, **self._around(rng, o, seed)}, seed)
+        around = self._around(rng, o, seed)
+        if "bias" in around and seed % 2:
+            around["bias"] = rng.choice(np.array([-2**31, -2**30, 5, 2**30, 2**31 - 1], np.int32), o)
+        return Case((x, w), {**how, "groups": groups, **around}, seed)
 
     def weight(self, case: Case) -> tuple[np.ndarray, ...]:
         """What is packed, and what `unpack` must give back."""

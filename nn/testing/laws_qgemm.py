@@ -6,6 +6,8 @@ the product in float32 (Jacob et al. 2018, eq. 5; ONNX QLinearMatMul).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from . import layouts
@@ -66,7 +68,8 @@ def wraps_modulo_2_32(f: Implementation, case: Case) -> None:
     a, b = (x.astype(np.int64) for x in case.args)
     product = (a - case.options.get("a_zero", 0)) @ (b - case.options.get("b_zero", np.int64(0)))
     want = (product + bias).astype(np.uint64).astype(np.uint32).view(np.int32)
-    got = f(case.on(*case.args, bias=bias, scale=None, out_zero=0, out_dtype=None, clip=None))
+    got = f(case.on(*case.args, bias=bias, scale=None, out_zero=0, out_dtype=None, clip=None,
+                    rounding="float"))
     same(got, want, "with a bias at the ends of int32")
 
 
@@ -142,6 +145,57 @@ def requantises_in_float32(f: Implementation, case: Case) -> None:
     same(got, want, "each accumulator with a scale of its own")
 
 
+# ---- in fixed point ----
+
+def in_fixed_point(acc: int, scale: float) -> int:
+    """acc · scale as gemmlowp has it (SaturatingRoundingDoublingHighMul, RoundingDivideByPOT), in Python's
+    integers: written otherwise than nn/kernels/fixed_point.py."""
+    fraction, exponent = math.frexp(scale)
+    multiplier = math.floor(fraction * 2**31 + 0.5)
+    if multiplier == 2**31:
+        multiplier, exponent = 2**30, exponent + 1
+    acc = min(max(acc << max(exponent, 0), -2**31), 2**31 - 1)
+    nudged = acc * multiplier + (2**30 if acc >= 0 else 1 - 2**30)
+    upper = abs(nudged) // 2**31 * (1 if nudged >= 0 else -1)     # division in C goes towards zero
+    mask = 2**max(-exponent, 0) - 1
+    return (upper >> max(-exponent, 0)) + ((upper & mask) > (mask >> 1) + (upper < 0))
+
+
+def near_ties(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """So many accumulators and scales, in float64: shifts from 31 to -30, multipliers at both ends of their
+    range and one step beyond; products near integers and halves, in the range of int8 and just outside."""
+    ends = [0.5, 0.5 + 2.0**-32, 0.75, 1 - 2.0**-31, 1 - 2.0**-33, 1 - 2.0**-53]
+    fraction = np.where(rng.random(count) < 0.5, rng.choice(ends, count), rng.uniform(0.5, 1, count))
+    scale = np.minimum(np.ldexp(fraction, rng.integers(-31, 31, count)), 2.0**29)
+    aims = np.rint(rng.integers(-270, 270, count) / 2 / scale) + rng.integers(-1, 2, count)
+    acc = np.where(rng.random(count) < 0.1, rng.choice([-2**31, 2**31 - 1, 0], count), aims)
+    return np.clip(acc, -2**31, 2**31 - 1).astype(np.int64), scale
+
+
+def rounds_twice_in_fixed_point(f: Implementation, case: Case) -> None:
+    """rounding="fixed-point" gives the integers of gemmlowp, with scales of float64 and of float32."""
+    acc, scale = near_ties(case.rng(), 400)
+    for scales in (scale, scale.astype(np.float32)):
+        want = [*map(in_fixed_point, acc.tolist(), scales.tolist())]
+        got = requantised(f, case, acc, scale=scales, out_zero=-3, out_dtype=np.int8, rounding="fixed-point")
+        same(got, np.clip(np.array(want) - 3, -128, 127).astype(np.int8), "each with a scale of its own")
+
+
+def is_monotone_in_fixed_point(f: Implementation, case: Case) -> None:
+    """In fixed point too a larger accumulator never gives a smaller output, nor is one off by 1 or more."""
+    rng = case.rng()
+    acc, scale = near_ties(rng, 100)
+    scale = float(scale[0])
+    steps = np.clip(np.rint(rng.integers(-256, 257, 200) / 2 / scale), -2**31, 2**31 - 1).astype(np.int64)
+    acc = np.sort(np.clip(np.concatenate([acc, steps, steps + 1, steps - 1]), -2**31, 2**31 - 1))
+    got = requantised(f, case, acc, scale=scale, out_dtype=np.int8, rounding="fixed-point").astype(int)
+    if np.any(np.diff(got) < 0):
+        raise AssertionError(f"scale {scale:.3g}: larger accumulators give smaller outputs: {got}")
+    off = np.abs(got - np.clip(acc * scale, -128, 127)).max()
+    if not off < 1:
+        raise AssertionError(f"scale {scale:.3g}: an output is off by {off}")
+
+
 def clips_to_codes(f: Implementation, case: Case) -> None:
     """clip=(low, high) clamps what there is without it to these codes: with low = out_zero, a ReLU."""
     rng, out_dtype = case.rng(), case.options.get("out_dtype", case.args[0].dtype)
@@ -154,4 +208,4 @@ def clips_to_codes(f: Implementation, case: Case) -> None:
 QGEMM_LAWS: tuple[Law, ...] = (*LAWS, shifts_zero_points, signed_equals_unsigned, never_saturates,
                                wraps_modulo_2_32, is_linear_in_weights, reads_options_anew,
                                rounds_ties_to_even, requantises_monotonically, requantises_in_float32,
-                               clips_to_codes)
+                               clips_to_codes, rounds_twice_in_fixed_point, is_monotone_in_fixed_point)

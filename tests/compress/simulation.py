@@ -18,6 +18,7 @@ import nn
 from compress import Quantize
 from nn.rules import RULES
 from nn.sizes import at
+from nn.testing.laws_qgemm import in_fixed_point
 from tests.compress.networks import every_value
 
 
@@ -93,6 +94,9 @@ class _Simulation:
         chain = self.graph.parametrizations.get(node.inputs[1])
         return chain is not None and isinstance(chain.stages[-1], Quantize)
 
+    def rounding(self, node):
+        return self.graph.parametrizations[node.inputs[1]].stages[-1].rounding
+
     def is_integer(self, name):
         return name in self.program.values and self.program.values[name].dtype == "uint8"
 
@@ -117,8 +121,13 @@ class _Simulation:
         if grid is None:
             self.compare(f"{call.output}.s32", acc)
             return taken
-        multiplier = (s_w.astype(np.float64) * s_x / grid.scale).astype(np.float32).reshape(channel)
-        y = np.rint(acc.astype(np.float32) * multiplier)
+        exact = (s_w.astype(np.float64) * s_x / grid.scale).reshape(channel)
+        if self.rounding(node) == "float":
+            y = np.rint(acc.astype(np.float32) * exact.astype(np.float32))
+        else:
+            scales = np.broadcast_to(np.maximum(exact, 2.0**-32), acc.shape)
+            y = [in_fixed_point(int(one), scale) for one, scale in zip(acc.flat, scales.flat, strict=True)]
+            y = np.array(y, np.float64).reshape(acc.shape)
         y = self.clipped(clip, np.clip(y + grid.zero, 0, 255).astype(np.float64), grid)
         self.grids[out] = self.compare(call.output, y), grid.scale, grid.zero
         return taken

@@ -57,7 +57,8 @@ def test_macs_of_a_pruned_network_count_what_is_left():
 
 def test_nbytes_are_those_of_the_constants_as_kernels_hold_them(int8):
     held = int8.bound.held
-    operands = [held[step.output][0].nbytes for step in int8.bound.steps if step.kernel == "qgemm"]
+    multiply = [step for step in int8.bound.steps if step.kernel in ("qgemm", "qconv2d")]
+    operands = [held[step.output][0].nbytes for step in multiply]
     outputs = sum(len(int8.constants[f"{n}.weight"].scale) for n in ("conv1", "conv2", "conv3", "fc"))
     assert int8.nbytes == int8.bound.nbytes == sum(operands) + 2 * 4 * outputs    # biases and multipliers
 
@@ -147,7 +148,7 @@ def test_print_of_its_bound_shows_a_line_for_each_kernel(int8):
     begun = [line for line in lines[2:] if not line.startswith("      ")]
     for step, line in zip(int8.bound.steps, begun, strict=True):
         assert line.startswith(f"  {step.output} = {step.kernel}(")
-    assert "im2col(x.u8, 3×3, padded 1×1 with 0)" in text
+    assert "qconv2d(x.u8, padded 1×1, conv1.weight," in text
 
 
 def test_another_target_is_refused(int8):

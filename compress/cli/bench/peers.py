@@ -67,6 +67,51 @@ def onnx_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray, out
     return _onnx("QLinearMatMul", a, constants, np.zeros((len(a), len(scale)), np.uint8))
 
 
+def torch_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
+                  out_zero: int) -> dict[str, Peer]:
+    """PyTorch's quantized conv2d of x (N,H,W,C) by w (O,C,3,3), padding 1, with every engine that it has for
+    this machine, in its layout channels_last. It can't be given its output."""
+    import torch
+
+    torch.set_num_threads(1)
+    zeros, scales = torch.zeros(len(scale), dtype=torch.int64), torch.from_numpy(scale.astype(np.float64))
+    image = torch.from_numpy(x).permute(0, 3, 1, 2)
+    filters = torch.from_numpy(w).contiguous(memory_format=torch.channels_last)
+    peers = {}
+    for engine in set(TORCH_ENGINES) & set(torch.backends.quantized.supported_engines):
+        torch.backends.quantized.engine = engine
+        with quiet():
+            a = torch._make_per_tensor_quantized_tensor(image, 1.0, x_zero)
+            a = a.contiguous(memory_format=torch.channels_last)
+            b = torch._make_per_channel_quantized_tensor(filters, scales, zeros, 0)
+            packed = torch.ops.quantized.conv2d_prepack(b, None, [1, 1], [1, 1], [1, 1], 1)
+            names = {"conv2d": torch.ops.quantized.conv2d, "x": a, "w": packed, "zero": out_zero}
+        result = lambda n=names: n["conv2d"](  # noqa: E731
+            n["x"], n["w"], 1.0, n["zero"]).int_repr().permute(0, 2, 3, 1).numpy()
+        peers[f"PyTorch {engine}"] = Peer(timer("conv2d(x, w, 1.0, zero)", **names), result)
+    return peers
+
+
+def onnx_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
+                 out_zero: int) -> dict[str, Peer]:
+    """onnxruntime's QLinearConv u8 · s8 → u8 of x (N,H,W,C) by a constant w (O,C,3,3), padding 1, in the
+    layouts of `onnx_conv2d`."""
+    from onnx import helper
+
+    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    one, zeros = np.float32(1), np.zeros(len(scale), np.int32)
+    constants = {"x_scale": one, "x_zero": np.uint8(x_zero), "w": w, "w_scale": scale,
+                 "w_zero": zeros.astype(np.int8), "y_scale": one, "y_zero": np.uint8(out_zero), "bias": zeros}
+    y = np.zeros((*x.shape[:3], len(w)), np.uint8)
+    nodes = [helper.make_node("Transpose", ["a"], ["a_first"], perm=[0, 3, 1, 2]),
+             helper.make_node("QLinearConv", ["a_first", *constants], ["y_first"], **attributes),
+             helper.make_node("Transpose", ["y_first"], ["y"], perm=[0, 2, 3, 1])]
+    first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
+    planes = _onnx("QLinearConv", first, constants, y_first, **attributes)
+    return {"onnxruntime N,C,H,W": planes._replace(result=lambda: planes.result().transpose(0, 2, 3, 1)),
+            "onnxruntime N,H,W,C": onnx_network(nodes, x, constants, y)}
+
+
 def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
     """onnxruntime's float MatMul with a constant b, which it packs, and its output bound."""
     return _onnx("MatMul", a, {"b": b}, np.zeros((a.shape[0], b.shape[1]), np.float32))

@@ -1,20 +1,42 @@
-"""qconv2d: a 3×3 convolution of uint8 images with int8 filters, requantised, beside the float one."""
+"""qconv2d: 3×3 convolutions of uint8 by int8, requantised, beside onnxruntime and PyTorch."""
 
 from collections.abc import Iterator
+from timeit import Timer
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nn import kernels
-from nn.kernels import Kernel, Variant, use
+from nn.kernels import Kernel, Variant, isa, peak_routes, qconv2d, use, why_not_c
 
-from . import variants
-from .qgemm import _route
+from . import peers, variants
+from .conv2d import SHAPES
+from .qgemm import VNNI
 from .row import Row
-from .timing import context, interleaved, timer
+from .timing import context, digits, interleaved, share_of_peak, timer
+
+# Of the best peer. As fast as it is 0.98: the rest is the noise of a run. Without VNNI the peers saturate.
+BARS = {True: 0.98, False: 0.95}
+PEAKS = ("vnni_avx512", "vnni_avxvnni", "maddubs_avx2")  # the first that is here: of the direct algorithm
+ROUTES = {"u8s8": "vnni", "s8s8": "signed", "s16s16": "madd16", "u8s7": "maddubs"}
+
+
+class Layer(NamedTuple):
+    """One layer's work: x (1,H,W,C), w (C,C,3,3), and the arguments of the requantisation."""
+
+    x: np.ndarray
+    w: np.ndarray
+    around: dict[str, Any]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the direct algorithm."""
+        return self.x.size * self.w[0].size
 
 
 def rows(seconds: float) -> Iterator[Row]:
-    """Beside the float convolution of the same layer, and the speed of every variant."""
+    """Each shape beside its peers, a layer beside that of floats, and the speed of every variant."""
+    yield from (_beside_peers(*shape, seconds) for shape in SHAPES)
     yield beside_float(kernels.qconv2d, kernels.conv2d, 64, seconds)
     yield from variant_rows(seconds / 2)
 
@@ -22,6 +44,62 @@ def rows(seconds: float) -> Iterator[Row]:
 def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
     return variants_of(kernels.qconv2d, 64, seconds)
+
+
+def layer(channels: int, size: int) -> Layer:
+    """uint8 images as after a ReLU, uniform; weights as `compress.Quantize` makes them: normal, the largest
+    of each filter ±127. The scales are powers of two, so that results can be compared bit for bit."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (1, size, size, channels), dtype=np.uint8)
+    w = rng.standard_normal((channels, channels, 3, 3))
+    w = np.round(w * 127 / np.abs(w).max(axis=(1, 2, 3), keepdims=True)).astype(np.int8)
+    scale = np.exp2(-12.0 - rng.integers(0, 2, channels)).astype(np.float32)
+    return Layer(x, w, {"x_zero": 0, "scale": scale, "out_zero": 99})
+
+
+def _beside_peers(channels: int, size: int, seconds: float) -> Row:
+    """The speed over that of the best peer, also of those whose sums saturate. Like with like: onnxruntime
+    writes to an output it is given, so do we beside it; PyTorch always makes a new one, so do we beside it.
+    The smaller ratio counts."""
+    measure = f"qconv2d 3×3, {channels}→{channels} at {size}² → uint8, against onnxruntime and PyTorch"
+    unit, bar = "× the best", BARS[isa() in VNNI]
+    why = peers.missing("torch", "onnxruntime", "onnx")
+    if why_not_c():
+        return variants.no_kernels("qconv2d", measure, unit, bar)
+    if why:
+        return Row("qconv2d", measure, None, unit, bar, why=why)
+    work = layer(channels, size)
+    theirs = {**peers.onnx_qconv2d(work.x, work.w, **work.around),
+              **peers.torch_qconv2d(work.x, work.w, **work.around)}
+    right = qconv2d.reference(work.x, work.w, **work.around, padding=1)
+    ours = {"ours": _ours(work, right), "ours, new output": _ours(work, right, preallocated=False)}
+    wrong = {}
+    for name, peer in theirs.items():
+        peer.timer.timeit(1)
+        share = float(np.mean(peer.result() != right))
+        if share:
+            wrong[name] = f"{share:.2%}"
+    times = interleaved({**ours, **{name: peer.timer for name, peer in theirs.items()}}, seconds)
+    ratio = min(times[name].median / times["ours, new output" if "PyTorch" in name else "ours"].median
+                for name in theirs)
+    beside = context(times, "GMAC/s", lambda seconds: work.macs / seconds / 1e9)
+    route = next((route for route in PEAKS if route in peak_routes()), None)
+    if route:
+        share = share_of_peak(route, ours["ours"], work.macs, seconds).share
+        beside = {f"% of the peak of {route}": digits(100 * share), **beside}
+    if wrong:
+        beside["results that are wrong"] = wrong
+    return Row("qconv2d", measure, round(ratio, 3), unit, bar, context=beside)
+
+
+def _ours(work: Layer, right: np.ndarray, preallocated: bool = True) -> Timer:
+    """The timer of our convolution, once its result is known to be right."""
+    packed, out = qconv2d.pack(work.w), np.empty_like(right)
+    if not np.array_equal(qconv2d(work.x, packed, **work.around, padding=1, out=out), right):
+        raise RuntimeError("bench: qconv2d differs from its specification")
+    into = ", out=out" if preallocated else ""
+    statement = f"qconv2d(x, w, x_zero=x_zero, scale=scale, out_zero=out_zero, padding=1{into})"
+    return timer(statement, qconv2d=qconv2d, x=work.x, w=packed, out=out, **work.around)
 
 
 def variants_of(kernel: Kernel, depth: int, seconds: float) -> Iterator[Row]:
@@ -33,6 +111,12 @@ def variants_of(kernel: Kernel, depth: int, seconds: float) -> Iterator[Row]:
             return variants.Work("3×3, 64 channels at 28²", x.size * w[0].size, _timer(kernel, x, w))
 
     return variants.rows(kernel, work, _route, seconds)
+
+
+def _route(variant: Variant) -> str:
+    """taps_u8s8_6x64_avx512vnni → vnni_avx512, the name of its peak."""
+    by = ROUTES.get(variant.name.split("_")[1])
+    return f"{by}_{variant.isa.replace('avx512vnni', 'avx512')}"
 
 
 def beside_float(kernel: Kernel, real: Kernel, depth: int, seconds: float) -> Row:
@@ -49,10 +133,10 @@ def beside_float(kernel: Kernel, real: Kernel, depth: int, seconds: float) -> Ro
 
 
 def _operands(depth: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (1, 28, 28, 64) and w (64, depth, 3, 3)."""
+    """x (1, 28, 28, 64) and w (64, depth, 3, 3), of 7 bits, which every variant can multiply."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (1, 28, 28, 64)).astype(np.uint8)
-    return x, rng.integers(-127, 128, (64, depth, 3, 3)).astype(np.int8)
+    return x, rng.integers(-64, 65, (64, depth, 3, 3)).astype(np.int8)
 
 
 def _timer(kernel: Kernel, x: np.ndarray, w: np.ndarray):

@@ -26,7 +26,7 @@ def rows(kernel: Kernel, work: Callable[[Variant], Work], route: Callable[[Varia
     return (_row(kernel, variant, work(variant), route(variant), seconds) for variant in kernel.variants())
 
 
-def no_kernels(group: str, measure: str, unit: str, bar: float, sense: str = AT_LEAST) -> Row:
+def no_kernels(group: str, measure: str, unit: str, bar: float | None, sense: str = AT_LEAST) -> Row:
     """The row of a measure that needs the C kernels, where there are none."""
     return Row(group, measure, None, unit, bar, sense, why=f"needs the C kernels. {why_not_c()}")
 

@@ -3,7 +3,9 @@
 On integers a sum of products is exact: acc = Σ (q − zero) · w + bias, with bias in units of x_scale ·
 w_scale. It becomes real by acc · x_scale · w_scale, or an integer of the next grid by
 
-    clamp(round_half_even(acc · (x_scale · w_scale / y_scale)) + y_zero)      (Jacob et al. 2018, eq. 5)"""
+    clamp(round_half_even(acc · (x_scale · w_scale / y_scale)) + y_zero)      (Jacob et al. 2018, eq. 5)
+
+or, where a line has the rounding "fixed-point", by a multiplier and a shift (nn/kernels/fixed_point.py)."""
 
 from collections.abc import Callable, Mapping
 from math import isfinite, prod
@@ -24,6 +26,8 @@ from nn.kernels import (
     qgemm,
     winograd_conv2d,
 )
+from nn.kernels.fixed_point import LEAST, MOST
+from nn.kernels.requantization import ROUNDINGS
 
 from ...stored import Stored, as_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
@@ -41,6 +45,10 @@ class _Product(Op, roles={"weight": True, "bias": False}):
     def result(self, line: Line, shape: tuple) -> Value:
         """The value of this shape, after a look at the numbers: on the line's grid, or real."""
         weight = line.weight()
+        if line["rounding"] not in ROUNDINGS:
+            raise line.fail(f"rounding must be one of {', '.join(ROUNDINGS)}; got {line['rounding']!r:.80}")
+        if line["rounding"] != "float" and (line.grid is None or not on_integers(weight)):
+            raise line.fail("rounding is of sums of integers that go to a grid")
         if not on_integers(weight):
             line.need(0, "float32")
             line.vector("bias", weight.shape[0])
@@ -83,7 +91,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         return [line.step(kernel.name, KernelCall(says, then), said(line), load=load, macs=macs, **of)]
 
 
-class Linear(_Product, name="linear", clip=None):
+class Linear(_Product, name="linear", clip=None, rounding="float"):
     """x · Wᵀ + bias on the last dimension of x, and a clip of that."""
 
     def infer(self, line: Line) -> Value:
@@ -98,7 +106,7 @@ class Linear(_Product, name="linear", clip=None):
 
 
 class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0, 0), groups=1,
-             algorithm="auto", clip=None):
+             algorithm="auto", clip=None, rounding="float"):
     """Images (N, H, W, C) under filters of any size, plus the bias, and a clip of that.
 
     algorithm: what `convert` was told; "auto" leaves the choice to the binding (algorithms.py)."""
@@ -129,8 +137,8 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         windows = behind(self.said(line.call, "stride", "dilation", "padding"))
         if by == "im2col":
             return self.by_im2col(line, macs, how, windows)
-        if by == "grouped":
-            return self.by_groups(line, macs, how)
+        if on_integers(line.weight()):
+            return self.of_integers(line, by, macs, how, windows)
         kernel, groups = KERNELS[by], {"groups": line["groups"]} if by == "direct" else {}
         relu = line["clip"] == (0.0, None) and by != "winograd"
         options, ends = {**how, **groups, "relu": relu}, [] if relu else ends_of(line["clip"])
@@ -174,16 +182,13 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
                          load=lambda constants, grids: (0 if x.grid is None else grids.get(name).zero,))
         return [laid, *self.rows(line, macs, inputs=(output,))]
 
-    def by_groups(self, line: Line, macs: int, how: dict) -> list[Step]:
-        """Integers under a filter for each channel, or in groups."""
-        groups, (o, i, *_) = line["groups"], filters(line.weight())
-        if i == 1 and groups == o:
-            kernel, pack = qdepthwise_conv2d, from_rows
-        else:
-            kernel, how = qconv2d, {**how, "groups": groups}
-            pack = lambda weight: qconv2d.pack(from_rows(weight), groups)  # noqa: E731
-
-        return sums(line, kernel, pack, macs, how)
+    def of_integers(self, line: Line, by: str, macs: int, how: dict, windows: str) -> list[Step]:
+        """One step, whatever the geometry."""
+        if by == "depthwise":
+            return sums(line, qdepthwise_conv2d, from_rows, macs, how, windows)
+        groups = {"groups": line["groups"]}
+        return sums(line, qconv2d, lambda weight: qconv2d.pack(from_rows(weight), **groups), macs,
+                    {**how, **groups}, windows)
 
 
 def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarray | None]:
@@ -193,10 +198,10 @@ def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarra
 
 
 def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how: Mapping[str, Any],
-         **of: Any) -> list[Step]:
+         windows: str = "", **of: Any) -> list[Step]:
     """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals.
 
-    how: options of the kernel that are no numbers."""
+    how: options of the kernel that are no numbers; windows: what of them is printed."""
     (x,), output, clip, names = line.call.inputs, line.call.output, line["clip"], line.call.constants
     of_x, grid = line.inputs[0].grid, line.made.grid
     zero = "a_zero" if kernel is qgemm else "x_zero"
@@ -206,7 +211,7 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how:
         options = {zero: grids.get(x).zero, "bias": bias}
         if grid is not None:
             options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero,
-                        "clip": codes_of(clip, grid)}
+                        "clip": codes_of(clip, grid), "rounding": line["rounding"]}
             options |= {"out_dtype": grid.format.dtype} if kernel is qgemm else {}
         return pack(weight), bias, options.get("scale"), options  # (arrays are counted)
 
@@ -216,7 +221,7 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how:
         return kernel, (x, operand), {**options, **how, "out": out}
 
     onto = KernelCall(says)
-    text = f"{said(line)}, zero {of_x.zero} → "
+    text = f"{windows}{said(line)}, zero {of_x.zero} → "
     if grid is not None:
         text += f"scale {grid.scale:.4g}, zero {grid.zero}"
         return [line.step(kernel.name, onto, text, load=load, macs=macs, **of)]
@@ -241,19 +246,24 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how:
 
 def said(line: Line) -> str:
     """The constants of a step, and what of its line is done in it."""
-    clip = line.op.said(line.call, "clip") if line.inputs[0].grid is None else []
-    return behind([*line.call.constants.values(), *clip])
+    done = line.op.said(line.call, "clip" if line.inputs[0].grid is None else "rounding")
+    return behind([*line.call.constants.values(), *done])
 
 
 def multiplier(line: Line, weight: Stored, x: Any, grid: Any) -> np.ndarray:
     """What a sum is multiplied by, per channel: x_scale · w_scale on the way to reals, over y_scale on the
-    way to a grid; there it is rounded to float32 once, and never to 0, which would mean no scale. Raises
-    ProgramError where that leaves float32."""
+    way to a grid; there it is rounded to float32 once, and never to 0, which would mean no scale, or kept as
+    it is for fixed point, and never below the least that has a shift. Raises ProgramError where that leaves
+    float32, or the range of fixed point."""
     if grid is None:
         made, said = weight.scale * np.float32(x.scale), f"scale · {line.call.constants['weight']}.scale"
     else:
-        exact = weight.scale.astype(np.float64) * x.scale / grid.scale
-        made, said = np.maximum(exact, TINY).astype(np.float32), "x_scale · w_scale / y_scale"
+        exact, said = weight.scale.astype(np.float64) * x.scale / grid.scale, "x_scale · w_scale / y_scale"
+        if line["rounding"] == "fixed-point":
+            if np.maximum.reduce(exact, initial=0) > MOST:
+                raise line.fail(f"{said} is more than 2^29, the most that fixed-point rounding takes")
+            return np.maximum(exact, LEAST)
+        made = np.maximum(exact, TINY).astype(np.float32)
     if not np.maximum.reduce(made, initial=0) < np.inf:
         raise line.fail(f"{said} leaves float32")
     return made

@@ -362,5 +362,14 @@ def test_peers_compute_the_same_integers():
         "for name, peer in found.items():\n"
         "    peer.timer.timeit(1)\n"
         "    assert np.array_equal(peer.result(), ours.reference(work.a, work.b, **work.around)), name\n"
+        "from compress.cli.bench import qconv2d\n"
+        "from nn.kernels import qconv2d as ours\n"
+        "x, w, around = qconv2d.layer(16, 8)\n"
+        "found = peers.onnx_qconv2d(x, w // 2, **around)\n"
+        "want = ours.reference(x, w // 2, **around, padding=1)\n"
+        "found |= peers.torch_qconv2d(x, w // 2, **around)\n"
+        "for name, peer in found.items():\n"
+        "    peer.timer.timeit(1)\n"
+        "    assert np.mean(peer.result() != want) < 0.01, name  # (PyTorch's onednn rounds a tie away)\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -4,6 +4,7 @@ mutants_pass.py."""
 import numpy as np
 
 from nn import kernels
+from nn.kernels.requantization import requantised
 from nn.testing import laws_pass
 from nn.testing.check import DOMAINS
 from tests.nn.kernels.mutants_pass import INTEGERS, MUTANTS, kills
@@ -128,8 +129,36 @@ def pads_with_zeros_that_are_not_0(right, x, w, padding, **how):
     return right(padded, w, padding=0, **how)
 
 
+@kills(laws_pass.agrees_with_the_specification, kernels.qconv2d)
+def adds_pairs_in_16_bits(right, x, w, groups=1, x_zero=0, bias=None, scale=None, out_zero=0, clip=None,
+                          rounding="float", **how):
+    """As vpmaddubsw does, whose sum of two products saturates."""
+    (acc,) = right(x, w, groups=groups, x_zero=x_zero, bias=bias, **how)
+    if groups == 1:
+        rows = kernels.im2col.reference(x, w.shape[2:], fill=x_zero, **how).astype(int)
+        filters = w.transpose(2, 3, 1, 0).reshape(rows.shape[-1], len(w)).astype(int)
+        for k in range(0, len(filters), 2):
+            pair = rows[..., k:k + 2] @ filters[k:k + 2]
+            acc = acc + (np.clip(pair, -2**15, 2**15 - 1) - pair).astype(np.int32)
+    return (acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8), clip, rounding),)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.qconv2d)
+def has_four_times_the_sum_in_32_bits(right, x, w, scale=None, out_zero=0, clip=None, rounding="float",
+                                      **how):
+    """As Winograd's algorithm would, if the bias were added before the result is divided by 4."""
+    (acc,) = right(x, w, **how)
+    acc = acc << 2 >> 2
+    return (acc if scale is None else requantised(acc, scale, out_zero, np.dtype(np.uint8), clip, rounding),)
+
+
 @kills(laws_pass.agrees_with_the_specification, kernels.qconv2d, kernels.qdepthwise_conv2d)
 def ignores_the_clip(right, x, w, clip=None, **how):
+    return right(x, w, **how)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.qconv2d, kernels.qdepthwise_conv2d)
+def rounds_floats_whatever_is_asked(right, x, w, rounding="float", **how):
     return right(x, w, **how)
 
 

@@ -14,6 +14,7 @@ from tests.nn.kernels import (
     mutants_adam,
     mutants_codebook,  # noqa: F401  (adds its own to MUTANTS)
     mutants_conv,  # noqa: F401
+    mutants_fixed_point,  # noqa: F401
     mutants_pass,
     mutants_quantized,  # noqa: F401
     mutants_winograd,  # noqa: F401
@@ -66,9 +67,10 @@ def test_guard_pages_kill(run, where):
 
 
 def test_check_reports_law_implementation_and_case():
-    def my_qgemm(a, b, *, a_zero=0, b_zero=0, bias=None, scale=None, out_zero=0, out_dtype=None, clip=None):
+    def my_qgemm(a, b, *, a_zero=0, b_zero=0, bias=None, scale=None, out_zero=0, out_dtype=None, clip=None,
+                 rounding="float"):
         return qgemm.reference(a, b, a_zero=0, b_zero=b_zero, bias=bias, scale=scale, out_zero=out_zero,
-                               out_dtype=out_dtype, clip=clip)
+                               out_dtype=out_dtype, clip=clip, rounding=rounding)
 
     report = check(my_qgemm, like=qgemm, examples=15)
     assert not report

@@ -1,0 +1,243 @@
+/* qconv2d by Winograd's algorithm (winograd.c), for 3 x 3 filters and stride 1, in integers and exact: 16 products of
+ * int16 for 2 x 2 outputs instead of 36. It pays where the machine multiplies int16 as fast as bytes, which is so
+ * without VNNI; and vpmaddwd, unlike vpmaddubsw, never saturates.
+ *
+ *     V = B' d B        d: 4 x 4 pixels. |V| <= 4 . 255
+ *     U = 4 G g G'      2 G has integers only. |U| <= 9 . 128
+ *     Y = A' [ sum over channels of U * V ] A / 4
+ *
+ * Sums are modulo 2^32, and A' M A is 4 times the sum of products that the direct algorithm makes. So a shift by two
+ * gives that sum exactly, if 4 times it fits in int32: 4 . 255 . 128 . 9 . C < 2^31, C <= 1827.
+ *
+ * Filters are kept as bytes and transformed by each block of tiles, a panel at a time, into the L2 cache: what that
+ * takes is little beside the products with tens of tiles, and to keep them would take 32 bytes for 9.
+ *
+ * Channels are seen as pairs of bytes, whose lower and upper halves a shift brings into 16 bits. So of each 32 channels
+ * (or the last 16) the even ones come first, then the odd ones, in V and in U alike. */
+#include "qwinograd.h"
+
+#include "pool.h"
+#include "rows.h"
+#include "winograd.h"
+
+enum { CHUNK = 32 };                                             /* channels of which the even ones come first */
+enum { BLOCK_BYTES = 512 * 1024, FEWEST_TILES = 48, RUN = 32 };  /* of V and M; tiles of a block, that are stored at once */
+
+typedef void qwinograd_input_micro(const uint8_t *const *pixels, int64_t channels, int16_t *v, int64_t plane);
+typedef void qwinograd_filters_micro(const int8_t *panel, int64_t channels, int16_t *u, int64_t plane);
+typedef void qwinograd_output_micro(int64_t tiles, const int32_t *m, int64_t plane, int32_t *y, int64_t line);
+
+/* Vectors of int16 and int32, as wide as the instruction set has, and of 16 bytes. */
+#define VECTORS(bytes)                                                                                             \
+    typedef int16_t s16_##bytes __attribute__((vector_size(bytes), aligned(1), may_alias));                        \
+    typedef uint16_t u16_##bytes __attribute__((vector_size(bytes), aligned(1), may_alias));                       \
+    typedef int32_t s32_##bytes __attribute__((vector_size(bytes), aligned(4), may_alias));
+VECTORS(16)
+HAVE_avx2(VECTORS(32))
+
+/* Where the even channels of the pairs from channel c on are; and how far behind them the odd ones. */
+static INLINE int64_t even(int64_t c) { return c / CHUNK * CHUNK + c % CHUNK / 2; }
+static INLINE int64_t odd_behind(int64_t c, int64_t channels) { return smaller(CHUNK, channels - c / CHUNK * CHUNK) / 2; }
+
+/* V of the halves that HALF gives of pairs of channels. */
+#define INPUT_2D(bytes, HALF, to)                                                                                  \
+    {                                                                                                              \
+        s16_##bytes d[XI], t[XI];                                                                                  \
+        UNROLL for (int j = 0; j < SIDE; j++) {                                                                    \
+            UNROLL for (int i = j; i < XI; i += SIDE)                                                              \
+                d[i] = (s16_##bytes)(*(const u16_##bytes *)(pixels[i] + c) HALF);                                  \
+            INPUT_1D(t + j, SIDE, d + j, SIDE);                                                                    \
+        }                                                                                                          \
+        UNROLL for (int i = 0; i < XI; i += SIDE) INPUT_1D(d + i, 1, t + i, 1);                                    \
+        UNROLL for (int xi = 0; xi < XI; xi++) *(s16_##bytes *)((to) + xi * plane) = d[xi];                        \
+    }
+
+/* `bytes` channels at a time. */
+#define INPUT(bytes)                                                                                               \
+    for (; c + bytes <= channels; c += bytes) {                                                                    \
+        INPUT_2D(bytes, & 255, v + even(c))                                                                        \
+        INPUT_2D(bytes, >> 8, v + even(c) + odd_behind(c, channels))                                               \
+    }
+
+/* t = 2 G g */
+#define FILTER_1D(t, t_step, g, g_step)                                                                            \
+    do {                                                                                                           \
+        (t)[t_step] = (g)[0] + (g)[2 * g_step];                                                                    \
+        (t)[0] = (g)[0] + (g)[0];                                                                                  \
+        (t)[3 * t_step] = (g)[2 * g_step] + (g)[2 * g_step];                                                       \
+        (t)[2 * t_step] = (t)[t_step] - (g)[g_step];                                                               \
+        (t)[t_step] += (g)[g_step];                                                                                \
+    } while (0)
+
+/* U of what WIDENED gives of the halves of pairs. */
+#define FILTER_2D(bytes, WIDENED, to)                                                                              \
+    {                                                                                                              \
+        s16_##bytes t[3 * SIDE], r[SIDE];                                                                          \
+        UNROLL for (int j = 0; j < 3; j++) {                                                                       \
+            s16_##bytes g[3];                                                                                      \
+            UNROLL for (int i = 0; i < 3; i++)                                                                     \
+                g[i] = WIDENED(*(const s16_##bytes *)(panel + ((3 * i + j) * channels + c) * PANEL + at));         \
+            FILTER_1D(t + j, 3, g, 1);                                                                             \
+        }                                                                                                          \
+        UNROLL for (int i = 0; i < SIDE; i++) {                                                                    \
+            FILTER_1D(r, 1, t + 3 * i, 1);                                                                         \
+            UNROLL for (int j = 0; j < SIDE; j++) *(s16_##bytes *)((to) + (SIDE * i + j) * plane) = r[j];          \
+        }                                                                                                          \
+    }
+#define LOW(half) ((half) << 8 >> 8)
+#define HIGH(half) ((half) >> 8)
+
+/* A cell, 16 filters of four channels, of all nine taps: k0 and k2 of each filter, then k1 and k3. A line of U holds 16
+ * pairs of channels. */
+#define FILTERS(bytes)                                                                                             \
+    for (int64_t c = 0; c < channels; c += QUAD)                                                                   \
+        for (int at = 0; at < LINE; at += bytes) {                                                                 \
+            int16_t *line = u + even(c) * PANEL + at / 2;                                                          \
+            FILTER_2D(bytes, LOW, line)                                                                            \
+            FILTER_2D(bytes, HIGH, line + odd_behind(c, channels) * PANEL)                                         \
+        }
+
+/* 16 filters of tiles side by side: their upper pixels from y on, the lower ones a line further. */
+#define OUTPUT(bytes)                                                                                              \
+    for (; tiles; tiles--, m += PANEL, y += OUTPUTS * PANEL)                                                       \
+        for (int at = 0; at < PANEL; at += bytes / 4) {                                                            \
+            s32_##bytes d[XI], t[OUTPUTS * SIDE], r[OUTPUTS * OUTPUTS];                                            \
+            UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const s32_##bytes *)(m + xi * plane + at);            \
+            UNROLL for (int j = 0; j < SIDE; j++) OUTPUT_1D(t + j, SIDE, d + j, SIDE);                             \
+            UNROLL for (int i = 0; i < OUTPUTS; i++) OUTPUT_1D(r + i * OUTPUTS, 1, t + i * SIDE, 1);               \
+            UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++)                                                     \
+                *(s32_##bytes *)(y + i / OUTPUTS * line + i % OUTPUTS * PANEL + at) = r[i] >> 2;                   \
+        }
+
+#define TRANSFORMS(isa, bytes, LAST)                                                                               \
+    TARGET_##isa void qwinograd_input_##isa(const uint8_t *const *pixels, int64_t channels, int16_t *v,            \
+                                            int64_t plane)                                                         \
+    {                                                                                                              \
+        int64_t c = 0;                                                                                             \
+        INPUT(bytes) LAST                                                                                          \
+    }                                                                                                              \
+    TARGET_##isa void qwinograd_filters_##isa(const int8_t *panel, int64_t channels, int16_t *u, int64_t plane)    \
+    {                                                                                                              \
+        FILTERS(bytes)                                                                                             \
+    }                                                                                                              \
+    TARGET_##isa void qwinograd_output_##isa(int64_t tiles, const int32_t *m, int64_t plane, int32_t *y,           \
+                                             int64_t line)                                                         \
+    {                                                                                                              \
+        OUTPUT(bytes)                                                                                              \
+    }
+TRANSFORMS(scalar, 16, )
+HAVE_avx2(TRANSFORMS(avx2, 32, INPUT(16)))
+
+/* What one call works with. */
+typedef struct {
+    nn_conv2d_geometry tiles; /* as positions that meet XI pixels of x */
+    const nn_conv2d_geometry *g;
+    const nn_qgemm_around *around;
+    const nn_qgemm_b *filters;
+    const uint8_t *x;
+    char *out;
+    qwinograd_input_micro *input;
+    qwinograd_filters_micro *transform;
+    qwinograd_output_micro *output;
+    requantize_micro *requantize;
+    rows_micro *multiply;
+    int mr;
+    int64_t c, o;                         /* of a group */
+    int64_t pitch, v_plane, u_plane, m_plane; /* numbers from row to row and from xi to xi */
+} work;
+
+/* The products of `rows` tiles with the panel p0 of a group, which is transformed first. */
+static void multiply(const work *w, const nn_qgemm_b *b, int64_t n0, int64_t rows, const int16_t *v, int16_t *u,
+                     int32_t *m)
+{
+    w->transform((const int8_t *)b->panels + n0 * b->k, w->c, u, w->u_plane);
+    for (int xi = 0; xi < XI; xi++) {
+        const void *panel = u + xi * w->u_plane;
+        for (int64_t i = 0; i < rows; i += w->mr)
+            w->multiply(w->c / 2, v + xi * w->v_plane + i * w->pitch, w->pitch * 2, &panel, 0,
+                        m + xi * w->m_plane + i * PANEL);
+    }
+}
+
+/* The tiles from t0 on, from the filter n0 of a group on, to their places in the result. */
+static void store(const work *w, int64_t group, int64_t n0, int64_t t0, int64_t tiles, const int32_t *m, int32_t *y)
+{
+    const nn_conv2d_geometry *g = w->g;
+    const int64_t first = group * w->o, line = RUN * OUTPUTS * PANEL;
+    const int cols = (int)smaller(PANEL, w->o - n0), size = w->around->out_size;
+    nn_qgemm_around around = of_group(w->around, first);
+    columns c;
+    nn_column_terms(w->filters + group, &around, around.a_zero, n0, PANEL, &c);
+    for (place p = place_of(&w->tiles, 1, t0); tiles > 0;) {
+        int64_t run = smaller(smaller(p.left, RUN), tiles), row = p.row * OUTPUTS, column = p.column * OUTPUTS;
+        w->output(run, m, w->m_plane, y, line);
+        char *out = w->out + (p.image * g->out_image + row * g->out_row + column * g->out_pixel + first + n0) * size;
+        for (int i = 0; i < OUTPUTS && row + i < g->rows; i++)
+            w->requantize((int)smaller(run * OUTPUTS, g->columns - column), cols, PANEL, y + i * line, 0, &c, &around,
+                          out + i * g->out_row * size, g->out_pixel);
+        tiles -= run;
+        m += run * PANEL;
+        p.column += run;
+        if (!(p.left -= run))
+            next_run(&w->tiles, 1, &p);
+    }
+}
+
+/* The tiles t0 .. t1. */
+static void block(const void *shared, char *scratch, int64_t t0, int64_t t1)
+{
+    const work *w = shared;
+    const int64_t tiles = t1 - t0, rows = round_up(tiles, w->mr);
+    int32_t *m = (int32_t *)scratch, *y = m + XI * w->m_plane;
+    int16_t *u = (int16_t *)(y + RUN * OUTPUTS * OUTPUTS * PANEL), *v = u + XI * w->u_plane;
+    const void **pixels = (const void **)(v + XI * w->v_plane);
+    uint8_t *zeros = (uint8_t *)(pixels + XI * tiles);
+    memset(zeros, w->around->a_zero, (size_t)w->c);
+    for (int64_t group = 0; group < w->g->groups; group++) {
+        look_up(&w->tiles, 1, t0, tiles, 1, w->x + group * w->c, 1, zeros, pixels);
+        for (int64_t t = 0; t < tiles; t++)
+            w->input((const uint8_t *const *)(pixels + t * XI), w->c, v + t * w->pitch, w->v_plane);
+        for (int xi = 0; xi < XI; xi++) /* rows that fill the last tile of the micro-kernel */
+            memset(v + xi * w->v_plane + tiles * w->pitch, 0, (size_t)((rows - tiles) * w->pitch) * 2);
+        for (int64_t n0 = 0; n0 < w->o; n0 += PANEL) {
+            multiply(w, w->filters + group, n0, rows, v, u, m);
+            store(w, group, n0, t0, tiles, m, y);
+        }
+    }
+}
+
+int nn_can_winograd(const nn_conv2d_geometry *g)
+{
+    const int64_t (*at)[2] = g->at, c = g->c / g->groups;
+    int is = g->taps == 9 && g->down == 1 && g->across == 1 && c % 16 == 0 && c > 0 && c <= 1827;
+    for (int i = 0; is && i < 9; i++)
+        is = at[i][0] - at[0][0] == i / 3 && at[i][1] - at[0][1] == i % 3;
+    return is;
+}
+
+double nn_winograd_cycles(const nn_conv2d_geometry *g, const nn_micro *row)
+{
+    const int64_t c = g->c / g->groups, o = g->o / g->groups;
+    int64_t tiles = g->n * ((g->rows + OUTPUTS - 1) / OUTPUTS) * ((g->columns + OUTPUTS - 1) / OUTPUTS);
+    double transforms = 1.3 * (double)(tiles * c) + 2 * (double)(tiles * o) + 1.2 * (double)(c * o);
+    return (double)g->groups * (XI * nn_cycles(row, tiles, o, c / QUAD) + transforms);
+}
+
+int nn_qconv2d_by_winograd(const nn_micro *row, const nn_conv2d_geometry *g, const nn_qgemm_around *around,
+                           const nn_qgemm_b *filters, const void *x, void *out)
+{
+    int64_t at[XI][2];
+    const int64_t c = g->c / g->groups, o = g->o / g->groups;
+    work w = { .tiles = tiles_of(g, at), .g = g, .around = around, .filters = filters, .x = x, .out = out,
+               .input = BESIDE(qwinograd_input, row), .transform = BESIDE(qwinograd_filters, row),
+               .output = BESIDE(qwinograd_output, row), .requantize = BESIDE(requantize, row),
+               .multiply = (rows_micro *)row->run, .mr = row->mr, .c = c, .o = o,
+               .pitch = copied_row_bytes(2 * c) / 2, .u_plane = c * PANEL + LINE / 2 };
+    const int64_t all = g->n * w.tiles.rows * w.tiles.columns, bytes = XI * (2 * w.pitch + 4 * PANEL);
+    int64_t most = smaller(all, larger(BLOCK_BYTES / bytes, FEWEST_TILES));
+    nn_cut cut = nn_cut_rows(all, row->mr, most, nn_winograd_cycles(g, row));
+    w.v_plane = round_up(cut.rows, row->mr) * w.pitch + LINE / 2; /* not a multiple of 4096 bytes either */
+    w.m_plane = round_up(cut.rows, row->mr) * PANEL + LINE / 4;
+    return nn_run_blocks(&cut, XI * (2 * (w.v_plane + w.u_plane) + 4 * w.m_plane + 8 * cut.rows) +
+                         4 * RUN * OUTPUTS * OUTPUTS * PANEL + c, block, &w);
+}
