@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..program.profile import StepProfile
+from ..program.profile import ABOVE, WHY_ABOVE, StepProfile
 
 BUSY = 0.05  # of the time, that another program may have had the core
 WAVERING = 0.1  # of the float network's own ratio, turn against turn
@@ -86,7 +86,10 @@ def unpaid(rows: Sequence[Any], kernels: str) -> list[str]:
         fewer = row.macs / base.macs
         lines.append(f"  {row.network} {row.technique}: {fewer:.2f}× the multiply-adds; {_where(row)}")
         lines.append(f"    slow: {calls[i]}")
-    return lines
+    told_of = [floats[row.network] for _, row in slow if row.network in told] + [row for _, row in slow]
+    above = any((one.of_peak or 0) > ABOVE for row in told_of if row.profile
+                for one in row.profile.by("kernel").values())
+    return [*lines, *[f"  {WHY_ABOVE}"] * above]
 
 
 def _where(row: Any) -> str:
@@ -97,7 +100,6 @@ def _where(row: Any) -> str:
         if one.seconds >= SHARE * total.seconds:
             speed = one.macs_per_second / 1e9
             said = f" at {speed:{'.0f' if speed >= 10 else '.2g'}} GMAC/s" if one.macs else ""
-            if one.of_peak is not None:
-                said += f" ({one.of_peak:.0%} of peak{', padding left out' * (one.of_peak > 1.05)})"
+            said += f" ({one.of_peak:.0%} of peak)" if one.of_peak is not None else ""
             parts.append(f"{one.seconds / total.seconds:.0%} {kernel}{said}")
     return f"{row.milliseconds:.2f} ms: {', '.join(parts)}"
