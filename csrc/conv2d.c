@@ -25,9 +25,18 @@ EVERY_ISA(store_pixels_f32, (int rows, int cols, int nr, const float *tile, cons
 {
     for (int i = 0; i < rows; i++, tile += nr) {
         float *line = out + to[i];
-        for (int j = 0; j < cols; j++) {
+        int j = 0;
+        for (; j + EIGHT <= cols; j += EIGHT) {
+            eight_floats y = *(const eight_floats *)(tile + j);
+            if (bias)
+                y += *(const eight_floats *)(bias + j);
+            if (relu)
+                y = (eight_floats)((eight_bits)y & ~(y < 0)); /* a NaN stays one */
+            *(eight_floats *)(line + j) = y;
+        }
+        for (; j < cols; j++) {
             float y = bias ? tile[j] + bias[j] : tile[j];
-            line[j] = relu && y < 0 ? 0 : y; /* a NaN stays one */
+            line[j] = relu && y < 0 ? 0 : y;
         }
     }
 }
@@ -99,11 +108,18 @@ static int all_finite(const float *w, int64_t count)
     return !(found >> 31);
 }
 
-/* w: panels [groups][ceil(o/groups/16)][taps][c/groups][16]. bias: float[o], or 0. relu: max(y, 0) of the result. The
+/* Filters as panels[groups][ceil(o/groups/16)][taps][c/groups][16]; whether none of them is infinite or NaN, which is
+ * looked at once, when they are packed: a call of few positions takes hardly longer than a look through its weights. */
+API typedef struct {
+    const void *panels;
+    int finite;
+} nn_conv2d_filters;
+
+/* w: packed. bias: float[o], or 0. relu: max(y, 0) of the result. The
  * gradient of images is a convolution too, of the gradients with the filters turned round (Dumoulin & Visin 2016,
  * section 4): nn/kernels/conv2d_gradients.py says which, and calls this. */
-API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const void *w, const void *bias, int relu,
-                  void *out)
+API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const nn_conv2d_filters *w, const void *bias,
+                  int relu, void *out)
 {
     if (shares_memory(g, x, bias, out))
         return NN_OVERLAP;
@@ -113,10 +129,10 @@ API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const
     int64_t positions = g->n * g->rows * g->columns;
     const nn_micro *row = nn_select(NN_conv2d, variant, positions, filters, 0, 0);
     int copies = copies_rows(g);
-    int leaves_out = meets_padding(g, copies) && all_finite(w, g->groups * round_up(filters, PANEL) * k);
+    int leaves_out = w->finite && meets_padding(g, copies);
     product t = { g, (taps_f32_micro *)row->run, BESIDE(store_pixels_f32, row), row->mr, row->nr, copies, leaves_out,
                   relu, leaves_out ? images_together(g, row->mr) : 1, channels, filters, k, copies ? 1 : g->taps,
-                  copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w, bias, out };
+                  copies ? k : channels, copies ? copied_row_bytes(4 * k) : 0, 0, x, w->panels, bias, out };
     int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : 4 * channels + 8 * t.taps);
     double cycles = (double)g->groups * nn_cycles(row, positions, filters, k);
     nn_cut cut = nn_cut_rows(positions, row->mr, most, cycles);
@@ -127,11 +143,12 @@ API int nn_conv2d(int variant, const nn_conv2d_geometry *g, const void *x, const
 
 /* The filters of each group as panels[group][ceil(filters/16)][tap][channel][16]: what the micro-kernels read. `from`
  * points to filter 0, channel 0; `group`, o and c are the distances of groups, filters and channels in elements, and
- * tap t begins at offset[t], int64[taps], or if that is 0 at t. */
-API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t taps, const void *from,
-                        int64_t group, int64_t o, int64_t c, const void *offset, void *panels)
+ * tap t begins at offset[t], int64[taps], or if that is 0 at t. Returns whether they are finite. */
+API int nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64_t taps, const void *from,
+                       int64_t group, int64_t o, int64_t c, const void *offset, void *panels)
 {
     float *to = panels;
+    int finite = 1;
     for (int64_t i = 0; i < groups; i++)
         for (int64_t n0 = 0; n0 < filters; n0 += PANEL) {
             int64_t here = smaller(PANEL, filters - n0);
@@ -140,8 +157,10 @@ API void nn_conv2d_pack(int64_t groups, int64_t filters, int64_t channels, int64
             for (int64_t t = 0; t < taps; t++, to += channels * PANEL) {
                 const float *tap = (const float *)from + (offset ? ((const int64_t *)offset)[t] : t);
                 copy_strided(channels, here, tap + i * group + n0 * o, c, o, to, PANEL);
+                finite = finite && all_finite(to, channels * PANEL);
             }
         }
+    return finite;
 }
 
 /* conv2d of filters that are not packed, w[o][c/groups][taps], as training calls it: packed into scratch memory. */
@@ -150,6 +169,6 @@ API int nn_conv2d_packing(int variant, const nn_conv2d_geometry *g, const void *
 {
     int64_t filters = g->o / g->groups, channels = g->c / g->groups, k = channels * g->taps;
     SCRATCH(float, packed, g->groups * round_up(filters, PANEL) * k * 4);
-    nn_conv2d_pack(g->groups, filters, channels, g->taps, w, filters * k, k, g->taps, 0, packed);
-    return nn_conv2d(variant, g, x, packed, bias, relu, out);
+    int finite = nn_conv2d_pack(g->groups, filters, channels, g->taps, w, filters * k, k, g->taps, 0, packed);
+    return nn_conv2d(variant, g, x, &(nn_conv2d_filters){ packed, finite }, bias, relu, out);
 }
