@@ -1,6 +1,7 @@
 """What must be said of the times of a ledger: whether the machine was busy, and which rows did not pay."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..program.profile import ABOVE, WHY_ABOVE, StepProfile
@@ -49,21 +50,30 @@ class Slow(NamedTuple):
 
 
 def slow_calls(rows: Sequence[Any]) -> dict[int, Slow]:
-    """Of each row that is slower than its float network, by its place: where it loses the most time."""
+    """Of each row that is slower than its float network, by its place: where it loses the most time.
+
+    Profiles are taken one after the other, times turn by turn: shares are those of the profile, their sum is
+    the time."""
     floats = {row.network: row for row in rows if row.technique == "float"}
     found = {}
     for i, row in enumerate(rows):
         base = floats.get(row.network)
         if row.faster >= 1 or row is base or base is None or not (row.profile and base.profile):
             continue
-        mine, theirs = row.profile.by("call"), base.profile.by("call")
-        lost = {name: one.seconds - (theirs[name].seconds if name in theirs else 0)
-                for name, one in mine.items()}
+        mine, theirs = _calls(row), _calls(base)
+        lost = {call: one.seconds - (theirs[call].seconds if call in theirs else 0)
+                for call, one in mine.items()}
         call = max(lost, key=lost.__getitem__)
         steps, there = [step for step in row.profile.steps if step.call == call], theirs.get(call)
         found[i] = Slow(call, mine[call].seconds, there.seconds if there else 0.0, mine[call].kernel,
                         there.kernel if there else "", max(steps, key=lambda step: step.seconds))
     return found
+
+
+def _calls(row: Any) -> dict[str, StepProfile]:
+    """The calls of a row's Program, whose times add up to the row's."""
+    scale = row.milliseconds / 1e3 / (row.profile.total.seconds or 1)
+    return {call: replace(one, seconds=scale * one.seconds) for call, one in row.profile.by("call").items()}
 
 
 def unpaid(rows: Sequence[Any], kernels: str) -> list[str]:
