@@ -76,7 +76,7 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
         const float *images = t->x + group * t->channels;
         const float *panels = t->w + group * (round_up(t->filters, PANEL) * t->k);
         if (t->copies) {
-            copy_rows(g, i0, count, images, 4, 0, s, stretches, copy, t->row_bytes);
+            copy_rows(g, i0, count, images, s, stretches, copy, t->row_bytes);
             memset(copy + count * t->row_bytes, 0, (size_t)((padded - count) * t->row_bytes));
         } else
             look_up(g, t->together, i0, count, mr, images, 4, zeros, place);

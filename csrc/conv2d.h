@@ -146,14 +146,12 @@ static inline void leave_out(const nn_conv2d_geometry *g, int64_t count, int mr,
     }
 }
 
-/* A few bytes. (memcpy of a length that is not known costs more than these.) */
-LOOP copy_few(char *to, const char *from, int64_t bytes)
+/* A few floats. (memcpy of a length that is not known costs more than these.) */
+LOOP copy_few(float *to, const float *from, int64_t count)
 {
-    for (; bytes >= 16; bytes -= 16, to += 16, from += 16)
+    for (; count >= 4; count -= 4, to += 4, from += 4)
         memcpy(to, from, 16);
-    for (; bytes >= 4; bytes -= 4, to += 4, from += 4)
-        memcpy(to, from, 4);
-    for (; bytes > 0; bytes--)
+    for (; count > 0; count--)
         *to++ = *from++;
 }
 
@@ -178,30 +176,30 @@ static inline int64_t stretches_of(const nn_conv2d_geometry *g, stretch *s)
 }
 
 /* The pixels of the positions i0 .. i0 + rows copied together: those of all taps, one after the other, a row_bytes
- * further for each position. A number has `size` bytes, each of which is `zero` in the padding. */
-static inline void copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t rows, const void *x, int size, int zero,
-                             const stretch *s, int64_t stretches, char *copy, int64_t row_bytes)
+ * further for each position. */
+static inline void copy_rows(const nn_conv2d_geometry *g, int64_t i0, int64_t rows, const float *x, const stretch *s,
+                             int64_t stretches, char *copy, int64_t row_bytes)
 {
-    const int64_t bytes = g->c / g->groups * size; /* of a pixel */
+    int64_t channels = g->c / g->groups;
     place p = place_of(g, 1, i0);
     for (; rows; rows--, copy += row_bytes, p.column++) {
-        char *to = copy;
+        float *to = (float *)copy;
         if (p.column == g->columns)
             next_run(g, 1, &p);
         for (int64_t t = 0; t < stretches; t++) {
             int64_t i = p.row * g->down + s[t].i, j = p.column * g->across + s[t].j, pixels = s[t].pixels;
             int inside = i >= 0 && i < g->h;
-            int64_t from = inside ? (p.image * g->x_image + i * g->x_row + j * g->x_pixel) * size : 0;
+            int64_t from = inside ? p.image * g->x_image + i * g->x_row + j * g->x_pixel : 0;
             if (inside && j >= 0 && j + pixels <= g->w) {
-                copy_few(to, (const char *)x + from, pixels * bytes);
-                to += pixels * bytes;
+                copy_few(to, x + from, pixels * channels);
+                to += pixels * channels;
             } else
-                for (; pixels; pixels--, j++, from += g->x_pixel * size, to += bytes)
+                for (; pixels; pixels--, j++, from += g->x_pixel, to += channels)
                     if (inside && j >= 0 && j < g->w)
-                        copy_few(to, (const char *)x + from, bytes);
+                        copy_few(to, x + from, channels);
                     else
-                        for (int64_t c = 0; c < bytes; c++)
-                            to[c] = (char)zero;
+                        for (int64_t c = 0; c < channels; c++)
+                            to[c] = 0;
         }
     }
 }

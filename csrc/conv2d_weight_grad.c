@@ -91,7 +91,7 @@ API int nn_conv2d_weight_grad(int variant, const nn_conv2d_geometry *g, const vo
             destinations(g, 1, i0, count, from);
             pack_gradients((const float *)y + group * filters, from, count, filters, block, packed);
             if (copies)
-                copy_rows(g, i0, count, images, 4, 0, s, stretches, copy, row_bytes);
+                copy_rows(g, i0, count, images, s, stretches, copy, row_bytes);
             for (int64_t t = 0; t < taps; t++) {
                 int64_t met = copies ? count : list(g, i0, count, t, (const char *)images, pixel, line);
                 for (int64_t i = 0; copies && i < count; i++) {

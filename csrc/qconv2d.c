@@ -22,6 +22,8 @@
 #include "qwinograd.h"
 
 enum { BLOCK_BYTES = 256 * 1024, SIGNED_BYTES = 384 * 1024 }; /* of a block's pixels, of an L2 cache of 1 MB */
+enum { AT_ONCE = 16, SIGNS_AT_ONCE = 32 }; /* bytes that are copied, of which signs are found, in one step */
+enum { COPY_BYTES = 64 * 1024, LINE_BYTES = 4096 }; /* of copied rows; of a piece of a line, less its last window */
 enum { MEDIUM_IMAGE = 256 }; /* positions of one: of more, too few taps are left out to pay for pointers to each */
 enum { FEWEST = 16, MOST_TAPS = 64 }; /* channels of pixels that are read in place; taps that are seen as stretches */
 
@@ -50,7 +52,8 @@ typedef struct {
     int64_t channels, filters;    /* of a group */
     int64_t taps, steps;          /* as the micro-kernel sees them */
     int64_t pixel_bytes;          /* of a group */
-    int64_t row_bytes;            /* from one copied row to the next, or 0 */
+    int64_t row_bytes, byte_row;  /* from one copied row to the next, or 0; the same of bytes without their signs */
+    int64_t line_bytes;           /* of a line of the image with what is around it */
     int64_t rows, image_bytes, copy_bytes; /* of a block at most: positions; its pixels; copied rows and edges */
 } convolution;
 
@@ -83,6 +86,50 @@ static void find_signs(const convolution *t, int64_t first, int64_t last, char *
         t->magnitudes(t->channels, from, 0x80, to);
 }
 
+/* `bytes` bytes, and up to AT_ONCE - 1 more that do not count. */
+LOOP copy_at_once(char *to, const char *from, int64_t bytes)
+{
+    for (; bytes > 0; bytes -= AT_ONCE, to += AT_ONCE, from += AT_ONCE)
+        memcpy(to, from, AT_ONCE);
+}
+
+/* The pixels of `run` positions of a row from place p on, copied together: those of all taps, one after the other, a
+ * byte_row further for each position. First the lines of the image that they meet, with x_zero around them: then no
+ * position is special, and a stretch of taps is a copy or two. */
+static void copy_run(const convolution *t, const place *p, int64_t run, const uint8_t *x, const stretch *s,
+                     int64_t stretches, char *line, char *to)
+{
+    const nn_conv2d_geometry *g = t->g;
+    const int64_t c = t->channels;
+    for (int64_t k = 0; k < stretches; k++, s++) {
+        const int64_t i = p->row * g->down + s->i, j = p->column * g->across + s->j;
+        const int64_t width = (run - 1) * g->across + s->pixels, end = smaller(width, g->w - j);
+        const uint8_t *from = x + p->image * g->x_image + i * g->x_row;
+        memset(line, t->around->a_zero, (size_t)(width * c));
+        for (int64_t q = larger(0, -j); i >= 0 && i < g->h && q < end; q += g->x_pixel == c ? end : 1)
+            memcpy(line + q * c, from + (j + q) * g->x_pixel, (size_t)(g->x_pixel == c ? (end - q) * c : c));
+        char *row = to;
+        for (int64_t r = 0; r < run; r++, row += t->byte_row)
+            copy_at_once(row, line + r * g->across * c, s->pixels * c);
+        to += s->pixels * c;
+    }
+}
+
+/* The same of the positions i0 .. i0 + count, in pieces of lines that stay in the L1 cache. */
+static void copy_pixels(const convolution *t, int64_t i0, int64_t count, const uint8_t *x, const stretch *s,
+                        int64_t stretches, char *line, char *to)
+{
+    const int64_t most = 1 + (LINE_BYTES / t->channels) / t->g->across;
+    int64_t run;
+    for (place p = place_of(t->g, 1, i0); count > 0; count -= run, to += run * t->byte_row) {
+        run = smaller(smaller(count, p.left), most);
+        copy_run(t, &p, run, x, s, stretches, line, to);
+        p.column += run;
+        if (!(p.left -= run))
+            next_run(t->g, 1, &p);
+    }
+}
+
 /* The pixels that the positions i0 .. i0 + count meet, of one group: place[tile][tap][mr]. */
 static void find_pixels(const convolution *t, int64_t i0, int64_t count, const void *images, int64_t group,
                         const stretch *s, int64_t stretches, const void *zeros, char *copy, const void **place)
@@ -98,18 +145,14 @@ static void find_pixels(const convolution *t, int64_t i0, int64_t count, const v
             leave_out(&t->seen, count, mr, zeros, place);
         return;
     }
-    const int64_t k = t->w->k, tail = round_up(k, QUAD) - QUAD;
-    const uint8_t *x = t->x + group * t->channels;
-    char *bytes = copy + t->rows * t->row_bytes; /* a row, before its signs are found */
-    for (int64_t i = 0; t->magnitudes && i < count; i++) {
-        copy_rows(t->g, i0 + i, 1, x, 1, t->around->a_zero, s, stretches, bytes, 0);
-        t->magnitudes(k, (const uint8_t *)bytes, 0x80, copy + i * t->row_bytes);
-    }
-    if (!t->magnitudes) {
-        for (int64_t i = 0; k % QUAD && i < count; i++)
-            memset(copy + i * t->row_bytes + tail, 0, QUAD);
-        copy_rows(t->g, i0, count, x, 1, t->around->a_zero, s, stretches, copy, t->row_bytes);
-    }
+    const int64_t k = t->w->k;
+    char *line = copy + t->rows * t->row_bytes, *bytes = t->magnitudes ? line + t->line_bytes : copy;
+    if (k)
+        copy_pixels(t, i0, count, t->x + group * t->channels, s, stretches, line, bytes);
+    for (int64_t i = 0; t->magnitudes && i < count; i++)
+        memset(bytes + i * t->byte_row + k, 0x80, SIGNS_AT_ONCE); /* whose magnitude is 0 */
+    for (int64_t i = 0; t->magnitudes && i < count; i++, bytes += t->byte_row)
+        t->magnitudes(round_up(k, SIGNS_AT_ONCE), (const uint8_t *)bytes, 0x80, copy + i * t->row_bytes);
     for (int64_t i = 0; i < round_up(count, mr); i++)
         place[i] = copy + smaller(i, count - 1) * t->row_bytes;
 }
@@ -158,7 +201,9 @@ static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
     stretch *s = (stretch *)(to + t->rows);
     char *zeros = (char *)(s + g->taps), *zero = zeros + (t->magnitudes ? t->pixel_bytes : 0);
 
-    const int64_t stretches = stretches_of(g, s);
+    nn_conv2d_geometry line = *g; /* in which the channels of a group lie together */
+    line.x_pixel = t->copies ? t->channels : g->x_pixel;
+    const int64_t stretches = stretches_of(&line, s);
     destinations(g, t->together, i0, count, to);
     memset(zero, t->around->a_zero, (size_t)(t->whole ? t->steps * QUAD : t->channels));
     const void *images = t->x;
@@ -231,7 +276,7 @@ API int nn_qconv2d(int variant, const nn_qconv2d_how *how, const nn_qgemm_b *w, 
         return nn_qconv2d_by_winograd(by, g, around, w, x, out);
     const int is_signed = by->family == FAMILY_taps_s8s8;
     const int copies = channels % QUAD || channels < FEWEST || g->x_pixel % 4096 == 0;
-    const int64_t row = is_signed ? HEAD + 2 * round_up(k, QUAD) : round_up(k, QUAD);
+    const int64_t row = copied_row_bytes(is_signed ? HEAD + 2 * round_up(k, SIGNS_AT_ONCE) : k + AT_ONCE);
     convolution t = { .g = g, .seen = *g, .around = around, .w = w, .x = x, .out = out, .by = by,
                       .multiply = (taps_micro *)by->run, .requantize = BESIDE(requantize, by),
                       .magnitudes = is_signed ? BESIDE(magnitudes, by) : 0, .copies = copies,
@@ -239,7 +284,8 @@ API int nn_qconv2d(int variant, const nn_qconv2d_how *how, const nn_qgemm_b *w, 
                       .filters = filters, .taps = copies ? 1 : g->taps,
                       .steps = (copies ? k + QUAD - 1 : channels) / QUAD,
                       .pixel_bytes = is_signed ? HEAD + 2 * channels : channels,
-                      .row_bytes = copies ? copied_row_bytes(row) : 0 };
+                      .row_bytes = copies ? row : 0,
+                      .byte_row = is_signed ? round_up(k, SIGNS_AT_ONCE) + SIGNS_AT_ONCE : row };
     t.leaves_out = !t.z && meets_padding(g, copies);
     const double cycles = (double)g->groups * nn_cycles(by, positions, filters, (k + QUAD - 1) / QUAD);
     nn_cut cut;
@@ -262,11 +308,20 @@ API int nn_qconv2d(int variant, const nn_qconv2d_how *how, const nn_qgemm_b *w, 
                 t.steps = s->pixels * channels / QUAD;
             }
         }
-        int64_t most = 1 + BLOCK_BYTES / (copies ? t.row_bytes : channels + 8 * t.taps);
+        int64_t most = 1 + (copies ? COPY_BYTES / (t.row_bytes + t.byte_row) : BLOCK_BYTES / (channels + 8 * t.taps));
         cut = nn_cut_rows(positions, by->mr, most, cycles);
     }
     t.rows = round_up(cut.rows, by->mr);
-    t.copy_bytes = (t.rows + 1) * t.row_bytes;
+    if (copies) {
+        int64_t widest = 1;
+        for (int64_t i = 1, side = 1; i < g->taps; i++) { /* at most so many taps lie side by side */
+            const int64_t *at = g->at;
+            side = at[2 * i] == at[2 * i - 2] ? side + 1 : 1;
+            widest = larger(widest, side);
+        }
+        t.line_bytes = round_up(LINE_BYTES + widest * channels + AT_ONCE, LINE);
+        t.copy_bytes = t.rows * (t.row_bytes + (is_signed ? t.byte_row : 0)) + t.line_bytes;
+    }
     if (t.whole)
         t.copy_bytes = round_up((cut.rows / g->columns + 2) * edges * t.taps * t.steps * QUAD, LINE);
     int64_t lists = t.rows * 8 * (t.taps + 1) + (int64_t)sizeof(stretch) * g->taps;

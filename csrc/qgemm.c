@@ -46,33 +46,16 @@ static void copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
 
 /* A row of a as rows_s8s8 reads it: the sum of the magnitudes with a negative sign, then for each four k, of which the
  * last may be zeros, their magnitudes and their signs. flip = 0x80 turns uint8 into a - 128. */
-UP_TO_AVX2(magnitudes, (int64_t k, const uint8_t *a, uint8_t flip, char *to), (k, a, flip, to))
+magnitudes_micro magnitudes_scalar;
+void magnitudes_scalar(int64_t k, const uint8_t *a, uint8_t flip, char *to)
 {
-    enum { FEW = 32 };
     int32_t sum = 0;
     char *cell = to + HEAD;
-    for (int64_t k0 = 0; k0 < k; k0 += FEW, cell += 2 * FEW) {
-        uint8_t sign[FEW], magnitude[FEW], last[FEW];
-        int16_t negative = 0; /* at most 32 · 128 */
-        const uint8_t *from = a + k0;
-        if (k - k0 < FEW) { /* a question for each byte would keep the loop from vectors, and guess at each sign */
-            memset(last, flip, FEW);
-            memcpy(last, from, (size_t)(k - k0));
-            from = last;
-        }
-        for (int i = 0; i < FEW; i++) {
-            int8_t x = (int8_t)(from[i] ^ flip);
-            sign[i] = x < 0 ? 0xff : 0;
-            magnitude[i] = (uint8_t)(x < 0 ? -x : x);
-        }
-        for (int i = 0; i < FEW; i++)
-            negative += magnitude[i] & sign[i];
-        sum += negative;
-        const int64_t cells = smaller((k - k0 + QUAD - 1) / QUAD, FEW / QUAD);
-        for (int64_t c = 0; c < cells; c++) {
-            memcpy(cell + CELL_S8 * c, magnitude + QUAD * c, QUAD);
-            memcpy(cell + CELL_S8 * c + QUAD, sign + QUAD * c, QUAD);
-        }
+    for (int64_t i = 0; i < round_up(k, QUAD); i++, cell += i % QUAD ? 1 : CELL_S8 - QUAD + 1) {
+        const int8_t x = i < k ? (int8_t)(a[i] ^ flip) : 0;
+        cell[0] = (char)(x < 0 ? -x : x);
+        cell[QUAD] = (char)(x < 0 ? 0xff : 0);
+        sum += x < 0 ? -x : 0;
     }
     memcpy(to, &sum, sizeof sum);
 }
