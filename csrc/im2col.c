@@ -44,20 +44,23 @@ LOOP move(const int wide, int64_t bytes, const char *from, char *to, const ends 
         copy_bytes(bytes, from, to);
 }
 
-LOOP patches(const int wide, const nn_patches *how, const char *x, const char *filling, char *y)
+LOOP patches(const int wide, const nn_patches *how, const char *x, const char **lines, const char *filling, char *y)
 {
     const nn_pool *p = &how->p;
     const int64_t pixel = p->c, piece = p->kx * pixel, dx = how->dx;
     const ends e = { x + p->n * p->h * p->w * pixel, y + p->n * p->oh * p->ow * p->ky * piece };
     for (int64_t n = 0; n < p->n; n++)
-        for (int64_t oy = 0; oy < p->oh; oy++)
+        for (int64_t oy = 0; oy < p->oh; oy++) {
+            for (int64_t a = 0; a < p->ky; a++) {
+                const int64_t iy = oy * p->sy - p->py + a * how->dy;
+                lines[a] = iy >= 0 && iy < p->h ? x + (n * p->h + iy) * p->w * pixel : 0;
+            }
             for (int64_t ox = 0; ox < p->ow; ox++) {
                 const int64_t left = ox * p->sx - p->px;
                 const int whole = dx == 1 && left >= 0 && left + p->kx <= p->w;
                 for (int64_t a = 0; a < p->ky; a++, y += piece) {
-                    const int64_t iy = oy * p->sy - p->py + a * how->dy;
-                    const char *line = x + (n * p->h + iy) * p->w * pixel;
-                    if (iy < 0 || iy >= p->h)
+                    const char *line = lines[a];
+                    if (!line)
                         copy_bytes(piece, filling, y);
                     else if (whole)
                         move(wide, piece, line + left * pixel, y, &e);
@@ -71,25 +74,28 @@ LOOP patches(const int wide, const nn_patches *how, const char *x, const char *f
                         }
                 }
             }
+        }
 }
 
-/* filling: fill, for all taps of a row. */
-EVERY_ISA(pass_im2col, (const nn_patches *how, const char *x, char *filling, char *y), (how, x, filling, y))
+/* lines: room for where the lines of the image lie that a row of windows meets, and then for `fill` at all taps of a
+ * line. */
+EVERY_ISA(pass_im2col, (const nn_patches *how, const char *x, const char **lines, char *y), (how, x, lines, y))
 {
     const int64_t piece = how->p.kx * how->p.c;
+    char *filling = (char *)(lines + how->p.ky);
     for (int64_t i = 0; i < piece; i++)
         filling[i] = how->fill[i % how->bytes];
     if (piece <= 4)
-        patches(4, how, x, filling, y);
+        patches(4, how, x, lines, filling, y);
     else if (piece <= 16)
-        patches(16, how, x, filling, y);
+        patches(16, how, x, lines, filling, y);
     else
-        patches(0, how, x, filling, y);
+        patches(0, how, x, lines, filling, y);
 }
 
 API int nn_im2col(int variant, const nn_patches *how, const void *x, void *y)
 {
-    SCRATCH(char, filling, how->p.kx * how->p.c);
-    PASS_OF(im2col, variant)(how, x, filling, y);
+    SCRATCH(const char *, lines, how->p.ky * (int64_t)sizeof(char *) + how->p.kx * how->p.c);
+    PASS_OF(im2col, variant)(how, x, lines, y);
     return 0;
 }
