@@ -192,6 +192,7 @@ enum { CELL_S8 = 8, HEAD = 8 };
             for (; s < end; s++)                                                                                   \
                 STEP_S4(MR, IN_ROW(4 * s), LOAD_I(IN_PANEL(64 * s)))                                               \
             EACH_SUM(MR) STORE_I(IN_TILE(NR), ADD_PAIRS(LOAD_I(IN_TILE(NR)), sum[i][v]));                          \
+            __asm__ volatile("" ::: "memory"); /* there are no registers for these sums */                         \
         }                                                                                                          \
     }
 #define STEP_S4(MR, A, B)                                                                                          \

@@ -54,7 +54,7 @@ def _pack(b: np.ndarray) -> Operand:
 
 
 def _saturating(k: int, n: int, panels: np.ndarray, fold: int) -> dict[str, np.ndarray]:
-    """The pairs with which vpmaddubsw is not exact, for a machine that has nothing better (csrc/saturated.h)."""
+    """The pairs that vpmaddubsw is not exact with, where nothing better may run (csrc/saturated.h)."""
     if fold or lib is None or qgemm.choice == NUMPY:
         return {}
     first = np.zeros(len(panels) + 1, I32)
@@ -76,7 +76,8 @@ def _fold(b: np.ndarray) -> int:
 
 
 def _seen_by_c(b: Operand) -> Any:
-    parts = {name: from_buffer(part) if isinstance(part, np.ndarray) else part for name, part in b.parts.items()}
+    parts = {name: from_buffer(part) if isinstance(part, np.ndarray) else part
+             for name, part in b.parts.items()}
     return ffi.new("nn_qgemm_b *", {**parts, "k": b.shape[0], "n": b.shape[1]})
 
 

@@ -233,7 +233,7 @@ def test_without_c_kernels_nothing_is_met_or_missed():
 
 def test_without_peers_nothing_is_met_or_missed(monkeypatch):
     monkeypatch.setattr(peers, "missing", lambda *packages: "needs the extra bench")
-    rows = [*autograd.rows(0), qgemm._against_peers((1, 4, 4), 0)]
+    rows = [*autograd.rows(0), qgemm._against_peers((1, 4, 4), 0, "normal", 1.0)]
     assert [one.met for one in rows] == [None, None]
     assert rows[0].why == "needs the extra bench"
 
@@ -307,32 +307,30 @@ def test_disturbed_turns_count_only_where_too_few_are_not():
     assert timing._quiet(turns[1:-1]) == turns[1:-1]
 
 
-def test_a_peer_with_another_result_is_left_out(quick, monkeypatch):
+def test_a_peer_with_another_result_counts_and_is_told(quick, monkeypatch):
+    """What a peer has wrong stands beside the ratio."""
     if kernels.why_not_c():
         pytest.skip("needs the C kernels")
 
     def fake(result):
         return peers.Peer(timing.timer("pass"), lambda: result)
 
-    right = qgemm.product(4, 8, 16)
-    expected = kernels.qgemm.reference(right.a, right.b, **right.around)
+    work = qgemm.product(4, 8, 16, "64")
+    expected = kernels.qgemm.reference(work.a, work.b, **work.around)
     monkeypatch.setattr(peers, "missing", lambda *packages: None)
     monkeypatch.setattr(peers, "torch_qgemm", lambda *a, **k: {"PyTorch wrong": fake(expected ^ 1)})
     monkeypatch.setattr(peers, "onnx_qgemm", lambda *a, **k: fake(expected))
-    found = qgemm._against_peers((4, 8, 16), 0)
-    assert found.context["left out, results differ"] == "PyTorch wrong"
-    assert "PyTorch wrong" not in found.context["GMAC/s"]
+    found = qgemm._against_peers((4, 8, 16), 0, "64", 0.9)
+    assert found.context["wrong results"] == {"PyTorch wrong": "100.0%", "onnxruntime": "0.0%"}
+    assert "PyTorch wrong" in found.context["GMAC/s"]
     assert found.value > 0
-    monkeypatch.setattr(peers, "onnx_qgemm", lambda *a, **k: fake(expected ^ 1))
-    nobody = qgemm._against_peers((4, 8, 16), 0)  # fast because wrong: told, and no bar to miss
-    assert nobody.value > 0
-    assert nobody.met is None
-    assert "no peer is exact here" in nobody.context
+    monkeypatch.setattr(peers, "torch_qgemm", lambda *a, **k: {"PyTorch": fake(expected)})
+    assert "wrong results" not in qgemm._against_peers((4, 8, 16), 0, "64", 0.9).context
 
 
-@pytest.mark.parametrize(("isa", "bits"), [("avx2", ["8", "7"]), ("scalar", ["8", "7"]), ("avx512", ["8"])])
-def test_peers_are_measured_with_the_weights_that_quantize_makes(monkeypatch, isa, bits):
-    """And where those saturate in the peers, with 7 bits too."""
+@pytest.mark.parametrize(("isa", "kinds"), [("avx2", ["normal", "127", "64"]), ("avx512", ["normal"])])
+def test_peers_are_measured_with_the_weights_that_quantize_makes(monkeypatch, isa, kinds):
+    """And without vpdpbusd with those that are hardest, and with 7 bits too."""
     monkeypatch.setattr(qgemm, "isa", lambda: isa)
     monkeypatch.setattr(peers, "missing", lambda *packages: "not here")
     monkeypatch.setattr(qgemm, "why_not_c", lambda: None)
@@ -340,11 +338,16 @@ def test_peers_are_measured_with_the_weights_that_quantize_makes(monkeypatch, is
         monkeypatch.setattr(qgemm, name, lambda *rest: row(1.0))
     monkeypatch.setattr(qgemm, "variant_rows", lambda seconds: [])
     measures = [one.measure for one in qgemm.rows(0) if "against" in one.measure]
-    assert measures == [
-        f"qgemm {m}×{k}×{n} → uint8, {b}-bit weights, against PyTorch and onnxruntime"
-        for b in bits
-        for m, k, n in qgemm.SHAPES
-    ]
+    assert measures == [f"qgemm {m}×{k}×{n} → uint8, {qgemm.SAID[kind]}, against PyTorch and onnxruntime"
+                        for kind in kinds for m, k, n in qgemm.SHAPES]
+
+
+@pytest.mark.parametrize("kind", ["normal", "127", "64"])
+def test_the_weights_of_the_bench_are_what_they_say(kind):
+    b = qgemm.product(3, 500, 20, kind).b
+    largest = np.abs(b.astype(int)).max(axis=0)
+    assert (largest == 127).all() if kind == "normal" else largest.max() <= int(kind)
+    assert (b.std() < 45) == (kind in ("normal", "64"))
 
 
 def test_peers_compute_the_same_integers():
@@ -355,7 +358,7 @@ def test_peers_compute_the_same_integers():
         "import numpy as np\n"
         "from compress.cli.bench import peers, qgemm\n"
         "from nn.kernels import qgemm as ours\n"
-        "work = qgemm.product(5, 64, 32, 64)\n"
+        "work = qgemm.product(5, 64, 32, '64')\n"
         "found = peers.torch_qgemm(work.a, work.b, **work.around)\n"
         "found['onnxruntime'] = peers.onnx_qgemm(work.a, work.b, **work.around)\n"
         "assert len(found) > 1\n"

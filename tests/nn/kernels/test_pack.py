@@ -46,8 +46,50 @@ def test_pairs_fit_is_the_theorem(pair, fits, place):
     b[2 * place:2 * place + 2, 19] = pair
     parts = sum(x for x in pair if x > 0), sum(x for x in pair if x < 0)
     assert fits == (255 * parts[0] <= 2**15 - 1 and 255 * parts[1] >= -2**15)
-    assert kernels.qgemm.pack(b).parts["pairs_fit"] == fits
-    assert MODULES["qgemm"]._pairs_fit(b) == fits
+    assert (kernels.qgemm.pack(b).parts["fold"] > 0) == fits
+    assert (MODULES["qgemm"]._fold(b) > 0) == fits
+
+
+@pytest.mark.parametrize(("largest", "fold"), [(127, 0), (64, 1), (32, 2), (15, 4), (7, 9), (3, 21), (1, 64)])
+def test_narrow_weights_fold(largest, fold):
+    """So many pairs of weights up to ±largest, and a of 255, stay within 16 bits; one more does not."""
+    b = np.full((8, 3), largest, np.int8)
+    assert kernels.qgemm.pack(b).parts["fold"] == MODULES["qgemm"]._fold(b) == fold
+    assert 255 * 2 * largest * fold <= 2**15 - 1 < 255 * 2 * largest * (fold + 1)
+
+
+def saturating(b):
+    """(column, first row, excess) of each pair that vpmaddubsw is not exact with, by the definition."""
+    b = np.pad(b, ((0, -len(b) % 2), (0, 0))).astype(np.int64)
+    low, high = b[::2], b[1::2]
+    same = (low * high > 0) & (np.abs(low + high) > 128)
+    excess = 255 * np.abs(low + high) - np.where(low > 0, 2**15 - 1, 2**15)
+    return sorted((int(c), 2 * int(r), int(excess[r, c])) for r, c in np.argwhere(same))
+
+
+@pytest.mark.skipif(bool(kernels.why_not_c()), reason="no C kernels")
+@pytest.mark.parametrize(("k", "n"), [(9, 5), (64, 40), (257, 17)])
+def test_chunks_hold_the_pairs_that_saturate(k, n):
+    rng = np.random.default_rng(k)
+    b = np.clip(np.rint(rng.standard_normal((k, n)) * 45), -127, 127).astype(np.int8)
+    b[:2, 0], b[:2, n - 1] = 127, -127
+    with kernels.use("rows_s8s8_4x16_scalar"):
+        parts = kernels.qgemm.pack(b).parts
+    found = []
+    for panel, (start, end) in enumerate(zip(parts["first"], parts["first"][1:], strict=False)):
+        for cell, low, excess, rest in parts["chunks"][start:end].reshape(-1, 4, 4):
+            sign = np.int16(rest[0] & 0xffff)
+            lanes = np.zeros(2, np.int64)
+            for q, w, e in zip(cell, low.view(np.uint32), excess.view(np.uint32), strict=True):
+                for lane in range(2):
+                    if over := int(e) >> 16 * lane & 0xffff:
+                        row, column = int(q) // 32 * 4 + 2 * lane, 16 * panel + int(rest[1])
+                        pair = int(w) >> 16 * lane & 0xff, int(w) >> 16 * lane + 8 & 0xff
+                        assert pair == tuple(int(x) * sign for x in b[row:row + 2, column])
+                        found.append((column, row, over))
+                        lanes[lane] += over
+            assert lanes.max() <= 2**15 - 1    # they are summed in 16 bits
+    assert sorted(found) == saturating(b)
 
 
 @pytest.mark.parametrize("size", [1, 16, 17, 256])
