@@ -19,6 +19,7 @@ from .chain import Chain
 from .examples import Example, observe
 from .lower.lowering import check_float32, program_of
 from .lower.numbers import Numbers
+from .overflow import largest_k
 from .recipe import Recipe
 from .simulate import Simulation
 from .transform import Context
@@ -166,8 +167,7 @@ def _check_layer(chain: Chain, w: np.ndarray, name: str) -> None:
     except ValueError as error:
         raise ValueError(f"prepare: {name}: {error}") from error
     if chain.activations is not None:
-        most = chain.activations.highest - chain.activations.lowest
-        most = (2**31 - 1) // (most * stored.format.highest)  # products that always sum to an int32
+        most = largest_k(stored.format.highest, chain.activations.highest - chain.activations.lowest)
         left = chain.before_last(nn.Tensor(w)).data.reshape(len(w), -1)
         count = int(np.count_nonzero(left, axis=1).max(initial=0))
         if count > most:

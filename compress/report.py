@@ -1,7 +1,7 @@
 """What compression bought: bytes by what they are, and the errors of weights beside their certificates."""
 
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isnan, nan, sqrt
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 import nn
 from nn.kernels import winograd_conv2d
 
+from .certificate import Layer, certify, fits, headroom
 from .program.algorithms import moved
 from .program.files import to_bytes
 from .program.program import Program
@@ -17,13 +18,16 @@ from .stored import Stored
 
 @dataclass(frozen=True)
 class Report:
-    """Bytes of a Program. items: those of each constant, by part; the rest of the file is header."""
+    """Bytes of a Program. items: those of each constant, by part; the rest of the file is header. sums: for
+    each weight of integers, how many bits its int32 sums leave free, and whether its products of two
+    neighbours sum in 16 bits (see compress.certify)."""
 
     name: str
     items: dict[str, dict[str, int]]
     on_disk: int
     in_memory: int
     macs: int
+    sums: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def header(self) -> int:
@@ -46,24 +50,42 @@ class Report:
     def __str__(self) -> str:
         parts = ["payload", "indices", "tables"]
         width = max([len("header"), *map(len, self.items)])
-        lines = [f"{'bytes':<{width}}" + "".join(f"{part:>12}" for part in [*parts, "sum"])]
+        proved = f"{'int32 room':>12}  in 16 bits" if self.sums else ""
+        lines = [f"{'bytes':<{width}}" + "".join(f"{part:>12}" for part in [*parts, "sum"]) + proved]
         for name, sizes in self.items.items():
-            cells = [sizes.get(part, 0) for part in parts]
-            lines.append(f"{name:<{width}}" + "".join(f"{cell:>12,}" for cell in [*cells, sum(cells)]))
+            cells, fits = [sizes.get(part, 0) for part in parts], self.sums.get(name)
+            said = f"{fits['int32']:>12}  {fits['int16']}" if fits else ""
+            lines.append(f"{name:<{width}}" + "".join(f"{cell:>12,}" for cell in [*cells, sum(cells)]) + said)
         return "\n".join([*lines, f"{'header':<{width}}{self.header:>48,}",
                           f"{'file':<{width}}{self.on_disk:>48,}",
                           f"in memory {self.in_memory:,} bytes; {self.macs:,} multiply-adds an example"])
 
 
 def report(program: Program) -> Report:
-    """The bytes of a Program on disk, itemised, and in memory, and its multiply-adds for one example.
+    """The bytes of a Program on disk, itemised, and in memory, its multiply-adds for one example, and whether
+    its sums of integers fit.
 
     program: what `convert` or `load` gave. Raises TypeError for anything else."""
     if not isinstance(program, Program):
         raise TypeError(f"report: wants a Program (from compress.convert); got {type(program).__name__}")
     items = {name: one.itemised() if isinstance(one, Stored) else {"tables": one.nbytes}
              for name, one in program.constants.items()}
-    return Report(program.name, items, len(to_bytes(program)), program.nbytes, program.macs)
+    return Report(program.name, items, len(to_bytes(program)), program.nbytes, program.macs, _sums(program))
+
+
+def _sums(program: Program) -> dict[str, dict[str, str]]:
+    """What is proved of the sums of each weight of integers, of all its layers those with the least room."""
+    weights = {name.removesuffix(".weight"): name for name in program.constants}
+    found: dict[str, Layer] = {}
+    for layer in certify(program).layers.values():
+        name = weights.get(layer.name.partition("@")[0])
+        if layer.w is not None and (name not in found or _room(layer) < _room(found[name])):
+            found[name] = layer
+    return {name: {"int32": headroom(layer), "int16": fits(layer)} for name, layer in found.items()}
+
+
+def _room(layer: Layer) -> tuple[int, float]:
+    return layer.fold, layer.int32.headroom
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 #include "conv2d_f32.h"
 #include "csr.h"
 #include "depthwise_f32.h"
+#include "depthwise_u8s8.h"
 #include "requantize.h"
 #include "saturated.h"
 

@@ -28,7 +28,8 @@ typedef decode_micro decode_u4_micro, decode_u8_micro;
     {                                                                                                              \
         look_up_table table = TABLE((const float *)b[NR / PANEL]);                                                 \
         TILE(MR, NR, F)                                                                                            \
-        (void)add;                                                                                                 \
+        if (add)                                                                                                   \
+            EACH_SUM(MR) sum[i][v] = LOAD_F(IN_TILE(NR));                                                          \
         for (int64_t s = 0; s < steps; s += 2) {                                                                   \
             V_I c[NV];                                                                                             \
             UNROLL for (int v = 0; v < NV; v++)                                                                    \

@@ -123,7 +123,7 @@ static inline void look_up(const nn_conv2d_geometry *g, int64_t together, int64_
 }
 
 /* Whether positions meet padding whose multiplication can be left out: not if rows are copied; and there must be enough
- * positions that it pays to look through the weights for infinite ones first. */
+ * positions that whole tiles meet nothing else. */
 static inline int meets_padding(const nn_conv2d_geometry *g, int copies)
 {
     const int64_t *at = g->at;

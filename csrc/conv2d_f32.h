@@ -4,7 +4,7 @@
  * taps_f32, and with the multiplies of rows.h for integers taps_u8s8 and taps_u8s7. As in rows.h, but the
  * rows of A lie anywhere, and elsewhere at each tap of the filter.
  *
- *     tile[MR][NR] = sum over the taps of  A_t . B_t     A_t: MR rows of `steps` floats, where rows[t][i] points
+ *     tile[MR][NR] (+)= sum over the taps of  A_t . B_t     A_t: MR rows of `steps` floats, where rows[t][i] points
  *                                                        B_t: the next `steps` lines of each panel
  *
  * A row is the pixel that one position of the result meets at this tap, read where it lies in the image (or a row of
@@ -23,15 +23,19 @@
 
 #include "rows.h"
 
-/* rows: [taps][mr] pointers to rows of `steps` times four bytes; b: the nr/16 panels of taps·steps lines. */
-typedef void taps_micro(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile);
+/* rows: [taps][mr] pointers to rows of `steps` times four bytes; b: the nr/16 panels of taps·steps lines. With `add` the
+ * sums go on from those in the tile. */
+typedef void taps_micro(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, int add, void *tile);
 typedef taps_micro taps_f32_micro, taps_u8s8_micro, taps_u8s7_micro, taps_s8s8_micro;
 
 /* FIRST: what comes before the steps of a tap; EACH: a step. */
 #define TAPS(NAME, ISA, MR, NR, W, FIRST, EACH)                                                                     \
-    TARGET_##ISA void NAME(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, void *tile) \
+    TARGET_##ISA void NAME(int64_t taps, int64_t steps, const void *const *rows, const void *const *b, int add,    \
+                           void *tile)                                                                             \
     {                                                                                                              \
         TILE(MR, NR, W)                                                                                            \
+        if (add)                                                                                                   \
+            EACH_SUM(MR) sum[i][v] = LOAD_##W(IN_TILE(NR));                                                        \
         for (int64_t t = 0; t < taps; t++, rows += MR) {                                                           \
             if (!rows[0]) { /* nothing but padding */                                                              \
                 UNROLL for (int p = 0; p < NR / PANEL; p++) panel[p] += 4 * PANEL * steps;                         \

@@ -3,41 +3,51 @@
  *     for mc rows:  on one thread or several            (pool.c)
  *         for kc of K:  copy the rows' kc elements      a slice of a in the L2 cache (padded: see qgemm.c)
  *             for nr columns:                           a slice of their panels, in L1 / L2
- *                 for mr rows:  micro-kernel -> tile -> out
+ *                 for mr rows:  (out ->) tile, micro-kernel, tile -> out
  *
- * The first slice of K is stored, the others are added. Each element is a sum over a slice in order of k, the slices
- * added in order: so a result depends neither on its tile's shape nor on how the rows are shared among threads, and all
- * rows with FMA give the same bits.
+ * Each sum goes over K in order: a slice goes on from what the last has left in the result. So a result depends neither
+ * on its tile's shape nor on the slices nor on how the rows are shared among threads, and all rows with FMA give the
+ * same bits.
  *
- * Measured, 1024 x 1024 x 1024, one thread of a Zen 4 EPYC at 3.7 GHz, b packed, of the peak of FMA (peak.c):
- * AVX-512 96 %, AVX2 94 %. `espalier bench gemm` measures it. The slices of K are long because each of them stores the
- * sums of a tile and adds them to the result, which has left the caches: with slices of 256 it is 92 %. */
+ * What limits it: a step of a 6 x 16 tile is 12 multiplies, 6 cycles at two a cycle, and 8 loads, 4 cycles. So the
+ * multiplies are the bound while memory keeps up. For each multiply-add the loops read 4/mc bytes of b and move 8/kc
+ * bytes of the result beyond the L2 cache, which holds mc · kc numbers of a. On an idle machine that hardly matters:
+ * these are streams, which hardware foresees, and long slices save calls and tiles read again. Where other cores use the
+ * same cache it does. Measured at 1024 x 1024 x 1024 on a Zen 4 EPYC with other programs on its cores, AVX2: slices of
+ * 1024 and 47 rows 80 % of the peak of FMA (peak.c); of 344 and 140 rows 76 %; the same with the next panel asked for
+ * while this one is multiplied, 85 %. Such a slice of a panel of 16 columns stays in L1. The panels of a tile of 64
+ * columns would not: for AVX-512 slices of 1024 are better, 92 % against 86 %. `espalier bench gemm` measures it. */
 #include "loops.h"
 #include "pool.h"
 #include "product.h"
 #include "rows.h"
 #include "strided.h"
 
-/* A block of a and a group of panels (64 KB each) in L2. What is decoded is decoded for every block anew, so there it
- * has more rows, and a may come from L3: 48 bytes of it in 12 cycles. */
+/* A block of a in L2, beside the panels. What is decoded is decoded for every block anew, so there it has more rows, and
+ * a may come from L3: 48 bytes of it in 12 cycles. */
 enum { MC_BYTES = 192 * 1024, MC_BYTES_DECODED = 768 * 1024 };
 
-EVERY_ISA(store_f32, (int rows, int cols, int nr, const float *tile, int add, float *out, int64_t ldo),
-          (rows, cols, nr, tile, add, out, ldo))
+/* A slice of K where its panels then stay in L1, and rows enough use them. */
+enum { SHORT_KC = 384, L1_BYTES = 32 * 1024, MANY_TILES = 8 };
+
+/* to = from, rows x cols numbers of it: a tile to its place in the result, or the other way. */
+EVERY_ISA(store_f32, (int64_t rows, int64_t cols, const float *from, int64_t ld, float *to, int64_t ldt),
+          (rows, cols, from, ld, to, ldt))
 {
-    for (int i = 0; i < rows; i++, tile += nr, out += ldo)
-        if (add)
-            for (int j = 0; j < cols; j++)
-                out[j] += tile[j];
-        else
-            for (int j = 0; j < cols; j++)
-                out[j] = tile[j];
+    for (int64_t i = 0; i < rows; i++, from += ld, to += ldt) {
+        int64_t j = 0;
+        for (; j + EIGHT <= cols; j += EIGHT)
+            *(eight_floats *)(to + j) = *(const eight_floats *)(from + j);
+        for (; j < cols; j++)
+            to[j] = from[j];
+    }
 }
 
 /* One product under way. */
 typedef struct {
     const nn_micro *whole, *last;  /* for the columns of whole tiles, and for those left over */
     store_f32_micro *store;
+    int64_t kc;                    /* a slice of K */
     int64_t row_bytes, copy_bytes; /* from one row of the copy of a to the next; of all of it */
     nn_operands o;
 } product;
@@ -72,17 +82,23 @@ static void columns(const product *t, const nn_micro *by, char *copy, int64_t i0
     const int64_t ldo = t->o.ldo;
     const int mr = by->mr, nr = by->nr;
     rows_micro *multiply = (rows_micro *)by->run;
+    int64_t soon = t->o.decode || t->o.bits < 32 ? 0 : share_of_tile(kc * LINE, (i1 - i0 + mr - 1) / mr);
     for (; n0 < n1; n0 += nr) {
         _Alignas(LINE) float tile[MAX_TILE];
         const void *panels[MAX_NR / PANEL + 1];
         find_panels(&t->o, nr, n0 / PANEL, k0, kc, (float *)(copy + t->copy_bytes), panels);
-        int64_t wide = smaller(nr, n1 - n0);
+        int64_t wide = smaller(nr, n1 - n0), next = n0 + 2 * nr <= n1 ? nr / PANEL * t->o.panel_bytes : 0;
+        prefetch_rows(smaller(mr, i1 - i0), wide * 4, t->o.out + i0 * ldo + n0, ldo * 4);
         for (int64_t i = i0; i < i1; i += mr) {
             float *to = t->o.out + i * ldo + n0;
             int64_t high = smaller(mr, i1 - i);
-            prefetch_rows(high, wide * 4, to, ldo * 4);
-            multiply(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, 0, tile);
-            t->store((int)high, (int)wide, nr, tile, k0 > 0, to, ldo);
+            prefetch_rows(smaller(mr, i1 - i - high), wide * 4, to + mr * ldo, ldo * 4);
+            for (int p = 0; next && p < nr / PANEL; p++)
+                prefetch_lines((const char *)panels[p] + next + (i - i0) / mr * soon, soon);
+            if (k0 > 0)
+                t->store(high, wide, to, ldo, tile, nr);
+            multiply(kc, copy + (i - i0) * t->row_bytes, t->row_bytes, panels, k0 > 0, tile);
+            t->store(high, wide, tile, nr, to, ldo);
         }
     }
 }
@@ -92,8 +108,8 @@ static void block(const void *product_, char *copy, int64_t i0, int64_t i1)
 {
     const product *t = product_;
     const int64_t n = t->o.n, k = t->o.k, whole = n - n % t->whole->nr;
-    for (int64_t k0 = 0; k0 < k || k0 == 0; k0 += KC) {
-        int64_t kc = smaller(KC, k - k0);
+    for (int64_t k0 = 0; k0 < k || k0 == 0; k0 += t->kc) {
+        int64_t kc = smaller(t->kc, k - k0);
         copy_rows(t, i0, i1, k0, kc, copy);
         columns(t, t->whole, copy, i0, i1, 0, whole, k0, kc);
         columns(t, t->last, copy, i0, i1, whole, n, k0, kc);
@@ -104,7 +120,11 @@ int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_op
 {
     if (!o->n)
         return 0; /* without columns there may be any number of rows, and no end of looping over them */
-    product t = { row, last, BESIDE(store_f32, row), copied_row_bytes(4 * smaller(o->k, KC)), 0, *o };
+    int64_t slices = (o->k + KC - 1) / KC;
+    if (SHORT_KC * 4 * row->nr <= L1_BYTES && m > MANY_TILES * row->mr)
+        slices = larger(slices, (o->k + SHORT_KC / 2) / SHORT_KC);
+    int64_t kc = slices > 1 ? round_up((o->k + slices - 1) / slices, 8) : larger(o->k, 1);
+    product t = { row, last, BESIDE(store_f32, row), kc, copied_row_bytes(4 * kc), 0, *o };
     int64_t most = (o->decode ? MC_BYTES_DECODED : MC_BYTES) / t.row_bytes;
     nn_cut cut = nn_cut_rows(m, row->mr, most, nn_cycles(row, m, o->n, o->k));
     t.copy_bytes = (cut.rows + last->mr - 1) * t.row_bytes;

@@ -15,6 +15,11 @@
 #define INLINE inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
 #define LOOP static INLINE void
+/* Eight floats side by side anywhere, as the compiler's own vector: whatever the instruction set, as few operations as it
+ * has for them. */
+typedef float eight_floats __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t eight_bits __attribute__((vector_size(32)));
+enum { EIGHT = 8 };
 /* Before a loop whose steps read nothing that another has written, even where an input is the result itself. */
 #define EACH_BY_ITSELF _Pragma("GCC ivdep")
 

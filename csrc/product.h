@@ -3,7 +3,7 @@
 
 #include "codes.h"
 
-enum { KC = 1024 }; /* a slice of K: 64 KB of a panel, in L2 */
+enum { KC = 1024 }; /* the longest slice of K: 64 KB of a panel, in L2 */
 
 /* out = a . b. An element of b takes `bits` in its panel: 32, a float; fewer, a code into the codebook. Codes are
  * decoded a slice at a time; or, without `decode`, the micro-kernel takes them as they lie, and behind the panels of

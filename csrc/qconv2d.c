@@ -184,7 +184,7 @@ static void multiply(const convolution *t, int64_t group, int64_t n0, int64_t co
     panels_of_tile(w->panels, round_up(w->k, QUAD) * PANEL, n0 / PANEL, (t->filters - 1) / PANEL, nr, b);
     _Alignas(LINE) int32_t tile[MAX_TILE];
     for (int64_t i = 0; i < count; i += mr) {
-        t->multiply(t->taps, t->steps, place + i * t->taps, b, tile);
+        t->multiply(t->taps, t->steps, place + i * t->taps, b, 0, tile);
         store(t, (int)smaller(mr, count - i), cols, tile, &c, t->out + (first + n0) * around.out_size, to + i);
     }
 }

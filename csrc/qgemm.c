@@ -9,7 +9,7 @@
  * loop over K. The micro-kernels want a' unsigned: int8 a becomes uint8 by flipping the top bit, a' = a + 128,
  * z = a_zero + 128. But rows_s8s8 wants it signed: from uint8, a' = a - 128, z = a_zero - 128.
  *
- * The loops. A block of rows of a is copied: padded with zeros to whole cells, and to a distance that does not put
+ * The loops. A block of rows of a is copied, unless it can be read where it lies: padded with zeros to whole cells, and to a distance that does not put
  * all rows into the same cache set; so the micro-kernel sees no tail, no stride and no sign. Then, for each group of
  * nr columns, the group's panels stay in a cache near the core while the rows go by:
  *
@@ -31,6 +31,7 @@ MEASURED */
 
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
 enum { FEW_PAIRS = 20 };           /* one in so many is few */
+enum { FEW_COLUMNS = 256 };
 enum { SLICE = 2048 };             /* steps of four k */
 enum { TOGETHER = 512 };           /* sums that are requantised together, if a tile has not more */
 
@@ -42,22 +43,6 @@ static void copy_bytes(int64_t k, const uint8_t *a, uint8_t flip, uint8_t *to)
         to[i] ^= flip;
     for (int64_t i = k; i % QUAD; i++)
         to[i] = 0;
-}
-
-/* A row of a as rows_s8s8 reads it: the sum of the magnitudes with a negative sign, then for each four k, of which the
- * last may be zeros, their magnitudes and their signs. flip = 0x80 turns uint8 into a - 128. */
-magnitudes_micro magnitudes_scalar;
-void magnitudes_scalar(int64_t k, const uint8_t *a, uint8_t flip, char *to)
-{
-    int32_t sum = 0;
-    char *cell = to + HEAD;
-    for (int64_t i = 0; i < round_up(k, QUAD); i++, cell += i % QUAD ? 1 : CELL_S8 - QUAD + 1) {
-        const int8_t x = i < k ? (int8_t)(a[i] ^ flip) : 0;
-        cell[0] = (char)(x < 0 ? -x : x);
-        cell[QUAD] = (char)(x < 0 ? 0xff : 0);
-        sum += x < 0 ? -x : 0;
-    }
-    memcpy(to, &sum, sizeof sum);
 }
 
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
@@ -90,7 +75,7 @@ typedef struct {
     int64_t lda, ldo, copied, together; /* rows that a copy has room for; of those that are requantised together */
     char *copy, *tiles;           /* a thread's scratch: a'; the sums of a group of columns */
     uint32_t *row_sums;           /* of the copy, if b has zero points */
-    char *complement;             /* of the copy, in groups of eight rows, for `saturated` */
+    char *complement;             /* of the copy, in groups of 16 rows, for `saturated` */
 } product;
 
 /* `rows` rows of a, as the micro-kernel reads them, then zeros up to a multiple of mr, or of a group. */
@@ -113,10 +98,7 @@ static void copy_rows(const product *t, int64_t rows, const uint8_t *a, int64_t 
     const int64_t all = round_up(rows, t->saturated ? GROUP : t->by->mr);
     memset(to, 0, (size_t)((all - rows) * t->row_bytes));
     for (int64_t i = 0; t->saturated && i < all; i += GROUP)
-        copy_strided(t->steps, GROUP, (const float *)(t->copy + i * t->row_bytes), 1, t->row_bytes / 4,
-                     (float *)(t->complement + i * t->steps * QUAD), GROUP);
-    for (int64_t i = 0; t->saturated && i < all * t->steps * QUAD; i++)
-        t->complement[i] = (char)~t->complement[i];
+        complement_pairs(t->steps, t->copy + i * t->row_bytes, t->row_bytes, t->complement + i * t->steps * QUAD);
 }
 
 /* `steps` steps of a tile: see rows.h. */
@@ -139,6 +121,8 @@ static void multiply(const product *t, int64_t rows, int64_t n0, char *out)
     const nn_chunk *chunks = t->b->chunks;
     const int32_t *first = t->b->first;
     columns c;
+    if (!rows)
+        return;
     nn_column_terms(t->b, t->around, t->z, n0, round_up(cols, PANEL), &c);
     for (int64_t s = 0; s == 0 || s < t->steps; s += SLICE) {
         int64_t length = smaller(SLICE, t->steps - s);
@@ -170,6 +154,14 @@ static int64_t tile_bytes(const product *t)
     return (t->steps <= SLICE ? t->together : t->copied) * t->by->nr * 4;
 }
 
+/* Whether the micro-kernel can read the rows of a where they lie: whole cells of uint8, few columns, for which copies would
+ * cost much, and not so far apart that all are in one set of the L1 cache. */
+static int in_place(const product *t)
+{
+    return t->b->k % QUAD == 0 && !t->around->a_signed && !t->around->b_zero && !t->magnitudes && !t->saturated &&
+           t->b->n <= FEW_COLUMNS && t->lda % 1024 != 0;
+}
+
 /* The rows i0 .. i1 of the result. */
 static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
 {
@@ -178,12 +170,20 @@ static void block(const void *shared, char *scratch, int64_t i0, int64_t i1)
     t.tiles = t.copy + t.copied * t.row_bytes;
     t.row_sums = (uint32_t *)(t.tiles + tile_bytes(&t));
     t.complement = t.tiles + tile_bytes(&t) + round_up(t.copied * 4, LINE);
-    copy_rows(&t, i1 - i0, (const uint8_t *)t.a + i0 * t.lda, t.lda);
-    for (int64_t n0 = 0; n0 < t.b->n; n0 += t.by->nr)
-        multiply(&t, i1 - i0, n0, t.out + (i0 * t.ldo + n0) * t.around->out_size);
+    int64_t there = in_place(&t) ? (i1 - i0) / t.by->mr * t.by->mr : 0; /* rows, those of whole tiles */
+    product of = t;
+    of.copy = (char *)(uintptr_t)t.a + i0 * t.lda;
+    of.row_bytes = t.lda;
+    if (there < i1 - i0)
+        copy_rows(&t, i1 - i0 - there, (const uint8_t *)t.a + (i0 + there) * t.lda, t.lda);
+    for (int64_t n0 = 0; n0 < t.b->n; n0 += t.by->nr) {
+        char *y = t.out + (i0 * t.ldo + n0) * t.around->out_size;
+        multiply(&of, there, n0, y);
+        multiply(&t, i1 - i0 - there, n0, y + there * t.ldo * t.around->out_size);
+    }
 }
 
-enum { MANY_SUMS = 6, CHUNK_CYCLES = 5 }; /* of fewer steps in 16 bits, rows_u8s6 is faster than rows_u8s4 */
+enum { MANY_SUMS = 6, CHUNK_CYCLES = 10, FEW_ROWS = 8 }; /* of fewer steps in 16 bits, rows_u8s6 is faster than rows_u8s4 */
 
 /* The families that are not exact with b by themselves. */
 static uint64_t too_narrow(const nn_qgemm_b *b)
@@ -199,9 +199,9 @@ static const nn_micro *selected(int variant, int64_t m, const nn_qgemm_b *b)
     if (b->fold || !b->chunks)
         return exact;
     const int64_t groups = (m + GROUP - 1) / GROUP, steps = (b->k + QUAD - 1) / QUAD;
-    const nn_micro *quick = nn_select(NN_qgemm, variant, groups * GROUP, b->n, ~OF(rows_u8s7), 0);
+    const nn_micro *quick = nn_select(NN_qgemm, variant, larger(m, FEW_ROWS), b->n, ~OF(rows_u8s7), 0);
     const int32_t *first = b->first;
-    double cycles = nn_cycles(quick, groups * GROUP, b->n, steps) +
+    double cycles = nn_cycles(quick, m, b->n, steps) +
                     (double)(groups * first[(b->n + PANEL - 1) / PANEL] * CHUNK_CYCLES);
     if (variant >= 0 ? quick == nn_row(variant) : cycles < nn_cycles(exact, m, b->n, steps))
         return quick->mr > 1 ? quick : exact;
@@ -299,14 +299,14 @@ API int64_t nn_qgemm_saturating(int variant, int64_t k, int64_t n, const void *p
                 int used = IN_CHUNK, sum[2] = { 0 };
                 for (int64_t at = 0; at < 2 * steps; at++) {
                     const int8_t *b = cells + at / 2 * PANEL * QUAD + column * QUAD + at % 2 * 2;
-                    const int b0 = sign * b[0], b1 = sign * b[1], lane = at % 2, shift = 16 * lane;
+                    const int b0 = sign * b[0], b1 = sign * b[1];
                     if (b0 <= 0 || b1 <= 0 || b0 + b1 <= 128)
                         continue;
                     if (b0 > 127 || b1 > 127)
                         return 0;
                     const int excess = 255 * (b0 + b1) - (sign > 0 ? 32767 : 32768);
                     pairs++;
-                    if (used == IN_CHUNK || sum[lane] + excess > 32767) { /* another chunk */
+                    if (used == IN_CHUNK || sum[used / 2] + excess > 32767) { /* another chunk */
                         count++;
                         used = sum[0] = sum[1] = 0;
                         if (to && count > 1)
@@ -314,11 +314,11 @@ API int64_t nn_qgemm_saturating(int variant, int64_t k, int64_t n, const void *p
                         if (to)
                             *chunk = (nn_chunk){ .one = sign > 0 ? 0x00010001 : 0xffffffff, .column = column };
                     }
-                    sum[lane] += excess;
+                    sum[used / 2] += excess; /* two at a time are added in 16 bits */
                     if (to) {
-                        chunk->cell[used] = (int32_t)(at / 2 * GROUP * QUAD);
-                        chunk->b[used] = (uint32_t)(b0 | b1 << 8) << shift;
-                        chunk->excess[used] = (uint32_t)excess << shift;
+                        chunk->pair[used] = (int32_t)(at * GROUP * 2);
+                        chunk->b[used] = (uint32_t)(b0 | b1 << 8) * 0x10001;
+                        chunk->excess[used] = (uint32_t)excess * 0x10001;
                     }
                     used++;
                 }

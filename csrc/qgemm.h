@@ -24,5 +24,6 @@ static inline nn_qgemm_around of_group(const nn_qgemm_around *around, int64_t fi
     return of;
 }
 
-/* k bytes as the families s8s8 read them (qgemm.c): HEAD bytes, then cells of CELL_S8. */
+/* k bytes as the families s8s8 read them (rows.h): the sum of the magnitudes with a negative sign, then for each four k, of
+ * which the last may be zeros, their magnitudes and their signs. flip = 0x80 turns uint8 into a - 128. */
 typedef void magnitudes_micro(int64_t k, const uint8_t *a, uint8_t flip, char *to);

@@ -91,58 +91,125 @@ static inline void scale_columns(const nn_qgemm_around *around, int64_t n, int64
 typedef void requantize_micro(int rows, int cols, int nr, const int32_t *tile, const uint32_t *row_sums,
                               const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo);
 
-/* Sixteen columns at a time, all rows of the tile: what belongs to the columns and the bounds stay in registers. A last
- * piece that is narrower goes by way of `piece`. */
-#define BODY_requantize(NAME, ISA, MR, NR)                                                                         \
-    TARGET_##ISA void NAME(int rows, int cols, int nr, const int32_t *tile, const uint32_t *row_sums,              \
-                           const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo)                \
-    {                                                                                                              \
-        enum { NV = PANEL / LANES };                                                                               \
-        const int size = around->out_size;                                                                         \
-        const V_I low = SPREAD_I(around->low - around->out_zero);                                                  \
-        const V_I high = SPREAD_I(around->high - around->out_zero);                                                \
-        const V_I out_zero = SPREAD_I(around->out_zero);                                                           \
-        char piece[4 * MAX_TILE];                                                                                  \
-        for (int j = 0; j < cols; j += PANEL) {                                                                    \
-            int whole = cols - j >= PANEL;                                                                         \
-            char *y = whole ? (char *)out + j * size : piece;                                                      \
-            int64_t stride = size * (whole ? ldo : PANEL);                                                         \
-            V_I add[NV], minus[NV], sum[NV];                                                                       \
-            EACH_VECTOR add[v] = LOAD_I(c->add + j + v * LANES);                                                   \
-            EACH_VECTOR minus[v] = LOAD_I(c->minus + j + v * LANES);                                               \
-            if (size == 4) {                                                                                       \
-                EACH_ROW_OF_SUMS(STORE_ANY_I(y + 4 * v * LANES, sum[v]))                                           \
-            } else if (!around->fixed) {                                                                           \
-                const V_F lowest = FLOATS(low), highest = FLOATS(high);                                            \
-                V_F scale[NV];                                                                                     \
-                EACH_VECTOR scale[v] = LOAD_F(c->scale + j + v * LANES);                                           \
-                EACH_ROW_OF_SUMS(V_F x = MULTIPLY_F(FLOATS(sum[v]), scale[v]);                                     \
-                                 V_I q = ROUNDED(LESSER_F(GREATER_F(x, lowest), highest));                         \
-                                 STORE_BYTES(y + v * LANES, ADD_I(q, out_zero)))                                   \
-            } else {                                                                                               \
-                V_I multiplier[NV], right[NV], half[NV];                                                           \
-                EACH_VECTOR multiplier[v] = LOAD_I(c->multiplier + j + v * LANES);                                 \
-                EACH_VECTOR right[v] = LOAD_I(c->right + j + v * LANES);                                           \
-                EACH_VECTOR half[v] = SHIFT_RIGHT_I(SHIFT_LEFT_I(SPREAD_I(1), right[v]), SPREAD_I(1));             \
-                EACH_ROW_OF_SUMS(if (c->any_left) sum[v] = SHIFTED_LEFT(sum[v], LOAD_I(c->left + j + v * LANES));  \
-                                 V_I x = UPPER_PRODUCT(sum[v], multiplier[v]);                                     \
-                                 V_I q = SIGNED_AS(SHIFT_RIGHT_I(ADD_I(ABSOLUTE_I(x), half[v]), right[v]), x);     \
-                                 STORE_BYTES(y + v * LANES, ADD_I(LESSER_I(GREATER_I(q, low), high), out_zero)))   \
-            }                                                                                                      \
-            for (int i = 0; !whole && i < rows; i++)                                                               \
-                memcpy((char *)out + (i * ldo + j) * size, piece + i * PANEL * size, (size_t)((cols - j) * size)); \
-        }                                                                                                          \
-    }
-#define EACH_VECTOR UNROLL for (int v = 0; v < NV; v++)
-#define EACH_ROW_OF_SUMS(...)                                                                                      \
-    for (int i = 0; i < rows; i++, y += stride) {                                                                  \
-        EACH_VECTOR sum[v] = ADD_I(LOAD_I(tile + i * nr + j + v * LANES), add[v]);                                 \
-        if (row_sums)                                                                                              \
-            EACH_VECTOR sum[v] = ADD_I(sum[v], MULTIPLY_I(SPREAD_I((int)row_sums[i]), minus[v]));                  \
-        EACH_VECTOR { __VA_ARGS__; }                                                                               \
-    }
-
+#ifdef TARGET /* the words of an instruction set are known (vec_*.h) */
 /* v * 2^left; what leaves int32 becomes -2^31 or 2^31 - 2^left. (That is less than 2^31 - 1, to which gemmlowp
  * saturates, but times a multiplier of 2^30 / 2^31 or more far beyond 8 bits all the same.) */
 #define SHIFTED_LEFT(v, left) SHIFT_LEFT_I(LESSER_I(GREATER_I(v, ~MOST_LEFT(left)), MOST_LEFT(left)), left)
 #define MOST_LEFT(left) SHIFT_RIGHT_I(SPREAD_I(INT32_MAX), left)
+
+/* A vector of sums in fixed point. `left`: 0, or shifts to the left, which come first. */
+TARGET static INLINE V_I in_fixed_point(V_I sum, V_I multiplier, V_I right, V_I half, const int32_t *left, V_I high)
+{
+    if (left)
+        sum = SHIFTED_LEFT(sum, LOAD_I(left));
+    V_I x = UPPER_PRODUCT(sum, multiplier);
+    return LESSER_I(SIGNED_AS(SHIFT_RIGHT_I(ADD_I(ABSOLUTE_I(x), half), right), x), high);
+}
+
+/* The sums of nv vectors of columns, from column j on, as bytes to y, whose rows are `stride` apart. What belongs to the
+ * columns and the bounds stay in registers. Four vectors become one of bytes: a row of four, or as many rows of 16 columns
+ * (of the last of these some may have been there before). They are made as uint8 less `low`, which ends them at 0. */
+#define EACH_VECTOR(NV) UNROLL for (int v = 0; v < NV; v++)
+TARGET static INLINE void to_bytes(const int nv, const int fixed, const int with_rows, int rows, int nr,
+                                   const int32_t *tile, const uint32_t *row_sums, const columns *c, int j,
+                                   const nn_qgemm_around *around, char *y, int64_t stride)
+{
+    const int at_once = 4 / nv;
+    const V_I high = SPREAD_I(around->high - around->out_zero);
+    const V_I zero = SPREAD_I((int)((unsigned)(around->out_zero - around->low) % 0x10000 * 0x10001u));
+    const V_I low = SPREAD_I((int)((unsigned)around->low % 0x100 * 0x01010101u));
+    const V_F lowest = FLOATS(SPREAD_I(around->low - around->out_zero)), highest = FLOATS(high);
+    const int32_t *left = c->any_left ? c->left + j : 0;
+    V_I add[4], multiplier[4], right[4], half[4];
+    V_F scale[4];
+    int64_t from[4], to[4];
+    UNROLL for (int r = 0; r < at_once; r++) {
+        from[r] = smaller(r, rows - 1) * nr;
+        to[r] = smaller(r, rows - 1) * stride;
+    }
+    EACH_VECTOR(nv) {
+        add[v] = LOAD_I(c->add + j + v * LANES);
+        scale[v] = LOAD_F(c->scale + j + v * LANES);
+        multiplier[v] = LOAD_I(c->multiplier + j + v * LANES);
+        right[v] = LOAD_I(c->right + j + v * LANES);
+        half[v] = SHIFT_RIGHT_I(SHIFT_LEFT_I(SPREAD_I(1), right[v]), SPREAD_I(1));
+    }
+    tile += j;
+    for (int i = 0; i < rows; i += at_once, tile += at_once * nr, y += at_once * stride) {
+        V_I q[4];
+        if (i + at_once > rows && rows > at_once) {
+            tile -= (i + at_once - rows) * nr;
+            y -= (i + at_once - rows) * stride;
+            i = rows - at_once;
+        }
+        UNROLL for (int r = 0; r < at_once; r++) EACH_VECTOR(nv) {
+            V_I sum = ADD_I(LOAD_I(tile + from[r] + v * LANES), add[v]);
+            if (with_rows)
+                sum = ADD_I(sum, MULTIPLY_I(SPREAD_I((int)row_sums[smaller(i + r, rows - 1)]),
+                                            LOAD_I(c->minus + j + v * LANES)));
+            if (fixed)
+                q[r * nv + v] = in_fixed_point(sum, multiplier[v], right[v], half[v], left ? left + v * LANES : 0, high);
+            else
+                q[r * nv + v] = ROUNDED_FROM(lowest, LESSER_F(MULTIPLY_F(FLOATS(sum), scale[v]), highest));
+        }
+        const V_I all = ADD_BYTES(BYTES_OF_FOUR(q[0], q[1], q[2], q[3], zero), low);
+        if (at_once == 1)
+            STORE_ANY_I(y, all);
+        else {
+            STORE_PANEL(y + to[0], all, 0);
+            STORE_PANEL(y + to[1], all, 1);
+            if (at_once == 4) {
+                STORE_PANEL(y + to[2], all, 2);
+                STORE_PANEL(y + to[3], all, 3);
+            }
+        }
+    }
+}
+
+/* The same as int32. */
+TARGET static INLINE void as_they_are(int rows, int nr, const int32_t *tile, const uint32_t *row_sums, const columns *c,
+                                      int j, char *y, int64_t stride)
+{
+    enum { NV = PANEL / LANES };
+    V_I add[NV], minus[NV];
+    EACH_VECTOR(NV) {
+        add[v] = LOAD_I(c->add + j + v * LANES);
+        minus[v] = LOAD_I(c->minus + j + v * LANES);
+    }
+    for (int i = 0; i < rows; i++, y += stride) {
+        const V_I row_sum = SPREAD_I(row_sums ? (int)row_sums[i] : 0);
+        EACH_VECTOR(NV) {
+            V_I sum = ADD_I(LOAD_I(tile + i * nr + j + v * LANES), add[v]);
+            STORE_ANY_I(y + 4 * v * LANES, row_sums ? ADD_I(sum, MULTIPLY_I(row_sum, minus[v])) : sum);
+        }
+    }
+}
+
+/* Four vectors of columns at a time, if not too much belongs to them; then 16 columns. A last piece that is narrower goes
+ * by way of `piece`. */
+#define BODY_requantize(NAME, ISA, MR, NR)                                                                         \
+    TARGET_##ISA void NAME(int rows, int cols, int nr, const int32_t *tile, const uint32_t *row_sums,              \
+                           const columns *c, const nn_qgemm_around *around, void *out, int64_t ldo)                \
+    {                                                                                                              \
+        const int size = around->out_size;                                                                         \
+        char piece[4 * MAX_TILE];                                                                                  \
+        int j = 0;                                                                                                 \
+        for (; size == 1 && !around->fixed && !row_sums && j + 4 * LANES <= cols; j += 4 * LANES)                  \
+            to_bytes(4, 0, 0, rows, nr, tile, 0, c, j, around, (char *)out + j, ldo);                              \
+        for (; j < cols; j += PANEL) {                                                                             \
+            int whole = cols - j >= PANEL;                                                                         \
+            char *y = whole ? (char *)out + j * size : piece;                                                      \
+            int64_t stride = size * (whole ? ldo : PANEL);                                                         \
+            if (size == 4)                                                                                         \
+                as_they_are(rows, nr, tile, row_sums, c, j, y, stride);                                            \
+            else if (around->fixed)                                                                                \
+                to_bytes(PANEL / LANES, 1, row_sums != 0, rows, nr, tile, row_sums, c, j, around, y, stride);      \
+            else if (row_sums)                                                                                     \
+                to_bytes(PANEL / LANES, 0, 1, rows, nr, tile, row_sums, c, j, around, y, stride);                  \
+            else                                                                                                   \
+                to_bytes(PANEL / LANES, 0, 0, rows, nr, tile, 0, c, j, around, y, stride);                         \
+            for (int i = 0; !whole && i < rows; i++)                                                               \
+                memcpy((char *)out + (i * ldo + j) * size, piece + i * PANEL * size, (size_t)((cols - j) * size)); \
+        }                                                                                                          \
+    }
+#endif

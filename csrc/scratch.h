@@ -23,6 +23,21 @@ static inline void prefetch_rows(int64_t rows, int64_t bytes, const void *out, i
             __builtin_prefetch((const char *)out + i * stride + j, 1);
 }
 
+/* Ask for memory that is read next, into the L2 cache: with each tile that is computed until then as many bytes as it
+ * takes to have asked for all. (Hardware foresees a stream, but not beyond the end of a page of 4096 bytes, and not the
+ * next panel.) None, if that is too much at a time: the processor would wait for it. */
+enum { AT_A_TIME = 32 * LINE };
+static inline int64_t share_of_tile(int64_t bytes, int64_t tiles)
+{
+    int64_t share = round_up((bytes + tiles - 1) / tiles, LINE);
+    return share > AT_A_TIME ? 0 : share;
+}
+static inline void prefetch_lines(const char *from, int64_t bytes)
+{
+    for (int64_t l = 0; l < bytes; l += LINE)
+        __builtin_prefetch(from + l, 0, 2);
+}
+
 /* Whether two stretches of memory share a byte. */
 static inline int overlap(const void *x, int64_t x_bytes, const void *y, int64_t y_bytes)
 {

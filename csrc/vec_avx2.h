@@ -46,11 +46,6 @@ TARGET static INLINE __m256i UPPER_PRODUCT(__m256i a, __m256i b) /* the products
 #define XOR_I(a, b) _mm256_xor_si256(a, b)
 #define FLOATS(v) _mm256_cvtepi32_ps(v)
 #define ROUNDED(x) _mm256_cvtps_epi32(x)
-TARGET static INLINE void STORE_BYTES(char *p, __m256i v) /* the lowest of each number: gathered in either half */
-{
-    v = _mm256_shuffle_epi8(v, _mm256_set1_epi32(0x0c080400));
-    _mm_storel_epi64((__m128i *)p, _mm_unpacklo_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
-}
 
 /* Rows of 8-bit integers, all exact.
  *
@@ -77,6 +72,7 @@ TARGET static INLINE void STORE_BYTES(char *p, __m256i v) /* the lowest of each 
 #define MULTIPLY_ADD_U8S8(s, a, b) VPDPBUSD_YMM(s, a, b)
 #define ADD_16(a, b) _mm256_add_epi16(a, b)
 #define ABOVE(excess, c, b) _mm256_subs_epu16(excess, PAIRS(c, b))
+#define UNPACKED(half, a, b) ((half) ? _mm256_unpackhi_epi16(a, b) : _mm256_unpacklo_epi16(a, b))
 #define SIGNED_PAIRS(s, pairs, one) _mm256_add_epi32(s, _mm256_madd_epi16(pairs, one))
 
 TARGET static INLINE __m256i first_lanes(int64_t some) /* all ones in so many lanes, zeros in the others */
@@ -88,6 +84,56 @@ TARGET static INLINE __m256i first_lanes(int64_t some) /* all ones in so many la
 #define STORE_ANY(p, v) _mm256_storeu_ps(p, v)
 #define LOAD_FIRST(p, some) _mm256_maskload_ps(p, first_lanes(some))
 #define STORE_FIRST(p, some, v) _mm256_maskstore_ps(p, first_lanes(some), v)
+
+/* Four vectors of int32 as bytes, clamped to 16 bits, more by `zero` (int16), then clamped to 0..255; and the 16 bytes of
+ * row r of these. ROUNDED_FROM is ROUNDED of what may be less than `low`: what does not fit into int32 becomes -2^31. */
+TARGET static INLINE __m256i ROUNDED_FROM(__m256 low, __m256 x)
+{
+    (void)low;
+    return ROUNDED(x);
+}
+TARGET static INLINE __m256i BYTES_OF_FOUR(__m256i v0, __m256i v1, __m256i v2, __m256i v3, __m256i zero)
+{
+    v0 = _mm256_adds_epi16(_mm256_packs_epi32(v0, v1), zero);
+    v2 = _mm256_adds_epi16(_mm256_packs_epi32(v2, v3), zero);
+    return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(v0, v2), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+#define ADD_BYTES(a, b) _mm256_add_epi8(a, b)
+#define STORE_PANEL(p, bytes, r) _mm_storeu_si128((__m128i *)(p), _mm256_extracti128_si256(bytes, r))
+
+/* Cells (depthwise_u8s8.h) of 32 channels, of bytes: two times bytes are interleaved, within the halves of a vector, so
+ * what shall become neighbours is brought into one half before. Of 16 channels, of bytes, and of int16. */
+#define SPREAD_ROW(row)                                                                                            \
+    _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const __m256i *)(row)), _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7))
+TARGET static INLINE void lay_u8_wide(const uint8_t *r0, const uint8_t *r1, const uint8_t *r2, const uint8_t *r3,
+                                      __m256i *to)
+{
+    const __m256i a = SPREAD_ROW(r0), b = SPREAD_ROW(r1), c = SPREAD_ROW(r2), d = SPREAD_ROW(r3);
+    const __m256i ab = _mm256_unpacklo_epi8(a, b), cd = _mm256_unpacklo_epi8(c, d);
+    const __m256i ab_high = _mm256_unpackhi_epi8(a, b), cd_high = _mm256_unpackhi_epi8(c, d);
+    _mm256_store_si256(to, _mm256_unpacklo_epi16(ab, cd));
+    _mm256_store_si256(to + 1, _mm256_unpackhi_epi16(ab, cd));
+    _mm256_store_si256(to + 2, _mm256_unpacklo_epi16(ab_high, cd_high));
+    _mm256_store_si256(to + 3, _mm256_unpackhi_epi16(ab_high, cd_high));
+}
+TARGET static INLINE void lay_u8(const uint8_t *r0, const uint8_t *r1, const uint8_t *r2, const uint8_t *r3, __m128i *to)
+{
+    const __m128i a = _mm_loadu_si128((const __m128i *)r0), b = _mm_loadu_si128((const __m128i *)r1),
+                  c = _mm_loadu_si128((const __m128i *)r2), d = _mm_loadu_si128((const __m128i *)r3);
+    const __m128i ab = _mm_unpacklo_epi8(a, b), cd = _mm_unpacklo_epi8(c, d);
+    const __m128i ab_high = _mm_unpackhi_epi8(a, b), cd_high = _mm_unpackhi_epi8(c, d);
+    _mm_store_si128(to, _mm_unpacklo_epi16(ab, cd));
+    _mm_store_si128(to + 1, _mm_unpackhi_epi16(ab, cd));
+    _mm_store_si128(to + 2, _mm_unpacklo_epi16(ab_high, cd_high));
+    _mm_store_si128(to + 3, _mm_unpackhi_epi16(ab_high, cd_high));
+}
+TARGET static INLINE void lay_s16(const uint8_t *r0, const uint8_t *r1, const int sign, __m256i *to)
+{
+    const __m128i a = _mm_loadu_si128((const __m128i *)r0), b = _mm_loadu_si128((const __m128i *)r1);
+    const __m128i low = _mm_unpacklo_epi8(a, b), high = _mm_unpackhi_epi8(a, b);
+    _mm256_store_si256(to, sign ? _mm256_cvtepi8_epi16(low) : _mm256_cvtepu8_epi16(low));
+    _mm256_store_si256(to + 1, sign ? _mm256_cvtepi8_epi16(high) : _mm256_cvtepu8_epi16(high));
+}
 
 /* A codebook of 16 floats is two registers. vpermps looks at the lowest three bits of an index only, so the high half of
  * a byte need not be masked away. Bit 3, moved to the sign, chooses between the two. */

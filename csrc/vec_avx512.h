@@ -45,7 +45,7 @@ TARGET static INLINE __m512i UPPER_PRODUCT(__m512i a, __m512i b) /* the products
 }
 #define FLOATS(v) _mm512_cvtepi32_ps(v)
 #define ROUNDED(x) _mm512_cvtps_epi32(x)
-#define STORE_BYTES(p, v) _mm_storeu_si128((__m128i *)(p), _mm512_cvtepi32_epi8(v))
+#define MULTIPLY_ADD_S16S16(s, a, b) _mm512_add_epi32(s, _mm512_madd_epi16(a, b))
 #define MULTIPLY_ADD_U8S8(s, a, b) _mm512_dpbusd_epi32(s, a, b) /* exact: the four products are summed in 32 bits */
 
 TARGET static INLINE __mmask16 first_lanes(int64_t some) { return (__mmask16)((1 << some) - 1); }
@@ -53,6 +53,22 @@ TARGET static INLINE __mmask16 first_lanes(int64_t some) { return (__mmask16)((1
 #define STORE_ANY(p, v) _mm512_storeu_ps(p, v)
 #define LOAD_FIRST(p, some) _mm512_maskz_loadu_ps(first_lanes(some), p)
 #define STORE_FIRST(p, some, v) _mm512_mask_storeu_ps(p, first_lanes(some), v)
+
+/* Bytes, as vec_avx2.h says. */
+TARGET static INLINE __m512i ROUNDED_FROM(__m512 low, __m512 x)
+{
+    (void)low;
+    return ROUNDED(x);
+}
+TARGET static INLINE __m512i BYTES_OF_FOUR(__m512i v0, __m512i v1, __m512i v2, __m512i v3, __m512i zero)
+{
+    v0 = _mm512_adds_epi16(_mm512_packs_epi32(v0, v1), zero);
+    v2 = _mm512_adds_epi16(_mm512_packs_epi32(v2, v3), zero);
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+                                    _mm512_packus_epi16(v0, v2));
+}
+#define ADD_BYTES(a, b) _mm512_add_epi8(a, b)
+#define STORE_PANEL(p, bytes, r) _mm_storeu_si128((__m128i *)(p), _mm512_extracti32x4_epi32(bytes, r))
 
 /* A codebook of 16 floats is one register, and vpermps looks at the lowest four bits of an index only. */
 #define CODES(p) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p)))

@@ -14,6 +14,7 @@ typedef int32_t four_ints __attribute__((vector_size(16)));
 typedef uint32_t four_words __attribute__((vector_size(16)));
 typedef int32_t four_ints_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int16_t eight __attribute__((vector_size(16)));
+typedef uint8_t sixteen __attribute__((vector_size(16)));
 typedef uint16_t eight_words __attribute__((vector_size(16)));
 
 #undef IN_scalar
@@ -75,11 +76,6 @@ static INLINE four_ints UPPER_PRODUCT(four_ints a, four_ints b) /* floor((a * b 
  * leaves the integer in the low bits of the float. */
 #define FLOATS(v) __builtin_convertvector(v, four)
 #define ROUNDED(x) ((four_ints)((x) + 0x1.8p23f) - 0x4b400000)
-static INLINE void STORE_BYTES(char *p, four_ints v)
-{
-    for (int i = 0; i < 4; i++)
-        p[i] = (char)v[i];
-}
 
 /* Products of bytes fit in 16 bits; their halves are added in 32. Those of int16 do not. */
 static INLINE four_ints add_halves(four_ints s, eight products)
@@ -111,11 +107,61 @@ static INLINE four_ints PAIRS(four_ints a, four_ints b)
 #define MULTIPLY_ADD_PAIRS(s, a, b) ADD_16(s, PAIRS(a, b))
 #define ADD_PAIRS(s, pairs) add_halves(s, (eight)(pairs))
 #define MULTIPLY_ADD_U8S7(s, a, b) ADD_PAIRS(s, PAIRS(a, b))
+static INLINE four_ints UNPACKED(int half, four_ints a, four_ints b) /* the low or the high halves, in turn */
+{
+    eight low = (eight)a, high = (eight)b, both = { 0 };
+    for (int i = 0; i < 4; i++) {
+        both[2 * i] = low[4 * half + i];
+        both[2 * i + 1] = high[4 * half + i];
+    }
+    return (four_ints)both;
+}
 #define SIGNED_PAIRS(s, pairs, one) add_halves(s, (eight)(pairs) * (eight)(one))
 static INLINE four_ints ABOVE(four_ints excess, four_ints c, four_ints b) /* max(excess - c·b, 0) */
 {
     eight_words e = (eight_words)excess, sum = (eight_words)PAIRS(c, b);
     return (four_ints)((e - sum) & (eight_words)(e > sum));
+}
+
+/* Four vectors of int32 as bytes, more by `zero` (int16), clamped to 0..255; and the 16 bytes of row r of these: all of
+ * them. ROUNDED_FROM(low, x): ROUNDED of what may be less than `low`. */
+#define ROUNDED_FROM(low, x) ROUNDED(GREATER_F(x, low))
+static INLINE four_ints BYTES_OF_FOUR(four_ints v0, four_ints v1, four_ints v2, four_ints v3, four_ints zero)
+{
+    const four_ints v[4] = { v0, v1, v2, v3 };
+    uint8_t bytes[16];
+    four_ints y;
+    for (int i = 0; i < 16; i++) {
+        int64_t b = (int64_t)v[i / 4][i % 4] + ((eight)zero)[0];
+        bytes[i] = (uint8_t)(b < 0 ? 0 : b > 255 ? 255 : b);
+    }
+    memcpy(&y, bytes, sizeof y);
+    return y;
+}
+#define ADD_BYTES(a, b) (four_ints)((sixteen)(a) + (sixteen)(b))
+#define STORE_PANEL(p, bytes, r) memcpy(p, &(bytes), sizeof(bytes))
+
+/* Cells of 32 and of 16 channels (depthwise_u8s8.h): bytes of rows are interleaved, or int16. */
+static INLINE void lay_u8(const uint8_t *r0, const uint8_t *r1, const uint8_t *r2, const uint8_t *r3, void *to)
+{
+    char *cell = to;
+    for (int c = 0; c < PANEL; c++, cell += 4) {
+        const uint8_t taps[4] = { r0[c], r1[c], r2[c], r3[c] };
+        memcpy(cell, taps, sizeof taps);
+    }
+}
+static INLINE void lay_u8_wide(const uint8_t *r0, const uint8_t *r1, const uint8_t *r2, const uint8_t *r3, void *to)
+{
+    lay_u8(r0, r1, r2, r3, to);
+    lay_u8(r0 + PANEL, r1 + PANEL, r2 + PANEL, r3 + PANEL, (char *)to + 4 * PANEL);
+}
+static INLINE void lay_s16(const uint8_t *r0, const uint8_t *r1, const int sign, void *to)
+{
+    char *cell = to;
+    for (int c = 0; c < PANEL; c++, cell += 4) {
+        const int16_t taps[2] = { sign ? (int8_t)r0[c] : r0[c], sign ? (int8_t)r1[c] : r1[c] };
+        memcpy(cell, taps, sizeof taps);
+    }
 }
 
 /* Codes of 4 bits (codes.h): bytes as int32, in each of which LOOK_UP finds the float of its low half. */

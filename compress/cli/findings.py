@@ -1,9 +1,10 @@
 """What must be said of the times of a ledger: whether the machine was busy, and which rows did not pay."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..program.profile import StepProfile
+from ..program.profile import ABOVE, WHY_ABOVE, StepProfile
 
 BUSY = 0.05  # of the time, that another program may have had the core
 WAVERING = 0.1  # of the float network's own ratio, turn against turn
@@ -49,21 +50,30 @@ class Slow(NamedTuple):
 
 
 def slow_calls(rows: Sequence[Any]) -> dict[int, Slow]:
-    """Of each row that is slower than its float network, by its place: where it loses the most time."""
+    """Of each row that is slower than its float network, by its place: where it loses the most time.
+
+    Profiles are taken one after the other, times turn by turn: shares are those of the profile, their sum is
+    the time."""
     floats = {row.network: row for row in rows if row.technique == "float"}
     found = {}
     for i, row in enumerate(rows):
         base = floats.get(row.network)
         if row.faster >= 1 or row is base or base is None or not (row.profile and base.profile):
             continue
-        mine, theirs = row.profile.by("call"), base.profile.by("call")
-        lost = {name: one.seconds - (theirs[name].seconds if name in theirs else 0)
-                for name, one in mine.items()}
+        mine, theirs = _calls(row), _calls(base)
+        lost = {call: one.seconds - (theirs[call].seconds if call in theirs else 0)
+                for call, one in mine.items()}
         call = max(lost, key=lost.__getitem__)
         steps, there = [step for step in row.profile.steps if step.call == call], theirs.get(call)
         found[i] = Slow(call, mine[call].seconds, there.seconds if there else 0.0, mine[call].kernel,
                         there.kernel if there else "", max(steps, key=lambda step: step.seconds))
     return found
+
+
+def _calls(row: Any) -> dict[str, StepProfile]:
+    """The calls of a row's Program, whose times add up to the row's."""
+    scale = row.milliseconds / 1e3 / (row.profile.total.seconds or 1)
+    return {call: replace(one, seconds=scale * one.seconds) for call, one in row.profile.by("call").items()}
 
 
 def unpaid(rows: Sequence[Any], kernels: str) -> list[str]:
@@ -86,7 +96,10 @@ def unpaid(rows: Sequence[Any], kernels: str) -> list[str]:
         fewer = row.macs / base.macs
         lines.append(f"  {row.network} {row.technique}: {fewer:.2f}× the multiply-adds; {_where(row)}")
         lines.append(f"    slow: {calls[i]}")
-    return lines
+    told_of = [floats[row.network] for _, row in slow if row.network in told] + [row for _, row in slow]
+    above = any((one.of_peak or 0) > ABOVE for row in told_of if row.profile
+                for one in row.profile.by("kernel").values())
+    return [*lines, *[f"  {WHY_ABOVE}"] * above]
 
 
 def _where(row: Any) -> str:

@@ -17,7 +17,7 @@ from ..program.value import Value
 from .fold import WEIGHTED, Folding
 from .known import Known
 from .numbers import Numbers
-from .table import CHANNELS_LAST, Layout, Need, identity, moves_nothing
+from .table import CHANNELS_LAST, TABLE, Layout, Need, identity, moves_nothing
 
 Maker = Callable[[Numbers], Constant]
 
@@ -163,12 +163,26 @@ def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = Fa
         where = f" in module {node.module!r}" if node.module else ""
         why = ("it has no integer form" if known.needs[node.output] is Need.REALS
                else "what it reads, or what reads it, has no integer form")
-        raise ValueError(f"convert: {node.op}{where}: {why}, and integer=True was asked for")
+        raise ValueError(f"convert: {node.op}{where}: {why}, and integer=True was asked for; "
+                         f"{_instead(node, known)}")
     for node in known.calling.values():
         known.row(node).emit(node, lower)
     for output, value in known.graph.outputs.items():
         lower.outputs[output] = lower.read(value, identity(len(lower.shape(value))))
     return lower
+
+
+def _instead(node: Node, known: Known) -> str:
+    """What to do about a node that would leave integers."""
+    if node.output in known.folding.layers:
+        return "give its weight Quantize() in the recipe of prepare, or leave integer=True away"
+    if known.needs[node.output] is not Need.REALS:
+        return "put it between layers under Quantize(), or leave integer=True away"
+    if node.op == "batch_norm_eval":
+        return "put it right behind a convolution or linear layer, which takes it in"
+    forms = sorted(op for op, row in TABLE.items() if row.need is not Need.REALS) + sorted(WEIGHTED)
+    return (f"on integers there are {', '.join(forms)}, around layers under Quantize(): take one of them, or "
+            "leave integer=True away, and it runs on reals")
 
 
 def program_of(graph: Graph, name: str, ranges: Callable[[Numbers], Mapping | None], algorithm: str = "auto",

@@ -14,6 +14,7 @@ from nn.graph import Graph
 from nn.rules import RULES
 from nn.tensor import Tensor
 
+from ..overflow import largest_k
 from ..stored import Stored
 from ..techniques.dense import DenseWeight
 from .known import Known
@@ -64,12 +65,36 @@ class Numbers:
 
     def _least(self, weight: str) -> np.ndarray | None:
         """The smallest scale for each output channel, so that no bias in units of x_scale · w_scale takes
-        more than half of int32; None where nothing reads the weight on integers."""
+        more than half of int32, nor a sum of products and bias more than all of it; None where nothing reads
+        the weight on integers."""
         least = None
         for bias, x in self.known.biases.get(weight, ()):
-            floor = np.abs(self.constants[bias].astype(np.float64)) / (self.grids[x].scale * 2.0**30)
+            grid = self.grids[x]
+            b = np.abs(self.constants[bias].astype(np.float64)) / grid.scale
+            floor = b / 2.0**30
+            reach = grid.format.highest - grid.format.lowest
+            if self.constants[weight][0].size > largest_k(128, reach, bias=2**30):
+                floor = self._room_for_sums(weight, b, reach, floor)
             least = floor if least is None else np.maximum(least, floor)
         return least
+
+    def _room_for_sums(self, weight: str, b: np.ndarray, reach: int, floor: np.ndarray) -> np.ndarray:
+        """The smallest scale for each output channel, at least `floor`, with which the products of so many
+        weights and their bias b/scale sum to an int32.
+
+        With the scale s the codes of K weights are at most |w|/s + ½, and those of x are R at most from zero:
+            R·(Σ|w|/s + K/2) + b/s + ½ < 2³¹     if     s > (R·Σ|w| + b) / (2³¹ − (R·K + 1)/2)
+        """
+        stored = self.chains[weight].encode(self.constants[weight], floor)
+        sums = reach * np.abs(stored.codes().astype(np.int64)).sum(axis=1) + b / stored.scale
+        w = np.abs(self._before_last(weight).astype(np.float64)).reshape(len(b), -1)
+        room = 2.0**31 - (reach * np.count_nonzero(w, axis=1) + 1) / 2
+        enough = (1 + 2.0**-20) * (reach * w.sum(axis=1) + b) / room
+        return np.where(sums + 1 < 2**31, floor, np.maximum(floor, enough))
+
+    def _before_last(self, weight: str) -> np.ndarray:
+        """A weight as the stages before the last of its chain leave it: pruned, before it is quantized."""
+        return self.chains[weight].before_last(Tensor(self.constants[weight])).data
 
     def integer_bias(self, weight: str, bias: str, x: str) -> np.ndarray:
         """A bias in units of x_scale · w_scale, int32."""
@@ -79,6 +104,5 @@ class Numbers:
     def calibration(self) -> Graph:
         """The folded graph that activations are observed on: each weight as the stages before its last one
         leave it, so that a network that is pruned first is observed pruned."""
-        seen = {name: chain.before_last(Tensor(self.constants[name])).data
-                for name, chain in self.chains.items()}
+        seen = {name: self._before_last(name) for name in self.chains}
         return replace(self.known.graph, constants=self.constants | seen)

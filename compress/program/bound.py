@@ -9,7 +9,6 @@ No float copy of a packed weight is in it. Threads may share it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any
@@ -85,12 +84,13 @@ class Bound:
         return values
 
     def profile(self, *arrays: np.ndarray, rounds: int = 200, seconds: float = 0.5,
-                clock: Callable[[], float] = time.perf_counter) -> Profile:
+                clock: Callable[[], float] | None = None) -> Profile:
         """What each step costs on these inputs (in their order): its time, its multiply-adds and bytes, and
         what this machine could do at best.
 
         rounds: how often it is measured, but only for so many seconds, and at least five times. clock: gives
-        the time in seconds. Raises what a call raises, and ValueError for rounds below 1."""
+        the time in seconds; None: this thread's own, or the wall's for short runs and several threads. Raises
+        what a call raises, and ValueError for rounds below 1."""
         if rounds < 1:
             raise ValueError(f"profile: rounds must be at least 1, got {rounds}")
         values, dims = self.check(*arrays)
@@ -101,7 +101,7 @@ class Bound:
                              _nbytes(self.held[step.output]), step.made.nbytes(dims))
                  for call, some in self.calls.items() for step in some]
         return profiled(self.name, dims, steps, lambda: self(*arrays),
-                        lambda: run.timed(dict(values), clock), rounds, seconds, clock)
+                        lambda clock: run.timed(dict(values), clock), rounds, seconds, clock)
 
     def _plan(self, dims: dict[str, int], buffers: list[np.ndarray | None]) -> list[tuple]:
         """What a run with these lengths does, step by step."""

@@ -14,13 +14,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nn.kernels import all_kernels, best_route, call_cost, copy_speed, isa, peak_loop
+from nn.kernels import all_kernels, best_route, call_cost, copy_speed, isa, peak_loop, thread_count
 
 from ..table import whole
 
 LOOP = 50_000  # steps of a loop that measures a peak: a fraction of a millisecond
 FEWEST = 5  # rounds
 FAR = 0.25  # a step for which its bound is less of its time has another reason to be slow
+SHORT = 1e-3  # seconds: a run that is as short is seldom interrupted
+
+# The time that this thread spent computing: it stands still while another program has the core. (Where its
+# tick is too coarse, as on Windows, the wall clock.)
+CLOCK: Callable[[], float] = (time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6
+                              else time.perf_counter)
+ABOVE = 1.05  # of a peak
+WHY_ABOVE = ("above 100% of peak: the kernel leaves out the padding, or takes Winograd's way, and multiplies "
+             "less than is counted here")
 COLUMNS = ("step", "makes", "µs", "%", "10³ MACs", "kB", "GMAC/s", "GB/s", "MACs/byte", "% of peak",
            "bound by")
 
@@ -32,7 +41,8 @@ class StepProfile:
     written: the bytes of the values that it reads, of what it holds (weight, bias, scales), and of what it
     writes. seconds, best: median and least of the rounds. route: that of its multiplies (see
     nn.kernels.best_route), None where it has none; peak: what that reaches, in MACs a second, measured in the
-    same rounds. copy: bytes a second of a copy of about as many bytes. empty: seconds of an empty call."""
+    same rounds. copy: bytes a second of a copy of about as many bytes. empty: seconds of an empty call, if it
+    takes as long."""
 
     output: str
     kernel: str
@@ -71,8 +81,8 @@ class StepProfile:
 
     @property
     def of_peak(self) -> float | None:
-        """Its speed as a share of the peak of its route. Above 1 where a kernel leaves out taps on the
-        padding."""
+        """Its speed as a share of the peak of its route; above 1 where a kernel multiplies less than `macs`,
+        since it leaves out the padding, or takes Winograd's way."""
         return self.macs_per_second / self.peak if self.peak and self.macs else None
 
     @property
@@ -166,8 +176,7 @@ class Profile:
             slow = self.slowest
             share = slow.seconds / total.seconds if total.seconds else 0
             lines.append(f"slowest: {slow.output} = {slow.kernel}, {share:.0%} of the time: {slow.why()}")
-        if any((step.of_peak or 0) > 1.05 for step in self.steps):
-            lines.append("above 100 % of peak: the kernel leaves out the padding, whose MACs count here")
+        lines += [WHY_ABOVE] * any((step.of_peak or 0) > ABOVE for step in self.steps)
         return "\n".join(lines)
 
     @staticmethod
@@ -194,12 +203,13 @@ def together(kernel: str, steps: Any) -> StepProfile:
 
 
 def profiled(name: str, dims: Mapping[str, int], steps: list[StepProfile], run: Callable[[], object],
-             each: Callable[[], list[float]], rounds: int, seconds: float, clock: Callable[[], float]
-             ) -> Profile:
-    """The Profile of what `run` runs and of whose steps `each` gives the times.
+             each: Callable[[Callable[[], float]], list[float]], rounds: int, seconds: float,
+             clock: Callable[[], float] | None) -> Profile:
+    """The Profile of what `run` runs and of whose steps `each` gives the times by a clock.
 
     A round times the loop of each route, a whole run and its steps, one after the other, so that a change of
     the clock rate hits all. Before a run that is timed comes one that is not."""
+    clock = clock or _clock_for(run)
     kernels = {kernel.name: kernel for kernel in all_kernels()}
     routes = [best_route(kernels[step.kernel]) if step.macs and step.kernel in kernels else None
               for step in steps]
@@ -214,13 +224,24 @@ def profiled(name: str, dims: Mapping[str, int], steps: list[StepProfile], run: 
         start = clock()
         run()
         wholes.append(clock() - start)
-        each()
-        taken.append(each())
+        each(clock)
+        taken.append(each(clock))
     peak = {route: statistics.median(found) for route, found in peaks.items()}
-    made = [replace(step, seconds=statistics.median(column), best=min(column), route=route,
-                    peak=peak.get(route, 0.0), copy=copy_speed(step.nbytes), empty=call_cost())
-            for step, column, route in zip(steps, zip(*taken, strict=True), routes, strict=True)]
+    made = [replace(step, seconds=middle, best=min(column), route=route, peak=peak.get(route, 0.0),
+                    copy=copy_speed(step.nbytes), empty=min(call_cost(), middle))
+            for step, column, route in zip(steps, zip(*taken, strict=True), routes, strict=True)
+            for middle in [statistics.median(column)]]
     return Profile(name, dict(dims), isa(), tuple(made), statistics.median(wholes), min(wholes), len(taken))
+
+
+def _clock_for(run: Callable[[], object]) -> Callable[[], float]:
+    """The thread's own clock; for what is short, or for several threads, the wall's, which takes less time to
+    read and sees them all."""
+    run()
+    start = time.perf_counter()
+    run()
+    short = time.perf_counter() - start < SHORT
+    return time.perf_counter if short or thread_count() > 1 else CLOCK
 
 
 def _giga(value: float) -> str:

@@ -76,6 +76,8 @@ class Ready:
                 self.taken[names[0]] = out.reshape(inputs[names[0]][0])
         self.arrays |= self.taken | self.given
         self.steps = [(self._again(entry), entry) for entry in plan]
+        every = [again for again, _ in self.steps]
+        self.every = None if None in every else [again for again in every if again is not _nothing]
         outside = [names for again, (_, _, names, *_) in self.steps if again is None]
         self.shared = {name: self.arrays[name] for names in outside for name in names if name in self.arrays}
 
@@ -92,11 +94,15 @@ class Ready:
     def __call__(self, values: dict[str, np.ndarray]) -> None:
         """Run on the Program's inputs, to which its outputs are added."""
         self._take(values)
-        for again, entry in self.steps:
-            if again is not None:
+        if self.every is not None:
+            for again in self.every:
                 again()
-            else:
-                self.step(entry, values)
+        else:
+            for again, entry in self.steps:
+                if again is not None:
+                    again()
+                else:
+                    self.step(entry, values)
         self._give(values)
 
     def timed(self, values: dict[str, np.ndarray], clock: Callable[[], float]) -> list[float]:
@@ -116,7 +122,8 @@ class Ready:
     def _take(self, values: dict[str, np.ndarray]) -> None:
         for name, room in self.taken.items():
             room[...] = values[name]
-        values.update(self.shared)
+        if self.shared:
+            values.update(self.shared)
 
     def _give(self, values: dict[str, np.ndarray]) -> None:
         for name, room in self.given.items():

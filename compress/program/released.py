@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import codebook_gemm, conv2d, depthwise_conv2d, gemm, qconv2d, qgemm, spmm_csr, tt_matmul
+from nn.kernels import (
+    codebook_gemm,
+    conv2d,
+    depthwise_conv2d,
+    gemm,
+    qconv2d,
+    qdepthwise_conv2d,
+    qgemm,
+    spmm_csr,
+    tt_matmul,
+)
 
 from ..formats.bits import pack_bits
 from ..stored import Stored, as_matrix, from_matrix
@@ -22,6 +32,7 @@ TOLD: dict[tuple[str, Any], dict[str, Any]] = {
     ("dense", depthwise_conv2d): {"values": lambda w, shape, _: w.reshape(shape)},
     ("codes", qgemm): {"values": lambda w, shape, format: format.pack(np.ascontiguousarray(w.T))},
     ("codes", qconv2d): {"values": lambda w, shape, format: format.pack(as_matrix(w))},
+    ("codes", qdepthwise_conv2d): {"values": lambda w, shape, format: format.pack(as_matrix(w))},
     ("csr", spmm_csr): {name: lambda w, shape, _, i=i: w[i] for i, name in
                         enumerate(("values", "indices", "indptr"))},
     ("shared", codebook_gemm): {"codes": lambda w, shape, _: pack_bits(w[0], width_of(w[1]))},

@@ -2,6 +2,7 @@
 
 from functools import reduce
 from operator import or_
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from .arguments import F32, integer
 from .contract import Plan, operand
 from .convolution import geometry, pad, planned, taps, taps_of
 from .kernel import kernel
-from .native import from_buffer, lib, pointer
+from .native import ffi, from_buffer, lib, pointer
 from .operand import PANEL, Operand, aligned, from_panels, in_panels
 
 
@@ -51,21 +52,28 @@ def _pack(w: np.ndarray, groups: int = 1) -> Operand:
     panels = aligned((groups, -(-filters // PANEL), kh * kw, c, PANEL), F32)
     by_group = w.reshape(groups, filters, c, kh, kw)
     if lib is not None:
-        pack_taps(by_group, taps_of((kh, kw)), panels)
+        finite = pack_taps(by_group, taps_of((kh, kw)), panels)
     else:
         by_tap = by_group.reshape(groups, filters, c, kh * kw).transpose(0, 3, 2, 1)
         panels[...] = in_panels(by_tap)[..., 0].swapaxes(1, 2)
-    return Operand(conv2d, w.shape, panels=panels, groups=groups)
+        finite = bool(np.isfinite(w).all())
+    return Operand(conv2d, w.shape, panels=panels, groups=groups, finite=finite)
 
 
-def pack_taps(w: np.ndarray, taps: np.ndarray, panels: np.ndarray) -> None:
-    """Fill panels [groups][⌈O/16⌉][T][C][16] with the taps (T, 2) of w (groups, O, C, kH, kW), in C."""
+def pack_taps(w: np.ndarray, taps: np.ndarray, panels: np.ndarray) -> bool:
+    """Fill panels [groups][⌈O/16⌉][T][C][16] with the taps (T, 2) of w (groups, O, C, kH, kW), in C. Returns
+    whether they are finite: padding times such filters is zero, and can be left out."""
     if not w.flags.aligned or reduce(or_, w.strides) % 4:
         w = w.copy()
     group, o, c, down, across = w.strides
     offsets = taps @ np.array([down // 4, across // 4], np.int64)
-    lib.nn_conv2d_pack(*w.shape[:3], len(taps), pointer(w), group // 4, o // 4, c // 4, from_buffer(offsets),
-                       from_buffer(panels))
+    return bool(lib.nn_conv2d_pack(*w.shape[:3], len(taps), pointer(w), group // 4, o // 4, c // 4,
+                                   from_buffer(offsets), from_buffer(panels)))
+
+
+def filters_for_c(panels: np.ndarray, finite: bool) -> Any:
+    """Packed filters as C knows them. The caller keeps the panels alive."""
+    return ffi.new("nn_conv2d_filters *", (from_buffer(panels), finite))
 
 
 def _unpack(packed: Operand) -> np.ndarray:
@@ -81,4 +89,5 @@ def _plan(who, x, w, stride, padding, dilation, groups, relu) -> Plan:
 
 conv2d.runs("nn_conv2d(plan.c, x, w.c, bias, relu, out)",
             unpacked="nn_conv2d_packing(plan.c, x, w, bias, relu, out)",
-            plan=_plan, pack=_pack, unpack=_unpack)
+            plan=_plan, pack=_pack, unpack=_unpack,
+            seen_by_c=lambda w: filters_for_c(w.parts["panels"], w.parts["finite"]))

@@ -8,10 +8,10 @@ from numpy.lib.stride_tricks import as_strided
 from ..geometry import Pair, both, pair
 from .arguments import F32
 from .contract import Plan
-from .conv2d import pack_taps
+from .conv2d import filters_for_c, pack_taps
 from .convolution import geometry, pad, padded, part, phases, planned, struct, taps
 from .kernel import kernel
-from .native import NULL, check, from_buffer, lib, pointer
+from .native import NULL, check, lib, pointer
 from .operand import PANEL, aligned
 
 
@@ -75,10 +75,10 @@ def _run(choice, g, w, plan, out) -> None:
             image, row, pixel, number = rows.strides
             dx = as_strided(rows, (*rows.shape[:2], at.y[2], kw * c), (image, row, sw * pixel, number))
         panels = aligned((groups, -(-filters // PANEL), len(which), channels, PANEL), F32)
-        pack_taps(exchanged, which, panels)
+        packed = filters_for_c(panels, pack_taps(exchanged, which, panels))
         c_geometry, _keep = struct(g.shape, g.strides, dx.shape, dx.strides, (1, 1), groups, positions)
         check("conv2d_input_grad",
-              lib.nn_conv2d(choice, c_geometry, pointer(g), from_buffer(panels), NULL, False, pointer(dx)))
+              lib.nn_conv2d(choice, c_geometry, pointer(g), packed, NULL, False, pointer(dx)))
 
 
 conv2d_input_grad.runs(_run, plan=_input_plan)

@@ -1,6 +1,6 @@
 """What bounds a kernel here: how fast its route multiplies, how fast memory is copied, what a call costs.
 
-    best_route(qgemm)          "maddubs_avx2": the loop of multiplies that it can at best be as fast as
+    best_route(qgemm)          "maddubs_avx2": the multiplies that it can at best be as fast as
     peak("maddubs_avx2")       its multiply-accumulates a second, measured (csrc/peak.c)
     copy_speed(2**20)          bytes a second that are read and written, in a megabyte
     call_cost()                seconds of a call that computes next to nothing
@@ -22,7 +22,9 @@ from .native import NUMPY, Variant, lib, micro_kernels
 
 PEAK = "peak_"  # begins the names of the rows that are loops to measure against
 # What the types in a micro-kernel's name are multiplied with. (Of a codebook's 4-bit codes the floats are.)
-MULTIPLIES = {"f32": "fma", "f32u4": "fma", "u8s8": "vnni", "s16s16": "madd16", "u8s7": "maddubs"}
+MULTIPLIES = {"f32": "fma", "f32u4": "fma", "u8s8": "vnni", "s8s8": "signed", "s16s16": "madd16",
+              "u8s7": "maddubs", "u8s6": "two", "u8s4": "nine"}
+NARROW = ("two", "nine")  # which only weights of fewer bits than 8 can take
 SMALLEST, LARGEST = 2**18, 2**26  # bytes of a copy: less of it is the call, more is slow to get
 
 
@@ -62,16 +64,16 @@ def route_of(variant: Variant) -> str:
 
 
 def best_route(kernel: Kernel) -> str | None:
-    """Of the routes that a kernel's micro-kernels take in this thread (see `use`): that of the richest
-    instruction set; of several, the fastest. None where no peak can be measured: of a pass over arrays, which
-    multiplies little, and on NumPy."""
+    """Of the routes that a kernel's micro-kernels take in this thread (see `use`), with weights of 8 bits:
+    that of the richest instruction set; of several, the fastest. None where no peak can be measured: of a
+    pass over arrays, which multiplies little, and on NumPy."""
     choice = kernel.choice
     if choice == NUMPY:
         return None
     rows = [row for row in kernel.variants() if row.backend == "c"]
     allowed = [row for row in rows if row.number == choice] if choice >= 0 else []
     allowed = allowed or [row for row in rows if choice >= 0 or not row.needs & ~choice]
-    there = peak_routes()
+    there = [name for name in peak_routes() if choice >= 0 or not name.startswith(NARROW)]
     needs = {route: row.needs for row in allowed if (route := route_of(row)) in there}
     richest = [route for route in needs if needs[route] == max(needs.values())]
     return max(richest, key=_peak, default=None) if len(richest) != 1 else richest[0]
@@ -96,11 +98,11 @@ def copy_speed(nbytes: int) -> float:
 
 @cache
 def call_cost() -> float:
-    """Seconds of a call of a kernel that computes next to nothing: what any costs, checks and all. The best
-    of nine."""
+    """Seconds of a prepared call of a kernel that computes next to nothing: what any costs that comes from
+    Python. The best of nine."""
     a, b, out = np.ones((3, 1, 1), np.float32)
-    call = partial(gemm, a, gemm.pack(b), out=out)
-    return min(_seconds(call, 100) / 100 for _ in range(9))
+    again = gemm.prepare(a, gemm.pack(b), out=out)
+    return min(_seconds(again, 100) / 100 for _ in range(9))
 
 
 def _seconds(call: Callable[[], object], times: int) -> float:

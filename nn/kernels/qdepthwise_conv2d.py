@@ -1,17 +1,21 @@
 """qdepthwise_conv2d: the exact convolution of uint8 images with one int8 filter for each channel."""
 
+from typing import Any
+
 import numpy as np
 
 from ..geometry import Pair
-from .arguments import U8
-from .contract import Plan
+from .arguments import I8, I32, U8
+from .contract import Plan, operand
 from .depthwise_conv2d import depthwise, depthwise_conv2d
 from .kernel import kernel
+from .native import ffi, from_buffer
+from .operand import Operand, aligned
 from .qconv2d import checked
 from .requantization import all_positive, requantised
 
 
-@kernel(x="u8[N,H,W,C]", w="s8[C,1,kH,kW]", bias="s32[C]?", scale="number|f32|f64[C]?",
+@kernel(x="u8[N,H,W,C]", w=operand("s8[C,1,kH,kW]"), bias="s32[C]?", scale="number|f32|f64[C]?",
         out="s32|u8[N,H',W',C]")
 def qdepthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, x_zero: int = 0,
                       stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1,
@@ -24,9 +28,30 @@ def qdepthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = No
     return acc if scale is None else requantised(acc, scale, out_zero, U8, clip, rounding)
 
 
-def _plan(who, x, w, x_zero, stride, padding, dilation, scale, out_zero, clip, rounding) -> Plan:
+def _pack(w: np.ndarray) -> Operand:
+    """All channels of a tap together, taps[kH·kW, C], and the sum of each channel's taps."""
+    c, one, kh, kw = w.shape
+    if one != 1:
+        raise ValueError(f"qdepthwise_conv2d.pack: w must have shape (C, 1, kH, kW), got {w.shape}")
+    taps, sums = aligned((kh * kw, c), I8), aligned((c,), I32)
+    taps[...] = w.reshape(c, kh * kw).T
+    sums[...] = taps.sum(axis=0, dtype=I32)
+    return Operand(qdepthwise_conv2d, w.shape, taps=taps, sums=sums)
+
+
+def _seen_by_c(w: Operand) -> Any:
+    return ffi.new("nn_qdepthwise_w *", {name: from_buffer(part) for name, part in w.parts.items()})
+
+
+def _plan(who, x, w, bias, x_zero, stride, padding, dilation, scale, out_zero, clip, rounding) -> Plan:
     at = depthwise(who, x, w, stride, padding, dilation)
-    return checked(who, at, x_zero, scale, out_zero, clip, rounding)
+    plan = checked(who, at, x_zero, scale, out_zero, clip, rounding, bias)
+    if ffi is not None:
+        numbers = *at.x, *at.y[1:3], *at.w[2:], *at.stride, *at.padding, *at.dilation
+        plan.c = ffi.new("nn_qdepthwise *", (*numbers, plan.c[0]))
+    return plan
 
 
-qdepthwise_conv2d.runs(None, plan=_plan, values=all_positive)
+qdepthwise_conv2d.runs("nn_qdepthwise_conv2d(plan.c, x, w.c, out)", plan=_plan, pack=_pack,
+                       unpack=lambda w: np.ascontiguousarray(w.parts["taps"].T).reshape(w.shape),
+                       seen_by_c=_seen_by_c, values=all_positive)

@@ -156,12 +156,17 @@ class QdepthwiseConv2d(Pass):
     """uint8 images and one int8 filter for each channel."""
 
     name, exact = "qdepthwise_conv2d", True
+    # Columns around the positions of a tile; taps of more than one cell, and more cells than are multiplied
+    # at once; channels around those of a block.
+    columns, taps = (*range(7), 33, 70), (1, 2, 3, 5)
+    channels = near(1, 8, 16, 64, most=81).filter(bool)
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Small images; strides, paddings and dilations; with bias and scale and without."""
-        size, taps = st.integers(0, 6), st.sampled_from([1, 2, 3])
-        return st.builds(self._draw, st.integers(1, 2), st.tuples(size, size), CHANNELS,
-                         st.tuples(taps, taps), st.sampled_from(STYLES), SEEDS)
+        taps = st.sampled_from(self.taps)
+        size = st.tuples(st.integers(0, 6), st.sampled_from(self.columns))
+        return st.builds(self._draw, st.integers(1, 2), size, self.channels, st.tuples(taps, taps),
+                         st.sampled_from(STYLES), SEEDS)
 
     def _draw(self, n, size, c, kernel, style, seed) -> Case:
         rng = np.random.default_rng(seed)
@@ -193,12 +198,17 @@ class QdepthwiseConv2d(Pass):
         more = {name: v[index] for name, v in case.options.items() if isinstance(v, np.ndarray)}
         return case.on(np.ascontiguousarray(case.args[0][..., index]), case.args[1][index], **more)
 
+    def weight(self, case: Case) -> tuple[np.ndarray, ...]:
+        """What is packed, and what `unpack` must give back."""
+        return case.args[1:]
+
 
 class Qconv2d(QdepthwiseConv2d):
     """uint8 images and int8 filters, in groups: of channels that fill cells of four, and others; of filters
     that fill a panel; batches that are taken across images. A quarter can be left to Winograd's algorithm."""
 
     name = "qconv2d"
+    columns, taps, channels = range(7), (1, 2, 3), CHANNELS
 
     def cases(self) -> st.SearchStrategy[Case]:
         """As of one filter for each channel; the widths of cells and panels; biases at the ends of int32."""
@@ -218,10 +228,6 @@ class Qconv2d(QdepthwiseConv2d):
         if "bias" in around and seed % 2:
             around["bias"] = rng.choice(np.array([-2**31, -2**30, 5, 2**30, 2**31 - 1], np.int32), o)
         return Case((x, w), {**how, "groups": groups, **around}, seed)
-
-    def weight(self, case: Case) -> tuple[np.ndarray, ...]:
-        """What is packed, and what `unpack` must give back."""
-        return case.args[1:]
 
     def to_pack(self, case: Case) -> tuple:
         """The filters do not say in how many groups they are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import avg_pool2d, dequantize, max_pool2d
+from ..kernels import avg_pool2d, dequantize, max_pool2d, threads
 from . import layouts
 from .case import Case
 from .guard import Frame
@@ -205,9 +205,17 @@ def permutes_filters(f: Implementation, case: Case) -> None:
 
 def packs_filters(f: Implementation, case: Case) -> None:
     """Packed filters give the same, and unpack to what was packed."""
-    packed = f.pack(case.args[1], case.options["groups"])
+    packed = f.pack(*f.domain.to_pack(case))
     all_equal(f(case.on(case.args[0], packed)), f(case), "with packed filters")
     same(packed.unpack(), case.args[1], "packed and unpacked")
+
+
+def has_the_same_bits_on_any_threads(f: Implementation, case: Case) -> None:
+    """Two, three or five threads that share the rows give the bits that one gives."""
+    with threads(1):
+        want = f(case)
+    with threads((2, 3, 5)[case.seed % 3], least_cycles=0):
+        all_equal(f(case), want, "on several threads")
 
 
 CONTRACT_LAWS = (agrees_with_the_specification, leaves_arguments, repeats, ignores_layout, takes_out)

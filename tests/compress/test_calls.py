@@ -131,6 +131,10 @@ BAD_LINES = {
     "scale of zero": (quantized(q=grid(0.0)), INTEGER, FLAT, "scale must be positive"),
     "negative scale": (quantized(y=grid(-1.0)), INTEGER, FLAT, "scale must be positive"),
     "scale that is no number": (quantized(y=grid(float("nan"))), INTEGER, FLAT, "scale must be positive"),
+    "weight with a scale of zero": (
+        quantized(), {"w": int8_weight(scale=0.0), "b": BIAS}, FLAT, "w has the scale 0.0; scales must be"),
+    "weight with a scale that is no number": (
+        quantized(), {"w": int8_weight(scale=float("nan")), "b": BIAS}, FLAT, "w has the scale nan; scales"),
     "zero point out of range": (quantized(q=grid(zero=256)), INTEGER, FLAT, "zero point in 0…255"),
     "negative zero point": (quantized(y=grid(zero=-1)), INTEGER, FLAT, "zero point in 0…255"),
     "grid of nobody": (([line("clip")], {"z": grid()}), {}, FLAT, r"nothing makes the values \['z'\]"),
@@ -142,7 +146,8 @@ BAD_LINES = {
         quantized(), {"w": int8_weight(), "b": np.array([2**31 - 1, 0], np.int32)}, FLAT,
             "could leave int32"),
     "most negative bias": (
-        quantized(), {"w": int8_weight(), "b": np.array([-(2**31), 0], np.int32)}, FLAT, "could leave int32"),
+        quantized(grid(zero=1)), {"w": int8_weight(), "b": np.array([-(2**31), 0], np.int32)}, FLAT,
+            "could leave int32: .* column 0 .* reaches -2,147,483,651, but int32 holds at least"),
     "multiplier that overflows": (quantized(grid(1e30), grid(1e-30)), INTEGER, FLAT, "leaves float32"),
     "dequantize of floats": ([line("dequantize")], {}, FLAT, "needs uint8 or int8; got float32"),
     "scale beyond float32": (([line("quantize")], {"y": grid(1e39)}), {}, FLAT, "finite in float32"),

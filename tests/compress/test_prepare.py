@@ -211,13 +211,19 @@ def test_what_has_no_kernel_runs_its_rule_and_says_so(forward, shape, op):
 
 @pytest.mark.parametrize(("forward", "said"), [
     (lambda m, x: F.softmax(m.b(m.a(x))), "softmax: it has no integer form"),
-    (lambda m, x: m.b(m.act(m.a(x))), "gelu in module 'act': it has no integer form"),
+    (lambda m, x: m.b(m.act(m.a(x))),
+     "gelu in module 'act': it has no integer form, and integer=True was asked for; on integers there are "
+     "add, .*relu.*, conv2d, linear, .*, or leave integer=True away, and it runs on reals"),
     (lambda m, x: m.b(F.log_softmax(F.relu(m.a(x)) + m.a(x))), "log_softmax: it has no integer form"),
-    (lambda m, x: m.b(m.plain(m.a(x))), "linear in module 'plain': it has no integer form"),
-    (lambda m, x: F.relu(m.b(m.a(x)) + x), "add: what it reads, or what reads it, has no integer form"),
+    (lambda m, x: m.b(m.plain(m.a(x))),
+     r"linear in module 'plain': it has no integer form, .*; give its weight Quantize\(\) in the recipe of"),
+    (lambda m, x: m.b(m.norm(x)), "batch_norm_eval in module 'norm': .*; put it right behind a convolution"),
+    (lambda m, x: F.relu(m.b(m.a(x)) + x),
+     r"add: what it reads, or what reads it, has no integer form, .*; put it between layers under Quantize"),
 ])
 def test_integers_only_refuses_what_leaves_them_by_name(forward, said):
-    model = Net(forward, **{name: nn.Linear(4, 4) for name in ("a", "b", "plain")}, act=nn.GELU())
+    model = Net(forward, **{name: nn.Linear(4, 4) for name in ("a", "b", "plain")}, act=nn.GELU(),
+                norm=nn.BatchNorm1d(4))
     x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     compress.prepare(model, {"a": compress.Quantize(), "b": compress.Quantize()}, x)
     compress.convert(model)

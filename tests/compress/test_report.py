@@ -32,7 +32,7 @@ def table(text):
     rows = {}
     for line in text.splitlines()[1:-1]:
         name, *cells = line.split()
-        rows[name] = [int(cell.replace(",", "")) for cell in cells]
+        rows[name] = [int(cell.replace(",", "")) for cell in cells[:4]]
     return rows
 
 
@@ -86,6 +86,22 @@ def test_wide_rows_need_wide_columns():
         assert weight.arrays()["indices"].dtype == dtype
         assert weight.arrays()["indices"][0] == width - 1
         np.testing.assert_array_equal(weight.decode(), w)
+
+
+def test_a_weight_of_integers_says_whether_its_sums_fit():
+    program = compress.convert(model(RECIPES["mixed"]), images())
+    report, layer = compress.report(program), compress.certify(program).layers["conv1"]
+    assert report.sums == {"conv1.weight": {
+        "int32": f"{layer.int32.headroom:.1f} bits",
+        "int16": f"saturates ({100 * layer.saturating:.2g} % of the pairs)"}}
+    head, first, *others = str(report).splitlines()
+    assert head.endswith("int32 room  in 16 bits")
+    assert first.endswith(f"{layer.int32.headroom:.1f} bits  {report.sums['conv1.weight']['int16']}")
+    assert not [line for line in others if " bits" in line]
+    assert json.loads(json.dumps(report.to_json()))["sums"] == report.sums
+    plain = compress.report(compress.convert(model(), images()))
+    assert plain.sums == {}
+    assert "int32" not in str(plain)
 
 
 def test_only_programs_have_one():

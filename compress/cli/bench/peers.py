@@ -59,6 +59,11 @@ def torch_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray,
     return peers
 
 
+def onnx_sums(a: np.ndarray, b: np.ndarray) -> Peer:
+    """onnxruntime's MatMulInteger u8 · s8 → s32 with a constant b, which it packs, and its output bound."""
+    return _onnx("MatMulInteger", a, {"b": b}, np.zeros((len(a), b.shape[1]), np.int32))
+
+
 def onnx_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray, out_zero: int) -> Peer:
     """onnxruntime's QLinearMatMul u8 · s8 → u8 with a constant b, which it packs, and its output bound."""
     constants = {"a_scale": np.float32(1), "a_zero": np.uint8(a_zero), "b": b, "b_scale": scale,
@@ -69,22 +74,22 @@ def onnx_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray, out
 
 def torch_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
                   out_zero: int) -> dict[str, Peer]:
-    """PyTorch's quantized conv2d of x (N,H,W,C) by w (O,C,3,3), padding 1, with every engine that it has for
-    this machine, in its layout channels_last. It can't be given its output."""
+    """PyTorch's quantized conv2d of x (N,H,W,C) by w (O,C/groups,3,3), padding 1, with every engine that it
+    has for this machine, in its layout channels_last. It can't be given its output."""
     import torch
 
     torch.set_num_threads(1)
     zeros, scales = torch.zeros(len(scale), dtype=torch.int64), torch.from_numpy(scale.astype(np.float64))
     image = torch.from_numpy(x).permute(0, 3, 1, 2)
     filters = torch.from_numpy(w).contiguous(memory_format=torch.channels_last)
-    peers = {}
+    groups, peers = x.shape[3] // w.shape[1], {}
     for engine in set(TORCH_ENGINES) & set(torch.backends.quantized.supported_engines):
         torch.backends.quantized.engine = engine
         with quiet():
             a = torch._make_per_tensor_quantized_tensor(image, 1.0, x_zero)
             a = a.contiguous(memory_format=torch.channels_last)
             b = torch._make_per_channel_quantized_tensor(filters, scales, zeros, 0)
-            packed = torch.ops.quantized.conv2d_prepack(b, None, [1, 1], [1, 1], [1, 1], 1)
+            packed = torch.ops.quantized.conv2d_prepack(b, None, [1, 1], [1, 1], [1, 1], groups)
             names = {"conv2d": torch.ops.quantized.conv2d, "x": a, "w": packed, "zero": out_zero}
         result = lambda n=names: n["conv2d"](  # noqa: E731
             n["x"], n["w"], 1.0, n["zero"]).int_repr().permute(0, 2, 3, 1).numpy()
@@ -94,11 +99,11 @@ def torch_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
 
 def onnx_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
                  out_zero: int) -> dict[str, Peer]:
-    """onnxruntime's QLinearConv u8 · s8 → u8 of x (N,H,W,C) by a constant w (O,C,3,3), padding 1, in the
-    layouts of `onnx_conv2d`."""
+    """onnxruntime's QLinearConv u8 · s8 → u8 of x (N,H,W,C) by a constant w (O,C/groups,3,3), padding 1, in
+    the layouts of `onnx_conv2d`."""
     from onnx import helper
 
-    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "group": x.shape[3] // w.shape[1]}
     one, zeros = np.float32(1), np.zeros(len(scale), np.int32)
     constants = {"x_scale": one, "x_zero": np.uint8(x_zero), "w": w, "w_scale": scale,
                  "w_zero": zeros.astype(np.int8), "y_scale": one, "y_zero": np.uint8(out_zero), "bias": zeros}
@@ -109,7 +114,7 @@ def onnx_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
     first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
     planes = _onnx("QLinearConv", first, constants, y_first, **attributes)
     return {"onnxruntime N,C,H,W": planes._replace(result=lambda: planes.result().transpose(0, 2, 3, 1)),
-            "onnxruntime N,H,W,C": _onnx_network(nodes, x, constants, y)}
+            "onnxruntime N,H,W,C": onnx_network(nodes, x, constants, y)}
 
 
 def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
@@ -134,7 +139,7 @@ def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Peer]:
              helper.make_node("Transpose", ["y_first"], ["y"], perm=[0, 2, 3, 1])]
     first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
     return {"onnxruntime N,C,H,W": _onnx("Conv", first, {"w": w}, y_first, **attributes),
-            "onnxruntime N,H,W,C": _onnx_network(nodes, x, {"w": w}, y)}
+            "onnxruntime N,H,W,C": onnx_network(nodes, x, {"w": w}, y)}
 
 
 def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
@@ -156,10 +161,10 @@ def _onnx(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray, **at
     """A network of one operator: inputs `a` and the constants in this order, output like `y`."""
     from onnx import helper
 
-    return _onnx_network([helper.make_node(op, ["a", *constants], ["y"], **attributes)], a, constants, y)
+    return onnx_network([helper.make_node(op, ["a", *constants], ["y"], **attributes)], a, constants, y)
 
 
-def _onnx_network(nodes: list[Any], a: np.ndarray, constants: dict[str, Any], y: np.ndarray) -> Peer:
+def onnx_network(nodes: list[Any], a: np.ndarray, constants: dict[str, Any], y: np.ndarray) -> Peer:
     """A network with the input `a`, these constants, and an output `y`, both bound."""
     import onnxruntime
     from onnx import helper, numpy_helper

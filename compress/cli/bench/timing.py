@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from nn import kernels
 
+from ...program.profile import CLOCK
+
 TURN = 2e-3  # seconds of calls in one turn: long beside a tick of the clock, short beside a drift
 ROUNDS = 9  # at least
 LOOP = 100_000  # steps of the loop that measures a peak: a fraction of a turn
@@ -24,11 +26,6 @@ try:
     from resource import RUSAGE_SELF, getrusage
 except ImportError:  # Windows
     getrusage = None
-
-# The time that this thread spent computing: it stands still while another program has the core.
-# (Where its tick is too coarse, as on Windows, the wall clock.)
-CLOCK: Callable[[], float] = (time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6
-                              else time.perf_counter)
 
 
 class Times(NamedTuple):

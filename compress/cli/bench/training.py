@@ -5,7 +5,6 @@ first, and at its best: images channels last, the fused Adam. All share a proces
 nn.memory has told to keep what is freed: alone, PyTorch gets its memory from the system each time."""
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from timeit import Timer
 from typing import Any
 
@@ -15,7 +14,8 @@ import compress
 import nn
 from nn import functional as F
 
-from . import peers
+from . import architectures, peers
+from .architectures import like, vgg
 from .row import Row
 from .timing import Times, context, digits, interleaved, timer
 
@@ -27,7 +27,7 @@ for x, y in batches:
     optimizer.step()
 """
 DEFAULT, BEST = "PyTorch", "PyTorch at its best"
-WIDTHS, SIDE, IMAGES = (64, 128), 32, 64  # of the network like VGG: channels of its blocks; a batch
+SIDE, IMAGES = 32, 64  # of the network like VGG: of its images; a batch
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -60,19 +60,19 @@ def _measured(seconds: float) -> Iterator[dict[str, Times]]:
     data, rng = nn.data.digits(), np.random.default_rng(0)
     random = rng.standard_normal((IMAGES, 3, SIDE, SIDE), np.float32), rng.integers(10, size=IMAGES)
     epoch = list(nn.data.batches(data.x_train, data.y_train, BATCH, rng))
-    yield interleaved(_training(nn.models.digits_cnn(rng=rng), _digits_cnn, epoch), 4 * seconds)
-    yield interleaved(_training(nn.models.digits_mlp(rng=rng), _digits_mlp, epoch), 2 * seconds)
-    yield interleaved(_training(_vgg(nn, rng=rng), _torch_vgg, [random]), seconds)
-    yield interleaved(_inference(_vgg(nn, rng=rng), random[0]), seconds)
+    yield interleaved(_training(nn.models.digits_cnn(rng=rng), architectures.digits_cnn, epoch), 4 * seconds)
+    yield interleaved(_training(nn.models.digits_mlp(rng=rng), architectures.digits_mlp, epoch), 2 * seconds)
+    yield interleaved(_training(vgg(nn, rng=rng), vgg, [random]), seconds)
+    yield interleaved(_inference(vgg(nn, rng=rng), random[0]), seconds)
 
 
-def _training(model: nn.Module, twin: Callable[[], Any], epoch: list[tuple[np.ndarray, np.ndarray]]):
+def _training(model: nn.Module, twin: Callable[[Any], Any], epoch: list[tuple[np.ndarray, np.ndarray]]):
     """Who trains: ours and PyTorch's `twin` of it, from the same weights."""
     import torch
 
     def theirs(best: bool) -> dict[str, Any]:
-        network, layout = _like(twin(), model), torch.channels_last if best else torch.contiguous_format
-        network = network.to(memory_format=layout)
+        layout = torch.channels_last if best else torch.contiguous_format
+        network = like(twin(torch.nn), model).to(memory_format=layout)
         return {"batches": [(torch.from_numpy(x).contiguous(memory_format=layout),
                              torch.from_numpy(y.astype(np.int64))) for x, y in epoch], "model": network,
                 "optimizer": torch.optim.Adam(network.parameters(), fused=best or None),
@@ -95,7 +95,7 @@ def _inference(model: nn.Module, x: np.ndarray) -> dict[str, Timer]:
     import torch
 
     model.eval()
-    network, program = _like(_torch_vgg(), model).eval(), compress.convert(model, x)
+    network, program = like(vgg(torch.nn), model).eval(), compress.convert(model, x)
     image = torch.from_numpy(x)
     theirs = "with mode():\n  model(x)"
     with torch.inference_mode():
@@ -105,58 +105,9 @@ def _inference(model: nn.Module, x: np.ndarray) -> dict[str, Timer]:
     for name, result in results.items():
         if not np.allclose(result, results["ours"], atol=1e-4 * float(np.abs(results["ours"]).max())):
             raise RuntimeError(f"bench: {name} differs")
-    last = _like(_torch_vgg(), model).eval().to(memory_format=torch.channels_last)
+    last = like(vgg(torch.nn), model).eval().to(memory_format=torch.channels_last)
     with_last = image.contiguous(memory_format=torch.channels_last)
     return {"ours": timer("with mode():\n  model(x)", mode=nn.no_grad, model=model, x=nn.Tensor(x)),
             "Program": timer("program(x)", program=program, x=x),
             DEFAULT: timer(theirs, mode=torch.inference_mode, model=network, x=image),
             BEST: timer(theirs, mode=torch.inference_mode, model=last, x=with_last)}
-
-
-def _like(theirs: Any, ours: nn.Module) -> Any:
-    """PyTorch's network with our weights: the parameters come in the same order."""
-    import torch
-
-    with torch.no_grad():
-        for to, parameter in zip(theirs.parameters(), ours.parameters(), strict=True):
-            to.copy_(torch.from_numpy(parameter.numpy()))
-    return theirs
-
-
-def _vgg(layers: Any, **more: Any) -> Any:
-    """Blocks of two 3×3 convolutions with batch norm and a max-pool (Simonyan & Zisserman 2015), a Linear."""
-    parts: list[Any] = []
-    before = 3
-    for width in WIDTHS:
-        for _ in range(2):
-            parts += [layers.Conv2d(before, width, 3, padding=1, bias=False, **more)]
-            parts += [layers.BatchNorm2d(width), layers.ReLU()]
-            before = width
-        parts.append(layers.MaxPool2d(2))
-    side = SIDE // 2 ** len(WIDTHS)
-    return layers.Sequential(*parts, layers.Flatten(), layers.Linear(before * side**2, 10, **more))
-
-
-def _torch_vgg() -> Any:
-    import torch
-
-    return _vgg(torch.nn)
-
-
-def _digits_cnn() -> Any:
-    from torch import nn as theirs
-
-    parts: list[Any] = []
-    for i, (c, o) in enumerate(((1, 32), (32, 64), (64, 64))):
-        parts += [theirs.Conv2d(c, o, 3, padding=1, bias=False), theirs.BatchNorm2d(o), theirs.ReLU()]
-        parts += [theirs.MaxPool2d(2)] if i < 2 else []
-    return theirs.Sequential(*parts, theirs.Flatten(), theirs.Linear(256, 10))
-
-
-def _digits_mlp() -> Any:
-    from torch import nn as theirs
-
-    sizes, parts = (64, 300, 100, 10), [theirs.Flatten()]
-    for k, n in pairwise(sizes):
-        parts += [theirs.Linear(k, n), theirs.ReLU()]
-    return theirs.Sequential(*parts[:-1])

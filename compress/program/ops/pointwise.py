@@ -30,8 +30,8 @@ def ends_of(clip: tuple | None, grid: Any = None) -> list[tuple[Any, Any]]:
 def codes_of(clip: tuple | None, grid: Any) -> tuple[int, int] | None:
     """The codes, the lowest and the highest, that a clip leaves of a grid; None for all that a byte has."""
     if clip is None:
-        codes = grid.format.lowest, grid.format.highest
-        return None if codes in ((0, 255), (-128, 127)) else codes
+        codes, all_there_are = (grid.format.lowest, grid.format.highest), np.iinfo(grid.format.dtype)
+        return None if codes == (all_there_are.min, all_there_are.max) else codes
     ends = dict(ends_of(clip, grid))
     high = int(ends.get(np.minimum, grid.format.highest))
     return min(int(ends.get(np.maximum, grid.format.lowest)), high), high  # the upper end, where both cross

@@ -57,5 +57,5 @@ class AvgPool2d(_Pool, name="avg_pool2d"):
 
 
 def _for(x: np.ndarray, kernel: Any) -> Callable[..., object]:
-    """The kernel; for int8, which it does not take, its specification."""
-    return kernel if x.dtype != np.int8 else lambda *given, out: np.copyto(out, kernel.reference(*given))
+    """The kernel; for signed integers, which it does not take, its specification."""
+    return kernel if x.dtype.kind != "i" else lambda *given, out: np.copyto(out, kernel.reference(*given))

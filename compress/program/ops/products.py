@@ -29,6 +29,7 @@ from nn.kernels import (
 from nn.kernels.fixed_point import LEAST, MOST
 from nn.kernels.requantization import ROUNDINGS
 
+from ...overflow import int32_sums
 from ...stored import Stored, as_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
 from ..op import INTEGERS, Line, Op, Step, behind
@@ -56,10 +57,12 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         grid, bias = line.need(0, *INTEGERS).grid, line.vector("bias", weight.shape[0], np.int32)
         if bias is None:
             raise line.fail("integers need a bias, if only of zeros")
-        reach, w = grid.format.highest - grid.format.lowest, weight.codes().astype(np.int64)
-        largest = reach * np.abs(w).sum(axis=1) + np.abs(bias.astype(np.int64))  # |Σ (x − zero)·w + bias|
-        if largest.max(initial=0) >= 2**31:
-            raise line.fail("a sum of products and bias could leave int32")
+        if not (weight.scale > 0).all():
+            name = line.call.constants["weight"]
+            raise line.fail(f"{name} has the scale {weight.scale.min()}; scales must be positive")
+        sums = int32_sums(weight.codes().T, grid.format.lowest, grid.format.highest, grid.zero, bias)
+        if not sums.holds:
+            raise line.fail(f"a sum of products and bias could leave int32: {sums}")
         multiplier(line, weight, grid, line.grid)
         return line.value("float32", shape) if line.grid is None else line.on_grid(shape)
 
@@ -173,7 +176,7 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         text = f", {kernel[0]}×{kernel[1]}{windows}" + f" with {fill}" * any(how["padding"])
 
         def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
-            if x.dtype == np.int8:  # bytes are bytes
+            if x.dtype.kind == "i":  # bytes are bytes
                 x, out = x.view(np.uint8), out.view(np.uint8)
             return im2col, (x, kernel), {**how, "fill": held[0] % 256, "out": out}
 
@@ -185,7 +188,8 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
     def of_integers(self, line: Line, by: str, macs: int, how: dict, windows: str) -> list[Step]:
         """One step, whatever the geometry."""
         if by == "depthwise":
-            return sums(line, qdepthwise_conv2d, from_rows, macs, how, windows)
+            pack = lambda weight: qdepthwise_conv2d.pack(from_rows(weight))  # noqa: E731
+            return sums(line, qdepthwise_conv2d, pack, macs, how, windows)
         groups = {"groups": line["groups"]}
         return sums(line, qconv2d, lambda weight: qconv2d.pack(from_rows(weight), **groups), macs,
                     {**how, **groups}, windows)

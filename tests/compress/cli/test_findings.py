@@ -35,17 +35,18 @@ def some_rows(**faster):
 
 def test_what_did_not_pay_is_told_with_where_its_time_goes():
     rows = some_rows(float=1.0, winograd=0.96, int8=1.0)
-    rows[1] = replace(rows[1], macs=1e5, profile=profile(
+    rows[1] = replace(rows[1], macs=1e5, milliseconds=3.1, profile=profile(
         step("one", "conv2d", 0.9, 10**8), step("two", "im2col", 0.3),
         step("two", "winograd_conv2d", 1.8, 12 * 10**6), step("pool", "max_pool", 0.1)))
-    first, base, where, why = unpaid(rows, "C (avx2)")
+    first, base, where, why, above = unpaid(rows, "C (avx2)")
     assert first == "slower than float here (kernels C (avx2)): cnn winograd (0.96×)"
     assert base == "  cnn float: 3.00 ms: 80% conv2d at 100 GMAC/s (100% of peak), 17% max_pool"
-    assert where == ("  cnn winograd: 0.50× the multiply-adds; 3.00 ms: 58% winograd_conv2d at 6.7 GMAC/s "
+    assert where == ("  cnn winograd: 0.50× the multiply-adds; 3.10 ms: 58% winograd_conv2d at 6.7 GMAC/s "
                      "(7% of peak), 29% conv2d at 111 GMAC/s (111% of peak)")
     assert why == ("    slow: two takes 2.10 ms (im2col and winograd_conv2d), float 1.40 ms (conv2d); "
                    "winograd_conv2d: far from every bound, the nearest is compute: at 7% of the peak of "
                    "fma_avx2 (100 GMAC/s)")
+    assert above.startswith("  above 100% of peak: ")
     assert unpaid(some_rows(float=1.0), "") == []
 
 
@@ -53,7 +54,7 @@ def test_the_page_and_json_have_the_slow_call_too():
     rows = some_rows(float=1.0)
     i = next(i for i, row in enumerate(rows) if row.technique == "int8")
     steps = step("x.u8", "quantize", 2.0), step("one", "qgemm", 0.5, 10**8)
-    rows[i] = replace(rows[i], faster=0.5, profile=profile(*steps))
+    rows[i] = replace(rows[i], faster=0.5, milliseconds=2.5, profile=profile(*steps))
     some = replace(ledger(), rows=tuple(rows))
     told = "slow: x.u8 takes 2.00 ms (quantize), float has no such call; quantize: "
     assert told in page(some, {}, {})

@@ -180,10 +180,25 @@ def reads_the_first_group_for_all(right, x, w, groups=1, **how):
     return right(np.concatenate([x[..., :w.shape[1]]] * groups, axis=3), w, groups=groups, **how)
 
 
-def _unpacks_others(w, groups=1):
-    packed = kernels.qconv2d.pack(w, groups)
-    return kernels.qconv2d.pack(np.where(packed.unpack() == 0, np.int8(1), np.int8(0)), groups)
+def _unpacks_others(kernel):
+    def pack(w, *groups):
+        packed = kernel.pack(w, *groups)
+        return kernel.pack(np.where(packed.unpack() == 0, np.int8(1), np.int8(0)), *groups)
+    return pack
 
 
-MUTANTS.append((laws_pass.packs_filters, kernels.qconv2d, "packs_other_filters",
-                DOMAINS["qconv2d"].flat(kernels.qconv2d), _unpacks_others))
+MUTANTS += [(laws_pass.packs_filters, kernel, "packs_other_filters", DOMAINS[kernel.name].flat(kernel),
+             _unpacks_others(kernel)) for kernel in (kernels.qconv2d, kernels.qdepthwise_conv2d)]
+
+
+@kills(laws_pass.has_the_same_bits_on_any_threads, kernels.qdepthwise_conv2d)
+def loses_the_last_row_to_a_second_thread(right, x, w, **how):
+    (y,) = right(x, w, **how)
+    if kernels.thread_count() > 1:
+        y[:, -1:] = 7
+    return (y,)
+
+
+@kills(laws_pass.agrees_with_the_specification, kernels.qdepthwise_conv2d)
+def leaves_out_taps_beyond_a_cell(right, x, w, **how):
+    return right(x, np.where(np.arange(w.shape[2])[:, None] < 4, w, np.int8(0)), **how)

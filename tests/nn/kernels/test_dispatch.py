@@ -205,6 +205,9 @@ def test_threads_share_a_packed_weight(kernel):
     if kernel.name == "qconv2d":
         x = rng.integers(0, 256, (5, 10, 15, 20), np.uint8)
         w = rng.integers(-128, 128, (35, 20, 3, 3), np.int8)
+    if kernel.name == "qdepthwise_conv2d":
+        x = rng.integers(0, 256, (5, 10, 15, 70), np.uint8)
+        w = rng.integers(-128, 128, (70, 1, 3, 3), np.int8)
     w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
     packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 

@@ -12,9 +12,9 @@ from nn.kernels import native
 
 OPTIMIZED = native.lib is not None and not os.environ.get("NN_KERNELS")
 READABLE = platform.machine() in ("x86_64", "AMD64") and shutil.which("objdump")
-# No loop of multiplies in these; or its sums are in an array.
-MOVES = ("store_", "decode_", "magnitudes_", "winograd_", "qwinograd_", "peak_", "pass_im2col", "pass_transpose",
-         "saturated_")
+# No loop of multiplies is in these; the sums of the last are in an array.
+MOVES = ("store_", "decode_", "cells_", "magnitudes_", "winograd_", "qwinograd_", "peak_", "pass_im2col",
+         "pass_transpose", "saturated_")
 VECTORS = [name for name, row in native.micro_kernels().items() if row.isa != "scalar"
            and not name.startswith(MOVES)]      # also those for other CPUs: reading needs no CPU
 MULTIPLIES = re.compile(r"vpdpbusd|vpmadd|vfmadd|vdivps|vmulps")

@@ -77,18 +77,14 @@ def test_chunks_hold_the_pairs_that_saturate(k, n):
         parts = kernels.qgemm.pack(b).parts
     found = []
     for panel, (start, end) in enumerate(zip(parts["first"], parts["first"][1:], strict=False)):
-        for cell, low, excess, rest in parts["chunks"][start:end].reshape(-1, 4, 4):
+        for pair, weights, excess, rest in parts["chunks"][start:end].reshape(-1, 4, 4):
             sign = np.int16(rest[0] & 0xffff)
-            lanes = np.zeros(2, np.int64)
-            for q, w, e in zip(cell, low.view(np.uint32), excess.view(np.uint32), strict=True):
-                for lane in range(2):
-                    if over := int(e) >> 16 * lane & 0xffff:
-                        row, column = int(q) // 32 * 4 + 2 * lane, 16 * panel + int(rest[1])
-                        pair = int(w) >> 16 * lane & 0xff, int(w) >> 16 * lane + 8 & 0xff
-                        assert pair == tuple(int(x) * sign for x in b[row:row + 2, column])
-                        found.append((column, row, over))
-                        lanes[lane] += over
-            assert lanes.max() <= 2**15 - 1    # they are summed in 16 bits
+            column, over = 16 * panel + int(rest[1]), excess & 0xffff
+            for at, w, e in zip(pair // 32, weights, over, strict=True):
+                if e:
+                    assert [w & 0xff, w >> 8 & 0xff] == [int(x) * sign for x in b[2 * at:2 * at + 2, column]]
+                    found.append((column, 2 * int(at), int(e)))
+            assert max(over[0] + over[1], over[2] + over[3]) <= 2**15 - 1    # they are summed in 16 bits
     assert sorted(found) == saturating(b)
 
 

@@ -65,7 +65,7 @@ def test_what_c_looks_at_it_looks_at_in_each_call():
     x[7], scale[1] = np.nan, 0
     with pytest.raises(ValueError, match=r"^quantize: x holds NaN or infinity"):
         quantized()
-    with pytest.raises(ValueError, match=r"^dequantize: every scale must be positive and finite, got 0.0 at"):
+    with pytest.raises(ValueError, match=r"^dequantize: every scale must be positive and finite.*, got 0"):
         real()
 
 
