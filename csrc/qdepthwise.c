@@ -4,11 +4,10 @@
  * sums of them, and the tile goes to its place in the result as one of qgemm does (requantize.h). Between images and
  * result nothing but a few KB of the L1 cache is written:
  *
- *     for a few rows of the result:
- *         for 64 channels:
- *             for a stretch of positions:      whose cells fit into half of the L1 cache
- *                 cells of the rows that they meet
- *                 for each row, for 32 positions:  micro-kernel -> tile -> requantize -> out
+ *     for a band of rows of the result, for 64 channels, for a stretch of positions in a row:
+ *         for a few rows:                      whose cells fit into half of the L1 cache
+ *             cells of the rows that they meet
+ *             for each row, for 32 positions:  micro-kernel -> tile -> requantize -> out
  *
  * How few rows: all that meet the same cells, with their taps moved down. Of a 3 x 3 filter and cells of four:
  *
@@ -23,6 +22,7 @@
 #include "requantize.h"
 
 enum { BLOCK = 64, POSITIONS = 32, CELL_BYTES = 20480 }; /* channels, positions of a tile; bytes of the cells */
+enum { BAND_BYTES = 256 * 1024 };                         /* of the images, in the L2 cache while their channels go by */
 
 /* Position (i, j) and tap (a, b) meet the pixel (i·down + a·dh - top, j·across + b·dw - left), or x_zero. */
 API typedef struct {
@@ -47,7 +47,8 @@ typedef struct {
     const int32_t *sums;     /* of the taps of each channel */
     char *out;
     int64_t depth, groups;   /* taps in a cell; cells for the taps that lie one below another */
-    int64_t together, shift; /* rows that meet the same cells; by how many taps each is moved down */
+    int64_t together, shift; /* rows that meet the same cells, a group; by how many taps each is moved down */
+    int64_t moves, band;     /* groups of cells that are new for the next group of rows; groups that are taken together */
     int64_t steps;           /* groups·kw */
     int64_t span, step;      /* pixels of a window in the cells; from one window to the next */
     int64_t stretch, width;  /* positions, and the pixels that they meet */
@@ -72,6 +73,9 @@ static void plan(work *d)
     d->shift = g->down / g->dh;
     d->together = g->down % g->dh ? 1 : smaller(1 + (d->groups * d->depth - g->kh) / d->shift, g->rows);
     d->steps = d->groups * g->kw;
+    const int64_t down = d->together * g->down, deep = d->depth * g->dh;
+    d->moves = down % deep ? d->groups : smaller(down / deep, d->groups);
+    d->band = 1 + BAND_BYTES / (1 + g->w * g->c * d->together * smaller(g->down, g->h + 1));
     d->span = (g->kw - 1) * g->dw + 1;
     d->step = smaller(g->across, d->span); /* pixels between windows that lie apart are left out */
     const int64_t pixel = 4 * round_up(smaller(g->c, BLOCK), PANEL) * d->groups;
@@ -165,45 +169,65 @@ static void lay_run(const work *d, const room *k, const uint8_t *image, int64_t 
 }
 
 /* The cells that the positions j0 .. j0 + count of a row, and of those together with it, meet; i: the row of the image
- * at its first tap. */
+ * at its first tap. Of the groups of cells those before `fresh` are there. */
 static void lay_cells(const work *d, const room *k, const uint8_t *image, int64_t i, int64_t j0, int64_t count,
-                      int64_t channels, int64_t pixel)
+                      int64_t channels, int64_t pixel, int64_t ring, int64_t fresh)
 {
     const nn_qdepthwise *g = d->g;
     const int apart = d->step < g->across;
-    for (int64_t group = 0; group < d->groups; group++, i += d->depth * g->dh)
+    for (int64_t group = fresh; group < d->groups; group++)
         for (int64_t o = 0; o < (apart ? count : 1); o++)
-            lay_run(d, k, image, i, (j0 + o) * g->across - g->left, apart ? d->span : (count - 1) * d->step + d->span,
-                    channels, k->cells + (group * d->width + o * d->step) * pixel, pixel);
+            lay_run(d, k, image, i + group * d->depth * g->dh, (j0 + o) * g->across - g->left,
+                    apart ? d->span : (count - 1) * d->step + d->span, channels,
+                    k->cells + ((ring + group) % d->groups * d->width + o * d->step) * pixel, pixel);
 }
 
-/* The groups of rows i0 .. i1 of the result. */
+/* The rows first .. last of an image of the result, which meet the same cells: of `count` positions from j0 on the sums
+ * of the channels of block b, and these to their places. */
+static void compute(const work *d, const room *k, int64_t image, int64_t first, int64_t last, int64_t b, int64_t j0,
+                    int64_t count, const char *weights, int64_t pixel, int64_t ring)
+{
+    const nn_qdepthwise *g = d->g;
+    const int64_t c0 = b * BLOCK;
+    for (int64_t i = first; i < last; i++)
+        for (int64_t j = 0; j < count; j += POSITIONS) {
+            const int64_t here = smaller(POSITIONS, count - j);
+            int64_t place = ((image * g->rows + i) * g->columns + j0 + j) * g->c + c0;
+            for (int64_t t = 0; t < d->steps; t++) {
+                const int64_t slot = (ring + t / g->kw) % d->groups;
+                k->x[t] = k->cells + (slot * d->width + t % g->kw * g->dw + j * d->step) * pixel;
+            }
+            d->multiply(here, (int)(pixel / 4), d->steps, k->x, d->step * pixel,
+                        weights + (i - first) * d->steps * pixel, k->tile);
+            d->requantize((int)here, (int)channels_of(d, c0), (int)(pixel / 4), k->tile, 0, k->c + b, d->around,
+                          d->out + place * d->around->out_size, g->c);
+        }
+}
+
+/* The groups of rows i0 .. i1 of the result. Some groups of an image are taken for 64 channels before the next 64: where
+ * the cells of the next group begin with the last ones of this, those are kept. */
 static void block(const void *work_, char *scratch, int64_t i0, int64_t i1)
 {
     const work *d = work_;
     const nn_qdepthwise *g = d->g;
-    const int64_t size = d->around->out_size, each = (g->rows + d->together - 1) / d->together;
+    const int64_t each = (g->rows + d->together - 1) / d->together;
     const room k = begin(d, scratch);
-    for (int64_t r = i0; r < i1; r++) {
-        const int64_t image = r / each, first = r % each * d->together, last = smaller(first + d->together, g->rows);
+    for (int64_t r = i0, end; r < i1; r = end) {
+        const int64_t image = r / each;
         const uint8_t *x = d->x + image * g->h * g->w * g->c;
         const char *weights = k.weights;
+        end = smaller(smaller(r + d->band, i1), (image + 1) * each);
         for (int64_t b = 0, c0 = 0; c0 < g->c; b++, c0 += BLOCK) {
             const int64_t channels = channels_of(d, c0), pixel = 4 * round_up(channels, PANEL);
             for (int64_t j0 = 0; j0 < g->columns; j0 += d->stretch) {
                 const int64_t count = smaller(d->stretch, g->columns - j0);
-                lay_cells(d, &k, x + c0, first * g->down - g->top, j0, count, channels, pixel);
-                for (int64_t i = first; i < last; i++)
-                    for (int64_t j = 0; j < count; j += POSITIONS) {
-                        const int64_t here = smaller(POSITIONS, count - j);
-                        int64_t place = ((image * g->rows + i) * g->columns + j0 + j) * g->c + c0;
-                        for (int64_t t = 0; t < d->steps; t++)
-                            k.x[t] = k.cells + (t / g->kw * d->width + t % g->kw * g->dw + j * d->step) * pixel;
-                        d->multiply(here, (int)(pixel / 4), d->steps, k.x, d->step * pixel,
-                                    weights + (i - first) * d->steps * pixel, k.tile);
-                        d->requantize((int)here, (int)channels, (int)(pixel / 4), k.tile, 0, k.c + b, d->around,
-                                      d->out + place * size, g->c);
-                    }
+                int64_t ring = 0; /* where among the groups of cells the first is */
+                for (int64_t i = r; i < end; i++, ring = (ring + d->moves) % d->groups) {
+                    const int64_t first = i % each * d->together, last = smaller(first + d->together, g->rows);
+                    lay_cells(d, &k, x + c0, first * g->down - g->top, j0, count, channels, pixel, ring,
+                              i > r ? d->groups - d->moves : 0);
+                    compute(d, &k, image, first, last, b, j0, count, weights, pixel, ring);
+                }
             }
             weights += d->together * d->steps * pixel;
         }
