@@ -93,6 +93,22 @@ LOOP copy_at_once(char *to, const char *from, int64_t bytes)
         memcpy(to, from, AT_ONCE);
 }
 
+/* Exactly `bytes` bytes: of few, memcpy would cost more than the copy. */
+LOOP copy_exactly(char *to, const char *from, int64_t bytes)
+{
+    int64_t i = 0;
+    if (bytes > 4 * AT_ONCE) {
+        memcpy(to, from, (size_t)bytes);
+        return;
+    }
+    for (; i + 8 <= bytes; i += 8)
+        memcpy(to + i, from + i, 8);
+    for (; i + 4 <= bytes; i += 4)
+        memcpy(to + i, from + i, 4);
+    for (; i < bytes; i++)
+        to[i] = from[i];
+}
+
 /* The pixels of `run` positions of a row from place p on, copied together: those of all taps, one after the other, a
  * byte_row further for each position. First the lines of the image that they meet, with x_zero around them: then no
  * position is special, and a stretch of taps is a copy or two. */
@@ -105,9 +121,10 @@ static void copy_run(const convolution *t, const place *p, int64_t run, const ui
         const int64_t i = p->row * g->down + s->i, j = p->column * g->across + s->j;
         const int64_t width = (run - 1) * g->across + s->pixels, end = smaller(width, g->w - j);
         const uint8_t *from = x + p->image * g->x_image + i * g->x_row;
-        memset(line, t->around->a_zero, (size_t)(width * c));
+        for (int64_t q = 0; q < width * c; q += AT_ONCE)
+            memset(line + q, t->around->a_zero, AT_ONCE);
         for (int64_t q = larger(0, -j); i >= 0 && i < g->h && q < end; q += g->x_pixel == c ? end : 1)
-            memcpy(line + q * c, from + (j + q) * g->x_pixel, (size_t)(g->x_pixel == c ? (end - q) * c : c));
+            copy_exactly(line + q * c, (const char *)from + (j + q) * g->x_pixel, g->x_pixel == c ? (end - q) * c : c);
         char *row = to;
         for (int64_t r = 0; r < run; r++, row += t->byte_row)
             copy_at_once(row, line + r * g->across * c, s->pixels * c);
@@ -157,8 +174,8 @@ static void find_pixels(const convolution *t, int64_t i0, int64_t count, const v
         place[i] = copy + smaller(i, count - 1) * t->row_bytes;
 }
 
-/* A tile of sums to its places in the result: rows of it that lie a stride apart go there together. */
-static void store(const convolution *t, int rows, int cols, const int32_t *tile, const columns *c, char *out,
+/* Tiles of sums to their places in the result: rows that lie a stride apart go there together. */
+static void store(const convolution *t, int rows, int cols, const int32_t *tiles, const columns *c, char *out,
                   const int64_t *to)
 {
     const int size = t->around->out_size, nr = t->by->nr;
@@ -166,7 +183,7 @@ static void store(const convolution *t, int rows, int cols, const int32_t *tile,
         int64_t stride = i + 1 < rows ? to[i + 1] - to[i] : 0;
         for (run = 1; i + run < rows && to[i + run] - to[i + run - 1] == stride;)
             run++;
-        t->requantize(run, cols, nr, tile + i * nr, 0, c, t->around, out + to[i] * size, stride);
+        t->requantize(run, cols, nr, tiles + i * nr, 0, c, t->around, out + to[i] * size, stride);
     }
 }
 
@@ -182,10 +199,13 @@ static void multiply(const convolution *t, int64_t group, int64_t n0, int64_t co
     nn_column_terms(w, &around, t->z, n0, round_up(cols, PANEL), &c);
     const void *b[MAX_NR / PANEL];
     panels_of_tile(w->panels, round_up(w->k, QUAD) * PANEL, n0 / PANEL, (t->filters - 1) / PANEL, nr, b);
-    _Alignas(LINE) int32_t tile[MAX_TILE];
-    for (int64_t i = 0; i < count; i += mr) {
-        t->multiply(t->taps, t->steps, place + i * t->taps, b, 0, tile);
-        store(t, (int)smaller(mr, count - i), cols, tile, &c, t->out + (first + n0) * around.out_size, to + i);
+    _Alignas(LINE) int32_t tiles[MAX_TILE];
+    const int together = MAX_TILE / nr / mr * mr; /* positions that are requantised together */
+    for (int64_t i = 0; i < count; i += together) {
+        const int some = (int)smaller(together, count - i);
+        for (int r = 0; r < some; r += mr)
+            t->multiply(t->taps, t->steps, place + (i + r) * t->taps, b, 0, tiles + r * nr);
+        store(t, some, cols, tiles, &c, t->out + (first + n0) * around.out_size, to + i);
     }
 }
 
