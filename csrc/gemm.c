@@ -13,10 +13,12 @@
  * multiplies are the bound while memory keeps up. For each multiply-add the loops read 4/mc bytes of b and move 8/kc
  * bytes of the result beyond the L2 cache, which holds mc · kc numbers of a. On an idle machine that hardly matters:
  * these are streams, which hardware foresees, and long slices save calls and tiles read again. Where other cores use the
- * same cache it does. Measured at 1024 x 1024 x 1024 on a Zen 4 EPYC with other programs on its cores, AVX2: slices of
- * 1024 and 47 rows 80 % of the peak of FMA (peak.c); of 344 and 140 rows 76 %; the same with the next panel asked for
- * while this one is multiplied, 85 %. Such a slice of a panel of 16 columns stays in L1. The panels of a tile of 64
- * columns would not: for AVX-512 slices of 1024 are better, 92 % against 86 %. `espalier bench gemm` measures it. */
+ * same cache it does. Measured at 1024 x 1024 x 1024 on a Zen 4 EPYC at 3.7 GHz, AVX2, of the peak of FMA (peak.c):
+ * slices of 1024 and 47 rows 96 % on an idle machine, 80 % beside other programs, and 66 % beside many; slices of 344 and
+ * 140 rows 89, 76 and 71 %; the same with the next panel asked for while this one is multiplied 85 % beside others. Taken
+ * are 512 and 125 rows, asked for early: 92 % idle. Such a slice of a panel of 16 columns stays in L1. The panels of a
+ * tile of 64 columns would not: for AVX-512 slices of 1024 are better, 92 % against 86 %. `espalier bench gemm` measures
+ * it. */
 #include "loops.h"
 #include "pool.h"
 #include "product.h"
@@ -25,10 +27,10 @@
 
 /* A block of a in L2, beside the panels. What is decoded is decoded for every block anew, so there it has more rows, and
  * a may come from L3: 48 bytes of it in 12 cycles. */
-enum { MC_BYTES = 192 * 1024, MC_BYTES_DECODED = 768 * 1024 };
+enum { MC_BYTES = 192 * 1024, MC_BYTES_SHORT = 256 * 1024, MC_BYTES_DECODED = 768 * 1024 };
 
-/* A slice of K where its panels then stay in L1, and rows enough use them. */
-enum { SHORT_KC = 384, L1_BYTES = 32 * 1024, MANY_TILES = 8 };
+/* A slice of K where its panel then stays in L1, and rows enough use it: about 512. */
+enum { SHORT_KC = 512, L1_BYTES = 32 * 1024, MANY_TILES = 8 };
 
 /* to = from, rows x cols numbers of it: a tile to its place in the result, or the other way. */
 EVERY_ISA(store_f32, (int64_t rows, int64_t cols, const float *from, int64_t ld, float *to, int64_t ldt),
@@ -121,11 +123,12 @@ int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_op
     if (!o->n)
         return 0; /* without columns there may be any number of rows, and no end of looping over them */
     int64_t slices = (o->k + KC - 1) / KC;
-    if (SHORT_KC * 4 * row->nr <= L1_BYTES && m > MANY_TILES * row->mr)
+    int is_short = SHORT_KC * 4 * row->nr <= L1_BYTES && m > MANY_TILES * row->mr;
+    if (is_short)
         slices = larger(slices, (o->k + SHORT_KC / 2) / SHORT_KC);
     int64_t kc = slices > 1 ? round_up((o->k + slices - 1) / slices, 8) : larger(o->k, 1);
     product t = { row, last, BESIDE(store_f32, row), kc, copied_row_bytes(4 * kc), 0, *o };
-    int64_t most = (o->decode ? MC_BYTES_DECODED : MC_BYTES) / t.row_bytes;
+    int64_t most = (o->decode ? MC_BYTES_DECODED : is_short ? MC_BYTES_SHORT : MC_BYTES) / t.row_bytes;
     nn_cut cut = nn_cut_rows(m, row->mr, most, nn_cycles(row, m, o->n, o->k));
     t.copy_bytes = (cut.rows + last->mr - 1) * t.row_bytes;
     return nn_run_blocks(&cut, t.copy_bytes + (o->decode ? row->nr * KC * 4 : 0), block, &t);
