@@ -18,7 +18,6 @@ ALGORITHMS = ("auto", "winograd", "direct", "im2col")  # what `convert` may be t
 # What a multiply-add of one row costs is 1. The constants are measured (`espalier bench winograd_conv2d`).
 FEWEST_ROWS = 12  # a product of fewer rows takes as long as one of these: it waits for the weight
 INPUT, OUTPUT = 900, 700  # to transform a tile in one direction, for 16 channels
-FEW_CHANNELS = 8  # of integers: taps of so few bytes are laid out sooner than each is met where it lies
 MARGIN = 1.2  # times as fast at least, so that what is chosen is faster indeed
 
 
@@ -32,7 +31,7 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
         pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
         grids = [grid for grid in (line.inputs[0].grid, line.grid) if grid is not None]
         unsigned = all(np.dtype(grid.format.dtype) == np.uint8 for grid in grids)
-        rows = pointwise or (shape[1] <= FEW_CHANNELS and wanted != "direct") or wanted == "im2col"
+        rows = pointwise or wanted == "im2col"
         return "direct" if unsigned and not rows else "im2col"
     if groups > 1:
         return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"
