@@ -148,7 +148,7 @@ def test_print_of_its_bound_shows_a_line_for_each_kernel(int8):
     begun = [line for line in lines[2:] if not line.startswith("      ")]
     for step, line in zip(int8.bound.steps, begun, strict=True):
         assert line.startswith(f"  {step.output} = {step.kernel}(")
-    assert "im2col(x.u8, 3×3, padded 1×1" in text    # of one channel
+    assert "qconv2d(x.u8, padded 1×1," in text
     assert "qconv2d(max_pool2d_1, padded 1×1," in text
 
 
