@@ -82,8 +82,9 @@ def output(kernel: str, out: Any, shape: tuple[int, ...], dtype: np.dtype, *inpu
         raise ValueError(f"{kernel}: out must have shape {shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError(f"{kernel}: out must be writable, got a read-only array")
-    size, width = dtype.itemsize, shape[-1] * dtype.itemsize
-    apart, reach = shape[-1] <= 1 or out.strides[-1] == size, width  # bytes from its first to its last
+    last, stride = (shape[-1], out.strides[-1]) if shape else (1, 0)  # of a single number too
+    size, width = dtype.itemsize, last * dtype.itemsize
+    apart, reach = last <= 1 or stride == size, width  # bytes from its first to its last
     for extent, stride in zip(shape[-2::-1], out.strides[-2::-1], strict=True):
         if extent > 1:
             apart, reach = apart and stride >= reach, reach + (extent - 1) * stride

@@ -123,6 +123,13 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
     return plan, *found
 
 
+def reads_anew(plan: Any, *asked: Any) -> bool:
+    """Whether a call with this plan, made again, reads all arrays that it was asked about anew: none was
+    copied, as one with gaps is, nor read when the plan was made, as one number is."""
+    return getattr(plan, "lasting", True) and not any(
+        isinstance(x, np.ndarray) and (not x.ndim or x.flags.num & READABLE != READABLE) for x in asked)
+
+
 def _as_packed(kernel: Any, operand: Any, asked: Any) -> None:
     """Raise unless the attributes are those that an operand was packed for: its layout depends on them."""
     for name in kernel.packed_with if type(operand) is Operand else ():

@@ -68,7 +68,7 @@ class Plan:
 
     shape, dtype: of the result, where no named axes, and not its type alone, say them. c: a struct for C
     (where it is None, the specification runs), with what must be `kept` alive for it. geometry: what a
-    function of the kernel's own reads. lasting: whether an operand may remember it.
+    function of the kernel's own reads. lasting: whether it holds no copy of an array, and may be remembered.
     """
 
     __slots__ = ("c", "dtype", "geometry", "kept", "lasting", "shape")

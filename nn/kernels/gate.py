@@ -21,7 +21,7 @@ from typing import Any
 from numpy import dtype, empty, empty_like, may_share_memory, ndarray
 
 from . import arguments, native
-from .calling import failed, otherwise, recall
+from .calling import failed, otherwise, reads_anew, recall
 from .contract import Kind, in_brackets, names_of
 from .operand import Operand
 
@@ -62,6 +62,7 @@ class _Writer:
             **vars(arguments), **vars(native), "kernel": kernel, "ndarray": ndarray, "Operand": Operand,
             "empty": empty, "without_gaps": _without_gaps, "lying_like": _lying_like, "pack": kernel.packer,
             "may_share_memory": may_share_memory, "partial": partial, "run": kernel.call,
+            "reads_anew": reads_anew,
             **{f.__name__: partial(f, kernel) for f in (otherwise, recall, failed)}}
         self.packed = c.packed
         self.arrays = [k for k in c.alone if not (k.optional or k.number)]  # `recall` looks at the others
@@ -264,7 +265,10 @@ class _Writer:
         told = [*self.arrays, *c.results]
         names, ready = (", ".join(self.told(one)[i] for one in told) for i in range(2))
         function, arguments = self.call(kernel.call)
-        self.say(*_under(_if(["not ready", "out is None", *(["not packed"] if self.packed else [])]),
+        copied = []  # of what some array held when the plan was made
+        if kernel.planner:
+            copied = [f"not reads_anew({', '.join(['plan', *(x for x in kernel.asked if '.' not in x)])})"]
+        self.say(*_under(_if(["not ready", "out is None", *(["not packed"] if self.packed else []), *copied]),
                          ["return plainly"]),
                  f"{names} = {ready}", f"given = ({arguments},)",
                  *_under(f"def again(kept={'plan' if kernel.planner else None}):", [

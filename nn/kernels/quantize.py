@@ -110,7 +110,7 @@ def _scaling(who, q, scale, zero, out_zero=0, clip=None) -> Plan:
     pointer = from_buffer(scale) if vector else ffi.NULL
     c = ffi.new("nn_scaling *", (q[-1] if vector else 0, pointer, 0 if vector else float(scale), int(zero),
                                  out_zero, low, high))
-    return Plan(c=c, kept=pointer, lasting=not vector)
+    return Plan(c=c, kept=pointer)
 
 
 def _dequantize_plan(who, q, scale, zero) -> Plan:

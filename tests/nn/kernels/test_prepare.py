@@ -43,6 +43,32 @@ def test_it_computes_anew_from_what_the_arrays_hold(name, packed, what):
         good[first][...] = good[first][::-1].copy()
 
 
+@pytest.mark.parametrize(("name", "argument", "before", "after"), [
+    ("qgemm", "bias", np.arange(8, dtype=np.int32)[::2], 1000),
+    ("qgemm", "scale", np.full(8, 0.01)[::-2], 0.1),
+    ("qgemm", "scale", np.array(0.01), 0.1),
+    ("qgemm", "b_zero", np.zeros(4, np.int32), 5),
+    ("conv2d", "bias", np.zeros(8, np.float32)[::2], 1),
+    ("dequantize", "scale", np.ones(8, np.float32)[::2], 2),
+    ("requantize", "scale", np.ones(8, np.float32)[::2], 2)])
+def test_numbers_beside_the_products_are_read_anew_however_they_lie(name, argument, before, after):
+    rng = np.random.default_rng(0)
+    kernel = getattr(kernels, name)
+    given = {"qgemm": lambda: {"a": rng.integers(0, 256, (3, 8)).astype(np.uint8),
+                               "b": kernel.pack(rng.integers(-9, 9, (8, 4)).astype(np.int8))},
+             "conv2d": lambda: {"x": np.ones((1, 3, 3, 4), np.float32),
+                                "w": kernel.pack(np.ones((4, 4, 2, 2), np.float32))}
+             }.get(name, lambda: {"q": rng.integers(0, 60, (3, 4)).astype(np.int32)})()
+    gaps = before.ndim and not before.flags.contiguous
+    beside = np.repeat(before, 2)[::2] if gaps else before.copy()
+    out = np.zeros_like(kernel(**given, **{argument: beside}))
+    again = kernel.prepare(**given, **{argument: beside}, out=out)
+    first = again().copy()
+    beside[...] = after
+    np.testing.assert_array_equal(again(), kernel(**given, **{argument: beside}))
+    assert (out != first).any()
+
+
 @pytest.mark.parametrize("disguise", [lambda x: np.repeat(x, 2, axis=-1)[..., ::2], lambda x: x[::-1]],
                          ids=["with gaps", "upside down"])
 @pytest.mark.parametrize("name", GOOD)
@@ -100,3 +126,14 @@ def test_its_lines_can_be_read():
     shown = "".join(linecache.getlines("<prepare of qadd>"))
     assert shown.startswith("def qadd(")
     assert "nn_qadd(choice, *given)" in shown or kernels.why_not_c()
+
+
+@pytest.mark.parametrize("what", ["c", "numpy"])
+def test_a_single_number_goes_where_out_says(what):
+    if what != "numpy" and kernels.why_not_c():
+        pytest.skip(kernels.why_not_c())
+    x, out = np.full((), 3, np.float32), np.zeros((), np.uint8)
+    with kernels.use(what):
+        assert kernels.quantize(x, 0.5, 1, out=out) is out
+        assert out == 7
+        assert kernels.quantize.prepare(x, 1.0, 1, out=out)() == 4
