@@ -12,7 +12,7 @@ typedef float four __attribute__((vector_size(16)));
 typedef float four_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t four_ints __attribute__((vector_size(16)));
 typedef uint32_t four_words __attribute__((vector_size(16)));
-typedef int32_t four_ints_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t four_ints_anywhere __attribute__((vector_size(16), aligned(1), may_alias));
 typedef int16_t eight __attribute__((vector_size(16)));
 typedef uint8_t sixteen __attribute__((vector_size(16)));
 typedef uint16_t eight_words __attribute__((vector_size(16)));
