@@ -84,30 +84,33 @@ static inline void panels_of_tile(const void *panels, int64_t bytes, int64_t p0,
         }                                                                                                          \
     }
 
-/* MULTIPLY(s, a, b): s + a·b. SOON: what else a step does. */
-#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY, SOON)                                                                 \
+/* A micro-kernel. START: where sums start that are not added to the tile; then its loop over `steps`. */
+#define TILE_OF_ROWS(NAME, ISA, MR, NR, W, START, ...)                                                             \
     TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
     {                                                                                                              \
         TILE(MR, NR, W)                                                                                            \
         ROWS_OF(MR)                                                                                                \
-        if (add)                                                                                                   \
-            EACH_SUM(MR) sum[i][v] = LOAD_##W(IN_TILE(NR));                                                        \
-        for (int64_t s = 0; s < steps; s++) {                                                                      \
-            SOON(NR)                                                                                               \
-            STEP(MR, W, MULTIPLY, IN_ROW(4 * s), LOAD_##W(IN_PANEL(64 * s)))                                       \
-        }                                                                                                          \
+        EACH_SUM(MR) sum[i][v] = add ? LOAD_##W(IN_TILE(NR)) : START;                                              \
+        __VA_ARGS__                                                                                                \
         EACH_SUM(MR) STORE_##W(IN_TILE(NR), sum[i][v]);                                                            \
     }
+#define ROWS_OF(MR)                                                                                                \
+    const char *rows[(MR + 2) / 3];                                                                                \
+    UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;
+#define IN_ROW(bytes) rows[i / 3] + i % 3 * lda + (bytes)
+
+/* MULTIPLY(s, a, b): s + a·b. SOON: what else a step does. */
+#define ROWS(NAME, ISA, MR, NR, W, MULTIPLY, SOON)                                                                 \
+    TILE_OF_ROWS(NAME, ISA, MR, NR, W, ZERO_##W(), for (int64_t s = 0; s < steps; s++) {                           \
+        SOON(NR)                                                                                                   \
+        STEP(MR, W, MULTIPLY, IN_ROW(4 * s), LOAD_##W(IN_PANEL(64 * s)))                                           \
+    })
 /* With few rows a product waits for B: its next lines are asked for, from a slower cache into L2. (Panels follow each
  * other in memory; where there is nothing behind them, asking does no harm.) */
 #define NOTHING(NR)
 #define ASK_FOR_B(NR)                                                                                              \
     UNROLL for (int p = 0; p < NR / PANEL; p++) __builtin_prefetch(panel[p] + 64 * s + FAR_AHEAD, 0, 2);
 enum { FAR_AHEAD = 32 * 1024 };
-#define ROWS_OF(MR)                                                                                                \
-    const char *rows[(MR + 2) / 3];                                                                                \
-    UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = (const char *)a + g * 3 * lda;
-#define IN_ROW(bytes) rows[i / 3] + i % 3 * lda + (bytes)
 #define BODY_rows_f32(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, F, MULTIPLY_ADD_F, NOTHING)
 #define BODY_rows_u8s8(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S8, NOTHING)
 #define BODY_rows_u8s7(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S7, ASK_FOR_B)
@@ -119,23 +122,13 @@ enum { FAR_AHEAD = 32 * 1024 };
  *     |a| (b ^ s)  =  |a| b        where a >= 0
  *                     |a| (-b - 1) = a b - |a|   where a < 0
  *
- * so a row of sums starts with the sum of its |a| with a < 0, which stands before its cells (MAGNITUDES). A pair of
- * products lies between 2 · 128 · -128 = -2^15 and 2 · 128 · 127 and never saturates, whatever a and b. */
+ * so a row of sums starts with the sum of its |a| with a < 0, which stands before its cells (qgemm.h). A pair of products
+ * lies between 2 · 128 · -128 = -2^15 and 2 · 128 · 127 and never saturates, whatever a and b. */
 #define BODY_rows_s8s8(NAME, ISA, MR, NR)                                                                          \
-    TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
-    {                                                                                                              \
-        TILE(MR, NR, I)                                                                                            \
-        ROWS_OF(MR)                                                                                                \
-        if (add)                                                                                                   \
-            EACH_SUM(MR) sum[i][v] = LOAD_I(IN_TILE(NR));                                                          \
-        else                                                                                                       \
-            EACH_SUM(MR) sum[i][v] = SPREAD_I(four_bytes(IN_ROW(0)));                                              \
-        for (int64_t s = 0; s < steps; s++) {                                                                      \
-            ASK_FOR_B(NR)                                                                                          \
-            STEP_S8S8(MR, IN_ROW(HEAD + CELL_S8 * s), LOAD_I(IN_PANEL(64 * s)))                                    \
-        }                                                                                                          \
-        EACH_SUM(MR) STORE_I(IN_TILE(NR), sum[i][v]);                                                              \
-    }
+    TILE_OF_ROWS(NAME, ISA, MR, NR, I, SPREAD_I(four_bytes(IN_ROW(0))), for (int64_t s = 0; s < steps; s++) {      \
+        ASK_FOR_B(NR)                                                                                              \
+        STEP_S8S8(MR, IN_ROW(HEAD + CELL_S8 * s), LOAD_I(IN_PANEL(64 * s)))                                        \
+    })
 #define STEP_S8S8(MR, A, B)                                                                                        \
     {                                                                                                              \
         V_I bv[NV];                                                                                                \
@@ -151,28 +144,17 @@ enum { CELL_S8 = 8, HEAD = 8 };
 
 /* Two steps at a time: their pairs are added in 16 bits first. */
 #define BODY_rows_u8s6(NAME, ISA, MR, NR)                                                                          \
-    TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
-    {                                                                                                              \
-        TILE(MR, NR, I)                                                                                            \
-        ROWS_OF(MR)                                                                                                \
-        if (add)                                                                                                   \
-            EACH_SUM(MR) sum[i][v] = LOAD_I(IN_TILE(NR));                                                          \
-        int64_t s = 0;                                                                                             \
-        for (; s + 1 < steps; s += 2) {                                                                            \
-            ASK_FOR_B(NR)                                                                                          \
-            V_I b0[NV], b1[NV];                                                                                    \
-            UNROLL for (int v = 0; v < NV; v++) b0[v] = LOAD_I(IN_PANEL(64 * s));                                  \
-            UNROLL for (int v = 0; v < NV; v++) b1[v] = LOAD_I(IN_PANEL(64 * s + 64));                             \
-            UNROLL for (int i = 0; i < MR; i++) {                                                                  \
-                V_I a0 = SPREAD_I(four_bytes(IN_ROW(4 * s))), a1 = SPREAD_I(four_bytes(IN_ROW(4 * s + 4)));        \
-                UNROLL for (int v = 0; v < NV; v++)                                                                \
-                    sum[i][v] = ADD_PAIRS(sum[i][v], MULTIPLY_ADD_PAIRS(PAIRS(a0, b0[v]), a1, b1[v]));             \
-            }                                                                                                      \
+    TILE_OF_ROWS(NAME, ISA, MR, NR, I, ZERO_I(), int64_t s = 0; for (; s + 1 < steps; s += 2) {                    \
+        ASK_FOR_B(NR)                                                                                              \
+        V_I b0[NV], b1[NV];                                                                                        \
+        UNROLL for (int v = 0; v < NV; v++) b0[v] = LOAD_I(IN_PANEL(64 * s));                                      \
+        UNROLL for (int v = 0; v < NV; v++) b1[v] = LOAD_I(IN_PANEL(64 * s + 64));                                 \
+        UNROLL for (int i = 0; i < MR; i++) {                                                                      \
+            V_I a0 = SPREAD_I(four_bytes(IN_ROW(4 * s))), a1 = SPREAD_I(four_bytes(IN_ROW(4 * s + 4)));            \
+            UNROLL for (int v = 0; v < NV; v++)                                                                    \
+                sum[i][v] = ADD_PAIRS(sum[i][v], MULTIPLY_ADD_PAIRS(PAIRS(a0, b0[v]), a1, b1[v]));                 \
         }                                                                                                          \
-        if (s < steps)                                                                                             \
-            STEP(MR, I, MULTIPLY_ADD_U8S7, IN_ROW(4 * s), LOAD_I(IN_PANEL(64 * s)))                                \
-        EACH_SUM(MR) STORE_I(IN_TILE(NR), sum[i][v]);                                                              \
-    }
+    } if (s < steps) STEP(MR, I, MULTIPLY_ADD_U8S7, IN_ROW(4 * s), LOAD_I(IN_PANEL(64 * s))))
 
 /* `fold` steps at a time: their pairs are added in 16 bits, in registers; the sums of 32 bits are in the tile. */
 #define BODY_rows_u8s4(NAME, ISA, MR, NR)                                                                          \

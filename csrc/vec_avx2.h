@@ -58,7 +58,8 @@ TARGET static INLINE __m256i UPPER_PRODUCT(__m256i a, __m256i b) /* the products
  * 255·129 = 32895 does not. |b| <= 64 (7-bit weights) is enough: rows_u8s7. vpmaddwd by ones then adds the two pairs of a
  * cell. Of two cells the pairs may be added before that, in 16 bits, if all four numbers keep to this bound: |b| <= 32
  * is enough, rows_u8s6; of `fold` cells if pairs keep to 128 / fold: |b| <= 7 allows nine, rows_u8s4, ternary weights
- * 64. nn_qgemm_pack looks; where pairs do not fit, or a is signed, rows_s8s8 (rows.h) multiplies magnitudes.
+ * 64. nn_qgemm_pack looks; where pairs do not fit, what rows_u8s7 loses is added (saturated.h), or rows_s8s8 (rows.h)
+ * multiplies magnitudes.
  *
  * rows_u8s8 with AVX-VNNI: vpdpbusd, as in AVX512-VNNI, for CPUs without AVX-512. The same instruction exists in the
  * encoding of AVX-512: with NN_AVXVNNI_BY_EVEX it is compiled to that one, and a machine with AVX512-VNNI tests and
