@@ -19,11 +19,11 @@
 #include "conv2d.h"
 #include "conv2d_f32.h"
 #include "pool.h"
+#include "qpixels.h"
 #include "qwinograd.h"
 
 enum { BLOCK_BYTES = 256 * 1024, SIGNED_BYTES = 384 * 1024 }; /* of a block's pixels, of an L2 cache of 1 MB */
-enum { AT_ONCE = 16, SIGNS_AT_ONCE = 32 }; /* bytes that are copied, of which signs are found, in one step */
-enum { COPY_BYTES = 64 * 1024, LINE_BYTES = 4096 }; /* of copied rows; of a piece of a line, less its last window */
+enum { COPY_BYTES = 64 * 1024, SIGNS_AT_ONCE = 32 }; /* of copied rows; bytes of which signs are found in one step */
 enum { MEDIUM_IMAGE = 256 }; /* positions of one: of more, too few taps are left out to pay for pointers to each */
 enum { FEWEST = 16, MOST_TAPS = 64 }; /* channels of pixels that are read in place; taps that are seen as stretches */
 
@@ -86,67 +86,6 @@ static void find_signs(const convolution *t, int64_t first, int64_t last, char *
         t->magnitudes(t->channels, from, 0x80, to);
 }
 
-/* `bytes` bytes, and up to AT_ONCE - 1 more that do not count. */
-LOOP copy_at_once(char *to, const char *from, int64_t bytes)
-{
-    for (; bytes > 0; bytes -= AT_ONCE, to += AT_ONCE, from += AT_ONCE)
-        memcpy(to, from, AT_ONCE);
-}
-
-/* Exactly `bytes` bytes: of few, memcpy would cost more than the copy. */
-LOOP copy_exactly(char *to, const char *from, int64_t bytes)
-{
-    int64_t i = 0;
-    if (bytes > 4 * AT_ONCE) {
-        memcpy(to, from, (size_t)bytes);
-        return;
-    }
-    for (; i + 8 <= bytes; i += 8)
-        memcpy(to + i, from + i, 8);
-    for (; i + 4 <= bytes; i += 4)
-        memcpy(to + i, from + i, 4);
-    for (; i < bytes; i++)
-        to[i] = from[i];
-}
-
-/* The pixels of `run` positions of a row from place p on, copied together: those of all taps, one after the other, a
- * byte_row further for each position. First the lines of the image that they meet, with x_zero around them: then no
- * position is special, and a stretch of taps is a copy or two. */
-static void copy_run(const convolution *t, const place *p, int64_t run, const uint8_t *x, const stretch *s,
-                     int64_t stretches, char *line, char *to)
-{
-    const nn_conv2d_geometry *g = t->g;
-    const int64_t c = t->channels;
-    for (int64_t k = 0; k < stretches; k++, s++) {
-        const int64_t i = p->row * g->down + s->i, j = p->column * g->across + s->j;
-        const int64_t width = (run - 1) * g->across + s->pixels, end = smaller(width, g->w - j);
-        const uint8_t *from = x + p->image * g->x_image + i * g->x_row;
-        for (int64_t q = 0; q < width * c; q += AT_ONCE)
-            memset(line + q, t->around->a_zero, AT_ONCE);
-        for (int64_t q = larger(0, -j); i >= 0 && i < g->h && q < end; q += g->x_pixel == c ? end : 1)
-            copy_exactly(line + q * c, (const char *)from + (j + q) * g->x_pixel, g->x_pixel == c ? (end - q) * c : c);
-        char *row = to;
-        for (int64_t r = 0; r < run; r++, row += t->byte_row)
-            copy_at_once(row, line + r * g->across * c, s->pixels * c);
-        to += s->pixels * c;
-    }
-}
-
-/* The same of the positions i0 .. i0 + count, in pieces of lines that stay in the L1 cache. */
-static void copy_pixels(const convolution *t, int64_t i0, int64_t count, const uint8_t *x, const stretch *s,
-                        int64_t stretches, char *line, char *to)
-{
-    const int64_t most = 1 + (LINE_BYTES / t->channels) / t->g->across;
-    int64_t run;
-    for (place p = place_of(t->g, 1, i0); count > 0; count -= run, to += run * t->byte_row) {
-        run = smaller(smaller(count, p.left), most);
-        copy_run(t, &p, run, x, s, stretches, line, to);
-        p.column += run;
-        if (!(p.left -= run))
-            next_run(t->g, 1, &p);
-    }
-}
-
 /* The pixels that the positions i0 .. i0 + count meet, of one group: place[tile][tap][mr]. */
 static void find_pixels(const convolution *t, int64_t i0, int64_t count, const void *images, int64_t group,
                         const stretch *s, int64_t stretches, const void *zeros, char *copy, const void **place)
@@ -155,7 +94,7 @@ static void find_pixels(const convolution *t, int64_t i0, int64_t count, const v
     if (!t->copies) {
         const void *x = (const void *)((uintptr_t)images + (uintptr_t)(group * t->pixel_bytes));
         if (t->whole)
-            look_up_stretches(t->g, i0, count, mr, x, 1, t->around->a_zero, s, stretches, zeros, copy, place);
+            look_up_stretches(t->g, i0, count, mr, x, t->around->a_zero, s, stretches, zeros, copy, place);
         else
             look_up(&t->seen, t->together, i0, count, mr, x, 1, zeros, place);
         if (t->leaves_out && !t->whole)
@@ -165,7 +104,8 @@ static void find_pixels(const convolution *t, int64_t i0, int64_t count, const v
     const int64_t k = t->w->k;
     char *line = copy + t->rows * t->row_bytes, *bytes = t->magnitudes ? line + t->line_bytes : copy;
     if (k)
-        copy_pixels(t, i0, count, t->x + group * t->channels, s, stretches, line, bytes);
+        copy_pixels(t->g, i0, count, t->x + group * t->channels, t->around->a_zero, s, stretches, line, bytes,
+                    t->byte_row);
     for (int64_t i = 0; t->magnitudes && i < count; i++)
         memset(bytes + i * t->byte_row + k, 0x80, SIGNS_AT_ONCE); /* whose magnitude is 0 */
     for (int64_t i = 0; t->magnitudes && i < count; i++, bytes += t->byte_row)
