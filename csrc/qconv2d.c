@@ -199,11 +199,15 @@ static nn_cut cut_signed(convolution *t, int64_t positions, double cycles)
     return cut;
 }
 
-/* The row that computes this convolution at the least cost, of filters whose sums of products may be folded so often. */
-static const nn_micro *choose(int variant, const nn_conv2d_geometry *g, int64_t filters, int fold)
+/* The row that computes this convolution at the least cost. */
+static const nn_micro *choose(int variant, const nn_conv2d_geometry *g, const nn_qgemm_b *w)
 {
+    int fold = 1;
+    for (int64_t i = 0; i < g->groups; i++)
+        fold = w[i].fold < fold ? w[i].fold : fold;
+    const int64_t filters = g->o / g->groups;
     const int64_t positions = g->n * g->rows * g->columns, cells = (g->taps * (g->c / g->groups) + QUAD - 1) / QUAD;
-    const uint64_t cannot = (fold ? 0 : OF(taps_u8s7)) | (nn_can_winograd(g) ? 0 : OF(rows_s16s16));
+    const uint64_t cannot = (fold ? 0 : OF(taps_u8s7)) | (nn_can_winograd(g, w) ? 0 : OF(rows_s16s16));
     if (variant >= 0)
         return nn_select(NN_qconv2d, variant, positions, filters, cannot, 0);
     const nn_micro *direct = nn_select(NN_qconv2d, variant, positions, filters, cannot | OF(rows_s16s16), 0);
@@ -227,11 +231,8 @@ API int nn_qconv2d(int variant, const nn_qconv2d_how *how, const nn_qgemm_b *w, 
         return NN_BAD_SCALE;
     if (!positions || !g->o)
         return 0;
-    int fold = 1;
-    for (int64_t i = 0; i < g->groups; i++)
-        fold = w[i].fold < fold ? w[i].fold : fold;
     const int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
-    const nn_micro *by = choose(variant, g, filters, fold);
+    const nn_micro *by = choose(variant, g, w);
     if (by->family == FAMILY_rows_s16s16)
         return nn_qconv2d_by_winograd(by, g, around, w, x, out);
     const int is_signed = by->family == FAMILY_taps_s8s8;

@@ -37,6 +37,8 @@
 #include "saturated.h"
 #include "strided.h"
 
+#include <stdlib.h>
+
 enum { BLOCK_BYTES = 384 * 1024 }; /* of a', of an L2 cache of 1 MB */
 enum { FEW_COLUMNS = 256 };        /* of b: rows of a are read where they lie */
 enum { SLICE = 2048 };             /* steps of four k */
@@ -255,17 +257,20 @@ static inline int pair(int b0, int b1)
 /* b, k x n with its rows `row` and its columns `column` elements apart, in any order and direction, as micro-kernels
  * read it, once for a weight (nn/kernels/qgemm.py says the same in NumPy): panels of 16 columns, four k together in a
  * cell, and zeros where b has no such column or k. Returns the fold: a sum of that many pairs keeps within 255 · 128.
+ * largest: the largest sum of the positive, or of the negative numbers, of a column; 255 times that bounds all sums.
  *
  *     k=0..3 | bbbb bbbb ... bbbb |  16 cells, one line
  *     k=4..7 | bbbb bbbb ... bbbb | */
-API int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums)
+API int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels, void *sums,
+                      int64_t *largest)
 {
     const int8_t *from = b;
     int8_t *to = panels;
     uint32_t *sum = sums; /* modulo 2^32, like the products */
-    int largest = 1;
+    int widest = 1;
+    *largest = 0;
     for (int64_t n0 = 0; n0 < n; n0 += PANEL, from += PANEL * column, sum += PANEL) {
-        memset(sum, 0, PANEL * sizeof *sum);
+        int64_t magnitudes[PANEL] = { 0 }, signed_sums[PANEL] = { 0 };
         for (int64_t i = 0; i < k; i += QUAD, to += PANEL * QUAD) {
             if (n - n0 >= PANEL && k - i >= QUAD)
                 for (int j = 0; j < PANEL; j++)
@@ -277,12 +282,17 @@ API int nn_qgemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t 
                         to[j * QUAD + s] = n0 + j < n && i + s < k ? from[(i + s) * row + j * column] : 0;
             for (int j = 0; j < PANEL; j++) {
                 const int8_t *cell = to + j * QUAD;
-                sum[j] += (uint32_t)(cell[0] + cell[1] + cell[2] + cell[3]);
+                signed_sums[j] += cell[0] + cell[1] + cell[2] + cell[3];
+                magnitudes[j] += abs(cell[0]) + abs(cell[1]) + abs(cell[2]) + abs(cell[3]);
                 int one = pair(cell[0], cell[1]), other = pair(cell[2], cell[3]);
-                largest = one > largest ? one : largest;
-                largest = other > largest ? other : largest;
+                widest = one > widest ? one : widest;
+                widest = other > widest ? other : widest;
             }
         }
+        for (int j = 0; j < PANEL; j++) {
+            sum[j] = (uint32_t)signed_sums[j];
+            *largest = larger(*largest, (magnitudes[j] + (signed_sums[j] > 0 ? signed_sums[j] : -signed_sums[j])) / 2);
+        }
     }
-    return 128 / largest;
+    return 128 / widest;
 }

@@ -7,7 +7,8 @@
 API typedef struct {
     const void *panels, *sums;
     int64_t n, k;
-    int fold;                  /* so many steps may be added in 16 bits (vec_avx2.h); 0: pairs don't fit, */
+    int64_t largest;            /* sum of the positive, or of the negative numbers, of any column */
+    int fold;                   /* so many steps may be added in 16 bits (vec_avx2.h); 0: pairs don't fit, */
     const void *chunks, *first; /* and are here, those of panel p from first[p] on (saturated.h), or these are 0 */
 } nn_qgemm_b;
 

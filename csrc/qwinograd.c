@@ -1,16 +1,26 @@
-/* qconv2d by Winograd's algorithm (winograd.c), for 3 x 3 filters and stride 1, in integers and exact: 16 products of
- * int16 for 2 x 2 outputs instead of 36. It pays where the machine multiplies int16 as fast as bytes, which is so
- * without VNNI; and vpmaddwd, unlike vpmaddubsw, never saturates.
+/* qconv2d by Winograd's algorithm (winograd.c), for 3 x 3 filters and stride 1, in integers and exact: F(4x4, 3x3), 36
+ * products of int16 for 4 x 4 outputs instead of 144. In floats its errors are large; integers have none.
  *
- *     V = B' d B        d: 4 x 4 pixels. |V| <= 4 . 255
- *     U = 4 G g G'      2 G has integers only. |U| <= 9 . 128
- *     Y = A' [ sum over channels of U * V ] A / 4
+ *     V = B' d B        d: 6 x 6 pixels. A row of B' has positive numbers of at most 5 and negative ones of at most -5,
+ *                       so |V| <= 10 . 5 . 255 fits in int16
+ *     U = H g H'        H = D G without the fractions of G. |U| <= 7 . 7 . 128 fits too
+ *     Y = A' [ sum over channels of U * V ] A
  *
- * Sums are modulo 2^32, and A' M A is 4 times the sum of products that the direct algorithm makes. So a shift by two
- * gives that sum exactly, if 4 times it fits in int32: 4 . 255 . 128 . 9 . C < 2^31, C <= 1827.
+ *          | 4  0 -5  0  1  0 |        | 1  0  0 |
+ *          | 0  4  4 -1 -1  0 |        | 1  1  1 |             | 1  1  1  1  1  0 |
+ *     B' = | 0 -4  4  1 -1  0 |    H = | 1 -1  1 |    A' D^-1: | 0  1 -1  2 -2  0 | . diag(6, 4, 4, 1, 1, 24) / 24
+ *          | 0 -2 -1  2  1  0 |        | 1  2  4 |             | 0  1  1  4  4  0 |
+ *          | 0  2 -1 -2  1  0 |        | 1 -2  4 |             | 0  1 -1  8 -8  1 |
+ *          | 0  4  0 -5  0  1 |        | 0  0  1 |
+ *
+ * The four rows of the last, times 24, 12, 6 and 6, have integers only. So a number of A' M A is 9 . 2^s times the sum s of
+ * products that the direct algorithm makes, s = 2 .. 6. All this is modulo 2^32, where 9 has an inverse; and a shift
+ * gives the sum exactly, if 64 times it fits in int32. Whether it does the filters say: no sum exceeds 255 times the
+ * sum of the positive, or of the negative weights of a filter (nn_qgemm_pack), which for the weights of most layers
+ * allows several hundred channels.
  *
  * Filters are kept as bytes and transformed by each block of tiles, a panel at a time, into the L2 cache: what that
- * takes is little beside the products with tens of tiles, and to keep them would take 32 bytes for 9.
+ * takes is little beside the products with tens of tiles, and to keep them would take 72 bytes for 9.
  *
  * Channels are seen as pairs of bytes, whose lower and upper halves a shift brings into 16 bits. So of each 32 channels
  * (or the last 16) the even ones come first, then the odd ones, in V and in U alike. */
@@ -20,8 +30,9 @@
 #include "rows.h"
 #include "winograd.h"
 
-enum { CHUNK = 32 };                                             /* channels of which the even ones come first */
-enum { BLOCK_BYTES = 512 * 1024, FEWEST_TILES = 48, RUN = 32 };  /* of V and M; tiles of a block, that are stored at once */
+enum { OUTPUTS = 4, SIDE = OUTPUTS + 2, XI = SIDE * SIDE };     /* of a tile in one direction; inputs; products */
+enum { CHUNK = 32 };                                            /* channels of which the even ones come first */
+enum { BLOCK_BYTES = 512 * 1024, FEWEST_TILES = 48, RUN = 8 };  /* of V and M; tiles of a block, that are stored at once */
 
 typedef void qwinograd_input_micro(const uint8_t *const *pixels, int64_t channels, int16_t *v, int64_t plane);
 typedef void qwinograd_filters_micro(const int8_t *panel, int64_t channels, int16_t *u, int64_t plane);
@@ -31,6 +42,7 @@ typedef void qwinograd_output_micro(int64_t tiles, const int32_t *m, int64_t pla
 #define VECTORS(bytes)                                                                                             \
     typedef int16_t s16_##bytes __attribute__((vector_size(bytes), aligned(1), may_alias));                        \
     typedef uint16_t u16_##bytes __attribute__((vector_size(bytes), aligned(1), may_alias));                       \
+    typedef uint32_t u32_##bytes __attribute__((vector_size(bytes), aligned(4), may_alias));                       \
     typedef int32_t s32_##bytes __attribute__((vector_size(bytes), aligned(4), may_alias));
 VECTORS(16)
 HAVE_avx2(VECTORS(32))
@@ -39,17 +51,32 @@ HAVE_avx2(VECTORS(32))
 static INLINE int64_t even(int64_t c) { return c / CHUNK * CHUNK + c % CHUNK / 2; }
 static INLINE int64_t odd_behind(int64_t c, int64_t channels) { return smaller(CHUNK, channels - c / CHUNK * CHUNK) / 2; }
 
+/* t = B' d */
+#define INPUT_1D(s16, t, t_step, d, d_step)                                                                        \
+    do {                                                                                                           \
+        const s16 d1 = (d)[d_step], d2 = (d)[2 * d_step], d3 = (d)[3 * d_step], d4 = (d)[4 * d_step];              \
+        const s16 one = d4 - d2, two = (d3 - d1) + (d3 - d1);                                                      \
+        (t)[0] = (((d)[0] - d2) << 2) + one;                                                                       \
+        (t)[t_step] = ((d1 + d2) << 2) - (d3 + d4);                                                                \
+        (t)[2 * t_step] = ((d2 - d1) << 2) + (d3 - d4);                                                            \
+        (t)[3 * t_step] = one + two;                                                                               \
+        (t)[4 * t_step] = one - two;                                                                               \
+        (t)[5 * t_step] = (d)[5 * d_step] - d3 - two - two;                                                        \
+    } while (0)
+
 /* V of the halves that HALF gives of pairs of channels. */
 #define INPUT_2D(bytes, HALF, to)                                                                                  \
     {                                                                                                              \
-        s16_##bytes d[XI], t[XI];                                                                                  \
+        s16_##bytes d[SIDE], t[XI];                                                                                \
         UNROLL for (int j = 0; j < SIDE; j++) {                                                                    \
-            UNROLL for (int i = j; i < XI; i += SIDE)                                                              \
-                d[i] = (s16_##bytes)(*(const u16_##bytes *)(pixels[i] + c) HALF);                                  \
-            INPUT_1D(t + j, SIDE, d + j, SIDE);                                                                    \
+            UNROLL for (int i = 0; i < SIDE; i++)                                                                  \
+                d[i] = (s16_##bytes)(*(const u16_##bytes *)(pixels[i * SIDE + j] + c) HALF);                       \
+            INPUT_1D(s16_##bytes, t + j, SIDE, d, 1);                                                              \
         }                                                                                                          \
-        UNROLL for (int i = 0; i < XI; i += SIDE) INPUT_1D(d + i, 1, t + i, 1);                                    \
-        UNROLL for (int xi = 0; xi < XI; xi++) *(s16_##bytes *)((to) + xi * plane) = d[xi];                        \
+        UNROLL for (int i = 0; i < SIDE; i++) {                                                                    \
+            INPUT_1D(s16_##bytes, d, 1, t + i * SIDE, 1);                                                          \
+            UNROLL for (int j = 0; j < SIDE; j++) *(s16_##bytes *)((to) + (i * SIDE + j) * plane) = d[j];          \
+        }                                                                                                          \
     }
 
 /* `bytes` channels at a time. */
@@ -59,14 +86,17 @@ static INLINE int64_t odd_behind(int64_t c, int64_t channels) { return smaller(C
         INPUT_2D(bytes, >> 8, v + even(c) + odd_behind(c, channels))                                               \
     }
 
-/* t = 2 G g */
-#define FILTER_1D(t, t_step, g, g_step)                                                                            \
+/* t = H g */
+#define FILTER_1D(s16, t, t_step, g, g_step)                                                                       \
     do {                                                                                                           \
-        (t)[t_step] = (g)[0] + (g)[2 * g_step];                                                                    \
-        (t)[0] = (g)[0] + (g)[0];                                                                                  \
-        (t)[3 * t_step] = (g)[2 * g_step] + (g)[2 * g_step];                                                       \
-        (t)[2 * t_step] = (t)[t_step] - (g)[g_step];                                                               \
-        (t)[t_step] += (g)[g_step];                                                                                \
+        const s16 g0 = (g)[0], g1 = (g)[g_step], g2 = (g)[2 * g_step];                                             \
+        const s16 ends = g0 + g2, far = g0 + (g2 << 2), two = g1 + g1;                                             \
+        (t)[0] = g0;                                                                                               \
+        (t)[t_step] = ends + g1;                                                                                   \
+        (t)[2 * t_step] = ends - g1;                                                                               \
+        (t)[3 * t_step] = far + two;                                                                               \
+        (t)[4 * t_step] = far - two;                                                                               \
+        (t)[5 * t_step] = g2;                                                                                      \
     } while (0)
 
 /* U of what WIDENED gives of the halves of pairs. */
@@ -77,10 +107,10 @@ static INLINE int64_t odd_behind(int64_t c, int64_t channels) { return smaller(C
             s16_##bytes g[3];                                                                                      \
             UNROLL for (int i = 0; i < 3; i++)                                                                     \
                 g[i] = WIDENED(*(const s16_##bytes *)(panel + ((3 * i + j) * channels + c) * PANEL + at));         \
-            FILTER_1D(t + j, 3, g, 1);                                                                             \
+            FILTER_1D(s16_##bytes, t + j, 3, g, 1);                                                                             \
         }                                                                                                          \
         UNROLL for (int i = 0; i < SIDE; i++) {                                                                    \
-            FILTER_1D(r, 1, t + 3 * i, 1);                                                                         \
+            FILTER_1D(s16_##bytes, r, 1, t + 3 * i, 1);                                                                         \
             UNROLL for (int j = 0; j < SIDE; j++) *(s16_##bytes *)((to) + (SIDE * i + j) * plane) = r[j];          \
         }                                                                                                          \
     }
@@ -97,16 +127,36 @@ static INLINE int64_t odd_behind(int64_t c, int64_t channels) { return smaller(C
             FILTER_2D(bytes, HIGH, line + odd_behind(c, channels) * PANEL)                                         \
         }
 
-/* 16 filters of tiles side by side: their upper pixels from y on, the lower ones a line further. */
+/* y = the rows of A' D^-1, times 24, 12, 6 and 6, times m */
+#define OUTPUT_1D(u32, y, y_step, m, m_step)                                                                       \
+    do {                                                                                                           \
+        const u32 m0 = (m)[0], m5 = (m)[5 * m_step];                                                               \
+        const u32 s1 = (m)[m_step] + (m)[2 * m_step], s2 = (m)[3 * m_step] + (m)[4 * m_step];                      \
+        const u32 d1 = (m)[m_step] - (m)[2 * m_step], d2 = (m)[3 * m_step] - (m)[4 * m_step];                      \
+        (y)[0] = ((m0 + s1) << 2) + (m0 + m0) + s2;                                                                \
+        (y)[y_step] = d1 + d1 + d2;                                                                                \
+        (y)[2 * y_step] = s1 + s2;                                                                                 \
+        (y)[3 * y_step] = d1 + ((m5 + d2) << 1) + (m5 << 2);                                                       \
+    } while (0)
+#define NINTH UINT32_C(0x38e38e39) /* 9 times this is 1 modulo 2^32 */
+#define SHIFT(i) ((i) == 0 ? 3 : (i) == 1 ? 2 : 1)
+
+/* 16 filters of tiles side by side: the pixels of their rows from y on, a line after the other. */
 #define OUTPUT(bytes)                                                                                              \
     for (; tiles; tiles--, m += PANEL, y += OUTPUTS * PANEL)                                                       \
         for (int at = 0; at < PANEL; at += bytes / 4) {                                                            \
-            s32_##bytes d[XI], t[OUTPUTS * SIDE], r[OUTPUTS * OUTPUTS];                                            \
-            UNROLL for (int xi = 0; xi < XI; xi++) d[xi] = *(const s32_##bytes *)(m + xi * plane + at);            \
-            UNROLL for (int j = 0; j < SIDE; j++) OUTPUT_1D(t + j, SIDE, d + j, SIDE);                             \
-            UNROLL for (int i = 0; i < OUTPUTS; i++) OUTPUT_1D(r + i * OUTPUTS, 1, t + i * SIDE, 1);               \
-            UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++)                                                     \
-                *(s32_##bytes *)(y + i / OUTPUTS * line + i % OUTPUTS * PANEL + at) = r[i] >> 2;                   \
+            u32_##bytes d[SIDE], t[OUTPUTS * SIDE];                                                                \
+            UNROLL for (int j = 0; j < SIDE; j++) {                                                                \
+                UNROLL for (int i = 0; i < SIDE; i++)                                                              \
+                    d[i] = *(const u32_##bytes *)(m + (i * SIDE + j) * plane + at);                                \
+                OUTPUT_1D(u32_##bytes, t + j, SIDE, d, 1);                                                         \
+            }                                                                                                      \
+            UNROLL for (int i = 0; i < OUTPUTS; i++) {                                                             \
+                OUTPUT_1D(u32_##bytes, d, 1, t + i * SIDE, 1);                                                     \
+                UNROLL for (int j = 0; j < OUTPUTS; j++)                                                           \
+                    *(s32_##bytes *)(y + i * line + j * PANEL + at) =                                              \
+                        (s32_##bytes)(d[j] * NINTH) >> (SHIFT(i) + SHIFT(j));                                      \
+            }                                                                                                      \
         }
 
 #define TRANSFORMS(isa, bytes, LAST)                                                                               \
@@ -206,10 +256,12 @@ static void block(const void *shared, char *scratch, int64_t t0, int64_t t1)
     }
 }
 
-int nn_can_winograd(const nn_conv2d_geometry *g)
+int nn_can_winograd(const nn_conv2d_geometry *g, const nn_qgemm_b *filters)
 {
     const int64_t (*at)[2] = g->at, c = g->c / g->groups;
-    int is = g->taps == 9 && g->down == 1 && g->across == 1 && c % 16 == 0 && c > 0 && c <= 1827;
+    int is = g->taps == 9 && g->down == 1 && g->across == 1 && c % 16 == 0 && c > 0;
+    for (int64_t i = 0; is && i < g->groups; i++)
+        is = filters[i].largest <= INT32_MAX / (255 << 2 * SHIFT(0));
     for (int i = 0; is && i < 9; i++)
         is = at[i][0] - at[0][0] == i / 3 && at[i][1] - at[0][1] == i % 3;
     return is;
@@ -228,7 +280,7 @@ int nn_qconv2d_by_winograd(const nn_micro *row, const nn_conv2d_geometry *g, con
 {
     int64_t at[XI][2];
     const int64_t c = g->c / g->groups, o = g->o / g->groups;
-    work w = { .tiles = tiles_of(g, at), .g = g, .around = around, .filters = filters, .x = x, .out = out,
+    work w = { .tiles = tiles_of(g, OUTPUTS, at), .g = g, .around = around, .filters = filters, .x = x, .out = out,
                .input = BESIDE(qwinograd_input, row), .transform = BESIDE(qwinograd_filters, row),
                .output = BESIDE(qwinograd_output, row), .requantize = BESIDE(requantize, row),
                .multiply = (rows_micro *)row->run, .mr = row->mr, .c = c, .o = o,

@@ -43,6 +43,24 @@
 #include "rows.h"
 #include "winograd.h"
 
+enum { OUTPUTS = 2, SIDE = OUTPUTS + 2, XI = SIDE * SIDE }; /* of a tile in one direction; inputs; products */
+
+/* t = B' d */
+#define INPUT_1D(t, t_step, d, d_step)                                                                             \
+    do {                                                                                                           \
+        (t)[0] = (d)[0] - (d)[2 * d_step];                                                                         \
+        (t)[t_step] = (d)[d_step] + (d)[2 * d_step];                                                               \
+        (t)[2 * t_step] = (d)[2 * d_step] - (d)[d_step];                                                           \
+        (t)[3 * t_step] = (d)[d_step] - (d)[3 * d_step];                                                           \
+    } while (0)
+
+/* y = A' m */
+#define OUTPUT_1D(y, y_step, m, m_step)                                                                            \
+    do {                                                                                                           \
+        (y)[0] = (m)[0] + (m)[m_step] + (m)[2 * m_step];                                                           \
+        (y)[y_step] = (m)[m_step] - (m)[2 * m_step] - (m)[3 * m_step];                                             \
+    } while (0)
+
 /* v[xi][c] = (B' d B)[xi] of every channel c, the planes of v `plane` floats apart. */
 typedef void winograd_input_micro(const float *const *pixels, int64_t channels, float *v, int64_t plane);
 /* pixels[.][c] = (A' m A)[.] + bias[c] */
@@ -174,7 +192,7 @@ API int nn_winograd_conv2d(int variant, const nn_conv2d_geometry *g, const void 
                (rows_micro *)row->run, row->mr, row->nr, c, o, copied_row_bytes(4 * c) / 4, 0, 0 };
     static const int64_t of_output[OUTPUTS * OUTPUTS][2] = { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } };
     int64_t of_input[XI][2];
-    w.inputs = tiles_of(g, of_input);
+    w.inputs = tiles_of(g, OUTPUTS, of_input);
     w.outputs = (nn_conv2d_geometry){ g->n, g->rows, g->columns, o, g->out_image, g->out_row, g->out_pixel, down,
                                       across, o, 0, 0, 0, OUTPUTS, OUTPUTS, 1, OUTPUTS * OUTPUTS, of_output };
     nn_cut cut = nn_cut_rows(all, w.mr, most, XI * nn_cycles(row, all, o, c));

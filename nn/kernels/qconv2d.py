@@ -63,7 +63,8 @@ def _pack(w: np.ndarray, groups: int = 1) -> Operand:
         raise ValueError(f"qconv2d.pack: w must have a multiple of groups={groups} filters, got {o}")
     by_tap = w.transpose(2, 3, 1, 0).reshape(kh * kw * c, o)
     each = [qgemm.pack(by_tap[:, part(group, o // groups)]) for group in range(groups)]
-    parts = {f"{name} {i}": b.parts[name] for i, b in enumerate(each) for name in ("panels", "sums", "fold")}
+    parts = {f"{name} {i}": b.parts[name] for i, b in enumerate(each)
+             for name in ("panels", "sums", "fold", "largest")}
     return Operand(qconv2d, w.shape, groups=groups, **parts)
 
 

@@ -40,17 +40,23 @@ def qgemm(a: np.ndarray, b: np.ndarray, *, a_zero: int = 0, b_zero: int | np.nda
 
 
 def _pack(b: np.ndarray) -> Operand:
-    """Cells of 16 columns × 4 k: panels[p][q][c][i] = b[4q + i, 16p + c], zero outside b; and column sums."""
+    """Cells of 16 columns × 4 k: panels[p][q][c][i] = b[4q + i, 16p + c], zero outside b; and column sums.
+    largest: of the positive, or of the negative, numbers of a column; 255 times that bounds every sum."""
     k, n = b.shape
     panels = aligned((-(-n // PANEL), -(-k // QUAD), PANEL, QUAD), I8)
     sums = aligned((len(panels) * PANEL,), I32)
     if lib is not None:
-        fold = lib.nn_qgemm_pack(k, n, *strided(b), from_buffer(panels), from_buffer(sums))
+        found = ffi.new("int64_t *")
+        fold = lib.nn_qgemm_pack(k, n, *strided(b), from_buffer(panels), from_buffer(sums), found)
+        largest = found[0]
     else:
         panels[...] = in_panels(b, QUAD)
         sums[...] = panels.sum(axis=(1, 3), dtype=I32).ravel()
         fold = _fold(np.pad(b, ((0, k % 2), (0, 0))))
-    return Operand(qgemm, (k, n), panels=panels, sums=sums, fold=fold, **_saturating(k, n, panels, fold))
+        positive, negative = np.maximum(b, 0).sum(axis=0, dtype=int), -np.minimum(b, 0).sum(axis=0, dtype=int)
+        largest = int(max(positive.max(initial=0), negative.max(initial=0)))
+    return Operand(qgemm, (k, n), panels=panels, sums=sums, fold=fold, largest=largest,
+                   **_saturating(k, n, panels, fold))
 
 
 def _saturating(k: int, n: int, panels: np.ndarray, fold: int) -> dict[str, np.ndarray]:
