@@ -31,11 +31,12 @@
 #include "winograd.h"
 
 enum { OUTPUTS = 4, SIDE = OUTPUTS + 2, XI = SIDE * SIDE };     /* of a tile in one direction; inputs; products */
-enum { CHUNK = 32 };                                            /* channels of which the even ones come first */
+enum { CHUNK = 32, SLICE = 128 };                               /* channels: the even ones of so many come first; of U */
 enum { BLOCK_BYTES = 512 * 1024, FEWEST_TILES = 48, RUN = 8 };  /* of V and M; tiles of a block, that are stored at once */
 
 typedef void qwinograd_input_micro(const uint8_t *const *pixels, int64_t channels, int16_t *v, int64_t plane);
-typedef void qwinograd_filters_micro(const int8_t *panel, int64_t channels, int16_t *u, int64_t plane);
+typedef void qwinograd_filters_micro(const int8_t *panel, int64_t channels, int64_t from, int64_t to, int16_t *u,
+                                     int64_t plane);
 typedef void qwinograd_output_micro(int64_t tiles, const int32_t *m, int64_t plane, int32_t *y, int64_t line);
 
 /* Vectors of int16 and int32, as wide as the instruction set has, and of 16 bytes. */
@@ -120,9 +121,9 @@ static INLINE int64_t odd_behind(int64_t c, int64_t channels) { return smaller(C
 /* A cell, 16 filters of four channels, of all nine taps: k0 and k2 of each filter, then k1 and k3. A line of U holds 16
  * pairs of channels. */
 #define FILTERS(bytes)                                                                                             \
-    for (int64_t c = 0; c < channels; c += QUAD)                                                                   \
+    for (int64_t c = from; c < to; c += QUAD)                                                                      \
         for (int at = 0; at < LINE; at += bytes) {                                                                 \
-            int16_t *line = u + even(c) * PANEL + at / 2;                                                          \
+            int16_t *line = u + (even(c) - from) * PANEL + at / 2;                                                 \
             FILTER_2D(bytes, LOW, line)                                                                            \
             FILTER_2D(bytes, HIGH, line + odd_behind(c, channels) * PANEL)                                         \
         }
@@ -166,7 +167,8 @@ static INLINE int64_t odd_behind(int64_t c, int64_t channels) { return smaller(C
         int64_t c = 0;                                                                                             \
         INPUT(bytes) LAST                                                                                          \
     }                                                                                                              \
-    TARGET_##isa void qwinograd_filters_##isa(const int8_t *panel, int64_t channels, int16_t *u, int64_t plane)    \
+    TARGET_##isa void qwinograd_filters_##isa(const int8_t *panel, int64_t channels, int64_t from, int64_t to,     \
+                                              int16_t *u, int64_t plane)                                           \
     {                                                                                                              \
         FILTERS(bytes)                                                                                             \
     }                                                                                                              \
@@ -196,16 +198,20 @@ typedef struct {
     int64_t pitch, v_plane, u_plane, m_plane; /* numbers from row to row and from xi to xi */
 } work;
 
-/* The products of `rows` tiles with the panel p0 of a group, which is transformed first. */
+/* The products of `rows` tiles with the panel p0 of a group, which is transformed first, some channels at a time. */
 static void multiply(const work *w, const nn_qgemm_b *b, int64_t n0, int64_t rows, const int16_t *v, int16_t *u,
                      int32_t *m)
 {
-    w->transform((const int8_t *)b->panels + n0 * b->k, w->c, u, w->u_plane);
-    for (int xi = 0; xi < XI; xi++) {
-        const void *panel = u + xi * w->u_plane;
-        for (int64_t i = 0; i < rows; i += w->mr)
-            w->multiply(w->c / 2, v + xi * w->v_plane + i * w->pitch, w->pitch * 2, &panel, 0,
-                        m + xi * w->m_plane + i * PANEL);
+    const int8_t *filters = (const int8_t *)b->panels + n0 * b->k;
+    for (int64_t c = 0; c < w->c; c += SLICE) {
+        const int64_t end = smaller(c + SLICE, w->c);
+        w->transform(filters, w->c, c, end, u, w->u_plane);
+        for (int xi = 0; xi < XI; xi++) {
+            const void *panel = u + xi * w->u_plane;
+            for (int64_t i = 0; i < rows; i += w->mr)
+                w->multiply((end - c) / 2, v + xi * w->v_plane + i * w->pitch + c, w->pitch * 2, &panel, c > 0,
+                            m + xi * w->m_plane + i * PANEL);
+        }
     }
 }
 
@@ -267,11 +273,19 @@ int nn_can_winograd(const nn_conv2d_geometry *g, const nn_qgemm_b *filters)
     return is;
 }
 
+/* Numbers from row to row of V; tiles of a block at most. */
+static int64_t row_of(int64_t channels) { return copied_row_bytes(2 * channels) / 2; }
+static int64_t most_tiles(int64_t channels)
+{
+    return larger(BLOCK_BYTES / (XI * (2 * row_of(channels) + 4 * PANEL)), FEWEST_TILES);
+}
+
 double nn_winograd_cycles(const nn_conv2d_geometry *g, const nn_micro *row)
 {
     const int64_t c = g->c / g->groups, o = g->o / g->groups;
-    int64_t tiles = g->n * ((g->rows + OUTPUTS - 1) / OUTPUTS) * ((g->columns + OUTPUTS - 1) / OUTPUTS);
-    double transforms = 1.3 * (double)(tiles * c) + 2 * (double)(tiles * o) + 1.2 * (double)(c * o);
+    const int64_t tiles = g->n * ((g->rows + OUTPUTS - 1) / OUTPUTS) * ((g->columns + OUTPUTS - 1) / OUTPUTS);
+    const int64_t blocks = (tiles + most_tiles(c) - 1) / most_tiles(c);
+    const double transforms = 10 * (double)(tiles * c) + 20 * (double)(tiles * o) + 6 * (double)(blocks * c * o);
     return (double)g->groups * (XI * nn_cycles(row, tiles, o, c / QUAD) + transforms);
 }
 
@@ -284,10 +298,9 @@ int nn_qconv2d_by_winograd(const nn_micro *row, const nn_conv2d_geometry *g, con
                .input = BESIDE(qwinograd_input, row), .transform = BESIDE(qwinograd_filters, row),
                .output = BESIDE(qwinograd_output, row), .requantize = BESIDE(requantize, row),
                .multiply = (rows_micro *)row->run, .mr = row->mr, .c = c, .o = o,
-               .pitch = copied_row_bytes(2 * c) / 2, .u_plane = c * PANEL + LINE / 2 };
-    const int64_t all = g->n * w.tiles.rows * w.tiles.columns, bytes = XI * (2 * w.pitch + 4 * PANEL);
-    int64_t most = smaller(all, larger(BLOCK_BYTES / bytes, FEWEST_TILES));
-    nn_cut cut = nn_cut_rows(all, row->mr, most, nn_winograd_cycles(g, row));
+               .pitch = row_of(c), .u_plane = smaller(c, SLICE) * PANEL + LINE / 2 };
+    const int64_t all = g->n * w.tiles.rows * w.tiles.columns;
+    nn_cut cut = nn_cut_rows(all, row->mr, smaller(all, most_tiles(c)), nn_winograd_cycles(g, row));
     w.v_plane = round_up(cut.rows, row->mr) * w.pitch + LINE / 2; /* not a multiple of 4096 bytes either */
     w.m_plane = round_up(cut.rows, row->mr) * PANEL + LINE / 4;
     return nn_run_blocks(&cut, XI * (2 * (w.v_plane + w.u_plane) + 4 * w.m_plane + 8 * cut.rows) +
