@@ -213,7 +213,7 @@ static const nn_micro *choose(int variant, const nn_conv2d_geometry *g, const nn
     const nn_micro *direct = nn_select(NN_qconv2d, variant, positions, filters, cannot | OF(rows_s16s16), 0);
     if (cannot & OF(rows_s16s16))
         return direct;
-    const nn_micro *other = nn_select(NN_qconv2d, variant, positions, filters, ~OF(rows_s16s16), 0);
+    const nn_micro *other = nn_select(NN_qconv2d, variant, nn_winograd_tiles(g), filters, ~OF(rows_s16s16), 0);
     double cycles = (double)g->groups * nn_cycles(direct, positions, filters, cells);
     return nn_winograd_cycles(g, other) < cycles ? other : direct;
 }

@@ -280,10 +280,14 @@ static int64_t most_tiles(int64_t channels)
     return larger(BLOCK_BYTES / (XI * (2 * row_of(channels) + 4 * PANEL)), FEWEST_TILES);
 }
 
+int64_t nn_winograd_tiles(const nn_conv2d_geometry *g)
+{
+    return g->n * ((g->rows + OUTPUTS - 1) / OUTPUTS) * ((g->columns + OUTPUTS - 1) / OUTPUTS);
+}
+
 double nn_winograd_cycles(const nn_conv2d_geometry *g, const nn_micro *row)
 {
-    const int64_t c = g->c / g->groups, o = g->o / g->groups;
-    const int64_t tiles = g->n * ((g->rows + OUTPUTS - 1) / OUTPUTS) * ((g->columns + OUTPUTS - 1) / OUTPUTS);
+    const int64_t c = g->c / g->groups, o = g->o / g->groups, tiles = nn_winograd_tiles(g);
     const int64_t blocks = (tiles + most_tiles(c) - 1) / most_tiles(c);
     const double transforms = 10 * (double)(tiles * c) + 20 * (double)(tiles * o) + 6 * (double)(blocks * c * o);
     return (double)g->groups * (XI * nn_cycles(row, tiles, o, c / QUAD) + transforms);
@@ -299,7 +303,7 @@ int nn_qconv2d_by_winograd(const nn_micro *row, const nn_conv2d_geometry *g, con
                .output = BESIDE(qwinograd_output, row), .requantize = BESIDE(requantize, row),
                .multiply = (rows_micro *)row->run, .mr = row->mr, .c = c, .o = o,
                .pitch = row_of(c), .u_plane = smaller(c, SLICE) * PANEL + LINE / 2 };
-    const int64_t all = g->n * w.tiles.rows * w.tiles.columns;
+    const int64_t all = nn_winograd_tiles(g);
     nn_cut cut = nn_cut_rows(all, row->mr, smaller(all, most_tiles(c)), nn_winograd_cycles(g, row));
     w.v_plane = round_up(cut.rows, row->mr) * w.pitch + LINE / 2; /* not a multiple of 4096 bytes either */
     w.m_plane = round_up(cut.rows, row->mr) * PANEL + LINE / 4;

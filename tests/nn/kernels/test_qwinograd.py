@@ -1,4 +1,4 @@
-"""qconv2d by F(4x4, 3x3) in integers (csrc/qwinograd.c): exact up to the sums that it allows, and left beyond."""
+"""qconv2d by F(4x4, 3x3) in integers (csrc/qwinograd.c): exact up to the sums that it allows."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def agrees(x, w, **how):
 @pytest.mark.parametrize(("n", "h", "w", "c", "o"), [
     (1, 3, 5, 16, 17), (1, 30, 31, 48, 5), (3, 9, 8, 128, 16), (1, 6, 4, 144, 33), (2, 4, 5, 272, 3)])
 def test_slices_blocks_and_edges(n, h, w, c, o):
-    """Channels of less and of more than one slice of U, tiles of several blocks, and images that end in a tile."""
+    """Less and more channels than a slice of U; tiles of several blocks; images that end within a tile."""
     rng = np.random.default_rng(c)
     x, weights = rng.integers(0, 256, (n, h, w, c), np.uint8), rng.integers(-128, 128, (o, c, 3, 3), np.int8)
     agrees(x, weights // 4, padding=1, x_zero=77)
@@ -44,7 +44,7 @@ def of_sum(total, sign):
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("above", [0, 1])
 def test_the_largest_sum(sign, above):
-    """The sum of products reaches 2²⁵: as far as a shift by six can give it back; and one more goes another way."""
+    """The sum of products reaches 2²⁵: the last that a shift by six gives back; one more goes another way."""
     w = of_sum(MOST + above, sign)
     assert qconv2d.pack(w).parts["largest 0"] == MOST + above
     for value in (255, 254, 1):
