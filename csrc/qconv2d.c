@@ -200,22 +200,19 @@ static nn_cut cut_signed(convolution *t, int64_t positions, double cycles)
 }
 
 /* The row that computes this convolution at the least cost. */
-static const nn_micro *choose(int variant, const nn_conv2d_geometry *g, const nn_qgemm_b *w)
+static const nn_micro *choose(int variant, const nn_conv2d_geometry *g, const nn_qgemm_b *w, const nn_winograd *other)
 {
     int fold = 1;
     for (int64_t i = 0; i < g->groups; i++)
         fold = w[i].fold < fold ? w[i].fold : fold;
-    const int64_t filters = g->o / g->groups;
     const int64_t positions = g->n * g->rows * g->columns, cells = (g->taps * (g->c / g->groups) + QUAD - 1) / QUAD;
-    const uint64_t cannot = (fold ? 0 : OF(taps_u8s7)) | (nn_can_winograd(g, w) ? 0 : OF(rows_s16s16));
+    const int64_t filters = g->o / g->groups;
+    const uint64_t cannot = (fold ? 0 : OF(taps_u8s7)) | (other->m ? 0 : OF(rows_s16s16));
     if (variant >= 0)
         return nn_select(NN_qconv2d, variant, positions, filters, cannot, 0);
     const nn_micro *direct = nn_select(NN_qconv2d, variant, positions, filters, cannot | OF(rows_s16s16), 0);
-    if (cannot & OF(rows_s16s16))
-        return direct;
-    const nn_micro *other = nn_select(NN_qconv2d, variant, nn_winograd_tiles(g), filters, ~OF(rows_s16s16), 0);
-    double cycles = (double)g->groups * nn_cycles(direct, positions, filters, cells);
-    return nn_winograd_cycles(g, other) < cycles ? other : direct;
+    const double cycles = (double)g->groups * nn_cycles(direct, positions, filters, cells);
+    return other->m && other->cycles < cycles ? other->row : direct;
 }
 
 /* w: of each group the filters as the columns of a matrix of qgemm, K in the order of taps and channels. */
@@ -232,9 +229,10 @@ API int nn_qconv2d(int variant, const nn_qconv2d_how *how, const nn_qgemm_b *w, 
     if (!positions || !g->o)
         return 0;
     const int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
-    const nn_micro *by = choose(variant, g, w);
+    const nn_winograd winograd = nn_plan_winograd(variant, g, w);
+    const nn_micro *by = choose(variant, g, w, &winograd);
     if (by->family == FAMILY_rows_s16s16)
-        return nn_qconv2d_by_winograd(by, g, around, w, x, out);
+        return nn_qconv2d_by_winograd(&winograd, g, around, w, x, out);
     const int is_signed = by->family == FAMILY_taps_s8s8;
     const int copies = channels % QUAD || channels < FEWEST || g->x_pixel % 4096 == 0;
     const int64_t row = copied_row_bytes(is_signed ? HEAD + 2 * round_up(k, SIGNS_AT_ONCE) : k + AT_ONCE);

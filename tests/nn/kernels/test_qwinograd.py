@@ -1,4 +1,4 @@
-"""qconv2d by F(4x4, 3x3) in integers (csrc/qwinograd.c): exact up to the sums that it allows."""
+"""qconv2d by F(4x4, 3x3) and F(2x2, 3x3) in integers (csrc/qwinograd.c): exact up to the sums that it allows."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,8 @@ def agrees(x, w, **how):
 
 
 @pytest.mark.parametrize(("n", "h", "w", "c", "o"), [
-    (1, 3, 5, 16, 17), (1, 30, 31, 48, 5), (3, 9, 8, 128, 16), (1, 6, 4, 144, 33), (2, 4, 5, 272, 3)])
+    (1, 3, 5, 16, 17), (1, 30, 31, 48, 5), (3, 9, 8, 128, 16), (1, 6, 4, 144, 33), (2, 4, 5, 272, 3),
+    (60, 2, 2, 48, 17), (9, 1, 2, 144, 3)])
 def test_slices_blocks_and_edges(n, h, w, c, o):
     """Less and more channels than a slice of U; tiles of several blocks; images that end within a tile."""
     rng = np.random.default_rng(c)
