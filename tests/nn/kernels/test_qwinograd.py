@@ -1,4 +1,4 @@
-"""qconv2d by F(4x4, 3x3) and F(2x2, 3x3) in integers (csrc/qwinograd.c): exact up to the sums that it allows."""
+"""qconv2d by F(4x4) and F(2x2) of 3 x 3 filters in integers (csrc/qwinograd.c): exact as far as allowed."""
 
 import numpy as np
 import pytest
