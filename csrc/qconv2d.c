@@ -12,7 +12,7 @@
  *                             meets are written so once, for all taps and filters, into the L2 cache
  *
  * Pixels of few channels, or not of whole cells, are copied side by side instead (conv2d.h), so K is padded to a whole
- * cell once and not at every tap. Without VNNI, 3 x 3 filters are left to Winograd's algorithm (qwinograd.c).
+ * cell once and not at every tap. Where it pays, 3 x 3 filters are left to Winograd's algorithm (qwinograd.c).
  *
  * With the true x = x' - z, x' what is multiplied: Σ (x' - z) w = Σ x'w - z Σ w, as qgemm.c explains. Where z is 0, taps
  * at which a tile meets nothing but padding are left out, as conv2d does: they add 0. */
@@ -199,8 +199,25 @@ static nn_cut cut_signed(convolution *t, int64_t positions, double cycles)
     return cut;
 }
 
+/* Which part of all taps of all positions meets a pixel of x. */
+static double part_inside(const nn_conv2d_geometry *g)
+{
+    const int64_t *at = g->at;
+    int64_t inside = 0;
+    for (int64_t t = 0; t < g->taps; t++) {
+        int64_t rows = 0, columns = 0;
+        for (int64_t i = 0, y = at[2 * t]; i < g->rows; i++, y += g->down)
+            rows += y >= 0 && y < g->h;
+        for (int64_t j = 0, x = at[2 * t + 1]; j < g->columns; j++, x += g->across)
+            columns += x >= 0 && x < g->w;
+        inside += rows * columns;
+    }
+    return (double)inside / (double)larger(1, g->taps * g->rows * g->columns);
+}
+
 /* The row that computes this convolution at the least cost. */
-static const nn_micro *choose(int variant, const nn_conv2d_geometry *g, const nn_qgemm_b *w, const nn_winograd *other)
+static const nn_micro *choose(int variant, const nn_conv2d_geometry *g, const nn_qgemm_b *w, int leaves_out,
+                              const nn_winograd *other)
 {
     int fold = 1;
     for (int64_t i = 0; i < g->groups; i++)
@@ -211,8 +228,11 @@ static const nn_micro *choose(int variant, const nn_conv2d_geometry *g, const nn
     if (variant >= 0)
         return nn_select(NN_qconv2d, variant, positions, filters, cannot, 0);
     const nn_micro *direct = nn_select(NN_qconv2d, variant, positions, filters, cannot | OF(rows_s16s16), 0);
-    const double cycles = (double)g->groups * nn_cycles(direct, positions, filters, cells);
-    return other->m && other->cycles < cycles ? other->row : direct;
+    if (!other->m)
+        return direct;
+    const int by_place = leaves_out && direct->family != FAMILY_taps_s8s8 && images_together(g, direct->mr) > 1;
+    const double part = by_place ? part_inside(g) : 1;
+    return other->cycles < part * (double)g->groups * nn_cycles(direct, positions, filters, cells) ? other->row : direct;
 }
 
 /* w: of each group the filters as the columns of a matrix of qgemm, K in the order of taps and channels. */
@@ -229,12 +249,13 @@ API int nn_qconv2d(int variant, const nn_qconv2d_how *how, const nn_qgemm_b *w, 
     if (!positions || !g->o)
         return 0;
     const int64_t channels = g->c / g->groups, filters = g->o / g->groups, k = g->taps * channels;
+    const int copies = channels % QUAD || channels < FEWEST || g->x_pixel % 4096 == 0;
+    const int meets = meets_padding(g, copies);
     const nn_winograd winograd = nn_plan_winograd(variant, g, w);
-    const nn_micro *by = choose(variant, g, w, &winograd);
+    const nn_micro *by = choose(variant, g, w, meets && !around->a_zero, &winograd);
     if (by->family == FAMILY_rows_s16s16)
         return nn_qconv2d_by_winograd(&winograd, g, around, w, x, out);
     const int is_signed = by->family == FAMILY_taps_s8s8;
-    const int copies = channels % QUAD || channels < FEWEST || g->x_pixel % 4096 == 0;
     const int64_t row = copied_row_bytes(is_signed ? HEAD + 2 * round_up(k, SIGNS_AT_ONCE) : k + AT_ONCE);
     convolution t = { .g = g, .seen = *g, .around = around, .w = w, .x = x, .out = out, .by = by,
                       .multiply = (taps_micro *)by->run, .requantize = BESIDE(requantize, by),
@@ -245,7 +266,7 @@ API int nn_qconv2d(int variant, const nn_qconv2d_how *how, const nn_qgemm_b *w, 
                       .pixel_bytes = is_signed ? HEAD + 2 * channels : channels,
                       .row_bytes = copies ? row : 0,
                       .byte_row = is_signed ? round_up(k, SIGNS_AT_ONCE) + SIGNS_AT_ONCE : row };
-    t.leaves_out = !t.z && meets_padding(g, copies);
+    t.leaves_out = meets && !t.z;
     const double cycles = (double)g->groups * nn_cycles(by, positions, filters, (k + QUAD - 1) / QUAD);
     nn_cut cut;
     int64_t edges = 0;

@@ -1,7 +1,7 @@
 /* qconv2d by Winograd's algorithm (winograd.c), for 3 x 3 filters and stride 1, in integers and exact: F(4x4, 3x3), 36
  * products of int16 for 4 x 4 outputs instead of 144; or F(2x2, 3x3), 16 for 2 x 2 instead of 36, where images are tiny.
  * In floats the errors of F(4x4) are large; integers have none (qwinograd_tiles.c). It pays where the machine multiplies
- * int16 as fast as bytes, which is so without VNNI; and vpmaddwd, unlike vpmaddubsw, never saturates.
+ * int16 at a quarter of the speed of bytes or more, which all do; and vpmaddwd, unlike vpmaddubsw, never saturates.
  *
  * Filters are kept as bytes and transformed by each block of tiles, a panel at a time, into the L2 cache: what that
  * takes is little beside the products with tens of tiles, and to keep them would take 72 bytes for 9. */
@@ -114,7 +114,7 @@ static double cycles(const nn_conv2d_geometry *g, const nn_micro *row, int m)
 {
     const int64_t c = g->c / g->groups, o = g->o / g->groups, tiles = tiles_in(g, m), xis = (m + 2) * (m + 2);
     const int64_t blocks = (tiles + most_tiles(c, (int)xis) - 1) / most_tiles(c, (int)xis);
-    const double transforms = 0.28 * (double)(tiles * c) + 0.55 * (double)(tiles * o) + 0.17 * (double)(blocks * c * o);
+    const double transforms = 0.25 * (double)(tiles * c) + 0.40 * (double)(tiles * o) + 0.16 * (double)(blocks * c * o);
     return (double)g->groups * (double)xis * (nn_cycles(row, tiles, o, c / QUAD) + transforms);
 }
 

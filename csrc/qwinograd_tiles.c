@@ -200,3 +200,4 @@ static INLINE int64_t odd_behind(int64_t c, int64_t channels) { return smaller(C
 #define OF_16(M) INPUT(M, 16)
 TRANSFORMS(scalar, 16, NONE)
 HAVE_avx2(TRANSFORMS(avx2, 32, OF_16))
+HAVE_avx512(TRANSFORMS(avx512, 32, OF_16))

@@ -114,7 +114,7 @@ enum { FAR_AHEAD = 32 * 1024 };
 #define BODY_rows_f32(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, F, MULTIPLY_ADD_F, NOTHING)
 #define BODY_rows_u8s8(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S8, NOTHING)
 #define BODY_rows_u8s7(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_U8S7, ASK_FOR_B)
-#define BODY_rows_s16s16(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_S16S16, NOTHING)
+#define BODY_rows_s16s16(NAME, ISA, MR, NR) ROWS(NAME, ISA, MR, NR, I, MULTIPLY_ADD_S16S16_##ISA, NOTHING)
 
 /* Rows of int8 without int16: vpmaddubsw wants its first operand unsigned, so A comes as magnitudes |a|, and B gets the
  * sign of a. A mask s of the signs, ones where a < 0, complements b there, one instruction for all columns:

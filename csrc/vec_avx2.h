@@ -66,6 +66,7 @@ TARGET static INLINE __m256i UPPER_PRODUCT(__m256i a, __m256i b) /* the products
  * times it as if it had AVX-VNNI (isa.c). Measured so on a Zen 4 EPYC at 3.7 GHz, 1024 x 1024 x 1024 requantised to
  * uint8, one thread: 94 % of the peak. */
 #define MULTIPLY_ADD_S16S16(s, a, b) _mm256_add_epi32(s, _mm256_madd_epi16(a, b))
+#define MULTIPLY_ADD_S16S16_avx2 MULTIPLY_ADD_S16S16
 #define PAIRS(a, b) _mm256_maddubs_epi16(a, b)
 #define MULTIPLY_ADD_PAIRS(s, a, b) _mm256_add_epi16(s, PAIRS(a, b))
 #define ADD_PAIRS(s, pairs) _mm256_add_epi32(s, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))

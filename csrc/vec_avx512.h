@@ -46,6 +46,7 @@ TARGET static INLINE __m512i UPPER_PRODUCT(__m512i a, __m512i b) /* the products
 #define FLOATS(v) _mm512_cvtepi32_ps(v)
 #define ROUNDED(x) _mm512_cvtps_epi32(x)
 #define MULTIPLY_ADD_S16S16(s, a, b) _mm512_add_epi32(s, _mm512_madd_epi16(a, b))
+#define MULTIPLY_ADD_S16S16_avx512vnni(s, a, b) _mm512_dpwssd_epi32(s, a, b)
 #define MULTIPLY_ADD_U8S8(s, a, b) _mm512_dpbusd_epi32(s, a, b) /* exact: the four products are summed in 32 bits */
 
 TARGET static INLINE __mmask16 first_lanes(int64_t some) { return (__mmask16)((1 << some) - 1); }

@@ -82,6 +82,7 @@ static INLINE four_ints add_halves(four_ints s, eight products)
 {
     return ADD_I(s, ADD_I((four_ints)((four_words)products << 16) >> 16, (four_ints)products >> 16));
 }
+#define MULTIPLY_ADD_S16S16_scalar MULTIPLY_ADD_S16S16
 static INLINE four_ints MULTIPLY_ADD_S16S16(four_ints s, four_ints a, four_ints b)
 {
     four_ints low = ((four_ints)((four_words)a << 16) >> 16) * ((four_ints)((four_words)b << 16) >> 16);
