@@ -31,6 +31,7 @@
 #define INTO_32(r, s)                                                                                              \
     "vpmaddwd %%ymm12, %%ymm" #r ", %%ymm14\n vpaddd %%ymm14, %%ymm" #s ", %%ymm" #s "\n"
 #define VNNI_ZMM(r) "vpdpbusd %%zmm12, %%zmm13, %%zmm" #r "\n"
+#define VNNI16_ZMM(r) "vpdpwssd %%zmm12, %%zmm13, %%zmm" #r "\n"
 #define VNNI_YMM(r) VPDPBUSD_ENCODING " vpdpbusd %%ymm12, %%ymm13, %%ymm" #r "\n"
 #define CLEAR(r) "vxorps %%xmm" #r ", %%xmm" #r ", %%xmm" #r "\n"
 
@@ -52,6 +53,7 @@ PEAK(peak_two_avx2, avx2, TWELVE(TWO))
 PEAK(peak_nine_avx2, avx2, NINE INTO_32(0, 6) INTO_32(1, 7) INTO_32(2, 8) INTO_32(3, 9) INTO_32(4, 10) INTO_32(5, 11))
 PEAK(peak_vnni_avxvnni, avxvnni, TWELVE(VNNI_YMM))
 PEAK(peak_fma_avx512, avx512, TWELVE(FMA_ZMM))
+PEAK(peak_madd16_avx512, avx512vnni, TWELVE(VNNI16_ZMM))
 PEAK(peak_vnni_avx512, avx512vnni, TWELVE(VNNI_ZMM))
 #endif
 
