@@ -54,6 +54,11 @@ class Row:
     lit: bool = False
 
     @property
+    def label(self) -> str:
+        """What stands at the end of its bar."""
+        return bytes_said(self.size) if self.said is None else self.said
+
+    @property
     def height(self) -> float:
         """In points, with the room to the next."""
         return max(LINE * (1 + bool(self.detail)), LEAF * len(self.leaves)) + 8
@@ -76,8 +81,9 @@ def draw_rows(who: str, rows: Sequence[Row], edges: Sequence[tuple[int, int]], a
     for row in rows:
         middles.append(top + row.height / 2)
         top += row.height
-    barred = any(row.size for row in rows)
-    ax, scale = in_points(who, ax, at["bar"] + (BARS + 90 if barred else 0), top)
+    longest = max((row.size for row in rows), default=0) or 1
+    ends = [BARS * row.size / longest + 10 + WIDE * SMALL * len(row.label) for row in rows if row.size]
+    ax, scale = in_points(who, ax, at["bar"] + max(ends, default=0), top)
     head = {"fontsize": SMALL * scale, "color": "#555555", "va": "center"}
     ax.text(0, 0.7 * TITLE, title, fontsize=TITLE * scale, color=INK, va="center")
     ax.text(at["beside"], 2.2 * TITLE, heads[0], **head)
@@ -89,7 +95,6 @@ def draw_rows(who: str, rows: Sequence[Row], edges: Sequence[tuple[int, int]], a
         x += 36 + 0.55 * SMALL * len(text)
     for (first, last), lane in lanes.items():
         _edge(ax, at["spine"], middles[first], middles[last], lane, rows[last].over, scale)
-    longest = max((row.size for row in rows), default=0) or 1
     for row, middle in zip(rows, middles, strict=True):
         _row(ax, row, middle, at, longest, scale)
     return ax
@@ -138,8 +143,7 @@ def _row(ax: Any, row: Row, middle: float, at: dict[str, float], longest: float,
         long = BARS * row.size / longest
         look = {"facecolor": "none", "linestyle": ":"} if row.gone else {"facecolor": row.colour}
         ax.barh(middle, long, 13, at["bar"], edgecolor=ink, linewidth=0.8 * scale, **look)
-        said = bytes_said(row.size) if row.said is None else row.said
-        ax.text(at["bar"] + long + 5, middle, said, fontsize=SMALL * scale, va="center", color=ink)
+        ax.text(at["bar"] + long + 5, middle, row.label, fontsize=SMALL * scale, va="center", color=ink)
 
 
 def _mark(ax: Any, shape: str, x: float, y: float, fill: Fill, edge: str, size: float) -> None:
