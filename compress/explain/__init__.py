@@ -8,7 +8,8 @@
 
 A weight is an array, a Tensor, a Parameter, which is drawn as its layer sees it, or its stored form, as a
 Program has it. Each function returns the Axes of matplotlib (`pip install espalier[plot]`), draws in `ax` if
-it is given, and in a new figure if not. """
+it is given, and in a new figure if not.
+"""
 
 from .cores import cores
 from .masks import mask

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.explain.canvas import FONT, INK, ROSE, SMALL, TITLE, in_points
+from nn.explain.canvas import FONT, INK, ROSE, SMALL, TITLE, in_points, titled
 from nn.parameter import Parameter
 
 from ..techniques.tensor_train import TensorTrainState, TensorTrainWeight
@@ -30,12 +30,13 @@ def cores(weight: Any, ax: Any = None) -> Any:
     ranks = [core.shape[3] for core in found[:-1]]
     ins, outs = (prod(core.shape[axis] for core in found) for axis in (1, 2))
     numbers, dense = sum(core.size for core in found), ins * outs
-    width, top = len(found) * BOX + (len(found) - 1) * GAP, 2.2 * TITLE + LEG
+    fewer = f"{dense / numbers:.2g}× fewer than" if numbers < dense else "not fewer than"
+    title = f"W {outs}×{ins}: {numbers:,} numbers in {len(found)} cores, {fewer} {dense:,}"
+    width = max(len(found) * BOX + (len(found) - 1) * GAP, titled(title))
+    top = 2.2 * TITLE + LEG
     ax, scale = in_points("explain.cores", ax, width, top + BOX + LEG + 3.6 * FONT)
     limits = ax.get_xlim(), ax.get_ylim()
-    fewer = f"{dense / numbers:.2g}× fewer than" if numbers < dense else "not fewer than"
-    ax.text(0, 0.6 * TITLE, f"W {outs}×{ins}: {numbers:,} numbers in {len(found)} cores, {fewer} {dense:,}",
-            fontsize=TITLE * scale, color=INK, va="center")
+    ax.text(0, 0.6 * TITLE, title, fontsize=TITLE * scale, color=INK, va="center")
     words = {"fontsize": FONT * scale, "va": "center", "color": INK}
     for k, core in enumerate(found):
         left, (r, i, o, s) = k * (BOX + GAP), core.shape

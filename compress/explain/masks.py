@@ -19,7 +19,8 @@ def mask(weight: Any, ax: Any = None) -> Any:
     of filters (O, kH·kW·I). ax: Axes to draw in. Returns the Axes.
 
     Of more than 512 rows or columns several are one block, as dark as it is full. Raises TypeError for what
-    is no weight, ValueError for one of one axis, ModuleNotFoundError without matplotlib. """
+    is no weight, ValueError for one of one axis, ModuleNotFoundError without matplotlib.
+    """
     w = seen("explain.mask", weight)
     lives = as_matrix(w) != 0
     rows, columns = lives.shape

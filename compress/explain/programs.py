@@ -13,7 +13,7 @@ from nn.explain.rows import EMPTY, Fill, Leaf, Row, draw_rows
 from ..program.program import Program
 from ..stored import Stored
 
-MOST = 60    # calls that are drawn
+MOST = 40    # calls that are drawn
 COLOURS = {"dense": INDIGO, "int8": TEAL, "csr": SAND, "shared": ROSE, "pruned-shared": WINE,
            "tensor train": GREEN}
 INTEGERS = Fill(TEAL)
@@ -24,8 +24,9 @@ def program(program: Program, ax: Any = None) -> Any:
 
     A filled mark is a value of integers, an empty one of reals; squares at the left are constants, weights
     with the format that they are stored in. A bar is the bytes that the kernels of a call hold in memory. Of
-    a long Program the first sixty calls are drawn. ax: Axes to draw in. Raises TypeError for what is no
-    Program, ModuleNotFoundError without matplotlib. """
+    a long Program the first forty calls are drawn. ax: Axes to draw in. Raises TypeError for what is no
+    Program, ModuleNotFoundError without matplotlib.
+    """
     if not isinstance(program, Program):
         raise TypeError(f"explain.program: wanted a Program, as compress.convert gives it; got "
                         f"{type(program).__name__}")

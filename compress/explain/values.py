@@ -69,14 +69,15 @@ def _unscaled(weight: Any) -> tuple[Any, str]:
 
 
 def codebook(weight: Any, ax: Any = None) -> Any:
-    """Draw the few values that the entries of a `weight` share, each as high as it has members, with its
-    code; short marks below lie halfway between two, where a weight would change its code. ax: Axes to draw
-    in. Returns the Axes.
+    """Draw the few values that the entries of a `weight` share, each as high as it has members. Up to 64 have
+    their codes, and short marks below, halfway between two, where a weight would change its code. ax: Axes to
+    draw in. Returns the Axes.
 
     Where channels have a scale of their own beside the codebook, as where batch norm was folded into a weight
     that was shared, it is left out. The title has the bits of a code, and the entropy, the bits that a code
     takes on average at least if frequent ones may be shorter (Shannon 1948). Raises TypeError for what is no
-    weight, ValueError for more than 256 different values, ModuleNotFoundError without matplotlib. """
+    weight, ValueError for more than 256 different values, ModuleNotFoundError without matplotlib.
+    """
     weight, scaled = _unscaled(weight)
     values, counts = np.unique(seen("explain.codebook", weight), return_counts=True)
     if len(values) > MANY:
@@ -85,13 +86,16 @@ def codebook(weight: Any, ax: Any = None) -> Any:
     share = counts / counts.sum()
     entropy = max(0.0, -float(np.sum(share * np.log2(share))))
     bits = max(len(values) - 1, 1).bit_length()
-    title = f"{len(values)} values, {bits} bits a code; entropy {entropy:.2f} bits{scaled}"
+    title = f"{len(values)} values, {bits} bit{'s' * (bits > 1)} a code; entropy {entropy:.2f} bits{scaled}"
     uneven = counts.max() > 20 * np.median(counts)
     ax = framed("explain.codebook", ax, (10, 4.8), title, "value",
                 f"weights that have it{' (log)' * bool(uneven)}")
     ax.set_yscale("log" if uneven else "linear")
     least = 0.5 if uneven else 0.0
-    ax.vlines(values, least, counts, color=TEAL, linewidth=3)
+    ax.set_ylim(least, (2.0 if uneven else 1.15) * counts.max())
+    ax.vlines(values, least, counts, color=TEAL, linewidth=3 if len(values) <= FEW else 1.5)
+    if len(values) > FEW:
+        return ax
     ax.plot(values, counts, "o", color=TEAL, markersize=8)
     room, last = np.ptp(values) / 45, -np.inf
     for code, (value, count) in enumerate(zip(values, counts, strict=True)):
@@ -101,5 +105,4 @@ def codebook(weight: Any, ax: Any = None) -> Any:
             last = value
     ax.plot((values[1:] + values[:-1]) / 2, np.full(len(values) - 1, least), "|", color=ROSE, markersize=14,
             markeredgewidth=2, clip_on=False)
-    ax.set_ylim(least, (2.0 if uneven else 1.15) * counts.max())
     return ax

@@ -47,6 +47,11 @@ def in_points(who: str, ax: Any, width: float, height: float) -> tuple[Any, floa
     return ax, scale
 
 
+def titled(title: str) -> float:
+    """The room that a title needs, in points."""
+    return 0.6 * TITLE * len(title)
+
+
 def bytes_said(count: float) -> str:
     """A number of bytes as people say it."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

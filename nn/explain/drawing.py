@@ -12,7 +12,7 @@ from .canvas import bytes_said
 from .rows import EMPTY, Fill, Leaf, Row, draw_rows
 from .text import Recorded, held_by, recorded
 
-MOST = 40    # operations that are drawn: the last ones, which backward meets first
+MOST = 24    # operations that are drawn: the last ones, which backward meets first
 
 
 def graph(output: Tensor, ax: Any = None, names: Mapping[str, Tensor] | None = None) -> Any:
@@ -20,7 +20,7 @@ def graph(output: Tensor, ax: Any = None, names: Mapping[str, Tensor] | None = N
 
     A row is an operation, in the order of the computation, with its formula, the shape of its result, and, as
     a bar, the bytes that it alone keeps for backward. A square is a tensor that requires grad. What needs no
-    gradient is “·”. Of a long graph the last forty operations are drawn. ax: Axes to draw in; new ones, if
+    gradient is “·”. Of a long graph the last 24 operations are drawn. ax: Axes to draw in; new ones, if
     left out. names: of the leaves, such as dict(model.named_parameters()), or the model itself.
     Raises TypeError for what is no Tensor, ValueError for a tensor that no graph is behind,
     ModuleNotFoundError without matplotlib.

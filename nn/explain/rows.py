@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .canvas import FAINT, FONT, INK, PAPER, SAND, SMALL, TEAL, TITLE, WIDE, bytes_said, in_points, shortened
+from . import canvas
+from .canvas import FAINT, FONT, INK, PAPER, SAND, SMALL, TEAL, TITLE, WIDE, in_points, shortened
 
 TEXT, DETAIL = 50, 80     # characters of a line at most
 LINE, LEAF = 21, 17       # heights of a line of text and of what hangs at the left, in points
@@ -56,7 +57,7 @@ class Row:
     @property
     def label(self) -> str:
         """What stands at the end of its bar."""
-        return bytes_said(self.size) if self.said is None else self.said
+        return canvas.bytes_said(self.size) if self.said is None else self.said
 
     @property
     def height(self) -> float:
@@ -83,7 +84,7 @@ def draw_rows(who: str, rows: Sequence[Row], edges: Sequence[tuple[int, int]], a
         top += row.height
     longest = max((row.size for row in rows), default=0) or 1
     ends = [BARS * row.size / longest + 10 + WIDE * SMALL * len(row.label) for row in rows if row.size]
-    ax, scale = in_points(who, ax, at["bar"] + max(ends, default=0), top)
+    ax, scale = in_points(who, ax, max(at["bar"] + max(ends, default=0), canvas.titled(title)), top)
     head = {"fontsize": SMALL * scale, "color": "#555555", "va": "center"}
     ax.text(0, 0.7 * TITLE, title, fontsize=TITLE * scale, color=INK, va="center")
     ax.text(at["beside"], 2.2 * TITLE, heads[0], **head)

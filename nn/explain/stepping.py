@@ -6,6 +6,7 @@ was given and gave; nothing is freed by it, and no .grad is touched, so that bac
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,7 +81,8 @@ def steps(output: Tensor, grad: Any = None, names: Mapping[str, Tensor] | None =
     the shape of `output`; 1 if left out. names: of the leaves, as of nn.explain.graph. All gradients of the
     walk are kept, as arrays: it is for graphs of a size that people read. Raises TypeError for what is no
     Tensor; ValueError for one that no graph is behind, or a grad of another shape; RuntimeError where
-    backward has been through the graph, or grad is left out for several elements. """
+    backward has been through the graph, or grad is left out for several elements.
+    """
     found = recorded("explain.steps", output, names)
     dtype = wide(output._data.dtype)
     if grad is None and output._data.size != 1:
@@ -98,8 +100,11 @@ class _Observer:
     def __init__(self, found: Recorded, root: Operation, seed: np.ndarray) -> None:
         self.found, self.steps = found, []
         own = {id(owner(leaf._data)) for leaf in found.leaves}
+        self.line = {line.operation: line for line in found.lines}
         self.memory = {line.operation: {key: size for key, size in held_by(line.operation).items()
                                         if key not in own} for line in found.lines}
+        self.holders = Counter(key for memory in self.memory.values() for key in memory)
+        self.held = sum(line.kept for line in found.lines)
         self.left = {thing: 0 for thing in found.names}    # consumers that have not sent anything yet
         for line in found.lines:
             for parent in line.parents:
@@ -123,15 +128,14 @@ class _Observer:
                 gives[parent] = gives[parent] + part if parent in gives else part
         for parent, part in gives.items():
             self.known[parent] = self.known[parent] + part if parent in self.known else part
-        mine, held = self.memory.pop(one), {}
-        for memory in self.memory.values():
-            held |= memory
-        names, line = self.found.names, next(line for line in self.found.lines if line.operation is one)
+        self.holders.subtract(self.memory[one].keys())
+        freed = sum(size for key, size in self.memory[one].items() if not self.holders[key])
+        self.held -= freed
+        names, line = self.found.names, self.line[one]
         self.steps.append(Step(
             len(self.visited), len(self.found.lines), line.name, line.call, one.rule.formula, g,
             {names[parent]: part for parent, part in gives.items()},
             {names[thing]: array for thing, array in self.known.items()},
             frozenset(names[thing] for thing in self.known if not self.left[thing]),
-            sum(size for key, size in mine.items() if key not in held), sum(held.values()), self.found,
-            tuple(self.visited)))
+            freed, self.held, self.found, tuple(self.visited)))
         return parts

@@ -125,9 +125,9 @@ def test_of_a_long_graph_the_end_is_drawn(pyplot):
     for _ in range(100):
         y = y + 1
     said = texts(nn.explain.graph(y))
-    assert said[0] == "100 operations, 0 B kept for backward; the last 40 of them"
-    assert "t61 = add(t60, ·)" in said
-    assert "t60 = add(t59, ·)" not in said
+    assert said[0] == "100 operations, 0 B kept for backward; the last 24 of them"
+    assert "t77 = add(t76, ·)" in said
+    assert "t76 = add(t75, ·)" not in said
 
 
 def test_after_backward_it_is_drawn_as_freed(pyplot):
