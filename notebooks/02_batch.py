@@ -150,8 +150,8 @@ square = rng.standard_normal((512, 512)).astype(np.float32)
 P = nn.kernels.peak(route) if route else 512**3 / seconds(lambda: square @ square)
 big = np.ones(2**22 if FAST else 2**24, np.float32)  # more than most caches hold
 B = big.nbytes / seconds(big.max, 0.1)  # reads every byte once, and computes little
-print(f"multipliers {P / 1e9:.0f} thousand million multiply-adds a second ({route or 'NumPy'}), "
-      f"memory {B / 1e9:.0f} thousand million bytes a second")
+print(f"multipliers: {P / 1e9:.0f}·10⁹ multiply-adds a second ({route or 'NumPy'}); "
+      f"memory: {B / 1e9:.0f}·10⁹ bytes a second")
 
 bend = 4 * P / B
 compare("multiply-adds in the time of a byte", P / B, yours_ridge)
