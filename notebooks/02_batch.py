@@ -204,6 +204,8 @@ wide, small, conv = took.values()
 compare("the wide layer: the second image takes, %", 100 * (wide[2] / wide[1] - 1), yours_fc, theory=0)
 compare("the convolution: the second image takes, %", 100 * (conv[2] / conv[1] - 1), yours_conv, theory=100)
 print(f"512→512: the second image takes {100 * (small[2] / small[1] - 1):.0f} % of the first")
+print(f"the wide layer: two images take {wide[2] / wide[1]:.2f} times as long as one, "
+      f"four {wide[4] / wide[1]:.2f}")
 
 # %% [markdown]
 # All of it, with the two limits in grey: solid that of the multipliers, dashed that of memory (on the right
@@ -223,7 +225,7 @@ for (name, (colour, cost)), times in zip(layers.items(), took.values(), strict=T
     speed = [cost(n)[0] / t / 1e9 for n, t in times.items()]
     right.loglog(list(times), speed, "o-", color=colour)
     short = name.split(", ")[0 if name.startswith("3") else 1]
-    note(right, short, (1, speed[0]), (6, {ORANGE: 10, BLUE: -22, GREEN: 16}[colour]), color=colour)
+    note(right, short, (1, speed[0]), (6, {ORANGE: 10, BLUE: -22, GREEN: 24}[colour]), color=colour)
 right.axhline(P / 1e9, color=GREY)
 right.loglog(batches, np.minimum(macs / nbytes * B, P) / 1e9, "--", color=GREY, zorder=0)
 ticks = [t for t in (2, 4, 8, 16, 32, 64, 128) if t < 1.5 * P / 1e9]
@@ -237,7 +239,8 @@ compare("the wide layer: images in the time of its weights", wide[1] / each, you
 
 # %% [markdown]
 # Up to the bend the multipliers wait for weights in any case, and another image keeps them busy: *that* is
-# why it is free. After it every image pays in full.
+# why it is free. After it every image pays in full. (If the second does cost something: a kernel treats one
+# row in another way than several, so look at the step from two to four as well.)
 #
 # The convolution's pixels are batch enough: it is as fast with one image as with many. (Above the limit, if
 # it is: it leaves out the zeros of the padding, which are counted here.) The small fully connected layer
