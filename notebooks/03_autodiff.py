@@ -1,0 +1,481 @@
+# %% [markdown]
+# # Why one backward costs two forwards
+#
+# Training runs a network forwards and then backwards. The way back gives the derivative of one number, the
+# loss, in *every* weight, a million of them if need be, for the price of about two ways forward. Here we
+# find out where the two come from, when it is less or more, what has to be kept for it, and when the other
+# direction, derivatives that travel forward, is the better one.
+#
+# As in the tour: derive before you code, write a guess in place of `None` before you run a cell, and look.
+
+# %%
+import inspect
+import os
+import re
+import time
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: times are those of one core
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import nn
+from nn.rules import RULES, Rule
+
+FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # for all eyes (Okabe & Ito 2008)
+GREY, DARK = "#8a8a8a", "#555555"
+plt.rcParams |= {"font.size": 14, "axes.titlesize": 14, "axes.spines.top": False, "axes.spines.right": False,
+                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
+
+guesses = {}
+
+
+def compare(what, measured, yours=None, theory=None):
+    """Your number beside the measured one, and beside what a derivation says if there is one."""
+    guesses[what] = yours, theory, measured
+    values = {"you said": yours, "derived": theory, "measured": measured}
+    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
+
+
+def note(axes, text, at, shift, **look):
+    """A few words at a place of the figure, moved by `shift`."""
+    axes.annotate(text, at, shift, textcoords="offset points", **look)
+
+
+# %% [markdown]
+# ## 1. The chain rule, from the wrong end
+#
+# Two layers and a loss, in NumPy:
+#
+# $$h = \tanh(X W_1 + b_1), \qquad y = h\,W_2, \qquad L = \tfrac12 \lVert y - t \rVert^2 .$$
+#
+# The chain rule multiplies Jacobians, and as $L$ is one number, they are best multiplied from the *left*:
+# what is carried along is then never a matrix, but $g = \partial L / \partial (\text{this value})$, which
+# has the shape of the value itself. Each operation turns the $g$ of its output into those of its inputs,
+# which is called its *vector–Jacobian product*, and each is one line:
+#
+# | forward | given $g = \partial L / \partial y$ |
+# |---|---|
+# | $y = X W$ | $\partial L / \partial X = g\,W^T, \quad \partial L / \partial W = X^T g$ |
+# | $y = \tanh x$ | $\partial L / \partial x = g \cdot (1 - y^2)$ |
+# | $y = x + b$, the same $b$ for every row | $\partial L / \partial b$: the sum of $g$ over the rows |
+#
+# The last one is forgotten most often: **what the forward pass repeats, the backward pass adds up.**
+#
+# **Before you run the cell:** 64 rows go through a layer from 1024 to 1024 numbers. How many gigabytes
+# would the Jacobian $\partial y / \partial X$ take, every output in every input, at 4 bytes a number? ($g$
+# takes 0.26 megabytes.)
+
+# %%
+yours = None
+
+rng = np.random.default_rng(0)
+X, t = rng.standard_normal((5, 4)), rng.standard_normal((5, 2))
+W1, b1, W2 = rng.standard_normal((4, 6)), rng.standard_normal(6), rng.standard_normal((6, 2))
+
+
+def forward(W1, b1, W2):
+    h = np.tanh(X @ W1 + b1)
+    y = h @ W2
+    return 0.5 * ((y - t) ** 2).sum(), h, y
+
+
+L, h, y = forward(W1, b1, W2)
+g = y - t  # ∂L/∂y
+dW2 = h.T @ g
+g = g @ W2.T  # ∂L/∂h
+g = g * (1 - h**2)  # ∂L/∂(X·W1 + b1)
+db1 = g.sum(axis=0)
+dW1 = X.T @ g
+
+# Along a random direction (A, b, C) the loss must change as fast as the gradient says.
+A, b, C = rng.standard_normal(W1.shape), rng.standard_normal(b1.shape), rng.standard_normal(W2.shape)
+s = 1e-5
+ahead, behind = (forward(W1 + s * A, b1 + s * b, W2 + s * C)[0] for s in (s, -s))
+print("by hand    ", (dW1 * A).sum() + (db1 * b).sum() + (dW2 * C).sum())
+print("difference ", (ahead - behind) / (2 * s))
+compare("the Jacobian of one layer, gigabytes", 4 * (64 * 1024) ** 2 / 1e9, yours)
+
+# %% [markdown]
+# ## 2. Counting
+#
+# With $N$ rows and a weight of $K \times O$, forward is a product of $N K O$ multiply-adds. Backward has
+# two, $g\,W^T$ for the layer before and $X^T g$ for the weight, of exactly as many each. Everything else is
+# small beside products. So one backward costs two forwards, except that *the first layer's input needs no
+# gradient*:
+#
+# $$\frac{\text{backward}}{\text{forward}} = 2 - \frac{\text{first layer}}{\text{all layers}} .$$
+#
+# **Before you run the cell:** what is that factor for VGG-16, whose first layer has only 3 input channels?
+# And for the network 64-300-100-10 of fully connected layers?
+
+# %%
+yours_vgg, yours_mlp = None, None
+
+vgg = [(3, 64, 224), (64, 64, 224), (64, 128, 112), (128, 128, 112), (128, 256, 56), (256, 256, 56),
+       (256, 256, 56), (256, 512, 28), (512, 512, 28), (512, 512, 28), *3 * [(512, 512, 14)]]
+networks = {  # multiply-adds an image of each layer, forward
+    "VGG-16": [9 * c * o * side**2 for c, o, side in vgg] + [512 * 7 * 7 * 4096, 4096 * 4096, 4096 * 1000],
+    "digits_cnn": [9 * 32 * 64, 9 * 32 * 64 * 16, 9 * 64 * 64 * 4, 2560],
+    "digits_mlp": [64 * 300, 300 * 100, 100 * 10]}
+derived = {name: 2 - macs[0] / sum(macs) for name, macs in networks.items()}
+print(f"VGG-16: {sum(networks['VGG-16']) / 1e9:.2f}·10⁹ multiply-adds forward, "
+      f"{derived['VGG-16'] * sum(networks['VGG-16']) / 1e9:.2f}·10⁹ backward")
+compare("VGG-16, backward / forward", derived["VGG-16"], yours_vgg)
+compare("digits_mlp, backward / forward", derived["digits_mlp"], yours_mlp)
+
+macs = np.array(networks["digits_cnn"]) / 1e3
+figure, axes = plt.subplots(figsize=(9, 3.6))
+products = {"forward": (-0.27, BLUE, macs), "gradient of the weight": (0, ORANGE, macs),
+            "gradient of the input": (0.27, GREEN, [0, *macs[1:]])}
+for name, (shift, colour, values) in products.items():
+    axes.barh(np.arange(4) + shift, values, 0.25, color=colour, label=name)
+axes.set(title="digits_cnn: 10³ multiply-adds an image", yticks=range(4),
+         yticklabels=("conv1", "conv2", "conv3", "fc"))
+axes.invert_yaxis()
+axes.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# Now by the clock. Four networks: the two for digits, three fully connected layers of 1024, and four
+# convolutions from 64 to 64 channels. **Before you run the cell:** for which will the factor be the derived
+# one, and for which not? Guess that of `digits_cnn`.
+
+# %%
+yours = None
+
+clock = time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6 else time.perf_counter
+nn.memory.keep_freed()  # as in training: memory that is freed is there again for the next step
+
+
+def race(one, other, budget=0.1 if FAST else 0.5):
+    """Seconds of each of two calls, in turn; the least, because other programs only ever make it longer."""
+    turns, end = [], time.perf_counter() + budget
+    while len(turns) < 6 or time.perf_counter() < end:
+        ticks = [clock()]
+        for call in (one, other):
+            call()
+            ticks.append(clock())
+        turns.append(np.diff(ticks))
+    return np.min(turns[1:], axis=0)
+
+
+wide = 1024 // (1 + FAST)
+mlp, cnn = nn.models.digits_mlp(rng=rng), nn.models.digits_cnn(rng=rng)
+fc = nn.Sequential(*[nn.Linear(wide, wide, rng=rng) for _ in range(3)])
+conv = nn.Sequential(*[nn.Conv2d(64, 64, 3, padding=1, rng=rng) for _ in range(4)])
+derived |= {"3 wide layers": 2 - 1 / 3, "4 convolutions": 2 - 1 / 4}
+images = nn.data.digits().x_train[:256]
+subjects = {"digits_mlp": (mlp, images), "digits_cnn": (cnn, images),
+            "3 wide layers": (fc, rng.standard_normal((256, wide)).astype(np.float32)),
+            "4 convolutions": (conv, rng.standard_normal((8, 64, 16, 16)).astype(np.float32))}
+measured = {}
+for name, (model, x) in subjects.items():
+    ahead, both = race(lambda m=model, x=x: m(nn.Tensor(x)).sum(),
+                       lambda m=model, x=x: m(nn.Tensor(x)).sum().backward())
+    measured[name] = both / ahead - 1
+    compare(f"{name}, backward / forward in time", measured[name], theory=derived[name],
+            yours=yours if name == "digits_cnn" else None)
+
+figure, axes = plt.subplots(figsize=(9, 3.4))
+for i, name in enumerate(subjects):
+    axes.plot([derived[name], measured[name]], [i, i], color=GREY, zorder=0)
+    axes.plot(derived[name], i, "o", color=BLUE, markersize=11, label="multiply-adds" if not i else None)
+    axes.plot(measured[name], i, "s", color=ORANGE, markersize=11, label="time" if not i else None)
+axes.set(title="backward / forward", yticks=range(4), yticklabels=list(subjects), ylim=(3.5, -0.5))
+axes.set_xlim(0, 1.1 * max(2.5, *measured.values()))
+axes.legend(frameon=False)
+axes.grid(axis="x", alpha=0.3)
+plt.show()
+
+# %% [markdown]
+# Where products are nearly all of the work, the times should come near the counts (the three products of a
+# layer have different shapes, and a kernel is not equally good at all). In a small convolutional network
+# they are not: batch norm, ReLU and max-pooling multiply next to nothing, but read and write every
+# activation, in both directions. "Two" is a count of multiply-adds, and multiply-adds are not time.
+#
+# ## 3. The graph, and what it keeps
+#
+# The library does by rules what we did by hand. A rule has a forward that says what to keep, and a vjp:
+
+# %%
+print(RULES["mul"])
+print(inspect.getsource(RULES["linear"].vjp))
+
+digits = nn.data.digits()
+loss = nn.functional.cross_entropy(mlp(nn.Tensor(digits.x_train[:64])), digits.y_train[:64])
+print(nn.explain(loss))
+
+# %% [markdown]
+# Read a line: `t3` was made of `t2` and the weights `w3`, `w4`; it has this shape; so many bytes are kept
+# for its way back *that nobody before it keeps already*; and below is its formula. Weights do not count, for
+# they are there anyway.
+#
+# Some operations keep nothing of their own. A linear layer needs its input, and that is what the ReLU before
+# it keeps: its output, to see where it was positive.
+#
+# **Before you run the cell:** the same for the convolutional network, 64 images. Which operation keeps the
+# most? How many megabytes do all keep together? (The outputs of all its layers are 44,072 bytes an image:
+# notebook 02.)
+
+# %%
+yours = None
+
+loss = nn.functional.cross_entropy(cnn(nn.Tensor(digits.x_train[:64])), digits.y_train[:64])
+kept = [(op, int(size.replace(",", ""))) for op, size in re.findall(
+    r"t\d+ = (\w+)\(.* ([\d,]+) B$", nn.explain(loss), re.MULTILINE)]
+compare("kept for backward, megabytes", sum(size for _, size in kept) / 1e6, yours)
+print(f"all outputs: {64 * 44_072 / 1e6:.2f} megabytes")
+
+figure, axes = plt.subplots(figsize=(9, 5))
+bars = axes.barh([f"{i}  {op}" for i, (op, _) in enumerate(kept, 1)], [size / 1e3 for _, size in kept],
+                 color=BLUE)
+axes.bar_label(bars, [f"{size / 1e3:,.0f}" if size else "nothing" for _, size in kept], padding=4,
+               fontsize=12)
+axes.set(title="kilobytes kept for backward, in the order of the forward pass", xticks=[])
+axes.invert_yaxis()
+plt.show()
+
+loss.backward()
+try:
+    loss.backward()
+except RuntimeError as error:
+    print("a second backward:", error)
+
+# %% [markdown]
+# Three things that surprise:
+#
+# - **It is less than the sum of all outputs.** Of the three arrays that convolution, batch norm and ReLU
+#   make, two are kept: nobody needs the one in the middle. A max-pool keeps where the largest was, not what.
+# - **It is gone afterwards, and not all at once.** The way back drops what an operation kept as soon as it
+#   has been through it, so that the memory shrinks while gradients are made. That is why a second
+#   `backward` refuses. (Notebook 05 watches it.)
+# - **What was kept must not change.** An optimizer that steps between forward and backward would give wrong
+#   gradients in silence. The library notices its own writes:
+
+# %%
+layer = nn.Sequential(nn.Linear(3, 3, rng=rng), nn.Linear(3, 2, rng=rng))
+optimizer = nn.optim.SGD(layer.parameters(), lr=0.1)
+x = nn.Tensor(np.ones((4, 3), np.float32))
+layer(x).sum().backward()  # gradients, for the optimizer to step with
+late = layer(x).sum()
+optimizer.step()
+try:
+    late.backward()
+except RuntimeError as error:
+    print(error)
+
+w = nn.Tensor(np.ones(3), requires_grad=True)
+square = (w * w).sum()
+w.data[0] = 5  # NumPy writes, and tells nobody
+square.backward()
+print("the gradient of Σw² at 1, 1, 1 should be 2, 2, 2; it is", w.grad)
+
+# %% [markdown]
+# ## 4. Each node once
+#
+# "Start at the end and call every parent": that is how the way back is often told. A value that is used
+# twice has two ways back to it; then everything *before* it is walked twice, and so on. Take
+# $y_{i+1} = y_i + y_i$.
+#
+# **Before you run the cell:** with 20 such additions, how many calls are that?
+
+# %%
+yours = None
+
+
+def calls(node):
+    """How often a recursion that follows every path is called; a node is the tuple of its parents."""
+    return 1 + sum(calls(parent) for parent in node)
+
+
+depths, counted = range(1, 21), []
+for depth in depths:
+    node = ()
+    for _ in range(depth):
+        node = node, node
+    counted.append(calls(node))
+compare("calls for 20 additions", counted[-1], yours, theory=2**21 - 1)
+
+start = clock()
+x = nn.Tensor(np.ones(3), requires_grad=True)
+y = x
+for _ in range(10_000):
+    y = y + 1e-9 * y
+y.sum().backward()
+print(f"the library: 10,000 such sums, forward and backward, in {clock() - start:.2f} s; gradient {x.grad}")
+
+figure, axes = plt.subplots(figsize=(8, 3.6))
+axes.semilogy(depths, counted, "o-", color=ORANGE)
+axes.semilogy(depths, [depth + 1 for depth in depths], "o-", color=BLUE)
+note(axes, "every path", (depths[-1], counted[-1]), (-14, 0), color=ORANGE, ha="right", va="center")
+note(axes, "every node once", (depths[-1], depths[-1] + 1), (0, 10), color=BLUE, ha="right")
+axes.set(xlabel="additions in a row", title="visits on the way back", xticks=range(0, 21, 4))
+plt.show()
+
+# %% [markdown]
+# So a node has to wait until *all* that use it have sent their part, add the parts up, and only then send
+# on: a topological order (Kahn 1962). Who takes the last part in place of the sum is wrong at once:
+# $x \cdot x$ at 3 has the parts 3 and 3, and its slope is 6.
+#
+# ## 5. Or forward?
+#
+# Derivatives can travel forward as well: beside every value goes $\dot x$, how fast it changes along *one*
+# direction of the input, $\dot y = J \dot x$ (a *Jacobian–vector product*). One pass gives a column of the
+# Jacobian; one pass back gives a row. For $f: R^n \to R^m$ all of it takes
+#
+# $$n \text{ passes of } 2 \text{ products a layer} \qquad \text{or} \qquad 1 \text{ forward}, \text{ then } m
+# \text{ passes of } 1 \text{ product},$$
+#
+# as a forward pass computes the values anew together with their slopes, and a pass back through fixed
+# weights needs $g\,W^T$ alone. They should cost the same where $2 n = m$. A loss has $m = 1$: that is why
+# networks are trained in reverse.
+#
+# **Before you run the cell:** at which $n / m$ do they cross by the clock? And a chain of 64 operations on
+# arrays of 400 kB: how many megabytes does each of the two hold at most?
+
+# %%
+yours_cross, yours_forward, yours_reverse = None, None, None
+
+
+def network(n, m, hidden=64):
+    """A function from n numbers to m, and a point."""
+    first, second = rng.normal(size=(n, hidden)) / n**0.5, rng.normal(size=(hidden, m)) / hidden**0.5
+    return lambda x: ((x @ first).tanh() @ second).tanh(), rng.normal(size=n)
+
+
+shapes = [(8, 128), (16, 64), (32, 32), (64, 16)]
+costs = {}
+for n, m in shapes:
+    f, x = network(n, m)
+    costs[n / m] = race(lambda f=f, x=x: nn.jacobian(f, x, "forward"),
+                        lambda f=f, x=x: nn.jacobian(f, x, "reverse"), 0.2)
+ratio = np.log([ahead / back for ahead, back in costs.values()])
+compare("n/m where they cross", np.exp(np.interp(0, ratio, np.log(list(costs)))), yours_cross, theory=1 / 2)
+
+
+def chain(x, depth):
+    for _ in range(depth):
+        x = x.sin()
+    return x.sum()
+
+
+chains = [8, 16, 32, 64]
+x, direction = nn.Tensor(rng.normal(size=50_000), requires_grad=True), np.ones(50_000)
+back = [nn.profile.measured_peak(lambda d=d: chain(x, d).backward(), [x]) / 1e6 for d in chains]
+ahead = [nn.profile.measured_peak(lambda d=d: nn.jvp(lambda v: chain(v, d), x.detach(), direction), []) / 1e6
+         for d in chains]
+compare("forward mode, 64 operations: megabytes", ahead[-1], yours_forward)
+compare("reverse mode, 64 operations: megabytes", back[-1], yours_reverse, theory=64 * 0.4)
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4))
+left.loglog(list(costs), np.exp(ratio), "o-", color=ORANGE)
+left.axhline(1, color=GREY)
+left.axvline(0.5, color=GREY, linestyle=":")
+note(left, "derived", (0.5, np.exp(ratio[0])), (8, 0), color=DARK)
+left.set(title="forward / reverse: time of a Jacobian", xlabel="inputs / outputs, n/m",
+         xticks=list(costs), xticklabels=["1/16", "1/4", "1", "4"])
+left.minorticks_off()
+left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+for values, colour, name in ((back, ORANGE, "reverse"), (ahead, BLUE, "forward")):
+    right.plot(chains, values, "o-", color=colour)
+    note(right, name, (chains[-1], values[-1]), (-6, 8), color=colour, ha="right")
+right.set(title="megabytes at most", xlabel="operations in a row", xticks=chains, ylim=(0, None))
+plt.show()
+
+# %% [markdown]
+# Forward mode keeps nothing: every slope is used at once. Reverse mode pays for one pass with memory.
+#
+# ## 6. Is it right?
+#
+# Two ways to believe a wrong gradient. The first: check it with $L = \sum y$, so that $g$ is all ones. Take
+# the softmax, whose outputs add up to 1 whatever its input is. **Before you run the cell:** what is the
+# derivative of $\sum_j \mathrm{softmax}(x)_j$? So which wrong vjps pass this test?
+
+# %%
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True), (e / e.sum(axis=-1, keepdims=True),)
+
+
+def right_vjp(g, saved, needs):
+    (y,) = saved
+    return (y * (g - (g * y).sum(axis=-1, keepdims=True)),)
+
+
+def wrong_vjp(g, saved, needs):
+    return (-right_vjp(g, saved, needs)[0],)  # a sign
+
+
+x = rng.standard_normal((2, 3))
+for vjp in (right_vjp, wrong_vjp):
+    g = vjp(np.ones((2, 3)), softmax(x)[1], [True])[0]
+    print(f"{vjp.__name__} with g of ones: largest entry {np.abs(g).max():.1e}")
+try:
+    nn.gradcheck(Rule("my_softmax", "y = softmax x", softmax, wrong_vjp), x)
+except nn.GradcheckError as error:
+    print("with a random g:", error)
+
+# %% [markdown]
+# The second: a difference quotient that is itself wrong. $(f(x+h) - f(x))/h$ is off by $f'' h / 2$, so a
+# small $h$ is good; but it subtracts two nearly equal numbers, whose rounding errors $\varepsilon f$ are
+# divided by $h$. The best is $h \approx \sqrt{\varepsilon}$, with an error of about as much. (Two-sided
+# differences win some back. A step in the *imaginary* direction subtracts nothing:
+# $f'(x) \approx \mathrm{Im}\, f(x + ih)/h$, Squire & Trapp 1998.)
+#
+# **Before you run the cell:** how many digits are right at best, in float32, where
+# $\varepsilon \approx 10^{-7}$?
+
+# %%
+yours = None
+
+
+def f(x):
+    return np.exp(x) * np.sin(x)
+
+
+at, steps = rng.uniform(0.5, 2, 200), 10.0 ** np.arange(-12, 0)
+slope, small = np.exp(at) * (np.sin(at) + np.cos(at)), at.astype(np.float32)
+ways = {"one-sided, float32": lambda h: (f(small + np.float32(h)) - f(small)) / np.float32(h),
+        "one-sided, float64": lambda h: (f(at + h) - f(at)) / h,
+        "two-sided, float64": lambda h: (f(at + h) - f(at - h)) / (2 * h),
+        "imaginary step": lambda h: f(at + 1j * h).imag / h}
+errors = {name: [np.median(np.abs(way(h) / slope - 1)) for h in steps] for name, way in ways.items()}
+figure, axes = plt.subplots(figsize=(10, 4.4))
+for (name, error), colour, marker in zip(errors.items(), (ORANGE, BLUE, GREEN, DARK), "osD^", strict=True):
+    axes.loglog(steps, np.maximum(error, 1e-17), marker + "-", color=colour, label=name)
+axes.set(xlabel="h", ylabel="relative error, median", ylim=(1e-18, 30))
+axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
+best = min(errors["one-sided, float32"])
+compare("float32: digits right at the best h", -np.log10(best), yours, theory=3.5)
+
+# %% [markdown]
+# That is why `nn.gradcheck` wants float64, uses two-sided differences, and draws $g$ at random.
+#
+# Your guesses:
+
+# %%
+for what, (guess, theory, found) in guesses.items():
+    said, expected = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
+    print(f"{what:48} you {said:>8}   derived {expected:>8}   measured {found:8.4g}")
+
+# %% [markdown]
+# ## Exercises
+#
+# They lead to the assignments `autograd`, where you write eight vjps and the walk that visits each node once,
+# and `convolution`, where you write the two gradients of a convolution.
+#
+# 1. *By hand.* Write the vjps of $y = a / b$, of $y = \log \sum_j e^{x_j}$ over a row, and of $y = \max(x)$
+#    over a row. Check each with a random $g$. What do you do about a tie?
+# 2. *Broadcasting.* $a$ has the shape (3, 1) and $b$ has (4,). What are the shapes of $a + b$ and of the two
+#    gradients? Write a function that gives any $g$ the shape of the input it belongs to.
+# 3. *A walk.* Extend `calls` to a walk that carries gradients and visits each node once. You need to know
+#    how many users a node has *before* you start. How many numbers do you keep, and when can each go?
+# 4. *The adjoint.* A convolution with a fixed filter is a linear map $A$; its vjp is $A^T$. Test
+#    $\langle A x, g \rangle = \langle x, A^T g \rangle$ with random $x$ and $g$ for
+#    `nn.functional.conv2d`, with a stride of 2 and padding.
+# 5. *Frozen layers.* Set `requires_grad = False` for the weights of the first two wide layers of section 2.
+#    What should backward / forward be? Measure it. And with the *last* two frozen?
