@@ -607,7 +607,7 @@ x = np.geomspace(0.04, 20, 100)
 for rate, colour, name in ((near_speed, BLUE, "nearest cache"), (far_speed, ORANGE, "memory")):
     axes.plot(x, np.minimum(peak, x * rate) / 1e9, color=colour, linewidth=2.5)
     if np.isfinite(rate):
-        axes.text(0.04, 0.04 * 2.5 * rate / 1e9, name, color=colour, va="bottom", fontsize=14)
+        axes.text(0.045, 0.035 * rate / 1e9, name, color=colour, va="top", fontsize=14)
 axes.text(20, peak / 1e9 * 1.1, "the peak", ha="right", color=GREY, fontsize=14)
 for name, intensity in [*points.items(), ("one row", 1 / 4)]:
     if name in ladder:
