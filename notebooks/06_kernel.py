@@ -417,8 +417,8 @@ void product(int n, const float *restrict a, const float *restrict b, float *res
 step("C: a tile of sums", build(TILE), yours)
 if compiler:
     kept = ladder["C: a tile of sums"] > ladder["C: blocks, packed"]
-    print("faster than blocks: the compiler kept the sums in registers" if kept else
-          "no faster than blocks: the compiler keeps the sums in memory, and and loads them every time")
+    print("faster than blocks: it seems that the compiler kept the sums in registers" if kept else
+          "no faster than blocks: it seems that the compiler keeps the sums in memory")
 
 # %% [markdown]
 # ## 7. Vectors, said and not hoped for
@@ -640,12 +640,12 @@ for what, (guess, theory, measured_value) in guesses.items():
 #
 # They lead to the assignment `kernel`, a product of 8-bit integers in C.
 #
-# 1. *Eight chains.* Give `THREE_LOOPS` four sums for four values of $k$ (their order changes: by how much
+# 1. *Four chains.* Give `THREE_LOOPS` four sums for four values of $k$ (their order changes: by how much
 #    does the result?). Which of the three factors becomes smaller? Predict by how much.
 # 2. *Powers of two.* Time the three loops for $n = 512$ and $n = 500$. Why is the smaller *and* the less
 #    round number so much better? (A cache puts lines at equal distances into the same few places.)
 # 3. *Any size.* Let `VECTORS` take every $n$: pad the packed copies with zeros, and let the last tile of a
-#    row be added through a small array. How much slower does it get at $n = 768$?
+#    row be added through a small array. How fast is it at $n = 700$?
 # 4. *Without packing.* Let `tile` read `a` and `b` where they lie. Which of the two copies pays, at which
 #    $n$?
 # 5. *Yours.* `espalier new-kernel gemm --to mine` writes a naive kernel, `mine/gemm.c`, and its signature.

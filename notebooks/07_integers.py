@@ -377,7 +377,22 @@ def at_once():
 
 print("the same codes:", np.array_equal(longer_way().copy(), at_once()))
 seconds = race({"longer": longer_way, "at once": at_once}, 200)
-compare("the longer way: times as long", seconds["longer"] / seconds["at once"], yours)
+longer = seconds["longer"] / seconds["at once"]
+compare("the longer way: times as long", longer, yours)
+
+# %% [markdown]
+# All five, as they are on your machine. They do not simply multiply: what waits for memory has nothing from
+# faster instructions, and what lies between layers weighs most where sums are short.
+
+# %%
+if peaks:
+    causes = {"fewer bytes": (4 * nearer, "while weights come from afar: few rows"),
+              "more lanes": (4, "while the instructions are what takes the time: many rows"),
+              "what an instruction does": (does, "times the lanes"),
+              "packing": (1, "needed for the instruction; a loss where it is done in every call"),
+              "between layers": (longer, f"for sums of {K} products")}
+    for cause, (factor, when) in causes.items():
+        print(f"{cause:25} × {factor:4.2f}   {when}")
 
 # %% [markdown]
 # The factor $m$ is a real number. A processor without floats multiplies by an integer and shifts, $m \approx
