@@ -386,8 +386,8 @@ compare("the longer way: times as long", longer, yours)
 
 # %%
 if peaks:
-    causes = {"fewer bytes": (4 * nearer, "while weights come from afar: few rows"),
-              "more lanes": (4, "while the instructions are what takes the time: many rows"),
+    causes = {"fewer bytes": (4, f"few rows; a nearer cache may make it {4 * nearer:.1f}"),
+              "more lanes": (4, "many rows"),
               "what an instruction does": (does, "times the lanes"),
               "packing": (1, "needed for the instruction; a loss where it is done in every call"),
               "between layers": (longer, f"for sums of {K} products")}
