@@ -1,0 +1,524 @@
+# %% [markdown]
+# # Integers: the same operations, why faster?
+#
+# A product of matrices in 8-bit integers needs as many multiplications and additions as one in floats. Yet
+# it can be several times faster, or slower, or the same. Here we derive how integers stand for reals, measure
+# the speed-up, and take it apart: which part comes from where, and when do you not get it?
+#
+# As in the tour: derive before you code, write a guess in place of `None` before you run a cell, and look.
+
+# %%
+import inspect
+import os
+import time
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core is compared with one core
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import nn
+from compress.formats.affine import UINT8
+from nn.kernels import fixed_point, gemm, qgemm
+
+FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
+clock = time.process_time if os.name == "posix" else time.perf_counter  # Windows counts the first by 16 ms
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
+plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
+                 "figure.dpi": 90, "figure.constrained_layout.use": True}
+
+guesses = {}
+
+
+def compare(what, measured, yours=None, theory=None):
+    """Your number beside the measured one, and beside what a derivation says if there is one."""
+    guesses[what] = yours, theory, measured
+    values = {"you said": yours, "derived": theory, "measured": measured}
+    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
+
+
+# %% [markdown]
+# ## 1. How an integer stands for a real
+#
+# Which map from integers $q$ to reals $r$? If sums and products of reals are to become sums and products of
+# integers, it must be affine, $r = s\,q + t$. And the real 0 must be on the grid exactly: padding and ReLU
+# write zeros all day, and an error that is always the same adds up. So some integer $z$ has $s z + t = 0$,
+# and what remains is (Jacob et al. 2018, eq. 1)
+#
+# $$r = s\,(q - z), \qquad q = \operatorname{clamp}\bigl(\operatorname{round}(r / s) + z,\; 0,\; 255\bigr).$$
+#
+# A range $l \dots h$ with $l \le 0 \le h$ gets $s = (h - l)/255$ and $z = \operatorname{round}(-l / s)$.
+#
+# *The error is at most $s/2$.* Inside the grid the nearest of its points is no further than half a step.
+# Rounding $z$ moved the grid by at most half a step, so even the ends $l$ and $h$ are no further than that
+# from a point. Beyond the range nothing is promised.
+#
+# **Before you run the cell:** if errors are spread evenly over $-s/2 \dots s/2$, what is their root mean
+# square, in steps? (Integrate $e^2$.)
+
+# %%
+yours = None
+
+rng = np.random.default_rng(0)
+reals = rng.normal(0.3, 1, 200_000)
+low, high = -2.5, 3.0
+
+
+def fit(low, high):
+    """Scale and zero point of the grid that covers low…high and has the real 0."""
+    scale = (high - low) / 255
+    return scale, round(-low / scale)
+
+
+def quantize(r, scale, zero):
+    """The nearest code of each real."""
+    return np.clip(np.rint(r / scale) + zero, 0, 255).astype(np.uint8)
+
+
+scale, zero = fit(low, high)
+codes = quantize(reals, scale, zero)
+error = scale * (codes.astype(int) - zero) - reals
+inside = (low <= reals) & (reals <= high)
+grid = UINT8.fit(low, high)
+print(f"scale {scale:.6f}, zero {zero}; the library's: {grid.scale:.6f}, {grid.zero}")
+print("the real 0 comes back as", scale * (int(quantize(np.zeros(1), scale, zero)[0]) - zero))
+print(f"largest error: {np.abs(error[inside]).max() / scale:.4f} steps inside the range, "
+      f"{np.abs(error).max() / scale:.1f} beyond it")
+compare("root mean square error, steps", np.sqrt((error[inside] ** 2).mean()) / scale, yours, theory=12**-0.5)
+
+figure, (left, axes) = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True, width_ratios=(3, 1))
+some = rng.choice(len(reals), 4000, replace=False)
+left.plot(reals[some], error[some] / scale, ".", color=BLUE, markersize=2)
+for end in (low, high):
+    left.axvline(end, color=ORANGE, linestyle="--")
+left.text(high - 0.05, -1.3, "end of the range", ha="right", color=ORANGE)
+left.set(xlabel="real", ylabel="error, in steps", ylim=(-1.5, 1.5), yticks=[-1.5, -1, -0.5, 0, 0.5, 1, 1.5])
+axes.hist(error[inside] / scale, bins=50, orientation="horizontal", color=BLUE)
+axes.set(xticks=[], title="inside: uniform")
+plt.show()
+
+# %% [markdown]
+# Weights are centred on 0: their grid has $z = 0$, the integers $-127 \dots 127$, and a scale for each
+# output, so that one large weight does not coarsen the others.
+#
+# ## 2. A product, in integers
+#
+# Put both into a sum of products (gemmlowp's notes on low precision do this algebra, and it pays to know
+# it):
+#
+# $$\sum_k s_a (a_k - z_a)\, s_b (b_k - z_b)
+# = s_a s_b \Bigl( \sum_k a_k b_k - z_a \sum_k b_k - z_b \sum_k a_k + K z_a z_b \Bigr).$$
+#
+# Only the first sum is a product of matrices. $\sum_k b_k$ is one number a column, known when the weights
+# are; $\sum_k a_k$ is one a row, and for weights $z_b = 0$ it is not needed at all. So zero points cost one
+# subtraction for each *result*, against $K$ multiply-adds.
+
+# %%
+M, K, N = 64, 512, 96
+a = rng.integers(0, 256, (M, K), dtype=np.uint8)
+b = rng.integers(-127, 128, (K, N), dtype=np.int8)
+z_a, z_b = 120, 3
+wide_a, wide_b = a.astype(int), b.astype(int)
+definition = (wide_a - z_a) @ (wide_b - z_b)
+four_terms = (wide_a @ wide_b - z_a * wide_b.sum(axis=0) - z_b * wide_a.sum(axis=1, keepdims=True)
+              + K * z_a * z_b)
+print("definition, four terms and kernel agree:", np.array_equal(definition, four_terms),
+      np.array_equal(definition, qgemm(a, b, a_zero=z_a, b_zero=z_b)))
+
+# %% [markdown]
+# The sum of products needs 32 bits: $K \cdot 255 \cdot 127$ must stay below $2^{31}$. (When it does not, and
+# what happens where a processor keeps only 16: notebook 01.)
+#
+# ## 3. Smaller numbers are not faster
+#
+# NumPy has 8-bit and 32-bit integers, too. **Before you run the cell:** the product of two 256 × 256
+# matrices of `int32`, exact and with as many operations as in floats: how many times *as fast as* `float32`
+# is it in NumPy? (Above 1: faster.)
+
+# %%
+yours = None
+
+
+def race(calls, turns=9):
+    """Seconds of processor time of each, the least of some turns: A B C A B C …"""
+    least = dict.fromkeys(calls, np.inf)
+    for name in [*calls, *list(calls) * turns]:  # one round to warm up
+        start = clock()
+        calls[name]()
+        least[name] = min(least[name], clock() - start)
+    return least
+
+
+floats = rng.standard_normal((256, 256), np.float32)
+integers = rng.integers(-127, 128, (256, 256), dtype=np.int32)
+seconds = race({"float32": lambda: floats @ floats, "int32": lambda: integers @ integers}, 3)
+compare("NumPy, int32: times as fast as float32", seconds["float32"] / seconds["int32"], yours)
+
+# %% [markdown]
+# So it isn't the type. NumPy multiplies floats with a kernel of the kind that notebook 06 builds, and
+# integers with three loops. Now a kernel for a kernel. $M$ rows (examples) of $K$ numbers times a $K \times
+# N$ matrix of weights: **before you run the cell,** how many times faster than floats are integers with one
+# row? And with 256?
+
+# %%
+yours_one, yours_many = None, None
+
+side = 1024 if FAST else 4096
+rows = (1, 4, 16, 64, 256)
+weights = rng.standard_normal((side, side), np.float32)
+scales = np.abs(weights).max(axis=0) / np.float32(127)
+codes = np.rint(weights / scales).astype(np.int8)
+dense, packed = gemm.pack(weights), qgemm.pack(codes)
+reals = np.abs(rng.standard_normal((max(rows), side), np.float32))
+grid = UINT8.fit(0.0, float(reals.max()))
+inputs = UINT8.quantize(reals, grid.scale, grid.zero)
+spread = float((reals[:4] @ weights).std())
+out_scale, out_zero = 6 * spread / 255, 128
+around = {"a_zero": grid.zero, "scale": (grid.scale * scales / out_scale).astype(np.float32),
+          "out_zero": out_zero}
+times = {}
+for m in rows:
+    x, q = reals[:m], inputs[:m]
+    out, out_q = np.empty((m, side), np.float32), np.empty((m, side), np.uint8)
+    times[m] = race({"float": lambda x=x, out=out: gemm(x, dense, out=out),
+                     "int8": lambda q=q, out=out_q: qgemm(q, packed, **around, out=out)})
+    print(f"{m:4} rows: " + ", ".join(f"{name} {m * side**2 / s / 1e9:6.1f} billion multiply-adds a second"
+                                      for name, s in times[m].items()))
+speedup = {m: s["float"] / s["int8"] for m, s in times.items()}
+compare("one row: int8, times faster", speedup[1], yours_one)
+compare("256 rows: int8, times faster", speedup[256], yours_many)
+
+# %% [markdown]
+# ## 4. First cause: a quarter of the bytes
+#
+# Five things can make integers faster: fewer bytes, more lanes, instructions that do more, a layout that
+# suits them, and less to do between layers. We take them one by one.
+#
+# Each weight is read once, however many rows there are: with one row there is one multiply-add for each
+# weight, and a core that multiplies faster than its memory delivers must wait. A float has 4 bytes, an
+# integer 1: a product that waits for memory is 4 times as fast. Sometimes more, because a matrix a quarter
+# the size may fit into a nearer cache.
+#
+# ## 5. Second cause: more lanes. Third: what an instruction does with them
+#
+# A vector register holds 4 times as many bytes as floats. But the product of two bytes needs 16 bits and
+# their sum 32: after one multiplication the lanes would be too narrow. So what counts is how many *lanes of
+# 32 bits* with how many products each an instruction fills:
+#
+# | instructions | products a lane of 32 bits | exact |
+# |---|---|---|
+# | floats: multiply and add in one | 1 | no |
+# | 16-bit pairs: multiply and add pairs; add | 2 in two instructions | always |
+# | bytes: multiply and add pairs in 16 bits; add pairs in 32; add | 4 in three | if pairs fit (notebook 01) |
+# | bytes: multiply four, add them and the sum, in one | 4 | always |
+#
+# The last one was put into processors for neural networks. Why could it be? Energy and area of a multiplier
+# grow with the square of its width. Horowitz (2014) gives, in pJ: 8-bit multiplication 0.2, 32-bit integer
+# addition 0.1; in float32 3.7 and 0.9.
+#
+# **Before you run the cell:** how many times less energy does an 8-bit multiply-add into 32 bits take? And
+# how many times as fast as floats is the best route of *your* processor, in registers alone?
+
+# %%
+yours_energy, yours_route = None, None
+
+compare("energy of a multiply-add, float32 / int8", (3.7 + 0.9) / (0.2 + 0.1), yours_energy)
+MEANING = {"fma": "float: one", "madd16": "16-bit pairs: two in two", "signed": "bytes, any: four in four",
+           "maddubs": "bytes, 7-bit weights: four in three", "vnni": "bytes: four in one"}
+float_route, int_route = (nn.kernels.best_route(kernel) for kernel in (gemm, qgemm))
+peaks = {}
+if float_route and int_route:
+    for route in (float_route, *nn.kernels.peak_routes()):
+        kind, where = route.split("_")
+        if kind in MEANING and (kind != "fma" or not peaks):
+            peaks[f"{MEANING[kind]} ({where})"] = nn.kernels.peak(route)
+    one, best = nn.kernels.peak(float_route), nn.kernels.peak(int_route)
+    compare("the best route for bytes: times the peak of floats", best / one, yours_route)
+    figure, axes = plt.subplots(figsize=(10, 0.55 * len(peaks) + 1))
+    axes.barh(list(peaks), [peak / one for peak in peaks.values()],
+              color=[GREY if name.startswith("float") else BLUE for name in peaks])
+    for i, peak in enumerate(peaks.values()):
+        axes.text(peak / one + 0.05, i, f"{peak / one:.2f}", va="center")
+    axes.set(title="multiply-adds in registers, times those of floats", xticks=[])
+    axes.invert_yaxis()
+    plt.show()
+else:
+    print("here without the C kernels: nothing to measure in registers")
+
+# %% [markdown]
+# (An instruction more does not always cost time: some processors can begin an addition and a
+# multiplication in the same cycle.) A processor without the last kind of instruction gains much less from
+# 8-bit integers than one with it, at equal bytes and equal lanes.
+#
+# Causes one to three make a roofline for each type (notebook 06), and its quotient predicts the speed-up
+# for any number of rows $M$, with nothing but two peaks and speeds of reading:
+#
+# $$t = \max\Bigl(\frac{M K N}{\text{peak}},\; \frac{\text{bytes}}{\text{bytes a second}}\Bigr),
+# \qquad \text{speed-up} = \frac{t_\text{float}}{t_\text{int8}} .$$
+#
+# **Before you run the cell:** up to which $M$ does the float product wait for memory?
+
+# %%
+yours = None
+
+
+def read_speed(nbytes):
+    """Bytes a second that a sum over so many bytes of floats reads."""
+    array = np.ones(nbytes // 4, np.float32)
+    times = max(1, 2**24 // nbytes)
+    seconds = race({"read": lambda: [np.dot(array, array) for _ in range(times)]}, 5)
+    return times * array.nbytes / seconds["read"]
+
+
+if peaks:
+    reading, reading_int = 4 * side**2 / read_speed(4 * side**2), side**2 / read_speed(side**2)
+    compare("rows up to which floats wait for memory", reading * one / side**2, yours)
+    m = np.geomspace(1, 256, 100)
+    bounds = np.maximum(m * side**2 / one, reading), np.maximum(m * side**2 / best, reading_int)
+    figure, axes = plt.subplots(figsize=(9, 4.2))
+    axes.plot(m, bounds[0] / bounds[1], color=GREY, linewidth=2.5)
+    axes.plot(rows, list(speedup.values()), "o", color=BLUE, markersize=10)
+    for count, value in speedup.items():
+        axes.annotate(f"{value:.1f}", (count, value), (0, 9), textcoords="offset points", ha="center",
+                      color=BLUE)
+    axes.set(xscale="log", ylim=(0, 1.25 * max(*speedup.values(), *(bounds[0] / bounds[1]))), xlabel="rows M",
+             title="int8: times faster (dots), and as the two rooflines say (line)")
+    axes.set_xticks(rows, rows)
+    axes.minorticks_off()
+    plt.show()
+
+    print("the speed-up, split")
+    nearer, does = reading / reading_int / 4, best / one / 4
+    rest = speedup[1] / (4 * nearer), speedup[256] / (4 * does)
+    print(f"  1 row:    4 (bytes) × {nearer:.2f} (from a nearer cache) × {rest[0]:.2f} (the rest) = "
+          f"{speedup[1]:.2f}")
+    print(f"  256 rows: 4 (lanes) × {does:.2f} (what an instruction does) × {rest[1]:.2f} (the rest) = "
+          f"{speedup[256]:.2f}")
+
+# %% [markdown]
+# "The rest" says which of the two kernels comes closer to its own roof. Below 1 it is the float kernel: the
+# less time the multiplications take, the more all else weighs. With one row there is no other lane and no
+# other instruction that would help: that product gains by its bytes alone.
+#
+# ## 6. Fourth cause: packing
+#
+# An instruction that adds four products to one lane wants four consecutive $k$ of *one* column in a lane.
+# A matrix in memory has four consecutive *columns* there. Rearranged once, when the weights are packed, each
+# load is what the instruction wants:
+#
+# $$\text{panels}[p][t][c][i] = b_{4t + i,\; 16p + c} .$$
+#
+# Colours are columns in the figure. Packing touches every weight once, a product with $M$ rows $M$ times.
+# **Before you run the cell:** how many rows can be multiplied in the time that packing takes?
+
+# %%
+yours = None
+
+small = np.arange(32).reshape(8, 4)  # k down, columns across
+cells = small.reshape(2, 4, 4).transpose(0, 2, 1)  # cells of four k: [t][c][i]
+figure, panels = plt.subplots(1, 2, figsize=(11, 3.2), width_ratios=(1, 3))
+palette = plt.matplotlib.colors.ListedColormap(["#bcdcf0", "#f6cfa8", "#bfe5d8", "#e2e2e2"])
+for axes, values, title in ((panels[0], small, "b: k down, columns across"),
+                            (panels[1], cells.reshape(2, 16), "packed: the order of memory")):
+    axes.imshow(small % 4 if axes is panels[0] else values % 4, cmap=palette, aspect="auto")
+    for i, j in np.ndindex(values.shape):
+        axes.text(j, i, values[i, j], ha="center", va="center", fontsize=14)
+    axes.set(title=title, xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+for edge in (3.5, 7.5, 11.5):
+    panels[1].axvline(edge, color="white", linewidth=6)
+plt.show()
+
+packing = race({"float": lambda: gemm.pack(weights), "int8": lambda: qgemm.pack(codes)}, 2)
+for name, seconds in packing.items():
+    print(f"{name}: packing {1e9 * seconds / side**2:.2f} ns a weight, "
+          f"as long as {seconds / (times[64][name] / 64):.0f} rows of 64 take")
+compare("int8: rows multiplied while packing", packing["int8"] / (times[64]["int8"] / 64), yours)
+
+# %% [markdown]
+# So packing is no speed-up by itself: it is what the third cause needs, and a loss if it is done in every
+# call for few rows. Weights don't change between calls, so they are packed once. (In training they change in
+# every step: one reason why training in 8 bits is another matter.)
+#
+# ## 7. Fifth cause: what lies between two layers
+#
+# A sum has 32 bits. If it leaves the kernel so, or as a float, the next layer reads 4 bytes again. But the
+# next layer's grid is known, $r = s_y (y - z_y)$, and so (Jacob et al. 2018, eq. 5)
+#
+# $$y = z_y + \operatorname{round}\Bigl(\underbrace{\frac{s_a s_b}{s_y}}_{m}\,\text{sum}\Bigr),$$
+#
+# clamped to a byte, while the sum is still in a register. If $z_y$ is the lowest code, the clamp *is* the
+# ReLU. The longer way: write sums, make floats of them, take the maximum with 0, quantize.
+#
+# **Before you run the cell:** for $K = 64$, how many times longer does the longer way take?
+
+# %%
+yours = None
+
+M, K, N = 1024, 64, 64
+a, b = rng.integers(0, 256, (M, K), dtype=np.uint8), rng.integers(-127, 128, (K, N), dtype=np.int8)
+thin, m_scale = qgemm.pack(b), 2.0**-11
+sums, out = np.empty((M, N), np.int32), np.empty((M, N), np.uint8)
+as_reals, positive = np.empty((2, M, N), np.float32)
+
+
+def longer_way():
+    """Sums, floats, ReLU, codes: four passes over the result."""
+    qgemm(a, thin, a_zero=120, out=sums)
+    nn.kernels.dequantize(sums, m_scale, out=as_reals)
+    nn.kernels.relu(as_reals, out=positive)
+    return nn.kernels.quantize(positive, 1.0, 0, out=out)
+
+
+def at_once():
+    """The same codes, made while the sums are in registers."""
+    return qgemm(a, thin, a_zero=120, scale=m_scale, out_zero=0, out=out)
+
+
+print("the same codes:", np.array_equal(longer_way().copy(), at_once()))
+seconds = race({"longer": longer_way, "at once": at_once}, 200)
+longer = seconds["longer"] / seconds["at once"]
+compare("the longer way: times as long", longer, yours)
+
+# %% [markdown]
+# All five, as they are on your machine. They do not simply multiply: what waits for memory has nothing from
+# faster instructions, and what lies between layers weighs most where sums are short.
+
+# %%
+if peaks:
+    causes = {"fewer bytes": (4, f"few rows; a nearer cache may make it {4 * nearer:.1f}"),
+              "more lanes": (4, "many rows"),
+              "what an instruction does": (does, "times the lanes"),
+              "packing": (1, "needed for the instruction; a loss where it is done in every call"),
+              "between layers": (longer, f"for sums of {K} products")}
+    for cause, (factor, when) in causes.items():
+        print(f"{cause:25} × {factor:4.2f}   {when}")
+
+# %% [markdown]
+# The factor $m$ is a real number. A processor without floats multiplies by an integer and shifts, $m \approx
+# 2^{-n} M_0$ (eq. 6), as gemmlowp and TFLite do. Their way rounds twice, and a result can be off by one: with
+# probability $2^{-(n+1)}$ for a shift of $n \ge 1$.
+
+# %%
+print(inspect.getsource(fixed_point.multiplied))
+sums = rng.integers(-30_000, 30_000, 200_000).astype(np.int32)
+for m_scale in (0.31, 0.173, 0.0917, 0.0431):
+    multiplier, shift = fixed_point.multiplier_of(m_scale)
+    twice = fixed_point.multiplied(sums, multiplier, shift)
+    share = 100 * (twice != np.rint(sums * m_scale)).mean()
+    print(f"m = {m_scale}: shift {shift}, {share:.1f} % differ, derived {100 * 2.0 ** -(shift + 1):.1f} %")
+
+# %% [markdown]
+# ## 8. What does it cost? The error of a product
+#
+# Let the errors of $a_k$ and $b_k$ be independent and uniform, variances $s_a^2/12$ and $s_b^2/12$. To first
+# order their products with the other factor add up:
+#
+# $$\text{variance of the sum} = \frac{K}{12}\left(s_a^2\, \overline{b^2} + s_b^2\, \overline{a^2}\right).$$
+#
+# The sum itself grows with $\sqrt K$ too if signs are mixed: the *relative* error does not depend on $K$.
+# **Before you run the cell:** how large is it, in percent, for the product of section 3?
+
+# %%
+yours = None
+
+some = reals[:64]
+exact = some.astype(float) @ weights
+approximate = (qgemm(inputs[:64], packed, a_zero=grid.zero) * (grid.scale * scales)).astype(float)
+error = (approximate - exact) / spread
+mean_square = (some.astype(float) ** 2).mean()
+variance = side / 12 * (grid.scale**2 * (weights.astype(float) ** 2).mean(axis=0) + scales**2 * mean_square)
+theory = np.sqrt(variance.mean()) / spread
+compare("error of the product, % of its spread", 100 * error.std(), yours, theory=100 * theory)
+
+figure, axes = plt.subplots(figsize=(9, 3.4))
+axes.hist(100 * error.ravel(), bins=100, density=True, color="#bcdcf0")
+e = np.linspace(-4, 4, 200) * 100 * theory
+axes.plot(e, np.exp(-((e / (100 * theory)) ** 2) / 2) / (100 * theory * np.sqrt(2 * np.pi)), color=ORANGE,
+          linewidth=2.5)
+axes.text(100 * theory, 0.28 / (100 * theory), " as derived", color=ORANGE)
+axes.set(xlabel="error of a sum, % of the spread of the sums", yticks=[])
+plt.show()
+
+# %% [markdown]
+# ## 9. Only the weights
+#
+# Large models often keep their weights in few bits and multiply floats. That gives bytes on disk and in
+# memory, at once and without a grid for activations. Does it give speed? It brings the *first* cause only,
+# and only if a weight becomes a float again in a register. If a layer is decoded into memory first, then
+# multiplied, even that is lost.
+#
+# Below: 4-bit weights, decoded in the kernel (a look-up in 16 numbers while it multiplies); 8-bit weights
+# decoded by each call before it multiplies; and integers on both sides. **Before you run the cell:** how
+# many times as fast as floats is each with one row? With 256?
+
+# %%
+yours = {"4 bits, decoded in the kernel": (None, None), "8 bits, decoded before": (None, None)}
+
+four = np.rint(weights / (np.abs(weights).max() / 7)).astype(np.int8) + 7
+book = nn.kernels.codebook_gemm.pack(np.ascontiguousarray(four.T.astype(np.uint8)),
+                                     np.arange(-7, 9, dtype=np.float32))
+relative = {name: [] for name in (*yours, "8 bits, both sides integers")}
+decoded = np.empty((side, side), np.float32)
+look_up = nn.kernels.codebook_gemm
+
+
+def decode_first(x, out):
+    """What a layer does that keeps its weights in 8 bits and has no kernel for them."""
+    np.multiply(codes, scales, out=decoded)
+    return gemm(x, decoded, out=out)
+
+
+for m in rows:
+    x, q, out = reals[:m], inputs[:m], np.empty((m, side), np.float32)
+    out_q = np.empty((m, side), np.uint8)
+    calls = {"float": lambda x=x, out=out: gemm(x, dense, out=out),
+             "8 bits, decoded before": lambda x=x, out=out: decode_first(x, out),
+             "4 bits, decoded in the kernel": lambda x=x, out=out: look_up(x, book, out=out),
+             "8 bits, both sides integers": lambda q=q, out=out_q: qgemm(q, packed, **around, out=out)}
+    seconds = race(calls, turns=2)
+    for name, values in relative.items():
+        values.append(seconds["float"] / seconds[name])
+for name, (one, many) in yours.items():
+    compare(f"{name}, one row: times as fast", relative[name][0], one)
+    compare(f"{name}, {rows[-1]} rows: times as fast", relative[name][-1], many)
+
+# %%
+figure, axes = plt.subplots(figsize=(10, 4.4))
+for (name, values), colour, marker in zip(relative.items(), (BLUE, ORANGE, GREEN), "os^", strict=True):
+    axes.plot(rows, values, marker + "-", color=colour, markersize=9)
+    axes.text(rows[-1] * 1.1, values[-1], name, color=colour, va="center")
+axes.plot([1, rows[-1]], [1, 1], color=GREY, linestyle="--")
+axes.text(1, 0.93, "floats", color=GREY, va="top")
+axes.set(xscale="log", yscale="log", xlim=(0.9, 6000), xlabel="rows", title="times as fast as floats")
+axes.set_xticks(rows, rows)
+axes.set_yticks([0.1, 0.3, 1, 3, 10], [0.1, 0.3, 1, 3, 10])
+axes.minorticks_off()
+plt.show()
+
+# %% [markdown]
+# So "weight-only quantization never speeds anything up" is as wrong as "four times smaller is four times
+# faster". It trades work for bytes: that pays while bytes are what you wait for, and never beyond.
+#
+# Your guesses:
+
+# %%
+for what, (guess, theory, measured) in guesses.items():
+    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
+    print(f"{what:58} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+
+# %% [markdown]
+# ## Exercises
+#
+# They lead to the assignment `integers`.
+#
+# 1. *No zero.* Use $s = (h - l)/255$ and $r = s\,q + l$, without a zero point. What becomes of the real 0?
+#    Add up 1000 zeros.
+# 2. *The steps between.* Divide by 256 in place of 255. Which real is lost? And by 127, as one finds in
+#    tutorials: how large is the error then?
+# 3. *Idempotent.* Quantize, dequantize, quantize again: do the codes stay? Prove it, or find a grid for
+#    which they don't. Is quantizing monotone?
+# 4. *One scale for all.* Give one column of `weights` numbers 100 times as large, and quantize the matrix
+#    with a single scale. What becomes of the error of section 8, and for which columns?
+# 5. *Another machine.* Run sections 3 to 5 under `NN_ISA=avx2` or `NN_ISA=scalar`. Which causes change?
+#    Predict the speed-up with 256 rows from the peaks before you measure it.
