@@ -14,6 +14,7 @@
 enum { MOST_OUTPUTS = 4, MOST_XI = 36 };     /* of a tile in one direction; its pixels of x */
 enum { BLOCK_BYTES = 512 * 1024, FEWEST_TILES = 48 }; /* of V and the products; tiles of a block */
 enum { RUN = 8, SLICE = 128 };               /* tiles that are stored at once; channels of which U is made at once */
+enum { FEWEST_OUTPUTS = 8 };                 /* of a filter, for which the transform of its weights can pay */
 
 /* What one call works with. */
 typedef struct {
@@ -122,7 +123,8 @@ nn_winograd nn_plan_winograd(int variant, const nn_conv2d_geometry *g, const nn_
 {
     const int64_t (*at)[2] = g->at, c = g->c / g->groups;
     nn_winograd best = { 0 };
-    int can = g->taps == 9 && g->down == 1 && g->across == 1 && c % 16 == 0 && c > 0;
+    int can = g->taps == 9 && g->down == 1 && g->across == 1 && c % 16 == 0 && c > 0 &&
+              (variant >= 0 || g->n * g->rows * g->columns >= FEWEST_OUTPUTS);
     for (int i = 0; can && i < 9; i++)
         can = at[i][0] - at[0][0] == i / 3 && at[i][1] - at[0][1] == i % 3;
     int64_t largest = 0;

@@ -129,7 +129,8 @@ static INLINE int64_t odd_behind(int64_t c, int64_t channels) { return smaller(C
             FILTER_2D(M, bytes, HIGH, line + odd_behind(c, channels) * PANEL)                                      \
         }
 
-/* y = the rows of A' times p, twice; of m = 4 these times 24, 12, 6 and 6: times INVERSE, then shifted. */
+/* y = A' p without its fractions: its rows times 2, or times 24, 12, 6 and 6. In two dimensions this times INVERSE, shifted
+ * by the SHIFT of its row and that of its column, is what it stands for. */
 #define OUTPUT_1D_2(u32, y, y_step, p, p_step)                                                                     \
     do {                                                                                                           \
         const u32 p1 = (p)[p_step], p2 = (p)[2 * p_step];                                                          \
@@ -150,6 +151,7 @@ static INLINE int64_t odd_behind(int64_t c, int64_t channels) { return smaller(C
 #define INVERSE_4 UINT32_C(0x38e38e39) /* 9 times this is 1 modulo 2^32 */
 #define SHIFT_2(i) 1
 #define SHIFT_4(i) ((i) == 0 ? 3 : (i) == 1 ? 2 : 1)
+_Static_assert(TIMES_2 == 1 << 2 * SHIFT_2(0) && TIMES_4 == 1 << 2 * SHIFT_4(0), "what the largest shift takes away");
 
 /* 16 filters of tiles side by side: the pixels of their rows from y on, a line after the other. */
 #define OUTPUT(M, bytes)                                                                                           \

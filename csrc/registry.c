@@ -89,5 +89,9 @@ const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_
 
 const nn_micro *nn_beside(int family, const nn_micro *row)
 {
-    return cheapest(UINT64_C(1) << family, row->needs, 1, 1, 0);
+    const nn_micro *best = 0;
+    for (const nn_micro *one = rows + first[family]; one < rows + first[family + 1]; one++)
+        if (!(one->needs & ~row->needs) && (!best || one->step < best->step))
+            best = one;
+    return best;
 }
