@@ -296,13 +296,8 @@ plt.show()
 #
 # The network is theirs, 300 and 100 hidden units. The last layer is not pruned: it has 2 % of the weights
 # and makes the answer. A mean of several seeds; one test image is 0.28 points.
-#
-# **Before you run the cell:** with 95 % pruned, what accuracy is left by pruning only, in percent? And in
-# rounds?
 
 # %%
-yours_only, yours_rounds = None, None
-
 PRUNED = ("fc1", "fc2")
 
 
@@ -340,6 +335,13 @@ def in_rounds(model, sparsity, seed, rounds=5):
         train(model, TUNE // rounds, 3e-3, seed, masks)
     return model
 
+
+# %% [markdown]
+# **Before you run the cell:** with 95 % pruned, what accuracy is left by pruning only, in percent? And in
+# rounds?
+
+# %%
+yours_only, yours_rounds = None, None
 
 sparsities = [0.5, 0.9, 0.95, 0.98] if FAST else [0.5, 0.8, 0.9, 0.95, 0.98, 0.99]
 curves = {name: np.zeros((SEEDS, len(sparsities))) for name in ("prune only", "once", "in rounds")}
