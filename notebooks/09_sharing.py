@@ -181,8 +181,8 @@ print("J never rises:", all(np.all(np.diff(costs) <= 1e-9 * least) for costs in 
 figure, axes = plt.subplots(figsize=(9, 4.4))
 for (name, made), color in zip(runs.items(), (BLUE, ORANGE, GREY), strict=True):
     for i, (_, costs) in enumerate(made):
-        axes.loglog(np.arange(1, 301), 100 * (costs / least - 1), color=color, linewidth=1 if name == "random" else 3,
-                      label=name if i == 0 else None, zorder=1 if name == "random" else 2)
+        axes.loglog(np.arange(1, 301), 100 * (costs / least - 1), color=color, label=name if i == 0 else None,
+                    linewidth=1 if name == "random" else 3, zorder=1 if name == "random" else 2)
 axes.legend(frameon=False)
 axes.set(xlabel="steps of Lloyd", ylabel="cost above the least, %", yticks=[1, 10, 100, 1000],
          yticklabels=[1, 10, 100, 1000], xticks=[1, 10, 100], xticklabels=[1, 10, 100])
