@@ -362,8 +362,8 @@ compare("bits a weight of fc2 that entropy asks for", -np.sum(p[p > 0] * np.log2
 # ## 6. Is it faster?
 #
 # No multiply-add has gone. `codebook_gemm` looks every weight up while it multiplies, which is *more* work
-# than `gemm` does. But a weight takes 4 bits on its way from memory in place of 32. So it depends on what
-# the processor waits for. With $M$ inputs, each weight that arrives is used $M$ times:
+# than a dense product does. But a weight takes 4 bits on its way from memory in place of 32. So it depends
+# on what the processor waits for. With $M$ inputs, each weight that arrives is used $M$ times:
 #
 # $$\text{time} \approx \max\left(\frac{\text{bytes of } W}{\text{bytes a second}},\;
 # \frac{M \cdot N \cdot K}{\text{multiply-adds a second}}\right).$$
