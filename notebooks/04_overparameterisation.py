@@ -237,13 +237,8 @@ plt.show()
 # - **large, then cut**: train it, remove the smallest weights of all layers but the first, train what is
 #   left;
 # - **small**: a dense network with as many weights, from scratch, as many epochs in all.
-#
-# **Before you run the cell:** 97 % are removed. Which one is better on the test images, and by how many
-# points (cut less small)?
 
 # %%
-yours = None
-
 CUT = ("conv2", "conv3", "fc")
 
 
@@ -295,6 +290,13 @@ def small_of(weights, seed):
     width = min(np.arange(4, 64) / 64, key=lambda width: abs(count(width) - weights))
     return nn.models.digits_cnn(width, np.random.default_rng(seed))
 
+
+# %% [markdown]
+# **Before you run the cell:** 97 % are removed. Which one is better on the test images, and by how many
+# points (cut less small)?
+
+# %%
+yours = None
 
 sparsities, results, left = [0.8, 0.9, 0.97], {"large": [], "cut": [], "small": []}, []
 bases = [train(nn.models.digits_cnn(rng=np.random.default_rng(seed)), BASE, 1e-2, seed, decay=2e-2)
