@@ -47,15 +47,15 @@ def label(axes, x, y, text, color, shift=(6, 0), **look):
 #
 # $$\Phi\, c = y, \qquad \Phi \text{ of shape } (n, P) .$$
 #
-# Every *sample* is an equation, every *parameter* an unknown. (Lectures have it the other way round.)
+# Every *sample* is an equation, every *parameter* an unknown. (Some lectures have it the other way round.)
 #
 # - $P < n$: more equations than unknowns. Least squares finds the nearest $c$.
 # - $P = n$: exactly one solution, whatever it looks like.
 # - $P > n$: infinitely many. Gradient descent that starts at $c = 0$ only ever adds rows of $\Phi$, so it
 #   ends in $c = \Phi^\top a$: the solution of *least norm*, $c = \Phi^\top (\Phi \Phi^\top)^{-1} y$.
 #
-# Look at it first: 20 noisy points, fitted with 8, 20 and 2000 waves of random frequencies, $\varphi_p(x) =
-# \cos(w_p x + b_p)$.
+# Look at it first: 20 noisy points, fitted with 8, 20 and 2000 waves of random frequencies,
+# $\varphi_p(x) = \cos(w_p x + b_p)$.
 
 # %%
 rng = np.random.default_rng(2)
@@ -152,14 +152,15 @@ plt.show()
 # down a second time (Belkin, Hsu, Ma & Mandal 2019). The right picture says why.
 #
 # *At* the line a square matrix is inverted, and its smallest singular value is nearly 0: what is wrong in
-# the labels comes out a thousandfold. *Beyond* it the norm can only fall: the features of $P$ are among
-# those of $P + 1$, so the solution with $P$, and a zero, is also one with $P + 1$; the least norm of all of
-# those is no larger. A small norm means that a small change of the image makes a small change of the
-# answer. More parameters make a *simpler* function of those that fit.
+# the labels comes out enlarged. *Beyond* it the norm can only fall: the features of $P$ are among those of
+# $P + 1$, so the solution with $P$, and a zero, is also one with $P + 1$; the least norm of all of those is
+# no larger. And between two images the answer changes by at most
+# $\lVert c \rVert \cdot \lVert \varphi(x) - \varphi(x') \rVert$ (Cauchy & Schwarz): a small norm is a calm
+# function. More parameters leave more functions to choose from, and a calmer one among them.
 #
-# Is the peak a law of nature? **Before you run the cell:** add a penalty, $\lVert \Phi c - y \rVert^2 +
-# \lambda \lVert c \rVert^2$ (weight decay), with the $\lambda$ that is best on held-out training images.
-# What is the test error with 300 features now, in percent?
+# Is the peak a law of nature? **Before you run the cell:** add a penalty,
+# $\lVert \Phi c - y \rVert^2 + \lambda \lVert c \rVert^2$ (weight decay), with the $\lambda$ that is best
+# on held-out training images. What is the test error with 300 features now, in percent?
 
 # %%
 yours = None
@@ -226,9 +227,9 @@ plt.show()
 
 # %% [markdown]
 # The small networks can't fit the training images in this time, the large ones fit even the wrong labels.
-# Where is the peak? Adam stops long before it would have found the one solution of least error, and that
-# acts like a penalty. That large networks are easy to train, and not much the worse for being large, is the
-# first half of the answer to "why train large".
+# Where is the peak? (One reason: Adam stops long before it would have found the solution of least error,
+# and that acts like a penalty.) That large networks are easy to train, and not much the worse for being
+# large, is the first half of the answer to "why train large".
 #
 # ## 4. Large, then cut; or small from scratch?
 #

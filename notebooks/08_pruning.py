@@ -95,8 +95,8 @@ print("\nand the library's:\n\n" + inspect.getsource(magnitude_mask))
 # "skip $L$ zeros, and go on". At random positions a gap reaches $jL$ with probability $(1-d)^{jL}$, so a
 # weight takes $1 + \sum_j (1-d)^{jL} = 1/(1 - (1-d)^L)$ codes.
 #
-# And no form at all can beat the *entropy* of the mask, $H(d) = -d\log_2 d - (1-d)\log_2(1-d)$ bits a
-# weight.
+# Where the positions are random, no form at all can beat the *entropy* of the mask,
+# $H(d) = -d\log_2 d - (1-d)\log_2(1-d)$ bits a weight.
 #
 # **Before you run the cell:** from what sparsity on, in percent, does CSR take fewer bytes than dense? At
 # 90 % sparsity, how many times smaller is it? And with the best gaps?
@@ -155,13 +155,13 @@ for payload in (4, 1):
 # a weight, two thirds have to go before CSR saves anything. So compression ratios don't multiply: pruning
 # gains 6.7 times on float32 at 90 %, and only 3.3 times on int8.
 #
-# Under the dashed line lies nothing. Gaps come close to it: an entropy coder has little left to win.
+# Nothing can lie below the dashed line. Gaps come close to it: an entropy coder has little left to win.
 #
 # ## 3. Are zeros faster?
 #
-# A dense product of $M$ rows with an $N \times K$ weight is $MNK$ multiply-adds, the sparse one $d \cdot
-# MNK$. If the kernels do $v$ (dense) and $v_0$ (sparse) multiply-adds a second, both constant, sparse wins
-# when
+# A dense product of $M$ rows with an $N \times K$ weight is $MNK$ multiply-adds, the sparse one
+# $d \cdot MNK$. If the kernels do $v$ (dense) and $v_0$ (sparse) multiply-adds a second, both constant,
+# sparse wins when
 #
 # $$\frac{d \cdot MNK}{v_0} < \frac{MNK}{v} \quad\Longleftrightarrow\quad d < \frac{v_0}{v}.$$
 #
@@ -294,8 +294,8 @@ plt.show()
 # - **in rounds**: prune a little, train, prune a little more. Here in five rounds, each of which keeps the
 #   same share $d^{1/5}$ of what the last one left, and as many epochs *in all* as `once` has.
 #
-# The network is theirs, 300 and 100 hidden units. The last layer is not pruned: it has 2 % of the weights
-# and makes the answer. A mean of several seeds; one test image is 0.28 points.
+# The network is theirs, 300 and 100 hidden units, here for 64 pixels. The last layer is not pruned: it has
+# 2 % of the weights and makes the answer. A mean of several seeds; one test image is 0.28 points.
 
 # %%
 PRUNED = ("fc1", "fc2")
@@ -444,8 +444,9 @@ for i, sparsity in enumerate(sparsities):
 #
 # ## 7. What is left?
 #
-# The library's own way: a parametrization with the schedule of Zhu & Gupta (2017), $s(t) = s_f\,(1 -
-# (1-t)^3)$, and a Program whose layers are stored and multiplied as compressed sparse rows, by `spmm_csr`.
+# The library's own way: a parametrization with the schedule of Zhu & Gupta (2017),
+# $s(t) = s_f\,(1 - (1-t)^3)$, and a Program whose layers are stored and multiplied as compressed sparse
+# rows, by `spmm_csr`.
 
 # %%
 steps = TUNE * -(-len(x) // 64)
@@ -492,8 +493,8 @@ for what, (guess, theory, measured) in guesses.items():
 # 1. *Half a byte.* Draw the left figure of section 2 for 4-bit weights. From what sparsity on does CSR save
 #    anything? Which form would you choose at 50 %?
 # 2. *The other schedule.* Write $s(t)$ yourself, so that the sparsity is *exactly* the target from a given
-#    step on, and prune in section 5 by it, after every step. Where does it lie between `once` and `in
-#    rounds`?
+#    step on, and prune in section 5 by it, after every step. Where does it lie between `once` and
+#    `in rounds`?
 # 3. *Back from the dead.* Repeat section 4 with `nn.optim.SGD(..., momentum=0.9)` and derive the sum that
 #    replaces $\sum r^i$. And with weight decay: where do the pruned weights go?
 # 4. *Convolutions.* Do section 6 with `nn.models.digits_cnn` at 90 %, leaving `conv1` whole. Which one wins

@@ -97,8 +97,8 @@ plt.show()
 #   its members.
 #
 # Neither step can raise $J$, so doing them in turn (Lloyd 1957/1982) goes down until nothing changes. There
-# are finitely many codes, so that it ends; but only where no *single* step helps. Where it ends depends on
-# where it begins. The paper tries three ways:
+# are finitely many codes, so that it ends; but it ends where neither step *alone* helps, and where that is
+# depends on where it began. The paper tries three ways to begin:
 
 # %%
 def lloyd(w, c, steps=300):
@@ -357,7 +357,7 @@ p = np.bincount(program.constants["fc2.weight"].codes().ravel(), minlength=16) /
 compare("bits a weight of fc2 that entropy asks for", -np.sum(p[p > 0] * np.log2(p[p > 0])), yours_entropy)
 
 # %% [markdown]
-# `theory` counts codes, codebooks and biases; what is missing is the header, the names and shapes.
+# What was derived counts codes, codebooks and biases; what is missing is the header, the names and shapes.
 #
 # ## 6. Is it faster?
 #

@@ -278,8 +278,8 @@ plt.show()
 # %% [markdown]
 # The bound is no estimate, it is the error itself, to the last digits. And a train can be *larger* than the
 # tensor: its ranks are then those of the unfoldings, and the cores between repeat what the tensor says
-# once. Is the trained weight nearer to the smooth tensor or to the random one? Section 5 comes back to
-# that.
+# once. Is the trained weight nearer to the smooth tensor or to the random one? If it is to the random one,
+# cutting alone will not do (section 5).
 #
 # ## 4. Three numbers that are not one
 #
@@ -288,8 +288,8 @@ plt.show()
 #
 # - **numbers**: $8 \cdot 8\, r + r \cdot 16 \cdot 16\, r + r \cdot 8 \cdot 8$ in place of $1024^2$;
 # - **multiply-adds**: the input is contracted with one core after the other. With a core $(r, i, o, r')$,
-#   all other indices of the input and the output so far are carried along: $\sum_k r_{k-1}\, i_k\, o_k\,
-#   r_k \cdot (\text{what is carried})$;
+#   all other indices of the input and the output so far are carried along:
+#   $\sum_k r_{k-1}\, i_k\, o_k\, r_k \cdot (\text{what is carried})$;
 # - **time**: three thin products with a rearrangement between, in place of one large one.
 #
 # **Before you run the cell:** $r = 8$. How many times fewer numbers are that, how many times fewer

@@ -41,9 +41,9 @@ def label(axes, x, y, text, color, shift=(6, 0), **look):
 # %% [markdown]
 # ## 1. A gradient through rounding
 #
-# > *Straight-through estimator, an example. A weight $q = \operatorname{round}(w)$ is multiplied with $x =
-# 1.4$, $h = q x$. From above comes $\partial L/\partial h = 2.1$. So $\partial L/\partial q = 1.5$, and
-# $\partial L/\partial w = 1.5$.*
+# > *Straight-through estimator, an example. A weight $q = \operatorname{round}(w)$ is multiplied with
+# $x = 1.4$, $h = q x$. From above comes $\partial L/\partial h = 2.1$. So $\partial L/\partial q = 1.5$,
+# and $\partial L/\partial w = 1.5$.*
 #
 # The second step is the straight-through estimator: it passes on what it gets. The first is the chain rule
 # and has nothing to do with rounding. What is $\partial L/\partial q$?
@@ -115,8 +115,8 @@ print("lanes that are wrong:", np.count_nonzero(plain != a + b), "masked:", np.c
 # ## 4. Random features for attention
 #
 # > *Random features $\varphi$ with $\varphi(q)^\top \varphi(k) \approx \exp(-\lVert q - k\rVert^2)$ turn
-# into features of the softmax: with $\psi(x) = \exp(\lVert x\rVert^2)\,\varphi(x)$ we have $\psi(q)^\top
-# \psi(k) \approx \exp(q^\top k)$.*
+# into features of the softmax: with $\psi(x) = \exp(\lVert x\rVert^2)\,\varphi(x)$ we have
+# $\psi(q)^\top \psi(k) \approx \exp(q^\top k)$.*
 #
 # Use $-\lVert q - k\rVert^2 = -\lVert q\rVert^2 - \lVert k\rVert^2 + 2 q^\top k$. What remains in the
 # exponent, as a multiple of $q^\top k$?
@@ -158,9 +158,9 @@ axes.set(xlabel="key, from the most to the least attended", ylabel="weight of at
 plt.show()
 
 # %% [markdown]
-# **Right:** $\varphi(q)^\top \varphi(k) \approx \exp(-\frac12 \lVert q - k\rVert^2)$ and $\psi(x) =
-# \exp(\frac12 \lVert x\rVert^2)\,\varphi(x)$. What was taught computes attention at *half the temperature*:
-# it is sharper than it should be, and no error message says so.
+# **Right:** $\varphi(q)^\top \varphi(k) \approx \exp(-\frac12 \lVert q - k\rVert^2)$ and
+# $\psi(x) = \exp(\frac12 \lVert x\rVert^2)\,\varphi(x)$. What was taught computes attention at *half the
+# temperature*: it is sharper than it should be, and no error message says so.
 #
 # ## 5. What a backward pass costs
 #
@@ -168,10 +168,10 @@ plt.show()
 #
 # > *The activations of VGG-16 are 24 M values, 93 MB an image.*
 #
-# Both were read off the same table of layers. A layer $y = W x$ has *two* products on the way back: $W^\top
-# g$ for what is below, and $g x^\top$ for the weight. Only the first layer needs no gradient for its input.
-# How many times the forward's multiply-adds does the backward of VGG-16 have? And how many MB are the
-# outputs of all its layers, with the image?
+# Both were read off the same table of layers. A layer $y = W x$ has *two* products on the way back:
+# $W^\top g$ for what is below, and $g x^\top$ for the weight. Only the first layer needs no gradient for
+# its input. How many times the forward's multiply-adds does the backward of VGG-16 have? And how many MB
+# are the outputs of all its layers, with the image?
 
 # %%
 yours_backward, yours_megabytes = None, None
@@ -203,8 +203,8 @@ print(f"24 M values of 4 bytes would be {24 * 4} MB")
 #
 # ## 6. Counting a low-rank convolution
 #
-# > *A convolution $k \times k$ from $c$ to $d$ channels becomes one from $c$ to $d'$ and then a $1 \times
-# 1$ from $d'$ to $d$: $w h\,(d k^2 c + d' d)$ multiply-adds.*
+# > *A convolution $k \times k$ from $c$ to $d$ channels becomes one from $c$ to $d'$ and then a
+# $1 \times 1$ from $d'$ to $d$: $w h\,(d k^2 c + d' d)$ multiply-adds.*
 #
 # That is more than the original's $w h\, d k^2 c$. With $c = d = 64$, $k = 3$, $d' = 16$ on $16 \times 16$
 # positions: how many are there, in millions?
@@ -346,8 +346,8 @@ plt.show()
 
 # %% [markdown]
 # **Right:** the time an epoch falls with the batch, but not by half each time; the epochs to the goal rise,
-# how fast depends on the learning rate; and the product of the two has its minimum somewhere in between.
-# "Larger is faster" and "larger is slower" are both read off one end of the right picture.
+# how fast depends on the learning rate; and their product, on the right, decides. "Larger is faster" and
+# "larger is slower" are each read off one of its factors.
 #
 # ## 10. Weights or activations?
 #
