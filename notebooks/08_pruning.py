@@ -456,7 +456,14 @@ train(model, TUNE, 3e-3, 0)
 program = compress.convert(model)
 print(program.bound)
 print(f"\n{accuracy(program):.2f} % with {program.nbytes:,} bytes in memory")
+compress.explain.mask(program.constants["fc2.weight"])
+plt.show()
 
+# %% [markdown]
+# Are there white rows and columns? A row is an output of `fc2`, a column a hidden unit of `fc1`. And `fc1`
+# itself, pixel by pixel:
+
+# %%
 alive = model.fc1.weight.data != 0
 figure, panels = plt.subplots(1, 3, figsize=(12, 3.8), width_ratios=(1, 1, 1.5))
 for axes, picture, title in ((panels[0], digits.x_train.mean(axis=(0, 1)), "the mean digit"),
@@ -466,7 +473,8 @@ for axes, picture, title in ((panels[0], digits.x_train.mean(axis=(0, 1)), "the 
         if title.startswith("weights"):
             axes.text(j, i, picture[i, j], ha="center", va="center", fontsize=11,
                       color="white" if picture[i, j] > picture.max() / 2 else "black")
-    axes.set(title=title, xticks=[], yticks=[])
+    axes.set_title(title)
+    axes.set_axis_off()
 panels[2].hist(alive.sum(axis=1), bins=np.arange(-0.5, alive.sum(axis=1).max() + 1), color=BLUE)
 panels[2].set(title="hidden units of fc1", xlabel="inputs left, of 64", ylabel="units")
 plt.show()

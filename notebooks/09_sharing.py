@@ -357,6 +357,15 @@ p = np.bincount(program.constants["fc2.weight"].codes().ravel(), minlength=16) /
 compare("bits a weight of fc2 that entropy asks for", -np.sum(p[p > 0] * np.log2(p[p > 0])), yours_entropy)
 
 # %% [markdown]
+# The sixteen values of `fc2`, each as high as it has members, with its code above it. The red marks lie
+# half-way between two values; these have moved since the codes were given, so a weight may by now be nearer
+# to a neighbour (exercise 3).
+
+# %%
+compress.explain.codebook(program.constants["fc2.weight"])
+plt.show()
+
+# %% [markdown]
 # What was derived counts codes, codebooks and biases; what is missing is the header, the names and shapes.
 #
 # ## 6. Is it faster?

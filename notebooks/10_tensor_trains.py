@@ -388,7 +388,8 @@ results = {name: np.reshape(values, (SEEDS, -1)).mean(axis=0) for name, values i
 for name, yours in (("cut", yours_cut), ("trained", yours_trained), ("rival", yours_rival)):
     compare(f"rank 4, {name}: accuracy, %", results[name][1], yours)
 print()
-print(compress.convert(model).bound)
+program = compress.convert(model)  # the last one: rank 16
+print(program.bound)
 
 figure, panels = plt.subplots(1, 2, figsize=(12, 4.2))
 for (name, values), color, marker in zip(results.items(), (ORANGE, BLUE, GREEN), "so^", strict=True):
@@ -398,6 +399,13 @@ for (name, values), color, marker in zip(results.items(), (ORANGE, BLUE, GREEN),
 panels[0].legend(frameon=False, loc="lower right")
 panels[0].set(xlabel="kB of parameters", title="test accuracy, %", xlim=(0, None), ylim=(0, 102))
 panels[1].set(xlabel="kB of parameters", title="the upper two, enlarged", xlim=(0, None))
+plt.show()
+
+# %% [markdown]
+# What is stored of `fc1` with rank 16, drawn as its boxes and their bonds:
+
+# %%
+compress.explain.cores(program.constants["fc1.weight"])
 plt.show()
 
 # %% [markdown]
