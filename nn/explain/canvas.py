@@ -27,7 +27,8 @@ def axes(who: str, ax: Any, width: float, height: float) -> Any:
         raise ModuleNotFoundError(f"{who} draws with matplotlib, which the extra `plot` brings: pip install "
                                   "'espalier[plot]'", name="matplotlib") from None
     if ax is None:
-        ax = pyplot.figure(figsize=(width, height)).add_axes((0, 0, 1, 1))
+        # Placed by us: an engine that rcParams asks for would warn that it finds nothing to lay out.
+        ax = pyplot.figure(figsize=(width, height), layout="none").add_axes((0, 0, 1, 1))
     if not hasattr(ax, "transData"):
         raise TypeError(f"{who}: ax must be Axes of matplotlib, got {type(ax).__name__}")
     return ax

@@ -170,3 +170,13 @@ print(callable(nn.explain), "graph" in dir(nn.explain), hasattr(nn.explain, "not
     assert done.stdout.splitlines() == [
         "False False", "2", "explain.graph draws with matplotlib, which the extra `plot` brings: "
         "pip install 'espalier[plot]' matplotlib", "True True False"], done.stderr
+
+
+def test_a_layout_that_rcparams_asks_for_is_left_alone(pyplot):
+    """Drawings place their own axes; a layout engine would warn that it finds nothing to do."""
+    _, loss = perceptron()
+    with pyplot.rc_context({"figure.constrained_layout.use": True}):
+        figure = nn.explain.graph(loss).figure
+        figure.canvas.draw()
+        assert figure.get_layout_engine() is None
+        assert pyplot.figure().get_layout_engine() is not None
