@@ -48,8 +48,8 @@ class Limits(NamedTuple):
     """What a hand-in may use: seconds of the processor for a call, for all calls of a property, and for the
     import of the file; times that on the wall, since it may sleep; bytes of memory (addresses)."""
 
-    call: float = 4.0
-    property: float = 12.0
+    call: float = 3.0
+    property: float = 10.0
     load: float = 10.0
     wall: float = 4.0
     memory: int = 1 << 30
@@ -187,9 +187,11 @@ class Child(Student):
             raise Closed("the process ended")
         seconds, waited = self._clock.computed(), self._clock.waited
         if seconds > self._allowed:
-            raise self._stop(f"{self._what} was stopped after {seconds:.0f} seconds of computing, of which a "
-                             f"call may take {self.limits.call:g} and all calls of a property "
-                             f"{self.limits.property:g}: does a loop never end?")
+            what, limit = "it", self._allowed
+            if limit < self.limits.call:
+                what, limit = "all calls of a property", self.limits.property
+            raise self._stop(f"{self._what} was stopped after {seconds:.0f} seconds of computing, of which "
+                             f"{what} may take {limit:g}: does a loop never end?")
         if waited > self.limits.wall * self._allowed + 1:
             raise self._stop(f"{self._what} was stopped after {waited:.0f} seconds in which it hardly "
                              "computed: it sleeps, or waits for something that does not come")
