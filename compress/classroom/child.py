@@ -92,7 +92,7 @@ class Child(Student):
         if self._broken:
             raise Stop(self._broken)
         self._stopped = ""
-        self._budget = self.limits.property
+        self._budget, self._patience = self.limits.property, self.limits.property * self.limits.wall
         if os.fstat(self._output.fileno()).st_size > 1 << 20:
             os.ftruncate(self._output.fileno(), 0)
         self._printed_from = os.fstat(self._output.fileno()).st_size
@@ -104,7 +104,6 @@ class Child(Student):
         size = os.fstat(self._output.fileno()).st_size - self._printed_from
         content = os.pread(self._output.fileno(), min(max(size, 0), 1500), self._printed_from)
         text = content.decode("utf-8", "replace")
-        text = "".join(letter if letter.isprintable() or letter in "\n\t" else "·" for letter in text)
         return f"{text}\n… ({size:,} bytes in all)" if size > len(content) else text
 
     def constant(self, name: str) -> Any:
@@ -162,6 +161,7 @@ class Child(Student):
             raise Stop(self._stopped)
         self._clock = _Clock(self._process.pid)
         self._what, self._allowed = what, min(self.limits.call, self._budget)
+        self._wait_at_most = min(self.limits.wall * self._allowed + 1, self._patience)
         try:
             self._connection.send(*message)
             answer = self._connection.receive()
@@ -172,6 +172,7 @@ class Child(Student):
                 raise
             raise self._stop(INTO.format(what)) from None
         self._budget -= self._clock.computed()
+        self._patience -= self._clock.waited
         return answer
 
     def _wait(self) -> None:
@@ -191,7 +192,7 @@ class Child(Student):
                 what, limit = "all calls of a property", self.limits.property
             raise self._stop(f"{self._what} was stopped after {seconds:.0f} seconds of computing, of which "
                              f"{what} may take {limit:g}: does a loop never end?")
-        if waited > self.limits.wall * self._allowed + 1:
+        if waited > self._wait_at_most:
             raise self._stop(f"{self._what} was stopped after {waited:.0f} seconds in which it hardly "
                              "computed: it sleeps, or waits for something that does not come")
 
@@ -243,18 +244,19 @@ class Child(Student):
                 pass_fds=(other.fileno(),), start_new_session=True)
         self._connection = Connection(mine, self._wait)
         self._connection.expects = nonce = os.urandom(16)
-        limits, self._stopped = self.limits, ""
-        budget, self._budget = self._budget, limits.load
+        limits, self._stopped, budgets = self.limits, "", (self._budget, self._patience)
         self.limits = limits._replace(call=limits.load)
+        self._budget, self._patience = limits.load, limits.load * limits.wall
         adapter = str(work / self._adapter.name) if self._adapter else None
+        readable = [str(self._library), *filter(None, [os.environ.get("NN_KERNELS")])]
         try:
             kind, *rest = self._asked(f"the import of {self.file}", "begin", nonce, str(copy), adapter,
-                                      limits.memory, ([str(self._library)], [str(work)]))
+                                      limits.memory, (readable, [str(work)]))
         except Stop as stop:
             self._broken = str(stop)
             raise
         finally:
-            self.limits, self._budget = limits, budget
+            self.limits, (self._budget, self._patience) = limits, budgets
         if kind != "ready":
             self._broken = str(described(f"the import of {self.file}", *rest))
             raise Stop(self._broken)
@@ -295,23 +297,27 @@ def _holds_solutions(entry: str) -> bool:
 
 
 class _Clock:
-    """Seconds that a process has computed, and that we have waited. (Where we did not run ourselves for
-    longer than a nap, as in a machine that was suspended, only a nap counts.)"""
+    """Seconds that a process has computed, and that it has waited: in which it hardly computed, though nobody
+    kept it from that. (Where we did not run ourselves for longer than a few naps, as in a machine that was
+    suspended, only those count.)"""
 
     def __init__(self, pid: int):
         self.pid, self.waited = pid, 0.0
-        self.last, self.start = time.monotonic(), self._processor()
+        self.last, self.before = time.monotonic(), 0.0
+        self.start = self._processor()
 
     def tick(self) -> None:
         """Note that time has passed."""
-        now = time.monotonic()
-        self.waited += min(now - self.last, 5 * NAP)
-        self.last = now
+        now, computed = time.monotonic(), self.computed()
+        passed = min(now - self.last, 5 * NAP)
+        if computed - self.before < passed / 5 and not self._runnable():
+            self.waited += passed
+        self.last, self.before = now, computed
 
     def computed(self) -> float:
-        """Seconds of the processor since this clock began; those of the wall where the system can't tell."""
+        """Seconds of the processor since this clock began; 0 where the system can't tell."""
         now = self._processor()
-        return self.waited if now is None or self.start is None else now - self.start
+        return 0.0 if now is None or self.start is None else now - self.start
 
     def _processor(self) -> float | None:
         """By the clock of another process: its number is ~pid · 8 + 2 (clock_getcpuclockid of Linux)."""
@@ -320,3 +326,9 @@ class _Clock:
         with suppress(OSError):
             return time.clock_gettime(~self.pid << 3 | 2)
         return None
+
+    def _runnable(self) -> bool:
+        """Whether it would compute if it had a processor."""
+        with suppress(OSError):
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
+        return False
