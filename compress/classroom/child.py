@@ -177,8 +177,9 @@ class Child(Student):
 
     def _wait(self) -> None:
         """While nothing comes: see whether the process is there, and in time."""
-        with suppress(ValueError):  # a socket that is closed
-            select.select([self._connection.end], [], [], NAP)
+        ready, _, _ = select.select([self._connection.end], [], [], NAP)
+        if ready and not self._clock.is_due():
+            return
         self._clock.tick()
         if self._process.poll() is not None:
             with suppress(OSError):
@@ -305,6 +306,10 @@ class _Clock:
         self.pid, self.waited = pid, 0.0
         self.last, self.before = time.monotonic(), 0.0
         self.start = self._processor()
+
+    def is_due(self) -> bool:
+        """Whether it is time to look again."""
+        return time.monotonic() - self.last > NAP
 
     def tick(self) -> None:
         """Note that time has passed."""
