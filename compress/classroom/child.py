@@ -19,19 +19,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import sandbox, wire
+from .clock import NAP, Clock
 from .connection import Closed, Connection
 from .failures import Failure, Stop, described
+from .library import copy_library, holds_solutions, shared_library
 from .proxy import Student, packed_arguments
 
-PACKAGES = Path(__file__).resolve().parents[2]  # the folder of nn and compress
 KEPT = ("NN_ISA", "NN_BACKEND", "NN_KERNELS", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
 ONE = dict.fromkeys(("NN_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                      "VECLIB_MAXIMUM_THREADS"), "1")
@@ -42,7 +41,6 @@ from compress.classroom.inside import serve
 serve({descriptor})
 """
 INTO = "while {} ran, the connection to the grader was written into"
-NAP = 0.1  # seconds between two looks at the clocks
 
 
 class Limits(NamedTuple):
@@ -75,9 +73,9 @@ class Child(Student):
         self._folder = Path(tempfile.mkdtemp(prefix="espalier-"))
         self._folder.chmod(0o755)
         self._output = tempfile.TemporaryFile()
-        self._library = Path(_shared_library().name) if sandbox.landlock() else self._folder / "library"
+        self._library = Path(shared_library().name) if sandbox.landlock() else self._folder / "library"
         if not self._library.is_dir():
-            _copy_library(self._library)
+            copy_library(self._library)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,7 +157,7 @@ class Child(Student):
         """The answer to a message. Raises Stop where none comes."""
         if self._stopped:
             raise Stop(self._stopped)
-        self._clock = _Clock(self._process.pid)
+        self._clock = Clock(self._process.pid)
         self._what, self._allowed = what, min(self.limits.call, self._budget)
         self._wait_at_most = min(self.limits.wall * self._allowed + 1, self._patience)
         try:
@@ -232,7 +230,7 @@ class Child(Student):
         mine, other = socket.socketpair()
         if self._adapter:
             shutil.copyfile(self._adapter, work / self._adapter.name)
-        path = [str(self._library), *(one for one in sys.path if one and not _holds_solutions(one))]
+        path = [str(self._library), *(one for one in sys.path if one and not holds_solutions(one))]
         program = START.format(path=path, descriptor=other.fileno())
         environment = {"PATH": os.defpath, "HOME": str(work), "TMPDIR": str(work), "PYTHONHASHSEED": "0",
                        "PYTHONIOENCODING": "utf-8:backslashreplace", "MPLBACKEND": "Agg", **ONE}
@@ -273,67 +271,3 @@ class Child(Student):
         self._process.wait()
         self._connection.end.close()
         self._process = None
-
-
-def _copy_library(to: Path) -> None:
-    """Copy the packages that a hand-in may import, without solutions."""
-    for package in ("nn", "compress"):
-        shutil.copytree(PACKAGES / package, to / package, ignore=shutil.ignore_patterns("assignments"))
-
-
-@cache
-def _shared_library() -> tempfile.TemporaryDirectory:
-    """A copy for all hand-ins of this process, where none can write into it."""
-    folder = tempfile.TemporaryDirectory(prefix="espalier-")
-    Path(folder.name).chmod(0o755)
-    _copy_library(Path(folder.name))
-    return folder
-
-
-def _holds_solutions(entry: str) -> bool:
-    """Whether an entry of sys.path is the repository or in it, but for the packages of an environment
-    there."""
-    place = Path(entry).resolve()
-    return place.is_relative_to(PACKAGES) and "site-packages" not in place.relative_to(PACKAGES).parts
-
-
-class _Clock:
-    """Seconds that a process has computed, and that it has waited: in which it hardly computed, though nobody
-    kept it from that. (Where we did not run ourselves for longer than a few naps, as in a machine that was
-    suspended, only those count.)"""
-
-    def __init__(self, pid: int):
-        self.pid, self.waited = pid, 0.0
-        self.last, self.before = time.monotonic(), 0.0
-        self.start = self._processor()
-
-    def is_due(self) -> bool:
-        """Whether it is time to look again."""
-        return time.monotonic() - self.last > NAP
-
-    def tick(self) -> None:
-        """Note that time has passed."""
-        now, computed = time.monotonic(), self.computed()
-        passed = min(now - self.last, 5 * NAP)
-        if computed - self.before < passed / 5 and not self._runnable():
-            self.waited += passed
-        self.last, self.before = now, computed
-
-    def computed(self) -> float:
-        """Seconds of the processor since this clock began; 0 where the system can't tell."""
-        now = self._processor()
-        return 0.0 if now is None or self.start is None else now - self.start
-
-    def _processor(self) -> float | None:
-        """By the clock of another process: its number is ~pid · 8 + 2 (clock_getcpuclockid of Linux)."""
-        if sys.platform != "linux":
-            return None
-        with suppress(OSError):
-            return time.clock_gettime(~self.pid << 3 | 2)
-        return None
-
-    def _runnable(self) -> bool:
-        """Whether it would compute if it had a processor."""
-        with suppress(OSError):
-            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
-        return False
