@@ -1,0 +1,102 @@
+"""Somebody's C file made into a library, together with a check of its signature and the glue that calls it.
+
+Three lines are compiled: the file, then the header made from the contract, so that another signature is an
+error of the compiler's, and nn_call, which takes the arguments from slots of 8 bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ...kernels import Kernel
+from .header import function_name, guard, header
+from .signature import signature
+
+# As csrc/build.py has them: no contraction of a*b+c, since some laws are about bits; no -march=native, which
+# a file may ask for in an attribute of a function.
+CFLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-Wall",
+          "-Wextra")
+HOST = Path(__file__).with_name("host.c")
+SECONDS = 60  # for the compiler
+
+
+class BuildError(Exception):
+    """There is no compiler, or it did not take the file; the message is what it said."""
+
+
+class Library(NamedTuple):
+    """What was built: the library, the program that runs it, and what the compiler warned of."""
+
+    library: Path
+    host: Path
+    warnings: str
+
+
+def build(source: Path | str, kernel: Kernel, folder: Path | str, flags: Sequence[str] = ()) -> Library:
+    """Compile `source` as `kernel` into `folder`, with more `flags` for the compiler.
+
+    Raises FileNotFoundError where there is no such file; BuildError for what does not compile, has another
+    signature or defines no such function, and where there is no compiler."""
+    source, folder = Path(source).resolve(), Path(folder)
+    if not source.is_file():
+        raise FileNotFoundError(f"there is no file {str(source)!r}")
+    (folder / f"{kernel.name}.h").write_text(header(kernel), encoding="utf-8")
+    glue, library, host = folder / "glue.c", folder / "kernel.so", folder / "host"
+    glue.write_text(_glue(source, kernel, folder), encoding="utf-8")
+    said = compile_c(glue, library, (*CFLAGS, "-shared", "-fPIC", f"-I{folder}", *flags), ("-lm",))
+    compile_c(HOST, host, ("-O1",), ("-ldl",))
+    return Library(library, host, said)
+
+
+def _glue(source: Path, kernel: Kernel, folder: Path) -> str:
+    quoted = str(source).replace("\\", "\\\\").replace('"', '\\"')
+    given = []
+    for i, parameter in enumerate(signature(kernel)):
+        part = "p" if parameter.type.endswith("*") else "d" if parameter.type == "double" else "i"
+        given.append(f"s[{i}].{part}" if part != "i" else f"({parameter.type})s[{i}].i")
+    own = folder / f"{kernel.name}.h"
+    return "\n".join([
+        f'#include "{quoted}"', f"#undef {guard(kernel)}", f'#include "{own}"',
+        "typedef union { int64_t i; double d; void *p; } nn_slot;",
+        "int nn_call(const nn_slot *s);", "int nn_call(const nn_slot *s)", "{",
+        f"    return {function_name(kernel)}({', '.join(given)});", "}", ""])
+
+
+def compiler() -> list[str]:
+    """The C compiler: $CC, or the one that Python was built with, or cc.
+
+    Raises BuildError where there is none."""
+    for words in (os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc"):
+        found = shlex.split(words or "")
+        if found and shutil.which(found[0]):
+            return found
+    raise BuildError("there is no C compiler; install one (gcc or clang), or name it in CC")
+
+
+def compile_c(source: Path, to: Path, flags: Sequence[str], libraries: Sequence[str] = ()) -> str:
+    """Compile one file; returns what the compiler warned of.
+
+    Raises BuildError with what it said."""
+    whole = ["-Wl,-z,defs"] if "-shared" in flags and os.uname().sysname == "Linux" else []
+    words = [*compiler(), *flags, *whole, str(source), "-o", str(to), *libraries]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False,
+                              timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"the compiler did not end within {SECONDS} s") from None
+    if done.returncode:
+        raise BuildError(_readable(done.stderr, source) or f"{words[0]} failed with {done.returncode}")
+    return _readable(done.stderr, source)
+
+
+def _readable(said: str, glue: Path) -> str:
+    """Without the lines about how the file came in."""
+    ours = f"In file included from {glue}"
+    return "\n".join(line for line in said.rstrip().splitlines() if not line.startswith((ours, "collect2:")))
