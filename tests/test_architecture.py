@@ -22,7 +22,7 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}   # names that 
 FLOORS = {
     "nn.kernels": 1, "nn.geometry": 1, "nn.context": 1, "nn.versions": 1,
     "nn": 2,                                                   # tensor, rules, functional, random, ...
-    "nn.testing": 2.5, "nn.testing.networks": 3.5, "nn.testing.network_lines": 3.5,
+    "nn.testing": 3.5,                                         # draws networks, too
     "nn.module": 3, "nn.parameter": 3, "nn.parametrize": 3,
     "nn.state": 3, "nn.layers": 3, "nn.optim": 3, "nn.train": 3,
     "nn.data": 3, "nn.models": 3, "nn.graph": 3, "nn.tracing": 3, "nn.batch": 3,

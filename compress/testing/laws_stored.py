@@ -14,7 +14,7 @@ from .weights import inputs
 
 
 def product(stored: Stored, x: np.ndarray) -> np.ndarray:
-    """x (batch, in) float32 times the weight's transpose → (batch, out) float32, by the kernel of its form.
+    """x (batch, in) float32 times the transpose of the `stored` weight → (batch, out) float32, by its kernel.
 
     Where that wants integers, x is put on a grid over its own range first."""
     operand, activations = stored.operand(), stored.format and stored.format.activations

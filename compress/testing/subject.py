@@ -19,7 +19,7 @@ from ..transform import Context, Transform
 
 @dataclass(frozen=True)
 class Subject:
-    """The stages of a chain under test; a single transform is a chain of one."""
+    """The `stages` of a chain under test, with a `name` for messages; one transform is a chain of one."""
 
     name: str
     stages: tuple[Any, ...]
@@ -99,12 +99,12 @@ def subjects() -> list[Subject]:
 
 
 def seen(parameter: Parameter) -> np.ndarray:
-    """The weight as its layer sees it."""
+    """The weight, a `parameter`, as its layer sees it."""
     return parameter.parametrization.project(parameter).data
 
 
 def stored(subject: Subject, case: Case) -> Stored:
-    """The weight of a case in its stored form, at the end of all schedules."""
+    """The weight of a `case` in its stored form, at the end of all schedules of `subject`."""
     parameter = subject.finished(*case.args)
     return parameter.parametrization.encode(parameter.data)
 
@@ -120,7 +120,8 @@ def through(chain: Chain, w: np.ndarray) -> np.ndarray:
 
 
 def same(got: np.ndarray, want: np.ndarray, what: str) -> None:
-    """Equal dtype, shape and bits (so −0 is not 0); AssertionError with the first difference."""
+    """`got` and `want` have equal dtypes, shapes and bits: −0 is not 0. Raises AssertionError with the
+    first difference; `what` is what the message speaks of."""
     if not isinstance(got, np.ndarray) or got.dtype != want.dtype or got.shape != want.shape:
         raise AssertionError(f"{what}: got {show(got)}, wanted {want.dtype}{want.shape}")
     if got.tobytes() == want.tobytes():

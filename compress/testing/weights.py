@@ -90,7 +90,7 @@ def weights(styles: tuple[str, ...] = tuple(STYLES),
 
 
 def inputs(rng: np.random.Generator, width: int) -> list[np.ndarray]:
-    """Batches (n, width), float32, to multiply a weight with."""
+    """Batches (n, `width`), float32, to multiply a weight with, some drawn by `rng`."""
     signed = rng.standard_normal((3, width))
     batches = (signed, np.abs(signed), -np.abs(signed), signed[:1] + 1000, signed[:0], 0 * signed)
     return [batch.astype(np.float32) for batch in batches]

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 @dataclass(frozen=True)
 class Case:
-    """The arguments of one call: arrays, keyword options, and a seed for what a law draws by itself."""
+    """The arguments of one call: `args`, its arrays; `options`, by keyword; and a `seed` for what a law draws
+    by itself."""
 
     args: tuple[np.ndarray, ...]
     options: dict = field(default_factory=dict)
@@ -54,7 +55,7 @@ def for_all(cases: st.SearchStrategy[Case], test: Callable[[Case], None], exampl
     dice. So a case that failed once has failed; it is not tried again while a smaller one is looked for.
 
     Args:
-        cases: where they come from, e.g. `DOMAINS["gemm"].cases()`.
+        cases: where they come from, e.g. `nn.testing.cases(nn.kernels.gemm)`.
         test: raises to say that a case fails.
         examples: how many cases, always the same ones; if not given, what the Hypothesis profile says.
         shrink: whether, when one fails, smaller ones that fail are looked for, which takes most of the time.

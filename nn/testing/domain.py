@@ -3,7 +3,8 @@
 Every kernel here is a product: output row i comes from row i of the first argument, output column j from
 column j of the weight, and the inner index runs along both. A Domain says how to take rows, columns and inner
 indices of a case, so that the laws (nn/testing/laws.py) are written once for all kernels. This file has the
-dense products; the sparse one is in domain_csr.py. A new kernel is a new Domain in nn/testing/check.py.
+dense products; the sparse one is in domain_csr.py. A new kernel's Domain is there by being defined, with the
+kernel's `name`, in a file of this folder.
 """
 
 from __future__ import annotations
@@ -28,14 +29,26 @@ def gamma(k: int | np.ndarray) -> float | np.ndarray:
     return k * U / (1 - k * U)
 
 
+DOMAINS: dict[str, Domain] = {}            # name of a kernel -> its Domain
+
+
 class Domain:
-    """The calls of one kernel, and its structure."""
+    """The calls of one kernel, and its structure. A subclass with a `name` is that of the kernel so named;
+    raises TypeError where another is."""
 
     name: str
     exact: bool                            # every variant gives the same bits
     takes_out: bool = True                 # the kernel has `out=`
     m_tiles: tuple[int, ...]               # rows, and columns, that what runs may be cut into: sizes around
     n_tiles: tuple[int, ...]               # them are drawn, and around those of its micro-kernels
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" in vars(cls):
+            known = type(DOMAINS.get(cls.name, self := cls()))
+            if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise TypeError(f"{cls.__name__}: the domain of {cls.name} is {known.__name__} already")
+            DOMAINS[cls.name] = self
 
     def sizes(self) -> tuple[st.SearchStrategy[int], ...]:
         """Where M, K and N are drawn from."""

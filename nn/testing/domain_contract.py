@@ -24,7 +24,7 @@ class FromContract(Pass):
     that are no names, or attributes without a default.
     """
 
-    exact = True
+    exact = takes_out = True
 
     def __init__(self, kernel: Kernel) -> None:
         self.name, self.contract = kernel.name, kernel.contract

@@ -33,7 +33,7 @@ def clipped(rng: np.random.Generator) -> dict[str, tuple[int, int]]:
 class Quantize(Pass):
     """float32 → uint8; a tenth of the numbers is beyond the grid."""
 
-    name, exact = "quantize", True
+    name, exact, takes_out = "quantize", True, True
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Numbers of the size of the grid, and of any size."""
@@ -93,7 +93,7 @@ class Qadd(Quantize):
 class QmaxPool2d(Pass):
     """The greatest of each window."""
 
-    name, exact, types = "qmax_pool2d", True, (np.uint8, np.float32)
+    name, exact, takes_out, types = "qmax_pool2d", True, True, (np.uint8, np.float32)
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Each axis has its own size, window, stride and padding."""
@@ -155,7 +155,7 @@ class Transpose(QmaxPool2d):
 class QdepthwiseConv2d(Pass):
     """uint8 images and one int8 filter for each channel."""
 
-    name, exact = "qdepthwise_conv2d", True
+    name, exact, takes_out = "qdepthwise_conv2d", True, True
     # Columns around the positions of a tile; taps of more than one cell, and more cells than are multiplied
     # at once; channels around those of a block.
     columns, taps = (*range(7), 33, 70), (1, 2, 3, 5)

@@ -1,8 +1,9 @@
 """The laws every kernel obeys, each a small function law(f, case) that raises AssertionError when broken.
 
 `f` is an Implementation: one way to compute a kernel (a variant, a student's function, a planted mutant).
-What is special to one kernel stands in laws_qgemm.py and laws_float.py. Every law kills a mutant in
-tests/nn/kernels/test_laws_kill_mutants.py: a law that can't fail proves nothing.
+What is special to some kernels stands in files laws_*.py, each of which says which kernels obey what is in
+it. Every law kills a mutant in tests/nn/kernels/test_laws_kill_mutants.py: a law that can't fail proves
+nothing.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from .guard import Frame
 
 @dataclass(frozen=True)
 class Implementation:
-    """One way to compute a kernel.
+    """One way to compute a kernel: a variant, or your own function. Called with a Case, it runs that.
 
-    run(*arrays, **options) → (M, N) or (M, …, N), with `out=` too where takes_out. pack(*weight) gives what
-    may stand in for the weight, or pack is None. spec is the NumPy specification. steady: the bits of an
-    entry depend on its row and its column only, not on the shape around them (BLAS, behind the NumPy variant,
-    is not).
+    name: for messages. domain: of the kernel. run(*arrays, **options) → (M, N) or (M, …, N), or a tuple of
+    results, with `out=` too where takes_out. pack(*weight) gives what may stand in for the weight, or pack is
+    None. spec is the NumPy specification. steady: the bits of an entry depend on its row and its column only,
+    not on the shape around them (BLAS, behind the NumPy variant, is not).
     """
 
     name: str
@@ -42,12 +43,19 @@ class Implementation:
 
 
 Law = Callable[[Implementation, Case], None]
+LAWS_OF: dict[str, tuple[Law, ...]] = {}    # name of a kernel -> all that it obeys
+
+
+def obeys(kernel: str, *laws: Law) -> None:
+    """Say which laws the kernel of this name obeys: these, and no others."""
+    LAWS_OF[kernel] = laws
 
 
 # ---- comparing ----
 
 def same(got: np.ndarray, want: np.ndarray, what: str, bound: np.ndarray | float = 0.0) -> None:
-    """got equals want, each entry within `bound`; dtype and shape always.
+    """The array `got` equals `want`, each entry within `bound`, a number or an array, 0 for the same bits;
+    dtype and shape always. what: of which results the message speaks.
 
     Raises:
         AssertionError: naming the worst entry.

@@ -6,7 +6,7 @@ import numpy as np
 
 from .case import Case
 from .domain_adam import split
-from .laws import Implementation, Law, same
+from .laws import Implementation, obeys, same
 
 
 def after(f: Implementation, case: Case, *arrays: np.ndarray, **options) -> np.ndarray:
@@ -96,7 +96,6 @@ def keeps_nan_to_itself(f: Implementation, case: Case) -> None:
     same(np.isnan(got), np.tile(np.arange(21) == at, (3, 1)), f"NaN in entry {at} of the gradient")
 
 
-ADAM_LAWS: tuple[Law, ...] = (
-    gives_the_bits_of_the_specification, leaves_gradients, steps_each_entry_alone, steps_nothing,
-    decays_apart_from_the_gradient, adds_decay_to_the_gradient, ignores_the_scale_of_gradients,
-    keeps_nan_to_itself)
+obeys("adam_step", gives_the_bits_of_the_specification, leaves_gradients, steps_each_entry_alone,
+      steps_nothing, decays_apart_from_the_gradient, adds_decay_to_the_gradient,
+      ignores_the_scale_of_gradients, keeps_nan_to_itself)

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import laws
 from .case import Case
-from .laws import Implementation, Law, alike
+from .laws import Implementation, Law, alike, obeys
 from .laws_float import is_exact_on_small_integers, propagates_nan_and_infinity
 
 
@@ -126,13 +126,13 @@ def keeps_channels_apart(f: Implementation, case: Case) -> None:
 OF_ALL: tuple[Law, ...] = (
     laws.equals_specification, laws.ignores_layout, laws.ignores_padding, laws.writes_only_out,
     laws.leaves_inputs, laws.repeats, laws.handles_empty, is_exact_on_small_integers, is_adjoint)
-INPUT_GRAD_LAWS: tuple[Law, ...] = (*OF_ALL, splits_into_images)
-WEIGHT_GRAD_LAWS: tuple[Law, ...] = (*OF_ALL, adds_over_images)
-CONV2D_LAWS: tuple[Law, ...] = (
-    *OF_ALL, laws.packs, propagates_nan_and_infinity, splits_into_images, splits_into_filters, permutes,
-    pads_with_zeros, strides_skip_positions, dilates_filters, groups_stand_side_by_side,
-    commutes_with_translation, adds_bias_then_rectifies)
-DEPTHWISE: tuple[Law, ...] = (keeps_channels_apart, laws.has_the_same_bits_on_any_threads)
-DEPTHWISE_LAWS: tuple[Law, ...] = (
-    *OF_ALL, *DEPTHWISE, laws.packs, propagates_nan_and_infinity, splits_into_images, pads_with_zeros,
+OF_FORWARD: tuple[Law, ...] = (
+    *OF_ALL, laws.packs, propagates_nan_and_infinity, splits_into_images, pads_with_zeros,
     strides_skip_positions, dilates_filters, commutes_with_translation, adds_bias_then_rectifies)
+DEPTHWISE: tuple[Law, ...] = (keeps_channels_apart, laws.has_the_same_bits_on_any_threads)
+obeys("conv2d", *OF_FORWARD, splits_into_filters, permutes, groups_stand_side_by_side)
+obeys("conv2d_input_grad", *OF_ALL, splits_into_images)
+obeys("conv2d_weight_grad", *OF_ALL, adds_over_images)
+obeys("depthwise_conv2d", *OF_FORWARD, *DEPTHWISE)
+obeys("depthwise_conv2d_input_grad", *OF_ALL, splits_into_images, *DEPTHWISE)
+obeys("depthwise_conv2d_weight_grad", *OF_ALL, adds_over_images, *DEPTHWISE)

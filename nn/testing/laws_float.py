@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .case import Case, floats
-from .laws import LAWS, Implementation, Law, alike, same
+from .laws import LAWS, Implementation, Law, alike, obeys, same
 
 
 def is_exact_on_small_integers(f: Implementation, case: Case) -> None:
@@ -99,6 +99,7 @@ def renames_codes(f: Implementation, case: Case) -> None:
 
 
 GEMM_LAWS: tuple[Law, ...] = (*LAWS, is_exact_on_small_integers, propagates_nan_and_infinity)
-SPMM_CSR_LAWS: tuple[Law, ...] = (*GEMM_LAWS, reads_both_index_widths, gives_zero_for_empty_rows,
-                                  equals_the_dense_product, adds_up_repeated_columns)
-CODEBOOK_LAWS: tuple[Law, ...] = (*GEMM_LAWS, reads_both_code_widths, renames_codes)
+obeys("gemm", *GEMM_LAWS)
+obeys("spmm_csr", *GEMM_LAWS, reads_both_index_widths, gives_zero_for_empty_rows, equals_the_dense_product,
+      adds_up_repeated_columns)
+obeys("codebook_gemm", *GEMM_LAWS, reads_both_code_widths, renames_codes)

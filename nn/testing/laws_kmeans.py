@@ -8,7 +8,7 @@ from ..kernels.kmeans1d import nearest
 from . import laws
 from .case import Case
 from .domain_kmeans import cost, least_cost, slack
-from .laws import Implementation, Law, same
+from .laws import Implementation, obeys, same
 
 
 def no_dearer(values: np.ndarray, got: np.ndarray, k: int, least: float, than: str) -> None:
@@ -104,7 +104,6 @@ def shifts(f: Implementation, case: Case) -> None:
     no_dearer(moved, f(case.on(moved, k=k)), k, cost(values, f(case.on(values, k=k))), "not moved")
 
 
-KMEANS_LAWS: tuple[Law, ...] = (
-    laws.ignores_layout, laws.leaves_inputs, laws.repeats, costs_what_the_specification_costs,
-    is_a_global_optimum, beats_lloyd, gives_means_of_members, gives_distinct_values_back,
-    ignores_order_and_repetition, scales, shifts)
+obeys("kmeans1d", laws.ignores_layout, laws.leaves_inputs, laws.repeats, costs_what_the_specification_costs,
+      is_a_global_optimum, beats_lloyd, gives_means_of_members, gives_distinct_values_back,
+      ignores_order_and_repetition, scales, shifts)

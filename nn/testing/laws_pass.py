@@ -8,7 +8,7 @@ from ..kernels import avg_pool2d, dequantize, max_pool2d, threads
 from . import layouts
 from .case import Case
 from .guard import Frame
-from .laws import Implementation, Law, same
+from .laws import Implementation, Law, obeys, same
 
 Results = tuple[np.ndarray, ...]
 
@@ -218,12 +218,30 @@ def has_the_same_bits_on_any_threads(f: Implementation, case: Case) -> None:
         all_equal(f(case), want, "on several threads")
 
 
-CONTRACT_LAWS = (agrees_with_the_specification, leaves_arguments, repeats, ignores_layout, takes_out)
-PATCHES_LAWS = (agrees_with_the_specification, leaves_arguments, repeats, ignores_layout, handles_empty,
-                takes_out)
-INTEGER_LAWS = (*PATCHES_LAWS, permutes)
-QUANTIZE_LAWS = (*INTEGER_LAWS, refuses_what_is_no_number, keeps_what_is_on_the_grid, clips_codes)
-RELU_LAWS, POOL_GRAD_LAWS = (*PASS_LAWS, is_idempotent), (*PASS_LAWS, is_the_adjoint)
-OVERWRITING_LAWS = (*PASS_LAWS, may_overwrite_its_gradient)
-ERF_LAWS = (*PASS_LAWS, is_odd_and_within_one)
-ENTROPY_LAWS = (*PASS_LAWS, ignores_what_is_added_to_a_row)
+# ---- who obeys what ----
+
+CONTRACT_LAWS: tuple[Law, ...] = (
+    agrees_with_the_specification, leaves_arguments, repeats, ignores_layout, takes_out)
+PATCHES_LAWS: tuple[Law, ...] = (*CONTRACT_LAWS, handles_empty)
+INTEGER_LAWS: tuple[Law, ...] = (*PATCHES_LAWS, permutes)
+
+obeys("relu", *PASS_LAWS, is_idempotent)
+obeys("erf", *PASS_LAWS, is_odd_and_within_one)
+obeys("softmax_cross_entropy", *PASS_LAWS, ignores_what_is_added_to_a_row)
+for _name in ("batch_norm", "max_pool2d", "avg_pool2d", "softmax_cross_entropy_grad", "gelu", "gelu_grad"):
+    obeys(_name, *PASS_LAWS)
+for _name in ("relu_grad", "batch_norm_grad"):
+    obeys(_name, *PASS_LAWS, may_overwrite_its_gradient)
+for _name in ("max_pool2d_grad", "avg_pool2d_grad"):
+    obeys(_name, *PASS_LAWS, is_the_adjoint)
+
+obeys("im2col", *PATCHES_LAWS)
+obeys("transpose", *PATCHES_LAWS)
+obeys("qconv2d", *PATCHES_LAWS, permutes_filters, packs_filters)
+obeys("qdepthwise_conv2d", *INTEGER_LAWS, packs_filters, has_the_same_bits_on_any_threads)
+obeys("dequantize", *INTEGER_LAWS)
+obeys("qmax_pool2d", *INTEGER_LAWS)
+obeys("qavg_pool2d", *INTEGER_LAWS, keeps_constant_images)
+obeys("quantize", *INTEGER_LAWS, refuses_what_is_no_number, keeps_what_is_on_the_grid, clips_codes)
+obeys("requantize", *INTEGER_LAWS, clips_codes)
+obeys("qadd", *INTEGER_LAWS, clips_codes, commutes)

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import layouts
 from .case import Case, integers
-from .laws import LAWS, Implementation, Law, same
+from .laws import LAWS, Implementation, obeys, same
 
 
 def shifts_zero_points(f: Implementation, case: Case) -> None:
@@ -205,7 +205,6 @@ def clips_to_codes(f: Implementation, case: Case) -> None:
     same(f(case.on(*case.args, clip=(low, high))), np.clip(f(case), low, high), f"clip=({low}, {high})")
 
 
-QGEMM_LAWS: tuple[Law, ...] = (*LAWS, shifts_zero_points, signed_equals_unsigned, never_saturates,
-                               wraps_modulo_2_32, is_linear_in_weights, reads_options_anew,
-                               rounds_ties_to_even, requantises_monotonically, requantises_in_float32,
-                               clips_to_codes, rounds_twice_in_fixed_point, is_monotone_in_fixed_point)
+obeys("qgemm", *LAWS, shifts_zero_points, signed_equals_unsigned, never_saturates, wraps_modulo_2_32,
+      is_linear_in_weights, reads_options_anew, rounds_ties_to_even, requantises_monotonically,
+      requantises_in_float32, clips_to_codes, rounds_twice_in_fixed_point, is_monotone_in_fixed_point)

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import laws
 from .case import Case
-from .laws import Implementation, Law, alike, same
+from .laws import Implementation, alike, obeys, same
 
 
 def splits_into_blocks(f: Implementation, case: Case) -> None:
@@ -79,7 +79,6 @@ def propagates_nan(f: Implementation, case: Case) -> None:
     same(np.isnan(got), spoiled.reshape(got.shape), f"NaN in argument {at} at {where}")
 
 
-TT_LAWS: tuple[Law, ...] = (
-    *(law for law in laws.LAWS if law not in (laws.splits_into_columns, laws.permutes)),
-    splits_into_blocks, permutes_modes, numbers_modes_in_c_order, renames_ranks, is_exact_on_small_integers,
-    propagates_nan)
+obeys("tt_matmul", *(law for law in laws.LAWS if law not in (laws.splits_into_columns, laws.permutes)),
+      splits_into_blocks, permutes_modes, numbers_modes_in_c_order, renames_ranks, is_exact_on_small_integers,
+      propagates_nan)

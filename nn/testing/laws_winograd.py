@@ -6,7 +6,7 @@ import numpy as np
 
 from . import laws
 from .case import Case
-from .laws import Implementation, Law, alike, same
+from .laws import Implementation, alike, obeys, same
 
 
 def slides_with_the_image(f: Implementation, case: Case) -> None:
@@ -104,5 +104,5 @@ def packs_for_good(f: Implementation, case: Case) -> None:
     same(f(case.on(case.args[0], again)), f(case.on(case.args[0], packed)), "with filters that were unpacked")
 
 
-WINOGRAD_LAWS: tuple[Law, ...] = (*laws.LAWS, slides_with_the_image, pads_with_zeros, adds_the_bias_last,
-                                  is_exact_on_small_integers, is_linear, spoils_one_tile, packs_for_good)
+obeys("winograd_conv2d", *laws.LAWS, slides_with_the_image, pads_with_zeros, adds_the_bias_last,
+      is_exact_on_small_integers, is_linear, spoils_one_tile, packs_for_good)
