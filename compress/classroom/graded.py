@@ -1,0 +1,220 @@
+"""A property with points, what one of them finds in a hand-in, and a student's own run of all.
+
+    @graded(points=2)
+    @given(low=st.floats(-1e6, 0), high=st.floats(0, 1e6), bits=st.integers(2, 8))
+    def zero_is_exact(student, low, high, bits):
+        \"""Zero has a code of its own: padding and ReLU come back as exactly 0.\"""
+        ...
+
+    if __name__ == "__main__":
+        main(__file__)                       # checks this file, and prints a table of points
+
+The examples are the same in every run: Hypothesis derives them from the text of the property. (It also tries
+numbers that it finds in modules of one's own, so that a student's run and the grader's may differ by a few.)
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .failures import Stop
+from .proxy import InProcess, Student
+
+EXAMPLES = 30
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property of an assignment: its name, points, what it says, and the test that checks it."""
+
+    name: str
+    points: int
+    text: str
+    test: Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of checking a property. message: for the student, empty where it holds; clumsy: whether the
+    property itself broke on what it was given (a fault of the assignment, though the points are lost);
+    stopped: whether the hand-in crashed or ran out of time; output: what the hand-in printed meanwhile."""
+
+    property: Property
+    holds: bool
+    message: str = ""
+    clumsy: bool = False
+    stopped: bool = False
+    seconds: float = 0.0
+    output: str = ""
+
+    @property
+    def score(self) -> int:
+        """All points of the property, or none."""
+        return self.property.points if self.holds else 0
+
+
+def graded(points: int, *, examples: int = EXAMPLES) -> Callable:
+    """Decorator: a function of `student`, and of what Hypothesis draws if it is decorated with `given`, is
+    worth `points`. Outermost; `examples` is how many are drawn. Raises TypeError or ValueError for points
+    that are no positive whole number, and for what has @settings already."""
+    if type(points) is not int or points < 1:
+        raise ValueError(f"graded: points must be a whole number from 1 on; got {points!r}")
+
+    def decorate(test: Callable) -> Callable:
+        if hasattr(test, "hypothesis"):
+            test = _settled(test, examples)
+        test.graded = Property(test.__name__, points, inspect.getdoc(test) or "", test)
+        return test
+
+    return decorate
+
+
+def _settled(test: Callable, examples: int) -> Callable:
+    from hypothesis import HealthCheck, Phase, Verbosity, errors, settings
+
+    chosen = settings(max_examples=examples, derandomize=True, database=None, deadline=None, print_blob=False,
+                      report_multiple_bugs=False, verbosity=Verbosity.quiet,
+                      phases=(Phase.explicit, Phase.generate, Phase.shrink),
+                      suppress_health_check=list(HealthCheck))
+    try:
+        return chosen(test)
+    except errors.InvalidArgument:
+        raise TypeError(f"graded: {test.__name__} has @settings; say graded(points, examples=...)") from None
+
+
+def properties(module: ModuleType) -> list[Property]:
+    """The graded properties that a module defines, in its order."""
+    found = (getattr(value, "graded", None) for value in vars(module).values())
+    return [one for one in found if isinstance(one, Property)]
+
+
+def check(prop: Property, student: Student) -> Outcome:
+    """Whether the property holds for a hand-in, and if not, a message with the smallest example found."""
+    start = time.perf_counter()
+    case = _Case()
+    try:
+        with case.recorded(prop.test) as test:
+            test(student)
+    except Stop as stop:  # a smaller example may have been looked for, when the time was up
+        message = case.message() if case.error is not None else f"{stop}{case.shown()}"
+        return Outcome(prop, False, message, case.clumsy, True, time.perf_counter() - start)
+    except Exception as error:
+        again = case.error is not None and not isinstance(error, type(case.error))
+        case.error = case.error or error
+        return Outcome(prop, False, case.message(again), case.clumsy, False, time.perf_counter() - start)
+    return Outcome(prop, True, seconds=time.perf_counter() - start)
+
+
+class _Case:
+    """The example that is tried, and the last one that failed with its error."""
+
+    def __init__(self):
+        self.given: dict[str, Any] = {}
+        self.failed = ""
+        self.error: Exception | None = None
+
+    def recorded(self, test: Callable) -> _Recorded:
+        """A context in which the examples of this test are noted here."""
+        return _Recorded(self, test)
+
+    def shown(self) -> str:
+        """The example that is tried, if any was drawn."""
+        said = ", ".join(f"{name} = {show(value)}" for name, value in self.given.items())
+        return f"\n    for {said}" if said else ""
+
+    @property
+    def clumsy(self) -> bool:
+        """Whether the property broke, where it should have said what is wrong."""
+        return self.error is not None and not isinstance(self.error, AssertionError)
+
+    def message(self, again: bool = False) -> str:
+        """What the last failure says, and for which example."""
+        text = str(self.error) or "this does not hold"
+        if self.clumsy:
+            text = f"the check could not go on with what was returned ({type(self.error).__name__}: {text})"
+        text = f"{text}{self.failed}"
+        return f"{text}\n    (and it passes when it is tried again)" if again else text
+
+
+class _Recorded:
+    """Puts a layer around the test of a Hypothesis test, which notes the example and what it raises."""
+
+    def __init__(self, case: _Case, test: Callable):
+        self.case, self.test = case, test
+
+    def __enter__(self) -> Callable:
+        handle = getattr(self.test, "hypothesis", None)
+        if handle is None:
+            return self._noting(self.test)
+        self.inner = handle.inner_test
+        handle.inner_test = self._noting(self.inner)
+        return self.test
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(self.test, "hypothesis"):
+            self.test.hypothesis.inner_test = self.inner
+
+    def _noting(self, inner: Callable) -> Callable:
+        case = self.case
+
+        @wraps(inner)
+        def noted(*args: Any, **kwargs: Any) -> None:
+            case.given = {name: value for name, value in kwargs.items() if name != "student"}
+            try:
+                inner(*args, **kwargs)
+            except Exception as error:
+                if not type(error).__module__.startswith("hypothesis"):  # as assume() raises
+                    case.error, case.failed = error, case.shown()
+                raise
+
+        return noted
+
+
+def show(value: Any) -> str:
+    """An example's value in a line: of an array its dtype and shape, the values too if they are few."""
+    if isinstance(value, np.ndarray):
+        values = np.array2string(value, threshold=24, max_line_width=10**6, separator=", ").replace("\n", "")
+        return f"{values} ({value.dtype})" if value.size <= 24 else f"{value.dtype}{value.shape}"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:150]} … {text[-40:]}"
+
+
+def main(file: str, only: Iterable[str] | None = None) -> None:
+    """Check the module that runs as `file` (a student's own run), print a table, and exit: 0 if every
+    property holds, 1 if not. Names of properties may be given on the command line, to check only these: 2 for
+    others."""
+    module = sys.modules["__main__"]
+    found = {one.name: one for one in properties(module)}
+    wanted = list(sys.argv[1:] if only is None else only) or list(found)
+    unknown = [name for name in wanted if name not in found]
+    if unknown:
+        print(f"{os.path.basename(file)}: no property is called {unknown[0]!r}; there are: "
+              f"{', '.join(found)}", file=sys.stderr)
+        sys.exit(2)
+    student = InProcess(module)
+    outcomes = []
+    for name in wanted:
+        outcomes.append(check(found[name], student))
+        print(line(outcomes[-1]), flush=True)
+    print(f"{sum(one.score for one in outcomes)} of {sum(one.property.points for one in outcomes)} points")
+    sys.exit(0 if all(one.holds for one in outcomes) else 1)
+
+
+def line(outcome: Outcome) -> str:
+    """An outcome in a line of a table, with the message below it where the property does not hold."""
+    head = f"{outcome.score}/{outcome.property.points}  {outcome.property.name}"
+    if outcome.holds:
+        return head
+    text = "\n".join(f"       {one}" for one in outcome.message.splitlines())
+    claim = outcome.property.text.partition("\n\n")[0].replace("\n", " ")
+    return f"{head}: {claim}\n{text}" if claim else f"{head}\n{text}"

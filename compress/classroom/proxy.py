@@ -1,0 +1,151 @@
+"""`student`, as properties see it: functions of a hand-in that take plain values and return plain values.
+
+`InProcess` calls a module that is loaded here: what a student's own run does. All arguments and results are
+packed and unpacked as on the way to another process (wire.py), so that a property finds the same."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from . import wire
+from .failures import Failure, Missing, raised
+
+
+class Student(ABC):
+    """A hand-in: `student.f(x)` calls its function f, `student.N` is its constant N.
+
+    A function among the arguments is called back where the property is; what it raises as an AssertionError
+    fails the property, also if the hand-in catches it. After a call, `student.f.changed` says which of its
+    arguments the hand-in has written into: positions and names. Raises Failure where f raises, returns what
+    is no plain value, or is not there."""
+
+    file = "the hand-in"  # its name, for messages
+
+    def __init__(self):
+        self._functions: dict[str, Function] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self._functions:
+            kind, constant = self.find(name)
+            if kind == "constant":
+                return constant
+            self._functions[name] = Function(self, name)
+        return self._functions[name]
+
+    def __repr__(self) -> str:
+        return "student"
+
+    @abstractmethod
+    def find(self, name: str) -> tuple[str, Any]:
+        """("function", None) or ("constant", its value). Raises Failure where there is neither."""
+
+    @abstractmethod
+    def call(self, name: str, args: tuple, kwargs: dict) -> tuple[Any, tuple[int | str, ...]]:
+        """What the function returns, and which of its arguments were changed."""
+
+    def missing(self, name: str) -> Missing:
+        """The failure for a name that the hand-in does not define."""
+        return Missing(f"{self.file} has no {name}: it was renamed or removed, or the file is another")
+
+
+class Function:
+    """A function of a hand-in."""
+
+    def __init__(self, student: Student, name: str):
+        self.student, self.__name__ = student, name
+        self.changed: tuple[int | str, ...] = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.changed = ()
+        value, self.changed = self.student.call(self.__name__, args, kwargs)
+        return value
+
+    def __repr__(self) -> str:
+        return f"student.{self.__name__}"
+
+
+class InProcess(Student):
+    """A hand-in that is a module of this process."""
+
+    def __init__(self, module: ModuleType):
+        super().__init__()
+        self._module = module
+        self.file = (module.__file__ or "the hand-in").replace("\\", "/").rpartition("/")[2]
+
+    def find(self, name: str) -> tuple[str, Any]:
+        """As the base class says."""
+        if not hasattr(self._module, name):
+            raise self.missing(name)
+        value = getattr(self._module, name)
+        return ("function", None) if callable(value) else ("constant", returned(name, value)[0])
+
+    def call(self, name: str, args: tuple, kwargs: dict) -> tuple[Any, tuple[int | str, ...]]:
+        """As the base class says."""
+        functions: list[Callable] = []
+        failed: list[AssertionError] = []
+
+        def back(k: int) -> Callable:
+            def function(*args: Any, **kwargs: Any) -> Any:
+                try:
+                    value = functions[k](*wire.unpack(wire.pack(args)), **wire.unpack(wire.pack(kwargs)))
+                    start = len(functions)
+                    sent = wire.pack(value, functions)
+                    return wire.unpack(sent, back if len(functions) > start else None)
+                except AssertionError as error:
+                    failed.append(error)
+                    raise
+
+            return function
+
+        sent = packed_arguments(args, kwargs, functions)
+        mine = {key: wire.unpack(content, back) for key, (content, _) in sent.items()}
+        named = {key: mine[key] for key in kwargs}
+        try:
+            value = getattr(self._module, name)(*list(mine.values())[:len(args)], **named)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if failed:
+                raise failed[0] from None
+            raise raised(name, error, self._module.__file__ or "") from error
+        if failed:
+            raise failed[0]
+        return returned(name, value)[0], changed(sent, mine)
+
+
+def returned(name: str, value: Any) -> tuple[Any, bytes]:
+    """A copy of what a function returned, and its bytes. Raises Failure if it is no plain value."""
+    try:
+        sent = wire.pack(value)
+    except wire.WireError as error:
+        raise Failure(f"{name} gives {error}", "value") from None
+    return wire.unpack(sent), sent
+
+
+Sent = dict[int | str, tuple[bytes, int]]  # of each argument its bytes, and how many functions came before
+
+
+def packed_arguments(args: tuple, kwargs: dict[str, Any], functions: list[Callable]) -> Sent:
+    """The arguments of a call by position or name; functions among them are appended to `functions`."""
+    sent: Sent = {}
+    for key, value in {**dict(enumerate(args)), **kwargs}.items():
+        before = len(functions)
+        sent[key] = wire.pack(value, functions), before
+    return sent
+
+
+def changed(sent: Sent, now: dict[int | str, Any]) -> tuple[int | str, ...]:
+    """Which arguments are no longer what was sent."""
+    return tuple(key for key, value in now.items() if _packed(value, sent[key][1]) != sent[key][0])
+
+
+def _packed(value: Any, before: int) -> bytes:
+    try:
+        return wire.pack(value, [abs] * before)  # so that functions get the numbers that they had
+    except wire.WireError:  # something was put into it
+        return b""

@@ -1,0 +1,36 @@
+"""The graders are right: the reference has all points, a blank copy none, every planted bug loses its own."""
+
+import ast
+
+import pytest
+
+from compress.classroom import marks
+from compress.classroom.assignment import assignments
+from compress.classroom.mutation import score
+
+ALL = assignments()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ALL)
+def test_every_planted_bug_loses_its_points_and_nothing_right_does(name):
+    found = score(ALL[name])
+    print(found)
+    assert found, str(found)
+    assert found.right >= 3
+    assert found.planted >= 10
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_students_copy_is_whole_and_has_no_solution(name):
+    one = ALL[name]
+    copy = marks.student_copy(one.text)
+    ast.parse(copy)
+    assert "NotImplementedError" in copy
+    for solution in marks.solutions(one.text):
+        assert solution not in copy
+    assert len(one.hidden) >= 1
+    assert not [hidden for hidden in one.hidden if hidden in copy]
+    assert 10 <= one.points <= 25
+    lines = sum(len(solution.splitlines()) for solution in marks.solutions(one.text))
+    assert 20 <= lines <= 150
