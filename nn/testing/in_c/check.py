@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...kernels import Kernel
 from ..case import Case, for_all
-from ..check import DOMAINS, LAWS_OF, Report
+from ..check import Report, domain_of, laws_of
 from ..laws import Implementation, Law
 from ..unset import writes_all
 from .function import InC, built
@@ -50,7 +50,7 @@ def laws_for(function: InC, kernel: Kernel) -> dict[str, Law]:
         for function.at_start in (True, False):
             f(case)
 
-    laws = {law.__name__: law for law in LAWS_OF[kernel.name] if law.__name__ not in PYTHONS}
+    laws = {law.__name__: law for law in laws_of(kernel) if law.__name__ not in PYTHONS}
     first = [name for name in FIRST if name in laws]
     return {"stays_inside": stays_inside, "writes_all_of_its_result": writes_all,
             **{name: laws.pop(name) for name in first}, **laws}
@@ -59,7 +59,7 @@ def laws_for(function: InC, kernel: Kernel) -> dict[str, Law]:
 def implementation(function: InC, kernel: Kernel) -> Implementation:
     """The function as the laws want it. Not steady: what a compiler makes of loops may add in another order
     where sizes differ."""
-    domain = DOMAINS[kernel.name]
+    domain = domain_of(kernel)
     return Implementation(function.__name__, domain, domain.flat(function), domain.flat(kernel.reference),
                           takes_out=False, steady=False)
 
