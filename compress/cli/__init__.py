@@ -1,4 +1,5 @@
-"""The command `espalier` (= `python -m compress`): the main job, `doctor`, `bench`, `rules` and `notebooks`.
+"""The command `espalier` (= `python -m compress`): the main job, `doctor`, `bench`, `rules`, `notebooks`, and
+what is for a kernel or a technique of one's own.
 
 Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback), 130 and 143
 cut off by Ctrl-C (SIGINT) and by SIGTERM."""
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..interrupt import on_interrupt
+from . import own
 from .options import Parser
+from .options import UsageError as _Usage
 
 if TYPE_CHECKING:
     from .ledger import Ledger
@@ -76,10 +79,6 @@ def _print_no_more() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Usage(ValueError):
-    """Options that make no sense together or name something that is not there."""
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="espalier",
@@ -117,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     notebooks.add_argument("--check", action="store_true", help="only check that they are up to date")
     notebooks.add_argument("--force", action="store_true", help="overwrite answers and outputs in an .ipynb")
     notebooks.set_defaults(run=_notebooks)
+    own.add(commands)
     return parser
 
 

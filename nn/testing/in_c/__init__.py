@@ -9,11 +9,11 @@ What the file holds runs in a process of its own (host.c), which gets arguments 
 crash there, a byte read or written outside of an argument, or a loop without end is an AssertionError here.
 """
 
-from .building import BuildError, build
+from .building import BuildError, NoCompilerError, build
 from .check import check
-from .function import InC, Misbehaved, built
+from .function import InC, KernelError, built
 from .header import example, header
 from .signature import Parameter, prototype, signature
 
-__all__ = ["BuildError", "InC", "Misbehaved", "Parameter", "build", "built", "check", "example", "header",
-           "prototype", "signature"]
+__all__ = ["BuildError", "InC", "KernelError", "NoCompilerError", "Parameter", "build", "built", "check",
+           "example", "header", "prototype", "signature"]

@@ -28,7 +28,11 @@ SECONDS = 60  # for the compiler
 
 
 class BuildError(Exception):
-    """There is no compiler, or it did not take the file; the message is what it said."""
+    """The compiler did not take the file; the message is what it said."""
+
+
+class NoCompilerError(Exception):
+    """There is no C compiler."""
 
 
 class Library(NamedTuple):
@@ -43,7 +47,7 @@ def build(source: Path | str, kernel: Kernel, folder: Path | str, flags: Sequenc
     """Compile `source` as `kernel` into `folder`, with more `flags` for the compiler.
 
     Raises FileNotFoundError where there is no such file; BuildError for what does not compile, has another
-    signature or defines no such function, and where there is no compiler."""
+    signature or defines no such function; NoCompilerError."""
     source, folder = Path(source).resolve(), Path(folder)
     if not source.is_file():
         raise FileNotFoundError(f"there is no file {str(source)!r}")
@@ -72,12 +76,13 @@ def _glue(source: Path, kernel: Kernel, folder: Path) -> str:
 def compiler() -> list[str]:
     """The C compiler: $CC, or the one that Python was built with, or cc.
 
-    Raises BuildError where there is none."""
-    for words in (os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc"):
+    Raises NoCompilerError where there is none."""
+    said = os.environ.get("CC")
+    for words in [said] if said else [sysconfig.get_config_var("CC"), "cc"]:
         found = shlex.split(words or "")
         if found and shutil.which(found[0]):
             return found
-    raise BuildError("there is no C compiler; install one (gcc or clang), or name it in CC")
+    raise NoCompilerError("there is no C compiler; install one (gcc or clang), or name it in CC")
 
 
 def compile_c(source: Path, to: Path, flags: Sequence[str], libraries: Sequence[str] = ()) -> str:

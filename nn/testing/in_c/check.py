@@ -7,14 +7,15 @@ case; of the others it is only said whether they are broken too.
 from __future__ import annotations
 
 import inspect
-import pickle
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ...kernels import Kernel
-from ..case import Case, for_all
+from ..brief import for_all_briefly
+from ..case import Case
 from ..check import Report, domain_of, laws_of
 from ..laws import Implementation, Law
 from ..unset import writes_all
@@ -27,6 +28,7 @@ PYTHONS = {"ignores_layout", "ignores_padding", "writes_only_out", "takes_out", 
            "leaves_gradients"}
 FIRST = ("equals_specification", "agrees_with_the_specification", "gives_the_bits_of_the_specification",
          "costs_what_the_specification_costs")
+MEMORY = "stays_inside", "writes_all_of_its_result"    # without which no result means anything
 SHRINKING, OTHERS = 3.0, 2.0    # seconds for a smaller case, and for all the other laws
 
 
@@ -34,12 +36,12 @@ def check(source: Path | str, kernel: Kernel, examples: int = 30, flags: Sequenc
           tell: Callable[[str], None] = lambda text: None) -> Report:
     """Build a C file as `kernel` and hold it to the kernel's laws; the report is true where all hold.
 
-    examples: cases a law. flags: more flags for the compiler. tell: is given the compiler's warnings, and
-    what the report has no place for. Raises FileNotFoundError and BuildError as `build`."""
+    examples: cases a law. flags: more flags for the compiler. tell: is given the compiler's warnings.
+    Raises as `build`."""
     with built(source, kernel, flags) as function:
         if function.host.library.warnings:
             tell(function.host.library.warnings)
-        return _checked(function, kernel, examples, tell)
+        return _checked(function, kernel, examples)
 
 
 def laws_for(function: InC, kernel: Kernel) -> dict[str, Law]:
@@ -64,20 +66,23 @@ def implementation(function: InC, kernel: Kernel) -> Implementation:
                           takes_out=False, steady=False)
 
 
-def _checked(function: InC, kernel: Kernel, examples: int, tell: Callable[[str], None]) -> Report:
+def _checked(function: InC, kernel: Kernel, examples: int) -> Report:
     f, report = implementation(function, kernel), Report(f"{function.__name__} as {kernel.name}")
     laws = laws_for(function, kernel)
     for name in list(laws):
         law = laws.pop(name)
-        if not report.run(name, f, partial(_holds, law, f, function, examples, SHRINKING)):
-            tell(f"{name}: {inspect.cleandoc(law.__doc__ or '')}")
-            break
-    if laws and not name.startswith(("stays", "writes_all")):
-        _tell_others(laws, f, function, tell)
+        if report.run(name, f, partial(_holds, law, f, function, examples, SHRINKING)):
+            continue
+        says = " ".join(inspect.cleandoc(law.__doc__ or "").split())
+        others = [] if name in MEMORY else _broken(laws, f, function)
+        more = [f"the law: {says}", *([f"broken too: {', '.join(others)}"] if others else [])]
+        broken = report.failures.pop()
+        report.failures.append(replace(broken, message="\n".join([broken.message, *more])))
+        break
     return report
 
 
-def _tell_others(laws: dict[str, Law], f: Implementation, function: InC, tell: Callable[[str], None]) -> None:
+def _broken(laws: dict[str, Law], f: Implementation, function: InC) -> list[str]:
     """Which of the other laws are broken too, as far as there is time."""
     broken, until = [], time.monotonic() + OTHERS
     for name, law in laws.items():
@@ -87,29 +92,16 @@ def _tell_others(laws: dict[str, Law], f: Implementation, function: InC, tell: C
             _holds(law, f, function, 3, 0)
         except AssertionError:
             broken.append(name)
-    if broken:
-        tell(f"broken too: {', '.join(broken)}")
+    return broken
 
 
 def _holds(law: Law, f: Implementation, function: InC, examples: int, seconds: float) -> None:
-    """Run a law on drawn cases; once it has failed, look for a smaller case for so many seconds.
-
-    After that every case passes but those that have failed, so that Hypothesis comes to an end."""
-    failed: set[bytes] = set()
-    until = float("inf")
-
+    """Run a law on drawn cases, and look for a smaller one that fails for so many seconds."""
     def test(case: Case) -> None:
-        nonlocal until
-        drawn = pickle.dumps(case)
-        if time.monotonic() > until and drawn not in failed:
-            return
         try:
             law(f, case)
-        except Exception as error:
-            failed.add(drawn)
-            until = min(until, time.monotonic() + seconds)
-            if isinstance(error, AssertionError):
-                error.args = (f"{error}\n    the last call: {function.last_call()}",)
+        except AssertionError as error:
+            error.args = (f"{error}\n    the last call: {function.last_call()}",)
             raise
 
-    for_all(f.domain.cases(), test, examples, shrink=seconds > 0)
+    for_all_briefly(f.domain.cases(), test, examples, seconds)

@@ -23,7 +23,7 @@ from ...kernels.contract import Kind
 from . import host as process
 from .building import Library, build
 from .header import function_name
-from .host import Answer, Gone, Host
+from .host import Answer, GoneError, Host
 from .signature import TYPES, Parameter, signature
 
 SIGNALS = {signal.SIGFPE: "an integer is divided by 0 (or INT_MIN by −1)",
@@ -32,7 +32,7 @@ SIGNALS = {signal.SIGFPE: "an integer is divided by 0 (or INT_MIN by −1)",
            signal.SIGXFSZ: "it prints more than a megabyte"}
 
 
-class Misbehaved(AssertionError):
+class KernelError(AssertionError):
     """The kernel crashed, hung, left its memory or returned something else than 0."""
 
 
@@ -152,7 +152,7 @@ class InC:
     """A function with the kernel's arguments that runs somebody's C file, which is never trusted: it gets
     copies, in a process of its own.
 
-    Raises Misbehaved where the kernel crashes, takes longer than `host.seconds` of CPU time, touches memory
+    Raises KernelError where the kernel crashes, takes longer than `host.seconds` of CPU time, touches memory
     that is no argument, writes into one that is const, or returns something else than 0. at_start: arrays
     begin at memory that may not be touched, instead of ending there.
     """
@@ -167,13 +167,13 @@ class InC:
         sent = [self._sent(p, value) for p, value in zip(self.arguments.parameters, call.values, strict=True)]
         try:
             answer, data = self.host.call(sent, self.at_start)
-        except Gone as error:
-            raise Misbehaved(str(error)) from None
+        except GoneError as error:
+            raise KernelError(str(error)) from None
         if answer.what != process.RETURNED:
-            raise Misbehaved(self._words(answer, call))
+            raise KernelError(self._words(answer, call))
         if answer.code:
             printed = self.host.last_line()
-            raise Misbehaved(f"it returned {answer.code}, wanted 0{': ' * bool(printed)}{printed}")
+            raise KernelError(f"it returned {answer.code}, wanted 0{': ' * bool(printed)}{printed}")
         at = 0
         for array in call.written:
             array[...] = np.frombuffer(data, array.dtype, array.size, at).reshape(array.shape)

@@ -29,11 +29,11 @@ def header(kernel: Kernel) -> str:
     parameters = signature(kernel)
     said = inspect.cleandoc(kernel.reference.__doc__ or "").splitlines()
     text = [f"{kernel.name}.h: what `espalier check-kernel FILE.c --as {kernel.name}` holds FILE.c to.",
-            "Made from the kernel's contract: another signature will not compile.", "", *said, "", "In C:", "",
-            *_meanings(parameters), "",
+            "Made from the kernel's contract: another signature will not compile.", "", *said, "", "In C:",
+            "", *_meanings(parameters), "",
             "Arrays are in C order without gaps, aligned to their elements and no further, and share no",
-            "memory. What is const is not written to; a result must be written whole. The function returns 0,",
-            "or another number to say that it could not (no memory)."]
+            "memory. What is const is not written to; a result must be written whole. The function returns",
+            "0, or another number to say that it could not (no memory)."]
     body = [f"#ifndef {guard(kernel)}", f"#define {guard(kernel)}", "#include <stdbool.h>",
             "#include <stdint.h>"]
     if any(p.role.startswith("type of") for p in parameters):
@@ -46,14 +46,16 @@ def header(kernel: Kernel) -> str:
 
 def _meanings(parameters: list[Parameter]) -> list[str]:
     """A line for what one parameter is, or several together: axes, the two of a pair."""
-    lines: dict[tuple, list[str]] = {}
+    several: dict[tuple, list[str]] = {}
     for p in parameters:
-        together = (p.role, p.source if p.role != "axis" else "", p.said)
-        lines.setdefault(together, []).append(p.name)
-    names = {together: ", ".join(some) for together, some in lines.items()}
+        several.setdefault((p.role, p.source if p.role != "axis" else "", p.said), []).append(p.name)
+    names = {together: ", ".join(some) for together, some in several.items()}
     wide = min(max(map(len, names.values())), 24)
-    return [line for (_, _, said), name in names.items() for line in (
-        [f"    {name:<{wide}}  {said}"] if len(name) <= wide else [f"    {name}", f"    {'':<{wide}}  {said}"])]
+    lines = []
+    for (_, _, said), name in names.items():
+        lines += [f"    {name}"] * (len(name) > wide)
+        lines.append(f"    {name if len(name) <= wide else '':<{wide}}  {said}")
+    return lines
 
 
 def declaration(kernel: Kernel) -> str:

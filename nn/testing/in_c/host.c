@@ -116,7 +116,7 @@ static void crashed(int signal, siginfo_t *info, void *context)
 #endif
     if (signal == SIGSEGV || signal == SIGBUS) {
         say.offset = (int64_t)(intptr_t)address;
-        if (address < stack_top && stack_top - address < 256 << 20)
+        if (address < stack_top && stack_top - address < 512 << 20)
             say.arg = ON_STACK;
         for (size_t i = 0; i < region_count; i++)
             if (address >= regions[i].map && address < regions[i].map + regions[i].length) {

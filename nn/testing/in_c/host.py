@@ -42,7 +42,7 @@ class Answer(NamedTuple):
     offset: int
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The process is no more, and has not answered; the message is what it printed last."""
 
 
@@ -59,7 +59,7 @@ class Host:
         """Call the kernel; the answer, and if it returned the bytes of the arrays that it writes, in order.
 
         arguments: pairs of a kind and the 8 bytes of a value, an array, or a list of arrays. at_start: arrays
-        begin, and do not end, at memory that may not be touched. Raises Gone."""
+        begin, and do not end, at memory that may not be touched. Raises GoneError."""
         if self.process is None:
             self._start()
         parts = [struct.pack("=IId", len(arguments), at_start, self.seconds)]
@@ -78,9 +78,9 @@ class Host:
             self.process.stdin.write(b"".join(parts))
             answer = Answer(*ANSWER.unpack(self._read(ANSWER.size)))
             written = self._read(size) if answer.what == RETURNED else b""
-        except (OSError, Gone) as error:
+        except (OSError, GoneError) as error:
             said = f"it ended the process instead of returning ({self._end()})"
-            raise Gone(str(error) if isinstance(error, Gone) and error.args else said) from None
+            raise GoneError(str(error) if isinstance(error, GoneError) and error.args else said) from None
         if answer.what == CRASHED:
             self._end()
         return answer, written
@@ -94,11 +94,11 @@ class Host:
             bufsize=0, start_new_session=True)
         try:
             answer = Answer(*ANSWER.unpack(self._read(ANSWER.size)))
-        except Gone as error:
-            raise Gone(str(error) or self._end()) from None
+        except GoneError as error:
+            raise GoneError(str(error) or self._end()) from None
         if answer.what != READY:
             why = f"signal {answer.signal}" if answer.what == CRASHED else ""
-            raise Gone(f"it could not be loaded: {self._end() or why}")
+            raise GoneError(f"it could not be loaded: {self._end() or why}")
 
     def _read(self, size: int) -> bytes:
         parts, left, waited, pipe = [], size, 0, self.process.stdout
@@ -108,17 +108,17 @@ class Host:
                 if waited > self.patience:
                     self._end()
                     self.patience = 2
-                    raise Gone("it did not come back, and used little CPU time: it waits for something")
+                    raise GoneError("it did not come back, and used little CPU time: it waits for something")
                 continue
             got = os.read(pipe.fileno(), left)
             if not got:
-                raise Gone
+                raise GoneError
             parts.append(got)
             left -= len(got)
         return b"".join(parts)
 
     def _end(self) -> str:
-        """Kill the process and what it has started; returns the last line that it printed, or how it ended."""
+        """Kill the process and what it has started; returns the last line that it printed, or its end."""
         process, self.process = self.process, None
         if process is None:
             return ""
