@@ -1,7 +1,7 @@
 """`espalier check-technique`: is a compress.Transform of one's own right? If not, on which small weight.
 
-The file runs in a child process, which tells what it is at before each law. So a file that does not load, ends
-the process or never comes back is told from here.
+The file runs in a child process, which tells what it is at before each law. So a file that does not load,
+ends the process or never comes back is told from here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import select
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,15 @@ LOADING, LAW = 20, 40  # slices, of loading the file and of one law
 
 
 def run(file: Path, name: str, examples: int) -> int:
-    """Print what the laws found; 0 if all hold, 1 if not. Raises UsageError for what is no Transform in a file
-    of Python that can be loaded."""
+    """Print what the laws found; 0 if all hold, 1 if not. Raises UsageError for what is no Transform in a
+    file of Python that can be loaded."""
     own.needs_hypothesis()
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {str(file)!r}")
     child = start(CHILD, str(file.resolve()), name, str(examples))
     doing, failed = f"loading {file.name}", False
     try:
-        for said in _told(child, lambda: doing):
+        for said in _told(child):
             if "error" in said:
                 raise UsageError(f"{file.name}: {said['error']}")
             doing = said.get("asking", doing)
@@ -55,16 +56,16 @@ def run(file: Path, name: str, examples: int) -> int:
             pipe.close()
 
 
-def _told(child: Any, doing: Any) -> Any:
+def _told(child: Any) -> Iterator[dict[str, Any]]:
     """What the child tells, as it comes. Raises TimeoutError where nothing comes for too long."""
-    rest, waited = b"", 0
+    rest, waited, limit = b"", 0, LOADING
     while True:
         if sys.platform != "win32" and not select.select([child.stdout], [], [], SLICE)[0]:
             waited += 1
-            if waited > (LOADING if doing().startswith("loading") else LAW):
+            if waited > limit:
                 raise TimeoutError
             continue
-        got, waited = child.stdout.read1(1 << 16), 0
+        got, waited, limit = child.stdout.read1(1 << 16), 0, LAW
         if not got:
             return
         *lines, rest = (rest + got).split(b"\n")

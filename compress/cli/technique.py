@@ -81,15 +81,14 @@ def _why(error: BaseException, file: str) -> str:
     lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == file]
     where = f" in line {lines[-1]}" if lines else ""
     if isinstance(error, SystemExit):
-        return f"it ends the process{where} when it is imported; put that under `if __name__ == \"__main__\":`"
+        return f"it ends the process{where} when it is imported; that belongs under `if __name__ == ...`"
     return f"{type(error).__name__}{where} when it is imported: {error}"
 
 
 def _check(subject: Any, examples: int, tell: Any) -> None:
     """Every law of one subject; the first that is broken gets a small weight, of the others the names."""
-    from nn.testing.check import Report
-
     from compress.testing import laws_for
+    from nn.testing.check import Report
 
     report, laws = Report(subject.name), list(laws_for(subject))
     while laws:
@@ -115,9 +114,8 @@ def _check(subject: Any, examples: int, tell: Any) -> None:
 
 
 def _holds(law: Any, subject: Any, examples: int, seconds: float) -> None:
-    from nn.testing.brief import for_all_briefly
-
     from compress.testing import weights
+    from nn.testing.brief import for_all_briefly
 
     drawn = weights(dimensions=subject.dimensions).filter(lambda case: subject.takes(*case.args))
     for_all_briefly(drawn, lambda case: law(subject, case), examples, seconds)

@@ -1,4 +1,4 @@
-"""A law asked in little time: once a case has failed, a smaller one is looked for during some seconds only."""
+"""A law asked in little time: once a case has failed, a smaller one is looked for during seconds only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from .case import Case, for_all
 
 
-def for_all_briefly(cases: st.SearchStrategy[Case], test: Callable[[Case], None], examples: int, seconds: float
-                    ) -> None:
+def for_all_briefly(cases: st.SearchStrategy[Case], test: Callable[[Case], None], examples: int,
+                    seconds: float) -> None:
     """As `for_all`, but for `seconds` of looking for a smaller case; with 0 the first one that fails is told.
 
     After that every case passes but those that have failed, so that Hypothesis comes to an end.

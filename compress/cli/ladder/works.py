@@ -57,18 +57,20 @@ def _qgemm(rng: np.random.Generator) -> Work:
 def _spmm_csr(rng: np.random.Generator) -> Work:
     dense = _floats(rng, SIZE, SIZE) * (rng.random((SIZE, SIZE)) < 0.1)
     parts = kernels.spmm_csr.pack(dense).unpack()
-    return Work((_floats(rng, SIZE, SIZE), *parts), {}, SIZE * len(parts[0]), f"{SIZE}×{SIZE}×{SIZE}, 10 % stored")
+    said = f"{SIZE}×{SIZE}×{SIZE}, 10 % stored"
+    return Work((_floats(rng, SIZE, SIZE), *parts), {}, SIZE * len(parts[0]), said)
 
 
 def _codebook_gemm(rng: np.random.Generator) -> Work:
     codes = rng.integers(0, 16, (SIZE, SIZE)).astype(np.uint8)
-    return Work((_floats(rng, SIZE, SIZE), codes, _floats(rng, 16)), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, 16 values")
+    said = f"{SIZE}×{SIZE}×{SIZE}, 16 values"
+    return Work((_floats(rng, SIZE, SIZE), codes, _floats(rng, 16)), {}, SIZE**3, said)
 
 
 def _tt_matmul(rng: np.random.Generator) -> Work:
     cores = [_floats(rng, 1, 16, 16, 8), _floats(rng, 8, 16, 16, 1)]
-    packed = kernels.tt_matmul.pack(cores)
-    return Work((_floats(rng, SIZE, SIZE), cores), {}, SIZE * packed.parts["macs"], f"{SIZE}×{SIZE}×{SIZE}, rank 8")
+    macs = SIZE * kernels.tt_matmul.pack(cores).parts["macs"]
+    return Work((_floats(rng, SIZE, SIZE), cores), {}, macs, f"{SIZE}×{SIZE}×{SIZE}, rank 8")
 
 
 def _convolution(quantized: bool = False, depthwise: bool = False, winograd: bool = False
@@ -158,8 +160,8 @@ WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
     "avg_pool2d": _pass(lambda rng: (_floats(rng, *IMAGES),), **HOW),
     "avg_pool2d_grad": _pass(lambda rng: (_floats(rng, *POOLED), IMAGES[1:3]), **HOW),
     "softmax_cross_entropy": _pass(lambda rng: (_rows(rng), _classes(rng))),
-    "softmax_cross_entropy_grad": _pass(
-        lambda rng: (np.full(ROWS, 1 / ROWS, np.float32), rng.random((ROWS, CHANNELS), np.float32), _classes(rng))),
+    "softmax_cross_entropy_grad": _pass(lambda rng: (
+        np.full(ROWS, 1 / ROWS, np.float32), rng.random((ROWS, CHANNELS), np.float32), _classes(rng))),
     "quantize": _pass(lambda rng: (_rows(rng), 0.02, 128)),
     "dequantize": _pass(lambda rng: (_codes(rng).astype(np.int32), 0.02, 128)),
     "requantize": _pass(lambda rng: (_codes(rng).astype(np.int32), 0.5)),
