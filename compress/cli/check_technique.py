@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import own
 from .options import UsageError
 from .processes import end, start
 from .terminal import folded, width
@@ -27,7 +26,6 @@ LOADING, LAW = 20, 40  # slices, of loading the file and of one law
 def run(file: Path, name: str, examples: int) -> int:
     """Print what the laws found; 0 if all hold, 1 if not. Raises UsageError for what is no Transform in a
     file of Python that can be loaded."""
-    own.needs_hypothesis()
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {str(file)!r}")
     child = start(CHILD, str(file.resolve()), name, str(examples))

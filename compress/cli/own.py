@@ -68,6 +68,7 @@ def _check_technique(options: argparse.Namespace) -> int:
     file, found, name = options.what.rpartition(":")
     if not found or not name.isidentifier():
         raise UsageError(f"check-technique: wants FILE.py:CLASS; got {options.what!r}")
+    _needs_hypothesis()
     return check_technique.run(Path(file), name, options.examples)
 
 
@@ -80,11 +81,11 @@ def _kernel(name: str) -> Any:
         near = difflib.get_close_matches(name, kernels, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UsageError(f"{name!r} is not one of {', '.join(sorted(kernels))}{hint}")
-    needs_hypothesis()
+    _needs_hypothesis()
     return kernels[name]
 
 
-def needs_hypothesis() -> None:
+def _needs_hypothesis() -> None:
     """Raise UsageError where the laws can't be asked."""
     try:
         import nn.testing  # noqa: F401

@@ -81,7 +81,7 @@ WRONG = {  # of gemm: the change, the law, what is said
     "writes const": (("return 0", "if (M * K) ((float *)a)[M * K - 1] += 1; return 0"), "stays_inside",
                      "it writes into a, which is const, at byte "),
     "NULL": ((SUM, "float sum = *(float *volatile)0;"), "stays_inside", "SIGSEGV at address 0x0"),
-    "divides": ((SUM, "volatile int none = 0; float sum = 1 / none;"), "stays_inside", "SIGFPE: an integer"),
+    "divides": ((SUM, "volatile int none = 0; float sum = 7 / none;"), "stays_inside", "SIGFPE: an integer"),
     "full stack": ((SUM, "volatile char big[1 << 28]; big[0] = 0; float sum = big[0];"), "stays_inside",
                    "the stack is full"),
     "no end": (("return 0", "for (volatile int i = K == 0; i;) {} return 0"), "stays_inside",
