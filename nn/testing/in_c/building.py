@@ -7,11 +7,14 @@ error of the compiler's, and nn_call, which takes the arguments from slots of 8 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,11 +55,24 @@ def build(source: Path | str, kernel: Kernel, folder: Path | str, flags: Sequenc
     if not source.is_file():
         raise FileNotFoundError(f"there is no file {str(source)!r}")
     (folder / f"{kernel.name}.h").write_text(header(kernel), encoding="utf-8")
-    glue, library, host = folder / "glue.c", folder / "kernel.so", folder / "host"
+    glue, library = folder / "glue.c", folder / "kernel.so"
     glue.write_text(_glue(source, kernel, folder), encoding="utf-8")
-    said = compile_c(glue, library, (*CFLAGS, "-shared", "-fPIC", f"-I{folder}", *flags), ("-lm",))
-    compile_c(HOST, host, ("-O1",), ("-ldl",))
-    return Library(library, host, said)
+    try:
+        said = compile_c(glue, library, (*CFLAGS, "-shared", "-fPIC", f"-I{folder}", *flags), ("-lm",))
+    except BuildError as error:
+        if re.search(rf"undefined reference to .{function_name(kernel)}\W", str(error)):
+            raise BuildError(f"there is no function {function_name(kernel)} in {source.name}") from None
+        raise
+    return Library(library, Path(_host().name, "host"), said)
+
+
+@cache
+def _host() -> tempfile.TemporaryDirectory:
+    """The folder of the program that runs a library, compiled once; every user may read it."""
+    folder = tempfile.TemporaryDirectory(prefix="espalier-host-")
+    os.chmod(folder.name, 0o755)
+    compile_c(HOST, Path(folder.name, "host"), ("-O2",), ("-ldl",))
+    return folder
 
 
 def _glue(source: Path, kernel: Kernel, folder: Path) -> str:

@@ -33,7 +33,9 @@ SIGNALS = {signal.SIGFPE: "an integer is divided by 0 (or INT_MIN by −1)",
 
 
 class KernelError(AssertionError):
-    """The kernel crashed, hung, left its memory or returned something else than 0."""
+    """The kernel crashed, hung, left its memory or returned something else than 0, which is its `code`."""
+
+    code = 0
 
 
 class Call(NamedTuple):
@@ -173,7 +175,9 @@ class InC:
             raise KernelError(self._words(answer, call))
         if answer.code:
             printed = self.host.last_line()
-            raise KernelError(f"it returned {answer.code}, wanted 0{': ' * bool(printed)}{printed}")
+            error = KernelError(f"it returned {answer.code}, wanted 0{': ' * bool(printed)}{printed}")
+            error.code = answer.code
+            raise error
         at = 0
         for array in call.written:
             array[...] = np.frombuffer(data, array.dtype, array.size, at).reshape(array.shape)

@@ -24,11 +24,13 @@ def guard(kernel: Kernel) -> str:
     return f"NN_{kernel.name.upper()}_H"
 
 
-def header(kernel: Kernel) -> str:
-    """The text of `NAME.h`: what the kernel computes, what each parameter is, and the declaration."""
+def header(kernel: Kernel, command: str = "") -> str:
+    """The text of `NAME.h`: what the kernel computes, what each parameter is, and the declaration. command:
+    what is run to check a file; if not given, `espalier check-kernel`."""
+    command = command or f"espalier check-kernel FILE.c --as {kernel.name}"
     parameters = signature(kernel)
     said = inspect.cleandoc(kernel.reference.__doc__ or "").splitlines()
-    text = [f"{kernel.name}.h: what `espalier check-kernel FILE.c --as {kernel.name}` holds FILE.c to.",
+    text = [f"{kernel.name}.h: the signature that `{command}` asks for.",
             "Made from the kernel's contract: another signature will not compile.", "", *said, "", "In C:",
             "", *_meanings(parameters), "",
             "Arrays are in C order without gaps, aligned to their elements and no further, and share no",

@@ -77,9 +77,9 @@ static char *place(size_t bytes, int at_start, int32_t arg, int32_t item, int wr
     char *map = mmap(NULL, room + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     need(map != MAP_FAILED, "host: mmap");
     need(!room || !mprotect(map + page, room, PROT_READ | PROT_WRITE), "host: mprotect");
-    memset(map + page, CANARY, room);
     *r = (region){map, map + page + (at_start ? 0 : room - bytes), NULL, room + 2 * page, room, bytes, arg,
                   item, written};
+    memset(at_start ? r->data + bytes : map + page, CANARY, room - bytes);
     return r->data;
 }
 
@@ -151,10 +151,12 @@ static answer found(int code)
 {
     for (size_t i = 0; i < region_count; i++) {
         region *r = &regions[i];
-        for (char *at = r->map + page; at < r->map + page + r->room; at++)
-            if ((at < r->data || at >= r->data + r->bytes) && (unsigned char)*at != CANARY)
+        char *slack = r->data == r->map + page ? r->data + r->bytes : r->map + page;
+        for (char *at = slack; at < slack + (r->room - r->bytes); at++)
+            if ((unsigned char)*at != CANARY)
                 return (answer){TOUCHED, code, r->arg, r->item, 1, 0, at - r->data};
-        for (size_t j = 0; r->copy && j < r->bytes; j++)
+        int changed = r->copy && memcmp(r->copy, r->data, r->bytes);
+        for (size_t j = 0; changed && j < r->bytes; j++)
             if (r->copy[j] != r->data[j])
                 return (answer){CHANGED, code, r->arg, r->item, 1, 0, (int64_t)j};
     }
