@@ -8,9 +8,11 @@ back. The naive kernel runs beside it in the same way, so that both are timed al
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import weakref
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,7 @@ class Runner:
     """Calls what the C file `file` holds. It is compiled at the first call, or by `prepare`."""
 
     def __init__(self, file: Path) -> None:
-        self.file, self._kept = file, []
+        self.file = file
 
     def build(self) -> None:
         """Compile, and print what the compiler warns of; what can't be compiled ends the program with 1."""
@@ -94,6 +96,12 @@ class Runner:
         """The same by the naive kernel."""
         return _timed(self._naive, a, a_zero, b, calls)
 
+    def close(self) -> None:
+        """End the processes."""
+        for name in {"_mine", "_naive"} & vars(self).keys():
+            if not isinstance(vars(self)[name], Exception):
+                vars(self)[name].close()
+
     @cached_property
     def _mine(self) -> Any:
         return self._built(self.file)
@@ -105,10 +113,11 @@ class Runner:
         return self._built(file)
 
     def _folder(self) -> str:
-        """A new folder that every user may read."""
-        self._kept.append(tempfile.TemporaryDirectory(prefix="gemm8-"))
-        os.chmod(self._kept[-1].name, 0o755)
-        return self._kept[-1].name
+        """A new folder that every user may read, and that goes with this."""
+        path = tempfile.mkdtemp(prefix="gemm8-")
+        os.chmod(path, 0o755)
+        weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
+        return path
 
     def _built(self, file: Path) -> Any:
         """The function of a file; or why there is none, to be raised by each call."""

@@ -6,6 +6,7 @@ error of the compiler's, and nn_call, which takes the arguments from slots of 8 
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shlex
@@ -57,22 +58,25 @@ def build(source: Path | str, kernel: Kernel, folder: Path | str, flags: Sequenc
     (folder / f"{kernel.name}.h").write_text(header(kernel), encoding="utf-8")
     glue, library = folder / "glue.c", folder / "kernel.so"
     glue.write_text(_glue(source, kernel, folder), encoding="utf-8")
+    flags = (*CFLAGS, f"-I{folder}", *flags)
+    compile_c(source, None, (*flags, "-fsyntax-only"))  # alone, so that errors are about nothing else
     try:
-        said = compile_c(glue, library, (*CFLAGS, "-shared", "-fPIC", f"-I{folder}", *flags), ("-lm",))
+        said = compile_c(glue, library, (*flags, "-shared", "-fPIC"), ("-lm",))
     except BuildError as error:
         if re.search(rf"undefined reference to .{function_name(kernel)}\W", str(error)):
             raise BuildError(f"there is no function {function_name(kernel)} in {source.name}") from None
         raise
-    return Library(library, Path(_host().name, "host"), said)
+    return Library(library, _host(), said)
 
 
 @cache
-def _host() -> tempfile.TemporaryDirectory:
-    """The folder of the program that runs a library, compiled once; every user may read it."""
-    folder = tempfile.TemporaryDirectory(prefix="espalier-host-")
-    os.chmod(folder.name, 0o755)
-    compile_c(HOST, Path(folder.name, "host"), ("-O2",), ("-ldl",))
-    return folder
+def _host() -> Path:
+    """The program that runs a library, compiled once for this process, where every user may read it."""
+    folder = tempfile.mkdtemp(prefix="espalier-host-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.chmod(folder, 0o755)
+    compile_c(HOST, Path(folder, "host"), ("-O2",), ("-ldl",))
+    return Path(folder, "host")
 
 
 def _glue(source: Path, kernel: Kernel, folder: Path) -> str:
@@ -101,12 +105,12 @@ def compiler() -> list[str]:
     raise NoCompilerError("there is no C compiler; install one (gcc or clang), or name it in CC")
 
 
-def compile_c(source: Path, to: Path, flags: Sequence[str], libraries: Sequence[str] = ()) -> str:
-    """Compile one file; returns what the compiler warned of.
+def compile_c(source: Path, to: Path | None, flags: Sequence[str], libraries: Sequence[str] = ()) -> str:
+    """Compile one file `to` another, or only look at it; returns what the compiler warned of.
 
     Raises BuildError with what it said."""
     whole = ["-Wl,-z,defs"] if "-shared" in flags and os.uname().sysname == "Linux" else []
-    words = [*compiler(), *flags, *whole, str(source), "-o", str(to), *libraries]
+    words = [*compiler(), *flags, *whole, str(source), *(["-o", str(to)] if to else []), *libraries]
     try:
         done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False,
                               timeout=SECONDS)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -102,6 +103,6 @@ def test_a_kernel_that_ends_its_process_again_and_again_is_not_right():
 
 def test_what_a_runner_fills_the_result_with_is_seen(tmp_path):
     (tmp_path / "kernel.c").write_text(NAIVE.replace("out[i * N + j] = sum;", ""))
-    runner = Runner(tmp_path / "kernel.c")
     ones = np.ones((1, 1), np.uint8)
-    assert runner.gemm8(ones, 0, ones.astype(np.int8), fill=0x55) == 0x55555555
+    with closing(Runner(tmp_path / "kernel.c")) as runner:
+        assert runner.gemm8(ones, 0, ones.astype(np.int8), fill=0x55) == 0x55555555
