@@ -64,6 +64,11 @@ class Assignment:
         return getattr(self.module, "HANDIN", self.source.name)
 
     @property
+    def answer(self) -> Path:
+        """The file that students write into, with the solution: the source, or one beside it."""
+        return self.folder / self.handin
+
+    @property
     def adapter(self) -> Path | None:
         """adapter.py, if there is one: the module that stands for a hand-in which is no Python. It has the
         functions that properties call, and finds the hand-in beside it in the working directory; its

@@ -33,6 +33,7 @@ from .proxy import InProcess, Student
 __all__ = ["Bug", "Score", "score"]
 
 # What lazy or confused code returns. None of it may earn a point.
+CONSTANTS_IN_C = ("0", "1", "-1")
 CONSTANTS = {"None": "None", "0": "0", "1.0": "1.0", "NaN": "float('nan')", "an empty list": "[]",
              "text": "'42'", "an empty array": "__import__('numpy').empty(0)", "True": "True",
              "zeros": "__import__('numpy').zeros((2, 2))", "two times None": "(None, None)"}
@@ -69,10 +70,11 @@ def score(assignment: Assignment, opened: Opened | None = None) -> Score:
     the text of a hand-in: by default `isolated`, as hand-ins are graded."""
     opened = isolated if opened is None else opened
     found = Score(assignment.name, assignment.points)
-    solved = marks.solved_copy(assignment.text)
+    answer, suffix = assignment.answer.read_text(encoding="utf-8"), assignment.answer.suffix
+    solved = marks.solved_copy(answer)
     right = {"the reference": solved}
     for name in OTHERS:
-        path = assignment.folder / f"{name}.py"
+        path = assignment.folder / f"{name}{suffix}"
         if path.is_file():
             right[path.name] = spliced(assignment, path.read_text(encoding="utf-8"))
         else:
@@ -84,7 +86,7 @@ def score(assignment: Assignment, opened: Opened | None = None) -> Score:
         found.right += not lost
         found.faults += [f"{name} loses {one.property.name}: {one.message}" for one in lost]
     found.faults += _calls_of_its_own(assignment)
-    blank = marks.student_copy(assignment.text)
+    blank = marks.student_copy(answer, suffix)
     for name, text in {"a blank copy": blank, **_constant_copies(blank)}.items():
         outcomes = _graded(text, assignment, opened)
         found.faults += [f"{name} gets the points of {one.property.name}" for one in outcomes if one.holds]
@@ -120,12 +122,17 @@ def _calls_of_its_own(assignment: Assignment) -> list[str]:
 
 
 def spliced(assignment: Assignment, functions: str) -> str:
-    """A blank copy followed by these functions, which take the place of its own."""
+    """A blank copy followed by these functions, which take the place of its own. (A file in C is whole.)"""
+    if assignment.answer.suffix in marks.C_FILES:
+        return functions
     functions = re.sub(r"^from __future__ .*$", "", functions, flags=re.MULTILINE)
     return f"{marks.student_copy(assignment.text)}\n\n{functions}"
 
 
 def _constant_copies(blank: str) -> dict[str, str]:
+    if "return NOT_WRITTEN;" in blank:
+        return {f"a copy that returns {value}": blank.replace("return NOT_WRITTEN;", f"return {value};")
+                for value in CONSTANTS_IN_C}
     return {f"a copy that returns {name}": blank.replace("raise NotImplementedError", f"return {value}")
             for name, value in CONSTANTS.items()}
 

@@ -1,5 +1,5 @@
 """The command `espalier` (= `python -m compress`): the main job, `doctor`, `bench`, `rules`, `notebooks`,
-`release` and `grade`.
+`release` and `grade`, and what is for a kernel or a technique of one's own.
 
 Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback), 130 and 143
 cut off by Ctrl-C (SIGINT) and by SIGTERM."""
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..interrupt import on_interrupt
+from . import own
 from .options import Parser
+from .options import UsageError as _Usage
 
 if TYPE_CHECKING:
     from .ledger import Ledger
@@ -77,10 +79,6 @@ def _print_no_more() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Usage(ValueError):
-    """Options that make no sense together or name something that is not there."""
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="espalier",
@@ -129,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--json", type=_path, metavar="FILE", help="write results as Gradescope wants them")
     grade.add_argument("--processes", type=_count, default=2, metavar="N", help="hand-ins at a time (2)")
     grade.set_defaults(run=_grade)
+    own.add(commands)
     return parser
 
 

@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 
+class UsageError(ValueError):
+    """Options that make no sense together or name something that is not there."""
+
+
 class Parser(argparse.ArgumentParser):
     """Blames an option that is none before what follows it: the parsers of the standard library take the
     `int8` of `--tecnique int8` for a command, and say that there is no such command. An option counts only

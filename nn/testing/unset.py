@@ -42,10 +42,11 @@ def writes_all_of_its_result(f: Implementation, examples: int | None = None) -> 
     Raises:
         AssertionError: how many entries were not written, the first of them, and the smallest case found.
     """
-    for_all(f.domain.cases(), lambda case: _compare(f, case), examples)
+    for_all(f.domain.cases(), lambda case: writes_all(f, case), examples)
 
 
-def _compare(f: Implementation, case: Case) -> None:
+def writes_all(f: Implementation, case: Case) -> None:
+    """The law for one case."""
     results = []
     for byte in FILLINGS:
         with filled(byte):

@@ -1,0 +1,107 @@
+"""Is a kernel in C right? Every law of nn.testing that is about what it computes, and its memory.
+
+A wrong kernel is to be answered within seconds. So the first law that is broken is the one that gets a small
+case; of the others it is only said whether they are broken too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from ...kernels import Kernel
+from ..brief import for_all_briefly
+from ..case import Case
+from ..check import Report, domain_of, laws_of
+from ..laws import Implementation, Law
+from ..unset import writes_all
+from .function import InC, built
+
+# What the caller's side does, in Python: strides, `out`, packing, threads, refusing values.
+PYTHONS = {"ignores_layout", "ignores_padding", "writes_only_out", "takes_out", "packs", "packs_filters",
+           "packs_for_good", "has_the_same_bits_on_any_threads", "reads_options_anew",
+           "may_overwrite_its_gradient", "refuses_what_is_no_number", "leaves_inputs", "leaves_arguments",
+           "leaves_gradients"}
+FIRST = ("equals_specification", "agrees_with_the_specification", "gives_the_bits_of_the_specification",
+         "costs_what_the_specification_costs")
+MEMORY = "stays_inside", "writes_all_of_its_result"    # without which no result means anything
+SHRINKING, OTHERS = 3.0, 2.0    # seconds for a smaller case, and for all the other laws
+
+
+def check(source: Path | str, kernel: Kernel, examples: int = 30, flags: Sequence[str] = (),
+          tell: Callable[[str], None] = lambda text: None) -> Report:
+    """Build a C file as `kernel` and hold it to the kernel's laws; the report is true where all hold.
+
+    examples: cases a law. flags: more flags for the compiler. tell: is given the compiler's warnings.
+    Raises as `build`."""
+    with built(source, kernel, flags) as function:
+        if function.host.library.warnings:
+            tell(function.host.library.warnings)
+        return _checked(function, kernel, examples)
+
+
+def laws_for(function: InC, kernel: Kernel) -> dict[str, Law]:
+    """The laws of a kernel in C, by name, in the order in which they are asked."""
+    def stays_inside(f: Implementation, case: Case) -> None:
+        """No byte before the first or behind the last of an argument is read or written, none of a const one
+        is written."""
+        for function.at_start in (True, False):
+            f(case)
+
+    laws = {law.__name__: law for law in laws_of(kernel) if law.__name__ not in PYTHONS}
+    first = [name for name in FIRST if name in laws]
+    return {"stays_inside": stays_inside, "writes_all_of_its_result": writes_all,
+            **{name: laws.pop(name) for name in first}, **laws}
+
+
+def implementation(function: InC, kernel: Kernel) -> Implementation:
+    """The function as the laws want it. Not steady: what a compiler makes of loops may add in another order
+    where sizes differ."""
+    domain = domain_of(kernel)
+    return Implementation(function.__name__, domain, domain.flat(function), domain.flat(kernel.reference),
+                          takes_out=False, steady=False)
+
+
+def _checked(function: InC, kernel: Kernel, examples: int) -> Report:
+    f, report = implementation(function, kernel), Report(f"{function.__name__} as {kernel.name}")
+    laws = laws_for(function, kernel)
+    for name in list(laws):
+        law = laws.pop(name)
+        if report.run(name, f, partial(_holds, law, f, function, examples, SHRINKING)):
+            continue
+        says = " ".join(inspect.cleandoc(law.__doc__ or "").split())
+        others = [] if name in MEMORY else _broken(laws, f, function)
+        more = [f"the law: {says}", *([f"broken too: {', '.join(others)}"] if others else [])]
+        broken = report.failures.pop()
+        report.failures.append(replace(broken, message="\n".join([broken.message, *more])))
+        break
+    return report
+
+
+def _broken(laws: dict[str, Law], f: Implementation, function: InC) -> list[str]:
+    """Which of the other laws are broken too, as far as there is time."""
+    broken, until = [], time.monotonic() + OTHERS
+    for name, law in laws.items():
+        if time.monotonic() > until:
+            break
+        try:
+            _holds(law, f, function, 3, 0)
+        except AssertionError:
+            broken.append(name)
+    return broken
+
+
+def _holds(law: Law, f: Implementation, function: InC, examples: int, seconds: float) -> None:
+    """Run a law on drawn cases, and look for a smaller one that fails for so many seconds."""
+    def test(case: Case) -> None:
+        try:
+            law(f, case)
+        except AssertionError as error:
+            error.args = (f"{error}\n    the last call: {function.last_call()}",)
+            raise
+
+    for_all_briefly(f.domain.cases(), test, examples, seconds)

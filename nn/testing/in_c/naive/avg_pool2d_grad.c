@@ -1,0 +1,20 @@
+/* avg_pool2d_grad: each window sends an equal share of its gradient to its pixels. */
+#include "avg_pool2d_grad.h"
+
+SIGNATURE
+{
+    for (int64_t i = 0; i < N * H * W * C; i++)
+        out[i] = 0;
+    for (int64_t n = 0; n < N; n++)
+        for (int64_t i = 0; i < H_out; i++)
+            for (int64_t j = 0; j < W_out; j++)
+                for (int64_t c = 0; c < C; c++) {
+                    float share = g[((n * H_out + i) * W_out + j) * C + c] / (float)(kH * kW);
+                    for (int64_t t = 0; t < kH * kW; t++) {
+                        int64_t h = i * stride_h + t / kW - padding_h, w = j * stride_w + t % kW - padding_w;
+                        if (h >= 0 && h < H && w >= 0 && w < W)
+                            out[((n * H + h) * W + w) * C + c] += share;
+                    }
+                }
+    return 0;
+}

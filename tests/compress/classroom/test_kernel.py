@@ -1,0 +1,108 @@
+"""The assignment of a kernel in C: what students get compiles, and what they are told when it does not."""
+
+import subprocess
+import sys
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from compress.classroom import marks
+from compress.classroom.assignment import assignments
+from compress.classroom.gemm8 import NAIVE, Runner, contract
+from compress.classroom.graded import check
+from compress.classroom.mutation import isolated
+from compress.classroom.release import copies
+from nn.testing import guard
+from nn.testing.in_c import NoCompilerError, header
+from nn.testing.in_c.building import compiler
+
+KERNEL = assignments()["kernel"]
+COMMAND = "python kernel.py"
+
+
+def why_not():
+    try:
+        compiler()
+    except NoCompilerError as error:
+        return str(error)
+    return guard.why_not()
+
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+
+@pytest.fixture
+def handout(tmp_path):
+    """What a student gets, in a folder."""
+    for name, content in copies(KERNEL).items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def run(folder, *names):
+    done = subprocess.run([sys.executable, "kernel.py", *names], cwd=folder, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_students_get_three_files_and_no_solution(handout):
+    assert sorted(path.name for path in handout.iterdir()) == ["gemm8.h", "kernel.c", "kernel.py"]
+    assert "return NOT_WRITTEN;" in (handout / "kernel.c").read_text()
+    assert "tile(" not in (handout / "kernel.c").read_text()
+
+
+def test_the_header_is_that_of_the_contract():
+    assert (KERNEL.folder / "gemm8.h").read_text(encoding="utf-8") == header(contract(), COMMAND)
+
+
+def test_a_blank_copy_compiles_and_has_no_points(handout):
+    code, out, error = run(handout, "the_product_is_exact", "axes_may_be_empty")
+    assert code == 1
+    assert "gemm8 is not written yet" in out
+    assert "0 of 5 points" in out
+    assert "error" not in error
+
+
+def test_three_loops_are_right_and_not_fast(handout):
+    (handout / "kernel.c").write_text(NAIVE)
+    code, out, _ = run(handout, "the_product_is_exact", "no_byte_outside_is_touched", "it_is_twice_as_fast")
+    assert code == 1
+    assert "3/3  the_product_is_exact\n3/3  no_byte_outside_is_touched\n0/2  it_is_twice_as_fast" in out
+    assert "times as fast as three loops; wanted 2 times" in out
+
+
+def test_what_does_not_compile_is_said_once(handout):
+    (handout / "kernel.c").write_text("int gemm8(")
+    code, out, error = run(handout)
+    assert code == 1
+    assert not out
+    assert error.startswith("kernel.c can't be built:\nkernel.c:1:")
+
+
+def graded(text, name):
+    (one,) = (prop for prop in KERNEL.properties if prop.name == name)
+    with isolated(text, KERNEL) as student:
+        return check(one, student)
+
+
+def test_under_the_grader_a_byte_too_far_is_named():
+    outcome = graded(NAIVE.replace("j < N", "j <= N"), "no_byte_outside_is_touched")
+    assert not outcome.holds
+    assert "byte 1 of b, the first one behind its last (b is int8 (1, 1), 1 bytes)" in outcome.message
+
+
+def test_under_the_grader_the_solution_holds():
+    assert graded(marks.solved_copy(KERNEL.answer.read_text(encoding="utf-8")), "axes_may_be_empty").holds
+
+
+def test_a_kernel_that_ends_its_process_again_and_again_is_not_right():
+    outcome = graded(f"#include <unistd.h>\n{NAIVE.replace('return 0', '_exit(0)')}", "the_product_is_exact")
+    assert not outcome.holds
+    assert "it ended the process instead of returning" in outcome.message
+
+
+def test_what_a_runner_fills_the_result_with_is_seen(tmp_path):
+    (tmp_path / "kernel.c").write_text(NAIVE.replace("out[i * N + j] = sum;", ""))
+    ones = np.ones((1, 1), np.uint8)
+    with closing(Runner(tmp_path / "kernel.c")) as runner:
+        assert runner.gemm8(ones, 0, ones.astype(np.int8), fill=0x55) == 0x55555555
