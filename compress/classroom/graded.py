@@ -101,24 +101,27 @@ def properties(module: ModuleType) -> list[Property]:
 def check(prop: Property, student: Student) -> Outcome:
     """Whether the property holds for a hand-in, and if not, a message with the smallest example found."""
     start = time.perf_counter()
-    case = _Case()
+    case = _Case(student)
     try:
+        student.begin()
         with case.recorded(prop.test) as test:
-            test(student)
+            test(None)  # Hypothesis takes the first argument for an object with methods of its own
+        found = {"holds": True}
     except Stop as stop:  # a smaller example may have been looked for, when the time was up
         message = case.message() if case.error is not None else f"{stop}{case.shown()}"
-        return Outcome(prop, False, message, case.clumsy, True, time.perf_counter() - start)
+        found = {"holds": False, "message": message, "clumsy": case.clumsy, "stopped": True}
     except Exception as error:
         again = case.error is not None and not isinstance(error, type(case.error))
         case.error = case.error or error
-        return Outcome(prop, False, case.message(again), case.clumsy, False, time.perf_counter() - start)
-    return Outcome(prop, True, seconds=time.perf_counter() - start)
+        found = {"holds": False, "message": case.message(again), "clumsy": case.clumsy}
+    return Outcome(prop, **found, seconds=time.perf_counter() - start, output=student.printed())
 
 
 class _Case:
     """The example that is tried, and the last one that failed with its error."""
 
-    def __init__(self):
+    def __init__(self, student: Student):
+        self.student = student
         self.given: dict[str, Any] = {}
         self.failed = ""
         self.error: Exception | None = None
@@ -168,10 +171,10 @@ class _Recorded:
         case = self.case
 
         @wraps(inner)
-        def noted(*args: Any, **kwargs: Any) -> None:
-            case.given = {name: value for name, value in kwargs.items() if name != "student"}
+        def noted(*_: None, **given: Any) -> None:
+            case.given = {name: value for name, value in given.items() if name != "student"}
             try:
-                inner(*args, **kwargs)
+                inner(case.student, **case.given)
             except Exception as error:
                 if not type(error).__module__.startswith("hypothesis"):  # as assume() raises
                     case.error, case.failed = error, case.shown()

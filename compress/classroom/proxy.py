@@ -15,7 +15,7 @@ from .failures import Failure, Missing, raised
 
 
 class Student(ABC):
-    """A hand-in: `student.f(x)` calls its function f, `student.N` is its constant N.
+    """A hand-in: `student.f(x)` calls its function f; `student.MOST`, in capitals, is a constant.
 
     A function among the arguments is called back where the property is; what it raises as an AssertionError
     fails the property, also if the hand-in catches it. After a call, `student.f.changed` says which of its
@@ -30,19 +30,24 @@ class Student(ABC):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        if name not in self._functions:
-            kind, constant = self.find(name)
-            if kind == "constant":
-                return constant
-            self._functions[name] = Function(self, name)
-        return self._functions[name]
+        if name.isupper():
+            return self.constant(name)
+        return self._functions.setdefault(name, Function(self, name))
 
     def __repr__(self) -> str:
         return "student"
 
+    def begin(self) -> None:  # noqa: B027
+        """Before a property is checked. Raises Stop where the hand-in can't be asked anything."""
+
+    def printed(self) -> str:
+        """What the hand-in has printed since then, as far as that is kept."""
+        return ""
+
     @abstractmethod
-    def find(self, name: str) -> tuple[str, Any]:
-        """("function", None) or ("constant", its value). Raises Failure where there is neither."""
+    def constant(self, name: str) -> Any:
+        """The value that the hand-in has under this name. Raises Failure where it has none, or no plain
+        one."""
 
     @abstractmethod
     def call(self, name: str, args: tuple, kwargs: dict) -> tuple[Any, tuple[int | str, ...]]:
@@ -77,15 +82,17 @@ class InProcess(Student):
         self._module = module
         self.file = (module.__file__ or "the hand-in").replace("\\", "/").rpartition("/")[2]
 
-    def find(self, name: str) -> tuple[str, Any]:
+    def constant(self, name: str) -> Any:
         """As the base class says."""
         if not hasattr(self._module, name):
             raise self.missing(name)
-        value = getattr(self._module, name)
-        return ("function", None) if callable(value) else ("constant", returned(name, value)[0])
+        return returned(name, getattr(self._module, name))
 
     def call(self, name: str, args: tuple, kwargs: dict) -> tuple[Any, tuple[int | str, ...]]:
         """As the base class says."""
+        if not callable(getattr(self._module, name, None)):
+            raise no_function(name, getattr(self._module, name)) if hasattr(self._module, name) else (
+                self.missing(name))
         functions: list[Callable] = []
         failed: list[AssertionError] = []
 
@@ -115,16 +122,20 @@ class InProcess(Student):
             raise raised(name, error, self._module.__file__ or "") from error
         if failed:
             raise failed[0]
-        return returned(name, value)[0], changed(sent, mine)
+        return returned(name, value), changed(sent, mine)
 
 
-def returned(name: str, value: Any) -> tuple[Any, bytes]:
-    """A copy of what a function returned, and its bytes. Raises Failure if it is no plain value."""
+def no_function(name: str, value: Any) -> Failure:
+    """The failure for something else under the name of a function."""
+    return Failure(f"{name} is no function: it is of type {type(value).__name__}", "missing")
+
+
+def returned(name: str, value: Any) -> Any:
+    """A copy of what a function returned. Raises Failure if it is no plain value."""
     try:
-        sent = wire.pack(value)
+        return wire.unpack(wire.pack(value))
     except wire.WireError as error:
         raise Failure(f"{name} gives {error}", "value") from None
-    return wire.unpack(sent), sent
 
 
 Sent = dict[int | str, tuple[bytes, int]]  # of each argument its bytes, and how many functions came before

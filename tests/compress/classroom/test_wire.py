@@ -16,7 +16,8 @@ ARRAYS = st.tuples(st.sampled_from(DTYPES), st.lists(st.integers(0, 3), max_size
 TEXT = st.text("aé☃\ud800\U0001f600", max_size=3)
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers() | st.binary() | ARRAYS
-    | TEXT | st.builds(Fraction, st.integers(), st.integers(1)) | ARRAYS.filter(lambda a: a.size).map(lambda a: a.flat[0]),
+    | TEXT | st.builds(Fraction, st.integers(), st.integers(1)) | ARRAYS
+    .filter(lambda a: a.size).map(lambda a: a.flat[0]),
     lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple)
     | st.dictionaries(TEXT | st.integers(), inner, max_size=3), max_leaves=6)
 
