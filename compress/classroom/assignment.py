@@ -63,6 +63,14 @@ class Assignment:
         """The name of the file that students hand in: HANDIN in the source, or else that of the source."""
         return getattr(self.module, "HANDIN", self.source.name)
 
+    @property
+    def adapter(self) -> Path | None:
+        """adapter.py, if there is one: the module that stands for a hand-in which is no Python. It has the
+        functions that properties call, and finds the hand-in beside it in the working directory; its
+        `prepare(file)`, if it has that, is called before there are limits (for a compiler)."""
+        path = self.folder / "adapter.py"
+        return path if path.is_file() else None
+
     @cached_property
     def properties(self) -> list[Property]:
         """All of them, the hidden ones too."""

@@ -22,10 +22,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import wire
+from . import sandbox, wire
 from .connection import Closed, Connection
 from .failures import Failure, Stop, described
 from .proxy import Student, packed_arguments
@@ -48,8 +49,8 @@ class Limits(NamedTuple):
     """What a hand-in may use: seconds of the processor for a call, for all calls of a property, and for the
     import of the file; times that on the wall, since it may sleep; bytes of memory (addresses)."""
 
-    call: float = 4.0
-    property: float = 12.0
+    call: float = 3.0
+    property: float = 10.0
     load: float = 10.0
     wall: float = 4.0
     memory: int = 1 << 30
@@ -74,11 +75,9 @@ class Child(Student):
         self._folder = Path(tempfile.mkdtemp(prefix="espalier-"))
         self._folder.chmod(0o755)
         self._output = tempfile.TemporaryFile()
-        for package in ("nn", "compress"):
-            shutil.copytree(PACKAGES / package, self._folder / "library" / package,
-                            ignore=shutil.ignore_patterns("assignments", "*.part"))
-        if self._adapter:
-            shutil.copyfile(self._adapter, self._folder / "library" / self._adapter.name)
+        self._library = Path(_shared_library().name) if sandbox.landlock() else self._folder / "library"
+        if not self._library.is_dir():
+            _copy_library(self._library)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -187,9 +186,11 @@ class Child(Student):
             raise Closed("the process ended")
         seconds, waited = self._clock.computed(), self._clock.waited
         if seconds > self._allowed:
-            raise self._stop(f"{self._what} was stopped after {seconds:.0f} seconds of computing, of which a "
-                             f"call may take {self.limits.call:g} and all calls of a property "
-                             f"{self.limits.property:g}: does a loop never end?")
+            what, limit = "it", self._allowed
+            if limit < self.limits.call:
+                what, limit = "all calls of a property", self.limits.property
+            raise self._stop(f"{self._what} was stopped after {seconds:.0f} seconds of computing, of which "
+                             f"{what} may take {limit:g}: does a loop never end?")
         if waited > self.limits.wall * self._allowed + 1:
             raise self._stop(f"{self._what} was stopped after {waited:.0f} seconds in which it hardly "
                              "computed: it sleeps, or waits for something that does not come")
@@ -227,8 +228,9 @@ class Child(Student):
         shutil.copyfile(self._original, copy)
         copy.chmod(0o666)
         mine, other = socket.socketpair()
-        library = self._folder / "library"
-        path = [str(library), *(one for one in sys.path if one and not _holds_solutions(one))]
+        if self._adapter:
+            shutil.copyfile(self._adapter, work / self._adapter.name)
+        path = [str(self._library), *(one for one in sys.path if one and not _holds_solutions(one))]
         program = START.format(path=path, descriptor=other.fileno())
         environment = {"PATH": os.defpath, "HOME": str(work), "TMPDIR": str(work), "PYTHONHASHSEED": "0",
                        "PYTHONIOENCODING": "utf-8:backslashreplace", "MPLBACKEND": "Agg", **ONE}
@@ -244,10 +246,10 @@ class Child(Student):
         limits, self._stopped = self.limits, ""
         budget, self._budget = self._budget, limits.load
         self.limits = limits._replace(call=limits.load)
-        adapter = str(library / self._adapter.name) if self._adapter else None
+        adapter = str(work / self._adapter.name) if self._adapter else None
         try:
             kind, *rest = self._asked(f"the import of {self.file}", "begin", nonce, str(copy), adapter,
-                                      limits.memory, ([str(library)], [str(work)]))
+                                      limits.memory, ([str(self._library)], [str(work)]))
         except Stop as stop:
             self._broken = str(stop)
             raise
@@ -268,6 +270,21 @@ class Child(Student):
         self._process.wait()
         self._connection.end.close()
         self._process = None
+
+
+def _copy_library(to: Path) -> None:
+    """Copy the packages that a hand-in may import, without solutions."""
+    for package in ("nn", "compress"):
+        shutil.copytree(PACKAGES / package, to / package, ignore=shutil.ignore_patterns("assignments"))
+
+
+@cache
+def _shared_library() -> tempfile.TemporaryDirectory:
+    """A copy for all hand-ins of this process, where none can write into it."""
+    folder = tempfile.TemporaryDirectory(prefix="espalier-")
+    Path(folder.name).chmod(0o755)
+    _copy_library(Path(folder.name))
+    return folder
 
 
 def _holds_solutions(entry: str) -> bool:

@@ -78,9 +78,11 @@ def open_to_all(places: Iterable[str]) -> bool:
 
 
 def adopt_orphans() -> None:
-    """From now on, processes that a child of this one leaves behind become children of this one."""
+    """From now on, processes that a child of this one leaves behind become children of this one, and it gets
+    SIGTERM when its parent ends."""
     if sys.platform == "linux":
         _prctl(SUBREAPER, 1)
+        _prctl(PARENT_DEATH_SIGNAL, 15)
 
 
 def landlock() -> int:

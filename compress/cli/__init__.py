@@ -1,4 +1,5 @@
-"""The command `espalier` (= `python -m compress`): the main job, `doctor`, `bench`, `rules` and `notebooks`.
+"""The command `espalier` (= `python -m compress`): the main job, `doctor`, `bench`, `rules`, `notebooks`,
+`release` and `grade`.
 
 Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback), 130 and 143
 cut off by Ctrl-C (SIGINT) and by SIGTERM."""
@@ -117,6 +118,17 @@ def _parser() -> argparse.ArgumentParser:
     notebooks.add_argument("--check", action="store_true", help="only check that they are up to date")
     notebooks.add_argument("--force", action="store_true", help="overwrite answers and outputs in an .ipynb")
     notebooks.set_defaults(run=_notebooks)
+    release = commands.add_parser("release", help="write students' copies of the assignments")
+    release.add_argument("--to", type=_path, required=True, metavar="DIR", help="where to")
+    release.add_argument("--assignment", metavar="NAME", help="only this one")
+    release.add_argument("--force", action="store_true", help="overwrite files that are there and different")
+    release.set_defaults(run=_release)
+    grade = commands.add_parser("grade", help="grade a hand-in, or a folder of hand-ins, offline")
+    grade.add_argument("folder", type=_path, metavar="DIR", help="a hand-in's folder, or one of such folders")
+    grade.add_argument("--assignment", metavar="NAME", help="by this one, whether its file is there or not")
+    grade.add_argument("--json", type=_path, metavar="FILE", help="write results as Gradescope wants them")
+    grade.add_argument("--processes", type=_count, default=2, metavar="N", help="hand-ins at a time (2)")
+    grade.set_defaults(run=_grade)
     return parser
 
 
@@ -216,6 +228,18 @@ def _notebooks(options: argparse.Namespace) -> int:
     from . import notebooks
 
     return notebooks.run(options.folder, options.check, options.force)
+
+
+def _release(options: argparse.Namespace) -> int:
+    from ..classroom import release
+
+    return release.run(options.to, options.assignment, options.force)
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from ..classroom import grade
+
+    return grade.run(options.folder, options.assignment, options.json, options.processes)
 
 
 def _count(text: str) -> int:

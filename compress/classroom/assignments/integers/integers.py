@@ -26,8 +26,7 @@ def scale_and_zero_point(low, high, bits):
 
     The grid has 2^bits codes for the whole range and is as fine as that allows. Zero must be one of its
     points, because padding and ReLU make exact zeros: so widen the range to hold 0 first, then divide it into
-    equal steps, and round the zero point, which is the code of 0.0. If the range is empty, any scale does;
-    give 1.0.
+    equal steps, and round the zero point, which is the code of 0.0. If the range is empty, the scale is 1.
     """
     ### BEGIN SOLUTION
     low, high = min(low, 0.0), max(high, 0.0)

@@ -1,0 +1,194 @@
+"""`espalier release` and `espalier grade`: what students get, what they hand in, and what is written of
+it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compress.classroom import autograder, grade, marks, release
+from compress.classroom.assignment import assignments
+from compress.cli import command
+from tests.compress.classroom import tiny
+
+WRONG = tiny.RIGHT.replace("x + x", "x")
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """Only the tiny assignment, and an empty working directory."""
+    one = tiny.assignment(tmp_path / "course")
+    for module in (grade, release, autograder):
+        monkeypatch.setattr(module, "assignments", lambda: {"tiny": one})
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return one
+
+
+def hand_in(name, text, file="tiny.py"):
+    folder = Path("handins", name)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text(text, encoding="utf-8")
+
+
+def test_many_hand_ins_make_a_table_and_a_file(course, capsys):
+    hand_in("anna", tiny.RIGHT)
+    hand_in("bert", WRONG)
+    hand_in("carl", tiny.RIGHT, "homework.py")
+    code = [["%matplotlib inline\n"], "1 / 0", tiny.RIGHT]
+    cells = [{"cell_type": "code", "source": source} for source in code]
+    cells.append({"cell_type": "markdown", "source": ["text"]})
+    hand_in("dora", json.dumps({"cells": cells}), "tiny.ipynb")
+    hand_in("emil", "no notebook", "tiny.ipynb")
+    assert command(["grade", "handins", "--assignment", "tiny", "--json", "results.json"]) == 0
+    rows = [line.split(maxsplit=5) for line in capsys.readouterr().out.splitlines()]
+    assert [row[:5] for row in rows[1:]] == [
+        ["anna", "tiny", "4", "4", "3/3"], ["bert", "tiny", "1", "4", "1/3"],
+        ["carl", "tiny", "0", "4", "0/3"], ["dora", "tiny", "4", "4", "3/3"],
+        ["emil", "tiny", "0", "4", "0/3"]]
+    assert rows[3][5].startswith("there is no tiny.py, which is to be handed in; the folder has homework.py")
+    written = json.loads(Path("results.json").read_text(encoding="utf-8"))["handins"]
+    assert [(one["handin"], one["score"]) for one in written] == [
+        ("anna", 4), ("bert", 1), ("carl", 0), ("dora", 4), ("emil", 0)]
+    assert "no notebook" in written[4]["output"]
+    assert sorted(os.listdir()) == ["handins", "results.json"]
+
+
+def test_one_hand_in_is_what_gradescope_wants(course, capsys):
+    hand_in("anna", "print('hello')\n" + WRONG)
+    assert command(["grade", "handins/anna", "--json", "results.json"]) == 0
+    out = capsys.readouterr().out
+    assert "anna, tiny: 1 of 4 points" in out
+    written = json.loads(Path("results.json").read_text(encoding="utf-8"))
+    assert (written["score"], written["max_score"], written["stdout_visibility"]) == (1, 4, "hidden")
+    tests = {one["name"]: one for one in written["tests"]}
+    assert {name: one["visibility"] for name, one in tests.items()} == {
+        "it_doubles": "visible", "it_adds_each_once": "visible", "it_leaves_its_argument": "after_published"}
+    assert [one["status"] for one in written["tests"]] == ["failed", "passed", "failed"]
+    assert sum(one["score"] for one in written["tests"]) == 1
+    assert "It printed:\nhello" in tests["it_doubles"]["output"]
+    assert "It printed" not in tests["it_leaves_its_argument"]["output"]
+
+
+def test_the_file_is_whole_when_the_grader_dies(course, monkeypatch):
+    """With zeros for what was not graded, from the start."""
+    hand_in("anna", tiny.RIGHT)
+
+    def dies(*_):
+        assert json.loads(Path("results.json").read_text(encoding="utf-8"))["score"] == 0
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grade, "_run", dies)
+    assert command(["grade", "handins/anna", "--json", "results.json"]) == 130
+    written = json.loads(Path("results.json").read_text(encoding="utf-8"))
+    assert (written["score"], written["max_score"]) == (0, 4)
+    assert "the grader was interrupted" in written["tests"][0]["output"]
+
+
+def test_a_process_that_grades_and_dies_costs_one_hand_in(course, monkeypatch, capsys):
+    hand_in("anna", tiny.RIGHT)
+    hand_in("bert", tiny.RIGHT)
+    monkeypatch.setattr(grade.grading, "__name__", "this_module_is_nowhere")
+    assert command(["grade", "handins"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("the process that graded this was ended with exit code 1") == 2
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["grade", "nowhere"], "'nowhere' is no folder"), (["grade", "."], "there is no hand-in in '.'"),
+    (["grade", ".", "--assignment", "tinny"], "there is no assignment 'tinny'; there are: tiny"),
+    (["release", "--to", "out", "--assignment", "x"], "there is no assignment 'x'; there are: tiny"),
+    (["grade", "handins", "--json", "no/folder/results.json"], "no/folder/results.json")])
+def test_bad_usage_is_one_line(course, arguments, said, capsys):
+    if "--json" in arguments:
+        hand_in("anna", tiny.RIGHT)
+    assert command(arguments) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["grade", "."], ["release", "--to", "out"]])
+def test_an_installed_package_says_that_it_has_no_assignments(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("compress.classroom.assignment.FOLDER", tmp_path / "assignments")
+    monkeypatch.chdir(tmp_path)
+    assert command(arguments) == 2
+    assert "in a clone of the repository only, not in an installed package" in capsys.readouterr().err
+
+
+def test_release_writes_copies_without_solutions_and_keeps_what_is_there(course, capsys):
+    assert command(["release", "--to", "out"]) == 0
+    copy = Path("out/tiny/tiny.py")
+    assert sorted(str(path) for path in Path("out").rglob("*") if path.is_file()) == [
+        "out/README.md", "out/tiny/tiny.py"]
+    assert copy.read_text(encoding="utf-8") == marks.student_copy(course.text)
+    copy.write_text(tiny.RIGHT, encoding="utf-8")
+    assert command(["release", "--to", "out"]) == 1
+    assert "is there and different, and is kept" in capsys.readouterr().out
+    assert copy.read_text(encoding="utf-8") == tiny.RIGHT
+    assert command(["release", "--to", "out", "--force"]) == 0
+    assert copy.read_text(encoding="utf-8") == marks.student_copy(course.text)
+
+
+def test_the_autograder_has_an_exit_code_and_always_a_file(course, capsys):
+    hand_in("anna", tiny.RIGHT)
+    hand_in("bert", WRONG)
+    for name, code, score in (("anna", 0, 4), ("bert", 1, 1), ("nobody", 1, 0)):
+        arguments = ["--submission", f"handins/{name}", "--results", f"out/{name}.json"]
+        assert autograder.main(["--assignment", "tiny", *arguments]) == code
+        assert json.loads(Path(f"out/{name}.json").read_text(encoding="utf-8"))["score"] == score
+    assert autograder.main(["--assignment", "x", *arguments]) == 2
+    assert "no assignment 'x'" in json.loads(Path("out/nobody.json").read_text(encoding="utf-8"))["output"]
+
+
+def test_the_autograder_is_one_file_to_call():
+    file = Path(autograder.__file__)
+    done = subprocess.run([sys.executable, "-S", file, "--help"], capture_output=True, text=True, check=False,
+                          env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+    assert done.returncode == 0
+    assert "results.json" in done.stdout
+
+
+# A student's own run
+
+
+def own_run(tmp_path, text, *names):
+    file = tmp_path / "tiny.py"
+    file.write_text(text, encoding="utf-8")
+    root = Path(__file__).resolve().parents[3]
+    return subprocess.run([sys.executable, file, *names], capture_output=True, text=True, check=False,
+                          env=os.environ | {"PYTHONPATH": str(root), "PYTHONIOENCODING": "utf-8"})
+
+
+def test_a_students_own_run_prints_points_and_examples(tmp_path):
+    blank = marks.student_copy(tiny.SOURCE)
+    done = own_run(tmp_path, blank)
+    assert done.returncode == 1
+    assert "0/2  it_doubles: Every number is doubled." in done.stdout
+    assert "double is not written yet" in done.stdout
+    assert "0 of 3 points" in done.stdout
+    solved = marks.solved_copy(tiny.SOURCE)
+    done = own_run(tmp_path, solved.replace("2 * x", "x ** 2"), "it_doubles")
+    assert "wanted [2]; got [1]\n           for x = [1]" in done.stdout
+    assert "it_adds_each_once" not in done.stdout
+    assert own_run(tmp_path, solved).returncode == 0
+    done = own_run(tmp_path, solved, "it_dubles")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no property is called 'it_dubles'; there are: it_doubles" in done.stderr
+
+
+def test_every_source_runs_itself_to_all_points(capsys, monkeypatch):
+    """As `python integers.py` does; the reference is a right hand-in to its own properties."""
+    one = assignments()["integers"]
+    monkeypatch.setattr(sys, "argv", [str(one.source), "zero_is_exact"])
+    monkeypatch.setitem(sys.modules, "__main__", one.module)
+    from compress.classroom.graded import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(str(one.source))
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "2/2  zero_is_exact\n2 of 2 points\n"
