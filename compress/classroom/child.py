@@ -19,19 +19,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import sandbox, wire
+from .clock import NAP, Clock
 from .connection import Closed, Connection
 from .failures import Failure, Stop, described
+from .library import copy_library, holds_solutions, shared_library
 from .proxy import Student, packed_arguments
 
-PACKAGES = Path(__file__).resolve().parents[2]  # the folder of nn and compress
 KEPT = ("NN_ISA", "NN_BACKEND", "NN_KERNELS", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
 ONE = dict.fromkeys(("NN_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                      "VECLIB_MAXIMUM_THREADS"), "1")
@@ -42,7 +41,6 @@ from compress.classroom.inside import serve
 serve({descriptor})
 """
 INTO = "while {} ran, the connection to the grader was written into"
-NAP = 0.1  # seconds between two looks at the clocks
 
 
 class Limits(NamedTuple):
@@ -75,9 +73,9 @@ class Child(Student):
         self._folder = Path(tempfile.mkdtemp(prefix="espalier-"))
         self._folder.chmod(0o755)
         self._output = tempfile.TemporaryFile()
-        self._library = Path(_shared_library().name) if sandbox.landlock() else self._folder / "library"
+        self._library = Path(shared_library().name) if sandbox.landlock() else self._folder / "library"
         if not self._library.is_dir():
-            _copy_library(self._library)
+            copy_library(self._library)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,7 +90,7 @@ class Child(Student):
         if self._broken:
             raise Stop(self._broken)
         self._stopped = ""
-        self._budget = self.limits.property
+        self._budget, self._patience = self.limits.property, self.limits.property * self.limits.wall
         if os.fstat(self._output.fileno()).st_size > 1 << 20:
             os.ftruncate(self._output.fileno(), 0)
         self._printed_from = os.fstat(self._output.fileno()).st_size
@@ -104,7 +102,6 @@ class Child(Student):
         size = os.fstat(self._output.fileno()).st_size - self._printed_from
         content = os.pread(self._output.fileno(), min(max(size, 0), 1500), self._printed_from)
         text = content.decode("utf-8", "replace")
-        text = "".join(letter if letter.isprintable() or letter in "\n\t" else "·" for letter in text)
         return f"{text}\n… ({size:,} bytes in all)" if size > len(content) else text
 
     def constant(self, name: str) -> Any:
@@ -160,8 +157,9 @@ class Child(Student):
         """The answer to a message. Raises Stop where none comes."""
         if self._stopped:
             raise Stop(self._stopped)
-        self._clock = _Clock(self._process.pid)
+        self._clock = Clock(self._process.pid)
         self._what, self._allowed = what, min(self.limits.call, self._budget)
+        self._wait_at_most = min(self.limits.wall * self._allowed + 1, self._patience)
         try:
             self._connection.send(*message)
             answer = self._connection.receive()
@@ -172,12 +170,14 @@ class Child(Student):
                 raise
             raise self._stop(INTO.format(what)) from None
         self._budget -= self._clock.computed()
+        self._patience -= self._clock.waited
         return answer
 
     def _wait(self) -> None:
         """While nothing comes: see whether the process is there, and in time."""
-        with suppress(ValueError):  # a socket that is closed
-            select.select([self._connection.end], [], [], NAP)
+        ready, _, _ = select.select([self._connection.end], [], [], NAP)
+        if ready and not self._clock.is_due():
+            return
         self._clock.tick()
         if self._process.poll() is not None:
             with suppress(OSError):
@@ -191,7 +191,7 @@ class Child(Student):
                 what, limit = "all calls of a property", self.limits.property
             raise self._stop(f"{self._what} was stopped after {seconds:.0f} seconds of computing, of which "
                              f"{what} may take {limit:g}: does a loop never end?")
-        if waited > self.limits.wall * self._allowed + 1:
+        if waited > self._wait_at_most:
             raise self._stop(f"{self._what} was stopped after {waited:.0f} seconds in which it hardly "
                              "computed: it sleeps, or waits for something that does not come")
 
@@ -230,7 +230,7 @@ class Child(Student):
         mine, other = socket.socketpair()
         if self._adapter:
             shutil.copyfile(self._adapter, work / self._adapter.name)
-        path = [str(self._library), *(one for one in sys.path if one and not _holds_solutions(one))]
+        path = [str(self._library), *(one for one in sys.path if one and not holds_solutions(one))]
         program = START.format(path=path, descriptor=other.fileno())
         environment = {"PATH": os.defpath, "HOME": str(work), "TMPDIR": str(work), "PYTHONHASHSEED": "0",
                        "PYTHONIOENCODING": "utf-8:backslashreplace", "MPLBACKEND": "Agg", **ONE}
@@ -243,18 +243,19 @@ class Child(Student):
                 pass_fds=(other.fileno(),), start_new_session=True)
         self._connection = Connection(mine, self._wait)
         self._connection.expects = nonce = os.urandom(16)
-        limits, self._stopped = self.limits, ""
-        budget, self._budget = self._budget, limits.load
+        limits, self._stopped, budgets = self.limits, "", (self._budget, self._patience)
         self.limits = limits._replace(call=limits.load)
+        self._budget, self._patience = limits.load, limits.load * limits.wall
         adapter = str(work / self._adapter.name) if self._adapter else None
+        readable = [str(self._library), *filter(None, [os.environ.get("NN_KERNELS")])]
         try:
             kind, *rest = self._asked(f"the import of {self.file}", "begin", nonce, str(copy), adapter,
-                                      limits.memory, ([str(self._library)], [str(work)]))
+                                      limits.memory, (readable, [str(work)]))
         except Stop as stop:
             self._broken = str(stop)
             raise
         finally:
-            self.limits, self._budget = limits, budget
+            self.limits, (self._budget, self._patience) = limits, budgets
         if kind != "ready":
             self._broken = str(described(f"the import of {self.file}", *rest))
             raise Stop(self._broken)
@@ -270,53 +271,3 @@ class Child(Student):
         self._process.wait()
         self._connection.end.close()
         self._process = None
-
-
-def _copy_library(to: Path) -> None:
-    """Copy the packages that a hand-in may import, without solutions."""
-    for package in ("nn", "compress"):
-        shutil.copytree(PACKAGES / package, to / package, ignore=shutil.ignore_patterns("assignments"))
-
-
-@cache
-def _shared_library() -> tempfile.TemporaryDirectory:
-    """A copy for all hand-ins of this process, where none can write into it."""
-    folder = tempfile.TemporaryDirectory(prefix="espalier-")
-    Path(folder.name).chmod(0o755)
-    _copy_library(Path(folder.name))
-    return folder
-
-
-def _holds_solutions(entry: str) -> bool:
-    """Whether an entry of sys.path is the repository or in it, but for the packages of an environment
-    there."""
-    place = Path(entry).resolve()
-    return place.is_relative_to(PACKAGES) and "site-packages" not in place.relative_to(PACKAGES).parts
-
-
-class _Clock:
-    """Seconds that a process has computed, and that we have waited. (Where we did not run ourselves for
-    longer than a nap, as in a machine that was suspended, only a nap counts.)"""
-
-    def __init__(self, pid: int):
-        self.pid, self.waited = pid, 0.0
-        self.last, self.start = time.monotonic(), self._processor()
-
-    def tick(self) -> None:
-        """Note that time has passed."""
-        now = time.monotonic()
-        self.waited += min(now - self.last, 5 * NAP)
-        self.last = now
-
-    def computed(self) -> float:
-        """Seconds of the processor since this clock began; those of the wall where the system can't tell."""
-        now = self._processor()
-        return self.waited if now is None or self.start is None else now - self.start
-
-    def _processor(self) -> float | None:
-        """By the clock of another process: its number is ~pid · 8 + 2 (clock_getcpuclockid of Linux)."""
-        if sys.platform != "linux":
-            return None
-        with suppress(OSError):
-            return time.clock_gettime(~self.pid << 3 | 2)
-        return None

@@ -21,7 +21,7 @@ from typing import Any
 
 from . import wire
 
-LARGEST = 1 << 28  # bytes of a message
+LARGEST = 1 << 26  # bytes of a message
 
 
 class Closed(ConnectionError):

@@ -12,6 +12,7 @@ import traceback
 from types import TracebackType
 
 MOST = 6  # lines of a student's traceback that are shown: the last ones
+LONGEST = 2000  # characters of a message
 
 
 class Failure(AssertionError):
@@ -32,6 +33,13 @@ class Missing(Failure, AttributeError):
 
 class Stop(BaseException):
     """The hand-in can't go on: it crashed, used up its time, or left. The message is for the student."""
+
+
+def clean(text: str, most: int = LONGEST) -> str:
+    """A text as it may be shown: no control characters, no halves of letters, and not too long."""
+    rest = len(text) - most
+    text = "".join(c if c.isprintable() or c in "\n\t" else "·" for c in text[:most])
+    return f"{text} … (and {rest:,} characters more)" if rest > 0 else text
 
 
 def raised(function: str, error: BaseException, file: str) -> Failure:

@@ -32,6 +32,8 @@ def run(folder: Path, name: str | None, json: Path | None, processes: int = 2) -
 
     Raises FileError where there is nothing to grade, or no assignment of that name; OSError where the results
     can't be written: before anything is graded."""
+    if os.name != "posix":
+        raise FileError("grade: needs Linux or macOS, for the limits of a hand-in's process")
     found = assignments()
     if name is not None and name not in found:
         raise FileError(f"grade: there is no assignment {name!r}; there are: {', '.join(found)}")

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from .failures import Stop
+from .failures import Stop, clean
 from .proxy import InProcess, Student
 
 EXAMPLES = 30
@@ -115,7 +115,8 @@ def check(prop: Property, student: Student) -> Outcome:
         again = case.error is not None and not isinstance(error, type(case.error))
         case.error = case.error or error
         found = {"holds": False, "message": case.message(again), "clumsy": case.clumsy}
-    return Outcome(prop, **found, seconds=time.perf_counter() - start, output=student.printed())
+    found["message"] = clean(found.get("message", ""))
+    return Outcome(prop, **found, seconds=time.perf_counter() - start, output=clean(student.printed()))
 
 
 class _Case:

@@ -64,6 +64,8 @@ def why_not(file: Path, assignment: Assignment) -> str:
         others = sorted(path.name for path in file.parent.glob("[!.]*") if path.is_file())
         there = f"the folder has {', '.join(others[:5])}" if others else "the folder is empty"
         return f"there is no {assignment.handin}, which is to be handed in; {there}"
+    if file.is_symlink():
+        return f"{file.name} is a link, not a file"
     try:
         if file.stat().st_size > LARGEST:
             return f"{file.name} has more than {LARGEST:,} bytes"

@@ -13,6 +13,7 @@ does.
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import tempfile
@@ -82,6 +83,7 @@ def score(assignment: Assignment, opened: Opened | None = None) -> Score:
         found.seconds = found.seconds or time.perf_counter() - start
         found.right += not lost
         found.faults += [f"{name} loses {one.property.name}: {one.message}" for one in lost]
+    found.faults += _calls_of_its_own(assignment)
     blank = marks.student_copy(assignment.text)
     for name, text in {"a blank copy": blank, **_constant_copies(blank)}.items():
         outcomes = _graded(text, assignment, opened)
@@ -103,6 +105,18 @@ def score(assignment: Assignment, opened: Opened | None = None) -> Score:
                                 f"{', '.join(sorted(lost)) or 'nothing'}")
         found.faults += _clumsy(f"bug {bug.name!r}", outcomes)
     return found
+
+
+def _calls_of_its_own(assignment: Assignment) -> list[str]:
+    """Properties that call a function of the source where they should call the hand-in's: it would be
+    right."""
+    trees = [ast.parse(text).body for text in (marks.student_copy(assignment.text), assignment.text)]
+    blank, all_of_it = ([node for node in tree if isinstance(node, ast.FunctionDef)] for tree in trees)
+    solved = {node.name for node in blank if isinstance(node.body[-1], ast.Raise)}
+    properties = {one.name for one in assignment.properties}
+    return [f"{node.name} calls {inner.id} of the source, not that of the hand-in"
+            for node in all_of_it if node.name in properties
+            for inner in ast.walk(node) if isinstance(inner, ast.Name) and inner.id in solved]
 
 
 def spliced(assignment: Assignment, functions: str) -> str:
