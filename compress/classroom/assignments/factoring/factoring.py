@@ -2,7 +2,8 @@
 
 Two ways to multiply less. A tensor train (Oseledets 2011) writes a large array as a product of small ones,
 with an error that you choose. Winograd's algorithm (Lavin & Gray 2016) computes a convolution exactly, with
-fewer multiplications. `notebooks/10_tensor_trains.py` and `notebooks/11_winograd.py` prepare this assignment.
+fewer multiplications. `notebooks/10_tensor_trains.py` and `notebooks/11_winograd_depthwise.py` prepare this
+assignment.
 
 1. A tensor A of shape (n₁, …, n_d) is a train of cores G_k of shape (r_{k−1}, n_k, r_k), r_0 = r_d = 1:
 
@@ -34,9 +35,10 @@ fewer multiplications. `notebooks/10_tensor_trains.py` and `notebooks/11_winogra
 4. An image is cut into tiles that begin every 2 pixels and overlap by 2. Where the last ones hang over the
    edge there are zeros, and outputs that nobody wants are cut off.
 
-What has to be multiplied of data and filter goes through `multiply(a, b)`, which multiplies two arrays of one
-shape element by element, and counts. It also multiplies by a number that only the grader knows, so that a
-product that goes another way is found out. Factors that are known beforehand, as ½, are no multiplications.
+What has to be multiplied of data and filter goes through `multiply(a, b)`, which multiplies two numbers, or
+two arrays of one shape element by element, and counts. It also multiplies by a number that only the grader
+knows, so that a product that goes another way is found out. Factors that are known beforehand, as ½, are no
+multiplications.
 
 Data and filters are small whole numbers in float64, where halves and quarters of them are exact: the results
 are equal to those of the convolution, not near. Run this file to see which properties hold; more are looked
@@ -121,7 +123,8 @@ def winograd_image(x, g, multiply):
     ### END SOLUTION
 
 
-# What is graded. `student` is the module that was handed in.
+# What is graded. `student` is the module that was handed in. (Functions of your own stand above this line,
+# and have other names than those below it.)
 
 seeds = st.integers(0, 2**16)
 shapes = st.sampled_from([(5,), (4, 6), (7, 3), (3, 4, 5), (1, 6, 2), (2, 3, 4, 3), (4, 4, 4, 4),
@@ -230,7 +233,8 @@ class Multiply:
         self.secret, self.count = secret, 0
 
     def __call__(self, a, b):
-        a, b = expect.array(a, "what is given to multiply"), expect.array(b, "what is given to multiply")
+        a, b = (expect.array(x, "a factor") if isinstance(x, np.ndarray)
+                else np.array(expect.real(x, "a factor")) for x in (a, b))
         assert a.shape == b.shape, f"multiply wants two arrays of one shape; got {a.shape} and {b.shape}"
         self.count += a.size
         return a.astype(np.float64) * b * self.secret

@@ -45,7 +45,7 @@ def _nested(d, g, inner):
 
 def winograd_1d(d, g, multiply):
     """As in the task."""
-    return _nested(d, g, lambda a, b: multiply(np.array([a]), np.array([b]))[0])
+    return _nested(d, g, multiply)
 
 
 def winograd_2d(d, g, multiply):

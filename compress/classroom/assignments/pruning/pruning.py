@@ -115,7 +115,8 @@ def prune_iteratively(w, sparsities, train, loss):
     ### END SOLUTION
 
 
-# What is graded. `student` is the module that was handed in.
+# What is graded. `student` is the module that was handed in. (Functions of your own stand above this line,
+# and have other names than those below it.)
 
 shapes = st.sampled_from([(1,), (2,), (7,), (10,), (3, 5), (4, 1), (2, 3, 4)])
 seeds = st.integers(0, 2**16)

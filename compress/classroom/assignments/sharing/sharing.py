@@ -132,7 +132,8 @@ def restore(table, packed, bits, shape):
     ### END SOLUTION
 
 
-# What is graded. `student` is the module that was handed in.
+# What is graded. `student` is the module that was handed in. (Functions of your own stand above this line,
+# and have other names than those below it.)
 
 seeds = st.integers(0, 2**16)
 shapes = st.sampled_from([(1,), (2,), (9,), (40,), (3, 5), (2, 3, 4)])

@@ -85,7 +85,8 @@ def defect(kernel):
     return None
 
 
-# What is graded. `student` is the module that was handed in.
+# What is graded. `student` is the module that was handed in. (Functions of your own stand above this line,
+# and have other names than those below it.)
 
 class Call:
     """The arguments of a call of a kernel, looked at; x = a − a_zero and w = b as matrices of integers."""
@@ -170,12 +171,12 @@ def takes_rows_of_b_to_touch(c):
     return c.scaled(c.x @ matrix(c.b, c.k, c.n, c.n))
 
 
-def judge(student, *planted):
+def judge(student, *planted, right=RIGHT):
     """Raise unless `check` finds nothing in the right kernels, and a defect in each of the planted ones."""
-    for kernel in (*RIGHT, *planted):
+    for kernel in (*right, *planted):
         said = student.defect(lambda *arguments, kernel=kernel: kernel(Call(*arguments)))
         assert said is None or isinstance(said, str), f"defect gives {said!r}; it is to stay as it was"
-        if kernel in RIGHT:
+        if kernel in right:
             assert said is None, f"check rejects a kernel that {kernel.__doc__}. It says: {said}"
         else:
             assert said is not None, f"check finds nothing wrong with a kernel that {kernel.__doc__}"
@@ -232,7 +233,7 @@ def gives_minus_zero(c):
     return np.where(y == 0, np.float32(-0.0), y)
 
 
-RIGHT += [corrects_afterwards, gives_minus_zero]
+ALL = [*RIGHT, corrects_afterwards, gives_minus_zero]
 
 
 def saturates_pairs(c):
@@ -251,7 +252,7 @@ def saturates_sums(c):
 @graded(points=2)
 def finds_saturation(student):
     """Finds sums that saturate in 16 bits."""
-    judge(student, saturates_pairs, saturates_sums)
+    judge(student, saturates_pairs, saturates_sums, right=ALL)
 
 
 def wrapped(sums, bits):
@@ -272,7 +273,7 @@ def overflows_24_bits(c):
 @graded(points=2)
 def finds_overflow(student):
     """Finds accumulators that are too narrow, if only for the longest sums of the largest numbers."""
-    judge(student, overflows_16_bits, overflows_24_bits)
+    judge(student, overflows_16_bits, overflows_24_bits, right=ALL)
 
 
 def takes_a_to_be_signed(c):
@@ -293,7 +294,7 @@ def negates_minus_128(c):
 @graded(points=2)
 def finds_wrong_bytes(student):
     """Finds bytes that are read with the wrong sign, and the one that has no negative."""
-    judge(student, takes_a_to_be_signed, takes_the_zero_point_to_be_signed, negates_minus_128)
+    judge(student, takes_a_to_be_signed, takes_the_zero_point_to_be_signed, negates_minus_128, right=ALL)
 
 
 def scales_the_last_columns_alike(c):
@@ -319,7 +320,7 @@ def repeats_a_third_row(c):
 @graded(points=2)
 def finds_wrong_remainders(student):
     """Finds rows, columns and steps of k that are computed otherwise where a block is not full."""
-    judge(student, scales_the_last_columns_alike, corrects_whole_blocks_only, repeats_a_third_row)
+    judge(student, scales_the_last_columns_alike, corrects_whole_blocks_only, repeats_a_third_row, right=ALL)
 
 
 def forgets_the_zero_point_of_one_row(c):
@@ -341,7 +342,7 @@ def gives_a_row_where_there_is_none(c):
 def finds_wrong_special_cases(student):
     """Finds what goes wrong with a single row, without any rows, and where there is nothing to add up."""
     judge(student, forgets_the_zero_point_of_one_row, leaves_y_as_it_was_without_depth,
-          gives_a_row_where_there_is_none)
+          gives_a_row_where_there_is_none, right=ALL)
 
 
 def scales_in_half_precision(c):
@@ -358,7 +359,7 @@ def rounds_to_16_bits(c):
 @graded(points=2)
 def finds_lost_precision(student):
     """Finds what is rounded more than the bound allows."""
-    judge(student, scales_in_half_precision, rounds_to_16_bits)
+    judge(student, scales_in_half_precision, rounds_to_16_bits, right=ALL)
 
 
 def scales_the_bias_too(c):
@@ -374,7 +375,7 @@ def adds_the_bias_to_one_row(c):
 @graded(points=1)
 def finds_a_wrong_bias(student):
     """Finds a bias that is scaled, or not in every row."""
-    judge(student, scales_the_bias_too, adds_the_bias_to_one_row)
+    judge(student, scales_the_bias_too, adds_the_bias_to_one_row, right=ALL)
 
 
 @graded(points=1)
@@ -389,7 +390,7 @@ def finds_what_is_left_of_the_last_call(student):
         last[c.m, c.n] = sums
         return c.scaled(sums)
 
-    judge(student, keeps_its_sums)
+    judge(student, keeps_its_sums, right=ALL)
 
 
 ### END HIDDEN TESTS
