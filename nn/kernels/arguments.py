@@ -59,9 +59,9 @@ def disagree(kernel: str, dim: str, a: str, a_shape: tuple, b: str, b_shape: tup
 
 
 def integer(kernel: str, name: str, x: Any, low: int, high: int) -> int:
-    """`x` as a Python int in low..high."""
+    """`x` as a Python int in low..high. True and False are none."""
     try:
-        value = operator.index(x)
+        value = operator.index(None if isinstance(x, bool) else x)
     except TypeError:
         raise TypeError(f"{kernel}: {name} must be an integer, got {type(x).__name__}") from None
     if not low <= value <= high:
