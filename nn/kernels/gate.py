@@ -210,7 +210,10 @@ class _Writer:
             plain = [f"ready and type(out) is ndarray and out.dtype is {dtype}",
                      f"      and out.shape == {shape} and out.flags.num & WRITABLE == WRITABLE"]
             if self.packed:
-                lines += [f"elif (packed and {plain[0]}", f"{plain[1]}):",
+                copied = [f"      and type({k.name}) is not ndarray"  # by the plan: C sees the copy
+                          for k in c.alone if k.number and k.dtypes == arguments.INTEGERS]
+                *more, last = plain[1], *copied
+                lines += [f"elif (packed and {plain[0]}", *more, f"{last}):",
                           "    result = out    # whether it overlaps an input C sees"]
             elif len(self.arrays) == len(c.arrays):
                 apart = " and ".join(f"not may_share_memory({k.name}, out)" for k in self.arrays)

@@ -213,6 +213,9 @@ def test_out_may_not_overlap_a_packed_convolution_either():
     for given in ({"x": IMAGES[:96].reshape(2, 3, 4, 4)}, {"x": IMAGE, "bias": IMAGES[188:192]}):
         with pytest.raises(ValueError, match=r"^depthwise_conv2d: out .*overlap"):
             kernels.depthwise_conv2d(**given, w=packed, out=IMAGES[95:191].reshape(IMAGE.shape))
+    with pytest.raises(ValueError, match=r"^qgemm: out .*overlap"):
+        kernels.qgemm(A8, kernels.qgemm.pack(W8), b_zero=BYTES[1, :5].view(B),
+                      out=BYTES.ravel()[:60].view(np.int32).reshape(3, 5))
 
 
 @pytest.mark.usefixtures("backend")
