@@ -103,15 +103,13 @@ class Patches:
     def places(self) -> list[Place]:
         """One for each set of taps that meet pixels. Where the code of 0 is a code like any other, only for
         the largest of these sets: what can be reached beside the border, can be reached inside."""
-        by_axis = [self._taps(axis) for axis in (0, 1)]
-        met = {at: np.outer(*taps) for (at, taps) in
-               (((i, j), (down, across)) for (i, down), (j, across) in product(*by_axis))}
+        met = {(i, j): np.outer(down, across)
+               for (i, down), (j, across) in product(self._taps(0), self._taps(1))}
         if self.codes.low <= self.zero <= self.codes.high:
             met = {at: some for at, some in met.items() if not any(
                 (some <= other).all() and (some < other).any() for other in met.values())}
-        ends = {at: [np.repeat(np.where(some.ravel(), end, self.zero), self.i).astype(np.int16)
-                     for end in self.codes] for at, some in met.items()}
-        return [Place(at, *both) for at, both in ends.items()]
+        return [Place(at, *(np.repeat(np.where(some.ravel(), end, self.zero), self.i).astype(np.int16)
+                            for end in self.codes)) for at, some in met.items()]
 
     def _taps(self, axis: int) -> list[tuple[int, np.ndarray]]:
         """Along an axis each set of taps that meet pixels, and the middle position of those where it does."""
