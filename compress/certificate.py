@@ -215,8 +215,8 @@ def certify(program: Program) -> Certificate:
             continue
         name = call.constants["weight"].removesuffix(".weight")
         name = f"{name}@{call.output}" if name in layers else name
-        op = call.op if line.op.attributes.get("groups") is None or line["groups"] == 1 else (
-            f"{call.op}, groups {line['groups']}")
+        groups = call.attributes.get("groups", 1)
+        op = call.op if groups == 1 else f"{call.op}, groups {groups}"
         if not on_integers(weight):
             layers[name] = Layer(name, op)
             continue

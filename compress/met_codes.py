@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nn.geometry import positions
 from nn.kernels import im2col
+from nn.kernels.convolution import part
 
 from .program.algorithms import filters
 from .program.op import Line
@@ -101,22 +103,21 @@ class Patches:
     def places(self) -> list[Place]:
         """One for each set of taps that meet pixels. Where the code of 0 is a code like any other, only for
         the largest of these sets: what can be reached beside the border, can be reached inside."""
-        by_axis = [self._taps(axis) for axis in (0, 1)]
-        met = {at: np.outer(*taps) for (at, taps) in
-               (((i, j), (down, across)) for (i, down), (j, across) in product(*by_axis))}
+        met = {(i, j): np.outer(down, across)
+               for (i, down), (j, across) in product(self._taps(0), self._taps(1))}
         if self.codes.low <= self.zero <= self.codes.high:
             met = {at: some for at, some in met.items() if not any(
                 (some <= other).all() and (some < other).any() for other in met.values())}
-        ends = {at: [np.repeat(np.where(some.ravel(), end, self.zero), self.i).astype(np.int16)
-                     for end in self.codes] for at, some in met.items()}
-        return [Place(at, *both) for at, both in ends.items()]
+        return [Place(at, *(np.repeat(np.where(some.ravel(), end, self.zero), self.i).astype(np.int16)
+                            for end in self.codes)) for at, some in met.items()]
 
     def _taps(self, axis: int) -> list[tuple[int, np.ndarray]]:
         """Along an axis each set of taps that meet pixels, and the middle position of those where it does."""
+        size = self.image[1 + axis]
         kernel, stride, padding, dilation = (one[axis] for one in self.how.values())
-        count = (self.image[1 + axis] + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        count = positions(size, kernel, stride, padding, dilation)
         pixels = np.arange(count)[:, None] * stride + np.arange(kernel) * dilation - padding
-        inside = (pixels >= 0) & (pixels < self.image[1 + axis])
+        inside = (pixels >= 0) & (pixels < size)
         found = [(np.flatnonzero((inside == some).all(axis=1)), some) for some in np.unique(inside, axis=0)]
         return [(int(at[len(at) // 2]), some) for at, some in found]
 
@@ -124,8 +125,7 @@ class Patches:
         """The image, (1, H, W, C), in which a column meets this row, at this place."""
         (kh, kw), (sh, sw), (ph, pw), (dh, dw) = self.how.values()
         image = np.full(self.image, np.clip(self.zero, *self.codes), self.dtype)
-        group = column // (self.o // self.groups)
-        channels = slice(group * self.i, (group + 1) * self.i)
+        channels = part(column // (self.o // self.groups), self.i)
         for (a, b), codes in zip(product(range(kh), range(kw)), row.reshape(kh * kw, self.i), strict=True):
             i, j = place.at[0] * sh + a * dh - ph, place.at[1] * sw + b * dw - pw
             if 0 <= i < self.image[1] and 0 <= j < self.image[2]:
@@ -136,7 +136,6 @@ class Patches:
         """The patches of images as rows, and the columns that they meet, group by group."""
         size, how = self.how["kernel"], {name: self.how[name] for name in ("stride", "padding", "dilation")}
         for group in range(self.groups):
-            channels = slice(group * self.i, (group + 1) * self.i)
-            rows = im2col.reference(np.ascontiguousarray(x[..., channels]), size, **how, fill=self.zero)
-            columns = slice(group * self.o // self.groups, (group + 1) * self.o // self.groups)
-            yield rows.reshape(-1, rows.shape[-1]), columns
+            of_group = np.ascontiguousarray(x[..., part(group, self.i)])
+            rows = im2col.reference(of_group, size, **how, fill=self.zero)
+            yield rows.reshape(-1, rows.shape[-1]), part(group, self.o // self.groups)

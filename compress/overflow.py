@@ -142,13 +142,6 @@ def folds(w: np.ndarray, low: Any, high: Any) -> np.ndarray:
     return fits
 
 
-def fold_interval(w: np.ndarray, low: Any = 0, high: Any = 255) -> int:
-    """The largest number of vpmaddubsw sums of w (K, N) that may be added in 16 bits, for codes in low…high.
-
-    0 where a single one can saturate."""
-    return int((np.flatnonzero(folds(w, low, high)) + 1).max(initial=0))
-
-
 def saturating_pairs(w: np.ndarray, low: Any = 0, high: Any = 255) -> float:
     """The share of the sums of vpmaddubsw that some input makes saturate."""
     least, greatest = _pairs(w, low, high)

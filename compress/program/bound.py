@@ -22,7 +22,7 @@ from .buffers import fresh, places
 from .listing import listing
 from .op import Step
 from .profile import Profile, StepProfile, profiled
-from .ready import Ready
+from .ready import Planned, Ready
 from .value import Value, check_grids
 
 TARGETS = ("cpu",)
@@ -79,8 +79,8 @@ class Bound:
     def every_value(self, *arrays: np.ndarray, **named: np.ndarray) -> dict[str, np.ndarray]:
         """All values that a run makes, by name, each in memory of its own."""
         values, dims = self.check(*arrays, **named)
-        for entry in self._plan(dims, [None] * len(self.steps)):
-            Ready.step(entry, values)
+        for step in self._plan(dims, [None] * len(self.steps)):
+            step(values)
         return values
 
     def profile(self, *arrays: np.ndarray, rounds: int = 200, seconds: float = 0.5,
@@ -103,14 +103,14 @@ class Bound:
         return profiled(self.name, dims, steps, lambda: self(*arrays),
                         lambda clock: run.timed(dict(values), clock), rounds, seconds, clock)
 
-    def _plan(self, dims: dict[str, int], buffers: list[np.ndarray | None]) -> list[tuple]:
+    def _plan(self, dims: dict[str, int], buffers: list[np.ndarray | None]) -> list[Planned]:
         """What a run with these lengths does, step by step."""
         lengths, shapes = self._last
         if lengths != dims:
             shapes = [at(step.made.shape, dims) for step in self.steps]
             self._last = dims, shapes
-        return [(step.run, self.held[step.output], step.inputs, step.output, buffer, shape, step.made.dtype,
-                 {"dims": dims} if step.sized else {})
+        return [Planned(step.run, self.held[step.output], step.inputs, step.output, buffer, shape,
+                        step.made.dtype, {"dims": dims} if step.sized else {})
                 for step, buffer, shape in zip(self.steps, buffers, shapes, strict=True)]
 
     def _ready(self, dims: dict[str, int]) -> Ready:

@@ -144,10 +144,11 @@ class Profile:
     def sorted(self, by: str = "seconds") -> Profile:
         """The same with the steps in the order of one of their figures (a field or a property of
         StepProfile), the largest first. Raises AttributeError for what they do not have."""
-        figures = [(getattr(step, by), step) for step in self.steps]
-        there = sorted([one for one in figures if one[0] is not None], key=lambda one: one[0], reverse=True)
-        rest = [one for one in figures if one[0] is None]
-        return replace(self, steps=tuple(step for _, step in there + rest))
+        def figure(step: StepProfile) -> tuple:
+            value = getattr(step, by)
+            return () if value is None else (value,)  # None is less than any figure
+
+        return replace(self, steps=tuple(sorted(self.steps, key=figure, reverse=True)))
 
     def by(self, what: str) -> dict[Any, StepProfile]:
         """The steps that have the same `kernel`, `call` or another figure, as one; the longest first."""

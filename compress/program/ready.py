@@ -8,7 +8,7 @@ that is small it is copied, which costs less than to ask; where it is large, suc
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,40 +56,62 @@ def as_it_lies(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
         out[...] = x.reshape(out.shape)
 
 
+class Planned(NamedTuple):
+    """A step with lengths that are known: what it holds, the values that it reads, the one that it makes, a
+    buffer for that (None: one is made in each run) with its shape and dtype, and what else `run` takes."""
+
+    run: Callable[..., object]
+    held: tuple
+    inputs: tuple[str, ...]
+    output: str
+    buffer: np.ndarray | None
+    shape: tuple[int, ...]
+    dtype: str
+    more: dict[str, Any]
+
+    def __call__(self, values: dict[str, np.ndarray]) -> None:
+        """Run on the values that there are by name, to which the one that it makes is added."""
+        run, held, inputs, output, out, shape, dtype, more = self
+        if out is None:
+            out = np.empty(shape, dtype)
+        run(held, out, *map(values.__getitem__, inputs), **more)
+        values[output] = out
+
+
 class Ready:
-    """The plan of a Bound for some lengths, and its buffers. plan: for each step its run, what it holds, the
-    values that it reads, the one that it makes, a buffer for that or None, its shape and dtype, and what else
-    `run` takes. inputs: shape and dtype of the Program's inputs.
+    """The steps of a Bound for some lengths, and its buffers. inputs: of the Program, shape and dtype.
 
-    arrays: where each value lies that lies in the same place in each run."""
+    arrays: where each value lies that lies in the same place in each run. taken: of these the copies of
+    inputs; given: the results that are copied when a run ends."""
 
-    def __init__(self, plan: list[tuple], inputs: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
-        self.arrays = {output: out for *_, output, out, _, _, _ in plan if out is not None}
-        read = {name for run, _, names, *_ in plan if isinstance(run, KernelCall) for name in names}
-        made = {output: (shape, dtype) for run, _, _, output, out, shape, dtype, _ in plan
-                if out is None and isinstance(run, KernelCall)}
+    def __init__(self, plan: list[Planned], inputs: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+        calls = [step for step in plan if isinstance(step.run, KernelCall)]
+        read = {name for step in calls for name in step.inputs}
+        made = {step.output: (step.shape, step.dtype) for step in calls if step.buffer is None}
         self.taken = {name: np.empty(*inputs[name]) for name in read & inputs.keys() if _small(*inputs[name])}
         self.given = {name: np.empty(*kind) for name, kind in made.items() if _small(*kind)}
-        for run, _, names, _, out, *_ in plan:  # an input that is only given a shape is copied there
-            if run is as_it_lies and out is not None and names[0] in inputs and sum(
-                    names[0] in others for _, _, others, *_ in plan) == 1:
-                self.taken[names[0]] = out.reshape(inputs[names[0]][0])
+        for step in plan:  # an input that is only given a shape is copied there
+            first = step.inputs[0] if step.run is as_it_lies and step.buffer is not None else None
+            if first in inputs and sum(first in other.inputs for other in plan) == 1:
+                self.taken[first] = step.buffer.reshape(inputs[first][0])
+        self.arrays = {step.output: step.buffer for step in plan if step.buffer is not None}
         self.arrays |= self.taken | self.given
-        self.steps = [(self._again(entry), entry) for entry in plan]
+        self.steps = [(self._again(step), step) for step in plan]
         every = [again for again, _ in self.steps]
         self.every = None if None in every else [again for again in every if again is not _nothing]
-        outside = [names for again, (_, _, names, *_) in self.steps if again is None]
-        self.shared = {name: self.arrays[name] for names in outside for name in names if name in self.arrays}
+        self.shared = {name: self.arrays[name] for again, step in self.steps if again is None
+                       for name in step.inputs if name in self.arrays}
 
-    def _again(self, entry: tuple) -> Callable[[], object] | None:
+    def _again(self, step: Planned) -> Callable[[], object] | None:
         """A step as a function of nothing; None where one of its arrays is another in each run."""
-        run, held, names, output, _, _, _, more = entry
-        if output not in self.arrays or not all(name in self.arrays for name in names):
+        if not self.arrays.keys() >= {step.output, *step.inputs}:
             return None
-        given = held, self.arrays[output], *(self.arrays[name] for name in names)
-        if run is as_it_lies and given[1].base is given[2].base is not None:
+        given = step.held, self.arrays[step.output], *(self.arrays[name] for name in step.inputs)
+        if step.run is as_it_lies and given[1].base is given[2].base is not None:
             return _nothing
-        return run.prepared(*given) if isinstance(run, KernelCall) else partial(run, *given, **more)
+        if isinstance(step.run, KernelCall):
+            return step.run.prepared(*given)
+        return partial(step.run, *given, **step.more)
 
     def __call__(self, values: dict[str, np.ndarray]) -> None:
         """Run on the Program's inputs, to which its outputs are added."""
@@ -98,23 +120,23 @@ class Ready:
             for again in self.every:
                 again()
         else:
-            for again, entry in self.steps:
+            for again, step in self.steps:
                 if again is not None:
                     again()
                 else:
-                    self.step(entry, values)
+                    step(values)
         self._give(values)
 
     def timed(self, values: dict[str, np.ndarray], clock: Callable[[], float]) -> list[float]:
         """The same, and the time that each step takes."""
         self._take(values)
         taken = []
-        for again, entry in self.steps:
+        for again, step in self.steps:
             start = clock()
             if again is not None:
                 again()
             else:
-                self.step(entry, values)
+                step(values)
             taken.append(clock() - start)
         self._give(values)
         return taken
@@ -128,15 +150,6 @@ class Ready:
     def _give(self, values: dict[str, np.ndarray]) -> None:
         for name, room in self.given.items():
             values[name] = room.copy()
-
-    @staticmethod
-    def step(entry: tuple, values: dict[str, np.ndarray]) -> None:
-        """A step whose arrays are looked up."""
-        run, held, names, output, out, shape, dtype, more = entry
-        if out is None:
-            out = np.empty(shape, dtype)
-        run(held, out, *map(values.__getitem__, names), **more)
-        values[output] = out
 
 
 def _nothing() -> None:

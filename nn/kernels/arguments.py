@@ -53,15 +53,32 @@ def adjacent(x: np.ndarray) -> np.ndarray:
     return x if there else np.array(x, order="C")
 
 
+def without_gaps(x: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """x as an array without gaps whose axes lie in any order, and an empty one of this dtype that lies so."""
+    like = np.empty_like(x, subok=False)
+    if x.strides != like.strides or not x.flags.aligned:
+        x = x.copy(order="K")
+    return x, np.empty_like(x, dtype, subok=False)
+
+
+def lying_like(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """g, lying in memory as x does."""
+    if g.strides == x.strides and g.flags.aligned:
+        return g
+    same = np.empty_like(x)
+    same[...] = g
+    return same
+
+
 def disagree(kernel: str, dim: str, a: str, a_shape: tuple, b: str, b_shape: tuple) -> ValueError:
     """The error for two arguments that differ in the size of an axis."""
     return ValueError(f"{kernel}: {a} and {b} must agree in {dim}, got shapes {a_shape} and {b_shape}")
 
 
 def integer(kernel: str, name: str, x: Any, low: int, high: int) -> int:
-    """`x` as a Python int in low..high."""
+    """`x` as a Python int in low..high. True and False are none."""
     try:
-        value = operator.index(x)
+        value = operator.index(None if isinstance(x, bool) else x)
     except TypeError:
         raise TypeError(f"{kernel}: {name} must be an integer, got {type(x).__name__}") from None
     if not low <= value <= high:

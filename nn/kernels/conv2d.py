@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import LARGEST, Pair
-from .arguments import F32, integer
+from ..geometry import Pair
+from .arguments import F32
 from .contract import Plan, operand
-from .convolution import geometry, pad, planned, taps, taps_of
+from .convolution import geometry, grouped, pad, planned, taps, taps_of
 from .kernel import kernel
 from .native import ffi, from_buffer, lib, pointer
 from .operand import PANEL, Operand, aligned, from_panels, in_panels
@@ -44,10 +44,7 @@ def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *, stri
 
 def _pack(w: np.ndarray, groups: int = 1) -> Operand:
     """Panels of 16 filters of a group: panels[g][p][a, b][c][f] = w[g·O/groups + 16p + f, c, a, b], or 0."""
-    groups = integer("conv2d.pack", "groups", groups, 1, LARGEST)
-    o, c, kh, kw = w.shape
-    if o % groups:
-        raise ValueError(f"conv2d.pack: w must have a multiple of groups={groups} filters, got {o}")
+    groups, (o, c, kh, kw) = grouped("conv2d.pack", w, groups), w.shape
     filters = o // groups
     panels = aligned((groups, -(-filters // PANEL), kh * kw, c, PANEL), F32)
     by_group = w.reshape(groups, filters, c, kh, kw)

@@ -5,8 +5,8 @@ from math import prod
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..geometry import Pair, both, pair
-from .arguments import F32
+from ..geometry import LARGEST, Pair, both, pair
+from .arguments import F32, integer
 from .contract import Plan
 from .conv2d import filters_for_c, pack_taps
 from .convolution import geometry, pad, padded, part, phases, planned, struct, taps
@@ -36,7 +36,8 @@ def conv2d_input_grad(g: np.ndarray, w: np.ndarray, size: Pair, *, stride: int |
 
 
 def _input_plan(who, g, w, size, stride, padding, dilation, groups) -> Plan:
-    x = (g[0], *pair(who, "size", size, 0), w[1] * groups if isinstance(groups, int) else w[1])
+    groups = integer(who, "groups", groups, 1, LARGEST)
+    x = (g[0], *pair(who, "size", size, 0), w[1] * groups)
     return Plan(x, geometry=geometry(who, x, w, stride, padding, dilation, groups, g))
 
 
@@ -105,8 +106,8 @@ def conv2d_weight_grad(x: np.ndarray, g: np.ndarray, kernel_size: Pair, *, strid
 
 
 def _weight_plan(who, x, g, kernel_size, stride, padding, dilation, groups) -> Plan:
-    kernel_size = pair(who, "kernel_size", kernel_size, 1)
-    w = (g[3], x[3] // (groups if isinstance(groups, int) and groups > 0 else 1), *kernel_size)
+    groups = integer(who, "groups", groups, 1, LARGEST)
+    w = (g[3], x[3] // groups, *pair(who, "kernel_size", kernel_size, 1))
     return planned(who, geometry(who, x, w, stride, padding, dilation, groups, g), w)
 
 

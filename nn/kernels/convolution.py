@@ -92,6 +92,14 @@ def geometry(kernel: str, x: tuple, w: tuple, stride: Any, padding: Any, dilatio
     return Geometry(x, w, y, windows.stride, windows.padding, windows.dilation, groups)
 
 
+def grouped(who: str, w: np.ndarray, groups: Any) -> int:
+    """How many groups the filters w are packed in, found to divide them."""
+    groups = integer(who, "groups", groups, 1, LARGEST)
+    if len(w) % groups:
+        raise ValueError(f"{who}: w must have a multiple of groups={groups} filters, got {len(w)}")
+    return groups
+
+
 @lru_cache(maxsize=256)
 def phases(kernel_size: Pair, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple[tuple, bool]:
     """What a gradient of the images is made of: the pixels (i + k·sh, j + l·sw), one phase of the stride, all

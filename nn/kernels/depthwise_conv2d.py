@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from ..geometry import Pair, both, pair
-from .arguments import F32
 from .contract import Plan, operand
 from .convolution import Geometry, geometry, pad, padded, phases, planned, struct, taps
 from .kernel import kernel
@@ -41,15 +40,25 @@ def depthwise(kernel: str, x: tuple, w: tuple, *how: Any, g: tuple | None = None
 def by_tap(w: np.ndarray) -> np.ndarray:
     """(C, 1, kH, kW) → (kH·kW, C), as the C code reads it: all channels of a tap together."""
     c, _, kh, kw = w.shape
-    taps = aligned((kh * kw, c), F32)
+    taps = aligned((kh * kw, c), w.dtype)
     taps[...] = w.reshape(c, kh * kw).T
     return taps
 
 
-def _pack(w: np.ndarray) -> Operand:
+def packed_taps(who: str, w: np.ndarray) -> np.ndarray:
+    """The filters that an operand of the kernel `who` is made of, `by_tap`."""
     if w.shape[1] != 1:
-        raise ValueError(f"depthwise_conv2d.pack: w must have shape (C, 1, kH, kW), got {w.shape}")
-    return Operand(depthwise_conv2d, w.shape, taps=by_tap(w))
+        raise ValueError(f"{who}.pack: w must have shape (C, 1, kH, kW), got {w.shape}")
+    return by_tap(w)
+
+
+def unpacked(w: Operand) -> np.ndarray:
+    """The way back from an operand with taps, to (C, 1, kH, kW)."""
+    return np.ascontiguousarray(w.parts["taps"].T).reshape(w.shape)
+
+
+def _pack(w: np.ndarray) -> Operand:
+    return Operand(depthwise_conv2d, w.shape, taps=packed_taps("depthwise_conv2d", w))
 
 
 def _plan(who, x, w, stride, padding, dilation, relu) -> Plan:
@@ -57,7 +66,7 @@ def _plan(who, x, w, stride, padding, dilation, relu) -> Plan:
 
 
 depthwise_conv2d.runs("nn_depthwise_conv2d(plan.c, x, w.c, bias, relu, out)", plan=_plan, pack=_pack,
-                      unpack=lambda w: np.ascontiguousarray(w.parts["taps"].T).reshape(w.shape))
+                      unpack=unpacked)
 
 
 @kernel(g="f32[N,H',W',C] pixels", w="f32[C,1,kH,kW]", out="f32[N,H,W,C] pixels")

@@ -18,7 +18,7 @@ import re
 from functools import partial
 from typing import Any
 
-from numpy import dtype, empty, empty_like, may_share_memory, ndarray
+from numpy import empty, may_share_memory, ndarray
 
 from . import arguments, native
 from .calling import failed, otherwise, reads_anew, recall
@@ -60,9 +60,8 @@ class _Writer:
         self.contract = c = kernel.contract
         self.scope: dict[str, Any] = {
             **vars(arguments), **vars(native), "kernel": kernel, "ndarray": ndarray, "Operand": Operand,
-            "empty": empty, "without_gaps": _without_gaps, "lying_like": _lying_like, "pack": kernel.packer,
-            "may_share_memory": may_share_memory, "partial": partial, "run": kernel.call,
-            "reads_anew": reads_anew,
+            "empty": empty, "may_share_memory": may_share_memory, "partial": partial, "pack": kernel.packer,
+            "run": kernel.call, "reads_anew": reads_anew,
             **{f.__name__: partial(f, kernel) for f in (otherwise, recall, failed)}}
         self.packed = c.packed
         self.arrays = [k for k in c.alone if not (k.optional or k.number)]  # `recall` looks at the others
@@ -210,7 +209,10 @@ class _Writer:
             plain = [f"ready and type(out) is ndarray and out.dtype is {dtype}",
                      f"      and out.shape == {shape} and out.flags.num & WRITABLE == WRITABLE"]
             if self.packed:
-                lines += [f"elif (packed and {plain[0]}", f"{plain[1]}):",
+                copied = [f"      and type({k.name}) is not ndarray"  # by the plan: C sees the copy
+                          for k in c.alone if k.number and k.dtypes == arguments.INTEGERS]
+                *more, last = plain[1], *copied
+                lines += [f"elif (packed and {plain[0]}", *more, f"{last}):",
                           "    result = out    # whether it overlaps an input C sees"]
             elif len(self.arrays) == len(c.arrays):
                 apart = " and ".join(f"not may_share_memory({k.name}, out)" for k in self.arrays)
@@ -317,20 +319,3 @@ class _Writer:
             else:
                 said.append(f"{one}_c" if one in self.kernel.pointed else one)
         return function, ", ".join(said)
-
-
-def _without_gaps(x: ndarray, of: dtype) -> tuple[ndarray, ndarray]:
-    """x as an array without gaps whose axes lie in any order, and an empty one of this dtype that lies so."""
-    like = empty_like(x, subok=False)
-    if x.strides != like.strides or not x.flags.aligned:
-        x = x.copy(order="K")
-    return x, empty_like(x, of, subok=False)
-
-
-def _lying_like(g: ndarray, x: ndarray) -> ndarray:
-    """g, lying in memory as x does."""
-    if g.strides == x.strides and g.flags.aligned:
-        return g
-    same = empty_like(x)
-    same[...] = g
-    return same

@@ -98,7 +98,7 @@ def copy_speed(nbytes: int) -> float:
 
 @cache
 def call_cost() -> float:
-    """Seconds of a prepared call of a kernel that computes next to nothing: what any costs that comes from
+    """Seconds of a prepared call of a kernel that computes next to nothing: the price of every call from
     Python. The best of nine."""
     a, b, out = np.ones((3, 1, 1), np.float32)
     again = gemm.prepare(a, gemm.pack(b), out=out)

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import LARGEST, Pair
+from ..geometry import Pair
 from .arguments import U8, integer
 from .contract import Plan, operand
 from .conv2d import conv2d
-from .convolution import Geometry, geometry, part, planned
+from .convolution import Geometry, geometry, grouped, part, planned
 from .kernel import kernel
 from .native import ffi
 from .operand import Operand
@@ -57,10 +57,7 @@ def checked(who: str, at: Geometry, x_zero: Any, scale: Any, out_zero: Any, clip
 
 def _pack(w: np.ndarray, groups: int = 1) -> Operand:
     """The filters of each group as the columns of a matrix of qgemm, whose rows are taps and channels."""
-    groups = integer("qconv2d.pack", "groups", groups, 1, LARGEST)
-    o, c, kh, kw = w.shape
-    if o % groups:
-        raise ValueError(f"qconv2d.pack: w must have a multiple of groups={groups} filters, got {o}")
+    groups, (o, c, kh, kw) = grouped("qconv2d.pack", w, groups), w.shape
     by_tap = w.transpose(2, 3, 1, 0).reshape(kh * kw * c, o)
     each = [qgemm.pack(by_tap[:, part(group, o // groups)]) for group in range(groups)]
     parts = {f"{name} {i}": b.parts[name] for i, b in enumerate(each)

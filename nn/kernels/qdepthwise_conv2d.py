@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from ..geometry import Pair
-from .arguments import I8, I32, U8
+from .arguments import I32, U8
 from .contract import Plan, operand
-from .depthwise_conv2d import depthwise, depthwise_conv2d
+from .depthwise_conv2d import depthwise, depthwise_conv2d, packed_taps, unpacked
 from .kernel import kernel
 from .native import ffi, from_buffer
 from .operand import Operand, aligned
@@ -30,11 +30,7 @@ def qdepthwise_conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = No
 
 def _pack(w: np.ndarray) -> Operand:
     """All channels of a tap together, taps[kH·kW, C], and the sum of each channel's taps."""
-    c, one, kh, kw = w.shape
-    if one != 1:
-        raise ValueError(f"qdepthwise_conv2d.pack: w must have shape (C, 1, kH, kW), got {w.shape}")
-    taps, sums = aligned((kh * kw, c), I8), aligned((c,), I32)
-    taps[...] = w.reshape(c, kh * kw).T
+    taps, sums = packed_taps("qdepthwise_conv2d", w), aligned(w.shape[:1], I32)
     sums[...] = taps.sum(axis=0, dtype=I32)
     return Operand(qdepthwise_conv2d, w.shape, taps=taps, sums=sums)
 
@@ -53,5 +49,4 @@ def _plan(who, x, w, bias, x_zero, stride, padding, dilation, scale, out_zero, c
 
 
 qdepthwise_conv2d.runs("nn_qdepthwise_conv2d(plan.c, x, w.c, out)", plan=_plan, pack=_pack,
-                       unpack=lambda w: np.ascontiguousarray(w.parts["taps"].T).reshape(w.shape),
-                       seen_by_c=_seen_by_c, values=all_positive)
+                       unpack=unpacked, seen_by_c=_seen_by_c, values=all_positive)

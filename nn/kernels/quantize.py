@@ -84,11 +84,6 @@ def per_channel(who: str, q: np.ndarray, scale: Any) -> None:
     all_positive(who, scale)
 
 
-def ends(who: str, clip: Any) -> tuple[int, int]:
-    """The least and the greatest code of a result that is clipped, or not."""
-    return (0, 255) if clip is None else codes(who, clip, 0, 255)
-
-
 def _finite(who, x) -> None:
     if not np.isfinite(x).all():
         raise ValueError(f"{who}: x holds NaN or infinity; no integer stands for it")
@@ -96,7 +91,7 @@ def _finite(who, x) -> None:
 
 def _quantize_plan(who, scale, zero, clip) -> Plan:
     grid(who, scale, zero)
-    return Plan(c=ffi and ffi.new("nn_grid *", (float(scale), int(zero), *ends(who, clip))))
+    return Plan(c=ffi and ffi.new("nn_grid *", (float(scale), int(zero), *codes(who, clip, 0, 255))))
 
 
 def _scaling(who, q, scale, zero, out_zero=0, clip=None) -> Plan:
@@ -104,7 +99,7 @@ def _scaling(who, q, scale, zero, out_zero=0, clip=None) -> Plan:
     vector = isinstance(scale, np.ndarray) and scale.ndim
     grid(who, 1.0 if vector else scale, zero)
     out_zero = integer(who, "out_zero", out_zero, 0, 255)
-    low, high = ends(who, clip)
+    low, high = codes(who, clip, 0, 255)
     if ffi is None:
         return Plan()
     pointer = from_buffer(scale) if vector else ffi.NULL
@@ -124,12 +119,11 @@ def _qadd_plan(who, a_scale, a_zero, b_scale, b_zero, scale, zero, clip) -> Plan
     for name, own, quotient in zip(("a_scale", "b_scale"), (a_scale, b_scale), quotients, strict=True):
         if quotient > MOST:
             raise ValueError(f"{who}: {name} / scale must be at most 2**120, got {own} / {scale}")
-    numbers = *quotients, int(a_zero), int(b_zero), int(zero), *ends(who, clip)
+    numbers = *quotients, int(a_zero), int(b_zero), int(zero), *codes(who, clip, 0, 255)
     return Plan(c=ffi and ffi.new("nn_qadd_grids *", numbers))
 
 
-quantize.runs("nn_quantize(x.size, plan.c, x, out)", plan=_quantize_plan,
-              values=_finite)
+quantize.runs("nn_quantize(x.size, plan.c, x, out)", plan=_quantize_plan, values=_finite)
 dequantize.runs("nn_dequantize(q.size, plan.c, q.itemsize, q, out)", plan=_dequantize_plan,
                 values=per_channel)
 requantize.runs("nn_requantize(q.size, plan.c, q.itemsize, q, out)", plan=_scaling, values=per_channel)

@@ -54,10 +54,8 @@ def around(who: str, scale: Any, out_zero: Any, clip: Any, rounding: Any, dtype:
     else:
         if not isinstance(scale, np.ndarray) or not scale.ndim:
             scale = in_fixed_point(who, scale) if fixed else positive(who, scale)
-        low, high = RANGE[dtype]
-        out_zero = integer(who, "out_zero", out_zero, low, high)
-        if clip is not None:
-            low, high = codes(who, clip, low, high)
+        out_zero = integer(who, "out_zero", out_zero, *RANGE[dtype])
+        low, high = codes(who, clip, *RANGE[dtype])
     if ffi is None:
         return Plan((), dtype)
     vectors = {"scales" if getattr(scale, "dtype", F32) == F32 else "doubles": scale, **more}
@@ -70,7 +68,10 @@ def around(who: str, scale: Any, out_zero: Any, clip: Any, rounding: Any, dtype:
 
 
 def codes(who: str, clip: Any, lowest: int, highest: int) -> tuple[int, int]:
-    """The ends (low, high) of a clip, found to be codes of the result, lowest..highest, in this order."""
+    """The ends (low, high) of a clip, found to be codes of the result, lowest..highest, in this order. None
+    leaves all of these."""
+    if clip is None:
+        return lowest, highest
     if not isinstance(clip, (tuple, list)) or len(clip) != 2:
         raise TypeError(f"{who}: clip must be a pair of integers (low, high), got {clip!r:.80}")
     low, high = (integer(who, f"clip[{i}]", end, lowest, highest) for i, end in enumerate(clip))

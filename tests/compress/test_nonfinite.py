@@ -9,7 +9,7 @@ import compress
 import nn
 from compress import Cluster, Prune, Quantize, TensorTrain
 from compress.program.algorithms import ALGORITHMS
-from compress.program.ops.products import not_finite
+from compress.program.not_finite import not_finite
 from tests.compress.networks import networks
 
 BAD = [np.inf, -np.inf, np.nan]

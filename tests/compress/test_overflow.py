@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress import largest_k
-from compress.overflow import fold_interval, folds, int16_sums, int32_sums, limits, saturating_pairs
+from compress import certify_weights, largest_k
+from compress.overflow import folds, int16_sums, int32_sums, limits, saturating_pairs
 from compress.saturation import saturating_qgemm, vpaddsw, vpaddw
 from nn.kernels import qgemm
 
@@ -163,10 +163,10 @@ def test_int16_is_never_wrong(w, fold):
 @given(matrices(most=30))
 def test_fold_intervals_are_those_that_hold(w):
     assert folds(w, 0, 255).tolist() == [int16_sums(w, 0, 255, f + 1).holds for f in range(-(-len(w) // 4))]
-    assert fold_interval(w) == max((f for f in range(1, 9) if f <= -(-len(w) // 4)
+    assert certify_weights(w).fold == max((f for f in range(1, 9) if f <= -(-len(w) // 4)
                                     and int16_sums(w, 0, 255, f)), default=0)
-    if fold_interval(w):
-        is_right_of_int16(int16_sums, w, fold_interval(w))
+    if certify_weights(w).fold:
+        is_right_of_int16(int16_sums, w, certify_weights(w).fold)
 
 
 @given(matrices(), st.tuples(st.integers(0, 255), st.integers(0, 255)).map(sorted))
@@ -182,7 +182,7 @@ def test_it_agrees_with_what_packing_finds(w, grow):
     """The number by which qgemm chooses its route, in C and in NumPy: whether pairs fit, or how many of them
     may be added wherever a window begins. It is 0 if and only if one can saturate, and never too large."""
     w = np.repeat(w, 6, axis=1) if grow else w    # more than one panel
-    (found,) = (int(part) for part in qgemm.pack(w).parts.values() if not isinstance(part, np.ndarray))
+    found = qgemm.pack(w).parts["fold"]
     assert (found > 0) == int16_sums(w, 0, 255).holds
     assert folds(w, 0, 255)[:found].all()
 
@@ -192,10 +192,10 @@ def test_fold_of_bits():
     rng = np.random.default_rng(0)
     for highest, at_least in ((64, 1), (32, 2), (7, 9), (1, 64)):
         w = rng.integers(-highest, highest + 1, (1024, 16)).astype(np.int8)
-        assert fold_interval(w) >= at_least
-        assert fold_interval(np.full((1024, 1), highest, np.int8)) == at_least
-    assert fold_interval(np.zeros((1024, 2), np.int8)) == 256
-    assert fold_interval(np.full((1024, 1), 65, np.int8)) == 0
+        assert certify_weights(w).fold >= at_least
+        assert certify_weights(np.full((1024, 1), highest, np.int8)).fold == at_least
+    assert certify_weights(np.zeros((1024, 2), np.int8)).fold == 256
+    assert certify_weights(np.full((1024, 1), 65, np.int8)).fold == 0
 
 
 def test_a_longer_window_may_fit_where_a_shorter_does_not():
@@ -203,7 +203,7 @@ def test_a_longer_window_may_fit_where_a_shorter_does_not():
     w = np.zeros((24, 1), np.int8)
     w[8:10] = w[12:14] = 40
     assert folds(w, 0, 255).tolist() == [True, False, True, False, False, False]
-    assert fold_interval(w) == 3
+    assert certify_weights(w).fold == 3
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])

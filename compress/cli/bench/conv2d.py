@@ -28,7 +28,7 @@ def rows(seconds: float) -> Iterator[Row]:
 
 def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
-    return variants.rows(conv2d, _work, lambda variant: "fma_" + variant.name.split("_")[-1], seconds)
+    return variants.rows(conv2d, _work, seconds)
 
 
 def operands(channels: int, size: int, batch: int = 1) -> tuple[np.ndarray, np.ndarray]:

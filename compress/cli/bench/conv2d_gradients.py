@@ -33,11 +33,7 @@ def variant_rows(name: str, seconds: float) -> Iterator[Row]:
             arrays = _arrays(name, 64, 14, batch=4)
             return variants.Work("3×3, 64→64 at 4×14²", _macs(arrays), _ours(name, arrays))
 
-    return variants.rows(getattr(kernels, name), work, _route, seconds)
-
-
-def _route(variant: Variant) -> str:
-    return "fma_" + variant.name.split("_")[-1]
+    return variants.rows(getattr(kernels, name), work, seconds)
 
 
 def _macs(arrays: dict[str, Any]) -> int:

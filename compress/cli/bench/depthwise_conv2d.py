@@ -23,7 +23,7 @@ def rows(seconds: float) -> Iterator[Row]:
 
 def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
-    return variants.rows(depthwise_conv2d, _work, _route, seconds)
+    return variants.rows(depthwise_conv2d, _work, seconds)
 
 
 def _operands(batch: int, channels: int, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -56,10 +56,6 @@ def _ours(x: np.ndarray, w: np.ndarray) -> Timer:
         raise RuntimeError(f"bench: depthwise_conv2d {x.shape} differs from its specification")
     names = {"depthwise_conv2d": depthwise_conv2d, "x": x, "w": packed, "out": out}
     return timer("depthwise_conv2d(x, w, padding=1, out=out)", **names)
-
-
-def _route(variant: Variant) -> str:
-    return "fma_" + variant.name.split("_")[-1]
 
 
 def _work(variant: Variant) -> variants.Work:

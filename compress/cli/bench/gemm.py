@@ -30,7 +30,7 @@ def rows(seconds: float) -> Iterator[Row]:
 
 def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
-    return variants.rows(gemm, _work, _route, seconds)
+    return variants.rows(gemm, _work, seconds)
 
 
 def _operands(m: int, k: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +101,3 @@ def _work(variant: Variant) -> variants.Work:
     a, b = _operands(side, side, side)
     with use(variant):
         return variants.Work(f"{side}³", side**3, _ours(a, b))
-
-
-def _route(variant: Variant) -> str:
-    return "fma_" + variant.name.split("_")[-1]

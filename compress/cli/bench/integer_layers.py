@@ -11,9 +11,10 @@ from ...stored import from_matrix
 
 
 class Layer(NamedTuple):
-    """One of them. op: "quantize", "conv2d", "linear", "max_pool2d", "avg_pool2d", "add" or "flatten". of:
-    the grids of its inputs; grid: of what it makes; None for reals. weight: int8, (O, C, kH, kW) or (O, K),
-    with a scale for each output channel; bias: int32. how: kernel, stride, padding, dilation, groups."""
+    """A layer of a Program. op: "quantize", "conv2d", "linear", "max_pool2d", "avg_pool2d", "add", "flatten".
+    of: the grids of its inputs; grid: of what it makes; None for reals. weight: int8, (O, C, kH, kW) or
+    (O, K), with a scale for each output channel; bias: int32. how: kernel, stride, padding, dilation,
+    groups."""
 
     op: str
     inputs: tuple[str, ...]

@@ -52,12 +52,13 @@ class _Graph:
         return [self.constant(layer.weight, np.int8), self.constant(layer.scale, np.float32),
                 self.constant(zeros, np.int8)]
 
-    def node(self, op: str, layer: Layer, inputs: list[str], domain: str = "", **attributes: Any) -> None:
+    def node(self, op: str, layer: Layer, inputs: list[str], domain: str | None = None, **attributes: Any
+             ) -> None:
         """One more operator."""
         from onnx import helper
 
-        more = {"domain": domain} if domain else {}
-        self.nodes.append(helper.make_node(op, inputs, [self.name(layer.output)], **more, **attributes))
+        outputs = [self.name(layer.output)]
+        self.nodes.append(helper.make_node(op, inputs, outputs, domain=domain, **attributes))
 
     def quantize(self, layer: Layer, x: str) -> None:
         """QuantizeLinear."""

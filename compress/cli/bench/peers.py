@@ -101,20 +101,21 @@ def onnx_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
                  out_zero: int) -> dict[str, Peer]:
     """onnxruntime's QLinearConv u8 · s8 → u8 of x (N,H,W,C) by a constant w (O,C/groups,3,3), padding 1, in
     the layouts of `onnx_conv2d`."""
-    from onnx import helper
-
-    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "group": x.shape[3] // w.shape[1]}
     one, zeros = np.float32(1), np.zeros(len(scale), np.int32)
     constants = {"x_scale": one, "x_zero": np.uint8(x_zero), "w": w, "w_scale": scale,
                  "w_zero": zeros.astype(np.int8), "y_scale": one, "y_zero": np.uint8(out_zero), "bias": zeros}
-    y = np.zeros((*x.shape[:3], len(w)), np.uint8)
-    nodes = [helper.make_node("Transpose", ["a"], ["a_first"], perm=[0, 3, 1, 2]),
-             helper.make_node("QLinearConv", ["a_first", *constants], ["y_first"], **attributes),
-             helper.make_node("Transpose", ["y_first"], ["y"], perm=[0, 2, 3, 1])]
-    first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
-    planes = _onnx("QLinearConv", first, constants, y_first, **attributes)
-    return {"onnxruntime N,C,H,W": planes._replace(result=lambda: planes.result().transpose(0, 2, 3, 1)),
-            "onnxruntime N,H,W,C": onnx_network(nodes, x, constants, y)}
+    return _onnx_layouts("QLinearConv", x, constants, np.zeros((*x.shape[:3], len(w)), np.uint8))
+
+
+def wrong_results(theirs: dict[str, Peer], right: np.ndarray) -> dict[str, str]:
+    """What share of a peer's numbers is not the right one, of each that has such."""
+    found = {}
+    for name, peer in theirs.items():
+        peer.timer.timeit(1)
+        share = float(np.mean(peer.result() != right))
+        if share:
+            found[name] = f"{share:.2%}"
+    return found
 
 
 def onnx_gemm(a: np.ndarray, b: np.ndarray) -> Peer:
@@ -130,16 +131,7 @@ def onnx_pass(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray, 
 def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Peer]:
     """onnxruntime's Conv of x (N,H,W,C) by a constant w (O,C/groups,3,3), padding 1, its output bound: in its
     own layout N,C,H,W, and N,H,W,C in and out by a Transpose before and after, which it may move or fuse."""
-    from onnx import helper
-
-    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "group": x.shape[3] // w.shape[1]}
-    y = np.zeros((*x.shape[:3], len(w)), np.float32)
-    nodes = [helper.make_node("Transpose", ["a"], ["a_first"], perm=[0, 3, 1, 2]),
-             helper.make_node("Conv", ["a_first", "w"], ["y_first"], **attributes),
-             helper.make_node("Transpose", ["y_first"], ["y"], perm=[0, 2, 3, 1])]
-    first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
-    return {"onnxruntime N,C,H,W": _onnx("Conv", first, {"w": w}, y_first, **attributes),
-            "onnxruntime N,H,W,C": onnx_network(nodes, x, {"w": w}, y)}
+    return _onnx_layouts("Conv", x, {"w": w}, np.zeros((*x.shape[:3], len(w)), np.float32))
 
 
 def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
@@ -155,6 +147,20 @@ def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
         names["groups"] = x.shape[3] // w.shape[1]
         timers[f"PyTorch {name}"] = timer("conv2d(x, w, padding=1, groups=groups)", **names)
     return timers
+
+
+def _onnx_layouts(op: str, x: np.ndarray, constants: dict[str, Any], y: np.ndarray) -> dict[str, Peer]:
+    """A convolution 3×3, padding 1, of x (N,H,W,C) with the constant "w", in both layouts; results like y."""
+    from onnx import helper
+
+    how = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "group": x.shape[3] // constants["w"].shape[1]}
+    nodes = [helper.make_node("Transpose", ["a"], ["a_first"], perm=[0, 3, 1, 2]),
+             helper.make_node(op, ["a_first", *constants], ["y_first"], **how),
+             helper.make_node("Transpose", ["y_first"], ["y"], perm=[0, 2, 3, 1])]
+    first, y_first = (np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in (x, y))
+    planes = _onnx(op, first, constants, y_first, **how)
+    return {"onnxruntime N,C,H,W": planes._replace(result=lambda: planes.result().transpose(0, 2, 3, 1)),
+            "onnxruntime N,H,W,C": onnx_network(nodes, x, constants, y)}
 
 
 def _onnx(op: str, a: np.ndarray, constants: dict[str, Any], y: np.ndarray, **attributes: Any) -> Peer:

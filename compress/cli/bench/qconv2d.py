@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn import kernels
-from nn.kernels import Kernel, Variant, isa, peak_routes, qconv2d, use, why_not_c
+from nn.kernels import Variant, conv2d, isa, peak_routes, qconv2d, use, why_not_c
 
 from . import peers, variants
 from .conv2d import SHAPES
@@ -18,7 +17,6 @@ from .timing import context, digits, interleaved, share_of_peak, timer
 # Of the best peer. As fast as it is 0.98: the rest is the noise of a run. Without VNNI the peers saturate.
 BARS = {True: 0.98, False: 0.95}
 PEAKS = ("vnni_avx512", "vnni_avxvnni", "maddubs_avx2")  # the first that is here: of the direct algorithm
-ROUTES = {"u8s8": "vnni", "s8s8": "signed", "s16s16": "madd16", "u8s7": "maddubs"}
 
 
 class Layer(NamedTuple):
@@ -37,24 +35,29 @@ class Layer(NamedTuple):
 def rows(seconds: float) -> Iterator[Row]:
     """Each shape beside its peers, a layer beside that of floats, and the speed of every variant."""
     yield from (_beside_peers(*shape, seconds) for shape in SHAPES)
-    yield beside_float(kernels.qconv2d, kernels.conv2d, 64, seconds)
+    yield _beside_float(seconds)
     yield from variant_rows(seconds / 2)
 
 
 def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
-    return variants_of(kernels.qconv2d, 64, seconds)
+    return variants.rows(qconv2d, _work, seconds)
 
 
 def layer(channels: int, size: int) -> Layer:
-    """uint8 images as after a ReLU, uniform; weights as `compress.Quantize` makes them: normal, the largest
-    of each filter ±127. The scales are powers of two, so that results can be compared bit for bit."""
+    """uint8 images as after a ReLU, uniform, and `filters`. The scales are powers of two, so that results can
+    be compared bit for bit."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (1, size, size, channels), dtype=np.uint8)
-    w = rng.standard_normal((channels, channels, 3, 3))
-    w = np.round(w * 127 / np.abs(w).max(axis=(1, 2, 3), keepdims=True)).astype(np.int8)
+    w = filters(rng, channels, channels, 3, 3)
     scale = np.exp2(-12.0 - rng.integers(0, 2, channels)).astype(np.float32)
     return Layer(x, w, {"x_zero": 0, "scale": scale, "out_zero": 99})
+
+
+def filters(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """int8 weights as `compress.Quantize` makes them: normal, the largest of each filter ±127."""
+    w = rng.standard_normal(shape)
+    return np.round(w * 127 / np.abs(w).max(axis=(1, 2, 3), keepdims=True)).astype(np.int8)
 
 
 def _beside_peers(channels: int, size: int, seconds: float) -> Row:
@@ -73,12 +76,7 @@ def _beside_peers(channels: int, size: int, seconds: float) -> Row:
               **peers.torch_qconv2d(work.x, work.w, **work.around)}
     right = qconv2d.reference(work.x, work.w, **work.around, padding=1)
     ours = {"ours": _ours(work, right), "ours, new output": _ours(work, right, preallocated=False)}
-    wrong = {}
-    for name, peer in theirs.items():
-        peer.timer.timeit(1)
-        share = float(np.mean(peer.result() != right))
-        if share:
-            wrong[name] = f"{share:.2%}"
+    wrong = peers.wrong_results(theirs, right)
     times = interleaved({**ours, **{name: peer.timer for name, peer in theirs.items()}}, seconds)
     ratio = min(times[name].median / times["ours, new output" if "PyTorch" in name else "ours"].median
                 for name in theirs)
@@ -102,47 +100,35 @@ def _ours(work: Layer, right: np.ndarray, preallocated: bool = True) -> Timer:
     return timer(statement, qconv2d=qconv2d, x=work.x, w=packed, out=out, **work.around)
 
 
-def variants_of(kernel: Kernel, depth: int, seconds: float) -> Iterator[Row]:
-    """The speed of every variant of a kernel whose filters are `depth` channels deep."""
-
-    def work(variant: Variant) -> variants.Work:
-        x, w = _operands(depth)
-        with use(variant):
-            return variants.Work("3×3, 64 channels at 28²", x.size * w[0].size, _timer(kernel, x, w))
-
-    return variants.rows(kernel, work, _route, seconds)
+def _work(variant: Variant) -> variants.Work:
+    x, w = _operands()
+    with use(variant):
+        return variants.Work("3×3, 64 channels at 28²", x.size * w[0].size, _timer(x, w))
 
 
-def _route(variant: Variant) -> str:
-    """taps_u8s8_6x64_avx512vnni → vnni_avx512, the name of its peak."""
-    by = ROUTES.get(variant.name.split("_")[1])
-    return f"{by}_{variant.isa.replace('avx512vnni', 'avx512')}"
-
-
-def beside_float(kernel: Kernel, real: Kernel, depth: int, seconds: float) -> Row:
-    """How many times as fast as `real`, the same layer in floats, its filters packed, too."""
-    x, w = _operands(depth)
-    xf, wf = x.astype(np.float32), real.pack(w.astype(np.float32))
-    floats = timer("real(x, w, padding=1)", real=real, x=xf, w=wf)
-    contestants = {"ours": _timer(kernel, x, w), "float": floats}
-    times = interleaved(contestants, seconds)
+def _beside_float(seconds: float) -> Row:
+    """How many times as fast as conv2d, the same layer in floats, its filters packed, too."""
+    x, w = _operands()
+    xf, wf = x.astype(np.float32), conv2d.pack(w.astype(np.float32))
+    floats = timer("conv2d(x, w, padding=1)", conv2d=conv2d, x=xf, w=wf)
+    times = interleaved({"ours": _timer(x, w), "float": floats}, seconds)
     beside = context(times, "GMAC/s", lambda seconds: x.size * w[0].size / seconds / 1e9)
-    measure = f"{kernel.name} 3×3, 64 channels at {x.shape[1]}², beside {real.name}"
-    return Row(kernel.name, measure, round(times["float"].median / times["ours"].median, 3),
-               f"× {real.name}", context=beside)
+    measure = f"qconv2d 3×3, 64 channels at {x.shape[1]}², beside conv2d"
+    return Row("qconv2d", measure, round(times["float"].median / times["ours"].median, 3), "× conv2d",
+               context=beside)
 
 
-def _operands(depth: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (1, 28, 28, 64) and w (64, depth, 3, 3), of 7 bits, which every variant can multiply."""
+def _operands() -> tuple[np.ndarray, np.ndarray]:
+    """x (1, 28, 28, 64) and w (64, 64, 3, 3), of 7 bits, which every variant can multiply."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (1, 28, 28, 64)).astype(np.uint8)
-    return x, rng.integers(-64, 65, (64, depth, 3, 3)).astype(np.int8)
+    return x, rng.integers(-64, 65, (64, 64, 3, 3)).astype(np.int8)
 
 
-def _timer(kernel: Kernel, x: np.ndarray, w: np.ndarray):
+def _timer(x: np.ndarray, w: np.ndarray) -> Timer:
     """The timer of a requantised convolution, once its result is known to be right."""
     how = {"x_zero": 128, "scale": 1e-4, "out_zero": 128, "padding": 1}
-    packed = kernel.pack(w) if kernel.pack else w
-    if not np.array_equal(kernel(x, packed, **how), kernel.reference(x, w, **how)):
-        raise RuntimeError(f"bench: {kernel.name} differs from its specification")
-    return timer("kernel(x, w, **how)", kernel=kernel, x=x, w=packed, how=how)
+    packed = qconv2d.pack(w)
+    if not np.array_equal(qconv2d(x, packed, **how), qconv2d.reference(x, w, **how)):
+        raise RuntimeError("bench: qconv2d differs from its specification")
+    return timer("qconv2d(x, w, **how)", qconv2d=qconv2d, x=x, w=packed, how=how)

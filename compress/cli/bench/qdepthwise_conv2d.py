@@ -8,6 +8,7 @@ import numpy as np
 from nn.kernels import Variant, depthwise_conv2d, qdepthwise_conv2d, use, why_not_c
 
 from . import peers, variants
+from .qconv2d import filters
 from .row import Row
 from .timing import context, interleaved, timer
 
@@ -25,16 +26,15 @@ def rows(seconds: float) -> Iterator[Row]:
 
 def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
-    return variants.rows(qdepthwise_conv2d, _work, _route, seconds)
+    return variants.rows(qdepthwise_conv2d, _work, seconds)
 
 
 def layer(batch: int, channels: int, side: int) -> tuple[np.ndarray, np.ndarray, dict]:
-    """x (N,H,W,C), uniform, w (C,1,3,3) as `compress.Quantize` makes them: normal, the largest of each filter
-    ±127; and the requantisation. Scales are powers of two, so that results can be compared bit for bit."""
+    """x (N,H,W,C), uniform, w (C,1,3,3), and the requantisation. The scales are powers of two, so that
+    results can be compared bit for bit."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (batch, side, side, channels), dtype=np.uint8)
-    w = rng.standard_normal((channels, 1, 3, 3))
-    w = np.round(w * 127 / np.abs(w).max(axis=(1, 2, 3), keepdims=True)).astype(np.int8)
+    w = filters(rng, channels, 1, 3, 3)
     scale = np.exp2(-9.0 - rng.integers(0, 2, channels)).astype(np.float32)
     return x, w, {"x_zero": 0, "scale": scale, "out_zero": 99}
 
@@ -47,16 +47,12 @@ def _beside(batch: int, channels: int, side: int, seconds: float) -> list[Row]:
     if why_not_c():
         return [variants.no_kernels(name, f"{what} {other}", *of) for other, of in units.items()]
     x, w, around = layer(batch, channels, side)
-    theirs, wrong = {}, {}
+    theirs: dict[str, peers.Peer] = {}
     why = peers.missing("torch", "onnxruntime", "onnx")
     if not why:
         theirs = {**peers.onnx_qconv2d(x, w, **around), **peers.torch_qconv2d(x, w, **around)}
     right = qdepthwise_conv2d.reference(x, w, padding=1, **around)
-    for peer_name, peer in theirs.items():
-        peer.timer.timeit(1)
-        share = float(np.mean(peer.result() != right))
-        if share:
-            wrong[peer_name] = f"{share:.2%}"
+    wrong = peers.wrong_results(theirs, right)
     contestants = {"ours": _ours(x, w, around), "float": _floats(x, w)}
     times = interleaved({**contestants, **{who: peer.timer for who, peer in theirs.items()}}, seconds)
     beside = context(times, "GMAC/s", lambda seconds: x.size * 9 / seconds / 1e9)
@@ -82,12 +78,6 @@ def _ours(x: np.ndarray, w: np.ndarray, around: dict) -> Timer:
 def _floats(x: np.ndarray, w: np.ndarray) -> Timer:
     x, w = x.astype(np.float32), depthwise_conv2d.pack(w.astype(np.float32))
     return timer("kernel(x, w, padding=1, out=out)", kernel=depthwise_conv2d, x=x, w=w, out=np.empty_like(x))
-
-
-def _route(variant: Variant) -> str:
-    """depthwise_u8s8_6x16_avx512vnni → vnni_avx512, the name of its peak."""
-    by = {"u8s8": "vnni", "s16s16": "madd16"}.get(variant.name.split("_")[1])
-    return f"{by}_{variant.isa.replace('avx512vnni', 'avx512')}"
 
 
 def _work(variant: Variant) -> variants.Work:

@@ -56,7 +56,7 @@ def rows(seconds: float) -> Iterator[Row]:
 
 def variant_rows(seconds: float) -> Iterator[Row]:
     """The speed of every variant."""
-    return variants.rows(qgemm, _work, _route, seconds)
+    return variants.rows(qgemm, _work, seconds)
 
 
 def product(m: int, k: int, n: int, weights: str = "127") -> Product:
@@ -151,10 +151,3 @@ def _work(variant: Variant) -> variants.Work:
     work = product(m, side, side, "7")
     with use(variant):
         return variants.Work(f"{m}×{side}×{side}", work.macs, _ours(work))
-
-
-def _route(variant: Variant) -> str:
-    """rows_u8s8_12x32_avx512vnni → vnni_avx512, the name of its peak."""
-    by = {"u8s8": "vnni", "s8s8": "signed", "u8s7": "maddubs", "u8s6": "two",
-          "u8s4": "nine"}.get(variant.name.split("_")[1])
-    return f"{by}_{variant.isa.replace('avx512vnni', 'avx512')}"

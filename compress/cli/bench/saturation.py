@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nn.kernels import qgemm, use
-from nn.kernels.qgemm import requantised
+from nn.kernels.requantization import requantised
 
 from ...certificate import certify_weights, fits
 from ...saturation import saturating_qgemm, wrong

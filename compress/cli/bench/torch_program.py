@@ -56,6 +56,9 @@ class _Network:
     """The layers as calls, with weights packed for the engine in force; a method for each op of a Layer."""
 
     def __init__(self, program: Program, layers: list[Layer], logits: np.ndarray) -> None:
+        import torch
+
+        self.torch, self.calls = torch, torch.ops.quantized
         (self.last,) = program.outputs.values()
         self.input, self.steps = program.input, []
         self.of_result = _grid_for(logits)
@@ -70,61 +73,43 @@ class _Network:
 
     def quantize(self, layer: Layer) -> Callable[..., Any]:
         """To quint8."""
-        import torch
-
-        scale, zero = layer.grid.scale, layer.grid.zero
+        scale, zero, torch = layer.grid.scale, layer.grid.zero, self.torch
         return lambda x: torch.quantize_per_tensor(x, scale, zero, torch.quint8)
 
     def packed(self, layer: Layer, pack: Any, *how: Any) -> Any:
         """A weight and its bias, which PyTorch wants in reals."""
-        import torch
-
-        scales = torch.from_numpy(layer.scale.astype(np.float64))
+        torch, scales = self.torch, layer.scale.astype(np.float64)
         zeros = torch.zeros(len(scales), dtype=torch.int64)
         codes = torch.from_numpy(np.ascontiguousarray(layer.weight))
-        weight = torch._make_per_channel_quantized_tensor(codes, scales, zeros, 0)
-        bias = torch.from_numpy((layer.bias * (layer.scale.astype(np.float64) * layer.of[0].scale))
-                                .astype(np.float32))
-        return pack(weight, bias, *how)
+        weight = torch._make_per_channel_quantized_tensor(codes, torch.from_numpy(scales), zeros, 0)
+        bias = (layer.bias * (scales * layer.of[0].scale)).astype(np.float32)
+        return pack(weight, torch.from_numpy(bias), *how)
 
     def conv2d(self, layer: Layer) -> Callable[..., Any]:
         """quantized::conv2d."""
-        import torch
-
         how = [list(layer.how[name]) for name in ("stride", "padding", "dilation")]
-        weight = self.packed(layer, torch.ops.quantized.conv2d_prepack, *how, layer.how["groups"])
-        conv2d, scale, zero = torch.ops.quantized.conv2d, layer.grid.scale, layer.grid.zero
+        weight = self.packed(layer, self.calls.conv2d_prepack, *how, layer.how["groups"])
+        conv2d, scale, zero = self.calls.conv2d, layer.grid.scale, layer.grid.zero
         return lambda x: conv2d(x, weight, scale, zero)
 
     def linear(self, layer: Layer) -> Callable[..., Any]:
         """quantized::linear, then back to reals where the Program does so."""
-        import torch
-
-        weight, linear = self.packed(layer, torch.ops.quantized.linear_prepack), torch.ops.quantized.linear
+        weight, linear = self.packed(layer, self.calls.linear_prepack), self.calls.linear
         scale, zero = self.of_result if layer.grid is None else (layer.grid.scale, layer.grid.zero)
         if layer.grid is None:
             return lambda x: linear(x, weight, scale, zero).dequantize()
         return lambda x: linear(x, weight, scale, zero)
 
     def max_pool2d(self, layer: Layer) -> Callable[..., Any]:
-        """The pool, which takes integers."""
-        import torch
-
-        pool, how = torch.nn.functional.max_pool2d, list(layer.how.values())
+        """The pool of that name, which takes integers."""
+        pool, how = getattr(self.torch.nn.functional, layer.op), list(layer.how.values())
         return lambda x: pool(x, *how)
 
-    def avg_pool2d(self, layer: Layer) -> Callable[..., Any]:
-        """The same of means."""
-        import torch
-
-        pool, how = torch.nn.functional.avg_pool2d, list(layer.how.values())
-        return lambda x: pool(x, *how)
+    avg_pool2d = max_pool2d
 
     def add(self, layer: Layer) -> Callable[..., Any]:
         """quantized::add."""
-        import torch
-
-        add, scale, zero = torch.ops.quantized.add, layer.grid.scale, layer.grid.zero
+        add, scale, zero = self.calls.add, layer.grid.scale, layer.grid.zero
         return lambda a, b: add(a, b, scale, zero)
 
     def flatten(self, layer: Layer) -> Callable[..., Any]:

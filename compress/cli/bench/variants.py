@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from timeit import Timer
 from typing import NamedTuple
 
-from nn.kernels import Kernel, Variant, peak_routes, use, why_not_c
+from nn.kernels import Kernel, Variant, peak_routes, route_of, use, why_not_c
 
 from .row import AT_LEAST, Row
 from .timing import context, digits, interleaved, share_of_peak
@@ -20,10 +20,12 @@ class Work(NamedTuple):
     timer: Timer
 
 
-def rows(kernel: Kernel, work: Callable[[Variant], Work], route: Callable[[Variant], str],
-         seconds: float) -> Iterator[Row]:
-    """The speed of each variant at the `work` that suits it, and its share of the peak of its `route`."""
-    return (_row(kernel, variant, work(variant), route(variant), seconds) for variant in kernel.variants())
+def rows(kernel: Kernel, work: Callable[[Variant], Work], seconds: float, of_peak: bool = True
+         ) -> Iterator[Row]:
+    """The speed of each variant at the `work` that suits it, and its share of the peak of its route, if this
+    work has so many multiplies as are counted."""
+    return (_row(kernel, variant, work(variant), route_of(variant) if of_peak else "", seconds)
+            for variant in kernel.variants())
 
 
 def no_kernels(group: str, measure: str, unit: str, bar: float | None, sense: str = AT_LEAST) -> Row:

@@ -11,7 +11,7 @@ from nn.kernels.quantize import MOST
 from ...formats.affine import Affine
 from ..call import Call
 from ..op import INTEGERS, Line, Op, Step, clipped, grids_of
-from ..ready import KernelCall, Said
+from ..ready import KernelCall, Said, as_it_lies
 from ..value import Value
 
 
@@ -101,8 +101,7 @@ class Clip(Op, name="clip", clip=(0.0, None)):
         clip, (name,) = line["clip"], line.call.inputs
 
         def run(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            if out.base is None or out.base is not x.base:  # else it lies there already
-                np.copyto(out, x)
+            as_it_lies((), out, x)
             clamp(out, *held)
 
         return [line.step("relu" if clip == (0.0, None) else "clip", run, in_place=True,

@@ -8,7 +8,7 @@ w_scale. It becomes real by acc · x_scale · w_scale, or an integer of the next
 or, where a line has the rounding "fixed-point", by a multiplier and a shift (nn/kernels/fixed_point.py)."""
 
 from collections.abc import Callable, Mapping
-from math import isfinite, prod
+from math import prod
 from operator import methodcaller
 from typing import Any
 
@@ -16,10 +16,10 @@ import numpy as np
 
 from nn.geometry import positions
 from nn.kernels import (
+    Operand,
     conv2d,
     depthwise_conv2d,
     dequantize,
-    gemm,
     im2col,
     qconv2d,
     qdepthwise_conv2d,
@@ -30,8 +30,9 @@ from nn.kernels.fixed_point import LEAST, MOST
 from nn.kernels.requantization import ROUNDINGS
 
 from ...overflow import int32_sums
-from ...stored import Stored, as_matrix
+from ...stored import Stored, from_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
+from ..not_finite import as_rows, densely, not_finite
 from ..op import INTEGERS, Line, Op, Step, behind
 from ..ready import KernelCall, Said
 from ..released import released
@@ -187,12 +188,13 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
 
     def of_integers(self, line: Line, by: str, macs: int, how: dict, windows: str) -> list[Step]:
         """One step, whatever the geometry."""
-        if by == "depthwise":
-            pack = lambda weight: qdepthwise_conv2d.pack(from_rows(weight))  # noqa: E731
-            return sums(line, qdepthwise_conv2d, pack, macs, how, windows)
-        groups = {"groups": line["groups"]}
-        return sums(line, qconv2d, lambda weight: qconv2d.pack(from_rows(weight), **groups), macs,
-                    {**how, **groups}, windows)
+        kernel, groups = ((qdepthwise_conv2d, {}) if by == "depthwise"
+                          else (qconv2d, {"groups": line["groups"]}))
+
+        def pack(weight: Stored) -> Operand:
+            return kernel.pack(from_matrix(weight.codes(), filters(weight)), **groups)
+
+        return sums(line, kernel, pack, macs, {**how, **groups}, windows)
 
 
 def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarray | None]:
@@ -271,39 +273,3 @@ def multiplier(line: Line, weight: Stored, x: Any, grid: Any) -> np.ndarray:
     if not np.maximum.reduce(made, initial=0) < np.inf:
         raise line.fail(f"{said} leaves float32")
     return made
-
-
-def as_rows(x: np.ndarray) -> np.ndarray:
-    """(…, K) as the matrix of its rows."""
-    return x.reshape(prod(x.shape[:-1]), x.shape[-1])
-
-
-def densely(out: np.ndarray, x: np.ndarray, weight: Stored) -> None:
-    """Of rows of x with NaN or infinity the dense product, in the place of what a kernel made of them."""
-    rows = x.reshape(prod(x.shape[:-1]), x.shape[-1])
-    bad = not_finite(rows)
-    if bad is not None:
-        with np.errstate(invalid="ignore", over="ignore"):
-            dense = gemm(rows[bad], np.ascontiguousarray(as_matrix(weight.decode()).T))
-        out.reshape(len(rows), out.shape[-1])[bad] = dense
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def not_finite(x: np.ndarray) -> np.ndarray | None:
-    """Which of the first axis of x hold NaN or infinity, as booleans (len(x),); None if none does.
-
-    0·∞ is NaN, so a kernel that leaves out the zeros of a weight, or that adds and subtracts inputs before it
-    multiplies, gives something else than the network: these are multiplied once more, densely. One sum of
-    squares, which is fast, answers for nearly all inputs: it is finite. (It may overflow where all are
-    finite; then a closer look says so.)"""
-    flat = x.reshape(-1)
-    if isfinite(flat.dot(flat)):
-        return None
-    bad = ~np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
-    return bad if bad.any() else None
-
-
-def from_rows(weight: Stored) -> np.ndarray:
-    """The integers of a weight as filters (O, I, kH, kW)."""
-    o, i, height, width = filters(weight)
-    return np.ascontiguousarray(weight.codes().reshape(o, height, width, i).transpose(0, 3, 1, 2))

@@ -70,9 +70,9 @@ def test_every_variant_of_a_pass_has_a_row(quick, name):
 def test_every_route_has_its_variants_and_its_bar(quick):
     if kernels.why_not_c() or not kernels.peak_routes():
         pytest.skip("no peak can be measured here")
-    routes = {qgemm._route(v) for v in kernels.qgemm.variants()} & set(kernels.peak_routes())
+    routes = {kernels.route_of(v) for v in kernels.qgemm.variants()} & set(kernels.peak_routes())
     assert routes <= set(qgemm.ROUTES)
-    used = {gemm._route(v) for v in kernels.gemm.variants()} & set(kernels.peak_routes())
+    used = {kernels.route_of(v) for v in kernels.gemm.variants()} & set(kernels.peak_routes())
     assert used <= set(gemm.ROUTES)
 
 

@@ -42,7 +42,7 @@ BAD = {
     ("conv2d", "padding"): number(0),
     ("conv2d", "groups"): [
         (TYPE, 1.5, "float"), (TYPE, "1", "str"), (TYPE, None, "None"), (TYPE, (1, 1), "tuple"),
-        (VALUE, 0, "0"), (VALUE, 2, "2"), (VALUE, 2**70, str(2**70))],
+        (TYPE, True, "bool"), (VALUE, 0, "0"), (VALUE, 2, "2"), (VALUE, 2**70, str(2**70))],
     ("conv2d", "relu"): [(TYPE, 1, "int"), (TYPE, None, "None"), (TYPE, "yes", "str")],
     ("conv2d", "out"): [
         *NO_ARRAY, (TYPE, OUT.astype(np.float64), "float64"), (VALUE, OUT[:2], r"\(2, 1, 1, 5\)"),

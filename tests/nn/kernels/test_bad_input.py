@@ -75,11 +75,12 @@ BAD = {
         (VALUE, W8[:3], "3")],
     ("qgemm", "a_zero"): [
         (TYPE, 1.5, "float"), (TYPE, "1", "str"), (TYPE, None, "None"), (TYPE, np.ones(3, int), "ndarray"),
-        (VALUE, -1, "-1"), (VALUE, 256, "256"), (VALUE, 2**70, str(2**70))],
+        (TYPE, True, "bool"), (VALUE, -1, "-1"), (VALUE, 256, "256"), (VALUE, 2**70, str(2**70))],
     ("qgemm", "b_zero"): [
         (TYPE, 1.5, "float"), (TYPE, None, "None"), (TYPE, np.ones(5), "float64"), (TYPE, [0] * 5, "list"),
-        (VALUE, 128, "128"), (VALUE, -129, "-129"), (VALUE, np.zeros(4, B), "4"),
-        (VALUE, np.array([0, 0, 128, 0, 0]), "128"), (VALUE, np.zeros((1, 5), B), r"\(1, 5\)")],
+        (TYPE, False, "bool"), (TYPE, np.True_, "bool"), (VALUE, 128, "128"), (VALUE, -129, "-129"),
+        (VALUE, np.zeros(4, B), "4"), (VALUE, np.array([0, 0, 128, 0, 0]), "128"),
+        (VALUE, np.zeros((1, 5), B), r"\(1, 5\)")],
     ("qgemm", "bias"): [
         (TYPE, [0] * 5, "list"), (TYPE, 1, "int"), (TYPE, np.zeros(5), "float64"),
         (TYPE, np.zeros(5, np.int64), "int64"), (VALUE, np.zeros(4, np.int32), "4"),
@@ -89,7 +90,8 @@ BAD = {
         (VALUE, 0.0, "0"), (VALUE, -1.0, "-1"), (VALUE, np.nan, "nan"), (VALUE, np.inf, "inf"),
         (VALUE, np.array([1, 1, np.nan, 1, 1], F), "nan"), (VALUE, np.zeros(5, F), "0"),
         (VALUE, np.ones(6, F), "6"), (VALUE, 1e-60, "1e-60|0"), (VALUE, 1e60, r"1e\+60|inf")],
-    ("qgemm", "out_zero"): [(TYPE, 0.5, "float"), (VALUE, 256, "256"), (VALUE, -1, "-1")],
+    ("qgemm", "out_zero"): [
+        (TYPE, 0.5, "float"), (TYPE, True, "bool"), (VALUE, 256, "256"), (VALUE, -1, "-1")],
     ("qgemm", "clip"): [
         (TYPE, 3, "3"), (TYPE, (3, 4, 5), r"\(3, 4, 5\)"), (TYPE, (0, 4.5), "float"), (VALUE, (-1, 4), "-1"),
         (VALUE, (0, 256), "256"), (VALUE, (5, 4), r"\(5, 4\)")],
@@ -211,6 +213,9 @@ def test_out_may_not_overlap_a_packed_convolution_either():
     for given in ({"x": IMAGES[:96].reshape(2, 3, 4, 4)}, {"x": IMAGE, "bias": IMAGES[188:192]}):
         with pytest.raises(ValueError, match=r"^depthwise_conv2d: out .*overlap"):
             kernels.depthwise_conv2d(**given, w=packed, out=IMAGES[95:191].reshape(IMAGE.shape))
+    with pytest.raises(ValueError, match=r"^qgemm: out .*overlap"):
+        kernels.qgemm(A8, kernels.qgemm.pack(W8), b_zero=BYTES[1, :5].view(B),
+                      out=BYTES.ravel()[:60].view(np.int32).reshape(3, 5))
 
 
 @pytest.mark.usefixtures("backend")

@@ -233,6 +233,10 @@ def test_numbers_of_numpy_are_whole_numbers_and_each_its_own(dtype):
     y = kernels.conv2d(x, w, stride=one, padding=one)
     np.testing.assert_array_equal(y, kernels.conv2d(x, w, stride=1, padding=1))
     np.testing.assert_array_equal(kernels.avg_pool2d(x, 2, 2, one), kernels.avg_pool2d(x, 2, 2, 1))
+    for gradient, *given in ((kernels.conv2d_input_grad, y, w[:, :1], 5),
+                             (kernels.conv2d_weight_grad, x, y, 3)):
+        np.testing.assert_array_equal(gradient(*given, padding=1, groups=np.int64(2)),
+                                      gradient(*given, padding=1, groups=2))
     kernels.conv2d(x, w, padding=np.uint8(255))    # whose byte is that of int8 -1
     with pytest.raises(ValueError, match="padding"):
         kernels.conv2d(x, w, padding=np.int8(-1))
