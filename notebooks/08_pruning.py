@@ -176,15 +176,15 @@ for payload in (4, 1):
 yours_many, yours_single = None, None
 
 
-def in_turn(jobs, rounds=7 if FAST else 31):
-    """Median seconds of each of these functions, called in turn: a slow moment of the machine hits all."""
+def in_turn(jobs, rounds=11 if FAST else 31):
+    """Least seconds of each of these functions, called in turn: what else runs can only add to a time."""
     seconds = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():
             start = time.perf_counter()
             job()
             seconds[name].append(time.perf_counter() - start)
-    return {name: np.median(taken) for name, taken in seconds.items()}
+    return {name: min(taken) for name, taken in seconds.items()}
 
 
 def products(batch, densities, size=1024):
