@@ -30,17 +30,14 @@ def run(file: Path, kernel: Kernel, flags: Sequence[str], out: Path) -> int:
     """Print the ladder, and draw the roofline into `out` where there is matplotlib; 0, or 1 if the kernel
     does not compile or gives a wrong result. Raises UsageError where it can't be tried here."""
     from nn.testing import guard
-    from nn.testing.in_c import BuildError, KernelError, NoCompilerError, build, built, example
+    from nn.testing.in_c import BuildError, KernelError, NoCompilerError, built
 
     why = guard.why_not()
     if why is not None:
         raise UsageError(f"bench-kernel: {why}")
     with tempfile.TemporaryDirectory() as folder:
-        naive = Path(folder, "naive")
-        naive.mkdir()
-        (naive / f"{kernel.name}.c").write_text(example(kernel), encoding="utf-8")
         try:
-            libraries = {"naive": build(naive / f"{kernel.name}.c", kernel, naive, flags).library}
+            libraries = _ours(kernel, Path(folder), flags)
             with built(file, kernel, flags, PATIENCE) as function:
                 _compare(function, kernel)
                 libraries[file.name] = function.host.library.library
@@ -61,6 +58,21 @@ def run(file: Path, kernel: Kernel, flags: Sequence[str], out: Path) -> int:
     if chart.draw(picture, kernel.name, file.name, found):
         print(f"roofline: {picture}")
     return 0
+
+
+def _ours(kernel: Kernel, folder: Path, flags: Sequence[str]) -> dict[str, Path]:
+    """The naive kernel of the library, and the blocked one if there is one, compiled in the same way."""
+    from nn.testing.in_c import build, example
+    from nn.testing.in_c.header import BLOCKED, NAIVE
+
+    found = {}
+    for way in (NAIVE, BLOCKED):
+        if (way / f"{kernel.name}.c").is_file():
+            source = folder / way.name / f"{kernel.name}.c"
+            source.parent.mkdir()
+            source.write_text(example(kernel, way), encoding="utf-8")
+            found[way.name] = build(source, kernel, source.parent, flags).library
+    return found
 
 
 def _compare(function: Any, kernel: Kernel) -> None:

@@ -29,7 +29,8 @@ PYTHONS = {"ignores_layout", "ignores_padding", "writes_only_out", "takes_out", 
 FIRST = ("equals_specification", "agrees_with_the_specification", "gives_the_bits_of_the_specification",
          "costs_what_the_specification_costs")
 MEMORY = "stays_inside", "writes_all_of_its_result"    # without which no result means anything
-SHRINKING, OTHERS = 3.0, 2.0    # seconds for a smaller case, and for all the other laws
+SECONDS = 0.5                   # of CPU time for a call: the cases are small
+SHRINKING, OTHERS = 2.0, 1.0    # seconds for a smaller case, and for all the other laws
 
 
 def check(source: Path | str, kernel: Kernel, examples: int = 30, flags: Sequence[str] = (),
@@ -38,7 +39,7 @@ def check(source: Path | str, kernel: Kernel, examples: int = 30, flags: Sequenc
 
     examples: cases a law. flags: more flags for the compiler. tell: is given the compiler's warnings.
     Raises as `build`."""
-    with built(source, kernel, flags) as function:
+    with built(source, kernel, flags, SECONDS) as function:
         if function.host.library.warnings:
             tell(function.host.library.warnings)
         return _checked(function, kernel, examples)

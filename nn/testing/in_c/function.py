@@ -227,7 +227,7 @@ class InC:
         said = f"; it printed {printed!r}" if printed else ""
         if number == signal.SIGPROF:
             self.host.seconds = min(self.host.seconds, 0.25)  # from now on it is known to hang
-            return "it does not come back: a loop without an end? (stopped after a second of CPU time)"
+            return process.ENDLESS
         if number in SIGNALS:
             return f"{signal.Signals(number).name}: {SIGNALS[number]}{said}"
         if answer.arg == process.ON_STACK:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...kernels import Kernel
 from .signature import TYPES, Parameter, prototype, signature
 
-NAIVE = Path(__file__).with_name("naive")
+NAIVE, BLOCKED = (Path(__file__).with_name(way) for way in ("naive", "blocked"))
 SIGNATURE = "SIGNATURE"  # the line of an example that stands for the signature
 TAKEN = {"erf": "erf_kernel"}  # names that the C library has
 
@@ -65,11 +65,11 @@ def declaration(kernel: Kernel) -> str:
     return prototype(kernel, function_name(kernel))
 
 
-def example(kernel: Kernel) -> str:
-    """The text of `NAME.c`, a naive and correct kernel that compiles on its own.
+def example(kernel: Kernel, folder: Path = NAIVE) -> str:
+    """The text of `NAME.c`, a naive and correct kernel that compiles on its own; or one of another folder.
 
     Raises FileNotFoundError for a kernel that has none."""
-    path = NAIVE / f"{kernel.name}.c"
+    path = folder / f"{kernel.name}.c"
     if not path.is_file():
         raise FileNotFoundError(f"{kernel.name} has no worked example, which would be {path}")
     text = path.read_text(encoding="utf-8").replace(f"\n{SIGNATURE}\n", f"\n{declaration(kernel)}\n", 1)

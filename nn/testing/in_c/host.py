@@ -28,7 +28,11 @@ ELSEWHERE, ON_STACK = -1, -2                                        # in place o
 ANSWER = struct.Struct("=6iq")
 SLICE = 0.25     # seconds: however long everything stood still, it counts as one slice at most
 PIPE = 1 << 20   # bytes that a pipe holds, where it can be told
-PATIENCE = 16    # slices in which an answer must come, once; it is known to take too long then
+PATIENCE = 14    # slices in which an answer must come, once; it is known to take too long then
+
+
+ENDLESS = "it does not come back: a loop without an end?"
+WAITS = "it does not come back, and uses little CPU time: it waits for something"
 
 
 class Answer(NamedTuple):
@@ -55,7 +59,7 @@ class Host:
     def __init__(self, library: Library, seconds: float = 1.0, limit: Callable[[], None] | None = None
                  ) -> None:
         self.library, self.seconds, self.limit = library, seconds, limit
-        self.patience = max(PATIENCE, 4 * seconds / SLICE)
+        self.patience, self.began = max(PATIENCE, 4 * seconds / SLICE), 0.0
         self.process: subprocess.Popen | None = None
         self.printed = tempfile.TemporaryFile()
 
@@ -67,7 +71,7 @@ class Host:
         if self.process is None:
             self._start()
         parts = [struct.pack("=IId", len(arguments), at_start, self.seconds)]
-        size = 0
+        size, self.began = 0, self.processor()
         for kind, value in arguments:
             if kind in (VALUE, NOTHING):
                 parts.append(struct.pack("=Q8s", kind, value or bytes(8)))
@@ -130,9 +134,10 @@ class Host:
             if not select.select([pipe], [], [], SLICE)[0]:
                 waited += 1
                 if waited > self.patience:
+                    computed = self.processor() - self.began > self.seconds / 4
                     self._end()
                     self.patience = 2
-                    raise GoneError("it did not come back, and used little CPU time: it waits for something")
+                    raise GoneError(ENDLESS if computed else WAITS)
                 continue
             got = os.read(pipe.fileno(), left)
             if not got:

@@ -10,7 +10,7 @@ from nn.kernels import all_kernels, conv2d, gemm, qgemm, relu
 from nn.testing import guard
 from nn.testing.in_c import BuildError, KernelError, NoCompilerError, build, built, check, example, header
 from nn.testing.in_c.building import compiler
-from nn.testing.in_c.header import NAIVE
+from nn.testing.in_c.header import BLOCKED, NAIVE
 
 KERNELS = {kernel.name: kernel for kernel in all_kernels()}
 
@@ -50,6 +50,14 @@ def test_each_kernel_has_an_example_that_compiles_on_its_own(name, tmp_path):
 
 def test_no_example_is_left_over():
     assert {path.stem for path in NAIVE.glob("*.c")} == set(KERNELS)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in BLOCKED.glob("*.c")])
+def test_blocked_ones_are_right(name, tmp_path):
+    path = tmp_path / f"{name}.c"
+    path.write_text(example(KERNELS[name], BLOCKED))
+    report = check(path, KERNELS[name], examples=10)
+    assert report, str(report)
 
 
 @pytest.mark.parametrize("name", ["gemm", "dequantize", "max_pool2d"])
