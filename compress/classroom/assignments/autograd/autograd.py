@@ -14,23 +14,19 @@ entry. Derive the others like this, by indices, before you code. Where a result 
 
 2. Broadcasting. In y = a + b with a of shape (2, 3) and b of shape (3,), NumPy uses each entry of b twice.
 Used twice, it gets two gradients, and they add up: ∂L/∂b is the sum of g over the axis that b was repeated
-along. `unbroadcast` does this for every operation; ∂L/∂a always has the shape of a.
+along. `unbroadcast` does this for every operation.
 
 3. The graph. Operations form a directed graph without cycles: node i was computed from the nodes parents[i],
 and a leaf, an input, from none. A node that is used several times gets a gradient from each use, and only
-their sum is its gradient. So a node's turn comes when ALL nodes that use it have had theirs: walk the graph
-in topological order, from the output to the leaves (Kahn 1962 counts uses; Linnainmaa 1976 has the idea).
-To follow every path instead is right in its sums, but takes 2ⁿ steps where each of n nodes uses the one
-before twice; and a function that calls itself for each node fails after about 1000.
+their sum is its gradient. So a node's turn comes when ALL nodes that use it have had theirs: in topological
+order, from the output to the leaves (Kahn 1962; Linnainmaa 1976). To follow every path instead takes 2ⁿ steps
+where each of n nodes uses the one before twice; a function that calls itself fails after about 1000 nodes.
 
 4. Memory. What an operation keeps for its vjp is the memory that training needs. Once its vjp has been called
 nobody asks for it again: say free(i) at once, not when all is over, and drop its gradient, too.
-
-Graded: derivatives against differences, with random g (g = 1 would hide most errors); that nothing is
-overwritten; of the walk its order, its sums, 10,000 operations, and what it frees; whole programs.
 """
 
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 import numpy as np
 from hypothesis import example, given
@@ -45,9 +41,7 @@ from nn.rules import Rule
 
 
 def unbroadcast(g, shape):
-    """The gradient of an operand of this shape that NumPy has broadcast to the shape of g.
-
-    shape has at most as many axes as g; they are aligned at the last, and each is 1 or that of g."""
+    """The gradient of an operand of this shape, which NumPy has broadcast to the shape of g."""
     ### BEGIN SOLUTION
     if g.shape == shape:
         return g
@@ -109,8 +103,7 @@ def softmax_vjp(g, y):
 
 
 def take_vjp(g, a, rows):
-    """y = a[rows]: rows is an array of integers from 0 on, and may name a row several times, as a table of
-    embeddings is read. Returns (∂L/∂a,)."""
+    """y = a[rows] for an array of row numbers from 0 on, which may repeat. Returns (∂L/∂a,)."""
     ### BEGIN SOLUTION
     da = np.zeros_like(a)
     np.add.at(da, rows, g)
@@ -127,8 +120,7 @@ def backward(parents, output, g, vjp, free):
     vjp(i, g): given the gradient of node i, which is no leaf, one for each of parents[i]. What it gives may
         be g itself, or one array twice.
     free(i): says that what node i kept for its vjp is not needed any more.
-    Returns a list: for each leaf that output depends on its gradient, and None for every other node.
-    """
+    Returns a list: for each leaf that output depends on its gradient, and None for every other node."""
     ### BEGIN SOLUTION
     uses = [0] * len(parents)  # of each node, by nodes that have not sent it their gradient yet
     met, todo = {output}, [output]
@@ -178,6 +170,21 @@ def compute(program, leaves, forward=FORWARD):
     return values
 
 
+def doubled(n, g):
+    """x + x, n times over: your gradient of x by vjps that halve g, and how many were called."""
+    number, calls = np.random.default_rng(1).permutation(n + 1).tolist(), []
+    before = {i: [one, one] for one, i in pairwise(number)}
+    parents = [before.get(i, []) for i in range(n + 1)]
+
+    def vjp(i, g):
+        calls.append(i)
+        if len(calls) > n:
+            raise RuntimeError(f"vjp was called more than {n} times for {n} operations")
+        return [g / 2, g / 2]
+
+    return backward(parents, number[-1], g, vjp, lambda i: None)[number[0]], len(calls)
+
+
 def run(program, leaves, g):
     """The gradients of all nodes, by your functions."""
     values = compute(program, leaves)
@@ -192,7 +199,6 @@ def run(program, leaves, g):
 
 # ---- What is graded ----
 
-# Shapes of two operands, the simplest first.
 SHAPES = st.sampled_from([((2,), (2,)), ((2, 3), (3,)), ((2, 1), (2, 3)), ((3,), (2, 1)), ((2, 3), ()),
                           ((), (3,)), ((1, 1), (2, 2)), ((2, 1, 3), (2, 1)), ((1,), (1, 1))])
 SEEDS, SIZES = st.integers(0, 999), st.integers(1, 4)
@@ -200,8 +206,8 @@ SEEDS, SIZES = st.integers(0, 999), st.integers(1, 4)
 
 def gradient(made, shape, what):
     """A gradient that a hand-in made, checked; a number will do for an array without axes."""
-    number = isinstance(made, np.floating | float)
-    return expect.array(np.asarray(made) if number else made, what, dtype=np.float64, shape=shape)
+    made = np.asarray(made) if isinstance(made, np.floating | float) else made
+    return expect.array(made, what, dtype=np.float64, shape=shape)
 
 
 def agrees_with_differences(student, name, *operands, more=()):
@@ -230,9 +236,8 @@ def broadcasting_is_undone(student, shapes, seed):
         made = gradient(student.unbroadcast(g, shape), shape, f"unbroadcast(g of {g.shape}, {shape})")
         entries = np.arange(max(1, np.prod(shape, dtype=int))).reshape(shape)
         want = np.bincount(np.broadcast_to(entries, g.shape).ravel(), g.ravel()).reshape(shape)
-        assert np.array_equal(made, want), (
-            f"unbroadcast(g, {shape}) is {made.tolist()}, wanted {want.tolist()}: for each entry the sum of "
-            f"all entries of g = {g.tolist()} for which it was used")
+        assert np.array_equal(made, want), (f"unbroadcast(g, {shape}) is {made.tolist()}, wanted "
+                                            f"{want.tolist()}, sums of g = {g.tolist()}")
 
 
 @graded(points=2)
@@ -267,15 +272,14 @@ def matmul_and_sum_agree_with_differences(student, m, k, n, axis, seed):
 @given(rows=st.lists(st.integers(0, 2), min_size=1, max_size=5), seed=SEEDS)
 def rows_taken_twice_get_both_gradients(student, rows, seed):
     """take: a row that is read several times gets the sum, one that is not read gets 0."""
-    a = np.random.default_rng(seed).normal(size=(3, 2))
-    agrees_with_differences(student, "take", a, more=(np.array(rows),))
+    agrees_with_differences(student, "take", np.random.default_rng(seed).normal(size=(3, 2)),
+                            more=(np.array(rows),))
 
 
 class Graph:
-    """A graph whose vjps multiply g by numbers, and which writes down how backward walks through it."""
+    """Two leaves, then nodes with parents so many places before; `seed` exchanges their numbers."""
 
-    def __init__(self, links, seed=0, factors=(1, 2, 3)):
-        """Two leaves, then nodes with parents so many places before them; `seed` exchanges their numbers."""
+    def __init__(self, links, seed):
         rng, count = np.random.default_rng(seed), len(links) + 2
         number = (rng.permutation(count) if seed else np.arange(count)).tolist()
         self.parents, self.output, self.factors = [[] for _ in number], number[-1], {}
@@ -283,7 +287,7 @@ class Graph:
         for k, some in reversed(list(enumerate([[], [], *links]))):
             i = number[k]
             self.parents[i] = [number[k - 1 - back % k] for back in some]
-            self.factors[i] = rng.choice(factors, len(some)).tolist()
+            self.factors[i] = rng.integers(1, 4, len(some)).tolist()
             for parent, factor in zip(self.parents[i], self.factors[i], strict=True):
                 if i in self.wanted:
                     self.wanted[parent] = self.wanted.get(parent, 0) + factor * self.wanted[i]
@@ -297,12 +301,10 @@ class Graph:
         assert len(self.calls) <= 9 * len(self.parents), f"vjp is called again and again: {self.calls[:9]}, …"
         self.calls.append(("vjp", i))
         self.turns.append(i)
-        again = " once more" if i in self.given else ""
-        self.given[i] = gradient(g, (2,), f"the g with which vjp was called{again} for node {i}")
+        self.given[i] = gradient(g, (2,), f"after vjp was called for {self.turns}: the g of the last")
         return [factor * g for factor in self.factors[i]]
 
     def backward(self, student):
-        """What backward returns, found to be a list of the right length."""
         made = student.backward(self.parents, self.output, self.wanted[self.output], self.vjp,
                                 lambda i: self.calls.append(("free", i)))
         assert not student.backward.changed, "backward has written into what it was given"
@@ -355,11 +357,10 @@ def buffers_are_freed_at_once(student, graph):
 @graded(points=3)
 def ten_thousand_operations(student):
     """y = x + x, 10,000 times over: 10,000 calls of vjp, not 2¹⁰⁰⁰⁰, and no function that calls itself."""
-    graph = Graph([[0, 0]] * 10_000, seed=1, factors=[0.5])
-    grads = graph.backward(student)
-    assert len(graph.turns) == 10_000, f"vjp was called {len(graph.turns)} times, wanted 10,000"
-    made = gradient(grads[list(graph.wanted)[-1]], (2,), "the gradient of the leaf").tolist()
-    assert made == [1, -2], f"the gradient of the leaf is {made}, wanted [1.0, -2.0]"
+    made, calls = expect.items(student.doubled(10_000, np.array([1.0, -2.0])), "doubled", 2)
+    made = gradient(made, (2,), "the gradient of x").tolist()
+    assert made == [1, -2], f"the gradient of x is {made}, wanted [1.0, -2.0]"
+    assert calls == 10_000, f"vjp was called {calls} times, wanted 10,000"
 
 
 def a_program(drawn):
@@ -381,9 +382,8 @@ PROGRAMS = st.lists(st.tuples(st.sampled_from([name for name in FORWARD if name 
 @example(program=a_program([("tanh", 0, 0), ("add", 0, 1), ("add", 0, 2)]), seed=0)
 def programs_have_right_gradients(student, program, seed):
     """All together, against this library: n0 is b, n1 is x."""
-    rng, text = np.random.default_rng(seed), ", ".join(
-        f"n{k} = {name}({', '.join(f'n{i}' for i in some)})"
-        for k, (name, some, _) in enumerate(program) if name)
+    text = ", ".join(f"n{k} = {name}{some}" for k, (name, some, _) in enumerate(program) if name)
+    rng = np.random.default_rng(seed)
     leaves, g = [rng.uniform(1, 2, shape) for shape in ((2,), (2, 2))], rng.normal(size=(2, 2))
     made = expect.items(student.run(program, leaves, g), "run", len(program))
     tensors = [nn.Tensor(leaf, requires_grad=True) for leaf in leaves]
