@@ -296,12 +296,14 @@ def first_of_equals_go(student, shape, seed, sparsity):
 @graded(points=1)
 @given(st.integers(0, 9), st.integers(2, 40), st.floats(0, 0.4), st.floats(0.5, 1))
 def schedule_rises(student, begin, length, initial, final):
-    """Every step prunes more than the one before it, and less than the end will."""
+    """Every step prunes more than the one before it, and none less than sᵢ or more than s_f."""
     before = -1.0
     for t in range(begin, begin + length + 1):
         s = expect.real(student.cubic_sparsity(t, begin, begin + length, initial, final), "cubic_sparsity")
         assert s > before, (f"from {initial} at step {begin} to {final} at step {begin + length}: it is "
                             f"{before} at step {t - 1} and {s} at step {t}")
+        assert initial - 1e-12 <= s <= final + 1e-12, (f"at step {t} it is {s}, on the way from {initial} to "
+                                                       f"{final}")
         before = s
 
 
