@@ -71,13 +71,14 @@ class Result:
 
     def __str__(self) -> str:
         lines = [f"{self.handin}, {self.assignment}: {self.score} of {self.points} points"]
-        if self.note:
-            lines.append(f"    {self.note}")
+        same = {outcome.message for outcome in self.outcomes.values()}
+        once = same.pop() if len(same) == 1 and len(self.outcomes) > 1 else ""  # of a file that is none
+        lines += [f"    {line}" for line in (self.note or once).splitlines()]
         for one in self.properties:
             outcome = self.outcomes.get(one.name)
             mark = "hidden" if one.name in self.hidden else ""
             lines.append(f"  {outcome.score if outcome else 0}/{one.points}  {one.name}  {mark}".rstrip())
-            if outcome is not None and not outcome.holds:
+            if outcome is not None and not outcome.holds and not once:
                 lines += [f"       {line}" for line in outcome.message.splitlines()]
         return "\n".join(lines)
 

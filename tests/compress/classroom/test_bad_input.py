@@ -289,3 +289,11 @@ def double(x):
                          capture_output=True, text=True, check=True, timeout=60)
     (pid, *_) = re.findall(r"left (\d+) behind", run.stdout)
     assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_without_landlock_a_hand_in_has_a_library_of_its_own(graded, monkeypatch):
+    """Which it may write into: nobody else reads it."""
+    monkeypatch.setattr(sandbox, "landlock", lambda: 0)
+    text = CHEATS["rewrites the library on the disk"] + tiny.RIGHT
+    assert points(graded(text)) == ALL
+    assert points(graded(tiny.RIGHT)) == ALL

@@ -49,7 +49,8 @@ def it_adds_each_once(student, numbers):
         assert len(calls) <= len(numbers), "add is called too often"
         return a + b
 
-    assert student.total(numbers, add) == sum(numbers), "the sum is wrong"
+    got = expect.whole(student.total(numbers, add), "total")
+    assert got == sum(numbers), f"wanted {sum(numbers)}; got {got}"
     assert len(calls) == len(numbers), f"add must be called {len(numbers)} times; it was {len(calls)}"
 
 
@@ -81,7 +82,7 @@ def total(numbers, add):
 BUGS = '''
 from compress.classroom.mutation import Bug
 
-BUGS = [Bug("adds", "2 * x", "2 + x", ("it_doubles",)), Bug("twice", "add(result, number)",
+BUGS = [Bug("adds", "return 2 * x", "return 2 + x", ("it_doubles",)), Bug("twice", "add(result, number)",
         "add(result, number) + add(0, 0)", ("it_adds_each_once",)),
         Bug("in place", "return 2 * x", "x *= 2\\n    return x", ("it_leaves_its_argument",))]
 '''

@@ -11,7 +11,7 @@ BUGS = [
         ("the_grid_is_as_fine_as_can_be",)),
     Bug("an empty range divides by zero",
         "if scale == 0:\n        return 1.0, 0", "if scale < 0:\n        return 1.0, 0",
-        ("the_grid_is_as_fine_as_can_be", "zero_is_exact")),
+        ("an_empty_range_has_a_grid",)),
     Bug("the zero point is a real",
         "min(max(round(-low / scale), 0), most)", "-low / scale", ("zero_is_exact",)),
     Bug("the zero point is cut off, not rounded",
