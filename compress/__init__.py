@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 class _Package(ModuleType):
     """Loads all names, and what they import, when the first is asked for: `python -m compress` must answer
-    Ctrl-C before NumPy is loaded. `compress.testing` is loaded by itself, since it needs Hypothesis."""
+    Ctrl-C before NumPy is loaded. `compress.testing`, which needs Hypothesis, and `compress.explain` are
+    loaded by themselves."""
 
     def __getattr__(self, name: str) -> Any:
-        if name == "testing":
-            return import_module(".testing", self.__name__)
+        if name in APART:
+            return import_module(f".{name}", self.__name__)
         if name == "__all__" or not name.startswith("__"):
             public = import_module(".public", self.__name__)  # `from . import public` would ask here first
             offered = {one: getattr(public, one) for one in public.__all__}
@@ -41,8 +42,9 @@ class _Package(ModuleType):
             super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        return sorted({*vars(self), *self.__all__})
+        return sorted({*vars(self), *self.__all__, *APART})
 
 
+APART = ("explain", "testing")
 SHADOWED = ("convert", "prepare", "report")
 sys.modules[__name__].__class__ = _Package

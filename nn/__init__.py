@@ -39,12 +39,11 @@ __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.2.0"
 
-from . import functional, init, parametrize
+from . import explain, functional, init, parametrize
 from .backward import grad
 from .constructors import *
 from .context import no_grad
 from .curvature import fisher_diag, gauss_newton_diag, hessian_diag, per_sample_grads
-from .explain import explain
 from .files import FileError, load, save
 from .forward_mode import jvp
 from .functional import cat, chunk, clamp, einsum, gather, matmul, maximum, minimum, split, stack, where
@@ -64,7 +63,7 @@ if TYPE_CHECKING:
 
 # Imported at their first use: they take a fifth of the time, and `testing` needs Hypothesis.
 _LATER = ("data", "memory", "models", "optim", "profile", "train", "testing")
-__all__ = sorted({"functional", "init", "parametrize", "tensor", *_LATER[:-1]} | {
+__all__ = sorted({"explain", "functional", "init", "parametrize", "tensor", *_LATER[:-1]} | {
     name for name, thing in globals().items() if getattr(thing, "__module__", "").startswith(f"{__name__}.")})
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .explain import short
+from .explain.text import short
 from .rules import RULES
 from .sizes import Size, at, names_in
 

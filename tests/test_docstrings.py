@@ -14,8 +14,9 @@ from nn.data import augment
 from nn.optim import schedules
 
 HERE = tuple(str(Path(package.__file__).parent) for package in (nn, compress))
-ROOMS = (nn, nn.functional, nn.layers, nn.optim, schedules, nn.init, nn.data, augment, nn.train, nn.models,
-         nn.memory, nn.parametrize, nn.kernels, nn.random, nn.testing, compress, compress.testing)
+ROOMS = (nn, nn.explain, nn.functional, nn.layers, nn.optim, schedules, nn.init, nn.data, augment, nn.train,
+         nn.models, nn.memory, nn.parametrize, nn.kernels, nn.random, nn.testing, compress, compress.explain,
+         compress.testing)
 
 
 def names_of(room):
@@ -30,8 +31,8 @@ def offered():
     for room in ROOMS:
         for name in names_of(room):
             thing = getattr(room, name)
-            if name == "tensor":
-                thing = type(thing).__call__    # the module that is a function
+            if name in ("explain", "tensor") and inspect.ismodule(thing):
+                thing = type(thing).__call__    # the modules that are functions
             if inspect.isclass(thing) or hasattr(thing, "__wrapped__") or inspect.isroutine(thing):
                 found.setdefault(id(thing), (f"{room.__name__}.{name}", thing))
     return dict(found.values())

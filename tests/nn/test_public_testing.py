@@ -5,6 +5,8 @@ Only what stands in their `__all__` is imported here (a test says so), and each 
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -191,16 +193,47 @@ def test_what_has_no_out_and_no_pack_is_not_asked_for_them():
         assert report.passed < len(laws_of(kernel)) + 2    # two are of memory
 
 
+OWN = """
+import numpy as np, nn
+from hypothesis import strategies as st
+from nn.testing import Case, Domain, check, laws_of, obeys, same
+
 @nn.kernels.kernel(x="f32[...]", out="f32[...]")
 def halved(x):
-    """Half of each number. Raises TypeError for a wrong type."""
     return x * np.float32(0.5)
 
+report = check(halved, examples=4)    # cases and laws follow from its contract
+print(bool(report), report.passed > 4, bool(check(lambda x: x / 3, like=halved, examples=4)))
 
-def test_a_kernel_of_ones_own_follows_from_its_contract():
-    report = check(halved, examples=4)
-    assert report, str(report)
-    assert not check(lambda x: x / 3, like=halved, examples=4)
+@nn.kernels.kernel(x="f32[N]", out="f32[N]")
+def shifted(x):
+    return np.append(x[1:], x[:1])
+
+class Shifted(Domain):    # and here are its own
+    name, exact, takes_out = "shifted", True, False
+
+    def cases(self):
+        return st.builds(lambda n, seed: Case((np.arange(n, dtype=np.float32),), {}, seed), st.integers(1, 9),
+                         st.integers(0, 9))
+
+def comes_back(f, case):
+    x = y = case.args[0]
+    for _ in x:
+        y = f(case.on(y))
+    same(y, x, "shifted as often as it is long")
+
+obeys("shifted", comes_back)
+print(laws_of(shifted) == (comes_back,), bool(check(shifted, examples=9)))
+wrong = check(lambda x: x[::-1].copy(), like=shifted, examples=20)
+print([failure.law for failure in wrong.failures], "float32(3) = [0. 1. 2.]" in str(wrong))
+"""
+
+
+def test_a_kernel_of_ones_own_with_laws_and_a_domain():
+    """In a process of its own, since a kernel is there from then on."""
+    run = [sys.executable, "-W", "error", "-c", OWN]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["True True False", "True True", "['comes_back'] True"]
 
 
 # Techniques

@@ -1,0 +1,41 @@
+"""Seeing inside: how a tensor was computed, and how backward goes through that.
+
+    print(nn.explain(loss))              # the chain rule of your own graph, as a text
+    nn.explain.graph(loss)               # the same drawn, with the bytes that are kept
+    for step in nn.explain.steps(loss):  # backward, one operation at a time
+        print(step)
+    nn.explain.steps(loss)[3].draw()     # the fourth: which gradients are known, which buffers are freed
+
+Drawings need matplotlib (`pip install espalier[plot]`) and return its Axes. The module is a function, too:
+explain(output, names=None), as in nn/explain/text.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from .text import explain
+
+__all__ = ["Step", "explain", "graph", "steps"]
+
+_LATER = {"graph": "drawing", "steps": "stepping", "Step": "stepping"}    # their files, not loaded with nn
+
+
+class _Module(ModuleType):
+    """The module nn.explain, which is also the function explain."""
+
+    __call__ = staticmethod(explain)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _LATER:
+            return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*vars(self), *_LATER})
+
+
+sys.modules[__name__].__class__ = _Module
