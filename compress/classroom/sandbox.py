@@ -35,13 +35,16 @@ class _Beneath(ctypes.Structure):
     _fields_ = [("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32)]
 
 
-def enclose(memory: int, readable: Iterable[str], writable: Iterable[str]) -> None:
+def enclose(memory: int, readable: Iterable[str], writable: Iterable[str], processes: bool = False) -> None:
     """Limit this process to so many bytes of memory, to reading these places, Python and the system, and to
-    writing below `writable`."""
+    writing below `writable`. With `processes` it may start others, which have the same limits: to compile,
+    before all is limited by another call."""
     with suppress(ImportError):  # Windows
         import resource
 
         limits = {"AS": memory, "CPU": SECONDS, "FSIZE": FILES, "CORE": 0, "NOFILE": 256, "NPROC": 1}
+        if processes:
+            del limits["NPROC"]
         for name, limit in limits.items():
             with suppress(ValueError, OSError, AttributeError):
                 resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
