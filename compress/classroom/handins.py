@@ -9,6 +9,7 @@ from typing import NamedTuple
 from nn.files import FileError
 
 from .assignment import Assignment
+from .failures import clean_line
 
 LARGEST = 4 << 20  # bytes of a hand-in's file
 
@@ -45,7 +46,7 @@ def find(folder: Path, wanted: list[Assignment], by_name: bool) -> list[HandIn]:
 def only(folder: Path, assignment: Assignment) -> HandIn:
     """The hand-in of this assignment in this folder itself; if there is none, one that can't be graded."""
     file = _files(folder, [assignment]).get(assignment, folder / assignment.handin)
-    return HandIn(folder.resolve().name, assignment, file, why_not(file, assignment))
+    return HandIn(clean_line(folder.resolve().name), assignment, file, why_not(file, assignment))
 
 
 def _files(folder: Path, wanted: list[Assignment]) -> dict[Assignment, Path]:
@@ -61,7 +62,7 @@ def _files(folder: Path, wanted: list[Assignment]) -> dict[Assignment, Path]:
 def why_not(file: Path, assignment: Assignment) -> str:
     """Why a file can't be graded, in words for the student; "" if it can."""
     if not file.is_file():
-        others = sorted(path.name for path in file.parent.glob("[!.]*") if path.is_file())
+        others = sorted(clean_line(path.name) for path in file.parent.glob("[!.]*") if path.is_file())
         there = f"the folder has {', '.join(others[:5])}" if others else "the folder is empty"
         return f"there is no {assignment.handin}, which is to be handed in; {there}"
     if file.is_symlink():

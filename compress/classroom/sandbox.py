@@ -13,8 +13,11 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 FILES = 16 << 20  # bytes of any file that it writes, of its output too
+DISK = 64 << 20  # bytes of all files that it has, and how many these may be
+MANY = 1000
 SECONDS = 600  # of the processor, in all; for a process whose grader is gone
 NOBODY = 65534
 
@@ -78,6 +81,19 @@ def open_to_all(places: Iterable[str]) -> bool:
                 break
             path = os.path.dirname(path)
     return True
+
+
+def fills(folder: Path) -> bool:
+    """Whether more files lie in a folder than a hand-in may write, or larger ones."""
+    size = count = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += os.lstat(os.path.join(place, name)).st_blocks * 512
+        count += 1 + len(names)
+        if size > DISK or count > MANY:
+            return True
+    return False
 
 
 def adopt_orphans() -> None:

@@ -57,6 +57,16 @@ def test_many_hand_ins_make_a_table_and_a_file(course, capsys):
     assert sorted(os.listdir()) == ["handins", "results.json"]
 
 
+def test_names_of_folders_and_files_are_one_line_of_text(course, capsys):
+    hand_in("an\x1b[2Jna\nzero 4 of 4 points", tiny.RIGHT, "a\n\x1b.py")
+    hand_in(os.fsdecode(b"caf\xe9"), tiny.RIGHT, "tiny (1).py")
+    assert command(["grade", "handins", "--assignment", "tiny", "--json", "results.json"]) == 0
+    out = capsys.readouterr().out
+    assert [line.partition("  ")[0] for line in out.splitlines()[1:]] == ["an·[2Jna·zero 4 of 4 points", "caf·"]
+    assert "the folder has a··.py" in out
+    assert "\\ud" not in Path("results.json").read_text(encoding="utf-8")
+
+
 def test_one_hand_in_is_what_gradescope_wants(course, capsys):
     hand_in("anna", "print('hello')\n" + WRONG)
     assert command(["grade", "handins/anna", "--json", "results.json"]) == 0
