@@ -217,7 +217,7 @@ def test_what_is_printed_is_shown_after_much_was_printed_before(graded):
 
 
 def test_a_check_that_does_not_end_is_stopped():
-    with pytest.raises(Stop, match="to look at what was returned took 0.05 seconds"), at_most(0.05):
+    with pytest.raises(Stop, match="to look at what was returned took"), at_most(0.05):
         all(iter(lambda: True, False))
     with at_most(9):
         assert signal.getitimer(signal.ITIMER_PROF)[0] > 8
