@@ -28,7 +28,7 @@ from . import sandbox, wire
 from .clock import NAP, Clock
 from .connection import Closed, Connection
 from .failures import Failure, Stop, described
-from .library import copy_library, holds_solutions, shared_library
+from .library import PACKAGES, copy_library, holds_solutions, shared_library
 from .proxy import Student, packed_arguments
 
 KEPT = ("NN_ISA", "NN_BACKEND", "NN_KERNELS", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
@@ -257,7 +257,7 @@ class Child(Student):
         readable = [str(self._library), *filter(None, [os.environ.get("NN_KERNELS")])]
         try:
             kind, *rest = self._asked(f"the import of {self.file}", "begin", nonce, str(copy), adapter,
-                                      limits.memory, (readable, [str(work)]))
+                                      limits.memory, (readable, [str(work)], str(PACKAGES)))
         except Stop as stop:
             self._broken = str(stop)
             raise

@@ -38,10 +38,11 @@ class _Beneath(ctypes.Structure):
     _fields_ = [("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32)]
 
 
-def enclose(memory: int, readable: Iterable[str], writable: Iterable[str], processes: bool = False) -> None:
-    """Limit this process to so many bytes of memory, to reading these places, Python and the system, and to
-    writing below `writable`. With `processes` it may start others, which have the same limits: to compile,
-    before all is limited by another call."""
+def enclose(memory: int, readable: Iterable[str], writable: Iterable[str], hidden: str = "",
+            processes: bool = False) -> None:
+    """Limit this process to so many bytes of memory, to reading these places, Python and the system, but
+    nothing below `hidden` that is not one of them, and to writing below `writable`. With `processes` it may
+    start others, which have the same limits: to compile, before all is limited by another call."""
     with suppress(ImportError):  # Windows
         import resource
 
@@ -53,7 +54,8 @@ def enclose(memory: int, readable: Iterable[str], writable: Iterable[str], proce
                 resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
     if sys.platform == "linux":
         _prctl(PARENT_DEATH_SIGNAL, 9)
-        restrict([*readable, *python(), *SYSTEM], writable)
+        places = (*readable, *python(), *SYSTEM)
+        restrict([one for place in places for one in beside(hidden, place)], writable)
     if hasattr(os, "geteuid") and os.geteuid() == 0 and open_to_all([*readable, *python()]):
         os.setgroups([])
         os.setgid(NOBODY)
@@ -66,6 +68,19 @@ def python() -> list[str]:
     """The folders of the Python that runs here."""
     places = (sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path)
     return sorted({os.path.realpath(one) for one in places if one})
+
+
+def beside(hidden: str, place: str) -> list[str]:
+    """The place; where `hidden` lies in it (as a clone in /usr/src), all that is in it beside that."""
+    path, hidden = _folder(place), _folder(hidden) if hidden else ""
+    if not hidden.startswith(path):
+        return [place]
+    inside = [entry.path for entry in os.scandir(path) if not _folder(entry.path).startswith(hidden)]
+    return [one for entry in inside for one in beside(hidden, entry)]
+
+
+def _folder(path: str) -> str:
+    return os.path.join(os.path.realpath(path), "")
 
 
 def open_to_all(places: Iterable[str]) -> bool:

@@ -282,6 +282,29 @@ def double(x):
     assert [one.message for one in outcomes.values() if not one.holds] == []
 
 
+@pytest.mark.skipif(not sandbox.landlock(), reason="needs Landlock")
+def test_a_clone_in_a_folder_of_the_system_is_out_of_reach(tmp_path):
+    for name in ("clone/answer", "python/lib/file", "file"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("text")
+    (tmp_path / "link").symlink_to(tmp_path / "clone" / "answer")
+    program = f"""
+import os
+from compress.classroom import sandbox
+sandbox.enclose(1 << 30, [{str(tmp_path)!r}], [], hidden={str(tmp_path / "clone")!r})
+os.chdir({str(tmp_path)!r})
+print(open("file").read(), open("python/lib/file").read())
+for name in ("link", "clone/answer"):
+    try:
+        open(name)
+    except PermissionError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["text text", *(
+        f"[Errno 13] Permission denied: '{name}'" for name in ("link", "clone/answer"))], done.stderr
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may start any number of processes")
 def test_no_further_processes(graded):
     outcomes = graded("import os\ndef double(x):\n    os.fork()\n    return 2 * x\n" + TOTAL)
