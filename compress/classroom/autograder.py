@@ -37,8 +37,6 @@ def main(argv: list[str] | None = None) -> int:
         found = assignments()
         if options.assignment not in found:
             raise FileError(f"there is no assignment {options.assignment!r}; there are: {', '.join(found)}")
-        if not options.submission.is_dir():
-            raise FileError(f"there is no folder {str(options.submission)!r}")
         file = handins.only(options.submission, found[options.assignment])
         (result,) = grade.grade_all([file], options.results)
     except (OSError, FileError) as error:
