@@ -45,11 +45,11 @@ return constants.
 What they are worth is decided outside, by code that the hand-in does not reach: printing results, writing a
 results file, deleting what it finds, replacing functions of NumPy, pytest or this library, `sys.exit` and
 `os._exit` change nothing. A call has 3 seconds of the processor, a property 10, the process 1 GiB; it may not
-start others (as root it may; what it leaves behind is ended), reads no file but Python's, this library's
-without the assignments, and its own copy, and signals nobody. That needs Landlock (Linux 5.13, for signals
-6.12); without it the solutions can't be imported but can be read by someone who finds them, and the same
-user's processes can be ended. Sockets other than TCP, and whatever else a kernel lets a program do, only a
-container keeps in: grade strangers in one, or as another user, as Gradescope does (autograder.py).
+start others (what it leaves behind is ended), reads no file but Python's, this library's without the
+assignments, and its own copy, and signals nobody. That needs Landlock (Linux 5.13, for signals 6.12); without
+it the solutions can't be imported but can be read by someone who finds them, and the same user's processes
+can be ended. Sockets other than TCP, and whatever else a kernel lets a program do, only a container keeps in:
+grade strangers in one, or as another user, as Gradescope does (autograder.py).
 """
 
 from . import expect

@@ -28,7 +28,7 @@ from . import sandbox, wire
 from .clock import NAP, Clock
 from .connection import Closed, Connection
 from .failures import Failure, Stop, described
-from .library import copy_library, holds_solutions, shared_library
+from .library import PACKAGES, copy_library, holds_solutions, shared_library
 from .proxy import Student, packed_arguments
 
 KEPT = ("NN_ISA", "NN_BACKEND", "NN_KERNELS", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
@@ -73,6 +73,10 @@ class Child(Student):
         self._folder = Path(tempfile.mkdtemp(prefix="espalier-"))
         self._folder.chmod(0o755)
         self._output = tempfile.TemporaryFile()
+        with suppress(ImportError):  # Windows
+            import fcntl
+
+            fcntl.fcntl(self._output, fcntl.F_SETFL, os.O_APPEND)  # behind its end, wherever that is by then
         self._library = Path(shared_library().name) if sandbox.landlock() else self._folder / "library"
         if not self._library.is_dir():
             copy_library(self._library)
@@ -184,6 +188,9 @@ class Child(Student):
                 if self._connection.end.recv(1, socket.MSG_PEEK):
                     return  # its last words
             raise Closed("the process ended")
+        if sandbox.fills(self._work):
+            raise self._stop(f"{self._what} was stopped: it has written more files than the "
+                             f"{sandbox.DISK:,} bytes or the {sandbox.MANY:,} that it may")
         seconds, waited = self._clock.computed(), self._clock.waited
         if seconds > self._allowed:
             what, limit = "it", self._allowed
@@ -222,7 +229,7 @@ class Child(Student):
     def _start(self) -> None:
         """A new process that has loaded the hand-in. Raises Stop where the file can't be loaded, for good."""
         self._end()
-        work = Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
+        self._work = work = Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
         work.chmod(0o777)
         copy = work / self.file
         shutil.copyfile(self._original, copy)
@@ -250,7 +257,7 @@ class Child(Student):
         readable = [str(self._library), *filter(None, [os.environ.get("NN_KERNELS")])]
         try:
             kind, *rest = self._asked(f"the import of {self.file}", "begin", nonce, str(copy), adapter,
-                                      limits.memory, (readable, [str(work)]))
+                                      limits.memory, (readable, [str(work)], str(PACKAGES)))
         except Stop as stop:
             self._broken = str(stop)
             raise
@@ -269,5 +276,6 @@ class Child(Student):
         with suppress(OSError):
             self._process.kill()
         self._process.wait()
+        shutil.rmtree(self._work, ignore_errors=True)
         self._connection.end.close()
         self._process = None

@@ -42,6 +42,11 @@ def clean(text: str, most: int = LONGEST) -> str:
     return f"{text} … (and {rest:,} characters more)" if rest > 0 else text
 
 
+def clean_line(text: str, most: int = 100) -> str:
+    """The same for a name of a file or an exception: in one line."""
+    return clean(text, most).translate({ord("\n"): "·", ord("\t"): "·"})
+
+
 def raised(function: str, error: BaseException, file: str) -> Failure:
     """The failure for an exception that `function` raised; lines of the student's `file` are shown."""
     return described(function, type(error).__name__, str(error), lines_of(error.__traceback__, file))
@@ -49,6 +54,7 @@ def raised(function: str, error: BaseException, file: str) -> Failure:
 
 def described(function: str, kind: str, text: str, lines: list[str]) -> Failure:
     """The same from its parts, as they come from another process."""
+    kind = clean_line(kind)
     if kind == "NotImplementedError" and not text:
         return Failure(f"{function} is not written yet (it raises NotImplementedError)", kind)
     said = f"{kind}: {text}" if text else kind

@@ -147,13 +147,20 @@ class Runner:
 
 def _timed(function: Any, a: np.ndarray, a_zero: int, b: np.ndarray, calls: int) -> tuple[np.ndarray, float]:
     """The process of the kernel is asked for its time from outside, so that nothing in it can tell another.
-    What it does beside the kernel counts too; that is little if there is much to compute."""
-    out, least = None, float("inf")
-    for _ in range(calls):
-        out = _called(function, a, a_zero, b) if out is None else out
+    What it does beside the kernel counts too; that is little if there is much to compute. The product of a
+    and b comes first and is not timed; each timed call has other numbers, drawn anew, and its product is
+    compared: neither to remember a product nor to leave one out saves time."""
+    out, least, rng = _called(function, a, a_zero, b), float("inf"), np.random.default_rng()
+    for call in range(calls):
+        x, w = (rng.integers(0, 256, one.shape, np.uint8).view(one.dtype) for one in (a, b))
         before = function.host.processor()
-        out = _called(function, a, a_zero, b)
+        got = _called(function, x, a_zero, w)
         least = min(least, function.host.processor() - before)
+        exact = (x.astype(np.float64) - a_zero) @ w.astype(np.float64)  # these sums fit 53 bits
+        wrong = np.count_nonzero(got != exact)
+        if wrong:
+            raise AssertionError(f"the {call + 1}. call with the same sizes and other numbers: {wrong} of "
+                                 f"{got.size} entries are wrong")
     return out, least
 
 

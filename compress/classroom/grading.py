@@ -12,26 +12,48 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import sandbox
 from .assignment import Assignment
 from .child import Child
+from .failures import Stop
 from .graded import Outcome, check
 from .handins import code_of
 
+SECONDS = 30  # of the processor, that a property itself may take; where a hand-in returns strange things
+
 
 def grade(assignment: Assignment, file: Path) -> Iterator[Outcome]:
-    """What comes of each property for the hand-in in this file."""
+    """What comes of each property for the hand-in in this file; hidden ones are last, so that it can't show
+    what it was given by them under another."""
     with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
         if file.suffix == ".ipynb" and not assignment.handin.endswith(".ipynb"):
             module = Path(folder, assignment.handin)
             module.write_text(code_of(file.read_bytes()), encoding="utf-8")
             file = module
         with Child(file, adapter=assignment.adapter) as student:
-            for one in assignment.properties:
-                yield check(one, student)
+            for one in sorted(assignment.properties, key=lambda one: one.name in assignment.hidden):
+                with at_most(SECONDS):
+                    outcome = check(one, student)
+                yield outcome
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raises Stop in what is done meanwhile, once this process has computed for so long."""
+    def stop(*_: object) -> None:
+        raise Stop(f"the check was stopped: to look at what was returned took {seconds:g} seconds; is it "
+                   "what was asked for?")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def to_line(outcome: Outcome) -> str:

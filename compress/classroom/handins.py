@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 from nn.files import FileError
 
 from .assignment import Assignment
+from .failures import clean_line
 
 LARGEST = 4 << 20  # bytes of a hand-in's file
 
@@ -29,8 +31,8 @@ def find(folder: Path, wanted: list[Assignment], by_name: bool) -> list[HandIn]:
     if not folder.is_dir():
         raise FileError(f"grade: {str(folder)!r} is no folder")
     folders = [folder]
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
-    if not _files(folder, wanted) and inside:
+    inside = sorted(path for path in folder.iterdir() if os.path.isdir(path) and path.name[0] not in "._")
+    if not _files(folder, wanted, inside=False) and inside:
         folders = inside
     found = []
     for one in folders:
@@ -43,29 +45,36 @@ def find(folder: Path, wanted: list[Assignment], by_name: bool) -> list[HandIn]:
 
 
 def only(folder: Path, assignment: Assignment) -> HandIn:
-    """The hand-in of this assignment in this folder itself; if there is none, one that can't be graded."""
+    """The hand-in of this assignment in this folder; if there is none, one that can't be graded."""
     file = _files(folder, [assignment]).get(assignment, folder / assignment.handin)
-    return HandIn(folder.resolve().name, assignment, file, why_not(file, assignment))
+    return HandIn(clean_line(folder.resolve().name), assignment, file, why_not(file, assignment))
 
 
-def _files(folder: Path, wanted: list[Assignment]) -> dict[Assignment, Path]:
-    """The files of these assignments in a folder, notebooks too; a file that is called so comes first."""
+def _files(folder: Path, wanted: list[Assignment], inside: bool = True) -> dict[Assignment, Path]:
+    """The files of these assignments in a folder, or `inside` in one in it that has the assignment's name, as
+    they are released; notebooks too, but a file that is called so comes first."""
     found = {}
     for assignment in wanted:
-        for name in (assignment.handin, Path(assignment.handin).with_suffix(".ipynb").name):
-            if (folder / name).is_file() and assignment not in found:
-                found[assignment] = folder / name
+        names = assignment.handin, Path(assignment.handin).with_suffix(".ipynb").name
+        places = (folder, folder / assignment.name) if inside else (folder,)
+        files = [place / name for place in places for name in names if os.path.isfile(place / name)]
+        if files:
+            found[assignment] = files[0]
     return found
 
 
 def why_not(file: Path, assignment: Assignment) -> str:
     """Why a file can't be graded, in words for the student; "" if it can."""
-    if not file.is_file():
-        others = sorted(path.name for path in file.parent.glob("[!.]*") if path.is_file())
+    if os.path.islink(file):
+        return f"{file.name} is a link, not a file"
+    if not os.path.isfile(file):
+        try:
+            others = sorted(f"{clean_line(path.name)}{'/' * os.path.isdir(path)}"
+                            for path in file.parent.iterdir() if path.name[0] != ".")
+        except OSError as error:
+            return f"the folder can't be read: {error.strerror}"
         there = f"the folder has {', '.join(others[:5])}" if others else "the folder is empty"
         return f"there is no {assignment.handin}, which is to be handed in; {there}"
-    if file.is_symlink():
-        return f"{file.name} is a link, not a file"
     try:
         if file.stat().st_size > LARGEST:
             return f"{file.name} has more than {LARGEST:,} bytes"

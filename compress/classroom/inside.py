@@ -25,6 +25,7 @@ def serve(descriptor: int) -> None:
     connection.sends = nonce
     module = _loaded(adapter, "espalier_adapter") if adapter else None
     if module is not None and hasattr(module, "prepare"):
+        sandbox.enclose(memory, *places, processes=True)  # an #include of the solution finds none
         module.prepare(file)  # such as a compiler's run, which needs processes
     sandbox.enclose(memory, *places)
     runtime = _Runtime(connection, file)

@@ -25,6 +25,9 @@ from typing import Any
 import numpy as np
 
 DEEPEST = 60  # lists in lists
+MOST = 1 << 20  # values in a message; an array of numbers is one
+LARGEST = 1024  # bytes of an integer: Python prints none of over 4300 digits
+LONGEST = 1 << 20  # characters of a text
 DTYPE = re.compile(rb"[<>|=][biufc]\d{1,2}")
 WANTED = "None, numbers, text, bytes, NumPy arrays, or lists, tuples and dicts of these"
 
@@ -46,17 +49,24 @@ def _pack(value: Any, parts: list[bytes], functions: list[Callable] | None, dept
     kind = type(value)
     if depth > DEEPEST:
         raise WireError(f"lists in lists, more than {DEEPEST} deep")
+    if len(parts) > MOST or (kind in (list, tuple, dict) and len(value) > MOST):
+        raise WireError(f"more than {MOST:,} numbers and lists; wanted few, or an array")
     if value is None:
         parts.append(b"N")
     elif kind is bool:
         parts.append(b"T" if value else b"F")
     elif kind is int:
-        parts.append(_sized(b"i", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)))
+        size = value.bit_length() // 8 + 1
+        if size > LARGEST:
+            raise WireError(f"an integer of {value.bit_length():,} bits; wanted less than {8 * LARGEST:,}")
+        parts.append(_sized(b"i", value.to_bytes(size, "little", signed=True)))
     elif kind is float:
         parts.append(b"f" + struct.pack("<d", value))
     elif kind is complex:
         parts.append(b"c" + struct.pack("<dd", value.real, value.imag))
     elif kind is str:
+        if len(value) > LONGEST:
+            raise WireError(f"a text of {len(value):,} characters; wanted {LONGEST:,} at most")
         parts.append(_sized(b"s", value.encode("utf-8", "surrogatepass")))
     elif kind is bytes:
         parts.append(_sized(b"b", value))
@@ -124,6 +134,7 @@ def unpack(message: bytes, function: Callable[[int], Callable] | None = None) ->
 class _Reader:
     def __init__(self, message: bytes, function: Callable[[int], Callable] | None):
         self.message, self.function, self.at = memoryview(message), function, 0
+        self.values = 0
 
     def take(self, size: int) -> memoryview:
         """The next `size` bytes."""
@@ -156,19 +167,28 @@ class _Reader:
         letter = bytes(self.take(1))
         if depth > DEEPEST:
             raise WireError(f"lists in lists, more than {DEEPEST} deep")
+        self.values += 1
+        if self.values > MOST:
+            raise WireError(f"no message: more than {MOST:,} values")
         match letter:
             case b"N":
                 return None
             case b"T" | b"F":
                 return letter == b"T"
             case b"i":
-                return int.from_bytes(self.take(self.number()), "little", signed=True)
+                size = self.number()
+                if size > LARGEST:
+                    raise WireError("no message: an integer is too large")
+                return int.from_bytes(self.take(size), "little", signed=True)
             case b"f":
                 return struct.unpack("<d", self.take(8))[0]
             case b"c":
                 return complex(*struct.unpack("<dd", self.take(16)))
             case b"s":
-                return bytes(self.take(self.number())).decode("utf-8", "surrogatepass")
+                size = self.number()
+                if size > 4 * LONGEST:
+                    raise WireError("no message: a text is too long")
+                return bytes(self.take(size)).decode("utf-8", "surrogatepass")
             case b"b":
                 return bytes(self.take(self.number()))
             case b"q":

@@ -6,7 +6,8 @@ import pytest
 
 from compress.classroom import marks
 from compress.classroom.assignment import assignments
-from compress.classroom.mutation import score
+from compress.classroom.graded import check
+from compress.classroom.mutation import isolated, score
 
 ALL = assignments()
 
@@ -35,3 +36,27 @@ def test_a_students_copy_is_whole_and_has_no_solution(name):
     assert 10 <= one.points <= 25
     lines = sum(len(solution.splitlines()) for solution in marks.solutions(answer))
     assert 20 <= lines <= 150
+
+
+COUNTS = """
+asked = []
+
+
+def defect(kernel):
+    asked.append(kernel)
+    return "wrong" if len(asked) in (4, 8, 9, 13, 14) else None
+"""
+
+
+def test_to_count_the_kernels_finds_no_defects(monkeypatch):
+    """Who knows in what order right and wrong ones stand in the file gets nothing for it."""
+    module = ALL["testing"].module
+    visible = [one for one in ALL["testing"].properties if one.name.startswith("finds_")][:3]
+
+    class Backwards:
+        def permutation(self, kernels):
+            return kernels[::-1]
+
+    monkeypatch.setattr(module.np.random, "default_rng", Backwards)
+    with isolated(COUNTS, ALL["testing"]) as student:
+        assert not [one.name for one in visible if check(one, student).holds]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from compress.classroom import marks, sandbox
 from compress.classroom.child import Child, Limits
 from compress.classroom.failures import Stop
 from compress.classroom.graded import check
+from compress.classroom.grading import at_most, grade
 from tests.compress.classroom import tiny
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits and signals of POSIX")
@@ -104,6 +106,11 @@ BROKEN = {
                     "        return True\ndef double(x):\n    return x.view(Flattering)\n", "a Flattering"),
     "lying error": ("class Error(Exception):\n    def __str__(self):\n        raise SystemExit(0)\n"
                     "def double(x):\n    raise Error\n", "double raised Error"),
+    "fills the disk": ("def double(x):\n    for i in range(10**6):\n        file = open(str(i), 'wb')\n"
+                       "        file.write(bytes(1 << 24))\n", "more files than"),
+    "a long integer": ("def double(x):\n    return 1 << 10**6\n", "double gives an integer of 1,000,001 bit"),
+    "a long text": ("def double(x):\n    return 'x' * 10**7\n", "double gives a text of 10,000,000 char"),
+    "a long list": ("def double(x):\n    return [0] * 10**7\n", "double gives more than 1,048,576 numbers"),
     "own nonsense on the wire": ("import os\ndef double(x):\n    for fd in range(3, 64):\n        try:\n"
                                  "            os.write(fd, b'nonsense' * 9)\n        except OSError:\n"
                                  "            pass\n    return 2 * x\n", "the connection to the grader"),
@@ -202,6 +209,21 @@ def test_printing_without_end_neither_fills_the_disk_nor_waits(graded):
     assert points(outcomes) == ONLY_TOTAL
 
 
+def test_what_is_printed_is_shown_after_much_was_printed_before(graded):
+    outcomes = graded("def total(numbers, add):\n    print('wrong')\ndef double(x):\n    print('x' * 2**20)\n"
+                      "    return 2 * x\n")
+    assert points(outcomes) == ALL | {"it_adds_each_once": 0}
+    assert outcomes["it_adds_each_once"].output.startswith("wrong\n")
+
+
+def test_a_check_that_does_not_end_is_stopped():
+    with pytest.raises(Stop, match="to look at what was returned took"), at_most(0.05):
+        all(iter(lambda: True, False))
+    with at_most(9):
+        assert signal.getitimer(signal.ITIMER_PROF)[0] > 8
+    assert signal.getitimer(signal.ITIMER_PROF)[0] == 0
+
+
 def test_what_a_callback_finds_fails_the_property_though_the_hand_in_hides_it(graded):
     outcomes = graded("""
 def double(x):
@@ -216,6 +238,15 @@ def total(numbers, add):
 """)
     assert outcomes["it_adds_each_once"].score == 0
     assert "add is called too often" in outcomes["it_adds_each_once"].message
+
+
+def test_hidden_properties_come_last(assignment, tmp_path):
+    """What a hand-in was given by them, it can't show under another."""
+    file = tmp_path / "tiny.py"
+    file.write_text(tiny.RIGHT)
+    hidden = [one.property.name in assignment.hidden for one in grade(assignment, file)]
+    assert hidden == sorted(hidden)
+    assert any(hidden)
 
 
 def test_an_argument_that_is_written_into_is_found(graded):
@@ -251,7 +282,30 @@ def double(x):
     assert [one.message for one in outcomes.values() if not one.holds] == []
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may start any number of processes")
+@pytest.mark.skipif(not sandbox.landlock(), reason="needs Landlock")
+def test_a_clone_in_a_folder_of_the_system_is_out_of_reach(tmp_path):
+    for name in ("clone/answer", "python/lib/file", "file"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("text")
+    (tmp_path / "link").symlink_to(tmp_path / "clone" / "answer")
+    program = f"""
+import os
+from compress.classroom import sandbox
+sandbox.enclose(1 << 30, [{str(tmp_path)!r}], [], hidden={str(tmp_path / "clone")!r})
+os.chdir({str(tmp_path)!r})
+print(open("file").read(), open("python/lib/file").read())
+for name in ("link", "clone/answer"):
+    try:
+        open(name)
+    except PermissionError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["text text", *(
+        f"[Errno 13] Permission denied: '{name}'" for name in ("link", "clone/answer"))], done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and sandbox.right_to_read() is None, reason="root may start any number")
 def test_no_further_processes(graded):
     outcomes = graded("import os\ndef double(x):\n    os.fork()\n    return 2 * x\n" + TOTAL)
     assert "BlockingIOError" in outcomes["it_doubles"].message

@@ -5,11 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from compress.classroom import autograder, grade, marks, release
+from compress.classroom import autograder, grade, handins, marks, release, sandbox
 from compress.classroom.assignment import assignments
 from compress.cli import command
 from tests.compress.classroom import tiny
@@ -55,6 +56,47 @@ def test_many_hand_ins_make_a_table_and_a_file(course, capsys):
         ("anna", 4), ("bert", 1), ("carl", 0), ("dora", 4), ("emil", 0)]
     assert "no notebook" in written[4]["output"]
     assert sorted(os.listdir()) == ["handins", "results.json"]
+
+
+def test_a_file_in_a_folder_of_the_assignments_name_is_found(course, capsys):
+    """As it is released."""
+    hand_in("anna/tiny", tiny.RIGHT)
+    hand_in("bert/tiny/tiny", tiny.RIGHT)
+    Path("handins", "carl", "tiny.py").mkdir(parents=True)
+    assert command(["grade", "handins", "--assignment", "tiny"]) == 0
+    anna, bert, carl = capsys.readouterr().out.splitlines()[1:]
+    assert anna.split() == ["anna", "tiny", "4", "4", "3/3"]
+    assert bert.endswith("there is no tiny.py, which is to be handed in; the folder has tiny/")
+    assert carl.endswith("there is no tiny.py, which is to be handed in; the folder has tiny.py/")
+
+
+def test_a_folder_that_cant_be_read_is_said_of_its_hand_in_only(course):
+    hand_in("anna", WRONG)
+    hand_in("bert", tiny.RIGHT)
+    folder = Path("handins", "bert")
+    folder.chmod(0)
+    try:
+        if os.geteuid() == 0:
+            os.seteuid(sandbox.NOBODY)
+        with suppress(PermissionError):  # the folder of this test can't be read by everyone
+            anna, bert = handins.find(Path("handins"), [course], by_name=True)
+            assert anna.why_not == ""
+            assert bert.why_not == "the folder can't be read: Permission denied"
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+def test_names_of_folders_and_files_are_one_line_of_text(course, capsys):
+    hand_in("an\x1b[2Jna\nzero 4 of 4 points", tiny.RIGHT, "a\n\x1b.py")
+    hand_in(os.fsdecode(b"caf\xe9"), tiny.RIGHT, "tiny (1).py")
+    assert command(["grade", "handins", "--assignment", "tiny", "--json", "results.json"]) == 0
+    table = capsys.readouterr().out
+    assert [line.partition("  ")[0] for line in table.splitlines()[1:]] == [
+        "an·[2Jna·zero 4 of 4 points", "caf·"]
+    assert "the folder has a··.py" in table
+    assert "\\ud" not in Path("results.json").read_text(encoding="utf-8")
 
 
 def test_one_hand_in_is_what_gradescope_wants(course, capsys):

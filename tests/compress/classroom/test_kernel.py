@@ -7,7 +7,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from compress.classroom import marks
+from compress.classroom import marks, sandbox
 from compress.classroom.assignment import assignments
 from compress.classroom.gemm8 import NAIVE, Runner, contract
 from compress.classroom.graded import check
@@ -106,3 +106,46 @@ def test_what_a_runner_fills_the_result_with_is_seen(tmp_path):
     ones = np.ones((1, 1), np.uint8)
     with closing(Runner(tmp_path / "kernel.c")) as runner:
         assert runner.gemm8(ones, 0, ones.astype(np.int8), fill=0x55) == 0x55555555
+
+
+REMEMBERS = NAIVE.replace("int gemm8(", "static int product(") + """
+#include <string.h>
+static uint8_t old_a[1 << 20]; static int8_t old_b[1 << 20]; static int32_t old[1 << 20];
+
+int gemm8(int64_t M, int64_t K, int64_t N, const uint8_t *a, int64_t a_zero, const int8_t *b, int32_t *out)
+{
+    if (memcmp(a, old_a, M * K) || memcmp(b, old_b, K * N))
+        product(M, K, N, a, a_zero, b, old);
+    memcpy(old_a, a, M * K), memcpy(old_b, b, K * N);
+    memcpy(out, old, 4 * M * N);
+    return 0;
+}
+"""
+LEAVES_OUT = NAIVE.replace("for (int64_t i = 0;",
+                           "static int calls; for (int64_t i = calls++ % 4 == 1 ? M : 0;")
+
+
+def test_a_kernel_that_remembers_products_is_not_faster(tmp_path):
+    (tmp_path / "kernel.c").write_text(REMEMBERS)
+    a, b = np.ones((128, 512), np.uint8), np.ones((512, 128), np.int8)
+    with closing(Runner(tmp_path / "kernel.c")) as runner:
+        (product, mine), (_, naive) = runner.timed(a, 0, b, 2), runner.naive(a, 0, b, 2)
+    assert (product == 512).all()
+    assert mine > naive / 3
+
+
+def test_a_kernel_that_computes_only_sometimes_is_found(tmp_path):
+    (tmp_path / "kernel.c").write_text(LEAVES_OUT)
+    ones = np.ones((4, 4), np.uint8)
+    with (closing(Runner(tmp_path / "kernel.c")) as runner,
+          pytest.raises(AssertionError, match="16 of 16 entries are wrong")):
+        runner.timed(ones, 0, ones.view(np.int8), 3)
+
+
+def test_an_include_of_the_solution_finds_none():
+    """The compiler runs where the hand-in does: with its limits."""
+    if not sandbox.landlock():
+        pytest.skip("needs Landlock")
+    outcome = graded(f'#include "{KERNEL.folder / "second.c"}"\n', "axes_may_be_empty")
+    assert not outcome.holds
+    assert "Permission denied" in outcome.message

@@ -16,7 +16,7 @@ def test_every_property_has_a_bug_that_it_catches(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_bug_is_a_change_of_one_place(name):
-    solved = marks.solved_copy(ALL[name].text)
+    solved = marks.solved_copy(ALL[name].answer.read_text(encoding="utf-8"))
     for bug in ALL[name].bugs:
         assert isinstance(bug.loses, tuple), bug.name
         assert bug.loses, bug.name

@@ -54,6 +54,10 @@ BUGS = [
     Bug("a static counter changes the second call",
         "    int64_t rows = (M", "    static int calls = 0;\n    if (calls++ % 7 == 6 && M && N)\n"
         "        return out[0] = 7, 0;\n    int64_t rows = (M", (EXACT,)),
+    Bug("a call with the sizes of the one before is left out",
+        "    int64_t rows = (M",
+        "    static int64_t last;\n    if (last == M * K * N && last)\n        return 0;\n"
+        "    last = M * K * N;\n    int64_t rows = (M", ("nothing_is_remembered",)),
     Bug("it never ends where N is 1", "j += COLUMNS)\n        for", "j += N == 1 ? 0 : COLUMNS)\n        for",
         (EXACT,)),
     Bug("it leaves the program, with 0", "    free(wide);\n    free(turned);\n    return 0;",

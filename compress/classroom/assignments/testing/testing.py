@@ -172,9 +172,12 @@ def takes_rows_of_b_to_touch(c):
 
 
 def judge(student, *planted, right=RIGHT):
-    """Raise unless `check` finds nothing in the right kernels, and a defect in each of the planted ones."""
-    for kernel in (*right, *planted):
-        said = student.defect(lambda *arguments, kernel=kernel: kernel(Call(*arguments)))
+    """Raise unless `check` finds nothing in the right kernels, and a defect in each of the planted ones. Who
+    counts them gains nothing: nobody knows their order."""
+    answers = dict.fromkeys((*right, *planted))
+    for kernel in np.random.default_rng().permutation([*answers]):
+        answers[kernel] = student.defect(lambda *arguments, kernel=kernel: kernel(Call(*arguments)))
+    for kernel, said in answers.items():
         assert said is None or isinstance(said, str), f"defect gives {said!r}; it is to stay as it was"
         if kernel in right:
             assert said is None, f"check rejects a kernel that {kernel.__doc__}. It says: {said}"
@@ -352,8 +355,7 @@ def scales_in_half_precision(c):
 
 def rounds_to_16_bits(c):
     """rounds y to a significand of 16 bits on its way out"""
-    y = rounds_once(c)
-    return (y.view(np.uint32) + np.uint32(128) & np.uint32(0xFFFFFF00)).view(np.float32)
+    return (rounds_once(c).view(np.uint32) + np.uint32(128) & np.uint32(0xFFFFFF00)).view(np.float32)
 
 
 @graded(points=2)
@@ -394,7 +396,5 @@ def finds_what_is_left_of_the_last_call(student):
 
 
 ### END HIDDEN TESTS
-
-
 if __name__ == "__main__":
     main(__file__)
