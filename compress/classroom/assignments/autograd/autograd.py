@@ -219,7 +219,7 @@ def agrees_with_differences(student, name, *operands, more=()):
 
     def vjp(g, kept, needs):
         function = getattr(student, f"{name}_vjp")
-        made = expect.items(function(g, *kept), f"{name}_vjp", len(operands))
+        made = expect.items(function(g, *kept), f"{name}_vjp, which returns a tuple", len(operands))
         assert not function.changed, f"{name}_vjp has written into an array that it was given"
         return tuple(gradient(d, x.shape, f"the gradient of {which} that {name}_vjp returns")
                      for which, d, x in zip("ab", made, operands, strict=False))
