@@ -51,7 +51,7 @@ def _elsewhere(tmp_path, monkeypatch):
      (["--check", "int8"], "--check (an option of 'espalier rules' and 'espalier notebooks')"),
      (["--check", "bench"], "espalier: error: unrecognized arguments: --check (an option of"),
      (["--list"], "unrecognized arguments: --list (an option of 'espalier bench')"),
-     (["doctor", "--json"], "unrecognized arguments: --json (an option of 'espalier' and 'espalier bench')"),
+     (["doctor", "--json"], "unrecognized arguments: --json (an option of 'espalier' and 'espalier bench'"),
      (["rules", "--seeds", "3", "--out"], "espalier rules: error: unrecognized arguments: --seeds (an opt"),
      (["--technique", "int8", "pruned"], "invalid choice: 'pruned'"), ], ids=" ".join,
 )
