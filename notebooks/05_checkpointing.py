@@ -147,13 +147,16 @@ def timeline(axes, meter, title):
 figure, axes = plt.subplots(figsize=(8, 3.8))
 timeline(axes, plain, "all kept")
 axes.set_ylabel("megabytes alive")
+axes.axhline(plain.most, color=GREY, linestyle="--")
+note(axes, "while a layer runs", (0, plain.most), (0, -6), color=GREY, va="top")
 note(axes, "forward", (6, plain.alive[5]), (0, 18), color=BLUE, ha="right")
 note(axes, "back", (27, plain.alive[26]), (0, 18), color=ORANGE)
 plt.show()
 
 # %% [markdown]
-# A mountain: up by one activation a layer, down by one a layer. (A few more are alive while a layer runs:
-# gradients, and arrays on their way.) The memory of training is *depth times batch*.
+# A mountain: up by one activation a layer, down by one a layer. (The bars are what is alive after a layer.
+# While one runs there are a few more: gradients, and arrays on their way.) The memory of training is *depth
+# times batch*.
 #
 # ## 2. Forget most of it
 #

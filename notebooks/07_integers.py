@@ -485,9 +485,11 @@ for name, (one, many) in yours.items():
 
 # %%
 figure, axes = plt.subplots(figsize=(10, 4.4))
-for (name, values), colour, marker in zip(relative.items(), (BLUE, ORANGE, GREEN), "os^", strict=True):
+sides = "bottom", "top", "center"  # of a line's end on which its name stands: two may end close together
+for (name, values), colour, marker, side in zip(relative.items(), (BLUE, ORANGE, GREEN), "os^", sides,
+                                                strict=True):
     axes.plot(rows, values, marker + "-", color=colour, markersize=9)
-    axes.text(rows[-1] * 1.1, values[-1], name, color=colour, va="center")
+    axes.text(rows[-1] * 1.1, values[-1], name, color=colour, va=side)
 axes.plot([1, rows[-1]], [1, 1], color=GREY, linestyle="--")
 axes.text(1, 0.93, "floats", color=GREY, va="top")
 axes.set(xscale="log", yscale="log", xlim=(0.9, 6000), xlabel="rows", title="times as fast as floats")

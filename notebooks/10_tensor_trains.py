@@ -418,7 +418,7 @@ plt.show()
 # %%
 for what, (guess, theory, measured) in guesses.items():
     said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:50} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+    print(f"{what:52} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
 
 # %% [markdown]
 # ## Exercises

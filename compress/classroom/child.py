@@ -30,6 +30,7 @@ from .connection import Closed, Connection
 from .failures import Failure, Stop, described
 from .library import PACKAGES, copy_library, holds_solutions, shared_library
 from .proxy import Student, packed_arguments
+from .timer import SECONDS
 
 KEPT = ("NN_ISA", "NN_BACKEND", "NN_KERNELS", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
 ONE = dict.fromkeys(("NN_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
@@ -47,7 +48,7 @@ class Limits(NamedTuple):
     """What a hand-in may use: seconds of the processor for a call, for all calls of a property, and for the
     import of the file; times that on the wall, since it may sleep; bytes of memory (addresses)."""
 
-    call: float = 3.0
+    call: float = SECONDS
     property: float = 10.0
     load: float = 10.0
     wall: float = 4.0

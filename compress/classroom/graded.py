@@ -30,6 +30,7 @@ import numpy as np
 
 from .failures import Stop, clean
 from .proxy import InProcess, Student
+from .timer import SECONDS
 
 EXAMPLES = 30
 EVERY = ("NotImplementedError", "missing")  # kinds of failures that are those of every example
@@ -209,7 +210,10 @@ def main(file: str, only: Iterable[str] | None = None) -> None:
               f"{', '.join(found)}", file=sys.stderr)
         sys.exit(2)
     try:
-        sys.exit(_own_run([found[name] for name in wanted], InProcess(module)))
+        sys.exit(_own_run([found[name] for name in wanted], InProcess(module, SECONDS)))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:  # the reader has seen enough, as in `python integers.py | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

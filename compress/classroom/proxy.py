@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
 from . import wire
-from .failures import Failure, Missing, raised
+from .failures import Failure, Missing, Stop, raised
+from .timer import limited, paused
 
 
 class Student(ABC):
@@ -75,11 +77,11 @@ class Function:
 
 
 class InProcess(Student):
-    """A hand-in that is a module of this process."""
+    """A hand-in that is a module of this process. seconds: of the processor, for a call; None: no limit."""
 
-    def __init__(self, module: ModuleType):
+    def __init__(self, module: ModuleType, seconds: float | None = None):
         super().__init__()
-        self._module = module
+        self._module, self._seconds = module, seconds
         self.file = (module.__file__ or "the hand-in").replace("\\", "/").rpartition("/")[2]
 
     def constant(self, name: str) -> Any:
@@ -99,7 +101,8 @@ class InProcess(Student):
         def back(k: int) -> Callable:
             def function(*args: Any, **kwargs: Any) -> Any:
                 try:
-                    value = functions[k](*wire.unpack(wire.pack(args)), **wire.unpack(wire.pack(kwargs)))
+                    with paused() if self._seconds else nullcontext():
+                        value = functions[k](*wire.unpack(wire.pack(args)), **wire.unpack(wire.pack(kwargs)))
                     start = len(functions)
                     sent = wire.pack(value, functions)
                     return wire.unpack(sent, back if len(functions) > start else None)
@@ -112,14 +115,16 @@ class InProcess(Student):
         sent = packed_arguments(args, kwargs, functions)
         mine = {key: wire.unpack(content, back) for key, (content, _) in sent.items()}
         named = {key: mine[key] for key in kwargs}
+        file = self._module.__file__ or ""
         try:
-            value = getattr(self._module, name)(*list(mine.values())[:len(args)], **named)
-        except KeyboardInterrupt:
+            with limited(name, self._seconds, file) if self._seconds else nullcontext():
+                value = getattr(self._module, name)(*list(mine.values())[:len(args)], **named)
+        except (KeyboardInterrupt, Stop):
             raise
         except BaseException as error:
             if failed:
                 raise failed[0] from None
-            raise raised(name, error, self._module.__file__ or "") from error
+            raise raised(name, error, file) from error
         if failed:
             raise failed[0]
         return returned(name, value), changed(sent, mine)

@@ -96,10 +96,10 @@ def _check(subject: Any, examples: int, tell: Any) -> None:
         tell(asking=f"the law {law.__name__} of {subject.name}")
         if not report.run(law.__name__, subject, lambda law=law: _holds(law, subject, examples, SHRINKING)):
             break
-    text = [str(report)]
+    text = []
     if report.failures:
         text.append(f"    the law: {' '.join((law.__doc__ or '').split())}")
-        broken, until = [], time.monotonic() + OTHERS
+        until = time.monotonic() + OTHERS
         for other in laws:
             if time.monotonic() > until:
                 break
@@ -107,10 +107,10 @@ def _check(subject: Any, examples: int, tell: Any) -> None:
             try:
                 _holds(other, subject, 3, 0)
             except AssertionError:
-                broken.append(other.__name__)
-        if broken:
-            text.append(f"    broken too: {', '.join(broken)}")
-    tell(text="\n".join(text), failed=bool(report.failures))
+                report.others.append(other.__name__)
+        if report.others:
+            text.append(f"    broken too: {', '.join(report.others)}")
+    tell(text="\n".join([str(report), *text]), failed=bool(report.failures))
 
 
 def _holds(law: Any, subject: Any, examples: int, seconds: float) -> None:

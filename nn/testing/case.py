@@ -61,7 +61,7 @@ def for_all(cases: st.SearchStrategy[Case], test: Callable[[Case], None], exampl
         shrink: whether, when one fails, smaller ones that fail are looked for, which takes most of the time.
     Raises:
         AssertionError: what test raised, for the smallest case that Hypothesis found, and that case; and
-            whether the same case passes as well.
+            whether the same case passes as well. If it does not, it is the error's `case`.
     """
     failed: dict[bytes, Exception] = {}
     smallest = b""
@@ -90,6 +90,8 @@ def for_all(cases: st.SearchStrategy[Case], test: Callable[[Case], None], exampl
         if any(passes(test, pickle.loads(smallest)) for _ in range(3)):
             error.args = (f"{error}\n    and it passes when it is tried again: the result depends on more "
                           "than the arguments (memory never written, something kept between calls, chance)",)
+        else:
+            error.case = pickle.loads(smallest)
         raise
 
 

@@ -123,17 +123,20 @@ class Failure:
 
 @dataclass
 class Report:
-    """What check() found of its `subject`: how many laws `passed`, and the `failures`. True without any."""
+    """What check() found of its `subject`: how many laws `passed`, and the `failures`. True without any.
+    others: the names of further laws that are broken, of which no case is told."""
 
     subject: str
     passed: int = 0
     failures: list[Failure] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return not self.failures
 
     def __str__(self) -> str:
-        head = f"{self.subject}: {self.passed} laws hold, {len(self.failures)} broken"
+        hold = "1 law holds" if self.passed == 1 else f"{self.passed} laws hold"
+        head = f"{self.subject}: {hold}, {len(self.failures) + len(self.others)} broken"
         return "\n".join([head, *map(str, self.failures)])
 
     def run(self, name: str, f: Implementation, test: Callable[[], None]) -> bool:

@@ -44,9 +44,15 @@ def treats_nan_as_the_specification(f: Implementation, case: Case) -> None:
     args[0][at] = np.nan
     spoiled = case.on(*args)
     got, want, clean = f(spoiled), f.spec(*spoiled.args, **spoiled.options), f(case)
-    all_equal(tuple(map(np.isnan, got)), tuple(map(np.isnan, want)), "where there is NaN")
+    what = f"with NaN for the entry [{', '.join(map(str, at))}] of the first argument"
+    for i, (result, wanted) in enumerate(zip(got, want, strict=True)):
+        wrong = np.argwhere(np.isnan(result) != np.isnan(wanted))
+        if len(wrong):
+            here = tuple(wrong[0].tolist())
+            raise AssertionError(f"{what}: result {i}[{', '.join(map(str, here))}] is {result[here]} instead "
+                                 f"of {wanted[here]}")
     all_equal(*(tuple(np.delete(y, at[-1], axis=-1) for y in results) for results in (got, clean)),
-              "in channels without a NaN")
+              f"{what}: in other channels")
 
 
 def leaves_arguments(f: Implementation, case: Case) -> None:

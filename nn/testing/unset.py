@@ -46,7 +46,7 @@ def writes_all_of_its_result(f: Implementation, examples: int | None = None) -> 
 
 
 def writes_all(f: Implementation, case: Case) -> None:
-    """The law for one case."""
+    """Every entry of a result is written: none is what its memory held before, and none depends on that."""
     results = []
     for byte in FILLINGS:
         with filled(byte):
@@ -61,6 +61,6 @@ def writes_all(f: Implementation, case: Case) -> None:
             if unset.any():
                 at = ", ".join(map(str, np.unravel_index(np.argmax(unset), first.shape)))
                 raise AssertionError(f"{unset.sum()} of {unset.size} entries of the result are never written "
-                                     f"(they are what np.empty held), the first at [{at}]")
-            raise AssertionError("the result hangs on memory that is never written (what np.empty held), or "
-                                 "on something else beside the arguments")
+                                     f"(they are what the memory held before), the first at [{at}]")
+            raise AssertionError("the result depends on memory that was never written, or on something "
+                                 "else beside the arguments")

@@ -75,8 +75,8 @@ def _checked(function: InC, kernel: Kernel, examples: int) -> Report:
         if report.run(name, f, partial(_holds, law, f, function, examples, SHRINKING)):
             continue
         says = " ".join(inspect.cleandoc(law.__doc__ or "").split())
-        others = [] if name in MEMORY else _broken(laws, f, function)
-        more = [f"the law: {says}", *([f"broken too: {', '.join(others)}"] if others else [])]
+        report.others = [] if name in MEMORY else _broken(laws, f, function)
+        more = [f"the law: {says}", *([f"broken too: {', '.join(report.others)}"] if report.others else [])]
         broken = report.failures.pop()
         report.failures.append(replace(broken, message="\n".join([broken.message, *more])))
         break
@@ -105,4 +105,7 @@ def _holds(law: Law, f: Implementation, function: InC, examples: int, seconds: f
             error.args = (f"{error}\n    the last call: {function.last_call()}",)
             raise
 
-    for_all_briefly(f.domain.cases(), test, examples, seconds)
+    def valid(case: Case) -> None:
+        f.spec(*case.args, **case.options)
+
+    for_all_briefly(f.domain.cases(), test, examples, seconds, valid)

@@ -223,6 +223,18 @@ def test_a_students_own_run_prints_points_and_examples(tmp_path):
     assert "no property is called 'it_dubles'; there are: it_doubles" in done.stderr
 
 
+def test_a_students_own_run_ends_where_a_loop_does_not(tmp_path):
+    solved = marks.solved_copy(tiny.SOURCE)
+    for endless in "while True: pass", "while True:\n        try: x = x\n        except: pass":
+        text = solved.replace("return 2 * x", endless)
+        assert text != solved
+        done = own_run(tmp_path, text)
+        assert done.returncode == 1
+        assert "double was stopped after 3 seconds of computing: does a loop never end?" in done.stdout
+        assert "in double: while True:" in done.stdout
+        assert "1 of 3 points" in done.stdout
+
+
 def test_every_source_runs_itself_to_all_points(capsys, monkeypatch):
     """As `python integers.py` does; the reference is a right hand-in to its own properties."""
     one = assignments()["integers"]

@@ -115,6 +115,28 @@ def test_what_is_wrong_is_said_of_a_small_case(what, tmp_path):
     assert "\n    for (float32(" in failure.message
 
 
+@pytest.mark.parametrize(("change", "said"), [
+    (("+ t]", "+ kH * kW - 1 - t]"), ["4.0 instead of 5.0", "[[1. 2.]]",
+                                      "stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1"]),
+    ((" * dilation_w", ""), ["2.0 instead of 0.0",
+                             "stride=(1, 1), padding=(0, 1), dilation=(1, 2), groups=1"]),
+])
+def test_windows_are_made_simple_and_numbers_small(change, said, tmp_path):
+    report = check(written(tmp_path, "conv2d", change), conv2d)
+    for words in said:
+        assert words in report.failures[0].message
+    assert f"conv2d.c as conv2d: 2 laws hold, {1 + len(report.others)} broken" in str(report)
+    assert "is_exact_on_small_integers" in report.others
+
+
+def test_where_a_nan_is_lost_is_said(tmp_path):
+    path = written(tmp_path, "relu", ("x[i] <= 0 ? 0 : x[i]", "x[i] > 0 ? x[i] : 0"))
+    (failure,) = check(path, relu).failures
+    assert failure.law == "treats_nan_as_the_specification"
+    said = "with NaN for the entry [0, 0] of the first argument: result 0[0, 0] is 0.0 instead of nan"
+    assert said in failure.message
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("int gemm(void) { return 0; }", "conflicting types"),
     ("static int gemn;", "gemm"),
