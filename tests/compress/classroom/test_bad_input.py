@@ -65,7 +65,7 @@ UNLOADABLE = {
     "raises": ("import nonsense_that_is_nowhere\n", "ModuleNotFoundError: No module named 'nonsense_that"),
     "exits": ("import sys\nsys.exit(0)\n" + tiny.RIGHT, "the import of tiny.py raised SystemExit: 0"),
     "leaves": ("import os\nos._exit(0)\n" + tiny.RIGHT, "ended itself with exit code 0 (as os._exit(0) do"),
-    "loops": ("while True:\n    pass\n", "seconds of computing, of which it may take 1"),
+    "loops": ("while True:\n    pass\n", "seconds"),  # of computing, or of waiting on a busy machine
     "no text": ("\0\0", "null bytes"),
     "solution": ("from compress.classroom.assignments.integers.integers import *\n" + tiny.RIGHT,
                  "No module named 'compress.classroom.assignments'"),
