@@ -72,8 +72,9 @@ def _cores_of(weight: Any) -> list[np.ndarray]:
         weight = weight.cores()
     several = isinstance(weight, (list, tuple)) and bool(weight)
     if not several or not all(isinstance(core, np.ndarray) for core in weight):
+        hint = ": give its .weight" if hasattr(weight, "weight") else ""
         raise TypeError("explain.cores: wanted a tensor train (a stored form, a Parameter that trains one, "
-                        f"or a list of cores); got {getattr(weight, 'kind', type(weight).__name__)}")
+                        f"or a list of cores); got {getattr(weight, 'kind', type(weight).__name__)}{hint}")
     shapes = [core.shape for core in weight]
     fit = all(len(shape) == 4 and prod(shape) for shape in shapes)
     if not fit or [1, *(shape[3] for shape in shapes)] != [*(shape[0] for shape in shapes), 1]:

@@ -26,8 +26,9 @@ def seen(who: str, weight: Any) -> np.ndarray:
     elif isinstance(weight, Stored):
         weight = weight.decode()
     if not isinstance(weight, np.ndarray) or weight.dtype.kind not in "fiu":
+        hint = ": give its .weight" if hasattr(weight, "weight") else ""
         raise TypeError(f"{who}: a weight is an array, a Tensor, a Parameter or a stored form; got "
-                        f"{type(weight).__name__}")
+                        f"{type(weight).__name__}{hint}")
     if not weight.size or not np.isfinite(weight).all():
         raise ValueError(f"{who}: the weight {weight.shape} is empty, or holds NaN or infinity")
     return weight.astype(np.float64)

@@ -129,4 +129,4 @@ def same(got: np.ndarray, want: np.ndarray, what: str) -> None:
     bits = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (got, want)]
     first = int(np.flatnonzero(bits[0] != bits[1])[0]) // got.itemsize
     at = np.unravel_index(first, got.shape)
-    raise AssertionError(f"{what}: [{', '.join(map(str, at))}] is {got[at]!r} instead of {want[at]!r}")
+    raise AssertionError(f"{what}: [{', '.join(map(str, at))}] is {got[at]} instead of {want[at]}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from .text import Recorded, held_by, recorded
 KNOWN, IN_PART = Fill(ROSE), Fill(ROSE, half=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Step:
     """One operation's backward, and the state after it.
 
@@ -49,8 +49,11 @@ class Step:
     complete: frozenset[str]
     freed: int
     held: int
-    _graph: Recorded = field(repr=False)
-    _visited: tuple[Operation, ...] = field(repr=False)
+    _graph: Recorded
+    _visited: tuple[Operation, ...]
+
+    def __repr__(self) -> str:    # of a list of them, which is not to be pages of numbers
+        return f"<step {self.number} of {self.of}: {self.name} = {self.call}>"
 
     def __str__(self) -> str:
         sent = ", ".join(f"{name} {shape_said(g.shape)}{'' if name in self.complete else ' (not all of it)'}"

@@ -141,6 +141,8 @@ E = compress.explain
 
 @pytest.mark.parametrize(("draw", "given", "error", "said"), [
     (E.histogram, ("w",), TypeError, "a weight is an array, a Tensor, a Parameter or a stored form"),
+    (E.mask, (nn.Linear(2, 3),), TypeError, "got Linear: give its .weight"),
+    (E.cores, (nn.Linear(2, 3),), TypeError, "got Linear: give its .weight"),
     (E.histogram, (np.ones((2, 3)), np.ones((3, 2))), ValueError, r"before is \(2, 3\), after \(3, 2\)"),
     (E.histogram, (np.array([[np.nan]]),), ValueError, "is empty, or holds NaN or infinity"),
     (E.mask, (np.ones(3),), ValueError, "a weight has shape"),

@@ -59,6 +59,12 @@ def test_steps_are_those_of_backward(network):
         assert f"back through {step.name} = {step.call}" in str(step)
 
 
+def test_a_list_of_steps_is_short_and_names_them():
+    steps = nn.explain.steps(perceptron()[1])
+    assert repr(steps[3]) == "<step 4 of 5: t2 = relu(t1)>"
+    assert "array" not in repr(steps)
+
+
 @pytest.mark.parametrize("network", [perceptron, shared, transformer])
 def test_bytes_that_are_freed_are_those_that_explain_tells_of(network):
     names, loss = network()

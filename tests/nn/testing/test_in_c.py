@@ -129,6 +129,12 @@ def test_windows_are_made_simple_and_numbers_small(change, said, tmp_path):
     assert "is_exact_on_small_integers" in report.others
 
 
+def test_numbers_of_a_product_are_small(tmp_path):
+    (failure,) = check(written(tmp_path, "gemm", ("k < K", "k < K - (K > 5)")), gemm).failures
+    assert "56.0 instead of 60.0" in failure.message
+    assert "float32(1, 7) = [[1. 2. 3. 4. 5. 1. 2.]]" in failure.message
+
+
 def test_where_a_nan_is_lost_is_said(tmp_path):
     path = written(tmp_path, "relu", ("x[i] <= 0 ? 0 : x[i]", "x[i] > 0 ? x[i] : 0"))
     (failure,) = check(path, relu).failures

@@ -8,9 +8,9 @@ dozens. You write it in `kernel.c`, first right, then fast; `gemm8.h` says what 
 `kernel.c` and nothing here, then run this file: `python kernel.py` compiles it, checks each property below,
 and says how many points you have. You need a C compiler, gcc or clang.
 
-Right (14 points): every sum is exact, whatever the sizes, 0 and 1 among them. No byte outside of the arrays
-is read or written: each of them lies between two pages of memory that may not be touched. Every entry is
-written, a and b are not, and nothing is remembered from one call to the next.
+Right (14 points, 2 of them by what you do not see): every sum is exact, whatever the sizes, 0 and 1 among
+them. No byte outside of the arrays is read or written: each of them lies between two pages of memory that may
+not be touched. Every entry is written, a and b are not, and nothing is remembered from one call to the next.
 
 Fast (8 points): what counts is how many times as fast as three loops it is, in the same run: 2, 4 and 8 times
 for 2, 4 and all 8 points. (`NAIVE` in compress/classroom/gemm8.py are those loops.) One thread, no other
