@@ -176,6 +176,7 @@ def test_release_writes_copies_without_solutions_and_keeps_what_is_there(course,
     assert copy.read_text(encoding="utf-8") == marks.student_copy(course.text)
 
 
+@pytest.mark.long
 def test_the_autograder_has_an_exit_code_and_always_a_file(course, capsys):
     hand_in("anna", tiny.RIGHT)
     hand_in("bert", WRONG)
@@ -223,6 +224,7 @@ def test_a_students_own_run_prints_points_and_examples(tmp_path):
     assert "no property is called 'it_dubles'; there are: it_doubles" in done.stderr
 
 
+@pytest.mark.long
 def test_a_students_own_run_ends_where_a_loop_does_not(tmp_path):
     solved = marks.solved_copy(tiny.SOURCE)
     for endless in "while True: pass", "while True:\n        try: x = x\n        except: pass":

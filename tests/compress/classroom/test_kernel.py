@@ -63,6 +63,7 @@ def test_a_blank_copy_compiles_and_has_no_points(handout):
     assert "error" not in error
 
 
+@pytest.mark.long
 def test_three_loops_are_right_and_not_fast(handout):
     (handout / "kernel.c").write_text(NAIVE)
     code, out, _ = run(handout, "the_product_is_exact", "no_byte_outside_is_touched", "it_is_twice_as_fast")
