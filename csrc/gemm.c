@@ -63,19 +63,14 @@ static void copy_rows(const product *t, int64_t i0, int64_t i1, int64_t k0, int6
     memset(to + rows * t->row_bytes, 0, (size_t)((padded - rows) * t->row_bytes));
 }
 
-static int decodes(const nn_operands *o) { return o->decode || o->nbit; }
-
 /* The kc elements from k0 on of the panels from p0 on, for a tile of nr columns; decoded, if they are to be. */
 static void find_panels(const nn_operands *o, int nr, int64_t p0, int64_t k0, int64_t kc, float *decoded,
                         const void **panels)
 {
     int64_t last = (o->n - 1) / PANEL;
-    if (o->b)
-        panels_of_tile(o->b + k0 * PANEL * o->bits / 8, o->panel_bytes, p0, last, nr, panels);
-    for (int p = 0; decodes(o) && p < nr / PANEL; p++) {
-        if (p0 + p <= last && o->nbit)
-            o->decode_nbit(o->nbit, p0 + p, k0, kc, decoded + p * KC * PANEL);
-        else if (p0 + p <= last)
+    panels_of_tile(o->b + k0 * PANEL * o->bits / 8, o->panel_bytes, p0, last, nr, panels);
+    for (int p = 0; o->decode && p < nr / PANEL; p++) {
+        if (p0 + p <= last)
             o->decode(kc, panels[p], o->codebook, o->size, decoded + p * KC * PANEL);
         panels[p] = decoded + smaller(p, last - p0) * KC * PANEL;
     }
@@ -89,7 +84,7 @@ static void columns(const product *t, const nn_micro *by, char *copy, int64_t i0
     const int64_t ldo = t->o.ldo;
     const int mr = by->mr, nr = by->nr;
     rows_micro *multiply = (rows_micro *)by->run;
-    int64_t soon = decodes(&t->o) || t->o.bits < 32 ? 0 : share_of_tile(kc * LINE, (i1 - i0 + mr - 1) / mr);
+    int64_t soon = t->o.decode || t->o.bits < 32 ? 0 : share_of_tile(kc * LINE, (i1 - i0 + mr - 1) / mr);
     for (; n0 < n1; n0 += nr) {
         _Alignas(LINE) float tile[MAX_TILE];
         const void *panels[MAX_NR / PANEL + 1];
@@ -131,12 +126,12 @@ int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_op
     int is_short = SHORT_KC * 4 * row->nr <= L1_BYTES && m > MANY_TILES * row->mr;
     if (is_short)
         slices = larger(slices, (o->k + SHORT_KC / 2) / SHORT_KC);
-    int64_t kc = slices > 1 ? round_up((o->k + slices - 1) / slices, o->nbit ? UNIT : 8) : larger(o->k, 1);
+    int64_t kc = slices > 1 ? round_up((o->k + slices - 1) / slices, 8) : larger(o->k, 1);
     product t = { row, last, BESIDE(store_f32, row), kc, copied_row_bytes(4 * kc), 0, *o };
-    int64_t most = (decodes(o) ? MC_BYTES_DECODED : is_short ? MC_BYTES_SHORT : MC_BYTES) / t.row_bytes;
+    int64_t most = (o->decode ? MC_BYTES_DECODED : is_short ? MC_BYTES_SHORT : MC_BYTES) / t.row_bytes;
     nn_cut cut = nn_cut_rows(m, row->mr, most, nn_cycles(row, m, o->n, o->k));
     t.copy_bytes = (cut.rows + last->mr - 1) * t.row_bytes;
-    return nn_run_blocks(&cut, t.copy_bytes + (decodes(o) ? row->nr * KC * 4 : 0), block, &t);
+    return nn_run_blocks(&cut, t.copy_bytes + (o->decode ? row->nr * KC * 4 : 0), block, &t);
 }
 
 enum { TOGETHER = 4 }; /* panels: b is read in runs of several lines, which the hardware prefetches */

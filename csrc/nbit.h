@@ -16,16 +16,13 @@
 
 enum { UNIT = 32, CELLS = UNIT / QUAD };
 
-/* W, k x n: panels of codes, scales, and zero points, or 0 where all are 2^(bits-1). `block`: k that share a scale, a
- * multiple of UNIT, of which the last may have fewer. */
+/* W, k x n: panels of codes, scales, and zero points, or 0 where all are 2^(bits-1). A panel has so many units and
+ * blocks, of `block` k, 32 or 64 or 128 ..., of which the last may have fewer. */
 API typedef struct {
     const void *codes, *scales, *zeros;
-    int64_t n, k, block;
+    int64_t n, k, block, units, blocks;
     int bits;
 } nn_nbit_b;
-
-static inline int64_t nbit_units(const nn_nbit_b *b) { return (b->k + UNIT - 1) / UNIT; }
-static inline int64_t nbit_blocks(const nn_nbit_b *b) { return (b->k + b->block - 1) / b->block; }
 
 /* Rows of float32 as int8 with a scale a block. A row: for each block its scale, and 2^(bits-1) times the sum of its
  * integers, or with zero points the sum itself, negative; from nbit_head() on the integers, zeros up to a whole unit.
@@ -36,11 +33,11 @@ typedef struct {
 } nbit_of_block;
 static inline int64_t nbit_head(const nn_nbit_b *b)
 {
-    return round_up(nbit_blocks(b) * (int64_t)sizeof(nbit_of_block), LINE);
+    return round_up(b->blocks * (int64_t)sizeof(nbit_of_block), LINE);
 }
 static inline int64_t nbit_row_bytes(const nn_nbit_b *b)
 {
-    return copied_row_bytes(nbit_head(b) + nbit_units(b) * UNIT);
+    return copied_row_bytes(nbit_head(b) + b->units * UNIT);
 }
 
 typedef void nbit_rows_micro(const nn_nbit_b *b, int64_t rows, const float *a, int64_t lda, char *to, int64_t row_bytes,

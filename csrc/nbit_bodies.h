@@ -54,7 +54,7 @@ TARGET static INLINE V_I codes_of_cell(const int bits, const int cell, const cha
     {                                                                                                              \
         enum { NV = NR / LANES };                                                                                  \
         ROWS_OF(MR)                                                                                                \
-        const int64_t units = nbit_units(b), blocks = nbit_blocks(b), in_block = b->block / UNIT;                  \
+        const int64_t units = b->units, blocks = b->blocks, in_block = b->block / UNIT;                            \
         const float *scale = (const float *)b->scales + panel * blocks * PANEL;                                    \
         const uint8_t *zero = b->zeros ? (const uint8_t *)b->zeros + panel * blocks * PANEL : 0;                   \
         int64_t at = nbit_head(b);                                                                                 \
@@ -121,8 +121,8 @@ TARGET static INLINE V_I codes_of_cell(const int bits, const int cell, const cha
     }
 #define DECODE_UNITS(BITS)                                                                                         \
     for (int64_t k = k0; k < k0 + kc; k += UNIT, to += UNIT * PANEL) {                                             \
-        const int64_t of = panel * nbit_blocks(b) * PANEL + k / b->block * PANEL;                                  \
-        const char *lines = (const char *)b->codes + (panel * nbit_units(b) + k / UNIT) * BITS * LINE;             \
+        const int64_t of = (panel * b->blocks + (k >> __builtin_ctzll((uint64_t)b->block))) * PANEL;               \
+        const char *lines = (const char *)b->codes + (panel * b->units + k / UNIT) * BITS * LINE;                  \
         UNROLL for (int j = 0; j < PANEL; j += LANES) {                                                            \
             const V_F scale = LOAD_F((const float *)b->scales + of + j);                                           \
             const V_I zero = b->zeros ? CODES((const uint8_t *)b->zeros + of + j) : SPREAD_I(1 << (BITS - 1));     \

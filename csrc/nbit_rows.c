@@ -37,7 +37,7 @@ LOOP rounded(int64_t k, const float *restrict a, float by, int8_t *restrict to, 
 EVERY_ISA(nbit_rows, (const nn_nbit_b *b, int64_t rows, const float *a, int64_t lda, char *to, int64_t row_bytes, int *bad),
           (b, rows, a, lda, to, row_bytes, bad))
 {
-    const int64_t head = nbit_head(b), padded = nbit_units(b) * UNIT;
+    const int64_t head = nbit_head(b), padded = b->units * UNIT;
     const int32_t times = b->zeros ? -1 : -(1 << (b->bits - 1));
     for (int64_t r = 0; r < rows; r++, a += lda, to += row_bytes) {
         nbit_of_block *of = (nbit_of_block *)(void *)to;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "codes.h"
-#include "nbit.h"
 
 enum { KC = 1024 }; /* the longest slice of K: 64 KB of a panel, in L2 */
 
@@ -18,12 +17,7 @@ typedef struct {
     const float *codebook;
     int size; /* of the codebook */
     decode_micro *decode;
-    const nn_nbit_b *nbit; /* or b is this, and decoded by this */
-    decode_nbit_micro *decode_nbit;
 } nn_operands;
 
 /* All m rows; the columns that the tiles of `row` leave over by those of `last`. Returns 0 or NN_NO_MEMORY. */
 int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_operands *operands);
-
-/* A tile to its place in the result, or the other way (gemm.c). */
-typedef void store_f32_micro(int64_t rows, int64_t cols, const float *from, int64_t ld, float *to, int64_t ldt);

@@ -165,7 +165,8 @@ def _seen_by_c(w: Operand) -> Any:
     k, n = w.shape
     parts = {name: from_buffer(part) if isinstance(part, np.ndarray) else part
              for name, part in w.parts.items()}
-    return ffi.new("nn_nbit_b *", {**parts, "k": k, "n": n})
+    return ffi.new("nn_nbit_b *", {**parts, "k": k, "n": n, "units": w.parts["codes"].shape[1],
+                                   "blocks": w.parts["scales"].shape[1]})
 
 
 def _plan(who, codes, activations) -> Plan:

@@ -33,8 +33,8 @@ class Shape(NamedTuple):
 
 
 ONE, FEW, MANY = (1, 4096, 4096), (8, 4096, 1024), (64, 1024, 1024)
-# What is measured, and the bars against onnxruntime's MatMulNBits, which has no weights of 3 bits. Its
-# levels of accuracy are kinds of activations: 4 rounds them to int8 in the call, as ours does; 0 takes float32.
+# What is measured, and the bars against onnxruntime's MatMulNBits, which has no weights of 3 bits. Its levels
+# of accuracy are kinds of activations: 4 rounds them to int8 in the call, as ours does; 0 takes float32.
 INT8 = {Shape(*ONE): 1.2, Shape(*FEW): 1.3, Shape(*MANY): 1.8, Shape(*ONE, bits=2): 1.2,
         Shape(*FEW, bits=2): None, Shape(*MANY, bits=2): None, Shape(*ONE, block=128): None,
         Shape(*MANY, block=128): None, Shape(*ONE, bits=2, block=128): None, Shape(*ONE, bits=3): None,
