@@ -67,6 +67,16 @@ def _codebook_gemm(rng: np.random.Generator) -> Work:
     return Work((_floats(rng, SIZE, SIZE), codes, _floats(rng, 16)), {}, SIZE**3, said)
 
 
+def _bits(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Of ±1, of which 32 are in a word."""
+    return rng.integers(0, 2**32, shape, np.uint32)
+
+
+def _bgemm(rng: np.random.Generator) -> Work:
+    a, b = (_bits(rng, SIZE, SIZE // 32) for _ in range(2))
+    return Work((a, b, SIZE), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, of ±1")
+
+
 def _tt_matmul(rng: np.random.Generator) -> Work:
     cores = [_floats(rng, 1, 16, 16, 8), _floats(rng, 8, 16, 16, 1)]
     macs = SIZE * kernels.tt_matmul.pack(cores).parts["macs"]
@@ -140,6 +150,7 @@ def _classes(rng: np.random.Generator) -> np.ndarray:
 
 WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
     "gemm": _gemm, "qgemm": _qgemm, "spmm_csr": _spmm_csr, "codebook_gemm": _codebook_gemm,
+    "bgemm": _bgemm,
     "tt_matmul": _tt_matmul, "conv2d": _convolution(), "qconv2d": _convolution(quantized=True),
     "depthwise_conv2d": _convolution(depthwise=True),
     "qdepthwise_conv2d": _convolution(quantized=True, depthwise=True),
@@ -168,5 +179,6 @@ WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
     "qadd": _pass(lambda rng: (_codes(rng), _codes(rng), 0.02, 9, 0.03, 8, 0.04, 7)),
     "qmax_pool2d": _pass(lambda rng: (_bytes(rng, *IMAGES),), **HOW),
     "qavg_pool2d": _pass(lambda rng: (_bytes(rng, *IMAGES),), **HOW),
+    "sign_bits": _pass(lambda rng: (_rows(rng),)),
     "im2col": _pass(lambda rng: (_bytes(rng, *IMAGES), (3, 3))),
     "transpose": _pass(lambda rng: (_bytes(rng, N, SIDE * SIDE, CHANNELS),))}

@@ -15,6 +15,7 @@ F, B = np.float32, np.int8
 X, W = np.ones((3, 4), F), np.ones((4, 5), F)
 IMAGE, FILTERS = np.ones((2, 3, 4, 4), F), np.ones((5, 4, 3, 3), F)
 A8, W8 = np.ones((3, 4), np.uint8), np.ones((4, 5), B)
+BITS = np.ones((3, 1), np.uint32)
 
 GOOD = {
     "gemm": {"a": X, "b": W},
@@ -23,6 +24,7 @@ GOOD = {
                  "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
     "codebook_gemm": {"x": X, "indices": np.arange(20, dtype=np.uint8).reshape(5, 4),
                       "codebook": np.ones(20, F)},
+    "bgemm": {"a_bits": BITS, "b_bits": np.ones((5, 1), np.uint32), "k": 4},
     "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
     **bad_convolution.GOOD,
     "winograd_conv2d": {"x": IMAGE, "w": FILTERS, "padding": 1},
@@ -157,6 +159,17 @@ BAD = {
         *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.ones(20), "float64"), (VALUE, W, r"\(4, 5\)"),
         (VALUE, np.ones(0, F), "0"), (VALUE, np.ones(257, F), "257")],
     ("codebook_gemm", "out"): bad_out(F, np.int32),
+    ("bgemm", "a_bits"): [
+        *BAD_MATRIX, (TYPE, BITS.astype(np.int32), "int32"), (TYPE, X, "float32"),
+        (VALUE, BITS[0], r"\(1,\)"), (VALUE, np.ones((3, 2), np.uint32), r"\(3, 2\)"),
+        (VALUE, 16 * BITS, "4")],
+    ("bgemm", "b_bits"): [
+        *BAD_MATRIX, (TYPE, BITS.astype(np.uint8), "uint8"), (VALUE, BITS[0], r"\(1,\)"),
+        (VALUE, np.ones((5, 2), np.uint32), r"\(5, 2\)"), (VALUE, 16 * BITS, "4")],
+    ("bgemm", "k"): [
+        (TYPE, 4.0, "float"), (TYPE, True, "bool"), (TYPE, None, "None"), (VALUE, -1, "-1"),
+        (VALUE, 33, "33"), (VALUE, 0, "0"), (VALUE, 2**40, str(2**40))],
+    ("bgemm", "out"): bad_out(np.int32, np.uint32),
 }
 BAD |= bad_convolution.BAD
 ROWS = [pytest.param(kernel, argument, *row, id=f"{kernel}-{argument}-{i}")
@@ -188,6 +201,8 @@ def test_the_good_call_is_good(kernel):
     ("tt_matmul", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
     ("codebook_gemm", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
     ("codebook_gemm", {"codebook": SHARED.ravel()[:20], "out": SHARED[:3, :5]}),
+    *[("bgemm", {name: SHARED.view(np.uint32)[:rows, :1], "k": 32, "out": SHARED.view(np.int32)[:3, :5]})
+      for name, rows in (("a_bits", 3), ("b_bits", 5))],
     ("tt_matmul", {"cores": [SHARED[:4, :5].reshape(1, 4, 5, 1)], "out": SHARED[:3, :5]}),
     *bad_convolution.OVERLAPS,
     ("winograd_conv2d", {"x": IMAGES[:96].reshape(2, 3, 4, 4), "out": IMAGES[95:215].reshape(2, 3, 4, 5)}),
@@ -243,7 +258,8 @@ def test_indices_must_lie_within_x():
     ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
     ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"), ("conv2d", "gemm", W, "w"),
     ("depthwise_conv2d", "conv2d", FILTERS, "w"),
-    ("codebook_gemm", "gemm", W, "indices"), ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
+    ("codebook_gemm", "gemm", W, "indices"), ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b"),
+    ("gemm", "bgemm", (BITS, 4), "b")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     foreign = getattr(kernels, packed_by).pack(*(weight if isinstance(weight, tuple) else [weight]))
     good = (A8,) if kernel == "qgemm" else (GOOD[kernel].get("x", X),)
@@ -278,6 +294,8 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("winograd_conv2d", ValueError, (np.ones((5, 4, 5, 5), F),)), ("winograd_conv2d", TypeError, (None,)),
     ("codebook_gemm", TypeError, (W, np.ones(2, F))), ("codebook_gemm", ValueError, (A8, np.ones(1, F))),
     ("codebook_gemm", ValueError, (A8[0], np.ones(2, F))), ("codebook_gemm", TypeError, (A8, None)),
+    ("bgemm", TypeError, (W, 4)), ("bgemm", ValueError, (BITS, 33)), ("bgemm", TypeError, (BITS, 4.0)),
+    ("bgemm", ValueError, (BITS[0], 4)),
     ("spmm_csr", TypeError, (W8,)), ("spmm_csr", ValueError, (W[0],)), ("spmm_csr", TypeError, (W, W)),
     ("spmm_csr", ValueError, (np.ones(1, F), np.array([4], np.int32), np.array([0, 1], np.int32), 4)),
     ("spmm_csr", TypeError, (np.ones(1, F), np.array([3], np.int32), np.array([0, 1], np.int32), 4.5)),
@@ -286,6 +304,14 @@ def test_packed_of_another_shape(kernel, weight, shape):
 def test_bad_weight_to_pack(kernel, error, weight):
     with pytest.raises(error, match=rf"^{kernel}\.pack: "):
         getattr(kernels, kernel).pack(*weight)
+
+
+@pytest.mark.usefixtures("backend")
+def test_bits_beyond_the_last_are_found_when_they_are_packed():
+    with pytest.raises(ValueError, match=r"^bgemm: b_bits must have no bit beyond the first k = 4 of a row"):
+        kernels.bgemm.pack(16 * BITS, 4)
+    with pytest.raises(ValueError, match=r"^bgemm: k must be 4, as b_bits was packed, got 3"):
+        kernels.bgemm(BITS, kernels.bgemm.pack(BITS, 4), 3)
 
 
 @pytest.mark.parametrize("kernel", GOOD)

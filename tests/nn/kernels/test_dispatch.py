@@ -18,7 +18,7 @@ from nn.kernels import native
 ROOT = Path(nn.__file__).parent.parent
 NEEDS_C = pytest.mark.skipif(native.lib is None, reason="there are no C kernels to choose from")
 CAPS = ("scalar", "avx2", "avxvnni", "avx512")
-NEEDED = ("any", *CAPS, "avx512vnni")                          # instruction sets of variants, poor to rich
+NEEDED = ("any", *CAPS, "avx512vnni", "avx512vpopcntdq")       # instruction sets of variants, poor to rich
 BELOW = {cap: NEEDED[:NEEDED.index(cap) + 1] for cap in CAPS} | {"avx512": NEEDED}
 
 # Runs every kernel once and an 8-bit convolutional network, and prints what it found as one line of JSON.
@@ -52,6 +52,7 @@ print(json.dumps({
     "winograd_conv2d": float(kernels.winograd_conv2d(x.reshape(1, 9, 7, 11), w[:, :55].reshape(-1, 11, 1, 1)
                                                      * np.ones((3, 3), "f4")).sum()),
     "codebook_gemm": float(kernels.codebook_gemm(x, b.T.astype("u1") & 7, x[0, :9].copy()).sum()),
+    "bgemm": int(kernels.bgemm(*map(kernels.sign_bits, (x, w)), 77) @ np.arange(21) @ np.arange(9)),
     "kmeans1d": kernels.kmeans1d(rng.integers(-50, 50, 40).astype("f4"), 5).tolist(),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
@@ -90,7 +91,8 @@ def test_cap(cap, on_numpy):
     assert all(len(here["variants"][k.name]) >= 2 for k in kernels.all_kernels() if isinstance(k.call, str))
     for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
                    "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
-                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "kmeans1d", "network"):
+                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "bgemm", "kmeans1d",
+                   "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -209,16 +211,19 @@ def test_threads_share_a_packed_weight(kernel):
         x = rng.integers(0, 256, (5, 10, 15, 70), np.uint8)
         w = rng.integers(-128, 128, (70, 1, 3, 3), np.int8)
     w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
+    more = ()
+    if kernel.name == "bgemm":
+        x, w, more = kernels.sign_bits(x), (kernels.sign_bits(w[0].T), 300), (300,)
     packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 
     def work(number):
         each = {"qgemm": {"a_zero": number, "bias": np.full(70, number, np.int32)},
                 "conv2d": {"padding": number, "bias": np.full(35, number, np.float32)}}
         options = each.get(kernel.name, {})
-        want = kernel(x, kernel.pack(*w), **options)
+        want = kernel(x, kernel.pack(*w), *more, **options)
         start.wait()
         for _ in range(50):
-            if not np.array_equal(kernel(x, packed, **options), want):
+            if not np.array_equal(kernel(x, packed, *more, **options), want):
                 wrong.append(number)
 
     threads = [threading.Thread(target=work, args=[number]) for number in range(4)]
