@@ -86,13 +86,13 @@ static void block(const void *product_, char *spare, int64_t i0, int64_t i1)
     nn_multiply_bits(&t->of, i1 - i0, t->a + i0 * t->lda, t->lda, spare, t->out + i0 * t->ldo, t->ldo);
 }
 
-/* Whether a bit beyond the first k of a row is 1. */
-static int bits_beyond(int64_t m, int64_t words, int64_t k, const uint32_t *a, int64_t lda)
+int nn_bits_beyond(int64_t m, int64_t words, int64_t k, const void *a, int64_t lda)
 {
+    const uint32_t *last = (const uint32_t *)a + words - 1;
     uint32_t found = 0;
     if (k % 32)
         for (int64_t i = 0; i < m; i++)
-            found |= a[i * lda + words - 1] >> k % 32;
+            found |= last[i * lda] >> k % 32;
     return found != 0;
 }
 
@@ -102,7 +102,7 @@ API int nn_bgemm(int variant, int64_t m, int64_t n, int64_t words, int64_t k, co
 {
     if (lda == words && ldo == n && overlap(a, m * words * 4, out, m * n * 4))
         return NN_OVERLAP;
-    if (bits_beyond(m, words, k, a, lda))
+    if (nn_bits_beyond(m, words, k, a, lda))
         return NN_BAD_BITS;
     if (!n)
         return 0;

@@ -20,3 +20,6 @@ int64_t nn_bits_spare(const nn_bits_product *p);
 /* out, its rows ldo numbers apart, = start - 2 · differing bits, for `rows` rows of a, lda bytes apart. */
 void nn_multiply_bits(const nn_bits_product *p, int64_t rows, const char *a, int64_t lda, char *spare, int32_t *out,
                       int64_t ldo);
+
+/* Whether a bit beyond the first k of one of m rows of words, lda words apart, is 1. */
+int nn_bits_beyond(int64_t m, int64_t words, int64_t k, const void *a, int64_t lda);

@@ -26,8 +26,8 @@ def bgemm(a_bits: np.ndarray, b_bits: np.ndarray, k: int) -> np.ndarray:
 
 def _pack(b_bits: np.ndarray, k: int) -> Operand:
     """Panels of 16 rows of b: panels[p][w][c] = b[16p + c, w], or 0."""
-    _fits("bgemm.pack", "b_bits", b_bits.shape, k)
-    _no_bits_beyond("bgemm", "b_bits", b_bits, k)  # which a call that packs has not asked either
+    fits("bgemm.pack", "b_bits", b_bits.shape, k)
+    no_bits_beyond("bgemm", "b_bits", b_bits, k)  # which a call that packs has not asked either
     n, words = b_bits.shape
     panels = aligned((-(-n // PANEL), words, PANEL), U32)
     if lib is not None:
@@ -42,26 +42,27 @@ def _unpack(b: Operand) -> np.ndarray:
     return np.ascontiguousarray(from_panels(b.parts["panels"][..., None], words, n).T)
 
 
-def _fits(who: str, name: str, shape: tuple[int, ...], k: int) -> None:
-    """Raise unless rows of this many words are those of k bits."""
-    if words_of(integer(who, "k", k, 0, MOST)) != shape[-1]:
-        raise ValueError(f"{who}: {name} of shape {shape} must have {words_of(k)} words a row for k = {k}")
+def fits(who: str, name: str, shape: tuple[int, ...], k: int, called: str = "k") -> None:
+    """Raise unless rows of this many words are those of k bits. called: k's name in the message."""
+    if words_of(integer(who, called, k, 0, MOST)) != shape[-1]:
+        words = "1 word" if words_of(k) == 1 else f"{words_of(k)} words"
+        raise ValueError(f"{who}: {name} of shape {shape} must have {words} a row for {called} = {k}")
 
 
-def _no_bits_beyond(who: str, name: str, bits: np.ndarray, k: int) -> None:
+def no_bits_beyond(who: str, name: str, bits: np.ndarray, k: int, called: str = "k") -> None:
     """Raise if a bit beyond the first k of a row is 1."""
     if k % WORD and (bits[..., -1:] >> np.uint32(k % WORD)).any():
-        raise ValueError(f"{who}: {name} must have no bit beyond the first k = {k} of a row")
+        raise ValueError(f"{who}: {name} must have no bit beyond the first {called} = {k} of a row")
 
 
 def _plan(who, a_bits, k) -> None:
-    _fits(who, "a_bits", a_bits, k)
+    fits(who, "a_bits", a_bits, k)
 
 
 def _values(who, a_bits, b_bits, k) -> None:
     for name, bits in (("a_bits", a_bits), ("b_bits", b_bits)):
         if isinstance(bits, np.ndarray):
-            _no_bits_beyond(who, name, bits, k)
+            no_bits_beyond(who, name, bits, k)
 
 
 bgemm.runs("nn_bgemm(M, N, words, k, a_bits, b_bits.c, out)", plan=_plan, pack=_pack, unpack=_unpack,

@@ -8,7 +8,13 @@ from ..kernels.sign_bits import signs
 from .case import Case
 from .domain_bits import Bgemm
 from .laws import LAWS, Implementation, obeys, same
-from .laws_pass import PATCHES_LAWS, all_equal
+from .laws_pass import (
+    PATCHES_LAWS,
+    all_equal,
+    has_the_same_bits_on_any_threads,
+    packs_filters,
+    permutes_filters,
+)
 
 LENGTHS = (31, 32, 33, 991, 992, 993, 1023, 1024, 1025, 2016, 4100)  # 992 bits are 31 words
 
@@ -65,5 +71,26 @@ def does_not_ask_how_large(f: Implementation, case: Case) -> None:
         all_equal(f(case.on(x * factors)), f(case), "with numbers two or four times as large")
 
 
+def pads_with_the_mean_of_both_signs(f: Implementation, case: Case) -> None:
+    """0 is the mean of +1 and −1: so is each result that of two convolutions without padding, of images with
+    +1 around them and of images with −1 around them."""
+    x, w = f.domain.signs(case)
+    down, across = case.options["padding"]
+    around = ((0, 0), (down, down), (across, across), (0, 0))
+    high, low = (f(f.domain.of(case, np.pad(x, around, constant_values=one), w, padding=(0, 0)))[0]
+                 for one in (1, -1))
+    all_equal(f(case), ((high + low) // 2,), "of images with +1, and with −1, around them")
+
+
+def turns_signs_around(f: Implementation, case: Case) -> None:
+    """The negative of an image, or of the filters, gives the negative of the result, at its border too."""
+    x, w = f.domain.signs(case)
+    (y,) = f(case)
+    all_equal(f(f.domain.of(case, -x, w)), (-y,), "of −x")
+    all_equal(f(f.domain.of(case, x, -w)), (-y,), "with −w")
+
+
+obeys("bconv2d", *PATCHES_LAWS, permutes_filters, packs_filters, has_the_same_bits_on_any_threads,
+      pads_with_the_mean_of_both_signs, turns_signs_around)
 obeys("bgemm", *LAWS, negates, counts_every_bit, is_as_odd_as_k)
 obeys("sign_bits", *PATCHES_LAWS, gives_back_signs, refuses_what_has_no_sign, does_not_ask_how_large)

@@ -77,6 +77,12 @@ def _bgemm(rng: np.random.Generator) -> Work:
     return Work((a, b, SIZE), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, of ±1")
 
 
+def _bconv2d(rng: np.random.Generator) -> Work:
+    x, w = _bits(rng, N, SIDE, SIDE, CHANNELS // 32), _bits(rng, CHANNELS, 3, 3, CHANNELS // 32)
+    said = f"{N} images {SIDE}×{SIDE}×{CHANNELS}, {CHANNELS} filters 3×3, of ±1"
+    return Work((x, w, CHANNELS), {"padding": (1, 1)}, N * SIDE**2 * 32 * w.size, said)
+
+
 def _tt_matmul(rng: np.random.Generator) -> Work:
     cores = [_floats(rng, 1, 16, 16, 8), _floats(rng, 8, 16, 16, 1)]
     macs = SIZE * kernels.tt_matmul.pack(cores).parts["macs"]
@@ -150,7 +156,7 @@ def _classes(rng: np.random.Generator) -> np.ndarray:
 
 WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
     "gemm": _gemm, "qgemm": _qgemm, "spmm_csr": _spmm_csr, "codebook_gemm": _codebook_gemm,
-    "bgemm": _bgemm,
+    "bgemm": _bgemm, "bconv2d": _bconv2d,
     "tt_matmul": _tt_matmul, "conv2d": _convolution(), "qconv2d": _convolution(quantized=True),
     "depthwise_conv2d": _convolution(depthwise=True),
     "qdepthwise_conv2d": _convolution(quantized=True, depthwise=True),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn.kernels import bgemm, sign_bits
+from nn.kernels import bconv2d, bgemm, sign_bits, thread_count
+from nn.kernels.sign_bits import signs
 from nn.testing import laws, laws_bits, laws_pass
+from nn.testing.check import DOMAINS
+from nn.testing.domain_bits import as_bits
 from tests.nn.kernels.mutants import arguments, output
-from tests.nn.kernels.mutants_pass import kills
+from tests.nn.kernels.mutants_pass import MUTANTS, kills
 
 # ---- bgemm ----
 
@@ -70,3 +73,55 @@ def takes_nan_for_a_positive_number(right, x):
 @kills(laws_bits.does_not_ask_how_large, sign_bits)
 def rounds_small_numbers_to_0(right, x):
     return right(np.where(np.abs(x) < 1, np.float32(0), x))
+
+
+# ---- bconv2d ----
+
+def padded(x_bits, padding, ones):
+    """Images with bits around them, as a convolution without a 0 has them."""
+    (down, across), word = padding, np.uint32(0xffffffff if ones else 0)
+    return np.pad(x_bits, ((0, 0), (down, down), (across, across), (0, 0)), constant_values=word)
+
+
+@kills(laws_bits.pads_with_the_mean_of_both_signs, bconv2d)
+@kills(laws_bits.turns_signs_around, bconv2d)
+@kills(laws_pass.agrees_with_the_specification, bconv2d)
+def pads_with_plus_one(right, x, w, channels, padding, **how):
+    return right(padded(x, padding, False), w, channels, padding=(0, 0), **how)
+
+
+@kills(laws_pass.agrees_with_the_specification, bconv2d)
+def takes_corners_off_twice(right, x, w, channels, padding, **how):
+    """The sums of rows of taps outside, and then those of columns, without those that were both."""
+    (y,), (one,) = right(x, w, channels, padding=padding, **how), pads_with_plus_one(
+        right, x, w, channels, padding, **how)
+    y[:, 0, 0] += (y - one)[:, 0, 0]
+    return (y,)
+
+
+@kills(laws_pass.agrees_with_the_specification, bconv2d)
+def turns_the_filters(right, x, w, channels, **how):
+    return right(x, w[:, ::-1, ::-1], channels, **how)
+
+
+@kills(laws_pass.permutes_filters, bconv2d)
+def gives_the_first_filter_another_place(right, x, w, channels, **how):
+    (y,) = right(x, w, channels, **how)
+    y[..., :1] += 2
+    return (y,)
+
+
+@kills(laws_pass.has_the_same_bits_on_any_threads, bconv2d)
+def loses_the_last_row_to_a_second_thread(right, x, w, channels, **how):
+    (y,) = right(x, w, channels, **how)
+    if thread_count() > 1:
+        y[:, -1:] += 1
+    return (y,)
+
+
+def packs_the_negative(w_bits, channels):
+    return bconv2d.pack(as_bits(-signs(w_bits, channels)), channels)
+
+
+MUTANTS.append((laws_pass.packs_filters, bconv2d, "packs_the_negative", DOMAINS["bconv2d"].flat(bconv2d),
+                packs_the_negative))

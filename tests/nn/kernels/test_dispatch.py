@@ -53,6 +53,8 @@ print(json.dumps({
                                                      * np.ones((3, 3), "f4")).sum()),
     "codebook_gemm": float(kernels.codebook_gemm(x, b.T.astype("u1") & 7, x[0, :9].copy()).sum()),
     "bgemm": int(kernels.bgemm(*map(kernels.sign_bits, (x, w)), 77) @ np.arange(21) @ np.arange(9)),
+    "bconv2d": int(kernels.bconv2d(kernels.sign_bits(x)[:, :2].reshape(1, 3, 3, 2),
+                                   np.arange(98, dtype="u4").reshape(7, 7, 1, 2), 64, padding=(3, 1)).sum()),
     "kmeans1d": kernels.kmeans1d(rng.integers(-50, 50, 40).astype("f4"), 5).tolist(),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
@@ -91,8 +93,8 @@ def test_cap(cap, on_numpy):
     assert all(len(here["variants"][k.name]) >= 2 for k in kernels.all_kernels() if isinstance(k.call, str))
     for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
                    "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
-                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "bgemm", "kmeans1d",
-                   "network"):
+                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "bgemm", "bconv2d",
+                   "kmeans1d", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -214,6 +216,9 @@ def test_threads_share_a_packed_weight(kernel):
     more = ()
     if kernel.name == "bgemm":
         x, w, more = kernels.sign_bits(x), (kernels.sign_bits(w[0].T), 300), (300,)
+    if kernel.name == "bconv2d":
+        w, more = (np.resize(x.view("u4"), (35, 3, 3, 10)), 320), (320,)
+        x = kernels.sign_bits(x).reshape(2, 5, 5, 10)
     packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 
     def work(number):
